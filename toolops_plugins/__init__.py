@@ -1,0 +1,1 @@
+"""One resilience and caching core for AI agents."""

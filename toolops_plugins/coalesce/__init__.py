@@ -1,0 +1,1 @@
+"""One run for many callers: across threads, event loops and processes."""

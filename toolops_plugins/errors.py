@@ -1,0 +1,139 @@
+"""Every exception of the core, drawn as the tree that it is.
+
+::
+
+    ToolOpsError
+    ├── ConfigurationError          (also ValueError)   a policy or runtime was put together wrongly
+    ├── Rejected                                        the call was not made, by our own decision
+    │   ├── CircuitOpen                                 its circuit breaker is open
+    │   ├── RateLimited                                 its rate limit is used up
+    │   └── BulkheadFull                                its bulkhead and queue are full
+    ├── CallTimeout                 (also TimeoutError) the call took too long
+    │   ├── AttemptTimeout                              one attempt did
+    │   ├── TotalTimeout                                all attempts and waits together did
+    │   └── DeadlineExceeded                            this caller would not wait longer
+    ├── NotCanonicalError           (also TypeError)    an argument has no canonical form, so no key
+    ├── CodecError                                      a value or stored bytes did not translate
+    │   ├── NotEncodableError       (also TypeError)    no codec takes this value
+    │   ├── UnknownFormatError                          bytes of a format or codec that is not ours
+    │   └── TamperedError                               bytes whose signature does not fit
+    └── TierError                                       a cache tier could not be reached or refused
+
+Of these only ``ConfigurationError``, ``Rejected`` and ``CallTimeout`` ever reach the caller of a
+wrapped function. The others are raised and caught inside, and show up as events: trouble with a
+cache is a miss. When retries are used up the caller gets the function's own last error, not a
+wrapper round it.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AttemptTimeout",
+    "BulkheadFull",
+    "CallTimeout",
+    "CircuitOpen",
+    "CodecError",
+    "ConfigurationError",
+    "DeadlineExceeded",
+    "NotCanonicalError",
+    "NotEncodableError",
+    "RateLimited",
+    "Rejected",
+    "TamperedError",
+    "TierError",
+    "ToolOpsError",
+    "TotalTimeout",
+    "UnknownFormatError",
+]
+
+
+class ToolOpsError(Exception):
+    """Base of everything that this library raises of its own."""
+
+
+class ConfigurationError(ToolOpsError, ValueError):
+    """A policy or a runtime was put together wrongly.
+
+    Args:
+        parameter: The name of the offending parameter, as the user typed it.
+        problem: What is wrong with it, and what would be right.
+    """
+
+    def __init__(self, parameter: str, problem: str) -> None:
+        super().__init__(f"{parameter}: {problem}")
+        self.parameter = parameter
+        self.problem = problem
+
+
+class Rejected(ToolOpsError):  # noqa: N818 - named for what happened, as in TimeoutError's kin
+    """The call was not made, by our own decision; it never counts as a failure of the callee.
+
+    Args:
+        message: What was refused, and why.
+        retry_after: Seconds after which a new call has a chance, or None if that is not known.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class CircuitOpen(Rejected):
+    """The circuit breaker of this call is open."""
+
+
+class RateLimited(Rejected):
+    """The rate limit of this call is used up, and its policy says not to wait (that long)."""
+
+
+class BulkheadFull(Rejected):
+    """As many calls as the bulkhead admits are running, and its queue is full."""
+
+
+class CallTimeout(ToolOpsError, TimeoutError):  # noqa: N818 - as above
+    """The call took longer than it was given.
+
+    Args:
+        message: What ran out of time.
+        seconds: The time that it had been given.
+    """
+
+    def __init__(self, message: str, *, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class AttemptTimeout(CallTimeout):
+    """One attempt took longer than ``Timeout(attempt=...)``; this is a failure of the callee."""
+
+
+class TotalTimeout(CallTimeout):
+    """Attempts and waits together took longer than ``Timeout(total=...)``."""
+
+
+class DeadlineExceeded(CallTimeout):
+    """This caller's own deadline passed; the work goes on for others who wait for it."""
+
+
+class NotCanonicalError(ToolOpsError, TypeError):
+    """An argument has no canonical form, so the call has no key and bypasses the cache."""
+
+
+class CodecError(ToolOpsError):
+    """A value could not be turned into bytes, or bytes into a value."""
+
+
+class NotEncodableError(CodecError, TypeError):
+    """No registered codec takes this value; it is returned to the caller and not stored."""
+
+
+class UnknownFormatError(CodecError):
+    """Stored bytes are not of a format, codec or type that this process knows."""
+
+
+class TamperedError(CodecError):
+    """Stored bytes carry no signature, or a wrong one, although a secret is configured."""
+
+
+class TierError(ToolOpsError):
+    """A cache tier could not be reached, was too slow or refused; the call goes on without it."""

@@ -1,0 +1,107 @@
+"""What the flow may ask of its driver: plain descriptions of work that do nothing themselves.
+
+A flow is a generator that yields these and is sent their results (as httpx does for its auth
+flows), so that the path of a call is written once and walked in a thread or on an event loop.
+Steps that contain work hold a *flow function*: called without arguments, it returns a new flow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, TypeAlias
+
+__all__ = ["Ask", "Flow", "Fly", "Invoke", "Io", "Race", "Sleep", "Spawn", "Step", "Within"]
+
+
+class Io:
+    """An operation with two faces: ``sync(*args)`` for threads, ``await aio(*args)`` for loops."""
+
+    __slots__ = ("aio", "args", "sync")
+
+    def __init__(
+        self, sync: Callable[..., Any], aio: Callable[..., Awaitable[Any]], *args: Any
+    ) -> None:
+        self.sync = sync
+        self.aio = aio
+        self.args = args
+
+
+class Sleep:
+    """Let ``seconds`` pass."""
+
+    __slots__ = ("seconds",)
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+
+class Invoke:
+    """Make the user's call once; past ``seconds`` (None: no limit) raise ``AttemptTimeout``."""
+
+    __slots__ = ("seconds",)
+
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds = seconds
+
+
+class Ask:
+    """Call a user's callback, a function or a coroutine function, for its answer."""
+
+    __slots__ = ("args", "function")
+
+    def __init__(self, function: Callable[..., Any], *args: Any) -> None:
+        self.function = function
+        self.args = args
+
+
+class Within:
+    """Walk ``work``; past ``seconds`` give it up and raise ``error()``."""
+
+    __slots__ = ("error", "seconds", "work")
+
+    def __init__(
+        self, seconds: float, work: Callable[[], Flow], error: Callable[[], Exception]
+    ) -> None:
+        self.seconds = seconds
+        self.work = work
+        self.error = error
+
+
+class Fly:
+    """Walk ``work`` as the one flight for ``key``, or wait for the flight that is under way.
+
+    The result is an ``Arrival``: what the flight brought, and whether this caller led it.
+    """
+
+    __slots__ = ("key", "seconds", "work")
+
+    def __init__(self, key: bytes, work: Callable[[], Flow], seconds: float | None) -> None:
+        self.key = key
+        self.work = work
+        self.seconds = seconds
+
+
+class Race:
+    """Walk ``work``; if it has not ended after ``seconds``, walk it a second time beside the first.
+
+    The first success wins and the other is cancelled; if both fail the first error is raised.
+    """
+
+    __slots__ = ("seconds", "work")
+
+    def __init__(self, seconds: float, work: Callable[[], Flow]) -> None:
+        self.seconds = seconds
+        self.work = work
+
+
+class Spawn:
+    """Walk ``work`` in the background; its errors are events, not exceptions."""
+
+    __slots__ = ("work",)
+
+    def __init__(self, work: Callable[[], Flow]) -> None:
+        self.work = work
+
+
+Step: TypeAlias = Io | Sleep | Invoke | Ask | Within | Fly | Race | Spawn
+Flow: TypeAlias = Generator[Step, Any, Any]

@@ -1,0 +1,1 @@
+"""What happened to every call, and where to send the news."""
