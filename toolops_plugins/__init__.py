@@ -1,1 +1,74 @@
-"""One resilience and caching core for AI agents."""
+"""One resilience and caching core for AI agents.
+
+The names here are the public ones. Errors stand in :mod:`toolops_plugins.errors`, events in
+:mod:`toolops_plugins.telemetry`, and what tests need in :mod:`toolops_plugins.testing`.
+"""
+
+from toolops_plugins.cache.memory import Memory
+from toolops_plugins.cache.redis import Redis
+from toolops_plugins.codec import Codec
+from toolops_plugins.default import get_default, readonly, set_default, sideeffect, tool
+from toolops_plugins.errors import (
+    AttemptTimeout,
+    BulkheadFull,
+    CallTimeout,
+    CircuitOpen,
+    ConfigurationError,
+    DeadlineExceeded,
+    RateLimited,
+    Rejected,
+    TierError,
+    ToolOpsError,
+    TotalTimeout,
+)
+from toolops_plugins.policy import (
+    Bulkhead,
+    Cache,
+    CircuitBreaker,
+    Hedge,
+    Policy,
+    Price,
+    RateLimit,
+    Retry,
+    Semantic,
+    Timeout,
+)
+from toolops_plugins.resilience.retry import RetryBudget
+from toolops_plugins.runtime import ToolOps
+from toolops_plugins.telemetry.events import CallEvent, Notice
+
+__all__ = [
+    "AttemptTimeout",
+    "Bulkhead",
+    "BulkheadFull",
+    "Cache",
+    "CallEvent",
+    "CallTimeout",
+    "CircuitBreaker",
+    "CircuitOpen",
+    "Codec",
+    "ConfigurationError",
+    "DeadlineExceeded",
+    "Hedge",
+    "Memory",
+    "Notice",
+    "Policy",
+    "Price",
+    "RateLimit",
+    "RateLimited",
+    "Redis",
+    "Rejected",
+    "Retry",
+    "RetryBudget",
+    "Semantic",
+    "TierError",
+    "Timeout",
+    "ToolOps",
+    "ToolOpsError",
+    "TotalTimeout",
+    "get_default",
+    "readonly",
+    "set_default",
+    "sideeffect",
+    "tool",
+]

@@ -9,7 +9,7 @@ from typing import Any
 
 from toolops_plugins.errors import ConfigurationError
 
-__all__ = ["count", "exceptions", "function", "number", "seconds", "share", "texts"]
+__all__ = ["count", "exceptions", "function", "number", "plain", "seconds", "share", "texts"]
 
 
 def seconds(parameter: str, value: Any, *, zero: bool = True) -> float:
@@ -79,3 +79,11 @@ def texts(parameter: str, value: Any) -> tuple[str, ...]:
     if not all(isinstance(item, str) and item for item in value):
         raise ConfigurationError(parameter, f"must hold non-empty strings only, not {value!r}")
     return tuple(value)
+
+
+def plain(value: Any) -> float:
+    """Return the seconds of a duration that was checked before; None counts as 0.
+
+    Policies hold plain seconds once they are made; the wider type is what their users may pass.
+    """
+    return 0.0 if value is None else float(value)

@@ -80,8 +80,8 @@ class Cache:
 
     Args:
         ttl: Seconds (or timedelta) that a result is fresh. None: as long as the tiers keep it.
-        stale_ttl: Seconds after ``ttl`` in which a result may still be served: at once while a
-            fresh one is fetched in the background, and in place of an error. Default 0.
+        stale_ttl: Seconds after ``ttl`` in which a result may still be served at once, while a
+            fresh one is fetched in the background (stale-while-revalidate, RFC 5861). Default 0.
         jitter: Share of ``ttl`` by which it is shortened at random, so that what was stored
             together does not expire together. Default 0.1.
         version: Part of the key; change it when the function's meaning changes. Default "1".
@@ -94,6 +94,8 @@ class Cache:
         beta: Eagerness of early refresh (XFetch; Vattani et al., VLDB 2015). 0: off. Default 1.
         negative: Exceptions (types or predicate) that are remembered and raised again. None: none.
         negative_ttl: Seconds for which they are. Default 5.
+        stale_if_error: Seconds after ``ttl`` in which a result may stand in for an error
+            (stale-if-error, RFC 5861). None: as long as ``stale_ttl``.
         when: Predicate over the result: store it only where this is true. None: store all results.
     """
 
@@ -109,9 +111,12 @@ class Cache:
     negative: ExceptionFilter | None = None
     negative_ttl: float | timedelta = 5.0
     when: Callable[[Any], bool] | None = None
+    stale_if_error: float | timedelta | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
+        if self.stale_if_error is not None:
+            put(self, "stale_if_error", check.seconds("stale_if_error", self.stale_if_error))
         if self.ttl is not None:
             put(self, "ttl", check.seconds("ttl", self.ttl, zero=False))
         put(self, "stale_ttl", check.seconds("stale_ttl", self.stale_ttl))

@@ -8,9 +8,34 @@ Steps that contain work hold a *flow function*: called without arguments, it ret
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
-__all__ = ["Ask", "Flow", "Fly", "Invoke", "Io", "Race", "Sleep", "Spawn", "Step", "Within"]
+__all__ = [
+    "Ask",
+    "Enter",
+    "Flow",
+    "Fly",
+    "Gate",
+    "Invoke",
+    "Io",
+    "Race",
+    "Sleep",
+    "Spawn",
+    "Step",
+    "Within",
+]
+
+
+class Gate(Protocol):
+    """What admits a bounded number of callers at once, whether they are threads or tasks."""
+
+    def acquire(self, timeout: float | None = None) -> None:
+        """Block this thread until there is a place, for at most ``timeout`` seconds."""
+        ...
+
+    async def aacquire(self) -> None:
+        """Suspend this task until there is a place."""
+        ...
 
 
 class Io:
@@ -36,12 +61,36 @@ class Sleep:
 
 
 class Invoke:
-    """Make the user's call once; past ``seconds`` (None: no limit) raise ``AttemptTimeout``."""
+    """Make the user's call once; past ``seconds`` (None: no limit) raise ``AttemptTimeout``.
 
-    __slots__ = ("seconds",)
+    ``aio`` tells whether calling ``function`` makes an awaitable.
+    """
 
-    def __init__(self, seconds: float | None) -> None:
+    __slots__ = ("aio", "args", "function", "kwargs", "seconds")
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        seconds: float | None,
+        *,
+        aio: bool,
+    ) -> None:
+        self.function = function
+        self.args = args
+        self.kwargs = kwargs
         self.seconds = seconds
+        self.aio = aio
+
+
+class Enter:
+    """Take a place at a gate, waiting in its queue if there is one."""
+
+    __slots__ = ("gate",)
+
+    def __init__(self, gate: Gate) -> None:
+        self.gate = gate
 
 
 class Ask:
@@ -103,5 +152,5 @@ class Spawn:
         self.work = work
 
 
-Step: TypeAlias = Io | Sleep | Invoke | Ask | Within | Fly | Race | Spawn
+Step: TypeAlias = Io | Sleep | Invoke | Enter | Ask | Within | Fly | Race | Spawn
 Flow: TypeAlias = Generator[Step, Any, Any]

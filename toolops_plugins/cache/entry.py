@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from toolops_plugins.codec import Payload
@@ -65,6 +65,14 @@ class Tier(Protocol):
         """Keep the entry for ``ttl`` seconds, but never past its ``stale_until``."""
         ...
 
+    def get_many(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+        """Return the untagged entries among the keys."""
+        ...
+
+    def set_many(self, entries: Mapping[bytes, Entry]) -> None:
+        """Keep many entries, as of now."""
+        ...
+
     def delete(self, key: bytes) -> None:
         """Forget the key, and void every earlier mark of it."""
         ...
@@ -87,6 +95,14 @@ class Tier(Protocol):
 
     async def aset(self, key: bytes, entry: Entry, mark: Mark = None) -> None:
         """As :meth:`set`."""
+        ...
+
+    async def aget_many(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+        """As :meth:`get_many`."""
+        ...
+
+    async def aset_many(self, entries: Mapping[bytes, Entry]) -> None:
+        """As :meth:`set_many`."""
         ...
 
     async def adelete(self, key: bytes) -> None:

@@ -1,0 +1,68 @@
+# Everything that a developer or a build machine does here. `make` alone prints the targets.
+
+# The first interpreter that runs and is new enough; `make setup PYTHON=...` takes another.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	&& echo $$p && break; done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+PROJECTS := pyproject.toml $(wildcard integrations/*/pyproject.toml)
+EDITABLE := $(addprefix -e ,$(dir $(PROJECTS)))
+# Build tools run in an environment of their own, so they need their own constraint.
+INSTALL := -m pip install --quiet --disable-pip-version-check
+PINNED := -c constraints.txt --build-constraint constraints.txt
+# The rival in the benchmarks also installs a `toolops` command, so it lives in a folder; its
+# dependencies (a gigabyte) serve parts that are not measured.
+RIVAL := toolops==1.0.0
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench constraints clean
+
+help: ## Print this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
+
+setup: $(VENV)/ready ## Create .venv with everything that test and lint need
+
+demo: setup ## Audit real questions, then run fifty agents with and without ToolOps
+	$(BIN)/python examples/demo.py
+
+test: setup ## Run the whole test suite, in random order on all cores
+	$(BIN)/python -m pytest -n auto
+
+lint: setup ## Check style, types, the walls between the rooms, and every example in the docs
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_examples.py
+
+bench: $(VENV)/peers ## Measure side by side with the peers, and print ratios
+	$(BIN)/python benchmarks/run.py
+
+# In a fresh environment, so that what nobody needs any more falls out.
+constraints: ## Renew the pinned versions in constraints.txt
+	rm -rf build/constraints && $(PYTHON) -m venv build/constraints
+	build/constraints/bin/python $(INSTALL) --upgrade pip
+	build/constraints/bin/python $(INSTALL) $(EDITABLE) --group test --group lint --group bench \
+		hatchling editables
+	sed '/^[^#]/d' constraints.txt > build/constraints.txt
+	build/constraints/bin/python -m pip freeze --all --exclude-editable --exclude setuptools \
+		>> build/constraints.txt
+	mv build/constraints.txt constraints.txt && rm -rf build/constraints
+
+clean: ## Remove everything that the other targets made
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/ready: $(PROJECTS) constraints.txt
+	@test -n "$(PYTHON)" || { echo "No Python from 3.11 to 3.13 found; make setup PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python $(INSTALL) -c constraints.txt --upgrade pip
+	$(BIN)/python $(INSTALL) $(PINNED) $(EDITABLE) --group test --group lint
+	@touch $@
+
+$(VENV)/peers: $(VENV)/ready
+	$(BIN)/python $(INSTALL) $(PINNED) --group bench
+	$(BIN)/python $(INSTALL) --upgrade --no-deps --target build/peers $(RIVAL)
+	@touch $@

@@ -1,0 +1,36 @@
+"""What every test may use; `guards` says what none may do."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+pytest_plugins = ["guards", "servers"]
+
+ROOT = Path(__file__).resolve().parents[1]
+
+hypothesis.settings.register_profile(
+    "toolops",
+    deadline=None,  # the machine is shared; pytest-timeout ends what hangs
+    print_blob=True,  # a failure on a build machine can be replayed on a desk
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],  # as for the deadline
+)
+hypothesis.settings.load_profile("toolops")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository's folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real data: TOOLOPS_DATA, or `shared/data` beside the repository."""
+    folder = Path(os.environ.get("TOOLOPS_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no data: {folder} is missing (set TOOLOPS_DATA to where it is)")
+    return folder

@@ -1,0 +1,377 @@
+from __future__ import annotations
+
+import asyncio
+import doctest
+import gc
+import random
+import threading
+import time
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from toolops_plugins.errors import BulkheadFull
+from toolops_plugins.policy import Bulkhead
+from toolops_plugins.resilience import bulkhead as module
+from toolops_plugins.resilience.bulkhead import Gate
+
+
+def make(limit=1, queue=0):
+    return Gate(Bulkhead(limit, queue), "quotes")
+
+
+def until(condition):
+    """Wait for what another thread is about to do; the suite's timeout ends it if it never does."""
+    while not condition():
+        time.sleep(0.0005)
+
+
+async def auntil(condition):
+    while not condition():  # noqa: ASYNC110 - what is waited for may happen in a thread
+        await asyncio.sleep(0.0005)
+
+
+def in_thread(work):
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_the_examples_in_the_docstrings_run():
+    result = doctest.testmod(module)
+    assert result.attempted >= 3
+    assert result.failed == 0
+
+
+# Against a model, on one loop
+
+
+class Model(RuleBasedStateMachine):
+    """Tasks come, are served, are cancelled and leave, in any order."""
+
+    @initialize(limit=st.integers(1, 3), queue=st.integers(0, 4))
+    def begin(self, limit, queue):
+        self.loop = asyncio.new_event_loop()
+        self.limit, self.places = limit, queue
+        self.gate = Gate(Bulkhead(limit, queue), "x")
+        self.running = 0
+        self.line = []  # tasks, in order
+
+    def teardown(self):
+        if not hasattr(self, "loop"):
+            return
+        for task in self.line:
+            task.cancel()
+        self.settle()
+        self.loop.close()
+
+    def settle(self):
+        async def turns():
+            for _ in range(4):
+                await asyncio.sleep(0)
+
+        self.loop.run_until_complete(turns())
+
+    def serve(self):
+        """A place has become free: the first in line must have it, if there is one."""
+        if self.line:
+            self.running += 1
+            task = self.line.pop(0)
+            assert task.done()
+            assert task.exception() is None
+
+    @rule()
+    def come(self):
+        task = self.loop.create_task(self.gate.aacquire())
+        self.settle()
+        if self.running < self.limit:
+            self.running += 1
+            assert task.done()
+            assert task.exception() is None
+        elif len(self.line) < self.places:
+            assert not task.done()
+            self.line.append(task)
+        else:
+            assert isinstance(task.exception(), BulkheadFull)
+
+    @rule()
+    def push(self):
+        assert self.gate.try_acquire() is (self.running < self.limit)
+        self.running = min(self.running + 1, self.limit)
+
+    @precondition(lambda self: self.running)
+    @rule()
+    def leave(self):
+        self.gate.release()
+        self.running -= 1
+        self.settle()
+        self.serve()
+
+    @precondition(lambda self: self.line)
+    @rule(data=st.data())
+    def cancel(self, data):
+        task = data.draw(st.sampled_from(self.line))
+        self.line.remove(task)
+        task.cancel()
+        self.settle()
+        assert task.cancelled()
+
+    @precondition(lambda self: self.running and self.line)
+    @rule()
+    def grant_and_cancel_at_once(self):
+        first = self.line.pop(0)
+        self.gate.release()
+        first.cancel()
+        self.running -= 1
+        self.settle()
+        assert first.cancelled()
+        self.serve()
+
+    @precondition(lambda self: self.running == 0)
+    @rule()
+    def leave_too_often(self):
+        with pytest.raises(RuntimeError, match="is taken"):
+            self.gate.release()
+
+    @invariant()
+    def agrees(self):
+        if hasattr(self, "gate"):
+            assert self.gate.running == self.running <= self.limit
+            assert self.gate.waiting == len(self.line) <= self.places
+
+
+TestModel = Model.TestCase
+TestModel.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+
+
+# Threads
+
+
+def test_a_full_bulkhead_rejects():
+    gate = make(limit=2)
+    with gate, gate:
+        assert not gate.try_acquire()
+        with pytest.raises(BulkheadFull, match=r"'quotes' is full: 2 calls run and 0 wait"):
+            gate.acquire()
+    assert gate.running == 0
+
+
+def test_threads_are_served_in_order_of_arrival():
+    gate, order = make(queue=5), []
+    gate.acquire()
+
+    def work(i):
+        gate.acquire()
+        order.append(i)
+        gate.release()
+
+    threads = []
+    for i in range(5):
+        threads.append(in_thread(lambda i=i: work(i)))
+        until(lambda i=i: gate.waiting == i + 1)
+    with pytest.raises(BulkheadFull):
+        gate.acquire()
+    gate.release()
+    for thread in threads:
+        thread.join()
+    assert order == [0, 1, 2, 3, 4]
+    assert gate.running == gate.waiting == 0
+
+
+@pytest.mark.parametrize("timeout", [0, -1, 0.01])
+def test_who_waits_too_long_is_rejected_and_leaves_no_trace(timeout):
+    gate = make(queue=1)
+    gate.acquire()
+    with pytest.raises(BulkheadFull, match="became free in"):
+        gate.acquire(timeout=timeout)
+    assert gate.waiting == 0
+    gate.release()
+    assert gate.running == 0
+
+
+def test_a_place_granted_just_as_the_time_ran_out_is_kept(monkeypatch):
+    gate = make(queue=1)
+    gate.acquire()
+
+    def granted_too_late(self, timeout):
+        gate.release()
+        return False
+
+    monkeypatch.setattr(module._ThreadWaiter, "wait", granted_too_late)
+    gate.acquire(timeout=1)
+    assert gate.running == 1
+    assert gate.waiting == 0
+
+
+def test_a_place_granted_just_as_the_thread_was_interrupted_goes_on(monkeypatch):
+    gate = make(queue=1)
+    gate.acquire()
+
+    def interrupted(self, timeout):
+        gate.release()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module._ThreadWaiter, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        gate.acquire()
+    assert gate.running == gate.waiting == 0
+
+
+def test_a_timeout_beyond_all_sense_is_allowed():
+    gate = make(queue=1)
+    gate.acquire()
+    thread = in_thread(lambda: gate.acquire(timeout=1e300))
+    until(lambda: gate.waiting)
+    gate.release()
+    thread.join()
+    assert gate.running == 1
+
+
+# Loops
+
+
+async def test_a_blocking_wait_on_a_loop_is_refused_rather_than_hang():
+    gate = make(queue=5)
+    async with gate:
+        with pytest.raises(BulkheadFull, match="event loop"):
+            gate.acquire()
+    assert gate.running == gate.waiting == 0
+
+
+async def test_the_place_of_one_cancelled_just_as_it_was_served_goes_to_the_next():
+    gate = make(queue=2)
+    await gate.aacquire()
+    first = asyncio.create_task(gate.aacquire())
+    second = asyncio.create_task(gate.aacquire())
+    await auntil(lambda: gate.waiting == 2)
+    gate.release()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    await second
+    assert gate.running == 1
+    gate.release()
+    assert gate.running == gate.waiting == 0
+
+
+async def test_threads_and_tasks_share_one_queue():
+    gate, order = make(queue=4), []
+    gate.acquire()
+
+    def sync(i):
+        gate.acquire()
+        order.append(i)
+        gate.release()
+
+    async def aio(i):
+        async with gate:
+            order.append(i)
+
+    callers = []
+    for i in range(4):
+        callers.append(
+            asyncio.create_task(aio(i))
+            if i % 2
+            else asyncio.create_task(asyncio.to_thread(sync, i))
+        )
+        await auntil(lambda i=i: gate.waiting == i + 1)
+    gate.release()
+    await asyncio.gather(*callers)
+    assert order == [0, 1, 2, 3]
+    assert gate.running == gate.waiting == 0
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_waiter_whose_loop_was_closed_is_skipped():
+    gate = make(queue=2)
+    gate.acquire()
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda loop, context: None)  # a pending task is what we want
+    task = loop.create_task(gate.aacquire())
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    served = in_thread(gate.acquire)
+    until(lambda: gate.waiting == 2)
+    gate.release()
+    served.join()
+    del task
+    gc.collect()  # ends the coroutine that nobody will walk any more
+    assert gate.running == 1
+    assert gate.waiting == 0
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_loop_that_is_closed_just_after_its_task_was_served_gives_the_place_back():
+    gate = make(queue=1)
+    gate.acquire()
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda loop, context: None)
+    task = loop.create_task(gate.aacquire())
+    loop.run_until_complete(asyncio.sleep(0))
+    gate.release()
+    assert gate.running == 1
+    loop.close()
+    del task
+    gc.collect()
+    assert gate.running == gate.waiting == 0
+
+
+def test_crowds_of_threads_and_loops_never_pass_the_limit_and_lose_no_place():
+    limit = 3
+    gate = make(limit, queue=1000)
+    lock, inside, most, served = threading.Lock(), 0, 0, 0
+
+    def enter():
+        nonlocal inside, most, served
+        with lock:
+            inside += 1
+            served += 1
+            most = max(most, inside)
+
+    def leave():
+        nonlocal inside
+        with lock:
+            inside -= 1
+
+    def sync(seed):
+        rng = random.Random(seed)
+        for _ in range(60):
+            try:
+                gate.acquire(timeout=rng.choice([None, 0, 0.001]))
+            except BulkheadFull:
+                continue
+            enter()
+            time.sleep(rng.choice([0, 0, 0.0005]))
+            leave()
+            gate.release()
+
+    def aio(seed):
+        rng = random.Random(seed)
+
+        async def one():
+            async with gate:
+                enter()
+                try:
+                    await asyncio.sleep(rng.choice([0, 0, 0.0005]))
+                finally:
+                    leave()
+
+        async def all_():
+            tasks = [asyncio.create_task(one()) for _ in range(150)]
+            while not all(task.done() for task in tasks):
+                rng.choice(tasks).cancel()
+                await asyncio.sleep(0)
+                await asyncio.sleep(0.0002)
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        asyncio.run(all_())
+
+    threads = [in_thread(lambda seed=seed: sync(seed)) for seed in range(4)]
+    threads += [in_thread(lambda seed=seed: aio(seed)) for seed in range(2)]
+    for thread in threads:
+        thread.join()
+    assert most <= limit
+    assert served > limit
+    assert gate.running == gate.waiting == inside == 0

@@ -1,0 +1,409 @@
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import pickle
+import random
+import sys
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.telemetry import events as events_module
+from toolops_plugins.telemetry.events import (
+    OUTCOMES,
+    CallEvent,
+    Emitter,
+    Notice,
+    attributes,
+)
+
+EVENT = CallEvent("quote", "miss", 0.25, started=1.0, namespace="shop", key="ab", attempts=1)
+
+
+class Recorder:
+    def __init__(self):
+        self.events = []
+        self.notices = []
+
+    def on_call(self, event):
+        self.events.append(event)
+
+    def on_notice(self, notice):
+        self.notices.append(notice)
+
+
+class CallsOnly:
+    def __init__(self):
+        self.events = []
+
+    def on_call(self, event):
+        self.events.append(event)
+
+
+class Broken:
+    def on_call(self, event):
+        raise ValueError("the password is hunter2")
+
+    def on_notice(self, notice):
+        raise RuntimeError("the password is hunter2")
+
+
+@pytest.fixture
+def shaken_threads():
+    """Run work in eight threads, with a switch between any two instructions of the module."""
+
+    def run(work):
+        start = threading.Barrier(8)
+        errors = []
+
+        def body(seed):
+            chance = random.Random(seed).random
+
+            def shake(frame, what, arg):
+                if frame.f_code.co_filename != events_module.__file__:
+                    return None
+                frame.f_trace_opcodes = True
+                if what == "opcode" and chance() < 0.05:
+                    time.sleep(0)  # lets another thread go on
+                return shake
+
+            start.wait()
+            sys.settrace(shake)
+            try:
+                work()
+            except BaseException as error:
+                errors.append(error)
+            finally:
+                sys.settrace(None)
+
+        threads = [threading.Thread(target=body, args=(seed,)) for seed in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert errors == []
+
+    return run
+
+
+# --- events ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("thing", [EVENT, Notice("breaker", "quote", "open")])
+def test_events_and_notices_cannot_be_changed(thing):
+    with pytest.raises(AttributeError):
+        thing.name = "other"
+    with pytest.raises(AttributeError):
+        thing.extra = 1
+    assert pickle.loads(pickle.dumps(thing)) == thing
+
+
+def test_attributes_leave_out_what_has_no_value():
+    assert attributes(EVENT) == {
+        "toolops.tool": "quote",
+        "toolops.outcome": "miss",
+        "toolops.latency": 0.25,
+        "toolops.saved_latency": 0.0,
+        "toolops.price": 0.0,
+        "toolops.saved_price": 0.0,
+        "toolops.attempts": 1,
+        "toolops.hedged": False,
+        "toolops.namespace": "shop",
+        "toolops.key": "ab",
+    }
+
+
+def test_attributes_name_every_detail():
+    event = CallEvent(
+        "ask",
+        "hit",
+        0.001,
+        tier="semantic",
+        tags=("a", "b"),
+        reason="r",
+        error="KeyError",
+        semantic={"similarity": 0.93},
+    )
+    found = attributes(event)
+    assert found["toolops.tier"] == "semantic"
+    assert found["toolops.tags"] == "a,b"
+    assert found["toolops.reason"] == "r"
+    assert found["toolops.error"] == "KeyError"
+    assert found["toolops.semantic.similarity"] == 0.93
+    # Every field is told, but for the time and the container of the semantic details.
+    names = {name.removeprefix("toolops.") for name in found} | {"name", "started", "key"}
+    assert set(CallEvent._fields) - {"semantic", "namespace"} <= names
+
+
+@given(
+    st.builds(
+        CallEvent,
+        name=st.text(),
+        outcome=st.sampled_from(OUTCOMES),
+        latency=st.floats(0, 10),
+        tier=st.none() | st.text(),
+        key=st.none() | st.text(),
+        tags=st.lists(st.text()).map(tuple),
+        error=st.none() | st.text(),
+        semantic=st.none() | st.dictionaries(st.text(), st.floats() | st.text()),
+    )
+)
+def test_attributes_are_scalars_under_one_prefix(event):
+    for name, value in attributes(event).items():
+        assert name.startswith("toolops.")
+        assert isinstance(value, str | int | float | bool)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "hedged", "retried"),
+    [(0, False, False), (1, False, False), (2, False, True), (2, True, False), (3, True, True)],
+)
+def test_a_hedge_is_no_retry(attempts, hedged, retried):
+    event = CallEvent("quote", "miss", 1.0, attempts=attempts, hedged=hedged)
+    assert event.retried is retried
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_calls_with_a_key_asked_the_cache(outcome):
+    asked = outcome not in ("bypass", "refresh")
+    assert CallEvent("quote", outcome, 1.0, key="ab").asked_cache is asked
+    assert CallEvent("quote", outcome, 1.0).asked_cache is False
+
+
+# --- sinks ----------------------------------------------------------------------------------
+
+
+def test_objects_and_functions_are_sinks():
+    both, calls, seen = Recorder(), CallsOnly(), []
+    emitter = Emitter([both, calls, seen.append])
+    notice = Notice("tier_failed", "L2", "ConnectionError")
+    emitter.emit(EVENT)
+    emitter.notice(notice)
+    assert both.events == calls.events == seen == [EVENT]
+    assert both.notices == [notice]
+    assert emitter.dropped == {"Recorder": 0, "CallsOnly": 0, "list.append": 0}
+
+
+def test_nobody_listens_until_a_sink_is_added_and_after_it_is_removed():
+    emitter, first, second = Emitter(), Recorder(), Recorder()
+    assert not emitter.active
+    remove_first = emitter.add(first)
+    remove_second = emitter.add(second)
+    assert emitter.active
+    emitter.emit(EVENT)
+    remove_first()
+    remove_first()
+    assert emitter.active
+    emitter.emit(EVENT)
+    remove_second()
+    assert not emitter.active
+    emitter.emit(EVENT)
+    assert (len(first.events), len(second.events)) == (1, 2)
+
+
+def test_removing_one_of_two_equal_sinks_leaves_the_other():
+    emitter, sink = Emitter(), Recorder()
+    emitter.add(sink)
+    emitter.add(sink)()
+    emitter.emit(EVENT)
+    assert sink.events == [EVENT]
+
+
+def test_a_sink_may_remove_itself_while_it_is_called():
+    emitter, last = Emitter(), Recorder()
+    seen = []
+
+    def once(event):
+        seen.append(event)
+        remove()
+
+    remove = emitter.add(once)
+    emitter.add(last)
+    emitter.emit(EVENT)
+    emitter.emit(EVENT)
+    assert seen == [EVENT]
+    assert last.events == [EVENT, EVENT]
+
+
+def test_a_sink_that_raises_misses_that_event_only():
+    before, after = Recorder(), Recorder()
+    seen = []
+
+    def sometimes(event):
+        if event.outcome == "error":
+            raise ValueError
+        seen.append(event)
+
+    emitter = Emitter([before, sometimes, after])
+    error = EVENT._replace(outcome="error")
+    for event in (EVENT, error, EVENT):
+        emitter.emit(event)
+    assert before.events == after.events == [EVENT, error, EVENT]
+    assert seen == [EVENT, EVENT]
+    assert sum(emitter.dropped.values()) == 1
+
+
+def test_a_broken_sink_is_told_of_once_and_counted_always(caplog):
+    other = Recorder()
+    emitter = Emitter([Broken(), other])
+    for _ in range(5):
+        emitter.emit(EVENT)
+    assert other.notices == [Notice("sink_failed", "Broken", "ValueError", 1.0, "shop")]
+    # Five events, and the notice of its own failure.
+    assert emitter.dropped == {"Broken": 6, "Recorder": 0}
+    assert len(caplog.records) == 1
+    assert "hunter2" not in caplog.text
+
+
+def test_sinks_that_all_fail_at_notices_do_not_go_round_in_circles(caplog):
+    emitter = Emitter([Broken() for _ in range(5)])
+    emitter.notice(Notice("tampered", "L2"))
+    # Each hears the notice, and of the first failure of each.
+    assert emitter.dropped == {"Broken": 5 + 5 * 5}
+    assert len(caplog.records) == 5
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, asyncio.CancelledError])
+def test_what_is_meant_to_end_the_work_passes(kind):
+    def stop(event):
+        raise kind
+
+    emitter = Emitter([stop])
+    with pytest.raises(kind):
+        emitter.emit(EVENT)
+    assert sum(emitter.dropped.values()) == 0
+
+
+def _coroutine_sink():
+    async def sink(event): ...
+
+    return sink
+
+
+class _AsyncOnCall:
+    async def on_call(self, event): ...
+
+
+class _AsyncOnNotice(CallsOnly):
+    async def on_notice(self, notice): ...
+
+
+class _AsyncObject:
+    async def __call__(self, event): ...
+
+
+class _NotCallable:
+    on_call = "a string"
+
+
+class _NoneOnCall:
+    on_call = None
+
+
+@pytest.mark.parametrize(
+    "sink",
+    [
+        None,
+        "stdout",
+        object(),
+        Recorder,
+        _coroutine_sink(),
+        functools.partial(_coroutine_sink()),
+        _AsyncOnCall(),
+        _AsyncOnNotice(),
+        _AsyncObject(),
+        _NotCallable(),
+        _NoneOnCall(),
+    ],
+    ids=lambda sink: type(sink).__name__,
+)
+def test_what_could_never_take_an_event_is_refused_at_once(sink):
+    with pytest.raises(ConfigurationError, match="sinks"):
+        Emitter([sink])
+    emitter = Emitter()
+    with pytest.raises(ConfigurationError, match="sinks"):
+        emitter.add(sink)
+    assert not emitter.active
+
+
+def test_threads_add_remove_and_emit_at_once(shaken_threads):
+    emitter, steady = Emitter(), Recorder()
+    emitter.add(steady)
+
+    def work():
+        for _ in range(50):
+            mine = Recorder()
+            remove = emitter.add(mine)
+            emitter.emit(EVENT)
+            remove()
+            assert mine.events
+
+    shaken_threads(work)
+    assert len(steady.events) == 8 * 50
+    assert len(emitter._outlets) == 1
+    emitter.emit(EVENT)
+    assert len(steady.events) == 8 * 50 + 1
+
+
+def test_drops_are_counted_exactly_under_threads(shaken_threads):
+    emitter = Emitter([lambda _: 1 / 0])
+
+    def work():
+        for _ in range(100):
+            emitter.emit(EVENT)
+
+    shaken_threads(work)
+    assert sum(emitter.dropped.values()) == 8 * 100
+
+
+# --- warnings -------------------------------------------------------------------------------
+
+
+def test_a_bypass_is_said_once_for_each_tool_and_reason(caplog):
+    sink = Recorder()
+    emitter = Emitter([sink])
+    for _ in range(3):
+        emitter.warn("quote", "not_canonical", started=2.0, namespace="shop")
+        emitter.warn("quote", "no_cache")
+        emitter.warn("search", "not_canonical")
+    assert [(notice.name, notice.detail) for notice in sink.notices] == [
+        ("quote", "not_canonical"),
+        ("quote", "no_cache"),
+        ("search", "not_canonical"),
+    ]
+    assert sink.notices[0] == Notice("bypass", "quote", "not_canonical", 2.0, "shop")
+    assert [record.name for record in caplog.records] == ["toolops_plugins"] * 3
+    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+
+
+def test_warnings_are_bounded(caplog):
+    emitter = Emitter(max_warnings=10)
+    for at in range(1_000):
+        emitter.warn(f"tool{at}", "not_canonical")
+    assert len(caplog.records) == 10
+    assert len(emitter._warned) == 10
+
+
+def test_a_name_cannot_forge_a_line_of_the_log(caplog):
+    Emitter().warn("quote\nERROR all is lost", "not_canonical")
+    assert "\n" not in caplog.records[0].getMessage()
+
+
+def test_threads_warn_once(shaken_threads):
+    sink = Recorder()
+    emitter = Emitter([sink])
+    shaken_threads(lambda: emitter.warn("quote", "not_canonical"))
+    assert len(sink.notices) == 1
+
+
+def test_the_library_configures_no_logging():
+    logger = logging.getLogger("toolops_plugins")
+    assert logger.handlers == []
+    assert logger.level == logging.NOTSET
+    assert logger.propagate

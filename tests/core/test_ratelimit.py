@@ -1,0 +1,350 @@
+from __future__ import annotations
+
+import asyncio
+import doctest
+import math
+import threading
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from toolops_plugins.errors import ConfigurationError, RateLimited
+from toolops_plugins.policy import RateLimit
+from toolops_plugins.resilience import ratelimit as module
+from toolops_plugins.resilience.ratelimit import Limiter, SlidingWindow
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+        self.slept = []
+
+    def monotonic(self):
+        return self.now
+
+    def time(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.now += seconds
+
+    async def asleep(self, seconds):
+        self.sleep(seconds)
+
+
+BOTH = pytest.mark.parametrize("algorithm", ["token_bucket", "sliding_window"])
+
+
+def make(rate, **policy):
+    clock = Clock()
+    return Limiter(RateLimit(rate, **policy), "quotes", clock), clock
+
+
+def test_the_examples_in_the_docstrings_run():
+    result = doctest.testmod(module)
+    assert result.attempted >= 3
+    assert result.failed == 0
+
+
+# Over any interval, whatever callers do
+
+WAITS = st.sampled_from([0.0, 0.25, 1.0, 2.5, 7.0, 10.0, 15.0])
+COSTS = st.sampled_from([0.5, 1.0, 1.0, 2.0, 3.0, 4.0])
+ACTIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("reserve"), COSTS),
+        st.tuples(st.just("wait"), WAITS),
+        st.tuples(st.just("cancel"), st.integers(0, 50)),
+        st.tuples(st.just("cancel late"), st.integers(0, 50)),
+    ),
+    max_size=80,
+)
+
+
+def spent(limiter, clock, actions):
+    """When how many units went ahead, in order of time; and the waits, in order of asking."""
+    reserved, delays = [], []
+    for kind, value in actions:
+        if kind == "wait":
+            clock.now += value
+        elif kind == "reserve":
+            try:
+                reservation = limiter.reserve(value)
+            except RateLimited:
+                continue
+            delays.append(clock.now + reservation.delay)
+            reserved.append([clock.now + reservation.delay, value, reservation])
+        elif reserved:
+            # A caller that is cancelled never goes ahead; mostly that happens while it waits,
+            # but a bulkhead may also turn it away when its time has come.
+            start, _, reservation = victim = reserved[value % len(reserved)]
+            if start >= clock.now or kind == "cancel late":
+                reservation.cancel()
+                reservation.cancel()
+                reserved.remove(victim)
+    return sorted((start, cost) for start, cost, _ in reserved), delays
+
+
+@settings(max_examples=400)
+@given(ACTIONS, st.sampled_from([4.0, 5.0, 8.0]), st.sampled_from([None, 0, 3, 20]))
+def test_a_bucket_never_passes_its_burst_and_rate_in_any_interval(actions, burst, wait):
+    limiter, clock = make("10/10s", burst=burst, wait=wait)
+    limiter._state._GAPS = 3
+    units, starts = spent(limiter, clock, actions)
+    for i, (begin, _) in enumerate(units):
+        total = 0.0
+        for end, cost in units[i:]:
+            total += cost
+            assert total <= burst + (end - begin) + 1e-5
+    if not any(kind.startswith("cancel") for kind, _ in actions):
+        assert starts == sorted(starts)
+
+
+@settings(max_examples=400)
+@given(ACTIONS, st.sampled_from([None, 0, 3, 20]), st.sampled_from([2, 1024]))
+def test_a_window_never_holds_more_than_its_count(actions, wait, entries):
+    limiter, clock = make("6/10s", algorithm="sliding_window", wait=wait)
+    limiter._state._ENTRIES = entries
+    units, starts = spent(limiter, clock, actions)
+    for end, _ in units:
+        assert sum(cost for at, cost in units if end - 10 + 1e-6 < at <= end) <= 6
+    if not any(kind.startswith("cancel") for kind, _ in actions):
+        assert starts == sorted(starts)
+
+
+@given(st.lists(st.tuples(WAITS, COSTS), max_size=60))
+def test_a_window_gives_the_earliest_turn_that_order_and_count_allow(calls):
+    limiter, clock = make("6/10s", algorithm="sliding_window")
+    went = []
+    for wait, cost in calls:
+        clock.now += wait
+        earliest = max([clock.now, *(at for at, _ in went[-1:])])
+        choices = sorted({earliest, *(at + 10 for at, _ in went if at + 10 > earliest)})
+        expected = next(
+            start
+            for start in choices
+            if sum(units for at, units in went if at > start - 10) + cost <= 6
+        )
+        assert clock.now + limiter.reserve(cost).delay == pytest.approx(expected)
+        went.append((expected, cost))
+
+
+@given(st.lists(st.tuples(WAITS, COSTS), max_size=60))
+def test_a_bucket_gives_the_turn_that_a_counted_bucket_would(calls):
+    limiter, clock = make("10/10s", burst=4)
+    level, at = Fraction(4), Fraction(1000)  # after the last turn, which may lie ahead
+    for wait, cost in calls:
+        clock.now += wait
+        now = max(Fraction(clock.now), at)
+        level, at = min(Fraction(4), level + now - at), now
+        start = at + max(Fraction(0), Fraction(cost) - level)
+        level, at = level + (start - at) - Fraction(cost), start
+        assert clock.now + limiter.reserve(cost).delay == pytest.approx(float(start))
+
+
+# Burst, refill, rejection
+
+
+def test_a_bucket_lets_its_burst_go_and_then_spaces_calls_evenly():
+    limiter, clock = make("60/min", burst=3)
+    assert [limiter.reserve().delay for _ in range(6)] == pytest.approx([0, 0, 0, 1, 2, 3])
+    clock.now += 100
+    assert [limiter.reserve().delay for _ in range(4)] == pytest.approx([0, 0, 0, 1])
+
+
+def test_without_burst_the_whole_count_may_go_at_once():
+    limiter, _ = make("3/min", wait=0)
+    for _ in range(3):
+        limiter.reserve()
+    with pytest.raises(RateLimited):
+        limiter.reserve()
+
+
+@pytest.mark.parametrize("uptime", [0.0, 1e3, 123456.789, 1e7 + 0.1])
+@pytest.mark.parametrize("rate", ["7/s", "100/min", "3000/h", "1000/7s"])
+@BOTH
+def test_rounding_turns_nobody_away(algorithm, rate, uptime):
+    limiter, clock = make(rate, wait=0, algorithm=algorithm)
+    clock.now = uptime
+    policy = limiter.policy
+    for _ in range(3):
+        for _ in range(int(policy.count)):
+            assert limiter.reserve().delay == 0
+        with pytest.raises(RateLimited):
+            limiter.reserve()
+        clock.now += policy.period
+
+
+@BOTH
+def test_fractions_add_up_to_the_count(algorithm):
+    limiter, _ = make("0.3/s", wait=0, algorithm=algorithm)
+    for _ in range(3):
+        assert limiter.reserve(0.1).delay == 0
+    with pytest.raises(RateLimited):
+        limiter.reserve(0.1)
+
+
+@BOTH
+def test_who_would_wait_too_long_is_told_when_to_come_back_and_takes_nothing(algorithm):
+    limiter, clock = make("1/10s", wait=4, algorithm=algorithm)
+    assert limiter.reserve().delay == 0
+    for _ in range(3):
+        with pytest.raises(RateLimited, match=r"'quotes' \(1/10s\) is used up") as caught:
+            limiter.reserve()
+        assert caught.value.retry_after == pytest.approx(6)
+    clock.now += caught.value.retry_after
+    assert limiter.reserve().delay == pytest.approx(4)
+
+
+@BOTH
+def test_what_can_never_fit_is_refused_at_once(algorithm):
+    limiter, _ = make("5/s", algorithm=algorithm)
+    with pytest.raises(RateLimited, match="never fits") as caught:
+        limiter.reserve(5.5)
+    assert caught.value.retry_after is None
+    assert limiter.reserve(5).delay == 0
+
+
+@BOTH
+def test_costs(algorithm):
+    limiter, _ = make("100/min", algorithm=algorithm)
+    assert limiter.reserve(100).delay == 0
+    free = limiter.reserve(0)
+    assert free.delay == 0
+    free.cancel()
+    assert limiter.reserve(1).delay > 0
+    for wrong in (-1, math.nan, -math.inf, math.inf):
+        with pytest.raises(ConfigurationError, match="cost"):
+            limiter.reserve(wrong)
+
+
+# Giving back
+
+
+@BOTH
+def test_the_last_in_line_gives_all_its_units_back(algorithm):
+    limiter, clock = make("10/10s", algorithm=algorithm)
+    limiter.reserve(6)
+    big = limiter.reserve(10)
+    assert big.delay == pytest.approx(6 if algorithm == "token_bucket" else 10)
+    clock.now += 1
+    big.cancel()
+    big.cancel()
+    assert limiter.reserve(4).delay == 0
+    assert limiter.reserve(4).delay > 0
+
+
+def test_a_window_takes_units_back_from_the_middle_of_the_line():
+    limiter, _ = make("2/10s", algorithm="sliding_window")
+    line = [limiter.reserve() for _ in range(4)]
+    assert [r.delay for r in line] == [0, 0, 10, 10]
+    line[2].cancel()
+    assert limiter.reserve().delay == 10
+    assert limiter.reserve().delay == 20
+
+
+def test_a_bucket_lets_a_newcomer_take_the_turn_of_one_who_left_the_line():
+    limiter, clock = make("10/10s", burst=3)
+    line = [limiter.reserve(cost) for cost in (3, 3, 3, 1)]
+    assert [r.delay for r in line] == pytest.approx([0, 3, 6, 7])
+    line[2].cancel()
+    line[1].cancel()
+    clock.now += 4  # too late for the gap at 3, and in time for the one at 6
+    assert [limiter.reserve().delay for _ in range(4)] == pytest.approx([2, 2, 2, 4])
+    assert limiter._state._gaps == []
+
+
+def test_the_gaps_in_a_line_are_bounded():
+    limiter, clock = make("1/s")
+    line = [limiter.reserve() for _ in range(5000)]
+    for reservation in line[:-1]:
+        reservation.cancel()
+    assert len(limiter._state._gaps) == 1024
+    clock.now += 10_000
+    limiter.reserve(1)
+    limiter.reserve(1)
+    assert limiter._state._gaps == []
+
+
+def test_a_cancelled_call_gives_back_its_units():
+    limiter, clock = make("1/10s")
+
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(seconds):
+        raise Interrupted
+
+    limiter.acquire()
+    clock.sleep = interrupt
+    with pytest.raises(Interrupted):
+        limiter.acquire()
+    assert limiter.reserve().delay == pytest.approx(10)
+
+
+async def test_a_cancelled_task_gives_back_its_units():
+    limiter, clock = make("1/10s")
+    waiting = asyncio.Event()
+
+    async def never(seconds):
+        waiting.set()
+        await asyncio.Event().wait()
+
+    clock.asleep = never
+    await limiter.aacquire()
+    task = asyncio.create_task(limiter.aacquire())
+    await waiting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert limiter.reserve().delay == pytest.approx(10)
+
+
+# Alone, in threads, and for long
+
+
+@BOTH
+async def test_waiting_in_both_worlds(algorithm):
+    limiter, clock = make("2/10s", algorithm=algorithm)
+    limiter.acquire(2)
+    limiter.acquire(2)
+    await limiter.aacquire(2)
+    assert clock.slept == pytest.approx([10, 10])
+
+
+@BOTH
+def test_threads_never_take_more_than_there_is(algorithm):
+    limiter, _ = make("1000/h", wait=0, algorithm=algorithm)
+    taken, start = [], threading.Barrier(4)
+
+    def work():
+        start.wait()
+        for _ in range(400):
+            try:
+                taken.append(limiter.reserve())
+            except RateLimited:
+                continue
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 1000
+
+
+def test_the_log_of_a_window_is_bounded():
+    limiter, clock = make("1000000/10s", algorithm="sliding_window")
+    state = limiter._state
+    assert isinstance(state, SlidingWindow)
+    for _ in range(30_000):
+        clock.now += 0.001
+        limiter.reserve()
+    assert len(state._log) <= 2 * 1024 + 1
+    assert state._units == pytest.approx(10_000, rel=0.002)
+    clock.now += 11
+    limiter.reserve()
+    assert len(state._log) == 1

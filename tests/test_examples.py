@@ -1,0 +1,38 @@
+"""Every example in the docstrings and the Markdown files runs, top to bottom, as it stands.
+
+An example that cannot run here says so and why: `<!-- skip: next "needs a provider's key" -->`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+from sybil.parsers.rest import DocTestParser
+
+ROOT = Path(__file__).resolve().parents[1]
+MARKDOWN = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()])
+DOCSTRINGS = Sybil(parsers=[DocTestParser()])
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("integrations/*/*.md")]
+MODULES = [*ROOT.glob("toolops_plugins/**/*.py"), *ROOT.glob("integrations/*/*_toolops/**/*.py")]
+
+
+def documents():
+    for sybil, paths in ((MARKDOWN, PAGES), (DOCSTRINGS, MODULES)):
+        for path in sorted(paths):
+            document = sybil.parse(path)
+            if list(document.examples()):
+                yield pytest.param(document, id=str(path.relative_to(ROOT)))
+
+
+@pytest.mark.parametrize("document", list(documents()))
+def test_examples_run(document, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for example in document.examples():
+        example.evaluate()
+
+
+def test_the_readme_has_examples(root):
+    assert list(MARKDOWN.parse(root / "README.md").examples())

@@ -1,0 +1,128 @@
+"""What must be true of the files themselves, wherever they are checked out."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import tokenize
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Where a package came from differs from machine to machine, so no file records it.
+REGISTRY = re.compile(
+    r"""pypi\.org|pythonhosted\.org|--(?:extra-)?index-url|--find[-]links|registry\s*=\s*["']http"""
+    r"""|/simple(?=["'/\s])|"resolved":\s*"http|/packages/[0-9a-f]{2}/[0-9a-f]{2}/"""
+)
+MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|Users|root|work)/\w|\.pyenv[/]versions")
+LOCKS = re.compile(
+    r".*\.lock|Pipfile\.lock|package-lock\.json|pnpm-lock\.yaml|bun\.lockb|pylock\..*"
+)
+NOQA = re.compile(r"noqa\b(?!: [A-Z]+[0-9]+(?:, [A-Z]+[0-9]+)* - \w)")
+TYPE_IGNORE = re.compile(r"type: ignore\b(?!\[[a-z-]+(?:, [a-z-]+)*\]\s+# \w)")
+
+
+@pytest.fixture(scope="module")
+def files(root: Path) -> list[Path]:
+    """Every file that is tracked, or would be by `git add .`."""
+    # The clone may belong to another user, as in a container, and HOME holds no settings here.
+    git = ["git", "-c", f"safe.directory={root}", "ls-files", "-z"]
+    run = subprocess.run(
+        [*git, "--cached", "--others", "--exclude-standard"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [path for name in set(run.stdout.split("\0")) if (path := root / name).is_file()]
+
+
+def lines(paths: list[Path]) -> Iterator[tuple[str, str]]:
+    for path in paths:
+        text = path.read_bytes().decode("utf-8", "replace")
+        for number, line in enumerate(text.splitlines(), 1):
+            yield f"{path.name}:{number}: {line.strip()[:120]}", line
+
+
+def test_no_file_records_a_registry(files):
+    assert not [place for place, line in lines(files) if REGISTRY.search(line)]
+
+
+def test_no_file_records_a_path_of_one_machine(files):
+    assert not [place for place, line in lines(files) if MACHINE_PATH.search(line)]
+
+
+def test_there_is_no_lock_file(files):
+    assert not [path.name for path in files if LOCKS.fullmatch(path.name)]
+
+
+def test_every_package_is_pinned_by_name_and_version_alone(root):
+    pins = (root / "constraints.txt").read_text().splitlines()
+    wrong = [pin for pin in pins if not re.fullmatch(r"#.*|[A-Za-z0-9._-]+==[\w.!+]+", pin)]
+    assert not wrong
+    assert len(pins) > 20
+
+
+def comments(paths: list[Path]) -> Iterator[tuple[str, str]]:
+    for path in paths:
+        if path.suffix == ".py":
+            for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline):
+                if token.type == tokenize.COMMENT:
+                    yield f"{path.name}:{token.start[0]}: {token.string}", token.string
+
+
+def unexplained(comment: str) -> bool:
+    return bool(NOQA.search(comment) or TYPE_IGNORE.search(comment))
+
+
+def test_every_suppression_says_why(files):
+    assert not [place for place, comment in comments(files) if unexplained(comment)]
+
+
+@pytest.mark.parametrize(
+    ("comment", "explained"),
+    [
+        ("# noqa", False),
+        ("# noqa: BLE001", False),
+        ("# noqa: BLE001 - a sink may raise anything", True),
+        ("# noqa: S301, S403 - for a test", True),
+        ("# type: ignore", False),
+        ("# type: ignore[misc]", False),
+        ("# type: ignore[misc]  # the stub is wrong", True),
+    ],
+)
+def test_what_counts_as_saying_why(comment, explained):
+    assert unexplained(comment) is not explained
+
+
+def requirements(project: dict) -> Iterator[str]:
+    yield from project["build-system"]["requires"]
+    yield from project["project"].get("dependencies", [])
+    for group in (
+        *project["project"].get("optional-dependencies", {}).values(),
+        *project.get("dependency-groups", {}).values(),
+    ):
+        yield from (each for each in group if isinstance(each, str))
+
+
+def test_every_dependency_says_what_it_is_for(root):
+    for path in (root / "pyproject.toml", *root.glob("integrations/*/pyproject.toml")):
+        text = path.read_text()
+        rows = text.splitlines()
+        for requirement in requirements(tomllib.loads(text)):
+            (row,) = [n for n, line in enumerate(rows) if f'"{requirement}"' in line]
+            assert "#" in rows[row] or rows[row - 1].strip().startswith("#"), requirement
+
+
+def test_the_build_machines_run_what_a_developer_runs(root):
+    run = (root / ".ci" / "run").read_text()
+    assert re.findall(r"^make (\w+)", run, re.MULTILINE) == ["setup", "lint", "test"]
+    workflow = (root / ".github" / "workflows" / "ci.yml").read_text()
+    assert re.findall(r"^\s*- run: (.+)$", workflow, re.MULTILINE) == ["bash .ci/run"]
+    versions = re.findall(
+        r"Python :: (3\.\d+)", (root / "pyproject.toml").read_text(), re.MULTILINE
+    )
+    assert re.findall(r'"(3\.\d+)"', workflow) == versions

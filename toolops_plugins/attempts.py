@@ -1,0 +1,130 @@
+"""What is done to get an answer from the function itself: the inner half of the path of a call."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from toolops_plugins.check import plain
+from toolops_plugins.errors import Rejected, TotalTimeout
+from toolops_plugins.plan import Call
+from toolops_plugins.resilience.retry import Retrying
+from toolops_plugins.steps import Enter, Flow, Invoke, Race, Sleep, Within
+
+__all__ = ["attempted", "invoke"]
+
+
+def attempted(call: Call) -> Flow:
+    """Make the call under its policies for attempts; result and error are the function's own."""
+    timeout = call.plan.policy.timeout
+    total = timeout.total if timeout is not None else None
+    if total is None:
+        return (yield from _retried(call))
+    seconds = plain(total)
+    message = f"{call.plan.name} gave no result within {seconds} s"
+    return (yield Within(seconds, partial(_retried, call), partial(_total, message, seconds)))
+
+
+def _retried(call: Call) -> Flow:
+    plan = call.plan
+    policy = plan.policy.retry
+    if policy is None:
+        return (yield from _admitted(call))
+    retrying = Retrying(policy, plan.shared.clock, plan.shared.budget)
+    while True:
+        try:
+            value = yield from _admitted(call)
+        except Exception as error:
+            wait = retrying.after_error(error)
+            if wait is None:
+                raise
+        else:
+            wait = retrying.after_result(value)
+            if wait is None:
+                return value
+            plan.charge(call, value)
+        yield Sleep(wait)
+
+
+def _admitted(call: Call) -> Flow:
+    """Ask the circuit breaker, and tell it what came of the attempt."""
+    plan = call.plan
+    breaker = plan.breaker
+    if breaker is None:
+        return (yield from _hedged(call))
+    monotonic = plan.shared.clock.monotonic
+    permit = breaker.admit()
+    began = monotonic()
+    try:
+        value = yield from _hedged(call)
+    except Rejected:
+        permit.release()
+        raise
+    except Exception as error:
+        permit.fail(error, monotonic() - began)
+        raise
+    except BaseException:
+        permit.release()
+        raise
+    permit.succeed(monotonic() - began, value)
+    return value
+
+
+def _hedged(call: Call) -> Flow:
+    plan = call.plan
+    hedger = plan.hedger
+    if hedger is None:
+        return (yield from _limited(call))
+    monotonic = plan.shared.clock.monotonic
+    began = monotonic()
+    delay = hedger.delay()
+    if delay is None:
+        value = yield from _limited(call)
+    else:
+        before = call.attempts
+        value = yield Race(delay, partial(_limited, call))
+        call.hedged = call.hedged or call.attempts - before > 1
+    hedger.observe(monotonic() - began)
+    return value
+
+
+def _limited(call: Call) -> Flow:
+    """Wait for a turn and for a place, and make the attempt."""
+    plan = call.plan
+    limiter = plan.limiter
+    if limiter is not None:
+        cost = limiter.policy.cost
+        reservation = limiter.reserve(cost(*call.args, **call.kwargs) if callable(cost) else cost)
+        if reservation.delay > 0.0:
+            try:
+                yield Sleep(reservation.delay)
+            except BaseException:
+                reservation.cancel()
+                raise
+    gate = plan.gate
+    if gate is None:
+        return (yield invoke(call))
+    if not gate.try_acquire():
+        yield Enter(gate)
+    try:
+        return (yield invoke(call))
+    finally:
+        gate.release()
+
+
+def invoke(call: Call) -> Invoke:
+    """Return the step that makes one attempt, and count it."""
+    plan = call.plan
+    call.attempts += 1
+    timeout = plan.policy.timeout
+    seconds = timeout.attempt if timeout is not None else None
+    return Invoke(
+        plan.function,
+        call.args,
+        call.kwargs,
+        None if seconds is None else plain(seconds),
+        aio=plan.aio,
+    )
+
+
+def _total(message: str, seconds: float) -> TotalTimeout:
+    return TotalTimeout(message, seconds=seconds)

@@ -1,0 +1,227 @@
+"""An entry as one byte string, for tiers outside this process.
+
+::
+
+    magic "tOe" | version | flags | kind | length of codec id | length of tags |
+    created | fresh until | stale until | took | price | codec id | tags | data | seal
+
+Numbers are big-endian, times are in seconds since the epoch as 64-bit floats. Tags are a JSON list
+of strings, tag and stamp in turn, or nothing. The data is a zstd frame if flag 1 is set. The seal
+covers the key and all that stands before it, so that an entry moved to another key is refused: with
+a secret it is an HMAC-SHA256 (RFC 2104), without one a CRC-32, which finds accidents only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import struct
+import threading
+import zlib
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+import orjson
+
+from toolops_plugins import check
+from toolops_plugins.cache.entry import Entry
+from toolops_plugins.codec import ERROR, Codec
+from toolops_plugins.errors import (
+    ConfigurationError,
+    NotEncodableError,
+    TamperedError,
+    UnknownFormatError,
+)
+
+__all__ = ["Envelope"]
+
+_MAGIC: Final = b"tOe"
+_VERSION: Final = 1
+_COMPRESSED: Final = 1
+_KINDS: Final[tuple[Literal["value", "error", "stream"], ...]] = ("value", "error", "stream")
+_HEADER: Final = struct.Struct(">3sBBBBI5d")
+_CRC: Final = struct.Struct(">I")
+_HMAC_SIZE: Final = hashlib.sha256().digest_size
+_LARGEST: Final = 64 * 1024 * 1024  # of decompressed data: a planted frame may claim any size
+
+
+class _Zstd(threading.local):
+    """A compressor and a decompressor for each thread; zstandard's must not be shared."""
+
+    def __init__(self) -> None:
+        import zstandard  # noqa: PLC0415 - only a large value needs it
+
+        self.error = zstandard.ZstdError
+        self.content_size = zstandard.frame_content_size
+        self.compress = zstandard.ZstdCompressor().compress
+        self.decompress = zstandard.ZstdDecompressor().decompress
+
+
+_zstd: _Zstd | None = None
+
+
+def _compressor() -> _Zstd:
+    global _zstd  # noqa: PLW0603 - shared by all envelopes, so that a thread has one, not many
+    if _zstd is None:
+        _zstd = _Zstd()  # two threads may both make one; either serves
+    return _zstd
+
+
+class Envelope:
+    """Seals entries into bytes and opens them again. Thread-safe.
+
+    Args:
+        codec: Encodes the results.
+        secret: Signs every envelope; all processes that share the cache need the same one. With
+            it, nothing is parsed before its signature was checked, and what is unsigned or signed
+            with another secret is refused. Without it, signed envelopes are refused as unknown.
+            Default None: not signed.
+        compress_over: Bytes of data above which compression is tried. It is kept where it makes
+            the data smaller. Default 1024.
+
+    Raises:
+        ConfigurationError: The secret is empty or no bytes, or ``compress_over`` is negative.
+    """
+
+    def __init__(
+        self, codec: Codec, secret: bytes | None = None, compress_over: int = 1024
+    ) -> None:
+        if secret is not None and (not isinstance(secret, bytes) or not secret):
+            raise ConfigurationError("secret", "must be non-empty bytes, or None")
+        self._codec = codec
+        self._compress_over = check.count("compress_over", compress_over, least=0)
+        # A key of its own, since the same secret may serve elsewhere.
+        self._secret = secret and hmac.digest(secret, b"toolops_plugins envelope", "sha256")
+
+    def seal(self, key: bytes, entry: Entry, stamps: Sequence[str] = ()) -> bytes:
+        """Return the bytes of an entry.
+
+        Args:
+            key: The key under which it will be stored, and only there be valid.
+            entry: The entry.
+            stamps: The generation of each of ``entry.tags``, in the same order; or none at all,
+                which reads as an empty stamp for each.
+
+        Raises:
+            NotEncodableError: The payload has no bytes, or a tag or stamp no UTF-8 form.
+            ValueError: There are as many stamps as neither none nor the tags.
+        """
+        payload = entry.payload
+        data = self._codec.data(payload)
+        flags = 0
+        if self._compress_over < len(data) <= _LARGEST:
+            smaller = _compressor().compress(data)
+            if len(smaller) < len(data):
+                data = smaller
+                flags = _COMPRESSED
+        tags = b""
+        if entry.tags or stamps:
+            pairs = zip(entry.tags, stamps or [""] * len(entry.tags), strict=True)
+            try:
+                tags = orjson.dumps([text for pair in pairs for text in pair])
+            except TypeError as error:
+                raise NotEncodableError(f"tags: {error}") from None
+        codec_id = payload.codec.encode()
+        header = _HEADER.pack(
+            _MAGIC,
+            _VERSION,
+            flags,
+            _KINDS.index(entry.kind),
+            len(codec_id),
+            len(tags),
+            entry.created,
+            entry.fresh_until,
+            entry.stale_until,
+            entry.took,
+            entry.price,
+        )
+        body = b"".join((header, codec_id, tags, data))
+        return body + self._seal(key, body)
+
+    def open(self, key: bytes, data: bytes) -> tuple[Entry, tuple[str, ...]]:
+        """Return the entry in an envelope, and the stamps of its tags.
+
+        Args:
+            key: The key under which it was found.
+            data: The envelope.
+
+        Raises:
+            TamperedError: There is a secret, and the envelope was not signed with it for this key.
+            UnknownFormatError: The data is no envelope, damaged, or of a version, codec or type
+                that this process does not know.
+        """
+        body = self._checked(key, data)
+        try:
+            (
+                magic,
+                version,
+                flags,
+                kind_number,
+                codec_length,
+                tags_length,
+                created,
+                fresh_until,
+                stale_until,
+                took,
+                price,
+            ) = _HEADER.unpack_from(body)
+            kind = _KINDS[kind_number]
+        except (struct.error, IndexError):
+            raise UnknownFormatError("no header of an envelope") from None
+        if magic != _MAGIC or version != _VERSION or flags > _COMPRESSED:
+            raise UnknownFormatError(f"version {version} of the envelope is not known")
+        tags_start = _HEADER.size + codec_length
+        data_start = tags_start + tags_length
+        # The comparison is false for a NaN too, which would be neither fresh nor stale.
+        if len(body) < data_start or not fresh_until <= stale_until:
+            raise UnknownFormatError("the envelope contradicts itself")
+        codec_id = body[_HEADER.size : tags_start].decode("ascii", "replace")
+        if (kind == "error") is not (codec_id == ERROR):
+            raise UnknownFormatError(f"a {kind} of codec {codec_id!r}")
+        content = body[data_start:]
+        if flags:
+            content = _decompressed(content)
+        tags, stamps = _tags(body[tags_start:data_start]) if tags_length else ((), ())
+        payload = self._codec.load(codec_id, content)
+        entry = Entry(payload, created, fresh_until, stale_until, took, price, tags, kind)
+        return entry, stamps
+
+    def _seal(self, key: bytes, body: bytes) -> bytes:
+        if self._secret is None:
+            return _CRC.pack(zlib.crc32(body, zlib.crc32(key)))
+        # The length of the key goes first, so that no byte can move from the key to the body.
+        return hmac.digest(self._secret, _CRC.pack(len(key)) + key + body, "sha256")
+
+    def _checked(self, key: bytes, data: bytes) -> bytes:
+        if self._secret is None:
+            body, seal = data[: -_CRC.size], data[-_CRC.size :]
+            if self._seal(key, body) != seal:
+                raise UnknownFormatError("the envelope is damaged, signed or of another key")
+            return body
+        body, seal = data[:-_HMAC_SIZE], data[-_HMAC_SIZE:]
+        if not hmac.compare_digest(self._seal(key, body), seal):
+            raise TamperedError("the signature of the envelope is missing or wrong")
+        return body
+
+
+def _decompressed(frame: bytes) -> bytes:
+    zstd = _compressor()
+    try:
+        # A frame that tells its size is decompressed to just that size, whatever the limit given
+        # to decompress() is: what it tells is checked first.
+        size = zstd.content_size(frame)
+        if not 0 <= size <= _LARGEST:
+            raise UnknownFormatError("compressed data of no known or too large a size")
+        return zstd.decompress(frame, max_output_size=_LARGEST, allow_extra_data=False)
+    except zstd.error as error:
+        raise UnknownFormatError(f"malformed zstd frame: {error}") from None
+
+
+def _tags(data: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    try:
+        flat: Any = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        flat = None
+    if type(flat) is not list or len(flat) % 2 or any(type(text) is not str for text in flat):
+        raise UnknownFormatError("malformed tags")
+    return tuple(flat[::2]), tuple(flat[1::2])

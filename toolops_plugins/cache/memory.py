@@ -1,0 +1,438 @@
+"""The tier in this process: bounded by items and by bytes, with S3-FIFO eviction.
+
+S3-FIFO (Yang, Zhang, Qiu, Yue, Rashmi: FIFO queues are all you need for cache eviction, SOSP 2023)
+keeps three queues. What is new enters a *small* one with a tenth of the room. What was asked for
+twice by the time it reaches the end of that moves to the *main* one, the rest goes, and only its
+name is remembered in the *ghost* queue; if it is set again while remembered, it enters the main
+queue at once. At the end of the main queue stand those that go, except that each hit since, up to
+three, buys one more round. So what is asked for once never pushes out what is asked for often, and
+a hit costs no more than to count it: nothing is moved, so readers need no lock.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from sys import getsizeof
+from typing import Final
+
+from toolops_plugins import check
+from toolops_plugins.cache.entry import Entry, Mark
+from toolops_plugins.cache.generations import Generations
+from toolops_plugins.clock import SYSTEM_CLOCK, Clock
+from toolops_plugins.codec import Payload
+from toolops_plugins.errors import ConfigurationError
+
+__all__ = ["MOST", "Memory", "Slot"]
+
+MOST: Final = 3
+"""Hits that a slot counts at most."""
+
+_UNTAGGED: Final = sys.maxsize  # deletion removes a slot itself, so only tags can void one later
+_OVERHEAD: Final = 700  # bytes of an entry besides its payload: everything that is kept for it
+_TAG_OVERHEAD: Final = 24  # bytes of a tag besides its text
+_PROMOTED: Final = 2  # hits that take a slot from the small queue to the main one
+_SWEPT: Final = 2  # slots that each write looks at for dead ones; each write adds one at most
+_PATIENCE: Final = 32  # slots that may be moved before one goes; bounds the time of a write
+_EARLY: Final = 20.0  # in units of what computing took; the odds of XFetch drawing it are 2e-9
+
+_NO_ENTRY: Final = Entry(Payload("", b""), 0.0, 0.0, math.inf)
+
+
+class Slot:
+    """An entry in its place in memory; :meth:`Memory.peek` tells how to read it.
+
+    Immutable but for ``freq``, ``seq`` and its links: a new write makes a new slot, so that whoever
+    holds one sees an entry and the times that belong to it.
+
+    Args:
+        key: The key.
+        entry: The entry.
+        soft: Monotonic time before which it is plainly fresh: a value, not worth a thought of
+            early refresh.
+        hard: Monotonic time from which it is dead.
+        seq: Mark of the moment at which its tags were last known to be valid.
+        size: Bytes that it accounts for.
+    """
+
+    __slots__ = (
+        "entry",
+        "freq",
+        "hard",
+        "in_main",
+        "key",
+        "linked",
+        "newer",
+        "older",
+        "payload",
+        "seq",
+        "size",
+        "soft",
+    )
+
+    older: Slot
+    newer: Slot
+
+    def __init__(
+        self, key: bytes, entry: Entry, soft: float, hard: float, seq: int, size: int
+    ) -> None:
+        self.key = key
+        self.entry = entry
+        self.payload = entry.payload
+        self.soft = soft
+        self.hard = hard
+        self.seq = seq
+        self.size = size
+        self.freq = 0
+        self.in_main = False
+        self.linked = False
+
+
+class Memory:
+    """A tier in the memory of this process.
+
+    Safe for use from any threads and event loops: lookups never wait, and writes wait only for
+    each other. Every operation takes constant time, amortised over the writes; ``clear`` and
+    ``close`` take time by what is there. Nothing is shared between two of them, and they may not
+    be shared between processes.
+
+    Args:
+        max_items: Entries kept at most. Default 10,000.
+        ttl: Seconds (or timedelta) for which an entry is kept at most. Default None: as long as
+            the entry itself says.
+        max_bytes: Bytes that entries may occupy, as measured by their payloads and what is kept
+            beside them. An entry that is larger by itself is not kept. Default 256 MiB.
+        label: The tier's name in policies and events. Default "L1".
+        clock: The source of time; it must be the one of the runtime. Default the computer's.
+
+    Attributes:
+        era: See :meth:`peek`.
+        evictions: How many live entries had to make room for others.
+        expired: How many entries were dropped because their time had come or a tag of theirs was
+            invalidated.
+        peek: Takes a key and returns its :class:`Slot` or None, live or dead, at the cost of a
+            look into a dictionary. Before an entry is served from it, ask ``now < slot.soft and
+            slot.seq >= memory.era``: true means that it is a fresh value and no tag of it was
+            invalidated. False means that only :meth:`get` can tell, which also brings ``seq`` up to
+            date. Then count the hit: ``if slot.freq < MOST: slot.freq += 1``.
+
+    Raises:
+        ConfigurationError: A value is wrong; it names the parameter.
+    """
+
+    local = True
+
+    def __init__(
+        self,
+        max_items: int = 10_000,
+        ttl: float | timedelta | None = None,
+        max_bytes: int = 256 * 1024 * 1024,
+        *,
+        label: str = "L1",
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.max_items = check.count("max_items", max_items)
+        self.ttl = None if ttl is None else check.seconds("ttl", ttl, zero=False)
+        self.max_bytes = check.count("max_bytes", max_bytes)
+        if not isinstance(label, str) or not label:
+            raise ConfigurationError("label", f"must be a non-empty string, not {label!r}")
+        self.label = label
+        self.era = 0
+        self.evictions = 0
+        self.expired = 0
+        self._monotonic = clock.monotonic
+        self._time = clock.time
+        self._generations = Generations()
+        # Reentrant, as the collector may run a user's finalizer, and that this tier, anywhere. The
+        # links are changed by plain assignments, between which CPython runs nothing else.
+        self._lock = threading.RLock()
+        self._slots: dict[bytes, Slot] = {}
+        self.peek: Callable[[bytes], Slot | None] = self._slots.get
+        # One ring: the end of the small queue, its slots from old to new, the end of the main
+        # queue, its slots from old to new, and round. Unlike deques it can lose a slot anywhere.
+        self._small = _end()
+        self._main = _end()
+        self._small.older = self._small.newer = self._main
+        self._main.older = self._main.newer = self._small
+        self._hand = self._small  # where the next sweep begins
+        self._items = self._small_items = 0
+        self._bytes = self._small_bytes = 0
+        # Hashes of keys; where two keys share one, the second enters the main queue undeserved.
+        self._ghosts: set[int] = set()
+        self._ghost_queue: deque[int] = deque()
+
+    def __repr__(self) -> str:
+        return (
+            f"Memory(max_items={self.max_items}, ttl={self.ttl}, max_bytes={self.max_bytes}, "
+            f"label={self.label!r})"
+        )
+
+    def __len__(self) -> int:
+        """Return how many entries are kept, dead ones included that were not met yet."""
+        return self._items
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that the entries account for."""
+        return self._bytes
+
+    # Lookups ------------------------------------------------------------------------------------
+
+    def get(self, key: bytes, tags: Sequence[str] = ()) -> tuple[Entry | None, Mark]:
+        """Return the entry, or None, and a mark for a later :meth:`set`."""
+        mark = self._generations.now()  # first, so that no later invalidation is missed
+        slot = self.peek(key)
+        if slot is None:
+            return None, mark
+        if slot.hard <= self._monotonic() or (slot.seq < self.era and not self._renew(slot, mark)):
+            self._bury(slot)
+            return None, mark
+        entry = slot.entry
+        if entry.tags != tags and entry.tags != tuple(sorted(set(tags))):
+            return None, mark
+        if slot.freq < MOST:
+            slot.freq += 1
+        return entry, mark
+
+    def get_many(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+        """Return the untagged entries among the keys."""
+        found = {key: self.get(key)[0] for key in keys}
+        return {key: entry for key, entry in found.items() if entry is not None}
+
+    def _renew(self, slot: Slot, now: int) -> bool:
+        """Return whether the slot's tags are still valid, and note as of when that is known."""
+        if not self._generations.holds_tags(slot.seq, slot.entry.tags):
+            return False
+        slot.seq = now
+        return True
+
+    def _bury(self, slot: Slot) -> None:
+        """Drop a slot that somebody asked for too late."""
+        with self._lock:
+            if not slot.linked:
+                return
+            self._drop(slot)
+            self.expired += 1
+            # It was asked for again, which is what the small queue waits to see.
+            self._remember(slot.key)
+
+    # Writes -------------------------------------------------------------------------------------
+
+    def set(self, key: bytes, entry: Entry, mark: Mark = None) -> None:
+        """Keep the entry for ``ttl`` seconds, but never past its ``stale_until``."""
+        tags = entry.tags
+        wall = self._time()
+        now = self._monotonic()
+        life = entry.stale_until - wall
+        if self.ttl is not None and life > self.ttl:
+            life = self.ttl
+        hard = now + life
+        soft = -math.inf
+        if entry.kind == "value":
+            soft = min(hard, now + entry.fresh_until - wall - _EARLY * entry.took)
+        size = _OVERHEAD + entry.payload.size
+        for tag in tags:
+            size += _TAG_OVERHEAD + getsizeof(tag)
+        with self._lock:
+            generations = self._generations
+            if mark is not None and not generations.holds(mark, key, tags):
+                return
+            seq = generations.now() if tags else _UNTAGGED
+            slot = Slot(key, entry, soft, hard, seq, size)
+            for _ in range(_SWEPT):
+                self._sweep(now)
+            old = self._slots.get(key)
+            if life <= 0.0 or size > self.max_bytes:
+                if old is not None:
+                    self._drop(old)
+                return
+            if old is not None:
+                # Readers find it until the new one stands in its place.
+                self._unlink(old)
+                slot.in_main, slot.freq = old.in_main, old.freq
+            elif (name := hash(key)) in self._ghosts:
+                self._ghosts.discard(name)
+                slot.in_main = True
+            self._make_room(size, now)
+            self._slots[key] = slot
+            self._link(slot)
+
+    def set_many(self, entries: Mapping[bytes, Entry]) -> None:
+        """Keep many entries, as of now."""
+        for key, entry in entries.items():
+            self.set(key, entry)
+
+    def void(
+        self, keys: Iterable[bytes] = (), tags: Iterable[str] = (), *, everything: bool = False
+    ) -> None:
+        """Forget what was invalidated, here or in another process, and void earlier marks.
+
+        Args:
+            keys: These keys are forgotten.
+            tags: Every entry with one of these tags is forgotten.
+            everything: All entries are forgotten.
+        """
+        keys, tags = tuple(keys), tuple(tags)
+        with self._lock:
+            number = self._generations.void(keys, tags, everything=everything)
+            if tags:
+                self.era = number
+            doomed = list(self._slots) if everything else keys
+            for key in doomed:
+                slot = self._slots.get(key)
+                if slot is not None:
+                    self._drop(slot)
+            if everything:
+                self._ghosts.clear()
+                self._ghost_queue.clear()
+
+    def delete(self, key: bytes) -> None:
+        """Forget the key, and void every earlier mark of it."""
+        self.void(keys=(key,))
+
+    def invalidate(self, tags: Sequence[str]) -> None:
+        """Forget every entry that carries one of the tags, and void earlier marks."""
+        self.void(tags=tags)
+
+    def clear(self) -> None:
+        """Forget everything, and void every earlier mark."""
+        self.void(everything=True)
+
+    def close(self) -> None:
+        """Forget everything, since memory is all that is held; the tier may be used again."""
+        self.void(everything=True)
+
+    # The queues; their callers hold the lock ----------------------------------------------------
+
+    def _make_room(self, size: int, now: float) -> None:
+        """Let entries go until one more of ``size`` bytes fits."""
+        patience = _PATIENCE
+        while True:
+            crowded = self._items >= self.max_items
+            if not crowded and self._bytes + size <= self.max_bytes:
+                return
+            if crowded:
+                full = self._small_items * 10 >= self.max_items
+            else:
+                full = self._small_bytes * 10 >= self.max_bytes
+            from_small = self._small_items and (full or self._small_items == self._items)
+            gone = self._next((self._small if from_small else self._main).newer, patience, now)
+            patience = _PATIENCE if gone else patience - 1
+
+    # These two are functions so that no variable keeps a dropped slot alive: what it holds, and
+    # with it perhaps a user's finalizer, goes between two looks at the ring and not during one.
+
+    def _next(self, slot: Slot, patience: int, now: float) -> bool:
+        """Let the slot at the end of its queue go, or on to the main queue; tell whether it went."""
+        if self._is_dead(slot, now):
+            self._drop(slot)
+            self.expired += 1
+            return True
+        if patience and slot.freq >= (1 if slot.in_main else _PROMOTED):
+            self._unlink(slot)
+            slot.freq = slot.freq - 1 if slot.in_main else 0
+            slot.in_main = True
+            self._link(slot)
+            return False
+        self._drop(slot)
+        self.evictions += 1
+        if not slot.in_main:
+            self._remember(slot.key)
+        return True
+
+    def _sweep(self, now: float) -> None:
+        """Look at the next slot on the ring, and drop it if it is dead."""
+        slot = self._hand
+        self._hand = slot.newer
+        if self._is_dead(slot, now):
+            self._drop(slot)
+            self.expired += 1
+
+    def _is_dead(self, slot: Slot, now: float) -> bool:
+        if slot.hard <= now:
+            return True
+        return slot.seq < self.era and not self._renew(slot, self._generations.now())
+
+    def _remember(self, key: bytes) -> None:
+        name = hash(key)
+        self._ghosts.add(name)
+        self._ghost_queue.append(name)
+        # As many as there are entries: a name that comes back later was not asked for often.
+        while len(self._ghost_queue) > self._items + 1:
+            self._ghosts.discard(self._ghost_queue.popleft())
+
+    def _drop(self, slot: Slot) -> None:
+        self._unlink(slot)
+        if self._slots.get(slot.key) is slot:
+            del self._slots[slot.key]
+
+    def _link(self, slot: Slot) -> None:
+        """Put a slot at the new end of its queue."""
+        after = self._small if slot.in_main else self._main
+        slot.newer = after
+        slot.older = after.older
+        after.older.newer = slot
+        after.older = slot
+        slot.linked = True
+        self._items += 1
+        self._bytes += slot.size
+        if not slot.in_main:
+            self._small_items += 1
+            self._small_bytes += slot.size
+
+    def _unlink(self, slot: Slot) -> None:
+        if not slot.linked:
+            return
+        if self._hand is slot:
+            self._hand = slot.newer
+        slot.older.newer = slot.newer
+        slot.newer.older = slot.older
+        del slot.older, slot.newer  # it must not keep its neighbours alive
+        slot.linked = False
+        self._items -= 1
+        self._bytes -= slot.size
+        if not slot.in_main:
+            self._small_items -= 1
+            self._small_bytes -= slot.size
+
+    # The awaiting face: nothing here waits for anything ------------------------------------------
+
+    async def aget(self, key: bytes, tags: Sequence[str] = ()) -> tuple[Entry | None, Mark]:
+        """As :meth:`get`."""
+        return self.get(key, tags)
+
+    async def aset(self, key: bytes, entry: Entry, mark: Mark = None) -> None:
+        """As :meth:`set`."""
+        self.set(key, entry, mark)
+
+    async def aget_many(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+        """As :meth:`get_many`."""
+        return self.get_many(keys)
+
+    async def aset_many(self, entries: Mapping[bytes, Entry]) -> None:
+        """As :meth:`set_many`."""
+        self.set_many(entries)
+
+    async def adelete(self, key: bytes) -> None:
+        """As :meth:`delete`."""
+        self.delete(key)
+
+    async def ainvalidate(self, tags: Sequence[str]) -> None:
+        """As :meth:`invalidate`."""
+        self.invalidate(tags)
+
+    async def aclear(self) -> None:
+        """As :meth:`clear`."""
+        self.clear()
+
+    async def aclose(self) -> None:
+        """As :meth:`close`."""
+        self.close()
+
+
+def _end() -> Slot:
+    return Slot(b"", _NO_ENTRY, -math.inf, math.inf, _UNTAGGED, 0)

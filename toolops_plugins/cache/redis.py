@@ -1,0 +1,317 @@
+"""A tier in Redis or Valkey, shared by processes: its configuration and its two faces.
+
+What is stored is told in :mod:`toolops_plugins.cache.redis_store`, how servers are reached in
+:mod:`toolops_plugins.cache.redis_link`.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from toolops_plugins import check
+from toolops_plugins.cache.entry import Entry, Mark
+from toolops_plugins.cache.envelope import Envelope
+from toolops_plugins.cache.redis_clients import Clients
+from toolops_plugins.cache.redis_link import READING, Action, Link, afetch, fetch, one, route
+from toolops_plugins.cache.redis_store import Store
+from toolops_plugins.cache.redis_url import parse
+from toolops_plugins.clock import Clock
+from toolops_plugins.errors import ConfigurationError
+
+__all__ = ["Redis"]
+
+# What would break the tier, or contradict what it is told otherwise.
+_REFUSED = frozenset(
+    {
+        "cluster_error_retry_attempts",
+        "connection_pool",
+        "decode_responses",
+        "db",
+        "driver_info",
+        "host",
+        "port",
+        "retry",
+        "retry_on_error",
+        "retry_on_timeout",
+        "single_connection_client",
+        "socket_connect_timeout",
+        "ssl",
+        "startup_nodes",
+        "unix_socket_path",
+    }
+)
+
+# For the child of a fork, which must let go of what its parent uses.
+_tiers: weakref.WeakSet[Redis] = weakref.WeakSet()
+
+
+class Redis:
+    """A tier in Redis or Valkey: standalone, behind Sentinels, or a cluster.
+
+    Safe for use from any threads and event loops. A server that fails is left alone for a pause
+    that doubles from half a second to half a minute, so that it costs one timeout and then nothing.
+    Two things the blocking face cannot bound: looking up a host's name, and the discovery of a
+    cluster whose every node hangs, which takes one timeout for each node that the URL names. The
+    awaiting face bounds both.
+
+    Deletions and invalidations of tags void marks in every process. ``clear`` voids the marks of
+    tagged lookups in every process, and those of other lookups in this one.
+
+    The server's user needs GET, SET, PEXPIRE, EVAL, UNLINK, SCAN, PUBLISH, SUBSCRIBE, PING and
+    INFO.
+
+    Args:
+        url: Where to connect; see :func:`~toolops_plugins.cache.redis_url.parse`. Its options for
+            timeouts and connections win over the arguments, as with redis-py.
+        ttl: Seconds for which an entry is kept at most. Default 3600.
+        label: The tier's name in keys and events. None: the runtime gives one.
+        socket_timeout: Seconds to wait for an answer. Default 0.25.
+        connect_timeout: Seconds to wait for a connection. Default 0.25.
+        max_loops: How many event loops keep a client; beyond it the one unused for longest is
+            released. Default 16.
+        max_connections: How many operations may be under way at once for all threads together,
+            and for each event loop; others wait. Default 32.
+        client_options: Further options for redis-py, such as ``username``, ``password``,
+            ``ssl_ca_certs`` or ``sentinel_kwargs``.
+
+    Raises:
+        ConfigurationError: A value is wrong; it names the parameter.
+    """
+
+    local = False
+
+    def __init__(
+        self,
+        url: str,
+        ttl: float = 3600,
+        *,
+        label: str | None = None,
+        socket_timeout: float = 0.25,
+        connect_timeout: float = 0.25,
+        max_loops: int = 16,
+        max_connections: int = 32,
+        **client_options: Any,
+    ) -> None:
+        for name in client_options.keys() & _REFUSED:
+            raise ConfigurationError(name, "is decided by the tier")
+        target = parse(url)
+        chosen = dict(target.options)
+        quick = check.seconds(
+            "socket_timeout", chosen.pop("socket_timeout", socket_timeout), zero=False
+        )
+        connecting = check.seconds(
+            "connect_timeout", chosen.pop("socket_connect_timeout", connect_timeout), zero=False
+        )
+        self._ttl = check.seconds("ttl", ttl, zero=False)
+        self.ttl: float | None = self._ttl
+        self.label = label or ""
+        self._given = bool(label)
+        self._target = replace(target, options=chosen)
+        # The longest operation asks every node that the URL names, and then does its own work.
+        self._lease = (quick + connecting) * (2 + len(self._target.nodes))
+        self._clients = Clients(
+            self._target,
+            quick,
+            connecting,
+            check.count("max_loops", max_loops),
+            check.count("max_connections", chosen.pop("max_connections", max_connections)),
+            client_options,
+        )
+        cluster = target.kind == "cluster"
+        self._fetch: Action = route if cluster else fetch
+        self._afetch: Action = route if cluster else afetch
+        self._link: Link | None = None
+        self._namespace: str | None = None
+        _tiers.add(self)
+
+    def __repr__(self) -> str:
+        return f"Redis({str(self._target)!r}, ttl={self._ttl:g}, label={self.label!r})"
+
+    def bind(
+        self,
+        namespace: str,
+        envelope: Envelope,
+        clock: Clock,
+        label: str,
+        on_trouble: Callable[[str, Exception], None] | None = None,
+    ) -> None:
+        """Give the tier what it shares with its runtime; needed before use.
+
+        Args:
+            namespace: What keeps this runtime's keys from those of others; any text.
+            envelope: Turns entries into bytes.
+            clock: The source of time.
+            label: The tier's name, if the user gave none.
+            on_trouble: Called with ``"unknown_format"`` or ``"tampered"`` and the error when bytes
+                under a key of ours cannot be read; they count as a miss, and are left alone. Also
+                with ``"not_encodable"`` when an entry has no bytes; it is not kept.
+
+        Raises:
+            ConfigurationError: The tier serves another namespace already.
+        """
+        if self._namespace not in (None, namespace):
+            raise ConfigurationError("tiers", f"{self!r} serves another namespace already")
+        self._namespace = namespace
+        if not self._given:
+            self.label = label
+        self._store = Store(
+            namespace,
+            self.label,
+            self._ttl,
+            envelope,
+            clock,
+            cluster=self._target.kind == "cluster",
+            on_trouble=on_trouble,
+        )
+        self._link = Link(self._clients, clock, self._lease, self.label or str(self._target))
+
+    @property
+    def link(self) -> Link:
+        """The way to the servers.
+
+        Raises:
+            ConfigurationError: No runtime has bound the tier yet.
+        """
+        if self._link is None:
+            raise ConfigurationError("tiers", f"{self!r} is used before a runtime has bound it")
+        return self._link
+
+    @property
+    def channel(self) -> str:
+        """The name under which this namespace broadcasts what became void."""
+        _ = self.link  # bound, or an error that says so
+        return self._store.channel
+
+    def listener(self, attempt: int) -> tuple[Any, list[Callable[[], Any]]]:
+        """Return a new blocking client for one subscription, and what to call to release it.
+
+        Args:
+            attempt: Counts up; each attempt takes the next of the nodes that the URL names.
+        """
+        return self._clients.listener(attempt)
+
+    # The two faces ------------------------------------------------------------------------------
+
+    def get(self, key: bytes, tags: Sequence[str] = ()) -> tuple[Entry | None, Mark]:
+        """Return the entry, or None, and a mark for a later :meth:`set`."""
+        link = self._link or self.link
+        store = self._store
+        if tags:
+            return link.walk(store.look(key, tags))
+        plain = store.plain
+        data = link.do(READING, self._fetch, store.prefix + key.hex())
+        return store.read(key, data, plain)
+
+    async def aget(self, key: bytes, tags: Sequence[str] = ()) -> tuple[Entry | None, Mark]:
+        """As :meth:`get`."""
+        link = self._link or self.link
+        store = self._store
+        if tags:
+            return await link.awalk(store.look(key, tags))
+        plain = store.plain
+        data = await link.ado(READING, self._afetch, store.prefix + key.hex())
+        return store.read(key, data, plain)
+
+    def set(self, key: bytes, entry: Entry, mark: Mark = None) -> None:
+        """Keep the entry for ``ttl`` seconds, but never past its ``stale_until``."""
+        self.link.walk(self._store.keep({key: entry}, mark))
+
+    async def aset(self, key: bytes, entry: Entry, mark: Mark = None) -> None:
+        """As :meth:`set`."""
+        await self.link.awalk(self._store.keep({key: entry}, mark))
+
+    def get_many(self, keys: Iterable[bytes]) -> dict[bytes, Entry]:
+        """Return those entries that are there, whatever their tags."""
+        return self.link.walk(self._store.look_many(list(keys)))
+
+    async def aget_many(self, keys: Iterable[bytes]) -> dict[bytes, Entry]:
+        """As :meth:`get_many`."""
+        return await self.link.awalk(self._store.look_many(list(keys)))
+
+    def set_many(self, entries: Mapping[bytes, Entry]) -> None:
+        """Keep the entries, as computed now."""
+        self.link.walk(self._store.keep(entries, None))
+
+    async def aset_many(self, entries: Mapping[bytes, Entry]) -> None:
+        """As :meth:`set_many`."""
+        await self.link.awalk(self._store.keep(entries, None))
+
+    def delete(self, key: bytes) -> None:
+        """Forget the key, and void every earlier mark of it for ten minutes."""
+        self.link.walk(self._store.bury(key))
+
+    async def adelete(self, key: bytes) -> None:
+        """As :meth:`delete`."""
+        await self.link.awalk(self._store.bury(key))
+
+    def invalidate(self, tags: Sequence[str]) -> None:
+        """Forget every entry that carries one of the tags, and void earlier marks."""
+        self.link.walk(self._store.restamp(tags))
+
+    async def ainvalidate(self, tags: Sequence[str]) -> None:
+        """As :meth:`invalidate`."""
+        await self.link.awalk(self._store.restamp(tags))
+
+    def clear(self) -> None:
+        """Forget everything of this namespace and label."""
+        self.link.walk(self._store.clear())
+
+    async def aclear(self) -> None:
+        """As :meth:`clear`."""
+        await self.link.awalk(self._store.clear())
+
+    def close(self) -> None:
+        """Release every client, those of running loops within a second; used again, it reopens."""
+        self._clients.close()
+
+    async def aclose(self) -> None:
+        """As :meth:`close`."""
+        await self._clients.aclose()
+
+    def send(self, *command: Any) -> Any:
+        """Run one command that needs no server for writes, and return its reply."""
+        return self.link.do(READING, one, command)
+
+    async def asend(self, *command: Any) -> Any:
+        """As :meth:`send`."""
+        return await self.link.ado(READING, one, command)
+
+    def ping(self) -> None:
+        """Return if the server answers, else raise TierError."""
+        self.send("PING")
+
+    async def aping(self) -> None:
+        """As :meth:`ping`."""
+        await self.asend("PING")
+
+    def write_check(self) -> None:
+        """Return if an entry can be written and deleted, else raise TierError."""
+        self.link.walk(self._store.try_write())
+
+    def describe(self) -> dict[str, str]:
+        """Return ``kind``, ``server`` and ``version``, all as text."""
+        found = self.send("INFO", "server")
+        name = "valkey" if "valkey_version" in found else "redis"
+        return {
+            "kind": self._target.kind,
+            "server": name,
+            "version": str(found.get(f"{name}_version", "")),
+        }
+
+    def _after_fork(self) -> None:
+        self._clients.forget()
+        if self._link is not None:
+            self._link.after_fork()
+
+
+def _after_fork() -> None:
+    for tier in list(_tiers):
+        tier._after_fork()  # noqa: SLF001 - of this module
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,317 @@
+"""The redis-py clients of one tier: one for all threads, and one for each running event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import Future, wait
+from contextlib import suppress
+from importlib import import_module
+from importlib.util import find_spec
+from queue import SimpleQueue
+from typing import Any, Literal, TypeAlias
+
+from toolops_plugins.cache.redis_url import Target
+from toolops_plugins.errors import ConfigurationError
+
+__all__ = ["Clients", "Seat"]
+
+Package: TypeAlias = Literal["redis", "redis.asyncio"]
+_UNBOUNDED = 2**31  # the tier's own gate stands before the pools, and waits where they would raise
+_PATIENCE = 1.0  # seconds that closing waits for another thread's loop, or a server
+
+
+class Seat:
+    """The client of one event loop; all methods but :meth:`retire` run on that loop.
+
+    Args:
+        loop: The loop.
+        client: Its client.
+        closers: What to await in order to release it.
+        limit: How many operations may be under way at once.
+        quick: Seconds for an operation on an open connection.
+        slow: Seconds for one that may have to find the server and connect to it.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        client: Any,
+        closers: list[Callable[[], Any]],
+        limit: int,
+        quick: float,
+        slow: float,
+    ) -> None:
+        self.loop = loop
+        self.client = client
+        self.gate = asyncio.Semaphore(limit)
+        self.users = 0
+        self.used = 0
+        self.warm = 0
+        self.retired = False
+        self.released: Future[None] = Future()
+        self._closers = closers
+        self._quick = quick
+        self._slow = slow
+        self._guard = self._release_with_loop()
+
+    async def open(self) -> None:
+        """Have the client released when the loop shuts down.
+
+        ``asyncio.run`` and ``asyncio.Runner`` finish the loop's asynchronous generators before
+        they close it; that is the one public hook by which connections can be closed in time.
+        """
+        await self._guard.asend(None)
+
+    def patience(self) -> float:
+        """Return the seconds that the operation which just began may take.
+
+        As many operations as have succeeded side by side find an open connection; one more has
+        to open its own.
+        """
+        return self._quick if self.users <= self.warm else self._slow
+
+    async def enter(self) -> None:
+        """Begin an operation, once there is room for it."""
+        await self.gate.acquire()
+        self.users += 1
+
+    async def leave(self) -> None:
+        """End an operation."""
+        self.users -= 1
+        self.gate.release()
+        if self.retired and not self.users:
+            await self._shut()
+
+    def retire(self) -> None:
+        """Release the client as soon as nobody uses it; from any thread."""
+        self.retired = True
+        with suppress(RuntimeError):  # the loop is closed, and took the client with it
+            self.loop.call_soon_threadsafe(self._settle)
+
+    def _settle(self) -> None:
+        if not self.users:
+            # The loop holds tasks weakly; this seat must last until its task has ended.
+            self._task = self.loop.create_task(self._shut())
+
+    async def _shut(self) -> None:
+        with suppress(RuntimeError):  # the loop is shutting down and does it already
+            await self._guard.aclose()
+
+    async def _release_with_loop(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            self.retired = True
+            for close in self._closers:
+                with suppress(Exception):  # a connection that broke is closed already
+                    async with asyncio.timeout(_PATIENCE):  # TLS says goodbye, and may wait for it
+                        await close()
+            if not self.released.done():
+                self.released.set_result(None)
+
+
+class Clients:
+    """Makes, keeps and releases the clients of one tier. Safe for any threads and loops.
+
+    Args:
+        target: Where to connect.
+        socket_timeout: Seconds for an answer.
+        connect_timeout: Seconds for a connection.
+        max_loops: How many event loops keep a client.
+        max_connections: How many operations may be under way for all threads together, and for
+            each loop.
+        options: Further options for redis-py, over those of the URL.
+
+    Raises:
+        ConfigurationError: redis-py does not take the options.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        socket_timeout: float,
+        connect_timeout: float,
+        max_loops: int,
+        max_connections: int,
+        options: dict[str, Any],
+    ) -> None:
+        self._target = target
+        self._socket_timeout = socket_timeout
+        self._connect_timeout = connect_timeout
+        self._max_loops = max_loops
+        self._max_connections = max_connections
+        self._sentinel_options = options.pop("sentinel_kwargs", {})
+        self._options = options
+        self._turn = 0
+        self._client: Any = None
+        self._closers: list[Callable[[], Any]] = []
+        self.forget()
+        # Everything is imported and read here, since it would block an event loop.
+        for package in ("redis", "redis.asyncio"):
+            for room in (".retry", ".sentinel", ".cluster"):
+                import_module(package + room)
+        self._settings = {
+            "redis": self._read("redis"),
+            "redis.asyncio": self._read("redis.asyncio"),
+        }
+        try:
+            # Makes no connection, but takes or refuses each option.
+            import_module("redis").Redis(**self._settings["redis"])
+        except Exception as error:
+            raise ConfigurationError("url", f"or an option is not taken: {error}") from error
+
+    def forget(self) -> None:
+        """Let go of everything without closing it: in a forked child it is the parent's."""
+        self._lock = threading.Lock()
+        self.opening = threading.Lock()
+        # A semaphore made of tokens: threading's own is written in Python, and ten times slower.
+        self.gate: SimpleQueue[None] = SimpleQueue()
+        for _ in range(self._max_connections):
+            self.gate.put(None)
+        self._client = None
+        self._closers = []
+        self._seats: dict[asyncio.AbstractEventLoop, Seat] = {}
+
+    @property
+    def client(self) -> Any:
+        """The client of all threads, or None while there is none."""
+        return self._client
+
+    def open(self) -> Any:
+        """Return the client of all threads; the caller holds ``opening``. May connect (cluster)."""
+        if self._client is None:
+            self._client, self._closers = self._make("redis")
+        return self._client
+
+    def here(self) -> Seat | None:
+        """Return the seat of the running loop, or None while it has none."""
+        seat = self._seats.get(asyncio.get_running_loop())
+        if seat is None or seat.retired:
+            return None
+        self._turn += 1
+        seat.used = self._turn
+        return seat
+
+    async def new_seat(self) -> Seat:
+        """Make a seat for the running loop; it is there before this first suspends."""
+        loop = asyncio.get_running_loop()
+        client, closers = self._make("redis.asyncio")
+        seat = Seat(
+            loop,
+            client,
+            closers,
+            self._max_connections,
+            self._socket_timeout,
+            # A cluster or sentinels are asked one after the other.
+            (self._socket_timeout + self._connect_timeout)
+            * (1 + len(self._target.nodes) * (self._target.kind in ("cluster", "sentinel"))),
+        )
+        with self._lock:
+            for other in [other for other in self._seats if other.is_closed()]:
+                del self._seats[other]
+            self._seats[loop] = seat
+            self._turn += 1
+            seat.used = self._turn
+            while len(self._seats) > self._max_loops:
+                oldest = min(self._seats.values(), key=lambda each: each.used)
+                del self._seats[oldest.loop]
+                oldest.retire()
+        await seat.open()
+        return seat
+
+    def listener(self, attempt: int) -> tuple[Any, list[Callable[[], Any]]]:
+        """Return a new client for one subscription, and what to call in order to release it.
+
+        A subscription hears what is published anywhere in a cluster, so a plain connection to any
+        of its nodes will do; each attempt takes the next.
+        """
+        return self._make("redis", attempt)
+
+    def close(self) -> None:
+        """Release everything, waiting up to a second for loops that run in other threads."""
+        busy = [seat.released for seat in self._clear() if seat.loop is not _running()]
+        wait(busy, timeout=_PATIENCE)
+
+    async def aclose(self) -> None:
+        """Release everything, waiting up to a second for loops that run in other threads."""
+        futures = [asyncio.wrap_future(seat.released) for seat in self._clear()]
+        if futures:
+            await asyncio.wait(futures, timeout=_PATIENCE)
+
+    def _clear(self) -> list[Seat]:
+        with self._lock:
+            closers, self._client, self._closers = self._closers, None, []
+            seats, self._seats = list(self._seats.values()), {}
+        for close in closers:
+            with suppress(Exception):  # a connection that broke is closed already
+                close()
+        for seat in seats:
+            seat.retire()
+        return [seat for seat in seats if seat.loop.is_running()]
+
+    def _read(self, package: Package) -> dict[str, Any]:
+        """Return what every client of the package is made with."""
+        no_backoff = import_module("redis.backoff").NoBackoff()
+        settings: dict[str, Any] = {
+            "socket_timeout": self._socket_timeout,
+            "socket_connect_timeout": self._connect_timeout,
+            # Retries belong to whoever sees the whole call.
+            "retry": import_module(f"{package}.retry").Retry(no_backoff, 0),
+            # RESP 3 would cost a HELLO for each connection and brings nothing that is used here.
+            "protocol": 2,
+            "max_connections": _UNBOUNDED,
+        }
+        if find_spec("redis.driver_info") is None:
+            settings |= {"lib_name": None, "lib_version": None}
+        else:
+            settings["driver_info"] = None
+        if self._target.tls:
+            settings["ssl"] = True
+        if package == "redis.asyncio" and self._target.kind != "cluster":
+            # One timeout stands round each whole operation. redis-py's own would make a task for
+            # every write on Python 3.11, and bound each part but not their sum.
+            settings |= {"socket_timeout": None, "socket_connect_timeout": None}
+        return settings | self._target.options | self._options
+
+    def _make(
+        self, package: Package, node: int | None = None
+    ) -> tuple[Any, list[Callable[[], Any]]]:
+        target = self._target
+        settings = dict(self._settings[package])
+        end = "close" if package == "redis" else "aclose"
+        if target.kind == "cluster" and node is None:
+            cluster = import_module(f"{package}.cluster")
+            nodes = [cluster.ClusterNode(host, port) for host, port in target.nodes]
+            client = cluster.RedisCluster(startup_nodes=nodes, **settings)
+            return client, [getattr(client, end)]
+        settings["db"] = target.db
+        if target.kind == "sentinel":
+            alike = ("retry", "protocol", "driver_info", "lib_name", "lib_version")
+            chosen = {
+                name: value
+                for name, value in settings.items()
+                if name in alike or name.startswith("ssl")
+            }
+            # Of several sentinels one that hangs must not use up the time of all.
+            chosen["socket_timeout"] = self._socket_timeout
+            chosen["socket_connect_timeout"] = self._connect_timeout
+            sentinel = import_module(f"{package}.sentinel").Sentinel(
+                target.nodes, sentinel_kwargs=chosen | self._sentinel_options
+            )
+            client = sentinel.master_for(target.service, **settings)
+            return client, [getattr(each, end) for each in (client, *sentinel.sentinels)]
+        if target.kind == "unix":
+            settings["unix_socket_path"] = target.path
+        else:
+            settings["host"], settings["port"] = target.nodes[(node or 0) % len(target.nodes)]
+        client = import_module(package).Redis(**settings)
+        return client, [getattr(client, end)]
+
+
+def _running() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -1,0 +1,222 @@
+"""The ordered walk through the tiers: nearest first, promotion upward on a hit, writes to all.
+
+Everything here that may need I/O is a flow (see :mod:`toolops_plugins.steps`), walked by the same
+drivers as the calls themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from toolops_plugins.cache.entry import Entry, Mark, Tier
+from toolops_plugins.errors import ConfigurationError, TierError
+from toolops_plugins.steps import Io, Step
+
+__all__ = ["Found", "Tiers"]
+
+
+class _Skip:
+    """The mark of a tier whose lookup failed: a write to it would count, so it is left out."""
+
+
+_SKIP = _Skip()
+
+
+class Found(NamedTuple):
+    """What a lookup brought.
+
+    Args:
+        entry: The first fresh entry, or the freshest stale one, or None.
+        tier: The label of the tier that it came from, or None.
+        marks: A mark for each tier that was asked, for the write that may follow.
+    """
+
+    entry: Entry | None
+    tier: str | None
+    marks: tuple[Mark, ...]
+
+
+class Tiers:
+    """Tiers in the order in which they are asked. As safe to share as its tiers are.
+
+    Args:
+        tiers: Nearest first.
+        on_trouble: Told of every tier that failed: its label and the error.
+
+    Raises:
+        ConfigurationError: Two tiers have one label.
+    """
+
+    def __init__(self, tiers: Sequence[Tier], on_trouble: Callable[[str, TierError], None]) -> None:
+        self.all = tuple(tiers)
+        self.labels = tuple(tier.label for tier in tiers)
+        if len(set(self.labels)) < len(self.labels):
+            raise ConfigurationError("tiers", f"two tiers have one label: {list(self.labels)}")
+        self._on_trouble = on_trouble
+        self._locals = tuple(tier for tier in self.all if tier.local)
+        # Without a TTL of its own, an entry lives no longer than the most patient tier keeps it.
+        lives = [math.inf if tier.ttl is None else tier.ttl for tier in tiers]
+        self.longest_ttl = max(lives, default=math.inf)
+
+    def only(self, labels: Iterable[str]) -> Tiers:
+        """Return these tiers without those that are not named.
+
+        Raises:
+            ConfigurationError: There is no tier of that label.
+        """
+        wanted = list(labels)
+        for label in wanted:
+            if label not in self.labels:
+                raise ConfigurationError(
+                    "tiers", f"there is no tier {label!r}; these are: {list(self.labels)}"
+                )
+        return Tiers([tier for tier in self.all if tier.label in wanted], self._on_trouble)
+
+    def near(self, key: bytes, tags: Sequence[str]) -> tuple[Entry, str] | None:
+        """Return what the tiers of this process hold, and in which, without any I/O."""
+        for tier in self._locals:
+            entry, _ = tier.get(key, tags)
+            if entry is not None:
+                return entry, tier.label
+        return None
+
+    def lookup(
+        self, key: bytes, tags: Sequence[str], now: float, newer_than: float = -math.inf
+    ) -> Generator[Step, Any, Found]:
+        """Ask tier by tier until one has a fresh entry, and promote that upward.
+
+        Args:
+            key: The key.
+            tags: The tags of the call.
+            now: Seconds since the epoch.
+            newer_than: Seconds since the epoch: what was computed then or before does not count
+                as fresh, since it is what is to be refreshed.
+        """
+        marks: list[Mark] = []
+        best: Entry | None = None
+        best_tier: str | None = None
+        for tier in self.all:
+            try:
+                if tier.local:
+                    entry, mark = tier.get(key, tags)
+                else:
+                    entry, mark = yield Io(tier.get, tier.aget, key, tags)
+            except TierError as error:
+                self._on_trouble(tier.label, error)
+                marks.append(_SKIP)
+                continue
+            if entry is not None and entry.fresh_until > now and entry.created > newer_than:
+                if marks:
+                    yield from self.store(key, entry, marks)
+                return Found(entry, tier.label, tuple(marks))
+            marks.append(mark)
+            if entry is not None and (best is None or entry.fresh_until > best.fresh_until):
+                best, best_tier = entry, tier.label
+        return Found(best, best_tier, tuple(marks))
+
+    def store(
+        self, key: bytes, entry: Entry, marks: Sequence[Mark] | None = None
+    ) -> Generator[Step, Any, None]:
+        """Write an entry to every tier for which there is a mark (None: to all, as of now)."""
+        tiers = self.all if marks is None else self.all[: len(marks)]
+        for tier, mark in zip(tiers, marks or [None] * len(tiers), strict=True):
+            if mark is _SKIP:
+                continue
+            try:
+                if tier.local:
+                    tier.set(key, entry, mark)
+                else:
+                    yield Io(tier.set, tier.aset, key, entry, mark)
+            except TierError as error:
+                self._on_trouble(tier.label, error)
+
+    def get_many(
+        self, keys: Sequence[bytes], now: float
+    ) -> Generator[Step, Any, dict[bytes, Entry]]:
+        """Return the fresh entries of many untagged keys, asking each tier once for what is left.
+
+        Args:
+            keys: The keys.
+            now: Seconds since the epoch.
+        """
+        found: dict[bytes, Entry] = {}
+        for depth, tier in enumerate(self.all):
+            left = [key for key in dict.fromkeys(keys) if key not in found]
+            if not left:
+                break
+            try:
+                if tier.local:
+                    got = {key: tier.get(key)[0] for key in left}
+                else:
+                    got = yield Io(tier.get_many, tier.aget_many, left)
+            except TierError as error:
+                self._on_trouble(tier.label, error)
+                continue
+            fresh = {k: e for k, e in got.items() if e is not None and e.fresh_until > now}
+            found.update(fresh)
+            if depth and fresh:
+                yield from self._write_many(self.all[:depth], fresh)
+        return found
+
+    def set_many(self, entries: Mapping[bytes, Entry]) -> Generator[Step, Any, None]:
+        """Write many entries to every tier, as of now."""
+        yield from self._write_many(self.all, entries)
+
+    def _write_many(
+        self, tiers: Sequence[Tier], entries: Mapping[bytes, Entry]
+    ) -> Generator[Step, Any, None]:
+        for tier in tiers:
+            try:
+                if tier.local:
+                    for key, entry in entries.items():
+                        tier.set(key, entry)
+                else:
+                    yield Io(tier.set_many, tier.aset_many, entries)
+            except TierError as error:
+                self._on_trouble(tier.label, error)
+
+    def delete(self, key: bytes) -> Generator[Step, Any, None]:
+        """Forget one key in every tier.
+
+        Raises:
+            TierError: A tier could not be reached, after all others were told.
+        """
+        yield from self._tell("delete", "adelete", key)
+
+    def invalidate(self, tags: Sequence[str]) -> Generator[Step, Any, None]:
+        """Forget everything under any of the tags, in every tier.
+
+        Raises:
+            TierError: A tier could not be reached, after all others were told.
+        """
+        yield from self._tell("invalidate", "ainvalidate", tags)
+
+    def clear(self) -> Generator[Step, Any, None]:
+        """Forget everything, in every tier.
+
+        Raises:
+            TierError: A tier could not be reached, after all others were told.
+        """
+        yield from self._tell("clear", "aclear")
+
+    def close(self) -> Generator[Step, Any, None]:
+        """Release what every tier holds."""
+        yield from self._tell("close", "aclose")
+
+    def _tell(self, sync: str, aio: str, *args: Any) -> Generator[Step, Any, None]:
+        # Farthest first: were the near tier emptied first, a call in between could fill it again
+        # from the far one.
+        trouble: TierError | None = None
+        for tier in reversed(self.all):
+            try:
+                if tier.local:
+                    getattr(tier, sync)(*args)
+                else:
+                    yield Io(getattr(tier, sync), getattr(tier, aio), *args)
+            except TierError as error:
+                self._on_trouble(tier.label, error)
+                trouble = trouble or error
+        if trouble is not None:
+            raise trouble

@@ -1,0 +1,341 @@
+"""One run of a generator for many readers, each at its own pace.
+
+A recording holds the generator and what it has yielded so far. Whoever is farthest ahead pulls the
+next item; all others find it there. So nobody waits for a slow reader, a generator never runs ahead
+of the quickest one, and anybody may leave: the last to go closes it. A reader that joins late sees
+everything from the start.
+
+Readers of a plain generator may be any threads; one of them pulls at a time. An asynchronous
+generator runs in one task of one event loop, from its first step to its last, and only readers of
+that loop share it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from toolops_plugins.codec import Codec, Payload
+from toolops_plugins.errors import NotEncodableError, ToolOpsError
+
+__all__ = ["AsyncRecording", "Recording", "Streams", "Tape"]
+
+MAX_ITEMS = 10_000
+MAX_BYTES = 16 * 1024 * 1024
+"""Past either, a recording forgets what all its readers have seen, and nobody joins it any more."""
+
+
+class _Item(NamedTuple):
+    """What was yielded: encoded, so that each reader gets a copy, or as it is if no codec does."""
+
+    payload: Payload | None
+    value: Any
+
+
+class Tape:
+    """What both kinds of recording hold. Only one thread at a time may add and end."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self._items: dict[int, _Item] = {}
+        self._places: dict[object, int] = {}
+        self._seats = threading.Lock()
+        self._bytes = 0
+        self.count = 0
+        self.ended = False
+        self.error: BaseException | None = None
+        self.returned: Any = None
+        self.whole = True
+        """Whether every item is still there, and can be encoded."""
+        self.overflown = False
+        self.owner: Any = None
+        """Whatever whoever made it notes for its end."""
+        self._claimed = False
+        self._closed = False
+
+    def add(self, value: Any) -> None:
+        """Put what was yielded at the end."""
+        try:
+            payload = self._codec.encode(value)
+            self._bytes += payload.size
+            item = _Item(payload, None)
+        except NotEncodableError:
+            self.whole = False
+            item = _Item(None, value)
+        self._items[self.count] = item
+        self.count += 1
+        if self.count > MAX_ITEMS or self._bytes > MAX_BYTES:
+            self.overflown, self.whole = True, False
+
+    def copy_of(self, index: int) -> Any:
+        """Return a copy of what was yielded at that place."""
+        item = self._items[index]
+        return item.value if item.payload is None else self._codec.decode(item.payload)
+
+    def all(self) -> list[Any]:
+        """Return copies of all items of a whole recording."""
+        return [self.copy_of(index) for index in range(self.count)]
+
+    def move(self, reader: object, index: int) -> None:
+        """Note how far a reader has come."""
+        with self._seats:
+            self._places[reader] = index
+            if self.overflown:
+                slowest = min(self._places.values())
+                for seen in [i for i in tuple(self._items) if i < slowest]:
+                    del self._items[seen]
+
+    def claim(self) -> bool:
+        """Return True once, to the first who sees the end: whose task it is to keep it."""
+        with self._seats:
+            first = self.ended and self.error is None and not self._claimed
+            self._claimed = self._claimed or first
+            return first
+
+    def join(self, reader: object) -> bool:
+        """Count a reader in; return False if it cannot join any more."""
+        with self._seats:
+            if self._closed or self.overflown or self.error is not None or self._pulls():
+                return False
+            self._places[reader] = 0
+            return True
+
+    def _pulls(self) -> bool:
+        """Return whether the caller is what produces the next item."""
+        raise NotImplementedError
+
+    def leave(self, reader: object) -> bool:
+        """Take a reader off; return whether it was the last one, so that nobody joins any more."""
+        with self._seats:
+            self._places.pop(reader, None)
+            if not self._places and not self.ended:
+                self._closed = True
+            return self._closed
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Note that nothing more will come."""
+        self.ended = True
+        self.error = error
+
+    def raise_error(self) -> None:
+        """Raise what the generator raised, if anything."""
+        if isinstance(self.error, Exception):
+            raise self.error
+        if self.error is not None:
+            raise ToolOpsError(f"the stream broke off: {type(self.error).__name__}")
+
+
+class Recording(Tape):
+    """A generator that is running, and what it has yielded. Safe to read from any threads.
+
+    Args:
+        source: The generator.
+        codec: Makes the copies.
+    """
+
+    def __init__(self, source: Generator[Any, Any, Any], codec: Codec) -> None:
+        super().__init__(codec)
+        self._source = source
+        self._lock = threading.Lock()
+        self._puller: int | None = None
+
+    @classmethod
+    def opener(cls, function: Callable[..., Any], codec: Codec) -> Callable[..., Recording]:
+        """Return what starts the function's generator and has its first item."""
+
+        def opened(*args: Any, **kwargs: Any) -> Recording:
+            recording = cls(function(*args, **kwargs), codec)
+            with recording._lock:
+                recording._pull()
+            recording.raise_error()
+            return recording
+
+        return opened
+
+    def _pulls(self) -> bool:
+        return self._puller == threading.get_ident()
+
+    def _pull(self) -> None:
+        self._puller = threading.get_ident()
+        try:
+            self.add(next(self._source))
+        except StopIteration as end:
+            self.returned = end.value
+            self.end()
+        except BaseException as error:
+            self.end(error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self._puller = None
+
+    def read(self, reader: object) -> Generator[Any, None, None]:
+        """Yield every item from the start, each reader its own copies.
+
+        Args:
+            reader: Stands for this reader; has joined already.
+
+        Raises:
+            Exception: What the generator raised.
+        """
+        index = 0
+        try:
+            while True:
+                if index >= self.count:
+                    with self._lock:
+                        if index >= self.count and not self.ended:
+                            self._pull()
+                    if index >= self.count:
+                        break
+                value = self.copy_of(index)
+                index += 1
+                self.move(reader, index)
+                yield value
+            self.raise_error()
+        finally:
+            if self.leave(reader):
+                with self._lock:
+                    self._source.close()
+
+
+class AsyncRecording(Tape):
+    """An asynchronous generator that is running in a task, and what it has yielded.
+
+    To be used on the loop that it was opened on.
+
+    Args:
+        source: The generator.
+        codec: Makes the copies.
+    """
+
+    def __init__(self, source: AsyncIterator[Any], codec: Codec) -> None:
+        super().__init__(codec)
+        self._source = source
+        self._loop = asyncio.get_running_loop()
+        self._wanted = 1
+        self._want = asyncio.Event()
+        self._want.set()
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._task: asyncio.Task[None] = self._loop.create_task(self._pump())
+
+    @classmethod
+    def opener(cls, function: Callable[..., Any], codec: Codec) -> Callable[..., Any]:
+        """Return what starts the function's generator and awaits its first item."""
+
+        async def opened(*args: Any, **kwargs: Any) -> AsyncRecording:
+            recording = cls(function(*args, **kwargs), codec)
+            try:
+                await recording._reach(0)
+            except BaseException:
+                await recording._stop()
+                raise
+            if recording.count == 0:
+                recording.raise_error()
+            return recording
+
+        return opened
+
+    def _pulls(self) -> bool:
+        return asyncio.current_task() is self._task
+
+    async def _pump(self) -> None:
+        try:
+            async for value in self._source:
+                self.add(value)
+                self._wake()
+                if self.count >= self._wanted:
+                    self._want.clear()
+                await self._want.wait()
+            self.end()
+        except asyncio.CancelledError as error:
+            self.end(error)
+            raise
+        except Exception as error:  # noqa: BLE001 - raised in every reader
+            self.end(error)
+        finally:
+            close = getattr(self._source, "aclose", None)
+            if close is not None:
+                with suppress(Exception):
+                    await close()
+            self._wake()
+
+    def _wake(self) -> None:
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(None)
+        self._waiting.clear()
+
+    async def _reach(self, index: int) -> None:
+        """Wait until there is an item of that index, or the end."""
+        while index >= self.count and not self.ended:
+            self._wanted = max(self._wanted, index + 1)
+            self._want.set()
+            future = self._loop.create_future()
+            self._waiting.add(future)
+            try:
+                await future
+            finally:
+                self._waiting.discard(future)
+
+    async def _stop(self) -> None:
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def read(self, reader: object) -> AsyncGenerator[Any, None]:
+        """Yield every item from the start, each reader its own copies.
+
+        Args:
+            reader: Stands for this reader; has joined already.
+
+        Raises:
+            Exception: What the generator raised.
+        """
+        index = 0
+        try:
+            while True:
+                await self._reach(index)
+                if index >= self.count:
+                    break
+                value = self.copy_of(index)
+                index += 1
+                self.move(reader, index)
+                yield value
+            self.raise_error()
+        finally:
+            if self.leave(reader):
+                await self._stop()
+
+
+class Streams:
+    """The recordings under way in one runtime. Safe to use from any threads and event loops.
+
+    Args:
+        limit: Recordings that can be joined at once; more are read by their first reader only.
+            Default 1,000.
+    """
+
+    def __init__(self, limit: int = 1_000) -> None:
+        self._limit = limit
+        self._table: dict[bytes, Tape] = {}
+
+    def __len__(self) -> int:
+        """Return the number of recordings that can be joined."""
+        return len(self._table)
+
+    def offer(self, place: bytes, recording: Tape) -> None:
+        """Let others join a recording."""
+        if len(self._table) < self._limit:
+            self._table[place] = recording
+
+    def find(self, place: bytes, reader: object) -> Tape | None:
+        """Return the recording of that place, joined by ``reader``, or None."""
+        recording = self._table.get(place)
+        return recording if recording is not None and recording.join(reader) else None
+
+    def remove(self, place: bytes, recording: Tape) -> None:
+        """Let nobody join a recording any more."""
+        if self._table.get(place) is recording:
+            self._table.pop(place, None)

@@ -1,0 +1,460 @@
+"""THE path of every call, written once and without I/O.
+
+::
+
+    Plan.open: key -> fresh in this process? return
+      call_flow: event
+        fallback
+          this caller's deadline
+            one flight per key
+              cache tiers (fresh: return; stale: kept aside; refresh ahead of expiry spawned)
+                total timeout
+                  retry + budget
+                    circuit breaker
+                      hedge
+                        rate limit
+                          bulkhead
+                            attempt timeout
+                              the call
+
+A flow is a generator that yields the steps of :mod:`toolops_plugins.steps` and is sent their
+results. Tiers that need I/O are asked inside the flight, not before it: a burst of equal calls asks
+Redis once, and no caller can miss in the cache, see the flight land, and run the work once more.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import random
+from collections.abc import Callable, Generator, Sequence
+from contextvars import ContextVar
+from copy import deepcopy
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+from toolops_plugins.attempts import attempted, invoke
+from toolops_plugins.cache.entry import Entry, Mark
+from toolops_plugins.check import plain
+from toolops_plugins.coalesce.flights import Arrival
+from toolops_plugins.coalesce.streams import Tape
+from toolops_plugins.codec import Payload
+from toolops_plugins.errors import (
+    BulkheadFull,
+    CircuitOpen,
+    CodecError,
+    DeadlineExceeded,
+    NotEncodableError,
+    RateLimited,
+    Rejected,
+)
+from toolops_plugins.plan import Call
+from toolops_plugins.policy import NOTHING, Cache, matches
+from toolops_plugins.steps import Ask, Flow, Fly, Spawn, Step, Within
+from toolops_plugins.telemetry.events import Outcome
+from toolops_plugins.telling import Answer, notice, record
+
+__all__ = ["DEADLINE", "Told", "call_flow", "kept_stream"]
+
+DEADLINE: ContextVar[float | None] = ContextVar("toolops_deadline", default=None)
+"""When callers in this context stop waiting, on the runtime's monotonic clock."""
+
+
+class Told(NamedTuple):
+    """What a call brought where that is a stream: its event is still to be made.
+
+    Args:
+        value: A recording that is running and that the call has joined; or, from the cache, the
+            items and what the generator returned; or the fallback.
+        outcome: How the call ended, unless reading fails.
+        answer: For the event.
+    """
+
+    value: Any
+    outcome: Outcome
+    answer: Answer | None
+
+
+_REJECTIONS: dict[type[BaseException], str] = {
+    CircuitOpen: "circuit_open",
+    RateLimited: "rate_limited",
+    BulkheadFull: "bulkhead_full",
+}
+
+
+def call_flow(call: Call) -> Flow:
+    """Return the flow of one call: its result is the caller's, and so is its error."""
+    plan = call.plan
+    if not plan.shared.active:
+        return (yield invoke(call))
+    answer: Answer | None = None
+    outcome: Outcome
+    try:
+        call.tags = _tags(call)
+        try:
+            answer, outcome = yield from _answered(call)
+            _raise_remembered(answer)
+            value, call.error = answer.value, answer.error
+        except Exception as error:
+            if plan.policy.fallback is NOTHING:
+                raise
+            value = yield from _fallback(call, error)
+            call.error, outcome, answer = error, "fallback", None
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        call.error = error
+        if answer is not None:
+            outcome = "hit"
+        else:
+            outcome = "rejected" if isinstance(error, Rejected) else "error"
+            call.reason = _REJECTIONS.get(type(error)) or call.reason
+        record(call, outcome, answer)
+        raise
+    if plan.stream:
+        # Its event can only be made once it has been read.
+        return Told(value, outcome, answer)
+    record(call, outcome, answer)
+    return value
+
+
+def _raise_remembered(answer: Answer) -> None:
+    if answer.raises:
+        # It may be one object for all its life: it must not collect a traceback each time.
+        raise answer.value.with_traceback(None)
+
+
+def _tags(call: Call) -> tuple[str, ...]:
+    if call.key is None:
+        return call.plan.tagger.fixed or ()
+    try:
+        return call.plan.tagger.tags(call.args, call.kwargs)
+    except Exception:  # noqa: BLE001 - what cannot be invalidated by its tags is not kept
+        call.key, call.reason = None, "tags_failed"
+        call.plan.warn("tags_failed")
+        return ()
+
+
+def _answered(call: Call) -> Generator[Step, Any, tuple[Answer, Outcome]]:
+    """Get an answer within the caller's deadline, and tell how."""
+    plan = call.plan
+    seconds = _seconds_left(call)
+    if call.key is None:
+        call.reason = call.reason or "no_cache"
+        return (yield from _alone(call, seconds)), "bypass"
+    cache = plan.policy.cache
+    if cache is not None:
+        near = plan.tiers.near(call.key, call.tags)
+        answer = None if near is None else (yield from _served(call, cache, *near))
+        if answer is not None:
+            return answer, answer.outcome
+    if not plan.policy.coalesces:
+        answer = yield from _alone(call, seconds)
+        return answer, answer.outcome
+    if plan.stream:
+        recording = plan.shared.streams.find(call.place + call.key, call)
+        if recording is not None:
+            return Answer(recording, None, "miss"), "coalesced"
+    arrival: Arrival = yield Fly(call.place + call.key, partial(_inside, call), seconds)
+    answer = arrival.value
+    if isinstance(answer.value, Tape) and not answer.value.join(call):
+        answer = yield from _alone(call, seconds)
+        return answer, answer.outcome
+    if arrival.led:
+        return answer, answer.outcome
+    # The leader's own object stays the leader's.
+    copied = answer if answer.raises else answer._replace(value=_copied(call, answer))
+    return copied, "coalesced" if answer.outcome == "miss" else answer.outcome
+
+
+def _alone(call: Call, seconds: float | None) -> Generator[Step, Any, Answer]:
+    """Get the answer without a flight."""
+    work = partial(_inside, call)
+    if seconds is None:
+        answer: Answer = yield from work()
+    else:
+        answer = yield Within(seconds, work, partial(_too_late, call, seconds))
+    if isinstance(answer.value, Tape):
+        answer.value.join(call)
+    return answer
+
+
+def _inside(call: Call) -> Flow:
+    """Ask the tiers, then the function; this is what is done once for all who fly together."""
+    plan = call.plan
+    cache = plan.policy.cache
+    if cache is None or call.key is None:
+        return (yield from _fetched(call))
+    found = yield from plan.tiers.lookup(call.key, call.tags, plan.shared.clock.time())
+    if found.entry is not None:
+        answer = yield from _served(call, cache, found.entry, found.tier)
+        if answer is not None:
+            return answer
+    try:
+        return (yield from _fetched(call, cache, found.marks))
+    except Exception as error:
+        entry = found.entry
+        stale = _stand_in(call, cache, entry)
+        if entry is None or stale is NOTHING:
+            raise
+        return Answer(
+            stale, entry.payload, "stale", found.tier, entry.took, entry.price, error=error
+        )
+
+
+def _served(call: Call, cache: Cache, entry: Entry, tier: str | None) -> Flow:
+    """Return the answer that an entry makes now, or None; refresh it in the background if due."""
+    now = call.plan.shared.clock.time()
+    fresh = entry.fresh_until > now
+    if not fresh and (entry.kind != "value" or now >= entry.fresh_until + plain(cache.stale_ttl)):
+        return None
+    value = _decoded(call, entry)
+    if value is NOTHING:
+        return None
+    if entry.kind == "value" and (not fresh or _early(entry, cache.beta, now)):
+        yield from _refresh(call, entry)
+    return Answer(
+        value, entry.payload, "hit" if fresh else "stale", tier, entry.took, entry.price,
+        raises=entry.kind == "error",
+    )  # fmt: skip
+
+
+def _early(entry: Entry, beta: float, now: float) -> bool:
+    """Decide whether to refresh ahead of expiry (XFetch; Vattani, Chierichetti, Lowenstein 2015).
+
+    The nearer the expiry and the longer the work takes, the likelier; so that among many callers
+    one, and hardly ever two, fetches before the entry runs out under all of them.
+    """
+    if beta == 0.0 or entry.took == 0.0 or entry.fresh_until == math.inf:
+        return False
+    chance = 1.0 - random.random()  # noqa: S311 - not for secrets
+    return now - entry.took * beta * math.log(chance) >= entry.fresh_until
+
+
+def _refresh(call: Call, entry: Entry) -> Flow:
+    key = b"refresh" + (call.key or b"")
+    if not call.plan.shared.flights.waiting(key):
+        yield Spawn(partial(_refreshing, call, key, entry.created))
+
+
+def _refreshing(call: Call, key: bytes, created: float) -> Flow:
+    again = Call(call.plan, call.args, call.kwargs, call.plan.shared.clock.monotonic())
+    again.key, again.tags = call.key, call.tags
+    try:
+        arrival: Arrival = yield Fly(key, partial(_refreshed, again, created), None)
+    except Exception as error:  # noqa: BLE001 - nobody waits for it; the old answer stands
+        again.error = error
+        notice(again, "refresh_failed", type(error).__name__)
+        record(again, "refresh", None)
+    else:
+        if arrival.led and arrival.value.outcome == "miss":
+            record(again, "refresh", arrival.value)
+
+
+def _refreshed(call: Call, created: float) -> Flow:
+    plan = call.plan
+    now = plan.shared.clock.time()
+    # Another process may have been quicker; then its result only has to be brought up.
+    found = yield from plan.tiers.lookup(call.key or b"", call.tags, now, newer_than=created)
+    if found.entry is not None and found.entry.created > created:
+        return Answer(NOTHING, found.entry.payload, "hit")
+    return (yield from _fetched(call, plan.policy.cache, found.marks))
+
+
+def _fetched(call: Call, cache: Cache | None = None, marks: Sequence[Mark] = ()) -> Flow:
+    """Run the function under its policies, and keep the result."""
+    plan = call.plan
+    monotonic = plan.shared.clock.monotonic
+    began = monotonic()
+    try:
+        value = yield from attempted(call)
+    except Exception as error:
+        if cache is not None and cache.negative is not None and matches(cache.negative, error):
+            took = monotonic() - began
+            yield from _kept_error(call, cache, error, took, marks)
+        raise
+    took = monotonic() - began
+    if plan.stream:
+        return _on_air(call, value, marks, took)
+    price = plan.charge(call, value)
+    payload = None
+    if cache is not None or plan.policy.coalesces:
+        payload = _encoded(call, value)
+    if cache is not None and payload is not None and _wanted(call, cache, value):
+        entry = _entry(call, cache, payload, took, price)
+        yield from plan.tiers.store(call.key or b"", entry, marks)
+    return Answer(value, payload, "miss", None, took, price)
+
+
+def _entry(
+    call: Call,
+    cache: Cache,
+    payload: Payload,
+    took: float,
+    price: float,
+    kind: Literal["value", "stream"] = "value",
+) -> Entry:
+    now = call.plan.shared.clock.time()
+    fresh = now + _ttl(call.plan.tiers.longest_ttl, cache)
+    stale = fresh + max(plain(cache.stale_ttl), plain(cache.stale_if_error))
+    return Entry(payload, now, fresh, stale, took, price, call.tags, kind)
+
+
+def _on_air(call: Call, recording: Tape, marks: Sequence[Mark], took: float) -> Answer:
+    """Let others join a stream that has begun, and note what will be needed at its end."""
+    call.marks = marks
+    call.spent += call.plan.price_of_failure()
+    call.priced += 1
+    recording.owner = call
+    streams = call.plan.shared.streams
+    if call.key is not None and call.plan.policy.coalesces:
+        streams.offer(call.place + call.key, recording)
+    return Answer(recording, None, "miss", None, took, call.plan.price_of_failure())
+
+
+def kept_stream(recording: Tape) -> Flow:
+    """Return the flow that keeps a stream which has been read to its end."""
+    call: Call = recording.owner
+    plan = call.plan
+    try:
+        cache = plan.policy.cache
+        if cache is None or call.key is None or not recording.whole:
+            return
+        items = recording.all()
+        price = plan.price(items)
+        call.spent += price - plan.price_of_failure()
+        payload = _encoded(call, (items, recording.returned))
+        if payload is not None and _wanted(call, cache, items):
+            took = plan.shared.clock.monotonic() - call.began
+            entry = _entry(call, cache, payload, took, price, "stream")
+            yield from plan.tiers.store(call.key, entry, call.marks)
+    finally:
+        plan.shared.streams.remove(call.place + (call.key or b""), recording)
+
+
+def _kept_error(
+    call: Call, cache: Cache, error: Exception, took: float, marks: Sequence[Mark]
+) -> Flow:
+    plan = call.plan
+    try:
+        payload = plan.shared.codec.encode_error(error)
+    except NotEncodableError:
+        payload = Payload.local(error)
+    now = plan.shared.clock.time()
+    until = now + plain(cache.negative_ttl)
+    entry = Entry(payload, now, until, until, took, 0.0, call.tags, "error")
+    yield from plan.tiers.store(call.key or b"", entry, marks)
+
+
+def _fallback(call: Call, error: Exception) -> Flow:
+    """Return what the policy offers in place of the error; its own error reaches the caller."""
+    plan = call.plan
+    fallback = plan.policy.fallback
+    if not callable(fallback):
+        return deepcopy(fallback)
+    given = (error, plan.arguments(call.args, call.kwargs), _last_known(call))
+    return (yield Ask(fallback, *given[: _positional(fallback)]))
+
+
+def _positional(function: Callable[..., Any]) -> int:
+    """Return how many of a fallback's three arguments it takes."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return 1
+    kinds = [p.kind for p in parameters]
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return 3
+    plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return min(3, sum(kind in plain for kind in kinds))
+
+
+def _last_known(call: Call) -> Any:
+    """Return the value of an entry that this process still holds, however old, or None."""
+    plan = call.plan
+    if call.key is None or plan.policy.cache is None:
+        return None
+    near = plan.tiers.near(call.key, call.tags)
+    if near is None or near[0].kind != "value":
+        return None
+    value = _decoded(call, near[0])
+    return None if value is NOTHING else value
+
+
+# -- values ----------------------------------------------------------------------------------
+
+
+def _encoded(call: Call, value: Any) -> Payload | None:
+    try:
+        return call.plan.shared.codec.encode(value)
+    except NotEncodableError:
+        call.reason = "not_encodable"
+        if call.plan.policy.cache is not None:
+            notice(call, "not_encodable", type(value).__name__)
+        return None
+
+
+def _wanted(call: Call, cache: Cache, value: Any) -> bool:
+    if cache.when is None:
+        return True
+    try:
+        wanted = bool(cache.when(value))
+    except Exception:  # noqa: BLE001 - when in doubt a result is not kept
+        call.plan.warn("when_failed")
+        wanted = False
+    if not wanted:
+        call.reason = "not_wanted"
+    return wanted
+
+
+def _decoded(call: Call, entry: Entry) -> Any:
+    """Return the entry's value, or NOTHING if this process cannot read it: that is a miss."""
+    try:
+        return call.plan.shared.codec.decode(entry.payload)
+    except CodecError as error:
+        notice(call, "unknown_format", type(error).__name__)
+        return NOTHING
+
+
+def _stand_in(call: Call, cache: Cache, entry: Entry | None) -> Any:
+    """Return the value that may stand in for an error, or NOTHING."""
+    if entry is None or entry.kind == "error":
+        return NOTHING
+    patience = cache.stale_ttl if cache.stale_if_error is None else cache.stale_if_error
+    if call.plan.shared.clock.time() >= entry.fresh_until + plain(patience):
+        return NOTHING
+    return _decoded(call, entry)
+
+
+def _copied(call: Call, answer: Answer) -> Any:
+    if call.plan.stream:
+        return answer.value  # a recording makes the copies itself
+    if answer.payload is not None:
+        return call.plan.shared.codec.decode(answer.payload)
+    try:
+        return deepcopy(answer.value)
+    except Exception:  # noqa: BLE001 - what can be neither encoded nor copied is shared
+        return answer.value
+
+
+# -- durations -------------------------------------------------------------------------------
+
+
+def _ttl(longest: float, cache: Cache) -> float:
+    ttl = longest if cache.ttl is None else plain(cache.ttl)
+    return ttl * (1.0 - cache.jitter * random.random())  # noqa: S311 - not for secrets
+
+
+def _seconds_left(call: Call) -> float | None:
+    deadline = DEADLINE.get()
+    if deadline is None:
+        return None
+    left = deadline - call.plan.shared.clock.monotonic()
+    if left <= 0.0:
+        raise _too_late(call, 0.0)
+    return left
+
+
+def _too_late(call: Call, seconds: float) -> DeadlineExceeded:
+    message = f"{call.plan.name} gave no result before its caller's deadline"
+    return DeadlineExceeded(message, seconds=seconds)

@@ -1,0 +1,303 @@
+"""All that is known of a function before it is called, and all that is noted while it is.
+
+A :class:`Plan` is made once, when a function is wrapped. Its :meth:`Plan.open` is the hot path:
+it answers a call that is fresh in this process, and makes a :class:`Call` of every other.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from toolops_plugins.cache.entry import Mark
+from toolops_plugins.cache.memory import MOST, Memory, Slot
+from toolops_plugins.cache.tiers import Tiers
+from toolops_plugins.clock import Clock
+from toolops_plugins.coalesce.flights import Flights
+from toolops_plugins.coalesce.streams import Streams
+from toolops_plugins.codec import Codec
+from toolops_plugins.errors import CodecError, NotCanonicalError
+from toolops_plugins.policy import Policy, Price
+from toolops_plugins.request import Keyer, Tagger
+from toolops_plugins.resilience.breaker import Breaker
+from toolops_plugins.resilience.bulkhead import Gate
+from toolops_plugins.resilience.hedge import Hedger
+from toolops_plugins.resilience.ratelimit import Limiter
+from toolops_plugins.resilience.retry import RetryBudget
+from toolops_plugins.telemetry.events import CallEvent, Emitter
+from toolops_plugins.telemetry.stats import ToolStats
+
+__all__ = ["Call", "Plan", "Shared"]
+
+_EMPTY = Memory(max_items=1)
+"""Looked at where there is no memory to look at, so that the hot path need not ask."""
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all functions of a runtime share.
+
+    Args:
+        namespace: The runtime's namespace.
+        clock: The runtime's clock.
+        codec: Turns results into payloads.
+        emitter: Hands events to the sinks.
+        flights: The flights under way.
+        streams: The recordings under way.
+        budget: The retry budget.
+        active: False: every call goes straight to its function.
+    """
+
+    namespace: str
+    clock: Clock
+    codec: Codec
+    emitter: Emitter
+    flights: Flights
+    streams: Streams
+    budget: RetryBudget | None
+    active: bool = True
+
+
+class Call:
+    """One call on its way, and what is noted for its event."""
+
+    __slots__ = (
+        "args",
+        "attempts",
+        "began",
+        "error",
+        "hedged",
+        "key",
+        "kwargs",
+        "marks",
+        "place",
+        "plan",
+        "priced",
+        "reason",
+        "spent",
+        "tags",
+    )
+
+    def __init__(
+        self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any], began: float
+    ) -> None:
+        self.plan = plan
+        self.args = args
+        self.kwargs = kwargs
+        self.began = began
+        self.key: bytes | None = None
+        self.tags: tuple[str, ...] = ()
+        self.attempts = 0
+        self.spent = 0.0
+        self.priced = 0  # attempts whose price is in `spent` already
+        self.hedged = False
+        self.reason: str | None = None
+        self.error: BaseException | None = None
+        self.marks: Sequence[Mark] = ()
+        self.place = b""  # where a stream can be joined: one event loop, or any thread
+
+
+class Plan:
+    """A function with its policy, compiled. Immutable once made; safe to share.
+
+    Args:
+        name: The tool's name.
+        function: What is called.
+        aio: Whether calling it makes an awaitable.
+        policy: What is asked of its calls.
+        shared: What all functions of the runtime share.
+        stats: Where its calls are counted.
+        tiers: The tiers that its results are kept in.
+        keyer: Its keys; None where results are neither kept nor shared.
+        tagger: Its tags.
+        signature: Its parameters.
+        breaker: Its circuit breaker, or None.
+        limiter: Its rate limiter, or None.
+        gate: Its bulkhead, or None.
+        hedger: Decides when to hedge, or None.
+        stream: Whether what it returns is a recording.
+    """
+
+    __slots__ = (
+        "_decode",
+        "_memory",
+        "_monotonic",
+        "_peek",
+        "aio",
+        "breaker",
+        "function",
+        "gate",
+        "hedger",
+        "keyer",
+        "limiter",
+        "name",
+        "policy",
+        "shared",
+        "signature",
+        "stats",
+        "stream",
+        "tagger",
+        "tiers",
+    )
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        function: Callable[..., Any],
+        aio: bool,
+        policy: Policy,
+        shared: Shared,
+        stats: ToolStats,
+        tiers: Tiers,
+        keyer: Keyer | None,
+        tagger: Tagger,
+        signature: inspect.Signature,
+        breaker: Breaker | None = None,
+        limiter: Limiter | None = None,
+        gate: Gate | None = None,
+        hedger: Hedger | None = None,
+        stream: bool = False,
+    ) -> None:
+        self.name = name
+        self.function = function
+        self.aio = aio
+        self.policy = policy
+        self.shared = shared
+        self.stats = stats
+        self.tiers = tiers
+        self.keyer = keyer
+        self.tagger = tagger
+        self.signature = signature
+        self.breaker = breaker
+        self.limiter = limiter
+        self.gate = gate
+        self.hedger = hedger
+        self.stream = stream
+        self._monotonic = shared.clock.monotonic
+        self._decode = shared.codec.decode
+        # Only the first tier is looked at in the hot path; all others are the flow's.
+        first = tiers.all[0] if tiers.all and policy.cache is not None else None
+        self._memory = first if isinstance(first, Memory) else _EMPTY
+        self._peek = self._memory.peek
+
+    def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return the fresh result that this process holds for a call, or a :class:`Call`."""
+        began = self._monotonic()
+        keyer = self.keyer
+        if keyer is None or not self.shared.active:
+            return Call(self, args, kwargs, began)
+        try:
+            key = keyer.key(args, kwargs)
+        except Exception as error:  # noqa: BLE001 - a key that cannot be made is a cache that is not asked
+            return self._unkeyed(Call(self, args, kwargs, began), error)
+        slot = self._peek(key)
+        if slot is not None and began < slot.soft and slot.seq >= self._memory.era:
+            if slot.freq < MOST:
+                slot.freq += 1
+            try:
+                value = self._decode(slot.payload)
+            except CodecError:
+                pass  # met again, and reported, in the flow
+            else:
+                self._count_hit(slot, key, began)
+                return value
+        call = Call(self, args, kwargs, began)
+        call.key = key
+        return call
+
+    def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        """Return the :class:`Call`, with its key, whatever this process holds."""
+        call = Call(self, args, kwargs, self._monotonic())
+        if self.keyer is not None and self.shared.active:
+            try:
+                call.key = self.keyer.key(args, kwargs)
+            except Exception as error:  # noqa: BLE001 - as in open()
+                self._unkeyed(call, error)
+        return call
+
+    def _count_hit(self, slot: Slot, key: bytes, began: float) -> None:
+        entry = slot.entry
+        latency = self._monotonic() - began
+        saved = entry.took - latency
+        saved = max(saved, 0.0)
+        self.stats.hit(latency, saved, entry.price)
+        shared = self.shared
+        if shared.emitter.active:
+            shared.emitter.emit(
+                CallEvent(
+                    self.name,
+                    "hit",
+                    latency,
+                    shared.clock.time() - latency,
+                    shared.namespace,
+                    self._memory.label,
+                    saved,
+                    entry.price,
+                    key.hex(),
+                    entry.tags,
+                )
+            )
+
+    def _unkeyed(self, call: Call, error: Exception) -> Call:
+        if isinstance(error, NotCanonicalError):
+            call.reason = "not_canonical"
+        elif isinstance(error, TypeError) and not self._fits(call):
+            # The function itself will say so, in the words that its users know.
+            call.reason = "bad_call"
+            return call
+        else:
+            call.reason = "key_failed"
+        self.warn(call.reason)
+        return call
+
+    def _fits(self, call: Call) -> bool:
+        try:
+            self.signature.bind(*call.args, **call.kwargs)
+        except TypeError:
+            return False
+        return True
+
+    def arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a call by name, as far as they fit the signature."""
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError:
+            return dict(kwargs)
+        bound.apply_defaults()
+        arguments: dict[str, Any] = bound.arguments
+        return arguments
+
+    def charge(self, call: Call, value: Any) -> float:
+        """Add the price of the attempt that gave ``value`` to the call's; return it."""
+        price = self.price(value)
+        call.spent += price
+        call.priced += 1
+        return price
+
+    def warn(self, reason: str) -> None:
+        """Tell, once for this tool and reason, that calls go past the cache."""
+        shared = self.shared
+        shared.emitter.warn(
+            self.name, reason, started=shared.clock.time(), namespace=shared.namespace
+        )
+
+    def price(self, value: Any) -> float:
+        """Return what the call that gave ``value`` cost; a price that cannot be told is 0."""
+        price = self.policy.price
+        if price is None:
+            return 0.0
+        try:
+            return float(price(value)) if callable(price) else float(price)
+        except Exception:  # noqa: BLE001 - a broken price must not cost the user the answer
+            self.warn("price_failed")
+            return 0.0
+
+    def price_of_failure(self) -> float:
+        """Return what an attempt costs that gave no result."""
+        price = self.policy.price
+        if isinstance(price, Price):
+            return price.per_call
+        return 0.0 if price is None or callable(price) else float(price)

@@ -1,0 +1,144 @@
+"""Latency quantiles in bounded memory.
+
+The buckets are log-linear, as in HdrHistogram (Tene, 2012): every power of two is cut into 20
+equal parts, so that the middle of a bucket is at most 2.5 % away from any value in it. One
+histogram holds 740 buckets (6 KB), from 1 microsecond to 36 hours.
+
+There are libraries for this (``hdrhistogram``, ``ddsketch``); this is our own because every call
+through the library is recorded, and theirs spend microseconds of Python on each record. Here it is
+one binary search in C and one increment.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left, bisect_right
+from itertools import accumulate, pairwise
+from math import ceil
+
+from toolops_plugins import check
+
+__all__ = ["Quantiles", "RecentQuantiles"]
+
+_PARTS = 20
+_LOW, _HIGH = -20, 17  # powers of two: 0.95 microseconds and 36 hours
+_EDGES = [2.0**e * (1 + part / _PARTS) for e in range(_LOW, _HIGH) for part in range(_PARTS)]
+_VALUES = [
+    _EDGES[0],  # everything shorter
+    *((low + high) / 2 for low, high in pairwise(_EDGES)),
+    _EDGES[-1],  # everything longer
+]
+
+
+class Quantiles:
+    """A histogram of durations that answers for any quantile, within 2.5 %.
+
+    Durations under 0.95 microseconds count as that, and those over 36 hours as 36 hours.
+
+    Safe to use from any threads and event loops. There is no lock: ``counts[i] += 1`` holds no
+    call between its read and its write, and CPython switches threads only at calls and jumps. An
+    interpreter without the global lock could lose a count now and then, and nothing else.
+
+    Example:
+        >>> latencies = Quantiles()
+        >>> for milliseconds in range(1, 1001):
+        ...     latencies.add(milliseconds / 1000)
+        >>> latencies.count
+        1000
+        >>> abs(latencies.quantile(0.95) - 0.95) < 0.025 * 0.95
+        True
+    """
+
+    __slots__ = ("_counts",)
+
+    def __init__(self) -> None:
+        self._counts = [0] * len(_VALUES)
+
+    def add(self, seconds: float) -> None:
+        """Record one duration in seconds."""
+        self._counts[bisect_right(_EDGES, seconds)] += 1
+
+    def merge(self, other: Quantiles) -> None:
+        """Record everything that ``other`` has recorded."""
+        for i, count in enumerate(list(other._counts)):
+            if count:
+                self._counts[i] += count
+
+    @property
+    def count(self) -> int:
+        """How many durations were recorded; read in some microseconds, not for the hot path."""
+        return sum(self._counts)
+
+    def quantile(self, q: float) -> float | None:
+        """Return the duration that a share ``q`` of all durations does not exceed (nearest rank).
+
+        Args:
+            q: The share, from 0 (the shortest) to 1 (the longest).
+
+        Returns:
+            Seconds, at most 2.5 % off; None if nothing was recorded.
+
+        Raises:
+            ConfigurationError: ``q`` does not lie between 0 and 1.
+        """
+        return _quantile(self._counts, q)
+
+
+class RecentQuantiles:
+    """As :class:`Quantiles`, but over the latest durations only.
+
+    Two histograms take turns: when the current one is full it becomes the previous one, and the
+    one before that is forgotten. An answer so rests on between one and two windows of durations.
+
+    Safe to use from any threads and event loops, as :class:`Quantiles` is.
+
+    Args:
+        window_count: Durations after which the histograms change places.
+
+    Raises:
+        ConfigurationError: ``window_count`` is not at least 1.
+    """
+
+    __slots__ = ("_current", "_filled", "_lock", "_previous", "_window")
+
+    def __init__(self, window_count: int) -> None:
+        self._window = check.count("window_count", window_count)
+        self._current = Quantiles()
+        self._previous = Quantiles()
+        self._filled = 0
+        self._lock = threading.Lock()
+
+    def add(self, seconds: float) -> None:
+        """Record one duration in seconds."""
+        if self._filled >= self._window:
+            with self._lock:
+                if self._filled >= self._window:
+                    self._previous, self._current = self._current, Quantiles()
+                    self._filled = 0
+        self._filled += 1
+        self._current.add(seconds)
+
+    @property
+    def count(self) -> int:
+        """How many durations an answer rests on."""
+        return self._previous.count + self._current.count
+
+    def quantile(self, q: float) -> float | None:
+        """Return the duration that a share ``q`` of the latest durations does not exceed.
+
+        Args and results are those of :meth:`Quantiles.quantile`.
+        """
+        both = Quantiles()
+        with self._lock:
+            previous, current = self._previous, self._current
+        both.merge(previous)
+        both.merge(current)
+        return both.quantile(q)
+
+
+def _quantile(counts: list[int], q: float) -> float | None:
+    check.share("q", q, zero=True)
+    upto = list(accumulate(counts))
+    if not upto[-1]:
+        return None
+    return _VALUES[bisect_left(upto, max(1, ceil(q * upto[-1])))]

@@ -1,0 +1,168 @@
+"""How dataclasses, named tuples, models, enums and exceptions are taken apart and rebuilt."""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import sys
+from collections.abc import Callable
+from enum import Enum, Flag
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from toolops_plugins.errors import ConfigurationError, NotEncodableError
+
+__all__ = ["BUILTIN_ERRORS", "by_fields", "error_from", "error_parts"]
+
+BUILTIN_ERRORS: dict[str, type[Exception]] = {
+    name: kind
+    for name, kind in vars(builtins).items()
+    if isinstance(kind, type) and issubclass(kind, Exception) and kind.__name__ == name
+}
+
+_Form: TypeAlias = tuple[Callable[[Any], Any], Callable[[Any], Any]]
+
+_MODEL_STATE = frozenset(
+    ("__dict__", "__pydantic_extra__", "__pydantic_fields_set__", "__pydantic_private__")
+)
+
+
+def by_fields(kind: type) -> _Form:
+    """Return the two functions that take a value of ``kind`` apart, and put it together again.
+
+    Raises:
+        ConfigurationError: It is no dataclass, named tuple, pydantic model or enum, or one that
+            its fields do not make up.
+    """
+    if issubclass(kind, Enum):
+        return _enum(kind)
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is not None and issubclass(kind, pydantic.BaseModel):
+        return _model(kind)
+    if dataclasses.is_dataclass(kind):
+        return _dataclass(kind)
+    if issubclass(kind, tuple) and hasattr(kind, "_make"):
+        return _named_tuple(kind)
+    raise ConfigurationError(
+        "encode",
+        f"is needed, with decode: {kind.__qualname__} is no dataclass, named tuple, pydantic "
+        "model or enum",
+    )
+
+
+def _plain_attributes(value: Any, known: frozenset[str]) -> dict[str, Any]:
+    """Return the instance attributes, without what the class computes again by itself.
+
+    Raises:
+        NotEncodableError: There is an attribute that no field declares, which would be lost.
+    """
+    kind = type(value)
+    attributes = {}
+    for name, item in getattr(value, "__dict__", {}).items():
+        if name in known:
+            attributes[name] = item
+        elif not isinstance(getattr(kind, name, None), cached_property):
+            raise NotEncodableError(
+                f"{kind.__qualname__} holds {name!r}, which is no field; register it with encode= "
+                "and decode="
+            )
+    return attributes
+
+
+def _slots(kind: type) -> set[str]:
+    names: set[str] = set()
+    for base in kind.__mro__:
+        slots = vars(base).get("__slots__", ())
+        names.update((slots,) if isinstance(slots, str) else slots)
+    return names - {"__dict__", "__weakref__"}
+
+
+def _enum(kind: type[Enum]) -> _Form:
+    if issubclass(kind, Flag):  # a combination may have no name
+        return lambda member: member.value, kind
+    return lambda member: member.name, lambda name: kind[name]
+
+
+def _dataclass(kind: type) -> _Form:
+    names = frozenset(field.name for field in dataclasses.fields(kind))
+    maker: Any = kind.__new__
+    if maker is not object.__new__ or not _slots(kind) <= names:
+        # It derives from a built-in type, makes itself in a way of its own, or holds more.
+        raise ConfigurationError(
+            "encode", f"is needed, with decode: the fields of {kind.__qualname__} are not all of it"
+        )
+
+    def encode(value: Any) -> dict[str, Any]:
+        _plain_attributes(value, names)
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+
+    def decode(state: dict[str, Any]) -> Any:
+        if state.keys() != names:
+            raise ValueError(f"the fields of {kind.__qualname__} have changed")
+        value: Any = object.__new__(kind)
+        for name, item in state.items():
+            object.__setattr__(value, name, item)  # as frozen dataclasses do it themselves
+        return value
+
+    return encode, decode
+
+
+def _named_tuple(kind: Any) -> _Form:
+    def encode(value: Any) -> list[Any]:
+        _plain_attributes(value, frozenset())
+        return list(value)
+
+    def decode(items: list[Any]) -> Any:
+        return kind._make(items)  # a public name, underlined so as not to be a field
+
+    return encode, decode
+
+
+def _model(kind: Any) -> _Form:
+    """By the state that pydantic gives to copy and pickle: fields, extras, private attributes."""
+
+    def encode(value: Any) -> dict[str, Any]:
+        fields = frozenset(kind.model_fields)
+        attributes = _plain_attributes(value, fields)
+        if attributes.keys() != fields:
+            raise NotEncodableError(f"{kind.__qualname__} was made without some of its fields")
+        return {**value.__getstate__(), "__dict__": attributes}
+
+    def decode(state: dict[str, Any]) -> Any:
+        if not state.keys() <= _MODEL_STATE or state["__dict__"].keys() != kind.model_fields.keys():
+            raise ValueError(f"the fields of {kind.__qualname__} have changed")
+        value = kind.__new__(kind)
+        value.__setstate__(state)
+        return value
+
+    return encode, decode
+
+
+def error_parts(error: Exception) -> tuple[tuple[Any, ...], dict[str, Any] | None]:
+    """Return the arguments and the further state of an exception, as pickle would keep them.
+
+    Its ``args`` alone would not do: the file name of an OSError, for one, is no part of them.
+
+    Raises:
+        NotEncodableError: The class reduces itself in a way of its own.
+    """
+    kind = type(error)
+    reduced = error.__reduce__()
+    if not isinstance(reduced, tuple) or reduced[0] is not kind or len(reduced) > 3:
+        raise NotEncodableError(f"{kind.__qualname__} has a __reduce__() of its own")
+    return tuple(reduced[1]), reduced[2] if len(reduced) == 3 else None
+
+
+def error_from(
+    kind: type[Exception], args: tuple[Any, ...], state: dict[str, Any] | None
+) -> Exception:
+    """Return a new exception of the parts that :func:`error_parts` found."""
+    if BUILTIN_ERRORS.get(kind.__name__) is kind:
+        error = kind(*args)
+    else:
+        # Not by __init__, which may take other arguments than it passed on as args.
+        error = kind.__new__(kind, *args)
+        error.args = args
+    if state is not None:
+        error.__setstate__(state)
+    return error

@@ -1,0 +1,379 @@
+"""What is asked, reduced to a key: tool, arguments, and all else that an answer hangs on."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from toolops_plugins.canonical import Canon
+from toolops_plugins.errors import ConfigurationError, NotCanonicalError
+from toolops_plugins.policy import Cache, TagsLike
+
+__all__ = ["Keyer", "Keyspace", "Request", "Tagger", "TenantLike", "is_secret_name"]
+
+SCHEMA = 1
+"""Version of the key format: raising it leaves every older entry unread."""
+
+TenantLike: TypeAlias = ContextVar[Any] | Callable[[], Any] | str | None
+
+_SECRET = re.compile(
+    r"(?i)(?:^|_)(?:api_?key|apikey|token|secret|password|passwd|passphrase|credentials?"
+    r"|authorization|auth_?header|private_?key|access_?key|bearer|cookies?)$"
+)
+
+
+def is_secret_name(name: str) -> bool:
+    """Return whether a parameter of this name is taken for a secret without being told."""
+    return _SECRET.search(name) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call as the cache sees it; adapters make these from their framework's own calls.
+
+    Two requests are one call when name, version, arguments, scope, namespace and tenant agree, no
+    matter which framework they came from.
+
+    Args:
+        name: The tool's name.
+        arguments: All arguments by parameter name, defaults included.
+        version: The version of the tool's meaning. Default "1".
+        scope: All else that must be identical for two calls to share an answer: model and its
+            parameters, tools, response schema, system prompt, earlier turns. Default nothing.
+        tags: Tags of this call's result. Default none.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+    version: str = "1"
+    scope: Any = None
+    tags: tuple[str, ...] = field(default=())
+
+
+class Keyspace:
+    """Turns requests into keys of 32 bytes: one namespace, one tenant at a time, one schema.
+
+    A key is the SHA-256 of canonical bytes, or their HMAC-SHA-256 where a secret is given; with a
+    secret, somebody who sees keys cannot test guesses of what was asked. Thread-safe.
+
+    Args:
+        namespace: The namespace of the runtime.
+        canon: The canonical encoding.
+        tenant: Where the tenant comes from, asked at every call: a context variable, a callable,
+            a constant, or None.
+        secret: Key of the HMAC, or None.
+    """
+
+    def __init__(
+        self,
+        namespace: str,
+        canon: Canon,
+        tenant: TenantLike = None,
+        secret: bytes | None = None,
+    ) -> None:
+        self.canon = canon
+        self._secret = secret
+        self._root = canon.encode(("toolops", SCHEMA, namespace))
+        self._ask: Callable[[], Any] | None = None
+        self._fixed = canon.encode(None)
+        if isinstance(tenant, ContextVar):
+            variable = tenant
+            self._ask = lambda: variable.get(None)
+        elif callable(tenant):
+            self._ask = tenant
+        elif tenant is None or isinstance(tenant, str):
+            self._fixed = canon.encode(tenant)
+        else:
+            raise ConfigurationError(
+                "tenant", f"must be a ContextVar, a callable, a string or None, not {tenant!r}"
+            )
+
+    def prefix(self, name: str, version: str) -> bytes:
+        """Return the canonical bytes that the keys of one tool begin with."""
+        return self._root + self.canon.encode((name, version))
+
+    def tenant(self) -> bytes:
+        """Return the canonical bytes of the tenant of this call.
+
+        Raises:
+            NotCanonicalError: The tenant has no canonical form.
+        """
+        return self._fixed if self._ask is None else self.canon.encode(self._ask())
+
+    def digest(self, body: bytes) -> bytes:
+        """Return the key for canonical bytes."""
+        if self._secret is None:
+            return hashlib.sha256(body).digest()
+        return hmac.digest(self._secret, body, "sha256")
+
+    def key(self, request: Request) -> bytes:
+        """Return the key of a request.
+
+        Raises:
+            NotCanonicalError: An argument or the scope has no canonical form.
+        """
+        encode = self.canon.encode
+        parts = [self.prefix(request.name, request.version), self.tenant(), encode(request.scope)]
+        for name in sorted(request.arguments):
+            parts.append(encode(name))
+            parts.append(encode(request.arguments[name]))
+        return self.digest(b"".join(parts))
+
+
+class Keyer:
+    """The keys of one function, with its signature worked out beforehand. Thread-safe.
+
+    Args:
+        function: The function as the user wrote it.
+        keyspace: Where its keys live.
+        name: The tool's name.
+        cache: The cache policy, for ``version``, ``key`` and ``key_params``.
+        ignore: Parameters that do not count.
+        method: Whether the first parameter is the receiver of a method.
+
+    Raises:
+        ConfigurationError: A parameter that is named does not exist.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        keyspace: Keyspace,
+        name: str,
+        cache: Cache | None,
+        ignore: Sequence[str] = (),
+        *,
+        method: bool = False,
+    ) -> None:
+        self.signature = signature_of(function)
+        parameters = self.signature.parameters
+        known_names(parameters, "ignore", ignore)
+        chosen = cache.key_params if cache else None
+        if chosen is not None:
+            known_names(parameters, "key_params", chosen)
+        self._keyspace = keyspace
+        self._key = cache.key if cache else None
+        self._encode = keyspace.canon.encode
+        prefix = keyspace.prefix(name, cache.version if cache else "1")
+        # A template of the hashed bytes: what is the same in every call is in its place already,
+        # and the canonical bytes of the arguments are dropped into the holes.
+        self._template: list[bytes | None] = [prefix, None, self._encode(None)]
+        self._holes: dict[str, int] = {}
+        self._order: list[int] = []
+        self._rest: str | None = None
+        self._extra: str | None = None
+        counted = {n for n in parameters if n not in ignore and (chosen is None or n in chosen)}
+        places: dict[str, int] = {}
+        for parameter_name in sorted(counted):
+            parameter = parameters[parameter_name]
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                self._rest = parameter_name
+                continue
+            if parameter.kind is parameter.VAR_KEYWORD:
+                self._extra = parameter_name
+                continue
+            self._template.append(self._encode(parameter_name))
+            places[parameter_name] = len(self._template)
+            self._template.append(self._default(parameter))
+        for parameter in parameters.values():
+            place = places.get(parameter.name, -1)
+            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+                self._order.append(place)
+            if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+                self._holes[parameter.name] = place
+        self._encoders = [self._encode] * len(self._order)
+        if method and self._order:
+            self._encoders[0] = keyspace.canon.receiver
+        self._positions = {
+            p.name: i
+            for i, p in enumerate(parameters.values())
+            if p.kind is p.POSITIONAL_OR_KEYWORD
+        }
+        kinds = {p.kind for p in parameters.values()}
+        self._takes_rest = inspect.Parameter.VAR_POSITIONAL in kinds
+        self._takes_extra = inspect.Parameter.VAR_KEYWORD in kinds
+        self._ignored = frozenset(ignore)
+
+    def _default(self, parameter: inspect.Parameter) -> bytes | None:
+        if parameter.default is parameter.empty:
+            return None
+        try:
+            return self._encode(parameter.default)
+        except NotCanonicalError:
+            # Met again, with a clear error, by each call that leaves the parameter at its default.
+            return None
+
+    def arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all arguments by name, defaults included.
+
+        Raises:
+            TypeError: The arguments do not fit the signature.
+        """
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return bound.arguments
+
+    def key(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        """Return the key of a call.
+
+        Raises:
+            NotCanonicalError: An argument that counts has no canonical form.
+            TypeError: The arguments do not fit the signature.
+        """
+        keyspace = self._keyspace
+        encode = self._encode
+        if self._key is not None:
+            given = encode(self._key(*args, **kwargs))
+            return keyspace.digest(
+                b"".join((self._template[0] or b"", keyspace.tenant(), b"K", given))
+            )
+        parts = self._template.copy()
+        parts[1] = keyspace.tenant()
+        order = self._order
+        count = len(args)
+        if count > len(order):
+            if not self._takes_rest:
+                self.signature.bind(*args, **kwargs)
+            if self._rest is not None:
+                parts.append(encode("*" + self._rest))
+                parts.append(encode(args[len(order) :]))
+        encoders = self._encoders
+        for i, value in enumerate(args[: len(order)] if count > len(order) else args):
+            if order[i] >= 0:
+                parts[order[i]] = encoders[i](value)
+        if kwargs:
+            self._keywords(parts, count, args, kwargs)
+        try:
+            return keyspace.digest(b"".join(parts))  # type: ignore[arg-type] # None is the case below
+        except TypeError:
+            return keyspace.digest(self._missing(parts, args, kwargs))
+
+    def _keywords(
+        self,
+        parts: list[bytes | None],
+        count: int,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> None:
+        encode = self._encode
+        extra = {}
+        for name, value in kwargs.items():
+            place = self._holes.get(name)
+            if place is None:
+                if not self._takes_extra:
+                    self.signature.bind(*args, **kwargs)
+                if name not in self._ignored:
+                    extra[name] = value
+            elif self._positions.get(name, count) < count:
+                self.signature.bind(*args, **kwargs)
+            elif place >= 0:
+                parts[place] = encode(value)
+        if extra and self._extra is not None:
+            parts.append(encode("**" + self._extra))
+            parts.append(encode(extra))
+
+    def _missing(
+        self, parts: list[bytes | None], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> bytes:
+        """Fill the holes that are left: a missing argument raises, a default may have no form."""
+        arguments = self.arguments(args, kwargs)
+        for name, place in self._holes.items():
+            if place >= 0 and parts[place] is None:
+                parts[place] = self._encode(arguments[name])
+        for parameter, place in zip(self.signature.parameters, self._order, strict=False):
+            if place >= 0 and parts[place] is None:
+                parts[place] = self._encode(arguments[parameter])
+        return b"".join(part for part in parts if part is not None)
+
+
+class Tagger:
+    """The tags of one function's calls, as its policy describes them. Thread-safe.
+
+    Args:
+        tags: Tags in which ``{name}`` stands for an argument, or a callable over the arguments.
+        keyer: Knows the arguments.
+        secret: Parameters that must not show up in a tag.
+
+    Raises:
+        ConfigurationError: A template is broken, or names a secret or an unknown parameter.
+    """
+
+    def __init__(self, tags: TagsLike, keyer: Keyer, secret: Iterable[str] = ()) -> None:
+        self._keyer = keyer
+        self._make = tags if callable(tags) else None
+        self.fixed: tuple[str, ...] | None = None
+        self._templates: tuple[str, ...] = ()
+        if callable(tags):
+            return
+        parameters = keyer.signature.parameters
+        for template in tags:
+            for name in _names_in(template):
+                if name not in parameters:
+                    raise ConfigurationError(
+                        "tags", f"{template!r} names {name!r}, which is no parameter"
+                    )
+                if name in set(secret) or is_secret_name(name):
+                    raise ConfigurationError(
+                        "tags", f"{template!r} would show the secret parameter {name!r}"
+                    )
+        if any("{" in template or "}" in template for template in tags):
+            self._templates = tuple(tags)
+        else:
+            self.fixed = tuple(sorted(set(tags)))
+
+    def tags(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the tags of a call, sorted and without repetition.
+
+        Raises:
+            TypeError: The arguments do not fit the signature.
+        """
+        if self.fixed is not None:
+            return self.fixed
+        if self._make is not None:
+            return tuple(sorted({str(tag) for tag in self._make(*args, **kwargs)}))
+        arguments = self._keyer.arguments(args, kwargs)
+        return tuple(sorted({template.format_map(arguments) for template in self._templates}))
+
+
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature, or that of ``(*args, **kwargs)`` for builtins which have none."""
+    try:
+        return inspect.signature(function)
+    except ValueError:
+        return inspect.signature(lambda *args, **kwargs: None)  # noqa: ARG005 - only its signature
+
+
+def known_names(
+    parameters: Mapping[str, inspect.Parameter], option: str, names: Sequence[str]
+) -> None:
+    """Refuse names that are no parameters of the function.
+
+    Raises:
+        ConfigurationError: One of them is unknown, or ``names`` is a lone string.
+    """
+    if isinstance(names, str):
+        raise ConfigurationError(option, f"must be a list of parameter names, not {names!r}")
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for name in names:
+        if name not in parameters and not takes_any:
+            listed = ", ".join(parameters) or "none"
+            raise ConfigurationError(
+                option, f"names {name!r}, which is no parameter (these are: {listed})"
+            )
+
+
+def _names_in(template: str) -> set[str]:
+    # string.Formatter imports nothing heavy, yet its errors name neither option nor template.
+    from string import Formatter  # noqa: PLC0415 - needed at decoration only
+
+    try:
+        fields = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
+    except ValueError as error:
+        raise ConfigurationError("tags", f"{template!r} is no template: {error}") from None
+    return {re.split(r"[.\[]", name, maxsplit=1)[0] for name in fields}

@@ -1,0 +1,226 @@
+"""A circuit breaker: stop calling what keeps failing, and probe whether it has come back.
+
+The pattern is Nygard's (Release It!, 2007); windows, rates and probes follow resilience4j.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any
+
+from toolops_plugins import check
+from toolops_plugins.clock import SYSTEM_CLOCK, Clock
+from toolops_plugins.errors import DeadlineExceeded, Rejected
+from toolops_plugins.policy import NOTHING, CircuitBreaker, matches
+from toolops_plugins.resilience.circuit import (
+    BreakerSnapshot,
+    BreakerState,
+    LocalBreakerState,
+    StateName,
+)
+
+__all__ = ["Breaker", "BreakerSnapshot", "BreakerState", "Permit", "StateName"]
+
+
+class Breaker:
+    """A circuit breaker for one callee, shared by all calls to it.
+
+    Ask :meth:`admit` before each call, and tell the permit how it went. An error that does not
+    match ``policy.on`` counts as a success: the callee answered. Rejections by our own policies,
+    callers' deadlines and every kind of cancellation or exit count as nothing.
+
+    Safe to share between any threads and event loops; nothing here blocks.
+
+    Args:
+        policy: When to open, for how long, and what counts as a failure.
+        name: The callee's name, for errors and telemetry.
+        clock: The source of time.
+        on_change: Called with the breaker, the old and the new state after each change, outside
+            of every lock. What it raises is dropped. None: nobody is told.
+        state: Where outcomes are counted. None: in this process.
+
+    Example:
+        >>> breaker = Breaker(CircuitBreaker(window=2, open_for=30), "quotes")
+        >>> for _ in range(2):
+        ...     try:
+        ...         with breaker.guard():
+        ...             raise ConnectionError("refused")
+        ...     except ConnectionError:
+        ...         pass
+        >>> breaker.state
+        'open'
+        >>> with breaker.guard():
+        ...     print("never called")
+        Traceback (most recent call last):
+            ...
+        toolops_plugins.errors.CircuitOpen: the circuit of 'quotes' is open
+    """
+
+    def __init__(
+        self,
+        policy: CircuitBreaker,
+        name: str,
+        clock: Clock = SYSTEM_CLOCK,
+        on_change: Callable[[Breaker, StateName, StateName], None] | None = None,
+        state: BreakerState | None = None,
+    ) -> None:
+        self.policy = policy
+        self.name = name
+        self.clock = clock
+        self._on_change = on_change
+        self._slow_call = (
+            float("inf")
+            if policy.slow_call is None
+            else check.seconds("slow_call", policy.slow_call)
+        )
+        self._state = (
+            LocalBreakerState(policy, name, clock, self._changed) if state is None else state
+        )
+        self.local = self._state.local
+
+    def admit(self) -> Permit:
+        """Return a permit for one call.
+
+        Raises:
+            CircuitOpen: The call is not to be made. ``retry_after`` is the time until the circuit
+                lets probes through; it is None where that depends on probes under way, or on
+                whoever forced the circuit open.
+        """
+        return Permit(self.policy, self._slow_call, self._state, self._state.admit())
+
+    def guard(self) -> Guard:
+        """Return a context manager, for ``with`` and ``async with``, that guards one call."""
+        return Guard(self)
+
+    def force_open(self) -> None:
+        """Admit no call, until :meth:`reset` or another force."""
+        self._state.force("forced_open")
+
+    def force_closed(self) -> None:
+        """Admit every call and count none, until :meth:`reset` or another force."""
+        self._state.force("forced_closed")
+
+    def metrics_only(self) -> None:
+        """Admit every call and count it, but never open, until :meth:`reset` or another force."""
+        self._state.force("metrics_only")
+
+    def reset(self) -> None:
+        """Close the circuit, and forget all outcomes."""
+        self._state.force("closed")
+
+    @property
+    def state(self) -> StateName:
+        """The state; an open circuit turns half-open when the next call comes."""
+        return self._state.snapshot().state
+
+    def snapshot(self) -> BreakerSnapshot:
+        """Return the state and the rates of this moment."""
+        return self._state.snapshot()
+
+    def _changed(self, old: StateName, new: StateName) -> None:
+        if self._on_change is not None:
+            with suppress(Exception):
+                self._on_change(self, old, new)
+
+
+class Permit:
+    """Leave to make one call. Its first outcome counts, and later ones are ignored.
+
+    Outcomes that come in after the circuit has changed its state do not count in the new one. The
+    permit of a probe that brings no outcome holds its place for ``open_for`` at most.
+    """
+
+    __slots__ = ("_policy", "_slow_call", "_state", "_ticket")
+
+    def __init__(
+        self, policy: CircuitBreaker, slow_call: float, state: BreakerState, ticket: int
+    ) -> None:
+        self._policy = policy
+        self._slow_call = slow_call
+        self._state = state
+        self._ticket = ticket
+
+    def succeed(self, seconds: float, result: Any = NOTHING) -> None:
+        """Report that the call returned.
+
+        Args:
+            seconds: How long it took.
+            result: What it returned, for ``policy.on_result``. Default: nothing to judge.
+        """
+        bad = self._policy.on_result
+        failed = False
+        if bad is not None and result is not NOTHING:
+            with suppress(Exception):  # a broken predicate must not cost the user a result
+                failed = bool(bad(result))
+        self._record(failed, seconds >= self._slow_call)
+
+    def fail(self, error: BaseException, seconds: float) -> None:
+        """Report that the call raised.
+
+        Args:
+            error: What it raised.
+            seconds: How long it took.
+        """
+        # That of asyncio is no Exception, as GeneratorExit and KeyboardInterrupt are none.
+        from concurrent.futures import CancelledError  # noqa: PLC0415 - on a failure, not at import
+
+        if not isinstance(error, Exception) or isinstance(
+            error, Rejected | DeadlineExceeded | CancelledError
+        ):
+            self.release()
+        else:
+            self._record(matches(self._policy.on, error), seconds >= self._slow_call)
+
+    def release(self) -> None:
+        """Report that the call was not made, or was given up for reasons that are not its own."""
+        self._record(None, slow=False)
+
+    def _record(self, failed: bool | None, slow: bool) -> None:  # noqa: FBT001 - hot path
+        try:
+            ticket = self._ticket
+            del self._ticket  # of several threads here, one succeeds
+        except AttributeError:
+            return
+        self._state.record(ticket, failed, slow)
+
+
+class Guard:
+    """Guards one call, as ``with breaker.guard():`` or ``async with breaker.guard():``.
+
+    It gives its permit, so that ``permit.succeed(seconds, result)`` can also report a result.
+    """
+
+    __slots__ = ("_breaker", "_permit", "_started")
+
+    def __init__(self, breaker: Breaker) -> None:
+        self._breaker = breaker
+
+    def __enter__(self) -> Permit:
+        self._permit = self._breaker.admit()
+        self._started = self._breaker.clock.monotonic()
+        return self._permit
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        took = self._breaker.clock.monotonic() - self._started
+        if error is None:
+            self._permit.succeed(took)
+        else:
+            self._permit.fail(error, took)
+
+    async def __aenter__(self) -> Permit:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, traceback)

@@ -1,0 +1,242 @@
+"""A bulkhead: so many calls at once, so many in the queue, and no more.
+
+Named after the walls that keep one leak from sinking the ship (Nygard, Release It!, 2007).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
+
+from toolops_plugins.errors import BulkheadFull
+from toolops_plugins.policy import Bulkhead
+
+if TYPE_CHECKING:
+    import asyncio  # which takes longer to import than all of this library
+
+__all__ = ["Gate"]
+
+
+class Gate:
+    """Lets a bounded number of calls through at once, from any threads and event loops together.
+
+    Whoever waits is served in order of arrival: a place that becomes free is handed over to the
+    first in the queue, and nobody who comes later can take it. Safe to share between any threads
+    and event loops.
+
+    Args:
+        policy: How many may run, and how many may wait.
+        name: The name of what is guarded, for errors.
+
+    Example:
+        >>> gate = Gate(Bulkhead(limit=1), "quotes")
+        >>> with gate:
+        ...     gate.try_acquire()
+        False
+        >>> gate.running
+        0
+    """
+
+    def __init__(self, policy: Bulkhead, name: str) -> None:
+        self.policy = policy
+        self.name = name
+        self._limit = policy.limit
+        self._running = 0
+        self._queue: OrderedDict[_Waiter, None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def running(self) -> int:
+        """Places that are taken."""
+        return self._running
+
+    @property
+    def waiting(self) -> int:
+        """Callers in the queue."""
+        return len(self._queue)
+
+    def try_acquire(self) -> bool:
+        """Take a place if one is free; return whether there was one. Never blocks."""
+        with self._lock:
+            # While anybody waits no place is free, as each is handed over.
+            if self._running >= self._limit:
+                return False
+            self._running += 1
+            return True
+
+    def acquire(self, timeout: float | None = None) -> None:
+        """Take a place; block this thread until there is one.
+
+        In a thread that runs an event loop this does not wait unless a timeout is given: the place
+        may be held by a task of the very loop that would be blocked.
+
+        Args:
+            timeout: Seconds to wait at most. None: as long as it takes.
+
+        Raises:
+            BulkheadFull: The queue is full too, or no place became free in time.
+        """
+        if self.try_acquire():
+            return
+        if timeout is None and _on_a_loop():
+            raise BulkheadFull(f"the bulkhead of {self.name!r} is full and this is an event loop")
+        waiter = _ThreadWaiter()
+        if self._enqueue(waiter):
+            return
+        try:
+            served = waiter.wait(timeout)
+        except BaseException:
+            self._leave(waiter)
+            raise
+        if not served and not self._leave(waiter, keep=True):
+            raise BulkheadFull(
+                f"no place in the bulkhead of {self.name!r} became free in {timeout:g} seconds"
+            )
+
+    async def aacquire(self) -> None:
+        """Take a place; suspend this task until there is one.
+
+        Raises:
+            BulkheadFull: The queue is full too.
+        """
+        if self.try_acquire():
+            return
+        waiter = _TaskWaiter()
+        if self._enqueue(waiter):
+            return
+        try:
+            await waiter.future
+        except BaseException:
+            self._leave(waiter)
+            raise
+
+    def release(self) -> None:
+        """Give a place back; from any thread.
+
+        Raises:
+            RuntimeError: No place is taken.
+        """
+        while True:
+            with self._lock:
+                if not self._queue:
+                    if not self._running:
+                        raise RuntimeError(f"no place in the bulkhead of {self.name!r} is taken")
+                    self._running -= 1
+                    return
+                waiter, _ = self._queue.popitem(last=False)
+                waiter.granted = True
+            if waiter.wake():
+                return
+            with self._lock:  # its loop is closed
+                if not waiter.granted:
+                    return  # and it has just passed the place on by itself
+                waiter.granted = False
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    async def __aenter__(self) -> None:
+        await self.aacquire()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def _enqueue(self, waiter: _Waiter) -> bool:
+        """Join the queue; return True if that was not needed, since a place has become free."""
+        with self._lock:
+            if self._running < self._limit:
+                self._running += 1
+                return True
+            if len(self._queue) >= self.policy.queue:
+                raise BulkheadFull(
+                    f"the bulkhead of {self.name!r} is full: {self._limit} calls run"
+                    f" and {len(self._queue)} wait"
+                )
+            self._queue[waiter] = None
+            return False
+
+    def _leave(self, waiter: _Waiter, *, keep: bool = False) -> bool:
+        """Stop waiting; return whether a place had been granted meanwhile.
+
+        Such a place goes to the next in the queue, unless the caller wants to ``keep`` it.
+        """
+        with self._lock:
+            self._queue.pop(waiter, None)
+            granted, waiter.granted = waiter.granted, keep and waiter.granted
+        if granted and not keep:
+            self.release()
+        return granted
+
+
+class _Waiter(Protocol):
+    granted: bool
+    """Whether a place was handed to it; read and written under the gate's lock."""
+
+    def wake(self) -> bool:
+        """Let it go on; return False if it cannot."""
+        ...
+
+
+class _ThreadWaiter:
+    __slots__ = ("_asleep", "granted")
+
+    def __init__(self) -> None:
+        self.granted = False
+        self._asleep = threading.Lock()
+        self._asleep.acquire()
+
+    def wait(self, timeout: float | None) -> bool:
+        if timeout is None:
+            return self._asleep.acquire()
+        return self._asleep.acquire(timeout=min(max(timeout, 0.0), threading.TIMEOUT_MAX))
+
+    def wake(self) -> bool:
+        self._asleep.release()
+        return True
+
+
+class _TaskWaiter:
+    __slots__ = ("_loop", "future", "granted")
+
+    def __init__(self) -> None:
+        import asyncio  # noqa: PLC0415 - slow to import, and here it has been
+
+        self.granted = False
+        self._loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[None] = self._loop.create_future()
+
+    def wake(self) -> bool:
+        try:
+            self._loop.call_soon_threadsafe(self._finish)
+        except RuntimeError:  # the loop is closed
+            return False
+        return True
+
+    def _finish(self) -> None:
+        if not self.future.done():  # as it is when its task was cancelled
+            self.future.set_result(None)
+
+
+def _on_a_loop() -> bool:
+    import asyncio  # noqa: PLC0415 - slow to import, and only a full bulkhead comes here
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,282 @@
+"""The states of a circuit breaker and the outcomes that move it from one to the next."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Literal, NamedTuple, Protocol, TypeAlias
+
+from toolops_plugins import check
+from toolops_plugins.clock import Clock
+from toolops_plugins.errors import CircuitOpen
+from toolops_plugins.policy import CircuitBreaker
+
+__all__ = ["BreakerSnapshot", "BreakerState", "LocalBreakerState", "StateName"]
+
+StateName: TypeAlias = Literal[
+    "closed", "open", "half_open", "forced_open", "forced_closed", "metrics_only"
+]
+
+_BUCKETS = 20  # of a time window
+
+
+class BreakerSnapshot(NamedTuple):
+    """What a breaker looks like at one moment.
+
+    Args:
+        state: Its state. An open circuit turns half-open when the next call comes.
+        failure_rate: Share of failures among the calls in the window; 0 if there are none.
+        slow_rate: Share of slow calls likewise.
+        calls: Calls in the window.
+        opened_total: How often the circuit has opened by itself.
+    """
+
+    state: StateName
+    failure_rate: float
+    slow_rate: float
+    calls: int
+    opened_total: int
+
+
+class BreakerState(Protocol):
+    """Where a breaker's outcomes are counted and its state is kept.
+
+    This is the seam for a state that several processes share. An implementation is safe to use
+    from any threads and event loops.
+    """
+
+    local: bool
+    """True: nothing blocks, so the flow calls the breaker directly. False: the flow goes through an
+    ``Io`` step, and the state also has awaitable twins."""
+
+    def admit(self) -> int:
+        """Return the ticket of a call that may go ahead; raise CircuitOpen if it may not."""
+        ...
+
+    def record(self, ticket: int, failed: bool | None, slow: bool) -> None:  # noqa: FBT001 - hot path
+        """Take a ticket back with its outcome; ``failed`` None: there is none."""
+        ...
+
+    def force(self, state: StateName) -> None:
+        """Go to a state, with an empty window."""
+        ...
+
+    def snapshot(self) -> BreakerSnapshot:
+        """Return the state and the rates."""
+        ...
+
+
+class LocalBreakerState:
+    """The state machine, for one process.
+
+    Safe to use from any threads and event loops; nothing here blocks.
+
+    Args:
+        policy: When to open and for how long.
+        name: The callee's name, for errors.
+        clock: The source of time.
+        changed: Called with the old and the new state after each change, outside of the lock.
+    """
+
+    # Every change of state starts an era, whose number no ticket had before. Calls of a closed
+    # circuit share the era's number as their ticket, and each probe has one of its own.
+
+    local = True
+
+    def __init__(
+        self,
+        policy: CircuitBreaker,
+        name: str,
+        clock: Clock,
+        changed: Callable[[StateName, StateName], None],
+    ) -> None:
+        self._policy = policy
+        self._name = name
+        self._clock = clock
+        self._changed = changed
+        self._open_for = check.seconds("open_for", policy.open_for)
+        self._window = _window(policy, clock)
+        self._state: StateName = "closed"
+        self._era = self._serial = 0
+        self._until = 0.0
+        self._probes: dict[int, float] = {}  # ticket -> when its place is taken back
+        self._passed = 0
+        self._opened_total = 0
+        self._lock = threading.Lock()
+
+    def admit(self) -> int:
+        """Return the ticket of a call that may go ahead; raise CircuitOpen if it may not."""
+        # Read before the state is: should that change in between, the ticket belongs to an era
+        # that is over, and its outcome will not count.
+        era = self._era
+        state = self._state
+        if state in ("closed", "forced_closed", "metrics_only"):
+            return era
+        if state == "forced_open":
+            raise CircuitOpen(f"the circuit of {self._name!r} is forced open")
+        now = self._clock.monotonic()
+        old = None
+        with self._lock:
+            if self._state == "open" and now >= self._until:
+                old = self._enter("half_open")
+            state, until, ticket = self._state, self._until, self._probe(now)
+        if old:
+            self._changed(old, "half_open")
+        if ticket is not None:
+            return ticket
+        if state == "open":
+            raise CircuitOpen(f"the circuit of {self._name!r} is open", retry_after=until - now)
+        if state == "half_open":
+            raise CircuitOpen(f"the circuit of {self._name!r} is being probed")
+        return self.admit()  # somebody closed or forced it since we looked
+
+    def record(self, ticket: int, failed: bool | None, slow: bool) -> None:  # noqa: FBT001 - hot path
+        """Take a ticket back with its outcome; ``failed`` None: there is none."""
+        old = None
+        with self._lock:
+            if ticket < self._era:
+                return
+            if self._state == "half_open":
+                # An expired probe has lost its place, but what it learnt still counts.
+                self._probes.pop(ticket, None)
+                old = self._judge_probe(failed, slow)
+            elif failed is not None and self._state in ("closed", "metrics_only"):
+                self._window.add(failed, slow)
+                if self._state == "closed" and self._too_bad():
+                    old = self._enter("open")
+            new = self._state
+        if old:
+            self._changed(old, new)
+
+    def force(self, state: StateName) -> None:
+        """Go to a state, with an empty window."""
+        with self._lock:
+            old = self._enter(state)
+        if old != state:
+            self._changed(old, state)
+
+    def snapshot(self) -> BreakerSnapshot:
+        """Return the state and the rates."""
+        with self._lock:
+            calls, failures, slow = self._window.totals()
+            return BreakerSnapshot(
+                self._state,
+                failures / calls if calls else 0.0,
+                slow / calls if calls else 0.0,
+                calls,
+                self._opened_total,
+            )
+
+    # The rest runs under the lock.
+
+    def _enter(self, state: StateName) -> StateName:
+        old, self._state = self._state, state
+        self._serial += 1
+        self._era = self._serial
+        self._probes.clear()
+        self._passed = 0
+        if state == "open":
+            self._until = self._clock.monotonic() + self._open_for
+            self._opened_total += 1
+        elif state != "half_open":  # whose snapshot still tells what opened the circuit
+            self._window = _window(self._policy, self._clock)
+        return old
+
+    def _probe(self, now: float) -> int | None:
+        if self._state != "half_open":
+            return None
+        if self._passed + len(self._probes) >= self._policy.probes:
+            for ticket in [ticket for ticket, end in self._probes.items() if now >= end]:
+                del self._probes[ticket]
+            if self._passed + len(self._probes) >= self._policy.probes:
+                return None
+        self._serial += 1
+        self._probes[self._serial] = now + self._open_for
+        return self._serial
+
+    def _judge_probe(self, failed: bool | None, slow: bool) -> StateName | None:  # noqa: FBT001 - as above
+        if failed is None:
+            return None
+        if failed or slow:
+            return self._enter("open")
+        self._passed += 1
+        return self._enter("closed") if self._passed >= self._policy.probes else None
+
+    def _too_bad(self) -> bool:
+        calls, failures, slow = self._window.totals()
+        return calls >= self._policy.min_calls and (
+            failures / calls >= self._policy.failure_rate
+            or (slow > 0 and slow / calls >= self._policy.slow_rate)
+        )
+
+
+class _Window(Protocol):
+    def add(self, failed: bool, slow: bool) -> None: ...  # noqa: FBT001 - hot path
+    def totals(self) -> tuple[int, int, int]: ...
+
+
+class _CountWindow:
+    """The latest outcomes, in a ring of a byte each that grows up to its size."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._ring = bytearray()
+        self._next = 0
+        self._failures = self._slow = 0
+
+    def add(self, failed: bool, slow: bool) -> None:  # noqa: FBT001 - hot path
+        outcome = failed + 2 * slow
+        if len(self._ring) < self._size:
+            self._ring.append(outcome)
+        else:
+            oldest = self._ring[self._next]
+            self._failures -= oldest & 1
+            self._slow -= oldest >> 1
+            self._ring[self._next] = outcome
+            self._next = (self._next + 1) % self._size
+        self._failures += failed
+        self._slow += slow
+
+    def totals(self) -> tuple[int, int, int]:
+        return len(self._ring), self._failures, self._slow
+
+
+class _TimeWindow:
+    """The outcomes of a time, in 20 buckets; the oldest bucket goes as a whole."""
+
+    def __init__(self, seconds: float, clock: Clock) -> None:
+        self._width = seconds / _BUCKETS
+        self._clock = clock
+        self._buckets = [(0, 0, 0)] * _BUCKETS
+        self._at = int(clock.monotonic() // self._width)
+        self._calls = self._failures = self._slow = 0
+
+    def add(self, failed: bool, slow: bool) -> None:  # noqa: FBT001 - hot path
+        self._advance()
+        i = self._at % _BUCKETS
+        calls, failures, slows = self._buckets[i]
+        self._buckets[i] = (calls + 1, failures + failed, slows + slow)
+        self._calls += 1
+        self._failures += failed
+        self._slow += slow
+
+    def totals(self) -> tuple[int, int, int]:
+        self._advance()
+        return self._calls, self._failures, self._slow
+
+    def _advance(self) -> None:
+        at = int(self._clock.monotonic() // self._width)
+        for passed in range(self._at + 1, min(at, self._at + _BUCKETS) + 1):
+            calls, failures, slow = self._buckets[passed % _BUCKETS]
+            self._buckets[passed % _BUCKETS] = (0, 0, 0)
+            self._calls -= calls
+            self._failures -= failures
+            self._slow -= slow
+        self._at = max(at, self._at)
+
+
+def _window(policy: CircuitBreaker, clock: Clock) -> _Window:
+    if isinstance(policy.window, timedelta):
+        return _TimeWindow(policy.window.total_seconds(), clock)
+    return _CountWindow(policy.window)

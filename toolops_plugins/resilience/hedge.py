@@ -1,0 +1,59 @@
+"""When to start a second attempt beside one that is slow.
+
+Hedged requests, from Dean and Barroso, The Tail at Scale, CACM 56(2), 2013.
+"""
+
+from __future__ import annotations
+
+from toolops_plugins import check
+from toolops_plugins.policy import Hedge
+from toolops_plugins.quantiles import RecentQuantiles
+
+__all__ = ["Hedger"]
+
+_WINDOW = 512  # recent calls, of which up to twice as many are remembered
+_EVERY = 16  # calls after which the quantile is computed anew
+
+
+class Hedger:
+    """Follows the latencies of a callee, shared by all calls to it.
+
+    Safe to share between any threads and event loops; nothing here blocks.
+
+    Args:
+        policy: The quantile, and how many calls must have been seen.
+
+    Example:
+        >>> hedger = Hedger(Hedge(quantile=0.95, min_calls=20))
+        >>> hedger.delay() is None
+        True
+        >>> for milliseconds in range(1, 101):
+        ...     hedger.observe(milliseconds / 1000)
+        >>> round(hedger.delay(), 2)
+        0.1
+    """
+
+    def __init__(self, policy: Hedge) -> None:
+        self.policy = policy
+        self._least = check.seconds("least", policy.least)
+        self._recent = RecentQuantiles(max(_WINDOW, policy.min_calls))
+        self._seen = 0
+        self._due = policy.min_calls
+        self._delay: float | None = None
+
+    def observe(self, seconds: float) -> None:
+        """Record how long a successful attempt took."""
+        self._recent.add(seconds)
+        self._seen += 1
+
+    def delay(self) -> float | None:
+        """Return the seconds after which a second attempt is worth it, or None for never yet.
+
+        The quantile is taken anew every 16 calls.
+        """
+        seen = self._seen
+        if seen >= self._due:
+            quantile = self._recent.quantile(self.policy.quantile)
+            self._delay = None if quantile is None else max(self._least, quantile)
+            self._due = seen + _EVERY
+        return self._delay

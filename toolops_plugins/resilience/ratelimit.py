@@ -1,0 +1,335 @@
+"""A rate limit: who may go ahead now, who has to wait and for how long, and who is turned away.
+
+A caller reserves its units and is told at once how long to wait. Turns are given in the order of
+asking, and nothing runs in the background.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from bisect import bisect_left, insort
+from collections import deque
+from itertools import islice
+from typing import Any, Protocol
+
+from toolops_plugins import check
+from toolops_plugins.clock import SYSTEM_CLOCK, Clock
+from toolops_plugins.errors import ConfigurationError, RateLimited
+from toolops_plugins.policy import RateLimit
+
+__all__ = ["Limiter", "LimiterState", "Reservation", "SlidingWindow", "TokenBucket"]
+
+# Seconds that are rounding and nothing else: a monotonic clock after months has such steps.
+_EPSILON = 1e-6
+
+
+class LimiterState(Protocol):
+    """Where a limit's units are counted.
+
+    This is the seam for a limit that several processes share. An implementation is safe to use
+    from any threads and event loops.
+    """
+
+    local: bool
+    """True: nothing blocks, so the flow calls the limiter directly. False: the flow goes through an
+    ``Io`` step, and the state also has awaitable twins."""
+
+    most: float
+    """The units that can ever go at once."""
+
+    def take(self, cost: float, patience: float) -> tuple[float, Any]:
+        """Return the seconds to wait before spending ``cost`` units, and a claim on them.
+
+        Where the wait would be longer than ``patience`` nothing is taken, and the claim is None.
+        """
+        ...
+
+    def give_back(self, cost: float, claim: Any) -> None:
+        """Take back units that will not be spent."""
+        ...
+
+
+class TokenBucket:
+    """Units that refill smoothly, and gather up to a burst.
+
+    In any time of ``t`` seconds at most ``burst + t * count / period`` units go ahead. Kept as one
+    number by virtual scheduling (GCRA; ITU-T I.371, annex A): the time at which the bucket will be
+    full again.
+
+    The last in line gives its units back at once. Who stands further up leaves a gap instead, at
+    the very time that it was told, for a newcomer that fits in: those behind it have been told when
+    to go, and the units that they were told to wait for must not be spent a second time.
+
+    Args:
+        count: Units in a period.
+        period: Seconds.
+        burst: Units that may go at once after a quiet time.
+        clock: The source of time.
+    """
+
+    local = True
+    _GAPS = 1024
+
+    def __init__(self, count: float, period: float, burst: float, clock: Clock) -> None:
+        self.most = burst
+        self._unit = period / count
+        self._depth = burst * self._unit
+        self._clock = clock
+        self._full = -math.inf
+        self._gaps: list[tuple[float, float]] = []  # (claim, units) in order of time
+        self._lock = threading.Lock()
+
+    def take(self, cost: float, patience: float) -> tuple[float, float | None]:
+        """Return the seconds to wait and a claim, as :meth:`LimiterState.take` says."""
+        with self._lock:
+            now = self._clock.monotonic()
+            full = max(now, self._full) + cost * self._unit
+            delay = full - self._depth - now
+            gap = self._gap(cost, now, delay) if self._gaps else None
+            if gap is not None:
+                delay = gap - self._depth - now
+            if delay - patience > _EPSILON:
+                return delay, None
+            if gap is None:
+                self._full = full
+            else:
+                self._fill(gap, cost)
+                full = gap
+        return (delay if delay > _EPSILON else 0.0), full
+
+    def give_back(self, cost: float, claim: float) -> None:
+        """Take back units that will not be spent."""
+        with self._lock:
+            if abs(self._full - claim) < _EPSILON:
+                self._full -= cost * self._unit
+            else:
+                insort(self._gaps, (claim, cost))
+                self._forget(self._clock.monotonic())
+
+    def _forget(self, now: float) -> None:
+        """Drop the gaps whose time has passed, and all that are too many."""
+        first = bisect_left(self._gaps, (now + self._depth,))
+        del self._gaps[: max(first, len(self._gaps) - self._GAPS)]
+
+    def _gap(self, cost: float, now: float, delay: float) -> float | None:
+        """Return the claim of the first gap that is wide enough and comes before ``delay``."""
+        self._forget(now)
+        for claim, units in self._gaps:
+            if claim - self._depth - now >= delay:
+                break
+            if units >= cost:
+                return claim
+        return None
+
+    def _fill(self, gap: float, cost: float) -> None:
+        i = next(i for i, (claim, units) in enumerate(self._gaps) if claim == gap and units >= cost)
+        claim, units = self._gaps.pop(i)
+        if units > cost:
+            insort(self._gaps, (claim, units - cost))
+
+
+class SlidingWindow:
+    """Never more than ``count`` units in any period, wherever it begins.
+
+    An exact log of what went when. Where the log of one period grows past 1024 entries, entries
+    that lie less than a 1024th of the period apart become one, at the time of the later: it then
+    errs on the safe side, by that much.
+
+    Args:
+        count: Units in any period.
+        period: Seconds.
+        clock: The source of time.
+    """
+
+    local = True
+    _ENTRIES = 1024
+
+    def __init__(self, count: float, period: float, clock: Clock) -> None:
+        self.most = count
+        self._most = count * (1 + 1e-9)  # forgives the rounding of sums of fractions
+        self._period = period
+        self._clock = clock
+        # Entries [first time, last time, units] in order of time, those to come included.
+        self._log: deque[list[float]] = deque()
+        # How many entries at the front lie a period or more before the last one; and the units of
+        # all the others.
+        self._passed = 0
+        self._units = 0.0
+        self._lock = threading.Lock()
+
+    def take(self, cost: float, patience: float) -> tuple[float, list[float] | None]:
+        """Return the seconds to wait and a claim, as :meth:`LimiterState.take` says."""
+        with self._lock:
+            log, now = self._log, self._clock.monotonic()
+            self._forget(now)
+            start = max(now, log[-1][1]) if log else now
+            passed, units = self._passed, self._units
+            while passed < len(log) and (
+                log[passed][1] + self._period <= start or units + cost > self._most
+            ):
+                start = max(start, log[passed][1] + self._period)
+                units -= log[passed][2]
+                passed += 1
+            if start - now - patience > _EPSILON:
+                return start - now, None
+            if passed == len(log):
+                units = 0.0  # sheds what rounding has left
+            self._passed, self._units = passed, units + cost
+            return start - now, self._enter(start, cost)
+
+    def give_back(self, cost: float, claim: list[float]) -> None:
+        """Take back units that will not be spent."""
+        with self._lock:
+            log = self._log
+            claim[2] -= cost
+            while log and log[-1][2] <= self._most - self.most:
+                log.pop()
+            # Who was last decides where the window stands, so look anew.
+            last = log[-1][1] if log else -math.inf
+            self._passed = 0
+            while self._passed < len(log) and log[self._passed][1] + self._period <= last:
+                self._passed += 1
+            self._units = sum(entry[2] for entry in islice(log, self._passed, None))
+
+    def _forget(self, now: float) -> None:
+        log = self._log
+        while log and log[0][1] + self._period <= now:
+            units = log.popleft()[2]
+            if self._passed:
+                self._passed -= 1
+            else:
+                self._units -= units
+
+    def _enter(self, start: float, cost: float) -> list[float]:
+        log = self._log
+        if len(log) - self._passed >= self._ENTRIES:
+            last = log[-1]
+            if start - last[0] < self._period / self._ENTRIES:
+                last[1] = start
+                last[2] += cost
+                return last
+        log.append([start, start, cost])
+        return log[-1]
+
+
+class Reservation:
+    """Units that were set aside for one call.
+
+    Attributes:
+        delay: Seconds to wait before going ahead; 0 means now.
+    """
+
+    __slots__ = ("_claim", "_cost", "_state", "delay")
+
+    def __init__(self, delay: float, state: LimiterState, cost: float, claim: Any) -> None:
+        self.delay = delay
+        self._state = state
+        self._cost = cost
+        self._claim = claim
+
+    def cancel(self) -> None:
+        """Give the units back, since the call was not made. More than once does no more."""
+        try:
+            claim = self._claim
+            del self._claim  # of several threads here, one succeeds
+        except AttributeError:
+            return
+        if claim is not None:
+            self._state.give_back(self._cost, claim)
+
+
+class Limiter:
+    """A rate limit, shared by all calls that it bounds.
+
+    Safe to share between any threads and event loops. :meth:`reserve` never blocks.
+
+    Delays are exact; when a caller that was told to wait really wakes up is up to its clock.
+
+    Args:
+        policy: The rate, how long a call may wait, and the algorithm.
+        name: The name of what is limited, for errors.
+        clock: The source of time.
+        state: Where units are counted. None: in this process.
+
+    Example:
+        >>> limiter = Limiter(RateLimit("2/min", wait=0), "quotes")
+        >>> limiter.acquire()
+        >>> limiter.acquire()
+        >>> limiter.acquire()
+        Traceback (most recent call last):
+            ...
+        toolops_plugins.errors.RateLimited: the rate limit of 'quotes' (2/min) is used up
+    """
+
+    def __init__(
+        self,
+        policy: RateLimit,
+        name: str,
+        clock: Clock = SYSTEM_CLOCK,
+        state: LimiterState | None = None,
+    ) -> None:
+        self.policy = policy
+        self.name = name
+        self.clock = clock
+        self._patience = math.inf if policy.wait is None else check.seconds("wait", policy.wait)
+        if state is None:
+            count, period = policy.count, policy.period
+            if policy.algorithm == "sliding_window":
+                state = SlidingWindow(count, period, clock)
+            else:
+                state = TokenBucket(count, period, policy.burst or count, clock)
+        self._state = state
+        self.local = state.local
+
+    def reserve(self, cost: float = 1.0) -> Reservation:
+        """Set units aside, and say how long to wait before spending them.
+
+        Args:
+            cost: The units. Default 1. What costs nothing never waits.
+
+        Raises:
+            RateLimited: The wait would be longer than ``policy.wait`` (``retry_after`` is when it
+                no longer would), or the units can never go at once (``retry_after`` is None).
+            ConfigurationError: ``cost`` is negative or no number.
+        """
+        state = self._state
+        if not 0 < cost <= state.most:
+            return self._odd(cost)
+        delay, claim = state.take(cost, self._patience)
+        if claim is None:
+            raise RateLimited(
+                f"the rate limit of {self.name!r} ({self.policy.rate}) is used up",
+                retry_after=delay - self._patience,
+            )
+        return Reservation(delay, state, cost, claim)
+
+    def acquire(self, cost: float = 1.0) -> None:
+        """Block this thread until ``cost`` units may be spent; args and errors as in `reserve`."""
+        reservation = self.reserve(cost)
+        if reservation.delay:
+            try:
+                self.clock.sleep(reservation.delay)
+            except BaseException:
+                reservation.cancel()
+                raise
+
+    async def aacquire(self, cost: float = 1.0) -> None:
+        """Suspend this task until ``cost`` units may be spent; args and errors as in `reserve`."""
+        reservation = self.reserve(cost)
+        if reservation.delay:
+            try:
+                await self.clock.asleep(reservation.delay)
+            except BaseException:
+                reservation.cancel()
+                raise
+
+    def _odd(self, cost: float) -> Reservation:
+        if check.number("cost", cost) < 0:
+            raise ConfigurationError("cost", f"must be 0 or more, not {cost!r}")
+        if cost:
+            raise RateLimited(
+                f"a call of {cost:g} units never fits into the rate limit of {self.name!r}"
+                f" ({self.policy.rate}), which lets {self._state.most:g} go at once"
+            )
+        return Reservation(0.0, self._state, cost, None)

@@ -1,0 +1,387 @@
+"""Whether and when to try again.
+
+The waits are those of the ``backoff`` package; what decides here is which errors are worth another
+attempt, what the server asked for, how much time is left, and what the budget allows.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+import threading
+from collections.abc import Awaitable, Callable, Generator
+from datetime import UTC, datetime, timedelta
+from itertools import chain, repeat
+from typing import Any, TypeVar
+
+from toolops_plugins import check
+from toolops_plugins.clock import SYSTEM_CLOCK, Clock
+from toolops_plugins.errors import ConfigurationError, DeadlineExceeded, Rejected, TotalTimeout
+from toolops_plugins.policy import Retry, matches
+
+__all__ = ["RetryBudget", "Retrying", "aretry_call", "retry_after", "retry_call"]
+
+T = TypeVar("T")
+
+_NEVER = (Rejected, TotalTimeout, DeadlineExceeded)
+_SECONDS = re.compile(r"\d+(\.\d*)?", re.ASCII)
+
+
+class RetryBudget:
+    """Bounds the retries of many callers together, so that an outage is not multiplied.
+
+    A token bucket after Finagle's ``RetryBudget`` (com.twitter.finagle.service): every first
+    attempt puts ``ratio`` of a token in, every retry takes a whole one out. So that a quiet service
+    can retry too, the bucket starts with ``reserve`` tokens and fills up to that by itself in 10
+    seconds.
+    The bucket overflows at ten reserves (at least one token): a long healthy time does not save up
+    for a storm.
+
+    Over any time, retries stay under ``ratio`` of the first attempts, plus what the bucket held,
+    plus ``reserve`` every 10 seconds. Safe to share between any threads and event loops.
+
+    Args:
+        ratio: Retries per first attempt that are allowed in the long run. Default 0.2.
+        reserve: Retries that are allowed in every 10 seconds besides. Default 10.
+        clock: The source of time.
+
+    Attributes:
+        exhausted: How many retries were refused.
+
+    Raises:
+        ConfigurationError: ``ratio`` or ``reserve`` is negative or not finite.
+    """
+
+    _REFILL = 10.0  # seconds in which the reserve comes back
+
+    def __init__(
+        self, ratio: float = 0.2, reserve: float = 10.0, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        for name, value in (("ratio", ratio), ("reserve", reserve)):
+            if check.number(name, value) < 0:
+                raise ConfigurationError(name, f"must be 0 or more, not {value!r}")
+        self._ratio = ratio
+        self._reserve = reserve
+        self._cap = max(10 * self._reserve, 1.0)
+        self._clock = clock
+        self._tokens = self._reserve
+        self._refilled = clock.monotonic()
+        self._lock = threading.Lock()
+        self.exhausted = 0
+
+    @property
+    def tokens(self) -> float:
+        """Retries that are allowed now."""
+        with self._lock:
+            self._refill()
+            return self._tokens
+
+    def deposit(self) -> None:
+        """Count a first attempt."""
+        with self._lock:
+            self._tokens = min(self._cap, self._tokens + self._ratio)
+
+    def withdraw(self) -> bool:
+        """Ask for one retry; return whether it is allowed."""
+        with self._lock:
+            self._refill()
+            if self._tokens < 1:
+                self.exhausted += 1
+                return False
+            self._tokens -= 1
+            return True
+
+    def _refill(self) -> None:
+        now = self._clock.monotonic()
+        if self._tokens < self._reserve:
+            gained = (now - self._refilled) * self._reserve / self._REFILL
+            self._tokens = min(self._reserve, self._tokens + gained)
+        self._refilled = now
+
+
+class Retrying:
+    """The retries of one call: ask it after each failure, and wait as long as it says.
+
+    Make one just before the first attempt. It belongs to that call, and is not to be shared.
+
+    Args:
+        policy: What to retry, how often and after which waits.
+        clock: The source of time.
+        budget: The budget to share with other calls, or None.
+
+    Attributes:
+        attempts: Attempts made or under way.
+
+    Example:
+        >>> retrying = Retrying(Retry(attempts=2, wait=1.5, jitter=None))
+        >>> retrying.after_error(ConnectionError("reset"))
+        1.5
+        >>> retrying.after_error(ConnectionError("reset")) is None
+        True
+    """
+
+    __slots__ = ("_budget", "_clock", "_policy", "_started", "_waits", "attempts")
+
+    def __init__(
+        self, policy: Retry, clock: Clock = SYSTEM_CLOCK, budget: RetryBudget | None = None
+    ) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._budget = budget
+        self._waits: Callable[[Any], float] | None = None
+        self._started = 0.0 if policy.max_elapsed is None else clock.monotonic()
+        self.attempts = 1
+        if budget is not None:
+            budget.deposit()
+
+    def after_error(self, error: BaseException) -> float | None:
+        """Return the seconds to wait before the next attempt, or None to raise ``error``.
+
+        Rejections by our own policies, the total timeout, a caller's deadline and every kind of
+        cancellation or exit are never retried, whatever the policy says.
+
+        Args:
+            error: What the attempt raised.
+        """
+        # That of asyncio is no Exception, as GeneratorExit and KeyboardInterrupt are none.
+        from concurrent.futures import CancelledError  # noqa: PLC0415 - on a failure, not at import
+
+        if (
+            self.attempts >= self._policy.attempts
+            or not isinstance(error, Exception)
+            or isinstance(error, (*_NEVER, CancelledError))
+            or not matches(self._policy.on, error)
+        ):
+            return None
+        return self._next(error)
+
+    def after_result(self, result: Any) -> float | None:
+        """Return the seconds to wait before the next attempt, or None to take ``result``.
+
+        The last attempt's result is taken even where ``on_result`` calls it a failure. A predicate
+        that raises calls nothing a failure.
+
+        Args:
+            result: What the attempt returned.
+        """
+        failed = self._policy.on_result
+        if failed is None or self.attempts >= self._policy.attempts:
+            return None
+        try:
+            if not failed(result):
+                return None
+        except Exception:  # noqa: BLE001 - a broken predicate must not cost the user a result
+            return None
+        return self._next(result)
+
+    def _next(self, outcome: Any) -> float | None:
+        policy, longest = self._policy, check.seconds("max_wait", self._policy.max_wait)
+        wait = self._wait(outcome, longest)
+        asked = retry_after(outcome, self._clock)
+        if wait is None or (asked is not None and asked > longest):
+            return None
+        if asked is not None:
+            # A server that tells all its clients the same second would meet them all again in it.
+            spread = random.uniform(0, asked / 10) if policy.jitter else 0.0  # noqa: S311 - timing
+            wait = max(wait, min(asked + spread, longest))
+        if policy.max_elapsed is not None:
+            end = self._started + check.seconds("max_elapsed", policy.max_elapsed)
+            if self._clock.monotonic() + wait > end:
+                return None
+        if self._budget is not None and not self._budget.withdraw():
+            return None
+        self.attempts += 1
+        return wait
+
+    def _wait(self, outcome: Any, longest: float) -> float | None:
+        """Return the policy's own wait; None where its generator has ended or is broken."""
+        from backoff import full_jitter  # noqa: PLC0415 - on the first failure, not at import
+
+        try:
+            if self._waits is None:
+                self._waits = _waits(self._policy, longest)
+            wait = self._waits(outcome)
+            wait = max(0.0, min(_unit(self._policy) * wait, longest))
+        except Exception:  # noqa: BLE001 - a broken generator must not replace the user's own error
+            return None
+        return full_jitter(wait) if self._policy.jitter else wait
+
+
+def retry_call(
+    policy: Retry,
+    function: Callable[..., T],
+    /,
+    *args: Any,
+    clock: Clock = SYSTEM_CLOCK,
+    budget: RetryBudget | None = None,
+    **kwargs: Any,
+) -> T:
+    """Call a function, and again after failures that may pass.
+
+    Args:
+        policy: What to retry, how often and after which waits.
+        function: The function.
+        args: Its positional arguments.
+        clock: The source of time; blocks this thread between attempts.
+        budget: A budget to share with other calls, or None.
+        kwargs: Its other keyword arguments.
+
+    Returns:
+        What the last attempt returned.
+
+    Raises:
+        BaseException: What the last attempt raised.
+
+    Example:
+        >>> answers = iter([ConnectionError("reset"), 42])
+        >>> def flaky():
+        ...     answer = next(answers)
+        ...     if isinstance(answer, Exception):
+        ...         raise answer
+        ...     return answer
+        >>> retry_call(Retry(attempts=2, wait=0), flaky)
+        42
+    """
+    retrying = Retrying(policy, clock, budget)
+    while True:
+        try:
+            result = function(*args, **kwargs)
+        except Exception as error:
+            wait = retrying.after_error(error)
+            if wait is None:
+                raise
+        else:
+            wait = retrying.after_result(result)
+            if wait is None:
+                return result
+        clock.sleep(wait)
+
+
+async def aretry_call(
+    policy: Retry,
+    function: Callable[..., Awaitable[T]],
+    /,
+    *args: Any,
+    clock: Clock = SYSTEM_CLOCK,
+    budget: RetryBudget | None = None,
+    **kwargs: Any,
+) -> T:
+    """Call a coroutine function, and again after failures that may pass.
+
+    Args, results and exceptions are those of :func:`retry_call`, but it suspends this task between
+    attempts.
+    """
+    retrying = Retrying(policy, clock, budget)
+    while True:
+        try:
+            result = await function(*args, **kwargs)
+        except Exception as error:
+            wait = retrying.after_error(error)
+            if wait is None:
+                raise
+        else:
+            wait = retrying.after_result(result)
+            if wait is None:
+                return result
+        await clock.asleep(wait)
+
+
+def retry_after(outcome: Any, clock: Clock = SYSTEM_CLOCK) -> float | None:
+    """Return the seconds that a server asks us to wait, if it does.
+
+    Looks at ``outcome.retry_after`` (a number, a timedelta, or text as in the header), then at the
+    headers of ``outcome.response``, then at those of ``outcome`` itself, so that it understands
+    the errors of httpx, requests, aiohttp, urllib and the clients built on them, and responses.
+    The header ``retry-after-ms`` (OpenAI, Azure) goes before ``Retry-After`` (RFC 9110, section
+    10.2.3), which holds seconds or a date. What cannot be understood counts as not said.
+
+    Args:
+        outcome: An exception, or a response.
+        clock: The clock to compare a date with.
+
+    Returns:
+        Seconds, 0 or more (``math.inf`` for a number beyond all sense), or None.
+
+    Example:
+        >>> class Busy(Exception):
+        ...     headers = {"Retry-After": "7"}
+        >>> retry_after(Busy())
+        7.0
+    """
+    try:
+        asked = _seconds(getattr(outcome, "retry_after", None), clock)
+        for owner in (getattr(outcome, "response", None), outcome):
+            if asked is None:
+                asked = _from_headers(getattr(owner, "headers", None), clock)
+    except Exception:  # noqa: BLE001 - a user's property may raise anything
+        return None
+    return asked
+
+
+def _from_headers(headers: Any, clock: Clock) -> float | None:
+    if headers is None:
+        return None
+    found = {
+        name.lower(): value
+        for name, value in headers.items()
+        if isinstance(name, str) and name.lower() in ("retry-after", "retry-after-ms")
+    }
+    milliseconds = str(found.get("retry-after-ms", "")).strip()
+    if _SECONDS.fullmatch(milliseconds):
+        return float(milliseconds) / 1000
+    return _seconds(found.get("retry-after"), clock)
+
+
+def _seconds(value: Any, clock: Clock) -> float | None:
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value) if value >= 0 else None
+    if not isinstance(value, str):
+        return None
+    text = value.strip()
+    if _SECONDS.fullmatch(text):
+        return float(text)
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - rarely needed, and slow to import
+
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if date.tzinfo is None:  # RFC 9110 knows no dates but those in UTC
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, (date - datetime.fromtimestamp(clock.time(), UTC)).total_seconds())
+
+
+def _waits(policy: Retry, longest: float) -> Callable[[Any], float]:
+    """Return a function from an attempt's outcome to the next wait, in the policy's unit.
+
+    The generators of backoff 2 give nothing at first and are then sent outcomes; those of backoff
+    1, and those that one would naively write, give their first wait at once and are sent nothing.
+    """
+    import backoff  # noqa: PLC0415 - on the first failure, not at import
+
+    made: Generator[float, Any, None]
+    # No generator may count up for ever: numbers too big for a float would end it with an error.
+    most = int(min(longest / (_unit(policy) or math.inf), 1e15)) + 1
+    if callable(policy.wait):
+        made = policy.wait()
+    elif policy.wait == "expo":
+        made = backoff.expo(max_value=most)
+    elif policy.wait == "fibo":
+        made = backoff.fibo(max_value=most)
+    elif policy.wait == "constant":
+        made = backoff.constant(1)
+    else:
+        made = backoff.constant(repeat(policy.wait))
+    first: Any = next(made)
+    if first is None:
+        return made.send
+    plain = chain((first,), made)
+    return lambda _: next(plain)
+
+
+def _unit(policy: Retry) -> float:
+    """Return the seconds in one unit of the generator: only the named ones start from ``base``."""
+    return check.seconds("base", policy.base) if isinstance(policy.wait, str) else 1.0

@@ -1,0 +1,111 @@
+"""Generators, plain and asynchronous, in front of their plans.
+
+The path of a stream is that of any other call (see :mod:`toolops_plugins.flow`), whose result is a
+recording that is running, with these differences. The policies for attempts watch over it until its
+first item is there; from then on a failure reaches whoever reads, and is not retried. It is kept
+only once it has been read to its end, and replayed item by item. Coalesced callers read one
+recording, each from the start and at its own pace; those of an asynchronous generator only within
+one event loop. A stale stream stands in for an error, but nothing is refreshed in the background,
+since nobody would read it. Values sent into a wrapped generator do not reach it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
+from typing import Any
+
+from toolops_plugins.coalesce.streams import AsyncRecording, Recording
+from toolops_plugins.drivers import LoopDriver, ThreadDriver
+from toolops_plugins.flow import Told, call_flow, kept_stream
+from toolops_plugins.plan import Call, Plan
+from toolops_plugins.target import Target
+from toolops_plugins.telling import record
+
+__all__ = ["astream_of", "stream_of"]
+
+
+def stream_of(plan: Plan, target: Target, threads: ThreadDriver) -> Callable[..., Any]:
+    """Return the generator function that stands in front of a plan."""
+    given, keywords = target.args, target.kwargs
+
+    def stream(*args: Any, **kwargs: Any) -> Generator[Any, None, Any]:
+        if not plan.shared.active:
+            return (yield from target.function(*given, *args, **{**keywords, **kwargs}))
+        call = plan.begin((*given, *args), {**keywords, **kwargs})
+        told: Told = threads.run(call_flow(call))
+        source = told.value
+        if not isinstance(source, Recording):
+            items, returned = _replay(told)
+            record(call, told.outcome, told.answer)
+            yield from items
+            return returned
+        try:
+            yield from source.read(call)
+            if source.claim():
+                threads.run(kept_stream(source))
+        except BaseException as error:
+            call.error = None if isinstance(error, GeneratorExit) else error
+            raise
+        finally:
+            _tell(call, told, source)
+        return source.returned
+
+    return stream
+
+
+def astream_of(plan: Plan, target: Target, loops: LoopDriver) -> Callable[..., Any]:
+    """Return the asynchronous generator function that stands in front of a plan."""
+    given, keywords = target.args, target.kwargs
+
+    async def stream(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+        if not plan.shared.active:
+            async for item in target.function(*given, *args, **{**keywords, **kwargs}):
+                yield item
+            return
+        call = plan.begin((*given, *args), {**keywords, **kwargs})
+        call.place = b"%d" % id(asyncio.get_running_loop())
+        told: Told = await loops.run(call_flow(call))
+        source = told.value
+        if not isinstance(source, AsyncRecording):
+            items, _ = _replay(told)
+            record(call, told.outcome, told.answer)
+            if isinstance(items, AsyncIterator):
+                async for item in items:
+                    yield item
+                return
+            for item in items:
+                yield item
+            return
+        reader = source.read(call)
+        try:
+            async for item in reader:
+                yield item
+            if source.claim():
+                await loops.run(kept_stream(source))
+        except BaseException as error:
+            call.error = None if isinstance(error, GeneratorExit) else error
+            raise
+        finally:
+            await reader.aclose()
+            _tell(call, told, source)
+
+    return stream
+
+
+def _replay(told: Told) -> tuple[Any, Any]:
+    """Return the items of a kept stream, or of a fallback, and what the generator returned."""
+    if told.outcome != "fallback":
+        items, returned = told.value
+        return items, returned
+    value = told.value
+    return (value if hasattr(value, "__aiter__") else iter(value)), None
+
+
+def _tell(call: Call, told: Told, source: Recording | AsyncRecording) -> None:
+    if call.error is not None:
+        record(call, "error", None)
+        return
+    if not source.ended or source.error is not None:
+        call.reason = "not_read_to_end"
+    record(call, told.outcome, told.answer)

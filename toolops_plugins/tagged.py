@@ -1,0 +1,339 @@
+"""Tagged JSON: every supported value as JSON, with its exact type at every depth.
+
+A value that JSON holds by itself stands for itself. Every other one is an object with the single
+key ``~`` whose value is a list: the tag, then what the tag needs.
+
+======== ============================== ======== ===================================================
+Tag      Value                          Tag      Value
+======== ============================== ======== ===================================================
+``s``    str with lone surrogates       ``da``   date: ISO text
+``i``    int beyond 64 bits: hex        ``ti``   time: ISO text, fold, time zone
+``f``    float: nan, inf, -inf          ``dt``   datetime: ISO text, fold, time zone
+``c``    complex: parts                 ``td``   timedelta: days, seconds, microseconds
+``b``    bytes: base64                  ``tz``   timezone: offset, name if it has one
+``B``    bytearray: base64              ``zi``   ZoneInfo: key
+``t``    tuple: items                   ``pz``   pydantic's own fixed offset: seconds
+``S``    set: items                     ``n``    numpy scalar: dtype, bytes
+``F``    frozenset: items               ``ns``   numpy str scalar: text
+``d``    dict: key, value, key, ...     ``nb``   numpy bytes scalar: base64
+``D``    Decimal: text                  ``a``    numpy array: dtype, shape, bytes in C order
+``u``    UUID: hex                      ``@``    registered type: its name, its encoded form
+``p``    path: name of its class, text
+======== ============================== ======== ===================================================
+
+A dict is written as ``d`` only if a key of it is no plain str, or is ``~``. What is read can name
+no class and no module: only names registered in this process resolve.
+"""
+
+from __future__ import annotations
+
+import binascii
+import importlib
+import math
+import sys
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path, PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
+from typing import Any, TypeAlias
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from toolops_plugins.errors import NotEncodableError, UnknownFormatError
+
+__all__ = ["INT_MAX", "INT_MIN", "MAX_DEPTH", "PATHS", "Tagged", "is_text"]
+
+INT_MIN, INT_MAX = -(2**63), 2**64 - 1
+"""The integers that orjson takes and returns unchanged."""
+
+_TAG = "~"
+MAX_DEPTH = 250
+"""Levels at which a value that contains itself is given up; orjson writes 253 of its own."""
+PATHS: frozenset[type[PurePath]] = frozenset(
+    (PurePosixPath, PureWindowsPath, PosixPath, WindowsPath, PurePath, Path)
+)
+_PATH_NAMES = {kind.__name__: kind for kind in PATHS}
+_TOO_DEEP = "contains itself, or is nested too deeply"
+_NUMPY_KINDS = "biufcmMSUV"  # all but objects and numpy's variable-length strings
+
+Node: TypeAlias = Any
+"""What orjson writes and reads."""
+_Write: TypeAlias = Callable[[Any, int], Node]
+
+
+class _Refused(Exception):  # noqa: N818 - never leaves this file
+    """A value without an encoding; gathers the way to it, innermost step first."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.steps: list[str] = []
+
+
+def is_text(value: str) -> bool:
+    """Return whether a str has a UTF-8 form; one with a lone surrogate has none."""
+    if value.isascii():  # a flag of the object, not a scan
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _type_name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _tag(*parts: Node) -> Node:
+    # A list, since orjson bounds the depth of lists and dicts, but not of tuples.
+    return {_TAG: [*parts]}
+
+
+def _base64(data: bytes | bytearray) -> str:
+    return binascii.b2a_base64(data, newline=False).decode()
+
+
+def _unbase64(text: str) -> bytes:
+    return binascii.a2b_base64(text, strict_mode=True)
+
+
+def _text(value: str, _: int = 0) -> Node:
+    if is_text(value):
+        return value
+    return _tag("s", _base64(value.encode("utf-8", "surrogatepass")))
+
+
+def _int(value: int, _: int = 0) -> Node:
+    # Hexadecimal, since Python bounds the digits of decimal text.
+    return value if INT_MIN <= value <= INT_MAX else _tag("i", hex(value))
+
+
+def _float(value: float, _: int = 0) -> Node:
+    return value if math.isfinite(value) else _tag("f", str(value))
+
+
+def _zone(value: timezone, _: int) -> Node:
+    offset, *name = value.__getinitargs__()  # type: ignore[attr-defined] # pickle's protocol
+    return _tag("tz", offset.days, offset.seconds, offset.microseconds, *map(_text, name))
+
+
+def _zone_key(value: ZoneInfo, _: int) -> Node:
+    if value.key is None:
+        raise _Refused("a ZoneInfo that was read from a file has no key to keep")
+    return _tag("zi", value.key)
+
+
+class Tagged:
+    """Writes and reads tagged JSON; knows the types that were added to it. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._write: dict[type, _Write] = {
+            type(None): lambda v, _: v,
+            bool: lambda v, _: v,
+            str: _text,
+            int: _int,
+            float: _float,
+            complex: lambda v, _: _tag("c", _float(v.real), _float(v.imag)),
+            bytes: lambda v, _: _tag("b", _base64(v)),
+            bytearray: lambda v, _: _tag("B", _base64(v)),
+            list: self._items,
+            dict: self._dict,
+            tuple: lambda v, depth: _tag("t", *self._items(v, depth)),
+            set: lambda v, depth: _tag("S", *self._items(v, depth)),
+            frozenset: lambda v, depth: _tag("F", *self._items(v, depth)),
+            date: lambda v, _: _tag("da", v.isoformat()),
+            time: lambda v, depth: self._moment("ti", v, depth),
+            datetime: lambda v, depth: self._moment("dt", v, depth),
+            timedelta: lambda v, _: _tag("td", v.days, v.seconds, v.microseconds),
+            timezone: _zone,
+            ZoneInfo: _zone_key,
+            Decimal: lambda v, _: _tag("D", str(v)),
+            UUID: lambda v, _: _tag("u", v.hex),
+            **dict.fromkeys(PATHS, lambda v, _: _tag("p", type(v).__name__, _text(str(v)))),
+        }
+        self._read: dict[str, Callable[..., Any]] = {
+            "s": lambda text: _unbase64(text).decode("utf-8", "surrogatepass"),
+            "i": lambda text: int(text, 16),
+            "f": float,
+            "c": complex,
+            "b": _unbase64,
+            "B": lambda text: bytearray(_unbase64(text)),
+            "t": lambda *items: items,
+            "S": lambda *items: set(items),
+            "F": lambda *items: frozenset(items),
+            "d": lambda *flat: dict(zip(flat[::2], flat[1::2], strict=True)),
+            "da": date.fromisoformat,
+            "ti": lambda iso, fold, zone: time.fromisoformat(iso).replace(fold=fold, tzinfo=zone),
+            "dt": lambda iso, fold, zone: datetime.fromisoformat(iso).replace(
+                fold=fold, tzinfo=zone
+            ),
+            "td": timedelta,
+            "tz": lambda days, s, us, *name: timezone(timedelta(days, s, us), *name),
+            "zi": ZoneInfo,
+            "D": Decimal,
+            "u": UUID,
+            "p": lambda name, text: _PATH_NAMES[name](text),
+            "pz": lambda seconds: importlib.import_module("pydantic_core").TzInfo(seconds),
+            "n": lambda descr, data: _read_array(descr, [], data)[()],
+            "ns": lambda text: importlib.import_module("numpy").str_(text),
+            "nb": lambda text: importlib.import_module("numpy").bytes_(_unbase64(text)),
+            "a": _read_array,
+            "@": lambda name, node: self._by_name[name](node),
+        }
+        self._by_name: dict[str, Callable[[Any], Any]] = {}
+
+    def knows(self, kind: type) -> bool:
+        """Return whether this exact type is supported already."""
+        return kind in self._write
+
+    def add(
+        self, kind: type, name: str, encode: Callable[[Any], Any], decode: Callable[[Any], Any]
+    ) -> None:
+        """Support a type under a name; both functions deal in values that are supported."""
+
+        def write(value: Any, depth: int) -> Node:
+            try:
+                form = encode(value)
+            except Exception as error:
+                # A user's function may raise anything; here the way to the value is still told.
+                raise _Refused(f"{type(error).__name__}: {error}") from error
+            if depth >= MAX_DEPTH:
+                raise _Refused(_TOO_DEEP)
+            return _tag("@", name, self._node(form, depth + 1))
+
+        self._by_name[name] = decode
+        self._write[kind] = write
+
+    def dumps(self, value: Any) -> bytes:
+        """Return the tagged JSON of a value.
+
+        Raises:
+            NotEncodableError: The value, or something in it, has no encoding. The message tells
+                the way to it.
+        """
+        try:
+            return orjson.dumps(self._node(value, 0))
+        except _Refused as refused:
+            way = "".join(reversed(refused.steps))
+            if len(way) > 200:
+                way = way[:200] + "..."
+            raise NotEncodableError(f"${way}: {refused.reason}") from None
+        except RecursionError:
+            raise NotEncodableError(f"$: {_TOO_DEEP}") from None
+        except Exception as error:
+            # orjson's own limit of depth, or a registered encoder that failed: whatever it was,
+            # the user's call has its result and must not fail for the cache's sake.
+            raise NotEncodableError(f"$: {type(error).__name__}: {error}") from error
+
+    def loads(self, data: bytes) -> Any:
+        """Return the value of tagged JSON.
+
+        Raises:
+            UnknownFormatError: The data is malformed, or holds a tag or name that is not known.
+        """
+        try:
+            return self._value(orjson.loads(data))
+        except Exception as error:
+            # Stored bytes may hold anything, and a registered decoder may raise anything.
+            reason = f"{type(error).__name__}: {error}"
+            raise UnknownFormatError(f"malformed tagged JSON: {reason}") from error
+
+    def _node(self, value: Any, depth: int) -> Node:
+        write = self._write.get(type(value))
+        if write is not None:
+            return write(value, depth)
+        return self._foreign(value)
+
+    def _items(self, values: Iterable[Any], depth: int) -> list[Node]:
+        if depth >= MAX_DEPTH:
+            raise _Refused(_TOO_DEEP)
+        nodes: list[Node] = []
+        try:
+            for value in values:
+                nodes.append(self._node(value, depth + 1))  # noqa: PERF401 - tells the index
+        except _Refused as refused:
+            refused.steps.append(f"[{len(nodes)}]")
+            raise
+        return nodes
+
+    def _dict(self, value: dict[Any, Any], depth: int) -> Node:
+        if depth >= MAX_DEPTH:
+            raise _Refused(_TOO_DEEP)
+        flat: list[Node] = []
+        plain = _TAG not in value
+        key: Any = None
+        try:
+            for key, item in value.items():
+                name = self._node(key, depth + 1)
+                plain = plain and type(name) is str
+                flat += (name, self._node(item, depth + 1))
+        except _Refused as refused:
+            name = key if type(key) is str else None
+            refused.steps.append(f".{name}" if name and name.isidentifier() else f"[{name!r}]")
+            raise
+        return dict(zip(flat[::2], flat[1::2], strict=True)) if plain else _tag("d", *flat)
+
+    def _moment(self, tag: str, value: datetime | time, depth: int) -> Node:
+        try:
+            zone = self._node(value.tzinfo, depth + 1)
+        except _Refused as refused:
+            refused.steps.append(".tzinfo")
+            raise
+        return _tag(tag, value.replace(tzinfo=None, fold=0).isoformat(), value.fold, zone)
+
+    def _foreign(self, value: Any) -> Node:
+        """Write values of numpy and pydantic without importing either."""
+        kind = type(value)
+        numpy = sys.modules.get("numpy")
+        if numpy is not None:
+            if kind is numpy.str_:
+                # Not str(value), which numpy strips of NUL characters at the end.
+                return _tag("ns", _text(str.__str__(value)))
+            if kind is numpy.bytes_:
+                return _tag("nb", _base64(bytes(value)))
+            if kind is numpy.ndarray:
+                descr = self._node(_numpy_descr(numpy, value.dtype), 0)
+                return _tag("a", descr, list(value.shape), _base64(value.tobytes()))
+            if issubclass(kind, numpy.generic) and kind.__module__ == "numpy":
+                descr = self._node(_numpy_descr(numpy, value.dtype), 0)
+                return _tag("n", descr, _base64(value.tobytes()))
+        pydantic_core = sys.modules.get("pydantic_core")
+        if pydantic_core is not None and kind is pydantic_core.TzInfo:
+            return _tag("pz", value.utcoffset(None).total_seconds())
+        raise _Refused(f"no codec takes {_type_name(kind)}; register it with codec.register()")
+
+    def _value(self, node: Node) -> Any:
+        if type(node) is list:
+            return [self._value(item) for item in node]
+        if type(node) is not dict:
+            return node
+        tagged = node.get(_TAG)
+        if tagged is None:
+            return {key: self._value(item) for key, item in node.items()}
+        if len(node) != 1:
+            raise ValueError("a tag stands beside other keys")
+        tag, *parts = tagged
+        return self._read[tag](*[self._value(part) for part in parts])
+
+
+def _numpy_descr(numpy: Any, dtype: Any) -> Any:
+    """Return a dtype as numpy's own file format describes it, if that is all of it."""
+    if not dtype.hasobject and dtype.kind in _NUMPY_KINDS and dtype.metadata is None:
+        descr = numpy.lib.format.dtype_to_descr(dtype)
+        again = numpy.lib.format.descr_to_dtype(descr)
+        if again == dtype and again.type is dtype.type:
+            return descr
+    raise _Refused(f"a numpy dtype of {dtype!r} has no codec")
+
+
+def _read_array(descr: Any, shape: list[int], text: str) -> Any:
+    numpy = importlib.import_module("numpy")
+    dtype = numpy.lib.format.descr_to_dtype(descr)
+    data = _unbase64(text)
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data):
+        raise ValueError("the bytes of an array do not fit its shape")
+    # A copy, so that the array is writable and owns its memory.
+    return numpy.ndarray(shape, dtype, buffer=data).copy()

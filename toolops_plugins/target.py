@@ -1,0 +1,131 @@
+"""What it is that a user asks to have wrapped: its function, what is bound to it, and its name."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+from toolops_plugins.errors import ConfigurationError
+
+__all__ = ["Kind", "Target", "dress", "resolve"]
+
+Kind = Literal["function", "coroutine", "generator", "async_generator"]
+
+
+class Target(NamedTuple):
+    """A callable taken apart, so that all its arguments are seen, the bound ones too.
+
+    Args:
+        function: What is called in the end.
+        kind: What calling it makes.
+        args: Positional arguments that are bound already, such as the receiver of a method.
+        kwargs: Keyword arguments that are bound already.
+        method: Whether the first positional argument is a receiver, ``self`` or ``cls``.
+        name: Module and qualified name.
+        distinct: Whether the name alone does not tell it from others: a lambda or a closure.
+    """
+
+    function: Callable[..., Any]
+    kind: Kind
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    method: bool
+    name: str
+    distinct: bool
+
+
+def resolve(wanted: Any) -> Target:
+    """Take a callable apart.
+
+    Raises:
+        ConfigurationError: It is not callable, or a class.
+    """
+    if not callable(wanted):
+        raise ConfigurationError("function", f"must be callable, not {wanted!r}")
+    if isinstance(wanted, type):
+        raise ConfigurationError(
+            "function", f"is the class {wanted.__qualname__}; wrap a function that makes it"
+        )
+    function = wanted
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = {}
+    method = False
+    while True:
+        if isinstance(function, functools.partial):
+            args = (*function.args, *args)
+            kwargs = {**function.keywords, **kwargs}
+            function = function.func
+        elif isinstance(function, types.MethodType):
+            args = (function.__self__, *args)
+            function, method = function.__func__, True
+        elif _is_plain(function):
+            break
+        else:
+            args = (function, *args)
+            function, method = type(function).__call__, True
+    name = f"{getattr(function, '__module__', None) or 'builtins'}.{_qualified(function)}"
+    return Target(
+        function,
+        _kind(function),
+        args,
+        kwargs,
+        method or _is_method(function),
+        name,
+        "<" in name and (bool(getattr(function, "__closure__", None)) or name.endswith("<lambda>")),
+    )
+
+
+def _is_plain(function: Any) -> bool:
+    if isinstance(function, types.FunctionType):
+        return True
+    receiver = getattr(function, "__self__", None)
+    if isinstance(function, types.BuiltinFunctionType):
+        if receiver is None or isinstance(receiver, types.ModuleType):
+            return True
+        raise ConfigurationError(
+            "function", f"is the built-in method {function.__qualname__}; wrap a function around it"
+        )
+    call = type(function).__call__
+    return not isinstance(call, types.FunctionType)
+
+
+def _qualified(function: Any) -> str:
+    return getattr(function, "__qualname__", None) or type(function).__qualname__
+
+
+def _is_method(function: Any) -> bool:
+    """Return whether this function was written in the body of a class, with a receiver."""
+    owner = _qualified(function).rpartition(".")[0]
+    if not owner or owner.endswith("<locals>"):
+        return False
+    code = getattr(function, "__code__", None)
+    return code is not None and code.co_argcount > 0 and code.co_varnames[0] in ("self", "cls")
+
+
+def _kind(function: Any) -> Kind:
+    if inspect.iscoroutinefunction(function):
+        return "coroutine"
+    if inspect.isasyncgenfunction(function):
+        return "async_generator"
+    if inspect.isgeneratorfunction(function):
+        return "generator"
+    return "function"
+
+
+def dress(wrapper: Any, wanted: Any) -> None:
+    """Give a wrapper the signature, name, documentation and annotations of what it wraps."""
+    functools.update_wrapper(wrapper, wanted)
+    if not hasattr(wanted, "__name__"):  # a partial or a callable object
+        inner = resolve(wanted)
+        named = type(wanted) if inner.method else inner.function
+        wrapper.__name__ = getattr(named, "__name__", type(wanted).__name__)
+        wrapper.__qualname__ = getattr(named, "__qualname__", wrapper.__name__)
+        wrapper.__module__ = getattr(named, "__module__", wrapper.__module__)
+        wrapper.__doc__ = getattr(inner.function, "__doc__", None)
+    try:
+        wrapper.__signature__ = inspect.signature(wanted)
+    except ValueError:  # a built-in without one
+        return

@@ -1,0 +1,342 @@
+"""What happened to one call, or around the calls, and how the news reaches whoever listens.
+
+A :class:`CallEvent` tells of one call, a :class:`Notice` of anything else. An :class:`Emitter`
+hands both to *sinks*: objects with ``on_call(event)`` and, if they wish, ``on_notice(notice)``, or
+plain functions of a CallEvent. Sinks run inside the user's call, in whatever thread or event loop
+that uses, so a sink must be quick, must not block and must be thread-safe; one that has real work
+to do puts the event into a queue of its own.
+
+Nothing here holds an argument, a result or an exception's message, any of which may be secret.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, get_args
+
+from toolops_plugins.errors import ConfigurationError
+
+__all__ = [
+    "OUTCOMES",
+    "CallEvent",
+    "Emitter",
+    "Notice",
+    "NoticeKind",
+    "Outcome",
+    "Sink",
+    "SinkLike",
+    "attributes",
+]
+
+logger = logging.getLogger("toolops_plugins")
+
+Outcome: TypeAlias = Literal[
+    "hit", "stale", "coalesced", "miss", "fallback", "rejected", "error", "bypass", "refresh"
+]
+"""How a call ended.
+
+- ``hit``: a fresh answer from a cache tier, or from the semantic cache. A remembered exception
+  that was raised again is a hit too, with ``error`` set.
+- ``stale``: an answer past its ``fresh_until``, served while a new one is fetched or in place of
+  an error; in the latter case ``error`` is set.
+- ``coalesced``: the answer of an equal call that was already under way.
+- ``miss``: the function ran, and returned. With ``reason`` set its result was not stored.
+- ``fallback``: the policy's fallback answered; ``error`` tells what had failed.
+- ``rejected``: a policy refused to make the call, and the caller got the ``Rejected`` error.
+- ``error``: any other exception reached the caller, from the function, from the flight it had
+  joined, or for want of time.
+- ``bypass``: the function ran, and returned, without the cache having been asked.
+- ``refresh``: the function ran in the background, ahead of expiry or behind a stale answer. Nobody
+  waited for it, so it is not a call; but its price was paid. With ``error`` set it failed.
+"""
+
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+NoticeKind: TypeAlias = Literal[
+    "tier_failed",
+    "tier_recovered",
+    "unknown_format",
+    "tampered",
+    "not_encodable",
+    "breaker",
+    "bypass",
+    "refresh_failed",
+    "invalidated",
+    "sink_failed",
+]
+"""What a notice is about.
+
+- ``tier_failed``, ``tier_recovered``: ``name`` is the tier's label.
+- ``unknown_format``, ``tampered``: ``name`` is the tier that held the bytes or, if they only failed
+  when a call decoded them, the tool.
+- ``not_encodable``: ``name`` is the tool whose result no codec takes.
+- ``breaker``: ``name`` is the breaker's, ``detail`` its old and new state.
+- ``bypass``: ``name`` is a tool whose calls go past the cache, ``detail`` the reason; once for
+  each pair.
+- ``refresh_failed``: ``name`` is the tool, ``detail`` the exception's type.
+- ``invalidated``: another process invalidated; ``name`` is the tier that heard of it.
+- ``sink_failed``: ``name`` is the sink's type, ``detail`` the exception's type; once for each sink.
+"""
+
+
+class CallEvent(NamedTuple):
+    """One call, from the moment it was made to the moment its caller had the answer.
+
+    A named tuple, since a frozen dataclass takes four times as long to make. Fields are ordered so
+    that a hit can be told by position. What an outcome does not set keeps its default.
+
+    Args:
+        name: The tool's name.
+        outcome: How the call ended; see :data:`Outcome`.
+        latency: Seconds that the caller waited; for a refresh, that the function took.
+        started: Seconds since the epoch at which the call was made.
+        namespace: The runtime's namespace.
+        tier: Label of the tier that answered, such as "L1"; for hit and stale.
+        saved_latency: Seconds that the caller was spared: what computing the answer once took,
+            less ``latency``, and never below 0; for hit and stale. For coalesced what is known of
+            it, else 0.
+        saved_price: Money that was not spent again; for hit, stale and coalesced.
+        key: The key's digest in hexadecimal, whole or its beginning. None: the call has no key.
+        tags: The call's tags.
+        price: Money that this call spent, its failed attempts included where they are priced; for
+            miss, bypass and refresh, and for fallback and error after the function had run.
+        attempts: How often the function was started for this call. 0 where somebody or something
+            else answered, or the call was rejected.
+        reason: A short machine word: why there was no key, no lookup or no store ("not_canonical",
+            "no_cache", "not_encodable", ...), or what rejected the call ("circuit_open",
+            "rate_limited", "bulkhead_full"). None: nothing of the kind.
+        error: Name of the type of the exception that the caller got, or would have got had there
+            been no fallback or stale answer. Never its message.
+        hedged: Whether a second attempt was raced against the first.
+        semantic: What the semantic cache decided, such as the similarity, by name. None: it was
+            not asked. Not to be changed by whoever receives it.
+    """
+
+    name: str
+    outcome: Outcome
+    latency: float
+    started: float = 0.0
+    namespace: str = ""
+    tier: str | None = None
+    saved_latency: float = 0.0
+    saved_price: float = 0.0
+    key: str | None = None
+    tags: tuple[str, ...] = ()
+    price: float = 0.0
+    attempts: int = 0
+    reason: str | None = None
+    error: str | None = None
+    hedged: bool = False
+    semantic: Mapping[str, str | int | float | bool] | None = None
+
+    @property
+    def retried(self) -> bool:
+        """Whether the function was started again after it had failed."""
+        return self.attempts > 1 + self.hedged
+
+    @property
+    def asked_cache(self) -> bool:
+        """Whether this was a call whose answer might have come from the cache or a shared flight.
+
+        These are the calls with a key, but for those that went past the cache. A refresh is none,
+        since nobody asked for it.
+        """
+        return self.key is not None and self.outcome not in ("bypass", "refresh")
+
+
+class Notice(NamedTuple):
+    """Something that is no call: trouble with a tier or a codec, a breaker's change of state.
+
+    Args:
+        kind: What it is about; see :data:`NoticeKind`.
+        name: The tier, tool, breaker or sink concerned.
+        detail: A word or two more, without secrets: a state, a reason, an exception's type.
+        started: Seconds since the epoch at which it happened.
+        namespace: The runtime's namespace.
+    """
+
+    kind: NoticeKind
+    name: str
+    detail: str = ""
+    started: float = 0.0
+    namespace: str = ""
+
+
+class Sink(Protocol):
+    """Where events go. A sink that also has ``on_notice(notice)`` gets the notices too."""
+
+    def on_call(self, event: CallEvent, /) -> object:
+        """Take note of a call; what is returned is ignored."""
+        ...
+
+
+SinkLike: TypeAlias = Sink | Callable[[CallEvent], object]
+
+
+def attributes(event: CallEvent) -> dict[str, str | int | float | bool]:
+    """Return an event as flat attributes, for traces and structured logs.
+
+    The names are the fields' own after ``toolops.``, with ``toolops.tool`` for the name. Durations
+    are in seconds. Tags are joined by commas, and each semantic detail has a name of its own under
+    ``toolops.semantic.``. Fields without a value are left out, as is ``started``, since spans and
+    log lines have their own time.
+    """
+    found: dict[str, str | int | float | bool] = {
+        "toolops.tool": event.name,
+        "toolops.outcome": event.outcome,
+        "toolops.latency": event.latency,
+        "toolops.saved_latency": event.saved_latency,
+        "toolops.price": event.price,
+        "toolops.saved_price": event.saved_price,
+        "toolops.attempts": event.attempts,
+        "toolops.hedged": event.hedged,
+    }
+    texts = {
+        "toolops.namespace": event.namespace,
+        "toolops.tier": event.tier,
+        "toolops.key": event.key,
+        "toolops.tags": ",".join(event.tags),
+        "toolops.reason": event.reason,
+        "toolops.error": event.error,
+    }
+    found.update((name, text) for name, text in texts.items() if text)
+    for name, value in (event.semantic or {}).items():
+        found[f"toolops.semantic.{name}"] = value
+    return found
+
+
+class _Outlet:
+    """One added sink, with what became of it."""
+
+    __slots__ = ("dropped", "label", "on_call", "on_notice")
+
+    def __init__(self, sink: SinkLike) -> None:
+        if isinstance(sink, type):
+            raise ConfigurationError("sinks", f"takes a sink, not its type: {sink.__name__}(...)?")
+        on_call: Any = getattr(sink, "on_call", sink)
+        on_notice: Any = getattr(sink, "on_notice", None)
+        for function in (on_call, on_notice) if on_notice is not None else (on_call,):
+            if not callable(function):
+                raise ConfigurationError(
+                    "sinks", f"need on_call(event), or to be functions of an event, not {sink!r}"
+                )
+            if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+                getattr(function, "__call__", None)  # noqa: B004 - its method is wanted, not a test
+            ):
+                raise ConfigurationError(
+                    "sinks", "are called, never awaited; let on_call fill a queue that a task reads"
+                )
+        self.on_call = on_call
+        self.on_notice = on_notice
+        self.label = sink.__qualname__ if inspect.isroutine(sink) else type(sink).__qualname__
+        self.dropped = 0
+
+
+class Emitter:
+    """Hands events to sinks, and keeps the trouble that sinks make from the calls.
+
+    Emitting takes no lock: it walks a tuple that adding and removing replace. A sink that raises
+    misses that one event, which is counted; KeyboardInterrupt and its like pass. Safe to use from
+    any threads and event loops.
+
+    Args:
+        sinks: The first sinks.
+        max_warnings: How many pairs of tool and reason :meth:`warn` remembers; when they are used
+            up it keeps quiet. Default 1,000.
+
+    Raises:
+        ConfigurationError: A sink can not be called, or is a coroutine function.
+    """
+
+    __slots__ = ("_lock", "_max_warnings", "_outlets", "_warned", "active")
+
+    active: bool
+    """Whether anybody listens; where nobody does there is no need to build an event."""
+
+    def __init__(self, sinks: Iterable[SinkLike] = (), *, max_warnings: int = 1_000) -> None:
+        # Reentrant: a signal handler or a finalizer may call a tool while its thread is in here.
+        self._lock = threading.RLock()
+        self._outlets = tuple(_Outlet(sink) for sink in sinks)
+        self._warned: set[tuple[str, str]] = set()
+        self._max_warnings = max_warnings
+        self.active = bool(self._outlets)
+
+    def add(self, sink: SinkLike) -> Callable[[], None]:
+        """Add a sink, and return a function that removes it again.
+
+        A sink that is added twice gets everything twice. The function may be called more than
+        once; an event that is being emitted meanwhile may still arrive.
+
+        Raises:
+            ConfigurationError: The sink can not be called, or is a coroutine function.
+        """
+        outlet = _Outlet(sink)
+        with self._lock:
+            self._outlets = (*self._outlets, outlet)
+            self.active = True
+
+        def remove() -> None:
+            with self._lock:
+                self._outlets = tuple(other for other in self._outlets if other is not outlet)
+                self.active = bool(self._outlets)
+
+        return remove
+
+    def emit(self, event: CallEvent) -> None:
+        """Hand an event to every sink."""
+        for outlet in self._outlets:
+            try:
+                outlet.on_call(event)
+            except Exception as error:  # noqa: BLE001 - a sink must not disturb the user's call
+                self._drop(outlet, error, event.started, event.namespace)
+
+    def notice(self, notice: Notice) -> None:
+        """Hand a notice to every sink that takes notices."""
+        for outlet in self._outlets:
+            if outlet.on_notice is None:
+                continue
+            try:
+                outlet.on_notice(notice)
+            except Exception as error:  # noqa: BLE001 - a sink must not disturb the user's call
+                self._drop(outlet, error, notice.started, notice.namespace)
+
+    def warn(self, name: str, reason: str, *, started: float = 0.0, namespace: str = "") -> None:
+        """Say once that calls of a tool go past the cache: in the log, and as a "bypass" notice.
+
+        Args:
+            name: The tool.
+            reason: The machine word that its events carry too.
+            started: Seconds since the epoch.
+            namespace: The runtime's namespace.
+        """
+        pair = (name, reason)
+        # Read without the lock first, since a tool that bypasses comes here with every call.
+        if pair in self._warned:
+            return
+        with self._lock:
+            if pair in self._warned or len(self._warned) >= self._max_warnings:
+                return
+            self._warned.add(pair)
+        logger.warning("Calls of the tool %r go past the cache: %s", name, reason)
+        self.notice(Notice("bypass", name, reason, started, namespace))
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Events and notices that the present sinks did not take, by the sink's type or name."""
+        counts: dict[str, int] = {}
+        for outlet in self._outlets:
+            counts[outlet.label] = counts.get(outlet.label, 0) + outlet.dropped
+        return counts
+
+    def _drop(self, outlet: _Outlet, error: Exception, started: float, namespace: str) -> None:
+        with self._lock:
+            outlet.dropped += 1
+            first = outlet.dropped == 1
+        # Told once only: a broken sink fails at every call, and each notice may make one more fail.
+        if first:
+            kind = type(error).__name__
+            logger.warning("The sink %s raised %s; further ones are counted", outlet.label, kind)
+            self.notice(Notice("sink_failed", outlet.label, kind, started, namespace))

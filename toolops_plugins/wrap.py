@@ -1,0 +1,291 @@
+"""From a function and a policy to a tool: the plan behind it, and the function in front."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+
+from toolops_plugins.cache.tiers import Tiers
+from toolops_plugins.clock import Clock
+from toolops_plugins.coalesce.streams import AsyncRecording, Recording
+from toolops_plugins.drivers import LoopDriver, ThreadDriver
+from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.flow import call_flow
+from toolops_plugins.plan import Call, Plan, Shared
+from toolops_plugins.policy import Policy
+from toolops_plugins.request import Keyer, Keyspace, Tagger, known_names, signature_of
+from toolops_plugins.resilience.breaker import Breaker
+from toolops_plugins.resilience.bulkhead import Gate
+from toolops_plugins.resilience.hedge import Hedger
+from toolops_plugins.resilience.ratelimit import Limiter
+from toolops_plugins.streaming import astream_of, stream_of
+from toolops_plugins.target import Target
+from toolops_plugins.telemetry.stats import Stats
+
+__all__ = ["Named", "Planner", "Tool", "wrapper_of"]
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+S = TypeVar("S")
+R_co = TypeVar("R_co", covariant=True)
+State = TypeVar("State")
+
+
+class Tool(Protocol[P, R_co]):
+    """A wrapped function: called as before, with these names added.
+
+    Of a method they take the receiver as their first argument: ``Shop.quote.key(shop, "ACME")``.
+    """
+
+    __name__: str
+    __qualname__: str
+    __wrapped__: Callable[..., Any]
+    name: str
+    policy: Policy
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Make the call, under the policy."""
+        ...
+
+    @overload
+    def __get__(self, instance: None, owner: type, /) -> Self: ...
+    @overload
+    def __get__(
+        self: Tool[Concatenate[S, Q], R], instance: S, owner: type | None = None, /
+    ) -> Callable[Q, R]: ...
+
+    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Return the key of a call, in hexadecimal."""
+        ...
+
+    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Forget the result of a call in every tier and every process."""
+        ...
+
+    async def ainvalidate(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        """As :meth:`invalidate`, without blocking the event loop."""
+        ...
+
+
+class Named(Generic[State]):
+    """States by name, such as the breakers of a runtime; at most ``limit``, least used dropped."""
+
+    def __init__(self, option: str, make: Callable[[Any, str], State], limit: int = 10_000) -> None:
+        self._option = option
+        self._make = make
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._known: OrderedDict[str, tuple[Any, State]] = OrderedDict()
+
+    def get(self, name: str, policy: Any) -> State:
+        """Return the state of that name, made by the first policy that asks for it.
+
+        Raises:
+            ConfigurationError: The name is known with another policy.
+        """
+        with self._lock:
+            known = self._known.get(name)
+            if known is not None:
+                if known[0] != policy:
+                    raise ConfigurationError(
+                        self._option, f"{name!r} is known with another policy: {known[0]!r}"
+                    )
+                self._known.move_to_end(name)
+                return known[1]
+            state = self._make(policy, name)
+            self._known[name] = policy, state
+            if len(self._known) > self._limit:
+                self._known.popitem(last=False)
+            return state
+
+    def find(self, name: str) -> State | None:
+        """Return the state of that name, or None."""
+        known = self._known.get(name)
+        return known[1] if known is not None else None
+
+    def items(self) -> dict[str, State]:
+        """Return all states by name."""
+        with self._lock:
+            return {name: state for name, (_, state) in self._known.items()}
+
+
+class Planner:
+    """Makes the plans of one runtime. Thread-safe.
+
+    Args:
+        shared: What all functions of the runtime share.
+        keyspace: Where their keys live.
+        tiers: The runtime's tiers.
+        stats: Where calls are counted.
+        breakers: The runtime's breakers.
+    """
+
+    def __init__(
+        self,
+        shared: Shared,
+        keyspace: Keyspace,
+        tiers: Tiers,
+        stats: Stats,
+        breakers: Named[Breaker],
+    ) -> None:
+        clock: Clock = shared.clock
+        self._shared = shared
+        self._keyspace = keyspace
+        self._tiers = tiers
+        self._stats = stats
+        self._breakers = breakers
+        self._limiters = Named("rate_limit", lambda p, name: Limiter(p, name, clock))
+        self._gates = Named("bulkhead", Gate)
+        self._lock = threading.Lock()
+        self._seen: dict[str, weakref.ref[Any]] = {}
+
+    def plan(
+        self,
+        target: Target,
+        policy: Policy,
+        *,
+        name: str | None = None,
+        secret: Sequence[str] = (),
+        ignore: Sequence[str] = (),
+    ) -> Plan:
+        """Return the plan of a function.
+
+        Raises:
+            ConfigurationError: The policy does not fit the function or the runtime.
+        """
+        self._check(target, policy, secret, ignore)
+        label = name or self._unique(target)
+        cache = policy.cache
+        keyer = Keyer(
+            target.function,
+            self._keyspace,
+            label,
+            cache,
+            ignore,
+            method=target.method,
+        )
+        tags = (cache.tags if cache is not None else None) or policy.tags
+        breaker, limit, bulkhead = policy.breaker, policy.rate_limit, policy.bulkhead
+        tiers = self._tiers if cache is not None else self._tiers.only(())
+        if cache is not None and cache.tiers is not None:
+            tiers = self._tiers.only(cache.tiers)
+        return Plan(
+            name=label,
+            function=self._function(target),
+            aio=target.kind in ("coroutine", "async_generator"),
+            policy=policy,
+            shared=self._shared,
+            stats=self._stats.recorder(label),
+            tiers=tiers,
+            keyer=keyer if cache is not None or policy.coalesces else None,
+            tagger=Tagger(tags, keyer, secret),
+            signature=keyer.signature,
+            breaker=None if breaker is None else self._breakers.get(breaker.name or label, breaker),
+            limiter=None if limit is None else self._limiters.get(limit.name or label, limit),
+            gate=None if bulkhead is None else self._gates.get(bulkhead.name or label, bulkhead),
+            hedger=None if policy.hedge is None else Hedger(policy.hedge),
+            stream=target.kind in ("generator", "async_generator"),
+        )
+
+    def _function(self, target: Target) -> Callable[..., Any]:
+        if target.kind == "generator":
+            return Recording.opener(target.function, self._shared.codec)
+        if target.kind == "async_generator":
+            return AsyncRecording.opener(target.function, self._shared.codec)
+        return target.function
+
+    @staticmethod
+    def _check(
+        target: Target, policy: Policy, secret: Sequence[str], ignore: Sequence[str]
+    ) -> None:
+        parameters = signature_of(target.function).parameters
+        known_names(parameters, "secret", secret)
+        for parameter in secret:
+            if parameter in ignore:
+                raise ConfigurationError(
+                    "ignore",
+                    f"drops the secret {parameter!r}, so that one user's answer reaches another",
+                )
+        if policy.semantic is not None:
+            known_names(parameters, "semantic", [policy.semantic.on])
+            raise ConfigurationError("semantic", "this runtime has no semantic cache")
+        fallback = policy.fallback
+        if target.kind in ("function", "generator") and inspect.iscoroutinefunction(fallback):
+            raise ConfigurationError(
+                "fallback", "is a coroutine function, which a synchronous call cannot await"
+            )
+        if target.kind in ("generator", "async_generator") and policy.hedge is not None:
+            raise ConfigurationError("hedge", "does not apply to a stream")
+
+    def _unique(self, target: Target) -> str:
+        """Return the function's name, told apart from that of another closure that is still alive.
+
+        Two closures of one name hold different things, and would hand out each other's answers.
+        """
+        name, function = target.name, target.function
+        if not target.distinct:
+            return name
+        with self._lock:
+            number = 1
+            label = name
+            while True:
+                known = self._seen.get(label)
+                alive = known() if known is not None else None
+                if alive is None or alive is function:
+                    break
+                number += 1
+                label = f"{name}#{number}"
+            self._seen[label] = weakref.ref(function, lambda dead: self._forget(label, dead))
+        if number > 1:
+            self._shared.emitter.warn(
+                label,
+                "name_taken",
+                started=self._shared.clock.time(),
+                namespace=self._shared.namespace,
+            )
+        return label
+
+    def _forget(self, label: str, dead: weakref.ref[Any]) -> None:
+        if self._seen.get(label) is dead:
+            self._seen.pop(label, None)
+
+
+def wrapper_of(
+    plan: Plan, target: Target, threads: ThreadDriver, loops: LoopDriver
+) -> Callable[..., Any]:
+    """Return the function that stands in front of a plan, as asynchronous as its target."""
+    given, keywords = target.args, target.kwargs
+    open_ = plan.open
+    if target.kind == "generator":
+        return stream_of(plan, target, threads)
+    if target.kind == "async_generator":
+        return astream_of(plan, target, loops)
+    if target.kind == "coroutine":
+        arun = loops.run
+
+        async def acall(*args: Any, **kwargs: Any) -> Any:
+            found = open_(args, kwargs)
+            return await arun(call_flow(found)) if type(found) is Call else found
+
+        async def acall_bound(*args: Any, **kwargs: Any) -> Any:
+            found = open_((*given, *args), {**keywords, **kwargs})
+            return await arun(call_flow(found)) if type(found) is Call else found
+
+        return acall_bound if given or keywords else acall
+
+    run = threads.run
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        found = open_(args, kwargs)
+        return run(call_flow(found)) if type(found) is Call else found
+
+    def call_bound(*args: Any, **kwargs: Any) -> Any:
+        found = open_((*given, *args), {**keywords, **kwargs})
+        return run(call_flow(found)) if type(found) is Call else found
+
+    return call_bound if given or keywords else call
