@@ -210,15 +210,15 @@ def run_inside(pytester, monkeypatch, text):
 def test_an_offence_fails_the_test_even_where_it_was_swallowed(pytester, monkeypatch):
     result = run_inside(pytester, monkeypatch, INNER)
     lines = [
-        "FAILED *::test_swallows_the_network",
+        "FAILED *::test_swallows_the_network*",
         "socket.connect to ('192.0.2.1', 9), in MainThread, at",
-        "FAILED *::test_swallows_blocking",
+        "FAILED *::test_swallows_blocking*",
         "Blocking call to time.sleep, in MainThread, at",
-        "FAILED *::test_swallows_waiting",
+        "FAILED *::test_swallows_waiting*",
         "Blocking call to Condition.wait, in MainThread, at",
-        "ERROR *::test_leaves_a_thread",
+        "ERROR *::test_leaves_a_thread*",
         "left threads behind: *'orphan'*",
-        "ERROR *::test_leaves_a_task",
+        "ERROR *::test_leaves_a_task*",
         "left tasks behind: *name='orphan task'*",
     ]
     result.stdout.fnmatch_lines_random(lines)

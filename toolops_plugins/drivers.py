@@ -101,27 +101,19 @@ class ThreadDriver:
         except StopIteration as end:
             return end.value
 
-    def _left(self, limit: _Limit | None) -> float | None:
-        if limit is None:
-            return None
-        left = limit.at - self._clock.monotonic()
-        if left <= 0.0:
-            raise limit.error()
-        return left
-
     def _io(self, step: Io, limit: _Limit | None) -> Any:
-        self._left(limit)
+        _left(limit, self._clock)
         return step.sync(*step.args)
 
     def _sleep(self, step: Sleep, limit: _Limit | None) -> None:
-        left = self._left(limit)
+        left = _left(limit, self._clock)
         if left is not None and left < step.seconds:
             self._clock.sleep(left)
             raise limit.error() if limit else TimeoutError
         self._clock.sleep(step.seconds)
 
     def _enter(self, step: Enter, limit: _Limit | None) -> None:
-        left = self._left(limit)
+        left = _left(limit, self._clock)
         try:
             step.gate.acquire(left)
         except TimeoutError:
@@ -130,7 +122,7 @@ class ThreadDriver:
             raise limit.error() from None
 
     def _ask(self, step: Ask, limit: _Limit | None) -> Any:
-        self._left(limit)
+        _left(limit, self._clock)
         answer = _call(step.function, step.args, {})
         if isawaitable(answer):
             _discard(answer)
@@ -141,7 +133,7 @@ class ThreadDriver:
         return answer
 
     def _invoke(self, step: Invoke, limit: _Limit | None) -> Any:
-        left = self._left(limit)
+        left = _left(limit, self._clock)
         if left is None and step.seconds is None:
             return _call(step.function, step.args, step.kwargs)
         outcome = self.start(partial(_call, step.function, step.args, step.kwargs))
@@ -164,18 +156,17 @@ class ThreadDriver:
         return outcome.result()
 
     def _within(self, step: Within, limit: _Limit | None) -> Any:
-        inner = _Limit(self._clock.monotonic() + step.seconds, step.error)
-        return self._walk(step.work(), limit if limit and limit.at < inner.at else inner)
+        return self._walk(step.work(), _nearer(step, limit, self._clock))
 
     def _fly(self, step: Fly, limit: _Limit | None) -> Arrival:
-        left = self._left(limit)
-        seconds = min((s for s in (step.seconds, left) if s is not None), default=None)
+        left = _left(limit, self._clock)
+        seconds = step.seconds if left is None else min(left, step.seconds or left)
         try:
             return self._flights.fly(
                 step.key, lambda: self._walk(step.work(), None), self._pool.submit, seconds
             )
         except TimeoutError:
-            self._left(limit)
+            _left(limit, self._clock)
             raise
 
     def _race(self, step: Race, limit: _Limit | None) -> Any:
@@ -193,7 +184,7 @@ class ThreadDriver:
 
         first = start()
         try:
-            left = self._left(limit)
+            left = _left(limit, self._clock)
             ended = ends.get(timeout=step.seconds if left is None else min(step.seconds, left))
         except Empty:
             start()
@@ -206,7 +197,7 @@ class ThreadDriver:
 
     def _next(self, ends: SimpleQueue[Outcome], limit: _Limit | None) -> Outcome:
         try:
-            return ends.get(timeout=self._left(limit))
+            return ends.get(timeout=_left(limit, self._clock))
         except Empty:
             raise limit.error() if limit else TimeoutError from None
 
@@ -224,7 +215,7 @@ class LoopDriver:
     """Walks flows on the running event loop. Safe to use from any loops at once.
 
     Args:
-        clock: Sleeps.
+        clock: Sleeps and tells the time.
         flights: The flights of the runtime.
         pool: Runs plain functions.
         backlog: Background flows that may be under way at once; more are dropped. Default 1,000.
@@ -236,7 +227,7 @@ class LoopDriver:
         self._pool = pool
         self._backlog = backlog
         self._background: set[asyncio.Task[None]] = set()
-        self._take: Mapping[type[Step], Callable[[Any], Awaitable[Any]]] = {
+        self._take: Mapping[type[Step], Callable[[Any, _Limit | None], Awaitable[Any]]] = {
             Ask: self._ask,
             Enter: self._enter,
             Fly: self._fly,
@@ -250,12 +241,15 @@ class LoopDriver:
 
     async def run(self, flow: Flow) -> Any:
         """Walk a flow to its end; return its result or raise its error."""
+        return await self._walk(flow, None)
+
+    async def _walk(self, flow: Flow, limit: _Limit | None) -> Any:
         take = self._take
         try:
             step = flow.send(None)
             while True:
                 try:
-                    result = await take[type(step)](step)
+                    result = await take[type(step)](step, limit)
                 except BaseException as error:  # noqa: BLE001 - all that happens is the flow's affair
                     step = flow.throw(error)
                 else:
@@ -269,35 +263,50 @@ class LoopDriver:
         while tasks := {task for task in self._background if task.get_loop() is loop}:
             await asyncio.wait(tasks)
 
-    async def _io(self, step: Io) -> Any:
+    async def _bounded(
+        self, make: Callable[[], Awaitable[T]], limit: _Limit | None, own: float | None = None
+    ) -> T:
+        """Await what ``make`` makes within its own time and the limit, whichever ends first, by one timer."""
+        left = _left(limit, self._clock)
+        seconds = own if left is None or (own is not None and own < left) else left
+        if seconds is None:
+            return await make()
+        try:
+            async with asyncio.timeout(seconds) as timer:
+                return await make()
+        except TimeoutError:
+            if not timer.expired():
+                raise
+            if limit is not None and seconds == left:
+                raise limit.error() from None
+            raise _attempt_timeout(own) from None
+
+    async def _io(self, step: Io, limit: _Limit | None) -> Any:
+        # Bounded by the timeouts of whatever does the I/O: a timer more would cost every lookup.
+        _left(limit, self._clock)
         return await step.aio(*step.args)
 
-    async def _sleep(self, step: Sleep) -> None:
+    async def _sleep(self, step: Sleep, limit: _Limit | None) -> None:
+        left = _left(limit, self._clock)
+        if limit is not None and left is not None and left < step.seconds:
+            await self._clock.asleep(left)
+            raise limit.error()
         await self._clock.asleep(step.seconds)
 
-    async def _enter(self, step: Enter) -> None:
-        await step.gate.aacquire()
+    async def _enter(self, step: Enter, limit: _Limit | None) -> None:
+        await self._bounded(step.gate.aacquire, limit)
 
-    async def _ask(self, step: Ask) -> Any:
+    async def _ask(self, step: Ask, limit: _Limit | None) -> Any:
         answer = _call(step.function, step.args, {})
-        return await answer if isawaitable(answer) else answer
+        return await self._bounded(lambda: answer, limit) if isawaitable(answer) else answer
 
-    async def _invoke(self, step: Invoke) -> Any:
-        if step.seconds is None:
-            return await self._made(step)
-        try:
-            async with asyncio.timeout(step.seconds) as limit:
-                return await self._made(step)
-        except TimeoutError:
-            if limit.expired():
-                raise _attempt_timeout(step.seconds) from None
-            raise
-
-    def _made(self, step: Invoke) -> Awaitable[Any]:
-        if step.aio:
-            awaitable: Awaitable[Any] = step.function(*step.args, **step.kwargs)
-            return awaitable
-        return self._in_thread(partial(_call, step.function, step.args, step.kwargs))
+    async def _invoke(self, step: Invoke, limit: _Limit | None) -> Any:
+        make = partial(step.function, *step.args, **step.kwargs)
+        if not step.aio:
+            make = partial(self._in_thread, partial(_call, step.function, step.args, step.kwargs))
+        if limit is None and step.seconds is None:
+            return await make()
+        return await self._bounded(make, limit, step.seconds)
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
@@ -321,26 +330,28 @@ class LoopDriver:
             raise RuntimeError("the function raised StopIteration") from stopped.error
         return result
 
-    async def _within(self, step: Within) -> Any:
+    async def _within(self, step: Within, limit: _Limit | None) -> Any:
+        return await self._walk(step.work(), _nearer(step, limit, self._clock))
+
+    async def _fly(self, step: Fly, limit: _Limit | None) -> Arrival:
+        left = _left(limit, self._clock)
+        seconds = step.seconds if left is None else min(left, step.seconds or left)
         try:
-            async with asyncio.timeout(step.seconds) as limit:
-                return await self.run(step.work())
+            return await self._flights.afly(
+                step.key, lambda: self._walk(step.work(), None), seconds
+            )
         except TimeoutError:
-            if limit.expired():
-                raise step.error() from None
+            _left(limit, self._clock)
             raise
 
-    async def _fly(self, step: Fly) -> Arrival:
-        return await self._flights.afly(step.key, lambda: self.run(step.work()), step.seconds)
-
-    async def _race(self, step: Race) -> Any:
-        first = asyncio.ensure_future(self.run(step.work()))
+    async def _race(self, step: Race, limit: _Limit | None) -> Any:
+        first = asyncio.ensure_future(self._walk(step.work(), limit))
         runners = {first}
         try:
             done, _ = await asyncio.wait(runners, timeout=step.seconds)
             if done:
                 return first.result()
-            runners.add(asyncio.ensure_future(self.run(step.work())))
+            runners.add(asyncio.ensure_future(self._walk(step.work(), limit)))
             while pending := {task for task in runners if not task.done()}:
                 done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -354,7 +365,7 @@ class LoopDriver:
             if losers:
                 await asyncio.wait(losers)
 
-    async def _spawn(self, step: Spawn) -> None:
+    async def _spawn(self, step: Spawn, limit: _Limit | None) -> None:  # noqa: ARG002 - one shape for all
         if len(self._background) >= self._backlog:
             return
         task = asyncio.get_running_loop().create_task(self._quietly(step.work))
@@ -363,7 +374,22 @@ class LoopDriver:
 
     async def _quietly(self, work: Callable[[], Flow]) -> None:
         with suppress(Exception):  # the flow has made an event of it
-            await self.run(work())
+            await self._walk(work(), None)
+
+
+def _left(limit: _Limit | None, clock: Clock) -> float | None:
+    """Return the seconds that are left, or None; raise the limit's error if there are none."""
+    if limit is None:
+        return None
+    left = limit.at - clock.monotonic()
+    if left <= 0.0:
+        raise limit.error()
+    return left
+
+
+def _nearer(step: Within, limit: _Limit | None, clock: Clock) -> _Limit:
+    inner = _Limit(clock.monotonic() + step.seconds, step.error)
+    return limit if limit is not None and limit.at < inner.at else inner
 
 
 def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

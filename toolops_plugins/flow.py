@@ -143,7 +143,7 @@ def _answered(call: Call) -> Generator[Step, Any, tuple[Answer, Outcome]]:
         call.reason = call.reason or "no_cache"
         return (yield from _alone(call, seconds)), "bypass"
     cache = plan.policy.cache
-    if cache is not None:
+    if cache is not None and call.near:
         near = plan.tiers.near(call.key, call.tags)
         answer = None if near is None else (yield from _served(call, cache, *near))
         if answer is not None:

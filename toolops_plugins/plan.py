@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from toolops_plugins.cache.entry import Mark
-from toolops_plugins.cache.memory import MOST, Memory, Slot
+from toolops_plugins.cache.entry import Entry, Mark
+from toolops_plugins.cache.memory import MOST, Memory
 from toolops_plugins.cache.tiers import Tiers
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import Flights
@@ -72,6 +72,7 @@ class Call:
         "key",
         "kwargs",
         "marks",
+        "near",
         "place",
         "plan",
         "priced",
@@ -96,6 +97,7 @@ class Call:
         self.reason: str | None = None
         self.error: BaseException | None = None
         self.marks: Sequence[Mark] = ()
+        self.near = True  # whether a tier of this process may hold something for it
         self.place = b""  # where a stream can be joined: one event loop, or any thread
 
 
@@ -121,8 +123,11 @@ class Plan:
     """
 
     __slots__ = (
+        "_count_hit",
         "_decode",
+        "_emitter",
         "_memory",
+        "_memory_only",
         "_monotonic",
         "_peek",
         "aio",
@@ -178,9 +183,12 @@ class Plan:
         self.stream = stream
         self._monotonic = shared.clock.monotonic
         self._decode = shared.codec.decode
+        self._count_hit = stats.hit
+        self._emitter = shared.emitter
         # Only the first tier is looked at in the hot path; all others are the flow's.
         first = tiers.all[0] if tiers.all and policy.cache is not None else None
         self._memory = first if isinstance(first, Memory) else _EMPTY
+        self._memory_only = not any(tier.local for tier in tiers.all[1:])
         self._peek = self._memory.peek
 
     def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -202,10 +210,16 @@ class Plan:
             except CodecError:
                 pass  # met again, and reported, in the flow
             else:
-                self._count_hit(slot, key, began)
+                entry = slot.entry
+                latency = self._monotonic() - began
+                saved = entry.took - latency
+                self._count_hit(latency, max(0.0, saved), entry.price)
+                if self._emitter.active:
+                    self._tell_hit(entry, key, latency)
                 return value
         call = Call(self, args, kwargs, began)
         call.key = key
+        call.near = slot is not None or not self._memory_only
         return call
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
@@ -218,28 +232,22 @@ class Plan:
                 self._unkeyed(call, error)
         return call
 
-    def _count_hit(self, slot: Slot, key: bytes, began: float) -> None:
-        entry = slot.entry
-        latency = self._monotonic() - began
-        saved = entry.took - latency
-        saved = max(saved, 0.0)
-        self.stats.hit(latency, saved, entry.price)
+    def _tell_hit(self, entry: Entry, key: bytes, latency: float) -> None:
         shared = self.shared
-        if shared.emitter.active:
-            shared.emitter.emit(
-                CallEvent(
-                    self.name,
-                    "hit",
-                    latency,
-                    shared.clock.time() - latency,
-                    shared.namespace,
-                    self._memory.label,
-                    saved,
-                    entry.price,
-                    key.hex(),
-                    entry.tags,
-                )
+        shared.emitter.emit(
+            CallEvent(
+                self.name,
+                "hit",
+                latency,
+                shared.clock.time() - latency,
+                shared.namespace,
+                self._memory.label,
+                max(entry.took - latency, 0.0),
+                entry.price,
+                key.hex(),
+                entry.tags,
             )
+        )
 
     def _unkeyed(self, call: Call, error: Exception) -> Call:
         if isinstance(error, NotCanonicalError):

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from itertools import accumulate, pairwise
 from math import ceil
+from operator import add
 
 from toolops_plugins import check
 
@@ -128,15 +130,12 @@ class RecentQuantiles:
 
         Args and results are those of :meth:`Quantiles.quantile`.
         """
-        both = Quantiles()
         with self._lock:
-            previous, current = self._previous, self._current
-        both.merge(previous)
-        both.merge(current)
-        return both.quantile(q)
+            previous, current = self._previous._counts, self._current._counts
+        return _quantile(map(add, previous, current), q)
 
 
-def _quantile(counts: list[int], q: float) -> float | None:
+def _quantile(counts: Iterable[int], q: float) -> float | None:
     check.share("q", q, zero=True)
     upto = list(accumulate(counts))
     if not upto[-1]:

@@ -20,6 +20,10 @@ __all__ = ["Keyer", "Keyspace", "Request", "Tagger", "TenantLike", "is_secret_na
 SCHEMA = 1
 """Version of the key format: raising it leaves every older entry unread."""
 
+_MEMO_KEYS = 1_024
+_MEMO_TEXT = 1_024
+"""Keys that each function remembers, and characters of arguments that it remembers one for."""
+
 TenantLike: TypeAlias = ContextVar[Any] | Callable[[], Any] | str | None
 
 _SECRET = re.compile(
@@ -94,6 +98,11 @@ class Keyspace:
                 "tenant", f"must be a ContextVar, a callable, a string or None, not {tenant!r}"
             )
 
+    @property
+    def one_tenant(self) -> bool:
+        """Whether the tenant is the same for all calls."""
+        return self._ask is None
+
     def prefix(self, name: str, version: str) -> bytes:
         """Return the canonical bytes that the keys of one tool begin with."""
         return self._root + self.canon.encode((name, version))
@@ -135,6 +144,7 @@ class Keyer:
         name: The tool's name.
         cache: The cache policy, for ``version``, ``key`` and ``key_params``.
         ignore: Parameters that do not count.
+        secret: Parameters that are secret, beside those whose name says so.
         method: Whether the first parameter is the receiver of a method.
 
     Raises:
@@ -149,6 +159,7 @@ class Keyer:
         cache: Cache | None,
         ignore: Sequence[str] = (),
         *,
+        secret: Sequence[str] = (),
         method: bool = False,
     ) -> None:
         self.signature = signature_of(function)
@@ -199,6 +210,11 @@ class Keyer:
         self._takes_rest = inspect.Parameter.VAR_POSITIONAL in kinds
         self._takes_extra = inspect.Parameter.VAR_KEYWORD in kinds
         self._ignored = frozenset(ignore)
+        # Encoding and hashing make up half of a hit in memory. Texts alone are remembered: of other
+        # values, equal ones may differ in type. Texts that may be secret are not.
+        secrets = any(n in secret or is_secret_name(n) for n in parameters)
+        plain = self._key is None and not method and not secrets and keyspace.one_tenant
+        self._memo: dict[tuple[Any, ...], bytes] | None = {} if plain else None
 
     def _default(self, parameter: inspect.Parameter) -> bytes | None:
         if parameter.default is parameter.empty:
@@ -226,6 +242,22 @@ class Keyer:
             NotCanonicalError: An argument that counts has no canonical form.
             TypeError: The arguments do not fit the signature.
         """
+        memo = self._memo
+        if memo is None or kwargs:
+            return self._made(args, kwargs)
+        for value in args:
+            if type(value) is not str:
+                return self._made(args, kwargs)
+        key = memo.get(args)
+        if key is None:
+            key = self._made(args, kwargs)
+            if sum(map(len, args)) <= _MEMO_TEXT:
+                if len(memo) >= _MEMO_KEYS:
+                    memo.clear()
+                memo[args] = key
+        return key
+
+    def _made(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         keyspace = self._keyspace
         encode = self._encode
         if self._key is not None:

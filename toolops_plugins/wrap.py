@@ -167,6 +167,7 @@ class Planner:
             label,
             cache,
             ignore,
+            secret=secret,
             method=target.method,
         )
         tags = (cache.tags if cache is not None else None) or policy.tags

@@ -241,7 +241,8 @@ async def test_a_blocking_wait_on_a_loop_is_refused_rather_than_hang():
 
 
 async def test_the_place_of_one_cancelled_just_as_it_was_served_goes_to_the_next():
-    gate = make(queue=2)
+    gate, complaints = make(queue=2), []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     await gate.aacquire()
     first = asyncio.create_task(gate.aacquire())
     second = asyncio.create_task(gate.aacquire())
@@ -251,6 +252,7 @@ async def test_the_place_of_one_cancelled_just_as_it_was_served_goes_to_the_next
     with pytest.raises(asyncio.CancelledError):
         await first
     await second
+    assert complaints == []
     assert gate.running == 1
     gate.release()
     assert gate.running == gate.waiting == 0

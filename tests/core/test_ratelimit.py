@@ -257,6 +257,13 @@ def test_a_bucket_lets_a_newcomer_take_the_turn_of_one_who_left_the_line():
     assert limiter._state._gaps == []
 
 
+def test_a_newcomer_that_does_not_fit_into_a_gap_goes_to_the_end():
+    limiter, _ = make("10/10s", burst=3)
+    line = [limiter.reserve(cost) for cost in (3, 1, 3)]
+    line[1].cancel()
+    assert [limiter.reserve(cost).delay for cost in (2, 1)] == pytest.approx([6, 1])
+
+
 def test_the_gaps_in_a_line_are_bounded():
     limiter, clock = make("1/s")
     line = [limiter.reserve() for _ in range(5000)]
@@ -334,6 +341,18 @@ def test_threads_never_take_more_than_there_is(algorithm):
     for thread in threads:
         thread.join()
     assert len(taken) == 1000
+
+
+def test_entries_that_become_one_count_as_late_as_the_latest():
+    limiter, clock = make("6/10s", algorithm="sliding_window")
+    limiter._state._ENTRIES = 2
+    limiter.reserve()
+    limiter.reserve()
+    clock.now += 2.5
+    limiter.reserve()  # joins the one before it
+    assert len(limiter._state._log) == 2
+    clock.now += 7.5
+    assert limiter.reserve(5).delay == pytest.approx(2.5)
 
 
 def test_the_log_of_a_window_is_bounded():

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import sys
 import threading
-from collections import deque
+from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from sys import getsizeof
@@ -23,82 +23,30 @@ from typing import Final
 from toolops_plugins import check
 from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.cache.generations import Generations
+from toolops_plugins.cache.slot import MAIN, MOST, OUT, SMALL, Slot, hard_and_size
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.codec import Payload
 from toolops_plugins.errors import ConfigurationError
 
 __all__ = ["MOST", "Memory", "Slot"]
 
-MOST: Final = 3
-"""Hits that a slot counts at most."""
-
 _UNTAGGED: Final = sys.maxsize  # deletion removes a slot itself, so only tags can void one later
-_OVERHEAD: Final = 700  # bytes of an entry besides its payload: everything that is kept for it
-_TAG_OVERHEAD: Final = 24  # bytes of a tag besides its text
+_OVERHEAD: Final = 480  # bytes that are kept for an entry besides its payload, as measured
+_TAG_OVERHEAD: Final = 64  # bytes of a tag besides its text
 _PROMOTED: Final = 2  # hits that take a slot from the small queue to the main one
 _SWEPT: Final = 2  # slots that each write looks at for dead ones; each write adds one at most
 _PATIENCE: Final = 32  # slots that may be moved before one goes; bounds the time of a write
-_EARLY: Final = 20.0  # in units of what computing took; the odds of XFetch drawing it are 2e-9
-
-_NO_ENTRY: Final = Entry(Payload("", b""), 0.0, 0.0, math.inf)
-
-
-class Slot:
-    """An entry in its place in memory; :meth:`Memory.peek` tells how to read it.
-
-    Immutable but for ``freq``, ``seq`` and its links: a new write makes a new slot, so that whoever
-    holds one sees an entry and the times that belong to it.
-
-    Args:
-        key: The key.
-        entry: The entry.
-        soft: Monotonic time before which it is plainly fresh: a value, not worth a thought of
-            early refresh.
-        hard: Monotonic time from which it is dead.
-        seq: Mark of the moment at which its tags were last known to be valid.
-        size: Bytes that it accounts for.
-    """
-
-    __slots__ = (
-        "entry",
-        "freq",
-        "hard",
-        "in_main",
-        "key",
-        "linked",
-        "newer",
-        "older",
-        "payload",
-        "seq",
-        "size",
-        "soft",
-    )
-
-    older: Slot
-    newer: Slot
-
-    def __init__(
-        self, key: bytes, entry: Entry, soft: float, hard: float, seq: int, size: int
-    ) -> None:
-        self.key = key
-        self.entry = entry
-        self.payload = entry.payload
-        self.soft = soft
-        self.hard = hard
-        self.seq = seq
-        self.size = size
-        self.freq = 0
-        self.in_main = False
-        self.linked = False
+_GHOSTS: Final = 1 << 20  # names remembered at most, at 8 bytes each
+_NO_GHOST: Final = -1  # no hash is -1
+_EARLY: Final = 20.0  # in units of what computing took; with beta 1 the odds of a draw are 2e-9
 
 
 class Memory:
     """A tier in the memory of this process.
 
     Safe for use from any threads and event loops: lookups never wait, and writes wait only for
-    each other. Every operation takes constant time, amortised over the writes; ``clear`` and
-    ``close`` take time by what is there. Nothing is shared between two of them, and they may not
-    be shared between processes.
+    each other. Every operation takes constant time, amortised over the writes, but ``clear`` and
+    ``close``, which let go of every entry.
 
     Args:
         max_items: Entries kept at most. Default 10,000.
@@ -152,18 +100,25 @@ class Memory:
         self._lock = threading.RLock()
         self._slots: dict[bytes, Slot] = {}
         self.peek: Callable[[bytes], Slot | None] = self._slots.get
+        self._start()
+
+    def _start(self) -> None:
+        # Hashes of keys, each in the one place where it may stand; the next to come there drives
+        # it out. That remembers about as many as a queue of this length in a tenth of the memory.
+        places = 1 << (min(self.max_items, _GHOSTS) - 1).bit_length()
+        self._ghosts = array("q", (_NO_GHOST,)) * places
+        self._ghost_mask = places - 1
         # One ring: the end of the small queue, its slots from old to new, the end of the main
         # queue, its slots from old to new, and round. Unlike deques it can lose a slot anywhere.
-        self._small = _end()
-        self._main = _end()
+        nothing = Entry(Payload("", b""), 0.0, 0.0, math.inf)
+        self._small, self._main = (
+            Slot(b"", nothing, -math.inf, math.inf, _UNTAGGED, 0) for _ in range(2)
+        )
         self._small.older = self._small.newer = self._main
         self._main.older = self._main.newer = self._small
         self._hand = self._small  # where the next sweep begins
         self._items = self._small_items = 0
         self._bytes = self._small_bytes = 0
-        # Hashes of keys; where two keys share one, the second enters the main queue undeserved.
-        self._ghosts: set[int] = set()
-        self._ghost_queue: deque[int] = deque()
 
     def __repr__(self) -> str:
         return (
@@ -176,7 +131,7 @@ class Memory:
         return self._items
 
     @property
-    def bytes(self) -> int:
+    def nbytes(self) -> int:
         """Bytes that the entries account for."""
         return self._bytes
 
@@ -188,37 +143,37 @@ class Memory:
         slot = self.peek(key)
         if slot is None:
             return None, mark
-        if slot.hard <= self._monotonic() or (slot.seq < self.era and not self._renew(slot, mark)):
+        if self._is_dead(slot, self._monotonic(), mark):
             self._bury(slot)
             return None, mark
-        entry = slot.entry
-        if entry.tags != tags and entry.tags != tuple(sorted(set(tags))):
+        if slot.tags != tags and slot.tags != tuple(sorted(set(tags))):
             return None, mark
         if slot.freq < MOST:
             slot.freq += 1
-        return entry, mark
+        return slot.entry, mark
 
     def get_many(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
         """Return the untagged entries among the keys."""
         found = {key: self.get(key)[0] for key in keys}
         return {key: entry for key, entry in found.items() if entry is not None}
 
-    def _renew(self, slot: Slot, now: int) -> bool:
-        """Return whether the slot's tags are still valid, and note as of when that is known."""
-        if not self._generations.holds_tags(slot.seq, slot.entry.tags):
-            return False
-        slot.seq = now
-        return True
+    def _is_dead(self, slot: Slot, now: float, mark: int) -> bool:
+        if hard_and_size(slot.cold)[0] <= now:
+            return True
+        if slot.seq < self.era:
+            if not self._generations.holds_tags(slot.seq, slot.tags):
+                return True
+            slot.seq = mark  # nothing voided its tags up to then
+        return False
 
     def _bury(self, slot: Slot) -> None:
         """Drop a slot that somebody asked for too late."""
         with self._lock:
-            if not slot.linked:
-                return
-            self._drop(slot)
-            self.expired += 1
-            # It was asked for again, which is what the small queue waits to see.
-            self._remember(slot.key)
+            if slot.queue != OUT:
+                self._drop(slot)
+                self.expired += 1
+                # It was asked for again, which is what the small queue waits to see.
+                self._remember(slot.key)
 
     # Writes -------------------------------------------------------------------------------------
 
@@ -238,11 +193,9 @@ class Memory:
         for tag in tags:
             size += _TAG_OVERHEAD + getsizeof(tag)
         with self._lock:
-            generations = self._generations
-            if mark is not None and not generations.holds(mark, key, tags):
+            mark_now = self._generations.now()
+            if mark is not None and not self._generations.holds(mark, key, tags):
                 return
-            seq = generations.now() if tags else _UNTAGGED
-            slot = Slot(key, entry, soft, hard, seq, size)
             for _ in range(_SWEPT):
                 self._sweep(now)
             old = self._slots.get(key)
@@ -250,16 +203,18 @@ class Memory:
                 if old is not None:
                     self._drop(old)
                 return
+            slot = Slot(key, entry, soft, hard, mark_now if tags else _UNTAGGED, size)
+            queue = SMALL
             if old is not None:
                 # Readers find it until the new one stands in its place.
+                queue, slot.freq = old.queue or SMALL, old.freq
                 self._unlink(old)
-                slot.in_main, slot.freq = old.in_main, old.freq
-            elif (name := hash(key)) in self._ghosts:
-                self._ghosts.discard(name)
-                slot.in_main = True
+            elif self._ghosts[place := hash(key) & self._ghost_mask] == hash(key):
+                self._ghosts[place] = _NO_GHOST
+                queue = MAIN
             self._make_room(size, now)
             self._slots[key] = slot
-            self._link(slot)
+            self._link(slot, queue)
 
     def set_many(self, entries: Mapping[bytes, Entry]) -> None:
         """Keep many entries, as of now."""
@@ -281,14 +236,12 @@ class Memory:
             number = self._generations.void(keys, tags, everything=everything)
             if tags:
                 self.era = number
-            doomed = list(self._slots) if everything else keys
-            for key in doomed:
+            if everything:
+                self._forget_all()
+            for key in keys:
                 slot = self._slots.get(key)
                 if slot is not None:
                     self._drop(slot)
-            if everything:
-                self._ghosts.clear()
-                self._ghost_queue.clear()
 
     def delete(self, key: bytes) -> None:
         """Forget the key, and void every earlier mark of it."""
@@ -312,35 +265,34 @@ class Memory:
         """Let entries go until one more of ``size`` bytes fits."""
         patience = _PATIENCE
         while True:
-            crowded = self._items >= self.max_items
-            if not crowded and self._bytes + size <= self.max_bytes:
-                return
-            if crowded:
+            if self._items >= self.max_items:
                 full = self._small_items * 10 >= self.max_items
-            else:
+            elif self._bytes + size > self.max_bytes:
                 full = self._small_bytes * 10 >= self.max_bytes
-            from_small = self._small_items and (full or self._small_items == self._items)
-            gone = self._next((self._small if from_small else self._main).newer, patience, now)
+            else:
+                return
+            small = self._small_items and (full or self._small_items == self._items)
+            gone = self._next((self._small if small else self._main).newer, patience, now)
             patience = _PATIENCE if gone else patience - 1
 
     # These two are functions so that no variable keeps a dropped slot alive: what it holds, and
     # with it perhaps a user's finalizer, goes between two looks at the ring and not during one.
 
     def _next(self, slot: Slot, patience: int, now: float) -> bool:
-        """Let the slot at the end of its queue go, or on to the main queue; tell whether it went."""
-        if self._is_dead(slot, now):
+        """Let the slot at the end of its queue go, or move on; tell whether it went."""
+        if self._is_dead(slot, now, self._generations.now()):
             self._drop(slot)
             self.expired += 1
             return True
-        if patience and slot.freq >= (1 if slot.in_main else _PROMOTED):
+        in_main = slot.queue == MAIN
+        if patience and slot.freq >= (1 if in_main else _PROMOTED):
+            slot.freq = slot.freq - 1 if in_main else 0
             self._unlink(slot)
-            slot.freq = slot.freq - 1 if slot.in_main else 0
-            slot.in_main = True
-            self._link(slot)
+            self._link(slot, MAIN)
             return False
         self._drop(slot)
         self.evictions += 1
-        if not slot.in_main:
+        if not in_main:
             self._remember(slot.key)
         return True
 
@@ -348,56 +300,57 @@ class Memory:
         """Look at the next slot on the ring, and drop it if it is dead."""
         slot = self._hand
         self._hand = slot.newer
-        if self._is_dead(slot, now):
+        if self._is_dead(slot, now, self._generations.now()):
             self._drop(slot)
             self.expired += 1
 
-    def _is_dead(self, slot: Slot, now: float) -> bool:
-        if slot.hard <= now:
-            return True
-        return slot.seq < self.era and not self._renew(slot, self._generations.now())
-
     def _remember(self, key: bytes) -> None:
         name = hash(key)
-        self._ghosts.add(name)
-        self._ghost_queue.append(name)
-        # As many as there are entries: a name that comes back later was not asked for often.
-        while len(self._ghost_queue) > self._items + 1:
-            self._ghosts.discard(self._ghost_queue.popleft())
+        self._ghosts[name & self._ghost_mask] = name
+
+    def _forget_all(self) -> None:
+        doomed = list(self._slots.values())
+        self._slots.clear()
+        self._start()
+        for slot in doomed:
+            slot.queue = OUT
+            del slot.older, slot.newer  # as in _unlink
 
     def _drop(self, slot: Slot) -> None:
         self._unlink(slot)
         if self._slots.get(slot.key) is slot:
             del self._slots[slot.key]
 
-    def _link(self, slot: Slot) -> None:
-        """Put a slot at the new end of its queue."""
-        after = self._small if slot.in_main else self._main
+    def _link(self, slot: Slot, queue: int) -> None:
+        """Put a slot at the new end of a queue."""
+        size = hard_and_size(slot.cold)[1]
+        after = self._small if queue == MAIN else self._main
         slot.newer = after
         slot.older = after.older
         after.older.newer = slot
         after.older = slot
-        slot.linked = True
+        slot.queue = queue
         self._items += 1
-        self._bytes += slot.size
-        if not slot.in_main:
+        self._bytes += size
+        if queue == SMALL:
             self._small_items += 1
-            self._small_bytes += slot.size
+            self._small_bytes += size
 
     def _unlink(self, slot: Slot) -> None:
-        if not slot.linked:
+        size = hard_and_size(slot.cold)[1]
+        if slot.queue == OUT:
             return
         if self._hand is slot:
             self._hand = slot.newer
         slot.older.newer = slot.newer
         slot.newer.older = slot.older
         del slot.older, slot.newer  # it must not keep its neighbours alive
-        slot.linked = False
         self._items -= 1
-        self._bytes -= slot.size
-        if not slot.in_main:
+        self._bytes -= size
+        if slot.queue == SMALL:
             self._small_items -= 1
-            self._small_bytes -= slot.size
+            self._small_bytes -= size
+        slot.queue = OUT
 
     # The awaiting face: nothing here waits for anything ------------------------------------------
 
@@ -432,7 +385,3 @@ class Memory:
     async def aclose(self) -> None:
         """As :meth:`close`."""
         self.close()
-
-
-def _end() -> Slot:
-    return Slot(b"", _NO_ENTRY, -math.inf, math.inf, _UNTAGGED, 0)

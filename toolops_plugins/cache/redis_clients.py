@@ -156,6 +156,7 @@ class Clients:
             "redis": self._read("redis"),
             "redis.asyncio": self._read("redis.asyncio"),
         }
+        self.lost: type[Exception] = import_module("redis").ConnectionError
         try:
             # Makes no connection, but takes or refuses each option.
             import_module("redis").Redis(**self._settings["redis"])

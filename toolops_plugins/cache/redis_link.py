@@ -170,8 +170,18 @@ class Link:
             try:
                 # Round everything: pool, connection, discovery, request and reply. Cancelled
                 # in the middle of a reply, redis-py closes the connection.
+                well = seat.warm
                 async with asyncio.timeout(seat.patience()) as timer:
-                    reply = _checked(await action(seat.client, argument))
+                    try:
+                        reply = _checked(await action(seat.client, argument))
+                    except self.clients.lost:
+                        if not well:
+                            raise
+                        # A server may close what is idle, and a loop notices only as it runs. So
+                        # one more try, which is safe: no command here adds to what it finds.
+                        seat.warm = 0
+                        timer.reschedule(asyncio.get_running_loop().time() + seat.patience())
+                        reply = _checked(await action(seat.client, argument))
             except Exception as error:
                 if timer.expired() and _overslept(timer):
                     raise TierError(f"{self._place}: the event loop was blocked") from error

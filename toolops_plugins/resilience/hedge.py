@@ -12,7 +12,7 @@ from toolops_plugins.quantiles import RecentQuantiles
 __all__ = ["Hedger"]
 
 _WINDOW = 512  # recent calls, of which up to twice as many are remembered
-_EVERY = 16  # calls after which the quantile is computed anew
+_EVERY = 32  # calls after which the quantile is computed anew
 
 
 class Hedger:
@@ -49,7 +49,7 @@ class Hedger:
     def delay(self) -> float | None:
         """Return the seconds after which a second attempt is worth it, or None for never yet.
 
-        The quantile is taken anew every 16 calls.
+        The quantile is taken anew every 32 calls.
         """
         seen = self._seen
         if seen >= self._due:
