@@ -201,7 +201,7 @@ class ThreadDriver:
         except Empty:
             raise limit.error() if limit else TimeoutError from None
 
-    def _spawn(self, step: Spawn, limit: _Limit | None) -> None:  # noqa: ARG002 - one shape for all
+    def _spawn(self, step: Spawn, limit: _Limit | None) -> None:  # noqa: ARG002 - as all
         # Past the backlog it is dropped: what goes on in the background can be done another time.
         work = partial(copy_context().run, self._quietly, step.work)
         self._pool.offer(work)
@@ -266,7 +266,7 @@ class LoopDriver:
     async def _bounded(
         self, make: Callable[[], Awaitable[T]], limit: _Limit | None, own: float | None = None
     ) -> T:
-        """Await what ``make`` makes within its own time and the limit, whichever ends first, by one timer."""
+        """Await what ``make`` makes, within its own time and the limit, by one timer."""
         left = _left(limit, self._clock)
         seconds = own if left is None or (own is not None and own < left) else left
         if seconds is None:
@@ -365,7 +365,7 @@ class LoopDriver:
             if losers:
                 await asyncio.wait(losers)
 
-    async def _spawn(self, step: Spawn, limit: _Limit | None) -> None:  # noqa: ARG002 - one shape for all
+    async def _spawn(self, step: Spawn, limit: _Limit | None) -> None:  # noqa: ARG002 - as all
         if len(self._background) >= self._backlog:
             return
         task = asyncio.get_running_loop().create_task(self._quietly(step.work))

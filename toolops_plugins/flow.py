@@ -24,6 +24,7 @@ Redis once, and no caller can miss in the cache, see the flight land, and run th
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import math
 import random
@@ -34,6 +35,7 @@ from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from toolops_plugins.attempts import attempted, invoke
+from toolops_plugins.cache.bus import Bus
 from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.check import plain
 from toolops_plugins.coalesce.flights import Arrival
@@ -50,11 +52,14 @@ from toolops_plugins.errors import (
 )
 from toolops_plugins.plan import Call
 from toolops_plugins.policy import NOTHING, Cache, matches
-from toolops_plugins.steps import Ask, Flow, Fly, Spawn, Step, Within
+from toolops_plugins.steps import Ask, Flow, Fly, Io, Spawn, Step, Within
 from toolops_plugins.telemetry.events import Outcome
 from toolops_plugins.telling import Answer, notice, record
 
 __all__ = ["DEADLINE", "Told", "call_flow", "kept_stream"]
+
+_MOMENT = 0.05
+"""Seconds that the first call with a cache waits for its process to hear of invalidations."""
 
 DEADLINE: ContextVar[float | None] = ContextVar("toolops_deadline", default=None)
 """When callers in this context stop waiting, on the runtime's monotonic clock."""
@@ -143,6 +148,9 @@ def _answered(call: Call) -> Generator[Step, Any, tuple[Answer, Outcome]]:
         call.reason = call.reason or "no_cache"
         return (yield from _alone(call, seconds)), "bypass"
     cache = plan.policy.cache
+    bus = plan.shared.bus
+    if bus is not None and not bus.ready.is_set() and cache is not None:
+        yield from _listening(bus)
     if cache is not None and call.near:
         near = plan.tiers.near(call.key, call.tags)
         answer = None if near is None else (yield from _served(call, cache, *near))
@@ -165,6 +173,22 @@ def _answered(call: Call) -> Generator[Step, Any, tuple[Answer, Outcome]]:
     # The leader's own object stays the leader's.
     copied = answer if answer.raises else answer._replace(value=_copied(call, answer))
     return copied, "coalesced" if answer.outcome == "miss" else answer.outcome
+
+
+def _listening(bus: Bus) -> Flow:
+    """Begin to hear what other processes invalidate, before anything is kept here.
+
+    Waits a moment for the subscription, once: what is invalidated before it stands goes unheard.
+    """
+    if bus.start():
+        yield Io(partial(bus.ready.wait, _MOMENT), partial(_ready, bus))
+
+
+async def _ready(bus: Bus) -> None:
+    for _ in range(int(_MOMENT / 0.002)):
+        if bus.ready.is_set():
+            return
+        await asyncio.sleep(0.002)
 
 
 def _alone(call: Call, seconds: float | None) -> Generator[Step, Any, Answer]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from toolops_plugins.cache.bus import Bus
 from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.cache.memory import MOST, Memory
 from toolops_plugins.cache.tiers import Tiers
@@ -48,6 +49,7 @@ class Shared:
         streams: The recordings under way.
         budget: The retry budget.
         active: False: every call goes straight to its function.
+        bus: Hears what other processes invalidate, or None.
     """
 
     namespace: str
@@ -58,6 +60,7 @@ class Shared:
     streams: Streams
     budget: RetryBudget | None
     active: bool = True
+    bus: Bus | None = None
 
 
 class Call:
@@ -97,7 +100,7 @@ class Call:
         self.reason: str | None = None
         self.error: BaseException | None = None
         self.marks: Sequence[Mark] = ()
-        self.near = True  # whether a tier of this process may hold something for it
+        self.near = True  # whether the first tier may hold something for it
         self.place = b""  # where a stream can be joined: one event loop, or any thread
 
 
@@ -127,7 +130,6 @@ class Plan:
         "_decode",
         "_emitter",
         "_memory",
-        "_memory_only",
         "_monotonic",
         "_peek",
         "aio",
@@ -188,7 +190,6 @@ class Plan:
         # Only the first tier is looked at in the hot path; all others are the flow's.
         first = tiers.all[0] if tiers.all and policy.cache is not None else None
         self._memory = first if isinstance(first, Memory) else _EMPTY
-        self._memory_only = not any(tier.local for tier in tiers.all[1:])
         self._peek = self._memory.peek
 
     def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -219,7 +220,7 @@ class Plan:
                 return value
         call = Call(self, args, kwargs, began)
         call.key = key
-        call.near = slot is not None or not self._memory_only
+        call.near = slot is not None or self._memory is _EMPTY
         return call
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
-from typing import Any, Literal, TypeAlias, Union
+from typing import Any, Literal, TypeAlias, TypedDict, Union, Unpack
 
 from toolops_plugins import check
 from toolops_plugins.errors import ConfigurationError
@@ -26,6 +26,7 @@ __all__ = [
     "Hedge",
     "Nothing",
     "Policy",
+    "PolicyParts",
     "Price",
     "PriceLike",
     "RateLimit",
@@ -446,6 +447,23 @@ _KINDS: Mapping[str, type] = {
 }
 
 
+class PolicyParts(TypedDict, total=False):
+    """The keywords of a :class:`Policy`, as decorators take them."""
+
+    cache: Cache | None
+    retry: Retry | None
+    breaker: CircuitBreaker | None
+    timeout: Timeout | None
+    rate_limit: RateLimit | None
+    bulkhead: Bulkhead | None
+    hedge: Hedge | None
+    semantic: Semantic | None
+    coalesce: bool | None
+    fallback: Any
+    price: PriceLike | None
+    tags: TagsLike
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """All that is asked of a call; the decorators take the same keywords.
@@ -514,7 +532,7 @@ class Policy:
         }
         return replace(self, **changes)
 
-    def replace(self, **changes: Any) -> Policy:
+    def replace(self, **changes: Unpack[PolicyParts]) -> Policy:
         """Return this policy with the named parts changed; None takes a part away.
 
         Raises:

@@ -131,8 +131,8 @@ class RecentQuantiles:
         Args and results are those of :meth:`Quantiles.quantile`.
         """
         with self._lock:
-            previous, current = self._previous._counts, self._current._counts
-        return _quantile(map(add, previous, current), q)
+            both = map(add, self._previous._counts, self._current._counts)  # noqa: SLF001 - its own
+        return _quantile(both, q)
 
 
 def _quantile(counts: Iterable[int], q: float) -> float | None:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar, cast, overload
+from typing import Any, ParamSpec, Self, TypeVar, Unpack, cast, overload
 
 from toolops_plugins import check
 from toolops_plugins.cache.bus import Bus
@@ -27,10 +27,10 @@ from toolops_plugins.coalesce.streams import Streams
 from toolops_plugins.codec import Codec
 from toolops_plugins.drivers import LoopDriver, ThreadDriver
 from toolops_plugins.environment import options_from
-from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.flow import DEADLINE, call_flow
 from toolops_plugins.plan import Call, Plan, Shared
-from toolops_plugins.policy import Cache, Policy, Retry
+from toolops_plugins.policy import Cache, Policy, PolicyParts, Retry
 from toolops_plugins.pool import Pool
 from toolops_plugins.request import Keyspace, TenantLike
 from toolops_plugins.resilience.breaker import Breaker
@@ -135,7 +135,7 @@ class ToolOps:
         self._loops = LoopDriver(clock, flights, self._pool)
         self._called: OrderedDict[Any, Plan] = OrderedDict()
         self._lock = threading.Lock()
-        self._bus = self._make_bus()
+        self._bus = self._shared.bus = self._make_bus()
         _runtimes.add(self)
 
     def _bound(self, tiers: Sequence[Tier] | None, envelope: Envelope) -> Tiers:
@@ -216,12 +216,14 @@ class ToolOps:
     @overload
     def tool(
         self,
+        function: None = None,
+        /,
         *,
         policy: Policy | None = None,
         name: str | None = None,
         secret: Sequence[str] = (),
         ignore: Sequence[str] = (),
-        **parts: Any,
+        **parts: Unpack[PolicyParts],
     ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 
     def tool(
@@ -233,7 +235,7 @@ class ToolOps:
         name: str | None = None,
         secret: Sequence[str] = (),
         ignore: Sequence[str] = (),
-        **parts: Any,
+        **parts: Unpack[PolicyParts],
     ) -> Any:
         """Put a function under a policy; a decorator, with or without arguments.
 
@@ -272,7 +274,7 @@ class ToolOps:
         name: str | None = None,
         secret: Sequence[str] = (),
         ignore: Sequence[str] = (),
-        **parts: Any,
+        **parts: Unpack[PolicyParts],
     ) -> Any:
         """Put a function that only reads under cache, coalescing and retry.
 
@@ -287,8 +289,9 @@ class ToolOps:
         Raises:
             ConfigurationError: As in :meth:`tool`.
         """
-        preset = {"cache": Cache(ttl=ttl), "retry": Retry(), "coalesce": True}
-        decorate = self.tool(name=name, secret=secret, ignore=ignore, **{**preset, **parts})
+        preset: PolicyParts = {"cache": Cache(ttl=ttl), "retry": Retry(), "coalesce": True}
+        whole = Policy().replace(**preset).replace(**parts)
+        decorate = self.tool(policy=whole, name=name, secret=secret, ignore=ignore)
         return decorate if function is None else decorate(function)
 
     def sideeffect(
@@ -300,7 +303,7 @@ class ToolOps:
         name: str | None = None,
         secret: Sequence[str] = (),
         ignore: Sequence[str] = (),
-        **parts: Any,
+        **parts: Unpack[PolicyParts],
     ) -> Any:
         """Put a function that changes something under everything but cache and coalescing.
 
@@ -327,8 +330,9 @@ class ToolOps:
                     option, "would make the change more than once; say idempotent=True if it may be"
                 )
         if idempotent and "retry" not in parts:
-            parts["retry"] = Retry()
-        decorate = self.tool(name=name, secret=secret, ignore=ignore, coalesce=False, **parts)
+            whole = whole.replace(retry=Retry())
+        whole = whole.replace(coalesce=False)
+        decorate = self.tool(policy=whole, name=name, secret=secret, ignore=ignore)
         return decorate if function is None else decorate(function)
 
     def _wrap(
@@ -560,13 +564,10 @@ class ToolOps:
             self._shared.flights.forget()
         for digest in digests:
             self._shared.flights.forget(digest)
-        try:
-            for digest in digests:
-                yield from self._tiers.delete(digest)
-            if names:
-                yield from self._tiers.invalidate(names)
-        finally:
-            yield from self._broadcast(digests, names, everything=False)
+        work = [self._tiers.delete(digest) for digest in digests]
+        if names:
+            work.append(self._tiers.invalidate(names))
+        yield from self._telling(work, digests, names, everything=False)
 
     def clear(self) -> None:
         """Forget all results of this namespace, in every tier and the memory of every process.
@@ -582,15 +583,25 @@ class ToolOps:
 
     def _clearing(self) -> Flow:
         self._shared.flights.forget()
-        try:
-            yield from self._tiers.clear()
-        finally:
-            yield from self._broadcast((), (), everything=True)
+        yield from self._telling([self._tiers.clear()], (), (), everything=True)
 
-    def _broadcast(self, keys: Sequence[bytes], tags: Sequence[str], *, everything: bool) -> Flow:
+    def _telling(
+        self, work: Sequence[Flow], keys: Sequence[bytes], tags: Sequence[str], *, everything: bool
+    ) -> Flow:
+        """Do the work in the tiers, then tell other processes; one that fails stops no other."""
+        trouble: TierError | None = None
         bus = self._bus
         if bus is not None:
-            yield Io(bus.publish, bus.apublish, keys, tags, everything)
+            publish = partial(bus.publish, keys, tags, everything=everything)
+            apublish = partial(bus.apublish, keys, tags, everything=everything)
+            work = [*work, _published(publish, apublish)]
+        for part in work:
+            try:
+                yield from part
+            except TierError as error:
+                trouble = trouble or error
+        if trouble is not None:
+            raise trouble
 
     # -- what happens ------------------------------------------------------------------------
 
@@ -661,6 +672,10 @@ def _one(function: Callable[[T], R], item: T, places: threading.Semaphore) -> R:
         return function(item)
     finally:
         places.release()
+
+
+def _published(publish: Callable[[], None], apublish: Callable[[], Awaitable[None]]) -> Flow:
+    yield Io(publish, apublish)
 
 
 def _digest(key: bytes | str) -> bytes:

@@ -248,6 +248,14 @@ def test_old_outcomes_leave_a_window_of_time():
     assert breaker.state == "open"
 
 
+def test_a_window_of_time_moves_on_step_by_step():
+    breaker, clock, _ = make(window=timedelta(seconds=20))
+    for _ in range(60):
+        clock.now += 1
+        succeed(breaker)
+    assert breaker.snapshot().calls == 20
+
+
 def test_slow_calls_open_it():
     breaker, _, _ = make(window=4, slow_call=2, slow_rate=0.5)
     succeed(breaker, 2, seconds=1.9)

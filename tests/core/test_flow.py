@@ -1,6 +1,8 @@
-"""The path of a call, walked by a scripted driver: no I/O, no threads, no time but the fake clock's."""
+"""The path of a call, walked by a scripted driver: no I/O, no threads, and a fake clock."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import pytest
 
@@ -25,6 +27,13 @@ from toolops_plugins.flow import call_flow
 from toolops_plugins.plan import Call
 from toolops_plugins.steps import Ask, Enter, Fly, Invoke, Io, Race, Sleep, Spawn, Within
 from toolops_plugins.testing import FakeClock
+
+
+class Slow(NamedTuple):
+    """An answer that takes its time."""
+
+    seconds: float
+    value: object
 
 
 class Script:
@@ -56,9 +65,9 @@ class Script:
             case Invoke():
                 self.made += 1
                 answer = self.answers.pop(0) if self.answers else f"answer {self.made}"
-                if isinstance(answer, tuple):
-                    seconds, answer = answer
-                    self.clock.advance(seconds)
+                if isinstance(answer, Slow):
+                    self.clock.advance(answer.seconds)
+                    answer = answer.value
                 if isinstance(answer, Exception):
                     raise answer
                 return answer
@@ -82,8 +91,8 @@ class Script:
 class Bench:
     """A runtime with a fake clock, whose wrapped function is the script's next answer."""
 
-    def __init__(self, *tiers, **policy):
-        self.clock = FakeClock()
+    def __init__(self, *tiers, clock=None, **policy):
+        self.clock = clock or FakeClock()
         self.events = []
         self.notices = []
         self.ops = ToolOps(
@@ -139,7 +148,7 @@ def test_every_policy_stands_in_its_place():
         bulkhead=Bulkhead(1),
         hedge=Hedge(min_calls=1),
     )
-    bench.ask("first", answers=[(0.5, "slow")])
+    bench.ask("first", answers=[Slow(0.5, "slow")])
     bench.script.steps.clear()
     bench.ask("second", answers=[OSError(), "fine"])
     assert bench.script.steps == [
@@ -163,9 +172,7 @@ def test_jitter_only_shortens():
     lives = set()
     for number in range(30):
         bench.ask(str(number))
-        entry, _ = bench.ops._tiers.near(
-            bench.events[-1].key and bytes.fromhex(bench.events[-1].key), ()
-        )
+        entry, _ = bench.ops._tiers.near(bytes.fromhex(bench.events[-1].key), ())
         lives.add(round(entry.fresh_until - bench.clock.time(), 6))
     assert len(lives) > 10
     assert all(50 <= life <= 100 for life in lives)
@@ -198,29 +205,23 @@ def test_a_refresh_that_fails_leaves_the_old_result():
 
 
 def test_a_refresh_takes_what_another_process_has_fetched_meanwhile():
-    far = Memory(label="L2", clock=(clock := FakeClock()))
-    bench = Bench(far, cache=Cache(ttl=60, stale_ttl=30, jitter=0))
-    bench.clock = clock
-    bench = _share(bench, clock, far)
-    bench.ask("q")
+    clock = FakeClock()
+    far = Memory(label="L2", clock=clock)
+    one = _share(clock, far)
+    one.ask("q")
     clock.advance(70)
-    assert bench.ask("q") == "answer 1"
-    other = _share(bench, clock, far)
-    other.ask("q", answers=["newer"])
-    bench.script.walk(bench.script.spawned.pop()())
-    assert bench.script.made == 1
-    assert bench.ask("q") == "newer"
+    two = _share(clock, far)
+    assert [one.ask("q"), two.ask("q")] == ["answer 1", "answer 1"]
+    two.script.answers.append("newer")
+    two.script.walk(two.script.spawned.pop()())
+    one.script.walk(one.script.spawned.pop()())
+    assert one.script.made == 1
+    assert one.ask("q") == "newer"
 
 
-def _share(bench, clock, far):
-    """Return another runtime, as of another process, with the same far tier."""
-    other = object.__new__(Bench)
-    other.clock, other.events, other.notices = clock, [], []
-    other.ops = ToolOps("bench", [Memory(clock=clock), far], clock=clock, sinks=[other])
-    other.policy = bench.policy.replace(cache=Cache(ttl=60, stale_ttl=30, jitter=0))
-    other.plan = other.ops._planner.plan(resolve_question(), other.policy)
-    other.script = Script(clock)
-    return other
+def _share(clock, far):
+    """Return a runtime, as of a process of its own, that shares its far tier with others."""
+    return Bench(far, clock=clock, cache=Cache(ttl=60, stale_ttl=30, jitter=0))
 
 
 def test_a_stale_result_stands_in_for_an_error():
@@ -239,7 +240,7 @@ def test_a_stale_result_stands_in_for_an_error():
 
 def test_a_hot_key_is_refreshed_ahead_of_its_expiry():
     bench = Bench(cache=Cache(ttl=100, jitter=0))
-    bench.ask("q", answers=[(5.0, "costly")])
+    bench.ask("q", answers=[Slow(5.0, "costly")])
     for _ in range(100):
         bench.clock.advance(0.01)
         assert bench.ask("q") == "costly"
@@ -254,7 +255,7 @@ def test_a_hot_key_is_refreshed_ahead_of_its_expiry():
 
 def test_early_refresh_can_be_switched_off():
     bench = Bench(cache=Cache(ttl=100, jitter=0, beta=0))
-    bench.ask("q", answers=[(5.0, "costly")])
+    bench.ask("q", answers=[Slow(5.0, "costly")])
     bench.clock.advance(94.99)
     for _ in range(100):
         bench.ask("q")
@@ -376,7 +377,7 @@ def test_every_attempt_takes_from_the_rate_limit():
 
 
 def test_the_cost_of_a_call_may_hang_on_its_arguments():
-    bench = Bench(rate_limit=RateLimit("100/min", cost=lambda text: len(text), wait=0))
+    bench = Bench(rate_limit=RateLimit("100/min", cost=len, wait=0))
     bench.ask("x" * 60)
     with pytest.raises(RateLimited):
         bench.ask("x" * 60)
@@ -442,8 +443,7 @@ def test_the_total_timeout_is_an_error_like_any_other():
 def test_results_are_promoted_upward_and_written_through():
     clock = FakeClock()
     far = Memory(label="L2", clock=clock)
-    one = _share(Bench(cache=Cache()), clock, far)
-    two = _share(one, clock, far)
+    one, two = _share(clock, far), _share(clock, far)
     one.ask("q")
     assert two.ask("q") == "answer 1"
     assert two.ask("q") == "answer 1"
@@ -491,7 +491,7 @@ def test_a_price_is_charged_for_every_attempt_and_saved_on_every_hit():
 
 
 def test_a_call_without_cache_is_charged_once():
-    bench = Bench(price=lambda answer: len(answer))
+    bench = Bench(price=len)
     bench.ask("q")
     assert bench.events[-1].price == len("answer 1")
     assert bench.outcomes == ["bypass"]
@@ -505,7 +505,7 @@ def test_a_broken_price_costs_nobody_the_answer():
 
 def test_time_saved_is_what_the_function_took():
     bench = Bench(cache=Cache(ttl=600))
-    bench.ask("q", answers=[(2.0, "slow")])
+    bench.ask("q", answers=[Slow(2.0, "slow")])
     bench.ask("q")
     assert bench.events[-1].saved_latency == pytest.approx(2.0)
     assert bench.ops.stats()[bench.plan.name].saved_seconds == pytest.approx(2.0)

@@ -84,13 +84,13 @@ class Bus:
         self.ready = threading.Event()
         """Set while it hears what others publish."""
 
-    def start(self) -> None:
-        """Begin to listen, unless this process does already."""
+    def start(self) -> bool:
+        """Begin to listen, unless this process does already; return whether it has begun now."""
         if self._pid != os.getpid():
             self._begin()  # a child must not wait for locks of threads that it does not have
         with self._lock:
             if self._thread is not None:
-                return
+                return False
             # A thread has its own event to stop it: one that is slow to end stays stopped.
             self._stop = threading.Event()
             self._thread = threading.Thread(
@@ -100,6 +100,7 @@ class Bus:
                 daemon=True,
             )
             self._thread.start()
+            return True
 
     def close(self) -> None:
         """Stop listening, within half a second; ``start`` begins again."""

@@ -100,25 +100,25 @@ class Memory:
         self._lock = threading.RLock()
         self._slots: dict[bytes, Slot] = {}
         self.peek: Callable[[bytes], Slot | None] = self._slots.get
-        self._start()
-
-    def _start(self) -> None:
-        # Hashes of keys, each in the one place where it may stand; the next to come there drives
-        # it out. That remembers about as many as a queue of this length in a tenth of the memory.
-        places = 1 << (min(self.max_items, _GHOSTS) - 1).bit_length()
-        self._ghosts = array("q", (_NO_GHOST,)) * places
-        self._ghost_mask = places - 1
-        # One ring: the end of the small queue, its slots from old to new, the end of the main
-        # queue, its slots from old to new, and round. Unlike deques it can lose a slot anywhere.
         nothing = Entry(Payload("", b""), 0.0, 0.0, math.inf)
         self._small, self._main = (
             Slot(b"", nothing, -math.inf, math.inf, _UNTAGGED, 0) for _ in range(2)
         )
+        self._start()
+
+    def _start(self) -> None:
+        # One ring: the end of the small queue, its slots from old to new, the end of the main
+        # queue, its slots from old to new, and round. Unlike deques it can lose a slot anywhere.
         self._small.older = self._small.newer = self._main
         self._main.older = self._main.newer = self._small
         self._hand = self._small  # where the next sweep begins
         self._items = self._small_items = 0
         self._bytes = self._small_bytes = 0
+        # Hashes of keys, each in the one place where it may stand; the next to come there drives
+        # it out. That remembers about as many as a queue of this length in a tenth of the memory.
+        places = 1 << (min(self.max_items, _GHOSTS) - 1).bit_length()
+        self._ghosts = array("q", (_NO_GHOST,)) * places
+        self._ghost_mask = places - 1
 
     def __repr__(self) -> str:
         return (
@@ -212,6 +212,8 @@ class Memory:
             elif self._ghosts[place := hash(key) & self._ghost_mask] == hash(key):
                 self._ghosts[place] = _NO_GHOST
                 queue = MAIN
+            elif self._small_is_full() and not self._is_full(size):
+                queue = MAIN  # while there is room, it keeps what the small queue would let go
             self._make_room(size, now)
             self._slots[key] = slot
             self._link(slot, queue)
@@ -264,16 +266,18 @@ class Memory:
     def _make_room(self, size: int, now: float) -> None:
         """Let entries go until one more of ``size`` bytes fits."""
         patience = _PATIENCE
-        while True:
-            if self._items >= self.max_items:
-                full = self._small_items * 10 >= self.max_items
-            elif self._bytes + size > self.max_bytes:
-                full = self._small_bytes * 10 >= self.max_bytes
-            else:
-                return
-            small = self._small_items and (full or self._small_items == self._items)
+        while self._is_full(size):
+            small = self._small_items
+            if small and small < self._items:
+                small = patience and self._small_is_full()
             gone = self._next((self._small if small else self._main).newer, patience, now)
             patience = _PATIENCE if gone else patience - 1
+
+    def _is_full(self, size: int) -> bool:
+        return self._items >= self.max_items or self._bytes + size > self.max_bytes
+
+    def _small_is_full(self) -> bool:
+        return self._small_items * 10 >= self.max_items or self._small_bytes * 10 >= self.max_bytes
 
     # These two are functions so that no variable keeps a dropped slot alive: what it holds, and
     # with it perhaps a user's finalizer, goes between two looks at the ring and not during one.

@@ -55,7 +55,6 @@ class Tiers:
         if len(set(self.labels)) < len(self.labels):
             raise ConfigurationError("tiers", f"two tiers have one label: {list(self.labels)}")
         self._on_trouble = on_trouble
-        self._locals = tuple(tier for tier in self.all if tier.local)
         # Without a TTL of its own, an entry lives no longer than the most patient tier keeps it.
         lives = [math.inf if tier.ttl is None else tier.ttl for tier in tiers]
         self.longest_ttl = max(lives, default=math.inf)
@@ -75,11 +74,11 @@ class Tiers:
         return Tiers([tier for tier in self.all if tier.label in wanted], self._on_trouble)
 
     def near(self, key: bytes, tags: Sequence[str]) -> tuple[Entry, str] | None:
-        """Return what the tiers of this process hold, and in which, without any I/O."""
-        for tier in self._locals:
-            entry, _ = tier.get(key, tags)
+        """Return what the first tier holds, and its label, if it can be asked without any I/O."""
+        if self.all and self.all[0].local:
+            entry, _ = self.all[0].get(key, tags)
             if entry is not None:
-                return entry, tier.label
+                return entry, self.all[0].label
         return None
 
     def lookup(

@@ -142,8 +142,8 @@ class LocalBreakerState:
                 self._probes.pop(ticket, None)
                 old = self._judge_probe(failed, slow)
             elif failed is not None and self._state in ("closed", "metrics_only"):
-                self._window.add(failed, slow)
-                if self._state == "closed" and self._too_bad():
+                totals = self._window.add(failed, slow)
+                if self._state == "closed" and self._too_bad(*totals):
                     old = self._enter("open")
             new = self._state
         if old:
@@ -203,8 +203,7 @@ class LocalBreakerState:
         self._passed += 1
         return self._enter("closed") if self._passed >= self._policy.probes else None
 
-    def _too_bad(self) -> bool:
-        calls, failures, slow = self._window.totals()
+    def _too_bad(self, calls: int, failures: int, slow: int) -> bool:
         return calls >= self._policy.min_calls and (
             failures / calls >= self._policy.failure_rate
             or (slow > 0 and slow / calls >= self._policy.slow_rate)
@@ -212,7 +211,9 @@ class LocalBreakerState:
 
 
 class _Window(Protocol):
-    def add(self, failed: bool, slow: bool) -> None: ...  # noqa: FBT001 - hot path
+    """Recent outcomes; both methods return the calls, the failures and the slow calls in it."""
+
+    def add(self, failed: bool, slow: bool) -> tuple[int, int, int]: ...  # noqa: FBT001 - hot path
     def totals(self) -> tuple[int, int, int]: ...
 
 
@@ -225,7 +226,7 @@ class _CountWindow:
         self._next = 0
         self._failures = self._slow = 0
 
-    def add(self, failed: bool, slow: bool) -> None:  # noqa: FBT001 - hot path
+    def add(self, failed: bool, slow: bool) -> tuple[int, int, int]:  # noqa: FBT001 - hot path
         outcome = failed + 2 * slow
         if len(self._ring) < self._size:
             self._ring.append(outcome)
@@ -237,6 +238,7 @@ class _CountWindow:
             self._next = (self._next + 1) % self._size
         self._failures += failed
         self._slow += slow
+        return len(self._ring), self._failures, self._slow
 
     def totals(self) -> tuple[int, int, int]:
         return len(self._ring), self._failures, self._slow
@@ -252,7 +254,7 @@ class _TimeWindow:
         self._at = int(clock.monotonic() // self._width)
         self._calls = self._failures = self._slow = 0
 
-    def add(self, failed: bool, slow: bool) -> None:  # noqa: FBT001 - hot path
+    def add(self, failed: bool, slow: bool) -> tuple[int, int, int]:  # noqa: FBT001 - hot path
         self._advance()
         i = self._at % _BUCKETS
         calls, failures, slows = self._buckets[i]
@@ -260,6 +262,7 @@ class _TimeWindow:
         self._calls += 1
         self._failures += failed
         self._slow += slow
+        return self._calls, self._failures, self._slow
 
     def totals(self) -> tuple[int, int, int]:
         self._advance()

@@ -1,0 +1,430 @@
+"""A log of questions or tool calls, replayed through the real cache: what would it have saved?
+
+The replay wraps a function whose body is the recorded call, and turns a clock of its own by the
+times in the log, so that TTLs and evictions are those of the cache itself. The replay makes one
+call at a time; so a call under way is told by its answer, which holds the moment at which the work
+would have ended. An equal call before that moment would have joined it: it is counted as coalesced.
+What is kept does not grow with the log.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from toolops_plugins import check
+from toolops_plugins.audit_input import MISSING, Broken, Columns, Record, pick, seconds_of
+from toolops_plugins.cache.memory import Memory
+from toolops_plugins.cache.redis import Redis
+from toolops_plugins.policy import Cache
+from toolops_plugins.runtime import ToolOps
+from toolops_plugins.sketches import Distinct, Frequent
+from toolops_plugins.telemetry.events import CallEvent, Notice
+from toolops_plugins.testing import FakeClock
+
+__all__ = ["OTHER", "Assumed", "Audit", "Marked", "Result", "Wasted"]
+
+OTHER: Final = "(other)"
+"""The name under which the tools beyond the cap are counted together."""
+
+_LABEL = 200  # characters of a question that are kept to be shown
+_TOOLS = 1_000  # tools that are told apart
+_BURSTS = 10_000  # flights with followers that may be under way at once, as in the runtime
+_BROKEN = 10  # broken lines that are kept to be shown
+
+_UNIQUE = re.compile(
+    r"(?P<timestamp>\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z\b|[+-]\d\d:?\d\d\b)?"
+    r"|\b1[5-9]\d{8}(?:\.\d+|\d{3})?\b)"
+    r"|(?P<uuid>\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b)"
+    r"|(?P<id>\b(?:request|req|trace|span|session|run|correlation|message|msg)[ _-]?id\b"
+    r"\W{1,5}(?=[\w-]*\d)[\w-]{6,})",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """What a replay takes for granted.
+
+    Args:
+        price: Money that each call costs which reaches the callee. Default 0.002.
+        latency: Seconds that it takes. Default 1.
+        ttl: Seconds for which an answer is good; it counts only where the log has times. None: for
+            ever. Default 3,600.
+        max_items: Answers that the memory holds. Default 10,000.
+        normalize: Whether texts that differ only in case and white space are equal. Default False:
+            they are not, as in the cache itself.
+        redis: URL of a Redis to put under the memory, or None.
+
+    Raises:
+        ConfigurationError: A value is wrong; it names the option.
+    """
+
+    price: float = 0.002
+    latency: float = 1.0
+    ttl: float | None = 3_600.0
+    max_items: int = 10_000
+    normalize: bool = False
+    redis: str | None = None
+
+    def __post_init__(self) -> None:
+        check.seconds("--price", self.price)  # of no negative money either
+        check.seconds("--latency", self.latency)
+        if self.ttl is not None:
+            check.seconds("--ttl", self.ttl, zero=False)
+        check.count("--max-items", self.max_items)
+
+
+class Wasted(NamedTuple):
+    """A question that was paid for again and again.
+
+    Args:
+        question: Its text, shortened.
+        asked: How often it was asked, at least.
+        exact: Whether that is the exact number.
+        money: What all calls but the first cost.
+    """
+
+    question: str
+    asked: int
+    exact: bool
+    money: float
+
+
+@dataclass(slots=True)
+class Marked:
+    """Calls that missed and hold something that makes each of them unique.
+
+    Args:
+        calls: How many.
+        first: Number of the first line.
+        example: What it holds.
+        distinct: How many would be left if it were taken out.
+    """
+
+    calls: int
+    first: int
+    example: str
+    distinct: Distinct = field(default_factory=lambda: Distinct(4_096))
+
+    @property
+    def repeats(self) -> int:
+        """How many of them would have been repeats without it."""
+        return max(0, self.calls - self.distinct.count)
+
+
+@dataclass(slots=True)
+class Result:
+    """What a replay has counted. Every call is a hit, coalesced, a miss, empty or a bypass.
+
+    Args:
+        assumed: What was taken for granted.
+        columns: Which fields hold what.
+        calls: Calls in all.
+        hits: Answered by a tier, by its label.
+        coalesced: Would have joined an equal call under way.
+        bursts: Calls under way that at least one other would have joined.
+        waited: Seconds that those who joined would have waited.
+        misses: Had to be made.
+        empty: Had no question, and had to be made.
+        bypassed: Had to be made since they have no key, by the reason.
+        tools: Calls and answered calls by tool.
+        marked: By what they hold that makes them unique.
+        backwards: Calls that were earlier than the one before.
+        broken: How many lines could not be read.
+        broken_lines: The first of them.
+        trouble: How often Redis failed.
+        interrupted: Whether the log was not read to its end.
+        distinct: How many different calls there were; see ``exact``.
+        exact: Whether that number is exact.
+        evictions: Answers that had to make room for others.
+        wasted: The questions that were paid for most often.
+    """
+
+    assumed: Assumed
+    columns: Columns
+    calls: int = 0
+    hits: Counter[str] = field(default_factory=Counter)
+    coalesced: int = 0
+    bursts: int = 0
+    waited: float = 0.0
+    misses: int = 0
+    empty: int = 0
+    bypassed: Counter[str] = field(default_factory=Counter)
+    tools: dict[str, list[int]] = field(default_factory=dict)
+    marked: dict[str, Marked] = field(default_factory=dict)
+    backwards: int = 0
+    broken: int = 0
+    broken_lines: list[Broken] = field(default_factory=list)
+    trouble: int = 0
+    interrupted: bool = False
+    distinct: int = 0
+    exact: bool = True
+    evictions: int = 0
+    wasted: list[Wasted] = field(default_factory=list)
+
+    @property
+    def answered(self) -> int:
+        """Calls that would not have reached the callee."""
+        return self.hits.total() + self.coalesced
+
+    @property
+    def made(self) -> int:
+        """Calls that would have reached it."""
+        return self.calls - self.answered
+
+    @property
+    def hit_rate(self) -> float:
+        """Answered calls as a share of all."""
+        return self.answered / self.calls if self.calls else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that callers would have waited, with the cache."""
+        return self.made * self.assumed.latency + self.waited
+
+
+class Audit:
+    """One replay. Not thread-safe.
+
+    Args:
+        columns: Which fields hold what.
+        assumed: What is taken for granted.
+        tracked: Questions that are counted one by one; see
+            :class:`~toolops_plugins.sketches.Frequent`. Default 10,000.
+
+    Raises:
+        ConfigurationError: A value is wrong.
+        TierError: Redis cannot be used.
+    """
+
+    def __init__(self, columns: Columns, assumed: Assumed, *, tracked: int = 10_000) -> None:
+        self._columns = columns
+        self._assumed = assumed
+        self._clock = FakeClock(0.0)
+        self.memory = Memory(assumed.max_items, clock=self._clock)
+        self._redis = None if assumed.redis is None else Redis(assumed.redis)
+        tiers = [self.memory] if self._redis is None else [self.memory, self._redis]
+        # A namespace of its own, so that nothing of the user's is met, and all can be cleared.
+        namespace = f"toolops-audit-{os.urandom(8).hex()}"
+        self._ops = ToolOps(namespace, tiers, clock=self._clock, sinks=[self])
+        if self._redis is not None:
+            self._redis.write_check()
+        ttl = assumed.ttl if columns.time else None
+        cache = Cache(
+            # An answer is good from when the work has ended, but is kept from when it began.
+            ttl=None if ttl is None else ttl + assumed.latency,
+            jitter=0,
+            beta=0,
+        )
+        self._call = self._ops.tool(cache=cache, coalesce=False, name="audit")(self._work)
+        self._event: CallEvent | None = None
+        self._began = False
+        self._distinct = Distinct()
+        self._frequent = Frequent(tracked)
+        self._bursts: OrderedDict[str, float] = OrderedDict()
+        self._result = Result(assumed, columns)
+
+    def _work(self, tool: str | None, question: Any) -> float:  # noqa: ARG002 - they make the key
+        return self._clock.time() + self._assumed.latency
+
+    def on_call(self, event: CallEvent) -> None:
+        """Take note of how the cache answered."""
+        self._event = event
+
+    def on_notice(self, notice: Notice) -> None:
+        """Take note of trouble with Redis."""
+        if notice.kind == "tier_failed":
+            self._result.trouble += 1
+
+    def add(self, line: Record | Broken) -> None:
+        """Replay one line."""
+        if isinstance(line, Broken):
+            self._break(line)
+            return
+        found = self._found(line)
+        if isinstance(found, Broken):
+            self._break(found)
+            return
+        when, tool, question = found
+        self._turn(when)
+        result = self._result
+        result.calls += 1
+        answered = False
+        if _is_empty(question):
+            result.empty += 1
+        else:
+            if self._assumed.normalize:
+                question = _normalized(question)
+            answered = self._replay(line.number, tool, question)
+        if tool is not None:
+            known = tool in result.tools or len(result.tools) < _TOOLS
+            counts = result.tools.setdefault(tool if known else OTHER, [0, 0])
+            counts[0] += 1
+            counts[1] += answered
+
+    def _break(self, line: Broken) -> None:
+        self._result.broken += 1
+        if len(self._result.broken_lines) < _BROKEN:
+            self._result.broken_lines.append(line)
+
+    def _found(self, line: Record) -> tuple[float | None, str | None, Any] | Broken:
+        """Return time, tool and question of a line."""
+        columns = self._columns
+        if not columns.fields:
+            question = line.value
+        else:
+            values = {path: pick(line.value, path) for path in columns.fields}
+            missing = [path for path, value in values.items() if value is MISSING]
+            if missing:
+                return Broken(line.number, f"has no field {missing[0]!r}")
+            question = next(iter(values.values())) if len(values) == 1 else values
+        when = tool = None
+        if columns.tool is not None:
+            named = pick(line.value, columns.tool)
+            tool = _text(None if named is MISSING else named)
+        if columns.time is not None:
+            given = pick(line.value, columns.time)
+            try:
+                when = seconds_of(None if given is MISSING else given)
+            except ValueError as error:
+                return Broken(line.number, f"in {columns.time!r}: {error}")
+        return when, tool, question
+
+    def _turn(self, when: float | None) -> None:
+        """Turn the clock to the time of a call; it never goes back."""
+        if when is None:
+            return
+        gap = when - self._clock.time()
+        if gap >= 0 or not self._began:
+            # From 0 to the first time, which may lie before 1970.
+            if gap > 0:
+                self._clock.advance(gap)
+        else:
+            self._result.backwards += 1
+        self._began = True
+
+    def _replay(self, number: int, tool: str | None, question: Any) -> bool:
+        """Make a call, and return whether it was answered."""
+        result = self._result
+        ends = self._call(tool, question)
+        event = self._event
+        if event is None or event.key is None:
+            result.bypassed[(event and event.reason) or "no_key"] += 1
+            return False
+        # The digest is uniformly distributed, so any part of it will do as a hash.
+        self._distinct.add(int(event.key[:16], 16))
+        text = _text(question)
+        self._frequent.add(event.key, text[:_LABEL])
+        if event.outcome != "hit":
+            result.misses += 1
+            self._mark(number, text)
+            return False
+        wait = ends - self._clock.time() if self._columns.time else 0.0
+        if wait <= 0:
+            result.hits[event.tier or ""] += 1
+            return True
+        result.coalesced += 1
+        result.waited += wait
+        self._join(event.key, ends)
+        return True
+
+    def _join(self, key: str, ends: float) -> None:
+        bursts = self._bursts
+        if bursts.get(key) == ends:
+            return
+        self._result.bursts += 1
+        bursts[key] = ends
+        bursts.move_to_end(key)
+        now = self._clock.time()
+        while bursts and (len(bursts) > _BURSTS or next(iter(bursts.values())) <= now):
+            bursts.popitem(last=False)
+
+    def _mark(self, number: int, text: str) -> None:
+        """Take note of what makes a call unique that need not be."""
+        match = _UNIQUE.search(text)
+        if match is None:
+            return
+        kind = match.lastgroup or ""
+        marked = self._result.marked.get(kind)
+        if marked is None:
+            marked = self._result.marked[kind] = Marked(0, number, match[0][:40])
+        marked.calls += 1
+        masked = _UNIQUE.sub("", text).encode("utf-8", "surrogatepass")
+        marked.distinct.add(int.from_bytes(hashlib.blake2b(masked, digest_size=8).digest()))
+
+    def result(self, top: int = 10, *, interrupted: bool = False) -> Result:
+        """Return what was counted so far.
+
+        Args:
+            top: How many of the most wasteful questions. Default 10.
+            interrupted: Whether the log goes on.
+        """
+        result = self._result
+        result.interrupted = interrupted
+        result.distinct, result.exact = self._distinct.count, self._distinct.exact
+        result.evictions = self.memory.evictions
+        result.wasted = [
+            Wasted(
+                value.label,
+                value.least,
+                value.error == 0,
+                (value.least - 1) * self._assumed.price,
+            )
+            for value in self._frequent.top(top, least=2)
+        ]
+        return result
+
+    def sizes(self) -> dict[str, int]:
+        """Return how many items each structure holds that could grow with the log."""
+        return {
+            "memory": len(self.memory),
+            "distinct": len(self._distinct),
+            "frequent": len(self._frequent),
+            "bursts": len(self._bursts),
+            "tools": len(self._result.tools),
+            "marked": sum(len(marked.distinct) for marked in self._result.marked.values()),
+            "broken_lines": len(self._result.broken_lines),
+        }
+
+    def close(self) -> None:
+        """Remove what the replay left in Redis, and release what is held."""
+        try:
+            if self._redis is not None:
+                self._redis.clear()
+        finally:
+            self._ops.close()
+
+
+def _is_empty(question: Any) -> bool:
+    if isinstance(question, str):
+        return not question or question.isspace()
+    if isinstance(question, dict):
+        return all(_is_empty(value) for value in question.values())
+    return question is None or question == []
+
+
+def _normalized(value: Any) -> Any:
+    """Return a value whose texts are folded in case and white space."""
+    if isinstance(value, str):
+        return " ".join(value.split()).casefold()
+    if isinstance(value, dict):
+        return {name: _normalized(inner) for name, inner in value.items()}
+    return [_normalized(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _text(value: Any) -> str:
+    """Return a value as text to look at."""
+    if isinstance(value, str):
+        return value
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # a number beyond 64 bits or a lone surrogate, in an array
+        return repr(value)
+
