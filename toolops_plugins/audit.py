@@ -22,6 +22,7 @@ from toolops_plugins import check
 from toolops_plugins.audit_input import MISSING, Broken, Columns, Record, pick, seconds_of
 from toolops_plugins.cache.memory import Memory
 from toolops_plugins.cache.redis import Redis
+from toolops_plugins.errors import TierError
 from toolops_plugins.policy import Cache
 from toolops_plugins.runtime import ToolOps
 from toolops_plugins.sketches import Distinct, Frequent
@@ -215,7 +216,11 @@ class Audit:
         namespace = f"toolops-audit-{os.urandom(8).hex()}"
         self._ops = ToolOps(namespace, tiers, clock=self._clock, sinks=[self])
         if self._redis is not None:
-            self._redis.write_check()
+            try:
+                self._redis.write_check()
+            except TierError:
+                self._ops.close()
+                raise
         ttl = assumed.ttl if columns.time else None
         cache = Cache(
             # An answer is good from when the work has ended, but is kept from when it began.
@@ -225,7 +230,6 @@ class Audit:
         )
         self._call = self._ops.tool(cache=cache, coalesce=False, name="audit")(self._work)
         self._event: CallEvent | None = None
-        self._began = False
         self._distinct = Distinct()
         self._frequent = Frequent(tracked)
         self._bursts: OrderedDict[str, float] = OrderedDict()
@@ -288,7 +292,7 @@ class Audit:
         when = tool = None
         if columns.tool is not None:
             named = pick(line.value, columns.tool)
-            tool = _text(None if named is MISSING else named)
+            tool = None if named is MISSING or named is None else _text(named)
         if columns.time is not None:
             given = pick(line.value, columns.time)
             try:
@@ -302,13 +306,10 @@ class Audit:
         if when is None:
             return
         gap = when - self._clock.time()
-        if gap >= 0 or not self._began:
-            # From 0 to the first time, which may lie before 1970.
-            if gap > 0:
-                self._clock.advance(gap)
+        if gap >= 0:
+            self._clock.advance(gap)
         else:
             self._result.backwards += 1
-        self._began = True
 
     def _replay(self, number: int, tool: str | None, question: Any) -> bool:
         """Make a call, and return whether it was answered."""

@@ -303,12 +303,13 @@ class LoopDriver:
     async def _invoke(self, step: Invoke, limit: _Limit | None) -> Any:
         make = partial(step.function, *step.args, **step.kwargs)
         if not step.aio:
-            make = partial(self._in_thread, partial(_call, step.function, step.args, step.kwargs))
+            make = partial(self.in_thread, partial(_call, step.function, step.args, step.kwargs))
         if limit is None and step.seconds is None:
             return await make()
         return await self._bounded(make, limit, step.seconds)
 
-    async def _in_thread(self, function: Callable[[], T]) -> T:
+    async def in_thread(self, function: Callable[[], T]) -> T:
+        """Run a function in the pool, with this task's context variables."""
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
         outcome = Outcome()

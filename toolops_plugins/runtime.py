@@ -638,7 +638,7 @@ class ToolOps:
         """Wait for what this loop does in the background, and release connections and threads."""
         await self._loops.settle()
         if self._bus is not None:
-            await asyncio.to_thread(self._bus.close)
+            await self._loops.in_thread(self._bus.close)
         await self._loops.run(self._tiers.close())
 
     def __enter__(self) -> Self:

@@ -18,6 +18,7 @@ from toolops_plugins.cache.envelope import Envelope
 from toolops_plugins.cache.redis_clients import Clients
 from toolops_plugins.cache.redis_link import READING, Action, Link, afetch, fetch, one, route
 from toolops_plugins.cache.redis_store import Store
+from toolops_plugins.cache.redis_survey import Survey, survey
 from toolops_plugins.cache.redis_url import parse
 from toolops_plugins.clock import Clock
 from toolops_plugins.errors import ConfigurationError
@@ -301,6 +302,41 @@ class Redis:
             "server": name,
             "version": str(found.get(f"{name}_version", "")),
         }
+
+    def survey(self, seconds: float | None = None, *, measure: bool = True) -> Survey:
+        """Tell what the whole namespace keeps here, in this tier and in those of other labels.
+
+        Besides what the tier itself needs, the server's user needs STRLEN, PTTL and, for true
+        sizes, MEMORY.
+
+        Args:
+            seconds: When to stop, at least one round trip after the start. Default None: at the
+                end.
+            measure: Whether to ask for sizes and lives. Default True.
+
+        Raises:
+            TierError: The server could not be reached, or refused.
+        """
+        link = self.link
+        prefix = self._store.prefix
+        root = prefix[: prefix.rindex(":", 0, -1) + 1]
+        cluster = self._target.kind == "cluster"
+        return link.walk(survey(root, cluster=cluster, seconds=seconds, measure=measure))
+
+    def raw(self, key: bytes) -> tuple[bytes | None, float | None]:
+        """Return what is stored under a key, as it is, and the seconds that it has left.
+
+        The first eight bytes are a generation, the rest is an envelope; a deletion leaves a
+        generation alone. None: there is nothing, or nothing that ends it.
+
+        Raises:
+            TierError: The server could not be reached, or refused.
+        """
+        _ = self.link  # bound, or an error that says so
+        name = self._store.prefix + key.hex()
+        data = self.send("GET", name)
+        left = self.send("PTTL", name)
+        return data, left / 1000 if left >= 0 else None
 
     def _after_fork(self) -> None:
         self._clients.forget()

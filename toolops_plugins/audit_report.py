@@ -1,0 +1,244 @@
+"""What a replay has counted, for people and for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from toolops_plugins.audit import Result
+from toolops_plugins.telemetry.report import duration, money
+
+__all__ = ["plain", "printable", "show", "table"]
+
+_REASONS = {
+    "not_canonical": "hold a value without a canonical form",
+    "key_failed": "hold a value of which no key can be made",
+}
+_MARKS = {"timestamp": "a time stamp", "uuid": "a UUID", "id": "the id of a request or session"}
+
+
+def plain(result: Result, source: dict[str, Any]) -> dict[str, Any]:
+    """Return a result as what JSON knows; durations in seconds.
+
+    Args:
+        result: The result.
+        source: What is to be said of the log, besides its columns.
+    """
+    columns, assumed = result.columns, result.assumed
+    return {
+        "source": {
+            **source,
+            "fields": list(columns.fields),
+            "time": columns.time,
+            "tool": columns.tool,
+            "guessed": list(columns.guessed),
+        },
+        # A URL may hold a password.
+        "assumed": {**asdict(assumed), "redis": assumed.redis is not None},
+        "calls": result.calls,
+        "distinct": result.distinct,
+        "distinct_exact": result.exact,
+        "answered": result.answered,
+        "hit_rate": result.hit_rate,
+        "hits": dict(result.hits),
+        "coalesced": result.coalesced,
+        "bursts": result.bursts,
+        "misses": result.misses,
+        "empty": result.empty,
+        "bypassed": dict(result.bypassed),
+        "evictions": result.evictions,
+        "money": _columns(
+            result.calls * assumed.price, result.made * assumed.price
+        ),
+        "seconds": _columns(result.calls * assumed.latency, result.seconds),
+        "wasted": [wasted._asdict() for wasted in result.wasted],
+        "tools": {
+            name: {"calls": calls, "answered": answered}
+            for name, (calls, answered) in result.tools.items()
+        },
+        "broken": result.broken,
+        "broken_lines": [
+            {"line": broken.number, "problem": broken.problem} for broken in result.broken_lines
+        ],
+        "warnings": list(_warnings(result)),
+        "interrupted": result.interrupted,
+    }
+
+
+def _columns(without: float, with_it: float) -> dict[str, float]:
+    return {"without": without, "with": with_it, "saved": without - with_it}
+
+
+def show(console: Console, result: Result, source: str, top: int) -> None:
+    """Print a result.
+
+    Args:
+        console: Where.
+        result: The result.
+        source: The log, in a few words.
+        top: How many rows of each table.
+    """
+    console.print(Text(source, style="bold"))
+    console.print(_indented(_assumptions(result)))
+    console.print()
+    console.print(_indented(_numbers(result)))
+    console.print()
+    console.print(_indented(_savings(result)))
+    if result.tools:
+        console.print()
+        console.print(_indented(_tools(result, top)))
+    if result.wasted:
+        console.print()
+        console.print(_indented(_most_wasteful(result)))
+    elif top and result.calls:
+        console.print()
+        console.print(_indented(Text("No question was asked twice in exactly the same words.")))
+    for warning in _warnings(result):
+        console.print()
+        console.print(_hanging("!", warning, "yellow"))
+    if result.broken:
+        console.print()
+        console.print(_broken(result))
+
+
+def table(*titles: str) -> Table:
+    """Return an empty table in the command's style: texts first, numbers to the right."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    made.add_column(titles[0], no_wrap=True, overflow="ellipsis")
+    for title in titles[1:]:
+        made.add_column(title, justify="right", no_wrap=True)
+    return made
+
+
+def printable(text: str) -> str:
+    """Return a text that stays on its line and cannot steer the terminal."""
+    return "".join(
+        char if char.isprintable() else " " if char.isspace() else "\N{REPLACEMENT CHARACTER}"
+        for char in text
+    )
+
+
+def _indented(what: RenderableType) -> Padding:
+    return Padding(what, (0, 0, 0, 2))
+
+
+def _hanging(mark: str, text: str, style: str) -> Table:
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_row(Text(mark, style=style), Text(printable(text)))
+    return grid
+
+
+def _assumptions(result: Result) -> Text:
+    columns, assumed = result.columns, result.assumed
+    asked = ", ".join(columns.fields) or "the whole line"
+    parts = [f"question: {asked}"]
+    parts += [f"{name}: {path}" for name, path in (("time", columns.time), ("tool", columns.tool)) if path]
+    taken = "; ".join(parts)
+    if columns.guessed:
+        taken += f"  (guessed: {', '.join(columns.guessed)})"
+    costs = f"assumed: {money(assumed.price)} and {duration(assumed.latency)} a call"
+    held = f"room for {assumed.max_items:,} answers"
+    if columns.time is None:
+        life = "no times, so one call after another and no TTL"
+    else:
+        life = "no TTL" if assumed.ttl is None else f"TTL {duration(assumed.ttl)}"
+    return Text(printable(f"{taken}\n{costs}; {held}; {life}"), style="dim")
+
+
+def _numbers(result: Result) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column()
+    grid.add_column(justify="right")
+    grid.add_column(style="dim")
+    grid.add_row("calls", f"{result.calls:,}", "")
+    about = "" if result.exact else "about "
+    grid.add_row("distinct", f"{result.distinct:,}" if result.exact else f"{about}{result.distinct:,}", "")
+    grid.add_row("hit rate", f"{result.hit_rate:.1%}", f"{result.answered:,} calls answered")
+    for label, count in sorted(result.hits.items()):
+        if len(result.hits) > 1 or result.coalesced:
+            grid.add_row(f"  from {label}", f"{count:,}", "")
+    if result.columns.time:
+        bursts = f"in {result.bursts:,} bursts, joined a call under way" if result.coalesced else ""
+        grid.add_row("  coalesced", f"{result.coalesced:,}", bursts)
+    return grid
+
+
+def _savings(result: Result) -> Table:
+    price, latency = result.assumed.price, result.assumed.latency
+    made = table("", "without", "with", "saved")
+    made.add_row("calls made", f"{result.calls:,}", f"{result.made:,}", f"{result.answered:,}")
+    before, after = result.calls * price, result.made * price
+    made.add_row("money", money(before), money(after), money(before - after))
+    before, after = result.calls * latency, result.seconds
+    made.add_row("waiting", duration(before), duration(after), duration(before - after))
+    return made
+
+
+def _tools(result: Result, top: int) -> Table:
+    made = table("tool", "calls", "answered", "hit rate")
+    ordered = sorted(result.tools.items(), key=lambda item: (-item[1][0], item[0]))
+    for name, (calls, answered) in ordered[:top]:
+        made.add_row(Text(printable(name)), f"{calls:,}", f"{answered:,}", f"{answered / calls:.1%}")
+    if len(ordered) > top:
+        made.add_row(Text(f"... and {len(ordered) - top:,} more", style="dim"))
+    return made
+
+
+def _most_wasteful(result: Result) -> Table:
+    made = table("most wasteful", "asked", "wasted")
+    made.columns[0].ratio = 1
+    made.expand = True
+    for wasted in result.wasted:
+        asked = f"{'' if wasted.exact else '>= '}{wasted.asked:,}"
+        made.add_row(Text(printable(wasted.question)), asked, money(wasted.money))
+    return made
+
+
+def _warnings(result: Result) -> Iterator[str]:
+    if result.interrupted:
+        yield "Stopped before the end of the log: the numbers are those of the part that was read."
+    if result.empty:
+        yield f"{result.empty:,} calls have an empty question: made each time, never cached."
+    for reason, count in result.bypassed.items():
+        yield f"{count:,} calls {_REASONS.get(reason, reason)}: made each time, never cached."
+    for kind, marked in result.marked.items():
+        hold = "call that missed holds" if marked.calls == 1 else "calls that missed hold"
+        gain = f" Without it {marked.repeats:,} of them would be repeats." if marked.repeats else ""
+        yield (
+            f"{marked.calls:,} {hold} {_MARKS[kind]}, which makes each of them unique: first in "
+            f"line {marked.first:,}, {marked.example!r}.{gain} Keep it out of the text, or pass it "
+            "as an argument of its own that ignore= keeps out of the key."
+        )
+    if result.backwards:
+        yield (
+            f"{result.backwards:,} calls are earlier than the call before, and were taken as "
+            "simultaneous: sort the log by time for true numbers."
+        )
+    if result.evictions:
+        yield (
+            f"{result.evictions:,} answers had to make room for others: see what a larger "
+            "--max-items gives."
+        )
+    if result.trouble:
+        yield f"Redis failed {result.trouble:,} times; those calls were answered without it."
+
+
+def _broken(result: Result) -> Group:
+    noun = "line" if result.broken == 1 else "lines"
+    rows: list[RenderableType] = [
+        _hanging("!", f"{result.broken:,} {noun} could not be read, and were left out:", "yellow")
+    ]
+    rows += [
+        Padding(_hanging(f"{broken.number:,}:", broken.problem, "dim"), (0, 0, 0, 2))
+        for broken in result.broken_lines
+    ]
+    if result.broken > len(result.broken_lines):
+        rows.append(_indented(Text(f"... and {result.broken - len(result.broken_lines):,} more")))
+    return Group(*rows)

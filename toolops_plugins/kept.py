@@ -1,0 +1,192 @@
+"""A namespace in Redis as it can be seen and changed from outside the processes that use it.
+
+What a process keeps in its own memory nobody else can see; but it hears of what is cleared or
+invalidated here, as it would from another process.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+import orjson
+
+from toolops_plugins.cache.bus import Bus
+from toolops_plugins.cache.entry import Entry
+from toolops_plugins.cache.envelope import Envelope
+from toolops_plugins.cache.redis import Redis
+from toolops_plugins.cache.redis_survey import Survey
+from toolops_plugins.clock import SYSTEM_CLOCK
+from toolops_plugins.codec import Codec
+from toolops_plugins.errors import CodecError, ConfigurationError, TierError
+
+__all__ = ["Kept", "key_bytes"]
+
+_PATIENCE = 5.0  # seconds; unlike an application, somebody who asks would rather wait
+
+
+class Kept:
+    """One namespace in one Redis. Not thread-safe.
+
+    Args:
+        url: Where; see :class:`~toolops_plugins.cache.redis.Redis`.
+        namespace: The namespace.
+        secret: The secret of those who use it, for :meth:`inspect`. None: they have none.
+
+    Raises:
+        ConfigurationError: The URL is wrong.
+    """
+
+    def __init__(self, url: str, namespace: str, secret: str | None = None) -> None:
+        self._url = url
+        self.namespace = namespace
+        self._codec = Codec()
+        self._envelope = Envelope(self._codec, secret.encode() if secret else None)
+        self._tiers: dict[str, Redis] = {}
+        # A runtime gives labels by position. Where Redis has none, this one finds nothing.
+        self.any = self._tier("L2")
+        self.place = str(self.any).split("'")[1]
+
+    def _tier(self, label: str) -> Redis:
+        tier = self._tiers.get(label)
+        if tier is None:
+            tier = Redis(
+                self._url, label=label, socket_timeout=_PATIENCE, connect_timeout=_PATIENCE
+            )
+            tier.bind(self.namespace, self._envelope, SYSTEM_CLOCK, label)
+            self._tiers[label] = tier
+        return tier
+
+    def survey(self, seconds: float | None = None) -> Survey:
+        """Tell what is kept, by tier.
+
+        Args:
+            seconds: When to stop. Default None: at the end.
+
+        Raises:
+            TierError: Redis could not be reached, or refused.
+        """
+        return self.any.survey(seconds)
+
+    def _found(self) -> dict[str, Redis]:
+        """Return the tiers that keep anything: others may be labelled otherwise than ours."""
+        labels = sorted(self.any.survey(measure=False).shelves)
+        return {label: self._tier(label) for label in labels}
+
+    def clear(self) -> list[str]:
+        """Forget everything, in every process; return the labels of the tiers that held something.
+
+        Raises:
+            TierError: Redis could not be reached, or refused.
+        """
+        return self._change(Redis.clear, everything=True)
+
+    def invalidate(self, tags: Iterable[str]) -> list[str]:
+        """Forget what carries one of the tags, in every process; return labels as :meth:`clear`.
+
+        Raises:
+            TierError: Redis could not be reached, or refused.
+        """
+        names = list(tags)
+        return self._change(lambda tier: tier.invalidate(names), names)
+
+    def _change(
+        self, change: Callable[[Redis], None], tags: Iterable[str] = (), *, everything: bool = False
+    ) -> list[str]:
+        found = self._found()
+        # Farthest first, as a runtime does: a call in between could fill the near from the far.
+        for tier in reversed(found.values()):
+            change(tier)
+        bus = Bus(self.any, lambda *_: None, os.urandom(8).hex())
+        bus.publish((), list(tags), everything=everything)
+        return list(found)
+
+    def inspect(self, key: bytes) -> dict[str, dict[str, Any]]:
+        """Tell what each tier that keeps anything has under a key; durations in seconds.
+
+        Nothing is executed: what is kept is data, and types of the user's are not known here.
+
+        Raises:
+            TierError: Redis could not be reached.
+        """
+        return {label: self._inspected(tier, key) for label, tier in self._found().items()}
+
+    def _inspected(self, tier: Redis, key: bytes) -> dict[str, Any]:
+        from redis import ResponseError  # noqa: PLC0415 - redis is imported on first use
+
+        try:
+            data, left = tier.raw(key)
+        except TierError as error:
+            if not isinstance(error.__cause__, ResponseError):
+                raise
+            return {"state": "unreadable", "problem": str(error.__cause__)}
+        if data is None:
+            return {"state": "absent"}
+        found: dict[str, Any] = {"state": "deleted", "bytes": len(data), "seconds_left": left}
+        if len(data) == 8:
+            return found
+        try:
+            entry, _ = self._envelope.open(key, data[8:])
+        except CodecError as error:
+            return found | {"state": "unreadable", "problem": f"{type(error).__name__}: {error}"}
+        # Whether its tags are still good, and its time has not come, is the tier's to say.
+        served = key in tier.get_many([key])
+        now = SYSTEM_CLOCK.time()
+        state = "void" if not served else "fresh" if now < entry.fresh_until else "stale"
+        return found | {"state": state, **self._fields(entry, now)}
+
+    def _fields(self, entry: Entry, now: float) -> dict[str, Any]:
+        return {
+            "kind": entry.kind,
+            "age": now - entry.created,
+            "fresh_for": _finite(entry.fresh_until - now),
+            "stale_for": _finite(entry.stale_until - now),
+            "took": entry.took,
+            "price": entry.price,
+            "tags": list(entry.tags),
+            "codec": entry.payload.codec,
+            "value": self._value(entry),
+        }
+
+    def _value(self, entry: Entry) -> Any:
+        """Return the value as what JSON knows; of types that are not known here, as it is kept."""
+        with suppress(CodecError, TypeError):
+            if entry.kind != "error":
+                value = self._codec.decode(entry.payload)
+                return orjson.loads(
+                    orjson.dumps(value, default=_shown, option=orjson.OPT_NON_STR_KEYS)
+                )
+        return orjson.loads(self._codec.data(entry.payload))
+
+    def close(self) -> None:
+        """Release all connections."""
+        for tier in self._tiers.values():
+            tier.close()
+
+
+def _shown(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple | set | frozenset) else str(value)
+
+
+def _finite(seconds: float) -> float | None:
+    return seconds if math.isfinite(seconds) else None
+
+
+def key_bytes(text: str) -> bytes:
+    """Return a key from its hexadecimal form.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != 32 or len(text) != 64:
+        raise ConfigurationError(
+            "KEY", f"must be 64 hexadecimal digits, as tool.key(...) gives, not {text[:80]!r}"
+        )
+    return key
