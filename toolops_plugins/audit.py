@@ -20,6 +20,7 @@ import orjson
 
 from toolops_plugins import check
 from toolops_plugins.audit_input import MISSING, Broken, Columns, Record, pick, seconds_of
+from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
 from toolops_plugins.cache.redis import Redis
 from toolops_plugins.errors import TierError
@@ -211,7 +212,9 @@ class Audit:
         self._clock = FakeClock(0.0)
         self.memory = Memory(assumed.max_items, clock=self._clock)
         self._redis = None if assumed.redis is None else Redis(assumed.redis)
-        tiers = [self.memory] if self._redis is None else [self.memory, self._redis]
+        tiers: list[Tier] = [self.memory]
+        if self._redis is not None:
+            tiers.append(self._redis)
         # A namespace of its own, so that nothing of the user's is met, and all can be cleared.
         namespace = f"toolops-audit-{os.urandom(8).hex()}"
         self._ops = ToolOps(namespace, tiers, clock=self._clock, sinks=[self])
@@ -428,4 +431,3 @@ def _text(value: Any) -> str:
         return orjson.dumps(value).decode()
     except TypeError:  # a number beyond 64 bits or a lone surrogate, in an array
         return repr(value)
-

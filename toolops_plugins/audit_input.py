@@ -355,7 +355,7 @@ def seconds_of(value: Any) -> float:
     elif isinstance(value, int | float) and not isinstance(value, bool):
         number = float(value) if abs(value) < 1e300 else math.inf
     else:
-        raise ValueError(f"{str(value)[:40]!r} is no time")
+        raise ValueError(f"{str(value)[:40]!r} is no time")  # noqa: TRY004 - as for a wrong text
     # A number of this size in the next smaller unit would lie in 1973 at the latest.
     for least, unit in ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3)):
         if abs(number) >= least:

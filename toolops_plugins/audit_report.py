@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+import click
+import orjson
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -15,7 +17,7 @@ from rich.text import Text
 from toolops_plugins.audit import Result
 from toolops_plugins.telemetry.report import duration, money
 
-__all__ = ["plain", "printable", "show", "table"]
+__all__ = ["echo_json", "plain", "printable", "show", "table"]
 
 _REASONS = {
     "not_canonical": "hold a value without a canonical form",
@@ -54,9 +56,7 @@ def plain(result: Result, source: dict[str, Any]) -> dict[str, Any]:
         "empty": result.empty,
         "bypassed": dict(result.bypassed),
         "evictions": result.evictions,
-        "money": _columns(
-            result.calls * assumed.price, result.made * assumed.price
-        ),
+        "money": _columns(result.calls * assumed.price, result.made * assumed.price),
         "seconds": _columns(result.calls * assumed.latency, result.seconds),
         "wasted": [wasted._asdict() for wasted in result.wasted],
         "tools": {
@@ -108,6 +108,12 @@ def show(console: Console, result: Result, source: str, top: int) -> None:
         console.print(_broken(result))
 
 
+def echo_json(value: Any) -> None:
+    """Print a value as JSON."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
+    click.echo(orjson.dumps(value, option=options).decode())
+
+
 def table(*titles: str) -> Table:
     """Return an empty table in the command's style: texts first, numbers to the right."""
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
@@ -139,7 +145,9 @@ def _assumptions(result: Result) -> Text:
     columns, assumed = result.columns, result.assumed
     asked = ", ".join(columns.fields) or "the whole line"
     parts = [f"question: {asked}"]
-    parts += [f"{name}: {path}" for name, path in (("time", columns.time), ("tool", columns.tool)) if path]
+    parts += [
+        f"{name}: {path}" for name, path in (("time", columns.time), ("tool", columns.tool)) if path
+    ]
     taken = "; ".join(parts)
     if columns.guessed:
         taken += f"  (guessed: {', '.join(columns.guessed)})"
@@ -159,7 +167,9 @@ def _numbers(result: Result) -> Table:
     grid.add_column(style="dim")
     grid.add_row("calls", f"{result.calls:,}", "")
     about = "" if result.exact else "about "
-    grid.add_row("distinct", f"{result.distinct:,}" if result.exact else f"{about}{result.distinct:,}", "")
+    grid.add_row(
+        "distinct", f"{result.distinct:,}" if result.exact else f"{about}{result.distinct:,}", ""
+    )
     grid.add_row("hit rate", f"{result.hit_rate:.1%}", f"{result.answered:,} calls answered")
     for label, count in sorted(result.hits.items()):
         if len(result.hits) > 1 or result.coalesced:
@@ -185,7 +195,9 @@ def _tools(result: Result, top: int) -> Table:
     made = table("tool", "calls", "answered", "hit rate")
     ordered = sorted(result.tools.items(), key=lambda item: (-item[1][0], item[0]))
     for name, (calls, answered) in ordered[:top]:
-        made.add_row(Text(printable(name)), f"{calls:,}", f"{answered:,}", f"{answered / calls:.1%}")
+        made.add_row(
+            Text(printable(name)), f"{calls:,}", f"{answered:,}", f"{answered / calls:.1%}"
+        )
     if len(ordered) > top:
         made.add_row(Text(f"... and {len(ordered) - top:,} more", style="dim"))
     return made

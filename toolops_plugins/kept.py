@@ -19,13 +19,21 @@ from toolops_plugins.cache.entry import Entry
 from toolops_plugins.cache.envelope import Envelope
 from toolops_plugins.cache.redis import Redis
 from toolops_plugins.cache.redis_survey import Survey
+from toolops_plugins.cache.redis_url import parse
 from toolops_plugins.clock import SYSTEM_CLOCK
-from toolops_plugins.codec import Codec
+from toolops_plugins.codec import Codec, Payload
 from toolops_plugins.errors import CodecError, ConfigurationError, TierError
 
 __all__ = ["Kept", "key_bytes"]
 
 _PATIENCE = 5.0  # seconds; unlike an application, somebody who asks would rather wait
+
+
+class _Unread(Codec):
+    """Takes what is kept as it is: an entry has times and tags, whatever types its value needs."""
+
+    def load(self, codec_id: str, data: bytes) -> Payload:
+        return Payload(codec_id, data)
 
 
 class Kept:
@@ -43,12 +51,13 @@ class Kept:
     def __init__(self, url: str, namespace: str, secret: str | None = None) -> None:
         self._url = url
         self.namespace = namespace
-        self._codec = Codec()
+        self._codec = _Unread()
         self._envelope = Envelope(self._codec, secret.encode() if secret else None)
         self._tiers: dict[str, Redis] = {}
         # A runtime gives labels by position. Where Redis has none, this one finds nothing.
         self.any = self._tier("L2")
-        self.place = str(self.any).split("'")[1]
+        self.place = str(parse(url))
+        """Where, without user and password."""
 
     def _tier(self, label: str) -> Redis:
         tier = self._tiers.get(label)

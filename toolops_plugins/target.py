@@ -63,6 +63,9 @@ def resolve(wanted: Any) -> Target:
             function, method = function.__func__, True
         elif _is_plain(function):
             break
+        elif isinstance(function, types.BuiltinMethodType):
+            args = (function.__self__, *args)
+            function, method = getattr(type(function.__self__), function.__name__), True
         else:
             args = (function, *args)
             function, method = type(function).__call__, True
@@ -81,13 +84,9 @@ def resolve(wanted: Any) -> Target:
 def _is_plain(function: Any) -> bool:
     if isinstance(function, types.FunctionType):
         return True
-    receiver = getattr(function, "__self__", None)
     if isinstance(function, types.BuiltinFunctionType):
-        if receiver is None or isinstance(receiver, types.ModuleType):
-            return True
-        raise ConfigurationError(
-            "function", f"is the built-in method {function.__qualname__}; wrap a function around it"
-        )
+        receiver = function.__self__
+        return receiver is None or isinstance(receiver, types.ModuleType | type)
     call = type(function).__call__
     return not isinstance(call, types.FunctionType)
 

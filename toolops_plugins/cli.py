@@ -1,0 +1,286 @@
+"""The `toolops` command.
+
+Exit codes: 0 all is well; 1 something does not work, or is not there; 2 the command line or its
+input is wrong; 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
+from typing import Any, TypeVar
+
+import click
+import orjson
+from rich.console import Console
+from rich.text import Text
+
+from toolops_plugins.audit_report import echo_json, printable, table
+from toolops_plugins.cache.redis_survey import LIVES, Survey
+from toolops_plugins.cli_audit import audit
+from toolops_plugins.doctor import Finding, examine
+from toolops_plugins.errors import ConfigurationError, TierError
+from toolops_plugins.kept import Kept, key_bytes
+from toolops_plugins.telemetry.report import duration, money
+
+__all__ = ["main"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="toolops-plugins", prog_name="toolops")
+@click.pass_context
+def toolops(context: click.Context) -> None:
+    """Look at what agents ask twice, and at what is cached."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code.
+
+    Args:
+        args: The command line, without the program's name. None: that of this process.
+    """
+    # A process without handlers would print the library's warnings between ours.
+    logging.getLogger("toolops_plugins").addHandler(logging.NullHandler())
+    try:
+        return toolops.main(args=args, prog_name="toolops", standalone_mode=False) or 0
+    except (click.ClickException, ConfigurationError) as error:
+        text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        return _complain(text, 2)
+    except TierError as error:
+        return _complain(str(error), 1)
+    except click.Abort as error:
+        stopped = isinstance(error.__cause__, KeyboardInterrupt)
+        return _complain("stopped", 130) if stopped else _complain("nothing was done", 1)
+
+
+def _complain(text: str, code: int) -> int:
+    click.echo(f"toolops: {printable(' '.join(text.split()))}", err=True)
+    return code
+
+
+toolops.add_command(audit)
+
+
+# Redis --------------------------------------------------------------------------------------------
+
+
+def _place(command: F) -> F:
+    """Add the options that say which Redis, and which namespace in it."""
+    url = click.option("--redis-url", metavar="URL", help="Default: TOOLOPS_REDIS_URL.")
+    space = click.option("--namespace", help="Default: TOOLOPS_NAMESPACE, or default.")
+    return url(space(command))
+
+
+def _environment(redis_url: str | None, namespace: str | None) -> Mapping[str, str]:
+    """Return the environment with what was said on the command line in its place."""
+    given = {"TOOLOPS_REDIS_URL": redis_url, "TOOLOPS_NAMESPACE": namespace}
+    return {**os.environ, **{name: value for name, value in given.items() if value is not None}}
+
+
+def _kept(redis_url: str | None, namespace: str | None) -> AbstractContextManager[Kept]:
+    environ = _environment(redis_url, namespace)
+    url = environ.get("TOOLOPS_REDIS_URL")
+    if not url:
+        raise ConfigurationError(
+            "--redis-url",
+            "or TOOLOPS_REDIS_URL must say where Redis is; what a process keeps in its own memory "
+            "cannot be seen from outside",
+        )
+    secret = environ.get("TOOLOPS_SECRET")
+    return closing(Kept(url, environ.get("TOOLOPS_NAMESPACE") or "default", secret))
+
+
+@toolops.command()
+@_place
+def doctor(redis_url: str | None, namespace: str | None) -> int:
+    """Check versions, configuration and Redis; exit with 1 if something does not work."""
+    console = Console()
+    marks = {"ok": ("ok", "green"), "note": ("--", "yellow"), "fail": ("FAIL", "bold red")}
+    section = ""
+    failed = 0
+    for finding in examine(_environment(redis_url, namespace)):
+        if finding.section != section:
+            console.print(Text(f"{section and chr(10)}{finding.section}", style="bold"))
+            section = finding.section
+        mark, style = marks[finding.verdict]
+        failed += finding.verdict == "fail"
+        console.print(_finding(finding, mark, style), soft_wrap=True)
+    console.print()
+    console.print("Something does not work." if failed else "All that is configured works.")
+    return 1 if failed else 0
+
+
+def _finding(finding: Finding, mark: str, style: str) -> Text:
+    line = Text("  ").append(f"{mark:4} ", style=style)
+    return line.append(f"{finding.name:24} ").append(printable(finding.text))
+
+
+@toolops.command()
+@_place
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Stop looking after so long.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def stats(redis_url: str | None, namespace: str | None, seconds: float, as_json: bool) -> int:  # noqa: FBT001 - click passes it by name
+    """Tell what a namespace keeps in Redis.
+
+    Hits and savings are counted inside each process: ask ops.stats() there.
+    """
+    with _kept(redis_url, namespace) as kept:
+        found = kept.survey(seconds)
+        if as_json:
+            echo_json(_stats_json(found, kept))
+        else:
+            _show_stats(Console(), found, kept)
+    return 0
+
+
+def _stats_json(found: Survey, kept: Kept) -> dict[str, Any]:
+    return {
+        "namespace": kept.namespace,
+        "redis": kept.place,
+        "whole": found.whole,
+        "tiers": {
+            label: {
+                "entries": shelf.entries,
+                "bytes": shelf.nbytes,
+                "tags": shelf.tags,
+                "tombstones": shelf.tombstones,
+                "seconds_left_at_most": {
+                    "more" if life is None else str(life): shelf.lives[life]
+                    for life in (*LIVES, None)
+                },
+            }
+            for label, shelf in sorted(found.shelves.items())
+        },
+        "foreign_keys": found.foreign,
+    }
+
+
+def _show_stats(console: Console, found: Survey, kept: Kept) -> None:
+    console.print(Text(f"namespace {printable(kept.namespace)} in {kept.place}", style="bold"))
+    if not found.shelves:
+        console.print("  Nothing is kept.")
+    else:
+        lives = [*(f"< {duration(life)}" for life in LIVES), "more"]
+        made = table("  tier", "entries", "memory", "tags")
+        left = table(
+            "  entries by time left",
+            *(life.replace(" 0 s", "").replace(" 0 min", "") for life in lives),
+        )
+        for label, shelf in sorted(found.shelves.items()):
+            name = Text(f"  {printable(label)}")
+            made.add_row(name, f"{shelf.entries:,}", _size(shelf.nbytes), f"{shelf.tags:,}")
+            left.add_row(name, *(f"{shelf.lives[life]:,}" for life in (*LIVES, None)))
+        console.print(made)
+        console.print()
+        console.print(left)
+    if found.foreign:
+        console.print(f"  {found.foreign:,} keys under this namespace are none of ours.")
+    if not found.whole:
+        console.print("  There was no time to see everything: see --seconds.")
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KB", "MB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1024
+    return f"{count:,.1f} GB"
+
+
+@toolops.command()
+@_place
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def clear(redis_url: str | None, namespace: str | None, yes: bool) -> int:  # noqa: FBT001 - click passes it by name
+    """Forget all results of a namespace, in Redis and in the memory of all processes."""
+    with _kept(redis_url, namespace) as kept:
+        place = f"namespace {kept.namespace} in {kept.place}"
+        if not yes:
+            click.confirm(f"Forget everything of {printable(place)}?", abort=True)
+        _done("Cleared", kept.clear(), place)
+    return 0
+
+
+@toolops.command()
+@click.argument("tags", metavar="TAG...", nargs=-1, required=True)
+@_place
+def invalidate(tags: tuple[str, ...], redis_url: str | None, namespace: str | None) -> int:
+    """Forget all results that carry one of the tags, in every process."""
+    with _kept(redis_url, namespace) as kept:
+        place = f"namespace {kept.namespace} in {kept.place}"
+        _done(f"Invalidated {', '.join(tags)}", kept.invalidate(tags), place)
+    return 0
+
+
+def _done(what: str, labels: list[str], place: str) -> None:
+    where = f"in {', '.join(labels)} of" if labels else "though Redis held nothing of"
+    click.echo(printable(f"{what} {where} {place}; running processes have been told."))
+
+
+@toolops.command()
+@click.argument("key")
+@_place
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def inspect(key: str, redis_url: str | None, namespace: str | None, as_json: bool) -> int:  # noqa: FBT001 - click passes it by name
+    """Show what each tier in Redis keeps under KEY, as tool.key(...) gives it."""
+    digest = key_bytes(key)
+    with _kept(redis_url, namespace) as kept:
+        found = kept.inspect(digest)
+        if as_json:
+            echo_json(found)
+        else:
+            console = Console()
+            place = f"namespace {printable(kept.namespace)} in {kept.place}"
+            if not found:
+                console.print(f"Nothing at all is kept in {place}.", markup=False)
+            for label, facts in found.items():
+                _show_entry(console, label, facts)
+    there = any(facts["state"] != "absent" for facts in found.values())
+    return 0 if there else 1
+
+
+def _show_entry(console: Console, label: str, facts: dict[str, Any]) -> None:
+    console.print(Text(f"{printable(label)}: {facts['state']}", style="bold"))
+    texts: dict[str, str] = {}
+    if "problem" in facts:
+        texts["problem"] = facts["problem"]
+    if "bytes" in facts:
+        texts["bytes in Redis"] = f"{facts['bytes']:,}"
+        texts["Redis drops it in"] = _span(facts["seconds_left"])
+    if "kind" in facts:
+        texts["kind"] = f"{facts['kind']}, kept as {facts['codec']}"
+        texts["age"] = duration(max(0.0, facts["age"]))
+        texts["fresh for"] = _span(facts["fresh_for"])
+        texts["usable for"] = _span(facts["stale_for"])
+        texts["took"] = duration(facts["took"])
+        texts["price"] = money(facts["price"])
+        texts["tags"] = ", ".join(facts["tags"]) or "none"
+    for name, text in texts.items():
+        console.print(Text(f"  {name:18} {printable(text)}"), soft_wrap=True)
+    if "value" in facts:
+        value = orjson.dumps(facts["value"], option=orjson.OPT_INDENT_2).decode()
+        console.print(Text("  value"))
+        for line in value.splitlines():
+            console.print(Text(f"    {printable(line)}"), soft_wrap=True)
+
+
+def _span(seconds: float | None) -> str:
+    if seconds is None:
+        return "for ever"
+    return duration(seconds) if seconds >= 0 else f"over since {duration(-seconds)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""`toolops audit`: reads a log, replays it, prints what the cache would have saved."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from functools import partial
+from io import BufferedReader
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, Final, cast
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from toolops_plugins.audit import Assumed, Audit, Result
+from toolops_plugins.audit_input import Broken, Format, Record, choose, read, sniff
+from toolops_plugins.audit_report import echo_json, plain, show
+from toolops_plugins.errors import ConfigurationError
+
+__all__ = ["audit"]
+
+_SAMPLE = 100  # records by which fields are chosen
+_TOLD = 1_024  # lines between two looks at the progress bar
+
+_FORMAT: Final = "Default: by the file's ending and its first bytes."
+_FIELD: Final = (
+    "Field of the question; input.question leads inside. Several make the arguments of a call "
+    "together. Default: a usual name."
+)
+_TIME: Final = (
+    "Field of the time: ISO 8601, or seconds or milliseconds since the epoch. Default: a usual "
+    "name, if there is one."
+)
+_TOOL: Final = "Field of the tool's name. Default: a usual name, if there is one."
+_TTL: Final = (
+    "Seconds for which an answer is good; 0: for ever. Counts only where the log has times."
+)
+_NORMALIZE: Final = "Let texts that differ only in case and white space be equal."
+_REDIS: Final = "Put this Redis under the memory. What the replay leaves there is removed."
+
+_option = partial(click.option, show_default=True)
+
+
+@click.command()
+@click.argument("file", metavar="FILE")
+@_option("--format", "form", type=click.Choice(["jsonl", "json", "csv"]), help=_FORMAT)
+@_option("--field", "fields", multiple=True, metavar="FIELD", help=_FIELD)
+@_option("--time", metavar="FIELD", help=_TIME)
+@_option("--tool", metavar="FIELD", help=_TOOL)
+@_option("--price", type=float, default=0.002, help="Money that a call costs.")
+@_option("--latency", type=float, default=1.0, help="Seconds that a call takes.")
+@_option("--ttl", type=float, default=3600.0, help=_TTL)
+@_option("--max-items", type=int, default=10_000, help="Answers that the memory holds.")
+@_option("--normalize", is_flag=True, help=_NORMALIZE)
+@_option("--redis", metavar="URL", help=_REDIS)
+@_option("--top", type=click.IntRange(min=0), default=10, help="Rows of each table.")
+@_option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_option("--no-progress", is_flag=True, help="Show no progress bar.")
+def audit(
+    file: str,
+    form: Format | None,
+    fields: tuple[str, ...],
+    time: str | None,
+    tool: str | None,
+    ttl: float,
+    redis: str | None,
+    top: int,
+    as_json: bool,  # noqa: FBT001 - click passes it by name
+    no_progress: bool,  # noqa: FBT001 - click passes it by name
+    **assumed: Any,
+) -> int:
+    """Replay a log through the cache, and tell what it would have saved.
+
+    FILE holds questions or tool calls as JSONL, JSON (one array) or CSV; - is standard input.
+    """
+    terms = Assumed(ttl=ttl or None, redis=redis, **assumed)
+    with _opened(file) as stream:
+        form = form or sniff(stream, file)
+        lines = read(stream, form)
+        head = list(islice(lines, _SAMPLE))
+        sample = [line.value for line in head if isinstance(line, Record)]
+        if not sample:
+            problem = f": line {head[0].number}: {head[0].problem}" if head else ""  # type: ignore[union-attr] # no record is among them
+            raise ConfigurationError("FILE", f"{file} holds nothing that can be read{problem}")
+        columns = choose(sample, fields, time, tool)
+        with closing(Audit(columns, terms)) as replay:
+            shown = not no_progress and sys.stderr.isatty()
+            interrupted = _replay(replay, chain(head, lines), stream, shown=shown)
+            result = replay.result(top, interrupted=interrupted)
+    if as_json:
+        echo_json(plain(result, {"file": file, "format": form}))
+    elif result.calls:
+        show(Console(), result, f"{_named(file)} ({form})", top)
+    return _audit_code(result, file)
+
+
+def _audit_code(result: Result, file: str) -> int:
+    if not result.calls:
+        first = result.broken_lines[0]
+        raise ConfigurationError(
+            "FILE", f"{file} holds no call; line {first.number}: {first.problem}"
+        )
+    return 130 if result.interrupted else 0
+
+
+def _named(file: str) -> str:
+    return "standard input" if file == "-" else Path(file).name
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[BufferedReader]:
+    if file == "-":
+        if sys.stdin.isatty():
+            raise ConfigurationError(
+                "FILE", "is standard input, which is a terminal; pipe a log in"
+            )
+        yield cast("BufferedReader", sys.stdin.buffer)
+        return
+    try:
+        # Bound to a name, since an error in the block is not one of opening.
+        stream = Path(file).open("rb", buffering=65_536)  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise ConfigurationError("FILE", f"{file}: {error.strerror}") from None
+    with stream:
+        yield cast("BufferedReader", stream)
+
+
+def _replay(
+    replay: Audit, lines: Iterator[Record | Broken], stream: BufferedReader, *, shown: bool
+) -> bool:
+    """Replay all lines; return whether Ctrl-C ended that early."""
+    try:
+        with ExitStack() as stack:
+            tell = stack.enter_context(_progress(stream)) if shown else None
+            for count, line in enumerate(lines, 1):
+                replay.add(line)
+                if tell is not None and count % _TOLD == 0:
+                    tell(count)
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def _progress(stream: BufferedReader) -> AbstractContextManager[Callable[[int], None]]:
+    """Return a progress bar on standard error: by bytes where there is a size, else a counter."""
+    status = os.fstat(stream.fileno())
+    size = status.st_size if stat.S_ISREG(status.st_mode) else None
+    columns: list[ProgressColumn] = [TextColumn("{task.fields[count]:,} lines")]
+    if size is not None:
+        columns = [BarColumn(), TaskProgressColumn(), *columns, TimeRemainingColumn()]
+
+    @contextmanager
+    def running() -> Iterator[Callable[[int], None]]:
+        with Progress(
+            SpinnerColumn(), *columns, console=Console(stderr=True), transient=True
+        ) as bar:
+            task = bar.add_task("", total=size, count=0)
+
+            def tell(count: int) -> None:
+                done = None if size is None else stream.tell()
+                bar.update(task, completed=done, count=count)
+
+            yield tell
+
+    return running()

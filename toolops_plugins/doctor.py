@@ -1,0 +1,161 @@
+"""Whether what is installed and configured here works, and what is missing."""
+
+from __future__ import annotations
+
+import platform
+import re
+import statistics
+import time
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+from toolops_plugins.cache.redis import Redis
+from toolops_plugins.cache.redis_url import parse
+from toolops_plugins.environment import options_from
+from toolops_plugins.errors import ConfigurationError, TierError
+from toolops_plugins.runtime import ToolOps
+
+__all__ = ["VARIABLES", "Finding", "examine"]
+
+Verdict: TypeAlias = Literal["ok", "note", "fail"]
+
+VARIABLES: Final = (
+    "TOOLOPS_NAMESPACE",
+    "TOOLOPS_REDIS_URL",
+    "TOOLOPS_MEMORY_ITEMS",
+    "TOOLOPS_MEMORY_TTL",
+    "TOOLOPS_REDIS_TTL",
+    "TOOLOPS_REDIS_LONG_TTL",
+    "TOOLOPS_SECRET",
+)
+"""The variables that configure a runtime."""
+
+_NOT_OURS: Final = ("TOOLOPS_DATA",)  # of the project's own tests and demo
+
+_OPTIONAL: Final = {
+    "numpy": "numpy scalars and arrays as arguments and results",
+    "pydantic": "models as arguments and results",
+    "hiredis": "faster reading of what Redis answers",
+}
+_PINGS: Final = 20
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at.
+
+    Args:
+        section: What it belongs to.
+        name: What it is.
+        verdict: "fail" if something that is configured does not work.
+        text: What was found.
+    """
+
+    section: str
+    name: str
+    verdict: Verdict
+    text: str
+
+
+def examine(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Look at versions, configuration and Redis; no finding holds a secret.
+
+    Args:
+        environ: The environment of the processes that use the library.
+    """
+    yield from _versions()
+    options: dict[str, Any] | None = None
+    trouble = ""
+    try:
+        options = options_from(environ)
+        ToolOps(**options).close()
+    except ConfigurationError as error:
+        trouble = str(error)
+        options = None
+    yield from _configuration(environ)
+    if trouble:
+        yield Finding("configuration", "runtime", "fail", trouble)
+    url = environ.get("TOOLOPS_REDIS_URL")
+    if not url:
+        yield Finding("redis", "redis", "note", "not configured: each process caches for itself")
+    elif options is not None:
+        yield from _redis(next(tier for tier in options["tiers"] if isinstance(tier, Redis)))
+
+
+def _versions() -> Iterator[Finding]:
+    section = "versions"
+    yield Finding(section, "toolops-plugins", "ok", _version("toolops-plugins") or "not installed")
+    yield Finding(section, "Python", "ok", f"{platform.python_version()}, {platform.system()}")
+    for name in _requirements():
+        version = _version(name)
+        yield Finding(section, name, "ok" if version else "fail", version or "missing")
+    for name, use in _OPTIONAL.items():
+        version = _version(name)
+        verdict: Verdict = "ok" if version else "note"
+        yield Finding("optional parts", name, verdict, f"{version or 'not installed'}: {use}")
+
+
+def _requirements() -> list[str]:
+    try:
+        wanted = metadata.requires("toolops-plugins") or []
+    except metadata.PackageNotFoundError:  # run from its sources
+        return []
+    return [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in wanted if "extra ==" not in line]
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _configuration(environ: Mapping[str, str]) -> Iterator[Finding]:
+    section = "configuration"
+    for name in VARIABLES:
+        value = environ.get(name)
+        if not value:
+            text = "not set"
+        elif name == "TOOLOPS_SECRET":
+            text = "set; it is not shown"
+        elif name == "TOOLOPS_REDIS_URL":
+            try:
+                text = str(parse(value))
+            except ConfigurationError:
+                text = "set; it is not shown, since it cannot be read"
+        else:
+            text = value
+        if name == "TOOLOPS_NAMESPACE" and not value:
+            text = "not set: default"
+        yield Finding(section, name, "ok", text)
+    for name in sorted(environ):
+        if name.startswith("TOOLOPS_") and name not in (*VARIABLES, *_NOT_OURS):
+            yield Finding(section, name, "note", "is not known, and has no effect")
+
+
+def _redis(tier: Redis) -> Iterator[Finding]:
+    section = "redis"
+    try:
+        found = tier.describe()
+        text = f"{found['server']} {found['version']}, {found['kind']}"
+        yield Finding(section, "reachable", "ok", text)
+        times = []
+        for _ in range(_PINGS):
+            began = time.perf_counter()
+            tier.ping()
+            times.append(time.perf_counter() - began)
+        half = statistics.median(times) * 1000
+        text = f"{half:.3g} ms (median of {_PINGS}; worst {max(times) * 1000:.3g} ms)"
+        yield Finding(section, "round trip", "ok", text)
+    except TierError as error:
+        yield Finding(section, "reachable", "fail", str(error))
+        return
+    finally:
+        tier.close()
+    try:
+        tier.write_check()
+        yield Finding(section, "write access", "ok", "a key was written and deleted")
+    except TierError as error:
+        yield Finding(section, "write access", "fail", str(error))
+    finally:
+        tier.close()
