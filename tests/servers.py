@@ -60,8 +60,7 @@ class Server:
 
     host = "127.0.0.1"
 
-    def __init__(
-        self, folder: Path, *, credentials: str = "", **options: Any) -> None:
+    def __init__(self, folder: Path, *, credentials: str = "", **options: Any) -> None:
         self.folder = folder
         self.port = free_port()
         self._credentials = credentials

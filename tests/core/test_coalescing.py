@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from servers import wait_for
+
 from toolops_plugins import Cache, DeadlineExceeded, Timeout, ToolOps
 from toolops_plugins.testing import FakeClock
 

@@ -1,0 +1,117 @@
+"""Who waits for whom, so that nobody waits in a circle.
+
+Work that others wait for, a flight or a recording, is a node; that the body of one waits for
+another is an edge. A caller that would close a circle is told so before it waits. (A wait-for graph,
+as databases keep it against deadlock; here a circle is refused rather than broken.)
+
+Which work a caller belongs to is known from its context variables. One graph serves all runtimes,
+since their tools may call each other.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextvars import Context, ContextVar, copy_context
+from typing import NamedTuple
+
+__all__ = ["Node", "Wait", "context_inside", "enter", "finish", "leave", "wait_for"]
+
+
+class Node:
+    """Work under way. Contexts hold it for as long as they live, so it holds nothing itself."""
+
+    __slots__ = ("over", "waits")
+
+    def __init__(self) -> None:
+        self.over = False
+        self.waits: dict[Node, int] = {}
+
+
+class Wait(NamedTuple):
+    """That a caller waits: for what, and inside which work, if it is inside any."""
+
+    goal: Node
+    inside: Node | None
+
+
+_inside: ContextVar[tuple[Node, ...]] = ContextVar("toolops_inside", default=())
+"""The work that this code belongs to, innermost last."""
+# Reentrant: the collector may end an abandoned coroutine, which then stops waiting, anywhere.
+_lock = threading.RLock()
+
+
+def _forked() -> None:
+    global _lock  # noqa: PLW0603 - only the thread that forked lives on, and it may have been taken
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
+def wait_for(goal: Node) -> Wait | None:
+    """Note that the caller waits for ``goal``; return None if that would close a circle."""
+    chain = [node for node in _inside.get() if not node.over]
+    if not chain:
+        return Wait(goal, None)
+    inside = chain[-1]
+    with _lock:
+        if _reaches(goal, chain):
+            return None
+        inside.waits[goal] = inside.waits.get(goal, 0) + 1
+    return Wait(goal, inside)
+
+
+def _reaches(start: Node, goals: list[Node]) -> bool:
+    """Return whether ``start`` is, or waits directly or through others for, one of ``goals``."""
+    seen = {start}
+    stack = [start]
+    while stack:
+        node = stack.pop()
+        if node in goals:
+            return True
+        fresh = [other for other in tuple(node.waits) if other not in seen]
+        seen.update(fresh)
+        stack += fresh
+    return False
+
+
+def leave(wait: Wait) -> None:
+    """Note that the caller waits no more."""
+    if wait.inside is None:
+        return
+    with _lock:
+        waits = wait.inside.waits
+        left = waits.pop(wait.goal, 0) - 1
+        if left > 0:
+            waits[wait.goal] = left
+
+
+def finish(node: Node) -> None:
+    """Note that the work is done, and so waits for nothing."""
+    with _lock:
+        node.over = True
+        node.waits.clear()
+
+
+class enter:  # noqa: N801 - used as a context manager, like contextlib's
+    """Run a block as part of the work."""
+
+    __slots__ = ("_node", "_token")
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def __enter__(self) -> None:
+        self._token = _inside.set((*_inside.get(), self._node))
+
+    def __exit__(self, *error: object) -> None:
+        _inside.reset(self._token)
+
+
+def context_inside(node: Node) -> Context:
+    """Return a copy of the caller's context whose code is part of the work."""
+    context = copy_context()
+    context.run(_inside.set, (*_inside.get(), node))
+    return context
