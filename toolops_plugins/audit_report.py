@@ -17,7 +17,7 @@ from rich.text import Text
 from toolops_plugins.audit import Result
 from toolops_plugins.telemetry.report import duration, money
 
-__all__ = ["echo_json", "plain", "printable", "show", "table"]
+__all__ = ["echo_json", "plain", "printable", "show", "span", "table"]
 
 _REASONS = {
     "not_canonical": "hold a value without a canonical form",
@@ -123,6 +123,11 @@ def table(*titles: str) -> Table:
     return made
 
 
+def span(seconds: float) -> str:
+    """Return a round time without its zeros: "1 h", not "1 h 0 min"."""
+    return duration(seconds).removesuffix(" 0 min").removesuffix(" 0 s")
+
+
 def printable(text: str) -> str:
     """Return a text that stays on its line and cannot steer the terminal."""
     return "".join(
@@ -132,7 +137,7 @@ def printable(text: str) -> str:
 
 
 def _indented(what: RenderableType) -> Padding:
-    return Padding(what, (0, 0, 0, 2))
+    return Padding(what, (0, 0, 0, 2), expand=False)
 
 
 def _hanging(mark: str, text: str, style: str) -> Table:
@@ -151,13 +156,13 @@ def _assumptions(result: Result) -> Text:
     taken = "; ".join(parts)
     if columns.guessed:
         taken += f"  (guessed: {', '.join(columns.guessed)})"
-    costs = f"assumed: {money(assumed.price)} and {duration(assumed.latency)} a call"
+    costs = f"a call costs {money(assumed.price)} and takes {duration(assumed.latency)}"
     held = f"room for {assumed.max_items:,} answers"
     if columns.time is None:
-        life = "no times, so one call after another and no TTL"
+        life = "no times, so one call after another, and no TTL"
     else:
-        life = "no TTL" if assumed.ttl is None else f"TTL {duration(assumed.ttl)}"
-    return Text(printable(f"{taken}\n{costs}; {held}; {life}"), style="dim")
+        life = "no TTL" if assumed.ttl is None else f"TTL {span(assumed.ttl)}"
+    return Text("\n".join(map(printable, (taken, f"{costs}; {held}", life))), style="dim")
 
 
 def _numbers(result: Result) -> Table:
@@ -222,7 +227,9 @@ def _warnings(result: Result) -> Iterator[str]:
         yield f"{count:,} calls {_REASONS.get(reason, reason)}: made each time, never cached."
     for kind, marked in result.marked.items():
         hold = "call that missed holds" if marked.calls == 1 else "calls that missed hold"
-        gain = f" Without it {marked.repeats:,} of them would be repeats." if marked.repeats else ""
+        gain = (
+            f" Without it at least {marked.repeats:,} would be repeats." if marked.repeats else ""
+        )
         yield (
             f"{marked.calls:,} {hold} {_MARKS[kind]}, which makes each of them unique: first in "
             f"line {marked.first:,}, {marked.example!r}.{gain} Keep it out of the text, or pass it "
@@ -233,10 +240,10 @@ def _warnings(result: Result) -> Iterator[str]:
             f"{result.backwards:,} calls are earlier than the call before, and were taken as "
             "simultaneous: sort the log by time for true numbers."
         )
-    if result.evictions:
+    if result.evictions and result.misses > result.distinct:
         yield (
-            f"{result.evictions:,} answers had to make room for others: see what a larger "
-            "--max-items gives."
+            f"{result.evictions:,} answers had to make room for others, and some were asked for "
+            "again: see what a larger --max-items gives."
         )
     if result.trouble:
         yield f"Redis failed {result.trouble:,} times; those calls were answered without it."

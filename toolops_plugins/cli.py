@@ -18,7 +18,7 @@ import orjson
 from rich.console import Console
 from rich.text import Text
 
-from toolops_plugins.audit_report import echo_json, printable, table
+from toolops_plugins.audit_report import echo_json, printable, span, table
 from toolops_plugins.cache.redis_survey import LIVES, Survey
 from toolops_plugins.cli_audit import audit
 from toolops_plugins.doctor import Finding, examine
@@ -173,19 +173,16 @@ def _show_stats(console: Console, found: Survey, kept: Kept) -> None:
     if not found.shelves:
         console.print("  Nothing is kept.")
     else:
-        lives = [*(f"< {duration(life)}" for life in LIVES), "more"]
+        lives = [*(f"< {span(life)}" for life in LIVES), "more"]
         made = table("  tier", "entries", "memory", "tags")
-        left = table(
-            "  entries by time left",
-            *(life.replace(" 0 s", "").replace(" 0 min", "") for life in lives),
-        )
+        times = table("  entries by time left", *lives)
         for label, shelf in sorted(found.shelves.items()):
             name = Text(f"  {printable(label)}")
             made.add_row(name, f"{shelf.entries:,}", _size(shelf.nbytes), f"{shelf.tags:,}")
-            left.add_row(name, *(f"{shelf.lives[life]:,}" for life in (*LIVES, None)))
+            times.add_row(name, *(f"{shelf.lives[life]:,}" for life in (*LIVES, None)))
         console.print(made)
         console.print()
-        console.print(left)
+        console.print(times)
     if found.foreign:
         console.print(f"  {found.foreign:,} keys under this namespace are none of ours.")
     if not found.whole:
@@ -258,12 +255,12 @@ def _show_entry(console: Console, label: str, facts: dict[str, Any]) -> None:
         texts["problem"] = facts["problem"]
     if "bytes" in facts:
         texts["bytes in Redis"] = f"{facts['bytes']:,}"
-        texts["Redis drops it in"] = _span(facts["seconds_left"])
+        texts["Redis drops it in"] = _left(facts["seconds_left"])
     if "kind" in facts:
         texts["kind"] = f"{facts['kind']}, kept as {facts['codec']}"
         texts["age"] = duration(max(0.0, facts["age"]))
-        texts["fresh for"] = _span(facts["fresh_for"])
-        texts["usable for"] = _span(facts["stale_for"])
+        texts["fresh for"] = _left(facts["fresh_for"])
+        texts["usable for"] = _left(facts["stale_for"])
         texts["took"] = duration(facts["took"])
         texts["price"] = money(facts["price"])
         texts["tags"] = ", ".join(facts["tags"]) or "none"
@@ -276,7 +273,7 @@ def _show_entry(console: Console, label: str, facts: dict[str, Any]) -> None:
             console.print(Text(f"    {printable(line)}"), soft_wrap=True)
 
 
-def _span(seconds: float | None) -> str:
+def _left(seconds: float | None) -> str:
     if seconds is None:
         return "for ever"
     return duration(seconds) if seconds >= 0 else f"over since {duration(-seconds)}"

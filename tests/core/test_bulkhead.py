@@ -181,10 +181,10 @@ def test_threads_are_served_in_order_of_arrival():
 
 
 @pytest.mark.parametrize("timeout", [0, -1, 0.01])
-def test_who_waits_too_long_is_rejected_and_leaves_no_trace(timeout):
+def test_who_waits_too_long_is_told_so_and_leaves_no_trace(timeout):
     gate = make(queue=1)
     gate.acquire()
-    with pytest.raises(BulkheadFull, match="became free in"):
+    with pytest.raises(TimeoutError, match="became free in"):
         gate.acquire(timeout=timeout)
     assert gate.waiting == 0
     gate.release()
@@ -342,7 +342,7 @@ def test_crowds_of_threads_and_loops_never_pass_the_limit_and_lose_no_place():
         for _ in range(60):
             try:
                 gate.acquire(timeout=rng.choice([None, 0, 0.001]))
-            except BulkheadFull:
+            except TimeoutError:
                 continue
             enter()
             time.sleep(rng.choice([0, 0, 0.0005]))

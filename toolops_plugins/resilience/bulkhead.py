@@ -76,7 +76,8 @@ class Gate:
             timeout: Seconds to wait at most. None: as long as it takes.
 
         Raises:
-            BulkheadFull: The queue is full too, or no place became free in time.
+            BulkheadFull: The queue is full too.
+            TimeoutError: No place became free in time.
         """
         if self.try_acquire():
             return
@@ -91,7 +92,7 @@ class Gate:
             self._leave(waiter)
             raise
         if not served and not self._leave(waiter, keep=True):
-            raise BulkheadFull(
+            raise TimeoutError(
                 f"no place in the bulkhead of {self.name!r} became free in {timeout:g} seconds"
             )
 

@@ -1,0 +1,221 @@
+"""`make demo`: what a log of questions would have cost less, and fifty agents with and without.
+
+The first part replays logs by `toolops audit`. The second runs fifty agents against a slow, flaky,
+priced HTTP service on this machine (`service.py`), first bare and then with ToolOps. Every number
+is measured; the service's failures and the questions are the same in every run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.markup import escape
+
+from toolops_plugins import CircuitBreaker, Retry, Timeout, ToolOps
+from toolops_plugins.audit_report import table
+from toolops_plugins.cli import main as toolops
+from toolops_plugins.telemetry.report import duration, money
+
+ROOT = Path(__file__).resolve().parents[1]
+QUESTIONS = ROOT / "notebooks" / "data" / "questions.jsonl"
+AGENTS = 50
+PATIENCE = 5.0  # seconds after which the HTTP client gives up
+
+Ask = Callable[[str], Awaitable[Any]]
+
+
+@dataclass
+class Run:
+    """What was measured in one run.
+
+    Args:
+        seconds: From the first question to the last answer.
+        waits: Seconds that each question took, as its agent saw it.
+        errors: What agents got instead of answers, by kind.
+        calls: Calls that the service counted.
+        money: Money that it charged.
+    """
+
+    seconds: float = 0.0
+    waits: list[float] = field(default_factory=list)
+    errors: Counter[str] = field(default_factory=Counter)
+    calls: int = 0
+    money: float = 0.0
+
+    def wait(self, percent: int) -> float:
+        """Return the seconds that so many percent of the questions stayed within."""
+        return statistics.quantiles(self.waits, n=100, method="inclusive")[percent - 1]
+
+
+def questions() -> list[str]:
+    """Return the questions of the log, in the order in which they were asked."""
+    lines = QUESTIONS.read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["question"] for line in lines]
+
+
+@contextlib.contextmanager
+def service(pace: float = 1.0) -> Iterator[str]:
+    """Run the service in a process of its own, and give its URL."""
+    program = [sys.executable, str(Path(__file__).with_name("service.py")), "--port", "0"]
+    with subprocess.Popen(  # noqa: S603 - our own script
+        [*program, "--pace", str(pace), "--child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None  # noqa: S101 - it was asked for above
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+
+
+async def crowd(ask: Ask, asked: Sequence[str], agents: int) -> Run:
+    """Deal the questions out to agents, let all of them ask at once, and measure."""
+    run = Run()
+
+    async def agent(number: int) -> None:
+        for question in asked[number::agents]:
+            began = time.perf_counter()
+            try:
+                await ask(question)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the agent has no answer
+                run.errors[_kind(error)] += 1
+            run.waits.append(time.perf_counter() - began)
+
+    began = time.perf_counter()
+    await asyncio.gather(*(agent(number) for number in range(agents)))
+    run.seconds = time.perf_counter() - began
+    return run
+
+
+def _kind(error: Exception) -> str:
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"status {error.response.status_code}"
+    return type(error).__name__
+
+
+async def compare(url: str, asked: Sequence[str], agents: int = AGENTS) -> tuple[Run, Run]:
+    """Run the agents bare, then with ToolOps; the service starts anew in between.
+
+    Args:
+        url: Where the service is.
+        asked: The questions.
+        agents: How many agents. Default 50.
+    """
+    limits = httpx.Limits(max_connections=agents, max_keepalive_connections=agents)
+    async with (
+        # Without the environment's proxies: the service is on this machine.
+        httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=limits, trust_env=False) as client,
+        ToolOps(namespace="demo") as ops,
+    ):
+
+        async def ask(question: str) -> Any:
+            response = await client.get("/answer", params={"q": question})
+            response.raise_for_status()
+            return response.json()
+
+        wrapped = ops.readonly(
+            ask,
+            ttl=300,
+            retry=Retry(attempts=5),
+            breaker=CircuitBreaker(),
+            timeout=Timeout(attempt=2, total=30),
+            coalesce=True,
+        )
+        runs = []
+        for way in (ask, wrapped):
+            (await client.post("/bill")).raise_for_status()
+            run = await crowd(way, asked, agents)
+            bill = (await client.get("/bill")).json()
+            run.calls, run.money = bill["calls"], bill["money"]
+            runs.append(run)
+    return runs[0], runs[1]
+
+
+def _show(console: Console, bare: Run, ours: Run) -> None:
+    made = table("", "without", "with ToolOps")
+    rows: list[tuple[str, Callable[[Run], str]]] = [
+        ("calls made", lambda run: f"{run.calls:,}"),
+        ("money", lambda run: money(run.money)),
+        ("p50", lambda run: duration(run.wait(50))),
+        ("p95", lambda run: duration(run.wait(95))),
+        ("errors seen by agents", lambda run: f"{run.errors.total():,}"),
+    ]
+    for name, text in rows:
+        made.add_row(name, text(bare), text(ours))
+    console.print(made)
+
+
+def _audit(console: Console, file: Path, *options: str) -> None:
+    shown = os.path.relpath(file)
+    console.print(f"[bold cyan]$ toolops audit {escape(shown)} {' '.join(options)}[/]\n")
+    if code := toolops(["audit", str(file), "--no-progress", *options]):
+        sys.exit(code)
+
+
+def audits(console: Console) -> None:
+    """Replay the real questions, where they are, and the log of the notebooks."""
+    console.rule("[bold]1. What would a cache have saved?")
+    folder = Path(os.environ.get("TOOLOPS_DATA") or ROOT.parent / "shared" / "data")
+    real = folder / "banking77.jsonl"
+    if real.is_file():
+        console.print(
+            "\nReal questions of bank customers (BANKING77), each typed by a person. People hardly "
+            "ever\nuse the same words twice, so an exact cache has next to nothing to give here: "
+            "the same\nmeaning in other words is the work of a semantic cache.\n",
+            soft_wrap=True,
+        )
+        _audit(console, real, "--top", "3")
+        console.print(
+            "\nAgents are different: they repeat themselves, word by word and in bursts.\n"
+        )
+    else:
+        console.print("\nA log of agents at work.\n")
+    _audit(console, QUESTIONS, "--top", "5")
+
+
+def live(console: Console) -> None:
+    """Run the agents, and show what it came to."""
+    asked = questions()
+    console.print()
+    console.rule(f"[bold]2. {AGENTS} agents, live")
+    console.print(
+        f"\n{len(asked)} questions of that log, {AGENTS} agents at once, one HTTP service: about "
+        "0.4 s and\n0.002 a call; 5% of calls get a 503, 3% a connection reset, 1% hang for 8 s.\n"
+    )
+    with service() as url, console.status("the agents are at work ..."):
+        bare, ours = asyncio.run(compare(url, asked))
+    for name, run in (("without", bare), ("with ToolOps", ours)):
+        errors = ", ".join(f"{count} {kind}" for kind, count in run.errors.most_common())
+        console.print(f"{name}: {duration(run.seconds)}; errors: {errors or 'none'}")
+    console.print()
+    _show(console, bare, ours)
+
+
+def main() -> None:
+    """Run both parts."""
+    console = Console(highlight=False)
+    audits(console)
+    live(console)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
