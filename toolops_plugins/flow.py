@@ -214,12 +214,16 @@ def _inside(call: Call) -> Flow:
         answer = yield from _served(call, cache, found.entry, found.tier)
         if answer is not None:
             return answer
+    began = plan.shared.clock.monotonic()
     try:
         return (yield from _fetched(call, cache, found.marks))
     except Exception as error:
         entry = found.entry
         stale = _stand_in(call, cache, entry)
         if entry is None or stale is NOTHING:
+            if cache.negative is not None and matches(cache.negative, error):
+                took = plan.shared.clock.monotonic() - began
+                yield from _kept_error(call, cache, error, took, found.marks)
             raise
         return Answer(
             stale, entry.payload, "stale", found.tier, entry.took, entry.price, error=error
@@ -290,13 +294,7 @@ def _fetched(call: Call, cache: Cache | None = None, marks: Sequence[Mark] = ())
     plan = call.plan
     monotonic = plan.shared.clock.monotonic
     began = monotonic()
-    try:
-        value = yield from attempted(call)
-    except Exception as error:
-        if cache is not None and cache.negative is not None and matches(cache.negative, error):
-            took = monotonic() - began
-            yield from _kept_error(call, cache, error, took, marks)
-        raise
+    value = yield from attempted(call)
     took = monotonic() - began
     if plan.stream:
         return _on_air(call, value, marks, took)

@@ -277,6 +277,19 @@ def test_chosen_exceptions_are_remembered_for_a_while():
     assert bench.ask("p") == "answer 4"
 
 
+def test_an_exception_that_is_to_be_remembered_does_not_drive_out_a_stale_result():
+    cache = Cache(ttl=60, stale_ttl=10, stale_if_error=600, negative=OSError, jitter=0)
+    bench = Bench(cache=cache)
+    bench.ask("q")
+    bench.clock.advance(65)
+    assert bench.ask("q") == "answer 1"
+    bench.script.answers.append(OSError("down"))
+    bench.script.walk(bench.script.spawned.pop()())
+    bench.clock.advance(100)
+    for _ in range(3):
+        assert bench.ask("q", answers=[OSError("down")]) == "answer 1"
+
+
 def test_a_remembered_exception_does_not_collect_tracebacks():
     bench = Bench(cache=Cache(ttl=60, negative=LookupError))
     lengths = []

@@ -1,8 +1,8 @@
 """Who waits for whom, so that nobody waits in a circle.
 
 Work that others wait for, a flight or a recording, is a node; that the body of one waits for
-another is an edge. A caller that would close a circle is told so before it waits. (A wait-for graph,
-as databases keep it against deadlock; here a circle is refused rather than broken.)
+another is an edge. A caller that would close a circle is told so before it waits. (A wait-for
+graph, as databases keep it against deadlock; here a circle is refused rather than broken.)
 
 Which work a caller belongs to is known from its context variables. One graph serves all runtimes,
 since their tools may call each other.
