@@ -24,11 +24,12 @@ from typing import Any
 import httpx
 from rich.console import Console
 from rich.markup import escape
+from service import PRICE, Manners
 
 from toolops_plugins import CircuitBreaker, Retry, Timeout, ToolOps
 from toolops_plugins.audit_report import table
 from toolops_plugins.cli import main as toolops
-from toolops_plugins.telemetry.report import duration, money
+from toolops_plugins.telemetry.report import duration
 
 ROOT = Path(__file__).resolve().parents[1]
 QUESTIONS = ROOT / "notebooks" / "data" / "questions.jsonl"
@@ -151,7 +152,7 @@ def _show(console: Console, bare: Run, ours: Run) -> None:
     made = table("", "without", "with ToolOps")
     rows: list[tuple[str, Callable[[Run], str]]] = [
         ("calls made", lambda run: f"{run.calls:,}"),
-        ("money", lambda run: money(run.money)),
+        ("money", lambda run: f"{run.money:.2f}"),
         ("p50", lambda run: duration(run.wait(50))),
         ("p95", lambda run: duration(run.wait(95))),
         ("errors seen by agents", lambda run: f"{run.errors.total():,}"),
@@ -176,9 +177,8 @@ def audits(console: Console) -> None:
     if real.is_file():
         console.print(
             "\nReal questions of bank customers (BANKING77), each typed by a person. People hardly "
-            "ever\nuse the same words twice, so an exact cache has next to nothing to give here: "
-            "the same\nmeaning in other words is the work of a semantic cache.\n",
-            soft_wrap=True,
+            "ever use the same words twice, so an exact cache has next to nothing to give here: "
+            "the same meaning in other words is the work of a semantic cache.\n"
         )
         _audit(console, real, "--top", "3")
         console.print(
@@ -195,8 +195,9 @@ def live(console: Console) -> None:
     console.print()
     console.rule(f"[bold]2. {AGENTS} agents, live")
     console.print(
-        f"\n{len(asked)} questions of that log, {AGENTS} agents at once, one HTTP service: about "
-        "0.4 s and\n0.002 a call; 5% of calls get a 503, 3% a connection reset, 1% hang for 8 s.\n"
+        f"\nThe {len(asked)} questions of that log, dealt out to {AGENTS} agents who all ask at "
+        f"once, and one HTTP service: slow, at {PRICE} a call. {Manners.busy:.0%} of calls get a "
+        f"503, {Manners.reset:.0%} a connection reset, and {Manners.hang:.0%} hang.\n"
     )
     with service() as url, console.status("the agents are at work ..."):
         bare, ours = asyncio.run(compare(url, asked))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from toolops_plugins.check import plain
-from toolops_plugins.errors import Rejected, TotalTimeout
+from toolops_plugins.errors import TotalTimeout
 from toolops_plugins.plan import Call
 from toolops_plugins.resilience.retry import Retrying
 from toolops_plugins.steps import Enter, Flow, Invoke, Race, Sleep, Within
@@ -47,35 +47,31 @@ def _retried(call: Call) -> Flow:
 
 def _admitted(call: Call) -> Flow:
     """Ask the circuit breaker, and tell it what came of the attempt."""
-    plan = call.plan
-    breaker = plan.breaker
+    breaker = call.plan.breaker
     if breaker is None:
         return (yield from _hedged(call))
-    monotonic = plan.shared.clock.monotonic
     permit = breaker.admit()
-    began = monotonic()
+    before = call.attempts
     try:
         value = yield from _hedged(call)
-    except Rejected:
-        permit.release()
-        raise
     except Exception as error:
-        permit.fail(error, monotonic() - began)
+        # Where the function was not even reached, it is no failure of the callee.
+        if call.attempts == before:
+            permit.release()
+        else:
+            permit.fail(error, call.seconds)
         raise
     except BaseException:
         permit.release()
         raise
-    permit.succeed(monotonic() - began, value)
+    permit.succeed(call.seconds, value)
     return value
 
 
 def _hedged(call: Call) -> Flow:
-    plan = call.plan
-    hedger = plan.hedger
+    hedger = call.plan.hedger
     if hedger is None:
         return (yield from _limited(call))
-    monotonic = plan.shared.clock.monotonic
-    began = monotonic()
     delay = hedger.delay()
     if delay is None:
         value = yield from _limited(call)
@@ -83,32 +79,41 @@ def _hedged(call: Call) -> Flow:
         before = call.attempts
         value = yield Race(delay, partial(_limited, call))
         call.hedged = call.hedged or call.attempts - before > 1
-    hedger.observe(monotonic() - began)
+    hedger.observe(call.seconds)
     return value
 
 
 def _limited(call: Call) -> Flow:
     """Wait for a turn and for a place, and make the attempt."""
     plan = call.plan
-    limiter = plan.limiter
-    if limiter is not None:
-        cost = limiter.policy.cost
-        reservation = limiter.reserve(cost(*call.args, **call.kwargs) if callable(cost) else cost)
-        if reservation.delay > 0.0:
-            try:
-                yield Sleep(reservation.delay)
-            except BaseException:
-                reservation.cancel()
-                raise
-    gate = plan.gate
-    if gate is None:
-        return (yield invoke(call))
-    if not gate.try_acquire():
-        yield Enter(gate)
+    limiter, gate = plan.limiter, plan.gate
+    reservation = None
     try:
-        return (yield invoke(call))
+        if limiter is not None:
+            cost = limiter.policy.cost
+            units = cost(*call.args, **call.kwargs) if callable(cost) else cost
+            reservation = limiter.reserve(units)
+            if reservation.delay > 0.0:
+                yield Sleep(reservation.delay)
+        if gate is not None and not gate.try_acquire():
+            yield Enter(gate)
+    except BaseException:
+        # What was not spent goes back.
+        if reservation is not None:
+            reservation.cancel()
+        raise
+    monotonic = plan.shared.clock.monotonic
+    began = monotonic()
+    try:
+        value = yield invoke(call)
+    except Exception:
+        call.seconds = monotonic() - began
+        raise
     finally:
-        gate.release()
+        if gate is not None:
+            gate.release()
+    call.seconds = monotonic() - began
+    return value
 
 
 def invoke(call: Call) -> Invoke:

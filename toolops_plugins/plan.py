@@ -80,6 +80,7 @@ class Call:
         "plan",
         "priced",
         "reason",
+        "seconds",
         "spent",
         "tags",
     )
@@ -95,6 +96,7 @@ class Call:
         self.tags: tuple[str, ...] = ()
         self.attempts = 0
         self.spent = 0.0
+        self.seconds = 0.0  # that the last attempt took, without any wait before it
         self.priced = 0  # attempts whose price is in `spent` already
         self.hedged = False
         self.reason: str | None = None

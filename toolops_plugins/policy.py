@@ -344,6 +344,9 @@ class RateLimit:
             raise ConfigurationError("burst", "has no meaning in a sliding window")
         if not callable(self.cost) and check.number("cost", self.cost) <= 0:
             raise ConfigurationError("cost", f"must be more than 0, not {self.cost!r}")
+        most = count if self.burst is None else self.burst
+        if not callable(self.cost) and self.cost > most:
+            raise ConfigurationError("cost", f"is {self.cost!r}; at most {most:g} ever fit")
 
     def _parsed(self) -> tuple[float, float]:
         match = _RATE.fullmatch(self.rate) if isinstance(self.rate, str) else None

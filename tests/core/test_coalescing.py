@@ -1230,29 +1230,34 @@ def test_a_child_does_not_wait_for_a_lock_that_another_thread_held(lock: Any) ->
 
 def test_a_caller_that_is_collected_inside_the_table_does_not_lock_it(work: Work) -> None:
     """The collector may run anywhere, and with it the end of a coroutine that was left behind."""
-    ops = work.ops
-    flights = ops._shared.flights
+    flights = work.ops._shared.flights
     closing = asyncio.new_event_loop()
     closing.set_exception_handler(lambda *_: None)
+    ended = []
 
-    async def main() -> asyncio.Task[Any]:
-        task = asyncio.create_task(work.aio(1))
+    async def call() -> None:
+        try:
+            await work.aio(1)
+        finally:
+            ended.append(1)
+
+    async def main() -> None:
+        closing.create_task(call())
         await work.started.opened()
-        return task
 
-    garbage: list[Any] = [closing.run_until_complete(main())]
+    closing.run_until_complete(main())
     closing.close()
 
     class Table(dict[bytes, Any]):
-        def get(self, key: Any, default: Any = None) -> Any:
-            garbage.clear()
-            gc.collect()
-            return super().get(key, default)
+        def __setitem__(self, key: bytes, flight: Any) -> None:
+            gc.collect()  # the flight of the closed loop has just gone, and its callers with it
+            assert ended
+            super().__setitem__(key, flight)
 
     flights._table = Table(flights._table)
     work.release.open()
     assert start(work.sync, 1).result(LONG) == [1]
-    flights._table = dict(flights._table)
+    assert ended
 
 
 # Any schedule

@@ -8,6 +8,7 @@ import pytest
 
 from toolops_plugins import (
     Bulkhead,
+    BulkheadFull,
     Cache,
     CircuitBreaker,
     CircuitOpen,
@@ -381,6 +382,29 @@ def test_our_own_rejections_do_not_count_against_the_callee():
             bench.ask("q")
     assert bench.ops.breakers.find(bench.plan.name).state == "closed"
     assert bench.events[-1].reason == "rate_limited"
+
+
+def test_a_wait_for_a_turn_is_no_slowness_of_the_callee():
+    bench = Bench(
+        rate_limit=RateLimit("1/min", burst=1),
+        breaker=CircuitBreaker(slow_call=5, slow_rate=0.1, min_calls=1),
+    )
+    for _ in range(3):
+        bench.ask("q")
+    assert sum(bench.clock.slept) == pytest.approx(120)
+    assert bench.ops.breakers.find(bench.plan.name).state == "closed"
+    bench.ask("q", answers=[Slow(6, "late")])
+    assert bench.ops.breakers.find(bench.plan.name).state == "open"
+
+
+def test_a_turn_that_was_not_used_goes_back():
+    bench = Bench(rate_limit=RateLimit("2/h", wait=0), bulkhead=Bulkhead(1))
+    bench.plan.gate.acquire(0)
+    for _ in range(5):
+        with pytest.raises(BulkheadFull):
+            bench.ask("q")
+    bench.plan.gate.release()
+    assert [bench.ask("q"), bench.ask("q")] == ["answer 1", "answer 2"]
 
 
 def test_every_attempt_takes_from_the_rate_limit():

@@ -32,6 +32,30 @@ def test_voiding_ends_earlier_marks_and_not_later_ones(what: dict[str, Any]):
     assert generations.holds(after, b"k", ["s", "t"])
 
 
+def test_everything_includes_the_tags():
+    generations = Generations()
+    before = generations.now()
+    generations.void(everything=True)
+    assert not generations.holds_tags(before, ["t"])
+    assert generations.holds_tags(generations.now(), ["t"])
+
+
+def test_the_mark_moves_on_only_when_all_names_are_noted():
+    """Else a mark taken in between would count as later than what it has not seen."""
+    generations = Generations()
+    mark = generations.now()
+    seen = []
+
+    def names():
+        for name in ("s", "t"):
+            yield name
+            seen.append(generations.now())
+
+    generations.void(tags=names())
+    assert seen == [mark, mark]
+    assert generations.now() > mark
+
+
 def test_a_name_can_be_voided_again():
     generations = Generations()
     generations.void(tags=["t"])

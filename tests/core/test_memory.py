@@ -404,6 +404,12 @@ class TestLettingGo:
         assert len(memory) == memory.nbytes == 0
         assert memory.expired == 1
 
+    def test_does_not_keep_what_is_dead_already(self) -> None:
+        memory = Memory(clock=ManualClock())
+        memory.set(ALICE, THING)
+        memory.set(ALICE, THING._replace(stale_until=NOW))
+        assert len(memory) == 0
+
     @pytest.mark.parametrize("how", ["delete", "clear", "evict", "replace"])
     def test_lets_go_at_once_without_the_collector(self, how: str) -> None:
         class Value:
@@ -428,6 +434,27 @@ class TestLettingGo:
             assert watch() is None
         finally:
             gc.enable()
+
+    @pytest.mark.parametrize("clear", [False, True])
+    def test_a_slot_in_somebodys_hand_keeps_no_other_alive(self, clear: bool) -> None:
+        class Value:
+            pass
+
+        memory = Memory(clock=ManualClock())
+        value = Value()
+        watch = weakref.ref(value)
+        memory.set(ALICE, THING)
+        memory.set(BOB, THING._replace(payload=Payload.local(value)))
+        del value
+        slot = memory.peek(ALICE)
+        assert slot is not None
+        for key in (ALICE, BOB):
+            if clear:
+                memory.clear()
+            else:
+                memory.delete(key)
+        assert watch() is None
+        assert slot.entry == THING
 
     def test_a_finalizer_may_use_the_tier(self) -> None:
         memory = Memory(5, clock=ManualClock())
@@ -499,6 +526,14 @@ class TestEviction:
         assert len(memory) == 1000
         check_books(memory)
 
+    def test_the_small_queue_is_small_from_the_start(self) -> None:
+        """Else the first write that needs room would have to sort through all that is there."""
+        memory = Memory(1000, clock=ManualClock())
+        for n in range(1000):
+            memory.set(key_of(n), THING)
+            assert memory._small_items <= 100
+        assert len(memory) == 1000
+
     def test_what_comes_back_soon_after_it_went_goes_to_the_main_queue(self) -> None:
         memory = Memory(100, clock=ManualClock())
         for n in range(101):
@@ -538,6 +573,13 @@ class TestEviction:
 
 
 class TestThreads:
+    @pytest.fixture(autouse=True)
+    def _switch_often(self) -> Iterator[None]:
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        yield
+        sys.setswitchinterval(before)
+
     def test_caps_hold_at_every_moment(self) -> None:
         memory = Memory(50, max_bytes=40_000, clock=ManualClock())
         threads = 4

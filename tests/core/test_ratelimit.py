@@ -180,7 +180,7 @@ def test_rounding_turns_nobody_away(algorithm, rate, uptime):
 
 @BOTH
 def test_fractions_add_up_to_the_count(algorithm):
-    limiter, _ = make("0.3/s", wait=0, algorithm=algorithm)
+    limiter, _ = make("0.3/s", wait=0, cost=0.1, algorithm=algorithm)
     for _ in range(3):
         assert limiter.reserve(0.1).delay == 0
     with pytest.raises(RateLimited):
@@ -197,6 +197,14 @@ def test_who_would_wait_too_long_is_told_when_to_come_back_and_takes_nothing(alg
         assert caught.value.retry_after == pytest.approx(6)
     clock.now += caught.value.retry_after
     assert limiter.reserve().delay == pytest.approx(4)
+
+
+def test_a_fixed_cost_that_can_never_fit_is_refused_when_it_is_said():
+    with pytest.raises(ConfigurationError, match="cost"):
+        RateLimit("5/s", cost=6)
+    with pytest.raises(ConfigurationError, match="cost"):
+        RateLimit("5/s", burst=2, cost=3)
+    assert RateLimit("5/s", burst=9, cost=8)
 
 
 @BOTH

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import Any
@@ -351,6 +352,15 @@ class TierConformance:
 
     # Concurrency --------------------------------------------------------------------------------
 
+    @pytest.fixture
+    def switch_often(self) -> Iterator[None]:
+        """Let threads cut each other short wherever they can."""
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        yield
+        sys.setswitchinterval(before)
+
+    @pytest.mark.usefixtures("switch_often")
     def test_threads_never_see_anothers_value(self, tier: Tier, make) -> None:
         keys = [bytes([n]) * 32 for n in range(8)]
         threads, rounds = 4, 150
@@ -379,6 +389,7 @@ class TierConformance:
             for done in [pool.submit(hammer, seed) for seed in range(threads)]:
                 done.result(timeout=60)
 
+    @pytest.mark.usefixtures("switch_often")
     @pytest.mark.parametrize("tags", [(), ("x",)], ids=["by key", "by tag"])
     def test_nobody_sees_what_was_voided_before_they_looked(
         self, tier: Tier, make, tags: tuple[str, ...]

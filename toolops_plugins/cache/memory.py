@@ -139,7 +139,7 @@ class Memory:
 
     def get(self, key: bytes, tags: Sequence[str] = ()) -> tuple[Entry | None, Mark]:
         """Return the entry, or None, and a mark for a later :meth:`set`."""
-        mark = self._generations.now()  # first, so that no later invalidation is missed
+        mark = self._generations.now()  # first: what is checked after it is valid as of it
         slot = self.peek(key)
         if slot is None:
             return None, mark

@@ -8,10 +8,10 @@ the same result or the same error. (The pattern is Go's singleflight; the rest i
 - **A lost leader.** If the work itself is cancelled from outside (its loop shuts down) or its
   thread dies of a KeyboardInterrupt, nobody has failed: the followers board again, and one of them
   leads the next flight.
-- **No deadlock.** A caller runs the work for itself, *apart*, where waiting could close a circle:
-  it stands inside the flight that it asks for, or inside one that this flight waits for in turn; or
-  it would block the very loop that has to finish the work. A thread with a running event loop never
-  waits for anybody.
+- **No deadlock.** A caller runs the work for itself, *apart*, where waiting could close a circle
+  (:mod:`toolops_plugins.coalesce.circles`), or where it would block the very loop that has to
+  finish the work: a thread with a running event loop never waits for anybody. A follower that sits
+  in a thread which the work may be queueing for gives the flight up.
 
 What cannot be seen is a chain that leaves Python's contexts: a body that hands work to a thread of
 its own without ``contextvars.copy_context()``, where that work asks for the body's own key. Give
@@ -21,14 +21,17 @@ such calls a deadline.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from contextvars import ContextVar, copy_context
+from contextvars import copy_context
 from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from toolops_plugins.coalesce import circles
 from toolops_plugins.errors import DeadlineExceeded
 
 __all__ = ["Arrival", "Flights"]
@@ -57,29 +60,31 @@ class _Flight:
     __slots__ = (
         "abandoned",
         "callbacks",
+        "death",
         "done",
         "error",
         "key",
         "loop",
+        "node",
         "parties",
         "task",
         "trace",
         "value",
-        "waits",
     )
 
     def __init__(self, key: bytes, loop: asyncio.AbstractEventLoop | None) -> None:
         self.key = key
         self.loop = loop
+        self.node = circles.Node()
         self.value: Any = None
         self.error: BaseException | None = None
         self.trace: TracebackType | None = None
+        self.death: BaseException | None = None
         self.done = False
         self.abandoned = False
         self.parties = 1
         self.callbacks: dict[object, Callable[[], None]] = {}
         self.task: asyncio.Task[None] | None = None
-        self.waits: dict[_Flight, int] = {}
 
 
 class _Seat(NamedTuple):
@@ -87,13 +92,10 @@ class _Seat(NamedTuple):
 
     flight: _Flight | None
     leads: bool = False
-    inside: _Flight | None = None
-    """The flight whose work this caller belongs to, which therefore waits for ``flight``."""
+    wait: circles.Wait | None = None
 
 
 _APART = _Seat(None)
-_aboard: ContextVar[tuple[_Flight, ...]] = ContextVar("toolops_aboard", default=())
-"""The flights inside whose work this code runs, innermost last."""
 
 
 class Flights:
@@ -105,7 +107,8 @@ class Flights:
 
     def __init__(self, limit: int = 10_000) -> None:
         self._limit = limit
-        self._lock = threading.Lock()
+        # Reentrant: the collector may end an abandoned coroutine, which then leaves, anywhere.
+        self._lock = threading.RLock()
         self._table: dict[bytes, _Flight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -123,12 +126,14 @@ class Flights:
         with self._lock:
             if key is None:
                 self._table.clear()
-            else:
-                self._table.pop(key, None)
+                return
+            # Streams have the place where they can be joined before the key.
+            for known in [known for known in self._table if known.endswith(key)]:
+                del self._table[known]
 
     def forked(self) -> None:
         """Start empty in a forked child, where no thread but this one has survived."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._table = {}
         self._tasks = set()
 
@@ -150,11 +155,15 @@ class Flights:
             DeadlineExceeded: ``seconds`` passed; the work goes on for the others.
             Exception: What the work raised.
         """
+        end = None if seconds is None else time.monotonic() + seconds
         while True:
             seat = self._board(key, None)
             flight = seat.flight
-            if flight is None:
+            if flight is None and seconds is None:
                 return Arrival(work(), led=True)
+            if flight is None:
+                # Nobody else finds it, but its caller can leave it as any other.
+                seat = _Seat(flight := _Flight(key, None), leads=True)
             if seat.leads and seconds is None:
                 try:
                     self._run(flight, work)
@@ -163,57 +172,61 @@ class Flights:
                 return _arrival(flight, led=True)
             if seat.leads:
                 submit(partial(copy_context().run, self._run_quietly, flight, work))
-            if self._wait(seat, flight, seconds):
+            try:
+                arrived = self._wait(seat, flight, end)
+            except TimeoutError:
+                raise _too_late(seconds) from None
+            if arrived:
                 return _arrival(flight, led=seat.leads)
+            if seat.leads and flight.death is not None:
+                raise flight.death
 
     def _run(self, flight: _Flight, work: Callable[[], Any]) -> None:
-        token = _aboard.set((*_aboard.get(), flight))
         try:
-            flight.value = work()
+            with circles.enter(flight.node):
+                flight.value = work()
         except Exception as error:  # noqa: BLE001 - kept for everybody aboard, and raised there
             flight.error, flight.trace = error, error.__traceback__
-        except BaseException:
-            flight.abandoned = True
+        except BaseException as death:
+            flight.abandoned, flight.death = True, death
             raise
         finally:
-            _aboard.reset(token)
             self._land(flight)
 
     def _run_quietly(self, flight: _Flight, work: Callable[[], Any]) -> None:
-        # Everybody aboard, the leader too, waits in other threads and boards again.
+        # Everybody aboard waits in other threads: the leader learns of a death, the others board
+        # again. If all have left while this queued for a thread, there is nothing to be done.
         with suppress(BaseException):
-            self._run(flight, work)
+            if flight.parties:
+                self._run(flight, work)
 
-    def _wait(self, seat: _Seat, flight: _Flight, seconds: float | None) -> bool:
+    def _wait(self, seat: _Seat, flight: _Flight, end: float | None) -> bool:
         """Wait in this thread; return False if the flight is lost, so that it is boarded anew."""
         bell = threading.Event()
         ticket = object()
         try:
-            arrived = not self._call_back(flight, ticket, bell.set) or self._hold(
-                flight, bell, seconds
-            )
+            arrived = not self._call_back(flight, ticket, bell.set) or self._hold(flight, bell, end)
         finally:
             self._leave(seat, ticket)
         return arrived and not flight.abandoned
 
-    def _hold(self, flight: _Flight, bell: threading.Event, seconds: float | None) -> bool:
-        if flight.loop is None:
-            if not bell.wait(seconds):
-                raise _too_late(seconds)
-            return True
-        left = seconds
+    def _hold(self, flight: _Flight, bell: threading.Event, end: float | None) -> bool:
         suspicious = False
-        while not bell.wait(PATIENCE if left is None else min(left, PATIENCE)):
-            if left is not None:
-                left -= PATIENCE
-                if left <= 0:
-                    raise _too_late(seconds)
-            stuck = not flight.loop.is_running() or _starves(flight.loop)
+        while True:
+            left = None if end is None else max(0.0, end - time.monotonic())
+            if flight.loop is None:
+                patience = left
+            else:
+                patience = PATIENCE if left is None else min(left, PATIENCE)
+            if bell.wait(patience):
+                return True
+            if flight.loop is None or (left is not None and left <= PATIENCE):
+                raise TimeoutError
+            stuck = not flight.loop.is_running() or _starves()
             if stuck and suspicious:
                 self._give_up(flight)
                 return False
             suspicious = stuck
-        return True
 
     # -- event loops -------------------------------------------------------------------------
 
@@ -265,8 +278,7 @@ class Flights:
         work: Callable[[], Awaitable[Any]],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        context = copy_context()
-        context.run(_aboard.set, (*_aboard.get(), flight))
+        context = circles.context_inside(flight.node)
         task = loop.create_task(self._arun(flight, work), context=context)
 
         def ended(task: asyncio.Task[None]) -> None:
@@ -307,13 +319,17 @@ class Flights:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(ring)
 
-        landed = False
+        landed = closing = False
         try:
             landed = not self._call_back(flight, ticket, call) or await self._ahold(
                 flight, loop, arrived
             )
+        except GeneratorExit:  # this coroutine was left behind, and may await nothing more
+            closing = True
+            raise
         finally:
-            if self._leave(seat, ticket) and flight.loop is loop and flight.task is not None:
+            last = self._leave(seat, ticket)
+            if last and flight.loop is loop and flight.task is not None and not closing:
                 # As with a task group, the last caller goes once the work has cleaned up.
                 await asyncio.wait({flight.task})
         return landed and not flight.abandoned
@@ -338,24 +354,30 @@ class Flights:
     # -- the table ---------------------------------------------------------------------------
 
     def _board(self, key: bytes, loop: asyncio.AbstractEventLoop | None) -> _Seat:
-        chain = [flight for flight in _aboard.get() if not flight.done]
-        inside = chain[-1] if chain else None
         with self._lock:
             flight = self._table.get(key)
-            if flight is None or (flight.loop is not None and flight.loop.is_closed()):
+            if flight is not None and flight.loop is not None and flight.loop.is_closed():
+                self._drop(flight)
+                flight = None
+            if flight is None:
                 if len(self._table) >= self._limit:
                     return _APART
                 flight = self._table[key] = _Flight(key, loop)
-                leads = True
-            else:
-                blocks = loop is None and _running() is not None
-                if blocks or flight in chain or _reaches(flight, chain):
-                    return _APART
-                flight.parties += 1
-                leads = False
-            if inside is not None:
-                inside.waits[flight] = inside.waits.get(flight, 0) + 1
-            return _Seat(flight, leads, inside)
+                return _Seat(flight, leads=True, wait=circles.wait_for(flight.node))
+            if loop is None and _running() is not None:
+                return _APART
+            wait = circles.wait_for(flight.node)
+            if wait is None:
+                return _APART
+            flight.parties += 1
+            return _Seat(flight, leads=False, wait=wait)
+
+    def _drop(self, flight: _Flight) -> None:
+        """Let nobody board a flight any more; under the lock."""
+        if self._table.get(flight.key) is flight:
+            del self._table[flight.key]
+        if flight.task is not None and flight.loop is not None and flight.loop.is_closed():
+            self._tasks.discard(flight.task)  # it will never end
 
     def _call_back(self, flight: _Flight, ticket: object, call: Callable[[], None]) -> bool:
         """Have ``call`` made when the flight lands; return False if it has landed already."""
@@ -368,8 +390,7 @@ class Flights:
     def _give_up(self, flight: _Flight) -> None:
         """Free the key of a flight that does not get on; those aboard find out for themselves."""
         with self._lock:
-            if self._table.get(flight.key) is flight:
-                del self._table[flight.key]
+            self._drop(flight)
 
     def _leave(self, seat: _Seat, ticket: object = None) -> bool:
         """Take one caller off; return whether it was the last, so that the work was cancelled."""
@@ -379,15 +400,11 @@ class Flights:
         with self._lock:
             flight.parties -= 1
             flight.callbacks.pop(ticket, None)
-            if seat.inside is not None:
-                waits = seat.inside.waits
-                left = waits.pop(flight, 0) - 1
-                if left > 0:
-                    waits[flight] = left
+            if seat.wait is not None:
+                circles.leave(seat.wait)
             if flight.parties or flight.done:
                 return False
-            if self._table.get(flight.key) is flight:
-                del self._table[flight.key]
+            self._drop(flight)
         if flight.task is None or flight.loop is None:
             return False
         if flight.loop is _running():
@@ -403,11 +420,10 @@ class Flights:
             if flight.done:
                 return
             flight.done = True
-            if self._table.get(flight.key) is flight:
-                del self._table[flight.key]
+            self._drop(flight)
             calls = list(flight.callbacks.values())
             flight.callbacks.clear()
-            flight.waits.clear()
+            circles.finish(flight.node)
         for call in calls:
             call()
 
@@ -423,30 +439,16 @@ def _running() -> asyncio.AbstractEventLoop | None:
     return asyncio._get_running_loop()  # noqa: SLF001 - public in all but name, and raises nothing
 
 
-def _reaches(start: _Flight, goals: list[_Flight]) -> bool:
-    """Return whether ``start`` waits, directly or through others, for one of ``goals``."""
-    seen = {start}
-    stack = [start] if goals else []
-    while stack:
-        for flight in stack.pop().waits:
-            if flight in goals:
-                return True
-            if flight not in seen:
-                seen.add(flight)
-                stack.append(flight)
-    return False
+def _starves() -> bool:
+    """Return whether this thread belongs to an executor in whose queue work waits for a thread.
 
-
-def _starves(loop: asyncio.AbstractEventLoop) -> bool:
-    """Return whether this thread belongs to the loop's default executor and work queues there.
-
-    Then the flight may be waiting for a thread, and this one, which waits for the flight, may be
-    the thread that it would get.
+    Then the flight may be waiting there, and this thread, which waits for the flight, may be the
+    one that it would get.
     """
-    executor = getattr(loop, "_default_executor", None)
-    threads = getattr(executor, "_threads", ())
-    queue = getattr(executor, "_work_queue", None)
-    return queue is not None and not queue.empty() and threading.current_thread() in threads
+    module = sys.modules.get("concurrent.futures.thread")
+    queues = getattr(module, "_threads_queues", {})
+    queue = queues.get(threading.current_thread())
+    return queue is not None and not queue.empty()
 
 
 def _too_late(seconds: float | None) -> DeadlineExceeded:
