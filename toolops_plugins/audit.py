@@ -231,15 +231,17 @@ class Audit:
             jitter=0,
             beta=0,
         )
-        self._call = self._ops.tool(cache=cache, coalesce=False, name="audit")(self._work)
+        clock, latency = self._clock, assumed.latency
+
+        def work(tool: str | None, question: Any) -> float:  # noqa: ARG001 - they make the key
+            return clock.time() + latency
+
+        self._call = self._ops.tool(cache=cache, coalesce=False, name="audit")(work)
         self._event: CallEvent | None = None
         self._distinct = Distinct()
         self._frequent = Frequent(tracked)
         self._bursts: OrderedDict[str, float] = OrderedDict()
         self._result = Result(assumed, columns)
-
-    def _work(self, tool: str | None, question: Any) -> float:  # noqa: ARG002 - they make the key
-        return self._clock.time() + self._assumed.latency
 
     def on_call(self, event: CallEvent) -> None:
         """Take note of how the cache answered."""

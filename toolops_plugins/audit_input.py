@@ -269,11 +269,13 @@ def choose(
     guessed = []
     if time is None and (time := _guess_time(sample, fields)):
         guessed.append(time)
-    if tool is None and (tool := _guess(sample, _TOOLS)) in fields:
-        tool = None
-    elif tool is not None:
-        guessed.append(tool)
-    if not fields and any(isinstance(value, dict) for value in sample):
+    if tool is None and (tool := _guess(sample, _TOOLS)) is not None:
+        if tool in fields:
+            tool = None
+        else:
+            guessed.append(tool)
+    objects = sum(isinstance(value, dict) for value in sample)
+    if not fields and 2 * objects >= len(sample):
         name = _guess(sample, _TEXTS)
         if name is None:
             left = [path for path in _paths(sample) if path not in (time, tool)]

@@ -20,8 +20,8 @@ from toolops_plugins.telemetry.report import duration, money
 __all__ = ["echo_json", "plain", "printable", "show", "span", "table"]
 
 _REASONS = {
-    "not_canonical": "hold a value without a canonical form",
-    "key_failed": "hold a value of which no key can be made",
+    "not_canonical": "a value without a canonical form",
+    "key_failed": "a value of which no key can be made",
 }
 _MARKS = {"timestamp": "a time stamp", "uuid": "a UUID", "id": "the id of a request or session"}
 
@@ -91,7 +91,7 @@ def show(console: Console, result: Result, source: str, top: int) -> None:
     console.print(_indented(_numbers(result)))
     console.print()
     console.print(_indented(_savings(result)))
-    if result.tools:
+    if result.tools and top:
         console.print()
         console.print(_indented(_tools(result, top)))
     if result.wasted:
@@ -165,6 +165,10 @@ def _assumptions(result: Result) -> Text:
     return Text("\n".join(map(printable, (taken, f"{costs}; {held}", life))), style="dim")
 
 
+def _several(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def _numbers(result: Result) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column()
@@ -172,16 +176,16 @@ def _numbers(result: Result) -> Table:
     grid.add_column(style="dim")
     grid.add_row("calls", f"{result.calls:,}", "")
     about = "" if result.exact else "about "
+    grid.add_row("distinct", f"{about}{result.distinct:,}", "")
     grid.add_row(
-        "distinct", f"{result.distinct:,}" if result.exact else f"{about}{result.distinct:,}", ""
+        "hit rate", f"{result.hit_rate:.1%}", f"{_several(result.answered, 'call')} answered"
     )
-    grid.add_row("hit rate", f"{result.hit_rate:.1%}", f"{result.answered:,} calls answered")
     for label, count in sorted(result.hits.items()):
         if len(result.hits) > 1 or result.coalesced:
             grid.add_row(f"  from {label}", f"{count:,}", "")
     if result.columns.time:
-        bursts = f"in {result.bursts:,} bursts, joined a call under way" if result.coalesced else ""
-        grid.add_row("  coalesced", f"{result.coalesced:,}", bursts)
+        bursts = f"in {_several(result.bursts, 'burst')}, joined a call under way"
+        grid.add_row("  coalesced", f"{result.coalesced:,}", bursts if result.coalesced else "")
     return grid
 
 
@@ -222,37 +226,36 @@ def _warnings(result: Result) -> Iterator[str]:
     if result.interrupted:
         yield "Stopped before the end of the log: the numbers are those of the part that was read."
     if result.empty:
-        yield f"{result.empty:,} calls have an empty question: made each time, never cached."
+        yield f"{_several(result.empty, 'call')} with an empty question: never cached."
     for reason, count in result.bypassed.items():
-        yield f"{count:,} calls {_REASONS.get(reason, reason)}: made each time, never cached."
+        yield f"{_several(count, 'call')} with {_REASONS.get(reason, reason)}: never cached."
     for kind, marked in result.marked.items():
-        hold = "call that missed holds" if marked.calls == 1 else "calls that missed hold"
         gain = (
             f" Without it at least {marked.repeats:,} would be repeats." if marked.repeats else ""
         )
         yield (
-            f"{marked.calls:,} {hold} {_MARKS[kind]}, which makes each of them unique: first in "
-            f"line {marked.first:,}, {marked.example!r}.{gain} Keep it out of the text, or pass it "
-            "as an argument of its own that ignore= keeps out of the key."
+            f"{_several(marked.calls, 'call')} missed with what looks like {_MARKS[kind]} in it, "
+            f"which makes each unique: first in line {marked.first:,}, {marked.example!r}.{gain} "
+            "Keep it out of the text, or pass it as an argument of its own that ignore= keeps out "
+            "of the key."
         )
     if result.backwards:
         yield (
-            f"{result.backwards:,} calls are earlier than the call before, and were taken as "
+            f"{_several(result.backwards, 'call')} earlier than the one before, taken as "
             "simultaneous: sort the log by time for true numbers."
         )
-    if result.evictions and result.misses > result.distinct:
+    if result.evictions and result.misses > result.distinct and result.assumed.redis is None:
         yield (
-            f"{result.evictions:,} answers had to make room for others, and some were asked for "
-            "again: see what a larger --max-items gives."
+            f"{_several(result.evictions, 'answer')} had to make room for others: a larger "
+            "--max-items may save more."
         )
     if result.trouble:
-        yield f"Redis failed {result.trouble:,} times; those calls were answered without it."
+        yield f"Redis failed {_several(result.trouble, 'time')}; these calls went on without it."
 
 
 def _broken(result: Result) -> Group:
-    noun = "line" if result.broken == 1 else "lines"
     rows: list[RenderableType] = [
-        _hanging("!", f"{result.broken:,} {noun} could not be read, and were left out:", "yellow")
+        _hanging("!", f"{_several(result.broken, 'line')} left out, since unreadable:", "yellow")
     ]
     rows += [
         Padding(_hanging(f"{broken.number:,}:", broken.problem, "dim"), (0, 0, 0, 2))

@@ -21,7 +21,7 @@ from rich.text import Text
 from toolops_plugins.audit_report import echo_json, printable, span, table
 from toolops_plugins.cache.redis_survey import LIVES, Survey
 from toolops_plugins.cli_audit import audit
-from toolops_plugins.doctor import Finding, examine
+from toolops_plugins.doctor import Finding, examine, version_of
 from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.kept import Kept, key_bytes
 from toolops_plugins.telemetry.report import duration, money
@@ -32,7 +32,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="toolops-plugins", prog_name="toolops")
+@click.version_option(version_of("toolops-plugins") or "(not installed)", prog_name="toolops")
 @click.pass_context
 def toolops(context: click.Context) -> None:
     """Look at what agents ask twice, and at what is cached."""
@@ -90,8 +90,8 @@ def _kept(redis_url: str | None, namespace: str | None) -> AbstractContextManage
     if not url:
         raise ConfigurationError(
             "--redis-url",
-            "or TOOLOPS_REDIS_URL must say where Redis is; what a process keeps in its own memory "
-            "cannot be seen from outside",
+            "is needed, or TOOLOPS_REDIS_URL: what a process keeps in its own memory cannot be seen "
+            "from outside",
         )
     secret = environ.get("TOOLOPS_SECRET")
     return closing(Kept(url, environ.get("TOOLOPS_NAMESPACE") or "default", secret))
@@ -100,7 +100,10 @@ def _kept(redis_url: str | None, namespace: str | None) -> AbstractContextManage
 @toolops.command()
 @_place
 def doctor(redis_url: str | None, namespace: str | None) -> int:
-    """Check versions, configuration and Redis; exit with 1 if something does not work."""
+    """Check versions, configuration and Redis.
+
+    Exits with 1 if something that is configured does not work.
+    """
     console = Console()
     marks = {"ok": ("ok", "green"), "note": ("--", "yellow"), "fail": ("FAIL", "bold red")}
     section = ""
@@ -201,7 +204,10 @@ def _size(count: float) -> str:
 @_place
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def clear(redis_url: str | None, namespace: str | None, yes: bool) -> int:  # noqa: FBT001 - click passes it by name
-    """Forget all results of a namespace, in Redis and in the memory of all processes."""
+    """Forget everything of a namespace.
+
+    In Redis, and in the memory of the processes that use it.
+    """
     with _kept(redis_url, namespace) as kept:
         place = f"namespace {kept.namespace} in {kept.place}"
         if not yes:
@@ -214,7 +220,10 @@ def clear(redis_url: str | None, namespace: str | None, yes: bool) -> int:  # no
 @click.argument("tags", metavar="TAG...", nargs=-1, required=True)
 @_place
 def invalidate(tags: tuple[str, ...], redis_url: str | None, namespace: str | None) -> int:
-    """Forget all results that carry one of the tags, in every process."""
+    """Forget what carries one of the tags.
+
+    In Redis, and in the memory of the processes that use it.
+    """
     with _kept(redis_url, namespace) as kept:
         place = f"namespace {kept.namespace} in {kept.place}"
         _done(f"Invalidated {', '.join(tags)}", kept.invalidate(tags), place)
@@ -222,8 +231,8 @@ def invalidate(tags: tuple[str, ...], redis_url: str | None, namespace: str | No
 
 
 def _done(what: str, labels: list[str], place: str) -> None:
-    where = f"in {', '.join(labels)} of" if labels else "though Redis held nothing of"
-    click.echo(printable(f"{what} {where} {place}; running processes have been told."))
+    where = f"{what} in {', '.join(labels)} of" if labels else "Redis holds nothing of"
+    click.echo(printable(f"{where} {place}; running processes have been told."))
 
 
 @toolops.command()
@@ -231,7 +240,10 @@ def _done(what: str, labels: list[str], place: str) -> None:
 @_place
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def inspect(key: str, redis_url: str | None, namespace: str | None, as_json: bool) -> int:  # noqa: FBT001 - click passes it by name
-    """Show what each tier in Redis keeps under KEY, as tool.key(...) gives it."""
+    """Show what Redis keeps under a key.
+
+    KEY is what tool.key(...) gives, 64 hexadecimal digits. Each tier has an entry of its own.
+    """
     digest = key_bytes(key)
     with _kept(redis_url, namespace) as kept:
         found = kept.inspect(digest)

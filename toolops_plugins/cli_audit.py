@@ -82,7 +82,9 @@ def audit(
     no_progress: bool,  # noqa: FBT001 - click passes it by name
     **assumed: Any,
 ) -> int:
-    """Replay a log through the cache, and tell what it would have saved.
+    """Tell what the cache would have saved.
+
+    Replays a log through it, call by call, with the times of the log if it has any.
 
     FILE holds questions or tool calls as JSONL, JSON (one array) or CSV; - is standard input.
     """

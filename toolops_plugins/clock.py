@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Protocol
 
@@ -42,6 +41,8 @@ class SystemClock:
 
     async def asleep(self, seconds: float) -> None:
         """Suspend this task for ``seconds``."""
+        import asyncio  # noqa: PLC0415 - slow to import, and here it has been
+
         await asyncio.sleep(seconds)
 
 

@@ -16,7 +16,7 @@ from toolops_plugins.environment import options_from
 from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.runtime import ToolOps
 
-__all__ = ["VARIABLES", "Finding", "examine"]
+__all__ = ["VARIABLES", "Finding", "examine", "version_of"]
 
 Verdict: TypeAlias = Literal["ok", "note", "fail"]
 
@@ -84,13 +84,15 @@ def examine(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 def _versions() -> Iterator[Finding]:
     section = "versions"
-    yield Finding(section, "toolops-plugins", "ok", _version("toolops-plugins") or "not installed")
+    yield Finding(
+        section, "toolops-plugins", "ok", version_of("toolops-plugins") or "not installed"
+    )
     yield Finding(section, "Python", "ok", f"{platform.python_version()}, {platform.system()}")
     for name in _requirements():
-        version = _version(name)
+        version = version_of(name)
         yield Finding(section, name, "ok" if version else "fail", version or "missing")
     for name, use in _OPTIONAL.items():
-        version = _version(name)
+        version = version_of(name)
         verdict: Verdict = "ok" if version else "note"
         yield Finding("optional parts", name, verdict, f"{version or 'not installed'}: {use}")
 
@@ -103,7 +105,8 @@ def _requirements() -> list[str]:
     return [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in wanted if "extra ==" not in line]
 
 
-def _version(name: str) -> str | None:
+def version_of(name: str) -> str | None:
+    """Return the version of an installed distribution, or None."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

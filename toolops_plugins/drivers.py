@@ -1,4 +1,4 @@
-"""The two ways to walk a flow: in a thread, and on an event loop.
+"""The driver that walks flows in the calling thread, and what it shares with its twin for loops.
 
 Both do the same things for the same steps, one blocking and one awaiting, and know nothing of
 policies. A plain function that an asynchronous caller runs, or that has a time limit, goes to a
@@ -8,8 +8,7 @@ a function that runs out of time goes on there, and its result is dropped.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
@@ -35,12 +34,12 @@ from toolops_plugins.steps import (
     Within,
 )
 
-__all__ = ["LoopDriver", "ThreadDriver"]
+__all__ = ["Limit", "Stopped", "ThreadDriver", "attempt_timeout", "called", "left_of", "nearer"]
 
 T = TypeVar("T")
 
 
-class _Stopped(Exception):  # noqa: N818 - a carrier, never seen outside
+class Stopped(Exception):  # noqa: N818 - a carrier, never seen outside
     """Carries a StopIteration of a user's function, which no generator can be thrown."""
 
     def __init__(self, error: StopIteration) -> None:
@@ -48,7 +47,7 @@ class _Stopped(Exception):  # noqa: N818 - a carrier, never seen outside
         self.error = error
 
 
-class _Limit(NamedTuple):
+class Limit(NamedTuple):
     """The time at which a flow is given up, on the monotonic clock, and the error that says so."""
 
     at: float
@@ -68,7 +67,7 @@ class ThreadDriver:
         self._clock = clock
         self._flights = flights
         self._pool = pool
-        self._take: Mapping[type[Step], Callable[[Any, _Limit | None], Any]] = {
+        self._take: Mapping[type[Step], Callable[[Any, Limit | None], Any]] = {
             Ask: self._ask,
             Enter: self._enter,
             Fly: self._fly,
@@ -84,10 +83,10 @@ class ThreadDriver:
         """Walk a flow to its end; return its result or raise its error."""
         try:
             return self._walk(flow, None)
-        except _Stopped as stopped:
+        except Stopped as stopped:
             raise stopped.error from None
 
-    def _walk(self, flow: Flow, limit: _Limit | None) -> Any:
+    def _walk(self, flow: Flow, limit: Limit | None) -> Any:
         take = self._take
         try:
             step = flow.send(None)
@@ -101,19 +100,19 @@ class ThreadDriver:
         except StopIteration as end:
             return end.value
 
-    def _io(self, step: Io, limit: _Limit | None) -> Any:
-        _left(limit, self._clock)
+    def _io(self, step: Io, limit: Limit | None) -> Any:
+        left_of(limit, self._clock)
         return step.sync(*step.args)
 
-    def _sleep(self, step: Sleep, limit: _Limit | None) -> None:
-        left = _left(limit, self._clock)
+    def _sleep(self, step: Sleep, limit: Limit | None) -> None:
+        left = left_of(limit, self._clock)
         if left is not None and left < step.seconds:
             self._clock.sleep(left)
             raise limit.error() if limit else TimeoutError
         self._clock.sleep(step.seconds)
 
-    def _enter(self, step: Enter, limit: _Limit | None) -> None:
-        left = _left(limit, self._clock)
+    def _enter(self, step: Enter, limit: Limit | None) -> None:
+        left = left_of(limit, self._clock)
         try:
             step.gate.acquire(left)
         except TimeoutError:
@@ -121,9 +120,9 @@ class ThreadDriver:
                 raise
             raise limit.error() from None
 
-    def _ask(self, step: Ask, limit: _Limit | None) -> Any:
-        _left(limit, self._clock)
-        answer = _call(step.function, step.args, {})
+    def _ask(self, step: Ask, limit: Limit | None) -> Any:
+        left_of(limit, self._clock)
+        answer = called(step.function, step.args, {})
         if isawaitable(answer):
             _discard(answer)
             raise ConfigurationError(
@@ -132,11 +131,11 @@ class ThreadDriver:
             )
         return answer
 
-    def _invoke(self, step: Invoke, limit: _Limit | None) -> Any:
-        left = _left(limit, self._clock)
+    def _invoke(self, step: Invoke, limit: Limit | None) -> Any:
+        left = left_of(limit, self._clock)
         if left is None and step.seconds is None:
-            return _call(step.function, step.args, step.kwargs)
-        outcome = self.start(partial(_call, step.function, step.args, step.kwargs))
+            return called(step.function, step.args, step.kwargs)
+        outcome = self.start(partial(called, step.function, step.args, step.kwargs))
         return self._result(outcome, step.seconds, left, limit)
 
     def start(self, function: Callable[[], Any]) -> Outcome:
@@ -146,30 +145,30 @@ class ThreadDriver:
         return outcome
 
     def _result(
-        self, outcome: Outcome, own: float | None, left: float | None, limit: _Limit | None
+        self, outcome: Outcome, own: float | None, left: float | None, limit: Limit | None
     ) -> Any:
         seconds = min((s for s in (own, left) if s is not None), default=None)
         if not outcome.wait(seconds):
             if limit is not None and seconds == left:
                 raise limit.error()
-            raise _attempt_timeout(own)
+            raise attempt_timeout(own)
         return outcome.result()
 
-    def _within(self, step: Within, limit: _Limit | None) -> Any:
-        return self._walk(step.work(), _nearer(step, limit, self._clock))
+    def _within(self, step: Within, limit: Limit | None) -> Any:
+        return self._walk(step.work(), nearer(step, limit, self._clock))
 
-    def _fly(self, step: Fly, limit: _Limit | None) -> Arrival:
-        left = _left(limit, self._clock)
+    def _fly(self, step: Fly, limit: Limit | None) -> Arrival:
+        left = left_of(limit, self._clock)
         seconds = step.seconds if left is None else min(left, step.seconds or left)
         try:
             return self._flights.fly(
                 step.key, lambda: self._walk(step.work(), None), self._pool.submit, seconds
             )
         except TimeoutError:
-            _left(limit, self._clock)
+            left_of(limit, self._clock)
             raise
 
-    def _race(self, step: Race, limit: _Limit | None) -> Any:
+    def _race(self, step: Race, limit: Limit | None) -> Any:
         ends: SimpleQueue[Outcome] = SimpleQueue()
 
         def start() -> Outcome:
@@ -184,7 +183,7 @@ class ThreadDriver:
 
         first = start()
         try:
-            left = _left(limit, self._clock)
+            left = left_of(limit, self._clock)
             ended = ends.get(timeout=step.seconds if left is None else min(step.seconds, left))
         except Empty:
             start()
@@ -195,13 +194,13 @@ class ThreadDriver:
                     return first.result()
         return ended.result()
 
-    def _next(self, ends: SimpleQueue[Outcome], limit: _Limit | None) -> Outcome:
+    def _next(self, ends: SimpleQueue[Outcome], limit: Limit | None) -> Outcome:
         try:
-            return ends.get(timeout=_left(limit, self._clock))
+            return ends.get(timeout=left_of(limit, self._clock))
         except Empty:
             raise limit.error() if limit else TimeoutError from None
 
-    def _spawn(self, step: Spawn, limit: _Limit | None) -> None:  # noqa: ARG002 - as all
+    def _spawn(self, step: Spawn, limit: Limit | None) -> None:  # noqa: ARG002 - as all
         # Past the backlog it is dropped: what goes on in the background can be done another time.
         work = partial(copy_context().run, self._quietly, step.work)
         self._pool.offer(work)
@@ -211,174 +210,7 @@ class ThreadDriver:
             self._walk(work(), None)
 
 
-class LoopDriver:
-    """Walks flows on the running event loop. Safe to use from any loops at once.
-
-    Args:
-        clock: Sleeps and tells the time.
-        flights: The flights of the runtime.
-        pool: Runs plain functions.
-        backlog: Background flows that may be under way at once; more are dropped. Default 1,000.
-    """
-
-    def __init__(self, clock: Clock, flights: Flights, pool: Pool, *, backlog: int = 1_000) -> None:
-        self._clock = clock
-        self._flights = flights
-        self._pool = pool
-        self._backlog = backlog
-        self._background: set[asyncio.Task[None]] = set()
-        self._take: Mapping[type[Step], Callable[[Any, _Limit | None], Awaitable[Any]]] = {
-            Ask: self._ask,
-            Enter: self._enter,
-            Fly: self._fly,
-            Invoke: self._invoke,
-            Io: self._io,
-            Race: self._race,
-            Sleep: self._sleep,
-            Spawn: self._spawn,
-            Within: self._within,
-        }
-
-    async def run(self, flow: Flow) -> Any:
-        """Walk a flow to its end; return its result or raise its error."""
-        return await self._walk(flow, None)
-
-    async def _walk(self, flow: Flow, limit: _Limit | None) -> Any:
-        take = self._take
-        try:
-            step = flow.send(None)
-            while True:
-                try:
-                    result = await take[type(step)](step, limit)
-                except BaseException as error:  # noqa: BLE001 - all that happens is the flow's affair
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(result)
-        except StopIteration as end:
-            return end.value
-
-    async def settle(self) -> None:
-        """Wait until nothing of this loop goes on in the background."""
-        loop = asyncio.get_running_loop()
-        while tasks := {task for task in self._background if task.get_loop() is loop}:
-            await asyncio.wait(tasks)
-
-    async def _bounded(
-        self, make: Callable[[], Awaitable[T]], limit: _Limit | None, own: float | None = None
-    ) -> T:
-        """Await what ``make`` makes, within its own time and the limit, by one timer."""
-        left = _left(limit, self._clock)
-        seconds = own if left is None or (own is not None and own < left) else left
-        if seconds is None:
-            return await make()
-        try:
-            async with asyncio.timeout(seconds) as timer:
-                return await make()
-        except TimeoutError:
-            if not timer.expired():
-                raise
-            if limit is not None and seconds == left:
-                raise limit.error() from None
-            raise _attempt_timeout(own) from None
-
-    async def _io(self, step: Io, limit: _Limit | None) -> Any:
-        # Bounded by the timeouts of whatever does the I/O: a timer more would cost every lookup.
-        _left(limit, self._clock)
-        return await step.aio(*step.args)
-
-    async def _sleep(self, step: Sleep, limit: _Limit | None) -> None:
-        left = _left(limit, self._clock)
-        if limit is not None and left is not None and left < step.seconds:
-            await self._clock.asleep(left)
-            raise limit.error()
-        await self._clock.asleep(step.seconds)
-
-    async def _enter(self, step: Enter, limit: _Limit | None) -> None:
-        await self._bounded(step.gate.aacquire, limit)
-
-    async def _ask(self, step: Ask, limit: _Limit | None) -> Any:
-        answer = _call(step.function, step.args, {})
-        return await self._bounded(lambda: answer, limit) if isawaitable(answer) else answer
-
-    async def _invoke(self, step: Invoke, limit: _Limit | None) -> Any:
-        make = partial(step.function, *step.args, **step.kwargs)
-        if not step.aio:
-            make = partial(self.in_thread, partial(_call, step.function, step.args, step.kwargs))
-        if limit is None and step.seconds is None:
-            return await make()
-        return await self._bounded(make, limit, step.seconds)
-
-    async def in_thread(self, function: Callable[[], T]) -> T:
-        """Run a function in the pool, with this task's context variables."""
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[None] = loop.create_future()
-        outcome = Outcome()
-
-        def wake() -> None:
-            if not ended.done():
-                ended.set_result(None)
-
-        def run() -> None:
-            outcome.run(function)
-            with suppress(RuntimeError):  # the loop was closed: nobody waits any more
-                loop.call_soon_threadsafe(wake)
-
-        self._pool.submit(partial(copy_context().run, run))
-        await ended
-        try:
-            result: T = outcome.result()
-        except _Stopped as stopped:
-            raise RuntimeError("the function raised StopIteration") from stopped.error
-        return result
-
-    async def _within(self, step: Within, limit: _Limit | None) -> Any:
-        return await self._walk(step.work(), _nearer(step, limit, self._clock))
-
-    async def _fly(self, step: Fly, limit: _Limit | None) -> Arrival:
-        left = _left(limit, self._clock)
-        seconds = step.seconds if left is None else min(left, step.seconds or left)
-        try:
-            return await self._flights.afly(
-                step.key, lambda: self._walk(step.work(), None), seconds
-            )
-        except TimeoutError:
-            _left(limit, self._clock)
-            raise
-
-    async def _race(self, step: Race, limit: _Limit | None) -> Any:
-        first = asyncio.ensure_future(self._walk(step.work(), limit))
-        runners = {first}
-        try:
-            done, _ = await asyncio.wait(runners, timeout=step.seconds)
-            if done:
-                return first.result()
-            runners.add(asyncio.ensure_future(self._walk(step.work(), limit)))
-            while pending := {task for task in runners if not task.done()}:
-                done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    if not task.cancelled() and task.exception() is None:
-                        return task.result()
-            return first.result()
-        finally:
-            losers = {task for task in runners if not task.done()}
-            for task in losers:
-                task.cancel()
-            if losers:
-                await asyncio.wait(losers)
-
-    async def _spawn(self, step: Spawn, limit: _Limit | None) -> None:  # noqa: ARG002 - as all
-        if len(self._background) >= self._backlog:
-            return
-        task = asyncio.get_running_loop().create_task(self._quietly(step.work))
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-
-    async def _quietly(self, work: Callable[[], Flow]) -> None:
-        with suppress(Exception):  # the flow has made an event of it
-            await self._walk(work(), None)
-
-
-def _left(limit: _Limit | None, clock: Clock) -> float | None:
+def left_of(limit: Limit | None, clock: Clock) -> float | None:
     """Return the seconds that are left, or None; raise the limit's error if there are none."""
     if limit is None:
         return None
@@ -388,16 +220,18 @@ def _left(limit: _Limit | None, clock: Clock) -> float | None:
     return left
 
 
-def _nearer(step: Within, limit: _Limit | None, clock: Clock) -> _Limit:
-    inner = _Limit(clock.monotonic() + step.seconds, step.error)
+def nearer(step: Within, limit: Limit | None, clock: Clock) -> Limit:
+    """Return the limit inside a step: its own, or that around it, whichever comes first."""
+    inner = Limit(clock.monotonic() + step.seconds, step.error)
     return limit if limit is not None and limit.at < inner.at else inner
 
 
-def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call a user's function; a StopIteration of its own is carried past the flow."""
     try:
         return function(*args, **kwargs)
     except StopIteration as error:
-        raise _Stopped(error) from None
+        raise Stopped(error) from None
 
 
 def _discard(awaitable: Any) -> None:
@@ -406,5 +240,6 @@ def _discard(awaitable: Any) -> None:
         close()
 
 
-def _attempt_timeout(seconds: float | None) -> AttemptTimeout:
+def attempt_timeout(seconds: float | None) -> AttemptTimeout:
+    """Return the error of an attempt that ran out of its own time."""
     return AttemptTimeout(f"an attempt took longer than {seconds} s", seconds=seconds or 0.0)

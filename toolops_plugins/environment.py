@@ -8,7 +8,6 @@ from typing import Any
 from toolops_plugins import check
 from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
-from toolops_plugins.cache.redis import Redis
 from toolops_plugins.errors import ConfigurationError
 
 __all__ = ["options_from"]
@@ -28,6 +27,8 @@ def options_from(environ: Mapping[str, str]) -> dict[str, Any]:
         Memory(items, _seconds(environ, "TOOLOPS_MEMORY_TTL", 300 if url else None))
     ]
     if url:
+        from toolops_plugins.cache.redis import Redis  # noqa: PLC0415 - not everybody needs it
+
         tiers.append(Redis(url, _seconds(environ, "TOOLOPS_REDIS_TTL", 3_600) or 3_600))
         tiers.append(Redis(url, _seconds(environ, "TOOLOPS_REDIS_LONG_TTL", 86_400) or 86_400))
     return {

@@ -24,7 +24,6 @@ Redis once, and no caller can miss in the cache, see the flight land, and run th
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import math
 import random
@@ -32,10 +31,9 @@ from collections.abc import Callable, Generator, Sequence
 from contextvars import ContextVar
 from copy import deepcopy
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from toolops_plugins.attempts import attempted, invoke
-from toolops_plugins.cache.bus import Bus
 from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.check import plain
 from toolops_plugins.coalesce.flights import Arrival
@@ -55,6 +53,9 @@ from toolops_plugins.policy import NOTHING, Cache, matches
 from toolops_plugins.steps import Ask, Flow, Fly, Io, Spawn, Step, Within
 from toolops_plugins.telemetry.events import Outcome
 from toolops_plugins.telling import Answer, notice, record
+
+if TYPE_CHECKING:
+    from toolops_plugins.cache.bus import Bus
 
 __all__ = ["DEADLINE", "Told", "call_flow", "kept_stream"]
 
@@ -185,6 +186,8 @@ def _listening(bus: Bus) -> Flow:
 
 
 async def _ready(bus: Bus) -> None:
+    import asyncio  # noqa: PLC0415 - slow to import, and here it has been
+
     for _ in range(int(_MOMENT / 0.002)):
         if bus.ready.is_set():
             return

@@ -9,9 +9,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from toolops_plugins.cache.bus import Bus
 from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.cache.memory import MOST, Memory
 from toolops_plugins.cache.tiers import Tiers
@@ -29,6 +28,9 @@ from toolops_plugins.resilience.ratelimit import Limiter
 from toolops_plugins.resilience.retry import RetryBudget
 from toolops_plugins.telemetry.events import CallEvent, Emitter
 from toolops_plugins.telemetry.stats import ToolStats
+
+if TYPE_CHECKING:
+    from toolops_plugins.cache.bus import Bus
 
 __all__ = ["Call", "Plan", "Shared"]
 

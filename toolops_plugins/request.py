@@ -26,7 +26,7 @@ _MEMO_TEXT = 1_024
 
 TenantLike: TypeAlias = ContextVar[Any] | Callable[[], Any] | str | None
 
-_SECRET = re.compile(
+_TELLING = (
     r"(?i)(?:^|_)(?:api_?key|apikey|token|secret|password|passwd|passphrase|credentials?"
     r"|authorization|auth_?header|private_?key|access_?key|bearer|cookies?)$"
 )
@@ -34,7 +34,7 @@ _SECRET = re.compile(
 
 def is_secret_name(name: str) -> bool:
     """Return whether a parameter of this name is taken for a secret without being told."""
-    return _SECRET.search(name) is not None
+    return re.search(_TELLING, name) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
+import sys
 import threading
 import weakref
 from collections import OrderedDict
@@ -11,21 +11,18 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeGuard, TypeVar, Unpack, cast, overload
 
 from toolops_plugins import check
-from toolops_plugins.cache.bus import Bus
 from toolops_plugins.cache.entry import Tier
-from toolops_plugins.cache.envelope import Envelope
 from toolops_plugins.cache.memory import Memory
-from toolops_plugins.cache.redis import Redis
 from toolops_plugins.cache.tiers import Tiers
 from toolops_plugins.canonical import Canon
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.coalesce.flights import Flights
 from toolops_plugins.coalesce.streams import Streams
 from toolops_plugins.codec import Codec
-from toolops_plugins.drivers import LoopDriver, ThreadDriver
+from toolops_plugins.drivers import ThreadDriver
 from toolops_plugins.environment import options_from
 from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.flow import DEADLINE, call_flow
@@ -41,6 +38,11 @@ from toolops_plugins.telemetry.events import Emitter, Notice, NoticeKind, SinkLi
 from toolops_plugins.telemetry.report import StatsSnapshot
 from toolops_plugins.telemetry.stats import Stats
 from toolops_plugins.wrap import Named, Planner, Tool, wrapper_of
+
+if TYPE_CHECKING:
+    from toolops_plugins.cache.bus import Bus
+    from toolops_plugins.cache.redis import Redis
+    from toolops_plugins.loop_driver import LoopDriver
 
 __all__ = ["ToolOps", "all_runtimes"]
 
@@ -122,7 +124,7 @@ class ToolOps:
         self._shared = Shared(
             namespace, clock, self.codec, self._emitter, flights, Streams(), budget
         )
-        self._tiers = self._bound(tiers, Envelope(self.codec, key))
+        self._tiers = self._bound(tiers, key)
         self.breakers = Named("breaker", self._breaker)
         self._planner = Planner(
             self._shared,
@@ -132,23 +134,30 @@ class ToolOps:
             self.breakers,
         )
         self._threads = ThreadDriver(clock, flights, self._pool)
-        self._loops = LoopDriver(clock, flights, self._pool)
+        self._loop_driver: LoopDriver | None = None
         self._called: OrderedDict[Any, Plan] = OrderedDict()
         self._lock = threading.Lock()
         self._bus = self._shared.bus = self._make_bus()
         _runtimes.add(self)
 
-    def _bound(self, tiers: Sequence[Tier] | None, envelope: Envelope) -> Tiers:
+    def _on_loop(self) -> LoopDriver:
+        """Return the driver for event loops; asyncio, which it imports, costs half an import."""
+        if self._loop_driver is None:
+            from toolops_plugins.loop_driver import LoopDriver  # noqa: PLC0415 - as it says
+
+            self._loop_driver = LoopDriver(self.clock, self._shared.flights, self._pool)
+        return self._loop_driver
+
+    def _bound(self, tiers: Sequence[Tier] | None, secret: bytes | None) -> Tiers:
         chosen: list[Tier] = [Memory(clock=self.clock)] if tiers is None else list(tiers)
         for number, tier in enumerate(chosen, 1):
-            if isinstance(tier, Redis):
-                tier.bind(
-                    self.namespace,
-                    envelope,
-                    self.clock,
-                    f"L{number}",
-                    partial(self._codec_trouble, f"L{number}"),
-                )
+            if _is_redis(tier):
+                from toolops_plugins.cache.envelope import Envelope  # noqa: PLC0415 - see _is_redis
+
+                label = tier.label or f"L{number}"
+                trouble = partial(self._codec_trouble, label)
+                envelope = Envelope(self.codec, secret)
+                tier.bind(self.namespace, envelope, self.clock, label, trouble)
             elif not all(hasattr(tier, name) for name in ("get", "set", "local", "label")):
                 raise ConfigurationError("tiers", f"must hold tiers only, not {tier!r}")
         return Tiers(chosen, self._tier_trouble)
@@ -170,10 +179,11 @@ class ToolOps:
 
     def _make_bus(self) -> Bus | None:
         """Return what tells the memory of other processes of invalidations, if there may be any."""
-        remote = next((tier for tier in self._tiers.all if isinstance(tier, Redis)), None)
+        remote = next((tier for tier in self._tiers.all if _is_redis(tier)), None)
         local = [tier for tier in self._tiers.all if isinstance(tier, Memory)]
         if remote is None or not local:
             return None
+        from toolops_plugins.cache.bus import Bus  # noqa: PLC0415 - see _is_redis
 
         def void(keys: Sequence[bytes], tags: Sequence[str], everything: bool) -> None:  # noqa: FBT001 - as the bus calls it
             for key in keys:
@@ -347,7 +357,7 @@ class ToolOps:
             return type(wanted)(self._wrap(wanted.__func__, policy, name, secret, ignore))
         target = resolve(wanted)
         plan = self._planner.plan(target, policy, name=name, secret=secret, ignore=ignore)
-        wrapper: Any = wrapper_of(plan, target, self._threads, self._loops)
+        wrapper: Any = wrapper_of(plan, target, self._threads, self._on_loop)
         dress(wrapper, wanted)
         given, keywords = target.args, target.kwargs
 
@@ -425,7 +435,7 @@ class ToolOps:
         found, kind = self._opened(function, args, kwargs, policy, name)
         if kind not in ("function", "coroutine"):
             raise ConfigurationError("function", f"is a {kind}; use a decorator")
-        return await self._loops.run(call_flow(found)) if type(found) is Call else found
+        return await self._on_loop().run(call_flow(found)) if type(found) is Call else found
 
     def _opened(
         self,
@@ -463,6 +473,8 @@ class ToolOps:
             ConfigurationError: ``limit`` is no positive number.
             Exception: The first error of a call.
         """
+        import asyncio  # noqa: PLC0415 - slow to import, and here it has been
+
         places = asyncio.Semaphore(check.count("limit", limit))
 
         async def one(call: Awaitable[T]) -> T:
@@ -552,7 +564,7 @@ class ToolOps:
         self, tags: Iterable[str] = (), *, keys: Iterable[bytes | str] = ()
     ) -> None:
         """As :meth:`invalidate`, without blocking the event loop."""
-        await self._loops.run(self._invalidating(tags, keys))
+        await self._on_loop().run(self._invalidating(tags, keys))
 
     def _invalidating(self, tags: Iterable[str], keys: Iterable[bytes | str]) -> Flow:
         if isinstance(tags, str) or isinstance(keys, str | bytes):
@@ -579,7 +591,7 @@ class ToolOps:
 
     async def aclear(self) -> None:
         """As :meth:`clear`, without blocking the event loop."""
-        await self._loops.run(self._clearing())
+        await self._on_loop().run(self._clearing())
 
     def _clearing(self) -> Flow:
         self._shared.flights.forget()
@@ -636,10 +648,10 @@ class ToolOps:
 
     async def aclose(self) -> None:
         """Wait for what this loop does in the background, and release connections and threads."""
-        await self._loops.settle()
+        await self._on_loop().settle()
         if self._bus is not None:
-            await self._loops.in_thread(self._bus.close)
-        await self._loops.run(self._tiers.close())
+            await self._on_loop().in_thread(self._bus.close)
+        await self._on_loop().run(self._tiers.close())
 
     def __enter__(self) -> Self:
         return self
@@ -665,6 +677,12 @@ class ToolOps:
 
     def __repr__(self) -> str:
         return f"ToolOps({self.namespace!r}, tiers={list(self._tiers.all)!r})"
+
+
+def _is_redis(tier: Tier) -> TypeGuard[Redis]:
+    """Return whether a tier is a Redis, without importing what nobody has imported yet."""
+    module = sys.modules.get("toolops_plugins.cache.redis")
+    return module is not None and isinstance(tier, module.Redis)
 
 
 def _one(function: Callable[[T], R], item: T, places: threading.Semaphore) -> R:

@@ -11,16 +11,18 @@ since nobody would read it. Values sent into a wrapped generator do not reach it
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from toolops_plugins.coalesce.streams import AsyncRecording, Recording
-from toolops_plugins.drivers import LoopDriver, ThreadDriver
+from toolops_plugins.coalesce.streams import Tape
+from toolops_plugins.drivers import ThreadDriver
 from toolops_plugins.flow import Told, call_flow, kept_stream
 from toolops_plugins.plan import Call, Plan
 from toolops_plugins.target import Target
 from toolops_plugins.telling import record
+
+if TYPE_CHECKING:
+    from toolops_plugins.loop_driver import LoopDriver
 
 __all__ = ["astream_of", "stream_of"]
 
@@ -35,7 +37,7 @@ def stream_of(plan: Plan, target: Target, threads: ThreadDriver) -> Callable[...
         call = plan.begin((*given, *args), {**keywords, **kwargs})
         told: Told = threads.run(call_flow(call))
         source = told.value
-        if not isinstance(source, Recording):
+        if not isinstance(source, Tape):
             items, returned = _replay(told)
             record(call, told.outcome, told.answer)
             yield from items
@@ -56,6 +58,8 @@ def stream_of(plan: Plan, target: Target, threads: ThreadDriver) -> Callable[...
 
 def astream_of(plan: Plan, target: Target, loops: LoopDriver) -> Callable[..., Any]:
     """Return the asynchronous generator function that stands in front of a plan."""
+    import asyncio  # noqa: PLC0415 - slow to import, and nobody else needs it
+
     given, keywords = target.args, target.kwargs
 
     async def stream(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
@@ -67,7 +71,7 @@ def astream_of(plan: Plan, target: Target, loops: LoopDriver) -> Callable[..., A
         call.place = b"%d" % id(asyncio.get_running_loop())
         told: Told = await loops.run(call_flow(call))
         source = told.value
-        if not isinstance(source, AsyncRecording):
+        if not isinstance(source, Tape):
             items, _ = _replay(told)
             record(call, told.outcome, told.answer)
             if isinstance(items, AsyncIterator):
@@ -102,7 +106,7 @@ def _replay(told: Told) -> tuple[Any, Any]:
     return (value if hasattr(value, "__aiter__") else iter(value)), None
 
 
-def _tell(call: Call, told: Told, source: Recording | AsyncRecording) -> None:
+def _tell(call: Call, told: Told, source: Tape) -> None:
     if call.error is not None:
         record(call, "error", None)
         return

@@ -7,12 +7,22 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeVar,
+    overload,
+)
 
 from toolops_plugins.cache.tiers import Tiers
 from toolops_plugins.clock import Clock
-from toolops_plugins.coalesce.streams import AsyncRecording, Recording
-from toolops_plugins.drivers import LoopDriver, ThreadDriver
+from toolops_plugins.coalesce.streams import Recording
+from toolops_plugins.drivers import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.flow import call_flow
 from toolops_plugins.plan import Call, Plan, Shared
@@ -25,6 +35,9 @@ from toolops_plugins.resilience.ratelimit import Limiter
 from toolops_plugins.streaming import astream_of, stream_of
 from toolops_plugins.target import Target
 from toolops_plugins.telemetry.stats import Stats
+
+if TYPE_CHECKING:
+    from toolops_plugins.loop_driver import LoopDriver
 
 __all__ = ["Named", "Planner", "Tool", "wrapper_of"]
 
@@ -197,6 +210,8 @@ class Planner:
         if target.kind == "generator":
             return Recording.opener(target.function, self._shared.codec)
         if target.kind == "async_generator":
+            from toolops_plugins.coalesce.async_streams import AsyncRecording  # noqa: PLC0415 - imports asyncio
+
             return AsyncRecording.opener(target.function, self._shared.codec)
         return target.function
 
@@ -257,7 +272,7 @@ class Planner:
 
 
 def wrapper_of(
-    plan: Plan, target: Target, threads: ThreadDriver, loops: LoopDriver
+    plan: Plan, target: Target, threads: ThreadDriver, loops: Callable[[], LoopDriver]
 ) -> Callable[..., Any]:
     """Return the function that stands in front of a plan, as asynchronous as its target."""
     given, keywords = target.args, target.kwargs
@@ -265,9 +280,9 @@ def wrapper_of(
     if target.kind == "generator":
         return stream_of(plan, target, threads)
     if target.kind == "async_generator":
-        return astream_of(plan, target, loops)
+        return astream_of(plan, target, loops())
     if target.kind == "coroutine":
-        arun = loops.run
+        arun = loops().run
 
         async def acall(*args: Any, **kwargs: Any) -> Any:
             found = open_(args, kwargs)

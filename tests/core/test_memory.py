@@ -319,7 +319,8 @@ class TestBounds:
         memory.set(ALICE, THING._replace(tags=("x" * 5000,)))
         assert memory.nbytes > plain + 5000
 
-    def test_what_it_counts_is_what_it_takes(self) -> None:
+    @pytest.mark.parametrize("tagged", [False, True])
+    def test_what_it_counts_is_what_it_takes(self, tagged: bool) -> None:
         rng = random.Random(1)
         clock = ManualClock()
         memory = Memory(max_bytes=ROOMY, clock=clock)
@@ -329,17 +330,18 @@ class TestBounds:
             for n in range(5000):
                 clock.advance(1.0)
                 now, text = clock.time(), f"{n:0100}"
-                tags = (f"ticker:{n}",) if n % 2 else ()
+                tags = tuple([f"ticker:{n}{x}" for x in "abcd"]) if tagged else ()
                 entry = Entry(
                     CODEC.encode(text), now, now + 1e5, now + 2e5, rng.random(), 0.0, tags
                 )
                 memory.set(rng.randbytes(32), entry, memory.get(ALICE)[1])
-            del entry, text
+            del entry, text, tags
             gc.collect()
             taken, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert 0.75 < taken / memory.nbytes < 1.05
+        # What malloc rounds up and leaves unused is counted by the tier, but not by tracemalloc.
+        assert 0.65 < taken / memory.nbytes < 0.9
 
     @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
     def test_a_hundred_thousand_entries_of_a_kilobyte_in_200_mb(self, root) -> None:
@@ -393,6 +395,18 @@ class TestLettingGo:
             memory.set(key_of(n), THING)
         assert memory.evictions == 0
         assert all(memory.peek(key_of(n)) for n in range(10, 20))
+
+    def test_the_dead_do_not_count_as_evicted(self) -> None:
+        clock = ManualClock()
+        memory = Memory(max_bytes=100_000, clock=clock)
+        for n in range(50):
+            memory.set(key_of(n), THING._replace(stale_until=NOW + 10))
+            memory.get(key_of(n))
+            memory.get(key_of(n))
+        clock.advance(10)
+        memory.set(ALICE, THING._replace(payload=CODEC.encode("x" * 99_000)))
+        assert len(memory) == 1
+        assert (memory.expired, memory.evictions) == (50, 0)
 
     def test_drops_what_it_finds_dead(self) -> None:
         clock = ManualClock()
@@ -534,6 +548,18 @@ class TestEviction:
             assert memory._small_items <= 100
         assert len(memory) == 1000
 
+    def test_each_hit_buys_one_more_round_in_the_main_queue(self) -> None:
+        memory = Memory(10, clock=ManualClock())
+        for n in range(10):
+            memory.set(key_of(n), THING)  # 0 is in the small queue, the others are in the main one
+        memory.get(key_of(1))
+        memory.get(key_of(1))
+        for _ in range(2):
+            memory.get(key_of(0))
+        memory.set(key_of(10), THING)  # 0 moves on, 1 lives on, 2 goes
+        freq = {n: slot.freq for n in range(11) if (slot := memory.peek(key_of(n)))}
+        assert freq == {1: 1} | dict.fromkeys([0, *range(3, 11)], 0)
+
     def test_what_comes_back_soon_after_it_went_goes_to_the_main_queue(self) -> None:
         memory = Memory(100, clock=ManualClock())
         for n in range(101):
@@ -613,21 +639,40 @@ class TestThreads:
                 writer.result(timeout=60)
         check_books(memory)
 
-    def test_a_reader_of_what_is_rewritten_never_misses(self) -> None:
-        memory = Memory(10, clock=ManualClock())
+    def test_an_entry_is_there_until_its_successor_is(self) -> None:
+        seen = []
+
+        class Value:
+            def __del__(self) -> None:
+                seen.append(memory.peek(ALICE))  # as any reader at this moment would
+
+        memory = Memory(max_bytes=10_000, clock=ManualClock())
         memory.set(ALICE, THING)
-        done = threading.Event()
+        memory.set(BOB, THING._replace(payload=Payload.local(Value())))
+        memory.set(ALICE, THING._replace(payload=CODEC.encode("x" * 9000)))
+        assert memory.peek(BOB) is None
+        assert len(seen) == 1
+        assert seen[0] is not None
 
-        def rewrite() -> None:
-            for _ in range(3000):
-                memory.set(ALICE, THING)
-            done.set()
+    @pytest.mark.parametrize("tags", [(), ("x",)], ids=["by key", "by tag"])
+    def test_voiding_waits_for_a_write_under_way(self, tags: tuple[str, ...]) -> None:
+        """Else the write, checked before it and done after it, would survive it."""
+        voiding = threading.Thread(
+            target=lambda: memory.void(() if tags else [ALICE], tags), name="voiding"
+        )
 
-        with ThreadPoolExecutor(1) as pool:
-            writer = pool.submit(rewrite)
-            while not done.is_set():
-                assert memory.get(ALICE)[0] is not None
-            writer.result(timeout=60)
+        class Value:
+            def __del__(self) -> None:
+                voiding.start()
+                voiding.join(timeout=0.05)  # what does not wait is done long before
+
+        memory = Memory(1, clock=ManualClock())
+        memory.set(BOB, THING._replace(payload=Payload.local(Value())))
+        _, mark = memory.get(ALICE, tags)
+        memory.set(ALICE, THING._replace(tags=tags), mark)
+        voiding.join(timeout=30)
+        assert memory.peek(BOB) is None
+        assert memory.get(ALICE, tags)[0] is None
 
 
 class Machine(RuleBasedStateMachine):

@@ -32,7 +32,7 @@ __all__ = ["MOST", "Memory", "Slot"]
 
 _UNTAGGED: Final = sys.maxsize  # deletion removes a slot itself, so only tags can void one later
 _OVERHEAD: Final = 480  # bytes that are kept for an entry besides its payload, as measured
-_TAG_OVERHEAD: Final = 64  # bytes of a tag besides its text
+_TAG_OVERHEAD: Final = 32  # bytes of a tag besides its text
 _PROMOTED: Final = 2  # hits that take a slot from the small queue to the main one
 _SWEPT: Final = 2  # slots that each write looks at for dead ones; each write adds one at most
 _PATIENCE: Final = 256  # slots that may move on before one goes; bounds the time of a write

@@ -20,7 +20,6 @@ such calls a deadline.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import threading
 import time
@@ -29,10 +28,14 @@ from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from toolops_plugins.coalesce import circles
 from toolops_plugins.errors import DeadlineExceeded
+
+if TYPE_CHECKING:
+    # Slow to import: whoever runs a loop has imported it, and nobody else needs it.
+    import asyncio
 
 __all__ = ["Arrival", "Flights"]
 
@@ -249,6 +252,8 @@ class Flights:
         """
         if seconds is None:
             return await self._afly(key, work)
+        import asyncio  # noqa: PLC0415 - see above
+
         try:
             async with asyncio.timeout(seconds) as limit:
                 return await self._afly(key, work)
@@ -258,6 +263,8 @@ class Flights:
             raise
 
     async def _afly(self, key: bytes, work: Callable[[], Coroutine[Any, Any, Any]]) -> Arrival:
+        import asyncio  # noqa: PLC0415 - see above
+
         loop = asyncio.get_running_loop()
         while True:
             seat = self._board(key, loop)
@@ -331,6 +338,8 @@ class Flights:
             last = self._leave(seat, ticket)
             if last and flight.loop is loop and flight.task is not None and not closing:
                 # As with a task group, the last caller goes once the work has cleaned up.
+                import asyncio  # noqa: PLC0415 - see above
+
                 await asyncio.wait({flight.task})
         return landed and not flight.abandoned
 
@@ -340,6 +349,8 @@ class Flights:
         if flight.loop is loop or flight.loop is None:
             await arrived
             return True
+        import asyncio  # noqa: PLC0415 - see above
+
         suspicious = False
         while True:
             await asyncio.wait({arrived}, timeout=PATIENCE)
@@ -436,7 +447,9 @@ def _arrival(flight: _Flight, *, led: bool) -> Arrival:
 
 
 def _running() -> asyncio.AbstractEventLoop | None:
-    return asyncio._get_running_loop()  # noqa: SLF001 - public in all but name, and raises nothing
+    """Return the loop that runs in this thread; before asyncio is imported there is none."""
+    loaded = sys.modules.get("asyncio")
+    return None if loaded is None else loaded._get_running_loop()  # noqa: SLF001 - public in all but name
 
 
 def _starves() -> bool:

@@ -5,23 +5,20 @@ next item; all others find it there. So nobody waits for a slow reader, a genera
 of the quickest one, and anybody may leave: the last to go closes it. A reader that joins late sees
 everything from the start.
 
-Readers of a plain generator may be any threads; one of them pulls at a time. An asynchronous
-generator runs in one task of one event loop, from its first step to its last, and only readers of
-that loop share it.
+Readers of a plain generator may be any threads; one of them pulls at a time. Those of an
+asynchronous one share it within one event loop; see :mod:`toolops_plugins.coalesce.async_streams`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
-from contextlib import suppress
+from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
 from toolops_plugins.codec import Codec, Payload
 from toolops_plugins.errors import NotEncodableError, ToolOpsError
 
-__all__ = ["AsyncRecording", "Recording", "Streams", "Tape"]
+__all__ = ["Recording", "Streams", "Tape"]
 
 MAX_ITEMS = 10_000
 MAX_BYTES = 16 * 1024 * 1024
@@ -78,6 +75,10 @@ class Tape:
     def all(self) -> list[Any]:
         """Return copies of all items of a whole recording."""
         return [self.copy_of(index) for index in range(self.count)]
+
+    def read(self, reader: object) -> Any:
+        """Return an iterator, or an asynchronous one, over every item from the start."""
+        raise NotImplementedError
 
     def move(self, reader: object, index: int) -> None:
         """Note how far a reader has come."""
@@ -199,114 +200,6 @@ class Recording(Tape):
             if self.leave(reader):
                 with self._lock:
                     self._source.close()
-
-
-class AsyncRecording(Tape):
-    """An asynchronous generator that is running in a task, and what it has yielded.
-
-    To be used on the loop that it was opened on.
-
-    Args:
-        source: The generator.
-        codec: Makes the copies.
-    """
-
-    def __init__(self, source: AsyncIterator[Any], codec: Codec) -> None:
-        super().__init__(codec)
-        self._source = source
-        self._loop = asyncio.get_running_loop()
-        self._wanted = 1
-        self._want = asyncio.Event()
-        self._want.set()
-        self._waiting: set[asyncio.Future[None]] = set()
-        self._task: asyncio.Task[None] = self._loop.create_task(self._pump())
-
-    @classmethod
-    def opener(cls, function: Callable[..., Any], codec: Codec) -> Callable[..., Any]:
-        """Return what starts the function's generator and awaits its first item."""
-
-        async def opened(*args: Any, **kwargs: Any) -> AsyncRecording:
-            recording = cls(function(*args, **kwargs), codec)
-            try:
-                await recording._reach(0)
-            except BaseException:
-                await recording._stop()
-                raise
-            if recording.count == 0:
-                recording.raise_error()
-            return recording
-
-        return opened
-
-    def _pulls(self) -> bool:
-        return asyncio.current_task() is self._task
-
-    async def _pump(self) -> None:
-        try:
-            async for value in self._source:
-                self.add(value)
-                self._wake()
-                if self.count >= self._wanted:
-                    self._want.clear()
-                await self._want.wait()
-            self.end()
-        except asyncio.CancelledError as error:
-            self.end(error)
-            raise
-        except Exception as error:  # noqa: BLE001 - raised in every reader
-            self.end(error)
-        finally:
-            close = getattr(self._source, "aclose", None)
-            if close is not None:
-                with suppress(Exception):
-                    await close()
-            self._wake()
-
-    def _wake(self) -> None:
-        for future in self._waiting:
-            if not future.done():
-                future.set_result(None)
-        self._waiting.clear()
-
-    async def _reach(self, index: int) -> None:
-        """Wait until there is an item of that index, or the end."""
-        while index >= self.count and not self.ended:
-            self._wanted = max(self._wanted, index + 1)
-            self._want.set()
-            future = self._loop.create_future()
-            self._waiting.add(future)
-            try:
-                await future
-            finally:
-                self._waiting.discard(future)
-
-    async def _stop(self) -> None:
-        self._task.cancel()
-        await asyncio.wait({self._task})
-
-    async def read(self, reader: object) -> AsyncGenerator[Any, None]:
-        """Yield every item from the start, each reader its own copies.
-
-        Args:
-            reader: Stands for this reader; has joined already.
-
-        Raises:
-            Exception: What the generator raised.
-        """
-        index = 0
-        try:
-            while True:
-                await self._reach(index)
-                if index >= self.count:
-                    break
-                value = self.copy_of(index)
-                index += 1
-                self.move(reader, index)
-                yield value
-            self.raise_error()
-        finally:
-            if self.leave(reader):
-                await self._stop()
 
 
 class Streams:

@@ -1,0 +1,122 @@
+"""Imports: what ``import toolops_plugins`` costs a program that starts.
+
+Measured: the import statement alone, by the clock of a fresh interpreter that has imported nothing
+of it before; processes of all contestants in turn, and the median of each, since the first look at
+files that the system has forgotten says nothing. ``import asyncio`` is the baseline, as almost
+every program that uses this library imports it anyway.
+
+The second table says where the time goes: the interpreter's own ``-X importtime``, which slows
+imports down by about a third, summed by package; best of some processes.
+
+Not measured: files that are not compiled yet, and cold disks.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import subprocess
+import sys
+from collections import Counter
+from statistics import median
+
+import peers
+from report import OURS, Row, Section, at_most
+from timing import Effort
+
+STATEMENT = "toolops_plugins"
+CONTESTANTS = {
+    "import asyncio": "asyncio",
+    OURS: STATEMENT,
+    "redis": "redis",
+    "pyresilience": "pyresilience",
+    "async_lru": "async_lru",
+    "aiocache": "aiocache",
+    "cashews": "cashews",
+    "ToolOps 1.0.0": "toolops",
+}
+PROGRAM = """
+import sys, time
+sys.path.append(sys.argv[2])
+began = time.perf_counter()
+try:
+    __import__(sys.argv[1])
+except ImportError as error:
+    print("absent:", error)
+else:
+    print(time.perf_counter() - began)
+"""
+LINE = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)")
+SHOWN = 12
+
+
+def run(effort: Effort) -> list[Section]:
+    """Measure the statement, then where its time goes."""
+    return [statements(effort.rounds(15)), packages(effort.rounds(8))]
+
+
+def interpreter(*arguments: str) -> subprocess.CompletedProcess[str]:
+    # This folder holds modules of general names, which must not stand in the path.
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""},
+    )
+
+
+def statements(rounds: int) -> Section:
+    """Measure every contestant's import statement."""
+    took: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
+    absent: dict[str, str] = {}
+    order = list(CONTESTANTS)
+    draw = random.Random(1)
+    for turn in range(rounds + 1):
+        draw.shuffle(order)
+        for name in order:
+            said = interpreter("-c", PROGRAM, CONTESTANTS[name], str(peers.FOLDER)).stdout
+            if said.startswith("absent:"):
+                absent[name] = "not installed; `make bench` installs it"
+            elif turn:  # the first one compiles, and warms the file cache
+                took[name].append(float(said) * 1e3)
+    rows = []
+    for name in CONTESTANTS:
+        if name in absent:
+            rows.append(Row(name, absent=absent[name]))
+            continue
+        goals = [at_most(median(took[name]), 60, " ms")] if name == OURS else []
+        rows.append(Row(name, (min(took[name]), median(took[name])), goals))
+    return Section("Import, in a fresh interpreter", ("best ms", "median ms"), rows)
+
+
+def packages(rounds: int) -> Section:
+    """Measure what each package adds to the import of ours."""
+    runs = [by_package() for _ in range(rounds)]
+    best = min(runs, key=Counter.total)
+    base = by_package("asyncio")
+    rows = [
+        Row(name, (micros / 1e3, "yes" if name in base else "no"))
+        for name, micros in best.most_common(SHOWN)
+    ]
+    rows.append(Row("all together", (best.total() / 1e3, None)))
+    return Section(f"What import {STATEMENT} loads", ("self ms", "asyncio loads it too"), rows)
+
+
+def by_package(module: str = STATEMENT) -> Counter[str]:
+    """Return the microseconds by package of what an import loads beyond an empty program."""
+    loaded: Counter[str] = Counter()
+    for micros, name in lines(f"import {module}"):
+        loaded[name] = micros
+    for _, name in lines(""):
+        del loaded[name]
+    summed: Counter[str] = Counter()
+    for name, micros in loaded.items():
+        summed[name.partition(".")[0]] += micros
+    return summed
+
+
+def lines(program: str) -> list[tuple[int, str]]:
+    told = interpreter("-X", "importtime", "-c", program).stderr
+    return [(int(micros), name) for micros, name in LINE.findall(told)]
