@@ -109,7 +109,7 @@ def sections(kind: str, effort: Effort) -> list[Section]:
         [row(name, kind, laps, absent) for name in names],
         [
             f'"x unit": what it adds, by what {UNITS[kind]} takes.',
-            '"x pyresilience": what it adds, by what pyresilience adds; see the line above its own.',
+            '"x pyresilience": what it adds, by what pyresilience adds; see the line above it.',
         ],
     )
     second = Section(

@@ -90,8 +90,8 @@ def _kept(redis_url: str | None, namespace: str | None) -> AbstractContextManage
     if not url:
         raise ConfigurationError(
             "--redis-url",
-            "is needed, or TOOLOPS_REDIS_URL: what a process keeps in its own memory cannot be seen "
-            "from outside",
+            "is needed, or TOOLOPS_REDIS_URL: what a process keeps in its own memory cannot be "
+            "seen from outside",
         )
     secret = environ.get("TOOLOPS_SECRET")
     return closing(Kept(url, environ.get("TOOLOPS_NAMESPACE") or "default", secret))

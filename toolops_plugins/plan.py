@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from toolops_plugins.cache.entry import Entry, Mark
+from toolops_plugins.cache.entry import Mark
 from toolops_plugins.cache.memory import MOST, Memory
+from toolops_plugins.cache.slot import Slot
 from toolops_plugins.cache.tiers import Tiers
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import Flights
@@ -215,12 +216,11 @@ class Plan:
             except CodecError:
                 pass  # met again, and reported, in the flow
             else:
-                entry = slot.entry
                 latency = self._monotonic() - began
-                saved = entry.took - latency
-                self._count_hit(latency, max(0.0, saved), entry.price)
+                saved = slot.took - latency
+                self._count_hit(latency, max(0.0, saved), slot.price)
                 if self._emitter.active:
-                    self._tell_hit(entry, key, latency)
+                    self._tell_hit(slot, key, latency)
                 return value
         call = Call(self, args, kwargs, began)
         call.key = key
@@ -237,7 +237,7 @@ class Plan:
                 self._unkeyed(call, error)
         return call
 
-    def _tell_hit(self, entry: Entry, key: bytes, latency: float) -> None:
+    def _tell_hit(self, slot: Slot, key: bytes, latency: float) -> None:
         shared = self.shared
         shared.emitter.emit(
             CallEvent(
@@ -247,10 +247,10 @@ class Plan:
                 shared.clock.time() - latency,
                 shared.namespace,
                 self._memory.label,
-                max(entry.took - latency, 0.0),
-                entry.price,
+                max(slot.took - latency, 0.0),
+                slot.price,
                 key.hex(),
-                entry.tags,
+                slot.tags,
             )
         )
 

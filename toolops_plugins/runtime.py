@@ -149,7 +149,7 @@ class ToolOps:
         return self._loop_driver
 
     def _bound(self, tiers: Sequence[Tier] | None, secret: bytes | None) -> Tiers:
-        chosen: list[Tier] = [Memory(clock=self.clock)] if tiers is None else list(tiers)
+        chosen: list[Tier] = [Memory()] if tiers is None else list(tiers)
         for number, tier in enumerate(chosen, 1):
             if _is_redis(tier):
                 from toolops_plugins.cache.envelope import Envelope  # noqa: PLC0415 - see _is_redis
@@ -158,6 +158,8 @@ class ToolOps:
                 trouble = partial(self._codec_trouble, label)
                 envelope = Envelope(self.codec, secret)
                 tier.bind(self.namespace, envelope, self.clock, label, trouble)
+            elif isinstance(tier, Memory):
+                tier.bind(self.clock)
             elif not all(hasattr(tier, name) for name in ("get", "set", "local", "label")):
                 raise ConfigurationError("tiers", f"must hold tiers only, not {tier!r}")
         return Tiers(chosen, self._tier_trouble)

@@ -12,6 +12,7 @@ from toolops_plugins import (
     Cache,
     CircuitBreaker,
     CircuitOpen,
+    ConfigurationError,
     Hedge,
     Memory,
     Policy,
@@ -588,3 +589,17 @@ def test_invalidation_drops_what_is_under_way():
         del bench.script.take
         assert bench.ask("q") != old
         bench.ops.clear()
+
+
+def test_a_memory_tier_goes_by_the_clock_of_its_runtime():
+    clock = FakeClock()
+    memory = Memory()
+    ops = ToolOps("clocks", [memory], clock=clock)
+    made = []
+    tool = ops.tool(cache=Cache(ttl=60, jitter=0), name="t")(lambda q: made.append(q))
+    tool("q")
+    clock.advance(61)
+    tool("q")
+    assert made == ["q", "q"]
+    with pytest.raises(ConfigurationError, match="another clock"):
+        ToolOps("clocks", [memory])

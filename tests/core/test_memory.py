@@ -17,7 +17,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from core.tier_conformance import ALICE, BOB, CAROL, TTL, ManualClock, TierConformance
+from core.tier_conformance import ALICE, BOB, CAROL, TTL, ManualClock, TimedTierConformance
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -74,7 +74,7 @@ def check_books(memory: Memory) -> None:
     assert memory._hand in [*slots, memory._small, memory._main]
 
 
-class TestMemory(TierConformance):
+class TestMemory(TimedTierConformance):
     @pytest.fixture
     def clock(self) -> ManualClock:
         return ManualClock()

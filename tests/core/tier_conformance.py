@@ -3,8 +3,8 @@
 The subclass supplies two fixtures:
 
 - `tier`: an empty tier, ready for use. Its own TTL, if it has one, is `TTL` seconds.
-- `clock`: the `ManualClock` that the tier goes by; or None if its time cannot be turned, and then
-  the tests that need time to pass are skipped.
+- `clock`: the `ManualClock` that the tier goes by, if its time can be turned: then the subclass is
+  one of `TimedTierConformance`.
 
 Import it with `from core.tier_conformance import TierConformance`: pyproject.toml puts `tests` on
 the path.
@@ -86,12 +86,6 @@ class TierConformance:
 
         return make
 
-    @pytest.fixture
-    def advance(self, clock: ManualClock | None) -> Callable[[float], None]:
-        if clock is None:
-            pytest.skip("this tier's time cannot be turned")
-        return clock.advance
-
     # Keeping ------------------------------------------------------------------------------------
 
     def test_knows_nothing_at_first(self, tier: Tier) -> None:
@@ -158,31 +152,6 @@ class TierConformance:
         tier.set_many({BOB: make("dead", fresh=-20, stale=-10)})
         assert tier.get(ALICE)[0] is None
         assert tier.get_many([BOB]) == {}
-
-    def test_ends_at_stale_until(self, tier: Tier, make, advance) -> None:
-        tier.set(ALICE, make("brief", fresh=10, stale=20))
-        tier.set_many({BOB: make("brief", fresh=10, stale=20)})
-        advance(19.0)
-        assert value_of(tier.get(ALICE)[0]) == "brief"
-        advance(1.0)
-        assert tier.get(ALICE)[0] is None
-        assert tier.get_many([BOB]) == {}
-
-    def test_ends_at_its_own_ttl(self, tier: Tier, make, advance) -> None:
-        if tier.ttl is None:
-            pytest.skip("this tier has no TTL of its own")
-        tier.set(ALICE, make("long", fresh=TTL * 5, stale=TTL * 5))
-        advance(TTL - 1)
-        assert value_of(tier.get(ALICE)[0]) == "long"
-        advance(1.0)
-        assert tier.get(ALICE)[0] is None
-
-    def test_a_new_write_begins_a_new_life(self, tier: Tier, make, advance) -> None:
-        tier.set(ALICE, make("first", fresh=10, stale=10))
-        advance(9.0)
-        tier.set(ALICE, make("second", fresh=10, stale=10))
-        advance(9.0)
-        assert value_of(tier.get(ALICE)[0]) == "second"
 
     # Tags ---------------------------------------------------------------------------------------
 
@@ -435,3 +404,34 @@ class TierConformance:
             for reader in readers:
                 reader.result(timeout=60)
         assert hits
+
+
+class TimedTierConformance(TierConformance):
+    """The list for tiers whose time can be turned, with what needs time to pass."""
+
+    @pytest.fixture
+    def advance(self, clock: ManualClock) -> Callable[[float], None]:
+        return clock.advance
+
+    def test_ends_at_stale_until(self, tier: Tier, make, advance) -> None:
+        tier.set(ALICE, make("brief", fresh=10, stale=20))
+        tier.set_many({BOB: make("brief", fresh=10, stale=20)})
+        advance(19.0)
+        assert value_of(tier.get(ALICE)[0]) == "brief"
+        advance(1.0)
+        assert tier.get(ALICE)[0] is None
+        assert tier.get_many([BOB]) == {}
+
+    def test_ends_at_its_own_ttl(self, tier: Tier, make, advance) -> None:
+        tier.set(ALICE, make("long", fresh=TTL * 5, stale=TTL * 5))
+        advance(TTL - 1)
+        assert value_of(tier.get(ALICE)[0]) == "long"
+        advance(1.0)
+        assert tier.get(ALICE)[0] is None
+
+    def test_a_new_write_begins_a_new_life(self, tier: Tier, make, advance) -> None:
+        tier.set(ALICE, make("first", fresh=10, stale=10))
+        advance(9.0)
+        tier.set(ALICE, make("second", fresh=10, stale=10))
+        advance(9.0)
+        assert value_of(tier.get(ALICE)[0]) == "second"

@@ -55,7 +55,7 @@ class Memory:
         max_bytes: Bytes that entries may occupy, as measured by their payloads and what is kept
             beside them. An entry that is larger by itself is not kept. Default 256 MiB.
         label: The tier's name in policies and events. Default "L1".
-        clock: The source of time; it must be the one of the runtime. Default the computer's.
+        clock: The source of time. None: that of the runtime that it is given to.
 
     Attributes:
         era: See :meth:`peek`.
@@ -81,7 +81,7 @@ class Memory:
         max_bytes: int = 256 * 1024 * 1024,
         *,
         label: str = "L1",
-        clock: Clock = SYSTEM_CLOCK,
+        clock: Clock | None = None,
     ) -> None:
         self.max_items = check.count("max_items", max_items)
         self.ttl = None if ttl is None else check.seconds("ttl", ttl, zero=False)
@@ -92,8 +92,8 @@ class Memory:
         self.era = 0
         self.evictions = 0
         self.expired = 0
-        self._monotonic = clock.monotonic
-        self._time = clock.time
+        self._clock = clock
+        self._go_by(clock or SYSTEM_CLOCK)
         self._generations = Generations()
         # Reentrant, as the collector may run a user's finalizer, and that this tier, anywhere. The
         # links are changed by plain assignments, between which CPython runs nothing else.
@@ -105,6 +105,23 @@ class Memory:
             Slot(b"", nothing, -math.inf, math.inf, _UNTAGGED, 0) for _ in range(2)
         )
         self._start()
+
+    def bind(self, clock: Clock) -> None:
+        """Go by the clock of the runtime that uses this tier.
+
+        Raises:
+            ConfigurationError: It goes by another clock already.
+        """
+        if self._clock not in (None, clock):
+            raise ConfigurationError(
+                "tiers", f"{self.label} goes by another clock than the runtime"
+            )
+        self._clock = clock
+        self._go_by(clock)
+
+    def _go_by(self, clock: Clock) -> None:
+        self._monotonic = clock.monotonic
+        self._time = clock.time
 
     def _start(self) -> None:
         # One ring: the end of the small queue, its slots from old to new, the end of the main
