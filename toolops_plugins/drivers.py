@@ -8,7 +8,8 @@ a function that runs out of time goes on there, and its result is dropped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
@@ -37,6 +38,7 @@ from toolops_plugins.steps import (
 __all__ = ["Limit", "Stopped", "ThreadDriver", "attempt_timeout", "called", "left_of", "nearer"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Stopped(Exception):  # noqa: N818 - a carrier, never seen outside
@@ -143,6 +145,24 @@ class ThreadDriver:
         outcome = Outcome()
         self._pool.submit(partial(copy_context().run, outcome.run, function))
         return outcome
+
+    def map(self, function: Callable[[T], R], items: Iterable[T], limit: int) -> list[R]:
+        """Call a function for each item in the pool; see :meth:`ToolOps.map`."""
+        places = threading.Semaphore(limit)
+
+        def one(item: T) -> R:
+            try:
+                return function(item)
+            finally:
+                places.release()
+
+        outcomes = []
+        for item in items:
+            places.acquire()
+            outcomes.append(self.start(partial(one, item)))
+        for outcome in outcomes:
+            outcome.wait(None)
+        return [outcome.result() for outcome in outcomes]
 
     def _result(
         self, outcome: Outcome, own: float | None, left: float | None, limit: Limit | None

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeGuard, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, cast, overload
 
 from toolops_plugins import check
 from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
-from toolops_plugins.cache.tiers import Tiers
 from toolops_plugins.canonical import Canon
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.coalesce.flights import Flights
@@ -24,24 +21,22 @@ from toolops_plugins.coalesce.streams import Streams
 from toolops_plugins.codec import Codec
 from toolops_plugins.drivers import ThreadDriver
 from toolops_plugins.environment import options_from
-from toolops_plugins.errors import ConfigurationError, TierError
+from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.flow import DEADLINE, call_flow
 from toolops_plugins.plan import Call, Plan, Shared
-from toolops_plugins.policy import Cache, Policy, PolicyParts, Retry
+from toolops_plugins.policy import Cache, CircuitBreaker, Policy, PolicyParts, Retry
 from toolops_plugins.pool import Pool
 from toolops_plugins.request import Keyspace, TenantLike
 from toolops_plugins.resilience.breaker import Breaker
 from toolops_plugins.resilience.retry import RetryBudget
-from toolops_plugins.steps import Flow, Io
 from toolops_plugins.target import dress, resolve
-from toolops_plugins.telemetry.events import Emitter, Notice, NoticeKind, SinkLike
+from toolops_plugins.telemetry.events import Emitter, SinkLike
 from toolops_plugins.telemetry.report import StatsSnapshot
 from toolops_plugins.telemetry.stats import Stats
+from toolops_plugins.upkeep import Upkeep
 from toolops_plugins.wrap import Named, Planner, Tool, wrapper_of
 
 if TYPE_CHECKING:
-    from toolops_plugins.cache.bus import Bus
-    from toolops_plugins.cache.redis import Redis
     from toolops_plugins.loop_driver import LoopDriver
 
 __all__ = ["ToolOps", "all_runtimes"]
@@ -124,7 +119,8 @@ class ToolOps:
         self._shared = Shared(
             namespace, clock, self.codec, self._emitter, flights, Streams(), budget
         )
-        self._tiers = self._bound(tiers, key)
+        self._upkeep = Upkeep(self._shared, [Memory()] if tiers is None else tiers, key)
+        self._tiers = self._upkeep.tiers
         self.breakers = Named("breaker", self._breaker)
         self._planner = Planner(
             self._shared,
@@ -137,7 +133,6 @@ class ToolOps:
         self._loop_driver: LoopDriver | None = None
         self._called: OrderedDict[Any, Plan] = OrderedDict()
         self._lock = threading.Lock()
-        self._bus = self._shared.bus = self._make_bus()
         _runtimes.add(self)
 
     def _on_loop(self) -> LoopDriver:
@@ -148,55 +143,8 @@ class ToolOps:
             self._loop_driver = LoopDriver(self.clock, self._shared.flights, self._pool)
         return self._loop_driver
 
-    def _bound(self, tiers: Sequence[Tier] | None, secret: bytes | None) -> Tiers:
-        chosen: list[Tier] = [Memory()] if tiers is None else list(tiers)
-        for number, tier in enumerate(chosen, 1):
-            if _is_redis(tier):
-                from toolops_plugins.cache.envelope import Envelope  # noqa: PLC0415 - see _is_redis
-
-                label = tier.label or f"L{number}"
-                trouble = partial(self._codec_trouble, label)
-                envelope = Envelope(self.codec, secret)
-                tier.bind(self.namespace, envelope, self.clock, label, trouble)
-            elif isinstance(tier, Memory):
-                tier.bind(self.clock)
-            elif not all(hasattr(tier, name) for name in ("get", "set", "local", "label")):
-                raise ConfigurationError("tiers", f"must hold tiers only, not {tier!r}")
-        return Tiers(chosen, self._tier_trouble)
-
-    def _tier_trouble(self, label: str, error: Exception) -> None:
-        self._notice("tier_failed", label, type(error.__cause__ or error).__name__)
-
-    def _codec_trouble(self, label: str, kind: NoticeKind, error: Exception) -> None:
-        self._notice(kind, label, type(error).__name__)
-
-    def _breaker(self, policy: Any, name: str) -> Breaker:
-        return Breaker(policy, name, self.clock, self._breaker_changed)
-
-    def _breaker_changed(self, breaker: Breaker, old: str, new: str) -> None:
-        self._notice("breaker", breaker.name, f"{old} -> {new}")
-
-    def _notice(self, kind: NoticeKind, name: str, detail: str) -> None:
-        self._emitter.notice(Notice(kind, name, detail, self.clock.time(), self.namespace))
-
-    def _make_bus(self) -> Bus | None:
-        """Return what tells the memory of other processes of invalidations, if there may be any."""
-        remote = next((tier for tier in self._tiers.all if _is_redis(tier)), None)
-        local = [tier for tier in self._tiers.all if isinstance(tier, Memory)]
-        if remote is None or not local:
-            return None
-        from toolops_plugins.cache.bus import Bus  # noqa: PLC0415 - see _is_redis
-
-        def void(keys: Sequence[bytes], tags: Sequence[str], everything: bool) -> None:  # noqa: FBT001 - as the bus calls it
-            for key in keys:
-                self._shared.flights.forget(key)
-            if tags or everything:
-                self._shared.flights.forget()
-            for tier in local:
-                tier.void(keys, tags, everything=everything)
-            self._notice("invalidated", local[0].label, f"{len(keys)} keys, {len(tags)} tags")
-
-        return Bus(remote, void, os.urandom(8).hex())
+    def _breaker(self, policy: CircuitBreaker, name: str) -> Breaker:
+        return Breaker(policy, name, self.clock, self._upkeep.breaker_changed)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:
@@ -475,35 +423,10 @@ class ToolOps:
             ConfigurationError: ``limit`` is no positive number.
             Exception: The first error of a call.
         """
-        import asyncio  # noqa: PLC0415 - slow to import, and here it has been
+        from toolops_plugins.gathering import gathered  # noqa: PLC0415 - imports asyncio
 
-        places = asyncio.Semaphore(check.count("limit", limit))
-
-        async def one(call: Awaitable[T]) -> T:
-            try:
-                await places.acquire()
-            except BaseException:
-                if asyncio.iscoroutine(call):
-                    call.close()
-                raise
-            try:
-                return await call
-            finally:
-                places.release()
-
-        tasks = [asyncio.ensure_future(one(call)) for call in calls]
-        try:
-            # With return_exceptions the list holds errors too, which its type cannot say.
-            results: list[T] = await asyncio.gather(
-                *tasks, return_exceptions=cast("Any", return_exceptions)
-            )
-            return results
-        finally:
-            left = [task for task in tasks if not task.done()]
-            for task in left:
-                task.cancel()
-            if left:
-                await asyncio.wait(left)
+        places = check.count("limit", limit)
+        return await gathered(calls, places, return_exceptions=return_exceptions)
 
     def map(self, function: Callable[[T], R], items: Iterable[T], *, limit: int = 10) -> list[R]:
         """Call a function for each item in threads, at most ``limit`` at a time; results in order.
@@ -517,14 +440,7 @@ class ToolOps:
             ConfigurationError: ``limit`` is no positive number.
             Exception: The first error in the order of the items, once all have ended.
         """
-        places = threading.Semaphore(check.count("limit", limit))
-        outcomes = []
-        for item in items:
-            places.acquire()
-            outcomes.append(self._threads.start(partial(_one, function, item, places)))
-        for outcome in outcomes:
-            outcome.wait(None)
-        return [outcome.result() for outcome in outcomes]
+        return self._threads.map(function, items, check.count("limit", limit))
 
     @contextmanager
     def deadline(self, seconds: float) -> Iterator[None]:
@@ -560,28 +476,13 @@ class ToolOps:
             ConfigurationError: ``tags`` is a lone string, or a key is none.
             TierError: A tier could not be reached; all others have been told.
         """
-        self._threads.run(self._invalidating(tags, keys))
+        self._threads.run(self._upkeep.invalidating(tags, keys))
 
     async def ainvalidate(
         self, tags: Iterable[str] = (), *, keys: Iterable[bytes | str] = ()
     ) -> None:
         """As :meth:`invalidate`, without blocking the event loop."""
-        await self._on_loop().run(self._invalidating(tags, keys))
-
-    def _invalidating(self, tags: Iterable[str], keys: Iterable[bytes | str]) -> Flow:
-        if isinstance(tags, str) or isinstance(keys, str | bytes):
-            raise ConfigurationError("tags", "and keys must be lists, not a lone string")
-        names = [str(tag) for tag in tags]
-        digests = [_digest(key) for key in keys]
-        if names:
-            # Which keys carry a tag is not known here, and flights are cheap to run apart.
-            self._shared.flights.forget()
-        for digest in digests:
-            self._shared.flights.forget(digest)
-        work = [self._tiers.delete(digest) for digest in digests]
-        if names:
-            work.append(self._tiers.invalidate(names))
-        yield from self._telling(work, digests, names, everything=False)
+        await self._on_loop().run(self._upkeep.invalidating(tags, keys))
 
     def clear(self) -> None:
         """Forget all results of this namespace, in every tier and the memory of every process.
@@ -589,33 +490,11 @@ class ToolOps:
         Raises:
             TierError: A tier could not be reached; all others have been told.
         """
-        self._threads.run(self._clearing())
+        self._threads.run(self._upkeep.clearing())
 
     async def aclear(self) -> None:
         """As :meth:`clear`, without blocking the event loop."""
-        await self._on_loop().run(self._clearing())
-
-    def _clearing(self) -> Flow:
-        self._shared.flights.forget()
-        yield from self._telling([self._tiers.clear()], (), (), everything=True)
-
-    def _telling(
-        self, work: Sequence[Flow], keys: Sequence[bytes], tags: Sequence[str], *, everything: bool
-    ) -> Flow:
-        """Do the work in the tiers, then tell other processes; one that fails stops no other."""
-        trouble: TierError | None = None
-        bus = self._bus
-        if bus is not None:
-            publish = partial(bus.publish, keys, tags, everything=everything)
-            apublish = partial(bus.apublish, keys, tags, everything=everything)
-            work = [*work, _published(publish, apublish)]
-        for part in work:
-            try:
-                yield from part
-            except TierError as error:
-                trouble = trouble or error
-        if trouble is not None:
-            raise trouble
+        await self._on_loop().run(self._upkeep.clearing())
 
     # -- what happens ------------------------------------------------------------------------
 
@@ -644,16 +523,15 @@ class ToolOps:
 
     def close(self) -> None:
         """Release connections and threads."""
-        if self._bus is not None:
-            self._bus.close()
+        self._upkeep.stop_listening()
         self._threads.run(self._tiers.close())
 
     async def aclose(self) -> None:
         """Wait for what this loop does in the background, and release connections and threads."""
-        await self._on_loop().settle()
-        if self._bus is not None:
-            await self._on_loop().in_thread(self._bus.close)
-        await self._on_loop().run(self._tiers.close())
+        driver = self._on_loop()
+        await driver.settle()
+        await driver.in_thread(self._upkeep.stop_listening)
+        await driver.run(self._tiers.close())
 
     def __enter__(self) -> Self:
         return self
@@ -679,33 +557,6 @@ class ToolOps:
 
     def __repr__(self) -> str:
         return f"ToolOps({self.namespace!r}, tiers={list(self._tiers.all)!r})"
-
-
-def _is_redis(tier: Tier) -> TypeGuard[Redis]:
-    """Return whether a tier is a Redis, without importing what nobody has imported yet."""
-    module = sys.modules.get("toolops_plugins.cache.redis")
-    return module is not None and isinstance(tier, module.Redis)
-
-
-def _one(function: Callable[[T], R], item: T, places: threading.Semaphore) -> R:
-    try:
-        return function(item)
-    finally:
-        places.release()
-
-
-def _published(publish: Callable[[], None], apublish: Callable[[], Awaitable[None]]) -> Flow:
-    yield Io(publish, apublish)
-
-
-def _digest(key: bytes | str) -> bytes:
-    try:
-        digest = bytes.fromhex(key) if isinstance(key, str) else key
-    except ValueError:
-        digest = b""
-    if not isinstance(digest, bytes) or len(digest) != 32:
-        raise ConfigurationError("keys", f"must be 32 bytes or 64 hexadecimal digits, not {key!r}")
-    return digest
 
 
 def all_runtimes() -> tuple[ToolOps, ...]:

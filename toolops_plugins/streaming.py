@@ -12,6 +12,7 @@ since nobody would read it. Values sent into a wrapped generator do not reach it
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.coalesce.streams import Tape
@@ -35,6 +36,7 @@ def stream_of(plan: Plan, target: Target, threads: ThreadDriver) -> Callable[...
         if not plan.shared.active:
             return (yield from target.function(*given, *args, **{**keywords, **kwargs}))
         call = plan.begin((*given, *args), {**keywords, **kwargs})
+        call.place = b"stream"
         told: Told = threads.run(call_flow(call))
         source = told.value
         if not isinstance(source, Tape):
@@ -62,10 +64,22 @@ def astream_of(plan: Plan, target: Target, loops: LoopDriver) -> Callable[..., A
 
     given, keywords = target.args, target.kwargs
 
-    async def stream(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+    async def stream(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         if not plan.shared.active:
-            async for item in target.function(*given, *args, **{**keywords, **kwargs}):
-                yield item
+            # What `yield from` would do, which asynchronous generators do not have (PEP 380).
+            inner = target.function(*given, *args, **{**keywords, **kwargs})
+            with suppress(StopAsyncIteration):
+                item = await anext(inner)
+                while True:
+                    try:
+                        sent = yield item
+                    except GeneratorExit:
+                        await inner.aclose()
+                        raise
+                    except BaseException as error:  # noqa: BLE001 - it is the generator's affair
+                        item = await inner.athrow(error)
+                    else:
+                        item = await inner.asend(sent)
             return
         call = plan.begin((*given, *args), {**keywords, **kwargs})
         call.place = b"%d" % id(asyncio.get_running_loop())
@@ -107,6 +121,9 @@ def _replay(told: Told) -> tuple[Any, Any]:
 
 
 def _tell(call: Call, told: Told, source: Tape) -> None:
+    if not source.joinable:
+        # Somebody may hold an exception, and with its traceback the recording, for long.
+        call.plan.shared.streams.remove(call.place + (call.key or b""), source)
     if call.error is not None:
         record(call, "error", None)
         return

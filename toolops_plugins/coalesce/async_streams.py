@@ -7,10 +7,12 @@ groups inside it work; and only readers of that loop share it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+import weakref
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import Any
 
+from toolops_plugins.coalesce import circles
 from toolops_plugins.coalesce.streams import Tape
 from toolops_plugins.codec import Codec
 
@@ -27,15 +29,18 @@ class AsyncRecording(Tape):
         codec: Makes the copies.
     """
 
-    def __init__(self, source: AsyncIterator[Any], codec: Codec) -> None:
+    def __init__(self, source: AsyncGenerator[Any, None], codec: Codec) -> None:
         super().__init__(codec)
-        self._source = source
-        self._loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         self._wanted = 1
         self._want = asyncio.Event()
         self._want.set()
         self._waiting: set[asyncio.Future[None]] = set()
-        self._task: asyncio.Task[None] = self._loop.create_task(self._pump())
+        self._task: asyncio.Task[None] = loop.create_task(
+            _pump(weakref.ref(self), source, self._want),
+            context=circles.context_inside(self.node),
+        )
+        weakref.finalize(self, _abandon, loop, self._task).atexit = False
 
     @classmethod
     def opener(cls, function: Callable[..., Any], codec: Codec) -> Callable[..., Any]:
@@ -43,42 +48,32 @@ class AsyncRecording(Tape):
 
         async def opened(*args: Any, **kwargs: Any) -> AsyncRecording:
             recording = cls(function(*args, **kwargs), codec)
+            wait = circles.wait_for(recording.node)
             try:
                 await recording._reach(0)
+            except GeneratorExit:  # this coroutine was left behind, and may await nothing more
+                raise
             except BaseException:
                 await recording._stop()
                 raise
+            finally:
+                if wait is not None:
+                    circles.leave(wait)
             if recording.count == 0:
                 recording.raise_error()
             return recording
 
         return opened
 
-    def _pulls(self) -> bool:
-        return asyncio.current_task() is self._task
+    def take(self, value: Any) -> None:
+        """Put what was yielded at the end, and wake those who wait for it."""
+        self.add(value)
+        self.wake()
+        if self.count >= self._wanted:
+            self._want.clear()
 
-    async def _pump(self) -> None:
-        try:
-            async for value in self._source:
-                self.add(value)
-                self._wake()
-                if self.count >= self._wanted:
-                    self._want.clear()
-                await self._want.wait()
-            self.end()
-        except asyncio.CancelledError as error:
-            self.end(error)
-            raise
-        except Exception as error:  # noqa: BLE001 - raised in every reader
-            self.end(error)
-        finally:
-            close = getattr(self._source, "aclose", None)
-            if close is not None:
-                with suppress(Exception):
-                    await close()
-            self._wake()
-
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Wake those who wait for an item or the end."""
         for future in self._waiting:
             if not future.done():
                 future.set_result(None)
@@ -123,3 +118,37 @@ class AsyncRecording(Tape):
         finally:
             if self.leave(reader):
                 await self._stop()
+
+
+async def _pump(
+    wanted: weakref.ref[AsyncRecording], source: AsyncGenerator[Any, None], want: asyncio.Event
+) -> None:
+    """Run a generator from first step to last, without keeping its recording alive."""
+    error: BaseException | None = None
+    try:
+        async for value in source:
+            recording = wanted()
+            if recording is None:
+                return
+            recording.take(value)
+            del recording, value
+            await want.wait()
+    except asyncio.CancelledError as caught:
+        error = caught
+        raise
+    except Exception as caught:  # noqa: BLE001 - raised in every reader
+        error = caught
+    finally:
+        with suppress(Exception):
+            await source.aclose()
+        recording = wanted()
+        if recording is not None:
+            recording.end(error)
+            recording.wake()
+        error = recording = None
+
+
+def _abandon(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
+    if not task.done():
+        with suppress(RuntimeError):  # a closed loop has ended it already
+            loop.call_soon_threadsafe(task.cancel)

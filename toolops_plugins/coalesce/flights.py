@@ -432,6 +432,9 @@ class Flights:
                 return
             flight.done = True
             self._drop(flight)
+            if not flight.parties:
+                # Tracebacks of those who left may hold the flight, and nobody wants what it brings.
+                flight.value = flight.error = flight.trace = None
             calls = list(flight.callbacks.values())
             flight.callbacks.clear()
             circles.finish(flight.node)

@@ -5,16 +5,24 @@ next item; all others find it there. So nobody waits for a slow reader, a genera
 of the quickest one, and anybody may leave: the last to go closes it. A reader that joins late sees
 everything from the start.
 
-Readers of a plain generator may be any threads; one of them pulls at a time. Those of an
-asynchronous one share it within one event loop; see :mod:`toolops_plugins.coalesce.async_streams`.
+Readers of a plain generator may be any threads; one of them pulls at a time. A thread with a
+running event loop never waits for another, and so shares with none. Those of an asynchronous
+generator share it within one event loop; see :mod:`toolops_plugins.coalesce.async_streams`.
+
+A recording lives as long as somebody reads it or is about to. Nothing else holds it: one whose
+readers were all too impatient for its first item is closed when the last of them has gone.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
+import weakref
 from collections.abc import Callable, Generator
+from types import TracebackType
 from typing import Any, NamedTuple
 
+from toolops_plugins.coalesce import circles
 from toolops_plugins.codec import Codec, Payload
 from toolops_plugins.errors import NotEncodableError, ToolOpsError
 
@@ -36,14 +44,18 @@ class Tape:
     """What both kinds of recording hold. Only one thread at a time may add and end."""
 
     def __init__(self, codec: Codec) -> None:
+        self.node = circles.Node()
         self._codec = codec
         self._items: dict[int, _Item] = {}
         self._places: dict[object, int] = {}
-        self._seats = threading.Lock()
+        self._waits: dict[object, circles.Wait] = {}
+        # Reentrant: the collector may end an abandoned reader, which then leaves, anywhere.
+        self._seats = threading.RLock()
         self._bytes = 0
         self.count = 0
         self.ended = False
         self.error: BaseException | None = None
+        self._trace: TracebackType | None = None
         self.returned: Any = None
         self.whole = True
         """Whether every item is still there, and can be encoded."""
@@ -96,35 +108,50 @@ class Tape:
             self._claimed = self._claimed or first
             return first
 
+    @property
+    def joinable(self) -> bool:
+        """Whether a reader could still see everything from the start."""
+        return not self._closed and not self.overflown and self.error is None
+
     def join(self, reader: object) -> bool:
-        """Count a reader in; return False if it cannot join any more."""
+        """Count a reader in; return False if it cannot join, or must not wait for the next item."""
         with self._seats:
-            if self._closed or self.overflown or self.error is not None or self._pulls():
+            if not self.joinable or not self._admits():
+                return False
+            wait = circles.wait_for(self.node)
+            if wait is None:
                 return False
             self._places[reader] = 0
+            self._waits[reader] = wait
             return True
 
-    def _pulls(self) -> bool:
-        """Return whether the caller is what produces the next item."""
-        raise NotImplementedError
+    def _admits(self) -> bool:
+        """Return whether a reader in this thread may wait for the others, and they for it."""
+        return True
 
     def leave(self, reader: object) -> bool:
         """Take a reader off; return whether it was the last one, so that nobody joins any more."""
         with self._seats:
             self._places.pop(reader, None)
+            wait = self._waits.pop(reader, None)
+            if wait is not None:
+                circles.leave(wait)
             if not self._places and not self.ended:
                 self._closed = True
             return self._closed
 
     def end(self, error: BaseException | None = None) -> None:
         """Note that nothing more will come."""
-        self.ended = True
         self.error = error
+        self._trace = error.__traceback__ if error is not None else None
+        self.ended = True
+        circles.finish(self.node)
 
     def raise_error(self) -> None:
         """Raise what the generator raised, if anything."""
         if isinstance(self.error, Exception):
-            raise self.error
+            # One object for all: without this, each raise would lengthen its traceback.
+            raise self.error.with_traceback(self._trace)
         if self.error is not None:
             raise ToolOpsError(f"the stream broke off: {type(self.error).__name__}")
 
@@ -141,7 +168,7 @@ class Recording(Tape):
         super().__init__(codec)
         self._source = source
         self._lock = threading.Lock()
-        self._puller: int | None = None
+        self._home = _looping()
 
     @classmethod
     def opener(cls, function: Callable[..., Any], codec: Codec) -> Callable[..., Recording]:
@@ -149,20 +176,29 @@ class Recording(Tape):
 
         def opened(*args: Any, **kwargs: Any) -> Recording:
             recording = cls(function(*args, **kwargs), codec)
-            with recording._lock:
-                recording._pull()
+            wait = circles.wait_for(recording.node)
+            try:
+                with recording._lock:
+                    recording._pull()
+            finally:
+                if wait is not None:
+                    circles.leave(wait)
             recording.raise_error()
             return recording
 
         return opened
 
-    def _pulls(self) -> bool:
-        return self._puller == threading.get_ident()
+    def _admits(self) -> bool:
+        here = _looping()
+        if self._home is None and here is not None and not self._places:
+            self._home = here  # it was opened for this thread, by one that keeps time
+        return self._home in (here, threading.get_ident())
 
     def _pull(self) -> None:
-        self._puller = threading.get_ident()
         try:
-            self.add(next(self._source))
+            with circles.enter(self.node):
+                value = next(self._source)
+            self.add(value)
         except StopIteration as end:
             self.returned = end.value
             self.end()
@@ -170,8 +206,6 @@ class Recording(Tape):
             self.end(error)
             if not isinstance(error, Exception):
                 raise
-        finally:
-            self._puller = None
 
     def read(self, reader: object) -> Generator[Any, None, None]:
         """Yield every item from the start, each reader its own copies.
@@ -212,15 +246,16 @@ class Streams:
 
     def __init__(self, limit: int = 1_000) -> None:
         self._limit = limit
-        self._table: dict[bytes, Tape] = {}
+        self._table: weakref.WeakValueDictionary[bytes, Tape] = weakref.WeakValueDictionary()
 
     def __len__(self) -> int:
         """Return the number of recordings that can be joined."""
         return len(self._table)
 
     def offer(self, place: bytes, recording: Tape) -> None:
-        """Let others join a recording."""
-        if len(self._table) < self._limit:
+        """Let others join a recording, unless there is one for that place."""
+        known = self._table.get(place)
+        if len(self._table) < self._limit and (known is None or not known.joinable):
             self._table[place] = recording
 
     def find(self, place: bytes, reader: object) -> Tape | None:
@@ -228,7 +263,19 @@ class Streams:
         recording = self._table.get(place)
         return recording if recording is not None and recording.join(reader) else None
 
-    def remove(self, place: bytes, recording: Tape) -> None:
-        """Let nobody join a recording any more."""
-        if self._table.get(place) is recording:
-            self._table.pop(place, None)
+    def forget(self, key: bytes | None = None) -> None:
+        """Let later readers of ``key`` (None: of all) start anew; who reads goes on reading."""
+        for place in list(self._table.keys()):
+            if key is None or place.endswith(key):
+                self._table.pop(place, None)
+
+    def forked(self) -> None:
+        """Start empty in a forked child, where no thread but this one has survived."""
+        self._table = weakref.WeakValueDictionary()
+
+
+def _looping() -> int | None:
+    """Return this thread's number if an event loop is running in it."""
+    loaded = sys.modules.get("asyncio")
+    running = None if loaded is None else loaded._get_running_loop()  # noqa: SLF001 - public in all but name
+    return None if running is None else threading.get_ident()

@@ -1,0 +1,44 @@
+"""Independent calls on one event loop, a bounded number at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable
+from typing import Any, TypeVar, cast
+
+__all__ = ["gathered"]
+
+T = TypeVar("T")
+
+
+async def gathered(
+    calls: Iterable[Awaitable[T]], limit: int, *, return_exceptions: bool
+) -> list[T]:
+    """Await calls, at most ``limit`` at a time; see :meth:`ToolOps.gather`."""
+    places = asyncio.Semaphore(limit)
+
+    async def one(call: Awaitable[T]) -> T:
+        try:
+            await places.acquire()
+        except BaseException:
+            if asyncio.iscoroutine(call):
+                call.close()
+            raise
+        try:
+            return await call
+        finally:
+            places.release()
+
+    tasks = [asyncio.ensure_future(one(call)) for call in calls]
+    try:
+        # With return_exceptions the list holds errors too, which its type cannot say.
+        results: list[T] = await asyncio.gather(
+            *tasks, return_exceptions=cast("Any", return_exceptions)
+        )
+        return results
+    finally:
+        left = [task for task in tasks if not task.done()]
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left)

@@ -1,0 +1,175 @@
+"""The tiers of a runtime, and the news of them: trouble, invalidation, other processes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, TypeGuard
+
+from toolops_plugins.cache.entry import Tier
+from toolops_plugins.cache.memory import Memory
+from toolops_plugins.cache.tiers import Tiers
+from toolops_plugins.errors import ConfigurationError, TierError
+from toolops_plugins.plan import Shared
+from toolops_plugins.resilience.breaker import Breaker
+from toolops_plugins.steps import Flow, Io
+from toolops_plugins.telemetry.events import Notice, NoticeKind
+
+if TYPE_CHECKING:
+    from toolops_plugins.cache.bus import Bus
+    from toolops_plugins.cache.redis import Redis
+
+__all__ = ["Upkeep"]
+
+
+class Upkeep:
+    """Looks after the tiers of one runtime. Safe to use from any threads and event loops.
+
+    Args:
+        shared: What all functions of the runtime share.
+        tiers: Nearest first.
+        secret: Signs what is stored outside this process, or None.
+
+    Raises:
+        ConfigurationError: A tier is none, or serves another runtime.
+    """
+
+    def __init__(self, shared: Shared, tiers: Sequence[Tier], secret: bytes | None) -> None:
+        self._shared = shared
+        for number, tier in enumerate(tiers, 1):
+            self._bind(tier, f"L{number}", secret)
+        self.tiers = Tiers(tiers, self._tier_trouble)
+        shared.bus = self._make_bus()
+
+    def _bind(self, tier: Tier, label: str, secret: bytes | None) -> None:
+        shared = self._shared
+        if _is_redis(tier):
+            from toolops_plugins.cache.envelope import Envelope  # noqa: PLC0415 - see _is_redis
+
+            label = tier.label or label
+            trouble = partial(self._codec_trouble, label)
+            tier.bind(
+                shared.namespace, Envelope(shared.codec, secret), shared.clock, label, trouble
+            )
+        elif isinstance(tier, Memory):
+            tier.bind(shared.clock)
+        elif not all(hasattr(tier, name) for name in ("get", "set", "local", "label")):
+            raise ConfigurationError("tiers", f"must hold tiers only, not {tier!r}")
+
+    # -- news ------------------------------------------------------------------------------------
+
+    def notice(self, kind: NoticeKind, name: str, detail: str) -> None:
+        """Tell the sinks of something that is no call."""
+        shared = self._shared
+        shared.emitter.notice(Notice(kind, name, detail, shared.clock.time(), shared.namespace))
+
+    def breaker_changed(self, breaker: Breaker, old: str, new: str) -> None:
+        """Tell the sinks that a circuit has opened, closed, or is being probed."""
+        self.notice("breaker", breaker.name, f"{old} -> {new}")
+
+    def _tier_trouble(self, label: str, error: Exception) -> None:
+        self.notice("tier_failed", label, type(error.__cause__ or error).__name__)
+
+    def _codec_trouble(self, label: str, kind: NoticeKind, error: Exception) -> None:
+        self.notice(kind, label, type(error).__name__)
+
+    # -- other processes -------------------------------------------------------------------------
+
+    def _make_bus(self) -> Bus | None:
+        """Return what tells the memory of other processes of invalidations, if there may be any."""
+        remote = next((tier for tier in self.tiers.all if _is_redis(tier)), None)
+        if remote is None or not any(isinstance(tier, Memory) for tier in self.tiers.all):
+            return None
+        from toolops_plugins.cache.bus import Bus  # noqa: PLC0415 - see _is_redis
+
+        return Bus(remote, self._void, os.urandom(8).hex())
+
+    def _void(self, keys: Sequence[bytes], tags: Sequence[str], everything: bool) -> None:  # noqa: FBT001 - as the bus calls it
+        self._leave_flights(keys, everything=bool(tags) or everything)
+        local = [tier for tier in self.tiers.all if isinstance(tier, Memory)]
+        for tier in local:
+            tier.void(keys, tags, everything=everything)
+        self.notice("invalidated", local[0].label, f"{len(keys)} keys, {len(tags)} tags")
+
+    def stop_listening(self) -> None:
+        """End the thread that hears what other processes invalidate; the next call starts it."""
+        if self._shared.bus is not None:
+            self._shared.bus.close()
+
+    # -- forgetting ------------------------------------------------------------------------------
+
+    def invalidating(self, tags: Iterable[str], keys: Iterable[bytes | str]) -> Flow:
+        """Return the flow that forgets results by tag and key, here and elsewhere.
+
+        Raises:
+            ConfigurationError: One of the two is a lone string, or a key is none.
+            TierError: A tier could not be reached; all others have been told.
+        """
+        if isinstance(tags, str) or isinstance(keys, str | bytes):
+            raise ConfigurationError("tags", "and keys must be lists, not a lone string")
+        names = [str(tag) for tag in tags]
+        digests = [_digest(key) for key in keys]
+        self._leave_flights(digests, everything=bool(names))
+        work = [self.tiers.delete(digest) for digest in digests]
+        if names:
+            work.append(self.tiers.invalidate(names))
+        yield from self._telling(work, digests, names, everything=False)
+
+    def clearing(self) -> Flow:
+        """Return the flow that forgets everything, here and elsewhere.
+
+        Raises:
+            TierError: A tier could not be reached; all others have been told.
+        """
+        self._leave_flights((), everything=True)
+        yield from self._telling([self.tiers.clear()], (), (), everything=True)
+
+    def _leave_flights(self, keys: Sequence[bytes], *, everything: bool) -> None:
+        """Let nobody join what is under way with old data.
+
+        Which keys carry a tag is not known here, so a tag stands for everything: all that is lost
+        is that some calls are made twice.
+        """
+        for key in (None,) if everything else keys:
+            self._shared.flights.forget(key)
+            self._shared.streams.forget(key)
+
+    def _telling(
+        self, work: Sequence[Flow], keys: Sequence[bytes], tags: Sequence[str], *, everything: bool
+    ) -> Flow:
+        """Do the work in the tiers, then tell other processes; one that fails stops no other."""
+        trouble: TierError | None = None
+        bus = self._shared.bus
+        if bus is not None:
+            publish = partial(bus.publish, keys, tags, everything=everything)
+            apublish = partial(bus.apublish, keys, tags, everything=everything)
+            work = [*work, _published(publish, apublish)]
+        for part in work:
+            try:
+                yield from part
+            except TierError as error:
+                trouble = trouble or error
+        if trouble is not None:
+            raise trouble
+
+
+def _is_redis(tier: Tier) -> TypeGuard[Redis]:
+    """Return whether a tier is a Redis, without importing what nobody has imported yet."""
+    module = sys.modules.get("toolops_plugins.cache.redis")
+    return module is not None and isinstance(tier, module.Redis)
+
+
+def _published(publish: Callable[[], None], apublish: Callable[[], Awaitable[None]]) -> Flow:
+    yield Io(publish, apublish)
+
+
+def _digest(key: bytes | str) -> bytes:
+    try:
+        digest = bytes.fromhex(key) if isinstance(key, str) else key
+    except ValueError:
+        digest = b""
+    if not isinstance(digest, bytes) or len(digest) != 32:
+        raise ConfigurationError("keys", f"must be 32 bytes or 64 hexadecimal digits, not {key!r}")
+    return digest
