@@ -47,7 +47,7 @@ class Found:
 def run(effort: Effort) -> list[Section]:
     """Measure tasks, then threads."""
     tasks = max(effort.calls(TASKS), 10)
-    repeats = effort.rounds(5)
+    repeats = effort.rounds(3)
     return [
         section(f"{tasks:,} tasks, one key", contestants(), tasks, repeats, in_tasks),
         section(f"{THREADS} threads, one key", contestants(), THREADS, repeats, in_threads),

@@ -52,11 +52,11 @@ def run(effort: Effort) -> list[Section]:
         if kind in ("text", "json"):
             goals = [
                 at_most(found["peak"], 200, " MB"),
-                at_most(found["most"], entries, what="never more entries than "),
+                at_most(found["most"], entries, " entries"),
             ]
         if kind == "bytes":
             bound = MOST_BYTES / MB
-            goals = [at_most(found["most_bytes"], bound, " MB", "never more accounted than ")]
+            goals = [at_most(found["most_bytes"], bound, " MB accounted")]
         cells = (
             found["before"],
             found["peak"],

@@ -98,7 +98,7 @@ def sections(kind: str, effort: Effort) -> list[Section]:
             turns[name] = turn(kind, call, numbers, runner)
             proofs.append((name, body, numbers))
         turns[UNITS[kind]] = turn(kind, unit(kind, executor), count(), runner)
-        laps = race(turns, effort.rounds(40), effort.seconds(0.01))
+        laps = race(turns, effort.rounds(25), effort.seconds(0.01))
     for name, body, numbers in proofs:
         body.prove(name, next(numbers))
     threadless = [THREADLESS] if kind == "sync" else []

@@ -24,9 +24,9 @@ from timing import Effort
 from toolops_plugins import Codec, Memory
 from toolops_plugins.cache.entry import Entry
 
-THINGS, REQUESTS = 100_000, 400_000
+THINGS, REQUESTS = 100_000, 200_000
 SCAN_EVERY = 20_000  # requests between two scans
-SHARES = (0.001, 0.01, 0.1)  # of the things, that the cache has room for
+SHARES = (0.01, 0.1)  # of the things, that the cache has room for
 
 
 def run(effort: Effort) -> list[Section]:

@@ -335,12 +335,15 @@ def test_stats_count_what_is_kept(run, place, quote):
     shelf = found["tiers"]["far * [away]"]
     assert (shelf["entries"], shelf["tags"], shelf["tombstones"]) == (3, 3, 0)
     assert shelf["bytes"] > 300
+    quote.invalidate("a")
+    left = json.loads(run("stats", *place, "--json")[1])["tiers"]["far * [away]"]
+    assert (left["entries"], left["tombstones"]) == (2, 1)
     assert shelf["seconds_left_at_most"] == {
         "60": 0, "600": 3, "3600": 0, "86400": 0, "more": 0,
     }  # fmt: skip
     code, out, _ = run("stats", *place)
     assert code == 0
-    assert re.search(r"far \* \[away\] +3 ", out)
+    assert re.search(r"far \* \[away\] +2 ", out)
 
 
 def test_stats_of_nothing(run, valkey, namespace):

@@ -982,13 +982,18 @@ def test_time_limits_inside_time_limits_do_not_starve_each_other() -> None:
 
 def test_deadlines_in_the_pool_do_not_starve_each_other() -> None:
     ops = ToolOps(max_threads=2)
+    together = threading.Barrier(2)
 
     @ops.tool(coalesce=True)
     def double(n: int) -> int:
         return 2 * n
 
+    def ask(n: int) -> int:
+        together.wait(LONG)
+        return double(n)
+
     with ops.deadline(2):
-        assert ops.map(double, range(4), limit=2) == [0, 2, 4, 6]
+        assert ops.map(ask, range(4), limit=2) == [0, 2, 4, 6]
 
 
 def test_maps_inside_maps_do_not_starve_each_other() -> None:

@@ -269,6 +269,11 @@ class Streams:
             if key is None or place.endswith(key):
                 self._table.pop(place, None)
 
+    def remove(self, place: bytes, recording: Tape) -> None:
+        """Let nobody join a recording any more."""
+        if self._table.get(place) is recording:
+            self._table.pop(place, None)
+
     def forked(self) -> None:
         """Start empty in a forked child, where no thread but this one has survived."""
         self._table = weakref.WeakValueDictionary()

@@ -1,0 +1,179 @@
+"""The benchmarks run to their end, without any peer, and what they print is sane.
+
+How fast anything is, no test says: that is what `make bench` is for.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+
+OURS = "ToolOps Plugins"
+PEERS = ("aiocache", "async_lru", "cashews", "pyresilience", "toolops")
+SECTIONS = {
+    "hits": 4,
+    "redis_hits": 2,
+    "misses": 4,
+    "memory": 1,
+    "coalesce": 2,
+    "imports": 2,
+    "tiers": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def bench(root, tmp_path_factory):
+    """Runs a benchmark, once for all tests, in a process in which no peer can be imported."""
+    hidden = tmp_path_factory.mktemp("hidden")
+    for name in PEERS:
+        (hidden / f"{name}.py").write_text('raise ImportError("hidden by the test")\n')
+
+    @functools.cache
+    def run(name):
+        file = hidden / f"{name}.json"
+        done = subprocess.run(
+            [sys.executable, "benchmarks/run.py", "--tiny", "--only", name, "--json", str(file)],
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": str(hidden)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout, json.loads(file.read_text())
+
+    return run
+
+
+@pytest.fixture
+def room(root, monkeypatch):
+    """Imports a module of the benchmarks, and forgets it afterwards."""
+    monkeypatch.syspath_prepend(root / "benchmarks")
+    before = set(sys.modules)
+    yield __import__
+    for name in set(sys.modules) - before:
+        if str(root / "benchmarks") in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_benchmark_runs_and_its_figures_are_sane(bench, name):
+    text, found = bench(name)
+    assert len(found["sections"]) == SECTIONS[name]
+    for section in found["sections"]:
+        assert section["title"] in text
+        figures = [row for row in section["rows"] if not row["absent"]]
+        assert figures, section["title"]
+        for row in figures:
+            assert len(row["cells"]) == len(section["columns"])
+            numbers = [cell for cell in row["cells"] if isinstance(cell, int | float)]
+            assert numbers, row
+            assert all(map(math.isfinite, numbers)), row
+            assert row["name"] in text
+    met = [goal["met"] for s in found["sections"] for row in s["rows"] for goal in row["goals"]]
+    assert f"Targets: {met.count(True)} met, {met.count(False)} missed" in text
+
+
+@pytest.mark.parametrize("name", ["hits", "redis_hits", "coalesce", "imports"])
+def test_times_are_more_than_nothing_and_the_best_is_no_worse_than_the_median(bench, name):
+    _, found = bench(name)
+    rows = [row for s in found["sections"] for row in s["rows"] if row["name"].startswith(OURS)]
+    assert rows
+    for row in rows:
+        assert row["cells"][0] > 0
+        if name != "coalesce":
+            assert row["cells"][0] <= row["cells"][1]
+
+
+def test_a_peer_that_is_not_installed_is_named_with_the_reason(bench):
+    text, found = bench("hits")
+    absent = {row["name"]: row["absent"] for row in found["sections"][0]["rows"] if row["absent"]}
+    assert set(absent) == {
+        "ToolOps 1.0.0",
+        "aiocache",
+        "async_lru",
+        "cashews",
+        "functools.lru_cache",  # for another reason: it cannot take coroutine functions
+        "pyresilience",
+    }
+    assert "hidden by the test" in absent["cashews"]
+    assert "n/a: not installed" in text
+
+
+def test_the_cap_holds_and_one_call_answers_all(bench):
+    # Counts, unlike times, are exact on every machine.
+    _, memory = bench("memory")
+    caps = [g for row in memory["sections"][0]["rows"] for g in row["goals"]]
+    assert [g["met"] for g in caps if "entries" in g["text"]] == [True, True]
+    assert [g["met"] for g in caps if "accounted" in g["text"]] == [True]
+    _, coalesce = bench("coalesce")
+    for section in coalesce["sections"]:
+        ours = next(row for row in section["rows"] if row["name"] == OURS)
+        _, _, calls, answered = ours["cells"]
+        assert calls == 1
+        assert answered in (64, 100)
+
+
+def test_a_ratio_is_the_median_over_the_rounds_in_which_both_stood(room):
+    laps = room("timing").Laps({"a": [2.0, 30.0, 4.0], "b": [1.0, 10.0, 1.0], "bare": [0.5, 1, 0]})
+    assert laps.ratio("a", "b") == 3.0
+    assert laps.ratio("a", "b", "bare") == pytest.approx(29 / 9)
+    assert laps.best("a") == 2.0
+    assert laps.median("a") == 4.0
+    assert laps.added("a", "b") == 1.0
+
+
+def test_contestants_take_turns_of_equal_length(room):
+    asked = {"quick": [], "slow": []}
+
+    def turn(name, seconds):
+        def take(calls):
+            asked[name].append(calls)
+            return calls * seconds
+
+        return take
+
+    laps = room("timing").race(
+        {"quick": turn("quick", 0.001), "slow": turn("slow", 0.01)}, rounds=3, seconds=1.0
+    )
+    assert asked["quick"][-3:] == [1000] * 3
+    assert asked["slow"][-3:] == [100] * 3
+    assert laps.best("quick") == pytest.approx(0.001)
+    assert laps.ratio("slow", "quick") == pytest.approx(10)
+
+
+def test_an_interruption_while_calls_are_counted_does_not_shorten_the_turns(room):
+    asked = []
+
+    def turn(calls):
+        asked.append(calls)
+        return 5.0 if len(asked) == 1 else calls * 0.001
+
+    room("timing").race({"interrupted": turn}, rounds=3, seconds=1.0)
+    assert asked[-3:] == [1000] * 3
+
+
+def test_a_function_that_ran_more_or_less_often_than_it_should_is_reported(room):
+    body = room("bodies").Body("sync")
+    body.call("once")
+    body.prove("a name", 1)
+    with pytest.raises(RuntimeError, match="a name: the function ran 1 times, not 2 times"):
+        body.prove("a name", 2)
+
+
+def test_targets_are_met_at_the_limit_and_missed_past_it(room):
+    report = room("report")
+    assert report.at_most(3.0, 3, " us").met
+    assert not report.at_most(3.01, 3, " us").met
+    assert report.at_least(6.0, 6, "x").met
+    assert not report.at_least(5.99, 6, "x").met
+    assert str(report.at_most(3.01, 3, " us")) == "<= 3 us: MISSED"
+    section = report.Section("Hits", ("us",), [report.Row("ours", (4.0,), [report.at_most(4, 3)])])
+    assert "1 missed" in report.summary([section])
+    assert "Hits: ours: 4 (<= 3)" in report.summary([section])
