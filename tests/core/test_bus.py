@@ -89,7 +89,7 @@ async def test_publishing_from_a_loop(end: Ends, valkey: Server) -> None:
     (one, _), (_, ear) = end(valkey.url), end(valkey.url)
     await one.apublish(tags=["t"])
     assert ear.wait(1) == [([], ["t"], False)]
-    await one._tier.aclose()  # type: ignore[attr-defined] # a Redis
+    await one._tier.aclose()
 
 
 def test_it_does_not_hear_itself(end: Ends, valkey: Server) -> None:
@@ -156,7 +156,7 @@ def test_after_a_break_everything_is_void(end: Ends, tmp_path: Path) -> None:
         assert own.wait(1) == [([], [], True)]
         wait_for(one.ready.is_set, "its subscription")
         wait_for(lambda: _subscribers(server, one) == 2, "both subscriptions")
-        one._tier.link.fuse.reset()  # type: ignore[attr-defined] # it may have met the gap
+        one._tier.link.fuse.reset()
         one.publish(tags=["t"])
         assert ear.wait(2)[1:] == [([], ["t"], False)]
     finally:
@@ -212,7 +212,7 @@ def test_a_server_that_falls_silent_is_given_up(end: Ends, tmp_path: Path) -> No
 
     try:
         bus, ear = end(server.url, start=False)
-        bus._clock = Hasty()  # type: ignore[assignment] # has every method
+        bus._clock = Hasty()
         bus.start()
         assert bus.ready.wait(PATIENCE)
         server.pause()

@@ -57,34 +57,35 @@ class Arrival(NamedTuple):
     led: bool
 
 
+class _Outcome(NamedTuple):
+    value: Any
+    error: Exception | None = None
+    trace: TracebackType | None = None
+
+
 class _Flight:
     """Work under way, and who waits for it. All fields are guarded by the table's lock."""
 
     __slots__ = (
-        "abandoned",
         "callbacks",
         "death",
         "done",
-        "error",
         "key",
         "loop",
         "node",
+        "outcome",
         "parties",
         "task",
-        "trace",
-        "value",
     )
 
     def __init__(self, key: bytes, loop: asyncio.AbstractEventLoop | None) -> None:
         self.key = key
         self.loop = loop
         self.node = circles.Node()
-        self.value: Any = None
-        self.error: BaseException | None = None
-        self.trace: TracebackType | None = None
+        self.outcome: _Outcome | None = None
+        """None though it is done: the work died, or nobody is left who wants what came of it."""
         self.death: BaseException | None = None
         self.done = False
-        self.abandoned = False
         self.parties = 1
         self.callbacks: dict[object, Callable[[], None]] = {}
         self.task: asyncio.Task[None] | None = None
@@ -169,32 +170,34 @@ class Flights:
                 seat = _Seat(flight := _Flight(key, None), leads=True)
             if seat.leads and seconds is None:
                 try:
-                    self._run(flight, work)
+                    outcome = self._run(flight, work)
                 finally:
                     self._leave(seat)
-                return _arrival(flight, led=True)
+                return _arrival(outcome, led=True)
             if seat.leads:
                 submit(partial(copy_context().run, self._run_quietly, flight, work))
             try:
-                arrived = self._wait(seat, flight, end)
+                brought = self._wait(seat, flight, end)
             except TimeoutError:
                 raise _too_late(seconds) from None
-            if arrived:
-                return _arrival(flight, led=seat.leads)
+            if brought is not None:
+                return _arrival(brought, led=seat.leads)
             if seat.leads and flight.death is not None:
                 raise flight.death
 
-    def _run(self, flight: _Flight, work: Callable[[], Any]) -> None:
+    def _run(self, flight: _Flight, work: Callable[[], Any]) -> _Outcome:
+        outcome: _Outcome | None = None
         try:
             with circles.enter(flight.node):
-                flight.value = work()
+                outcome = _Outcome(work())
         except Exception as error:  # noqa: BLE001 - kept for everybody aboard, and raised there
-            flight.error, flight.trace = error, error.__traceback__
+            outcome = _Outcome(None, error, error.__traceback__)
         except BaseException as death:
-            flight.abandoned, flight.death = True, death
+            flight.death = death
             raise
         finally:
-            self._land(flight)
+            self._land(flight, outcome)
+        return outcome
 
     def _run_quietly(self, flight: _Flight, work: Callable[[], Any]) -> None:
         # Everybody aboard waits in other threads: the leader learns of a death, the others board
@@ -203,15 +206,16 @@ class Flights:
             if flight.parties:
                 self._run(flight, work)
 
-    def _wait(self, seat: _Seat, flight: _Flight, end: float | None) -> bool:
-        """Wait in this thread; return False if the flight is lost, so that it is boarded anew."""
+    def _wait(self, seat: _Seat, flight: _Flight, end: float | None) -> _Outcome | None:
+        """Wait in this thread; return None if the flight is lost, so that it is boarded anew."""
         bell = threading.Event()
         ticket = object()
         try:
-            arrived = not self._call_back(flight, ticket, bell.set) or self._hold(flight, bell, end)
+            if self._call_back(flight, ticket, bell.set) and not self._hold(flight, bell, end):
+                return None
+            return flight.outcome
         finally:
             self._leave(seat, ticket)
-        return arrived and not flight.abandoned
 
     def _hold(self, flight: _Flight, bell: threading.Event, end: float | None) -> bool:
         suspicious = False
@@ -273,8 +277,9 @@ class Flights:
                 return Arrival(await work(), led=True)
             if seat.leads:
                 self._take_off(flight, work, loop)
-            if await self._await(seat, flight, loop):
-                return _arrival(flight, led=seat.leads)
+            brought = await self._await(seat, flight, loop)
+            if brought is not None:
+                return _arrival(brought, led=seat.leads)
             if seat.leads:
                 # The work was cancelled from outside: to its leader that is a cancellation.
                 raise asyncio.CancelledError
@@ -291,26 +296,25 @@ class Flights:
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
             if not flight.done:  # it was cancelled before its first step
-                flight.abandoned = True
-                self._land(flight)
+                self._land(flight, None)
 
         flight.task = task
         self._tasks.add(task)
         task.add_done_callback(ended)
 
     async def _arun(self, flight: _Flight, work: Callable[[], Awaitable[Any]]) -> None:
+        outcome: _Outcome | None = None
         try:
-            flight.value = await work()
+            outcome = _Outcome(await work())
         except Exception as error:  # noqa: BLE001 - kept for everybody aboard, and raised there
-            flight.error, flight.trace = error, error.__traceback__
-        except BaseException:
-            flight.abandoned = True
-            raise
+            outcome = _Outcome(None, error, error.__traceback__)
         finally:
-            self._land(flight)
+            self._land(flight, outcome)
 
-    async def _await(self, seat: _Seat, flight: _Flight, loop: asyncio.AbstractEventLoop) -> bool:
-        """Wait on this loop; return False if the flight is lost, so that it is boarded anew."""
+    async def _await(
+        self, seat: _Seat, flight: _Flight, loop: asyncio.AbstractEventLoop
+    ) -> _Outcome | None:
+        """Wait on this loop; return None if the flight is lost, so that it is boarded anew."""
         arrived: asyncio.Future[None] = loop.create_future()
         ticket = object()
 
@@ -326,11 +330,13 @@ class Flights:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(ring)
 
-        landed = closing = False
+        closing = False
         try:
-            landed = not self._call_back(flight, ticket, call) or await self._ahold(
+            if self._call_back(flight, ticket, call) and not await self._ahold(
                 flight, loop, arrived
-            )
+            ):
+                return None
+            return flight.outcome
         except GeneratorExit:  # this coroutine was left behind, and may await nothing more
             closing = True
             raise
@@ -341,7 +347,6 @@ class Flights:
                 import asyncio  # noqa: PLC0415 - see above
 
                 await asyncio.wait({flight.task})
-        return landed and not flight.abandoned
 
     async def _ahold(
         self, flight: _Flight, loop: asyncio.AbstractEventLoop, arrived: asyncio.Future[None]
@@ -413,7 +418,11 @@ class Flights:
             flight.callbacks.pop(ticket, None)
             if seat.wait is not None:
                 circles.leave(seat.wait)
-            if flight.parties or flight.done:
+            if flight.parties:
+                return False
+            # Tracebacks may hold the flight for long, and nobody wants any more what it brought.
+            flight.outcome = None
+            if flight.done:
                 return False
             self._drop(flight)
         if flight.task is None or flight.loop is None:
@@ -425,16 +434,14 @@ class Flights:
             flight.loop.call_soon_threadsafe(flight.task.cancel)
         return True
 
-    def _land(self, flight: _Flight) -> None:
+    def _land(self, flight: _Flight, outcome: _Outcome | None) -> None:
         """Wake everybody aboard, once."""
         with self._lock:
             if flight.done:
                 return
             flight.done = True
+            flight.outcome = outcome if flight.parties else None
             self._drop(flight)
-            if not flight.parties:
-                # Tracebacks of those who left may hold the flight, and nobody wants what it brings.
-                flight.value = flight.error = flight.trace = None
             calls = list(flight.callbacks.values())
             flight.callbacks.clear()
             circles.finish(flight.node)
@@ -442,11 +449,11 @@ class Flights:
             call()
 
 
-def _arrival(flight: _Flight, *, led: bool) -> Arrival:
-    if flight.error is not None:
+def _arrival(outcome: _Outcome, *, led: bool) -> Arrival:
+    if outcome.error is not None:
         # One object for all: without this, each raise would lengthen its traceback.
-        raise flight.error.with_traceback(flight.trace)
-    return Arrival(flight.value, led)
+        raise outcome.error.with_traceback(outcome.trace)
+    return Arrival(outcome.value, led)
 
 
 def _running() -> asyncio.AbstractEventLoop | None:
