@@ -7,6 +7,11 @@ released together, call a plain function whose body sleeps a tenth of a second, 
 The best of some repetitions, each with an argument of its own. "Calls" is how often the body ran in
 the worst repetition, "answered" how many callers got the result in the worst.
 
+pyresilience 0.4.1 runs the body for every task: its cache drops the lock of a key at each miss
+(``AsyncResultCache.get``). The future that callers of ToolOps 1.0.0 share belongs to the event loop
+of one of them, and its plain functions start a loop for each call, so that in threads all but one
+caller get an error.
+
 Not measured: processes, and callers that are cancelled meanwhile.
 """
 

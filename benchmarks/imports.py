@@ -6,7 +6,7 @@ files that the system has forgotten says nothing. ``import asyncio`` is the base
 every program that uses this library imports it anyway.
 
 The second table says where the time goes: the interpreter's own ``-X importtime``, which slows
-imports down by about a third, summed by package; best of some processes.
+imports down, summed by package; best of some processes.
 
 Not measured: files that are not compiled yet, and cold disks.
 """

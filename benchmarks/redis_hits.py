@@ -7,8 +7,8 @@ method for the very bytes that ToolOps Plugins has stored, and nothing is done w
 pooled connection" sends the same command on a connection of the same pool, without what
 ``Redis.execute_command`` does besides: it is about the least that redis-py allows.
 
-Not measured: networks, contention, TLS, hiredis (absent from every package's requirements but that
-of ToolOps 1.0.0). The small dict is encoded by each as it does by default: JSON, or pickle
+Not measured: networks, contention, TLS, and hiredis, which is not installed: redis-py's own parser
+reads for everybody. The small dict is encoded by each as it does by default: JSON, or pickle
 (cashews). What the tier in memory would save is not measured here either: see ``hits``.
 """
 

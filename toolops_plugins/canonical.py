@@ -28,6 +28,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from toolops_plugins.errors import NotCanonicalError
+from toolops_plugins.locks import renewing
 
 __all__ = ["Canon"]
 
@@ -83,7 +84,7 @@ class _Identities:
 
     def __init__(self) -> None:
         self._tokens: dict[int, tuple[weakref.ref[Any], bytes]] = {}
-        self._lock = threading.Lock()
+        self._lock = renewing(self, threading.Lock())
         self._numbers = itertools.count()
 
     def token(self, value: object) -> bytes:

@@ -27,8 +27,9 @@ import orjson
 
 from toolops_plugins import records
 from toolops_plugins.errors import ConfigurationError, NotEncodableError, UnknownFormatError
+from toolops_plugins.locks import renewing
 from toolops_plugins.policy import NOTHING
-from toolops_plugins.tagged import INT_MAX, INT_MIN, MAX_DEPTH, PATHS, Tagged, is_text
+from toolops_plugins.tagged import INT_MAX, INT_MIN, MAX_DEPTH, PATHS, Tagged, is_text, trimmed
 
 __all__ = ["DEFAULT_CODEC", "ERROR", "JSON", "LOCAL", "TAGGED", "Codec", "Payload"]
 
@@ -111,7 +112,7 @@ class Codec:
         self._tagged = Tagged()
         self._names: dict[str, type] = {}
         self._error_kinds = dict(records.BUILTIN_ERRORS)
-        self._lock = threading.Lock()
+        self._lock = renewing(self, threading.Lock())
 
     def encode(self, value: Any) -> Payload:
         """Return the payload of a value.
@@ -133,7 +134,7 @@ class Codec:
         # something else, and overruns its memory on some thousand levels of tuples (3.13.0).
         try:
             if _is_plain(value, 0):
-                return Payload(JSON, orjson.dumps(value))
+                return Payload(JSON, trimmed(orjson.dumps(value)))
         except (TypeError, RecursionError):  # a number beyond 64 bits, or a lone surrogate
             pass
         return Payload(TAGGED, self._tagged.dumps(value))

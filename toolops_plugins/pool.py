@@ -67,6 +67,7 @@ class Pool:
         self._lock = threading.Lock()
         self._threads = 0
         self._idle = 0
+        self._inside = threading.local()
 
     forked = _start_empty
     """To be called in a forked child, which has none of its parent's threads."""
@@ -76,10 +77,19 @@ class Pool:
         return self._threads
 
     def submit(self, function: Callable[[], Any]) -> None:
-        """Run ``function``, which must not raise, as soon as there is a thread for it."""
+        """Run ``function``, which must not raise, as soon as there is a thread for it.
+
+        A thread of the pool that hands on work is going to wait for it, and would wait for ever
+        if all threads did the same: it gets a thread for it beyond the limit.
+        """
+        self._put(function, nested=getattr(self._inside, "yes", False))
+
+    def _put(self, function: Callable[[], Any], *, nested: bool) -> None:
         self._queue.put(function)
         with self._lock:
-            if self._idle >= self._queue.qsize() or self._threads >= self._limit:
+            if self._idle >= self._queue.qsize():
+                return
+            if self._threads >= self._limit and not nested:
                 return
             self._threads += 1
         threading.Thread(target=self._work, name="toolops", daemon=True).start()
@@ -88,11 +98,12 @@ class Pool:
         """Run ``function`` some time, unless too much waits already; return whether it will."""
         if self._queue.qsize() >= self._backlog:
             return False
-        self.submit(function)
+        self._put(function, nested=False)
         return True
 
     def _work(self) -> None:
         queue, lock = self._queue, self._lock
+        self._inside.yes = True
         while True:
             with lock:
                 self._idle += 1

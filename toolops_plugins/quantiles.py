@@ -19,6 +19,7 @@ from math import ceil
 from operator import add
 
 from toolops_plugins import check
+from toolops_plugins.locks import renewing
 
 __all__ = ["Quantiles", "RecentQuantiles"]
 
@@ -101,14 +102,14 @@ class RecentQuantiles:
         ConfigurationError: ``window_count`` is not at least 1.
     """
 
-    __slots__ = ("_current", "_filled", "_lock", "_previous", "_window")
+    __slots__ = ("__weakref__", "_current", "_filled", "_lock", "_previous", "_window")
 
     def __init__(self, window_count: int) -> None:
         self._window = check.count("window_count", window_count)
         self._current = Quantiles()
         self._previous = Quantiles()
         self._filled = 0
-        self._lock = threading.Lock()
+        self._lock = renewing(self, threading.Lock())
 
     def add(self, seconds: float) -> None:
         """Record one duration in seconds."""

@@ -23,6 +23,7 @@ from toolops_plugins.drivers import ThreadDriver
 from toolops_plugins.environment import options_from
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.flow import DEADLINE, call_flow
+from toolops_plugins.locks import renewing
 from toolops_plugins.plan import Call, Plan, Shared
 from toolops_plugins.policy import Cache, CircuitBreaker, Policy, PolicyParts, Retry
 from toolops_plugins.pool import Pool
@@ -132,7 +133,7 @@ class ToolOps:
         self._threads = ThreadDriver(clock, flights, self._pool)
         self._loop_driver: LoopDriver | None = None
         self._called: OrderedDict[Any, Plan] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = renewing(self, threading.Lock())
         _runtimes.add(self)
 
     def _on_loop(self) -> LoopDriver:
@@ -516,10 +517,9 @@ class ToolOps:
         self._shared.active = value
 
     def _forked(self) -> None:
-        # Only the thread that forked lives on here, and it may have left any lock taken.
+        # Only the thread that forked lives on here.
         self._shared.flights.forked()
         self._pool.forked()
-        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Release connections and threads."""

@@ -77,22 +77,32 @@ def resolve(wanted: Any) -> Target:
         kwargs,
         method or _is_method(function),
         name,
-        "<" in name and (bool(getattr(function, "__closure__", None)) or name.endswith("<lambda>")),
+        "<" in name and (_holds(function) or name.endswith("<lambda>")),
     )
 
 
 def _is_plain(function: Any) -> bool:
     if isinstance(function, types.FunctionType):
         return True
-    if isinstance(function, types.BuiltinFunctionType):
+    if isinstance(function, types.BuiltinFunctionType | types.MethodWrapperType):
         receiver = function.__self__
         return receiver is None or isinstance(receiver, types.ModuleType | type)
-    call = type(function).__call__
-    return not isinstance(call, types.FunctionType)
+    # What is written in C and has a name is known by that; anything else is known by itself.
+    written_in_c = not isinstance(type(function).__call__, types.FunctionType)
+    return written_in_c and hasattr(function, "__name__")
 
 
 def _qualified(function: Any) -> str:
-    return getattr(function, "__qualname__", None) or type(function).__qualname__
+    for name in ("__qualname__", "__name__"):
+        found = getattr(function, name, None)
+        if found:
+            return str(found)
+    return type(function).__qualname__
+
+
+def _holds(function: Any) -> bool:
+    """Return whether this is a closure, or a wrapper in C, such as lru_cache's, around one."""
+    return any(getattr(f, "__closure__", None) for f in (function, inspect.unwrap(function)))
 
 
 def _is_method(function: Any) -> bool:

@@ -25,6 +25,7 @@ from toolops_plugins.coalesce.streams import Recording
 from toolops_plugins.drivers import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.flow import call_flow
+from toolops_plugins.locks import renewing
 from toolops_plugins.plan import Call, Plan, Shared
 from toolops_plugins.policy import Policy
 from toolops_plugins.request import Keyer, Keyspace, Tagger, known_names, signature_of
@@ -92,7 +93,7 @@ class Named(Generic[State]):
         self._option = option
         self._make = make
         self._limit = limit
-        self._lock = threading.Lock()
+        self._lock = renewing(self, threading.Lock())
         self._known: OrderedDict[str, tuple[Any, State]] = OrderedDict()
 
     def get(self, name: str, policy: Any) -> State:
@@ -154,7 +155,7 @@ class Planner:
         self._breakers = breakers
         self._limiters = Named("rate_limit", lambda p, name: Limiter(p, name, clock))
         self._gates = Named("bulkhead", Gate)
-        self._lock = threading.Lock()
+        self._lock = renewing(self, threading.Lock())
         self._seen: dict[str, weakref.ref[Any]] = {}
 
     def plan(

@@ -336,10 +336,11 @@ class Flights:
                 flight, loop, arrived
             ):
                 return None
-            return flight.outcome
         except GeneratorExit:  # this coroutine was left behind, and may await nothing more
             closing = True
             raise
+        else:
+            return flight.outcome
         finally:
             last = self._leave(seat, ticket)
             if last and flight.loop is loop and flight.task is not None and not closing:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from toolops_plugins.errors import BulkheadFull
+from toolops_plugins.locks import renewing
 from toolops_plugins.policy import Bulkhead
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Gate:
         self._limit = policy.limit
         self._running = 0
         self._queue: OrderedDict[_Waiter, None] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = renewing(self, threading.Lock())
 
     @property
     def running(self) -> int:

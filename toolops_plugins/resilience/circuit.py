@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 from toolops_plugins import check
 from toolops_plugins.clock import Clock
 from toolops_plugins.errors import CircuitOpen
+from toolops_plugins.locks import renewing
 from toolops_plugins.policy import CircuitBreaker
 
 __all__ = ["BreakerSnapshot", "BreakerState", "LocalBreakerState", "StateName"]
@@ -103,7 +104,7 @@ class LocalBreakerState:
         self._probes: dict[int, float] = {}  # ticket -> when its place is taken back
         self._passed = 0
         self._opened_total = 0
-        self._lock = threading.Lock()
+        self._lock = renewing(self, threading.Lock())
 
     def admit(self) -> int:
         """Return the ticket of a call that may go ahead; raise CircuitOpen if it may not."""

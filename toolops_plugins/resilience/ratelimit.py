@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from toolops_plugins import check
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.errors import ConfigurationError, RateLimited
+from toolops_plugins.locks import renewing
 from toolops_plugins.policy import RateLimit
 
 __all__ = ["Limiter", "LimiterState", "Reservation", "SlidingWindow", "TokenBucket"]
@@ -78,7 +79,7 @@ class TokenBucket:
         self._clock = clock
         self._full = -math.inf
         self._gaps: list[tuple[float, float]] = []  # (claim, units) in order of time
-        self._lock = threading.Lock()
+        self._lock = renewing(self, threading.Lock())
 
     def take(self, cost: float, patience: float) -> tuple[float, float | None]:
         """Return the seconds to wait and a claim, as :meth:`LimiterState.take` says."""
@@ -156,7 +157,7 @@ class SlidingWindow:
         # all the others.
         self._passed = 0
         self._units = 0.0
-        self._lock = threading.Lock()
+        self._lock = renewing(self, threading.Lock())
 
     def take(self, cost: float, patience: float) -> tuple[float, list[float] | None]:
         """Return the seconds to wait and a claim, as :meth:`LimiterState.take` says."""

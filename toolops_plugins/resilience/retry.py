@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from toolops_plugins import check
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.errors import ConfigurationError, DeadlineExceeded, Rejected, TotalTimeout
+from toolops_plugins.locks import renewing
 from toolops_plugins.policy import Retry, matches
 
 __all__ = ["RetryBudget", "Retrying", "aretry_call", "retry_after", "retry_call"]
@@ -67,7 +68,7 @@ class RetryBudget:
         self._clock = clock
         self._tokens = self._reserve
         self._refilled = clock.monotonic()
-        self._lock = threading.Lock()
+        self._lock = renewing(self, threading.Lock())
         self.exhausted = 0
 
     @property

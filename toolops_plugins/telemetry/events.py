@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, get_args
 
 from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.locks import renewing
 
 __all__ = [
     "OUTCOMES",
@@ -251,14 +252,14 @@ class Emitter:
         ConfigurationError: A sink can not be called, or is a coroutine function.
     """
 
-    __slots__ = ("_lock", "_max_warnings", "_outlets", "_warned", "active")
+    __slots__ = ("__weakref__", "_lock", "_max_warnings", "_outlets", "_warned", "active")
 
     active: bool
     """Whether anybody listens; where nobody does there is no need to build an event."""
 
     def __init__(self, sinks: Iterable[SinkLike] = (), *, max_warnings: int = 1_000) -> None:
         # Reentrant: a signal handler or a finalizer may call a tool while its thread is in here.
-        self._lock = threading.RLock()
+        self._lock = renewing(self, threading.RLock())
         self._outlets = tuple(_Outlet(sink) for sink in sinks)
         self._warned: set[tuple[str, str]] = set()
         self._max_warnings = max_warnings

@@ -1,0 +1,1131 @@
+"""Whatever can be called can be wrapped, and looks and answers as it did before."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import inspect
+import logging
+import math
+import operator
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pydantic
+import pytest
+
+import toolops_plugins
+from toolops_plugins import (
+    Bulkhead,
+    Cache,
+    CircuitBreaker,
+    ConfigurationError,
+    Hedge,
+    Memory,
+    Notice,
+    Policy,
+    RateLimit,
+    Retry,
+    Semantic,
+    Timeout,
+    ToolOps,
+)
+from toolops_plugins.testing import FakeClock
+
+CACHE = Policy(cache=Cache(ttl=60))
+
+
+@pytest.fixture
+def ops() -> ToolOps:
+    return ToolOps("wrapping")
+
+
+class Notices:
+    """A sink of notices."""
+
+    def __init__(self, ops: ToolOps) -> None:
+        self.all: list[Notice] = []
+        ops.add_sink(self)
+
+    def on_call(self, event: Any) -> None:
+        pass
+
+    def on_notice(self, notice: Notice) -> None:
+        self.all.append(notice)
+
+    @property
+    def reasons(self) -> list[str]:
+        return [notice.detail for notice in self.all if notice.kind == "bypass"]
+
+
+# Kinds
+
+
+async def test_every_kind_of_function(ops: ToolOps) -> None:
+    runs = []
+
+    @ops.tool(cache=Cache(ttl=60))
+    def plain(n: int) -> int:
+        runs.append("plain")
+        return n + 1
+
+    @ops.tool(cache=Cache(ttl=60))
+    async def coroutine(n: int) -> int:
+        runs.append("coroutine")
+        return n + 1
+
+    @ops.tool(cache=Cache(ttl=60))
+    def generator(n: int) -> Iterator[int]:
+        runs.append("generator")
+        yield n + 1
+
+    @ops.tool(cache=Cache(ttl=60))
+    async def asynchronous(n: int) -> AsyncIterator[int]:
+        runs.append("asynchronous")
+        yield n + 1
+
+    for _ in range(2):
+        assert plain(1) == 2
+        assert await coroutine(1) == 2
+        assert list(generator(1)) == [2]
+        assert [item async for item in asynchronous(1)] == [2]
+    assert runs == ["plain", "coroutine", "generator", "asynchronous"]
+
+
+class Shop:
+    """Has no canonical form: every shop is itself."""
+
+    ops = ToolOps("shop")
+    runs: list[Any] = []  # noqa: RUF012 - emptied by each test
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @ops.tool(cache=Cache(ttl=60))
+    def quote(self, ticker: str) -> str:
+        self.runs.append(ticker)
+        return f"{ticker} at {self.name}"
+
+    @ops.tool(cache=Cache(ttl=60))
+    async def aquote(self, ticker: str) -> str:
+        self.runs.append(ticker)
+        return f"{ticker} at {self.name}"
+
+    @ops.tool(cache=Cache(ttl=60))
+    def quotes(self, *tickers: str) -> Iterator[str]:
+        self.runs.append(tickers)
+        for ticker in tickers:
+            yield f"{ticker} at {self.name}"
+
+    @classmethod
+    @ops.tool(cache=Cache(ttl=60))
+    def inner_class(cls, n: int) -> str:
+        cls.runs.append(n)
+        return f"{cls.__name__} {n}"
+
+    @ops.tool(cache=Cache(ttl=60))
+    @classmethod
+    def outer_class(cls, n: int) -> str:
+        cls.runs.append(n)
+        return f"{cls.__name__} {n}"
+
+    @staticmethod
+    @ops.tool(cache=Cache(ttl=60))
+    def inner_static(n: int) -> int:
+        Shop.runs.append(n)
+        return n + 1
+
+    @ops.tool(cache=Cache(ttl=60))
+    @staticmethod
+    def outer_static(n: int) -> int:
+        Shop.runs.append(n)
+        return n + 1
+
+    @classmethod
+    @ops.tool(cache=Cache(ttl=60))
+    async def class_coroutine(cls, n: int) -> str:
+        cls.runs.append(n)
+        return f"{cls.__name__} {n}"
+
+
+class Branch(Shop):
+    """Inherits the wrapped methods."""
+
+
+@dataclass
+class Store:
+    """Has a canonical form: equal stores are one."""
+
+    name: str
+
+    ops = ToolOps("store")
+
+    @ops.tool(cache=Cache(ttl=60))
+    def quote(self, ticker: str) -> str:
+        Shop.runs.append(ticker)
+        return f"{ticker} at {self.name}"
+
+
+@pytest.fixture(autouse=True)
+def _empty() -> None:
+    Shop.runs.clear()
+    Shop.ops.clear()
+    Store.ops.clear()
+
+
+async def test_methods_of_two_objects_do_not_share() -> None:
+    one, two = Shop("one"), Shop("two")
+    for _ in range(2):
+        assert one.quote("A") == "A at one"
+        assert two.quote("A") == "A at two"
+        assert await one.aquote("A") == "A at one"
+        assert await two.aquote("A") == "A at two"
+        assert list(one.quotes("A", "B")) == ["A at one", "B at one"]
+        assert list(two.quotes("A", "B")) == ["A at two", "B at two"]
+    assert Shop.runs == ["A"] * 4 + [("A", "B")] * 2
+
+
+def test_an_object_that_takes_the_place_of_a_dead_one_does_not_get_its_answers() -> None:
+    """CPython gives the same address again at once."""
+    for n in range(50):
+        assert Shop(f"shop {n}").quote("A") == f"A at shop {n}"
+
+
+def test_methods_of_equal_objects_share_where_they_have_a_canonical_form() -> None:
+    assert Store("one").quote("A") == "A at one"
+    assert Store("one").quote("A") == "A at one"
+    assert Store("two").quote("A") == "A at two"
+    changing = Store("one")
+    changing.name = "two"
+    assert changing.quote("A") == "A at two"
+    assert Shop.runs == ["A", "A"]
+
+
+async def test_class_methods_and_static_methods_in_both_orders() -> None:
+    for _ in range(2):
+        assert Shop.inner_class(1) == Shop("x").inner_class(1) == "Shop 1"
+        assert Shop.outer_class(1) == Shop("x").outer_class(1) == "Shop 1"
+        assert Branch.inner_class(1) == Branch("x").inner_class(1) == "Branch 1"
+        assert Branch.outer_class(1) == "Branch 1"
+        assert Shop.inner_static(1) == Shop("x").inner_static(1) == 2
+        assert Shop.outer_static(1) == Branch("x").outer_static(1) == 2
+        assert await Shop.class_coroutine(1) == "Shop 1"
+        assert await Branch.class_coroutine(1) == "Branch 1"
+    assert len(Shop.runs) == 8
+
+
+def test_methods_take_their_receiver_where_a_key_is_asked_for() -> None:
+    shop = Shop("one")
+    shop.quote("A")
+    assert Shop.quote.key(shop, "A") != Shop.quote.key(shop, "B")
+    assert Shop.quote.key(shop, "A") != Shop.quote.key(Shop("one"), "A")
+    Shop.quote.invalidate(shop, "A")
+    shop.quote("A")
+    assert len(Shop.runs) == 2
+
+
+def test_bound_methods(ops: ToolOps) -> None:
+    class Counter:
+        def __init__(self, step: int) -> None:
+            self.step = step
+            self.runs = 0
+
+        def add(self, n: int) -> int:
+            self.runs += 1
+            return n + self.step
+
+    one, ten = Counter(1), Counter(10)
+    add_one, add_ten = (ops.tool(cache=Cache(ttl=60))(counter.add) for counter in (one, ten))
+    for _ in range(2):
+        assert add_one(5) == 6
+        assert add_ten(5) == 15
+    assert (one.runs, ten.runs) == (1, 1)
+    assert add_one.key(5) != add_ten.key(5)
+    assert list(inspect.signature(add_one).parameters) == ["n"]
+
+
+async def test_bound_arguments_of_a_partial_count(ops: ToolOps) -> None:
+    runs = []
+
+    def power(base: int, exponent: int, *, scale: int = 1) -> int:
+        runs.append(base)
+        return scale * base**exponent
+
+    async def apower(base: int, exponent: int) -> int:
+        runs.append(base)
+        return base**exponent
+
+    wrap = ops.tool(cache=Cache(ttl=60))
+    of_two = wrap(functools.partial(power, 2))
+    of_three = wrap(functools.partial(power, 3))
+    square = wrap(functools.partial(power, exponent=2))
+    scaled = wrap(functools.partial(functools.partial(power, 2), scale=10))
+    cube = wrap(functools.partial(apower, exponent=3))
+    for _ in range(2):
+        assert (of_two(3), of_three(3), square(5), scaled(3)) == (8, 27, 25, 80)
+        assert scaled(3, scale=100) == 800
+        assert await cube(2) == 8
+    assert len(runs) == 6
+    assert square(2) == 4
+    assert of_two(2) == 4  # the same call as the one before
+    assert len(runs) == 7
+    assert inspect.iscoroutinefunction(cube)
+    assert inspect.signature(of_two) == inspect.signature(functools.partial(power, 2))
+
+
+async def test_callable_objects(ops: ToolOps) -> None:
+    class Adder:
+        """Adds."""
+
+        def __init__(self, step: int) -> None:
+            self.step = step
+            self.runs = 0
+
+        def __call__(self, n: int) -> int:
+            self.runs += 1
+            return n + self.step
+
+    class AsyncAdder(Adder):
+        async def __call__(self, n: int) -> int:
+            self.runs += 1
+            return n + self.step
+
+    one, ten, hundred = Adder(1), Adder(10), AsyncAdder(100)
+    wrapped_one, wrapped_ten, wrapped_hundred = map(
+        ops.tool(cache=Cache(ttl=60)), [one, ten, hundred]
+    )
+    for _ in range(2):
+        assert wrapped_one(5) == 6
+        assert wrapped_ten(5) == 15
+        assert await wrapped_hundred(5) == 105
+    assert (one.runs, ten.runs, hundred.runs) == (1, 1, 1)
+    assert wrapped_one.__name__ == "Adder"
+    assert inspect.iscoroutinefunction(wrapped_hundred)
+    assert not inspect.iscoroutinefunction(wrapped_one)
+    assert list(inspect.signature(wrapped_one).parameters) == ["n"]
+
+
+@pytest.mark.parametrize(
+    ("function", "args"),
+    [
+        (len, ("four",)),
+        (math.sqrt, (2.0,)),
+        (math.hypot, (3, 4)),
+        (str.upper, ("a",)),
+        (dict.fromkeys, None),
+        (operator.add, (1, 2)),
+        (max, (1, 2, 3)),
+        (sorted, ([3, 1, 2],)),
+        (functools.lru_cache(lambda n: n + 1), (1,)),
+        (np.add, (1, 2)),
+    ],
+    ids=repr,
+)
+def test_builtins(ops: ToolOps, function: Any, args: Any) -> None:
+    if args is None:
+        with pytest.raises(ConfigurationError) as caught:
+            ops.tool(cache=Cache(ttl=60))(function)
+        assert caught.value.parameter == "function"
+        return
+    wrapped = ops.tool(cache=Cache(ttl=60))(function)
+    assert wrapped(*args) == wrapped(*args) == function(*args)
+    assert ops.stats().total.hits == 1
+
+
+def _step(step: int) -> Callable[[int], int]:
+    return lambda n: n + step
+
+
+@pytest.mark.parametrize("function", ["text".upper, (5).__add__, [].append, np.add.reduce])
+def test_bound_methods_written_in_c_cannot_be_wrapped(ops: ToolOps, function: Any) -> None:
+    with pytest.raises(ConfigurationError, match="built-in method"):
+        ops.tool(cache=Cache(ttl=60))(function)
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "args"),
+    [
+        (operator.itemgetter(0), operator.itemgetter(1), (["a", "b"],)),
+        (operator.attrgetter("real"), operator.attrgetter("imag"), (1 + 2j,)),
+        (operator.methodcaller("upper"), operator.methodcaller("lower"), ("Ab",)),
+        (np.add, np.multiply, (3, 4)),
+        (functools.lru_cache(_step(1)), functools.lru_cache(_step(2)), (1,)),
+        (np.vectorize(lambda n: n + 1), np.vectorize(lambda n: n + 2), (1,)),
+        (len, max, ([1, 2, 3, 9],)),
+        (math.floor, math.ceil, (1.5,)),
+        (str.upper, str.lower, ("Ab",)),
+    ],
+    ids=repr,
+)
+def test_callables_written_in_c_do_not_get_each_others_answers(
+    ops: ToolOps, one: Any, two: Any, args: Any
+) -> None:
+    wrapped_one, wrapped_two = map(ops.tool(cache=Cache(ttl=60)), [one, two])
+    for _ in range(2):
+        assert wrapped_one(*args) == one(*args)
+        assert wrapped_two(*args) == two(*args)
+
+
+@pytest.mark.parametrize("wanted", [1, "text", None, [len], object()])
+def test_what_cannot_be_called_cannot_be_wrapped(ops: ToolOps, wanted: Any) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        ops.tool(coalesce=True)(wanted)
+    assert caught.value.parameter == "function"
+
+
+def test_classes_cannot_be_wrapped(ops: ToolOps) -> None:
+    with pytest.raises(ConfigurationError, match="class Shop"):
+        ops.tool(Shop)
+
+
+# Closures and lambdas
+
+
+def _adder(ops: ToolOps, step: int) -> Any:
+    @ops.tool(cache=Cache(ttl=60))
+    def add(n: int) -> int:
+        return n + step
+
+    return add
+
+
+def test_closures_of_one_name_are_kept_apart_with_a_warning(
+    ops: ToolOps, caplog: pytest.LogCaptureFixture
+) -> None:
+    notices = Notices(ops)
+    with caplog.at_level(logging.WARNING, "toolops_plugins"):
+        one, ten = _adder(ops, 1), _adder(ops, 10)
+    assert [one(5), ten(5), one(5), ten(5)] == [6, 15, 6, 15]
+    assert one.key(5) != ten.key(5)
+    assert notices.reasons == ["name_taken"]
+    assert "name_taken" in caplog.text
+
+
+def test_lambdas_of_one_name_are_kept_apart(ops: ToolOps) -> None:
+    wrap = ops.tool(cache=Cache(ttl=60))
+    one, two = wrap(lambda n: n + 1), wrap(lambda n: n + 2)
+    assert [one(5), two(5), one(5), two(5)] == [6, 7, 6, 7]
+
+
+def test_a_closure_does_not_get_the_answers_of_a_dead_one(ops: ToolOps) -> None:
+    """A tool that is made for each request holds that request's user."""
+
+    def inbox_of(user: str) -> Any:
+        @ops.tool(cache=Cache(ttl=60))
+        def inbox() -> str:
+            return f"mail of {user}"
+
+        return inbox
+
+    for user in ("alice", "bob", "carol"):
+        assert inbox_of(user)() == f"mail of {user}"
+        gc.collect()
+
+
+def test_a_lambda_does_not_get_the_answers_of_a_dead_one(ops: ToolOps) -> None:
+    for step in (1, 2, 3):
+        assert ops.tool(cache=Cache(ttl=60))(lambda n, step=step: n + step)(5) == 5 + step
+        gc.collect()
+
+
+def test_call_does_not_mix_up_closures_either(ops: ToolOps) -> None:
+    for step in (1, 2, 3):
+
+        def add(n: int) -> int:
+            return n + step  # noqa: B023 - called at once
+
+        assert ops.call(add, 5, policy=CACHE) == 5 + step
+        del add
+        gc.collect()
+
+
+def test_functions_that_hold_nothing_share_with_themselves(ops: ToolOps) -> None:
+    """One that is defined again, such as by a reload, is the same function."""
+    notices = Notices(ops)
+    runs = []
+    Shop.runs = runs
+
+    def define() -> Any:
+        def twice(n: int) -> int:
+            Shop.runs.append(n)
+            return 2 * n
+
+        return ops.tool(cache=Cache(ttl=60))(twice)
+
+    assert define()(4) == define()(4) == 8
+    assert runs == [4]
+    assert not notices.all
+
+
+def test_a_name_of_ones_own_is_kept(ops: ToolOps) -> None:
+    def make() -> Any:
+        runs: list[int] = []
+
+        @ops.tool(name="mine", cache=Cache(ttl=60))
+        def f(n: int) -> int:
+            runs.append(n)
+            return n
+
+        return f
+
+    one, two = make(), make()
+    assert one.name == two.name == "mine"
+    assert one.key(1) == two.key(1)
+
+
+# What it looks like
+
+
+def test_with_and_without_parentheses(ops: ToolOps) -> None:
+    @ops.tool
+    def bare(n: int) -> int:
+        return n
+
+    @ops.tool()
+    def empty(n: int) -> int:
+        return n
+
+    @ops.readonly
+    def kept(n: int) -> int:
+        return n
+
+    @ops.readonly(ttl=5)
+    def briefly(n: int) -> int:
+        return n
+
+    @ops.sideeffect
+    def change(n: int) -> int:
+        return n
+
+    @ops.sideeffect(idempotent=True)
+    def put(n: int) -> int:
+        return n
+
+    assert [f(1) for f in (bare, empty, kept, briefly, change, put)] == [1] * 6
+    assert bare.policy == Policy()
+    assert kept.policy.cache.ttl == 300
+    assert kept.policy.coalesces
+    assert kept.policy.retry == Retry()
+    assert briefly.policy.cache.ttl == 5
+    assert change.policy.retry is None
+    assert put.policy.retry == Retry()
+    assert not change.policy.coalesces
+
+
+def test_the_plain_decorators_use_the_default_runtime() -> None:
+    before = toolops_plugins.get_default()
+    mine = ToolOps("mine")
+    toolops_plugins.set_default(mine)
+    try:
+
+        @toolops_plugins.tool
+        def one() -> int:
+            return 1
+
+        @toolops_plugins.readonly(ttl=5)
+        def two() -> int:
+            return 2
+
+        @toolops_plugins.sideeffect()
+        def three() -> int:
+            return 3
+    finally:
+        toolops_plugins.set_default(before)
+    assert (one(), two(), three()) == (1, 2, 3)
+    assert mine.stats().total.calls == 3
+
+
+def _documented(ticker: str, /, day: int = 1, *rest: int, exact: bool = False, **more: Any) -> str:
+    """Say something.
+
+    Args:
+        ticker: Which.
+    """
+    return f"{ticker} {day} {rest} {exact} {more}"
+
+
+async def _acoroutine(n: int) -> int:
+    """Await."""
+    return n
+
+
+def _agenerator(n: int) -> Iterator[int]:
+    """Yield."""
+    yield n
+
+
+async def _anasyncgenerator(n: int) -> AsyncIterator[int]:
+    """Yield, in time."""
+    yield n
+
+
+@pytest.mark.parametrize("function", [_documented, _acoroutine, _agenerator, _anasyncgenerator])
+@pytest.mark.parametrize("preset", ["tool", "readonly", "sideeffect"])
+def test_looks_are_preserved(ops: ToolOps, function: Any, preset: str) -> None:
+    wrapped = getattr(ops, preset)(function)
+    for name in ("__name__", "__qualname__", "__module__", "__doc__", "__annotations__"):
+        assert getattr(wrapped, name) == getattr(function, name)
+    assert inspect.signature(wrapped) == inspect.signature(function)
+    assert wrapped.__wrapped__ is function
+    for look in (
+        inspect.iscoroutinefunction,
+        inspect.isgeneratorfunction,
+        inspect.isasyncgenfunction,
+        inspect.isfunction,
+    ):
+        assert look(wrapped) == look(function)
+    assert wrapped.name == f"{function.__module__}.{function.__qualname__}"
+
+
+def test_attributes_of_the_function_are_preserved(ops: ToolOps) -> None:
+    def f() -> None:
+        pass
+
+    f.route = "/f"
+    assert ops.tool(f).route == "/f"
+
+
+def test_a_tool_can_be_wrapped_once_more(ops: ToolOps) -> None:
+    runs = []
+
+    @ops.tool(cache=Cache(ttl=60))
+    @ops.tool(retry=Retry(attempts=2, wait=0.0))
+    def flaky(n: int) -> int:
+        runs.append(n)
+        if len(runs) == 1:
+            raise LookupError
+        return n
+
+    assert flaky(1) == flaky(1) == 1
+    assert len(runs) == 2
+    assert flaky.policy.cache is not None
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [
+        ((), {}),
+        (("A", 1, 2), {"day": 3}),
+        (("A",), {"ticker": "B", "nope": 1}),
+    ],
+)
+@pytest.mark.parametrize("policy", [Policy(), CACHE, Policy(retry=Retry(attempts=3))])
+def test_a_wrong_call_is_pythons_own_error(
+    ops: ToolOps, args: tuple[Any, ...], kwargs: dict[str, Any], policy: Policy
+) -> None:
+    def quote(ticker: str, *, day: int = 1) -> str:
+        return ticker
+
+    if not args or "ticker" in kwargs or len(args) > 1:
+        with pytest.raises(TypeError) as expected:
+            quote(*args, **kwargs)
+    wrapped = ToolOps(clock=FakeClock()).tool(policy=policy)(quote)
+    with pytest.raises(TypeError) as caught:
+        wrapped(*args, **kwargs)
+    assert type(caught.value) is TypeError
+    assert str(caught.value) == str(expected.value)
+
+
+async def test_a_wrong_call_is_the_callers_fault_and_not_the_callees() -> None:
+    """It is not tried again, and opens no circuit: models call tools wrongly all the time."""
+    clock = FakeClock()
+    ops = ToolOps(clock=clock)
+    for cache in (None, Cache(ttl=60)):
+        events = []
+        remove = ops.add_sink(events.append)
+        name = f"quote{cache is None}"
+        breaker = CircuitBreaker(window=2, min_calls=2)
+
+        @ops.tool(name=name, cache=cache, retry=Retry(attempts=3), breaker=breaker)
+        def quote(ticker: str) -> str:
+            return ticker
+
+        @ops.tool(name="a" + name, cache=cache, retry=Retry(attempts=3), breaker=breaker)
+        async def aquote(ticker: str) -> str:
+            return ticker
+
+        for _ in range(3):
+            with pytest.raises(TypeError):
+                quote()
+            with pytest.raises(TypeError):
+                await aquote("A", "B")
+        assert quote("A") == await aquote("A") == "A"
+        assert not clock.slept
+        assert max(event.attempts for event in events) <= 1
+        remove()
+
+
+def test_a_type_error_of_the_function_itself_is_a_failure_like_any_other(ops: ToolOps) -> None:
+    ops = ToolOps(clock=FakeClock())
+    runs = []
+
+    @ops.tool(retry=Retry(attempts=3), cache=Cache(ttl=60))
+    def broken(n: int) -> Any:
+        runs.append(n)
+        return n + "text"  # type: ignore[operator] # that is the point
+
+    with pytest.raises(TypeError, match="unsupported operand"):
+        broken(1)
+    assert len(runs) == 3
+
+
+@pytest.mark.parametrize("policy", [Policy(), CACHE, Policy(timeout=Timeout(attempt=5))])
+def test_stop_iteration_reaches_the_caller(ops: ToolOps, policy: Policy) -> None:
+    @ops.tool(policy=policy)
+    def enough() -> None:
+        raise StopIteration("enough")
+
+    for _ in range(2):
+        with pytest.raises(StopIteration) as caught:
+            enough()
+        assert caught.value.value == "enough"
+    with pytest.raises(StopIteration):
+        ops.call(enough)
+
+
+def test_a_fallback_is_given_the_stop_iteration_itself(ops: ToolOps) -> None:
+    given: list[BaseException] = []
+    events = []
+    ops.add_sink(events.append)
+
+    @ops.tool(fallback=lambda error: given.append(error) or "instead")
+    def enough() -> str:
+        raise StopIteration("enough")
+
+    assert enough() == "instead"
+    assert [type(error) for error in given] == [StopIteration]
+    assert events[0].error == "StopIteration"
+
+
+# Keys, invalidation, names
+
+
+def test_keys_do_not_depend_on_how_arguments_are_passed(ops: ToolOps) -> None:
+    @ops.tool(cache=Cache(ttl=60))
+    def quote(ticker: str, day: int = 1, *, exact: bool = False) -> str:
+        return ticker
+
+    key = quote.key("A")
+    assert key == quote.key(ticker="A") == quote.key("A", 1) == quote.key("A", day=1, exact=False)
+    assert len({key, quote.key("A", 2), quote.key("A", 1, exact=True), quote.key("B")}) == 4
+    assert len(bytes.fromhex(key)) == 32
+    with pytest.raises(TypeError):
+        quote.key()
+
+
+async def test_a_call_is_invalidated(ops: ToolOps) -> None:
+    runs = []
+
+    @ops.tool(cache=Cache(ttl=60))
+    def quote(ticker: str) -> str:
+        runs.append(ticker)
+        return ticker
+
+    for ticker in ("A", "B"):
+        quote(ticker)
+    quote.invalidate("A")
+    for ticker in ("A", "B"):
+        quote(ticker)
+    assert runs == ["A", "B", "A"]
+    await quote.ainvalidate(ticker="B")
+    for ticker in ("A", "B"):
+        quote(ticker)
+    assert runs == ["A", "B", "A", "B"]
+    ops.invalidate(keys=[quote.key("A"), bytes.fromhex(quote.key("B"))])
+    quote("A")
+    assert len(runs) == 5
+
+
+def test_a_tool_without_results_to_keep_has_no_key(ops: ToolOps) -> None:
+    @ops.tool(retry=Retry())
+    def quote(ticker: str) -> str:
+        return ticker
+
+    for ask in (quote.key, quote.invalidate):
+        with pytest.raises(ConfigurationError) as caught:
+            ask("A")
+        assert caught.value.parameter == "cache"
+
+
+def test_tools_of_one_name_share_across_functions_and_kinds(ops: ToolOps) -> None:
+    runs = []
+
+    @ops.tool(name="quote", cache=Cache(ttl=60))
+    def sync(ticker: str) -> str:
+        runs.append("sync")
+        return ticker
+
+    @ops.tool(name="quote", cache=Cache(ttl=60))
+    async def aio(ticker: str) -> str:
+        runs.append("aio")
+        return ticker
+
+    assert sync("A") == asyncio.run(aio("A")) == asyncio.run(aio(ticker="A"))
+    assert runs == ["sync"]
+
+    @ops.tool(name="quote", cache=Cache(ttl=60, version="2"))
+    def newer(ticker: str) -> str:
+        runs.append("newer")
+        return ticker
+
+    newer("A")
+    assert runs == ["sync", "newer"]
+
+
+def test_dataclasses_and_models_are_arguments_and_results(ops: ToolOps) -> None:
+    @dataclass(frozen=True)
+    class Order:
+        ticker: str
+        parts: tuple[int, ...] = ()
+
+    class Quote(pydantic.BaseModel):
+        ticker: str
+        price: float
+
+    runs = []
+
+    @ops.tool(cache=Cache(ttl=60))
+    def price(order: Order, basis: Quote | None = None) -> float:
+        runs.append(order)
+        return 1.0 if basis is None else basis.price
+
+    for _ in range(2):
+        assert price(Order("A", (1, 2))) == 1.0
+        assert price(Order("A", (2, 1))) == 1.0
+        assert price(Order("A"), Quote(ticker="A", price=2)) == 2.0
+        assert price(Order("A"), Quote(ticker="A", price=3)) == 3.0
+    assert len(runs) == 4
+
+    @ops.tool(cache=Cache(ttl=60))
+    def quote(ticker: str) -> Quote:
+        runs.append(ticker)
+        return Quote(ticker=ticker, price=1)
+
+    # Not registered with the codec: returned as they are, and not kept.
+    assert quote("A") == quote("A") == Quote(ticker="A", price=1)
+    assert len(runs) == 6
+    ops.codec.register(Quote)
+    assert quote("A") == quote("A") == Quote(ticker="A", price=1)
+    assert len(runs) == 7
+
+
+def test_an_argument_without_a_canonical_form_goes_past_the_cache_with_a_warning(
+    ops: ToolOps, caplog: pytest.LogCaptureFixture
+) -> None:
+    notices = Notices(ops)
+    runs = []
+
+    @ops.tool(cache=Cache(ttl=60))
+    def use(thing: Any) -> int:
+        runs.append(1)
+        return len(runs)
+
+    thing = object()
+    with caplog.at_level(logging.WARNING, "toolops_plugins"):
+        assert [use(thing), use(thing)] == [1, 2]
+    assert notices.reasons == ["not_canonical"]
+    assert ops.stats().total.bypassed == 2
+
+
+def test_secrets_count_in_the_key_and_cannot_be_dropped(ops: ToolOps) -> None:
+    @ops.tool(cache=Cache(ttl=60), ignore=["request_id"])
+    def inbox(api_key: str, request_id: int = 0) -> str:
+        return api_key
+
+    assert inbox("alice", 1) == inbox("alice", 2) == "alice"
+    assert inbox("bob", 1) == "bob"
+    assert inbox.key("alice", 1) == inbox.key("alice", 2)
+
+
+@pytest.mark.parametrize("how", ["ignore", "key_params"])
+@pytest.mark.parametrize("name", ["api_key", "who"])
+def test_no_option_drops_a_secret_from_the_key(ops: ToolOps, how: str, name: str) -> None:
+    """Whether it is named in `secret=` or known by its name."""
+    if name == "who":
+
+        def inbox(who: str, n: int = 0) -> str:
+            return who
+
+    else:
+
+        def inbox(api_key: str, n: int = 0) -> str:
+            return api_key
+
+    cache = Cache(ttl=60, key_params=["n"]) if how == "key_params" else Cache(ttl=60)
+    ignore = [name] if how == "ignore" else []
+    secret = ["who"] if name == "who" else []
+    with pytest.raises(ConfigurationError) as caught:
+        ops.tool(cache=cache, ignore=ignore, secret=secret)(inbox)
+    assert caught.value.parameter == how
+    assert name in caught.value.problem
+
+
+# Wrong policies
+
+
+def _sync(ticker: str, day: int = 1) -> str:
+    return ticker
+
+
+async def _aio(ticker: str) -> str:
+    return ticker
+
+
+async def _afallback() -> str:
+    return "sorry"
+
+
+def _gen(ticker: str) -> Iterator[str]:
+    yield ticker
+
+
+@pytest.mark.parametrize(
+    ("parameter", "wrong"),
+    [
+        ("ttl", lambda: Cache(ttl=-1)),
+        ("ttl", lambda: Cache(ttl=0)),
+        ("ttl", lambda: Cache(ttl=float("nan"))),
+        ("ttl", lambda: Cache(ttl="60")),
+        ("stale_ttl", lambda: Cache(stale_ttl=-1)),
+        ("jitter", lambda: Cache(jitter=1.5)),
+        ("version", lambda: Cache(version=2)),
+        ("tags", lambda: Cache(tags="lone")),
+        ("tiers", lambda: Cache(tiers=[])),
+        ("attempts", lambda: Retry(attempts=0)),
+        ("attempts", lambda: Retry(attempts=True)),
+        ("wait", lambda: Retry(wait="sometimes")),
+        ("on", lambda: Retry(on="LookupError")),
+        ("failure_rate", lambda: CircuitBreaker(failure_rate=0)),
+        ("open_for", lambda: CircuitBreaker(open_for=0)),
+        ("attempt", lambda: Timeout(attempt=0)),
+        ("total", lambda: Timeout(total=-1)),
+        ("rate", lambda: RateLimit("sixty a minute")),
+        ("limit", lambda: Bulkhead(0)),
+        ("quantile", lambda: Hedge(quantile=1)),
+        ("on", lambda: Semantic(on="")),
+        ("cache", lambda: Policy(cache=60)),
+        ("coalesce", lambda: Policy(coalesce="yes")),
+        ("price", lambda: Policy(price=-1)),
+        ("semantic", lambda: Policy(semantic=Semantic(on="ticker"))),
+        ("namespace", lambda: ToolOps("")),
+        ("max_flights", lambda: ToolOps(max_flights=0)),
+        ("tiers", lambda: ToolOps(tiers=["L1"])),
+        ("tiers", lambda: ToolOps(tiers=[Memory(), Memory()])),
+        ("secret", lambda: ToolOps(secret="")),
+        ("tenant", lambda: ToolOps(tenant=5)),
+    ],
+)
+def test_wrong_values_are_refused_by_name(parameter: str, wrong: Callable[[], Any]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        wrong()
+    assert caught.value.parameter == parameter
+    assert str(caught.value).startswith(parameter)
+    assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "function", "options"),
+    [
+        ("tiers", _sync, {"cache": Cache(ttl=60, tiers=["L9"])}),
+        ("semantic", _sync, {"cache": Cache(ttl=60), "semantic": Semantic(on="question")}),
+        ("semantic", _sync, {"cache": Cache(ttl=60), "semantic": Semantic(on="ticker")}),
+        ("ignore", _sync, {"cache": Cache(ttl=60), "ignore": ["nope"]}),
+        ("ignore", _sync, {"cache": Cache(ttl=60), "ignore": "ticker"}),
+        ("ignore", _sync, {"cache": Cache(), "ignore": ["ticker"], "secret": ["ticker"]}),
+        ("secret", _sync, {"cache": Cache(ttl=60), "secret": ["nope"]}),
+        ("key_params", _sync, {"cache": Cache(ttl=60, key_params=["nope"])}),
+        ("tags", _sync, {"cache": Cache(ttl=60, tags=["t:{nope}"])}),
+        ("tags", _sync, {"cache": Cache(ttl=60, tags=["t:{ticker"])}),
+        ("tags", _sync, {"cache": Cache(tags=["t:{ticker}"]), "secret": ["ticker"]}),
+        ("tags", _sync, {"tags": ["t:{nope}"]}),
+        ("fallback", _sync, {"fallback": _afallback}),
+        ("fallback", _gen, {"fallback": _afallback}),
+        ("hedge", _gen, {"hedge": Hedge()}),
+        ("cash", _sync, {"cash": 1}),
+    ],
+)
+def test_what_does_not_fit_the_function_is_refused_at_decoration(
+    ops: ToolOps, parameter: str, function: Any, options: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        ops.tool(**options)(function)
+    assert caught.value.parameter == parameter
+
+
+def test_an_asynchronous_fallback_suits_an_asynchronous_tool(ops: ToolOps) -> None:
+    @ops.tool(fallback=_afallback)
+    async def fail() -> str:
+        raise LookupError
+
+    assert asyncio.run(fail()) == "sorry"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "options"),
+    [
+        ("cache", {"cache": Cache(ttl=60)}),
+        ("coalesce", {"coalesce": True}),
+        ("retry", {"retry": Retry()}),
+        ("hedge", {"hedge": Hedge()}),
+        ("cache", {"cache": Cache(ttl=60), "idempotent": True}),
+    ],
+)
+def test_side_effects_are_neither_dropped_nor_doubled(
+    ops: ToolOps, parameter: str, options: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        ops.sideeffect(**options)(_sync)
+    assert caught.value.parameter == parameter
+
+
+@pytest.mark.parametrize("policy", [CACHE, Policy(coalesce=True), Policy(retry=Retry())])
+def test_no_policy_gets_round_the_preset_of_side_effects(ops: ToolOps, policy: Policy) -> None:
+    with pytest.raises(ConfigurationError):
+        ops.sideeffect(policy=policy)(_sync)
+
+
+def test_side_effects_that_may_be_repeated_may_be_retried(ops: ToolOps) -> None:
+    put = ops.sideeffect(idempotent=True, retry=Retry(attempts=7), hedge=Hedge())(_sync)
+    assert put.policy.retry.attempts == 7
+    assert put.policy.hedge == Hedge()
+    assert ops.sideeffect(idempotent=True, retry=None)(_sync).policy.retry is None
+
+
+def test_one_breaker_is_not_two(ops: ToolOps) -> None:
+    ops.tool(breaker=CircuitBreaker(name="shop"))(_sync)
+    ops.tool(breaker=CircuitBreaker(name="shop"))(_aio)
+    with pytest.raises(ConfigurationError) as caught:
+        ops.tool(breaker=CircuitBreaker(name="shop", probes=9))(_aio)
+    assert caught.value.parameter == "breaker"
+
+
+# Calls that cannot be decorated
+
+
+async def test_call_and_acall(ops: ToolOps) -> None:
+    runs = []
+
+    def plain(n: int, *, step: int = 1) -> int:
+        runs.append(n)
+        return n + step
+
+    async def coroutine(n: int) -> int:
+        runs.append(n)
+        return n + 1
+
+    for _ in range(2):
+        assert ops.call(plain, 1, step=2, policy=CACHE) == 3
+        assert await ops.acall(plain, 1, step=2, policy=CACHE) == 3
+        assert await ops.acall(coroutine, 1, policy=CACHE) == 2
+    assert len(runs) == 2
+    assert ops.call(plain, 1) == await ops.acall(plain, 1) == 2
+    assert len(runs) == 4
+    assert ops.call(functools.partial(plain, 1), step=2, policy=CACHE) == 3
+    assert len(runs) == 4
+
+
+async def test_calls_of_one_name_share(ops: ToolOps) -> None:
+    assert ops.call(lambda n: n + 1, 1, policy=CACHE, name="next") == 2
+    assert ops.call(lambda n: n + 100, 1, policy=CACHE, name="next") == 2
+
+
+async def test_calls_refuse_what_they_cannot_make(ops: ToolOps) -> None:
+    with pytest.raises(ConfigurationError, match="acall"):
+        ops.call(_acoroutine, 1)
+    for function in (_agenerator, _anasyncgenerator):
+        with pytest.raises(ConfigurationError, match="decorator"):
+            await ops.acall(function, 1)
+        with pytest.raises(ConfigurationError):
+            ops.call(function, 1)
+
+
+async def test_gather_bounds_and_orders(ops: ToolOps) -> None:
+    running = most = 0
+
+    async def work(n: int) -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        for _ in range(10 - n):
+            await asyncio.sleep(0)
+        running -= 1
+        return n
+
+    assert await ops.gather(*(work(n) for n in range(10)), limit=3) == list(range(10))
+    assert most == 3
+    assert await ops.gather() == []
+
+
+async def test_gather_raises_the_first_error_once_all_have_ended(ops: ToolOps) -> None:
+    started, ended = [], []
+
+    async def work(n: int) -> int:
+        started.append(n)
+        try:
+            if n == 2:
+                raise LookupError(n)
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append(n)
+        return n
+
+    with pytest.raises(LookupError):
+        await ops.gather(*(work(n) for n in range(9)), limit=3)
+    assert sorted(started) == sorted(ended)
+    assert {0, 1, 2} <= set(ended) < set(range(9))
+
+
+async def test_gather_returns_errors_if_asked(ops: ToolOps) -> None:
+    async def work(n: int) -> int:
+        if n % 2:
+            raise LookupError(n)
+        return n
+
+    results = await ops.gather(*(work(n) for n in range(4)), return_exceptions=True)
+    assert results[::2] == [0, 2]
+    assert [type(result) for result in results[1::2]] == [LookupError] * 2
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_gather_leaves_no_coroutine_unawaited_when_it_is_cancelled(
+    ops: ToolOps, turns: int
+) -> None:
+    async def work() -> None:
+        await asyncio.Event().wait()
+
+    async def gather() -> None:
+        await ops.gather(*(work() for _ in range(5)), limit=2)
+
+    task = asyncio.create_task(gather())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    gc.collect()  # pytest makes an error of "was never awaited"
+
+
+def test_map_bounds_and_orders(ops: ToolOps) -> None:
+    assert ops.map(lambda n: n * n, range(20), limit=3) == [n * n for n in range(20)]
+    assert ops.map(len, []) == []
+    with pytest.raises(ConfigurationError) as caught:
+        ops.map(len, [""], limit=0)
+    assert caught.value.parameter == "limit"
+
+
+def test_map_raises_the_first_error_in_order_once_all_have_ended(ops: ToolOps) -> None:
+    ended = []
+
+    def work(n: int) -> int:
+        ended.append(n)
+        if n in (2, 4):
+            raise LookupError(n)
+        return n
+
+    with pytest.raises(LookupError, match="2"):
+        ops.map(work, range(6))
+    assert sorted(ended) == list(range(6))
