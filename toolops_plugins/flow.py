@@ -6,8 +6,8 @@
       call_flow: event
         fallback
           this caller's deadline
-            one flight per key
-              cache tiers (fresh: return; stale: kept aside; refresh ahead of expiry spawned)
+            cache tiers (fresh: return; stale: kept aside; refresh ahead of expiry spawned)
+              one flight per key
                 total timeout
                   retry + budget
                     circuit breaker
@@ -18,8 +18,9 @@
                               the call
 
 A flow is a generator that yields the steps of :mod:`toolops_plugins.steps` and is sent their
-results. Tiers that need I/O are asked inside the flight, not before it: a burst of equal calls asks
-Redis once, and no caller can miss in the cache, see the flight land, and run the work once more.
+results. Tiers that need I/O are asked before the flight, since a hit there needs none; and what
+another flight has left meanwhile is looked for once more inside, so that no caller can miss in the
+cache, see that flight land, and run the work a second time.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from toolops_plugins.attempts import attempted, invoke
 from toolops_plugins.cache.entry import Entry, Mark
+from toolops_plugins.cache.tiers import Found
 from toolops_plugins.check import plain
 from toolops_plugins.coalesce.flights import Arrival
 from toolops_plugins.coalesce.streams import Tape
@@ -164,7 +166,16 @@ def _answered(call: Call) -> Generator[Step, Any, tuple[Answer, Outcome]]:
         recording = plan.shared.streams.find(call.place + call.key, call)
         if recording is not None:
             return Answer(recording, None, "miss"), "coalesced"
-    arrival: Arrival = yield Fly(call.place + call.key, partial(_inside, call), seconds)
+    found = None
+    if cache is not None and plan.tiers.remote and not plan.shared.flights.waiting(call.key):
+        # A flight costs a task of its own, and a hit in Redis needs none.
+        found = yield from plan.tiers.lookup(call.key, call.tags, plan.shared.clock.time())
+        if found.entry is not None:
+            answer = yield from _served(call, cache, found.entry, found.tier)
+            if answer is not None:
+                return answer, answer.outcome
+    work = partial(_inside if seconds is None else _unhurried, call, found)
+    arrival: Arrival = yield Fly(call.place + call.key, work, seconds)
     answer = arrival.value
     if isinstance(answer.value, Tape) and not answer.value.join(call):
         answer = yield from _alone(call, seconds)
@@ -206,13 +217,32 @@ def _alone(call: Call, seconds: float | None) -> Generator[Step, Any, Answer]:
     return answer
 
 
-def _inside(call: Call) -> Flow:
-    """Ask the tiers, then the function; this is what is done once for all who fly together."""
+def _unhurried(call: Call, found: Found | None) -> Flow:
+    """Do what is done for all who fly together without the deadline of him who leads."""
+    token = DEADLINE.set(None)
+    try:
+        return (yield from _inside(call, found))
+    finally:
+        DEADLINE.reset(token)
+
+
+def _inside(call: Call, found: Found | None = None) -> Flow:
+    """Ask the tiers, then the function; this is what is done once for all who fly together.
+
+    What a caller has found before it boarded may be older than the flight that landed meanwhile;
+    so it asks again, if only its own process where that would hold what landed.
+    """
     plan = call.plan
     cache = plan.policy.cache
     if cache is None or call.key is None:
         return (yield from _fetched(call))
-    found = yield from plan.tiers.lookup(call.key, call.tags, plan.shared.clock.time())
+    now = plan.shared.clock.time()
+    if found is None or not plan.tiers.all[0].local:
+        found = yield from plan.tiers.lookup(call.key, call.tags, now)
+    else:
+        near = plan.tiers.near(call.key, call.tags)
+        if near is not None and near[0].fresh_until > now:
+            found = Found(*near, found.marks)
     if found.entry is not None:
         answer = yield from _served(call, cache, found.entry, found.tier)
         if answer is not None:
@@ -271,6 +301,7 @@ def _refresh(call: Call, entry: Entry) -> Flow:
 def _refreshing(call: Call, key: bytes, created: float) -> Flow:
     again = Call(call.plan, call.args, call.kwargs, call.plan.shared.clock.monotonic())
     again.key, again.tags = call.key, call.tags
+    token = DEADLINE.set(None)  # the caller is long gone
     try:
         arrival: Arrival = yield Fly(key, partial(_refreshed, again, created), None)
     except Exception as error:  # noqa: BLE001 - nobody waits for it; the old answer stands
@@ -280,6 +311,8 @@ def _refreshing(call: Call, key: bytes, created: float) -> Flow:
     else:
         if arrival.led and arrival.value.outcome == "miss":
             record(again, "refresh", arrival.value)
+    finally:
+        DEADLINE.reset(token)
 
 
 def _refreshed(call: Call, created: float) -> Flow:

@@ -54,6 +54,7 @@ class Tiers:
         self.labels = tuple(tier.label for tier in tiers)
         if len(set(self.labels)) < len(self.labels):
             raise ConfigurationError("tiers", f"two tiers have one label: {list(self.labels)}")
+        self.remote = any(not tier.local for tier in self.all)
         self._on_trouble = on_trouble
         # Without a TTL of its own, an entry lives no longer than the most patient tier keeps it.
         lives = [math.inf if tier.ttl is None else tier.ttl for tier in tiers]
