@@ -6,14 +6,13 @@ import asyncio
 import gc
 import inspect
 import os
-import signal
 import threading
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from callers import LONG, in_child, start
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from servers import wait_for
@@ -21,8 +20,6 @@ from servers import wait_for
 from toolops_plugins import Cache, CallEvent, DeadlineExceeded, Retry, ToolOps
 from toolops_plugins.coalesce import streams
 from toolops_plugins.testing import FakeClock, set_active
-
-LONG = 20.0  # seconds after which a reader is taken to hang; only a failing test waits them
 
 
 @pytest.fixture
@@ -120,21 +117,6 @@ class Aio:
 @pytest.fixture(params=[Sync, Aio])
 def face(request: pytest.FixtureRequest) -> Any:
     return request.param
-
-
-def start(function: Callable[..., Any], *args: Any) -> Future[Any]:
-    """Call a function in a thread of its own."""
-    future: Future[Any] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(function(*args))
-        except BaseException as error:
-            future.set_exception(error)
-
-    # Daemon threads, so that a reader that hangs fails its test and not the whole run.
-    threading.Thread(target=run, daemon=True).start()
-    return future
 
 
 # Both kinds alike
@@ -1019,16 +1001,7 @@ def test_a_child_that_is_forked_in_mid_stream_can_use_the_runtime() -> None:
 
     reader = start(lambda: list(numbers()))
     assert pulling.wait(LONG)
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(10)  # ends a child that hangs
-            code = 0 if list(numbers()) == [1, 2] else 2
-        finally:
-            os._exit(code)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = in_child(lambda: list(numbers()) == [1, 2])
     release.set()
     assert reader.result(LONG) == [1, 2]
     assert code == 0
