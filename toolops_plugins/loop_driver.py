@@ -64,11 +64,8 @@ class LoopDriver:
             Within: self._within,
         }
 
-    async def run(self, flow: Flow) -> Any:
-        """Walk a flow to its end; return its result or raise its error."""
-        return await self._walk(flow, None)
-
-    async def _walk(self, flow: Flow, limit: Limit | None) -> Any:
+    async def run(self, flow: Flow, limit: Limit | None = None) -> Any:
+        """Walk a flow to its end, within the limit if any; return its result or raise its error."""
         take = self._take
         try:
             step = flow.send(None)
@@ -157,27 +154,27 @@ class LoopDriver:
         return result
 
     async def _within(self, step: Within, limit: Limit | None) -> Any:
-        return await self._walk(step.work(), nearer(step, limit, self._clock))
+        return await self.run(step.work(), nearer(step, limit, self._clock))
 
     async def _fly(self, step: Fly, limit: Limit | None) -> Arrival:
         left = left_of(limit, self._clock)
         seconds = step.seconds if left is None else min(left, step.seconds or left)
         try:
             return await self._flights.afly(
-                step.key, lambda: self._walk(step.work(), None), seconds
+                step.key, lambda: self.run(step.work()), seconds
             )
         except TimeoutError:
             left_of(limit, self._clock)
             raise
 
     async def _race(self, step: Race, limit: Limit | None) -> Any:
-        first = asyncio.ensure_future(self._walk(step.work(), limit))
+        first = asyncio.ensure_future(self.run(step.work(), limit))
         runners = {first}
         try:
             done, _ = await asyncio.wait(runners, timeout=step.seconds)
             if done:
                 return first.result()
-            runners.add(asyncio.ensure_future(self._walk(step.work(), limit)))
+            runners.add(asyncio.ensure_future(self.run(step.work(), limit)))
             while pending := {task for task in runners if not task.done()}:
                 done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -200,4 +197,4 @@ class LoopDriver:
 
     async def _quietly(self, work: Callable[[], Flow]) -> None:
         with suppress(Exception):  # the flow has made an event of it
-            await self._walk(work(), None)
+            await self.run(work())
