@@ -1,4 +1,4 @@
-"""Callers of one tool at the same time: real threads, real loops, real forks, no waiting on time."""
+"""Callers of one tool at the same time: real threads, real loops and real forks."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from toolops_plugins.check import plain
 from toolops_plugins.errors import TotalTimeout
 from toolops_plugins.plan import Call
 from toolops_plugins.resilience.retry import Retrying
-from toolops_plugins.steps import Enter, Flow, Invoke, Race, Sleep, Within
+from toolops_plugins.steps import Enter, Flow, Invoke, Race, Sleep, Within, uncarried
 
 __all__ = ["attempted", "invoke"]
 
@@ -34,7 +34,7 @@ def _retried(call: Call) -> Flow:
         try:
             value = yield from _admitted(call)
         except Exception as error:
-            wait = retrying.after_error(error)
+            wait = None if _is_callers(call, error) else retrying.after_error(uncarried(error))
             if wait is None:
                 raise
         else:
@@ -56,16 +56,21 @@ def _admitted(call: Call) -> Flow:
         value = yield from _hedged(call)
     except Exception as error:
         # Where the function was not even reached, it is no failure of the callee.
-        if call.attempts == before:
+        if call.attempts == before or _is_callers(call, error):
             permit.release()
         else:
-            permit.fail(error, call.seconds)
+            permit.fail(uncarried(error), call.seconds)
         raise
     except BaseException:
         permit.release()
         raise
     permit.succeed(call.seconds, value)
     return value
+
+
+def _is_callers(call: Call, error: Exception) -> bool:
+    """Return whether the arguments do not fit: no fault of the callee, and no use trying again."""
+    return isinstance(error, TypeError) and not call.plan.fits(call)
 
 
 def _hedged(call: Call) -> Flow:

@@ -47,7 +47,8 @@ def main(args: Sequence[str] | None = None) -> int:
         args: The command line, without the program's name. None: that of this process.
     """
     # A process without handlers would print the library's warnings between ours.
-    logging.getLogger("toolops_plugins").addHandler(logging.NullHandler())
+    logger, quiet = logging.getLogger("toolops_plugins"), logging.NullHandler()
+    logger.addHandler(quiet)
     try:
         return toolops.main(args=args, prog_name="toolops", standalone_mode=False) or 0
     except (click.ClickException, ConfigurationError) as error:
@@ -58,6 +59,8 @@ def main(args: Sequence[str] | None = None) -> int:
     except click.Abort as error:
         stopped = isinstance(error.__cause__, KeyboardInterrupt)
         return _complain("stopped", 130) if stopped else _complain("nothing was done", 1)
+    finally:
+        logger.removeHandler(quiet)
 
 
 def _complain(text: str, code: int) -> int:

@@ -32,21 +32,14 @@ from toolops_plugins.steps import (
     Sleep,
     Spawn,
     Step,
+    Stopped,
     Within,
 )
 
-__all__ = ["Limit", "Stopped", "ThreadDriver", "attempt_timeout", "called", "left_of", "nearer"]
+__all__ = ["Limit", "ThreadDriver", "attempt_timeout", "called", "left_of", "nearer"]
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-class Stopped(Exception):  # noqa: N818 - a carrier, never seen outside
-    """Carries a StopIteration of a user's function, which no generator can be thrown."""
-
-    def __init__(self, error: StopIteration) -> None:
-        super().__init__(error)
-        self.error = error
 
 
 class Limit(NamedTuple):

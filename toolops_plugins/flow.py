@@ -52,7 +52,7 @@ from toolops_plugins.errors import (
 )
 from toolops_plugins.plan import Call
 from toolops_plugins.policy import NOTHING, Cache, matches
-from toolops_plugins.steps import Ask, Flow, Fly, Io, Spawn, Step, Within
+from toolops_plugins.steps import Ask, Flow, Fly, Io, Spawn, Step, Within, uncarried
 from toolops_plugins.telemetry.events import Outcome
 from toolops_plugins.telling import Answer, notice, record
 
@@ -106,12 +106,12 @@ def call_flow(call: Call) -> Flow:
         except Exception as error:
             if plan.policy.fallback is NOTHING:
                 raise
-            value = yield from _fallback(call, error)
-            call.error, outcome, answer = error, "fallback", None
+            value = yield from _fallback(call, uncarried(error))
+            call.error, outcome, answer = uncarried(error), "fallback", None
     except GeneratorExit:
         raise
     except BaseException as error:
-        call.error = error
+        call.error = uncarried(error) if isinstance(error, Exception) else error
         if answer is not None:
             outcome = "hit"
         else:
@@ -162,12 +162,9 @@ def _answered(call: Call) -> Generator[Step, Any, tuple[Answer, Outcome]]:
     if not plan.policy.coalesces:
         answer = yield from _alone(call, seconds)
         return answer, answer.outcome
-    if plan.stream:
-        recording = plan.shared.streams.find(call.place + call.key, call)
-        if recording is not None:
-            return Answer(recording, None, "miss"), "coalesced"
     found = None
-    if cache is not None and plan.tiers.remote and not plan.shared.flights.waiting(call.key):
+    key = call.place + call.key
+    if cache is not None and plan.tiers.remote and not plan.shared.flights.waiting(key):
         # A flight costs a task of its own, and a hit in Redis needs none.
         found = yield from plan.tiers.lookup(call.key, call.tags, plan.shared.clock.time())
         if found.entry is not None:
@@ -175,11 +172,15 @@ def _answered(call: Call) -> Generator[Step, Any, tuple[Answer, Outcome]]:
             if answer is not None:
                 return answer, answer.outcome
     work = partial(_inside if seconds is None else _unhurried, call, found)
-    arrival: Arrival = yield Fly(call.place + call.key, work, seconds)
-    answer = arrival.value
-    if isinstance(answer.value, Tape) and not answer.value.join(call):
-        answer = yield from _alone(call, seconds)
-        return answer, answer.outcome
+    while True:
+        recording = plan.shared.streams.find(key, call) if plan.stream else None
+        if recording is not None:
+            return Answer(recording, None, "miss"), "coalesced"
+        arrival: Arrival = yield Fly(key, work, seconds)
+        answer = arrival.value
+        if not isinstance(answer.value, Tape) or answer.value.join(call):
+            break
+        # Those who had joined it have left it already, and so closed it: once more.
     if arrival.led:
         return answer, answer.outcome
     # The leader's own object stays the leader's.
@@ -254,7 +255,7 @@ def _inside(call: Call, found: Found | None = None) -> Flow:
         entry = found.entry
         stale = _stand_in(call, cache, entry)
         if entry is None or stale is NOTHING:
-            if cache.negative is not None and matches(cache.negative, error):
+            if cache.negative is not None and matches(cache.negative, uncarried(error)):
                 took = plan.shared.clock.monotonic() - began
                 yield from _kept_error(call, cache, error, took, found.marks)
             raise
@@ -265,6 +266,8 @@ def _inside(call: Call, found: Found | None = None) -> Flow:
 
 def _served(call: Call, cache: Cache, entry: Entry, tier: str | None) -> Flow:
     """Return the answer that an entry makes now, or None; refresh it in the background if due."""
+    if (entry.kind == "stream") is not call.plan.stream and entry.kind != "error":
+        return None  # of a function of the same name, whose results are of another kind
     now = call.plan.shared.clock.time()
     fresh = entry.fresh_until > now
     if not fresh and (entry.kind != "value" or now >= entry.fresh_until + plain(cache.stale_ttl)):
@@ -395,9 +398,9 @@ def _kept_error(
 ) -> Flow:
     plan = call.plan
     try:
-        payload = plan.shared.codec.encode_error(error)
+        payload = plan.shared.codec.encode_error(uncarried(error))
     except NotEncodableError:
-        payload = Payload.local(error)
+        payload = Payload.local(uncarried(error))
     now = plan.shared.clock.time()
     until = now + plain(cache.negative_ttl)
     entry = Entry(payload, now, until, until, took, 0.0, call.tags, "error")
@@ -476,7 +479,7 @@ def _decoded(call: Call, entry: Entry) -> Any:
 
 def _stand_in(call: Call, cache: Cache, entry: Entry | None) -> Any:
     """Return the value that may stand in for an error, or NOTHING."""
-    if entry is None or entry.kind == "error":
+    if entry is None or entry.kind != ("stream" if call.plan.stream else "value"):
         return NOTHING
     patience = cache.stale_ttl if cache.stale_if_error is None else cache.stale_if_error
     if call.plan.shared.clock.time() >= entry.fresh_until + plain(patience):

@@ -18,17 +18,10 @@ async def gathered(
     places = asyncio.Semaphore(limit)
 
     async def one(call: Awaitable[T]) -> T:
-        try:
-            await places.acquire()
-        except BaseException:
-            if asyncio.iscoroutine(call):
-                call.close()
-            raise
-        try:
+        async with places:
             return await call
-        finally:
-            places.release()
 
+    calls = list(calls)
     tasks = [asyncio.ensure_future(one(call)) for call in calls]
     try:
         # With return_exceptions the list holds errors too, which its type cannot say.
@@ -42,3 +35,6 @@ async def gathered(
             task.cancel()
         if left:
             await asyncio.wait(left)
+        for call in calls:
+            if asyncio.iscoroutine(call):
+                call.close()  # where it never began, so that nobody is warned of it

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import Arrival, Flights
-from toolops_plugins.drivers import Limit, Stopped, attempt_timeout, called, left_of, nearer
+from toolops_plugins.drivers import Limit, attempt_timeout, called, left_of, nearer
 from toolops_plugins.pool import Outcome, Pool
 from toolops_plugins.steps import (
     Ask,
@@ -28,6 +28,7 @@ from toolops_plugins.steps import (
     Sleep,
     Spawn,
     Step,
+    Stopped,
     Within,
 )
 
@@ -160,9 +161,7 @@ class LoopDriver:
         left = left_of(limit, self._clock)
         seconds = step.seconds if left is None else min(left, step.seconds or left)
         try:
-            return await self._flights.afly(
-                step.key, lambda: self.run(step.work()), seconds
-            )
+            return await self._flights.afly(step.key, lambda: self.run(step.work()), seconds)
         except TimeoutError:
             left_of(limit, self._clock)
             raise

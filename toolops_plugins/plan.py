@@ -257,7 +257,7 @@ class Plan:
     def _unkeyed(self, call: Call, error: Exception) -> Call:
         if isinstance(error, NotCanonicalError):
             call.reason = "not_canonical"
-        elif isinstance(error, TypeError) and not self._fits(call):
+        elif isinstance(error, TypeError) and not self.fits(call):
             # The function itself will say so, in the words that its users know.
             call.reason = "bad_call"
             return call
@@ -266,7 +266,8 @@ class Plan:
         self.warn(call.reason)
         return call
 
-    def _fits(self, call: Call) -> bool:
+    def fits(self, call: Call) -> bool:
+        """Return whether the arguments of a call fit the function's signature."""
         try:
             self.signature.bind(*call.args, **call.kwargs)
         except TypeError:

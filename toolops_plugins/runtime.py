@@ -519,6 +519,7 @@ class ToolOps:
     def _forked(self) -> None:
         # Only the thread that forked lives on here.
         self._shared.flights.forked()
+        self._shared.streams.forked()
         self._pool.forked()
 
     def close(self) -> None:

@@ -22,8 +22,27 @@ __all__ = [
     "Sleep",
     "Spawn",
     "Step",
+    "Stopped",
     "Within",
+    "uncarried",
 ]
+
+
+class Stopped(Exception):  # noqa: N818 - a carrier, never seen by users
+    """Carries a StopIteration of a user's function, which a generator cannot raise for what it is.
+
+    Args:
+        error: What the function raised.
+    """
+
+    def __init__(self, error: StopIteration) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def uncarried(error: Exception) -> Exception:
+    """Return the error as the user's function raised it."""
+    return error.error if isinstance(error, Stopped) else error
 
 
 class Gate(Protocol):

@@ -82,7 +82,7 @@ def astream_of(plan: Plan, target: Target, loops: LoopDriver) -> Callable[..., A
                         item = await inner.asend(sent)
             return
         call = plan.begin((*given, *args), {**keywords, **kwargs})
-        call.place = b"%d" % id(asyncio.get_running_loop())
+        call.place = b"stream%d" % id(asyncio.get_running_loop())
         told: Told = await loops.run(call_flow(call))
         source = told.value
         if not isinstance(source, Tape):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import threading
 import weakref
 from collections import OrderedDict
@@ -28,7 +29,14 @@ from toolops_plugins.flow import call_flow
 from toolops_plugins.locks import renewing
 from toolops_plugins.plan import Call, Plan, Shared
 from toolops_plugins.policy import Policy
-from toolops_plugins.request import Keyer, Keyspace, Tagger, known_names, signature_of
+from toolops_plugins.request import (
+    Keyer,
+    Keyspace,
+    Tagger,
+    is_secret_name,
+    known_names,
+    signature_of,
+)
 from toolops_plugins.resilience.breaker import Breaker
 from toolops_plugins.resilience.bulkhead import Gate
 from toolops_plugins.resilience.hedge import Hedger
@@ -42,6 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Named", "Planner", "Tool", "wrapper_of"]
 
+_SHARED = "so that one user's answer would reach another"
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
@@ -156,7 +165,8 @@ class Planner:
         self._limiters = Named("rate_limit", lambda p, name: Limiter(p, name, clock))
         self._gates = Named("bulkhead", Gate)
         self._lock = renewing(self, threading.Lock())
-        self._seen: dict[str, weakref.ref[Any]] = {}
+        self._labels: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+        self._counts: dict[str, int] = {}
 
     def plan(
         self,
@@ -222,12 +232,17 @@ class Planner:
     ) -> None:
         parameters = signature_of(target.function).parameters
         known_names(parameters, "secret", secret)
-        for parameter in secret:
+        known_names(parameters, "ignore", ignore)
+        chosen = policy.cache.key_params if policy.cache is not None else None
+        for parameter in parameters:
+            if parameter not in secret and not is_secret_name(parameter):
+                continue
             if parameter in ignore:
                 raise ConfigurationError(
-                    "ignore",
-                    f"drops the secret {parameter!r}, so that one user's answer reaches another",
+                    "ignore", f"drops the secret {parameter!r} from the key, {_SHARED}"
                 )
+            if chosen is not None and parameter not in chosen:
+                raise ConfigurationError("key_params", f"lacks the secret {parameter!r}, {_SHARED}")
         if policy.semantic is not None:
             known_names(parameters, "semantic", [policy.semantic.on])
             raise ConfigurationError("semantic", "this runtime has no semantic cache")
@@ -240,36 +255,28 @@ class Planner:
             raise ConfigurationError("hedge", "does not apply to a stream")
 
     def _unique(self, target: Target) -> str:
-        """Return the function's name, told apart from that of another closure that is still alive.
+        """Return the function's name, told apart from that of other closures, dead ones too.
 
-        Two closures of one name hold different things, and would hand out each other's answers.
+        Two closures of one name hold different things, such as the user of a request, and would
+        hand out each other's answers. Only the first of a runtime shares its name with those of
+        other processes.
         """
         name, function = target.name, target.function
         if not target.distinct:
             return name
         with self._lock:
-            number = 1
-            label = name
-            while True:
-                known = self._seen.get(label)
-                alive = known() if known is not None else None
-                if alive is None or alive is function:
-                    break
-                number += 1
-                label = f"{name}#{number}"
-            self._seen[label] = weakref.ref(function, lambda dead: self._forget(label, dead))
+            label = self._labels.get(function)
+            if label is not None:
+                return label
+            number = self._counts[name] = self._counts.get(name, 0) + 1
+            label = name if number == 1 else f"{name}#{number}-{os.urandom(4).hex()}"
+            self._labels[function] = label
         if number > 1:
-            self._shared.emitter.warn(
-                label,
-                "name_taken",
-                started=self._shared.clock.time(),
-                namespace=self._shared.namespace,
+            shared = self._shared
+            shared.emitter.warn(
+                name, "name_taken", started=shared.clock.time(), namespace=shared.namespace
             )
         return label
-
-    def _forget(self, label: str, dead: weakref.ref[Any]) -> None:
-        if self._seen.get(label) is dead:
-            self._seen.pop(label, None)
 
 
 def wrapper_of(

@@ -457,6 +457,38 @@ def test_the_leading_threads_deadline_is_not_that_of_its_followers() -> None:
     leader.exception(LONG)
 
 
+async def test_a_refresh_in_the_background_has_no_callers_deadline() -> None:
+    clock = FakeClock()
+    ops = ToolOps(clock=clock)
+    refreshing, release = asyncio.Event(), asyncio.Event()
+    runs = []
+
+    @ops.tool(coalesce=True)
+    async def inner() -> int:
+        return len(runs)
+
+    @ops.tool(cache=Cache(ttl=60, jitter=0, beta=0, stale_ttl=60))
+    async def outer() -> int:
+        runs.append(1)
+        if len(runs) > 1:
+            refreshing.set()
+            await release.wait()
+        return await inner()
+
+    assert await outer() == 1
+    clock.advance(61)
+    with ops.deadline(5):
+        assert await outer() == 1  # stale, and refreshed behind its back
+    await refreshing.wait()
+    clock.advance(6)
+    release.set()
+    async with asyncio.timeout(LONG):
+        while not ops.stats().total.refreshes:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0)
+    assert await outer() == 2
+    assert len(runs) == 2
+
+
 # Limits
 
 

@@ -1083,7 +1083,7 @@ async def test_what_kind_of_function_it_is_stays_visible(ops: ToolOps) -> None:
 # Any schedule
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(
     steps=st.lists(
         st.one_of(
