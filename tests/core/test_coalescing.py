@@ -489,6 +489,26 @@ async def test_a_refresh_in_the_background_has_no_callers_deadline() -> None:
     assert len(runs) == 2
 
 
+def test_work_that_everybody_left_before_it_began_is_not_begun() -> None:
+    ops = ToolOps(max_threads=1)
+    busy, release = Latch(), Latch()
+    work = Work(ops)
+
+    @ops.tool(timeout=Timeout(attempt=LONG))
+    def block() -> None:
+        busy.open()
+        release.wait()
+
+    blocking = start(block)
+    busy.wait()
+    with pytest.raises(DeadlineExceeded), ops.deadline(0.02):
+        work.sync(1)  # queues for the only thread
+    release.open()
+    blocking.result(LONG)
+    block()  # queues behind it
+    assert not work.runs
+
+
 # Limits
 
 

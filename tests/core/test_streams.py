@@ -330,6 +330,40 @@ async def test_invalidated_in_the_middle(ops: ToolOps, face: Any, by: str) -> No
     assert source.runs == 3
 
 
+@pytest.mark.parametrize("by", ["key", "tag", "clear"])
+async def test_invalidated_before_the_first_item(ops: ToolOps, by: str) -> None:
+    runs = []
+    started, release = asyncio.Event(), asyncio.Event()
+
+    @ops.tool(cache=Cache(ttl=60, tags=["numbers"]))
+    async def numbers() -> AsyncIterator[int]:
+        runs.append(len(runs))
+        number = runs[-1]
+        started.set()
+        await release.wait()
+        yield number
+
+    async def read() -> list[int]:
+        return [item async for item in numbers()]
+
+    early = asyncio.create_task(read())
+    await started.wait()
+    if by == "key":
+        await numbers.ainvalidate()
+    elif by == "tag":
+        await ops.ainvalidate(tags=["numbers"])
+    else:
+        await ops.aclear()
+    late = asyncio.create_task(read())
+    async with asyncio.timeout(LONG):
+        while len(runs) < 2:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0)
+    release.set()
+    assert await early == [0]
+    assert await late == [1]
+    assert await read() == [1]
+
+
 async def test_statistics_count_streams_as_calls(ops: ToolOps, face: Any) -> None:
     events: list[CallEvent] = []
     ops.add_sink(events.append)
@@ -729,6 +763,8 @@ async def test_cancelled_in_the_very_moment_of_the_first_item(
             closed.append(1)
 
     before = asyncio.all_tasks()
+    trouble: list[Any] = []  # such as a task that was destroyed while it was pending
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: trouble.append(told))
 
     async def read() -> list[int]:
         return [item async for item in numbers()]
@@ -748,6 +784,7 @@ async def test_cancelled_in_the_very_moment_of_the_first_item(
             await asyncio.sleep(0)
     assert closed == [1]
     gc.collect()
+    assert not trouble
     assert len(ops._shared.streams) == 0
 
 

@@ -325,7 +325,10 @@ def test_builtins(ops: ToolOps, function: Any, args: Any) -> None:
 
 
 def _step(step: int) -> Callable[[int], int]:
-    return lambda n: n + step
+    def add(n: int) -> int:
+        return n + step
+
+    return add
 
 
 @pytest.mark.parametrize(
