@@ -25,14 +25,12 @@ cache, see that flight land, and run the work a second time.
 
 from __future__ import annotations
 
-import inspect
 import math
 import random
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextvars import ContextVar
-from copy import deepcopy
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from toolops_plugins.attempts import attempted, invoke
 from toolops_plugins.cache.entry import Entry, Mark
@@ -44,15 +42,16 @@ from toolops_plugins.codec import Payload
 from toolops_plugins.errors import (
     BulkheadFull,
     CircuitOpen,
-    CodecError,
     DeadlineExceeded,
     NotEncodableError,
     RateLimited,
     Rejected,
 )
+from toolops_plugins.fallback import fallen_back
 from toolops_plugins.plan import Call
 from toolops_plugins.policy import NOTHING, Cache, matches
-from toolops_plugins.steps import Ask, Flow, Fly, Io, Spawn, Step, Within, uncarried
+from toolops_plugins.results import copied, decoded, encoded, entry_of, stand_in, wanted
+from toolops_plugins.steps import Flow, Fly, Io, Spawn, Step, Within, uncarried
 from toolops_plugins.telemetry.events import Outcome
 from toolops_plugins.telling import Answer, notice, record
 
@@ -106,7 +105,7 @@ def call_flow(call: Call) -> Flow:
         except Exception as error:
             if plan.policy.fallback is NOTHING:
                 raise
-            value = yield from _fallback(call, uncarried(error))
+            value = yield from fallen_back(call, uncarried(error))
             call.error, outcome, answer = uncarried(error), "fallback", None
     except GeneratorExit:
         raise
@@ -184,8 +183,9 @@ def _answered(call: Call) -> Generator[Step, Any, tuple[Answer, Outcome]]:
     if arrival.led:
         return answer, answer.outcome
     # The leader's own object stays the leader's.
-    copied = answer if answer.raises else answer._replace(value=_copied(call, answer))
-    return copied, "coalesced" if answer.outcome == "miss" else answer.outcome
+    if not answer.raises:
+        answer = answer._replace(value=copied(call, answer))
+    return answer, "coalesced" if answer.outcome == "miss" else answer.outcome
 
 
 def _listening(bus: Bus) -> Flow:
@@ -253,7 +253,7 @@ def _inside(call: Call, found: Found | None = None) -> Flow:
         return (yield from _fetched(call, cache, found.marks))
     except Exception as error:
         entry = found.entry
-        stale = _stand_in(call, cache, entry)
+        stale = stand_in(call, cache, entry)
         if entry is None or stale is NOTHING:
             if cache.negative is not None and matches(cache.negative, uncarried(error)):
                 took = plan.shared.clock.monotonic() - began
@@ -272,7 +272,7 @@ def _served(call: Call, cache: Cache, entry: Entry, tier: str | None) -> Flow:
     fresh = entry.fresh_until > now
     if not fresh and (entry.kind != "value" or now >= entry.fresh_until + plain(cache.stale_ttl)):
         return None
-    value = _decoded(call, entry)
+    value = decoded(call, entry)
     if value is NOTHING:
         return None
     if entry.kind == "value" and (not fresh or _early(entry, cache.beta, now)):
@@ -340,25 +340,11 @@ def _fetched(call: Call, cache: Cache | None = None, marks: Sequence[Mark] = ())
     price = plan.charge(call, value)
     payload = None
     if cache is not None or plan.policy.coalesces:
-        payload = _encoded(call, value)
-    if cache is not None and payload is not None and _wanted(call, cache, value):
-        entry = _entry(call, cache, payload, took, price)
+        payload = encoded(call, value)
+    if cache is not None and payload is not None and wanted(call, cache, value):
+        entry = entry_of(call, cache, payload, took, price)
         yield from plan.tiers.store(call.key or b"", entry, marks)
     return Answer(value, payload, "miss", None, took, price)
-
-
-def _entry(
-    call: Call,
-    cache: Cache,
-    payload: Payload,
-    took: float,
-    price: float,
-    kind: Literal["value", "stream"] = "value",
-) -> Entry:
-    now = call.plan.shared.clock.time()
-    fresh = now + _ttl(call.plan.tiers.longest_ttl, cache)
-    stale = fresh + max(plain(cache.stale_ttl), plain(cache.stale_if_error))
-    return Entry(payload, now, fresh, stale, took, price, call.tags, kind)
 
 
 def _on_air(call: Call, recording: Tape, marks: Sequence[Mark], took: float) -> Answer:
@@ -384,10 +370,10 @@ def kept_stream(recording: Tape) -> Flow:
         items = recording.all()
         price = plan.price(items)
         call.spent += price - plan.price_of_failure()
-        payload = _encoded(call, (items, recording.returned))
-        if payload is not None and _wanted(call, cache, items):
+        payload = encoded(call, (items, recording.returned))
+        if payload is not None and wanted(call, cache, items):
             took = plan.shared.clock.monotonic() - call.began
-            entry = _entry(call, cache, payload, took, price, "stream")
+            entry = entry_of(call, cache, payload, took, price, "stream")
             yield from plan.tiers.store(call.key, entry, call.marks)
     finally:
         plan.shared.streams.remove(call.place + (call.key or b""), recording)
@@ -405,105 +391,6 @@ def _kept_error(
     until = now + plain(cache.negative_ttl)
     entry = Entry(payload, now, until, until, took, 0.0, call.tags, "error")
     yield from plan.tiers.store(call.key or b"", entry, marks)
-
-
-def _fallback(call: Call, error: Exception) -> Flow:
-    """Return what the policy offers in place of the error; its own error reaches the caller."""
-    plan = call.plan
-    fallback = plan.policy.fallback
-    if not callable(fallback):
-        return deepcopy(fallback)
-    given = (error, plan.arguments(call.args, call.kwargs), _last_known(call))
-    return (yield Ask(fallback, *given[: _positional(fallback)]))
-
-
-def _positional(function: Callable[..., Any]) -> int:
-    """Return how many of a fallback's three arguments it takes."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return 1
-    kinds = [p.kind for p in parameters]
-    if inspect.Parameter.VAR_POSITIONAL in kinds:
-        return 3
-    plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return min(3, sum(kind in plain for kind in kinds))
-
-
-def _last_known(call: Call) -> Any:
-    """Return the value of an entry that this process still holds, however old, or None."""
-    plan = call.plan
-    if call.key is None or plan.policy.cache is None:
-        return None
-    near = plan.tiers.near(call.key, call.tags)
-    if near is None or near[0].kind != "value":
-        return None
-    value = _decoded(call, near[0])
-    return None if value is NOTHING else value
-
-
-# -- values ----------------------------------------------------------------------------------
-
-
-def _encoded(call: Call, value: Any) -> Payload | None:
-    try:
-        return call.plan.shared.codec.encode(value)
-    except NotEncodableError:
-        call.reason = "not_encodable"
-        if call.plan.policy.cache is not None:
-            notice(call, "not_encodable", type(value).__name__)
-        return None
-
-
-def _wanted(call: Call, cache: Cache, value: Any) -> bool:
-    if cache.when is None:
-        return True
-    try:
-        wanted = bool(cache.when(value))
-    except Exception:  # noqa: BLE001 - when in doubt a result is not kept
-        call.plan.warn("when_failed")
-        wanted = False
-    if not wanted:
-        call.reason = "not_wanted"
-    return wanted
-
-
-def _decoded(call: Call, entry: Entry) -> Any:
-    """Return the entry's value, or NOTHING if this process cannot read it: that is a miss."""
-    try:
-        return call.plan.shared.codec.decode(entry.payload)
-    except CodecError as error:
-        notice(call, "unknown_format", type(error).__name__)
-        return NOTHING
-
-
-def _stand_in(call: Call, cache: Cache, entry: Entry | None) -> Any:
-    """Return the value that may stand in for an error, or NOTHING."""
-    if entry is None or entry.kind != ("stream" if call.plan.stream else "value"):
-        return NOTHING
-    patience = cache.stale_ttl if cache.stale_if_error is None else cache.stale_if_error
-    if call.plan.shared.clock.time() >= entry.fresh_until + plain(patience):
-        return NOTHING
-    return _decoded(call, entry)
-
-
-def _copied(call: Call, answer: Answer) -> Any:
-    if call.plan.stream:
-        return answer.value  # a recording makes the copies itself
-    if answer.payload is not None:
-        return call.plan.shared.codec.decode(answer.payload)
-    try:
-        return deepcopy(answer.value)
-    except Exception:  # noqa: BLE001 - what can be neither encoded nor copied is shared
-        return answer.value
-
-
-# -- durations -------------------------------------------------------------------------------
-
-
-def _ttl(longest: float, cache: Cache) -> float:
-    ttl = longest if cache.ttl is None else plain(cache.ttl)
-    return ttl * (1.0 - cache.jitter * random.random())  # noqa: S311 - not for secrets
 
 
 def _seconds_left(call: Call) -> float | None:

@@ -1,0 +1,93 @@
+"""What a function has returned, on its way into the cache and out of it again."""
+
+from __future__ import annotations
+
+import random
+from copy import deepcopy
+from typing import Any, Literal
+
+from toolops_plugins.cache.entry import Entry
+from toolops_plugins.check import plain
+from toolops_plugins.codec import Payload
+from toolops_plugins.errors import CodecError, NotEncodableError
+from toolops_plugins.plan import Call
+from toolops_plugins.policy import NOTHING, Cache
+from toolops_plugins.telling import Answer, notice
+
+__all__ = ["copied", "decoded", "encoded", "entry_of", "stand_in", "wanted"]
+
+
+def entry_of(
+    call: Call,
+    cache: Cache,
+    payload: Payload,
+    took: float,
+    price: float,
+    kind: Literal["value", "stream"] = "value",
+) -> Entry:
+    """Return the entry of a result, with the life that the policy gives it."""
+    now = call.plan.shared.clock.time()
+    fresh = now + _ttl(call.plan.tiers.longest_ttl, cache)
+    stale = fresh + max(plain(cache.stale_ttl), plain(cache.stale_if_error))
+    return Entry(payload, now, fresh, stale, took, price, call.tags, kind)
+
+
+def encoded(call: Call, value: Any) -> Payload | None:
+    """Return the encoded result, or None if no codec takes it: then it is not kept."""
+    try:
+        return call.plan.shared.codec.encode(value)
+    except NotEncodableError:
+        call.reason = "not_encodable"
+        if call.plan.policy.cache is not None:
+            notice(call, "not_encodable", type(value).__name__)
+        return None
+
+
+def wanted(call: Call, cache: Cache, value: Any) -> bool:
+    """Return whether the policy wants a result kept."""
+    if cache.when is None:
+        return True
+    try:
+        wanted = bool(cache.when(value))
+    except Exception:  # noqa: BLE001 - when in doubt a result is not kept
+        call.plan.warn("when_failed")
+        wanted = False
+    if not wanted:
+        call.reason = "not_wanted"
+    return wanted
+
+
+def decoded(call: Call, entry: Entry) -> Any:
+    """Return the entry's value, or NOTHING if this process cannot read it: that is a miss."""
+    try:
+        return call.plan.shared.codec.decode(entry.payload)
+    except CodecError as error:
+        notice(call, "unknown_format", type(error).__name__)
+        return NOTHING
+
+
+def stand_in(call: Call, cache: Cache, entry: Entry | None) -> Any:
+    """Return the value that may stand in for an error, or NOTHING."""
+    if entry is None or entry.kind != ("stream" if call.plan.stream else "value"):
+        return NOTHING
+    patience = cache.stale_ttl if cache.stale_if_error is None else cache.stale_if_error
+    if call.plan.shared.clock.time() >= entry.fresh_until + plain(patience):
+        return NOTHING
+    return decoded(call, entry)
+
+
+def copied(call: Call, answer: Answer) -> Any:
+    """Return a follower's own copy of what its flight brought."""
+    if call.plan.stream:
+        return answer.value  # a recording makes the copies itself
+    if answer.payload is not None:
+        return call.plan.shared.codec.decode(answer.payload)
+    try:
+        return deepcopy(answer.value)
+    except Exception:  # noqa: BLE001 - what can be neither encoded nor copied is shared
+        return answer.value
+
+
+def _ttl(longest: float, cache: Cache) -> float:
+    ttl = longest if cache.ttl is None else plain(cache.ttl)
+    return ttl * (1.0 - cache.jitter * random.random())  # noqa: S311 - not for secrets
