@@ -19,7 +19,7 @@ import pytest
 from callers import LONG, Latch, Loop, Work, new_loops, new_runtime, start
 from servers import wait_for
 
-from toolops_plugins import Cache, DeadlineExceeded, ToolOps
+from toolops_plugins import Cache, DeadlineExceeded, Timeout, ToolOps
 from toolops_plugins.testing import FakeClock
 
 

@@ -445,6 +445,22 @@ async def test_past_the_cap_nothing_is_kept_and_nobody_joins(
     assert source.runs == 3
 
 
+@pytest.mark.parametrize("cap", ["MAX_ITEMS", "MAX_BYTES"])
+async def test_the_first_item_may_be_past_the_cap(
+    ops: ToolOps, face: Any, monkeypatch: pytest.MonkeyPatch, cap: str
+) -> None:
+    monkeypatch.setattr(streams, cap, 0)
+    source = Source(ops)
+    reader = face(source)
+    for run in (1, 2, 3):
+        stream = await reader.open()
+        assert await asyncio.wait_for(reader.next(stream), 5) == 1
+        assert source.runs == run
+        assert [await reader.next(stream) for _ in range(2)] == [2, 3]
+        await reader.close(stream)
+        assert source.closed == run
+
+
 async def test_past_the_cap_what_all_have_seen_is_forgotten(
     ops: ToolOps, face: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -494,6 +510,30 @@ async def test_a_stream_and_a_function_of_one_name_do_not_mix(ops: ToolOps, face
     assert plain() == "plain"
     assert await reader.read() == [1, 2, 3]
     await reader.close(running)
+
+
+def test_a_function_does_not_join_a_stream_of_its_name_that_is_about_to_begin(
+    ops: ToolOps,
+) -> None:
+    started, release = threading.Event(), threading.Event()
+
+    @ops.tool(name="both", coalesce=True)
+    def stream() -> Iterator[str]:
+        started.set()
+        release.wait(LONG)
+        yield "item"
+
+    @ops.tool(name="both", coalesce=True)
+    def function() -> str:
+        return "result"
+
+    reader = start(lambda: list(stream()))
+    assert started.wait(LONG)
+    try:
+        assert start(function).result(5) == "result"
+    finally:
+        release.set()
+    assert reader.result(LONG) == ["item"]
 
 
 async def test_wrong_arguments_are_pythons_own_error(ops: ToolOps, face: Any) -> None:
