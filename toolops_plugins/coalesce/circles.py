@@ -90,9 +90,10 @@ def leave(wait: Wait) -> None:
 
 def finish(node: Node) -> None:
     """Note that the work is done, and so waits for nothing."""
-    with _lock:
-        node.over = True
-        node.waits.clear()
+    node.over = True
+    if node.waits:
+        with _lock:
+            node.waits.clear()
 
 
 class enter:  # noqa: N801 - used as a context manager, like contextlib's

@@ -62,6 +62,7 @@ class Tape:
         self.overflown = False
         self.owner: Any = None
         """Whatever whoever made it notes for its end."""
+        self._joined = False
         self._claimed = False
         self._closed = False
 
@@ -111,7 +112,8 @@ class Tape:
     @property
     def joinable(self) -> bool:
         """Whether a reader could still see everything from the start."""
-        return not self._closed and not self.overflown and self.error is None
+        # Nothing is forgotten before somebody has seen it, so one reader can always begin.
+        return not self._closed and self.error is None and not (self.overflown and self._joined)
 
     def join(self, reader: object) -> bool:
         """Count a reader in; return False if it cannot join, or must not wait for the next item."""
@@ -123,6 +125,7 @@ class Tape:
                 return False
             self._places[reader] = 0
             self._waits[reader] = wait
+            self._joined = True
             return True
 
     def _admits(self) -> bool:
