@@ -180,6 +180,9 @@ def _answered(call: Call) -> Generator[Step, Any, tuple[Answer, Outcome]]:
         if not isinstance(answer.value, Tape) or answer.value.join(call):
             break
         # Those who had joined it have left it already, and so closed it: once more.
+        if arrival.led:
+            answer = yield from _alone(call, seconds)
+            break
     if arrival.led:
         return answer, answer.outcome
     # The leader's own object stays the leader's.

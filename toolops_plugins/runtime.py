@@ -232,6 +232,7 @@ class ToolOps:
         /,
         *,
         ttl: float | None = 300.0,
+        policy: Policy | None = None,
         name: str | None = None,
         secret: Sequence[str] = (),
         ignore: Sequence[str] = (),
@@ -242,6 +243,7 @@ class ToolOps:
         Args:
             function: The function, where the decorator stands without arguments.
             ttl: Seconds for which results are fresh; ``cache=`` says more. Default 300.
+            policy: A policy whose parts win over the preset. None: none.
             name: As in :meth:`tool`.
             secret: As in :meth:`tool`.
             ignore: As in :meth:`tool`.
@@ -251,7 +253,7 @@ class ToolOps:
             ConfigurationError: As in :meth:`tool`.
         """
         preset: PolicyParts = {"cache": Cache(ttl=ttl), "retry": Retry(), "coalesce": True}
-        whole = Policy().replace(**preset).replace(**parts)
+        whole = (Policy(**preset) | (policy or _NO_POLICY)).replace(**parts)
         decorate = self.tool(policy=whole, name=name, secret=secret, ignore=ignore)
         return decorate if function is None else decorate(function)
 
@@ -261,6 +263,7 @@ class ToolOps:
         /,
         *,
         idempotent: bool = False,
+        policy: Policy | None = None,
         name: str | None = None,
         secret: Sequence[str] = (),
         ignore: Sequence[str] = (),
@@ -272,6 +275,7 @@ class ToolOps:
             function: The function, where the decorator stands without arguments.
             idempotent: Whether calling twice does no more than calling once. Only then is it
                 retried (by default as ``Retry()`` says) or hedged. Default False.
+            policy: A policy to start from. None: one that asks for nothing.
             name: As in :meth:`tool`.
             secret: As in :meth:`tool`.
             ignore: As in :meth:`tool`.
@@ -281,7 +285,7 @@ class ToolOps:
             ConfigurationError: As in :meth:`tool`; or a part is asked for that would run the
                 function too rarely or too often.
         """
-        whole = Policy().replace(**parts)
+        whole = (policy or _NO_POLICY).replace(**parts)
         for option in ("cache", "semantic", "coalesce"):
             if getattr(whole, option):
                 raise ConfigurationError(option, "would drop calls that are to change something")
@@ -290,7 +294,7 @@ class ToolOps:
                 raise ConfigurationError(
                     option, "would make the change more than once; say idempotent=True if it may be"
                 )
-        if idempotent and "retry" not in parts:
+        if idempotent and whole.retry is None and "retry" not in parts:
             whole = whole.replace(retry=Retry())
         whole = whole.replace(coalesce=False)
         decorate = self.tool(policy=whole, name=name, secret=secret, ignore=ignore)

@@ -353,3 +353,15 @@ def test_one_breaker_is_not_two(ops: ToolOps) -> None:
     with pytest.raises(ConfigurationError) as caught:
         ops.tool(breaker=CircuitBreaker(name="shop", probes=9))(_aio)
     assert caught.value.parameter == "breaker"
+
+
+def test_the_presets_start_from_a_policy_too(ops: ToolOps) -> None:
+    provider = Policy(retry=Retry(attempts=7), timeout=Timeout(total=9))
+    read = ops.readonly(ttl=60, policy=provider, timeout=None)(lambda: 1)
+    assert read.policy.cache == Cache(ttl=60)
+    assert read.policy.retry == Retry(attempts=7)
+    assert read.policy.timeout is None
+    act = ops.sideeffect(policy=provider, idempotent=True)(lambda: 1)
+    assert act.policy == provider.replace(coalesce=False)
+    with pytest.raises(ConfigurationError, match="retry"):
+        ops.sideeffect(policy=provider)(lambda: 1)
