@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
 
 from servers import wait_for
 
-from toolops_plugins import ToolOps
+from toolops_plugins import Notice, ToolOps
 
 LONG = 20.0  # seconds after which a caller is taken to hang; only a failing test waits them
 
@@ -178,3 +181,54 @@ def in_child(work: Callable[[], bool]) -> int:
         code = 0 if work() else 2
     finally:
         os._exit(code)
+
+
+class Notices:
+    """A sink of notices."""
+
+    def __init__(self, ops: ToolOps) -> None:
+        self.all: list[Notice] = []
+        ops.add_sink(self)
+
+    def on_call(self, event: Any) -> None:
+        pass
+
+    def on_notice(self, notice: Notice) -> None:
+        self.all.append(notice)
+
+    @property
+    def reasons(self) -> list[str]:
+        return [notice.detail for notice in self.all if notice.kind == "bypass"]
+
+
+def shaken(module, work):
+    """Run work in eight threads, with a switch between any two instructions of the module."""
+    start = threading.Barrier(8)
+    errors = []
+
+    def body(seed):
+        chance = random.Random(seed).random
+
+        def shake(frame, what, arg):
+            if frame.f_code.co_filename != module.__file__:
+                return None
+            frame.f_trace_opcodes = True
+            if what == "opcode" and chance() < 0.05:
+                time.sleep(0)  # lets another thread go on
+            return shake
+
+        start.wait()
+        sys.settrace(shake)
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            sys.settrace(None)
+
+    threads = [threading.Thread(target=body, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []

@@ -4,12 +4,10 @@ import asyncio
 import functools
 import logging
 import pickle
-import random
-import sys
-import threading
-import time
+from functools import partial
 
 import pytest
+from callers import shaken
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,40 +54,7 @@ class Broken:
 
 @pytest.fixture
 def shaken_threads():
-    """Run work in eight threads, with a switch between any two instructions of the module."""
-
-    def run(work):
-        start = threading.Barrier(8)
-        errors = []
-
-        def body(seed):
-            chance = random.Random(seed).random
-
-            def shake(frame, what, arg):
-                if frame.f_code.co_filename != events_module.__file__:
-                    return None
-                frame.f_trace_opcodes = True
-                if what == "opcode" and chance() < 0.05:
-                    time.sleep(0)  # lets another thread go on
-                return shake
-
-            start.wait()
-            sys.settrace(shake)
-            try:
-                work()
-            except BaseException as error:
-                errors.append(error)
-            finally:
-                sys.settrace(None)
-
-        threads = [threading.Thread(target=body, args=(seed,)) for seed in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert errors == []
-
-    return run
+    return partial(shaken, events_module)
 
 
 # --- events ---------------------------------------------------------------------------------

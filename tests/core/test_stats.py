@@ -2,16 +2,14 @@ from __future__ import annotations
 
 import json
 import math
-import random
 import re
-import sys
-import threading
-import time
 from collections import Counter
 from dataclasses import FrozenInstanceError, fields
+from functools import partial
 from html.parser import HTMLParser
 
 import pytest
+from callers import shaken
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,40 +56,7 @@ def filled(events):
 
 @pytest.fixture
 def shaken_threads():
-    """Run work in eight threads, with a switch between any two instructions of the module."""
-
-    def run(work):
-        start = threading.Barrier(8)
-        errors = []
-
-        def body(seed):
-            chance = random.Random(seed).random
-
-            def shake(frame, what, arg):
-                if frame.f_code.co_filename != stats_module.__file__:
-                    return None
-                frame.f_trace_opcodes = True
-                if what == "opcode" and chance() < 0.05:
-                    time.sleep(0)  # lets another thread go on
-                return shake
-
-            start.wait()
-            sys.settrace(shake)
-            try:
-                work()
-            except BaseException as error:
-                errors.append(error)
-            finally:
-                sys.settrace(None)
-
-        threads = [threading.Thread(target=body, args=(seed,)) for seed in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert errors == []
-
-    return run
+    return partial(shaken, stats_module)
 
 
 # --- counting -------------------------------------------------------------------------------

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from callers import Notices
 
 import toolops_plugins
 from toolops_plugins import (
     Cache,
     CircuitBreaker,
     ConfigurationError,
-    Notice,
     Policy,
     Retry,
     Timeout,
@@ -34,24 +34,6 @@ CACHE = Policy(cache=Cache(ttl=60))
 @pytest.fixture
 def ops() -> ToolOps:
     return ToolOps("wrapping")
-
-
-class Notices:
-    """A sink of notices."""
-
-    def __init__(self, ops: ToolOps) -> None:
-        self.all: list[Notice] = []
-        ops.add_sink(self)
-
-    def on_call(self, event: Any) -> None:
-        pass
-
-    def on_notice(self, notice: Notice) -> None:
-        self.all.append(notice)
-
-    @property
-    def reasons(self) -> list[str]:
-        return [notice.detail for notice in self.all if notice.kind == "bypass"]
 
 
 # Kinds

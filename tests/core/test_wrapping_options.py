@@ -10,6 +10,7 @@ from typing import Any
 
 import pydantic
 import pytest
+from callers import Notices
 
 from toolops_plugins import (
     Bulkhead,
@@ -18,7 +19,6 @@ from toolops_plugins import (
     ConfigurationError,
     Hedge,
     Memory,
-    Notice,
     Policy,
     RateLimit,
     Retry,
@@ -33,24 +33,6 @@ CACHE = Policy(cache=Cache(ttl=60))
 @pytest.fixture
 def ops() -> ToolOps:
     return ToolOps("wrapping")
-
-
-class Notices:
-    """A sink of notices."""
-
-    def __init__(self, ops: ToolOps) -> None:
-        self.all: list[Notice] = []
-        ops.add_sink(self)
-
-    def on_call(self, event: Any) -> None:
-        pass
-
-    def on_notice(self, notice: Notice) -> None:
-        self.all.append(notice)
-
-    @property
-    def reasons(self) -> list[str]:
-        return [notice.detail for notice in self.all if notice.kind == "bypass"]
 
 
 # Keys, invalidation, names
