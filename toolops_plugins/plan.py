@@ -21,7 +21,7 @@ from toolops_plugins.coalesce.streams import Streams
 from toolops_plugins.codec import Codec
 from toolops_plugins.errors import CodecError, NotCanonicalError
 from toolops_plugins.policy import Policy, Price
-from toolops_plugins.request import Keyer, Tagger
+from toolops_plugins.request import Keyer, Tagger, arguments_of
 from toolops_plugins.resilience.breaker import Breaker
 from toolops_plugins.resilience.bulkhead import Gate
 from toolops_plugins.resilience.hedge import Hedger
@@ -277,12 +277,9 @@ class Plan:
     def arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of a call by name, as far as they fit the signature."""
         try:
-            bound = self.signature.bind(*args, **kwargs)
+            return arguments_of(self.signature, args, kwargs)
         except TypeError:
             return dict(kwargs)
-        bound.apply_defaults()
-        arguments: dict[str, Any] = bound.arguments
-        return arguments
 
     def charge(self, call: Call, value: Any) -> float:
         """Add the price of the attempt that gave ``value`` to the call's; return it."""

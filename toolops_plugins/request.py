@@ -231,9 +231,7 @@ class Keyer:
         Raises:
             TypeError: The arguments do not fit the signature.
         """
-        bound = self.signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        return bound.arguments
+        return arguments_of(self.signature, args, kwargs)
 
     def key(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """Return the key of a call.
@@ -379,6 +377,19 @@ def signature_of(function: Callable[..., Any]) -> inspect.Signature:
         return inspect.signature(function)
     except ValueError:
         return inspect.signature(lambda *args, **kwargs: None)  # noqa: ARG005 - only its signature
+
+
+def arguments_of(
+    signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments of a call by name, defaults included.
+
+    Raises:
+        TypeError: They do not fit the signature.
+    """
+    bound = signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    return bound.arguments
 
 
 def known_names(

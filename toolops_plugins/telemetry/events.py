@@ -58,7 +58,6 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 NoticeKind: TypeAlias = Literal[
     "tier_failed",
-    "tier_recovered",
     "unknown_format",
     "tampered",
     "not_encodable",
@@ -70,7 +69,7 @@ NoticeKind: TypeAlias = Literal[
 ]
 """What a notice is about.
 
-- ``tier_failed``, ``tier_recovered``: ``name`` is the tier's label.
+- ``tier_failed``: ``name`` is the tier's label, ``detail`` the type of what failed.
 - ``unknown_format``, ``tampered``: ``name`` is the tier that held the bytes or, if they only failed
   when a call decoded them, the tool.
 - ``not_encodable``: ``name`` is the tool whose result no codec takes.
