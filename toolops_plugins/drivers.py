@@ -101,9 +101,9 @@ class ThreadDriver:
 
     def _sleep(self, step: Sleep, limit: Limit | None) -> None:
         left = left_of(limit, self._clock)
-        if left is not None and left < step.seconds:
+        if limit is not None and left is not None and left < step.seconds:
             self._clock.sleep(left)
-            raise limit.error() if limit else TimeoutError
+            raise limit.error()
         self._clock.sleep(step.seconds)
 
     def _enter(self, step: Enter, limit: Limit | None) -> None:

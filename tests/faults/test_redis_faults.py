@@ -198,6 +198,24 @@ def test_hung_on_an_open_connection_then_well_again(
         assert get() is not None
 
 
+def failures_of(callers: int, tier: Redis) -> list[str]:
+    """Look KEY up in so many threads at once; return what those were told that failed."""
+    errors: list[str] = []
+
+    def get() -> None:
+        try:
+            tier.get(KEY)
+        except TierError as error:
+            errors.append(str(error))
+
+    threads = [threading.Thread(target=get) for _ in range(callers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return errors
+
+
 def test_one_of_many_probes(make: Callable[..., Redis], server: Server, clock: Hands) -> None:
     tier = make(server.url, socket_timeout=0.5)
     counted = Counted(tier)
@@ -207,19 +225,7 @@ def test_one_of_many_probes(make: Callable[..., Redis], server: Server, clock: H
         tier.get(KEY)
     clock.now += 0.5
     tries = counted.tries
-    errors: list[str] = []
-
-    def get() -> None:
-        try:
-            tier.get(KEY)
-        except TierError as error:
-            errors.append(str(error))
-
-    threads = [threading.Thread(target=get) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    errors = failures_of(16, tier)
     assert counted.tries == tries + 1
     assert sum("skipped" in error for error in errors) == 15
 
@@ -514,19 +520,7 @@ def test_who_waited_for_a_discovery_that_failed_does_not_try_the_next(
     for node in own_cluster.nodes:
         node.pause()
     counted = Counted(tier)
-    errors: list[str] = []
-
-    def get() -> None:
-        try:
-            tier.get(KEY)
-        except TierError as error:
-            errors.append(str(error))
-
-    threads = [threading.Thread(target=get) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    errors = failures_of(8, tier)
     assert counted.clients == 1
     assert sum("skipped" in error for error in errors) == 7
 
