@@ -253,14 +253,14 @@ def test_bob_does_not_get_what_is_alices(options: dict[str, list[str]], name: st
         def inbox(password: str) -> str:
             return f"mail of {password}"
 
-    assert inbox("alice-1234") == "mail of alice-1234"
-    assert inbox("bob-5678") == "mail of bob-5678"
-    assert inbox("alice-1234") == "mail of alice-1234"
-    assert inbox.key("alice-1234") != inbox.key("bob-5678")
+    assert inbox("alice-swordfish") == "mail of alice-swordfish"
+    assert inbox("bob-tulip") == "mail of bob-tulip"
+    assert inbox("alice-swordfish") == "mail of alice-swordfish"
+    assert inbox.key("alice-swordfish") != inbox.key("bob-tulip")
     # And nothing of it shows.
     told = repr(events) + repr(ops.stats()) + repr(ops) + repr(inbox.policy)
-    assert "1234" not in told
-    assert "5678" not in told
+    assert "swordfish" not in told
+    assert "tulip" not in told
 
 
 async def test_asynchronous_generators_work() -> None:

@@ -231,7 +231,7 @@ def test_secrets_are_nowhere_in_the_store_or_the_events(server, notes):
     dump = repr(notes.events) + repr(notes.notices) + repr(ops.stats())
     for key in server.command("KEYS", "*"):
         dump += repr(key) + repr(server.command("DUMP", key))
-    for secret in ("pin-4711", "4712", "key-0815"):
+    for secret in ("pin-4711", "pin-4712", "key-0815"):
         assert secret not in dump
 
 
