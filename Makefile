@@ -8,7 +8,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 PROJECTS := pyproject.toml $(wildcard integrations/*/pyproject.toml)
-EDITABLE := $(addprefix -e ,$(dir $(PROJECTS)))
+# The core with all its extras, the adapters as they are.
+EDITABLE := -e ./[semantic,plot] $(addprefix -e ,$(dir $(wildcard integrations/*/pyproject.toml)))
 # Build tools run in an environment of their own, so they need their own constraint.
 INSTALL := -m pip install --quiet --disable-pip-version-check
 PINNED := -c constraints.txt --build-constraint constraints.txt

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toolops_plugins.cache.generations import Generations
 from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.generations import Generations
 
 KEYS = [bytes([n]) for n in range(8)]
 TAGS = [f"t{n}" for n in range(8)]

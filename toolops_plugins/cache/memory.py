@@ -22,11 +22,11 @@ from typing import Final
 
 from toolops_plugins import check
 from toolops_plugins.cache.entry import Entry, Mark
-from toolops_plugins.cache.generations import Generations
 from toolops_plugins.cache.slot import MAIN, MOST, OUT, SMALL, Slot, hard_and_size
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.codec import Payload
 from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.generations import Generations
 from toolops_plugins.locks import renewing
 
 __all__ = ["MOST", "Memory", "Slot"]

@@ -7,9 +7,9 @@ from collections.abc import Callable, Generator
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from toolops_plugins.cache.redis_clients import Clients, Seat
-from toolops_plugins.cache.redis_fuse import Fuse
 from toolops_plugins.clock import Clock
 from toolops_plugins.errors import TierError
+from toolops_plugins.fuse import Fuse
 
 __all__ = [
     "READING",

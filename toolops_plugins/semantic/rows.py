@@ -1,0 +1,81 @@
+"""A question with its answer, as the index keeps it."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["Row"]
+
+
+class Row:
+    """One entry of the index; only ``hits`` and ``used`` ever change.
+
+    Plain slots, since an index holds a hundred thousand of them.
+
+    Args:
+        id: 32 hexadecimal digits, a digest of scope and question: the same question in the same
+            scope replaces its older answer.
+        scope: 16 bytes, a digest of all that must be identical before questions may share an
+            answer.
+        text: The question, or None where only digests are kept.
+        codec: Id of the form of the data.
+        data: The encoded answer.
+        answer: 16 bytes that are equal for equal answers in one scope.
+        created: Seconds since the epoch at which the answer was computed.
+        expires: Seconds since the epoch until which it may be served; infinite for no end.
+        tags: The tags under which it can be invalidated, sorted.
+        took: Seconds that computing the answer took.
+        price: Money that it cost.
+        traits: What the guards know of a question whose text is not kept, as JSON; else None.
+        hits: Times that it was served.
+        used: Seconds since the epoch at which it was last served, or stored.
+    """
+
+    __slots__ = (
+        "answer",
+        "codec",
+        "created",
+        "data",
+        "expires",
+        "hits",
+        "id",
+        "price",
+        "scope",
+        "tags",
+        "text",
+        "took",
+        "traits",
+        "used",
+    )
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - what Chroma and its users call it
+        scope: bytes,
+        text: str | None,
+        codec: str,
+        data: bytes,
+        answer: bytes,
+        created: float,
+        expires: float = math.inf,
+        tags: tuple[str, ...] = (),
+        took: float = 0.0,
+        price: float = 0.0,
+        traits: str | None = None,
+        hits: int = 0,
+        used: float = 0.0,
+    ) -> None:
+        self.id = id
+        self.scope = scope
+        self.text = text
+        self.codec = codec
+        self.data = data
+        self.answer = answer
+        self.created = created
+        self.expires = expires
+        self.tags = tags
+        self.took = took
+        self.price = price
+        self.traits = traits
+        self.hits = hits
+        self.used = used or created
