@@ -40,6 +40,7 @@ from toolops_plugins.telemetry.events import CallEvent, Notice
 
 if TYPE_CHECKING:
     from toolops_plugins.cache.redis import Redis
+    from toolops_plugins.semantic.cache import SemanticCache
 
 __all__ = [
     "AttemptTimeout",
@@ -65,6 +66,7 @@ __all__ = [
     "Retry",
     "RetryBudget",
     "Semantic",
+    "SemanticCache",
     "TierError",
     "Timeout",
     "ToolOps",
@@ -84,4 +86,14 @@ def __getattr__(name: str) -> Any:
         from toolops_plugins.cache.redis import Redis  # noqa: PLC0415 - as it says
 
         return Redis
+    if name == "SemanticCache":
+        try:
+            from toolops_plugins.semantic.cache import SemanticCache  # noqa: PLC0415 - imports numpy
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "numpy":
+                raise
+            raise ImportError(
+                'the semantic cache needs more packages: pip install "toolops-plugins[semantic]"'
+            ) from error
+        return SemanticCache
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,17 +21,28 @@ def options_from(environ: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         ConfigurationError: A variable's value is wrong; it names the variable.
     """
-    url = environ.get("TOOLOPS_REDIS_URL")
+    redis_url = environ.get("TOOLOPS_REDIS_URL")
     items = _count(environ, "TOOLOPS_MEMORY_ITEMS", 10_000)
     tiers: list[Tier] = [
-        Memory(items, _seconds(environ, "TOOLOPS_MEMORY_TTL", 300 if url else None))
+        Memory(items, _seconds(environ, "TOOLOPS_MEMORY_TTL", 300 if redis_url else None))
     ]
-    if url:
+    if redis_url:
         from toolops_plugins.cache.redis import Redis  # noqa: PLC0415 - not everybody needs it
 
-        tiers.append(Redis(url, _seconds(environ, "TOOLOPS_REDIS_TTL", 3_600) or 3_600))
-        tiers.append(Redis(url, _seconds(environ, "TOOLOPS_REDIS_LONG_TTL", 86_400) or 86_400))
+        tiers.append(Redis(redis_url, _seconds(environ, "TOOLOPS_REDIS_TTL", 3_600) or 3_600))
+        tiers.append(
+            Redis(redis_url, _seconds(environ, "TOOLOPS_REDIS_LONG_TTL", 86_400) or 86_400)
+        )
+    path, url = environ.get("TOOLOPS_CHROMA_PATH"), environ.get("TOOLOPS_CHROMA_URL")
+    semantic = None
+    if path or url:
+        from toolops_plugins.semantic.cache import SemanticCache  # noqa: PLC0415 - imports numpy
+
+        if path and url:
+            raise ConfigurationError("TOOLOPS_CHROMA_PATH", "stands beside TOOLOPS_CHROMA_URL")
+        semantic = SemanticCache(path or None, url=url or None)
     return {
+        "semantic": semantic,
         "namespace": environ.get("TOOLOPS_NAMESPACE") or "default",
         "tiers": tiers,
         "secret": environ.get("TOOLOPS_SECRET") or None,

@@ -8,6 +8,7 @@
           this caller's deadline
             cache tiers (fresh: return; stale: kept aside; refresh ahead of expiry spawned)
               one flight per key
+                semantic cache, or the flight of the same question in other words
                 total timeout
                   retry + budget
                     circuit breaker
@@ -27,7 +28,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -48,6 +49,7 @@ from toolops_plugins.errors import (
     Rejected,
 )
 from toolops_plugins.fallback import fallen_back
+from toolops_plugins.paraphrase import by_meaning, kept_by_meaning
 from toolops_plugins.plan import Call
 from toolops_plugins.policy import NOTHING, Cache, matches
 from toolops_plugins.results import copied, decoded, encoded, entry_of, stand_in, wanted
@@ -251,9 +253,14 @@ def _inside(call: Call, found: Found | None = None) -> Flow:
         answer = yield from _served(call, cache, found.entry, found.tier)
         if answer is not None:
             return answer
+    fetch: Callable[[], Flow] = partial(_fetched, call, cache, found.marks)
+    if plan.meaning is not None:
+        answer, fetch = yield from by_meaning(call, plan.meaning, found, fetch)
+        if answer is not None:
+            return answer
     began = plan.shared.clock.monotonic()
     try:
-        return (yield from _fetched(call, cache, found.marks))
+        return (yield from fetch())
     except Exception as error:
         entry = found.entry
         stale = stand_in(call, cache, entry)
@@ -336,6 +343,7 @@ def _fetched(call: Call, cache: Cache | None = None, marks: Sequence[Mark] = ())
     plan = call.plan
     monotonic = plan.shared.clock.monotonic
     began = monotonic()
+    mark = None if plan.meaning is None else plan.meaning.mark()
     value = yield from attempted(call)
     took = monotonic() - began
     if plan.stream:
@@ -347,6 +355,8 @@ def _fetched(call: Call, cache: Cache | None = None, marks: Sequence[Mark] = ())
     if cache is not None and payload is not None and wanted(call, cache, value):
         entry = entry_of(call, cache, payload, took, price)
         yield from plan.tiers.store(call.key or b"", entry, marks)
+        if plan.meaning is not None:
+            yield from kept_by_meaning(call, value, payload, entry, mark)
     return Answer(value, payload, "miss", None, took, price)
 
 
@@ -378,6 +388,8 @@ def kept_stream(recording: Tape) -> Flow:
             took = plan.shared.clock.monotonic() - call.began
             entry = entry_of(call, cache, payload, took, price, "stream")
             yield from plan.tiers.store(call.key, entry, call.marks)
+            if plan.meaning is not None:
+                yield from kept_by_meaning(call, (items, recording.returned), payload, entry, None)
     finally:
         plan.shared.streams.remove(call.place + (call.key or b""), recording)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from contextvars import copy_context
 from functools import partial
 from inspect import isawaitable
 from typing import Any, TypeVar
@@ -16,7 +15,8 @@ from typing import Any, TypeVar
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import Arrival, Flights
 from toolops_plugins.drivers import Limit, attempt_timeout, called, left_of, nearer
-from toolops_plugins.pool import Outcome, Pool
+from toolops_plugins.hop import hop
+from toolops_plugins.pool import Pool
 from toolops_plugins.steps import (
     Ask,
     Enter,
@@ -133,26 +133,10 @@ class LoopDriver:
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         """Run a function in the pool, with this task's context variables."""
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[None] = loop.create_future()
-        outcome = Outcome()
-
-        def wake() -> None:
-            if not ended.done():
-                ended.set_result(None)
-
-        def run() -> None:
-            outcome.run(function)
-            with suppress(RuntimeError):  # the loop was closed: nobody waits any more
-                loop.call_soon_threadsafe(wake)
-
-        self._pool.submit(partial(copy_context().run, run))
-        await ended
         try:
-            result: T = outcome.result()
+            return await hop(self._pool, function)
         except Stopped as stopped:
             raise RuntimeError("the function raised StopIteration") from stopped.error
-        return result
 
     async def _within(self, step: Within, limit: Limit | None) -> Any:
         return await self.run(step.work(), nearer(step, limit, self._clock))

@@ -32,6 +32,8 @@ from toolops_plugins.telemetry.stats import ToolStats
 
 if TYPE_CHECKING:
     from toolops_plugins.cache.bus import Bus
+    from toolops_plugins.meaning import Meaning
+    from toolops_plugins.semantic.lookup import Lookup
 
 __all__ = ["Call", "Plan", "Shared"]
 
@@ -77,6 +79,7 @@ class Call:
         "hedged",
         "key",
         "kwargs",
+        "lookup",
         "marks",
         "near",
         "place",
@@ -86,6 +89,7 @@ class Call:
         "seconds",
         "spent",
         "tags",
+        "tells",
     )
 
     def __init__(
@@ -105,6 +109,8 @@ class Call:
         self.reason: str | None = None
         self.error: BaseException | None = None
         self.marks: Sequence[Mark] = ()
+        self.lookup: Lookup | None = None  # what the semantic cache had to say
+        self.tells = True  # whether the semantic cache is to be told of the answer
         self.near = True  # whether the first tier may hold something for it
         self.place = b""  # where a stream can be joined: one event loop, or any thread
 
@@ -128,6 +134,7 @@ class Plan:
         gate: Its bulkhead, or None.
         hedger: Decides when to hedge, or None.
         stream: Whether what it returns is a recording.
+        meaning: Its part in the semantic cache, or None.
     """
 
     __slots__ = (
@@ -144,6 +151,7 @@ class Plan:
         "hedger",
         "keyer",
         "limiter",
+        "meaning",
         "name",
         "policy",
         "shared",
@@ -172,6 +180,7 @@ class Plan:
         gate: Gate | None = None,
         hedger: Hedger | None = None,
         stream: bool = False,
+        meaning: Meaning | None = None,
     ) -> None:
         self.name = name
         self.function = function
@@ -188,6 +197,7 @@ class Plan:
         self.gate = gate
         self.hedger = hedger
         self.stream = stream
+        self.meaning = meaning
         self._monotonic = shared.clock.monotonic
         self._decode = shared.codec.decode
         self._count_hit = stats.hit

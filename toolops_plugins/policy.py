@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import timedelta
-from typing import Any, TypeAlias, TypedDict, Union, Unpack
+from typing import Any, Literal, TypeAlias, TypedDict, Union, Unpack
 
 from toolops_plugins import check
 from toolops_plugins.attempt_policy import (
@@ -205,7 +205,7 @@ class PolicyParts(TypedDict, total=False):
     bulkhead: Bulkhead | None
     hedge: Hedge | None
     semantic: Semantic | None
-    coalesce: bool | None
+    coalesce: bool | Literal["semantic"] | None
     fallback: Any
     price: PriceLike | None
     tags: TagsLike
@@ -227,7 +227,9 @@ class Policy(Value):
         bulkhead: Bound the concurrency. None: do not.
         hedge: Race a second attempt. None: do not.
         semantic: Share answers between questions in other words. None: do not.
-        coalesce: Run concurrent equal calls once. None: where results are cached.
+        coalesce: Run concurrent equal calls once; "semantic": also those that ask the same in
+            other words. None: where results are cached, and in other words too where ``semantic``
+            shares their answers.
         fallback: Value to return instead of raising, or a callable that gets as many of (error,
             arguments by name, stale value or None) as it takes. NOTHING: none.
         price: Money per call, a :class:`Price`, or a callable over the result. None: free.
@@ -242,7 +244,7 @@ class Policy(Value):
     bulkhead: Bulkhead | None = None
     hedge: Hedge | None = None
     semantic: Semantic | None = None
-    coalesce: bool | None = None
+    coalesce: bool | Literal["semantic"] | None = None
     fallback: Any = NOTHING
     price: PriceLike | None = None
     tags: TagsLike = ()
@@ -252,9 +254,13 @@ class Policy(Value):
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):
                 raise ConfigurationError(name, f"must be a {kind.__name__} or None, not {value!r}")
-        if self.coalesce is not None and not isinstance(self.coalesce, bool):
+        if self.coalesce not in (None, True, False, "semantic"):
             raise ConfigurationError(
-                "coalesce", f"must be True, False or None, not {self.coalesce!r}"
+                "coalesce", f'must be True, False, "semantic" or None, not {self.coalesce!r}'
+            )
+        if self.coalesce == "semantic" and self.semantic is None:
+            raise ConfigurationError(
+                "coalesce", "by meaning needs semantic=, which says what is the question"
             )
         if (
             self.price is not None
@@ -296,4 +302,9 @@ class Policy(Value):
     @property
     def coalesces(self) -> bool:
         """Whether concurrent equal calls run once."""
-        return self.cache is not None if self.coalesce is None else self.coalesce
+        return self.cache is not None if self.coalesce is None else bool(self.coalesce)
+
+    @property
+    def coalesces_meaning(self) -> bool:
+        """Whether concurrent calls that ask the same in other words run once."""
+        return self.semantic is not None and self.coalesce in (None, "semantic")

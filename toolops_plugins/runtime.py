@@ -39,6 +39,7 @@ from toolops_plugins.wrap import Named, Planner, Tool, wrapper_of
 
 if TYPE_CHECKING:
     from toolops_plugins.loop_driver import LoopDriver
+    from toolops_plugins.semantic.cache import SemanticCache
 
 __all__ = ["ToolOps", "all_runtimes"]
 
@@ -71,6 +72,9 @@ class ToolOps:
             "default".
         tiers: Cache tiers, nearest first. None: ``[Memory()]``. Those without a label of their own
             become "L1", "L2", and so on.
+        semantic: The semantic cache that tools with ``semantic=`` share, whose own keys, scopes and
+            collection are those of this runtime; see
+            :class:`~toolops_plugins.semantic.cache.SemanticCache`. Default none.
         tenant: Whose answers these are: a context variable or callable, asked at every call, a
             constant, or None. Part of every key.
         secret: With it keys are HMACs, and what is stored in Redis is signed: somebody who can
@@ -94,6 +98,7 @@ class ToolOps:
         namespace: str = "default",
         tiers: Sequence[Tier] | None = None,
         *,
+        semantic: SemanticCache | None = None,
         tenant: TenantLike = None,
         secret: str | bytes | None = None,
         sinks: Iterable[SinkLike] = (),
@@ -120,7 +125,7 @@ class ToolOps:
         self._shared = Shared(
             namespace, clock, self.codec, self._emitter, flights, Streams(), budget
         )
-        self._upkeep = Upkeep(self._shared, [Memory()] if tiers is None else tiers, key)
+        self._upkeep = Upkeep(self._shared, [Memory()] if tiers is None else tiers, key, semantic)
         self._tiers = self._upkeep.tiers
         self.breakers = Named("breaker", self._breaker)
         self._planner = Planner(
@@ -129,6 +134,7 @@ class ToolOps:
             self._tiers,
             self._stats,
             self.breakers,
+            semantic,
         )
         self._threads = ThreadDriver(clock, flights, self._pool)
         self._loop_driver: LoopDriver | None = None
@@ -158,6 +164,8 @@ class ToolOps:
           for which it keeps them. Default 10,000 and, with Redis, 300.
         - ``TOOLOPS_REDIS_TTL``, ``TOOLOPS_REDIS_LONG_TTL``: seconds for which the first and the
           second Redis tier keep entries. Default 3,600 and 86,400.
+        - ``TOOLOPS_CHROMA_PATH`` or ``TOOLOPS_CHROMA_URL``: folder or server of a semantic
+          cache. Default: none.
         - ``TOOLOPS_SECRET``: the secret for keys and signatures.
 
         Args:
@@ -253,7 +261,11 @@ class ToolOps:
             ConfigurationError: As in :meth:`tool`.
         """
         preset: PolicyParts = {"cache": Cache(ttl=ttl), "retry": Retry(), "coalesce": True}
-        whole = (Policy(**preset) | (policy or _NO_POLICY)).replace(**parts)
+        whole = Policy(**preset) | (policy or _NO_POLICY)
+        if parts.get("semantic") or whole.semantic is not None:
+            # What the preset means is "coalesce"; by what, follows from the rest of the policy.
+            whole = whole.replace(coalesce=None if policy is None else policy.coalesce)
+        whole = whole.replace(**parts)
         decorate = self.tool(policy=whole, name=name, secret=secret, ignore=ignore)
         return decorate if function is None else decorate(function)
 
@@ -529,14 +541,14 @@ class ToolOps:
     def close(self) -> None:
         """Release connections and threads."""
         self._upkeep.stop_listening()
-        self._threads.run(self._tiers.close())
+        self._threads.run(self._upkeep.closing())
 
     async def aclose(self) -> None:
         """Wait for what this loop does in the background, and release connections and threads."""
         driver = self._on_loop()
         await driver.settle()
         await driver.in_thread(self._upkeep.stop_listening)
-        await driver.run(self._tiers.close())
+        await driver.run(self._upkeep.closing())
 
     def __enter__(self) -> Self:
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from toolops_plugins.codec import Payload
@@ -18,22 +19,25 @@ class Answer(NamedTuple):
         value: The result, which is the leader's own; or NOTHING if it has to be decoded.
         payload: The encoded result, of which every follower gets its own copy; None if no codec
             takes it.
-        outcome: "miss" where the function ran, else "hit" or "stale".
+        outcome: "miss" where the function ran; "hit" or "stale"; or "coalesced" where it is the
+            answer of another flight, to the same question in other words.
         tier: The tier that it came from.
         took: Seconds that the function took for it.
         price: Money that it cost.
         raises: Whether the value is a remembered exception, to be raised.
         error: The error that a stale answer stands in for.
+        semantic: What the semantic cache decided, if the answer is of a question in other words.
     """
 
     value: Any
     payload: Payload | None
-    outcome: Literal["hit", "stale", "miss"]
+    outcome: Literal["hit", "stale", "miss", "coalesced"]
     tier: str | None = None
     took: float = 0.0
     price: float = 0.0
     raises: bool = False
     error: Exception | None = None
+    semantic: Mapping[str, str | int | float | bool] | None = None
 
 
 def record(call: Call, outcome: Outcome, answer: Answer | None) -> None:
@@ -61,6 +65,7 @@ def record(call: Call, outcome: Outcome, answer: Answer | None) -> None:
         call.reason,
         None if call.error is None else type(call.error).__name__,
         call.hedged,
+        None if answer is None else answer.semantic,
     )
     plan.stats.record(event)
     if shared.emitter.active:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
@@ -20,6 +20,7 @@ from toolops_plugins.telemetry.events import Notice, NoticeKind
 if TYPE_CHECKING:
     from toolops_plugins.cache.bus import Bus
     from toolops_plugins.cache.redis import Redis
+    from toolops_plugins.semantic.cache import SemanticCache
 
 __all__ = ["Upkeep"]
 
@@ -31,13 +32,28 @@ class Upkeep:
         shared: What all functions of the runtime share.
         tiers: Nearest first.
         secret: Signs what is stored outside this process, or None.
+        semantic: The semantic cache, or None.
 
     Raises:
-        ConfigurationError: A tier is none, or serves another runtime.
+        ConfigurationError: A tier or the semantic cache is none, or serves another runtime.
     """
 
-    def __init__(self, shared: Shared, tiers: Sequence[Tier], secret: bytes | None) -> None:
+    def __init__(
+        self,
+        shared: Shared,
+        tiers: Sequence[Tier],
+        secret: bytes | None,
+        semantic: SemanticCache | None = None,
+    ) -> None:
         self._shared = shared
+        self._semantic = semantic
+        if semantic is not None:
+            if not hasattr(semantic, "bind"):
+                raise ConfigurationError("semantic", f"must be a SemanticCache, not {semantic!r}")
+            semantic.bind(
+                shared.namespace, shared.codec, shared.clock, secret,
+                partial(self._tier_trouble, "semantic"),
+            )  # fmt: skip
         for number, tier in enumerate(tiers, 1):
             self._bind(tier, f"L{number}", secret)
         self.tiers = Tiers(tiers, self._tier_trouble)
@@ -112,7 +128,16 @@ class Upkeep:
         names = [str(tag) for tag in tags]
         digests = [_digest(key) for key in keys]
         self._leave_flights(digests, everything=bool(names))
-        work = [self.tiers.delete(digest) for digest in digests]
+        work: list[Flow] = []
+        if self._semantic is not None:
+            # Before the tiers, since what it serves is written to the nearest of them.
+            semantic = self._semantic
+            if digests:
+                ids = [digest.hex()[:32] for digest in digests]
+                work.append(_told(semantic.remove, semantic.aremove, ids))
+            if names:
+                work.append(_told(semantic.invalidate, semantic.ainvalidate, names))
+        work += [self.tiers.delete(digest) for digest in digests]
         if names:
             work.append(self.tiers.invalidate(names))
         yield from self._telling(work, digests, names, everything=False)
@@ -124,7 +149,16 @@ class Upkeep:
             TierError: A tier could not be reached; all others have been told.
         """
         self._leave_flights((), everything=True)
-        yield from self._telling([self.tiers.clear()], (), (), everything=True)
+        work = [self.tiers.clear()]
+        if self._semantic is not None:
+            work.insert(0, _told(self._semantic.clear, self._semantic.aclear))
+        yield from self._telling(work, (), (), everything=True)
+
+    def closing(self) -> Flow:
+        """Return the flow that releases what tiers and semantic cache hold."""
+        if self._semantic is not None:
+            yield Io(self._semantic.close, self._semantic.aclose)
+        yield from self.tiers.close()
 
     def _leave_flights(self, keys: Sequence[bytes], *, everything: bool) -> None:
         """Let nobody join what is under way with old data.
@@ -145,7 +179,7 @@ class Upkeep:
         if bus is not None:
             publish = partial(bus.publish, keys, tags, everything=everything)
             apublish = partial(bus.apublish, keys, tags, everything=everything)
-            work = [*work, _published(publish, apublish)]
+            work = [*work, _told(publish, apublish)]
         for part in work:
             try:
                 yield from part
@@ -161,8 +195,8 @@ def _is_redis(tier: Tier) -> TypeGuard[Redis]:
     return module is not None and isinstance(tier, module.Redis)
 
 
-def _published(publish: Callable[[], None], apublish: Callable[[], Awaitable[None]]) -> Flow:
-    yield Io(publish, apublish)
+def _told(sync: Callable[..., None], aio: Callable[..., Awaitable[None]], *args: Any) -> Flow:
+    yield Io(sync, aio, *args)
 
 
 def _digest(key: bytes | str) -> bytes:

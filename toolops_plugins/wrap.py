@@ -27,6 +27,7 @@ from toolops_plugins.drivers import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.flow import call_flow
 from toolops_plugins.locks import renewing
+from toolops_plugins.meaning import Meaning
 from toolops_plugins.plan import Call, Plan, Shared
 from toolops_plugins.policy import Policy
 from toolops_plugins.request import (
@@ -47,6 +48,7 @@ from toolops_plugins.telemetry.stats import Stats
 
 if TYPE_CHECKING:
     from toolops_plugins.loop_driver import LoopDriver
+    from toolops_plugins.semantic.cache import SemanticCache
 
 __all__ = ["Named", "Planner", "Tool", "wrapper_of"]
 
@@ -146,6 +148,7 @@ class Planner:
         tiers: The runtime's tiers.
         stats: Where calls are counted.
         breakers: The runtime's breakers.
+        semantic: The runtime's semantic cache, or None.
     """
 
     def __init__(
@@ -155,6 +158,7 @@ class Planner:
         tiers: Tiers,
         stats: Stats,
         breakers: Named[Breaker],
+        semantic: SemanticCache | None = None,
     ) -> None:
         clock: Clock = shared.clock
         self._shared = shared
@@ -162,6 +166,7 @@ class Planner:
         self._tiers = tiers
         self._stats = stats
         self._breakers = breakers
+        self._semantic = semantic
         self._limiters = Named("rate_limit", lambda p, name: Limiter(p, name, clock))
         self._gates = Named("bulkhead", Gate)
         self._lock = renewing(self, threading.Lock())
@@ -215,6 +220,28 @@ class Planner:
             gate=None if bulkhead is None else self._gates.get(bulkhead.name or label, bulkhead),
             hedger=None if policy.hedge is None else Hedger(policy.hedge),
             stream=target.kind in ("generator", "async_generator"),
+            meaning=self._meaning(target, policy, label, ignore, secret),
+        )
+
+    def _meaning(
+        self,
+        target: Target,
+        policy: Policy,
+        label: str,
+        ignore: Sequence[str],
+        secret: Sequence[str],
+    ) -> Meaning | None:
+        if self._semantic is None or policy.semantic is None or policy.cache is None:
+            return None
+        return Meaning(
+            self._semantic,
+            policy.semantic,
+            target,
+            self._keyspace,
+            label,
+            policy.cache,
+            ignore,
+            secret,
         )
 
     def _function(self, target: Target) -> Callable[..., Any]:
@@ -226,9 +253,8 @@ class Planner:
             return AsyncRecording.opener(target.function, self._shared.codec)
         return target.function
 
-    @staticmethod
     def _check(
-        target: Target, policy: Policy, secret: Sequence[str], ignore: Sequence[str]
+        self, target: Target, policy: Policy, secret: Sequence[str], ignore: Sequence[str]
     ) -> None:
         parameters = signature_of(target.function).parameters
         known_names(parameters, "secret", secret)
@@ -245,7 +271,13 @@ class Planner:
                 raise ConfigurationError("key_params", f"lacks the secret {parameter!r}, {_SHARED}")
         if policy.semantic is not None:
             known_names(parameters, "semantic", [policy.semantic.on])
-            raise ConfigurationError("semantic", "this runtime has no semantic cache")
+            if self._semantic is None:
+                raise ConfigurationError(
+                    "semantic",
+                    "needs a runtime with a semantic cache: ToolOps(semantic=SemanticCache())",
+                )
+            if target.kind in ("function", "generator"):
+                self._semantic.refuse_sync()
         fallback = policy.fallback
         if target.kind in ("function", "generator") and inspect.iscoroutinefunction(fallback):
             raise ConfigurationError(

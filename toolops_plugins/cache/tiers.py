@@ -132,6 +132,14 @@ class Tiers:
             except TierError as error:
                 self._on_trouble(tier.label, error)
 
+    def store_near(self, key: bytes, entry: Entry, marks: Sequence[Mark]) -> None:
+        """Write an entry to the first tier only, if that needs no I/O."""
+        if self.all and self.all[0].local and marks and marks[0] is not _SKIP:
+            try:
+                self.all[0].set(key, entry, marks[0])
+            except TierError as error:
+                self._on_trouble(self.all[0].label, error)
+
     def get_many(
         self, keys: Sequence[bytes], now: float
     ) -> Generator[Step, Any, dict[bytes, Entry]]:

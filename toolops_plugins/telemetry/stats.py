@@ -52,6 +52,7 @@ class ToolStats:
         "_hits",
         "_local_tier",
         "_lock",
+        "_near_hits",
         "_saved_price",
         "_saved_seconds",
         "_sketches",
@@ -124,11 +125,16 @@ class ToolStats:
                 **_latencies(self._sketches),
             )
 
+    def near_hits(self) -> int:
+        """Return how many hits this process has answered from its own memory, roughly."""
+        return self._near_hits + len(self._hits)
+
     def _zero(self) -> None:
         self._counts: dict[Outcome, int] = dict.fromkeys(OUTCOMES, 0)
         self._tiers: dict[str, int] = {}
         # By "hit", "miss" and "other", each made when it is first needed: most tools never see all.
         self._sketches: Sketches = {}
+        self._near_hits = 0
         self._asked = 0
         self._attempts = 0
         self._saved_seconds = 0.0
@@ -153,6 +159,7 @@ class ToolStats:
         if hits:
             self._tiers[self._local_tier] = self._tiers.get(self._local_tier, 0) + len(hits)
             self._asked += len(hits)
+            self._near_hits += len(hits)
             latencies, seconds, prices = zip(*hits, strict=True)
             self._saved_seconds += sum(seconds)
             self._saved_price += sum(prices)

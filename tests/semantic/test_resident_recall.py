@@ -1,0 +1,79 @@
+"""A scope of many rows is not searched whole; how much of what is there is found all the same."""
+
+import numpy as np
+import pytest
+
+from toolops_plugins.semantic.resident import Resident
+from toolops_plugins.semantic.rows import Row
+
+DIMENSION = 64
+COUNT = 12_000
+SCOPE = b"s" * 16
+
+
+def topics(seed):
+    """Return vectors in the order of their topics, and questions like some of them.
+
+    Topics lie in 16 of the dimensions and overlap, as those of texts do.
+    """
+    rng = np.random.default_rng(seed)
+    centres = rng.standard_normal((150, 16)) @ rng.standard_normal((16, DIMENSION)) / 4
+    which = np.sort(rng.integers(0, 150, COUNT))
+    vectors = centres[which] + 0.9 * rng.standard_normal((COUNT, DIMENSION))
+    asked = vectors[rng.integers(0, COUNT, 400)] + 0.6 * rng.standard_normal((400, DIMENSION))
+    return [
+        (each / np.linalg.norm(each, axis=1, keepdims=True)).astype(np.float32)
+        for each in (vectors, asked)
+    ]
+
+
+def filled(vectors):
+    index = Resident(DIMENSION, max_items=COUNT)
+    for start in range(0, COUNT, 500):
+        rows = [
+            Row(f"{n:032x}", SCOPE, None, "json", b"", b"a" * 16, 1.0)
+            for n in range(start, start + 500)
+        ]
+        index.add(rows, vectors[start : start + 500])
+    return index
+
+
+@pytest.mark.parametrize("order", ["by topic", "shuffled"])
+def test_the_nearest_row_is_found_though_a_quarter_of_the_rows_is_looked_at(order):
+    vectors, asked = topics(1)
+    if order == "shuffled":
+        vectors = np.random.default_rng(2).permutation(vectors)
+    index = filled(vectors)
+    exact = asked @ vectors.T
+    best = exact.max(axis=1)
+    sixteenth = np.sort(exact, axis=1)[:, -16]
+    first = near = seen = 0
+    for x, top, last in zip(asked, best, sixteenth, strict=True):
+        found = index.search(SCOPE, x, 16, 2.0)
+        first += found[0][1] >= top - 1e-3
+        near += sum(similarity >= last - 1e-3 for _, similarity in found)
+        seen += sum(len(block.rows) for block in index._shelves[SCOPE].near(x))
+    assert (best > 0.6).mean() > 0.9
+    assert seen / len(asked) < 0.3 * COUNT
+    assert first >= 0.99 * len(asked)
+    assert near >= 0.97 * 16 * len(asked)
+
+
+def test_a_search_for_many_finds_what_searches_for_one_find():
+    vectors, asked = topics(3)
+    index = filled(vectors)
+    many = index.search_many([SCOPE] * 50, asked[:50], 8, 2.0)
+    for x, found in zip(asked, many, strict=False):
+        alone = index.search(SCOPE, x, 8, 2.0)
+        assert [each.id for each, _ in found] == [each.id for each, _ in alone]
+        assert [s for _, s in found] == pytest.approx([s for _, s in alone], abs=1e-5)
+
+
+def test_removing_most_rows_leaves_few_cells_and_loses_none():
+    vectors, _ = topics(4)
+    index = filled(vectors)
+    index.remove([f"{n:032x}" for n in range(COUNT) if n % 40])
+    assert len(index) == COUNT // 40
+    assert len(index._places.blocks) <= 9
+    for n in range(0, COUNT, 40):
+        assert int(index.search(SCOPE, vectors[n], 1, 2.0)[0][0].id, 16) == n

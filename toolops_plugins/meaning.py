@@ -1,0 +1,112 @@
+"""A tool's part in the semantic cache: which argument is the question, and what is its scope."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.policy import Cache, Semantic
+from toolops_plugins.request import Keyer, Keyspace, arguments_of
+from toolops_plugins.target import Target
+
+if TYPE_CHECKING:
+    from toolops_plugins.semantic.cache import SemanticCache
+    from toolops_plugins.semantic.lookup import Asked
+
+__all__ = ["Meaning"]
+
+
+class Meaning:
+    """What the semantic cache is asked for the calls of one tool. Thread-safe.
+
+    Args:
+        semantic: The semantic cache.
+        policy: Names the question, and how it is decided.
+        target: The tool's function.
+        keyspace: Where its keys live; the scope is of it too, so of its namespace and tenant.
+        label: The tool's name.
+        cache: The cache policy; its version, and the parameters that count, belong to the scope.
+        ignore: Parameters that do not count.
+        secret: Parameters that are secret.
+
+    Raises:
+        ConfigurationError: The question is a parameter that does not count in the key.
+    """
+
+    def __init__(
+        self,
+        semantic: SemanticCache,
+        policy: Semantic,
+        target: Target,
+        keyspace: Keyspace,
+        label: str,
+        cache: Cache,
+        ignore: Sequence[str],
+        secret: Sequence[str],
+    ) -> None:
+        on = policy.on
+        chosen = cache.key_params
+        if on in ignore or (chosen is not None and on not in chosen):
+            raise ConfigurationError(
+                "semantic", f"names {on!r}, which does not count in the key: all its values are one"
+            )
+        self.cache = semantic
+        self.rule = semantic.rule(policy.threshold, policy.max_error)
+        self._on = on
+        others = None if chosen is None else [name for name in chosen if name != on]
+        self._keyer = Keyer(
+            target.function,
+            keyspace,
+            f"{label}\0{target.kind}\0scope of {on}",
+            replace(cache, key=None, key_params=others),
+            [*ignore, on],
+            secret=secret,
+            method=target.method,
+        )
+        self._rest = next(
+            (
+                parameter.name
+                for parameter in self._keyer.signature.parameters.values()
+                if parameter.kind is inspect.Parameter.VAR_KEYWORD
+            ),
+            None,
+        )
+        self._hits = 0
+
+    def asked(self, key: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked | None:
+        """Return the question of a call, or None if that argument is no text.
+
+        Args:
+            key: The call's exact key, under which its own answer is kept.
+            args: The call's positional arguments.
+            kwargs: The call's keyword arguments.
+
+        Raises:
+            NotCanonicalError: An argument that belongs to the scope has no canonical form.
+        """
+        from toolops_plugins.semantic.lookup import Asked  # noqa: PLC0415 - imports numpy
+
+        arguments = arguments_of(self._keyer.signature, args, kwargs)
+        text = arguments.get(self._on)
+        if text is None and self._rest is not None:
+            text = arguments[self._rest].get(self._on)
+        if not isinstance(text, str) or not text.strip():
+            return None
+        return Asked(text, self._keyer.key(args, kwargs)[:16], key.hex()[:32])
+
+    def mark(self) -> int:
+        """Return the mark of this moment, for a later write."""
+        return self.cache.answers.index.mark()
+
+    def count_exact(self, hits: int) -> None:
+        """Tell the bounded policy of exact hits, which are requests that cannot be wrong.
+
+        Args:
+            hits: How many this tool has had in all.
+        """
+        new, self._hits = hits - self._hits, hits
+        if new > 0 and self.rule.max_error is not None:
+            self.cache.answers.index.learner().exact(self.rule.max_error, new)

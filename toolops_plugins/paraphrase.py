@@ -1,0 +1,172 @@
+"""The semantic cache's part in the flow: an answer to the same question in other words.
+
+It is asked inside the flight, after the exact tiers: equal calls look up once. What it serves is
+written to memory under the exact key for a short while. What it does not serve joins the flight of
+a call that asks the same in other words, if there is one, and is kept when it has been answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from toolops_plugins.cache.entry import Entry, Mark
+from toolops_plugins.cache.tiers import Found
+from toolops_plugins.coalesce.flights import Arrival
+from toolops_plugins.codec import Payload
+from toolops_plugins.errors import CodecError, NotCanonicalError, NotEncodableError, TierError
+from toolops_plugins.meaning import Meaning
+from toolops_plugins.plan import Call
+from toolops_plugins.results import copied, decoded
+from toolops_plugins.steps import Flow, Fly, Spawn, Step
+from toolops_plugins.telling import Answer, notice
+from toolops_plugins.values import NOTHING
+
+if TYPE_CHECKING:
+    from toolops_plugins.semantic.lookup import Asked, Lookup
+
+__all__ = ["by_meaning", "kept_by_meaning", "question_of"]
+
+
+def question_of(call: Call) -> Asked | None:
+    """Return what a call asks, or None if there is nothing to compare."""
+    meaning = call.plan.meaning
+    if meaning is None or call.key is None:
+        return None
+    try:
+        return meaning.asked(call.key, call.args, call.kwargs)
+    except NotCanonicalError:  # where cache.key= stands in for arguments that have no form
+        call.plan.warn("scope_not_canonical")
+        return None
+
+
+def by_meaning(
+    call: Call, meaning: Meaning, found: Found, fetch: Callable[[], Flow]
+) -> Generator[Step, Any, tuple[Answer | None, Callable[[], Flow]]]:
+    """Return an answer to the same question in other words, or else how to get one.
+
+    Args:
+        call: The call.
+        meaning: Its tool's part in the semantic cache.
+        found: What the exact tiers had to say.
+        fetch: Gets a fresh answer.
+    """
+    asked = question_of(call)
+    if asked is None:
+        return None, fetch
+    try:
+        meaning.count_exact(call.plan.stats.near_hits())
+        lookup: Lookup = yield from meaning.cache.answers.looking(asked, meaning.rule)
+    except TierError as error:
+        _trouble(call, error)
+        call.tells = False
+        return None, fetch
+    if lookup.row is not None:
+        answer = _served(call, meaning, lookup, found.marks)
+        if answer is not None:
+            return answer, fetch
+    call.lookup = lookup
+    if call.plan.stream or not call.plan.policy.coalesces_meaning:
+        return None, fetch
+    return None, lambda: _together(call, meaning, lookup, fetch)
+
+
+def _trouble(call: Call, error: Exception) -> None:
+    notice(call, "tier_failed", f"semantic: {type(error.__cause__ or error).__name__}")
+
+
+def _served(call: Call, meaning: Meaning, lookup: Lookup, marks: Sequence[Mark]) -> Answer | None:
+    row = lookup.row
+    if row is None:
+        return None
+    plan = call.plan
+    try:
+        payload = plan.shared.codec.load(row.codec, row.data)
+    except CodecError as error:
+        notice(call, "unknown_format", type(error).__name__)
+        return None
+    now = plan.shared.clock.time()
+    until = min(row.expires, now + meaning.cache.near_ttl)
+    entry = Entry(
+        payload, row.created, until, until, row.took, row.price, call.tags,
+        "stream" if plan.stream else "value",
+    )  # fmt: skip
+    value = decoded(call, entry)
+    if value is NOTHING:
+        return None
+    plan.tiers.store_near(call.key or b"", entry, marks)
+    return Answer(
+        value, payload, "hit", "semantic", row.took, row.price, semantic=_marks(lookup, row.text)
+    )
+
+
+def _marks(lookup: Lookup, matched: str | None) -> dict[str, str | int | float | bool]:
+    marks = lookup.details()
+    marks["policy"] = lookup.policy
+    marks["similarity"] = lookup.similarity
+    if matched is not None:
+        marks["question"] = matched
+    return marks
+
+
+def _together(
+    call: Call, meaning: Meaning, lookup: Lookup, fetch: Callable[[], Flow]
+) -> Generator[Step, Any, Answer]:
+    """Wait for a call under way that asks the same in other words, or make the call."""
+    flight = call.place + (call.key or b"")
+    boarding = meaning.cache.answers.boarding
+    other = boarding.board(lookup, flight)
+    if other is not None and call.plan.shared.flights.waiting(other.flight):
+        # Should it land before this call is aboard, the work is its own after all.
+        arrival: Arrival = yield Fly(other.flight, fetch, None)
+        answer: Answer = arrival.value
+        if arrival.led:
+            return answer
+        marks = _marks(lookup, other.text)
+        marks["similarity"] = other.similarity
+        outcome = "coalesced" if answer.outcome == "miss" else answer.outcome
+        value = answer.value if answer.raises else copied(call, answer)
+        return answer._replace(value=value, outcome=outcome, semantic=marks)
+    try:
+        fresh: Answer = yield from fetch()
+    finally:
+        boarding.leave(lookup, flight)
+    return fresh
+
+
+def kept_by_meaning(
+    call: Call, value: Any, payload: Payload, entry: Entry, mark: int | None
+) -> Flow:
+    """Keep a fresh answer for those who will ask the same in other words.
+
+    Args:
+        call: The call.
+        value: Its result.
+        payload: The encoded result.
+        entry: What the exact tiers keep.
+        mark: When the call began, if nothing was looked up before it.
+    """
+    meaning = call.plan.meaning
+    asked = question_of(call) if call.lookup is None else call.lookup.asked
+    if meaning is None or asked is None or not call.tells:
+        return
+    answers = meaning.cache.answers
+    try:
+        learning = answers.keep(
+            asked,
+            call.lookup,
+            value,
+            payload,
+            mark=call.lookup.mark if call.lookup is not None else (mark or 0),
+            expires=entry.fresh_until,
+            tags=entry.tags,
+            took=entry.took,
+            price=entry.price,
+        )
+    except NotEncodableError:
+        notice(call, "not_encodable", type(value).__name__)
+    except TierError as error:
+        _trouble(call, error)
+    else:
+        if learning is not None:
+            yield Spawn(learning)

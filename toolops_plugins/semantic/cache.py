@@ -1,0 +1,570 @@
+"""The semantic cache: questions in other words share an answer, and it knows when not to answer."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import os
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from toolops_plugins import check
+from toolops_plugins.canonical import Canon
+from toolops_plugins.clock import SYSTEM_CLOCK, Clock
+from toolops_plugins.codec import Codec
+from toolops_plugins.errors import CodecError, ConfigurationError, NotCanonicalError, TierError
+from toolops_plugins.hop import hop
+from toolops_plugins.locks import renewing
+from toolops_plugins.pool import Pool
+from toolops_plugins.semantic.agreement import Judge, JudgeLike
+from toolops_plugins.semantic.answers import Answers, Learning
+from toolops_plugins.semantic.embedders import Embedder, embedder_of, threshold_of
+from toolops_plugins.semantic.guards import Guard, Guards
+from toolops_plugins.semantic.index import shared_index
+from toolops_plugins.semantic.lookup import Asked, Lookup, Rule
+from toolops_plugins.semantic.matches import Explanation, Match
+from toolops_plugins.semantic.store import Store
+from toolops_plugins.semantic.walking import awalk, walk
+from toolops_plugins.steps import Io
+
+__all__ = ["SemanticCache"]
+
+_LOG = logging.getLogger("toolops_plugins")
+_REMEMBERED = 1_000
+"""Misses that are remembered until their answers are put, since those are what is learned from."""
+
+
+class SemanticCache:
+    """Answers by the meaning of the question, in Chroma; alone or as ``ToolOps(semantic=...)``.
+
+    Safe to use from any threads and event loops. Nothing is opened before the first use. Writes go
+    behind the calls, are found at once, and are stored within moments; ``flush()``, ``close()``
+    and a normal exit store them at once, and a killed process loses what came last.
+
+    Args:
+        path: Folder of an embedded index, for one process at a time. None, without ``url`` and
+            ``client``: ".toolops".
+        url: A Chroma server's URL, such as "http://localhost:8000", for several processes; start
+            one with ``chroma run``.
+        client: A Chroma client of your own, such as one for Chroma Cloud.
+        embedder: What turns questions into vectors: None for WordLlama, which needs no download;
+            "chroma" for Chroma's default, MiniLM, which is downloaded at first use; a Chroma
+            EmbeddingFunction, a LangChain Embeddings, a LlamaIndex BaseEmbedding, an object of
+            the :class:`~toolops_plugins.semantic.embedders.Embedder` protocol, or a function from
+            a list of texts to vectors. An index remembers its embedder, and refuses another.
+        threshold: Least cosine similarity to serve. None: the one calibrated for the embedder.
+        max_error: Share of all requests that may get a wrong answer: the bounded policy, which
+            learns from every miss, decides in place of the threshold. None: the threshold does.
+        guards: Names of built-in guards, and functions ``(question, candidate) -> Veto | None``
+            of your own, which forbid an answer whatever its similarity. None: all built-in ones.
+        judge: Tells whether two answers are the same, for free text, and inside an uncertainty
+            band whether to serve: ``(question, cached_answer, fresh_answer) -> bool``, or a
+            coroutine function, where ``fresh_answer`` is None if there is none yet. An error or
+            a late answer counts as no. None: none.
+        judge_band: Similarity on either side of the threshold within which the judge is asked
+            before serving. Default 0.05.
+        judge_timeout: Seconds that the judge may take. Default 10.
+        answers_alike: Least cosine of two free-text answers that count as the same where there is
+            no judge. Default 0.9.
+        ttl: Seconds for which an answer that is put without its own is served. None: for ever.
+        near_ttl: Seconds for which a runtime keeps a semantic hit in its memory tier under the
+            question's own key. Default 60.
+        max_items: Entries at most; beyond them expired ones go first, then the least useful.
+            Default 100,000.
+        store_text: False: questions are stored as keyed digests of their words only. What is
+            lost: typing errors and near-synonyms are no longer recognised by the guards, guards
+            of your own cannot run, and :meth:`explain` cannot show what matched.
+        secret: Key of those digests. Default none.
+        collection: The name of the Chroma collection. None: "toolops", or in a runtime one that is
+            made of its namespace.
+        flush_every: Seconds for which writes are gathered. Default 0.25.
+        codec: Turns answers into bytes. None: the runtime's, or a new one.
+        clock: The source of time. Default the computer's.
+
+    Raises:
+        ConfigurationError: A value is wrong; it names the parameter.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        url: str | None = None,
+        client: Any = None,
+        embedder: Embedder | Any = None,
+        threshold: float | None = None,
+        max_error: float | None = None,
+        guards: Sequence[str | Guard] | None = None,
+        judge: JudgeLike | None = None,
+        judge_band: float = 0.05,
+        judge_timeout: float = 10.0,
+        answers_alike: float = 0.9,
+        ttl: float | None = None,
+        near_ttl: float = 60.0,
+        max_items: int = 100_000,
+        store_text: bool = True,
+        secret: str | bytes | None = None,
+        collection: str | None = None,
+        flush_every: float = 0.25,
+        codec: Codec | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        if sum(place is not None for place in (path, url, client)) > 1:
+            raise ConfigurationError("path", "cannot stand beside url or client; choose one")
+        if threshold is not None and max_error is not None:
+            raise ConfigurationError("threshold", "cannot stand beside max_error; choose one")
+        self.path = Path(path or ".toolops").absolute() if url is None and client is None else None
+        self.url = url
+        self.near_ttl = check.seconds("near_ttl", near_ttl, zero=False)
+        self._ttl = math.inf if ttl is None else check.seconds("ttl", ttl, zero=False)
+        self._answers_alike = check.share("answers_alike", answers_alike)
+        self._judge_band = check.share("judge_band", judge_band, zero=True)
+        self._client = client
+        self._collection = collection
+        self._max_items = check.count("max_items", max_items)
+        self._flush_every = check.seconds("flush_every", flush_every, zero=False)
+        self._secret = secret.encode() if isinstance(secret, str) else secret
+        self._store_text = store_text
+        self._pool = Pool(8)
+        self._embedder = embedder_of(embedder)
+        self._rule = Rule(
+            threshold_of(self._embedder)
+            if threshold is None
+            else check.share("threshold", threshold),
+            None if max_error is None else check.share("max_error", max_error),
+        )
+        self._judge = None if judge is None else Judge(judge, judge_timeout, self._pool)
+        self._guards = guards
+        if Guards(guards).custom and not store_text:
+            raise ConfigurationError(
+                "guards", "of your own need the texts, which store_text=False does not keep"
+            )
+        self._canon = Canon()
+        self._codec = codec
+        self._clock = clock
+        self._on_trouble: Callable[[TierError], None] = _log
+        self._bound = False
+        self._lock = renewing(self, threading.RLock())
+        self._answers: Answers | None = None
+        self._misses: OrderedDict[str, Lookup] = OrderedDict()
+
+    # -- the parts, made when they are first needed ----------------------------------------------
+
+    def bind(
+        self,
+        namespace: str,
+        codec: Codec,
+        clock: Clock,
+        secret: bytes | None,
+        on_trouble: Callable[[TierError], None],
+    ) -> None:
+        """Serve a runtime: with its codec, clock and secret, and telling it of trouble.
+
+        Without a name of its own, the collection is that of the runtime's namespace.
+
+        Raises:
+            ConfigurationError: It serves another runtime already, or was used alone.
+        """
+        if self._bound or self._answers is not None:
+            raise ConfigurationError(
+                "semantic", "serves another runtime, or was used alone; make one for each"
+            )
+        self._bound = True
+        self._collection = self._collection or collection_of(namespace)
+        self._codec = self._codec or codec
+        self._clock = clock
+        self._secret = self._secret or secret
+        self._on_trouble = on_trouble
+
+    @property
+    def answers(self) -> Answers:
+        """What looks up and keeps; made when it is first asked for."""
+        if self._answers is None:
+            with self._lock:
+                if self._answers is None:
+                    self._answers = self._make_answers()
+        return self._answers
+
+    def _make_answers(self) -> Answers:
+        self._collection = self._collection or "toolops"
+        place = None if self.path is None else (str(self.path), self._collection)
+        index = shared_index(
+            place,
+            partial(
+                Store,
+                path=self.path,
+                url=self.url,
+                client=self._client,
+                collection=self._collection,
+            ),
+            self._embedder,
+            max_items=self._max_items,
+            pause=self._flush_every,
+            clock=self._clock,
+            pool=self._pool,
+            on_trouble=self._on_trouble,
+        )
+        self._codec = self._codec or Codec()
+        return Answers(
+            index,
+            self._codec,
+            Guards(self._guards, secret=self._secret),
+            judge=self._judge,
+            judge_band=self._judge_band,
+            answers_alike=self._answers_alike,
+            store_text=self._store_text,
+            secret=self._secret,
+        )
+
+    def rule(self, threshold: float | None, max_error: float | None) -> Rule:
+        """Return what a tool's policy asks for; where that is silent, what this cache does."""
+        if max_error is not None or threshold is not None:
+            return Rule(self._rule.threshold if threshold is None else threshold, max_error)
+        return self._rule
+
+    def refuse_sync(self) -> None:
+        """Refuse synchronous callers where the judge must be awaited.
+
+        Raises:
+            ConfigurationError: The judge is a coroutine function.
+        """
+        if self._judge is not None:
+            self._judge.refuse_sync()
+
+    # -- alone -----------------------------------------------------------------------------------
+
+    def _asked(self, text: str, scope: Any) -> Asked:
+        if not isinstance(text, str):
+            raise ConfigurationError("text", f"must be a string, not {text!r}")
+        try:
+            form = self._canon.encode(("toolops semantic", scope))
+        except NotCanonicalError as error:
+            raise ConfigurationError("scope", str(error)) from None
+        digest = hashlib.sha256(form).digest()[:16]
+        own = hashlib.sha256(digest + text.encode("utf-8", "surrogatepass"))
+        return Asked(text, digest, own.hexdigest()[:32])
+
+    def _looking(self, text: str, scope: Any, *, dry: bool = False) -> Generator[Io, Any, Lookup]:
+        return self.answers.looking(self._asked(text, scope), self._rule, dry=dry)
+
+    def find(self, text: str, scope: Any = "") -> Match | None:
+        """Return the answer that may be served for a question, or None.
+
+        Args:
+            text: The question.
+            scope: All that must be identical, such as model, tenant and system prompt: any value
+                with a canonical form, such as text, numbers, and lists or dictionaries of them.
+                Default "".
+
+        Raises:
+            ConfigurationError: An argument is wrong; the index is of another embedder, or open in
+                another process; or the judge is a coroutine function.
+            TierError: The index could not be reached, or the embedder failed.
+        """
+        self.refuse_sync()
+        return self._match(walk(self._looking(text, scope)))
+
+    async def afind(self, text: str, scope: Any = "") -> Match | None:
+        """As :meth:`find`, without blocking the event loop."""
+        return self._match(await awalk(self._looking(text, scope)))
+
+    def _match(self, lookup: Lookup) -> Match | None:
+        row = lookup.row
+        value = None
+        if row is not None:
+            try:
+                value = self.answers.value_of(row)
+            except CodecError:  # written by a process that knows more types than this one
+                row = None
+        if row is None:
+            with self._lock:
+                self._misses[lookup.asked.id] = lookup
+                if len(self._misses) > _REMEMBERED:
+                    self._misses.popitem(last=False)
+            return None
+        return Match(
+            value,
+            lookup.similarity,
+            row.text,
+            lookup.policy,
+            lookup.details(),
+            row.created,
+            row.expires,
+            row.tags,
+        )
+
+    def put(
+        self,
+        text: str,
+        value: Any,
+        scope: Any = "",
+        *,
+        ttl: float | None = None,
+        tags: Sequence[str] = (),
+        took: float = 0.0,
+        price: float = 0.0,
+    ) -> None:
+        """Keep the answer to a question; returns before it is stored, and it is found at once.
+
+        Where :meth:`find` had nothing to serve for the question, the answer also teaches the
+        bounded policy whether what was near would have been right.
+
+        Args:
+            text: The question.
+            value: The answer: whatever the codec takes.
+            scope: As in :meth:`find`.
+            ttl: Seconds for which it may be served. None: the cache's own ``ttl``.
+            tags: Names under which it can be invalidated.
+            took: Seconds that it took to compute; what is dear is kept longer. Default 0.
+            price: Money that it cost. Default 0.
+
+        Raises:
+            ConfigurationError: As in :meth:`find`.
+            NotEncodableError: No codec takes the answer.
+            TierError: The index could not be opened.
+        """
+        self.refuse_sync()
+        self.open()
+        learning = self._keep(text, value, scope, ttl, tags, took, price)
+        if learning is not None:
+            self._pool.offer(lambda: quietly(lambda: walk(learning()), self._on_trouble))
+
+    async def aput(
+        self,
+        text: str,
+        value: Any,
+        scope: Any = "",
+        *,
+        ttl: float | None = None,
+        tags: Sequence[str] = (),
+        took: float = 0.0,
+        price: float = 0.0,
+    ) -> None:
+        """As :meth:`put`, without blocking the event loop; awaits the judge, if there is one."""
+        await self.aopen()
+        learning = self._keep(text, value, scope, ttl, tags, took, price)
+        if learning is not None:
+            await awalk(learning())
+
+    def _keep(
+        self,
+        text: str,
+        value: Any,
+        scope: Any,
+        ttl: float | None,
+        tags: Sequence[str],
+        took: float,
+        price: float,
+    ) -> Learning | None:
+        asked = self._asked(text, scope)
+        seconds = self._ttl if ttl is None else check.seconds("ttl", ttl, zero=False)
+        names = tuple(sorted(set(check.texts("tags", tags))))
+        answers = self.answers
+        with self._lock:
+            lookup = self._misses.pop(asked.id, None)
+        return answers.keep(
+            asked,
+            lookup,
+            value,
+            answers.codec.encode(value),
+            mark=answers.index.mark(),  # it is as of now, whenever it was asked for
+            expires=self._clock.time() + seconds,
+            tags=names,
+            took=took,
+            price=price,
+        )
+
+    def explain(self, text: str, scope: Any = "") -> Explanation:
+        """Return why a question would be answered from the cache now, or would not.
+
+        Nothing is counted, served or learned, and no judge is asked.
+
+        Args:
+            text: The question.
+            scope: As in :meth:`find`.
+
+        Raises:
+            ConfigurationError: As in :meth:`find`.
+            TierError: As in :meth:`find`.
+        """
+        return self.answers.explained(walk(self._looking(text, scope, dry=True)), scope)
+
+    async def aexplain(self, text: str, scope: Any = "") -> Explanation:
+        """As :meth:`explain`, without blocking the event loop."""
+        lookup = await awalk(self._looking(text, scope, dry=True))
+        return self.answers.explained(lookup, scope)
+
+    # -- forgetting ------------------------------------------------------------------------------
+
+    def delete(self, text: str, scope: Any = "") -> None:
+        """Forget the answer to a question; those to the same in other words stay.
+
+        Args:
+            text: The question.
+            scope: As in :meth:`find`.
+
+        Raises:
+            TierError: The index could not be reached.
+        """
+        self.remove([self._asked(text, scope).id])
+
+    async def adelete(self, text: str, scope: Any = "") -> None:
+        """As :meth:`delete`, without blocking the event loop."""
+        await hop(self._pool, partial(self.delete, text, scope))
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Forget entries by id, as runtimes do.
+
+        Args:
+            ids: 32 hexadecimal digits each.
+
+        Raises:
+            TierError: The index could not be reached.
+        """
+        self.open()
+        self.answers.index.remove(ids)
+
+    async def aremove(self, ids: Sequence[str]) -> None:
+        """As :meth:`remove`, without blocking the event loop."""
+        await hop(self._pool, partial(self.remove, ids))
+
+    def invalidate(self, tags: Iterable[str]) -> None:
+        """Forget all answers with any of the tags, and those that are being computed now.
+
+        Args:
+            tags: The tags.
+
+        Raises:
+            ConfigurationError: ``tags`` is a lone string.
+            TierError: The index could not be reached.
+        """
+        names = check.texts("tags", tags if isinstance(tags, str) else list(tags))
+        self.open()
+        self.answers.index.invalidate(names)
+
+    async def ainvalidate(self, tags: Iterable[str]) -> None:
+        """As :meth:`invalidate`, without blocking the event loop."""
+        await hop(self._pool, partial(self.invalidate, tags))
+
+    def clear(self, scope: Any = None) -> None:
+        """Forget all answers of this index, or those of one scope.
+
+        Args:
+            scope: The scope, as in :meth:`find`. None: all of them.
+
+        Raises:
+            TierError: The index could not be reached.
+        """
+        self.open()
+        self.answers.index.clear(None if scope is None else self._asked("", scope).scope)
+
+    async def aclear(self, scope: Any = None) -> None:
+        """As :meth:`clear`, without blocking the event loop."""
+        await hop(self._pool, partial(self.clear, scope))
+
+    # -- opening and closing ---------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Open the index now rather than at first use; nothing if it is open.
+
+        Raises:
+            ConfigurationError: The index is of another embedder, or open in another process.
+            TierError: It could not be reached.
+        """
+        index = self.answers.index
+        if not index.ready:
+            index.open()
+
+    async def aopen(self) -> None:
+        """As :meth:`open`, without blocking the event loop."""
+        if not self.answers.index.ready:
+            await self.answers.index.aopen()
+
+    def flush(self) -> None:
+        """Store everything that waits to be stored.
+
+        Raises:
+            TierError: The index could not be reached.
+        """
+        if self._answers is not None and self._answers.index.ready:
+            self._answers.index.flush()
+
+    async def aflush(self) -> None:
+        """As :meth:`flush`, without blocking the event loop."""
+        await hop(self._pool, self.flush)
+
+    def close(self) -> None:
+        """Store everything that waits, and let go of the index; it opens again when it is used.
+
+        Raises:
+            TierError: The index could not be reached; what waited is lost.
+        """
+        if self._answers is not None:
+            self._answers.index.close()
+
+    async def aclose(self) -> None:
+        """As :meth:`close`, without blocking the event loop."""
+        if self._answers is not None:
+            await self._answers.index.aclose()
+
+    def __len__(self) -> int:
+        """Return how many answers there are, as far as this process knows."""
+        return 0 if self._answers is None else len(self._answers.index)
+
+    def __bool__(self) -> bool:
+        """Return True: a cache without answers is a cache."""
+        return True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        place = f"path={str(self.path)!r}" if self.path is not None else f"url={self.url!r}"
+        return f"SemanticCache({place}, embedder={self._embedder.name!r})"
+
+
+def collection_of(namespace: str) -> str:
+    """Return the name of a namespace's collection, as Chroma allows names."""
+    plain = re.sub(r"[^A-Za-z0-9._-]", "-", namespace)[:64].strip("._-")
+    if plain == namespace:
+        return f"toolops-{plain}"
+    digest = hashlib.sha256(namespace.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"toolops-{plain}-{digest}" if plain else f"toolops-{digest}"
+
+
+def quietly(work: Callable[[], Any], on_trouble: Callable[[TierError], None]) -> None:
+    """Do something in the background, where only the index can be in the way."""
+    try:
+        work()
+    except TierError as error:
+        on_trouble(error)
+
+
+def _log(error: TierError) -> None:
+    _LOG.warning("semantic cache: %s", error)

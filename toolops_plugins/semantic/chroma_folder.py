@@ -1,0 +1,201 @@
+"""Embedded folders of Chroma: one client and one lock for all who open a folder in this process.
+
+Chroma writes the files of its vector index in place. A process that is killed meanwhile leaves them
+torn, and whoever loads them next gets an error or a crash of the whole process
+(chroma-core/chroma issues 7238 and 7678, with 1.5.9). All else is in SQLite, and safe. So the lock
+file tells whether a write was under way; if one was, the torn files are removed before Chroma sees
+them, and the index is built again from the vectors that the metadata hold, by
+:meth:`~toolops_plugins.semantic.store.Store.rebuild`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+from toolops_plugins.errors import ConfigurationError, TierError
+from toolops_plugins.locks import renewing
+from toolops_plugins.semantic.folder_lock import FolderLock
+
+__all__ = ["LAYOUT", "STATE", "Folder", "enter", "index_files"]
+
+LAYOUT = "toolops_layout"
+"""Marks a collection of entries as ours, in its metadata."""
+STATE = "toolops_state"
+"""Marks a collection of learned state as ours, in its metadata."""
+
+
+class Folder:
+    """An embedded folder that is open. Made by :func:`enter` only; safe for threads.
+
+    Args:
+        path: The folder with no links in its path; None for a client that keeps all in memory.
+        client: A client of it that the user made; None: one is made here.
+    """
+
+    def __init__(self, path: Path | None, client: Any) -> None:
+        self.path = path
+        self.users = 1
+        self._pid = os.getpid()
+        self._own = client is None
+        self._changing = renewing(self, threading.RLock(), "_changing")
+        self._lock = None if path is None else FolderLock(path)
+        try:
+            if path is not None and self._lock is not None and self._lock.torn:
+                self._lock.mend(self._lock.stale | set(_drop_torn(path)))
+            self.client = client or _make_client(path)
+        except BaseException:
+            self._unlock()
+            raise
+
+    def check(self) -> None:
+        """Refuse to go on in a forked child.
+
+        Raises:
+            TierError: This is one; Chroma's threads are the parent's, and a call would hang.
+        """
+        if os.getpid() != self._pid:
+            raise TierError(
+                "Chroma's embedded index was opened before this process was forked, and is its "
+                "parent's; share an index by a server"
+            )
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Let one write run at a time, with a note in the folder that it is under way."""
+        with self._changing, nullcontext() if self._lock is None else self._lock.writing():
+            yield
+
+    def repair(self) -> bool:
+        """Remove the index files, which Chroma cannot load; return whether that could be done."""
+        with _opening:
+            if self.path is None or self._lock is None or not self._own or self.users > 1:
+                return False
+            self.client.close()
+            self._lock.mend(self._lock.stale | set(_drop_torn(self.path)))
+            self.client = _make_client(self.path)
+            return True
+
+    def is_stale(self, name: str) -> bool:
+        """Return whether a collection's index has to be built again."""
+        return self._lock is not None and name in self._lock.stale
+
+    def mended(self, name: str) -> None:
+        """Note that a collection's index is whole again."""
+        if self._lock is not None and name in self._lock.stale:
+            self._lock.mend(self._lock.stale - {name})
+
+    def leave(self) -> None:
+        """End one use; the last one closes the client and frees the folder."""
+        with _opening:
+            self.users -= 1
+            if self.users or os.getpid() != self._pid:
+                return
+            if self.path is not None:
+                _folders.pop(self.path, None)
+            try:
+                if self._own:
+                    self.client.close()
+            finally:
+                self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+
+    def abandon(self) -> None:
+        """In a forked child: keep out of the client, and leave the lock to the parent alone."""
+        self._unlock()
+        # Its destructor waits for threads that this process does not have, so it must never run.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.client))
+
+
+def enter(path: str | os.PathLike[str] | None, client: Any = None) -> Folder:
+    """Open a folder, or join those who have it open in this process.
+
+    Args:
+        path: The folder; None for a client that keeps all in memory.
+        client: A client of the folder that the user made; the first one is kept.
+
+    Raises:
+        ConfigurationError: Another process has it open, or Chroma cannot use it.
+    """
+    if path is None:
+        return Folder(None, client)
+    place = Path(path).resolve()
+    with _opening:
+        folder = _folders.get(place)
+        if folder is None:
+            folder = _folders[place] = Folder(place, client)
+        else:
+            folder.users += 1
+        return folder
+
+
+def index_files(path: Path, name: str) -> list[Path]:
+    """Return the folders that hold the vector index of a collection."""
+    query = "SELECT s.id, c.name FROM segments s JOIN collections c ON s.collection = c.id"
+    return [
+        path / id_
+        for id_, owner in _ask(path, f"{query} WHERE s.scope = 'VECTOR'")
+        if owner == name
+    ]
+
+
+def _drop_torn(path: Path) -> list[str]:
+    """Remove the index files of all collections that are ours; return which have to be built."""
+    query = "SELECT c.name, m.key FROM collections c JOIN collection_metadata m"
+    query += " ON m.collection_id = c.id"
+    ours = [(name, key) for name, key in _ask(path, query) if key in (LAYOUT, STATE)]
+    for name, _ in ours:
+        for files in index_files(path, name):
+            shutil.rmtree(files, ignore_errors=True)
+    # What was learned is never searched by meaning.
+    return [name for name, key in ours if key == LAYOUT]
+
+
+def _ask(path: Path, query: str) -> list[tuple[str, str]]:
+    """Ask Chroma's database, which also undoes what a killed process left half done in it."""
+    file = path / "chroma.sqlite3"
+    if not file.exists():
+        return []
+    with suppress(sqlite3.Error), closing(sqlite3.connect(file)) as database:
+        return [(str(first), str(second)) for first, second in database.execute(query)]
+    return []
+
+
+def _make_client(path: Path | None) -> Any:
+    import chromadb  # noqa: PLC0415 - takes a second
+    from chromadb.config import Settings  # noqa: PLC0415 - the same
+
+    try:
+        return chromadb.PersistentClient(str(path), settings=Settings(anonymized_telemetry=False))
+    except Exception as error:
+        raise ConfigurationError(
+            "path",
+            f"Chroma cannot open {path}: {error}. If a client of that folder was made elsewhere in "
+            "this process, give it as `client`",
+        ) from error
+
+
+_folders: dict[Path, Folder] = {}
+_opening = threading.RLock()
+
+
+def _after_fork() -> None:
+    global _opening  # noqa: PLW0603 - another thread of the parent may have held it
+    _opening = threading.RLock()
+    for folder in _folders.values():
+        folder.abandon()
+    _folders.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,231 @@
+"""Queries to a Chroma server: the one request whose time a caller waits for.
+
+Chroma's own clients of a server have no timeout, and its asynchronous one keeps the connections of
+all instances and loops in one dictionary of its class, by the loop's address. So queries are sent
+from here by httpx, which Chroma itself uses, to the server's documented interface (``/api/v2``).
+All else goes through Chroma's client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator
+from concurrent.futures import Future, wait
+from contextlib import suppress
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
+
+from toolops_plugins.errors import ConfigurationError
+
+__all__ = ["MissingError", "Queries", "Server"]
+
+_TIMEOUT = 2.0  # seconds for a query and its answer
+_CONNECT = 1.0  # seconds for a connection
+_PATIENCE = 1.0  # seconds that closing waits for another thread's loop
+_LOOPS = 16  # event loops that keep connections
+
+
+class MissingError(Exception):
+    """The server has no such collection (any more)."""
+
+
+class Server:
+    """Where a Chroma server is.
+
+    Args:
+        url: ``http`` or ``https``, host, port (default 8000, with https 443) and, if a proxy wants
+            one, a path. Other names than Chroma's own for tenant and database are given as in
+            ``?tenant=acme&database=shop``.
+
+    Raises:
+        ConfigurationError: It is not such a URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ConfigurationError("url", f"is not a URL: {error}") from error
+        if parts.username or parts.password:
+            raise ConfigurationError(
+                "url",
+                "must not carry credentials: give a chromadb.HttpClient with headers as `client`",
+            )
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigurationError("url", f"must be like 'http://localhost:8000', not {url!r}")
+        options = parse_qs(parts.query)
+        if unknown := options.keys() - {"tenant", "database"}:
+            raise ConfigurationError("url", f"has an unknown option: {min(unknown)!r}")
+        self.tenant = options.get("tenant", ["default_tenant"])[0]
+        self.database = options.get("database", ["default_database"])[0]
+        self.port = port or (443 if parts.scheme == "https" else 8000)
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        self.base = urlunsplit(
+            (parts.scheme, f"{host}:{self.port}", parts.path.rstrip("/"), "", "")
+        )
+        """The URL up to Chroma's own paths."""
+        self.tls = parts.scheme == "https"
+
+    def __str__(self) -> str:
+        return self.base
+
+    def place(self, collection: str) -> str:
+        """Return the URL of a collection, by its name or its id, whatever is asked of it."""
+        tenant, database = quote(self.tenant, safe=""), quote(self.database, safe="")
+        root = self.base.removesuffix("/api/v2")
+        return f"{root}/api/v2/tenants/{tenant}/databases/{database}/collections/{collection}"
+
+
+class _Seat:
+    """The connections of one event loop; all methods but :meth:`retire` run on it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        import httpx  # noqa: PLC0415 - comes with chromadb
+
+        self.loop = loop
+        self.client = httpx.AsyncClient(timeout=httpx.Timeout(_TIMEOUT, connect=_CONNECT))
+        self.released: Future[None] = Future()
+        self._guard = self._release_with_loop()
+
+    async def open(self) -> None:
+        """Have the connections closed when the loop shuts down its asynchronous generators."""
+        await self._guard.asend(None)
+
+    def retire(self) -> None:
+        """Close the connections; from any thread."""
+        with suppress(RuntimeError):  # the loop is closed, and took them with it
+            self.loop.call_soon_threadsafe(self._start)
+
+    def _start(self) -> None:
+        self._task = self.loop.create_task(self.shut())
+
+    async def shut(self) -> None:
+        """Close the connections."""
+        with suppress(RuntimeError):  # the loop is shutting down and does it already
+            await self._guard.aclose()
+
+    async def _release_with_loop(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            with suppress(Exception):  # a connection that broke is closed already
+                await self.client.aclose()
+            if not self.released.done():
+                self.released.set_result(None)
+
+
+class Queries:
+    """Sends queries. Safe for any threads and event loops; each loop has connections of its own.
+
+    Args:
+        server: Where to.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.forget()
+
+    def forget(self) -> None:
+        """Let go of everything without closing it: in a forked child it is the parent's."""
+        self._lock = threading.Lock()
+        self._client: Any = None
+        self._seats: dict[asyncio.AbstractEventLoop, _Seat] = {}
+
+    def send(self, collection: str, question: dict[str, Any]) -> dict[str, Any]:
+        """Return the server's answer.
+
+        Args:
+            collection: The collection's id.
+            question: What to ask, as in the server's interface.
+
+        Raises:
+            MissingError: There is no such collection.
+            httpx.HTTPError: The server could not be reached in time, or refused.
+        """
+        import httpx  # noqa: PLC0415 - comes with chromadb
+
+        with self._lock:
+            if self._client is None:
+                self._client = httpx.Client(timeout=httpx.Timeout(_TIMEOUT, connect=_CONNECT))
+            client = self._client
+        return _read(client.post(f"{self._server.place(collection)}/query", **_body(question)))
+
+    async def asend(self, collection: str, question: dict[str, Any]) -> dict[str, Any]:
+        """As :meth:`send`."""
+        seat = await self._seat()
+        # httpx bounds each step of a request, but not their sum.
+        async with asyncio.timeout(_TIMEOUT + _CONNECT):
+            return _read(
+                await seat.client.post(f"{self._server.place(collection)}/query", **_body(question))
+            )
+
+    async def afind(self, name: str) -> tuple[str, Any]:
+        """Return the id and the metadata of a collection; raises as :meth:`send` does."""
+        seat = await self._seat()
+        async with asyncio.timeout(_TIMEOUT + _CONNECT):
+            found = _read(await seat.client.get(self._server.place(name)))
+        return str(found["id"]), found.get("metadata")
+
+    async def _seat(self) -> _Seat:
+        loop = asyncio.get_running_loop()
+        seat = self._seats.get(loop)
+        if seat is not None and not seat.client.is_closed:
+            return seat
+        seat = _Seat(loop)
+        with self._lock:
+            for other in [other for other in self._seats if other.is_closed()]:
+                del self._seats[other]
+            while len(self._seats) >= _LOOPS:
+                self._seats.pop(next(iter(self._seats))).retire()
+            self._seats[loop] = seat
+        await seat.open()
+        return seat
+
+    def close(self) -> None:
+        """Close all connections, waiting up to a second for loops that run in other threads."""
+        wait(self._clear(_running()), timeout=_PATIENCE)
+
+    async def aclose(self) -> None:
+        """As :meth:`close`, and wait for this loop's own."""
+        own = self._seats.get(asyncio.get_running_loop())
+        busy = [asyncio.wrap_future(each) for each in self._clear(own.loop if own else None)]
+        if own is not None:
+            await own.shut()
+        if busy:
+            await asyncio.wait(busy, timeout=_PATIENCE)
+
+    def _clear(self, here: asyncio.AbstractEventLoop | None) -> list[Future[None]]:
+        with self._lock:
+            client, self._client = self._client, None
+            seats, self._seats = list(self._seats.values()), {}
+        if client is not None:
+            client.close()
+        for seat in seats:
+            seat.retire()
+        return [seat.released for seat in seats if seat.loop is not here and seat.loop.is_running()]
+
+
+def _body(question: dict[str, Any]) -> dict[str, Any]:
+    import orjson  # noqa: PLC0415 - comes with chromadb
+
+    content = orjson.dumps(question, option=orjson.OPT_SERIALIZE_NUMPY)
+    return {"content": content, "headers": {"Content-Type": "application/json"}}
+
+
+def _read(response: Any) -> dict[str, Any]:
+    import orjson  # noqa: PLC0415 - comes with chromadb
+
+    if response.status_code == 404:
+        raise MissingError(response.text)
+    response.raise_for_status()
+    found: dict[str, Any] = orjson.loads(response.content)
+    return found
+
+
+def _running() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

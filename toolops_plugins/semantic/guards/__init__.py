@@ -1,0 +1,9 @@
+"""Guards: vetoes on pairs of texts, whatever their embeddings say."""
+
+from __future__ import annotations
+
+from toolops_plugins.semantic.guards.guards import GUARDS, Guard, Guards
+from toolops_plugins.semantic.guards.traits import Traits
+from toolops_plugins.semantic.guards.verdicts import Veto
+
+__all__ = ["GUARDS", "Guard", "Guards", "Traits", "Veto"]

@@ -1,0 +1,203 @@
+"""From a text to its traits."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from typing import NamedTuple
+
+from toolops_plugins.semantic.guards.foreign import FOREIGN, FOREIGN_NEGATORS
+from toolops_plugins.semantic.guards.function_words import (
+    DROPPED,
+    GENERIC,
+    MARKERS,
+    NEGATORS,
+    PARTICLES,
+    THIRD_PERSON,
+    TROUBLE,
+)
+from toolops_plugins.semantic.guards.kinds import kind_of
+from toolops_plugins.semantic.guards.listing import listed
+from toolops_plugins.semantic.guards.stems import key, stem, without_un
+from toolops_plugins.semantic.guards.tokens import folded, replace, tokens
+from toolops_plugins.semantic.guards.traits import CONTENT, GENERIC_WORD, NAME, Traits, Word
+from toolops_plugins.semantic.guards.units import UNITS
+from toolops_plugins.semantic.guards.values import VALUE_WORDS, read_values
+
+__all__ = ["LONG", "read"]
+
+LONG = 4_000
+"""Characters above which a text is not read but compared as a whole."""
+
+_GENERIC = frozenset(map(stem, GENERIC)) | frozenset(map(key, GENERIC))
+_PERSONS = THIRD_PERSON | {"my": "my", "our": "my", "your": "your"}
+_ENGLISH = DROPPED | NEGATORS
+_FAILURES = frozenset(map(key, listed("fail problem broken malfunction")))
+_TRANSPARENT = frozenset(
+    listed(
+        "a an the my your our his her their its this that these those can will should "
+        "would could do "
+        "did have has am are is be must may might"
+    )
+)
+"""Words between a preposition or a subject and its noun or verb."""
+_MOVING = PARTICLES | {"before", "after"}
+
+
+class _Reading(NamedTuple):
+    """What one word does in a text."""
+
+    name: str  # what it is compared by; empty for a word that is not compared
+    word: Word
+    marker: str
+    person: str
+    moves: bool  # a small word with an opposite
+    negates: bool
+    fails: bool
+    transparent: bool
+
+
+@lru_cache(maxsize=16384)
+def _reading(low: str) -> _Reading:
+    name, level, negates = "", 0, low in NEGATORS
+    small = negates or low in DROPPED or low in _MOVING
+    if not small:
+        if low in UNITS:
+            name, level = "u:" + UNITS[low], NAME
+        else:
+            rest = without_un(low)
+            negates = rest is not None
+            name = key(rest or low)
+            generic = name in _GENERIC or stem(low) in _GENERIC or name in _FAILURES
+            level = GENERIC_WORD if generic else CONTENT
+    return _Reading(
+        name,
+        Word(low, level),
+        MARKERS.get(low, ""),
+        _PERSONS.get(low, ""),
+        low in _MOVING,
+        negates,
+        low in TROUBLE,
+        low in _TRANSPARENT,
+    )
+
+
+def read(text: str) -> Traits:
+    """Return the traits of a text of any length; never raises."""
+    if len(text) > LONG:
+        whole = " ".join(text.casefold().split())
+        return Traits(whole=hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest())
+    lows, capitals = tokens(folded(text))
+    english = _may_be_english(lows, plain=text.isascii())
+    if english:
+        replace(lows, capitals)
+    if not VALUE_WORDS.isdisjoint(lows) or any(low[0] == "#" for low in lows):
+        lows, capitals = read_values(lows, capitals)
+    gathering = _Gathering()
+    for low, capital in zip(lows, capitals, strict=True):
+        gathering.take(low, capital=capital)
+    gathered = gathering.traits
+    gathered.english = english
+    gathered.values = tuple(sorted(gathering.values))
+    if not english:
+        negations = sum(low in FOREIGN_NEGATORS for low in lows)
+        gathered.negated = negations % 2 == 1
+    else:
+        gathered.negated = gathering.negations % 2 == 1
+        gathered.kind = kind_of(lows, gathered.words)
+    gathered.persons = frozenset(gathering.persons)
+    gathered.particles = frozenset(gathering.particles)
+    gathered.order = tuple(gathering.order)
+    gathered.roles = {role: tuple(names) for role, names in gathering.roles.items()}
+    return gathered
+
+
+class _Gathering:
+    """Traits in the making."""
+
+    __slots__ = (
+        "_did",
+        "_marker",
+        "_name",
+        "negations",
+        "order",
+        "particles",
+        "persons",
+        "roles",
+        "traits",
+        "values",
+    )
+
+    def __init__(self) -> None:
+        self.traits = Traits()
+        self.values: list[str] = []
+        self.order: list[str] = []
+        self.roles: dict[str, list[str]] = {}
+        self.persons: set[str] = set()
+        self.particles: set[str] = set()
+        self.negations = 0
+        self._marker = ""
+        self._name = ""  # the name that stands directly before
+        self._did = False
+
+    def take(self, low: str, *, capital: bool) -> None:
+        """Take the next word."""
+        if low[0] == "#" and len(low) > 1:
+            if low == "#one":
+                self.traits.one = True
+            else:
+                self.values.append(low)
+                self._place(low)
+            self._name = ""
+            return
+        name, word, marker, person, moves, negates, fails, transparent = _reading(low)
+        if negates:
+            self.negations += 1
+        if fails:
+            self.traits.trouble = True
+        if name:
+            if capital and word.level != NAME:
+                word = Word(low, NAME)
+            self.traits.words.setdefault(name, word)
+            self._place(name)
+            if word.level == NAME:
+                if self._name:
+                    self.roles.setdefault("left", []).append(self._name)
+                    self.roles.setdefault("right", []).append(name)
+                self._name = name
+            else:
+                self._name = ""
+            if marker:
+                self._marker = marker
+            return
+        self._name = ""
+        if moves:
+            self.particles.add(low)
+        if person:
+            self.persons.add(person)
+        if marker:
+            self._marker = marker
+        elif not transparent:
+            self._marker = ""
+        if low in ("did", "does", "do"):
+            self._did = True
+        elif low in ("me", "us") and self.order:
+            self.roles.setdefault("me", []).append(self.order[-1])
+
+    def _place(self, name: str) -> None:
+        self.order.append(name)
+        if self._marker:
+            self.roles.setdefault(self._marker, []).append(name)
+            self._marker = ""
+        if self._did:
+            self.roles.setdefault("did", []).append(name)
+            self._did = False
+
+
+def _may_be_english(lows: list[str], *, plain: bool) -> bool:
+    if plain and FOREIGN.isdisjoint(lows):
+        return True
+    english = sum(low in _ENGLISH for low in lows)
+    foreign = sum(low in FOREIGN for low in lows)
+    other = sum(low[0] > "\u024f" for low in lows)  # beyond Latin
+    return foreign <= english and other * 2 <= len(lows)

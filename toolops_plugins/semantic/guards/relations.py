@@ -1,0 +1,130 @@
+"""Who does what to whom: whether two texts give the same words other roles (English)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+from toolops_plugins.semantic.guards.listing import listed
+from toolops_plugins.semantic.guards.opposites import PARTICLE_OPPOSITES
+from toolops_plugins.semantic.guards.stems import key
+from toolops_plugins.semantic.guards.traits import Traits
+from toolops_plugins.semantic.guards.units import UNITS
+
+__all__ = ["swapped_roles"]
+
+_VERBS = frozenset(
+    map(
+        key,
+        listed(
+            "beat affect influence cause replace love hate like owe pay send call own follow eat "
+            "kill buy acquire invade teach help hire fire sue support contain include depend "
+            "exceed orbit precede attack marry divorce lead create produce make need require "
+            "prevent block trigger import inherit extend implement override convert translate "
+            "become turn mean imply chase bite hit hurt save protect visit meet ask tell give "
+            "lend sell contact message email report approve reject accept employ manage "
+            "supervise sponsor fund join leave divide subtract cover overlap absorb emit use "
+            "outperform outrank overtake defeat win lose copy clone merge fit match map point "
+            "link invoke trust blame forgive remember know recommend suggest refer invite reach "
+            "carry feed host serve"
+        ),
+    )
+)
+_UNITS = frozenset("#u:" + unit for unit in UNITS.values())
+_SUBJECTS = frozenset(("i", "me", "did", "left", "right"))
+"""Roles that are no prepositions; they have rules of their own."""
+
+_BOTH_WAYS = ("with", "for", "in", "on")
+"""Roles whose words are compared only with themselves."""
+
+
+def swapped_roles(question: Traits, candidate: Traits, digest: Callable[[str], str]) -> str | None:
+    """Return how two texts swap roles among words that both have, or None."""
+    if question.order == candidate.order and question.roles == candidate.roles:
+        return None
+    return _swapped(question, candidate, digest) or _swapped(candidate, question, digest)
+
+
+def _swapped(question: Traits, candidate: Traits, digest: Callable[[str], str]) -> str | None:
+    mine, other = question.roles, candidate.roles
+    ours, theirs = set(question.order), set(candidate.order)
+    for role, names in mine.items():
+        rivals = other.get(role)
+        if rivals is None or role in _SUBJECTS:
+            continue
+        gone, come = set(names) - set(rivals), set(rivals) - set(names)
+        both = gone and come and gone <= theirs and come <= ours
+        if both and (role not in _BOTH_WAYS or _elsewhere(gone, come, question, candidate)):
+            return f'what stands after "{role}" is swapped with something else'
+    for role, names in mine.items():
+        against = PARTICLE_OPPOSITES.get(role)
+        rivals = other.get(against, ()) if against else ()
+        if rivals and role not in other and not set(names).isdisjoint(rivals):
+            return f'"{role}" and "{against}" are swapped'
+    if len(question.values) > 1 and len(candidate.values) > 1:
+        ours_numbered, theirs_numbered = _numbered(question, digest), _numbered(candidate, digest)
+        for name, number in ours_numbered.items():
+            rival = theirs_numbered.get(name, number)
+            if rival != number and number in candidate.values and rival in question.values:
+                return "the numbers belong to other words"
+    if not set(mine.get("i", ())).isdisjoint(other.get("me", ())):
+        return "who does it and to whom it is done are swapped"
+    sides = set(zip(mine.get("left", ()), mine.get("right", ()), strict=False))
+    if any(
+        side in sides for side in zip(other.get("right", ()), other.get("left", ()), strict=False)
+    ):
+        return "the names stand in another order"
+    return _swapped_around_verb(question, candidate, digest)
+
+
+def _elsewhere(gone: set[str], come: set[str], question: Traits, candidate: Traits) -> bool:
+    """Whether words are under other roles, not merely in another place, in the other text."""
+    return any(gone & set(names) for names in candidate.roles.values()) and any(
+        come & set(names) for names in question.roles.values()
+    )
+
+
+def _swapped_around_verb(
+    question: Traits, candidate: Traits, digest: Callable[[str], str]
+) -> str | None:
+    mine, other = question.order, candidate.order
+    places = {name: at for at, name in enumerate(other)}
+    verbs = frozenset(map(digest, _VERBS)) if question.hashed else _VERBS
+    flipped = ("by" in question.roles) != ("by" in candidate.roles)
+    for at in range(1, len(mine) - 1):
+        verb = mine[at]
+        if verb not in verbs or verb not in places:
+            continue
+        subject, thing = mine[at - 1], mine[at + 1]
+        if subject == thing or subject not in places or thing not in places:
+            continue
+        before, after = places[subject] < places[verb], places[thing] > places[verb]
+        if before and after:
+            if flipped:
+                return "who does it and to whom it is done are swapped"
+        elif not before and not after and not flipped:
+            return "who does it and to whom it is done are swapped"
+    return _fronted(question, candidate, verbs)
+
+
+def _numbered(traits: Traits, digest: Callable[[str], str]) -> dict[str, str]:
+    """Return the number directly before a word or unit, by that: 2 adults and 3 children."""
+    units = _UNITS if not traits.hashed else frozenset(map(digest, _UNITS))
+    values = frozenset(traits.values) - units
+    return {
+        name: value
+        for value, name in pairwise(traits.order)
+        if value in values and name not in values
+    }
+
+
+def _fronted(some: Traits, rest: Traits, verbs: frozenset[str]) -> str | None:
+    """Tell "which countries did France invade" from "which countries invaded France"."""
+    for doer in some.roles.get("did", ()):
+        at = some.order.index(doer)
+        verb = some.order[at + 1] if at + 1 < len(some.order) else ""
+        if verb in verbs and "did" not in rest.roles and "by" not in rest.roles:
+            for one, following in pairwise(rest.order):
+                if one == verb and following == doer:
+                    return "who does it and to whom it is done are swapped"
+    return None

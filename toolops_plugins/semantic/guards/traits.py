@@ -1,0 +1,170 @@
+"""What the guards know of one text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+__all__ = ["CONTENT", "GENERIC_WORD", "NAME", "Traits", "Word"]
+
+GENERIC_WORD: Final = 1
+"""A word of little content."""
+CONTENT: Final = 2
+"""A word with content."""
+NAME: Final = 3
+"""A name, or a word that nothing else may stand for."""
+
+
+class Word(NamedTuple):
+    """A content word of a text.
+
+    Args:
+        text: The word as it stood there, in lower case; empty where traits are hashed.
+        level: :data:`GENERIC_WORD`, :data:`CONTENT` or :data:`NAME`.
+    """
+
+    text: str
+    level: int
+
+
+class Traits:
+    """What the guards know of one text; made by :meth:`Guards.traits` and not changed afterwards.
+
+    Safe to share between threads.
+
+    Attributes:
+        hashed: Whether words and values are keyed digests.
+        whole: For a text too long to be read, a digest of all its words; else empty.
+        english: Whether the text may be English; guards that know English only ask this.
+        values: Numbers, dates, units and identifiers, sorted, as often as they occur.
+        one: Whether the number word "one" occurs, which may mean 1 or nothing.
+        negated: Whether the text is negated an odd number of times.
+        trouble: Whether it speaks of something that does not work.
+        kind: The kind of question ("when", "why", ...), "what", "yes or no", or empty if unknown.
+        persons: Pronouns that name somebody: "my", "your", "he", "she".
+        particles: Small words with opposites: on, off, before, after.
+        words: Content words by what they are compared by, in the order of the text.
+        order: The same with values among them and with repetitions: the sequence that they form.
+        roles: What follows "from", "to", "than", ..., by that word.
+    """
+
+    __slots__ = (
+        "english",
+        "hashed",
+        "kind",
+        "negated",
+        "one",
+        "order",
+        "particles",
+        "persons",
+        "roles",
+        "trouble",
+        "values",
+        "whole",
+        "words",
+    )
+
+    def __init__(
+        self,
+        *,
+        hashed: bool = False,
+        whole: str = "",
+        english: bool = True,
+        values: tuple[str, ...] = (),
+        one: bool = False,
+        negated: bool = False,
+        trouble: bool = False,
+        kind: str = "",
+        persons: frozenset[str] = frozenset(),
+        particles: frozenset[str] = frozenset(),
+        words: dict[str, Word] | None = None,
+        order: tuple[str, ...] = (),
+        roles: dict[str, tuple[str, ...]] | None = None,
+    ) -> None:
+        self.hashed = hashed
+        self.whole = whole
+        self.english = english
+        self.values = values
+        self.one = one
+        self.negated = negated
+        self.trouble = trouble
+        self.kind = kind
+        self.persons = persons
+        self.particles = particles
+        self.words = words or {}
+        self.order = order
+        self.roles = roles or {}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Traits) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
+    def digested(self, digest: Callable[[str], str]) -> Traits:
+        """Return a copy in which every word and value is its digest."""
+        return Traits(
+            hashed=True,
+            whole=digest(self.whole) if self.whole else "",
+            english=self.english,
+            values=tuple(sorted(map(digest, self.values))),
+            one=self.one,
+            negated=self.negated,
+            trouble=self.trouble,
+            kind=self.kind,
+            persons=self.persons,
+            particles=self.particles,
+            words={digest(key): Word("", word.level) for key, word in self.words.items()},
+            order=tuple(map(digest, self.order)),
+            roles={role: tuple(map(digest, keys)) for role, keys in self.roles.items()},
+        )
+
+    def to_json(self) -> str:
+        """Return the traits as JSON, from which :meth:`from_json` makes equal ones."""
+        return json.dumps(
+            {
+                "hashed": self.hashed,
+                "whole": self.whole,
+                "english": self.english,
+                "values": self.values,
+                "one": self.one,
+                "negated": self.negated,
+                "trouble": self.trouble,
+                "kind": self.kind,
+                "persons": sorted(self.persons),
+                "particles": sorted(self.particles),
+                "words": [[key, *word] for key, word in self.words.items()],
+                "order": self.order,
+                "roles": self.roles,
+            },
+            separators=(",", ":"),
+            sort_keys=True,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Traits:
+        """Return the traits that :meth:`to_json` wrote.
+
+        Raises:
+            ValueError: The text is nothing that it wrote.
+        """
+        try:
+            fields: dict[str, Any] = json.loads(text)
+            return cls(
+                hashed=fields["hashed"],
+                whole=fields["whole"],
+                english=fields["english"],
+                values=tuple(fields["values"]),
+                one=fields["one"],
+                negated=fields["negated"],
+                trouble=fields["trouble"],
+                kind=fields["kind"],
+                persons=frozenset(fields["persons"]),
+                particles=frozenset(fields["particles"]),
+                words={key: Word(word, level) for key, word, level in fields["words"]},
+                order=tuple(fields["order"]),
+                roles={role: tuple(keys) for role, keys in fields["roles"].items()},
+            )
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError("no traits in JSON") from error

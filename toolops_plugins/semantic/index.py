@@ -1,0 +1,524 @@
+"""The index: what is stored in Chroma, its image in memory, and what waits to be written.
+
+An embedded index has one process, so all of it is kept in memory too and searched there: a query
+to embedded Chroma has a floor of about 2 ms. An index on a server has many writers; its lookups go
+to the server, and memory holds only what this process has not yet written.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+import weakref
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from toolops_plugins.clock import Clock
+from toolops_plugins.errors import ConfigurationError, TierError
+from toolops_plugins.fuse import Fuse
+from toolops_plugins.generations import Generations
+from toolops_plugins.hop import hop
+from toolops_plugins.locks import renewing
+from toolops_plugins.pool import Pool
+from toolops_plugins.semantic.bounded import Bounded
+from toolops_plugins.semantic.embedders import Embedder
+from toolops_plugins.semantic.embeddings import Embeddings
+from toolops_plugins.semantic.resident import Resident
+from toolops_plugins.semantic.rows import Row
+from toolops_plugins.semantic.store import Store
+from toolops_plugins.semantic.writer import Writer
+from toolops_plugins.steps import Io
+
+__all__ = ["Index", "Near", "shared_index"]
+
+Vector = npt.NDArray[np.float32]
+Near = list[tuple[Row, float]]
+
+_IN_MEMORY = 200_000
+"""Entries up to which an embedded index is kept in memory."""
+_INLINE = 20_000
+"""Entries up to which a search takes less time than the way to another thread and back."""
+_SWEEP = 60.0
+"""Seconds between two sweeps of what has expired, and between two checks of the size."""
+_LEARNED = 5.0
+"""Seconds between two writes of what was learned."""
+
+
+class Index:
+    """Entries by scope and meaning. Safe to use from any threads and event loops.
+
+    Args:
+        make_store: Makes the store; gets the embedder's name and dimension by name.
+        embedder: Makes the vectors.
+        max_items: Entries at most; beyond them the least useful are dropped.
+        pause: Seconds for which writes are gathered.
+        clock: The source of time.
+        pool: Where blocking work of asynchronous callers runs.
+        on_trouble: Told of what went wrong in the background.
+    """
+
+    def __init__(
+        self,
+        make_store: Callable[..., Store],
+        embedder: Embedder,
+        *,
+        max_items: int,
+        pause: float,
+        clock: Clock,
+        pool: Pool,
+        on_trouble: Callable[[TierError], None],
+    ) -> None:
+        self.embeddings = Embeddings(embedder, pool=pool)
+        self.clock = clock
+        self.ready = False
+        self._make_store = make_store
+        self._store: Store = None  # type: ignore[assignment] # made when it is opened
+        self._memory: Resident = None  # type: ignore[assignment] # the same
+        self._max_items = max_items
+        self._pool = pool
+        self._on_trouble = on_trouble
+        self._lock = renewing(self, threading.RLock())
+        self._generations = Generations()
+        self._fuse = Fuse(clock, lease=30.0)
+        self._whole = False  # whether memory holds all entries
+        self._loaded = threading.Event()
+        self._gone: set[str] = set()  # ids that were removed while loading
+        self._unembedded: list[tuple[Row, str, int]] = []
+        self._learner: Bounded | None = None
+        self._announced: dict[str, Vector] = {}
+        self._process = uuid.uuid4().hex
+        self._swept = self._saved = clock.monotonic()
+        self._unsaved = False
+        self._writer = Writer(
+            self, clock, pause=pause, most=max_items, after=self._upkeep, on_trouble=on_trouble
+        )
+        _indices.add(self)
+
+    def __len__(self) -> int:
+        """Return how many entries there are, as far as this process knows."""
+        if not self.ready:
+            return 0
+        return len(self._memory) if self._whole else self._store.count() + len(self._writer)
+
+    # -- opening and closing ---------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Connect, and begin to load what is stored; nothing if that has been done.
+
+        Raises:
+            ConfigurationError: The index is of another embedder, or open in another process.
+            TierError: It could not be reached.
+        """
+        with self._lock:
+            if self.ready:
+                return
+            store = self._make_store(
+                embedder=self.embeddings.name, dimension=self.embeddings.dimension
+            )
+            store.open()
+            self._store = store
+            self._memory = Resident(self.embeddings.dimension, max_items=self._max_items)
+            for row, x in self._writer.waiting():
+                self._memory.add([row], x[None])
+            self._whole = False
+            self._loaded.clear()
+            if store.shared or self._max_items > _IN_MEMORY:
+                self._loaded.set()
+            else:
+                self._pool.submit(self._load)
+            self.ready = True
+
+    async def aopen(self) -> None:
+        """As :meth:`open`, without blocking the event loop."""
+        await hop(self._pool, self.open)
+
+    def _load(self) -> None:
+        """Bring the stored entries into memory; until that is done, lookups go to Chroma too."""
+        try:
+            for rows, vectors in self._store.load():
+                with self._lock:
+                    # What was put or removed meanwhile is newer than what is stored.
+                    new = [
+                        i
+                        for i, row in enumerate(rows)
+                        if row.id not in self._gone and self._memory.get(row.id) is None
+                    ]
+                    if new:
+                        self._into_memory([rows[i] for i in new], vectors[new])
+            self._whole = True
+        except TierError as error:
+            self._on_trouble(error)
+        finally:
+            self._gone.clear()
+            self._loaded.set()
+
+    def close(self) -> None:
+        """Write everything that waits, and let go of the store."""
+        with self._lock:
+            if not self.ready:
+                return
+        self._loaded.wait()
+        try:
+            self.flush()
+        finally:
+            with self._lock:
+                self.ready = False
+                self._store.close()
+
+    async def aclose(self) -> None:
+        """As :meth:`close`, without blocking the event loop."""
+        if self.ready:
+            await self._store.aclose()
+            await hop(self._pool, self.close)
+
+    def forked(self) -> None:
+        """Go on in a forked child: with what is in memory, and without writing."""
+        self._writer.forked()
+
+    # -- looking up ------------------------------------------------------------------------------
+
+    def mark(self) -> int:
+        """Return the mark of this moment, for a later :meth:`put`."""
+        return self._generations.now()
+
+    def searching(self, scope: bytes, x: Vector, k: int) -> Generator[Io, Any, Near]:
+        """Return the ``k`` nearest live entries of a scope, nearest first.
+
+        Raises:
+            TierError: The store could not be reached.
+        """
+        if self._unembedded:
+            yield Io(self._embed, self._aembed)
+        now = self.clock.time()
+        if self._whole and len(self._memory) > _INLINE:
+            near: Near = yield Io(self._memory.search, self._asearch, scope, x, k, now)
+        else:
+            near = self._memory.search(scope, x, k, now)
+        if self._whole:
+            return near
+        far: Near = yield Io(self._search_store, self._asearch_store, scope, x, k, now)
+        ours = {row.id for row, _ in near}
+        merged = near + [
+            (row, s) for row, s in far if row.id not in ours and row.id not in self._gone
+        ]
+        merged.sort(key=lambda each: -each[1])
+        return merged[:k]
+
+    async def _asearch(self, scope: bytes, x: Vector, k: int, now: float) -> Near:
+        return await hop(self._pool, partial(self._memory.search, scope, x, k, now))
+
+    def _search_store(self, scope: bytes, x: Vector, k: int, now: float) -> Near:
+        ticket = self._ticket()
+        try:
+            (found,) = self._store.search([scope], x[None], k, now)
+        except TierError:
+            self._fuse.fail(ticket)
+            raise
+        self._fuse.succeed(ticket)
+        return found
+
+    async def _asearch_store(self, scope: bytes, x: Vector, k: int, now: float) -> Near:
+        if not self._store.native:
+            return await hop(self._pool, partial(self._search_store, scope, x, k, now))
+        ticket = self._ticket()
+        try:
+            (found,) = await self._store.asearch([scope], x[None], k, now)
+        except TierError:
+            self._fuse.fail(ticket)
+            raise
+        self._fuse.succeed(ticket)
+        return found
+
+    def _ticket(self) -> int:
+        ticket = self._fuse.enter()
+        if ticket is None:
+            raise TierError("the semantic index failed a moment ago and is left alone for a while")
+        return ticket
+
+    def served(self, row: Row) -> None:
+        """Note that an entry was served."""
+        now = self.clock.time()
+        if self._memory.get(row.id) is row:
+            self._memory.touch(row, now)
+        else:
+            row.hits += 1
+            row.used = now
+        self._writer.served(row)
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def put(self, row: Row, x: Vector, mark: int, agreeing: Sequence[str] = ()) -> None:
+        """Keep an entry, searchable at once; dropped if it was invalidated since the mark."""
+        with self._lock:
+            if not self._holds(row, mark):
+                return
+            self._into_memory([row], x[None], agreeing)
+        self._writer.put(row, x)
+
+    def put_text(self, row: Row, text: str, mark: int) -> None:
+        """As :meth:`put`, where the vector is still to be made; the next lookup makes it."""
+        with self._lock:
+            if self._holds(row, mark):
+                self._unembedded.append((row, text, mark))
+        self._writer.wake()
+
+    def _holds(self, row: Row, mark: int) -> bool:
+        return self._generations.holds(mark, row.id.encode(), row.tags)
+
+    def _embed(self) -> None:
+        waiting = self._take_unembedded()
+        if waiting:
+            try:
+                vectors = self.embeddings.many([text for _, text, _ in waiting])
+            except TierError as error:
+                self._on_trouble(error)  # answers that nobody can find are not kept
+            else:
+                self._put_all(waiting, vectors)
+
+    async def _aembed(self) -> None:
+        waiting = self._take_unembedded()
+        if waiting:
+            try:
+                vectors = await self.embeddings.amany([text for _, text, _ in waiting])
+            except TierError as error:
+                self._on_trouble(error)
+            else:
+                self._put_all(waiting, vectors)
+
+    def _take_unembedded(self) -> list[tuple[Row, str, int]]:
+        with self._lock:
+            waiting, self._unembedded = self._unembedded, []
+        return waiting
+
+    def _put_all(self, waiting: Sequence[tuple[Row, str, int]], vectors: Vector) -> None:
+        for (row, _, mark), x in zip(waiting, vectors, strict=True):
+            self.put(row, x, mark)
+
+    def _into_memory(
+        self, rows: Sequence[Row], vectors: Vector, agreeing: Sequence[str] = ()
+    ) -> None:
+        # Called with the lock held.
+        added = {row.id for row in rows}
+        pushed = self._memory.add(rows, vectors)
+        out = [row.id for row in pushed if row.id not in added]
+        if self._learner is not None:
+            for id_ in out:
+                self._learner.remove(id_)
+            for row, x in zip(rows, vectors, strict=True):
+                self._learner.add(row.id, x, row.answer, row.scope, agreeing)
+        if out and not self._store.shared:
+            # Not here: whoever puts an entry does not wait for the deletion of another.
+            self._pool.offer(partial(self._delete_quietly, out))
+
+    def _delete_quietly(self, ids: Sequence[str]) -> None:
+        try:
+            self._writer.forget(ids, partial(self._store.delete, ids))
+        except TierError as error:
+            self._on_trouble(error)
+
+    def write(self, rows: Sequence[Row], vectors: Sequence[Vector]) -> None:
+        """Store a batch; for the writer, which may outlive a :meth:`close`."""
+        self.open()
+        self._store.write(rows, np.stack(vectors))
+        if not self._whole and self._loaded.is_set():
+            self._memory.remove([row.id for row in rows])
+
+    def touch(self, rows: Sequence[Row]) -> None:
+        """Store how often rows were served; for the writer."""
+        self.open()
+        self._store.touch(rows)
+
+    def flush(self) -> None:
+        """Write everything that waits.
+
+        Raises:
+            TierError: The store could not be reached.
+        """
+        self._embed()
+        self._writer.flush()
+        self._save_learned()
+
+    async def aflush(self) -> None:
+        """As :meth:`flush`, without blocking the event loop."""
+        await hop(self._pool, self.flush)
+
+    # -- forgetting ------------------------------------------------------------------------------
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Forget entries, and what is about to be stored under their ids.
+
+        Raises:
+            TierError: The store could not be reached; memory has forgotten them.
+        """
+        with self._lock:
+            self._generations.void(keys=[id_.encode() for id_ in ids])
+            self._out_of_memory(ids)
+        self._writer.forget(ids, partial(self._store.delete, ids))
+
+    def invalidate(self, tags: Sequence[str]) -> None:
+        """Forget all entries with any of the tags, and those that are about to be stored.
+
+        Raises:
+            TierError: The store could not be reached; memory has forgotten them.
+        """
+        with self._lock:
+            self._generations.void(tags=tags)
+            ids = self._memory.tagged(tags)
+            self._out_of_memory(ids)
+        self._writer.forget(ids, partial(self._store.delete_where, tags=tags))
+
+    def clear(self, scope: bytes | None = None) -> None:
+        """Forget all entries, or those of one scope.
+
+        Raises:
+            TierError: The store could not be reached; memory has forgotten them.
+        """
+        with self._lock:
+            self._generations.void(everything=True)
+            self._unembedded.clear()
+            ids = self._memory.of_scope(scope) if scope is not None else self._memory.ids()
+            self._out_of_memory(ids)
+        if scope is None:
+            self._writer.forget(ids, self._store.clear)
+        else:
+            self._writer.forget(ids, partial(self._store.delete_where, scope=scope))
+
+    def _out_of_memory(self, ids: Sequence[str]) -> None:
+        # Called with the lock held.
+        if not self._loaded.is_set():
+            self._gone.update(ids)
+        self._memory.remove(ids)
+        if self._learner is not None:
+            for id_ in ids:
+                self._learner.remove(id_)
+
+    # -- learning --------------------------------------------------------------------------------
+
+    def learner(self) -> Bounded:
+        """Return what has learned when an answer may be served; made when it is first asked for."""
+        with self._lock:
+            if self._learner is None:
+                learner = Bounded(vector_of=self._vector_of)
+                for row, x in self._memory.rows():
+                    learner.add(row.id, x, row.answer, row.scope)
+                self._learner = learner
+                self._pool.submit(self._recall)
+            return self._learner
+
+    def _vector_of(self, id_: str) -> Vector | None:
+        x = self._memory.vector(id_)
+        return self._announced.get(id_) if x is None else x
+
+    def _recall(self) -> None:
+        """Take over what earlier and other processes have learned."""
+        self._loaded.wait()
+        try:
+            for process, state in self._store.read_states().items():
+                if process != self._process and self._learner is not None:
+                    self._learner.merge(state)
+        except TierError as error:
+            self._on_trouble(error)
+
+    def announce(self, row: Row, x: Vector) -> None:
+        """Let what is learned know of a question whose answer is still under way."""
+        with self._lock:
+            self._announced[row.id] = x
+            self.learner().add(row.id, x, row.answer, row.scope)
+
+    def withdraw(self, row: Row) -> None:
+        """Forget what was announced, unless its answer has been kept meanwhile."""
+        with self._lock:
+            if self._memory.get(row.id) is None:
+                self.learner().remove(row.id)
+            self._announced.pop(row.id, None)
+
+    def agree(self, id_: str, agreeing: Sequence[str]) -> None:
+        """Note that the answer of an entry is the same as those of others, in other words."""
+        with self._lock:
+            row, x = self._memory.get(id_), self._memory.vector(id_)
+            if row is not None and x is not None and self._learner is not None:
+                self._learner.add(id_, x, row.answer, row.scope, agreeing)
+
+    def learned(self) -> None:
+        """Note that there is something new to be kept."""
+        self._unsaved = True
+
+    def _save_learned(self) -> None:
+        if self._unsaved and self._learner is not None:
+            self._unsaved = False
+            self._store.write_state(self._process, self._learner.state())
+
+    # -- upkeep, in the writer's thread ----------------------------------------------------------
+
+    def _upkeep(self) -> None:
+        now = self.clock.monotonic()
+        if now - self._saved >= _LEARNED:
+            self._saved = now
+            self._save_learned()
+        if now - self._swept >= _SWEEP:
+            self._swept = now
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Delete what has expired, and what is over the size.
+
+        Raises:
+            TierError: The store could not be reached.
+        """
+        now = self.clock.time()
+        while ids := self._memory.expired(now, 1_000):
+            with self._lock:
+                self._out_of_memory(ids)
+            self._writer.forget(ids, partial(self._store.delete, ids))
+        if not self._whole:
+            self._store.delete_where(expired=now)
+            self._store.shrink(self._max_items)
+
+
+_by_place: weakref.WeakValueDictionary[tuple[str, str], Index] = weakref.WeakValueDictionary()
+_places = threading.Lock()
+
+
+def shared_index(
+    place: tuple[str, str] | None, make_store: Callable[..., Store], embedder: Embedder, **rest: Any
+) -> Index:
+    """Return the index of an embedded folder, one for all who use it in this process.
+
+    Args:
+        place: The folder and the collection; None: not embedded, so each has its own.
+        make_store: As in :class:`Index`.
+        embedder: As in :class:`Index`.
+        rest: As in :class:`Index`; the first to come decides.
+
+    Raises:
+        ConfigurationError: The folder is in use with another embedder.
+    """
+    if place is None:
+        return Index(make_store, embedder, **rest)
+    with _places:
+        index = _by_place.get(place)
+        if index is None:
+            index = _by_place[place] = Index(make_store, embedder, **rest)
+        elif index.embeddings.name != embedder.name:
+            raise ConfigurationError(
+                "embedder",
+                f"is {embedder.name!r}, but {place[0]} is in use with {index.embeddings.name!r}",
+            )
+        return index
+
+
+_indices: weakref.WeakSet[Index] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for index in tuple(_indices):
+        index.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,186 @@
+"""One question on its way through the semantic cache, and the decision on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from toolops_plugins.semantic.decision import Decision, Neighbour, Threshold
+from toolops_plugins.semantic.guards import Guards, Traits
+from toolops_plugins.semantic.index import Index, Near, Vector
+from toolops_plugins.semantic.matches import Candidate, Detail, Explanation
+from toolops_plugins.semantic.rows import Row
+
+__all__ = ["NEIGHBOURS", "Asked", "Decider", "Lookup", "Rule"]
+
+NEIGHBOURS = 16
+"""Nearest entries that a decision looks at."""
+
+_HARDLY = 0.5
+"""Similarity under which no guard is asked: no policy serves there."""
+
+
+class Asked(NamedTuple):
+    """A question.
+
+    Args:
+        text: Its words.
+        scope: 16 bytes, a digest of all that must be identical.
+        id: 32 hexadecimal digits under which its own answer is kept.
+    """
+
+    text: str
+    scope: bytes
+    id: str
+
+
+class Rule(NamedTuple):
+    """What a caller asks of the decision.
+
+    Args:
+        threshold: Least similarity, where that decides.
+        max_error: Share of all requests that may get a wrong answer; None: the threshold decides.
+    """
+
+    threshold: float
+    max_error: float | None = None
+
+    @property
+    def policy(self) -> str:
+        """The name of the policy."""
+        return "threshold" if self.max_error is None else "bounded"
+
+
+class Lookup:
+    """What was found for a question, and what was decided.
+
+    Args:
+        asked: The question.
+        rule: What the caller asked for.
+        mark: When the lookup began, for a later write.
+        x: The question's vector.
+        near: Its neighbours, nearest first.
+    """
+
+    __slots__ = ("asked", "decision", "mark", "near", "row", "rule", "similarity", "x")
+
+    def __init__(self, asked: Asked, rule: Rule, mark: int, x: Vector, near: Near) -> None:
+        self.asked = asked
+        self.rule = rule
+        self.mark = mark
+        self.x = x
+        self.near = near
+        self.decision: Decision | None = None
+        self.row: Row | None = None
+        self.similarity = 0.0
+
+    def serve(self, row: Row, similarity: float) -> None:
+        """Note the entry to serve."""
+        self.row = row
+        self.similarity = similarity
+
+    def refuse(self, reason: str) -> None:
+        """Note that nothing is to be served after all."""
+        self.row = None
+        if self.decision is not None:
+            self.decision = self.decision._replace(serve=False, reason=reason)
+
+    @property
+    def joinable(self) -> bool:
+        """Whether this call may wait for another: not if it is made in order to learn."""
+        return self.decision is None or self.decision.reason not in ("audited", "judge")
+
+    @property
+    def exact(self) -> bool:
+        """Whether the very question was found."""
+        return self.row is not None and self.row.id == self.asked.id
+
+    @property
+    def policy(self) -> str:
+        """What decided."""
+        return "exact" if self.exact else self.rule.policy
+
+    def details(self) -> dict[str, Detail]:
+        """Return what the decision stood on, for people."""
+        return {} if self.decision is None else dict(self.decision.details)
+
+
+class Decider:
+    """Asks guards and policies. Safe to use from any threads and event loops.
+
+    Args:
+        index: The entries, and what was learned of them.
+        guards: May veto.
+    """
+
+    def __init__(self, index: Index, guards: Guards) -> None:
+        self._index = index
+        self._guards = guards
+
+    def decide(self, lookup: Lookup, *, dry: bool = False) -> None:
+        """Decide on a lookup.
+
+        Args:
+            lookup: The lookup; the decision is noted there.
+            dry: True: only to explain, so that nothing is counted.
+        """
+        asked, near, rule = lookup.asked, lookup.near, lookup.rule
+        if near and near[0][0].id == asked.id:
+            lookup.serve(*near[0])
+            if rule.max_error is not None and not dry:
+                self._index.learner().exact(rule.max_error)
+            return
+        decision = self._decided(asked, lookup.x, near, rule, dry=dry)
+        lookup.decision = decision
+        if decision.serve:
+            lookup.serve(*next(each for each in near if each[0].id == decision.id))
+
+    def joinable(self, lookup: Lookup, aboard: Near) -> str | None:
+        """Return the id of a question under way whose answer may be shared, or None."""
+        near = [*aboard, *lookup.near]
+        near.sort(key=lambda each: -each[1])
+        decision = self._decided(lookup.asked, lookup.x, near[:NEIGHBOURS], lookup.rule, dry=True)
+        if decision.serve and any(row.id == decision.id for row, _ in aboard):
+            return decision.id
+        return None
+
+    def _decided(self, asked: Asked, x: Vector, near: Near, rule: Rule, *, dry: bool) -> Decision:
+        least = rule.threshold if rule.max_error is None else _HARDLY
+        neighbours = [
+            Neighbour(row.id, s, s >= least and self._vetoed(asked.text, row)) for row, s in near
+        ]
+        if rule.max_error is None:
+            return Threshold(rule.threshold).decide(neighbours)
+        return self._index.learner().decide(
+            x, neighbours, max_error=rule.max_error, scope=asked.scope, dry=dry
+        )
+
+    def _vetoed(self, text: str, row: Row) -> bool:
+        return self._guards.veto(text, _known(row)) is not None
+
+    def explained(self, lookup: Lookup, scope: Any) -> Explanation:
+        """Return the story of a lookup that was decided."""
+        reason = "exact" if lookup.decision is None else lookup.decision.reason
+        return Explanation(
+            lookup.asked.text,
+            scope,
+            lookup.row is not None,
+            reason,
+            lookup.rule.policy,
+            lookup.details(),
+            self.candidates(lookup.asked.text, lookup.near),
+        )
+
+    def candidates(self, text: str, near: Near) -> Sequence[Candidate]:
+        """Return the neighbours of a question with all verdicts on them."""
+        return [
+            Candidate(row.text, similarity, self._guards.verdicts(text, _known(row)), row.id)
+            for row, similarity in near
+        ]
+
+
+def _known(row: Row) -> str | Traits:
+    """Return what the guards may know of a stored question."""
+    if row.text is not None:
+        return row.text
+    return Traits.from_json(row.traits or "")

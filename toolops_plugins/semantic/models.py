@@ -1,0 +1,121 @@
+"""The two models that are shipped or offered by name, each loaded once a process, on first use."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolops_plugins.locks import renewing
+
+__all__ = ["MiniLM", "WordLlama"]
+
+_SLICE = 4_096  # tokens summed at a time: a text of megabytes must not need gigabytes
+
+
+class WordLlama:
+    """WordLlama with the weights of its wheel: the mean of a text's token vectors.
+
+    Thirty megabytes, no network, some 25 microseconds for a question. Safe for any threads and
+    loops, and in forked children: texts are tokenized one by one, which needs neither padding nor
+    the tokenizer's own threads, and is four times as fast for one text as WordLlama's ``embed``.
+    Word order is lost on it and so is much of English grammar; other languages fare worse.
+    """
+
+    name: ClassVar[str] = "wordllama:256:l2_supercat"
+    dimension: ClassVar[int] = 256
+
+    def __init__(self) -> None:
+        self._lock = renewing(self, threading.Lock())
+        self._parts: tuple[Callable[..., Any], NDArray[np.float32]] | None = None
+
+    def quick(self, text: str) -> bool:
+        """Return whether the model is loaded, and the text surely so short as to take no time."""
+        # A rare character becomes as many as four tokens.
+        return self._parts is not None and len(text) <= (300 if text.isascii() else 75)
+
+    def embed(self, texts: list[str]) -> NDArray[np.float32]:
+        """Return one row of unit length for each text, of zeros for the empty one.
+
+        Raises:
+            FileNotFoundError: The installed package has no weights or tokenizer in it.
+        """
+        encode, table = self._parts or self._load()
+        rows = np.zeros((len(texts), self.dimension), np.float32)
+        for index, text in enumerate(texts):
+            row = rows[index]
+            try:
+                ids = encode(text, add_special_tokens=False).ids
+            except TypeError:  # half of a surrogate pair has no UTF-8
+                clean = text.encode("utf-8", "replace").decode()
+                ids = encode(clean, add_special_tokens=False).ids
+            for start in range(0, len(ids), _SLICE):
+                row += np.add.reduce(table.take(ids[start : start + _SLICE], axis=0))
+            length = np.sqrt(row @ row)
+            if length > 0:
+                row /= length
+        return rows
+
+    def _load(self) -> tuple[Callable[..., Any], NDArray[np.float32]]:
+        with self._lock:
+            if self._parts is None:
+                wordllama = _import_wordllama()
+                # Its loader looks for the tokenizer beside the folder where it lies, unless told.
+                model = wordllama.WordLlama.load(
+                    cache_dir=Path(wordllama.__file__).parent, disable_download=True
+                )
+                self._parts = model.tokenizer.encode, model.embedding
+            return self._parts
+
+
+def _import_wordllama() -> Any:
+    """Import WordLlama, which calls ``logging.basicConfig``, without letting that do anything."""
+    # It does nothing while the root logger has a handler.
+    root, stand_in = logging.getLogger(), logging.NullHandler()
+    root.addHandler(stand_in)
+    try:
+        import wordllama  # noqa: PLC0415 - slow to import, and not everybody needs it
+    finally:
+        root.removeHandler(stand_in)
+    return wordllama
+
+
+class MiniLM:
+    """Chroma's default model, all-MiniLM-L6-v2 on the ONNX runtime.
+
+    Chroma downloads it at first use to the user's cache folder (80 MB). Safe for any threads and
+    loops.
+
+    Chroma's ``DefaultEmbeddingFunction`` loads the model anew for every call and pads every text
+    to 256 tokens. Here it stays loaded, and texts are embedded one by one without padding, which
+    the attention mask would take out again.
+    """
+
+    name: ClassVar[str] = "chroma:default"
+    dimension: ClassVar[int] = 384
+
+    def __init__(self) -> None:
+        self._lock = renewing(self, threading.Lock())
+        self._function: Callable[[list[str]], Any] | None = None
+
+    def __call__(self, texts: list[str]) -> list[Any]:
+        """Return one vector for each text; past 256 tokens a text is cut off."""
+        function = self._function or self._load()
+        return [function([text])[0] for text in texts]
+
+    def _load(self) -> Callable[[list[str]], Any]:
+        with self._lock:
+            if self._function is None:
+                # Slow to import, and not everybody needs it.
+                from chromadb.utils.embedding_functions import ONNXMiniLM_L6_V2  # noqa: PLC0415
+
+                function = ONNXMiniLM_L6_V2()
+                function(["warm"])  # downloads, unpacks and loads
+                function.tokenizer.no_padding()
+                self._function = function
+            return self._function

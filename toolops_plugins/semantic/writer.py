@@ -1,0 +1,200 @@
+"""Writes behind the calls: what changes the index is gathered, and stored in batches by a thread.
+
+What waits here is lost if the process is killed; it is never more than a batch and what a pause
+brings. At a normal exit, and on close, everything is written.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from toolops_plugins.clock import Clock
+from toolops_plugins.errors import TierError
+from toolops_plugins.fuse import Fuse
+from toolops_plugins.semantic.rows import Row
+
+__all__ = ["Sink", "Writer"]
+
+_BATCH = 1_000
+"""Rows of one write: Chroma takes 5 ms for one, and 0.3 ms each for a thousand."""
+_IDLE = 5.0
+"""Seconds that the thread stays when there is nothing to do."""
+
+
+class Sink(Protocol):
+    """Where batches go; any method may raise ``TierError``."""
+
+    def write(self, rows: Sequence[Row], vectors: Any) -> None:
+        """Store rows with their vectors, one to a row."""
+        ...
+
+    def touch(self, rows: Sequence[Row]) -> None:
+        """Store how often, and when last, the rows were served."""
+        ...
+
+
+class Writer:
+    """Gathers rows and stores them in batches. Safe to use from any threads and event loops.
+
+    Args:
+        sink: Where batches go.
+        clock: Its monotonic time is used.
+        pause: Seconds for which rows are gathered before they are written.
+        most: Rows that may wait; beyond them the oldest are dropped, and found no more after a
+            restart.
+        after: Called in the thread when a batch has been written, for upkeep.
+        on_trouble: Told of writes that failed; they are tried again.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        clock: Clock,
+        *,
+        pause: float,
+        most: int,
+        after: Callable[[], None],
+        on_trouble: Callable[[TierError], None],
+    ) -> None:
+        self._sink = sink
+        self._pause = pause
+        self._most = most
+        self._after = after
+        self._on_trouble = on_trouble
+        self._fuse = Fuse(clock, lease=30.0)
+        _writers.add(self)
+        self.forked()
+
+    def forked(self) -> None:
+        """Forget what waits: in a forked child, whose parent will write it."""
+        self._rows: OrderedDict[str, tuple[Row, Any]] = OrderedDict()
+        self._served: dict[str, Row] = {}
+        self._changed = threading.Condition()
+        self._writing = threading.RLock()  # one batch at a time, and no deletion in its midst
+        self._thread: threading.Thread | None = None
+        self._hurry = False
+
+    def __len__(self) -> int:
+        """Return how many rows wait to be written."""
+        return len(self._rows)
+
+    def waiting(self) -> list[tuple[Row, Any]]:
+        """Return the rows that wait to be written, with their vectors."""
+        with self._changed:
+            return list(self._rows.values())
+
+    def put(self, row: Row, vector: Any) -> None:
+        """Have a row written soon."""
+        with self._changed:
+            self._rows[row.id] = row, vector
+            self._rows.move_to_end(row.id)
+            if len(self._rows) > self._most:
+                self._rows.popitem(last=False)
+            self._wake()
+
+    def served(self, row: Row) -> None:
+        """Have it written some time that a row was served."""
+        with self._changed:
+            if len(self._served) < self._most:
+                self._served[row.id] = row
+            self._wake()
+
+    def forget(self, ids: Sequence[str], delete: Callable[[], object]) -> None:
+        """Drop rows that wait, then delete what is stored, with no write in between.
+
+        Raises:
+            TierError: ``delete`` did.
+        """
+        with self._writing:
+            with self._changed:
+                for id_ in ids:
+                    self._rows.pop(id_, None)
+                    self._served.pop(id_, None)
+            delete()
+
+    def flush(self) -> None:
+        """Write everything that waits, now and in this thread.
+
+        Raises:
+            TierError: The index could not be reached; what waits goes on waiting.
+        """
+        while self._rows or self._served:
+            self._write()
+
+    def wake(self) -> None:
+        """Have the thread look at what there is to do."""
+        with self._changed:
+            self._wake()
+
+    def _wake(self) -> None:
+        # Called with the lock held. A full batch waits for no pause.
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="toolops-index", daemon=True)
+            self._thread.start()
+        if len(self._rows) >= _BATCH:
+            self._changed.notify()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                full = self._changed.wait_for(lambda: len(self._rows) >= _BATCH, self._pause)
+                if not self._rows and not self._served:
+                    full = self._changed.wait_for(lambda: bool(self._rows or self._served), _IDLE)
+                    if not full:
+                        self._thread = None
+                        return
+                    continue
+            ticket = self._fuse.enter()
+            if ticket is None:
+                self._idle()
+                continue
+            try:
+                self._write()
+                self._after()
+            except TierError as error:
+                self._fuse.fail(ticket)
+                self._on_trouble(error)
+            else:
+                self._fuse.succeed(ticket)
+
+    def _idle(self) -> None:
+        """Wait out a pause while the index cannot be reached."""
+        with self._changed:
+            self._changed.wait(self._pause)
+
+    def _write(self) -> None:
+        with self._writing:
+            with self._changed:
+                batch = dict(list(self._rows.items())[:_BATCH])
+                served = [row for id_, row in self._served.items() if id_ not in batch]
+                self._served = {}
+            if batch:
+                self._sink.write(
+                    [row for row, _ in batch.values()], [vector for _, vector in batch.values()]
+                )
+                with self._changed:
+                    for id_, (row, _) in batch.items():
+                        # Unless it has been replaced meanwhile.
+                        if self._rows.get(id_, (None,))[0] is row:
+                            del self._rows[id_]
+            if served:
+                self._sink.touch(served)
+
+
+_writers: weakref.WeakSet[Writer] = weakref.WeakSet()
+
+
+def _at_exit() -> None:
+    for writer in tuple(_writers):
+        try:
+            writer.flush()
+        except TierError as error:
+            writer._on_trouble(error)  # noqa: SLF001 - a function of this class in all but place
+
+
+atexit.register(_at_exit)
