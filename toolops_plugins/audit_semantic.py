@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
 from toolops_plugins.audit_questions import Questions
-from toolops_plugins.audit_semantic_result import Guarding, Pair, Result, Setting, Tally
+from toolops_plugins.audit_semantic_result import Result, Setting, Tally
+from toolops_plugins.audit_watch import Watch
 from toolops_plugins.semantic.bounded import Bounded
 from toolops_plugins.semantic.decision import Neighbour, Threshold
 from toolops_plugins.semantic.embedders import Embedder, Matrix
@@ -82,7 +83,7 @@ class Replay:
         self._orders = tuple(orders)
         self._tallies = [Tally(each, max(1, len(self._orders))) for each in settings]
         self._watched = watched
-        self._watch = _Watch(questions)
+        self._watch = Watch(questions)
         entries: dict[tuple[bytes, str], int] = {}
         self._entry = [
             entries.setdefault(key, len(entries))
@@ -141,10 +142,18 @@ class Replay:
                 for place, near in zip(block, nears, strict=True):
                     cache.ask(place, near)
 
-    def result(self, *, price: float, latency: float, bounds: Sequence[float]) -> Result:
+    def result(
+        self,
+        origin: Literal["default", "given"],
+        *,
+        price: float,
+        latency: float,
+        bounds: Sequence[float],
+    ) -> Result:
         """Return what was counted.
 
         Args:
+            origin: Where the watched setting's threshold is from.
             price: Money that a call costs.
             latency: Seconds that it takes.
             bounds: Shares of wrong answers that are asked about.
@@ -154,6 +163,7 @@ class Replay:
             self._questions,
             self._embeddings.name,
             self._watched,
+            origin,
             self._orders,
             price,
             latency,
@@ -285,7 +295,7 @@ class _Cache:
 
 
 class _ByThreshold(_Cache):
-    def __init__(self, log: _Log, tally: Tally, watch: _Watch | None) -> None:
+    def __init__(self, log: _Log, tally: Tally, watch: Watch | None) -> None:
         super().__init__(log, tally)
         self._policy = Threshold(tally.setting.value)
         self._guarded = tally.setting.guarded
@@ -310,7 +320,7 @@ class _ByThreshold(_Cache):
                 break
             vetoes.append((held[other], similarity, veto))
         decision = self._policy.decide(neighbours)
-        matched = held[other] if decision.serve else None
+        matched = held[other] if decision.serve else None  # the last that was looked at
         if matched is None:
             held[at] = place
         else:
@@ -353,75 +363,3 @@ class _ByBound(_Cache):
             held[at] = place
             self._index.add([row], x[None])
             learner.add(row.id, x, log.questions.answers[place], row.scope, agreeing)
-
-
-class _Watch:
-    """What is kept of one setting, to be looked at.
-
-    Args:
-        questions: The questions.
-    """
-
-    def __init__(self, questions: Questions) -> None:
-        self._questions = questions
-        self._served: list[tuple[float, int, int]] = []
-        self._wrong: list[tuple[float, int, int]] = []
-        self._vetoed: list[tuple[float, int, int, Veto]] = []
-        self.guarding: dict[str, Guarding] = {}
-
-    def note(
-        self,
-        place: int,
-        vetoes: Sequence[tuple[int, float, Veto]],
-        matched: int | None,
-        similarity: float,
-    ) -> None:
-        """Take note of a question: what was vetoed, and what it was answered from after all."""
-        answers = self._questions.answers
-        for other, _, veto in vetoes:
-            guarding = self.guarding.setdefault(veto.guard, Guarding())
-            guarding.vetoes += 1
-            guarding.right += bool(answers) and answers[place] != answers[other]
-        if matched is not None:
-            self._served.append((similarity, place, matched))
-            if answers and answers[place] != answers[matched]:
-                self._wrong.append((similarity, place, matched))
-        elif vetoes:
-            other, near, veto = vetoes[0]
-            self._vetoed.append((near, place, other, veto))
-
-    def wrong(self) -> list[Pair]:
-        """Return the wrong hits, the most similar first; each stored question once."""
-        ordered = sorted(self._wrong, key=lambda each: (-each[0], each[1]))
-        return [self._pair(*each) for each in _once(ordered)]
-
-    def doubtful(self) -> list[Pair]:
-        """Return the hits, the least similar first; each stored question once."""
-        return [self._pair(*each) for each in _once(sorted(self._served))]
-
-    def vetoed(self) -> list[Pair]:
-        """Return what a veto kept from an answer, the most similar first, guards taking turns."""
-        by_guard: dict[str, list[Pair]] = {}
-        for near, place, other, veto in sorted(self._vetoed, key=lambda each: (-each[0], each[1])):
-            pair = self._pair(near, place, other)._replace(guard=veto.guard, reason=veto.reason)
-            by_guard.setdefault(veto.guard, []).append(pair)
-        turns = [(turn, pair) for pairs in by_guard.values() for turn, pair in enumerate(pairs)]
-        return [pair for _, pair in sorted(turns, key=lambda each: (each[0], -each[1].similarity))]
-
-    def _pair(self, similarity: float, place: int, other: int) -> Pair:
-        log = self._questions
-        truths = (log.truth(place), log.truth(other)) if log.answers else (None, None)
-        return Pair(
-            log.lines[place], log.texts[place], truths[0],
-            log.lines[other], log.texts[other], truths[1],
-            similarity,
-        )  # fmt: skip
-
-
-def _once(pairs: Sequence[tuple[float, int, int]]) -> Iterator[tuple[float, int, int]]:
-    """Yield the first pair of each stored question."""
-    told: set[int] = set()
-    for pair in pairs:
-        if pair[2] not in told:
-            told.add(pair[2])
-            yield pair

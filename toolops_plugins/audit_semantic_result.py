@@ -156,6 +156,7 @@ class Result:
         questions: The questions.
         embedder: The name of the embedder.
         setting: The setting that was looked at more closely: its threshold, with guards.
+        origin: Whether that threshold is the embedder's default, or was asked for.
         orders: Seeds of the orders; empty: that of the log.
         price: Money that each call costs.
         latency: Seconds that it takes.
@@ -172,6 +173,7 @@ class Result:
     questions: Questions
     embedder: str
     setting: Setting
+    origin: Literal["default", "given"]
     orders: tuple[int, ...]
     price: float
     latency: float

@@ -28,6 +28,13 @@ from rich.progress import (
 from toolops_plugins.audit import Assumed, Audit, Result
 from toolops_plugins.audit_input import Broken, Format, Record, choose, read, sniff
 from toolops_plugins.audit_report import echo_json, plain, show
+from toolops_plugins.cli_audit_semantic import (
+    Asked,
+    audit_meaning,
+    check_options,
+    semantic_options,
+    taken,
+)
 from toolops_plugins.errors import ConfigurationError
 
 __all__ = ["audit"]
@@ -69,7 +76,11 @@ _option = partial(click.option, show_default=True)
 @_option("--top", type=click.IntRange(min=0), default=10, help="Rows of each table.")
 @_option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_option("--no-progress", is_flag=True, help="Show no progress bar.")
+@semantic_options
+@click.pass_context
 def audit(
+    context: click.Context,
+    /,
     file: str,
     form: Format | None,
     fields: tuple[str, ...],
@@ -80,15 +91,19 @@ def audit(
     top: int,
     as_json: bool,  # noqa: FBT001 - click passes it by name
     no_progress: bool,  # noqa: FBT001 - click passes it by name
-    **assumed: Any,
+    **rest: Any,
 ) -> int:
     """Tell what the cache would have saved.
 
-    Replays a log through it, call by call, with the times of the log if it has any.
+    Replays a log through it, call by call, with the times of the log if it has any. With
+    --semantic: through the semantic cache, where questions in other words share an answer.
 
     FILE holds questions or tool calls as JSONL, JSON (one array) or CSV; - is standard input.
     """
-    terms = Assumed(ttl=ttl or None, redis=redis, **assumed)
+    check_options(context)
+    meaning = taken(rest)
+    terms = Assumed(ttl=ttl or None, redis=redis, **rest)
+    shown = not no_progress and sys.stderr.isatty()
     with _opened(file) as stream:
         form = form or sniff(stream, file)
         lines = read(stream, form)
@@ -97,9 +112,14 @@ def audit(
         if not sample:
             problem = f": line {head[0].number}: {head[0].problem}" if head else ""  # type: ignore[union-attr] # no record is among them
             raise ConfigurationError("FILE", f"{file} holds nothing that can be read{problem}")
+        if meaning is not None:
+            asked = Asked(chain(head, lines), sample, fields, tool, terms.price, terms.latency)
+            source = {"file": file, "format": form}
+            return audit_meaning(
+                meaning, asked, source, _named(file), top, as_json=as_json, shown=shown
+            )
         columns = choose(sample, fields, time, tool)
         with closing(Audit(columns, terms)) as replay:
-            shown = not no_progress and sys.stderr.isatty()
             interrupted = _replay(replay, chain(head, lines), stream, shown=shown)
             result = replay.result(top, interrupted=interrupted)
     if as_json:

@@ -18,8 +18,9 @@ from servers import wait_for
 from toolops_plugins import ConfigurationError
 from toolops_plugins.pool import Pool
 from toolops_plugins.semantic import embeddings as module
-from toolops_plugins.semantic.embedders import EmbeddingError, embedder_of
+from toolops_plugins.semantic.embedders import EmbeddingError
 from toolops_plugins.semantic.embeddings import Embeddings
+from toolops_plugins.semantic.models import WordLlama
 
 
 @pytest.fixture
@@ -604,42 +605,38 @@ def test_what_is_dropped_is_gone() -> None:
 # WordLlama
 
 
+class Watched(WordLlama):
+    """WordLlama that knows whether it ran in the thread of the test's loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.here: list[bool] = []
+
+    def embed(self, texts: list[str]) -> Any:
+        self.here.append(threading.current_thread() is threading.main_thread())
+        return super().embed(texts)
+
+
 async def test_short_texts_are_embedded_on_the_spot_and_long_ones_in_a_thread() -> None:
-    embedder: Any = embedder_of("wordllama")
+    embedder = Watched()
     await asyncio.to_thread(embedder.embed, ["warm"])
-    used: list[int] = []
-
-    class Watched(Pool):
-        def submit(self, function: Callable[[], Any]) -> None:
-            used.append(1)
-            super().submit(function)
-
-    embeddings = Embeddings(embedder, pool=Watched())
-    await embeddings.aone("a short question")
+    embeddings = Embeddings(embedder)
+    vector = await embeddings.aone("a short question")
+    np.testing.assert_array_equal(vector, WordLlama.embed(embedder, ["a short question"])[0])
     await embeddings.amany(["four", "short", "questions", "here"])
-    assert used == []
+    assert embedder.here[1:] == [True, True]
     await embeddings.aone("a long question " * 50)
-    assert len(used) == 1
     await embeddings.amany(f"question {n}" for n in range(100))
-    assert len(used) == 2
-    np.testing.assert_allclose(
-        embeddings.one("a short question"), embedder.embed(["a short question"])[0]
-    )
+    assert embedder.here[3:] == [False, False]
+    embeddings.many(f"request {n}" for n in range(100))
+    assert embedder.here[5:] == [True]
 
 
 async def test_the_first_load_does_not_block_the_loop() -> None:
-    from toolops_plugins.semantic.models import WordLlama
-
-    threads: list[threading.Thread] = []
-
-    class Watched(WordLlama):
-        def embed(self, texts: list[str]) -> Any:
-            threads.append(threading.current_thread())
-            return super().embed(texts)
-
-    embeddings = Embeddings(Watched())
+    embedder = Watched()
+    embeddings = Embeddings(embedder)
     await asyncio.gather(*(embeddings.aone(f"question {n}") for n in range(50)))
-    assert threading.current_thread() not in threads
-    assert len(threads) <= 2
+    assert True not in embedder.here
+    assert len(embedder.here) <= 2
     await embeddings.aone("another question")
-    assert threads[-1] is threading.current_thread()
+    assert embedder.here[-1]

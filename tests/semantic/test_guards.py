@@ -59,6 +59,7 @@ VETOED = [
 ]
 
 PASSED = [
+    ("What is the date of the final?", "when is the final"),
     ("What's the capital of France?", "whats the capital of france"),
     ("Could you please tell me the opening hours?", "opening hours"),
     ("How do I cancel my subscription?", "subscription cancellation"),
@@ -120,6 +121,7 @@ BY_GUARD = [
     ("negation", "trains with wifi", "trains without wifi", "negated"),
     ("negation", "lock the door", "unlock the door", "opposite"),
     ("kind", "why does it rain", "when does it rain", "why"),
+    ("kind", "what is the address of the clinic", "why is the clinic", "where"),
     ("order", "trains from Oslo to Bergen", "trains from Bergen to Oslo", "swapped"),
     ("order", "did Ajax beat Porto", "did Porto beat Ajax", "swapped"),
     ("words", "hotels in Oslo", "hotels in Bergen", "oslo"),
@@ -289,3 +291,4 @@ def test_a_long_text_is_compared_as_a_whole():
     assert ALL.veto(text, text + "not") is not None
     assert ALL.veto(text, "Summarise") is not None
     assert ALL.veto(text, Traits.from_json(ALL.hashed(text))) is None
+    assert ALL.veto(text + "\ud800", text + "\udfff") is not None

@@ -182,9 +182,16 @@ def test_similarity_is_the_cosine_to_four_digits():
         exact = vectors.astype(float) @ x
         found = index.search(SCOPES[0], x, 2_000, 0.0)
         assert len(found) == 2_000
-        for each, similarity in found:
-            assert similarity == pytest.approx(exact[int(each.id, 16)], abs=1e-4)
-        assert [s for _, s in found] == sorted((s for _, s in found), reverse=True)
+        similar = np.array([similarity for _, similarity in found])
+        assert np.abs(similar - exact[[int(each.id, 16) for each, _ in found]]).max() < 1e-4
+        assert (np.diff(similar) <= 0).all()
+
+
+def test_a_component_a_little_above_one_does_not_turn_round():
+    index = Resident(DIMENSION, max_items=10)
+    longer = np.eye(DIMENSION, dtype=np.float32)[:1] * np.float32(1.0001)
+    index.add([row(1)], longer)
+    assert index.search(SCOPES[0], longer[0], 1, 0.0)[0][1] == pytest.approx(1.0, abs=1e-3)
 
 
 def test_a_cluster_of_expired_and_removed_rows_does_not_hide_what_lives_behind_it():
@@ -304,7 +311,7 @@ def test_what_is_kept_on_the_side_stays_in_proportion_to_the_rows():
     assert len(index._ends) <= 64
 
 
-@pytest.mark.parametrize(("scopes", "each", "beyond"), [(1, 6_000, 160), (1_500, 4, 480)])
+@pytest.mark.parametrize(("scopes", "each", "beyond"), [(1, 3_000, 180), (400, 4, 480)])
 def test_memory_beyond_the_vectors_is_small(scopes, each, beyond):
     count = scopes * each
     rows = [row(n, b"%016d" % (n % scopes)) for n in range(count)]
@@ -318,4 +325,4 @@ def test_memory_beyond_the_vectors_is_small(scopes, each, beyond):
     finally:
         tracemalloc.stop()
     assert used / count - 512 < beyond
-    assert index.bytes() == pytest.approx(used, rel=0.2)
+    assert index.bytes() == pytest.approx(used, rel=0.15)

@@ -167,15 +167,15 @@ def test_of_two_rows_with_one_id_in_a_batch_the_last_stays(store: Store) -> None
 
 
 def test_a_write_larger_than_a_batch(store: Store) -> None:
-    rows = [make_row(n) for n in range(2_300)]
-    store.write(rows, make_vectors(2_300))
-    assert store.count() == 2_300
-    assert set(loaded(store, page=1_000)) == {row.id for row in rows}
+    rows = [make_row(n) for n in range(1_100)]
+    store.write(rows, make_vectors(1_100))
+    assert store.count() == 1_100
+    assert set(loaded(store, page=500)) == {row.id for row in rows}
 
 
 def test_large_answers(store: Store) -> None:
-    rows = [make_row(n, data=bytes([n]) * 5_000_000) for n in range(4)]
-    store.write(rows, make_vectors(4))
+    rows = [make_row(n, data=bytes([n]) * 3_000_000) for n in range(3)]
+    store.write(rows, make_vectors(3))
     assert {row.data for row, _ in loaded(store).values()} == {row.data for row in rows}
 
 
@@ -342,7 +342,7 @@ def test_a_closed_store_opens_again(make: Callable[..., Store]) -> None:
 
 
 def test_threads_share_a_store(store: Store) -> None:
-    vectors = make_vectors(80)
+    vectors = make_vectors(24)
 
     def work(number: int) -> int:
         store.write([make_row(number)], vectors[number : number + 1])
@@ -351,8 +351,8 @@ def test_threads_share_a_store(store: Store) -> None:
         return int(found[0][0].id == make_row(number).id)
 
     with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(work, range(80))) == 80
-    assert store.count() == 80
+        assert sum(pool.map(work, range(24))) == 24
+    assert store.count() == 24
     assert {row.hits for row, _ in loaded(store).values()} == {1}
 
 

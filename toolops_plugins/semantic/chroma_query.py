@@ -85,7 +85,7 @@ class _Seat:
         import httpx  # noqa: PLC0415 - comes with chromadb
 
         self.loop = loop
-        self.client = httpx.AsyncClient(timeout=httpx.Timeout(_TIMEOUT, connect=_CONNECT))
+        self.client = httpx.AsyncClient()
         self.released: Future[None] = Future()
         self._guard = self._release_with_loop()
 
@@ -148,7 +148,7 @@ class Queries:
 
         with self._lock:
             if self._client is None:
-                self._client = httpx.Client(timeout=httpx.Timeout(_TIMEOUT, connect=_CONNECT))
+                self._client = httpx.Client()
             client = self._client
         return _read(client.post(f"{self._server.place(collection)}/query", **_body(question)))
 
@@ -165,7 +165,7 @@ class Queries:
         """Return the id and the metadata of a collection; raises as :meth:`send` does."""
         seat = await self._seat()
         async with asyncio.timeout(_TIMEOUT + _CONNECT):
-            found = _read(await seat.client.get(self._server.place(name)))
+            found = _read(await seat.client.get(self._server.place(name), timeout=_timeout()))
         return str(found["id"]), found.get("metadata")
 
     async def _seat(self) -> _Seat:
@@ -211,7 +211,14 @@ def _body(question: dict[str, Any]) -> dict[str, Any]:
     import orjson  # noqa: PLC0415 - comes with chromadb
 
     content = orjson.dumps(question, option=orjson.OPT_SERIALIZE_NUMPY)
-    return {"content": content, "headers": {"Content-Type": "application/json"}}
+    headers = {"Content-Type": "application/json"}
+    return {"content": content, "headers": headers, "timeout": _timeout()}
+
+
+def _timeout() -> Any:
+    import httpx  # noqa: PLC0415 - comes with chromadb
+
+    return httpx.Timeout(_TIMEOUT, connect=_CONNECT)
 
 
 def _read(response: Any) -> dict[str, Any]:

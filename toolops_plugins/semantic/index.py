@@ -7,6 +7,7 @@ to the server, and memory holds only what this process has not yet written.
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 import uuid
@@ -89,13 +90,20 @@ class Index:
         self._loaded = threading.Event()
         self._gone: set[str] = set()  # ids that were removed while loading
         self._unembedded: list[tuple[Row, str, int]] = []
+        self._embedding = threading.RLock()
         self._learner: Bounded | None = None
         self._announced: dict[str, Vector] = {}
         self._process = uuid.uuid4().hex
         self._swept = self._saved = clock.monotonic()
         self._unsaved = False
         self._writer = Writer(
-            self, clock, pause=pause, most=max_items, after=self._upkeep, on_trouble=on_trouble
+            self,
+            clock,
+            pause=pause,
+            most=max_items,
+            before=self._embed,
+            after=self._upkeep,
+            on_trouble=on_trouble,
         )
         _indices.add(self)
 
@@ -178,7 +186,12 @@ class Index:
 
     def forked(self) -> None:
         """Go on in a forked child: with what is in memory, and without writing."""
+        self._embedding = threading.RLock()
         self._writer.forked()
+        if self.ready and not self._store.shared:
+            # An embedded client is its parent's alone: what is in memory is all there is here.
+            self._whole = True
+            self._loaded.set()
 
     # -- looking up ------------------------------------------------------------------------------
 
@@ -258,46 +271,45 @@ class Index:
             if not self._holds(row, mark):
                 return
             self._into_memory([row], x[None], agreeing)
-        self._writer.put(row, x)
+        self._writer.put([row], [x])
 
     def put_text(self, row: Row, text: str, mark: int) -> None:
         """As :meth:`put`, where the vector is still to be made; the next lookup makes it."""
         with self._lock:
             if self._holds(row, mark):
                 self._unembedded.append((row, text, mark))
-        self._writer.wake()
+        self._writer.expect()
 
     def _holds(self, row: Row, mark: int) -> bool:
         return self._generations.holds(mark, row.id.encode(), row.tags)
 
     def _embed(self) -> None:
-        waiting = self._take_unembedded()
-        if waiting:
+        with self._embedding:
+            with self._lock:
+                waiting = list(self._unembedded)
+            if not waiting:
+                return
             try:
                 vectors = self.embeddings.many([text for _, text, _ in waiting])
             except TierError as error:
                 self._on_trouble(error)  # answers that nobody can find are not kept
             else:
                 self._put_all(waiting, vectors)
+            with self._lock:
+                # Only now, so that nobody searches while they are in neither place.
+                del self._unembedded[: len(waiting)]
 
     async def _aembed(self) -> None:
-        waiting = self._take_unembedded()
-        if waiting:
-            try:
-                vectors = await self.embeddings.amany([text for _, text, _ in waiting])
-            except TierError as error:
-                self._on_trouble(error)
-            else:
-                self._put_all(waiting, vectors)
-
-    def _take_unembedded(self) -> list[tuple[Row, str, int]]:
-        with self._lock:
-            waiting, self._unembedded = self._unembedded, []
-        return waiting
+        await hop(self._pool, self._embed)
 
     def _put_all(self, waiting: Sequence[tuple[Row, str, int]], vectors: Vector) -> None:
-        for (row, _, mark), x in zip(waiting, vectors, strict=True):
-            self.put(row, x, mark)
+        with self._lock:
+            valid = [i for i, (row, _, mark) in enumerate(waiting) if self._holds(row, mark)]
+            # Of one question's answers only the last counts.
+            last = {waiting[i][0].id: i for i in valid}.values()
+            rows = [waiting[i][0] for i in last]
+            self._into_memory(rows, vectors[list(last)])
+        self._writer.put(rows, list(vectors[list(last)]))
 
     def _into_memory(
         self, rows: Sequence[Row], vectors: Vector, agreeing: Sequence[str] = ()
@@ -380,8 +392,10 @@ class Index:
         """
         with self._lock:
             self._generations.void(everything=True)
-            self._unembedded.clear()
-            ids = self._memory.of_scope(scope) if scope is not None else self._memory.ids()
+            if scope is None:
+                ids = [row.id for row in self._memory.rows()]
+            else:
+                ids = self._memory.of_scope(scope)
             self._out_of_memory(ids)
         if scope is None:
             self._writer.forget(ids, self._store.clear)
@@ -404,8 +418,10 @@ class Index:
         with self._lock:
             if self._learner is None:
                 learner = Bounded(vector_of=self._vector_of)
-                for row, x in self._memory.rows():
-                    learner.add(row.id, x, row.answer, row.scope)
+                for row in self._memory.rows():
+                    x = self._memory.vector(row.id)
+                    if x is not None:
+                        learner.add(row.id, x, row.answer, row.scope)
                 self._learner = learner
                 self._pool.submit(self._recall)
             return self._learner
@@ -520,5 +536,14 @@ def _after_fork() -> None:
         index.forked()
 
 
+def _at_exit() -> None:
+    for index in tuple(_indices):
+        try:
+            index.close()
+        except TierError as error:
+            index._on_trouble(error)  # noqa: SLF001 - a function of this class in all but place
+
+
+atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

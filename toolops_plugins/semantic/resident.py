@@ -161,6 +161,11 @@ class Resident:
             shelf = self._shelves.get(scope)
             return [] if shelf is None else [row.id for block in shelf.view[1] for row in block]
 
+    def rows(self) -> list[Row]:
+        """Return all rows."""
+        with self._lock:
+            return list(self._places.rows())
+
     def __len__(self) -> int:
         """Return the number of rows, the expired ones too that nobody has removed."""
         return len(self._places)
@@ -174,8 +179,8 @@ class Resident:
         with self._lock:
             vectors = sum(block.codes.nbytes for block in self._places.blocks.values())
             marks = sum(map(len, self._tags.values()))
-        each = 120 * len(self._ids) + 64 * len(self._ends) + 64 * marks + 400 * len(self._tags)
-        return vectors + each + 600 * len(self._places.blocks) + 300 * len(self._shelves)
+        each = 85 * len(self._places) + 64 * len(self._ends) + 64 * marks + 400 * len(self._tags)
+        return vectors + each + 270 * len(self._places.blocks) + 160 * len(self._shelves)
 
     # Writing
 
@@ -247,10 +252,9 @@ class Resident:
 
     def _write(self, scope: _Scope, rows: list[Row], codes: Codes) -> list[Row]:
         self._latest = max(self._latest, *(row.used for row in rows))
-        new = sum(row.id not in self._places for row in rows)
-        gone = self._evict(len(self._places) + new - self.max_items)
         # What is replaced goes before its successor comes: better a miss than two of one id.
-        gone += self._remove([row.id for row in rows])
+        gone = self._remove([row.id for row in rows])
+        gone += self._evict(len(self._places) + len(rows) - self.max_items)
         for row in rows:
             self._ids.append(row.id)
             for tag in row.tags:

@@ -82,7 +82,7 @@ class Shelf:
             self._limit(places, blocks)
             return
         nearest = np.vecdot(codes.astype(np.float32)[:, None], centres).argmax(axis=1)
-        cells = np.unique(nearest).tolist()
+        cells = sorted(set(nearest.tolist()))
         for cell in cells:
             lines = np.flatnonzero(nearest == cell)
             places.extend(blocks[cell], [rows[i] for i in lines.tolist()], codes[lines])
@@ -200,7 +200,7 @@ def _halves(vectors: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """
     far = vectors[int(np.vecdot(vectors, vectors.mean(axis=0)).argmin())]
     along = np.vecdot(vectors, far)
-    along -= np.median(along)
+    along -= along.mean()
     for _ in range(_ROUNDS):
         side = along > 0
         if side.all() or not side.any():

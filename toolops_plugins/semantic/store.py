@@ -209,9 +209,9 @@ class Store:
             self._name, metadata=marks, configuration=_INDEX, embedding_function=None
         )
         self._check(found.metadata)
-        self._id = str(found.id)
         # The first access of this process; what the last one left to do is done in it.
         found.count()
+        self._id = str(found.id)
         return found
 
     def _check(self, marks: Any) -> None:
@@ -514,8 +514,9 @@ class Store:
                 return await self._queries.asend(self._id, question)
             except MissingError:
                 # Another process has cleared the collection, and its successor has another id.
-                self._id, marks = await self._queries.afind(self._name)
+                id_, marks = await self._queries.afind(self._name)
                 self._check(marks)
+                self._id = id_
                 return await self._queries.asend(self._id, question)
         except ConfigurationError as error:
             raise TierError(str(error)) from error

@@ -6,9 +6,7 @@ brings. At a normal exit, and on close, everything is written.
 
 from __future__ import annotations
 
-import atexit
 import threading
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -47,6 +45,7 @@ class Writer:
         pause: Seconds for which rows are gathered before they are written.
         most: Rows that may wait; beyond them the oldest are dropped, and found no more after a
             restart.
+        before: Called in the thread before a batch is written: may put rows that were expected.
         after: Called in the thread when a batch has been written, for upkeep.
         on_trouble: Told of writes that failed; they are tried again.
     """
@@ -58,16 +57,17 @@ class Writer:
         *,
         pause: float,
         most: int,
+        before: Callable[[], None],
         after: Callable[[], None],
         on_trouble: Callable[[TierError], None],
     ) -> None:
         self._sink = sink
         self._pause = pause
         self._most = most
+        self._before = before
         self._after = after
         self._on_trouble = on_trouble
         self._fuse = Fuse(clock, lease=30.0)
-        _writers.add(self)
         self.forked()
 
     def forked(self) -> None:
@@ -77,7 +77,7 @@ class Writer:
         self._changed = threading.Condition()
         self._writing = threading.RLock()  # one batch at a time, and no deletion in its midst
         self._thread: threading.Thread | None = None
-        self._hurry = False
+        self._expected = False
 
     def __len__(self) -> int:
         """Return how many rows wait to be written."""
@@ -88,12 +88,13 @@ class Writer:
         with self._changed:
             return list(self._rows.values())
 
-    def put(self, row: Row, vector: Any) -> None:
-        """Have a row written soon."""
+    def put(self, rows: Sequence[Row], vectors: Sequence[Any]) -> None:
+        """Have rows written soon."""
         with self._changed:
-            self._rows[row.id] = row, vector
-            self._rows.move_to_end(row.id)
-            if len(self._rows) > self._most:
+            for row, vector in zip(rows, vectors, strict=True):
+                self._rows[row.id] = row, vector
+                self._rows.move_to_end(row.id)
+            while len(self._rows) > self._most:
                 self._rows.popitem(last=False)
             self._wake()
 
@@ -126,9 +127,10 @@ class Writer:
         while self._rows or self._served:
             self._write()
 
-    def wake(self) -> None:
-        """Have the thread look at what there is to do."""
+    def expect(self) -> None:
+        """Have ``before`` called soon, since there are rows that lack their vectors."""
         with self._changed:
+            self._expected = True
             self._wake()
 
     def _wake(self) -> None:
@@ -142,18 +144,17 @@ class Writer:
     def _work(self) -> None:
         while True:
             with self._changed:
-                full = self._changed.wait_for(lambda: len(self._rows) >= _BATCH, self._pause)
-                if not self._rows and not self._served:
-                    full = self._changed.wait_for(lambda: bool(self._rows or self._served), _IDLE)
-                    if not full:
-                        self._thread = None
-                        return
-                    continue
+                self._changed.wait_for(lambda: len(self._rows) >= _BATCH, self._pause)
+                if not self._has_work() and not self._changed.wait_for(self._has_work, _IDLE):
+                    self._thread = None
+                    return
+                self._expected = False
             ticket = self._fuse.enter()
             if ticket is None:
                 self._idle()
                 continue
             try:
+                self._before()
                 self._write()
                 self._after()
             except TierError as error:
@@ -161,6 +162,9 @@ class Writer:
                 self._on_trouble(error)
             else:
                 self._fuse.succeed(ticket)
+
+    def _has_work(self) -> bool:
+        return bool(self._rows or self._served or self._expected)
 
     def _idle(self) -> None:
         """Wait out a pause while the index cannot be reached."""
@@ -184,17 +188,3 @@ class Writer:
                             del self._rows[id_]
             if served:
                 self._sink.touch(served)
-
-
-_writers: weakref.WeakSet[Writer] = weakref.WeakSet()
-
-
-def _at_exit() -> None:
-    for writer in tuple(_writers):
-        try:
-            writer.flush()
-        except TierError as error:
-            writer._on_trouble(error)  # noqa: SLF001 - a function of this class in all but place
-
-
-atexit.register(_at_exit)

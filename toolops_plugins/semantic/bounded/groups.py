@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Groups", "Vector", "VectorOf", "key_of"]
+__all__ = ["Groups", "Joined", "Vector", "VectorOf", "key_of"]
 
 Vector: TypeAlias = NDArray[np.float32]
 VectorOf: TypeAlias = Callable[[str], Vector | None]
@@ -21,22 +21,36 @@ _FEW = 4
 def key_of(scope: bytes, answer: bytes = b"") -> int:
     """Return the number that stands for one answer in one scope, the same in every process."""
     digest = blake2b(answer, digest_size=8, key=scope[:64]).digest()
-    return int.from_bytes(digest, "little") >> 4  # 60 bits take 4 bytes less than 64 as an int
+    return int.from_bytes(digest, "little") >> 4  # 60 bits: an int of them takes 32 bytes, not 36
+
+
+class Joined(NamedTuple):
+    """Two groups have become one.
+
+    Args:
+        lead: What the group is called from now on.
+        former: What the other was called.
+    """
+
+    lead: int
+    former: int
 
 
 class _Group:
     """At least two entries with equal answers.
 
     Args:
-        keys: What stands for their answers; several where answers agree without being equal.
-        members: Their ids, as long as they are few.
+        lead: The name of the group: the key of one of its answers, present or past.
+        members: The ids of its entries, as long as they are few.
+        keys: How many entries there are of each answer; several answers may agree.
     """
 
-    __slots__ = ("keys", "members", "size", "total")
+    __slots__ = ("keys", "lead", "members", "size", "total")
 
-    def __init__(self, keys: list[int], members: list[str]) -> None:
-        self.keys = keys
+    def __init__(self, lead: int, members: list[str], keys: dict[int, int]) -> None:
+        self.lead = lead
         self.members: list[str] | None = members
+        self.keys = keys
         self.size = len(members)
         self.total: Vector | None = None
 
@@ -66,78 +80,80 @@ class Groups:
         return self._keys.get(entry)
 
     def lead(self, key: int) -> int:
-        """Return the one key that stands for all that agree with this one."""
+        """Return the name of the group that the answer of this key belongs to."""
         group = self._groups.get(key)
-        return group.keys[0] if isinstance(group, _Group) else key
+        return group.lead if isinstance(group, _Group) else key
 
     def size(self, key: int) -> int:
-        """Return how many entries have that answer."""
+        """Return how many entries agree with that answer."""
         group = self._groups.get(key)
         return group.size if isinstance(group, _Group) else int(group is not None)
 
     def total(self, key: int) -> Vector | None:
-        """Return the sum of the vectors of all entries with that answer.
+        """Return the sum of the vectors of all entries that agree with that answer.
 
         The caller must not change it. None where no vector is known.
         """
         group = self._groups.get(key)
         if group is None:
             return None
-        if isinstance(group, str):
-            return self._vector_of(group)
-        return group.total if group.total is not None else self._summed(group)
+        return self._vector_of(group) if isinstance(group, str) else self._sum(group)
 
     def add(self, entry: str, vector: Vector, key: int) -> bool:
-        """Put an entry into the group of its answer; return whether that is new."""
+        """Put an entry into the group of its answer; return whether it was not there before."""
         known = self._keys.get(entry)
         if known == key:
             return False
         if known is not None:
-            self.remove(entry, None)
+            self.remove(entry, vector)
         self._keys[entry] = key
         held = self._groups.get(key)
         if held is None:
             self._groups[key] = entry
         elif isinstance(held, str):
-            self._groups[key] = _Group([key], [held, entry])
+            self._groups[key] = _Group(key, [held, entry], {key: 2})
         else:
             held.size += 1
+            held.keys[key] += 1
             if held.members is not None:
                 held.members.append(entry)
             if held.total is not None:
                 held.total += vector
             elif held.size >= _FEW:
-                self._settle(held)
-        return True
+                self._settle(held, vector)
+        return known is None
 
-    def join(self, one: int, other: int) -> bool:
-        """Make one group of those of two keys; return whether they were two."""
+    def join(self, one: int, other: int) -> Joined | None:
+        """Make one group of those of two keys; return None where they were none or one already."""
         first, second = self._groups.get(one), self._groups.get(other)
         if first is None or second is None or first is second:
-            return False
-        a = first if isinstance(first, _Group) else _Group([one], [first])
-        b = second if isinstance(second, _Group) else _Group([other], [second])
+            return None
+        a = first if isinstance(first, _Group) else _Group(one, [first], {one: 1})
+        b = second if isinstance(second, _Group) else _Group(other, [second], {other: 1})
         if len(a.keys) < len(b.keys):
             a, b = b, a
         if a.members is not None and b.members is not None:
             a.members.extend(b.members)
-        elif (theirs := self._sum(b)) is not None:
-            ours = self._sum(a)
-            a.total = theirs.copy() if ours is None else ours + theirs
+        else:
+            known = [(sum_, g.size) for g in (a, b) if (sum_ := self._sum(g)) is not None]
             a.members = None
+            a.total = self._scaled(known, a.size + b.size)
         a.size += b.size
-        a.keys.extend(b.keys)
-        for key in (*b.keys, a.keys[0], one, other):
+        for key, count in b.keys.items():
+            a.keys[key] = count
             self._groups[key] = a
+        self._groups[one] = self._groups[other] = a
         if a.members is not None and a.size >= _FEW:
             self._settle(a)
-        return True
+        return Joined(a.lead, b.lead)
 
-    def joined(self) -> Iterator[list[int]]:
-        """Return the keys of every group that has several."""
+    def joined(self) -> Iterator[tuple[int, list[int]]]:
+        """Return name and keys of every group that holds, or has held, several answers."""
         for key, group in self._groups.items():
-            if isinstance(group, _Group) and len(group.keys) > 1 and group.keys[0] == key:
-                yield group.keys
+            if isinstance(group, _Group):
+                first = next(iter(group.keys))
+                if first == key and (len(group.keys) > 1 or first != group.lead):
+                    yield group.lead, list(group.keys)
 
     def remove(self, entry: str, vector: Vector | None) -> bool:
         """Take an entry out; return whether it was there.
@@ -151,10 +167,12 @@ class Groups:
         if key is None:
             return False
         group = self._groups[key]
-        if isinstance(group, str) or group.size == 1:
-            for each in (key,) if isinstance(group, str) else group.keys:
-                self._groups.pop(each, None)
+        if isinstance(group, str):
+            del self._groups[key]
             return True
+        group.keys[key] -= 1
+        if not group.keys[key]:
+            del group.keys[key], self._groups[key]
         group.size -= 1
         if group.members is not None:
             group.members.remove(entry)
@@ -165,19 +183,25 @@ class Groups:
                 group.total *= group.size / (group.size + 1)
         return True
 
-    def _settle(self, group: _Group) -> None:
-        total = self._summed(group)
+    def _settle(self, group: _Group, vector: Vector | None = None) -> None:
+        """Let a group keep its sum from now on; a vector of it stands in where none is known."""
+        total = self._sum(group)
+        if total is None and vector is not None:
+            total = vector * np.float32(group.size)
         if total is not None:
             group.total = total
             group.members = None
 
     def _sum(self, group: _Group) -> Vector | None:
-        return group.total if group.total is not None else self._summed(group)
+        if group.total is not None:
+            return group.total
+        members = group.members or []
+        known = [(vector, 1) for each in members if (vector := self._vector_of(each)) is not None]
+        return self._scaled(known, group.size) if known else None
 
-    def _summed(self, group: _Group) -> Vector | None:
-        vectors = [v for m in group.members or () if (v := self._vector_of(m)) is not None]
-        if not vectors:
-            return None
-        # Where some are gone, the others speak for them.
-        total: Vector = np.add.reduce(vectors) * np.float32(group.size / len(vectors))
+    @staticmethod
+    def _scaled(known: list[tuple[Vector, int]], size: int) -> Vector:
+        """Return a sum of ``size`` vectors: those that are known speak for the others."""
+        total: Vector = np.add.reduce([part for part, _ in known])
+        total *= np.float32(size / sum(count for _, count in known))
         return total

@@ -34,9 +34,8 @@ class Guards:
     """Vetoes on pairs of texts whose difference changes the answer, whatever their embeddings say.
 
     The guards know English; on a text that is evidently in another language, only numbers and
-    identifiers are compared, and negations of some languages. A text of more than 4,000
-    characters is
-    compared as a whole: any difference but in case and white space is a veto.
+    identifiers are compared, and negations of some languages. A text of more than 2,000
+    characters is compared as a whole: any difference but in case and white space is a veto.
 
     Safe to use from any threads and event loops; nothing here blocks or awaits.
 
@@ -47,7 +46,8 @@ class Guards:
         secret: The key of the digests in :meth:`hashed`. Default None: plain digests, which anybody
             with a dictionary can turn back into words.
         near: Whether two lower-case words mean nearly the same, as by their embeddings.
-            Asked about each two words once, in alphabetical order. Default None: only synonyms of the built-in lists are.
+            Asked about two words in alphabetical order, and not again while it is remembered.
+            Default None: only synonyms of the built-in lists are near.
 
     Raises:
         ConfigurationError: A name that is none, or a guard that is no plain function.

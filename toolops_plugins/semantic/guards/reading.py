@@ -26,7 +26,7 @@ from toolops_plugins.semantic.guards.values import VALUE_WORDS, read_values
 
 __all__ = ["LONG", "read"]
 
-LONG = 4_000
+LONG = 2_000
 """Characters above which a text is not read but compared as a whole."""
 
 _GENERIC = frozenset(map(stem, GENERIC)) | frozenset(map(key, GENERIC))

@@ -47,13 +47,14 @@ def swapped_roles(question: Traits, candidate: Traits, digest: Callable[[str], s
 
 def _swapped(question: Traits, candidate: Traits, digest: Callable[[str], str]) -> str | None:
     mine, other = question.roles, candidate.roles
-    ours, theirs = set(question.order), set(candidate.order)
     for role, names in mine.items():
         rivals = other.get(role)
         if rivals is None or role in _SUBJECTS:
             continue
-        gone, come = set(names) - set(rivals), set(rivals) - set(names)
-        both = gone and come and gone <= theirs and come <= ours
+        if names == rivals:
+            continue
+        gone, come = set(names).difference(rivals), set(rivals).difference(names)
+        both = gone and come and gone.issubset(candidate.order) and come.issubset(question.order)
         if both and (role not in _BOTH_WAYS or _elsewhere(gone, come, question, candidate)):
             return f'what stands after "{role}" is swapped with something else'
     for role, names in mine.items():
@@ -67,13 +68,12 @@ def _swapped(question: Traits, candidate: Traits, digest: Callable[[str], str]) 
             rival = theirs_numbered.get(name, number)
             if rival != number and number in candidate.values and rival in question.values:
                 return "the numbers belong to other words"
-    if not set(mine.get("i", ())).isdisjoint(other.get("me", ())):
+    if "i" in mine and "me" in other and not set(mine["i"]).isdisjoint(other["me"]):
         return "who does it and to whom it is done are swapped"
-    sides = set(zip(mine.get("left", ()), mine.get("right", ()), strict=False))
-    if any(
-        side in sides for side in zip(other.get("right", ()), other.get("left", ()), strict=False)
-    ):
-        return "the names stand in another order"
+    if "left" in mine and "left" in other:
+        sides = zip(mine["left"], mine["right"], strict=True)
+        if not set(sides).isdisjoint(zip(other["right"], other["left"], strict=True)):
+            return "the names stand in another order"
     return _swapped_around_verb(question, candidate, digest)
 
 
@@ -87,9 +87,11 @@ def _elsewhere(gone: set[str], come: set[str], question: Traits, candidate: Trai
 def _swapped_around_verb(
     question: Traits, candidate: Traits, digest: Callable[[str], str]
 ) -> str | None:
-    mine, other = question.order, candidate.order
-    places = {name: at for at, name in enumerate(other)}
+    mine = question.order
     verbs = frozenset(map(digest, _VERBS)) if question.hashed else _VERBS
+    if verbs.isdisjoint(mine):
+        return None
+    places = {name: at for at, name in enumerate(candidate.order)}
     flipped = ("by" in question.roles) != ("by" in candidate.roles)
     for at in range(1, len(mine) - 1):
         verb = mine[at]

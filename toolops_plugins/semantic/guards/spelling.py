@@ -6,7 +6,7 @@ share a word that is one letter shorter than the longer of them.
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from toolops_plugins.semantic.guards.foreign import FOREIGN
 from toolops_plugins.semantic.guards.function_words import (
@@ -27,7 +27,6 @@ _SMALL = DROPPED | NEGATORS | AUXILIARIES
 _KNOWN = frozenset().union(_SMALL, CONTRACTIONS, PHRASE_WORDS, FOREIGN)
 
 
-@cache
 def _index() -> dict[str, tuple[str, ...]]:
     words = set(_KNOWN - FOREIGN)
     words.update(SYNONYMS.replace("|", " ").split())
@@ -44,12 +43,15 @@ def _shortened(word: str) -> set[str]:
     return {word, *(word[:at] + word[at + 1 :] for at in range(len(word)))}
 
 
+_INDEX = _index()
+
+
 @lru_cache(maxsize=16384)
 def corrected(word: str) -> str:
     """Return the known word of which a lower-case word is a typing error, or the word itself."""
     if len(word) < 3 or len(word) > 20 or word in _KNOWN or is_real(word) or not word.isalpha():
         return word
-    found = {known for shorter in _shortened(word) for known in _index().get(shorter, ())}
+    found = {known for shorter in _shortened(word) for known in _INDEX.get(shorter, ())}
     if len(word) == 3:
         found = {known for known in found if _slipped(word, known)}
     else:

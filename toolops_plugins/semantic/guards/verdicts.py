@@ -285,7 +285,7 @@ BUILT_IN: dict[str, Callable[[Pair], Veto | None]] = {
     "numbers": numbers,
     "negation": negation,
     "kind": kind,
-    "order": order,
     "words": words,
+    "order": order,
 }
 """The built-in guards by name, the cheapest first."""

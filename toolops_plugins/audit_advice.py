@@ -1,0 +1,171 @@
+"""What to make of the replays through the semantic cache: advice and warnings, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from toolops_plugins.audit_report import span
+from toolops_plugins.audit_semantic_result import Result, Setting, Share, Tally
+from toolops_plugins.telemetry.report import money
+
+__all__ = [
+    "advice",
+    "guard_reading",
+    "named",
+    "percent",
+    "reading",
+    "several",
+    "shared",
+    "warnings",
+]
+
+
+def percent(share: float) -> str:
+    """Return a share in per cent, to three digits or nearly so."""
+    return f"{share:.2%}" if share < 0.09995 else f"{share:.1%}"
+
+
+def shared(share: Share) -> str:
+    """Return a share with its interval, short enough for a table: "1.38% (1.20-1.60)"."""
+    low, high = percent(share.low)[:-1], percent(share.high)[:-1]
+    return f"{percent(share.value)} ({low}-{high})"
+
+
+def several(count: int, noun: str) -> str:
+    """Return a number of things."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def named(tally: Tally) -> str:
+    """Return a setting in words."""
+    setting = tally.setting
+    if setting.policy == "bounded":
+        return f"max_error {setting.value:.4g}"
+    return f"threshold {setting.value:.4g}" + ("" if setting.guarded else ", no guards")
+
+
+def advice(result: Result) -> Iterator[str]:
+    """Yield what to do, a sentence or two for each bound."""
+    if not result.judged:
+        yield from _advice_by_eye(result)
+        return
+    for bound in result.bounds:
+        yield _advice(result, bound)
+
+
+def _advice(result: Result, bound: float) -> str:
+    """Return which setting answers most within a bound, and what that saves.
+
+    A threshold that is chosen by what it did in this log must stay below the bound with all of its
+    interval, since the luckiest of several looks better than it is. The bounded policy was told its
+    bound beforehand, so what was counted is enough.
+    """
+    guarded = [tally for tally in result.tallies if tally.setting.guarded]
+    fit = [tally for tally in guarded if tally.hits and _fits(tally, bound)]
+    start = f"For at most {_plain(bound)} wrong answers"
+    if not fit:
+        none = named(min(guarded, key=lambda tally: tally.wrong_of_all.high))
+        least = min(tally.wrong_of_all.high for tally in guarded)
+        return (
+            f"{start}: nothing that was tried is sure to keep that with {len(result.questions):,} "
+            f"requests; the safest, {none}, may still give up to {percent(least)}. Share exact "
+            "repeats only, or try again with a longer log."
+        )
+    best = max(fit, key=lambda tally: (tally.hit_rate, -tally.wrong))
+    share = best.wrong_of_all
+    return (
+        f"{start}: {best.setting.code} answers {percent(best.hit_rate)} of the requests from the "
+        f"cache, {percent(share.value)} of all wrongly (95% interval {percent(share.low)} to "
+        f"{percent(share.high)}), and saves {_saving(result, best)}."
+    )
+
+
+def _fits(tally: Tally, bound: float) -> bool:
+    share = tally.wrong_of_all
+    if tally.setting.policy == "bounded":
+        return tally.setting.value <= bound and share.value <= bound
+    return share.high <= bound
+
+
+def _plain(share: float) -> str:
+    return f"{100 * share:.4g}%"
+
+
+def _saving(result: Result, tally: Tally) -> str:
+    requests = len(result.questions)
+    spent, waited = requests * result.price, requests * result.latency
+    cost = f"{money(result.saved_money(tally))} of {money(spent)}" if spent else ""
+    time = f"{span(result.saved_seconds(tally))} of {span(waited)}" if waited else ""
+    return " and ".join(filter(None, (cost, time))) or several(
+        round(tally.hit_rate * requests), "call"
+    )
+
+
+def _advice_by_eye(result: Result) -> Iterator[str]:
+    default = next(tally for tally in result.tallies if tally.setting == result.setting)
+    if not default.hits and not result.vetoed:
+        yield f"No two of these questions are as near as {default.setting.value:.4g}."
+        return
+    yield (
+        f"{default.setting.code} would answer {percent(default.hit_rate)} of the requests and save "
+        f"{_saving(result, default)}. How many of these answers would be wrong, the log does not "
+        "say: read the pairs."
+    )
+    if result.doubtful:
+        yield (
+            "Served: where two questions want different answers, set a threshold above that pair's "
+            "similarity; if none does, a lower threshold may do as well."
+        )
+    if result.vetoed:
+        yield (
+            "Vetoed: where two questions want the same answer, the guard is too careful for your "
+            "questions; guards= takes the names of those to keep."
+        )
+    yield (
+        "Better than eyes: a column that is equal where the same answer is wanted, such as an "
+        "intent or the logged answer; name it with --truth and wrong answers are counted."
+    )
+
+
+def reading(result: Result) -> str:
+    """Return how to read the numbers, in a few words."""
+    orders = f"; mean of {len(result.orders)} orders" if len(result.orders) > 1 else ""
+    return f"of all requests, of hits: wrong answers, with their 95% interval{orders}"
+
+
+def guard_reading(result: Result) -> str:
+    """Return how to read what the guards did, in a few words."""
+    bare = Setting("threshold", result.setting.value, guarded=False)
+    tally = next(tally for tally in result.tallies if tally.setting == bare)
+    if not result.judged:
+        return f"without guards {percent(tally.hit_rate)} of all requests would be answered"
+    share = percent(tally.wrong_of_hits.value)
+    return f"rightly: the answers differ; of all hits without guards, they do in {share}"
+
+
+def warnings(result: Result) -> Iterator[str]:
+    """Yield what a reader of the numbers must know."""
+    questions = result.questions
+    if result.interrupted:
+        yield "Stopped before the end: the numbers are those of the part that was replayed."
+    if questions.cut:
+        yield (
+            f"Only the first {len(questions):,} questions were looked at; --limit takes another "
+            "number, or 0 for all."
+        )
+    for reason, count in questions.skipped.items():
+        yield f"{several(count, 'line')} left out: {reason}."
+    answers = len(questions.truths)
+    if result.judged and 2 * answers > result.distinct:
+        free = " (long texts hardly ever repeat to the letter)" if questions.free else ""
+        yield (
+            f"{questions.fields.truth!r} has {answers:,} values in {len(questions):,} questions"
+            f"{free}: where hardly two are equal, nearly every shared answer counts as wrong."
+        )
+    exact = next(tally for tally in result.tallies if tally.setting == result.setting)
+    if exact.exact_wrong:
+        yield (
+            f"{several(round(exact.exact_wrong / exact.orders), 'repeat')} of a question in the "
+            "same words had another truth than before: counted as wrong, although no cache could "
+            "tell. Perhaps the answer depends on what --field should name."
+        )

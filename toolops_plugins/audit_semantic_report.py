@@ -1,0 +1,277 @@
+"""What replays through the semantic cache have counted, for people and for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from toolops_plugins.audit_advice import (
+    advice,
+    guard_reading,
+    percent,
+    reading,
+    several,
+    shared,
+    warnings,
+)
+from toolops_plugins.audit_report import printable, table
+from toolops_plugins.audit_semantic_result import Pair, Result, Share, Tally
+from toolops_plugins.telemetry.report import duration, money
+
+_FIRST = 13  # cells of the first column, so that tables below each other agree
+
+__all__ = ["Rows", "assumptions", "guard_rows", "plain_semantic", "setting_rows", "show_semantic"]
+
+Rows = list[tuple[str, ...]]
+"""Lines of a table, its head first."""
+
+
+def plain_semantic(result: Result, source: dict[str, Any], top: int) -> dict[str, Any]:
+    """Return a result as what JSON knows; durations in seconds.
+
+    Args:
+        result: The result.
+        source: What is to be said of the log, besides its fields.
+        top: How many pairs of each kind.
+    """
+    questions = result.questions
+    fields = questions.fields
+    found: dict[str, Any] = {
+        "source": {
+            **source,
+            "question": fields.question,
+            "truth": fields.truth,
+            "scope": list(fields.scope),
+            "guessed": list(fields.guessed),
+        },
+        "assumed": {
+            "embedder": result.embedder,
+            "threshold": result.setting.value,
+            "threshold_from": result.origin,
+            "orders": list(result.orders),
+            "price": result.price,
+            "latency": result.latency,
+        },
+        "requests": len(questions),
+        "distinct": result.distinct,
+        "truths": len(questions.truths) if result.judged else None,
+        "settings": [_plain_tally(result, tally) for tally in result.tallies],
+        "guards": {
+            name: {"vetoes": each.vetoes, "right": each.right if result.judged else None}
+            for name, each in sorted(result.guarding.items())
+        },
+        "vetoed": [_plain_pair(pair) for pair in result.vetoed[:top]],
+    }
+    if result.judged:
+        found["wrong"] = [_plain_pair(pair) for pair in result.wrong[:top]]
+    else:
+        found["served"] = [_plain_pair(pair) for pair in result.doubtful[:top]]
+    return found | {
+        "advice": list(advice(result)),
+        "skipped": dict(questions.skipped),
+        "broken": questions.broken,
+        "broken_lines": [
+            {"line": line.number, "problem": line.problem} for line in questions.broken_lines
+        ],
+        "warnings": list(warnings(result)),
+        "interrupted": result.interrupted,
+    }
+
+
+def _plain_tally(result: Result, tally: Tally) -> dict[str, Any]:
+    setting = tally.setting
+    found: dict[str, Any] = {
+        "policy": setting.policy,
+        "threshold" if setting.policy == "threshold" else "max_error": setting.value,
+        "guards": setting.guarded,
+        "requests": tally.requests / tally.orders,
+        "hits": tally.hits / tally.orders,
+        "exact": tally.exact / tally.orders,
+        "hit_rate": tally.hit_rate,
+        "saved_money": result.saved_money(tally),
+        "saved_seconds": result.saved_seconds(tally),
+    }
+    if result.judged:
+        found |= {
+            "wrong": tally.wrong / tally.orders,
+            "exact_wrong": tally.exact_wrong / tally.orders,
+            "wrong_of_all": _plain_share(tally.wrong_of_all),
+            "wrong_of_hits": _plain_share(tally.wrong_of_hits) if tally.hits else None,
+        }
+    return found
+
+
+def _plain_share(share: Share) -> dict[str, float]:
+    return {"share": share.value, "low": share.low, "high": share.high}
+
+
+def _plain_pair(pair: Pair) -> dict[str, Any]:
+    return {name: value for name, value in pair._asdict().items() if value is not None}
+
+
+# Tables, as texts: the terminal and the page show the same ----------------------------------------
+
+
+def assumptions(result: Result) -> list[str]:
+    """Return what was taken for granted, line by line."""
+    fields = result.questions.fields
+    parts = [f"question: {fields.question or 'the whole line'}"]
+    parts += [f"truth: {fields.truth}"] if fields.truth else []
+    parts += [f"scope: {', '.join(fields.scope)}"] if fields.scope else []
+    taken = "; ".join(parts)
+    if fields.guessed:
+        taken += f"  (guessed: {', '.join(fields.guessed)})"
+    orders = f"shuffled {several(len(result.orders), 'time')}" if result.orders else "as in the log"
+    sizes = [several(len(result.questions), "request"), f"{result.distinct:,} distinct"]
+    if result.judged:
+        sizes.append(several(len(result.questions.truths), "truth"))
+    return [
+        taken,
+        f"{', '.join(sizes)}; order: {orders}",
+        f"embedder: {result.embedder}; room for all answers, no TTL",
+        f"a call costs {money(result.price)} and takes {duration(result.latency)}",
+    ]
+
+
+def setting_rows(result: Result) -> Iterator[Rows]:
+    """Yield the settings with what they did: one table for each way to decide."""
+    of = result.tallies
+    ways = (
+        ("threshold", [t for t in of if _is(t, "threshold") and t.setting.guarded]),
+        ("no guards", [t for t in of if _is(t, "threshold") and not t.setting.guarded]),
+        ("max_error", [t for t in of if _is(t, "bounded")]),
+    )
+    wrong = ("wrong, of all", "wrong, of hits") if result.judged else ()
+    for name, tallies in ways:
+        if tallies:
+            head = (name, "hit rate", *wrong, "saved")
+            yield [head, *(_setting_row(result, tally) for tally in tallies)]
+
+
+def _is(tally: Tally, policy: str) -> bool:
+    return tally.setting.policy == policy
+
+
+def _setting_row(result: Result, tally: Tally) -> tuple[str, ...]:
+    value = f"{tally.setting.value:.4g}"
+    if tally.setting == result.setting:
+        value += f" ({result.origin})"
+    shares: tuple[str, ...] = ()
+    if result.judged:
+        of_hits = shared(tally.wrong_of_hits) if tally.hits else "-"
+        shares = (shared(tally.wrong_of_all), of_hits)
+    saved = money(result.saved_money(tally))
+    return (value, percent(tally.hit_rate), *shares, saved)
+
+
+def guard_rows(result: Result) -> Rows:
+    """Return what each guard did under the default, as a table."""
+    head = ("guard", "vetoes", *(("rightly", "of them") if result.judged else ()))
+    rows: Rows = [head]
+    ordered = sorted(result.guarding.items(), key=lambda each: (-each[1].vetoes, each[0]))
+    for name, each in ordered:
+        right = (f"{each.right:,}", f"{each.right / each.vetoes:.0%}") if result.judged else ()
+        rows.append((name, f"{each.vetoes:,}", *right))
+    return rows
+
+
+# For people ---------------------------------------------------------------------------------------
+
+
+def show_semantic(console: Console, result: Result, source: str, top: int) -> None:
+    """Print a result.
+
+    Args:
+        console: Where.
+        result: The result.
+        source: The log, in a few words.
+        top: How many pairs of each kind.
+    """
+    console.print(Text(source, style="bold"))
+    console.print(_indented(Text("\n".join(map(printable, assumptions(result))), style="dim")))
+    for rows in setting_rows(result):
+        console.print()
+        console.print(_indented(_table(rows)))
+    if result.judged:
+        console.print(_indented(Text(reading(result), style="dim")))
+    default = f"under {result.setting.code}"
+    if result.guarding:
+        console.print()
+        console.print(_indented(Text(f"what the guards vetoed first, {default}", style="bold")))
+        console.print(_indented(_table(guard_rows(result))))
+        console.print(_indented(Text(guard_reading(result), style="dim")))
+    if result.judged:
+        _show_pairs(console, f"wrong answers, {default}, the most similar", result.wrong[:top])
+    else:
+        _show_pairs(console, f"served, {default}, the least similar", result.doubtful[:top])
+        _show_pairs(console, f"vetoed, {default}, the most similar", result.vetoed[:top])
+    console.print()
+    for sentence in advice(result):
+        console.print(_hanging(">", sentence, "green"))
+    for warning in warnings(result):
+        console.print(_hanging("!", warning, "yellow"))
+    _show_broken(console, result)
+
+
+def _table(rows: Rows) -> Table:
+    made = table(*rows[0])
+    made.columns[0].min_width = _FIRST
+    for row in rows[1:]:
+        made.add_row(*(Text(printable(cell)) for cell in row))
+    return made
+
+
+def _show_pairs(console: Console, title: str, pairs: Sequence[Pair]) -> None:
+    if not pairs:
+        return
+    console.print()
+    console.print(_indented(Text(title, style="bold")))
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for pair in pairs:
+        grid.add_row(Text(f"{pair.similarity:.3f}"), _said(pair.question, pair.truth))
+        grid.add_row(Text("~", style="dim"), _said(pair.matched, pair.matched_truth))
+        if pair.guard is not None:
+            reason = f"{pair.guard}: {pair.reason}"
+            grid.add_row(Text("x", style="dim"), Text(printable(reason), style="dim"))
+    console.print(_indented(grid))
+
+
+def _said(question: str, truth: str | None) -> Text:
+    said = Text(_short(question))
+    return said if truth is None else said.append(f"  [{_short(truth, 40)}]", style="dim")
+
+
+def _short(text: str, most: int = 200) -> str:
+    plain = printable(text)
+    return plain if len(plain) <= most else f"{plain[: most - 3]}..."
+
+
+def _show_broken(console: Console, result: Result) -> None:
+    questions = result.questions
+    if not questions.broken:
+        return
+    count = several(questions.broken, "line")
+    console.print(_hanging("!", f"{count} left out, since unreadable:", "yellow"))
+    for line in questions.broken_lines:
+        text = Text(f"{line.number:,}: {printable(line.problem)}", style="dim")
+        console.print(Padding(text, (0, 0, 0, 4), expand=False))
+    if questions.broken > len(questions.broken_lines):
+        more = questions.broken - len(questions.broken_lines)
+        console.print(Padding(Text(f"... and {more:,} more"), (0, 0, 0, 4), expand=False))
+
+
+def _indented(what: Text | Table) -> Padding:
+    return Padding(what, (0, 0, 0, 2), expand=False)
+
+
+def _hanging(mark: str, text: str, style: str) -> Table:
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_row(Text(mark, style=style), Text(printable(text)))
+    return grid

@@ -1,0 +1,90 @@
+"""Pairs of questions that a replay through the semantic cache keeps to be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from toolops_plugins.audit_questions import Questions
+from toolops_plugins.audit_semantic_result import Guarding, Pair
+from toolops_plugins.semantic.guards import Veto
+
+__all__ = ["Watch"]
+
+
+class Watch:
+    """What is kept of one setting, to be looked at. Not thread-safe.
+
+    Args:
+        questions: The questions.
+    """
+
+    def __init__(self, questions: Questions) -> None:
+        self._questions = questions
+        self._served: list[tuple[float, int, int]] = []
+        self._wrong: list[tuple[float, int, int]] = []
+        self._vetoed: list[tuple[float, int, int, Veto]] = []
+        self.guarding: dict[str, Guarding] = {}
+
+    def note(
+        self,
+        place: int,
+        vetoes: Sequence[tuple[int, float, Veto]],
+        matched: int | None,
+        similarity: float,
+    ) -> None:
+        """Take note of a question.
+
+        Args:
+            place: Its place in the log.
+            vetoes: What was vetoed, nearest first: place, similarity, and why.
+            matched: The place of the question it was answered from after all, or None.
+            similarity: Of that one.
+        """
+        answers = self._questions.answers
+        for other, _, veto in vetoes:
+            guarding = self.guarding.setdefault(veto.guard, Guarding())
+            guarding.vetoes += 1
+            guarding.right += bool(answers) and answers[place] != answers[other]
+        if matched is not None:
+            self._served.append((similarity, place, matched))
+            if answers and answers[place] != answers[matched]:
+                self._wrong.append((similarity, place, matched))
+        elif vetoes:
+            other, near, veto = vetoes[0]
+            self._vetoed.append((near, place, other, veto))
+
+    def wrong(self) -> list[Pair]:
+        """Return the wrong hits, the most similar first; each stored question once."""
+        ordered = sorted(self._wrong, key=lambda each: (-each[0], each[1]))
+        return [self._pair(*each) for each in _once(ordered)]
+
+    def doubtful(self) -> list[Pair]:
+        """Return the hits, the least similar first; each stored question once."""
+        return [self._pair(*each) for each in _once(sorted(self._served))]
+
+    def vetoed(self) -> list[Pair]:
+        """Return what a veto kept from an answer, the most similar first, guards taking turns."""
+        by_guard: dict[str, list[Pair]] = {}
+        for near, place, other, veto in sorted(self._vetoed, key=lambda each: (-each[0], each[1])):
+            pair = self._pair(near, place, other)._replace(guard=veto.guard, reason=veto.reason)
+            by_guard.setdefault(veto.guard, []).append(pair)
+        turns = [(turn, pair) for pairs in by_guard.values() for turn, pair in enumerate(pairs)]
+        return [pair for _, pair in sorted(turns, key=lambda each: (each[0], -each[1].similarity))]
+
+    def _pair(self, similarity: float, place: int, other: int) -> Pair:
+        log = self._questions
+        truths = (log.truth(place), log.truth(other)) if log.answers else (None, None)
+        return Pair(
+            log.lines[place], log.texts[place], truths[0],
+            log.lines[other], log.texts[other], truths[1],
+            similarity,
+        )  # fmt: skip
+
+
+def _once(pairs: Sequence[tuple[float, int, int]]) -> Iterator[tuple[float, int, int]]:
+    """Yield the first pair of each stored question."""
+    told: set[int] = set()
+    for pair in pairs:
+        if pair[2] not in told:
+            told.add(pair[2])
+            yield pair

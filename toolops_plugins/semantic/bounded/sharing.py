@@ -1,0 +1,171 @@
+"""What processes tell each other of what they have learned, so that nothing counts twice.
+
+Everything learned is kept by its *source*, the process that learned it. A state holds the shares
+of all sources that its writer knows, and of each source a reader takes the newest share only. So
+states may be merged in any order, any number of times, and one's own state comes back unharmed:
+the shares form a join-semilattice (Shapiro et al., Conflict-free replicated data types, 2011).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from toolops_plugins.semantic.bounded.evidence import FEATURES
+from toolops_plugins.semantic.bounded.records import Table
+
+__all__ = ["Labels", "Share", "State", "dump", "load", "newest"]
+
+_MAGIC: Final = b"TOB\x01"
+_HEAD: Final = struct.Struct("<4sII")  # magic with version, checksum of the rest, length of header
+_ENOUGH: Final = 4_000
+_SOURCES: Final = 16
+
+
+class Labels(NamedTuple):
+    """Candidates of which it is known whether they were right, the oldest first.
+
+    Args:
+        features: What spoke for each, in a row.
+        scores: What the model of that time made of it; NaN before there was one.
+        weights: How many candidates like it each stands for.
+        right: Whether each was.
+    """
+
+    features: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    right: NDArray[np.uint8]
+
+
+class Share(NamedTuple):
+    """What one process has learned.
+
+    Args:
+        source: The name of the process.
+        count: Labels that it has learned from in all its life; the larger is the newer.
+        stamp: Seconds since the epoch when it last did.
+        labels: The last of them.
+        groups: The records of groups.
+        scopes: The records of scopes.
+        rings: The cells of its last requests, by bound.
+    """
+
+    source: str
+    count: int
+    stamp: float
+    labels: Labels
+    groups: Table
+    scopes: Table
+    rings: dict[float, NDArray[np.int8]]
+
+    @property
+    def age(self) -> tuple[float, str]:
+        """What shares are sorted by; no two are equal."""
+        return self.stamp, self.source
+
+
+class State(NamedTuple):
+    """What a process knows.
+
+    Args:
+        shares: Of all sources, itself included.
+        joined: Keys of answers that agree without being equal; of each such group its name first.
+    """
+
+    shares: list[Share]
+    joined: list[list[int]]
+
+
+def newest(shares: Iterable[Share]) -> list[Share]:
+    """Return the newest shares that together hold labels enough, the oldest of them first."""
+    kept: list[Share] = []
+    labels = 0
+    for share in sorted(shares, key=lambda each: each.age, reverse=True):
+        if labels >= _ENOUGH or len(kept) >= _SOURCES:
+            break
+        kept.append(share)
+        labels += len(share.labels.right)
+    return kept[::-1]
+
+
+def dump(state: State) -> bytes:
+    """Return a state as bytes."""
+    parts: list[bytes] = []
+    heads: list[dict[str, Any]] = []
+    for share in state.shares:
+        rings = list(share.rings.items())
+        arrays = (*share.labels, *share.groups, *share.scopes, *(ring for _, ring in rings))
+        parts += [np.ascontiguousarray(array).tobytes() for array in arrays]
+        heads.append(
+            {
+                "source": share.source,
+                "count": share.count,
+                "stamp": share.stamp,
+                "labels": len(share.labels.right),
+                "groups": len(share.groups.keys),
+                "scopes": len(share.scopes.keys),
+                "rings": [(bound, len(ring)) for bound, ring in rings],
+            }
+        )
+    header = orjson.dumps({"features": FEATURES, "shares": heads, "joined": state.joined})
+    body = header + b"".join(parts)
+    return _HEAD.pack(_MAGIC, zlib.crc32(body), len(header)) + body
+
+
+def load(data: bytes) -> State | None:
+    """Return the state that was written as these bytes, or None if it is broken or of no use."""
+    try:
+        magic, checksum, length = _HEAD.unpack_from(data)
+        body = memoryview(data)[_HEAD.size :]
+        if magic != _MAGIC or zlib.crc32(body) != checksum:
+            return None
+        header = orjson.loads(body[:length])
+        if tuple(header["features"]) != FEATURES:
+            return None
+        reader = _Reader(body[length:])
+        shares = [reader.share(head) for head in header["shares"]]
+        return State(shares, header["joined"])
+    except (struct.error, ValueError, KeyError, TypeError):
+        return None
+
+
+class _Reader:
+    """Takes arrays off a row of bytes."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._at = 0
+
+    def _array(self, kind: type[np.generic], rows: int, columns: int = 0) -> NDArray[Any]:
+        count = rows * (columns or 1)
+        array = np.frombuffer(self._data, np.dtype(kind).newbyteorder("<"), count, self._at)
+        self._at += array.nbytes
+        array = array.astype(kind)
+        return array.reshape(rows, columns) if columns else array
+
+    def _table(self, rows: int) -> Table:
+        return Table(self._array(np.int64, rows), self._array(np.float32, rows, 2))
+
+    def share(self, head: dict[str, Any]) -> Share:
+        labels = head["labels"]
+        return Share(
+            head["source"],
+            head["count"],
+            head["stamp"],
+            Labels(
+                self._array(np.float32, labels, len(FEATURES)),
+                self._array(np.float32, labels),
+                self._array(np.float32, labels),
+                self._array(np.uint8, labels),
+            ),
+            self._table(head["groups"]),
+            self._table(head["scopes"]),
+            {bound: self._array(np.int8, length) for bound, length in head["rings"]},
+        )
