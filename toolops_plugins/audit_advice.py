@@ -58,7 +58,8 @@ def _advice(result: Result, bound: float) -> str:
 
     A threshold that is chosen by what it did in this log must stay below the bound with all of its
     interval, since the luckiest of several looks better than it is. The bounded policy was told its
-    bound beforehand, so what was counted is enough.
+    bound beforehand, so what was counted is enough, once it has learned to serve at all. Settings
+    without guards are not advised: what guards are for is rare, and may be missing from a log.
     """
     guarded = [tally for tally in result.tallies if tally.setting.guarded]
     fit = [tally for tally in guarded if tally.hits and _fits(tally, bound)]
@@ -83,7 +84,8 @@ def _advice(result: Result, bound: float) -> str:
 def _fits(tally: Tally, bound: float) -> bool:
     share = tally.wrong_of_all
     if tally.setting.policy == "bounded":
-        return tally.setting.value <= bound and share.value <= bound
+        learned = tally.hits > tally.exact
+        return learned and tally.setting.value <= bound and share.value <= bound
     return share.high <= bound
 
 

@@ -18,6 +18,7 @@
     │   ├── UnknownFormatError                          bytes of a format or codec that is not ours
     │   └── TamperedError                               bytes whose signature does not fit
     └── TierError                                       a cache tier could not be reached or refused
+        └── EmbeddingError                              an embedder failed, or gave no embedding
 
 Of these only ``ConfigurationError``, ``Rejected`` and ``CallTimeout`` ever reach the caller of a
 wrapped function. The others are raised and caught inside, and show up as events: trouble with a
@@ -35,6 +36,7 @@ __all__ = [
     "CodecError",
     "ConfigurationError",
     "DeadlineExceeded",
+    "EmbeddingError",
     "NotCanonicalError",
     "NotEncodableError",
     "RateLimited",
@@ -137,3 +139,7 @@ class TamperedError(CodecError):
 
 class TierError(ToolOpsError):
     """A cache tier could not be reached, was too slow or refused; the call goes on without it."""
+
+
+class EmbeddingError(TierError):
+    """An embedder failed, or returned something that is no embedding: to a call this is a miss."""

@@ -92,7 +92,12 @@ class Pool:
             if self._threads >= self._limit and not nested:
                 return
             self._threads += 1
-        threading.Thread(target=self._work, name="toolops", daemon=True).start()
+        try:
+            threading.Thread(target=self._work, name="toolops", daemon=True).start()
+        except RuntimeError:  # the machine has no more; what is queued waits for those there are
+            with self._lock:
+                self._threads -= 1
+            raise
 
     def offer(self, function: Callable[[], Any]) -> bool:
         """Run ``function`` some time, unless too much waits already; return whether it will."""

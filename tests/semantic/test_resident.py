@@ -140,6 +140,9 @@ class AgainstAScan(RuleBasedStateMachine):
     def of_scope(self, scope):
         found = self.index.of_scope(scope)
         assert sorted(found) == sorted(i for i, (e, _) in self.model.items() if e.scope == scope)
+        rows = self.index.rows()
+        assert {id(each) for each in rows} == {id(each) for each, _ in self.model.values()}
+        assert len(rows) == len(self.model)
 
     @rule()
     def clear(self):
@@ -274,10 +277,10 @@ def test_a_byte_more_makes_a_row_less_useful():
 
 def test_of_equally_useful_rows_those_of_the_largest_scope_go():
     index = Resident(DIMENSION, max_items=600)
-    small = [row(n, b"%016d" % (n // 3)) for n in range(300)]
-    large = [row(1_000 + n) for n in range(300)]
+    small = [row(1_000 + n, b"%016d" % (n // 3)) for n in range(300)]
+    large = [row(2_000 + n) for n in range(300)]
     index.add([*small, *large], units(600))
-    gone = index.add([row(2_000 + n, created=101.0) for n in range(100)], units(100, seed=1))
+    gone = index.add([row(3_000 + n, created=101.0) for n in range(100)], units(100, seed=1))
     assert len(gone) >= 100
     assert len([each for each in gone if each.scope == SCOPES[0]]) >= 0.95 * len(gone)
 

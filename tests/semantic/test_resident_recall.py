@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from toolops_plugins.semantic import shelf
 from toolops_plugins.semantic.resident import Resident
 from toolops_plugins.semantic.rows import Row
 
@@ -38,12 +39,8 @@ def filled(vectors):
     return index
 
 
-@pytest.mark.parametrize("order", ["by topic", "shuffled"])
-def test_the_nearest_row_is_found_though_a_quarter_of_the_rows_is_looked_at(order):
-    vectors, asked = topics(1)
-    if order == "shuffled":
-        vectors = np.random.default_rng(2).permutation(vectors)
-    index = filled(vectors)
+def recall(index, vectors, asked):
+    """Return how many nearest rows and nearest 16 are found, and how many rows are looked at."""
     exact = asked @ vectors.T
     best = exact.max(axis=1)
     sixteenth = np.sort(exact, axis=1)[:, -16]
@@ -54,9 +51,30 @@ def test_the_nearest_row_is_found_though_a_quarter_of_the_rows_is_looked_at(orde
         near += sum(similarity >= last - 1e-3 for _, similarity in found)
         seen += sum(len(block.rows) for block in index._shelves[SCOPE].near(x))
     assert (best > 0.6).mean() > 0.9
-    assert seen / len(asked) < 0.3 * COUNT
-    assert first >= 0.99 * len(asked)
-    assert near >= 0.97 * 16 * len(asked)
+    return first / len(asked), near / 16 / len(asked), seen / len(asked) / COUNT
+
+
+@pytest.mark.parametrize("order", ["by topic", "shuffled"])
+def test_the_nearest_row_is_found_though_a_quarter_of_the_rows_is_looked_at(order):
+    vectors, asked = topics(1)
+    if order == "shuffled":
+        vectors = np.random.default_rng(2).permutation(vectors)
+    first, near, seen = recall(filled(vectors), vectors, asked)
+    assert seen < 0.28
+    assert first >= 0.995
+    assert near >= 0.985
+
+
+def test_neighbours_are_sorted_out_again_when_a_cell_is_halved(monkeypatch):
+    # Looking at a twelfth shows how good the cells are: 0.934 of the nearest 16; 0.915 if the rows
+    # of the neighbours stay where they are, and 0.874 if those of the cell may not go there either.
+    monkeypatch.setattr(shelf, "PROBE", 256)
+    monkeypatch.setattr(shelf, "REACH", 8.0)
+    vectors, asked = topics(1)
+    first, near, seen = recall(filled(vectors), vectors, asked)
+    assert seen < 0.09
+    assert first >= 0.98
+    assert near >= 0.925
 
 
 def test_a_search_for_many_finds_what_searches_for_one_find():

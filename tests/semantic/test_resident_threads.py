@@ -7,7 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from toolops_plugins.semantic import shelf
+from toolops_plugins.semantic import resident, shelf
+from toolops_plugins.semantic.block import Block
 from toolops_plugins.semantic.resident import Resident
 from toolops_plugins.semantic.rows import Row
 
@@ -114,6 +115,41 @@ def test_replacing_evicting_and_expiring_at_once_keeps_the_books(switching):
     assert len(out) + len(index) == 4 * 25 * 30
     held = [*index.of_scope(SCOPES[0]), *index.of_scope(SCOPES[1])]
     assert len(held) == len(set(held)) == len(index)
+
+
+def test_a_block_shows_its_rows_only_when_their_vectors_are_there():
+    class Watched(list):
+        def extend(self, rows):
+            there = block.codes[: len(self) + len(rows)]
+            assert there.tolist() == [[n] * 4 for n in range(len(self) + len(rows))]
+            super().extend(rows)
+
+    block = Block(SCOPES[0], np.zeros((1, 4), np.int16), Watched([row(0, SCOPES[0])]), 1)
+    for n in range(1, 100):
+        block.extend([row(n, SCOPES[0])], np.full((1, 4), n, np.int16))
+    assert len(block.rows) == 100
+
+
+def test_no_view_that_is_published_lacks_a_row(switching, monkeypatch):
+    class Watched(shelf.Shelf):
+        def __setattr__(self, name, value):
+            if name == "view" and hasattr(self, "view"):
+                before = {id(each) for block in self.view[1] for each in block}
+                after = [id(each) for block in value[1] for each in block]
+                assert len(after) == len(set(after))
+                assert set(after) == before
+                changes.append(len(value[1]) - len(self.view[1]))
+            super().__setattr__(name, value)
+
+    changes = []
+    monkeypatch.setattr(resident, "Shelf", Watched)
+    index = Resident(DIMENSION, max_items=1_000)
+    for turn in range(20):
+        index.add([row(40 * turn + n, SCOPES[0]) for n in range(40)], clustered(40, turn))
+    index.remove([f"{n:032x}" for n in range(800) if n % 10])
+    assert len(index) == 80
+    assert 1 in changes
+    assert -1 in changes
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -489,6 +489,7 @@ def test_an_explanation_escapes_what_it_shows(cache):
 def test_explaining_changes_nothing(make):
     cache = make(max_error=0.05)
     cache.put(FRANCE, "Paris")
+    cache.flush()
     before = cache.answers.index.learner().state()
     hits = [row.hits for row in cache.answers.index._memory.rows()]
     for question in (FRANCE, AGAIN, SPAIN):

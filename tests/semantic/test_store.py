@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from chroma_servers import ChromaServer, fields, make_row, make_vectors, scope_of
 
 from toolops_plugins.errors import ConfigurationError, TierError
+from toolops_plugins.semantic import store as store_module
 from toolops_plugins.semantic.rows import Row
 from toolops_plugins.semantic.store import Store
 
@@ -242,6 +244,17 @@ def test_shrink_drops_what_was_served_longest_ago(store: Store, same: bool) -> N
         assert left == {row.id for row in rows[12:]}
 
 
+def test_shrink_estimates_from_a_sample(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "_SAMPLE", 60)
+    monkeypatch.setattr(random, "sample", random.Random(1).sample)
+    rows = [make_row(n, used=1000.0 + n) for n in range(300)]
+    store.write(rows, make_vectors(300))
+    gone = store.shrink(200)
+    assert 50 <= gone <= 110  # 110 are wanted, and a sample of 60 is coarse
+    assert store.count() == 300 - gone
+    assert {row.id for row in rows[200:]} <= set(loaded(store))
+
+
 def test_clear_leaves_a_store_that_works(make: Callable[..., Store]) -> None:
     store, other = make(), make()
     x = make_vectors(3)
@@ -273,7 +286,7 @@ def test_learned_states(make: Callable[..., Store]) -> None:
 def test_records_of_other_hands_are_passed_over_and_counted(store: Store) -> None:
     x = make_vectors(8)
     store.write([make_row(0)], x[:1])
-    good = store._collection.get(include=["metadatas", "embeddings", "documents"])
+    good = store._link.collection.get(include=["metadatas", "embeddings", "documents"])
     record, folded = good["metadatas"][0], good["embeddings"][0]
     broken: list[Any] = [
         {"n": 1},
@@ -286,10 +299,10 @@ def test_records_of_other_hands_are_passed_over_and_counted(store: Store) -> Non
         record | {"tags": 5},
     ]
     ids = [f"{n:032x}" for n in range(1, 9)]
-    store._collection.add(ids=ids, embeddings=np.stack([folded] * 8), metadatas=broken)
-    store._collection.add(ids=["no id of ours"], embeddings=[folded], metadatas=[record])
-    store._collection.add(ids=["a" * 32], embeddings=[folded])
-    store._collection.add(
+    store._link.collection.add(ids=ids, embeddings=np.stack([folded] * 8), metadatas=broken)
+    store._link.collection.add(ids=["no id of ours"], embeddings=[folded], metadatas=[record])
+    store._link.collection.add(ids=["a" * 32], embeddings=[folded])
+    store._link.collection.add(
         ids=["b" * 32],
         embeddings=[folded],
         metadatas=[record | {"vector": "AAAA"}],
@@ -301,13 +314,13 @@ def test_records_of_other_hands_are_passed_over_and_counted(store: Store) -> Non
     # The entry with a broken vector can be served, as it was found by a good one.
     assert {row.id for row, _ in found} == {make_row(0).id, "b" * 32}
     store.write_state("good", b"state")
-    store._state.add(ids=["bad"], embeddings=[[1.0]], metadatas=[{"state": "%%%"}])
+    store._link.state.add(ids=["bad"], embeddings=[[1.0]], metadatas=[{"state": "%%%"}])
     assert store.read_states() == {"good": b"state"}
 
 
 def test_people_can_read_what_is_stored(store: Store) -> None:
     store.write([make_row(1, tags=("a",))], make_vectors(1))
-    found = store._collection.get()
+    found = store._link.collection.get()
     assert found["documents"] == ["what is question 1?"]
     assert found["metadatas"][0]["tags"] == ["a"]
 
@@ -322,14 +335,14 @@ def test_another_embedder_is_refused_and_both_are_named(make: Callable[..., Stor
 def test_a_collection_of_somebody_else_is_refused(make: Callable[..., Store]) -> None:
     store = make()
     store.open()
-    store._client.create_collection(f"{store._name}-foreign", embedding_function=None)
+    store._link.client.create_collection(f"{store._link.name}-foreign", embedding_function=None)
     with pytest.raises(ConfigurationError, match="not made by toolops-plugins"):
-        make(collection=f"{store._name}-foreign").open()
-    store._client.create_collection(
-        f"{store._name}-later", embedding_function=None, metadata={"toolops_layout": 999}
+        make(collection=f"{store._link.name}-foreign").open()
+    store._link.client.create_collection(
+        f"{store._link.name}-later", embedding_function=None, metadata={"toolops_layout": 999}
     )
     with pytest.raises(ConfigurationError, match="layout 999"):
-        make(collection=f"{store._name}-later").open()
+        make(collection=f"{store._link.name}-later").open()
 
 
 def test_a_closed_store_opens_again(make: Callable[..., Store]) -> None:
@@ -359,9 +372,9 @@ def test_threads_share_a_store(store: Store) -> None:
 def test_what_chroma_refuses_is_a_tier_error(store: Store) -> None:
     with pytest.raises(TierError, match="Chroma at"):
         store.write([make_row(1, id="")], make_vectors(1) * math.nan)
-    with pytest.raises(TierError, match="7.*are not 1 of 16"):
+    with pytest.raises(TierError, match="1, 7.*takes .1, 16"):
         store.write([make_row(1)], make_vectors(1, dimension=7))
-    with pytest.raises(TierError, match="7.*are not 1 of 16"):
+    with pytest.raises(TierError, match="1, 7.*takes .1, 16"):
         store.search([scope_of(0)], make_vectors(1, dimension=7), 5, NOW)
     store.write([make_row(1)], make_vectors(1))
     assert store.count() == 1

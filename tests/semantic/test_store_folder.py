@@ -18,7 +18,7 @@ from chroma_servers import fields, make_row, make_vectors, scope_of
 from servers import wait_for
 
 from toolops_plugins.errors import ConfigurationError, TierError
-from toolops_plugins.semantic import store as store_module
+from toolops_plugins.semantic import chroma_link
 from toolops_plugins.semantic.chroma_folder import index_files
 from toolops_plugins.semantic.folder_lock import FolderLock
 from toolops_plugins.semantic.store import Store
@@ -61,10 +61,11 @@ import os, sys
 from pathlib import Path
 import numpy as np
 from chroma_servers import make_row, make_vectors
-from toolops_plugins.semantic import store as module
+from toolops_plugins.semantic import chroma_link as module
+from toolops_plugins.semantic.store import Store
 folder = Path(sys.argv[1])
-module._INDEX["hnsw"] |= {"sync_threshold": 20, "batch_size": 10}
-store = module.Store(path=folder, embedder="test", dimension=16)
+module.INDEX["hnsw"] |= {"sync_threshold": 20, "batch_size": 10}
+store = Store(path=folder, embedder="test", dimension=16)
 store.open()
 print("open", flush=True)
 """
@@ -103,7 +104,7 @@ def refused(folder: Path, child: Any) -> None:
 def test_stores_of_one_folder_share_a_client(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "index", target_is_directory=True)
     one, two = open_store(tmp_path / "index"), open_store(tmp_path / "link")
-    assert one._client is two._client
+    assert one._link.client is two._link.client
     one.write([make_row(1)], make_vectors(1))
     assert two.count() == 1
     one.close()
@@ -166,8 +167,8 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 def test_without_chromadb_the_command_to_install_it_is_told(tmp_path: Path) -> None:
     script = "import sys; sys.path_importer_cache.clear(); sys.modules['chromadb'] = None\n"
-    script += "from toolops_plugins.semantic import store\n"
-    script += "store.find_spec = lambda name: None\n"
+    script += "from toolops_plugins.semantic import chroma_link, store\n"
+    script += "chroma_link.find_spec = lambda name: None\n"
     script += "store.Store(path='x', embedder='e', dimension=2)"
     process = subprocess.run(
         [sys.executable, "-c", script], check=False, capture_output=True, text=True
@@ -306,28 +307,28 @@ def test_a_killed_writer_loses_nothing_that_was_committed(tmp_path: Path, child:
         store.close()
 
 
-def tear(folder: Path) -> None:
-    """Leave the index as a process does that is killed while Chroma writes it."""
-    (files,) = index_files(folder, "toolops")
-    for name in ("data_level0.bin", "header.bin", "index_metadata.pickle", "link_lists.bin"):
-        file = files / name
-        if file.exists():
-            os.truncate(file, file.stat().st_size // 2)
-
-
+@pytest.mark.parametrize("how", ["cut", "old"])
 def test_an_index_that_was_torn_is_built_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, child: Any
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """Chroma would crash the process that loads it."""
-    monkeypatch.setitem(store_module._INDEX["hnsw"], "sync_threshold", 50)
-    monkeypatch.setitem(store_module._INDEX["hnsw"], "batch_size", 20)
+    """Chroma crashes on one that is cut in two, and does not notice that one is old."""
+    monkeypatch.setitem(chroma_link.INDEX["hnsw"], "sync_threshold", 50)
+    monkeypatch.setitem(chroma_link.INDEX["hnsw"], "batch_size", 20)
     x = make_vectors(120)
     rows = [make_row(n, n % 2) for n in range(120)]
     store = open_store(tmp_path)
-    store.write(rows, x)
+    store.write(rows[:60], x[:60])
+    (files,) = index_files(tmp_path, "toolops")
+    shutil.copytree(files, tmp_path / "old")
+    store.write(rows[60:], x[60:])
     store.write_state("p", b"learned")
     store.close()
-    tear(tmp_path)
+    if how == "old":
+        shutil.rmtree(files)
+        (tmp_path / "old").rename(files)
+    else:
+        for file in files.iterdir():
+            os.truncate(file, file.stat().st_size // 2)
     (tmp_path / "toolops.lock").write_text('w{"pid": 1, "stale": []}\n')
 
     store = open_store(tmp_path)
@@ -357,8 +358,9 @@ def test_collections_of_others_in_the_folder_are_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = open_store(tmp_path)
-    theirs = store._client.create_collection(
+    theirs = store._link.client.create_collection(
         "theirs",
+        metadata={"owner": "somebody"},
         embedding_function=None,
         configuration={"hnsw": {"sync_threshold": 10, "batch_size": 5}},
     )
@@ -366,7 +368,7 @@ def test_collections_of_others_in_the_folder_are_left_alone(
     store.close()
     (tmp_path / "toolops.lock").write_text("w")
     store = open_store(tmp_path)
-    theirs = store._client.get_collection("theirs", embedding_function=None)
+    theirs = store._link.client.get_collection("theirs", embedding_function=None)
     assert len(theirs.get(include=["embeddings"])["embeddings"]) == 40
     store.close()
 
@@ -374,8 +376,8 @@ def test_collections_of_others_in_the_folder_are_left_alone(
 def test_a_folder_that_a_server_left_broken_is_mended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(store_module._INDEX["hnsw"], "sync_threshold", 50)
-    monkeypatch.setitem(store_module._INDEX["hnsw"], "batch_size", 20)
+    monkeypatch.setitem(chroma_link.INDEX["hnsw"], "sync_threshold", 50)
+    monkeypatch.setitem(chroma_link.INDEX["hnsw"], "batch_size", 20)
     store = open_store(tmp_path)
     store.write([make_row(n) for n in range(120)], make_vectors(120))
     store.close()

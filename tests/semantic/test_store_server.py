@@ -52,7 +52,7 @@ def test_both_faces_agree(store: Store) -> None:
         try:
             return await store.asearch(scopes, x[:3], 5, NOW)
         finally:
-            await store._queries.aclose()
+            await store._link.queries.aclose()
 
     one, two = store.search(scopes, x[:3], 5, NOW), asyncio.run(ask())
     assert [[(row.id, s) for row, s in hits] for hits in one] == [
@@ -66,7 +66,7 @@ def test_each_loop_has_its_own_connections_and_closes_them(store: Store) -> None
     for number in range(chroma_query._LOOPS + 3):
         assert asyncio.run(found(store, number))[0] == make_row(number).id
         gc.collect()  # a connection that was left open is a warning, and an error
-    assert len(store._queries._seats) <= chroma_query._LOOPS
+    assert len(store._link.queries._seats) <= chroma_query._LOOPS
 
 
 async def test_a_loop_in_another_thread(store: Store) -> None:
@@ -117,7 +117,7 @@ async def test_a_collection_that_another_process_replaced(
 ) -> None:
     await asyncio.to_thread(store.write, [make_row(n) for n in range(20)], make_vectors(20))
     assert len(await found(store)) == 3
-    options: Any = {"collection": store._name, "embedder": "test", "dimension": 16}
+    options: Any = {"collection": store._link.name, "embedder": "test", "dimension": 16}
     other = Store(url=chroma_server.url, **options)
     await asyncio.to_thread(other.clear)
     await asyncio.to_thread(other.write, [make_row(7)], make_vectors(1))
@@ -127,7 +127,7 @@ async def test_a_collection_that_another_process_replaced(
     await asyncio.to_thread(store.write, [make_row(8)], make_vectors(1))
     assert await found(store) == [make_row(8).id]
     # Made anew with another embedder, it is none of ours any more.
-    await asyncio.to_thread(other._client.delete_collection, store._name)
+    await asyncio.to_thread(other._link.client.delete_collection, store._link.name)
     third = Store(url=chroma_server.url, **(options | {"embedder": "other"}))
     await asyncio.to_thread(third.open)
     with pytest.raises(TierError, match="other"):
@@ -141,13 +141,16 @@ async def test_a_collection_that_another_process_replaced(
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_two_processes_share_what_they_store(store: Store, chroma_server: ChromaServer) -> None:
+    assert store.search([scope_of(0)], make_vectors(1), 3, NOW) == [[]]
     pid = os.fork()
     if pid == 0:
         status = 99
         try:
             signal.alarm(40)
-            # The parent's store: a server's connections are made anew in the child.
+            # The parent's store, but none of its connections.
+            assert store._link.queries._client is None
             store.write([make_row(1)], make_vectors(1))
+            assert len(store.search([scope_of(0)], make_vectors(1), 3, NOW)[0]) == 1
             store.write_state("child", b"learned")
             status = 7
         finally:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator
 from typing import TypeAlias, cast
 
-from toolops_plugins.semantic.embedders import EmbeddingError, Matrix
+from toolops_plugins.errors import EmbeddingError
+from toolops_plugins.semantic.embedders import Matrix
 
 __all__ = ["Aembed", "Result", "Vector", "aembed_each", "embed_each", "failure"]
 

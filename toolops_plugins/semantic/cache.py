@@ -25,7 +25,7 @@ from toolops_plugins.locks import renewing
 from toolops_plugins.pool import Pool
 from toolops_plugins.semantic.agreement import Judge, JudgeLike
 from toolops_plugins.semantic.answers import Answers, Learning
-from toolops_plugins.semantic.embedders import Embedder, embedder_of, threshold_of
+from toolops_plugins.semantic.embedders import Embedder, embedder_of, thresholds_of
 from toolops_plugins.semantic.guards import Guard, Guards
 from toolops_plugins.semantic.index import shared_index
 from toolops_plugins.semantic.lookup import Asked, Lookup, Rule
@@ -134,12 +134,8 @@ class SemanticCache:
         self._store_text = store_text
         self._pool = Pool(8)
         self._embedder = embedder_of(embedder)
-        self._rule = Rule(
-            threshold_of(self._embedder)
-            if threshold is None
-            else check.share("threshold", threshold),
-            None if max_error is None else check.share("max_error", max_error),
-        )
+        self._rule: Rule | None = None
+        self._rule = self.rule(threshold, max_error)
         self._judge = None if judge is None else Judge(judge, judge_timeout, self._pool)
         self._guards = guards
         if Guards(guards).custom and not store_text:
@@ -224,10 +220,17 @@ class SemanticCache:
         )
 
     def rule(self, threshold: float | None, max_error: float | None) -> Rule:
-        """Return what a tool's policy asks for; where that is silent, what this cache does."""
-        if max_error is not None or threshold is not None:
-            return Rule(self._rule.threshold if threshold is None else threshold, max_error)
-        return self._rule
+        """Return what a tool's policy asks for; where that is silent, what this cache does.
+
+        A threshold that somebody has chosen holds for all; the calibrated one knows better.
+        """
+        if threshold is not None:
+            least = check.share("threshold", threshold)
+            return Rule(least, least)
+        if max_error is None and self._rule is not None:
+            return self._rule
+        share = None if max_error is None else check.share("max_error", max_error)
+        return Rule(*thresholds_of(self._embedder), share)
 
     def refuse_sync(self) -> None:
         """Refuse synchronous callers where the judge must be awaited.
@@ -252,7 +255,7 @@ class SemanticCache:
         return Asked(text, digest, own.hexdigest()[:32])
 
     def _looking(self, text: str, scope: Any, *, dry: bool = False) -> Generator[Io, Any, Lookup]:
-        return self.answers.looking(self._asked(text, scope), self._rule, dry=dry)
+        return self.answers.looking(self._asked(text, scope), self.rule(None, None), dry=dry)
 
     def find(self, text: str, scope: Any = "") -> Match | None:
         """Return the answer that may be served for a question, or None.

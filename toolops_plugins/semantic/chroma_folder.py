@@ -20,7 +20,7 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from toolops_plugins.errors import ConfigurationError, TierError
+from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.locks import renewing
 from toolops_plugins.semantic.folder_lock import FolderLock
 
@@ -43,7 +43,6 @@ class Folder:
     def __init__(self, path: Path | None, client: Any) -> None:
         self.path = path
         self.users = 1
-        self._pid = os.getpid()
         self._own = client is None
         self._changing = renewing(self, threading.RLock(), "_changing")
         self._lock = None if path is None else FolderLock(path)
@@ -54,18 +53,6 @@ class Folder:
         except BaseException:
             self._unlock()
             raise
-
-    def check(self) -> None:
-        """Refuse to go on in a forked child.
-
-        Raises:
-            TierError: This is one; Chroma's threads are the parent's, and a call would hang.
-        """
-        if os.getpid() != self._pid:
-            raise TierError(
-                "Chroma's embedded index was opened before this process was forked, and is its "
-                "parent's; share an index by a server"
-            )
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -96,7 +83,7 @@ class Folder:
         """End one use; the last one closes the client and frees the folder."""
         with _opening:
             self.users -= 1
-            if self.users or os.getpid() != self._pid:
+            if self.users:
                 return
             if self.path is not None:
                 _folders.pop(self.path, None)

@@ -1,4 +1,4 @@
-"""Whether a near question's answer may be served: the terms, and the policy of a fixed threshold."""
+"""Whether a near question's answer may be served: the terms, and the policy of a threshold."""
 
 from __future__ import annotations
 
@@ -19,11 +19,17 @@ class Neighbour(NamedTuple):
         id: The id of its entry.
         similarity: Cosine of the angle between the two questions' embeddings.
         vetoed: Whether a guard forbids to serve this entry for this question. Default False.
+        alike: Whether the guards have understood both questions, and found nothing that differs.
+            Default False.
+        doubt: The name of a guard that speaks against it without forbidding it; the bounded policy
+            learns what to make of that. Default "": none.
     """
 
     id: str
     similarity: float
     vetoed: bool = False
+    alike: bool = False
+    doubt: str = ""
 
 
 class Evidence(Protocol):
@@ -64,22 +70,30 @@ class Decision(NamedTuple):
 class _Limit:
     """The evidence of a threshold is the threshold."""
 
-    __slots__ = ("threshold",)
+    __slots__ = ("alike", "threshold")
 
-    def __init__(self, threshold: float) -> None:
+    def __init__(self, threshold: float, alike: float) -> None:
         self.threshold = threshold
+        self.alike = alike
 
     def details(self) -> Mapping[str, Detail]:
-        return {"threshold": self.threshold}
+        if self.alike == self.threshold:
+            return {"threshold": self.threshold}
+        return {"threshold": self.threshold, "alike_threshold": self.alike}
 
 
 class Threshold:
     """Serve the nearest entry that no guard forbids, if it is at least this similar.
 
+    Embeddings of short texts suffer badly from typing errors and from a word or two of courtesy,
+    which guards see through; so two thresholds: one for what the guards merely let pass, and a
+    lower one for questions in which they have paired every word.
+
     Safe to share between threads and event loops: it never changes.
 
     Args:
         threshold: The least similarity, of (0, 1].
+        alike: The least similarity of an entry that the guards call alike. None: ``threshold``.
 
     Raises:
         ConfigurationError: The threshold is no share of one.
@@ -87,8 +101,9 @@ class Threshold:
 
     __slots__ = ("_limit",)
 
-    def __init__(self, threshold: float) -> None:
-        self._limit = _Limit(check.share("threshold", threshold))
+    def __init__(self, threshold: float, alike: float | None = None) -> None:
+        least = check.share("threshold", threshold)
+        self._limit = _Limit(least, least if alike is None else check.share("alike", alike))
 
     @property
     def threshold(self) -> float:
@@ -98,18 +113,25 @@ class Threshold:
     def decide(self, neighbours: Sequence[Neighbour]) -> Decision:
         """Decide on a question by its neighbours, nearest first."""
         limit = self._limit
-        best: Neighbour | None = None
+        vetoed: Neighbour | None = None
         for neighbour in neighbours:
-            if neighbour.similarity < limit.threshold:
-                break
-            if not neighbour.vetoed:
-                return Decision(
-                    "threshold", neighbour.id, True, neighbour.similarity, "served", limit
-                )
-            best = best or neighbour
-        if best is not None:
-            return Decision("threshold", best.id, False, best.similarity, "vetoed", limit)
-        if not neighbours:
-            return Decision("threshold", None, False, 0.0, "nothing_near", limit)
-        best = neighbours[0]
-        return Decision("threshold", best.id, False, best.similarity, "below_threshold", limit)
+            if neighbour.similarity >= (limit.alike if neighbour.alike else limit.threshold):
+                if not neighbour.vetoed:
+                    return _decision(neighbour, "served", limit)
+                vetoed = vetoed or neighbour
+        if vetoed is not None:
+            return _decision(vetoed, "vetoed", limit)
+        if neighbours:
+            return _decision(neighbours[0], "below_threshold", limit)
+        return _decision(None, "nothing_near", limit)
+
+
+def _decision(weighed: Neighbour | None, reason: str, limit: _Limit) -> Decision:
+    return Decision(
+        "threshold",
+        None if weighed is None else weighed.id,
+        serve=reason == "served",
+        similarity=0.0 if weighed is None else weighed.similarity,
+        reason=reason,
+        evidence=limit,
+    )

@@ -21,27 +21,23 @@ from typing import Any, Protocol, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from toolops_plugins.errors import ConfigurationError, TierError
+from toolops_plugins.errors import ConfigurationError, EmbeddingError
 from toolops_plugins.semantic.models import MiniLM, WordLlama
 
 __all__ = [
     "Adapted",
     "Embedder",
-    "EmbeddingError",
     "Matrix",
     "checked",
     "embedder_of",
     "threshold_of",
+    "thresholds_of",
     "unit_rows",
 ]
 
 Matrix: TypeAlias = NDArray[np.float32]
 _Embed: TypeAlias = Callable[[list[str]], Any]
 _Aembed: TypeAlias = Callable[[list[str]], Awaitable[Any]]
-
-
-class EmbeddingError(TierError):
-    """An embedder failed, or returned something that is no embedding: to a call this is a miss."""
 
 
 class Embedder(Protocol):
@@ -199,13 +195,19 @@ _WORDLLAMA = WordLlama()
 _CHROMA = Adapted(MiniLM.name, MiniLM(), dimension=lambda: MiniLM.dimension)
 
 # The share of wrong answers and of hits by threshold: benchmarks/calibrate.py.
-_THRESHOLDS: Mapping[str, float] = {WordLlama.name: 0.82, MiniLM.name: 0.86}
-_CAREFUL = 0.95
+_THRESHOLDS: Mapping[str, tuple[float, float]] = {
+    WordLlama.name: (0.82, 0.4),
+    MiniLM.name: (0.86, 0.5),
+}
+_CAREFUL = (0.95, 0.8)
 _MISSING = object()
 
 
-def threshold_of(embedder: Embedder) -> float:
-    """Return the cosine similarity from which on a question may be served another's answer.
+def thresholds_of(embedder: Embedder) -> tuple[float, float]:
+    """Return the cosine similarities from which on a question may be served another's answer.
+
+    The first is for questions that the guards merely let pass, the second for those in which they
+    have paired every word.
 
     For the shipped models it was measured, together with the guards
     (``benchmarks/calibrate.py``). For any other it is 0.95: some models give two texts that have
@@ -213,6 +215,11 @@ def threshold_of(embedder: Embedder) -> float:
     wrong answer is worse than a miss. Measure your own with ``toolops audit --semantic``.
     """
     return _THRESHOLDS.get(embedder.name, _CAREFUL)
+
+
+def threshold_of(embedder: Embedder) -> float:
+    """Return the first of :func:`thresholds_of`."""
+    return thresholds_of(embedder)[0]
 
 
 def embedder_of(given: object = None) -> Embedder:

@@ -28,6 +28,7 @@ from typing import TypeAlias
 import numpy as np
 
 from toolops_plugins.check import count
+from toolops_plugins.errors import EmbeddingError
 from toolops_plugins.pool import Pool
 from toolops_plugins.semantic.batches import (
     Aembed,
@@ -37,7 +38,7 @@ from toolops_plugins.semantic.batches import (
     embed_each,
     failure,
 )
-from toolops_plugins.semantic.embedders import Embedder, EmbeddingError, Matrix, checked
+from toolops_plugins.semantic.embedders import Embedder, Matrix, checked
 
 __all__ = ["Embeddings"]
 

@@ -74,7 +74,7 @@ class Index:
         pool: Pool,
         on_trouble: Callable[[TierError], None],
     ) -> None:
-        self.embeddings = Embeddings(embedder, pool=pool)
+        self.embeddings = Embeddings(embedder)
         self.clock = clock
         self.ready = False
         self._make_store = make_store
@@ -135,7 +135,7 @@ class Index:
                 self._memory.add([row], x[None])
             self._whole = False
             self._loaded.clear()
-            if store.shared or self._max_items > _IN_MEMORY:
+            if store.shared:
                 self._loaded.set()
             else:
                 self._pool.submit(self._load)
@@ -148,22 +148,29 @@ class Index:
     def _load(self) -> None:
         """Bring the stored entries into memory; until that is done, lookups go to Chroma too."""
         try:
-            for rows, vectors in self._store.load():
-                with self._lock:
-                    # What was put or removed meanwhile is newer than what is stored.
-                    new = [
-                        i
-                        for i, row in enumerate(rows)
-                        if row.id not in self._gone and self._memory.get(row.id) is None
-                    ]
-                    if new:
-                        self._into_memory([rows[i] for i in new], vectors[new])
-            self._whole = True
+            if self._max_items <= _IN_MEMORY:
+                self._load_all()
+                self._whole = True
+            if self._store.stale:
+                # A killed process has left it torn; what was committed is restored.
+                self._store.rebuild()
         except TierError as error:
             self._on_trouble(error)
         finally:
             self._gone.clear()
             self._loaded.set()
+
+    def _load_all(self) -> None:
+        for rows, vectors in self._store.load():
+            with self._lock:
+                # What was put or removed meanwhile is newer than what is stored.
+                new = [
+                    i
+                    for i, row in enumerate(rows)
+                    if row.id not in self._gone and self._memory.get(row.id) is None
+                ]
+                if new:
+                    self._into_memory([rows[i] for i in new], vectors[new])
 
     def close(self) -> None:
         """Write everything that waits, and let go of the store."""
@@ -173,6 +180,7 @@ class Index:
         self._loaded.wait()
         try:
             self.flush()
+            self._writer.finish()
         finally:
             with self._lock:
                 self.ready = False

@@ -39,10 +39,12 @@ class Rule(NamedTuple):
 
     Args:
         threshold: Least similarity, where that decides.
+        alike: Least similarity of a question that the guards call alike.
         max_error: Share of all requests that may get a wrong answer; None: the threshold decides.
     """
 
     threshold: float
+    alike: float
     max_error: float | None = None
 
     @property
@@ -145,18 +147,31 @@ class Decider:
         return None
 
     def _decided(self, asked: Asked, x: Vector, near: Near, rule: Rule, *, dry: bool) -> Decision:
-        least = rule.threshold if rule.max_error is None else _HARDLY
-        neighbours = [
-            Neighbour(row.id, s, s >= least and self._vetoed(asked.text, row)) for row, s in near
-        ]
         if rule.max_error is None:
-            return Threshold(rule.threshold).decide(neighbours)
+            least = min(rule.threshold, rule.alike)
+            neighbours = []
+            for row, similarity in near:
+                if similarity < least:
+                    break
+                neighbours.append(self._weighed(asked.text, row, similarity))
+                if not neighbours[-1].vetoed and similarity >= rule.threshold:
+                    break  # none of the rest would be preferred to it
+            if not neighbours:
+                neighbours = [Neighbour(row.id, similarity) for row, similarity in near[:1]]
+            return Threshold(rule.threshold, rule.alike).decide(neighbours)
+        neighbours = [
+            self._weighed(asked.text, row, similarity)
+            if similarity >= _HARDLY
+            else Neighbour(row.id, similarity)
+            for row, similarity in near
+        ]
         return self._index.learner().decide(
             x, neighbours, max_error=rule.max_error, scope=asked.scope, dry=dry
         )
 
-    def _vetoed(self, text: str, row: Row) -> bool:
-        return self._guards.veto(text, _known(row)) is not None
+    def _weighed(self, text: str, row: Row, similarity: float) -> Neighbour:
+        veto, alike = self._guards.weigh(text, _known(row))
+        return Neighbour(row.id, similarity, veto is not None, alike)
 
     def explained(self, lookup: Lookup, scope: Any) -> Explanation:
         """Return the story of a lookup that was decided."""

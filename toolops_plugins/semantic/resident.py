@@ -55,9 +55,10 @@ def usefulness(row: Row, now: float, dimension: int) -> float:
 class Resident:
     """All rows with their vectors, searchable by scope.
 
-    Safe to use from any threads; nothing here blocks for longer than it takes to write a few
-    hundred rows. Reading takes no lock. Two simultaneous calls of :meth:`touch` on one row may
-    count as one.
+    Safe to use from any threads. A search takes no lock, sees every row whose :meth:`add` had
+    returned when it began, and none whose :meth:`remove` had; a row that is being replaced may be
+    missing for a moment. All else takes one lock, which is never held for longer than writing 64
+    rows takes. Two simultaneous calls of :meth:`touch` on one row may count as one.
 
     Args:
         dimension: Length of the vectors.
@@ -371,11 +372,11 @@ def _best(parts: list[_Part], k: int, now: float) -> list[Match]:
         else:
             top = similar.argsort()[::-1]
         found: list[Match] = []
-        for i in top.tolist():
+        for i, similarity in zip(top.tolist(), similar[top].tolist(), strict=True):
             part = bisect_right(starts, i) - 1
             row = parts[part][0][i - starts[part]]
             if row is not None and row.expires > now:
-                found.append((row, float(similar[i])))
+                found.append((row, similarity))
                 if len(found) == k:
                     return found
         if wanted >= total:

@@ -25,8 +25,9 @@ from toolops_plugins.semantic.rows import Row
 
 __all__ = ["Shelf"]
 
-# Measured on banking77 with noisy copies, 100,000 rows of 256 dimensions, in shuffled and in
-# sorted order: see tests/semantic/test_resident_recall.py.
+# Measured on banking77 with noisy copies, 100,000 rows of 256 dimensions by WordLlama: of the
+# questions whose nearest row is nearer than 0.6, more than 99.5 % find it, whether the rows came
+# sorted by intent or shuffled. Without sorting out the neighbours, 97.4 % if they came sorted.
 CELL: Final = 256  # rows of a cell at the most
 SPARSE: Final = CELL // 8  # rows below which a cell is given to its neighbours
 AROUND: Final = 16  # cells that are sorted out again round one that is halved or given away

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
 from toolops_plugins.clock import Clock
@@ -20,6 +21,8 @@ __all__ = ["Sink", "Writer"]
 
 _BATCH = 1_000
 """Rows of one write: Chroma takes 5 ms for one, and 0.3 ms each for a thousand."""
+_COUNTED = 60.0
+"""Seconds for which it is only gathered which rows were served."""
 _IDLE = 5.0
 """Seconds that the thread stays when there is nothing to do."""
 
@@ -67,6 +70,7 @@ class Writer:
         self._before = before
         self._after = after
         self._on_trouble = on_trouble
+        self._clock = clock
         self._fuse = Fuse(clock, lease=30.0)
         self.forked()
 
@@ -78,6 +82,8 @@ class Writer:
         self._writing = threading.RLock()  # one batch at a time, and no deletion in its midst
         self._thread: threading.Thread | None = None
         self._expected = False
+        self._idle = False
+        self._counted = self._clock.monotonic()
 
     def __len__(self) -> int:
         """Return how many rows wait to be written."""
@@ -99,11 +105,12 @@ class Writer:
             self._wake()
 
     def served(self, row: Row) -> None:
-        """Have it written some time that a row was served."""
+        """Have it written some time that a row was served; that costs as much as a new row."""
         with self._changed:
             if len(self._served) < self._most:
                 self._served[row.id] = row
-            self._wake()
+            if self._due():
+                self._wake()
 
     def forget(self, ids: Sequence[str], delete: Callable[[], object]) -> None:
         """Drop rows that wait, then delete what is stored, with no write in between.
@@ -124,8 +131,17 @@ class Writer:
         Raises:
             TierError: The index could not be reached; what waits goes on waiting.
         """
-        while self._rows or self._served:
+        while self._rows:
             self._write()
+
+    def finish(self) -> None:
+        """Write everything, how often rows were served too.
+
+        Raises:
+            TierError: The index could not be reached.
+        """
+        self.flush()
+        self._count()
 
     def expect(self) -> None:
         """Have ``before`` called soon, since there are rows that lack their vectors."""
@@ -134,28 +150,40 @@ class Writer:
             self._wake()
 
     def _wake(self) -> None:
-        # Called with the lock held. A full batch waits for no pause.
+        # Called with the lock held. Whoever puts many rows wakes the thread once.
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="toolops-index", daemon=True)
             self._thread.start()
-        if len(self._rows) >= _BATCH:
+        elif self._idle or len(self._rows) == _BATCH:
             self._changed.notify()
+
+    def _has_work(self) -> bool:
+        return bool(self._rows or self._expected or self._due())
+
+    def _due(self) -> bool:
+        return bool(self._served) and self._clock.monotonic() - self._counted >= _COUNTED
 
     def _work(self) -> None:
         while True:
             with self._changed:
+                if not self._has_work():
+                    self._idle = True
+                    found = self._changed.wait_for(self._has_work, _IDLE)
+                    self._idle = False
+                    if not found:
+                        self._thread = None
+                        return
                 self._changed.wait_for(lambda: len(self._rows) >= _BATCH, self._pause)
-                if not self._has_work() and not self._changed.wait_for(self._has_work, _IDLE):
-                    self._thread = None
-                    return
                 self._expected = False
             ticket = self._fuse.enter()
             if ticket is None:
-                self._idle()
+                self._rest()
                 continue
             try:
                 self._before()
                 self._write()
+                if self._due():
+                    self._count()
                 self._after()
             except TierError as error:
                 self._fuse.fail(ticket)
@@ -163,10 +191,7 @@ class Writer:
             else:
                 self._fuse.succeed(ticket)
 
-    def _has_work(self) -> bool:
-        return bool(self._rows or self._served or self._expected)
-
-    def _idle(self) -> None:
+    def _rest(self) -> None:
         """Wait out a pause while the index cannot be reached."""
         with self._changed:
             self._changed.wait(self._pause)
@@ -174,17 +199,24 @@ class Writer:
     def _write(self) -> None:
         with self._writing:
             with self._changed:
-                batch = dict(list(self._rows.items())[:_BATCH])
-                served = [row for id_, row in self._served.items() if id_ not in batch]
+                batch = dict(islice(self._rows.items(), _BATCH))
+            if not batch:
+                return
+            self._sink.write(
+                [row for row, _ in batch.values()], [vector for _, vector in batch.values()]
+            )
+            with self._changed:
+                for id_, (row, _) in batch.items():
+                    # Unless it has been replaced meanwhile.
+                    if self._rows.get(id_, (None,))[0] is row:
+                        del self._rows[id_]
+                    self._served.pop(id_, None)
+
+    def _count(self) -> None:
+        with self._writing:
+            with self._changed:
+                served = list(self._served.values())
                 self._served = {}
-            if batch:
-                self._sink.write(
-                    [row for row, _ in batch.values()], [vector for _, vector in batch.values()]
-                )
-                with self._changed:
-                    for id_, (row, _) in batch.items():
-                        # Unless it has been replaced meanwhile.
-                        if self._rows.get(id_, (None,))[0] is row:
-                            del self._rows[id_]
+                self._counted = self._clock.monotonic()
             if served:
                 self._sink.touch(served)

@@ -6,8 +6,9 @@ import math
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from toolops_plugins.semantic.bounded.risk import CELLS, LEAST, Risk
+from toolops_plugins.semantic.bounded.risk import CELLS, PER_BIN, Risk, least_of
 
 __all__ = ["EXACT", "NOTHING", "Budget"]
 
@@ -15,15 +16,16 @@ EXACT: Final = CELLS
 """The cell of an exact hit: served, and never wrong."""
 
 NOTHING: Final = CELLS + 1
-"""The cell of a request that nothing can be served for."""
+"""The cell of a request that cannot be served at all."""
 
 _RING: Final = 1_000
+_FEW: Final = 100
 _EVERY: Final = 8
-_SAFETY: Final = 1.0
-_HORIZON: Final = 5_000
 _WORST: Final = 0.5
-_HALF_LIFE: Final = 48
-_DECAY: Final = 0.5 ** (1 / _HALF_LIFE)
+_DECAY: Final = 0.5 ** (1 / 48)
+_SIGMAS: Final = 0.5
+_HORIZON: Final = 2_000
+_NEW: Final = 9.0
 
 
 class Budget:
@@ -35,61 +37,106 @@ class Budget:
         max_error: The share of all requests that may get a wrong answer.
     """
 
-    __slots__ = ("_at", "_counts", "_observed", "_predicted", "_ring", "_seen", "max_error", "rho", "theta", "worst")
+    __slots__ = (
+        "_counts",
+        "_next",
+        "_observed",
+        "_predicted",
+        "_ring",
+        "_seen",
+        "max_error",
+        "rho",
+        "theta",
+        "worst",
+    )
 
     def __init__(self, max_error: float) -> None:
         self.max_error = max_error
         self.theta = CELLS
-        self.worst = 0.0
+        """The least cell to be served."""
+        self.worst = 1.0
+        """The risk in that cell."""
         self.rho = 1.0
+        """The brake: how many times more errors there are of late than were predicted."""
         self._observed = 0.0
         self._predicted = 0.0
-        self._ring = np.zeros(_RING, np.int8)
+        self._ring = np.full(_RING, NOTHING, np.int8)
         self._counts = np.zeros(CELLS + 2, np.int64)
-        self._at = 0
+        self._next = 0
         self._seen = 0
 
-    def push(self, cell: int, risk: Risk | None) -> None:
-        """Count a request, and see every few of them where the threshold lies now."""
-        if self._seen >= _RING:
-            self._counts[self._ring[self._at]] -= 1
-        self._ring[self._at] = cell
-        self._counts[cell] += 1
-        self._at = (self._at + 1) % _RING
-        self._seen += 1
-        if risk is not None and self._seen % _EVERY == 0:
-            self.settle(risk)
+    @property
+    def least_score(self) -> float:
+        """The least score to be served."""
+        return least_of(self.theta) if self.theta < CELLS else math.inf
 
-    def push_exact(self, count: int) -> None:
-        """Count exact hits."""
-        for _ in range(min(count, _RING)):
-            self.push(EXACT, None)
+    def push(self, cell: int, count: int = 1) -> bool:
+        """Count requests; return whether it is time to :meth:`settle`."""
+        if count == 1:
+            if self._seen >= _RING:
+                self._counts[self._ring[self._next]] -= 1
+            self._ring[self._next] = cell
+            self._counts[cell] += 1
+            self._next = (self._next + 1) % _RING
+            self._seen += 1
+            return self._seen % _EVERY == 0
+        self._fill(np.append(self.recent(), np.full(min(count, _RING), cell, np.int8)))
+        return True
+
+    def _fill(self, cells: NDArray[np.int8]) -> None:
+        recent = cells[-_RING:]
+        self._seen = len(recent)
+        self._next = self._seen % _RING
+        self._ring[: self._seen] = recent
+        self._counts = np.bincount(recent, minlength=CELLS + 2)
+
+    def recent(self) -> NDArray[np.int8]:
+        """Return the cells of the recent requests, the oldest first."""
+        if self._seen < _RING:
+            return self._ring[: self._next].copy()
+        return np.roll(self._ring, -self._next)
+
+    def recall(self, cells: NDArray[np.int8]) -> None:
+        """Begin with requests of an earlier process, unless this one has seen enough itself."""
+        if self._seen >= _FEW:
+            return
+        self._fill(np.append(cells, self.recent()))
 
     def observe(self, predicted: float, wrong: float) -> None:
-        """Hold a prediction against what was right, and brake where they differ."""
+        """Hold a prediction against what came of it.
+
+        Args:
+            predicted: The risk of a candidate.
+            wrong: 1 if it was wrong, else 0.
+        """
+        if predicted > _WORST:
+            return
         self._observed = self._observed * _DECAY + wrong
         self._predicted = self._predicted * _DECAY + predicted
         excess = self._observed - self._predicted - math.sqrt(self._predicted + 1)
         self.rho = 1 + max(0.0, excess) / (self._predicted + 1)
 
-    def settle(self, risk: Risk) -> None:
-        """Find the least score that may be served."""
-        total = min(self._seen, _RING)
-        if not total:
-            return
-        shares = self._counts[CELLS - 1 :: -1] / total if False else self._counts[:CELLS][::-1] / total
-        by_cell = risk.by_cell[::-1]
-        mass = np.cumsum(shares * by_cell)
-        bins = shares.reshape(len(risk.variance), -1).cumsum(axis=1)
-        var = risk.variance[::-1]
-        before = np.concatenate(([0.0], np.cumsum(bins[:-1, -1] ** 2 * var[:-1])))
-        spread = (before[:, None] + bins**2 * var[:, None]).ravel()
-        high = mass + _SAFETY * np.sqrt(spread + mass / _HORIZON)
-        fits = (high <= self.max_error / self.rho) & (by_cell <= _WORST)
-        cells = int(np.argmin(fits)) if not fits.all() else CELLS
-        self.theta = CELLS - cells
-        self.worst = float(by_cell[cells - 1]) if cells else 0.0
+    def settle(self, risk: Risk, labels: int) -> None:
+        """Find the least score that may be served.
 
-    @property
-    def theta_score(self) -> float:
-        return LEAST + self.theta / 8 if self.theta < CELLS else math.inf
+        Serving the best of the recent requests down to some score would have given wrong answers
+        to a certain share of them, by what the risks say; it must stay within the bound, with room
+        for what the risks may be off by and for the luck of the draw.
+
+        Args:
+            risk: The risks by score.
+            labels: Labels that they rest on, or rested on before.
+        """
+        shares = self._counts[:CELLS][::-1] / max(min(self._seen, _RING), 1)
+        risks = risk.by_cell[::-1]
+        mass = np.cumsum(shares * risks)
+        # Risks of one bin are wrong together, those of two independently.
+        bins = np.cumsum(shares.reshape(-1, PER_BIN), axis=1)
+        variance = risk.variance[::-1]
+        above = np.cumsum(bins[:, -1] ** 2 * variance) - bins[:, -1] ** 2 * variance
+        spread = (above[:, None] + bins**2 * variance[:, None]).ravel()
+        high = mass * (1 + math.sqrt(_NEW / labels)) + _SIGMAS * np.sqrt(spread + mass / _HORIZON)
+        fits = (high <= self.max_error / self.rho) & (risks <= _WORST)
+        served = CELLS if fits.all() else int(np.argmin(fits))
+        self.theta = CELLS - served
+        self.worst = float(risks[served - 1]) if served else 1.0

@@ -40,19 +40,22 @@ class _Group:
     """At least two entries with equal answers.
 
     Args:
-        lead: The name of the group: the key of one of its answers, present or past.
         members: The ids of its entries, as long as they are few.
-        keys: How many entries there are of each answer; several answers may agree.
+        keys: How many entries there are of each answer; several answers may agree. The first gives
+            the group its name.
     """
 
-    __slots__ = ("keys", "lead", "members", "size", "total")
+    __slots__ = ("keys", "members", "size", "total")
 
-    def __init__(self, lead: int, members: list[str], keys: dict[int, int]) -> None:
-        self.lead = lead
+    def __init__(self, members: list[str], keys: dict[int, int]) -> None:
         self.members: list[str] | None = members
         self.keys = keys
         self.size = len(members)
         self.total: Vector | None = None
+
+    @property
+    def lead(self) -> int:
+        return next(iter(self.keys))
 
 
 class Groups:
@@ -111,7 +114,7 @@ class Groups:
         if held is None:
             self._groups[key] = entry
         elif isinstance(held, str):
-            self._groups[key] = _Group(key, [held, entry], {key: 2})
+            self._groups[key] = _Group([held, entry], {key: 2})
         else:
             held.size += 1
             held.keys[key] += 1
@@ -128,8 +131,8 @@ class Groups:
         first, second = self._groups.get(one), self._groups.get(other)
         if first is None or second is None or first is second:
             return None
-        a = first if isinstance(first, _Group) else _Group(one, [first], {one: 1})
-        b = second if isinstance(second, _Group) else _Group(other, [second], {other: 1})
+        a = first if isinstance(first, _Group) else _Group([first], {one: 1})
+        b = second if isinstance(second, _Group) else _Group([second], {other: 1})
         if len(a.keys) < len(b.keys):
             a, b = b, a
         if a.members is not None and b.members is not None:
@@ -147,13 +150,11 @@ class Groups:
             self._settle(a)
         return Joined(a.lead, b.lead)
 
-    def joined(self) -> Iterator[tuple[int, list[int]]]:
-        """Return name and keys of every group that holds, or has held, several answers."""
+    def joined(self) -> Iterator[list[int]]:
+        """Return the keys of every group of several answers, its name first."""
         for key, group in self._groups.items():
-            if isinstance(group, _Group):
-                first = next(iter(group.keys))
-                if first == key and (len(group.keys) > 1 or first != group.lead):
-                    yield group.lead, list(group.keys)
+            if isinstance(group, _Group) and len(group.keys) > 1 and group.lead == key:
+                yield list(group.keys)
 
     def remove(self, entry: str, vector: Vector | None) -> bool:
         """Take an entry out; return whether it was there.

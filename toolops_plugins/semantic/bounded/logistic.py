@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Logistic", "logistic"]
+__all__ = ["Floats", "Logistic", "logistic"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -36,35 +36,22 @@ class Logistic:
         start: The weights from which to start, of an earlier fit; None: from 0.
     """
 
-    __slots__ = ("_covariance", "_mean", "_scale", "held_out", "weights")
+    __slots__ = ("_covariance", "_mean", "_scale", "weights")
 
-    def __init__(self, features: Floats, right: Floats, weight: Floats, start: Floats | None = None) -> None:
+    def __init__(self, features: Floats, right: Floats, start: Floats | None = None) -> None:
         self._mean = features.mean(axis=0)
         self._scale = 1.0 / (features.std(axis=0) + 1e-6)
         rows = self._rows(features)
         ridge = np.full(rows.shape[1], _RIDGE)
         ridge[-1] = _RIDGE_INTERCEPT
-        weights, hessian = _newton(rows, right, weight, ridge, start)
-        self.weights = weights
-        self._covariance = np.linalg.inv(hessian)
-        self.held_out = self._without_itself(rows, right, weight)
-        """The score of every label as it would be, had the fit not seen that label."""
+        self.weights = _newton(rows, right, ridge, start)
+        self._covariance = np.linalg.inv(_hessian(rows, ridge, self.weights))
 
     def _rows(self, features: Floats) -> Floats:
         rows = np.empty((len(features), features.shape[1] + 1))
         np.multiply(features - self._mean, self._scale, out=rows[:, :-1])
         rows[:, -1] = 1.0
         return rows
-
-    def _without_itself(self, rows: Floats, right: Floats, weight: Floats) -> Floats:
-        # One Newton step away from each label (Pregibon, Logistic regression diagnostics, 1981).
-        z = rows @ self.weights
-        p = logistic(z)
-        spread = np.einsum("ij,jk,ik->i", rows, self._covariance, rows, optimize=True)
-        leverage = np.minimum(weight * p * (1 - p) * spread, 0.9)
-        z = z - weight * spread * (right - p) / (1 - leverage)
-        scores: Floats = z / np.sqrt(1 + math.pi / 8 * spread / (1 - leverage))
-        return scores
 
     def score(self, features: Floats) -> float:
         """Return the logit of the probability that a candidate is right.
@@ -73,41 +60,52 @@ class Logistic:
         their posterior is (MacKay, The evidence framework applied to classification networks,
         1992).
         """
-        row = np.empty(len(features) + 1)
-        np.multiply(features - self._mean, self._scale, out=row[:-1])
-        row[-1] = 1.0
+        row = self._rows(features[None])[0]
         spread = float(row @ self._covariance @ row)
         return float(row @ self.weights) / math.sqrt(1 + math.pi / 8 * spread)
 
+    def unseen(self, features: Floats, right: Floats) -> Floats:
+        """Return the scores that the labels of the fit would have had without their own part in it.
 
-def _newton(
-    rows: Floats, right: Floats, weight: Floats, ridge: Floats, start: Floats | None
-) -> tuple[Floats, Floats]:
-    """Return the most likely weights and the Hessian there."""
+        One Newton step away from each (Pregibon, Logistic regression diagnostics, 1981).
+        """
+        rows = self._rows(features)
+        z = rows @ self.weights
+        p = logistic(z)
+        spread = np.einsum("ij,jk,ik->i", rows, self._covariance, rows, optimize=True)
+        rest = 1 - np.minimum(p * (1 - p) * spread, 0.9)
+        scores: Floats = (z - spread * (right - p) / rest) / np.sqrt(
+            1 + math.pi / 8 * spread / rest
+        )
+        return scores
+
+
+def _newton(rows: Floats, right: Floats, ridge: Floats, start: Floats | None) -> Floats:
+    """Return the most likely weights."""
     weights = np.zeros(len(ridge)) if start is None else start
-    loss = _loss(rows, right, weight, ridge, weights)
+    loss = _loss(rows, right, ridge, weights)
     for _ in range(_STEPS):
-        p = logistic(rows @ weights)
-        hessian = (rows * (weight * p * (1 - p))[:, None]).T @ rows
-        hessian.flat[:: len(ridge) + 1] += ridge
-        step = np.linalg.solve(hessian, rows.T @ (weight * (right - p)) - ridge * weights)
+        slope = rows.T @ (right - logistic(rows @ weights)) - ridge * weights
+        step = np.linalg.solve(_hessian(rows, ridge, weights), slope)
         # A full step can lead uphill where the labels are nearly separable.
-        size = 1.0
-        while size > 1e-3:
-            candidate = weights + size * step
-            there = _loss(rows, right, weight, ridge, candidate)
-            if there <= loss:
-                break
-            size /= 2
-        else:
-            break
-        weights = candidate
+        while (there := _loss(rows, right, ridge, weights + step)) > loss:
+            step /= 2
+            if np.abs(step).max() < 1e-9:
+                return weights
+        weights = weights + step
         gain, loss = loss - there, there
         if gain < 1e-4:
             break
-    return weights, hessian
+    return weights
 
 
-def _loss(rows: Floats, right: Floats, weight: Floats, ridge: Floats, weights: Floats) -> float:
+def _hessian(rows: Floats, ridge: Floats, weights: Floats) -> Floats:
+    p = logistic(rows @ weights)
+    hessian: Floats = (rows * (p * (1 - p))[:, None]).T @ rows
+    hessian.flat[:: len(ridge) + 1] += ridge
+    return hessian
+
+
+def _loss(rows: Floats, right: Floats, ridge: Floats, weights: Floats) -> float:
     z = rows @ weights
-    return float(weight @ (np.logaddexp(0.0, z) - right * z) + 0.5 * (ridge * weights) @ weights)
+    return float(np.logaddexp(0.0, z).sum() - right @ z + 0.5 * (ridge * weights) @ weights)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -77,23 +77,23 @@ class Records:
 
     def table(self) -> Table:
         """Return the records of this process, those that were labelled last at the end."""
-        keys = np.fromiter(self._own, np.int64, len(self._own))
+        keys = np.array(list(self._own), np.int64)
         sums = np.array(list(self._own.values()), np.float32).reshape(-1, 2)
         return Table(keys, sums)
 
-    def take(self, tables: Iterable[Table], called: Mapping[int, int]) -> None:
+    def take(self, tables: Iterable[Table], called: Callable[[int], int]) -> None:
         """Let these be the records of other processes, and forget what they were before.
 
         Args:
             tables: What :meth:`table` returned there, the oldest first.
-            called: What keys are called here that are called otherwise there.
+            called: Returns what a key is called here.
         """
         self._others = {}
         for table in tables:
             for key, (surplus, spread) in zip(
                 table.keys.tolist(), table.sums.tolist(), strict=True
             ):
-                name = called.get(key, key)
+                name = called(key)
                 a, b = self._others.pop(name, (0.0, 0.0))
                 self._others[name] = (a + surplus, b + spread)
         while len(self._others) > self._most:

@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from toolops_plugins.semantic.bounded.logistic import logistic
+from toolops_plugins.semantic.bounded.logistic import Floats, logistic
 
-__all__ = ["CELLS", "LEAST", "Risk", "cell_of", "falling"]
+__all__ = ["CELLS", "PER_BIN", "Risk", "cell_of", "falling", "least_of"]
 
-Floats: TypeAlias = NDArray[np.float64]
-
-LEAST: Final = -4.0
+_LEAST: Final = -4.0
 _WIDTH: Final = 0.125
 CELLS: Final = 112
 """Scores are told apart in cells of 1/8 from -4 to 10; what lies outside counts at the end."""
 
-_BIN: Final = 4
-"""Cells that are counted together."""
+PER_BIN: Final = 4
+"""Cells whose labels are counted together."""
 
 _PRIOR: Final = 4.0
-"""As many labels the model's own word is worth in each bin."""
+"""Wrong labels that the model's own word is worth in each bin.
 
-_MIDDLES: Final[Floats] = LEAST + _WIDTH * (np.arange(CELLS) + 0.5)
-_BIN_MIDDLES: Final[Floats] = _MIDDLES.reshape(-1, _BIN).mean(axis=1)
+Counted in wrong labels and not in labels, since there are few in the bins that matter, and it is
+the wrong ones that say how far off the model may be: by a factor of about 1 ± 1/2.
+"""
+
+_MIDDLES: Final[Floats] = _LEAST + _WIDTH * (np.arange(CELLS, dtype=np.float64) + 0.5)
+_BINS: Final[Floats] = _MIDDLES[::PER_BIN] + _WIDTH * (PER_BIN - 1) / 2
 
 
 def cell_of(z: float) -> int:
     """Return the cell of a score."""
-    return min(max(int((z - LEAST) / _WIDTH), 0), CELLS - 1)
+    return min(max(int((z - _LEAST) / _WIDTH), 0), CELLS - 1)
+
+
+def least_of(cell: int) -> float:
+    """Return the least score of a cell."""
+    return _LEAST + _WIDTH * cell
 
 
 class Risk:
@@ -41,20 +47,20 @@ class Risk:
         wrong: 1.0 or 0.0 for each.
     """
 
-    __slots__ = ("by_cell", "errors", "variance")
+    __slots__ = ("by_cell", "variance")
 
     def __init__(self, scores: Floats, wrong: Floats) -> None:
-        bins = np.clip((scores - LEAST) / (_WIDTH * _BIN), 0, CELLS // _BIN - 1).astype(np.int64)
-        count = np.bincount(bins, minlength=CELLS // _BIN)
-        errors = np.bincount(bins, weights=wrong, minlength=CELLS // _BIN)
-        said = logistic(-_BIN_MIDDLES)
-        weight = count + _PRIOR / said
+        size = len(_BINS)
+        cells = np.clip((scores - _LEAST) / _WIDTH, 0, CELLS - 1).astype(np.int64)
+        count = np.bincount(cells // PER_BIN, minlength=size)
+        errors = np.bincount(cells // PER_BIN, weights=wrong, minlength=size)
+        weight = count + _PRIOR / logistic(-_BINS)
         risk = falling((errors + _PRIOR) / weight, weight)
         logits = np.log(risk / (1 - risk))
-        by_cell = logistic(np.interp(_MIDDLES, _BIN_MIDDLES, logits))
-        self.by_cell: Floats = by_cell
-        self.errors: Floats = errors
+        self.by_cell: Floats = logistic(np.interp(_MIDDLES, _BINS, logits))
+        """The risk in every cell, never rising."""
         self.variance: Floats = risk * (1 - risk) / weight
+        """How uncertain the risk of every bin is."""
 
 
 def falling(values: Floats, weights: Floats) -> Floats:

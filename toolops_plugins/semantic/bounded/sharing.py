@@ -18,30 +18,14 @@ import orjson
 from numpy.typing import NDArray
 
 from toolops_plugins.semantic.bounded.evidence import FEATURES
+from toolops_plugins.semantic.bounded.labels import WINDOW, Labels
 from toolops_plugins.semantic.bounded.records import Table
 
-__all__ = ["Labels", "Share", "State", "dump", "load", "newest"]
+__all__ = ["Share", "State", "dump", "load", "newest"]
 
 _MAGIC: Final = b"TOB\x01"
 _HEAD: Final = struct.Struct("<4sII")  # magic with version, checksum of the rest, length of header
-_ENOUGH: Final = 4_000
 _SOURCES: Final = 16
-
-
-class Labels(NamedTuple):
-    """Candidates of which it is known whether they were right, the oldest first.
-
-    Args:
-        features: What spoke for each, in a row.
-        scores: What the model of that time made of it; NaN before there was one.
-        weights: How many candidates like it each stands for.
-        right: Whether each was.
-    """
-
-    features: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    weights: NDArray[np.float32]
-    right: NDArray[np.uint8]
 
 
 class Share(NamedTuple):
@@ -49,7 +33,7 @@ class Share(NamedTuple):
 
     Args:
         source: The name of the process.
-        count: Labels that it has learned from in all its life; the larger is the newer.
+        learned: Labels that it has learned from in all its life; the larger is the newer.
         stamp: Seconds since the epoch when it last did.
         labels: The last of them.
         groups: The records of groups.
@@ -58,7 +42,7 @@ class Share(NamedTuple):
     """
 
     source: str
-    count: int
+    learned: int
     stamp: float
     labels: Labels
     groups: Table
@@ -76,7 +60,7 @@ class State(NamedTuple):
 
     Args:
         shares: Of all sources, itself included.
-        joined: Keys of answers that agree without being equal; of each such group its name first.
+        joined: The keys of answers that agree without being equal, group by group.
     """
 
     shares: list[Share]
@@ -88,7 +72,7 @@ def newest(shares: Iterable[Share]) -> list[Share]:
     kept: list[Share] = []
     labels = 0
     for share in sorted(shares, key=lambda each: each.age, reverse=True):
-        if labels >= _ENOUGH or len(kept) >= _SOURCES:
+        if labels >= WINDOW or len(kept) >= _SOURCES:
             break
         kept.append(share)
         labels += len(share.labels.right)
@@ -102,11 +86,11 @@ def dump(state: State) -> bytes:
     for share in state.shares:
         rings = list(share.rings.items())
         arrays = (*share.labels, *share.groups, *share.scopes, *(ring for _, ring in rings))
-        parts += [np.ascontiguousarray(array).tobytes() for array in arrays]
+        parts += [array.astype(array.dtype.newbyteorder("<")).tobytes() for array in arrays]
         heads.append(
             {
                 "source": share.source,
-                "count": share.count,
+                "learned": share.learned,
                 "stamp": share.stamp,
                 "labels": len(share.labels.right),
                 "groups": len(share.groups.keys),
@@ -157,13 +141,12 @@ class _Reader:
         labels = head["labels"]
         return Share(
             head["source"],
-            head["count"],
+            head["learned"],
             head["stamp"],
             Labels(
                 self._array(np.float32, labels, len(FEATURES)),
                 self._array(np.float32, labels),
-                self._array(np.float32, labels),
-                self._array(np.uint8, labels),
+                self._array(np.bool_, labels),
             ),
             self._table(head["groups"]),
             self._table(head["scopes"]),

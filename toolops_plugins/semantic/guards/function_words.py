@@ -97,7 +97,7 @@ PARTICLES = frozenset(listed("on off up down in out over under above below insid
 NEGATORS = frozenset(
     listed(
         "not no never without cannot none nobody nothing neither nor nowhere except "
-        "excluding hardly "
+        "excluding hardly unless "
         "barely"
     )
 )
@@ -142,8 +142,7 @@ GENERIC = frozenset(
         "end ended eventually possible possibly initially instead further overall "
         "much many more able kindly own "
         # Empty nouns and places that any question may name.
-        "people person place time today day number amount list name term word world "
-        "online website site page app internet web "
+        "people person place time today day number amount list name word world "        "online website site page app internet web "
         "think believe feel hear seem appear look like "
         "wait notice realise realize start continue happen proceed perform complete "
         "user customer client support service system"

@@ -10,9 +10,11 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.semantic.guards.alike import alike
+from toolops_plugins.semantic.guards.pairing import Pair
 from toolops_plugins.semantic.guards.reading import LONG, read
 from toolops_plugins.semantic.guards.traits import Traits
-from toolops_plugins.semantic.guards.verdicts import BUILT_IN, Pair, Veto
+from toolops_plugins.semantic.guards.verdicts import BUILT_IN, Veto
 
 __all__ = ["GUARDS", "Guard", "Guards"]
 
@@ -63,6 +65,7 @@ class Guards:
         chosen = tuple(GUARDS if guards is None else _checked(guards))
         self._guards = chosen
         self._secret = secret
+        self._others = [judge for name, judge in BUILT_IN.items() if name not in chosen]
         self.custom = any(not isinstance(guard, str) for guard in chosen)
         self._read = lru_cache(maxsize=_MEMORY)(read)
         self._digest = lru_cache(maxsize=16 * _MEMORY)(self._digested)
@@ -95,6 +98,34 @@ class Guards:
             if veto is not None:
                 return veto
         return None
+
+    def alike(self, question: str, candidate: str | Traits) -> bool:
+        """Return whether the two are surely one question, so that a lower similarity will do.
+
+        True when no guard has a veto, and every content word, name, number and relation of either
+        text has its like in the other: the same, a typing error, a synonym, another form. False in
+        any doubt, and for texts without a word of content. Typing errors, above all, ruin
+        embeddings while the words still tell what was meant.
+
+        Args:
+            question: The question.
+            candidate: The cached question, or its traits, restored from :meth:`hashed`.
+        """
+        return self.weigh(question, candidate)[1]
+
+    def weigh(self, question: str, candidate: str | Traits) -> tuple[Veto | None, bool]:
+        """Return the first veto, and whether the two are alike: both at the price of one.
+
+        Args:
+            question: The question.
+            candidate: The cached question, or its traits, restored from :meth:`hashed`.
+        """
+        pair = self._pair(question, candidate)
+        for guard in self._guards:
+            veto = self._ask(guard, pair, question, candidate)
+            if veto is not None:
+                return veto, False
+        return None, alike(pair) and not any(judge(pair) for judge in self._others)
 
     def verdicts(self, question: str, candidate: str | Traits) -> dict[str, Veto | None]:
         """Return what every guard says, by its name."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["PHRASES", "PHRASE_WORDS", "Node"]
+from functools import cache
+
+__all__ = ["Node", "phrase_words", "phrases"]
 
 _NOTHING = """
 i was wondering whether you could tell me | i was wondering if you could tell me
@@ -189,6 +191,9 @@ fail: not go through | not gone through | did not go through | acting up | not r
 fail: not respond
 fail: not successful | not completed | not complete
 fail: not accepted | not accept | not processed | not process | turned down | got declined
+world war #2: world war second | second world war | ww2 | wwii
+world war #1: first world war | ww1 | wwi
+capital: capital city | capital cities
 #afternext: after next
 #beforelast: before last
 used: second hand | pre owned | preowned
@@ -257,7 +262,9 @@ class Node:
         self.reading: tuple[str, ...] | None = None
 
 
-def _tree() -> dict[str, Node]:
+@cache
+def phrases() -> dict[str, Node]:
+    """Return the phrases as a tree of words, by their first words."""
     root = Node()
     for lines, read in ((_NOTHING, False), (_READ, True)):
         for line in lines.splitlines():
@@ -274,8 +281,6 @@ def _words(nodes: dict[str, Node]) -> frozenset[str]:
     return frozenset(nodes).union(*(_words(node.following) for node in nodes.values()))
 
 
-PHRASES = _tree()
-"""The phrases as a tree of words, by their first words."""
-
-PHRASE_WORDS = _words(PHRASES)
-"""Every word of a phrase."""
+def phrase_words() -> frozenset[str]:
+    """Return every word of a phrase."""
+    return _words(phrases())

@@ -6,6 +6,7 @@ import hashlib
 from functools import lru_cache
 from typing import NamedTuple
 
+from toolops_plugins.semantic.guards.courtesy import without_courtesy
 from toolops_plugins.semantic.guards.foreign import FOREIGN, FOREIGN_NEGATORS
 from toolops_plugins.semantic.guards.function_words import (
     DROPPED,
@@ -17,8 +18,9 @@ from toolops_plugins.semantic.guards.function_words import (
     TROUBLE,
 )
 from toolops_plugins.semantic.guards.kinds import kind_of
+from toolops_plugins.semantic.guards.light import CATEGORY_NOUNS
 from toolops_plugins.semantic.guards.listing import listed
-from toolops_plugins.semantic.guards.stems import key, stem, without_un
+from toolops_plugins.semantic.guards.stems import PAST, key, stem, without_un
 from toolops_plugins.semantic.guards.tokens import folded, replace, tokens
 from toolops_plugins.semantic.guards.traits import CONTENT, GENERIC_WORD, NAME, Traits, Word
 from toolops_plugins.semantic.guards.units import UNITS
@@ -41,6 +43,12 @@ _TRANSPARENT = frozenset(
     )
 )
 """Words between a preposition or a subject and its noun or verb."""
+_BEING = frozenset(listed("is are was were be been being"))
+_MODALS = frozenset(listed("can could will would shall should may might must"))
+_BETWEEN = frozenset(listed("the a an his her its their my your our by who whom"))
+"""Words between a verb and whom it concerns."""
+_CONDITIONS = frozenset(("if", "unless", "provided", "during", "despite"))
+"""Words from which on everything restricts."""
 _MOVING = PARTICLES | {"before", "after"}
 
 
@@ -87,10 +95,11 @@ def read(text: str) -> Traits:
     if len(text) > LONG:
         whole = " ".join(text.casefold().split())
         return Traits(whole=hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest())
-    lows, capitals = tokens(folded(text))
+    lows, capitals = tokens(without_courtesy(folded(text)))
     english = _may_be_english(lows, plain=text.isascii())
     if english:
         replace(lows, capitals)
+        _drop_category(lows, capitals)
     if not VALUE_WORDS.isdisjoint(lows) or any(low[0] == "#" for low in lows):
         lows, capitals = read_values(lows, capitals)
     gathering = _Gathering()
@@ -112,11 +121,36 @@ def read(text: str) -> Traits:
     return gathered
 
 
+def _drop_category(lows: list[str], capitals: list[bool]) -> None:
+    """Read "which city is the capital" as "what is the capital", in place."""
+    for at in range(len(lows) - 4):
+        if (
+            lows[at] in ("which", "what")
+            and lows[at + 1] in CATEGORY_NOUNS
+            and lows[at + 2] in ("is", "was", "are", "were")
+            and lows[at + 3] in ("the", "a", "an")
+            and not _picks(lows[at + 4])
+        ):
+            lows[at] = "what"
+            del lows[at + 1], capitals[at + 1]
+            return
+
+
+def _picks(low: str) -> bool:
+    """Whether a word picks one of many, so that it matters what they are: largest, only."""
+    return low.endswith("est") or low in ("most", "least", "only", "first", "last", "same", "next")
+
+
 class _Gathering:
     """Traits in the making."""
 
     __slots__ = (
+        "_condition",
+        "_asked",
+        "_been",
         "_did",
+        "_doer",
+        "_done",
         "_marker",
         "_name",
         "negations",
@@ -139,6 +173,11 @@ class _Gathering:
         self._marker = ""
         self._name = ""  # the name that stands directly before
         self._did = False
+        self._condition = False
+        self._asked = False
+        self._been = False
+        self._doer = ""  # who does what the next word says
+        self._done = ""  # what was done by somebody, or to the next word
 
     def take(self, low: str, *, capital: bool) -> None:
         """Take the next word."""
@@ -159,7 +198,11 @@ class _Gathering:
             if capital and word.level != NAME:
                 word = Word(low, NAME)
             self.traits.words.setdefault(name, word)
+            before = self.order[-1] if self.order else ""
+            by = self._marker == "by"
             self._place(name)
+            if low not in THIRD_PERSON:
+                self._relate(name, low, before, by=by)
             if word.level == NAME:
                 if self._name:
                     self.roles.setdefault("left", []).append(self._name)
@@ -179,13 +222,47 @@ class _Gathering:
             self._marker = marker
         elif not transparent:
             self._marker = ""
+        if low in _CONDITIONS:
+            self._condition = True
+        if low in _BEING:
+            self._been = True
+        elif low not in _BETWEEN:
+            self._done = ""
         if low in ("did", "does", "do"):
-            self._did = True
+            self._did = self._asked = True
+        elif low in _MODALS and not self.order:
+            self._asked = True
         elif low in ("me", "us") and self.order:
             self.roles.setdefault("me", []).append(self.order[-1])
 
+    def _relate(self, name: str, low: str, before: str, *, by: bool) -> None:
+        """Note who does what, and to whom, where grammar says so."""
+        past = low.endswith("ed") or low in PAST
+        if self._doer:
+            self._note("agent", name, self._doer)
+            self._doer, self._done = "", name
+            return
+        if self._done:
+            self._note("agent" if by else "patient", self._done, name)
+            self._done = ""
+        elif self._asked:
+            self._asked, self._doer = False, name
+            return
+        if past:
+            if self._been and before:
+                self._note("patient", name, before)
+            elif before and not self._been:
+                self._note("agent", name, before)
+            self._done = name
+            self._been = False
+
+    def _note(self, role: str, verb: str, name: str) -> None:
+        self.roles.setdefault(role, []).extend((verb, name))
+
     def _place(self, name: str) -> None:
         self.order.append(name)
+        if self._condition:
+            self.roles.setdefault("if", []).append(name)
         if self._marker:
             self.roles.setdefault(self._marker, []).append(name)
             self._marker = ""

@@ -31,9 +31,11 @@ _VERBS = frozenset(
     )
 )
 _UNITS = frozenset("#u:" + unit for unit in UNITS.values())
-_SUBJECTS = frozenset(("i", "me", "did", "left", "right"))
+_MONTHS = frozenset(f"#m{month}" for month in range(1, 13))
+_SUBJECTS = frozenset(("i", "me", "did", "left", "right", "if", "agent", "patient"))
 """Roles that are no prepositions; they have rules of their own."""
 
+_EXCHANGING = (key("replace"), key("substitute"), key("exchange"))
 _BOTH_WAYS = ("with", "for", "in", "on")
 """Roles whose words are compared only with themselves."""
 
@@ -55,7 +57,10 @@ def _swapped(question: Traits, candidate: Traits, digest: Callable[[str], str]) 
             continue
         gone, come = set(names).difference(rivals), set(rivals).difference(names)
         both = gone and come and gone.issubset(candidate.order) and come.issubset(question.order)
-        if both and (role not in _BOTH_WAYS or _elsewhere(gone, come, question, candidate)):
+        strict = role not in _BOTH_WAYS or (
+            role == "with" and any(digest(verb) in question.order for verb in _EXCHANGING)
+        )
+        if both and (strict or _elsewhere(gone, come, question, candidate)):
             return f'what stands after "{role}" is swapped with something else'
     for role, names in mine.items():
         against = PARTICLE_OPPOSITES.get(role)
@@ -74,7 +79,17 @@ def _swapped(question: Traits, candidate: Traits, digest: Callable[[str], str]) 
         sides = zip(mine["left"], mine["right"], strict=True)
         if not set(sides).isdisjoint(zip(other["right"], other["left"], strict=True)):
             return "the names stand in another order"
-    return _swapped_around_verb(question, candidate, digest)
+    verbs = frozenset(map(digest, _VERBS)) if question.hashed else _VERBS
+    turned = _pairs(mine, "agent") & _pairs(other, "patient") - _pairs(other, "agent")
+    back = _pairs(mine, "patient") & _pairs(other, "agent") - _pairs(other, "patient")
+    if turned and (back or "by" in mine or "by" in other or any(v in verbs for v, _ in turned)):
+        return "who does it and to whom it is done are swapped"
+    return _swapped_around_verb(question, candidate, verbs)
+
+
+def _pairs(roles: dict[str, tuple[str, ...]], role: str) -> set[tuple[str, str]]:
+    names = roles.get(role, ())
+    return set(zip(names[::2], names[1::2], strict=True))
 
 
 def _elsewhere(gone: set[str], come: set[str], question: Traits, candidate: Traits) -> bool:
@@ -85,10 +100,9 @@ def _elsewhere(gone: set[str], come: set[str], question: Traits, candidate: Trai
 
 
 def _swapped_around_verb(
-    question: Traits, candidate: Traits, digest: Callable[[str], str]
+    question: Traits, candidate: Traits, verbs: frozenset[str]
 ) -> str | None:
     mine = question.order
-    verbs = frozenset(map(digest, _VERBS)) if question.hashed else _VERBS
     if verbs.isdisjoint(mine):
         return None
     places = {name: at for at, name in enumerate(candidate.order)}
@@ -111,12 +125,17 @@ def _swapped_around_verb(
 
 def _numbered(traits: Traits, digest: Callable[[str], str]) -> dict[str, str]:
     """Return the number directly before a word or unit, by that: 2 adults and 3 children."""
-    units = _UNITS if not traits.hashed else frozenset(map(digest, _UNITS))
+    units, months = _UNITS, _MONTHS
+    if traits.hashed:
+        units, months = frozenset(map(digest, units)), frozenset(map(digest, months))
     values = frozenset(traits.values) - units
+    order = ("", *traits.order, "")
     return {
-        name: value
-        for value, name in pairwise(traits.order)
-        if value in values and name not in values
+        order[at + 1]: order[at]
+        for at in range(1, len(order) - 1)
+        if order[at] in values
+        and order[at + 1] not in values
+        and order[at - 1] not in months  # May 5, and what comes after it
     }
 
 

@@ -1,4 +1,4 @@
-"""Typing errors in the words that guards go by: teh, becuase, diference.
+"""Typing errors in the words that guards go by: teh, becuase, diference, ofthe.
 
 An index by left-out letters, as in SymSpell (Garbe 2012): two words within one error of each other
 share a word that is one letter shorter than the longer of them.
@@ -6,29 +6,46 @@ share a word that is one letter shorter than the longer of them.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from toolops_plugins.semantic.guards.foreign import FOREIGN
 from toolops_plugins.semantic.guards.function_words import (
     AUXILIARIES,
     CONTRACTIONS,
     DROPPED,
+    GENERIC,
     NEGATORS,
 )
+from toolops_plugins.semantic.guards.listing import listed
 from toolops_plugins.semantic.guards.opposites import OPPOSITES
-from toolops_plugins.semantic.guards.phrases import PHRASE_WORDS
-from toolops_plugins.semantic.guards.stems import is_real
+from toolops_plugins.semantic.guards.phrases import phrase_words
+from toolops_plugins.semantic.guards.stems import is_real, key
 from toolops_plugins.semantic.guards.synonyms import SYNONYMS
-from toolops_plugins.semantic.guards.typos import is_typo
+from toolops_plugins.semantic.guards.typos import is_typo, slip_cost
+from toolops_plugins.semantic.guards.values import VALUE_WORDS
 
 __all__ = ["corrected"]
 
 _SMALL = DROPPED | NEGATORS | AUXILIARIES
-_KNOWN = frozenset().union(_SMALL, CONTRACTIONS, PHRASE_WORDS, FOREIGN)
+_GLUED = frozenset(listed("the my is of for how what can you and are does your with from this to"))
+"""Small words that are written together with their neighbours when the space is missed."""
+_MINE = frozenset(
+    listed(
+        "do did can could should am will would if when how have had need want lost got get bought "
+        "know paid was forgot think like found use made saw sent tried must may where what why"
+    )
+)
+"""Words that are written together with the word i."""
 
 
+@cache
+def _known() -> frozenset[str]:
+    return frozenset().union(_SMALL, CONTRACTIONS, phrase_words(), FOREIGN, VALUE_WORDS)
+
+
+@cache
 def _index() -> dict[str, tuple[str, ...]]:
-    words = set(_KNOWN - FOREIGN)
+    words = set(_known() - FOREIGN) | GENERIC
     words.update(SYNONYMS.replace("|", " ").split())
     words.update(OPPOSITES.replace("/", " ").replace(",", " ").split())
     index: dict[str, list[str]] = {}
@@ -43,40 +60,67 @@ def _shortened(word: str) -> set[str]:
     return {word, *(word[:at] + word[at + 1 :] for at in range(len(word)))}
 
 
-_INDEX = _index()
-
-
 @lru_cache(maxsize=16384)
 def corrected(word: str) -> str:
-    """Return the known word of which a lower-case word is a typing error, or the word itself."""
-    if len(word) < 3 or len(word) > 20 or word in _KNOWN or is_real(word) or not word.isalpha():
+    """Return the known word of which a lower-case word is a typing error, or the word itself.
+
+    Two words that were written as one come back with a space between them.
+    """
+    if len(word) < 3 or len(word) > 20 or word in _known() or is_real(word) or not word.isalpha():
         return word
-    found = {known for shorter in _shortened(word) for known in _INDEX.get(shorter, ())}
+    index = _index()
+    found = {known for shorter in _shortened(word) for known in index.get(shorter, ())}
     if len(word) == 3:
+        if word[1] == word[2] and word[:2] in _SMALL:
+            return word[:2]
         found = {known for known in found if _slipped(word, known)}
     else:
         found = {known for known in found if _slipped(word, known) or _likely(word, known)}
-    if len(found) == 1:
-        return next(iter(found))
-    swapped = [known for known in found if sorted(known) == sorted(word)]
-    return swapped[0] if len(swapped) == 1 else word  # which of several was meant, nobody knows
+    if found:
+        costs = sorted((slip_cost(word, known, 2.4) - (known in _SMALL) * 0.1, known) for known in found)
+        best, name = costs[0]
+        if all(cost > best + 0.2 or key(known) == key(name) for cost, known in costs[1:]):
+            return name
+        return word  # which of several was meant, nobody knows
+    return _parted(word)
 
 
 def _likely(word: str, known: str) -> bool:
     """Whether letters were swapped, left out or put in; a changed letter makes another word."""
-    return (
-        word[0] == known[0]
-        and is_typo(word, known)
-        and (len(word) != len(known) or sorted(word) == sorted(known))
-    )
+    if word[0] != known[0] or not is_typo(word, known):
+        return False
+    if len(word) != len(known) or sorted(word) == sorted(known):
+        return True
+    return len(word) > 5 and slip_cost(word, known, 0.6) <= 0.6
 
 
 def _slipped(word: str, known: str) -> bool:
     """Whether a small word lacks a letter, or has two swapped, behind its first: teh, hav."""
-    if known not in _SMALL or word[0] != known[0]:
+    if known not in _SMALL:
         return False
     if len(word) == len(known):
-        return sorted(word) == sorted(known)
-    return len(known) == len(word) + 1 and any(
-        known[:at] + known[at + 1 :] == word for at in range(1, len(known))
+        return sorted(word) == sorted(known) and (word[0] == known[0] or word[:2] == known[1::-1])
+    if word[0] != known[0]:
+        return False
+    short, long = sorted((word, known), key=len)
+    if len(short) == len(word):
+        return any(long[:at] + long[at + 1 :] == short for at in range(1, len(long)))
+    return any(
+        long[at] == long[at - 1] and long[:at] + long[at + 1 :] == short
+        for at in range(1, len(long))
     )
+
+
+def _parted(word: str) -> str:
+    """Return two words that were written as one: whatis, ofthe, myaccount."""
+    if word[0] == "i" and word[1:] in _MINE:
+        return f"i {word[1:]}"
+    if word[-1] == "i" and word[:-1] in _MINE:
+        return f"{word[:-1]} i"
+    for at in range(2, len(word) - 1):
+        left, right = word[:at], word[at:]
+        if left in _GLUED and (right in _GLUED or (len(right) > 3 and is_real(right))):
+            return f"{left} {right}"
+        if right in _GLUED and len(left) > 3 and is_real(left):
+            return f"{left} {right}"
+    return word

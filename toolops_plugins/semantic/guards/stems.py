@@ -7,15 +7,18 @@ printer) and no negating endings (use, useless).
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
+from toolops_plugins.semantic.guards import kin_nouns, kin_others, kin_verbs
 from toolops_plugins.semantic.guards.listing import listed
+from toolops_plugins.semantic.guards.numerals import SCALES, SPELT
 from toolops_plugins.semantic.guards.opposites import OPPOSITES
 from toolops_plugins.semantic.guards.real_words import REAL_WORDS
 from toolops_plugins.semantic.guards.siblings import SIBLINGS
 from toolops_plugins.semantic.guards.synonyms import SYNONYMS
+from toolops_plugins.semantic.guards.units import UNITS
 
-__all__ = ["are_siblings", "is_real", "key", "opposites_of", "stem", "without_un"]
+__all__ = ["PAST", "are_siblings", "in_family", "is_real", "key", "opposites_of", "stem", "without_un"]
 
 _IRREGULAR = {
     form: base
@@ -33,7 +36,7 @@ _IRREGULAR = {
     sleep slept | leave left | feel felt | mean meant | meet met | lend lent | spend spent | build
     built
     shut shutting | hear heard | understand understood | stand stood | sit sat | rise rose risen
-    wear wore worn | tear tore torn | bite bit bitten | hide hid hidden | ride rode ridden
+    wear wore worn | tear tore torn | bite | hide hid hidden | ride rode ridden
     fall fell fallen | wake woke woken | shake shook shaken | become became | lead led | feed fed
     die died dying dies | lie lied lying lies | tie tied tying ties | say said | light lit | dig dug
     child children | man men | woman women | person persons | mouse mice | foot feet
@@ -60,6 +63,17 @@ _IRREGULAR = {
     fiber fibre | catalog catalogue | dialog dialogue | program programme programmes
     gray grey | cheque cheques | aluminum aluminium | mold mould | plow plough
     enroll enrol enrolment enrollment | fulfill fulfil | skillful skilful | installment instalment
+    beat beaten | strike struck stricken | shoot shot | hang hung | ring rang rung
+    sink sank sunk | shrink shrank shrunk | stick stuck | sting stung | swing swung | spin spun
+    bind bound | creep crept | sweep swept | weep wept | deal dealt | dream dreamt | burn burnt
+    learn learnt | spell spelt | smell smelt | spill spilt | spoil spoilt | lean leant | leap leapt
+    kneel knelt | seek sought | bend bent | forgive forgave forgiven | overcome overcame
+    undergo underwent undergone | mistake mistook mistaken | swear swore sworn | lay laid
+    arise arose arisen | awake awoke awoken | bleed bled | breed bred | cling clung | flee fled
+    fling flung | forbid forbade forbidden | foresee foresaw foreseen | overtake overtook overtaken
+    sew sewn | shine shone | show shown | slide slid | speed sped | spit spat | swell swollen
+    weave wove woven | sow sown | mow mown | prove proven | wring wrung | tread trod trodden
+    bite bitten | rid ridding | bear borne | split splitting | quit quitting | cut cutting
     french france_ | translate translation translations translating | bus buses busses
     sue sued suing sues | age aged aging ageing | invade invasion invaded | permit permission |
     persuade persuasion | conclude conclusion
@@ -68,6 +82,10 @@ _IRREGULAR = {
     for base, *forms in [line.split()]
     for form in (base, *forms)
 }
+PAST = {
+    form: base for form, base in _IRREGULAR.items() if form != base and not form.endswith(("s", "g"))
+}
+"""Irregular forms that may be past participles, and what they are forms of."""
 _AS_IS = frozenset(
     # Endings that are none.
     listed(
@@ -101,6 +119,8 @@ _AS_IS = frozenset(
     )
 )
 _VOWELS = frozenset("aeiouy")
+_ENDINGS = ("ly", "er", "est", "ness", "able", "less", "ful", "y")
+"""What makes a real word of a real one, beside inflections."""
 
 
 def stem(word: str) -> str:
@@ -175,6 +195,7 @@ def _underived(word: str) -> str:
     return word
 
 
+@cache
 def _classes() -> dict[str, str]:
     classes: dict[str, str] = {}
     for line in SYNONYMS.replace("\n", "|").split("|"):
@@ -184,16 +205,14 @@ def _classes() -> dict[str, str]:
     return classes
 
 
-_CLASSES = _classes()
-
-
 @lru_cache(maxsize=8192)
 def key(word: str) -> str:
     """Return what a lower-case word is compared by: the name of its class, or its stem."""
     root = stem(word)
-    return _CLASSES.get(root, root)
+    return _classes().get(root, root)
 
 
+@cache
 def _opposites() -> dict[str, frozenset[str]]:
     table: dict[str, set[str]] = {}
     for pair in OPPOSITES.split():
@@ -205,51 +224,76 @@ def _opposites() -> dict[str, frozenset[str]]:
     return {word: frozenset(others - {word}) for word, others in table.items()}
 
 
-_OPPOSITES = _opposites()
-_FAMILIES: dict[str, set[int]] = {}
-for _number, _line in enumerate(SIBLINGS.split("|")):
-    for _word in _line.split():
-        _FAMILIES.setdefault(_word, set()).add(_number)
-        _FAMILIES.setdefault(stem(_word), set()).add(_number)
-_REAL = frozenset(
-    word
-    for text in (
+@cache
+def _families() -> dict[str, set[int]]:
+    families: dict[str, set[int]] = {}
+    for number, line in enumerate(SIBLINGS.split("|")):
+        for word in line.split():
+            families.setdefault(word, set()).add(number)
+            families.setdefault(stem(word), set()).add(number)
+    return families
+
+
+@cache
+def _real() -> frozenset[str]:
+    texts = (
         REAL_WORDS,
         SYNONYMS.replace("|", " "),
         SIBLINGS.replace("|", " "),
         OPPOSITES.replace("/", " ").replace(",", " "),
+        " ".join((*UNITS, *SPELT, *SCALES)),
+        *(text.replace("|", " ") for text in (kin_nouns.KIN, kin_others.KIN, kin_verbs.KIN)),
     )
-    for word in text.split()
-)
+    return frozenset(word for text in texts for word in text.split())
+
+
 _NOTHING: frozenset[str] = frozenset()
 
 
 def opposites_of(name: str) -> frozenset[str]:
     """Return the keys of the opposites of a word, given by its key."""
-    return _OPPOSITES.get(name, _NOTHING)
+    return _opposites().get(name, _NOTHING)
 
 
 def are_siblings(one: str, other: str) -> bool:
     """Whether two lower-case words are different members of one family: red and blue."""
-    ones = _FAMILIES.get(one) or _FAMILIES.get(stem(one))
+    families = _families()
+    ones = families.get(one) or families.get(stem(one))
     if ones is None:
         return False
-    others = _FAMILIES.get(other) or _FAMILIES.get(stem(other))
+    others = families.get(other) or families.get(stem(other))
     return others is not None and not ones.isdisjoint(others) and key(one) != key(other)
+
+
+def in_family(word: str) -> bool:
+    """Whether a lower-case word has siblings: a name, a colour, a part of the body."""
+    return word in _families()
 
 
 @lru_cache(maxsize=8192)
 def is_real(word: str) -> bool:
     """Whether a lower-case word is known to be no typing error, as far as the lists here know."""
-    if word in _REAL or word in _IRREGULAR:
+    real = _real()
+    if word in real or word in _IRREGULAR:
         return True
     root = _uninflected(word)
-    return root != word and (root in _REAL or root + "e" in _REAL)
+    if root in real or (root + "e" in real and word.endswith(("ing", "ed"))):
+        return True
+    for ending in _ENDINGS:
+        if word.endswith(ending):
+            rest = word[: -len(ending)]
+            if len(rest) > 2 and (
+                rest in real
+                or (ending[0] in "aey" and rest + "e" in real)
+                or (rest[-1] == "i" and rest[:-1] + "y" in real)
+            ):
+                return True
+    return False
 
 
 def without_un(word: str) -> str | None:
     """Return the rest of a word that begins with a negating un-, or None."""
     rest = word[2:]
-    if word.startswith("un") and len(rest) > 3 and stem(word) not in _CLASSES and is_real(rest):
-        return None if key(word) in _OPPOSITES or word in _REAL else rest
+    if word.startswith("un") and len(rest) > 3 and stem(word) not in _classes() and is_real(rest):
+        return None if key(word) in _opposites() or word in _real() else rest
     return None

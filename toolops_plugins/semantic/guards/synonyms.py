@@ -66,7 +66,7 @@ ocean sea | mountain mount | forest wood | river stream | stone rock | snake ser
 rabbit bunny | dog puppy | cat kitten kitty | fall autumn | rain rainfall | earth globe
 party celebration | clothes clothing garment apparel outfit | trousers pants
 sweater jumper pullover | sneakers trainers | glasses spectacles | wallet purse | size dimension
-speed velocity | amount quantity sum | maximum max highest | minimum min lowest
+speed velocity | amount quantity | maximum max highest | minimum min lowest
 increase raise rise boost grow | decrease reduce lower lessen diminish drop | improve enhance
 damage harm | destroy demolish ruin | protect guard | help assist aid assistance support
 allow permit let | forbid prohibit ban | prevent avoid | affect influence impact
@@ -84,7 +84,7 @@ heat warm | cold chilly cool | clean wash tidy | dirty filthy | wet damp moist |
 quiet silent | old ancient elderly | modern contemporary | recent latest newest
 previous former prior earlier | next following upcoming subsequent | first initial | last final
 best top finest greatest ideal optimal | main primary chief principal elementary
-free complimentary gratis costfree | empty vacant | near nearby nearest closest | far distant
+free complimentary gratis costfree | empty vacant unoccupied | near nearby nearest closest | far distant
 outside outdoors | track trace | review feedback rating | discount rebate | coupon promo
 subscribe subscription membership | renew renewal extend prolong | expire expiry expiration lapse
 deadline due | schedule timetable | appointment booking reservation | postpone delay defer

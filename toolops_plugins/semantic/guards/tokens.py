@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from toolops_plugins.semantic.guards.function_words import CONTRACTIONS
 from toolops_plugins.semantic.guards.listing import listed
-from toolops_plugins.semantic.guards.phrases import PHRASES
+from toolops_plugins.semantic.guards.phrases import phrases
 from toolops_plugins.semantic.guards.spelling import corrected
 from toolops_plugins.semantic.guards.values import read_written
 
@@ -116,11 +116,12 @@ def tokens(text: str) -> tuple[list[str], list[bool]]:
             start = True
             continue
         parts, first, second = _meant(piece)
-        capital = first and (not start or second)
+        if start and first and not second:
+            parts, first, second = _meant(piece.lower())
         start = False
         for part in parts:
             words.append(part)
-            capitals.append(capital)
+            capitals.append(first)
     marked = sum(capitals)
     if marked and (marked * 2 > len(capitals) > 2 or (len(capitals) < 3 and text.isupper())):
         capitals = [False] * len(capitals)
@@ -137,9 +138,7 @@ def _meant(piece: str) -> tuple[tuple[str, ...], bool, bool]:
     first = piece[0].isupper() and piece != "I" and not low.startswith("i'")
     parts = _parts(low)
     if not first and len(parts) == 1 and low.isalpha():
-        parts = (corrected(low),)
-        if parts[0] in CONTRACTIONS:
-            parts = _parts(parts[0])
+        parts = tuple(part for word in corrected(low).split() for part in _parts(word))
     return tuple(part for part in parts if part not in _HESITANT), first, piece[1:2].isupper()
 
 
@@ -190,9 +189,9 @@ def _apostrophe(low: str) -> tuple[str, ...]:
 def replace(words: list[str], capitals: list[bool]) -> None:
     """Replace every phrase that :mod:`.phrases` knows by what it is read as, the longest first."""
     found: list[tuple[int, int, tuple[str, ...]]] = []
-    index, end = 0, len(words)
+    index, end, tree = 0, len(words), phrases()
     while index < end:
-        node = PHRASES.get(words[index])
+        node = tree.get(words[index])
         after = index
         while node is not None:
             after += 1

@@ -1,54 +1,119 @@
 """Whether one word is a typing error of another.
 
-The distance is that of Damerau (1964): letters put in, left out, mistaken or swapped with their
-neighbour. How much of it is allowed grows with the length of the word, and two real words are never
-typing errors of one another, however near they are.
+The distance is a weighted one in the manner of Damerau (1964): letters put in, left out, mistaken
+or swapped with their neighbour, where slips that people make often (a vowel for another, a doubled
+letter, a key beside the right one, a letter of the same sound) cost less than others. How much of it
+is allowed grows with the length of the word, and two real words are never typing errors of one
+another, however near they are.
 """
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from toolops_plugins.semantic.guards.listing import listed
 from toolops_plugins.semantic.guards.stems import are_siblings, is_real
 
-__all__ = ["is_typo", "within"]
+__all__ = ["is_typo", "slip_cost", "sound"]
 
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
-_SOUNDS = frozenset(
-    frozenset(pair) for pair in listed("ck cs ks sz ie iy ea ao ou ei ey gj fv dt bp mn uo ai")
-)
+_VOWELS = frozenset("aeiou")
+_NEVER = 9.0
 
 
-def _neighbours() -> frozenset[frozenset[str]]:
+def _neighbours() -> set[tuple[str, str]]:
     pairs = set()
     for number, row in enumerate(_ROWS):
         for at, letter in enumerate(row):
-            pairs.add(frozenset((letter, row[at - 1] if at else letter)))
+            pairs.add((letter, row[at - 1] if at else letter))
             below = _ROWS[number + 1] if number < 2 else ""
-            pairs.update(frozenset((letter, other)) for other in below[max(at - 1, 0) : at + 1])
-    return frozenset(pairs)
+            pairs.update((letter, other) for other in below[max(at - 1, 0) : at + 1])
+    return pairs
 
 
-_CLOSE = _neighbours() | _SOUNDS
+def _mistaken() -> dict[tuple[str, str], float]:
+    """Return what it costs to type one letter for another; pairs not in it cost 1.2."""
+    costs = {pair: 0.8 for pair in _neighbours() if pair[0] != pair[1]}
+    costs |= {(a, b): 0.6 for a, b in listed("ck cs ks sz gj fv iy ey qk xz wv td")}
+    costs |= {(a, b): 0.8 for a, b in listed("mn bp dt bv cx")}
+    costs |= {(a, b): 0.5 for a in _VOWELS for b in _VOWELS if a != b}
+    return costs | {(b, a): cost for (a, b), cost in costs.items()}
 
 
-def within(one: str, other: str, most: int) -> bool:
-    """Whether two words are within a distance of each other (optimal string alignment)."""
-    if abs(len(one) - len(other)) > most:
-        return False
-    before: list[int] = []
-    row = list(range(len(other) + 1))
-    for i, letter in enumerate(one, start=1):
-        last, row, before = before, [i], row
-        for j, mark in enumerate(other, start=1):
-            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != mark))
-            if i > 1 and j > 1 and letter == other[j - 2] and mark == one[i - 2]:
-                cost = min(cost, last[j - 2] + 1)
+_MISTAKEN = _mistaken()
+_ALLOWED = (0.0, 0.0, 0.0, 0.0, 0.7, 1.0, 1.3, 1.5, 1.8, 1.9, 2.2)
+"""The cost that is allowed, by the length of the longer word; longer ones are allowed 2.4."""
+
+_SOUNDS = tuple(
+    (re.compile(pattern), by)
+    for pattern, by in (
+        ("ph", "f"),
+        ("^kn|^gn|^pn", "n"),
+        ("^wr", "r"),
+        ("^ps", "s"),
+        ("^wh", "w"),
+        ("igh", "i"),
+        ("ough$", "o"),
+        ("gh", ""),
+        ("sch", "sk"),
+        ("tch", "ch"),
+        ("[ts]io(?=n)", "sho"),
+        ("ci(?=[ao])", "sh"),
+        ("dge?", "j"),
+        ("c(?=[eiy])", "s"),
+        ("ch", "C"),
+        ("ck|q|c", "k"),
+        ("x", "ks"),
+        ("z", "s"),
+        ("(?<=[a-z])h(?=[^aeiou]|$)", ""),
+        ("mb$", "m"),
+        (r"(.)\1+", r"\1"),
+        ("(?<=.)[aeiouy]+", "a"),
+    )
+)
+
+
+@lru_cache(maxsize=4096)
+def sound(word: str) -> str:
+    """Return roughly how a word sounds, its vowels all alike, in the manner of Metaphone."""
+    for pattern, by in _SOUNDS:
+        word = pattern.sub(by, word)
+    return word.removesuffix("a")
+
+
+def slip_cost(one: str, other: str, most: float) -> float:
+    """Return the weighted distance of two words, or 9 where it is above ``most``."""
+    if abs(len(one) - len(other)) * 0.4 > most:
+        return _NEVER
+    before: list[float] = []
+    row = [0.0]
+    for j, mark in enumerate(other):
+        row.append(row[-1] + _extra(other, j, mark))
+    for i, letter in enumerate(one):
+        last, before, row = before, row, [row[0] + _extra(one, i, letter)]
+        drop = _extra(one, i, letter)
+        lowest = row[0]
+        for j, mark in enumerate(other):
+            if letter == mark:
+                cost = before[j]
+            else:
+                cost = before[j] + _MISTAKEN.get((letter, mark), 1.2)
+                if i and j and letter == other[j - 1] and mark == one[i - 1]:
+                    cost = min(cost, last[j - 1] + 0.5)
+            cost = min(cost, before[j + 1] + drop, row[j] + _extra(other, j, mark))
             row.append(cost)
-        if min(row) > most:
-            return False
-    return row[-1] <= most
+            lowest = min(lowest, cost)
+        if lowest > most:
+            return _NEVER
+    return row[-1] if row[-1] <= most else _NEVER
+
+
+def _extra(word: str, at: int, letter: str) -> float:
+    """Return what it costs to put in, or leave out, a letter of a word."""
+    if (at and word[at - 1] == letter) or word[at + 1 : at + 2] == letter:
+        return 0.4
+    return 0.5 if letter in _VOWELS else 0.6 if letter in "hk" and at else 0.9
 
 
 @lru_cache(maxsize=8192)
@@ -58,50 +123,39 @@ def is_typo(one: str, other: str, *, names: bool = False) -> bool:
     Args:
         one: A word.
         other: Another one.
-        names: Whether both are names, of which many are near each other (Hansen, Hanson): then
-            only swapped and doubled letters count as errors.
+        names: Whether both are names, of which many are near each other (Hansen, Hanson): unless
+            one of them is known, only swapped and doubled letters count as errors then.
     """
     short, long = sorted((one, other), key=len)
-    if len(short) < 4 or len(long) - len(short) > 2 or len(long) > 40:
+    size = len(long)
+    if len(short) < 3 or size < 4 or size - len(short) > 3 or size > 30:
         return False
-    if (is_real(one) and is_real(other)) or are_siblings(one, other):
+    if len(set(one) ^ set(other)) > 4:
         return False
-    if _swapped_or_doubled(short, long):
-        return True
-    if names or (one[0] != other[0] and len(short) < 6):
+    known = is_real(one), is_real(other)
+    if all(known) or are_siblings(one, other):
         return False
-    if len(short) > 7 and within(one, other, 2):
-        # Two errors are allowed, but not at the end, where words differ by their endings.
-        return one[:3] == other[:3] or one[-3:] == other[-3:]
-    return within(one, other, 1) and _plausible(short, long)
-
-
-def _swapped_or_doubled(short: str, long: str) -> bool:
-    if len(short) == len(long):
-        wrong = [at for at in range(len(short)) if short[at] != long[at]]
-        return (
-            len(wrong) == 2
-            and wrong[1] == wrong[0] + 1
-            and short[wrong[0]] == long[wrong[1]]
-            and short[wrong[1]] == long[wrong[0]]
+    if not any(known):
+        # A name or a rare word: another one may be as near as a slip is.
+        return slip_cost(short, long, 0.5) <= 0.5 and (
+            sorted(one) == sorted(other) or (len(short) != size and _doubled(short, long))
         )
-    if len(long) - len(short) != 1:
-        return False
+    allowed = _ALLOWED[size] if size < len(_ALLOWED) else 2.4
+    if names:
+        allowed = min(allowed, 0.9)
+    if one[0] != other[0]:
+        if one[:2] != other[1::-1] and (size < 6 or names):
+            return False
+        allowed = min(allowed, 0.9)
+    if one[-1] != other[-1] and size < 7 and not one.startswith(other[:-1]):
+        allowed -= 0.2  # words differ by their endings
+    if slip_cost(one, other, allowed) <= allowed:
+        return True
+    return size > 4 and not names and one[0] == other[0] and sound(one) == sound(other)
+
+
+def _doubled(short: str, long: str) -> bool:
     return any(
         long[at] == long[at - 1] and long[:at] + long[at + 1 :] == short
         for at in range(1, len(long))
     )
-
-
-def _plausible(short: str, long: str) -> bool:
-    """Whether one changed letter looks like a slip: a letter beside it, or of the same sound."""
-    if len(short) == len(long):
-        at = next(at for at in range(len(short)) if short[at] != long[at])
-        pair = frozenset((short[at], long[at]))
-        if at == len(short) - 1 and len(short) < 6:
-            return False
-        known = is_real(short) or is_real(long)
-        return pair in _CLOSE or (len(short) > 5 and known)
-    at = next((at for at in range(len(short)) if short[at] != long[at]), len(short))
-    # A letter more at the very end is an ending; inside, or before it, a slip.
-    return at < len(short) or long[-1] not in "aeilnrsty" or is_real(long)

@@ -55,6 +55,10 @@ UNITS = {
         mbps mbps
         gbps gbps
         kbps kbps
+        mbit megabit megabits
+        gbit gigabit gigabits
+        kbit kilobit kilobits
+        pb petabyte petabytes
         kb kb kilobyte kilobytes
         mb mb megabyte megabytes
         gb gb gigabyte gigabytes gigs gig

@@ -11,47 +11,12 @@ from __future__ import annotations
 import re
 
 from toolops_plugins.semantic.guards.listing import listed
+from toolops_plugins.semantic.guards.numerals import SCALES, SPELT
+from toolops_plugins.semantic.guards.spoken import TRIGGERS, respoken
 from toolops_plugins.semantic.guards.units import SMALLER, SUFFIXES, UNITS
 
 __all__ = ["VALUE_WORDS", "read_values", "read_written"]
 
-_SCALES = {
-    "hundred": 100,
-    "thousand": 1_000,
-    "k": 1_000,
-    "grand": 1_000,
-    "million": 1_000_000,
-    "mio": 1_000_000,
-    "mn": 1_000_000,
-    "billion": 1_000_000_000,
-    "bn": 1_000_000_000,
-    "trillion": 1_000_000_000_000,
-    "lakh": 100_000,
-    "crore": 10_000_000,
-    "dozen": 12,
-}
-_SPELT = {
-    word: number
-    for number, words in enumerate(
-        listed(
-            "zero null,|one eins|two zwei deux dos due dois twee|three drei trois tres tre drie"
-            "|four vier quatre cuatro quattro quatro|five funf cinq cinco cinque vijf|six sechs "
-            "seis sei"
-            "|seven sieben sept siete sette sete zeven|eight acht huit ocho otto oito"
-            "|nine neun neuf nueve nove negen|ten zehn dix diez dieci dez "
-            "tien|eleven|twelve|thirteen"
-            "|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen",
-            "|",
-        )
-    )
-    for word in words.replace("null,", "").split()
-} | {
-    word: 10 * number
-    for number, word in enumerate(
-        listed("twenty thirty forty fifty sixty seventy eighty ninety"), start=2
-    )
-}
-_SPELT |= {"fourty": 40, "ninty": 90, "fourtyfive": 45}
 _ORDINALS = {
     word: number
     for number, word in enumerate(
@@ -115,7 +80,7 @@ _PERIODS = frozenset(
 )
 _TURNS = {"last": "-1", "past": "-1", "next": "+1", "coming": "+1", "this": "0", "current": "0"}
 
-VALUE_WORDS = _PERIODS.union(_SPELT, _SCALES, _ORDINALS, _MONTHS, _WEEKDAYS, _RELATIVE, UNITS)
+VALUE_WORDS = _PERIODS.union(SPELT, SCALES, _ORDINALS, _MONTHS, _WEEKDAYS, _RELATIVE, UNITS, TRIGGERS)
 """Every word that :func:`read_values` may read as a value."""
 
 _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?")
@@ -126,12 +91,19 @@ _DATE = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})")
 _VERSION = re.compile(r"v?\d+(?:\.\d+)+")
 _NAMED = re.compile(r"([a-z]{2,})[-_]?(\d+(?:\.\d+)*)")
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
+_FRACTION = re.compile(r"(\d)/(\d{1,2})")
+_HYPHENED = re.compile(r"(\d+(?:\.\d+)?)-([a-z]{3,}(?:-[a-z]+)*)")
+_FOLD = re.compile(r"(\d+)x")
+_FEET = re.compile(r"([3-8])'(\d{1,2})")
 _QUARTER = re.compile("q[1-4]")
 _JOINTS = re.compile(r"[-_./\\:,']")
 
 
 def read_written(low: str) -> list[str]:
     """Return the values that a lower-case token with a digit stands for."""
+    match = _FOLD.fullmatch(low)
+    if match is not None:
+        return [_number(match[1]), "times"]
     match = _AMOUNT.fullmatch(low)
     if match is not None:
         return _amount(*match.groups())
@@ -150,6 +122,15 @@ def read_written(low: str) -> list[str]:
         return ["#" + low.lstrip("v")]
     if _QUARTER.fullmatch(low):
         return [low[1] + "th", "quarter"]
+    match = _FRACTION.fullmatch(low)
+    if match is not None and 0 < int(match[1]) < int(match[2]) < 11:
+        return [f"#{int(match[1]) / int(match[2]):.4g}"]
+    match = _HYPHENED.fullmatch(low)
+    if match is not None:
+        return [_number(match[1]), *match[2].split("-")]
+    match = _FEET.fullmatch(low)
+    if match is not None:
+        return [_number(match[1]), "#u:ft", _number(match[2])]
     match = _SPAN.fullmatch(low)
     if match is not None:
         return [_number(match[1]), _number(match[2])]
@@ -164,11 +145,16 @@ def _amount(sign: str, symbol: str, inner: str, digits: str, suffix: str) -> lis
     unit = ["#u:" + UNITS[symbol]] if symbol else []
     if not suffix:
         return [number, *unit]
+    if suffix in ("am", "pm") and re.fullmatch(r"\d{1,2}\.[0-5]\d", digits):
+        hour, _, minute = digits.partition(".")
+        return [_time(int(hour), int(minute), suffix)]
+    if suffix == "s" and re.fullmatch("1[89]\\d0|20\\d0|[5-9]0", digits):
+        return [f"#{digits if len(digits) == 4 else '19' + digits}s"]
     if suffix in ("am", "pm") and digits.isdecimal() and int(digits) < 13:
         return [_time(int(digits), 0, suffix)]
     if suffix in ("st", "nd", "rd", "th"):
         return [f"{digits}th"]
-    scale = 1_000_000 if symbol and suffix in ("m", "mm") else _SCALES.get(suffix)
+    scale = 1_000_000 if symbol and suffix in ("m", "mm") else SCALES.get(suffix)
     if scale is not None:
         return [_scaled(number, scale), *unit]
     if suffix in SUFFIXES:
@@ -226,13 +212,15 @@ def read_values(words: list[str], capitals: list[bool]) -> tuple[list[str], list
         words: Lower-case words; values in figures were read by :func:`read_written`.
         capitals: By word, whether it stood with a capital where none was due.
     """
+    if not TRIGGERS.isdisjoint(words):
+        words, capitals = respoken(words, capitals)
     read: list[str] = []
     marks: list[bool] = []
     index, end = 0, len(words)
     while index < end:
         word = words[index]
         value, used = word, 1
-        if word in _SPELT or word in _SCALES or _is_number(word):
+        if word in SPELT or word in SCALES or _is_number(word):
             value, used = _counted(words, index)
         elif word in _TURNS and index + 1 < end and words[index + 1] in _PERIODS:
             value, used = f"#r{_TURNS[word]}{words[index + 1]}", 2
@@ -254,6 +242,7 @@ def read_values(words: list[str], capitals: list[bool]) -> tuple[list[str], list
         read.append(value)
         marks.append(capitals[index])
         index += used
+    _mixed(read, marks)
     _convert(read)
     for at, value in enumerate(read):  # the 5th of March is the 5 of a date
         if value.endswith("th") and value[:-2].isdecimal():
@@ -261,6 +250,14 @@ def read_values(words: list[str], capitals: list[bool]) -> tuple[list[str], list
             if any(other.startswith("#m") for other in near):
                 read[at] = "#" + value[:-2]
     return read, marks
+
+
+def _mixed(read: list[str], marks: list[bool]) -> None:
+    """Write a whole number and the fraction behind it as one number, in place."""
+    for at in range(len(read) - 1, 0, -1):
+        if read[at].startswith("#0.") and read[at - 1][1:].isdecimal() and read[at - 1][0] == "#":
+            read[at - 1] = f"{read[at - 1]}{read[at][2:]}"
+            del read[at], marks[at]
 
 
 def _convert(read: list[str]) -> None:
@@ -310,29 +307,31 @@ def _counted(words: list[str], index: int) -> tuple[str, int]:
     if first[0] == "#":
         if after in ("am", "pm", "oclock") and first[1:].isdecimal() and int(first[1:]) < 13:
             return _time(int(first[1:]), 0, None if after == "oclock" else after), 2
-        if after in _SCALES:
-            return _scaled(first, _SCALES[after]), 2
+        if after in SCALES:
+            return _scaled(first, SCALES[after]), 2
         return first, 1
-    if first == "one" and after not in _SCALES:
+    if first == "one" and after not in SCALES:
         return ("#1" if after in UNITS else "#one"), 1
-    if first in _SCALES and first in ("k", "grand", "mn", "bn", "mio", "dozen"):
+    if first in SCALES and first in ("k", "grand", "mn", "bn", "mio", "mil", "dozen"):
         return ("#12", 1) if first == "dozen" else (first, 1)
     total, group, used, last = 0, 0, 0, 10_000
     for at in range(index, len(words)):
         word = words[at]
         if word == "and" and used and last >= 100 and at + 1 < len(words):
-            if words[at + 1] in _SPELT:
+            if words[at + 1] in SPELT:
                 used += 1
                 continue
             break
-        number = _SPELT.get(word)
+        number = SPELT.get(word)
         if number is not None and (number < 10 <= last or number < last >= 100):
             if last < 20:  # nineteen four, five six: two numbers
                 break
             group += number
             last = number
-        elif word in _SCALES and word not in ("k", "grand", "dozen"):
-            scale = _SCALES[word]
+        elif number is not None and 10 <= last <= 20 <= number and used == 1 and last != 20 - 10:
+            group, last = group * 100 + number, number  # nineteen eighty, twenty twenty
+        elif word in SCALES and (word not in ("k", "grand", "mil", "dozen") or used):
+            scale = SCALES[word]
             if scale == 100:
                 group = (group or 1) * 100
             else:

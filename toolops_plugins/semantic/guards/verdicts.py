@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import NamedTuple
 
 from toolops_plugins.semantic.guards.kinds import IMPLIED, conflicting
+from toolops_plugins.semantic.guards.light import CATEGORIES, LIGHT
 from toolops_plugins.semantic.guards.listing import listed
 from toolops_plugins.semantic.guards.opposites import PARTICLE_OPPOSITES
+from toolops_plugins.semantic.guards.pairing import Pair
 from toolops_plugins.semantic.guards.relations import swapped_roles
-from toolops_plugins.semantic.guards.stems import are_siblings, key, opposites_of
+from toolops_plugins.semantic.guards.stems import in_family, key, opposites_of
 from toolops_plugins.semantic.guards.traits import GENERIC_WORD, NAME, Traits, Word
-from toolops_plugins.semantic.guards.typos import is_typo
 
-__all__ = ["BUILT_IN", "Pair", "Veto"]
+__all__ = ["BUILT_IN", "Veto"]
 
 
 class Veto(NamedTuple):
@@ -29,112 +29,10 @@ class Veto(NamedTuple):
     reason: str
 
 
-Near = Callable[[str, str], bool]
-Digest = Callable[[str], str]
-
-_MOST = 24
-"""Words that may be left over on each side; more of them are no rephrasing, and cost time."""
-
 _REPAIR = key("fix")
 _FAILURE = key("fail")
 _TROUBLED = frozenset(map(key, listed("declined rejected refused denied error stuck")))
 """Ways to fail, each of which a text that only says that something fails may mean."""
-
-
-class Pair:
-    """A question and a candidate, and what the guards share about the two.
-
-    Args:
-        question: The traits of the question, hashed if those of the candidate are.
-        candidate: The traits of the candidate.
-        near: Whether two words mean nearly the same.
-        digest: What words are stored as where traits are hashed; identity where they are not.
-        plain: The traits of the question, not hashed.
-    """
-
-    __slots__ = ("_left", "candidate", "digest", "near", "plain", "question")
-
-    def __init__(
-        self,
-        question: Traits,
-        candidate: Traits,
-        *,
-        near: Near,
-        digest: Digest,
-        plain: Traits,
-    ) -> None:
-        self.question = question
-        self.candidate = candidate
-        self.near = near
-        self.digest = digest
-        self.plain = plain
-        self._left: tuple[dict[str, Word], dict[str, Word]] | None = None
-
-    def left(self) -> tuple[dict[str, Word], dict[str, Word]]:
-        """Return the words of the question that the candidate lacks, and the reverse, in a pair.
-
-        What pairs as a typing error, as a word written in two, or as nearly the same is not left.
-        """
-        if self._left is None:
-            self._left = _left(self)
-        return self._left
-
-    def names(self) -> dict[str, str]:
-        """Return the question's words and values by what they are stored as."""
-        names = {self.digest(name): word.text for name, word in self.plain.words.items()}
-        return names | {self.digest(value): value for value in self.plain.values}
-
-
-def _left(pair: Pair) -> tuple[dict[str, Word], dict[str, Word]]:
-    ours, theirs = pair.question.words, pair.candidate.words
-    if ours.keys() == theirs.keys():
-        return {}, {}
-    mine = {name: word for name, word in ours.items() if name not in theirs}
-    other = {name: word for name, word in theirs.items() if name not in ours}
-    if pair.question.negated != pair.candidate.negated:
-        _drop_opposites(pair, mine, other)
-    if pair.question.hashed or len(mine) > _MOST or len(other) > _MOST:
-        return mine, other
-    for name, word in tuple(mine.items()):
-        for rival, its in other.items():
-            if _same(pair.near, word, its):
-                del mine[name], other[rival]
-                break
-    _drop_joined(mine, other, theirs)
-    _drop_joined(other, mine, ours)
-    return mine, other
-
-
-def _same(near: Near, one: Word, other: Word) -> bool:
-    levels = (one.level, other.level)
-    if is_typo(one.text, other.text, names=levels == (NAME, NAME)):
-        return True
-    if NAME in levels or are_siblings(one.text, other.text):
-        return False
-    if key(other.text) in opposites_of(key(one.text)):
-        return False
-    return near(*sorted((one.text, other.text)))
-
-
-def _drop_opposites(pair: Pair, mine: dict[str, Word], other: dict[str, Word]) -> None:
-    """Drop opposites where only one side is negated: keep it, do not lose it."""
-    for name in pair.plain.words:
-        stored = pair.digest(name)
-        if stored in mine:
-            rivals = [rival for rival in map(pair.digest, opposites_of(name)) if rival in other]
-            if rivals:
-                del mine[stored], other[rivals[0]]
-
-
-def _drop_joined(some: dict[str, Word], rest: dict[str, Word], theirs: dict[str, Word]) -> None:
-    """Drop a word that the other side writes in two: website, web site."""
-    for name, word in tuple(some.items()):
-        for first, second in pairwise(theirs):
-            if word.text == theirs[first].text + theirs[second].text:
-                del some[name]
-                rest.pop(first, None)
-                rest.pop(second, None)
-                break
 
 
 def numbers(pair: Pair) -> Veto | None:
@@ -258,27 +156,63 @@ def words(pair: Pair) -> Veto | None:
         return None
     strong = _strong(pair, mine, candidate, question)
     rival = _strong(pair, other, question, candidate)
+    if not rival and strong:
+        strong = _weighty(pair, strong, question)
+    elif not strong and rival:
+        rival = _weighty(pair, rival, candidate)
     if not strong and not rival:
         return None
-    return Veto("words", _differing("words", strong, rival))
+    return Veto("words", _differing("words", _shown(pair, strong), _shown(pair, rival)))
 
 
-def _strong(pair: Pair, left: dict[str, Word], theirs: Traits, ours: Traits) -> list[str]:
+def _strong(pair: Pair, left: dict[str, Word], theirs: Traits, ours: Traits) -> dict[str, Word]:
     """Return the words of one side without counterpart that change what is asked for."""
-    strong = []
-    names = pair.names() if ours.hashed else {}
+    strong = {}
     fails = theirs.trouble and ours.trouble and pair.digest(_FAILURE) in theirs.words
     troubled = {pair.digest(trouble) for trouble in _TROUBLED} if fails else ()
     implied = IMPLIED.get(theirs.kind) or IMPLIED.get(ours.kind)
+    conditions = ours.roles.get("if", ())
     for name, word in left.items():
-        if word.level == GENERIC_WORD:
+        if word.level == GENERIC_WORD and name not in conditions:
             continue
         if implied is not None and any(pair.digest(noun) == name for noun in implied):
             continue
         if fails and name in troubled:
             continue
-        strong.append(word.text or names.get(name, ""))
+        strong[name] = word
     return strong
+
+
+def _weighty(pair: Pair, strong: dict[str, Word], ours: Traits) -> dict[str, Word]:
+    """Return which words of one side restrict it, where the other side has no word instead."""
+    return {
+        name: word
+        for name, word in strong.items()
+        if name in ours.roles.get("if", ())
+        or not (
+            (word.level != NAME and _in(pair, name, LIGHT))
+            or (_in(pair, name, CATEGORIES) and _beside_name(name, ours))
+        )
+    }
+
+
+def _in(pair: Pair, name: str, words: frozenset[str]) -> bool:
+    return name in words or (pair.question.hashed and name in set(map(pair.digest, words)))
+
+
+def _beside_name(name: str, traits: Traits) -> bool:
+    at = traits.order.index(name)
+    return any(
+        word is not None and (word.level == NAME or in_family(word.text))
+        for beside in traits.order[max(at - 1, 0) : at + 2]
+        if beside != name
+        for word in [traits.words.get(beside)]
+    )
+
+
+def _shown(pair: Pair, words: dict[str, Word]) -> list[str]:
+    names = pair.names() if pair.question.hashed else {}
+    return [word.text or names.get(name, "") for name, word in words.items()]
 
 
 BUILT_IN: dict[str, Callable[[Pair], Veto | None]] = {

@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from toolops_plugins.semantic.bounded.budget import EXACT, NOTHING, Budget
+from toolops_plugins.semantic.bounded.evidence import FEATURES
+from toolops_plugins.semantic.bounded.labels import WINDOW, Labels, Window
+from toolops_plugins.semantic.bounded.logistic import Logistic, logistic
+from toolops_plugins.semantic.bounded.records import Records
+from toolops_plugins.semantic.bounded.risk import CELLS, Risk, cell_of, falling, least_of
+
+weighted = st.lists(st.tuples(st.floats(0, 1), st.floats(0.1, 50)), min_size=1, max_size=12)
+
+
+def best_falling(values, weights):
+    """By the min-max formula of isotonic regression, which knows nothing of pools."""
+    count = len(values)
+
+    def mean(i, j):
+        return np.average(values[i : j + 1], weights=weights[i : j + 1])
+
+    return [
+        min(max(mean(i, j) for j in range(k, count)) for i in range(k + 1)) for k in range(count)
+    ]
+
+
+@given(weighted)
+def test_the_falling_sequence_is_the_nearest_one(pairs):
+    values, weights = np.array(pairs).T
+    fitted = falling(values, weights)
+    assert (np.diff(fitted) <= 1e-12).all()
+    assert fitted == pytest.approx(best_falling(values, weights), abs=1e-9)
+
+
+@given(st.floats(-1e6, 1e6))
+def test_every_score_has_a_cell(z):
+    cell = cell_of(z)
+    assert 0 <= cell < CELLS
+    if -4 <= z < 10:
+        assert least_of(cell) - 1e-9 <= z < least_of(cell + 1)
+
+
+def judged(count, wrong_at, seed=0):
+    rng = np.random.default_rng(seed)
+    scores = rng.uniform(-3, 6, count)
+    return scores, (rng.random(count) < wrong_at(scores)).astype(float)
+
+
+def test_without_labels_the_risk_is_the_models_own_word():
+    risk = Risk(np.empty(0), np.empty(0))
+    for z in (-2.0, 0.0, 3.0, 6.0):
+        assert risk.by_cell[cell_of(z)] == pytest.approx(1 / (1 + math.exp(z)), rel=0.1)
+
+
+@pytest.mark.parametrize("factor", [0.3, 1.0, 3.0])
+def test_labels_correct_the_models_word(factor):
+    def truth(z):
+        return np.minimum(factor * logistic(-z), 0.9)
+
+    risk = Risk(*judged(60_000, truth))
+    for z in (1.0, 2.0, 3.0, 4.0):
+        assert risk.by_cell[cell_of(z)] == pytest.approx(truth(np.array(z)), rel=0.2)
+
+
+@given(st.lists(st.tuples(st.floats(-9, 14), st.booleans()), max_size=60))
+def test_risks_never_rise_and_stay_between_nothing_and_all(labels):
+    scores = np.array([score for score, _ in labels])
+    risk = Risk(scores, np.array([float(wrong) for _, wrong in labels]))
+    assert (np.diff(risk.by_cell) <= 1e-12).all()
+    assert ((risk.by_cell > 0) & (risk.by_cell < 1)).all()
+    assert np.isfinite(risk.variance).all()
+
+
+def test_more_labels_leave_less_doubt():
+    def truth(z):
+        return logistic(-z)
+
+    few, many = Risk(*judged(300, truth)), Risk(*judged(30_000, truth))
+    assert (many.variance[6:20] < few.variance[6:20]).all()
+
+
+KNOWN = Risk(*judged(60_000, lambda z: logistic(-z)))
+
+
+def spent(budget, scores):
+    served = [z for z in scores if cell_of(z) >= budget.theta]
+    return sum(logistic(-np.array(z)) for z in served) / len(scores), len(served)
+
+
+@pytest.mark.parametrize("bound", [0.005, 0.02, 0.05])
+def test_what_is_served_is_as_much_as_the_bound_allows(bound):
+    scores = np.random.default_rng(1).uniform(-3, 8, 1000).tolist()
+    budget = Budget(bound)
+    for z in scores:
+        budget.push(cell_of(z))
+    budget.settle(KNOWN, 10_000)
+    risk, count = spent(budget, scores)
+    assert 0.5 * bound < risk <= bound
+    assert count > 0
+    budget.settle(KNOWN, 100)
+    assert spent(budget, scores)[0] < risk
+
+
+@pytest.mark.parametrize("filler", [EXACT, NOTHING])
+def test_requests_that_cannot_go_wrong_leave_more_room_for_the_others(filler):
+    thetas = []
+    for count in (2, 600):
+        budget = Budget(0.02)
+        for z in np.random.default_rng(1).uniform(-3, 8, 300).tolist():
+            budget.push(cell_of(z))
+        budget.push(filler, count)
+        budget.settle(KNOWN, 10_000)
+        thetas.append(budget.theta)
+    assert thetas[1] < thetas[0]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, NOTHING), st.integers(1, 2500)), max_size=12),
+    st.lists(st.integers(0, NOTHING), max_size=120),
+)
+@settings(max_examples=50)
+def test_the_ring_holds_the_last_thousand(pushes, before):
+    budget = Budget(0.02)
+    expected = []
+    for cell in before:
+        budget.push(cell)
+        expected.append(cell)
+    for cell, count in pushes:
+        budget.push(cell, count)
+        expected += [cell] * count
+    recent = budget.recent().tolist()
+    assert recent == expected[-1000:]
+    assert budget._counts.tolist() == np.bincount(recent, minlength=CELLS + 2).tolist()
+
+
+def test_a_new_budget_begins_with_the_requests_of_the_last_process_and_an_old_one_does_not():
+    budget = Budget(0.02)
+    budget.push(3)
+    budget.recall(np.array([1, 2], np.int8))
+    assert budget.recent().tolist() == [1, 2, 3]
+    budget.push(4, 100)
+    budget.recall(np.array([9], np.int8))
+    assert 9 not in budget.recent()
+
+
+def test_a_full_ring_that_is_recalled_drops_its_oldest():
+    budget = Budget(0.02)
+    budget.push(3)
+    budget.recall((np.arange(1000) % 100).astype(np.int8))
+    assert budget.recent().tolist() == [*(np.arange(1, 1000) % 100).tolist(), 3]
+    budget.push(5)
+    assert budget.recent()[-1] == 5
+    assert len(budget.recent()) == 1000
+
+
+def test_more_errors_than_predicted_brake_and_the_brake_lets_go():
+    budget = Budget(0.02)
+    for _ in range(20):
+        budget.observe(0.05, 0.0)
+    assert budget.rho == 1.0
+    for _ in range(20):
+        budget.observe(0.05, 1.0)
+    assert budget.rho > 3.0
+    for _ in range(600):
+        budget.observe(0.05, 0.0)
+    assert budget.rho < 1.01
+
+
+def test_what_would_never_be_served_does_not_brake():
+    budget = Budget(0.02)
+    for _ in range(50):
+        budget.observe(0.6, 1.0)
+    assert budget.rho == 1.0
+
+
+def drawn(count, weights, seed=0):
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(count, len(weights)))
+    right = (rng.random(count) < logistic(features @ weights)).astype(float)
+    return features, right
+
+
+def test_the_model_finds_what_speaks_for_being_right():
+    weights = np.array([2.0, -1.0, 0.0])
+    features, right = drawn(4000, weights)
+    model = Logistic(features, right)
+    fresh, _ = drawn(200, weights, seed=1)
+    scores = [model.score(row) for row in fresh]
+    assert np.corrcoef(scores, fresh @ weights)[0, 1] > 0.99
+    assert np.polyfit(fresh @ weights, scores, 1)[0] == pytest.approx(1, abs=0.15)
+
+
+def test_few_labels_make_it_modest():
+    features, right = drawn(4000, np.array([2.0, -1.0, 0.0]))
+    far = np.array([4.0, -4.0, 4.0])
+    small, large = Logistic(features[:48], right[:48]), Logistic(features, right)
+    assert 0 < small.score(far) < large.score(far)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_labels_that_are_all_the_same_are_no_trouble(value):
+    model = Logistic(np.ones((48, 3)), np.full(48, value))
+    score = model.score(np.ones(3))
+    assert math.isfinite(score)
+    assert (score > 2) is bool(value)
+    assert (score < -2) is not bool(value)
+
+
+def test_labels_that_can_be_told_apart_without_error_do_not_run_away():
+    features = np.concatenate((np.full((40, 1), -1e3), np.full((40, 1), 1e3)))
+    model = Logistic(features, (features[:, 0] > 0).astype(float), start=np.array([-20.0, 5.0]))
+    assert 2 < model.score(np.array([1e3])) < 20
+
+
+def test_an_unseen_score_is_that_of_a_model_without_the_label():
+    features, right = drawn(60, np.array([1.5, -1.0]), seed=3)
+    unseen = Logistic(features, right).unseen(features, right)
+    for place in range(0, 60, 7):
+        others = np.arange(60) != place
+        without = Logistic(features[others], right[others]).score(features[place])
+        assert unseen[place] == pytest.approx(without, abs=0.15)
+
+
+def test_a_window_holds_the_last_labels():
+    window = Window()
+    count = 3 * WINDOW + 7
+    for place in range(count):
+        window.add(
+            np.full(len(FEATURES), place), None if place % 2 else place, right=place % 3 == 0
+        )
+    labels = window.last()
+    expected = np.arange(count - WINDOW, count)
+    assert window.count == count
+    assert labels.features[:, 0].tolist() == expected.tolist()
+    assert labels.right.tolist() == (expected % 3 == 0).tolist()
+    assert np.isnan(labels.scores).tolist() == (expected % 2 == 1).tolist()
+
+
+@given(st.integers(0, 2 * WINDOW), st.integers(0, 2 * WINDOW))
+@settings(max_examples=20)
+def test_labels_of_two_are_the_last_of_both(first, second):
+    def some(count, start):
+        scores = np.arange(start, start + count, dtype=np.float32)
+        return Labels(np.zeros((count, len(FEATURES)), np.float32), scores, np.zeros(count, bool))
+
+    together = some(first, 0).then(some(second, first))
+    assert together.scores.tolist() == list(range(first + second))[-WINDOW:]
+    assert len(together.features) == len(together.right) == len(together.scores)
+
+
+def test_a_record_says_how_far_the_model_has_been_off():
+    records = Records(10)
+    assert records.lean(1) == 0
+    for _ in range(8):
+        records.note(1, 0.0, 0.75)
+    assert records.lean(1) == pytest.approx(-6 / (8 * 0.1875 + 1))
+    assert records.lean(2) == 0
+
+
+def test_a_record_with_decay_forgets():
+    records = Records(10, 0.5)
+    for _ in range(20):
+        records.note(1, 0.0, 0.5)
+    for _ in range(20):
+        records.note(1, 1.0, 0.5)
+    assert records.lean(1) > 0
+
+
+def test_the_record_that_was_not_used_for_longest_goes():
+    records = Records(2)
+    for key in (1, 2, 1, 3):
+        records.note(key, 1.0, 0.5)
+    assert len(records) == 2
+    assert records.lean(2) == 0
+    assert records.lean(1) > records.lean(3) > 0
+
+
+def test_records_of_groups_that_become_one_add_up():
+    records = Records(10)
+    for key in (1, 2, 2):
+        records.note(key, 1.0, 0.5)
+    one = Records(10)
+    for _ in range(3):
+        one.note(1, 1.0, 0.5)
+    records.join(2, 1)
+    assert records.lean(1) == one.lean(1)
+    assert records.lean(2) == 0
+
+
+def test_the_records_of_others_count_beside_the_own_and_are_not_given_on():
+    theirs, ours = Records(10), Records(10)
+    theirs.note(1, 1.0, 0.5)
+    theirs.note(2, 1.0, 0.5)
+    ours.note(1, 1.0, 0.5)
+    for _ in range(2):
+        ours.take([theirs.table({2: 7})], lambda key: {7: 8}.get(key, key))
+    assert ours.lean(1) == pytest.approx(1.0 / (0.5 + 1))
+    assert ours.lean(8) == pytest.approx(0.5 / (0.25 + 1))
+    assert ours.table().keys.tolist() == [1]
+    ours.take([], lambda key: key)
+    assert ours.lean(8) == 0
+
+
+def test_the_records_of_others_are_bounded_too():
+    theirs, ours = Records(100), Records(10)
+    for key in range(100):
+        theirs.note(key, 1.0, 0.5)
+    ours.take([theirs.table()], lambda key: key)
+    assert ours.lean(89) == 0
+    assert ours.lean(90) > 0

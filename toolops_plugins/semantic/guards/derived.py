@@ -1,0 +1,34 @@
+"""Whether two words are of one root, so that what is asked for hardly differs: taxable, tax."""
+
+from __future__ import annotations
+
+from os.path import commonprefix
+
+from toolops_plugins.semantic.guards.listing import listed
+
+__all__ = ["are_derived"]
+
+_TAILS = frozenset(
+    listed(
+        "able ible ance ence ancy ency ation ition ion tion sion ity ty y ure th ize ise izes ised "
+        "ized ization isation ment ness ing ed s es ery e al ial ally ically ly d t ption ption "
+        "ication ic ical acy cy age ive sis tic nt nce"
+    )
+)
+"""What may follow the root in either word; no agents (er, or, ist), no negations (less)."""
+
+_BY_LENGTH = {"age": 5, "al": 5, "ic": 5, "ive": 5, "t": 6, "th": 4, "d": 5, "y": 4}
+"""Endings that make another word of a short root: pack, package; form, formal."""
+
+
+def are_derived(one: str, other: str) -> bool:
+    """Whether two lower-case words have a root of four letters or more, and harmless endings."""
+    size = len(commonprefix((one, other)))
+    while size > 3:
+        tails = one[size:], other[size:]
+        if all(
+            not tail or (tail in _TAILS and size >= _BY_LENGTH.get(tail, 4)) for tail in tails
+        ) and not (size < 5 and all(tails)):
+            return True
+        size -= 1
+    return False

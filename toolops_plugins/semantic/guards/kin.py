@@ -1,0 +1,33 @@
+"""Words that may stand for one another in some questions, though not in all (English).
+
+Synonyms share a class, and so are one word to the guards. Kin only pair when both are left over,
+one on either side: "a quick answer" and "a short answer" agree, while a question with both words is
+not thrown into confusion. A word may belong to many groups, and kin of kin are none.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from toolops_plugins.semantic.guards import kin_nouns, kin_others, kin_verbs
+from toolops_plugins.semantic.guards.stems import key, opposites_of
+
+__all__ = ["kin_of"]
+
+_NOTHING: frozenset[str] = frozenset()
+
+
+@cache
+def _kin() -> dict[str, frozenset[str]]:
+    kin: dict[str, set[str]] = {}
+    for text in (kin_verbs.KIN, kin_nouns.KIN, kin_others.KIN):
+        for group in text.split("|"):
+            names = {key(word) for word in group.split()}
+            for name in names:
+                kin.setdefault(name, set()).update(names)
+    return {name: frozenset(others - {name} - opposites_of(name)) for name, others in kin.items()}
+
+
+def kin_of(name: str) -> frozenset[str]:
+    """Return the keys of the kin of a word, given by its key."""
+    return _kin().get(name, _NOTHING)

@@ -1,0 +1,141 @@
+"""Two texts side by side: which of their words are left over when all others found a counterpart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+from toolops_plugins.semantic.guards.derived import are_derived
+from toolops_plugins.semantic.guards.kin import kin_of
+from toolops_plugins.semantic.guards.stems import are_siblings, key, opposites_of
+from toolops_plugins.semantic.guards.traits import NAME, Traits, Word
+from toolops_plugins.semantic.guards.typos import is_typo
+
+__all__ = ["Digest", "Near", "Pair"]
+
+Near = Callable[[str, str], bool]
+Digest = Callable[[str], str]
+
+_MOST = 64
+"""Comparisons of words that are left over; more of them are no rephrasing, and cost time."""
+
+
+class Pair:
+    """A question and a candidate, and what the guards share about the two.
+
+    Args:
+        question: The traits of the question, hashed if those of the candidate are.
+        candidate: The traits of the candidate.
+        near: Whether two words mean nearly the same.
+        digest: What words are stored as where traits are hashed; identity where they are not.
+        plain: The traits of the question, not hashed.
+    """
+
+    __slots__ = ("_left", "candidate", "digest", "found", "near", "plain", "question")
+
+    def __init__(
+        self,
+        question: Traits,
+        candidate: Traits,
+        *,
+        near: Near,
+        digest: Digest,
+        plain: Traits,
+    ) -> None:
+        self.question = question
+        self.candidate = candidate
+        self.near = near
+        self.digest = digest
+        self.plain = plain
+        self.found: dict[str, str] = {}  # words of the question by other ones of the candidate
+        self._left: tuple[dict[str, Word], dict[str, Word]] | None = None
+
+    def left(self) -> tuple[dict[str, Word], dict[str, Word]]:
+        """Return the words of the question that the candidate lacks, and the reverse, in a pair.
+
+        What pairs as a typing error, as a word written in two, as kin or as nearly the same is not
+        left, and stands in ``found``.
+        """
+        if self._left is None:
+            ours, theirs = self.question.words, self.candidate.words
+            mine = {name: word for name, word in ours.items() if name not in theirs}
+            other = {name: word for name, word in theirs.items() if name not in ours}
+            if mine or other:
+                self._pair_up(mine, other)
+            self._left = mine, other
+        return self._left
+
+    def names(self) -> dict[str, str]:
+        """Return the question's words and values by what they are stored as."""
+        names = {self.digest(name): word.text for name, word in self.plain.words.items()}
+        return names | {self.digest(value): value for value in self.plain.values}
+
+    def _pair_up(self, mine: dict[str, Word], other: dict[str, Word]) -> None:
+        question, candidate = self.question, self.candidate
+        if question.negated != candidate.negated:
+            self._related(mine, other, opposites_of)
+        hashed = question.hashed
+        few = len(mine) * len(other) <= _MOST
+        if few and not hashed:
+            self._compared(mine, other, _misspelt)
+            self._joined(mine, other, candidate.words)
+            self._joined(other, mine, question.words)
+        self._related(mine, other, kin_of)
+        if few and not hashed:
+            self._compared(mine, other, self._nearly)
+
+    def _related(
+        self,
+        mine: dict[str, Word],
+        other: dict[str, Word],
+        related: Callable[[str], frozenset[str]],
+    ) -> None:
+        """Pair words by a list of what is related to each."""
+        if not mine or not other:
+            return
+        for name, word in self.plain.words.items():
+            stored = self.digest(name)
+            if stored not in mine or (word.level == NAME and related is kin_of):
+                continue
+            for rival in sorted(related(name)):
+                its = other.get(self.digest(rival))
+                if its is not None and not (
+                    related is kin_of
+                    and (its.level == NAME or are_siblings(word.text, its.text or rival))
+                ):
+                    self.found[stored] = self.digest(rival)
+                    del mine[stored], other[self.digest(rival)]
+                    break
+
+    def _compared(
+        self, mine: dict[str, Word], other: dict[str, Word], agree: Callable[[Word, Word], bool]
+    ) -> None:
+        for name, word in tuple(mine.items()):
+            for rival, its in other.items():
+                if agree(word, its):
+                    self.found[name] = rival
+                    del mine[name], other[rival]
+                    break
+
+    def _nearly(self, one: Word, other: Word) -> bool:
+        if NAME in (one.level, other.level) or are_siblings(one.text, other.text):
+            return False
+        if key(other.text) in opposites_of(key(one.text)):
+            return False
+        return are_derived(one.text, other.text) or self.near(*sorted((one.text, other.text)))
+
+    def _joined(
+        self, some: dict[str, Word], rest: dict[str, Word], theirs: dict[str, Word]
+    ) -> None:
+        """Drop a word that the other side writes in two: website, web site."""
+        for name, word in tuple(some.items()):
+            for first, second in pairwise(theirs):
+                if word.text == theirs[first].text + theirs[second].text:
+                    del some[name]
+                    rest.pop(first, None)
+                    rest.pop(second, None)
+                    break
+
+
+def _misspelt(one: Word, other: Word) -> bool:
+    return is_typo(one.text, other.text, names=(one.level, other.level) == (NAME, NAME))
