@@ -91,7 +91,7 @@ def _drawn(result: Result, source: str, form: str) -> bytes:
 def _draw(axes: Any, result: Result) -> None:
     by_way = {
         (policy, on): sorted(
-            (t for t in result.tallies if (t.setting.policy, t.setting.guarded) == (policy, on)),
+            (t for t in result.tallies if _way(t) == (policy, on)),
             key=lambda tally: tally.setting.value,
         )
         for policy, on in (("threshold", True), ("threshold", False), ("bounded", True))
@@ -108,10 +108,9 @@ def _draw(axes: Any, result: Result) -> None:
             values = [tally.setting.value for tally in tallies]
             rates = [100 * tally.hit_rate for tally in tallies]
             axes.plot(values, rates, "o-", color=color, markersize=5, label=label)
-        default = next(tally for tally in guarded if tally.setting == result.setting)
-        place = default.setting.value, 100 * default.hit_rate
-        text = f"{default.setting.value:.4g} {result.origin}"
-        _label(axes, text, place, (-7, -13), _GUARDED, bold=True)
+        (tally,) = [tally for tally in result.tallies if tally.setting == result.setting]
+        place = tally.setting.value, 100 * tally.hit_rate
+        _mark(axes, tally, place)
         axes.set_xlabel("threshold: least similarity to be served")
         axes.set_ylim(0, None)
     axes.set_ylabel("hit rate, % of all requests")
@@ -119,6 +118,18 @@ def _draw(axes: Any, result: Result) -> None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="lower right" if result.judged else "upper right")
+
+
+def _way(tally: Tally) -> tuple[str, bool]:
+    """Return to which curve a setting belongs; the default stands by itself."""
+    return "default" if tally.setting.default else tally.setting.policy, tally.setting.guarded
+
+
+def _mark(axes: Any, tally: Tally, place: tuple[float, float]) -> None:
+    """Mark the default, or the threshold that was asked for."""
+    axes.plot(*place, "*", color=_GUARDED, markersize=15, markeredgecolor="white", zorder=4)
+    text = "default" if tally.setting.default else f"{tally.setting.value:.4g} given"
+    _label(axes, text, place, (-9, 5), _GUARDED, bold=True)
 
 
 def _draw_judged(
@@ -129,7 +140,7 @@ def _draw_judged(
     bounded: Sequence[Tally],
 ) -> None:
     right = _right(result, guarded, bare)
-    shown = [tally for tally in (*guarded, *bare, *bounded) if _place(tally)[0] <= right]
+    shown = [tally for tally in result.tallies if _place(tally)[0] <= right]
     top = 1.12 * max([_place(tally)[1] for tally in shown], default=0.0) or 1.0
     axes.set_xlim(-0.02 * right, right)
     axes.set_ylim(0, top)
@@ -150,10 +161,11 @@ def _draw_judged(
             _label(axes, f"{tally.setting.value:.4g}", (u, v), (6, -11), _BARE_TEXT)
     for tally in guarded:
         place = _place(tally)
-        default = tally.setting == result.setting
-        text = f"{tally.setting.value:.4g}" + (f" {result.origin}" if default else "")
         offset = (-7, 4) if place[0] > 0.06 * right else (7, -4)
-        _label(axes, text, place, offset, _GUARDED, bold=default)
+        if tally.setting != result.setting:
+            _label(axes, f"{tally.setting.value:.4g}", place, offset, _GUARDED)
+    (chosen,) = [tally for tally in result.tallies if tally.setting == result.setting]
+    _mark(axes, chosen, _place(chosen))
     if bounded:
         shares = [tally.wrong_of_all for tally in bounded]
         reach = [

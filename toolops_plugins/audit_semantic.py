@@ -1,18 +1,19 @@
 """Questions replayed through the parts of the semantic cache, under several settings at once.
 
-The parts are the real ones: embedder, index in memory, guards and the two policies. Nothing is
-written anywhere. What does not depend on the setting is done once: a question is embedded once, a
-pair is shown to the guards once, and all thresholds share one search. That search runs over all
-questions that came before, of which each setting sees those that it has stored itself; it goes on
-until it has seen enough of them. The bounded policy, which needs all its neighbours and not only
-the near ones, has an index of its own for each bound.
+The parts are the real ones: embedder, index in memory, guards and what decides. Nothing is written
+anywhere. What does not depend on the setting is done once: a question is embedded once, a pair is
+shown to the guards once, and all thresholds share one search. That search runs over all questions
+that came before, of which each setting sees those that it has stored itself; it goes on until it
+has seen enough of them. The default and the bounded policy look at all their neighbours and not
+only at near ones, so each has an index of its own.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Literal, TypeAlias
+from itertools import islice, takewhile
+from typing import Final, TypeAlias, cast
 
 import numpy as np
 
@@ -20,11 +21,11 @@ from toolops_plugins.audit_questions import Questions
 from toolops_plugins.audit_semantic_result import Result, Setting, Tally
 from toolops_plugins.audit_watch import Watch
 from toolops_plugins.semantic.bounded import Bounded
-from toolops_plugins.semantic.decision import Neighbour, Threshold
 from toolops_plugins.semantic.embedders import Embedder, Matrix
 from toolops_plugins.semantic.embeddings import Embeddings
-from toolops_plugins.semantic.guards import Guards, Veto
-from toolops_plugins.semantic.lookup import NEIGHBOURS
+from toolops_plugins.semantic.guards import Guards, Traits, Veto
+from toolops_plugins.semantic.index import Index, Near, Vector
+from toolops_plugins.semantic.lookup import NEIGHBOURS, Asked, Decider, Lookup, Rule
 from toolops_plugins.semantic.resident import Resident
 from toolops_plugins.semantic.rows import Row
 
@@ -33,30 +34,38 @@ __all__ = ["Replay", "Tell", "settings_around"]
 Tell: TypeAlias = Callable[[str, int, int], None]
 """Is told what is being done, how much of it is done, and how much there is."""
 
-_Found: TypeAlias = list[tuple[int, float]]
-"""Entries with their similarity, the nearest first."""
-
 _BATCH: Final = 256  # questions that are embedded, or searched for, at once
 _DEPTH: Final = 64  # neighbours of a question that are searched for at first
-_HARDLY: Final = 0.5  # similarity under which the cache asks no guard: see Decider
 
 
 def settings_around(
-    threshold: float, bounds: Sequence[float], *, judged: bool
+    thresholds: tuple[float, float] | float, bounds: Sequence[float], *, judged: bool
 ) -> tuple[Setting, list[Setting]]:
-    """Return the setting of a threshold, and all that are compared with it.
+    """Return the setting to look at more closely, and all that are compared with it.
 
     Seven thresholds with and without guards: three steps of 0.05 down, and three quarters of the
     way up to 1. And each bound, where wrong answers can be known: without that there is nothing to
     learn from.
+
+    Args:
+        thresholds: Both thresholds of the default; or the one that was asked for.
+        bounds: Shares of wrong answers that are allowed.
+        judged: Whether wrong answers can be known.
     """
+    if isinstance(thresholds, tuple):
+        threshold, alike = thresholds
+        watched = Setting("threshold", threshold, alike=alike)
+    else:
+        threshold = round(thresholds, 4)
+        watched = Setting("threshold", threshold)
     steps = [threshold - 0.05 * step for step in (3, 2, 1)]
     steps += [threshold, *(1 - (1 - threshold) * part for part in (0.75, 0.5, 0.25))]
     values = sorted({round(value, 4) for value in steps if 0 < value <= 1})
-    settings = [Setting("threshold", value, on) for on in (True, False) for value in values]
+    settings = [watched] if watched.default else []
+    settings += [Setting("threshold", value, on) for on in (True, False) for value in values]
     if judged:
         settings += [Setting("bounded", bound) for bound in bounds]
-    return Setting("threshold", round(threshold, 4)), settings
+    return watched, settings
 
 
 class Replay:
@@ -125,12 +134,9 @@ class Replay:
 
     def _stream(self, order: Sequence[int], vectors: Matrix, turn: int, tell: Tell) -> None:
         log = _Log(self._questions, self._entry, self._rows, vectors)
-        caches = [
-            _ByBound(log, tally, turn)
-            if tally.setting.policy == "bounded"
-            else _ByThreshold(
-                log, tally, self._watch if tally.setting == self._watched and not turn else None
-            )
+        caches = [_Cache(log, tally, turn) for tally in self._tallies]
+        watches = [
+            self._watch if tally.setting == self._watched and not turn else None
             for tally in self._tallies
         ]
         total = len(order) * max(1, len(self._orders))
@@ -138,22 +144,14 @@ class Replay:
             tell("replaying", turn * len(order) + start, total)
             block = order[start : start + _BATCH]
             nears = log.nears(block)
-            for cache in caches:
+            for cache, watch in zip(caches, watches, strict=True):
                 for place, near in zip(block, nears, strict=True):
-                    cache.ask(place, near)
+                    cache.ask(place, near, watch)
 
-    def result(
-        self,
-        origin: Literal["default", "given"],
-        *,
-        price: float,
-        latency: float,
-        bounds: Sequence[float],
-    ) -> Result:
+    def result(self, *, price: float, latency: float, bounds: Sequence[float]) -> Result:
         """Return what was counted.
 
         Args:
-            origin: Where the watched setting's threshold is from.
             price: Money that a call costs.
             latency: Seconds that it takes.
             bounds: Shares of wrong answers that are asked about.
@@ -163,7 +161,6 @@ class Replay:
             self._questions,
             self._embeddings.name,
             self._watched,
-            origin,
             self._orders,
             price,
             latency,
@@ -176,6 +173,24 @@ class Replay:
             watch.vetoed(),
             self._interrupted,
         )
+
+
+class _Remembering(Guards):
+    """Guards that see each pair once, until they forget; all settings ask about the same ones."""
+
+    def __init__(self, guards: Sequence[str] | None) -> None:
+        super().__init__(guards)
+        self._known: dict[tuple[str, str | Traits], tuple[Veto | None, bool]] = {}
+
+    def weigh(self, question: str, candidate: str | Traits) -> tuple[Veto | None, bool]:
+        pair = question, candidate
+        if pair not in self._known:
+            self._known[pair] = super().weigh(question, candidate)
+        return self._known[pair]
+
+    def forget(self) -> None:
+        """Forget all pairs."""
+        self._known.clear()
 
 
 class _Log:
@@ -195,24 +210,19 @@ class _Log:
         self.entry = entry
         self.rows = rows
         self.vectors = vectors
-        self._place = {row.id: at for at, row in enumerate(rows)}
+        self.guards = {True: _Remembering(None), False: _Remembering([])}
+        self.number = {row.id: at for at, row in enumerate(rows)}
         self._seen = bytearray(len(rows))
         self._index = self.index()
-        self._guards = Guards()
-        self._vetoes: dict[tuple[int, int], Veto | None] = {}
 
     def index(self) -> Resident:
         """Return an empty index."""
         return Resident(self.vectors.shape[1], max_items=len(self.rows))
 
-    def found(self, index: Resident, at: int, depth: int) -> _Found:
-        """Return the entries of an index that are nearest to one, by their numbers."""
-        near = index.search(self.rows[at].scope, self.vectors[at], depth, 0.0)
-        return [(self._place[row.id], s) for row, s in near]
-
     def nears(self, block: Sequence[int]) -> list[_Near]:
         """Return the neighbours of some questions, which take their place among the seen ones."""
-        self._vetoes.clear()  # a pair is asked for again within its block only
+        for guards in self.guards.values():
+            guards.forget()  # a pair is asked for again within its block only
         asked = [self.entry[place] for place in block]
         new = [at for at in dict.fromkeys(asked) if not self._seen[at]]
         if new:
@@ -220,19 +230,11 @@ class _Log:
             for at in new:
                 self._seen[at] = True
         scopes = [self.rows[at].scope for at in asked]
-        near = self._index.search_many(scopes, self.vectors[asked], _DEPTH, 0.0)
+        found = self._index.search_many(scopes, self.vectors[asked], _DEPTH, 0.0)
         return [
-            _Near(self, self._index, at, [(self._place[row.id], s) for row, s in found])
-            for at, found in zip(asked, near, strict=True)
+            _Near(self._index, self.rows[at].scope, self.vectors[at], near)
+            for at, near in zip(asked, found, strict=True)
         ]
-
-    def veto(self, at: int, other: int) -> Veto | None:
-        """Return what the guards say to serving one entry's answer for another's question."""
-        pair = at, other
-        if pair not in self._vetoes:
-            texts = self.rows[at].text or "", self.rows[other].text or ""
-            self._vetoes[pair] = self._guards.veto(*texts)
-        return self._vetoes[pair]
 
     def same(self, place: int, other: int) -> bool:
         """Return whether two questions want the same answer, as far as that is known."""
@@ -243,48 +245,93 @@ class _Log:
 class _Near:
     """The neighbours of one question, nearest first, as many as are asked for."""
 
-    __slots__ = ("_asked", "_at", "_found", "_index", "_log")
+    __slots__ = ("_asked", "_found", "_index", "_scope", "_x")
 
-    def __init__(self, log: _Log, index: Resident, at: int, found: _Found) -> None:
-        self._log = log
+    def __init__(self, index: Resident, scope: bytes, x: Vector, found: Near) -> None:
         self._index = index
-        self._at = at
+        self._scope = scope
+        self._x = x
         self._found = found
         self._asked = _DEPTH
 
-    def __iter__(self) -> Iterator[tuple[int, float]]:
+    def __iter__(self) -> Iterator[tuple[Row, float]]:
         yield from self._found
-        told = {at for at, _ in self._found}
+        told = {row.id for row, _ in self._found}
         while len(self._found) >= self._asked:
             self._asked *= 8
-            self._found = self._log.found(self._index, self._at, self._asked)
-            more = [each for each in self._found if each[0] not in told]
-            told.update(at for at, _ in more)
+            self._found = self._index.search(self._scope, self._x, self._asked, 0.0)
+            more = [each for each in self._found if each[0].id not in told]
+            told.update(row.id for row, _ in more)
             yield from more
 
 
-class _Cache:
-    """What is stored under one setting."""
+class _Learned:
+    """What the decider wants of an index: the learner, where there is one."""
 
-    def __init__(self, log: _Log, tally: Tally) -> None:
+    def __init__(self, learner: Bounded | None) -> None:
+        self._learner = learner
+
+    def learner(self) -> Bounded | None:
+        return self._learner
+
+
+class _Cache:
+    """What is stored under one setting, and how it answers.
+
+    Args:
+        log: What all settings share.
+        tally: What is to be counted.
+        seed: What chance starts from.
+    """
+
+    def __init__(self, log: _Log, tally: Tally, seed: int) -> None:
+        setting = tally.setting
         self._log = log
         self._tally = tally
-        self._held: dict[int, int] = {}  # the question that an entry was stored for
+        self._held: dict[str, int] = {}  # the question that an entry was stored for, by its id
+        least = setting.value
+        if setting.policy == "bounded":
+            self._rule = Rule(1.0, 1.0, setting.value)
+        else:
+            self._rule = Rule(least, least if setting.alike is None else setting.alike)
+        # What can be served from far off needs all its neighbours, so an index of its own.
+        own = setting.policy == "bounded" or setting.alike is not None
+        self._index = log.index() if own else None
+        self._learner = None
+        if self._index is not None and setting.policy == "bounded":
+            self._learner = Bounded(seed=seed, vector_of=self._index.vector)
+        self._guards = log.guards[setting.guarded]
+        self._decider = Decider(cast("Index", _Learned(self._learner)), self._guards)
 
-    def ask(self, place: int, near: _Near) -> None:
-        """Ask a question."""
-        raise NotImplementedError
-
-    def _is_exact(self, place: int) -> bool:
-        """Count a request; return whether it was stored in the same words, and answered so."""
-        tally = self._tally
+    def ask(self, place: int, near: _Near, watch: Watch | None) -> None:
+        """Ask a question, and store it if there is no answer to it."""
+        log, tally, learner = self._log, self._tally, self._learner
+        at = log.entry[place]
+        row, x = log.rows[at], log.vectors[at]
         tally.requests += 1
-        held = self._held.get(self._log.entry[place])
-        if held is None:
-            return False
-        tally.exact += 1
-        tally.exact_wrong += self._hit(place, held)
-        return True
+        held = self._held.get(row.id)
+        if held is not None:
+            tally.exact += 1
+            tally.exact_wrong += self._hit(place, held)
+            if learner is not None:
+                learner.exact(tally.setting.value)
+            return
+        found = self._found(row, x, near)
+        lookup = Lookup(Asked(row.text or "", row.scope, row.id), self._rule, 0, x, found)
+        self._decider.decide(lookup)
+        if watch is not None:
+            self._watched(watch, place, lookup)
+        if lookup.row is not None:
+            self._hit(place, self._held[lookup.row.id])
+        else:
+            self._missed(place, lookup, row)
+
+    def _found(self, row: Row, x: Vector, near: _Near) -> Near:
+        """Return the stored neighbours of a question, as far as one of them might be served."""
+        if self._index is not None:
+            return self._index.search(row.scope, x, NEIGHBOURS, 0.0)
+        close = takewhile(lambda each: each[1] >= self._rule.threshold, near)
+        return list(islice((each for each in close if each[0].id in self._held), NEIGHBOURS))
 
     def _hit(self, place: int, held: int) -> bool:
         """Count a hit; return whether the answer was wrong."""
@@ -293,73 +340,29 @@ class _Cache:
         self._tally.wrong += wrong
         return wrong
 
+    def _missed(self, place: int, lookup: Lookup, row: Row) -> None:
+        """Learn from a miss and store it, as the cache does once there is an answer."""
+        log, learner, decision = self._log, self._learner, lookup.decision
+        same: list[str] = []
+        if learner is not None and decision is not None:
+            same = [row.id for row, _ in lookup.near if log.same(place, self._held[row.id])]
+            learner.learn(decision, same)
+            if learner.redundant(decision, same):
+                return
+        self._held[row.id] = place
+        if self._index is not None:
+            self._index.add([row], lookup.x[None])
+        if learner is not None:
+            learner.add(row.id, lookup.x, log.questions.answers[place], row.scope, same)
 
-class _ByThreshold(_Cache):
-    def __init__(self, log: _Log, tally: Tally, watch: Watch | None) -> None:
-        super().__init__(log, tally)
-        self._policy = Threshold(tally.setting.value)
-        self._guarded = tally.setting.guarded
-        self._watch = watch
-
-    def ask(self, place: int, near: _Near) -> None:
-        if self._is_exact(place):
-            return
-        log, held, least = self._log, self._held, self._policy.threshold
-        at = log.entry[place]
-        neighbours: list[Neighbour] = []
-        vetoes: list[tuple[int, float, Veto]] = []
-        for other, similarity in near:
-            if similarity < least:
+    def _watched(self, watch: Watch, place: int, lookup: Lookup) -> None:
+        """Let it be noted what was vetoed, and what was served after all."""
+        vetoes = []
+        for row, similarity in lookup.near:
+            if row is lookup.row or similarity < self._rule.threshold:
                 break
-            if other not in held:
-                continue
-            veto = log.veto(at, other) if self._guarded else None
-            neighbours.append(Neighbour(log.rows[other].id, similarity, veto is not None))
-            # The policy takes the first that is not vetoed; what comes after is of no concern.
-            if veto is None or len(neighbours) == NEIGHBOURS:
-                break
-            vetoes.append((held[other], similarity, veto))
-        decision = self._policy.decide(neighbours)
-        matched = held[other] if decision.serve else None  # the last that was looked at
-        if matched is None:
-            held[at] = place
-        else:
-            self._hit(place, matched)
-        if self._watch is not None:
-            self._watch.note(place, vetoes, matched, decision.similarity)
-
-
-class _ByBound(_Cache):
-    def __init__(self, log: _Log, tally: Tally, seed: int) -> None:
-        super().__init__(log, tally)
-        self._index = log.index()
-        self._learner = Bounded(seed=seed, vector_of=self._index.vector)
-
-    def ask(self, place: int, near: _Near) -> None:  # noqa: ARG002 - it has an index of its own
-        learner, bound = self._learner, self._tally.setting.value
-        if self._is_exact(place):
-            learner.exact(bound)
-            return
-        log, held = self._log, self._held
-        at = log.entry[place]
-        row, x = log.rows[at], log.vectors[at]
-        found = log.found(self._index, at, NEIGHBOURS)
-        neighbours = [
-            Neighbour(
-                log.rows[other].id,
-                similarity,
-                similarity >= _HARDLY and log.veto(at, other) is not None,
-            )
-            for other, similarity in found
-        ]
-        decision = learner.decide(x, neighbours, max_error=bound, scope=row.scope)
-        if decision.serve:
-            served = next(other for other, _ in found if log.rows[other].id == decision.id)
-            self._hit(place, held[served])
-            return
-        agreeing = [log.rows[other].id for other, _ in found if log.same(place, held[other])]
-        learner.learn(decision, agreeing)
-        if not learner.redundant(decision, agreeing):
-            held[at] = place
-            self._index.add([row], x[None])
-            learner.add(row.id, x, log.questions.answers[place], row.scope, agreeing)
+            veto, _ = self._guards.weigh(lookup.asked.text, row.text or "")
+            if veto is not None:
+                vetoes.append((self._held[row.id], similarity, veto))
+        served = None if lookup.row is None else self._held[lookup.row.id]
+        watch.note(place, vetoes, served, lookup.similarity)

@@ -52,7 +52,7 @@ def plain_semantic(result: Result, source: dict[str, Any], top: int) -> dict[str
         "assumed": {
             "embedder": result.embedder,
             "threshold": result.setting.value,
-            "threshold_from": result.origin,
+            "alike_threshold": result.setting.alike,
             "orders": list(result.orders),
             "price": result.price,
             "latency": result.latency,
@@ -88,6 +88,7 @@ def _plain_tally(result: Result, tally: Tally) -> dict[str, Any]:
     found: dict[str, Any] = {
         "policy": setting.policy,
         "threshold" if setting.policy == "threshold" else "max_error": setting.value,
+        "default": setting.default,
         "guards": setting.guarded,
         "requests": tally.requests / tally.orders,
         "hits": tally.hits / tally.orders,
@@ -127,14 +128,19 @@ def assumptions(result: Result) -> list[str]:
     if fields.guessed:
         taken += f"  (guessed: {', '.join(fields.guessed)})"
     orders = f"shuffled {several(len(result.orders), 'time')}" if result.orders else "as in the log"
+    cost = f"{money(result.price)} and takes {duration(result.latency)}"
+    default = result.setting
+    decides = ""
+    if default.default:
+        decides = f"; default: {default.value:.4g}, and {default.alike:.4g} where every word pairs"
     sizes = [several(len(result.questions), "request"), f"{result.distinct:,} distinct"]
     if result.judged:
         sizes.append(several(len(result.questions.truths), "truth"))
     return [
         taken,
         f"{', '.join(sizes)}; order: {orders}",
-        f"embedder: {result.embedder}; room for all answers, no TTL",
-        f"a call costs {money(result.price)} and takes {duration(result.latency)}",
+        f"embedder: {result.embedder}{decides}",
+        f"a call costs {cost}; room for all answers, no TTL",
     ]
 
 
@@ -158,9 +164,10 @@ def _is(tally: Tally, policy: str) -> bool:
 
 
 def _setting_row(result: Result, tally: Tally) -> tuple[str, ...]:
-    value = f"{tally.setting.value:.4g}"
-    if tally.setting == result.setting:
-        value += f" ({result.origin})"
+    setting = tally.setting
+    value = "default" if setting.default else f"{setting.value:.4g}"
+    if setting == result.setting and not setting.default:
+        value += " (given)"
     shares: tuple[str, ...] = ()
     if result.judged:
         of_hits = shared(tally.wrong_of_hits) if tally.hits else "-"

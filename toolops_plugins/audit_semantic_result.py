@@ -52,15 +52,25 @@ class Setting:
         policy: What decides.
         value: The threshold, or the share of wrong answers that is allowed.
         guarded: Whether the guards may veto.
+        alike: The threshold of questions that the guards call alike, which only the default has;
+            None: the same.
     """
 
     policy: Literal["threshold", "bounded"]
     value: float
     guarded: bool = True
+    alike: float | None = None
+
+    @property
+    def default(self) -> bool:
+        """Whether this is what the cache does unless it is told otherwise."""
+        return self.alike is not None
 
     @property
     def code(self) -> str:
         """The arguments of ``SemanticCache`` that make it so."""
+        if self.default:
+            return "the default"
         name = "threshold" if self.policy == "threshold" else "max_error"
         return f"{name}={self.value:.4g}" + ("" if self.guarded else ", guards=[]")
 
@@ -137,7 +147,7 @@ class Pair(NamedTuple):
 
 @dataclass(slots=True)
 class Guarding:
-    """What one guard did under the default setting.
+    """What one guard did under the setting that was looked at more closely.
 
     Args:
         vetoes: How often it was the first to veto what would else have been served.
@@ -155,8 +165,7 @@ class Result:
     Args:
         questions: The questions.
         embedder: The name of the embedder.
-        setting: The setting that was looked at more closely: its threshold, with guards.
-        origin: Whether that threshold is the embedder's default, or was asked for.
+        setting: The setting that was looked at more closely: the default, or what was asked for.
         orders: Seeds of the orders; empty: that of the log.
         price: Money that each call costs.
         latency: Seconds that it takes.
@@ -173,7 +182,6 @@ class Result:
     questions: Questions
     embedder: str
     setting: Setting
-    origin: Literal["default", "given"]
     orders: tuple[int, ...]
     price: float
     latency: float

@@ -40,7 +40,9 @@ _ON: Final = (
     "Field of the question, if --field names several; the others, and the tool, must be equal."
 )
 _EMBEDDER: Final = "wordllama, chroma, or one of your own as module:attribute. Default: wordllama."
-_THRESHOLD: Final = "Threshold to look around. Default: that of the embedder."
+_THRESHOLD: Final = (
+    "Threshold of your own to look around. Default: what the cache does without one."
+)
 _ERROR: Final = (
     "Share of wrong answers that is allowed; may be repeated. Default: 0.01, 0.02, 0.05."
 )
@@ -190,7 +192,7 @@ def audit_meaning(
         plain_semantic,
         show_semantic,
     )
-    from toolops_plugins.semantic.embedders import threshold_of  # noqa: PLC0415 - as it says
+    from toolops_plugins.semantic.embedders import thresholds_of  # noqa: PLC0415 - as it says
 
     plots = [check_plot(file) for file in meaning.plots]
     embedder = _embedder(meaning.embedder)
@@ -199,18 +201,13 @@ def audit_meaning(
     )
     questions = gather(asked.lines, fields, meaning.limit or None)
     questions.check()
-    threshold = threshold_of(embedder) if meaning.threshold is None else meaning.threshold
     bounds = tuple(sorted(set(meaning.bounds or _BOUNDS)))
-    watched, settings = settings_around(threshold, bounds, judged=meaning.truth is not None)
+    around = thresholds_of(embedder) if meaning.threshold is None else meaning.threshold
+    watched, settings = settings_around(around, bounds, judged=meaning.truth is not None)
     replay = Replay(questions, embedder, watched, settings, range(meaning.orders or 0))
     with ExitStack() as stack:
         replay.run(stack.enter_context(_progress()) if shown else _silent)
-    result = replay.result(
-        "default" if meaning.threshold is None else "given",
-        price=asked.price,
-        latency=asked.latency,
-        bounds=bounds,
-    )
+    result = replay.result(price=asked.price, latency=asked.latency, bounds=bounds)
     if as_json:
         echo_json(plain_semantic(result, source, top))
     else:

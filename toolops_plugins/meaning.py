@@ -60,7 +60,7 @@ class Meaning:
         self._keyer = Keyer(
             target.function,
             keyspace,
-            f"{label}\0{target.kind}\0scope of {on}",
+            f"{label}\0{'stream' if 'generator' in target.kind else 'value'}\0scope of {on}",
             replace(cache, key=None, key_params=others),
             [*ignore, on],
             secret=secret,

@@ -17,8 +17,8 @@ from toolops_plugins.audit_input import Broken, Record
 from toolops_plugins.audit_questions import Fields, fields_of, gather
 from toolops_plugins.audit_semantic import Replay, settings_around
 from toolops_plugins.audit_semantic_result import Setting, Tally, wilson
-from toolops_plugins.semantic import lookup
 from toolops_plugins.semantic.bounded import Bounded
+from toolops_plugins.semantic.embedders import embedder_of, thresholds_of
 
 BARE = Setting("threshold", 0.9, guarded=False)
 GUARDED = Setting("threshold", 0.9)
@@ -49,7 +49,7 @@ def replayed(rows, angles, settings, watched=None, *, scope=(), orders=(), tell=
     questions = questions_of(rows, scope)
     replay = Replay(questions, Angles(angles), watched or settings[0], settings, orders)
     replay.run(tell or (lambda *_: None))
-    return replay.result("default", price=0.5, latency=2.0, bounds=(0.1,))
+    return replay.result(price=0.5, latency=2.0, bounds=(0.1,))
 
 
 def counts(tally):
@@ -103,6 +103,9 @@ TALK = {
     "Cancel order 17": 0, "Cancel order 18": 5, "cancel order 18 please": 6,
     "Which orders are late?": 80, "When are orders late?": 85,
 }  # fmt: skip
+
+
+TWO = tuple(TALK)[:2]
 
 
 def test_guards_veto_rightly_and_wrongly():
@@ -232,19 +235,19 @@ def banking(data_dir):
 
 def audited(data, settings):
     questions = questions_of([(each["question"], each["intent"]) for each in data])
-    from toolops_plugins.semantic.embedders import embedder_of
-
     replay = Replay(questions, embedder_of(None), settings[0], settings)
     replay.run(lambda *_: None)
-    return replay.result("default", price=0.002, latency=1.0, bounds=(0.02,))
+    return replay.result(price=0.002, latency=1.0, bounds=(0.02,))
 
 
 def test_thresholds_do_what_the_cache_does(banking, tmp_path):
     settings = [Setting("threshold", 0.7), Setting("threshold", 0.7, guarded=False)]
-    result = audited(banking, settings)
-    for tally, guards in zip(result.tallies, (None, []), strict=True):
-        path = tmp_path / f"{guards}"
-        with SemanticCache(path, threshold=0.7, guards=guards, flush_every=3_600) as cache:
+    watched, _ = settings_around(thresholds_of(embedder_of(None)), [], judged=True)
+    assert watched.default
+    result = audited(banking, [*settings, watched])
+    for number, tally in enumerate(result.tallies):
+        own = [{"threshold": 0.7}, {"threshold": 0.7, "guards": []}, {}][number]
+        with SemanticCache(tmp_path / f"{number}", **own, flush_every=3_600) as cache:
             assert (tally.hits, tally.wrong) == streamed(cache, banking)
         assert 20 < tally.hits < 480
         assert tally.wrong
@@ -268,23 +271,17 @@ def test_bounds_do_what_the_cache_does(banking, tmp_path, monkeypatch):
     assert tally.hits - 10 > tally.exact > 100
 
 
-def test_guards_are_asked_from_where_the_cache_asks_them():
-    from toolops_plugins import audit_semantic
-
-    assert audit_semantic._HARDLY == lookup._HARDLY
-    assert audit_semantic.NEIGHBOURS == lookup.NEIGHBOURS
-
-
 def test_verdicts_are_kept_for_a_batch_only():
     from toolops_plugins.audit_semantic import _Log
 
     questions = questions_of([("Cancel order 17", 1), ("Cancel order 18", 2)])
     replay = Replay(questions, Angles(TALK), GUARDED, [GUARDED])
     log = _Log(questions, replay._entry, replay._rows, replay._embed(lambda *_: None))
-    log.nears([0])
-    assert log.veto(1, 0) is log.veto(1, 0)
+    guards = log.guards[True]
+    assert guards.weigh(*TWO) is guards.weigh(*TWO)
+    assert guards.weigh(*TWO)[0].guard == "numbers"
     log.nears([1])
-    assert not log._vetoes
+    assert not guards._known
 
 
 # shares and settings
@@ -315,6 +312,9 @@ def test_settings_lie_round_the_threshold():
         *(Setting("threshold", value, guarded=False) for value in values),
         Setting("bounded", 0.02),
     ]
+    default, more = settings_around((0.8, 0.4), [0.02], judged=True)
+    assert more == [default, *settings]
+    assert default == Setting("threshold", 0.8, alike=0.4)
     watched, settings = settings_around(0.95, [0.02], judged=False)
     assert all(0.79 < setting.value < 1 for setting in settings)
     assert {setting.policy for setting in settings} == {"threshold"}

@@ -78,7 +78,7 @@ def test_it_counts_hits_and_wrong_answers(run, log):
         "scope": [], "guessed": ["question"],
     }  # fmt: skip
     assert found["assumed"]["threshold"] == 0.8
-    assert found["assumed"]["threshold_from"] == "given"
+    assert found["assumed"]["alike_threshold"] is None
     assert (found["requests"], found["distinct"], found["truths"]) == (6, 5, 4)
     assert (found["broken"], found["broken_lines"][0]["line"]) == (1, 7)
     assert len(found["settings"]) == 7 + 7 + 3
@@ -185,7 +185,8 @@ def test_an_embedder_of_ones_own(run, log, tmp_path, monkeypatch):
     found = json.loads(run(log, "--semantic", "--json", "--embedder", "own_embedder:letters")[1])
     assert found["assumed"]["embedder"] == "callable:own_embedder.letters"
     assert found["assumed"]["threshold"] == 0.95
-    assert found["assumed"]["threshold_from"] == "default"
+    assert found["assumed"]["alike_threshold"] == 0.8
+    assert found["settings"][0]["default"]
     for name, text in (
         ("bogus", "--embedder: must be wordllama, chroma or module:attribute, not 'bogus'"),
         ("no_such_module:x", "--embedder: there is no module 'no_such_module'"),

@@ -426,21 +426,22 @@ def test_a_judge_that_fails_or_is_late_is_a_miss(make, trouble):
 
 def test_texts_need_not_be_stored(make, tmp_path):
     cache = make(store_text=False, secret="key")
-    cache.put("Is Xanthippe pregnant?", "yes", scope="clinic of Zaragoza")
+    where = "clinic of Zaragoza"
+    cache.put("Is Xanthippe pregnant?", "yes", where)
     cache.flush()
-    match = cache.find("is xanthippe pregnant")
+    match = cache.find("is xanthippe pregnant", where)
     assert match.value == "yes"
     assert match.question is None
-    assert cache.find("Is Xanthippe not pregnant?") is None
-    assert cache.find("Is Euphrosyne pregnant?") is None
-    explanation = cache.explain("is xanthippe pregnant")
+    assert cache.find("Is Xanthippe not pregnant?", where) is None
+    assert cache.find("Is Euphrosyne pregnant?", where) is None
+    explanation = cache.explain("is xanthippe pregnant", where)
     assert explanation.candidates[0].question is None
     assert "(not kept)" in str(explanation)
     cache.close()
     kept = dump(tmp_path).lower()
     for word in (b"xanthippe", b"pregnant", b"zaragoza"):
         assert word not in kept
-    assert make(store_text=False, secret="key").find("is xanthippe pregnant").value == "yes"
+    assert make(store_text=False, secret="key").find("is xanthippe pregnant", where).value == "yes"
 
 
 def test_guards_of_ones_own_need_the_texts(make):

@@ -6,6 +6,7 @@ import random
 import secrets
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -337,9 +338,10 @@ class Bounded:
         if read is None:
             return False
         with self._lock:
-            for first, *others in read.joined:
-                for other in others:
-                    self._join(first, other)
+            for keys in read.joined:
+                known = [key for key in keys if self._groups.size(key)]
+                for one, other in pairwise(known):
+                    self._join(one, other)
             fresh = False
             for share in read.shares:
                 known = self._shares.get(share.source)

@@ -31,6 +31,7 @@ _TELLING = frozenset(
         "colleague friend friends mate asking ask asked random patience patient bear tia kudos "
         "lifesaver legend genius gurus guru wizard wizards experts expert folks everyone everybody "
         "guys team community hivemind luck chance moment favor favour obliging tip tongue newb n00b "
+        "bless trouble obliged sweetie honey darling "
         "settle debate argument bet wager awaiting forward reply response replies "
         "embarrassed embarrassing ashamed awkward ignorance ignorant naive disclaimer context "
         "homework regards sincerely yours truly"
@@ -62,6 +63,8 @@ _COMPANY = frozenset(
         "totally slow bad worse awful terrible terribly awfully extremely super truly deeply "
         "hoping forever half life saver star angel rock rocks god bless gonna wanna gotta english "
         "language native speaker typing phone mobile typos spelling grammar mistakes errors "
+        "god once more further assistant bot ai chatgpt computer robot machine support service "
+        "customer agent staff young gentleman lady may most so ever "
         "m s d ll ve re t don didn doesn isn aren wasn couldn wouldn haven hasn can won ain u ur im "
         "ive id"
     )

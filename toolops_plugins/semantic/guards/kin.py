@@ -11,6 +11,7 @@ from functools import cache
 
 from toolops_plugins.semantic.guards import kin_nouns, kin_others, kin_verbs
 from toolops_plugins.semantic.guards.stems import key, opposites_of
+from toolops_plugins.semantic.guards.synonyms import SYNONYMS
 
 __all__ = ["kin_of"]
 
@@ -26,6 +27,18 @@ def _kin() -> dict[str, frozenset[str]]:
             for name in names:
                 kin.setdefault(name, set()).update(names)
     return {name: frozenset(others - {name} - opposites_of(name)) for name, others in kin.items()}
+
+
+def _join(kin: dict[str, set[str]], names: list[str]) -> None:
+    for name in names:
+        kin.setdefault(name, set()).update(names)
+
+
+def _compared(word: str, ending: str) -> str:
+    """Return the comparative or superlative of an adjective; of other words, a word that is none."""
+    if word.endswith("y"):
+        word = word[:-1] + "i"
+    return word + ending[word.endswith("e") :]
 
 
 def kin_of(name: str) -> frozenset[str]:

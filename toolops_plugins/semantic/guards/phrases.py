@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
+from toolops_plugins.semantic.guards.phrasal import inflected
+
 __all__ = ["Node", "phrase_words", "phrases"]
 
 _NOTHING = """
@@ -46,7 +48,9 @@ is it possible for me to | is there any possibility to | would it be possible to
 am i allowed to | are you allowed to | will i be able to | be able to | being able to
 is there a way to | is there any way to | is there some way to | not only | no matter
 why do not you | why not | is not it | are not you | do not you | does not it | can not you
-could not you | would not you | will not you | right away | straight away | what do you know about
+could not you | is it not | does it not | did it not | are they not | do they not | did you not
+are you not | have you not | was it not | have i not | am i not | should it not | would
+ not you | will not you | right away | straight away | what do you know about
 sorry to bother you but | sorry to bother you | sorry for the bother | sorry for bothering you
 sorry to disturb you | if it is not too much trouble | if it is not too much to ask
 if that is not too much trouble | if you would not mind | would you mind | do you mind
@@ -144,7 +148,6 @@ delete: get rid of | getting rid of | got rid of | do away with
 postpone: put off | putting off
 continue: carry on | go on | keep on | carry on with
 tolerate: put up with
-discover: find out | found out | finding out | work out | figure out | figured out
 receive: get back | got back
 arrive: show up | shown up | showed up | turn up | turned up | come through | came through
 arrive: showing up
@@ -190,7 +193,7 @@ fail: not going through
 fail: not go through | not gone through | did not go through | acting up | not responding
 fail: not respond
 fail: not successful | not completed | not complete
-fail: not accepted | not accept | not processed | not process | turned down | got declined
+fail: not accepted | not accept | not processed | not process | got declined
 world war #2: world war second | second world war | ww2 | wwii
 world war #1: first world war | ww1 | wwi
 capital: capital city | capital cities
@@ -266,6 +269,11 @@ class Node:
 def phrases() -> dict[str, Node]:
     """Return the phrases as a tree of words, by their first words."""
     root = Node()
+    for phrase, reading in inflected():
+        node = root
+        for word in phrase.split():
+            node = node.following.setdefault(word, Node())
+        node.reading = (reading,)
     for lines, read in ((_NOTHING, False), (_READ, True)):
         for line in lines.splitlines():
             reading, _, phrases = line.partition(":") if read else ("", "", line)

@@ -20,6 +20,7 @@ from toolops_plugins.semantic.guards.function_words import (
 from toolops_plugins.semantic.guards.kinds import kind_of
 from toolops_plugins.semantic.guards.light import CATEGORY_NOUNS
 from toolops_plugins.semantic.guards.listing import listed
+from toolops_plugins.semantic.guards.relations import TWO_SIDED
 from toolops_plugins.semantic.guards.stems import PAST, key, stem, without_un
 from toolops_plugins.semantic.guards.tokens import folded, replace, tokens
 from toolops_plugins.semantic.guards.traits import CONTENT, GENERIC_WORD, NAME, Traits, Word
@@ -45,7 +46,8 @@ _TRANSPARENT = frozenset(
 """Words between a preposition or a subject and its noun or verb."""
 _BEING = frozenset(listed("is are was were be been being"))
 _MODALS = frozenset(listed("can could will would shall should may might must"))
-_BETWEEN = frozenset(listed("the a an his her its their my your our by who whom"))
+_PRONOUNS = frozenset(listed("i we you they he she it"))
+_BETWEEN = frozenset(listed("over up down off out the a an his her its their my your our by who whom"))
 """Words between a verb and whom it concerns."""
 _CONDITIONS = frozenset(("if", "unless", "provided", "during", "despite"))
 """Words from which on everything restricts."""
@@ -153,6 +155,7 @@ class _Gathering:
         "_done",
         "_marker",
         "_name",
+        "_pronoun",
         "negations",
         "order",
         "particles",
@@ -176,6 +179,7 @@ class _Gathering:
         self._condition = False
         self._asked = False
         self._been = False
+        self._pronoun = False  # whether the word directly before is one
         self._doer = ""  # who does what the next word says
         self._done = ""  # what was done by somebody, or to the next word
 
@@ -203,6 +207,7 @@ class _Gathering:
             self._place(name)
             if low not in THIRD_PERSON:
                 self._relate(name, low, before, by=by)
+            self._pronoun = low in _PRONOUNS
             if word.level == NAME:
                 if self._name:
                     self.roles.setdefault("left", []).append(self._name)
@@ -214,6 +219,7 @@ class _Gathering:
                 self._marker = marker
             return
         self._name = ""
+        self._pronoun = low in _PRONOUNS
         if moves:
             self.particles.add(low)
         if person:
@@ -237,7 +243,7 @@ class _Gathering:
 
     def _relate(self, name: str, low: str, before: str, *, by: bool) -> None:
         """Note who does what, and to whom, where grammar says so."""
-        past = low.endswith("ed") or low in PAST
+        past = low.endswith("ed") or low in PAST or name in TWO_SIDED
         if self._doer:
             self._note("agent", name, self._doer)
             self._doer, self._done = "", name
@@ -251,7 +257,7 @@ class _Gathering:
         if past:
             if self._been and before:
                 self._note("patient", name, before)
-            elif before and not self._been:
+            elif before and not self._been and not self._pronoun:
                 self._note("agent", name, before)
             self._done = name
             self._been = False

@@ -11,9 +11,9 @@ from toolops_plugins.semantic.guards.stems import key
 from toolops_plugins.semantic.guards.traits import Traits
 from toolops_plugins.semantic.guards.units import UNITS
 
-__all__ = ["swapped_roles"]
+__all__ = ["TWO_SIDED", "swapped_roles"]
 
-_VERBS = frozenset(
+TWO_SIDED = frozenset(
     map(
         key,
         listed(
@@ -30,6 +30,7 @@ _VERBS = frozenset(
         ),
     )
 )
+"""Keys of verbs between two parties, so that swapping them matters."""
 _UNITS = frozenset("#u:" + unit for unit in UNITS.values())
 _MONTHS = frozenset(f"#m{month}" for month in range(1, 13))
 _SUBJECTS = frozenset(("i", "me", "did", "left", "right", "if", "agent", "patient"))
@@ -79,7 +80,7 @@ def _swapped(question: Traits, candidate: Traits, digest: Callable[[str], str]) 
         sides = zip(mine["left"], mine["right"], strict=True)
         if not set(sides).isdisjoint(zip(other["right"], other["left"], strict=True)):
             return "the names stand in another order"
-    verbs = frozenset(map(digest, _VERBS)) if question.hashed else _VERBS
+    verbs = frozenset(map(digest, TWO_SIDED)) if question.hashed else TWO_SIDED
     turned = _pairs(mine, "agent") & _pairs(other, "patient") - _pairs(other, "agent")
     back = _pairs(mine, "patient") & _pairs(other, "agent") - _pairs(other, "patient")
     if turned and (back or "by" in mine or "by" in other or any(v in verbs for v, _ in turned)):

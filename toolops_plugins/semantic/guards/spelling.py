@@ -29,6 +29,8 @@ __all__ = ["corrected"]
 _SMALL = DROPPED | NEGATORS | AUXILIARIES
 _GLUED = frozenset(listed("the my is of for how what can you and are does your with from this to"))
 """Small words that are written together with their neighbours when the space is missed."""
+_TINY = frozenset(listed("in on at it if as by we be do so a"))
+"""Those that begin or end many words, and are parted from other small ones only."""
 _MINE = frozenset(
     listed(
         "do did can could should am will would if when how have had need want lost got get bought "
@@ -77,12 +79,18 @@ def corrected(word: str) -> str:
     else:
         found = {known for known in found if _slipped(word, known) or _likely(word, known)}
     if found:
-        costs = sorted((slip_cost(word, known, 2.4) - (known in _SMALL) * 0.1, known) for known in found)
+        costs = sorted((_cost(word, known), known) for known in found)
         best, name = costs[0]
         if all(cost > best + 0.2 or key(known) == key(name) for cost, known in costs[1:]):
             return name
         return word  # which of several was meant, nobody knows
     return _parted(word)
+
+
+def _cost(word: str, known: str) -> float:
+    """Return how unlikely it is that a word was meant; grammar and numbers are likelier."""
+    cost = slip_cost(word, known, 2.4) + (word[0] != known[0]) * 0.3
+    return cost - 0.15 if known in _known() else cost
 
 
 def _likely(word: str, known: str) -> bool:
@@ -119,6 +127,8 @@ def _parted(word: str) -> str:
         return f"{word[:-1]} i"
     for at in range(2, len(word) - 1):
         left, right = word[:at], word[at:]
+        if left in _TINY and right in _GLUED or right in _TINY and left in _GLUED:
+            return f"{left} {right}"
         if left in _GLUED and (right in _GLUED or (len(right) > 3 and is_real(right))):
             return f"{left} {right}"
         if right in _GLUED and len(left) > 3 and is_real(left):

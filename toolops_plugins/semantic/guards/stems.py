@@ -18,7 +18,7 @@ from toolops_plugins.semantic.guards.siblings import SIBLINGS
 from toolops_plugins.semantic.guards.synonyms import SYNONYMS
 from toolops_plugins.semantic.guards.units import UNITS
 
-__all__ = ["PAST", "are_siblings", "in_family", "is_real", "key", "opposites_of", "stem", "without_un"]
+__all__ = ["PAST", "are_siblings", "forms_of", "in_family", "is_real", "key", "opposites_of", "stem", "without_un"]
 
 _IRREGULAR = {
     form: base
@@ -135,6 +135,15 @@ def stem(word: str) -> str:
     if known is not None:
         return known
     return root if root in _AS_IS else _underived(root)
+
+
+def forms_of(verb: str) -> tuple[str, ...]:
+    """Return the forms of a verb that may begin a phrase, itself first."""
+    irregular = [form for form, base in _IRREGULAR.items() if base == verb]
+    soft = verb[:-1] if verb.endswith("e") else verb
+    twice = soft + soft[-1] if soft == verb and _short(verb) else soft
+    regular = (verb, verb + "s", twice + "ing", twice + "ed", soft + "ing", soft + "ed")
+    return tuple(dict.fromkeys((*regular, *irregular)))
 
 
 def _uninflected(word: str) -> str:
@@ -288,7 +297,9 @@ def is_real(word: str) -> bool:
                 or (rest[-1] == "i" and rest[:-1] + "y" in real)
             ):
                 return True
-    return False
+    return any(
+        word[:at] in real and word[at:] in real for at in range(4, len(word) - 3)
+    )  # a compound: deadlock
 
 
 def without_un(word: str) -> str | None:

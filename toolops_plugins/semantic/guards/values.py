@@ -93,8 +93,10 @@ _NAMED = re.compile(r"([a-z]{2,})[-_]?(\d+(?:\.\d+)*)")
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
 _FRACTION = re.compile(r"(\d)/(\d{1,2})")
 _HYPHENED = re.compile(r"(\d+(?:\.\d+)?)-([a-z]{3,}(?:-[a-z]+)*)")
+_NTH = re.compile(r"(\d+)(?:st|nd|rd|th)-([a-z-]+)")
 _FOLD = re.compile(r"(\d+)x")
 _FEET = re.compile(r"([3-8])'(\d{1,2})")
+_SUMS = frozenset(small for small, _ in SMALLER.values())
 _QUARTER = re.compile("q[1-4]")
 _JOINTS = re.compile(r"[-_./\\:,']")
 
@@ -125,6 +127,9 @@ def read_written(low: str) -> list[str]:
     match = _FRACTION.fullmatch(low)
     if match is not None and 0 < int(match[1]) < int(match[2]) < 11:
         return [f"#{int(match[1]) / int(match[2]):.4g}"]
+    match = _NTH.fullmatch(low)
+    if match is not None:
+        return [f"{match[1]}th", *match[2].split("-")]
     match = _HYPHENED.fullmatch(low)
     if match is not None:
         return [_number(match[1]), *match[2].split("-")]
@@ -244,6 +249,7 @@ def read_values(words: list[str], capitals: list[bool]) -> tuple[list[str], list
         index += used
     _mixed(read, marks)
     _convert(read)
+    _added(read, marks)
     for at, value in enumerate(read):  # the 5th of March is the 5 of a date
         if value.endswith("th") and value[:-2].isdecimal():
             near = read[max(at - 1, 0) : at] + [w for w in read[at + 1 : at + 3] if w != "of"]
@@ -271,6 +277,18 @@ def _convert(read: list[str]) -> None:
             except ValueError:  # an amount written with a scale
                 continue
             read[at - 1], read[at] = f"#{number:.10g}", smaller[0]
+
+
+def _added(read: list[str], marks: list[bool]) -> None:
+    """Write an hour and thirty minutes, both in minutes by now, as one amount, in place."""
+    for at in range(len(read) - 1, 2, -1):
+        if read[at][:3] != "#u:" or read[at] not in _SUMS or not _is_number(read[at - 1]):
+            continue
+        first = at - 3 if read[at - 2] == "and" else at - 2
+        if first > 0 and read[first] == read[at] and _is_number(read[first - 1]):
+            total = float(read[first - 1][1:]) + float(read[at - 1][1:])
+            read[first - 1] = f"#{total:.10g}"
+            del read[first + 1 : at + 1], marks[first + 1 : at + 1]
 
 
 def _is_number(word: str) -> bool:
