@@ -129,7 +129,7 @@ def _mark(axes: Any, tally: Tally, place: tuple[float, float]) -> None:
     """Mark the default, or the threshold that was asked for."""
     axes.plot(*place, "*", color=_GUARDED, markersize=15, markeredgecolor="white", zorder=4)
     text = "default" if tally.setting.default else f"{tally.setting.value:.4g} given"
-    _label(axes, text, place, (-9, 5), _GUARDED, bold=True)
+    _label(axes, text, place, (9, -12), _GUARDED, bold=True)
 
 
 def _draw_judged(

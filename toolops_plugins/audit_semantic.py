@@ -175,11 +175,18 @@ class Replay:
         )
 
 
+class _Silent(Guards):
+    """No guards; nor is asked what is alike, since a plain threshold is the same for all."""
+
+    def weigh(self, question: str, candidate: str | Traits) -> tuple[Veto | None, bool]:  # noqa: ARG002 - as its base has it
+        return None, False
+
+
 class _Remembering(Guards):
     """Guards that see each pair once, until they forget; all settings ask about the same ones."""
 
-    def __init__(self, guards: Sequence[str] | None) -> None:
-        super().__init__(guards)
+    def __init__(self) -> None:
+        super().__init__()
         self._known: dict[tuple[str, str | Traits], tuple[Veto | None, bool]] = {}
 
     def weigh(self, question: str, candidate: str | Traits) -> tuple[Veto | None, bool]:
@@ -210,7 +217,8 @@ class _Log:
         self.entry = entry
         self.rows = rows
         self.vectors = vectors
-        self.guards = {True: _Remembering(None), False: _Remembering([])}
+        self.guards = _Remembering()
+        self.silent = _Silent([])
         self.number = {row.id: at for at, row in enumerate(rows)}
         self._seen = bytearray(len(rows))
         self._index = self.index()
@@ -221,8 +229,7 @@ class _Log:
 
     def nears(self, block: Sequence[int]) -> list[_Near]:
         """Return the neighbours of some questions, which take their place among the seen ones."""
-        for guards in self.guards.values():
-            guards.forget()  # a pair is asked for again within its block only
+        self.guards.forget()  # a pair is asked for again within its block only
         asked = [self.entry[place] for place in block]
         new = [at for at in dict.fromkeys(asked) if not self._seen[at]]
         if new:
@@ -300,7 +307,7 @@ class _Cache:
         self._learner = None
         if self._index is not None and setting.policy == "bounded":
             self._learner = Bounded(seed=seed, vector_of=self._index.vector)
-        self._guards = log.guards[setting.guarded]
+        self._guards = log.guards if setting.guarded else log.silent
         self._decider = Decider(cast("Index", _Learned(self._learner)), self._guards)
 
     def ask(self, place: int, near: _Near, watch: Watch | None) -> None:

@@ -27,6 +27,8 @@ VARIABLES: Final = (
     "TOOLOPS_MEMORY_TTL",
     "TOOLOPS_REDIS_TTL",
     "TOOLOPS_REDIS_LONG_TTL",
+    "TOOLOPS_CHROMA_PATH",
+    "TOOLOPS_CHROMA_URL",
     "TOOLOPS_SECRET",
 )
 """The variables that configure a runtime."""
@@ -34,7 +36,10 @@ VARIABLES: Final = (
 _NOT_OURS: Final = ("TOOLOPS_DATA",)  # of the project's own tests and demo
 
 _OPTIONAL: Final = {
-    "numpy": "numpy scalars and arrays as arguments and results",
+    "chromadb": "the semantic cache",
+    "wordllama": "its default embedder",
+    "matplotlib": "the picture of toolops audit --semantic",
+    "numpy": "the semantic cache; numpy scalars and arrays as arguments and results",
     "pydantic": "models as arguments and results",
     "hiredis": "faster reading of what Redis answers",
 }
@@ -127,7 +132,7 @@ def _configuration(environ: Mapping[str, str]) -> Iterator[Finding]:
             except ConfigurationError:
                 text = "set; it is not shown, since it cannot be read"
         else:
-            text = value
+            text = re.sub(r"//[^/@]*@", "//***@", value)  # a server's URL may hold a password
         if name == "TOOLOPS_NAMESPACE" and not value:
             text = "not set: default"
         yield Finding(section, name, "ok", text)

@@ -277,7 +277,7 @@ def test_verdicts_are_kept_for_a_batch_only():
     questions = questions_of([("Cancel order 17", 1), ("Cancel order 18", 2)])
     replay = Replay(questions, Angles(TALK), GUARDED, [GUARDED])
     log = _Log(questions, replay._entry, replay._rows, replay._embed(lambda *_: None))
-    guards = log.guards[True]
+    guards = log.guards
     assert guards.weigh(*TWO) is guards.weigh(*TWO)
     assert guards.weigh(*TWO)[0].guard == "numbers"
     log.nears([1])

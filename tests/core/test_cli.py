@@ -17,7 +17,7 @@ import pytest
 from toolops_plugins import Cache, Memory, Redis, ToolOps
 from toolops_plugins.cache.bus import Bus
 from toolops_plugins.cli import main
-from toolops_plugins.doctor import VARIABLES
+from toolops_plugins.doctor import VARIABLES, examine
 
 pytestmark = pytest.mark.usefixtures("_terminal")
 
@@ -288,6 +288,12 @@ def test_doctor_sees_that_writing_is_forbidden(run, valkey, namespace):
     assert code == 1
     assert re.search(r"ok +reachable", out)
     assert re.search(r"FAIL write access +.*NoPermission", out)
+
+
+def test_doctor_shows_no_password_of_a_chroma_server():
+    environ = {"TOOLOPS_CHROMA_URL": "https://ann:hunter2@chroma.example:8000"}
+    (found,) = [f.text for f in examine(environ) if f.name == "TOOLOPS_CHROMA_URL"]
+    assert found == "https://***@chroma.example:8000"
 
 
 def test_doctor_knows_every_variable(root):
