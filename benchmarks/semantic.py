@@ -7,7 +7,7 @@ says how each was set up, and :mod:`semantic_questions` what is stored and asked
 - **Hits**: one thread asks stored questions in slightly other words, in an index that grows from
   1,000 to 100,000 entries, of one scope and of 1,000. p50 and p99 are of single lookups that were
   hits. "Right" and "wrong" are shares of all requests of the turns that were measured: a wrong
-  answer is that of another entry or scope.
+  answer is that to another intent, remark or tenant.
 - **Puts**: what a new entry costs the one who stores it, and, per entry, what is left to be done
   then, which those that write behind the call have put off.
 - **Throughput**: 16 threads, and 100 tasks of one loop, against one.

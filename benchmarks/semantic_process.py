@@ -105,8 +105,9 @@ class Process:
         return self.ask(order, start=start, calls=calls, **details)
 
     def _last_words(self) -> str:
+        ended = f"the process ended with {self._process.wait()}"
         self._told.seek(0)
-        return self._told.read()[-2_000:] or "the process ended"
+        return f"{self._told.read()[-2_000:]}\n{ended}"
 
     def stop(self) -> None:
         """Let the process end, and wait for it."""

@@ -6,8 +6,9 @@ entries, so the later ones are told apart by a remark. A request is a stored que
 greeting or thanks, which leaves its vector near enough (a cosine of 0.92 and more) to be a hit by
 the default of every contestant. No request comes twice before all entries have had all greetings.
 
-Scopes stand for tenants, who ask partly the same: with ten scopes or more, each question is stored
-in ten of them, with another answer in each.
+Questions of one intent with the same remark have one answer. Scopes stand for tenants, who ask
+partly the same: with ten scopes or more, each question is stored in ten of them, with another
+answer in each.
 """
 
 from __future__ import annotations
@@ -73,8 +74,10 @@ def entry(number: int, scopes: int) -> Entry:
     which = scope // sharing + number // scopes * (scopes // sharing)
     known = questions()
     remark, place = divmod(which, len(known))
-    text = known[place][0] + REMARKS[remark % len(REMARKS)]
-    return Entry(text, f"answer {which} for tenant {scope}", f"tenant{scope}")
+    text, intent = known[place]
+    remark %= len(REMARKS)
+    # Many questions are in banking77 twice, in hardly other words: either answer is right.
+    return Entry(text + REMARKS[remark], f"{intent} {remark} {scope}", f"tenant{scope}")
 
 
 def request(number: int, entries: int, scopes: int) -> Entry:

@@ -30,9 +30,8 @@ def test_a_notebook_runs(path, monkeypatch, tmp_path):
     data = os.environ.get("TOOLOPS_DATA") or str(ROOT.parent / "shared" / "data")
     monkeypatch.setenv("TOOLOPS_DATA", data)
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(
-        notebook, timeout=240, resources={"metadata": {"path": str(tmp_path)}}, kernel_name="python3"
-    )
+    place = {"metadata": {"path": str(tmp_path)}}
+    client = NotebookClient(notebook, timeout=240, resources=place, kernel_name="python3")
     client.execute()
     shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert any("image/png" in output.get("data", {}) for output in shown), "no picture"

@@ -14,8 +14,8 @@ NAMES = {
     "AttemptTimeout", "Bulkhead", "BulkheadFull", "Cache", "CallEvent", "CallTimeout",
     "CircuitBreaker", "CircuitOpen", "Codec", "ConfigurationError", "DeadlineExceeded", "Hedge",
     "Memory", "Notice", "Policy", "Price", "RateLimit", "RateLimited", "Redis", "Rejected",
-    "Retry", "RetryBudget", "Semantic", "SemanticCache", "TierError", "Timeout", "ToolOps", "ToolOpsError",
-    "TotalTimeout", "get_default", "readonly", "set_default", "sideeffect", "tool",
+    "Retry", "RetryBudget", "Semantic", "SemanticCache", "TierError", "Timeout", "ToolOps",
+    "ToolOpsError", "TotalTimeout", "get_default", "readonly", "set_default", "sideeffect", "tool",
 }  # fmt: skip
 
 

@@ -86,7 +86,7 @@ def reworded(random_: random.Random, text: str, now: datetime) -> str:
 
 def calls(seed: int) -> Iterator[dict[str, str]]:
     """Yield the calls of the day, by time."""
-    random_ = random.Random(seed)  # noqa: S311 - the same day each time
+    random_ = random.Random(seed)
     found = []
     start = START
     for _ in range(JOBS):

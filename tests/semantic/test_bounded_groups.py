@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -71,7 +72,7 @@ class GroupsAgainstSets(RuleBasedStateMachine):
         (mine,) = (each for each in self.sets() if entry in each)
         rest = sorted(mine - {entry})
         self.linked = [pair for pair in self.linked if entry not in pair]
-        self.linked += list(zip(rest, rest[1:], strict=False))
+        self.linked += list(pairwise(rest))
 
     @rule(one=known, other=known)
     def join(self, one, other):

@@ -171,6 +171,20 @@ def test_more_errors_than_predicted_brake_and_the_brake_lets_go():
     assert budget.rho < 1.01
 
 
+def test_the_brake_raises_the_least_score_that_is_served():
+    scores = np.random.default_rng(1).uniform(-3, 8, 1000).tolist()
+    thetas = []
+    for wrong in (0.0, 1.0):
+        budget = Budget(0.05)
+        for z in scores:
+            budget.push(cell_of(z))
+        for _ in range(20):
+            budget.observe(0.05, wrong)
+        budget.settle(KNOWN, 10_000)
+        thetas.append(budget.theta)
+    assert thetas[1] > thetas[0] + 8
+
+
 def test_what_would_never_be_served_does_not_brake():
     budget = Budget(0.02)
     for _ in range(50):

@@ -453,11 +453,11 @@ def test_functions_are_named_by_where_they_are_and_by_their_model() -> None:
 
 def test_the_attribute_name_tells_functions_apart() -> None:
     first = functools.partial(module_level)
-    first.name = "bge:small"  # type: ignore[attr-defined]
+    first.name = "bge:small"  # type: ignore[attr-defined]  # users set it so
     assert embedder_of(first).name == "bge:small"
     second = lambda texts: lengths(texts)  # noqa: E731 - a function that has no name
     assert "<lambda>" in embedder_of(second).name
-    second.name = "bge:large"  # type: ignore[attr-defined]
+    second.name = "bge:large"  # type: ignore[attr-defined]  # users set it so
     assert embedder_of(second).name == "bge:large"
 
 

@@ -5,26 +5,51 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from toolops_plugins.semantic.guards import Guards
+import pytest
 
-PAIRS = [
-    json.loads(line)
-    for line in Path(__file__).with_name("pairs_seen.jsonl").read_text("utf-8").splitlines()
-]
+from toolops_plugins.semantic.guards import Guards, Traits
 
 
-def _passed(*, same):
+def _pairs(name, *, same):
+    text = Path(__file__).with_name(name).read_text("utf-8")
+    pairs = [json.loads(line) for line in text.splitlines()]
+    chosen = [(pair["question"], pair["candidate"]) for pair in pairs if pair["same"] is same]
+    assert len(chosen) >= 100
+    return chosen
+
+
+def _passed(name, *, same):
     guards = Guards()
-    pairs = [pair for pair in PAIRS if pair["same"] is same]
-    assert len(pairs) >= 100
-    return sum(guards.veto(pair["question"], pair["candidate"]) is None for pair in pairs) / len(
-        pairs
-    )
+    pairs = _pairs(name, same=same)
+    return sum(guards.veto(*pair) is None for pair in pairs) / len(pairs)
 
 
-def test_of_the_traps_at_least_95_per_cent_are_vetoed():
-    assert _passed(same=False) <= 0.05
+SETS = pytest.mark.parametrize("name", ["pairs_seen.jsonl", "pairs_more.jsonl"])
 
 
-def test_of_the_true_pairs_at_least_70_per_cent_pass():
-    assert _passed(same=True) >= 0.70
+@SETS
+def test_of_the_traps_at_least_97_per_cent_are_vetoed(name):
+    assert _passed(name, same=False) <= 0.025
+
+
+@SETS
+def test_of_the_true_pairs_at_least_three_quarters_pass(name):
+    assert _passed(name, same=True) >= 0.75
+
+
+@SETS
+def test_no_trap_is_alike_and_half_of_the_true_pairs_are(name):
+    guards = Guards()
+    assert [pair for pair in _pairs(name, same=False) if guards.alike(*pair)] == []
+    true = _pairs(name, same=True)
+    assert sum(guards.alike(*pair) for pair in true) / len(true) >= 0.5
+
+
+@SETS
+def test_no_trap_is_alike_by_its_hashed_traits(name):
+    guards = Guards(secret=b"a key")
+    hashed = [
+        (question, Traits.from_json(guards.hashed(candidate)))
+        for question, candidate in _pairs(name, same=False)
+    ]
+    assert [question for question, candidate in hashed if guards.alike(question, candidate)] == []

@@ -117,8 +117,9 @@ class MiniLM:
     def _load(self) -> Callable[[list[str]], Any]:
         with self._lock:
             if self._function is None:
-                # Slow to import, and not everybody needs it.
-                from chromadb.utils.embedding_functions import ONNXMiniLM_L6_V2  # noqa: PLC0415
+                from chromadb.utils.embedding_functions import (  # noqa: PLC0415 - slow to import
+                    ONNXMiniLM_L6_V2,
+                )
 
                 function = ONNXMiniLM_L6_V2()
                 function(["warm"])  # downloads, unpacks and loads

@@ -18,14 +18,14 @@ EXACT: Final = CELLS
 NOTHING: Final = CELLS + 1
 """The cell of a request that cannot be served at all."""
 
-_RING: Final = 1_000
-_FEW: Final = 100
-_EVERY: Final = 8
-_WORST: Final = 0.5
-_DECAY: Final = 0.5 ** (1 / 48)
-_SIGMAS: Final = 0.5
-_HORIZON: Final = 2_000
-_NEW: Final = 9.0
+_RING: Final = 1_000  # recent requests that a bound is held over
+_FEW: Final = 100  # requests of its own that a process forgets an earlier one's by
+_EVERY: Final = 8  # requests after which the threshold is found anew
+_WORST: Final = 0.5  # a candidate that is more likely wrong than right is never served
+_DECAY: Final = 0.5 ** (1 / 48)  # the brake looks back over 48 labels
+_SIGMAS: Final = 0.5  # standard deviations that are kept clear of the bound, ...
+_HORIZON: Final = 2_000  # ... of the share of wrong answers among so many requests
+_NEW: Final = 9.0  # after n labels the model is trusted to within a factor of 1 + 3 / sqrt(n)
 
 
 class Budget:

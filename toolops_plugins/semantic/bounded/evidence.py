@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from math import exp, log, sqrt
+from operator import attrgetter
 from typing import Final
 
 import numpy as np
@@ -25,8 +26,6 @@ FEATURES: Final = (
     "belonging_share",  # logit of its share in the sum over all of them
     "novelty",  # log of the question's leverage
     "doubted",  # share of the group's votes that are of entries against which a guard speaks
-    "negated",  # share that are of entries which are negated otherwise than the question
-    "alike",  # share that are of entries which the guards call alike
     "group_record",  # how the model has been off for this group
     "scope_record",  # how it has been off of late in this scope
 )
@@ -34,12 +33,9 @@ FEATURES: Final = (
 
 RECORDS: Final = 2
 
-_NEGATION: Final = "negation"
-"""The guard whose doubts weigh more than those of others."""
-
-_BANDWIDTH: Final = 0.05
-_CONSIDERED: Final = 4
-_LONE_LEAD: Final = 0.3
+_BANDWIDTH: Final = 0.05  # similarity by which a vote falls to 1/e
+_CONSIDERED: Final = 4  # groups with the most votes, of which one is the candidate
+_LONE_LEAD: Final = 0.3  # what a group without rivals leads by
 
 
 class Candidate:
@@ -62,13 +58,26 @@ class Candidate:
 class _Near:
     """A group among the neighbours."""
 
-    __slots__ = ("alike", "best", "doubted", "entry", "key", "negated", "vote")
+    __slots__ = (
+        "belonging",
+        "best",
+        "chance",
+        "cosine",
+        "doubted",
+        "entry",
+        "key",
+        "vote",
+    )
 
     def __init__(self, key: int, entry: Neighbour) -> None:
         self.key = key
         self.entry = entry
-        self.best = entry.similarity
-        self.vote = self.doubted = self.negated = self.alike = 0.0
+        self.best = self.cosine = entry.similarity
+        self.vote = self.doubted = self.belonging = self.chance = 0.0
+
+
+_BY_VOTE = attrgetter("vote")
+_BY_CHANCE = attrgetter("chance")
 
 
 def weigh(
@@ -91,11 +100,10 @@ def weigh(
     """
     near: dict[int, _Near] = {}
     nearest = last = total = 0.0
-    for neighbour in neighbours:
-        own = groups.key(neighbour.id)
-        if own is None:
+    names = groups.names([neighbour.id for neighbour in neighbours])
+    for key, neighbour in zip(names, neighbours, strict=True):
+        if key is None:
             continue
-        key = groups.lead(own)
         last = neighbour.similarity
         held = near.get(key)
         if held is None:
@@ -103,47 +111,40 @@ def weigh(
             held = near[key] = _Near(key, neighbour)
         elif held.entry.vetoed and not neighbour.vetoed:
             held.entry = neighbour
-        vote = math.exp((last - nearest) / _BANDWIDTH)
+        vote = exp((last - nearest) / _BANDWIDTH)
         held.vote += vote
         total += vote
         if neighbour.doubt:
             held.doubted += vote
-            if neighbour.doubt == _NEGATION:
-                held.negated += vote
-        elif neighbour.alike:
-            held.alike += vote
     if not near:
         return None
-    order = sorted(near.values(), key=lambda each: -each.vote)[:_CONSIDERED]
+    order = sorted(near.values(), key=_BY_VOTE, reverse=True)
+    rest = [held.best for held in order[_CONSIDERED:]]
+    del order[_CONSIDERED:]
     u = gram.whitened(x)
-    cosines = [held.best for held in order]
-    belongs = [0.0] * len(order)
-    for i, held in enumerate(order):
+    for held in order:
+        held.chance = log(held.vote / total + 0.02)
         s = groups.total(held.key)
         if s is not None:
             if groups.size(held.key) > 1:
-                cosines[i] = float(x @ s) / math.sqrt(float(s @ s) + 1e-12)
+                held.cosine = float(x @ s) / sqrt(float(s @ s) + 1e-12)
             if u is not None:
-                belongs[i] = max(float(u @ s[: len(u)]), 0.0)
-    c = max(
-        range(len(order)), key=lambda i: math.log(order[i].vote / total + 0.02) + 4 * belongs[i]
-    )
-    chosen = order[c]
-    rivals = [i for i in range(len(order)) if i != c]
-    rest = max((each.best for each in near.values() if each is not chosen), default=last - 0.05)
-    part = (belongs[c] + 0.005) / (sum(belongs) + 0.01)
+                held.belonging = max(float(u @ s[: len(u)]), 0.0)
+                held.chance += 4.0 * held.belonging
+    chosen = max(order, key=_BY_CHANCE)
+    rivals = [held for held in order if held is not chosen]
+    rest += [held.best for held in rivals]
+    belonging = chosen.belonging
     features = (
-        -math.log(1.02 - min(chosen.best, 1.0)),
-        chosen.best - rest,
+        -log(1.02 - min(chosen.best, 1.0)),
+        chosen.best - (max(rest) if rest else last - 0.05),
         _logit(min(max(chosen.vote / total, 0.01), 0.99)),
-        cosines[c] - max(cosines[i] for i in rivals) if rivals else _LONE_LEAD,
-        belongs[c],
-        belongs[c] - max((belongs[i] for i in rivals), default=0.0),
-        _logit(part),
-        0.0 if u is None else math.log(max(float(u @ x[: len(u)]), 1e-6)),
+        chosen.cosine - max([held.cosine for held in rivals]) if rivals else _LONE_LEAD,
+        belonging,
+        belonging - max([held.belonging for held in rivals], default=0.0),
+        _logit((belonging + 0.005) / (sum([held.belonging for held in order]) + 0.01)),
+        0.0 if u is None else log(max(float(u @ x[: len(u)]), 1e-6)),
         chosen.doubted / chosen.vote,
-        chosen.negated / chosen.vote,
-        chosen.alike / chosen.vote,
         0.0,
         0.0,
     )
@@ -151,4 +152,4 @@ def weigh(
 
 
 def _logit(share: float) -> float:
-    return math.log(share / (1 - share))
+    return log(share / (1 - share))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from typing import NamedTuple, TypeAlias
 
@@ -73,6 +73,7 @@ class Groups:
         self._vector_of = vector_of
         self._keys: dict[str, int] = {}
         self._groups: dict[int, str | _Group] = {}
+        self._names: dict[int, int] = {}  # of keys whose groups are called otherwise than they
 
     def __len__(self) -> int:
         """Return the number of entries."""
@@ -82,10 +83,15 @@ class Groups:
         """Return what stands for the entry's own answer, or None if the entry is not known."""
         return self._keys.get(entry)
 
+    def names(self, entries: Iterable[str]) -> list[int | None]:
+        """Return the names of the entries' groups, None for those that are not known."""
+        keys = list(map(self._keys.get, entries))
+        names = self._names
+        return [names.get(key, key) for key in keys] if names else keys  # type: ignore[arg-type]  # None names nothing
+
     def lead(self, key: int) -> int:
         """Return the name of the group that the answer of this key belongs to."""
-        group = self._groups.get(key)
-        return group.lead if isinstance(group, _Group) else key
+        return self._names.get(key, key)
 
     def size(self, key: int) -> int:
         """Return how many entries agree with that answer."""
@@ -142,18 +148,21 @@ class Groups:
             a.members = None
             a.total = self._scaled(known, a.size + b.size)
         a.size += b.size
+        joined = Joined(a.lead, b.lead)
+        self._groups[a.lead] = a
         for key, count in b.keys.items():
             a.keys[key] = count
             self._groups[key] = a
-        self._groups[one] = self._groups[other] = a
+            self._names[key] = a.lead
         if a.members is not None and a.size >= _FEW:
             self._settle(a)
-        return Joined(a.lead, b.lead)
+        return joined
 
     def joined(self) -> Iterator[list[int]]:
         """Return the keys of every group of several answers, its name first."""
-        for key, group in self._groups.items():
-            if isinstance(group, _Group) and len(group.keys) > 1 and group.lead == key:
+        for name in set(self._names.values()):
+            group = self._groups[name]
+            if isinstance(group, _Group):
                 yield list(group.keys)
 
     def remove(self, entry: str, vector: Vector | None) -> bool:
@@ -174,6 +183,7 @@ class Groups:
         group.keys[key] -= 1
         if not group.keys[key]:
             del group.keys[key], self._groups[key]
+            self._rename(key, group)
         group.size -= 1
         if group.members is not None:
             group.members.remove(entry)
@@ -183,6 +193,13 @@ class Groups:
             else:
                 group.total *= group.size / (group.size + 1)
         return True
+
+    def _rename(self, gone: int, group: _Group) -> None:
+        """See that no group is called by a key that may come to be that of another."""
+        if self._names.pop(gone, None) is None and group.keys:
+            first, *others = group.keys
+            self._names.pop(first, None)
+            self._names.update(dict.fromkeys(others, first))
 
     def _settle(self, group: _Group, vector: Vector | None = None) -> None:
         """Let a group keep its sum from now on; a vector of it stands in where none is known."""

@@ -60,7 +60,10 @@ class Logistic:
         their posterior is (MacKay, The evidence framework applied to classification networks,
         1992).
         """
-        row = self._rows(features[None])[0]
+        row = np.empty(len(features) + 1)
+        np.subtract(features, self._mean, out=row[:-1])
+        row[:-1] *= self._scale
+        row[-1] = 1.0
         spread = float(row @ self._covariance @ row)
         return float(row @ self.weights) / math.sqrt(1 + math.pi / 8 * spread)
 

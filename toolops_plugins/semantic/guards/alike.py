@@ -5,25 +5,14 @@ from __future__ import annotations
 from toolops_plugins.semantic.guards.kinds import DEFINITION
 from toolops_plugins.semantic.guards.listing import listed
 from toolops_plugins.semantic.guards.pairing import Pair
-from toolops_plugins.semantic.guards.stems import key
-from toolops_plugins.semantic.guards.traits import NAME, Traits
+from toolops_plugins.semantic.guards.relations import pairs_in
+from toolops_plugins.semantic.guards.traits import HARMLESS, NAME, Traits
 
 __all__ = ["alike"]
 
-_HARMLESS = frozenset(
-    map(
-        key,
-        listed(
-            "know tell explain describe show give want need like wish look find help assist ask "
-            "question answer info information detail understand see say share provide advise "
-            "advice suggest idea figure clarify get go do make use take way method step process "
-            "procedure manner exact exactly actual possible able list name let able allow"
-        ),
-    )
+_EXACT = listed(
+    "from than before after without instead minus divided against over under above below"
 )
-"""Keys of words that may stand in one of two texts and change nothing at all."""
-
-_EXACT = listed("from than before after without instead minus divided against over under above below")
 """Roles that must be filled alike."""
 
 _SHARED = listed("to by")
@@ -52,29 +41,62 @@ def alike(pair: Pair) -> bool:
     if not question.particles ^ candidate.particles <= {"in", "on"}:
         return False
     mine, other = pair.left()
-    harmless = _HARMLESS if not question.hashed else frozenset(map(pair.digest, _HARMLESS))
-    if any(name not in harmless for name in (*mine, *other)):
+    if (mine and other) or any(
+        word.level != HARMLESS for words in (mine, other) for word in words.values()
+    ):
         return False
-    return _in_order(pair, harmless) and _roles_agree(pair)
+    return _in_order(pair) and _roles_agree(pair)
 
 
-def _in_order(pair: Pair, harmless: frozenset[str]) -> bool:
+def _in_order(pair: Pair) -> bool:
     """Whether the words with content, of which there must be one, come in the same order."""
-    ours = _sequence(pair.question, harmless, pair.found)
-    theirs = _sequence(pair.candidate, harmless, {})
+    ours = _sequence(pair.question, pair.found)
+    theirs = _sequence(pair.candidate, {})
     if not ours:
         return False
     if ours == theirs:
         return True
-    # "Weather in Paris" and "Paris weather": a name and what is asked about it.
-    words = pair.candidate.words
-    levels = [words[name].level for name in theirs if name in words]
-    return len(ours) == len(theirs) == 2 and set(ours) == set(theirs) and levels.count(NAME) == 1
+    if len(ours) != len(theirs) or set(ours) != set(theirs):
+        return False
+    if len(ours) == 2:  # "weather in Paris" and "Paris weather": a name and what is asked about it
+        return len(_names(pair) & set(ours)) == 1
+    doers = pairs_in(pair.candidate.roles, "agent")
+    things = pairs_in(pair.candidate.roles, "patient")
+    return (
+        bool(doers and things)
+        and doers == _found(pair, pairs_in(pair.question.roles, "agent"))
+        and things == _found(pair, pairs_in(pair.question.roles, "patient"))
+    )
 
 
-def _sequence(traits: Traits, harmless: frozenset[str], found: dict[str, str]) -> list[str]:
-    names = [found.get(name, name) for name in traits.order if name not in harmless]
-    return [name for name, before in zip(names, ["", *names], strict=False) if name != before]
+def _found(pair: Pair, pairs: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    found = pair.found
+    return {(found.get(verb, verb), found.get(name, name)) for verb, name in pairs}
+
+
+def _names(pair: Pair) -> set[str]:
+    """Return which words of the candidate are names, on either side."""
+    ours, theirs = pair.question.words, pair.candidate.words
+    names = {pair.found.get(name, name) for name, word in ours.items() if word.level == NAME}
+    return names | {name for name, word in theirs.items() if word.level == NAME}
+
+
+def _sequence(traits: Traits, found: dict[str, str]) -> list[str]:
+    words = traits.words
+    names = [
+        found.get(name, name)
+        for name in traits.order
+        if name not in words or words[name].level != HARMLESS
+    ]
+    single = [name for name, before in zip(names, ["", *names], strict=False) if name != before]
+    at = 0
+    while at < len(single):  # the 2nd of June, June 2
+        end = at
+        while end < len(single) and single[end] in traits.values:
+            end += 1
+        single[at:end] = sorted(single[at:end])
+        at = end + 1
+    return single
 
 
 def _roles_agree(pair: Pair) -> bool:

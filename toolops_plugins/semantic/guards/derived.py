@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from os.path import commonprefix
-
 from toolops_plugins.semantic.guards.listing import listed
 
 __all__ = ["are_derived"]
@@ -23,7 +21,8 @@ _BY_LENGTH = {"age": 5, "al": 5, "ic": 5, "ive": 5, "t": 6, "th": 4, "d": 5, "y"
 
 def are_derived(one: str, other: str) -> bool:
     """Whether two lower-case words have a root of four letters or more, and harmless endings."""
-    size = len(commonprefix((one, other)))
+    shorter = min(len(one), len(other))
+    size = next((at for at in range(shorter) if one[at] != other[at]), shorter)
     while size > 3:
         tails = one[size:], other[size:]
         if all(

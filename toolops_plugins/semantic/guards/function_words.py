@@ -84,7 +84,7 @@ DROPPED = (
             "appreciated "
             "grateful wonder wondering gonna wanna gotta lets let let's said ve re ll th "
             "hopefully "
-            "bit kind sort lot lots ya yo lol asap "
+            "kind sort lot lots ya yo lol asap "
             "said"
         )
     )
@@ -142,7 +142,8 @@ GENERIC = frozenset(
         "end ended eventually possible possibly initially instead further overall "
         "much many more able kindly own "
         # Empty nouns and places that any question may name.
-        "people person place time today day number amount list name word world "        "online website site page app internet web "
+        "people person place time today day number amount list name word world "
+        "online website site page app internet web "
         "think believe feel hear seem appear look like "
         "wait notice realise realize start continue happen proceed perform complete "
         "user customer client support service system"
@@ -247,6 +248,36 @@ CONTRACTIONS = {
     "coz": "because",
     "tmrw": "tomorrow",
     "tmr": "tomorrow",
+    "ther": "there",
+    "thier": "their",
+    "shud": "should",
+    "shld": "should",
+    "cud": "could",
+    "wud": "would",
+    "wich": "which",
+    "becos": "because",
+    "cos": "because",
+    "tho": "though",
+    "thru": "through",
+    "hight": "height",
+    "nite": "night",
+    "tonite": "tonight",
+    "gf": "girlfriend",
+    "bf": "boyfriend",
+    "govt": "government",
+    "dept": "department",
+    "mgr": "manager",
+    "appt": "appointment",
+    "bday": "birthday",
+    "xmas": "christmas",
+    "veg": "vegetable",
+    "fav": "favourite",
+    "convo": "conversation",
+    "vid": "video",
+    "vids": "videos",
+    "pics": "pictures",
+    "msgs": "messages",
+    "hubby": "husband",
     "wat": "what",
     "wut": "what",
     "wen": "when",

@@ -36,7 +36,7 @@ class Guards:
     """Vetoes on pairs of texts whose difference changes the answer, whatever their embeddings say.
 
     The guards know English; on a text that is evidently in another language, only numbers and
-    identifiers are compared, and negations of some languages. A text of more than 2,000
+    identifiers are compared, and negations of some languages. A text of more than 400
     characters is compared as a whole: any difference but in case and white space is a veto.
 
     Safe to use from any threads and event loops; nothing here blocks or awaits.

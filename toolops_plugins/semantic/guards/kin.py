@@ -13,8 +13,10 @@ from toolops_plugins.semantic.guards import kin_nouns, kin_others, kin_verbs
 from toolops_plugins.semantic.guards.stems import key, opposites_of
 from toolops_plugins.semantic.guards.synonyms import SYNONYMS
 
-__all__ = ["kin_of"]
+__all__ = ["compared", "kin_of"]
 
+_LONG = ("able", "ible", "ive", "ous", "ful", "ic", "ant", "ent", "ular", "al")
+"""Endings of adjectives, of which also longer ones are compared."""
 _NOTHING: frozenset[str] = frozenset()
 
 
@@ -23,9 +25,12 @@ def _kin() -> dict[str, frozenset[str]]:
     kin: dict[str, set[str]] = {}
     for text in (kin_verbs.KIN, kin_nouns.KIN, kin_others.KIN):
         for group in text.split("|"):
-            names = {key(word) for word in group.split()}
-            for name in names:
-                kin.setdefault(name, set()).update(names)
+            _join(kin, [key(word) for word in group.split()])
+    for text in (kin_others.KIN, SYNONYMS.replace("\n", "|")):
+        for group in text.split("|"):
+            words = [word for word in group.split() if len(word) < 8 or word.endswith(_LONG)]
+            for ending in ("er", "est"):
+                _join(kin, [key(compared(word, ending)) for word in words])
     return {name: frozenset(others - {name} - opposites_of(name)) for name, others in kin.items()}
 
 
@@ -34,8 +39,8 @@ def _join(kin: dict[str, set[str]], names: list[str]) -> None:
         kin.setdefault(name, set()).update(names)
 
 
-def _compared(word: str, ending: str) -> str:
-    """Return the comparative or superlative of an adjective; of other words, a word that is none."""
+def compared(word: str, ending: str) -> str:
+    """Return the comparative or superlative of an adjective; of others, a word that is none."""
     if word.endswith("y"):
         word = word[:-1] + "i"
     return word + ending[word.endswith("e") :]

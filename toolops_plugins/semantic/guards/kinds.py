@@ -20,7 +20,7 @@ _NOUNS = {
     "when": "when time date day deadline hour year month week",
     "where": "where place location address country city area region",
     "who": "who person name people author inventor founder",
-    "quantity": "price amount total quantity",
+    "quantity": "price amount total quantity pay spend cost charge",
     "count": "number count total population",
     "duration": "duration length time period long minute hour day week month year",
     "often": "frequency frequently often interval",
@@ -90,6 +90,7 @@ _LOOSE |= frozenset(("depth", "width", "temperature", "distance", "duration", "w
 """Words that ask only where a verb of asking follows, or at the beginning."""
 
 
+_SUBJECTS = frozenset(("i", "you", "we", "they", "he", "she", "it", "my", "your", "our"))
 _CONJUNCTIONS = frozenset(("when", "where", "who"))
 
 
@@ -111,6 +112,9 @@ def kind_of(words: list[str], content: Mapping[str, Any]) -> str:
         if asks or index == 0 or tentative or word not in _LOOSE:
             if found == "what" and words[index + 2 : index + 3] in (["a"], ["an"]):
                 found = DEFINITION
+            clause = not asks and words[index + 1] in _SUBJECTS
+            if clause and index == 0 and word == "when":
+                continue  # "when I travel, am I insured" asks something else
             kind = found
             tentative = not asks and word in _CONJUNCTIONS
             if asks or (index == 0 and not tentative):

@@ -8,33 +8,53 @@ instead of the other.
 from __future__ import annotations
 
 from toolops_plugins.semantic.guards.listing import listed
-from toolops_plugins.semantic.guards.stems import key
+from toolops_plugins.semantic.guards.stems import key, stem
 
-__all__ = ["CATEGORIES", "CATEGORY_NOUNS", "LIGHT"]
+__all__ = ["ACTING_STEMS", "CATEGORIES", "CATEGORY_NOUNS", "HARMLESS_STEMS", "LIGHT_STEMS"]
 
-LIGHT = frozenset(
+LIGHT_STEMS = frozenset(
     map(
-        key,
+        stem,
         listed(
-            "use take have open see watch view drink eat play bring wear buy visit live stay "
-            "receive contain include exist consist involve reach perform handle deal become hold "
-            "carry set put add read access keep obtain reside located situated called named known "
-            "considered regarded recommended needed required used made found supposed meant "
-            "advisable okay allowed permitted expect experience suffer having getting doing "
-            "going coming follow cover manage attempt wonder own possess belong state type "
-            "currently presently instructions instruction directions tips advice recommendation "
-            "recommendations requirement requirements rule rules list overview summary "
-            "introduction explanation explain definition together option options choice choices "
-            "item items overall main basic actual pay cost price spend charge "
-            "amount long last often far big tall old much happen occur arrive immediately "
-            "straight properly safely personally already ever exactly precisely roughly "
-            "approximately maximum normally typically usually generally commonly ordinarily "
-            "officially originally actually yet anymore suddenly keep continue still always "
-            "constantly begin start"
+            "take have open see watch view drink eat play bring wear buy visit live stay contain "
+            "include exist consist involve reach perform deal become carry put read reside "
+            "located situated called named known considered regarded recommended needed required "
+            "made found supposed meant advisable okay allowed permitted experience suffer "
+            "having getting doing going coming cover manage attempt wonder own possess belong "
+            "state currently presently instructions instruction directions tips advice "
+            "recommendation recommendations overview summary introduction explanation explain "
+            "definition together option options item items overall main basic actual long often "
+            "far big tall much happen occur immediately straight properly safely personally "
+            "already ever exactly precisely roughly approximately normally typically usually "
+            "generally commonly ordinarily officially originally actually yet anymore suddenly "
+            "keep continue still always constantly versus route"
         ),
     )
 )
-"""Keys of verbs and nouns that say little beside the matter itself."""
+"""Stems of verbs and nouns that say little beside the matter itself."""
+
+HARMLESS_STEMS = frozenset(
+    map(
+        stem,
+        listed(
+            "know tell explain describe show wish find information info detail provide advise "
+            "advice suggest idea figure clarify get go way method step process procedure manner "
+            "exact exactly actual possible able list name let"
+        ),
+    )
+)
+"""Stems of words that may stand in one of two texts and change nothing at all."""
+
+ACTING_STEMS = frozenset(
+    map(
+        stem,
+        listed(
+            "use find get make give take keep put start stop end continue complete work learn try "
+            "need want show provide support help happen"
+        ),
+    )
+)
+"""Stems of verbs that may be missing, but of which none stands for another."""
 
 CATEGORY_NOUNS = frozenset(
     listed(

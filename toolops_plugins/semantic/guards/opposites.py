@@ -38,16 +38,16 @@ connect/disconnect attach/detach assemble/disassemble,dismantle mount/unmount,di
 approve/disapprove,reject agree/disagree appear/disappear,vanish obey/disobey
 trust/distrust,mistrust qualify/disqualify continue/discontinue,stop
 register/deregister,unregister,cancel commit/revert,rollback upgrade/downgrade,cancel
-open/close,shut buy/sell rent/buy lend/borrow give/take,receive send/receive push/pull
-lose/find,win,gain,keep keep/discard,delete win/lose pass/fail succeed/fail success/failure
-start/stop,end,finish begin/end,stop arrive/leave,depart arrival/departure enter/exit,leave come/go
-rise/fall increase/decrease,reduce,lower raise/lower,reduce grow/shrink expand/shrink,contract
-gain/lose add/subtract,remove,delete,deduct multiply/divide plus/minus,times,divided
-addition/subtraction multiplication/division minus/times,divided maximum/minimum maximize/minimize
-max/min most/least more/less,fewer greater/less,fewer,smaller highest/lowest higher/lower high/low
-upper/lower top/bottom front/back,rear left/right first/last next/previous,last before/after
-early/late earlier/later earliest/latest,newest old/new,young oldest/newest,youngest
-older/newer,younger ancient/modern cheap/expensive,dear,costly
+open/close,shut buy/sell rent/buy lend/borrow give/take,receive,get dropoff/pickup,collect,fetch
+send/receive push/pull lose/find,win,gain,keep keep/discard,delete win/lose pass/fail succeed/fail
+success/failure start/stop,end,finish begin/end,stop arrive/leave,depart arrival/departure
+enter/exit,leave come/go rise/fall increase/decrease,reduce,lower raise/lower,reduce grow/shrink
+expand/shrink,contract gain/lose add/subtract,remove,delete,deduct multiply/divide
+plus/minus,times,divided addition/subtraction multiplication/division minus/times,divided
+maximum/minimum maximize/minimize max/min most/least more/less,fewer greater/less,fewer,smaller
+highest/lowest higher/lower high/low upper/lower top/bottom front/back,rear left/right first/last
+next/previous,last before/after early/late earlier/later earliest/latest,newest old/new,young
+oldest/newest,youngest older/newer,younger ancient/modern cheap/expensive,dear,costly
 cheapest/dearest,priciest,costliest,expensive cheaper/pricier,dearer,costlier big/small large/small
 bigger/smaller biggest/smallest largest/smallest larger/smaller huge/tiny long/short
 longest/shortest longer/shorter tall/short tallest/shortest taller/shorter wide/narrow

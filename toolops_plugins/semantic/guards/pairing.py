@@ -1,4 +1,4 @@
-"""Two texts side by side: which of their words are left over when all others found a counterpart."""
+"""Two texts side by side: which words are left over when all others have found a counterpart."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Digest", "Near", "Pair"]
 Near = Callable[[str, str], bool]
 Digest = Callable[[str], str]
 
-_MOST = 64
+_MOST = 36
 """Comparisons of words that are left over; more of them are no rephrasing, and cost time."""
 
 
@@ -138,4 +138,9 @@ class Pair:
 
 
 def _misspelt(one: Word, other: Word) -> bool:
+    mine, its = one.text, other.text
+    if abs(len(mine) - len(its)) > 3 or (
+        mine[0] != its[0] and mine[:2] != its[1::-1] and len(mine) < 5
+    ):
+        return False
     return is_typo(one.text, other.text, names=(one.level, other.level) == (NAME, NAME))

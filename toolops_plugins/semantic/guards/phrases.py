@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from toolops_plugins.semantic.guards.expansion import expanded
 from toolops_plugins.semantic.guards.phrasal import inflected
 
 __all__ = ["Node", "phrase_words", "phrases"]
@@ -47,35 +48,92 @@ can you believe | it seems that | it seems | it looks like | is it possible to
 is it possible for me to | is there any possibility to | would it be possible to | am i able to
 am i allowed to | are you allowed to | will i be able to | be able to | being able to
 is there a way to | is there any way to | is there some way to | not only | no matter
-why do not you | why not | is not it | are not you | do not you | does not it | can not you
-could not you | is it not | does it not | did it not | are they not | do they not | did you not
-are you not | have you not | was it not | have i not | am i not | should it not | would
- not you | will not you | right away | straight away | what do you know about
-sorry to bother you but | sorry to bother you | sorry for the bother | sorry for bothering you
-sorry to disturb you | if it is not too much trouble | if it is not too much to ask
-if that is not too much trouble | if you would not mind | would you mind | do you mind
-hope this finds you well | i hope this finds you well | i hope you are doing well
-i hope you are having a good day | hope all is well | i hope all is well | i would appreciate it
-i would appreciate your help | would be appreciated | much appreciated | any help is appreciated
-any help would be appreciated | i would be grateful if | i would be grateful
-i would appreciate it if | it would be great if | it would be nice if | when you have a minute
-when you have a moment | when you have time | when you get a chance | if you have a moment
-if you have a minute | if you have time | any chance you can tell me | any chance you can
-any chance you could | is there any chance you can | is there any chance | is there a chance
-do you think you can | do you think you could | check if | check whether
-i could not help wondering | quick help | help me out | help out | out of interest | i was thinking
-i have been wondering | for my understanding | to be honest | as i said | like i said | as you know
-help me understand | help me find out | i would love to | i would like | i want you to
-i would like you to | i need you to | to let me know | could i know | can i know | may i know
-i would just like to | looking forward to your reply | looking forward to hearing from you
+why do not you | why not | can not you | could not you | would not you | will not you | right away
+straight away | what do you know about | sorry to bother you but | sorry to bother you
+sorry for the bother | sorry for bothering you | sorry to disturb you
+if it is not too much trouble | if it is not too much to ask | if that is not too much trouble
+if you would not mind | would you mind | do you mind | hope this finds you well
+i hope this finds you well | i hope you are doing well | i hope you are having a good day
+hope all is well | i hope all is well | i would appreciate it | i would appreciate your help
+would be appreciated | much appreciated | any help is appreciated | any help would be appreciated
+i would be grateful if | i would be grateful | i would appreciate it if | it would be great if
+it would be nice if | when you have a minute | when you have a moment | when you have time
+when you get a chance | if you have a moment | if you have a minute | if you have time
+any chance you can tell me | any chance you can | any chance you could
+is there any chance you can | is there any chance | is there a chance | do you think you can
+do you think you could | check if | check whether | i could not help wondering | quick help
+help me out | help out | out of interest | i was thinking | i have been wondering
+for my understanding | to be honest | as i said | like i said | as you know | help me understand
+help me find out | i would love to | i would like | i want you to | i would like you to
+i need you to | to let me know | could i know | can i know | may i know | i would just like to
+looking forward to your reply | looking forward to hearing from you
 i look forward to hearing from you | talk to you soon | best wishes | kind regards | best regards
 warm regards | with regards | yours sincerely | many regards | am i permitted to | is it ok to
 is it okay to | is it allowed to | may i | is it permitted to | every time | each time
 do you have information on | information about | information on | info on | info about | details on
 details about | details of | what do i need to know about | what can you tell me about | a lot of
-lots of | a bit | a little | kind of | sort of | type of | a kind of | some kind of | i am sure
-i am pretty sure | more than once | i am fairly sure | i am certain | once and for all | at all
-in total | more or less | for the first time
+a little bit | bit of
+i would/will/do appreciate some/any/your/- advice/help/guidance/information/tips on/with/about/for
+i would/- like/love/need some/any/a/- advice/help/guidance/information/tips/hand on/with/about/for
+can/could/would/will you please/- tell/show/teach/explain/give/help/remind/advise/inform me/us
+can/could/would/will you please/- tell/show/teach/explain/give/help/remind me/us with/about/on/-
+can/could/would you please/- let me/us know
+can/could/would you do me a favour/favor and tell/help/show me
+can/could/would you do me a favour/favor and/- | do me a favour/favor and tell/show/give me
+can/could/would you point me to/towards/at
+would/will/are you be/- able to tell/help/show/explain me
+would/will/are you be/- able to tell/help/show me | would/are you be/- able to point me to/towards
+please/kindly tell/show/give/let/help/teach/advise/inform me/us
+i am/was just/- wondering/curious if/whether/about
+do you guys/all/people/folks/- happen/- to/- know if/whether/about
+does anyone/anybody/someone/somebody here/- know if/whether
+i have/had a/one simple/quick/small/short/little question about/on/regarding/for/-
+i have/had a/one silly/stupid/dumb/basic question about/on/regarding/for/-
+i just/only/really/- want/need/have/wanted/needed to know/ask/check if/whether/about
+could/can/may/might i trouble/bother you for/to/with | i am sorry to/for trouble/bother/disturb you
+if you would be so good | if you would be so kind | if you could be so kind | be so kind as to
+would you be so kind as to | would you be so good as to | could you be so kind as to
+i would be most grateful if you would | i would be most grateful if you could
+i would be very grateful if you could | i would be most grateful if | i would be very grateful if
+i would be so grateful if you could | i would really appreciate it if you could
+i would appreciate it if you could | it would be great if you could
+it would be lovely if you could | it would be nice if you could | it would help me if you could
+i would be grateful if you could | i would be grateful if you would | i was hoping you could
+i was hoping you could tell me | i was hoping to | i hoped you could | i wonder if you could
+i wonder whether you could | i wonder if | i wonder whether | i wonder
+i would like your help with | i would like to find out | i would like to understand
+i need to find out | i want to find out | i have to find out | i am keen to know
+i am interested in | i am interested to know | i am dying to know | please could you
+please can you | please would you | could someone | can someone | can anyone | could anyone
+could somebody | can somebody | could anybody | would anyone know | would anybody know
+can someone tell me | could someone tell me | can anyone tell me | could anyone tell me
+can somebody tell me | can someone explain | could someone explain | can anyone explain
+can someone help me with | can anyone help me with | do any of you know | do you guys know
+does anyone here know | does somebody know | does someone know | would you happen to know
+might you know | have you got any idea | do you have a clue | any clue | any clues
+any thoughts on | any advice on | any tips on | any suggestions on | any suggestions for
+any tips for | what would you say | what would you say is | would you say | in your opinion
+in your view | in your experience | from your experience | to your knowledge | as far as you know
+if you know | if i understand correctly | if i am not mistaken | correct me if i am wrong
+i was told that | i was told | i have heard that | i have read that | i read that | people say that
+they say that | rumour has it that | so basically | long story short | the thing is
+the thing is that | my problem is that | my problem is | the problem is that | the issue is that
+here is my question | here is the thing | here is my problem | my question | one more question
+one more thing | another question | a quick question | just a quick question | just a question
+a question | question for you | just quickly | real quick | very quickly | can you quickly
+could you quickly | could you kindly | can you kindly | would you kindly | can you give me
+could you give me | can you list | could you list | can you find | could you find | can you look up
+could you look up | can you check | could you check | look up | can you find out
+could you find out | can you find out for me | can you share | could you share | can you provide
+could you provide | i need information on | i need information about | i need some information on
+i need some information about | i need details on | i need info on
+i am looking for information on | i am looking for information about | i am after
+i am searching for | i am trying to find | i am trying to figure out | i am trying to understand
+i am trying to work out | i am trying to see | i am having a hard time finding
+i have been trying to | i have been trying to find | i have been trying to find out
+i have been looking for | i keep wondering | lots of | a bit | a little | kind of | sort of
+type of | a kind of | some kind of | i am sure | i am pretty sure | more than once
+i am fairly sure | i am certain | once and for all | at all | in total | more or less
 """
 
 _READ = """
@@ -126,9 +184,6 @@ when: since when
 when: what month | which month | in what month | until when | till when | by when | at which time
 where: in what place | in which place | which place | what place | whereabouts | what location
 where: which location
-where: where can i find | where do i find | where can i get | where do i get | where can i see
-where: where do i see
-where: where to find | where to get
 who: which person | what person | whom | the name of the person who | who is it that
 switchon: turn on | switch on | turned on | switched on | turning on | switching on | power on
 switchoff: turn off | switch off | turned off | switched off | turning off | switching off
@@ -194,6 +249,35 @@ fail: not go through | not gone through | did not go through | acting up | not r
 fail: not respond
 fail: not successful | not completed | not complete
 fail: not accepted | not accept | not processed | not process | got declined
+delete: get rid off | get ridd of
+does it: dose it
+does a: dose a
+does my: dose my
+does this: dose this
+illegal: against the law | not legal | not lawful
+legal: within the law
+free: at no cost | free of charge | for nothing | without charge | without paying
+cheap: low cost | low priced | on a budget | on a shoestring
+unemployed: out of work | without a job | jobless
+elderly: old people | senior citizens
+nearby: close by | around here | near here | near me | close to me | in my area
+always: all the time
+sometimes: from time to time | now and then | now and again | once in a while
+daily: every day | each day | per day
+weekly: every week | each week | per week
+monthly: every month | each month | per month
+yearly: every year | each year | per year | per annum
+deaf: hard of hearing | hearing impaired
+unwell: under the weather
+luggage: hand luggage | carry on luggage | carry on bag | carry on bags
+when does: when dose
+how does: how dose
+why does: why dose
+what does: what dose
+where does: where dose
+fever: high temperature
+how do: hoe do
+how to: hoe to
 world war #2: world war second | second world war | ww2 | wwii
 world war #1: first world war | ww1 | wwi
 capital: capital city | capital cities
@@ -273,11 +357,11 @@ def phrases() -> dict[str, Node]:
         node = root
         for word in phrase.split():
             node = node.following.setdefault(word, Node())
-        node.reading = (reading,)
+        node.reading = node.reading or (reading,)
     for lines, read in ((_NOTHING, False), (_READ, True)):
         for line in lines.splitlines():
             reading, _, phrases = line.partition(":") if read else ("", "", line)
-            for phrase in phrases.split("|"):
+            for phrase in (one for many in phrases.split("|") for one in expanded(many)):
                 node = root
                 for word in phrase.split():
                     node = node.following.setdefault(word, Node())
@@ -289,6 +373,7 @@ def _words(nodes: dict[str, Node]) -> frozenset[str]:
     return frozenset(nodes).union(*(_words(node.following) for node in nodes.values()))
 
 
+@cache
 def phrase_words() -> frozenset[str]:
     """Return every word of a phrase."""
     return _words(phrases())

@@ -17,22 +17,36 @@ from toolops_plugins.semantic.guards.function_words import (
     THIRD_PERSON,
     TROUBLE,
 )
+from toolops_plugins.semantic.guards.kin import compared
 from toolops_plugins.semantic.guards.kinds import kind_of
-from toolops_plugins.semantic.guards.light import CATEGORY_NOUNS
+from toolops_plugins.semantic.guards.light import (
+    ACTING_STEMS,
+    CATEGORY_NOUNS,
+    HARMLESS_STEMS,
+    LIGHT_STEMS,
+)
 from toolops_plugins.semantic.guards.listing import listed
-from toolops_plugins.semantic.guards.relations import TWO_SIDED
 from toolops_plugins.semantic.guards.stems import PAST, key, stem, without_un
 from toolops_plugins.semantic.guards.tokens import folded, replace, tokens
-from toolops_plugins.semantic.guards.traits import CONTENT, GENERIC_WORD, NAME, Traits, Word
+from toolops_plugins.semantic.guards.traits import (
+    ACTING,
+    CONTENT,
+    GENERIC_WORD,
+    HARMLESS,
+    LIGHT,
+    NAME,
+    Traits,
+    Word,
+)
 from toolops_plugins.semantic.guards.units import UNITS
 from toolops_plugins.semantic.guards.values import VALUE_WORDS, read_values
 
 __all__ = ["LONG", "read"]
 
-LONG = 2_000
+LONG = 400
 """Characters above which a text is not read but compared as a whole."""
 
-_GENERIC = frozenset(map(stem, GENERIC)) | frozenset(map(key, GENERIC))
+_GENERIC = frozenset(map(stem, GENERIC))
 _PERSONS = THIRD_PERSON | {"my": "my", "our": "my", "your": "your"}
 _ENGLISH = DROPPED | NEGATORS
 _FAILURES = frozenset(map(key, listed("fail problem broken malfunction")))
@@ -46,8 +60,12 @@ _TRANSPARENT = frozenset(
 """Words between a preposition or a subject and its noun or verb."""
 _BEING = frozenset(listed("is are was were be been being"))
 _MODALS = frozenset(listed("can could will would shall should may might must"))
+_DEGREES = {"most": "est", "more": "er"}
+_ADJECTIVAL = ("able", "ible", "ive", "ous", "ful", "ic", "ant", "ent", "ular", "al")
 _PRONOUNS = frozenset(listed("i we you they he she it"))
-_BETWEEN = frozenset(listed("over up down off out the a an his her its their my your our by who whom"))
+_BETWEEN = frozenset(
+    listed("over up down off out the a an his her its their my your our by who whom")
+)
 """Words between a verb and whom it concerns."""
 _CONDITIONS = frozenset(("if", "unless", "provided", "during", "despite"))
 """Words from which on everything restricts."""
@@ -78,8 +96,7 @@ def _reading(low: str) -> _Reading:
             rest = without_un(low)
             negates = rest is not None
             name = key(rest or low)
-            generic = name in _GENERIC or stem(low) in _GENERIC or name in _FAILURES
-            level = GENERIC_WORD if generic else CONTENT
+            level = _level(stem(low), name)
     return _Reading(
         name,
         Word(low, level),
@@ -92,6 +109,16 @@ def _reading(low: str) -> _Reading:
     )
 
 
+def _level(root: str, name: str) -> int:
+    if root in ACTING_STEMS:
+        return ACTING
+    if root in HARMLESS_STEMS:
+        return HARMLESS
+    if root in _GENERIC or name in _FAILURES:
+        return GENERIC_WORD
+    return LIGHT if root in LIGHT_STEMS else CONTENT
+
+
 def read(text: str) -> Traits:
     """Return the traits of a text of any length; never raises."""
     if len(text) > LONG:
@@ -101,7 +128,12 @@ def read(text: str) -> Traits:
     english = _may_be_english(lows, plain=text.isascii())
     if english:
         replace(lows, capitals)
-        _drop_category(lows, capitals)
+        if "which" in lows or "what" in lows:
+            _drop_category(lows, capitals)
+        if "most" in lows or "more" in lows:
+            _compare(lows, capitals)
+        if "b" in lows:
+            _name_variables(lows)
     if not VALUE_WORDS.isdisjoint(lows) or any(low[0] == "#" for low in lows):
         lows, capitals = read_values(lows, capitals)
     gathering = _Gathering()
@@ -121,6 +153,22 @@ def read(text: str) -> Traits:
     gathered.order = tuple(gathering.order)
     gathered.roles = {role: tuple(names) for role, names in gathering.roles.items()}
     return gathered
+
+
+def _compare(lows: list[str], capitals: list[bool]) -> None:
+    """Read "most affordable" as one word, as "cheapest" is, in place."""
+    for at in range(len(lows) - 2, -1, -1):
+        ending = _DEGREES.get(lows[at])
+        if ending is not None and lows[at + 1].endswith(_ADJECTIVAL):
+            lows[at : at + 2] = [compared(lows[at + 1], ending)]
+            del capitals[at]
+
+
+def _name_variables(lows: list[str]) -> None:
+    """Tell the variable a from the article, in place: turn a into the type of b."""
+    for at, low in enumerate(lows):
+        if low == "a" and (at + 1 == len(lows) or lows[at + 1] in DROPPED or lows[at + 1] == "b"):
+            lows[at] = "a_"
 
 
 def _drop_category(lows: list[str], capitals: list[bool]) -> None:
@@ -147,9 +195,9 @@ class _Gathering:
     """Traits in the making."""
 
     __slots__ = (
-        "_condition",
         "_asked",
         "_been",
+        "_condition",
         "_did",
         "_doer",
         "_done",
@@ -222,6 +270,8 @@ class _Gathering:
         self._pronoun = low in _PRONOUNS
         if moves:
             self.particles.add(low)
+            if self.order:
+                self._note("moved", self.order[-1], low)
         if person:
             self.persons.add(person)
         if marker:
@@ -243,7 +293,7 @@ class _Gathering:
 
     def _relate(self, name: str, low: str, before: str, *, by: bool) -> None:
         """Note who does what, and to whom, where grammar says so."""
-        past = low.endswith("ed") or low in PAST or name in TWO_SIDED
+        past = low.endswith("ed") or low in PAST
         if self._doer:
             self._note("agent", name, self._doer)
             self._doer, self._done = "", name

@@ -10,5 +10,5 @@ from toolops_plugins.semantic.guards import words_a_c, words_d_h, words_i_p, wor
 
 __all__ = ["REAL_WORDS"]
 
-REAL_WORDS = " ".join((words_a_c.WORDS, words_d_h.WORDS, words_i_p.WORDS, words_q_z.WORDS))
+REAL_WORDS = f"{words_a_c.WORDS} {words_d_h.WORDS} {words_i_p.WORDS} {words_q_z.WORDS}"
 """Words, kept apart by white space; regular inflections are left out."""

@@ -11,7 +11,7 @@ from toolops_plugins.semantic.guards.stems import key
 from toolops_plugins.semantic.guards.traits import Traits
 from toolops_plugins.semantic.guards.units import UNITS
 
-__all__ = ["TWO_SIDED", "swapped_roles"]
+__all__ = ["TWO_SIDED", "pairs_in", "swapped_roles"]
 
 TWO_SIDED = frozenset(
     map(
@@ -33,7 +33,7 @@ TWO_SIDED = frozenset(
 """Keys of verbs between two parties, so that swapping them matters."""
 _UNITS = frozenset("#u:" + unit for unit in UNITS.values())
 _MONTHS = frozenset(f"#m{month}" for month in range(1, 13))
-_SUBJECTS = frozenset(("i", "me", "did", "left", "right", "if", "agent", "patient"))
+_SUBJECTS = frozenset(("i", "me", "did", "left", "right", "if", "agent", "patient", "moved"))
 """Roles that are no prepositions; they have rules of their own."""
 
 _EXCHANGING = (key("replace"), key("substitute"), key("exchange"))
@@ -81,14 +81,26 @@ def _swapped(question: Traits, candidate: Traits, digest: Callable[[str], str]) 
         if not set(sides).isdisjoint(zip(other["right"], other["left"], strict=True)):
             return "the names stand in another order"
     verbs = frozenset(map(digest, TWO_SIDED)) if question.hashed else TWO_SIDED
-    turned = _pairs(mine, "agent") & _pairs(other, "patient") - _pairs(other, "agent")
-    back = _pairs(mine, "patient") & _pairs(other, "agent") - _pairs(other, "patient")
-    if turned and (back or "by" in mine or "by" in other or any(v in verbs for v, _ in turned)):
+    turned = pairs_in(mine, "agent") & pairs_in(other, "patient") - pairs_in(other, "agent")
+    back = pairs_in(mine, "patient") & pairs_in(other, "agent") - pairs_in(other, "patient")
+    asked = question.kind == candidate.kind and (
+        question.kind == "who" or (question.kind == "what" and len(question.order) < 4)
+    )
+    if turned and (
+        asked or back or "by" in mine or "by" in other or any(v in verbs for v, _ in turned)
+    ):
         return "who does it and to whom it is done are swapped"
+    theirs = pairs_in(other, "moved")
+    ours = pairs_in(mine, "moved")
+    for word, particle in ours - theirs:
+        turned_round = (word, PARTICLE_OPPOSITES.get(particle, ""))
+        if turned_round in theirs - ours:
+            return f'"{particle}" and "{turned_round[1]}" are swapped'
     return _swapped_around_verb(question, candidate, verbs)
 
 
-def _pairs(roles: dict[str, tuple[str, ...]], role: str) -> set[tuple[str, str]]:
+def pairs_in(roles: dict[str, tuple[str, ...]], role: str) -> set[tuple[str, str]]:
+    """Return the pairs of words that a role holds: verbs with who does it, or to whom."""
     names = roles.get(role, ())
     return set(zip(names[::2], names[1::2], strict=True))
 
@@ -100,9 +112,7 @@ def _elsewhere(gone: set[str], come: set[str], question: Traits, candidate: Trai
     )
 
 
-def _swapped_around_verb(
-    question: Traits, candidate: Traits, verbs: frozenset[str]
-) -> str | None:
+def _swapped_around_verb(question: Traits, candidate: Traits, verbs: frozenset[str]) -> str | None:
     mine = question.order
     if verbs.isdisjoint(mine):
         return None

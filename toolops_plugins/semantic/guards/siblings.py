@@ -80,6 +80,14 @@ christianity islam judaism hinduism | jpeg png tiff router modem printer scanner
 mouse headphone speaker camera laptop tablet phone | population area capital currency language flag
 anthem president | height weight age length width depth speed temperature volume mass density |
 symptom treatment cause diagnosis prevention cure | invoice receipt contract statement payslip |
-husband wife fiance partner | adult child baby teenager senior | meter liter gram
+husband wife fiance partner | adult child baby teenager senior | meter liter gram | boil poach fry
+roast grill bake steam stew microwave toast saute broil | mean median mode | sister brother cousin
+nephew | wheat barley rye oat corn | kidney liver | mosque church synagogue temple | sculptor
+painter poet novelist composer singer dancer actor | oak pine birch maple elm | rose tulip lily
+daisy orchid | flute clarinet oboe | ruby diamond emerald sapphire pearl | circle square triangle
+rectangle | nitrogen oxygen argon | kilometer mile yard | rename delete copy move sort reverse
+merge split | read write execute | sprain fracture | fever cough | novel poem | mayor governor |
+senate congress parliament | atom molecule electron proton neutron | virus bacterium fungus
+parasite | comma colon semicolon hyphen | noun verb adjective adverb
 """
 """Families, kept apart by bars; a word may belong to several."""

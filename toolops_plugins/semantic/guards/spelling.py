@@ -6,6 +6,7 @@ share a word that is one letter shorter than the longer of them.
 
 from __future__ import annotations
 
+import re
 from functools import cache, lru_cache
 
 from toolops_plugins.semantic.guards.foreign import FOREIGN
@@ -22,11 +23,13 @@ from toolops_plugins.semantic.guards.phrases import phrase_words
 from toolops_plugins.semantic.guards.stems import is_real, key
 from toolops_plugins.semantic.guards.synonyms import SYNONYMS
 from toolops_plugins.semantic.guards.typos import is_typo, slip_cost
+from toolops_plugins.semantic.guards.units import UNITS
 from toolops_plugins.semantic.guards.values import VALUE_WORDS
 
 __all__ = ["corrected"]
 
-_SMALL = DROPPED | NEGATORS | AUXILIARIES
+_SMALL = DROPPED | NEGATORS | AUXILIARIES | frozenset(listed("far much many long old big tall"))
+_RUN = re.compile(r"(.)\1\1+")
 _GLUED = frozenset(listed("the my is of for how what can you and are does your with from this to"))
 """Small words that are written together with their neighbours when the space is missed."""
 _TINY = frozenset(listed("in on at it if as by we be do so a"))
@@ -42,7 +45,7 @@ _MINE = frozenset(
 
 @cache
 def _known() -> frozenset[str]:
-    return frozenset().union(_SMALL, CONTRACTIONS, phrase_words(), FOREIGN, VALUE_WORDS)
+    return frozenset().union(_SMALL, CONTRACTIONS, phrase_words(), FOREIGN, VALUE_WORDS, UNITS)
 
 
 @cache
@@ -50,9 +53,10 @@ def _index() -> dict[str, tuple[str, ...]]:
     words = set(_known() - FOREIGN) | GENERIC
     words.update(SYNONYMS.replace("|", " ").split())
     words.update(OPPOSITES.replace("/", " ").replace(",", " ").split())
+    grammar = phrase_words()
     index: dict[str, list[str]] = {}
     for word in words:
-        if word.isalpha() and len(word) > (2 if word in _SMALL else 4):
+        if word.isalpha() and len(word) > (2 if word in _SMALL else 3 if word in grammar else 4):
             for shorter in _shortened(word):
                 index.setdefault(shorter, []).append(word)
     return {shorter: tuple(sorted(found)) for shorter, found in index.items()}
@@ -68,6 +72,8 @@ def corrected(word: str) -> str:
 
     Two words that were written as one come back with a space between them.
     """
+    if len(word) > 3 and not is_real(word):
+        word = _RUN.sub(r"\1\1", word)
     if len(word) < 3 or len(word) > 20 or word in _known() or is_real(word) or not word.isalpha():
         return word
     index = _index()
@@ -125,9 +131,12 @@ def _parted(word: str) -> str:
         return f"i {word[1:]}"
     if word[-1] == "i" and word[:-1] in _MINE:
         return f"{word[:-1]} i"
+    grammar = phrase_words()
     for at in range(2, len(word) - 1):
         left, right = word[:at], word[at:]
-        if left in _TINY and right in _GLUED or right in _TINY and left in _GLUED:
+        if (left in _TINY and right in _GLUED) or (right in _TINY and left in _GLUED):
+            return f"{left} {right}"
+        if len(left) > 2 < len(right) and left in grammar and right in grammar:
             return f"{left} {right}"
         if left in _GLUED and (right in _GLUED or (len(right) > 3 and is_real(right))):
             return f"{left} {right}"

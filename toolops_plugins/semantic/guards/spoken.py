@@ -40,9 +40,8 @@ _BEFORE_TIMES = frozenset(listed("at by until till is around about before after 
 _MORNING = frozenset(listed("morning am"))
 _LATE = frozenset(listed("evening afternoon night pm"))
 
-TRIGGERS = frozenset((*_PARTS, *_SAID, "past", "to", "dozen", "per", "number", "no", "nr", "year"))
-TRIGGERS |= _MORNING | _LATE | {"degrees", "degree"}
-"""Words without one of which there is nothing to rewrite."""
+TRIGGERS = frozenset((*_PARTS, *_SAID))
+"""Words that stand for a value alone; all others stand beside one."""
 
 
 def respoken(words: list[str], capitals: list[bool]) -> tuple[list[str], list[bool]]:
@@ -88,9 +87,9 @@ def _at(words: list[str], at: int, said: list[str]) -> tuple[tuple[str, ...], in
         before = _figure(said[-1]) if said else None
         if before is not None:
             return (f"#{before * 12:g}",), 1, 1
-    elif word in ("number", "no", "nr") and following and following[0][0] == "#":
-        return (), 1, 0
-    elif word == "year" and following and following[0][:2] in ("#1", "#2") and len(following[0]) == 5:
+    elif (word in ("number", "no", "nr") and following and following[0][0] == "#") or (
+        word == "year" and following and following[0][:2] in ("#1", "#2") and len(following[0]) == 5
+    ):
         return (), 1, 0
     elif word == "per" and said and following:
         rate = _RATES.get((UNITS.get(said[-1], ""), UNITS.get(following[0], following[0][:1])))
@@ -110,9 +109,7 @@ def _figure(word: str) -> float | None:
     return None
 
 
-def _part(
-    words: list[str], at: int, said: list[str]
-) -> tuple[tuple[str, ...], int, int] | None:
+def _part(words: list[str], at: int, said: list[str]) -> tuple[tuple[str, ...], int, int] | None:
     """Read a part of one: half, a quarter, two thirds, three and a half."""
     divisor = _PARTS[words[at]]
     after = words[at + 1] if at + 1 < len(words) else ""

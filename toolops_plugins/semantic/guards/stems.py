@@ -11,6 +11,7 @@ from functools import cache, lru_cache
 
 from toolops_plugins.semantic.guards import kin_nouns, kin_others, kin_verbs
 from toolops_plugins.semantic.guards.listing import listed
+from toolops_plugins.semantic.guards.names import NAMES
 from toolops_plugins.semantic.guards.numerals import SCALES, SPELT
 from toolops_plugins.semantic.guards.opposites import OPPOSITES
 from toolops_plugins.semantic.guards.real_words import REAL_WORDS
@@ -18,7 +19,18 @@ from toolops_plugins.semantic.guards.siblings import SIBLINGS
 from toolops_plugins.semantic.guards.synonyms import SYNONYMS
 from toolops_plugins.semantic.guards.units import UNITS
 
-__all__ = ["PAST", "are_siblings", "forms_of", "in_family", "is_real", "key", "opposites_of", "stem", "without_un"]
+__all__ = [
+    "PAST",
+    "are_siblings",
+    "forms_of",
+    "in_family",
+    "is_listed",
+    "is_real",
+    "key",
+    "opposites_of",
+    "stem",
+    "without_un",
+]
 
 _IRREGULAR = {
     form: base
@@ -36,7 +48,7 @@ _IRREGULAR = {
     sleep slept | leave left | feel felt | mean meant | meet met | lend lent | spend spent | build
     built
     shut shutting | hear heard | understand understood | stand stood | sit sat | rise rose risen
-    wear wore worn | tear tore torn | bite | hide hid hidden | ride rode ridden
+    wear wore worn | tear tore torn | bite bit bitten | hide hid hidden | ride rode ridden
     fall fell fallen | wake woke woken | shake shook shaken | become became | lead led | feed fed
     die died dying dies | lie lied lying lies | tie tied tying ties | say said | light lit | dig dug
     child children | man men | woman women | person persons | mouse mice | foot feet
@@ -73,7 +85,7 @@ _IRREGULAR = {
     fling flung | forbid forbade forbidden | foresee foresaw foreseen | overtake overtook overtaken
     sew sewn | shine shone | show shown | slide slid | speed sped | spit spat | swell swollen
     weave wove woven | sow sown | mow mown | prove proven | wring wrung | tread trod trodden
-    bite bitten | rid ridding | bear borne | split splitting | quit quitting | cut cutting
+    rid ridding | bear borne | split splitting | quit quitting | cut cutting
     french france_ | translate translation translations translating | bus buses busses
     sue sued suing sues | age aged aging ageing | invade invasion invaded | permit permission |
     persuade persuasion | conclude conclusion
@@ -83,7 +95,9 @@ _IRREGULAR = {
     for form in (base, *forms)
 }
 PAST = {
-    form: base for form, base in _IRREGULAR.items() if form != base and not form.endswith(("s", "g"))
+    form: base
+    for form, base in _IRREGULAR.items()
+    if form != base and not form.endswith(("s", "g"))
 }
 """Irregular forms that may be past participles, and what they are forms of."""
 _AS_IS = frozenset(
@@ -119,6 +133,7 @@ _AS_IS = frozenset(
     )
 )
 _VOWELS = frozenset("aeiouy")
+_BEGINNINGS = ("re", "un", "pre", "over", "mis", "non", "dis", "under", "out", "super", "anti")
 _ENDINGS = ("ly", "er", "est", "ness", "able", "less", "ful", "y")
 """What makes a real word of a real one, beside inflections."""
 
@@ -140,7 +155,7 @@ def stem(word: str) -> str:
 def forms_of(verb: str) -> tuple[str, ...]:
     """Return the forms of a verb that may begin a phrase, itself first."""
     irregular = [form for form, base in _IRREGULAR.items() if base == verb]
-    soft = verb[:-1] if verb.endswith("e") else verb
+    soft = verb.removesuffix("e")
     twice = soft + soft[-1] if soft == verb and _short(verb) else soft
     regular = (verb, verb + "s", twice + "ing", twice + "ed", soft + "ing", soft + "ed")
     return tuple(dict.fromkeys((*regular, *irregular)))
@@ -247,6 +262,7 @@ def _families() -> dict[str, set[int]]:
 def _real() -> frozenset[str]:
     texts = (
         REAL_WORDS,
+        NAMES,
         SYNONYMS.replace("|", " "),
         SIBLINGS.replace("|", " "),
         OPPOSITES.replace("/", " ").replace(",", " "),
@@ -279,15 +295,21 @@ def in_family(word: str) -> bool:
     return word in _families()
 
 
-@lru_cache(maxsize=8192)
-def is_real(word: str) -> bool:
-    """Whether a lower-case word is known to be no typing error, as far as the lists here know."""
+def is_listed(word: str) -> bool:
+    """Whether a lower-case word, or what it is an inflection of, is in the lists here."""
     real = _real()
     if word in real or word in _IRREGULAR:
         return True
     root = _uninflected(word)
-    if root in real or (root + "e" in real and word.endswith(("ing", "ed"))):
+    return root in real or (root + "e" in real and word.endswith(("ing", "ed")))
+
+
+@lru_cache(maxsize=8192)
+def is_real(word: str) -> bool:
+    """Whether a lower-case word is known to be no typing error, as far as the lists here know."""
+    if is_listed(word):
         return True
+    real = _real()
     for ending in _ENDINGS:
         if word.endswith(ending):
             rest = word[: -len(ending)]
@@ -297,6 +319,10 @@ def is_real(word: str) -> bool:
                 or (rest[-1] == "i" and rest[:-1] + "y" in real)
             ):
                 return True
+    for beginning in _BEGINNINGS:
+        rest = word.removeprefix(beginning)
+        if 3 < len(rest) < len(word) and (rest in real or _uninflected(rest) in real):
+            return True
     return any(
         word[:at] in real and word[at:] in real for at in range(4, len(word) - 3)
     )  # a compound: deadlock

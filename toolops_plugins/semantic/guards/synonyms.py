@@ -62,30 +62,30 @@ man male gentleman | woman female lady | boy lad | girl lass | country nation | 
 population inhabitant | language tongue | law legislation | rule regulation | border frontier
 war conflict | election vote | win triumph winner victory | beat defeat | game match
 player athlete | coach trainer | team squad | fan supporter | football soccer | ship vessel boat
-ocean sea | mountain mount | forest wood | river stream | stone rock | snake serpent
-rabbit bunny | dog puppy | cat kitten kitty | fall autumn | rain rainfall | earth globe
-party celebration | clothes clothing garment apparel outfit | trousers pants
-sweater jumper pullover | sneakers trainers | glasses spectacles | wallet purse | size dimension
-speed velocity | amount quantity | maximum max highest | minimum min lowest
-increase raise rise boost grow | decrease reduce lower lessen diminish drop | improve enhance
-damage harm | destroy demolish ruin | protect guard | help assist aid assistance support
-allow permit let | forbid prohibit ban | prevent avoid | affect influence impact
-use utilize utilise | need require | want wish desire | like enjoy | love adore
-hate detest loathe dislike | remember recall | understand comprehend grasp | guess estimate
-calculate compute determine | check verify confirm validate | try attempt effort | keep retain
-throw discard dispose | collect gather | divide split | combine merge mix blend
-add append insert | contain include comprise | close shut | move relocate | carry transport
-push press | give donate | lend loan | own possess | rent lease | sell vend | withdraw withdrawal
-contract agreement | approve approval accept | reject refuse deny decline | complain complaint
+ocean sea | mountain mount | forest wood | river stream | stone rock | snake serpent | rabbit bunny
+dog puppy | cat kitten kitty | fall autumn | rain rainfall | earth globe | party celebration
+clothes clothing garment apparel outfit | trousers pants | sweater jumper pullover
+sneakers trainers | glasses spectacles | wallet purse | size dimension | speed velocity
+amount quantity | maximum max highest | minimum min lowest | increase raise rise boost grow
+decrease reduce lower lessen diminish drop | improve enhance | damage harm | destroy demolish ruin
+protect guard | help assist aid assistance support | allow permit let | forbid prohibit ban
+prevent avoid | affect influence impact | use utilize utilise | need require | want wish desire
+like enjoy | love adore | hate detest loathe dislike | remember recall
+understand comprehend grasp | guess estimate | calculate compute determine
+check verify confirm validate | try attempt effort | keep retain | throw discard dispose
+collect gather | divide split | combine merge mix blend | add append insert
+contain include comprise | close shut | move relocate | carry transport | push press | give donate
+lend loan | own possess | rent lease | sell vend | withdraw withdrawal | contract agreement
+approve approval accept | reject refuse deny decline | complain complaint
 problem issue trouble difficulty | fail failure unsuccessful | broken defective faulty | work
-function operate
-machine device appliance gadget | tool instrument | engine motor | electricity electric
-heat warm | cold chilly cool | clean wash tidy | dirty filthy | wet damp moist | loud noisy
-quiet silent | old ancient elderly | modern contemporary | recent latest newest
-previous former prior earlier | next following upcoming subsequent | first initial | last final
-best top finest greatest ideal optimal | main primary chief principal elementary
-free complimentary gratis costfree | empty vacant unoccupied | near nearby nearest closest | far distant
-outside outdoors | track trace | review feedback rating | discount rebate | coupon promo
+function operate | machine device appliance gadget | tool instrument | engine motor
+electricity electric | heat warm | cold chilly cool | clean wash tidy | dirty filthy
+wet damp moist | loud noisy | quiet silent | old ancient elderly | modern contemporary
+recent latest newest | previous former prior earlier | next following upcoming subsequent
+first initial | last final | best top finest greatest ideal optimal
+main primary chief principal elementary | free complimentary gratis costfree
+empty vacant unoccupied | near nearby nearest closest | far distant | outside outdoors
+track trace | review feedback rating | discount rebate | coupon promo
 subscribe subscription membership | renew renewal extend prolong | expire expiry expiration lapse
 deadline due | schedule timetable | appointment booking reservation | postpone delay defer
 often frequently regularly commonly | rarely seldom | immediately instantly | soon shortly
@@ -104,7 +104,7 @@ immigrant migrant | tourist visitor traveler traveller | owner proprietor | tena
 crime offense offence | prison jail | fraud scam | fake counterfeit | virus malware
 encrypt encryption | restore recover recovery retrieve | restart reboot
 copy duplicate repeated repeat | run execute | database db | bigger larger | biggest largest
-smallest tiniest | fastest quickest | receive arrive deliver | package parcel shipment
+smallest tiniest | fastest quickest | receive arrive | package parcel shipment
 expensive costly pricey dear | dismiss sack fire | tap faucet spigot | stock share equity
 paint painter | direct director | relieve soothe alleviate ease | used secondhand
 postgres postgresql | javascript js ecmascript | typescript ts | kubernetes k8s | mongodb mongo
@@ -120,48 +120,47 @@ dizzy lightheaded | vomit puke | nausea queasiness | diarrhea diarrhoea | swelli
 itchy itching itch | stomach belly tummy abdomen
 vaccine vaccination jab shot inoculation immunization | allergy allergic | surgery operation
 dose dosage | physiotherapy physiotherapist | period menstruation | heartbeat pulse | shrimp prawn
-ketchup catsup | starter appetizer appetiser | takeaway takeout | leftover leftovers
-defrost thaw | chop dice | yogurt yoghurt | hike trek hiking trekking | backpack rucksack
-repository repo | config configuration settings setting | environment env
-argument parameter param | dictionary dict hashmap | boolean bool | integer int
-stacktrace traceback | dependency library | admin administrator | shortcut hotkey
-wallpaper background | quake earthquake | typhoon hurricane cyclone | tornado twister
-humid humidity | wildfire bushfire | citizen national | prime_minister premier
-treaty pact accord | battle combat fight | soldier trooper | revolution uprising | ruler sovereign
-ancestor forefather | tomb grave burial | peak summit | gulf bay | swamp marsh | prairie grassland
-rainforest jungle | cave cavern | gravity gravitation | extinct extinction
-goalkeeper goalie keeper | referee umpire | tournament competition | stadium arena
-bet wager gamble | controller gamepad joystick | coverage covered
+ketchup catsup | starter appetizer appetiser | takeaway takeout | leftover leftovers | defrost thaw
+chop dice | yogurt yoghurt | hike trek hiking trekking | backpack rucksack | repository repo
+config configuration settings setting | environment env | argument parameter param
+dictionary dict hashmap | boolean bool | integer int | stacktrace traceback | dependency library
+admin administrator | shortcut hotkey | wallpaper background | quake earthquake
+typhoon hurricane cyclone | tornado twister | humid humidity | wildfire bushfire | citizen national
+prime_minister premier | treaty pact accord | battle combat fight | soldier trooper
+revolution uprising | ruler sovereign | ancestor forefather | tomb grave burial | peak summit
+gulf bay | swamp marsh | prairie grassland | rainforest jungle | cave cavern | gravity gravitation
+extinct extinction | goalkeeper goalie keeper | referee umpire | tournament competition
+stadium arena | bet wager gamble | controller gamepad joystick | coverage covered
 lifespan longevity | chance likelihood probability | amazing awesome fantastic wonderful
-horrible terrible awful dreadful | argue quarrel | yell shout scream
-smell odor odour scent stink | taste flavor flavour | noise sound | sore painful hurt hurting
-smash shatter | rip tear | spill leak | soak drench | chase pursue | flee escape
-imprison incarcerate | drag haul | hurl toss | grab seize | crash freeze | abolish repeal
-accelerate hasten | accompany escort | accomplish achieve attain | accumulate amass
-acknowledge admit | adequate sufficient enough | adjacent neighboring | advertisement advert ad
-allocate assign | alternative substitute | announce proclaim | annual yearly
-anxious nervous worried | assess evaluate appraise | astonish surprise amaze
-attendee participant | audience viewer | authentic genuine | aware conscious
-barrier obstacle hurdle | biography bio | brag boast | brutal cruel | calm peaceful
-chaos disorder | circular round | classify categorize categorise | comfy comfortable
-compel coerce | competent capable | competitor rival | concept notion | consecutive successive
-conserve preserve | convenient handy | convince persuade | courteous polite | criticize criticise
-deadly lethal fatal | deceive trick fool | decorate adorn | dedicate devote | detect spot notice
-deteriorate worsen | diagram chart graph | dispute disagreement | diverse varied
-dwell live reside | earnings income revenue | endless infinite | entrance entry | envy jealousy
-evident obvious apparent | exhibition exhibit | expert specialist | extra additional further
-fabric cloth textile | fluid liquid | fortunate lucky | fragile breakable delicate
-freedom liberty | fundamental basic | guarantee warranty | handbook manual | harsh severe
-headquarters hq | helpful useful | hint clue tip | hobby pastime | hurry rush | imitate mimic
-impolite rude | inspect examine | intend plan | investigate probe | jealous envious | leap jump
-limit cap restriction restrict | loyal faithful | maintain upkeep | merchandise goods
-notify alert inform | novice beginner newbie | obsolete outdated | occur happen | overseas abroad
-oversee supervise | pledge promise | poisonous toxic | predict forecast | proof evidence
-raw uncooked | reliable dependable | remain stay | restaurant diner | reveal disclose
-salesperson salesman | sample specimen | skill ability | sleepy drowsy | soil dirt
-staircase stairs | suggest recommend propose | sunrise dawn | sunset dusk | supermarket grocery
-survey poll | sweat perspire | thief burglar robber | totally completely entirely
-tradition custom | urgent pressing | valuable precious | vanish disappear | weep cry
-instalment installment | topup recharge reload | remit remittance | beneficiary payee recipient
+horrible terrible awful dreadful | argue quarrel | yell shout scream | smell odor odour scent stink
+taste flavor flavour | noise sound | sore painful hurt hurting | smash shatter | rip tear
+spill leak | soak drench | chase pursue | flee escape | imprison incarcerate | drag haul
+hurl toss | grab seize | crash freeze | abolish repeal | accelerate hasten | accompany escort
+accomplish achieve attain | accumulate amass | acknowledge admit | adequate sufficient enough
+adjacent neighboring | advertisement advert ad | allocate assign | alternative substitute
+announce proclaim | annual yearly | anxious nervous worried | assess evaluate appraise
+astonish surprise amaze | attendee participant | audience viewer | authentic genuine
+aware conscious | barrier obstacle hurdle | biography bio | brag boast | brutal cruel
+calm peaceful | chaos disorder | circular round | classify categorize categorise
+comfy comfortable | compel coerce | competent capable | competitor rival | concept notion
+consecutive successive | conserve preserve | convenient handy | convince persuade
+courteous polite | criticize criticise | deadly lethal fatal | deceive trick fool | decorate adorn
+dedicate devote | detect spot notice | deteriorate worsen | diagram chart graph
+dispute disagreement | diverse varied | dwell live reside | earnings income revenue
+endless infinite | entrance entry | envy jealousy | evident obvious apparent | exhibition exhibit
+expert specialist | extra additional further | fabric cloth textile | fluid liquid
+fortunate lucky | fragile breakable delicate | freedom liberty | fundamental basic
+guarantee warranty | handbook manual | harsh severe | headquarters hq | helpful useful
+hint clue tip | hobby pastime | hurry rush | imitate mimic | impolite rude | inspect examine
+intend plan | investigate probe | jealous envious | leap jump | limit cap restriction restrict
+loyal faithful | maintain upkeep | merchandise goods | notify alert inform | novice beginner newbie
+obsolete outdated | occur happen | overseas abroad | oversee supervise | pledge promise
+poisonous toxic | predict forecast | proof evidence | raw uncooked | reliable dependable
+remain stay | restaurant diner | reveal disclose | salesperson salesman | sample specimen
+skill ability | sleepy drowsy | soil dirt | staircase stairs | suggest recommend propose
+sunrise dawn | sunset dusk | supermarket grocery | survey poll | sweat perspire
+thief burglar robber | totally completely entirely | tradition custom | urgent pressing
+valuable precious | vanish disappear | weep cry | instalment installment | topup recharge reload
+remit remittance | beneficiary payee recipient
 """
 """Classes of synonyms; the first word of each names it."""

@@ -20,6 +20,7 @@ _TOKEN = re.compile(
     r"|(?<=[\d)] )[-+*/^=<>×÷](?= [\d(])|[$€£¥₹%°.!?\n]"  # noqa: RUF001 - the sign is meant
 )
 _SUM = re.compile(r"(?<=[\d)])\s*([+*^×÷=<>])\s*(?=[\d(])")  # noqa: RUF001 - the sign is meant
+_SIGNS = frozenset("+*^×÷=<>")  # noqa: RUF001 - the sign is meant
 _STOPS = frozenset(".!?\n")
 _QUOTES = str.maketrans(
     {
@@ -29,8 +30,10 @@ _QUOTES = str.maketrans(
     }
 )
 _SIGNATURE = re.compile(
-    r"(?:\b(?:[Kk]ind|[Bb]est|[Ww]arm) )?\b(?:[Rr]egards|[Ss]incerely|[Cc]heers|[Ww]ishes),?"
-    r"\s+[A-Z]\w*(?: [A-Z]\w*)?\W*$"
+    r"(?:\b(?:[Kk]ind|[Bb]est|[Ww]arm) )?\b"
+    r"(?:[Rr]egards|[Ss]incerely|[Cc]heers|[Ww]ishes|[Tt]hanks|[Tt]hx|[Tt]hank you"
+    r"|[Yy]ours|[Ll]ove)"
+    r"[,.!]*\s+[A-Z]\w*(?: [A-Z]\w*)?\W*$"
 )
 _MARK = re.compile("[\u0300-\u036f]")
 _OPERATORS = {
@@ -95,7 +98,9 @@ _ROMAN |= {numeral.lower(): _ROMAN[numeral] for numeral in listed("II III VII VI
 
 def folded(text: str) -> str:
     """Return a text in one form of Unicode, without accents and without the writer's signature."""
-    text = _SIGNATURE.sub("", text)
+    signed = _SIGNATURE.search(text, max(len(text) - 60, 0))
+    if signed is not None:
+        text = text[: signed.start()]
     if text.isascii():
         return text
     text = unicodedata.normalize("NFKC", text).translate(_QUOTES)
@@ -111,7 +116,7 @@ def tokens(text: str) -> tuple[list[str], list[bool]]:
     words: list[str] = []
     capitals: list[bool] = []
     start = True
-    for piece in _TOKEN.findall(_SUM.sub(r" \1 ", text)):
+    for piece in _TOKEN.findall(text if _SIGNS.isdisjoint(text) else _SUM.sub(r" \1 ", text)):
         if piece in _STOPS:
             start = True
             continue

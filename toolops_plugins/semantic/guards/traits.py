@@ -6,14 +6,27 @@ import json
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-__all__ = ["CONTENT", "GENERIC_WORD", "NAME", "Traits", "Word"]
+from toolops_plugins.semantic.guards.listing import listed
 
+__all__ = ["ACTING", "CONTENT", "GENERIC_WORD", "HARMLESS", "LIGHT", "NAME", "Traits", "Word"]
+
+HARMLESS: Final = 0
+"""A word that changes nothing at all: tell, way, possible."""
 GENERIC_WORD: Final = 1
 """A word of little content."""
-CONTENT: Final = 2
+ACTING: Final = 2
+"""A verb of little content, for which no other such verb may stand: use, find."""
+LIGHT: Final = 3
+"""A word that hardly restricts, unless another word stands instead of it."""
+CONTENT: Final = 4
 """A word with content."""
-NAME: Final = 3
+NAME: Final = 5
 """A name, or a word that nothing else may stand for."""
+
+_OPEN_WORDS = frozenset(
+    listed("on off up down in out over under above below inside outside before after")
+)
+"""Particles, which tell nothing and stay as they are where traits are hashed."""
 
 
 class Word(NamedTuple):
@@ -21,7 +34,8 @@ class Word(NamedTuple):
 
     Args:
         text: The word as it stood there, in lower case; empty where traits are hashed.
-        level: :data:`GENERIC_WORD`, :data:`CONTENT` or :data:`NAME`.
+        level: One of :data:`HARMLESS`, :data:`GENERIC_WORD`, :data:`ACTING`, :data:`LIGHT`,
+            :data:`CONTENT` and :data:`NAME`, in the order of their weight.
     """
 
     text: str
@@ -117,7 +131,10 @@ class Traits:
             particles=self.particles,
             words={digest(key): Word("", word.level) for key, word in self.words.items()},
             order=tuple(map(digest, self.order)),
-            roles={role: tuple(map(digest, keys)) for role, keys in self.roles.items()},
+            roles={
+                role: tuple(key if key in _OPEN_WORDS else digest(key) for key in keys)
+                for role, keys in self.roles.items()
+            },
         )
 
     def to_json(self) -> str:

@@ -2,8 +2,8 @@
 
 The distance is a weighted one in the manner of Damerau (1964): letters put in, left out, mistaken
 or swapped with their neighbour, where slips that people make often (a vowel for another, a doubled
-letter, a key beside the right one, a letter of the same sound) cost less than others. How much of it
-is allowed grows with the length of the word, and two real words are never typing errors of one
+letter, a key beside the right one, a letter of the same sound) cost less than others. How much of
+it is allowed grows with the length of the word, and two real words are never typing errors of one
 another, however near they are.
 """
 
@@ -13,7 +13,7 @@ import re
 from functools import lru_cache
 
 from toolops_plugins.semantic.guards.listing import listed
-from toolops_plugins.semantic.guards.stems import are_siblings, is_real
+from toolops_plugins.semantic.guards.stems import are_siblings, is_listed, is_real
 
 __all__ = ["is_typo", "slip_cost", "sound"]
 
@@ -35,8 +35,8 @@ def _neighbours() -> set[tuple[str, str]]:
 def _mistaken() -> dict[tuple[str, str], float]:
     """Return what it costs to type one letter for another; pairs not in it cost 1.2."""
     costs = {pair: 0.8 for pair in _neighbours() if pair[0] != pair[1]}
-    costs |= {(a, b): 0.6 for a, b in listed("ck cs ks sz gj fv iy ey qk xz wv td")}
-    costs |= {(a, b): 0.8 for a, b in listed("mn bp dt bv cx")}
+    costs |= {(pair[0], pair[1]): 0.6 for pair in listed("ck cs ks sz gj fv iy ey qk xz wv td")}
+    costs |= {(pair[0], pair[1]): 0.8 for pair in listed("mn bp dt bv cx")}
     costs |= {(a, b): 0.5 for a in _VOWELS for b in _VOWELS if a != b}
     return costs | {(b, a): cost for (a, b), cost in costs.items()}
 
@@ -86,34 +86,46 @@ def slip_cost(one: str, other: str, most: float) -> float:
     """Return the weighted distance of two words, or 9 where it is above ``most``."""
     if abs(len(one) - len(other)) * 0.4 > most:
         return _NEVER
+    drops, puts = _extras(one), _extras(other)
+    last: list[float] = []
     before: list[float] = []
     row = [0.0]
-    for j, mark in enumerate(other):
-        row.append(row[-1] + _extra(other, j, mark))
+    for put in puts:
+        row.append(row[-1] + put)
+    mistaken = _MISTAKEN.get
     for i, letter in enumerate(one):
-        last, before, row = before, row, [row[0] + _extra(one, i, letter)]
-        drop = _extra(one, i, letter)
-        lowest = row[0]
+        drop = drops[i]
+        last, before, row = before, row, [row[0] + drop]
+        cell = lowest = row[0]
         for j, mark in enumerate(other):
-            if letter == mark:
-                cost = before[j]
-            else:
-                cost = before[j] + _MISTAKEN.get((letter, mark), 1.2)
+            cost = before[j]
+            if letter != mark:
+                cost += mistaken((letter, mark), 1.2)
                 if i and j and letter == other[j - 1] and mark == one[i - 1]:
                     cost = min(cost, last[j - 1] + 0.5)
-            cost = min(cost, before[j + 1] + drop, row[j] + _extra(other, j, mark))
-            row.append(cost)
-            lowest = min(lowest, cost)
+            cost = min(cost, before[j + 1] + drop)
+            cell += puts[j]
+            cell = min(cell, cost)
+            row.append(cell)
+            lowest = min(lowest, cell)
         if lowest > most:
             return _NEVER
     return row[-1] if row[-1] <= most else _NEVER
 
 
-def _extra(word: str, at: int, letter: str) -> float:
-    """Return what it costs to put in, or leave out, a letter of a word."""
-    if (at and word[at - 1] == letter) or word[at + 1 : at + 2] == letter:
-        return 0.4
-    return 0.5 if letter in _VOWELS else 0.6 if letter in "hk" and at else 0.9
+@lru_cache(maxsize=8192)
+def _extras(word: str) -> list[float]:
+    """Return what it costs to put in, or leave out, each letter of a word."""
+    return [
+        0.4
+        if (at and word[at - 1] == letter) or word[at + 1 : at + 2] == letter
+        else 0.5
+        if letter in _VOWELS
+        else 0.6
+        if letter in "hk" and at
+        else 0.9
+        for at, letter in enumerate(word)
+    ]
 
 
 @lru_cache(maxsize=8192)
@@ -132,14 +144,20 @@ def is_typo(one: str, other: str, *, names: bool = False) -> bool:
         return False
     if len(set(one) ^ set(other)) > 4:
         return False
-    known = is_real(one), is_real(other)
-    if all(known) or are_siblings(one, other):
+    if are_siblings(one, other):
         return False
+    known = is_real(one), is_real(other)
+    if all(known):
+        # Of words that are real by their endings only, a doubled letter is likelier a slip.
+        listed_both = is_listed(one) and is_listed(other)
+        return not listed_both and slip_cost(short, long, 0.45) <= 0.45
     if not any(known):
         # A name or a rare word: another one may be as near as a slip is.
         return slip_cost(short, long, 0.5) <= 0.5 and (
             sorted(one) == sorted(other) or (len(short) != size and _doubled(short, long))
         )
+    if size > 4 and not names and sound(one) == sound(other):
+        return True
     allowed = _ALLOWED[size] if size < len(_ALLOWED) else 2.4
     if names:
         allowed = min(allowed, 0.9)
@@ -149,9 +167,7 @@ def is_typo(one: str, other: str, *, names: bool = False) -> bool:
         allowed = min(allowed, 0.9)
     if one[-1] != other[-1] and size < 7 and not one.startswith(other[:-1]):
         allowed -= 0.2  # words differ by their endings
-    if slip_cost(one, other, allowed) <= allowed:
-        return True
-    return size > 4 and not names and one[0] == other[0] and sound(one) == sound(other)
+    return slip_cost(one, other, allowed) <= allowed
 
 
 def _doubled(short: str, long: str) -> bool:

@@ -80,8 +80,9 @@ _PERIODS = frozenset(
 )
 _TURNS = {"last": "-1", "past": "-1", "next": "+1", "coming": "+1", "this": "0", "current": "0"}
 
-VALUE_WORDS = _PERIODS.union(SPELT, SCALES, _ORDINALS, _MONTHS, _WEEKDAYS, _RELATIVE, UNITS, TRIGGERS)
-"""Every word that :func:`read_values` may read as a value."""
+VALUE_WORDS = _PERIODS.union(SPELT, SCALES, _ORDINALS, _MONTHS, _WEEKDAYS, _RELATIVE, TRIGGERS)
+"""Every word that :func:`read_values` may read as a value without a number beside it."""
+_FIGURES = TRIGGERS.union(SPELT)
 
 _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?")
 _AMOUNT = re.compile(rf"(-?)([$€£¥₹]?)(-?)({_NUMBER.pattern})([a-z%°]*)")
@@ -217,7 +218,7 @@ def read_values(words: list[str], capitals: list[bool]) -> tuple[list[str], list
         words: Lower-case words; values in figures were read by :func:`read_written`.
         capitals: By word, whether it stood with a capital where none was due.
     """
-    if not TRIGGERS.isdisjoint(words):
+    if not _FIGURES.isdisjoint(words) or any(word[0] == "#" for word in words):
         words, capitals = respoken(words, capitals)
     read: list[str] = []
     marks: list[bool] = []
@@ -282,7 +283,12 @@ def _convert(read: list[str]) -> None:
 def _added(read: list[str], marks: list[bool]) -> None:
     """Write an hour and thirty minutes, both in minutes by now, as one amount, in place."""
     for at in range(len(read) - 1, 2, -1):
-        if read[at][:3] != "#u:" or read[at] not in _SUMS or not _is_number(read[at - 1]):
+        if (
+            at >= len(read)
+            or read[at][:3] != "#u:"
+            or read[at] not in _SUMS
+            or not _is_number(read[at - 1])
+        ):
             continue
         first = at - 3 if read[at - 2] == "and" else at - 2
         if first > 0 and read[first] == read[at] and _is_number(read[first - 1]):

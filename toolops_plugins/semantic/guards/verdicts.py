@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from toolops_plugins.semantic.guards.kinds import IMPLIED, conflicting
-from toolops_plugins.semantic.guards.light import CATEGORIES, LIGHT
+from toolops_plugins.semantic.guards.light import CATEGORIES
 from toolops_plugins.semantic.guards.listing import listed
 from toolops_plugins.semantic.guards.opposites import PARTICLE_OPPOSITES
 from toolops_plugins.semantic.guards.pairing import Pair
 from toolops_plugins.semantic.guards.relations import swapped_roles
 from toolops_plugins.semantic.guards.stems import in_family, key, opposites_of
-from toolops_plugins.semantic.guards.traits import GENERIC_WORD, NAME, Traits, Word
+from toolops_plugins.semantic.guards.traits import ACTING, LIGHT, NAME, Traits, Word
 
 __all__ = ["BUILT_IN", "Veto"]
 
@@ -161,7 +161,9 @@ def words(pair: Pair) -> Veto | None:
     elif not strong and rival:
         rival = _weighty(pair, rival, candidate)
     if not strong and not rival:
-        return None
+        strong, rival = _acting(mine), _acting(other)
+        if not strong or not rival:
+            return None
     return Veto("words", _differing("words", _shown(pair, strong), _shown(pair, rival)))
 
 
@@ -169,11 +171,12 @@ def _strong(pair: Pair, left: dict[str, Word], theirs: Traits, ours: Traits) -> 
     """Return the words of one side without counterpart that change what is asked for."""
     strong = {}
     fails = theirs.trouble and ours.trouble and pair.digest(_FAILURE) in theirs.words
-    troubled = {pair.digest(trouble) for trouble in _TROUBLED} if fails else ()
+    fails = fails or (ours.trouble and theirs.negated and not ours.negated)
+    troubled = {pair.digest(trouble) for trouble in (*_TROUBLED, _FAILURE)} if fails else ()
     implied = IMPLIED.get(theirs.kind) or IMPLIED.get(ours.kind)
     conditions = ours.roles.get("if", ())
     for name, word in left.items():
-        if word.level == GENERIC_WORD and name not in conditions:
+        if word.level <= ACTING and name not in conditions:
             continue
         if implied is not None and any(pair.digest(noun) == name for noun in implied):
             continue
@@ -183,16 +186,17 @@ def _strong(pair: Pair, left: dict[str, Word], theirs: Traits, ours: Traits) -> 
     return strong
 
 
+def _acting(left: dict[str, Word]) -> dict[str, Word]:
+    return {name: word for name, word in left.items() if word.level == ACTING}
+
+
 def _weighty(pair: Pair, strong: dict[str, Word], ours: Traits) -> dict[str, Word]:
     """Return which words of one side restrict it, where the other side has no word instead."""
     return {
         name: word
         for name, word in strong.items()
         if name in ours.roles.get("if", ())
-        or not (
-            (word.level != NAME and _in(pair, name, LIGHT))
-            or (_in(pair, name, CATEGORIES) and _beside_name(name, ours))
-        )
+        or not (word.level == LIGHT or (_in(pair, name, CATEGORIES) and _beside_name(name, ours)))
     }
 
 

@@ -1,0 +1,424 @@
+from __future__ import annotations
+
+import random
+import threading
+
+import numpy as np
+import pytest
+
+from toolops_plugins.semantic.bounded import Bounded
+from toolops_plugins.semantic.bounded.evidence import FEATURES
+from toolops_plugins.semantic.decision import Neighbour, Threshold
+
+WIDTH = 32
+SCOPE = b"scope"
+
+
+def unit(vectors):
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+
+
+class World:
+    """Questions about topics, and a cache of them without any approximation.
+
+    A clear question lies near its topic and has its answer. Of those between two topics nobody can
+    say which of the two answers they have.
+    """
+
+    def __init__(self, seed=0, topics=40, unclear=0.3, noise=0.05, seed_of_learner=0, **options):
+        self.rng = np.random.default_rng(seed)
+        self.centres = unit(self.rng.normal(size=(topics, WIDTH)))
+        self.unclear = unclear
+        self.noise = noise
+        self.vectors = np.empty((20_000, WIDTH), np.float32)
+        self.answers = []
+        self.learner = Bounded(seed=seed_of_learner, vector_of=self.vector, **options)
+
+    def vector(self, entry):
+        return self.vectors[int(entry)]
+
+    def ask(self):
+        a, b = self.rng.choice(len(self.centres), 2, replace=False)
+        x = self.centres[a]
+        if self.rng.random() < self.unclear:
+            x, a = x + self.centres[b], self.rng.choice((a, b))
+        return unit(x + self.noise * self.rng.normal(size=WIDTH)), int(a)
+
+    def near(self, x, k=16, vetoed=False):
+        similarities = self.vectors[: len(self.answers)] @ x
+        best = np.argsort(-similarities, kind="stable")[:k]
+        return [Neighbour(str(i), float(similarities[i]), vetoed) for i in best.tolist()]
+
+    def agreeing(self, near, answer):
+        return [each.id for each in near if self.answers[int(each.id)] == answer]
+
+    def store(self, x, answer, agreeing=()):
+        self.vectors[len(self.answers)] = x
+        self.answers.append(answer)
+        entry = str(len(self.answers) - 1)
+        self.learner.add(entry, x, str(answer).encode(), SCOPE, agreeing)
+        return entry
+
+    def step(self, bound, x, answer, vetoed=False):
+        near = self.near(x, vetoed=vetoed)
+        decision = self.learner.decide(x, near, max_error=bound, scope=SCOPE)
+        if not decision.serve:
+            agreeing = self.agreeing(near, answer)
+            self.learner.learn(decision, agreeing)
+            if not self.learner.redundant(decision, agreeing):
+                self.store(x, answer)
+        return decision
+
+    def run(self, requests, bound, vetoed=False):
+        """Return which requests were served, and which wrongly."""
+        outcome = np.zeros((requests, 2), bool)
+        for place in range(requests):
+            x, answer = self.ask()
+            decision = self.step(bound, x, answer, vetoed)
+            if decision.serve:
+                outcome[place] = True, self.answers[int(decision.id)] != answer
+        return outcome
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A world that has learned; tests must not change it."""
+    world = World(seed=5)
+    world.run(1_500, 0.05)
+    return world
+
+
+@pytest.mark.parametrize("bound", [0.01, 0.05])
+def test_the_bound_holds_where_a_third_of_all_questions_are_a_toss_up(bound):
+    outcome = World(seed=1, unclear=0.33).run(4_000, bound)
+    served, wrong = outcome[500:].mean(axis=0)
+    assert wrong <= bound
+    assert 0.5 < served < 0.8  # a third is not to be had, and almost all the rest is
+
+
+def test_a_wider_bound_serves_what_cannot_be_told_apart_too():
+    outcome = World(seed=1, unclear=0.33).run(2_500, 0.25)
+    assert outcome[500:, 0].mean() > 0.8
+    assert outcome[500:, 1].mean() <= 0.25
+
+
+def test_answers_that_are_all_different_are_hardly_ever_served():
+    world = World(seed=2)
+    served = 0
+    for number in range(1_500):
+        x, _ = world.ask()
+        served += world.step(0.02, x, f"answer {number}").serve
+    assert served <= 0.02 * 1_500
+
+
+def test_random_answers_are_hardly_ever_served():
+    world = World(seed=3)
+    served = 0
+    for _ in range(1_500):
+        x, _ = world.ask()
+        served += world.step(0.02, x, int(world.rng.integers(5))).serve
+    assert served <= 0.02 * 1_500
+
+
+def test_nothing_is_served_before_there_are_labels_enough():
+    world = World(seed=4, unclear=0.0)
+    decisions = [world.step(0.2, *world.ask()) for _ in range(49)]
+    assert decisions[0].reason == "nothing_near"
+    assert {decision.reason for decision in decisions[1:]} == {"cold"}
+    assert not any(decision.serve for decision in decisions)
+    assert any(world.step(0.2, *world.ask()).serve for _ in range(200))
+
+
+def test_a_decision_says_why_and_what_it_stands_on(trained):
+    seen = {}
+    for _ in range(400):
+        x, _ = trained.ask()
+        near = trained.near(x)
+        decision = trained.learner.decide(x, near, max_error=0.05, scope=SCOPE)
+        seen[decision.reason] = decision
+        details = decision.details
+        assert set(details) == {
+            *FEATURES, "max_error", "z", "risk", "theta", "rho", "audited",
+        }  # fmt: skip
+        assert all(type(value) in (float, bool) for value in details.values())
+        assert decision.serve is (decision.reason == "served")
+        assert details["audited"] is (decision.reason == "audited")
+        assert (details["z"] >= details["theta"]) is (decision.reason in ("served", "audited"))
+        assert decision.policy == "bounded"
+        assert decision.similarity == next(n.similarity for n in near if n.id == decision.id)
+    assert set(seen) == {"served", "audited", "too_risky"}
+    assert seen["served"].details["risk"] < seen["too_risky"].details["risk"]
+
+
+def test_some_of_what_is_good_enough_is_asked_anyway(trained):
+    reasons = []
+    for _ in range(1_000):
+        x, _ = trained.ask()
+        reasons.append(
+            trained.learner.decide(x, trained.near(x), max_error=0.05, scope=SCOPE).reason
+        )
+    audited, served = reasons.count("audited"), reasons.count("served")
+    assert 0.01 < audited / (audited + served) < 0.1
+
+
+def test_a_dry_decision_counts_nothing_and_is_never_an_audit(trained):
+    before = trained.learner.state()
+    x, _ = trained.ask()
+    decisions = [
+        trained.learner.decide(x, trained.near(x), max_error=0.05, scope=SCOPE, dry=True)
+        for _ in range(300)
+    ]
+    assert len({(decision.reason, decision.id) for decision in decisions}) == 1
+    assert decisions[0].reason != "audited"
+    assert trained.learner.state() == before
+
+
+def test_what_is_vetoed_is_not_served_and_yet_learned_from():
+    world = World(seed=6, unclear=0.0)
+    outcome = world.run(600, 0.2, vetoed=True)
+    assert not outcome[:, 0].any()
+    x, _ = world.ask()
+    decision = world.learner.decide(x, world.near(x, vetoed=True), max_error=0.2, scope=SCOPE)
+    assert decision.reason == "vetoed"
+    assert decision.details["risk"] < 0.1
+    assert world.run(100, 0.2)[:, 0].mean() > 0.5
+
+
+def test_of_a_group_the_nearest_entry_that_is_not_vetoed_is_served(trained):
+    x = trained.centres[0]
+    near = trained.near(x)
+    answer = trained.answers[int(near[0].id)]
+    mine = [each for each in near if trained.answers[int(each.id)] == answer]
+    assert len(mine) >= 3
+    forbidden = {each.id for each in mine[:2]}
+    near = [each._replace(vetoed=each.id in forbidden) for each in near]
+    decision = trained.learner.decide(x, near, max_error=0.05, scope=SCOPE, dry=True)
+    assert decision.id == mine[2].id
+    assert decision.serve
+
+
+def test_guards_that_are_right_are_believed_and_others_are_not():
+    """A doubt means nothing in one world, and all in the other."""
+
+    def served(telling):
+        world = World(seed=7, unclear=0.3)
+        served = {True: 0, False: 0}
+        for place in range(2_000):
+            x, answer = world.ask()
+            wrong = world.rng.random() < 0.3
+            doubted = wrong if telling else world.rng.random() < 0.3
+            if wrong and telling:
+                answer = 1_000 + place
+            doubt = "words" if doubted else ""
+            near = [each._replace(doubt=doubt) for each in world.near(x)]
+            decision = world.learner.decide(x, near, max_error=0.02, scope=SCOPE)
+            if decision.serve:
+                served[doubted] += place >= 500
+            else:
+                world.learner.learn(decision, world.agreeing(near, answer))
+                world.store(x, answer)
+        return served
+
+    telling, idle = served(telling=True), served(telling=False)
+    assert telling[False] > 500
+    assert telling[True] < 0.02 * telling[False]
+    assert idle[True] > 0.2 * idle[False]
+
+
+def test_one_scope_that_is_never_right_spoils_none_of_the_others():
+    world = World(seed=8, unclear=0.1)
+    served = {b"good": 0, b"bad": 0}
+    wrong = 0
+    for place in range(3_000):
+        x, answer = world.ask()
+        scope = (b"good", b"bad")[place % 2]
+        mine = (
+            [e for e in world.near(x, 64) if world.scopes[int(e.id)] == scope] if place > 1 else []
+        )
+        near = mine[:16]
+        if scope == b"bad":
+            answer = 1_000 + place
+        decision = world.learner.decide(x, near, max_error=0.02, scope=scope)
+        if decision.serve:
+            served[scope] += place >= 1_000
+            wrong += world.answers[int(decision.id)] != answer
+            continue
+        world.learner.learn(decision, world.agreeing(near, answer))
+        world.vectors[len(world.answers)] = x
+        world.learner.add(str(len(world.answers)), x, str(answer).encode(), scope)
+        world.answers.append(answer)
+        world.scopes = [*getattr(world, "scopes", []), scope]
+    assert served[b"good"] > 700
+    assert served[b"bad"] < 20
+    assert wrong <= 0.02 * 3_000
+
+
+def test_bounds_have_budgets_of_their_own_and_learn_together():
+    world = World(seed=9, unclear=0.33)
+    served = {0.01: 0, 0.2: 0}
+    for place in range(2_000):
+        x, answer = world.ask()
+        bound = (0.01, 0.2)[place % 2]
+        served[bound] += world.step(bound, x, answer).serve
+    assert served[0.2] > 1.15 * served[0.01] > 300
+    fresh = [world.step(0.05, *world.ask()).reason for _ in range(100)]
+    assert "cold" not in fresh
+
+
+def test_exact_hits_make_room_for_more_risk():
+    def theta(exact):
+        world = World(seed=10, unclear=0.5)
+        world.run(800, 0.02)
+        if exact:
+            world.learner.exact(0.02, exact)
+        x, _ = world.ask()
+        return world.learner.decide(
+            x, world.near(x), max_error=0.02, scope=SCOPE, dry=True
+        ).details["theta"]
+
+    assert theta(900) < theta(0)
+
+
+def test_a_repetition_need_not_be_stored(trained):
+    learner, x = trained.learner, trained.vector("3")
+
+    def redundant(similarity, agreeing):
+        near = [Neighbour("3", similarity)]
+        decision = learner.decide(x, near, max_error=0.05, scope=SCOPE, dry=True)
+        return learner.redundant(decision, agreeing)
+
+    assert redundant(0.999, ["3"])
+    assert not redundant(0.99, ["3"])
+    assert not redundant(0.999, ["4"])
+    nothing = learner.decide(x, [], max_error=0.05, scope=SCOPE, dry=True)
+    assert not learner.redundant(nothing, ["3"])
+
+
+def test_neighbours_that_it_has_not_been_told_of_are_passed_over(trained):
+    x, _ = trained.ask()
+    near = [Neighbour("unknown", 0.999), *trained.near(x)]
+    decision = trained.learner.decide(x, near, max_error=0.05, scope=SCOPE, dry=True)
+    assert (
+        decision.id == trained.learner.decide(x, near[1:], max_error=0.05, scope=SCOPE, dry=True).id
+    )
+    alone = trained.learner.decide(x, near[:1], max_error=0.05, scope=SCOPE, dry=True)
+    assert (alone.id, alone.reason) == (None, "nothing_near")
+
+
+def test_decisions_of_others_teach_nothing(trained):
+    before = trained.learner.state()
+    trained.learner.learn(Threshold(0.5).decide([Neighbour("1", 0.9)]), ["1"])
+    trained.learner.learn(
+        trained.learner.decide(trained.vector("1"), [], max_error=0.05, scope=SCOPE, dry=True), []
+    )
+    assert trained.learner.state() == before
+
+
+def test_answers_that_agree_in_other_words_are_one_group():
+    """Every answer has words of its own; a judge knows which of them agree."""
+    world = World(seed=11, unclear=0.2)
+    served = wrong = 0
+    for place in range(1_500):
+        x, answer = world.ask()
+        near = world.near(x)
+        decision = world.learner.decide(x, near, max_error=0.02, scope=SCOPE)
+        if decision.serve:
+            served += 1
+            wrong += world.answers[int(decision.id)] != answer
+            continue
+        agreeing = world.agreeing(near, answer)
+        world.learner.learn(decision, agreeing)
+        world.vectors[len(world.answers)] = x
+        world.learner.add(str(len(world.answers)), x, str(place).encode(), SCOPE, agreeing)
+        world.answers.append(answer)
+    assert served > 600
+    assert wrong <= 0.02 * 1_500
+
+
+def test_entries_may_come_and_go():
+    world = World(seed=12, unclear=0.1)
+    rng = random.Random(0)
+    alive = []
+    vectors = {}
+
+    def near(x):
+        found = sorted(((float(vectors[e] @ x), e) for e in alive), reverse=True)[:16]
+        return [Neighbour(entry, similarity) for similarity, entry in found]
+
+    answers = {}
+    learner = Bounded(seed=0, vector_of=vectors.get)
+    served = wrong = 0
+    for place in range(1_500):
+        x, answer = world.ask()
+        found = near(x)
+        decision = learner.decide(x, found, max_error=0.05, scope=SCOPE)
+        if decision.serve:
+            served += 1
+            wrong += answers[decision.id] != answer
+            continue
+        learner.learn(decision, [each.id for each in found if answers[each.id] == answer])
+        entry = str(place)
+        vectors[entry], answers[entry] = x, answer
+        learner.add(entry, x, str(answer).encode(), SCOPE)
+        alive.append(entry)
+        if len(alive) > 120:
+            gone = alive.pop(rng.randrange(len(alive)))
+            if place % 2:
+                learner.remove(gone, vectors.pop(gone))
+            else:
+                del vectors[gone]
+                learner.remove(gone)
+    assert len(learner._groups) == len(alive)
+    assert served > 300
+    assert wrong <= 0.05 * 1_500
+
+
+def test_what_is_kept_of_bounds_is_bounded():
+    learner = Bounded()
+    for place in range(1, 200):
+        learner.exact(place / 1_000)
+    assert len(learner._budgets) == 64
+    assert 0.199 in learner._budgets
+
+
+def test_threads_may_share_it():
+    world = World(seed=13, unclear=0.2)
+    world.run(300, 0.05)
+    learner = world.learner = Bounded(seed=0, vector_of=lambda entry: None)
+    for entry, answer in enumerate(world.answers):
+        learner.add(str(entry), world.vector(entry), str(answer).encode(), SCOPE)
+    questions = [world.ask() for _ in range(400)]
+    near = [world.near(x) for x, _ in questions]
+    state = learner.state()
+    errors = []
+    start = threading.Barrier(6)
+
+    def work(number):
+        try:
+            start.wait(10)
+            for place, (x, answer) in enumerate(questions):
+                decision = learner.decide(x, near[place], max_error=0.05, scope=SCOPE)
+                learner.learn(decision, world.agreeing(near[place], answer))
+                entry = f"{number}-{place}"
+                learner.add(entry, x, str(answer).encode(), SCOPE, [near[place][0].id])
+                learner.exact(0.05)
+                if place % 3 == 0:
+                    learner.remove(entry, x)
+                if place % 50 == 0:
+                    learner.merge(state)
+                    learner.merge(learner.state())
+        except Exception as error:
+            errors.append(error)
+
+    before = len(world.answers)
+    learned = learner._window.count
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert errors == []
+    assert len(learner._groups) == before + 6 * (400 - 134)
+    assert learner._window.count == learned + 6 * 400
+    budget = learner._budgets[0.05]
+    assert budget._counts.sum() == 1_000
