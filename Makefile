@@ -66,4 +66,6 @@ $(VENV)/ready: $(PROJECTS) constraints.txt
 $(VENV)/peers: $(VENV)/ready
 	$(BIN)/python $(INSTALL) $(PINNED) --group bench
 	$(BIN)/python $(INSTALL) --upgrade --no-deps --target build/peers $(RIVAL)
+	$(BIN)/python -m venv build/semantic-peers
+	build/semantic-peers/bin/python $(INSTALL) --requirement benchmarks/semantic_peers.txt
 	@touch $@

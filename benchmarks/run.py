@@ -18,6 +18,7 @@ import memory
 import misses
 import redis_hits
 import report
+import semantic
 import tiers
 from timing import FULL, QUICK, TINY
 
@@ -29,6 +30,7 @@ BENCHMARKS = {
     "coalesce": coalesce,
     "imports": imports,
     "tiers": tiers,
+    "semantic": semantic,
 }
 
 

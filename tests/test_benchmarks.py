@@ -15,7 +15,7 @@ import sys
 import pytest
 
 OURS = "ToolOps Plugins"
-PEERS = ("aiocache", "async_lru", "cashews", "pyresilience", "toolops")
+PEERS = ("aiocache", "async_lru", "cashews", "pyresilience", "toolops", "gptcache", "redisvl")
 SECTIONS = {
     "hits": 4,
     "redis_hits": 2,
@@ -24,6 +24,7 @@ SECTIONS = {
     "coalesce": 2,
     "imports": 2,
     "tiers": 1,
+    "semantic": 11,
 }
 
 
@@ -62,6 +63,7 @@ def room(root, monkeypatch):
             del sys.modules[name]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", SECTIONS)
 def test_a_benchmark_runs_and_its_figures_are_sane(bench, name):
     text, found = bench(name)
