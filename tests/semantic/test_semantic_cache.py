@@ -499,6 +499,27 @@ def test_explaining_changes_nothing(make):
     assert [row.hits for row in cache.answers.index._memory.rows()] == hits
 
 
+# Learning
+
+
+def test_what_was_learned_outlives_the_process_and_is_kept_once(make):
+    labels = []
+    for round_ in range(3):
+        cache = make(max_error=0.05)
+        for number in range(5):
+            question = f"What is {round_ * 10 + number} plus one?"
+            assert cache.find(question) is None
+            cache.put(question, round_ * 10 + number + 1)
+        wait_for(lambda index=cache.answers.index: index._recalled, "what was learned", LONG)
+        learner = cache.answers.index.learner()
+        labels.append(learner._window.count + learner._other_count)
+        cache.flush()
+        assert len(cache.answers.index._store.read_states()) == 1
+        cache.close()
+    assert labels[0] >= 4
+    assert labels[0] < labels[1] < labels[2]
+
+
 # Being made
 
 

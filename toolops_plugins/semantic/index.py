@@ -46,6 +46,8 @@ _INLINE = 20_000
 """Entries up to which a search takes less time than the way to another thread and back."""
 _SWEEP = 60.0
 """Seconds between two sweeps of what has expired, and between two checks of the size."""
+_STATES = 16
+"""States of other processes from which on they are tidied up."""
 _LEARNED = 5.0
 """Seconds between two writes of what was learned."""
 
@@ -96,6 +98,8 @@ class Index:
         self._process = uuid.uuid4().hex
         self._swept = self._saved = clock.monotonic()
         self._unsaved = False
+        self._recalled = False
+        self._merged: list[str] = []
         self._writer = Writer(
             self,
             clock,
@@ -182,9 +186,12 @@ class Index:
             self.flush()
             self._writer.finish()
         finally:
-            with self._lock:
-                self.ready = False
-                self._store.close()
+            self._writer.forget((), self._close_store)
+
+    def _close_store(self) -> None:
+        with self._lock:
+            self.ready = False
+            self._store.close()
 
     async def aclose(self) -> None:
         """As :meth:`close`, without blocking the event loop."""
@@ -337,9 +344,14 @@ class Index:
 
     def _delete_quietly(self, ids: Sequence[str]) -> None:
         try:
-            self._writer.forget(ids, partial(self._store.delete, ids))
+            self._writer.forget(ids, partial(self._delete_if_open, ids))
         except TierError as error:
             self._on_trouble(error)
+
+    def _delete_if_open(self, ids: Sequence[str]) -> None:
+        # What is left by a close in between is evicted again when it has been loaded.
+        if self.ready:
+            self._store.delete(ids)
 
     def write(self, rows: Sequence[Row], vectors: Sequence[Vector]) -> None:
         """Store a batch; for the writer, which may outlive a :meth:`close`."""
@@ -442,9 +454,12 @@ class Index:
         """Take over what earlier and other processes have learned."""
         self._loaded.wait()
         try:
-            for process, state in self._store.read_states().items():
+            states = self._store.read_states()
+            for process, state in states.items():
                 if process != self._process and self._learner is not None:
                     self._learner.merge(state)
+            self._merged = [process for process in states if process != self._process]
+            self._recalled = True
         except TierError as error:
             self._on_trouble(error)
 
@@ -473,9 +488,14 @@ class Index:
         self._unsaved = True
 
     def _save_learned(self) -> None:
-        if self._unsaved and self._learner is not None:
-            self._unsaved = False
-            self._store.write_state(self._process, self._learner.state())
+        if not self._unsaved or not self._recalled or self._learner is None:
+            return
+        self._unsaved = False
+        self._store.write_state(self._process, self._learner.state())
+        # A state holds all that its writer has merged; those of processes that live come again.
+        if self._merged and (not self._store.shared or len(self._merged) >= _STATES):
+            self._store.drop_states(self._merged)
+            self._merged = []
 
     # -- upkeep, in the writer's thread ----------------------------------------------------------
 
