@@ -82,8 +82,8 @@ class Bounded:
 
     One learner serves one index and embedder, for any number of bounds. Safe to use from any
     threads and event loops; no method waits for anything but short computations. A decision
-    took 66 to 160 us on a busy machine, learning 5; a fit every 16 labels takes about 1 ms, and 3 ms where
-    the index has grown by a tenth.
+    took 66 to 160 us on a busy machine, learning 5; a fit every 16 labels takes about 1 ms, and
+    3 ms where the index has grown by a tenth.
 
     Args:
         seed: Makes the choice of audits repeatable. Default None: by chance.
