@@ -520,6 +520,30 @@ def test_what_was_learned_outlives_the_process_and_is_kept_once(make):
     assert labels[0] < labels[1] < labels[2]
 
 
+def test_closing_waits_until_what_was_learned_before_has_been_read(make, monkeypatch):
+    cache = make(max_error=0.05)
+    index = cache.answers.index
+    index.open()
+    store, release, done = index._store, Latch(), []
+    read, close = store.read_states, store.close
+
+    def slow_read():
+        release.wait()
+        try:
+            return read()
+        finally:
+            done.append("read")
+
+    monkeypatch.setattr(store, "read_states", slow_read)
+    monkeypatch.setattr(store, "close", lambda: (done.append("closed"), close()))
+    index.learner()
+    closing = start(cache.close)
+    wait_for(lambda: index._recall_done._cond._waiters or "closed" in done, "the closing", LONG)
+    release.open()
+    closing.result(LONG)
+    assert done == ["read", "closed"]
+
+
 # Being made
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from callers import start
 from chroma_servers import fields, make_row, make_vectors, scope_of
 from servers import wait_for
 
@@ -110,6 +111,19 @@ def test_stores_of_one_folder_share_a_client(tmp_path: Path) -> None:
     one.close()
     assert two.count() == 1
     two.close()
+
+
+def test_a_folder_is_let_go_of_between_two_writes(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    folder = store._link.folder
+    with folder.writing():
+        closing = start(store.close)
+        wait_for(lambda: store._link.folder is None, "the closing", LONG)
+        assert state(tmp_path) == "w"
+    closing.result(LONG)
+    assert state(tmp_path) == "-"
+    with pytest.raises(TierError, match="closed"), folder.writing():
+        pass
 
 
 def test_a_client_of_the_user_is_used_and_left_open(tmp_path: Path, child: Any) -> None:

@@ -20,7 +20,7 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.locks import renewing
 from toolops_plugins.semantic.folder_lock import FolderLock
 
@@ -56,9 +56,16 @@ class Folder:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Let one write run at a time, with a note in the folder that it is under way."""
-        with self._changing, nullcontext() if self._lock is None else self._lock.writing():
-            yield
+        """Let one write run at a time, with a note in the folder that it is under way.
+
+        Raises:
+            TierError: The folder has been let go of.
+        """
+        with self._changing:
+            if not self.users:
+                raise TierError(f"Chroma at {self.path or 'memory'} was closed a moment ago")
+            with nullcontext() if self._lock is None else self._lock.writing():
+                yield
 
     def repair(self) -> bool:
         """Remove the index files, which Chroma cannot load; return whether that could be done."""
@@ -80,8 +87,8 @@ class Folder:
             self._lock.mend(self._lock.stale - {name})
 
     def leave(self) -> None:
-        """End one use; the last one closes the client and frees the folder."""
-        with _opening:
+        """End one use; the last one closes the client and frees the folder, between two writes."""
+        with _opening, self._changing:
             self.users -= 1
             if self.users:
                 return

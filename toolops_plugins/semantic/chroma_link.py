@@ -322,9 +322,10 @@ class Link:
 
     def _changed(self, change: Callable[..., T], *args: Any) -> T:
         """As :meth:`_guarded`, with a note in the folder that a change is under way."""
-        if self.folder is None:
+        folder = self.folder  # once, since another thread may let go of it
+        if folder is None:
             return self._guarded(change, *args)
-        with self.folder.writing():
+        with folder.writing():
             return self._guarded(change, *args)
 
     def _guarded(self, action: Callable[..., T], *args: Any) -> T:

@@ -99,6 +99,8 @@ class Index:
         self._swept = self._saved = clock.monotonic()
         self._unsaved = False
         self._recalled = False
+        self._recall_done = threading.Event()
+        self._recall_done.set()
         self._merged: list[str] = []
         self._writer = Writer(
             self,
@@ -182,6 +184,7 @@ class Index:
             if not self.ready:
                 return
         self._loaded.wait()
+        self._recall_done.wait()
         try:
             self.flush()
             self._writer.finish()
@@ -202,6 +205,7 @@ class Index:
     def forked(self) -> None:
         """Go on in a forked child: with what is in memory, and without writing."""
         self._embedding = threading.RLock()
+        self._recall_done.set()
         self._writer.forked()
         if self.ready and not self._store.shared:
             # An embedded client is its parent's alone: what is in memory is all there is here.
@@ -443,7 +447,12 @@ class Index:
                     if x is not None:
                         learner.add(row.id, x, row.answer, row.scope)
                 self._learner = learner
-                self._pool.submit(self._recall)
+                self._recall_done.clear()
+                try:
+                    self._pool.submit(self._recall)
+                except RuntimeError:
+                    self._recall_done.set()
+                    raise
             return self._learner
 
     def _vector_of(self, id_: str) -> Vector | None:
@@ -462,6 +471,8 @@ class Index:
             self._recalled = True
         except TierError as error:
             self._on_trouble(error)
+        finally:
+            self._recall_done.set()
 
     def announce(self, row: Row, x: Vector) -> None:
         """Let what is learned know of a question whose answer is still under way."""
