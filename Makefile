@@ -8,8 +8,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 PROJECTS := pyproject.toml $(wildcard integrations/*/pyproject.toml)
-# The core with all its extras, the adapters as they are.
-EDITABLE := -e ./[semantic,plot] $(addprefix -e ,$(dir $(wildcard integrations/*/pyproject.toml)))
+# The core and the adapters, with all that they can use.
+EDITABLE := -e ./[semantic,plot] -e ./integrations/langchain[agents]
 # Build tools run in an environment of their own, so they need their own constraint.
 INSTALL := -m pip install --quiet --disable-pip-version-check
 PINNED := -c constraints.txt --build-constraint constraints.txt

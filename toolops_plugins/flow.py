@@ -60,7 +60,7 @@ from toolops_plugins.telling import Answer, notice, record
 if TYPE_CHECKING:
     from toolops_plugins.cache.bus import Bus
 
-__all__ = ["DEADLINE", "Told", "call_flow", "kept_stream"]
+__all__ = ["DEADLINE", "Told", "call_flow", "kept_stream", "listening", "served", "tags_of"]
 
 _MOMENT = 0.05
 """Seconds that the first call with a cache waits for its process to hear of invalidations."""
@@ -99,7 +99,7 @@ def call_flow(call: Call) -> Flow:
     answer: Answer | None = None
     outcome: Outcome
     try:
-        call.tags = _tags(call)
+        call.tags = tags_of(call)
         try:
             answer, outcome = yield from _answered(call)
             _raise_remembered(answer)
@@ -133,7 +133,8 @@ def _raise_remembered(answer: Answer) -> None:
         raise answer.value.with_traceback(None)
 
 
-def _tags(call: Call) -> tuple[str, ...]:
+def tags_of(call: Call) -> tuple[str, ...]:
+    """Return the tags of a call; one whose tags cannot be told loses its key."""
     if call.key is None:
         return call.plan.tagger.fixed or ()
     try:
@@ -154,10 +155,10 @@ def _answered(call: Call) -> Generator[Step, Any, tuple[Answer, Outcome]]:
     cache = plan.policy.cache
     bus = plan.shared.bus
     if bus is not None and not bus.ready.is_set() and cache is not None:
-        yield from _listening(bus)
+        yield from listening(bus)
     if cache is not None and call.near:
         near = plan.tiers.near(call.key, call.tags)
-        answer = None if near is None else (yield from _served(call, cache, *near))
+        answer = None if near is None else (yield from served(call, cache, *near))
         if answer is not None:
             return answer, answer.outcome
     if not plan.policy.coalesces:
@@ -169,7 +170,7 @@ def _answered(call: Call) -> Generator[Step, Any, tuple[Answer, Outcome]]:
         # A flight costs a task of its own, and a hit in Redis needs none.
         found = yield from plan.tiers.lookup(call.key, call.tags, plan.shared.clock.time())
         if found.entry is not None:
-            answer = yield from _served(call, cache, found.entry, found.tier)
+            answer = yield from served(call, cache, found.entry, found.tier)
             if answer is not None:
                 return answer, answer.outcome
     work = partial(_inside if seconds is None else _unhurried, call, found)
@@ -193,7 +194,7 @@ def _answered(call: Call) -> Generator[Step, Any, tuple[Answer, Outcome]]:
     return answer, "coalesced" if answer.outcome == "miss" else answer.outcome
 
 
-def _listening(bus: Bus) -> Flow:
+def listening(bus: Bus) -> Flow:
     """Begin to hear what other processes invalidate, before anything is kept here.
 
     Waits a moment for the subscription, once: what is invalidated before it stands goes unheard.
@@ -250,7 +251,7 @@ def _inside(call: Call, found: Found | None = None) -> Flow:
         if near is not None and near[0].fresh_until > now:
             found = Found(*near, found.marks)
     if found.entry is not None:
-        answer = yield from _served(call, cache, found.entry, found.tier)
+        answer = yield from served(call, cache, found.entry, found.tier)
         if answer is not None:
             return answer
     fetch: Callable[[], Flow] = partial(_fetched, call, cache, found.marks)
@@ -274,7 +275,7 @@ def _inside(call: Call, found: Found | None = None) -> Flow:
         )
 
 
-def _served(call: Call, cache: Cache, entry: Entry, tier: str | None) -> Flow:
+def served(call: Call, cache: Cache, entry: Entry, tier: str | None) -> Flow:
     """Return the answer that an entry makes now, or None; refresh it in the background if due."""
     if (entry.kind == "stream") is not call.plan.stream and entry.kind != "error":
         return None  # of a function of the same name, whose results are of another kind

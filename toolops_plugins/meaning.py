@@ -54,7 +54,8 @@ class Meaning:
                 "semantic", f"names {on!r}, which does not count in the key: all its values are one"
             )
         self.cache = semantic
-        self.rule = semantic.rule(policy.threshold, policy.max_error)
+        rule = semantic.rule(policy.threshold, policy.max_error)
+        self.rule = rule._replace(answer=policy.answer)
         self._on = on
         others = None if chosen is None else [name for name in chosen if name != on]
         self._keyer = Keyer(

@@ -154,6 +154,7 @@ def kept_by_meaning(
     try:
         learning = answers.keep(
             asked,
+            meaning.rule,
             call.lookup,
             value,
             payload,

@@ -136,11 +136,14 @@ class Semantic(Value):
         on: The parameter that holds the question; all others belong to the scope and must be equal.
         max_error: The share of all requests that may get a wrong answer, or None for a threshold.
         threshold: Least similarity to serve, or None for the one calibrated for the embedder.
+        answer: Callable over the result that returns what of it answers the question: what is
+            compared with other answers, and shown to a judge. None: the whole result.
     """
 
     on: str
     max_error: float | None = None
     threshold: float | None = None
+    answer: Callable[[Any], Any] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.on, str) or not self.on:
@@ -151,6 +154,7 @@ class Semantic(Value):
             check.share("threshold", self.threshold)
         if self.max_error is not None and self.threshold is not None:
             raise ConfigurationError("threshold", "cannot stand beside max_error; choose one")
+        check.function("answer", self.answer)
 
 
 @value

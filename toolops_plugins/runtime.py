@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, cast, overload
 
 from toolops_plugins import check
+from toolops_plugins.aside import CacheAside, aside_policy
 from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
 from toolops_plugins.canonical import Canon
@@ -25,13 +26,14 @@ from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.flow import DEADLINE, call_flow
 from toolops_plugins.locks import renewing
 from toolops_plugins.plan import Call, Plan, Shared
-from toolops_plugins.policy import Cache, CircuitBreaker, Policy, PolicyParts, Retry
+from toolops_plugins.policy import Cache, CircuitBreaker, Policy, PolicyParts, RateLimit, Retry
 from toolops_plugins.pool import Pool
 from toolops_plugins.request import Keyspace, TenantLike
 from toolops_plugins.resilience.breaker import Breaker
+from toolops_plugins.resilience.ratelimit import Limiter
 from toolops_plugins.resilience.retry import RetryBudget
 from toolops_plugins.target import dress, resolve
-from toolops_plugins.telemetry.events import Emitter, SinkLike
+from toolops_plugins.telemetry.events import CallEvent, Emitter, SinkLike
 from toolops_plugins.telemetry.report import StatsSnapshot
 from toolops_plugins.telemetry.stats import Stats
 from toolops_plugins.upkeep import Upkeep
@@ -114,6 +116,7 @@ class ToolOps:
         if key is not None and (not isinstance(key, bytes) or not key):
             raise ConfigurationError("secret", "must be non-empty text or bytes")
         self.namespace = namespace
+        self.semantic = semantic
         self.clock = clock
         self.canon = Canon()
         self.codec = codec or Codec()
@@ -346,6 +349,36 @@ class ToolOps:
         wrapper.invalidate, wrapper.ainvalidate = invalidate, ainvalidate
         return wrapper
 
+    def aside(
+        self,
+        function: Callable[..., Any],
+        /,
+        *,
+        policy: Policy | None = None,
+        name: str | None = None,
+        secret: Sequence[str] = (),
+        ignore: Sequence[str] = (),
+        **parts: Unpack[PolicyParts],
+    ) -> CacheAside:
+        """Return a cache for calls that somebody else makes between a lookup and a store.
+
+        Args:
+            function: Whose parameters say what makes up a key; it is never called.
+            policy: A policy to start from, with ``cache`` and perhaps ``semantic``, ``price`` and
+                ``tags``; what takes the call itself has no place. Stale answers are not served.
+            name: As in :meth:`tool`.
+            secret: As in :meth:`tool`.
+            ignore: As in :meth:`tool`.
+            parts: As in :meth:`tool`.
+
+        Raises:
+            ConfigurationError: As in :meth:`tool`; or the policy has no cache, or a part without a
+                place.
+        """
+        whole = aside_policy((policy or _NO_POLICY).replace(**parts))
+        plan = self._planner.plan(resolve(function), whole, name=name, secret=secret, ignore=ignore)
+        return CacheAside(plan, self._threads, self._on_loop)
+
     # -- calls that cannot be decorated ----------------------------------------------------------
 
     def call(
@@ -522,6 +555,34 @@ class ToolOps:
     def add_sink(self, sink: SinkLike) -> Callable[[], None]:
         """Have a sink told of every call from now on; return what takes it away again."""
         return self._emitter.add(sink)
+
+    def tell(self, event: CallEvent) -> None:
+        """Count a call that was made elsewhere, and have the sinks told of it.
+
+        For frameworks whose own events tell of calls that no tool of this runtime made. Nothing
+        happens while the runtime is not active.
+
+        Args:
+            event: The call; its namespace becomes that of this runtime.
+        """
+        if not self._shared.active:
+            return
+        event = event._replace(namespace=self.namespace)
+        self._stats.recorder(event.name).record(event)
+        if self._emitter.active:
+            self._emitter.emit(event)
+
+    def limiter(self, policy: RateLimit, name: str) -> Limiter:
+        """Return what keeps calls that are made elsewhere under a rate limit.
+
+        Args:
+            policy: The limit; its own ``name`` comes first.
+            name: Tools and callers whose limits have one name share their units.
+
+        Raises:
+            ConfigurationError: The name is known with another policy.
+        """
+        return self._planner.limiters.get(policy.name or name, policy)
 
     @property
     def active(self) -> bool:

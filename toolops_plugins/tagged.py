@@ -49,6 +49,8 @@ INT_MIN, INT_MAX = -(2**63), 2**64 - 1
 """The integers that orjson takes and returns unchanged."""
 
 _TAG = "~"
+_TAG_KEY = b'"~"'
+"""A tag in JSON; a text that is just this counts as well, one that holds it has it escaped."""
 MAX_DEPTH = 250
 """Levels at which a value that contains itself is given up; orjson writes 253 of its own."""
 PATHS: frozenset[type[PurePath]] = frozenset(
@@ -244,7 +246,7 @@ class Tagged:
             UnknownFormatError: The data is malformed, or holds a tag or name that is not known.
         """
         try:
-            return self._value(orjson.loads(data))
+            return self._value(orjson.loads(data), [data.count(_TAG_KEY)])
         except Exception as error:
             # Stored bytes may hold anything, and a registered decoder may raise anything.
             reason = f"{type(error).__name__}: {error}"
@@ -314,18 +316,27 @@ class Tagged:
             return _tag("pz", value.utcoffset(None).total_seconds())
         raise _Refused(f"no codec takes {_type_name(kind)}; register it with codec.register()")
 
-    def _value(self, node: Node) -> Any:
-        if type(node) is list:
-            return [self._value(item) for item in node]
-        if type(node) is not dict:
+    def _value(self, node: Node, left: list[int]) -> Any:
+        """Return the value of a node.
+
+        Args:
+            node: What orjson read.
+            left: How many tags may still come, in its only item. What follows the last one is
+                plain, and need not be walked: most of a message is.
+        """
+        kind = type(node)
+        if not left[0] or (kind is not dict and kind is not list):
             return node
+        if kind is list:
+            return [self._value(item, left) for item in node]
         tagged = node.get(_TAG)
         if tagged is None:
-            return {key: self._value(item) for key, item in node.items()}
+            return {key: self._value(item, left) for key, item in node.items()}
         if len(node) != 1:
             raise ValueError("a tag stands beside other keys")
+        left[0] -= 1
         tag, *parts = tagged
-        return self._read[tag](*[self._value(part) for part in parts])
+        return self._read[tag](*[self._value(part, left) for part in parts])
 
 
 def _numpy_descr(numpy: Any, dtype: Any) -> Any:

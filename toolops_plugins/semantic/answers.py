@@ -103,7 +103,7 @@ class Answers:
 
     def _ask_to_serve(self, judge: Judge, lookup: Lookup, row: Row) -> Generator[Io, Any, None]:
         try:
-            answer = self.value_of(row)
+            answer = _answer(lookup.rule, self.value_of(row))
         except CodecError:
             agreed = False
         else:
@@ -126,6 +126,7 @@ class Answers:
     def keep(
         self,
         asked: Asked,
+        rule: Rule,
         lookup: Lookup | None,
         value: Any,
         payload: Payload,
@@ -140,9 +141,10 @@ class Answers:
 
         Args:
             asked: The question.
+            rule: Knows what of the value is the answer.
             lookup: The lookup that did not serve, or None.
-            value: The answer.
-            payload: The encoded answer.
+            value: The value that holds the answer.
+            payload: The encoded value.
             mark: The moment as of which the answer stands.
             expires: Seconds since the epoch until which it may be served.
             tags: The tags under which it can be invalidated, sorted.
@@ -157,6 +159,7 @@ class Answers:
         """
         index = self.index
         data = self.codec.data(payload)
+        value = _answer(rule, value)
         digest = digest_of(self._canon, value, data, self._secret)
         row = Row(
             asked.id,
@@ -200,7 +203,7 @@ class Answers:
         """Find out whether the candidate's answer says the same as the fresh one; learn that."""
         same = False
         try:
-            cached = self.value_of(candidate)
+            cached = _answer(lookup.rule, self.value_of(candidate))
         except CodecError:
             return
         if self._judge is not None:
@@ -215,3 +218,12 @@ class Answers:
         if lookup.decision is not None:
             self.index.learner().learn(lookup.decision, agreeing)
             self.index.learned()
+
+
+def _answer(rule: Rule, value: Any) -> Any:
+    if rule.answer is None:
+        return value
+    try:
+        return rule.answer(value)
+    except Exception:  # noqa: BLE001 - the user's; what cannot be told apart is compared whole
+        return value

@@ -374,6 +374,7 @@ class SemanticCache:
             lookup = self._misses.pop(asked.id, None)
         return answers.keep(
             asked,
+            self.rule(None, None),
             lookup,
             value,
             answers.codec.encode(value),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from toolops_plugins.semantic.decision import Decision, Neighbour, Threshold
@@ -49,11 +49,13 @@ class Rule(NamedTuple):
         threshold: Least similarity, where that decides.
         alike: Least similarity of a question that the guards call alike.
         max_error: Share of all requests that may get a wrong answer; None: the threshold decides.
+        answer: What of a value is its answer; None: all of it.
     """
 
     threshold: float
     alike: float
     max_error: float | None = None
+    answer: Callable[[Any], Any] | None = None
 
     @property
     def policy(self) -> str:

@@ -1,0 +1,98 @@
+"""What models answer: whether it may be kept, what of it says something, and a hit's mark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGeneration, Generation
+
+from toolops_plugins import Semantic
+
+__all__ = ["HIT", "NO_TOKENS", "are_whole", "by_answers", "is_whole", "mark_hit", "said"]
+
+HIT = {"hit": True}
+"""What stands under "toolops" in the response metadata of an answer from the cache."""
+NO_TOKENS = UsageMetadata(input_tokens=0, output_tokens=0, total_tokens=0)
+
+_CUT_OFF = frozenset(
+    ("length", "max_tokens", "max_output_tokens", "model_length", "content_filter", "safety")
+)
+"""What providers call the end of an answer that has not ended by itself, in small letters."""
+_REASONS = ("finish_reason", "stop_reason", "done_reason")
+
+
+def is_whole(message: BaseMessage) -> bool:
+    """Return whether a model's message has content, and ended by itself."""
+    if not isinstance(message, AIMessage) or message.invalid_tool_calls:
+        return False
+    if not (message.tool_calls or message.text.strip() or _has_other_blocks(message.content)):
+        return False
+    metadata = message.response_metadata
+    return not _was_cut(metadata) and metadata.get("status") != "incomplete"
+
+
+def are_whole(generations: Iterable[Generation]) -> bool:
+    """Return whether there are generations, and all of them are whole."""
+    found = False
+    for each in generations:
+        found = True
+        if _was_cut(each.generation_info or {}):
+            return False
+        if isinstance(each, ChatGeneration):
+            if not is_whole(each.message):
+                return False
+        elif not each.text.strip():
+            return False
+    return found
+
+
+def _has_other_blocks(content: Any) -> bool:
+    """Return whether there is a block that is neither text nor thought, such as a picture."""
+    silent = ("text", "thinking", "reasoning", "redacted_thinking", "refusal")
+    return isinstance(content, list) and any(
+        isinstance(block, dict) and block.get("type") not in silent for block in content
+    )
+
+
+def _was_cut(metadata: Mapping[str, Any]) -> bool:
+    return any(str(metadata.get(name) or "").lower() in _CUT_OFF for name in _REASONS)
+
+
+def said(message: BaseMessage) -> Any:
+    """Return what a message says: its text, and what tools it calls with what."""
+    calls = message.tool_calls if isinstance(message, AIMessage) else []
+    if not calls:
+        return message.text
+    return [message.text, [[call["name"], call["args"]] for call in calls]]
+
+
+def by_answers(semantic: Semantic) -> Semantic:
+    """Return the policy with answers compared by what they say, not by their ids and tokens."""
+    return semantic if semantic.answer is not None else replace(semantic, answer=_answer)
+
+
+def _answer(value: Any) -> Any:
+    """Return what a result says; results are generations, messages, or lists of these."""
+    if isinstance(value, list):
+        return _answer(value[0]) if len(value) == 1 else [_answer(each) for each in value]
+    if isinstance(value, ChatGeneration):
+        return said(value.message)
+    if isinstance(value, BaseMessage):
+        return said(value)
+    return value.text if isinstance(value, Generation) else value
+
+
+def mark_hit(message: BaseMessage, *, keeps_usage: bool) -> None:
+    """Mark a message that nobody else has as one that was not paid for.
+
+    Args:
+        message: The message; it is changed.
+        keeps_usage: Whether it may still tell the tokens of the call that made it.
+    """
+    message.response_metadata["toolops"] = HIT.copy()
+    if not keeps_usage and isinstance(message, AIMessage) and message.usage_metadata is not None:
+        message.usage_metadata = NO_TOKENS.copy()

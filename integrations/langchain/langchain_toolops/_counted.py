@@ -1,0 +1,75 @@
+"""What the runtime has counted already, so that the callback handler does not count it again.
+
+Three marks, since LangChain's callbacks tell little of what a run went through:
+
+- the generations that a :class:`~langchain_toolops.ToolOpsCache` took or gave, by identity;
+- the run of a wrapped tool, by its id, which the tool's body knows of;
+- runs that begin inside a guarded call, by a context variable, which callbacks can read.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+from uuid import UUID
+
+__all__ = ["guarded", "inside_guard", "note_generations", "note_run", "was_noted", "was_run_noted"]
+
+_RUNS = 10_000
+"""Runs that are remembered; each is asked about within moments."""
+
+_lock = threading.Lock()
+_generations: dict[int, weakref.ref[Any]] = {}
+_runs: OrderedDict[UUID, None] = OrderedDict()
+_inside: ContextVar[bool] = ContextVar("toolops_langchain_guarded", default=False)
+
+
+def note_generations(generations: Iterable[Any]) -> None:
+    """Note that a cache has counted what gave these; valid while they live."""
+    for each in generations:
+        address = id(each)
+
+        def gone(_: Any, address: int = address) -> None:
+            _generations.pop(address, None)
+
+        _generations[address] = weakref.ref(each, gone)
+
+
+def was_noted(generation: Any) -> bool:
+    """Return whether a cache has counted what gave this generation."""
+    reference = _generations.get(id(generation))
+    return reference is not None and reference() is generation
+
+
+def note_run(run: UUID) -> None:
+    """Note that the runtime counts this run."""
+    with _lock:
+        _runs[run] = None
+        if len(_runs) > _RUNS:
+            _runs.popitem(last=False)
+
+
+def was_run_noted(run: UUID) -> bool:
+    """Return whether the runtime counts this run; the answer can be had once."""
+    with _lock:
+        return _runs.pop(run, False) is None
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Mark what begins in this block as counted by the call around it."""
+    token = _inside.set(True)
+    try:
+        yield
+    finally:
+        _inside.reset(token)
+
+
+def inside_guard() -> bool:
+    """Return whether a guarded call is under way around whoever asks."""
+    return _inside.get()

@@ -1,0 +1,203 @@
+"""LangChain's values for the core's codec: by name, with no class path and no pickle.
+
+LangChain's own ``load`` builds whatever class the stored bytes name (CVE-2025-68664 shows where
+that leads). Here stored bytes name one of the types below, and nothing else can come out of them.
+A message leaves without its id, which belongs to the run that made it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from langchain_core.documents import Document
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+from langchain_core.outputs import (
+    ChatGeneration,
+    ChatGenerationChunk,
+    Generation,
+    GenerationChunk,
+)
+from pydantic import BaseModel
+
+from toolops_plugins import Codec
+
+__all__ = ["Generations", "teach"]
+
+_MESSAGES: tuple[type[BaseMessage], ...] = (
+    AIMessageChunk,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+
+
+_SIMPLE: dict[str, type] = {
+    "content": str,
+    "additional_kwargs": dict,
+    "response_metadata": dict,
+    "usage_metadata": dict,
+    "name": str,
+}
+"""Fields of a message that are what they should be if their type is this one."""
+_M = TypeVar("_M", bound=BaseModel)
+_AS_KNOWN = (
+    AIMessage.model_fields.keys() == {*_SIMPLE, "type", "id", "tool_calls", "invalid_tool_calls"}
+    and ChatGeneration.model_fields.keys() == {"text", "generation_info", "type", "message"}
+)
+"""Whether the installed LangChain has the fields that this module was written for."""
+
+
+_INFO = (dict, type(None))
+
+
+class Generations(list[Generation]):
+    """What a model has generated, as LangChain's caches take and give it."""
+
+
+def teach(codec: Codec) -> None:
+    """Make messages, generations and documents encodable; doing it again does nothing.
+
+    Args:
+        codec: The codec of a runtime.
+
+    Raises:
+        ConfigurationError: One of the names stands for another type in that codec.
+    """
+    for message in _MESSAGES:
+        _register(codec, message, _message_fields)
+    _register(codec, AIMessage, _message_fields, _ai_message)
+    for chat in (ChatGeneration, ChatGenerationChunk):
+        _register(codec, chat, _chat_fields)
+    codec.register(Generations, "langchain.Generations", encode=_written, decode=_read)
+    for other in (Document, Generation, GenerationChunk):
+        _register(codec, other, _fields)
+
+
+def _register(
+    codec: Codec,
+    kind: type[Any],
+    encode: Callable[[Any], Any],
+    decode: Callable[[Any], Any] | None = None,
+) -> None:
+    decode = decode or partial(_made, kind)
+    codec.register(kind, f"langchain.{kind.__name__}", encode=encode, decode=decode)
+
+
+def _made(kind: type[Any], fields: dict[str, Any]) -> Any:
+    return kind(**fields)
+
+
+def _ai_message(fields: dict[str, Any]) -> AIMessage:
+    """Return a message; one with nothing in it to be checked skips pydantic's validators.
+
+    These take most of the time of a hit, and find nothing here but what a forged entry holds.
+    """
+    for name, value in fields.items():
+        if type(value) is not _SIMPLE.get(name):
+            return AIMessage(**fields)
+    if not _AS_KNOWN or "content" not in fields:
+        return AIMessage(**fields)
+    return _restored(
+        AIMessage,
+        {
+            "content": "",
+            "additional_kwargs": {},
+            "response_metadata": {},
+            "type": "ai",
+            "name": None,
+            "id": None,
+            "tool_calls": [],
+            "invalid_tool_calls": [],
+            "usage_metadata": None,
+            **fields,
+        },
+        set(fields),
+        {},
+    )
+
+
+def _written(generations: Generations) -> list[Any]:
+    """Return what is stored: of the usual generation the bare fields, which are read fastest."""
+    stored: list[Any] = []
+    for each in generations:
+        if type(each) is ChatGeneration and type(each.message) is AIMessage:
+            stored.append({"message": _message_fields(each.message), "info": each.generation_info})
+        else:
+            stored.append(each)
+    return stored
+
+
+def _read(stored: list[Any]) -> Generations:
+    return Generations(_generation(each) if type(each) is dict else each for each in stored)
+
+
+def _generation(stored: dict[str, Any]) -> ChatGeneration:
+    message, info = _ai_message(stored["message"]), stored["info"]
+    if not _AS_KNOWN or type(message.content) is not str or type(info) not in _INFO:
+        return ChatGeneration(message=message, generation_info=info)
+    state = {
+        "text": message.content,
+        "generation_info": info,
+        "type": "ChatGeneration",
+        "message": message,
+    }
+    return _restored(ChatGeneration, state, {"text", "message", "generation_info"}, None)
+
+
+def _restored(
+    kind: type[_M], state: dict[str, Any], given: set[str], extra: dict[str, Any] | None
+) -> _M:
+    """Return a model put together as unpickling would, but from fields that were checked here."""
+    made = kind.__new__(kind)
+    put = object.__setattr__
+    put(made, "__dict__", state)
+    put(made, "__pydantic_extra__", extra)
+    put(made, "__pydantic_fields_set__", given)
+    put(made, "__pydantic_private__", None)
+    return made
+
+
+def _fields(value: BaseModel) -> dict[str, Any]:
+    """Return the fields that are not at their defaults."""
+    kept = {}
+    for name, field in type(value).model_fields.items():
+        content = getattr(value, name)
+        if field.is_required() or not (content is field.default or _is_empty(content)):
+            kept[name] = content
+    kept.pop("type", None)
+    return kept
+
+
+def _is_empty(content: Any) -> bool:
+    # By type, since an artifact may be an array, which has no truth value.
+    return type(content) in (str, list, dict) and not content
+
+
+def _chat_fields(generation: BaseModel) -> dict[str, Any]:
+    kept = _fields(generation)
+    kept.pop("text", None)  # which it takes from its message
+    return kept
+
+
+def _message_fields(message: BaseMessage) -> dict[str, Any]:
+    kept = {**_fields(message), **(message.model_extra or {})}
+    kept.pop("id", None)
+    extra = kept.get("additional_kwargs")
+    if extra and isinstance(extra.get("parsed"), BaseModel):
+        # What a structured output was parsed into; whoever reads it takes its fields as well.
+        parsed = extra["parsed"].model_dump(mode="json")
+        kept["additional_kwargs"] = {**extra, "parsed": parsed}
+    return kept

@@ -1,0 +1,199 @@
+"""LangChain's cache for models, on the tiers and the semantic cache of a runtime."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Literal
+
+import orjson
+from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
+from langchain_core.outputs import ChatGeneration, Generation
+
+from langchain_toolops._answers import are_whole, by_answers, mark_hit
+from langchain_toolops._bubbles import letting_through
+from langchain_toolops._conversation import asked_in_text
+from langchain_toolops._counted import note_generations
+from langchain_toolops._values import Generations, teach
+from toolops_plugins import (
+    Cache,
+    ConfigurationError,
+    Policy,
+    Semantic,
+    TierError,
+    ToolOps,
+    get_default,
+)
+from toolops_plugins.errors import NotCanonicalError
+
+__all__ = ["ToolOpsCache"]
+
+logger = logging.getLogger("langchain_toolops")
+
+_ADDRESS = " at 0x"
+_CLASS = "<class '"
+_SCHEMA = "ls_structured_output_format"
+"""Under this name LangChain writes down the fields of a response schema, where it does."""
+_MEMO = 512
+_MEMO_TEXT = 4_096
+"""Prompts whose parts are remembered, and their length with the model's: half of a hit's work."""
+
+_Asked = tuple[str, str, str, str]
+"""Question, scope, model and version of the schemas."""
+
+
+class ToolOpsCache(BaseCache):
+    """A cache for ``set_llm_cache`` or a model's ``cache=``: exact tiers, then by meaning.
+
+    A prompt is looked up exactly, without the ids of messages and tool calls; then, if the runtime
+    has a semantic cache, by the meaning of the last human text, among prompts that agree in all
+    else: model, parameters, tools, response format, system prompt and earlier turns.
+
+    LangChain looks up and updates in two separate steps, so nothing is coalesced here, and neither
+    ``stream`` nor ``astream`` of a model reads or writes its cache. For agents use
+    :class:`~langchain_toolops.ToolOpsMiddleware`, which does not have these limits.
+
+    Safe to use from any threads and event loops. Trouble with the cache is a miss or a no-op, with
+    a notice to the runtime's sinks; nothing here raises.
+
+    Args:
+        ops: The runtime. None: :func:`toolops_plugins.get_default`.
+        policy: Policy with ``cache``, and perhaps ``price`` and ``tags``. None: keep answers as
+            long as the tiers do.
+        semantic: Whether, or how, questions in other words share an answer. True: as the runtime's
+            semantic cache decides. A :class:`~toolops_plugins.Semantic` on "question" says more.
+            None, the default: True if the runtime has a semantic cache.
+        after_tools: Whether a turn that ends in tool results is looked up by meaning too. Default
+            False.
+        schema_version: Stands for the fields of the response schemas where LangChain tells a cache
+            only their class names; change it with them. None: such calls go past the cache.
+        usage_on_hit: "keep": a hit carries the token counts of the call that made it. "zero": it
+            carries none. Default "keep".
+        name: Name under which its calls are counted. Default "langchain.llm".
+
+    Raises:
+        ConfigurationError: A value is wrong, or does not fit the runtime.
+    """
+
+    def __init__(
+        self,
+        ops: ToolOps | None = None,
+        *,
+        policy: Policy | None = None,
+        semantic: Semantic | bool | None = None,
+        after_tools: bool = False,
+        schema_version: str | None = None,
+        usage_on_hit: Literal["keep", "zero"] = "keep",
+        name: str = "langchain.llm",
+    ) -> None:
+        if usage_on_hit not in ("keep", "zero"):
+            raise ConfigurationError(
+                "usage_on_hit", f'must be "keep" or "zero", not {usage_on_hit!r}'
+            )
+        self._ops = get_default() if ops is None else ops
+        teach(self._ops.codec)
+        self._after_tools = after_tools
+        self._schema_version = schema_version
+        self._keeps_usage = usage_on_hit == "keep"
+        whole = Policy(cache=Cache()) | (policy or Policy())
+        if semantic is None:
+            semantic = whole.semantic or self._ops.semantic is not None
+        if semantic is True:
+            semantic = Semantic(on="question")
+        whole = whole.replace(semantic=by_answers(semantic) if semantic else None)
+        if not callable(whole.tags):
+            whole = whole.replace(tags=(*whole.tags, name))
+        self._memo: dict[tuple[str, str], _Asked] = {}
+        self._aside = self._ops.aside(
+            _generate, policy=letting_through(whole, are_whole), name=name
+        )
+
+    def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
+        """Return fresh copies of the generations kept for a prompt, or None."""
+        asked = self._asked(prompt, llm_string)
+        return None if asked is None else self._served(self._aside.lookup(*asked))
+
+    async def alookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
+        """As :meth:`lookup`, without blocking the event loop."""
+        asked = self._asked(prompt, llm_string)
+        return None if asked is None else self._served(await self._aside.alookup(*asked))
+
+    def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
+        """Keep the generations for a prompt, unless they are empty or were cut off."""
+        asked = self._asked(prompt, llm_string)
+        if asked is not None:
+            note_generations(return_val)
+            self._aside.store(Generations(return_val), *asked)
+
+    async def aupdate(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
+        """As :meth:`update`, without blocking the event loop."""
+        asked = self._asked(prompt, llm_string)
+        if asked is not None:
+            note_generations(return_val)
+            await self._aside.astore(Generations(return_val), *asked)
+
+    def clear(self, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
+        """Forget all that was kept under this cache's name, in every process; nothing else."""
+        try:
+            self._ops.invalidate([self._aside.name])
+        except TierError as error:
+            _cannot_clear(error)
+
+    async def aclear(self, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
+        """As :meth:`clear`, without blocking the event loop."""
+        try:
+            await self._ops.ainvalidate([self._aside.name])
+        except TierError as error:
+            _cannot_clear(error)
+
+    def _asked(self, prompt: str, llm_string: str) -> _Asked | None:
+        """Return what makes up the key, or None for what must go past the cache."""
+        texts = prompt, llm_string
+        asked = self._memo.get(texts)
+        if asked is None:
+            asked = self._taken_apart(prompt, llm_string)
+            if asked is not None and len(prompt) + len(llm_string) <= _MEMO_TEXT:
+                if len(self._memo) >= _MEMO:
+                    self._memo.clear()
+                self._memo[texts] = asked
+        return asked
+
+    def _taken_apart(self, prompt: str, llm_string: str) -> _Asked | None:
+        reason = None
+        version = ""
+        if _ADDRESS in llm_string:
+            reason = "address_in_model"
+        elif _CLASS in llm_string and _SCHEMA not in llm_string:
+            if self._schema_version is None:
+                reason = "schema_version_missing"
+            else:
+                version = f"schemas {self._schema_version}"
+        if reason is None:
+            try:
+                question, scope = asked_in_text(prompt, after_tools=self._after_tools)
+            except NotCanonicalError:
+                reason = "not_canonical"
+            else:
+                # As texts, since keys of texts are remembered.
+                return question, orjson.dumps(scope).decode(), llm_string, version
+        self._aside.warn(reason)
+        return None
+
+    def _served(self, found: Any) -> RETURN_VAL_TYPE | None:
+        """Return what the cache gave as LangChain wants it, or None for anything else."""
+        if type(found) is not Generations or not found:
+            return None
+        for each in found:
+            if isinstance(each, ChatGeneration):
+                mark_hit(each.message, keeps_usage=self._keeps_usage)
+            else:
+                note_generations((each,))  # which has no place for a mark
+        return found
+
+
+def _generate(question: str, scope: str, model: str, schema_version: str) -> Any:
+    """Names what makes up the key of a model's answer."""
+
+
+def _cannot_clear(error: TierError) -> None:
+    # LangChain's callers expect no error of a cache; the runtime's sinks have had a notice too.
+    logger.warning("The cache could not be cleared everywhere: %s", error)
