@@ -18,7 +18,7 @@ from toolops_plugins.errors import CodecError, NotCanonicalError, NotEncodableEr
 from toolops_plugins.meaning import Meaning
 from toolops_plugins.plan import Call
 from toolops_plugins.results import copied, decoded
-from toolops_plugins.steps import Flow, Fly, Spawn, Step
+from toolops_plugins.steps import Flow, Fly, Io, Spawn, Step
 from toolops_plugins.telling import Answer, notice
 from toolops_plugins.values import NOTHING
 
@@ -151,7 +151,10 @@ def kept_by_meaning(
     if meaning is None or asked is None or not call.tells:
         return
     answers = meaning.cache.answers
+    index = answers.index
     try:
+        if not index.ready:  # kept without having been looked up
+            yield Io(index.open, index.aopen)
         learning = answers.keep(
             asked,
             meaning.rule,

@@ -198,6 +198,16 @@ def test_questions_in_other_words_share_an_answer(tmp_path: Path, face):
         assert face("lookup", "What is the capital of Spain?", aside=aside) is NOTHING
 
 
+def test_an_index_opens_for_the_first_store_too(tmp_path: Path, face):
+    semantic = SemanticCache(path=tmp_path)
+    with ToolOps(semantic=semantic) as ops:
+        aside = ops.aside(answer, cache=Cache(), semantic=Semantic(on="question"))
+        face("store", "Paris", "What is the capital of France?", aside=aside)
+        assert semantic.answers.index.ready
+        semantic.flush()
+        assert len(semantic) == 1
+
+
 def test_only_what_the_policy_calls_the_answer_is_compared(tmp_path: Path, face):
     semantic = SemanticCache(path=tmp_path)
     with ToolOps(semantic=semantic) as ops:

@@ -1,0 +1,270 @@
+"""An OpenAI-compatible server on loopback, for real clients: chat completions and embeddings."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import json
+import math
+import socketserver
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeAlias
+
+__all__ = ["Gate", "OpenAIServer", "Reply", "last_user_text"]
+
+Body: TypeAlias = dict[str, Any]
+Reply: TypeAlias = str | dict[str, Any] | list[dict[str, Any]]
+"""A text; or a dict with any of content, tool_calls (of name and arguments), finish_reason, usage,
+status (an error from 400 on) and headers; or a list of tool calls alone."""
+
+
+class Gate(Protocol):
+    """What replies wait for: a `threading.Event`, or a `callers.Latch`."""
+
+    def wait(self) -> Any:
+        """Return once the gate is open."""
+
+
+class OpenAIServer:
+    """Answers while it is open, one thread a request; closing it leaves no thread.
+
+    Every connection serves one request, so that no client keeps one beyond its event loop.
+    """
+
+    host = "127.0.0.1"
+
+    def __init__(self) -> None:
+        self.requests: list[Body] = []  # in order of arrival; appending to a list is atomic
+        self.headers: list[dict[str, str]] = []  # of each request; names in small letters
+        self.reply: Callable[[Body], Reply] = last_user_text
+        self.gate: Gate | None = None
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        outer = self
+
+        class Handler(_Handler):
+            owner = outer
+
+        self._server = _Server((self.host, 0), Handler)
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """What a client takes as its base URL."""
+        return f"http://{self.host}:{self.port}/v1"
+
+    def close(self) -> None:
+        """Take no more requests, and wait for those under way."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def take(self, body: Body, headers: Mapping[str, str]) -> None:
+        """Note a request, and wait for the gate."""
+        with self._lock:  # so that both lists keep the same order
+            self.requests.append(body)
+            self.headers.append({name.lower(): value for name, value in headers.items()})
+        gate = self.gate
+        if gate is not None:
+            gate.wait()
+
+    def number(self) -> int:
+        """Return a number that was not used before."""
+        return next(self._numbers)
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    request_queue_size = 128  # so that many callers may come at once
+    daemon_threads = False
+    block_on_close = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Stay quiet: a client that goes away is what some tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    owner: OpenAIServer
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class says so
+        pass
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.owner.take(body, dict(self.headers))
+        if self.path.endswith("/embeddings"):
+            self._send(200, _embedded(body))
+        elif not self.path.endswith("/chat/completions"):
+            self._send(404, _error(404, f"no such path: {self.path}"))
+        else:
+            self._chat(body)
+
+    def _chat(self, body: Body) -> None:
+        try:
+            reply = self.owner.reply(body)
+        except Exception as error:
+            # An error of the test; 400 is what no client tries again.
+            self._send(400, _error(400, repr(error)))
+            return
+        if isinstance(reply, str):
+            reply = {"content": reply}
+        elif isinstance(reply, list):
+            reply = {"tool_calls": reply}
+        headers = reply.get("headers", {})
+        status = reply.get("status", 200)
+        if status >= 400:
+            self._send(status, _error(status, reply.get("content") or "as told"), headers)
+            return
+        answer = _Answer(body, reply, self.owner.number)
+        if not body.get("stream"):
+            self._send(200, answer.whole(), headers)
+            return
+        self._open(200, "text/event-stream", headers)
+        for chunk in answer.chunks():
+            self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+        self.wfile.write(b"data: [DONE]\n\n")
+
+    def _send(self, status: int, content: Any, headers: Mapping[str, str] | None = None) -> None:
+        self._open(status, "application/json", headers or {})
+        self.wfile.write(json.dumps(content).encode())
+
+    def _open(self, status: int, kind: str, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Type": kind, **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+
+class _Answer:
+    """One answer, whole or in pieces."""
+
+    def __init__(self, body: Body, reply: dict[str, Any], number: Callable[[], int]) -> None:
+        self._body = body
+        self._content: str | None = reply.get("content")
+        self._calls = [
+            {
+                "id": f"call_{number()}",
+                "type": "function",
+                "function": {"name": call["name"], "arguments": _as_text(call["arguments"])},
+            }
+            for call in reply.get("tool_calls", ())
+        ]
+        self._finish = reply.get("finish_reason", "tool_calls" if self._calls else "stop")
+        self._base = {
+            "id": f"chatcmpl-{number()}",
+            "created": int(time.time()),
+            "model": body.get("model", "test"),
+            "system_fingerprint": None,
+        }
+        asked = sum(len(_text(message).split()) for message in body["messages"])
+        told = len((self._content or "").split()) + len(self._calls)
+        self._usage = reply.get("usage") or {
+            "prompt_tokens": asked,
+            "completion_tokens": told,
+            "total_tokens": asked + told,
+        }
+
+    def whole(self) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": self._content, "refusal": None}
+        if self._calls:
+            message["tool_calls"] = self._calls
+        choices = [
+            {"index": i, "message": message, "finish_reason": self._finish, "logprobs": None}
+            for i in range(self._body.get("n") or 1)
+        ]
+        return {
+            **self._base,
+            "object": "chat.completion",
+            "choices": choices,
+            "usage": self._usage,
+        }
+
+    def chunks(self) -> Iterator[dict[str, Any]]:
+        yield self._chunk({"role": "assistant", "content": ""})
+        for word in _pieces(self._content or ""):
+            yield self._chunk({"content": word})
+        for index, call in enumerate(self._calls):
+            yield self._chunk({"tool_calls": [{"index": index, **call}]})
+        yield self._chunk({}, self._finish)
+        if (self._body.get("stream_options") or {}).get("include_usage"):
+            yield {**self._chunk({}), "choices": [], "usage": self._usage}
+
+    def _chunk(self, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
+        return {**self._base, "object": "chat.completion.chunk", "choices": [choice]}
+
+
+def last_user_text(body: Body) -> str:
+    """Return the last thing that the user said; the reply of a server that was told nothing."""
+    for message in reversed(body["messages"]):
+        if message["role"] == "user":
+            return _text(message)
+    return ""
+
+
+def _text(message: Mapping[str, Any]) -> str:
+    content = message.get("content") or ""
+    if isinstance(content, str):
+        return content
+    return " ".join(part.get("text", "") for part in content)
+
+
+def _pieces(text: str) -> list[str]:
+    """Return a text in words, which give it again when they are joined."""
+    words = text.split(" ")
+    return [word + " " for word in words[:-1]] + words[-1:] if text else []
+
+
+def _as_text(arguments: Any) -> str:
+    return arguments if isinstance(arguments, str) else json.dumps(arguments)
+
+
+def _error(status: int, message: str) -> dict[str, Any]:
+    return {"error": {"message": message, "type": "test", "param": None, "code": str(status)}}
+
+
+def _embedded(body: Body) -> dict[str, Any]:
+    given = body["input"]
+    # A text, a list of texts, a list of tokens, or a list of those.
+    inputs = [given] if isinstance(given, str) or (given and isinstance(given[0], int)) else given
+    size = body.get("dimensions") or 16
+    data = []
+    for index, each in enumerate(inputs):
+        vector = _vector(json.dumps(each), size)
+        coded: Any = vector
+        if body.get("encoding_format") == "base64":
+            coded = base64.b64encode(struct.pack(f"<{size}f", *vector)).decode()
+        data.append({"object": "embedding", "index": index, "embedding": coded})
+    tokens = sum(len(each.split()) if isinstance(each, str) else len(each) for each in inputs)
+    return {
+        "object": "list",
+        "model": body.get("model", "test"),
+        "data": data,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }
+
+
+def _vector(text: str, size: int) -> list[float]:
+    """Return numbers of length one that only depend on the text."""
+    stream = hashlib.shake_256(text.encode()).digest(size)
+    raw = [byte - 127.5 for byte in stream]
+    length = math.sqrt(sum(number * number for number in raw))
+    return [number / length for number in raw]
