@@ -141,7 +141,10 @@ def _written(generations: Generations) -> list[Any]:
 
 
 def _read(stored: list[Any]) -> Generations:
-    return Generations(_generation(each) if type(each) is dict else each for each in stored)
+    read = Generations(_generation(each) if type(each) is dict else each for each in stored)
+    if not all(isinstance(each, Generation) for each in read):
+        raise TypeError("there is something among the generations that is none")
+    return read
 
 
 def _generation(stored: dict[str, Any]) -> ChatGeneration:

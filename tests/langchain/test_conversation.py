@@ -1,0 +1,184 @@
+"""What of a conversation is the key, and what is the question."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.load import dumps
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    RemoveMessage,
+    SystemMessage,
+    ToolMessage,
+)
+
+from langchain_toolops._conversation import asked, asked_in_text
+from toolops_plugins.errors import NotCanonicalError
+
+texts = st.text(max_size=12)
+ids = st.none() | st.text(min_size=1, max_size=6)
+json = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | texts,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2),
+    max_leaves=4,
+)
+calls = st.lists(
+    st.fixed_dictionaries(
+        {
+            "name": st.sampled_from(["add", "find"]),
+            "args": st.dictionaries(texts, json, max_size=2),
+            "id": st.text(min_size=1, max_size=4),
+        }
+    ),
+    max_size=2,
+    unique_by=lambda call: call["id"],
+)
+messages = st.lists(
+    st.builds(SystemMessage, texts, id=ids)
+    | st.builds(HumanMessage, texts, id=ids, name=ids)
+    | st.builds(AIMessage, texts, id=ids, tool_calls=calls)
+    | st.builds(
+        ToolMessage,
+        texts,
+        tool_call_id=st.text(min_size=1, max_size=4),
+        status=st.sampled_from(["success", "error"]),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@given(messages)
+def test_messages_and_their_written_form_ask_the_same(conversation: list[BaseMessage]):
+    assert asked(conversation) == asked_in_text(dumps(conversation))
+
+
+@given(messages)
+def test_nothing_is_changed_by_asking(conversation: list[BaseMessage]):
+    before = copy.deepcopy(conversation)
+    asked(conversation, after_tools=True)
+    assert conversation == before
+
+
+@given(messages, st.text(min_size=1, max_size=3))
+def test_ids_do_not_count(conversation: list[BaseMessage], mark: str):
+    other = copy.deepcopy(conversation)
+    for message in other:
+        message.id = mark
+        message.response_metadata = {"at": mark}
+        if isinstance(message, AIMessage):
+            for call in message.tool_calls:
+                call["id"] = f"{mark}-{call['id']}"
+        if isinstance(message, ToolMessage) and any(
+            call["id"] == message.tool_call_id
+            for each in conversation[: other.index(message)]
+            if isinstance(each, AIMessage)
+            for call in each.tool_calls
+        ):
+            message.tool_call_id = f"{mark}-{message.tool_call_id}"
+    assert asked(other) == asked(conversation)
+
+
+@given(messages, messages)
+def test_what_differs_in_words_differs_in_the_key(one: list[BaseMessage], two: list[BaseMessage]):
+    def words(conversation: list[BaseMessage]) -> list[tuple[str, Any]]:
+        return [(message.type, message.content) for message in conversation]
+
+    if words(one) != words(two):
+        assert asked(one) != asked(two)
+
+
+@pytest.mark.parametrize(
+    ("conversation", "question"),
+    [
+        ([HumanMessage("a")], "a"),
+        ([SystemMessage("s"), HumanMessage("a"), AIMessage("b"), HumanMessage("c")], "c"),
+        ([HumanMessage("a"), AIMessage("b")], ""),
+        ([HumanMessage([{"type": "text", "text": "a"}, "b"])], "a\nb"),
+        ([HumanMessage([{"type": "image_url", "image_url": "x"}])], ""),
+        ([], ""),
+    ],
+)
+def test_the_question_is_the_last_human_text(conversation, question):
+    found, scope = asked(conversation)
+    assert found == question
+    assert len(scope) == len(conversation)
+
+
+def test_a_tool_result_after_the_question_makes_it_none_unless_asked_for():
+    conversation = [
+        HumanMessage("a"),
+        AIMessage("", tool_calls=[{"name": "f", "args": {}, "id": "c"}]),
+        ToolMessage("b", tool_call_id="c"),
+    ]
+    assert asked(conversation)[0] == ""
+    question, scope = asked(conversation, after_tools=True)
+    assert question == "a"
+    assert asked([HumanMessage("z"), *conversation[1:]], after_tools=True)[1] == scope
+
+
+def test_a_picture_stays_in_the_scope():
+    def with_picture(url: str) -> tuple[str, Any]:
+        blocks = [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": url}}]
+        return asked([HumanMessage(blocks)])
+
+    assert with_picture("x")[0] == with_picture("y")[0] == "a"
+    assert with_picture("x")[1] != with_picture("y")[1]
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        [{"type": "tool_use", "id": "{}", "name": "f", "input": {}}],
+        [{"type": "text", "text": "a", "id": "lc_{}"}],
+        [{"type": "reasoning", "id": "rs_{}", "summary": []}],
+    ],
+)
+def test_ids_in_the_blocks_of_a_model_do_not_count(blocks):
+    def turn(mark: str) -> Any:
+        content = [
+            {key: value.replace("{}", mark) if key == "id" else value for key, value in b.items()}
+            for b in blocks
+        ]
+        calls = [{"name": "f", "args": {}, "id": mark}]
+        results = [ToolMessage("r", tool_call_id=mark)]
+        return asked([HumanMessage("a"), AIMessage(content, tool_calls=calls), *results])
+
+    assert turn("one") == turn("two")
+
+
+def test_ids_in_what_a_human_sent_do_count():
+    one, two = (asked([HumanMessage([{"type": "file", "id": mark}])]) for mark in "ab")
+    assert one != two
+
+
+def test_a_streamed_answer_is_the_same_as_a_whole_one():
+    assert asked([AIMessageChunk("a")]) == asked([AIMessage("a")])
+
+
+def test_roles_and_names_count():
+    assert asked([ChatMessage("a", role="x")]) != asked([ChatMessage("a", role="y")])
+    assert asked([FunctionMessage("a", name="x")]) != asked([FunctionMessage("a", name="y")])
+    assert asked([HumanMessage("a", name="x")]) != asked([HumanMessage("a")])
+
+
+def test_a_failed_result_counts_as_failed():
+    one, two = (
+        asked([ToolMessage("a", tool_call_id="c", status=status)])
+        for status in ("success", "error")
+    )
+    assert one != two
+
+
+def test_what_is_no_turn_of_a_conversation_is_refused():
+    with pytest.raises(NotCanonicalError, match="RemoveMessage"):
+        asked([RemoveMessage(id="a")])
