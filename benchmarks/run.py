@@ -14,6 +14,7 @@ from pathlib import Path
 import coalesce
 import hits
 import imports
+import langchain_hits
 import memory
 import misses
 import redis_hits
@@ -30,6 +31,7 @@ BENCHMARKS = {
     "coalesce": coalesce,
     "imports": imports,
     "tiers": tiers,
+    "langchain_hits": langchain_hits,
     "semantic": semantic,
 }
 

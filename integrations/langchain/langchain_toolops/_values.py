@@ -141,9 +141,12 @@ def _written(generations: Generations) -> list[Any]:
 
 
 def _read(stored: list[Any]) -> Generations:
-    read = Generations(_generation(each) if type(each) is dict else each for each in stored)
-    if not all(isinstance(each, Generation) for each in read):
-        raise TypeError("there is something among the generations that is none")
+    return Generations([_generation(e) if type(e) is dict else _checked(e) for e in stored])
+
+
+def _checked(read: Any) -> Generation:
+    if not isinstance(read, Generation):
+        raise TypeError(f"{type(read).__name__} is no generation")
     return read
 
 
