@@ -12,12 +12,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from toolops_plugins import check
 from toolops_plugins.canonical import Canon
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
+from toolops_plugins.closing import Closing
 from toolops_plugins.codec import Codec
 from toolops_plugins.errors import CodecError, ConfigurationError, NotCanonicalError, TierError
 from toolops_plugins.hop import hop
@@ -41,7 +41,7 @@ _REMEMBERED = 1_000
 """Misses that are remembered until their answers are put, since those are what is learned from."""
 
 
-class SemanticCache:
+class SemanticCache(Closing):
     """Answers by the meaning of the question, in Chroma; alone or as ``ToolOps(semantic=...)``.
 
     Safe to use from any threads and event loops. Nothing is opened before the first use. Writes go
@@ -524,28 +524,6 @@ class SemanticCache:
     def __bool__(self) -> bool:
         """Return True: a cache without answers is a cache."""
         return True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def __repr__(self) -> str:
         place = f"path={str(self.path)!r}" if self.path is not None else f"url={self.url!r}"
