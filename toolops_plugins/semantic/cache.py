@@ -27,9 +27,9 @@ from toolops_plugins.semantic.agreement import Judge, JudgeLike
 from toolops_plugins.semantic.answers import Answers, Learning
 from toolops_plugins.semantic.embedders import Embedder, embedder_of, thresholds_of
 from toolops_plugins.semantic.guards import Guard, Guards
-from toolops_plugins.semantic.index import shared_index
 from toolops_plugins.semantic.lookup import Asked, Lookup, Rule
 from toolops_plugins.semantic.matches import Explanation, Match
+from toolops_plugins.semantic.shared import shared_index
 from toolops_plugins.semantic.store import Store
 from toolops_plugins.semantic.walking import awalk, walk
 from toolops_plugins.steps import Io
