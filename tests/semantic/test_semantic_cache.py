@@ -370,6 +370,16 @@ def test_a_forked_child_reads_and_does_not_disturb(cache):
     assert cache.find(SPAIN).value == "Madrid"
 
 
+def test_a_forked_child_does_not_write_what_waits_in_its_parent(make):
+    cache = make(flush_every=3_600.0)
+    cache.put(FRANCE, "Paris")
+    assert cache.find(AGAIN)
+    writer = cache.answers.index._writer
+    assert len(writer) == 1
+    assert in_child(lambda: len(writer) == 0 and cache.find(AGAIN).value == "Paris") == 0
+    assert len(writer) == 1
+
+
 # Judges
 
 
