@@ -78,7 +78,7 @@ def strings(node):
     ("text", "places"),
     [
         ("see /srv/data/x.csv", ["/srv/data/"]),
-        ("open('/home/me')", ["/home/"]),
+        ("open('/mnt/x')", ["/mnt/"]),
         ('File "/opt/a-b/c.py", line 1', ["/opt/a-b/"]),
         ("File \x1b[32m/opt/c.py\x1b[39m:1", ["/opt/"]),
         ("file:///var/lib/x", ["/var/lib/"]),
