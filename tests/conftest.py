@@ -8,7 +8,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-pytest_plugins = ["guards", "servers"]
+pytest_plugins = ["guards", "servers", "commands"]
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -10,6 +13,8 @@ import pytest
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parents[1]
+ABSOLUTE = re.compile(r"(?:(?<![\w.~/<*)\]}])|(?<=file://))/(?:[\w.-]+/)+")
+COLOURS = re.compile(r"\x1b\[[\d;]*m")
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
@@ -45,5 +50,40 @@ def test_a_notebook_shows_what_it_did_and_nothing_of_the_machine(path):
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     text = path.read_text()
-    for place in (str(ROOT), str(Path.home()), "/tmp/", "/root/", "/home/", "Traceback"):
+    for place in (str(ROOT), str(Path.home()), f"{tempfile.gettempdir()}{os.sep}", "Traceback"):
         assert place not in text, place
+    found = [place for told in strings(json.loads(text)) for place in places_in(told)]
+    assert not found
+
+
+def places_in(text):
+    """Return the folders that a text names by their absolute paths."""
+    return ABSOLUTE.findall(COLOURS.sub("", text))
+
+
+def strings(node):
+    """Yield all texts in a notebook, without its pictures, whose Base64 is full of slashes."""
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, list):
+        for each in node:
+            yield from strings(each)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            if not key.startswith("image/"):
+                yield from strings(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("see /srv/data/x.csv", ["/srv/data/"]),
+        ("open('/mnt/x')", ["/mnt/"]),
+        ('File "/opt/a-b/c.py", line 1', ["/opt/a-b/"]),
+        ("File \x1b[32m/opt/c.py\x1b[39m:1", ["/opt/"]),
+        ("file:///var/lib/x", ["/var/lib/"]),
+        ("https://example.org/a/b or a/b/c, ../a/b, ~/a/b, </td></tr>, 1 / 2 / 3", []),
+    ],
+)
+def test_an_absolute_path_is_known_when_seen(text, places):
+    assert places_in(text) == places

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from toolops_plugins.audit_report import span
+from toolops_plugins.audit_report import several, span
 from toolops_plugins.audit_semantic_result import Result, Setting, Share, Tally
 from toolops_plugins.telemetry.report import money
 
@@ -14,7 +14,6 @@ __all__ = [
     "named",
     "percent",
     "reading",
-    "several",
     "shared",
     "warnings",
 ]
@@ -29,11 +28,6 @@ def shared(share: Share) -> str:
     """Return a share with its interval, short enough for a table: "1.38% (1.20-1.60)"."""
     low, high = percent(share.low)[:-1], percent(share.high)[:-1]
     return f"{percent(share.value)} ({low}-{high})"
-
-
-def several(count: int, noun: str) -> str:
-    """Return a number of things."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def named(tally: Tally) -> str:

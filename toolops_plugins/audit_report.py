@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -15,9 +15,22 @@ from rich.table import Table
 from rich.text import Text
 
 from toolops_plugins.audit import Result
+from toolops_plugins.audit_input import Broken
 from toolops_plugins.telemetry.report import duration, money
 
-__all__ = ["echo_json", "plain", "printable", "show", "span", "table"]
+__all__ = [
+    "echo_json",
+    "hanging",
+    "indented",
+    "plain",
+    "plain_broken",
+    "printable",
+    "several",
+    "show",
+    "span",
+    "table",
+    "unreadable",
+]
 
 _REASONS = {
     "not_canonical": "a value without a canonical form",
@@ -64,9 +77,7 @@ def plain(result: Result, source: dict[str, Any]) -> dict[str, Any]:
             for name, (calls, answered) in result.tools.items()
         },
         "broken": result.broken,
-        "broken_lines": [
-            {"line": broken.number, "problem": broken.problem} for broken in result.broken_lines
-        ],
+        "broken_lines": plain_broken(result.broken_lines),
         "warnings": list(_warnings(result)),
         "interrupted": result.interrupted,
     }
@@ -86,26 +97,26 @@ def show(console: Console, result: Result, source: str, top: int) -> None:
         top: How many rows of each table.
     """
     console.print(Text(source, style="bold"))
-    console.print(_indented(_assumptions(result)))
+    console.print(indented(_assumptions(result)))
     console.print()
-    console.print(_indented(_numbers(result)))
+    console.print(indented(_numbers(result)))
     console.print()
-    console.print(_indented(_savings(result)))
+    console.print(indented(_savings(result)))
     if result.tools and top:
         console.print()
-        console.print(_indented(_tools(result, top)))
+        console.print(indented(_tools(result, top)))
     if result.wasted:
         console.print()
-        console.print(_indented(_most_wasteful(result)))
+        console.print(indented(_most_wasteful(result)))
     elif top and result.calls:
         console.print()
-        console.print(_indented(Text("No question was asked twice in exactly the same words.")))
+        console.print(indented(Text("No question was asked twice in exactly the same words.")))
     for warning in _warnings(result):
         console.print()
-        console.print(_hanging("!", warning, "yellow"))
+        console.print(hanging("!", warning, "yellow"))
     if result.broken:
         console.print()
-        console.print(_broken(result))
+        console.print(unreadable(result.broken, result.broken_lines))
 
 
 def echo_json(value: Any) -> None:
@@ -136,14 +147,50 @@ def printable(text: str) -> str:
     )
 
 
-def _indented(what: RenderableType) -> Padding:
+def indented(what: RenderableType) -> Padding:
+    """Return what stands under a headline."""
     return Padding(what, (0, 0, 0, 2), expand=False)
 
 
-def _hanging(mark: str, text: str, style: str) -> Table:
+def hanging(mark: str, text: str, style: str) -> Table:
+    """Return a paragraph with a mark at its left.
+
+    Args:
+        mark: The mark, such as "!".
+        text: The paragraph.
+        style: Rich's style of the mark.
+    """
     grid = Table.grid(padding=(0, 1, 0, 0))
     grid.add_row(Text(mark, style=style), Text(printable(text)))
     return grid
+
+
+def several(count: int, noun: str) -> str:
+    """Return a number of things."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def unreadable(count: int, lines: Sequence[Broken]) -> Group:
+    """Return which lines could not be read.
+
+    Args:
+        count: How many there are.
+        lines: The first of them.
+    """
+    rows: list[RenderableType] = [
+        hanging("!", f"{several(count, 'line')} left out, since unreadable:", "yellow")
+    ]
+    rows += [
+        Padding(hanging(f"{line.number:,}:", line.problem, "dim"), (0, 0, 0, 2)) for line in lines
+    ]
+    if count > len(lines):
+        rows.append(indented(Text(f"... and {count - len(lines):,} more")))
+    return Group(*rows)
+
+
+def plain_broken(lines: Sequence[Broken]) -> list[dict[str, Any]]:
+    """Return broken lines as what JSON knows."""
+    return [{"line": line.number, "problem": line.problem} for line in lines]
 
 
 def _assumptions(result: Result) -> Text:
@@ -165,10 +212,6 @@ def _assumptions(result: Result) -> Text:
     return Text("\n".join(map(printable, (taken, f"{costs}; {held}", life))), style="dim")
 
 
-def _several(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def _numbers(result: Result) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column()
@@ -178,13 +221,13 @@ def _numbers(result: Result) -> Table:
     about = "" if result.exact else "about "
     grid.add_row("distinct", f"{about}{result.distinct:,}", "")
     grid.add_row(
-        "hit rate", f"{result.hit_rate:.1%}", f"{_several(result.answered, 'call')} answered"
+        "hit rate", f"{result.hit_rate:.1%}", f"{several(result.answered, 'call')} answered"
     )
     for label, count in sorted(result.hits.items()):
         if len(result.hits) > 1 or result.coalesced:
             grid.add_row(f"  from {label}", f"{count:,}", "")
     if result.columns.time:
-        bursts = f"in {_several(result.bursts, 'burst')}, joined a call under way"
+        bursts = f"in {several(result.bursts, 'burst')}, joined a call under way"
         grid.add_row("  coalesced", f"{result.coalesced:,}", bursts if result.coalesced else "")
     return grid
 
@@ -226,41 +269,28 @@ def _warnings(result: Result) -> Iterator[str]:
     if result.interrupted:
         yield "Stopped before the end of the log: the numbers are those of the part that was read."
     if result.empty:
-        yield f"{_several(result.empty, 'call')} with an empty question: never cached."
+        yield f"{several(result.empty, 'call')} with an empty question: never cached."
     for reason, count in result.bypassed.items():
-        yield f"{_several(count, 'call')} with {_REASONS.get(reason, reason)}: never cached."
+        yield f"{several(count, 'call')} with {_REASONS.get(reason, reason)}: never cached."
     for kind, marked in result.marked.items():
         gain = (
             f" Without it at least {marked.repeats:,} would be repeats." if marked.repeats else ""
         )
         yield (
-            f"{_several(marked.calls, 'call')} missed with what looks like {_MARKS[kind]} in it, "
+            f"{several(marked.calls, 'call')} missed with what looks like {_MARKS[kind]} in it, "
             f"which makes each unique: first in line {marked.first:,}, {marked.example!r}.{gain} "
             "Keep it out of the text, or pass it as an argument of its own that ignore= keeps out "
             "of the key."
         )
     if result.backwards:
         yield (
-            f"{_several(result.backwards, 'call')} earlier than the one before, taken as "
+            f"{several(result.backwards, 'call')} earlier than the one before, taken as "
             "simultaneous: sort the log by time for true numbers."
         )
     if result.evictions and result.misses > result.distinct and result.assumed.redis is None:
         yield (
-            f"{_several(result.evictions, 'answer')} had to make room for others: a larger "
+            f"{several(result.evictions, 'answer')} had to make room for others: a larger "
             "--max-items may save more."
         )
     if result.trouble:
-        yield f"Redis failed {_several(result.trouble, 'time')}; these calls went on without it."
-
-
-def _broken(result: Result) -> Group:
-    rows: list[RenderableType] = [
-        _hanging("!", f"{_several(result.broken, 'line')} left out, since unreadable:", "yellow")
-    ]
-    rows += [
-        Padding(_hanging(f"{broken.number:,}:", broken.problem, "dim"), (0, 0, 0, 2))
-        for broken in result.broken_lines
-    ]
-    if result.broken > len(result.broken_lines):
-        rows.append(_indented(Text(f"... and {result.broken - len(result.broken_lines):,} more")))
-    return Group(*rows)
+        yield f"Redis failed {several(result.trouble, 'time')}; these calls went on without it."

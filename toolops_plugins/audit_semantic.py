@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, takewhile
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from toolops_plugins.semantic.bounded import Bounded
 from toolops_plugins.semantic.embedders import Embedder, Matrix
 from toolops_plugins.semantic.embeddings import Embeddings
 from toolops_plugins.semantic.guards import Guards, Traits, Veto
-from toolops_plugins.semantic.index import Index, Near, Vector
+from toolops_plugins.semantic.index import Near, Vector
 from toolops_plugins.semantic.lookup import NEIGHBOURS, Asked, Decider, Lookup, Rule
 from toolops_plugins.semantic.resident import Resident
 from toolops_plugins.semantic.rows import Row
@@ -272,16 +272,6 @@ class _Near:
             yield from more
 
 
-class _Learned:
-    """What the decider wants of an index: the learner, where there is one."""
-
-    def __init__(self, learner: Bounded | None) -> None:
-        self._learner = learner
-
-    def learner(self) -> Bounded | None:
-        return self._learner
-
-
 class _Cache:
     """What is stored under one setting, and how it answers.
 
@@ -304,11 +294,13 @@ class _Cache:
         # What can be served from far off needs all its neighbours, so an index of its own.
         own = setting.policy == "bounded" or setting.alike is not None
         self._index = log.index() if own else None
-        self._learner = None
+        learner = None
         if self._index is not None and setting.policy == "bounded":
-            self._learner = Bounded(seed=seed, vector_of=self._index.vector)
+            learner = Bounded(seed=seed, vector_of=self._index.vector)
+        self._learner = learner
         self._guards = log.guards if setting.guarded else log.silent
-        self._decider = Decider(cast("Index", _Learned(self._learner)), self._guards)
+        # A threshold asks no learner.
+        self._decider = Decider(Bounded if learner is None else lambda: learner, self._guards)
 
     def ask(self, place: int, near: _Near, watch: Watch | None) -> None:
         """Ask a question, and store it if there is no answer to it."""

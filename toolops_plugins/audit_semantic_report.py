@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -15,11 +14,18 @@ from toolops_plugins.audit_advice import (
     guard_reading,
     percent,
     reading,
-    several,
     shared,
     warnings,
 )
-from toolops_plugins.audit_report import printable, table
+from toolops_plugins.audit_report import (
+    hanging,
+    indented,
+    plain_broken,
+    printable,
+    several,
+    table,
+    unreadable,
+)
 from toolops_plugins.audit_semantic_result import Pair, Result, Share, Tally
 from toolops_plugins.telemetry.report import duration, money
 
@@ -75,9 +81,7 @@ def plain_semantic(result: Result, source: dict[str, Any], top: int) -> dict[str
         "advice": list(advice(result)),
         "skipped": dict(questions.skipped),
         "broken": questions.broken,
-        "broken_lines": [
-            {"line": line.number, "problem": line.problem} for line in questions.broken_lines
-        ],
+        "broken_lines": plain_broken(questions.broken_lines),
         "warnings": list(warnings(result)),
         "interrupted": result.interrupted,
     }
@@ -200,18 +204,18 @@ def show_semantic(console: Console, result: Result, source: str, top: int) -> No
         top: How many pairs of each kind.
     """
     console.print(Text(source, style="bold"))
-    console.print(_indented(Text("\n".join(map(printable, assumptions(result))), style="dim")))
+    console.print(indented(Text("\n".join(map(printable, assumptions(result))), style="dim")))
     for rows in setting_rows(result):
         console.print()
-        console.print(_indented(_table(rows)))
+        console.print(indented(_table(rows)))
     if result.judged:
-        console.print(_indented(Text(reading(result), style="dim")))
+        console.print(indented(Text(reading(result), style="dim")))
     default = f"under {result.setting.code}"
     if result.guarding:
         console.print()
-        console.print(_indented(Text(f"what the guards vetoed first, {default}", style="bold")))
-        console.print(_indented(_table(guard_rows(result))))
-        console.print(_indented(Text(guard_reading(result), style="dim")))
+        console.print(indented(Text(f"what the guards vetoed first, {default}", style="bold")))
+        console.print(indented(_table(guard_rows(result))))
+        console.print(indented(Text(guard_reading(result), style="dim")))
     if result.judged:
         _show_pairs(console, f"wrong answers, {default}, the most similar", result.wrong[:top])
     else:
@@ -219,10 +223,12 @@ def show_semantic(console: Console, result: Result, source: str, top: int) -> No
         _show_pairs(console, f"vetoed, {default}, the most similar", result.vetoed[:top])
     console.print()
     for sentence in advice(result):
-        console.print(_hanging(">", sentence, "green"))
+        console.print(hanging(">", sentence, "green"))
     for warning in warnings(result):
-        console.print(_hanging("!", warning, "yellow"))
-    _show_broken(console, result)
+        console.print(hanging("!", warning, "yellow"))
+    questions = result.questions
+    if questions.broken:
+        console.print(unreadable(questions.broken, questions.broken_lines))
 
 
 def _table(rows: Rows) -> Table:
@@ -237,7 +243,7 @@ def _show_pairs(console: Console, title: str, pairs: Sequence[Pair]) -> None:
     if not pairs:
         return
     console.print()
-    console.print(_indented(Text(title, style="bold")))
+    console.print(indented(Text(title, style="bold")))
     grid = Table.grid(padding=(0, 1, 0, 0))
     grid.add_column(justify="right", no_wrap=True)
     grid.add_column(overflow="fold")
@@ -247,7 +253,7 @@ def _show_pairs(console: Console, title: str, pairs: Sequence[Pair]) -> None:
         if pair.guard is not None:
             reason = f"{pair.guard}: {pair.reason}"
             grid.add_row(Text("x", style="dim"), Text(printable(reason), style="dim"))
-    console.print(_indented(grid))
+    console.print(indented(grid))
 
 
 def _said(question: str, truth: str | None) -> Text:
@@ -258,27 +264,3 @@ def _said(question: str, truth: str | None) -> Text:
 def _short(text: str, most: int = 200) -> str:
     plain = printable(text)
     return plain if len(plain) <= most else f"{plain[: most - 3]}..."
-
-
-def _show_broken(console: Console, result: Result) -> None:
-    questions = result.questions
-    if not questions.broken:
-        return
-    count = several(questions.broken, "line")
-    console.print(_hanging("!", f"{count} left out, since unreadable:", "yellow"))
-    for line in questions.broken_lines:
-        text = Text(f"{line.number:,}: {printable(line.problem)}", style="dim")
-        console.print(Padding(text, (0, 0, 0, 4), expand=False))
-    if questions.broken > len(questions.broken_lines):
-        more = questions.broken - len(questions.broken_lines)
-        console.print(Padding(Text(f"... and {more:,} more"), (0, 0, 0, 4), expand=False))
-
-
-def _indented(what: Text | Table) -> Padding:
-    return Padding(what, (0, 0, 0, 2), expand=False)
-
-
-def _hanging(mark: str, text: str, style: str) -> Table:
-    grid = Table.grid(padding=(0, 1, 0, 0))
-    grid.add_row(Text(mark, style=style), Text(printable(text)))
-    return grid

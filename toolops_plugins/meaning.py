@@ -110,4 +110,4 @@ class Meaning:
         """
         new, self._hits = hits - self._hits, hits
         if new > 0 and self.rule.max_error is not None:
-            self.cache.answers.index.learner().exact(self.rule.max_error, new)
+            self.cache.answers.index.learned.learner().exact(self.rule.max_error, new)

@@ -8,7 +8,6 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, cast, overload
 
 from toolops_plugins import check
@@ -17,6 +16,7 @@ from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
 from toolops_plugins.canonical import Canon
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
+from toolops_plugins.closing import Closing
 from toolops_plugins.coalesce.flights import Flights
 from toolops_plugins.coalesce.streams import Streams
 from toolops_plugins.codec import Codec
@@ -62,7 +62,7 @@ _PLANS = 1_024
 _NO_POLICY = Policy()
 
 
-class ToolOps:
+class ToolOps(Closing):
     """Owns what calls share: tiers, flights, breakers, limits, statistics.
 
     Safe to use from any threads and event loops, and after a fork. It needs no closing, but
@@ -610,28 +610,6 @@ class ToolOps:
         await driver.settle()
         await driver.in_thread(self._upkeep.stop_listening)
         await driver.run(self._upkeep.closing())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def __repr__(self) -> str:
         return f"ToolOps({self.namespace!r}, tiers={list(self._tiers.all)!r})"

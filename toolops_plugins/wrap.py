@@ -167,7 +167,7 @@ class Planner:
         self._stats = stats
         self._breakers = breakers
         self._semantic = semantic
-        self._limiters = Named("rate_limit", lambda p, name: Limiter(p, name, clock))
+        self.limiters = Named("rate_limit", lambda p, name: Limiter(p, name, clock))
         self._gates = Named("bulkhead", Gate)
         self._lock = renewing(self, threading.Lock())
         self._labels: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
@@ -216,7 +216,7 @@ class Planner:
             tagger=Tagger(tags, keyer, secret),
             signature=keyer.signature,
             breaker=None if breaker is None else self._breakers.get(breaker.name or label, breaker),
-            limiter=None if limit is None else self._limiters.get(limit.name or label, limit),
+            limiter=None if limit is None else self.limiters.get(limit.name or label, limit),
             gate=None if bulkhead is None else self._gates.get(bulkhead.name or label, bulkhead),
             hedger=None if policy.hedge is None else Hedger(policy.hedge),
             stream=target.kind in ("generator", "async_generator"),

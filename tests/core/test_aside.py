@@ -218,8 +218,8 @@ def test_only_what_the_policy_calls_the_answer_is_compared(tmp_path: Path, face)
             assert face("lookup", question, aside=aside) is NOTHING  # nothing is known yet
             face("store", {"text": "Paris", "id": number}, question, aside=aside)
         index = semantic.answers.index
-        assert {row.answer for row in index._memory.rows()} == {index._memory.rows()[0].answer}
-        assert index.learner()._window.count >= 4
+        assert {row.answer for row in index.memory.rows()} == {index.memory.rows()[0].answer}
+        assert index.learned.learner()._window.count >= 4
 
 
 def test_a_broken_view_of_the_answer_compares_all_of_it(tmp_path: Path, face):

@@ -260,7 +260,7 @@ def test_bounds_do_what_the_cache_does(banking, tmp_path, monkeypatch):
         made.append(Bounded(seed=0, **rest))
         return made[-1]
 
-    monkeypatch.setattr("toolops_plugins.semantic.index.Bounded", seeded)
+    monkeypatch.setattr("toolops_plugins.semantic.learned.Bounded", seeded)
     # What is all but the same is not stored twice, and exact repeats make room for more errors.
     spaced = [{**each, "question": f"{each['question']} "} for each in banking[:25]]
     data = [*banking[:25], *spaced, *spaced, *banking[25:300], *banking[:250] * 2, *banking[300:]]

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
+from functools import partial
 from html.parser import HTMLParser
 from itertools import islice
 from xml.etree import ElementTree as ET
 
 import matplotlib.image
 import pytest
+from commands import assert_shown, complaint, squeezed
 
 from toolops_plugins.audit_semantic import Replay
-from toolops_plugins.cli import main
 
-pytestmark = pytest.mark.usefixtures("_terminal")
+pytestmark = pytest.mark.usefixtures("terminal")
 
 LINES = [
     ("How do I reset my password?", "reset"),
@@ -28,19 +28,8 @@ LINES = [
 
 
 @pytest.fixture
-def _terminal(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.delenv("FORCE_COLOR", raising=False)
-
-
-@pytest.fixture
-def run(capsys):
-    def run(*args):
-        code = main(["audit", *map(str, args)])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+def run(toolops):
+    return partial(toolops, "audit")
 
 
 @pytest.fixture
@@ -49,17 +38,6 @@ def log(tmp_path):
     rows = [{"question": q, "intent": t, "tenant": "hunter2"} for q, t in LINES]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows) + "oops\n")
     return path
-
-
-def complaint(found, code=2):
-    assert (found[0], found[1]) == (code, "")
-    assert found[2].startswith("toolops: ")
-    assert found[2].count("\n") == 1
-    return found[2].removeprefix("toolops: ")
-
-
-def squeezed(text):
-    return re.sub(r"\s+", " ", text)
 
 
 def at(found, **what):
@@ -102,9 +80,8 @@ def test_it_counts_hits_and_wrong_answers(run, log):
 
 def test_it_prints_tables_and_advice(run, log):
     code, out, err = run(log, "--semantic", "--truth", "intent", "--threshold", "0.8")
-    text = squeezed(out)
     assert (code, err) == (0, "")
-    for part in (
+    parts = (
         "question: question; truth: intent (guessed: question)",
         "6 requests, 5 distinct, 4 truths; order: as in the log",
         "0.8 (given) 33.3% 0.00% (0.00-39.0) 0.00% (0.00-65.8) 0.004",
@@ -112,9 +89,8 @@ def test_it_prints_tables_and_advice(run, log):
         "numbers 1 1 100%",
         "For at most 2% wrong answers: nothing that was tried is sure",
         "1 line left out, since unreadable: 7: not JSON",
-    ):
-        assert part in text
-    assert max(map(len, out.splitlines())) <= 80
+    )
+    assert_shown(out, parts)
 
 
 def test_without_a_truth_it_shows_pairs_to_look_at(run, log):
@@ -194,10 +170,12 @@ def test_an_embedder_of_ones_own(run, log, tmp_path, monkeypatch):
         ("own_embedder:__name__", "--embedder: is 'wordllama' or 'chroma' by name"),
         ("own_broken:x", "--embedder: importing own_broken failed: OSError"),
     ):
-        line = complaint(run(log, "--semantic", "--embedder", name))
+        code, line = complaint(run(log, "--semantic", "--embedder", name))
+        assert code == 2
         assert line.startswith(text)
         assert "hunter2" not in line
-    line = complaint(run(log, "--semantic", "--embedder", "own_embedder:broken"), code=1)
+    code, line = complaint(run(log, "--semantic", "--embedder", "own_embedder:broken"))
+    assert code == 1
     assert line == "the embedder failed with OSError\n"
     assert sys.path == path
 
@@ -236,17 +214,21 @@ def test_an_embedder_of_ones_own(run, log, tmp_path, monkeypatch):
 def test_bad_input_is_one_line_and_code_2(run, log, data, args, text):
     if data is not None:
         log.write_bytes(data)
-    line = complaint(run(log, *args))
+    code, line = complaint(run(log, *args))
+    assert code == 2
     assert text in line
     assert "hunter2" not in line
 
 
 def test_missing_extras_are_named(run, log, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    line = complaint(run(log, "--semantic", "--plot", "x.png"))
+    code, line = complaint(run(log, "--semantic", "--plot", "x.png"))
+    assert code == 2
     assert 'pip install "toolops-plugins[plot]"' in line
     monkeypatch.setitem(sys.modules, "numpy", None)
-    assert 'pip install "toolops-plugins[semantic]"' in complaint(run(log, "--semantic"))
+    code, line = complaint(run(log, "--semantic"))
+    assert code == 2
+    assert 'pip install "toolops-plugins[semantic]"' in line
 
 
 # pictures
@@ -307,7 +289,9 @@ def test_pictures_are_drawn(run, log, tmp_path, truth):
 def test_a_picture_that_cannot_be_written_does_not_cost_the_result(run, log, tmp_path):
     folder = tmp_path / "x.png"
     args = (log, "--semantic", "--json", "--plot")
-    assert "there is no folder" in complaint(run(*args, tmp_path / "no" / "x.png"))
+    code, line = complaint(run(*args, tmp_path / "no" / "x.png"))
+    assert code == 2
+    assert "there is no folder" in line
     folder.symlink_to(tmp_path / "gone" / "x.png")
     code, out, err = run(*args, folder)
     assert (code, json.loads(out)["requests"]) == (2, 6)

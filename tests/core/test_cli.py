@@ -13,29 +13,18 @@ from datetime import timedelta
 
 import orjson
 import pytest
+from commands import assert_shown, complaint
 
 from toolops_plugins import Cache, Memory, Redis, ToolOps
 from toolops_plugins.cache.bus import Bus
-from toolops_plugins.cli import main
 from toolops_plugins.doctor import VARIABLES, examine
 
-pytestmark = pytest.mark.usefixtures("_terminal")
+pytestmark = pytest.mark.usefixtures("terminal")
 
 
 @pytest.fixture
-def _terminal(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.delenv("FORCE_COLOR", raising=False)
-
-
-@pytest.fixture
-def run(capsys):
-    def run(*args):
-        code = main([str(arg) for arg in args])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+def run(toolops):
+    return toolops
 
 
 @pytest.fixture
@@ -46,23 +35,13 @@ def log(tmp_path):
     return path
 
 
-def complaint(found):
-    """Return the one line on standard error."""
-    code, out, err = found
-    assert out == ""
-    assert err.startswith("toolops: ")
-    assert err.count("\n") == 1
-    return code, err
-
-
 # audit
 
 
 def test_audit_prints_what_would_have_been_saved(run, log):
     code, out, err = run("audit", log, "--price", "0.5", "--latency", "2")
     assert (code, err) == (0, "")
-    squeezed = re.sub(r"[ ]+", " ", out)
-    for text in (
+    parts = (
         "question: question; time: time (guessed: time, question)",
         "a call costs 0.5 and takes 2 s",
         "hit rate 33.3% 1 call answered",
@@ -72,9 +51,8 @@ def test_audit_prints_what_would_have_been_saved(run, log):
         "waiting 6 s 6 s 0 s",
         "a 2 0.5",
         "1 line left out, since unreadable:\n 3: not JSON",
-    ):
-        assert text in squeezed
-    assert max(map(len, out.splitlines())) <= 80
+    )
+    assert_shown(out, parts, blanks=" +")
 
 
 def test_audit_prints_json(run, log):

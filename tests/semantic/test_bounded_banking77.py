@@ -11,7 +11,7 @@ REQUESTS = 3_000
 
 
 @pytest.fixture(scope="module")
-def benchmark(root):
+def script(root):
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(root / "benchmarks")
         import bounded
@@ -21,23 +21,23 @@ def benchmark(root):
 
 
 @pytest.fixture(scope="module")
-def questions(benchmark, data_dir):
-    return benchmark.banking77()
+def questions(script, data_dir):
+    return script.banking77()
 
 
 @pytest.mark.parametrize(("bound", "hits"), [(0.02, 0.35), (0.05, 0.42)])
-def test_the_bound_holds_and_hits_are_many(benchmark, questions, bound, hits):
+def test_the_bound_holds_and_hits_are_many(script, questions, bound, hits):
     stream = np.random.default_rng(1).permutation(len(questions))[:REQUESTS]
-    outcome = benchmark.bounded(questions, stream, bound, seed=1)
+    outcome = script.bounded(questions, stream, bound, seed=1)
     served, wrong = outcome.mean(axis=0)
     assert wrong <= bound
     assert served >= hits
 
 
-def test_topics_that_are_new_to_it_are_served_with_care(benchmark, questions):
+def test_topics_that_are_new_to_it_are_served_with_care(script, questions):
     order = np.random.default_rng(2).permutation(len(questions))
     old = order[questions.answers[order] < 40][:2_500]
     new = order[questions.answers[order] >= 60][:60]
-    outcome = benchmark.bounded(questions, np.concatenate((old, new)), 0.02, seed=2)
+    outcome = script.bounded(questions, np.concatenate((old, new)), 0.02, seed=2)
     assert outcome[1_500 : len(old), 0].mean() > 0.6
     assert outcome[len(old) :, 0].mean() < 0.3

@@ -7,26 +7,14 @@ from itertools import product
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from questions import TEN_WAYS
 
 from toolops_plugins.semantic.guards import Guards, Traits, Veto
 
 ALL = Guards(secret=b"a key")
 
-TEN = [
-    "What is the capital of France?",
-    "what's the capital of France",
-    "Tell me the capital of France, please.",
-    "Hi, what is the capital of France?",
-    "capital of France",
-    "What is the capital city of France?",
-    "Could you tell me what the capital of France is?",
-    "Which city is the capital of France?",
-    "waht is the captial of France",
-    "I was wondering what the capital of France is. Thanks!",
-]
 
-
-@pytest.mark.parametrize(("question", "candidate"), list(product(TEN, TEN)))
+@pytest.mark.parametrize(("question", "candidate"), list(product(TEN_WAYS, TEN_WAYS)))
 def test_ten_ways_to_ask_one_thing_are_alike_hashed_or_not(question, candidate):
     assert ALL.alike(question, candidate)
     assert ALL.alike(question, Traits.from_json(ALL.hashed(candidate)))
@@ -34,7 +22,7 @@ def test_ten_ways_to_ask_one_thing_are_alike_hashed_or_not(question, candidate):
 
 @pytest.mark.parametrize("other", ["Germany", "Frankfurt", "Guinea"])
 def test_none_of_the_ten_is_alike_to_the_same_of_another_country(other):
-    for question, candidate in product(TEN, TEN):
+    for question, candidate in product(TEN_WAYS, TEN_WAYS):
         assert not ALL.alike(question, candidate.replace("France", other))
 
 

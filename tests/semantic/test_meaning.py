@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from callers import LONG, Latch, Loop, Notices, new_loops, start
+from questions import TEN_WAYS
 from servers import wait_for
 
 from toolops_plugins import (
@@ -27,18 +28,6 @@ from toolops_plugins.testing import FakeClock
 FRANCE = "What is the capital of France?"
 AGAIN = "what's the capital of France"
 SPAIN = "What is the capital of Spain?"
-TEN_WAYS = [
-    "What is the capital of France?",
-    "what's the capital of France",
-    "Tell me the capital of France, please.",
-    "Hi, what is the capital of France?",
-    "capital of France",
-    "What is the capital city of France?",
-    "Could you tell me what the capital of France is?",
-    "Which city is the capital of France?",
-    "waht is the captial of France",
-    "I was wondering what the capital of France is. Thanks!",
-]
 
 
 class Asked:
@@ -419,31 +408,19 @@ def test_who_waits_for_other_words_shares_their_error(ops):
     assert held.questions == [FRANCE]
 
 
-async def test_the_first_who_asks_may_leave(ops):
+@pytest.mark.parametrize("leaver", [0, 1], ids=["who asks first", "who waits"])
+async def test_one_of_two_may_leave(ops, leaver):
     held = Held(ops)
-    first = asyncio.ensure_future(held.aio(FRANCE))
+    callers = [asyncio.ensure_future(held.aio(FRANCE))]
     await held.started.opened()
-    second = asyncio.ensure_future(held.aio(AGAIN))
+    callers.append(asyncio.ensure_future(held.aio(AGAIN)))
     await reach_aboard(ops, 3)
-    first.cancel()
+    callers[leaver].cancel()
     with pytest.raises(asyncio.CancelledError):
-        await first
+        await callers[leaver]
     held.release.open()
-    assert await second == {"to": FRANCE}
+    assert await callers[1 - leaver] == {"to": FRANCE}
     assert held.questions == [FRANCE]
-
-
-async def test_one_who_waits_may_leave(ops):
-    held = Held(ops)
-    first = asyncio.ensure_future(held.aio(FRANCE))
-    await held.started.opened()
-    second = asyncio.ensure_future(held.aio(AGAIN))
-    await reach_aboard(ops, 3)
-    second.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await second
-    held.release.open()
-    assert await first == {"to": FRANCE}
     assert not ops._upkeep._semantic.answers.boarding._under_way
 
 

@@ -198,7 +198,7 @@ def test_the_least_useful_answers_make_room(make):
     assert cache.find(AGAIN).value == "Paris"
     assert len(cache) <= 20
     cache.flush()
-    wait_for(lambda: cache.answers.index._store.count() <= 20, "room", LONG)
+    wait_for(lambda: cache.answers.index.store.count() <= 20, "room", LONG)
 
 
 # Forgetting
@@ -370,6 +370,16 @@ def test_a_forked_child_reads_and_does_not_disturb(cache):
     assert cache.find(SPAIN).value == "Madrid"
 
 
+def test_a_forked_child_does_not_write_what_waits_in_its_parent(make):
+    cache = make(flush_every=3_600.0)
+    cache.put(FRANCE, "Paris")
+    assert cache.find(AGAIN)
+    writer = cache.answers.index._writer
+    assert len(writer) == 1
+    assert in_child(lambda: len(writer) == 0 and cache.find(AGAIN).value == "Paris") == 0
+    assert len(writer) == 1
+
+
 # Judges
 
 
@@ -491,12 +501,12 @@ def test_explaining_changes_nothing(make):
     cache = make(max_error=0.05)
     cache.put(FRANCE, "Paris")
     cache.flush()
-    before = cache.answers.index.learner().state()
-    hits = [row.hits for row in cache.answers.index._memory.rows()]
+    before = cache.answers.index.learned.learner().state()
+    hits = [row.hits for row in cache.answers.index.memory.rows()]
     for question in (FRANCE, AGAIN, SPAIN):
         cache.explain(question)
-    assert cache.answers.index.learner().state() == before
-    assert [row.hits for row in cache.answers.index._memory.rows()] == hits
+    assert cache.answers.index.learned.learner().state() == before
+    assert [row.hits for row in cache.answers.index.memory.rows()] == hits
 
 
 # Learning
@@ -510,11 +520,13 @@ def test_what_was_learned_outlives_the_process_and_is_kept_once(make):
             question = f"What is {round_ * 10 + number} plus one?"
             assert cache.find(question) is None
             cache.put(question, round_ * 10 + number + 1)
-        wait_for(lambda index=cache.answers.index: index._recalled, "what was learned", LONG)
-        learner = cache.answers.index.learner()
+        wait_for(
+            lambda index=cache.answers.index: index.learned._recalled, "what was learned", LONG
+        )
+        learner = cache.answers.index.learned.learner()
         labels.append(learner._window.count + learner._other_count)
         cache.flush()
-        assert len(cache.answers.index._store.read_states()) == 1
+        assert len(cache.answers.index.store.read_states()) == 1
         cache.close()
     assert labels[0] >= 4
     assert labels[0] < labels[1] < labels[2]
@@ -524,7 +536,7 @@ def test_closing_waits_until_what_was_learned_before_has_been_read(make, monkeyp
     cache = make(max_error=0.05)
     index = cache.answers.index
     index.open()
-    store, release, done = index._store, Latch(), []
+    store, release, done = index.store, Latch(), []
     read, close = store.read_states, store.close
 
     def slow_read():
@@ -536,9 +548,11 @@ def test_closing_waits_until_what_was_learned_before_has_been_read(make, monkeyp
 
     monkeypatch.setattr(store, "read_states", slow_read)
     monkeypatch.setattr(store, "close", lambda: (done.append("closed"), close()))
-    index.learner()
+    index.learned.learner()
     closing = start(cache.close)
-    wait_for(lambda: index._recall_done._cond._waiters or "closed" in done, "the closing", LONG)
+    wait_for(
+        lambda: index.learned._recall_done._cond._waiters or "closed" in done, "the closing", LONG
+    )
     release.open()
     closing.result(LONG)
     assert done == ["read", "closed"]

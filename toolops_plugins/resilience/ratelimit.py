@@ -283,25 +283,29 @@ class Limiter:
         self._state = state
         self.local = state.local
 
-    def reserve(self, cost: float = 1.0) -> Reservation:
+    def reserve(self, cost: float = 1.0, wait: float | None = None) -> Reservation:
         """Set units aside, and say how long to wait before spending them.
 
         Args:
             cost: The units. Default 1. What costs nothing never waits.
+            wait: Seconds that this caller may wait, where that is less than ``policy.wait``. None:
+                as the policy says.
 
         Raises:
-            RateLimited: The wait would be longer than ``policy.wait`` (``retry_after`` is when it
-                no longer would), or the units can never go at once (``retry_after`` is None).
+            RateLimited: The wait would be longer than ``policy.wait`` or ``wait`` (``retry_after``
+                is when it no longer would), or the units can never go at once (``retry_after`` is
+                None).
             ConfigurationError: ``cost`` is negative or no number.
         """
         state = self._state
         if not 0 < cost <= state.most:
             return self._odd(cost)
-        delay, claim = state.take(cost, self._patience)
+        patience = self._patience if wait is None else min(wait, self._patience)
+        delay, claim = state.take(cost, patience)
         if claim is None:
             raise RateLimited(
                 f"the rate limit of {self.name!r} ({self.policy.rate}) is used up",
-                retry_after=delay - self._patience,
+                retry_after=delay - patience,
             )
         return Reservation(delay, state, cost, claim)
 

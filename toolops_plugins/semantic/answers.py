@@ -54,8 +54,8 @@ class Answers:
         secret: bytes | None,
     ) -> None:
         self.index = index
-        self.decider = Decider(index, guards)
-        self.boarding = Boarding(self.decider, index, store_text=store_text)
+        self.decider = Decider(index.learned.learner, guards)
+        self.boarding = Boarding(self.decider, index.learned, store_text=store_text)
         self.codec = codec
         self._guards = guards
         self._judge = judge
@@ -187,9 +187,9 @@ class Answers:
         if candidate is not None and candidate.id not in agreeing and self._may_agree(value):
             index.put(row, lookup.x, mark, agreeing)
             return partial(self._learning, lookup, candidate, value, agreeing)
-        learner = index.learner()
+        learner = index.learned.learner()
         learner.learn(decision, agreeing)
-        index.learned()
+        index.learned.changed()
         if not learner.redundant(decision, agreeing):
             index.put(row, lookup.x, mark, agreeing)
         return None
@@ -214,10 +214,10 @@ class Answers:
             same = float(a @ b) >= self._answers_alike
         if same:
             agreeing.append(candidate.id)
-            self.index.agree(lookup.asked.id, agreeing)
+            self.index.learned.agree(lookup.asked.id, agreeing)
         if lookup.decision is not None:
-            self.index.learner().learn(lookup.decision, agreeing)
-            self.index.learned()
+            self.index.learned.learner().learn(lookup.decision, agreeing)
+            self.index.learned.changed()
 
 
 def _answer(rule: Rule, value: Any) -> Any:

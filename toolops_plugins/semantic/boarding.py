@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from toolops_plugins.locks import renewing
-from toolops_plugins.semantic.index import Index, Vector
+from toolops_plugins.semantic.index import Vector
+from toolops_plugins.semantic.learned import Learned
 from toolops_plugins.semantic.lookup import Decider, Lookup
 from toolops_plugins.semantic.rows import Row
 
@@ -38,13 +39,13 @@ class Boarding:
 
     Args:
         decider: Tells whether one may wait for another.
-        index: Knows what was learned.
+        learned: Told of what is under way.
         store_text: Whether a question may be shown.
     """
 
-    def __init__(self, decider: Decider, index: Index, *, store_text: bool) -> None:
+    def __init__(self, decider: Decider, learned: Learned, *, store_text: bool) -> None:
         self._decider = decider
-        self._index = index
+        self._learned = learned
         self._store_text = store_text
         self._lock = renewing(self, threading.RLock())
         self._under_way: dict[bytes, OrderedDict[bytes, tuple[Row, Vector]]] = {}
@@ -71,7 +72,7 @@ class Boarding:
             others[flight] = row, lookup.x
             if lookup.rule.max_error is not None:
                 # Until its answer is there, it is a group of its own for those who may join.
-                self._index.announce(row, lookup.x)
+                self._learned.announce(row, lookup.x)
             if len(others) > _MOST:
                 _, (oldest, _) = others.popitem(last=False)
                 self._withdraw(lookup, oldest)
@@ -89,4 +90,4 @@ class Boarding:
 
     def _withdraw(self, lookup: Lookup, row: Row) -> None:
         if lookup.rule.max_error is not None:
-            self._index.withdraw(row)
+            self._learned.withdraw(row)

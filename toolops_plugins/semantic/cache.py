@@ -7,30 +7,26 @@ import logging
 import math
 import os
 import re
-import threading
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from toolops_plugins import check
-from toolops_plugins.canonical import Canon
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.codec import Codec
-from toolops_plugins.errors import CodecError, ConfigurationError, NotCanonicalError, TierError
-from toolops_plugins.hop import hop
-from toolops_plugins.locks import renewing
+from toolops_plugins.errors import CodecError, ConfigurationError, TierError
 from toolops_plugins.pool import Pool
 from toolops_plugins.semantic.agreement import Judge, JudgeLike
 from toolops_plugins.semantic.answers import Answers, Learning
 from toolops_plugins.semantic.embedders import Embedder, embedder_of, thresholds_of
 from toolops_plugins.semantic.guards import Guard, Guards
-from toolops_plugins.semantic.index import shared_index
-from toolops_plugins.semantic.lookup import Asked, Lookup, Rule
+from toolops_plugins.semantic.lookup import Lookup, Rule
 from toolops_plugins.semantic.matches import Explanation, Match
+from toolops_plugins.semantic.shared import shared_index
 from toolops_plugins.semantic.store import Store
+from toolops_plugins.semantic.tended import Tended
 from toolops_plugins.semantic.walking import awalk, walk
 from toolops_plugins.steps import Io
 
@@ -41,7 +37,7 @@ _REMEMBERED = 1_000
 """Misses that are remembered until their answers are put, since those are what is learned from."""
 
 
-class SemanticCache:
+class SemanticCache(Tended):
     """Answers by the meaning of the question, in Chroma; alone or as ``ToolOps(semantic=...)``.
 
     Safe to use from any threads and event loops. Nothing is opened before the first use. Writes go
@@ -120,6 +116,7 @@ class SemanticCache:
             raise ConfigurationError("path", "cannot stand beside url or client; choose one")
         if threshold is not None and max_error is not None:
             raise ConfigurationError("threshold", "cannot stand beside max_error; choose one")
+        super().__init__(Pool(8))
         self.path = Path(path or ".toolops").absolute() if url is None and client is None else None
         self.url = url
         self.near_ttl = check.seconds("near_ttl", near_ttl, zero=False)
@@ -132,7 +129,6 @@ class SemanticCache:
         self._flush_every = check.seconds("flush_every", flush_every, zero=False)
         self._secret = secret.encode() if isinstance(secret, str) else secret
         self._store_text = store_text
-        self._pool = Pool(8)
         self._embedder = embedder_of(embedder)
         self._rule: Rule | None = None
         self._rule = self.rule(threshold, max_error)
@@ -142,13 +138,10 @@ class SemanticCache:
             raise ConfigurationError(
                 "guards", "of your own need the texts, which store_text=False does not keep"
             )
-        self._canon = Canon()
         self._codec = codec
         self._clock = clock
         self._on_trouble: Callable[[TierError], None] = _log
         self._bound = False
-        self._lock = renewing(self, threading.RLock())
-        self._answers: Answers | None = None
         self._misses: OrderedDict[str, Lookup] = OrderedDict()
 
     # -- the parts, made when they are first needed ----------------------------------------------
@@ -178,15 +171,6 @@ class SemanticCache:
         self._clock = clock
         self._secret = self._secret or secret
         self._on_trouble = on_trouble
-
-    @property
-    def answers(self) -> Answers:
-        """What looks up and keeps; made when it is first asked for."""
-        if self._answers is None:
-            with self._lock:
-                if self._answers is None:
-                    self._answers = self._make_answers()
-        return self._answers
 
     def _make_answers(self) -> Answers:
         self._collection = self._collection or "toolops"
@@ -242,17 +226,6 @@ class SemanticCache:
             self._judge.refuse_sync()
 
     # -- alone -----------------------------------------------------------------------------------
-
-    def _asked(self, text: str, scope: Any) -> Asked:
-        if not isinstance(text, str):
-            raise ConfigurationError("text", f"must be a string, not {text!r}")
-        try:
-            form = self._canon.encode(("toolops semantic", scope))
-        except NotCanonicalError as error:
-            raise ConfigurationError("scope", str(error)) from None
-        digest = hashlib.sha256(form).digest()[:16]
-        own = hashlib.sha256(digest + text.encode("utf-8", "surrogatepass"))
-        return Asked(text, digest, own.hexdigest()[:32])
 
     def _looking(self, text: str, scope: Any, *, dry: bool = False) -> Generator[Io, Any, Lookup]:
         return self.answers.looking(self._asked(text, scope), self.rule(None, None), dry=dry)
@@ -404,149 +377,6 @@ class SemanticCache:
         """As :meth:`explain`, without blocking the event loop."""
         lookup = await awalk(self._looking(text, scope, dry=True))
         return self.answers.explained(lookup, scope)
-
-    # -- forgetting ------------------------------------------------------------------------------
-
-    def delete(self, text: str, scope: Any = "") -> None:
-        """Forget the answer to a question; those to the same in other words stay.
-
-        Args:
-            text: The question.
-            scope: As in :meth:`find`.
-
-        Raises:
-            TierError: The index could not be reached.
-        """
-        self.remove([self._asked(text, scope).id])
-
-    async def adelete(self, text: str, scope: Any = "") -> None:
-        """As :meth:`delete`, without blocking the event loop."""
-        await hop(self._pool, partial(self.delete, text, scope))
-
-    def remove(self, ids: Sequence[str]) -> None:
-        """Forget entries by id, as runtimes do.
-
-        Args:
-            ids: 32 hexadecimal digits each.
-
-        Raises:
-            TierError: The index could not be reached.
-        """
-        self.open()
-        self.answers.index.remove(ids)
-
-    async def aremove(self, ids: Sequence[str]) -> None:
-        """As :meth:`remove`, without blocking the event loop."""
-        await hop(self._pool, partial(self.remove, ids))
-
-    def invalidate(self, tags: Iterable[str]) -> None:
-        """Forget all answers with any of the tags, and those that are being computed now.
-
-        Args:
-            tags: The tags.
-
-        Raises:
-            ConfigurationError: ``tags`` is a lone string.
-            TierError: The index could not be reached.
-        """
-        names = check.texts("tags", tags if isinstance(tags, str) else list(tags))
-        self.open()
-        self.answers.index.invalidate(names)
-
-    async def ainvalidate(self, tags: Iterable[str]) -> None:
-        """As :meth:`invalidate`, without blocking the event loop."""
-        await hop(self._pool, partial(self.invalidate, tags))
-
-    def clear(self, scope: Any = None) -> None:
-        """Forget all answers of this index, or those of one scope.
-
-        Args:
-            scope: The scope, as in :meth:`find`. None: all of them.
-
-        Raises:
-            TierError: The index could not be reached.
-        """
-        self.open()
-        self.answers.index.clear(None if scope is None else self._asked("", scope).scope)
-
-    async def aclear(self, scope: Any = None) -> None:
-        """As :meth:`clear`, without blocking the event loop."""
-        await hop(self._pool, partial(self.clear, scope))
-
-    # -- opening and closing ---------------------------------------------------------------------
-
-    def open(self) -> None:
-        """Open the index now rather than at first use; nothing if it is open.
-
-        Raises:
-            ConfigurationError: The index is of another embedder, or open in another process.
-            TierError: It could not be reached.
-        """
-        index = self.answers.index
-        if not index.ready:
-            index.open()
-
-    async def aopen(self) -> None:
-        """As :meth:`open`, without blocking the event loop."""
-        if not self.answers.index.ready:
-            await self.answers.index.aopen()
-
-    def flush(self) -> None:
-        """Store everything that waits to be stored.
-
-        Raises:
-            TierError: The index could not be reached.
-        """
-        if self._answers is not None and self._answers.index.ready:
-            self._answers.index.flush()
-
-    async def aflush(self) -> None:
-        """As :meth:`flush`, without blocking the event loop."""
-        await hop(self._pool, self.flush)
-
-    def close(self) -> None:
-        """Store everything that waits, and let go of the index; it opens again when it is used.
-
-        Raises:
-            TierError: The index could not be reached; what waited is lost.
-        """
-        if self._answers is not None:
-            self._answers.index.close()
-
-    async def aclose(self) -> None:
-        """As :meth:`close`, without blocking the event loop."""
-        if self._answers is not None:
-            await self._answers.index.aclose()
-
-    def __len__(self) -> int:
-        """Return how many answers there are, as far as this process knows."""
-        return 0 if self._answers is None else len(self._answers.index)
-
-    def __bool__(self) -> bool:
-        """Return True: a cache without answers is a cache."""
-        return True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def __repr__(self) -> str:
         place = f"path={str(self.path)!r}" if self.path is not None else f"url={self.url!r}"

@@ -7,11 +7,7 @@ to the server, and memory holds only what this process has not yet written.
 
 from __future__ import annotations
 
-import atexit
-import os
 import threading
-import uuid
-import weakref
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any
@@ -20,22 +16,22 @@ import numpy as np
 import numpy.typing as npt
 
 from toolops_plugins.clock import Clock
-from toolops_plugins.errors import ConfigurationError, TierError
+from toolops_plugins.errors import TierError
 from toolops_plugins.fuse import Fuse
 from toolops_plugins.generations import Generations
 from toolops_plugins.hop import hop
 from toolops_plugins.locks import renewing
 from toolops_plugins.pool import Pool
-from toolops_plugins.semantic.bounded import Bounded
 from toolops_plugins.semantic.embedders import Embedder
 from toolops_plugins.semantic.embeddings import Embeddings
+from toolops_plugins.semantic.learned import Learned
 from toolops_plugins.semantic.resident import Resident
 from toolops_plugins.semantic.rows import Row
 from toolops_plugins.semantic.store import Store
 from toolops_plugins.semantic.writer import Writer
 from toolops_plugins.steps import Io
 
-__all__ = ["Index", "Near", "shared_index"]
+__all__ = ["Index", "Near", "Vector"]
 
 Vector = npt.NDArray[np.float32]
 Near = list[tuple[Row, float]]
@@ -46,10 +42,6 @@ _INLINE = 20_000
 """Entries up to which a search takes less time than the way to another thread and back."""
 _SWEEP = 60.0
 """Seconds between two sweeps of what has expired, and between two checks of the size."""
-_STATES = 16
-"""States of other processes from which on they are tidied up."""
-_LEARNED = 5.0
-"""Seconds between two writes of what was learned."""
 
 
 class Index:
@@ -80,28 +72,22 @@ class Index:
         self.clock = clock
         self.ready = False
         self._make_store = make_store
-        self._store: Store = None  # type: ignore[assignment] # made when it is opened
-        self._memory: Resident = None  # type: ignore[assignment] # the same
+        # What is learned of the entries lives with them, under the same lock: see ``Home``.
+        self.lock = renewing(self, threading.RLock(), "lock")
+        self.loaded = threading.Event()
+        self.store: Store = None  # type: ignore[assignment] # made when it is opened
+        self.memory: Resident = None  # type: ignore[assignment] # the same
         self._max_items = max_items
         self._pool = pool
         self._on_trouble = on_trouble
-        self._lock = renewing(self, threading.RLock())
         self._generations = Generations()
         self._fuse = Fuse(clock, lease=30.0)
         self._whole = False  # whether memory holds all entries
-        self._loaded = threading.Event()
         self._gone: set[str] = set()  # ids that were removed while loading
         self._unembedded: list[tuple[Row, str, int]] = []
         self._embedding = threading.RLock()
-        self._learner: Bounded | None = None
-        self._announced: dict[str, Vector] = {}
-        self._process = uuid.uuid4().hex
-        self._swept = self._saved = clock.monotonic()
-        self._unsaved = False
-        self._recalled = False
-        self._recall_done = threading.Event()
-        self._recall_done.set()
-        self._merged: list[str] = []
+        self.learned = Learned(self, clock=clock, pool=pool, on_trouble=on_trouble)
+        self._swept = clock.monotonic()
         self._writer = Writer(
             self,
             clock,
@@ -111,13 +97,12 @@ class Index:
             after=self._upkeep,
             on_trouble=on_trouble,
         )
-        _indices.add(self)
 
     def __len__(self) -> int:
         """Return how many entries there are, as far as this process knows."""
         if not self.ready:
             return 0
-        return len(self._memory) if self._whole else self._store.count() + len(self._writer)
+        return len(self.memory) if self._whole else self.store.count() + len(self._writer)
 
     # -- opening and closing ---------------------------------------------------------------------
 
@@ -128,21 +113,21 @@ class Index:
             ConfigurationError: The index is of another embedder, or open in another process.
             TierError: It could not be reached.
         """
-        with self._lock:
+        with self.lock:
             if self.ready:
                 return
             store = self._make_store(
                 embedder=self.embeddings.name, dimension=self.embeddings.dimension
             )
             store.open()
-            self._store = store
-            self._memory = Resident(self.embeddings.dimension, max_items=self._max_items)
+            self.store = store
+            self.memory = Resident(self.embeddings.dimension, max_items=self._max_items)
             for row, x in self._writer.waiting():
-                self._memory.add([row], x[None])
+                self.memory.add([row], x[None])
             self._whole = False
-            self._loaded.clear()
+            self.loaded.clear()
             if store.shared:
-                self._loaded.set()
+                self.loaded.set()
             else:
                 self._pool.submit(self._load)
             self.ready = True
@@ -157,34 +142,34 @@ class Index:
             if self._max_items <= _IN_MEMORY:
                 self._load_all()
                 self._whole = True
-            if self._store.stale:
+            if self.store.stale:
                 # A killed process has left it torn; what was committed is restored.
-                self._store.rebuild()
+                self.store.rebuild()
         except TierError as error:
             self._on_trouble(error)
         finally:
             self._gone.clear()
-            self._loaded.set()
+            self.loaded.set()
 
     def _load_all(self) -> None:
-        for rows, vectors in self._store.load():
-            with self._lock:
+        for rows, vectors in self.store.load():
+            with self.lock:
                 # What was put or removed meanwhile is newer than what is stored.
                 new = [
                     i
                     for i, row in enumerate(rows)
-                    if row.id not in self._gone and self._memory.get(row.id) is None
+                    if row.id not in self._gone and self.memory.get(row.id) is None
                 ]
                 if new:
                     self._into_memory([rows[i] for i in new], vectors[new])
 
     def close(self) -> None:
         """Write everything that waits, and let go of the store."""
-        with self._lock:
+        with self.lock:
             if not self.ready:
                 return
-        self._loaded.wait()
-        self._recall_done.wait()
+        self.loaded.wait()
+        self.learned.wait()
         try:
             self.flush()
             self._writer.finish()
@@ -192,25 +177,32 @@ class Index:
             self._writer.forget((), self._close_store)
 
     def _close_store(self) -> None:
-        with self._lock:
+        with self.lock:
             self.ready = False
-            self._store.close()
+            self.store.close()
 
     async def aclose(self) -> None:
         """As :meth:`close`, without blocking the event loop."""
         if self.ready:
-            await self._store.aclose()
+            await self.store.aclose()
             await hop(self._pool, self.close)
+
+    def close_at_exit(self) -> None:
+        """As :meth:`close`, when only ``on_trouble`` is left to be told of an error."""
+        try:
+            self.close()
+        except TierError as error:
+            self._on_trouble(error)
 
     def forked(self) -> None:
         """Go on in a forked child: with what is in memory, and without writing."""
         self._embedding = threading.RLock()
-        self._recall_done.set()
+        self.learned.forked()
         self._writer.forked()
-        if self.ready and not self._store.shared:
+        if self.ready and not self.store.shared:
             # An embedded client is its parent's alone: what is in memory is all there is here.
             self._whole = True
-            self._loaded.set()
+            self.loaded.set()
 
     # -- looking up ------------------------------------------------------------------------------
 
@@ -227,10 +219,10 @@ class Index:
         if self._unembedded:
             yield Io(self._embed, self._aembed)
         now = self.clock.time()
-        if self._whole and len(self._memory) > _INLINE:
-            near: Near = yield Io(self._memory.search, self._asearch, scope, x, k, now)
+        if self._whole and len(self.memory) > _INLINE:
+            near: Near = yield Io(self.memory.search, self._asearch, scope, x, k, now)
         else:
-            near = self._memory.search(scope, x, k, now)
+            near = self.memory.search(scope, x, k, now)
         if self._whole:
             return near
         far: Near = yield Io(self._search_store, self._asearch_store, scope, x, k, now)
@@ -242,12 +234,12 @@ class Index:
         return merged[:k]
 
     async def _asearch(self, scope: bytes, x: Vector, k: int, now: float) -> Near:
-        return await hop(self._pool, partial(self._memory.search, scope, x, k, now))
+        return await hop(self._pool, partial(self.memory.search, scope, x, k, now))
 
     def _search_store(self, scope: bytes, x: Vector, k: int, now: float) -> Near:
         ticket = self._ticket()
         try:
-            (found,) = self._store.search([scope], x[None], k, now)
+            (found,) = self.store.search([scope], x[None], k, now)
         except TierError:
             self._fuse.fail(ticket)
             raise
@@ -255,11 +247,11 @@ class Index:
         return found
 
     async def _asearch_store(self, scope: bytes, x: Vector, k: int, now: float) -> Near:
-        if not self._store.native:
+        if not self.store.native:
             return await hop(self._pool, partial(self._search_store, scope, x, k, now))
         ticket = self._ticket()
         try:
-            (found,) = await self._store.asearch([scope], x[None], k, now)
+            (found,) = await self.store.asearch([scope], x[None], k, now)
         except TierError:
             self._fuse.fail(ticket)
             raise
@@ -275,8 +267,8 @@ class Index:
     def served(self, row: Row) -> None:
         """Note that an entry was served."""
         now = self.clock.time()
-        if self._memory.get(row.id) is row:
-            self._memory.touch(row, now)
+        if self.memory.get(row.id) is row:
+            self.memory.touch(row, now)
         else:
             row.hits += 1
             row.used = now
@@ -286,7 +278,7 @@ class Index:
 
     def put(self, row: Row, x: Vector, mark: int, agreeing: Sequence[str] = ()) -> None:
         """Keep an entry, searchable at once; dropped if it was invalidated since the mark."""
-        with self._lock:
+        with self.lock:
             if not self._holds(row, mark):
                 return
             self._into_memory([row], x[None], agreeing)
@@ -294,7 +286,7 @@ class Index:
 
     def put_text(self, row: Row, text: str, mark: int) -> None:
         """As :meth:`put`, where the vector is still to be made; the next lookup makes it."""
-        with self._lock:
+        with self.lock:
             if self._holds(row, mark):
                 self._unembedded.append((row, text, mark))
         self._writer.expect()
@@ -304,7 +296,7 @@ class Index:
 
     def _embed(self) -> None:
         with self._embedding:
-            with self._lock:
+            with self.lock:
                 waiting = list(self._unembedded)
             if not waiting:
                 return
@@ -314,7 +306,7 @@ class Index:
                 self._on_trouble(error)  # answers that nobody can find are not kept
             else:
                 self._put_all(waiting, vectors)
-            with self._lock:
+            with self.lock:
                 # Only now, so that nobody searches while they are in neither place.
                 del self._unembedded[: len(waiting)]
 
@@ -322,7 +314,7 @@ class Index:
         await hop(self._pool, self._embed)
 
     def _put_all(self, waiting: Sequence[tuple[Row, str, int]], vectors: Vector) -> None:
-        with self._lock:
+        with self.lock:
             valid = [i for i, (row, _, mark) in enumerate(waiting) if self._holds(row, mark)]
             # Of one question's answers only the last counts.
             last = {waiting[i][0].id: i for i in valid}.values()
@@ -335,14 +327,11 @@ class Index:
     ) -> None:
         # Called with the lock held.
         added = {row.id for row in rows}
-        pushed = self._memory.add(rows, vectors)
+        pushed = self.memory.add(rows, vectors)
         out = [row.id for row in pushed if row.id not in added]
-        if self._learner is not None:
-            for id_ in out:
-                self._learner.remove(id_)
-            for row, x in zip(rows, vectors, strict=True):
-                self._learner.add(row.id, x, row.answer, row.scope, agreeing)
-        if out and not self._store.shared:
+        self.learned.forget(out)
+        self.learned.add(rows, vectors, agreeing)
+        if out and not self.store.shared:
             # Not here: whoever puts an entry does not wait for the deletion of another.
             self._pool.offer(partial(self._delete_quietly, out))
 
@@ -355,19 +344,19 @@ class Index:
     def _delete_if_open(self, ids: Sequence[str]) -> None:
         # What is left by a close in between is evicted again when it has been loaded.
         if self.ready:
-            self._store.delete(ids)
+            self.store.delete(ids)
 
     def write(self, rows: Sequence[Row], vectors: Sequence[Vector]) -> None:
         """Store a batch; for the writer, which may outlive a :meth:`close`."""
         self.open()
-        self._store.write(rows, np.stack(vectors))
-        if not self._whole and self._loaded.is_set():
-            self._memory.remove([row.id for row in rows])
+        self.store.write(rows, np.stack(vectors))
+        if not self._whole and self.loaded.is_set():
+            self.memory.remove([row.id for row in rows])
 
     def touch(self, rows: Sequence[Row]) -> None:
         """Store how often rows were served; for the writer."""
         self.open()
-        self._store.touch(rows)
+        self.store.touch(rows)
 
     def flush(self) -> None:
         """Write everything that waits.
@@ -377,7 +366,7 @@ class Index:
         """
         self._embed()
         self._writer.flush()
-        self._save_learned()
+        self.learned.save()
 
     async def aflush(self) -> None:
         """As :meth:`flush`, without blocking the event loop."""
@@ -391,10 +380,10 @@ class Index:
         Raises:
             TierError: The store could not be reached; memory has forgotten them.
         """
-        with self._lock:
+        with self.lock:
             self._generations.void(keys=[id_.encode() for id_ in ids])
             self._out_of_memory(ids)
-        self._writer.forget(ids, partial(self._store.delete, ids))
+        self._writer.forget(ids, partial(self.store.delete, ids))
 
     def invalidate(self, tags: Sequence[str]) -> None:
         """Forget all entries with any of the tags, and those that are about to be stored.
@@ -402,11 +391,11 @@ class Index:
         Raises:
             TierError: The store could not be reached; memory has forgotten them.
         """
-        with self._lock:
+        with self.lock:
             self._generations.void(tags=tags)
-            ids = self._memory.tagged(tags)
+            ids = self.memory.tagged(tags)
             self._out_of_memory(ids)
-        self._writer.forget(ids, partial(self._store.delete_where, tags=tags))
+        self._writer.forget(ids, partial(self.store.delete_where, tags=tags))
 
     def clear(self, scope: bytes | None = None) -> None:
         """Forget all entries, or those of one scope.
@@ -414,107 +403,30 @@ class Index:
         Raises:
             TierError: The store could not be reached; memory has forgotten them.
         """
-        with self._lock:
+        with self.lock:
             self._generations.void(everything=True)
             if scope is None:
-                ids = [row.id for row in self._memory.rows()]
+                ids = [row.id for row in self.memory.rows()]
             else:
-                ids = self._memory.of_scope(scope)
+                ids = self.memory.of_scope(scope)
             self._out_of_memory(ids)
         if scope is None:
-            self._writer.forget(ids, self._store.clear)
+            self._writer.forget(ids, self.store.clear)
         else:
-            self._writer.forget(ids, partial(self._store.delete_where, scope=scope))
+            self._writer.forget(ids, partial(self.store.delete_where, scope=scope))
 
     def _out_of_memory(self, ids: Sequence[str]) -> None:
         # Called with the lock held.
-        if not self._loaded.is_set():
+        if not self.loaded.is_set():
             self._gone.update(ids)
-        self._memory.remove(ids)
-        if self._learner is not None:
-            for id_ in ids:
-                self._learner.remove(id_)
-
-    # -- learning --------------------------------------------------------------------------------
-
-    def learner(self) -> Bounded:
-        """Return what has learned when an answer may be served; made when it is first asked for."""
-        with self._lock:
-            if self._learner is None:
-                learner = Bounded(vector_of=self._vector_of)
-                for row in self._memory.rows():
-                    x = self._memory.vector(row.id)
-                    if x is not None:
-                        learner.add(row.id, x, row.answer, row.scope)
-                self._learner = learner
-                self._recall_done.clear()
-                try:
-                    self._pool.submit(self._recall)
-                except RuntimeError:
-                    self._recall_done.set()
-                    raise
-            return self._learner
-
-    def _vector_of(self, id_: str) -> Vector | None:
-        x = self._memory.vector(id_)
-        return self._announced.get(id_) if x is None else x
-
-    def _recall(self) -> None:
-        """Take over what earlier and other processes have learned."""
-        self._loaded.wait()
-        try:
-            states = self._store.read_states()
-            for process, state in states.items():
-                if process != self._process and self._learner is not None:
-                    self._learner.merge(state)
-            self._merged = [process for process in states if process != self._process]
-            self._recalled = True
-        except TierError as error:
-            self._on_trouble(error)
-        finally:
-            self._recall_done.set()
-
-    def announce(self, row: Row, x: Vector) -> None:
-        """Let what is learned know of a question whose answer is still under way."""
-        with self._lock:
-            self._announced[row.id] = x
-            self.learner().add(row.id, x, row.answer, row.scope)
-
-    def withdraw(self, row: Row) -> None:
-        """Forget what was announced, unless its answer has been kept meanwhile."""
-        with self._lock:
-            if self._memory.get(row.id) is None:
-                self.learner().remove(row.id)
-            self._announced.pop(row.id, None)
-
-    def agree(self, id_: str, agreeing: Sequence[str]) -> None:
-        """Note that the answer of an entry is the same as those of others, in other words."""
-        with self._lock:
-            row, x = self._memory.get(id_), self._memory.vector(id_)
-            if row is not None and x is not None and self._learner is not None:
-                self._learner.add(id_, x, row.answer, row.scope, agreeing)
-
-    def learned(self) -> None:
-        """Note that there is something new to be kept."""
-        self._unsaved = True
-
-    def _save_learned(self) -> None:
-        if not self._unsaved or not self._recalled or self._learner is None:
-            return
-        self._unsaved = False
-        self._store.write_state(self._process, self._learner.state())
-        # A state holds all that its writer has merged; those of processes that live come again.
-        if self._merged and (not self._store.shared or len(self._merged) >= _STATES):
-            self._store.drop_states(self._merged)
-            self._merged = []
+        self.memory.remove(ids)
+        self.learned.forget(ids)
 
     # -- upkeep, in the writer's thread ----------------------------------------------------------
 
     def _upkeep(self) -> None:
         now = self.clock.monotonic()
-        if now - self._saved >= _LEARNED:
-            self._saved = now
-            self._save_learned()
+        self.learned.save_if_due()
         if now - self._swept >= _SWEEP:
             self._swept = now
             self.sweep()
@@ -526,63 +438,10 @@ class Index:
             TierError: The store could not be reached.
         """
         now = self.clock.time()
-        while ids := self._memory.expired(now, 1_000):
-            with self._lock:
+        while ids := self.memory.expired(now, 1_000):
+            with self.lock:
                 self._out_of_memory(ids)
-            self._writer.forget(ids, partial(self._store.delete, ids))
+            self._writer.forget(ids, partial(self.store.delete, ids))
         if not self._whole:
-            self._store.delete_where(expired=now)
-            self._store.shrink(self._max_items)
-
-
-_by_place: weakref.WeakValueDictionary[tuple[str, str], Index] = weakref.WeakValueDictionary()
-_places = threading.Lock()
-
-
-def shared_index(
-    place: tuple[str, str] | None, make_store: Callable[..., Store], embedder: Embedder, **rest: Any
-) -> Index:
-    """Return the index of an embedded folder, one for all who use it in this process.
-
-    Args:
-        place: The folder and the collection; None: not embedded, so each has its own.
-        make_store: As in :class:`Index`.
-        embedder: As in :class:`Index`.
-        rest: As in :class:`Index`; the first to come decides.
-
-    Raises:
-        ConfigurationError: The folder is in use with another embedder.
-    """
-    if place is None:
-        return Index(make_store, embedder, **rest)
-    with _places:
-        index = _by_place.get(place)
-        if index is None:
-            index = _by_place[place] = Index(make_store, embedder, **rest)
-        elif index.embeddings.name != embedder.name:
-            raise ConfigurationError(
-                "embedder",
-                f"is {embedder.name!r}, but {place[0]} is in use with {index.embeddings.name!r}",
-            )
-        return index
-
-
-_indices: weakref.WeakSet[Index] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for index in tuple(_indices):
-        index.forked()
-
-
-def _at_exit() -> None:
-    for index in tuple(_indices):
-        try:
-            index.close()
-        except TierError as error:
-            index._on_trouble(error)  # noqa: SLF001 - a function of this class in all but place
-
-
-atexit.register(_at_exit)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+            self.store.delete_where(expired=now)
+            self.store.shrink(self._max_items)

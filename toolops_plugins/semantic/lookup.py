@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from toolops_plugins.semantic.bounded import Bounded
 from toolops_plugins.semantic.decision import Decision, Neighbour, Threshold
 from toolops_plugins.semantic.guards import Guards, Traits
-from toolops_plugins.semantic.index import Index, Near, Vector
+from toolops_plugins.semantic.index import Near, Vector
 from toolops_plugins.semantic.matches import Candidate, Detail, Explanation
 from toolops_plugins.semantic.rows import Row
 
@@ -121,12 +122,12 @@ class Decider:
     """Asks guards and policies. Safe to use from any threads and event loops.
 
     Args:
-        index: The entries, and what was learned of them.
+        learner: Returns what has learned; called only under a rule with a bound.
         guards: May veto.
     """
 
-    def __init__(self, index: Index, guards: Guards) -> None:
-        self._index = index
+    def __init__(self, learner: Callable[[], Bounded], guards: Guards) -> None:
+        self._learner = learner
         self._guards = guards
 
     def decide(self, lookup: Lookup, *, dry: bool = False) -> None:
@@ -140,7 +141,7 @@ class Decider:
         if near and near[0][0].id == asked.id:
             lookup.serve(*near[0])
             if rule.max_error is not None and not dry:
-                self._index.learner().exact(rule.max_error)
+                self._learner().exact(rule.max_error)
             return
         decision = self._decided(asked, lookup.x, near, rule, dry=dry)
         lookup.decision = decision
@@ -174,7 +175,7 @@ class Decider:
             else Neighbour(row.id, similarity)
             for row, similarity in near
         ]
-        return self._index.learner().decide(
+        return self._learner().decide(
             x, neighbours, max_error=rule.max_error, scope=asked.scope, dry=dry
         )
 

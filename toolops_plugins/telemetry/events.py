@@ -113,6 +113,8 @@ class CallEvent(NamedTuple):
         hedged: Whether a second attempt was raced against the first.
         semantic: What the semantic cache decided, such as the similarity, by name. None: it was
             not asked. Not to be changed by whoever receives it.
+        details: What else is known, such as a model's "input_tokens", by name. None: nothing. Not
+            to be changed either.
     """
 
     name: str
@@ -131,6 +133,7 @@ class CallEvent(NamedTuple):
     error: str | None = None
     hedged: bool = False
     semantic: Mapping[str, str | int | float | bool] | None = None
+    details: Mapping[str, str | int | float | bool] | None = None
 
     @property
     def retried(self) -> bool:
@@ -180,9 +183,9 @@ def attributes(event: CallEvent) -> dict[str, str | int | float | bool]:
     """Return an event as flat attributes, for traces and structured logs.
 
     The names are the fields' own after ``toolops.``, with ``toolops.tool`` for the name. Durations
-    are in seconds. Tags are joined by commas, and each semantic detail has a name of its own under
-    ``toolops.semantic.``. Fields without a value are left out, as is ``started``, since spans and
-    log lines have their own time.
+    are in seconds. Tags are joined by commas, and each detail has a name of its own under
+    ``toolops.semantic.`` or ``toolops.details.``. Fields without a value are left out, as is
+    ``started``, since spans and log lines have their own time.
     """
     found: dict[str, str | int | float | bool] = {
         "toolops.tool": event.name,
@@ -205,6 +208,8 @@ def attributes(event: CallEvent) -> dict[str, str | int | float | bool]:
     found.update((name, text) for name, text in texts.items() if text)
     for name, value in (event.semantic or {}).items():
         found[f"toolops.semantic.{name}"] = value
+    for name, value in (event.details or {}).items():
+        found[f"toolops.details.{name}"] = value
     return found
 
 

@@ -1,0 +1,70 @@
+"""The indices of this process: one for each folder, whoever asks; all closed at exit."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.semantic.embedders import Embedder
+from toolops_plugins.semantic.index import Index
+from toolops_plugins.semantic.store import Store
+
+__all__ = ["shared_index"]
+
+_by_place: weakref.WeakValueDictionary[tuple[str, str], Index] = weakref.WeakValueDictionary()
+_places = threading.Lock()
+_indices: weakref.WeakSet[Index] = weakref.WeakSet()
+
+
+def shared_index(
+    place: tuple[str, str] | None, make_store: Callable[..., Store], embedder: Embedder, **rest: Any
+) -> Index:
+    """Return the index of an embedded folder, one for all who use it in this process.
+
+    Args:
+        place: The folder and the collection; None: not embedded, so each has its own.
+        make_store: As in :class:`~toolops_plugins.semantic.index.Index`.
+        embedder: The same.
+        rest: The same; the first to come decides.
+
+    Raises:
+        ConfigurationError: The folder is in use with another embedder.
+    """
+    if place is None:
+        return _made(make_store, embedder, **rest)
+    with _places:
+        index = _by_place.get(place)
+        if index is None:
+            index = _by_place[place] = _made(make_store, embedder, **rest)
+        elif index.embeddings.name != embedder.name:
+            raise ConfigurationError(
+                "embedder",
+                f"is {embedder.name!r}, but {place[0]} is in use with {index.embeddings.name!r}",
+            )
+        return index
+
+
+def _made(make_store: Callable[..., Store], embedder: Embedder, **rest: Any) -> Index:
+    index = Index(make_store, embedder, **rest)
+    _indices.add(index)
+    return index
+
+
+def _after_fork() -> None:
+    for index in tuple(_indices):
+        index.forked()
+
+
+def _at_exit() -> None:
+    for index in tuple(_indices):
+        index.close_at_exit()
+
+
+atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
