@@ -1,0 +1,182 @@
+"""What a tool is given beside the arguments that a model writes.
+
+State, store, runtime and configuration are injected when a tool runs. They tell users apart, so a
+result that depends on them must not reach somebody else: a tool with such arguments is kept and
+shared only where the user says which of them count. The same goes for a human's answer to an
+interrupt, which reaches a tool by no argument at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from types import UnionType
+from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
+
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import var_child_runnable_config
+from langchain_core.tools import BaseTool, StructuredTool, Tool
+from langchain_core.tools.base import (
+    _get_runnable_config_param,
+    _is_injected_arg_type,
+    get_all_basemodel_annotations,
+)
+from langchain_core.utils.pydantic import get_fields
+
+from toolops_plugins.errors import ConfigurationError
+
+__all__ = [
+    "IncludeLike",
+    "Including",
+    "config_arguments",
+    "given_config",
+    "included",
+    "including",
+    "injected_arguments",
+    "refuses",
+    "was_answered",
+]
+
+IncludeLike: TypeAlias = Iterable[str] | Mapping[str, Callable[[Any], Any]]
+"""Names of injected arguments that count, or for each name what of its value does."""
+Including: TypeAlias = Mapping[str, Callable[[Any], Any]]
+
+_SCRATCHPAD = "__pregel_scratchpad"
+"""Where LangGraph notes what a task was resumed with."""
+_OF_THE_RUN = ("__", "checkpoint", "langgraph_", "ls_", "lc_")
+"""Prefixes of what a configuration holds about the run, and nothing about whom it is for."""
+
+
+def injected_arguments(tool: BaseTool) -> frozenset[str]:
+    """Return the names of all arguments that no model writes.
+
+    They are those with LangChain's and LangGraph's annotations, be it in the schema or in the
+    signature, within an optional type too, and those that take a ``RunnableConfig``.
+    """
+    # What LangChain itself has found.
+    names = {*config_arguments(tool), *getattr(tool, "_injected_args_keys", ())}
+    visible = _visible(tool)
+    for function in _functions(tool):
+        hints = _hints(function)
+        names |= {name for name, hint in hints.items() if _is_injected(hint)}
+        # LangGraph goes by this name alone; tools from MCP servers annotate it with no more.
+        names |= {"runtime"} & hints.keys() - visible
+    schema = tool.args_schema
+    if schema is not None and not isinstance(schema, dict):
+        annotations = get_all_basemodel_annotations(schema)
+        names |= {name for name, hint in annotations.items() if _is_injected(hint)}
+    names.discard("return")
+    return frozenset(names)
+
+
+def config_arguments(tool: BaseTool) -> frozenset[str]:
+    """Return the names of the arguments that take the ``RunnableConfig``."""
+    found = map(_get_runnable_config_param, _functions(tool))
+    return frozenset(name for name in found if name is not None)
+
+
+def _visible(tool: BaseTool) -> frozenset[str]:
+    """Return the names of the arguments that a schema tells a model of."""
+    schema = tool.args_schema
+    if isinstance(schema, dict):
+        return frozenset(schema.get("properties", ()))
+    return frozenset() if schema is None else frozenset(get_fields(schema))
+
+
+def _functions(tool: BaseTool) -> list[Callable[..., Any]]:
+    """Return the functions that take a tool's arguments, as its author wrote them."""
+    if isinstance(tool, StructuredTool | Tool):
+        return [f for f in (tool.func, tool.coroutine) if f is not None]
+    methods: list[Callable[..., Any]] = [tool._run]  # noqa: SLF001 - a method for subclasses to write
+    if type(tool)._arun is not BaseTool._arun:  # noqa: SLF001 - as above
+        methods.append(tool._arun)  # noqa: SLF001 - as above
+    return methods
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return a function's annotations by parameter, as far as they can be resolved."""
+    inner = function.func if isinstance(function, partial) else function
+    try:
+        return get_type_hints(inner, include_extras=True)
+    except Exception:  # noqa: BLE001 - they may name anything, and LangChain does without them too
+        return {}
+
+
+def _is_injected(hint: Any) -> bool:
+    if get_origin(hint) in (Union, UnionType):
+        return any(map(_is_injected, get_args(hint)))
+    return _is_injected_arg_type(hint)
+
+
+def including(names: IncludeLike) -> Including:
+    """Return what is asked of each injected argument that counts.
+
+    Raises:
+        ConfigurationError: It is a lone string, or what is asked of an argument is no callable.
+    """
+    if isinstance(names, str):
+        raise ConfigurationError(
+            "include_injected", f"must be a list of argument names, not {names!r}"
+        )
+    if not isinstance(names, Mapping):
+        return dict.fromkeys(names, _whole)
+    for name, ask in names.items():
+        if not callable(ask):
+            raise ConfigurationError(
+                "include_injected", f"must say by a callable what of {name!r} counts, not {ask!r}"
+            )
+    return dict(names)
+
+
+def refuses(
+    injected: frozenset[str], include: Including, mode: Literal["refuse", "ignore"]
+) -> bool:
+    """Return whether results must be neither kept nor shared, since what they hang on is unknown.
+
+    Args:
+        injected: The names of the tool's injected arguments.
+        include: Those that count.
+        mode: What is to be done about the others.
+
+    Raises:
+        ConfigurationError: The mode is none of the two.
+    """
+    if mode not in ("refuse", "ignore"):
+        raise ConfigurationError("injected", f'must be "refuse" or "ignore", not {mode!r}')
+    return mode == "refuse" and not injected <= include.keys()
+
+
+def included(include: Including, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what counts of the injected arguments of a call."""
+    return {name: ask(given[name]) for name, ask in include.items() if name in given}
+
+
+def _whole(value: Any) -> Any:
+    """Return what counts of an argument of which the user has only given the name."""
+    if not (isinstance(value, dict) and value.keys() & RunnableConfig.__annotations__.keys()):
+        return value
+    # A configuration: all of it that may tell users apart, and nothing that changes by the call.
+    return {
+        part: {
+            name: content
+            for name, content in (value.get(part) or {}).items()
+            if not str(name).startswith(_OF_THE_RUN)
+        }
+        for part in ("configurable", "metadata")
+    }
+
+
+def given_config() -> RunnableConfig | None:
+    """Return the configuration under which a tool's body runs, or None outside of any run."""
+    return var_child_runnable_config.get()
+
+
+def was_answered(config: Mapping[str, Any] | None) -> bool:
+    """Return whether a human has answered an interrupt of the graph's task that is under way.
+
+    What a tool makes of such an answer belongs to this one task: it is not in the arguments.
+    """
+    pad = ((config or {}).get("configurable") or {}).get(_SCRATCHPAD)
+    if pad is None:
+        return False
+    return bool(pad.resume) or pad.get_null_resume(False) is not None  # noqa: FBT003 - by position only

@@ -1,0 +1,333 @@
+"""Tools behind a policy: any LangChain tool, which stays the tool it was.
+
+What is wrapped is the innermost step, ``_run`` and ``_arun``, on a copy of the tool. Everything
+around it remains LangChain's own: validation, injection, callbacks, the handling of errors, and
+the message, which is made anew for each call from a result that may have come from the cache.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+from langchain_core.tools import BaseTool
+from langchain_core.tools import tool as tool_of
+from pydantic import ConfigDict, PrivateAttr
+
+from langchain_toolops._injected import (
+    IncludeLike,
+    Including,
+    including,
+    injected_arguments,
+)
+from langchain_toolops._tool_guard import Guard
+from toolops_plugins import Cache, Policy, Retry, ToolOps, get_default
+from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.policy import PolicyParts
+
+__all__ = ["ToolOpsTool", "wrap_tool", "wrap_tools"]
+
+
+class _PolicyOf:
+    """The attribute ``policy``: no property, so that a tool's own field of that name wins."""
+
+    def __get__(self, tool: ToolOpsTool | None, owner: type | None = None) -> Policy:
+        guard = None if tool is None else tool._toolops_guard  # noqa: SLF001 - of this module
+        if guard is None:
+            raise AttributeError("policy")
+        return guard.policy
+
+
+class ToolOpsTool(BaseTool):
+    """A tool behind a policy, as :func:`wrap_tool` makes it; calling this class does the same.
+
+    Each is of the class that the tool was of, and of this one, so that ``isinstance`` tells wrapped
+    tools from others. Where a tool has fields of the names below, its own win.
+
+    Safe to use from any threads and event loops at once, as far as the tool is.
+
+    Attributes:
+        policy: What is asked of its calls. It lacks cache and coalescing where injected arguments
+            forbid them.
+    """
+
+    model_config = ConfigDict(ignored_types=(_PolicyOf,))
+
+    policy = _PolicyOf()
+
+    _toolops_guard: Guard | None = PrivateAttr(default=None)
+
+    if TYPE_CHECKING:
+        # To type checkers: what a call of the class takes, and that what it makes can be run.
+        def __init__(
+            self,
+            tool: BaseTool | Callable[..., Any],
+            ops: ToolOps | None = None,
+            *,
+            policy: Policy | None = None,
+            injected: Literal["refuse", "ignore"] = "refuse",
+            include_injected: IncludeLike = (),
+            version: str = "1",
+            **parts: Unpack[PolicyParts],
+        ) -> None: ...
+
+        def _run(self, *args: Any, **kwargs: Any) -> Any: ...
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Wrap a tool, as :func:`wrap_tool` does."""
+        return wrap_tool(*args, **kwargs) if cls is ToolOpsTool else super().__new__(cls)
+
+    @classmethod
+    def from_tool(
+        cls,
+        tool: BaseTool | Callable[..., Any],
+        ops: ToolOps | None = None,
+        *,
+        policy: Policy | None = None,
+        injected: Literal["refuse", "ignore"] = "refuse",
+        include_injected: IncludeLike = (),
+        version: str = "1",
+        **parts: Unpack[PolicyParts],
+    ) -> ToolOpsTool:
+        """Return the tool wrapped; see :func:`wrap_tool`."""
+        return wrap_tool(
+            tool,
+            ops,
+            policy=policy,
+            injected=injected,
+            include_injected=include_injected,
+            version=version,
+            **parts,
+        )
+
+    def key(self, args: str | dict[str, Any]) -> str:
+        """Return the key of a call, in hexadecimal.
+
+        Args:
+            args: The tool's input, or a whole tool call; of injected arguments those that count.
+
+        Raises:
+            ConfigurationError: Results of this tool are neither kept nor shared.
+            ValidationError: The input does not fit the tool's schema.
+        """
+        return _guard_of(self).key(self, args)
+
+    def invalidate(self, args: str | dict[str, Any]) -> None:
+        """Forget the result of a call in every tier and every process.
+
+        Args:
+            args: As for :meth:`key`.
+
+        Raises:
+            ConfigurationError: As for :meth:`key`.
+            ValidationError: As for :meth:`key`.
+        """
+        guard = _guard_of(self)
+        guard.ops.invalidate(keys=[guard.key(self, args)])
+
+    async def ainvalidate(self, args: str | dict[str, Any]) -> None:
+        """As :meth:`invalidate`, without blocking the event loop."""
+        guard = _guard_of(self)
+        await guard.ops.ainvalidate(keys=[guard.key(self, args)])
+
+
+def _guard_of(tool: ToolOpsTool) -> Guard:
+    guard = tool._toolops_guard  # noqa: SLF001 - of this module
+    if guard is None:  # made by the class of a wrapped tool
+        raise ConfigurationError("tool", "was not made by wrap_tool()")
+    return guard
+
+
+def wrap_tool(
+    tool: BaseTool | Callable[..., Any],
+    ops: ToolOps | None = None,
+    *,
+    policy: Policy | None = None,
+    injected: Literal["refuse", "ignore"] = "refuse",
+    include_injected: IncludeLike = (),
+    version: str = "1",
+    **parts: Unpack[PolicyParts],
+) -> ToolOpsTool:
+    """Return a copy of a tool whose calls are made under a policy; the tool itself is untouched.
+
+    Without a policy it is that of ``ops.readonly``: results are fresh for 300 s, concurrent equal
+    calls run once, and failures are retried. That is for tools that only read. For one that changes
+    something, say ``policy=Policy(...)`` with what it can bear.
+
+    Calls are equal where name, ``version`` and validated arguments are: ``{"days": "3"}`` is
+    ``{"days": 3}`` where the schema says so, and a default is as good as given. Tools of one name
+    and version share their results, in any process: name tools apart that search different data,
+    or give the runtime a tenant.
+
+    Never kept nor shared are a ``Command``, a message that the tool makes itself, and what a task
+    does that a human has answered. A ``ToolException`` is the tool's answer to the model: it is not
+    kept, retried, counted against a breaker or replaced, unless ``Retry(on=...)``,
+    ``CircuitBreaker(on=...)`` or ``Cache(negative=...)`` names it.
+
+    Args:
+        tool: The tool, or a function that LangChain makes one of.
+        ops: The runtime. None: the default one.
+        policy: What is asked of its calls, all of it. None: as said above.
+        injected: What is done about injected arguments (``InjectedToolArg``, ``InjectedState``,
+            ``InjectedStore``, ``InjectedToolCallId``, ``ToolRuntime``, ``RunnableConfig``) that are
+            not included. "refuse": results are neither kept nor shared, and the rest of the policy
+            applies. "ignore": they do not count; right only where results do not hang on them.
+        include_injected: Names of injected arguments that count in the key; as a mapping, with a
+            callable that gets the argument and returns what of it counts, such as
+            ``{"runtime": lambda runtime: runtime.context.user_id}``. Of a configuration, that is
+            what it holds about the user and the thread.
+        version: Part of the key; change it when the tool's meaning changes. Default "1".
+        parts: The parts of a policy by name, such as ``cache=Cache(ttl=60)``; they win over
+            ``policy``, and over the policy that stands where none is given.
+
+    Raises:
+        ConfigurationError: It is no tool or wrapped already, a value is wrong or does not fit, or
+            an argument is included that the tool is not injected with.
+    """
+    wanted = _tool(tool)
+    include = including(include_injected)
+    for name in include.keys() - injected_arguments(wanted):
+        raise ConfigurationError(
+            "include_injected", f"names {name!r}, with which {wanted.name} is not injected"
+        )
+    return _wrapped(wanted, ops, _whole(policy, parts, version), injected, include)
+
+
+def wrap_tools(
+    tools: Iterable[BaseTool | Callable[..., Any]],
+    ops: ToolOps | None = None,
+    *,
+    policy: Policy | None = None,
+    injected: Literal["refuse", "ignore"] = "refuse",
+    include_injected: IncludeLike = (),
+    version: str = "1",
+    **parts: Unpack[PolicyParts],
+) -> list[ToolOpsTool]:
+    """Return copies of tools whose calls are made under one policy; see :func:`wrap_tool`.
+
+    Args:
+        tools: The tools, or functions that LangChain makes tools of.
+        ops: As for :func:`wrap_tool`.
+        policy: As for :func:`wrap_tool`.
+        injected: As for :func:`wrap_tool`.
+        include_injected: As for :func:`wrap_tool`; each name is one of at least one of the tools.
+        version: As for :func:`wrap_tool`.
+        parts: As for :func:`wrap_tool`.
+
+    Raises:
+        ConfigurationError: As for :func:`wrap_tool`; or two tools have one name.
+    """
+    wanted = [_tool(each) for each in tools]
+    include = including(include_injected)
+    unknown = include.keys() - frozenset().union(*map(injected_arguments, wanted))
+    for name in unknown:
+        raise ConfigurationError(
+            "include_injected", f"names {name!r}, with which none of the tools is injected"
+        )
+    names = [each.name for each in wanted]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(
+                "tools", f"has two of the name {name!r}, which would share their results"
+            )
+    whole = _whole(policy, parts, version)
+    return [_wrapped(each, ops, whole, injected, include) for each in wanted]
+
+
+def _tool(wanted: Any) -> BaseTool:
+    if isinstance(wanted, ToolOpsTool):
+        raise ConfigurationError("tool", f"{wanted.name} is wrapped already")
+    if isinstance(wanted, BaseTool):
+        return wanted
+    if not callable(wanted) or isinstance(wanted, type):
+        raise ConfigurationError("tool", f"must be a tool or a function, not {wanted!r}")
+    made: BaseTool = tool_of(wanted)
+    return made
+
+
+def _whole(policy: Policy | None, parts: PolicyParts, version: str) -> Policy:
+    if policy is None:
+        # With "semantic", whether calls are shared by meaning follows from the rest of the policy.
+        shares = None if parts.get("semantic") else True
+        policy = Policy(cache=Cache(ttl=300.0), retry=Retry(), coalesce=shares)
+    policy = policy.replace(**parts)
+    cache = policy.cache
+    if version != "1" and cache is not None:
+        if cache.version not in ("1", version):
+            raise ConfigurationError("version", f"is given twice: in cache= it is {cache.version}")
+        policy = policy.replace(cache=replace(cache, version=version))
+    return policy
+
+
+def _wrapped(
+    tool: BaseTool,
+    ops: ToolOps | None,
+    policy: Policy,
+    injected: Literal["refuse", "ignore"],
+    include: Including,
+) -> ToolOpsTool:
+    names = injected_arguments(tool)
+    mine = {name: ask for name, ask in include.items() if name in names}
+    guard = Guard(tool, ops or get_default(), policy, injected, mine)
+    copy: Any = tool.model_copy()
+    object.__setattr__(copy, "__class__", _class_of(type(tool)))
+    # Private attributes are made when a tool is initialised, and that was in its old class.
+    private = {**(copy.__pydantic_private__ or {}), "_toolops_guard": guard}
+    object.__setattr__(copy, "__pydantic_private__", private)
+    wrapped: ToolOpsTool = copy
+    return wrapped
+
+
+_lock = threading.Lock()
+_classes: weakref.WeakKeyDictionary[type[BaseTool], weakref.ref[type[BaseTool]]] = (
+    weakref.WeakKeyDictionary()
+)
+"""The classes of wrapped tools by those of the tools; both live as long as their instances."""
+
+
+def _class_of(kind: type[BaseTool]) -> type[BaseTool]:
+    """Return the class of wrapped tools of a class."""
+    with _lock:
+        known = _classes.get(kind)
+        found = known() if known is not None else None
+        if found is None:
+            found = _made(kind)
+            _classes[kind] = weakref.ref(found)
+        return found
+
+
+def _made(kind: Any) -> type[BaseTool]:
+    run, arun = kind._run, kind._arun  # noqa: SLF001 - methods for subclasses to write
+
+    @wraps(run)
+    def guarded(self: ToolOpsTool, *args: Any, **kwargs: Any) -> Any:
+        guard, body = self._toolops_guard, partial(run, self, *args, **kwargs)
+        return body() if guard is None else guard.run(body, args, kwargs)
+
+    @wraps(arun)
+    async def aguarded(self: ToolOpsTool, *args: Any, **kwargs: Any) -> Any:
+        guard, body = self._toolops_guard, partial(arun, self, *args, **kwargs)
+        return await body() if guard is None else await guard.arun(body, args, kwargs)
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        # Python calls this once more on what ToolOpsTool(tool) has returned.
+        if self.__dict__:
+            return
+        kind.__init__(self, *args, **kwargs)
+
+    methods: dict[str, Any] = {
+        "__module__": kind.__module__,
+        "__qualname__": kind.__qualname__,
+        "__doc__": kind.__doc__,
+        "__init__": wraps(kind.__init__)(init),
+        "_run": guarded,
+    }
+    if arun is not BaseTool._arun:  # noqa: SLF001 - as above; that one calls _run, and LangChain asks for it
+        methods["_arun"] = aguarded
+    # The tool's own class comes first, so that nothing of its own is hidden.
+    made: type[BaseTool] = type(kind)(kind.__name__, (kind, ToolOpsTool), methods)
+    return made
