@@ -205,9 +205,9 @@ def _kept(
     price = plan.charge(call, value)
     call.attempts = 1
     payload = None
-    if call.key is not None and cache is not None:
-        payload = encoded(call, value)
-        if payload is not None and wanted(call, cache, value):
+    if call.key is not None and cache is not None and wanted(call, cache, value):
+        payload = encoded(call, value, kept=True)
+        if payload is not None:
             entry = entry_of(call, cache, payload, took, price)
             yield from plan.tiers.store(call.key, entry, marks)
             if plan.meaning is not None:

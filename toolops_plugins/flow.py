@@ -351,9 +351,10 @@ def _fetched(call: Call, cache: Cache | None = None, marks: Sequence[Mark] = ())
         return _on_air(call, value, marks, took)
     price = plan.charge(call, value)
     payload = None
-    if cache is not None or plan.policy.coalesces:
-        payload = encoded(call, value)
-    if cache is not None and payload is not None and wanted(call, cache, value):
+    kept = cache is not None and wanted(call, cache, value)
+    if kept or plan.policy.coalesces:
+        payload = encoded(call, value, kept=kept)
+    if cache is not None and kept and payload is not None:
         entry = entry_of(call, cache, payload, took, price)
         yield from plan.tiers.store(call.key or b"", entry, marks)
         if plan.meaning is not None:
@@ -384,8 +385,10 @@ def kept_stream(recording: Tape) -> Flow:
         items = recording.all()
         price = plan.price(items)
         call.spent += price - plan.price_of_failure()
-        payload = encoded(call, (items, recording.returned))
-        if payload is not None and wanted(call, cache, items):
+        if not wanted(call, cache, items):
+            return
+        payload = encoded(call, (items, recording.returned), kept=True)
+        if payload is not None:
             took = plan.shared.clock.monotonic() - call.began
             entry = entry_of(call, cache, payload, took, price, "stream")
             yield from plan.tiers.store(call.key, entry, call.marks)

@@ -32,13 +32,19 @@ def entry_of(
     return Entry(payload, now, fresh, stale, took, price, call.tags, kind)
 
 
-def encoded(call: Call, value: Any) -> Payload | None:
-    """Return the encoded result, or None if no codec takes it: then it is not kept."""
+def encoded(call: Call, value: Any, *, kept: bool) -> Payload | None:
+    """Return the encoded result, or None if no codec takes it: then it is not kept.
+
+    Args:
+        call: The call.
+        value: Its result.
+        kept: Whether it is to be kept; otherwise nobody has to hear that it cannot be.
+    """
     try:
         return call.plan.shared.codec.encode(value)
     except NotEncodableError:
-        call.reason = "not_encodable"
-        if call.plan.policy.cache is not None:
+        call.reason = call.reason or "not_encodable"
+        if kept:
             notice(call, "not_encodable", type(value).__name__)
         return None
 

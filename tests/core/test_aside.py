@@ -109,6 +109,24 @@ def test_unwanted_values_are_counted_and_not_kept(ops, events, face):
     assert [event.reason for event in events] == ["not_wanted"]
 
 
+def test_nobody_hears_of_what_could_not_be_kept_if_it_was_not_to_be(ops, face):
+    notices: list[Notice] = []
+
+    class Sink:
+        def on_call(self, event: CallEvent) -> None: ...
+
+        def on_notice(self, notice: Notice) -> None:
+            notices.append(notice)
+
+    ops.add_sink(Sink())
+    aside = ops.aside(answer, name="model", cache=Cache(when=lambda value: False))
+    face("store", object(), "q", aside=aside)
+    ops.readonly(lambda: object(), name="a", cache=Cache(when=lambda value: False))()
+    assert notices == []
+    ops.readonly(lambda: object(), name="b")()
+    assert [notice.kind for notice in notices] == ["not_encodable"]
+
+
 def test_what_has_no_key_goes_past(ops, events, face):
     notices: list[Notice] = []
 

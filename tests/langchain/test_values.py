@@ -19,6 +19,7 @@ from langchain_core.messages import (
 from langchain_core.outputs import (
     ChatGeneration,
     ChatGenerationChunk,
+    ChatResult,
     Generation,
     GenerationChunk,
 )
@@ -52,6 +53,7 @@ VALUES: list[Any] = [
     Generations([ChatGeneration(message=AIMessage("a"))]),
     Generations([ChatGeneration(message=AIMessage([{"type": "text", "text": "a"}]))]),
     Generations([Generation(text="a"), ChatGeneration(message=HumanMessage("b"))]),
+    ChatResult(generations=[ChatGeneration(message=AIMessage("a"))], llm_output={"model": "m"}),
     ("content", [Document("a")]),
 ]
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import reduce
+from operator import add
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
-from langchain_core.outputs import ChatGeneration, Generation
+from langchain_core.outputs import ChatGeneration, ChatResult, Generation
 
 from toolops_plugins import Semantic
 
@@ -76,7 +78,16 @@ def by_answers(semantic: Semantic) -> Semantic:
 
 
 def _answer(value: Any) -> Any:
-    """Return what a result says; results are generations, messages, or lists of these."""
+    """Return what a result says.
+
+    Args:
+        value: Messages, generations or a list of these, a ``ChatResult``, or what is kept of a
+            stream: the list of its chunks and what its generator returned.
+    """
+    if isinstance(value, tuple) and value and isinstance(value[0], list) and value[0]:
+        return _answer(reduce(add, value[0]))
+    if isinstance(value, ChatResult):
+        return _answer(value.generations)
     if isinstance(value, list):
         return _answer(value[0]) if len(value) == 1 else [_answer(each) for each in value]
     if isinstance(value, ChatGeneration):

@@ -25,6 +25,7 @@ from langchain_core.messages import (
 from langchain_core.outputs import (
     ChatGeneration,
     ChatGenerationChunk,
+    ChatResult,
     Generation,
     GenerationChunk,
 )
@@ -81,6 +82,7 @@ def teach(codec: Codec) -> None:
     _register(codec, AIMessage, _message_fields, _ai_message)
     for chat in (ChatGeneration, ChatGenerationChunk):
         _register(codec, chat, _chat_fields)
+    _register(codec, ChatResult, _result_fields)
     codec.register(Generations, "langchain.Generations", encode=_written, decode=_read)
     for other in (Document, Generation, GenerationChunk):
         _register(codec, other, _fields)
@@ -196,6 +198,10 @@ def _chat_fields(generation: BaseModel) -> dict[str, Any]:
     kept = _fields(generation)
     kept.pop("text", None)  # which it takes from its message
     return kept
+
+
+def _result_fields(result: BaseModel) -> dict[str, Any]:
+    return {**_fields(result), "generations": Generations(result.generations)}  # type: ignore[attr-defined] # it is a ChatResult
 
 
 def _message_fields(message: BaseMessage) -> dict[str, Any]:
