@@ -94,6 +94,7 @@ def test_attributes_name_every_detail():
         reason="r",
         error="KeyError",
         semantic={"similarity": 0.93},
+        details={"input_tokens": 7},
     )
     found = attributes(event)
     assert found["toolops.tier"] == "semantic"
@@ -101,9 +102,10 @@ def test_attributes_name_every_detail():
     assert found["toolops.reason"] == "r"
     assert found["toolops.error"] == "KeyError"
     assert found["toolops.semantic.similarity"] == 0.93
-    # Every field is told, but for the time and the container of the semantic details.
+    assert found["toolops.details.input_tokens"] == 7
+    # Every field is told, but for the time and the containers of details.
     names = {name.removeprefix("toolops.") for name in found} | {"name", "started", "key"}
-    assert set(CallEvent._fields) - {"semantic", "namespace"} <= names
+    assert set(CallEvent._fields) - {"semantic", "details", "namespace"} <= names
 
 
 @given(

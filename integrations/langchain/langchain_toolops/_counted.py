@@ -4,7 +4,8 @@ Three marks, since LangChain's callbacks tell little of what a run went through:
 
 - the generations that a :class:`~langchain_toolops.ToolOpsCache` took or gave, by identity;
 - the run of a wrapped tool, by its id, which the tool's body knows of;
-- runs that begin inside a guarded call, by a context variable, which callbacks can read.
+- runs that begin inside a guarded call, by a context variable, which callbacks can read: any model
+  inside a guarded call of a model, and the tool alone inside one of a tool.
 """
 
 from __future__ import annotations
@@ -18,7 +19,16 @@ from contextvars import ContextVar
 from typing import Any
 from uuid import UUID
 
-__all__ = ["guarded", "inside_guard", "note_generations", "note_run", "was_noted", "was_run_noted"]
+__all__ = [
+    "guarded",
+    "guarded_tool",
+    "inside_guard",
+    "inside_tool",
+    "note_generations",
+    "note_run",
+    "was_noted",
+    "was_run_noted",
+]
 
 _RUNS = 10_000
 """Runs that are remembered; each is asked about within moments."""
@@ -27,6 +37,7 @@ _lock = threading.Lock()
 _generations: dict[int, weakref.ref[Any]] = {}
 _runs: OrderedDict[UUID, None] = OrderedDict()
 _inside: ContextVar[bool] = ContextVar("toolops_langchain_guarded", default=False)
+_tool: ContextVar[str | None] = ContextVar("toolops_langchain_guarded_tool", default=None)
 
 
 def note_generations(generations: Iterable[Any]) -> None:
@@ -73,3 +84,22 @@ def guarded() -> Iterator[None]:
 def inside_guard() -> bool:
     """Return whether a guarded call is under way around whoever asks."""
     return _inside.get()
+
+
+@contextmanager
+def guarded_tool(call_id: str | None) -> Iterator[None]:
+    """Mark the run of one tool call in this block as counted by the call around it.
+
+    Args:
+        call_id: The id of the tool call. What the tool itself calls has others, or none.
+    """
+    token = _tool.set(call_id)
+    try:
+        yield
+    finally:
+        _tool.reset(token)
+
+
+def inside_tool(call_id: Any) -> bool:
+    """Return whether a guarded call is under way around the run of this tool call."""
+    return call_id is not None and _tool.get() == call_id

@@ -1,0 +1,68 @@
+"""What tells one embedder's vectors from another's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.embeddings import Embeddings
+from pydantic import BaseModel
+
+from toolops_plugins import ConfigurationError
+from toolops_plugins.request import is_secret_name
+
+__all__ = ["model_of", "name_of"]
+
+_NAMES = ("model", "model_name", "model_id", "deployment", "repo_id")
+"""Fields that name the model, in the order of preference."""
+_TRANSPORT = frozenset(
+    (
+        "cache_folder", "chunk_size", "disallowed_special", "allowed_special",
+        "headers", "max_retries", "batch_size", "multi_process", "openai_api_version", "proxies",
+        "request_timeout", "retry_max_seconds", "retry_min_seconds", "show_progress",
+        "show_progress_bar", "skip_empty", "timeout", "tiktoken_enabled", "tiktoken_model_name",
+        "default_headers", "default_query", "check_embedding_ctx_length",
+    )
+)  # fmt: skip
+"""Fields that say how the model is reached, and nothing of what it answers."""
+
+
+def name_of(embedder: Embeddings) -> str:
+    """Return the name of the model.
+
+    Raises:
+        ConfigurationError: The embedder does not tell it.
+    """
+    if isinstance(embedder, BaseModel):
+        for name in _NAMES:
+            value = getattr(embedder, name, None)
+            if isinstance(value, str) and value:
+                return value
+    raise ConfigurationError(
+        "model", f"cannot be told from others of {type(embedder).__name__}: give it a name"
+    )
+
+
+def model_of(embedder: Embeddings) -> Mapping[str, Any]:
+    """Return what tells the model from others."""
+    name_of(embedder)
+    kind = type(embedder)
+    fields = getattr(kind, "model_fields", {})
+    plain = {
+        name: value
+        for name in fields
+        if name not in _TRANSPORT
+        and not is_secret_name(name)
+        and _is_plain(value := getattr(embedder, name, None))
+    }
+    return {"class": f"{kind.__module__}.{kind.__qualname__}", "fields": plain}
+
+
+def _is_plain(value: Any) -> bool:
+    if value is None:
+        return False
+    if isinstance(value, dict):
+        return all(isinstance(name, str) and _is_plain(item) for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return isinstance(value, str | int | float | bool)

@@ -1,0 +1,369 @@
+"""A callback handler that feeds a runtime's statistics and sinks from whatever LangChain runs.
+
+LangChain tells of the begin and the end of every run, in any thread or task, and at times of only
+one of the two. So runs under way are noted by id, at most so many, and what never ends is forgotten
+when newer ones need the place.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+from uuid import UUID
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.documents import Document
+from langchain_core.globals import get_llm_cache
+from langchain_core.messages import BaseMessage, ToolMessage
+from langchain_core.outputs import (
+    ChatGenerationChunk,
+    Generation,
+    GenerationChunk,
+    LLMResult,
+)
+
+from langchain_toolops._bubbles import carried
+from langchain_toolops._counted import inside_guard, inside_tool, was_run_noted
+from langchain_toolops._runs import Kind, Run, calls_tools, name_of_run, was_cached, was_counted
+from langchain_toolops.prices import ModelPrices, TokenPrice, model_of, usage_of
+from toolops_plugins import CallEvent, ConfigurationError, ToolOps, check, get_default
+from toolops_plugins.locks import renewing
+from toolops_plugins.telemetry.events import Outcome
+
+__all__ = ["ToolOpsCallbackHandler"]
+
+logger = logging.getLogger("langchain_toolops")
+
+Prices: TypeAlias = (
+    Mapping[str, TokenPrice | tuple[float, float]]
+    | ModelPrices
+    | Callable[[str, Mapping[str, Any]], float]
+)
+Chains: TypeAlias = Literal["outer", "all", "none"]
+_Details: TypeAlias = dict[str, str | int | float | bool]
+
+_CACHED = 1_000
+"""Models of which is remembered that a cache has answered for them."""
+
+
+class ToolOpsCallbackHandler(BaseCallbackHandler):
+    """Counts what LangChain runs, in the runtime's ``stats()`` and for its sinks.
+
+    One handler serves synchronous and asynchronous runs, any threads and event loops::
+
+        chain.invoke(question, {"callbacks": [ToolOpsCallbackHandler(ops)]})
+
+    The rows are "chat:<model>", "llm:<model>", "tool:<name>", "retriever:<name>" and
+    "chain:<name>". Each counts its own runs, so a chain stands beside the models that it has
+    called: latencies and counts are of different levels, but money is only ever that of models.
+
+    - A call of a model is "bypassed" where no cache was asked, a "miss" where LangChain's global
+      cache is set, and a "hit" where that, or any other cache of LangChain's, has answered. A hit
+      costs nothing; its price is what was saved.
+    - What the runtime counts already is not counted here: answers that went through a
+      :class:`~langchain_toolops.ToolOpsCache`, wrapped tools, guarded models, and all that is
+      behind a :class:`~langchain_toolops.ToolOpsMiddleware`. Those have their price from
+      ``Policy(price=...)``, which takes :class:`~langchain_toolops.ModelPrices` too.
+    - Neither an interrupt of LangGraph is an error, nor a stream that its reader has left; of such
+      a stream nobody knows the price.
+    - Sinks get the model, its tokens and the seconds to its first token as ``event.details``.
+
+    Nothing here raises into a run, waits for anything, or keeps a prompt or an answer.
+
+    Args:
+        ops: The runtime. None: :func:`toolops_plugins.get_default`.
+        prices: Prices by model, as :class:`~langchain_toolops.ModelPrices` takes them, or a
+            callable over model and usage metadata that returns money. None: models are free.
+        chains: Which chains are counted: those that nothing else has called ("outer"), "all", or
+            "none". Default "outer".
+        max_runs: Runs that may be under way at once; of more, the oldest are not counted. Default
+            10,000.
+
+    Raises:
+        ConfigurationError: A value is wrong.
+    """
+
+    # In the thread or on the loop of the run: it takes microseconds, and where it is called says
+    # what is around the run.
+    run_inline = True
+
+    def __init__(
+        self,
+        ops: ToolOps | None = None,
+        *,
+        prices: Prices | None = None,
+        chains: Chains = "outer",
+        max_runs: int = 10_000,
+    ) -> None:
+        super().__init__()
+        if chains not in ("outer", "all", "none"):
+            raise ConfigurationError("chains", f'must be "outer", "all" or "none", not {chains!r}')
+        if isinstance(prices, Mapping):
+            prices = ModelPrices(prices)
+        elif prices is not None and not callable(prices):
+            raise ConfigurationError("prices", f"must be a mapping or a callable, not {prices!r}")
+        self._ops = get_default() if ops is None else ops
+        self._prices = prices
+        self._chains = chains
+        self._max_runs = check.count("max_runs", max_runs)
+        self._lock = renewing(self, threading.Lock())
+        self._runs: OrderedDict[UUID, Run] = OrderedDict()
+        self._cached: set[str] = set()
+        self._warned = False
+
+    @property
+    def ignore_chain(self) -> bool:
+        """Whether LangChain need not tell of chains."""
+        return self._chains == "none"
+
+    # -- models ----------------------------------------------------------------------------------
+
+    def on_chat_model_start(
+        self,
+        serialized: dict[str, Any] | None,
+        messages: list[list[BaseMessage]],  # noqa: ARG002 - of LangChain's signature
+        *,
+        run_id: UUID,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Note that a chat model begins."""
+        self._model_begins("chat", serialized, run_id, metadata, kwargs)
+
+    def on_llm_start(
+        self,
+        serialized: dict[str, Any] | None,
+        prompts: list[str],  # noqa: ARG002 - of LangChain's signature
+        *,
+        run_id: UUID,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Note that a model of text begins."""
+        self._model_begins("llm", serialized, run_id, metadata, kwargs)
+
+    def on_llm_new_token(
+        self,
+        token: Any,
+        *,
+        chunk: Any = None,
+        run_id: UUID,
+        **kwargs: Any,  # noqa: ARG002 - of LangChain's signature
+    ) -> None:
+        """Note when the first token has come."""
+        run = self._runs.get(run_id)
+        if run is not None and run.first is None and (token or calls_tools(chunk)):
+            run.first = self._ops.clock.monotonic()
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
+        """Count a model's run that has ended."""
+        run = self._taken(run_id)
+        generations = [each for batch in response.generations for each in batch]
+        if run is None or any(map(was_counted, generations)):
+            return
+        usage = usage_of(response)
+        names = [run.model, *model_of(response)]
+        details = self._details(run, next((name for name in names if name), ""), usage)
+        money = self._money(names, usage)
+        if any(map(was_cached, generations)):
+            if len(self._cached) < _CACHED:
+                self._cached.add(run.name)
+            self._tell(run, "hit", details, saved=money, key=run_id.hex)
+        elif self._was_asked(run, generations):
+            self._tell(run, "miss", details, price=money, key=run_id.hex)
+        else:
+            self._tell(run, "bypass", details, price=money)
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
+        """Count a model's run that has failed."""
+        self._failed(run_id, error)
+
+    # -- tools, retrievers, chains ---------------------------------------------------------------
+
+    def on_tool_start(
+        self,
+        serialized: dict[str, Any] | None,
+        input_str: str,  # noqa: ARG002 - of LangChain's signature
+        *,
+        run_id: UUID,
+        **kwargs: Any,
+    ) -> None:
+        """Note that a tool begins."""
+        if inside_tool(kwargs.get("tool_call_id")):
+            return
+        self._begins("tool", name_of_run(serialized, kwargs), run_id)
+
+    def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
+        """Count a tool's run that has ended."""
+        run = self._taken(run_id)
+        if run is None:
+            return
+        if isinstance(output, ToolMessage) and output.status == "error":
+            self._tell(run, "error", reason="handled")  # and told to the model
+        else:
+            self._tell(run, "bypass")
+
+    def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
+        """Count a tool's run that has failed."""
+        self._failed(run_id, error)
+
+    def on_retriever_start(
+        self,
+        serialized: dict[str, Any] | None,
+        query: str,  # noqa: ARG002 - of LangChain's signature
+        *,
+        run_id: UUID,
+        **kwargs: Any,
+    ) -> None:
+        """Note that a retriever begins."""
+        self._begins("retriever", name_of_run(serialized, kwargs), run_id)
+
+    def on_retriever_end(
+        self,
+        documents: Sequence[Document],  # noqa: ARG002 - of LangChain's signature
+        *,
+        run_id: UUID,
+        **kwargs: Any,  # noqa: ARG002 - as above
+    ) -> None:
+        """Count a retriever's run that has ended."""
+        self._ended(run_id)
+
+    def on_retriever_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
+        """Count a retriever's run that has failed."""
+        self._failed(run_id, error)
+
+    def on_chain_start(
+        self,
+        serialized: dict[str, Any] | None,
+        inputs: dict[str, Any],  # noqa: ARG002 - of LangChain's signature
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Note that a chain begins, if it is one that is counted."""
+        if self._chains == "all" or parent_run_id is None:
+            self._begins("chain", name_of_run(serialized, kwargs), run_id)
+
+    def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
+        """Count a chain's run that has ended."""
+        self._ended(run_id)
+
+    def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
+        """Count a chain's run that has failed."""
+        self._failed(run_id, error)
+
+    # -- what they share -------------------------------------------------------------------------
+
+    def _model_begins(
+        self,
+        kind: Literal["chat", "llm"],
+        serialized: dict[str, Any] | None,
+        run_id: UUID,
+        metadata: dict[str, Any] | None,
+        kwargs: dict[str, Any],
+    ) -> None:
+        if inside_guard():
+            return
+        told = kwargs.get("invocation_params") or {}
+        names: tuple[Any, ...] = (
+            (metadata or {}).get("ls_model_name"),
+            told.get("model_name"),
+            told.get("model"),
+        )
+        model: str = next((name for name in names if isinstance(name, str) and name), "")
+        self._begins(kind, model or name_of_run(serialized, kwargs), run_id, model)
+
+    def _begins(self, kind: Kind, name: str, run_id: UUID, model: str = "") -> None:
+        clock = self._ops.clock
+        run = Run(kind, name, model, clock.monotonic(), clock.time())
+        with self._lock:
+            self._runs[run_id] = run
+            if len(self._runs) > self._max_runs:
+                self._runs.popitem(last=False)
+
+    def _taken(self, run_id: UUID) -> Run | None:
+        """Return a run that has ended, once, and only if the runtime has not counted it."""
+        with self._lock:
+            run = self._runs.pop(run_id, None)
+        return None if was_run_noted(run_id) else run
+
+    def _ended(self, run_id: UUID) -> None:
+        run = self._taken(run_id)
+        if run is not None:
+            self._tell(run, "bypass")
+
+    def _failed(self, run_id: UUID, error: BaseException) -> None:
+        run = self._taken(run_id)
+        if run is None:
+            return
+        details = self._details(run, run.model, None)
+        if isinstance(error, Exception) and carried(error) is not None:
+            self._tell(run, "bypass", details, reason="interrupted")
+        elif isinstance(error, GeneratorExit):  # a stream that its reader has left
+            self._tell(run, "bypass", details, reason="left")
+        else:
+            self._tell(run, "error", details, error=type(error).__name__)
+
+    def _was_asked(self, run: Run, generations: Sequence[Generation]) -> bool:
+        """Return whether a cache was asked before the model, as far as can be told."""
+        if any(isinstance(each, ChatGenerationChunk | GenerationChunk) for each in generations):
+            return False  # a stream, which asks none
+        return run.name in self._cached or get_llm_cache() is not None
+
+    def _details(self, run: Run, model: str, usage: Mapping[str, Any] | None) -> _Details | None:
+        if run.kind not in ("chat", "llm"):
+            return None
+        details: _Details = {"model": model} if model else {}
+        for name in ("input_tokens", "output_tokens", "total_tokens"):
+            count = (usage or {}).get(name)
+            if isinstance(count, int):
+                details[name] = count
+        if run.first is not None:
+            details["time_to_first_token"] = run.first - run.began
+        return details
+
+    def _money(self, models: Sequence[str], usage: Mapping[str, Any] | None) -> float:
+        if self._prices is None or not usage:
+            return 0.0
+        try:
+            if isinstance(self._prices, ModelPrices):
+                return self._prices.of(models, usage)
+            return float(self._prices(next((name for name in models if name), ""), usage))
+        except Exception as error:  # noqa: BLE001 - a broken price must not cost the user the count
+            if not self._warned:
+                self._warned = True
+                logger.warning("Prices of models cannot be told: %s", type(error).__name__)
+            return 0.0
+
+    def _tell(
+        self,
+        run: Run,
+        outcome: Outcome,
+        details: _Details | None = None,
+        *,
+        saved: float = 0.0,
+        price: float = 0.0,
+        key: str | None = None,
+        reason: str | None = None,
+        error: str | None = None,
+    ) -> None:
+        self._ops.tell(
+            CallEvent(
+                run.name,
+                outcome,
+                self._ops.clock.monotonic() - run.began,
+                run.started,
+                tier="langchain" if outcome == "hit" else None,
+                saved_price=saved,
+                key=key,
+                price=price,
+                attempts=0 if outcome == "hit" else 1,
+                reason=reason or ("no_cache" if outcome == "bypass" else None),
+                error=error,
+                details=details,
+            )
+        )

@@ -1,0 +1,161 @@
+"""LangGraph's cache for nodes and tasks, on the tiers of a runtime."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from langgraph.cache.base import BaseCache, FullKey, Namespace, ValueT
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from toolops_plugins import Cache, TierError, ToolOps, get_default
+from toolops_plugins.policy import NOTHING
+
+__all__ = ["ToolOpsNodeCache"]
+
+logger = logging.getLogger("langchain_toolops")
+
+_AT_ONCE = 10
+"""Keys that are asked for or written at the same time on an event loop."""
+
+
+class ToolOpsNodeCache(BaseCache[ValueT]):
+    """A cache for ``graph.compile(cache=...)``; nodes say with ``CachePolicy`` what they keep.
+
+    Results go to the runtime's tiers, for as long as the node's ``CachePolicy`` says. LangGraph
+    looks up and writes in two separate steps, so equal nodes that run at the same time are not
+    coalesced.
+
+    Safe to use from any threads and event loops. Trouble with a tier is a miss or a no-op, with a
+    notice to the runtime's sinks; nothing here raises for it.
+
+    Args:
+        ops: The runtime. None: :func:`toolops_plugins.get_default`.
+        serde: Turns what nodes have written into bytes. None: LangGraph's own serializer, without
+            pickle, and reviving no classes but those that LangGraph calls safe. State of classes
+            of your own is then not kept; name them in
+            ``JsonPlusSerializer(allowed_msgpack_modules=[("shop.state", "Cart")])`` to keep it.
+        ttl: Seconds for which results are kept whose ``CachePolicy`` does not say. None: as long as
+            the tiers keep them.
+        name: Name under which lookups are counted; caches of one name in one namespace are one
+            cache. Default "langgraph.node".
+
+    Raises:
+        ConfigurationError: ``ttl`` is not more than 0.
+    """
+
+    def __init__(
+        self,
+        ops: ToolOps | None = None,
+        *,
+        serde: SerializerProtocol | None = None,
+        ttl: float | None = None,
+        name: str = "langgraph.node",
+    ) -> None:
+        super().__init__(
+            serde=serde or JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None)
+        )
+        self._ops = get_default() if ops is None else ops
+        self._name = name
+
+        def written(namespace: Sequence[str], key: str) -> Any:
+            """Names what makes up the key; it is never called."""
+
+        def tags(namespace: Sequence[str], key: str) -> list[str]:  # noqa: ARG001 - as above
+            return [name, self._tag(namespace)]
+
+        # Without jitter: LangGraph's times are exact.
+        cache = Cache(ttl=ttl, jitter=0.0, tags=tags)
+        self._aside = self._ops.aside(written, cache=cache, name=name)
+
+    def get(self, keys: Sequence[FullKey]) -> dict[FullKey, ValueT]:
+        """Return what is kept for the keys; those of which nothing is are left out."""
+        return self._read({key: self._aside.lookup(list(key[0]), key[1]) for key in keys})
+
+    async def aget(self, keys: Sequence[FullKey]) -> dict[FullKey, ValueT]:
+        """As :meth:`get`, without blocking the event loop."""
+        found = await self._ops.gather(
+            *(self._aside.alookup(list(key[0]), key[1]) for key in keys), limit=_AT_ONCE
+        )
+        return self._read(dict(zip(keys, found, strict=True)))
+
+    def set(self, pairs: Mapping[FullKey, tuple[ValueT, int | None]]) -> None:
+        """Keep values, each for its own number of seconds or, with None, as long as may be."""
+        for (namespace, key), written, ttl in self._written(pairs):
+            if ttl is None:
+                self._aside.store(written, list(namespace), key)
+            else:
+                self._aside.store_for(ttl, written, list(namespace), key)
+
+    async def aset(self, pairs: Mapping[FullKey, tuple[ValueT, int | None]]) -> None:
+        """As :meth:`set`, without blocking the event loop."""
+        await self._ops.gather(
+            *(
+                self._aside.astore(written, list(namespace), key)
+                if ttl is None
+                else self._aside.astore_for(ttl, written, list(namespace), key)
+                for (namespace, key), written, ttl in self._written(pairs)
+            ),
+            limit=_AT_ONCE,
+        )
+
+    def clear(self, namespaces: Sequence[Namespace] | None = None) -> None:
+        """Forget what is kept, in every tier and every process.
+
+        Args:
+            namespaces: The only namespaces to forget, those inside them not included. None: all
+                that this cache keeps, and nothing else of the runtime.
+        """
+        try:
+            self._ops.invalidate(self._tags(namespaces))
+        except TierError as error:
+            _cannot_clear(error)
+
+    async def aclear(self, namespaces: Sequence[Namespace] | None = None) -> None:
+        """As :meth:`clear`, without blocking the event loop."""
+        try:
+            await self._ops.ainvalidate(self._tags(namespaces))
+        except TierError as error:
+            _cannot_clear(error)
+
+    def _tag(self, namespace: Sequence[str]) -> str:
+        return f"{self._name}:{list(namespace)!r}"
+
+    def _tags(self, namespaces: Sequence[Namespace] | None) -> list[str]:
+        return [self._name] if namespaces is None else [self._tag(each) for each in namespaces]
+
+    def _read(self, found: Mapping[FullKey, Any]) -> dict[FullKey, ValueT]:
+        values: dict[FullKey, ValueT] = {}
+        for key, written in found.items():
+            if written is NOTHING:
+                continue
+            try:
+                kind, data = written
+                values[key] = self.serde.loads_typed((kind, data))
+            except Exception:  # noqa: BLE001 - whatever cannot be read is a miss
+                self._aside.warn("unreadable")
+        return values
+
+    def _written(
+        self, pairs: Mapping[FullKey, tuple[ValueT, int | None]]
+    ) -> Iterable[tuple[FullKey, tuple[str, bytes], int | None]]:
+        for key, (value, ttl) in pairs.items():
+            if ttl is not None and ttl <= 0:
+                continue  # it is over before anybody can ask
+            try:
+                written = self.serde.dumps_typed(value)
+                # A class that may not be revived comes back as a plain dict, which a hit must not.
+                whole = self.serde.dumps_typed(self.serde.loads_typed(written)) == written
+            except Exception:  # noqa: BLE001 - whatever cannot be written is not kept
+                whole = False
+            if whole:
+                yield key, written, ttl
+            else:
+                self._aside.warn("not_encodable")
+
+
+def _cannot_clear(error: TierError) -> None:
+    # LangGraph's own caches raise nothing here; the runtime's sinks have had a notice too.
+    logger.warning("The cache of nodes could not be cleared everywhere: %s", error)
