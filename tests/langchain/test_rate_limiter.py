@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from callers import start
 from langchain_core.caches import InMemoryCache
-from langchain_toolops.rate_limiter import ToolOpsRateLimiter
 
+from langchain_toolops.rate_limiter import ToolOpsRateLimiter
 from toolops_plugins import ConfigurationError, RateLimit, RateLimited, ToolOps
 from toolops_plugins.testing import FakeClock
 

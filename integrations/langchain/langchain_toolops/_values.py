@@ -54,10 +54,13 @@ _SIMPLE: dict[str, type] = {
 }
 """Fields of a message that are what they should be if their type is this one."""
 _M = TypeVar("_M", bound=BaseModel)
-_AS_KNOWN = (
-    AIMessage.model_fields.keys() == {*_SIMPLE, "type", "id", "tool_calls", "invalid_tool_calls"}
-    and ChatGeneration.model_fields.keys() == {"text", "generation_info", "type", "message"}
-)
+_AS_KNOWN = AIMessage.model_fields.keys() == {
+    *_SIMPLE,
+    "type",
+    "id",
+    "tool_calls",
+    "invalid_tool_calls",
+} and ChatGeneration.model_fields.keys() == {"text", "generation_info", "type", "message"}
 """Whether the installed LangChain has the fields that this module was written for."""
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import orjson
 from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
-from langchain_core.outputs import ChatGeneration, Generation
+from langchain_core.outputs import ChatGeneration
 
 from langchain_toolops._answers import are_whole, by_answers, mark_hit
 from langchain_toolops._bubbles import letting_through

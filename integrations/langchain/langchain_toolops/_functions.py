@@ -1,0 +1,206 @@
+"""The functions of a runtime through which the calls of an agent go, made as they are needed."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeAlias
+
+from langchain_core.runnables.config import var_child_runnable_config
+
+from langchain_toolops._bubbles import Carried, carried, letting_through
+from langchain_toolops._responses import SERVED
+from toolops_plugins import Cache, ConfigurationError, Policy, ToolOps
+from toolops_plugins.policy import NOTHING
+
+__all__ = ["Asking", "Faces", "Functions", "Own", "versioned"]
+
+Faces: TypeAlias = tuple[Callable[..., Any], Callable[..., Awaitable[Any]]]
+_NAMES = 1_000
+"""Names of models or tools whose functions are remembered; others are made anew."""
+
+
+class Own:
+    """One caller's call of its handler, and what that has brought him.
+
+    Args:
+        handler: Called without arguments, it makes the real call.
+        kept: Returns what the handler brought as the runtime is to keep it.
+    """
+
+    __slots__ = ("_brought", "_handler", "_kept", "over")
+
+    def __init__(self, handler: Callable[[], Any], kept: Callable[[Any], Any]) -> None:
+        self._handler = handler
+        self._kept = kept
+        self._brought: list[tuple[Any, Any]] = []
+        self.over = False  # whether the caller has gone
+
+    def call(self) -> Any:
+        """Make the call, and return what the runtime is to keep of it."""
+        self._detach()
+        try:
+            return self._noted(self._handler())
+        except Exception as error:  # noqa: BLE001 - it is raised again, unless it is none
+            return self._passing(error)
+
+    async def acall(self) -> Any:
+        """As :meth:`call`, for a handler that makes an awaitable."""
+        self._detach()
+        try:
+            return self._noted(await self._handler())
+        except Exception as error:  # noqa: BLE001 - it is raised again, unless it is none
+            return self._passing(error)
+
+    def mine(self, value: Any) -> Any:
+        """Return what the handler brought where it became ``value``; else None."""
+        for kept, brought in self._brought:
+            if kept is value:
+                return brought
+        return None
+
+    def _detach(self) -> None:
+        # What goes on behind an answer must not stream into the graph that has had it.
+        if self.over or SERVED.get():
+            var_child_runnable_config.set(None)
+
+    def _noted(self, brought: Any) -> Any:
+        kept = self._kept(brought)
+        self._brought.append((kept, brought))
+        return kept
+
+    def _passing(self, error: Exception) -> Carried:
+        passing = carried(error)
+        if passing is None:
+            raise error
+        self._brought.append((passing, passing))
+        return passing
+
+
+class Asking(NamedTuple):
+    """One call that is to be made.
+
+    Args:
+        name: Of what is called.
+        own: The caller's own call.
+        take: Returns the caller's result of what the runtime gave, or NOTHING where that is of no
+            use to this caller; then the call is made once more for him alone.
+        args: Positional arguments of the wrapped function.
+        kwargs: Its keyword arguments.
+        names: The names of its variable parameters.
+        shared: Whether the call may be kept and shared.
+    """
+
+    name: str
+    own: Own
+    take: Callable[[Any], Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    names: tuple[str, ...]
+    shared: bool
+
+
+class Functions:
+    """The functions of one policy, by the name of what is called. Thread-safe.
+
+    Args:
+        ops: The runtime.
+        policy: The policy of all of them.
+        faces: Makes the function that is wrapped, with a plain and an asynchronous face, for the
+            names of its variable parameters.
+        ignore: Its parameters that do not count in the key.
+        wanted: Whether a result may be kept.
+
+    Raises:
+        ConfigurationError: The runtime cannot share answers by meaning, as the policy asks.
+    """
+
+    def __init__(
+        self,
+        ops: ToolOps,
+        policy: Policy,
+        faces: Callable[[Sequence[str]], Faces],
+        ignore: tuple[str, ...],
+        wanted: Callable[[Any], bool],
+    ) -> None:
+        self._ops = ops
+        self._policy = letting_through(policy, wanted)
+        self._alone = self._policy.replace(cache=None, semantic=None, coalesce=False)
+        self._faces = faces
+        self._ignore = ignore
+        self._made: OrderedDict[tuple[str, tuple[str, ...], bool, bool], Any] = OrderedDict()
+        self._lock = threading.Lock()
+        if policy.semantic is not None:
+            # So that what does not fit the runtime is told now, and not by the first call.
+            probe = Policy(cache=Cache(), semantic=policy.semantic)
+            ops.tool(policy=probe, name="langchain.probe", ignore=ignore)(faces(())[1])
+
+    @property
+    def keyed(self) -> bool:
+        """Whether results are kept or shared, so that a key is needed."""
+        return self._policy.coalesces or self._policy.cache is not None
+
+    def run(self, call: Asking) -> Any:
+        """Make one call, and return its caller's result."""
+        with _asking(call):
+            if call.shared:
+                value = self._function(call, aio=False, alone=False)(*call.args, **call.kwargs)
+                taken = call.take(value)
+                if taken is not NOTHING:
+                    return taken
+        with _asking(call):
+            return call.take(self._function(call, aio=False, alone=True)(*call.args, **call.kwargs))
+
+    async def arun(self, call: Asking) -> Any:
+        """As :meth:`run`, without blocking the event loop."""
+        with _asking(call):
+            if call.shared:
+                value = await self._function(call, aio=True, alone=False)(*call.args, **call.kwargs)
+                taken = call.take(value)
+                if taken is not NOTHING:
+                    return taken
+        with _asking(call):
+            alone = self._function(call, aio=True, alone=True)
+            return call.take(await alone(*call.args, **call.kwargs))
+
+    def _function(self, call: Asking, *, aio: bool, alone: bool) -> Any:
+        known = call.name, call.names, aio, alone
+        found = self._made.get(known)
+        if found is None:
+            policy = self._alone if alone else self._policy
+            wrap = self._ops.tool(policy=policy, name=call.name, ignore=self._ignore)
+            found = wrap(self._faces(call.names)[aio])
+            with self._lock:
+                self._made[known] = found
+                if len(self._made) > _NAMES:
+                    self._made.popitem(last=False)
+        return found
+
+
+@contextmanager
+def _asking(call: Asking) -> Iterator[None]:
+    """Mark that the caller waits, and has been served nothing yet."""
+    call.own.over = False
+    token = SERVED.set(False)
+    try:
+        yield
+    finally:
+        SERVED.reset(token)
+        call.own.over = True
+
+
+def versioned(policy: Policy, version: str) -> Policy:
+    """Return the policy with the version in its keys.
+
+    Raises:
+        ConfigurationError: The policy says another one.
+    """
+    cache = policy.cache
+    if cache is None or version == "1":
+        return policy
+    if cache.version not in ("1", version):
+        raise ConfigurationError("version", f"is given twice: in cache= it is {cache.version!r}")
+    return policy.replace(cache=replace(cache, version=version))

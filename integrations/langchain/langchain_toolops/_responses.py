@@ -1,0 +1,273 @@
+"""What the calls of an agent bring, on its way into the cache and out of it again."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from contextvars import ContextVar
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from langchain.agents.middleware.types import ExtendedModelResponse, ModelResponse
+from langchain.agents.structured_output import (
+    AutoStrategy,
+    OutputToolBinding,
+    ProviderStrategy,
+    ProviderStrategyBinding,
+    ToolStrategy,
+)
+from langchain_core.messages import AIMessage, ToolMessage
+
+from langchain_toolops._answers import is_whole, mark_hit, said
+from langchain_toolops._values import teach
+from toolops_plugins import Codec
+from toolops_plugins.errors import NotEncodableError
+
+__all__ = [
+    "SERVED",
+    "Answer",
+    "Lone",
+    "ToolAnswer",
+    "answer_of",
+    "revived",
+    "said_by",
+    "teach_answers",
+    "tool_answer_of",
+    "tool_message",
+    "wanted_answer",
+    "wanted_tool_answer",
+]
+
+SERVED: ContextVar[bool] = ContextVar("toolops_langchain_served", default=False)
+"""Whether an answer was read from the cache in this context. What the runtime begins after that, it
+does in the background, in a copy of this context."""
+_TO_BE_PARSED = object()
+"""Stands for a structured response, which is never stored: the live request makes it again."""
+_ID_KEYS = frozenset(("id", "call_id", "tool_call_id", "tool_use_id"))
+
+
+@dataclass
+class Answer(ModelResponse[Any]):
+    """A model's response as the runtime keeps it.
+
+    Attributes:
+        lone: Whether it is for its own caller alone.
+    """
+
+    lone: bool = False
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Answer:
+        if self.lone:
+            return self
+        return Answer(deepcopy(self.result, memo), deepcopy(self.structured_response, memo))
+
+
+class ToolAnswer(ToolMessage):
+    """A tool's message as the runtime keeps it: content and artifact, and whether it failed."""
+
+
+class Lone:
+    """What a tool's call brought for its own caller alone, such as a command to the graph.
+
+    Args:
+        result: What it brought.
+    """
+
+    __slots__ = ("result",)
+
+    def __init__(self, result: Any) -> None:
+        self.result = result
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Lone:
+        return self
+
+
+def teach_answers(codec: Codec) -> None:
+    """Make what is here encodable, and LangChain's messages with it."""
+    teach(codec)
+    codec.register(Answer, "langchain.ModelResponse", encode=_answer_fields, decode=_answer_again)
+    codec.register(
+        ToolAnswer, "langchain.ToolAnswer", encode=_tool_fields, decode=_tool_answer_again
+    )
+
+
+def _answer_fields(answer: Answer) -> Any:
+    if answer.lone:
+        raise NotEncodableError("$: a response that cannot be made again")
+    return [answer.result, answer.structured_response is not None]
+
+
+def _answer_again(fields: Any) -> Answer:
+    SERVED.set(True)
+    messages, structured = fields
+    return Answer(messages, _TO_BE_PARSED if structured else None)
+
+
+def _tool_fields(answer: ToolAnswer) -> Any:
+    return [answer.content, answer.artifact, answer.status]
+
+
+def _tool_answer_again(fields: Any) -> ToolAnswer:
+    SERVED.set(True)
+    content, artifact, status = fields
+    return ToolAnswer(content=content, artifact=artifact, status=status, tool_call_id="")
+
+
+# Models
+
+
+def answer_of(response: Any, response_format: Any) -> Answer:
+    """Return what a model call brought, as the runtime keeps it.
+
+    Args:
+        response: What the handler returned.
+        response_format: What the request asked for. Where the structured response is not just
+            what the messages say in that format, it is for its own caller alone.
+    """
+    command = None
+    if isinstance(response, ExtendedModelResponse):
+        response, command = response.model_response, response.command
+    if isinstance(response, AIMessage):
+        response = ModelResponse([response])
+    structured = response.structured_response
+    lone = command is not None
+    if structured is not None and not lone:
+        try:
+            again = _parsed(response.result, response_format)
+            lone = type(again) is not type(structured) or bool(again != structured)
+        except Exception:  # noqa: BLE001 - of the schema's own code; what cannot be compared is not kept
+            lone = True
+    return Answer(response.result, structured, lone)
+
+
+def wanted_answer(answer: Any) -> bool:
+    """Return whether a model's answer may be kept: it is whole, and went through its schema."""
+    if type(answer) is not Answer:
+        return False
+    messages = answer.result
+    if not any(isinstance(message, AIMessage) for message in messages):
+        return False
+    if len(messages) > 1 and answer.structured_response is None:
+        return False  # the other messages tell the model that its answer does not fit the schema
+    return all(is_whole(m) for m in messages if not isinstance(m, ToolMessage))
+
+
+def said_by(answer: Any) -> Any:
+    """Return what of a model's response answers the question."""
+    return [said(message) for message in answer.result if isinstance(message, AIMessage)]
+
+
+def revived(answer: Answer, response_format: Any, *, keeps_usage: bool) -> ModelResponse[Any]:
+    """Return what the runtime gave as a response for another caller than the one who paid.
+
+    Args:
+        answer: A copy that nobody else has.
+        response_format: What the live request asks for; a structured response is made by it.
+        keeps_usage: Whether messages may still tell the tokens of the call that made them.
+
+    Raises:
+        Exception: The messages do not fit the format any more.
+    """
+    fresh: dict[str, str] = {}
+    for message in answer.result:
+        message.id = None  # the graph gives every message an id of its own
+        if isinstance(message, AIMessage):
+            _renew(message, fresh)
+            mark_hit(message, keeps_usage=keeps_usage)
+        elif isinstance(message, ToolMessage):
+            message.tool_call_id = fresh.get(message.tool_call_id, message.tool_call_id)
+    structured = answer.structured_response
+    if structured is _TO_BE_PARSED:
+        structured = _parsed(answer.result, response_format)
+    return ModelResponse(answer.result, structured)
+
+
+def _renew(message: AIMessage, fresh: dict[str, str]) -> None:
+    """Give the tool calls of a message new ids, wherever these stand in it."""
+    for call in message.tool_calls:
+        if call["id"]:
+            fresh[call["id"]] = f"call_{uuid.uuid4().hex[:24]}"
+    if not fresh:
+        return
+    message.tool_calls = _replaced(message.tool_calls, fresh)
+    message.content = _replaced(message.content, fresh)
+    message.additional_kwargs = _replaced(message.additional_kwargs, fresh)
+
+
+def _replaced(value: Any, fresh: Mapping[str, str], key: str = "") -> Any:
+    if isinstance(value, str):
+        return fresh.get(value, value) if key in _ID_KEYS else value
+    if isinstance(value, list):
+        return [_replaced(each, fresh) for each in value]
+    if isinstance(value, dict):
+        return {name: _replaced(content, fresh, name) for name, content in value.items()}
+    return value
+
+
+def _parsed(messages: Any, response_format: Any) -> Any:
+    """Return the structured response that messages hold, made by the request's own schema."""
+    message: AIMessage = next(m for m in messages if isinstance(m, AIMessage))
+    if isinstance(response_format, ProviderStrategy):
+        return _by_provider(response_format, message)
+    schema = response_format.schema if isinstance(response_format, AutoStrategy) else None
+    strategy = response_format
+    if not isinstance(response_format, ToolStrategy):
+        schema = response_format if schema is None else schema
+        if not message.tool_calls:
+            return _by_provider(ProviderStrategy(schema), message)
+        strategy = ToolStrategy(schema)
+    specs = {spec.name: spec for spec in strategy.schema_specs}
+    (call,) = [call for call in message.tool_calls if call["name"] in specs]
+    return OutputToolBinding.from_schema_spec(specs[call["name"]]).parse(call["args"])
+
+
+def _by_provider(strategy: ProviderStrategy[Any], message: AIMessage) -> Any:
+    return ProviderStrategyBinding.from_schema_spec(strategy.schema_spec).parse(message)
+
+
+# Tools
+
+
+def tool_answer_of(result: Any, name: str, call_id: str | None) -> ToolAnswer | Lone:
+    """Return what a tool call brought, as the runtime keeps it.
+
+    Args:
+        result: What the handler returned.
+        name: The tool's name.
+        call_id: The id of its call. A message that is more than content and artifact for this
+            call is one that the tool has made itself, and for its own caller alone.
+    """
+    if type(result) is not ToolMessage or result != ToolMessage(
+        content=result.content,
+        artifact=result.artifact,
+        status=result.status,
+        name=result.name,
+        tool_call_id=call_id or "",
+    ):
+        return Lone(result)
+    if result.name not in (None, name):
+        return Lone(result)
+    return ToolAnswer(
+        content=result.content,
+        artifact=result.artifact,
+        status=result.status,
+        name=result.name,
+        tool_call_id=result.tool_call_id,
+    )
+
+
+def wanted_tool_answer(answer: Any) -> bool:
+    """Return whether a tool's answer may be kept."""
+    return type(answer) is ToolAnswer and answer.status != "error"
+
+
+def tool_message(answer: ToolAnswer, name: str, call_id: str | None) -> ToolMessage:
+    """Return a tool's answer as the message for another call of that tool."""
+    return ToolMessage(
+        content=answer.content,
+        artifact=answer.artifact,
+        status=answer.status,
+        name=name,
+        tool_call_id=call_id or "",
+    )

@@ -1,0 +1,414 @@
+"""The middleware for ``create_agent``: every model and tool call of an agent, under a policy."""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from enum import Enum
+from functools import partial
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from langchain.agents.middleware.types import (
+    AgentMiddleware,
+    ExtendedModelResponse,
+    ModelRequest,
+    ModelResponse,
+    ToolCallRequest,
+)
+from langchain.agents.structured_output import StructuredOutputError
+from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.runnables.config import ensure_config
+from langgraph.types import Command
+
+from langchain_toolops._bubbles import Carried, released
+from langchain_toolops._conversation import asked
+from langchain_toolops._counted import guarded, guarded_tool
+from langchain_toolops._fingerprint import (
+    format_identity,
+    model_identity,
+    model_name,
+    tool_arguments,
+    tool_identity,
+)
+from langchain_toolops._functions import Asking, Faces, Functions, Own, versioned
+from langchain_toolops._injected import given_config, injected_arguments, was_answered
+from langchain_toolops._responses import (
+    Answer,
+    Lone,
+    ToolAnswer,
+    answer_of,
+    revived,
+    said_by,
+    teach_answers,
+    tool_answer_of,
+    tool_message,
+    wanted_answer,
+    wanted_tool_answer,
+)
+from langchain_toolops.tools import ToolOpsTool
+from toolops_plugins import (
+    Cache,
+    CircuitBreaker,
+    ConfigurationError,
+    Policy,
+    Retry,
+    ToolOps,
+    get_default,
+)
+from toolops_plugins.errors import NotCanonicalError
+from toolops_plugins.policy import NOTHING
+
+__all__ = ["ToolOpsMiddleware"]
+
+ModelResult: TypeAlias = ModelResponse[Any] | AIMessage | ExtendedModelResponse[Any]
+ToolResult: TypeAlias = ToolMessage | Command[Any]
+InjectedLike: TypeAlias = Literal["refuse", "ignore"] | Callable[[ToolCallRequest], Any]
+
+_COUNTED = Policy()
+_OWN = "_toolops_own"
+_INJECTED = "_toolops_injected"
+_PASSING = frozenset((408, 409, 425, 429))
+"""HTTP statuses of errors that are the client's by number, but may pass."""
+
+
+def may_pass(error: BaseException) -> bool:
+    """Return whether a failed model call is worth another attempt.
+
+    LangChain's ``ModelError`` says so by ``is_retryable``. Of other errors those are not that came
+    with an HTTP status of the 4xx kind, other than 408, 409, 425 and 429.
+    """
+    says = getattr(error, "is_retryable", None)
+    if isinstance(says, bool):
+        return says
+    status = getattr(error, "status_code", None)
+    return not (isinstance(status, int) and 400 <= status < 500 and status not in _PASSING)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Return whether a failed model call speaks against the service that was called."""
+    return may_pass(error) and not isinstance(error, StructuredOutputError)
+
+
+class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
+    """Puts every model and tool call of an agent under a policy.
+
+    A model call is known by the live model (class, parameters, address, headers), the tools, the
+    fields of the response schema, the system prompt and the conversation, in which the ids of
+    messages and tool calls do not count. Equal calls that run at the same time, in any threads and
+    event loops, are made once. A hit has no message id and new ids for its tool calls, and says
+    ``{"toolops": {"hit": True}}`` in its response metadata. Never kept are errors, and answers that
+    are empty, cut off or at odds with their schema.
+
+    Tool calls are only counted, unless ``tools`` says more: nobody here can know whether a tool
+    changes something. A call is known by the tool's name and its validated arguments. Never kept
+    are a ``Command``, a message that the tool makes itself, an error, and what a task does that a
+    human has answered. A tool that :func:`~langchain_toolops.wrap_tool` has wrapped already goes
+    its own way.
+
+    Interrupts and cancellation pass through all policies untouched. Stand this middleware last in
+    the list: what others change in a request inside of it, it cannot see. Models try again by
+    themselves; with ``max_retries=0`` they leave that to the policy.
+
+    Safe to use from any threads and event loops, and in any number of agents.
+
+    Args:
+        ops: The runtime. None: :func:`toolops_plugins.get_default`.
+        model: What is asked of model calls, all of it; ``ToolOpsMiddleware.MODEL.replace(...)``
+            adds to what stands without it. With ``semantic=Semantic(on="question")`` questions in
+            other words share an answer. Callbacks of the policy get ``question`` and ``request``
+            by name, and a ``ModelResponse``; its fallback may return one, a message or a text.
+            None: they are only counted. Default: kept for an hour, retried, and behind a circuit
+            breaker for each model. Retries and breakers that name no exceptions heed those alone
+            that may pass.
+        tools: What is asked of tool calls: a policy for all of them, or policies by the tool's
+            name. Callbacks get the tool's arguments by name, and a ``ToolMessage``; a fallback may
+            return one, or its content. None: they are only counted.
+        semantic_after_tools: Whether a model call that ends in tool results may share the answer
+            to its question in other words. Default False.
+        injected: What is done about tools with injected arguments, such as state. "refuse":
+            their results are neither kept nor shared. "ignore": these arguments do not count, which
+            is right only where results do not hang on them. A callable gets the
+            ``ToolCallRequest`` and returns what counts, such as the user's id. Default "refuse".
+        version: Part of every key; change it when what tools or answers mean has changed. Default
+            "1".
+        usage_on_hit: "keep": a hit carries the token counts of the call that made it. "zero": it
+            carries none. Default "keep".
+
+    Raises:
+        ConfigurationError: A value is wrong, or does not fit the runtime.
+    """
+
+    MODEL: ClassVar[Policy] = Policy(
+        cache=Cache(ttl=3_600.0), retry=Retry(), breaker=CircuitBreaker()
+    )
+    """What is asked of model calls where nothing else is said."""
+
+    def __init__(
+        self,
+        ops: ToolOps | None = None,
+        *,
+        model: Policy | None = MODEL,
+        tools: Policy | Mapping[str, Policy] | None = None,
+        semantic_after_tools: bool = False,
+        injected: InjectedLike = "refuse",
+        version: str = "1",
+        usage_on_hit: Literal["keep", "zero"] = "keep",
+    ) -> None:
+        super().__init__()
+        if usage_on_hit not in ("keep", "zero"):
+            raise ConfigurationError(
+                "usage_on_hit", f'must be "keep" or "zero", not {usage_on_hit!r}'
+            )
+        if not (callable(injected) or injected in ("refuse", "ignore")):
+            raise ConfigurationError(
+                "injected", f'must be "refuse", "ignore" or a callable, not {injected!r}'
+            )
+        self._ops = get_default() if ops is None else ops
+        self._after_tools = semantic_after_tools
+        self._injected = injected
+        self._keeps_usage = usage_on_hit == "keep"
+        teach_answers(self._ops.codec)
+        policy = _answering(_heeding(versioned(model or _COUNTED, version)))
+        self._models = Functions(self._ops, policy, _model_faces, ("request", "own"), wanted_answer)
+        if not isinstance(tools, Policy | Mapping | None):
+            raise ConfigurationError("tools", f"must be a policy, or policies by name: {tools!r}")
+        self._rest = self._of_tools(tools if isinstance(tools, Policy) else _COUNTED, version)
+        named = tools if isinstance(tools, Mapping) else {}
+        self._named = {name: self._of_tools(each, version) for name, each in named.items()}
+
+    def _of_tools(self, policy: Policy, version: str) -> Functions:
+        whole = versioned(policy, version)
+        return Functions(self._ops, whole, _tool_faces, (_OWN,), wanted_tool_answer)
+
+    # -- models ------------------------------------------------------------------------------
+
+    def wrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
+    ) -> ModelResult:
+        """Make a model call under the policy; LangChain calls this."""
+
+        def call() -> Any:
+            with guarded():
+                return handler(request)
+
+        result: ModelResult = self._models.run(self._asking(request, call))
+        return result
+
+    async def awrap_model_call(
+        self,
+        request: ModelRequest[Any],
+        handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
+    ) -> ModelResult:
+        """As :meth:`wrap_model_call`, without blocking the event loop."""
+
+        async def call() -> Any:
+            with guarded():
+                return await handler(request)
+
+        result: ModelResult = await self._models.arun(self._asking(request, call))
+        return result
+
+    def _asking(self, request: ModelRequest[Any], call: Callable[[], Any]) -> Asking:
+        own = Own(call, partial(answer_of, response_format=request.response_format))
+        return Asking(
+            name=model_name(request.model),
+            own=own,
+            take=partial(self._taken, own=own, request=request),
+            args=(*self._asked(request), request, own),
+            kwargs={},
+            names=(),
+            shared=self._models.keyed and not was_answered(given_config()),
+        )
+
+    def _asked(self, request: ModelRequest[Any]) -> tuple[str, Any]:
+        """Return the question, and all else that the answer hangs on."""
+        if not self._models.keyed:
+            return "", None
+        system = request.system_message
+        messages = [*([] if system is None else [system]), *request.messages]
+        try:
+            question, turns = asked(messages, after_tools=self._after_tools)
+            return question, [
+                turns,
+                model_identity(request.model),
+                request.model_settings,
+                [tool_identity(tool) for tool in request.tools],
+                request.tool_choice,
+                format_identity(request.response_format),
+                # It stands on the answer, and so in what the model is told next.
+                (ensure_config().get("metadata") or {}).get("lc_agent_name"),
+            ]
+        except Exception as error:  # noqa: BLE001 - of users' classes; the call goes past the cache
+            return "", _Unknown(error)
+
+    def _taken(self, value: Any, own: Own, request: ModelRequest[Any]) -> Any:
+        """Return what the runtime gave as the caller's result, or NOTHING."""
+        mine = own.mine(value)
+        if type(value) is Carried:
+            # Another graph's interrupt is nothing to this one.
+            return NOTHING if mine is None else released(value)
+        if mine is not None:
+            return mine
+        if type(value) is not Answer:  # a fallback's
+            return AIMessage(value) if isinstance(value, str) else value
+        if value.lone:
+            return NOTHING
+        try:
+            return revived(value, request.response_format, keeps_usage=self._keeps_usage)
+        except Exception:  # noqa: BLE001 - of the schema's own code, which has changed
+            return NOTHING
+
+    # -- tools -------------------------------------------------------------------------------
+
+    def wrap_tool_call(
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolResult]
+    ) -> ToolResult:
+        """Make a tool call under the policy; LangChain calls this."""
+        if isinstance(request.tool, ToolOpsTool):
+            return handler(request)
+
+        def call() -> Any:
+            with guarded_tool(request.tool_call["id"]):
+                return handler(request)
+
+        functions = self._of_tool(request)
+        result: ToolResult = functions.run(self._running(functions, request, call))
+        return result
+
+    async def awrap_tool_call(
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolResult]]
+    ) -> ToolResult:
+        """As :meth:`wrap_tool_call`, without blocking the event loop."""
+        if isinstance(request.tool, ToolOpsTool):
+            return await handler(request)
+
+        async def call() -> Any:
+            with guarded_tool(request.tool_call["id"]):
+                return await handler(request)
+
+        functions = self._of_tool(request)
+        result: ToolResult = await functions.arun(self._running(functions, request, call))
+        return result
+
+    def _of_tool(self, request: ToolCallRequest) -> Functions:
+        return self._named.get(request.tool_call["name"], self._rest)
+
+    def _running(
+        self, functions: Functions, request: ToolCallRequest, make: Callable[[], Any]
+    ) -> Asking:
+        call, tool = request.tool_call, request.tool
+        name = call["name"]
+        own = Own(make, partial(tool_answer_of, name=name, call_id=call["id"]))
+        arguments = self._arguments(request) if functions.keyed else None
+        return Asking(
+            name=name,
+            own=own,
+            take=partial(_tool_result, own=own, request=request),
+            args=(own,),
+            kwargs=call["args"] if arguments is None else arguments,
+            names=() if tool is None else tuple(tool.args),
+            shared=arguments is not None,
+        )
+
+    def _arguments(self, request: ToolCallRequest) -> dict[str, Any] | None:
+        """Return what counts in the key of a tool call, or None if it has none."""
+        tool = request.tool
+        if tool is None or was_answered(getattr(request.runtime, "config", None)):
+            return None
+        injected = injected_arguments(tool)
+        if injected and self._injected == "refuse":
+            return None
+        try:
+            arguments = tool_arguments(tool, request.tool_call["args"], injected)
+        except Exception:  # noqa: BLE001 - of the schema; the tool tells the model what is wrong
+            return None
+        if injected and callable(self._injected):
+            arguments[_INJECTED] = self._injected(request)
+        return arguments
+
+
+class _Absent(Enum):
+    """Stands in a key for an argument that a call does without."""
+
+    ABSENT = "absent"
+
+
+class _Unknown:
+    """What cannot be told apart, so that the call goes past the cache, with a warning."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __toolops_key__(self) -> Any:
+        raise NotCanonicalError(type(self._error).__name__) from self._error
+
+
+def _ask_model(question: str, scope: Any, request: Any, own: Own) -> Any:  # noqa: ARG001 - they make the key
+    return own.call()
+
+
+async def _aask_model(question: str, scope: Any, request: Any, own: Own) -> Any:  # noqa: ARG001 - as above
+    return await own.acall()
+
+
+def _model_faces(_: Sequence[str]) -> Faces:
+    return _ask_model, _aask_model
+
+
+def _tool_faces(names: Sequence[str]) -> Faces:
+    """Return functions with a tool's own parameters, so that policies can name these."""
+
+    def run(own: Own, /, **_: Any) -> Any:
+        return own.call()
+
+    async def arun(own: Own, /, **_: Any) -> Any:
+        return await own.acall()
+
+    own = inspect.Parameter(_OWN, inspect.Parameter.POSITIONAL_ONLY)
+    named = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_Absent.ABSENT)
+        for name in names
+        if name.isidentifier() and not keyword.iskeyword(name)
+    ]
+    # By this name the keys differ from those under which others keep the same tool's results.
+    others = inspect.Parameter("_toolops_others", inspect.Parameter.VAR_KEYWORD)
+    signature = inspect.Signature([own, *named, others])
+    run.__signature__ = arun.__signature__ = signature  # type: ignore[attr-defined]
+    return run, arun
+
+
+def _heeding(policy: Policy) -> Policy:
+    """Return the policy with the errors left alone that no other attempt could mend."""
+    retry, breaker = policy.retry, policy.breaker
+    if retry is not None and retry.on is Exception:
+        policy = policy.replace(retry=replace(retry, on=may_pass))
+    if breaker is not None and breaker.on is Exception:
+        policy = policy.replace(breaker=replace(breaker, on=is_outage))
+    return policy
+
+
+def _answering(policy: Policy) -> Policy:
+    """Return the policy with answers compared by what they say."""
+    semantic = policy.semantic
+    if semantic is None or semantic.answer is not None:
+        return policy
+    return policy.replace(semantic=replace(semantic, answer=said_by))
+
+
+def _tool_result(value: Any, own: Own, request: ToolCallRequest) -> Any:
+    """Return what the runtime gave as the caller's result, or NOTHING."""
+    mine = own.mine(value)
+    if type(value) is Carried:
+        return NOTHING if mine is None else released(value)
+    if mine is not None:
+        return mine
+    if type(value) is Lone:
+        return NOTHING
+    name, call_id = request.tool_call["name"], request.tool_call["id"]
+    if type(value) is ToolAnswer:
+        return tool_message(value, name, call_id)
+    if isinstance(value, ToolMessage | Command):  # a fallback's
+        return value
+    return ToolMessage(value, name=name, tool_call_id=call_id or "")

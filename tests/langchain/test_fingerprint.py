@@ -1,0 +1,171 @@
+"""What the key of a model call is made of, besides the conversation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain.agents.structured_output import AutoStrategy, ProviderStrategy, ToolStrategy
+from langchain.chat_models import init_chat_model
+from langchain_core.language_models import BaseChatModel, FakeListChatModel
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.tools import tool
+from pydantic import BaseModel, PrivateAttr
+
+from langchain_toolops._fingerprint import (
+    format_identity,
+    model_identity,
+    model_name,
+    tool_identity,
+)
+from langchain_toolops.middleware import is_outage, may_pass
+from toolops_plugins.canonical import Canon
+from toolops_plugins.errors import NotCanonicalError
+
+
+def key(identity: Any) -> bytes:
+    return Canon().encode(identity)
+
+
+class Plain(BaseChatModel):
+    """A model of a user's own."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "plain"
+
+    def _generate(self, messages, stop=None, run_manager=None, **kwargs) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=AIMessage("hi"))])
+
+
+class Routing(Plain):
+    """Has another model inside."""
+
+    inner: Any
+
+
+class Private(Plain):
+    """Tells by LangChain's own name for it what its instances keep elsewhere."""
+
+    _tone: str = PrivateAttr(default="kind")
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {"tone": self._tone}
+
+
+class Told(Routing):
+    """Says for itself what tells its instances apart."""
+
+    def __toolops_key__(self) -> str:
+        return self.inner.name
+
+
+def test_equal_models_have_one_identity_in_any_process(chat):
+    assert key(model_identity(chat())) == key(model_identity(chat()))
+    assert b" at 0x" not in key(model_identity(chat()))
+
+
+def test_what_is_bound_to_a_model_is_part_of_it(chat):
+    keys = {key(model_identity(chat().bind(**kw))) for kw in ({}, {"seed": 1}, {"seed": 2})}
+    assert len(keys) == 3
+
+
+def test_a_model_inside_another_is_part_of_it(chat):
+    keys = {key(model_identity(Routing(inner=chat(model=name)))) for name in ("a", "b", "a")}
+    assert len(keys) == 2
+
+
+def test_what_a_model_keeps_elsewhere_counts_where_it_says_so():
+    model, other = Private(), Private()
+    other._tone = "curt"
+    assert key(model_identity(model)) != key(model_identity(other))
+
+
+def test_a_class_may_say_for_itself_what_tells_its_instances_apart():
+    class Handle:
+        name = "a"
+
+    assert key(model_identity(Told(inner=Handle()))) == key(model_identity(Told(inner=Handle())))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda chat: chat(api_key=lambda: "sk-test"),
+        lambda chat: Routing(inner=object()),
+        lambda chat: init_chat_model(configurable_fields=("model",)),
+    ],
+)
+def test_what_has_no_canonical_form_has_no_key(chat, make):
+    with pytest.raises(NotCanonicalError):
+        key(model_identity(make(chat)))
+
+
+def test_a_model_is_counted_under_provider_and_name(chat):
+    assert model_name(chat()) == "openai:gpt-test"
+    assert model_name(FakeListChatModel(responses=["hi"])) == "FakeListChatModel"
+    assert model_name(object()) == "object"
+
+
+def test_a_tool_is_what_a_model_is_told_of_it():
+    def add(a: int) -> int:
+        """Add."""
+        return a
+
+    made = tool(add)
+    before = key(tool_identity(made))
+    made.description = "Add, slowly."
+    assert key(tool_identity(made)) != before
+    builtin = {"type": "web_search"}
+    assert tool_identity(builtin) == builtin
+    assert tool_identity(add)["function"]["name"] == "add"
+
+
+def test_a_name_made_at_random_is_no_part_of_a_key():
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    for strategy in (ToolStrategy, AutoStrategy, lambda schema: schema):
+        with pytest.raises(NotCanonicalError):
+            format_identity(strategy(schema))
+    once, again = (key(format_identity(ProviderStrategy(schema))) for _ in "12")
+    assert once == again
+
+
+def test_a_schema_is_known_by_its_fields_in_every_strategy():
+    def schema(kind: type) -> type[BaseModel]:
+        class Found(BaseModel):
+            value: kind
+
+        return Found
+
+    ways = (ToolStrategy, ProviderStrategy, AutoStrategy)
+    keys = [key(format_identity(way(schema(kind)))) for way in ways for kind in (int, str, int)]
+    assert len(set(keys)) == 6
+    assert key(format_identity(schema(int))) == key(format_identity(AutoStrategy(schema(int))))
+    assert format_identity(None) is None
+
+
+def test_the_schemas_that_are_remembered_are_bounded():
+    from langchain_toolops import _fingerprint
+
+    for number in range(_fingerprint._SCHEMAS + 10):
+        format_identity(type(f"Schema{number}", (BaseModel,), {}))
+    assert len(_fingerprint._schemas) == _fingerprint._SCHEMAS
+
+
+class SdkError(Exception):
+    """As those of providers' clients are."""
+
+    def __init__(self, status_code: Any) -> None:
+        self.status_code = status_code
+
+
+def test_an_error_that_may_pass_is_told_by_its_status():
+    for status in (400, 401, 403, 404, 422):
+        assert not may_pass(SdkError(status))
+        assert not is_outage(SdkError(status))
+    for status in (408, 409, 425, 429, 500, 503, None, "400"):
+        assert may_pass(SdkError(status))
+        assert is_outage(SdkError(status))
+    assert may_pass(ConnectionError())

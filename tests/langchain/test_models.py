@@ -1,0 +1,439 @@
+"""guard_model: a chat model behind a policy, which stays the model that it was."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from callers import Latch
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.load import dumpd
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.rate_limiters import BaseRateLimiter
+from langchain_core.runnables import ConfigurableField
+from langchain_core.tools import tool
+from langchain_openai import ChatOpenAI
+from langchain_tests.unit_tests import ChatModelUnitTests
+from pydantic import BaseModel, create_model
+from servers import wait_for
+
+from langchain_toolops import MODEL_POLICY, ToolOpsCallbackHandler, guard_model
+from toolops_plugins import (
+    Bulkhead,
+    Cache,
+    CallEvent,
+    CircuitBreaker,
+    CircuitOpen,
+    ConfigurationError,
+    Hedge,
+    Memory,
+    Policy,
+    Redis,
+    Retry,
+    Semantic,
+    SemanticCache,
+    ToolOps,
+)
+
+FRANCE = "What is the capital of France?"
+AGAIN = "what's the capital of France"
+
+
+@pytest.fixture
+def events() -> list[CallEvent]:
+    return []
+
+
+@pytest.fixture
+def ops(events: list[CallEvent]) -> Iterator[ToolOps]:
+    with ToolOps(sinks=[events.append]) as ops:
+        yield ops
+
+
+@pytest.fixture
+def model(ops: ToolOps, chat: Callable[..., ChatOpenAI]) -> ChatOpenAI:
+    return guard_model(chat(), ops)
+
+
+async def astreamed(model: Any, question: Any) -> Any:
+    whole = None
+    async for chunk in model.astream(question):
+        whole = chunk if whole is None else whole + chunk
+    return whole
+
+
+def streamed(model: Any, question: Any) -> Any:
+    whole = None
+    for chunk in model.stream(question):
+        whole = chunk if whole is None else whole + chunk
+    return whole
+
+
+WAYS: dict[str, Callable[[Any, Any], Any]] = {
+    "invoke": lambda model, question: model.invoke(question),
+    "ainvoke": lambda model, question: asyncio.run(model.ainvoke(question)),
+    "stream": streamed,
+    "astream": lambda model, question: asyncio.run(astreamed(model, question)),
+    "batch": lambda model, question: model.batch([question])[0],
+}
+
+
+@pytest.fixture(params=list(WAYS))
+def ask(request: pytest.FixtureRequest) -> Callable[[Any, Any], Any]:
+    return WAYS[request.param]
+
+
+class TestAsAnyModel(ChatModelUnitTests):
+    """LangChain's own suite for chat models, on a guarded one."""
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return ChatOpenAI
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"model": "gpt-test", "api_key": "sk-test"}
+
+    @pytest.fixture
+    def model(self, request: pytest.FixtureRequest) -> Any:
+        given = {**self.standard_chat_model_params, **self.chat_model_params}
+        with ToolOps() as ops:
+            yield guard_model(ChatOpenAI(**given, **(getattr(request, "param", None) or {})), ops)
+
+    @pytest.fixture
+    def snapshot(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+        """What the suite compares a written model with: here, the model that is guarded."""
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+        given = {**self.standard_chat_model_params, **self.chat_model_params}
+        return lambda name: dumpd(ChatOpenAI(**given))
+
+
+def test_it_stays_what_it_was(model, chat):
+    plain = chat()
+    assert isinstance(model, ChatOpenAI)
+    assert type(model).__name__ == "ChatOpenAI"
+    assert model.model_dump() == plain.model_dump()
+    assert model._get_llm_string() == plain._get_llm_string()
+    assert model.get_name() == plain.get_name()
+    assert model.lc_id() == plain.lc_id()
+    assert model.model_copy() == model
+    assert type(plain).__name__ == "ChatOpenAI"
+    assert type(plain) is ChatOpenAI
+
+
+def test_an_answer_is_paid_for_once(model, openai_server, ask, events):
+    first, second = ask(model, FRANCE), ask(model, FRANCE)
+    assert len(openai_server.requests) == 1
+    assert first.content == second.content == FRANCE
+    assert type(first) is type(second)
+    assert not first.response_metadata.get("toolops", {"hit": False})["hit"]
+    assert second.response_metadata["toolops"] == {"hit": True}
+    assert second.usage_metadata == first.usage_metadata
+    assert first.id != second.id
+    assert [event.outcome for event in events] == ["miss", "hit"]
+
+
+def test_both_ways_of_asking_share_answers(model, openai_server):
+    for way in ("invoke", "ainvoke", "batch"):
+        assert WAYS[way](model, FRANCE).content == FRANCE
+    assert len(openai_server.requests) == 1
+    for way in ("stream", "astream"):
+        assert WAYS[way](model, FRANCE).content == FRANCE
+    assert len(openai_server.requests) == 2
+
+
+def test_other_models_and_prompts_do_not_share(ops, chat, openai_server):
+    model = guard_model(chat(), ops)
+    model.invoke(FRANCE)
+    model.invoke([SystemMessage("Be brief."), HumanMessage(FRANCE)])
+    model.invoke(FRANCE, stop=["."])
+    model.bind(temperature=0.3).invoke(FRANCE)
+    guard_model(chat(temperature=0.5), ops).invoke(FRANCE)
+    guard_model(chat(model="gpt-other"), ops).invoke(FRANCE)
+    assert len(openai_server.requests) == 6
+    guard_model(chat(), ops).invoke(FRANCE)
+    assert len(openai_server.requests) == 6
+
+
+def test_a_model_that_was_changed_is_another(ops, chat, openai_server):
+    model = guard_model(chat(), ops)
+    model.invoke(FRANCE)
+    model.temperature = 0.9
+    model.invoke(FRANCE)
+    assert len(openai_server.requests) == 2
+
+
+def test_it_can_be_configured_as_before(model, openai_server):
+    flexible = model.configurable_fields(temperature=ConfigurableField(id="temperature"))
+    for heat in (0.1, 0.2, 0.1):
+        flexible.with_config(configurable={"temperature": heat}).invoke(FRANCE)
+    assert [body["temperature"] for body in openai_server.requests] == [0.1, 0.2]
+
+
+def test_tools_are_bound_as_before(model, openai_server):
+    @tool
+    def add(a: int) -> int:
+        """Add."""
+        return a
+
+    openai_server.reply = lambda body: [{"name": "add", "arguments": {"a": 1}}]
+    bound = model.bind_tools([add])
+    for _ in range(2):
+        (call,) = bound.invoke("add").tool_calls
+        assert (call["name"], call["args"]) == ("add", {"a": 1})
+    assert len(openai_server.requests) == 1
+    assert openai_server.requests[0]["tools"][0]["function"]["name"] == "add"
+    model.invoke("add")
+    assert len(openai_server.requests) == 2
+
+
+class Answer(BaseModel):
+    city: str
+
+
+@pytest.mark.parametrize("method", ["json_schema", "function_calling", "json_mode"])
+def test_structured_output_works_as_before(model, openai_server, method):
+    if method == "function_calling":
+        reply: Any = [{"name": "Answer", "arguments": {"city": "Paris"}}]
+    else:
+        reply = json.dumps({"city": "Paris"})
+    openai_server.reply = lambda body: reply
+    structured = model.with_structured_output(Answer, method=method)
+    found = [structured.invoke(FRANCE), asyncio.run(structured.ainvoke(FRANCE))]
+    assert found == [Answer(city="Paris")] * 2
+    assert len(openai_server.requests) == 1
+
+
+def test_a_schema_of_the_same_name_with_other_fields_is_another(model, openai_server):
+    openai_server.reply = lambda body: json.dumps({"city": "Paris", "land": "France"})
+    for fields in ({"city": (str, ...)}, {"city": (str, ...), "land": (str, ...)}):
+        schema = create_model("Answer", **fields)
+        assert model.with_structured_output(schema).invoke(FRANCE).city == "Paris"
+    assert len(openai_server.requests) == 2
+
+
+def test_what_cannot_be_told_apart_goes_past(ops, events):
+    model = guard_model(Plain(), ops)
+    for _ in range(2):
+        model.bind(client=object()).invoke(FRANCE)
+    assert [event.outcome for event in events] == ["bypass"] * 2
+
+
+@pytest.mark.parametrize(
+    "reply", [{"content": ""}, {"content": "Once upon", "finish_reason": "length"}]
+)
+def test_empty_and_truncated_answers_are_not_kept(model, openai_server, reply, ask, events):
+    openai_server.reply = lambda body: reply
+    ask(model, FRANCE)
+    ask(model, FRANCE)
+    assert len(openai_server.requests) == 2
+    assert [event.reason for event in events] == ["not_wanted"] * 2
+
+
+def test_usage_can_be_zeroed(ops, chat, ask):
+    model = guard_model(chat(stream_usage=True), ops, usage_on_hit="zero")
+    assert ask(model, FRANCE).usage_metadata["total_tokens"] > 0
+    assert ask(model, FRANCE).usage_metadata["total_tokens"] == 0
+
+
+# Callbacks
+
+
+class Seen(BaseCallbackHandler):
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
+        self.told.append("start")
+
+    def on_llm_new_token(self, token: str, **kwargs: Any) -> None:
+        self.told.append(token)
+
+    def on_llm_end(self, *args: Any, **kwargs: Any) -> None:
+        self.told.append("end")
+
+    def on_llm_error(self, *args: Any, **kwargs: Any) -> None:
+        self.told.append("error")
+
+
+def test_callbacks_hear_each_run_once(ops, chat, ask):
+    seen, plain = Seen(), Seen()
+    ask(chat(callbacks=[plain]), FRANCE)
+    model = guard_model(chat(callbacks=[seen]), ops)
+    ask(model, FRANCE)
+    assert seen.told == plain.told
+    seen.told.clear()
+    ask(model, FRANCE)
+    assert [told for told in seen.told if told in ("start", "end")] == ["start", "end"]
+    tokens = [told for told in seen.told if told not in ("start", "end")]
+    assert "".join(tokens) in ("", FRANCE)
+
+
+def test_a_model_that_streams_within_is_guarded_once(ops, chat, openai_server, events):
+    model = guard_model(chat(streaming=True), ops)
+    for _ in range(2):
+        assert model.invoke(FRANCE).content == FRANCE
+    assert len(openai_server.requests) == 1
+    assert [event.outcome for event in events] == ["miss", "hit"]
+
+
+def test_the_callback_handler_counts_nothing_twice(ops, model, ask, events):
+    handler = ToolOpsCallbackHandler(ops)
+    for _ in range(2):
+        ask(model.with_config(callbacks=[handler]), FRANCE)
+    assert [event.outcome for event in events] == ["miss", "hit"]
+
+
+class Limit(BaseRateLimiter):
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def acquire(self, *, blocking: bool = True) -> bool:
+        self.asked += 1
+        return True
+
+    async def aacquire(self, *, blocking: bool = True) -> bool:
+        return self.acquire()
+
+
+def test_only_real_calls_ask_the_rate_limiter(ops, chat, ask):
+    limit = Limit()
+    model = guard_model(chat(rate_limiter=limit), ops)
+    for _ in range(3):
+        ask(model, FRANCE)
+    assert limit.asked == 1
+
+
+# Policies
+
+
+def test_a_failure_is_tried_again_where_that_may_help(ops, chat, openai_server, ask):
+    answers = iter([{"status": 503}, "Paris"])
+    openai_server.reply = lambda body: next(answers)
+    policy = Policy(cache=Cache(), retry=Retry(attempts=2, wait=0.0))
+    assert ask(guard_model(chat(), ops, policy=policy), FRANCE).content == "Paris"
+    answers = iter([{"status": 401}, "Paris"])
+    with pytest.raises(Exception, match="401"):
+        ask(guard_model(chat(), ops, policy=policy), AGAIN)
+
+
+def test_both_ways_of_asking_share_a_breaker(ops, chat, openai_server):
+    openai_server.reply = lambda body: {"status": 500}
+    policy = Policy(breaker=CircuitBreaker(min_calls=2, window=2))
+    model = guard_model(chat(), ops, policy=policy)
+    for way in ("invoke", "stream"):
+        with pytest.raises(Exception, match="500"):
+            WAYS[way](model, FRANCE)
+    for ask in WAYS.values():
+        with pytest.raises(CircuitOpen):
+            ask(model, FRANCE)
+    assert len(openai_server.requests) == 2
+
+
+def test_a_fallback_is_a_text(ops, chat, openai_server, ask):
+    openai_server.reply = lambda body: {"status": 500}
+    policy = Policy(cache=Cache(), fallback="Ask me later.")
+    assert ask(guard_model(chat(), ops, policy=policy), FRANCE).content == "Ask me later."
+
+
+def test_the_rest_of_a_policy_has_its_place(ops, chat, ask, openai_server):
+    policy = Policy(cache=Cache(), bulkhead=Bulkhead(2), hedge=Hedge(), price=lambda _: 0.5)
+    ask(guard_model(chat(), ops, policy=policy), FRANCE)
+    assert ops.stats().total.spent == 0.5
+
+
+def test_questions_in_other_words_share_an_answer(chat, openai_server, tmp_path: Path, ask):
+    with ToolOps(semantic=SemanticCache(path=tmp_path)) as ops:
+        policy = MODEL_POLICY.replace(semantic=Semantic(on="question"))
+        model = guard_model(chat(), ops, policy=policy)
+        assert ask(model, FRANCE).content == FRANCE
+        assert ask(model, AGAIN).content == FRANCE
+        ask(model, [SystemMessage("Answer in French."), HumanMessage(AGAIN)])
+        assert len(openai_server.requests) == 2
+
+
+def test_answers_and_streams_are_shared_through_redis(chat, openai_server, namespace, valkey, ask):
+    for _ in range(2):
+        with ToolOps(namespace, [Memory(), Redis(valkey.url, ttl=60)]) as ops:
+            assert ask(guard_model(chat(), ops), FRANCE).content == FRANCE
+    assert len(openai_server.requests) == 1
+
+
+# Concurrency
+
+
+@pytest.mark.parametrize("way", ["invoke", "stream"])
+def test_fifty_threads_ask_once(model, openai_server, events, way):
+    openai_server.gate = gate = Latch()
+    with ThreadPoolExecutor(50) as pool:
+        asked = [pool.submit(WAYS[way], model, FRANCE) for _ in range(50)]
+        wait_for(lambda: len(openai_server.requests) == 1, "the request")
+        gate.open()
+        assert {each.result(20).content for each in asked} == {FRANCE}
+    assert len(openai_server.requests) == 1
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_fifty_tasks_ask_once(model, openai_server, streams):
+    async def ask() -> Any:
+        return await (astreamed(model, FRANCE) if streams else model.ainvoke(FRANCE))
+
+    answers = await asyncio.gather(*(ask() for _ in range(50)))
+    assert {answer.content for answer in answers} == {FRANCE}
+    assert len(openai_server.requests) == 1
+
+
+async def test_a_caller_that_leaves_harms_nobody(model, openai_server):
+    openai_server.gate = gate = Latch()
+    tasks = [asyncio.create_task(model.ainvoke(FRANCE)) for _ in range(3)]
+    await asyncio.to_thread(wait_for, lambda: openai_server.requests, "the request")
+    tasks[0].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await tasks[0]
+    gate.open()
+    assert [(await task).content for task in tasks[1:]] == [FRANCE] * 2
+    assert len(openai_server.requests) == 1
+
+
+# What is refused, and other models
+
+
+def test_what_cannot_be_guarded_is_refused(ops, model, chat):
+    with pytest.raises(ConfigurationError, match="guarded already"):
+        guard_model(model, ops)
+    with pytest.raises(ConfigurationError, match="ChatModelBinding"):
+        guard_model(chat().bind(stop=["."]), ops)
+    with pytest.raises(ConfigurationError, match="usage_on_hit"):
+        guard_model(chat(), ops, usage_on_hit="half")
+    with pytest.raises(ConfigurationError, match="semantic"):
+        guard_model(chat(), ops, policy=MODEL_POLICY.replace(semantic=Semantic(on="question")))
+
+
+class Plain(BaseChatModel):
+    """A model with the least that a model must have."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "plain"
+
+    def _generate(self, messages, stop=None, run_manager=None, **kwargs):
+        return ChatResult(generations=[ChatGeneration(message=AIMessage("fine"))])
+
+
+def test_the_least_model_is_guarded_every_way(ops, ask, events):
+    model = guard_model(Plain(), ops, policy=Policy(cache=Cache()))
+    assert [ask(model, "how?").content for _ in range(2)] == ["fine", "fine"]
+    assert [event.outcome for event in events] == ["miss", "hit"]
+
+
+def test_models_of_langchains_own_tests_are_guarded(ops):
+    model = guard_model(GenericFakeChatModel(messages=iter([AIMessage("a b")])), ops)
+    assert model.invoke("x").content == "a b"
