@@ -15,11 +15,10 @@ from pydantic import BaseModel, PrivateAttr
 
 from langchain_toolops._fingerprint import (
     format_identity,
-    model_identity,
-    model_name,
     tool_identity,
 )
-from langchain_toolops.middleware import is_outage, may_pass
+from langchain_toolops._models import may_pass, model_identity, model_name
+from langchain_toolops.middleware import is_outage
 from toolops_plugins.canonical import Canon
 from toolops_plugins.errors import NotCanonicalError
 

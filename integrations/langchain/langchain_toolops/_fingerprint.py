@@ -1,9 +1,4 @@
-"""What a model's answer hangs on besides the conversation, taken from the live objects.
-
-A model's own description for LangChain's caches is made once and names classes only, so that it
-misses what was changed since, and the fields of a response schema. Here the key is made of what
-will be sent: all of it is hashed, and nothing of it, secrets included, is kept or shown.
-"""
+"""What an agent's model is told besides the conversation: tools, and the response wanted of it."""
 
 from __future__ import annotations
 
@@ -13,93 +8,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain.agents.structured_output import AutoStrategy, ProviderStrategy, ToolStrategy
-from langchain_core.runnables import Runnable, RunnableBinding
 from langchain_core.tools import BaseTool, Tool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
 from toolops_plugins.errors import NotCanonicalError
 
-__all__ = ["format_identity", "model_identity", "model_name", "tool_arguments", "tool_identity"]
+__all__ = ["format_identity", "tool_arguments", "tool_identity"]
 
-_NOT_ASKED = frozenset(
-    (
-        # How a run is watched.
-        "cache",
-        "callback_manager",
-        "callbacks",
-        "custom_get_token_ids",
-        "metadata",
-        "name",
-        "tags",
-        "verbose",
-        # How long and how often it is tried, and how the answer travels.
-        "default_request_timeout",
-        "disable_streaming",
-        "http_socket_options",
-        "max_retries",
-        "rate_limiter",
-        "request_timeout",
-        "stream_chunk_timeout",
-        "stream_usage",
-        "streaming",
-        "timeout",
-    )
-)
-"""Fields of models that change nothing in what is answered."""
 _SCHEMAS = 256
 
 _schemas: OrderedDict[int, tuple[Any, Any]] = OrderedDict()
 """Descriptions of response schemas by the schema's address, each held beside its schema."""
 _lock = threading.Lock()
-
-
-def model_identity(model: Any) -> Any:
-    """Return what tells a model from others that might answer differently, to be hashed.
-
-    It holds the class and all fields, those included that were changed after construction, but
-    for those that only say how a run is watched, tried or transported. A class with
-    ``__toolops_key__()`` says for itself what tells its instances apart.
-    """
-    if hasattr(type(model), "__toolops_key__"):
-        return model
-    if isinstance(model, RunnableBinding):
-        return ["binding", model_identity(model.bound), model.kwargs]
-    if not (isinstance(model, BaseModel) and isinstance(model, Runnable)):
-        return model  # of which the keyer knows whether it has a canonical form
-    fields = {}
-    for name, field in type(model).model_fields.items():
-        # What a class does not want to be written down are its clients.
-        if not field.exclude and name not in _NOT_ASKED:
-            value = getattr(model, name)
-            if value is not None:  # most are, and to leave them out says the same
-                fields[name] = _plain(value)
-    # By these a model class names what its instances keep elsewhere.
-    parameters = getattr(model, "_identifying_params", None)
-    return [type(model), fields, model.model_extra, _plain(parameters)]
-
-
-def model_name(model: Any) -> str:
-    """Return the name under which a model's calls are counted, such as "openai:gpt-5"."""
-    try:
-        told = model._get_ls_params()  # noqa: SLF001 - where LangChain's models say their names
-        name = told.get("ls_model_name")
-        if name:
-            return f"{told.get('ls_provider', 'model')}:{name}"
-    except Exception:  # noqa: BLE001, S110 - a model that does not say its name is called by its class
-        pass
-    return type(model).__name__
-
-
-def _plain(value: Any) -> Any:
-    """Return a value with the models inside it replaced by their identities."""
-    if isinstance(value, Runnable):
-        return model_identity(value)
-    if isinstance(value, Mapping):  # such as headers, whatever the class of the mapping
-        return {name: _plain(content) for name, content in value.items()}
-    if type(value) in (list, tuple):
-        return [_plain(each) for each in value]
-    return value
 
 
 def tool_identity(tool: Any) -> Any:

@@ -15,10 +15,18 @@ from langchain_core.runnables import Runnable, RunnableBinding
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
-from toolops_plugins import Policy
+from toolops_plugins import Cache, CircuitBreaker, Policy, Retry
 from toolops_plugins.errors import NotCanonicalError
 
-__all__ = ["Unknown", "may_pass", "model_identity", "model_name", "sent", "worth_trying"]
+__all__ = [
+    "MODEL_POLICY",
+    "Unknown",
+    "may_pass",
+    "model_identity",
+    "model_name",
+    "sent",
+    "worth_trying",
+]
 
 _NOT_ASKED = frozenset(
     (
@@ -45,6 +53,9 @@ _NOT_ASKED = frozenset(
     )
 )
 """Fields of models that change nothing in what is answered."""
+MODEL_POLICY = Policy(cache=Cache(ttl=3_600.0), retry=Retry(), breaker=CircuitBreaker())
+"""What is asked of model calls where nothing else is said: kept for an hour, retried, and behind a
+circuit breaker."""
 _PASSING = frozenset((408, 409, 425, 429))
 """HTTP statuses of errors that are the client's by number, but may pass."""
 

@@ -27,13 +27,19 @@ from langchain_toolops._conversation import asked
 from langchain_toolops._counted import guarded, guarded_tool
 from langchain_toolops._fingerprint import (
     format_identity,
-    model_identity,
-    model_name,
     tool_arguments,
     tool_identity,
 )
 from langchain_toolops._functions import Asking, Faces, Functions, Own, versioned
 from langchain_toolops._injected import given_config, injected_arguments, was_answered
+from langchain_toolops._models import (
+    MODEL_POLICY,
+    Unknown,
+    may_pass,
+    model_identity,
+    model_name,
+    worth_trying,
+)
 from langchain_toolops._responses import (
     Answer,
     Lone,
@@ -49,15 +55,11 @@ from langchain_toolops._responses import (
 )
 from langchain_toolops.tools import ToolOpsTool
 from toolops_plugins import (
-    Cache,
-    CircuitBreaker,
     ConfigurationError,
     Policy,
-    Retry,
     ToolOps,
     get_default,
 )
-from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["ToolOpsMiddleware"]
@@ -69,21 +71,6 @@ InjectedLike: TypeAlias = Literal["refuse", "ignore"] | Callable[[ToolCallReques
 _COUNTED = Policy()
 _OWN = "_toolops_own"
 _INJECTED = "_toolops_injected"
-_PASSING = frozenset((408, 409, 425, 429))
-"""HTTP statuses of errors that are the client's by number, but may pass."""
-
-
-def may_pass(error: BaseException) -> bool:
-    """Return whether a failed model call is worth another attempt.
-
-    LangChain's ``ModelError`` says so by ``is_retryable``. Of other errors those are not that came
-    with an HTTP status of the 4xx kind, other than 408, 409, 425 and 429.
-    """
-    says = getattr(error, "is_retryable", None)
-    if isinstance(says, bool):
-        return says
-    status = getattr(error, "status_code", None)
-    return not (isinstance(status, int) and 400 <= status < 500 and status not in _PASSING)
 
 
 def is_outage(error: BaseException) -> bool:
@@ -140,9 +127,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         ConfigurationError: A value is wrong, or does not fit the runtime.
     """
 
-    MODEL: ClassVar[Policy] = Policy(
-        cache=Cache(ttl=3_600.0), retry=Retry(), breaker=CircuitBreaker()
-    )
+    MODEL: ClassVar[Policy] = MODEL_POLICY
     """What is asked of model calls where nothing else is said."""
 
     def __init__(
@@ -170,7 +155,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         self._injected = injected
         self._keeps_usage = usage_on_hit == "keep"
         teach_answers(self._ops.codec)
-        policy = _answering(_heeding(versioned(model or _COUNTED, version)))
+        policy = _answering(worth_trying(versioned(model or _COUNTED, version), is_outage))
         self._models = Functions(self._ops, policy, _model_faces, ("request", "own"), wanted_answer)
         if not isinstance(tools, Policy | Mapping | None):
             raise ConfigurationError("tools", f"must be a policy, or policies by name: {tools!r}")
@@ -241,7 +226,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
                 (ensure_config().get("metadata") or {}).get("lc_agent_name"),
             ]
         except Exception as error:  # noqa: BLE001 - of users' classes; the call goes past the cache
-            return "", _Unknown(error)
+            return "", Unknown(error)
 
     def _taken(self, value: Any, own: Own, request: ModelRequest[Any]) -> Any:
         """Return what the runtime gave as the caller's result, or NOTHING."""
@@ -335,16 +320,6 @@ class _Absent(Enum):
     ABSENT = "absent"
 
 
-class _Unknown:
-    """What cannot be told apart, so that the call goes past the cache, with a warning."""
-
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    def __toolops_key__(self) -> Any:
-        raise NotCanonicalError(type(self._error).__name__) from self._error
-
-
 def _ask_model(question: str, scope: Any, request: Any, own: Own) -> Any:  # noqa: ARG001 - they make the key
     return own.call()
 
@@ -377,16 +352,6 @@ def _tool_faces(names: Sequence[str]) -> Faces:
     signature = inspect.Signature([own, *named, others])
     run.__signature__ = arun.__signature__ = signature  # type: ignore[attr-defined]
     return run, arun
-
-
-def _heeding(policy: Policy) -> Policy:
-    """Return the policy with the errors left alone that no other attempt could mend."""
-    retry, breaker = policy.retry, policy.breaker
-    if retry is not None and retry.on is Exception:
-        policy = policy.replace(retry=replace(retry, on=may_pass))
-    if breaker is not None and breaker.on is Exception:
-        policy = policy.replace(breaker=replace(breaker, on=is_outage))
-    return policy
 
 
 def _answering(policy: Policy) -> Policy:

@@ -19,14 +19,18 @@ from langchain_toolops._answers import NO_TOKENS, are_whole, by_answers, mark_hi
 from langchain_toolops._bubbles import letting_through
 from langchain_toolops._conversation import asked
 from langchain_toolops._counted import note_run
-from langchain_toolops._models import Unknown, model_identity, model_name, sent, worth_trying
+from langchain_toolops._models import (
+    MODEL_POLICY,
+    Unknown,
+    model_identity,
+    model_name,
+    sent,
+    worth_trying,
+)
 from langchain_toolops._values import teach
 from toolops_plugins import (
-    Cache,
-    CircuitBreaker,
     ConfigurationError,
     Policy,
-    Retry,
     ToolOps,
     get_default,
 )
@@ -34,10 +38,6 @@ from toolops_plugins import (
 __all__ = ["MODEL_POLICY", "guard_model"]
 
 M = TypeVar("M", bound=BaseChatModel)
-
-MODEL_POLICY = Policy(cache=Cache(ttl=3_600.0), retry=Retry(), breaker=CircuitBreaker())
-"""What is asked of model calls where nothing else is said: kept for an hour, retried, and behind a
-circuit breaker."""
 
 
 def guard_model(
