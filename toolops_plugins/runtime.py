@@ -349,6 +349,7 @@ class ToolOps(Closing):
         wrapper.invalidate, wrapper.ainvalidate = invalidate, ainvalidate
         return wrapper
 
+    @overload
     def aside(
         self,
         function: Callable[..., Any],
@@ -359,11 +360,36 @@ class ToolOps(Closing):
         secret: Sequence[str] = (),
         ignore: Sequence[str] = (),
         **parts: Unpack[PolicyParts],
-    ) -> CacheAside:
+    ) -> CacheAside: ...
+    @overload
+    def aside(
+        self,
+        function: None = None,
+        /,
+        *,
+        policy: Policy | None = None,
+        name: str | None = None,
+        secret: Sequence[str] = (),
+        ignore: Sequence[str] = (),
+        **parts: Unpack[PolicyParts],
+    ) -> Callable[[Callable[..., Any]], CacheAside]: ...
+
+    def aside(
+        self,
+        function: Any = None,
+        /,
+        *,
+        policy: Policy | None = None,
+        name: str | None = None,
+        secret: Sequence[str] = (),
+        ignore: Sequence[str] = (),
+        **parts: Unpack[PolicyParts],
+    ) -> Any:
         """Return a cache for calls that somebody else makes between a lookup and a store.
 
         Args:
-            function: Whose parameters say what makes up a key; it is never called.
+            function: Whose parameters say what makes up a key; it is never called. None: returns a
+                decorator.
             policy: A policy to start from, with ``cache`` and perhaps ``semantic``, ``price`` and
                 ``tags``; what takes the call itself has no place. Stale answers are not served.
             name: As in :meth:`tool`.
@@ -376,8 +402,14 @@ class ToolOps(Closing):
                 place.
         """
         whole = aside_policy((policy or _NO_POLICY).replace(**parts))
-        plan = self._planner.plan(resolve(function), whole, name=name, secret=secret, ignore=ignore)
-        return CacheAside(plan, self._threads, self._on_loop)
+
+        def wrap(wanted: Callable[..., Any]) -> CacheAside:
+            plan = self._planner.plan(
+                resolve(wanted), whole, name=name, secret=secret, ignore=ignore
+            )
+            return CacheAside(plan, self._threads, self._on_loop)
+
+        return wrap if function is None else wrap(function)
 
     # -- calls that cannot be decorated ----------------------------------------------------------
 
