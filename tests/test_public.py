@@ -39,7 +39,7 @@ def test_every_public_name_is_documented(name):
 
 
 def test_the_methods_of_a_runtime_are_these():
-    methods = {name for name in vars(ToolOps) if not name.startswith("_")}
+    methods = {name for name in dir(ToolOps) if not name.startswith("_")}
     assert methods == {
         "acall", "aclear", "aclose", "active", "add_sink", "ainvalidate", "aside", "call", "clear",
         "close", "deadline", "from_env", "gather", "invalidate", "limiter", "map", "readonly",

@@ -8,10 +8,9 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
 from toolops_plugins import check
-from toolops_plugins.aside import CacheAside, aside_policy
 from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
 from toolops_plugins.canonical import Canon
@@ -20,24 +19,25 @@ from toolops_plugins.closing import Closing
 from toolops_plugins.coalesce.flights import Flights
 from toolops_plugins.coalesce.streams import Streams
 from toolops_plugins.codec import Codec
+from toolops_plugins.decorators import Decorators
 from toolops_plugins.drivers import ThreadDriver
 from toolops_plugins.environment import options_from
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.flow import DEADLINE, call_flow
 from toolops_plugins.locks import renewing
 from toolops_plugins.plan import Call, Plan, Shared
-from toolops_plugins.policy import Cache, CircuitBreaker, Policy, PolicyParts, RateLimit, Retry
+from toolops_plugins.policy import CircuitBreaker, Policy, RateLimit
 from toolops_plugins.pool import Pool
 from toolops_plugins.request import Keyspace, TenantLike
 from toolops_plugins.resilience.breaker import Breaker
 from toolops_plugins.resilience.ratelimit import Limiter
 from toolops_plugins.resilience.retry import RetryBudget
-from toolops_plugins.target import dress, resolve
+from toolops_plugins.target import resolve
 from toolops_plugins.telemetry.events import CallEvent, Emitter, SinkLike
 from toolops_plugins.telemetry.report import StatsSnapshot
 from toolops_plugins.telemetry.stats import Stats
 from toolops_plugins.upkeep import Upkeep
-from toolops_plugins.wrap import Named, Planner, Tool, wrapper_of
+from toolops_plugins.wrap import Named, Planner
 
 if TYPE_CHECKING:
     from toolops_plugins.loop_driver import LoopDriver
@@ -62,7 +62,7 @@ _PLANS = 1_024
 _NO_POLICY = Policy()
 
 
-class ToolOps(Closing):
+class ToolOps(Decorators, Closing):
     """Owns what calls share: tiers, flights, breakers, limits, statistics.
 
     Safe to use from any threads and event loops, and after a fork. It needs no closing, but
@@ -180,236 +180,6 @@ class ToolOps(Closing):
         """
         given = options_from(os.environ if environ is None else environ)
         return cls(**{**given, **options})
-
-    # -- decorators --------------------------------------------------------------------------
-
-    @overload
-    def tool(self, function: Callable[P, R], /) -> Tool[P, R]: ...
-    @overload
-    def tool(
-        self,
-        function: None = None,
-        /,
-        *,
-        policy: Policy | None = None,
-        name: str | None = None,
-        secret: Sequence[str] = (),
-        ignore: Sequence[str] = (),
-        **parts: Unpack[PolicyParts],
-    ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
-
-    def tool(
-        self,
-        function: Any = None,
-        /,
-        *,
-        policy: Policy | None = None,
-        name: str | None = None,
-        secret: Sequence[str] = (),
-        ignore: Sequence[str] = (),
-        **parts: Unpack[PolicyParts],
-    ) -> Any:
-        """Put a function under a policy; a decorator, with or without arguments.
-
-        Takes plain functions, coroutine functions, generators and asynchronous generators,
-        methods, class methods, static methods, partials and callable objects. What it returns is
-        as asynchronous as what it got, with the same signature, and has the names of
-        :class:`~toolops_plugins.wrap.Tool` added.
-
-        Args:
-            function: The function, where the decorator stands without arguments.
-            policy: A policy to start from. None: one that asks for nothing.
-            name: The tool's name: functions of one name and version share their answers, in
-                whatever framework or process they live. None: module and qualified name.
-            secret: Parameters that are secret, beside those whose name says so. They count in the
-                key, as part of its digest, and cannot be named in a tag.
-            ignore: Parameters that do not count in the key.
-            parts: The parts of a :class:`~toolops_plugins.policy.Policy` by name, such as
-                ``cache=Cache(ttl=60)``; they win over ``policy``.
-
-        Raises:
-            ConfigurationError: A value is wrong, or does not fit the function or this runtime.
-        """
-        whole = (policy or Policy()).replace(**parts)
-
-        def wrap(wanted: Any) -> Any:
-            return self._wrap(wanted, whole, name, secret, ignore)
-
-        return wrap if function is None else wrap(function)
-
-    def readonly(
-        self,
-        function: Any = None,
-        /,
-        *,
-        ttl: float | None = 300.0,
-        policy: Policy | None = None,
-        name: str | None = None,
-        secret: Sequence[str] = (),
-        ignore: Sequence[str] = (),
-        **parts: Unpack[PolicyParts],
-    ) -> Any:
-        """Put a function that only reads under cache, coalescing and retry.
-
-        Args:
-            function: The function, where the decorator stands without arguments.
-            ttl: Seconds for which results are fresh; ``cache=`` says more. Default 300.
-            policy: A policy whose parts win over the preset. None: none.
-            name: As in :meth:`tool`.
-            secret: As in :meth:`tool`.
-            ignore: As in :meth:`tool`.
-            parts: As in :meth:`tool`; they win over the preset.
-
-        Raises:
-            ConfigurationError: As in :meth:`tool`.
-        """
-        preset: PolicyParts = {"cache": Cache(ttl=ttl), "retry": Retry(), "coalesce": True}
-        whole = Policy(**preset) | (policy or _NO_POLICY)
-        if parts.get("semantic") or whole.semantic is not None:
-            # What the preset means is "coalesce"; by what, follows from the rest of the policy.
-            whole = whole.replace(coalesce=None if policy is None else policy.coalesce)
-        whole = whole.replace(**parts)
-        decorate = self.tool(policy=whole, name=name, secret=secret, ignore=ignore)
-        return decorate if function is None else decorate(function)
-
-    def sideeffect(
-        self,
-        function: Any = None,
-        /,
-        *,
-        idempotent: bool = False,
-        policy: Policy | None = None,
-        name: str | None = None,
-        secret: Sequence[str] = (),
-        ignore: Sequence[str] = (),
-        **parts: Unpack[PolicyParts],
-    ) -> Any:
-        """Put a function that changes something under everything but cache and coalescing.
-
-        Args:
-            function: The function, where the decorator stands without arguments.
-            idempotent: Whether calling twice does no more than calling once. Only then is it
-                retried (by default as ``Retry()`` says) or hedged. Default False.
-            policy: A policy to start from. None: one that asks for nothing.
-            name: As in :meth:`tool`.
-            secret: As in :meth:`tool`.
-            ignore: As in :meth:`tool`.
-            parts: As in :meth:`tool`, without ``cache``, ``semantic`` and ``coalesce``.
-
-        Raises:
-            ConfigurationError: As in :meth:`tool`; or a part is asked for that would run the
-                function too rarely or too often.
-        """
-        whole = (policy or _NO_POLICY).replace(**parts)
-        for option in ("cache", "semantic", "coalesce"):
-            if getattr(whole, option):
-                raise ConfigurationError(option, "would drop calls that are to change something")
-        for option in ("retry", "hedge"):
-            if getattr(whole, option) is not None and not idempotent:
-                raise ConfigurationError(
-                    option, "would make the change more than once; say idempotent=True if it may be"
-                )
-        if idempotent and whole.retry is None and "retry" not in parts:
-            whole = whole.replace(retry=Retry())
-        whole = whole.replace(coalesce=False)
-        decorate = self.tool(policy=whole, name=name, secret=secret, ignore=ignore)
-        return decorate if function is None else decorate(function)
-
-    def _wrap(
-        self,
-        wanted: Any,
-        policy: Policy,
-        name: str | None,
-        secret: Sequence[str],
-        ignore: Sequence[str],
-    ) -> Any:
-        if isinstance(wanted, classmethod | staticmethod):
-            return type(wanted)(self._wrap(wanted.__func__, policy, name, secret, ignore))
-        target = resolve(wanted)
-        plan = self._planner.plan(target, policy, name=name, secret=secret, ignore=ignore)
-        wrapper: Any = wrapper_of(plan, target, self._threads, self._on_loop)
-        dress(wrapper, wanted)
-        given, keywords = target.args, target.kwargs
-
-        def digest(*args: Any, **kwargs: Any) -> bytes:
-            if plan.keyer is None:
-                raise ConfigurationError("cache", f"{plan.name} keeps no results, so it has no key")
-            return plan.keyer.key((*given, *args), {**keywords, **kwargs})
-
-        def key(*args: Any, **kwargs: Any) -> str:
-            return digest(*args, **kwargs).hex()
-
-        def invalidate(*args: Any, **kwargs: Any) -> None:
-            self.invalidate(keys=[digest(*args, **kwargs)])
-
-        async def ainvalidate(*args: Any, **kwargs: Any) -> None:
-            await self.ainvalidate(keys=[digest(*args, **kwargs)])
-
-        wrapper.name, wrapper.policy, wrapper.key = plan.name, policy, key
-        wrapper.invalidate, wrapper.ainvalidate = invalidate, ainvalidate
-        return wrapper
-
-    @overload
-    def aside(
-        self,
-        function: Callable[..., Any],
-        /,
-        *,
-        policy: Policy | None = None,
-        name: str | None = None,
-        secret: Sequence[str] = (),
-        ignore: Sequence[str] = (),
-        **parts: Unpack[PolicyParts],
-    ) -> CacheAside: ...
-    @overload
-    def aside(
-        self,
-        function: None = None,
-        /,
-        *,
-        policy: Policy | None = None,
-        name: str | None = None,
-        secret: Sequence[str] = (),
-        ignore: Sequence[str] = (),
-        **parts: Unpack[PolicyParts],
-    ) -> Callable[[Callable[..., Any]], CacheAside]: ...
-
-    def aside(
-        self,
-        function: Any = None,
-        /,
-        *,
-        policy: Policy | None = None,
-        name: str | None = None,
-        secret: Sequence[str] = (),
-        ignore: Sequence[str] = (),
-        **parts: Unpack[PolicyParts],
-    ) -> Any:
-        """Return a cache for calls that somebody else makes between a lookup and a store.
-
-        Args:
-            function: Whose parameters say what makes up a key; it is never called. None: returns a
-                decorator.
-            policy: A policy to start from, with ``cache`` and perhaps ``semantic``, ``price`` and
-                ``tags``; what takes the call itself has no place. Stale answers are not served.
-            name: As in :meth:`tool`.
-            secret: As in :meth:`tool`.
-            ignore: As in :meth:`tool`.
-            parts: As in :meth:`tool`.
-
-        Raises:
-            ConfigurationError: As in :meth:`tool`; or the policy has no cache, or a part without a
-                place.
-        """
-        whole = aside_policy((policy or _NO_POLICY).replace(**parts))
-
-        def wrap(wanted: Callable[..., Any]) -> CacheAside:
-            plan = self._planner.plan(
-                resolve(wanted), whole, name=name, secret=secret, ignore=ignore
-            )
-            return CacheAside(plan, self._threads, self._on_loop)
-
-        return wrap if function is None else wrap(function)
 
     # -- calls that cannot be decorated ----------------------------------------------------------
 
