@@ -108,10 +108,13 @@ class TestAsAnyModel(ChatModelUnitTests):
         with ToolOps() as ops:
             yield guard_model(ChatOpenAI(**given, **(getattr(request, "param", None) or {})), ops)
 
+    @property
+    def init_from_env_params(self) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
+        return {"OPENAI_API_KEY": "sk-test"}, {"model": "gpt-test"}, {"openai_api_key": "sk-test"}
+
     @pytest.fixture
-    def snapshot(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    def snapshot(self) -> Callable[..., Any]:
         """What the suite compares a written model with: here, the model that is guarded."""
-        monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
         given = {**self.standard_chat_model_params, **self.chat_model_params}
         return lambda name: dumpd(ChatOpenAI(**given))
 

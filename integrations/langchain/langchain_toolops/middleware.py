@@ -350,7 +350,8 @@ def _tool_faces(names: Sequence[str]) -> Faces:
     # By this name the keys differ from those under which others keep the same tool's results.
     others = inspect.Parameter("_toolops_others", inspect.Parameter.VAR_KEYWORD)
     signature = inspect.Signature([own, *named, others])
-    run.__signature__ = arun.__signature__ = signature  # type: ignore[attr-defined]
+    for function in (run, arun):
+        setattr(function, "__signature__", signature)  # noqa: B010 - typed functions do not have it
     return run, arun
 
 
