@@ -34,9 +34,24 @@ def events() -> list[CallEvent]:
     return []
 
 
+class Sink:
+    def __init__(self) -> None:
+        self.notices: list[Notice] = []
+
+    def on_call(self, event: CallEvent) -> None: ...
+
+    def on_notice(self, notice: Notice) -> None:
+        self.notices.append(notice)
+
+
 @pytest.fixture
-def ops(events: list[CallEvent]) -> Iterator[ToolOps]:
-    with ToolOps(sinks=[events.append], clock=FakeClock()) as ops:
+def sink() -> Sink:
+    return Sink()
+
+
+@pytest.fixture
+def ops(events: list[CallEvent], sink: Sink) -> Iterator[ToolOps]:
+    with ToolOps(sinks=[events.append, sink], clock=FakeClock()) as ops:
         yield ops
 
 
@@ -109,40 +124,24 @@ def test_unwanted_values_are_counted_and_not_kept(ops, events, face):
     assert [event.reason for event in events] == ["not_wanted"]
 
 
-def test_nobody_hears_of_what_could_not_be_kept_if_it_was_not_to_be(ops, face):
-    notices: list[Notice] = []
-
-    class Sink:
-        def on_call(self, event: CallEvent) -> None: ...
-
-        def on_notice(self, notice: Notice) -> None:
-            notices.append(notice)
-
-    ops.add_sink(Sink())
+def test_nobody_hears_of_what_could_not_be_kept_if_it_was_not_to_be(ops, sink, face):
     aside = ops.aside(answer, name="model", cache=Cache(when=lambda value: False))
     face("store", object(), "q", aside=aside)
     ops.readonly(lambda: object(), name="a", cache=Cache(when=lambda value: False))()
-    assert notices == []
+    assert sink.notices == []
     ops.readonly(lambda: object(), name="b")()
-    assert [notice.kind for notice in notices] == ["not_encodable"]
+    assert [notice.kind for notice in sink.notices] == ["not_encodable"]
 
 
-def test_what_has_no_key_goes_past(ops, events, face):
-    notices: list[Notice] = []
-
-    class Sink:
-        def on_call(self, event: CallEvent) -> None: ...
-
-        def on_notice(self, notice: Notice) -> None:
-            notices.append(notice)
-
-    ops.add_sink(Sink())
+def test_what_has_no_key_goes_past(ops, events, sink, face):
     aside = ops.aside(answer, name="model", cache=Cache())
     for _ in range(2):
         assert face("lookup", "q", object(), aside=aside) is NOTHING
         face("store", 1, "q", object(), aside=aside)
     assert [(event.outcome, event.reason) for event in events] == [("bypass", "not_canonical")] * 2
-    assert [(n.kind, n.name, n.detail) for n in notices] == [("bypass", "model", "not_canonical")]
+    assert [(n.kind, n.name, n.detail) for n in sink.notices] == [
+        ("bypass", "model", "not_canonical")
+    ]
     assert len(aside._missed) == 0
     with pytest.raises(TypeError):
         aside.key()
@@ -183,27 +182,19 @@ def test_what_takes_the_call_itself_has_no_place(ops, options, name):
     assert caught.value.parameter == name
 
 
-def test_answers_are_shared_through_redis_and_survive_its_loss(valkey, namespace, face):
-    notices: list[Notice] = []
-
-    class Sink:
-        def on_call(self, event: CallEvent) -> None: ...
-
-        def on_notice(self, notice: Notice) -> None:
-            notices.append(notice)
-
+def test_answers_are_shared_through_redis_and_survive_its_loss(valkey, namespace, sink, face):
     def runtime() -> ToolOps:
-        return ToolOps(namespace, [Memory(), Redis(valkey.url, ttl=60)], sinks=[Sink()])
+        return ToolOps(namespace, [Memory(), Redis(valkey.url, ttl=60)], sinks=[sink])
 
     with runtime() as one, runtime() as two:
         asides = [each.aside(answer, name="model", cache=Cache()) for each in (one, two)]
         face("store", {"a": (1, 2)}, "q", aside=asides[0])
         assert face("lookup", "q", aside=asides[1]) == {"a": (1, 2)}
-    with ToolOps(namespace, [Redis("redis://127.0.0.1:1", ttl=60)], sinks=[Sink()]) as broken:
+    with ToolOps(namespace, [Redis("redis://127.0.0.1:1", ttl=60)], sinks=[sink]) as broken:
         aside = broken.aside(answer, name="model", cache=Cache())
         assert face("lookup", "q", aside=aside) is NOTHING
         face("store", 1, "q", aside=aside)
-    assert "tier_failed" in {notice.kind for notice in notices}
+    assert "tier_failed" in {notice.kind for notice in sink.notices}
 
 
 def test_questions_in_other_words_share_an_answer(tmp_path: Path, face):
