@@ -386,7 +386,10 @@ def test_the_leaders_error_reaches_all_and_is_not_kept(embeddings, inner):
     first = start(embeddings.embed_documents, ["a"])
     inner.started.wait()
     second = start(embeddings.embed_documents, ["a"])
-    wait_for(lambda: embeddings._under_way["document", "a"].parties == 2, "both aboard")
+    batch = embeddings._under_way["document", "a"]
+    flight = bytes.fromhex(embeddings._run.key(batch.number, batch))
+    # In the flight, and not only on the list of those who mean to be.
+    wait_for(lambda: embeddings._ops._shared.flights.waiting(flight) == 2, "both aboard")
     inner.gate.open()
     for caller in (first, second):
         with pytest.raises(KeyError, match="down"):
