@@ -17,9 +17,9 @@ from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field, computed_field, field_validator
 
-from langchain_toolops import ToolOpsCache
+from langchain_toolops import ToolOpsCache, guard_model
 from toolops_plugins import (
     Cache,
     CallEvent,
@@ -325,6 +325,60 @@ def test_a_schema_known_by_name_only_needs_a_version(ops, chat, openai_server, s
         assert len(openai_server.requests) == requests
 
 
+class Renamed(BaseModel):
+    city: str = Field(alias="theCity")
+
+
+class Hidden(BaseModel):
+    city: str = Field(exclude=True)
+
+
+class Derived(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    city: str
+
+    @computed_field
+    @property
+    def loud(self) -> str:
+        return self.city.upper()
+
+
+@pytest.mark.parametrize(
+    ("schema", "name"), [(Renamed, "theCity"), (Hidden, "city"), (Derived, "city")]
+)
+def test_structured_answers_of_every_shape_come_back(ops, chat, openai_server, schema, name, ask):
+    openai_server.reply = lambda body: json.dumps({name: "Paris"})
+    for model in (chat(cache=ToolOpsCache(ops, schema_version="1")), guard_model(chat(), ops)):
+        structured = model.with_structured_output(schema, method="json_schema")
+        assert ask(structured, FRANCE) == ask(structured, FRANCE) == schema(**{name: "Paris"})
+    assert len(openai_server.requests) == 2
+
+
+def test_a_structured_answer_that_cannot_be_made_again_is_not_kept(cache, sink):
+    class Changed(BaseModel):
+        city: str
+
+        @field_validator("city")
+        @classmethod
+        def loud(cls, city: str) -> str:
+            return city + "!"
+
+    odd = generation(json.dumps({"city": "Paris"}))
+    odd.message.additional_kwargs["parsed"] = Changed(city="Lyon")
+    cache.update("p", "m", [odd])
+    assert cache.lookup("p", "m") is None
+    assert "not_encodable" in {notice.kind for notice in sink.notices}
+
+
+def test_arguments_nested_deeper_than_json_goes_past(cache, ask):
+    deep: Any = []
+    for _ in range(400):
+        deep = [deep]
+    text = prompt(AIMessage("", tool_calls=[{"name": "f", "args": {"a": deep}, "id": "c"}]))
+    cache.update(text, "m", [generation()])
+    assert cache.lookup(text, "m")[0].text == "Paris"
+
+
 def test_tools_are_part_of_the_key(cache, chat, openai_server, ask):
     @tool
     def add(a: int) -> int:
@@ -335,8 +389,9 @@ def test_tools_are_part_of_the_key(cache, chat, openai_server, ask):
     model = chat(cache=cache).bind_tools([add])
     first, second = ask(model, "add"), ask(model, "add")
     assert len(openai_server.requests) == 1
-    assert [call["args"] for call in second.tool_calls] == [{"a": 1}]
-    assert second.tool_calls == first.tool_calls
+    (one,), (two,) = first.tool_calls, second.tool_calls
+    assert (two["name"], two["args"]) == (one["name"], one["args"]) == ("add", {"a": 1})
+    assert one["id"] != two["id"]  # a thread may hold both
     ask(chat(cache=cache), "add")
     assert len(openai_server.requests) == 2
 
@@ -436,7 +491,7 @@ def test_generations_of_every_kind_come_back_as_they_were(cache, ops):
         name="bot",
         tool_calls=[{"name": "f", "args": {"x": [1, None]}, "id": "c", "type": "tool_call"}],
         usage_metadata={"input_tokens": 1, "output_tokens": 2, "total_tokens": 3},
-        additional_kwargs={"parsed": Answer(city="Paris"), "pair": (1, 2)},
+        additional_kwargs={"pair": (1, 2)},
     )
     given = [
         ChatGeneration(message=message, generation_info={"finish_reason": "stop"}),
@@ -449,10 +504,12 @@ def test_generations_of_every_kind_come_back_as_they_were(cache, ops):
     assert type(first) is ChatGeneration
     assert first.generation_info == {"finish_reason": "stop"}
     assert type(first.message) is AIMessage
-    assert first.message.tool_calls == message.tool_calls
+    (call,) = first.message.tool_calls
+    assert {**call, "id": "c"} == message.tool_calls[0]
+    assert call["id"] != "c"
     assert first.message.content == message.content
     assert first.message.usage_metadata == message.usage_metadata
-    assert first.message.additional_kwargs == {"parsed": {"city": "Paris"}, "pair": (1, 2)}
+    assert first.message.additional_kwargs == {"pair": (1, 2)}
     assert second == given[1]
 
 

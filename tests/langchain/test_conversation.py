@@ -140,7 +140,7 @@ def test_a_picture_stays_in_the_scope():
     [
         [{"type": "tool_use", "id": "{}", "name": "f", "input": {}}],
         [{"type": "text", "text": "a", "id": "lc_{}"}],
-        [{"type": "reasoning", "id": "rs_{}", "summary": []}],
+        [{"type": "reasoning", "id": "rs_{}", "summary": [{"text": "so"}]}],
     ],
 )
 def test_ids_in_the_blocks_of_a_model_do_not_count(blocks):
@@ -154,6 +154,60 @@ def test_ids_in_the_blocks_of_a_model_do_not_count(blocks):
         return asked([HumanMessage("a"), AIMessage(content, tool_calls=calls), *results])
 
     assert turn("one") == turn("two")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda id_: AIMessage("", additional_kwargs={"audio": {"id": id_}}),
+        lambda id_: AIMessage([{"type": "image_generation_call", "id": id_, "status": "done"}]),
+        lambda id_: AIMessage([{"type": "reasoning", "id": id_, "summary": []}]),
+    ],
+)
+def test_an_id_that_is_all_there_is_counts(make):
+    one, two = (asked([HumanMessage("a"), make(id_), HumanMessage("b")]) for id_ in "xy")
+    assert one != two
+
+
+def written(*arguments: Any) -> tuple[str, Any]:
+    call = {"name": "f", "args": {"n": list(arguments)}, "id": "c"}
+    return asked_in_text(dumps([SystemMessage("s"), AIMessage("", tool_calls=[call]), FRANCE]))
+
+
+FRANCE = HumanMessage("What is the capital of France?")
+
+
+def test_numbers_count_to_the_last_digit():
+    assert written(123456789012345678901) != written(123456789012345678902)
+
+
+def test_what_only_pythons_json_can_read_is_a_conversation_all_the_same():
+    question, scope = written(float("nan"))
+    assert question == FRANCE.content
+    assert len(scope) == 3
+    assert scope[0] == ["system", "s"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"lc":1,"id":["HumanMessage"],"kwargs":[]}]',
+        '[{"lc":1,"id":["HumanMessage"],"kwargs":{"content":5}}]',
+        '[{"lc":1,"id":["AIMessage"],"kwargs":{"tool_calls":[5]}}]',
+        '[{"lc":1}]',
+        '[{"lc":',
+    ],
+)
+def test_a_text_that_only_looks_like_a_conversation_is_a_text_without_a_question(text):
+    assert asked_in_text(text) == ("", [text])
+
+
+def test_where_blocks_end_counts():
+    def blocks(*texts: str) -> Any:
+        return asked([HumanMessage([{"type": "text", "text": text} for text in texts])])
+
+    assert blocks("a\n", "b") != blocks("a", "\nb")
+    assert blocks("a", "b")[1] == blocks("c", "d")[1]
 
 
 def test_ids_in_what_a_human_sent_do_count():

@@ -21,6 +21,7 @@ from langchain.agents.structured_output import (
 )
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import ConfigurableField
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import BaseModel, create_model
@@ -780,4 +781,32 @@ def test_two_loops_in_one_process_both_work(agent, valkey, namespace, openai_ser
         for text in ("a", "a", "b"):
             answer = asyncio.run(made.ainvoke({"messages": [("user", text)]}))
             assert answer["messages"][-1].content == text
+    assert len(openai_server.requests) == 2
+
+
+def test_a_model_that_is_configured_when_it_runs_is_the_one_that_it_then_is(
+    ops, chat, openai_server
+):
+    openai_server.reply = lambda body: body["model"]
+    fields = chat().configurable_fields(model_name=ConfigurableField(id="m"))
+    others = chat(model="a").configurable_alternatives(
+        ConfigurableField(id="m"), default_key="a", b=chat(model="b")
+    )
+    for model in (fields, others, fields.bind(seed=1)):
+        agent = create_agent(model, middleware=[ToolOpsMiddleware(ops)])
+        asked = {"messages": [("user", "hi")]}
+        for name in ("a", "b", "a"):
+            state = agent.invoke(asked, {"configurable": {"m": name}})
+            assert state["messages"][-1].content == name
+    assert len(openai_server.requests) == 6
+
+
+def test_a_configuration_that_stands_on_the_model_counts(ops, chat, openai_server):
+    openai_server.reply = lambda body: body["model"]
+    fields = chat().configurable_fields(model_name=ConfigurableField(id="m"))
+    for name in ("a", "b", "a"):
+        bound = fields.bind(seed=1).with_config(configurable={"m": name})
+        agent = create_agent(bound, middleware=[ToolOpsMiddleware(ops)])
+        state = agent.invoke({"messages": [("user", "hi")]})
+        assert state["messages"][-1].content == name
     assert len(openai_server.requests) == 2

@@ -11,12 +11,16 @@ from typing import Any
 
 import pytest
 from callers import Latch
+from langchain.agents import create_agent
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.language_models.fake_chat_models import (
+    FakeListChatModel,
+    GenericFakeChatModel,
+)
 from langchain_core.load import dumpd
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import ConfigurableField
 from langchain_core.tools import tool
@@ -25,7 +29,12 @@ from langchain_tests.unit_tests import ChatModelUnitTests
 from pydantic import BaseModel, create_model
 from servers import wait_for
 
-from langchain_toolops import MODEL_POLICY, ToolOpsCallbackHandler, guard_model
+from langchain_toolops import (
+    MODEL_POLICY,
+    ToolOpsCallbackHandler,
+    ToolOpsMiddleware,
+    guard_model,
+)
 from toolops_plugins import (
     Bulkhead,
     Cache,
@@ -36,12 +45,14 @@ from toolops_plugins import (
     Hedge,
     Memory,
     Policy,
+    RateLimit,
     Redis,
     Retry,
     Semantic,
     SemanticCache,
     ToolOps,
 )
+from toolops_plugins.testing import FakeClock
 
 FRANCE = "What is the capital of France?"
 AGAIN = "what's the capital of France"
@@ -315,6 +326,47 @@ def test_only_real_calls_ask_the_rate_limiter(ops, chat, ask):
     assert limit.asked == 1
 
 
+def test_models_that_call_their_own_methods_are_one_call(ops, ask, events):
+    model = guard_model(FakeListChatModel(responses=["a", "b"]), ops, policy=ONE_AT_A_TIME)
+    assert ask(model, FRANCE).content == "a"
+    assert [event.outcome for event in events] == ["bypass"]
+
+
+ONE_AT_A_TIME = Policy(bulkhead=Bulkhead(1))
+
+
+def test_hits_have_tool_calls_of_their_own(model, openai_server, ask):
+    @tool
+    def add(a: int) -> int:
+        """Add."""
+        return a
+
+    openai_server.reply = lambda body: [{"name": "add", "arguments": {"a": 1}}]
+    bound = model.bind_tools([add])
+    ids = {call["id"] for _ in range(3) for call in ask(bound, "add").tool_calls}
+    assert len(ids) == 3
+    assert len(openai_server.requests) == 1
+
+
+async def test_a_stream_of_many_chunks_does_not_block_the_loop(ops):
+    class Many(Plain):
+        def _stream(self, messages, stop=None, run_manager=None, **kwargs):
+            for number in range(3_000):
+                part = {"name": None, "args": "x", "id": None, "index": 0}
+                if not number:
+                    part |= {"name": "f", "id": "c"}
+                yield ChatGenerationChunk(
+                    message=AIMessageChunk(content="x", tool_call_chunks=[part])
+                )
+
+    import langchain_toolops._answers as answers
+
+    chunks = list(Many()._stream([]))
+    assert answers.merged(chunks).text == "x" * 3_000
+    model = guard_model(Many(), ops, policy=Policy(cache=Cache()))
+    assert len([chunk async for chunk in model.astream("q")]) >= 3_000
+
+
 # Policies
 
 
@@ -339,6 +391,50 @@ def test_both_ways_of_asking_share_a_breaker(ops, chat, openai_server):
         with pytest.raises(CircuitOpen):
             ask(model, FRANCE)
     assert len(openai_server.requests) == 2
+
+
+def test_a_stale_answer_is_a_hit(chat, openai_server, ask):
+    clock = FakeClock()
+    policy = Policy(cache=Cache(ttl=10, stale_if_error=100))
+    with ToolOps(clock=clock) as ops:
+        model = guard_model(chat(stream_usage=True), ops, policy=policy, usage_on_hit="zero")
+        ask(model, FRANCE)
+        clock.advance(20)
+        openai_server.reply = lambda body: {"status": 500}
+        stale = ask(model, FRANCE)
+    assert stale.content == FRANCE
+    assert stale.response_metadata["toolops"] == {"hit": True}
+    assert stale.usage_metadata["total_tokens"] == 0
+
+
+def test_other_policies_for_one_model_stand_beside_each_other(ops, chat, openai_server, ask):
+    policies = [
+        MODEL_POLICY,
+        MODEL_POLICY.replace(breaker=CircuitBreaker(min_calls=3)),
+        MODEL_POLICY.replace(rate_limit=RateLimit("5/s")),
+        MODEL_POLICY.replace(rate_limit=RateLimit("6/s")),
+        MODEL_POLICY,
+    ]
+    for policy in policies:
+        ask(guard_model(chat(), ops, policy=policy), FRANCE)
+    agent = create_agent(chat(), middleware=[ToolOpsMiddleware(ops)])
+    agent.invoke({"messages": [("user", FRANCE)]})
+    names = set(ops.breakers.items())
+    assert names == {"openai:gpt-test", "openai:gpt-test #2"}
+
+
+@pytest.mark.parametrize("planted", ["text", 5, None, [], ["a"], {"generations": []}])
+def test_an_entry_of_another_kind_is_no_answer(ops, chat, openai_server, ask, planted):
+    policy = Policy(cache=Cache())
+    model = guard_model(chat(), ops, policy=policy)
+    asked = model.__toolops_guard__._asked(chat(), [HumanMessage(FRANCE)], None, {})
+    for name in ("openai:gpt-test", "openai:gpt-test stream"):
+
+        def plant(question, scope, own):
+            return planted
+
+        ops.tool(plant, name=name, policy=policy, ignore=["own"])(*asked, None)
+    assert ask(model, FRANCE).content == FRANCE
 
 
 def test_a_fallback_is_a_text(ops, chat, openai_server, ask):

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import reduce
-from operator import add
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
-from langchain_core.outputs import ChatGeneration, ChatResult, Generation
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, Generation
 
 from toolops_plugins import Semantic
 
-__all__ = ["HIT", "NO_TOKENS", "are_whole", "by_answers", "is_whole", "mark_hit", "said"]
+__all__ = ["are_whole", "by_answers", "is_whole", "mark_hit", "merged", "said"]
 
+_ID_KEYS = frozenset(("id", "call_id", "tool_call_id", "tool_use_id"))
 HIT = {"hit": True}
 """What stands under "toolops" in the response metadata of an answer from the cache."""
 NO_TOKENS = UsageMetadata(input_tokens=0, output_tokens=0, total_tokens=0)
@@ -85,7 +85,7 @@ def _answer(value: Any) -> Any:
             stream: the list of its chunks and what its generator returned.
     """
     if isinstance(value, tuple) and value and isinstance(value[0], list) and value[0]:
-        return _answer(reduce(add, value[0]))
+        return _answer(merged(value[0]))
     if isinstance(value, ChatResult):
         return _answer(value.generations)
     if isinstance(value, list):
@@ -97,13 +97,56 @@ def _answer(value: Any) -> Any:
     return value.text if isinstance(value, Generation) else value
 
 
-def mark_hit(message: BaseMessage, *, keeps_usage: bool) -> None:
+def merged(chunks: Sequence[ChatGenerationChunk]) -> ChatGenerationChunk:
+    """Return the chunks of a stream as one; all at once, which takes time in proportion."""
+    return chunks[0] + list(chunks[1:]) if len(chunks) > 1 else chunks[0]
+
+
+def mark_hit(
+    message: BaseMessage, *, keeps_usage: bool, fresh: dict[str, str] | None = None
+) -> None:
     """Mark a message that nobody else has as one that was not paid for.
+
+    Its tool calls get ids that no other answer has: a conversation with two calls of one id is
+    refused by some providers.
 
     Args:
         message: The message; it is changed.
         keeps_usage: Whether it may still tell the tokens of the call that made it.
+        fresh: The new ids so far, where other messages use them too; more are added.
     """
     message.response_metadata["toolops"] = HIT.copy()
-    if not keeps_usage and isinstance(message, AIMessage) and message.usage_metadata is not None:
-        message.usage_metadata = NO_TOKENS.copy()
+    if not isinstance(message, AIMessage):
+        return
+    if message.tool_calls or message.invalid_tool_calls or fresh:
+        _renew(message, {} if fresh is None else fresh)
+    if not keeps_usage:
+        for name in ("token_usage", "usage"):
+            message.response_metadata.pop(name, None)
+        if message.usage_metadata is not None:
+            message.usage_metadata = NO_TOKENS.copy()
+
+
+def _renew(message: AIMessage, fresh: dict[str, str]) -> None:
+    """Give the tool calls of a message new ids, wherever these stand in it."""
+    for call in (*message.tool_calls, *message.invalid_tool_calls):
+        if call["id"] and call["id"] not in fresh:
+            fresh[call["id"]] = f"call_{uuid.uuid4().hex[:24]}"
+    if not fresh:
+        return
+    message.tool_calls = _replaced(message.tool_calls, fresh)
+    message.invalid_tool_calls = _replaced(message.invalid_tool_calls, fresh)
+    message.content = _replaced(message.content, fresh)
+    message.additional_kwargs = _replaced(message.additional_kwargs, fresh)
+    if isinstance(message, AIMessageChunk):
+        message.tool_call_chunks = _replaced(message.tool_call_chunks, fresh)
+
+
+def _replaced(value: Any, fresh: Mapping[str, str], key: str = "") -> Any:
+    if isinstance(value, str):
+        return fresh.get(value, value) if key in _ID_KEYS else value
+    if isinstance(value, list):
+        return [_replaced(each, fresh) for each in value]
+    if isinstance(value, dict):
+        return {name: _replaced(content, fresh, name) for name, content in value.items()}
+    return value

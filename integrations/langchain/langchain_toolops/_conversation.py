@@ -7,6 +7,8 @@ numbered in the order of their appearance, so that calls and results still belon
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -39,6 +41,9 @@ _FIELDS = ("name", "role", "tool_call_id", "invalid_tool_calls")
 """Beside content, tool calls and status."""
 _TOLD_ELSEWHERE = ("tool_calls", "parsed")
 """The provider's own form of tool calls, and what a structured answer was parsed into."""
+_SAY_NOTHING = frozenset(("id", "index", "status", "type"))
+"""Where a block has nothing else, the provider knows by its id what it is: a picture, a sound."""
+_LONG = re.compile(r"\d{17}")
 _ID_KEYS = frozenset(("id", "call_id", "tool_call_id", "tool_use_id"))
 
 
@@ -54,7 +59,7 @@ def asked(messages: Sequence[BaseMessage], *, after_tools: bool = False) -> Aske
         NotCanonicalError: A message is of no kind that is known here.
     """
     plain = [(_kind(type(m).__name__), {**m.__dict__, **(m.model_extra or {})}) for m in messages]
-    return _divided(plain, after_tools)
+    return _divided(plain, after_tools=after_tools)
 
 
 def asked_in_text(prompt: str, *, after_tools: bool = False) -> Asked:
@@ -70,13 +75,27 @@ def asked_in_text(prompt: str, *, after_tools: bool = False) -> Asked:
     if not prompt.startswith('[{"lc":'):
         return prompt, []
     try:
-        content = orjson.loads(prompt)
+        content = _loaded(prompt)
         plain = [(_kind(each["id"][-1]), each["kwargs"]) for each in content]
-    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
-        return prompt, []  # a text that only looks like a conversation
-    if '"not_implemented"' in prompt and _has_unwritten(content):
+        unwritten = '"not_implemented"' in prompt and _has_unwritten(content)
+        found = _divided(plain, after_tools=after_tools)
+    except NotCanonicalError:
+        raise
+    except Exception:  # noqa: BLE001 - a text that only looks like a conversation may hold anything
+        return "", [prompt]
+    if unwritten:
         raise NotCanonicalError("a message holds an object that LangChain cannot write down")
-    return _divided(plain, after_tools)
+    return found
+
+
+def _loaded(prompt: str) -> Any:
+    """Return what ``json`` has written; orjson takes no NaN, and rounds what has many digits."""
+    if _LONG.search(prompt) is None:
+        try:
+            return orjson.loads(prompt)
+        except orjson.JSONDecodeError:
+            pass
+    return json.loads(prompt)
 
 
 def _kind(name: str) -> str:
@@ -94,7 +113,7 @@ def _has_unwritten(value: Any) -> bool:
     return isinstance(value, list) and any(map(_has_unwritten, value))
 
 
-def _divided(messages: Sequence[tuple[str, Mapping[str, Any]]], after_tools: bool) -> Asked:  # noqa: FBT001 - of this file
+def _divided(messages: Sequence[tuple[str, Mapping[str, Any]]], *, after_tools: bool) -> Asked:
     calls: dict[str, int] = {}
     turns = [_turn(kind, fields, calls) for kind, fields in messages]
     last = _last_human(messages, after_tools=after_tools)
@@ -106,10 +125,12 @@ def _divided(messages: Sequence[tuple[str, Mapping[str, Any]]], after_tools: boo
         return content, turns
     texts = [_text_of(block) for block in content]
     # The other blocks, such as pictures, stay in their places.
-    turns[last][1] = [
-        block if text is None else None for block, text in zip(content, texts, strict=True)
-    ]
-    return "\n".join(text for text in texts if text is not None), turns
+    rest = [block if text is None else None for block, text in zip(content, texts, strict=True)]
+    said = [text for text in texts if text is not None]
+    if len(said) > 1 and any("\n" in text for text in said):
+        rest.append([len(text) for text in said])  # where one ends and the next begins
+    turns[last][1] = rest
+    return "\n".join(said), turns
 
 
 def _last_human(
@@ -171,18 +192,20 @@ def _renumbering(calls: Mapping[str, int], *, drop_ids: bool) -> Callable[[Any, 
 
     Args:
         calls: The numbers so far.
-        drop_ids: Whether an ``id`` that is none of a tool call is left out: those of what a model
-            wrote are of its run alone, while those of what a human sent may be of a file.
+        drop_ids: Whether an ``id`` that is none of a tool call is left out where something else
+            says what it is about: those of what a model wrote are of its run alone, while those of
+            what a human sent may be of a file.
     """
 
     def walk(value: Any, key: str) -> Any:
         if isinstance(value, str):
             return ["call", calls[value]] if key in _ID_KEYS and _is_call(value, calls) else value
         if isinstance(value, dict):
+            drops = drop_ids and any(value[name] for name in value if name not in _SAY_NOTHING)
             return {
                 name: walk(item, name)
                 for name, item in value.items()
-                if not (drop_ids and name == "id" and not _is_call(item, calls))
+                if not (drops and name == "id" and not _is_call(item, calls))
             }
         if isinstance(value, list):
             return [walk(item, key) for item in value]

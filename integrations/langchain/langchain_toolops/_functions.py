@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 from langchain_core.runnables.config import var_child_runnable_config
 
 from langchain_toolops._bubbles import Carried, carried, letting_through
+from langchain_toolops._models import told_apart
 from langchain_toolops._responses import SERVED
 from toolops_plugins import Cache, ConfigurationError, Policy, ToolOps
 from toolops_plugins.policy import NOTHING
@@ -171,6 +172,7 @@ class Functions:
         found = self._made.get(known)
         if found is None:
             policy = self._alone if alone else self._policy
+            policy = told_apart(self._ops, policy, call.name)
             wrap = self._ops.tool(policy=policy, name=call.name, ignore=self._ignore)
             found = wrap(self._faces(call.names)[aio])
             with self._lock:

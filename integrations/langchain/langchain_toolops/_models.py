@@ -7,24 +7,31 @@ will be sent: all of it is hashed, and nothing of it, secrets included, is kept 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+import threading
+import weakref
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from langchain_core.runnables import Runnable, RunnableBinding
+from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
+from langchain_core.runnables.config import ensure_config, merge_configs
+from langchain_core.runnables.configurable import DynamicRunnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
-from toolops_plugins import Cache, CircuitBreaker, Policy, Retry
+from toolops_plugins import Cache, CircuitBreaker, Policy, Retry, ToolOps
 from toolops_plugins.errors import NotCanonicalError
 
 __all__ = [
     "MODEL_POLICY",
     "Unknown",
+    "is_outage",
     "may_pass",
     "model_identity",
     "model_name",
     "sent",
+    "told_apart",
     "worth_trying",
 ]
 
@@ -56,21 +63,41 @@ _NOT_ASKED = frozenset(
 MODEL_POLICY = Policy(cache=Cache(ttl=3_600.0), retry=Retry(), breaker=CircuitBreaker())
 """What is asked of model calls where nothing else is said: kept for an hour, retried, and behind a
 circuit breaker."""
+_ALIKE = 1_000
+"""Different breakers of one name that are remembered."""
+_parts: weakref.WeakKeyDictionary[ToolOps, dict[tuple[str, str], list[Any]]] = (
+    weakref.WeakKeyDictionary()
+)
+_lock = threading.Lock()
 _PASSING = frozenset((408, 409, 425, 429))
 """HTTP statuses of errors that are the client's by number, but may pass."""
 
 
-def model_identity(model: Any) -> Any:
+def model_identity(model: Any, config: RunnableConfig | None = None) -> Any:
     """Return what tells a model from others that might answer differently, to be hashed.
 
     It holds the class and all fields, those included that were changed after construction, but
-    for those that only say how a run is watched, tried or transported. A class with
+    for those that only say how a run is watched, tried or transported. A model that is configured
+    when it runs is the one that it is under the run's configuration. A class with
     ``__toolops_key__()`` says for itself what tells its instances apart.
+
+    Args:
+        model: The live model.
+        config: What the bindings around it add to the run's configuration. None: nothing.
+
+    Raises:
+        NotCanonicalError: Its configuration is made by functions when it runs.
     """
     if hasattr(type(model), "__toolops_key__"):
         return model
+    if isinstance(model, DynamicRunnable):
+        chosen, config = model.prepare(ensure_config(config))
+        return model_identity(chosen, config)
     if isinstance(model, RunnableBinding):
-        return ["binding", model_identity(model.bound), model.kwargs]
+        if model.config_factories:
+            raise NotCanonicalError("the configuration of a model is made when it runs")
+        bound = model_identity(model.bound, merge_configs(config, model.config))
+        return ["binding", bound, sent(model.kwargs)]
     if not (isinstance(model, BaseModel) and isinstance(model, Runnable)):
         return model  # of which the keyer knows whether it has a canonical form
     fields = {}
@@ -79,10 +106,10 @@ def model_identity(model: Any) -> Any:
         if not field.exclude and name not in _NOT_ASKED:
             value = getattr(model, name)
             if value is not None:  # most are, and to leave them out says the same
-                fields[name] = _plain(value)
+                fields[name] = _plain(value, config)
     # By these a model class names what its instances keep elsewhere.
     parameters = getattr(model, "_identifying_params", None)
-    return [type(model), fields, model.model_extra, _plain(parameters)]
+    return [type(model), fields, model.model_extra, _plain(parameters, config)]
 
 
 def model_name(model: Any) -> str:
@@ -97,14 +124,14 @@ def model_name(model: Any) -> str:
     return type(model).__name__
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, config: RunnableConfig | None) -> Any:
     """Return a value with the models inside it replaced by their identities."""
     if isinstance(value, Runnable):
-        return model_identity(value)
+        return model_identity(value, config)
     if isinstance(value, Mapping):  # such as headers, whatever the class of the mapping
-        return {name: _plain(content) for name, content in value.items()}
+        return {name: _plain(content, config) for name, content in value.items()}
     if type(value) in (list, tuple):
-        return [_plain(each) for each in value]
+        return [_plain(each, config) for each in value]
     return value
 
 
@@ -150,16 +177,52 @@ def may_pass(error: BaseException) -> bool:
     return not (isinstance(status, int) and 400 <= status < 500 and status not in _PASSING)
 
 
-def worth_trying(policy: Policy, outage: Callable[[BaseException], bool] = may_pass) -> Policy:
+def is_outage(error: BaseException) -> bool:
+    """Return whether a failed model call speaks against the service that was called.
+
+    An answer that does not fit its schema does not.
+    """
+    agents = sys.modules.get("langchain.agents.structured_output")
+    if agents is not None and isinstance(error, agents.StructuredOutputError):
+        return False
+    return may_pass(error)
+
+
+def worth_trying(policy: Policy) -> Policy:
     """Return the policy with the errors left alone that no other attempt could mend.
 
     Args:
         policy: The user's policy; a retry or breaker that names exceptions stays as it is.
-        outage: Whether an error speaks against the service, and counts for the breaker.
     """
     retry, breaker = policy.retry, policy.breaker
     if retry is not None and retry.on is Exception:
         policy = policy.replace(retry=replace(retry, on=may_pass))
     if breaker is not None and breaker.on is Exception:
-        policy = policy.replace(breaker=replace(breaker, on=outage))
+        policy = policy.replace(breaker=replace(breaker, on=is_outage))
     return policy
+
+
+def told_apart(ops: ToolOps, policy: Policy, name: str) -> Policy:
+    """Return the policy with names for its breaker, limit and bulkhead.
+
+    Equal ones of one name are one, wherever they were asked for; where somebody asks for another,
+    that gets a name of its own, since nobody can know beforehand who else calls this model.
+
+    Args:
+        ops: The runtime.
+        policy: The user's policy; what has a name keeps it.
+        name: Of the model or tool.
+    """
+    changes: dict[str, Any] = {}
+    for part in ("breaker", "rate_limit", "bulkhead"):
+        chosen = getattr(policy, part)
+        if chosen is None or chosen.name is not None:
+            continue
+        with _lock:
+            known = _parts.setdefault(ops, {}).setdefault((part, name), [])
+            if chosen not in known:
+                known.append(chosen)
+                del known[:-_ALIKE]
+            number = known.index(chosen)
+        changes[part] = replace(chosen, name=f"{name} #{number + 1}" if number else name)
+    return policy.replace(**changes)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Mapping
 from contextvars import ContextVar
 from copy import deepcopy
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from langchain.agents.structured_output import (
     ProviderStrategyBinding,
     ToolStrategy,
 )
-from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langchain_toolops._answers import is_whole, mark_hit, said
 from langchain_toolops._values import teach
@@ -44,7 +42,6 @@ SERVED: ContextVar[bool] = ContextVar("toolops_langchain_served", default=False)
 does in the background, in a copy of this context."""
 _TO_BE_PARSED = object()
 """Stands for a structured response, which is never stored: the live request makes it again."""
-_ID_KEYS = frozenset(("id", "call_id", "tool_call_id", "tool_use_id"))
 
 
 @dataclass
@@ -99,8 +96,10 @@ def _answer_fields(answer: Answer) -> Any:
 
 
 def _answer_again(fields: Any) -> Answer:
-    SERVED.set(True)
     messages, structured = fields
+    if not messages or not all(isinstance(message, BaseMessage) for message in messages):
+        raise TypeError("there is something among the messages that is none")
+    SERVED.set(True)  # only now: an entry that cannot be read serves nobody
     return Answer(messages, _TO_BE_PARSED if structured else None)
 
 
@@ -109,9 +108,10 @@ def _tool_fields(answer: ToolAnswer) -> Any:
 
 
 def _tool_answer_again(fields: Any) -> ToolAnswer:
-    SERVED.set(True)
     content, artifact, status = fields
-    return ToolAnswer(content=content, artifact=artifact, status=status, tool_call_id="")
+    answer = ToolAnswer(content=content, artifact=artifact, status=status, tool_call_id="")
+    SERVED.set(True)
+    return answer
 
 
 # Models
@@ -173,36 +173,13 @@ def revived(answer: Answer, response_format: Any, *, keeps_usage: bool) -> Model
     for message in answer.result:
         message.id = None  # the graph gives every message an id of its own
         if isinstance(message, AIMessage):
-            _renew(message, fresh)
-            mark_hit(message, keeps_usage=keeps_usage)
+            mark_hit(message, keeps_usage=keeps_usage, fresh=fresh)
         elif isinstance(message, ToolMessage):
             message.tool_call_id = fresh.get(message.tool_call_id, message.tool_call_id)
     structured = answer.structured_response
     if structured is _TO_BE_PARSED:
         structured = _parsed(answer.result, response_format)
     return ModelResponse(answer.result, structured)
-
-
-def _renew(message: AIMessage, fresh: dict[str, str]) -> None:
-    """Give the tool calls of a message new ids, wherever these stand in it."""
-    for call in message.tool_calls:
-        if call["id"]:
-            fresh[call["id"]] = f"call_{uuid.uuid4().hex[:24]}"
-    if not fresh:
-        return
-    message.tool_calls = _replaced(message.tool_calls, fresh)
-    message.content = _replaced(message.content, fresh)
-    message.additional_kwargs = _replaced(message.additional_kwargs, fresh)
-
-
-def _replaced(value: Any, fresh: Mapping[str, str], key: str = "") -> Any:
-    if isinstance(value, str):
-        return fresh.get(value, value) if key in _ID_KEYS else value
-    if isinstance(value, list):
-        return [_replaced(each, fresh) for each in value]
-    if isinstance(value, dict):
-        return {name: _replaced(content, fresh, name) for name, content in value.items()}
-    return value
 
 
 def _parsed(messages: Any, response_format: Any) -> Any:

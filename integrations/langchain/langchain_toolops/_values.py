@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
+import orjson
 from langchain_core.documents import Document
 from langchain_core.messages import (
     AIMessage,
@@ -222,7 +223,17 @@ def _message_fields(message: BaseMessage) -> dict[str, Any]:
     kept.pop("id", None)
     extra = kept.get("additional_kwargs")
     if extra and isinstance(extra.get("parsed"), BaseModel):
-        # What a structured output was parsed into; whoever reads it takes its fields as well.
-        parsed = extra["parsed"].model_dump(mode="json")
-        kept["additional_kwargs"] = {**extra, "parsed": parsed}
+        kept["additional_kwargs"] = {**extra, "parsed": _unparsed(extra["parsed"], message.text)}
     return kept
+
+
+def _unparsed(parsed: BaseModel, text: str) -> dict[str, Any]:
+    """Return the fields from which a structured output is made again, as its readers do.
+
+    Raises:
+        ValueError: They do not make the same.
+    """
+    fields: dict[str, Any] = orjson.loads(text.encode())
+    if type(parsed)(**fields) != parsed:
+        raise ValueError("a structured output that its own text does not make again")
+    return fields

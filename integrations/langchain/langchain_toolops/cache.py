@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any, Literal
 
-import orjson
 from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
 from langchain_core.outputs import ChatGeneration
 
@@ -170,11 +170,10 @@ class ToolOpsCache(BaseCache):
         if reason is None:
             try:
                 question, scope = asked_in_text(prompt, after_tools=self._after_tools)
-            except NotCanonicalError:
-                reason = "not_canonical"
-            else:
                 # As texts, since keys of texts are remembered.
-                return question, orjson.dumps(scope).decode(), llm_string, version
+                return question, json.dumps(scope), llm_string, version
+            except (NotCanonicalError, RecursionError):
+                reason = "not_canonical"
         self._aside.warn(reason)
         return None
 

@@ -17,9 +17,9 @@ from langchain.agents.middleware.types import (
     ModelResponse,
     ToolCallRequest,
 )
-from langchain.agents.structured_output import StructuredOutputError
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.runnables.config import ensure_config
+from langchain_core.tools import BaseTool
 from langgraph.types import Command
 
 from langchain_toolops._bubbles import Carried, released
@@ -31,11 +31,15 @@ from langchain_toolops._fingerprint import (
     tool_identity,
 )
 from langchain_toolops._functions import Asking, Faces, Functions, Own, versioned
-from langchain_toolops._injected import given_config, injected_arguments, was_answered
+from langchain_toolops._injected import (
+    counting,
+    given_config,
+    injected_arguments,
+    was_answered,
+)
 from langchain_toolops._models import (
     MODEL_POLICY,
     Unknown,
-    may_pass,
     model_identity,
     model_name,
     worth_trying,
@@ -73,11 +77,6 @@ _OWN = "_toolops_own"
 _INJECTED = "_toolops_injected"
 
 
-def is_outage(error: BaseException) -> bool:
-    """Return whether a failed model call speaks against the service that was called."""
-    return may_pass(error) and not isinstance(error, StructuredOutputError)
-
-
 class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
     """Puts every model and tool call of an agent under a policy.
 
@@ -111,7 +110,11 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
             that may pass.
         tools: What is asked of tool calls: a policy for all of them, or policies by the tool's
             name. Callbacks get the tool's arguments by name, and a ``ToolMessage``; a fallback may
-            return one, or its content. None: they are only counted.
+            return one, or its content. Nothing is refreshed in the background, since LangGraph
+            runs a tool for the graph that asked, whose stream and callbacks would still be told:
+            of the cache, ``beta`` is taken for 0, and ``stale_ttl`` for ``stale_if_error`` where
+            that is not given; :func:`~langchain_toolops.wrap_tool` can refresh. Calls of tools
+            that the agent does not have are left alone. None: they are only counted.
         semantic_after_tools: Whether a model call that ends in tool results may share the answer
             to its question in other words. Default False.
         injected: What is done about tools with injected arguments, such as state. "refuse":
@@ -154,8 +157,9 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         self._after_tools = semantic_after_tools
         self._injected = injected
         self._keeps_usage = usage_on_hit == "keep"
+        self._falls_back = model is not None and model.fallback is not NOTHING
         teach_answers(self._ops.codec)
-        policy = _answering(worth_trying(versioned(model or _COUNTED, version), is_outage))
+        policy = _answering(worth_trying(versioned(model or _COUNTED, version)))
         self._models = Functions(self._ops, policy, _model_faces, ("request", "own"), wanted_answer)
         if not isinstance(tools, Policy | Mapping | None):
             raise ConfigurationError("tools", f"must be a policy, or policies by name: {tools!r}")
@@ -164,7 +168,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         self._named = {name: self._of_tools(each, version) for name, each in named.items()}
 
     def _of_tools(self, policy: Policy, version: str) -> Functions:
-        whole = versioned(policy, version)
+        whole = _attended(versioned(policy, version))
         return Functions(self._ops, whole, _tool_faces, (_OWN,), wanted_tool_answer)
 
     # -- models ------------------------------------------------------------------------------
@@ -236,7 +240,9 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
             return NOTHING if mine is None else released(value)
         if mine is not None:
             return mine
-        if type(value) is not Answer:  # a fallback's
+        if type(value) is not Answer:
+            if not self._falls_back:
+                return NOTHING  # what was planted under its key is none of ours
             return AIMessage(value) if isinstance(value, str) else value
         if value.lone:
             return NOTHING
@@ -251,7 +257,9 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolResult]
     ) -> ToolResult:
         """Make a tool call under the policy; LangChain calls this."""
-        if isinstance(request.tool, ToolOpsTool):
+        tool = request.tool
+        # A model can make up any number of names, and each would get a circuit breaker of its own.
+        if tool is None or isinstance(tool, ToolOpsTool):
             return handler(request)
 
         def call() -> Any:
@@ -259,14 +267,15 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
                 return handler(request)
 
         functions = self._of_tool(request)
-        result: ToolResult = functions.run(self._running(functions, request, call))
+        result: ToolResult = functions.run(self._running(functions, request, tool, call))
         return result
 
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolResult]]
     ) -> ToolResult:
         """As :meth:`wrap_tool_call`, without blocking the event loop."""
-        if isinstance(request.tool, ToolOpsTool):
+        tool = request.tool
+        if tool is None or isinstance(tool, ToolOpsTool):
             return await handler(request)
 
         async def call() -> Any:
@@ -274,33 +283,36 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
                 return await handler(request)
 
         functions = self._of_tool(request)
-        result: ToolResult = await functions.arun(self._running(functions, request, call))
+        result: ToolResult = await functions.arun(self._running(functions, request, tool, call))
         return result
 
     def _of_tool(self, request: ToolCallRequest) -> Functions:
         return self._named.get(request.tool_call["name"], self._rest)
 
     def _running(
-        self, functions: Functions, request: ToolCallRequest, make: Callable[[], Any]
+        self,
+        functions: Functions,
+        request: ToolCallRequest,
+        tool: BaseTool,
+        make: Callable[[], Any],
     ) -> Asking:
-        call, tool = request.tool_call, request.tool
+        call = request.tool_call
         name = call["name"]
         own = Own(make, partial(tool_answer_of, name=name, call_id=call["id"]))
-        arguments = self._arguments(request) if functions.keyed else None
+        arguments = self._arguments(request, tool) if functions.keyed else None
         return Asking(
             name=name,
             own=own,
             take=partial(_tool_result, own=own, request=request),
             args=(own,),
             kwargs=call["args"] if arguments is None else arguments,
-            names=() if tool is None else tuple(tool.args),
+            names=tuple(tool.args),
             shared=arguments is not None,
         )
 
-    def _arguments(self, request: ToolCallRequest) -> dict[str, Any] | None:
+    def _arguments(self, request: ToolCallRequest, tool: BaseTool) -> dict[str, Any] | None:
         """Return what counts in the key of a tool call, or None if it has none."""
-        tool = request.tool
-        if tool is None or was_answered(getattr(request.runtime, "config", None)):
+        if was_answered(getattr(request.runtime, "config", None)):
             return None
         injected = injected_arguments(tool)
         if injected and self._injected == "refuse":
@@ -310,7 +322,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         except Exception:  # noqa: BLE001 - of the schema; the tool tells the model what is wrong
             return None
         if injected and callable(self._injected):
-            arguments[_INJECTED] = self._injected(request)
+            arguments[_INJECTED] = counting(self._injected, request)
         return arguments
 
 
@@ -361,6 +373,16 @@ def _answering(policy: Policy) -> Policy:
     if semantic is None or semantic.answer is not None:
         return policy
     return policy.replace(semantic=replace(semantic, answer=said_by))
+
+
+def _attended(policy: Policy) -> Policy:
+    """Return the policy of tool calls without refresh in the background."""
+    cache = policy.cache
+    if cache is None:
+        return policy
+    patience = cache.stale_ttl if cache.stale_if_error is None else cache.stale_if_error
+    calm = replace(cache, beta=0.0, stale_ttl=0.0, stale_if_error=patience)
+    return policy.replace(cache=calm)
 
 
 def _tool_result(value: Any, own: Own, request: ToolCallRequest) -> Any:
