@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import pickle
 import threading
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -14,10 +16,16 @@ from langchain.agents import create_agent
 from langchain_core.caches import InMemoryCache
 from langchain_core.documents import Document
 from langchain_core.globals import set_llm_cache
-from langchain_core.language_models import FakeListLLM
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.language_models import BaseChatModel, FakeListLLM
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
-from langchain_core.outputs import ChatGeneration, Generation, LLMResult
+from langchain_core.outputs import (
+    ChatGeneration,
+    ChatGenerationChunk,
+    ChatResult,
+    Generation,
+    LLMResult,
+)
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda
@@ -25,7 +33,14 @@ from langchain_core.tools import ToolException, tool
 from langgraph.errors import GraphInterrupt
 
 from langchain_toolops import ToolOpsCache, guard_model
-from langchain_toolops._counted import guarded, guarded_tool, note_run
+from langchain_toolops._counted import (
+    guarded,
+    guarded_tool,
+    note_error,
+    note_run,
+    was_error_noted,
+    was_run_noted,
+)
 from langchain_toolops.callbacks import ToolOpsCallbackHandler
 from langchain_toolops.middleware import ToolOpsMiddleware
 from langchain_toolops.prices import ModelPrices, TokenPrice
@@ -395,6 +410,187 @@ def test_a_guarded_model_is_counted_by_the_runtime_alone(server, chat, ops, conf
         model.invoke("why?", config)
     assert "chat:gpt-test" not in {event.name for event in sink.events}
     assert [event.outcome for event in sink.events] == ["miss", "hit", "error"]
+
+
+def test_a_guarded_stream_that_is_left_is_counted_by_the_runtime_alone(
+    server, chat, ops, config, sink
+):
+    stream = guard_model(chat(), ops).stream("how many?", config)
+    next(stream)
+    stream.close()
+    assert [event.name for event in sink.events] == ["openai:gpt-test stream"]
+
+
+async def test_a_guarded_stream_that_is_left_on_a_loop(server, chat, ops, config, sink):
+    stream = guard_model(chat(), ops).astream("how many?", config)
+    await anext(stream)
+    await stream.aclose()
+    while not sink.events:  # noqa: ASYNC110 - the loop closes what is inside, in its own time
+        await asyncio.sleep(0)
+    assert [event.name for event in sink.events] == ["openai:gpt-test stream"]
+
+
+def test_a_guarded_stream_that_fails_at_once_is_one_error(server, chat, ops, config, sink):
+    server.reply = lambda body: {"status": 400}
+    model = guard_model(chat(), ops)
+    chain = RunnableLambda(lambda question: list(model.stream(question)), name="around")
+    with pytest.raises(Exception, match="as told"):
+        list(model.stream("why?", config))
+    with pytest.raises(Exception, match="as told"):
+        chain.invoke("why?", config)
+    guard = ("openai:gpt-test stream", "error")
+    told = [(event.name, event.outcome) for event in sink.events]
+    assert told == [guard, guard, ("chain:around", "error")]
+
+
+async def test_a_guarded_stream_that_fails_on_a_loop(server, chat, ops, config, sink):
+    server.reply = lambda body: {"status": 400}
+    model = guard_model(chat(), ops)
+
+    async def read() -> None:
+        with pytest.raises(Exception, match="as told"):
+            assert [chunk async for chunk in model.astream("why?", config)]
+
+    await asyncio.gather(*(read() for _ in range(3)))  # they share one call and its error
+    assert {event.name for event in sink.events} == {"openai:gpt-test stream"}
+    assert ops.stats().total.errors == 3
+
+
+def test_the_mark_of_a_guarded_stream_is_enough(handler, sink):
+    run = uuid4()
+    handler.on_chat_model_start(None, [[]], run_id=run)
+    message = AIMessageChunk("", response_metadata={"toolops": {"hit": False}})
+    handler.on_llm_new_token("", chunk=ChatGenerationChunk(message=message), run_id=run)
+    assert not handler._runs
+    handler.on_llm_error(GeneratorExit(), run_id=run)
+    assert sink.events == []
+
+
+def test_an_error_that_the_runtime_has_counted_is_that_of_one_run(ops, handler, sink):
+    second, error = ToolOpsCallbackHandler(ops), KeyError()
+    inner, outer = uuid4(), uuid4()
+    for run in (outer, inner):
+        for each in (handler, second):
+            each.on_llm_start({"name": "t"}, ["x"], run_id=run)
+    note_error(error)
+    for run in (inner, outer):  # as it passes outwards
+        for each in (handler, second):
+            each.on_llm_error(error, run_id=run)
+    assert [event.name for event in sink.events] == ["llm:t"] * 2
+    assert not second._runs
+
+
+def test_an_error_that_threads_share_is_counted_in_each():
+    ready, error = threading.Barrier(8), KeyError()
+
+    def fail() -> int:
+        ready.wait()
+        found = 0
+        for _ in range(10):
+            run = uuid4()
+            note_error(error)
+            found += was_error_noted(error, run) and was_error_noted(error, run)
+        return found
+
+    assert [caller.result() for caller in [start(fail) for _ in range(8)]] == [10] * 8
+    assert not was_error_noted(error, uuid4())
+
+
+def test_an_error_that_is_noted_stays_small_and_can_be_pickled():
+    error, run = KeyError("a"), uuid4()
+    for _ in range(1_000):  # one error for all, as some raise it
+        note_error(error)
+        run = uuid4()
+        assert was_error_noted(error, run)
+    pickled = pickle.dumps(error)
+    assert len(pickled) < 10_000
+    copy = pickle.loads(pickled)
+    assert repr(copy) == repr(error) == "KeyError('a')"
+    assert was_error_noted(copy, run)
+
+
+def test_an_error_that_takes_no_attributes_can_be_noted():
+    @dataclass(frozen=True)
+    class FrozenError(Exception):
+        code: int
+
+    error = FrozenError(3)
+    note_error(error)
+    assert was_error_noted(error, uuid4())
+
+
+def test_a_second_handler_counts_nothing_twice(server, chat, ops, config, sink):
+    config["callbacks"].append(ToolOpsCallbackHandler(ops))
+    model = guard_model(chat(), ops)
+    for _ in range(2):
+        model.invoke("how many?", config)
+        list(model.stream("how many?", config))
+    wrap_tool(search, ops=ops).invoke("a", config)
+    server.reply = lambda body: {"status": 400}
+    for fail in (model.invoke, lambda *asked: list(model.stream(*asked))):
+        with pytest.raises(Exception, match="as told"):
+            fail("why?", config)
+    assert {event.name for event in sink.events} == {
+        "openai:gpt-test",
+        "openai:gpt-test stream",
+        "search",
+    }
+    assert ops.stats().total.calls == 7
+    assert not config["callbacks"][1]._runs
+
+
+async def test_a_second_handler_on_a_loop(server, chat, ops, config, sink):
+    config["callbacks"].append(ToolOpsCallbackHandler(ops))
+    model = guard_model(chat(), ops)
+    for _ in range(2):
+        await model.ainvoke("how many?", config)
+        assert [chunk async for chunk in model.astream("how many?", config)]
+    assert {event.name for event in sink.events} == {"openai:gpt-test", "openai:gpt-test stream"}
+    assert ops.stats().total.calls == 4
+
+
+def test_a_run_under_way_is_not_forgotten_for_those_that_have_ended():
+    under_way = uuid4()
+    note_run(under_way)
+    for _ in range(20_000):
+        run = uuid4()
+        note_run(run)
+        assert was_run_noted(run)
+    assert was_run_noted(run)  # as a second handler asks
+    assert was_run_noted(under_way)
+    assert not was_run_noted(uuid4())
+
+
+class Around(BaseChatModel):
+    """Asks another model without telling it of its run."""
+
+    inner: Any
+
+    @property
+    def _llm_type(self) -> str:
+        return "around"
+
+    def _generate(
+        self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
+        return self.inner._generate(messages, stop)
+
+    def _stream(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any):
+        yield from self.inner._stream(messages, stop)
+
+
+def test_a_guarded_model_that_knows_of_no_run(server, chat, ops, config):
+    model = Around(inner=guard_model(chat(), ops))
+    for _ in range(2):
+        assert model.invoke("how many?", config).content == "it is four"
+        assert "".join(chunk.text for chunk in model.stream("how many?", config)) == "it is four"
+    server.reply = lambda body: {"status": 400}
+    for fail in (model.invoke, lambda *asked: list(model.stream(*asked))):
+        with pytest.raises(Exception, match="as told"):
+            fail("why?", config)
+    for name in ("openai:gpt-test", "openai:gpt-test stream"):
+        report = ops.stats()[name]
+        assert (report.misses, report.hits, report.errors) == (1, 1, 1)
 
 
 def test_retrievers_are_counted(ops, config):

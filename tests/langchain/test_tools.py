@@ -207,8 +207,9 @@ async def test_the_handler_counts_an_asynchronous_run_no_second_time(ops: ToolOp
     await wrapped.ainvoke({"a": 1}, {"run_id": run})
     assert was_run_noted(run)
     ops.active = False  # nor does the runtime count now
-    await wrapped.ainvoke({"a": 1}, {"run_id": run})
-    assert not was_run_noted(run)
+    second = uuid4()
+    await wrapped.ainvoke({"a": 1}, {"run_id": second})
+    assert not was_run_noted(second)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=repr)

@@ -1,9 +1,10 @@
 """What the runtime has counted already, so that the callback handler does not count it again.
 
-Three marks, since LangChain's callbacks tell little of what a run went through:
+Four marks, since LangChain's callbacks tell little of what a run went through:
 
 - the generations that a :class:`~langchain_toolops.ToolOpsCache` took or gave, by identity;
-- the run of a wrapped tool, by its id, which the tool's body knows of;
+- the run of a wrapped tool or a guarded model, by its id, where the call knows of it;
+- the error of a guarded stream, which knows of no run, on the error itself;
 - runs that begin inside a guarded call, by a context variable, which callbacks can read: any model
   inside a guarded call of a model, and the tool alone inside one of a tool.
 """
@@ -19,23 +20,76 @@ from contextvars import ContextVar
 from typing import Any
 from uuid import UUID
 
+from toolops_plugins.locks import renewing
+
 __all__ = [
     "guarded",
     "guarded_tool",
     "inside_guard",
     "inside_tool",
+    "note_error",
     "note_generations",
     "note_run",
+    "was_error_noted",
     "was_noted",
     "was_run_noted",
 ]
 
 _RUNS = 10_000
-"""Runs that are remembered; each is asked about within moments."""
+"""Runs that are remembered until somebody asks, and as many afterwards."""
+_RUNS_OF_ERROR = 100
+"""Runs of which is remembered that an error was theirs; most errors are of one."""
+_MARK = "__toolops_counted__"
+"""Where an error says in how many runs that nobody has asked about it was counted, and in which."""
 
-_lock = threading.Lock()
+
+class _Runs:
+    """Runs that the runtime counts.
+
+    Each handler of a run asks, all of them within moments. So what was asked about gives way to
+    what was asked about later, and never takes the place of a run that is still under way.
+    """
+
+    def __init__(self) -> None:
+        self._lock = renewing(self, threading.Lock())
+        self._noted: OrderedDict[UUID, None] = OrderedDict()
+        self._asked: OrderedDict[UUID, None] = OrderedDict()
+
+    def note(self, run: UUID) -> None:
+        with self._lock:
+            self._keep(self._noted, run)
+
+    def has(self, run: UUID) -> bool:
+        with self._lock:
+            if self._noted.pop(run, False) is None:
+                self._keep(self._asked, run)
+            return run in self._asked
+
+    def note_error(self, error: BaseException) -> None:
+        with self._lock:
+            # In its dict, past any __setattr__, and plain, since errors are pickled and copied.
+            vars(error).setdefault(_MARK, [0, []])[0] += 1
+
+    def has_error(self, error: BaseException, run: UUID) -> bool:
+        with self._lock:
+            mark = vars(error).get(_MARK)
+            if mark is None:
+                return False
+            if run not in mark[1]:
+                if not mark[0]:
+                    return False
+                mark[0] -= 1
+                mark[1] = [*mark[1], run][-_RUNS_OF_ERROR:]
+            return True
+
+    def _keep(self, runs: OrderedDict[UUID, None], run: UUID) -> None:
+        runs[run] = None
+        if len(runs) > _RUNS:
+            runs.popitem(last=False)
+
+
 _generations: dict[int, weakref.ref[Any]] = {}
-_runs: OrderedDict[UUID, None] = OrderedDict()
+_runs = _Runs()
 _inside: ContextVar[bool] = ContextVar("toolops_langchain_guarded", default=False)
 _tool: ContextVar[str | None] = ContextVar("toolops_langchain_guarded_tool", default=None)
 
@@ -59,16 +113,26 @@ def was_noted(generation: Any) -> bool:
 
 def note_run(run: UUID) -> None:
     """Note that the runtime counts this run."""
-    with _lock:
-        _runs[run] = None
-        if len(_runs) > _RUNS:
-            _runs.popitem(last=False)
+    _runs.note(run)
 
 
 def was_run_noted(run: UUID) -> bool:
-    """Return whether the runtime counts this run; the answer can be had once."""
-    with _lock:
-        return _runs.pop(run, False) is None
+    """Return whether the runtime counts this run; any number of handlers may ask."""
+    return _runs.has(run)
+
+
+def note_error(error: BaseException) -> None:
+    """Note that the runtime has counted this error, in a run whose id nobody there knows."""
+    _runs.note_error(error)
+
+
+def was_error_noted(error: BaseException, run: UUID) -> bool:
+    """Return whether the runtime has counted this error of a run.
+
+    The first run that asks is the one in which it was raised; to those around it, through which it
+    passes later, the error is their own. An error that was noted in several runs is each one's.
+    """
+    return _runs.has_error(error, run)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_toolops._answers import are_whole, by_answers, mark_hit, merged
 from langchain_toolops._bubbles import letting_through
 from langchain_toolops._conversation import asked
-from langchain_toolops._counted import note_run
+from langchain_toolops._counted import note_error, note_run
 from langchain_toolops._models import (
     Unknown,
     model_identity,
@@ -190,7 +190,7 @@ class Guard:
                 return
             own = _Own(make, _counted(run_manager))
             items = self._stream(*self._asked(model, messages, stop, kwargs), own)
-            with closing(items):
+            with _telling_errors(run_manager), closing(items):
                 for number, item in enumerate(items):
                     chunk = self._chunk(item, own, first=not number)
                     if chunk is None:  # somebody else's entry
@@ -226,16 +226,17 @@ class Guard:
             own = _Own(make, _counted(run_manager))
             items = self._astream(*self._asked(model, messages, stop, kwargs), own)
             first = True
-            async with aclosing(items):
-                async for item in items:
-                    told, first = self._chunk(item, own, first=first), False
-                    if told is None:
-                        async for chunk in make(None):
-                            yield chunk
-                        return
-                    if run_manager is not None:
-                        await run_manager.on_llm_new_token(told.text, chunk=told)
-                    yield told
+            with _telling_errors(run_manager):
+                async with aclosing(items):
+                    async for item in items:
+                        told, first = self._chunk(item, own, first=first), False
+                        if told is None:
+                            async for chunk in make(None):
+                                yield chunk
+                            return
+                        if run_manager is not None:
+                            await run_manager.on_llm_new_token(told.text, chunk=told)
+                        yield told
 
         return _astream
 
@@ -357,6 +358,17 @@ def _counted(run_manager: Any) -> Any:
     if run_manager is not None:
         note_run(run_manager.run_id)
     return run_manager
+
+
+@contextmanager
+def _telling_errors(run_manager: Any) -> Iterator[None]:
+    """Note that the runtime counts an error, where it cannot know of which run."""
+    try:
+        yield
+    except BaseException as error:
+        if run_manager is None:
+            note_error(error)
+        raise
 
 
 def _is_whole(result: Any) -> bool:

@@ -26,7 +26,12 @@ from langchain_core.outputs import (
 )
 
 from langchain_toolops._bubbles import carried
-from langchain_toolops._counted import inside_guard, inside_tool, was_run_noted
+from langchain_toolops._counted import (
+    inside_guard,
+    inside_tool,
+    was_error_noted,
+    was_run_noted,
+)
 from langchain_toolops._runs import Kind, Run, calls_tools, name_of_run, was_cached, was_counted
 from langchain_toolops.prices import ModelPrices, TokenPrice, model_of, usage_of
 from toolops_plugins import CallEvent, ConfigurationError, ToolOps, check, get_default
@@ -153,9 +158,13 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
         run_id: UUID,
         **kwargs: Any,  # noqa: ARG002 - of LangChain's signature
     ) -> None:
-        """Note when the first token has come."""
+        """Note when the first token has come, or that the runtime counts the run."""
         run = self._runs.get(run_id)
-        if run is not None and run.first is None and (token or calls_tools(chunk)):
+        if run is None or run.first is not None:
+            return
+        if isinstance(chunk, Generation) and was_counted(chunk):
+            self._taken(run_id)  # at once, since a stream that its reader leaves has no answer
+        elif token or calls_tools(chunk):
             run.first = self._ops.clock.monotonic()
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
@@ -179,7 +188,10 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
         """Count a model's run that has failed."""
-        self._failed(run_id, error)
+        if was_error_noted(error, run_id):
+            self._taken(run_id)
+        else:
+            self._failed(run_id, error)
 
     # -- tools, retrievers, chains ---------------------------------------------------------------
 
