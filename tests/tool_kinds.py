@@ -318,5 +318,5 @@ KINDS = [
     Kind("failing", failing, kept=False),
     Kind("nested", nested, {"place": {"city": "Oslo", "codes": ["1", 2]}}, sync=False),
     Kind("empty", empty, {}),
-    Kind("runnable", runnable),
+    Kind("runnable", runnable, kept=False),
 ]

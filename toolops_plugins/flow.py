@@ -60,13 +60,24 @@ from toolops_plugins.telling import Answer, notice, record
 if TYPE_CHECKING:
     from toolops_plugins.cache.bus import Bus
 
-__all__ = ["DEADLINE", "Told", "call_flow", "kept_stream", "listening", "served", "tags_of"]
+__all__ = [
+    "DEADLINE",
+    "REFRESH",
+    "Told",
+    "call_flow",
+    "kept_stream",
+    "listening",
+    "served",
+    "tags_of",
+]
 
 _MOMENT = 0.05
 """Seconds that the first call with a cache waits for its process to hear of invalidations."""
 
 DEADLINE: ContextVar[float | None] = ContextVar("toolops_deadline", default=None)
 """When callers in this context stop waiting, on the runtime's monotonic clock."""
+REFRESH: ContextVar[object] = ContextVar("toolops_refresh", default=None)
+"""The refresh in the background that this context belongs to, each a mark of its own, or None."""
 
 
 class Told(NamedTuple):
@@ -316,6 +327,7 @@ def _refreshing(call: Call, key: bytes, created: float) -> Flow:
     again = Call(call.plan, call.args, call.kwargs, call.plan.shared.clock.monotonic())
     again.key, again.tags = call.key, call.tags
     token = DEADLINE.set(None)  # the caller is long gone
+    mark = REFRESH.set(object())
     try:
         arrival: Arrival = yield Fly(key, partial(_refreshed, again, created), None)
     except Exception as error:  # noqa: BLE001 - nobody waits for it; the old answer stands
@@ -326,6 +338,7 @@ def _refreshing(call: Call, key: bytes, created: float) -> Flow:
         if arrival.led and arrival.value.outcome == "miss":
             record(again, "refresh", arrival.value)
     finally:
+        REFRESH.reset(mark)
         DEADLINE.reset(token)
 
 

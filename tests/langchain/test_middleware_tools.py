@@ -13,12 +13,14 @@ from callers import LONG, Latch, start
 from langchain.agents import AgentState, create_agent
 from langchain.tools import ToolRuntime
 from langchain_core.messages import ToolMessage
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.tools import (
     BaseTool,
     InjectedToolCallId,
     StructuredTool,
     Tool,
     ToolException,
+    convert_runnable_to_tool,
     tool,
 )
 from langgraph.checkpoint.memory import InMemorySaver
@@ -408,6 +410,119 @@ def test_one_users_data_never_reaches_another(agent, runs, kind):
     assert runs == ["ann", "bob"]
     assert list(asked("ignore")) == ["ann", "ann", "ann"]  # which is what the user has asked for
     assert runs == ["ann"]
+
+
+@pytest.mark.parametrize("kind", [str, dict])
+def test_one_users_configuration_never_answers_another(agent, ask, arguments, runs, kind):
+    def of_user(_: Any, config: RunnableConfig) -> str:
+        runs.append(config["configurable"]["user"])
+        return runs[-1]
+
+    options = {"arg_types": {"city": str}} if kind is dict else {}
+    look = convert_runnable_to_tool(
+        RunnableLambda(of_user).with_types(input_type=kind),
+        name="look",
+        description="L.",
+        **options,
+    )
+    arguments["city" if kind is dict else "__arg1"] = "Oslo"
+
+    def asked(injected):
+        made = agent(look, injected=injected)
+        runs.clear()
+        for user in ("ann", "bob", "ann"):
+            yield result(ask(made, "hi", {"configurable": {"user": user}})).content
+
+    assert list(asked("refuse")) == ["ann", "bob", "ann"]
+    assert runs == ["ann", "bob", "ann"]
+    counted = asked(lambda request: request.runtime.config["configurable"]["user"])
+    assert list(counted) == ["ann", "bob", "ann"]
+    assert runs == ["ann", "bob"]
+    assert list(asked("ignore")) == ["ann", "ann", "ann"]
+
+
+def test_a_call_that_cannot_be_told_apart_goes_past_the_cache(agent, ask, runs, caplog):
+    @tool
+    def look(user: Annotated[str, InjectedToolCallId]) -> str:
+        """Look."""
+        runs.append(user)
+        return "seen"
+
+    def fail(_: Any) -> Any:
+        raise LookupError("nobody is logged in")
+
+    made = agent(look, injected=fail)
+    assert [result(ask(made, "hi")).content for _ in "12"] == ["seen", "seen"]
+    assert len(runs) == 2
+    assert caplog.text.count("go past the cache") == 1
+
+
+# Behind the graph's back, and names that nobody has
+
+
+def test_nothing_is_refreshed_behind_a_graph_that_has_gone(agent, ask, ops, runs):
+    @tool
+    def look() -> str:
+        """Look."""
+        runs.append(1)
+        ops.clock.advance(0.1)  # what takes no time is never fetched early
+        if len(runs) > 2:
+            raise ConnectionError
+        return f"seen {len(runs)}"
+
+    eager = Cache(ttl=10, stale_ttl=1_000, jitter=0.0, beta=1e12)
+    made = agent(look, policy=Policy(cache=eager))
+    said = [result(ask(made, "hi")).content]
+    ops.clock.advance(9.99)
+    said += [result(ask(made, "hi")).content for _ in "12"]
+    assert said == ["seen 1"] * 3
+    ops.clock.advance(1)
+    said = [result(ask(made, "hi")).content for _ in "12"]
+    assert said == ["seen 2"] * 2
+    ops.clock.advance(11)
+    assert result(ask(made, "hi")).content == "seen 2"  # it stands in for the error
+    assert len(runs) == 3
+    assert not any(each.refreshes for each in ops.stats().tools)
+
+
+@pytest.mark.parametrize("patience", [0.0, 5.0])
+def test_how_long_a_result_stands_in_for_errors_can_still_be_said(agent, ask, ops, runs, patience):
+    @tool
+    def look() -> str:
+        """Look."""
+        runs.append(1)
+        if len(runs) > 1:
+            raise ConnectionError
+        return "seen"
+
+    kept = Cache(ttl=10, stale_ttl=1_000, stale_if_error=patience, jitter=0.0)
+    made = agent(look, policy=Policy(cache=kept))
+    ask(made, "hi")
+    ops.clock.advance(12)
+    if patience:
+        assert result(ask(made, "hi")).content == "seen"
+    else:
+        with pytest.raises(ConnectionError):
+            ask(made, "hi")
+
+
+def test_names_that_a_model_makes_up_leave_nothing_behind(agent, ask, ops, openai_server):
+    @tool
+    def look() -> str:
+        """Look."""
+        return "seen"
+
+    made = agent(look, policy=Policy(cache=Cache(), breaker=CircuitBreaker()))
+    names = iter(("none", "nothing"))
+
+    def reply(body):
+        last = body["messages"][-1]
+        return "done" if last["role"] == "tool" else [{"name": next(names), "arguments": {}}]
+
+    openai_server.reply = reply
+    for name in ("none", "nothing"):
+        assert f"{name} is not a valid tool" in result(ask(made, "hi")).content
+    assert not {"none", "nothing"} & {each.name for each in ops.stats().tools}
 
 
 # Coalescing

@@ -11,13 +11,18 @@ import pytest
 from callers import LONG, Latch, start
 from langchain.agents import create_agent
 from langchain.tools import ToolRuntime
+from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, ToolMessage
-from langchain_core.runnables import RunnableConfig
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.tools import (
     BaseTool,
     InjectedToolArg,
     InjectedToolCallId,
     StructuredTool,
+    Tool,
+    convert_runnable_to_tool,
+    create_retriever_tool,
     tool,
 )
 from langchain_openai import ChatOpenAI
@@ -97,11 +102,26 @@ class OfConfig(BaseTool):
         return f"{city} for {setting['configurable']['user']}"
 
 
+def of_user(given: Any, config: RunnableConfig) -> str:
+    city = given if isinstance(given, str) else given["city"]
+    RUNS.append(city)
+    return f"{city} for {config['configurable']['user']}"
+
+
+RUNNABLE: RunnableLambda[Any, str] = RunnableLambda(of_user)
+OF_RUNNABLE = convert_runnable_to_tool(
+    RUNNABLE, name="of_runnable", description="Tell.", arg_types={"city": str}
+)
+OF_TEXT = convert_runnable_to_tool(
+    RUNNABLE.with_types(input_type=str), name="of_text", description="Tell."
+)
+
+
 class State(MessagesState):
     user: str
 
 
-INJECTED = [of_state, of_field, of_store, of_runtime, of_config, OfConfig()]
+INJECTED = [of_state, of_field, of_store, of_runtime, of_config, OfConfig(), OF_RUNNABLE, OF_TEXT]
 NAMES = {
     "of_state": "state",
     "of_field": "who",
@@ -109,6 +129,8 @@ NAMES = {
     "of_runtime": "runtime",
     "of_config": "config",
     "of_config_class": "setting",
+    "of_runnable": "config",
+    "of_text": "config",
 }
 
 
@@ -160,7 +182,11 @@ def test_what_counts_can_be_said(made: BaseTool, ops: ToolOps) -> None:
     assert len(RUNS) == 2
 
 
-@pytest.mark.parametrize("made", [of_field, of_config, OfConfig()], ids=lambda made: made.name)
+@pytest.mark.parametrize(
+    "made",
+    [of_field, of_config, OfConfig(), OF_RUNNABLE, OF_TEXT],
+    ids=lambda made: made.name,
+)
 def test_names_alone_may_do(made: BaseTool, ops: ToolOps) -> None:
     (wrapped,) = wrap_tools([made], ops, include_injected=[NAMES[made.name]])
     for user in ("ann", "bob", "ann", "bob"):
@@ -253,6 +279,43 @@ def test_injection_is_seen_wherever_it_is_written() -> None:
     for each in INJECTED:
         assert injected_arguments(each) == {NAMES[each.name]}
         assert injected_arguments(wrap_tool(each, ToolOps())) == {NAMES[each.name]}
+
+
+def test_a_tool_that_runs_a_runnable_has_its_configuration() -> None:
+    class Found(BaseRetriever):
+        def _get_relevant_documents(self, query: str, **_: Any) -> list[Document]:
+            return [Document(query)]
+
+    class Index:
+        def search(self, query: str) -> str:
+            return query
+
+    def ask(query: str) -> str:
+        return RUNNABLE.invoke(query)
+
+    given = {"name": "made", "description": "Made."}
+    for bare in (RUNNABLE.invoke, partial(RUNNABLE.invoke, config=None), of_config.run):
+        assert injected_arguments(Tool(func=bare, **given)) == {"config"}
+    only = Tool(func=None, coroutine=RUNNABLE.ainvoke, **given)
+    assert injected_arguments(only) == {"config"}
+    for harmless in (ask, Index().search, Tool(func=ask, **given).run):
+        assert injected_arguments(Tool(func=harmless, **given)) == set()
+    assert injected_arguments(create_retriever_tool(Found(), "found", "Find.")) == set()
+
+
+def fail(_: Any) -> Any:
+    raise LookupError("nobody is logged in")
+
+
+@pytest.mark.parametrize("made", [of_field, of_config, OF_RUNNABLE], ids=lambda made: made.name)
+def test_a_call_that_cannot_be_told_apart_goes_past_the_cache(
+    made: BaseTool, ops: ToolOps, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrapped = wrap_tool(made, ops, include_injected={NAMES[made.name]: fail})
+    for user in ("ann", "bob", "ann"):
+        assert ask(wrapped, user) == f"Oslo for {user}"
+    assert len(RUNS) == 3
+    assert caplog.text.count("go past the cache") == 1
 
 
 def test_a_tool_of_an_mcp_server_may_be_kept(ops: ToolOps) -> None:

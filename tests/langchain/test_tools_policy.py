@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from callers import Latch
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain.tools import ToolRuntime
+from langchain_core.callbacks import BaseCallbackHandler, CallbackManagerForToolRun
 from langchain_core.documents import Document
-from langchain_core.messages import ToolMessage
+from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.tools import BaseTool, StructuredTool, Tool, ToolException, tool
+from langgraph.config import get_config, get_stream_writer
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode
 from langgraph.types import Command
+from langsmith import RunTree, get_current_run_tree, tracing_context
 from pydantic import BaseModel, Field, ValidationError
 from servers import wait_for
 from tool_kinds import KINDS
@@ -21,6 +30,7 @@ from tool_kinds import KINDS
 from langchain_toolops.tools import wrap_tool
 from toolops_plugins import (
     Cache,
+    CallEvent,
     CircuitBreaker,
     CircuitOpen,
     Policy,
@@ -408,6 +418,197 @@ def test_a_stale_result_is_served_while_a_fresh_one_is_fetched(*, aio: bool) -> 
         assert asked() == "here 1"
         wait_for(lambda: asked() == "here 2", "the fresh result")
         assert len(runs) == 2
+
+
+class Heard(BaseCallbackHandler):
+    """Notes the names of the runs that begin under it."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def on_chain_start(self, *_: Any, **given: Any) -> None:
+        self.names.append(given["name"])
+
+
+def child(name: str, config: Any = None) -> None:
+    RunnableLambda(lambda x: x, name=name).invoke(1, config)
+
+
+def by_config(city: str, config: RunnableConfig) -> str:
+    """Look."""
+    get_stream_writer()("looking")
+    child("child", config)
+    return str(config["configurable"]["user"])
+
+
+def by_callbacks(city: str, callbacks: Any) -> str:
+    """Look."""
+    get_stream_writer()("looking")
+    child("child", {"callbacks": callbacks})
+    return str(get_config()["configurable"]["user"])
+
+
+def by_context(city: str) -> str:
+    """Look."""
+    get_stream_writer()("looking")
+    child("child")
+    return str(get_config()["configurable"]["user"])
+
+
+def by_runtime(city: str, runtime: ToolRuntime) -> str:
+    """Look."""
+    runtime.stream_writer("looking")
+    child("child", runtime.config)
+    return str(runtime.config["configurable"]["user"])
+
+
+class Managed(BaseTool):
+    name: str = "managed"
+    description: str = "Look."
+
+    def _run(self, city: str, run_manager: CallbackManagerForToolRun) -> str:
+        get_stream_writer()("looking")
+        child("child", {"callbacks": run_manager.get_child()})
+        return str(get_config()["configurable"]["user"])
+
+
+def both_ways(function: Any) -> BaseTool:
+    async def aio(**given: Any) -> str:
+        return str(function(**given))
+
+    aio.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]  # the class says less
+    aio.__annotations__ = function.__annotations__
+    return StructuredTool.from_function(function, aio)
+
+
+REFRESHED = [
+    *map(both_ways, (by_config, by_callbacks, by_context, by_runtime)),
+    tool(by_context),
+    Managed(),
+]
+
+
+@pytest.mark.parametrize("aio", [False, True])
+@pytest.mark.parametrize("original", REFRESHED, ids=lambda each: each.name)
+def test_a_refresh_begins_nothing_under_a_run_that_has_ended(
+    original: BaseTool, *, aio: bool
+) -> None:
+    clock, runs, gone = FakeClock(), [], Latch()
+    called = AIMessage(
+        "", tool_calls=[{"id": "1", "name": original.name, "args": {"city": "Oslo"}}]
+    )
+    kept = Cache(ttl=10, stale_ttl=100, jitter=0.0, beta=0.0)
+    with ToolOps(clock=clock, max_threads=1) as ops:
+
+        @ops.tool(cache=kept)
+        def occupy() -> None:
+            runs.append(1)
+            if len(runs) > 1:
+                gone.wait()
+
+        graph = StateGraph(MessagesState)
+        graph.add_node("tools", ToolNode([wrap_tool(original, ops, injected="ignore", cache=kept)]))
+        graph.add_edge(START, "tools")
+        compiled = graph.compile()
+        given = {"messages": [called]}
+
+        async def ask(config: Any) -> list[Any]:
+            heard = [each async for each in compiled.astream(given, config, stream_mode="custom")]
+            gone.open()
+            await ops._on_loop().settle()
+            return heard
+
+        def asked(heard: Heard) -> list[Any]:
+            config: Any = {"configurable": {"user": "ann"}, "callbacks": [heard]}
+            occupy()
+            if aio:
+                return asyncio.run(ask(config))
+            return list(compiled.stream(given, config, stream_mode="custom"))
+
+        first, second = Heard(), Heard()
+        assert asked(first) == ["looking"]
+        assert first.names.count("child") == 1
+        clock.advance(11)
+        # The one thread is busy until the graph has gone.
+        assert asked(second) == []
+        gone.open()
+
+        def refreshes() -> list[int]:
+            return [each.refreshes for each in ops.stats().tools if each.name == original.name]
+
+        wait_for(lambda: refreshes() == [1], "the refresh")
+        assert "child" not in second.names
+        (stats,) = (each for each in ops.stats().tools if each.name == original.name)
+        assert (stats.calls, stats.stale, stats.errors) == (2, 1, 0)
+        assert asked(Heard()) == []
+        (stats,) = (each for each in ops.stats().tools if each.name == original.name)
+        assert (stats.hits, stats.refreshes) == (1, 1)
+
+
+def test_a_refresh_that_begins_at_once_is_none_of_its_callers() -> None:
+    clock, runs, began = FakeClock(), [], Latch()
+
+    def look() -> str:
+        """Look."""
+        runs.append(1)
+        if len(runs) > 1:
+            began.open()
+        child("child")
+        return "seen"
+
+    def told(event: CallEvent) -> None:
+        if event.outcome == "stale":
+            began.wait()  # and the caller with it
+
+    first, second = Heard(), Heard()
+    with ToolOps(clock=clock, sinks=[told]) as ops:
+        wrapped = wrap_tool(look, ops, cache=Cache(ttl=10, stale_ttl=100, jitter=0.0))
+        wrapped.invoke({}, {"callbacks": [first]})
+        clock.advance(11)
+        wrapped.invoke({}, {"callbacks": [second]})
+        wait_for(lambda: ops.stats().tools[0].refreshes == 1, "the refresh")
+    assert first.names == ["child"]
+    assert second.names == []
+
+
+def test_a_refresh_belongs_to_no_trace() -> None:
+    clock, parents = FakeClock(), []
+
+    async def look() -> str:
+        """Look."""
+        parents.append(get_current_run_tree())
+        return "seen"
+
+    async def ask() -> None:
+        await wrapped.ainvoke({})
+        await ops._on_loop().settle()
+
+    with ToolOps(clock=clock) as ops:
+        wrapped = wrap_tool(look, ops, cache=Cache(ttl=10, stale_ttl=100, jitter=0.0))
+        trace = RunTree(name="asked", run_type="chain")
+        with tracing_context(parent=trace, enabled=False):
+            asyncio.run(ask())
+            clock.advance(11)
+            asyncio.run(ask())
+    assert parents == [trace, None]
+
+
+def test_a_refresh_of_a_tool_that_delegates_runs_it() -> None:
+    clock, runs = FakeClock(), []
+    kind = next(kind for kind in KINDS if kind.name == "delegating_class")
+
+    async def ask() -> None:
+        await wrapped.ainvoke(kind.args)
+        await ops._on_loop().settle()
+
+    with ToolOps(clock=clock) as ops:
+        kept = Cache(ttl=10, stale_ttl=100, jitter=0.0)
+        wrapped = wrap_tool(kind.make(runs), ops, cache=kept)
+        for n in (1, 2, 2):
+            asyncio.run(ask())
+            assert len(runs) == n
+            if n == 1:
+                clock.advance(11)
 
 
 def test_a_policy_that_is_given_is_all_that_applies(ops: ToolOps) -> None:

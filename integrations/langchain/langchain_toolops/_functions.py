@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
@@ -13,8 +12,8 @@ from langchain_core.runnables.config import var_child_runnable_config
 
 from langchain_toolops._bubbles import Carried, carried, letting_through
 from langchain_toolops._models import told_apart
-from langchain_toolops._responses import SERVED
 from toolops_plugins import Cache, ConfigurationError, Policy, ToolOps
+from toolops_plugins.flow import REFRESH
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["Asking", "Faces", "Functions", "Own", "versioned"]
@@ -32,12 +31,13 @@ class Own:
         kept: Returns what the handler brought as the runtime is to keep it.
     """
 
-    __slots__ = ("_brought", "_handler", "_kept", "over")
+    __slots__ = ("_brought", "_handler", "_kept", "_refresh", "over")
 
     def __init__(self, handler: Callable[[], Any], kept: Callable[[Any], Any]) -> None:
         self._handler = handler
         self._kept = kept
         self._brought: list[tuple[Any, Any]] = []
+        self._refresh = REFRESH.get()  # in another one, the caller has been served
         self.over = False  # whether the caller has gone
 
     def call(self) -> Any:
@@ -65,7 +65,7 @@ class Own:
 
     def _detach(self) -> None:
         # What goes on behind an answer must not stream into the graph that has had it.
-        if self.over or SERVED.get():
+        if self.over or REFRESH.get() is not self._refresh:
             var_child_runnable_config.set(None)
 
     def _noted(self, brought: Any) -> Any:
@@ -146,26 +146,28 @@ class Functions:
 
     def run(self, call: Asking) -> Any:
         """Make one call, and return its caller's result."""
-        with _asking(call):
+        try:
             if call.shared:
                 value = self._function(call, aio=False, alone=False)(*call.args, **call.kwargs)
                 taken = call.take(value)
                 if taken is not NOTHING:
                     return taken
-        with _asking(call):
             return call.take(self._function(call, aio=False, alone=True)(*call.args, **call.kwargs))
+        finally:
+            call.own.over = True
 
     async def arun(self, call: Asking) -> Any:
         """As :meth:`run`, without blocking the event loop."""
-        with _asking(call):
+        try:
             if call.shared:
                 value = await self._function(call, aio=True, alone=False)(*call.args, **call.kwargs)
                 taken = call.take(value)
                 if taken is not NOTHING:
                     return taken
-        with _asking(call):
             alone = self._function(call, aio=True, alone=True)
             return call.take(await alone(*call.args, **call.kwargs))
+        finally:
+            call.own.over = True
 
     def _function(self, call: Asking, *, aio: bool, alone: bool) -> Any:
         known = call.name, call.names, aio, alone
@@ -180,18 +182,6 @@ class Functions:
                 if len(self._made) > _NAMES:
                     self._made.popitem(last=False)
         return found
-
-
-@contextmanager
-def _asking(call: Asking) -> Iterator[None]:
-    """Mark that the caller waits, and has been served nothing yet."""
-    call.own.over = False
-    token = SERVED.set(False)
-    try:
-        yield
-    finally:
-        SERVED.reset(token)
-        call.own.over = True
 
 
 def versioned(policy: Policy, version: str) -> Policy:

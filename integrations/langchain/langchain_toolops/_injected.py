@@ -13,9 +13,9 @@ from functools import partial
 from types import UnionType
 from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import var_child_runnable_config
-from langchain_core.tools import BaseTool, StructuredTool, Tool
+from langchain_core.tools import BaseTool, StructuredTool, Tool, convert_runnable_to_tool
 from langchain_core.tools.base import (
     _get_runnable_config_param,
     _is_injected_arg_type,
@@ -23,12 +23,14 @@ from langchain_core.tools.base import (
 )
 from langchain_core.utils.pydantic import get_fields
 
+from langchain_toolops._models import Unknown
 from toolops_plugins.errors import ConfigurationError
 
 __all__ = [
     "IncludeLike",
     "Including",
     "config_arguments",
+    "counting",
     "given_config",
     "included",
     "including",
@@ -51,7 +53,8 @@ def injected_arguments(tool: BaseTool) -> frozenset[str]:
     """Return the names of all arguments that no model writes.
 
     They are those with LangChain's and LangGraph's annotations, be it in the schema or in the
-    signature, within an optional type too, and those that take a ``RunnableConfig``.
+    signature, within an optional type too, and those that take a ``RunnableConfig``. A tool that
+    was made of a runnable has ``config``, which the runnable gets whatever the signature says.
     """
     # What LangChain itself has found.
     names = {*config_arguments(tool), *getattr(tool, "_injected_args_keys", ())}
@@ -71,8 +74,29 @@ def injected_arguments(tool: BaseTool) -> frozenset[str]:
 
 def config_arguments(tool: BaseTool) -> frozenset[str]:
     """Return the names of the arguments that take the ``RunnableConfig``."""
-    found = map(_get_runnable_config_param, _functions(tool))
-    return frozenset(name for name in found if name is not None)
+    functions = _functions(tool)
+    names = {_get_runnable_config_param(function) for function in functions} - {None}
+    if any(_runs_runnable(function, tool) for function in functions):
+        names.add("config")  # under which StructuredTool and Tool are given it
+    return frozenset(name for name in names if name is not None)
+
+
+def _runs_runnable(function: Callable[..., Any], tool: BaseTool) -> bool:
+    """Return whether a tool's function does no more than run a runnable.
+
+    That is what ``Runnable.as_tool()`` makes, and what ``Tool(func=chain.invoke)`` is.
+    """
+    inner: Any = function.func if isinstance(function, partial) else function
+    owner = getattr(inner, "__self__", None)
+    if isinstance(owner, BaseTool):
+        return owner is not tool and bool(injected_arguments(owner))
+    if isinstance(owner, Runnable):
+        return True
+    maker: Any = convert_runnable_to_tool
+    within = f"{maker.__qualname__}.<locals>."
+    return getattr(inner, "__module__", None) == maker.__module__ and str(
+        getattr(inner, "__qualname__", "")
+    ).startswith(within)
 
 
 def _visible(tool: BaseTool) -> frozenset[str]:
@@ -148,7 +172,15 @@ def refuses(
 
 def included(include: Including, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return what counts of the injected arguments of a call."""
-    return {name: ask(given[name]) for name, ask in include.items() if name in given}
+    return {name: counting(ask, given[name]) for name, ask in include.items() if name in given}
+
+
+def counting(ask: Callable[[Any], Any], given: Any) -> Any:
+    """Return what the user's callable says of a value; a call goes past the cache if it fails."""
+    try:
+        return ask(given)
+    except Exception as error:  # noqa: BLE001 - as with Cache(key=...), a slip here costs no call
+        return Unknown(error)
 
 
 def _whole(value: Any) -> Any:

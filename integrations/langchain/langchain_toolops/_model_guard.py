@@ -32,6 +32,7 @@ from langchain_toolops._models import (
 )
 from langchain_toolops._values import teach
 from toolops_plugins import Policy, ToolOps
+from toolops_plugins.flow import REFRESH
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["Guard"]
@@ -45,7 +46,7 @@ class _Own:
         run: The run manager of the caller.
     """
 
-    __slots__ = ("began", "brought", "fresh", "make", "over", "run")
+    __slots__ = ("began", "brought", "fresh", "make", "over", "refresh", "run")
 
     def __init__(self, make: Callable[[Any], Any], run: Any) -> None:
         self.make = make
@@ -56,6 +57,8 @@ class _Own:
         """Whether the model has begun to stream to this caller itself."""
         self.fresh: dict[str, str] = {}
         """New ids of the tool calls in a stream that was not made for this caller."""
+        self.refresh = REFRESH.get()
+        """The refresh around the caller, if any; in another one he has been served."""
         self.over = False
         """Whether the caller has gone."""
 
@@ -70,8 +73,8 @@ class _Own:
         return result
 
     def _heard(self) -> Any:
-        # A refresh in the background is no news to a run that has ended.
-        return None if self.over else self.run
+        # What goes on behind an answer is no news to the run that has had it.
+        return None if self.over or REFRESH.get() is not self.refresh else self.run
 
 
 class Guard:

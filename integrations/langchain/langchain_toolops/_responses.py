@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +22,6 @@ from toolops_plugins import Codec
 from toolops_plugins.errors import NotEncodableError
 
 __all__ = [
-    "SERVED",
     "Answer",
     "Lone",
     "ToolAnswer",
@@ -37,9 +35,6 @@ __all__ = [
     "wanted_tool_answer",
 ]
 
-SERVED: ContextVar[bool] = ContextVar("toolops_langchain_served", default=False)
-"""Whether an answer was read from the cache in this context. What the runtime begins after that, it
-does in the background, in a copy of this context."""
 _TO_BE_PARSED = object()
 """Stands for a structured response, which is never stored: the live request makes it again."""
 
@@ -99,7 +94,6 @@ def _answer_again(fields: Any) -> Answer:
     messages, structured = fields
     if not messages or not all(isinstance(message, BaseMessage) for message in messages):
         raise TypeError("there is something among the messages that is none")
-    SERVED.set(True)  # only now: an entry that cannot be read serves nobody
     return Answer(messages, _TO_BE_PARSED if structured else None)
 
 
@@ -109,9 +103,7 @@ def _tool_fields(answer: ToolAnswer) -> Any:
 
 def _tool_answer_again(fields: Any) -> ToolAnswer:
     content, artifact, status = fields
-    answer = ToolAnswer(content=content, artifact=artifact, status=status, tool_call_id="")
-    SERVED.set(True)
-    return answer
+    return ToolAnswer(content=content, artifact=artifact, status=status, tool_call_id="")
 
 
 # Models

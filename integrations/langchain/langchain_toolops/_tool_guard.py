@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import keyword
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
@@ -27,14 +28,17 @@ from langchain_toolops._injected import (
     refuses,
     was_answered,
 )
+from langchain_toolops._unattended import unattended
 from langchain_toolops._values import teach
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.flow import REFRESH
 from toolops_plugins.policy import ExceptionFilter, matches
 
 __all__ = ["Guard"]
 
-Body = Callable[[], Any]
+Body = partial[Any]
+"""A tool's ``_run`` or ``_arun`` with all its arguments."""
 
 
 class _Absent:
@@ -53,7 +57,7 @@ _ABSENT = _Absent()
 class _Call:
     """A call under way; the body reaches the wrapped function by the context, past the key."""
 
-    __slots__ = ("body", "guard", "ran", "run", "token")
+    __slots__ = ("body", "guard", "over", "ran", "refresh", "run", "token")
 
     def __init__(self, guard: Guard, body: Body, run: UUID | None) -> None:
         self.guard = guard
@@ -61,13 +65,28 @@ class _Call:
         self.run = run
         self.ran = False
         """Whether its own body was run, rather than that of another call which it joined."""
+        self.over = False
+        """Whether the caller has gone."""
+        self.refresh = REFRESH.get()
+        """The refresh around the caller, if any; where it is another one, he has been served."""
 
     def __enter__(self) -> None:
         self.token = _CALL.set(self)
 
     def __exit__(self, *_: object) -> None:
+        self.over = True
         with suppress(ValueError):  # the coroutine was left behind, and is ended elsewhere
             _CALL.reset(self.token)
+
+    @contextmanager
+    def running(self) -> Iterator[Callable[[], Any]]:
+        """Return its body, made ready to run; under no run where nobody waits for it."""
+        self.ran = True
+        if not self.over and REFRESH.get() is self.refresh:
+            yield self.body
+            return
+        with unattended(self.body) as body, _Call(self.guard, self.body, None):
+            yield body
 
 
 _CALL: ContextVar[_Call | None] = ContextVar("toolops_langchain_call", default=None)
@@ -130,18 +149,16 @@ class Guard:
 
     def _faces(self, tool: BaseTool, policy: Policy, signature: inspect.Signature) -> _Faces:
         def run(**_: Any) -> Any:
-            call = _under_way()
-            call.ran = True
             try:
-                return call.body()
+                with _under_way().running() as body:
+                    return body()
             except Exception as error:  # noqa: BLE001 - raised again unless it is no failure
                 return self._passing(error)
 
         async def arun(**_: Any) -> Any:
-            call = _under_way()
-            call.ran = True
             try:
-                return await call.body()
+                with _under_way().running() as body:
+                    return await body()
             except Exception as error:  # noqa: BLE001 - raised again unless it is no failure
                 return self._passing(error)
 

@@ -117,10 +117,12 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
             that the agent does not have are left alone. None: they are only counted.
         semantic_after_tools: Whether a model call that ends in tool results may share the answer
             to its question in other words. Default False.
-        injected: What is done about tools with injected arguments, such as state. "refuse":
-            their results are neither kept nor shared. "ignore": these arguments do not count, which
-            is right only where results do not hang on them. A callable gets the
-            ``ToolCallRequest`` and returns what counts, such as the user's id. Default "refuse".
+        injected: What is done about tools with injected arguments, such as state, and about those
+            made of a runnable, which gets the configuration. "refuse": their results are neither
+            kept nor shared. "ignore": these arguments do not count, which is right only where
+            results do not hang on them. A callable gets the ``ToolCallRequest`` and returns what
+            counts, such as the user's id; where it fails, the call goes past the cache. Default
+            "refuse".
         version: Part of every key; change it when what tools or answers mean has changed. Default
             "1".
         usage_on_hit: "keep": a hit carries the token counts of the call that made it. "zero": it

@@ -168,6 +168,9 @@ def wrap_tool(
     kept, retried, counted against a breaker or replaced, unless ``Retry(on=...)``,
     ``CircuitBreaker(on=...)`` or ``Cache(negative=...)`` names it.
 
+    A refresh in the background has what the caller's configuration says of user and thread, but
+    runs by itself: neither his callbacks nor the stream of his graph are told of it.
+
     Args:
         tool: The tool, or a function that LangChain makes one of.
         ops: The runtime. None: the default one.
@@ -175,7 +178,9 @@ def wrap_tool(
         injected: What is done about injected arguments (``InjectedToolArg``, ``InjectedState``,
             ``InjectedStore``, ``InjectedToolCallId``, ``ToolRuntime``, ``RunnableConfig``) that are
             not included. "refuse": results are neither kept nor shared, and the rest of the policy
-            applies. "ignore": they do not count; right only where results do not hang on them.
+            applies. "ignore": they do not count; right only where results do not hang on them. A
+            tool made of a runnable (``as_tool()``, ``Tool(func=chain.invoke)``) has the argument
+            ``config``, since the runnable gets the configuration.
         include_injected: Names of injected arguments that count in the key; as a mapping, with a
             callable that gets the argument and returns what of it counts, such as
             ``{"runtime": lambda runtime: runtime.context.user_id}``. Of a configuration, that is
