@@ -31,6 +31,7 @@ from servers import wait_for
 
 from langchain_toolops import (
     MODEL_POLICY,
+    ModelPrices,
     ToolOpsCallbackHandler,
     ToolOpsMiddleware,
     guard_model,
@@ -449,6 +450,17 @@ def test_the_rest_of_a_policy_has_its_place(ops, chat, ask, openai_server):
     assert ops.stats().total.spent == 0.5
 
 
+def test_tokens_are_priced_every_way(ops, chat, ask):
+    prices = ModelPrices({"gpt-test": (1_000_000.0, 0.0)})
+    policy = MODEL_POLICY.replace(price=prices)
+    model = guard_model(chat(stream_usage=True), ops, policy=policy)
+    for _ in range(2):
+        tokens = ask(model, FRANCE).usage_metadata["input_tokens"]
+    total = ops.stats().total
+    assert (total.spent, total.saved_price) == (tokens, tokens)
+    assert tokens > 0
+
+
 def test_questions_in_other_words_share_an_answer(chat, openai_server, tmp_path: Path, ask):
     with ToolOps(semantic=SemanticCache(path=tmp_path)) as ops:
         policy = MODEL_POLICY.replace(semantic=Semantic(on="question"))
@@ -508,7 +520,7 @@ async def test_a_caller_that_leaves_harms_nobody(model, openai_server):
 def test_what_cannot_be_guarded_is_refused(ops, model, chat):
     with pytest.raises(ConfigurationError, match="guarded already"):
         guard_model(model, ops)
-    with pytest.raises(ConfigurationError, match="ChatModelBinding"):
+    with pytest.raises(ConfigurationError, match="guard the model first"):
         guard_model(chat().bind(stop=["."]), ops)
     with pytest.raises(ConfigurationError, match="usage_on_hit"):
         guard_model(chat(), ops, usage_on_hit="half")

@@ -13,6 +13,7 @@ from langchain_toolops._answers import are_whole, by_answers, mark_hit
 from langchain_toolops._bubbles import letting_through
 from langchain_toolops._conversation import asked_in_text
 from langchain_toolops._counted import note_generations
+from langchain_toolops._given import policy_of, runtime_of
 from langchain_toolops._values import Generations, teach
 from toolops_plugins import (
     Cache,
@@ -21,7 +22,6 @@ from toolops_plugins import (
     Semantic,
     TierError,
     ToolOps,
-    get_default,
 )
 from toolops_plugins.errors import NotCanonicalError
 
@@ -89,12 +89,12 @@ class ToolOpsCache(BaseCache):
             raise ConfigurationError(
                 "usage_on_hit", f'must be "keep" or "zero", not {usage_on_hit!r}'
             )
-        self._ops = get_default() if ops is None else ops
+        self._ops = runtime_of(ops)
         teach(self._ops.codec)
         self._after_tools = after_tools
         self._schema_version = schema_version
         self._keeps_usage = usage_on_hit == "keep"
-        whole = Policy(cache=Cache()) | (policy or Policy())
+        whole = Policy(cache=Cache()) | policy_of(policy)
         if semantic is None:
             semantic = whole.semantic or self._ops.semantic is not None
         if semantic is True:

@@ -32,9 +32,10 @@ from langchain_toolops._counted import (
     was_error_noted,
     was_run_noted,
 )
+from langchain_toolops._given import runtime_of
 from langchain_toolops._runs import Kind, Run, calls_tools, name_of_run, was_cached, was_counted
 from langchain_toolops.prices import ModelPrices, TokenPrice, model_of, usage_of
-from toolops_plugins import CallEvent, ConfigurationError, ToolOps, check, get_default
+from toolops_plugins import CallEvent, ConfigurationError, ToolOps, check
 from toolops_plugins.locks import renewing
 from toolops_plugins.telemetry.events import Outcome
 
@@ -110,7 +111,7 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
             prices = ModelPrices(prices)
         elif prices is not None and not callable(prices):
             raise ConfigurationError("prices", f"must be a mapping or a callable, not {prices!r}")
-        self._ops = get_default() if ops is None else ops
+        self._ops = runtime_of(ops)
         self._prices = prices
         self._chains = chains
         self._max_runs = check.count("max_runs", max_runs)

@@ -20,7 +20,8 @@ from typing import Any, Literal, TypeAlias, Unpack
 from langchain_core.embeddings import Embeddings
 
 from langchain_toolops._embedder import model_of, name_of
-from toolops_plugins import Cache, ConfigurationError, Policy, ToolOps, get_default
+from langchain_toolops._given import policy_of, runtime_of
+from toolops_plugins import Cache, ConfigurationError, Policy, ToolOps
 from toolops_plugins.locks import renewing
 from toolops_plugins.policy import NOTHING, PolicyParts
 
@@ -118,14 +119,14 @@ class ToolOpsEmbeddings(Embeddings):
     ) -> None:
         if not isinstance(embedder, Embeddings):
             raise ConfigurationError("embedder", f"must be an Embeddings, not {embedder!r}")
-        whole = (Policy(cache=Cache()) | (policy or Policy())).replace(**parts)
+        whole = (Policy(cache=Cache()) | policy_of(policy)).replace(**parts)
         for part in ("semantic", "hedge"):
             if getattr(whole, part) is not None:
                 raise ConfigurationError(part, "has no place around an embedder")
         if whole.fallback is not NOTHING:
             raise ConfigurationError("fallback", "has no place around an embedder")
         self.embedder = embedder
-        self._ops = get_default() if ops is None else ops
+        self._ops = runtime_of(ops)
         self._model: Any = model_of(embedder) if model is None else model
         name = f"embed:{name_of(embedder) if model is None else model}"
         self._shares = whole.coalesce is not False
@@ -174,7 +175,7 @@ class ToolOpsEmbeddings(Embeddings):
     # -- callers ---------------------------------------------------------------------------------
 
     def _vectors(self, role: Role, texts: Sequence[str]) -> list[list[float]]:
-        wanted: dict[_Key, None] = {(role, text): None for text in texts}
+        wanted = _wanted(role, texts)
         found: dict[_Key, _Packed] = {}
         missing = list(wanted)
         while missing:
@@ -194,7 +195,7 @@ class ToolOpsEmbeddings(Embeddings):
         return [_unpacked(found[role, text]) for text in texts]
 
     async def _avectors(self, role: Role, texts: Sequence[str]) -> list[list[float]]:
-        wanted: dict[_Key, None] = {(role, text): None for text in texts}
+        wanted = _wanted(role, texts)
         found: dict[_Key, _Packed] = {}
         missing = list(wanted)
         while missing:
@@ -319,6 +320,17 @@ class ToolOpsEmbeddings(Embeddings):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.embedder!r})"
+
+
+def _wanted(role: Role, texts: Sequence[str]) -> dict[_Key, None]:
+    """Return the keys of texts, each once.
+
+    Raises:
+        TypeError: They are no texts, or one text, whose letters nobody wants the vectors of.
+    """
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"must be a list of texts, not {texts!r:.100}")
+    return {(role, text): None for text in texts}
 
 
 def _text(model: Any, role: Role, text: str) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import keyword
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from functools import partial
@@ -31,6 +32,7 @@ from langchain_toolops._fingerprint import (
     tool_identity,
 )
 from langchain_toolops._functions import Asking, Faces, Functions, Own, versioned
+from langchain_toolops._given import policy_of, runtime_of
 from langchain_toolops._injected import (
     counting,
     given_config,
@@ -62,17 +64,17 @@ from toolops_plugins import (
     ConfigurationError,
     Policy,
     ToolOps,
-    get_default,
 )
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["ToolOpsMiddleware"]
 
+logger = logging.getLogger("langchain_toolops")
+
 ModelResult: TypeAlias = ModelResponse[Any] | AIMessage | ExtendedModelResponse[Any]
 ToolResult: TypeAlias = ToolMessage | Command[Any]
 InjectedLike: TypeAlias = Literal["refuse", "ignore"] | Callable[[ToolCallRequest], Any]
 
-_COUNTED = Policy()
 _OWN = "_toolops_own"
 _INJECTED = "_toolops_injected"
 
@@ -155,23 +157,47 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
             raise ConfigurationError(
                 "injected", f'must be "refuse", "ignore" or a callable, not {injected!r}'
             )
-        self._ops = get_default() if ops is None else ops
+        self._ops = runtime_of(ops)
         self._after_tools = semantic_after_tools
         self._injected = injected
         self._keeps_usage = usage_on_hit == "keep"
-        self._falls_back = model is not None and model.fallback is not NOTHING
+        self._falls_back = policy_of(model, "model").fallback is not NOTHING
         teach_answers(self._ops.codec)
-        policy = _answering(worth_trying(versioned(model or _COUNTED, version)))
+        policy = _answering(worth_trying(versioned(policy_of(model, "model"), version)))
         self._models = Functions(self._ops, policy, _model_faces, ("request", "own"), wanted_answer)
         if not isinstance(tools, Policy | Mapping | None):
             raise ConfigurationError("tools", f"must be a policy, or policies by name: {tools!r}")
-        self._rest = self._of_tools(tools if isinstance(tools, Policy) else _COUNTED, version)
-        named = tools if isinstance(tools, Mapping) else {}
+        self._rest = self._of_tools(tools if isinstance(tools, Policy) else Policy(), version)
+        named = {
+            name: policy_of(each, f"tools[{name!r}]")
+            for name, each in (tools.items() if isinstance(tools, Mapping) else ())
+        }
         self._named = {name: self._of_tools(each, version) for name, each in named.items()}
+        self._questions = {
+            name: each.semantic.on for name, each in named.items() if each.semantic is not None
+        }
+        self._compared = not named  # whether the names were held against those of an agent
 
     def _of_tools(self, policy: Policy, version: str) -> Functions:
         whole = _attended(versioned(policy, version))
         return Functions(self._ops, whole, _tool_faces, (_OWN,), wanted_tool_answer)
+
+    def _compare(self, tools: Iterable[Any]) -> None:
+        """Tell, once, of policies that no tool of the agent will ever be under."""
+        self._compared = True
+        known = {tool.name: tool for tool in tools if isinstance(tool, BaseTool)}
+        for name in sorted(self._named.keys() - known.keys()):
+            logger.warning(
+                "tools= names %r, which is none of the agent's tools: %s", name, sorted(known)
+            )
+        for name, question in self._questions.items():
+            if name in known and question not in known[name].args:
+                logger.warning(
+                    "Semantic(on=%r) names none of the arguments of the tool %r: %s",
+                    question,
+                    name,
+                    sorted(known[name].args),
+                )
 
     # -- models ------------------------------------------------------------------------------
 
@@ -202,6 +228,8 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         return result
 
     def _asking(self, request: ModelRequest[Any], call: Callable[[], Any]) -> Asking:
+        if not self._compared:
+            self._compare(request.tools)
         own = Own(call, partial(answer_of, response_format=request.response_format))
         return Asking(
             name=model_name(request.model),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any, Literal, TypeVar, cast
 
 from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.runnables import RunnableBinding
 
+from langchain_toolops._given import policy_of, runtime_of
 from langchain_toolops._model_guard import Guard
 from langchain_toolops._models import MODEL_POLICY
-from toolops_plugins import ConfigurationError, Policy, ToolOps, get_default
+from toolops_plugins import ConfigurationError, Policy, ToolOps
 
 __all__ = ["MODEL_POLICY", "guard_model"]
 
@@ -62,15 +64,15 @@ def guard_model(
     """
     if usage_on_hit not in ("keep", "zero"):
         raise ConfigurationError("usage_on_hit", f'must be "keep" or "zero", not {usage_on_hit!r}')
-    if not isinstance(model, BaseChatModel):
-        raise ConfigurationError(
-            "model", f"must be a chat model, not a {type(model).__name__}; bind tools afterwards"
-        )
+    given: Any = model
+    if not isinstance(given, BaseChatModel):
+        hint = "; guard the model first, and bind to it what you like" if _is_bound(given) else ""
+        raise ConfigurationError("model", f"must be a chat model, not {given!r:.200}{hint}")
     if isinstance(getattr(type(model), "__toolops_guard__", None), Guard):
         raise ConfigurationError("model", "is guarded already")
     guard = Guard(
-        get_default() if ops is None else ops,
-        policy,
+        runtime_of(ops),
+        policy_of(policy),
         model,
         after_tools=after_tools,
         keeps_usage=usage_on_hit == "keep",
@@ -78,6 +80,10 @@ def guard_model(
     copy = model.model_copy(update={"rate_limiter": None})
     copy.__class__ = _subclass(type(model), guard)
     return copy
+
+
+def _is_bound(model: Any) -> bool:
+    return isinstance(model, RunnableBinding) and isinstance(model.bound, BaseChatModel)
 
 
 def _subclass(kind: type[M], guard: Guard) -> type[M]:

@@ -10,7 +10,8 @@ from langgraph.cache.base import BaseCache, FullKey, Namespace, ValueT
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from toolops_plugins import Cache, TierError, ToolOps, get_default
+from langchain_toolops._given import runtime_of
+from toolops_plugins import Cache, TierError, ToolOps
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["ToolOpsNodeCache"]
@@ -57,7 +58,7 @@ class ToolOpsNodeCache(BaseCache[ValueT]):
         super().__init__(
             serde=serde or JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None)
         )
-        self._ops = get_default() if ops is None else ops
+        self._ops = runtime_of(ops)
         self._name = name
 
         def written(namespace: Sequence[str], key: str) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, Generation, LLMResult
+from langchain_core.outputs import ChatGeneration, ChatResult, Generation, LLMResult
 
 from toolops_plugins import ConfigurationError, check
 
@@ -105,7 +105,7 @@ class ModelPrices:
         return 0.0
 
     def __call__(self, result: Any) -> float:
-        """Return what the call that gave a message, generations or an LLMResult has cost."""
+        """Return what the call that gave a message, generations or a result has cost."""
         return self.of(model_of(result), usage_of(result))
 
 
@@ -117,7 +117,7 @@ def usage_of(result: Any) -> Mapping[str, Any] | None:
     for message in _messages(result):
         if isinstance(message, AIMessage) and message.usage_metadata:
             return dict(message.usage_metadata)
-    output = result.llm_output if isinstance(result, LLMResult) else None
+    output = result.llm_output if isinstance(result, LLMResult | ChatResult) else None
     told = (output or {}).get("token_usage") or (output or {}).get("usage") or {}
     usage = {
         name: told[given]
@@ -134,8 +134,10 @@ def usage_of(result: Any) -> Mapping[str, Any] | None:
 def model_of(result: Any) -> list[str]:
     """Return the names that the model has given itself in a result."""
     tellings: list[Any] = [message.response_metadata for message in _messages(result)]
-    if isinstance(result, LLMResult):
+    if isinstance(result, LLMResult | ChatResult):
         tellings.append(result.llm_output or {})
+    if isinstance(result, list | tuple):  # the chunks of a stream tell it beside their messages
+        tellings += [each.generation_info or {} for each in result if isinstance(each, Generation)]
     names = [telling.get(key) for telling in tellings for key in ("model_name", "model")]
     return [name for name in dict.fromkeys(names) if isinstance(name, str) and name]
 
@@ -145,7 +147,7 @@ def _messages(result: Any) -> list[BaseMessage]:
         return [result]
     if isinstance(result, ChatGeneration):
         return [result.message]
-    if isinstance(result, LLMResult):
+    if isinstance(result, LLMResult | ChatResult):
         return _messages(result.generations)
     if isinstance(result, list | tuple):
         return [message for each in result for message in _messages(each)]

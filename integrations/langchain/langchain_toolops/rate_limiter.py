@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from langchain_core.rate_limiters import BaseRateLimiter
 
-from toolops_plugins import ConfigurationError, RateLimit, RateLimited, ToolOps, get_default
+from langchain_toolops._given import runtime_of
+from toolops_plugins import ConfigurationError, RateLimit, RateLimited, ToolOps
 from toolops_plugins.resilience.ratelimit import Limiter
 
 __all__ = ["ToolOpsRateLimiter"]
@@ -45,7 +46,7 @@ class ToolOpsRateLimiter(BaseRateLimiter):
         if callable(policy.cost):
             raise ConfigurationError("cost", "must be a number: LangChain tells no arguments")
         self._cost = policy.cost
-        runtime = get_default() if ops is None else ops
+        runtime = runtime_of(ops)
         shared = policy.name or name
         self._limiter = (
             runtime.limiter(policy, shared)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Literal, Unpack
@@ -18,6 +18,7 @@ from langchain_core.tools import BaseTool
 from langchain_core.tools import tool as tool_of
 from pydantic import ConfigDict, PrivateAttr
 
+from langchain_toolops._given import policy_of, runtime_of
 from langchain_toolops._injected import (
     IncludeLike,
     Including,
@@ -25,7 +26,7 @@ from langchain_toolops._injected import (
     injected_arguments,
 )
 from langchain_toolops._tool_guard import Guard
-from toolops_plugins import Cache, Policy, Retry, ToolOps, get_default
+from toolops_plugins import Cache, Policy, Retry, ToolOps
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import PolicyParts
 
@@ -226,6 +227,10 @@ def wrap_tools(
     Raises:
         ConfigurationError: As for :func:`wrap_tool`; or two tools have one name.
     """
+    if not isinstance(tools, Iterable) or isinstance(tools, BaseTool | str | Mapping):
+        raise ConfigurationError(
+            "tools", f"must be several tools, not {tools!r}; wrap_tool() takes one"
+        )
     wanted = [_tool(each) for each in tools]
     include = including(include_injected)
     unknown = include.keys() - frozenset().union(*map(injected_arguments, wanted))
@@ -259,7 +264,7 @@ def _whole(policy: Policy | None, parts: PolicyParts, version: str) -> Policy:
         # With "semantic", whether calls are shared by meaning follows from the rest of the policy.
         shares = None if parts.get("semantic") else True
         policy = Policy(cache=Cache(ttl=300.0), retry=Retry(), coalesce=shares)
-    policy = policy.replace(**parts)
+    policy = policy_of(policy).replace(**parts)
     cache = policy.cache
     if version != "1" and cache is not None:
         if cache.version not in ("1", version):
@@ -277,7 +282,7 @@ def _wrapped(
 ) -> ToolOpsTool:
     names = injected_arguments(tool)
     mine = {name: ask for name, ask in include.items() if name in names}
-    guard = Guard(tool, ops or get_default(), policy, injected, mine)
+    guard = Guard(tool, runtime_of(ops), policy, injected, mine)
     copy: Any = tool.model_copy()
     object.__setattr__(copy, "__class__", _class_of(type(tool)))
     # Private attributes are made when a tool is initialised, and that was in its old class.
