@@ -336,7 +336,9 @@ class Tagged:
             raise ValueError("a tag stands beside other keys")
         left[0] -= 1
         tag, *parts = tagged
-        return self._read[tag](*[self._value(part, left) for part in parts])
+        if left[0]:
+            parts = [self._value(part, left) for part in parts]
+        return self._read[tag](*parts)
 
 
 def _numpy_descr(numpy: Any, dtype: Any) -> Any:

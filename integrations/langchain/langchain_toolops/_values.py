@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 from langchain_core.documents import Document
@@ -54,7 +54,6 @@ _SIMPLE: dict[str, type] = {
     "name": str,
 }
 """Fields of a message that are what they should be if their type is this one."""
-_M = TypeVar("_M", bound=BaseModel)
 _AS_KNOWN = AIMessage.model_fields.keys() == {
     *_SIMPLE,
     "type",
@@ -118,17 +117,23 @@ def _made(kind: type[Any], fields: dict[str, Any]) -> Any:
 
 
 def _ai_message(fields: dict[str, Any]) -> AIMessage:
-    """Return a message; one with nothing in it to be checked skips pydantic's validators.
+    return _unchecked_message(fields) or AIMessage(**fields)
 
-    These take most of the time of a hit, and find nothing here but what a forged entry holds.
+
+def _unchecked_message(fields: dict[str, Any]) -> AIMessage | None:
+    """Return a message without asking pydantic's validators, or None if they have to be asked.
+
+    They take most of the time of a hit, and find nothing in what is simple but what a forged entry
+    holds; and that is found here.
     """
     for name, value in fields.items():
         if type(value) is not _SIMPLE.get(name):
-            return AIMessage(**fields)
+            return None
     if not _AS_KNOWN or "content" not in fields:
-        return AIMessage(**fields)
-    return _restored(
-        AIMessage,
+        return None
+    message: AIMessage = _NEW(AIMessage)
+    _STATE(
+        message,
         {
             "content": "",
             "additional_kwargs": {},
@@ -141,9 +146,11 @@ def _ai_message(fields: dict[str, Any]) -> AIMessage:
             "usage_metadata": None,
             **fields,
         },
-        set(fields),
-        {},
     )
+    _EXTRA(message, {})
+    _GIVEN(message, set(fields))
+    _PRIVATE(message, None)
+    return message
 
 
 def _written(generations: Generations) -> list[Any]:
@@ -168,28 +175,24 @@ def _checked(read: Any) -> Generation:
 
 
 def _generation(stored: dict[str, Any]) -> ChatGeneration:
-    message, info = _ai_message(stored["message"]), stored["info"]
-    if not _AS_KNOWN or type(message.content) is not str or type(info) not in _INFO:
-        return ChatGeneration(message=message, generation_info=info)
-    state = {
-        "text": message.content,
-        "generation_info": info,
-        "type": "ChatGeneration",
-        "message": message,
-    }
-    return _restored(ChatGeneration, state, {"text", "message", "generation_info"}, None)
-
-
-def _restored(
-    kind: type[_M], state: dict[str, Any], given: set[str], extra: dict[str, Any] | None
-) -> _M:
-    """Return a model put together as unpickling would, but from fields that were checked here."""
-    made: _M = _NEW(kind)
-    _STATE(made, state)
-    _EXTRA(made, extra)
-    _GIVEN(made, given)
-    _PRIVATE(made, None)
-    return made
+    fields, info = stored["message"], stored["info"]
+    message = _unchecked_message(fields)
+    if message is None or type(info) not in _INFO:
+        return ChatGeneration(message=message or AIMessage(**fields), generation_info=info)
+    generation: ChatGeneration = _NEW(ChatGeneration)
+    _STATE(
+        generation,
+        {
+            "text": message.content,
+            "generation_info": info,
+            "type": "ChatGeneration",
+            "message": message,
+        },
+    )
+    _EXTRA(generation, None)
+    _GIVEN(generation, {"text", "message", "generation_info"})
+    _PRIVATE(generation, None)
+    return generation
 
 
 def _fields(value: BaseModel) -> dict[str, Any]:
