@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, Generation
 
-from toolops_plugins import Semantic
+from toolops_plugins import Policy
 
 __all__ = ["are_whole", "by_answers", "is_whole", "mark_hit", "merged", "said"]
 
@@ -72,9 +72,17 @@ def said(message: BaseMessage) -> Any:
     return [message.text, [[call["name"], call["args"]] for call in calls]]
 
 
-def by_answers(semantic: Semantic) -> Semantic:
-    """Return the policy with answers compared by what they say, not by their ids and tokens."""
-    return semantic if semantic.answer is not None else replace(semantic, answer=_answer)
+def by_answers(policy: Policy, answer: Callable[[Any], Any] | None = None) -> Policy:
+    """Return the policy with answers compared by what they say, not by their ids and tokens.
+
+    Args:
+        policy: The user's policy; where it says itself what is compared, that stands.
+        answer: What a result says. None: results are generations, messages, or lists of these.
+    """
+    semantic = policy.semantic
+    if semantic is None or semantic.answer is not None:
+        return policy
+    return policy.replace(semantic=replace(semantic, answer=answer or _answer))
 
 
 def _answer(value: Any) -> Any:

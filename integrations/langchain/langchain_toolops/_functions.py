@@ -5,18 +5,17 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
 from langchain_core.runnables.config import var_child_runnable_config
 
-from langchain_toolops._bubbles import Carried, carried, letting_through
+from langchain_toolops._bubbles import Carried, carried, letting_through, released
 from langchain_toolops._models import told_apart
-from toolops_plugins import Cache, ConfigurationError, Policy, ToolOps
+from toolops_plugins import Cache, Policy, ToolOps
 from toolops_plugins.flow import REFRESH
 from toolops_plugins.policy import NOTHING
 
-__all__ = ["Asking", "Faces", "Functions", "Own", "versioned"]
+__all__ = ["Asking", "Faces", "Functions", "Own"]
 
 Faces: TypeAlias = tuple[Callable[..., Any], Callable[..., Awaitable[Any]]]
 _NAMES = 1_000
@@ -87,8 +86,8 @@ class Asking(NamedTuple):
     Args:
         name: Of what is called.
         own: The caller's own call.
-        take: Returns the caller's result of what the runtime gave, or NOTHING where that is of no
-            use to this caller; then the call is made once more for him alone.
+        take: Returns the caller's result of what another call has brought, or NOTHING where that is
+            of no use to this caller; then the call is made once more for him alone.
         args: Positional arguments of the wrapped function.
         kwargs: Its keyword arguments.
         names: The names of its variable parameters.
@@ -149,10 +148,11 @@ class Functions:
         try:
             if call.shared:
                 value = self._function(call, aio=False, alone=False)(*call.args, **call.kwargs)
-                taken = call.take(value)
+                taken = _taken(call, value)
                 if taken is not NOTHING:
                     return taken
-            return call.take(self._function(call, aio=False, alone=True)(*call.args, **call.kwargs))
+            alone = self._function(call, aio=False, alone=True)
+            return _taken(call, alone(*call.args, **call.kwargs))
         finally:
             call.own.over = True
 
@@ -161,11 +161,11 @@ class Functions:
         try:
             if call.shared:
                 value = await self._function(call, aio=True, alone=False)(*call.args, **call.kwargs)
-                taken = call.take(value)
+                taken = _taken(call, value)
                 if taken is not NOTHING:
                     return taken
             alone = self._function(call, aio=True, alone=True)
-            return call.take(await alone(*call.args, **call.kwargs))
+            return _taken(call, await alone(*call.args, **call.kwargs))
         finally:
             call.own.over = True
 
@@ -184,15 +184,10 @@ class Functions:
         return found
 
 
-def versioned(policy: Policy, version: str) -> Policy:
-    """Return the policy with the version in its keys.
-
-    Raises:
-        ConfigurationError: The policy says another one.
-    """
-    cache = policy.cache
-    if cache is None or version == "1":
-        return policy
-    if cache.version not in ("1", version):
-        raise ConfigurationError("version", f"is given twice: in cache= it is {cache.version!r}")
-    return policy.replace(cache=replace(cache, version=version))
+def _taken(call: Asking, value: Any) -> Any:
+    """Return what the runtime gave as the caller's result, or NOTHING."""
+    mine = call.own.mine(value)
+    if type(value) is Carried:
+        # Another graph's interrupt is nothing to this one.
+        return NOTHING if mine is None else released(value)
+    return call.take(value) if mine is None else mine

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from toolops_plugins import ConfigurationError, Policy, ToolOps, get_default
 
-__all__ = ["policy_of", "runtime_of"]
+__all__ = ["keeps_usage", "policy_of", "runtime_of", "versioned"]
 
 
 def runtime_of(ops: Any) -> ToolOps:
@@ -35,3 +36,28 @@ def policy_of(policy: Any, option: str = "policy") -> Policy:
         hint = f"; did you mean Policy({part}=...)?" if part in vars(Policy()) else ""
         raise ConfigurationError(option, f"must be a Policy, not {policy!r}{hint}")
     return policy
+
+
+def keeps_usage(usage_on_hit: Any) -> bool:
+    """Return whether hits are to tell the tokens of the call that made them.
+
+    Raises:
+        ConfigurationError: It is neither "keep" nor "zero".
+    """
+    if usage_on_hit not in ("keep", "zero"):
+        raise ConfigurationError("usage_on_hit", f'must be "keep" or "zero", not {usage_on_hit!r}')
+    return bool(usage_on_hit == "keep")
+
+
+def versioned(policy: Policy, version: str) -> Policy:
+    """Return the policy with the version in its keys.
+
+    Raises:
+        ConfigurationError: The policy says another one.
+    """
+    cache = policy.cache
+    if cache is None or version == "1":
+        return policy
+    if cache.version not in ("1", version):
+        raise ConfigurationError("version", f"is given twice: in cache= it is {cache.version!r}")
+    return policy.replace(cache=replace(cache, version=version))

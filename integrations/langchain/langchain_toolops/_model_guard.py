@@ -102,9 +102,7 @@ class Guard:
     ) -> None:
         teach(ops.codec)
         name = model_name(model)
-        policy = told_apart(ops, worth_trying(policy), name)
-        if policy.semantic is not None:
-            policy = policy.replace(semantic=by_answers(policy.semantic))
+        policy = by_answers(told_apart(ops, worth_trying(policy), name))
         self._after_tools = after_tools
         self._keeps_usage = keeps_usage
         self._limiter: BaseRateLimiter | None = model.rate_limiter

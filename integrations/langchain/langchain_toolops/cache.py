@@ -13,11 +13,10 @@ from langchain_toolops._answers import are_whole, by_answers, mark_hit
 from langchain_toolops._bubbles import letting_through
 from langchain_toolops._conversation import asked_in_text
 from langchain_toolops._counted import note_generations
-from langchain_toolops._given import policy_of, runtime_of
+from langchain_toolops._given import keeps_usage, policy_of, runtime_of
 from langchain_toolops._values import Generations, teach
 from toolops_plugins import (
     Cache,
-    ConfigurationError,
     Policy,
     Semantic,
     TierError,
@@ -85,21 +84,17 @@ class ToolOpsCache(BaseCache):
         usage_on_hit: Literal["keep", "zero"] = "keep",
         name: str = "langchain.llm",
     ) -> None:
-        if usage_on_hit not in ("keep", "zero"):
-            raise ConfigurationError(
-                "usage_on_hit", f'must be "keep" or "zero", not {usage_on_hit!r}'
-            )
         self._ops = runtime_of(ops)
         teach(self._ops.codec)
         self._after_tools = after_tools
         self._schema_version = schema_version
-        self._keeps_usage = usage_on_hit == "keep"
+        self._keeps_usage = keeps_usage(usage_on_hit)
         whole = Policy(cache=Cache()) | policy_of(policy)
         if semantic is None:
             semantic = whole.semantic or self._ops.semantic is not None
         if semantic is True:
             semantic = Semantic(on="question")
-        whole = whole.replace(semantic=by_answers(semantic) if semantic else None)
+        whole = by_answers(whole.replace(semantic=semantic or None))
         if not callable(whole.tags):
             whole = whole.replace(tags=(*whole.tags, name))
         self._memo: dict[tuple[str, str], _Asked] = {}

@@ -23,7 +23,7 @@ from langchain_core.runnables.config import ensure_config
 from langchain_core.tools import BaseTool
 from langgraph.types import Command
 
-from langchain_toolops._bubbles import Carried, released
+from langchain_toolops._answers import by_answers
 from langchain_toolops._conversation import asked
 from langchain_toolops._counted import guarded, guarded_tool
 from langchain_toolops._fingerprint import (
@@ -31,8 +31,8 @@ from langchain_toolops._fingerprint import (
     tool_arguments,
     tool_identity,
 )
-from langchain_toolops._functions import Asking, Faces, Functions, Own, versioned
-from langchain_toolops._given import policy_of, runtime_of
+from langchain_toolops._functions import Asking, Faces, Functions, Own
+from langchain_toolops._given import keeps_usage, policy_of, runtime_of, versioned
 from langchain_toolops._injected import (
     counting,
     given_config,
@@ -149,10 +149,6 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         usage_on_hit: Literal["keep", "zero"] = "keep",
     ) -> None:
         super().__init__()
-        if usage_on_hit not in ("keep", "zero"):
-            raise ConfigurationError(
-                "usage_on_hit", f'must be "keep" or "zero", not {usage_on_hit!r}'
-            )
         if not (callable(injected) or injected in ("refuse", "ignore")):
             raise ConfigurationError(
                 "injected", f'must be "refuse", "ignore" or a callable, not {injected!r}'
@@ -160,10 +156,11 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         self._ops = runtime_of(ops)
         self._after_tools = semantic_after_tools
         self._injected = injected
-        self._keeps_usage = usage_on_hit == "keep"
-        self._falls_back = policy_of(model, "model").fallback is not NOTHING
+        self._keeps_usage = keeps_usage(usage_on_hit)
         teach_answers(self._ops.codec)
-        policy = _answering(worth_trying(versioned(policy_of(model, "model"), version)))
+        policy = versioned(policy_of(model, "model"), version)
+        policy = by_answers(worth_trying(policy), said_by)
+        self._falls_back = policy.fallback is not NOTHING
         self._models = Functions(self._ops, policy, _model_faces, ("request", "own"), wanted_answer)
         if not isinstance(tools, Policy | Mapping | None):
             raise ConfigurationError("tools", f"must be a policy, or policies by name: {tools!r}")
@@ -234,7 +231,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         return Asking(
             name=model_name(request.model),
             own=own,
-            take=partial(self._taken, own=own, request=request),
+            take=partial(self._taken, request=request),
             args=(*self._asked(request), request, own),
             kwargs={},
             names=(),
@@ -262,14 +259,8 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         except Exception as error:  # noqa: BLE001 - of users' classes; the call goes past the cache
             return "", Unknown(error)
 
-    def _taken(self, value: Any, own: Own, request: ModelRequest[Any]) -> Any:
-        """Return what the runtime gave as the caller's result, or NOTHING."""
-        mine = own.mine(value)
-        if type(value) is Carried:
-            # Another graph's interrupt is nothing to this one.
-            return NOTHING if mine is None else released(value)
-        if mine is not None:
-            return mine
+    def _taken(self, value: Any, request: ModelRequest[Any]) -> Any:
+        """Return what another call has brought as the caller's result, or NOTHING."""
         if type(value) is not Answer:
             if not self._falls_back:
                 return NOTHING  # what was planted under its key is none of ours
@@ -333,7 +324,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         return Asking(
             name=name,
             own=own,
-            take=partial(_tool_result, own=own, request=request),
+            take=partial(_tool_result, request=request),
             args=(own,),
             kwargs=call["args"] if arguments is None else arguments,
             names=tuple(tool.args),
@@ -397,14 +388,6 @@ def _tool_faces(names: Sequence[str]) -> Faces:
     return run, arun
 
 
-def _answering(policy: Policy) -> Policy:
-    """Return the policy with answers compared by what they say."""
-    semantic = policy.semantic
-    if semantic is None or semantic.answer is not None:
-        return policy
-    return policy.replace(semantic=replace(semantic, answer=said_by))
-
-
 def _attended(policy: Policy) -> Policy:
     """Return the policy of tool calls without refresh in the background."""
     cache = policy.cache
@@ -415,13 +398,8 @@ def _attended(policy: Policy) -> Policy:
     return policy.replace(cache=calm)
 
 
-def _tool_result(value: Any, own: Own, request: ToolCallRequest) -> Any:
-    """Return what the runtime gave as the caller's result, or NOTHING."""
-    mine = own.mine(value)
-    if type(value) is Carried:
-        return NOTHING if mine is None else released(value)
-    if mine is not None:
-        return mine
+def _tool_result(value: Any, request: ToolCallRequest) -> Any:
+    """Return what another call has brought as the caller's result, or NOTHING."""
     if type(value) is Lone:
         return NOTHING
     name, call_id = request.tool_call["name"], request.tool_call["id"]

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar, cast
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.runnables import RunnableBinding
 
-from langchain_toolops._given import policy_of, runtime_of
+from langchain_toolops._given import keeps_usage, policy_of, runtime_of
 from langchain_toolops._model_guard import Guard
 from langchain_toolops._models import MODEL_POLICY
 from toolops_plugins import ConfigurationError, Policy, ToolOps
@@ -62,8 +62,6 @@ def guard_model(
         ConfigurationError: A value is wrong, or does not fit the runtime, or the model is guarded
             already.
     """
-    if usage_on_hit not in ("keep", "zero"):
-        raise ConfigurationError("usage_on_hit", f'must be "keep" or "zero", not {usage_on_hit!r}')
     given: Any = model
     if not isinstance(given, BaseChatModel):
         hint = "; guard the model first, and bind to it what you like" if _is_bound(given) else ""
@@ -75,7 +73,7 @@ def guard_model(
         policy_of(policy),
         model,
         after_tools=after_tools,
-        keeps_usage=usage_on_hit == "keep",
+        keeps_usage=keeps_usage(usage_on_hit),
     )
     copy = model.model_copy(update={"rate_limiter": None})
     copy.__class__ = _subclass(type(model), guard)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
@@ -18,7 +17,7 @@ from langchain_core.tools import BaseTool
 from langchain_core.tools import tool as tool_of
 from pydantic import ConfigDict, PrivateAttr
 
-from langchain_toolops._given import policy_of, runtime_of
+from langchain_toolops._given import policy_of, runtime_of, versioned
 from langchain_toolops._injected import (
     IncludeLike,
     Including,
@@ -264,13 +263,7 @@ def _whole(policy: Policy | None, parts: PolicyParts, version: str) -> Policy:
         # With "semantic", whether calls are shared by meaning follows from the rest of the policy.
         shares = None if parts.get("semantic") else True
         policy = Policy(cache=Cache(ttl=300.0), retry=Retry(), coalesce=shares)
-    policy = policy_of(policy).replace(**parts)
-    cache = policy.cache
-    if version != "1" and cache is not None:
-        if cache.version not in ("1", version):
-            raise ConfigurationError("version", f"is given twice: in cache= it is {cache.version}")
-        policy = policy.replace(cache=replace(cache, version=version))
-    return policy
+    return versioned(policy_of(policy).replace(**parts), version)
 
 
 def _wrapped(
