@@ -257,6 +257,21 @@ def test_both_ways_to_wrap_a_tool_keep_their_results_apart(agent, ask, ops):
         assert result(ask(agent(each, policy=policy), "hi")).content == "seen"
 
 
+def test_a_message_and_what_the_tool_returned_are_kept_apart(agent, ask, ops, arguments):
+    @tool(response_format="content_and_artifact")
+    def look(place: str) -> tuple[str, list[int]]:
+        """Look."""
+        return place.upper(), [1]
+
+    arguments["place"] = "attic"
+    wrapped = wrap_tool(look, ops, cache=Cache(ttl=60))
+    for _ in "12":
+        assert wrapped.invoke({"place": "attic"}) == "ATTIC"
+        told = result(ask(agent(look, policy=KEPT), "hi"))
+        assert (told.content, told.artifact) == ("ATTIC", [1])
+    assert [report.misses for report in ops.stats().tools if report.name == "look"] == [2]
+
+
 def test_results_can_be_tagged_by_arguments(agent, ask, ops, arguments, runs):
     @tool
     def look(place: str) -> str:

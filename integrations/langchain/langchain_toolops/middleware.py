@@ -380,9 +380,10 @@ def _tool_faces(names: Sequence[str]) -> Faces:
         for name in names
         if name.isidentifier() and not keyword.iskeyword(name)
     ]
-    # By this name the keys differ from those under which others keep the same tool's results.
+    # By its default the keys differ from those under which wrap_tool keeps the same tool's results.
+    form = inspect.Parameter("_toolops_form", inspect.Parameter.KEYWORD_ONLY, default="message")
     others = inspect.Parameter("_toolops_others", inspect.Parameter.VAR_KEYWORD)
-    signature = inspect.Signature([own, *named, others])
+    signature = inspect.Signature([own, *named, form, others])
     for function in (run, arun):
         setattr(function, "__signature__", signature)  # noqa: B010 - typed functions do not have it
     return run, arun
