@@ -1,0 +1,1 @@
+"""ToolOps for LlamaIndex."""
