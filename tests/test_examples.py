@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MARKDOWN = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()])
 DOCSTRINGS = Sybil(parsers=[DocTestParser()])
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("integrations/*/*.md")]
-MODULES = [*ROOT.glob("toolops_plugins/**/*.py"), *ROOT.glob("integrations/*/*_toolops/**/*.py")]
+MODULES = [*ROOT.glob("toolops_plugins/**/*.py"), *ROOT.glob("integrations/*/*/**/*.py")]
 
 
 def documents():

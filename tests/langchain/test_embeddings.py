@@ -98,7 +98,7 @@ def inner():
 def embeddings(inner, ops):
     found = ToolOpsEmbeddings(inner, ops, model="lengths")
     yield found
-    assert found._under_way == {}
+    assert found._shared._under_way == {}
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ async def test_redis_serves_a_loop(valkey, namespace, inner):
 
 def test_what_is_found_but_no_vector_is_a_miss(embeddings, inner):
     for planted in ("text", b"seven b", None, [1.0]):
-        embeddings._aside.store(planted, "lengths", "document", "a")
+        embeddings._shared._aside.store(planted, "lengths", "document", "a")
         assert embeddings.embed_documents(["a"]) == [[1.1, -1 / 3]]
     assert len(inner.batches) == 4
 
@@ -342,7 +342,9 @@ def test_threads_and_loops_share_what_is_under_way(embeddings, inner, loops):
     on_loop = loop.start(embeddings.aembed_documents(["bb", "ccc"]))
     wait_for(lambda: len(inner.batches) == 2, "the loop's own batch")
     thread = start(embeddings.embed_documents, ["ccc", "a"])
-    wait_for(lambda: embeddings._under_way["document", "ccc"].parties == 2, "the thread aboard")
+    wait_for(
+        lambda: embeddings._shared._under_way["document", "ccc"].parties == 2, "the thread aboard"
+    )
     inner.gate.open()
     assert [v[0] for v in leader.result()] == [1.1, 2.1]
     assert [v[0] for v in on_loop.result()] == [2.1, 3.1]
@@ -355,7 +357,7 @@ async def test_a_leader_that_is_cancelled_leaves_others_unharmed(embeddings, inn
     leader = asyncio.ensure_future(embeddings.aembed_documents(["a", "bb"]))
     await inner.started.opened()
     follower = asyncio.ensure_future(embeddings.aembed_documents(["bb"]))
-    while embeddings._under_way["document", "bb"].parties < 2:  # noqa: ASYNC110 - no event tells it
+    while embeddings._shared._under_way["document", "bb"].parties < 2:  # noqa: ASYNC110 - no event tells it
         await asyncio.sleep(0)
     leader.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -374,7 +376,7 @@ async def test_when_all_leave_the_work_is_cancelled_and_can_be_done_anew(embeddi
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
-    assert embeddings._under_way == {}
+    assert embeddings._shared._under_way == {}
     inner.gate.open()
     assert await embeddings.aembed_documents(["a"]) == [[1.1, -1 / 3]]
     assert inner.batches == [["a"], ["a"]]
@@ -386,10 +388,10 @@ def test_the_leaders_error_reaches_all_and_is_not_kept(embeddings, inner):
     first = start(embeddings.embed_documents, ["a"])
     inner.started.wait()
     second = start(embeddings.embed_documents, ["a"])
-    batch = embeddings._under_way["document", "a"]
-    flight = bytes.fromhex(embeddings._run.key(batch.number, batch))
+    batch = embeddings._shared._under_way["document", "a"]
+    flight = bytes.fromhex(embeddings._shared._run.key(batch.number, batch))
     # In the flight, and not only on the list of those who mean to be.
-    wait_for(lambda: embeddings._ops._shared.flights.waiting(flight) == 2, "both aboard")
+    wait_for(lambda: embeddings._shared._ops._shared.flights.waiting(flight) == 2, "both aboard")
     inner.gate.open()
     for caller in (first, second):
         with pytest.raises(KeyError, match="down"):
@@ -408,29 +410,29 @@ async def test_a_blocking_call_on_the_loop_that_does_the_work_does_not_hang(embe
 
 
 def test_what_lands_between_a_lookup_and_its_batch_is_looked_up_again(embeddings, inner):
-    look_up = embeddings._look_up
+    look_up = embeddings._shared._look_up
 
     def overtaken(keys):
         found = look_up(keys)
-        embeddings._look_up = look_up
+        embeddings._shared._look_up = look_up
         assert embeddings.embed_documents(["a"]) == [[1.1, -1 / 3]]
         return found
 
-    embeddings._look_up = overtaken
+    embeddings._shared._look_up = overtaken
     assert embeddings.embed_documents(["bb", "a"]) == [[2.1, -1 / 3], [1.1, -1 / 3]]
     assert inner.batches == [["a"], ["bb"]]
 
 
 async def test_who_boards_a_batch_that_has_landed_gets_what_it_brought(embeddings, inner):
     kept, going = Latch(), Latch()
-    astore = embeddings._aside.astore
+    astore = embeddings._shared._aside.astore
 
     async def slow(*args):
         going.open()
         await kept.opened()
         await astore(*args)
 
-    embeddings._aside.astore = slow
+    embeddings._shared._aside.astore = slow
     first = asyncio.ensure_future(embeddings.aembed_documents(["a"]))
     await going.opened()
     assert await embeddings.aembed_documents(["a"]) == [[1.1, -1 / 3]]
@@ -454,7 +456,7 @@ def test_many_threads_over_many_texts_embed_each_once(embeddings, inner):
     for caller in callers:
         assert caller.result() == [at + 1.1 for at in range(0, 35, 5)]
     assert sorted(inner.texts, key=len) == texts[: max(map(len, inner.texts))]
-    assert embeddings._under_way == {}
+    assert embeddings._shared._under_way == {}
 
 
 def test_without_coalescing_every_caller_sends_its_own(ops, inner):
@@ -471,7 +473,7 @@ def test_without_a_cache_nothing_is_kept(ops, inner):
     for _ in range(2):
         assert embeddings.embed_documents(["a", "a"]) == [[1.1, -1 / 3]] * 2
     assert inner.batches == [["a"], ["a"]]
-    assert embeddings._recent == {}
+    assert embeddings._shared._recent == {}
 
 
 # -- policies

@@ -17,7 +17,8 @@ from langchain_toolops._fingerprint import (
     format_identity,
     tool_identity,
 )
-from langchain_toolops._models import is_outage, may_pass, model_identity, model_name
+from langchain_toolops._models import is_outage, model_identity, model_name
+from toolops_plugins.adapters.models import may_pass
 from toolops_plugins.canonical import Canon
 from toolops_plugins.errors import NotCanonicalError
 

@@ -11,16 +11,14 @@ Four marks, since LangChain's callbacks tell little of what a run went through:
 
 from __future__ import annotations
 
-import threading
 import weakref
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 from uuid import UUID
 
-from toolops_plugins.locks import renewing
+from toolops_plugins.adapters.counted import Runs
 
 __all__ = [
     "guarded",
@@ -35,61 +33,8 @@ __all__ = [
     "was_run_noted",
 ]
 
-_RUNS = 10_000
-"""Runs that are remembered until somebody asks, and as many afterwards."""
-_RUNS_OF_ERROR = 100
-"""Runs of which is remembered that an error was theirs; most errors are of one."""
-_MARK = "__toolops_counted__"
-"""Where an error says in how many runs that nobody has asked about it was counted, and in which."""
-
-
-class _Runs:
-    """Runs that the runtime counts.
-
-    Each handler of a run asks, all of them within moments. So what was asked about gives way to
-    what was asked about later, and never takes the place of a run that is still under way.
-    """
-
-    def __init__(self) -> None:
-        self._lock = renewing(self, threading.Lock())
-        self._noted: OrderedDict[UUID, None] = OrderedDict()
-        self._asked: OrderedDict[UUID, None] = OrderedDict()
-
-    def note(self, run: UUID) -> None:
-        with self._lock:
-            self._keep(self._noted, run)
-
-    def has(self, run: UUID) -> bool:
-        with self._lock:
-            if self._noted.pop(run, False) is None:
-                self._keep(self._asked, run)
-            return run in self._asked
-
-    def note_error(self, error: BaseException) -> None:
-        with self._lock:
-            # In its dict, past any __setattr__, and plain, since errors are pickled and copied.
-            vars(error).setdefault(_MARK, [0, []])[0] += 1
-
-    def has_error(self, error: BaseException, run: UUID) -> bool:
-        with self._lock:
-            mark = vars(error).get(_MARK)
-            if mark is None:
-                return False
-            if run not in mark[1]:
-                if not mark[0]:
-                    return False
-                mark[0] -= 1
-                mark[1] = [*mark[1], run][-_RUNS_OF_ERROR:]
-            return True
-
-    def _keep(self, runs: OrderedDict[UUID, None], run: UUID) -> None:
-        runs[run] = None
-        if len(runs) > _RUNS:
-            runs.popitem(last=False)
-
-
 _generations: dict[int, weakref.ref[Any]] = {}
-_runs = _Runs()
+_runs: Runs[UUID] = Runs()
 _inside: ContextVar[bool] = ContextVar("toolops_langchain_guarded", default=False)
 _tool: ContextVar[str | None] = ContextVar("toolops_langchain_guarded_tool", default=None)
 

@@ -9,7 +9,7 @@ from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel
 
 from toolops_plugins import ConfigurationError
-from toolops_plugins.request import is_secret_name
+from toolops_plugins.adapters.embedding import plain_fields
 
 __all__ = ["model_of", "name_of"]
 
@@ -47,22 +47,5 @@ def model_of(embedder: Embeddings) -> Mapping[str, Any]:
     """Return what tells the model from others."""
     name_of(embedder)
     kind = type(embedder)
-    fields = getattr(kind, "model_fields", {})
-    plain = {
-        name: value
-        for name in fields
-        if name not in _TRANSPORT
-        and not is_secret_name(name)
-        and _is_plain(value := getattr(embedder, name, None))
-    }
-    return {"class": f"{kind.__module__}.{kind.__qualname__}", "fields": plain}
-
-
-def _is_plain(value: Any) -> bool:
-    if value is None:
-        return False
-    if isinstance(value, dict):
-        return all(isinstance(name, str) and _is_plain(item) for name, item in value.items())
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    return isinstance(value, str | int | float | bool)
+    fields = plain_fields(embedder, _TRANSPORT)
+    return {"class": f"{kind.__module__}.{kind.__qualname__}", "fields": fields}

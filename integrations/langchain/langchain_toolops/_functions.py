@@ -9,9 +9,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 from langchain_core.runnables.config import var_child_runnable_config
 
-from langchain_toolops._bubbles import Carried, carried, letting_through, released
-from langchain_toolops._models import told_apart
+from langchain_toolops._bubbles import carried
 from toolops_plugins import Cache, Policy, ToolOps
+from toolops_plugins.adapters.carried import Carried, letting_through, released
+from toolops_plugins.adapters.models import told_apart
 from toolops_plugins.flow import REFRESH
 from toolops_plugins.policy import NOTHING
 

@@ -19,19 +19,13 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.rate_limiters import BaseRateLimiter
 
 from langchain_toolops._answers import are_whole, by_answers, mark_hit, merged
-from langchain_toolops._bubbles import letting_through
 from langchain_toolops._conversation import asked
 from langchain_toolops._counted import note_error, note_run
-from langchain_toolops._models import (
-    Unknown,
-    model_identity,
-    model_name,
-    sent,
-    told_apart,
-    worth_trying,
-)
+from langchain_toolops._models import is_outage, model_identity, model_name, sent
 from langchain_toolops._values import teach
 from toolops_plugins import Policy, ToolOps
+from toolops_plugins.adapters.carried import letting_through
+from toolops_plugins.adapters.models import Unknown, told_apart, worth_trying
 from toolops_plugins.flow import REFRESH
 from toolops_plugins.policy import NOTHING
 
@@ -102,7 +96,7 @@ class Guard:
     ) -> None:
         teach(ops.codec)
         name = model_name(model)
-        policy = by_answers(told_apart(ops, worth_trying(policy), name))
+        policy = by_answers(told_apart(ops, worth_trying(policy, is_outage), name))
         self._after_tools = after_tools
         self._keeps_usage = keeps_usage
         self._limiter: BaseRateLimiter | None = model.rate_limiter

@@ -8,10 +8,7 @@ will be sent: all of it is hashed, and nothing of it, secrets included, is kept 
 from __future__ import annotations
 
 import sys
-import threading
-import weakref
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
@@ -20,20 +17,10 @@ from langchain_core.runnables.configurable import DynamicRunnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
-from toolops_plugins import Cache, CircuitBreaker, Policy, Retry, ToolOps
+from toolops_plugins.adapters.models import may_pass
 from toolops_plugins.errors import NotCanonicalError
 
-__all__ = [
-    "MODEL_POLICY",
-    "Unknown",
-    "is_outage",
-    "may_pass",
-    "model_identity",
-    "model_name",
-    "sent",
-    "told_apart",
-    "worth_trying",
-]
+__all__ = ["is_outage", "model_identity", "model_name", "sent"]
 
 _NOT_ASKED = frozenset(
     (
@@ -60,17 +47,6 @@ _NOT_ASKED = frozenset(
     )
 )
 """Fields of models that change nothing in what is answered."""
-MODEL_POLICY = Policy(cache=Cache(ttl=3_600.0), retry=Retry(), breaker=CircuitBreaker())
-"""What is asked of model calls where nothing else is said: kept for an hour, retried, and behind a
-circuit breaker."""
-_ALIKE = 1_000
-"""Different breakers of one name that are remembered."""
-_parts: weakref.WeakKeyDictionary[ToolOps, dict[tuple[str, str], list[Any]]] = (
-    weakref.WeakKeyDictionary()
-)
-_lock = threading.Lock()
-_PASSING = frozenset((408, 409, 425, 429))
-"""HTTP statuses of errors that are the client's by number, but may pass."""
 
 
 def model_identity(model: Any, config: RunnableConfig | None = None) -> Any:
@@ -150,79 +126,13 @@ def sent(value: Any) -> Any:
     return value
 
 
-class Unknown:
-    """What cannot be told apart, so that the call goes past the cache, with a warning.
-
-    Args:
-        error: What was met when it was looked at.
-    """
-
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    def __toolops_key__(self) -> Any:
-        raise NotCanonicalError(type(self._error).__name__) from self._error
-
-
-def may_pass(error: BaseException) -> bool:
-    """Return whether a failed model call is worth another attempt.
-
-    LangChain's ``ModelError`` says so by ``is_retryable``. Of other errors those are not that came
-    with an HTTP status of the 4xx kind, other than 408, 409, 425 and 429.
-    """
-    says = getattr(error, "is_retryable", None)
-    if isinstance(says, bool):
-        return says
-    status = getattr(error, "status_code", None)
-    return not (isinstance(status, int) and 400 <= status < 500 and status not in _PASSING)
-
-
 def is_outage(error: BaseException) -> bool:
     """Return whether a failed model call speaks against the service that was called.
 
-    An answer that does not fit its schema does not.
+    An answer that does not fit its schema does not. LangChain's ``ModelError`` says by
+    ``is_retryable`` whether it may pass.
     """
     agents = sys.modules.get("langchain.agents.structured_output")
     if agents is not None and isinstance(error, agents.StructuredOutputError):
         return False
     return may_pass(error)
-
-
-def worth_trying(policy: Policy) -> Policy:
-    """Return the policy with the errors left alone that no other attempt could mend.
-
-    Args:
-        policy: The user's policy; a retry or breaker that names exceptions stays as it is.
-    """
-    retry, breaker = policy.retry, policy.breaker
-    if retry is not None and retry.on is Exception:
-        policy = policy.replace(retry=replace(retry, on=may_pass))
-    if breaker is not None and breaker.on is Exception:
-        policy = policy.replace(breaker=replace(breaker, on=is_outage))
-    return policy
-
-
-def told_apart(ops: ToolOps, policy: Policy, name: str) -> Policy:
-    """Return the policy with names for its breaker, limit and bulkhead.
-
-    Equal ones of one name are one, wherever they were asked for; where somebody asks for another,
-    that gets a name of its own, since nobody can know beforehand who else calls this model.
-
-    Args:
-        ops: The runtime.
-        policy: The user's policy; what has a name keeps it.
-        name: Of the model or tool.
-    """
-    changes: dict[str, Any] = {}
-    for part in ("breaker", "rate_limit", "bulkhead"):
-        chosen = getattr(policy, part)
-        if chosen is None or chosen.name is not None:
-            continue
-        with _lock:
-            known = _parts.setdefault(ops, {}).setdefault((part, name), [])
-            if chosen not in known:
-                known.append(chosen)
-                del known[:-_ALIKE]
-            number = known.index(chosen)
-        changes[part] = replace(chosen, name=f"{name} #{number + 1}" if number else name)
-    return policy.replace(**changes)

@@ -17,7 +17,7 @@ from langchain_core.tools import BaseTool, StructuredTool, Tool, ToolException
 from langchain_core.utils.pydantic import get_fields
 from pydantic import ValidationError
 
-from langchain_toolops._bubbles import Carried, carried, letting_through, released
+from langchain_toolops._bubbles import carried
 from langchain_toolops._counted import note_run
 from langchain_toolops._injected import (
     Including,
@@ -31,6 +31,7 @@ from langchain_toolops._injected import (
 from langchain_toolops._unattended import unattended
 from langchain_toolops._values import teach
 from toolops_plugins import Policy, ToolOps
+from toolops_plugins.adapters.carried import Carried, letting_through, released
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.flow import REFRESH
 from toolops_plugins.policy import ExceptionFilter, matches

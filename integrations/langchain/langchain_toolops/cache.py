@@ -10,10 +10,8 @@ from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
 from langchain_core.outputs import ChatGeneration
 
 from langchain_toolops._answers import are_whole, by_answers, mark_hit
-from langchain_toolops._bubbles import letting_through
 from langchain_toolops._conversation import asked_in_text
 from langchain_toolops._counted import note_generations
-from langchain_toolops._given import keeps_usage, policy_of, runtime_of
 from langchain_toolops._values import Generations, teach
 from toolops_plugins import (
     Cache,
@@ -22,6 +20,8 @@ from toolops_plugins import (
     TierError,
     ToolOps,
 )
+from toolops_plugins.adapters.carried import letting_through
+from toolops_plugins.adapters.given import keeps_usage, policy_of, runtime_of
 from toolops_plugins.errors import NotCanonicalError
 
 __all__ = ["ToolOpsCache"]

@@ -32,10 +32,10 @@ from langchain_toolops._counted import (
     was_error_noted,
     was_run_noted,
 )
-from langchain_toolops._given import runtime_of
 from langchain_toolops._runs import Kind, Run, calls_tools, name_of_run, was_cached, was_counted
 from langchain_toolops.prices import ModelPrices, TokenPrice, model_of, usage_of
 from toolops_plugins import CallEvent, ConfigurationError, ToolOps, check
+from toolops_plugins.adapters.given import runtime_of
 from toolops_plugins.locks import renewing
 from toolops_plugins.telemetry.events import Outcome
 

@@ -32,20 +32,13 @@ from langchain_toolops._fingerprint import (
     tool_identity,
 )
 from langchain_toolops._functions import Asking, Faces, Functions, Own
-from langchain_toolops._given import keeps_usage, policy_of, runtime_of, versioned
 from langchain_toolops._injected import (
     counting,
     given_config,
     injected_arguments,
     was_answered,
 )
-from langchain_toolops._models import (
-    MODEL_POLICY,
-    Unknown,
-    model_identity,
-    model_name,
-    worth_trying,
-)
+from langchain_toolops._models import is_outage, model_identity, model_name
 from langchain_toolops._responses import (
     Answer,
     Lone,
@@ -65,6 +58,8 @@ from toolops_plugins import (
     Policy,
     ToolOps,
 )
+from toolops_plugins.adapters.given import keeps_usage, policy_of, runtime_of, versioned
+from toolops_plugins.adapters.models import MODEL_POLICY, Unknown, worth_trying
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["ToolOpsMiddleware"]
@@ -159,7 +154,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         self._keeps_usage = keeps_usage(usage_on_hit)
         teach_answers(self._ops.codec)
         policy = versioned(policy_of(model, "model"), version)
-        policy = by_answers(worth_trying(policy), said_by)
+        policy = by_answers(worth_trying(policy, is_outage), said_by)
         self._falls_back = policy.fallback is not NOTHING
         self._models = Functions(self._ops, policy, _model_faces, ("request", "own"), wanted_answer)
         if not isinstance(tools, Policy | Mapping | None):

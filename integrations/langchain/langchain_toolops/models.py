@@ -7,10 +7,10 @@ from typing import Any, Literal, TypeVar, cast
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.runnables import RunnableBinding
 
-from langchain_toolops._given import keeps_usage, policy_of, runtime_of
 from langchain_toolops._model_guard import Guard
-from langchain_toolops._models import MODEL_POLICY
 from toolops_plugins import ConfigurationError, Policy, ToolOps
+from toolops_plugins.adapters.given import keeps_usage, policy_of, runtime_of
+from toolops_plugins.adapters.models import MODEL_POLICY
 
 __all__ = ["MODEL_POLICY", "guard_model"]
 

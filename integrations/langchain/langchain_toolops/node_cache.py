@@ -10,8 +10,8 @@ from langgraph.cache.base import BaseCache, FullKey, Namespace, ValueT
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from langchain_toolops._given import runtime_of
 from toolops_plugins import Cache, TierError, ToolOps
+from toolops_plugins.adapters.given import runtime_of
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["ToolOpsNodeCache"]

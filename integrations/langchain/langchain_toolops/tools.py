@@ -17,7 +17,6 @@ from langchain_core.tools import BaseTool
 from langchain_core.tools import tool as tool_of
 from pydantic import ConfigDict, PrivateAttr
 
-from langchain_toolops._given import policy_of, runtime_of, versioned
 from langchain_toolops._injected import (
     IncludeLike,
     Including,
@@ -26,6 +25,7 @@ from langchain_toolops._injected import (
 )
 from langchain_toolops._tool_guard import Guard
 from toolops_plugins import Cache, Policy, Retry, ToolOps
+from toolops_plugins.adapters.given import policy_of, runtime_of, versioned
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import PolicyParts
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from toolops_plugins import ConfigurationError, Policy, ToolOps, get_default
+from toolops_plugins.default import get_default
+from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.policy import Policy
+from toolops_plugins.runtime import ToolOps
 
 __all__ = ["keeps_usage", "policy_of", "runtime_of", "versioned"]
 
@@ -31,6 +34,8 @@ def policy_of(policy: Any, option: str = "policy") -> Policy:
     """
     if policy is None:
         return Policy()
+    if isinstance(policy, ToolOps):
+        raise ConfigurationError(option, "must be a Policy; a runtime is given by name: ops=...")
     if not isinstance(policy, Policy):
         part = type(policy).__name__.lower()
         hint = f"; did you mean Policy({part}=...)?" if part in vars(Policy()) else ""

@@ -1,0 +1,398 @@
+"""Texts that are embedded once: kept, and shared between callers under way.
+
+A text is looked up alone, and what is missing goes to the embedder in one batch. Concurrent callers
+share texts, not batches: who needs a text that is under way waits for the batch that holds it, and
+sends only the rest. The batch itself is a coalesced call of the runtime, so whatever befalls its
+caller (a timeout, a cancellation, a loop that ends), those who wait for it are served.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+from array import array
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.locks import renewing
+from toolops_plugins.policy import NOTHING, Policy
+from toolops_plugins.request import is_secret_name
+from toolops_plugins.runtime import ToolOps
+
+__all__ = ["SharedEmbedding", "plain_fields"]
+
+Role: TypeAlias = str
+Told: TypeAlias = Callable[[Sequence[str], bool], None]
+"""Takes texts whose vectors are there now, and whether they had been kept."""
+_Key: TypeAlias = tuple[Role, str]
+_Packed: TypeAlias = bytes
+"""A vector as eight bytes for each number: exact, immutable, and far quicker than as text."""
+
+_AT_ONCE = 32
+"""Texts that are looked up or written at the same time on an event loop."""
+_RECENT = 10_000
+"""Texts of which is known when they landed; it is asked within moments."""
+_numbers = itertools.count(1)
+
+
+class _Batch:
+    """Texts that are embedded together, and who needs them.
+
+    Attributes:
+        number: Tells it from all others of this process.
+        role: What they are to the model.
+        texts: The texts.
+        vectors: What came of them, in order, or None before.
+        parties: Callers that need it; guarded by the owner's lock.
+        kept: Whether somebody has begun to keep what came of it; guarded likewise.
+    """
+
+    __slots__ = ("kept", "number", "parties", "role", "texts", "vectors")
+
+    def __init__(self, role: Role, texts: list[str]) -> None:
+        self.number = next(_numbers)
+        self.role = role
+        self.texts = texts
+        self.vectors: list[_Packed] | None = None
+        self.parties = 0
+        self.kept = False
+
+    def take(self, vectors: Sequence[Iterable[float]]) -> None:
+        """Take what the embedder gave.
+
+        Raises:
+            ValueError: These are not as many as the texts.
+        """
+        if len(vectors) != len(self.texts):
+            raise ValueError(
+                f"the embedder gave {len(vectors)} vectors for {len(self.texts)} texts"
+            )
+        self.vectors = [_packed(vector) for vector in vectors]
+
+    def found(self) -> dict[_Key, _Packed]:
+        """Return what came of the texts."""
+        keys = [(self.role, text) for text in self.texts]
+        return dict(zip(keys, self.vectors or (), strict=False))
+
+
+class SharedEmbedding:
+    """The embedding of texts, behind the cache and the policies of a runtime.
+
+    Each text is kept by namespace, model, role and its own characters. Texts that stand in a list
+    twice are embedded once, and so are those that several callers need at the same time, from any
+    mix of threads and event loops. Vectors come back exactly, as lists of floats that are the
+    caller's own.
+
+    Retry, timeout, breaker, rate limit and bulkhead stand around the call of the embedder, which
+    gets all missing texts of a caller at once, or as many as ``most`` says. Two names are counted:
+    under "embed:<name>" each text, under "embed:<name> (batches)" each call of the embedder. A
+    ``price`` is that of a text.
+
+    Safe to use from any threads and event loops.
+
+    Args:
+        ops: The runtime.
+        policy: What is asked of it; with no cache nothing is kept, without ``coalesce`` nothing is
+            shared.
+        name: The model's name.
+        model: What tells the model from others, to be hashed.
+        embed: Embeds texts of a role, in order.
+        aembed: The same, without blocking the event loop.
+        most: Says how many texts the embedder may get at once. None: any number.
+        workers: Says how many batches of one asynchronous caller may be under way at once. None:
+            32.
+
+    Raises:
+        ConfigurationError: The policy asks for something that has no place here: ``semantic``,
+            ``fallback`` or ``hedge``.
+    """
+
+    def __init__(
+        self,
+        ops: ToolOps,
+        policy: Policy,
+        *,
+        name: str,
+        model: Any,
+        embed: Callable[[Role, list[str]], Sequence[Iterable[float]]],
+        aembed: Callable[[Role, list[str]], Awaitable[Sequence[Iterable[float]]]],
+        most: Callable[[], int] | None = None,
+        workers: Callable[[], int] | None = None,
+    ) -> None:
+        for part in ("semantic", "hedge"):
+            if getattr(policy, part) is not None:
+                raise ConfigurationError(part, "has no place around an embedder")
+        if policy.fallback is not NOTHING:
+            raise ConfigurationError("fallback", "has no place around an embedder")
+        self._ops = ops
+        self._model = model
+        self._embed = embed
+        self._aembed = aembed
+        self._most = most
+        self._workers = workers
+        name = f"embed:{name}"
+        self._shares = policy.coalesce is not False
+        self._aside = None
+        if policy.cache is not None:
+            kept = Policy(cache=policy.cache, price=policy.price, tags=policy.tags)
+            self._aside = ops.aside(_text, policy=kept, name=name)
+        calls = replace(policy, cache=None, price=None, coalesce=self._shares)
+        if callable(calls.tags) or any("{" in tag for tag in calls.tags):
+            calls = replace(calls, tags=())  # these are of a text
+        wrap = ops.tool(policy=calls, name=f"{name} (batches)", ignore=["batch"])
+        self._run = wrap(self._bring)
+        self._arun = wrap(self._abring_batch)
+        self._lock = renewing(self, threading.Lock())
+        self._under_way: dict[_Key, _Batch] = {}
+        self._landed = 0
+        # By hash, since texts may be long: when a text has landed last.
+        self._recent: OrderedDict[int, int] = OrderedDict()
+
+    def vectors(
+        self, role: Role, texts: Sequence[str], told: Told | None = None
+    ) -> list[list[float]]:
+        """Return the vectors of texts, in order.
+
+        Args:
+            role: What the texts are to the model, such as "document" or "query".
+            texts: The texts.
+            told: Called as soon as vectors are there, for each different text once.
+
+        Raises:
+            Exception: What the embedder raised, or a policy in its place.
+        """
+        wanted = _wanted(role, texts)
+        found: dict[_Key, _Packed] = {}
+        missing = list(wanted)
+        while missing:
+            seen = self._landed
+            found.update(self._look_up(missing))
+            _tell(told, missing, found, kept=True)
+            own, others = self._board(role, [key for key in missing if key not in found], seen)
+            try:
+                # The own batch first: nobody may wait for others before those can go on.
+                for batch in (*own, *others):
+                    self._run(batch.number, batch)
+                    found.update(batch.found())
+                    if self._keeps(batch):
+                        self._store(batch)
+                    _tell(told, missing, batch.found())
+            finally:
+                self._leave((*own, *others))
+            missing = [key for key in wanted if key not in found]
+        return [_unpacked(found[role, text]) for text in texts]
+
+    async def avectors(
+        self, role: Role, texts: Sequence[str], told: Told | None = None
+    ) -> list[list[float]]:
+        """As :meth:`vectors`, without blocking the event loop."""
+        wanted = _wanted(role, texts)
+        found: dict[_Key, _Packed] = {}
+        missing = list(wanted)
+        while missing:
+            seen = self._landed
+            found.update(await self._alook_up(missing))
+            _tell(told, missing, found, kept=True)
+            own, others = self._board(role, [key for key in missing if key not in found], seen)
+            calls = (self._abring(batch, missing, found, told) for batch in (*own, *others))
+            try:
+                await self._ops.gather(
+                    *calls, limit=self._workers() if self._workers is not None else _AT_ONCE
+                )
+            finally:
+                self._leave((*own, *others))
+            missing = [key for key in wanted if key not in found]
+        return [_unpacked(found[role, text]) for text in texts]
+
+    async def _abring(
+        self,
+        batch: _Batch,
+        missing: Sequence[_Key],
+        found: dict[_Key, _Packed],
+        told: Told | None,
+    ) -> None:
+        await self._arun(batch.number, batch)
+        found.update(batch.found())
+        if self._keeps(batch):
+            await self._astore(batch)
+        _tell(told, missing, batch.found())
+
+    # -- batches ---------------------------------------------------------------------------------
+
+    def _bring(self, number: int, batch: _Batch) -> None:  # noqa: ARG002 - the number is the key
+        if batch.vectors is None:
+            batch.take(self._embed(batch.role, batch.texts))
+
+    async def _abring_batch(self, number: int, batch: _Batch) -> None:  # noqa: ARG002 - as above
+        if batch.vectors is None:
+            batch.take(await self._aembed(batch.role, batch.texts))
+
+    def _board(
+        self, role: Role, missing: Sequence[_Key], seen: int
+    ) -> tuple[list[_Batch], list[_Batch]]:
+        """Return the batches to send, if any, and those of others that hold missing texts.
+
+        Args:
+            role: The role of the texts.
+            missing: What was looked up in vain.
+            seen: How many batches had landed before that; if one of the texts has landed since,
+                nothing is boarded, since it may be found now.
+        """
+        if not missing:
+            return [], []
+        if not self._shares:
+            return self._batches(role, [text for _, text in missing]), []
+        with self._lock:
+            if any(self._recent.get(hash(key), 0) > seen for key in missing):
+                return [], []
+            others = {self._under_way[key]: None for key in missing if key in self._under_way}
+            rest = [text for role_, text in missing if (role_, text) not in self._under_way]
+            own = self._batches(role, rest)
+            for batch in own:
+                self._under_way.update(((role, text), batch) for text in batch.texts)
+            for batch in (*own, *others):
+                batch.parties += 1
+        return own, list(others)
+
+    def _batches(self, role: Role, texts: list[str]) -> list[_Batch]:
+        most = self._most() if self._most is not None else len(texts)
+        return [_Batch(role, texts[at : at + most]) for at in range(0, len(texts), most)]
+
+    def _leave(self, batches: Iterable[_Batch]) -> None:
+        """Give batches up, whatever came of them; one that nobody needs is under way no more."""
+        with self._lock:
+            for batch in batches:
+                batch.parties -= 1
+                if batch.parties <= 0:
+                    self._land(batch)
+
+    def _land(self, batch: _Batch) -> None:
+        """Let nobody board a batch any more; under the lock."""
+        self._landed += 1
+        for text in batch.texts:
+            key = batch.role, text
+            if self._under_way.get(key) is batch:
+                del self._under_way[key]
+            if batch.vectors is not None and self._aside is not None:
+                self._recent[hash(key)] = self._landed
+                self._recent.move_to_end(hash(key))
+        while len(self._recent) > _RECENT:
+            self._recent.popitem(last=False)
+
+    # -- the cache -------------------------------------------------------------------------------
+
+    def _keeps(self, batch: _Batch) -> bool:
+        """Return whether it is the caller who is to keep what came of a batch."""
+        with self._lock:
+            first, batch.kept = not batch.kept, True
+        return first and self._aside is not None
+
+    def _look_up(self, keys: Sequence[_Key]) -> dict[_Key, _Packed]:
+        if self._aside is None:
+            return {}
+        look = self._aside.lookup
+        return _hits(keys, [look(self._model, role, text) for role, text in keys])
+
+    async def _alook_up(self, keys: Sequence[_Key]) -> dict[_Key, _Packed]:
+        if self._aside is None:
+            return {}
+        look = self._aside.alookup
+        if len(keys) == 1:  # without the price of a task
+            return _hits(keys, [await look(self._model, *keys[0])])
+        calls = (look(self._model, role, text) for role, text in keys)
+        return _hits(keys, await self._ops.gather(*calls, limit=_AT_ONCE))
+
+    def _store(self, batch: _Batch) -> None:
+        if self._aside is not None:
+            for (role, text), vector in batch.found().items():
+                self._aside.store(vector, self._model, role, text)
+
+    async def _astore(self, batch: _Batch) -> None:
+        if self._aside is not None:
+            store = self._aside.astore
+            calls = (
+                store(vector, self._model, role, text)
+                for (role, text), vector in batch.found().items()
+            )
+            await self._ops.gather(*calls, limit=_AT_ONCE)
+
+
+def _wanted(role: Role, texts: Sequence[str]) -> dict[_Key, None]:
+    """Return the keys of texts, each once.
+
+    Raises:
+        TypeError: They are no texts, or one text, whose letters nobody wants the vectors of.
+    """
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"must be a list of texts, not {texts!r:.100}")
+    return {(role, text): None for text in texts}
+
+
+def _tell(
+    told: Told | None, missing: Sequence[_Key], found: Container[_Key], *, kept: bool = False
+) -> None:
+    if told is not None:
+        texts = [key[1] for key in missing if key in found]
+        if texts:
+            told(texts, kept)
+
+
+def _text(model: Any, role: Role, text: str) -> Any:
+    """Names what makes up the key of a vector; it is never called."""
+
+
+def _hits(keys: Sequence[_Key], found: Sequence[Any]) -> dict[_Key, _Packed]:
+    # Whatever else is found there is none of ours.
+    return {
+        key: vector
+        for key, vector in zip(keys, found, strict=True)
+        if isinstance(vector, bytes) and len(vector) % 8 == 0
+    }
+
+
+def _packed(vector: Iterable[float]) -> _Packed:
+    numbers = array("d", vector)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
+def _unpacked(vector: _Packed) -> list[float]:
+    numbers = array("d")
+    numbers.frombytes(vector)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tolist()
+
+
+def plain_fields(model: Any, without: frozenset[str]) -> dict[str, Any]:
+    """Return the fields of a pydantic model that tell it from others, for a key.
+
+    Args:
+        model: The model.
+        without: Names of fields that change nothing in what it answers.
+
+    Returns:
+        Those with plain values, without those whose names are those of secrets.
+    """
+    return {
+        name: value
+        for name in getattr(type(model), "model_fields", {})
+        if name not in without
+        and not is_secret_name(name)
+        and _is_plain(value := getattr(model, name, None))
+    }
+
+
+def _is_plain(value: Any) -> bool:
+    if value is None:
+        return False
+    if isinstance(value, dict):
+        return all(isinstance(name, str) and _is_plain(item) for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return isinstance(value, str | int | float | bool)

@@ -1,0 +1,96 @@
+"""What is asked of every guarded model: its policy, and which errors count."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from toolops_plugins.attempt_policy import CircuitBreaker, Retry
+from toolops_plugins.errors import NotCanonicalError
+from toolops_plugins.policy import Cache, Policy
+from toolops_plugins.runtime import ToolOps
+
+__all__ = ["MODEL_POLICY", "Unknown", "may_pass", "told_apart", "worth_trying"]
+
+MODEL_POLICY = Policy(cache=Cache(ttl=3_600.0), retry=Retry(), breaker=CircuitBreaker())
+"""What is asked of model calls where nothing else is said: kept for an hour, retried, and behind a
+circuit breaker."""
+_ALIKE = 1_000
+"""Different breakers of one name that are remembered."""
+_parts: weakref.WeakKeyDictionary[ToolOps, dict[tuple[str, str], list[Any]]] = (
+    weakref.WeakKeyDictionary()
+)
+_lock = threading.Lock()
+_PASSING = frozenset((408, 409, 425, 429))
+"""HTTP statuses of errors that are the client's by number, but may pass."""
+
+
+class Unknown:
+    """What cannot be told apart, so that the call goes past the cache, with a warning.
+
+    Args:
+        error: What was met when it was looked at.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __toolops_key__(self) -> Any:
+        raise NotCanonicalError(type(self._error).__name__) from self._error
+
+
+def may_pass(error: BaseException) -> bool:
+    """Return whether a failed model call is worth another attempt.
+
+    An error may say so itself by ``is_retryable``. Of others those are not that came with an HTTP
+    status of the 4xx kind, other than 408, 409, 425 and 429.
+    """
+    says = getattr(error, "is_retryable", None)
+    if isinstance(says, bool):
+        return says
+    status = getattr(error, "status_code", None)
+    return not (isinstance(status, int) and 400 <= status < 500 and status not in _PASSING)
+
+
+def worth_trying(policy: Policy, outage: Callable[[BaseException], bool] = may_pass) -> Policy:
+    """Return the policy with the errors left alone that no other attempt could mend.
+
+    Args:
+        policy: The user's policy; a retry or breaker that names exceptions stays as it is.
+        outage: Whether an error speaks against the service that was called.
+    """
+    retry, breaker = policy.retry, policy.breaker
+    if retry is not None and retry.on is Exception:
+        policy = policy.replace(retry=replace(retry, on=may_pass))
+    if breaker is not None and breaker.on is Exception:
+        policy = policy.replace(breaker=replace(breaker, on=outage))
+    return policy
+
+
+def told_apart(ops: ToolOps, policy: Policy, name: str) -> Policy:
+    """Return the policy with names for its breaker, limit and bulkhead.
+
+    Equal ones of one name are one, wherever they were asked for; where somebody asks for another,
+    that gets a name of its own, since nobody can know beforehand who else calls this model.
+
+    Args:
+        ops: The runtime.
+        policy: The user's policy; what has a name keeps it.
+        name: Of the model or tool.
+    """
+    changes: dict[str, Any] = {}
+    for part in ("breaker", "rate_limit", "bulkhead"):
+        chosen = getattr(policy, part)
+        if chosen is None or chosen.name is not None:
+            continue
+        with _lock:
+            known = _parts.setdefault(ops, {}).setdefault((part, name), [])
+            if chosen not in known:
+                known.append(chosen)
+                del known[:-_ALIKE]
+            number = known.index(chosen)
+        changes[part] = replace(chosen, name=f"{name} #{number + 1}" if number else name)
+    return policy.replace(**changes)
