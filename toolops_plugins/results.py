@@ -9,7 +9,7 @@ from typing import Any, Literal
 from toolops_plugins.cache.entry import Entry
 from toolops_plugins.check import plain
 from toolops_plugins.codec import Payload
-from toolops_plugins.errors import CodecError, NotEncodableError
+from toolops_plugins.errors import CodecError, NotEncodableError, UnknownFormatError
 from toolops_plugins.plan import Call
 from toolops_plugins.policy import NOTHING, Cache
 from toolops_plugins.telling import Answer, notice
@@ -66,10 +66,13 @@ def wanted(call: Call, cache: Cache, value: Any) -> bool:
 def decoded(call: Call, entry: Entry) -> Any:
     """Return the entry's value, or NOTHING if this process cannot read it: that is a miss."""
     try:
-        return call.plan.shared.codec.decode(entry.payload)
+        value = call.plan.shared.codec.decode(entry.payload)
+        if entry.kind == "stream" and not (type(value) is tuple and len(value) == 2):
+            raise UnknownFormatError("a stream is kept as its items and what it returned")
     except CodecError as error:
         notice(call, "unknown_format", type(error).__name__)
         return NOTHING
+    return value
 
 
 def stand_in(call: Call, cache: Cache, entry: Entry | None) -> Any:

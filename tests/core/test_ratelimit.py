@@ -207,6 +207,20 @@ def test_a_fixed_cost_that_can_never_fit_is_refused_when_it_is_said():
     assert RateLimit("5/s", burst=9, cost=8)
 
 
+@pytest.mark.parametrize(("algorithm", "delay"), [("token_bucket", 31.0), ("sliding_window", 60.0)])
+def test_what_was_spent_already_is_made_up_for_by_who_comes_later(algorithm, delay):
+    limiter, clock = make("60/min", algorithm=algorithm, wait=delay)
+    limiter.spend(90)
+    limiter.spend(0)
+    limiter.spend(-1)
+    assert clock.slept == []
+    limiter.acquire()
+    assert clock.slept == [pytest.approx(delay)]
+    limiter.spend(1_000)
+    with pytest.raises(RateLimited):
+        limiter.reserve()
+
+
 @BOTH
 def test_what_can_never_fit_is_refused_at_once(algorithm):
     limiter, _ = make("5/s", algorithm=algorithm)

@@ -101,6 +101,12 @@ def embeddings(inner, ops):
     assert found._shared._under_way == {}
 
 
+def boarded(embeddings, text):
+    """Return the batch under way that holds a document."""
+    shared = embeddings._shared
+    return shared._under_way[shared._whose(), "document", text]
+
+
 @pytest.fixture
 def loops():
     yield from new_loops()
@@ -342,9 +348,7 @@ def test_threads_and_loops_share_what_is_under_way(embeddings, inner, loops):
     on_loop = loop.start(embeddings.aembed_documents(["bb", "ccc"]))
     wait_for(lambda: len(inner.batches) == 2, "the loop's own batch")
     thread = start(embeddings.embed_documents, ["ccc", "a"])
-    wait_for(
-        lambda: embeddings._shared._under_way["document", "ccc"].parties == 2, "the thread aboard"
-    )
+    wait_for(lambda: boarded(embeddings, "ccc").parties == 2, "the thread aboard")
     inner.gate.open()
     assert [v[0] for v in leader.result()] == [1.1, 2.1]
     assert [v[0] for v in on_loop.result()] == [2.1, 3.1]
@@ -357,7 +361,7 @@ async def test_a_leader_that_is_cancelled_leaves_others_unharmed(embeddings, inn
     leader = asyncio.ensure_future(embeddings.aembed_documents(["a", "bb"]))
     await inner.started.opened()
     follower = asyncio.ensure_future(embeddings.aembed_documents(["bb"]))
-    while embeddings._shared._under_way["document", "bb"].parties < 2:  # noqa: ASYNC110 - no event tells it
+    while boarded(embeddings, "bb").parties < 2:  # noqa: ASYNC110 - no event tells it
         await asyncio.sleep(0)
     leader.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -388,7 +392,7 @@ def test_the_leaders_error_reaches_all_and_is_not_kept(embeddings, inner):
     first = start(embeddings.embed_documents, ["a"])
     inner.started.wait()
     second = start(embeddings.embed_documents, ["a"])
-    batch = embeddings._shared._under_way["document", "a"]
+    batch = boarded(embeddings, "a")
     flight = bytes.fromhex(embeddings._shared._run.key(batch.number, batch))
     # In the flight, and not only on the list of those who mean to be.
     wait_for(lambda: embeddings._shared._ops._shared.flights.waiting(flight) == 2, "both aboard")

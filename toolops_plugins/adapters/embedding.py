@@ -8,22 +8,25 @@ caller (a timeout, a cancellation, a loop that ends), those who wait for it are 
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import sys
 import threading
 from array import array
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
-from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.errors import ConfigurationError, NotCanonicalError
 from toolops_plugins.locks import renewing
 from toolops_plugins.policy import NOTHING, Policy
 from toolops_plugins.request import is_secret_name
 from toolops_plugins.runtime import ToolOps
 
 __all__ = ["SharedEmbedding", "plain_fields"]
+
+_T = TypeVar("_T")
 
 Role: TypeAlias = str
 Told: TypeAlias = Callable[[Sequence[str], bool], None]
@@ -34,6 +37,8 @@ _Packed: TypeAlias = bytes
 
 _AT_ONCE = 32
 """Texts that are looked up or written at the same time on an event loop."""
+_TURN = 200
+"""Texts that are done on an event loop before others there get their turns."""
 _RECENT = 10_000
 """Texts of which is known when they landed; it is asked within moments."""
 _numbers = itertools.count(1)
@@ -49,9 +54,10 @@ class _Batch:
         vectors: What came of them, in order, or None before.
         parties: Callers that need it; guarded by the owner's lock.
         kept: Whether somebody has begun to keep what came of it; guarded likewise.
+        whose: The tenant that may share it.
     """
 
-    __slots__ = ("kept", "number", "parties", "role", "texts", "vectors")
+    __slots__ = ("kept", "number", "parties", "role", "texts", "vectors", "whose")
 
     def __init__(self, role: Role, texts: list[str]) -> None:
         self.number = next(_numbers)
@@ -60,6 +66,7 @@ class _Batch:
         self.vectors: list[_Packed] | None = None
         self.parties = 0
         self.kept = False
+        self.whose = ""
 
     def take(self, vectors: Sequence[Iterable[float]]) -> None:
         """Take what the embedder gave.
@@ -77,6 +84,10 @@ class _Batch:
         """Return what came of the texts."""
         keys = [(self.role, text) for text in self.texts]
         return dict(zip(keys, self.vectors or (), strict=False))
+
+
+_NONE = _Batch("", [])
+"""Stands for a batch where only the caller's own place is asked for."""
 
 
 class SharedEmbedding:
@@ -147,7 +158,7 @@ class SharedEmbedding:
         self._run = wrap(self._bring)
         self._arun = wrap(self._abring_batch)
         self._lock = renewing(self, threading.Lock())
-        self._under_way: dict[_Key, _Batch] = {}
+        self._under_way: dict[tuple[str, Role, str], _Batch] = {}
         self._landed = 0
         # By hash, since texts may be long: when a text has landed last.
         self._recent: OrderedDict[int, int] = OrderedDict()
@@ -198,15 +209,23 @@ class SharedEmbedding:
             found.update(await self._alook_up(missing))
             _tell(told, missing, found, kept=True)
             own, others = self._board(role, [key for key in missing if key not in found], seen)
-            calls = (self._abring(batch, missing, found, told) for batch in (*own, *others))
             try:
-                await self._ops.gather(
-                    *calls, limit=self._workers() if self._workers is not None else _AT_ONCE
-                )
+                limit = _AT_ONCE if self._workers is None else self._workers()
+                calls = (self._abring(batch, missing, found, told) for batch in (*own, *others))
+                await self._ops.gather(*calls, limit=limit)
             finally:
                 self._leave((*own, *others))
             missing = [key for key in wanted if key not in found]
         return [_unpacked(found[role, text]) for text in texts]
+
+    def warn(self, reason: str) -> None:
+        """Tell, once for each reason, that something goes past this cache.
+
+        Args:
+            reason: A short machine word.
+        """
+        if self._aside is not None:
+            self._aside.warn(reason)
 
     async def _abring(
         self,
@@ -244,22 +263,35 @@ class SharedEmbedding:
         """
         if not missing:
             return [], []
-        if not self._shares:
+        whose = self._whose()
+        if whose is None:
             return self._batches(role, [text for _, text in missing]), []
+        keys = [(whose, *key) for key in missing]
         with self._lock:
-            if any(self._recent.get(hash(key), 0) > seen for key in missing):
+            if any(self._recent.get(hash(key), 0) > seen for key in keys):
                 return [], []
-            others = {self._under_way[key]: None for key in missing if key in self._under_way}
-            rest = [text for role_, text in missing if (role_, text) not in self._under_way]
+            others = {self._under_way[key]: None for key in keys if key in self._under_way}
+            rest = [key[-1] for key in keys if key not in self._under_way]
             own = self._batches(role, rest)
             for batch in own:
-                self._under_way.update(((role, text), batch) for text in batch.texts)
+                batch.whose = whose
+                self._under_way.update(((whose, role, text), batch) for text in batch.texts)
             for batch in (*own, *others):
                 batch.parties += 1
         return own, list(others)
 
+    def _whose(self) -> str | None:
+        """Return what tells the caller's tenant from others, or None where nothing is shared."""
+        if not self._shares:
+            return None
+        try:
+            whose: str = self._run.key(0, _NONE)
+        except NotCanonicalError:
+            return None
+        return whose
+
     def _batches(self, role: Role, texts: list[str]) -> list[_Batch]:
-        most = self._most() if self._most is not None else len(texts)
+        most = max(1, len(texts)) if self._most is None else self._most()
         return [_Batch(role, texts[at : at + most]) for at in range(0, len(texts), most)]
 
     def _leave(self, batches: Iterable[_Batch]) -> None:
@@ -274,7 +306,7 @@ class SharedEmbedding:
         """Let nobody board a batch any more; under the lock."""
         self._landed += 1
         for text in batch.texts:
-            key = batch.role, text
+            key = batch.whose, batch.role, text
             if self._under_way.get(key) is batch:
                 del self._under_way[key]
             if batch.vectors is not None and self._aside is not None:
@@ -303,8 +335,13 @@ class SharedEmbedding:
         look = self._aside.alookup
         if len(keys) == 1:  # without the price of a task
             return _hits(keys, [await look(self._model, *keys[0])])
-        calls = (look(self._model, role, text) for role, text in keys)
-        return _hits(keys, await self._ops.gather(*calls, limit=_AT_ONCE))
+        found: list[Any] = [None] * len(keys)
+
+        async def one(number: int) -> None:
+            found[number] = await look(self._model, *keys[number])
+
+        await self._each(one, range(len(keys)))
+        return _hits(keys, found)
 
     def _store(self, batch: _Batch) -> None:
         if self._aside is not None:
@@ -314,11 +351,38 @@ class SharedEmbedding:
     async def _astore(self, batch: _Batch) -> None:
         if self._aside is not None:
             store = self._aside.astore
-            calls = (
-                store(vector, self._model, role, text)
-                for (role, text), vector in batch.found().items()
-            )
-            await self._ops.gather(*calls, limit=_AT_ONCE)
+
+            async def one(kept: tuple[_Key, _Packed]) -> None:
+                key, vector = kept
+                await store(vector, self._model, *key)
+
+            await self._each(one, batch.found().items())
+
+    async def _each(self, one: Callable[[_T], Awaitable[None]], items: Collection[_T]) -> None:
+        """Do something for all items, a bounded number at a time.
+
+        What is in memory takes no waiting, and a task for each text would take longer than the
+        text. So they are done one after the other until the first that waits, and then side by
+        side.
+        """
+        waiting = iter(items)
+        waits: list[None] = []
+        turn = asyncio.get_running_loop().call_soon(waits.append, None)
+        for item in itertools.islice(waiting, _TURN):
+            await one(item)
+            if waits:
+                break
+        turn.cancel()
+
+        async def lane() -> None:
+            for done, item in enumerate(waiting, 1):
+                await one(item)
+                if done % _TURN == 0:
+                    await asyncio.sleep(0)
+
+        if waits or len(items) > _TURN:
+            lanes = min(len(items), _AT_ONCE)
+            await self._ops.gather(*(lane() for _ in range(lanes)), limit=lanes)
 
 
 def _wanted(role: Role, texts: Sequence[str]) -> dict[_Key, None]:

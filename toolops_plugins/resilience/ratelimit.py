@@ -329,6 +329,18 @@ class Limiter:
                 reservation.cancel()
                 raise
 
+    def spend(self, cost: float) -> None:
+        """Take units that have been used already; who comes later waits until they are made up for.
+
+        It never waits and is never turned away. For what is known afterwards only, such as the
+        tokens of a model's answer.
+
+        Args:
+            cost: The units, which may be more than could ever go at once. 0 or less does nothing.
+        """
+        if cost > 0:
+            self._state.take(cost, math.inf)
+
     def _odd(self, cost: float) -> Reservation:
         if check.number("cost", cost) < 0:
             raise ConfigurationError("cost", f"must be 0 or more, not {cost!r}")

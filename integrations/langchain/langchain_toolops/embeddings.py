@@ -41,8 +41,9 @@ class ToolOpsEmbeddings(Embeddings):
             ``cache=None`` keeps nothing, ``coalesce=False`` shares nothing.
 
     Raises:
-        ConfigurationError: The model cannot be told from others, or the policy asks for something
-            that has no place here: ``semantic``, ``fallback`` or ``hedge``.
+        ConfigurationError: The embedder is guarded already, its model cannot be told from others,
+            or the policy asks for something that has no place here: ``semantic``, ``fallback`` or
+            ``hedge``.
     """
 
     def __init__(
@@ -56,6 +57,8 @@ class ToolOpsEmbeddings(Embeddings):
     ) -> None:
         if not isinstance(embedder, Embeddings):
             raise ConfigurationError("embedder", f"must be an Embeddings, not {embedder!r}")
+        if isinstance(embedder, ToolOpsEmbeddings):
+            raise ConfigurationError("embedder", "is guarded already")
         self.embedder = embedder
         self._shared = SharedEmbedding(
             runtime_of(ops),
