@@ -1,0 +1,145 @@
+"""A conversation as the key sees it: what reaches the model, and what of it is the question.
+
+Two runs of one agent differ in the ids of tool calls, and in the form in which calls and results
+have been put away meanwhile. Neither changes what the model is asked, so neither is part of the
+key; tool calls are numbered in the order of their appearance, so that calls and results still
+belong together.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    MessageRole,
+    TextBlock,
+    ToolCallBlock,
+)
+from pydantic import AnyUrl, BaseModel
+
+from toolops_plugins.errors import NotCanonicalError
+
+__all__ = ["Asked", "asked"]
+
+Asked = tuple[str, list[Any]]
+"""The question, "" if there is none, and everything else that reaches the model."""
+
+_CALL_IDS = frozenset(("id", "tool_id", "tool_call_id", "call_id"))
+
+
+def asked(messages: Sequence[ChatMessage], *, after_tools: bool = False) -> Asked:
+    """Return what a conversation asks.
+
+    Args:
+        messages: The whole conversation, the system message included.
+        after_tools: Whether the last user text is still the question when tool results follow it.
+            Default False: such a turn has no question, so it is only ever looked up exactly.
+
+    Raises:
+        NotCanonicalError: There is something among the messages that is none.
+    """
+    calls: dict[str, int] = {}
+    turns = [_turn(message, calls) for message in messages]
+    last = _last_user(messages, after_tools=after_tools)
+    if last is None:
+        return "", turns
+    # The other blocks, such as pictures, stay in their places.
+    content = turns[last][1]
+    said = [part for part in content if isinstance(part, str)]
+    rest: list[Any] = [None if isinstance(part, str) else part for part in content]
+    if len(said) > 1 and any("\n" in text for text in said):
+        rest.append([len(text) for text in said])  # where one ends and the next begins
+    turns[last][1] = rest
+    return "\n".join(said), turns
+
+
+def _last_user(messages: Sequence[ChatMessage], *, after_tools: bool) -> int | None:
+    for index in range(len(messages) - 1, -1, -1):
+        if messages[index].role == MessageRole.USER:
+            return index
+        if not after_tools:
+            return None
+    return None
+
+
+def _turn(message: ChatMessage, calls: dict[str, int]) -> list[Any]:
+    """Return a message as a list: role, content, and what else there is."""
+    if not isinstance(message, ChatMessage):
+        raise NotCanonicalError(f"{type(message).__name__} is no chat message")
+    content: list[Any] = []
+    told = False
+    for block in message.blocks:
+        if type(block) is TextBlock:
+            if block.text:  # a stream leaves an empty one before its tool calls
+                content.append(block.text)
+        elif isinstance(block, ToolCallBlock):
+            told = True
+            content.append(_call(block, calls))
+        else:
+            content.append([type(block).__name__, _fields(block)])
+    turn: list[Any] = [MessageRole(message.role).value, content]
+    beside = {}
+    for name, value in message.additional_kwargs.items():
+        # The provider's own form of tool calls says nothing that the blocks do not say.
+        if value is not None and not (told and name == "tool_calls"):
+            beside[name] = _plain(value, name, calls)
+    if type(message) is not ChatMessage:
+        turn.append([type(message), {k: v for k, v in _fields(message).items() if k != "blocks"}])
+    if beside:
+        turn.append(beside)
+    return turn
+
+
+def _call(block: ToolCallBlock, calls: dict[str, int]) -> list[Any]:
+    arguments: Any = block.tool_kwargs
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments)
+        except ValueError:
+            arguments = block.tool_kwargs
+    return ["call", block.tool_name, arguments, _number(block.tool_call_id, calls)]
+
+
+def _number(id_: Any, calls: dict[str, int]) -> int | None:
+    if not isinstance(id_, str) or not id_:
+        return None
+    return calls.setdefault(id_, len(calls))
+
+
+def _fields(model: BaseModel) -> dict[str, Any]:
+    """Return the fields of a block that are set, with models inside as their fields."""
+    fields = {}
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if value is not None and name != "block_type":
+            fields[name] = _inner(value)
+    return fields
+
+
+def _inner(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return [type(value).__name__, _fields(value)]
+    if isinstance(value, AnyUrl):
+        return str(value)
+    if type(value) in (list, tuple):
+        return [_inner(each) for each in value]
+    return value
+
+
+def _plain(value: Any, key: str, calls: dict[str, int]) -> Any:
+    """Return what stands beside a message's blocks, with tool calls numbered at any depth."""
+    if isinstance(value, str):
+        is_call = key in _CALL_IDS and (value in calls or key != "id")
+        return ["call", _number(value, calls)] if is_call else value
+    if isinstance(value, BaseModel):
+        value = value.model_dump(exclude_none=True, warnings=False)
+    if isinstance(value, Mapping):
+        if "function" in value and "id" in value:  # a call in the form of OpenAI
+            _number(value["id"], calls)
+        return {name: _plain(v, name, calls) for name, v in value.items() if v is not None}
+    if type(value) in (list, tuple):
+        return [_plain(each, key, calls) for each in value]
+    return value

@@ -1,0 +1,149 @@
+"""What tells one model's call from another's, beside the conversation.
+
+``model_dump()`` of a LlamaIndex model shows its API key, and ``to_payload()`` lacks its temperature
+and the address that it calls. So the key is made of all live fields: all of it is hashed, and
+nothing of it, secrets included, is kept or shown.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from llama_index.core.base.llms.base import BaseLLM
+from llama_index.core.base.llms.generic_utils import messages_to_prompt
+from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.llms.llm import default_completion_to_prompt
+from llama_index.core.tools import BaseTool
+from pydantic import BaseModel
+
+from toolops_plugins.errors import NotCanonicalError
+
+__all__ = ["model_identity", "model_name", "rendered", "sent"]
+
+_NOT_ASKED = frozenset(
+    (
+        # How a run is watched.
+        "callback_manager",
+        "verbose",
+        # How long and how often it is tried, and how the answer travels.
+        "max_retries",
+        "rate_limiter",
+        "request_timeout",
+        "reuse_client",
+        "timeout",
+        # What happens around the eight endpoints, whose arguments show it.
+        "output_parser",
+        "pydantic_program_mode",
+        "query_wrapper_prompt",
+        # Told by what they make of the conversation.
+        "completion_to_prompt",
+        "messages_to_prompt",
+    )
+)
+"""Fields of models that change nothing in what is answered, or are told in another way."""
+_DEFAULT_PROMPTS = (None, messages_to_prompt, default_completion_to_prompt)
+
+
+def model_identity(llm: BaseLLM) -> Any:
+    """Return what tells a model from others that might answer differently, to be hashed.
+
+    It holds the class and all fields, those included that were changed after construction, but for
+    those that only say how a run is watched, tried or transported. A class with
+    ``__toolops_key__()`` says for itself what tells its instances apart.
+
+    Raises:
+        NotCanonicalError: The model keeps the conversation on the provider's server, so that an
+            answer hangs on what was asked before; or a field holds an anonymous function.
+    """
+    if hasattr(type(llm), "__toolops_key__"):
+        return llm
+    if getattr(llm, "track_previous_responses", False):
+        raise NotCanonicalError("the model goes on with a conversation that its provider keeps")
+    fields = {}
+    for name, field in type(llm).model_fields.items():
+        # What a class does not want to be written down are its clients.
+        if not field.exclude and name not in _NOT_ASKED:
+            value = getattr(llm, name, None)
+            if value is not None:  # most are, and to leave them out says the same
+                fields[name] = _plain(value)
+    # Where OpenAI's Responses go on; the one thing of a model's private state that is asked.
+    previous = getattr(llm, "_previous_response_id", None)
+    return [_class(type(llm)), fields, llm.model_extra, previous]
+
+
+def rendered(llm: Any, given: str | Sequence[ChatMessage]) -> Any:
+    """Return how the user's own prompt function is known, or what it makes of what was given.
+
+    Args:
+        llm: The model.
+        given: The prompt, or the conversation.
+
+    Returns:
+        None where LlamaIndex's own function is used; the name of a function that has one; else,
+        as a text, what it makes of this prompt or conversation.
+    """
+    name = "completion_to_prompt" if isinstance(given, str) else "messages_to_prompt"
+    function = getattr(llm, name, None)
+    if function in _DEFAULT_PROMPTS:
+        return None
+    try:
+        return _function(function)
+    except NotCanonicalError:
+        return str(function(given))
+
+
+def model_name(llm: Any) -> str:
+    """Return the name under which a model's calls are counted, such as "openai:gpt-4o-mini"."""
+    kind = str(llm.class_name()).removesuffix("_llm")
+    try:
+        model = llm.metadata.model_name
+    except Exception:  # noqa: BLE001 - LlamaIndex raises for models that it does not know
+        model = getattr(llm, "model", None)
+    if not isinstance(model, str) or model in ("", "unknown"):
+        return kind
+    return f"{kind}:{model}"
+
+
+def sent(value: Any) -> Any:
+    """Return what a model is sent beside the conversation, with tools and classes as schemas."""
+    if isinstance(value, BaseTool):
+        metadata = value.metadata
+        return ["tool", metadata.get_name(), metadata.description, metadata.get_parameters_dict()]
+    if isinstance(value, type) and issubclass(value, BaseModel):
+        return [value.__qualname__, value.model_json_schema()]
+    if isinstance(value, Mapping):
+        return {name: sent(content) for name, content in value.items()}
+    if type(value) in (list, tuple):
+        return [sent(each) for each in value]
+    return value
+
+
+def _class(kind: type[Any]) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _plain(value: Any) -> Any:
+    """Return a field's value with the models and functions inside it replaced."""
+    if isinstance(value, BaseLLM):
+        return model_identity(value)
+    if isinstance(value, types.FunctionType):
+        return _function(value)
+    if isinstance(value, Mapping):  # such as headers, whatever the class of the mapping
+        return {name: _plain(content) for name, content in value.items()}
+    if type(value) in (list, tuple):
+        return [_plain(each) for each in value]
+    return value
+
+
+def _function(function: Any) -> list[str]:
+    """Return the name of a function that is the only one of that name.
+
+    Raises:
+        NotCanonicalError: It was made inside of another, or has no name.
+    """
+    name = getattr(function, "__qualname__", "<lambda>")
+    if not isinstance(function, types.FunctionType) or "<" in name:
+        raise NotCanonicalError("an anonymous function says nothing that a key could hold")
+    return [function.__module__, name]

@@ -1,0 +1,133 @@
+"""What tests of the LlamaIndex adapters share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import certifi
+import llama_index.core
+import pytest
+from llama_index.core import Settings
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.llms import CompletionResponse, CustomLLM, LLMMetadata, MockLLM
+from llama_index.core.llms.callbacks import llm_completion_callback
+from llama_index.llms.openai import OpenAI
+from openai_server import OpenAIServer
+from pydantic import PrivateAttr
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # LlamaIndex 0.14 itself uses what pydantic and its own workflows have deprecated.
+    old = pytest.mark.filterwarnings(
+        "ignore::pydantic.warnings.PydanticDeprecationWarning",
+        "ignore:is_running called from within a step:DeprecationWarning",
+    )
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(old)
+
+
+@pytest.fixture
+def openai_server() -> Iterator[OpenAIServer]:
+    """A server that echoes what the user said, until it is told otherwise."""
+    with OpenAIServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _one_certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file with one root certificate: nobody here speaks TLS, and each client reads them all."""
+    known = Path(certifi.where()).read_text(encoding="utf-8")
+    end = "-----END CERTIFICATE-----\n"
+    path = tmp_path_factory.mktemp("certificates") / "one.pem"
+    path.write_text(known[known.index("-----BEGIN") :].partition(end)[0] + end, encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def llm(
+    openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, _one_certificate: str
+) -> Callable[..., OpenAI]:
+    """What makes OpenAI models that speak to that server and never try again by themselves.
+
+    The model is one that LlamaIndex knows, since it looks up what it can: chat, tools, and answers
+    by a JSON schema. "gpt-4" has no JSON schemas, so that it makes structured answers by tools.
+    """
+    monkeypatch.setenv("SSL_CERT_FILE", _one_certificate)
+
+    def make(**options: Any) -> OpenAI:
+        given = {"model": "gpt-4o-mini", "api_key": "sk-test", "max_retries": 0, **options}
+        return OpenAI(api_base=openai_server.url, **given)
+
+    return make
+
+
+class EchoLLM(CustomLLM):
+    """A model as users write them: it repeats its prompt, and counts how often it was asked.
+
+    Its chat methods, and its asynchronous ones, come from LlamaIndex and end in these two.
+    """
+
+    is_chat_model: bool = False
+    _calls: int = PrivateAttr(default=0)
+
+    @property
+    def calls(self) -> int:
+        """How often a prompt has come."""
+        return self._calls
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        return LLMMetadata(model_name="echo", is_chat_model=self.is_chat_model)
+
+    @classmethod
+    def class_name(cls) -> str:
+        return "EchoLLM"
+
+    @llm_completion_callback()
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        self._calls += 1
+        return CompletionResponse(text=prompt, raw={"prompt": prompt})
+
+    @llm_completion_callback()
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
+        self._calls += 1
+
+        def chunks() -> Iterator[CompletionResponse]:
+            text = ""
+            for word in re.findall(r"\S+\s*", prompt):
+                text += word
+                yield CompletionResponse(text=text, delta=word)
+
+        return chunks()
+
+
+@pytest.fixture
+def echo() -> Callable[..., EchoLLM]:
+    """What makes custom models that repeat their prompt, and count in ``calls``."""
+    return EchoLLM
+
+
+@pytest.fixture
+def mock_llm() -> Callable[..., MockLLM]:
+    """What makes LlamaIndex's own mock models, which repeat their prompt."""
+    return MockLLM
+
+
+@pytest.fixture(autouse=True)
+def _settings() -> Iterator[None]:
+    """Leave LlamaIndex's global settings as they were, and count tokens without a download.
+
+    The tokenizer that LlamaIndex takes by default lies in its wheel, and so do its stop words.
+    That of a model by name does not; an application sets ``Settings.tokenizer``.
+    """
+    before = vars(Settings).copy()
+    known = llama_index.core.global_tokenizer
+    llama_index.core.global_tokenizer = str.split
+    Settings.callback_manager = CallbackManager()
+    yield
+    vars(Settings).update(before)
+    llama_index.core.global_tokenizer = known

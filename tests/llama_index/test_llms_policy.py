@@ -1,0 +1,417 @@
+"""guard_llm: what a policy does to models, alone and among many callers."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from callers import Latch
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    CompletionResponse,
+    MessageRole,
+)
+from llama_index.core.llms import MockLLM
+from llama_index.core.rate_limiter import BaseRateLimiter
+from llama_index.llms.openai import OpenAI
+from pydantic import BaseModel
+from servers import wait_for
+
+from llama_index.callbacks.toolops.llms import MODEL_POLICY, guard_llm
+from llama_index.callbacks.toolops.prices import ModelPrices
+from toolops_plugins import (
+    Bulkhead,
+    Cache,
+    CallEvent,
+    CircuitBreaker,
+    CircuitOpen,
+    ConfigurationError,
+    Hedge,
+    Policy,
+    RateLimit,
+    Retry,
+    Semantic,
+    SemanticCache,
+    ToolOps,
+)
+from toolops_plugins.testing import FakeClock
+
+FRANCE = "What is the capital of France?"
+AGAIN = "what's the capital of France"
+
+
+@pytest.fixture
+def events() -> list[CallEvent]:
+    return []
+
+
+@pytest.fixture
+def ops(events: list[CallEvent]) -> Iterator[ToolOps]:
+    with ToolOps(sinks=[events.append]) as ops:
+        yield ops
+
+
+@pytest.fixture
+def model(ops: ToolOps, llm: Callable[..., OpenAI]) -> OpenAI:
+    return guard_llm(llm(), ops=ops)
+
+
+def user(text: str) -> list[ChatMessage]:
+    return [ChatMessage(role=MessageRole.USER, content=text)]
+
+
+async def read(stream: Any) -> list[Any]:
+    return [each async for each in await stream]
+
+
+WAYS: dict[str, Callable[..., Any]] = {
+    "chat": lambda m, text: m.chat(user(text)),
+    "achat": lambda m, text: asyncio.run(m.achat(user(text))),
+    "stream_chat": lambda m, text: list(m.stream_chat(user(text)))[-1],
+    "astream_chat": lambda m, text: asyncio.run(read(m.astream_chat(user(text))))[-1],
+    "complete": lambda m, text: m.complete(text),
+    "acomplete": lambda m, text: asyncio.run(m.acomplete(text)),
+    "stream_complete": lambda m, text: list(m.stream_complete(text))[-1],
+    "astream_complete": lambda m, text: asyncio.run(read(m.astream_complete(text)))[-1],
+}
+
+
+@pytest.fixture(params=list(WAYS))
+def ask(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    return WAYS[request.param]
+
+
+def said(response: Any) -> str:
+    return response.text if isinstance(response, CompletionResponse) else response.message.content
+
+
+# Resilience
+
+
+def test_a_failure_is_tried_again(ops, llm, openai_server, ask):
+    failures = [{"status": 500}, {"status": 429}]
+    openai_server.reply = lambda body: failures.pop() if failures else "Paris"
+    policy = MODEL_POLICY.replace(retry=Retry(attempts=3, wait=0))
+    assert said(ask(guard_llm(llm(), policy, ops=ops), FRANCE)) == "Paris"
+    assert len(openai_server.requests) == 3
+
+
+def test_what_the_client_did_wrong_is_not_tried_again(ops, llm, openai_server, ask):
+    openai_server.reply = lambda body: {"status": 401}
+    with pytest.raises(Exception, match="401"):
+        ask(guard_llm(llm(), ops=ops), FRANCE)
+    assert len(openai_server.requests) == 1
+
+
+def test_a_breaker_opens(ops, llm, openai_server, ask):
+    openai_server.reply = lambda body: {"status": 500}
+    policy = Policy(breaker=CircuitBreaker(window=2, min_calls=2))
+    model = guard_llm(llm(), policy, ops=ops)
+    for _ in range(2):
+        with pytest.raises(Exception, match="500"):
+            ask(model, FRANCE)
+    with pytest.raises(CircuitOpen):
+        ask(model, FRANCE)
+    assert len(openai_server.requests) == 2
+
+
+def test_stale_answers_stand_in_for_errors(llm, openai_server, ask):
+    clock = FakeClock()
+    with ToolOps(clock=clock) as ops:
+        policy = Policy(cache=Cache(ttl=10, stale_if_error=100, jitter=0, beta=0))
+        model = guard_llm(llm(), policy, ops=ops)
+        ask(model, FRANCE)
+        clock.advance(20)
+        openai_server.reply = lambda body: {"status": 500}
+        stale = ask(model, FRANCE)
+        assert said(stale) == FRANCE
+        assert stale.additional_kwargs["toolops"] == {"hit": True}
+
+
+@pytest.mark.parametrize("fallback", ["Ask me later.", lambda error: "Ask me later."])
+def test_a_fallback_is_a_text(ops, llm, openai_server, ask, fallback):
+    openai_server.reply = lambda body: {"status": 500}
+    model = guard_llm(llm(), Policy(cache=Cache(), fallback=fallback), ops=ops)
+    response = ask(model, FRANCE)
+    assert said(response) == "Ask me later."
+    assert "toolops" not in response.additional_kwargs
+    assert isinstance(response, ChatResponse | CompletionResponse)
+
+
+@pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
+def test_a_fallback_is_a_response(ops, llm, openai_server, way):
+    openai_server.reply = lambda body: {"status": 500}
+    later = ChatResponse(message=ChatMessage(role="assistant", content="Later."))
+    model = guard_llm(llm(), Policy(fallback=later), ops=ops)
+    assert WAYS[way](model, FRANCE) == later
+
+
+class Counting(BaseRateLimiter, BaseModel):
+    """Counts how often it was asked."""
+
+    asked: int = 0
+
+    def acquire(self, num_tokens: int = 0) -> None:
+        self.asked += 1
+
+    async def async_acquire(self, num_tokens: int = 0) -> None:
+        self.asked += 1
+
+
+def test_the_models_own_rate_limiter_is_asked_for_real_calls_only(ops, llm, ask):
+    limiter = Counting()
+    plain = llm()
+    plain.rate_limiter = limiter
+    model = guard_llm(plain, ops=ops)
+    for _ in range(3):
+        ask(model, FRANCE)
+    assert limiter.asked == 1
+
+
+def test_the_rest_of_a_policy_has_its_place(ops, llm, ask):
+    policy = Policy(
+        cache=Cache(),
+        bulkhead=Bulkhead(2),
+        hedge=Hedge(),
+        rate_limit=RateLimit("100/s"),
+        price=0.5,
+    )
+    ask(guard_llm(llm(), policy, ops=ops), FRANCE)
+    assert ops.stats().total.spent == 0.5
+
+
+def test_callables_of_a_policy_see_responses(ops, llm, openai_server, ask):
+    seen: list[Any] = []
+
+    def price(result: Any) -> float:
+        seen.append(result)
+        return 0.25
+
+    def when(result: Any) -> bool:
+        seen.append(result)
+        return False
+
+    model = guard_llm(llm(), Policy(cache=Cache(when=when), price=price), ops=ops)
+    for _ in range(2):
+        ask(model, FRANCE)
+    assert len(openai_server.requests) == 2
+    assert ops.stats().total.spent == 0.5
+    for result in seen:
+        last = result[-1] if isinstance(result, list) else result
+        assert said(last) == FRANCE
+        assert type(last.raw).__module__.startswith("openai.types.")
+
+
+@pytest.mark.parametrize("way", ["chat", "stream_chat", "acomplete", "astream_complete"])
+def test_tokens_are_priced_every_way(ops, llm, way):
+    prices = ModelPrices({"gpt-4o-mini": (1_000_000.0, 0.0)})
+    usage = {"stream_options": {"include_usage": True}}
+    model = guard_llm(llm(additional_kwargs=usage), MODEL_POLICY.replace(price=prices), ops=ops)
+    for _ in range(2):
+        tokens = WAYS[way](model, FRANCE).additional_kwargs["prompt_tokens"]
+    total = ops.stats().total
+    assert (total.spent, total.saved_price) == (tokens, tokens)
+    assert tokens > 0
+
+
+# Meaning
+
+
+@pytest.fixture
+def meaning(tmp_path: Path) -> Iterator[ToolOps]:
+    with ToolOps(semantic=SemanticCache(path=tmp_path)) as ops:
+        yield ops
+
+
+BY_MEANING = MODEL_POLICY.replace(semantic=Semantic(on="question"))
+
+
+def test_questions_in_other_words_share_an_answer(meaning, llm, openai_server, ask):
+    model = guard_llm(llm(), BY_MEANING, ops=meaning)
+    assert said(ask(model, FRANCE)) == FRANCE
+    assert said(ask(model, AGAIN)) == FRANCE
+    assert len(openai_server.requests) == 1
+
+
+def test_only_the_last_user_text_is_compared(meaning, llm, openai_server):
+    model = guard_llm(llm(), BY_MEANING, ops=meaning)
+    french = ChatMessage(role=MessageRole.SYSTEM, content="Answer in French.")
+    for before in ([], [french], user("Hello.")):
+        model.chat([*before, *user(FRANCE)])
+    assert len(openai_server.requests) == 3
+    for before in ([], [french], user("Hello.")):
+        assert model.chat([*before, *user(AGAIN)]).message.content == FRANCE
+    model.temperature = 0.9
+    model.chat(user(AGAIN))
+    assert len(openai_server.requests) == 4
+
+
+def result_of(question: str) -> list[ChatMessage]:
+    return [
+        *user(question),
+        ChatMessage(role=MessageRole.ASSISTANT, content="Let me see."),
+        ChatMessage(role=MessageRole.TOOL, content="Paris", additional_kwargs={"tool_call_id": 1}),
+    ]
+
+
+@pytest.mark.parametrize(("after_tools", "requests"), [(False, 2), (True, 1)])
+def test_after_a_tools_result_there_is_no_question(
+    meaning, llm, openai_server, after_tools, requests
+):
+    model = guard_llm(llm(), BY_MEANING, ops=meaning, after_tools=after_tools)
+    for question in (FRANCE, AGAIN):
+        model.chat(result_of(question))
+    assert len(openai_server.requests) == requests
+
+
+def test_a_formatted_prompt_is_only_looked_up_exactly(meaning, echo):
+    model = guard_llm(echo(), BY_MEANING, ops=meaning)
+    for question in (FRANCE, AGAIN, AGAIN):
+        model.complete(f"Be brief.\n\n{question}", formatted=True)
+    assert model.calls == 2
+
+
+# Many callers
+
+
+@pytest.mark.parametrize("way", ["chat", "stream_chat", "complete"])
+def test_fifty_threads_ask_once(model, openai_server, events, way):
+    openai_server.gate = gate = Latch()
+    with ThreadPoolExecutor(50) as pool:
+        asked = [pool.submit(WAYS[way], model, FRANCE) for _ in range(50)]
+        wait_for(lambda: len(openai_server.requests) == 1, "the request")
+        gate.open()
+        answers = [each.result(20) for each in asked]
+    assert {said(answer) for answer in answers} == {FRANCE}
+    assert len({id(answer) for answer in answers}) == 50
+    assert len(openai_server.requests) == 1
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_fifty_tasks_ask_once(model, openai_server, streams):
+    async def one() -> Any:
+        if streams:
+            return (await read(model.astream_chat(user(FRANCE))))[-1]
+        return await model.achat(user(FRANCE))
+
+    answers = await asyncio.gather(*(one() for _ in range(50)))
+    assert {said(answer) for answer in answers} == {FRANCE}
+    assert len(openai_server.requests) == 1
+
+
+def test_threads_and_loops_share_a_call_of_a_custom_model(ops, echo, events):
+    model = guard_llm(echo(), ops=ops)
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(WAYS[way], model, FRANCE) for way in ("chat", "achat") * 4]
+        assert len({said(each.result(20)) for each in asked}) == 1
+    assert model.calls == 1
+
+
+def test_a_slow_reader_and_a_quick_one_share_a_stream(model, openai_server):
+    slow = model.stream_chat(user(FRANCE))
+    next(slow)
+    quick = list(model.stream_chat(user(FRANCE)))
+    rest = list(slow)
+    assert said(rest[-1]) == said(quick[-1]) == FRANCE
+    assert [chunk.delta for chunk in rest] == [chunk.delta for chunk in quick[1:]]
+    assert len(openai_server.requests) == 1
+
+
+def test_who_began_a_stream_may_leave_it_to_others(model, openai_server):
+    first = model.stream_chat(user(FRANCE))
+    next(first)
+    second = model.stream_chat(user(FRANCE))
+    next(second)
+    first.close()
+    assert said(list(second)[-1]) == FRANCE
+    assert list(model.stream_chat(user(FRANCE)))
+    assert len(openai_server.requests) == 1
+
+
+async def test_a_caller_that_leaves_harms_nobody(model, openai_server):
+    openai_server.gate = gate = Latch()
+    tasks = [asyncio.create_task(model.achat(user(FRANCE))) for _ in range(3)]
+    await asyncio.to_thread(wait_for, lambda: openai_server.requests, "the request")
+    tasks[0].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await tasks[0]
+    gate.open()
+    assert [said(await task) for task in tasks[1:]] == [FRANCE] * 2
+    assert len(openai_server.requests) == 1
+
+
+# What is warned of, and what is refused
+
+
+def test_retries_of_the_models_own_are_warned_of(ops, llm):
+    with pytest.warns(UserWarning, match="max_retries=2") as warned:
+        guard_llm(llm(max_retries=2), ops=ops)
+    assert warned[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        guard_llm(llm(), ops=ops)
+        guard_llm(llm(max_retries=2), MODEL_POLICY.replace(retry=None), ops=ops)
+        guard_llm(MockLLM(), ops=ops)
+
+
+def test_what_cannot_be_guarded_is_refused(ops, model, llm):
+    class City(BaseModel):
+        name: str
+
+    with pytest.raises(ConfigurationError, match="guarded already"):
+        guard_llm(model, ops=ops)
+    with pytest.raises(ConfigurationError, match="guard its model"):
+        guard_llm(llm().as_structured_llm(City), ops=ops)
+    with pytest.raises(ConfigurationError, match="must be an LLM"):
+        guard_llm("gpt-4o-mini", ops=ops)
+    with pytest.raises(ConfigurationError, match="give it as ops="):
+        guard_llm(llm(), ops)
+    with pytest.raises(ConfigurationError, match=r"Policy\(cache=...\)"):
+        guard_llm(llm(), Cache(), ops=ops)
+    with pytest.raises(ConfigurationError, match="ops"):
+        guard_llm(llm(), ops="redis://")
+    with pytest.raises(ConfigurationError, match="usage_on_hit"):
+        guard_llm(llm(), ops=ops, usage_on_hit="half")
+    with pytest.raises(ConfigurationError, match="semantic"):
+        guard_llm(llm(), BY_MEANING, ops=ops)
+
+
+@pytest.mark.parametrize("planted", ["text", None, [], ["a"], ChatMessage("x")])
+def test_an_entry_of_another_kind_is_no_answer(ops, llm, openai_server, ask, planted, events):
+    policy = Policy(cache=Cache())
+    model = guard_llm(llm(), policy, ops=ops)
+    guard = type(model).__toolops_guard__
+    for asked in (
+        guard._asked_chat(model, user(FRANCE), {}),
+        guard._asked_prompt(model, FRANCE, False, {}),
+    ):
+
+        def plant(question, scope, own):
+            return planted
+
+        def plant_chunks(question, scope, own):
+            yield planted
+
+        for function, kind in ((plant, ""), (plant_chunks, " stream")):
+            name = f"openai:gpt-4o-mini{kind}"
+            told = ops.tool(function, name=name, policy=policy, ignore=["own"])(*asked, None)
+            if kind:
+                list(told)
+    before = len(openai_server.requests)
+    assert said(ask(model, FRANCE)) == FRANCE
+    assert len(openai_server.requests) == before + 1
+    assert events[-1].outcome == "hit"
+
+
+def test_a_runtime_that_is_switched_off_leaves_the_model_alone(ops, llm, openai_server, ask):
+    model = guard_llm(llm(), ops=ops)
+    ops.active = False
+    for _ in range(2):
+        assert said(ask(model, FRANCE)) == FRANCE
+    assert len(openai_server.requests) == 2
