@@ -1,0 +1,252 @@
+"""The classes of guarded tools: each is of the class that the tool was of, and of one more."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import threading
+import weakref
+from collections.abc import Awaitable, Callable
+from functools import partial, wraps
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from llama_index.core.tools import (
+    AsyncBaseTool,
+    BaseTool,
+    FunctionTool,
+    ToolOutput,
+)
+from llama_index_instrumentation.dispatcher import DISPATCHER_SPAN_DECORATED_ATTR
+
+from llama_index.callbacks.toolops._tool_guard import Guard
+from toolops_plugins import Policy
+from toolops_plugins.errors import ConfigurationError
+
+__all__ = ["GuardedTool", "guarded_copy", "is_plain"]
+
+_ENTRIES = ("call", "acall", "__call__")
+"""The methods by which LlamaIndex calls a tool."""
+_GUARD = "_toolops_guard"
+
+
+class _PolicyOf:
+    """The attribute ``policy``: no property, so that a tool's own attribute of that name wins."""
+
+    def __get__(self, tool: GuardedTool | None, owner: type | None = None) -> Policy:
+        if tool is None:
+            raise AttributeError("policy")
+        return _guard_of(tool).policy
+
+
+class GuardedTool(BaseTool):
+    """A tool behind a policy, as :func:`guard_tool` makes it.
+
+    Each is of the class that the tool was of, and of this one, so that ``isinstance`` tells guarded
+    tools from others. Where a tool has attributes of the names below, its own win.
+
+    Safe to use from any threads and event loops at once, as far as the tool is.
+
+    Attributes:
+        policy: What is asked of its calls. It lacks cache and coalescing where the tool takes the
+            workflow's Context and nothing else was said.
+    """
+
+    __toolops_guarded__ = True
+
+    policy = _PolicyOf()
+
+    if TYPE_CHECKING:
+        # To type checkers: what LlamaIndex's agents, and users, call.
+        __call__: Callable[..., ToolOutput]
+        call: Callable[..., ToolOutput]
+        acall: Callable[..., Awaitable[ToolOutput]]
+
+    def key(self, *args: Any, **kwargs: Any) -> str:
+        """Return the key of a call, in hexadecimal.
+
+        Args:
+            args: Positional arguments, as the tool takes them.
+            kwargs: Keyword arguments, as the tool takes them.
+
+        Raises:
+            ConfigurationError: Results of this tool are neither kept nor shared.
+            TypeError: The arguments do not fit the tool.
+        """
+        return _guard_of(self).key(args, _with_given(self, kwargs))
+
+    def invalidate(self, *args: Any, **kwargs: Any) -> None:
+        """Forget the result of a call in every tier and every process.
+
+        Args:
+            args: As for :meth:`key`.
+            kwargs: As for :meth:`key`.
+
+        Raises:
+            ConfigurationError: As for :meth:`key`.
+            TypeError: As for :meth:`key`.
+        """
+        key = _guard_of(self).key(args, _with_given(self, kwargs))
+        _guard_of(self).ops.invalidate(keys=[key])
+
+    async def ainvalidate(self, *args: Any, **kwargs: Any) -> None:
+        """As :meth:`invalidate`, without blocking the event loop."""
+        key = _guard_of(self).key(args, _with_given(self, kwargs))
+        await _guard_of(self).ops.ainvalidate(keys=[key])
+
+
+def _guard_of(tool: GuardedTool) -> Guard:
+    guard = vars(tool).get(_GUARD)
+    if not isinstance(guard, Guard):  # made by the class of a guarded tool
+        raise ConfigurationError("tool", "was not made by guard_tool()")
+    return guard
+
+
+def _with_given(tool: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return keyword arguments with those that a function tool adds to every call."""
+    if not isinstance(tool, FunctionTool):
+        return kwargs
+    return {**tool._field_defaults, **tool.partial_params, **kwargs}
+
+
+def guarded_copy(tool: BaseTool, guard: Guard) -> GuardedTool:
+    """Return a copy of a tool whose calls pass a guard."""
+    made: Any = copy.copy(tool)
+    object.__setattr__(made, "__class__", _class_of(type(tool)))
+    vars(made)[_GUARD] = guard
+    if is_plain(type(tool)):
+        _guard_functions(made, guard)
+    else:
+        # Its body runs on a tool of the old class that has the same attributes; see _bare().
+        vars(made)["__toolops_guarded__"] = True
+    guarded: GuardedTool = made
+    return guarded
+
+
+def is_plain(kind: type[BaseTool]) -> bool:
+    """Return whether all that tools of a class run is their function."""
+    return issubclass(kind, FunctionTool) and all(
+        inspect.getattr_static(kind, name) is inspect.getattr_static(FunctionTool, name)
+        for name in _ENTRIES
+    )
+
+
+def _guard_functions(tool: Any, guard: Guard) -> None:
+    function, awaited, real = tool._fn, tool._async_fn, tool._real_fn  # noqa: SLF001 - of a copy that is ours
+
+    @wraps(real)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        return guard.run(partial(function, *args, **kwargs), args, kwargs)
+
+    @wraps(real)
+    async def aguarded(*args: Any, **kwargs: Any) -> Any:
+        return await guard.arun(partial(awaited, *args, **kwargs), args, kwargs)
+
+    tool._fn, tool._async_fn = guarded, aguarded  # noqa: SLF001 - as above
+    tool._real_fn = aguarded if inspect.iscoroutinefunction(real) else guarded  # noqa: SLF001 - as above
+
+
+_lock = threading.Lock()
+_classes: weakref.WeakKeyDictionary[type[BaseTool], weakref.ref[type[BaseTool]]] = (
+    weakref.WeakKeyDictionary()
+)
+"""The classes of guarded tools by those of the tools; both live as long as their instances."""
+
+
+def _class_of(kind: type[BaseTool]) -> type[BaseTool]:
+    """Return the class of guarded tools of a class."""
+    with _lock:
+        known = _classes.get(kind)
+        found = known() if known is not None else None
+        if found is None:
+            found = _made(kind)
+            _classes[kind] = weakref.ref(found)
+        return found
+
+
+def _made(kind: Any) -> type[BaseTool]:
+    methods: dict[str, Any] = {
+        "__module__": kind.__module__,
+        "__qualname__": kind.__qualname__,
+        "__doc__": kind.__doc__,
+    }
+    for name in () if is_plain(kind) else _ENTRIES:
+        if _is_its_own(kind, name):
+            make = _awaited if name == "acall" else _called
+            methods[name] = make(kind, _unspanned(kind, name))
+    # The tool's own class comes first, so that nothing of its own is hidden.
+    made: type[BaseTool] = type(kind)(kind.__name__, (kind, GuardedTool), methods)
+    return made
+
+
+def _is_its_own(kind: type, name: str) -> bool:
+    """Return whether a class has a method that does more than lead into another one."""
+    found = inspect.getattr_static(kind, name, None)
+    if found is None:
+        return False
+    return all(
+        found is not inspect.getattr_static(base, name, None)
+        for base in ((AsyncBaseTool, FunctionTool) if name == "__call__" else ())
+    )
+
+
+def _unspanned(kind: type, name: str) -> Callable[..., Any]:
+    """Return a method without the span that LlamaIndex has put around it, which ours has too."""
+    found = inspect.getattr_static(kind, name)
+    if type(found) is not FunctionType and hasattr(found, DISPATCHER_SPAN_DECORATED_ATTR):
+        found = found.__wrapped__
+    method: Callable[..., Any] = found
+    return method
+
+
+def _called(kind: Any, method: Any) -> Any:
+    @wraps(method, updated=())
+    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        guard = vars(self).get(_GUARD)
+        if guard is None:
+            return method(self, *args, **kwargs)
+        body = partial(method, _bare(self, kind), *args, **kwargs)
+        return guard.run(
+            body, args, _with_given(self, kwargs), partial(_output, self, args, kwargs)
+        )
+
+    return guarded
+
+
+def _awaited(kind: Any, method: Any) -> Any:
+    @wraps(method, updated=())
+    async def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        guard = vars(self).get(_GUARD)
+        if guard is None:
+            return await method(self, *args, **kwargs)
+        body = partial(method, _bare(self, kind), *args, **kwargs)
+        return await guard.arun(
+            body, args, _with_given(self, kwargs), partial(_output, self, args, kwargs)
+        )
+
+    return guarded
+
+
+def _bare(tool: Any, kind: type) -> Any:
+    """Return a tool without its guard, of which all attributes are one with the guarded tool's.
+
+    So its methods may lead into each other: the guard is passed once, at the outermost.
+    """
+    bare = copy.copy(tool)
+    object.__setattr__(bare, "__class__", kind)
+    object.__setattr__(bare, "__dict__", tool.__dict__)
+    return bare
+
+
+def _output(
+    tool: BaseTool, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any
+) -> ToolOutput:
+    """Return a policy's fallback as a tool's output, which it need not be."""
+    if isinstance(value, ToolOutput):
+        return value
+    return ToolOutput(
+        content=str(value),
+        tool_name=tool.metadata.get_name(),
+        raw_input={"args": args, "kwargs": kwargs},
+        raw_output=value,
+    )

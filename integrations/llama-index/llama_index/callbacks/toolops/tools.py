@@ -1,0 +1,258 @@
+"""Tools behind a policy: any LlamaIndex tool, which stays the tool it was.
+
+Of a ``FunctionTool`` it is the function that is guarded, on a copy of the tool. What LlamaIndex
+does around it, the output with its blocks and the callback, is done anew for each call with a
+result that may have come from the cache. Of any other tool it is ``call`` and ``acall``, and what
+is kept is the whole output.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Unpack
+
+from llama_index.core.base.base_query_engine import BaseQueryEngine
+from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.tools import AsyncBaseTool, BaseTool, FunctionTool
+from llama_index.core.tools.tool_spec.base import BaseToolSpec
+
+from llama_index.callbacks.toolops._tool_arguments import Arguments
+from llama_index.callbacks.toolops._tool_class import GuardedTool, guarded_copy, is_plain
+from llama_index.callbacks.toolops._tool_guard import Guard
+from llama_index.callbacks.toolops._tool_names import label_of
+from toolops_plugins import Cache, Policy, Retry, ToolOps
+from toolops_plugins.adapters.given import policy_of, runtime_of, versioned
+from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.policy import PolicyParts
+from toolops_plugins.request import signature_of
+
+__all__ = ["GuardedTool", "guard_tool", "guard_tools"]
+
+_TAKES_CONTEXT = (
+    'it takes the workflow\'s Context, on which results may hang; say context="ignore" if they '
+    "do not"
+)
+
+
+def guard_tool(
+    tool: BaseTool,
+    policy: Policy | None = None,
+    *,
+    ops: ToolOps | None = None,
+    name: str | None = None,
+    version: str = "1",
+    secret: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    context: Literal["refuse", "ignore"] = "refuse",
+    **parts: Unpack[PolicyParts],
+) -> GuardedTool:
+    """Return a copy of a tool whose calls are made under a policy; the tool itself is untouched.
+
+    Without a policy it is that of ``ops.readonly``: results are fresh for 300 s, concurrent equal
+    calls run once, and failures are retried. That is for tools that only read. For one that changes
+    something, say ``policy=Policy(...)`` with what it can bear.
+
+    Calls are equal where name, ``version`` and arguments are, defaults and ``partial_params``
+    included, however they were given. In one runtime another tool of the same name keeps its
+    results apart, unless ``name`` says that they are shared. In other processes, and in other
+    frameworks, tools of one name and version share their results: name tools apart that search
+    different data, or give the runtime a tenant.
+
+    Of a ``FunctionTool`` what is kept is what its function returned; a callback runs with every
+    call. Of any other tool it is the whole output, with the ``raw_input`` of the call that made it;
+    not so one that ``is_error``, that can be read once only, or whose ``raw_input`` has a secret.
+
+    What a tool raises is raised here as well, and never kept; so is what a policy raises in its
+    place (``CircuitOpen``, ``CallTimeout``, ...), of which LlamaIndex's agents make an output that
+    ``is_error``, and go on. A step that waits for a human passes untouched, and what a tool does
+    after he has answered is neither kept nor shared.
+
+    Args:
+        tool: The tool.
+        policy: What is asked of its calls, all of it. None: as said above.
+        ops: The runtime. None: the default one.
+        name: The name in keys and statistics; tools that are given the same one share their
+            results. None: the tool's own.
+        version: Part of the key; change it when the tool's meaning changes. Default "1".
+        secret: Arguments that are secret, beside those whose name says so. They count in the key,
+            as part of its digest.
+        ignore: Arguments that do not count in the key.
+        context: What is done where the tool takes the workflow's ``Context``, which never counts in
+            a key. "refuse": results are neither kept nor shared, and the rest of the policy
+            applies. "ignore": they are; right only where they do not hang on the context.
+        parts: The parts of a policy by name, such as ``cache=Cache(ttl=60)``; they win over
+            ``policy``, and over the policy that stands where none is given.
+
+    Raises:
+        ConfigurationError: It is no tool or guarded already, or a value is wrong or does not fit.
+    """
+    wanted = _tool(tool)
+    if name is not None and (not isinstance(name, str) or not name):
+        raise ConfigurationError("name", f"must be a non-empty string or None, not {name!r}")
+    return _guarded(
+        wanted, runtime_of(ops), _whole(policy, parts, version), name, secret, ignore, context
+    )
+
+
+def guard_tools(
+    tools: Iterable[BaseTool],
+    policy: Policy | None = None,
+    *,
+    ops: ToolOps | None = None,
+    version: str = "1",
+    secret: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    context: Literal["refuse", "ignore"] = "refuse",
+    **parts: Unpack[PolicyParts],
+) -> list[GuardedTool]:
+    """Return copies of tools whose calls are made under one policy; see :func:`guard_tool`.
+
+    Args:
+        tools: The tools, such as those of a tool spec's ``to_tool_list()``.
+        policy: As for :func:`guard_tool`.
+        ops: As for :func:`guard_tool`.
+        version: As for :func:`guard_tool`.
+        secret: As for :func:`guard_tool`; each is an argument of at least one of the tools.
+        ignore: As for ``secret``.
+        context: As for :func:`guard_tool`.
+        parts: As for :func:`guard_tool`.
+
+    Raises:
+        ConfigurationError: As for :func:`guard_tool`; or two tools have one name.
+    """
+    if not isinstance(tools, Iterable) or isinstance(tools, str | Mapping):
+        hint = _hint(tools) or "guard_tool() takes one"
+        raise ConfigurationError("tools", f"must be several tools, not {tools!r}; {hint}")
+    wanted = [_tool(each) for each in tools]
+    names = [each.metadata.get_name() for each in wanted]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(
+                "tools", f"has two of the name {name!r}, which no agent could tell apart"
+            )
+    known = [_arguments(each).signature.parameters for each in wanted]
+    for option, given in (("secret", secret), ("ignore", ignore)):
+        if isinstance(given, str):
+            raise ConfigurationError(option, f"must be a list of argument names, not {given!r}")
+        for argument in given:
+            if not any(_takes(each, argument) for each in known):
+                raise ConfigurationError(
+                    option, f"names {argument!r}, which none of the tools takes"
+                )
+    whole, runtime = _whole(policy, parts, version), runtime_of(ops)
+    return [
+        _guarded(
+            tool,
+            runtime,
+            whole,
+            None,
+            [argument for argument in secret if _takes(its, argument)],
+            [argument for argument in ignore if _takes(its, argument)],
+            context,
+        )
+        for tool, its in zip(wanted, known, strict=True)
+    ]
+
+
+def _takes(parameters: Mapping[str, inspect.Parameter], name: str) -> bool:
+    return name in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+
+
+# -- what was given ------------------------------------------------------------------------------
+
+
+def _tool(wanted: Any) -> BaseTool:
+    if isinstance(wanted, GuardedTool):
+        raise ConfigurationError("tool", f"{wanted.metadata.name} is guarded already")
+    if not isinstance(wanted, BaseTool):
+        hint = _hint(wanted)
+        raise ConfigurationError(
+            "tool", f"must be a LlamaIndex tool, not {wanted!r}" + (f"; {hint}" if hint else "")
+        )
+    function = wanted.real_fn if isinstance(wanted, FunctionTool) else None
+    if isinstance(getattr(function, "policy", None), Policy):
+        raise ConfigurationError(
+            "tool",
+            f"{wanted.metadata.name} runs a function that is behind a policy already; "
+            "agents take the tool as it is",
+        )
+    return wanted
+
+
+def _hint(wanted: Any) -> str:
+    """Return what to do with something that is no tool, or nothing."""
+    kind = type(wanted)
+    name = getattr(wanted, "__name__", "...")
+    if isinstance(wanted, type):
+        return "make one of the class"
+    if isinstance(wanted, BaseToolSpec):
+        return "use guard_tools(spec.to_tool_list())"
+    if isinstance(wanted, BaseQueryEngine):
+        return "make one of it: QueryEngineTool.from_defaults(engine, name=..., description=...)"
+    if isinstance(wanted, BaseRetriever):
+        return "make one of it: RetrieverTool.from_defaults(retriever, name=..., description=...)"
+    if isinstance(wanted, BaseTool):
+        return "guard_tool() takes one"
+    if kind.__module__.startswith("langchain") or "langchain" in str(kind.__mro__):
+        return "tools of LangChain are wrapped by langchain_toolops.wrap_tool()"
+    if isinstance(wanted, list | tuple | set | frozenset):
+        return "use guard_tools(), which takes several"
+    if callable(wanted):
+        return f"make one of it: FunctionTool.from_defaults({name})"
+    return ""
+
+
+def _whole(policy: Any, parts: PolicyParts, version: str) -> Policy:
+    if isinstance(policy, ToolOps):
+        raise ConfigurationError("policy", "must be a Policy, not a runtime; did you mean ops=...?")
+    if policy is None:
+        # With "semantic", whether calls are shared by meaning follows from the rest of the policy.
+        shares = None if parts.get("semantic") else True
+        policy = Policy(cache=Cache(ttl=300.0), retry=Retry(), coalesce=shares)
+    return versioned(policy_of(policy).replace(**parts), version)
+
+
+def _guarded(
+    tool: BaseTool,
+    ops: ToolOps,
+    policy: Policy,
+    name: str | None,
+    secret: Sequence[str],
+    ignore: Sequence[str],
+    context: Literal["refuse", "ignore"],
+) -> GuardedTool:
+    if context not in ("refuse", "ignore"):
+        raise ConfigurationError("context", f'must be "refuse" or "ignore", not {context!r}')
+    refuses = _TAKES_CONTEXT if _context_of(tool) is not None and context == "refuse" else None
+    guard = Guard(
+        ops,
+        name or label_of(ops, tool.metadata.get_name(), tool),
+        policy,
+        _arguments(tool),
+        secret,
+        ignore,
+        refuses,
+        aio=isinstance(tool, AsyncBaseTool) or hasattr(tool, "acall"),
+    )
+    return guarded_copy(tool, guard)
+
+
+def _context_of(tool: BaseTool) -> str | None:
+    """Return the parameter that takes the workflow's Context, or None."""
+    return tool.ctx_param_name if isinstance(tool, FunctionTool) else None
+
+
+def _arguments(tool: Any) -> Arguments:
+    schema = tool.metadata.fn_schema
+    told = ("input",) if schema is None else tuple(getattr(schema, "model_fields", ()))
+    plain = is_plain(type(tool))
+    entry = signature_of(tool.call if hasattr(tool, "call") else tool.__call__)
+    defaults: dict[str, Any] = {}
+    if isinstance(tool, FunctionTool):
+        defaults = tool._field_defaults
+        kinds = {parameter.kind for parameter in entry.parameters.values()}
+        if kinds == {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}:
+            entry = signature_of(tool.real_fn)  # which gets it all
+    form = None if plain else "llama_index.ToolOutput"
+    return Arguments(entry, told, defaults, _context_of(tool), form)
