@@ -1,0 +1,127 @@
+"""What tells one embedding model's vectors from another's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from llama_index.core.base.embeddings.base import BaseEmbedding
+
+from toolops_plugins import ConfigurationError
+from toolops_plugins.canonical import Canon
+from toolops_plugins.errors import NotCanonicalError
+from toolops_plugins.request import is_secret_name
+
+__all__ = ["NOT_ASKED", "model_of", "name_of", "watched"]
+
+NOT_ASKED = frozenset(
+    (
+        # How a call is watched, kept and tried.
+        "callback_manager", "embeddings_cache", "max_retries", "rate_limiter", "request_timeout",
+        "timeout", "verbose",
+        # How the texts travel, and where they are computed.
+        "cache_folder", "device", "embed_batch_size", "keep_alive", "num_workers",
+        "parallel_process", "reuse_client", "show_progress", "show_progress_bar",
+        "target_devices", "trust_remote_code",
+    )
+)  # fmt: skip
+"""Fields that change nothing in the vectors."""
+_STATE = (int, float, list, dict, set, tuple, bytes)
+"""Private values that are counters and memories, not what the model is."""
+
+_CLASSES = 256
+"""Classes whose fields are remembered."""
+
+
+def name_of(model: BaseEmbedding) -> str:
+    """Return the name under which a model's texts are counted."""
+    return model.model_name if _is_named(model) else type(model).__name__
+
+
+def model_of(model: BaseEmbedding, canon: Canon, name: str | None = None) -> str:
+    """Return a digest of what tells a model from others that might give other vectors.
+
+    It holds the class, all fields but for secrets and those that only say how the model is
+    reached, and private texts and truth values, since some classes keep there which model they
+    really call. An object without a canonical form counts as itself, for as long as it lives; of
+    private ones, such as clients and loaded models, only where there is no ``model_name``.
+
+    Args:
+        model: The live model.
+        canon: Makes the fields into bytes.
+        name: What the user calls it, if anything; objects without a canonical form do not count
+            then.
+
+    Raises:
+        ConfigurationError: There is an object that cannot even be told from others of its kind.
+    """
+    whole: dict[str, bytes] = {}
+    told = name is not None
+    for field, value in _asked(model):
+        try:
+            whole[field] = canon.encode(_without_secrets(value))
+        except NotCanonicalError:
+            if not told:
+                whole[field] = _itself(canon, field, value)
+    for attribute, value in (model.__pydantic_private__ or {}).items():
+        if value is None or is_secret_name(attribute):
+            continue
+        if isinstance(value, str | bool):
+            whole[attribute] = canon.encode(value)
+        elif not (told or _is_named(model) or isinstance(value, _STATE)):
+            whole[attribute] = _itself(canon, attribute, value)
+    # The class itself, since two that were made by one function share their name.
+    return hashlib.sha256(canon.encode([type(model), name, whole])).hexdigest()
+
+
+def watched(model: BaseEmbedding) -> list[Any]:
+    """Return the fields by which a change of the model is noticed: its texts and dicts.
+
+    Numbers and lists are none of them, since they may be counters of the model's own.
+    """
+    return [
+        dict(value) if isinstance(value, dict) else value
+        for _, value in _asked(model)
+        if isinstance(value, str | dict)
+    ]
+
+
+def _itself(canon: Canon, name: str, value: Any) -> bytes:
+    try:
+        return canon.receiver(value)
+    except NotCanonicalError:
+        raise ConfigurationError(
+            "name", f"is needed for this model: its {name} cannot be told from others"
+        ) from None
+
+
+def _is_named(model: BaseEmbedding) -> bool:
+    return bool(model.model_name) and model.model_name != "unknown"  # LlamaIndex's default
+
+
+@lru_cache(maxsize=_CLASSES)
+def _asked_names(kind: type[BaseEmbedding]) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name, field in kind.model_fields.items()
+        # What a class does not want to be written down are its clients.
+        if not (field.exclude or name in NOT_ASKED or is_secret_name(name))
+    )
+
+
+def _asked(model: BaseEmbedding) -> Iterator[tuple[str, Any]]:
+    fields = vars(model)
+    for name in _asked_names(type(model)):
+        value = fields.get(name)
+        if value is not None:  # most are, and to leave them out says the same
+            yield name, value
+    if model.model_extra:
+        yield from model.model_extra.items()
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, Mapping):  # such as headers
+        return {name: each for name, each in value.items() if not is_secret_name(str(name))}
+    return value

@@ -1,0 +1,295 @@
+"""What stands behind a guarded embedding model, whatever class that is of."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Self
+
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.schema import ImageType
+
+from llama_index.callbacks.toolops._counted import counted
+from llama_index.callbacks.toolops._embedder import NOT_ASKED, model_of, name_of, watched
+from llama_index.callbacks.toolops.events import tell_hit
+from toolops_plugins import Policy, ToolOps
+from toolops_plugins.adapters.embedding import SharedEmbedding
+from toolops_plugins.adapters.models import told_apart, worth_trying
+from toolops_plugins.locks import renewing
+
+__all__ = ["EmbeddingGuard"]
+
+_KNOWN = "_toolops_known"
+"""Where, among its private attributes, a guarded model holds what is known of it."""
+_STATE = (
+    "__dict__",
+    "__pydantic_extra__",
+    "__pydantic_fields_set__",
+    "__pydantic_private__",
+)
+_SINGLES = {
+    "query": "get_query_embedding",
+    "text": "get_text_embedding",
+    "image": "get_image_embedding",
+}
+_BATCHES = {"text": "get_text_embedding_batch", "image": "get_image_embedding_batch"}
+_AT_ONCE = 32
+"""Batches of one asynchronous caller under way at once where ``num_workers`` does not say."""
+
+
+class EmbeddingGuard:
+    """What the guarded models of one class share; safe to use from any threads and event loops.
+
+    What the provider is asked goes through a view of the model: an instance of the model's own
+    class that shares all state with the guarded one, so that whatever is changed in the one is
+    changed in the other.
+
+    Args:
+        kind: The model's own class.
+        policy: What is asked of it.
+        ops: The runtime.
+        name: What the user calls it, if anything.
+    """
+
+    def __init__(
+        self, kind: type[BaseEmbedding], policy: Policy, ops: ToolOps, name: str | None
+    ) -> None:
+        self._kind = kind
+        self._policy = policy
+        self._ops = ops
+        self._name = name
+        self._lock = renewing(self, threading.Lock())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> EmbeddingGuard:
+        return self
+
+    def view(self, model: BaseEmbedding) -> Any:
+        """Return the unguarded model, which is the guarded one in all but its class."""
+        view = object.__new__(self._kind)
+        for name in _STATE:
+            object.__setattr__(view, name, getattr(model, name, None))
+        return view
+
+    def plain(self, model: BaseEmbedding) -> BaseEmbedding:
+        """Return an unguarded model like this one, which shares no private state with it."""
+        view: BaseEmbedding = self.view(model)
+        private = {**(view.__pydantic_private__ or {})}
+        private.pop(_KNOWN, None)
+        object.__setattr__(view, "__pydantic_private__", private)
+        return view
+
+    def vectors(
+        self, model: BaseEmbedding, role: str, texts: Sequence[str], bar: Any = None
+    ) -> list[list[float]]:
+        """Return the vectors of texts, in order.
+
+        Args:
+            model: The guarded model.
+            role: "query", "text" or "image".
+            texts: The texts.
+            bar: A progress bar of tqdm's kind, to be told how many texts are there. None: none.
+        """
+        known = self.known(model)
+        return known.shared.vectors(role, texts, _teller(known.name, bar))
+
+    async def avectors(
+        self, model: BaseEmbedding, role: str, texts: Sequence[str], bar: Any = None
+    ) -> list[list[float]]:
+        """As :meth:`vectors`, without blocking the event loop."""
+        known = self.known(model)
+        return await known.shared.avectors(role, texts, _teller(known.name, bar))
+
+    def images(
+        self, model: BaseEmbedding, images: Sequence[ImageType], bar: Any = None
+    ) -> list[list[float]]:
+        """Return the vectors of images, in order."""
+        read = _read(images)
+        digests = [image for image in read if image is not None]
+        vectors = self.vectors(model, "image", digests, bar)
+        strangers = self._strangers(model, images, read)
+        if not strangers:
+            return vectors
+        others = self.view(model).get_image_embedding_batch(strangers)
+        return _merged(read, vectors, others)
+
+    async def aimages(
+        self, model: BaseEmbedding, images: Sequence[ImageType], bar: Any = None
+    ) -> list[list[float]]:
+        """As :meth:`images`, without blocking the event loop."""
+        read = await asyncio.to_thread(_read, images)
+        digests = [image for image in read if image is not None]
+        vectors = await self.avectors(model, "image", digests, bar)
+        strangers = self._strangers(model, images, read)
+        if not strangers:
+            return vectors
+        others = await self.view(model).aget_image_embedding_batch(strangers)
+        return _merged(read, vectors, others)
+
+    def _strangers(
+        self, model: BaseEmbedding, images: Sequence[ImageType], read: Sequence[_Image | None]
+    ) -> list[ImageType]:
+        """Return the images of which nobody here knows the content."""
+        found = [each for each, image in zip(images, read, strict=True) if image is None]
+        if found:
+            self.known(model).shared.warn("image_unknown")
+        return found
+
+    def known(self, model: BaseEmbedding) -> _Known:
+        """Return what is known of a guarded model as it is now.
+
+        Raises:
+            ConfigurationError: The model cannot be told from others, or the policy asks for
+                something that has no place here.
+        """
+        private = model.__pydantic_private__
+        if private is None:  # its class has no private attributes
+            private = {}
+            object.__setattr__(model, "__pydantic_private__", private)
+        known: _Known | None = private.get(_KNOWN)
+        if known is None or not known.is_of(model):
+            with self._lock:
+                known = _Known(self, model, private.get(_KNOWN))
+                private[_KNOWN] = known
+        return known
+
+    def was_set(self, model: BaseEmbedding, name: str) -> None:
+        """Note that a field was set."""
+        if name not in NOT_ASKED and model.__pydantic_private__ is not None:
+            known = model.__pydantic_private__.get(_KNOWN)
+            if known is not None:
+                known.is_stale = True
+
+    def told(self, model: BaseEmbedding) -> tuple[str, str]:
+        """Return the name of a model, and what tells it from others."""
+        return self._name or name_of(model), model_of(model, self._ops.canon, self._name)
+
+    def shared(self, view: Any, name: str, told: str) -> SharedEmbedding:
+        """Return the embedding of texts by a model.
+
+        Args:
+            view: The unguarded model.
+            name: What it is counted by.
+            told: What tells it from others.
+        """
+
+        def embed(role: str, texts: list[str]) -> Sequence[Iterable[float]]:
+            with counted("embedding"):
+                if len(texts) > 1:
+                    return list(getattr(view, _BATCHES[role])(_opened(texts)))
+                return [getattr(view, _SINGLES[role])(_opened(texts)[0])]
+
+        async def aembed(role: str, texts: list[str]) -> Sequence[Iterable[float]]:
+            with counted("embedding"):
+                if len(texts) > 1:
+                    return list(await getattr(view, f"a{_BATCHES[role]}")(_opened(texts)))
+                return [await getattr(view, f"a{_SINGLES[role]}")(_opened(texts)[0])]
+
+        def workers() -> int:
+            count = view.num_workers
+            return int(count) if count and count > 1 else _AT_ONCE
+
+        return SharedEmbedding(
+            self._ops,
+            told_apart(self._ops, worth_trying(self._policy), f"embed:{name}"),
+            name=name,
+            model=told,
+            embed=embed,
+            aembed=aembed,
+            most=lambda: int(view.embed_batch_size),
+            workers=workers,
+        )
+
+
+class _Known:
+    """What is known of one guarded model, as long as it stays what it is.
+
+    Args:
+        guard: What it shares with others.
+        model: The guarded model.
+        before: What was known of it, or of that which it was copied from.
+    """
+
+    def __init__(self, guard: EmbeddingGuard, model: BaseEmbedding, before: _Known | None) -> None:
+        self.shared: SharedEmbedding
+        self.is_stale = False
+        self.state = model.__dict__
+        self._watched = watched(model)
+        self.name, self.told = guard.told(guard.view(model))
+        if before is not None and before.state is self.state and before.told == self.told:
+            self.shared = before.shared
+        else:
+            self.shared = guard.shared(guard.view(model), self.name, self.told)
+
+    def is_of(self, model: BaseEmbedding) -> bool:
+        """Return whether this is known of the model, and still true."""
+        return (
+            not self.is_stale and self.state is model.__dict__ and self._watched == watched(model)
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Known:
+        return self  # which is not of the copy
+
+
+def _teller(name: str, bar: Any) -> Callable[[Sequence[str], bool], None]:
+    hit = False
+
+    def told(texts: Sequence[str], kept: bool) -> None:  # noqa: FBT001 - as it is called
+        nonlocal hit
+        if kept and not hit:
+            hit = True
+            tell_hit(f"embed:{name}", "embedding")
+        if bar is not None:
+            bar.update(len(texts))
+
+    return told
+
+
+class _Image(str):
+    """The digest of an image, which knows the image."""
+
+    __slots__ = ("_image",)
+    _image: ImageType
+
+    @classmethod
+    def read(cls, image: ImageType) -> Self | None:
+        """Return the digest of an image, or None if its content is not at hand."""
+        if isinstance(image, BytesIO):
+            digest = hashlib.sha256(image.getvalue())
+        else:
+            try:
+                with Path(image).open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256")
+            except (OSError, ValueError):  # an address, or the image itself as a text
+                return None
+        self = cls(digest.hexdigest())
+        self._image = image
+        return self
+
+    def opened(self) -> ImageType:
+        """Return the image for one more look at it."""
+        # Whoever has read a stream leaves it at its end, where another attempt finds nothing.
+        return BytesIO(self._image.getvalue()) if isinstance(self._image, BytesIO) else self._image
+
+    def __toolops_key__(self) -> str:
+        return str(self)
+
+
+def _read(images: Sequence[ImageType]) -> list[_Image | None]:
+    return [_Image.read(image) for image in images]
+
+
+def _opened(images: Sequence[str]) -> list[ImageType]:
+    return [image.opened() if isinstance(image, _Image) else image for image in images]
+
+
+def _merged(
+    read: Sequence[_Image | None],
+    vectors: Iterable[list[float]],
+    others: Iterable[list[float]],
+) -> list[list[float]]:
+    known, strange = iter(vectors), iter(others)
+    return [next(strange if image is None else known) for image in read]
