@@ -5,8 +5,9 @@ of it before; processes of all contestants in turn, and the median of each, sinc
 files that the system has forgotten says nothing. ``import asyncio`` is the baseline, as almost
 every program that uses this library imports it anyway.
 
-The second table says where the time goes: the interpreter's own ``-X importtime``, which slows
-imports down, summed by package; best of some processes.
+The second table says what an adapter adds to a program that has imported its framework. The third
+says where the time goes: the interpreter's own ``-X importtime``, which slows imports down, summed
+by package; best of some processes.
 
 Not measured: files that are not compiled yet, and cold disks.
 """
@@ -37,12 +38,16 @@ CONTESTANTS = {
     "cashews": "cashews",
     "ToolOps 1.0.0": "toolops",
 }
+ADAPTERS = {"llama_index.callbacks.toolops": ("llama_index.core", 100)}
+"""The framework that an adapter stands on, and the milliseconds that it may add."""
 PROGRAM = """
-import sys, time
+import importlib, sys, time
 sys.path.append(sys.argv[2])
-began = time.perf_counter()
 try:
-    __import__(sys.argv[1])
+    for name in sys.argv[3:]:
+        importlib.import_module(name)
+    began = time.perf_counter()
+    importlib.import_module(sys.argv[1])
 except ImportError as error:
     print("absent:", error)
 else:
@@ -54,7 +59,11 @@ SHOWN = 12
 
 def run(effort: Effort) -> list[Section]:
     """Measure the statement, then where its time goes."""
-    return [statements(effort.rounds(15)), packages(effort.rounds(8))]
+    return [
+        statements(effort.rounds(15)),
+        adapters(effort.rounds(7)),
+        packages(effort.rounds(8)),
+    ]
 
 
 def interpreter(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -91,6 +100,21 @@ def statements(rounds: int) -> Section:
         ratio = median(took[name]) / median(took[BASELINE])
         rows.append(Row(name, (min(took[name]), median(took[name]), ratio), goals))
     return Section("Import, in a fresh interpreter", ("best ms", "median ms", "x asyncio"), rows)
+
+
+def adapters(rounds: int) -> Section:
+    """Measure what adapters add to their frameworks."""
+    rows = []
+    for adapter, (framework, limit) in ADAPTERS.items():
+        told = [
+            interpreter("-c", PROGRAM, adapter, str(peers.FOLDER), framework).stdout
+            for _ in range(rounds + 1)
+        ]
+        # The first one compiles, and warms the file cache.
+        took = [float(each) * 1e3 for each in told[1:]]
+        goal = at_most(median(took), limit, " ms")
+        rows.append(Row(adapter, (min(took), median(took)), [goal]))
+    return Section("Import of an adapter, beyond its framework", ("best ms", "median ms"), rows)
 
 
 def packages(rounds: int) -> Section:

@@ -15,6 +15,7 @@ import coalesce
 import hits
 import imports
 import langchain_hits
+import llama_index_hits
 import memory
 import misses
 import redis_hits
@@ -32,6 +33,7 @@ BENCHMARKS = {
     "imports": imports,
     "tiers": tiers,
     "langchain_hits": langchain_hits,
+    "llama_index_hits": llama_index_hits,
     "semantic": semantic,
 }
 
