@@ -38,7 +38,10 @@ CONTESTANTS = {
     "cashews": "cashews",
     "ToolOps 1.0.0": "toolops",
 }
-ADAPTERS = {"llama_index.callbacks.toolops": ("llama_index.core", 100)}
+ADAPTERS = {
+    "llama_index.callbacks.toolops": ("llama_index.core", 100),
+    "llama_index.callbacks.toolops.llms": ("llama_index.core", 100),  # guard_llm
+}
 """The framework that an adapter stands on, and the milliseconds that it may add."""
 PROGRAM = """
 import importlib, sys, time

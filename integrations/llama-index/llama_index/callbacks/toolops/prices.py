@@ -1,0 +1,128 @@
+"""What models cost: money by tokens, for the handlers and for policies alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
+
+from toolops_plugins.adapters.prices import PriceTable, TokenPrice
+
+__all__ = ["ModelPrices", "TokenPrice", "model_of", "usage_of"]
+
+_INPUT = (
+    "input_tokens",
+    "prompt_tokens",
+    "prompt_token_count",
+    "inputTokens",
+    "prompt_eval_count",
+)
+_OUTPUT = (
+    "output_tokens",
+    "completion_tokens",
+    "candidates_token_count",
+    "outputTokens",
+    "eval_count",
+)
+_TOTAL = ("total_tokens", "total_token_count", "totalTokens")
+_MODEL = ("model", "model_name", "model_version", "modelVersion", "modelId")
+
+
+class ModelPrices(PriceTable):
+    """Prices by the name of the model; a dated version has the price of its model.
+
+    It is also a price for policies, over whatever a model answers, so that a guarded model counts
+    by the same table: ``Policy(price=ModelPrices({...}))``.
+
+    Args:
+        prices: A :class:`TokenPrice`, or a pair of prices for a million tokens that go in and that
+            come out, by the model's name.
+
+    Raises:
+        ConfigurationError: A price is none.
+
+    Example:
+        >>> prices = ModelPrices({"gpt-4o": (2.5, 10.0)})
+        >>> prices.of(["gpt-4o-2024-08-06"], {"input_tokens": 1_000, "output_tokens": 100})
+        0.0035
+    """
+
+    def __call__(self, result: Any) -> float:
+        """Return what the call that gave a response, or a stream's responses, has cost."""
+        return self.of(model_of(result), usage_of(result))
+
+
+def usage_of(result: Any) -> dict[str, Any] | None:
+    """Return the tokens of one call, from what it gave.
+
+    Providers tell them in as many ways: the raw answer holds them under "usage" and its like, or
+    LlamaIndex has put them beside it. Of a stream the last response that tells them counts.
+
+    Args:
+        result: A response, or those of a stream.
+    """
+    for response in _responses(result):
+        raw = response.raw
+        told = [_of(raw, name) for name in ("usage", "usage_metadata", "usageMetadata")]
+        beside = [response.additional_kwargs]
+        if isinstance(response, ChatResponse):
+            beside.append(response.message.additional_kwargs)
+        for each in (*told, *beside, raw):
+            usage = None if each is None or each == {} else _usage(each)
+            if usage is not None:
+                return usage
+    return None
+
+
+def model_of(result: Any) -> list[str]:
+    """Return the names that the model has given itself in a response, or a stream's responses."""
+    raws = [response.raw for response in _responses(result) if response.raw is not None]
+    names = [_of(raw, name) for raw in raws for name in _MODEL]
+    return [name for name in dict.fromkeys(names) if isinstance(name, str) and name]
+
+
+def _responses(result: Any) -> list[ChatResponse | CompletionResponse]:
+    if isinstance(result, ChatResponse | CompletionResponse):
+        return [result]
+    if isinstance(result, list | tuple):
+        found = [each for each in result if isinstance(each, ChatResponse | CompletionResponse)]
+        return found[::-1]
+    return []
+
+
+def _usage(told: Any) -> dict[str, Any] | None:
+    tokens = _count(told, _INPUT)
+    output = _count(told, _OUTPUT)
+    total = _count(told, _TOTAL)
+    if not tokens and not output and not total:
+        return None  # several integrations write zeros for what their provider does not tell
+    usage: dict[str, Any] = {}
+    # Anthropic does not count what it has read from its cache, or written to it, as input.
+    extra = _count(told, ("cache_read_input_tokens",)) or 0
+    written = _count(told, ("cache_creation_input_tokens",)) or 0
+    if tokens is not None:
+        usage["input_tokens"] = tokens + extra + written
+    if output is not None:
+        usage["output_tokens"] = output
+    summed = usage.get("input_tokens", 0) + (output or 0)
+    usage["total_tokens"] = total or summed
+    details = _of(told, "prompt_tokens_details") or _of(told, "input_tokens_details")
+    cached = extra or _count(details, ("cached_tokens",))
+    if cached:
+        usage["input_token_details"] = {"cache_read": cached}
+    return usage
+
+
+def _count(told: Any, names: tuple[str, ...]) -> int | None:
+    counts = (_of(told, name) for name in names)
+    return next((each for each in counts if type(each) is int and each >= 0), None)
+
+
+def _of(thing: Any, name: str) -> Any:
+    """Return a field of what is a mapping or an object, or None."""
+    if thing is None:
+        return None
+    if isinstance(thing, Mapping):
+        return thing.get(name)
+    return getattr(thing, name, None)

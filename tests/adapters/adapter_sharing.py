@@ -1,0 +1,207 @@
+"""Conformance: each answer is paid for once, nobody harms another, and nobody hangs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from adapters.adapter_body import Trouble, all_of, reach_aboard
+from adapters.adapter_subject import KEPT, Subject, needs
+
+from toolops_plugins import CallTimeout, Memory, Redis, ToolOps
+
+MANY = 8
+
+
+class Sharing(Subject):
+    """Equal calls, one after the other and at the same time."""
+
+    # One after the other -------------------------------------------------------------------------
+
+    async def test_equal_calls_are_made_once(self, way: str, other: str, body, made) -> None:
+        guarded = made()
+        first = await self.ask(way, guarded, "x")
+        again = await self.ask(other, guarded, "x")
+        assert self.said(first) == self.said(again) == body.of("x")
+        assert self.shape(again) == self.shape(first)
+        assert body.runs == ["x"]
+
+    async def test_different_calls_are_apart(self, way: str, body, made) -> None:
+        guarded = made()
+        for text in ("x", "y", "X", "x", "y"):
+            assert await self.hear(way, guarded, text) == body.of(text)
+        assert body.runs == ["x", "y", "X"]
+
+    async def test_a_mutated_answer_never_changes_the_next(self, way: str, body, made) -> None:
+        guarded = made()
+        for _ in range(3):  # what was computed, and two hits
+            answer = await self.ask(way, guarded, "x")
+            assert self.said(answer) == body.of("x")
+            self.spoil(answer)
+            assert self.said(answer) != body.of("x")
+        assert body.runs == ["x"]
+
+    async def test_errors_are_never_kept(self, way: str, body, made) -> None:
+        guarded = made()
+        body.failures = 2
+        for _ in range(2):
+            with pytest.raises(Trouble):
+                await self.ask(way, guarded, "x")
+        assert await self.hear(way, guarded, "x") == body.of("x")
+        assert await self.hear(way, guarded, "x") == body.of("x")
+        assert body.runs == ["x"] * 3
+
+    @needs("uncached")
+    async def test_without_a_cache_every_call_is_made(self, way: str, body, ops) -> None:
+        guarded = self.uncached(self.original(body), ops)
+        for _ in range(2):
+            assert await self.hear(way, guarded, "x") == body.of("x")
+        assert body.runs == ["x"] * 2
+
+    # At the same time ----------------------------------------------------------------------------
+
+    @needs("coalescing")
+    async def test_a_crowd_makes_one_call(self, crowd: Any, body, ops, made, events) -> None:
+        guarded = made()
+        body.hold()
+        callers: list[Any] = []
+        for number in range(MANY):
+            callers.append(self.begin(crowd[number % len(crowd)], guarded, "x"))
+            if not number:
+                await reach_aboard(ops, 1)  # this one leads
+        await reach_aboard(ops, MANY)
+        body.release.open()
+        answers = await all_of(callers)
+        assert [self.said(answer) for answer in answers] == [body.of("x")] * MANY
+        assert len(set(map(repr, map(self.shape, answers)))) == 1
+        self.spoil(answers[0])
+        self.spoil(answers[-1])
+        assert [self.said(answer) for answer in answers[1:-1]] == [body.of("x")] * (MANY - 2)
+        assert await self.hear(crowd[0], guarded, "x") == body.of("x")
+        assert body.runs == ["x"]
+        assert sorted(self.told(events)) == ["coalesced"] * (MANY - 1) + ["hit", "miss"]
+
+    @needs("coalescing")
+    async def test_the_leaders_error_reaches_all(self, crowd: Any, body, ops, made, events) -> None:
+        guarded = made()
+        body.hold()
+        body.failures = 1
+        callers = [self.begin(crowd[n % len(crowd)], guarded, "x") for n in range(MANY)]
+        await reach_aboard(ops, MANY)
+        body.release.open()
+        assert [type(error) for error in await all_of(callers)] == [Trouble] * MANY
+        assert body.runs == ["x"]
+        assert self.told(events) == ["error"] * MANY
+
+    async def test_a_crowd_with_different_questions_gets_its_own_answers(
+        self, mix: Any, body, made
+    ) -> None:
+        guarded = made()
+        texts = [f"x{number % 3}" for number in range(MANY)]
+        ways = [mix[number % len(mix)] for number in range(MANY)]
+        callers = [self.begin(way, guarded, text) for way, text in zip(ways, texts, strict=True)]
+        answers = await all_of(callers)
+        assert [self.said(answer) for answer in answers] == [body.of(text) for text in texts]
+
+    # Leaving -------------------------------------------------------------------------------------
+
+    @needs("coalescing", "async", "cancelling")
+    async def test_who_leaves_harms_nobody(self, body, ops, made) -> None:
+        guarded = made()
+        body.hold()
+        tasks = [self.begin("async", guarded, "x") for _ in range(4)]
+        await reach_aboard(ops, 4)
+        for leaving in (tasks[0], tasks[2]):  # the first of them leads
+            leaving.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await leaving
+        await reach_aboard(ops, 2)
+        body.release.open()
+        answers = await all_of([tasks[1], tasks[3]])
+        assert [self.said(answer) for answer in answers] == [body.of("x")] * 2
+        assert (body.runs, body.cancelled) == (["x"], [])
+
+    @needs("coalescing", "mixing", "sync", "async", "cancelling")
+    async def test_a_cancelled_leader_leaves_threads_unharmed(self, body, ops, made) -> None:
+        guarded = made()
+        body.hold()
+        leader = self.begin("async", guarded, "x")
+        await reach_aboard(ops, 1)
+        threads = [self.begin("sync", guarded, "x") for _ in range(2)]
+        await reach_aboard(ops, 3)
+        leader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leader
+        body.release.open()
+        answers = await all_of(threads)
+        assert [self.said(answer) for answer in answers] == [body.of("x")] * 2
+        assert (body.runs, body.cancelled) == (["x"], [])
+
+    @needs("async", "cancelling")
+    async def test_the_last_one_gone_cancels_the_work(self, body, ops, made) -> None:
+        guarded = made()
+        body.hold()
+        tasks = [self.begin("async", guarded, "x") for _ in range(3)]
+        await reach_aboard(ops, 3)
+        await body.started.opened()
+        for task in tasks:
+            task.cancel()
+        ended = await all_of(tasks)
+        assert [type(error) for error in ended] == [asyncio.CancelledError] * 3
+        await reach_aboard(ops, 0)
+        assert (body.runs, body.cancelled) == (["x"], ["x"])
+        body.release.open()
+        assert await self.hear("async", guarded, "x") == body.of("x")
+        assert body.runs == ["x", "x"]
+
+    @needs("coalescing", "deadline")
+    async def test_a_deadline_is_the_callers_own(self, way: str, body, ops, made) -> None:
+        guarded = made()
+        body.hold()
+        patient = self.begin(way, guarded, "x")
+        await reach_aboard(ops, 1)
+        with ops.deadline(0.01), pytest.raises(CallTimeout):
+            await self.ask(way, guarded, "x")
+        body.release.open()
+        assert self.said(*await all_of([patient])) == body.of("x")
+        assert body.runs == ["x"]
+
+    # Loops ---------------------------------------------------------------------------------------
+
+    @needs("sync", "async", "coalescing", "inline")
+    @pytest.mark.allow_blocking("a plain call on a loop blocks it, by its nature")
+    async def test_a_sync_call_on_a_loop_does_not_wait_for_that_loop(self, body, made) -> None:
+        guarded = made()
+        body.hold()
+        leader = self.begin("async", guarded, "x")
+        await body.started.opened()
+        body.release.open()  # but the leader cannot notice before this task lets go
+        assert self.said(self.call(guarded, "x")) == body.of("x")
+        assert self.said(*await all_of([leader])) == body.of("x")
+
+    @needs("async")
+    def test_two_runs_of_asyncio_both_work(self, valkey, namespace: str, body) -> None:
+        with ToolOps(namespace, [Memory(), Redis(valkey.url, ttl=60)]) as ops:
+            guarded = self.guard(self.original(body), ops, KEPT)
+
+            async def crowd(text: str) -> list[str]:
+                callers = [self.begin("async", guarded, text) for _ in range(3)]
+                return [self.said(answer) for answer in await all_of(callers)]
+
+            for text in ("x", "y", "x"):
+                assert asyncio.run(crowd(text)) == [body.of(text)] * 3
+            asyncio.run(ops.aclose())
+        assert set(body.runs) == {"x", "y"}
+        assert body.runs[-1] == "y"
+
+    async def test_a_closed_runtime_opens_again(self, way: str, body, ops, made) -> None:
+        # As ToolOps says of itself: closing releases connections and threads, and ends nothing.
+        guarded = made()
+        await self.ask(way, guarded, "x")
+        await ops.aclose()
+        runs = len(body.runs)
+        for _ in range(2):  # what was in memory is gone
+            assert await self.hear(way, guarded, "x") == body.of("x")
+            assert await self.hear(way, guarded, "y") == body.of("y")
+        assert len(body.runs) == runs + 2
