@@ -8,25 +8,35 @@ belong together.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from llama_index.core.base.llms.types import (
+    AudioBlock,
     ChatMessage,
+    DocumentBlock,
+    ImageBlock,
     MessageRole,
     TextBlock,
     ToolCallBlock,
+    VideoBlock,
 )
 from pydantic import AnyUrl, BaseModel
 
 from toolops_plugins.errors import NotCanonicalError
 
-__all__ = ["Asked", "asked"]
+__all__ = ["Asked", "asked", "reads_files"]
 
 Asked = tuple[str, list[Any]]
 """The question, "" if there is none, and everything else that reaches the model."""
 
+_MEDIA = (AudioBlock, DocumentBlock, ImageBlock, VideoBlock)
+"""Blocks that may name a file."""
+_OBSERVATION = "Observation: "
+"""How LlamaIndex's ReActAgent begins what a tool has returned, which it says as the user."""
 _CALL_IDS = frozenset(("id", "tool_id", "tool_call_id", "call_id"))
 
 
@@ -58,11 +68,23 @@ def asked(messages: Sequence[ChatMessage], *, after_tools: bool = False) -> Aske
 
 def _last_user(messages: Sequence[ChatMessage], *, after_tools: bool) -> int | None:
     for index in range(len(messages) - 1, -1, -1):
-        if messages[index].role == MessageRole.USER:
+        message = messages[index]
+        if message.role == MessageRole.USER and not _is_observed(messages, index):
             return index
         if not after_tools:
             return None
     return None
+
+
+def _is_observed(messages: Sequence[ChatMessage], index: int) -> bool:
+    """Return whether a user's message is the result of a tool, after the call of it."""
+    said = messages[index].content or ""
+    before = messages[index - 1] if index else None
+    return (
+        said.startswith(_OBSERVATION)
+        and before is not None
+        and before.role == MessageRole.ASSISTANT
+    )
 
 
 def _turn(message: ChatMessage, calls: dict[str, int]) -> list[Any]:
@@ -110,13 +132,34 @@ def _number(id_: Any, calls: dict[str, int]) -> int | None:
 
 
 def _fields(model: BaseModel) -> dict[str, Any]:
-    """Return the fields of a block that are set, with models inside as their fields."""
+    """Return the fields of a block that are set, with models inside as their fields.
+
+    A file stands there with its content, which may be another one the next time.
+    """
     fields = {}
     for name in type(model).model_fields:
         value = getattr(model, name)
         if value is not None and name != "block_type":
             fields[name] = _inner(value)
+    if isinstance(model, _MEDIA) and model.path is not None:
+        with Path(model.path).open("rb") as file:
+            fields["content"] = hashlib.file_digest(file, "sha256").digest()
     return fields
+
+
+def reads_files(messages: Iterable[Any]) -> bool:
+    """Return whether files have to be read to tell what a conversation asks."""
+    return any(map(_is_file, messages))
+
+
+def _is_file(value: Any) -> bool:
+    if isinstance(value, _MEDIA):
+        return value.path is not None
+    if isinstance(value, ChatMessage):
+        return any(type(each) is not TextBlock and _is_file(each) for each in value.blocks)
+    if isinstance(value, BaseModel):
+        return any(map(_is_file, vars(value).values()))
+    return isinstance(value, list | tuple) and any(map(_is_file, value))
 
 
 def _inner(value: Any) -> Any:

@@ -18,6 +18,7 @@ from llama_index.core.llms.llm import default_completion_to_prompt
 from llama_index.core.tools import BaseTool
 from pydantic import BaseModel
 
+from toolops_plugins.canonical import Canon
 from toolops_plugins.errors import NotCanonicalError
 
 __all__ = ["model_identity", "model_name", "rendered", "sent"]
@@ -43,15 +44,25 @@ _NOT_ASKED = frozenset(
     )
 )
 """Fields of models that change nothing in what is answered, or are told in another way."""
+_SETTINGS = (str, bool, float, Mapping)
+"""What private attributes, and fields that are not written down, may say of a model."""
+_MEMORY = (int, list, set)
 _DEFAULT_PROMPTS = (None, messages_to_prompt, default_completion_to_prompt)
 
 
-def model_identity(llm: BaseLLM) -> Any:
+def model_identity(llm: BaseLLM, canon: Canon) -> Any:
     """Return what tells a model from others that might answer differently, to be hashed.
 
     It holds the class and all fields, those included that were changed after construction, but for
-    those that only say how a run is watched, tried or transported. A class with
+    those that only say how a run is watched, tried or transported. Of what a class keeps in private
+    attributes it holds texts, truth values, fractions and mappings, since some keep there how they
+    ask; whole numbers and lists are mostly counters and memories. Where no field says which model
+    is asked, other private objects count as themselves, for as long as they live. A class with
     ``__toolops_key__()`` says for itself what tells its instances apart.
+
+    Args:
+        llm: The live model.
+        canon: Makes private objects into bytes.
 
     Raises:
         NotCanonicalError: The model keeps the conversation on the provider's server, so that an
@@ -63,14 +74,33 @@ def model_identity(llm: BaseLLM) -> Any:
         raise NotCanonicalError("the model goes on with a conversation that its provider keeps")
     fields = {}
     for name, field in type(llm).model_fields.items():
-        # What a class does not want to be written down are its clients.
-        if not field.exclude and name not in _NOT_ASKED:
-            value = getattr(llm, name, None)
-            if value is not None:  # most are, and to leave them out says the same
-                fields[name] = _plain(value)
-    # Where OpenAI's Responses go on; the one thing of a model's private state that is asked.
-    previous = getattr(llm, "_previous_response_id", None)
-    return [_class(type(llm)), fields, llm.model_extra, previous]
+        value = None if name in _NOT_ASKED else getattr(llm, name, None)
+        # What a class does not want to be written down are its clients, and sometimes settings.
+        if value is not None and (not field.exclude or isinstance(value, _SETTINGS)):
+            fields[name] = _plain(value, canon)  # most are None, and to leave them out says the same
+    # The class itself, since two that were made by one function share their name.
+    return [type(llm), fields, llm.model_extra, _private(llm, canon)]
+
+
+def _private(llm: BaseLLM, canon: Canon) -> dict[str, Any]:
+    """Return what private attributes say of a model."""
+    named = any(isinstance(getattr(llm, name, None), str) for name in ("model", "model_name"))
+    kept = {}
+    for name, value in (llm.__pydantic_private__ or {}).items():
+        if value is None or name.lstrip("_") in _NOT_ASKED:
+            continue
+        says = isinstance(value, (*_SETTINGS, BaseLLM))
+        if says or not (named or isinstance(value, _MEMORY)):
+            kept[name] = _itself(value, canon)
+    return kept
+
+
+def _itself(value: Any, canon: Canon) -> Any:
+    if isinstance(value, BaseLLM):
+        return model_identity(value, canon)
+    if isinstance(value, Mapping):
+        return {name: _itself(content, canon) for name, content in value.items()}
+    return canon.receiver(value)
 
 
 def rendered(llm: Any, given: str | Sequence[ChatMessage]) -> Any:
@@ -120,25 +150,21 @@ def sent(value: Any) -> Any:
     return value
 
 
-def _class(kind: type[Any]) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _plain(value: Any) -> Any:
+def _plain(value: Any, canon: Canon) -> Any:
     """Return a field's value with the models and functions inside it replaced."""
     if isinstance(value, BaseLLM):
-        return model_identity(value)
+        return model_identity(value, canon)
     if isinstance(value, types.FunctionType):
         return _function(value)
     if isinstance(value, Mapping):  # such as headers, whatever the class of the mapping
-        return {name: _plain(content) for name, content in value.items()}
+        return {name: _plain(content, canon) for name, content in value.items()}
     if type(value) in (list, tuple):
-        return [_plain(each) for each in value]
+        return [_plain(each, canon) for each in value]
     return value
 
 
-def _function(function: Any) -> list[str]:
-    """Return the name of a function that is the only one of that name.
+def _function(function: Any) -> list[Any]:
+    """Return the name of a function that is the only one of that name, and what it does.
 
     Raises:
         NotCanonicalError: It was made inside of another, or has no name.
@@ -146,4 +172,11 @@ def _function(function: Any) -> list[str]:
     name = getattr(function, "__qualname__", "<lambda>")
     if not isinstance(function, types.FunctionType) or "<" in name:
         raise NotCanonicalError("an anonymous function says nothing that a key could hold")
-    return [function.__module__, name]
+    # In a notebook the next function of that name may be another.
+    defaults = [function.__defaults__, function.__kwdefaults__]
+    return [function.__module__, name, _code(function.__code__), defaults]
+
+
+def _code(code: types.CodeType) -> list[Any]:
+    inner = [_code(each) if isinstance(each, types.CodeType) else each for each in code.co_consts]
+    return [code.co_code, code.co_names, inner]

@@ -9,6 +9,7 @@ changed in the one is changed in the other.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
 from contextlib import aclosing, closing
 from functools import partial
@@ -20,7 +21,7 @@ from pydantic import BaseModel
 
 from llama_index.callbacks.toolops._answers import Response, is_whole, mark_hit
 from llama_index.callbacks.toolops._chunks import teach_chunks
-from llama_index.callbacks.toolops._conversation import asked
+from llama_index.callbacks.toolops._conversation import asked, reads_files
 from llama_index.callbacks.toolops._heard import Heard, listening
 from llama_index.callbacks.toolops._identity import model_identity, model_name, rendered, sent
 from llama_index.callbacks.toolops._llm_call import Own, Reader, spoken, tell
@@ -93,7 +94,8 @@ class Guard:
         async def achat(llm: Any, messages: Any, **kwargs: Any) -> Any:
             given = list(messages)
             make = partial(self._view(llm).achat, given, **kwargs)
-            return await self._awhole(self._asked_chat(llm, given, kwargs), make, ChatResponse)
+            question = await self._aasked_chat(llm, given, kwargs)
+            return await self._awhole(question, make, ChatResponse)
 
         def stream_chat(llm: Any, messages: Any, **kwargs: Any) -> Any:
             given = list(messages)
@@ -103,7 +105,8 @@ class Guard:
         async def astream_chat(llm: Any, messages: Any, **kwargs: Any) -> Any:
             given = list(messages)
             make = partial(self._view(llm).astream_chat, given, **kwargs)
-            return self._aread(self._asked_chat(llm, given, kwargs), Own(make), ChatResponse)
+            question = await self._aasked_chat(llm, given, kwargs)
+            return self._aread(question, Own(make), ChatResponse)
 
         def complete(
             llm: Any,
@@ -181,6 +184,14 @@ class Guard:
         except Exception as error:  # noqa: BLE001 - of users' classes; the call goes past the cache
             return "", Unknown(error)
 
+    async def _aasked_chat(
+        self, llm: Any, messages: list[ChatMessage], kwargs: Mapping[str, Any]
+    ) -> tuple[str, Any]:
+        """As :meth:`_asked_chat`, without blocking the event loop."""
+        if not reads_files(messages):
+            return self._asked_chat(llm, messages, kwargs)
+        return await asyncio.to_thread(self._asked_chat, llm, messages, kwargs)
+
     def _asked_prompt(
         self,
         llm: Any,
@@ -197,7 +208,7 @@ class Guard:
             return "", Unknown(error)
 
     def _identity(self, llm: Any) -> Any:
-        return model_identity(self._view(llm))
+        return model_identity(self._view(llm), self._ops.canon)
 
     # -- answers ---------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ the types that they were. Of any other provider's object the plain data is kept 
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -64,6 +65,8 @@ _OPENAI = ("openai.types", "openai.types.chat", "openai.types.responses")
 _OPENAI_CHUNKS = "openai.types.chat.chat_completion_chunk"
 _of_openai: dict[type, str] = {}
 """Those of its types that codecs have been taught, with their names."""
+_taught: weakref.WeakKeyDictionary[Codec, frozenset[str]] = weakref.WeakKeyDictionary()
+"""What of the OpenAI package was in use when a codec was taught."""
 _PLAIN = (str, int, float, bool, type(None))
 _ROLES = {role.value: role for role in MessageRole}
 
@@ -77,6 +80,9 @@ def teach(codec: Codec) -> None:
     Raises:
         ConfigurationError: One of the names stands for another type in that codec.
     """
+    in_use = frozenset(path for path in (*_OPENAI, _OPENAI_CHUNKS) if path in sys.modules)
+    if _taught.get(codec) == in_use:  # hundreds of types, which takes milliseconds
+        return
     for kind in _BY_FIELDS:
         codec.register(kind, f"llama_index.{kind.__name__}")
     for compact in _COMPACT:
@@ -86,6 +92,7 @@ def teach(codec: Codec) -> None:
     for provided, name in _provided():
         _of_openai[provided] = name
         _teach_loosely(codec, provided, name, _dumped, partial(_constructed, provided))
+    _taught[codec] = in_use
 
 
 def _teach_loosely(
