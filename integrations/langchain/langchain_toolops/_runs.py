@@ -1,4 +1,4 @@
-"""A run as LangChain's callbacks tell of it, and what can be read from how it ended."""
+"""What can be read from what LangChain's callbacks tell of a run, and from how it ended."""
 
 from __future__ import annotations
 
@@ -10,26 +10,9 @@ from langchain_core.outputs import ChatGeneration, Generation
 
 from langchain_toolops._counted import was_noted
 
-__all__ = ["Kind", "Run", "calls_tools", "name_of_run", "was_cached", "was_counted"]
+__all__ = ["Kind", "calls_tools", "name_of_run", "was_cached", "was_counted"]
 
 Kind: TypeAlias = Literal["chat", "llm", "tool", "retriever", "chain"]
-
-_NAME = 100
-"""Characters of a run's name that are kept."""
-
-
-class Run:
-    """A run under way."""
-
-    __slots__ = ("began", "first", "kind", "model", "name", "started")
-
-    def __init__(self, kind: Kind, name: str, model: str, began: float, started: float) -> None:
-        self.kind = kind
-        self.name = f"{kind}:{name[:_NAME]}"
-        self.model = model
-        self.began = began
-        self.started = started
-        self.first: float | None = None  # when the first token came
 
 
 def name_of_run(serialized: Mapping[str, Any] | None, kwargs: Mapping[str, Any]) -> str:

@@ -7,7 +7,6 @@ when newer ones need the place.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -32,16 +31,14 @@ from langchain_toolops._counted import (
     was_error_noted,
     was_run_noted,
 )
-from langchain_toolops._runs import Kind, Run, calls_tools, name_of_run, was_cached, was_counted
+from langchain_toolops._runs import Kind, calls_tools, name_of_run, was_cached, was_counted
 from langchain_toolops.prices import ModelPrices, TokenPrice, model_of, usage_of
-from toolops_plugins import CallEvent, ConfigurationError, ToolOps, check
+from toolops_plugins import ConfigurationError, ToolOps, check
 from toolops_plugins.adapters.given import runtime_of
+from toolops_plugins.adapters.runs import Details, Run, Teller
 from toolops_plugins.locks import renewing
-from toolops_plugins.telemetry.events import Outcome
 
 __all__ = ["ToolOpsCallbackHandler"]
-
-logger = logging.getLogger("langchain_toolops")
 
 Prices: TypeAlias = (
     Mapping[str, TokenPrice | tuple[float, float]]
@@ -49,7 +46,6 @@ Prices: TypeAlias = (
     | Callable[[str, Mapping[str, Any]], float]
 )
 Chains: TypeAlias = Literal["outer", "all", "none"]
-_Details: TypeAlias = dict[str, str | int | float | bool]
 
 _CACHED = 1_000
 """Models of which is remembered that a cache has answered for them."""
@@ -109,16 +105,13 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
             raise ConfigurationError("chains", f'must be "outer", "all" or "none", not {chains!r}')
         if isinstance(prices, Mapping):
             prices = ModelPrices(prices)
-        elif prices is not None and not callable(prices):
-            raise ConfigurationError("prices", f"must be a mapping or a callable, not {prices!r}")
         self._ops = runtime_of(ops)
-        self._prices = prices
+        self._teller = Teller(self._ops, prices)
         self._chains = chains
         self._max_runs = check.count("max_runs", max_runs)
         self._lock = renewing(self, threading.Lock())
         self._runs: OrderedDict[UUID, Run] = OrderedDict()
         self._cached: set[str] = set()
-        self._warned = False
 
     @property
     def ignore_chain(self) -> bool:
@@ -177,15 +170,15 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
         usage = usage_of(response)
         names = [run.model, *model_of(response)]
         details = self._details(run, next((name for name in names if name), ""), usage)
-        money = self._money(names, usage)
+        money = self._teller.money(names, usage)
         if any(map(was_cached, generations)):
             if len(self._cached) < _CACHED:
                 self._cached.add(run.name)
-            self._tell(run, "hit", details, saved=money, key=run_id.hex)
+            self._teller.tell(run, "hit", details, tier="langchain", saved=money, key=run_id.hex)
         elif self._was_asked(run, generations):
-            self._tell(run, "miss", details, price=money, key=run_id.hex)
+            self._teller.tell(run, "miss", details, price=money, key=run_id.hex)
         else:
-            self._tell(run, "bypass", details, price=money)
+            self._teller.tell(run, "bypass", details, price=money)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
         """Count a model's run that has failed."""
@@ -215,9 +208,9 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
         if run is None:
             return
         if isinstance(output, ToolMessage) and output.status == "error":
-            self._tell(run, "error", reason="handled")  # and told to the model
+            self._teller.tell(run, "error", reason="handled")  # and told to the model
         else:
-            self._tell(run, "bypass")
+            self._teller.tell(run, "bypass")
 
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
         """Count a tool's run that has failed."""
@@ -307,7 +300,7 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
     def _ended(self, run_id: UUID) -> None:
         run = self._taken(run_id)
         if run is not None:
-            self._tell(run, "bypass")
+            self._teller.tell(run, "bypass")
 
     def _failed(self, run_id: UUID, error: BaseException) -> None:
         run = self._taken(run_id)
@@ -315,11 +308,11 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
             return
         details = self._details(run, run.model, None)
         if isinstance(error, Exception) and carried(error) is not None:
-            self._tell(run, "bypass", details, reason="interrupted")
+            self._teller.tell(run, "bypass", details, reason="interrupted")
         elif isinstance(error, GeneratorExit):  # a stream that its reader has left
-            self._tell(run, "bypass", details, reason="left")
+            self._teller.tell(run, "bypass", details, reason="left")
         else:
-            self._tell(run, "error", details, error=type(error).__name__)
+            self._teller.tell(run, "error", details, error=type(error).__name__)
 
     def _was_asked(self, run: Run, generations: Sequence[Generation]) -> bool:
         """Return whether a cache was asked before the model, as far as can be told."""
@@ -327,56 +320,7 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
             return False  # a stream, which asks none
         return run.name in self._cached or get_llm_cache() is not None
 
-    def _details(self, run: Run, model: str, usage: Mapping[str, Any] | None) -> _Details | None:
+    def _details(self, run: Run, model: str, usage: Mapping[str, Any] | None) -> Details | None:
         if run.kind not in ("chat", "llm"):
             return None
-        details: _Details = {"model": model} if model else {}
-        for name in ("input_tokens", "output_tokens", "total_tokens"):
-            count = (usage or {}).get(name)
-            if isinstance(count, int):
-                details[name] = count
-        if run.first is not None:
-            details["time_to_first_token"] = run.first - run.began
-        return details
-
-    def _money(self, models: Sequence[str], usage: Mapping[str, Any] | None) -> float:
-        if self._prices is None or not usage:
-            return 0.0
-        try:
-            if isinstance(self._prices, ModelPrices):
-                return self._prices.of(models, usage)
-            return float(self._prices(next((name for name in models if name), ""), usage))
-        except Exception as error:  # noqa: BLE001 - a broken price must not cost the user the count
-            if not self._warned:
-                self._warned = True
-                logger.warning("Prices of models cannot be told: %s", type(error).__name__)
-            return 0.0
-
-    def _tell(
-        self,
-        run: Run,
-        outcome: Outcome,
-        details: _Details | None = None,
-        *,
-        saved: float = 0.0,
-        price: float = 0.0,
-        key: str | None = None,
-        reason: str | None = None,
-        error: str | None = None,
-    ) -> None:
-        self._ops.tell(
-            CallEvent(
-                run.name,
-                outcome,
-                self._ops.clock.monotonic() - run.began,
-                run.started,
-                tier="langchain" if outcome == "hit" else None,
-                saved_price=saved,
-                key=key,
-                price=price,
-                attempts=0 if outcome == "hit" else 1,
-                reason=reason or ("no_cache" if outcome == "bypass" else None),
-                error=error,
-                details=details,
-            )
-        )
+        return self._teller.details(run, model, usage) or {}
