@@ -497,7 +497,7 @@ def test_a_hit_is_an_event_that_counts_nothing(installed, hearing, sink):
 
 
 def test_telling_of_a_hit_never_raises(hearing):
-    tell_hit("m", "no such kind")  # type: ignore[arg-type]
+    tell_hit("m", "no such kind")
     assert hearing.heard == []
     hearing.fails = True
     tell_hit("m", "tool")

@@ -158,7 +158,7 @@ async def test_a_hit_takes_no_thread(ops: ToolOps) -> None:
     try:
         assert (await tool.acall()).raw_output == 1
     finally:
-        loop._default_executor = None  # type: ignore[attr-defined]
+        loop._default_executor = None
     assert asked == [1]
 
 

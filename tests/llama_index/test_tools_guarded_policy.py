@@ -634,7 +634,7 @@ def test_mistakes_are_told_in_words(ops: ToolOps) -> None:
     refused(r"version: is given twice", tool, ops=ops, cache=Cache(version="2"), version="3")
     refused(r"cahce", tool, ops=ops, cahce=Cache())
     with pytest.raises(ConfigurationError, match="was not made by guard_tool"):
-        type(guard_tool(tool, ops=ops))(fn=len, metadata=ToolMetadata("x")).key("x")  # type: ignore[call-arg]
+        type(guard_tool(tool, ops=ops))(fn=len, metadata=ToolMetadata("x")).key("x")
 
 
 def test_several_tools_are_guarded_at_once(ops: ToolOps) -> None:
@@ -654,7 +654,7 @@ def test_several_tools_are_guarded_at_once(ops: ToolOps) -> None:
         ("is guarded already", [first], {}),
     ]:
         with pytest.raises(ConfigurationError, match=problem):
-            guard_tools(tools, ops=ops, **options)  # type: ignore[arg-type]
+            guard_tools(tools, ops=ops, **options)
 
 
 def test_without_a_runtime_it_is_the_default_one(ops: ToolOps) -> None:
