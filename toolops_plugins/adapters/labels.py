@@ -40,7 +40,7 @@ class _Known:
 
 
 _lock = threading.Lock()
-_runtimes: weakref.WeakKeyDictionary[ToolOps, OrderedDict[str, _Known]] = (
+_runtimes: weakref.WeakKeyDictionary[ToolOps, OrderedDict[tuple[str, str], _Known]] = (
     weakref.WeakKeyDictionary()
 )
 
@@ -50,27 +50,29 @@ def label_of(
 ) -> str:
     """Return the name under which a tool's results are kept. Thread-safe.
 
-    It is the tool's own, unless another tool of that name was met in this runtime before: then it
-    is one that nobody else has, and a warning is logged.
+    It is the tool's own, unless another tool of that name was met in this runtime and framework
+    before: then it is one that nobody else has, and a warning is logged. Tools of one name in two
+    frameworks are taken for the same, since each makes its own of one function.
 
     Args:
         ops: The runtime.
         name: The tool's name.
         parts: What the tool is made of, as far as its results may hang on it. Atoms are compared by
             type and value, all else by identity.
-        logger: Where the warning goes.
+        logger: Where the warning goes; its name stands for the framework.
         advice: What to do about it, such as "say guard_tool(name=...)".
     """
     made_of = list(parts)
+    key = logger.name, name
     with _lock:
         names = _runtimes.setdefault(ops, OrderedDict())
-        known = names.get(name)
+        known = names.get(key)
         if known is None:
-            names[name] = _Known([_part(each) for each in made_of])
+            names[key] = _Known([_part(each) for each in made_of])
             if len(names) > _NAMES:
                 names.popitem(last=False)
             return name
-        names.move_to_end(name)
+        names.move_to_end(key)
         if _same(known.first, made_of):
             return name
         for label, other in known.others.items():
