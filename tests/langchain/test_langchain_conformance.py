@@ -191,10 +191,6 @@ class Asking(Echo):
 
 class TestAgentTool(TestAgent):
     only = Sharing
-    lacks: ClassVar[dict[str, str]] = {
-        **TestAgent.lacks,
-        "inline": "LangGraph runs tools in threads, and blocks the loop while it waits for them",
-    }
 
     def guard(self, original: Any, ops: Any, policy: Any) -> Any:
         body: Body = original.body

@@ -10,12 +10,13 @@ the same result or the same error. (The pattern is Go's singleflight; the rest i
   leads the next flight.
 - **No deadlock.** A caller runs the work for itself, *apart*, where waiting could close a circle
   (:mod:`toolops_plugins.coalesce.circles`), or where it would block the very loop that has to
-  finish the work: a thread with a running event loop never waits for anybody. A follower that sits
-  in a thread which the work may be queueing for gives the flight up.
+  finish the work: a thread with a running event loop never waits for anybody. A follower gives
+  the flight up if it sits in a thread which the work may be queueing for, or if the loop of the
+  work does not turn (:mod:`toolops_plugins.coalesce.pulse`): that may be waiting for the follower.
 
 What cannot be seen is a chain that leaves Python's contexts: a body that hands work to a thread of
-its own without ``contextvars.copy_context()``, where that work asks for the body's own key. Give
-such calls a deadline.
+its own without ``contextvars.copy_context()``, where that work asks for the body's own key; or a
+body in a thread that needs a loop which waits for one of its followers. Give such calls a deadline.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from toolops_plugins.coalesce import circles
+from toolops_plugins.coalesce import circles, pulse
 from toolops_plugins.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
     import asyncio
 
 __all__ = ["Arrival", "Flights"]
-
-PATIENCE = 0.25
-"""Seconds between two looks of a follower at whether the loop that it waits for still runs."""
 
 Submit = Callable[[Callable[[], Any]], Any]
 
@@ -218,22 +216,20 @@ class Flights:
             self._leave(seat, ticket)
 
     def _hold(self, flight: _Flight, bell: threading.Event, end: float | None) -> bool:
-        suspicious = False
+        watch = None if flight.loop is None else pulse.Pulse(flight.loop)
         while True:
             left = None if end is None else max(0.0, end - time.monotonic())
-            if flight.loop is None:
+            if watch is None:
                 patience = left
             else:
-                patience = PATIENCE if left is None else min(left, PATIENCE)
+                patience = pulse.PATIENCE if left is None else min(left, pulse.PATIENCE)
             if bell.wait(patience):
                 return True
-            if flight.loop is None or (left is not None and left <= PATIENCE):
+            if watch is None or (left is not None and left <= pulse.PATIENCE):
                 raise TimeoutError
-            stuck = not flight.loop.is_running() or _starves()
-            if stuck and suspicious:
+            if watch.lost(flight.task, starves=_starves()):
                 self._give_up(flight)
                 return False
-            suspicious = stuck
 
     # -- event loops -------------------------------------------------------------------------
 
@@ -357,16 +353,14 @@ class Flights:
             return True
         import asyncio  # noqa: PLC0415 - see above
 
-        suspicious = False
+        watch = pulse.Pulse(flight.loop)
         while True:
-            await asyncio.wait({arrived}, timeout=PATIENCE)
+            await asyncio.wait({arrived}, timeout=pulse.PATIENCE)
             if arrived.done():
                 return True
-            stuck = not flight.loop.is_running()
-            if stuck and suspicious:
+            if watch.lost(flight.task):
                 self._give_up(flight)
                 return False
-            suspicious = stuck
 
     # -- the table ---------------------------------------------------------------------------
 

@@ -1,0 +1,78 @@
+"""Whether an event loop still gets on with work, as seen by who waits for it elsewhere.
+
+A loop may have stopped; or it may be blocked, perhaps by whoever waits for the very caller that
+waits for the work: a blocking call of an agent on a running loop hands its tools to threads. The
+second cannot be seen from outside, so the loop is asked for a sign of life.
+
+Time is counted in looks: if the whole process was suspended, nobody concludes anything from that.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    # Slow to import: whoever runs a loop has imported it, and nobody else needs it.
+    import asyncio
+
+__all__ = ["PATIENCE", "Pulse"]
+
+PATIENCE = 0.25
+"""Seconds between two looks."""
+
+GRACE = 4
+"""Looks after which the loop is asked for a sign of life, and again that many after each sign."""
+
+SILENCE = 4
+"""Looks without a sign, after it was asked, that make it a loop which does not turn."""
+
+
+class Pulse:
+    """What one caller has seen of the loop that it waits for. For that caller alone.
+
+    Args:
+        loop: The loop; not the caller's own.
+    """
+
+    __slots__ = ("_looks", "_loop", "_sign", "_suspicious")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._looks = 0
+        self._sign: threading.Event | None = None
+        self._suspicious = False
+
+    def lost(self, task: asyncio.Task[Any] | None, *, starves: bool = False) -> bool:
+        """Look, once every :data:`PATIENCE`; return whether it is no use to wait any longer.
+
+        Args:
+            task: What is waited for. A loop which is inside it gets on with it, even if it does
+                nothing else meanwhile: the work may compute, or call what blocks.
+            starves: Whether the caller sits where the work may have to go. Default False.
+        """
+        suspicious = self._suspicious
+        self._suspicious = starves or not self._loop.is_running()
+        if self._suspicious:
+            return suspicious
+        return self._silent(task)
+
+    def _silent(self, task: asyncio.Task[Any] | None) -> bool:
+        if self._sign is not None and self._sign.is_set():
+            self._sign, self._looks = None, 0
+        if self._sign is not None and task is not None and _current(self._loop) is task:
+            self._looks = GRACE
+            return False
+        self._looks += 1
+        if self._looks == GRACE:
+            self._sign = threading.Event()
+            with suppress(RuntimeError):  # it was closed this instant, which the next look sees
+                self._loop.call_soon_threadsafe(self._sign.set)
+        return self._looks >= GRACE + SILENCE
+
+
+def _current(loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any] | None:
+    import asyncio  # noqa: PLC0415 - see above
+
+    return asyncio.current_task(loop)
