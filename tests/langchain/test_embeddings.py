@@ -14,7 +14,7 @@ from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_openai import OpenAIEmbeddings
 from langchain_tests.integration_tests import EmbeddingsIntegrationTests
 from langchain_tests.unit_tests import EmbeddingsUnitTests
-from pydantic import BaseModel
+from pydantic import BaseModel, PrivateAttr
 from servers import wait_for
 
 from langchain_toolops.embeddings import ToolOpsEmbeddings
@@ -276,6 +276,44 @@ def test_models_share_vectors_only_if_they_answer_alike(openai_server, ops, chan
         embedder = openai(base_url=openai_server.url, **options)
         ToolOpsEmbeddings(embedder, ops).embed_query("a")
     assert len(openai_server.requests) == (1 if same else 2)
+
+
+def local(number: float) -> Embeddings:
+    class Local(BaseModel, Embeddings):
+        model: str = "m"
+
+        def embed_query(self, text):
+            return [number]
+
+        def embed_documents(self, texts):
+            return [[number] for _ in texts]
+
+    return Local()
+
+
+def private(number: float) -> Embeddings:
+    embedder = Private()
+    embedder._scale = number
+    return embedder
+
+
+class Private(BaseModel, Embeddings):
+    """Keeps in private what it multiplies by."""
+
+    model: str = "m"
+    _scale: float = PrivateAttr(default=1.0)
+
+    def embed_query(self, text):
+        return [self._scale]
+
+    def embed_documents(self, texts):
+        return [[self._scale] for _ in texts]
+
+
+@pytest.mark.parametrize("make", [local, private])
+def test_classes_and_private_numbers_tell_models_apart(ops, make):
+    found = [ToolOpsEmbeddings(make(n), ops).embed_query("a") for n in (1.0, 2.0)]
+    assert found == [[1.0], [2.0]]
 
 
 def test_a_model_that_cannot_be_told_needs_a_name(ops, inner):

@@ -11,7 +11,7 @@ from langchain_core.language_models import BaseChatModel, FakeListChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.tools import tool
-from pydantic import BaseModel, PrivateAttr
+from pydantic import BaseModel, Field, PrivateAttr
 
 from langchain_toolops._fingerprint import (
     format_identity,
@@ -80,6 +80,23 @@ def test_what_a_model_keeps_elsewhere_counts_where_it_says_so():
     model, other = Private(), Private()
     other._tone = "curt"
     assert key(model_identity(model)) != key(model_identity(other))
+
+
+class Hidden(Plain):
+    """Keeps what it is where no dump shows it."""
+
+    region: str = Field(default="east", exclude=True)
+    client: Any = Field(default=None, exclude=True)
+    _tone: Any = PrivateAttr(default=None)
+    _client: Any = PrivateAttr(default=None)
+
+
+def test_texts_and_numbers_count_wherever_a_model_keeps_them():
+    models = [Hidden(), Hidden(region="west"), Hidden(), Hidden(), Hidden(client=object())]
+    models[2]._tone, models[3]._tone, models[4]._client = "curt", 0.5, object()
+    keys = [key(model_identity(model)) for model in models]
+    assert len(set(keys)) == 4
+    assert keys[4] == keys[0]
 
 
 def test_a_class_may_say_for_itself_what_tells_its_instances_apart():

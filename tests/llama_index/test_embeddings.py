@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
 import pickle
+import weakref
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -550,6 +552,54 @@ def test_models_without_a_name_are_told_by_what_they_hold(ops):
     for _ in range(2):
         assert guard_embedding(MockEmbedding(embed_dim=2), ops=ops).get_query_embedding("x")
     assert ops.stats()["embed:MockEmbedding"].hits == 1
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("made", [int, float, lambda n: {"scale": n}], ids=["int", "float", "dict"])
+def test_what_a_model_keeps_in_private_counts(ops, named, made):
+    class Private(Lengths):
+        _how: Any = PrivateAttr(default=None)
+
+    def embedded(model: Any) -> int:
+        guarded = guard_embedding(model, ops=ops)
+        guarded.get_query_embedding("x")
+        return len(model.asked.queries)
+
+    asked = Asked()
+    found = []
+    for number in (1, 2, 1):
+        model = Private(model_name="m" if named else "unknown")
+        model._how, model._asked = made(number), asked
+        found.append(embedded(model))
+    assert found == [1, 2, 2]
+
+
+def test_a_setting_that_is_not_dumped_counts(ops):
+    class Hidden(Lengths):
+        dimensions: int = Field(exclude=True)
+
+    models = [Hidden(model_name="m", dimensions=n) for n in (1, 2, 1)]
+    for model in models:
+        guard_embedding(model, ops=ops).get_query_embedding("x")
+    assert [model.asked.queries for model in models] == [["x"], ["x"], []]
+
+
+def test_a_guarded_model_that_nobody_has_any_more_is_gone(ops):
+    guarded = guard_embedding(Lengths(), ops=ops)
+    guarded.get_query_embedding("x")
+    kind = weakref.ref(type(guarded))
+    del guarded
+    gc.collect()
+    assert kind() is None
+
+
+def test_a_model_without_a_name_that_is_set_back_is_itself_again(ops):
+    model = Lengths()
+    guarded = guard_embedding(model, ops=ops)
+    for scale in (1.0, 2.0, 1.0):
+        guarded.scale = scale
+        guarded.get_query_embedding("x")
+    assert model.asked.queries == ["x", "x"]
 
 
 def test_a_name_tells_models_apart(ops):

@@ -100,6 +100,7 @@ class TestCoroutine(TestTool):
 class Echo(CustomLLM):
     """A model of which every endpoint is its own, as those of the integrations are."""
 
+    model: str = "echo"  # else what it holds tells it from others, in one process alone
     api_key: str = ""
     _body: Body = PrivateAttr()
 
@@ -109,7 +110,7 @@ class Echo(CustomLLM):
 
     @property
     def metadata(self) -> LLMMetadata:
-        return LLMMetadata(model_name="echo", is_chat_model=True)
+        return LLMMetadata(model_name=self.model, is_chat_model=True)
 
     @classmethod
     def class_name(cls) -> str:

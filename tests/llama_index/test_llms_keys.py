@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -11,8 +12,11 @@ from typing import Any
 import httpx
 import pytest
 import redis
+from llama_index.core import PromptTemplate
 from llama_index.core.base.llms.types import (
     ChatMessage,
+    CitableBlock,
+    DocumentBlock,
     ImageBlock,
     MessageRole,
     TextBlock,
@@ -21,6 +25,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.tools import FunctionTool
 from llama_index.llms.openai import OpenAI, OpenAIResponses
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from llama_index.callbacks.toolops.llms import guard_llm
 from toolops_plugins import CallEvent, Memory, Notice, Redis, ToolOps
@@ -189,6 +194,31 @@ def test_ids_of_tool_calls_and_where_they_were_kept_do_not_count(ops, echo, even
     assert outcomes(events) == ["miss", "hit", "miss"]
 
 
+def test_a_call_that_stands_beside_the_blocks_alone_counts(ops, echo, events):
+    model = guard_llm(echo(), ops=ops)
+    for city in (None, "Paris", "Rome", "Paris"):
+        messages = called("call_1", {}, put_away=True)
+        function = {"name": "weather", "arguments": city}
+        if city is not None:
+            messages[1].additional_kwargs["tool_calls"].append({"id": "2", "function": function})
+        model.chat(messages)
+    assert outcomes(events) == ["miss", "miss", "miss", "hit"]
+
+
+def test_all_that_a_tools_schema_says_counts(ops, echo, events):
+    class Lax(BaseModel):
+        x: int
+
+    class Strict(Lax):
+        model_config = ConfigDict(extra="forbid", title="Lax")
+
+    model = guard_llm(echo(), ops=ops)
+    for schema in (Lax, Strict, Lax):
+        tool = FunctionTool.from_defaults(len, name="f", description="d", fn_schema=schema)
+        model.chat(user(FRANCE), tools=[tool])
+    assert outcomes(events) == ["miss", "miss", "hit"]
+
+
 def test_which_call_a_result_is_of_counts(ops, echo, events):
     def twice(first: str, second: str) -> list[ChatMessage]:
         calls = [
@@ -218,6 +248,127 @@ def test_the_users_own_prompt_functions_count(ops, echo, events):
     for function in (None, shout, shout, lambda ms: ms[-1].content, lambda ms: ms[-1].content):
         guard_llm(echo(messages_to_prompt=function), ops=ops).chat(user(FRANCE))
     assert outcomes(events) == ["miss", "miss", "hit", "miss", "hit"]
+
+
+def greet(prompt: str, greeting: str = "Hello.") -> str:
+    return f"{greeting} {prompt}"
+
+
+def greet_twice(prompt: str, greeting: str = "Hello.") -> str:
+    return f"{greeting} {greeting} {prompt}"
+
+
+def greet_loudly(prompt: str, greeting: str = "HELLO!") -> str:
+    return f"{greeting} {prompt}"
+
+
+def test_a_function_that_was_written_anew_under_its_name_is_another(ops, echo, events, monkeypatch):
+    for function in (greet_twice, greet_loudly):  # as when a cell of a notebook is run again
+        monkeypatch.setattr(function, "__qualname__", "greet")
+    for function in (greet, greet_twice, greet_loudly, greet):
+        guard_llm(echo(completion_to_prompt=function), ops=ops).complete(FRANCE)
+    assert outcomes(events) == ["miss", "miss", "miss", "hit"]
+
+
+# What models do not write down
+
+
+class Persona:
+    """Something that a model holds, without a form for a key."""
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "again"),
+    [
+        ("pirate", "judge", "hit"),
+        (0.0, 1.0, "hit"),
+        ({"top_k": 1}, {"top_k": 2}, "hit"),
+        ({"style": Persona()}, {"style": Persona()}, "miss"),
+        (Persona(), Persona(), "miss"),
+    ],
+    ids=["text", "fraction", "mapping", "objects in a mapping", "object"],
+)
+def test_what_a_model_keeps_in_private_counts(ops, echo, events, one, other, again):
+    class Private(type(echo())):
+        _how: Any = PrivateAttr(default=None)
+
+    # As LangChainLLM keeps its model, and GoogleGenAI what it was configured with.
+    for how in (one, other, one, copy.deepcopy(one)):
+        model = Private()
+        model._how = how
+        guard_llm(model, ops=ops).chat(user(FRANCE))
+    assert outcomes(events) == ["miss", "miss", "hit", again]
+
+
+def test_a_model_that_keeps_another_in_private_is_told_by_it(ops, echo, events):
+    class Router(type(echo())):
+        _model: Any = PrivateAttr(default=None)
+
+    for prompt in ("a", "b", "a"):
+        model = Router()
+        model._model = echo(system_prompt=prompt)
+        guard_llm(model, ops=ops).chat(user(FRANCE))
+    assert outcomes(events) == ["miss", "miss", "hit"]
+
+
+def test_a_setting_that_is_not_dumped_counts(ops, echo, events):
+    class Hidden(type(echo())):
+        region: str = Field(exclude=True)
+
+    for region in ("east", "west", "east"):
+        guard_llm(Hidden(region=region), ops=ops).chat(user(FRANCE))
+    assert outcomes(events) == ["miss", "miss", "hit"]
+
+
+def test_a_prompt_that_a_model_puts_around_others_counts(ops, echo, events):
+    # As HuggingFaceLLM does it, in its own endpoints.
+    for template in ("a {query_str}", "b {query_str}", "a {query_str}"):
+        prompt = PromptTemplate(template)
+        guard_llm(echo(query_wrapper_prompt=prompt), ops=ops).complete(FRANCE)
+    assert outcomes(events) == ["miss", "miss", "hit"]
+
+
+def test_two_classes_of_one_name_share_nothing(ops, echo, events):
+    def make() -> Any:
+        class Local(type(echo())):
+            pass
+
+        return Local
+
+    first, second = make(), make()
+    for kind in (first, second, first):
+        guard_llm(kind(), ops=ops).chat(user(FRANCE))
+    assert outcomes(events) == ["miss", "miss", "hit"]
+
+
+@pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
+@pytest.mark.parametrize(
+    "shown",
+    [
+        lambda path: ImageBlock(path=path),
+        lambda path: DocumentBlock(path=path),
+        lambda path: CitableBlock(title="t", source="s", content=[ImageBlock(path=path)]),
+    ],
+    ids=["image", "document", "inside"],
+)
+def test_a_file_counts_by_what_is_in_it(ops, echo, events, tmp_path, way, shown):
+    path = tmp_path / "plan.png"
+    model = guard_llm(echo(), ops=ops)
+
+    async def read(made: Any) -> None:
+        found = await made
+        if way == "astream_chat":
+            assert [chunk async for chunk in found]
+
+    for content in (b"one", b"two", b"one"):
+        path.write_bytes(content)
+        asked = [ChatMessage(role=MessageRole.USER, blocks=[TextBlock(text="?"), shown(path)])]
+        made = getattr(model, way)(asked)
+        if way.startswith("a"):
+            asyncio.run(read(made))
+        elif way == "stream_chat":
+            assert list(made)
+    assert outcomes(events) == ["miss", "miss", "hit"]
 
 
 def test_a_class_may_say_what_tells_its_instances_apart(ops, echo, events):

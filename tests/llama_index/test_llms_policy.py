@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 from callers import Latch
+from llama_index.core.agent.react.formatter import ReActChatFormatter
+from llama_index.core.agent.react.types import ActionReasoningStep, ObservationReasoningStep
 from llama_index.core.base.llms.types import (
     ChatMessage,
     ChatResponse,
@@ -38,6 +40,7 @@ from toolops_plugins import (
     Retry,
     Semantic,
     SemanticCache,
+    Timeout,
     ToolOps,
 )
 from toolops_plugins.testing import FakeClock
@@ -164,6 +167,29 @@ class Counting(BaseRateLimiter, BaseModel):
         self.asked += 1
 
 
+def test_a_first_chunk_that_comes_too_late_is_not_read(ops, echo):
+    late, taken = Latch(), Latch()
+
+    class Chunk(CompletionResponse):
+        def model_copy(self, **kwargs: Any) -> Any:  # as it is when somebody has it
+            taken.open()
+            return super().model_copy(**kwargs)
+
+    class Slow(type(echo())):
+        def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
+            late.wait()
+            yield Chunk(text="late", delta="late")
+
+    def fallback() -> str:
+        late.open()
+        taken.wait()
+        return "Sorry."
+
+    policy = Policy(timeout=Timeout(0.2), fallback=fallback)
+    chunks = list(guard_llm(Slow(), policy, ops=ops).stream_complete(FRANCE))
+    assert chunks[-1].text == "Sorry."
+
+
 def test_the_models_own_rate_limiter_is_asked_for_real_calls_only(ops, llm, ask):
     limiter = Counting()
     plain = llm()
@@ -268,6 +294,17 @@ def test_after_a_tools_result_there_is_no_question(
     for question in (FRANCE, AGAIN):
         model.chat(result_of(question))
     assert len(openai_server.requests) == requests
+
+
+def test_what_a_react_agent_has_observed_is_no_question(meaning, echo):
+    model = guard_llm(echo(), BY_MEANING, ops=meaning)
+    for result in (FRANCE, AGAIN):  # which are as good as equal, as results seldom are
+        steps = [
+            ActionReasoningStep(thought="Look.", action="look", action_input={}),
+            ObservationReasoningStep(observation=result),
+        ]
+        model.chat(ReActChatFormatter().format([], user(FRANCE), steps))
+    assert model.calls == 2
 
 
 def test_a_formatted_prompt_is_only_looked_up_exactly(meaning, echo):

@@ -225,6 +225,19 @@ def test_a_call_that_ends_in_another_of_the_same_model_is_counted_once(request, 
     assert 60 - _left(limiter._tokens) == 40 + (turns - 1)
 
 
+@pytest.mark.parametrize("way", ["astream_chat", "astream_complete"])
+async def test_a_stream_that_is_made_of_another_as_it_is_read_is_counted_once(ops, echo, way):
+    spent = []
+    limiter = ToolOpsRateLimiter(None, ops, tokens="600/min", count=lambda text: 20)
+    limiter.spend = spent.append
+    model = echo(rate_limiter=limiter)
+    given = "one" if way == "astream_complete" else [ChatMessage("one")]
+    for _ in range(2):
+        async for _ in await getattr(model, way)(given):
+            pass
+    assert spent == [39, 39]
+
+
 def _left(limiter) -> int:
     """How many units could be spent now."""
     left = 0

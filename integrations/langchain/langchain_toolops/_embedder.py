@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from toolops_plugins import ConfigurationError
 from toolops_plugins.adapters.embedding import plain_fields
+from toolops_plugins.request import is_secret_name
 
 __all__ = ["model_of", "name_of"]
 
@@ -46,6 +47,12 @@ def name_of(embedder: Embeddings) -> str:
 def model_of(embedder: Embeddings) -> Mapping[str, Any]:
     """Return what tells the model from others."""
     name_of(embedder)
-    kind = type(embedder)
+    kept = getattr(embedder, "__pydantic_private__", None) or {}
+    private = {
+        name: value
+        for name, value in kept.items()
+        if isinstance(value, str | int | float) and not is_secret_name(name)
+    }
+    # The class itself, since two that were made by one function share their name.
     fields = plain_fields(embedder, _TRANSPORT)
-    return {"class": f"{kind.__module__}.{kind.__qualname__}", "fields": fields}
+    return {"class": type(embedder), "fields": fields, "private": private}

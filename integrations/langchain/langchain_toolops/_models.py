@@ -47,15 +47,18 @@ _NOT_ASKED = frozenset(
     )
 )
 """Fields of models that change nothing in what is answered."""
+_SETTINGS = (str, bool, float)
+"""What private attributes, and fields that are not written down, may say of a model."""
 
 
 def model_identity(model: Any, config: RunnableConfig | None = None) -> Any:
     """Return what tells a model from others that might answer differently, to be hashed.
 
     It holds the class and all fields, those included that were changed after construction, but
-    for those that only say how a run is watched, tried or transported. A model that is configured
-    when it runs is the one that it is under the run's configuration. A class with
-    ``__toolops_key__()`` says for itself what tells its instances apart.
+    for those that only say how a run is watched, tried or transported; and texts, truth values and
+    fractions among its private attributes. A model that is configured when it runs is the one that
+    it is under the run's configuration. A class with ``__toolops_key__()`` says for itself what
+    tells its instances apart.
 
     Args:
         model: The live model.
@@ -78,14 +81,15 @@ def model_identity(model: Any, config: RunnableConfig | None = None) -> Any:
         return model  # of which the keyer knows whether it has a canonical form
     fields = {}
     for name, field in type(model).model_fields.items():
-        # What a class does not want to be written down are its clients.
-        if not field.exclude and name not in _NOT_ASKED:
-            value = getattr(model, name)
-            if value is not None:  # most are, and to leave them out says the same
-                fields[name] = _plain(value, config)
+        value = None if name in _NOT_ASKED else getattr(model, name)
+        # What a class does not want to be written down are its clients, and sometimes settings.
+        if value is not None and (not field.exclude or isinstance(value, _SETTINGS)):
+            fields[name] = _plain(value, config)  # to leave out what is None says the same
+    private = model.__pydantic_private__ or {}
+    kept = {name: value for name, value in private.items() if isinstance(value, _SETTINGS)}
     # By these a model class names what its instances keep elsewhere.
     parameters = getattr(model, "_identifying_params", None)
-    return [type(model), fields, model.model_extra, _plain(parameters, config)]
+    return [type(model), fields, model.model_extra, kept, _plain(parameters, config)]
 
 
 def model_name(model: Any) -> str:

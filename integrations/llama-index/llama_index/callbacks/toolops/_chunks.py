@@ -40,21 +40,30 @@ class Piece:
         kept: For each text how much of the text before it stands in front of it.
         raw: The provider's own object, packed: it takes long to make, and the one who has asked
             the model needs it no second time.
+        run: With the first chunk of a stream, what tells that stream from all others.
     """
 
-    __slots__ = ("kept", "raw", "response")
+    __slots__ = ("kept", "raw", "response", "run")
 
-    def __init__(self, response: Response, kept: list[int], raw: list[Any]) -> None:
+    def __init__(
+        self, response: Response, kept: list[int], raw: list[Any], run: bytes = b""
+    ) -> None:
         self.response = response
         self.kept = kept
         self.raw = raw
+        self.run = run
 
 
 class Splitter:
-    """Cuts the chunks of one stream, in their order."""
+    """Cuts the chunks of one stream, in their order.
 
-    def __init__(self) -> None:
+    Args:
+        run: What tells the stream from all others.
+    """
+
+    def __init__(self, run: bytes = b"") -> None:
         self._before: list[str] = []
+        self._run = run
 
     def cut(self, response: Response) -> Piece:
         """Return what is new in a chunk, which is left as it is."""
@@ -66,7 +75,8 @@ class Splitter:
             kept.append(len(before) if text.startswith(before) else 0)
             cut.append(text[kept[-1] :])
         self._before = texts
-        return Piece(_with_texts(response, cut, None), kept, packed(response.raw))
+        run, self._run = self._run, b""
+        return Piece(_with_texts(response, cut, None), kept, packed(response.raw), run)
 
 
 class Joiner:
@@ -98,18 +108,18 @@ def teach_chunks(codec: Codec) -> None:
 
 
 def _parts(piece: Piece) -> list[Any]:
-    return [piece.response, piece.kept, piece.raw]
+    return [piece.response, piece.kept, piece.raw, piece.run]
 
 
 def _piece(parts: Any) -> Piece:
-    response, kept, raw = parts
+    response, kept, raw, run = parts
     if type(response) not in (ChatResponse, CompletionResponse):
         raise TypeError("a piece is of something that is no response")
     if len(kept) != len(_texts(response)) or not all(type(length) is int for length in kept):
         raise ValueError("a piece does not say of each text how much of it was there before")
     if len(raw) != 2:
         raise ValueError("a piece does not say of which type the provider's object was")
-    return Piece(response, kept, raw)
+    return Piece(response, kept, raw, run)
 
 
 def _texts(response: Response) -> list[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,21 +93,23 @@ def _turn(message: ChatMessage, calls: dict[str, int]) -> list[Any]:
     if not isinstance(message, ChatMessage):
         raise NotCanonicalError(f"{type(message).__name__} is no chat message")
     content: list[Any] = []
-    told = False
+    told: set[str | None] = set()
     for block in message.blocks:
         if type(block) is TextBlock:
             if block.text:  # a stream leaves an empty one before its tool calls
                 content.append(block.text)
         elif isinstance(block, ToolCallBlock):
-            told = True
+            told.add(block.tool_call_id)
             content.append(_call(block, calls))
         else:
             content.append([type(block).__name__, _fields(block)])
     turn: list[Any] = [MessageRole(message.role).value, content]
     beside = {}
     for name, value in message.additional_kwargs.items():
-        # The provider's own form of tool calls says nothing that the blocks do not say.
-        if value is not None and not (told and name == "tool_calls"):
+        if told and name == "tool_calls" and isinstance(value, list):
+            # The provider's own form of tool calls says nothing that the blocks do not say.
+            value = [each for each in value if not _is_told(each, told)] or None  # noqa: PLW2901 - the rest of it
+        if value is not None:
             beside[name] = _plain(value, name, calls)
     if type(message) is not ChatMessage:
         turn.append([type(message), {k: v for k, v in _fields(message).items() if k != "blocks"}])
@@ -123,6 +126,17 @@ def _call(block: ToolCallBlock, calls: dict[str, int]) -> list[Any]:
         except ValueError:
             arguments = block.tool_kwargs
     return ["call", block.tool_name, arguments, _number(block.tool_call_id, calls)]
+
+
+def _is_told(call: Any, told: set[str | None]) -> bool:
+    """Return whether a call in a provider's own form is one of those in the blocks."""
+    known = call.get if isinstance(call, Mapping) else partial(_attribute, call)
+    ids = [known(name) for name in sorted(_CALL_IDS) if known(name)]
+    return not ids or any(id_ in told for id_ in ids)
+
+
+def _attribute(holder: Any, name: str) -> Any:
+    return getattr(holder, name, None)
 
 
 def _number(id_: Any, calls: dict[str, int]) -> int | None:

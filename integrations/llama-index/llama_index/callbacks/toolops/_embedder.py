@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import weakref
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -28,11 +28,15 @@ NOT_ASKED = frozenset(
     )
 )  # fmt: skip
 """Fields that change nothing in the vectors."""
-_STATE = (int, float, list, dict, set, tuple, bytes)
-"""Private values that are counters and memories, not what the model is."""
+_SETTINGS = (str, int, float, Mapping)
+"""What private attributes, and fields that are not written down, may say of a model."""
+_STATE = (list, set, tuple, bytes)
+"""Private values that are memories, not what the model is."""
 
-_CLASSES = 256
-"""Classes whose fields are remembered."""
+_names: weakref.WeakKeyDictionary[type[BaseEmbedding], tuple[tuple[str, bool], ...]] = (
+    weakref.WeakKeyDictionary()
+)
+"""The fields of classes, which live no longer for it: that of a guarded model holds its runtime."""
 
 
 def name_of(model: BaseEmbedding) -> str:
@@ -44,9 +48,10 @@ def model_of(model: BaseEmbedding, canon: Canon, name: str | None = None) -> str
     """Return a digest of what tells a model from others that might give other vectors.
 
     It holds the class, all fields but for secrets and those that only say how the model is
-    reached, and private texts and truth values, since some classes keep there which model they
-    really call. An object without a canonical form counts as itself, for as long as it lives; of
-    private ones, such as clients and loaded models, only where there is no ``model_name``.
+    reached, and private texts, numbers and mappings, since some classes keep there which model
+    they really call, and how. An object without a canonical form counts as itself, for as long as
+    it lives; of private ones, such as clients and loaded models, only where there is no
+    ``model_name``.
 
     Args:
         model: The live model.
@@ -68,8 +73,8 @@ def model_of(model: BaseEmbedding, canon: Canon, name: str | None = None) -> str
     for attribute, value in (model.__pydantic_private__ or {}).items():
         if value is None or is_secret_name(attribute):
             continue
-        if isinstance(value, str | bool):
-            whole[attribute] = canon.encode(value)
+        if isinstance(value, _SETTINGS):
+            whole[attribute] = canon.encode(_settled(canon, attribute, value, told=told))
         elif not (told or _is_named(model) or isinstance(value, _STATE)):
             whole[attribute] = _itself(canon, attribute, value)
     # The class itself, since two that were made by one function share their name.
@@ -97,26 +102,43 @@ def _itself(canon: Canon, name: str, value: Any) -> bytes:
         ) from None
 
 
+def _settled(canon: Canon, name: str, value: Any, *, told: bool) -> Any:
+    """Return a private setting for a key, with the objects inside of mappings as themselves."""
+    if isinstance(value, Mapping):
+        return {
+            key: _settled(canon, name, each, told=told)
+            for key, each in value.items()
+            if not is_secret_name(str(key))
+        }
+    try:
+        return canon.encode(value)
+    except NotCanonicalError:
+        return None if told else _itself(canon, name, value)
+
+
 def _is_named(model: BaseEmbedding) -> bool:
     return bool(model.model_name) and model.model_name != "unknown"  # LlamaIndex's default
 
 
-@lru_cache(maxsize=_CLASSES)
-def _asked_names(kind: type[BaseEmbedding]) -> tuple[str, ...]:
-    return tuple(
-        name
-        for name, field in kind.model_fields.items()
-        # What a class does not want to be written down are its clients.
-        if not (field.exclude or name in NOT_ASKED or is_secret_name(name))
-    )
+def _asked_names(kind: type[BaseEmbedding]) -> tuple[tuple[str, bool], ...]:
+    """Return the fields that may count, and of each whether the class does not write it down."""
+    known = _names.get(kind)
+    if known is None:
+        known = _names[kind] = tuple(
+            (name, bool(field.exclude))
+            for name, field in kind.model_fields.items()
+            if not (name in NOT_ASKED or is_secret_name(name))
+        )
+    return known
 
 
 def _asked(model: BaseEmbedding) -> Iterator[tuple[str, Any]]:
     fields = vars(model)
-    for name in _asked_names(type(model)):
+    for name, unwritten in _asked_names(type(model)):
         value = fields.get(name)
-        if value is not None:  # most are, and to leave them out says the same
-            yield name, value
+        # What a class does not want to be written down are its clients, and sometimes settings.
+        if value is not None and not (unwritten and not isinstance(value, _SETTINGS)):
+            yield name, value  # most are None, and to leave them out says the same
     if model.model_extra:
         yield from model.model_extra.items()
 

@@ -165,7 +165,8 @@ class EmbeddingGuard:
 
     def told(self, model: BaseEmbedding) -> tuple[str, str]:
         """Return the name of a model, and what tells it from others."""
-        return self._name or name_of(model), model_of(model, self._ops.canon, self._name)
+        told = model_of(self.plain(model), self._ops.canon, self._name)
+        return self._name or name_of(model), told
 
     def shared(self, view: Any, name: str, told: str) -> SharedEmbedding:
         """Return the embedding of texts by a model.
@@ -218,7 +219,7 @@ class _Known:
         self.is_stale = False
         self.state = model.__dict__
         self._watched = watched(model)
-        self.name, self.told = guard.told(guard.view(model))
+        self.name, self.told = guard.told(model)
         if before is not None and before.state is self.state and before.told == self.told:
             self.shared = before.shared
         else:

@@ -15,6 +15,7 @@ from llama_index.core.base.llms.base import BaseLLM
 from llama_index.core.base.llms.generic_utils import messages_to_prompt
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.llms.llm import default_completion_to_prompt
+from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.tools import BaseTool
 from pydantic import BaseModel
 
@@ -37,14 +38,13 @@ _NOT_ASKED = frozenset(
         # What happens around the eight endpoints, whose arguments show it.
         "output_parser",
         "pydantic_program_mode",
-        "query_wrapper_prompt",
         # Told by what they make of the conversation.
         "completion_to_prompt",
         "messages_to_prompt",
     )
 )
 """Fields of models that change nothing in what is answered, or are told in another way."""
-_SETTINGS = (str, bool, float, Mapping)
+_SETTINGS = (str, bool, float, Mapping, BasePromptTemplate)
 """What private attributes, and fields that are not written down, may say of a model."""
 _MEMORY = (int, list, set)
 _DEFAULT_PROMPTS = (None, messages_to_prompt, default_completion_to_prompt)
@@ -77,7 +77,9 @@ def model_identity(llm: BaseLLM, canon: Canon) -> Any:
         value = None if name in _NOT_ASKED else getattr(llm, name, None)
         # What a class does not want to be written down are its clients, and sometimes settings.
         if value is not None and (not field.exclude or isinstance(value, _SETTINGS)):
-            fields[name] = _plain(value, canon)  # most are None, and to leave them out says the same
+            fields[name] = _plain(
+                value, canon
+            )  # most are None, and to leave them out says the same
     # The class itself, since two that were made by one function share their name.
     return [type(llm), fields, llm.model_extra, _private(llm, canon)]
 
@@ -140,7 +142,9 @@ def sent(value: Any) -> Any:
     """Return what a model is sent beside the conversation, with tools and classes as schemas."""
     if isinstance(value, BaseTool):
         metadata = value.metadata
-        return ["tool", metadata.get_name(), metadata.description, metadata.get_parameters_dict()]
+        # Not all that a schema says is among the parameters.
+        schema = sent(metadata.fn_schema) or metadata.get_parameters_dict()
+        return ["tool", metadata.get_name(), metadata.description, schema]
     if isinstance(value, type) and issubclass(value, BaseModel):
         return [value.__qualname__, value.model_json_schema()]
     if isinstance(value, Mapping):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -38,14 +39,14 @@ class Own:
         make: Asks the model, on a view of it.
     """
 
-    __slots__ = ("began", "made", "make", "over", "place")
+    __slots__ = ("made", "make", "over", "place", "run")
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self.make = make
         self.place = [(variable, variable.get()) for variable in _PLACE]
         """A stream begins where it was asked for, wherever it is read."""
-        self.began = False
-        """Whether the model has begun to stream to this caller itself."""
+        self.run = b""
+        """What tells the last stream that this call has begun from all others."""
         self.made: deque[Any] = deque()
         """The model's own chunks which this caller has not read yet."""
         self.over = False
@@ -63,8 +64,7 @@ class Own:
 
     def pieces(self) -> Generator[Any, None, None]:
         """Yield what the model streams, in the form that is kept."""
-        splitter, made = Splitter(), deque[Any]()
-        self.made = made
+        splitter, made = self._begun()
         with self.placed(), _inside():
             stream = self.make()
         try:
@@ -81,8 +81,7 @@ class Own:
 
     async def apieces(self) -> AsyncGenerator[Any, None]:
         """As :meth:`pieces`, of an asynchronous model."""
-        splitter, made = Splitter(), deque[Any]()
-        self.made = made
+        splitter, made = self._begun()
         with self.placed(), _inside():
             stream = await self.make()
         try:
@@ -96,13 +95,23 @@ class Own:
             if hasattr(stream, "aclose"):
                 await stream.aclose()
 
+    def _begun(self) -> tuple[Splitter, deque[Any]]:
+        self.made, self.run = made, run = deque[Any](), os.urandom(8)
+        return Splitter(run), made
+
     def _taken(self, splitter: Splitter, made: deque[Any], chunk: Any) -> Any:
-        if self.made is made:  # else an attempt that ran out of time, and still goes on
-            self.began = True
-            if not self.over:
-                made.append(chunk)
-        known = isinstance(chunk, ChatResponse | CompletionResponse)
-        return splitter.cut(chunk) if known else chunk
+        if not self.over:
+            made.append(chunk)
+        return splitter.cut(chunk) if _is_known(chunk) else chunk
+
+    def has_made(self, item: Any) -> bool:
+        """Return whether the first item of a stream is of the one that this call has begun.
+
+        It is not where that ran out of time, and something else stands in for it.
+        """
+        if type(item) is Piece:
+            return item.run == self.run != b""
+        return bool(self.made) and not _is_known(self.made[0])
 
     @contextmanager
     def placed(self) -> Iterator[None]:
@@ -113,6 +122,10 @@ class Own:
         finally:
             for variable, token in tokens:
                 variable.reset(token)
+
+
+def _is_known(chunk: Any) -> bool:
+    return isinstance(chunk, ChatResponse | CompletionResponse)
 
 
 @contextmanager
@@ -143,13 +156,15 @@ class Reader:
         self._joiner = Joiner()
         self._fresh: dict[str, str] = {}
         self._text = ""
+        self._is_own: bool | None = None
         self._told = False
 
     def chunk(self, item: Any, *, falls_back: bool) -> Response | None:
         """Return what the runtime gave as a chunk, or None if it is none of ours."""
-        own = self._own
-        if own.began:
-            chunk: Response = own.made.popleft()  # which is the model's own object
+        if self._is_own is None:
+            self._is_own = self._own.has_made(item)
+        if self._is_own:
+            chunk: Response = self._own.made.popleft()  # which is the model's own object
             return chunk
         if type(item) is not Piece:
             if not falls_back:
@@ -170,7 +185,7 @@ class Reader:
     def tell(self) -> None:
         """Fire the event of a hit, once it is known; where the stream was asked for."""
         served = self.heard.served
-        if served is not None and not self._own.began and not self._told:
+        if served is not None and not self._is_own and not self._told:
             self._told = True
             with self._own.placed():
                 tell(self.heard.name, served)

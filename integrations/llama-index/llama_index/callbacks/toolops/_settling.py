@@ -50,16 +50,30 @@ class _Calls:
     def __init__(self) -> None:
         self._lock = renewing(self, threading.Lock())
         self._limiters: OrderedDict[str, weakref.ref[Any]] = OrderedDict()
+        self._streams: OrderedDict[tuple[int, int], str] = OrderedDict()
 
-    def begins(self, span: str, parent: str | None, limiter: Any) -> None:
-        """Note that a call begins; one around it is a part of it from now on."""
+    def begins(self, span: str, parent: str | None, limiter: Any, asked: tuple[int, int]) -> None:
+        """Note that a call begins; one around it is a part of it from now on.
+
+        Args:
+            span: The call's span.
+            parent: The span around it.
+            limiter: Who let it go.
+            asked: The identities of its model, and of what that was given.
+        """
         with self._lock:
+            if ".stream_" in span and asked in self._streams:
+                # An asynchronous stream, whose span is over, is made of this one as it is read.
+                parent = self._streams.pop(asked)
             around = self._limiters.get(parent) if parent is not None else None
             if parent is not None and around is not None and around() is limiter:
                 del self._limiters[parent]
             self._limiters[span] = weakref.ref(limiter)
-            if len(self._limiters) > _CALLS:
-                self._limiters.popitem(last=False)
+            if ".astream_" in span:
+                self._streams[asked] = span
+            for known in (self._limiters, self._streams):
+                if len(known) > _CALLS:
+                    known.popitem(last=False)
 
     def limiter(self, span: str | None) -> _Spender | None:
         """Return the limiter that let a call go, or None."""
@@ -99,16 +113,18 @@ class _Begins(BaseSpanHandler[BaseSpan]):
     def new_span(
         self,
         id_: str,
-        bound_args: inspect.BoundArguments,  # noqa: ARG002 - of LlamaIndex's signature
+        bound_args: inspect.BoundArguments,
         instance: Any | None = None,
         parent_span_id: str | None = None,
-        tags: dict[str, Any] | None = None,  # noqa: ARG002 - as above
+        tags: dict[str, Any] | None = None,  # noqa: ARG002 - of LlamaIndex's signature
         **kwargs: Any,  # noqa: ARG002 - as above
     ) -> None:
         try:
             limiter = getattr(instance, "rate_limiter", None)
             if hasattr(limiter, "spend") and _ENDPOINT.search(id_) is not None:
-                _calls.begins(id_, parent_span_id, limiter)
+                given = bound_args.arguments
+                what = given.get("messages", given.get("prompt"))
+                _calls.begins(id_, parent_span_id, limiter, (id(instance), id(what)))
         except Exception as error:  # noqa: BLE001 - as above
             logger.debug("The begin of a call was not noted: %s", type(error).__name__)
 

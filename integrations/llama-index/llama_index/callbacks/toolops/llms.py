@@ -46,12 +46,15 @@ def guard_llm(
     Each call of the provider fires LlamaIndex's events and callbacks, and asks the model's own
     ``rate_limiter``; a hit does neither, and fires a ``CacheHitEvent``.
 
-    The key holds the model's class and all of its fields, secrets as digest. What a class keeps in
-    private attributes alone, such as the weights of a local model, no key can see: let it tell its
-    instances apart by ``__toolops_key__()``. A model whose fields or arguments have no canonical
-    form, or that goes on with a conversation
-    which its provider keeps (``OpenAIResponses(track_previous_responses=True)``), goes past the
-    cache, with a warning event. Safe to use from any threads and event loops.
+    The key holds the model's class and all of its fields, secrets as digest; of private attributes
+    it holds texts, truth values, fractions and mappings, and every object where no field ``model``
+    or ``model_name`` says which model is asked. What else a class keeps there, such as the weights
+    of a local model beside a name, no key can see, and what it notes there with each call makes
+    each call another: let it tell its instances apart by ``__toolops_key__()``. Pictures and other
+    files count by their content. A model whose fields or arguments have no canonical form, or that
+    goes on with a conversation which its provider keeps
+    (``OpenAIResponses(track_previous_responses=True)``), goes past the cache, with a warning event.
+    Safe to use from any threads and event loops.
 
     Args:
         llm: The model; it is left as it is.
