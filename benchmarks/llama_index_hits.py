@@ -1,6 +1,6 @@
 """Hits through LlamaIndex: known texts of an embedding model, and known questions of a model.
 
-Measured: ``get_text_embedding_batch`` and its asynchronous twin for 100 texts that are all known, of
+Measured: ``get_text_embedding_batch`` and its asynchronous twin for 100 texts, all known, of
 256 numbers each. Beside ours stands LlamaIndex's own ``embeddings_cache`` with its SimpleKVStore, a
 dict without bounds that keys by the text alone and is asked for one text after the other; and the
 same with our ToolOpsKVStore behind it.

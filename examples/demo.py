@@ -1,8 +1,9 @@
-"""`make demo`: what a log of questions would have cost less, and fifty agents with and without.
+"""`make demo`: what a log would have cost less, fifty agents with and without, three frameworks.
 
 The first part replays logs by `toolops audit`. The second runs fifty agents against a slow, flaky,
 priced HTTP service on this machine (`service.py`), first bare and then with ToolOps. Every number
-is measured; the service's failures and the questions are the same in every run.
+is measured; the service's failures and the questions are the same in every run. The third asks one
+tool from LangChain, LlamaIndex and CrewAI: it is the code of `notebooks/tour.ipynb`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from toolops_plugins.telemetry.report import duration
 
 ROOT = Path(__file__).resolve().parents[1]
 QUESTIONS = ROOT / "notebooks" / "data" / "questions.jsonl"
+TOUR = ROOT / "notebooks" / "tour.ipynb"
 AGENTS = 50
 PATIENCE = 5.0  # seconds after which the HTTP client gives up
 
@@ -208,11 +210,32 @@ def live(console: Console) -> None:
     _show(console, bare, ours)
 
 
+def tour(console: Console) -> None:
+    """Run the code of the notebook in a process of its own, and show what it says."""
+    console.print()
+    console.rule("[bold]3. One tool, three frameworks, one call")
+    console.print()
+    cells = json.loads(TOUR.read_text(encoding="utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    with console.status("LangChain, LlamaIndex and CrewAI are being imported ..."):
+        done = subprocess.run(  # noqa: S603 - our own notebook
+            [sys.executable, "-W", "ignore", "-c", "\n\n".join(code)],
+            env={**os.environ, "MPLBACKEND": "Agg"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        sys.exit(f"the tour ended with an error:\n{done.stderr}")
+    console.print(done.stdout.rstrip(), markup=False, soft_wrap=True)
+
+
 def main() -> None:
-    """Run both parts."""
+    """Run all parts."""
     console = Console(highlight=False)
     audits(console)
     live(console)
+    tour(console)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,13 @@ MARKERS = {
     "allow_leaks": "threads or tasks may outlive this test",
 }
 GRACE = 1.0  # seconds that a thread or a task has to end by itself; only a failing test waits them
+OURS = (
+    "toolops_plugins",
+    "langchain_toolops",
+    "llama_index.callbacks.toolops",
+    "crewai_toolops",
+)
+
 _BUSTER = pytest.StashKey[blockbuster.blockbuster.BlockBuster]()
 _THREADS = pytest.StashKey[set[threading.Thread]]()
 
@@ -109,10 +116,7 @@ def _watch_network(event: str, args: tuple[Any, ...]) -> None:
 
 def _make_buster() -> blockbuster.blockbuster.BlockBuster:
     # Made but not executed: a package that does not import is a failed test, not a failed plugin.
-    ours = [
-        importlib.util.module_from_spec(importlib.util.find_spec(name))
-        for name in ("toolops_plugins", "langchain_toolops", "llama_index.callbacks.toolops")
-    ]
+    ours = [importlib.util.module_from_spec(importlib.util.find_spec(name)) for name in OURS]
     buster = blockbuster.blockbuster.BlockBuster(ours)
     # A short critical section is no blocking, and whether a lock is held for that instant is
     # chance. Waiting for another thread is: that is what conditions and joins do.

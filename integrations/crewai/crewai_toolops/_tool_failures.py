@@ -1,0 +1,61 @@
+"""How a call that failed is told to CrewAI, and which exceptions are no failures at all."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from crewai.flow.async_feedback.types import HumanFeedbackPending
+from crewai.hooks import HookAborted
+from crewai.tools.tool_failure import (
+    ToolExecutionFailedError,
+    ToolFailure,
+    failure_from_exception,
+)
+
+from toolops_plugins.adapters.carried import Carried
+from toolops_plugins.errors import CallTimeout, ConfigurationError, Rejected
+
+__all__ = ["OnError", "failure_of", "is_signal", "on_error_of", "passing"]
+
+OnError: TypeAlias = Literal["failure", "raise"]
+
+_SIGNALS = (
+    HookAborted,
+    HumanFeedbackPending,
+    ToolExecutionFailedError,
+    # The tool cannot be run in this way, which is no trouble that passes.
+    NotImplementedError,
+)
+
+
+def on_error_of(wanted: Any) -> OnError:
+    """Return what is done about errors, as it was given.
+
+    Raises:
+        ConfigurationError: It is neither "failure" nor "raise".
+    """
+    if wanted not in ("failure", "raise"):
+        raise ConfigurationError("on_error", f'must be "failure" or "raise", not {wanted!r}')
+    checked: OnError = wanted
+    return checked
+
+
+def is_signal(error: Exception) -> bool:
+    """Return whether an exception is to reach CrewAI, or the user, as what it is."""
+    return isinstance(error, (*_SIGNALS, ConfigurationError))
+
+
+def passing(error: Exception) -> Carried:
+    """Return what passes through the policies as no failure; raise the error if it is one."""
+    if isinstance(error, _SIGNALS):
+        return Carried(error)
+    raise error
+
+
+def failure_of(error: Exception) -> ToolFailure:
+    """Return what a tool returns to tell CrewAI that it failed."""
+    failure = failure_from_exception(error, retryable=isinstance(error, Rejected | CallTimeout))
+    after = getattr(error, "retry_after", None) if isinstance(error, Rejected) else None
+    return (
+        failure if after is None else failure.model_copy(update={"details": {"retry_after": after}})
+    )

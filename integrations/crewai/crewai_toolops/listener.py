@@ -1,0 +1,293 @@
+"""A listener on CrewAI's event bus, which feeds a runtime's statistics and sinks."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+from crewai.events.base_event_listener import BaseEventListener
+from crewai.events.base_events import BaseEvent
+from crewai.events.event_bus import CrewAIEventsBus, crewai_event_bus, is_replaying
+from crewai.events.types.llm_events import LLMStreamChunkEvent
+from crewai.hooks.tool_hooks import (
+    ToolCallHookContext,
+    get_before_tool_call_hooks,
+    register_before_tool_call_hook,
+    unregister_before_tool_call_hook,
+)
+from crewai.utilities.string_utils import sanitize_tool_name
+
+from crewai_toolops._counted import note_cached, was_cached, was_tool_noted
+from crewai_toolops._heard_events import BEGINS, ENDS, begin_of, end_of, key_of
+from crewai_toolops._llm_guard import guard_of, inside_guard
+from crewai_toolops._pairs import Begin, End, Pairs
+from crewai_toolops.prices import ModelPrices, names_of
+from toolops_plugins import ToolOps, check
+from toolops_plugins.adapters.given import runtime_of
+from toolops_plugins.adapters.prices import TokenPrice
+from toolops_plugins.adapters.runs import Prices as AnyPrices
+from toolops_plugins.adapters.runs import Run, Teller
+from toolops_plugins.locks import renewing
+
+__all__ = ["Prices", "ToolOpsListener", "install", "uninstall"]
+
+logger = logging.getLogger("toolops_plugins")
+
+_HEARD: tuple[type[BaseEvent], ...] = (*BEGINS, *ENDS, LLMStreamChunkEvent)
+
+Prices: TypeAlias = Mapping[str, TokenPrice | tuple[float, float]] | AnyPrices
+
+
+class _Counts:
+    """The calls that one listener tells a runtime of."""
+
+    def __init__(self, ops: ToolOps | None, prices: Prices | None, max_calls: int) -> None:
+        self.ops = runtime_of(ops)
+        if isinstance(prices, Mapping):
+            prices = ModelPrices(prices)
+        self._teller = Teller(self.ops, prices)
+        self.pairs = Pairs(check.count("max_calls", max_calls))
+
+    def heard(self, source: Any, event: Any) -> None:
+        """Take note of an event, and tell of the call whose second half it is."""
+        chat = getattr(event, "call_id", None)
+        if chat is not None and (guard_of(source) is not None or inside_guard()):
+            return
+        if isinstance(event, LLMStreamChunkEvent):
+            if event.chunk or event.tool_call is not None:
+                self.pairs.progressed(event.call_id, event.timestamp.timestamp())
+            return
+        key = key_of(source, event)
+        begin: Begin | None
+        end: End | None
+        if isinstance(event, BEGINS):
+            begin = begin_of(event)
+            end = self.pairs.begun(key, begin)
+        else:
+            end = end_of(source, event)
+            begin = self.pairs.ended(key, end)
+        if begin is not None and end is not None:
+            self._tell(begin, end, None if chat is None else self.pairs.first(chat))
+
+    def _tell(self, begin: Begin, end: End, first: float | None) -> None:
+        clock, tell = self.ops.clock, self._teller.tell
+        # By the times of the events: the bus hands them over when it comes to it.
+        began = clock.monotonic() - max(0.0, end.at - begin.at)
+        run = Run(end.kind, end.name, end.model, began, begin.at)
+        if end.kind == "chat":
+            if first is not None:
+                run.first = began + max(0.0, first - begin.at)
+            details = {
+                **(self._teller.details(run, end.model, end.usage) or {}),
+                **(end.details or {}),
+            }
+            price = self._teller.money(names_of(end.model), end.usage)
+            tell(run, end.outcome, details, price=price, error=end.error)
+            return
+        outcome = end.outcome
+        if end.kind == "tool":
+            if was_tool_noted(begin.event_id, end.name):
+                return
+            if outcome == "miss" and was_cached(begin.event_id):
+                outcome = "hit"
+        asked = outcome in ("hit", "miss")
+        tell(
+            run,
+            outcome,
+            end.details or None,
+            tier="crewai" if outcome == "hit" else None,
+            key=begin.event_id.replace("-", "") if asked else None,
+            reason=end.reason,
+            error=end.error,
+        )
+
+
+class ToolOpsListener(BaseEventListener):
+    """Counts what CrewAI runs, in the runtime's ``stats()`` and for its sinks.
+
+    It listens from the moment it is made until it is closed, or until the ``scoped_handlers()`` of
+    CrewAI's bus around it end; :func:`install` is what most users want, and tells what is counted::
+
+        with ToolOpsListener(ops, prices={"gpt-4o": (2.5, 10.0)}):
+            crew.kickoff()
+
+    Two listeners of one runtime count each call twice. Safe to use from any threads and event
+    loops: CrewAI calls it in threads of the bus, and with the chunks of streams in those of their
+    models. It never raises into a call, waits for anything, or changes an event.
+
+    Args:
+        ops: As for :func:`install`.
+        prices: As for :func:`install`.
+        tool_hook: As for :func:`install`.
+        max_calls: As for :func:`install`.
+
+    Raises:
+        ConfigurationError: A value is wrong.
+    """
+
+    def __init__(
+        self,
+        ops: ToolOps | None = None,
+        *,
+        prices: Prices | None = None,
+        tool_hook: bool = False,
+        max_calls: int = 10_000,
+    ) -> None:
+        self._counts: _Counts | None = _Counts(ops, prices, max_calls)
+        self._tool_hook = tool_hook
+        super().__init__()
+
+    def setup_listeners(self, crewai_event_bus: CrewAIEventsBus) -> None:
+        """Register the handlers with the bus; doing it again puts back those that are missing."""
+        for kind in _HEARD:
+            crewai_event_bus.register_handler(kind, self._heard)
+        if self._tool_hook and self._before_tool not in get_before_tool_call_hooks():
+            register_before_tool_call_hook(self._before_tool)
+
+    def close(self) -> None:
+        """Listen no more; leaves the bus as it was. Calls that are under way are not counted.
+
+        CrewAI may still be on its way with events of calls that have ended: ``flush()`` of its bus
+        waits for them. May be called more than once.
+        """
+        self._counts = None
+        for kind in _HEARD:
+            crewai_event_bus.off(kind, self._heard)
+        unregister_before_tool_call_hook(self._before_tool)
+
+    def __enter__(self) -> Self:
+        """Return the listener, which listens already."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the listener."""
+        self.close()
+
+    def _heard(self, source: Any, event: Any) -> None:
+        counts = self._counts
+        try:
+            if counts is None:
+                self.close()  # scoped_handlers() has put it back when they ended
+            elif not is_replaying():
+                counts.heard(source, event)
+        except Exception as error:  # noqa: BLE001 - nobody but us is to hear of our mistakes
+            logger.debug("%s was not counted: %s", type(event).__name__, type(error).__name__)
+
+    def _before_tool(self, context: ToolCallHookContext) -> None:
+        """Look whether CrewAI's own cache is about to answer, as CrewAI does just after."""
+        try:
+            handler = getattr(context.agent, "tools_handler", None)
+            cache = getattr(handler, "cache", None)
+            if cache is None:
+                return
+            given = json.dumps(context.tool_input) if context.tool_input else ""
+            name = sanitize_tool_name(context.tool_name)
+            if cache.read(tool=name, input=given) is not None:
+                note_cached()
+        except Exception as error:  # noqa: BLE001 - it would abort or disturb the user's call
+            logger.debug("A call of a tool was not looked at: %s", type(error).__name__)
+
+
+class _Installation:
+    """The listener that is installed, and with what."""
+
+    def __init__(self) -> None:
+        self._lock = renewing(self, threading.Lock())
+        self._listener: ToolOpsListener | None = None
+        self._given: tuple[Any, ...] = ()
+
+    def put(
+        self, ops: ToolOps | None, prices: Prices | None, max_calls: int, *, tool_hook: bool
+    ) -> None:
+        given = _Counts(ops, prices, max_calls).ops, prices, max_calls, tool_hook
+        with self._lock:
+            if self._listener is not None and self._given == given:
+                self._listener.setup_listeners(crewai_event_bus)
+                return
+            if self._listener is not None:
+                self._listener.close()
+            self._listener = ToolOpsListener(
+                given[0], prices=prices, tool_hook=tool_hook, max_calls=max_calls
+            )
+            self._given = given
+
+    def take(self) -> None:
+        with self._lock:
+            if self._listener is not None:
+                self._listener.close()
+            self._listener = None
+            self._given = ()
+
+
+_installation = _Installation()
+
+
+def install(
+    ops: ToolOps | None = None,
+    *,
+    prices: Prices | None = None,
+    tool_hook: bool = False,
+    max_calls: int = 10_000,
+) -> None:
+    """Count what CrewAI runs in this process, in the runtime's ``stats()`` and for its sinks.
+
+    ::
+
+        install(ops, prices={"gpt-4o": (2.5, 10.0)})
+
+    The rows are "chat:<model>", "tool:<name>", "agent:<role>", "task:<name or description>" and
+    "crew:<name>", with roles and descriptions as they were written: what a kickoff fills in is no
+    part of them. Each row counts its own calls, so a crew stands beside the models that its agents
+    have called; but money is only ever that of models.
+
+    - What a runtime counts already is not counted here: tools of ``wrap_tool`` and
+      ``ToolOpsMixin``, and models of ``guard_llm``, whichever runtime theirs is. Their hits and
+      what these saved stand in rows of their own.
+    - What CrewAI's own cache answers is a "hit" of tier "crewai", and other calls of agents that
+      have such a cache are a "miss". Where a model calls functions, only ``tool_hook`` tells the
+      one from the other: CrewAI's events do not, and without it all are a "miss".
+    - A call that a tool hook has stopped is "rejected", with the reason "blocked". A tool that
+      returns a ``ToolFailure`` has an "error", whose reason is that of the failure.
+    - CrewAI tells of each attempt: three attempts at a rate-limited model are three calls.
+    - A model tells no more than its class emits: of a ``BaseLLM`` of your own that emits no events
+      nothing is heard. What was cancelled has no end, and is not counted. What a checkpoint replays
+      is not counted again.
+    - Sinks get the ids of the agent and the task, the model, its tokens and the seconds to its
+      first token as ``event.details``. They are called in threads of CrewAI's bus, so the last of
+      them perhaps after the kickoff has returned: ``crewai_event_bus.flush()`` waits for them.
+
+    There is one installation in a process. Installing the same again does nothing, but for putting
+    back handlers that somebody has removed; installing for another runtime, or with other values,
+    takes the place of what is installed, and calls that are under way then are not counted. Safe
+    to call from any threads.
+
+    Args:
+        ops: The runtime. None: :func:`toolops_plugins.get_default`.
+        prices: Prices by model, as :class:`~crewai_toolops.ModelPrices` takes them, or a callable
+            over model and usage that returns money. None: models are free.
+        tool_hook: Whether a hook of CrewAI's, before each call of any tool, looks whether CrewAI's
+            own cache holds its answer. Default False.
+        max_calls: Calls that may be under way at once; of more, the oldest are not counted.
+            Default 10,000.
+
+    Raises:
+        ConfigurationError: A value is wrong.
+    """
+    _installation.put(ops, prices, max_calls, tool_hook=tool_hook)
+
+
+def uninstall() -> None:
+    """Take back what :func:`install` has done; nothing if nothing is installed.
+
+    Calls that are under way are not counted. Safe to call from any threads.
+    """
+    _installation.take()

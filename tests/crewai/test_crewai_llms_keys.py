@@ -1,0 +1,185 @@
+"""What of a conversation with a CrewAI model is the question, and what else makes the key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from crewai.tools import BaseTool, tool
+from crewai.utilities.i18n import I18N_DEFAULT
+from pydantic import BaseModel
+
+from crewai_toolops._answers import Answer, restored, teach
+from crewai_toolops._conversation import asked
+from crewai_toolops._identity import is_passing, sent
+from toolops_plugins import Codec
+from toolops_plugins.canonical import Canon
+from toolops_plugins.errors import NotCanonicalError
+
+USER = {"role": "user", "content": "What costs ACME?"}
+SYSTEM = {"role": "system", "content": "You are kind."}
+URGING = {"role": "user", "content": I18N_DEFAULT.slice("post_tool_reasoning")}
+WRITTEN = {"role": "assistant", "content": "Action: quote\nObservation: 7"}
+
+
+def tools_of(id_: str, result: str = "7") -> list[dict[str, Any]]:
+    call = {"id": id_, "type": "function", "function": {"name": "quote", "arguments": "{}"}}
+    return [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": id_, "name": "quote", "content": result},
+    ]
+
+
+def encoded(messages: Any, **options: Any) -> bytes:
+    return Canon().encode(list(asked(messages, **options)))
+
+
+def test_the_last_user_text_is_the_question():
+    question, turns = asked([SYSTEM, USER])
+    assert question == USER["content"]
+    assert "ACME" not in repr(turns)
+    assert "kind" in repr(turns)
+
+
+def test_a_text_is_what_its_user_says():
+    assert encoded(USER["content"]) == encoded([USER])
+
+
+@pytest.mark.parametrize(
+    "behind", [tools_of("1"), [WRITTEN], [WRITTEN, URGING], [*tools_of("1"), URGING]]
+)
+def test_a_turn_behind_results_of_tools_has_no_question(behind):
+    assert asked([SYSTEM, USER, *behind])[0] == ""
+    assert asked([SYSTEM, USER, *behind], after_tools=True)[0] == USER["content"]
+
+
+def test_what_crewai_says_behind_a_tool_is_part_of_the_key():
+    assert encoded([USER, WRITTEN, URGING]) != encoded([USER, WRITTEN])
+
+
+def test_what_a_tool_has_said_is_part_of_the_key():
+    turns = [USER, *tools_of("1")]
+    assert encoded(turns, after_tools=True) != encoded(
+        [USER, *tools_of("1", "8")], after_tools=True
+    )
+
+
+def test_ids_of_calls_are_numbers_by_which_results_are_found():
+    assert encoded([USER, *tools_of("1"), *tools_of("2")]) == encoded(
+        [USER, *tools_of("7"), *tools_of("3")]
+    )
+    assert encoded([USER, *tools_of("1"), *tools_of("2")]) != encoded(
+        [USER, *tools_of("1"), *tools_of("1")]
+    )
+
+
+def test_ids_that_are_content_stay():
+    def of(id_: str) -> list[Any]:
+        return [{"role": "user", "content": [{"type": "file", "id": id_}]}]
+
+    assert encoded(of("1")) != encoded(of("2"))
+
+
+def test_pictures_stay_in_their_places():
+    picture = {"type": "image_url", "image_url": {"url": "data:,"}}
+    text = {"type": "text", "text": "What is it?"}
+    question, turns = asked([{"role": "user", "content": [picture, text]}])
+    assert question == "What is it?"
+    assert turns == [["user", [picture, None]]]
+    assert encoded([{"role": "user", "content": [picture, text]}]) != encoded(
+        [{"role": "user", "content": [text, picture]}]
+    )
+
+
+def test_where_one_text_ends_is_part_of_the_key():
+    def of(*texts: str) -> list[Any]:
+        return [{"role": "user", "content": [{"type": "text", "text": t} for t in texts]}]
+
+    assert encoded(of("a\nb", "c")) != encoded(of("a", "b\nc"))
+
+
+def test_the_parts_of_a_package_count_by_their_fields():
+    class Part(BaseModel):
+        id: str
+        name: str
+
+    def of(id_: str, name: str) -> list[Any]:
+        return [
+            {"role": "assistant", "content": "", "raw_tool_call_parts": [Part(id=id_, name=name)]}
+        ]
+
+    assert encoded(of("1", "a")) == encoded(of("2", "a"))
+    assert encoded(of("1", "a")) != encoded(of("1", "b"))
+
+
+@pytest.mark.parametrize("messages", [None, 7, ["text"], [{"content": "no role"}]])
+def test_what_is_no_conversation_has_no_key(messages):
+    with pytest.raises(NotCanonicalError):
+        asked(messages)
+
+
+def test_tools_count_by_what_a_model_is_told():
+    @tool("quote")
+    def quote(ticker: str) -> str:
+        """The price of a share."""
+        return ticker
+
+    @tool("quote")
+    def other(ticker: str, place: str = "here") -> str:
+        """The price of a share."""
+        return ticker
+
+    class Quote(BaseTool):
+        name: str = "quote"
+        description: str = quote.description
+        place: str = "here"
+
+        def _run(self, ticker: str) -> str:
+            return ticker
+
+    told = [repr(sent([each])) for each in (quote, other, Quote(place="there"), Quote())]
+    assert told[0] != told[1]
+    assert told[2] == told[3]
+
+
+def test_an_error_within_an_error_says_whether_it_may_pass():
+    class RefusedError(Exception):
+        status_code = 404
+
+    wrapped = ValueError("the model is unknown")
+    wrapped.__cause__ = RefusedError()
+    assert not is_passing(wrapped)
+    assert is_passing(ValueError("whatever"))
+
+
+@pytest.mark.parametrize(
+    ("form", "value", "back"),
+    [
+        ("plain", "Paris", "Paris"),
+        ("plain", [1, {"a": None}], [1, {"a": None}]),
+        ("model", '{"id": "1"}', None),
+    ],
+)
+def test_answers_travel_as_bytes(form, value, back):
+    class Known(BaseModel):
+        id: str
+
+    codec = Codec()
+    teach(codec)
+    teach(codec)
+    payload = codec.encode(Answer(form, value, {"total_tokens": 3}, owner=object()))
+    again = codec.decode(codec.load(payload.codec, codec.data(payload)))
+    assert again.usage == {"total_tokens": 3}
+    assert again.owner is None
+    assert restored(again, Known) == (Known(id="1") if back is None else back)
+
+
+def test_ids_among_arguments_of_tools_stay():
+    call = {"id": "1", "name": "quote", "input": {"id": "1"}, "type": "tool_use"}
+    (renewed,) = restored(Answer("plain", [call]), None)
+    assert renewed["input"] == {"id": "1"}
+    assert renewed["id"] != "1"
+
+
+def test_lists_that_are_no_tool_calls_stay():
+    assert restored(Answer("plain", [{"id": "1"}]), None) == [{"id": "1"}]
