@@ -41,6 +41,8 @@ CONTESTANTS = {
 ADAPTERS = {
     "llama_index.callbacks.toolops": ("llama_index.core", 100),
     "llama_index.callbacks.toolops.llms": ("llama_index.core", 100),  # guard_llm
+    "crewai_toolops": ("crewai", 50),
+    "crewai_toolops.tools": ("crewai", 50),  # wrap_tool
 }
 """The framework that an adapter stands on, and the milliseconds that it may add."""
 PROGRAM = """
@@ -76,7 +78,7 @@ def interpreter(*arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""},
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", "CREWAI_DISABLE_TELEMETRY": "true"},
     )
 
 
