@@ -103,6 +103,18 @@ class CacheAside:
         """As :meth:`store_for`, without blocking the event loop."""
         await self._loops().run(self._keeping(value, args, kwargs, self._cache_for(ttl)))
 
+    def store_took(self, seconds: float, value: Any, /, *args: Any, **kwargs: Any) -> None:
+        """As :meth:`store`, where the call has taken ``seconds``, whenever the lookup was.
+
+        For values that one call brings together: each is worth its share of the time.
+        """
+        self._threads.run(self._keeping(value, args, kwargs, self._plan.policy.cache, seconds))
+
+    async def astore_took(self, seconds: float, value: Any, /, *args: Any, **kwargs: Any) -> None:
+        """As :meth:`store_took`, without blocking the event loop."""
+        cache = self._plan.policy.cache
+        await self._loops().run(self._keeping(value, args, kwargs, cache, seconds))
+
     def _cache_for(self, ttl: float) -> Cache | None:
         cache = self._plan.policy.cache
         return None if cache is None else replace(cache, ttl=ttl)
@@ -131,16 +143,23 @@ class CacheAside:
         self._plan.warn(reason)
 
     def _keeping(
-        self, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any], cache: Cache | None
+        self,
+        value: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        cache: Cache | None,
+        seconds: float | None = None,
     ) -> Flow:
         if not self._plan.shared.active:
             return
         call = self._plan.begin(args, kwargs)
-        took = 0.0
+        took = 0.0 if seconds is None else seconds
         with self._lock:
             asked = self._missed.pop(call.key, None) if call.key is not None else None
         if asked is not None:
-            call, took = asked, call.began - asked.began
+            if seconds is None:
+                took = call.began - asked.began
+            call = asked
         else:
             call.tags = tags_of(call)
         yield from _kept(call, cache, value, took, call.marks if asked is not None else None)

@@ -82,6 +82,22 @@ def test_what_was_stored_is_looked_up(ops, events, face):
     assert (told.name, told.saved_price) == ("model", 0.5)
 
 
+def test_a_value_that_came_with_others_is_worth_what_it_took_itself(ops, events, face):
+    aside = ops.aside(answer, name="model", cache=Cache(ttl=60, tags=["models"]))
+    assert face("lookup", "who?", aside=aside) is NOTHING
+    ops.clock.advance(2.0)
+    face("store_took", 0.5, ["I"], "who?", aside=aside)
+    face("store_took", 0.25, ["you"], "nobody looked that up", aside=aside)
+    assert face("lookup", "who?", aside=aside) == ["I"]
+    assert face("lookup", "nobody looked that up", aside=aside) == ["you"]
+    assert [event.latency for event in events] == [2.0, 0.0, 0.0, 0.0]
+    assert [event.saved_latency for event in events] == [0.0, 0.0, 0.5, 0.25]
+    assert face("lookup", "when?", aside=aside) is NOTHING
+    ops.invalidate(["models"])
+    face("store_took", 0.5, "old", "when?", aside=aside)
+    assert face("lookup", "when?", aside=aside) is NOTHING
+
+
 def test_a_lookup_gives_copies(ops, face):
     aside = ops.aside(answer, cache=Cache())
     value = ["a"]

@@ -467,14 +467,14 @@ def test_what_lands_between_a_lookup_and_its_batch_is_looked_up_again(embeddings
 
 async def test_who_boards_a_batch_that_has_landed_gets_what_it_brought(embeddings, inner):
     kept, going = Latch(), Latch()
-    astore = embeddings._shared._aside.astore
+    astore = embeddings._shared._aside.astore_took
 
     async def slow(*args):
         going.open()
         await kept.opened()
         await astore(*args)
 
-    embeddings._shared._aside.astore = slow
+    embeddings._shared._aside.astore_took = slow
     first = asyncio.ensure_future(embeddings.aembed_documents(["a"]))
     await going.opened()
     assert await embeddings.aembed_documents(["a"]) == [[1.1, -1 / 3]]
@@ -482,6 +482,25 @@ async def test_who_boards_a_batch_that_has_landed_gets_what_it_brought(embedding
     kept.open()
     assert await first == [[1.1, -1 / 3]]
     assert inner.batches == [["a"]]
+
+
+@pytest.mark.parametrize("aio", [False, True])
+def test_a_text_takes_its_share_of_the_time_of_its_batch(aio):
+    clock = FakeClock()
+
+    class Slow(Lengths):
+        def _note(self, texts):
+            clock.advance(1.0)
+            return super()._note(texts)
+
+    with ToolOps("slow", clock=clock) as ops:
+        embeddings = ToolOpsEmbeddings(Slow(), ops, model="slow")
+        for _ in range(2):
+            if aio:
+                asyncio.run(embeddings.aembed_documents(["a", "bb", "ccc", "dddd"]))
+            else:
+                embeddings.embed_documents(["a", "bb", "ccc", "dddd"])
+        assert ops.stats()["embed:slow"].saved_seconds == 1.0
 
 
 def test_many_threads_over_many_texts_embed_each_once(embeddings, inner):

@@ -404,6 +404,23 @@ def test_texts_and_batches_are_counted_apart(model, ops):
     assert model.asked.batches[-1] == ["a"]
 
 
+def test_a_text_takes_its_share_of_the_time_of_its_batch(face):
+    clock, events = FakeClock(), []
+
+    class Slow(Lengths):
+        def _embedded(self, texts, role):
+            clock.advance(1.0)
+            return super()._embedded(texts, role)
+
+    with ToolOps("slow", clock=clock, sinks=[events.append]) as ops:
+        guarded = guard_embedding(Slow(model_name="slow"), ops=ops)
+        for texts in (["a", "bb", "ccc", "dddd"], ["eeeee"], ["a", "bb", "ccc", "dddd", "eeeee"]):
+            face(guarded, "get_text_embedding_batch", texts)
+        hits = [event.saved_latency for event in events if event.outcome == "hit"]
+        assert hits == [0.25] * 4 + [1.0]
+        assert ops.stats()["embed:slow"].saved_seconds == 2.0  # what the two batches took
+
+
 def test_no_handler_counts_what_the_runtime_counts(face, guarded, ops):
     handler = ToolOpsCallbackHandler(ops)
     Settings.callback_manager = CallbackManager([handler])
@@ -512,8 +529,8 @@ def test_what_has_no_place_is_refused(model, ops, guarded):
         guard_embedding(guarded, ops=ops)
     with pytest.raises(ConfigurationError, match="BaseEmbedding"):
         guard_embedding("text-embedding-3-small", ops=ops)
-    with pytest.raises(ConfigurationError, match="ops="):
-        guard_embedding(model, ops)
+    with pytest.raises(ConfigurationError, match="make one of the class"):
+        guard_embedding(OpenAIEmbedding, ops=ops)
     with pytest.raises(ConfigurationError, match="embeddings_cache"):
         guard_embedding(Lengths(embeddings_cache=SimpleKVStore()), ops=ops)
     with pytest.raises(ConfigurationError, match="embeddings_cache"):

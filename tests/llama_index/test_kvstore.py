@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import pickle
 from typing import Any
 
 import pytest
@@ -311,10 +312,16 @@ def test_what_is_deleted_is_gone_and_can_be_put_again(face, store):
     assert face(store, "get", "k") == {"n": 2}
 
 
+def test_it_can_be_copied_and_says_that_it_cannot_be_pickled(store):
+    assert copy.copy(store) is copy.deepcopy(store) is store
+    with pytest.raises(TypeError, match="a ToolOpsKVStore cannot be pickled"):
+        pickle.dumps(store)
+
+
 def test_a_cache_cannot_list_what_it_holds(face, store):
     with pytest.raises(NotImplementedError, match="clear"):
         face(store, "get_all")
-    with pytest.raises(NotImplementedError, match="llama_cache"):
+    with pytest.raises(NotImplementedError, match=r"llama_cache.* ToolOpsKVStore.clear\(\)"):
         IngestionCache(cache=store).clear()
 
 

@@ -12,7 +12,7 @@ from llama_index.core.llms import MockLLM
 from llama_index.core.tools import FunctionTool
 
 from llama_index.callbacks import toolops
-from toolops_plugins import Cache, ConfigurationError, Memory
+from toolops_plugins import Cache, ConfigurationError, Memory, ToolOps
 
 NAMES = [
     "MODEL_POLICY",
@@ -72,7 +72,11 @@ def test_what_is_no_runtime_is_refused_in_words(make, wrong):
 
 @pytest.mark.parametrize(
     ("wrong", "hint"),
-    [(Cache(ttl=3), r"did you mean Policy\(cache=\.\.\.\)"), ({}, "must be a Policy, not {}")],
+    [
+        (Cache(ttl=3), r"did you mean Policy\(cache=\.\.\.\)"),
+        ({}, "must be a Policy, not {}"),
+        (ToolOps(), r"policy: .* a runtime is given by name: ops=\.\.\."),
+    ],
 )
 @pytest.mark.parametrize(
     "make",

@@ -411,6 +411,7 @@ def test_an_argument_without_a_form_goes_past_the_cache(echo, way, caplog):
                 list(made)
         assert model.calls == 2
     assert [notice.kind for notice in listener.notices] == ["bypass"]
+    assert "Calls of 'EchoLLM" in caplog.text
     assert "go past the cache" in caplog.text
 
 

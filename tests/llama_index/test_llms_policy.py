@@ -22,7 +22,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.llms import MockLLM
 from llama_index.core.rate_limiter import BaseRateLimiter
 from llama_index.llms.openai import OpenAI
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from servers import wait_for
 
 from llama_index.callbacks.toolops.llms import MODEL_POLICY, guard_llm
@@ -246,6 +246,32 @@ def test_tokens_are_priced_every_way(ops, llm, way):
     assert tokens > 0
 
 
+@pytest.mark.parametrize("way", ["stream_chat", "astream_complete"])
+def test_a_stream_that_tells_no_tokens_costs_nothing(ops, llm, way):
+    prices = ModelPrices({"gpt-4o-mini": (1_000_000.0, 0.0)})
+    model = guard_llm(llm(), price=prices, ops=ops)
+    WAYS[way](model, FRANCE)
+    assert ops.stats().total.spent == 0.0
+    model.additional_kwargs = {"stream_options": {"include_usage": True}}
+    WAYS[way](model, FRANCE)
+    assert ops.stats().total.spent > 0.0
+
+
+def test_parts_of_a_policy_by_name_win_and_add_to_the_default(ops, llm, openai_server, ask):
+    model = guard_llm(llm(), ops=ops, cache=None, fallback="later")
+    for _ in range(2):
+        assert said(ask(model, FRANCE)) == FRANCE
+    assert len(openai_server.requests) == 2
+    openai_server.reply = lambda body: 500
+    assert said(ask(model, FRANCE)) == "later"
+    assert len(openai_server.requests) == 2 + MODEL_POLICY.retry.attempts
+    own = guard_llm(llm(), Policy(cache=Cache(ttl=60)), ops=ops, cache=None, coalesce=False)
+    openai_server.reply = lambda body: {"content": "own"}
+    assert [said(ask(own, FRANCE)) for _ in range(2)] == ["own"] * 2
+    with pytest.raises(ConfigurationError, match="cahce"):
+        guard_llm(llm(), ops=ops, cahce=None)
+
+
 # Meaning
 
 
@@ -407,8 +433,8 @@ def test_what_cannot_be_guarded_is_refused(ops, model, llm):
         guard_llm(llm().as_structured_llm(City), ops=ops)
     with pytest.raises(ConfigurationError, match="must be an LLM"):
         guard_llm("gpt-4o-mini", ops=ops)
-    with pytest.raises(ConfigurationError, match="give it as ops="):
-        guard_llm(llm(), ops)
+    with pytest.raises(ConfigurationError, match="make one of the class"):
+        guard_llm(OpenAI, ops=ops)
     with pytest.raises(ConfigurationError, match=r"Policy\(cache=...\)"):
         guard_llm(llm(), Cache(), ops=ops)
     with pytest.raises(ConfigurationError, match="ops"):
@@ -417,6 +443,21 @@ def test_what_cannot_be_guarded_is_refused(ops, model, llm):
         guard_llm(llm(), ops=ops, usage_on_hit="half")
     with pytest.raises(ConfigurationError, match="semantic"):
         guard_llm(llm(), BY_MEANING, ops=ops)
+
+
+@pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
+@pytest.mark.parametrize("wrong", ["hello", ChatMessage("hello"), 5])
+def test_what_is_no_conversation_is_left_to_the_model_to_refuse(ops, llm, way, wrong):
+    def refused(model):
+        async def ask():
+            answer = await getattr(model, way)(wrong)
+            return [chunk async for chunk in answer] if way == "astream_chat" else answer
+
+        with pytest.raises(ValidationError) as caught:
+            asyncio.run(ask()) if way.startswith("a") else list(getattr(model, way)(wrong))
+        return str(caught.value)
+
+    assert refused(guard_llm(llm(), ops=ops, breaker=None)) == refused(llm())
 
 
 @pytest.mark.parametrize("planted", ["text", None, [], ["a"], ChatMessage("x")])

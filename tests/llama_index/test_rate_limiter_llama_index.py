@@ -104,6 +104,8 @@ def test_a_name_is_shared_with_tools_of_the_runtime(ops):
 
 
 def test_what_is_no_limit_is_refused(ops):
+    with pytest.raises(ConfigurationError, match="limit: comes first"):
+        ToolOpsRateLimiter(ops, "60/min")
     for wrong in (60, None):
         with pytest.raises(ConfigurationError, match="limit"):
             ToolOpsRateLimiter(wrong, ops)

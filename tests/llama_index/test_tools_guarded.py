@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import functools
+import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -480,6 +481,15 @@ def test_attributes_of_a_guarded_tool_are_its_own(ops: ToolOps) -> None:
     assert copy.deepcopy(guarded)("b").content == "b"
     assert other == ["b"]
     assert ops.stats()["mine"].calls == 4
+
+
+@pytest.mark.parametrize("make", [sync_function, of_a_subclass, of_an_engine, Own])
+def test_it_says_that_it_cannot_be_pickled(make: Callable[..., Any], ops: ToolOps) -> None:
+    tool = make([])
+    problem = rf"a guarded {type(tool).__name__} cannot be pickled.* guard it there"
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(TypeError, match=problem):
+            pickle.dumps(guard_tool(tool, ops=ops), protocol)
 
 
 def test_what_hands_a_tools_function_on_hands_on_the_guarded_one(ops: ToolOps) -> None:

@@ -461,6 +461,25 @@ async def test_what_takes_a_context_is_neither_kept_nor_shared(ops: ToolOps) -> 
         await tool.acall(question="?")
 
 
+def test_whoever_asks_for_a_cache_is_told_that_a_context_forbids_it(ops: ToolOps, caplog) -> None:
+    tools = [Search().tool, contextual([])]
+    guard_tools(tools, ops=ops)
+    guard_tools(tools, ops=ops, retry=None)
+    guard_tools(tools, Policy(retry=ANEW), ops=ops)
+    guard_tools(tools, Policy(cache=Cache()), ops=ops, cache=None)
+    guard_tools(tools, Policy(cache=Cache()), ops=ops, context="ignore")
+    guard_tool(tools[0], Policy(cache=Cache()), ops=ops)
+    assert caplog.records == []
+    guard_tool(tools[1], Policy(cache=Cache()), ops=ops)
+    guard_tool(tools[1], ops=ops, cache=Cache(ttl=60))
+    guard_tools(tools, ops=ops, cache=Cache(ttl=60))
+    assert len(caplog.records) == 3
+    for record in caplog.records:
+        assert (record.name, record.levelname) == ("llama_index.callbacks.toolops", "WARNING")
+        assert "the tool 'who'" in record.message
+        assert 'context="ignore"' in record.message
+
+
 async def test_whoever_says_so_keeps_what_does_not_hang_on_the_context(ops: ToolOps) -> None:
     runs: list[Any] = []
     tool = guard_tool(contextual(runs), ops=ops, context="ignore")
@@ -624,7 +643,6 @@ def test_mistakes_are_told_in_words(ops: ToolOps) -> None:
     refused(r"make one of the class", FunctionTool, ops=ops)
     refused(r"langchain_toolops.wrap_tool\(\)", langchain_tool(search.function), ops=ops)
     refused(r"must be a LlamaIndex tool, not 3$", 3, ops=ops)
-    refused(r"did you mean ops=", tool, ops)
     refused(r"did you mean Policy\(cache=", tool, Cache(), ops=ops)
     refused(r"ops: must be a ToolOps", tool, ops=Policy())
     refused(r"name: must be a non-empty string", tool, ops=ops, name="")

@@ -52,24 +52,26 @@ class _Batch:
         role: What they are to the model.
         texts: The texts.
         vectors: What came of them, in order, or None before.
+        took: Seconds that each text is worth: its share of what the embedder took.
         parties: Callers that need it; guarded by the owner's lock.
         kept: Whether somebody has begun to keep what came of it; guarded likewise.
         whose: The tenant that may share it.
     """
 
-    __slots__ = ("kept", "number", "parties", "role", "texts", "vectors", "whose")
+    __slots__ = ("kept", "number", "parties", "role", "texts", "took", "vectors", "whose")
 
     def __init__(self, role: Role, texts: list[str]) -> None:
         self.number = next(_numbers)
         self.role = role
         self.texts = texts
         self.vectors: list[_Packed] | None = None
+        self.took = 0.0
         self.parties = 0
         self.kept = False
         self.whose = ""
 
-    def take(self, vectors: Sequence[Iterable[float]]) -> None:
-        """Take what the embedder gave.
+    def take(self, vectors: Sequence[Iterable[float]], took: float) -> None:
+        """Take what the embedder gave, and the seconds that it took.
 
         Raises:
             ValueError: These are not as many as the texts.
@@ -78,6 +80,7 @@ class _Batch:
             raise ValueError(
                 f"the embedder gave {len(vectors)} vectors for {len(self.texts)} texts"
             )
+        self.took = took / len(self.texts)
         self.vectors = [_packed(vector) for vector in vectors]
 
     def found(self) -> dict[_Key, _Packed]:
@@ -101,7 +104,8 @@ class SharedEmbedding:
     Retry, timeout, breaker, rate limit and bulkhead stand around the call of the embedder, which
     gets all missing texts of a caller at once, or as many as ``most`` says. Two names are counted:
     under "embed:<name>" each text, under "embed:<name> (batches)" each call of the embedder. A
-    ``price`` is that of a text.
+    ``price`` is that of a text, and the time that a hit saves is a text's share of that of its
+    batch.
 
     Safe to use from any threads and event loops.
 
@@ -244,11 +248,15 @@ class SharedEmbedding:
 
     def _bring(self, number: int, batch: _Batch) -> None:  # noqa: ARG002 - the number is the key
         if batch.vectors is None:
-            batch.take(self._embed(batch.role, batch.texts))
+            began = self._ops.clock.monotonic()
+            vectors = self._embed(batch.role, batch.texts)
+            batch.take(vectors, self._ops.clock.monotonic() - began)
 
     async def _abring_batch(self, number: int, batch: _Batch) -> None:  # noqa: ARG002 - as above
         if batch.vectors is None:
-            batch.take(await self._aembed(batch.role, batch.texts))
+            began = self._ops.clock.monotonic()
+            vectors = await self._aembed(batch.role, batch.texts)
+            batch.take(vectors, self._ops.clock.monotonic() - began)
 
     def _board(
         self, role: Role, missing: Sequence[_Key], seen: int
@@ -346,15 +354,15 @@ class SharedEmbedding:
     def _store(self, batch: _Batch) -> None:
         if self._aside is not None:
             for (role, text), vector in batch.found().items():
-                self._aside.store(vector, self._model, role, text)
+                self._aside.store_took(batch.took, vector, self._model, role, text)
 
     async def _astore(self, batch: _Batch) -> None:
         if self._aside is not None:
-            store = self._aside.astore
+            store = self._aside.astore_took
 
             async def one(kept: tuple[_Key, _Packed]) -> None:
                 key, vector = kept
-                await store(vector, self._model, *key)
+                await store(batch.took, vector, self._model, *key)
 
             await self._each(one, batch.found().items())
 

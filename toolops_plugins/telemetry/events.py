@@ -309,10 +309,10 @@ class Emitter:
                 self._drop(outlet, error, notice.started, notice.namespace)
 
     def warn(self, name: str, reason: str, *, started: float = 0.0, namespace: str = "") -> None:
-        """Say once that calls of a tool go past the cache: in the log, and as a "bypass" notice.
+        """Say once that calls of a name go past the cache: in the log, and as a "bypass" notice.
 
         Args:
-            name: The tool.
+            name: What they are counted by, such as a tool.
             reason: The machine word that its events carry too.
             started: Seconds since the epoch.
             namespace: The runtime's namespace.
@@ -325,7 +325,7 @@ class Emitter:
             if pair in self._warned or len(self._warned) >= self._max_warnings:
                 return
             self._warned.add(pair)
-        logger.warning("Calls of the tool %r go past the cache: %s", name, reason)
+        logger.warning("Calls of %r go past the cache: %s", name, reason)
         self.notice(Notice("bypass", name, reason, started, namespace))
 
     @property

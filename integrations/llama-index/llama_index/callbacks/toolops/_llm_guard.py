@@ -10,7 +10,16 @@ changed in the one is changed in the other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing, closing
 from functools import partial
 from typing import Any
@@ -87,23 +96,23 @@ class Guard:
         """Return the methods that stand in place of the model's own, by name."""
 
         def chat(llm: Any, messages: Any, **kwargs: Any) -> Any:
-            given = list(messages)
+            given = _listed(messages)
             make = partial(self._view(llm).chat, given, **kwargs)
             return self._whole(self._asked_chat(llm, given, kwargs), make, ChatResponse)
 
         async def achat(llm: Any, messages: Any, **kwargs: Any) -> Any:
-            given = list(messages)
+            given = _listed(messages)
             make = partial(self._view(llm).achat, given, **kwargs)
             question = await self._aasked_chat(llm, given, kwargs)
             return await self._awhole(question, make, ChatResponse)
 
         def stream_chat(llm: Any, messages: Any, **kwargs: Any) -> Any:
-            given = list(messages)
+            given = _listed(messages)
             make = partial(self._view(llm).stream_chat, given, **kwargs)
             return self._read(self._asked_chat(llm, given, kwargs), Own(make), ChatResponse)
 
         async def astream_chat(llm: Any, messages: Any, **kwargs: Any) -> Any:
-            given = list(messages)
+            given = _listed(messages)
             make = partial(self._view(llm).astream_chat, given, **kwargs)
             question = await self._aasked_chat(llm, given, kwargs)
             return self._aread(question, Own(make), ChatResponse)
@@ -174,7 +183,7 @@ class Guard:
     # -- keys ------------------------------------------------------------------------------------
 
     def _asked_chat(
-        self, llm: Any, messages: list[ChatMessage], kwargs: Mapping[str, Any]
+        self, llm: Any, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any]
     ) -> tuple[str, Any]:
         """Return the question, and all else that the answer hangs on."""
         try:
@@ -185,10 +194,10 @@ class Guard:
             return "", Unknown(error)
 
     async def _aasked_chat(
-        self, llm: Any, messages: list[ChatMessage], kwargs: Mapping[str, Any]
+        self, llm: Any, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any]
     ) -> tuple[str, Any]:
         """As :meth:`_asked_chat`, without blocking the event loop."""
-        if not reads_files(messages):
+        if not isinstance(messages, list) or not reads_files(messages):
             return self._asked_chat(llm, messages, kwargs)
         return await asyncio.to_thread(self._asked_chat, llm, messages, kwargs)
 
@@ -290,6 +299,12 @@ class Guard:
             with listening(reader.heard):
                 await items.aclose()
             reader.tell()
+
+
+def _listed(messages: Any) -> Any:
+    """Return messages that can be read twice; what are none is left to the model to refuse."""
+    none = isinstance(messages, str | BaseModel) or not isinstance(messages, Iterable)
+    return messages if none else list(messages)
 
 
 def _call(question: str, scope: Any, own: Own) -> Any:  # noqa: ARG001 - they make the key

@@ -7,9 +7,9 @@ import inspect
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
-from functools import partial, wraps
+from functools import partial, partialmethod, wraps
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from llama_index.core.tools import (
     AsyncBaseTool,
@@ -45,7 +45,8 @@ class GuardedTool(BaseTool):
     Each is of the class that the tool was of, and of this one, so that ``isinstance`` tells guarded
     tools from others. Where a tool has attributes of the names below, its own win.
 
-    Safe to use from any threads and event loops at once, as far as the tool is.
+    Safe to use from any threads and event loops at once, as far as the tool is. It can be copied,
+    and not pickled.
 
     Attributes:
         policy: What is asked of its calls. It lacks cache and coalescing where the tool takes the
@@ -169,6 +170,7 @@ def _made(kind: Any) -> type[BaseTool]:
         "__module__": kind.__module__,
         "__qualname__": kind.__qualname__,
         "__doc__": kind.__doc__,
+        "__reduce_ex__": partialmethod(_reduced, kind),
     }
     for name in () if is_plain(kind) else _ENTRIES:
         if _is_its_own(kind, name):
@@ -177,6 +179,35 @@ def _made(kind: Any) -> type[BaseTool]:
     # The tool's own class comes first, so that nothing of its own is hidden.
     made: type[BaseTool] = type(kind)(kind.__name__, (kind, GuardedTool), methods)
     return made
+
+
+class _Copied:
+    """Makes a copy of a guarded tool, as its class says, and cannot be pickled.
+
+    Copies and pickles are made by one method, of which only pickles hold the function.
+
+    Args:
+        make: What the class makes copies by.
+        kind: The tool's own class.
+    """
+
+    def __init__(self, make: Callable[..., Any], kind: type[BaseTool]) -> None:
+        self._make = make
+        self._kind = kind
+
+    def __call__(self, *args: Any) -> Any:
+        return self._make(*args)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"a guarded {self._kind.__name__} cannot be pickled: its runtime belongs to this "
+            "process. Pickle the tool, and guard it there"
+        )
+
+
+def _reduced(tool: Any, kind: Any, protocol: Any) -> Any:
+    make, *rest = kind.__reduce_ex__(tool, protocol)
+    return _Copied(make, kind), *rest
 
 
 def _is_its_own(kind: type, name: str) -> bool:

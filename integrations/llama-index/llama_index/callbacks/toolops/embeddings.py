@@ -40,7 +40,8 @@ def guard_embedding(
     The model itself fires its events and spans, once for each batch that it embeds. No others are
     fired but a :class:`~llama_index.callbacks.toolops.CacheHitEvent` for each call that found
     vectors in the cache. Two names are counted: under "embed:<model>" each text, under
-    "embed:<model> (batches)" each call of the model. A ``price`` is that of a text.
+    "embed:<model> (batches)" each call of the model. A ``price`` is that of a text, and the time
+    that a hit saves is a text's share of that of its batch.
 
     Two things go past the cache: images that are neither files nor ``BytesIO``, such as addresses,
     and batches with keyword arguments whose meaning the model's class alone knows. What is changed
@@ -75,12 +76,7 @@ def guard_embedding(
         >>> guarded.get_text_embedding_batch(["one", "two", "one"])
         [[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]
     """
-    if isinstance(policy, ToolOps):
-        raise ConfigurationError("policy", "is a runtime; give it as ops=")
-    if not isinstance(model, BaseEmbedding):
-        raise ConfigurationError("model", f"must be a BaseEmbedding, not {model!r:.100}")
-    if isinstance(getattr(type(model), "__toolops_guard__", None), EmbeddingGuard):
-        raise ConfigurationError("model", "is guarded already")
+    _refuse(model)
     _refuse_cache(model.embeddings_cache)
     whole = (Policy(cache=Cache()) | policy_of(policy)).replace(**parts)
     guard = EmbeddingGuard(type(model), whole, runtime_of(ops), name)
@@ -97,6 +93,14 @@ def guard_embedding(
             stacklevel=2,
         )
     return copy
+
+
+def _refuse(model: Any) -> None:
+    if not isinstance(model, BaseEmbedding):
+        hint = "; make one of the class" if isinstance(model, type) else ""
+        raise ConfigurationError("model", f"must be a BaseEmbedding, not {model!r:.100}{hint}")
+    if isinstance(getattr(type(model), "__toolops_guard__", None), EmbeddingGuard):
+        raise ConfigurationError("model", "is guarded already")
 
 
 def _refuse_cache(cache: Any) -> None:

@@ -56,7 +56,8 @@ class ToolOpsKVStore(BaseKVStore):
 
     It is a cache: entries expire, and give way to others. So it cannot say what it holds
     (:meth:`get_all` raises; :meth:`clear` takes the place of ``IngestionCache.clear``), and it is
-    no place for what must not get lost: no document store, index store or chat store.
+    no place for what must not get lost: no document store, index store or chat store. It cannot be
+    pickled.
 
     Safe to use from any threads and event loops, and every reader gets a copy. Trouble with a tier
     is a miss or a no-op, with a notice; nothing here raises for it.
@@ -154,7 +155,7 @@ class ToolOpsKVStore(BaseKVStore):
         """
         raise NotImplementedError(
             f"a cache whose entries expire cannot list {collection!r}; to forget all of it, use "
-            "clear(); for documents, use a store that keeps what it is given"
+            "ToolOpsKVStore.clear(); for documents, use a store that keeps what it is given"
         )
 
     async def aget_all(self, collection: str = DEFAULT_COLLECTION) -> NoReturn:
@@ -231,9 +232,18 @@ class ToolOpsKVStore(BaseKVStore):
     def _tag(self, collection: str | None) -> str:
         return self._name if collection is None else f"{self._name}:{collection}"
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> ToolOpsKVStore:
+    def __copy__(self) -> ToolOpsKVStore:
         # What copies of a model share, as they would a connection.
         return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ToolOpsKVStore:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a ToolOpsKVStore cannot be pickled: its runtime belongs to this process. Make one "
+            "where it is used"
+        )
 
     def __repr__(self) -> str:
         # Always the same, since an ingestion pipeline hashes it, with the model that has the store.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Literal, NoReturn, TypeVar, cast
+from typing import Any, Literal, NoReturn, TypeVar, Unpack, cast
 
 from llama_index.core.llms.llm import LLM
 from llama_index.core.llms.structured_llm import StructuredLLM
@@ -12,6 +12,7 @@ from llama_index.callbacks.toolops._llm_guard import Guard
 from toolops_plugins import ConfigurationError, Policy, ToolOps
 from toolops_plugins.adapters.given import keeps_usage, policy_of, runtime_of
 from toolops_plugins.adapters.models import MODEL_POLICY
+from toolops_plugins.policy import PolicyParts
 
 __all__ = ["MODEL_POLICY", "guard_llm"]
 
@@ -25,6 +26,7 @@ def guard_llm(
     ops: ToolOps | None = None,
     after_tools: bool = False,
     usage_on_hit: Literal["keep", "zero"] = "keep",
+    **parts: Unpack[PolicyParts],
 ) -> M:
     """Return a model like this one whose calls go through a policy.
 
@@ -68,6 +70,8 @@ def guard_llm(
             in other words. Default False.
         usage_on_hit: "keep": a hit carries the token counts of the call that made it. "zero": it
             carries none. Default "keep".
+        parts: The parts of the policy by name, such as ``cache=Cache(ttl=60)``; they win over
+            ``policy``, and add to the default.
 
     Returns:
         The copy. It can be copied, and not pickled.
@@ -79,8 +83,8 @@ def guard_llm(
     Warns:
         UserWarning: The model tries again by itself, beside the policy's retry.
     """
-    _refuse(llm, policy)
-    policy = policy_of(policy)
+    _refuse(llm)
+    policy = policy_of(policy).replace(**parts)
     guard = Guard(
         runtime_of(ops),
         policy,
@@ -102,15 +106,14 @@ def guard_llm(
     return copy
 
 
-def _refuse(llm: Any, policy: Any) -> None:
-    if isinstance(policy, ToolOps):
-        raise ConfigurationError("policy", "is a runtime; give it as ops=")
+def _refuse(llm: Any) -> None:
     if isinstance(llm, StructuredLLM):
         raise ConfigurationError(
             "llm", "is a StructuredLLM; guard its model: guard_llm(llm).as_structured_llm(...)"
         )
     if not isinstance(llm, LLM):
-        raise ConfigurationError("llm", f"must be an LLM of LlamaIndex, not {llm!r:.200}")
+        hint = "; make one of the class" if isinstance(llm, type) else ""
+        raise ConfigurationError("llm", f"must be an LLM of LlamaIndex, not {llm!r:.200}{hint}")
     if isinstance(getattr(type(llm), "__toolops_guard__", None), Guard):
         raise ConfigurationError("llm", "is guarded already")
 

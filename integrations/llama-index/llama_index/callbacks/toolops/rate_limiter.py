@@ -66,6 +66,8 @@ class ToolOpsRateLimiter(BaseRateLimiter):
     ) -> None:
         if limit is None and tokens is None:
             raise ConfigurationError("limit", "is needed, or tokens=")
+        if isinstance(limit, ToolOps):
+            raise ConfigurationError("limit", "comes first; a runtime is given by name: ops=...")
         runtime = runtime_of(ops)
         self._cost = 1.0
         self._requests = self._tokens = None

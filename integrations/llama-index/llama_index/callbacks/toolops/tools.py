@@ -9,6 +9,7 @@ is kept is the whole output.
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Unpack
 
@@ -28,6 +29,8 @@ from toolops_plugins.policy import PolicyParts
 from toolops_plugins.request import signature_of
 
 __all__ = ["GuardedTool", "guard_tool", "guard_tools"]
+
+logger = logging.getLogger("llama_index.callbacks.toolops")
 
 _TAKES_CONTEXT = (
     'it takes the workflow\'s Context, on which results may hang; say context="ignore" if they '
@@ -79,8 +82,9 @@ def guard_tool(
             as part of its digest.
         ignore: Arguments that do not count in the key.
         context: What is done where the tool takes the workflow's ``Context``, which never counts in
-            a key. "refuse": results are neither kept nor shared, and the rest of the policy
-            applies. "ignore": they are; right only where they do not hang on the context.
+            a key. "refuse": results are neither kept nor shared, with a warning in the log if you
+            ask for a cache, and the rest of the policy applies. "ignore": they are; right only
+            where they do not hang on the context.
         parts: The parts of a policy by name, such as ``cache=Cache(ttl=60)``; they win over
             ``policy``, and over the policy that stands where none is given.
 
@@ -90,9 +94,11 @@ def guard_tool(
     wanted = _tool(tool)
     if name is not None and (not isinstance(name, str) or not name):
         raise ConfigurationError("name", f"must be a non-empty string or None, not {name!r}")
-    return _guarded(
-        wanted, runtime_of(ops), _whole(policy, parts, version), name, secret, ignore, context
-    )
+    whole = _whole(policy, parts, version)
+    guarded = _guarded(wanted, runtime_of(ops), whole, name, secret, ignore, context)
+    if _asks_for_cache(policy, parts):
+        _warn_of_context([wanted], context)
+    return guarded
 
 
 def guard_tools(
@@ -141,7 +147,7 @@ def guard_tools(
                     option, f"names {argument!r}, which none of the tools takes"
                 )
     whole, runtime = _whole(policy, parts, version), runtime_of(ops)
-    return [
+    guarded = [
         _guarded(
             tool,
             runtime,
@@ -153,6 +159,9 @@ def guard_tools(
         )
         for tool, its in zip(wanted, known, strict=True)
     ]
+    if _asks_for_cache(policy, parts):
+        _warn_of_context(wanted, context)
+    return guarded
 
 
 def _takes(parameters: Mapping[str, inspect.Parameter], name: str) -> bool:
@@ -204,13 +213,24 @@ def _hint(wanted: Any) -> str:
 
 
 def _whole(policy: Any, parts: PolicyParts, version: str) -> Policy:
-    if isinstance(policy, ToolOps):
-        raise ConfigurationError("policy", "must be a Policy, not a runtime; did you mean ops=...?")
     if policy is None:
         # With "semantic", whether calls are shared by meaning follows from the rest of the policy.
         shares = None if parts.get("semantic") else True
         policy = Policy(cache=Cache(ttl=300.0), retry=Retry(), coalesce=shares)
     return versioned(policy_of(policy).replace(**parts), version)
+
+
+def _asks_for_cache(policy: Policy | None, parts: PolicyParts) -> bool:
+    """Return whether it is the user, rather than the default, who wants results to be kept."""
+    default = None if policy is None else policy.cache
+    return parts.get("cache", default) is not None
+
+
+def _warn_of_context(tools: Iterable[BaseTool], context: str) -> None:
+    for tool in tools:
+        if _refusal(tool, context) is not None:
+            name = tool.metadata.get_name()
+            logger.warning("Nothing that the tool %r returns is kept: %s", name, _TAKES_CONTEXT)
 
 
 def _guarded(
@@ -224,7 +244,6 @@ def _guarded(
 ) -> GuardedTool:
     if context not in ("refuse", "ignore"):
         raise ConfigurationError("context", f'must be "refuse" or "ignore", not {context!r}')
-    refuses = _TAKES_CONTEXT if _context_of(tool) is not None and context == "refuse" else None
     guard = Guard(
         ops,
         name or label_of(ops, tool.metadata.get_name(), tool),
@@ -232,10 +251,15 @@ def _guarded(
         _arguments(tool),
         secret,
         ignore,
-        refuses,
+        _refusal(tool, context),
         aio=isinstance(tool, AsyncBaseTool) or hasattr(tool, "acall"),
     )
     return guarded_copy(tool, guard)
+
+
+def _refusal(tool: BaseTool, context: str) -> str | None:
+    """Return why the results of a tool are neither kept nor shared, or None."""
+    return _TAKES_CONTEXT if _context_of(tool) is not None and context == "refuse" else None
 
 
 def _context_of(tool: BaseTool) -> str | None:
