@@ -20,7 +20,7 @@ from crewai import LLM
 from crewai.hooks import register_after_llm_call_hook, register_before_llm_call_hook
 from crewai.llms.base_llm import BaseLLM, LLMCallBlockedError, call_stop_override
 from crewai.llms.providers.openai.completion import OpenAICompletion
-from pydantic import BaseModel, Field, PrivateAttr
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 from servers import wait_for
 
 from crewai_toolops.llms import MODEL_POLICY, guard_llm
@@ -554,6 +554,19 @@ def test_a_breaker_stands_before_the_provider(ops, llm, openai_server, ask):
     assert len(openai_server.requests) == 2
 
 
+def test_an_answer_that_does_not_fit_does_not_speak_against_the_provider(
+    ops, llm, openai_server, ask
+):
+    policy = Policy(breaker=CircuitBreaker(failure_rate=0.5, min_calls=2, window=2))
+    guarded = guard_llm(llm(), policy, ops=ops)
+    openai_server.reply = lambda body: "no JSON"
+    for _ in range(3):
+        with pytest.raises(ValidationError):
+            ask(guarded, FRANCE, response_model=Capital)
+    openai_server.reply = lambda body: "Paris"
+    assert ask(guarded, FRANCE) == "Paris"
+
+
 def test_a_fallback_stands_in(ops, llm, openai_server, ask):
     guarded = guard_llm(llm(), Policy(cache=Cache(), fallback="I cannot say."), ops=ops)
     openai_server.reply = lambda body: {"status": 400}
@@ -738,6 +751,57 @@ def test_its_fields_tell_it_apart(ops):
         "here 1",
         "there 1",
     ]
+
+
+def test_what_it_keeps_to_itself_tells_it_apart(ops):
+    class Hiding(BaseLLM):
+        persona: str = Field(default="", exclude=True)
+        _accent: str = PrivateAttr(default="")
+
+        def call(self, messages, **kwargs):
+            return f"{self.persona} {self._accent}"
+
+    def speaking(persona: str, accent: str) -> Any:
+        made = Hiding(model="own", persona=persona)
+        made._accent = accent
+        return guard_llm(made, ops=ops)
+
+    given = [("rude", "north"), ("kind", "north"), ("kind", "south")]
+    assert [speaking(*each).call("hi").split() for each in given] == [list(each) for each in given]
+    changed = speaking("kind", "south")
+    changed._accent = "west"
+    assert changed.call("hi") == "kind west"
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_a_model_that_asks_another_is_told_apart_by_it(ops, private):
+    class Inner(BaseLLM):
+        place: str
+
+        def call(self, messages, **kwargs):
+            return self.place
+
+    class Outer(BaseLLM):
+        inner: Any = None
+        _inner: Any = PrivateAttr(default=None)
+
+        def call(self, messages, **kwargs):
+            return (self.inner or self._inner).call(messages)
+
+    def asking(place: str) -> Any:
+        inner = Inner(model="inner", place=place)
+        made = Outer(model="outer", inner=None if private else inner)
+        made._inner = inner
+        return guard_llm(made, ops=ops)
+
+    assert [asking(place).call("hi") for place in ("here", "there")] == ["here", "there"]
+
+
+def test_what_a_copy_is_made_with_tells_it_apart(ops):
+    first = guard_llm(Counting(), ops=ops)
+    other = first.model_copy(update={"endpoint": "there"})
+    assert [first.call("hi"), other.call("hi")] == ["here 1", "there 1"]
+    assert first.model_copy().call("hi") == "here 1"
 
 
 def test_what_has_no_canonical_form_goes_past_the_cache(ops, events):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
+from crewai import BaseLLM
 from crewai.tools import BaseTool, tool
 from crewai.utilities.i18n import I18N_DEFAULT
 from pydantic import BaseModel
@@ -12,6 +15,7 @@ from pydantic import BaseModel
 from crewai_toolops._answers import Answer, restored, teach
 from crewai_toolops._conversation import asked
 from crewai_toolops._identity import is_passing, sent
+from crewai_toolops.llms import guard_llm
 from toolops_plugins import Codec
 from toolops_plugins.canonical import Canon
 from toolops_plugins.errors import NotCanonicalError
@@ -53,6 +57,50 @@ def test_a_turn_behind_results_of_tools_has_no_question(behind):
     assert asked([SYSTEM, USER, *behind], after_tools=True)[0] == USER["content"]
 
 
+def test_what_a_tool_has_said_in_the_users_name_is_no_question():
+    seen = {"role": "user", "content": "Observation: ACME costs 7"}
+    assert asked([SYSTEM, USER, WRITTEN, seen])[0] == ""
+    assert asked([SYSTEM, USER, WRITTEN, seen], after_tools=True)[0] == USER["content"]
+    assert "costs 7" in repr(asked([SYSTEM, USER, WRITTEN, seen], after_tools=True)[1])
+    pictured = {"role": "user", "content": [{"type": "text", "text": "Observation: Here it is:"}]}
+    assert asked([SYSTEM, USER, WRITTEN, pictured])[0] == ""
+    assert asked([SYSTEM, seen])[0] == seen["content"]
+
+
+@pytest.mark.parametrize(
+    "quoting",
+    [
+        I18N_DEFAULT.slice("task_with_context").format(task="Buy?", context="It is open."),
+        "Buy?" + I18N_DEFAULT.slice("memory").format(memory="It is open."),
+        I18N_DEFAULT.slice("summarize_instruction").format(conversation="It is open."),
+        I18N_DEFAULT.errors("validation_error").format(
+            guardrail_result_error="No.", task_output="It is open."
+        ),
+        I18N_DEFAULT.retrieve("planning", "synthesis_user_prompt").format(
+            task_description="Buy?", combined_steps="It is open."
+        ),
+        "Buy?\nAdditional Information: It is open.",
+        "Ensure the following.\n\nTask result:\nIt is open.",  # as its guardrail says it
+    ],
+)
+def test_a_prompt_that_holds_results_is_no_question(quoting):
+    question, turns = asked([SYSTEM, {"role": "user", "content": quoting}])
+    assert (question, turns[1][1]) == ("", quoting)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        I18N_DEFAULT.slice("formatted_task_instructions"),
+        I18N_DEFAULT.memory("extract_memories_system"),
+    ],
+)
+def test_a_result_that_is_worked_on_is_no_question(told):
+    result = {"role": "user", "content": "It is open."}
+    assert asked([{"role": "system", "content": told}, result])[0] == ""
+    assert asked([SYSTEM, result])[0] == "It is open."
+
+
 def test_what_crewai_says_behind_a_tool_is_part_of_the_key():
     assert encoded([USER, WRITTEN, URGING]) != encoded([USER, WRITTEN])
 
@@ -78,6 +126,67 @@ def test_ids_that_are_content_stay():
         return [{"role": "user", "content": [{"type": "file", "id": id_}]}]
 
     assert encoded(of("1")) != encoded(of("2"))
+
+
+@pytest.mark.parametrize("name", ["input", "args", "arguments"])
+def test_arguments_that_are_called_as_ids_are_stay(name):
+    def of(given: Any) -> list[Any]:
+        call = {"type": "tool_use", "id": "1", "name": "get", name: given}
+        return [{"role": "assistant", "content": [call]}, *tools_of("1")]
+
+    assert encoded(of({"call_id": "a"})) != encoded(of({"call_id": "b"}))
+    assert encoded(of({"day": None})) != encoded(of({}))
+
+
+class ImagePath(BaseModel):
+    """As CrewAI's files know where they are."""
+
+    path: Path
+
+
+class Image(BaseModel):
+    source: ImagePath
+
+
+def test_files_count_by_what_stands_in_them(tmp_path):
+    def of(path: Path) -> list[Any]:
+        files = {"picture": Image(source=ImagePath(path=path))}
+        return [{"role": "user", "content": "What is it?", "files": files}]
+
+    path = tmp_path / "picture.png"
+    with pytest.raises(FileNotFoundError):
+        asked(of(path))
+    path.write_bytes(b"a cat")
+    before = encoded(of(path))
+    assert before == encoded(of(path))
+    path.write_bytes(b"a dog")
+    assert before != encoded(of(path))
+
+
+async def test_files_are_not_read_on_the_event_loop(ops, tmp_path):
+    class Reading(BaseLLM):
+        def call(self, messages, **kwargs):
+            raise NotImplementedError
+
+        async def acall(self, messages, **kwargs):
+            return "a cat"
+
+    readers: list[int] = []
+
+    class Noting(ImagePath):
+        def read(self) -> bytes:
+            readers.append(threading.get_ident())
+            return self.path.read_bytes()
+
+    path = tmp_path / "picture.png"
+    path.write_bytes(b"a cat")
+    guarded = guard_llm(Reading(model="own"), ops=ops)
+    files = {"picture": Image.model_construct(source=Noting(path=path))}
+    for _ in range(2):
+        message = {"role": "user", "content": "What is it?", "files": files}
+        assert await guarded.acall([message]) == "a cat"
+    assert len(readers) == 2
+    assert threading.get_ident() not in readers
 
 
 def test_pictures_stay_in_their_places():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any, ClassVar
 
 import pytest
@@ -550,7 +551,73 @@ def test_what_a_tool_changes_of_itself_does_not() -> None:
     assert (made.calls, made._runs) == (1, ["x"])
 
 
-def test_what_was_put_beside_the_fields_counts_and_private_attributes_do_not() -> None:
+def test_private_settings_tell_tools_apart() -> None:
+    class Reader(ToolOpsMixin, BaseTool):
+        name: str = "reader"
+        description: str = "As tools that are made with what they read."
+        toolops_policy = KEPT
+        _path: str = PrivateAttr(default="")
+        _lines: list[str] = PrivateAttr(default_factory=list)
+
+        def __init__(self, path: str = "") -> None:
+            super().__init__()
+            self._path = path
+
+        def _run(self, query: str) -> str:
+            self._lines.append(query)
+            return f"{query} in {self._path}"
+
+    first, second = Reader("a"), Reader("b")
+    for _ in range(2):
+        assert [first.run("x"), second.run("x")] == ["x in a", "x in b"]
+    assert (len(first._lines), len(second._lines)) == (1, 1)
+    second._path = "c"
+    assert second.run("x") == "x in c"
+    assert Reader("a").toolops_key("x") == first.toolops_key("x")
+    assert Reader()._toolops_call(("x",), {})[0] is not first._toolops_call(("x",), {})[0]
+
+
+def test_a_tool_that_holds_nothing_but_a_private_client_is_told_apart_by_it() -> None:
+    class Client:
+        def __init__(self, place: str) -> None:
+            self.place = place
+
+    class Asking(ToolOpsMixin, BaseTool):
+        name: str = "asking"
+        description: str = "Asks."
+        toolops_policy = KEPT
+        _lock: Any = PrivateAttr(default_factory=threading.Lock)
+        _client: Any = PrivateAttr()
+
+        def __init__(self, client: Any) -> None:
+            super().__init__()
+            self._client = client
+
+        def _run(self, query: str) -> str:
+            return f"{query} at {self._client.place}"
+
+    here, there = Client("here"), Client("there")
+    assert [Asking(here).run("x"), Asking(there).run("x")] == ["x at here", "x at there"]
+    assert Asking(here).toolops_key("x") == Asking(here).toolops_key("x")
+
+
+def test_private_attributes_may_be_left_out() -> None:
+    class Reader(ToolOpsMixin, BaseTool):
+        name: str = "reader"
+        description: str = "Reads."
+        toolops_policy = KEPT
+        toolops_ignore = ("_label",)
+        _label: str = PrivateAttr(default="")
+
+        def _run(self, query: str) -> str:
+            return query
+
+    first, second = Reader(), Reader()
+    second._label = "b"
+    assert first.toolops_key("x") == second.toolops_key("x")
+
+
+def test_what_was_put_beside_the_fields_counts_and_private_numbers_do_not() -> None:
     class Remote(ToolOpsMixin, BaseTool):
         name: str = "remote"
         description: str = "As CrewAI's own tools of an MCP server hold their connection."

@@ -169,6 +169,37 @@ def test_files_of_one_tool_name_are_never_mixed_up(tmp_path, outcomes) -> None:
     assert (type(missing), missing.code) == (ToolFailure, "FileNotFoundError")
 
 
+def test_a_field_of_the_name_that_functions_have_elsewhere_counts() -> None:
+    class Runner(BaseTool):
+        name: str = "runner"
+        description: str = "Runs."
+        func: Any = None
+
+        def _run(self, query: str) -> str:
+            return f"{self.func(query)}"
+
+    upper, title = (wrap_tool(Runner(func=each), KEPT) for each in (str.upper, str.title))
+    assert [upper.run("ab"), title.run("ab")] == ["AB", "Ab"]
+
+
+def test_tools_that_differ_in_private_are_told_apart(outcomes) -> None:
+    class Reader(BaseTool):
+        name: str = "reader"
+        description: str = "Reads."
+        _path: Path | None = PrivateAttr(default=None)
+
+        def __init__(self, path: str) -> None:
+            super().__init__()
+            self._path = Path(path)
+
+        def _run(self, query: str) -> str:
+            return f"{query} in {self._path}"
+
+    first, second, again = (wrap_tool(Reader(path), KEPT) for path in ("a", "b", "a"))
+    assert [tool.run("x") for tool in (first, second, again)] == ["x in a", "x in b", "x in a"]
+    assert outcomes == ["miss", "miss", "hit"]
+
+
 def test_tools_that_take_anything(outcomes) -> None:
     fixed, free = wrap_tools([Scrape("http://a"), Scrape()], KEPT)
     for _ in range(2):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +14,7 @@ from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.policy import Cache, Policy
 from toolops_plugins.runtime import ToolOps
 
-__all__ = ["MODEL_POLICY", "Unknown", "may_pass", "told_apart", "worth_trying"]
+__all__ = ["MODEL_POLICY", "Unknown", "may_pass", "told_apart", "warn_of_retries", "worth_trying"]
 
 MODEL_POLICY = Policy(cache=Cache(ttl=3_600.0), retry=Retry(), breaker=CircuitBreaker())
 """What is asked of model calls where nothing else is said: kept for an hour, retried, and behind a
@@ -94,3 +95,22 @@ def told_apart(ops: ToolOps, policy: Policy, name: str) -> Policy:
             number = known.index(chosen)
         changes[part] = replace(chosen, name=f"{name} #{number + 1}" if number else name)
     return policy.replace(**changes)
+
+
+def warn_of_retries(model: object, own: object, policy: Policy) -> None:
+    """Warn whoever guards a model that its own attempts multiply with those of the policy.
+
+    Args:
+        model: The model.
+        own: How often it tries again by itself, if that is known.
+        policy: What is asked of its calls.
+    """
+    if policy.retry is None or not isinstance(own, int) or own <= 0:
+        return
+    warnings.warn(
+        f"{type(model).__name__} tries again by itself (max_retries={own}), and so does the policy "
+        f"({policy.retry.attempts} attempts): they multiply. Leave it to the policy with "
+        "max_retries=0, or to the model with a policy without retry.",
+        UserWarning,
+        stacklevel=3,  # where the user guards it
+    )

@@ -7,19 +7,19 @@ included, is kept or shown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 from crewai.hooks.dispatch import HookAborted
 from crewai.llms.base_llm import BaseLLM, LLMCallBlockedError
 from crewai.tools import BaseTool
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from toolops_plugins.adapters.models import may_pass
 from toolops_plugins.errors import NotCanonicalError
 
-__all__ = ["DENIALS", "Held", "is_passing", "model_identity", "model_name", "sent"]
+__all__ = ["DENIALS", "Held", "is_outage", "is_passing", "model_identity", "model_name", "sent"]
 
 DENIALS = (HookAborted, LLMCallBlockedError)
 """What says that a hook does not want a call: a decision, and no failure."""
@@ -43,6 +43,8 @@ _NOT_ASKED = frozenset(
 """Fields of models that change nothing in what is answered, or are told in another way."""
 _CHAINED = ("auto_chain", "auto_chain_reasoning")
 _HELD = "_toolops_held"
+_SETTINGS = (str, int, float, bool, type(None), Mapping, BaseLLM)
+"""What private attributes, and fields that are not written down, may say of a model."""
 
 
 class Held:
@@ -60,40 +62,54 @@ class Held:
     def __init__(self, kind: type[BaseLLM]) -> None:
         native = next(c for c in kind.__mro__ if c.__module__.partition(".")[0] == "crewai")
         self._native = frozenset(getattr(native, "model_fields", ()))
-        self._private = frozenset(kind.__private_attributes__)
+        self._private = frozenset(getattr(native, "__private_attributes__", ()))
         self._unsaid = frozenset(n for n, f in kind.model_fields.items() if f.exclude)
 
     def take(self, llm: BaseLLM) -> None:
         """Note what the model adds to CrewAI's fields."""
-        held = {n: _plain(v) for n, v in vars(llm).items() if self._counts(n, v)}
+        held = self.now(llm)
         if held:
             object.__setattr__(llm, _HELD, held)
 
+    def now(self, llm: BaseLLM) -> dict[str, Any]:
+        """Return what the model adds to CrewAI's fields as it is now."""
+        return {n: _plain(v) for n, v in _attributes(llm).items() if self._counts(n, v)}
+
     def note(self, llm: BaseLLM, name: str) -> None:
         """Note that something of the model was set from outside a call."""
-        if name in vars(llm) and self._counts(name, vars(llm)[name]):
-            # A new one, since copies of the model share the old one.
-            held = {**vars(llm).get(_HELD, {}), name: _plain(vars(llm)[name])}
-            object.__setattr__(llm, _HELD, held)
+        held = dict(vars(llm).get(_HELD, {}))  # a new one, since copies of the model share the old
+        held.pop(name, None)
+        attributes = _attributes(llm)
+        if name in attributes and self._counts(name, attributes[name]):
+            held[name] = _plain(attributes[name])
+        object.__setattr__(llm, _HELD, held)
 
     def of(self, llm: BaseLLM) -> Any:
         """Return what was noted, to be hashed."""
-        return vars(llm).get(_HELD)
+        return vars(llm).get(_HELD) or None
 
     def live(self, llm: BaseLLM) -> dict[str, Any]:
         """Return CrewAI's own fields of the model that change what is answered."""
         fields = {}
-        for name in self._native - self._unsaid - _NOT_ASKED:
+        for name in self._native - _NOT_ASKED:
             value = getattr(llm, name, None)
+            if name in self._unsaid and not isinstance(value, _SETTINGS):
+                continue
             if value is not None:  # most are, and to leave them out says the same
                 fields[name] = _plain(value)
         return fields
 
     def _counts(self, name: str, value: Any) -> bool:
-        if name in self._native or name in self._private or name in self._unsaid or name == _HELD:
+        if name in self._native or name in self._private or name == _HELD:
             return False
         # By convention clients, locks and the like; but a plain value may be what it is set to.
-        return not name.startswith("_") or isinstance(value, str | int | float | bool | None)
+        is_hidden = name.startswith("_") or name in self._unsaid
+        return not is_hidden or isinstance(value, _SETTINGS)
+
+
+def _attributes(llm: BaseLLM) -> dict[str, Any]:
+    """Return what a model holds, in private too."""
+    return {**vars(llm), **(getattr(llm, "__pydantic_private__", None) or {})}
 
 
 def model_identity(llm: BaseLLM, kind: type[BaseLLM], held: Held) -> Any:
@@ -152,14 +168,25 @@ def is_passing(error: BaseException) -> bool:
 
     CrewAI wraps some errors of the provider's package in its own, which have no HTTP status.
     """
+    return all(map(may_pass, _causes(error)))
+
+
+def is_outage(error: BaseException) -> bool:
+    """Return whether a failed model call speaks against its provider.
+
+    An answer that does not fit what was asked for is an answer: it may be worth another attempt,
+    and is no reason to ask nobody else.
+    """
+    return is_passing(error) and not any(isinstance(e, ValidationError) for e in _causes(error))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
     seen: BaseException | None = error
     for _ in range(5):
         if seen is None:
             break
-        if not may_pass(seen):
-            return False
+        yield seen
         seen = seen.__cause__
-    return True
 
 
 @lru_cache(maxsize=256)
@@ -175,7 +202,11 @@ def _plain(value: Any) -> Any:
         return _schema(value)
     if isinstance(value, BaseLLM):
         kind = type(value)
-        return model_identity(value, kind, Held(kind))
+        held = Held(kind)
+        own = getattr(kind, "__toolops_guard__", None)
+        # Of a model within a model that is not guarded itself, nothing was noted.
+        beside = held.now(value) if own is None else None
+        return [model_identity(value, kind, held), beside]
     if isinstance(value, Mapping):  # such as headers, whatever the class of the mapping
         return {name: _plain(content) for name, content in value.items()}
     if type(value) in (list, tuple):

@@ -6,6 +6,7 @@ What begins inside a guarded call is part of it.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -22,8 +23,16 @@ from crewai.llms.base_llm import BaseLLM
 from crewai.llms.retry import arun_with_rate_limit_retry, run_with_rate_limit_retry
 
 from crewai_toolops._answers import Answer, is_kept, over_values, packed, restored, teach
-from crewai_toolops._conversation import asked
-from crewai_toolops._identity import DENIALS, Held, is_passing, model_identity, model_name, sent
+from crewai_toolops._conversation import asked, reads_files
+from crewai_toolops._identity import (
+    DENIALS,
+    Held,
+    is_outage,
+    is_passing,
+    model_identity,
+    model_name,
+    sent,
+)
 from crewai_toolops._told import Heard, tell_answered, tell_failed
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.carried import Carried, letting_through, released
@@ -66,7 +75,7 @@ class Guard:
             for c in kind.__mro__
         )
         name = model_name(llm)
-        policy = told_apart(ops, worth_trying(_passing(policy), is_passing), name)
+        policy = told_apart(ops, worth_trying(_passing(policy), is_outage), name)
         policy = letting_through(over_values(policy, llm.model), is_kept)
         wrap = partial(ops.tool, name=name, ignore=["own"])
         self.ask = wrap(policy=policy)(_ask)
@@ -122,7 +131,8 @@ class Guard:
             own.begin()
             try:
                 ask = self.aask_once if own.runs_tools else self.aask
-                result = own.taken(await ask(*own.asked(), own))
+                asked = await asyncio.to_thread(own.asked) if own.reads_files else own.asked()
+                result = own.taken(await ask(*asked, own))
                 if result is NOTHING:
                     result = released(await own.acall()).raw
             except Exception as error:
@@ -232,6 +242,11 @@ class _Own:
             tell_failed(self._llm, self._given, error)
 
     # -- the question ----------------------------------------------------------------------------
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether files have to be read to tell the question."""
+        return reads_files(self._given.get("messages"))
 
     def asked(self) -> tuple[str, Any]:
         """Return the question, and all else that the answer hangs on."""

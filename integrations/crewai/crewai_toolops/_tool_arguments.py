@@ -7,6 +7,8 @@ import keyword
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from toolops_plugins.adapters.absent import ABSENT
+
 __all__ = ["FORM", "Arguments"]
 
 FORM = "_toolops_form"
@@ -14,19 +16,6 @@ FORM = "_toolops_form"
 _REST = "_toolops_rest"
 _OTHERS = "others"
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-
-
-class _Absent:
-    """The type of what stands in a key for an argument that a call does without."""
-
-    def __toolops_key__(self) -> None:
-        return None
-
-    def __repr__(self) -> str:
-        return "<absent>"
-
-
-_ABSENT = _Absent()
 
 
 class Arguments:
@@ -56,7 +45,7 @@ class Arguments:
                 named[name] = parameter.default
         positional = any(p.kind in _BY_POSITION for p in given.parameters.values())
         if self._extra is not None:
-            named = {**dict.fromkeys(told, _ABSENT), **named}
+            named = {**dict.fromkeys(told, ABSENT), **named}
         # Who takes whatever comes, hands it on to whoever knows its place.
         self._places = () if positional or self._extra is None else tuple(told)
         if formed:

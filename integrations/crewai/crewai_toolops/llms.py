@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NoReturn, TypeVar, cast
 
 from crewai.llms.base_llm import BaseLLM
@@ -11,7 +10,7 @@ from pydantic import BaseModel
 from crewai_toolops._llm_guard import Guard, guard_of
 from toolops_plugins import ConfigurationError, Policy, ToolOps
 from toolops_plugins.adapters.given import policy_of, runtime_of
-from toolops_plugins.adapters.models import MODEL_POLICY
+from toolops_plugins.adapters.models import MODEL_POLICY, warn_of_retries
 
 __all__ = ["MODEL_POLICY", "guard_llm"]
 
@@ -54,14 +53,16 @@ def guard_llm(
     goes past the cache too, with a warning event. Safe to use from any threads and event loops.
 
     A class of your own counts with what it adds to CrewAI's fields as it was when it was guarded,
-    or was last set from outside a call; names that begin with an underscore only where they hold
-    plain values. ``__toolops_key__()`` says it better.
+    or was last set from outside a call; names that begin with an underscore, and fields that are
+    not written down (``exclude=True``), only where they hold plain values, mappings or models.
+    ``__toolops_key__()`` says it better.
 
     Args:
         llm: What ``LLM(...)`` returns, or an instance of your own ``BaseLLM``; it is left as it is.
         policy: What is asked of its calls, all of it; ``MODEL_POLICY.replace(...)`` adds to the
             default. With ``semantic=Semantic(on="question")`` questions in other words share an
-            answer: the last user text of a conversation. Callables in it get text, the fields of a
+            answer: the last user text of a conversation, unless CrewAI has put results, memories or
+            knowledge into it: these are looked up exactly. Callables in it get text, the fields of a
             structured answer, or tool calls as dicts. With a ``retry``, CrewAI's own attempts under
             a rate limit are left to it. Default: kept for an hour, retried, and behind a breaker.
         ops: The runtime. None: :func:`toolops_plugins.get_default`.
@@ -81,15 +82,7 @@ def guard_llm(
     _refuse(llm)
     policy = policy_of(policy)
     guard = Guard(runtime_of(ops), policy, llm, after_tools=after_tools)
-    own = _own_retries(llm)
-    if policy.retry is not None and own > 0:
-        warnings.warn(
-            f"{type(llm).__name__} tries again by itself (max_retries={own}), and so does the "
-            f"policy ({policy.retry.attempts} attempts): they multiply. Leave it to the policy "
-            "with max_retries=0, or to the model with policy.replace(retry=None).",
-            UserWarning,
-            stacklevel=2,
-        )
+    warn_of_retries(llm, _own_retries(llm), policy)
     # CrewAI's own way to copy may build another model, of what it knows of this one.
     copy = BaseModel.__copy__(llm)
     if hasattr(copy, "_token_usage"):
@@ -122,6 +115,12 @@ def _subclass(kind: type[M], guard: Guard) -> type[M]:
         if not guard.is_under_way:
             guard.held.note(llm, name)
 
+    def model_copied(llm: Any, *, update: Any = None, deep: bool = False) -> Any:
+        copy = kind.model_copy(llm, update=update, deep=deep)
+        for name in update or ():  # which pydantic does not set as others do
+            guard.held.note(copy, name)
+        return copy
+
     def copied(llm: Any) -> Any:
         return _again(kind.__copy__(llm), type(llm))
 
@@ -134,6 +133,7 @@ def _subclass(kind: type[M], guard: Guard) -> type[M]:
         "__doc__": kind.__doc__,
         "__toolops_guard__": guard,
         "__setattr__": set_attribute,
+        "model_copy": model_copied,
         "__copy__": copied,
         "__deepcopy__": deep_copied,
         "__reduce_ex__": _unpicklable,

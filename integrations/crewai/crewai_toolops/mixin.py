@@ -65,8 +65,11 @@ class ToolOpsMixin(BaseModel):
     position or by name. A tool with fields of its own is also told apart by its class and by them,
     and by what it has put beside them when it was made: by their values, or as themselves where
     they have no canonical form, such as clients. Secret ones count as all others, as part of a
-    digest. Private attributes (``PrivateAttr``) do not count, nor does what a tool changes of
-    itself while it runs. A tool without fields of its own shares its results with tools of that
+    digest. Of private attributes (``PrivateAttr``) texts, truth values, fractions, paths and
+    mappings count, where they are not the default of their class; others, such as a client, where a
+    tool holds nothing else of its own. What a tool changes of itself while it runs does not count,
+    nor what is changed within a value that it holds: set the attribute anew. A tool without
+    anything of its own shares its results with tools of that
     name and version in other processes and in the adapters of other frameworks; in one runtime,
     those of another class are told apart. ``toolops_name`` has tools share whatever they hold.
 
@@ -145,7 +148,7 @@ class ToolOpsMixin(BaseModel):
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if is_own(name) and not running(self):
+        if is_own(self, name) and not running(self):
             _forget(self)
 
     def __copy__(self) -> Self:
@@ -251,7 +254,11 @@ def _checked(kind: Any, guards: Guards) -> Guards:
     arguments = guards.arguments()
     for option, names, fields in (
         ("toolops_secret", guards.settings.secret, ()),
-        ("toolops_ignore", guards.settings.ignore, kind.model_fields),
+        (
+            "toolops_ignore",
+            guards.settings.ignore,
+            (*kind.model_fields, *kind.__private_attributes__),
+        ),
     ):
         for name in names:
             if not arguments.takes(name) and name not in fields:

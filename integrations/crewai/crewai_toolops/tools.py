@@ -6,8 +6,6 @@ other it is ``_run`` and ``_arun``. Either is done on a copy of the tool.
 
 from __future__ import annotations
 
-import threading
-import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Unpack
 
@@ -18,6 +16,7 @@ from crewai_toolops._tool_guards import GUARDS, Guards, Settings
 from crewai_toolops._tool_identity import own_names, runs_function
 from crewai_toolops.mixin import WRAPPED, ToolOpsMixin, guard_function, settings_of
 from toolops_plugins import Policy, ToolOps
+from toolops_plugins.adapters.classes import SubclassCache
 from toolops_plugins.adapters.given import policy_of, runtime_of
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import PolicyParts
@@ -202,7 +201,7 @@ def _wrapped(tool: T, settings: Settings) -> T:
             if not arguments.takes(name) and name not in fields:
                 raise ConfigurationError(option, f"names {name!r}, which {tool.name} lacks")
     made: Any = tool.model_copy()
-    object.__setattr__(made, "__class__", _class_of(type(tool)))
+    object.__setattr__(made, "__class__", _classes.of(type(tool)))
     # Private attributes are made when a tool is initialised, and that was in its old class.
     private = {**(made.__pydantic_private__ or {}), GUARDS: guards, "_toolops_form": None}
     object.__setattr__(made, "__pydantic_private__", private)
@@ -212,23 +211,15 @@ def _wrapped(tool: T, settings: Settings) -> T:
     return wrapped
 
 
-_lock = threading.Lock()
-_classes: weakref.WeakKeyDictionary[type[Any], weakref.ref[type[Any]]] = weakref.WeakKeyDictionary()
-"""The classes of wrapped tools by those of the tools; both live as long as their instances."""
+def _made(kind: Any) -> type[Any]:
+    methods = {
+        "__module__": kind.__module__,
+        "__qualname__": kind.__qualname__,
+        "__doc__": kind.__doc__,
+        WRAPPED: kind,
+    }
+    made: type[Any] = type(kind)(kind.__name__, (ToolOpsMixin, kind), methods)
+    return made
 
 
-def _class_of(kind: Any) -> type[Any]:
-    """Return the class of wrapped tools of a class."""
-    with _lock:
-        known = _classes.get(kind)
-        found = known() if known is not None else None
-        if found is None:
-            methods = {
-                "__module__": kind.__module__,
-                "__qualname__": kind.__qualname__,
-                "__doc__": kind.__doc__,
-                WRAPPED: kind,
-            }
-            found = type(kind)(kind.__name__, (ToolOpsMixin, kind), methods)
-            _classes[kind] = weakref.ref(found)
-        return found
+_classes = SubclassCache(_made)

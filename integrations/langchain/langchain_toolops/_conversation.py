@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 from langchain_core.messages import BaseMessage
 
+from toolops_plugins.adapters.conversation import parted
 from toolops_plugins.errors import NotCanonicalError
 
 __all__ = ["Asked", "asked", "asked_in_text"]
@@ -123,14 +124,8 @@ def _divided(messages: Sequence[tuple[str, Mapping[str, Any]]], *, after_tools: 
     if isinstance(content, str):
         turns[last][1] = None
         return content, turns
-    texts = [_text_of(block) for block in content]
-    # The other blocks, such as pictures, stay in their places.
-    rest = [block if text is None else None for block, text in zip(content, texts, strict=True)]
-    said = [text for text in texts if text is not None]
-    if len(said) > 1 and any("\n" in text for text in said):
-        rest.append([len(text) for text in said])  # where one ends and the next begins
-    turns[last][1] = rest
-    return "\n".join(said), turns
+    question, turns[last][1] = parted(content, [_text_of(block) for block in content])
+    return question, turns
 
 
 def _last_human(

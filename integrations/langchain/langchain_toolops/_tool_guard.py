@@ -31,6 +31,7 @@ from langchain_toolops._injected import (
 from langchain_toolops._unattended import unattended
 from langchain_toolops._values import teach
 from toolops_plugins import Policy, ToolOps
+from toolops_plugins.adapters.absent import ABSENT
 from toolops_plugins.adapters.carried import Carried, letting_through, released
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.flow import REFRESH
@@ -40,19 +41,6 @@ __all__ = ["Guard"]
 
 Body = partial[Any]
 """A tool's ``_run`` or ``_arun`` with all its arguments."""
-
-
-class _Absent:
-    """The type of what stands in a key for an argument that a call does without."""
-
-    def __toolops_key__(self) -> None:
-        return None
-
-    def __repr__(self) -> str:
-        return "<absent>"
-
-
-_ABSENT = _Absent()
 
 
 class _Call:
@@ -371,7 +359,7 @@ def _signature(names: list[str], defaults: Mapping[str, Any], *, closed: bool) -
     """Return the signature under which a policy knows the tool: its arguments by name."""
     fitting = [n for n in names if n.isidentifier() and not keyword.iskeyword(n)]
     parameters = [
-        inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=defaults.get(n, _ABSENT))
+        inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=defaults.get(n, ABSENT))
         for n in fitting
     ]
     if not closed or len(fitting) < len(names):

@@ -7,8 +7,6 @@ the message, which is made anew for each call from a result that may have come f
 
 from __future__ import annotations
 
-import threading
-import weakref
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Literal, Unpack
@@ -25,6 +23,7 @@ from langchain_toolops._injected import (
 )
 from langchain_toolops._tool_guard import Guard
 from toolops_plugins import Cache, Policy, Retry, ToolOps
+from toolops_plugins.adapters.classes import SubclassCache
 from toolops_plugins.adapters.given import policy_of, runtime_of, versioned
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import PolicyParts
@@ -277,30 +276,12 @@ def _wrapped(
     mine = {name: ask for name, ask in include.items() if name in names}
     guard = Guard(tool, runtime_of(ops), policy, injected, mine)
     copy: Any = tool.model_copy()
-    object.__setattr__(copy, "__class__", _class_of(type(tool)))
+    object.__setattr__(copy, "__class__", _classes.of(type(tool)))
     # Private attributes are made when a tool is initialised, and that was in its old class.
     private = {**(copy.__pydantic_private__ or {}), "_toolops_guard": guard}
     object.__setattr__(copy, "__pydantic_private__", private)
     wrapped: ToolOpsTool = copy
     return wrapped
-
-
-_lock = threading.Lock()
-_classes: weakref.WeakKeyDictionary[type[BaseTool], weakref.ref[type[BaseTool]]] = (
-    weakref.WeakKeyDictionary()
-)
-"""The classes of wrapped tools by those of the tools; both live as long as their instances."""
-
-
-def _class_of(kind: type[BaseTool]) -> type[BaseTool]:
-    """Return the class of wrapped tools of a class."""
-    with _lock:
-        known = _classes.get(kind)
-        found = known() if known is not None else None
-        if found is None:
-            found = _made(kind)
-            _classes[kind] = weakref.ref(found)
-        return found
 
 
 def _made(kind: Any) -> type[BaseTool]:
@@ -334,3 +315,6 @@ def _made(kind: Any) -> type[BaseTool]:
     # The tool's own class comes first, so that nothing of its own is hidden.
     made: type[BaseTool] = type(kind)(kind.__name__, (kind, ToolOpsTool), methods)
     return made
+
+
+_classes = SubclassCache(_made)

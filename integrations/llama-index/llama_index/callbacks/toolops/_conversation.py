@@ -27,6 +27,7 @@ from llama_index.core.base.llms.types import (
 )
 from pydantic import AnyUrl, BaseModel
 
+from toolops_plugins.adapters.conversation import parted
 from toolops_plugins.errors import NotCanonicalError
 
 __all__ = ["Asked", "asked", "reads_files"]
@@ -57,14 +58,10 @@ def asked(messages: Sequence[ChatMessage], *, after_tools: bool = False) -> Aske
     last = _last_user(messages, after_tools=after_tools)
     if last is None:
         return "", turns
-    # The other blocks, such as pictures, stay in their places.
     content = turns[last][1]
-    said = [part for part in content if isinstance(part, str)]
-    rest: list[Any] = [None if isinstance(part, str) else part for part in content]
-    if len(said) > 1 and any("\n" in text for text in said):
-        rest.append([len(text) for text in said])  # where one ends and the next begins
-    turns[last][1] = rest
-    return "\n".join(said), turns
+    texts = [part if isinstance(part, str) else None for part in content]
+    question, turns[last][1] = parted(content, texts)
+    return question, turns
 
 
 def _last_user(messages: Sequence[ChatMessage], *, after_tools: bool) -> int | None:

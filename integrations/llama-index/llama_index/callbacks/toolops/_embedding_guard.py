@@ -15,6 +15,7 @@ from llama_index.core.schema import ImageType
 
 from llama_index.callbacks.toolops._counted import counted
 from llama_index.callbacks.toolops._embedder import NOT_ASKED, model_of, name_of, watched
+from llama_index.callbacks.toolops._view import view_of
 from llama_index.callbacks.toolops.events import tell_hit
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.embedding import SharedEmbedding
@@ -25,12 +26,6 @@ __all__ = ["EmbeddingGuard"]
 
 _KNOWN = "_toolops_known"
 """Where, among its private attributes, a guarded model holds what is known of it."""
-_STATE = (
-    "__dict__",
-    "__pydantic_extra__",
-    "__pydantic_fields_set__",
-    "__pydantic_private__",
-)
 _SINGLES = {
     "query": "get_query_embedding",
     "text": "get_text_embedding",
@@ -69,10 +64,7 @@ class EmbeddingGuard:
 
     def view(self, model: BaseEmbedding) -> Any:
         """Return the unguarded model, which is the guarded one in all but its class."""
-        view = object.__new__(self._kind)
-        for name in _STATE:
-            object.__setattr__(view, name, getattr(model, name, None))
-        return view
+        return view_of(model, self._kind)
 
     def plain(self, model: BaseEmbedding) -> BaseEmbedding:
         """Return an unguarded model like this one, which shares no private state with it."""

@@ -36,19 +36,13 @@ from llama_index.callbacks.toolops._identity import model_identity, model_name, 
 from llama_index.callbacks.toolops._llm_call import Own, Reader, spoken, tell
 from llama_index.callbacks.toolops._streamed import is_whole_stream, over_answers, over_chunks
 from llama_index.callbacks.toolops._values import teach
+from llama_index.callbacks.toolops._view import view_of
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.carried import letting_through
 from toolops_plugins.adapters.models import Unknown, told_apart, worth_trying
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["Guard"]
-
-_STATE = (
-    "__dict__",
-    "__pydantic_extra__",
-    "__pydantic_fields_set__",
-    "__pydantic_private__",
-)
 
 
 class Guard:
@@ -175,10 +169,7 @@ class Guard:
 
     def _view(self, llm: BaseModel) -> Any:
         """Return the unguarded model, which is the guarded one in all but its class."""
-        view = object.__new__(self._kind)
-        for name in _STATE:
-            object.__setattr__(view, name, getattr(llm, name, None))
-        return view
+        return view_of(llm, self._kind)
 
     # -- keys ------------------------------------------------------------------------------------
 

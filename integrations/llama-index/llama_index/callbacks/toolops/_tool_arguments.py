@@ -5,20 +5,15 @@ from __future__ import annotations
 import inspect
 import keyword
 from collections.abc import Mapping, Sequence
-from enum import Enum
 from typing import Any
+
+from toolops_plugins.adapters.absent import ABSENT
 
 __all__ = ["Arguments"]
 
 _REST = "_toolops_rest"
 _OTHERS = "_toolops_others"
 _FORM = "_toolops_form"
-
-
-class _Missing(Enum):
-    """What stands in a key for an argument that a call does without."""
-
-    MISSING = "missing"
 
 
 class Arguments:
@@ -60,7 +55,7 @@ class Arguments:
                 positional |= parameter.kind is not parameter.KEYWORD_ONLY
         told = () if self._extra is None else tuple(n for n in schema if n not in own)
         self._places = told if self._rest is not None and not positional else ()
-        named = {**own, **dict.fromkeys(told, _Missing.MISSING)}
+        named = {**own, **dict.fromkeys(told, ABSENT)}
         self.signature = _signature(
             named, rest=self._rest is not None, extra=self._extra is not None, form=form
         )

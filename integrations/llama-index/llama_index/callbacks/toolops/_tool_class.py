@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import threading
-import weakref
 from collections.abc import Awaitable, Callable
 from functools import partial, partialmethod, wraps
 from types import FunctionType
@@ -21,6 +19,7 @@ from llama_index_instrumentation.dispatcher import DISPATCHER_SPAN_DECORATED_ATT
 
 from llama_index.callbacks.toolops._tool_guard import Guard
 from toolops_plugins import Policy
+from toolops_plugins.adapters.classes import SubclassCache
 from toolops_plugins.errors import ConfigurationError
 
 __all__ = ["GuardedTool", "guarded_copy", "is_plain"]
@@ -113,7 +112,7 @@ def _with_given(tool: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
 def guarded_copy(tool: BaseTool, guard: Guard) -> GuardedTool:
     """Return a copy of a tool whose calls pass a guard."""
     made: Any = copy.copy(tool)
-    object.__setattr__(made, "__class__", _class_of(type(tool)))
+    object.__setattr__(made, "__class__", _classes.of(type(tool)))
     vars(made)[_GUARD] = guard
     if is_plain(type(tool)):
         _guard_functions(made, guard)
@@ -145,24 +144,6 @@ def _guard_functions(tool: Any, guard: Guard) -> None:
 
     tool._fn, tool._async_fn = guarded, aguarded  # noqa: SLF001 - as above
     tool._real_fn = aguarded if inspect.iscoroutinefunction(real) else guarded  # noqa: SLF001 - as above
-
-
-_lock = threading.Lock()
-_classes: weakref.WeakKeyDictionary[type[BaseTool], weakref.ref[type[BaseTool]]] = (
-    weakref.WeakKeyDictionary()
-)
-"""The classes of guarded tools by those of the tools; both live as long as their instances."""
-
-
-def _class_of(kind: type[BaseTool]) -> type[BaseTool]:
-    """Return the class of guarded tools of a class."""
-    with _lock:
-        known = _classes.get(kind)
-        found = known() if known is not None else None
-        if found is None:
-            found = _made(kind)
-            _classes[kind] = weakref.ref(found)
-        return found
 
 
 def _made(kind: Any) -> type[BaseTool]:
@@ -281,3 +262,6 @@ def _output(
         raw_input={"args": args, "kwargs": kwargs},
         raw_output=value,
     )
+
+
+_classes = SubclassCache(_made)

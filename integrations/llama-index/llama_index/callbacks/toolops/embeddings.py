@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, TypeVar, Unpack, cast
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -12,6 +11,7 @@ from llama_index.callbacks.toolops._embedding_faces import image_faces, text_fac
 from llama_index.callbacks.toolops._embedding_guard import EmbeddingGuard
 from toolops_plugins import Cache, ConfigurationError, Policy, ToolOps
 from toolops_plugins.adapters.given import policy_of, runtime_of
+from toolops_plugins.adapters.models import warn_of_retries
 from toolops_plugins.policy import PolicyParts
 
 __all__ = ["guard_embedding"]
@@ -83,15 +83,7 @@ def guard_embedding(
     copy = model.model_copy()
     copy.__class__ = _subclass(type(model), guard)
     guard.known(copy)  # now, so that what is wrong is said here
-    own = getattr(model, "max_retries", 0)
-    if whole.retry is not None and isinstance(own, int) and own > 0:
-        warnings.warn(
-            f"{type(model).__name__} tries again by itself (max_retries={own}), and so does the "
-            f"policy ({whole.retry.attempts} attempts): they multiply. Leave it to the policy with "
-            "max_retries=0, or to the model with a policy without retry.",
-            UserWarning,
-            stacklevel=2,
-        )
+    warn_of_retries(model, getattr(model, "max_retries", 0), whole)
     return copy
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Literal, NoReturn, TypeVar, Unpack, cast
 
 from llama_index.core.llms.llm import LLM
@@ -11,7 +10,7 @@ from llama_index.core.llms.structured_llm import StructuredLLM
 from llama_index.callbacks.toolops._llm_guard import Guard
 from toolops_plugins import ConfigurationError, Policy, ToolOps
 from toolops_plugins.adapters.given import keeps_usage, policy_of, runtime_of
-from toolops_plugins.adapters.models import MODEL_POLICY
+from toolops_plugins.adapters.models import MODEL_POLICY, warn_of_retries
 from toolops_plugins.policy import PolicyParts
 
 __all__ = ["MODEL_POLICY", "guard_llm"]
@@ -92,15 +91,7 @@ def guard_llm(
         after_tools=after_tools,
         keeps_usage=keeps_usage(usage_on_hit),
     )
-    own = getattr(llm, "max_retries", 0)
-    if policy.retry is not None and isinstance(own, int) and own > 0:
-        warnings.warn(
-            f"{type(llm).__name__} tries again by itself (max_retries={own}), and so does the "
-            f"policy ({policy.retry.attempts} attempts): they multiply. Leave it to the policy "
-            "with max_retries=0, or to the model with policy.replace(retry=None).",
-            UserWarning,
-            stacklevel=2,
-        )
+    warn_of_retries(llm, getattr(llm, "max_retries", 0), policy)
     copy = llm.model_copy()
     copy.__class__ = _subclass(type(llm), guard)
     return copy

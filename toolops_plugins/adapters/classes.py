@@ -1,0 +1,37 @@
+"""Subclasses made for the objects that are guarded, one for each class that they are of."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["SubclassCache"]
+
+
+class SubclassCache:
+    """Makes a subclass of each class once. Thread-safe.
+
+    Both live as long as their instances, and no longer.
+
+    Args:
+        make: Makes the subclass of a class.
+    """
+
+    def __init__(self, make: Callable[[Any], type[Any]]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._known: weakref.WeakKeyDictionary[type[Any], weakref.ref[type[Any]]] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def of(self, kind: type[Any]) -> type[Any]:
+        """Return the subclass of a class."""
+        with self._lock:
+            known = self._known.get(kind)
+            found = known() if known is not None else None
+            if found is None:
+                found = self._make(kind)
+                self._known[kind] = weakref.ref(found)
+            return found
