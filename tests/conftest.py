@@ -12,17 +12,6 @@ pytest_plugins = ["guards", "servers", "commands"]
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Said before anything imports CrewAI, which else tells its makers how it is used; programs that
-# tests start hear it too.
-os.environ.update(
-    CREWAI_DISABLE_TELEMETRY="true",
-    CREWAI_DISABLE_TRACKING="true",
-    CREWAI_DISABLE_VERSION_CHECK="true",
-    CREWAI_TRACING_ENABLED="false",
-    CREWAI_TESTING="true",  # no question to whoever sits at the terminal
-    OTEL_SDK_DISABLED="true",
-)
-
 hypothesis.settings.register_profile(
     "toolops",
     deadline=None,  # the machine is shared; pytest-timeout ends what hangs

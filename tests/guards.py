@@ -186,7 +186,10 @@ def _isolate() -> Callable[[], None]:
         if name.startswith(("TOOLOPS_", "XDG_")) and name != "TOOLOPS_DATA":
             patch.delenv(name)
     patch.setenv("HOME", home)
-    patch.setenv("CREWAI_DISABLE_TELEMETRY", "true")
+    for name in ("TELEMETRY", "TRACKING", "VERSION_CHECK"):
+        patch.setenv(f"CREWAI_DISABLE_{name}", "true")
+    patch.setenv("CREWAI_TRACING_ENABLED", "false")
+    patch.setenv("CREWAI_TESTING", "true")  # no question to whoever sits at the terminal
     patch.setenv("ANONYMIZED_TELEMETRY", "False")  # chromadb
     patch.setenv("OTEL_SDK_DISABLED", "true")
 
@@ -204,6 +207,9 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, meaning in MARKERS.items():
         config.addinivalue_line("markers", f"{name}(reason): {meaning}")
     config.add_cleanup(_isolate())
+    # Who asks for the loop of a thread without one (LlamaIndex's asyncio_run) is told that there is
+    # none, as from Python 3.14 on, and gets no loop that nobody closes.
+    asyncio.set_event_loop(None)
     blockbuster.blockbuster.BlockingError = BlockedLoopError
     config.stash[_BUSTER] = _make_buster()
     sys.addaudithook(_watch_network)  # cannot be taken out again; the process ends with the run

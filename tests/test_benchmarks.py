@@ -22,8 +22,9 @@ SECTIONS = {
     "misses": 4,
     "memory": 1,
     "coalesce": 2,
-    "imports": 2,
+    "imports": 3,
     "tiers": 1,
+    "llama_index_hits": 4,
     "semantic": 11,
 }
 
@@ -82,7 +83,7 @@ def test_a_benchmark_runs_and_its_figures_are_sane(bench, name):
     assert f"Targets: {met.count(True)} met, {met.count(False)} missed" in text
 
 
-@pytest.mark.parametrize("name", ["hits", "redis_hits", "coalesce", "imports"])
+@pytest.mark.parametrize("name", ["hits", "redis_hits", "coalesce"])
 def test_times_are_more_than_nothing_and_the_best_is_no_worse_than_the_median(bench, name):
     _, found = bench(name)
     rows = [row for s in found["sections"] for row in s["rows"] if row["name"].startswith(OURS)]

@@ -186,6 +186,7 @@ def test_tools_that_differ_in_private_are_told_apart(outcomes) -> None:
     class Reader(BaseTool):
         name: str = "reader"
         description: str = "Reads."
+        limit: int = 3
         _path: Path | None = PrivateAttr(default=None)
 
         def __init__(self, path: str) -> None:

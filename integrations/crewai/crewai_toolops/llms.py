@@ -62,9 +62,10 @@ def guard_llm(
         policy: What is asked of its calls, all of it; ``MODEL_POLICY.replace(...)`` adds to the
             default. With ``semantic=Semantic(on="question")`` questions in other words share an
             answer: the last user text of a conversation, unless CrewAI has put results, memories or
-            knowledge into it: these are looked up exactly. Callables in it get text, the fields of a
-            structured answer, or tool calls as dicts. With a ``retry``, CrewAI's own attempts under
-            a rate limit are left to it. Default: kept for an hour, retried, and behind a breaker.
+            knowledge into it: these are looked up exactly. Callables in it get text, the fields of
+            a structured answer, or tool calls as dicts. With a ``retry``, CrewAI's own attempts
+            under a rate limit are left to it. Default: kept for an hour, retried, and behind a
+            breaker.
         ops: The runtime. None: :func:`toolops_plugins.get_default`.
         after_tools: Whether a call that ends in results of tools may share the answer to its
             question in other words. Default False.
