@@ -111,7 +111,7 @@ def test_neither_the_core_nor_the_other_adapters_import_crewai():
 
 def test_the_bare_redis_url_is_never_read():
     program = (
-        "from toolops_plugins import get_default; import crewai_toolops.tools\n"
+        "from toolops_plugins import get_default; import crewai_toolops\n"
         "print(*[type(tier).__name__ for tier in get_default()._tiers.all])"
     )
     assert packages(program, REDIS_URL="redis://127.0.0.1:1") == {"Memory"}
