@@ -214,6 +214,8 @@ def test_a_model_that_fails(openai_server, llm, told) -> None:
 def test_a_tool_that_raises(native, attempts, openai_server, llm, told) -> None:
     openai_server.reply = calling([("bad", {"ticker": "ACME"})])
     crew_of(agent_of(llm(native=native), bad)).kickoff()
+    # Both halves of an attempt are handed over by threads, in any order.
+    wait_for(lambda: len(told.of("tool:bad")) >= attempts, "all attempts told")
     events = told.of("tool:bad")
     assert [event.outcome for event in events] == ["error"] * attempts
     assert {event.error for event in events} == {"LookupError"}
