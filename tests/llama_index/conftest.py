@@ -18,6 +18,9 @@ from llama_index.llms.openai import OpenAI
 from openai_server import OpenAIServer
 from pydantic import PrivateAttr
 
+from llama_index.callbacks.toolops import guard_llm
+from toolops_plugins import CallEvent, ToolOps
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # LlamaIndex 0.14 itself uses what pydantic and its own workflows have deprecated.
@@ -131,3 +134,22 @@ def _settings() -> Iterator[None]:
     yield
     vars(Settings).update(before)
     llama_index.core.global_tokenizer = known
+
+
+@pytest.fixture
+def events() -> list[CallEvent]:
+    """What the runtime of the fixture ``ops`` tells."""
+    return []
+
+
+@pytest.fixture
+def ops(events: list[CallEvent]) -> Iterator[ToolOps]:
+    """A runtime with a memory."""
+    with ToolOps(sinks=[events.append]) as ops:
+        yield ops
+
+
+@pytest.fixture
+def model(ops: ToolOps, llm: Callable[..., OpenAI]) -> OpenAI:
+    """A guarded model that speaks to the server."""
+    return guard_llm(llm(), ops=ops)

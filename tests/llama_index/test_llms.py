@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import copy
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from llama_calls import FRANCE, read, user
 from llama_index.core import Settings
 from llama_index.core.base.llms.types import (
-    ChatMessage,
     ChatResponse,
     CompletionResponse,
-    MessageRole,
     ToolCallBlock,
 )
 from llama_index.core.llms.function_calling import FunctionCallingLLM
@@ -22,50 +21,23 @@ from llama_index.llms.openai import OpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from llama_index.callbacks.toolops.llms import guard_llm
-from toolops_plugins import Cache, CallEvent, Memory, Policy, Redis, ToolOps
-
-FRANCE = "What is the capital of France?"
-
-
-@pytest.fixture
-def events() -> list[CallEvent]:
-    return []
-
-
-@pytest.fixture
-def ops(events: list[CallEvent]) -> Iterator[ToolOps]:
-    with ToolOps(sinks=[events.append]) as ops:
-        yield ops
-
-
-@pytest.fixture
-def model(ops: ToolOps, llm: Callable[..., OpenAI]) -> OpenAI:
-    return guard_llm(llm(), ops=ops)
-
-
-def user(text: str) -> list[ChatMessage]:
-    return [ChatMessage(role=MessageRole.USER, content=text)]
-
-
-async def collected(stream: Any) -> list[Any]:
-    return [chunk async for chunk in await stream]
-
+from toolops_plugins import Cache, Memory, Policy, Redis, ToolOps
 
 CHATS: dict[str, Callable[..., Any]] = {
     "chat": lambda llm, text, **kw: llm.chat(user(text), **kw),
     "achat": lambda llm, text, **kw: asyncio.run(llm.achat(user(text), **kw)),
     "stream_chat": lambda llm, text, **kw: list(llm.stream_chat(user(text), **kw))[-1],
-    "astream_chat": lambda llm, text, **kw: asyncio.run(
-        collected(llm.astream_chat(user(text), **kw))
-    )[-1],
+    "astream_chat": lambda llm, text, **kw: asyncio.run(read(llm.astream_chat(user(text), **kw)))[
+        -1
+    ],
 }
 COMPLETIONS: dict[str, Callable[..., Any]] = {
     "complete": lambda llm, text, **kw: llm.complete(text, **kw),
     "acomplete": lambda llm, text, **kw: asyncio.run(llm.acomplete(text, **kw)),
     "stream_complete": lambda llm, text, **kw: list(llm.stream_complete(text, **kw))[-1],
-    "astream_complete": lambda llm, text, **kw: asyncio.run(
-        collected(llm.astream_complete(text, **kw))
-    )[-1],
+    "astream_complete": lambda llm, text, **kw: asyncio.run(read(llm.astream_complete(text, **kw)))[
+        -1
+    ],
 }
 WAYS = CHATS | COMPLETIONS
 
@@ -192,7 +164,7 @@ def test_a_stream_is_replayed_chunk_by_chunk(model, openai_server, way):
     def stream() -> list[ChatResponse]:
         if way == "stream_chat":
             return list(model.stream_chat(user(FRANCE)))
-        return asyncio.run(collected(model.astream_chat(user(FRANCE))))
+        return asyncio.run(read(model.astream_chat(user(FRANCE))))
 
     first, second = stream(), stream()
     assert len(openai_server.requests) == 1

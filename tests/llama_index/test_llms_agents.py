@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from llama_calls import read
 from llama_index.core import PromptTemplate, Settings, SummaryIndex
 from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent, ReActAgent
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
@@ -16,7 +17,6 @@ from llama_index.core.llms.mock import MockFunctionCallingLLM
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.schema import TextNode
 from llama_index.core.tools import FunctionTool
-from llama_index.llms.openai import OpenAI
 from pydantic import BaseModel
 
 from llama_index.callbacks.toolops.llms import guard_llm
@@ -29,11 +29,6 @@ FRANCE = PromptTemplate("What is the capital of {country}?")
 def ops() -> Iterator[ToolOps]:
     with ToolOps() as ops:
         yield ops
-
-
-@pytest.fixture
-def model(ops: ToolOps, llm: Callable[..., OpenAI]) -> OpenAI:
-    return guard_llm(llm(), ops=ops)
 
 
 class City(BaseModel):
@@ -57,10 +52,6 @@ def structured(body: dict[str, Any]) -> Any:
     if "response_format" in body:
         return json.dumps(PARIS)
     return [{"name": body["tools"][0]["function"]["name"], "arguments": PARIS}]
-
-
-async def read(stream: Any) -> list[Any]:
-    return [each async for each in await stream]
 
 
 PREDICTIONS: dict[str, Callable[[Any], Any]] = {

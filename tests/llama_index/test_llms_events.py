@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from llama_index.core.base.llms.types import ChatMessage, MessageRole
+from llama_calls import FRANCE, read, user
 from llama_index.core.callbacks import CallbackManager, CBEventType, TokenCountingHandler
 from llama_index.core.callbacks.base_handler import BaseCallbackHandler
 from llama_index.core.instrumentation import get_dispatcher
@@ -24,9 +24,8 @@ from pydantic import PrivateAttr
 
 from llama_index.callbacks.toolops.events import CacheHitEvent
 from llama_index.callbacks.toolops.llms import MODEL_POLICY, guard_llm
-from toolops_plugins import CallEvent, Retry, ToolOps
+from toolops_plugins import Retry, ToolOps
 
-FRANCE = "What is the capital of France?"
 STARTS = (LLMChatStartEvent, LLMCompletionStartEvent)
 ENDS = (LLMChatEndEvent, LLMCompletionEndEvent)
 
@@ -102,27 +101,8 @@ def pairs() -> Pairs:
 
 
 @pytest.fixture
-def events() -> list[CallEvent]:
-    return []
-
-
-@pytest.fixture
-def ops(events: list[CallEvent]) -> Iterator[ToolOps]:
-    with ToolOps(sinks=[events.append]) as ops:
-        yield ops
-
-
-@pytest.fixture
 def model(ops: ToolOps, llm: Callable[..., Any], pairs: Pairs) -> Any:
     return guard_llm(llm(callback_manager=CallbackManager([pairs])), ops=ops)
-
-
-def user(text: str) -> list[ChatMessage]:
-    return [ChatMessage(role=MessageRole.USER, content=text)]
-
-
-async def read(stream: Any) -> list[Any]:
-    return [each async for each in await stream]
 
 
 WAYS: dict[str, Callable[[Any], Any]] = {

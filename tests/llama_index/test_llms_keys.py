@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 import redis
+from llama_calls import FRANCE, user
 from llama_index.core import PromptTemplate
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -30,24 +31,8 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 from llama_index.callbacks.toolops.llms import guard_llm
 from toolops_plugins import CallEvent, Memory, Notice, Redis, ToolOps
 
-FRANCE = "What is the capital of France?"
 SYSTEM = ChatMessage(role=MessageRole.SYSTEM, content="Answer in French.")
 PIXEL = b"\x89PNG\r\n\x1a\n"
-
-
-@pytest.fixture
-def events() -> list[CallEvent]:
-    return []
-
-
-@pytest.fixture
-def ops(events: list[CallEvent]) -> Iterator[ToolOps]:
-    with ToolOps(sinks=[events.append]) as ops:
-        yield ops
-
-
-def user(text: str) -> list[ChatMessage]:
-    return [ChatMessage(role=MessageRole.USER, content=text)]
 
 
 def outcomes(events: list[CallEvent]) -> list[str]:

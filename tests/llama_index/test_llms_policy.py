@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from callers import Latch
+from llama_calls import FRANCE, read, user
 from llama_index.core.agent.react.formatter import ReActChatFormatter
 from llama_index.core.agent.react.types import ActionReasoningStep, ObservationReasoningStep
 from llama_index.core.base.llms.types import (
@@ -30,7 +31,6 @@ from llama_index.callbacks.toolops.prices import ModelPrices
 from toolops_plugins import (
     Bulkhead,
     Cache,
-    CallEvent,
     CircuitBreaker,
     CircuitOpen,
     ConfigurationError,
@@ -45,32 +45,7 @@ from toolops_plugins import (
 )
 from toolops_plugins.testing import FakeClock
 
-FRANCE = "What is the capital of France?"
 AGAIN = "what's the capital of France"
-
-
-@pytest.fixture
-def events() -> list[CallEvent]:
-    return []
-
-
-@pytest.fixture
-def ops(events: list[CallEvent]) -> Iterator[ToolOps]:
-    with ToolOps(sinks=[events.append]) as ops:
-        yield ops
-
-
-@pytest.fixture
-def model(ops: ToolOps, llm: Callable[..., OpenAI]) -> OpenAI:
-    return guard_llm(llm(), ops=ops)
-
-
-def user(text: str) -> list[ChatMessage]:
-    return [ChatMessage(role=MessageRole.USER, content=text)]
-
-
-async def read(stream: Any) -> list[Any]:
-    return [each async for each in await stream]
 
 
 WAYS: dict[str, Callable[..., Any]] = {
