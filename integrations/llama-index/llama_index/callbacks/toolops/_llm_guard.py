@@ -117,8 +117,7 @@ class Guard:
             formatted: bool = False,  # noqa: FBT001, FBT002 - LlamaIndex says so
             **kwargs: Any,
         ) -> Any:
-            make = partial(self._view(llm).complete, prompt, formatted=formatted, **kwargs)
-            question = self._asked_prompt(llm, prompt, formatted, kwargs)
+            question, make = self._prompted(llm, "complete", prompt, formatted, kwargs)
             return self._whole(question, make, CompletionResponse)
 
         async def acomplete(
@@ -127,8 +126,7 @@ class Guard:
             formatted: bool = False,  # noqa: FBT001, FBT002 - LlamaIndex says so
             **kwargs: Any,
         ) -> Any:
-            make = partial(self._view(llm).acomplete, prompt, formatted=formatted, **kwargs)
-            question = self._asked_prompt(llm, prompt, formatted, kwargs)
+            question, make = self._prompted(llm, "acomplete", prompt, formatted, kwargs)
             return await self._awhole(question, make, CompletionResponse)
 
         def stream_complete(
@@ -137,8 +135,7 @@ class Guard:
             formatted: bool = False,  # noqa: FBT001, FBT002 - LlamaIndex says so
             **kwargs: Any,
         ) -> Any:
-            make = partial(self._view(llm).stream_complete, prompt, formatted=formatted, **kwargs)
-            question = self._asked_prompt(llm, prompt, formatted, kwargs)
+            question, make = self._prompted(llm, "stream_complete", prompt, formatted, kwargs)
             return self._read(question, Own(make), CompletionResponse)
 
         async def astream_complete(
@@ -147,8 +144,7 @@ class Guard:
             formatted: bool = False,  # noqa: FBT001, FBT002 - LlamaIndex says so
             **kwargs: Any,
         ) -> Any:
-            make = partial(self._view(llm).astream_complete, prompt, formatted=formatted, **kwargs)
-            question = self._asked_prompt(llm, prompt, formatted, kwargs)
+            question, make = self._prompted(llm, "astream_complete", prompt, formatted, kwargs)
             return self._aread(question, Own(make), CompletionResponse)
 
         made: list[Any] = [
@@ -170,6 +166,18 @@ class Guard:
     def _view(self, llm: BaseModel) -> Any:
         """Return the unguarded model, which is the guarded one in all but its class."""
         return view_of(llm, self._kind)
+
+    def _prompted(
+        self,
+        llm: Any,
+        name: str,
+        prompt: str,
+        formatted: bool,  # noqa: FBT001 - as it came
+        kwargs: Mapping[str, Any],
+    ) -> tuple[tuple[str, Any], Callable[[], Any]]:
+        """Return what a prompt asks, and what asks the model by its endpoint of this name."""
+        make = partial(getattr(self._view(llm), name), prompt, formatted=formatted, **kwargs)
+        return self._asked_prompt(llm, prompt, formatted, kwargs), make
 
     # -- keys ------------------------------------------------------------------------------------
 
