@@ -10,87 +10,30 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import sys
 import threading
-from array import array
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
+from toolops_plugins.adapters.batch import NO_BATCH, Batch, Key, Packed, Role, unpacked
 from toolops_plugins.errors import ConfigurationError, NotCanonicalError
 from toolops_plugins.locks import renewing
 from toolops_plugins.policy import NOTHING, Policy
-from toolops_plugins.request import is_secret_name
 from toolops_plugins.runtime import ToolOps
 
-__all__ = ["SharedEmbedding", "plain_fields"]
+__all__ = ["SharedEmbedding"]
 
 _T = TypeVar("_T")
 
-Role: TypeAlias = str
 Told: TypeAlias = Callable[[Sequence[str], bool], None]
 """Takes texts whose vectors are there now, and whether they had been kept."""
-_Key: TypeAlias = tuple[Role, str]
-_Packed: TypeAlias = bytes
-"""A vector as eight bytes for each number: exact, immutable, and far quicker than as text."""
-
 _AT_ONCE = 32
 """Texts that are looked up or written at the same time on an event loop."""
 _TURN = 200
 """Texts that are done on an event loop before others there get their turns."""
 _RECENT = 10_000
 """Texts of which is known when they landed; it is asked within moments."""
-_numbers = itertools.count(1)
-
-
-class _Batch:
-    """Texts that are embedded together, and who needs them.
-
-    Attributes:
-        number: Tells it from all others of this process.
-        role: What they are to the model.
-        texts: The texts.
-        vectors: What came of them, in order, or None before.
-        took: Seconds that each text is worth: its share of what the embedder took.
-        parties: Callers that need it; guarded by the owner's lock.
-        kept: Whether somebody has begun to keep what came of it; guarded likewise.
-        whose: The tenant that may share it.
-    """
-
-    __slots__ = ("kept", "number", "parties", "role", "texts", "took", "vectors", "whose")
-
-    def __init__(self, role: Role, texts: list[str]) -> None:
-        self.number = next(_numbers)
-        self.role = role
-        self.texts = texts
-        self.vectors: list[_Packed] | None = None
-        self.took = 0.0
-        self.parties = 0
-        self.kept = False
-        self.whose = ""
-
-    def take(self, vectors: Sequence[Iterable[float]], took: float) -> None:
-        """Take what the embedder gave, and the seconds that it took.
-
-        Raises:
-            ValueError: These are not as many as the texts.
-        """
-        if len(vectors) != len(self.texts):
-            raise ValueError(
-                f"the embedder gave {len(vectors)} vectors for {len(self.texts)} texts"
-            )
-        self.took = took / len(self.texts)
-        self.vectors = [_packed(vector) for vector in vectors]
-
-    def found(self) -> dict[_Key, _Packed]:
-        """Return what came of the texts."""
-        keys = [(self.role, text) for text in self.texts]
-        return dict(zip(keys, self.vectors or (), strict=False))
-
-
-_NONE = _Batch("", [])
-"""Stands for a batch where only the caller's own place is asked for."""
 
 
 class SharedEmbedding:
@@ -162,7 +105,7 @@ class SharedEmbedding:
         self._run = wrap(self._bring)
         self._arun = wrap(self._abring_batch)
         self._lock = renewing(self, threading.Lock())
-        self._under_way: dict[tuple[str, Role, str], _Batch] = {}
+        self._under_way: dict[tuple[str, Role, str], Batch] = {}
         self._landed = 0
         # By hash, since texts may be long: when a text has landed last.
         self._recent: OrderedDict[int, int] = OrderedDict()
@@ -181,7 +124,7 @@ class SharedEmbedding:
             Exception: What the embedder raised, or a policy in its place.
         """
         wanted = _wanted(role, texts)
-        found: dict[_Key, _Packed] = {}
+        found: dict[Key, Packed] = {}
         missing = list(wanted)
         while missing:
             seen = self._landed
@@ -199,14 +142,14 @@ class SharedEmbedding:
             finally:
                 self._leave((*own, *others))
             missing = [key for key in wanted if key not in found]
-        return [_unpacked(found[role, text]) for text in texts]
+        return [unpacked(found[role, text]) for text in texts]
 
     async def avectors(
         self, role: Role, texts: Sequence[str], told: Told | None = None
     ) -> list[list[float]]:
         """As :meth:`vectors`, without blocking the event loop."""
         wanted = _wanted(role, texts)
-        found: dict[_Key, _Packed] = {}
+        found: dict[Key, Packed] = {}
         missing = list(wanted)
         while missing:
             seen = self._landed
@@ -220,7 +163,7 @@ class SharedEmbedding:
             finally:
                 self._leave((*own, *others))
             missing = [key for key in wanted if key not in found]
-        return [_unpacked(found[role, text]) for text in texts]
+        return [unpacked(found[role, text]) for text in texts]
 
     def warn(self, reason: str) -> None:
         """Tell, once for each reason, that something goes past this cache.
@@ -233,9 +176,9 @@ class SharedEmbedding:
 
     async def _abring(
         self,
-        batch: _Batch,
-        missing: Sequence[_Key],
-        found: dict[_Key, _Packed],
+        batch: Batch,
+        missing: Sequence[Key],
+        found: dict[Key, Packed],
         told: Told | None,
     ) -> None:
         await self._arun(batch.number, batch)
@@ -246,21 +189,21 @@ class SharedEmbedding:
 
     # -- batches ---------------------------------------------------------------------------------
 
-    def _bring(self, number: int, batch: _Batch) -> None:  # noqa: ARG002 - the number is the key
+    def _bring(self, number: int, batch: Batch) -> None:  # noqa: ARG002 - the number is the key
         if batch.vectors is None:
             began = self._ops.clock.monotonic()
             vectors = self._embed(batch.role, batch.texts)
             batch.take(vectors, self._ops.clock.monotonic() - began)
 
-    async def _abring_batch(self, number: int, batch: _Batch) -> None:  # noqa: ARG002 - as above
+    async def _abring_batch(self, number: int, batch: Batch) -> None:  # noqa: ARG002 - as above
         if batch.vectors is None:
             began = self._ops.clock.monotonic()
             vectors = await self._aembed(batch.role, batch.texts)
             batch.take(vectors, self._ops.clock.monotonic() - began)
 
     def _board(
-        self, role: Role, missing: Sequence[_Key], seen: int
-    ) -> tuple[list[_Batch], list[_Batch]]:
+        self, role: Role, missing: Sequence[Key], seen: int
+    ) -> tuple[list[Batch], list[Batch]]:
         """Return the batches to send, if any, and those of others that hold missing texts.
 
         Args:
@@ -293,16 +236,16 @@ class SharedEmbedding:
         if not self._shares:
             return None
         try:
-            whose: str = self._run.key(0, _NONE)
+            whose: str = self._run.key(0, NO_BATCH)
         except NotCanonicalError:
             return None
         return whose
 
-    def _batches(self, role: Role, texts: list[str]) -> list[_Batch]:
+    def _batches(self, role: Role, texts: list[str]) -> list[Batch]:
         most = max(1, len(texts)) if self._most is None else self._most()
-        return [_Batch(role, texts[at : at + most]) for at in range(0, len(texts), most)]
+        return [Batch(role, texts[at : at + most]) for at in range(0, len(texts), most)]
 
-    def _leave(self, batches: Iterable[_Batch]) -> None:
+    def _leave(self, batches: Iterable[Batch]) -> None:
         """Give batches up, whatever came of them; one that nobody needs is under way no more."""
         with self._lock:
             for batch in batches:
@@ -310,7 +253,7 @@ class SharedEmbedding:
                 if batch.parties <= 0:
                     self._land(batch)
 
-    def _land(self, batch: _Batch) -> None:
+    def _land(self, batch: Batch) -> None:
         """Let nobody board a batch any more; under the lock."""
         self._landed += 1
         for text in batch.texts:
@@ -325,19 +268,19 @@ class SharedEmbedding:
 
     # -- the cache -------------------------------------------------------------------------------
 
-    def _keeps(self, batch: _Batch) -> bool:
+    def _keeps(self, batch: Batch) -> bool:
         """Return whether it is the caller who is to keep what came of a batch."""
         with self._lock:
             first, batch.kept = not batch.kept, True
         return first and self._aside is not None
 
-    def _look_up(self, keys: Sequence[_Key]) -> dict[_Key, _Packed]:
+    def _look_up(self, keys: Sequence[Key]) -> dict[Key, Packed]:
         if self._aside is None:
             return {}
         look = self._aside.lookup
         return _hits(keys, [look(self._model, role, text) for role, text in keys])
 
-    async def _alook_up(self, keys: Sequence[_Key]) -> dict[_Key, _Packed]:
+    async def _alook_up(self, keys: Sequence[Key]) -> dict[Key, Packed]:
         if self._aside is None:
             return {}
         look = self._aside.alookup
@@ -351,16 +294,16 @@ class SharedEmbedding:
         await self._each(one, range(len(keys)))
         return _hits(keys, found)
 
-    def _store(self, batch: _Batch) -> None:
+    def _store(self, batch: Batch) -> None:
         if self._aside is not None:
             for (role, text), vector in batch.found().items():
                 self._aside.store_took(batch.took, vector, self._model, role, text)
 
-    async def _astore(self, batch: _Batch) -> None:
+    async def _astore(self, batch: Batch) -> None:
         if self._aside is not None:
             store = self._aside.astore_took
 
-            async def one(kept: tuple[_Key, _Packed]) -> None:
+            async def one(kept: tuple[Key, Packed]) -> None:
                 key, vector = kept
                 await store(batch.took, vector, self._model, *key)
 
@@ -393,7 +336,7 @@ class SharedEmbedding:
             await self._ops.gather(*(lane() for _ in range(lanes)), limit=lanes)
 
 
-def _wanted(role: Role, texts: Sequence[str]) -> dict[_Key, None]:
+def _wanted(role: Role, texts: Sequence[str]) -> dict[Key, None]:
     """Return the keys of texts, each once.
 
     Raises:
@@ -405,7 +348,7 @@ def _wanted(role: Role, texts: Sequence[str]) -> dict[_Key, None]:
 
 
 def _tell(
-    told: Told | None, missing: Sequence[_Key], found: Container[_Key], *, kept: bool = False
+    told: Told | None, missing: Sequence[Key], found: Container[Key], *, kept: bool = False
 ) -> None:
     if told is not None:
         texts = [key[1] for key in missing if key in found]
@@ -417,54 +360,10 @@ def _text(model: Any, role: Role, text: str) -> Any:
     """Names what makes up the key of a vector; it is never called."""
 
 
-def _hits(keys: Sequence[_Key], found: Sequence[Any]) -> dict[_Key, _Packed]:
+def _hits(keys: Sequence[Key], found: Sequence[Any]) -> dict[Key, Packed]:
     # Whatever else is found there is none of ours.
     return {
         key: vector
         for key, vector in zip(keys, found, strict=True)
         if isinstance(vector, bytes) and len(vector) % 8 == 0
     }
-
-
-def _packed(vector: Iterable[float]) -> _Packed:
-    numbers = array("d", vector)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers.tobytes()
-
-
-def _unpacked(vector: _Packed) -> list[float]:
-    numbers = array("d")
-    numbers.frombytes(vector)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers.tolist()
-
-
-def plain_fields(model: Any, without: frozenset[str]) -> dict[str, Any]:
-    """Return the fields of a pydantic model that tell it from others, for a key.
-
-    Args:
-        model: The model.
-        without: Names of fields that change nothing in what it answers.
-
-    Returns:
-        Those with plain values, without those whose names are those of secrets.
-    """
-    return {
-        name: value
-        for name in getattr(type(model), "model_fields", {})
-        if name not in without
-        and not is_secret_name(name)
-        and _is_plain(value := getattr(model, name, None))
-    }
-
-
-def _is_plain(value: Any) -> bool:
-    if value is None:
-        return False
-    if isinstance(value, dict):
-        return all(isinstance(name, str) and _is_plain(item) for name, item in value.items())
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    return isinstance(value, str | int | float | bool)

@@ -9,7 +9,6 @@ from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel
 
 from toolops_plugins import ConfigurationError
-from toolops_plugins.adapters.embedding import plain_fields
 from toolops_plugins.request import is_secret_name
 
 __all__ = ["model_of", "name_of"]
@@ -54,5 +53,25 @@ def model_of(embedder: Embeddings) -> Mapping[str, Any]:
         if isinstance(value, str | int | float) and not is_secret_name(name)
     }
     # The class itself, since two that were made by one function share their name.
-    fields = plain_fields(embedder, _TRANSPORT)
+    fields = _plain_fields(embedder)
     return {"class": type(embedder), "fields": fields, "private": private}
+
+
+def _plain_fields(embedder: Embeddings) -> dict[str, Any]:
+    return {
+        name: value
+        for name in getattr(type(embedder), "model_fields", {})
+        if name not in _TRANSPORT
+        and not is_secret_name(name)
+        and _is_plain(value := getattr(embedder, name, None))
+    }
+
+
+def _is_plain(value: Any) -> bool:
+    if value is None:
+        return False
+    if isinstance(value, dict):
+        return all(isinstance(name, str) and _is_plain(item) for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return isinstance(value, str | int | float | bool)
