@@ -92,8 +92,9 @@ def __getattr__(name: str) -> Any:
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] != "numpy":
                 raise
-            raise ImportError(
-                'the semantic cache needs more packages: pip install "toolops-plugins[semantic]"'
-            ) from error
+            # Not here: `from toolops_plugins import *` asks for every name.
+            from toolops_plugins.missing import SemanticCache as Missing  # noqa: PLC0415 - rarely needed
+
+            return Missing
         return SemanticCache
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

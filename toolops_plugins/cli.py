@@ -22,6 +22,7 @@ from toolops_plugins.audit_report import echo_json, printable, span, table
 from toolops_plugins.cache.redis_survey import LIVES, Survey
 from toolops_plugins.cli_audit import audit
 from toolops_plugins.doctor import Finding, examine, version_of
+from toolops_plugins.environment import unknown_variables
 from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.kept import Kept, key_bytes
 from toolops_plugins.telemetry.report import duration, money
@@ -91,10 +92,15 @@ def _kept(redis_url: str | None, namespace: str | None) -> AbstractContextManage
     environ = _environment(redis_url, namespace)
     url = environ.get("TOOLOPS_REDIS_URL")
     if not url:
+        slips = [
+            f"{name} {problem}"
+            for name, problem in unknown_variables(environ).items()
+            if problem.endswith("TOOLOPS_REDIS_URL?")
+        ]
         raise ConfigurationError(
             "--redis-url",
             "is needed, or TOOLOPS_REDIS_URL: what a process keeps in its own memory cannot be "
-            "seen from outside",
+            "seen from outside" + "".join(f" ({slip})" for slip in slips),
         )
     secret = environ.get("TOOLOPS_SECRET")
     return closing(Kept(url, environ.get("TOOLOPS_NAMESPACE") or "default", secret))
@@ -125,7 +131,7 @@ def doctor(redis_url: str | None, namespace: str | None) -> int:
 
 def _finding(finding: Finding, mark: str, style: str) -> Text:
     line = Text("  ").append(f"{mark:4} ", style=style)
-    return line.append(f"{finding.name:24} ").append(printable(finding.text))
+    return line.append(f"{finding.name:29} ").append(printable(finding.text))
 
 
 @toolops.command()

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from toolops_plugins.cache.redis import Redis
 from toolops_plugins.cache.redis_url import parse
-from toolops_plugins.environment import options_from
+from toolops_plugins.environment import VARIABLES, options_from, unknown_variables
 from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.runtime import ToolOps
 
@@ -20,28 +20,21 @@ __all__ = ["VARIABLES", "Finding", "examine", "version_of"]
 
 Verdict: TypeAlias = Literal["ok", "note", "fail"]
 
-VARIABLES: Final = (
-    "TOOLOPS_NAMESPACE",
-    "TOOLOPS_REDIS_URL",
-    "TOOLOPS_MEMORY_ITEMS",
-    "TOOLOPS_MEMORY_TTL",
-    "TOOLOPS_REDIS_TTL",
-    "TOOLOPS_REDIS_LONG_TTL",
-    "TOOLOPS_CHROMA_PATH",
-    "TOOLOPS_CHROMA_URL",
-    "TOOLOPS_SECRET",
-)
-"""The variables that configure a runtime."""
-
-_NOT_OURS: Final = ("TOOLOPS_DATA",)  # of the project's own tests and demo
-
 _OPTIONAL: Final = {
-    "chromadb": "the semantic cache",
-    "wordllama": "its default embedder",
-    "matplotlib": "the picture of toolops audit --semantic",
-    "numpy": "the semantic cache; numpy scalars and arrays as arguments and results",
-    "pydantic": "models as arguments and results",
-    "hiredis": "faster reading of what Redis answers",
+    "chromadb": ("the semantic cache", '"toolops-plugins[semantic]"'),
+    "wordllama": ("its default embedder", '"toolops-plugins[semantic]"'),
+    "matplotlib": ("the picture of toolops audit --semantic", '"toolops-plugins[plot]"'),
+    "numpy": (
+        "the semantic cache; numpy scalars and arrays as arguments and results",
+        '"toolops-plugins[semantic]"',
+    ),
+    "pydantic": ("models as arguments and results", "pydantic"),
+    "hiredis": ("faster reading of what Redis answers", "hiredis"),
+}
+_ADAPTERS: Final = {
+    "langchain-toolops": "LangChain and LangGraph",
+    "llama-index-callbacks-toolops": "LlamaIndex",
+    "crewai-toolops": "CrewAI",
 }
 _PINGS: Final = 20
 
@@ -74,7 +67,7 @@ def examine(environ: Mapping[str, str]) -> Iterator[Finding]:
     try:
         options = options_from(environ)
         ToolOps(**options).close()
-    except ConfigurationError as error:
+    except (ConfigurationError, TierError) as error:
         trouble = str(error)
         options = None
     yield from _configuration(environ)
@@ -96,10 +89,17 @@ def _versions() -> Iterator[Finding]:
     for name in _requirements():
         version = version_of(name)
         yield Finding(section, name, "ok" if version else "fail", version or "missing")
-    for name, use in _OPTIONAL.items():
-        version = version_of(name)
-        verdict: Verdict = "ok" if version else "note"
-        yield Finding("optional parts", name, verdict, f"{version or 'not installed'}: {use}")
+    for name, (use, package) in _OPTIONAL.items():
+        yield _part("optional parts", name, use, package)
+    for name, use in _ADAPTERS.items():
+        yield _part("adapters", name, use, name)
+
+
+def _part(section: str, name: str, use: str, package: str) -> Finding:
+    version = version_of(name)
+    if version:
+        return Finding(section, name, "ok", f"{version}: {use}")
+    return Finding(section, name, "note", f"not installed: {use}; pip install {package}")
 
 
 def _requirements() -> list[str]:
@@ -136,9 +136,8 @@ def _configuration(environ: Mapping[str, str]) -> Iterator[Finding]:
         if name == "TOOLOPS_NAMESPACE" and not value:
             text = "not set: default"
         yield Finding(section, name, "ok", text)
-    for name in sorted(environ):
-        if name.startswith("TOOLOPS_") and name not in (*VARIABLES, *_NOT_OURS):
-            yield Finding(section, name, "note", "is not known, and has no effect")
+    for name, problem in unknown_variables(environ).items():
+        yield Finding(section, name, "note", problem)
 
 
 def _redis(tier: Redis) -> Iterator[Finding]:

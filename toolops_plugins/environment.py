@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from toolops_plugins import check
 from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
 from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.missing import SEMANTIC
 
-__all__ = ["options_from"]
+__all__ = ["VARIABLES", "options_from", "unknown_variables"]
+
+logger = logging.getLogger("toolops_plugins.environment")
+
+VARIABLES: Final = (
+    "TOOLOPS_NAMESPACE",
+    "TOOLOPS_REDIS_URL",
+    "TOOLOPS_MEMORY_ITEMS",
+    "TOOLOPS_MEMORY_TTL",
+    "TOOLOPS_REDIS_TTL",
+    "TOOLOPS_REDIS_LONG_TTL",
+    "TOOLOPS_CHROMA_PATH",
+    "TOOLOPS_CHROMA_URL",
+    "TOOLOPS_SECRET",
+)
+"""The variables that configure a runtime."""
+
+_PREFIX: Final = "TOOLOPS_"
+_TEST_DATA: Final = f"{_PREFIX}DATA"  # of the project's own tests and demo
 
 
 def options_from(environ: Mapping[str, str]) -> dict[str, Any]:
     """Return the arguments of a runtime that the environment asks for.
 
-    The variables are those that ``ToolOps.from_env`` documents.
+    The variables are those that ``ToolOps.from_env`` documents. One of another name that begins
+    like ours has no effect but a warning in the log, with the nearest name: it may be a slip.
 
     Raises:
         ConfigurationError: A variable's value is wrong; it names the variable.
     """
+    for name, problem in unknown_variables(environ).items():
+        logger.warning("%s %s", name, problem)
     redis_url = environ.get("TOOLOPS_REDIS_URL")
     items = _count(environ, "TOOLOPS_MEMORY_ITEMS", 10_000)
     tiers: list[Tier] = [
@@ -29,17 +52,24 @@ def options_from(environ: Mapping[str, str]) -> dict[str, Any]:
     if redis_url:
         from toolops_plugins.cache.redis import Redis  # noqa: PLC0415 - not everybody needs it
 
-        tiers.append(Redis(redis_url, _seconds(environ, "TOOLOPS_REDIS_TTL", 3_600) or 3_600))
-        tiers.append(
-            Redis(redis_url, _seconds(environ, "TOOLOPS_REDIS_LONG_TTL", 86_400) or 86_400)
-        )
+        for name, default in (("TOOLOPS_REDIS_TTL", 3_600), ("TOOLOPS_REDIS_LONG_TTL", 86_400)):
+            seconds = _seconds(environ, name, default) or default
+            try:
+                tiers.append(Redis(redis_url, seconds))
+            except ConfigurationError as error:
+                raise ConfigurationError("TOOLOPS_REDIS_URL", error.problem) from None
     path, url = environ.get("TOOLOPS_CHROMA_PATH"), environ.get("TOOLOPS_CHROMA_URL")
     semantic = None
     if path or url:
-        from toolops_plugins.semantic.cache import SemanticCache  # noqa: PLC0415 - imports numpy
-
         if path and url:
             raise ConfigurationError("TOOLOPS_CHROMA_PATH", "stands beside TOOLOPS_CHROMA_URL")
+        try:
+            from toolops_plugins.semantic.cache import SemanticCache  # noqa: PLC0415 - imports numpy
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "numpy":
+                raise
+            name = "TOOLOPS_CHROMA_PATH" if path else "TOOLOPS_CHROMA_URL"
+            raise ConfigurationError(name, f"is set, but {SEMANTIC}") from None
         semantic = SemanticCache(path or None, url=url or None)
     return {
         "semantic": semantic,
@@ -47,6 +77,24 @@ def options_from(environ: Mapping[str, str]) -> dict[str, Any]:
         "tiers": tiers,
         "secret": environ.get("TOOLOPS_SECRET") or None,
     }
+
+
+def unknown_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what is wrong with each variable that looks like one of ours and is none."""
+    found: dict[str, str] = {}
+    for name in sorted(environ):
+        # A slip may be in the first letters too; but other programs have variables of their own.
+        if name in (*VARIABLES, _TEST_DATA) or not name.upper().startswith(_PREFIX[:4]):
+            continue
+        from difflib import get_close_matches  # noqa: PLC0415 - rarely needed
+
+        ours = name.upper().startswith(_PREFIX)
+        near = get_close_matches(name.upper(), VARIABLES, 1, cutoff=0.6 if ours else 0.85)
+        if near:
+            found[name] = f"is not known, and has no effect; did you mean {near[0]}?"
+        elif ours:
+            found[name] = f"is not known, and has no effect; these are: {', '.join(VARIABLES)}"
+    return found
 
 
 def _number(environ: Mapping[str, str], name: str) -> float | None:

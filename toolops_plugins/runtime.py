@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
@@ -72,8 +72,8 @@ class ToolOps(Decorators, Closing):
     Args:
         namespace: What keeps this runtime's keys from those of others; any text. Default
             "default".
-        tiers: Cache tiers, nearest first. None: ``[Memory()]``. Those without a label of their own
-            become "L1", "L2", and so on.
+        tiers: Cache tiers, nearest first, or one alone. None: ``[Memory()]``. Those without a label
+            of their own become "L1", "L2", and so on.
         semantic: The semantic cache that tools with ``semantic=`` share, whose own keys, scopes and
             collection are those of this runtime; see
             :class:`~toolops_plugins.semantic.cache.SemanticCache`. Default none.
@@ -98,7 +98,7 @@ class ToolOps(Decorators, Closing):
     def __init__(
         self,
         namespace: str = "default",
-        tiers: Sequence[Tier] | None = None,
+        tiers: Tier | Iterable[Tier] | None = None,
         *,
         semantic: SemanticCache | None = None,
         tenant: TenantLike = None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
-from toolops_plugins.cache.tiers import Tiers
+from toolops_plugins.cache.tiers import Tiers, class_problem, tier_list
 from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.plan import Shared
 from toolops_plugins.resilience.breaker import Breaker
@@ -30,7 +30,7 @@ class Upkeep:
 
     Args:
         shared: What all functions of the runtime share.
-        tiers: Nearest first.
+        tiers: Nearest first; or the only one.
         secret: Signs what is stored outside this process, or None.
         semantic: The semantic cache, or None.
 
@@ -41,13 +41,16 @@ class Upkeep:
     def __init__(
         self,
         shared: Shared,
-        tiers: Sequence[Tier],
+        tiers: Tier | Iterable[Tier],
         secret: bytes | None,
         semantic: SemanticCache | None = None,
     ) -> None:
         self._shared = shared
         self._semantic = semantic
+        tiers = tier_list(tiers)
         if semantic is not None:
+            if isinstance(semantic, type):
+                raise ConfigurationError("semantic", class_problem(semantic))
             if not hasattr(semantic, "bind"):
                 raise ConfigurationError("semantic", f"must be a SemanticCache, not {semantic!r}")
             semantic.bind(
@@ -70,9 +73,7 @@ class Upkeep:
                 shared.namespace, Envelope(shared.codec, secret), shared.clock, label, trouble
             )
         elif isinstance(tier, Memory):
-            tier.bind(shared.clock)
-        elif not all(hasattr(tier, name) for name in ("get", "set", "local", "label")):
-            raise ConfigurationError("tiers", f"must hold tiers only, not {tier!r}")
+            tier.bind(shared.clock, label)
 
     # -- news ------------------------------------------------------------------------------------
 

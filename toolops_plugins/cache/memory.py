@@ -42,6 +42,13 @@ _NO_GHOST: Final = -1  # no hash is -1
 _EARLY: Final = 20.0  # in units of what computing took; with beta 1 the odds of a draw are 2e-9
 
 
+class _Place:
+    """The type of a label that follows from the tier's place."""
+
+
+_PLACE: Final = _Place()
+
+
 class Memory:
     """A tier in the memory of this process.
 
@@ -55,12 +62,14 @@ class Memory:
             the entry itself says.
         max_bytes: Bytes that entries may occupy, as measured by their payloads and what is kept
             beside them. An entry that is larger by itself is not kept. Default 256 MiB.
-        label: The tier's name in policies and events. Default "L1".
+        label: The tier's name in policies and events. Default: by its place among the tiers of its
+            runtime, "L1" for the nearest.
         clock: The source of time. None: that of the runtime that it is given to.
 
     Attributes:
         era: See :meth:`peek`.
         evictions: How many live entries had to make room for others.
+        named: Whether the user, or a runtime, has given it a label.
         expired: How many entries were dropped because their time had come or a tag of theirs was
             invalidated.
         peek: Takes a key and returns its :class:`Slot` or None, live or dead, at the cost of a
@@ -81,15 +90,16 @@ class Memory:
         ttl: float | timedelta | None = None,
         max_bytes: int = 256 * 1024 * 1024,
         *,
-        label: str = "L1",
+        label: str | _Place = _PLACE,
         clock: Clock | None = None,
     ) -> None:
         self.max_items = check.count("max_items", max_items)
         self.ttl = None if ttl is None else check.seconds("ttl", ttl, zero=False)
         self.max_bytes = check.count("max_bytes", max_bytes)
-        if not isinstance(label, str) or not label:
+        self.named = not isinstance(label, _Place)
+        self.label = "L1" if isinstance(label, _Place) else label
+        if not isinstance(self.label, str) or not self.label:
             raise ConfigurationError("label", f"must be a non-empty string, not {label!r}")
-        self.label = label
         self.era = 0
         self.evictions = 0
         self.expired = 0
@@ -107,8 +117,12 @@ class Memory:
         )
         self._start()
 
-    def bind(self, clock: Clock) -> None:
+    def bind(self, clock: Clock, label: str | None = None) -> None:
         """Go by the clock of the runtime that uses this tier.
+
+        Args:
+            clock: The runtime's clock.
+            label: The tier's name, if it has none from the user or another runtime.
 
         Raises:
             ConfigurationError: It goes by another clock already.
@@ -118,6 +132,8 @@ class Memory:
                 "tiers", f"{self.label} goes by another clock than the runtime"
             )
         self._clock = clock
+        if label is not None and not self.named:
+            self.label, self.named = label, True
         self._go_by(clock)
 
     def _go_by(self, clock: Clock) -> None:

@@ -14,7 +14,7 @@ from toolops_plugins.cache.entry import Entry, Mark, Tier
 from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.steps import Io, Step
 
-__all__ = ["Found", "Tiers"]
+__all__ = ["Found", "Tiers", "class_problem", "tier_list"]
 
 
 class _Skip:
@@ -53,7 +53,10 @@ class Tiers:
         self.all = tuple(tiers)
         self.labels = tuple(tier.label for tier in tiers)
         if len(set(self.labels)) < len(self.labels):
-            raise ConfigurationError("tiers", f"two tiers have one label: {list(self.labels)}")
+            raise ConfigurationError(
+                "tiers",
+                f"two tiers have one label: {list(self.labels)}; give each a label= of its own",
+            )
         self.remote = any(not tier.local for tier in self.all)
         self._on_trouble = on_trouble
         # Without a TTL of its own, an entry lives no longer than the most patient tier keeps it.
@@ -228,3 +231,54 @@ class Tiers:
                 trouble = trouble or error
         if trouble is not None:
             raise trouble
+
+
+def tier_list(tiers: Any) -> tuple[Tier, ...]:
+    """Return tiers in their order; one alone may stand for a list of one.
+
+    Raises:
+        ConfigurationError: It is no list of tiers.
+    """
+    if _is_tier(tiers):
+        return (tiers,)
+    if isinstance(tiers, type):
+        raise ConfigurationError("tiers", class_problem(tiers))
+    if isinstance(tiers, str | bytes | set | frozenset | Mapping) or not isinstance(
+        tiers, Iterable
+    ):
+        shown = f"a {type(tiers).__name__}"  # a URL may hold a password
+        raise ConfigurationError(
+            "tiers", f"must be a list of tiers, nearest first, such as [Memory()], not {shown}"
+        )
+    found = tuple(tiers)
+    for number, tier in enumerate(found):
+        if isinstance(tier, type):
+            raise ConfigurationError("tiers", class_problem(tier))
+        if not _is_tier(tier):
+            shown = f"a {type(tier).__name__}" if isinstance(tier, str | bytes) else repr(tier)
+            raise ConfigurationError(
+                "tiers",
+                "must hold tiers only, such as Memory() and "
+                f'Redis("redis://localhost:6379"), not {shown}',
+            )
+        if any(tier is other for other in found[:number]):
+            raise ConfigurationError("tiers", f"holds {tier!r} twice; make one tier for each place")
+    if sum(not getattr(tier, "named", True) for tier in found) > 1:
+        # One is enough for a process, so this is most likely a slip.
+        raise ConfigurationError(
+            "tiers", "holds two Memory tiers; if it is to have both, give each a label= of its own"
+        )
+    return found
+
+
+def _is_tier(tier: Any) -> bool:
+    if isinstance(tier, type):
+        return False
+    return all(hasattr(tier, name) for name in ("get", "set", "local", "label"))
+
+
+def class_problem(found: type) -> str:
+    """Return what to tell whoever has given a class in place of an object of it."""
+    needed = '"redis://localhost:6379"' if found.__name__ == "Redis" else ""
+    name = found.__name__
+    return f"needs an object, not the class {name}: write {name}({needed})"
