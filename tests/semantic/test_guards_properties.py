@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+import itertools
+import pkgutil
+import re
+import string
+from importlib.resources import files
+
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import toolops_plugins.semantic.guards as room
 from toolops_plugins.semantic.guards import GUARDS, Guards, Traits
+from toolops_plugins.semantic.guards.stems import forms_of, is_real, key, stem, without_un
 
 GUARD = Guards(secret=b"a key")
 
@@ -71,3 +80,72 @@ def test_hashed_traits_judge_as_plain_ones_where_nothing_is_misspelt(one, other)
 def test_traits_survive_json(text):
     traits = GUARD.traits(text)
     assert Traits.from_json(traits.to_json()) == traits
+
+
+# Words that no list was made for: whatever an ending is taken off, something must be left to read.
+
+ENDINGS = [
+    *("", "s", "es", "ies", "ing", "ings", "ed", "ied", "er", "est", "ly", "ness", "ment", "ion"),
+    *("ions", "able", "less", "ful", "y", "e", "ee", "is", "ys", "our", "iz", "ize", "ate", "'s"),
+]
+SHORT = [
+    "".join(each) for n in (1, 2) for each in itertools.product(string.ascii_lowercase, repeat=n)
+]
+LISTED = sorted(
+    {
+        word
+        for module in pkgutil.iter_modules(room.__path__)
+        for word in re.findall(r"[a-z]+", (files(room) / f"{module.name}.py").read_text())
+    }
+)
+inflected = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(["", "un", "re", "non"]),
+    st.sampled_from([*SHORT, *LISTED]),
+    st.sampled_from(ENDINGS),
+)
+
+
+def test_no_short_word_is_too_short_for_an_ending():
+    for word, ending in itertools.product(SHORT, ENDINGS):
+        for ask in (stem, key, is_real, without_un, forms_of):
+            ask(word + ending)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(inflected | st.text(max_size=8), max_size=6).map(" ".join), questions)
+@example("How many human beings have ever lived?", "How many people have ever lived?")
+@example("How many human beings have ever lived?", "How many human beings live now?")
+def test_no_word_is_too_odd_to_be_compared(one, other):
+    assert tuple(GUARD.verdicts(one, other)) == GUARDS
+    assert GUARD.veto(one, one) is None
+    GUARD.weigh(other, one)
+    GUARD.alike(one, Traits.from_json(GUARD.hashed(other)))
+
+
+@pytest.mark.parametrize("trouble", [IndexError, RecursionError, MemoryError, UnicodeError])
+def test_a_text_that_cannot_be_read_is_vetoed_by_every_guard(trouble, monkeypatch):
+    guards = Guards()
+
+    def read(text: str) -> Traits:
+        raise trouble
+
+    monkeypatch.setattr(guards, "_read", read)
+    verdicts = guards.verdicts("one text", "one text")
+    assert [veto.guard for veto in verdicts.values()] == list(GUARDS)
+    assert guards.veto("one text", "one text") is not None
+    assert guards.weigh("one text", "one text")[1] is False
+
+
+@pytest.mark.parametrize("trouble", [IndexError, RecursionError, MemoryError, UnicodeError])
+def test_a_guard_that_raises_has_not_said_yes(trouble, monkeypatch):
+    def broken(pair: object) -> None:
+        raise trouble
+
+    monkeypatch.setitem(room.guards.BUILT_IN, "words", broken)
+    guards = Guards()
+    veto = guards.veto("the same", "the same")
+    assert veto is not None
+    assert veto.guard == "words"
+    # One that was not chosen is asked about likeness alone.
+    assert Guards(["numbers"]).weigh("the same", "the same") == (None, False)

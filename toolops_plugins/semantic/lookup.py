@@ -180,12 +180,18 @@ class Decider:
         )
 
     def _weighed(self, text: str, row: Row, similarity: float) -> Neighbour:
-        veto, alike = self._guards.weigh(text, _known(row))
+        known = _known(row)
+        if known is None:
+            return Neighbour(row.id, similarity, vetoed=True)
+        veto, alike = self._guards.weigh(text, known)
         return Neighbour(row.id, similarity, veto is not None, alike)
 
     def _doubted(self, text: str, row: Row, similarity: float) -> Neighbour:
         """As :meth:`_weighed`, for a policy that learns what most guards are worth."""
-        veto = self._guards.veto(text, _known(row))
+        known = _known(row)
+        if known is None:
+            return Neighbour(row.id, similarity, vetoed=True)
+        veto = self._guards.veto(text, known)
         if veto is None:
             return Neighbour(row.id, similarity)
         if veto.guard in _EVIDENCE:
@@ -208,13 +214,17 @@ class Decider:
     def candidates(self, text: str, near: Near) -> Sequence[Candidate]:
         """Return the neighbours of a question with all verdicts on them."""
         return [
-            Candidate(row.text, similarity, self._guards.verdicts(text, _known(row)), row.id)
+            Candidate(row.text, similarity, self._guards.verdicts(text, known), row.id)
             for row, similarity in near
+            if (known := _known(row)) is not None
         ]
 
 
-def _known(row: Row) -> str | Traits:
-    """Return what the guards may know of a stored question."""
+def _known(row: Row) -> str | Traits | None:
+    """Return what the guards may know of a stored question; None if that cannot be read."""
     if row.text is not None:
         return row.text
-    return Traits.from_json(row.traits or "")
+    try:
+        return Traits.from_json(row.traits or "")
+    except ValueError:  # another hand has written it
+        return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import inspect
+import logging
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TypeAlias
@@ -23,6 +24,8 @@ Guard: TypeAlias = Callable[[str, str], Veto | None]
 
 GUARDS: tuple[str, ...] = tuple(BUILT_IN)
 """The names of the built-in guards, in the order in which they are asked."""
+
+_LOG = logging.getLogger("toolops_plugins.semantic")
 
 _MEMORY = 2_048
 """Texts whose traits, and 16 times as many pairs of words whose nearness, are kept."""
@@ -125,7 +128,7 @@ class Guards:
             veto = self._ask(guard, pair, question, candidate)
             if veto is not None:
                 return veto, False
-        return None, alike(pair) and not any(judge(pair) for judge in self._others)
+        return None, self._alike(pair)
 
     def verdicts(self, question: str, candidate: str | Traits) -> dict[str, Veto | None]:
         """Return what every guard says, by its name."""
@@ -137,25 +140,42 @@ class Guards:
             for guard in self._guards
         }
 
-    def _pair(self, question: str, candidate: str | Traits) -> Pair:
-        mine = self.traits(question)
-        other = candidate if isinstance(candidate, Traits) else self.traits(candidate)
-        if not other.hashed:
-            return Pair(mine, other, near=self._near, digest=_identity, plain=mine)
-        hidden = mine.digested(self._digest)
-        return Pair(hidden, other, near=_never, digest=self._digest, plain=mine)
+    def _pair(self, question: str, candidate: str | Traits) -> Pair | None:
+        """Return both texts as the built-in guards see them, or None if one cannot be read."""
+        try:
+            mine = self.traits(question)
+            other = candidate if isinstance(candidate, Traits) else self.traits(candidate)
+            if not other.hashed:
+                return Pair(mine, other, near=self._near, digest=_identity, plain=mine)
+            hidden = mine.digested(self._digest)
+            return Pair(hidden, other, near=_never, digest=self._digest, plain=mine)
+        except Exception as error:  # noqa: BLE001 - a text that cannot be read is vetoed, by every guard
+            _LOG.warning("reading a question for the guards failed: %s", type(error).__name__)
+            return None
+
+    def _alike(self, pair: Pair | None) -> bool:
+        if pair is None:
+            return False
+        try:
+            return alike(pair) and not any(judge(pair) for judge in self._others)
+        except Exception as error:  # noqa: BLE001 - in any doubt two texts are not alike
+            _LOG.warning("comparing two questions failed: %s", type(error).__name__)
+            return False
 
     def _ask(
-        self, guard: str | Guard, pair: Pair, question: str, candidate: str | Traits
+        self, guard: str | Guard, pair: Pair | None, question: str, candidate: str | Traits
     ) -> Veto | None:
-        if isinstance(guard, str):
-            return BUILT_IN[guard](pair)
-        if isinstance(candidate, Traits):
+        if isinstance(guard, str) and pair is None:
+            return Veto(guard, "one of the texts could not be read")
+        if isinstance(candidate, Traits) and not isinstance(guard, str):
             return None
         try:
-            return guard(question, candidate)
+            if isinstance(guard, str):
+                return None if pair is None else BUILT_IN[guard](pair)
+            return guard(question, candidate)  # type: ignore[arg-type]  # no traits: see above
         except Exception as error:  # noqa: BLE001 - a guard that fails has not said yes
-            return Veto(_name(guard), f"the guard failed: {type(error).__name__}: {error}")
+            name = guard if isinstance(guard, str) else _name(guard)
+            return Veto(name, f"the guard failed: {type(error).__name__}: {error}")
 
     def _digested(self, word: str) -> str:
         data = word.encode("utf-8", "surrogatepass")

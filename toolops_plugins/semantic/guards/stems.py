@@ -106,8 +106,8 @@ _AS_IS = frozenset(
         "this his its is was has does us gas yes bus plus minus news lens species series analysis "
         "basis "
         "always perhaps sometimes towards afterwards physics mathematics economics politics maths "
-        "thing king ring sing wing string spring bring during evening morning nothing something "
-        "anything "
+        "thing being king ring sing wing string spring bring during evening morning nothing "
+        "something anything "
         "everything ceiling wedding building sibling earring duckling pudding clothing "
         "bed red need seed feed speed breed indeed hundred sacred shed sled weed wicked naked "
         "family reply supply apply italy july monthly weekly daily yearly hourly only early likely "
@@ -186,7 +186,7 @@ def _uninflected(word: str) -> str:
 def _short(rest: str) -> bool:
     """Whether a stem with its ending taken off has lost an e: mak(ing), clos(ing), us(ing)."""
     return (
-        len(rest) < 5
+        1 < len(rest) < 5
         and rest[-1] not in "aeiouwxy"
         and rest[-2] in _VOWELS
         and sum(letter in _VOWELS for letter in rest) == 1
@@ -202,7 +202,7 @@ def _underived(word: str) -> str:
         word = word[:-3]
     if word.endswith("our") and len(word) > 5:
         word = word[:-3] + "or"
-    if word.endswith("e") and not word.endswith("ee") and not _short(word[:-1]):
+    if len(word) > 2 and word.endswith("e") and word[-2] != "e" and not _short(word[:-1]):
         word = word[:-1]
     if word.endswith("is") and len(word) > 5:
         word = word[:-2] + "iz"
