@@ -54,6 +54,7 @@ class Meaning:
                 "semantic", f"names {on!r}, which does not count in the key: all its values are one"
             )
         self.cache = semantic
+        self.failed = False  # whether the latest lookup did
         rule = semantic.rule(policy.threshold, policy.max_error)
         self.rule = rule._replace(answer=policy.answer)
         self._on = on

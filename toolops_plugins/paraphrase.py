@@ -19,6 +19,7 @@ from toolops_plugins.meaning import Meaning
 from toolops_plugins.plan import Call
 from toolops_plugins.results import copied, decoded
 from toolops_plugins.steps import Flow, Fly, Io, Spawn, Step
+from toolops_plugins.telemetry.events import Notice, NoticeKind
 from toolops_plugins.telling import Answer, notice
 from toolops_plugins.values import NOTHING
 
@@ -58,9 +59,13 @@ def by_meaning(
         meaning.count_exact(call.plan.stats.near_hits())
         lookup: Lookup = yield from meaning.cache.answers.looking(asked, meaning.rule)
     except TierError as error:
-        _trouble(call, error)
+        meaning.failed = True
+        _notice(call, "tier_failed", type(error.__cause__ or error).__name__)
         call.tells = False
         return None, fetch
+    if meaning.failed:
+        meaning.failed = False
+        _notice(call, "tier_recovered")
     if lookup.row is not None:
         answer = _served(call, meaning, lookup, found.marks)
         if answer is not None:
@@ -71,8 +76,9 @@ def by_meaning(
     return None, lambda: _together(call, meaning, lookup, fetch)
 
 
-def _trouble(call: Call, error: Exception) -> None:
-    notice(call, "tier_failed", f"semantic: {type(error.__cause__ or error).__name__}")
+def _notice(call: Call, kind: NoticeKind, detail: str = "") -> None:
+    shared = call.plan.shared
+    shared.emitter.notice(Notice(kind, "semantic", detail, shared.clock.time(), shared.namespace))
 
 
 def _served(call: Call, meaning: Meaning, lookup: Lookup, marks: Sequence[Mark]) -> Answer | None:
@@ -170,7 +176,7 @@ def kept_by_meaning(
     except NotEncodableError:
         notice(call, "not_encodable", type(value).__name__)
     except TierError as error:
-        _trouble(call, error)
+        _notice(call, "tier_failed", type(error.__cause__ or error).__name__)
     else:
         if learning is not None:
             yield Spawn(learning)

@@ -120,7 +120,7 @@ class ToolOps(Decorators, Closing):
         self.clock = clock
         self.canon = Canon()
         self.codec = codec or Codec()
-        self._emitter = Emitter(sinks)
+        self._emitter = Emitter(sinks, clock=clock)
         self._stats = Stats()
         flights = Flights(check.count("max_flights", max_flights))
         self._pool = Pool(check.count("max_threads", max_threads))

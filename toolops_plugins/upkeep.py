@@ -59,7 +59,7 @@ class Upkeep:
             )  # fmt: skip
         for number, tier in enumerate(tiers, 1):
             self._bind(tier, f"L{number}", secret)
-        self.tiers = Tiers(tiers, self._tier_trouble)
+        self.tiers = Tiers(tiers, self._tier_trouble, partial(self.notice, "tier_recovered"))
         shared.bus = self._make_bus()
 
     def _bind(self, tier: Tier, label: str, secret: bytes | None) -> None:
@@ -77,7 +77,7 @@ class Upkeep:
 
     # -- news ------------------------------------------------------------------------------------
 
-    def notice(self, kind: NoticeKind, name: str, detail: str) -> None:
+    def notice(self, kind: NoticeKind, name: str, detail: str = "") -> None:
         """Tell the sinks of something that is no call."""
         shared = self._shared
         shared.emitter.notice(Notice(kind, name, detail, shared.clock.time(), shared.namespace))

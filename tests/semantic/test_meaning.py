@@ -438,7 +438,7 @@ def test_an_embedder_that_fails_is_a_miss_with_a_notice(tmp_path):
         asked = Asked(ops)
         assert asked.sync(FRANCE) == {"to": FRANCE}
         assert [notice.kind for notice in notices.all] == ["tier_failed"]
-        assert notices.all[0].detail.startswith("semantic")
+        assert (notices.all[0].name, notices.all[0].detail) == ("semantic", "OSError")
 
 
 def test_a_server_that_is_down_is_a_miss_with_a_notice(unused_tcp_port_factory):

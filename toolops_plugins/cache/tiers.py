@@ -44,12 +44,18 @@ class Tiers:
     Args:
         tiers: Nearest first.
         on_trouble: Told of every tier that failed: its label and the error.
+        on_recovery: Told of a tier that failed to read or to write and now does both: its label.
 
     Raises:
         ConfigurationError: Two tiers have one label.
     """
 
-    def __init__(self, tiers: Sequence[Tier], on_trouble: Callable[[str, TierError], None]) -> None:
+    def __init__(
+        self,
+        tiers: Sequence[Tier],
+        on_trouble: Callable[[str, TierError], None],
+        on_recovery: Callable[[str], None] = lambda _label: None,
+    ) -> None:
         self.all = tuple(tiers)
         self.labels = tuple(tier.label for tier in tiers)
         if len(set(self.labels)) < len(self.labels):
@@ -59,6 +65,8 @@ class Tiers:
             )
         self.remote = any(not tier.local for tier in self.all)
         self._on_trouble = on_trouble
+        self._on_recovery = on_recovery
+        self._failing: set[tuple[str, str]] = set()  # labels, with "read" or "write"
         # Without a TTL of its own, an entry lives no longer than the most patient tier keeps it.
         lives = [math.inf if tier.ttl is None else tier.ttl for tier in tiers]
         self.longest_ttl = max(lives, default=math.inf)
@@ -75,7 +83,22 @@ class Tiers:
                 raise ConfigurationError(
                     "tiers", f"there is no tier {label!r}; these are: {list(self.labels)}"
                 )
-        return Tiers([tier for tier in self.all if tier.label in wanted], self._on_trouble)
+        chosen = [tier for tier in self.all if tier.label in wanted]
+        some = Tiers(chosen, self._on_trouble, self._on_recovery)
+        some._failing = self._failing
+        return some
+
+    def _failed(self, tier: Tier, error: TierError, way: str) -> None:
+        self._failing.add((tier.label, way))
+        self._on_trouble(tier.label, error)
+
+    def _worked(self, tier: Tier, way: str) -> None:
+        # A Redis that is full still reads: it has recovered when what failed works again.
+        label = tier.label
+        if (label, way) in self._failing:
+            self._failing.discard((label, way))
+            if not any(other == label for other, _ in tuple(self._failing)):
+                self._on_recovery(label)
 
     def near(self, key: bytes, tags: Sequence[str]) -> tuple[Entry, str] | None:
         """Return what the first tier holds, and its label, if it can be asked without any I/O."""
@@ -107,9 +130,11 @@ class Tiers:
                 else:
                     entry, mark = yield Io(tier.get, tier.aget, key, tags)
             except TierError as error:
-                self._on_trouble(tier.label, error)
+                self._failed(tier, error, "read")
                 marks.append(_SKIP)
                 continue
+            if self._failing:
+                self._worked(tier, "read")
             if entry is not None and entry.fresh_until > now and entry.created > newer_than:
                 if marks:
                     yield from self.store(key, entry, marks)
@@ -133,7 +158,10 @@ class Tiers:
                 else:
                     yield Io(tier.set, tier.aset, key, entry, mark)
             except TierError as error:
-                self._on_trouble(tier.label, error)
+                self._failed(tier, error, "write")
+            else:
+                if self._failing:
+                    self._worked(tier, "write")
 
     def store_near(self, key: bytes, entry: Entry, marks: Sequence[Mark]) -> None:
         """Write an entry to the first tier only, if that needs no I/O."""
@@ -163,8 +191,10 @@ class Tiers:
                 else:
                     got = yield Io(tier.get_many, tier.aget_many, left)
             except TierError as error:
-                self._on_trouble(tier.label, error)
+                self._failed(tier, error, "read")
                 continue
+            if self._failing:
+                self._worked(tier, "read")
             fresh = {k: e for k, e in got.items() if e is not None and e.fresh_until > now}
             found.update(fresh)
             if depth and fresh:
@@ -186,7 +216,10 @@ class Tiers:
                 else:
                     yield Io(tier.set_many, tier.aset_many, entries)
             except TierError as error:
-                self._on_trouble(tier.label, error)
+                self._failed(tier, error, "write")
+            else:
+                if self._failing:
+                    self._worked(tier, "write")
 
     def delete(self, key: bytes) -> Generator[Step, Any, None]:
         """Forget one key in every tier.
@@ -227,7 +260,7 @@ class Tiers:
                 else:
                     yield Io(getattr(tier, sync), getattr(tier, aio), *args)
             except TierError as error:
-                self._on_trouble(tier.label, error)
+                self._failed(tier, error, "write")
                 trouble = trouble or error
         if trouble is not None:
             raise trouble

@@ -12,13 +12,14 @@ Nothing here holds an argument, a result or an exception's message, any of which
 from __future__ import annotations
 
 import inspect
-import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, get_args
 
+from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.locks import renewing
+from toolops_plugins.telemetry.log import ProblemLog
 
 __all__ = [
     "OUTCOMES",
@@ -31,8 +32,6 @@ __all__ = [
     "SinkLike",
     "attributes",
 ]
-
-logger = logging.getLogger("toolops_plugins")
 
 Outcome: TypeAlias = Literal[
     "hit", "stale", "coalesced", "miss", "fallback", "rejected", "error", "bypass", "refresh"
@@ -58,6 +57,7 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 NoticeKind: TypeAlias = Literal[
     "tier_failed",
+    "tier_recovered",
     "unknown_format",
     "tampered",
     "not_encodable",
@@ -69,7 +69,9 @@ NoticeKind: TypeAlias = Literal[
 ]
 """What a notice is about.
 
-- ``tier_failed``: ``name`` is the tier's label, ``detail`` the type of what failed.
+- ``tier_failed``: ``name`` is the tier's label, ``detail`` the type of what failed. The label of
+  the semantic cache is "semantic".
+- ``tier_recovered``: ``name`` is the label of a tier that had failed and now works.
 - ``unknown_format``, ``tampered``: ``name`` is the tier that held the bytes or, if they only failed
   when a call decoded them, the tool.
 - ``not_encodable``: ``name`` is the tool whose result no codec takes.
@@ -243,6 +245,7 @@ class _Outlet:
 class Emitter:
     """Hands events to sinks, and keeps the trouble that sinks make from the calls.
 
+    Notices are also written to the log, each kind as :mod:`toolops_plugins.telemetry.log` says.
     Emitting takes no lock: it walks a tuple that adding and removing replace. A sink that raises
     misses that one event, which is counted; KeyboardInterrupt and its like pass. Safe to use from
     any threads and event loops.
@@ -251,22 +254,30 @@ class Emitter:
         sinks: The first sinks.
         max_warnings: How many pairs of tool and reason :meth:`warn` remembers; when they are used
             up it keeps quiet. Default 1,000.
+        clock: Bounds how often the log hears of one cause.
 
     Raises:
         ConfigurationError: A sink can not be called, or is a coroutine function.
     """
 
-    __slots__ = ("__weakref__", "_lock", "_max_warnings", "_outlets", "_warned", "active")
+    __slots__ = ("__weakref__", "_lock", "_log", "_max_warnings", "_outlets", "_warned", "active")
 
     active: bool
     """Whether anybody listens; where nobody does there is no need to build an event."""
 
-    def __init__(self, sinks: Iterable[SinkLike] = (), *, max_warnings: int = 1_000) -> None:
+    def __init__(
+        self,
+        sinks: Iterable[SinkLike] = (),
+        *,
+        max_warnings: int = 1_000,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         # Reentrant: a signal handler or a finalizer may call a tool while its thread is in here.
         self._lock = renewing(self, threading.RLock())
         self._outlets = tuple(_Outlet(sink) for sink in sinks)
         self._warned: set[tuple[str, str]] = set()
         self._max_warnings = max_warnings
+        self._log = ProblemLog(clock)
         self.active = bool(self._outlets)
 
     def add(self, sink: SinkLike) -> Callable[[], None]:
@@ -299,7 +310,8 @@ class Emitter:
                 self._drop(outlet, error, event.started, event.namespace)
 
     def notice(self, notice: Notice) -> None:
-        """Hand a notice to every sink that takes notices."""
+        """Write a notice to the log, and hand it to every sink that takes notices."""
+        self._log.write_notice(notice.kind, notice.name, notice.detail, notice.namespace)
         for outlet in self._outlets:
             if outlet.on_notice is None:
                 continue
@@ -325,7 +337,6 @@ class Emitter:
             if pair in self._warned or len(self._warned) >= self._max_warnings:
                 return
             self._warned.add(pair)
-        logger.warning("Calls of %r go past the cache: %s", name, reason)
         self.notice(Notice("bypass", name, reason, started, namespace))
 
     @property
@@ -343,5 +354,4 @@ class Emitter:
         # Told once only: a broken sink fails at every call, and each notice may make one more fail.
         if first:
             kind = type(error).__name__
-            logger.warning("The sink %s raised %s; further ones are counted", outlet.label, kind)
             self.notice(Notice("sink_failed", outlet.label, kind, started, namespace))

@@ -1,0 +1,292 @@
+"""What is written to the log, how often, and what never is."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from functools import partial
+from typing import get_args
+
+import pytest
+from callers import in_child, shaken
+
+from toolops_plugins import Cache, CircuitBreaker, Memory, ToolOps
+from toolops_plugins.errors import TierError
+from toolops_plugins.telemetry import log as log_module
+from toolops_plugins.telemetry.events import Emitter, Notice, NoticeKind
+from toolops_plugins.telemetry.log import SILENT, ProblemLog
+from toolops_plugins.testing import FakeClock
+
+LOGGER = "toolops_plugins.cache"
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def log(clock):
+    return ProblemLog(clock)
+
+
+@pytest.fixture
+def fail(log):
+    return partial(log.failed, LOGGER, "down", "%(name)s is down", name="L2")
+
+
+@pytest.fixture
+def recover(log):
+    return partial(log.recovered, LOGGER, "down", "%(name)s is up again", name="L2")
+
+
+def test_the_first_failure_is_written_at_once_and_more_once_a_minute(fail, clock, caplog):
+    for _ in range(130):
+        fail()
+        clock.advance(1.0)
+    assert caplog.messages == [
+        "L2 is down",
+        "L2 is down (59 more in the last 60 s)",
+        "L2 is down (59 more in the last 60 s)",
+    ]
+    assert {(record.name, record.levelname) for record in caplog.records} == {(LOGGER, "WARNING")}
+
+
+def test_a_failure_after_a_quiet_time_is_written_alone(fail, clock, caplog):
+    fail()
+    clock.advance(3600)
+    fail()
+    assert caplog.messages == ["L2 is down"] * 2
+
+
+def test_a_recovery_says_how_long_and_how_often(fail, recover, clock, caplog):
+    recover()
+    assert caplog.messages == []
+    for _ in range(5):
+        fail()
+        clock.advance(2.5)
+    recover()
+    recover()
+    assert caplog.messages == ["L2 is down", "L2 is up again, after 12.5 s (5 times)"]
+
+
+def test_what_fails_and_recovers_all_the_time_does_not_flood(fail, recover, clock, caplog):
+    for _ in range(120):
+        fail()
+        clock.advance(0.5)
+        recover()
+        clock.advance(0.5)
+    assert caplog.messages == [
+        "L2 is down",
+        "L2 is up again, after 0.5 s (1 times)",
+        "L2 is down (59 more in the last 60 s)",
+        "L2 is up again, after 0.5 s (1 times)",
+    ]
+
+
+def test_causes_are_bounded_and_those_beyond_are_counted_together(clock, caplog):
+    log = ProblemLog(clock, max_causes=3)
+    for number in range(10):
+        log.failed(LOGGER, number, "%(name)s is down", name=number)
+    assert caplog.messages[:3] == ["0 is down", "1 is down", "2 is down"]
+    assert caplog.messages[3:] == ["More than 3 causes of trouble in 60 s; others failed too"]
+    assert len(log._problems) == 3
+    clock.advance(61)
+    log.failed(LOGGER, 11, "%(name)s is down", name=11)
+    assert caplog.messages[-1] == "11 is down"
+    assert len(log._problems) == 3
+
+
+def test_threads_count_every_failure(log, fail, clock, caplog):
+    shaken(log_module, lambda: [fail() for _ in range(100)])
+    clock.advance(60)
+    fail()
+    assert caplog.messages == ["L2 is down", "L2 is down (799 more in the last 60 s)"]
+
+
+def test_a_child_forked_while_a_thread_writes_can_write(log, fail):
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold():
+        with log._lock:
+            inside.set()
+            leave.wait(20)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert inside.wait(20)
+
+    def child():
+        seen = []
+        handler = logging.Handler()
+        handler.emit = lambda record: seen.append(record.getMessage())
+        logging.getLogger(LOGGER).addHandler(handler)
+        fail()
+        return seen == ["L2 is down"]
+
+    try:
+        assert in_child(child) == 0
+    finally:
+        leave.set()
+        thread.join()
+
+
+def test_a_handler_that_raises_disturbs_nobody(fail):
+    class Broken(logging.Handler):
+        def emit(self, record):
+            raise OSError("disk full")
+
+    handler = Broken()
+    logging.getLogger(LOGGER).addHandler(handler)
+    try:
+        fail()
+    finally:
+        logging.getLogger(LOGGER).removeHandler(handler)
+
+
+def test_a_handler_that_calls_a_tool_that_fails_does_not_go_round_in_circles(fail, caplog):
+    class Again(logging.Handler):
+        def emit(self, record):
+            fail()
+
+    handler = Again()
+    logging.getLogger(LOGGER).addHandler(handler)
+    try:
+        fail()
+    finally:
+        logging.getLogger(LOGGER).removeHandler(handler)
+    assert caplog.messages == ["L2 is down"]
+
+
+# --- notices ----------------------------------------------------------------------------------
+
+
+def test_every_kind_of_notice_has_a_line_or_is_silent(clock):
+    kinds = set(get_args(NoticeKind))
+    assert kinds == set(log_module._LINES) | SILENT
+    assert not set(log_module._LINES) & SILENT
+
+
+@pytest.mark.parametrize("kind", [*get_args(NoticeKind), "some_new_kind"])
+def test_every_kind_makes_one_line_of_one_line(kind, clock, caplog):
+    emitter = Emitter(clock=clock)
+    if kind == "tier_recovered":
+        emitter.notice(Notice("tier_failed", "x\nERROR forged", "a\nb"))
+    detail = "closed -> open" if kind == "breaker" else "a\nb"
+    emitter.notice(Notice(kind, "x\nERROR forged", detail, namespace="shop"))
+    assert len(caplog.records) == (kind not in SILENT) + (kind == "tier_recovered")
+    for record in caplog.records:
+        assert "\n" not in record.getMessage()
+        assert "forged" in record.getMessage()
+    assert all("shop" in record.getMessage() for record in caplog.records[-1:])
+
+
+@pytest.mark.parametrize(
+    ("notice", "logger"),
+    [
+        (Notice("tier_failed", "L2", "TimeoutError"), "toolops_plugins.cache"),
+        (Notice("tier_failed", "semantic", "TimeoutError"), "toolops_plugins.semantic"),
+        (Notice("breaker", "quote", "closed -> open"), "toolops_plugins.resilience"),
+        (Notice("sink_failed", "Queue", "Full"), "toolops_plugins.telemetry"),
+    ],
+)
+def test_loggers_are_named_by_package(notice, logger, clock, caplog):
+    Emitter(clock=clock).notice(notice)
+    assert [record.name for record in caplog.records] == [logger]
+
+
+class Moody(Memory):
+    """A tier behind I/O, which works when it wants."""
+
+    local = False
+    broken = frozenset()
+
+    def get(self, key, tags=()):
+        if "get" in self.broken:
+            raise TierError("down") from ConnectionError("redis://:hunter2@host")
+        return super().get(key, tags)
+
+    def set(self, key, entry, mark=None):
+        if "set" in self.broken:
+            raise TierError("full") from ConnectionError("redis://:hunter2@host")
+        super().set(key, entry, mark)
+
+
+@pytest.fixture
+def tier(clock):
+    return Moody(label="L2", ttl=600, clock=clock)
+
+
+@pytest.fixture
+def notices():
+    return []
+
+
+@pytest.fixture
+def quote(tier, clock, notices):
+    class Sink:
+        def on_call(self, event): ...
+        def on_notice(self, notice):
+            notices.append((notice.kind, notice.name))
+
+    with ToolOps(tiers=[tier], clock=clock, sinks=[Sink()]) as ops:
+        yield ops.tool(cache=Cache(ttl=60))(lambda ticker, api_key="hunter2": ticker)
+
+
+def test_a_tier_that_fails_and_recovers_is_told_of(quote, tier, clock, notices, caplog):
+    quote("ACME")
+    assert caplog.messages == []
+    tier.broken = {"get", "set"}
+    for number in range(4):
+        quote(f"T{number}")
+        clock.advance(1)
+    tier.broken = ()
+    quote("OTHER")
+    quote("ACME")
+    assert caplog.messages == [
+        "The cache tier 'L2' failed (ConnectionError); calls go on without it",
+        "The cache tier 'L2' works again, after 4.0 s (8 times)",
+    ]
+    assert notices == [("tier_failed", "L2")] * 8 + [("tier_recovered", "L2")]
+    assert "hunter2" not in caplog.text
+    assert "ACME" not in caplog.text
+
+
+def test_a_tier_that_reads_and_cannot_write_has_not_recovered(quote, tier, notices, caplog):
+    tier.broken = {"set"}
+    for number in range(4):
+        quote(f"T{number}")
+    assert {kind for kind, _ in notices} == {"tier_failed"}
+    assert len(caplog.messages) == 1
+    tier.broken = ()
+    quote("OTHER")
+    assert notices[-1] == ("tier_recovered", "L2")
+
+
+def test_a_circuit_that_opens_and_closes_is_told_of(clock, caplog):
+    down = True
+
+    with ToolOps(clock=clock) as ops:
+
+        @ops.tool(breaker=CircuitBreaker(window=2, open_for=30, probes=1), name="quote")
+        def quote(ticker):
+            if down:
+                raise ConnectionError("hunter2")
+            return ticker
+
+        for _ in range(2):
+            with pytest.raises(ConnectionError):
+                quote("ACME")
+        for _ in range(3):  # probes that fail
+            clock.advance(31)
+            with pytest.raises(ConnectionError):
+                quote("ACME")
+        clock.advance(31)
+        down = False
+        quote("ACME")
+    opened, closed = (f"The circuit breaker 'quote' {what}" for what in ("opened", "closed"))
+    assert caplog.messages == [
+        f"{opened} (closed -> open); its calls are rejected",
+        f"{opened} (half_open -> open); its calls are rejected (1 more in the last 62 s)",
+        f"{closed} (half_open -> closed); its calls are made again, after 124.0 s (4 times)",
+    ]

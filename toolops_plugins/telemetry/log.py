@@ -1,0 +1,224 @@
+"""Write trouble to the standard library's log: at once, then at most once a minute with a count.
+
+Every :class:`~toolops_plugins.telemetry.events.Notice` that is emitted comes through here, so a
+part of the library that has something to report emits a notice and writes no line of its own. A new
+kind of notice gets a row in ``_LINES``, or is put into ``SILENT``. What has no runtime, and so no
+emitter, makes a :class:`ProblemLog` and calls it directly::
+
+    log = ProblemLog()
+    log.failed("toolops_plugins.semantic", "open", "the index %(name)r cannot be opened", name=path)
+    log.recovered("open", "the index %(name)r is open again", name=path)
+
+Lines go to loggers named by package (``toolops_plugins.cache``, ``toolops_plugins.semantic``,
+``toolops_plugins.resilience``, ``toolops_plugins.telemetry``), which nobody here configures. They
+name tiers, tools, breakers and types of exceptions, and never an argument, a result, a key, a
+question or an exception's message.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+from contextlib import suppress
+from typing import NamedTuple
+
+from toolops_plugins.clock import SYSTEM_CLOCK, Clock
+from toolops_plugins.locks import renewing
+
+__all__ = ["SILENT", "ProblemLog"]
+
+_CACHE = "toolops_plugins.cache"
+_SEMANTIC = "toolops_plugins.semantic"
+_RESILIENCE = "toolops_plugins.resilience"
+_TELEMETRY = "toolops_plugins.telemetry"
+
+
+class _Line(NamedTuple):
+    """The text of a kind of notice; ``%(name)r`` and ``%(detail)s`` are the notice's own."""
+
+    logger: str
+    text: str
+    recovery_of: str | None = None
+    """The kind of notice whose trouble has ended."""
+    apart: bool = False
+    """Whether notices of one name with other details are other causes."""
+
+
+_LINES = {
+    "tier_failed": _Line(
+        _CACHE, "The cache tier %(name)r failed (%(detail)s); calls go on without it"
+    ),
+    "tier_recovered": _Line(
+        _CACHE, "The cache tier %(name)r works again", recovery_of="tier_failed"
+    ),
+    "unknown_format": _Line(
+        _CACHE, "Stored bytes of %(name)r cannot be read (%(detail)s) and count as a miss"
+    ),
+    "tampered": _Line(
+        _CACHE,
+        "Stored bytes of %(name)r are not signed with this runtime's secret (%(detail)s) and count"
+        " as a miss",
+    ),
+    "not_encodable": _Line(
+        _CACHE,
+        "Results of %(name)r are not kept, since no codec takes %(detail)s; register its type with"
+        " codec.register(), or return plain data",
+        apart=True,
+    ),
+    "breaker": _Line(_RESILIENCE, "The circuit breaker %(name)r changed (%(detail)s)"),
+    "bypass": _Line(_CACHE, "Calls of %(name)r go past the cache: %(detail)s", apart=True),
+    "refresh_failed": _Line(
+        _CACHE, "The refresh of %(name)r in the background failed (%(detail)s)"
+    ),
+    "sink_failed": _Line(
+        _TELEMETRY, "The sink %(name)r raised %(detail)s; further ones are counted"
+    ),
+}
+SILENT = frozenset({"invalidated"})
+"""Kinds of notices that are no trouble, and so make no line."""
+
+_OPEN = "The circuit breaker %(name)r opened (%(detail)s); its calls are rejected"
+_CLOSED = "The circuit breaker %(name)r closed (%(detail)s); its calls are made again"
+
+
+class _Problem:
+    """What is known of one cause."""
+
+    __slots__ = ("announced", "count", "seen", "since", "unwritten", "written")
+
+    def __init__(self) -> None:
+        self.since: float | None = None  # when the failures began that nothing has ended yet
+        self.count = 0  # how many there were since then
+        self.seen = 0.0  # when the latest was
+        self.written: float | None = None  # when the latest line was
+        self.unwritten = 0  # failures since that line
+        self.announced = False  # whether a line told of the present failures
+
+
+class ProblemLog:
+    """Writes one WARNING at once for each cause, then at most one each interval with a count.
+
+    What has recovered is written too, with how long the trouble took and how many failures there
+    were, if a line told of the trouble. A cause that fails and recovers all the time gets at most
+    one line of each sort in an interval. No exception leaves this class, whatever a handler raises.
+
+    Safe to use from any threads and event loops, and after a fork.
+
+    Args:
+        clock: Its monotonic time is used.
+        interval: Seconds between two lines about one cause. Default 60.
+        max_causes: How many causes are told apart. Of more that fail in one interval only the
+            number is written. Default 1,000.
+    """
+
+    def __init__(
+        self, clock: Clock = SYSTEM_CLOCK, *, interval: float = 60.0, max_causes: int = 1_000
+    ) -> None:
+        self._clock = clock
+        self._interval = interval
+        self._max_causes = max_causes
+        # Reentrant: a signal handler or a finalizer may fail while its thread is in here.
+        self._lock = renewing(self, threading.RLock())
+        self._problems: OrderedDict[Hashable, _Problem] = OrderedDict()
+        self._overflow = _Problem()
+
+    def failed(self, logger: str, cause: Hashable, text: str, /, **values: object) -> None:
+        """Count a failure, and write it unless a line about its cause was written just now.
+
+        Args:
+            logger: The logger's name.
+            cause: What is counted together, such as a kind of trouble and a name.
+            text: The line, with places such as ``%(name)r``; no place for what may be secret.
+            values: The values of the places.
+        """
+        now = self._clock.monotonic()
+        with self._lock:
+            problem = self._problem(cause, now)
+            if problem is self._overflow:
+                text = "More than %(most)d causes of trouble in %(seconds).0f s; others failed too"
+                values = {"most": self._max_causes, "seconds": self._interval}
+            if problem.since is None:
+                problem.since, problem.count = now, 0
+            problem.count += 1
+            problem.seen = now
+            if problem.written is not None and now - problem.written < self._interval:
+                problem.unwritten += 1
+                return
+            more, problem.unwritten = problem.unwritten, 0
+            earlier, problem.written, problem.announced = problem.written, now, True
+        if more and earlier is not None:
+            text += " (%(more)d more in the last %(ago).0f s)"
+            values = {**values, "more": more, "ago": now - earlier}
+        _write(logger, text, values)
+
+    def recovered(self, logger: str, cause: Hashable, text: str, /, **values: object) -> None:
+        """Write that failures have ended, if a line told of them.
+
+        Args:
+            logger: The logger's name.
+            cause: As in :meth:`failed`.
+            text: As in :meth:`failed`; how long and how often it failed is added.
+            values: As in :meth:`failed`.
+        """
+        with self._lock:
+            problem = self._problems.get(cause)
+            if problem is None or problem.since is None:
+                return
+            seconds = self._clock.monotonic() - problem.since
+            failures, announced = problem.count, problem.announced
+            problem.since, problem.announced = None, False
+            if not announced:
+                return
+            problem.unwritten = 0
+        text += ", after %(seconds).1f s (%(failures)d times)"
+        _write(logger, text, {**values, "seconds": seconds, "failures": failures})
+
+    def write_notice(self, kind: str, name: str, detail: str, namespace: str = "") -> None:
+        """Write the line of a notice, if it is about trouble.
+
+        Args:
+            kind: The notice's kind; one without a row in the table gets a plain line.
+            name: The notice's name.
+            detail: The notice's detail.
+            namespace: The runtime's namespace; told where it is not the default one.
+        """
+        line = _LINES.get(kind)
+        if kind in SILENT:
+            return
+        if line is None:
+            line = _Line("toolops_plugins", f"{kind.replace('_', ' ')}: %(name)r (%(detail)s)")
+        logger, text = line.logger, line.text
+        if name == "semantic" and logger == _CACHE:  # the label of the semantic cache
+            logger, text = _SEMANTIC, text.replace("cache tier", "index")
+        cause: tuple[str, ...] = (line.recovery_of or kind, name, detail if line.apart else "")
+        recovery = line.recovery_of is not None
+        if kind == "breaker":
+            state = detail.rpartition(" -> ")[2]
+            if state == "half_open":
+                return
+            recovery = state not in ("open", "forced_open")
+            text = _CLOSED if recovery else _OPEN
+        if namespace not in ("", "default"):
+            text += " (namespace %(namespace)r)"
+        write = self.recovered if recovery else self.failed
+        write(logger, cause, text, name=name, detail=repr(detail)[1:-1], namespace=namespace)
+
+    def _problem(self, cause: Hashable, now: float) -> _Problem:
+        problem = self._problems.get(cause)
+        if problem is not None:
+            self._problems.move_to_end(cause)
+            return problem
+        if len(self._problems) >= self._max_causes:
+            oldest = next(iter(self._problems.values()))
+            if now - oldest.seen < self._interval:
+                return self._overflow
+            self._problems.popitem(last=False)
+        problem = self._problems[cause] = _Problem()
+        return problem
+
+
+def _write(logger: str, text: str, values: dict[str, object]) -> None:
+    with suppress(Exception):  # a handler or filter of the user's may raise anything
+        logging.getLogger(logger).warning(text, values)
