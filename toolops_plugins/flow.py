@@ -29,7 +29,8 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Generator, Sequence
-from contextvars import ContextVar
+from contextlib import suppress
+from contextvars import ContextVar, Token
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -63,8 +64,10 @@ if TYPE_CHECKING:
 __all__ = [
     "DEADLINE",
     "REFRESH",
+    "Deadline",
     "Told",
     "call_flow",
+    "current_deadline",
     "kept_stream",
     "listening",
     "served",
@@ -74,8 +77,28 @@ __all__ = [
 _MOMENT = 0.05
 """Seconds that the first call with a cache waits for its process to hear of invalidations."""
 
-DEADLINE: ContextVar[float | None] = ContextVar("toolops_deadline", default=None)
-"""When callers in this context stop waiting, on the runtime's monotonic clock."""
+
+class Deadline:
+    """The time at which the callers of a context stop waiting, on the runtime's monotonic clock.
+
+    A block may be left in another context than it was entered in (a generator, a fixture): what
+    was set there cannot be taken back, so the deadline itself is marked as over.
+
+    Args:
+        at: The time.
+        outer: The deadline that stands around this one, or None.
+    """
+
+    __slots__ = ("at", "outer", "over")
+
+    def __init__(self, at: float, outer: Deadline | None) -> None:
+        self.at = at
+        self.outer = outer
+        self.over = False
+
+
+DEADLINE: ContextVar[Deadline | None] = ContextVar("toolops_deadline", default=None)
+"""The deadline of this context, or None; see :func:`current_deadline`."""
 REFRESH: ContextVar[object] = ContextVar("toolops_refresh", default=None)
 """The refresh in the background that this context belongs to, each a mark of its own, or None."""
 
@@ -241,7 +264,7 @@ def _unhurried(call: Call, found: Found | None) -> Flow:
     try:
         return (yield from _inside(call, found))
     finally:
-        DEADLINE.reset(token)
+        _reset(DEADLINE, token)
 
 
 def _inside(call: Call, found: Found | None = None) -> Flow:
@@ -338,8 +361,8 @@ def _refreshing(call: Call, key: bytes, created: float) -> Flow:
         if arrival.led and arrival.value.outcome == "miss":
             record(again, "refresh", arrival.value)
     finally:
-        REFRESH.reset(mark)
-        DEADLINE.reset(token)
+        _reset(REFRESH, mark)
+        _reset(DEADLINE, token)
 
 
 def _refreshed(call: Call, created: float) -> Flow:
@@ -425,11 +448,25 @@ def _kept_error(
     yield from plan.tiers.store(call.key or b"", entry, marks)
 
 
+def current_deadline() -> Deadline | None:
+    """Return the deadline that stands in this context, or None."""
+    known = DEADLINE.get()
+    while known is not None and known.over:
+        known = known.outer
+    return known
+
+
+def _reset(variable: ContextVar[Any], token: Token[Any]) -> None:
+    # The collector ends a flow that was left behind in whatever context it runs itself.
+    with suppress(ValueError):
+        variable.reset(token)
+
+
 def _seconds_left(call: Call) -> float | None:
-    deadline = DEADLINE.get()
-    if deadline is None:
+    known = current_deadline()
+    if known is None:
         return None
-    left = deadline - call.plan.shared.clock.monotonic()
+    left = known.at - call.plan.shared.clock.monotonic()
     if left <= 0.0:
         raise _too_late(call, 0.0)
     return left

@@ -23,7 +23,7 @@ from toolops_plugins.decorators import Decorators
 from toolops_plugins.drivers import ThreadDriver
 from toolops_plugins.environment import options_from
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.flow import DEADLINE, call_flow
+from toolops_plugins.flow import DEADLINE, Deadline, call_flow, current_deadline
 from toolops_plugins.locks import renewing
 from toolops_plugins.plan import Call, Plan, Shared
 from toolops_plugins.policy import CircuitBreaker, Policy, RateLimit
@@ -298,6 +298,9 @@ class ToolOps(Decorators, Closing):
     def deadline(self, seconds: float) -> Iterator[None]:
         """Bound how long calls in this block are waited for; work that others wait for goes on.
 
+        The block may be left in another context than it was entered in, as happens in generators
+        and in fixtures of asynchronous tests: the deadline is over then wherever it was seen.
+
         Args:
             seconds: From now on. An earlier deadline that stands already is kept.
 
@@ -305,12 +308,16 @@ class ToolOps(Decorators, Closing):
             DeadlineExceeded: In the block, from the call that is not ready in time.
         """
         end = self.clock.monotonic() + check.seconds("seconds", seconds)
-        known = DEADLINE.get()
-        token = DEADLINE.set(end if known is None else min(end, known))
+        outer = current_deadline()
+        own = Deadline(end if outer is None else min(end, outer.at), outer)
+        token = DEADLINE.set(own)
         try:
             yield
         finally:
-            DEADLINE.reset(token)
+            try:
+                DEADLINE.reset(token)
+            except ValueError:  # this is another context
+                own.over = True
 
     # -- what is kept ------------------------------------------------------------------------
 

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toolops_plugins.errors import ConfigurationError, RateLimited
+from toolops_plugins import ToolOps
+from toolops_plugins.errors import ConfigurationError, DeadlineExceeded, RateLimited
 from toolops_plugins.policy import RateLimit
 from toolops_plugins.resilience import ratelimit as module
 from toolops_plugins.resilience.ratelimit import Limiter, SlidingWindow
+from toolops_plugins.testing import FakeClock
 
 
 class Clock:
@@ -330,6 +332,141 @@ async def test_a_cancelled_task_gives_back_its_units():
     with pytest.raises(asyncio.CancelledError):
         await task
     assert limiter.reserve().delay == pytest.approx(10)
+
+
+# Callers who give up
+
+
+class Line:
+    """The times that a window has given out, and the earliest that it could give next."""
+
+    def __init__(self, count, period):
+        self.count, self.period = count, period
+        self.taken = []
+
+    def fits(self, start, cost):
+        # A window is fullest where it ends: at the new time, or at one of those in line after it.
+        ends = [start, *(at for at, _ in self.taken if start <= at < start + self.period)]
+        return all(
+            sum(units for at, units in self.taken if end - self.period < at <= end) + cost
+            <= self.count
+            for end in ends
+        )
+
+    def earliest(self, now, cost):
+        choices = sorted({now, *(at + self.period for at, _ in self.taken)})
+        return next(start for start in choices if start >= now and self.fits(start, cost))
+
+
+@settings(max_examples=400)
+@given(ACTIONS)
+def test_a_window_gives_the_earliest_time_that_fits_once_somebody_has_left_the_line(actions):
+    limiter, clock = make("6/10s", algorithm="sliding_window")
+    line, reserved, left_at = Line(6, 10), [], -math.inf
+    for kind, value in actions:
+        if kind == "wait":
+            clock.now += value
+        elif kind == "reserve":
+            expected = line.earliest(clock.now, value)
+            reservation = limiter.reserve(value)
+            start = clock.now + reservation.delay
+            if clock.now < left_at:
+                assert start == pytest.approx(expected)
+            else:
+                assert start >= expected - 1e-6
+            line.taken.append((start, value))
+            reserved.append((start, value, reservation))
+        elif reserved:
+            start, cost, reservation = reserved.pop(value % len(reserved))
+            if start < clock.now:
+                continue
+            reservation.cancel()
+            line.taken.remove((start, cost))
+            left_at = max(left_at, start + 10) if line.taken else -math.inf
+
+
+@pytest.mark.parametrize("patience", [0.5, 1.0, 1.5, 3.0])
+@pytest.mark.parametrize("bunch", [1, 7, 30])
+@BOTH
+def test_callers_who_give_up_take_no_turns_from_others(algorithm, bunch, patience):
+    """Thirty callers a second at ten a second, and nobody waits longer than the patience."""
+    limiter, clock = make("10/s", algorithm=algorithm)
+    begin, line, went = clock.now, [], []
+    for number in range(0, 600, bunch):
+        clock.now = begin + number / 30
+        for reservation, start, end in list(line):
+            if start <= clock.now and start <= end:
+                went.append(start)
+                line.remove((reservation, start, end))
+            elif end <= clock.now:
+                reservation.cancel()
+                line.remove((reservation, start, end))
+        for _ in range(bunch):
+            reservation = limiter.reserve()
+            start = clock.now + reservation.delay
+            line.append((reservation, start, clock.now + patience))
+    late = [start for start in went if start >= begin + 5 and start < begin + 18]
+    assert len(late) >= 0.8 * 130
+    for start in went:
+        held = sum(1 for at in went if start - 1 + 1e-6 < at <= start)
+        assert held <= (20 if algorithm == "token_bucket" else 10)
+
+
+def test_a_bucket_keeps_the_units_of_a_turn_that_nobody_took():
+    limiter, clock = make("10/10s", burst=3)
+    line = [limiter.reserve(cost) for cost in (3, 1, 1, 1, 1, 1)]
+    assert [r.delay for r in line] == pytest.approx([0, 1, 2, 3, 4, 5])
+    for left in line[1:3]:
+        left.cancel()
+    clock.now += 2.5
+    assert [limiter.reserve().delay for _ in range(3)] == pytest.approx([0, 0, 3.5])
+
+
+def test_a_line_that_all_have_left_is_empty():
+    limiter, clock = make("10/10s", burst=3)
+    line = [limiter.reserve() for _ in range(9)]
+    for left in line[3:]:
+        left.cancel()
+    clock.now += 1
+    assert [limiter.reserve().delay for _ in range(2)] == pytest.approx([0, 1])
+
+
+@BOTH
+def test_a_tool_gives_back_the_turn_of_a_caller_whose_deadline_passed(algorithm):
+    clock = FakeClock()
+    with ToolOps("limits", clock=clock) as ops:
+        tool = ops.tool(rate_limit=RateLimit("1/10s", algorithm=algorithm), name="t")(lambda: 1)
+        tool()
+        limiter = ops.limiter(RateLimit("1/10s", algorithm=algorithm), "t")
+        first, _ = limiter.reserve(), limiter.reserve()
+        first.cancel()
+        with ops.deadline(4), pytest.raises(DeadlineExceeded):
+            tool()
+        assert limiter.reserve().delay == pytest.approx(6)
+
+
+@BOTH
+async def test_a_tool_gives_back_the_turn_of_a_task_that_was_cancelled(algorithm):
+    class Standing(FakeClock):
+        async def asleep(self, seconds):
+            await asyncio.Event().wait()
+
+    async with ToolOps("limits", clock=Standing()) as ops:
+
+        @ops.tool(rate_limit=RateLimit("1/10s", algorithm=algorithm), name="t")
+        async def tool():
+            return 1
+
+        await tool()
+        limiter = ops.limiter(RateLimit("1/10s", algorithm=algorithm), "t")
+        line = [asyncio.create_task(tool()) for _ in range(3)]
+        await asyncio.sleep(0)
+        for task in line[:2]:
+            task.cancel()
+        await asyncio.wait(line[:2])
+        assert [limiter.reserve().delay for _ in range(3)] == pytest.approx([10, 20, 40])
+        line[2].cancel()
+        await asyncio.wait(line)
 
 
 # Alone, in threads, and for long

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from itertools import islice
 from typing import Any, Protocol
@@ -58,9 +58,10 @@ class TokenBucket:
     number by virtual scheduling (GCRA; ITU-T I.371, annex A): the time at which the bucket will be
     full again.
 
-    The last in line gives its units back at once. Who stands further up leaves a gap instead, at
-    the very time that it was told, for a newcomer that fits in: those behind it have been told when
-    to go, and the units that they were told to wait for must not be spent a second time.
+    Units that come back are for newcomers. The last in line gives them back at once. A caller
+    further up leaves a gap at its own time: the callers behind it hold times of their own, and the
+    units that they wait for must not be spent a second time. A newcomer that fits takes the first
+    gap. When the time of a gap passes, its units stay in the bucket as far as that holds them.
 
     Args:
         count: Units in a period.
@@ -79,20 +80,29 @@ class TokenBucket:
         self._clock = clock
         self._full = -math.inf
         self._gaps: list[tuple[float, float]] = []  # (claim, units) in order of time
+        self._spare = 0.0  # units of gaps that have passed while others waited
+        self._widest = 0.0  # the most units that a caller in line may wait for
         self._lock = renewing(self, threading.Lock())
 
     def take(self, cost: float, patience: float) -> tuple[float, float | None]:
         """Return the seconds to wait and a claim, as :meth:`LimiterState.take` says."""
         with self._lock:
             now = self._clock.monotonic()
+            if self._gaps or self._spare:
+                self._forget(now)
             full = max(now, self._full) + cost * self._unit
             delay = full - self._depth - now
+            if delay > _EPSILON and cost <= self._spare:
+                self._spare -= cost
+                return 0.0, now + self._depth
             gap = self._gap(cost, now, delay) if self._gaps else None
             if gap is not None:
                 delay = gap - self._depth - now
             if delay - patience > _EPSILON:
                 return delay, None
             if gap is None:
+                waits = self._full - self._depth > now
+                self._widest = max(self._widest, cost) if waits else cost
                 self._full = full
             else:
                 self._fill(gap, cost)
@@ -102,20 +112,33 @@ class TokenBucket:
     def give_back(self, cost: float, claim: float) -> None:
         """Take back units that will not be spent."""
         with self._lock:
-            if abs(self._full - claim) < _EPSILON:
-                self._full -= cost * self._unit
-            else:
-                insort(self._gaps, (claim, cost))
-                self._forget(self._clock.monotonic())
+            insort(self._gaps, (claim, cost))
+            while self._gaps and abs(self._full - self._gaps[-1][0]) < _EPSILON:
+                self._full -= self._gaps.pop()[1] * self._unit
+            self._forget(self._clock.monotonic())
+
+    def forked(self) -> None:
+        """Keep what was spent; the callers in line wait in the parent."""
+        now = self._clock.monotonic()
+        self._full = min(self._full, now + self._depth)
+        self._gaps = []
+        self._spare = 0.0
 
     def _forget(self, now: float) -> None:
-        """Drop the gaps whose time has passed, and all that are too many."""
-        first = bisect_left(self._gaps, (now + self._depth,))
-        del self._gaps[: max(first, len(self._gaps) - self._GAPS)]
+        """Move the units of gaps whose time has passed into the bucket; drop gaps past the cap."""
+        gaps = self._gaps
+        first = bisect_left(gaps, (now + self._depth,))
+        if first:
+            # The bucket also has to hold what the next in line waits for.
+            room = max(self.most - self._widest, 0.0)
+            self._spare = min(self._spare + sum(units for _, units in gaps[:first]), room)
+        del gaps[: max(first, len(gaps) - self._GAPS)]
+        if self._spare and self._full - self._depth <= now:  # nobody is in line
+            self._full -= self._spare * self._unit
+            self._spare = 0.0
 
     def _gap(self, cost: float, now: float, delay: float) -> float | None:
         """Return the claim of the first gap that is wide enough and comes before ``delay``."""
-        self._forget(now)
         for claim, units in self._gaps:
             if claim - self._depth - now >= delay:
                 break
@@ -133,8 +156,13 @@ class TokenBucket:
 class SlidingWindow:
     """Never more than ``count`` units in any period, wherever it begins.
 
-    An exact log of what went when. Where the log of one period grows past 1024 entries, entries
-    that lie less than a 1024th of the period apart become one, at the time of the later: it then
+    An exact log of what went when, and of the times that were given to callers in line. Turns are
+    given in the order of asking. Units that come back are for newcomers: once a caller has left
+    the line, a newcomer gets the earliest time at which no window would hold too much, which
+    changes no time that was given before.
+
+    Where the log of one period grows past 1024 entries, entries that lie less than a 1024th of the
+    period apart become one, which counts from the time of the first to that of the last: it then
     errs on the safe side, by that much.
 
     Args:
@@ -157,6 +185,7 @@ class SlidingWindow:
         # all the others.
         self._passed = 0
         self._units = 0.0
+        self._left_until = -math.inf  # when units that came back count in no window any more
         self._lock = renewing(self, threading.Lock())
 
     def take(self, cost: float, patience: float) -> tuple[float, list[float] | None]:
@@ -164,6 +193,11 @@ class SlidingWindow:
         with self._lock:
             log, now = self._log, self._clock.monotonic()
             self._forget(now)
+            if now < self._left_until:
+                start = self._earliest(now, cost)
+                if start - now - patience > _EPSILON:
+                    return start - now, None
+                return start - now, self._insert(start, cost)
             start = max(now, log[-1][1]) if log else now
             passed, units = self._passed, self._units
             while passed < len(log) and (
@@ -184,14 +218,78 @@ class SlidingWindow:
         with self._lock:
             log = self._log
             claim[2] -= cost
-            while log and log[-1][2] <= self._most - self.most:
-                log.pop()
-            # Who was last decides where the window stands, so look anew.
-            last = log[-1][1] if log else -math.inf
-            self._passed = 0
-            while self._passed < len(log) and log[self._passed][1] + self._period <= last:
-                self._passed += 1
-            self._units = sum(entry[2] for entry in islice(log, self._passed, None))
+            self._left_until = max(self._left_until, claim[1] + self._period)
+            if claim[2] <= self._most - self.most:
+                for i, entry in enumerate(log):
+                    if entry is claim:
+                        del log[i]
+                        break
+            self._look_anew()
+            if not log:
+                self._left_until = -math.inf
+
+    def forked(self) -> None:
+        """Keep what was spent; the callers in line wait in the parent."""
+        now = self._clock.monotonic()
+        self._log = deque(entry for entry in self._log if entry[0] <= now)
+        self._left_until = -math.inf
+        self._look_anew()
+
+    def _look_anew(self) -> None:
+        """Find the window that ends with the last entry."""
+        log = self._log
+        last = log[-1][1] if log else -math.inf
+        self._passed = 0
+        while self._passed < len(log) and log[self._passed][1] + self._period <= last:
+            self._passed += 1
+        self._units = sum(entry[2] for entry in islice(log, self._passed, None))
+
+    def _earliest(self, now: float, cost: float) -> float:
+        """Return the first time from ``now`` on at which ``cost`` units fit into every window.
+
+        One walk over the times at which the load of the window that ends there changes.
+        """
+        log, period, room = list(self._log), self._period, self._most - cost
+        start, load = now, 0.0
+        come = go = 0
+        while go < len(log):
+            # A window is open where it begins: what is a period old is not in it any more.
+            if come < len(log) and log[come][0] < log[go][1] + period:
+                at = log[come][0]
+                load += log[come][2]
+                come += 1
+            else:
+                at = log[go][1] + period
+                load -= log[go][2]
+                go += 1
+            if at >= start + period:
+                break
+            if load > room and go < len(log):
+                # Too full from here to the next change, which is where it can be tried again.
+                following = log[go][1] + period
+                if come < len(log):
+                    following = min(following, log[come][0])
+                start = max(start, following)
+        return start
+
+    def _insert(self, start: float, cost: float) -> list[float]:
+        """Enter units among times that were given before."""
+        log = self._log
+        i = bisect_right(log, start, key=lambda entry: entry[1])
+        before = log[i - 1] if i else None
+        if (
+            before is not None
+            and len(log) >= self._ENTRIES
+            and start - before[0] < self._period / self._ENTRIES
+        ):
+            before[1] = start
+            before[2] += cost
+            entry = before
+        else:
+            entry = [start, start, cost]
+            log.insert(i, entry)
+        self._look_anew()
+        return entry
 
     def _forget(self, now: float) -> None:
         log = self._log
