@@ -41,6 +41,7 @@ from toolops_plugins.check import plain
 from toolops_plugins.coalesce.flights import Arrival
 from toolops_plugins.coalesce.streams import Tape
 from toolops_plugins.codec import Payload
+from toolops_plugins.error_copies import copy_error
 from toolops_plugins.errors import (
     BulkheadFull,
     CircuitOpen,
@@ -163,8 +164,8 @@ def call_flow(call: Call) -> Flow:
 
 def _raise_remembered(answer: Answer) -> None:
     if answer.raises:
-        # It may be one object for all its life: it must not collect a traceback each time.
-        raise answer.value.with_traceback(None)
+        # It may be one object for all its life, and for all who followed one flight.
+        raise copy_error(answer.value).with_traceback(None)
 
 
 def tags_of(call: Call) -> tuple[str, ...]:
@@ -441,7 +442,7 @@ def _kept_error(
     try:
         payload = plan.shared.codec.encode_error(uncarried(error))
     except NotEncodableError:
-        payload = Payload.local(uncarried(error))
+        payload = Payload.local(copy_error(uncarried(error)))
     now = plan.shared.clock.time()
     until = now + plain(cache.negative_ttl)
     entry = Entry(payload, now, until, until, took, 0.0, call.tags, "error")

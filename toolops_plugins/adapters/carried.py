@@ -2,7 +2,7 @@
 
 An interrupt, or a step that waits for a human, travels as an exception. To retry it, to count it
 against a breaker or to answer it from a fallback would break the agent. So it passes through the
-policies as a value that is neither stored nor copied, and is raised again behind them.
+policies as a value that is not stored, and is raised again behind them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from toolops_plugins.error_copies import copy_error
 from toolops_plugins.policy import Policy, Price
 
 __all__ = ["Carried", "letting_through", "released"]
@@ -29,7 +30,7 @@ class Carried:
         self.error = error
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Carried:
-        return self
+        return Carried(copy_error(self.error))
 
 
 def released(value: Any) -> Any:

@@ -1,7 +1,8 @@
 """One run for many callers: a flight a key, boarded from any mix of threads and event loops.
 
 Whoever asks first for a key leads its flight; whoever asks while it is under way follows, and gets
-the same result or the same error. (The pattern is Go's singleflight; the rest is what Python adds.)
+the same result or a copy of the same error. (The pattern is Go's singleflight; the rest is what
+Python adds.)
 
 - **Cancellation.** On a loop the work runs in a task of its own, so a leader that is cancelled
   leaves it running for the followers. When the last of them leaves, the work is cancelled.
@@ -32,7 +33,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from toolops_plugins.coalesce import circles, pulse
+from toolops_plugins.error_copies import copy_error
 from toolops_plugins.errors import DeadlineExceeded
+from toolops_plugins.steps import Stopped
 
 if TYPE_CHECKING:
     # Slow to import: whoever runs a loop has imported it, and nobody else needs it.
@@ -56,9 +59,19 @@ class Arrival(NamedTuple):
 
 
 class _Outcome(NamedTuple):
+    """What came of the work.
+
+    Args:
+        value: Its result.
+        error: What it raised, which is the leader's own.
+        trace: Where it was raised.
+        copy: What followers get copies of: the error as it was before its leader raised it.
+    """
+
     value: Any
     error: Exception | None = None
     trace: TracebackType | None = None
+    copy: Exception | None = None
 
 
 class _Flight:
@@ -185,11 +198,12 @@ class Flights:
 
     def _run(self, flight: _Flight, work: Callable[[], Any]) -> _Outcome:
         outcome: _Outcome | None = None
+        outside = sys.exception()
         try:
             with circles.enter(flight.node):
                 outcome = _Outcome(work())
         except Exception as error:  # noqa: BLE001 - kept for everybody aboard, and raised there
-            outcome = _Outcome(None, error, error.__traceback__)
+            outcome = _failure(error, outside)
         except BaseException as death:
             flight.death = death
             raise
@@ -303,7 +317,7 @@ class Flights:
         try:
             outcome = _Outcome(await work())
         except Exception as error:  # noqa: BLE001 - kept for everybody aboard, and raised there
-            outcome = _Outcome(None, error, error.__traceback__)
+            outcome = _failure(error, None)
         finally:
             self._land(flight, outcome)
 
@@ -444,11 +458,24 @@ class Flights:
             call()
 
 
+def _failure(error: Exception, outside: BaseException | None) -> _Outcome:
+    return _Outcome(None, error, error.__traceback__, _copied(error, outside))
+
+
+def _copied(error: Exception, outside: BaseException | None = None) -> Exception:
+    if isinstance(error, Stopped):
+        return Stopped(copy_error(error.error, outside))
+    return copy_error(error, outside)
+
+
 def _arrival(outcome: _Outcome, *, led: bool) -> Arrival:
-    if outcome.error is not None:
-        # One object for all: without this, each raise would lengthen its traceback.
-        raise outcome.error.with_traceback(outcome.trace)
-    return Arrival(outcome.value, led)
+    if outcome.error is None:
+        return Arrival(outcome.value, led)
+    error = outcome.error
+    if not led and outcome.copy is not None:
+        error = _copied(outcome.copy)
+    # What cannot be copied is one object for all, whose traceback each raise would lengthen.
+    raise error.with_traceback(outcome.trace)
 
 
 def _running() -> asyncio.AbstractEventLoop | None:

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 from toolops_plugins.coalesce import circles
 from toolops_plugins.codec import Codec, Payload
+from toolops_plugins.error_copies import copy_error
 from toolops_plugins.errors import NotEncodableError, ToolOpsError
 
 __all__ = ["Recording", "Streams", "Tape"]
@@ -55,6 +56,7 @@ class Tape:
         self.count = 0
         self.ended = False
         self.error: BaseException | None = None
+        self._copy: Exception | None = None
         self._trace: TracebackType | None = None
         self.returned: Any = None
         self.whole = True
@@ -63,6 +65,7 @@ class Tape:
         self.owner: Any = None
         """Whatever whoever made it notes for its end."""
         self._joined = False
+        self._raised = False
         self._claimed = False
         self._closed = False
 
@@ -143,20 +146,33 @@ class Tape:
                 self._closed = True
             return self._closed
 
-    def end(self, error: BaseException | None = None) -> None:
-        """Note that nothing more will come."""
+    def end(self, error: BaseException | None = None, outside: BaseException | None = None) -> None:
+        """Note that nothing more will come.
+
+        Args:
+            error: What the generator raised.
+            outside: What was being handled where the generator was asked for the next item.
+        """
         self.error = error
+        if isinstance(error, Exception):
+            self._copy = copy_error(error, outside)
         self._trace = error.__traceback__ if error is not None else None
         self.ended = True
         circles.finish(self.node)
 
     def raise_error(self) -> None:
-        """Raise what the generator raised, if anything."""
-        if isinstance(self.error, Exception):
-            # One object for all: without this, each raise would lengthen its traceback.
-            raise self.error.with_traceback(self._trace)
-        if self.error is not None:
-            raise ToolOpsError(f"the stream broke off: {type(self.error).__name__}")
+        """Raise what the generator raised, if anything: itself at first, and then copies of it."""
+        error = self.error
+        if error is None:
+            return
+        if not isinstance(error, Exception) or self._copy is None:
+            raise ToolOpsError(f"the stream broke off: {type(error).__name__}")
+        with self._seats:
+            first, self._raised = not self._raised, True
+        if not first:
+            error = copy_error(self._copy)
+        # What cannot be copied is one object for all, whose traceback each raise would lengthen.
+        raise error.with_traceback(self._trace)
 
 
 class Recording(Tape):
@@ -198,6 +214,7 @@ class Recording(Tape):
         return self._home in (here, threading.get_ident())
 
     def _pull(self) -> None:
+        outside = sys.exception()
         try:
             with circles.enter(self.node):
                 value = next(self._source)
@@ -206,7 +223,7 @@ class Recording(Tape):
             self.returned = end.value
             self.end()
         except BaseException as error:
-            self.end(error)
+            self.end(error, outside)
             if not isinstance(error, Exception):
                 raise
 

@@ -1,0 +1,151 @@
+"""Copies of exceptions, so that several callers can each raise an object of their own.
+
+An exception that is raised collects what belongs to whoever raises it: a traceback, a context, and
+the notes that are added on the way. No code of the exception's class takes part in copying it,
+since its constructor may take other arguments than it passes on; the object is made by the builtin
+class that it derives from, and then given the same state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from copy import copy
+from types import GetSetDescriptorType, MemberDescriptorType
+from typing import Any, TypeVar
+
+from toolops_plugins.values import NOTHING
+
+__all__ = ["copy_error"]
+
+E = TypeVar("E", bound=BaseException)
+
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: the class was made at run time
+_APART = frozenset(
+    (
+        "args", "__cause__", "__context__", "__dict__", "__suppress_context__", "__traceback__",
+        "__weakref__",
+    )
+)  # fmt: skip
+"""Members that are set on their own, or not at all."""
+_LONGEST_CHAIN = 100
+
+
+def copy_error(error: E, outside: BaseException | None = None) -> E:
+    """Return an exception of the same type, arguments, attributes, notes, cause and context.
+
+    The copy has no traceback. Attributes are shared, but for the list of notes; the exceptions of a
+    group are copied too.
+
+    Args:
+        error: The exception.
+        outside: What was being handled where the work began that raised the exception. It belongs
+            to that caller alone, so that the copy's context ends before it. Default None.
+
+    Returns:
+        The copy; or ``error`` itself, where its type keeps state that Python cannot reach and has
+        no way to copy it.
+    """
+    again = _made_again(error)
+    if again is None:
+        return error
+    _put(again, "__cause__", error.__cause__)
+    _put(again, "__context__", _context(error, outside))
+    _put(again, "__suppress_context__", error.__suppress_context__)
+    return again
+
+
+def _made_again(error: E) -> E | None:
+    # The second is for classes of C and Rust that no builtin class can make, such as pydantic's.
+    for make in (_by_state, copy):
+        try:
+            again: E = make(error)
+            if again is not error and type(again) is type(error):
+                _take_state(again, error)
+                if _same_text(again, error):
+                    return again
+        except Exception:  # noqa: BLE001, S112 - a class may be written in any way
+            continue
+    return None
+
+
+def _by_state(error: E) -> E:
+    kind: Any = type(error)
+    base = kind
+    while base.__flags__ & _HEAP_TYPE:
+        base = base.__base__
+    args = error.args
+    if isinstance(error, BaseExceptionGroup):
+        args = (error.message, [_inside_group(each) for each in error.exceptions])
+    return base.__new__(kind, *args)  # type: ignore[no-any-return]  # `kind` had to be Any
+
+
+def _take_state(again: E, error: E) -> None:
+    if not isinstance(error, BaseExceptionGroup):
+        _put(again, "args", error.args)
+    for name, member in _members(type(error)):
+        if name in _APART:
+            continue
+        with suppress(AttributeError, TypeError):  # it is not set, or cannot be
+            value = member.__get__(error)
+            # Some members take None for a value of its own, which they were never given.
+            if _read(member, again) is not value:
+                member.__set__(again, value)
+    state = error.__dict__
+    again.__dict__.update(state)
+    notes = state.get("__notes__")
+    if isinstance(notes, list):
+        _put(again, "__notes__", list(notes))
+
+
+def _put(error: BaseException, name: str, value: Any) -> None:
+    BaseException.__setattr__(error, name, value)  # not by what the class may have in its place
+
+
+def _inside_group(error: E) -> E:
+    return copy_error(error).with_traceback(error.__traceback__)
+
+
+def _members(kind: type) -> Iterator[tuple[str, Any]]:
+    """Yield what C code and slots keep of an instance."""
+    for base in kind.__mro__:
+        for name, member in vars(base).items():
+            if isinstance(member, MemberDescriptorType | GetSetDescriptorType):
+                yield name, member
+
+
+def _read(member: Any, error: BaseException) -> Any:
+    try:
+        return member.__get__(error)
+    except AttributeError:
+        return NOTHING
+
+
+def _same_text(again: BaseException, error: BaseException) -> bool:
+    try:
+        expected = str(error)
+    except Exception:  # noqa: BLE001 - then there is nothing to compare
+        return True
+    return str(again) == expected
+
+
+def _context(error: BaseException, outside: BaseException | None) -> BaseException | None:
+    """Return the context of an exception up to ``outside``, in copies where that is part of it."""
+    context = error.__context__
+    if outside is None or context is None:
+        return context
+    chain: list[BaseException] = []
+    link: BaseException | None = context
+    while link is not None and link is not outside and len(chain) < _LONGEST_CHAIN:
+        chain.append(link)
+        link = link.__context__
+    if link is not outside:
+        return context
+    again: BaseException | None = None
+    for part in reversed(chain):
+        made = copy_error(part).with_traceback(part.__traceback__)
+        if made is part:  # it cannot be copied, and must not lead outside
+            continue
+        _put(made, "__context__", again)
+        again = made
+    return again
