@@ -102,6 +102,7 @@ def _limited(call: Call) -> Flow:
                 yield Sleep(reservation.delay)
         if gate is not None and not gate.try_acquire():
             yield Enter(gate)
+        era = 0 if gate is None else gate.era
     except BaseException:
         # What was not spent goes back.
         if reservation is not None:
@@ -116,7 +117,7 @@ def _limited(call: Call) -> Flow:
         raise
     finally:
         if gate is not None:
-            gate.release()
+            gate.release(era)
     call.seconds = monotonic() - began
     return value
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any
 
 from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.locks import renewing
 from toolops_plugins.runtime import ToolOps
 
 __all__ = ["get_default", "readonly", "set_default", "sideeffect", "tool"]
 
-_lock = threading.Lock()
+_lock = renewing(sys.modules[__name__], threading.Lock())
 _runtime: ToolOps | None = None
 
 

@@ -1,9 +1,10 @@
-"""Locks that a forked child can take.
+"""Locks that a forked child can take, and what else has to begin anew there.
 
 A fork copies every lock as it is, and only the thread that forked: a lock that another thread held
 at that moment stays taken in the child for ever. So each lock here is replaced by a new one there.
 What it guarded may have been in the middle of a change; all of it is counters and caches, for which
-being off by one call is better than standing still.
+being off by one call is better than standing still. What counts threads and tasks of the parent,
+such as the places of a bulkhead, has a method ``forked`` that makes it empty.
 """
 
 from __future__ import annotations
@@ -18,18 +19,20 @@ __all__ = ["renewing"]
 L = TypeVar("L")
 
 _REENTRANT = type(threading.RLock())
-_kept: dict[int, tuple[weakref.ref[Any], str, bool]] = {}
+_kept: dict[tuple[int, str], tuple[weakref.ref[Any], str, bool]] = {}
 
 
 def renewing(owner: object, lock: L, attribute: str = "_lock") -> L:
     """Return ``lock``, which ``owner`` keeps, and have it replaced in forked children.
 
+    If the owner has a method ``forked``, that is called there too, once all locks are replaced.
+
     Args:
-        owner: Whose lock it is; it can be weakly referenced.
+        owner: Whose lock it is, an object or a module; it can be weakly referenced.
         lock: A ``threading.Lock`` or ``threading.RLock``.
         attribute: The name under which the owner keeps it. Default "_lock".
     """
-    number = id(owner)
+    number = id(owner), attribute
 
     def gone(dead: weakref.ref[Any]) -> None:
         known = _kept.get(number)
@@ -41,10 +44,14 @@ def renewing(owner: object, lock: L, attribute: str = "_lock") -> L:
 
 
 def _renew() -> None:
-    for reference, attribute, reentrant in tuple(_kept.values()):
-        owner = reference()
+    kept = [(known[0](), known[1], known[2]) for known in tuple(_kept.values())]
+    for owner, attribute, reentrant in kept:
         if owner is not None:
             setattr(owner, attribute, threading.RLock() if reentrant else threading.Lock())
+    for owner, _, _ in kept:
+        begin_anew = getattr(owner, "forked", None)
+        if begin_anew is not None:
+            begin_anew()
 
 
 if hasattr(os, "register_at_fork"):

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from toolops_plugins import check
 from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.locks import renewing
 from toolops_plugins.runtime import ToolOps, all_runtimes
 
 __all__ = ["Chaos", "ChaosError", "FakeClock", "composed", "set_active"]
@@ -33,7 +34,7 @@ class FakeClock:
 
     def __init__(self, start: float = 1_000_000.0) -> None:
         self._now = start
-        self._lock = threading.Lock()
+        self._lock = renewing(self, threading.Lock())
         self.slept: list[float] = []
         """The durations of all sleeps, in order."""
 
@@ -106,7 +107,7 @@ class Chaos:
         self._high = check.seconds("latency", high)
         self._latency_rate = check.share("latency_rate", latency_rate, zero=True)
         self._random = random.Random(seed)  # noqa: S311 - repeatable is the point
-        self._lock = threading.Lock()
+        self._lock = renewing(self, threading.Lock())
         self.calls = 0
         """How many calls came by."""
         self.failed = 0

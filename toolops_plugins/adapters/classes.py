@@ -7,6 +7,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from toolops_plugins.locks import renewing
+
 __all__ = ["SubclassCache"]
 
 
@@ -21,7 +23,7 @@ class SubclassCache:
 
     def __init__(self, make: Callable[[Any], type[Any]]) -> None:
         self._make = make
-        self._lock = threading.Lock()
+        self._lock = renewing(self, threading.Lock())
         self._known: weakref.WeakKeyDictionary[type[Any], weakref.ref[type[Any]]] = (
             weakref.WeakKeyDictionary()
         )

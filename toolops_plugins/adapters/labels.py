@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import weakref
 from collections import OrderedDict
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, TypeAlias
 
+from toolops_plugins.locks import renewing
 from toolops_plugins.runtime import ToolOps
 from toolops_plugins.target import resolve
 
@@ -39,7 +41,7 @@ class _Known:
         self.others: OrderedDict[str, list[_Part]] = OrderedDict()
 
 
-_lock = threading.Lock()
+_lock = renewing(sys.modules[__name__], threading.Lock())
 _runtimes: weakref.WeakKeyDictionary[ToolOps, OrderedDict[tuple[str, str], _Known]] = (
     weakref.WeakKeyDictionary()
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 import weakref
@@ -11,6 +12,7 @@ from typing import Any
 
 from toolops_plugins.attempt_policy import CircuitBreaker, Retry
 from toolops_plugins.errors import NotCanonicalError
+from toolops_plugins.locks import renewing
 from toolops_plugins.policy import Cache, Policy
 from toolops_plugins.runtime import ToolOps
 
@@ -24,7 +26,7 @@ _ALIKE = 1_000
 _parts: weakref.WeakKeyDictionary[ToolOps, dict[tuple[str, str], list[Any]]] = (
     weakref.WeakKeyDictionary()
 )
-_lock = threading.Lock()
+_lock = renewing(sys.modules[__name__], threading.Lock())
 _PASSING = frozenset((408, 409, 425, 429))
 """HTTP statuses of errors that are the client's by number, but may pass."""
 

@@ -45,6 +45,8 @@ class Gate:
         self.name = name
         self._limit = policy.limit
         self._running = 0
+        self._era = 0
+        self._lost = 0  # places that were taken before a fork, and may be given back after it
         self._queue: OrderedDict[_Waiter, None] = OrderedDict()
         self._lock = renewing(self, threading.Lock())
 
@@ -57,6 +59,18 @@ class Gate:
     def waiting(self) -> int:
         """Callers in the queue."""
         return len(self._queue)
+
+    @property
+    def era(self) -> int:
+        """What :meth:`release` needs to know of the process in which a place was taken."""
+        return self._era
+
+    def forked(self) -> None:
+        """Start empty: whoever is inside or waits is so in the parent."""
+        self._era += 1
+        self._lost = self._running
+        self._running = 0
+        self._queue.clear()
 
     def try_acquire(self) -> bool:
         """Take a place if one is free; return whether there was one. Never blocks."""
@@ -114,16 +128,25 @@ class Gate:
             self._leave(waiter)
             raise
 
-    def release(self) -> None:
+    def release(self, era: int | None = None) -> None:
         """Give a place back; from any thread.
+
+        Args:
+            era: The :attr:`era` in which it was taken: a place that was taken before a fork is none
+                in the child. None: it was taken in this process.
 
         Raises:
             RuntimeError: No place is taken.
         """
+        if era is not None and era != self._era:
+            return
         while True:
             with self._lock:
                 if not self._queue:
                     if not self._running:
+                        if self._lost:
+                            self._lost -= 1
+                            return
                         raise RuntimeError(f"no place in the bulkhead of {self.name!r} is taken")
                     self._running -= 1
                     return

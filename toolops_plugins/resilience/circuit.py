@@ -157,6 +157,10 @@ class LocalBreakerState:
         if old != state:
             self._changed(old, state)
 
+    def forked(self) -> None:
+        """Take back the places of probes that are under way in the parent."""
+        self._probes.clear()
+
     def snapshot(self) -> BreakerSnapshot:
         """Return the state and the rates."""
         with self._lock:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.locks import renewing
 from toolops_plugins.semantic.embedders import Embedder
 from toolops_plugins.semantic.index import Index
 from toolops_plugins.semantic.store import Store
@@ -17,7 +19,7 @@ from toolops_plugins.semantic.store import Store
 __all__ = ["shared_index"]
 
 _by_place: weakref.WeakValueDictionary[tuple[str, str], Index] = weakref.WeakValueDictionary()
-_places = threading.Lock()
+_places = renewing(sys.modules[__name__], threading.Lock(), "_places")
 _indices: weakref.WeakSet[Index] = weakref.WeakSet()
 
 

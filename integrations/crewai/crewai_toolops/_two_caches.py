@@ -7,10 +7,13 @@ No tool is told that it is on; but hooks that run before a tool are told of the 
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from typing import Any
 
 from crewai.hooks import get_before_tool_call_hooks, register_before_tool_call_hook
+
+from toolops_plugins.locks import renewing
 
 __all__ = ["watch_for_two_caches"]
 
@@ -18,7 +21,7 @@ logger = logging.getLogger("crewai_toolops")
 
 _MOST = 1_000
 """Names of tools that have been warned of and are remembered."""
-_lock = threading.Lock()
+_lock = renewing(sys.modules[__name__], threading.Lock())
 _warned: set[str] = set()
 
 

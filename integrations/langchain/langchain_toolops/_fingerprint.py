@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
 from toolops_plugins.errors import NotCanonicalError
+from toolops_plugins.locks import renewing
 
 __all__ = ["format_identity", "tool_arguments", "tool_identity"]
 
@@ -20,7 +22,7 @@ _SCHEMAS = 256
 
 _schemas: OrderedDict[int, tuple[Any, Any]] = OrderedDict()
 """Descriptions of response schemas by the schema's address, each held beside its schema."""
-_lock = threading.Lock()
+_lock = renewing(sys.modules[__name__], threading.Lock())
 
 
 def tool_identity(tool: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
@@ -9,13 +10,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from toolops_plugins import CallEvent, ToolOps
+from toolops_plugins.locks import renewing
 
 __all__ = ["Heard", "listening"]
 
 _SERVED = frozenset(("hit", "stale", "coalesced"))
 _here: ContextVar[Heard | None] = ContextVar("toolops_llama_index_heard", default=None)
 _listened: weakref.WeakSet[ToolOps] = weakref.WeakSet()
-_lock = threading.Lock()
+_lock = renewing(sys.modules[__name__], threading.Lock())
 
 
 class Heard:

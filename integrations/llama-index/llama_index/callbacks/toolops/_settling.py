@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 import re
+import sys
 import threading
 import weakref
 from collections import OrderedDict
@@ -82,7 +83,7 @@ class _Calls:
 
 
 _calls = _Calls()
-_lock = threading.Lock()
+_lock = renewing(sys.modules[__name__], threading.Lock())
 
 
 class _Ends(BaseEventHandler):

@@ -1,0 +1,236 @@
+"""A forked child begins empty, whatever threads, tasks and callers were doing in its parent."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from callers import LONG, Latch, Loop, in_child, new_loops, start
+from servers import wait_for
+
+import toolops_plugins
+from toolops_plugins import (
+    Bulkhead,
+    Cache,
+    CircuitBreaker,
+    RateLimit,
+    Timeout,
+    ToolOps,
+    default,
+)
+from toolops_plugins.locks import renewing
+from toolops_plugins.resilience.bulkhead import Gate
+from toolops_plugins.testing import FakeClock
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
+    pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
+]
+
+
+@pytest.fixture
+def ops() -> Iterator[ToolOps]:
+    with ToolOps("forks") as ops:
+        yield ops
+
+
+@pytest.fixture
+def loops() -> Iterator[Callable[[], Loop]]:
+    yield from new_loops()
+
+
+class Held:
+    """A tool, plain or not, whose calls in the parent wait until they are let go."""
+
+    def __init__(self, ops: ToolOps, **policy: Any) -> None:
+        self.ops = ops
+        self.parent = os.getpid()
+        self.inside = 0
+        self.go = Latch()
+
+        @ops.tool(name="held", **policy)
+        def plain(n: int = 0) -> int:
+            if os.getpid() == self.parent:
+                self.inside += 1
+                self.go.wait()
+            return n
+
+        @ops.tool(name="held", **policy)
+        async def coroutine(n: int = 0) -> int:
+            if os.getpid() == self.parent:
+                self.inside += 1
+                await self.go.opened()
+            return n
+
+        self.plain, self.coroutine = plain, coroutine
+
+    def gate(self) -> Gate:
+        found = self.ops._planner._gates.find("held")
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def held(ops: ToolOps) -> Iterator[Callable[..., Held]]:
+    made: list[Held] = []
+
+    def make(**policy: Any) -> Held:
+        made.append(Held(ops, **policy))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.go.open()
+
+
+@pytest.mark.parametrize("queue", [0, 5])
+@pytest.mark.parametrize("timeout", [None, Timeout(attempt=LONG)])
+def test_a_bulkhead_is_empty_whoever_was_inside_or_waited(
+    held: Callable[..., Held], loops: Callable[[], Loop], queue: int, timeout: Timeout | None
+) -> None:
+    tool = held(bulkhead=Bulkhead(2, queue=queue), timeout=timeout)
+    callers = [start(tool.plain)]
+    loop = loops()
+    callers.append(loop.start(tool.coroutine()))
+    wait_for(lambda: tool.inside == 2, "two inside", LONG)
+    if queue:
+        callers += [start(tool.plain), loop.start(tool.coroutine())]
+        wait_for(lambda: tool.gate().waiting == 2, "two waiting", LONG)
+
+    def child() -> bool:
+        here = [tool.plain(n) for n in range(3)]
+        there = asyncio.run(tool.coroutine(7))
+        gate = tool.gate()
+        return (here, there) == ([0, 1, 2], 7) and gate.running == gate.waiting == 0
+
+    assert in_child(child) == 0
+    tool.go.open()
+    assert [caller.result(LONG) for caller in callers] == [0] * len(callers)
+    assert tool.gate().running == 0
+
+
+def test_who_forks_inside_a_bulkhead_leaves_it_in_both_processes(ops: ToolOps) -> None:
+    codes: list[int] = []
+
+    @ops.tool(bulkhead=Bulkhead(1), name="forking")
+    def forking(deep: int) -> int:
+        if deep:
+            codes.append(in_child(lambda: forking(deep - 1) == deep - 1))
+        return deep
+
+    gate_of = ops._planner._gates.find
+    assert forking(2) == 2
+    gate = gate_of("forking")
+    assert gate is not None
+    assert gate.running == 0
+    assert codes == [0]
+
+
+def test_a_child_that_goes_on_in_a_body_gives_back_no_place_of_its_own() -> None:
+    gate = Gate(Bulkhead(2), "x")
+    with gate:
+        era = gate.era
+
+        def child() -> bool:
+            with gate:
+                gate.release(era)  # taken in the parent
+                if gate.running != 1:
+                    return False
+            gate.release()  # taken in the parent, by who does not say so
+            try:
+                gate.release()
+            except RuntimeError:
+                return gate.running == 0
+            return False
+
+        assert in_child(child) == 0
+        assert gate.running == 1
+    assert gate.running == 0
+
+
+@pytest.mark.parametrize("algorithm", ["token_bucket", "sliding_window"])
+def test_a_rate_limit_keeps_what_was_spent_and_forgets_the_line(
+    ops: ToolOps, algorithm: Any
+) -> None:
+    clock = FakeClock()
+    limiter = ToolOps(clock=clock).limiter(RateLimit("2/10s", algorithm=algorithm), "x")
+    line = [limiter.reserve() for _ in range(9)]
+    line[5].cancel()
+
+    def child() -> bool:
+        first = limiter.reserve().delay
+        return 0 < first <= 10
+
+    assert in_child(child) == 0
+    assert limiter.reserve().delay == pytest.approx(line[5].delay)
+
+
+def test_the_probes_of_a_breaker_have_their_places_back() -> None:
+    clock = FakeClock()
+    ops = ToolOps(clock=clock)
+    breaker = ops._breaker(CircuitBreaker(window=1, open_for=5, probes=2), "x")
+    breaker.admit().fail(OSError(), 0.0)
+    clock.advance(6)
+    under_way = [breaker.admit(), breaker.admit()]
+
+    def child() -> bool:
+        for _ in range(2):
+            breaker.admit().succeed(0.1)
+        return breaker.state == "closed"
+
+    assert in_child(child) == 0
+    for permit in under_way:
+        permit.succeed(0.1)
+    assert breaker.state == "closed"
+
+
+def test_a_flight_and_a_thread_that_are_held_hold_nobody_in_the_child(
+    held: Callable[..., Held],
+) -> None:
+    tool = held(cache=Cache(ttl=60), timeout=Timeout(attempt=LONG))
+    callers = [start(tool.plain, n) for n in range(3)]
+    wait_for(lambda: tool.inside == 3, "three under way", LONG)
+    assert in_child(lambda: [tool.plain(n) for n in range(4)] == [0, 1, 2, 3]) == 0
+    tool.go.open()
+    assert [caller.result(LONG) for caller in callers] == [0, 1, 2]
+
+
+def test_locks_that_other_threads_hold_are_free_in_the_child(ops: ToolOps) -> None:
+    class Owner:
+        def __init__(self) -> None:
+            self.begun = 0
+            self._lock = renewing(self, threading.Lock())
+            self._other = renewing(self, threading.RLock(), "_other")
+
+        def forked(self) -> None:
+            # All locks are free already, those of others too.
+            with self._lock, self._other, default._lock:
+                self.begun += 1
+
+    owner = Owner()
+    taken, go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with owner._lock, owner._other, default._lock:
+            taken.set()
+            go.wait(LONG)
+
+    holder = start(hold)
+    taken.wait(LONG)
+
+    def child() -> bool:
+        toolops_plugins.get_default()
+        return owner.begun >= 1 and owner._lock.acquire(timeout=1)
+
+    try:
+        assert in_child(child) == 0
+    finally:
+        go.set()
+    holder.result(LONG)
+    assert owner.begun == 0
+    assert sys.modules[default.__name__] is default
