@@ -28,6 +28,8 @@ wrapper round it.
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "AttemptTimeout",
     "BulkheadFull",
@@ -49,8 +51,22 @@ __all__ = [
 ]
 
 
+def _make(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException:
+    error = kind.__new__(kind)
+    error.args = args
+    return error
+
+
 class ToolOpsError(Exception):
-    """Base of everything that this library raises of its own."""
+    """Base of everything that this library raises of its own.
+
+    All of them survive pickling and copying with their attributes. Exceptions by default call their
+    class with ``args`` then, which are not what these classes take: an exception that cannot be
+    unpickled hangs ``multiprocessing.Pool`` and breaks ``ProcessPoolExecutor``.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _make, (type(self), self.args), self.__dict__ or None
 
 
 class ConfigurationError(ToolOpsError, ValueError):
@@ -81,7 +97,29 @@ class Rejected(ToolOpsError):  # noqa: N818 - named for what happened, as in Tim
 
 
 class CircuitOpen(Rejected):
-    """The circuit breaker of this call is open."""
+    """The circuit breaker of this call is open.
+
+    The message says for how long, and names the type of the last failure. Its text stands only in
+    ``cause``, since it may tell one caller of another's call.
+
+    Args:
+        message: What was refused, and why.
+        retry_after: Seconds after which a new call has a chance, or None if that is not known.
+        cause_type: Name of the type of the last failure that was counted, or None.
+        cause: That failure's text, at most 500 characters, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        cause_type: str | None = None,
+        cause: str | None = None,
+    ) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.cause_type = cause_type
+        self.cause = cause
 
 
 class RateLimited(Rejected):

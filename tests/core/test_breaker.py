@@ -3,7 +3,9 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import doctest
+import gc
 import threading
+import weakref
 from datetime import timedelta
 
 import pytest
@@ -313,6 +315,60 @@ def test_results_may_count_as_failures(on_result, state):
     assert breaker.state == "closed"
     breaker.admit().succeed(0.1, None)
     assert breaker.state == state
+
+
+# What a rejection tells
+
+
+class Answer:
+    """What the frame of a failed call holds."""
+
+
+def test_a_rejection_tells_the_last_failure_and_for_how_long():
+    breaker, clock, _ = make(window=2, open_for=30)
+    for text in ("refused", "hunter2 " * 1_000):
+        fail(breaker, error=ConnectionError(text))
+    clock.now += 18
+    with pytest.raises(CircuitOpen) as caught:
+        breaker.admit()
+    assert str(caught.value) == (
+        "the circuit of 'quotes' is open for another 12.0 s; the last failure was ConnectionError"
+    )
+    assert caught.value.retry_after == 12
+    assert caught.value.cause_type == "ConnectionError"
+    assert caught.value.cause == ("hunter2 " * 1_000)[:500]
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_failure_whose_text_cannot_be_told_is_told_by_its_type():
+    class OddError(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    breaker, _, _ = make(window=1)
+    fail(breaker, error=OddError())
+    with pytest.raises(CircuitOpen, match="the last failure was OddError") as caught:
+        breaker.admit()
+    assert caught.value.cause == ""
+
+
+def test_a_rejection_holds_no_frame_of_the_failed_call():
+    breaker, _, _ = make(window=1)
+
+    def call():
+        answer = Answer()
+        gone.append(weakref.ref(answer))
+        with breaker.guard():
+            raise ConnectionError
+
+    gone = []
+    with pytest.raises(ConnectionError):
+        call()
+    with pytest.raises(CircuitOpen) as caught:
+        breaker.admit()
+    gc.collect()
+    assert caught.value.cause_type == "ConnectionError"
+    assert gone[0]() is None
 
 
 # Half-open

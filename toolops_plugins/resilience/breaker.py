@@ -12,7 +12,7 @@ from typing import Any
 
 from toolops_plugins import check
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
-from toolops_plugins.errors import DeadlineExceeded, Rejected
+from toolops_plugins.errors import CircuitOpen, DeadlineExceeded, Rejected
 from toolops_plugins.policy import NOTHING, CircuitBreaker, matches
 from toolops_plugins.resilience.circuit import (
     BreakerSnapshot,
@@ -22,6 +22,9 @@ from toolops_plugins.resilience.circuit import (
 )
 
 __all__ = ["Breaker", "BreakerSnapshot", "BreakerState", "Permit", "StateName"]
+
+_LONGEST = 500
+"""Characters of an error's text that are kept."""
 
 
 class Breaker:
@@ -51,11 +54,11 @@ class Breaker:
         ...         pass
         >>> breaker.state
         'open'
-        >>> with breaker.guard():
-        ...     print("never called")
-        Traceback (most recent call last):
-            ...
-        toolops_plugins.errors.CircuitOpen: the circuit of 'quotes' is open
+        >>> try:
+        ...     breaker.admit()
+        ... except CircuitOpen as error:
+        ...     print(error.cause_type, error.cause)
+        ConnectionError refused
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Breaker:
             LocalBreakerState(policy, name, clock, self._changed) if state is None else state
         )
         self.local = self._state.local
+        self._cause: tuple[str, str] | None = None  # of the last failure: its type and its text
 
     def admit(self) -> Permit:
         """Return a permit for one call.
@@ -86,9 +90,17 @@ class Breaker:
         Raises:
             CircuitOpen: The call is not to be made. ``retry_after`` is the time until the circuit
                 lets probes through; it is None where that depends on probes under way, or on
-                whoever forced the circuit open.
+                whoever forced the circuit open. ``cause`` and ``cause_type`` tell of the last
+                failure that was counted.
         """
-        return Permit(self.policy, self._slow_call, self._state, self._state.admit())
+        try:
+            ticket = self._state.admit()
+        except CircuitOpen as error:
+            if self._cause is not None:
+                error.cause_type, error.cause = self._cause
+                error.args = (f"{error}; the last failure was {error.cause_type}",)
+            raise
+        return Permit(self, self._slow_call, self._state, ticket)
 
     def guard(self) -> Guard:
         """Return a context manager, for ``with`` and ``async with``, that guards one call."""
@@ -119,6 +131,13 @@ class Breaker:
         """Return the state and the rates of this moment."""
         return self._state.snapshot()
 
+    def _failed(self, error: Exception) -> None:
+        # Texts only: the exception would keep the frames of its call alive, and what they hold.
+        text = ""
+        with suppress(Exception):
+            text = str(error)[:_LONGEST]
+        self._cause = type(error).__name__, text
+
     def _changed(self, old: StateName, new: StateName) -> None:
         if self._on_change is not None:
             with suppress(Exception):
@@ -132,12 +151,13 @@ class Permit:
     permit of a probe that brings no outcome holds its place for ``open_for`` at most.
     """
 
-    __slots__ = ("_policy", "_slow_call", "_state", "_ticket")
+    __slots__ = ("_breaker", "_policy", "_slow_call", "_state", "_ticket")
 
     def __init__(
-        self, policy: CircuitBreaker, slow_call: float, state: BreakerState, ticket: int
+        self, breaker: Breaker, slow_call: float, state: BreakerState, ticket: int
     ) -> None:
-        self._policy = policy
+        self._breaker = breaker
+        self._policy = breaker.policy
         self._slow_call = slow_call
         self._state = state
         self._ticket = ticket
@@ -171,7 +191,10 @@ class Permit:
         ):
             self.release()
         else:
-            self._record(matches(self._policy.on, error), seconds >= self._slow_call)
+            failed = matches(self._policy.on, error)
+            if failed:
+                self._breaker._failed(error)  # noqa: SLF001 - a permit is a part of its breaker
+            self._record(failed, seconds >= self._slow_call)
 
     def release(self) -> None:
         """Report that the call was not made, or was given up for reasons that are not its own."""

@@ -127,7 +127,10 @@ class LocalBreakerState:
         if ticket is not None:
             return ticket
         if state == "open":
-            raise CircuitOpen(f"the circuit of {self._name!r} is open", retry_after=until - now)
+            left = until - now
+            raise CircuitOpen(
+                f"the circuit of {self._name!r} is open for another {left:.1f} s", retry_after=left
+            )
         if state == "half_open":
             raise CircuitOpen(f"the circuit of {self._name!r} is being probed")
         return self.admit()  # somebody closed or forced it since we looked
