@@ -226,17 +226,31 @@ def clear(redis_url: str | None, namespace: str | None, yes: bool) -> int:  # no
 
 
 @toolops.command()
-@click.argument("tags", metavar="TAG...", nargs=-1, required=True)
+@click.argument("tags", metavar="TAG...", nargs=-1)
+@click.option("--tag", "more", multiple=True, metavar="TAG", help="The same, as an option.")
 @_place
-def invalidate(tags: tuple[str, ...], redis_url: str | None, namespace: str | None) -> int:
+def invalidate(
+    tags: tuple[str, ...], more: tuple[str, ...], redis_url: str | None, namespace: str | None
+) -> int:
     """Forget what carries one of the tags.
 
-    In Redis, and in the memory of the processes that use it.
+    In Redis, and in the memory of the processes that use it. Exits with 1 if nothing in Redis had
+    any of them; running processes are told all the same.
     """
+    names = (*tags, *more)
+    if not names or not all(names):
+        raise ConfigurationError("TAG", "must name at least one tag, and none may be empty")
     with _kept(redis_url, namespace) as kept:
         place = f"namespace {kept.namespace} in {kept.place}"
-        _done(f"Invalidated {', '.join(tags)}", kept.invalidate(tags), place)
-    return 0
+        known = kept.tags_in_use(names)
+        labels = kept.invalidate(names)
+        if known:
+            _done(f"Invalidated {', '.join(known)}", labels, place)
+        for tag in dict.fromkeys(names):
+            if tag not in known:
+                text = f"Nothing had the tag {tag} in {place}; running processes have been told."
+                click.echo(printable(text))
+    return 0 if known else 1
 
 
 def _done(what: str, labels: list[str], place: str) -> None:

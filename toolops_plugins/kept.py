@@ -102,6 +102,16 @@ class Kept:
         names = list(tags)
         return self._change(lambda tier: tier.invalidate(names), names)
 
+    def tags_in_use(self, tags: Iterable[str]) -> list[str]:
+        """Return those of the tags under which a tier may keep something.
+
+        Raises:
+            TierError: Redis could not be reached, or refused.
+        """
+        names = list(dict.fromkeys(tags))
+        known = {tag for tier in self._found().values() for tag in tier.tags_in_use(names)}
+        return [tag for tag in names if tag in known]
+
     def _change(
         self, change: Callable[[Redis], None], tags: Iterable[str] = (), *, everything: bool = False
     ) -> list[str]:

@@ -393,13 +393,35 @@ def test_invalidate_forgets_by_tag(run, place, quote, monkeypatch):
     published = heard(monkeypatch)
     code, out, _ = run("invalidate", "ticker:a", "other", *place)
     assert code == 0
-    assert "ticker:a, other" in out
+    assert "Invalidated ticker:a in far * [away]" in out
+    assert "Nothing had the tag other in namespace" in out
     assert published == [([], ["ticker:a", "other"], False)]
     states = [
         json.loads(run("inspect", *place, "--json", quote.key(t))[1])["far * [away]"]["state"]
         for t in "ab"
     ]
     assert states == ["void", "fresh"]
+
+
+def test_invalidate_says_that_nothing_had_the_tag(run, place, quote, monkeypatch):
+    published = heard(monkeypatch)
+    for empty in (True, False):
+        if not empty:
+            quote("a")
+        code, out, _ = run("invalidate", "--tag", "ticker:b", "--tag", "ticker:b", *place)
+        assert code == 1
+        assert out.count("Nothing had the tag ticker:b in namespace") == out.count("\n") == 1
+    assert published == [([], ["ticker:b", "ticker:b"], False)] * 2
+    code, out, _ = run("invalidate", "--tag", "ticker:a", *place)
+    assert (code, "Invalidated ticker:a" in out) == (0, True)
+    assert run("invalidate", "ticker:a", *place)[0] == 1  # nothing has it any more
+
+
+@pytest.mark.parametrize("tags", [(), ("",), ("--tag", "")])
+def test_invalidate_needs_a_tag(run, tags):
+    code, line = complaint(run("invalidate", *tags, "--redis-url", "redis://127.0.0.1:1"))
+    assert code == 2
+    assert "TAG: must name at least one tag" in line
 
 
 def test_inspect_shows_what_is_there(run, place, ops, quote):

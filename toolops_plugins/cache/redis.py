@@ -257,6 +257,10 @@ class Redis:
         """As :meth:`invalidate`."""
         await self.link.awalk(self._store.restamp(tags))
 
+    def tags_in_use(self, tags: Sequence[str]) -> list[str]:
+        """Return those of the tags under which something may be kept."""
+        return self.link.walk(self._store.tags_in_use(tags))
+
     def clear(self) -> None:
         """Forget everything of this namespace and label."""
         self.link.walk(self._store.clear())

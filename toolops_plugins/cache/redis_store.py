@@ -197,6 +197,11 @@ class Store:
         """Void the stamps of tags."""
         yield from self._unlink([self._stamp(tag) for tag in tags])
 
+    def tags_in_use(self, tags: Sequence[str]) -> Work[list[str]]:
+        """Return those of the tags under which a lookup or an entry was made since it was void."""
+        held = yield from _run(READING, [("GET", self._stamp(tag)) for tag in tags])
+        return [tag for tag, stamp in zip(tags, held, strict=True) if stamp is not None]
+
     def _unlink(self, names: Iterable[Any]) -> Work[None]:
         yield from _run(WRITING, [("UNLINK", name) for name in names])
 
