@@ -12,21 +12,28 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections import Counter, OrderedDict
-from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from collections import OrderedDict
+from typing import Any, Final
 
 import orjson
 
-from toolops_plugins import check
-from toolops_plugins.audit_input import MISSING, Broken, Columns, Record, pick, seconds_of
+from toolops_plugins.audit_input import (
+    MISSING,
+    Broken,
+    Columns,
+    Measure,
+    Record,
+    pick,
+    seconds_of,
+)
+from toolops_plugins.audit_result import Assumed, Marked, Result, Wasted
 from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
 from toolops_plugins.cache.redis import Redis
 from toolops_plugins.errors import TierError
 from toolops_plugins.policy import Cache
 from toolops_plugins.runtime import ToolOps
-from toolops_plugins.sketches import Distinct, Frequent
+from toolops_plugins.sketches import Counted, Distinct, Frequent
 from toolops_plugins.telemetry.events import CallEvent, Notice
 from toolops_plugins.testing import FakeClock
 
@@ -48,148 +55,6 @@ _UNIQUE = re.compile(
     r"\W{1,5}(?=[\w-]*\d)[\w-]{6,})",
     re.IGNORECASE,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Assumed:
-    """What a replay takes for granted.
-
-    Args:
-        price: Money that each call costs which reaches the callee. Default 0.002.
-        latency: Seconds that it takes. Default 1.
-        ttl: Seconds for which an answer is good; it counts only where the log has times. None: for
-            ever. Default 3,600.
-        max_items: Answers that the memory holds. Default 10,000.
-        normalize: Whether texts that differ only in case and white space are equal. Default False:
-            they are not, as in the cache itself.
-        redis: URL of a Redis to put under the memory, or None.
-
-    Raises:
-        ConfigurationError: A value is wrong; it names the option.
-    """
-
-    price: float = 0.002
-    latency: float = 1.0
-    ttl: float | None = 3_600.0
-    max_items: int = 10_000
-    normalize: bool = False
-    redis: str | None = None
-
-    def __post_init__(self) -> None:
-        check.seconds("--price", self.price)  # of no negative money either
-        check.seconds("--latency", self.latency)
-        if self.ttl is not None:
-            check.seconds("--ttl", self.ttl, zero=False)
-        check.count("--max-items", self.max_items)
-
-
-class Wasted(NamedTuple):
-    """A question that was paid for again and again.
-
-    Args:
-        question: Its text, shortened.
-        asked: How often it was asked, at least.
-        exact: Whether that is the exact number.
-        money: What all calls but the first cost.
-    """
-
-    question: str
-    asked: int
-    exact: bool
-    money: float
-
-
-@dataclass(slots=True)
-class Marked:
-    """Calls that missed and hold something that makes each of them unique.
-
-    Args:
-        calls: How many.
-        first: Number of the first line.
-        example: What it holds.
-        distinct: How many would be left if it were taken out.
-    """
-
-    calls: int
-    first: int
-    example: str
-    distinct: Distinct = field(default_factory=lambda: Distinct(4_096))
-
-    @property
-    def repeats(self) -> int:
-        """How many of them would have been repeats without it."""
-        return max(0, self.calls - self.distinct.count)
-
-
-@dataclass(slots=True)
-class Result:
-    """What a replay has counted. Every call is a hit, coalesced, a miss, empty or a bypass.
-
-    Args:
-        assumed: What was taken for granted.
-        columns: Which fields hold what.
-        calls: Calls in all.
-        hits: Answered by a tier, by its label.
-        coalesced: Would have joined an equal call under way.
-        bursts: Calls under way that at least one other would have joined.
-        waited: Seconds that those who joined would have waited.
-        misses: Had to be made.
-        empty: Had no question, and had to be made.
-        bypassed: Had to be made since they have no key, by the reason.
-        tools: Calls and answered calls by tool.
-        marked: By what they hold that makes them unique.
-        backwards: Calls that were earlier than the one before.
-        broken: How many lines could not be read.
-        broken_lines: The first of them.
-        trouble: How often Redis failed.
-        interrupted: Whether the log was not read to its end.
-        distinct: How many different calls there were; see ``exact``.
-        exact: Whether that number is exact.
-        evictions: Answers that had to make room for others.
-        wasted: The questions that were paid for most often.
-    """
-
-    assumed: Assumed
-    columns: Columns
-    calls: int = 0
-    hits: Counter[str] = field(default_factory=Counter)
-    coalesced: int = 0
-    bursts: int = 0
-    waited: float = 0.0
-    misses: int = 0
-    empty: int = 0
-    bypassed: Counter[str] = field(default_factory=Counter)
-    tools: dict[str, list[int]] = field(default_factory=dict)
-    marked: dict[str, Marked] = field(default_factory=dict)
-    backwards: int = 0
-    broken: int = 0
-    broken_lines: list[Broken] = field(default_factory=list)
-    trouble: int = 0
-    interrupted: bool = False
-    distinct: int = 0
-    exact: bool = True
-    evictions: int = 0
-    wasted: list[Wasted] = field(default_factory=list)
-
-    @property
-    def answered(self) -> int:
-        """Calls that would not have reached the callee."""
-        return self.hits.total() + self.coalesced
-
-    @property
-    def made(self) -> int:
-        """Calls that would have reached it."""
-        return self.calls - self.answered
-
-    @property
-    def hit_rate(self) -> float:
-        """Answered calls as a share of all."""
-        return self.answered / self.calls if self.calls else 0.0
-
-    @property
-    def seconds(self) -> float:
-        """Seconds that callers would have waited, with the cache."""
-        return self.made * self.assumed.latency + self.waited
 
 
 class Audit:
@@ -225,16 +90,19 @@ class Audit:
                 self._ops.close()
                 raise
         ttl = assumed.ttl if columns.time else None
+        # Where the log says how long a call took, each answer has an end of its own.
+        self._ttl = ttl if columns.latency is not None else None
         cache = Cache(
             # An answer is good from when the work has ended, but is kept from when it began.
-            ttl=None if ttl is None else ttl + assumed.latency,
+            ttl=None if ttl is None or self._ttl is not None else ttl + assumed.latency,
             jitter=0,
             beta=0,
         )
-        clock, latency = self._clock, assumed.latency
+        clock = self._clock
+        self._latency = assumed.latency
 
         def work(tool: str | None, question: Any) -> float:  # noqa: ARG001 - they make the key
-            return clock.time() + latency
+            return clock.time() + self._latency
 
         self._call = self._ops.tool(cache=cache, coalesce=False, name="audit")(work)
         self._event: CallEvent | None = None
@@ -266,17 +134,31 @@ class Audit:
         result = self._result
         result.calls += 1
         answered = False
+        price = self._measured(self._columns.cost, line.value, self._assumed.price)
+        self._latency = self._measured(self._columns.latency, line.value, self._assumed.latency)
         if _is_empty(question):
             result.empty += 1
         else:
             if self._assumed.normalize:
                 question = _normalized(question)
-            answered = self._replay(line.number, tool, question)
+            answered = self._replay(line.number, tool, question, price)
+        for sums, amount in ((result.spent, price), (result.took, self._latency)):
+            sums[0] += amount
+            sums[1] += 0.0 if answered else amount
         if tool is not None:
             known = tool in result.tools or len(result.tools) < _TOOLS
             counts = result.tools.setdefault(tool if known else OTHER, [0, 0])
             counts[0] += 1
             counts[1] += answered
+
+    def _measured(self, measure: Measure | None, record: Any, otherwise: float) -> float:
+        if measure is None:
+            return otherwise
+        amount = measure.of(record)
+        if amount is None:
+            self._result.unmeasured[measure.path] += 1
+            return otherwise
+        return amount
 
     def _break(self, line: Broken) -> None:
         self._result.broken += 1
@@ -316,10 +198,13 @@ class Audit:
         else:
             self._result.backwards += 1
 
-    def _replay(self, number: int, tool: str | None, question: Any) -> bool:
+    def _replay(self, number: int, tool: str | None, question: Any, price: float) -> bool:
         """Make a call, and return whether it was answered."""
         result = self._result
         ends = self._call(tool, question)
+        if self._ttl is not None and self._clock.time() >= ends + self._ttl:
+            self._call.invalidate(tool, question)
+            ends = self._call(tool, question)
         event = self._event
         if event is None or event.key is None:
             result.bypassed[(event and event.reason) or "no_key"] += 1
@@ -327,7 +212,7 @@ class Audit:
         # The digest is uniformly distributed, so any part of it will do as a hash.
         self._distinct.add(int(event.key[:16], 16))
         text = _text(question)
-        self._frequent.add(event.key, text[:_LABEL])
+        self._frequent.add(event.key, text[:_LABEL], price)
         if event.outcome != "hit":
             result.misses += 1
             self._mark(number, text)
@@ -381,11 +266,16 @@ class Audit:
                 value.label,
                 value.least,
                 value.error == 0,
-                (value.least - 1) * self._assumed.price,
+                (value.least - 1) * self._price_of(value),
             )
             for value in self._frequent.top(top, least=2)
         ]
         return result
+
+    def _price_of(self, value: Counted) -> float:
+        if self._columns.cost is None:
+            return self._assumed.price
+        return value.amount / value.least
 
     def sizes(self) -> dict[str, int]:
         """Return how many items each structure holds that could grow with the log."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import orjson
 
+from toolops_plugins.audit_object import USUAL, array_path, is_one_object
 from toolops_plugins.errors import ConfigurationError
 
 __all__ = [
@@ -19,8 +20,11 @@ __all__ = [
     "Broken",
     "Columns",
     "Format",
+    "Measure",
     "Record",
     "choose",
+    "existing_fields",
+    "field_paths",
     "pick",
     "read",
     "seconds_of",
@@ -73,6 +77,27 @@ class Broken(NamedTuple):
     problem: str
 
 
+class Measure(NamedTuple):
+    """A field that holds an amount of money or time.
+
+    Args:
+        path: The field.
+        unit: Its unit, "" for the usual one: money, or seconds.
+        read: Returns a value of the field as money or seconds, given the unit; None if it is none.
+        doubtful: Whether its values look like another unit than that.
+    """
+
+    path: str
+    unit: str
+    read: Callable[[Any, str], float | None]
+    doubtful: bool = False
+
+    def of(self, record: Any) -> float | None:
+        """Return the amount that a record holds, or None."""
+        value = pick(record, self.path)
+        return None if value is MISSING else self.read(value, self.unit)
+
+
 class Columns(NamedTuple):
     """Which fields hold what.
 
@@ -82,12 +107,16 @@ class Columns(NamedTuple):
         time: When it was asked, or None.
         tool: Which tool was asked, or None.
         guessed: Those of all these that nobody named.
+        cost: What the call cost, or None.
+        latency: How long it took, or None.
     """
 
     fields: tuple[str, ...]
     time: str | None = None
     tool: str | None = None
     guessed: tuple[str, ...] = ()
+    cost: Measure | None = None
+    latency: Measure | None = None
 
 
 # Formats ------------------------------------------------------------------------------------------
@@ -113,10 +142,8 @@ def sniff(stream: io.BufferedReader, name: str) -> Format:
     if ending in (".jsonl", ".ndjson"):
         return "jsonl"
     head = head.lstrip()
-    if head.startswith(b"["):
+    if head.startswith(b"[") or (head.startswith(b"{") and is_one_object(head)):
         return "json"
-    if head.startswith(b"{") and head.split(b"\n", 1)[0].strip() == b"{":
-        return "json"  # printed over several lines; the reader will say what it expects
     return "jsonl" if head[:1] in (b"{", b'"') or ending == ".json" else "csv"
 
 
@@ -125,15 +152,31 @@ def read(stream: io.BufferedReader, form: Format) -> Iterator[Record | Broken]:
 
     Args:
         stream: Where to read.
-        form: "jsonl": a JSON value on each line. "json": one array. "csv": columns with a header,
+        form: "jsonl": a JSON value on each line. "json": one array, or an object with one inside;
+            see :func:`~toolops_plugins.audit_object.array_path`. "csv": columns with a header,
             separated by commas, semicolons, tabs or bars.
 
     Raises:
         ConfigurationError: It is not of that format from its start.
     """
     if form == "json":
-        return _array(stream)
-    return _lines_of_json(stream) if form == "jsonl" else _rows(stream)
+        lines = _array(stream)
+    else:
+        lines = _lines_of_json(stream) if form == "jsonl" else _rows(stream)
+    return _to_the_end(lines, stream)
+
+
+def _to_the_end(
+    lines: Iterator[Record | Broken], stream: io.BufferedReader
+) -> Iterator[Record | Broken]:
+    """Yield lines, and at the end what is missing of a compressed stream."""
+    number = 0
+    for line in lines:
+        number = line.number
+        yield line
+    problem = getattr(stream.raw, "problem", None)
+    if problem is not None:
+        yield Broken(number + 1, problem)
 
 
 def _lines(stream: io.BufferedReader) -> Iterator[tuple[int, bytes | None]]:
@@ -168,14 +211,20 @@ def _array(stream: io.BufferedReader) -> Iterator[Record | Broken]:
     import ijson  # noqa: PLC0415 - only this format needs it
 
     head = stream.peek(1).lstrip()
+    place = "item"
     if head and not head.startswith(b"["):
-        raise ConfigurationError(
-            "FILE", "must hold one JSON array of objects or strings (or, as jsonl, one on a line)"
-        )
+        path = array_path(head) if head.startswith(b"{") else None
+        if path is None:
+            raise ConfigurationError(
+                "FILE",
+                "must hold one JSON array of objects or strings (or, as jsonl, one on a line), or "
+                f"an object with such an array in {', '.join(USUAL[:6])} or the like",
+            )
+        place = f"{path}.item"
     number = 0
     try:
         # Its parser is C, and holds one item at a time.
-        for value in ijson.items(stream, "item", use_float=True):
+        for value in ijson.items(stream, place, use_float=True):
             number += 1
             yield Record(number, value)
     except ijson.JSONError as error:
@@ -265,7 +314,9 @@ def choose(
     for option, names in (("--field", fields), ("--time", [time]), ("--tool", [tool])):
         for name in names:
             if name is not None and all(pick(value, name) is MISSING for value in sample):
-                raise ConfigurationError(option, f"there is no field {name!r}; {_existing(sample)}")
+                raise ConfigurationError(
+                    option, f"there is no field {name!r}; {existing_fields(sample)}"
+                )
     guessed = []
     if time is None and (time := _guess_time(sample, fields)):
         guessed.append(time)
@@ -278,10 +329,10 @@ def choose(
     if not fields and 2 * objects >= len(sample):
         name = _guess(sample, _TEXTS)
         if name is None:
-            left = [path for path in _paths(sample) if path not in (time, tool)]
+            left = [path for path in field_paths(sample) if path not in (time, tool)]
             if len(left) != 1:
                 raise ConfigurationError(
-                    "--field", f"must name the field of the question; {_existing(sample)}"
+                    "--field", f"must name the field of the question; {existing_fields(sample)}"
                 )
             name = left[0]
         fields = [name]
@@ -289,15 +340,16 @@ def choose(
     return Columns(tuple(fields), time, tool, tuple(guessed))
 
 
-def _existing(sample: Sequence[Any]) -> str:
-    paths = _paths(sample)
+def existing_fields(sample: Sequence[Any]) -> str:
+    """Return which fields the records have, for an error."""
+    paths = field_paths(sample)
     if not paths:
         return "the records are no objects, so that none has fields"
     more = f", and {len(paths) - _LISTED} more" if len(paths) > _LISTED else ""
     return f"these are: {', '.join(paths[:_LISTED])}{more}"
 
 
-def _paths(sample: Sequence[Any]) -> list[str]:
+def field_paths(sample: Sequence[Any]) -> list[str]:
     """Return the fields of the records, in the order in which they come, inner ones included."""
     found: dict[str, None] = {}
 

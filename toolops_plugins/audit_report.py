@@ -15,20 +15,24 @@ from rich.table import Table
 from rich.text import Text
 
 from toolops_plugins.audit import Result
-from toolops_plugins.audit_input import Broken
+from toolops_plugins.audit_input import Broken, Columns, Measure
 from toolops_plugins.telemetry.report import duration, money
 
 __all__ = [
+    "doubts",
     "echo_json",
     "hanging",
     "indented",
+    "measures",
     "plain",
     "plain_broken",
+    "plain_measure",
     "printable",
     "several",
     "show",
     "span",
     "table",
+    "text_of",
     "unreadable",
 ]
 
@@ -54,6 +58,7 @@ def plain(result: Result, source: dict[str, Any]) -> dict[str, Any]:
             "time": columns.time,
             "tool": columns.tool,
             "guessed": list(columns.guessed),
+            **{name: plain_measure(measure) for name, measure in measures(columns)},
         },
         # A URL may hold a password.
         "assumed": {**asdict(assumed), "redis": assumed.redis is not None},
@@ -69,8 +74,8 @@ def plain(result: Result, source: dict[str, Any]) -> dict[str, Any]:
         "empty": result.empty,
         "bypassed": dict(result.bypassed),
         "evictions": result.evictions,
-        "money": _columns(result.calls * assumed.price, result.made * assumed.price),
-        "seconds": _columns(result.calls * assumed.latency, result.seconds),
+        "money": _columns(*result.money),
+        "seconds": _columns(*result.waits),
         "wasted": [wasted._asdict() for wasted in result.wasted],
         "tools": {
             name: {"calls": calls, "answered": answered}
@@ -203,13 +208,44 @@ def _assumptions(result: Result) -> Text:
     taken = "; ".join(parts)
     if columns.guessed:
         taken += f"  (guessed: {', '.join(columns.guessed)})"
-    costs = f"a call costs {money(assumed.price)} and takes {duration(assumed.latency)}"
+    price = text_of(columns.cost, money(assumed.price))
+    costs = f"a call costs {price} and takes {text_of(columns.latency, duration(assumed.latency))}"
     held = f"room for {assumed.max_items:,} answers"
     if columns.time is None:
         life = "no times, so one call after another, and no TTL"
     else:
         life = "no TTL" if assumed.ttl is None else f"TTL {span(assumed.ttl)}"
     return Text("\n".join(map(printable, (taken, f"{costs}; {held}", life))), style="dim")
+
+
+def measures(columns: Columns) -> Iterator[tuple[str, Measure]]:
+    """Yield what a log says of costs and latencies, by what it is."""
+    for name, measure in (("cost", columns.cost), ("latency", columns.latency)):
+        if measure is not None:
+            yield name, measure
+
+
+def plain_measure(measure: Measure) -> dict[str, str]:
+    """Return where an amount was found, as what JSON knows."""
+    return {"field": measure.path, "unit": measure.unit}
+
+
+def text_of(measure: Measure | None, otherwise: str) -> str:
+    """Return what is said of an amount: where the log has it, or what was assumed."""
+    if measure is None:
+        return otherwise
+    unit = f", in {measure.unit}" if measure.unit else ""
+    return f"what {measure.path} says{unit}"
+
+
+def doubts(columns: Columns) -> Iterator[str]:
+    """Yield what to look at in the fields of costs and latencies."""
+    for name, measure in measures(columns):
+        if measure.doubtful:
+            yield (
+                f"{measure.path!r} was taken as seconds, and half of its values are above 100: if "
+                f"they are milliseconds, say --duration {measure.path}:ms ({name})."
+            )
 
 
 def _numbers(result: Result) -> Table:
@@ -233,12 +269,11 @@ def _numbers(result: Result) -> Table:
 
 
 def _savings(result: Result) -> Table:
-    price, latency = result.assumed.price, result.assumed.latency
     made = table("", "without", "with", "saved")
     made.add_row("calls made", f"{result.calls:,}", f"{result.made:,}", f"{result.answered:,}")
-    before, after = result.calls * price, result.made * price
+    before, after = result.money
     made.add_row("money", money(before), money(after), money(before - after))
-    before, after = result.calls * latency, result.seconds
+    before, after = result.waits
     made.add_row("waiting", duration(before), duration(after), duration(before - after))
     return made
 
@@ -268,6 +303,12 @@ def _most_wasteful(result: Result) -> Table:
 def _warnings(result: Result) -> Iterator[str]:
     if result.interrupted:
         yield "Stopped before the end of the log: the numbers are those of the part that was read."
+    yield from doubts(result.columns)
+    for name, measure in measures(result.columns):
+        count = result.unmeasured[measure.path]
+        if count:
+            option = "--price" if name == "cost" else "--latency"
+            yield f"{several(count, 'call')} without a readable {measure.path!r}: as {option} says."
     if result.empty:
         yield f"{several(result.empty, 'call')} with an empty question: never cached."
     for reason, count in result.bypassed.items():

@@ -9,7 +9,17 @@ from typing import Any
 
 from toolops_plugins.errors import ConfigurationError
 
-__all__ = ["count", "exceptions", "function", "number", "plain", "seconds", "share", "texts"]
+__all__ = [
+    "amount",
+    "count",
+    "exceptions",
+    "function",
+    "number",
+    "plain",
+    "seconds",
+    "share",
+    "texts",
+]
 
 
 def seconds(parameter: str, value: Any, *, zero: bool = True) -> float:
@@ -37,6 +47,14 @@ def number(parameter: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ConfigurationError(parameter, f"must be a finite number, not {value!r}")
     return float(value)
+
+
+def amount(parameter: str, value: Any) -> float:
+    """Return a finite number that is not negative, such as one of money."""
+    found = number(parameter, value)
+    if found < 0:
+        raise ConfigurationError(parameter, f"must be 0 or more, not {value!r}")
+    return found
 
 
 def share(parameter: str, value: Any, *, zero: bool = False) -> float:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -26,7 +27,10 @@ from rich.progress import (
 )
 
 from toolops_plugins.audit import Assumed, Audit, Result
-from toolops_plugins.audit_input import Broken, Format, Record, choose, read, sniff
+from toolops_plugins.audit_compression import decompressed, inner_name
+from toolops_plugins.audit_input import Broken, Columns, Format, Record, choose, read, sniff
+from toolops_plugins.audit_measures import cost_field, latency_field
+from toolops_plugins.audit_object import array_path
 from toolops_plugins.audit_report import echo_json, plain, show
 from toolops_plugins.cli_audit_semantic import (
     Asked,
@@ -52,6 +56,16 @@ _TIME: Final = (
     "name, if there is one."
 )
 _TOOL: Final = "Field of the tool's name. Default: a usual name, if there is one."
+_COST: Final = (
+    "Field of what a call cost, such as usage.cost. Default: a usual name, if there is one and "
+    "--price is not given."
+)
+_DURATION: Final = (
+    "Field of how long a call took, in seconds unless its name, or :ms behind it, says otherwise. "
+    "Default: a usual name, if there is one and --latency is not given."
+)
+_PRICE: Final = "Money that a call costs, where the log does not say it."
+_LATENCY: Final = "Seconds that a call takes, where the log does not say it."
 _TTL: Final = (
     "Seconds for which an answer is good; 0: for ever. Counts only where the log has times."
 )
@@ -67,8 +81,10 @@ _option = partial(click.option, show_default=True)
 @_option("--field", "fields", multiple=True, metavar="FIELD", help=_FIELD)
 @_option("--time", metavar="FIELD", help=_TIME)
 @_option("--tool", metavar="FIELD", help=_TOOL)
-@_option("--price", type=float, default=0.002, help="Money that a call costs.")
-@_option("--latency", type=float, default=1.0, help="Seconds that a call takes.")
+@_option("--cost", metavar="FIELD", help=_COST)
+@_option("--duration", metavar="FIELD", help=_DURATION)
+@_option("--price", type=float, default=0.002, help=_PRICE)
+@_option("--latency", type=float, default=1.0, help=_LATENCY)
 @_option("--ttl", type=float, default=3600.0, help=_TTL)
 @_option("--max-items", type=int, default=10_000, help="Answers that the memory holds.")
 @_option("--normalize", is_flag=True, help=_NORMALIZE)
@@ -86,6 +102,8 @@ def audit(
     fields: tuple[str, ...],
     time: str | None,
     tool: str | None,
+    cost: str | None,
+    duration: str | None,
     ttl: float,
     redis: str | None,
     top: int,
@@ -98,35 +116,60 @@ def audit(
     Replays a log through it, call by call, with the times of the log if it has any. With
     --semantic: through the semantic cache, where questions in other words share an answer.
 
-    FILE holds questions or tool calls as JSONL, JSON (one array) or CSV; - is standard input.
+    FILE holds questions or tool calls as JSONL, JSON (an array, or an object with one inside) or
+    CSV, perhaps compressed with gzip, bzip2, xz or Zstandard; - is standard input.
     """
     check_options(context)
     meaning = taken(rest)
     terms = Assumed(ttl=ttl or None, redis=redis, **rest)
     shown = not no_progress and sys.stderr.isatty()
     with _opened(file) as stream:
-        form = form or sniff(stream, file)
-        lines = read(stream, form)
+        log = decompressed(stream)
+        form = form or sniff(log, inner_name(file))
+        inside = array_path(log.peek(1).lstrip()) if form == "json" else None
+        lines = read(log, form)
         head = list(islice(lines, _SAMPLE))
         sample = [line.value for line in head if isinstance(line, Record)]
         if not sample:
             problem = f": line {head[0].number}: {head[0].problem}" if head else ""  # type: ignore[union-attr] # no record is among them
             raise ConfigurationError("FILE", f"{file} holds nothing that can be read{problem}")
+        source = {"file": file, "format": form} | ({"records": inside} if inside else {})
+        columns = choose(sample, fields, time, tool) if meaning is None else Columns(fields)
+        columns = _measured(context, columns, sample, cost, duration)
+        name = f"{_named(file)}, {inside}" if inside else _named(file)
         if meaning is not None:
-            asked = Asked(chain(head, lines), sample, fields, tool, terms.price, terms.latency)
-            source = {"file": file, "format": form}
-            return audit_meaning(
-                meaning, asked, source, _named(file), top, as_json=as_json, shown=shown
+            asked = Asked(
+                chain(head, lines), sample, fields, tool, terms.price, terms.latency, columns
             )
-        columns = choose(sample, fields, time, tool)
+            return audit_meaning(meaning, asked, source, name, top, as_json=as_json, shown=shown)
         with closing(Audit(columns, terms)) as replay:
             interrupted = _replay(replay, chain(head, lines), stream, shown=shown)
             result = replay.result(top, interrupted=interrupted)
     if as_json:
-        echo_json(plain(result, {"file": file, "format": form}))
+        echo_json(plain(result, source))
     elif result.calls:
-        show(Console(), result, f"{_named(file)} ({form})", top)
+        show(Console(), result, f"{name} ({form})", top)
     return _audit_code(result, file)
+
+
+def _measured(
+    context: click.Context,
+    columns: Columns,
+    sample: list[Any],
+    cost: str | None,
+    duration: str | None,
+) -> Columns:
+    """Return columns with those of costs and latencies, unless options say these amounts."""
+
+    def given(option: str) -> bool:
+        return context.get_parameter_source(option) is not ParameterSource.DEFAULT
+
+    used = [*columns.fields, *filter(None, (columns.time, columns.tool))]
+    if cost is not None or not given("price"):
+        columns = columns._replace(cost=cost_field(sample, cost, used))
+    if duration is not None or not given("latency"):
+        columns = columns._replace(latency=latency_field(sample, duration, used))
+    return columns
 
 
 def _audit_code(result: Result, file: str) -> int:

@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from toolops_plugins import check
-from toolops_plugins.audit_input import Broken, Record
-from toolops_plugins.audit_report import echo_json
+from toolops_plugins.audit_input import Broken, Columns, Record
+from toolops_plugins.audit_measures import Mean
+from toolops_plugins.audit_report import doubts, echo_json, hanging, measures, plain_measure
 from toolops_plugins.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Asked(NamedTuple):
         tool: The field of the tool, if that was named.
         price: Money that a call costs.
         latency: Seconds that it takes.
+        columns: Where the log itself says what a call costs and how long it takes, if it does.
     """
 
     lines: Iterable[Record | Broken]
@@ -111,6 +113,7 @@ class Asked(NamedTuple):
     tool: str | None
     price: float
     latency: float
+    columns: Columns
 
 
 def semantic_options(command: F) -> F:
@@ -199,7 +202,11 @@ def audit_meaning(
     fields = fields_of(
         asked.sample, on=meaning.on, fields=asked.fields, tool=asked.tool, truth=meaning.truth
     )
-    questions = gather(asked.lines, fields, meaning.limit or None)
+    price, latency = (
+        Mean(asked.columns.cost, asked.price),
+        Mean(asked.columns.latency, asked.latency),
+    )
+    questions = gather(_watched(asked.lines, (price, latency)), fields, meaning.limit or None)
     questions.check()
     bounds = tuple(sorted(set(meaning.bounds or _BOUNDS)))
     around = thresholds_of(embedder) if meaning.threshold is None else meaning.threshold
@@ -207,14 +214,27 @@ def audit_meaning(
     replay = Replay(questions, embedder, watched, settings, range(meaning.orders or 0))
     with ExitStack() as stack:
         replay.run(stack.enter_context(_progress()) if shown else _silent)
-    result = replay.result(price=asked.price, latency=asked.latency, bounds=bounds)
+    result = replay.result(price=price.value, latency=latency.value, bounds=bounds)
+    found = {name: plain_measure(measure) for name, measure in measures(asked.columns)}
     if as_json:
-        echo_json(plain_semantic(result, source, top))
+        echo_json(plain_semantic(result, {**source, **found}, top))
     else:
-        show_semantic(Console(), result, f"{name} ({source['format']})", top)
+        means = [f"mean of {measure.path}" for _, measure in measures(asked.columns)]
+        title = f"{name} ({', '.join([source['format'], *means])})"
+        show_semantic(Console(), result, title, top)
+        for doubt in doubts(asked.columns):
+            Console().print(hanging("!", doubt, "yellow"))
     for plot in plots:
         save(plot, result, name, top)
     return 130 if result.interrupted else 0
+
+
+def _watched(lines: Iterable[Record | Broken], means: Iterable[Mean]) -> Iterator[Record | Broken]:
+    for line in lines:
+        if isinstance(line, Record):
+            for mean in means:
+                mean.add(line.value)
+        yield line
 
 
 def _embedder(name: str | None) -> Embedder:

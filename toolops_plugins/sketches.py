@@ -68,15 +68,19 @@ class Counted:
         label: What to show of it.
         count: How often it was seen, at most.
         error: By how much ``count`` may be too large.
+
+    Attributes:
+        amount: The sum of the amounts that it was seen with.
     """
 
-    __slots__ = ("count", "error", "key", "label")
+    __slots__ = ("amount", "count", "error", "key", "label")
 
     def __init__(self, key: str, label: str, count: int, error: int) -> None:
         self.key = key
         self.label = label
         self.count = count
         self.error = error
+        self.amount = 0.0
 
     @property
     def least(self) -> int:
@@ -112,12 +116,13 @@ class Frequent:
         """Return how many values are counted."""
         return len(self._known)
 
-    def add(self, key: str, label: str) -> None:
+    def add(self, key: str, label: str, amount: float = 0.0) -> None:
         """Count a value once more.
 
         Args:
             key: What tells it from others.
             label: What to show of it; that of its first sight is kept.
+            amount: What it was seen with, such as a cost. Default 0.
         """
         value = self._known.get(key)
         if value is not None:
@@ -131,6 +136,7 @@ class Frequent:
             value = self._known[key] = Counted(key, label, self._least, self._least)
             self._leave(oldest, self._least)
         value.count += 1
+        value.amount += amount
         self._levels.setdefault(value.count, OrderedDict())[key] = None
 
     def _leave(self, key: str, count: int) -> None:
