@@ -24,7 +24,7 @@ from toolops_plugins.policy import NOTHING, Cache, Policy
 from toolops_plugins.results import encoded, entry_of, wanted
 from toolops_plugins.steps import Flow, Step
 from toolops_plugins.telemetry.events import Outcome
-from toolops_plugins.telling import Answer, record
+from toolops_plugins.telling import Answer, record, sheltered
 
 if TYPE_CHECKING:
     from toolops_plugins.loop_driver import LoopDriver
@@ -122,7 +122,7 @@ class CacheAside:
     def _looking(self, call: Call) -> Flow:
         if not self._plan.shared.active:
             return NOTHING
-        answer = yield from _looked_up(call)
+        answer = yield from sheltered(call, "lookup", _looked_up(call))
         if answer is not None:
             record(call, answer.outcome, answer)
             return answer.value
@@ -162,7 +162,8 @@ class CacheAside:
             call = asked
         else:
             call.tags = tags_of(call)
-        yield from _kept(call, cache, value, took, call.marks if asked is not None else None)
+        marks = call.marks if asked is not None else None
+        yield from sheltered(call, "store", _kept(call, cache, value, took, marks))
 
 
 def aside_policy(policy: Policy) -> Policy:
@@ -193,7 +194,7 @@ def _looked_up(call: Call) -> Generator[Step, Any, Answer | None]:
         return None
     bus = plan.shared.bus
     if bus is not None and not bus.ready.is_set():
-        yield from listening(bus)
+        yield from sheltered(call, "bus", listening(bus))
     found = yield from plan.tiers.lookup(call.key, call.tags, plan.shared.clock.time())
     call.marks = found.marks
     answer: Answer | None = None

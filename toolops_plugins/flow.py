@@ -52,12 +52,12 @@ from toolops_plugins.errors import (
 )
 from toolops_plugins.fallback import fallen_back
 from toolops_plugins.paraphrase import by_meaning, kept_by_meaning
-from toolops_plugins.plan import Call
+from toolops_plugins.plan import Call, Plan
 from toolops_plugins.policy import NOTHING, Cache, matches
 from toolops_plugins.results import copied, decoded, encoded, entry_of, stand_in, wanted
 from toolops_plugins.steps import Flow, Fly, Io, Spawn, Step, Within, uncarried
 from toolops_plugins.telemetry.events import Outcome
-from toolops_plugins.telling import Answer, notice, record
+from toolops_plugins.telling import Answer, notice, record, sheltered
 
 if TYPE_CHECKING:
     from toolops_plugins.cache.bus import Bus
@@ -190,7 +190,7 @@ def _answered(call: Call) -> Generator[Step, Any, tuple[Answer, Outcome]]:
     cache = plan.policy.cache
     bus = plan.shared.bus
     if bus is not None and not bus.ready.is_set() and cache is not None:
-        yield from listening(bus)
+        yield from sheltered(call, "bus", listening(bus))
     if cache is not None and call.near:
         near = plan.tiers.near(call.key, call.tags)
         answer = None if near is None else (yield from served(call, cache, *near))
@@ -301,9 +301,10 @@ def _inside(call: Call, found: Found | None = None) -> Flow:
         entry = found.entry
         stale = stand_in(call, cache, entry)
         if entry is None or stale is NOTHING:
-            if cache.negative is not None and matches(cache.negative, uncarried(error)):
+            if cache.negative is not None:
                 took = plan.shared.clock.monotonic() - began
-                yield from _kept_error(call, cache, error, took, found.marks)
+                kept = _kept_error(call, cache, error, took, found.marks)
+                yield from sheltered(call, "negative", kept)
             raise
         return Answer(
             stale, entry.payload, "stale", found.tier, entry.took, entry.price, error=error
@@ -381,7 +382,7 @@ def _fetched(call: Call, cache: Cache | None = None, marks: Sequence[Mark] = ())
     plan = call.plan
     monotonic = plan.shared.clock.monotonic
     began = monotonic()
-    mark = None if plan.meaning is None else plan.meaning.mark()
+    mark = None if plan.meaning is None else (yield from sheltered(call, "mark", _mark(plan)))
     value = yield from attempted(call)
     took = monotonic() - began
     if plan.stream:
@@ -399,6 +400,12 @@ def _fetched(call: Call, cache: Cache | None = None, marks: Sequence[Mark] = ())
     return Answer(value, payload, "miss", None, took, price)
 
 
+def _mark(plan: Plan) -> Flow:
+    """Return the semantic cache's mark of this moment."""
+    yield from ()
+    return None if plan.meaning is None else plan.meaning.mark()
+
+
 def _on_air(call: Call, recording: Tape, marks: Sequence[Mark], took: float) -> Answer:
     """Let others join a stream that has begun, and note what will be needed at its end."""
     call.marks = marks
@@ -414,31 +421,41 @@ def _on_air(call: Call, recording: Tape, marks: Sequence[Mark], took: float) -> 
 def kept_stream(recording: Tape) -> Flow:
     """Return the flow that keeps a stream which has been read to its end."""
     call: Call = recording.owner
-    plan = call.plan
     try:
-        cache = plan.policy.cache
-        if cache is None or call.key is None or not recording.whole:
-            return
-        items = recording.all()
-        price = plan.price(items)
-        call.spent += price - plan.price_of_failure()
-        if not wanted(call, cache, items):
-            return
-        payload = encoded(call, (items, recording.returned), kept=True)
-        if payload is not None:
-            took = plan.shared.clock.monotonic() - call.began
-            entry = entry_of(call, cache, payload, took, price, "stream")
-            yield from plan.tiers.store(call.key, entry, call.marks)
-            if plan.meaning is not None:
-                yield from kept_by_meaning(call, (items, recording.returned), payload, entry, None)
+        yield from sheltered(call, "stream", _kept_stream(call, recording))
     finally:
-        plan.shared.streams.remove(call.place + (call.key or b""), recording)
+        call.plan.shared.streams.remove(call.place + (call.key or b""), recording)
+
+
+def _kept_stream(call: Call, recording: Tape) -> Flow:
+    plan = call.plan
+    cache = plan.policy.cache
+    if cache is None or call.key is None:
+        return
+    if not recording.whole:
+        if recording.odd is not None:
+            notice(call, "not_encodable", recording.odd)
+        return
+    items = recording.all()
+    price = plan.price(items)
+    call.spent += price - plan.price_of_failure()
+    if not wanted(call, cache, items):
+        return
+    payload = encoded(call, (items, recording.returned), kept=True)
+    if payload is not None:
+        took = plan.shared.clock.monotonic() - call.began
+        entry = entry_of(call, cache, payload, took, price, "stream")
+        yield from plan.tiers.store(call.key, entry, call.marks)
+        if plan.meaning is not None:
+            yield from kept_by_meaning(call, (items, recording.returned), payload, entry, None)
 
 
 def _kept_error(
     call: Call, cache: Cache, error: Exception, took: float, marks: Sequence[Mark]
 ) -> Flow:
     plan = call.plan
+    if cache.negative is None or not matches(cache.negative, uncarried(error)):
+        return
     try:
         payload = plan.shared.codec.encode_error(uncarried(error))
     except NotEncodableError:

@@ -8,22 +8,24 @@ a call that asks the same in other words, if there is one, and is kept when it h
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.cache.tiers import Found
 from toolops_plugins.coalesce.flights import Arrival
 from toolops_plugins.codec import Payload
-from toolops_plugins.errors import CodecError, NotCanonicalError, NotEncodableError, TierError
+from toolops_plugins.errors import CodecError, NotCanonicalError, NotEncodableError
 from toolops_plugins.meaning import Meaning
 from toolops_plugins.plan import Call
 from toolops_plugins.results import copied, decoded
-from toolops_plugins.steps import Flow, Fly, Io, Spawn, Step
+from toolops_plugins.steps import Flow, Fly, Io, Spawn, Step, is_callers
 from toolops_plugins.telemetry.events import Notice, NoticeKind
 from toolops_plugins.telling import Answer, notice
 from toolops_plugins.values import NOTHING
 
 if TYPE_CHECKING:
+    from toolops_plugins.semantic.answers import Learning
     from toolops_plugins.semantic.lookup import Asked, Lookup
 
 __all__ = ["by_meaning", "kept_by_meaning", "question_of"]
@@ -52,28 +54,43 @@ def by_meaning(
         found: What the exact tiers had to say.
         fetch: Gets a fresh answer.
     """
-    asked = question_of(call)
-    if asked is None:
-        return None, fetch
+    answer: Answer | None
     try:
-        meaning.count_exact(call.plan.stats.near_hits())
-        lookup: Lookup = yield from meaning.cache.answers.looking(asked, meaning.rule)
-    except TierError as error:
+        answer = yield from _looked_up(call, meaning, found.marks)
+    except Exception as error:
+        if is_callers(error):
+            raise
         meaning.failed = True
-        _notice(call, "tier_failed", type(error.__cause__ or error).__name__)
-        call.tells = False
+        call.tells, call.lookup = False, None
+        _trouble(call, error)
         return None, fetch
+    lookup = call.lookup
+    if answer is not None or lookup is None:
+        return answer, fetch
     if meaning.failed:
         meaning.failed = False
         _notice(call, "tier_recovered")
-    if lookup.row is not None:
-        answer = _served(call, meaning, lookup, found.marks)
-        if answer is not None:
-            return answer, fetch
-    call.lookup = lookup
     if call.plan.stream or not call.plan.policy.coalesces_meaning:
         return None, fetch
     return None, lambda: _together(call, meaning, lookup, fetch)
+
+
+def _looked_up(
+    call: Call, meaning: Meaning, marks: Sequence[Mark]
+) -> Generator[Step, Any, Answer | None]:
+    """Return what the index answers, or None; note the lookup on the call if there was one."""
+    asked = question_of(call)
+    if asked is None:
+        return None
+    meaning.count_exact(call.plan.stats.near_hits())
+    lookup: Lookup = yield from meaning.cache.answers.looking(asked, meaning.rule)
+    call.lookup = lookup
+    return None if lookup.row is None else _served(call, meaning, lookup, marks)
+
+
+def _trouble(call: Call, error: Exception) -> None:
+    """Tell of trouble with the index or with anything that decides."""
+    _notice(call, "tier_failed", type(error.__cause__ or error).__name__)
 
 
 def _notice(call: Call, kind: NoticeKind, detail: str = "") -> None:
@@ -121,7 +138,12 @@ def _together(
     """Wait for a call under way that asks the same in other words, or make the call."""
     flight = call.place + (call.key or b"")
     boarding = meaning.cache.answers.boarding
-    other = boarding.board(lookup, flight)
+    try:
+        other = boarding.board(lookup, flight)
+    except Exception as error:  # noqa: BLE001 - whoever cannot join others makes the call alone
+        _trouble(call, error)
+        alone: Answer = yield from fetch()
+        return alone
     if other is not None and call.plan.shared.flights.waiting(other.flight):
         # Should it land before this call is aboard, the work is its own after all.
         arrival: Arrival = yield Fly(other.flight, fetch, None)
@@ -136,7 +158,10 @@ def _together(
     try:
         fresh: Answer = yield from fetch()
     finally:
-        boarding.leave(lookup, flight)
+        try:
+            boarding.leave(lookup, flight)
+        except Exception as error:  # noqa: BLE001 - the answer, or the function's error, stands
+            _trouble(call, error)
     return fresh
 
 
@@ -153,30 +178,48 @@ def kept_by_meaning(
         mark: When the call began, if nothing was looked up before it.
     """
     meaning = call.plan.meaning
-    asked = question_of(call) if call.lookup is None else call.lookup.asked
-    if meaning is None or asked is None or not call.tells:
+    if meaning is None or not call.tells:
         return
-    answers = meaning.cache.answers
-    index = answers.index
     try:
-        if not index.ready:  # kept without having been looked up
-            yield Io(index.open, index.aopen)
-        learning = answers.keep(
-            asked,
-            meaning.rule,
-            call.lookup,
-            value,
-            payload,
-            mark=call.lookup.mark if call.lookup is not None else (mark or 0),
-            expires=entry.fresh_until,
-            tags=entry.tags,
-            took=entry.took,
-            price=entry.price,
-        )
+        learning = yield from _kept(call, meaning, value, payload, entry, mark)
     except NotEncodableError:
         notice(call, "not_encodable", type(value).__name__)
-    except TierError as error:
-        _notice(call, "tier_failed", type(error.__cause__ or error).__name__)
+    except Exception as error:
+        if is_callers(error):
+            raise
+        _trouble(call, error)
     else:
         if learning is not None:
-            yield Spawn(learning)
+            yield Spawn(partial(_learned, call, learning))
+
+
+def _kept(
+    call: Call, meaning: Meaning, value: Any, payload: Payload, entry: Entry, mark: int | None
+) -> Generator[Step, Any, Learning | None]:
+    asked = question_of(call) if call.lookup is None else call.lookup.asked
+    if asked is None:
+        return None
+    answers = meaning.cache.answers
+    index = answers.index
+    if not index.ready:  # kept without having been looked up
+        yield Io(index.open, index.aopen)
+    return answers.keep(
+        asked,
+        meaning.rule,
+        call.lookup,
+        value,
+        payload,
+        mark=call.lookup.mark if call.lookup is not None else (mark or 0),
+        expires=entry.fresh_until,
+        tags=entry.tags,
+        took=entry.took,
+        price=entry.price,
+    )
+
+
+def _learned(call: Call, learning: Learning) -> Flow:
+    """Learn in the background what can only be learned by asking."""
+    try:
+        yield from learning()
+    except Exception as error:  # noqa: BLE001 - nobody waits for it
+        _trouble(call, error)

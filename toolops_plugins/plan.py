@@ -19,7 +19,7 @@ from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import Flights
 from toolops_plugins.coalesce.streams import Streams
 from toolops_plugins.codec import Codec
-from toolops_plugins.errors import CodecError, NotCanonicalError
+from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.policy import Policy, Price
 from toolops_plugins.request import Keyer, Tagger, arguments_of
 from toolops_plugins.resilience.breaker import Breaker
@@ -217,21 +217,21 @@ class Plan:
             key = keyer.key(args, kwargs)
         except Exception as error:  # noqa: BLE001 - a key that cannot be made is a cache that is not asked
             return self._unkeyed(Call(self, args, kwargs, began), error)
-        slot = self._peek(key)
-        if slot is not None and began < slot.soft and slot.seq >= self._memory.era:
-            if slot.freq < MOST:
-                slot.freq += 1
-            try:
+        slot: Slot | None = None
+        try:
+            slot = self._peek(key)
+            if slot is not None and began < slot.soft and slot.seq >= self._memory.era:
+                if slot.freq < MOST:
+                    slot.freq += 1
                 value = self._decode(slot.payload)
-            except CodecError:
-                pass  # met again, and reported, in the flow
-            else:
                 latency = self._monotonic() - began
                 saved = slot.took - latency
                 self._count_hit(latency, max(0.0, saved), slot.price)
                 if self._emitter.active:
                     self._tell_hit(slot, key, latency)
                 return value
+        except Exception:  # noqa: BLE001, S110 - met again, and reported, in the flow
+            pass
         call = Call(self, args, kwargs, began)
         call.key = key
         call.near = slot is not None or self._memory is _EMPTY

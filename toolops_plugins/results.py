@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from copy import deepcopy
 from typing import Any, Literal
 
 from toolops_plugins.cache.entry import Entry
 from toolops_plugins.check import plain
 from toolops_plugins.codec import Payload
-from toolops_plugins.errors import CodecError, NotEncodableError, UnknownFormatError
 from toolops_plugins.plan import Call
 from toolops_plugins.policy import NOTHING, Cache
 from toolops_plugins.telling import Answer, notice
@@ -42,7 +42,7 @@ def encoded(call: Call, value: Any, *, kept: bool) -> Payload | None:
     """
     try:
         return call.plan.shared.codec.encode(value)
-    except NotEncodableError:
+    except Exception:  # noqa: BLE001 - what a value's own methods raise as well
         call.reason = call.reason or "not_encodable"
         if kept:
             notice(call, "not_encodable", type(value).__name__)
@@ -67,10 +67,11 @@ def decoded(call: Call, entry: Entry) -> Any:
     """Return the entry's value, or NOTHING if this process cannot read it: that is a miss."""
     try:
         value = call.plan.shared.codec.decode(entry.payload)
-        if entry.kind == "stream" and not (type(value) is tuple and len(value) == 2):
-            raise UnknownFormatError("a stream is kept as its items and what it returned")
-    except CodecError as error:
+    except Exception as error:  # noqa: BLE001 - what a registered type's own methods raise as well
         notice(call, "unknown_format", type(error).__name__)
+        return NOTHING
+    if entry.kind == "stream" and not (type(value) is tuple and len(value) == 2):
+        notice(call, "unknown_format", "no items and what the stream returned")
         return NOTHING
     return value
 
@@ -90,7 +91,8 @@ def copied(call: Call, answer: Answer) -> Any:
     if call.plan.stream:
         return answer.value  # a recording makes the copies itself
     if answer.payload is not None:
-        return call.plan.shared.codec.decode(answer.payload)
+        with suppress(Exception):  # what a registered type's own methods raise: copied below
+            return call.plan.shared.codec.decode(answer.payload)
     try:
         return deepcopy(answer.value)
     except Exception:  # noqa: BLE001 - what can be neither encoded nor copied is shared

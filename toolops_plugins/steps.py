@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Protocol, TypeAlias
 
+from toolops_plugins.errors import CallTimeout, ConfigurationError, TierError
+
 __all__ = [
     "Ask",
     "Enter",
@@ -24,6 +26,8 @@ __all__ = [
     "Step",
     "Stopped",
     "Within",
+    "as_tier_error",
+    "is_callers",
     "uncarried",
 ]
 
@@ -43,6 +47,26 @@ class Stopped(Exception):  # noqa: N818 - a carrier, never seen by users
 def uncarried(error: Exception) -> Exception:
     """Return the error as the user's function raised it."""
     return error.error if isinstance(error, Stopped) else error
+
+
+def is_callers(error: Exception) -> bool:
+    """Return whether an error inside the cache is for the caller to see.
+
+    So is the end of its own time, and a wrong configuration; everything else is trouble with the
+    cache, which is a miss.
+    """
+    if isinstance(error, TierError):
+        return False
+    return isinstance(error, CallTimeout | ConfigurationError)
+
+
+def as_tier_error(error: Exception) -> TierError:
+    """Return trouble of any kind as what callers of ``invalidate`` and ``clear`` know."""
+    if isinstance(error, TierError):
+        return error
+    failure = TierError(f"it failed with {type(error).__name__}")
+    failure.__cause__ = error
+    return failure
 
 
 class Gate(Protocol):

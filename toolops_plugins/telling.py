@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 from toolops_plugins.codec import Payload
 from toolops_plugins.plan import Call
+from toolops_plugins.steps import Flow, is_callers
 from toolops_plugins.telemetry.events import CallEvent, Notice, NoticeKind, Outcome
 
-__all__ = ["Answer", "notice", "record"]
+__all__ = ["Answer", "failed", "notice", "record", "sheltered"]
 
 
 class Answer(NamedTuple):
@@ -42,6 +44,43 @@ class Answer(NamedTuple):
 
 def record(call: Call, outcome: Outcome, answer: Answer | None) -> None:
     """Make the event of a call that has ended, count it, and hand it to the sinks."""
+    try:
+        _record(call, outcome, answer)
+    except Exception as error:  # noqa: BLE001 - a call that cannot be counted is a call
+        failed(call, "event", error)
+
+
+def sheltered(call: Call, stage: str, work: Flow, otherwise: Any = None) -> Flow:
+    """Walk a part of a call's flow that the call can do without.
+
+    This is where trouble with the cache ends, of whatever kind: a notice is all that comes of it.
+
+    Args:
+        call: The call.
+        stage: The name of the part, for the notice.
+        work: The part; it must not contain the user's function itself.
+        otherwise: What is returned in place of its result.
+
+    Raises:
+        CallTimeout: The caller's own time is up.
+        ConfigurationError: The part was put together wrongly.
+    """
+    try:
+        return (yield from work)
+    except Exception as error:
+        if is_callers(error):
+            raise
+        failed(call, stage, error)
+        return otherwise
+
+
+def failed(call: Call, stage: str, error: Exception) -> None:
+    """Tell of a part of this library that failed in a call, which goes on without it."""
+    with suppress(Exception):  # to fail in telling of a failure is to say nothing
+        notice(call, "stage_failed", f"{stage}: {type(error.__cause__ or error).__name__}")
+
+
+def _record(call: Call, outcome: Outcome, answer: Answer | None) -> None:
     plan = call.plan
     shared = plan.shared
     latency = shared.clock.monotonic() - call.began

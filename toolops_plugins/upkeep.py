@@ -14,7 +14,7 @@ from toolops_plugins.cache.tiers import Tiers, class_problem, tier_list
 from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.plan import Shared
 from toolops_plugins.resilience.breaker import Breaker
-from toolops_plugins.steps import Flow, Io
+from toolops_plugins.steps import Flow, Io, as_tier_error, is_callers
 from toolops_plugins.telemetry.events import Notice, NoticeKind
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Upkeep:
                 raise ConfigurationError("semantic", f"must be a SemanticCache, not {semantic!r}")
             semantic.bind(
                 shared.namespace, shared.codec, shared.clock, secret,
-                partial(self._tier_trouble, "semantic"),
+                partial(self._tier_trouble, "semantic"), self._stage_trouble,
             )  # fmt: skip
         for number, tier in enumerate(tiers, 1):
             self._bind(tier, f"L{number}", secret)
@@ -88,6 +88,9 @@ class Upkeep:
 
     def _tier_trouble(self, label: str, error: Exception) -> None:
         self.notice("tier_failed", label, type(error.__cause__ or error).__name__)
+
+    def _stage_trouble(self, stage: str, error: Exception) -> None:
+        self.notice("stage_failed", "semantic", f"{stage}: {type(error).__name__}")
 
     def _codec_trouble(self, label: str, kind: NoticeKind, error: Exception) -> None:
         self.notice(kind, label, type(error).__name__)
@@ -184,8 +187,10 @@ class Upkeep:
         for part in work:
             try:
                 yield from part
-            except TierError as error:
-                trouble = trouble or error
+            except Exception as error:
+                if is_callers(error):
+                    raise
+                trouble = trouble or as_tier_error(error)
         if trouble is not None:
             raise trouble
 

@@ -10,6 +10,7 @@ Import it with ``from adapters.adapter_conformance import AdapterConformance``: 
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from adapters.adapter_body import Body, Trouble  # noqa: E402 - as above
 from adapters.adapter_policies import Policies  # noqa: E402 - as above
 from adapters.adapter_sharing import Sharing  # noqa: E402 - as above
 from adapters.adapter_subject import KEPT, needs  # noqa: E402 - as above
+from broken_stages import CORE, TROUBLES, Broken, break_stage  # noqa: E402 - as above
 
 from toolops_plugins import Cache, CallEvent, ConfigurationError  # noqa: E402 - as above
 
@@ -104,6 +106,26 @@ class AdapterConformance(Sharing, Policies, Apart):
         assert body.runs == ["x"]
         assert self.told(events) == ["miss", "hit"]
         assert ops.stats().total.hits == 1
+
+    @pytest.mark.parametrize("stage", [*CORE, "tier"])
+    async def test_a_stage_that_raises_harms_nobody(
+        self, stage: str, way: str, body, make_ops, monkeypatch, caplog
+    ) -> None:
+        stages = [*CORE, "tier"]
+        trouble = TROUBLES[stages.index(stage) % len(TROUBLES)]
+        if stage == "tier":
+            ops = make_ops(tiers=[Broken(trouble, local=False)])
+        else:
+            ops = make_ops()
+            break_stage(monkeypatch, stage, trouble)
+        with caplog.at_level(logging.WARNING, "toolops_plugins"):
+            guarded = self.guard(self.original(body), ops, KEPT)
+            for text in ("x", "x", "y"):
+                assert await self.hear(way, guarded, text) == body.of(text)
+        assert set(body.runs) == {"x", "y"}
+        assert [line for line in caplog.records if line.name.startswith("toolops_plugins")]
+        assert "a stage of ours" not in caplog.text
+        monkeypatch.undo()
 
     async def test_a_runtime_that_is_not_active_does_nothing(
         self, way: str, body, ops, made, events: list[CallEvent]

@@ -557,8 +557,7 @@ def test_the_environment_names_a_folder(tmp_path, monkeypatch):
 
 
 def test_only_the_first_tier_gets_a_copy(tmp_path):
-    near, far = Memory(max_items=10), Memory(max_items=10)
-    near.label, far.label = "near", "far"
+    near, far = Memory(max_items=10, label="near"), Memory(max_items=10, label="far")
     with ToolOps("t", [near, far], semantic=SemanticCache(tmp_path)) as ops:
         asked = Asked(ops)
         asked.sync(FRANCE)

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
 from toolops_plugins.adapters.batch import NO_BATCH, Batch, Key, Packed, Role, unpacked
-from toolops_plugins.errors import ConfigurationError, NotCanonicalError
+from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.locks import renewing
 from toolops_plugins.policy import NOTHING, Policy
 from toolops_plugins.runtime import ToolOps
@@ -237,7 +237,7 @@ class SharedEmbedding:
             return None
         try:
             whose: str = self._run.key(0, NO_BATCH)
-        except NotCanonicalError:
+        except Exception:  # noqa: BLE001 - the lookup has told of it
             return None
         return whose
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from toolops_plugins.cache.entry import Entry, Mark, Tier
 from toolops_plugins.errors import ConfigurationError, TierError
-from toolops_plugins.steps import Io, Step
+from toolops_plugins.steps import Io, Step, as_tier_error, is_callers
 
 __all__ = ["Found", "Tiers", "class_problem", "tier_list"]
 
@@ -53,7 +53,7 @@ class Tiers:
     def __init__(
         self,
         tiers: Sequence[Tier],
-        on_trouble: Callable[[str, TierError], None],
+        on_trouble: Callable[[str, Exception], None],
         on_recovery: Callable[[str], None] = lambda _label: None,
     ) -> None:
         self.all = tuple(tiers)
@@ -88,7 +88,10 @@ class Tiers:
         some._failing = self._failing
         return some
 
-    def _failed(self, tier: Tier, error: TierError, way: str) -> None:
+    def _failed(self, tier: Tier, error: Exception, way: str) -> None:
+        """Tell of trouble with a tier, of whatever kind; what is for the caller is raised again."""
+        if is_callers(error):
+            raise error
         self._failing.add((tier.label, way))
         self._on_trouble(tier.label, error)
 
@@ -103,7 +106,11 @@ class Tiers:
     def near(self, key: bytes, tags: Sequence[str]) -> tuple[Entry, str] | None:
         """Return what the first tier holds, and its label, if it can be asked without any I/O."""
         if self.all and self.all[0].local:
-            entry, _ = self.all[0].get(key, tags)
+            try:
+                entry, _ = self.all[0].get(key, tags)
+            except Exception as error:  # noqa: BLE001 - trouble with a tier is a miss
+                self._failed(self.all[0], error, "read")
+                return None
             if entry is not None:
                 return entry, self.all[0].label
         return None
@@ -129,7 +136,7 @@ class Tiers:
                     entry, mark = tier.get(key, tags)
                 else:
                     entry, mark = yield Io(tier.get, tier.aget, key, tags)
-            except TierError as error:
+            except Exception as error:  # noqa: BLE001 - what is the caller's, that raises again
                 self._failed(tier, error, "read")
                 marks.append(_SKIP)
                 continue
@@ -157,7 +164,7 @@ class Tiers:
                     tier.set(key, entry, mark)
                 else:
                     yield Io(tier.set, tier.aset, key, entry, mark)
-            except TierError as error:
+            except Exception as error:  # noqa: BLE001 - what is the caller's, that raises again
                 self._failed(tier, error, "write")
             else:
                 if self._failing:
@@ -168,7 +175,7 @@ class Tiers:
         if self.all and self.all[0].local and marks and marks[0] is not _SKIP:
             try:
                 self.all[0].set(key, entry, marks[0])
-            except TierError as error:
+            except Exception as error:  # noqa: BLE001 - trouble with a tier costs the copy alone
                 self._on_trouble(self.all[0].label, error)
 
     def get_many(
@@ -190,7 +197,7 @@ class Tiers:
                     got = {key: tier.get(key)[0] for key in left}
                 else:
                     got = yield Io(tier.get_many, tier.aget_many, left)
-            except TierError as error:
+            except Exception as error:  # noqa: BLE001 - what is the caller's, that raises again
                 self._failed(tier, error, "read")
                 continue
             if self._failing:
@@ -215,7 +222,7 @@ class Tiers:
                         tier.set(key, entry)
                 else:
                     yield Io(tier.set_many, tier.aset_many, entries)
-            except TierError as error:
+            except Exception as error:  # noqa: BLE001 - what is the caller's, that raises again
                 self._failed(tier, error, "write")
             else:
                 if self._failing:
@@ -259,9 +266,9 @@ class Tiers:
                     getattr(tier, sync)(*args)
                 else:
                     yield Io(getattr(tier, sync), getattr(tier, aio), *args)
-            except TierError as error:
+            except Exception as error:  # noqa: BLE001 - what is the caller's, that raises again
                 self._failed(tier, error, "write")
-                trouble = trouble or error
+                trouble = trouble or as_tier_error(error)
         if trouble is not None:
             raise trouble
 

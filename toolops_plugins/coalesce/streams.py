@@ -19,13 +19,14 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, NamedTuple
 
 from toolops_plugins.coalesce import circles
 from toolops_plugins.codec import Codec, Payload
 from toolops_plugins.error_copies import copy_error
-from toolops_plugins.errors import NotEncodableError, ToolOpsError
+from toolops_plugins.errors import ToolOpsError
 
 __all__ = ["Recording", "Streams", "Tape"]
 
@@ -35,7 +36,7 @@ MAX_BYTES = 16 * 1024 * 1024
 
 
 class _Item(NamedTuple):
-    """What was yielded: encoded, so that each reader gets a copy, or as it is if no codec does."""
+    """What was yielded, and its encoded form, of which each reader gets a copy, if it has one."""
 
     payload: Payload | None
     value: Any
@@ -61,6 +62,8 @@ class Tape:
         self.returned: Any = None
         self.whole = True
         """Whether every item is still there, and can be encoded."""
+        self.odd: str | None = None
+        """The type of the first item that cannot be encoded, or decoded again."""
         self.overflown = False
         self.owner: Any = None
         """Whatever whoever made it notes for its end."""
@@ -74,9 +77,9 @@ class Tape:
         try:
             payload = self._codec.encode(value)
             self._bytes += payload.size
-            item = _Item(payload, None)
-        except NotEncodableError:
-            self.whole = False
+            item = _Item(payload, value)
+        except Exception:  # noqa: BLE001 - what a value's own methods raise as well
+            self._spoil(value)
             item = _Item(None, value)
         self._items[self.count] = item
         self.count += 1
@@ -86,7 +89,15 @@ class Tape:
     def copy_of(self, index: int) -> Any:
         """Return a copy of what was yielded at that place."""
         item = self._items[index]
-        return item.value if item.payload is None else self._codec.decode(item.payload)
+        if item.payload is not None:
+            with suppress(Exception):  # what a registered type's own methods raise
+                return self._codec.decode(item.payload)
+            self._spoil(item.value)
+        return item.value
+
+    def _spoil(self, value: Any) -> None:
+        self.whole = False
+        self.odd = self.odd or type(value).__name__
 
     def all(self) -> list[Any]:
         """Return copies of all items of a whole recording."""

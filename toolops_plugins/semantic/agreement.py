@@ -61,17 +61,25 @@ class Judge:
             where it is asked whether to serve the cached one. May be a coroutine function.
         seconds: After which a judgement counts as none.
         pool: Where plain functions run.
+        on_failure: Told of a judgement that failed or was late, with the word "judge".
 
     Raises:
         ConfigurationError: The function is none.
     """
 
-    def __init__(self, function: JudgeLike, seconds: float, pool: Pool) -> None:
+    def __init__(
+        self,
+        function: JudgeLike,
+        seconds: float,
+        pool: Pool,
+        on_failure: Callable[[str, Exception], None],
+    ) -> None:
         if not callable(function):
             raise ConfigurationError("judge", f"must be callable, not {function!r}")
         self._function = function
         self._seconds = check.seconds("judge_timeout", seconds, zero=False)
         self._pool = pool
+        self._on_failure = on_failure
         self._aio = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
             getattr(function, "__call__", None)  # noqa: B004 - an object may have an async one
         )
@@ -91,8 +99,15 @@ class Judge:
         """Return whether the judge agrees; an error or a late answer counts as no."""
         self.refuse_sync()
         outcome = Outcome()
-        self._pool.submit(partial(outcome.run, partial(self._function, question, cached, fresh)))
-        return outcome.wait(self._seconds) and outcome.error is None and bool(outcome.value)
+        judging = partial(self._function, question, cached, fresh)
+        try:
+            self._pool.submit(partial(outcome.run, judging))
+            if not outcome.wait(self._seconds):
+                raise TimeoutError  # noqa: TRY301 - a late judgement is one that failed
+            return bool(outcome.result())
+        except Exception as error:  # noqa: BLE001 - when in doubt the answers differ
+            self._on_failure("judge", error)
+            return False
 
     async def aask(self, question: str, cached: Any, fresh: Any) -> bool:
         """As :meth:`ask`, without blocking the event loop."""
@@ -101,5 +116,6 @@ class Judge:
                 if self._aio:
                     return bool(await self._function(question, cached, fresh))  # type: ignore[misc] # it is asynchronous
                 return bool(await hop(self._pool, partial(self._function, question, cached, fresh)))
-        except Exception:  # noqa: BLE001 - when in doubt the answers differ
+        except Exception as error:  # noqa: BLE001 - when in doubt the answers differ
+            self._on_failure("judge", error)
             return False

@@ -39,6 +39,7 @@ class Answers:
         answers_alike: Least cosine of two free texts that say the same.
         store_text: Whether questions are kept as text.
         secret: Key of all digests, or None.
+        on_failure: Told of a user's function that failed, with the name of its parameter.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Answers:
         answers_alike: float,
         store_text: bool,
         secret: bytes | None,
+        on_failure: Callable[[str, Exception], None],
     ) -> None:
         self.index = index
         self.decider = Decider(index.learned.learner, guards)
@@ -63,6 +65,7 @@ class Answers:
         self._answers_alike = answers_alike
         self._store_text = store_text
         self._secret = secret
+        self._on_failure = on_failure
         self._canon = Canon()
 
     def looking(self, asked: Asked, rule: Rule, *, dry: bool = False) -> Generator[Io, Any, Lookup]:
@@ -103,7 +106,7 @@ class Answers:
 
     def _ask_to_serve(self, judge: Judge, lookup: Lookup, row: Row) -> Generator[Io, Any, None]:
         try:
-            answer = _answer(lookup.rule, self.value_of(row))
+            answer = self._answer(lookup.rule, self.value_of(row))
         except CodecError:
             agreed = False
         else:
@@ -159,7 +162,7 @@ class Answers:
         """
         index = self.index
         data = self.codec.data(payload)
-        value = _answer(rule, value)
+        value = self._answer(rule, value)
         digest = digest_of(self._canon, value, data, self._secret)
         row = Row(
             asked.id,
@@ -194,6 +197,16 @@ class Answers:
             index.put(row, lookup.x, mark, agreeing)
         return None
 
+    def _answer(self, rule: Rule, value: Any) -> Any:
+        """Return the part of a value that is compared with other answers."""
+        if rule.answer is None:
+            return value
+        try:
+            return rule.answer(value)
+        except Exception as error:  # noqa: BLE001 - the user's; the value is compared whole
+            self._on_failure("answer", error)
+            return value
+
     def _may_agree(self, value: Any) -> bool:
         return self._judge is not None or is_free_text(value)
 
@@ -203,7 +216,7 @@ class Answers:
         """Find out whether the candidate's answer says the same as the fresh one; learn that."""
         same = False
         try:
-            cached = _answer(lookup.rule, self.value_of(candidate))
+            cached = self._answer(lookup.rule, self.value_of(candidate))
         except CodecError:
             return
         if self._judge is not None:
@@ -218,12 +231,3 @@ class Answers:
         if lookup.decision is not None:
             self.index.learned.learner().learn(lookup.decision, agreeing)
             self.index.learned.changed()
-
-
-def _answer(rule: Rule, value: Any) -> Any:
-    if rule.answer is None:
-        return value
-    try:
-        return rule.answer(value)
-    except Exception:  # noqa: BLE001 - the user's; what cannot be told apart is compared whole
-        return value

@@ -28,7 +28,7 @@ from toolops_plugins.semantic.shared import shared_index
 from toolops_plugins.semantic.store import Store
 from toolops_plugins.semantic.tended import Tended
 from toolops_plugins.semantic.walking import awalk, walk
-from toolops_plugins.steps import Io
+from toolops_plugins.steps import Io, as_tier_error
 
 __all__ = ["SemanticCache"]
 
@@ -132,7 +132,9 @@ class SemanticCache(Tended):
         self._embedder = embedder_of(embedder)
         self._rule: Rule | None = None
         self._rule = self.rule(threshold, max_error)
-        self._judge = None if judge is None else Judge(judge, judge_timeout, self._pool)
+        self._judge = (
+            None if judge is None else Judge(judge, judge_timeout, self._pool, self._failed)
+        )
         self._guards = guards
         if Guards(guards).custom and not store_text:
             raise ConfigurationError(
@@ -141,6 +143,7 @@ class SemanticCache(Tended):
         self._codec = codec
         self._clock = clock
         self._on_trouble: Callable[[TierError], None] = _log
+        self._on_failure: Callable[[str, Exception], None] = _log_failure
         self._bound = False
         self._misses: OrderedDict[str, Lookup] = OrderedDict()
 
@@ -153,6 +156,7 @@ class SemanticCache(Tended):
         clock: Clock,
         secret: bytes | None,
         on_trouble: Callable[[TierError], None],
+        on_failure: Callable[[str, Exception], None] | None = None,
     ) -> None:
         """Serve a runtime: with its codec, clock and secret, and telling it of trouble.
 
@@ -171,6 +175,10 @@ class SemanticCache(Tended):
         self._clock = clock
         self._secret = self._secret or secret
         self._on_trouble = on_trouble
+        self._on_failure = on_failure or self._on_failure
+
+    def _failed(self, stage: str, error: Exception) -> None:
+        self._on_failure(stage, error)
 
     def _make_answers(self) -> Answers:
         self._collection = self._collection or "toolops"
@@ -195,12 +203,13 @@ class SemanticCache(Tended):
         return Answers(
             index,
             self._codec,
-            Guards(self._guards, secret=self._secret),
+            Guards(self._guards, secret=self._secret, on_failure=self._on_failure),
             judge=self._judge,
             judge_band=self._judge_band,
             answers_alike=self._answers_alike,
             store_text=self._store_text,
             secret=self._secret,
+            on_failure=self._on_failure,
         )
 
     def rule(self, threshold: float | None, max_error: float | None) -> Rule:
@@ -396,8 +405,12 @@ def quietly(work: Callable[[], Any], on_trouble: Callable[[TierError], None]) ->
     """Do something in the background, where only the index can be in the way."""
     try:
         work()
-    except TierError as error:
-        on_trouble(error)
+    except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
+        on_trouble(as_tier_error(error))
+
+
+def _log_failure(stage: str, error: Exception) -> None:
+    _LOG.warning("semantic cache: its %s failed with %s", stage, type(error).__name__)
 
 
 def _log(error: TierError) -> None:

@@ -29,7 +29,7 @@ from toolops_plugins.semantic.resident import Resident
 from toolops_plugins.semantic.rows import Row
 from toolops_plugins.semantic.store import Store
 from toolops_plugins.semantic.writer import Writer
-from toolops_plugins.steps import Io
+from toolops_plugins.steps import Io, as_tier_error
 
 __all__ = ["Index", "Near", "Vector"]
 
@@ -145,8 +145,8 @@ class Index:
             if self.store.stale:
                 # A killed process has left it torn; what was committed is restored.
                 self.store.rebuild()
-        except TierError as error:
-            self._on_trouble(error)
+        except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
+            self._on_trouble(as_tier_error(error))
         finally:
             self._gone.clear()
             self.loaded.set()
@@ -191,8 +191,8 @@ class Index:
         """As :meth:`close`, when only ``on_trouble`` is left to be told of an error."""
         try:
             self.close()
-        except TierError as error:
-            self._on_trouble(error)
+        except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
+            self._on_trouble(as_tier_error(error))
 
     def forked(self) -> None:
         """Go on in a forked child: with what is in memory, and without writing."""
@@ -338,8 +338,8 @@ class Index:
     def _delete_quietly(self, ids: Sequence[str]) -> None:
         try:
             self._writer.forget(ids, partial(self._delete_if_open, ids))
-        except TierError as error:
-            self._on_trouble(error)
+        except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
+            self._on_trouble(as_tier_error(error))
 
     def _delete_if_open(self, ids: Sequence[str]) -> None:
         # What is left by a close in between is evicted again when it has been loaded.

@@ -18,6 +18,7 @@ from toolops_plugins.semantic.bounded import Bounded
 from toolops_plugins.semantic.resident import Resident
 from toolops_plugins.semantic.rows import Row
 from toolops_plugins.semantic.store import Store
+from toolops_plugins.steps import as_tier_error
 
 __all__ = ["Home", "Learned"]
 
@@ -113,8 +114,8 @@ class Learned:
                     self._learner.merge(state)
             self._merged = [process for process in states if process != self._process]
             self._recalled = True
-        except TierError as error:
-            self._on_trouble(error)
+        except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
+            self._on_trouble(as_tier_error(error))
         finally:
             self._recall_done.set()
 

@@ -16,6 +16,7 @@ from toolops_plugins.clock import Clock
 from toolops_plugins.errors import TierError
 from toolops_plugins.fuse import Fuse
 from toolops_plugins.semantic.rows import Row
+from toolops_plugins.steps import as_tier_error
 
 __all__ = ["Sink", "Writer"]
 
@@ -185,9 +186,9 @@ class Writer:
                 if self._due():
                     self._count()
                 self._after()
-            except TierError as error:
+            except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
                 self._fuse.fail(ticket)
-                self._on_trouble(error)
+                self._on_trouble(as_tier_error(error))
             else:
                 self._fuse.succeed(ticket)
 

@@ -66,6 +66,7 @@ NoticeKind: TypeAlias = Literal[
     "refresh_failed",
     "invalidated",
     "sink_failed",
+    "stage_failed",
 ]
 """What a notice is about.
 
@@ -81,6 +82,8 @@ NoticeKind: TypeAlias = Literal[
 - ``refresh_failed``: ``name`` is the tool, ``detail`` the exception's type.
 - ``invalidated``: another process invalidated; ``name`` is the tier that heard of it.
 - ``sink_failed``: ``name`` is the sink's type, ``detail`` the exception's type; once for each sink.
+- ``stage_failed``: a part of this library failed in a call, which went on without it; ``name`` is
+  the tool, ``detail`` the part and the exception's type.
 """
 
 

@@ -75,6 +75,11 @@ _LINES = {
     "sink_failed": _Line(
         _TELEMETRY, "The sink %(name)r raised %(detail)s; further ones are counted"
     ),
+    "stage_failed": _Line(
+        _CACHE,
+        "A part of the cache failed in a call of %(name)r (%(detail)s), which went on without it",
+        apart=True,
+    ),
 }
 SILENT = frozenset({"invalidated"})
 """Kinds of notices that are no trouble, and so make no line."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import inspect
-import logging
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TypeAlias
@@ -24,8 +23,6 @@ Guard: TypeAlias = Callable[[str, str], Veto | None]
 
 GUARDS: tuple[str, ...] = tuple(BUILT_IN)
 """The names of the built-in guards, in the order in which they are asked."""
-
-_LOG = logging.getLogger("toolops_plugins.semantic")
 
 _MEMORY = 2_048
 """Texts whose traits, and 16 times as many pairs of words whose nearness, are kept."""
@@ -53,6 +50,7 @@ class Guards:
         near: Whether two lower-case words mean nearly the same, as by their embeddings.
             Asked about two words in alphabetical order, and not again while it is remembered.
             Default None: only synonyms of the built-in lists are near.
+        on_failure: Told of a guard that raised, with the word "guard". None: nobody.
 
     Raises:
         ConfigurationError: A name that is none, or a guard that is no plain function.
@@ -64,10 +62,12 @@ class Guards:
         *,
         secret: bytes | None = None,
         near: Callable[[str, str], bool] | None = None,
+        on_failure: Callable[[str, Exception], None] | None = None,
     ) -> None:
         chosen = tuple(GUARDS if guards is None else _checked(guards))
         self._guards = chosen
         self._secret = secret
+        self._on_failure = on_failure or _ignore
         self._others = [judge for name, judge in BUILT_IN.items() if name not in chosen]
         self.custom = any(not isinstance(guard, str) for guard in chosen)
         self._read = lru_cache(maxsize=_MEMORY)(read)
@@ -150,7 +150,7 @@ class Guards:
             hidden = mine.digested(self._digest)
             return Pair(hidden, other, near=_never, digest=self._digest, plain=mine)
         except Exception as error:  # noqa: BLE001 - a text that cannot be read is vetoed, by every guard
-            _LOG.warning("reading a question for the guards failed: %s", type(error).__name__)
+            self._on_failure("guard", error)
             return None
 
     def _alike(self, pair: Pair | None) -> bool:
@@ -159,7 +159,7 @@ class Guards:
         try:
             return alike(pair) and not any(judge(pair) for judge in self._others)
         except Exception as error:  # noqa: BLE001 - in any doubt two texts are not alike
-            _LOG.warning("comparing two questions failed: %s", type(error).__name__)
+            self._on_failure("guard", error)
             return False
 
     def _ask(
@@ -174,6 +174,7 @@ class Guards:
                 return None if pair is None else BUILT_IN[guard](pair)
             return guard(question, candidate)  # type: ignore[arg-type]  # no traits: see above
         except Exception as error:  # noqa: BLE001 - a guard that fails has not said yes
+            self._on_failure("guard", error)
             name = guard if isinstance(guard, str) else _name(guard)
             return Veto(name, f"the guard failed: {type(error).__name__}: {error}")
 
@@ -215,6 +216,10 @@ def _safe(near: Callable[[str, str], bool]) -> Callable[[str, str], bool]:
             return False
 
     return asked
+
+
+def _ignore(_stage: str, _error: Exception) -> None:
+    pass
 
 
 def _never(_one: str, _other: str) -> bool:
