@@ -99,6 +99,16 @@ def texts(parameter: str, value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def secret(parameter: str, value: Any) -> bytes | None:
+    """Return a secret as bytes, or None; an error never shows it."""
+    key = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+    if key is not None and (not isinstance(key, bytes) or not key):
+        raise ConfigurationError(
+            parameter, f"must be non-empty text or bytes, not {type(value).__name__}"
+        )
+    return key
+
+
 def plain(value: Any) -> float:
     """Return the seconds of a duration that was checked before; None counts as 0.
 

@@ -14,6 +14,7 @@ from toolops_plugins import check
 from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
 from toolops_plugins.canonical import Canon
+from toolops_plugins.cipher import cipher_of
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.closing import Closing
 from toolops_plugins.coalesce.flights import Flights
@@ -79,8 +80,14 @@ class ToolOps(Decorators, Closing):
             :class:`~toolops_plugins.semantic.cache.SemanticCache`. Default none.
         tenant: Whose answers these are: a context variable or callable, asked at every call, a
             constant, or None. Part of every key.
-        secret: With it keys are HMACs, and what is stored in Redis is signed: somebody who can
-            write there but lacks the secret cannot plant a value. All who share the cache need it.
+        secret: With it keys are HMACs, and what is stored in Redis and in Chroma is signed: somebody
+            who can write there but lacks the secret cannot plant a value, move one to another
+            tenant, or bring back one that was invalidated; docs/threat-model.md says what remains
+            possible. All who share the cache need the same.
+        encrypt: True: what is stored in Redis, and questions, answers and tags in Chroma, is
+            encrypted with a key derived from the secret; text or bytes: with a key derived from
+            these. Needs the package ``cryptography`` (extra "encrypt") and a secret. Default
+            False.
         sinks: Told of every call; see :class:`~toolops_plugins.telemetry.events.Sink`.
         retry_budget: Bounds the retries of all calls together; None: unbounded. By default a fifth
             of the calls and a small reserve.
@@ -103,6 +110,7 @@ class ToolOps(Decorators, Closing):
         semantic: SemanticCache | None = None,
         tenant: TenantLike = None,
         secret: str | bytes | None = None,
+        encrypt: bool | str | bytes = False,
         sinks: Iterable[SinkLike] = (),
         retry_budget: RetryBudget | _Default | None = _DEFAULT,
         codec: Codec | None = None,
@@ -112,9 +120,8 @@ class ToolOps(Decorators, Closing):
     ) -> None:
         if not isinstance(namespace, str) or not namespace:
             raise ConfigurationError("namespace", f"must be a non-empty string, not {namespace!r}")
-        key = secret.encode() if isinstance(secret, str) else secret
-        if key is not None and (not isinstance(key, bytes) or not key):
-            raise ConfigurationError("secret", "must be non-empty text or bytes")
+        key = check.secret("secret", secret)
+        cipher = cipher_of(encrypt, key)
         self.namespace = namespace
         self.semantic = semantic
         self.clock = clock
@@ -128,7 +135,8 @@ class ToolOps(Decorators, Closing):
         self._shared = Shared(
             namespace, clock, self.codec, self._emitter, flights, Streams(), budget
         )
-        self._upkeep = Upkeep(self._shared, [Memory()] if tiers is None else tiers, key, semantic)
+        chosen = [Memory()] if tiers is None else tiers
+        self._upkeep = Upkeep(self._shared, chosen, key, semantic, cipher)
         self._tiers = self._upkeep.tiers
         self.breakers = Named("breaker", self._breaker)
         self._planner = Planner(

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
 from toolops_plugins.cache.tiers import Tiers, class_problem, tier_list
-from toolops_plugins.errors import ConfigurationError, TierError
+from toolops_plugins.cipher import Cipher
+from toolops_plugins.errors import ConfigurationError, TamperedError, TierError
 from toolops_plugins.plan import Shared
 from toolops_plugins.resilience.breaker import Breaker
 from toolops_plugins.steps import Flow, Io, as_tier_error, is_callers
@@ -32,6 +33,7 @@ class Upkeep:
         shared: What all functions of the runtime share.
         tiers: Nearest first; or the only one.
         secret: Signs what is stored outside this process, or None.
+        cipher: Encrypts it, or None.
         semantic: The semantic cache, or None.
 
     Raises:
@@ -44,6 +46,7 @@ class Upkeep:
         tiers: Tier | Iterable[Tier],
         secret: bytes | None,
         semantic: SemanticCache | None = None,
+        cipher: Cipher | None = None,
     ) -> None:
         self._shared = shared
         self._semantic = semantic
@@ -55,7 +58,7 @@ class Upkeep:
                 raise ConfigurationError("semantic", f"must be a SemanticCache, not {semantic!r}")
             semantic.bind(
                 shared.namespace, shared.codec, shared.clock, secret,
-                partial(self._tier_trouble, "semantic"), self._stage_trouble,
+                self._semantic_trouble, self._stage_trouble, cipher,
             )  # fmt: skip
         for number, tier in enumerate(tiers, 1):
             self._bind(tier, f"L{number}", secret)
@@ -91,6 +94,12 @@ class Upkeep:
 
     def _stage_trouble(self, stage: str, error: Exception) -> None:
         self.notice("stage_failed", "semantic", f"{stage}: {type(error).__name__}")
+
+    def _semantic_trouble(self, error: Exception) -> None:
+        if isinstance(error, TamperedError):
+            self._codec_trouble("semantic", "tampered", error)
+        else:
+            self._tier_trouble("semantic", error)
 
     def _codec_trouble(self, label: str, kind: NoticeKind, error: Exception) -> None:
         self.notice(kind, label, type(error).__name__)

@@ -171,7 +171,7 @@ class Answers:
             payload.codec,
             data,
             digest,
-            index.clock.time(),
+            index.row_time(),
             expires,
             tags,
             took,

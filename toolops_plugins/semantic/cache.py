@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from toolops_plugins import check
+from toolops_plugins.cipher import Cipher, cipher_of
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.codec import Codec
 from toolops_plugins.errors import CodecError, ConfigurationError, TierError
@@ -28,6 +29,7 @@ from toolops_plugins.semantic.shared import shared_index
 from toolops_plugins.semantic.store import Store
 from toolops_plugins.semantic.tended import Tended
 from toolops_plugins.semantic.walking import awalk, walk
+from toolops_plugins.signatures import derive_key
 from toolops_plugins.steps import Io, as_tier_error
 
 __all__ = ["SemanticCache"]
@@ -77,7 +79,15 @@ class SemanticCache(Tended):
         store_text: False: questions are stored as keyed digests of their words only. What is
             lost: typing errors and near-synonyms are no longer recognised by the guards, guards
             of your own cannot run, and :meth:`explain` cannot show what matched.
-        secret: Key of those digests. Default none.
+        secret: Signs what is stored: scope, question, vector and answer. What was not signed with
+            it, changed, moved to another question or tenant, or put back after an invalidation is
+            a miss and a notice; docs/threat-model.md says what remains possible. Also the key of
+            all digests. All who share the index need the same. None: the runtime's, or nothing is
+            signed.
+        encrypt: True: questions, answers and tags are encrypted where they are stored, with a key
+            derived from the secret; text or bytes: with a key derived from these. Vectors are
+            not: they tell roughly what a question is about. Needs the package ``cryptography``
+            (extra "encrypt") and a secret. Default False, or what the runtime says.
         collection: The name of the Chroma collection. None: "toolops", or in a runtime one that is
             made of its namespace.
         flush_every: Seconds for which writes are gathered. Default 0.25.
@@ -107,6 +117,7 @@ class SemanticCache(Tended):
         max_items: int = 100_000,
         store_text: bool = True,
         secret: str | bytes | None = None,
+        encrypt: bool | str | bytes = False,
         collection: str | None = None,
         flush_every: float = 0.25,
         codec: Codec | None = None,
@@ -127,7 +138,11 @@ class SemanticCache(Tended):
         self._collection = collection
         self._max_items = check.count("max_items", max_items)
         self._flush_every = check.seconds("flush_every", flush_every, zero=False)
-        self._secret = secret.encode() if isinstance(secret, str) else secret
+        self._secret = check.secret("secret", secret)
+        self._encrypt = encrypt
+        self._cipher: Cipher | None = None
+        if self._secret is not None:
+            self._cipher = cipher_of(encrypt, self._secret)
         self._store_text = store_text
         self._embedder = embedder_of(embedder)
         self._rule: Rule | None = None
@@ -142,7 +157,7 @@ class SemanticCache(Tended):
             )
         self._codec = codec
         self._clock = clock
-        self._on_trouble: Callable[[TierError], None] = _log
+        self._on_trouble: Callable[[Exception], None] = _log
         self._on_failure: Callable[[str, Exception], None] = _log_failure
         self._bound = False
         self._misses: OrderedDict[str, Lookup] = OrderedDict()
@@ -155,15 +170,17 @@ class SemanticCache(Tended):
         codec: Codec,
         clock: Clock,
         secret: bytes | None,
-        on_trouble: Callable[[TierError], None],
+        on_trouble: Callable[[Exception], None],
         on_failure: Callable[[str, Exception], None] | None = None,
+        cipher: Cipher | None = None,
     ) -> None:
         """Serve a runtime: with its codec, clock and secret, and telling it of trouble.
 
         Without a name of its own, the collection is that of the runtime's namespace.
 
         Raises:
-            ConfigurationError: It serves another runtime already, or was used alone.
+            ConfigurationError: It serves another runtime already, was used alone, or is to encrypt
+                without a secret.
         """
         if self._bound or self._answers is not None:
             raise ConfigurationError(
@@ -174,6 +191,7 @@ class SemanticCache(Tended):
         self._codec = self._codec or codec
         self._clock = clock
         self._secret = self._secret or secret
+        self._cipher = self._cipher or cipher_of(self._encrypt, self._secret) or cipher
         self._on_trouble = on_trouble
         self._on_failure = on_failure or self._on_failure
 
@@ -182,7 +200,11 @@ class SemanticCache(Tended):
 
     def _make_answers(self) -> Answers:
         self._collection = self._collection or "toolops"
-        place = None if self.path is None else (str(self.path), self._collection)
+        if self._cipher is None:
+            self._cipher = cipher_of(self._encrypt, self._secret)
+        # Who has another secret has other entries in the same folder.
+        key = "" if self._secret is None else derive_key(self._secret, "shared index").hex()
+        place = None if self.path is None else (str(self.path), self._collection, key)
         index = shared_index(
             place,
             partial(
@@ -191,6 +213,8 @@ class SemanticCache(Tended):
                 url=self.url,
                 client=self._client,
                 collection=self._collection,
+                secret=self._secret,
+                cipher=self._cipher,
             ),
             self._embedder,
             max_items=self._max_items,
@@ -401,7 +425,7 @@ def collection_of(namespace: str) -> str:
     return f"toolops-{plain}-{digest}" if plain else f"toolops-{digest}"
 
 
-def quietly(work: Callable[[], Any], on_trouble: Callable[[TierError], None]) -> None:
+def quietly(work: Callable[[], Any], on_trouble: Callable[[Exception], None]) -> None:
     """Do something in the background, where only the index can be in the way."""
     try:
         work()
@@ -413,5 +437,5 @@ def _log_failure(stage: str, error: Exception) -> None:
     _LOG.warning("semantic cache: its %s failed with %s", stage, type(error).__name__)
 
 
-def _log(error: TierError) -> None:
+def _log(error: Exception) -> None:
     _LOG.warning("semantic cache: %s", error)

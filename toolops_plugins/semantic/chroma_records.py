@@ -10,6 +10,10 @@ A record is meant to be read by people, too: its document is the question. Its m
   alone, whose files do not survive a process that is killed as it writes them; from here they can
   be restored. Half precision moves a cosine by about 0.00002.
 
+- ``signature``, where there is a secret: see :mod:`~toolops_plugins.semantic.protection`. Then the
+  entry repeats the tags, and if it is encrypted it also has the question, the document is a word
+  that says so, and ``tags`` are digests.
+
 Metadata that a record no longer has are written as None, since Chroma merges old and new ones.
 """
 
@@ -24,12 +28,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolops_plugins.codec import JSON, TAGGED
+from toolops_plugins.errors import TamperedError
+from toolops_plugins.semantic.protection import Protection
 from toolops_plugins.semantic.rows import Row
 
 __all__ = ["decode", "document", "metadata", "parts", "safe", "usage", "vector"]
 
 _ID = 32  # hexadecimal digits
 _DIGEST = 16  # bytes of a scope and of an answer
+_CODECS = frozenset((JSON, TAGGED))  # a remembered exception is no answer to a question
 
 
 def safe(text: str) -> str:
@@ -37,8 +45,10 @@ def safe(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def document(row: Row) -> str:
+def document(row: Row, protection: Protection | None = None) -> str:
     """Return what people read."""
+    if protection is not None and protection.encrypts:
+        return "encrypted"
     return safe(row.text or "")
 
 
@@ -47,12 +57,15 @@ def usage(row: Row) -> dict[str, Any]:
     return {"hits": row.hits, "used": row.used}
 
 
-def metadata(row: Row, vector: NDArray[np.float32]) -> dict[str, Any]:
+def metadata(
+    row: Row, vector: NDArray[np.float32], protection: Protection | None = None
+) -> dict[str, Any]:
     """Return the whole metadata.
 
     Args:
         row: The row.
         vector: Its question's vector, of unit length.
+        protection: Signs it; None: it is not signed.
     """
     entry: dict[str, Any] = {
         "codec": row.codec,
@@ -64,56 +77,89 @@ def metadata(row: Row, vector: NDArray[np.float32]) -> dict[str, Any]:
     }
     if row.text is None:
         entry["traits"] = row.traits
-    elif row.text != safe(row.text):
+    elif row.text != safe(row.text) or (protection is not None and protection.encrypts):
         entry["text"] = row.text
-    return usage(row) | {
-        "scope": row.scope.hex(),
+    scope = row.scope.hex()
+    found = usage(row) | {
+        "scope": scope,
         "expires": row.expires if math.isfinite(row.expires) else None,
-        "tags": [safe(tag) for tag in row.tags] or None,
-        "entry": json.dumps(entry, separators=(",", ":")),
         "vector": b64encode(vector.astype("<f2").tobytes()).decode("ascii"),
+    }
+    if protection is None:
+        return found | {
+            "tags": [safe(tag) for tag in row.tags] or None,
+            "entry": json.dumps(entry, separators=(",", ":")),
+        }
+    entry["tags"] = row.tags
+    return found | {
+        "tags": [protection.tag(tag) for tag in row.tags] or None,
+        "entry": protection.encode_entry(entry, row.id, scope),
+        "signature": protection.signature(row, found["vector"]),
     }
 
 
-def decode(id: str, text: str | None, record: Any) -> Row | None:  # noqa: A002 - Chroma's name for it
+def decode(
+    id: str,  # noqa: A002 - Chroma's name for it
+    text: str | None,
+    record: Any,
+    protection: Protection | None = None,
+) -> Row | None:
     """Return the row, or None if another hand wrote the record, or wrote it wrongly.
 
     Args:
         id: The record's id.
         text: Its document.
         record: Its metadata.
+        protection: Checks the signature; None: it has none, or its reader no secret.
+
+    Raises:
+        TamperedError: There is a secret, and the record was not signed with it as it stands.
     """
     try:
-        if len(id) != _ID or len(bytes.fromhex(id)) != _ID // 2:
-            return None
-        entry = json.loads(record["entry"])
-        scope, answer = bytes.fromhex(record["scope"]), bytes.fromhex(entry["answer"])
-        if len(scope) != _DIGEST or len(answer) != _DIGEST:
-            return None
-        traits = None
-        if "traits" in entry:
-            text, traits = None, _text(entry["traits"], none=True)
-        else:
-            text = _text(entry.get("text", text))
-        expires = record.get("expires")
-        return Row(
-            id=id,
-            scope=scope,
-            text=text,
-            codec=str(_text(entry["codec"])),
-            data=b64decode(entry["data"], validate=True),
-            answer=answer,
-            created=_number(entry["created"]),
-            expires=math.inf if expires is None else _number(expires),
-            tags=_tags(record.get("tags")),
-            took=_number(entry["took"]),
-            price=_number(entry["price"]),
-            traits=traits,
-            hits=int(_number(record["hits"])),
-            used=_number(record["used"]),
-        )
+        row = _row(id, text, record, protection)
+        if row is not None and protection is not None:
+            protection.check(row, record.get("vector"), record.get("signature"))
     except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError):
+        row = None
+    if row is None and protection is not None:
+        raise TamperedError("a record is not of the form that is signed")
+    return row
+
+
+def _row(id: str, text: str | None, record: Any, protection: Protection | None) -> Row | None:  # noqa: A002 - as above
+    if len(id) != _ID or len(bytes.fromhex(id)) != _ID // 2:
         return None
+    if protection is None:
+        if record.get("signature") is not None:
+            return None  # somebody else's who has a secret; to us it is as good as unsigned
+        entry = json.loads(record["entry"])
+    else:
+        entry = protection.decode_entry(record["entry"], id, record["scope"])
+    scope, answer = bytes.fromhex(record["scope"]), bytes.fromhex(entry["answer"])
+    if len(scope) != _DIGEST or len(answer) != _DIGEST or entry["codec"] not in _CODECS:
+        return None
+    traits = None
+    if "traits" in entry:
+        text, traits = None, _text(entry["traits"], none=True)
+    else:
+        text = _text(entry.get("text", text))
+    expires = record.get("expires")
+    return Row(
+        id=id,
+        scope=scope,
+        text=text,
+        codec=str(_text(entry["codec"])),
+        data=b64decode(entry["data"], validate=True),
+        answer=answer,
+        created=_number(entry["created"]),
+        expires=math.inf if expires is None else _number(expires),
+        tags=_tags(record.get("tags") if protection is None else entry["tags"]),
+        took=_number(entry["took"]),
+        price=_number(entry["price"]),
+        traits=traits,
+        hits=int(_number(record["hits"])),
+        used=_number(record["used"]),
+    )
 
 
 def vector(record: Any, dimension: int) -> NDArray[np.float32] | None:

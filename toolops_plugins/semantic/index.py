@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolops_plugins.clock import Clock
-from toolops_plugins.errors import TierError
+from toolops_plugins.errors import TamperedError, TierError
 from toolops_plugins.fuse import Fuse
 from toolops_plugins.generations import Generations
 from toolops_plugins.hop import hop
@@ -28,6 +28,7 @@ from toolops_plugins.semantic.learned import Learned
 from toolops_plugins.semantic.resident import Resident
 from toolops_plugins.semantic.rows import Row
 from toolops_plugins.semantic.store import Store
+from toolops_plugins.semantic.voids import Voids
 from toolops_plugins.semantic.writer import Writer
 from toolops_plugins.steps import Io, as_tier_error
 
@@ -42,6 +43,8 @@ _INLINE = 20_000
 """Entries up to which a search takes less time than the way to another thread and back."""
 _SWEEP = 60.0
 """Seconds between two sweeps of what has expired, and between two checks of the size."""
+_VOIDS = 1.0
+"""Seconds between two looks at what other processes have invalidated."""
 
 
 class Index:
@@ -54,7 +57,8 @@ class Index:
         pause: Seconds for which writes are gathered.
         clock: The source of time.
         pool: Where blocking work of asynchronous callers runs.
-        on_trouble: Told of what went wrong in the background.
+        on_trouble: Told of what went wrong in the background, and with a TamperedError of records
+            whose signature is missing or wrong.
     """
 
     def __init__(
@@ -66,7 +70,7 @@ class Index:
         pause: float,
         clock: Clock,
         pool: Pool,
-        on_trouble: Callable[[TierError], None],
+        on_trouble: Callable[[Exception], None],
     ) -> None:
         self.embeddings = Embeddings(embedder)
         self.clock = clock
@@ -81,6 +85,9 @@ class Index:
         self._pool = pool
         self._on_trouble = on_trouble
         self._generations = Generations()
+        self._voids = Voids()
+        self._voids_read = clock.monotonic()
+        self._tampered = 0  # records that on_trouble has been told of
         self._fuse = Fuse(clock, lease=30.0)
         self._whole = False  # whether memory holds all entries
         self._gone: set[str] = set()  # ids that were removed while loading
@@ -119,7 +126,11 @@ class Index:
             store = self._make_store(
                 embedder=self.embeddings.name, dimension=self.embeddings.dimension
             )
+            store.voids = self._voids
             store.open()
+            store.read_voids()
+            self._voids_read = self.clock.monotonic()
+            self._tampered = 0
             self.store = store
             self.memory = Resident(self.embeddings.dimension, max_items=self._max_items)
             for row, x in self._writer.waiting():
@@ -150,6 +161,7 @@ class Index:
         finally:
             self._gone.clear()
             self.loaded.set()
+            self._tell_tampered()
 
     def _load_all(self) -> None:
         for rows, vectors in self.store.load():
@@ -225,6 +237,8 @@ class Index:
             near = self.memory.search(scope, x, k, now)
         if self._whole:
             return near
+        if self.store.signed and self.store.shared:
+            yield from self._reading_voids()
         far: Near = yield Io(self._search_store, self._asearch_store, scope, x, k, now)
         ours = {row.id for row, _ in near}
         merged = near + [
@@ -232,6 +246,30 @@ class Index:
         ]
         merged.sort(key=lambda each: -each[1])
         return merged[:k]
+
+    def _reading_voids(self) -> Generator[Io, Any, None]:
+        """Learn what other processes have invalidated, once a second at most."""
+        now = self.clock.monotonic()
+        if now - self._voids_read >= _VOIDS:
+            self._voids_read = now
+            yield Io(self._read_voids, self._aread_voids)
+
+    def _read_voids(self) -> None:
+        ticket = self._ticket()
+        try:
+            self.store.read_voids()
+        except TierError:
+            self._fuse.fail(ticket)
+            raise
+        self._fuse.succeed(ticket)
+
+    async def _aread_voids(self) -> None:
+        await hop(self._pool, self._read_voids)
+
+    def _tell_tampered(self) -> None:
+        found, self._tampered = self.store.tampered - self._tampered, self.store.tampered
+        if found > 0:
+            self._on_trouble(TamperedError(f"{found} records with no valid signature"))
 
     async def _asearch(self, scope: bytes, x: Vector, k: int, now: float) -> Near:
         return await hop(self._pool, partial(self.memory.search, scope, x, k, now))
@@ -244,6 +282,7 @@ class Index:
             self._fuse.fail(ticket)
             raise
         self._fuse.succeed(ticket)
+        self._tell_tampered()
         return found
 
     async def _asearch_store(self, scope: bytes, x: Vector, k: int, now: float) -> Near:
@@ -256,6 +295,7 @@ class Index:
             self._fuse.fail(ticket)
             raise
         self._fuse.succeed(ticket)
+        self._tell_tampered()
         return found
 
     def _ticket(self) -> int:
@@ -273,6 +313,10 @@ class Index:
             row.hits += 1
             row.used = now
         self._writer.served(row)
+
+    def row_time(self) -> float:
+        """Return the time, in seconds since the epoch, for a row that is made now."""
+        return self._voids.row_time(self.clock.time())
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -383,7 +427,7 @@ class Index:
         with self.lock:
             self._generations.void(keys=[id_.encode() for id_ in ids])
             self._out_of_memory(ids)
-        self._writer.forget(ids, partial(self.store.delete, ids))
+        self._delete_for_good(ids, partial(self.store.delete, ids), void_ids=ids)
 
     def invalidate(self, tags: Sequence[str]) -> None:
         """Forget all entries with any of the tags, and those that are about to be stored.
@@ -395,7 +439,7 @@ class Index:
             self._generations.void(tags=tags)
             ids = self.memory.tagged(tags)
             self._out_of_memory(ids)
-        self._writer.forget(ids, partial(self.store.delete_where, tags=tags))
+        self._delete_for_good(ids, partial(self.store.delete_where, tags=tags), tags=tags)
 
     def clear(self, scope: bytes | None = None) -> None:
         """Forget all entries, or those of one scope.
@@ -411,9 +455,38 @@ class Index:
                 ids = self.memory.of_scope(scope)
             self._out_of_memory(ids)
         if scope is None:
-            self._writer.forget(ids, self.store.clear)
+            self._delete_for_good(ids, self.store.clear, everything=True)
         else:
-            self._writer.forget(ids, partial(self.store.delete_where, scope=scope))
+            delete = partial(self.store.delete_where, scope=scope)
+            self._delete_for_good(ids, delete, scopes=[scope])
+
+    def _delete_for_good(
+        self,
+        ids: Sequence[str],
+        delete: Callable[[], object],
+        *,
+        void_ids: Sequence[str] = (),
+        tags: Sequence[str] = (),
+        scopes: Sequence[bytes] = (),
+        everything: bool = False,
+    ) -> None:
+        """Delete rows and, where there is a secret, note that they are void."""
+        if not self.store.signed:
+            self._writer.forget(ids, delete)
+            return
+        void = Voids()
+        moment = self._voids.void_time(self.clock.time())
+        void.add(moment, void_ids, tags, scopes, everything=everything)
+        self._voids.merge(void)
+
+        def note_and_delete() -> None:
+            # The note first: what is deleted without it could be put back.
+            try:
+                self.store.write_void(void)
+            finally:
+                delete()
+
+        self._writer.forget(ids, note_and_delete)
 
     def _out_of_memory(self, ids: Sequence[str]) -> None:
         # Called with the lock held.

@@ -18,18 +18,18 @@ from toolops_plugins.semantic.store import Store
 
 __all__ = ["shared_index"]
 
-_by_place: weakref.WeakValueDictionary[tuple[str, str], Index] = weakref.WeakValueDictionary()
+_by_place: weakref.WeakValueDictionary[tuple[str, ...], Index] = weakref.WeakValueDictionary()
 _places = renewing(sys.modules[__name__], threading.Lock(), "_places")
 _indices: weakref.WeakSet[Index] = weakref.WeakSet()
 
 
 def shared_index(
-    place: tuple[str, str] | None, make_store: Callable[..., Store], embedder: Embedder, **rest: Any
+    place: tuple[str, ...] | None, make_store: Callable[..., Store], embedder: Embedder, **rest: Any
 ) -> Index:
     """Return the index of an embedded folder, one for all who use it in this process.
 
     Args:
-        place: The folder and the collection; None: not embedded, so each has its own.
+        place: The folder, the collection and a digest of the secret; None: not embedded, so each has its own.
         make_store: As in :class:`~toolops_plugins.semantic.index.Index`.
         embedder: The same.
         rest: The same; the first to come decides.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import random
+import uuid
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
@@ -17,12 +18,15 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from toolops_plugins.errors import TierError
+from toolops_plugins.cipher import Cipher
+from toolops_plugins.errors import TamperedError, TierError
 from toolops_plugins.semantic import chroma_records as records
 from toolops_plugins.semantic.chroma_hits import Hits
 from toolops_plugins.semantic.chroma_link import Link
 from toolops_plugins.semantic.fold import fold
+from toolops_plugins.semantic.protection import Protection
 from toolops_plugins.semantic.rows import Row
+from toolops_plugins.semantic.voids import Voids
 
 __all__ = ["Store"]
 
@@ -30,6 +34,7 @@ Vectors: TypeAlias = NDArray[np.float32]
 
 _WEIGHT = 8_000_000  # bytes of one write; a server takes 40 MB, and base64 and JSON add half
 _SAMPLE = 1_000  # entries from which it is estimated which of all were served long ago
+_VOIDS = 64  # records of invalidations from which on they are joined
 _ROOM = 20  # shrinking makes room for a twentieth, so that it is not needed all the time
 
 
@@ -47,6 +52,8 @@ class Store:
             end. Default "toolops".
         embedder: The embedder's name.
         dimension: The embedder's dimensions.
+        secret: Signs every record; what is not signed with it is passed over. None: nothing is.
+        cipher: Encrypts questions, answers and tags; None: they are readable. Needs a secret.
 
     Raises:
         ConfigurationError: A value is wrong, or chromadb is missing.
@@ -61,7 +68,10 @@ class Store:
         collection: str = "toolops",
         embedder: str,
         dimension: int,
+        secret: bytes | None = None,
+        cipher: Cipher | None = None,
     ) -> None:
+        self._protection = None if secret is None else Protection(secret, collection, cipher)
         self._link = Link(path, url, client, collection, embedder, dimension)
         self.shared: bool = self._link.shared
         """Whether other processes may change the entries, too: with a server."""
@@ -69,6 +79,12 @@ class Store:
         """Whether :meth:`asearch` awaits the server, and blocks no thread."""
         self.skipped = 0
         """How many records were passed over, since they are not ours or are broken."""
+        self.tampered = 0
+        """How many of them lacked a signature, or had a wrong one."""
+        self.voids = Voids()
+        """What was invalidated, as far as it is known here; empty without a secret."""
+        self.signed = secret is not None
+        """Whether records are signed."""
 
     def __repr__(self) -> str:
         return f"Store({self._link.place!r}, collection={self._link.name!r})"
@@ -107,19 +123,37 @@ class Store:
         Raises:
             TierError: Chroma failed.
         """
-        for ids, documents, found in self._pages(page):
+        for ids, documents, metadatas in self._pages(page):
             rows: list[Row] = []
             vectors: list[Vectors] = []
-            for id_, document, record in zip(ids, documents, found, strict=True):
-                row = records.decode(id_, document, record)
-                x = None if row is None else records.vector(record, self._link.dimension)
-                if row is None or x is None:
-                    self.skipped += 1
-                else:
-                    rows.append(row)
-                    vectors.append(x)
+            for id_, document, record in zip(ids, documents, metadatas, strict=True):
+                if (found_row := self._decode(id_, document, record)) is not None:
+                    rows.append(found_row[0])
+                    vectors.append(found_row[1])
             if rows:
                 yield rows, np.stack(vectors)
+
+    def _decode(self, id_: str, document: str | None, record: Any) -> tuple[Row, Vectors] | None:
+        """Return a record's row and vector, or None: it is broken, of another hand, or void."""
+        try:
+            row = records.decode(id_, document, record, self._protection)
+        except TamperedError:
+            self.tampered += 1
+            row = None
+        x = None if row is None else records.vector(record, self._link.dimension)
+        if row is None or x is None:
+            self.skipped += 1
+            return None
+        return None if self.voids.covers(row) else (row, x)
+
+    def _hit(self, id_: str, document: str | None, record: Any) -> tuple[Row, Vectors | None] | None:
+        if self._protection is not None:
+            return self._decode(id_, document, record)
+        row = records.decode(id_, document, record)
+        if row is None:
+            self.skipped += 1
+            return None
+        return row, None
 
     def _pages(self, page: int) -> Iterator[tuple[list[str], list[Any], list[Any]]]:
         # By ids, which one short answer brings at once: pages by offset would pass over entries
@@ -149,8 +183,11 @@ class Store:
             batch = {
                 "ids": [row.id for row in some],
                 "embeddings": self._folded([row.scope for row in some], xs),
-                "metadatas": [records.metadata(row, x) for row, x in zip(some, xs, strict=True)],
-                "documents": [records.document(row) for row in some],
+                "metadatas": [
+                    records.metadata(row, x, self._protection)
+                    for row, x in zip(some, xs, strict=True)
+                ],
+                "documents": [records.document(row, self._protection) for row in some],
             }
             self._link.run(lambda collection, batch: collection.upsert(**batch), batch, change=True)
 
@@ -200,8 +237,9 @@ class Store:
         if tags is not None:
             if not tags:
                 return 0
+            form = records.safe if self._protection is None else self._protection.tag
             conditions.append(
-                _joined("$or", [{"tags": {"$contains": records.safe(tag)}} for tag in tags])
+                _joined("$or", [{"tags": {"$contains": form(tag)}} for tag in tags])
             )
         if scope is not None:
             conditions.append({"scope": scope.hex()})
@@ -272,18 +310,18 @@ class Store:
         Raises:
             TierError: Chroma failed, or did not answer in time.
         """
-        hits = Hits(scopes, self._folded(scopes, vectors), k, now)
+        hits = Hits(scopes, self._folded(scopes, vectors), k, now, vectors, self._hit)
         while (question := hits.question()) is not None:
-            self.skipped += hits.take(self._link.ask(question))
+            hits.take(self._link.ask(question))
         return hits.found
 
     async def asearch(
         self, scopes: Sequence[bytes], vectors: Vectors, k: int, now: float
     ) -> list[list[tuple[Row, float]]]:
         """As :meth:`search`; with a URL only (``native``), and opened before."""
-        hits = Hits(scopes, self._folded(scopes, vectors), k, now)
+        hits = Hits(scopes, self._folded(scopes, vectors), k, now, vectors, self._hit)
         while (question := hits.question()) is not None:
-            self.skipped += hits.take(await self._link.aask(question))
+            hits.take(await self._link.aask(question))
         return hits.found
 
     def _folded(self, scopes: Sequence[bytes], vectors: Vectors) -> Vectors:
@@ -307,9 +345,17 @@ class Store:
         found = self._link.run_state(lambda states: states.get(include=["metadatas"]))
         kept: dict[str, bytes] = {}
         for process, record in zip(found["ids"], found["metadatas"], strict=True):
+            if not isinstance(record, dict) or "state" not in record:
+                continue  # an invalidation
             try:
-                kept[process] = b64decode(record["state"], validate=True)
-            except (KeyError, TypeError, ValueError):
+                if self._protection is None:
+                    kept[process] = b64decode(record["state"], validate=True)
+                else:
+                    kept[process] = self._protection.decode_state(process, record)
+            except TamperedError:
+                self.tampered += 1
+                self.skipped += 1
+            except (TypeError, ValueError):
                 self.skipped += 1
         return kept
 
@@ -323,7 +369,10 @@ class Store:
         Raises:
             TierError: Chroma failed.
         """
-        record = {"state": b64encode(state).decode("ascii")}
+        if self._protection is None:
+            record = {"state": b64encode(state).decode("ascii")}
+        else:
+            record = self._protection.encode_state(process, state)
         self._link.run_state(
             lambda states: states.upsert(ids=[process], embeddings=[[1.0]], metadatas=[record]),
             change=True,
@@ -337,6 +386,52 @@ class Store:
         """
         if processes:
             self._link.run_state(lambda states: states.delete(ids=list(processes)), change=True)
+
+    # -- invalidations, where there is a secret -----------------------------------------------------
+
+    def write_void(self, void: Voids) -> None:
+        """Store an invalidation, so that others and later processes know of it; needs a secret.
+
+        It is kept beside what was learned, apart from the rows: a row that somebody puts back is
+        older than it. Whoever can write to Chroma can delete it too, and is then told from the
+        truth only by processes that have read it before.
+
+        Raises:
+            TierError: Chroma failed.
+        """
+        self.voids.merge(void)
+        if self._protection is None:
+            return
+        id_ = f"void-{uuid.uuid4().hex}"
+        record = self._protection.encode_void(id_, void.dumps())
+        self._link.run_state(
+            lambda states: states.upsert(ids=[id_], embeddings=[[1.0]], metadatas=[record]),
+            change=True,
+        )
+
+    def read_voids(self) -> None:
+        """Learn of the invalidations that are stored; many are joined into one.
+
+        Raises:
+            TierError: Chroma failed.
+        """
+        protection = self._protection
+        if protection is None:
+            return
+        found = self._link.run_state(lambda states: states.get(include=["metadatas"]))
+        read: list[str] = []
+        for id_, record in zip(found["ids"], found["metadatas"], strict=True):
+            if not isinstance(record, dict) or "void" not in record:
+                continue
+            try:
+                self.voids.merge(Voids.loads(protection.decode_void(id_, record)))
+            except (TamperedError, TypeError, ValueError):
+                self.tampered += 1
+            else:
+                read.append(id_)
+        if len(read) > _VOIDS:
+            self.write_void(self.voids)
+            self.drop_states(read)
 
     # -- an index that was torn ------------------------------------------------------------------
 
@@ -379,12 +474,10 @@ class Store:
         for id_, document, record in zip(
             found["ids"], found["documents"], found["metadatas"], strict=True
         ):
-            row = records.decode(id_, document, record)
-            x = None if row is None else records.vector(record, self._link.dimension)
-            if row is not None and x is not None:
+            if (decoded := self._decode(id_, document, record)) is not None:
                 chosen.append(id_)
-                scopes.append(row.scope)
-                vectors.append(x)
+                scopes.append(decoded[0].scope)
+                vectors.append(decoded[1])
         if chosen:
             collection.upsert(ids=chosen, embeddings=fold(scopes, np.stack(vectors)))
 

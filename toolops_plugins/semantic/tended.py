@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -35,6 +36,7 @@ class Tended(Closing, ABC):
         self._pool = pool
         self._canon = Canon()
         self._lock = renewing(self, threading.RLock())
+        self._secret: bytes | None = None
         self._answers: Answers | None = None
 
     @property
@@ -57,9 +59,15 @@ class Tended(Closing, ABC):
             form = self._canon.encode(("toolops semantic", scope))
         except NotCanonicalError as error:
             raise ConfigurationError("scope", str(error)) from None
-        digest = hashlib.sha256(form).digest()[:16]
-        own = hashlib.sha256(digest + text.encode("utf-8", "surrogatepass"))
-        return Asked(text, digest, own.hexdigest()[:32])
+        digest = self._digest(form)[:16]
+        own = self._digest(digest + text.encode("utf-8", "surrogatepass"))
+        return Asked(text, digest, own.hex()[:32])
+
+    def _digest(self, data: bytes) -> bytes:
+        # With a secret, somebody who sees ids cannot test guesses of what was asked.
+        if self._secret is None:
+            return hashlib.sha256(data).digest()
+        return hmac.digest(self._secret, data, "sha256")
 
     # -- forgetting ------------------------------------------------------------------------------
 
