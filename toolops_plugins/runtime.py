@@ -80,9 +80,9 @@ class ToolOps(Decorators, Closing):
             :class:`~toolops_plugins.semantic.cache.SemanticCache`. Default none.
         tenant: Whose answers these are: a context variable or callable, asked at every call, a
             constant, or None. Part of every key.
-        secret: With it keys are HMACs, and what is stored in Redis and in Chroma is signed: somebody
-            who can write there but lacks the secret cannot plant a value, move one to another
-            tenant, or bring back one that was invalidated; docs/threat-model.md says what remains
+        secret: With it keys are HMACs, and what is stored in Redis and in Chroma is signed: who
+            can write there but lacks the secret cannot plant a value, move one to another tenant,
+            or bring back one that was invalidated; docs/threat-model.md says what remains
             possible. All who share the cache need the same.
         encrypt: True: what is stored in Redis, and questions, answers and tags in Chroma, is
             encrypted with a key derived from the secret; text or bytes: with a key derived from

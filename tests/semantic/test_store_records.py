@@ -10,6 +10,7 @@ from chroma_servers import fields, make_row, make_vectors, scope_of
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toolops_plugins.codec import JSON, TAGGED
 from toolops_plugins.semantic import chroma_records as records
 from toolops_plugins.semantic.fold import CODE, fold, similarity
 
@@ -19,7 +20,7 @@ rows = st.builds(
     lambda number, **changes: make_row(number, **changes),
     st.integers(0, 2**60),
     text=st.none() | TEXTS,
-    codec=st.text(st.characters(codec="utf-8")),
+    codec=st.sampled_from([JSON, TAGGED]),
     data=st.binary(),
     created=NUMBERS,
     expires=st.floats(allow_nan=False, allow_infinity=False) | st.just(math.inf),

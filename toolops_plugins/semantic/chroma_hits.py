@@ -14,8 +14,8 @@ from toolops_plugins.semantic.rows import Row
 __all__ = ["Decode", "Hits"]
 
 Decode: TypeAlias = Callable[[str, str | None, Any], tuple[Row, NDArray[np.float32] | None] | None]
-"""Returns a record's row, and its vector where a similarity must not be taken from Chroma; None: the
-record is to be passed over."""
+"""Returns a record's row, and its vector where a similarity must not be taken from Chroma; or None
+for a record that is to be passed over."""
 
 _MOST = 300  # results of a query; Chroma Cloud gives no more
 _FLOOR = 0.3  # similarity below which nobody asks for the rest of a scope

@@ -29,7 +29,8 @@ def shared_index(
     """Return the index of an embedded folder, one for all who use it in this process.
 
     Args:
-        place: The folder, the collection and a digest of the secret; None: not embedded, so each has its own.
+        place: The folder, the collection and a digest of the secret; None: not embedded, so each
+            has its own.
         make_store: As in :class:`~toolops_plugins.semantic.index.Index`.
         embedder: The same.
         rest: The same; the first to come decides.

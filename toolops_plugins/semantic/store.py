@@ -146,7 +146,9 @@ class Store:
             return None
         return None if self.voids.covers(row) else (row, x)
 
-    def _hit(self, id_: str, document: str | None, record: Any) -> tuple[Row, Vectors | None] | None:
+    def _hit(
+        self, id_: str, document: str | None, record: Any
+    ) -> tuple[Row, Vectors | None] | None:
         if self._protection is not None:
             return self._decode(id_, document, record)
         row = records.decode(id_, document, record)
@@ -238,9 +240,7 @@ class Store:
             if not tags:
                 return 0
             form = records.safe if self._protection is None else self._protection.tag
-            conditions.append(
-                _joined("$or", [{"tags": {"$contains": form(tag)}} for tag in tags])
-            )
+            conditions.append(_joined("$or", [{"tags": {"$contains": form(tag)}} for tag in tags]))
         if scope is not None:
             conditions.append({"scope": scope.hex()})
         if expired is not None:
@@ -387,7 +387,7 @@ class Store:
         if processes:
             self._link.run_state(lambda states: states.delete(ids=list(processes)), change=True)
 
-    # -- invalidations, where there is a secret -----------------------------------------------------
+    # -- invalidations, where there is a secret ---------------------------------------------------
 
     def write_void(self, void: Voids) -> None:
         """Store an invalidation, so that others and later processes know of it; needs a secret.

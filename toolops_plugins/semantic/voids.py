@@ -135,6 +135,8 @@ class Voids:
             found = cls()
             found._all = -math.inf if everything is None else float(everything)
             found._ids, found._tags, found._scopes = map(_table, tables)
+            moments = [moment for table in tables for moment in table.values()]
+            found._latest = max(found._all, *map(float, moments), -math.inf)
         except (AttributeError, TypeError, UnicodeDecodeError) as error:
             raise ValueError("no table of invalidations") from error
         return found
