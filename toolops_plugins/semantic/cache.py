@@ -17,7 +17,7 @@ from toolops_plugins import check
 from toolops_plugins.cipher import Cipher, cipher_of
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.codec import Codec
-from toolops_plugins.errors import CodecError, ConfigurationError, TierError
+from toolops_plugins.errors import CodecError, ConfigurationError
 from toolops_plugins.pool import Pool
 from toolops_plugins.semantic.agreement import Judge, JudgeLike
 from toolops_plugins.semantic.answers import Answers, Learning
