@@ -64,7 +64,7 @@ def requested(things: int, requests: int, exponent: float, scan: int) -> Iterato
 def hits_of_memory(trace: list[int], room: int) -> int:
     """Count the hits of our tier."""
     memory = Memory(max_items=room)
-    now = time.time()
+    now = time.monotonic()
     entry = Entry(Codec().encode("answer"), now, now + 3_600, now + 3_600)
     hits = 0
     for thing in trace:

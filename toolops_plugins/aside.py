@@ -195,7 +195,7 @@ def _looked_up(call: Call) -> Generator[Step, Any, Answer | None]:
     bus = plan.shared.bus
     if bus is not None and not bus.ready.is_set():
         yield from sheltered(call, "bus", listening(bus))
-    found = yield from plan.tiers.lookup(call.key, call.tags, plan.shared.clock.time())
+    found = yield from plan.tiers.lookup(call.key, call.tags, plan.shared.clock.monotonic())
     call.marks = found.marks
     answer: Answer | None = None
     if found.entry is not None:

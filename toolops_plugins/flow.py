@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from toolops_plugins.attempts import attempted, invoke
 from toolops_plugins.cache.entry import Entry, Mark
-from toolops_plugins.cache.tiers import Found
+from toolops_plugins.cache.tiers import Found, is_newer
 from toolops_plugins.check import plain
 from toolops_plugins.coalesce.flights import Arrival
 from toolops_plugins.coalesce.streams import Tape
@@ -203,7 +203,7 @@ def _answered(call: Call) -> Generator[Step, Any, tuple[Answer, Outcome]]:
     key = call.place + call.key
     if cache is not None and plan.tiers.remote and not plan.shared.flights.waiting(key):
         # A flight costs a task of its own, and a hit in Redis needs none.
-        found = yield from plan.tiers.lookup(call.key, call.tags, plan.shared.clock.time())
+        found = yield from plan.tiers.lookup(call.key, call.tags, plan.shared.clock.monotonic())
         if found.entry is not None:
             answer = yield from served(call, cache, found.entry, found.tier)
             if answer is not None:
@@ -278,7 +278,7 @@ def _inside(call: Call, found: Found | None = None) -> Flow:
     cache = plan.policy.cache
     if cache is None or call.key is None:
         return (yield from _fetched(call))
-    now = plan.shared.clock.time()
+    now = plan.shared.clock.monotonic()
     if found is None or not plan.tiers.all[0].local:
         found = yield from plan.tiers.lookup(call.key, call.tags, now)
     else:
@@ -315,7 +315,7 @@ def served(call: Call, cache: Cache, entry: Entry, tier: str | None) -> Flow:
     """Return the answer that an entry makes now, or None; refresh it in the background if due."""
     if (entry.kind == "stream") is not call.plan.stream and entry.kind != "error":
         return None  # of a function of the same name, whose results are of another kind
-    now = call.plan.shared.clock.time()
+    now = call.plan.shared.clock.monotonic()
     fresh = entry.fresh_until > now
     if not fresh and (entry.kind != "value" or now >= entry.fresh_until + plain(cache.stale_ttl)):
         return None
@@ -369,10 +369,10 @@ def _refreshing(call: Call, key: bytes, created: float) -> Flow:
 
 def _refreshed(call: Call, created: float) -> Flow:
     plan = call.plan
-    now = plan.shared.clock.time()
+    now = plan.shared.clock.monotonic()
     # Another process may have been quicker; then its result only has to be brought up.
     found = yield from plan.tiers.lookup(call.key or b"", call.tags, now, newer_than=created)
-    if found.entry is not None and found.entry.created > created:
+    if found.entry is not None and is_newer(found.entry, created):
         return Answer(NOTHING, found.entry.payload, "hit")
     return (yield from _fetched(call, plan.policy.cache, found.marks))
 
@@ -460,7 +460,7 @@ def _kept_error(
         payload = plan.shared.codec.encode_error(uncarried(error))
     except NotEncodableError:
         payload = Payload.local(copy_error(uncarried(error)))
-    now = plan.shared.clock.time()
+    now = plan.shared.clock.monotonic()
     until = now + plain(cache.negative_ttl)
     entry = Entry(payload, now, until, until, took, 0.0, call.tags, "error")
     yield from plan.tiers.store(call.key or b"", entry, marks)

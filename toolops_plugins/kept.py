@@ -153,7 +153,7 @@ class Kept:
             return found | {"state": "unreadable", "problem": f"{type(error).__name__}: {error}"}
         # Whether its tags are still good, and its time has not come, is the tier's to say.
         served = key in tier.get_many([key])
-        now = SYSTEM_CLOCK.time()
+        now = tier.now()
         state = "void" if not served else "fresh" if now < entry.fresh_until else "stale"
         return found | {"state": state, **self._fields(entry, now)}
 

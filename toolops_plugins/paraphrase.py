@@ -108,10 +108,11 @@ def _served(call: Call, meaning: Meaning, lookup: Lookup, marks: Sequence[Mark])
     except CodecError as error:
         notice(call, "unknown_format", type(error).__name__)
         return None
-    now = plan.shared.clock.time()
-    until = min(row.expires, now + meaning.cache.near_ttl)
+    # Rows carry seconds since the epoch, entries the time of the monotonic clock.
+    now, since = plan.shared.clock.monotonic(), plan.shared.clock.time()
+    until = now + min(row.expires - since, meaning.cache.near_ttl)
     entry = Entry(
-        payload, row.created, until, until, row.took, row.price, call.tags,
+        payload, now - max(since - row.created, 0.0), until, until, row.took, row.price, call.tags,
         "stream" if plan.stream else "value",
     )  # fmt: skip
     value = decoded(call, entry)
@@ -199,6 +200,7 @@ def _kept(
     asked = question_of(call) if call.lookup is None else call.lookup.asked
     if asked is None:
         return None
+    clock = call.plan.shared.clock
     answers = meaning.cache.answers
     index = answers.index
     if not index.ready:  # kept without having been looked up
@@ -210,7 +212,7 @@ def _kept(
         value,
         payload,
         mark=call.lookup.mark if call.lookup is not None else (mark or 0),
-        expires=entry.fresh_until,
+        expires=clock.time() + entry.fresh_until - clock.monotonic(),
         tags=entry.tags,
         took=entry.took,
         price=entry.price,

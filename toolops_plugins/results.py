@@ -26,7 +26,7 @@ def entry_of(
     kind: Literal["value", "stream"] = "value",
 ) -> Entry:
     """Return the entry of a result, with the life that the policy gives it."""
-    now = call.plan.shared.clock.time()
+    now = call.plan.shared.clock.monotonic()
     fresh = now + _ttl(call.plan.tiers.longest_ttl, cache)
     stale = fresh + max(plain(cache.stale_ttl), plain(cache.stale_if_error))
     return Entry(payload, now, fresh, stale, took, price, call.tags, kind)
@@ -81,7 +81,7 @@ def stand_in(call: Call, cache: Cache, entry: Entry | None) -> Any:
     if entry is None or entry.kind != ("stream" if call.plan.stream else "value"):
         return NOTHING
     patience = cache.stale_ttl if cache.stale_if_error is None else cache.stale_if_error
-    if call.plan.shared.clock.time() >= entry.fresh_until + plain(patience):
+    if call.plan.shared.clock.monotonic() >= entry.fresh_until + plain(patience):
         return NOTHING
     return decoded(call, entry)
 

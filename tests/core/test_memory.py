@@ -30,7 +30,7 @@ from toolops_plugins.errors import ConfigurationError
 
 ROOMY = 2**40
 CODEC = Codec()
-NOW = ManualClock().time()
+NOW = ManualClock().monotonic()
 THING = Entry(CODEC.encode("thing"), NOW, NOW + 1e6, NOW + 1e6)
 
 
@@ -133,7 +133,7 @@ class TestHotPath:
         return Memory(clock=clock)
 
     def entry(self, clock: ManualClock, *tags: str, **more: Any) -> Entry:
-        now = clock.time()
+        now = clock.monotonic()
         return Entry(CODEC.encode("v"), now, now + 600.0, now + 900.0, tags=tags, **more)
 
     def test_serves_what_is_plainly_fresh(self, memory, clock) -> None:
@@ -329,7 +329,7 @@ class TestBounds:
         try:
             for n in range(5000):
                 clock.advance(1.0)
-                now, text = clock.time(), f"{n:0100}"
+                now, text = clock.monotonic(), f"{n:0100}"
                 tags = tuple([f"ticker:{n}{x}" for x in "abcd"]) if tagged else ()
                 entry = Entry(
                     CODEC.encode(text), now, now + 1e5, now + 2e5, rng.random(), 0.0, tags
@@ -353,7 +353,7 @@ class TestBounds:
             from toolops_plugins.codec import Codec
             memory, encode = Memory(100_000), Codec().encode
             for n in range(120_000):
-                now = time.time()
+                now = time.monotonic()
                 entry = Entry(encode(f"{n:01024}"), now, now + 600, now + 900, random.random())
                 memory.set(random.randbytes(32), entry)
             assert len(memory) == 100_000
@@ -705,7 +705,7 @@ class Machine(RuleBasedStateMachine):
     def put(self, key, tags, fresh, more, data, kind, size, took) -> None:
         mark, index = data.draw(st.sampled_from([(None, len(self.voids)), *self.marks[-6:]]))
         self.count += 1
-        now = self.clock.time()
+        now = self.clock.monotonic()
         payload = CODEC.encode(f"{self.count}:" + "x" * size)
         entry = Entry(payload, now, now + fresh, now + fresh + more, took, 0.0, tags, kind)
         self.memory.set(key, entry, mark)
@@ -737,7 +737,7 @@ class Machine(RuleBasedStateMachine):
         if slot is not None:
             assert slot.entry == self.expected(key)
             assert slot.entry.kind == "value"
-            assert self.clock.time() < slot.entry.fresh_until
+            assert self.clock.monotonic() < slot.entry.fresh_until
 
     @rule(seconds=st.integers(1, 30))
     def wait(self, seconds) -> None:

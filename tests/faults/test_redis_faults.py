@@ -58,7 +58,7 @@ class Counted:
 
 
 def entry(value: Any = 1, tags: tuple[str, ...] = ()) -> Entry:
-    now = time.time()
+    now = time.monotonic()
     return Entry(CODEC.encode(value), now, now + 100, now + 100, tags=tags)
 
 

@@ -21,10 +21,10 @@ class Entry(NamedTuple):
     Args:
         payload: The encoded result.
         kind: "value"; "error" for a remembered exception; "stream" for the items of a generator.
-        created: Seconds since the epoch at which it was computed.
-        fresh_until: Seconds since the epoch until which it is fresh.
-        stale_until: Seconds since the epoch until which it may be served stale; at or after
-            ``fresh_until``.
+        created: When it was computed, on the runtime's monotonic clock, as all times here: no two
+            hosts' clocks are ever compared, and setting one changes nothing.
+        fresh_until: Until when it is fresh.
+        stale_until: Until when it may be served stale; at or after ``fresh_until``.
         took: Seconds that computing it took.
         price: Money that computing it cost.
         tags: The tags under which it can be invalidated, sorted.

@@ -5,10 +5,11 @@
     magic "tOe" | version | flags | kind | length of codec id | length of tags |
     created | fresh until | stale until | took | price | codec id | tags | data | seal
 
-Numbers are big-endian, times are in seconds since the epoch as 64-bit floats. Tags are a JSON list
-of strings, tag and stamp in turn, or nothing. The data is a zstd frame if flag 1 is set. The seal
-covers the key and all that stands before it, so that an entry moved to another key is refused: with
-a secret it is an HMAC-SHA256 (RFC 2104), without one a CRC-32, which finds accidents only.
+Numbers are big-endian, times are 64-bit floats: seconds since the epoch by the server's clock.
+Tags are a JSON list of strings, tag and stamp in turn, or nothing. The data is a zstd frame if flag
+1 is set. The seal covers the key and all that stands before it, so that an entry moved to another
+key is refused: with a secret it is an HMAC-SHA256 (RFC 2104), without one a CRC-32, which finds
+accidents only.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from toolops_plugins.errors import (
 __all__ = ["Envelope"]
 
 _MAGIC: Final = b"tOe"
-_VERSION: Final = 1
+_VERSION: Final = 2
 _COMPRESSED: Final = 1
 _KINDS: Final[tuple[Literal["value", "error", "stream"], ...]] = ("value", "error", "stream")
 _HEADER: Final = struct.Struct(">3sBBBBI5d")

@@ -138,7 +138,6 @@ class Memory:
 
     def _go_by(self, clock: Clock) -> None:
         self._monotonic = clock.monotonic
-        self._time = clock.time
 
     def _start(self) -> None:
         # One ring: the end of the small queue, its slots from old to new, the end of the main
@@ -214,15 +213,13 @@ class Memory:
     def set(self, key: bytes, entry: Entry, mark: Mark = None) -> None:
         """Keep the entry for ``ttl`` seconds, but never past its ``stale_until``."""
         tags = entry.tags
-        wall = self._time()
         now = self._monotonic()
-        life = entry.stale_until - wall
-        if self.ttl is not None and life > self.ttl:
-            life = self.ttl
-        hard = now + life
+        hard = entry.stale_until
+        if self.ttl is not None and hard > now + self.ttl:
+            hard = now + self.ttl
         soft = -math.inf
         if entry.kind == "value":
-            soft = min(hard, now + entry.fresh_until - wall - _EARLY * entry.took)
+            soft = min(hard, entry.fresh_until - _EARLY * entry.took)
         size = _OVERHEAD + entry.payload.size
         for tag in tags:
             size += _TAG_OVERHEAD + getsizeof(tag)
@@ -233,7 +230,7 @@ class Memory:
             for _ in range(_SWEPT):
                 self._sweep(now)
             old = self._slots.get(key)
-            if life <= 0.0 or size > self.max_bytes:
+            if hard <= now or size > self.max_bytes:
                 if old is not None:
                     self._drop(old)
                 return

@@ -62,8 +62,11 @@ class Redis:
     Deletions and invalidations of tags void marks in every process. ``clear`` voids the marks of
     tagged lookups in every process, and those of other lookups in this one.
 
-    The server's user needs GET, SET, PEXPIRE, EVAL, UNLINK, SCAN, PUBLISH, SUBSCRIBE, PING and
-    INFO.
+    Entries live by the server's clock, which is asked about every half minute, so that the clocks
+    of two hosts are never compared.
+
+    The server's user needs GET, SET, PEXPIRE, EVAL, UNLINK, SCAN, PUBLISH, SUBSCRIBE, PING, INFO
+    and TIME; one who may not ask for the time takes this host's clock for the server's.
 
     Args:
         url: Where to connect; see :func:`~toolops_plugins.cache.redis_url.parse`. Its options for
@@ -157,6 +160,7 @@ class Redis:
         if self._namespace not in (None, namespace):
             raise ConfigurationError("tiers", f"{self!r} serves another namespace already")
         self._namespace = namespace
+        self._clock = clock
         if not self._given:
             self.label = label
         self._store = Store(
@@ -201,7 +205,7 @@ class Redis:
         """Return the entry, or None, and a mark for a later :meth:`set`."""
         link = self._link or self.link
         store = self._store
-        if tags:
+        if tags or store.server.due():
             return link.walk(store.look(key, tags))
         plain = store.plain
         data = link.do(READING, self._fetch, store.prefix + key.hex())
@@ -211,7 +215,7 @@ class Redis:
         """As :meth:`get`."""
         link = self._link or self.link
         store = self._store
-        if tags:
+        if tags or store.server.due():
             return await link.awalk(store.look(key, tags))
         plain = store.plain
         data = await link.ado(READING, self._afetch, store.prefix + key.hex())
@@ -341,6 +345,15 @@ class Redis:
         data = self.send("GET", name)
         left = self.send("PTTL", name)
         return data, left / 1000 if left >= 0 else None
+
+    def now(self) -> float:
+        """Return the server's time, which is that of the entries in :meth:`raw`.
+
+        Raises:
+            TierError: The server could not be reached.
+        """
+        self.link.walk(self._store.ask_time())
+        return self._clock.monotonic() + self._store.server.offset
 
     def _after_fork(self) -> None:
         self._clients.forget()

@@ -25,6 +25,7 @@ __all__ = [
     "primaries",
     "route",
     "scan",
+    "tell_time",
 ]
 
 READING = False
@@ -104,6 +105,63 @@ def primaries(client: Any, _: None) -> Any:
 async def _aprimaries(client: Any) -> Any:
     await client.initialize()
     return client.get_primaries()
+
+
+def tell_time(client: Any, key: str) -> Any:
+    """Return the server's seconds since the epoch, or None if it refuses to tell.
+
+    In a cluster it is the node of ``key`` that is asked, so that all processes ask the same one;
+    another one if that is gone.
+    """
+    return _atell_time(client, key) if hasattr(client, "aclose") else _tell_time(client, key)
+
+
+def _tell_time(client: Any, key: str) -> float | None:
+    from redis import exceptions as known  # noqa: PLC0415 - redis is imported on first use
+
+    try:
+        if not hasattr(client, "get_node_from_key"):
+            return _seconds(client.execute_command("TIME"))
+        try:
+            node = client.get_node_from_key(key)
+            return _seconds(client.execute_command("TIME", target_nodes=[node]))
+        except (known.ConnectionError, known.TimeoutError):
+            return _seconds(client.execute_command("TIME", target_nodes=[client.get_random_node()]))
+    except known.ResponseError as error:
+        _accept_refusal(error)
+        return None
+
+
+async def _atell_time(client: Any, key: str) -> float | None:
+    from redis import exceptions as known  # noqa: PLC0415 - as above
+
+    try:
+        if not hasattr(client, "get_node_from_key"):
+            return _seconds(await client.execute_command("TIME"))
+        await client.initialize()
+        try:
+            node = client.get_node_from_key(key)
+            return _seconds(await client.execute_command("TIME", target_nodes=[node]))
+        except (known.ConnectionError, known.TimeoutError):
+            node = client.get_random_node()
+            return _seconds(await client.execute_command("TIME", target_nodes=[node]))
+    except known.ResponseError as error:
+        _accept_refusal(error)
+        return None
+
+
+def _seconds(reply: Any) -> float:
+    if isinstance(reply, dict):  # a cluster's client answers by node
+        reply = next(iter(reply.values()))
+    return int(reply[0]) + int(reply[1]) / 1e6
+
+
+def _accept_refusal(error: Exception) -> None:
+    """Return if the user may not ask for the time, else raise the error."""
+    from redis.exceptions import NoPermissionError  # noqa: PLC0415 - as above
+
+    if not isinstance(error, NoPermissionError) and "unknown command" not in str(error).lower():
+        raise error
 
 
 class Link:

@@ -11,6 +11,9 @@ an invalidation since. All of it takes only commands and scripts on single keys,
 
 Each operation is written once, as a generator of actions, and walked by a blocking or an awaiting
 driver (see :mod:`toolops_plugins.cache.redis_link`).
+
+The times in an envelope are those of the server's clock
+(see :mod:`toolops_plugins.cache.server_time`).
 """
 
 from __future__ import annotations
@@ -33,7 +36,9 @@ from toolops_plugins.cache.redis_link import (
     one,
     primaries,
     scan,
+    tell_time,
 )
+from toolops_plugins.cache.server_time import ServerTime
 from toolops_plugins.clock import Clock
 from toolops_plugins.errors import (
     NotEncodableError,
@@ -106,12 +111,30 @@ class Store:
         self._ttl = ttl
         self._envelope = envelope
         self._clock = clock
+        self.server = ServerTime(clock)
         self._cluster = cluster
         self._on_trouble = on_trouble
         self._clears = 0
 
+    def ask_time(self) -> Work[None]:
+        """Learn the server's time, if that is due."""
+        server = self.server
+        if not server.due():
+            return
+        began = server.begin()
+        try:
+            answer = yield READING, tell_time, self.channel
+        except TierError:
+            server.renew()
+            raise
+        if answer is None:
+            server.guess()
+        else:
+            server.learn(answer, began)
+
     def look(self, key: bytes, tags: Sequence[str]) -> Work[tuple[Entry | None, Mark]]:
         """Look an entry up by key and tags."""
+        yield from self.ask_time()
         clears = self._clears
         wanted = tuple(sorted(set(tags)))
         data, *held = yield from _run(
@@ -127,6 +150,7 @@ class Store:
 
     def look_many(self, keys: list[bytes]) -> Work[dict[bytes, Entry]]:
         """Look entries up by key, whatever their tags."""
+        yield from self.ask_time()
         replies = yield from _run(READING, [("GET", self.prefix + key.hex()) for key in keys])
         opened = {
             key: found
@@ -146,7 +170,8 @@ class Store:
         """Write entries that were computed since ``mark``, or now."""
         if mark is not None and mark.clears != self._clears:
             return
-        now = self._clock.time()
+        yield from self.ask_time()
+        now = self._clock.monotonic()
         lives = {
             key: int(min(self._ttl, entry.stale_until - now) * 1000)
             for key, entry in entries.items()
@@ -165,7 +190,8 @@ class Store:
         commands: list[Command] = []
         for key, entry in kept.items():
             try:
-                sealed = self._envelope.seal(key, entry, [stamps[tag] for tag in entry.tags])
+                moved = _moved(entry, self.server.offset)
+                sealed = self._envelope.seal(key, moved, [stamps[tag] for tag in entry.tags])
             except NotEncodableError as error:
                 self._tell("not_encodable", error)
                 continue
@@ -254,8 +280,9 @@ class Store:
             tampered = isinstance(error, TamperedError)
             self._tell("tampered" if tampered else "unknown_format", error)
             return None
-        # The server counts its own time; clocks that differ must not bring back the dead.
-        return found if found[0].stale_until > self._clock.time() else None
+        entry = _moved(found[0], -self.server.offset)
+        # A life that somebody prolonged on the server must not bring back the dead.
+        return (entry, found[1]) if entry.stale_until > self._clock.monotonic() else None
 
     def _tell(self, kind: str, error: Exception) -> None:
         if self._on_trouble is not None:
@@ -273,6 +300,15 @@ def _run(write: bool, commands: list[Command]) -> Work[list[Any]]:  # noqa: FBT0
     for start in range(0, len(commands), _CHUNK):
         replies += yield write, many, commands[start : start + _CHUNK]
     return replies
+
+
+def _moved(entry: Entry, seconds: float) -> Entry:
+    """Return the entry with its times on another clock."""
+    payload, created, fresh_until, stale_until, took, price, tags, kind = entry
+    return Entry(
+        payload, created + seconds, fresh_until + seconds, stale_until + seconds, took, price, tags,
+        kind,
+    )  # fmt: skip
 
 
 def _text(stamp: bytes | None) -> str | None:

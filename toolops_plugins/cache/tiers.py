@@ -14,7 +14,7 @@ from toolops_plugins.cache.entry import Entry, Mark, Tier
 from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.steps import Io, Step, as_tier_error, is_callers
 
-__all__ = ["Found", "Tiers", "class_problem", "tier_list"]
+__all__ = ["Found", "Tiers", "class_problem", "is_newer", "tier_list"]
 
 
 class _Skip:
@@ -22,6 +22,16 @@ class _Skip:
 
 
 _SKIP = _Skip()
+_SAME = 0.001  # seconds
+
+
+def is_newer(entry: Entry, created: float) -> bool:
+    """Return whether an entry was computed after another, which was ``created`` then.
+
+    The times of one entry differ by less than a millisecond from one lookup to the next, where
+    they are converted from a server's clock.
+    """
+    return entry.created > created + _SAME
 
 
 class Found(NamedTuple):
@@ -123,9 +133,9 @@ class Tiers:
         Args:
             key: The key.
             tags: The tags of the call.
-            now: Seconds since the epoch.
-            newer_than: Seconds since the epoch: what was computed then or before does not count
-                as fresh, since it is what is to be refreshed.
+            now: The runtime's monotonic time.
+            newer_than: A monotonic time: what was computed then or before does not count as
+                fresh, since it is what is to be refreshed.
         """
         marks: list[Mark] = []
         best: Entry | None = None
@@ -142,7 +152,7 @@ class Tiers:
                 continue
             if self._failing:
                 self._worked(tier, "read")
-            if entry is not None and entry.fresh_until > now and entry.created > newer_than:
+            if entry is not None and entry.fresh_until > now and is_newer(entry, newer_than):
                 if marks:
                     yield from self.store(key, entry, marks)
                 return Found(entry, tier.label, tuple(marks))
@@ -185,7 +195,7 @@ class Tiers:
 
         Args:
             keys: The keys.
-            now: Seconds since the epoch.
+            now: The runtime's monotonic time.
         """
         found: dict[bytes, Entry] = {}
         for depth, tier in enumerate(self.all):
