@@ -5,12 +5,17 @@ The encoding is type-tagged and length-prefixed, so that no two different values
 not ``("ab", "c")``. The order of a dict or set does not matter. It is made to be hashed, not to be
 read back. A value that is none of the known types is refused, never turned into a string: the text
 of an object may hold its address, and two answers would share a key, or none would ever hit.
+
+Of an instance all that it holds counts: its fields, private attributes, slots, and attributes that
+were set later or cached on it. A class counts by its name; one that no import finds by its name, by
+its definition too.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import enum
+import hashlib
 import itertools
 import os
 import struct
@@ -18,17 +23,19 @@ import sys
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import PurePath
+from pathlib import Path, PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from toolops_plugins.definitions import class_name, definition_of, is_importable
 from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.locks import renewing
+from toolops_plugins.state import has_hidden_state, state_of
 
 __all__ = ["Canon"]
 
@@ -38,6 +45,10 @@ _DOUBLE = struct.Struct(">d")
 _NAN = b"f" + _DOUBLE.pack(float("nan"))
 _ROOTS: tuple[type[Any], ...] = (str, int, float, bytes, tuple, list, dict, set, frozenset)
 """Built-in types whose subclasses are encoded as the class, its attributes and the plain value."""
+_ARRAY_MACHINERY = frozenset(
+    ("_mask", "_fill_value", "_sharedmask", "_basedict", "_baseclass", "_isfield", "_data", "_mmap")
+)
+_PATHS = frozenset((PurePath, PurePosixPath, PureWindowsPath, Path, PosixPath, WindowsPath))
 
 
 def _sized(tag: bytes, data: bytes) -> bytes:
@@ -69,10 +80,6 @@ def _zone(value: datetime | time) -> bytes:
 
 def _moment(tag: bytes) -> Callable[[Any], bytes]:
     return lambda v: _sized(tag, b"%b%d%b" % (v.isoformat().encode(), v.fold, _zone(v)))
-
-
-def _class_name(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 class _Identities:
@@ -109,7 +116,7 @@ class _Identities:
                 reference = weakref.ref(value, gone)
             except TypeError:
                 raise NotCanonicalError(
-                    f"{_class_name(type(value))} has no canonical form and cannot be told apart "
+                    f"{class_name(type(value))} has no canonical form and cannot be told apart "
                     "by a weak reference; give it __toolops_key__()"
                 ) from None
             self._tokens[address] = (reference, token)
@@ -151,7 +158,14 @@ class Canon:
             Decimal: lambda v: _sized(b"%", str(v).encode()),
             Fraction: lambda v: b"q%d;%d;" % (v.numerator, v.denominator),
             UUID: lambda v: b"u" + v.bytes,
+            **dict.fromkeys(_PATHS, _path),
         }
+        self._registered: dict[type, Encode] = {}
+        self._definitions: weakref.WeakKeyDictionary[type, bytes] = weakref.WeakKeyDictionary()
+        self._defining: set[type] = set()
+        self._lock = renewing(self, threading.RLock())
+        self._strict = self.encode
+        self._tolerant: _Tolerant | None = None
 
     def register(self, kind: type, encode: Callable[[Any], Any]) -> None:
         """Give instances of a type a canonical form.
@@ -160,8 +174,11 @@ class Canon:
             kind: The exact type.
             encode: Returns a value that has a canonical form itself, such as a tuple of fields.
         """
-        name = _text(_class_name(kind))
+        self._registered[kind] = encode
+        name = self._class(kind)
         self._table[kind] = lambda v: b"R" + name + self.encode(encode(v))
+        if self._tolerant is not None:
+            self._tolerant.register(kind, encode)
 
     def encode(self, value: Any) -> bytes:
         """Return the canonical bytes of ``value``.
@@ -178,15 +195,22 @@ class Canon:
     def receiver(self, value: Any) -> bytes:
         """Return canonical bytes for the ``self`` or ``cls`` of a method.
 
-        An object without a canonical form counts as itself, for as long as it lives.
+        An object without a canonical form counts as itself, for as long as it lives; and so does
+        all that it holds and that has one, if it is of a kind whose state counts.
 
         Raises:
             NotCanonicalError: The object has no canonical form and no identity that can be kept.
         """
         try:
             return self.encode(value)
-        except NotCanonicalError:
-            return b"@" + _IDENTITIES.token(value)
+        except Exception:  # noqa: BLE001 - a user's class may raise anything where it is looked at
+            token = b"@" + _IDENTITIES.token(value)
+        if self._tolerant is None:
+            self._tolerant = _Tolerant(self._registered)
+        try:
+            return token + self._tolerant.encode(value)
+        except Exception:  # noqa: BLE001 - as above, or it contains itself
+            return token
 
     def _items(self, tag: bytes, values: Any) -> bytes:
         encode = self.encode
@@ -201,66 +225,168 @@ class Canon:
         parts = sorted([encode(k) + encode(v) for k, v in value.items()])
         return b"{%d[%b" % (len(parts), b"".join(parts))
 
-    def _record(self, tag: bytes, kind: type, pairs: Iterable[tuple[str, Any]]) -> bytes:
-        return tag + _text(_class_name(kind)) + self._dict(dict(pairs))
+    def _record(self, tag: bytes, kind: type, pairs: dict[str, Any]) -> bytes:
+        return tag + self._class(kind) + self._dict(pairs)
+
+    def _rest(self, value: Any, fields: Container[str] = ()) -> bytes:
+        """Encode what an instance holds beside the fields that are encoded already."""
+        state = {name: item for name, item in state_of(value).items() if name not in fields}
+        # No encoding begins with "+", so what follows a value is never taken for another one.
+        return b"+" + self._dict(state) if state else b""
 
     def _other(self, value: Any) -> bytes:
         kind = type(value)
         own = getattr(kind, "__toolops_key__", None)
         if own is not None:
-            return b"K" + _text(_class_name(kind)) + self.encode(own(value))
-        if isinstance(value, enum.Enum):
+            return b"K" + _text(class_name(kind)) + self.encode(own(value))
+        if issubclass(kind, enum.Enum):
             # A combined flag may have no name; its value then says the same.
             label = value.name if value.name is not None else value.value
-            return b"e" + _text(_class_name(kind)) + self.encode(label)
-        if isinstance(value, PurePath):
-            return b"P" + _text(kind.__name__) + _text(str(value))
-        if isinstance(value, type):
-            return self._class(value)
-        if dataclasses.is_dataclass(value):
-            pairs = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
-            return self._record(b"C", kind, pairs)
+            return b"e" + self._class(kind) + self.encode(label) + self._member(value.value)
+        if issubclass(kind, type):
+            return b"k" + self._class(value)
+        if has_hidden_state(kind):
+            return self._foreign(value) or self._refused(value)
+        if issubclass(kind, PurePath):
+            return b"P" + self._class(kind) + _text(str(value)) + self._rest(value)
+        if dataclasses.is_dataclass(kind):
+            names = [f.name for f in dataclasses.fields(value)]
+            pairs = {name: getattr(value, name) for name in names if hasattr(value, name)}
+            record = self._record(b"C", kind, pairs)
+            return record + self._rest(value, _own_fields(kind, names)) + self._content(value)
+        if hasattr(kind, "__attrs_attrs__"):
+            return self._record(b"Y", kind, state_of(value)) + self._content(value)
         foreign = self._foreign(value)
         if foreign is not None:
             return foreign
-        for root in _ROOTS:
-            if isinstance(value, root):
-                # Of dict's kin only OrderedDict says that its order is part of its value.
-                plain = list(value.items()) if kind is OrderedDict else root(value)
-                extra = getattr(value, "__dict__", None) or {}
-                return self._record(b"O", kind, extra.items()) + self.encode(plain)
+        content = self._content(value)
+        if content:
+            return self._record(b"O", kind, state_of(value)) + content
+        return self._refused(value)
+
+    def _refused(self, value: Any) -> bytes:
         raise NotCanonicalError(
-            f"{_class_name(kind)} has no canonical form; register an encoder with "
+            f"{class_name(type(value))} has no canonical form; register an encoder with "
             "ops.canon.register(), give it __toolops_key__(), or ignore the parameter"
         )
 
-    def _class(self, value: type) -> bytes:
-        name = _class_name(value)
-        # Two classes made by one function share a name without being the same.
-        unique = _IDENTITIES.token(value) if "<locals>" in name else b""
-        return b"k" + _text(name) + _sized(b"@", unique)
+    def _member(self, value: Any) -> bytes:
+        """Encode the value of an enum's member, which another program may have chosen otherwise."""
+        try:
+            return self.encode(value)
+        except NotCanonicalError:
+            return b"!"
+
+    def _content(self, value: Any) -> bytes:
+        """Encode what an instance of a subclass of a built-in type holds as such."""
+        kind = type(value)
+        for root in _ROOTS:
+            if issubclass(kind, root):
+                # Of dict's kin only OrderedDict says that its order is part of its value.
+                if root is dict:
+                    ordered = issubclass(kind, OrderedDict)
+                    items = dict.items(value)
+                    return self._items(b"l", list(items)) if ordered else self._dict(dict(items))
+                plain = tuple(tuple.__iter__(value)) if root is tuple else root(value)
+                if hasattr(kind, "n_sequence_fields"):  # a structseq, such as time.struct_time
+                    return self._items(b"l", [plain, value.__reduce__()[1][1]])
+                return self.encode(plain)
+        return b""
+
+    def _class(self, kind: type) -> bytes:
+        name = _text(class_name(kind))
+        if is_importable(kind):
+            return name
+        known = self._definitions.get(kind)
+        return name + _sized(b"@", self._definition(kind) if known is None else known)
+
+    def _definition(self, kind: type) -> bytes:
+        with self._lock:
+            if kind in self._defining:  # it stands in its own body
+                return b"again"
+            self._defining.add(kind)
+            try:
+                definition = definition_of(kind, self._strict, self._class)
+                known = hashlib.sha256(definition).digest()
+            except Exception:  # noqa: BLE001 - there may be anything in the body of a class
+                known = _IDENTITIES.token(kind)
+            finally:
+                self._defining.discard(kind)
+            self._definitions[kind] = known
+            return known
 
     def _foreign(self, value: Any) -> bytes | None:
         """Encode numpy and pydantic values without importing either."""
         kind = type(value)
         pydantic = sys.modules.get("pydantic")
         if pydantic is not None:
-            if isinstance(value, pydantic.BaseModel):
-                pairs = {name: getattr(value, name) for name in kind.model_fields}
-                return self._record(b"M", kind, {**pairs, **(value.model_extra or {})}.items())
-            if isinstance(value, pydantic.SecretStr | pydantic.SecretBytes):
-                return self._record(b"X", kind, [("secret", value.get_secret_value())])
+            if issubclass(kind, pydantic.BaseModel):
+                return self._model(value, kind)
+            if issubclass(kind, pydantic.SecretStr | pydantic.SecretBytes):
+                secret = self._record(b"X", kind, {"secret": value.get_secret_value()})
+                return secret + self._rest(value, ("_secret_value",))
         numpy = sys.modules.get("numpy")
-        if numpy is not None and isinstance(value, numpy.generic | numpy.ndarray):
-            if value.dtype.hasobject:
-                raise NotCanonicalError("a numpy array of Python objects has no canonical form")
-            shape = b",".join(b"%d" % n for n in value.shape)
-            return b"".join(
-                (
-                    b"A" if isinstance(value, numpy.ndarray) else b"n",
-                    _text(str(value.dtype.descr)),
-                    _sized(b"[", shape),
-                    _sized(b"b", value.tobytes()),
-                )
-            )
+        if numpy is not None and issubclass(kind, numpy.generic | numpy.ndarray):
+            return self._array(numpy, value, kind)
         return None
+
+    def _model(self, value: Any, kind: Any) -> bytes:
+        fields = kind.model_fields
+        pairs = {name: getattr(value, name) for name in fields if hasattr(value, name)}
+        pairs.update(value.model_extra or {})
+        # Which fields were set by whom is no part of what a model is.
+        private = getattr(value, "__pydantic_private__", None) or {}
+        state = {**private, **state_of(value)}
+        rest = {name: item for name, item in state.items() if name not in fields}
+        record = self._record(b"M", kind, pairs)
+        return record + b"+" + self._dict(rest) if rest else record
+
+    def _array(self, numpy: Any, value: Any, kind: Any) -> bytes:
+        dtype = value.dtype
+        if dtype.hasobject or dtype.kind == "T":
+            raise NotCanonicalError("a numpy array of Python objects has no canonical form")
+        shape = b",".join(b"%d" % n for n in value.shape)
+        scalar = issubclass(kind, numpy.generic)
+        if kind is numpy.str_:  # of which an array would strip the NULs at its end
+            return b"ns" + _text(str.__str__(value))
+        parts = [
+            b"n" if scalar else b"A",
+            _text(str(dtype.descr)),
+            _sized(b"[", shape),
+            _sized(b"b", value.tobytes()),
+        ]
+        if dtype.metadata is not None:
+            parts.append(b"+m" + self._dict(dict(dtype.metadata)))
+        if kind is numpy.ndarray or (scalar and kind.__module__ == "numpy"):
+            return b"".join(parts)
+        if issubclass(kind, numpy.ma.MaskedArray):
+            parts[3] = _sized(b"b", numpy.asarray(value.data).tobytes())
+            parts.append(b"+k" + self.encode(numpy.ma.getmaskarray(value)))
+            parts.append(self.encode(numpy.asarray(value.fill_value)))
+        parts.append(b"+c" + self._class(kind) + self._rest(value, _ARRAY_MACHINERY))
+        return b"".join(parts)
+
+
+class _Tolerant(Canon):
+    """Encodes an object without a canonical form as itself, or by its class alone."""
+
+    def __init__(self, registered: dict[type, Encode]) -> None:
+        super().__init__()
+        self._strict = Canon().encode
+        for kind, encode in registered.items():
+            self.register(kind, encode)
+
+    def _refused(self, value: Any) -> bytes:
+        try:
+            return b"@" + _IDENTITIES.token(value)
+        except NotCanonicalError:
+            return b"@" + self._class(type(value))
+
+
+def _path(value: Any) -> bytes:
+    return b"P" + _text(type(value).__name__) + _text(str(value))
+
+
+def _own_fields(kind: Any, names: list[str]) -> list[str]:
+    """Return the fields that are kept under their own names, and not by a property."""
+    return [name for name in names if not isinstance(getattr(kind, name, None), property)]

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 from toolops_plugins.canonical import Canon
@@ -87,8 +88,7 @@ class Keyspace:
         self._ask: Callable[[], Any] | None = None
         self._fixed = canon.encode(None)
         if isinstance(tenant, ContextVar):
-            variable = tenant
-            self._ask = lambda: variable.get(None)
+            self._ask = partial(_value_of, tenant)
         elif callable(tenant):
             self._ask = tenant
         elif tenant is None or isinstance(tenant, str):
@@ -369,6 +369,14 @@ class Tagger:
             return tuple(sorted({str(tag) for tag in self._make(*args, **kwargs)}))
         arguments = self._keyer.arguments(args, kwargs)
         return tuple(sorted({template.format_map(arguments) for template in self._templates}))
+
+
+def _value_of(variable: ContextVar[Any]) -> Any:
+    """Return the value of a context variable, its default included; None if it has neither."""
+    try:
+        return variable.get()
+    except LookupError:
+        return None
 
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature:

@@ -8,7 +8,9 @@ import types
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
+from toolops_plugins.definitions import code_digest
 from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.program import MAIN_MODULES, program_of
 
 __all__ = ["Kind", "Target", "dress", "resolve"]
 
@@ -26,6 +28,8 @@ class Target(NamedTuple):
         method: Whether the first positional argument is a receiver, ``self`` or ``cls``.
         name: Module and qualified name.
         distinct: Whether the name alone does not tell it from others: a lambda or a closure.
+        origin: Tells a function of a script or notebook from those of others, in keys beside its
+            name; empty for functions of modules that are imported.
     """
 
     function: Callable[..., Any]
@@ -35,6 +39,7 @@ class Target(NamedTuple):
     method: bool
     name: str
     distinct: bool
+    origin: str = ""
 
 
 def resolve(wanted: Any) -> Target:
@@ -69,7 +74,8 @@ def resolve(wanted: Any) -> Target:
         else:
             args = (function, *args)
             function, method = type(function).__call__, True
-    name = f"{getattr(function, '__module__', None) or 'builtins'}.{_qualified(function)}"
+    module, origin = _module_of(function)
+    name = f"{module}.{_qualified(function)}"
     return Target(
         function,
         _kind(function),
@@ -78,7 +84,25 @@ def resolve(wanted: Any) -> Target:
         method or _is_method(function),
         name,
         "<" in name and (_holds(function) or name.endswith("<lambda>")),
+        origin,
     )
+
+
+def _module_of(function: Any) -> tuple[str, str]:
+    """Return the module of a function, or its program's name, and its :attr:`Target.origin`."""
+    module = str(getattr(function, "__module__", None) or "builtins")
+    if module not in MAIN_MODULES:
+        return module, ""
+    inner = inspect.unwrap(function)
+    scope = getattr(inner, "__globals__", None)
+    if scope is not None and scope.get("__name__") not in MAIN_MODULES:
+        scope = None
+    program = program_of(module, scope)
+    if program is None:
+        return module, ""
+    digest = code_digest(inner) if program.interactive else ""
+    origin = f"{program.place}:{digest}" if program.place or digest else ""
+    return program.name, origin
 
 
 def _is_plain(function: Any) -> bool:

@@ -189,11 +189,13 @@ class Planner:
         """
         self._check(target, policy, secret, ignore)
         label = name or self._unique(target)
+        # Nothing is shared by what two programs have in common: that both are called main.py.
+        key_name = name or f"{label}{target.origin}"
         cache = policy.cache
         keyer = Keyer(
             target.function,
             self._keyspace,
-            label,
+            key_name,
             cache,
             ignore,
             secret=secret,
@@ -220,14 +222,14 @@ class Planner:
             gate=None if bulkhead is None else self._gates.get(bulkhead.name or label, bulkhead),
             hedger=None if policy.hedge is None else Hedger(policy.hedge),
             stream=target.kind in ("generator", "async_generator"),
-            meaning=self._meaning(target, policy, label, ignore, secret),
+            meaning=self._meaning(target, policy, key_name, ignore, secret),
         )
 
     def _meaning(
         self,
         target: Target,
         policy: Policy,
-        label: str,
+        key_name: str,
         ignore: Sequence[str],
         secret: Sequence[str],
     ) -> Meaning | None:
@@ -238,7 +240,7 @@ class Planner:
             policy.semantic,
             target,
             self._keyspace,
-            label,
+            key_name,
             policy.cache,
             ignore,
             secret,

@@ -1,0 +1,74 @@
+"""The program that ``__main__`` stands for.
+
+Every script, notebook and ``python -m`` calls its own module ``__main__``, so that name says
+nothing where several programs share a store.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+__all__ = ["MAIN_MODULES", "Program", "program_of"]
+
+MAIN_MODULES = frozenset(("__main__", "__mp_main__"))
+"""Names of the main module; multiprocessing gives it the second one in spawned children."""
+
+
+class Program(NamedTuple):
+    """A program, as far as it is known.
+
+    Args:
+        name: The module that ``python -m`` runs, or the script's or notebook's file without folder
+            and ending; ``__main__`` if nothing is known.
+        place: Digest of the file's path, so that ``a/main.py`` is not ``b/main.py``; empty for a
+            module, which is the same wherever it is installed.
+        interactive: Whether its code has no file that Python could import: a notebook, a prompt,
+            ``python -c``.
+    """
+
+    name: str
+    place: str
+    interactive: bool
+
+
+def program_of(module: str, scope: Mapping[str, Any] | None = None) -> Program | None:
+    """Return the program that a module name stands for; None for every module but the main one.
+
+    Args:
+        module: The ``__module__`` of a function or class.
+        scope: The global variables that it was defined with. None: those of the module.
+    """
+    if module not in MAIN_MODULES:
+        return None
+    if scope is None:
+        scope = vars(sys.modules.get(module) or sys.modules["__main__"])
+    spec = getattr(scope.get("__spec__"), "name", None)
+    if isinstance(spec, str) and spec not in MAIN_MODULES:
+        return Program(spec, "", interactive=False)
+    file = scope.get("__file__")
+    if isinstance(file, str) and not file.startswith("<"):
+        return _by_file(file, interactive=False)
+    notebook = scope.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
+    if "ipykernel" in sys.modules and isinstance(notebook, str) and _is_path(notebook):
+        return _by_file(notebook, interactive=True)
+    return Program("__main__", "", interactive=True)
+
+
+def _is_path(notebook: str) -> bool:
+    # VS Code names a session after the notebook and a number that is new each time.
+    return notebook.endswith(".ipynb") and "-jvsc-" not in notebook
+
+
+@functools.lru_cache(64)
+def _by_file(file: str, *, interactive: bool) -> Program:
+    path = os.path.realpath(file)
+    stem = os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119,PTH122 - pathlib is slow to import
+    if stem == "__main__":  # a folder or an archive that is run
+        stem = os.path.splitext(os.path.basename(os.path.dirname(path)))[0]  # noqa: PTH119,PTH120,PTH122 - as above
+    digest = hashlib.sha256(path.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return Program(stem or "__main__", digest, interactive)

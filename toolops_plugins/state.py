@@ -1,0 +1,78 @@
+"""All that an instance holds beside the value of a built-in type: its attributes and slots."""
+
+from __future__ import annotations
+
+import types
+import weakref
+from collections import OrderedDict
+from pathlib import Path, PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
+from typing import Any
+
+__all__ = ["has_hidden_state", "state_of"]
+
+_WORD = tuple.__itemsize__  # bytes of a pointer
+_KNOWN = frozenset(
+    (
+        object, str, int, float, bytes, tuple, list, dict, set, frozenset, OrderedDict,
+        PurePath, PurePosixPath, PureWindowsPath, Path, PosixPath, WindowsPath,
+    )
+)  # fmt: skip
+"""Classes whose own state is encoded as their value."""
+_LIBRARIES = frozenset(("numpy", "pydantic"))
+"""Packages whose classes are encoded by what they say of themselves."""
+
+_slots: weakref.WeakKeyDictionary[type, tuple[tuple[str, Any], ...]] = weakref.WeakKeyDictionary()
+_hidden: weakref.WeakKeyDictionary[type, bool] = weakref.WeakKeyDictionary()
+
+
+def state_of(value: Any) -> dict[str, Any]:
+    """Return the attributes of an instance and the values of its slots, by name.
+
+    A slot that a subclass declares again is another one; it comes with the name of its class.
+    """
+    try:
+        state = dict(object.__getattribute__(value, "__dict__"))
+    except AttributeError:
+        state = {}
+    for name, slot in _slots_of(type(value)):
+        try:
+            item = slot.__get__(value)
+        except AttributeError:  # not set
+            continue
+        state[name if name not in state else f"{name} of {slot.__objclass__.__qualname__}"] = item
+    return state
+
+
+def has_hidden_state(kind: type) -> bool:
+    """Return whether instances hold something in C that no attribute shows."""
+    known = _hidden.get(kind)
+    if known is None:
+        known = _hidden[kind] = any(map(_hides, kind.__mro__))
+    return known
+
+
+def _hides(kind: type) -> bool:
+    base = kind.__base__
+    if base is None or _is_known(kind):
+        return False
+    own = vars(kind)
+    slots = sum(isinstance(item, types.MemberDescriptorType) for item in own.values())
+    extra = ("__dict__" in own) + ("__weakref__" in own)
+    return kind.__basicsize__ - base.__basicsize__ > _WORD * (slots + extra)
+
+
+def _is_known(kind: type) -> bool:
+    return kind in _KNOWN or kind.__module__.partition(".")[0] in _LIBRARIES
+
+
+def _slots_of(kind: type) -> tuple[tuple[str, Any], ...]:
+    known = _slots.get(kind)
+    if known is None:
+        known = _slots[kind] = tuple(
+            (name, item)
+            for base in kind.__mro__
+            if not _is_known(base)
+            for name, item in vars(base).items()
+            if isinstance(item, types.MemberDescriptorType)
+        )
+    return known
