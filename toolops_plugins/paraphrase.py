@@ -118,10 +118,24 @@ def _served(call: Call, meaning: Meaning, lookup: Lookup, marks: Sequence[Mark])
     value = decoded(call, entry)
     if value is NOTHING:
         return None
-    plan.tiers.store_near(call.key or b"", entry, marks)
+    _copy_near(call, meaning, lookup, entry, marks)
     return Answer(
         value, payload, "hit", "semantic", row.took, row.price, semantic=_marks(lookup, row.text)
     )
+
+
+def _copy_near(
+    call: Call, meaning: Meaning, lookup: Lookup, entry: Entry, marks: Sequence[Mark]
+) -> None:
+    """Keep what was served in the nearest tier, for as long as its own entry is there."""
+    tiers, key, row = call.plan.tiers, call.key, lookup.row
+    if tiers.nearest is None or key is None or row is None:
+        return
+    index = meaning.cache.answers.index
+    index.copies.note(row.id, row.tags, key, meaning.cache.near_ttl, tiers.nearest.delete)
+    tiers.store_near(key, entry, marks)
+    if not index.holds(row, lookup.mark):  # it was forgotten before the copy was noted
+        tiers.nearest.delete(key)
 
 
 def _marks(lookup: Lookup, matched: str | None) -> dict[str, str | int | float | bool]:

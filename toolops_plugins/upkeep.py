@@ -120,6 +120,12 @@ class Upkeep:
         local = [tier for tier in self.tiers.all if isinstance(tier, Memory)]
         for tier in local:
             tier.void(keys, tags, everything=everything)
+        if self._semantic is not None and not everything:
+            # Everything may also be what a subscription that was interrupted has missed.
+            try:
+                self._semantic.hear([key.hex()[:32] for key in keys], tags)
+            except Exception as error:  # noqa: BLE001 - told, and no reason to end the listening
+                self._stage_trouble("invalidation", error)
         self.notice("invalidated", local[0].label, f"{len(keys)} keys, {len(tags)} tags")
 
     def stop_listening(self) -> None:

@@ -180,13 +180,19 @@ class Tiers:
                 if self._failing:
                     self._worked(tier, "write")
 
+    @property
+    def nearest(self) -> Tier | None:
+        """The first tier, if it needs no I/O."""
+        return self.all[0] if self.all and self.all[0].local else None
+
     def store_near(self, key: bytes, entry: Entry, marks: Sequence[Mark]) -> None:
         """Write an entry to the first tier only, if that needs no I/O."""
-        if self.all and self.all[0].local and marks and marks[0] is not _SKIP:
+        tier = self.nearest
+        if tier is not None and marks and marks[0] is not _SKIP:
             try:
-                self.all[0].set(key, entry, marks[0])
+                tier.set(key, entry, marks[0])
             except Exception as error:  # noqa: BLE001 - trouble with a tier costs the copy alone
-                self._on_trouble(self.all[0].label, error)
+                self._on_trouble(tier.label, error)
 
     def get_many(
         self, keys: Sequence[bytes], now: float

@@ -92,6 +92,8 @@ class Answers:
             return lookup
         if lookup.row is not None and self._judge is not None and self._is_unsure(lookup):
             yield from self._ask_to_serve(self._judge, lookup, lookup.row)
+        if lookup.row is not None and index.is_void(asked.id, lookup.row):
+            lookup.refuse("invalidated")
         if lookup.row is not None:
             index.served(lookup.row)
         return lookup

@@ -8,6 +8,7 @@ to the server, and memory holds only what this process has not yet written.
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any
@@ -22,6 +23,7 @@ from toolops_plugins.generations import Generations
 from toolops_plugins.hop import hop
 from toolops_plugins.locks import renewing
 from toolops_plugins.pool import Pool
+from toolops_plugins.semantic.copies import Copies
 from toolops_plugins.semantic.embedders import Embedder
 from toolops_plugins.semantic.embeddings import Embeddings
 from toolops_plugins.semantic.learned import Learned
@@ -41,6 +43,8 @@ _IN_MEMORY = 200_000
 """Entries up to which an embedded index is kept in memory."""
 _INLINE = 20_000
 """Entries up to which a search takes less time than the way to another thread and back."""
+_VOIDED = 10_000
+"""Questions of which it is remembered when they were invalidated."""
 _SWEEP = 60.0
 """Seconds between two sweeps of what has expired, and between two checks of the size."""
 _VOIDS = 1.0
@@ -84,10 +88,12 @@ class Index:
         self._max_items = max_items
         self._pool = pool
         self._on_trouble = on_trouble
+        self.copies = Copies(clock)
         self._generations = Generations()
         self._voids = Voids()
         self._voids_read = clock.monotonic()
         self._tampered = 0  # records that on_trouble has been told of
+        self._voided: OrderedDict[str, tuple[int, float]] = OrderedDict()  # when ids were removed
         self._fuse = Fuse(clock, lease=30.0)
         self._whole = False  # whether memory holds all entries
         self._gone: set[str] = set()  # ids that were removed while loading
@@ -322,20 +328,23 @@ class Index:
 
     def put(self, row: Row, x: Vector, mark: int, agreeing: Sequence[str] = ()) -> None:
         """Keep an entry, searchable at once; dropped if it was invalidated since the mark."""
+        row.mark = mark
         with self.lock:
-            if not self._holds(row, mark):
+            if not self.holds(row, mark):
                 return
             self._into_memory([row], x[None], agreeing)
         self._writer.put([row], [x])
 
     def put_text(self, row: Row, text: str, mark: int) -> None:
         """As :meth:`put`, where the vector is still to be made; the next lookup makes it."""
+        row.mark = mark
         with self.lock:
-            if self._holds(row, mark):
+            if self.holds(row, mark):
                 self._unembedded.append((row, text, mark))
         self._writer.expect()
 
-    def _holds(self, row: Row, mark: int) -> bool:
+    def holds(self, row: Row, mark: int) -> bool:
+        """Return whether neither an entry nor a tag of it was invalidated since the mark."""
         return self._generations.holds(mark, row.id.encode(), row.tags)
 
     def _embed(self) -> None:
@@ -359,7 +368,7 @@ class Index:
 
     def _put_all(self, waiting: Sequence[tuple[Row, str, int]], vectors: Vector) -> None:
         with self.lock:
-            valid = [i for i, (row, _, mark) in enumerate(waiting) if self._holds(row, mark)]
+            valid = [i for i, (row, _, mark) in enumerate(waiting) if self.holds(row, mark)]
             # Of one question's answers only the last counts.
             last = {waiting[i][0].id: i for i in valid}.values()
             rows = [waiting[i][0] for i in last]
@@ -373,6 +382,7 @@ class Index:
         added = {row.id for row in rows}
         pushed = self.memory.add(rows, vectors)
         out = [row.id for row in pushed if row.id not in added]
+        self.copies.forget(added)  # what was served of an answer that is replaced
         self.learned.forget(out)
         self.learned.add(rows, vectors, agreeing)
         if out and not self.store.shared:
@@ -424,9 +434,8 @@ class Index:
         Raises:
             TierError: The store could not be reached; memory has forgotten them.
         """
-        with self.lock:
-            self._generations.void(keys=[id_.encode() for id_ in ids])
-            self._out_of_memory(ids)
+        self._void(ids)
+        self.open()
         self._delete_for_good(ids, partial(self.store.delete, ids), void_ids=ids)
 
     def invalidate(self, tags: Sequence[str]) -> None:
@@ -435,10 +444,8 @@ class Index:
         Raises:
             TierError: The store could not be reached; memory has forgotten them.
         """
-        with self.lock:
-            self._generations.void(tags=tags)
-            ids = self.memory.tagged(tags)
-            self._out_of_memory(ids)
+        ids = self._void(tags=tags)
+        self.open()
         self._delete_for_good(ids, partial(self.store.delete_where, tags=tags), tags=tags)
 
     def clear(self, scope: bytes | None = None) -> None:
@@ -449,11 +456,14 @@ class Index:
         """
         with self.lock:
             self._generations.void(everything=True)
-            if scope is None:
+            ids: list[str] = []
+            if self.ready and scope is None:
                 ids = [row.id for row in self.memory.rows()]
-            else:
+            elif self.ready and scope is not None:
                 ids = self.memory.of_scope(scope)
             self._out_of_memory(ids)
+        self.copies.forget(everything=True)
+        self.open()
         if scope is None:
             self._delete_for_good(ids, self.store.clear, everything=True)
         else:
@@ -488,8 +498,55 @@ class Index:
 
         self._writer.forget(ids, note_and_delete)
 
+    def hear(self, ids: Sequence[str], tags: Sequence[str]) -> None:
+        """Forget what another process has invalidated; what is stored follows in the background.
+
+        On a server the other process has deleted it already.
+        """
+        gone = self._void(ids, tags)
+        self._pool.offer(partial(self._delete_heard, gone, tags))
+
+    def _delete_heard(self, ids: Sequence[str], tags: Sequence[str]) -> None:
+        def delete() -> None:
+            if self.ready and not self.store.shared:
+                self.store.delete(ids)
+                self.store.delete_where(tags=tags)
+
+        try:
+            self._writer.forget(ids, delete)
+        except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
+            self._on_trouble(as_tier_error(error))
+
+    def _void(self, ids: Sequence[str] = (), tags: Sequence[str] = ()) -> list[str]:
+        """Let nobody here find entries any more, nor copies of them; return which they were."""
+        now = self.clock.time()
+        with self.lock:
+            number = self._generations.void(keys=[id_.encode() for id_ in ids], tags=tags)
+            for id_ in ids:
+                self._voided[id_] = number, now
+                self._voided.move_to_end(id_)
+            while len(self._voided) > _VOIDED:
+                self._voided.popitem(last=False)
+            gone = list(ids)
+            if self.ready and tags:
+                gone += self.memory.tagged(tags)
+            self._out_of_memory(gone)
+        # After the generations: whoever copies an answer now finds out that it is void.
+        self.copies.forget(ids, tags)
+        return gone
+
+    def is_void(self, id_: str, row: Row) -> bool:
+        """Return whether a question was invalidated since an entry that may answer it was made."""
+        voided = self._voided.get(id_)
+        if voided is None:
+            return False
+        number, moment = voided
+        return row.created <= moment if row.mark is None else row.mark < number
+
     def _out_of_memory(self, ids: Sequence[str]) -> None:
         # Called with the lock held.
+        if not self.ready:
+            return
         if not self.loaded.is_set():
             self._gone.update(ids)
         self.memory.remove(ids)

@@ -8,7 +8,7 @@ __all__ = ["Row"]
 
 
 class Row:
-    """One entry of the index; only ``hits`` and ``used`` ever change.
+    """One entry of the index; only ``hits``, ``used`` and ``mark`` ever change.
 
     Plain slots, since an index holds a hundred thousand of them.
 
@@ -29,6 +29,10 @@ class Row:
         traits: What the guards know of a question whose text is not kept, as JSON; else None.
         hits: Times that it was served.
         used: Seconds since the epoch at which it was last served, or stored.
+
+    Attributes:
+        mark: The moment as of which the answer stands, where this process has computed it; see
+            :class:`~toolops_plugins.generations.Generations`. None: it comes from the store.
     """
 
     __slots__ = (
@@ -39,6 +43,7 @@ class Row:
         "expires",
         "hits",
         "id",
+        "mark",
         "price",
         "scope",
         "tags",
@@ -79,3 +84,4 @@ class Row:
         self.traits = traits
         self.hits = hits
         self.used = used or created
+        self.mark: int | None = None

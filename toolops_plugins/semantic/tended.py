@@ -72,7 +72,9 @@ class Tended(Closing, ABC):
     # -- forgetting ------------------------------------------------------------------------------
 
     def delete(self, text: str, scope: Any = "") -> None:
-        """Forget the answer to a question; those to the same in other words stay.
+        """Forget the answer to a question, and what a runtime has served of it in other words.
+
+        Entries of the same in other words, with answers of their own, stay.
 
         Args:
             text: The question.
@@ -96,8 +98,16 @@ class Tended(Closing, ABC):
         Raises:
             TierError: The index could not be reached.
         """
-        self.open()
         self.answers.index.remove(ids)
+
+    def hear(self, ids: Sequence[str], tags: Sequence[str]) -> None:
+        """Forget what another process has invalidated, as runtimes do; never waits, never raises.
+
+        Args:
+            ids: 32 hexadecimal digits each.
+            tags: Tags of entries.
+        """
+        self.answers.index.hear(ids, tags)
 
     async def aremove(self, ids: Sequence[str]) -> None:
         """As :meth:`remove`, without blocking the event loop."""
@@ -114,7 +124,6 @@ class Tended(Closing, ABC):
             TierError: The index could not be reached.
         """
         names = check.texts("tags", tags if isinstance(tags, str) else list(tags))
-        self.open()
         self.answers.index.invalidate(names)
 
     async def ainvalidate(self, tags: Iterable[str]) -> None:
@@ -130,7 +139,6 @@ class Tended(Closing, ABC):
         Raises:
             TierError: The index could not be reached.
         """
-        self.open()
         self.answers.index.clear(None if scope is None else self._asked("", scope).scope)
 
     async def aclear(self, scope: Any = None) -> None:

@@ -1,0 +1,123 @@
+"""The copies in memory of what entries have answered, so that they go when the entry goes.
+
+A semantic hit is kept in the nearest tier under the question's own key for a short while. That key
+is not the entry's, and its tags may be others; so it is noted here which copies an entry has.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from toolops_plugins.clock import Clock
+from toolops_plugins.locks import renewing
+
+__all__ = ["Copies"]
+
+_MOST = 10_000
+"""Copies that are noted at most."""
+
+
+class _Copied:
+    """The copies of one entry."""
+
+    __slots__ = ("drops", "tags", "until")
+
+    def __init__(self) -> None:
+        self.drops: dict[bytes, Callable[[bytes], None]] = {}
+        self.tags: frozenset[str] = frozenset()
+        self.until = 0.0
+
+
+class Copies:
+    """Copies by the id of their entry. Safe to use from any threads.
+
+    Args:
+        clock: Its monotonic time is used.
+        most: Copies at most; beyond them those of the entry that answered longest ago are dropped.
+    """
+
+    def __init__(self, clock: Clock, most: int = _MOST) -> None:
+        self._clock = clock
+        self._most = most
+        self._lock = renewing(self, threading.RLock())
+        self._entries: OrderedDict[str, _Copied] = OrderedDict()
+        self._count = 0
+
+    def __len__(self) -> int:
+        """Return how many copies are noted."""
+        return self._count
+
+    def note(
+        self,
+        id_: str,
+        tags: Iterable[str],
+        key: bytes,
+        seconds: float,
+        drop: Callable[[bytes], None],
+    ) -> None:
+        """Note a copy that is about to be made.
+
+        Args:
+            id_: The entry's id.
+            tags: The entry's tags.
+            key: The key that the copy will have.
+            seconds: After which the copy is gone by itself.
+            drop: Takes the key and deletes the copy.
+        """
+        now = self._clock.monotonic()
+        gone: list[_Copied] = []
+        with self._lock:
+            copied = self._entries.setdefault(id_, _Copied())
+            self._entries.move_to_end(id_)
+            self._count += key not in copied.drops
+            copied.drops[key] = drop
+            copied.tags = frozenset(tags)
+            copied.until = max(copied.until, now + seconds)
+            while self._entries:
+                oldest, first = next(iter(self._entries.items()))
+                if first.until > now and self._count <= self._most:
+                    break
+                if first.until > now:
+                    gone.append(first)
+                self._take(oldest)
+        _drop(gone)
+
+    def forget(
+        self, ids: Iterable[str] = (), tags: Iterable[str] = (), *, everything: bool = False
+    ) -> None:
+        """Delete the copies of some entries.
+
+        Args:
+            ids: Those of these entries.
+            tags: Those of entries with one of these tags.
+            everything: Those of all entries.
+        """
+        wanted = frozenset(tags)
+        with self._lock:
+            chosen = [id_ for id_ in ids if id_ in self._entries]
+            if everything:
+                chosen = list(self._entries)
+            elif wanted:
+                chosen += [
+                    id_
+                    for id_, copied in self._entries.items()
+                    if not wanted.isdisjoint(copied.tags)
+                ]
+            gone = [self._take(id_) for id_ in dict.fromkeys(chosen)]
+        _drop(gone)
+
+    def _take(self, id_: str) -> _Copied:
+        copied = self._entries.pop(id_)
+        self._count -= len(copied.drops)
+        return copied
+
+
+def _drop(gone: Iterable[_Copied]) -> None:
+    # Without the lock: a tier has one of its own.
+    for copied in gone:
+        for key, drop in copied.drops.items():
+            with suppress(Exception):  # a tier that fails has told of it
+                drop(key)
