@@ -7,7 +7,6 @@ invalidated here, as it would from another process.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
@@ -119,7 +118,7 @@ class Kept:
         # Farthest first, as a runtime does: a call in between could fill the near from the far.
         for tier in reversed(found.values()):
             change(tier)
-        bus = Bus(self.any, lambda *_: None, os.urandom(8).hex())
+        bus = Bus(self.any, lambda *_: None)
         bus.publish((), list(tags), everything=everything)
         return list(found)
 

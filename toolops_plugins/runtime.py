@@ -415,6 +415,7 @@ class ToolOps(Decorators, Closing):
         self._shared.flights.forked()
         self._shared.streams.forked()
         self._pool.forked()
+        self._upkeep.forked()
 
     def close(self) -> None:
         """Release connections and threads."""

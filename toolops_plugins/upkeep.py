@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -113,7 +113,7 @@ class Upkeep:
             return None
         from toolops_plugins.cache.bus import Bus  # noqa: PLC0415 - see _is_redis
 
-        return Bus(remote, self._void, os.urandom(8).hex())
+        return Bus(remote, self._void)
 
     def _void(self, keys: Sequence[bytes], tags: Sequence[str], everything: bool) -> None:  # noqa: FBT001 - as the bus calls it
         self._leave_flights(keys, everything=bool(tags) or everything)
@@ -127,6 +127,17 @@ class Upkeep:
             except Exception as error:  # noqa: BLE001 - told, and no reason to end the listening
                 self._stage_trouble("invalidation", error)
         self.notice("invalidated", local[0].label, f"{len(keys)} keys, {len(tags)} tags")
+
+    def forked(self) -> None:
+        """In a forked child, forget what its parent kept in memory.
+
+        Until the child has a subscription of its own, nobody tells it what has become void. No
+        notice: in the middle of a fork no sink may be called.
+        """
+        if self._shared.bus is not None:
+            for tier in self.tiers.all:
+                if isinstance(tier, Memory):
+                    tier.clear()
 
     def stop_listening(self) -> None:
         """End the thread that hears what other processes invalidate; the next call starts it."""
@@ -174,10 +185,20 @@ class Upkeep:
         yield from self._telling(work, (), (), everything=True)
 
     def closing(self) -> Flow:
-        """Return the flow that releases what tiers and semantic cache hold."""
+        """Return the flow that releases what tiers and semantic cache hold.
+
+        Trouble with that is a notice: whoever closes can do nothing about it. A forked worker
+        cannot write to the index of its parent, for one.
+        """
         if self._semantic is not None:
-            yield Io(self._semantic.close, self._semantic.aclose)
-        yield from self.tiers.close()
+            try:
+                yield Io(self._semantic.close, self._semantic.aclose)
+            except Exception as error:
+                if is_callers(error):
+                    raise
+                self._semantic_trouble(as_tier_error(error))
+        with suppress(TierError):  # of which there is a notice already
+            yield from self.tiers.close()
 
     def _leave_flights(self, keys: Sequence[bytes], *, everything: bool) -> None:
         """Let nobody join what is under way with old data.

@@ -247,3 +247,34 @@ def test_a_runtime_from_the_environment(valkey, namespace):
     for name, value in (("TOOLOPS_REDIS_TTL", "soon"), ("TOOLOPS_MEMORY_ITEMS", "0")):
         with pytest.raises(ConfigurationError, match=name):
             ToolOps.from_env({"TOOLOPS_REDIS_URL": valkey.url, name: value})
+
+
+@pytest.mark.parametrize("face", ["sync", "async"])
+def test_a_tag_that_is_no_text_to_utf8_is_a_tag_as_any_other(sides, face):
+    one, two = sides
+    odd = ["\ud800", "quotes"]
+    one.quote("ACME")
+    two.quote("ACME")
+    heard = []
+    two.ops.add_sink(
+        type(
+            "Ear", (), {"on_call": lambda *_: None, "on_notice": lambda _, n: heard.append(n.kind)}
+        )()
+    )
+    if face == "sync":
+        one.ops.invalidate(tags=odd)
+    else:
+        asyncio.run(_closing(one, one.ops.ainvalidate(tags=odd)))
+    wait_for(lambda: "invalidated" in heard, "the other process to hear of it")
+    two.quote("ACME")
+    assert two.last == ("miss", None)
+
+
+@pytest.mark.parametrize("bad", [["quotes", object], [b"k" * 31], ["zz" * 32], "quotes", b"k" * 32])
+def test_nothing_is_forgotten_where_a_key_is_none(sides, bad):
+    one, _ = sides
+    one.quote("ACME")
+    with pytest.raises(ConfigurationError):
+        one.ops.invalidate(tags=["quotes"], keys=bad)
+    one.quote("ACME")
+    assert one.last == ("hit", "L1")

@@ -591,7 +591,7 @@ def test_only_so_many_loops_keep_a_client(valkey: Server, namespace: str) -> Non
         a.run(tier.aget(key()))  # b is now the one unused for longest
         c.run(tier.aget(key()))
         b.run(asyncio.sleep(0.01))  # it lets go as soon as it runs
-        assert len(tier._clients._seats) == 2
+        assert len(tier._clients._held.seats) == 2
         wait_for(lambda: _connections(valkey, name) == 2, "two connections")
         for runner in (a, b, c):
             assert value(runner.run(tier.aget(key()))[0]) == 1

@@ -7,22 +7,28 @@ lost to it, so an end that subscribes again after a break forgets everything.
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import threading
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol
-
-import orjson
 
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 
 __all__ = ["Bus", "Carrier"]
 
 _POLL = 0.2  # seconds between looks at whether to stop; a message is read as it comes
+_PATIENCE = 0.4  # seconds that closing waits for the thread
 _SILENCE = 10.0  # seconds without a word after which the server is asked for one, and then given up
 _FIRST_PAUSE = 0.1  # seconds before connecting again; doubles
 _LONGEST_PAUSE = 5.0
+
+# For the child of a fork.
+_buses: weakref.WeakSet[Bus] = weakref.WeakSet()
 
 
 class Carrier(Protocol):
@@ -46,11 +52,40 @@ class Carrier(Protocol):
         ...
 
 
+class _Stop:
+    """Tells a thread to stop, and wakes it whether it waits for its server or for a pause.
+
+    No event: the collector may call :meth:`set` in the very thread that holds an event's lock.
+    """
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self._is_set = False
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self.connection: Any = None
+
+    def set(self) -> None:
+        self._is_set = True
+        self._wake.put(None)
+        sock = getattr(self.connection, "_sock", None)
+        if sock is not None and self._pid == os.getpid():  # in a child it is the parent's
+            with suppress(Exception):  # it is closed already
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def wait(self, seconds: float) -> None:
+        with suppress(Empty):
+            self._wake.get(timeout=seconds)
+
+
 class Bus:
     """One process's end of the broadcast of a namespace.
 
-    ``start`` makes a daemon thread with a connection of its own. Safe for use from any threads
-    and event loops. A forked child has no such thread until it calls ``start`` itself.
+    ``start`` makes a daemon thread with a connection of its own; it holds the bus weakly, and so
+    ends with it. Safe for use from any threads and event loops. A forked child is an end of its
+    own, and has no such thread until it calls ``start`` itself.
 
     Args:
         tier: The way to the server; bound.
@@ -58,7 +93,6 @@ class Bus:
             published. ``everything`` is also True after a break, in which messages may have been
             lost, and on a first subscription that did not succeed at once. What it raises is
             dropped.
-        origin_id: Names this end; what it published itself is not given to ``on_void``.
         clock: Its monotonic time tells how long the server has been silent.
     """
 
@@ -66,53 +100,52 @@ class Bus:
         self,
         tier: Carrier,
         on_void: Callable[[list[bytes], list[str], bool], None],
-        origin_id: str,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._tier = tier
         self._on_void = on_void
-        self._origin = origin_id
         self._clock = clock
         self._begin()
+        _buses.add(self)
 
     def _begin(self) -> None:
-        self._pid = os.getpid()
+        self._origin = os.urandom(8).hex()  # what this end published itself is not news to it
         self._lock = threading.Lock()
-        self._stop = threading.Event()
+        self._stop = _Stop()
         self._thread: threading.Thread | None = None
         self._was_closed = False
         self.ready = threading.Event()
         """Set while it hears what others publish."""
 
+    def after_fork(self) -> None:
+        """Become an end of its own in a forked child, which has no thread of its parent's."""
+        self._begin()
+
     def start(self) -> bool:
         """Begin to listen, unless this process does already; return whether it has begun now."""
-        if self._pid != os.getpid():
-            self._begin()  # a child must not wait for locks of threads that it does not have
         with self._lock:
             if self._thread is not None:
                 return False
             # A thread has its own event to stop it: one that is slow to end stays stopped.
-            self._stop = threading.Event()
+            stop = self._stop = _Stop()
             self._thread = threading.Thread(
-                target=self._listen,
-                args=(self._stop, self._was_closed),
+                target=_listen,
+                args=(weakref.ref(self, lambda _: stop.set()), stop, self._was_closed),
                 name="toolops-bus",
                 daemon=True,
             )
             self._thread.start()
-            return True
+        return True
 
     def close(self) -> None:
         """Stop listening, within half a second; ``start`` begins again."""
-        if self._pid != os.getpid():
-            return
         with self._lock:
             thread, self._thread = self._thread, None
             self._stop.set()
             self._was_closed = True
             self.ready.clear()
         if thread is not None and thread is not threading.current_thread():
-            thread.join(2 * _POLL)
+            thread.join(_PATIENCE)
 
     def publish(
         self, keys: Sequence[bytes] = (), tags: Sequence[str] = (), *, everything: bool = False
@@ -144,60 +177,43 @@ class Bus:
             "tags": list(tags),
             "everything": everything,
         }
-        return "PUBLISH", self._tier.channel, orjson.dumps(message)
+        return "PUBLISH", self._tier.channel, json.dumps(message).encode()
 
-    def _listen(self, stop: threading.Event, missed: bool) -> None:  # noqa: FBT001 - private
-        """Keep a subscription until ``stop``; ``missed``: there was one before, and a break."""
-        pause = _FIRST_PAUSE
-        attempt = 0
-        while not stop.is_set():
-            with suppress(Exception):  # whatever ended it: the next attempt begins anew
-                for message in self._subscription(stop, attempt):
-                    if message["type"] == "subscribe":
-                        if missed:
-                            self._tell([], [], everything=True)
-                        pause = _FIRST_PAUSE
-                        with self._lock:
-                            if not stop.is_set():
-                                self.ready.set()
-                    elif message["type"] == "message":
-                        self._receive(message["data"])
-            with self._lock:
-                if not stop.is_set():
-                    self.ready.clear()
-            missed = True
-            attempt += 1
-            stop.wait(pause)
-            pause = min(_LONGEST_PAUSE, pause * 2)
+    def note_subscription(self, stop: _Stop, *, missed: bool) -> None:
+        """Note that the subscription stands.
 
-    def _subscription(self, stop: threading.Event, attempt: int) -> Any:
-        """Yield messages until ``stop``; raise when the connection is lost."""
+        Args:
+            stop: That of the thread which has it.
+            missed: Whether there was one before, and a break.
+        """
+        if missed:
+            self.tell([], [], everything=True)
+        with self._lock:
+            if not stop.is_set():
+                self.ready.set()
+
+    def note_loss(self, stop: _Stop) -> None:
+        """Note that the subscription is lost."""
+        with self._lock:
+            if not stop.is_set():
+                self.ready.clear()
+
+    def subscribe(self, attempt: int) -> tuple[Any, list[Callable[[], Any]], Clock]:
+        """Return a subscription, what to call to release it, and a clock."""
         client, closers = self._tier.listener(attempt)
         subscription = client.pubsub()
+        closers = [subscription.close, *closers]
         try:
             subscription.subscribe(self._tier.channel)
-            heard = self._clock.monotonic()
-            asked = False
-            while not stop.is_set():
-                message = subscription.get_message(timeout=_POLL)
-                if message is not None:
-                    heard = self._clock.monotonic()
-                    asked = False
-                    yield message
-                elif self._clock.monotonic() - heard > _SILENCE:
-                    if asked:
-                        return
-                    subscription.ping()
-                    heard = self._clock.monotonic()
-                    asked = True
-        finally:
-            for close in (subscription.close, *closers):
-                with suppress(Exception):  # a connection that broke is closed already
-                    close()
+        except BaseException:
+            _release(closers)
+            raise
+        return subscription, closers, self._clock
 
-    def _receive(self, data: Any) -> None:
+    def receive(self, data: Any) -> None:
+        """Take a message of another end."""
         try:
-            message = orjson.loads(data)
+            message = json.loads(data)
             if message["origin"] == self._origin:
                 return
             keys = [bytes.fromhex(key) for key in message["keys"]]
@@ -205,8 +221,81 @@ class Bus:
             everything = message["everything"] is True
         except (ValueError, TypeError, KeyError):
             return  # not ours, or of a version that this one does not know
-        self._tell(keys, tags, everything=everything)
+        self.tell(keys, tags, everything=everything)
 
-    def _tell(self, keys: list[bytes], tags: list[str], *, everything: bool) -> None:
+    def tell(self, keys: list[bytes], tags: list[str], *, everything: bool) -> None:
+        """Call ``on_void``."""
         with suppress(Exception):  # an error there must not end the listening
             self._on_void(keys, tags, everything)
+
+
+# The thread's part. It must hold no bus while it waits: who drops a runtime drops all of it.
+
+
+def _listen(reference: weakref.ref[Bus], stop: _Stop, missed: bool) -> None:  # noqa: FBT001 - private
+    """Keep a subscription until ``stop``; ``missed``: there was one before, and a break."""
+    pause = _FIRST_PAUSE
+    attempt = 0
+    while not stop.is_set():
+        with suppress(Exception):  # whatever ended it: the next attempt begins anew
+            for message in _messages(reference, stop, attempt):
+                bus = reference()
+                if bus is None:
+                    break
+                if message["type"] == "subscribe":
+                    bus.note_subscription(stop, missed=missed)
+                    pause = _FIRST_PAUSE
+                elif message["type"] == "message":
+                    bus.receive(message["data"])
+                del bus
+        bus = reference()
+        if bus is not None:
+            bus.note_loss(stop)
+        del bus
+        missed = True
+        attempt += 1
+        stop.wait(pause)
+        pause = min(_LONGEST_PAUSE, pause * 2)
+
+
+def _messages(reference: weakref.ref[Bus], stop: _Stop, attempt: int) -> Iterator[Any]:
+    """Yield messages until ``stop``; raise when the connection is lost."""
+    bus = reference()
+    if bus is None:
+        return
+    subscription, closers, clock = bus.subscribe(attempt)
+    del bus
+    stop.connection = subscription.connection
+    try:
+        heard = clock.monotonic()
+        asked = False
+        while not stop.is_set():
+            message = subscription.get_message(timeout=_POLL)
+            if message is not None:
+                heard = clock.monotonic()
+                asked = False
+                yield message
+            elif clock.monotonic() - heard > _SILENCE:
+                if asked:
+                    return
+                subscription.ping()
+                heard = clock.monotonic()
+                asked = True
+    finally:
+        stop.connection = None
+        _release(closers)
+
+
+def _release(closers: list[Callable[[], Any]]) -> None:
+    for close in closers:
+        with suppress(Exception):  # a connection that broke is closed already
+            close()
+
+
+def _after_fork() -> None:
+    for bus in list(_buses):
+        bus.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

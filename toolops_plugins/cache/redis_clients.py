@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
@@ -112,6 +113,31 @@ class Seat:
                 self.released.set_result(None)
 
 
+class _Held:
+    """The clients of one tier: one for all threads, and a seat for each event loop."""
+
+    def __init__(self) -> None:
+        self.client: Any = None
+        self.closers: list[Callable[[], Any]] = []
+        self.seats: dict[asyncio.AbstractEventLoop, Seat] = {}
+
+
+_inherited: list[Seat] = []
+"""In a forked child, the seats of its parent: were they collected, their loops would be changed."""
+
+
+def _release(held: _Held) -> list[Seat]:
+    """Close the client of all threads; have those of loops closed there, and return their seats."""
+    closers, held.client, held.closers = held.closers, None, []
+    seats, held.seats = list(held.seats.values()), {}
+    for close in closers:
+        with suppress(Exception):  # a connection that broke is closed already
+            close()
+    for seat in seats:
+        seat.retire()
+    return seats
+
+
 class Clients:
     """Makes, keeps and releases the clients of one tier. Safe for any threads and loops.
 
@@ -145,9 +171,10 @@ class Clients:
         self._sentinel_options = options.pop("sentinel_kwargs", {})
         self._options = options
         self._turn = 0
-        self._client: Any = None
-        self._closers: list[Callable[[], Any]] = []
+        self._held = _Held()
         self.forget()
+        # Whoever drops a tier without closing it must find its connections closed, and unwarned.
+        weakref.finalize(self, _release, self._held).atexit = False
         # Everything is imported and read here, since it would block an event loop.
         for package in ("redis", "redis.asyncio"):
             for room in (".retry", ".sentinel", ".cluster"):
@@ -171,24 +198,24 @@ class Clients:
         self.gate: SimpleQueue[None] = SimpleQueue()
         for _ in range(self._max_connections):
             self.gate.put(None)
-        self._client = None
-        self._closers = []
-        self._seats: dict[asyncio.AbstractEventLoop, Seat] = {}
+        _inherited.extend(self._held.seats.values())
+        self._held.client, self._held.closers, self._held.seats = None, [], {}
 
     @property
     def client(self) -> Any:
         """The client of all threads, or None while there is none."""
-        return self._client
+        return self._held.client
 
     def open(self) -> Any:
         """Return the client of all threads; the caller holds ``opening``. May connect (cluster)."""
-        if self._client is None:
-            self._client, self._closers = self._make("redis")
-        return self._client
+        held = self._held
+        if held.client is None:
+            held.client, held.closers = self._make("redis")
+        return held.client
 
     def here(self) -> Seat | None:
         """Return the seat of the running loop, or None while it has none."""
-        seat = self._seats.get(asyncio.get_running_loop())
+        seat = self._held.seats.get(asyncio.get_running_loop())
         if seat is None or seat.retired:
             return None
         self._turn += 1
@@ -209,15 +236,16 @@ class Clients:
             (self._socket_timeout + self._connect_timeout)
             * (1 + len(self._target.nodes) * (self._target.kind in ("cluster", "sentinel"))),
         )
+        seats = self._held.seats
         with self._lock:
-            for other in [other for other in self._seats if other.is_closed()]:
-                del self._seats[other]
-            self._seats[loop] = seat
+            for other in [other for other in seats if other.is_closed()]:
+                del seats[other]
+            seats[loop] = seat
             self._turn += 1
             seat.used = self._turn
-            while len(self._seats) > self._max_loops:
-                oldest = min(self._seats.values(), key=lambda each: each.used)
-                del self._seats[oldest.loop]
+            while len(seats) > self._max_loops:
+                oldest = min(seats.values(), key=lambda each: each.used)
+                del seats[oldest.loop]
                 oldest.retire()
         await seat.open()
         return seat
@@ -243,13 +271,7 @@ class Clients:
 
     def _clear(self) -> list[Seat]:
         with self._lock:
-            closers, self._client, self._closers = self._closers, None, []
-            seats, self._seats = list(self._seats.values()), {}
-        for close in closers:
-            with suppress(Exception):  # a connection that broke is closed already
-                close()
-        for seat in seats:
-            seat.retire()
+            seats = _release(self._held)
         return [seat for seat in seats if seat.loop.is_running()]
 
     def _read(self, package: Package) -> dict[str, Any]:
