@@ -38,7 +38,7 @@ from toolops_plugins.attempts import attempted, invoke
 from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.cache.tiers import Found, is_newer
 from toolops_plugins.check import plain
-from toolops_plugins.coalesce.flights import Arrival
+from toolops_plugins.coalesce.flights import Arrival, Flights
 from toolops_plugins.coalesce.streams import Tape
 from toolops_plugins.codec import Payload
 from toolops_plugins.error_copies import copy_error
@@ -54,7 +54,7 @@ from toolops_plugins.fallback import fallen_back
 from toolops_plugins.paraphrase import by_meaning, kept_by_meaning
 from toolops_plugins.plan import Call, Plan
 from toolops_plugins.policy import NOTHING, Cache, matches
-from toolops_plugins.results import copied, decoded, encoded, entry_of, stand_in, wanted
+from toolops_plugins.results import copied, decoded, encoded, entry_of, stand_in, templated, wanted
 from toolops_plugins.steps import Flow, Fly, Io, Spawn, Step, Within, uncarried
 from toolops_plugins.telemetry.events import Outcome
 from toolops_plugins.telling import Answer, notice, record, sheltered
@@ -196,11 +196,11 @@ def _answered(call: Call) -> Generator[Step, Any, tuple[Answer, Outcome]]:
         answer = None if near is None else (yield from served(call, cache, *near))
         if answer is not None:
             return answer, answer.outcome
-    if not plan.policy.coalesces:
+    key = call.place + call.key
+    if not plan.policy.coalesces or key in plan.shared.flights.lone:
         answer = yield from _alone(call, seconds)
         return answer, answer.outcome
     found = None
-    key = call.place + call.key
     if cache is not None and plan.tiers.remote and not plan.shared.flights.waiting(key):
         # A flight costs a task of its own, and a hit in Redis needs none.
         found = yield from plan.tiers.lookup(call.key, call.tags, plan.shared.clock.monotonic())
@@ -215,17 +215,25 @@ def _answered(call: Call) -> Generator[Step, Any, tuple[Answer, Outcome]]:
             return Answer(recording, None, "miss"), "coalesced"
         arrival: Arrival = yield Fly(key, work, seconds)
         answer = arrival.value
-        if not isinstance(answer.value, Tape) or answer.value.join(call):
+        if isinstance(answer.value, Tape):
+            shared = (arrival.led or not answer.lone) and answer.value.join(call)
+        elif arrival.led or answer.raises:
+            shared = True
+        else:
+            # The leader's own object stays the leader's.
+            copy = yield from copied(call, answer)
+            shared = copy is not NOTHING
+            answer = answer._replace(value=copy)
+        if shared:
             break
-        # Those who had joined it have left it already, and so closed it: once more.
-        if arrival.led:
-            answer = yield from _alone(call, seconds)
-            break
+        if arrival.led or answer.lone or answer.payload is not None:
+            answer = yield from _alone(call, _seconds_left(call))
+            return answer, answer.outcome
+        # Nobody could know that this caller would come; or those who had joined a stream have left
+        # it already, and so closed it: once more.
+        seconds = _seconds_left(call)
     if arrival.led:
         return answer, answer.outcome
-    # The leader's own object stays the leader's.
-    if not answer.raises:
-        answer = answer._replace(value=copied(call, answer))
     return answer, "coalesced" if answer.outcome == "miss" else answer.outcome
 
 
@@ -392,12 +400,29 @@ def _fetched(call: Call, cache: Cache | None = None, marks: Sequence[Mark] = ())
     kept = cache is not None and wanted(call, cache, value)
     if kept or plan.policy.coalesces:
         payload = encoded(call, value, kept=kept)
+    answer = Answer(value, payload, "miss", None, took, price)
+    if plan.policy.coalesces and call.key is not None:
+        answer = yield from _shared(answer, plan.shared.flights, call.place + call.key)
     if cache is not None and kept and payload is not None:
         entry = entry_of(call, cache, payload, took, price)
         yield from plan.tiers.store(call.key or b"", entry, marks)
         if plan.meaning is not None:
             yield from kept_by_meaning(call, value, payload, entry, mark)
-    return Answer(value, payload, "miss", None, took, price)
+    return answer
+
+
+def _shared(answer: Answer, flights: Flights, key: bytes) -> Generator[Step, Any, Answer]:
+    """Return the answer with what its followers need, before its leader gets hold of the value."""
+    if answer.payload is not None:
+        flights.lone.discard(key)
+        return answer
+    if flights.waiting(key) <= 1:
+        return answer
+    template = yield from templated(answer.value)
+    lone = template is NOTHING
+    if lone:
+        flights.lone.add(key)
+    return answer._replace(template=template, lone=lone)
 
 
 def _mark(plan: Plan) -> Flow:
@@ -414,8 +439,15 @@ def _on_air(call: Call, recording: Tape, marks: Sequence[Mark], took: float) -> 
     recording.owner = call
     streams = call.plan.shared.streams
     if call.key is not None and call.plan.policy.coalesces:
-        streams.offer(call.place + call.key, recording)
-    return Answer(recording, None, "miss", None, took, call.plan.price_of_failure())
+        place = call.place + call.key
+        streams.offer(place, recording)
+        if recording.lone:
+            call.plan.shared.flights.lone.add(place)
+        else:
+            call.plan.shared.flights.lone.discard(place)
+    return Answer(
+        recording, None, "miss", None, took, call.plan.price_of_failure(), lone=recording.lone
+    )
 
 
 def kept_stream(recording: Tape) -> Flow:

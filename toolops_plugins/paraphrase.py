@@ -165,13 +165,16 @@ def _together(
         answer: Answer = arrival.value
         if arrival.led:
             return answer
-        marks = _marks(lookup, other.text)
-        marks["similarity"] = other.similarity
-        outcome = "coalesced" if answer.outcome == "miss" else answer.outcome
-        value = answer.value if answer.raises else copied(call, answer)
-        return answer._replace(value=value, outcome=outcome, semantic=marks)
-    try:
+        value = answer.value if answer.raises else (yield from copied(call, answer))
+        if value is not NOTHING:
+            marks = _marks(lookup, other.text)
+            marks["similarity"] = other.similarity
+            outcome = "coalesced" if answer.outcome == "miss" else answer.outcome
+            return answer._replace(value=value, outcome=outcome, semantic=marks)
         fresh: Answer = yield from fetch()
+        return fresh
+    try:
+        fresh = yield from fetch()
     finally:
         try:
             boarding.leave(lookup, flight)

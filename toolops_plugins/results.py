@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from contextlib import suppress
-from copy import deepcopy
 from typing import Any, Literal
 
 from toolops_plugins.cache.entry import Entry
@@ -12,9 +12,14 @@ from toolops_plugins.check import plain
 from toolops_plugins.codec import Payload
 from toolops_plugins.plan import Call
 from toolops_plugins.policy import NOTHING, Cache
+from toolops_plugins.steps import Flow, Invoke
 from toolops_plugins.telling import Answer, notice
+from toolops_plugins.value_copies import LARGE, count_parts, pristine_copy
 
-__all__ = ["copied", "decoded", "encoded", "entry_of", "stand_in", "wanted"]
+__all__ = ["copied", "decoded", "encoded", "entry_of", "stand_in", "templated", "wanted"]
+
+LARGE_BYTES = 256 * 1024
+"""Encoded bytes, worth about a millisecond, past which a follower's copy is made in a thread."""
 
 
 def entry_of(
@@ -86,17 +91,46 @@ def stand_in(call: Call, cache: Cache, entry: Entry | None) -> Any:
     return decoded(call, entry)
 
 
-def copied(call: Call, answer: Answer) -> Any:
-    """Return a follower's own copy of what its flight brought."""
+def copied(call: Call, answer: Answer) -> Flow:
+    """Return a follower's own copy of what its flight brought; NOTHING: it has to make the call.
+
+    What is large is copied in a thread, since it would hold up all else on an event loop.
+    """
     if call.plan.stream:
         return answer.value  # a recording makes the copies itself
-    if answer.payload is not None:
-        with suppress(Exception):  # what a registered type's own methods raise: copied below
-            return call.plan.shared.codec.decode(answer.payload)
-    try:
-        return deepcopy(answer.value)
-    except Exception:  # noqa: BLE001 - what can be neither encoded nor copied is shared
-        return answer.value
+    payload = answer.payload
+    if payload is None:
+        template = answer.template
+        if template is NOTHING:
+            return NOTHING
+        if (count_parts(template, LARGE) or 0) < LARGE:
+            return pristine_copy(template)
+        return (yield _in_thread(pristine_copy, template))
+    decode = call.plan.shared.codec.decode
+    with suppress(Exception):  # what a registered type's own methods raise
+        if payload.data is None or payload.size <= LARGE_BYTES:
+            return decode(payload)
+        return (yield _in_thread(decode, payload))
+    return NOTHING
+
+
+def templated(value: Any) -> Flow:
+    """Return a copy of a result that no codec takes, or NOTHING if that could have an effect."""
+    parts = count_parts(value, LARGE)
+    if parts is None:
+        return NOTHING
+    if parts < LARGE:
+        return pristine_copy(value)
+    return (yield _in_thread(_large_copy, value))
+
+
+def _large_copy(value: Any) -> Any:
+    return NOTHING if count_parts(value) is None else pristine_copy(value)
+
+
+def _in_thread(function: Callable[[Any], Any], value: Any) -> Invoke:
+    """Return the step that calls a function in this thread, or in another for an event loop."""
+    return Invoke(function, (value,), {}, None, aio=False)
 
 
 def _ttl(longest: float, cache: Cache) -> float:

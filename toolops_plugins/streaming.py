@@ -45,7 +45,7 @@ def stream_of(plan: Plan, target: Target, threads: ThreadDriver) -> Callable[...
             yield from items
             return returned
         try:
-            yield from source.read(call)
+            returned = yield from source.read(call)
             if source.claim():
                 threads.run(kept_stream(source))
         except BaseException as error:
@@ -53,7 +53,7 @@ def stream_of(plan: Plan, target: Target, threads: ThreadDriver) -> Callable[...
             raise
         finally:
             _tell(call, told, source)
-        return source.returned
+        return returned
 
     return stream
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from toolops_plugins.codec import Payload
 from toolops_plugins.plan import Call
+from toolops_plugins.policy import NOTHING
 from toolops_plugins.steps import Flow, is_callers
 from toolops_plugins.telemetry.events import CallEvent, Notice, NoticeKind, Outcome
 
@@ -29,6 +30,9 @@ class Answer(NamedTuple):
         raises: Whether the value is a remembered exception, to be raised.
         error: The error that a stale answer stands in for.
         semantic: What the semantic cache decided, if the answer is of a question in other words.
+        template: A copy of a result that no codec takes, made before the leader had it, of which
+            followers get copies; or NOTHING.
+        lone: Whether the result is the leader's alone, since copying it could have an effect.
     """
 
     value: Any
@@ -40,6 +44,8 @@ class Answer(NamedTuple):
     raises: bool = False
     error: Exception | None = None
     semantic: Mapping[str, str | int | float | bool] | None = None
+    template: Any = NOTHING
+    lone: bool = False
 
 
 def record(call: Call, outcome: Outcome, answer: Answer | None) -> None:

@@ -34,7 +34,20 @@ LARGE = 10_000
 
 _ATOMS = frozenset(
     (
-        *(type(None), bool, int, float, complex, str, bytes, bytearray, range, slice, array, Pattern),
+        *(
+            type(None),
+            bool,
+            int,
+            float,
+            complex,
+            str,
+            bytes,
+            bytearray,
+            range,
+            slice,
+            array,
+            Pattern,
+        ),
         *(date, datetime, time, timedelta, timezone, ZoneInfo, Decimal, Fraction, UUID),
         *(PosixPath, PurePosixPath, PureWindowsPath, WindowsPath),
         *(type(Ellipsis), type(NotImplemented), Nothing, type),
@@ -147,7 +160,7 @@ def _state(part: Any, kind: type) -> list[Any] | None:
 
 
 def _is_plain(kind: type) -> bool:
-    """Return whether a class leaves to Python, or to a known generator of classes, how it is copied.
+    """Return whether a class leaves it to Python, or to a known maker of classes, to copy it.
 
     Its instances must not be such as are read, nor have more state than attributes and slots.
     """

@@ -208,7 +208,7 @@ class Planner:
             tiers = self._tiers.only(cache.tiers)
         return Plan(
             name=label,
-            function=self._function(target),
+            function=self._function(target, policy),
             aio=target.kind in ("coroutine", "async_generator"),
             policy=policy,
             shared=self._shared,
@@ -246,13 +246,15 @@ class Planner:
             secret,
         )
 
-    def _function(self, target: Target) -> Callable[..., Any]:
+    def _function(self, target: Target, policy: Policy) -> Callable[..., Any]:
         if target.kind == "generator":
-            return Recording.opener(target.function, self._shared.codec)
+            return Recording.opener(target.function, self._shared.codec, shares=policy.coalesces)
         if target.kind == "async_generator":
             from toolops_plugins.coalesce.async_streams import AsyncRecording  # noqa: PLC0415 - imports asyncio
 
-            return AsyncRecording.opener(target.function, self._shared.codec)
+            return AsyncRecording.opener(
+                target.function, self._shared.codec, shares=policy.coalesces
+            )
         return target.function
 
     def _check(

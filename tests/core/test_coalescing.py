@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import threading
 import traceback
 import weakref
 from collections.abc import Callable, Iterator
@@ -104,15 +103,6 @@ def test_empty_results_are_shared_too(work: Work, value: Any) -> None:
     work.release.open()
     assert [call.result(LONG) for call in calls] == [value] * 3
     assert len(work.runs) == 1
-
-
-def test_a_result_that_nothing_can_copy_is_shared_as_it_is(work: Work) -> None:
-    lock = threading.Lock()
-    work.outcome = lambda n: lock
-    calls = [start(work.sync, 1) for _ in range(3)]
-    work.await_aboard(3)
-    work.release.open()
-    assert all(call.result(LONG) is lock for call in calls)
 
 
 # Errors

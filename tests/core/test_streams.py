@@ -1213,3 +1213,72 @@ async def _play(steps: list[Any], *, fails: bool, face: Any) -> None:
     open_.clear()
     gc.collect()
     assert len(ops._shared.streams) == 0
+
+
+# The collector
+
+
+@pytest.mark.parametrize("policy", [{}, {"coalesce": True}, {"cache": Cache(ttl=60)}])
+@pytest.mark.parametrize("place", [0, 2])
+async def test_a_reader_that_waits_is_held_by_what_it_waits_for(
+    ops: ToolOps, policy: dict[str, Any], place: int
+) -> None:
+    """An event loop holds its tasks weakly: a bare generator is held by whoever will wake it."""
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[int | None] = asyncio.Queue()
+
+    def wake(future: asyncio.Future[None]) -> None:
+        gc.collect()
+        future.set_result(None)
+
+    @ops.tool(name="stream", **policy)
+    async def numbers() -> AsyncIterator[int]:
+        for number in range(4):
+            if number == place:
+                future = loop.create_future()
+                loop.call_later(0.01, wake, future)
+                await future
+                del future
+            yield number
+
+    async def consume() -> None:
+        async for number in numbers():
+            await queue.put(number)
+        await queue.put(None)
+
+    loop.create_task(consume())  # noqa: RUF006 - that nobody else holds it is the subject
+    async with asyncio.timeout(LONG):
+        assert [await queue.get() for _ in range(5)] == [0, 1, 2, 3, None]
+    gc.collect()
+
+
+async def test_a_reader_that_nobody_waits_for_holds_nothing(ops: ToolOps) -> None:
+    ended = asyncio.Event()
+
+    @ops.tool(coalesce=True)
+    async def numbers() -> AsyncIterator[int]:
+        try:
+            yield 1
+            yield 2
+        finally:
+            ended.set()
+
+    reader = numbers()
+    assert await anext(reader) == 1
+    del reader
+    gc.collect()
+    async with asyncio.timeout(LONG):
+        await ended.wait()
+
+
+async def test_a_stream_whose_task_dies_is_not_taken_for_whole(ops: ToolOps) -> None:
+    """Whatever ends the task, even where it could not say so, its readers are told."""
+    source = Source(ops, [1, 2])
+    reader = source.aio()
+    assert await anext(reader) == 1
+    (pump,) = [task for task in asyncio.all_tasks() if "_pump" in repr(task)]
+    pump.cancel()
+    with pytest.raises(Exception, match="broke off: CancelledError"):
+        await anext(reader)
+    assert [item async for item in source.aio()] == [1, 2]
+    assert source.runs == 2

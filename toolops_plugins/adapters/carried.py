@@ -25,6 +25,7 @@ class Carried:
     """
 
     __slots__ = ("error",)
+    __toolops_shareable__ = True
 
     def __init__(self, error: Exception) -> None:
         self.error = error

@@ -9,14 +9,35 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
+from functools import partial
 from typing import Any
 
 from toolops_plugins.coalesce import circles
-from toolops_plugins.coalesce.streams import Tape
+from toolops_plugins.coalesce.streams import Tape, Unshared
 from toolops_plugins.codec import Codec
 
 __all__ = ["AsyncRecording"]
+
+
+class _Signals:
+    """What readers and the task of a recording tell each other.
+
+    The task holds this, so that a reader is held by what it waits for: an event loop itself holds
+    its tasks weakly.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: set[asyncio.Future[None]] = set()
+        self.want = asyncio.Event()
+        self.want.set()
+
+    def wake(self) -> None:
+        """Wake those who wait for an item or the end."""
+        for future in self.waiting:
+            if not future.done():
+                future.set_result(None)
+        self.waiting.clear()
 
 
 class AsyncRecording(Tape):
@@ -25,29 +46,34 @@ class AsyncRecording(Tape):
     To be used on the loop that it was opened on.
 
     Args:
-        source: The generator.
+        start: Makes the generator.
         codec: Makes the copies.
+        shares: Whether there may be several readers.
     """
 
-    def __init__(self, source: AsyncGenerator[Any, None], codec: Codec) -> None:
-        super().__init__(codec)
+    def __init__(
+        self, start: Callable[[], AsyncGenerator[Any, None]], codec: Codec, *, shares: bool
+    ) -> None:
+        super().__init__(codec, shares=shares)
+        self._start = start
         loop = self._loop = asyncio.get_running_loop()
         self._wanted = 1
-        self._want = asyncio.Event()
-        self._want.set()
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._signals = _Signals()
+        wanted = weakref.ref(self)
         self._task: asyncio.Task[None] = loop.create_task(
-            _pump(weakref.ref(self), source, self._want),
-            context=circles.context_inside(self.node),
+            _pump(wanted, start(), self._signals), context=circles.context_inside(self.node)
         )
+        self._task.add_done_callback(partial(_ended, wanted))
         weakref.finalize(self, _abandon, loop, self._task).atexit = False
 
     @classmethod
-    def opener(cls, function: Callable[..., Any], codec: Codec) -> Callable[..., Any]:
+    def opener(
+        cls, function: Callable[..., Any], codec: Codec, *, shares: bool
+    ) -> Callable[..., Any]:
         """Return what starts the function's generator and awaits its first item."""
 
         async def opened(*args: Any, **kwargs: Any) -> AsyncRecording:
-            recording = cls(function(*args, **kwargs), codec)
+            recording = cls(partial(function, *args, **kwargs), codec, shares=shares)
             wait = circles.wait_for(recording.node)
             try:
                 await recording._reach(0)
@@ -65,31 +91,31 @@ class AsyncRecording(Tape):
 
         return opened
 
-    def take(self, value: Any) -> None:
+    def put(self, value: Any) -> None:
         """Put what was yielded at the end, and wake those who wait for it."""
         self.add(value)
-        self.wake()
+        self._signals.wake()
         if self.count >= self._wanted:
-            self._want.clear()
+            self._signals.want.clear()
 
-    def wake(self) -> None:
-        """Wake those who wait for an item or the end."""
-        for future in self._waiting:
-            if not future.done():
-                future.set_result(None)
-        self._waiting.clear()
+    def finish(self, error: BaseException | None) -> None:
+        """Note that nothing more will come, and wake those who wait for it."""
+        if not self.ended:
+            self.end(error)
+        self._signals.wake()
 
     async def _reach(self, index: int) -> None:
         """Wait until there is an item of that index, or the end."""
+        signals = self._signals
         while index >= self.count and not self.ended:
             self._wanted = max(self._wanted, index + 1)
-            self._want.set()
+            signals.want.set()
             future = self._loop.create_future()
-            self._waiting.add(future)
+            signals.waiting.add(future)
             try:
                 await future
             finally:
-                self._waiting.discard(future)
+                signals.waiting.discard(future)
 
     async def _stop(self) -> None:
         self._task.cancel()
@@ -97,6 +123,8 @@ class AsyncRecording(Tape):
 
     async def read(self, reader: object) -> AsyncGenerator[Any, None]:
         """Yield every item from the start, each reader its own copies.
+
+        A reader that meets an item which another one has goes on with a run of its own.
 
         Args:
             reader: Stands for this reader; has joined already.
@@ -110,18 +138,28 @@ class AsyncRecording(Tape):
                 await self._reach(index)
                 if index >= self.count:
                     break
-                value = self.copy_of(index)
+                value = self.take(index)
                 index += 1
                 self.move(reader, index)
                 yield value
             self.raise_error()
+        except Unshared:
+            pass
+        else:
+            return
         finally:
             if self.leave(reader):
                 await self._stop()
+        async with aclosing(self._start()) as source:
+            async for value in source:
+                if index > 0:  # this reader has had it already
+                    index -= 1
+                    continue
+                yield value
 
 
 async def _pump(
-    wanted: weakref.ref[AsyncRecording], source: AsyncGenerator[Any, None], want: asyncio.Event
+    wanted: weakref.ref[AsyncRecording], source: AsyncGenerator[Any, None], signals: _Signals
 ) -> None:
     """Run a generator from first step to last, without keeping its recording alive."""
     error: BaseException | None = None
@@ -130,22 +168,28 @@ async def _pump(
             recording = wanted()
             if recording is None:
                 return
-            recording.take(value)
+            recording.put(value)
             del recording, value
-            await want.wait()
-    except asyncio.CancelledError as caught:
+            await signals.want.wait()
+    except BaseException as caught:
         error = caught
-        raise
-    except Exception as caught:  # noqa: BLE001 - raised in every reader
-        error = caught
+        if not isinstance(caught, Exception):  # others are raised in every reader
+            raise
     finally:
         with suppress(Exception):
             await source.aclose()
         recording = wanted()
         if recording is not None:
-            recording.end(error)
-            recording.wake()
+            recording.finish(error)
         error = recording = None
+
+
+def _ended(wanted: weakref.ref[AsyncRecording], task: asyncio.Task[None]) -> None:
+    """Let nobody wait for a task that died where it could not say so."""
+    death = None if task.cancelled() else task.exception()
+    recording = wanted()
+    if recording is not None:
+        recording.finish(death or asyncio.CancelledError())
 
 
 def _abandon(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:

@@ -6,6 +6,9 @@ Python adds.)
 
 - **Cancellation.** On a loop the work runs in a task of its own, so a leader that is cancelled
   leaves it running for the followers. When the last of them leaves, the work is cancelled.
+- **Results for one.** What can be read once only, or what nobody knows how to copy, is the leader's
+  alone: followers make the call themselves, all at once, as do those who ask for that key later
+  (:class:`LoneKeys`).
 - **A lost leader.** If the work itself is cancelled from outside (its loop shuts down) or its
   thread dies of a KeyboardInterrupt, nobody has failed: the followers board again, and one of them
   leads the next flight.
@@ -113,6 +116,36 @@ class _Seat(NamedTuple):
 _APART = _Seat(None)
 
 
+class LoneKeys:
+    """Keys whose last result could not be shared; whoever asks for one calls for itself, at once.
+
+    Bounded, the oldest forgotten first. Safe to use from any threads: its operations are single
+    ones of a dictionary.
+
+    Args:
+        limit: Keys that are remembered.
+    """
+
+    def __init__(self, limit: int = 1_000) -> None:
+        self._limit = limit
+        self._keys: dict[bytes, None] = {}
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._keys
+
+    def add(self, key: bytes) -> None:
+        """Remember a key."""
+        self._keys[key] = None
+        while len(self._keys) > self._limit:
+            with suppress(StopIteration, RuntimeError):  # another thread was quicker
+                self._keys.pop(next(iter(self._keys)), None)
+
+    def discard(self, key: bytes) -> None:
+        """Forget a key."""
+        if self._keys:
+            self._keys.pop(key, None)
+
+
 class Flights:
     """The flights of one runtime. Safe to use from any threads and event loops at once.
 
@@ -126,6 +159,7 @@ class Flights:
         self._lock = threading.RLock()
         self._table: dict[bytes, _Flight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self.lone = LoneKeys()
 
     def __len__(self) -> int:
         """Return the number of flights under way."""

@@ -18,36 +18,61 @@ from __future__ import annotations
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Generator
-from contextlib import suppress
+from contextlib import closing, suppress
+from functools import partial
+from itertools import islice
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 from toolops_plugins.coalesce import circles
 from toolops_plugins.codec import Codec, Payload
 from toolops_plugins.error_copies import copy_error
 from toolops_plugins.errors import ToolOpsError
+from toolops_plugins.value_copies import count_parts, pristine_copy
+from toolops_plugins.values import NOTHING
 
-__all__ = ["Recording", "Streams", "Tape"]
+__all__ = ["Recording", "Streams", "Tape", "Unshared"]
 
 MAX_ITEMS = 10_000
 MAX_BYTES = 16 * 1024 * 1024
 """Past either, a recording forgets what all its readers have seen, and nobody joins it any more."""
 
 
-class _Item(NamedTuple):
-    """What was yielded, and its encoded form, of which each reader gets a copy, if it has one."""
+class Unshared(Exception):  # noqa: N818 - a signal to the reader, never seen by users
+    """An item can be had by one reader only, and another has it."""
 
-    payload: Payload | None
-    value: Any
+
+class _Item:
+    """What was yielded.
+
+    Args:
+        payload: Its encoded form, of which each reader gets a copy; None if no codec takes it.
+        value: The item itself, for the first reader that cannot have a copy of the payload.
+        template: A copy of it for all others; NOTHING if copying it could have an effect.
+    """
+
+    __slots__ = ("payload", "template", "value")
+
+    def __init__(self, payload: Payload | None, value: Any, template: Any) -> None:
+        self.payload = payload
+        self.value = value
+        self.template = template
 
 
 class Tape:
-    """What both kinds of recording hold. Only one thread at a time may add and end."""
+    """What both kinds of recording hold. Only one thread at a time may add and end.
 
-    def __init__(self, codec: Codec) -> None:
+    Args:
+        codec: Makes the copies.
+        shares: Whether there may be several readers.
+    """
+
+    def __init__(self, codec: Codec, *, shares: bool) -> None:
         self.node = circles.Node()
         self._codec = codec
+        self._shares = shares
         self._items: dict[int, _Item] = {}
         self._places: dict[object, int] = {}
         self._waits: dict[object, circles.Wait] = {}
@@ -65,6 +90,8 @@ class Tape:
         self.odd: str | None = None
         """The type of the first item that cannot be encoded, or decoded again."""
         self.overflown = False
+        self.lone = False
+        """Whether there is an item that only one reader can have."""
         self.owner: Any = None
         """Whatever whoever made it notes for its end."""
         self._joined = False
@@ -77,23 +104,40 @@ class Tape:
         try:
             payload = self._codec.encode(value)
             self._bytes += payload.size
-            item = _Item(payload, value)
+            item = _Item(payload, value, NOTHING)
         except Exception:  # noqa: BLE001 - what a value's own methods raise as well
             self._spoil(value)
-            item = _Item(None, value)
+            item = _Item(None, value, self._template(value))
+            self.lone = self.lone or item.template is NOTHING
         self._items[self.count] = item
         self.count += 1
         if self.count > MAX_ITEMS or self._bytes > MAX_BYTES:
             self.overflown, self.whole = True, False
 
-    def copy_of(self, index: int) -> Any:
-        """Return a copy of what was yielded at that place."""
+    def _template(self, value: Any) -> Any:
+        if not self._shares or count_parts(value) is None:
+            return NOTHING
+        return pristine_copy(value)
+
+    def take(self, index: int) -> Any:
+        """Return what was yielded at that place: a copy, or itself to the first who asks for it.
+
+        Raises:
+            Unshared: Another reader has it, and copying it could have an effect.
+        """
         item = self._items[index]
         if item.payload is not None:
             with suppress(Exception):  # what a registered type's own methods raise
                 return self._codec.decode(item.payload)
             self._spoil(item.value)
-        return item.value
+            self.lone = True
+        with self._seats:
+            value, item.value = item.value, NOTHING
+        if value is NOTHING and item.template is not NOTHING:
+            value = pristine_copy(item.template)
+        if value is NOTHING:
+            raise Unshared
+        return value
 
     def _spoil(self, value: Any) -> None:
         self.whole = False
@@ -101,7 +145,7 @@ class Tape:
 
     def all(self) -> list[Any]:
         """Return copies of all items of a whole recording."""
-        return [self.copy_of(index) for index in range(self.count)]
+        return [self.take(index) for index in range(self.count)]
 
     def read(self, reader: object) -> Any:
         """Return an iterator, or an asynchronous one, over every item from the start."""
@@ -127,7 +171,8 @@ class Tape:
     def joinable(self) -> bool:
         """Whether a reader could still see everything from the start."""
         # Nothing is forgotten before somebody has seen it, so one reader can always begin.
-        return not self._closed and self.error is None and not (self.overflown and self._joined)
+        late = self._joined and (self.overflown or self.lone)
+        return not self._closed and self.error is None and not late
 
     def join(self, reader: object) -> bool:
         """Count a reader in; return False if it cannot join, or must not wait for the next item."""
@@ -190,22 +235,28 @@ class Recording(Tape):
     """A generator that is running, and what it has yielded. Safe to read from any threads.
 
     Args:
-        source: The generator.
+        start: Makes the generator.
         codec: Makes the copies.
+        shares: Whether there may be several readers.
     """
 
-    def __init__(self, source: Generator[Any, Any, Any], codec: Codec) -> None:
-        super().__init__(codec)
-        self._source = source
+    def __init__(
+        self, start: Callable[[], Generator[Any, Any, Any]], codec: Codec, *, shares: bool
+    ) -> None:
+        super().__init__(codec, shares=shares)
+        self._start = start
+        self._source = start()
         self._lock = threading.Lock()
         self._home = _looping()
 
     @classmethod
-    def opener(cls, function: Callable[..., Any], codec: Codec) -> Callable[..., Recording]:
+    def opener(
+        cls, function: Callable[..., Any], codec: Codec, *, shares: bool
+    ) -> Callable[..., Recording]:
         """Return what starts the function's generator and has its first item."""
 
         def opened(*args: Any, **kwargs: Any) -> Recording:
-            recording = cls(function(*args, **kwargs), codec)
+            recording = cls(partial(function, *args, **kwargs), codec, shares=shares)
             wait = circles.wait_for(recording.node)
             try:
                 with recording._lock:
@@ -238,8 +289,10 @@ class Recording(Tape):
             if not isinstance(error, Exception):
                 raise
 
-    def read(self, reader: object) -> Generator[Any, None, None]:
-        """Yield every item from the start, each reader its own copies.
+    def read(self, reader: object) -> Generator[Any, None, Any]:
+        """Yield every item from the start, each reader its own copies; return what came last.
+
+        A reader that meets an item which another one has goes on with a run of its own.
 
         Args:
             reader: Stands for this reader; has joined already.
@@ -256,15 +309,22 @@ class Recording(Tape):
                             self._pull()
                     if index >= self.count:
                         break
-                value = self.copy_of(index)
+                value = self.take(index)
                 index += 1
                 self.move(reader, index)
                 yield value
             self.raise_error()
+        except Unshared:
+            pass
+        else:
+            return self.returned
         finally:
             if self.leave(reader):
                 with self._lock:
                     self._source.close()
+        with closing(self._start()) as source:
+            deque(islice(source, index), 0)
+            return (yield from source)
 
 
 class Streams:
