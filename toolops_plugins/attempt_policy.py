@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from toolops_plugins import check
 from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.faults import callee_failed
 from toolops_plugins.values import ExceptionFilter, Value, value
 
 __all__ = [
@@ -41,15 +42,17 @@ class Retry(Value):
             None. Default "full".
         max_elapsed: Seconds after the first attempt's start past which no new one starts. None: no
             limit.
-        on: Exceptions (types or predicate) that are worth another attempt. Default Exception.
-            Rejections by our own policies and cancellation never are.
+        on: Exceptions (types or predicate) that are worth another attempt. Default: those that
+            speak against the callee (:func:`~toolops_plugins.faults.callee_failed`), so neither
+            bad arguments nor HTTP errors of the 4xx kind. Rejections by our own policies and
+            cancellation never are; of a group each exception must be.
         on_result: Predicate: results for which it is true are failures too. None: no result is.
     """
 
     attempts: int = 3
     wait: WaitLike = "expo"
     max_elapsed: float | timedelta | None = None
-    on: ExceptionFilter = Exception
+    on: ExceptionFilter = callee_failed
     base: float | timedelta = 0.1
     max_wait: float | timedelta = 30.0
     jitter: Literal["full"] | None = "full"
@@ -89,7 +92,8 @@ class CircuitBreaker(Value):
         slow_rate: Share of slow calls that opens the circuit. Default 1.0.
         open_for: Seconds that the circuit stays open before probing. Default 30.
         probes: Calls let through half-open; all must succeed to close. Default 3.
-        on: Exceptions (types or predicate) that count as failures. Default Exception.
+        on: Exceptions (types or predicate) that count as failures. Default: those that speak
+            against the callee, as in :class:`Retry`. Of a group one is enough.
         on_result: Predicate: results for which it is true count as failures. None: none do.
         name: Breakers of one name in one runtime are one breaker. None: the tool's name.
     """
@@ -101,7 +105,7 @@ class CircuitBreaker(Value):
     open_for: float | timedelta = 30.0
     probes: int = 3
     slow_rate: float = 1.0
-    on: ExceptionFilter = Exception
+    on: ExceptionFilter = callee_failed
     on_result: Callable[[Any], bool] | None = None
     name: str | None = None
 

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypeVar, dataclass_transform
 
-__all__ = ["NOTHING", "ExceptionFilter", "Nothing", "TagsLike", "Value", "matches", "value"]
+__all__ = [
+    "NOTHING",
+    "ExceptionFilter",
+    "Nothing",
+    "TagsLike",
+    "Value",
+    "leaves",
+    "matches",
+    "value",
+]
 
 T = TypeVar("T")
 
@@ -32,8 +41,22 @@ TagsLike: TypeAlias = Sequence[str] | Callable[..., Iterable[str]]
 """Tags, where ``{name}`` stands for the argument of that name; or a callable over the arguments."""
 
 
-def matches(wanted: ExceptionFilter, error: BaseException) -> bool:
-    """Return whether ``error`` is among ``wanted``; a predicate that raises says no."""
+def matches(wanted: ExceptionFilter, error: BaseException, *, every: bool = True) -> bool:
+    """Return whether ``error`` is among ``wanted``; a predicate that raises says no.
+
+    Args:
+        wanted: Exception types or a predicate.
+        error: The exception. A group is judged by the exceptions in it, unless ``wanted`` names a
+            type of groups.
+        every: Whether all exceptions of a group must match, or one. Default all.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        types = wanted if isinstance(wanted, tuple) else (wanted,)
+        groups = [t for t in types if isinstance(t, type) and issubclass(t, BaseExceptionGroup)]
+        if isinstance(error, tuple(groups)):
+            return True
+        found = (matches(wanted, leaf) for leaf in leaves(error))
+        return all(found) if every else any(found)
     if isinstance(wanted, type | tuple):
         return isinstance(error, wanted)
     if not isinstance(error, Exception):
@@ -42,6 +65,17 @@ def matches(wanted: ExceptionFilter, error: BaseException) -> bool:
         return bool(wanted(error))
     except Exception:  # noqa: BLE001 - a broken predicate must not replace the user's own error
         return False
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """Yield the exceptions of a group, and of the groups in it; of any other exception, itself."""
+    waiting = [error]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, BaseExceptionGroup):
+            waiting += reversed(found.exceptions)
+        else:
+            yield found
 
 
 class Value:

@@ -247,7 +247,7 @@ DATE = email.utils.formatdate(1_700_001_000 + 90, usegmt=True)
         (AskingError(headers={"Retry-After": "nan"}), None),
         (AskingError(headers={"Retry-After": "1", "Retry-After-Ms": "250"}), 0.25),
         (AskingError(headers={"Retry-After": "1", "Retry-After-Ms": "soon"}), 1.0),
-        (AskingError(headers={b"Retry-After": b"1", 3: 4}), None),
+        (AskingError(headers={b"Retry-After": b"1", 3: 4}), 1.0),
         (AskingError(headers=17), None),
         (AskingError(response=None), None),
         (AskingError(retry_after=None, response=AskingError(headers={"Retry-After": "8"})), 8.0),

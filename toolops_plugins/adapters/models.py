@@ -12,6 +12,7 @@ from typing import Any
 
 from toolops_plugins.attempt_policy import CircuitBreaker, Retry
 from toolops_plugins.errors import NotCanonicalError
+from toolops_plugins.faults import callee_failed, fault_of
 from toolops_plugins.locks import renewing
 from toolops_plugins.policy import Cache, Policy
 from toolops_plugins.runtime import ToolOps
@@ -27,8 +28,6 @@ _parts: weakref.WeakKeyDictionary[ToolOps, dict[tuple[str, str], list[Any]]] = (
     weakref.WeakKeyDictionary()
 )
 _lock = renewing(sys.modules[__name__], threading.Lock())
-_PASSING = frozenset((408, 409, 425, 429))
-"""HTTP statuses of errors that are the client's by number, but may pass."""
 
 
 class Unknown:
@@ -49,13 +48,13 @@ def may_pass(error: BaseException) -> bool:
     """Return whether a failed model call is worth another attempt.
 
     An error may say so itself by ``is_retryable``. Of others those are not that came with an HTTP
-    status of the 4xx kind, other than 408, 409, 425 and 429.
+    status of the 4xx kind, other than 408, 409, 425 and 429. A ``ValueError`` is: what a model has
+    written could not be read, and it may write something else.
     """
     says = getattr(error, "is_retryable", None)
     if isinstance(says, bool):
         return says
-    status = getattr(error, "status_code", None)
-    return not (isinstance(status, int) and 400 <= status < 500 and status not in _PASSING)
+    return fault_of(error) != "request"
 
 
 def worth_trying(policy: Policy, outage: Callable[[BaseException], bool] = may_pass) -> Policy:
@@ -66,9 +65,9 @@ def worth_trying(policy: Policy, outage: Callable[[BaseException], bool] = may_p
         outage: Whether an error speaks against the service that was called.
     """
     retry, breaker = policy.retry, policy.breaker
-    if retry is not None and retry.on is Exception:
+    if retry is not None and retry.on is callee_failed:
         policy = policy.replace(retry=replace(retry, on=may_pass))
-    if breaker is not None and breaker.on is Exception:
+    if breaker is not None and breaker.on is callee_failed:
         policy = policy.replace(breaker=replace(breaker, on=outage))
     return policy
 

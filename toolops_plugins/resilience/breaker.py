@@ -5,6 +5,7 @@ The pattern is Nygard's (Release It!, 2007); windows, rates and probes follow re
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -12,14 +13,16 @@ from typing import Any
 
 from toolops_plugins import check
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
-from toolops_plugins.errors import CircuitOpen, DeadlineExceeded, Rejected
-from toolops_plugins.policy import NOTHING, CircuitBreaker, matches
+from toolops_plugins.errors import CircuitOpen, ConfigurationError, DeadlineExceeded, Rejected
+from toolops_plugins.faults import callee_failed, fault_of
+from toolops_plugins.policy import NOTHING, CircuitBreaker
 from toolops_plugins.resilience.circuit import (
     BreakerSnapshot,
     BreakerState,
     LocalBreakerState,
     StateName,
 )
+from toolops_plugins.values import leaves, matches
 
 __all__ = ["Breaker", "BreakerSnapshot", "BreakerState", "Permit", "StateName"]
 
@@ -32,7 +35,9 @@ class Breaker:
 
     Ask :meth:`admit` before each call, and tell the permit how it went. An error that does not
     match ``policy.on`` counts as a success: the callee answered. Rejections by our own policies,
-    callers' deadlines and every kind of cancellation or exit count as nothing.
+    callers' deadlines and every kind of cancellation or exit count as nothing, and so does what is
+    wrong with the arguments where ``policy.on`` is the default. A group of exceptions is a failure
+    if one of them is.
 
     Safe to share between any threads and event loops; nothing here blocks.
 
@@ -151,7 +156,7 @@ class Permit:
     permit of a probe that brings no outcome holds its place for ``open_for`` at most.
     """
 
-    __slots__ = ("_breaker", "_policy", "_slow_call", "_state", "_ticket")
+    __slots__ = ("_breaker", "_outside", "_policy", "_slow_call", "_state", "_ticket")
 
     def __init__(
         self, breaker: Breaker, slow_call: float, state: BreakerState, ticket: int
@@ -161,6 +166,8 @@ class Permit:
         self._slow_call = slow_call
         self._state = state
         self._ticket = ticket
+        # What the caller is handling, if anything, becomes the context of what the call raises.
+        self._outside = sys.exception()
 
     def succeed(self, seconds: float, result: Any = NOTHING) -> None:
         """Report that the call returned.
@@ -186,15 +193,21 @@ class Permit:
         # That of asyncio is no Exception, as GeneratorExit and KeyboardInterrupt are none.
         from concurrent.futures import CancelledError  # noqa: PLC0415 - on a failure, not at import
 
-        if not isinstance(error, Exception) or isinstance(
-            error, Rejected | DeadlineExceeded | CancelledError
-        ):
+        ours = (Rejected, DeadlineExceeded, ConfigurationError, CancelledError)
+        if not isinstance(error, Exception) or all(isinstance(e, ours) for e in leaves(error)):
             self.release()
         else:
-            failed = matches(self._policy.on, error)
+            failed = self._judge(error)
             if failed:
                 self._breaker._failed(error)  # noqa: SLF001 - a permit is a part of its breaker
-            self._record(failed, seconds >= self._slow_call)
+            self._record(failed, failed is not None and seconds >= self._slow_call)
+
+    def _judge(self, error: Exception) -> bool | None:
+        """Return whether an error is a failure of the callee; None where it says nothing of it."""
+        if self._policy.on is not callee_failed:
+            return matches(self._policy.on, error, every=False)
+        fault = fault_of(error, self._outside)
+        return None if fault == "arguments" else fault == "callee"
 
     def release(self) -> None:
         """Report that the call was not made, or was given up for reasons that are not its own."""

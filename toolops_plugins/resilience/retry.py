@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import math
 import random
-import re
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Generator
-from datetime import UTC, datetime, timedelta
 from itertools import chain, repeat
 from typing import Any, TypeVar
 
 from toolops_plugins import check
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
+from toolops_plugins.error_details import retry_after
 from toolops_plugins.errors import ConfigurationError, DeadlineExceeded, Rejected, TotalTimeout
+from toolops_plugins.faults import callee_failed, fault_of
 from toolops_plugins.locks import renewing
-from toolops_plugins.policy import Retry, matches
+from toolops_plugins.policy import Retry
+from toolops_plugins.values import leaves, matches
 
 __all__ = ["RetryBudget", "Retrying", "aretry_call", "retry_after", "retry_call"]
 
 T = TypeVar("T")
 
-_NEVER = (Rejected, TotalTimeout, DeadlineExceeded)
-_SECONDS = re.compile(r"\d+(\.\d*)?", re.ASCII)
+_NEVER = (Rejected, TotalTimeout, DeadlineExceeded, ConfigurationError)
 
 
 class RetryBudget:
@@ -122,7 +123,7 @@ class Retrying:
         True
     """
 
-    __slots__ = ("_budget", "_clock", "_policy", "_started", "_waits", "attempts")
+    __slots__ = ("_budget", "_clock", "_outside", "_policy", "_started", "_waits", "attempts")
 
     def __init__(
         self, policy: Retry, clock: Clock = SYSTEM_CLOCK, budget: RetryBudget | None = None
@@ -133,6 +134,8 @@ class Retrying:
         self._waits: Callable[[Any], float] | None = None
         self._started = 0.0 if policy.max_elapsed is None else clock.monotonic()
         self.attempts = 1
+        # What the caller is handling, if anything, becomes the context of what the attempts raise.
+        self._outside = sys.exception()
         if budget is not None:
             budget.deposit()
 
@@ -140,7 +143,8 @@ class Retrying:
         """Return the seconds to wait before the next attempt, or None to raise ``error``.
 
         Rejections by our own policies, the total timeout, a caller's deadline and every kind of
-        cancellation or exit are never retried, whatever the policy says.
+        cancellation or exit are never retried, whatever the policy says. Nor is a group of
+        exceptions unless each of them would be.
 
         Args:
             error: What the attempt raised.
@@ -148,14 +152,17 @@ class Retrying:
         # That of asyncio is no Exception, as GeneratorExit and KeyboardInterrupt are none.
         from concurrent.futures import CancelledError  # noqa: PLC0415 - on a failure, not at import
 
-        if (
-            self.attempts >= self._policy.attempts
-            or not isinstance(error, Exception)
-            or isinstance(error, (*_NEVER, CancelledError))
-            or not matches(self._policy.on, error)
-        ):
+        if self.attempts >= self._policy.attempts:
             return None
-        return self._next(error)
+        for leaf in leaves(error):
+            if not isinstance(leaf, Exception) or isinstance(leaf, (*_NEVER, CancelledError)):
+                return None
+        if self._policy.on is callee_failed:
+            found = (fault_of(leaf, self._outside) == "callee" for leaf in leaves(error))
+            wanted = all(found)
+        else:
+            wanted = matches(self._policy.on, error)
+        return self._next(error) if wanted else None
 
     def after_result(self, result: Any) -> float | None:
         """Return the seconds to wait before the next attempt, or None to take ``result``.
@@ -179,7 +186,7 @@ class Retrying:
     def _next(self, outcome: Any) -> float | None:
         policy, longest = self._policy, check.seconds("max_wait", self._policy.max_wait)
         wait = self._wait(outcome, longest)
-        asked = retry_after(outcome, self._clock)
+        asked = retry_after(outcome, self._clock, self._outside)
         if wait is None or (asked is not None and asked > longest):
             return None
         if asked is not None:
@@ -286,73 +293,6 @@ async def aretry_call(
             if wait is None:
                 return result
         await clock.asleep(wait)
-
-
-def retry_after(outcome: Any, clock: Clock = SYSTEM_CLOCK) -> float | None:
-    """Return the seconds that a server asks us to wait, if it does.
-
-    Looks at ``outcome.retry_after`` (a number, a timedelta, or text as in the header), then at the
-    headers of ``outcome.response``, then at those of ``outcome`` itself, so that it understands
-    the errors of httpx, requests, aiohttp, urllib and the clients built on them, and responses.
-    The header ``retry-after-ms`` (OpenAI, Azure) goes before ``Retry-After`` (RFC 9110, section
-    10.2.3), which holds seconds or a date. What cannot be understood counts as not said.
-
-    Args:
-        outcome: An exception, or a response.
-        clock: The clock to compare a date with.
-
-    Returns:
-        Seconds, 0 or more (``math.inf`` for a number beyond all sense), or None.
-
-    Example:
-        >>> class Busy(Exception):
-        ...     headers = {"Retry-After": "7"}
-        >>> retry_after(Busy())
-        7.0
-    """
-    try:
-        asked = _seconds(getattr(outcome, "retry_after", None), clock)
-        for owner in (getattr(outcome, "response", None), outcome):
-            if asked is None:
-                asked = _from_headers(getattr(owner, "headers", None), clock)
-    except Exception:  # noqa: BLE001 - a user's property may raise anything
-        return None
-    return asked
-
-
-def _from_headers(headers: Any, clock: Clock) -> float | None:
-    if headers is None:
-        return None
-    found = {
-        name.lower(): value
-        for name, value in headers.items()
-        if isinstance(name, str) and name.lower() in ("retry-after", "retry-after-ms")
-    }
-    milliseconds = str(found.get("retry-after-ms", "")).strip()
-    if _SECONDS.fullmatch(milliseconds):
-        return float(milliseconds) / 1000
-    return _seconds(found.get("retry-after"), clock)
-
-
-def _seconds(value: Any, clock: Clock) -> float | None:
-    if isinstance(value, timedelta):
-        value = value.total_seconds()
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value) if value >= 0 else None
-    if not isinstance(value, str):
-        return None
-    text = value.strip()
-    if _SECONDS.fullmatch(text):
-        return float(text)
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - rarely needed, and slow to import
-
-    try:
-        date = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if date.tzinfo is None:  # RFC 9110 knows no dates but those in UTC
-        date = date.replace(tzinfo=UTC)
-    return max(0.0, (date - datetime.fromtimestamp(clock.time(), UTC)).total_seconds())
 
 
 def _waits(policy: Retry, longest: float) -> Callable[[Any], float]:

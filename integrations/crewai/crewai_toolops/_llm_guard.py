@@ -37,6 +37,7 @@ from crewai_toolops._told import Heard, tell_answered, tell_failed
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.carried import Carried, letting_through, released
 from toolops_plugins.adapters.models import Unknown, told_apart, worth_trying
+from toolops_plugins.faults import callee_failed
 from toolops_plugins.flow import REFRESH
 from toolops_plugins.policy import NOTHING
 
@@ -382,7 +383,7 @@ def _schema(llm: Any, given: Mapping[str, Any]) -> Any:
 def _passing(policy: Policy) -> Policy:
     """Return the policy with errors left alone that no other attempt of CrewAI's could mend."""
     retry = policy.retry
-    if retry is None or retry.on is not Exception:
+    if retry is None or retry.on is not callee_failed:
         return policy
     return policy.replace(retry=_replace(retry, on=is_passing))
 

@@ -34,6 +34,7 @@ from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.absent import ABSENT
 from toolops_plugins.adapters.carried import Carried, letting_through, released
 from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.faults import callee_failed
 from toolops_plugins.flow import REFRESH
 from toolops_plugins.policy import ExceptionFilter, matches
 
@@ -223,7 +224,7 @@ class Guard:
         filters = [part.on for part in (policy.retry, policy.breaker) if part is not None]
         if policy.cache is not None and policy.cache.negative is not None:
             filters.append(policy.cache.negative)
-        return any(_names(each, error) for each in filters)
+        return any(each is not callee_failed and _names(each, error) for each in filters)
 
     def is_plain(self, value: Any) -> bool:
         """Return whether a result is one that may be kept, and given to other calls as well."""
