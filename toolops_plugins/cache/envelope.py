@@ -90,6 +90,9 @@ class Envelope:
         if secret is not None and (not isinstance(secret, bytes) or not secret):
             raise ConfigurationError("secret", "must be non-empty bytes, or None")
         self._codec = codec
+        self._last_tags: tuple[bytes, tuple[str, ...], tuple[str, ...]] = (b"[]", (), ())
+        self.secret = secret
+        """What signs, or None."""
         self._compress_over = check.count("compress_over", compress_over, least=0)
         # A key of its own, since the same secret may serve elsewhere.
         self._secret = secret and hmac.digest(secret, b"toolops_plugins envelope", "sha256")
@@ -182,7 +185,14 @@ class Envelope:
         content = body[data_start:]
         if flags:
             content = _decompressed(content)
-        tags, stamps = _tags(body[tags_start:data_start]) if tags_length else ((), ())
+        tags: tuple[str, ...] = ()
+        stamps: tuple[str, ...] = ()
+        if tags_length:
+            raw = body[tags_start:data_start]
+            last = self._last_tags  # of a tier with a secret they are mostly the same
+            if raw != last[0]:
+                self._last_tags = last = (raw, *_tags(raw))
+            _, tags, stamps = last
         payload = self._codec.load(codec_id, content)
         entry = Entry(payload, created, fresh_until, stale_until, took, price, tags, kind)
         return entry, stamps

@@ -16,7 +16,8 @@ from toolops_plugins import check
 from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.cache.envelope import Envelope
 from toolops_plugins.cache.redis_clients import Clients
-from toolops_plugins.cache.redis_link import READING, Action, Link, afetch, fetch, one, route
+from toolops_plugins.cache.redis_link import READING, Action, Link, afetch, fetch, mget, one, route
+from toolops_plugins.cache.redis_signed_store import SignedStore
 from toolops_plugins.cache.redis_store import Store
 from toolops_plugins.cache.redis_survey import Survey, survey
 from toolops_plugins.cache.redis_url import parse
@@ -65,8 +66,8 @@ class Redis:
     Entries live by the server's clock, which is asked about every half minute, so that the clocks
     of two hosts are never compared.
 
-    The server's user needs GET, SET, PEXPIRE, EVAL, UNLINK, SCAN, PUBLISH, SUBSCRIBE, PING, INFO
-    and TIME; one who may not ask for the time takes this host's clock for the server's.
+    The server's user needs GET, MGET, SET, PEXPIRE, EVAL, UNLINK, SCAN, PUBLISH, SUBSCRIBE, PING,
+    INFO and TIME; one who may not ask for the time takes this host's clock for the server's.
 
     Args:
         url: Where to connect; see :func:`~toolops_plugins.cache.redis_url.parse`. Its options for
@@ -125,7 +126,8 @@ class Redis:
             check.count("max_connections", chosen.pop("max_connections", max_connections)),
             client_options,
         )
-        cluster = target.kind == "cluster"
+        self._cluster = cluster = target.kind == "cluster"
+        self._signed: SignedStore | None = None
         self._fetch: Action = route if cluster else fetch
         self._afetch: Action = route if cluster else afetch
         self._link: Link | None = None
@@ -163,7 +165,7 @@ class Redis:
         self._clock = clock
         if not self._given:
             self.label = label
-        self._store = Store(
+        self._store: Store = (Store if envelope.secret is None else SignedStore)(
             namespace,
             self.label,
             self._ttl,
@@ -172,6 +174,7 @@ class Redis:
             cluster=self._target.kind == "cluster",
             on_trouble=on_trouble,
         )
+        self._signed = self._store if isinstance(self._store, SignedStore) else None
         self._link = Link(self._clients, clock, self._lease, self.label or str(self._target))
 
     @property
@@ -207,6 +210,12 @@ class Redis:
         store = self._store
         if tags or store.server.due():
             return link.walk(store.look(key, tags))
+        if (signed := self._signed) is not None:
+            if not self._cluster:
+                found = signed.read_plain(key, link.do(READING, mget, signed.names(key)))
+                if found is not None:
+                    return found
+            return link.walk(store.look(key, tags))
         plain = store.plain
         data = link.do(READING, self._fetch, store.prefix + key.hex())
         return store.read(key, data, plain)
@@ -216,6 +225,12 @@ class Redis:
         link = self._link or self.link
         store = self._store
         if tags or store.server.due():
+            return await link.awalk(store.look(key, tags))
+        if (signed := self._signed) is not None:
+            if not self._cluster:
+                found = signed.read_plain(key, await link.ado(READING, mget, signed.names(key)))
+                if found is not None:
+                    return found
             return await link.awalk(store.look(key, tags))
         plain = store.plain
         data = await link.ado(READING, self._afetch, store.prefix + key.hex())
@@ -272,6 +287,21 @@ class Redis:
     async def aclear(self) -> None:
         """As :meth:`clear`."""
         await self.link.awalk(self._store.clear())
+
+    def expire(
+        self, keys: Sequence[bytes], tags: Sequence[str], moment: float, *, everything: bool
+    ) -> None:
+        """Note an invalidation by another process; without a secret nothing needs to be noted.
+
+        Args:
+            keys: Keys of entries.
+            tags: Tags of entries.
+            moment: Seconds since the epoch at which it began, by the other's clock.
+            everything: Whether all entries are void.
+        """
+        _ = self.link  # bound, or an error that says so
+        if self._signed is not None:
+            self._signed.expire(keys, tags, moment, everything=everything)
 
     def close(self) -> None:
         """Release every client, those of running loops within a second; used again, it reopens."""

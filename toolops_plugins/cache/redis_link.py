@@ -21,6 +21,7 @@ __all__ = [
     "afetch",
     "fetch",
     "many",
+    "mget",
     "one",
     "primaries",
     "route",
@@ -87,6 +88,31 @@ def many(client: Any, commands: list[Command]) -> Any:
     for command in commands:
         pipeline.execute_command(*command)
     return pipeline.execute(raise_on_error=False)
+
+
+def mget(client: Any, names: list[str]) -> Any:
+    """Return what is under each key, None where there is no text; as fast as :func:`fetch`."""
+    return _amget(client, names) if hasattr(client, "aclose") else _mget(client, names)
+
+
+def _mget(client: Any, names: list[str]) -> Any:
+    pool = client.connection_pool
+    connection = pool.get_connection()
+    try:
+        connection.send_command("MGET", *names)
+        return connection.read_response()
+    finally:
+        pool.release(connection)
+
+
+async def _amget(client: Any, names: list[str]) -> Any:
+    pool = client.connection_pool
+    connection = await pool.get_connection()
+    try:
+        await connection.send_command("MGET", *names)
+        return await connection.read_response()
+    finally:
+        await pool.release(connection)
 
 
 def scan(client: Any, place: tuple[int, str, Any]) -> Any:

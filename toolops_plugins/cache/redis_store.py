@@ -47,16 +47,26 @@ from toolops_plugins.errors import (
     UnknownFormatError,
 )
 
-__all__ = ["Seen", "Store"]
+__all__ = [
+    "NO_GENERATION",
+    "STAMP_MARGIN",
+    "TOMBSTONE_LIFE",
+    "WRITE",
+    "Seen",
+    "Store",
+    "moved",
+    "run",
+    "text_of",
+]
 
 _CHUNK = 500  # commands sent at once; bounds what client and server hold
-_NO_GENERATION = bytes(8)
-_TOMBSTONE_LIFE = 600_000  # ms; a computation that began before a deletion must end before this
-_STAMP_MARGIN = 60_000  # ms by which a stamp outlives every entry that names it
+NO_GENERATION = bytes(8)
+TOMBSTONE_LIFE = 600_000  # ms; a computation that began before a deletion must end before this
+STAMP_MARGIN = 60_000  # ms by which a stamp outlives every entry that names it
 
 # KEYS: the entry's. ARGV: envelope, life in ms, the mark's generation or "" for "computed now".
 # pcall, since a key that holds no string is to be overwritten, as SET itself would do.
-_WRITE = r"""
+WRITE = r"""
 local held = redis.pcall('GET', KEYS[1])
 local generation = ''
 if type(held) == 'string' then
@@ -92,6 +102,9 @@ class Store:
         on_trouble: Called with a kind and the error when bytes cannot be read, or None.
     """
 
+    signed = False
+    """Whether entries and stamps are signed."""
+
     def __init__(
         self,
         namespace: str,
@@ -107,7 +120,7 @@ class Store:
         place, own = (quote(text, "", errors="surrogatepass") for text in (namespace, label))
         self.channel = f"toolops:{place}:void"
         self.prefix = f"toolops:{place}:{own}:"
-        self.plain = Seen(_NO_GENERATION, {}, 0)
+        self.plain = Seen(NO_GENERATION, {}, 0)
         self._ttl = ttl
         self._envelope = envelope
         self._clock = clock
@@ -137,11 +150,11 @@ class Store:
         yield from self.ask_time()
         clears = self._clears
         wanted = tuple(sorted(set(tags)))
-        data, *held = yield from _run(
+        data, *held = yield from run(
             READING, [("GET", self.prefix + key.hex()), *(("GET", self._stamp(t)) for t in wanted)]
         )
-        stamps = {tag: _text(stamp) for tag, stamp in zip(wanted, held, strict=True)}
-        entry, mark = self.read(key, data, Seen(_NO_GENERATION, stamps, clears))
+        stamps = {tag: text_of(stamp) for tag, stamp in zip(wanted, held, strict=True)}
+        entry, mark = self.read(key, data, Seen(NO_GENERATION, stamps, clears))
         missing = [tag for tag, stamp in stamps.items() if stamp is None]
         if missing:
             with suppress(TierError):  # then a write that passes this mark will be dropped
@@ -151,15 +164,15 @@ class Store:
     def look_many(self, keys: list[bytes]) -> Work[dict[bytes, Entry]]:
         """Look entries up by key, whatever their tags."""
         yield from self.ask_time()
-        replies = yield from _run(READING, [("GET", self.prefix + key.hex()) for key in keys])
+        replies = yield from run(READING, [("GET", self.prefix + key.hex()) for key in keys])
         opened = {
             key: found
             for key, data in zip(keys, replies, strict=True)
             if data is not None and (found := self._open(key, data)) is not None
         }
         tags = sorted({tag for entry, _ in opened.values() for tag in entry.tags})
-        held = yield from _run(READING, [("GET", self._stamp(tag)) for tag in tags])
-        current = dict(zip(tags, map(_text, held), strict=True))
+        held = yield from run(READING, [("GET", self._stamp(tag)) for tag in tags])
+        current = dict(zip(tags, map(text_of, held), strict=True))
         return {
             key: entry
             for key, (entry, stamps) in opened.items()
@@ -190,34 +203,34 @@ class Store:
         commands: list[Command] = []
         for key, entry in kept.items():
             try:
-                moved = _moved(entry, self.server.offset)
-                sealed = self._envelope.seal(key, moved, [stamps[tag] for tag in entry.tags])
+                on_server = moved(entry, self.server.offset)
+                sealed = self._envelope.seal(key, on_server, [stamps[tag] for tag in entry.tags])
             except NotEncodableError as error:
                 self._tell("not_encodable", error)
                 continue
             name = self.prefix + key.hex()
-            commands.append(("EVAL", _WRITE, 1, name, sealed, lives[key], generation))
-        yield from _run(WRITING, commands)
+            commands.append(("EVAL", WRITE, 1, name, sealed, lives[key], generation))
+        yield from run(WRITING, commands)
 
     def _stamps(self, tags: Sequence[str]) -> Work[dict[str, str]]:
         """Return the stamps of tags, new ones for those that had none, and extend their lives."""
         # SET with both NX and GET would make it shorter, but exists only from Redis 7 on.
-        life = int(self._ttl * 1000) + _STAMP_MARGIN
+        life = int(self._ttl * 1000) + STAMP_MARGIN
         commands: list[Command] = []
         for tag in tags:
             name = self._stamp(tag)
             commands.append(("SET", name, secrets.token_hex(8), "NX", "PX", life))
             commands.append(("PEXPIRE", name, life))
             commands.append(("GET", name))
-        replies = yield from _run(WRITING, commands)
+        replies = yield from run(WRITING, commands)
         # A stamp that was deleted in this very moment becomes one that no lookup will ever see.
-        return {tag: _text(stamp) or "" for tag, stamp in zip(tags, replies[2::3], strict=True)}
+        return {tag: text_of(stamp) or "" for tag, stamp in zip(tags, replies[2::3], strict=True)}
 
     def bury(self, key: bytes) -> Work[None]:
         """Put a tombstone in the place of an entry."""
         tombstone = secrets.token_bytes(8)
         name = self.prefix + key.hex()
-        yield WRITING, one, ("SET", name, tombstone, "PX", _TOMBSTONE_LIFE)
+        yield WRITING, one, ("SET", name, tombstone, "PX", TOMBSTONE_LIFE)
 
     def restamp(self, tags: Sequence[str]) -> Work[None]:
         """Void the stamps of tags."""
@@ -225,11 +238,11 @@ class Store:
 
     def tags_in_use(self, tags: Sequence[str]) -> Work[list[str]]:
         """Return those of the tags under which a lookup or an entry was made since it was void."""
-        held = yield from _run(READING, [("GET", self._stamp(tag)) for tag in tags])
+        held = yield from run(READING, [("GET", self._stamp(tag)) for tag in tags])
         return [tag for tag, stamp in zip(tags, held, strict=True) if stamp is not None]
 
     def _unlink(self, names: Iterable[Any]) -> Work[None]:
-        yield from _run(WRITING, [("UNLINK", name) for name in names])
+        yield from run(WRITING, [("UNLINK", name) for name in names])
 
     def clear(self) -> Work[None]:
         """Delete every key under the prefix."""
@@ -246,12 +259,12 @@ class Store:
         finally:
             # Also when it broke off: a mark too many is void, rather than one too few.
             self._clears += 1
-            self.plain = Seen(_NO_GENERATION, {}, self._clears)
+            self.plain = Seen(NO_GENERATION, {}, self._clears)
 
     def try_write(self) -> Work[None]:
         """Write and delete a key, as an entry is written."""
         name = f"{self.prefix}check:{secrets.token_hex(8)}"
-        yield WRITING, one, ("EVAL", _WRITE, 1, name, b"", 60_000, b"")
+        yield WRITING, one, ("EVAL", WRITE, 1, name, b"", 60_000, b"")
         yield from self._unlink([name])
 
     # What the operations share ------------------------------------------------------------------
@@ -261,7 +274,7 @@ class Store:
         if data is None:
             return None, seen
         generation = data[:8]
-        if generation != _NO_GENERATION:
+        if generation != NO_GENERATION:
             seen = Seen(generation, seen.stamps, seen.clears)
         found = self._open(key, data)
         if found is None:
@@ -272,17 +285,23 @@ class Store:
         return entry, seen
 
     def _open(self, key: bytes, data: bytes) -> tuple[Entry, tuple[str, ...]] | None:
-        if len(data) == len(_NO_GENERATION):
+        found = self._unsealed(key, data)
+        if found is None:
+            return None
+        entry = moved(found[0], -self.server.offset)
+        # A life that somebody prolonged on the server must not bring back the dead.
+        return (entry, found[1]) if entry.stale_until > self._clock.monotonic() else None
+
+    def _unsealed(self, key: bytes, data: bytes) -> tuple[Entry, tuple[str, ...]] | None:
+        """Return an entry with the server's times, and the stamps that it names."""
+        if len(data) == len(NO_GENERATION):
             return None  # a tombstone
         try:
-            found = self._envelope.open(key, data[8:])
+            return self._envelope.open(key, data[8:])
         except (UnknownFormatError, TamperedError) as error:
             tampered = isinstance(error, TamperedError)
             self._tell("tampered" if tampered else "unknown_format", error)
             return None
-        entry = _moved(found[0], -self.server.offset)
-        # A life that somebody prolonged on the server must not bring back the dead.
-        return (entry, found[1]) if entry.stale_until > self._clock.monotonic() else None
 
     def _tell(self, kind: str, error: Exception) -> None:
         if self._on_trouble is not None:
@@ -292,7 +311,7 @@ class Store:
         return f"{self.prefix}tag:{sha256(tag.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
-def _run(write: bool, commands: list[Command]) -> Work[list[Any]]:  # noqa: FBT001 - as a step has it
+def run(write: bool, commands: list[Command]) -> Work[list[Any]]:  # noqa: FBT001 - as a step has it
     """Run commands on single keys, in chunks, and return their replies."""
     if len(commands) == 1:
         return [(yield write, one, commands[0])]
@@ -302,7 +321,7 @@ def _run(write: bool, commands: list[Command]) -> Work[list[Any]]:  # noqa: FBT0
     return replies
 
 
-def _moved(entry: Entry, seconds: float) -> Entry:
+def moved(entry: Entry, seconds: float) -> Entry:
     """Return the entry with its times on another clock."""
     payload, created, fresh_until, stale_until, took, price, tags, kind = entry
     return Entry(
@@ -311,5 +330,6 @@ def _moved(entry: Entry, seconds: float) -> Entry:
     )  # fmt: skip
 
 
-def _text(stamp: bytes | None) -> str | None:
+def text_of(stamp: bytes | None) -> str | None:
+    """Return a stamp as text, whatever bytes are in its place."""
     return None if stamp is None else stamp.decode("latin-1")

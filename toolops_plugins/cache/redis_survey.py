@@ -16,7 +16,7 @@ __all__ = ["LIVES", "Shelf", "Survey", "survey"]
 LIVES: Final = (60, 600, 3_600, 86_400)
 """Seconds that bound the groups by which the rest of entries' lives is counted."""
 
-_NAME = re.compile(r"([^:]+):(?:([0-9a-f]{64})|tag:[0-9a-f]{64})")
+_NAME = re.compile(r"([^:]+):(?:([0-9a-f]{64})|(tag|key):[0-9a-f]{64}|space)")
 _TOMBSTONE = 8  # bytes
 
 
@@ -113,8 +113,8 @@ def _sort(found: Survey, name: str, length: Any, memory: Any, left: Any) -> None
     shelf = found.shelves.setdefault(unquote(match[1], errors="replace"), Shelf())
     if isinstance(length, int):
         shelf.nbytes += memory if isinstance(memory, int) else length
-    if match[2] is None:
-        shelf.tags += 1
+    if match[2] is None:  # stamps, of which only those of tags tell anybody something
+        shelf.tags += match[3] == "tag"
     elif length == _TOMBSTONE:
         shelf.tombstones += 1
     else:
