@@ -22,7 +22,7 @@ from toolops_plugins.audit_report import echo_json, printable, span, table
 from toolops_plugins.cache.redis_survey import LIVES, Survey
 from toolops_plugins.cli_audit import audit
 from toolops_plugins.doctor import Finding, examine, version_of
-from toolops_plugins.environment import unknown_variables
+from toolops_plugins.environment import switch, unknown_variables
 from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.kept import Kept, key_bytes
 from toolops_plugins.telemetry.report import duration, money
@@ -103,7 +103,8 @@ def _kept(redis_url: str | None, namespace: str | None) -> AbstractContextManage
             "seen from outside" + "".join(f" ({slip})" for slip in slips),
         )
     secret = environ.get("TOOLOPS_SECRET")
-    return closing(Kept(url, environ.get("TOOLOPS_NAMESPACE") or "default", secret))
+    namespace = environ.get("TOOLOPS_NAMESPACE") or "default"
+    return closing(Kept(url, namespace, secret, encrypt=switch(environ, "TOOLOPS_ENCRYPT")))
 
 
 @toolops.command()

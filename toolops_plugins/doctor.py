@@ -23,6 +23,7 @@ Verdict: TypeAlias = Literal["ok", "note", "fail"]
 _OPTIONAL: Final = {
     "chromadb": ("the semantic cache", '"toolops-plugins[semantic]"'),
     "wordllama": ("its default embedder", '"toolops-plugins[semantic]"'),
+    "cryptography": ("encrypt=", '"toolops-plugins[encrypt]"'),
     "matplotlib": ("the picture of toolops audit --semantic", '"toolops-plugins[plot]"'),
     "numpy": (
         "the semantic cache; numpy scalars and arrays as arguments and results",
@@ -124,7 +125,7 @@ def _configuration(environ: Mapping[str, str]) -> Iterator[Finding]:
         value = environ.get(name)
         if not value:
             text = "not set"
-        elif name == "TOOLOPS_SECRET":
+        elif name == "TOOLOPS_SECRET" or (name == "TOOLOPS_ENCRYPT" and len(value) > 5):
             text = "set; it is not shown"
         elif name == "TOOLOPS_REDIS_URL":
             try:

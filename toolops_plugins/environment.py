@@ -12,7 +12,7 @@ from toolops_plugins.cache.memory import Memory
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.missing import SEMANTIC
 
-__all__ = ["VARIABLES", "options_from", "unknown_variables"]
+__all__ = ["VARIABLES", "options_from", "switch", "unknown_variables"]
 
 logger = logging.getLogger("toolops_plugins.environment")
 
@@ -26,6 +26,7 @@ VARIABLES: Final = (
     "TOOLOPS_CHROMA_PATH",
     "TOOLOPS_CHROMA_URL",
     "TOOLOPS_SECRET",
+    "TOOLOPS_ENCRYPT",
 )
 """The variables that configure a runtime."""
 
@@ -76,6 +77,7 @@ def options_from(environ: Mapping[str, str]) -> dict[str, Any]:
         "namespace": environ.get("TOOLOPS_NAMESPACE") or "default",
         "tiers": tiers,
         "secret": environ.get("TOOLOPS_SECRET") or None,
+        "encrypt": switch(environ, "TOOLOPS_ENCRYPT"),
     }
 
 
@@ -95,6 +97,20 @@ def unknown_variables(environ: Mapping[str, str]) -> dict[str, str]:
         elif ours:
             found[name] = f"is not known, and has no effect; these are: {', '.join(VARIABLES)}"
     return found
+
+
+def switch(environ: Mapping[str, str], name: str) -> bool:
+    """Return whether a variable is 1 or "true".
+
+    Raises:
+        ConfigurationError: It is neither that nor 0, "false" or empty.
+    """
+    text = environ.get(name, "").lower()
+    if text not in ("", "0", "1", "false", "true"):
+        raise ConfigurationError(
+            name, "must be 1 or 0"
+        )  # not shown: it may have been meant as a key
+    return text in ("1", "true")
 
 
 def _number(environ: Mapping[str, str], name: str) -> float | None:

@@ -13,15 +13,19 @@ from typing import Any
 
 import orjson
 
+from toolops_plugins import check
 from toolops_plugins.cache.bus import Bus
+from toolops_plugins.cache.bus_messages import SignedMessages
 from toolops_plugins.cache.entry import Entry
 from toolops_plugins.cache.envelope import Envelope
 from toolops_plugins.cache.redis import Redis
+from toolops_plugins.cache.redis_signed_store import own_tags
 from toolops_plugins.cache.redis_survey import Survey
 from toolops_plugins.cache.redis_url import parse
+from toolops_plugins.cipher import Cipher
 from toolops_plugins.clock import SYSTEM_CLOCK
 from toolops_plugins.codec import Codec, Payload
-from toolops_plugins.errors import CodecError, ConfigurationError, TierError
+from toolops_plugins.errors import CodecError, ConfigurationError, TamperedError, TierError
 
 __all__ = ["Kept", "key_bytes"]
 
@@ -41,17 +45,22 @@ class Kept:
     Args:
         url: Where; see :class:`~toolops_plugins.cache.redis.Redis`.
         namespace: The namespace.
-        secret: The secret of those who use it, for :meth:`inspect`. None: they have none.
+        secret: The secret of those who use it. None: they have none.
+        encrypt: Whether they encrypt with a key that is derived from it.
 
     Raises:
         ConfigurationError: The URL is wrong.
     """
 
-    def __init__(self, url: str, namespace: str, secret: str | None = None) -> None:
+    def __init__(
+        self, url: str, namespace: str, secret: str | None = None, *, encrypt: bool = False
+    ) -> None:
         self._url = url
         self.namespace = namespace
         self._codec = _Unread()
-        self._envelope = Envelope(self._codec, secret.encode() if secret else None)
+        self._secret = check.secret("TOOLOPS_SECRET", secret or None)
+        self._encrypt = encrypt
+        self._envelope = Envelope(self._codec, self._secret, cipher=_cipher(self._secret))
         self._tiers: dict[str, Redis] = {}
         # A runtime gives labels by position. Where Redis has none, this one finds nothing.
         self.any = self._tier("L2")
@@ -108,17 +117,35 @@ class Kept:
             TierError: Redis could not be reached, or refused.
         """
         names = list(dict.fromkeys(tags))
-        known = {tag for tier in self._found().values() for tag in tier.tags_in_use(names)}
+        known = {tag for tier in self._known().values() for tag in tier.tags_in_use(names)}
         return [tag for tag in names if tag in known]
+
+    def _known(self) -> dict[str, Redis]:
+        """As :meth:`_found`, to be changed: with another secret nobody would believe it.
+
+        Raises:
+            ConfigurationError: The secret is not that of what is kept.
+        """
+        found = self._found()
+        for tier in found.values():
+            if (problem := tier.secret_problem()) is not None:
+                raise ConfigurationError("TOOLOPS_SECRET", problem)
+        return found
 
     def _change(
         self, change: Callable[[Redis], None], tags: Iterable[str] = (), *, everything: bool = False
     ) -> list[str]:
-        found = self._found()
+        began = SYSTEM_CLOCK.time()
+        found = self._known()
         # Farthest first, as a runtime does: a call in between could fill the near from the far.
         for tier in reversed(found.values()):
             change(tier)
-        bus = Bus(self.any, lambda *_: None)
+        messages = None
+        if self._secret is not None:
+            cipher = _cipher(self._secret) if self._encrypt else None
+            # They are told when it began, since what is newer than that is good.
+            messages = SignedMessages(self._secret, self.any.channel, cipher, clock=lambda: began)
+        bus = Bus(self.any, lambda *_: None, messages=messages)
         bus.publish((), list(tags), everything=everything)
         return list(found)
 
@@ -146,15 +173,21 @@ class Kept:
         found: dict[str, Any] = {"state": "deleted", "bytes": len(data), "seconds_left": left}
         if len(data) == 8:
             return found
+        encrypted = self._envelope.is_encrypted(data[8:])
         try:
             entry, _ = self._envelope.open(key, data[8:])
         except CodecError as error:
+            if encrypted and not isinstance(error, TamperedError):
+                return found | {"state": "encrypted"}
             return found | {"state": "unreadable", "problem": f"{type(error).__name__}: {error}"}
         # Whether its tags are still good, and its time has not come, is the tier's to say.
         served = key in tier.get_many([key])
         now = tier.now()
         state = "void" if not served else "fresh" if now < entry.fresh_until else "stale"
-        return found | {"state": state, **self._fields(entry, now)}
+        fields = self._fields(entry, now)
+        if encrypted:
+            fields |= {"value": "encrypted", "tags": ["encrypted"], "codec": "encrypted"}
+        return found | {"state": state, **fields}
 
     def _fields(self, entry: Entry, now: float) -> dict[str, Any]:
         return {
@@ -164,7 +197,7 @@ class Kept:
             "stale_for": _finite(entry.stale_until - now),
             "took": entry.took,
             "price": entry.price,
-            "tags": list(entry.tags),
+            "tags": list(own_tags(entry.tags)),
             "codec": entry.payload.codec,
             "value": self._value(entry),
         }
@@ -183,6 +216,16 @@ class Kept:
         """Release all connections."""
         for tier in self._tiers.values():
             tier.close()
+
+
+def _cipher(secret: bytes | None) -> Cipher | None:
+    """Return what reads entries that are encrypted, if that is possible here."""
+    if secret is None:
+        return None
+    try:
+        return Cipher([secret])
+    except ConfigurationError:  # the package is missing; then they are shown as what they are
+        return None
 
 
 def _shown(value: Any) -> Any:

@@ -178,6 +178,7 @@ class ToolOps(Decorators, Closing):
         - ``TOOLOPS_CHROMA_PATH`` or ``TOOLOPS_CHROMA_URL``: folder or server of a semantic
           cache. Default: none.
         - ``TOOLOPS_SECRET``: the secret for keys and signatures.
+        - ``TOOLOPS_ENCRYPT``: 1 to encrypt what is stored, with a key derived from the secret.
 
         Args:
             environ: Where to look. None: ``os.environ``.

@@ -20,6 +20,7 @@ from toolops_plugins.telemetry.events import Notice, NoticeKind
 
 if TYPE_CHECKING:
     from toolops_plugins.cache.bus import Bus
+    from toolops_plugins.cache.bus_messages import Message
     from toolops_plugins.cache.redis import Redis
     from toolops_plugins.semantic.cache import SemanticCache
 
@@ -49,6 +50,8 @@ class Upkeep:
         cipher: Cipher | None = None,
     ) -> None:
         self._shared = shared
+        self._secret = secret
+        self._cipher = cipher
         self._semantic = semantic
         tiers = tier_list(tiers)
         if semantic is not None:
@@ -61,20 +64,19 @@ class Upkeep:
                 self._semantic_trouble, self._stage_trouble, cipher,
             )  # fmt: skip
         for number, tier in enumerate(tiers, 1):
-            self._bind(tier, f"L{number}", secret)
+            self._bind(tier, f"L{number}")
         self.tiers = Tiers(tiers, self._tier_trouble, partial(self.notice, "tier_recovered"))
         shared.bus = self._make_bus()
 
-    def _bind(self, tier: Tier, label: str, secret: bytes | None) -> None:
+    def _bind(self, tier: Tier, label: str) -> None:
         shared = self._shared
         if _is_redis(tier):
             from toolops_plugins.cache.envelope import Envelope  # noqa: PLC0415 - see _is_redis
 
             label = tier.label or label
             trouble = partial(self._codec_trouble, label)
-            tier.bind(
-                shared.namespace, Envelope(shared.codec, secret), shared.clock, label, trouble
-            )
+            envelope = Envelope(shared.codec, self._secret, cipher=self._cipher)
+            tier.bind(shared.namespace, envelope, shared.clock, label, trouble)
         elif isinstance(tier, Memory):
             tier.bind(shared.clock, label)
 
@@ -112,8 +114,30 @@ class Upkeep:
         if remote is None or not any(isinstance(tier, Memory) for tier in self.tiers.all):
             return None
         from toolops_plugins.cache.bus import Bus  # noqa: PLC0415 - see _is_redis
+        from toolops_plugins.cache.bus_messages import SignedMessages  # noqa: PLC0415 - the same
 
-        return Bus(remote, self._void)
+        messages = None
+        if self._secret is not None:
+            messages = SignedMessages(
+                self._secret,
+                remote.channel,
+                self._cipher,
+                on_refused=partial(self._codec_trouble, remote.label, "tampered"),
+                on_heard=self._expire,
+                clock=self._shared.clock.time,
+            )
+        return Bus(remote, self._void, messages=messages)
+
+    def _expire(self, message: Message) -> None:
+        """Have the Redis tiers take nothing from before an invalidation by another process."""
+        for tier in self.tiers.all:
+            if _is_redis(tier):
+                tier.expire(
+                    message.keys,
+                    message.tags,
+                    message.moment or 0.0,
+                    everything=message.everything,
+                )
 
     def _void(self, keys: Sequence[bytes], tags: Sequence[str], everything: bool) -> None:  # noqa: FBT001 - as the bus calls it
         self._leave_flights(keys, everything=bool(tags) or everything)
@@ -217,8 +241,10 @@ class Upkeep:
         trouble: TierError | None = None
         bus = self._shared.bus
         if bus is not None:
-            publish = partial(bus.publish, keys, tags, everything=everything)
-            apublish = partial(bus.apublish, keys, tags, everything=everything)
+            # From before the work: what is written in the course of it is newer.
+            moment = self._shared.clock.time()
+            publish = partial(bus.publish, keys, tags, everything=everything, moment=moment)
+            apublish = partial(bus.apublish, keys, tags, everything=everything, moment=moment)
             work = [*work, _told(publish, apublish)]
         for part in work:
             try:

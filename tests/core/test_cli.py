@@ -14,6 +14,7 @@ from datetime import timedelta
 import orjson
 import pytest
 from commands import assert_shown, complaint
+from servers import wait_for
 
 from toolops_plugins import Cache, Memory, Redis, ToolOps
 from toolops_plugins.cache.bus import Bus
@@ -477,6 +478,82 @@ def test_inspect_needs_the_secret(run, valkey, namespace, monkeypatch):
         code, out, _ = run("inspect", key, *where, "--json")
         assert (code, json.loads(out)["L2"]["state"]) == (0, state)
         assert ("treasure" in out) is (state == "fresh")
+
+
+@pytest.mark.parametrize("encrypt", [True, "a key of its own"])
+def test_inspect_says_encrypted_in_place_of_what_is(run, valkey, namespace, monkeypatch, encrypt):
+    with ToolOps(namespace, [Redis(valkey.url, label="R")], secret="s", encrypt=encrypt) as ops:
+        tool = ops.tool(cache=Cache(ttl=60, tags=["patient:ann"]), name="t")(lambda: "treasure")
+        tool()
+        key = tool.key()
+    where = ("--redis-url", valkey.url, "--namespace", namespace)
+    for secret in ("s", "", "wrong"):
+        monkeypatch.setenv("TOOLOPS_SECRET", secret)
+        code, text, _ = run("inspect", key, *where)
+        assert code == 0
+        found = json.loads(run("inspect", key, *where, "--json")[1])["R"]
+        if secret == "s" and encrypt is True:
+            assert (found["state"], found["value"]) == ("fresh", "encrypted")
+            assert 50 < found["fresh_for"] <= 60
+        else:
+            assert found["state"] == ("unreadable" if secret == "wrong" else "encrypted")
+        assert ("encrypted" in text) is (secret != "wrong")
+        assert "treasure" not in text
+        assert "patient" not in text
+        assert run("stats", *where)[0] == 0
+
+
+@pytest.mark.parametrize("encrypt", ["", "1"])
+def test_with_the_secret_tags_are_invalidated_and_all_is_cleared(
+    run, valkey, namespace, monkeypatch, encrypt
+):
+    monkeypatch.setenv("TOOLOPS_SECRET", "s")
+    monkeypatch.setenv("TOOLOPS_ENCRYPT", encrypt)
+    where = ("--redis-url", valkey.url, "--namespace", namespace)
+    calls = []
+    tiers = [Memory(), Redis(valkey.url, socket_timeout=10, connect_timeout=10)]
+    with ToolOps(namespace, tiers, secret="s", encrypt=bool(encrypt)) as ops:
+
+        @ops.tool(cache=Cache(ttl=60, tags=["all"]))
+        def tool():
+            calls.append(1)
+
+        tool()
+        assert ops._shared.bus.ready.wait(20)
+        for command in (("invalidate", "all"), ("clear", "--yes")):
+            before = len(calls)
+            code, out, _ = run(*command, *where)
+            assert (code, "in L2" in out) == (0, True), out
+            wait_for(lambda before=before: tool() or len(calls) > before, "the news of it")
+
+
+def test_commands_that_change_what_is_signed_need_its_secret(run, valkey, namespace, monkeypatch):
+    where = ("--redis-url", valkey.url, "--namespace", namespace)
+    with ToolOps(namespace, [Redis(valkey.url)], secret="right") as ops:
+        tool = ops.tool(cache=Cache(ttl=60, tags=["all"]), name="t")(lambda: 1)
+        tool()
+        for secret, problem in (("wrong", "is not the one"), ("", "is needed")):
+            monkeypatch.setenv("TOOLOPS_SECRET", secret)
+            for command in (("invalidate", "all"), ("clear", "--yes")):
+                code, _, err = run(*command, *where)
+                assert (code, f"TOOLOPS_SECRET: {problem}" in err) == (2, True), err
+    with ToolOps(f"{namespace}-plain", [Redis(valkey.url)]) as ops:
+        ops.readonly(lambda: 1, name="t")()
+    monkeypatch.setenv("TOOLOPS_SECRET", "right")
+    where = ("--redis-url", valkey.url, "--namespace", f"{namespace}-plain")
+    code, _, err = run("clear", "--yes", *where)
+    assert (code, "written without a secret" in err) == (2, True), err
+
+
+def test_encryption_is_switched_by_the_environment(run, monkeypatch):
+    monkeypatch.setenv("TOOLOPS_SECRET", "s")
+    monkeypatch.setenv("TOOLOPS_ENCRYPT", "hunter2")
+    code, out, err = run("doctor")
+    assert (code, "TOOLOPS_ENCRYPT: must be 1 or 0" in out) == (1, True)
+    assert "hunter2" not in out + err
+    monkeypatch.setenv("TOOLOPS_ENCRYPT", "1")
+    assert run("doctor")[0] == 0
+    assert ToolOps.from_env()._upkeep._cipher is not None
 
 
 def test_inspect_of_garbage(run, valkey, namespace):

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from toolops_plugins.cache import envelope as module
 from toolops_plugins.cache.entry import Entry
 from toolops_plugins.cache.envelope import Envelope
+from toolops_plugins.cipher import Cipher
 from toolops_plugins.codec import Codec, Payload
 from toolops_plugins.errors import (
     ConfigurationError,
@@ -29,7 +30,10 @@ CODEC = Codec()
 KEY = bytes(range(32))
 PLAIN = Envelope(CODEC)
 SIGNED = Envelope(CODEC, b"secret")
-BOTH = pytest.mark.parametrize("envelope", [PLAIN, SIGNED], ids=["plain", "signed"])
+ENCRYPTED = Envelope(CODEC, b"secret", cipher=Cipher([b"secret"]))
+BOTH = pytest.mark.parametrize(
+    "envelope", [PLAIN, SIGNED, ENCRYPTED], ids=["plain", "signed", "encrypted"]
+)
 REFUSED = (UnknownFormatError, TamperedError)
 
 
@@ -299,3 +303,28 @@ def test_the_largest_tag_block_and_codec_id_lie_about_their_length() -> None:
     header = struct.pack(">3sBBBBI5d", b"tOe", 2, 0, 0, 255, 2**32 - 1, 1.0, 2.0, 3.0, 0.0, 0.0)
     with pytest.raises(UnknownFormatError):
         PLAIN.open(KEY, resealed(header + orjson.dumps(1)))
+
+
+# Encryption
+
+
+def test_an_encrypted_entry_shows_neither_value_nor_tag_nor_type() -> None:
+    for value in ("a private answer", {"a": "private " * 1000}, (1, "private")):
+        sealed = ENCRYPTED.seal(KEY, entry_of(value, tags=("patient:ann",)), ("stamp",))
+        for word in (b"private", b"patient", b"stamp", b"json"):
+            assert word not in sealed
+    assert ENCRYPTED.seal(KEY, entry_of(1)) != ENCRYPTED.seal(KEY, entry_of(1))
+
+
+def test_who_has_another_key_or_none_cannot_read_what_is_encrypted() -> None:
+    sealed = ENCRYPTED.seal(KEY, entry_of("x"))
+    for envelope in (SIGNED, Envelope(CODEC, b"secret", cipher=Cipher([b"another"])), PLAIN):
+        with pytest.raises(UnknownFormatError):
+            envelope.open(KEY, sealed)
+    # A key that was changed: both are known for a while.
+    changed = Envelope(CODEC, b"secret", cipher=Cipher([b"another", b"secret"]))
+    assert changed.open(KEY, sealed)[0] == entry_of("x")
+
+
+def test_what_was_signed_before_encryption_was_asked_for_is_read() -> None:
+    assert ENCRYPTED.open(KEY, SIGNED.seal(KEY, entry_of("x")))[0] == entry_of("x")

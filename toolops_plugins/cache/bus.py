@@ -7,7 +7,6 @@ lost to it, so an end that subscribes again after a break forgets everything.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import threading
@@ -17,6 +16,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
+from toolops_plugins.cache.bus_messages import Messages
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 
 __all__ = ["Bus", "Carrier"]
@@ -94,6 +94,7 @@ class Bus:
             lost, and on a first subscription that did not succeed at once. What it raises is
             dropped.
         clock: Its monotonic time tells how long the server has been silent.
+        messages: Makes bytes of messages, and reads them. None: they are not signed.
     """
 
     def __init__(
@@ -101,7 +102,9 @@ class Bus:
         tier: Carrier,
         on_void: Callable[[list[bytes], list[str], bool], None],
         clock: Clock = SYSTEM_CLOCK,
+        messages: Messages | None = None,
     ) -> None:
+        self._messages = messages or Messages()
         self._tier = tier
         self._on_void = on_void
         self._clock = clock
@@ -148,7 +151,12 @@ class Bus:
             thread.join(_PATIENCE)
 
     def publish(
-        self, keys: Sequence[bytes] = (), tags: Sequence[str] = (), *, everything: bool = False
+        self,
+        keys: Sequence[bytes] = (),
+        tags: Sequence[str] = (),
+        *,
+        everything: bool = False,
+        moment: float | None = None,
     ) -> None:
         """Tell the others what became void.
 
@@ -156,28 +164,34 @@ class Bus:
             keys: Keys of entries.
             tags: Tags of entries.
             everything: Whether it is all that there is.
+            moment: Seconds since the epoch at which the invalidation began. None: now.
 
         Raises:
             TierError: The server could not be told.
         """
-        self._tier.send(*self._message(keys, tags, everything=everything))
+        self._tier.send(*self._message(keys, tags, everything=everything, moment=moment))
 
     async def apublish(
-        self, keys: Sequence[bytes] = (), tags: Sequence[str] = (), *, everything: bool = False
+        self,
+        keys: Sequence[bytes] = (),
+        tags: Sequence[str] = (),
+        *,
+        everything: bool = False,
+        moment: float | None = None,
     ) -> None:
         """As :meth:`publish`."""
-        await self._tier.asend(*self._message(keys, tags, everything=everything))
+        await self._tier.asend(*self._message(keys, tags, everything=everything, moment=moment))
 
     def _message(
-        self, keys: Sequence[bytes], tags: Sequence[str], *, everything: bool
+        self,
+        keys: Sequence[bytes],
+        tags: Sequence[str],
+        *,
+        everything: bool,
+        moment: float | None,
     ) -> tuple[str, str, bytes]:
-        message = {
-            "origin": self._origin,
-            "keys": [key.hex() for key in keys],
-            "tags": list(tags),
-            "everything": everything,
-        }
-        return "PUBLISH", self._tier.channel, json.dumps(message).encode()
+        data = self._messages.encode(self._origin, keys, tags, everything=everything, moment=moment)
+        return "PUBLISH", self._tier.channel, data
 
     def note_subscription(self, stop: _Stop, *, missed: bool) -> None:
         """Note that the subscription stands.
@@ -212,16 +226,9 @@ class Bus:
 
     def receive(self, data: Any) -> None:
         """Take a message of another end."""
-        try:
-            message = json.loads(data)
-            if message["origin"] == self._origin:
-                return
-            keys = [bytes.fromhex(key) for key in message["keys"]]
-            tags = [str(tag) for tag in message["tags"]]
-            everything = message["everything"] is True
-        except (ValueError, TypeError, KeyError):
-            return  # not ours, or of a version that this one does not know
-        self.tell(keys, tags, everything=everything)
+        message = self._messages.decode(data, self._origin)
+        if message is not None:
+            self.tell(message.keys, message.tags, everything=message.everything)
 
     def tell(self, keys: list[bytes], tags: list[str], *, everything: bool) -> None:
         """Call ``on_void``."""

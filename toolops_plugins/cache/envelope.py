@@ -7,9 +7,10 @@
 
 Numbers are big-endian, times are 64-bit floats: seconds since the epoch by the server's clock.
 Tags are a JSON list of strings, tag and stamp in turn, or nothing. The data is a zstd frame if flag
-1 is set. The seal covers the key and all that stands before it, so that an entry moved to another
-key is refused: with a secret it is an HMAC-SHA256 (RFC 2104), without one a CRC-32, which finds
-accidents only.
+1 is set. With flag 2 codec id, tags and data stand there encrypted as one
+(:mod:`toolops_plugins.cipher`), and their lengths are those before. The seal covers the key and all
+that stands before it, so that an entry moved to another key is refused: with a secret it is an
+HMAC-SHA256 (RFC 2104), without one a CRC-32, which finds accidents only.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import orjson
 
 from toolops_plugins import check
 from toolops_plugins.cache.entry import Entry
+from toolops_plugins.cipher import Cipher
 from toolops_plugins.codec import ERROR, Codec
 from toolops_plugins.errors import (
     ConfigurationError,
@@ -39,6 +41,7 @@ __all__ = ["Envelope"]
 _MAGIC: Final = b"tOe"
 _VERSION: Final = 2
 _COMPRESSED: Final = 1
+_ENCRYPTED: Final = 2
 _KINDS: Final[tuple[Literal["value", "error", "stream"], ...]] = ("value", "error", "stream")
 _HEADER: Final = struct.Struct(">3sBBBBI5d")
 _CRC: Final = struct.Struct(">I")
@@ -77,6 +80,8 @@ class Envelope:
             it, nothing is parsed before its signature was checked, and what is unsigned or signed
             with another secret is refused. Without it, signed envelopes are refused as unknown.
             Default None: not signed.
+        cipher: Encrypts results and tags; what is not encrypted is read all the same, if it is
+            signed. Needs a secret. None: they are readable.
         compress_over: Bytes of data above which compression is tried. It is kept where it makes
             the data smaller. Default 1024.
 
@@ -85,12 +90,18 @@ class Envelope:
     """
 
     def __init__(
-        self, codec: Codec, secret: bytes | None = None, compress_over: int = 1024
+        self,
+        codec: Codec,
+        secret: bytes | None = None,
+        compress_over: int = 1024,
+        *,
+        cipher: Cipher | None = None,
     ) -> None:
         if secret is not None and (not isinstance(secret, bytes) or not secret):
             raise ConfigurationError("secret", "must be non-empty bytes, or None")
         self._codec = codec
         self._last_tags: tuple[bytes, tuple[str, ...], tuple[str, ...]] = (b"[]", (), ())
+        self._cipher = cipher
         self.secret = secret
         """What signs, or None."""
         self._compress_over = check.count("compress_over", compress_over, least=0)
@@ -129,7 +140,7 @@ class Envelope:
         header = _HEADER.pack(
             _MAGIC,
             _VERSION,
-            flags,
+            flags if self._cipher is None else flags | _ENCRYPTED,
             _KINDS.index(entry.kind),
             len(codec_id),
             len(tags),
@@ -139,8 +150,16 @@ class Envelope:
             entry.took,
             entry.price,
         )
-        body = b"".join((header, codec_id, tags, data))
+        if self._cipher is None:
+            body = b"".join((header, codec_id, tags, data))
+        else:
+            content = b"".join((codec_id, tags, data))
+            body = header + self._cipher.encrypt(content, key + header)
         return body + self._seal(key, body)
+
+    def is_encrypted(self, data: bytes) -> bool:
+        """Return whether an envelope says that it is encrypted; nothing is checked."""
+        return data[:3] == _MAGIC and len(data) > 4 and bool(data[4] & _ENCRYPTED)
 
     def open(self, key: bytes, data: bytes) -> tuple[Entry, tuple[str, ...]]:
         """Return the entry in an envelope, and the stamps of its tags.
@@ -172,8 +191,13 @@ class Envelope:
             kind = _KINDS[kind_number]
         except (struct.error, IndexError):
             raise UnknownFormatError("no header of an envelope") from None
-        if magic != _MAGIC or version != _VERSION or flags > _COMPRESSED:
+        if magic != _MAGIC or version != _VERSION or flags > _COMPRESSED | _ENCRYPTED:
             raise UnknownFormatError(f"version {version} of the envelope is not known")
+        if flags & _ENCRYPTED:
+            if self._cipher is None:
+                raise UnknownFormatError("the entry is encrypted, and there is no key")
+            header = body[: _HEADER.size]
+            body = header + self._cipher.decrypt(body[_HEADER.size :], key + header)
         tags_start = _HEADER.size + codec_length
         data_start = tags_start + tags_length
         # The comparison is false for a NaN too, which would be neither fresh nor stale.
@@ -183,7 +207,7 @@ class Envelope:
         if (kind == "error") is not (codec_id == ERROR):
             raise UnknownFormatError(f"a {kind} of codec {codec_id!r}")
         content = body[data_start:]
-        if flags:
+        if flags & _COMPRESSED:
             content = _decompressed(content)
         tags: tuple[str, ...] = ()
         stamps: tuple[str, ...] = ()

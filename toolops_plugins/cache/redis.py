@@ -376,6 +376,20 @@ class Redis:
         left = self.send("PTTL", name)
         return data, left / 1000 if left >= 0 else None
 
+    def secret_problem(self) -> str | None:
+        """Return what keeps this tier's secret from fitting what is kept here, or None.
+
+        Raises:
+            TierError: The server could not be reached, or refused.
+        """
+        _ = self.link  # bound, or an error that says so
+        space = self.send("GET", self._store.space_name)
+        if self._signed is None:
+            return None if space is None else "is needed: what is kept here is signed"
+        if space is None:
+            return "is set, but what is kept here was written without a secret"
+        return None if self._signed.is_own(space) else "is not the one that signs what is kept here"
+
     def now(self) -> float:
         """Return the server's time, which is that of the entries in :meth:`raw`.
 

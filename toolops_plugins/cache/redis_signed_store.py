@@ -73,7 +73,6 @@ class SignedStore(Store):
             raise ValueError("a signed store needs an envelope that signs")
         self.stamps = Stamps(secret, namespace, label, lasting=_SPACE)
         self._tag_key = derive_key(secret, "tag")
-        self._space_name = f"{self.prefix}space"
         self._space_extended = -1e9  # monotonic time at which its life was extended last
 
     # Looking up ---------------------------------------------------------------------------------
@@ -83,7 +82,7 @@ class SignedStore(Store):
         yield from self.ask_time()
         clears = self._clears
         wanted = tuple(sorted(set(tags))) if tags else ()
-        names = [self.prefix + key.hex(), self._space_name, self._key_name(key)]
+        names = [self.prefix + key.hex(), self.space_name, self._key_name(key)]
         if wanted:
             names += [self._stamp(tag) for tag in wanted]
         data, space, own, *held = yield from self._read_all(names)
@@ -106,7 +105,7 @@ class SignedStore(Store):
     def names(self, key: bytes) -> list[str]:
         """Return what to read for the entry of a key without tags."""
         digits = key.hex()
-        return [self.prefix + digits, self._space_name, f"{self.prefix}key:{digits}"]
+        return [self.prefix + digits, self.space_name, f"{self.prefix}key:{digits}"]
 
     def read_plain(self, key: bytes, replies: Sequence[Any]) -> tuple[Entry | None, Mark] | None:
         """Return what :meth:`look` would for a call without tags, or None if it has more to do.
@@ -128,7 +127,7 @@ class SignedStore(Store):
     def look_many(self, keys: list[bytes]) -> Work[dict[bytes, Entry]]:
         """Look entries up by key, whatever their tags."""
         yield from self.ask_time()
-        names = [self._space_name]
+        names = [self.space_name]
         for key in keys:
             names += (self.prefix + key.hex(), self._key_name(key))
         space, *replies = yield from self._read_all(names)
@@ -312,7 +311,7 @@ class SignedStore(Store):
     def _places(self, keys: list[bytes], mark: SignedSeen | None) -> Work[dict[bytes, _Place]]:
         if mark is not None:
             return dict.fromkeys(keys, mark.place)
-        names = [self._space_name, *(self._key_name(key) for key in keys)]
+        names = [self.space_name, *(self._key_name(key) for key in keys)]
         space, *owns = yield from self._read_all(names)
         broken: dict[bytes, str | None] = {}
         places = {
@@ -333,7 +332,7 @@ class SignedStore(Store):
         if now - self._space_extended < self._ttl / 2:
             return []
         self._space_extended = now
-        return [("PEXPIRE", self._space_name, self._stamp_life())]
+        return [("PEXPIRE", self.space_name, self._stamp_life())]
 
     def _stamps(self, tags: Sequence[str]) -> Work[dict[str, str]]:
         """Return the stamps of tags, new ones for those that had none, and extend their lives."""
@@ -385,8 +384,12 @@ class SignedStore(Store):
         yield from run(WRITING, commands)
 
     def _unlink(self, names: Any) -> Work[None]:
-        space = self._space_name.encode()
+        space = self.space_name.encode()
         yield from super()._unlink([name for name in names if name != space])
+
+    def is_own(self, space: bytes) -> bool:
+        """Return whether the stamp of a tier was made with this store's secret."""
+        return self.stamps.is_signed(_SPACE, space.decode("latin-1"))
 
     def expire(
         self, keys: Sequence[bytes], tags: Sequence[str], moment: float, *, everything: bool
@@ -415,7 +418,7 @@ class SignedStore(Store):
 
     def _name_of(self, name: bytes) -> str:
         if name == _SPACE:
-            return self._space_name
+            return self.space_name
         return self._key_name(name[1:]) if name[:1] == b"k" else self._tag_name(name)
 
 

@@ -120,6 +120,7 @@ class Store:
         place, own = (quote(text, "", errors="surrogatepass") for text in (namespace, label))
         self.channel = f"toolops:{place}:void"
         self.prefix = f"toolops:{place}:{own}:"
+        self.space_name = f"{self.prefix}space"
         self.plain = Seen(NO_GENERATION, {}, 0)
         self._ttl = ttl
         self._envelope = envelope

@@ -1,0 +1,112 @@
+"""Messages of the bus: only holders of the secret can send them, and each counts once."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolops_plugins.cache.bus_messages import Message, Messages, SignedMessages
+from toolops_plugins.cipher import Cipher
+
+ALICE = b"a" * 32
+
+
+def signed(secret: bytes = b"secret", channel: str = "toolops:n:void", **options) -> SignedMessages:
+    return SignedMessages(secret, channel, clock=lambda: 5.0, **options)
+
+
+texts = st.text(st.characters())
+
+
+@pytest.mark.parametrize("cipher", [None, Cipher([b"secret"])], ids=["signed", "encrypted"])
+@given(
+    keys=st.lists(st.binary(min_size=32, max_size=32), max_size=3),
+    tags=st.lists(texts, max_size=3),
+    everything=st.booleans(),
+)
+def test_a_message_comes_through(cipher, keys, tags, everything):
+    heard = []
+    data = signed(cipher=cipher).encode("one", keys, tags, everything=everything)
+    found = signed(cipher=cipher, on_heard=heard.append).decode(data, "two")
+    assert found == Message("one", keys, tags, everything, 5.0)
+    assert heard == [found]
+    assert signed(cipher=cipher).decode(data, "one") is None
+    plain = Messages().encode("one", keys, tags, everything=everything)
+    assert Messages().decode(plain, "two") == found._replace(moment=None)
+    assert Messages().decode(plain, "one") is None
+
+
+@given(place=st.integers(0, 200), bit=st.integers(0, 7))
+def test_no_changed_message_is_taken(place, bit):
+    refused = []
+    data = bytearray(signed().encode("one", [ALICE], ["x"], everything=True))
+    place %= len(data)
+    data[place] ^= 1 << bit
+    reader = signed(on_refused=refused.append)
+    assert reader.decode(bytes(data), "two") is None
+    assert reader.decode(bytes(data[:place]), "two") is None
+    assert len(refused) == 2
+
+
+@pytest.mark.parametrize("cipher", [None, Cipher([b"secret"])], ids=["signed", "encrypted"])
+def test_what_others_write_is_refused(cipher):
+    refused = []
+    reader = signed(cipher=cipher, on_refused=refused.append)
+    for writer in (Messages(), signed(b"guess"), signed(channel="toolops:other:void")):
+        assert reader.decode(writer.encode("one", [], [], everything=True), "two") is None
+    assert len(refused) == 3
+    for data in (b"", b"\xff" * 100, b"{}"):
+        assert reader.decode(data, "two") is None
+    assert Messages().decode(signed().encode("one", [], [], everything=True), "two") is None
+
+
+def test_an_encrypted_message_names_no_tag():
+    data = signed(cipher=Cipher([b"secret"])).encode("one", [], ["ann"], everything=False)
+    assert b"ann" not in data
+    assert signed(cipher=Cipher([b"other"])).decode(data, "two") is None
+    assert signed().decode(data, "two") is None
+    plain = signed().encode("one", [], ["ann"], everything=False)
+    assert signed(cipher=Cipher([b"secret"])).decode(plain, "two").tags == ["ann"]
+
+
+def test_a_message_played_back_is_dropped():
+    writer, reader = signed(), signed()
+    sent = [writer.encode("one", [], [str(n)], everything=False) for n in range(2_000)]
+    assert reader.decode(sent[0], "two").tags == ["0"]
+    assert reader.decode(sent[0], "two") is None
+    # They may overtake each other, for a while.
+    assert reader.decode(sent[5], "two").tags == ["5"]
+    assert reader.decode(sent[3], "two").tags == ["3"]
+    assert reader.decode(sent[4], "two").tags == ["4"]
+    for number in (0, 3, 4, 5):
+        assert reader.decode(sent[number], "two") is None
+    assert reader.decode(sent[1_999], "two").tags == ["1999"]
+    assert reader.decode(sent[900], "two") is None  # too far behind
+    assert reader.decode(sent[1_000], "two").tags == ["1000"]
+    assert reader.decode(sent[1_000], "two") is None
+
+
+@given(st.permutations(range(30)))
+def test_each_counts_once_in_whatever_order(order):
+    writer, reader = signed(), signed()
+    sent = [writer.encode("one", [], [str(n)], everything=False) for n in range(30)]
+    taken = [reader.decode(sent[n], "two") for n in [*order, *order]]
+    assert [m.tags[0] for m in taken if m] == [str(n) for n in order]
+
+
+def test_ends_are_counted_apart_and_bounded():
+    reader = signed()
+    for number in range(1_100):
+        data = signed().encode(f"end {number}", [], [], everything=False)
+        assert reader.decode(data, "two") is not None
+    assert len(reader._taken) == 1_000
+
+
+def test_what_is_signed_but_of_another_version_is_dropped():
+    reader = signed()
+    for form in ({}, [], {"origin": "x", "keys": [], "tags": [], "everything": True}, {"keys": 7}):
+        body = json.dumps(form).encode()
+        assert reader.decode(reader._signer.sign(body) + body, "two") is None
