@@ -304,8 +304,9 @@ def _inside(call: Call, found: Found | None = None) -> Flow:
             return answer
     began = plan.shared.clock.monotonic()
     try:
-        return (yield from fetch())
+        answer = yield from fetch()
     except Exception as error:
+        plan.shared.flights.overdue.discard(call.key)
         entry = found.entry
         stale = stand_in(call, cache, entry)
         if entry is None or stale is NOTHING:
@@ -317,6 +318,8 @@ def _inside(call: Call, found: Found | None = None) -> Flow:
         return Answer(
             stale, entry.payload, "stale", found.tier, entry.took, entry.price, error=error
         )
+    plan.shared.flights.overdue.discard(call.key)
+    return answer
 
 
 def served(call: Call, cache: Cache, entry: Entry, tier: str | None) -> Flow:
@@ -331,7 +334,9 @@ def served(call: Call, cache: Cache, entry: Entry, tier: str | None) -> Flow:
     if value is NOTHING:
         return None
     if entry.kind == "value" and (not fresh or _early(entry, cache.beta, now)):
-        yield from _refresh(call, entry)
+        under_way = yield from _refresh(call, entry)
+        if not under_way and not fresh:
+            return None
     return Answer(
         value, entry.payload, "hit" if fresh else "stale", tier, entry.took, entry.price,
         raises=entry.kind == "error",
@@ -351,9 +356,23 @@ def _early(entry: Entry, beta: float, now: float) -> bool:
 
 
 def _refresh(call: Call, entry: Entry) -> Flow:
-    key = b"refresh" + (call.key or b"")
-    if not call.plan.shared.flights.waiting(key):
-        yield Spawn(partial(_refreshing, call, key, entry.created))
+    """Begin to refresh an entry in the background; return whether somebody does.
+
+    Where a refresh was cancelled with its event loop, or stands still with it, the next one would
+    be too: what is begun behind a caller's back ends with a loop that runs for that caller alone.
+    So the next caller that needs a fresh result fetches it itself.
+    """
+    own = call.key or b""
+    key = b"refresh" + own
+    flights = call.plan.shared.flights
+    if flights.is_stalled(key):
+        flights.overdue.add(own)
+    if own in flights.overdue:
+        return False
+    if not flights.waiting(key):
+        work = partial(_refreshing, call, key, entry.created)
+        yield Spawn(work, partial(flights.overdue.add, own))
+    return True
 
 
 def _refreshing(call: Call, key: bytes, created: float) -> Flow:
@@ -367,6 +386,9 @@ def _refreshing(call: Call, key: bytes, created: float) -> Flow:
         again.error = error
         notice(again, "refresh_failed", type(error).__name__)
         record(again, "refresh", None)
+    except GeneratorExit:  # it was left behind with its loop
+        call.plan.shared.flights.overdue.add(call.key or b"")
+        raise
     else:
         if arrival.led and arrival.value.outcome == "miss":
             record(again, "refresh", arrival.value)

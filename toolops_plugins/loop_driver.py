@@ -176,7 +176,12 @@ class LoopDriver:
             return
         task = asyncio.get_running_loop().create_task(self._quietly(step.work))
         self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        task.add_done_callback(partial(self._spawned, step))
+
+    def _spawned(self, step: Spawn, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if task.cancelled() and step.cancelled is not None:
+            step.cancelled()
 
     async def _quietly(self, work: Callable[[], Flow]) -> None:
         with suppress(Exception):  # the flow has made an event of it

@@ -187,12 +187,18 @@ class Race:
 
 
 class Spawn:
-    """Walk ``work`` in the background; its errors are events, not exceptions."""
+    """Walk ``work`` in the background; its errors are events, not exceptions.
 
-    __slots__ = ("work",)
+    ``cancelled`` is called if the event loop ends before the work does.
+    """
 
-    def __init__(self, work: Callable[[], Flow]) -> None:
+    __slots__ = ("cancelled", "work")
+
+    def __init__(
+        self, work: Callable[[], Flow], cancelled: Callable[[], None] | None = None
+    ) -> None:
         self.work = work
+        self.cancelled = cancelled
 
 
 Step: TypeAlias = Io | Sleep | Invoke | Enter | Ask | Within | Fly | Race | Spawn

@@ -7,8 +7,7 @@ Python adds.)
 - **Cancellation.** On a loop the work runs in a task of its own, so a leader that is cancelled
   leaves it running for the followers. When the last of them leaves, the work is cancelled.
 - **Results for one.** What can be read once only, or what nobody knows how to copy, is the leader's
-  alone: followers make the call themselves, all at once, as do those who ask for that key later
-  (:class:`LoneKeys`).
+  alone: followers make the call themselves, all at once, as do those who ask for that key later.
 - **A lost leader.** If the work itself is cancelled from outside (its loop shuts down) or its
   thread dies of a KeyboardInterrupt, nobody has failed: the followers board again, and one of them
   leads the next flight.
@@ -90,6 +89,7 @@ class _Flight:
         "outcome",
         "parties",
         "task",
+        "watch",
     )
 
     def __init__(self, key: bytes, loop: asyncio.AbstractEventLoop | None) -> None:
@@ -103,6 +103,7 @@ class _Flight:
         self.parties = 1
         self.callbacks: dict[object, Callable[[], None]] = {}
         self.task: asyncio.Task[None] | None = None
+        self.watch: pulse.Glance | None = None
 
 
 class _Seat(NamedTuple):
@@ -116,11 +117,10 @@ class _Seat(NamedTuple):
 _APART = _Seat(None)
 
 
-class LoneKeys:
-    """Keys whose last result could not be shared; whoever asks for one calls for itself, at once.
+class RecentKeys:
+    """Keys of which something is remembered; bounded, the oldest forgotten first.
 
-    Bounded, the oldest forgotten first. Safe to use from any threads: its operations are single
-    ones of a dictionary.
+    Safe to use from any threads: its operations are single ones of a dictionary.
 
     Args:
         limit: Keys that are remembered.
@@ -159,7 +159,10 @@ class Flights:
         self._lock = threading.RLock()
         self._table: dict[bytes, _Flight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self.lone = LoneKeys()
+        self.lone = RecentKeys()
+        """Keys whose last result could not be shared: whoever asks for one calls at once."""
+        self.overdue = RecentKeys()
+        """Keys whose refresh was cancelled: the next caller fetches, and refreshes nothing."""
 
     def __len__(self) -> int:
         """Return the number of flights under way."""
@@ -169,6 +172,22 @@ class Flights:
         """Return how many callers, the leader included, wait for the flight of ``key``."""
         flight = self._table.get(key)
         return flight.parties if flight is not None else 0
+
+    def is_stalled(self, key: bytes) -> bool:
+        """Return whether the flight of ``key`` stands still with its loop; then it is dropped.
+
+        For work that nobody waits for. A loop that has stopped or was closed is seen at once; one
+        that is blocked is asked for a sign of life, and has a second to give it.
+        """
+        flight = self._table.get(key)
+        if flight is None or flight.loop is None or flight.loop is _running():
+            return False
+        if flight.watch is None:
+            flight.watch = pulse.Glance(flight.loop)
+        if not flight.watch.is_lost(flight.task):
+            return False
+        self._give_up(flight)
+        return True
 
     def forget(self, key: bytes | None = None) -> None:
         """Let later callers of ``key`` (None: of all) start anew; who is aboard stays aboard."""

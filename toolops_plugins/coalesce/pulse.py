@@ -10,6 +10,7 @@ Time is counted in looks: if the whole process was suspended, nobody concludes a
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     # Slow to import: whoever runs a loop has imported it, and nobody else needs it.
     import asyncio
 
-__all__ = ["PATIENCE", "Pulse"]
+__all__ = ["PATIENCE", "Glance", "Pulse"]
 
 PATIENCE = 0.25
 """Seconds between two looks."""
@@ -70,6 +71,38 @@ class Pulse:
             with suppress(RuntimeError):  # it was closed this instant, which the next look sees
                 self._loop.call_soon_threadsafe(self._sign.set)
         return self._looks >= GRACE + SILENCE
+
+
+class Glance:
+    """What callers that pass by see of a loop, at no set times; see :class:`Pulse`.
+
+    Args:
+        loop: The loop; not the caller's own.
+    """
+
+    __slots__ = ("_loop", "_sign", "_since")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._sign: threading.Event | None = None
+        self._since = 0.0
+
+    def is_lost(self, task: asyncio.Task[Any] | None) -> bool:
+        """Return whether the loop has stopped, or has given no sign of life for long.
+
+        Args:
+            task: What nobody waits for; a loop which is inside it gets on with it.
+        """
+        if not self._loop.is_running():
+            return True
+        now = time.monotonic()
+        sign = self._sign
+        if sign is None or sign.is_set() or (task is not None and _current(self._loop) is task):
+            sign = self._sign = threading.Event()
+            self._since = now
+            with suppress(RuntimeError):  # it was closed this instant
+                self._loop.call_soon_threadsafe(sign.set)
+        return now - self._since > PATIENCE * SILENCE
 
 
 def _current(loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any] | None:
