@@ -44,6 +44,12 @@ class Fuse:
         """Whether the last that was heard of the server was a failure."""
         return self._until is not None
 
+    @property
+    def resting(self) -> bool:
+        """Whether an operation would be skipped now."""
+        until = self._until
+        return until is not None and self._clock.monotonic() < until
+
     def enter(self) -> int | None:
         """Return a ticket for one operation, or None if it is to be skipped."""
         if self._until is None:

@@ -105,9 +105,11 @@ class LoopDriver:
             raise attempt_timeout(own) from None
 
     async def _io(self, step: Io, limit: Limit | None) -> Any:
-        # Bounded by the timeouts of whatever does the I/O: a timer more would cost every lookup.
-        left_of(limit, self._clock)
-        return await step.aio(*step.args)
+        # Bounded by the timeouts of whatever does the I/O, and for a caller with a deadline by
+        # that: a timer more would cost every other lookup.
+        if limit is None:
+            return await step.aio(*step.args)
+        return await self._bounded(partial(step.aio, *step.args), limit)
 
     async def _sleep(self, step: Sleep, limit: Limit | None) -> None:
         left = left_of(limit, self._clock)

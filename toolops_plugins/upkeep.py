@@ -188,9 +188,9 @@ class Upkeep:
             semantic = self._semantic
             if digests:
                 ids = [digest.hex()[:32] for digest in digests]
-                work.append(_told(semantic.remove, semantic.aremove, ids))
+                work.append(self._asked(semantic.remove, semantic.aremove, ids))
             if names:
-                work.append(_told(semantic.invalidate, semantic.ainvalidate, names))
+                work.append(self._asked(semantic.invalidate, semantic.ainvalidate, names))
         work += [self.tiers.delete(digest) for digest in digests]
         if names:
             work.append(self.tiers.invalidate(names))
@@ -205,7 +205,7 @@ class Upkeep:
         self._leave_flights((), everything=True)
         work = [self.tiers.clear()]
         if self._semantic is not None:
-            work.insert(0, _told(self._semantic.clear, self._semantic.aclear))
+            work.insert(0, self._asked(self._semantic.clear, self._semantic.aclear))
         yield from self._telling(work, (), (), everything=True)
 
     def closing(self) -> Flow:
@@ -223,6 +223,17 @@ class Upkeep:
                 self._semantic_trouble(as_tier_error(error))
         with suppress(TierError):  # of which there is a notice already
             yield from self.tiers.close()
+
+    def _asked(
+        self, sync: Callable[..., None], aio: Callable[..., Awaitable[None]], *args: Any
+    ) -> Flow:
+        """Have the semantic cache do something; where that fails it is told, and raised."""
+        try:
+            yield Io(sync, aio, *args)
+        except Exception as error:
+            if not is_callers(error):
+                self._tier_trouble("semantic", error)
+            raise
 
     def _leave_flights(self, keys: Sequence[bytes], *, everything: bool) -> None:
         """Let nobody join what is under way with old data.

@@ -16,7 +16,7 @@ import pytest
 from chroma_servers import ChromaServer, make_row, make_vectors, scope_of
 
 from toolops_plugins.errors import ConfigurationError, TierError
-from toolops_plugins.semantic import chroma_query
+from toolops_plugins.semantic import chroma_link, chroma_query
 from toolops_plugins.semantic.chroma_query import Server
 from toolops_plugins.semantic.store import Store
 
@@ -26,7 +26,7 @@ NOW = 500.0
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine is shared: only the test of a server that hangs is about time."""
-    monkeypatch.setattr(chroma_query, "_TIMEOUT", 40.0)
+    monkeypatch.setattr(chroma_link, "_TIMEOUT", 40.0)
 
 
 @pytest.fixture
@@ -185,8 +185,10 @@ async def test_a_server_that_hangs_dies_and_comes_back(
     x = make_vectors(20)
     await asyncio.to_thread(store.write, [make_row(n) for n in range(20)], x)
     own_server.pause()
+    link = store._link
     with monkeypatch.context() as hasty:
-        hasty.setattr(chroma_query, "_TIMEOUT", 0.2)
+        hasty.setattr(link, "timeout", 0.2)
+        hasty.setattr(link.queries, "timeout", 0.2)
         with pytest.raises(TierError):
             await found(store)
         with pytest.raises(TierError):

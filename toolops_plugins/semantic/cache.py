@@ -74,6 +74,9 @@ class SemanticCache(Tended):
         ttl: Seconds for which an answer that is put without its own is served. None: for ever.
         near_ttl: Seconds for which a runtime keeps a semantic hit in its memory tier under the
             question's own key. Default 60.
+        timeout: Seconds for a lookup, an invalidation or closing on a server, all requests and
+            slow replies together, and twice that for connecting; then it is a miss, or a
+            ``TierError`` where nobody's call is served. An embedded folder has none. Default 3.
         max_items: Entries at most; beyond them expired ones go first, then the least useful.
             Default 100,000.
         store_text: False: questions are stored as keyed digests of their words only. What is
@@ -114,6 +117,7 @@ class SemanticCache(Tended):
         answers_alike: float = 0.9,
         ttl: float | None = None,
         near_ttl: float = 60.0,
+        timeout: float = 3.0,
         max_items: int = 100_000,
         store_text: bool = True,
         secret: str | bytes | None = None,
@@ -130,6 +134,7 @@ class SemanticCache(Tended):
         super().__init__(Pool(8))
         self.path = Path(path or ".toolops").absolute() if url is None and client is None else None
         self.url = url
+        self._timeout = check.seconds("timeout", timeout, zero=False)
         self.near_ttl = check.seconds("near_ttl", near_ttl, zero=False)
         self._ttl = math.inf if ttl is None else check.seconds("ttl", ttl, zero=False)
         self._answers_alike = check.share("answers_alike", answers_alike)
@@ -215,6 +220,7 @@ class SemanticCache(Tended):
                 collection=self._collection,
                 secret=self._secret,
                 cipher=self._cipher,
+                timeout=self._timeout,
             ),
             self._embedder,
             max_items=self._max_items,

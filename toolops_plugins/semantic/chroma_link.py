@@ -11,6 +11,8 @@ import shutil
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from importlib.util import find_spec
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any, TypeVar
 
 from toolops_plugins import check
 from toolops_plugins.errors import ConfigurationError, TierError
+from toolops_plugins.semantic.bounded_calls import BoundedCalls
 from toolops_plugins.semantic.chroma_folder import LAYOUT, STATE, Folder, enter, index_files
 from toolops_plugins.semantic.chroma_query import MissingError, Queries, Server
 
@@ -28,7 +31,8 @@ T = TypeVar("T")
 _VERSION = 1  # of the layout of records and vectors
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,498}[a-zA-Z0-9]")  # leaves room for "-state"
 _BATCH = 1_000  # entries of one write; Chroma indexes them before it returns
-_SLOW = 30.0  # seconds for what no caller waits for
+_TIMEOUT = 3.0  # seconds for what a caller waits for
+_SLOW = 20.0  # seconds for what no caller waits for
 
 INDEX = {"hnsw": {"space": "ip", "max_neighbors": 16, "ef_construction": 100, "ef_search": 100}}
 """How Chroma indexes vectors.
@@ -48,6 +52,7 @@ class Link:
         name: The collection's name.
         embedder: The embedder's name.
         dimension: The embedder's dimensions.
+        timeout: Seconds for an operation on a server that a caller waits for. Default 3.
 
     Raises:
         ConfigurationError: A value is wrong, or chromadb is missing.
@@ -61,6 +66,7 @@ class Link:
         name: str,
         embedder: str,
         dimension: int,
+        timeout: float | None = None,
     ) -> None:
         if sum(each is not None for each in (path, url, client)) != 1:
             raise ConfigurationError("path", "give exactly one of path, url and client")
@@ -78,8 +84,9 @@ class Link:
         self._embedder = embedder
         self.dimension = check.count("dimension", dimension)
         self._given = client
+        self.timeout = _TIMEOUT if timeout is None else timeout
         self._server = None if url is None else Server(url)
-        self.queries = None if self._server is None else Queries(self._server)
+        self.queries = None if self._server is None else Queries(self._server, self.timeout)
         folder, self.shared = _nature(client) if client is not None else (path, url is not None)
         self._path = None if folder is None else Path(folder)
         self._inherited = False
@@ -88,6 +95,7 @@ class Link:
 
     def _start(self) -> None:
         self._opening = threading.RLock()
+        self._calls = BoundedCalls(_SLOW) if self.shared else None
         self.folder: Folder | None = None
         self.client: Any = None
         self._sessions: list[Any] = []
@@ -135,6 +143,16 @@ class Link:
                 self._release()
                 raise
 
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """Have all that this thread asks of a server in the block end in time, together.
+
+        An embedded folder is not bounded: nothing there is waited for but the disk.
+
+        Args:
+            seconds: From now on.
+        """
+        return nullcontext() if self._calls is None else self._calls.within(seconds)
+
     def _is_open(self) -> bool:
         return self.collection is not None
 
@@ -145,6 +163,11 @@ class Link:
         elif self._server is None:
             self.client = self._given
         else:
+            import chromadb  # noqa: F401, PLC0415 - takes a second, which is not the server's
+
+            queries = self.queries
+            if queries is not None:  # Chroma's client would wait for ever
+                self._guarded(queries.beat)
             self.client = self._guarded(self._reach, self._server)
         self.batch = min(_BATCH, self._guarded(self.client.get_max_batch_size))
         try:
@@ -174,7 +197,7 @@ class Link:
         for part in (client, getattr(client, "_admin_client", None)):
             session = getattr(getattr(part, "_server", None), "_session", None)
             if isinstance(session, httpx.Client):
-                session.timeout = httpx.Timeout(_SLOW, connect=_SLOW / 10)
+                session.timeout = httpx.Timeout(_SLOW / 2, connect=_SLOW / 10)
                 self._sessions.append(session)
         return client
 
@@ -233,10 +256,9 @@ class Link:
             self.collection = self.state = None
             if folder is not None:
                 folder.leave()
-            elif client is not None and client is not self._given:
-                client.close()
-            for session in sessions:
-                session.close()
+            elif self._calls is not None:
+                # Nobody waits for it: what is closed may be in the midst of a request.
+                self._calls.offer(partial(_close_all, client, self._given, sessions))
 
     # -- running ---------------------------------------------------------------------------------
 
@@ -329,9 +351,10 @@ class Link:
             return self._guarded(change, *args)
 
     def _guarded(self, action: Callable[..., T], *args: Any) -> T:
-        """Run an action; whatever Chroma raises becomes a TierError."""
+        """Run an action, on a server within its time; whatever is raised becomes a TierError."""
+        calls = self._calls
         try:
-            return action(*args)
+            return action(*args) if calls is None else calls.run(action, *args)
         except (ConfigurationError, TierError):
             raise
         except Exception as error:
@@ -344,6 +367,14 @@ class Link:
 
     def _trouble(self, error: BaseException) -> TierError:
         return TierError(f"Chroma at {self.place} failed: {type(error).__name__}: {error}")
+
+
+def _close_all(client: Any, given: Any, sessions: list[Any]) -> None:
+    """Close connections to a server, but not a client that the user made."""
+    if client is not None and client is not given:
+        client.close()
+    for session in sessions:
+        session.close()
 
 
 def _nature(client: Any) -> tuple[str | None, bool]:

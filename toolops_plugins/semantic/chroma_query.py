@@ -20,7 +20,6 @@ from toolops_plugins.errors import ConfigurationError
 
 __all__ = ["MissingError", "Queries", "Server"]
 
-_TIMEOUT = 2.0  # seconds for a query and its answer
 _CONNECT = 1.0  # seconds for a connection
 _PATIENCE = 1.0  # seconds that closing waits for another thread's loop
 _LOOPS = 16  # event loops that keep connections
@@ -71,11 +70,15 @@ class Server:
     def __str__(self) -> str:
         return self.base
 
+    @property
+    def root(self) -> str:
+        """The URL up to ``/api``."""
+        return self.base.removesuffix("/api/v2")
+
     def place(self, collection: str) -> str:
         """Return the URL of a collection, by its name or its id, whatever is asked of it."""
         tenant, database = quote(self.tenant, safe=""), quote(self.database, safe="")
-        root = self.base.removesuffix("/api/v2")
-        return f"{root}/api/v2/tenants/{tenant}/databases/{database}/collections/{collection}"
+        return f"{self.root}/api/v2/tenants/{tenant}/databases/{database}/collections/{collection}"
 
 
 class _Seat:
@@ -121,10 +124,12 @@ class Queries:
 
     Args:
         server: Where to.
+        timeout: Seconds for a query and its answer.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, timeout: float) -> None:
         self._server = server
+        self.timeout = timeout
         self.forget()
 
     def forget(self) -> None:
@@ -150,22 +155,35 @@ class Queries:
             if self._client is None:
                 self._client = httpx.Client()
             client = self._client
-        return _read(client.post(f"{self._server.place(collection)}/query", **_body(question)))
+        place = f"{self._server.place(collection)}/query"
+        return _read(client.post(place, **_body(question), timeout=self._limits()))
+
+    def beat(self) -> None:
+        """Return if the server answers; raises as :meth:`send` does."""
+        import httpx  # noqa: PLC0415 - comes with chromadb
+
+        with httpx.Client() as client:
+            client.get(f"{self._server.root}/api/v2/heartbeat", timeout=self._limits())
+
+    def _limits(self) -> Any:
+        """Return how long each step of a request may take."""
+        import httpx  # noqa: PLC0415 - comes with chromadb
+
+        return httpx.Timeout(self.timeout, connect=min(_CONNECT, self.timeout))
 
     async def asend(self, collection: str, question: dict[str, Any]) -> dict[str, Any]:
         """As :meth:`send`."""
         seat = await self._seat()
         # httpx bounds each step of a request, but not their sum.
-        async with asyncio.timeout(_TIMEOUT + _CONNECT):
-            return _read(
-                await seat.client.post(f"{self._server.place(collection)}/query", **_body(question))
-            )
+        async with asyncio.timeout(self.timeout):
+            place = f"{self._server.place(collection)}/query"
+            return _read(await seat.client.post(place, **_body(question), timeout=self._limits()))
 
     async def afind(self, name: str) -> tuple[str, Any]:
         """Return the id and the metadata of a collection; raises as :meth:`send` does."""
         seat = await self._seat()
-        async with asyncio.timeout(_TIMEOUT + _CONNECT):
-            found = _read(await seat.client.get(self._server.place(name), timeout=_timeout()))
+        async with asyncio.timeout(self.timeout):
+            found = _read(await seat.client.get(self._server.place(name), timeout=self._limits()))
         return str(found["id"]), found.get("metadata")
 
     async def _seat(self) -> _Seat:
@@ -212,13 +230,7 @@ def _body(question: dict[str, Any]) -> dict[str, Any]:
 
     content = orjson.dumps(question, option=orjson.OPT_SERIALIZE_NUMPY)
     headers = {"Content-Type": "application/json"}
-    return {"content": content, "headers": headers, "timeout": _timeout()}
-
-
-def _timeout() -> Any:
-    import httpx  # noqa: PLC0415 - comes with chromadb
-
-    return httpx.Timeout(_TIMEOUT, connect=_CONNECT)
+    return {"content": content, "headers": headers}
 
 
 def _read(response: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -32,7 +33,7 @@ from toolops_plugins.semantic.rows import Row
 from toolops_plugins.semantic.store import Store
 from toolops_plugins.semantic.voids import Voids
 from toolops_plugins.semantic.writer import Writer
-from toolops_plugins.steps import Io, as_tier_error
+from toolops_plugins.steps import Io, as_tier_error, is_callers
 
 __all__ = ["Index", "Near", "Vector"]
 
@@ -45,6 +46,8 @@ _INLINE = 20_000
 """Entries up to which a search takes less time than the way to another thread and back."""
 _VOIDED = 10_000
 """Questions of which it is remembered when they were invalidated."""
+_PATIENCE = 10.0
+"""Seconds that closing waits for what is under way in an embedded index."""
 _SWEEP = 60.0
 """Seconds between two sweeps of what has expired, and between two checks of the size."""
 _VOIDS = 1.0
@@ -99,6 +102,7 @@ class Index:
         self._gone: set[str] = set()  # ids that were removed while loading
         self._unembedded: list[tuple[Row, str, int]] = []
         self._embedding = threading.RLock()
+        self._opening = renewing(self, threading.RLock(), "_opening")
         self.learned = Learned(self, clock=clock, pool=pool, on_trouble=on_trouble)
         self._swept = clock.monotonic()
         self._writer = Writer(
@@ -126,15 +130,39 @@ class Index:
             ConfigurationError: The index is of another embedder, or open in another process.
             TierError: It could not be reached.
         """
-        with self.lock:
-            if self.ready:
+        if self.ready:
+            return
+        self._refuse_resting()
+        with self._opening:
+            if self._is_ready():
                 return
-            store = self._make_store(
-                embedder=self.embeddings.name, dimension=self.embeddings.dimension
-            )
-            store.voids = self._voids
-            store.open()
+            embeddings = self.embeddings
+            name, dimension = embeddings.name, embeddings.dimension  # which may ask the embedder
+            ticket = self._ticket()
+            try:
+                store = self._open_store(name, dimension)
+            except Exception as error:
+                if is_callers(error):  # the store itself has answered
+                    self._fuse.succeed(ticket)
+                else:
+                    self._fuse.fail(ticket)
+                raise
+            self._fuse.succeed(ticket)
+            self._begin(store)
+
+    def _is_ready(self) -> bool:
+        return self.ready  # as another thread may have left it meanwhile
+
+    def _open_store(self, name: str, dimension: int) -> Store:
+        store = self._make_store(embedder=name, dimension=dimension)
+        store.voids = self._voids
+        store.open()
+        with store.within(store.timeout):
             store.read_voids()
+        return store
+
+    def _begin(self, store: Store) -> None:
+        with self.lock:
             self._voids_read = self.clock.monotonic()
             self._tampered = 0
             self.store = store
@@ -145,12 +173,21 @@ class Index:
             self.loaded.clear()
             if store.shared:
                 self.loaded.set()
-            else:
-                self._pool.submit(self._load)
             self.ready = True
+        if not store.shared:
+            try:
+                self._pool.submit(self._load)
+            except RuntimeError:  # there is no thread to be had, such as at exit
+                self.loaded.set()
+
+    def _refuse_resting(self) -> None:
+        """Raise at once, and without a way to another thread, where a caller would be skipped."""
+        if self._fuse.resting:
+            raise TierError("the semantic index failed a moment ago and is left alone for a while")
 
     async def aopen(self) -> None:
         """As :meth:`open`, without blocking the event loop."""
+        self._refuse_resting()
         await hop(self._pool, self.open)
 
     def _load(self) -> None:
@@ -182,28 +219,40 @@ class Index:
                     self._into_memory([rows[i] for i in new], vectors[new])
 
     def close(self) -> None:
-        """Write everything that waits, and let go of the store."""
-        with self.lock:
-            if not self.ready:
-                return
-        self.loaded.wait()
-        self.learned.wait()
+        """Write everything that waits, and let go of the store; bounded in time.
+
+        Raises:
+            TierError: The store could not be reached, or was too slow; what waited is lost.
+        """
+        if not self.ready:
+            return
+        self.loaded.wait(_PATIENCE)
+        self.learned.wait(self.store.timeout)
+        patience = self.store.timeout if self.store.shared else _PATIENCE
         try:
-            self.flush()
-            self._writer.finish()
+            if self.store.shared:
+                self._refuse_resting()
+            with self.store.within(patience):
+                self.flush(patience)
+                self._writer.finish(patience)
         finally:
-            self._writer.forget((), self._close_store)
+            with suppress(TierError):  # a write that hangs ends when it finds the store closed
+                self._writer.forget((), self._close_store, patience)
+            self._close_store()
 
     def _close_store(self) -> None:
         with self.lock:
-            self.ready = False
+            was_ready, self.ready = self.ready, False
+        if was_ready:
             self.store.close()
 
     async def aclose(self) -> None:
         """As :meth:`close`, without blocking the event loop."""
         if self.ready:
-            await self.store.aclose()
-            await hop(self._pool, self.close)
+            try:
+                await hop(self._pool, self.close)
+            finally:
+                await self.store.aclose()
 
     def close_at_exit(self) -> None:
         """As :meth:`close`, when only ``on_trouble`` is left to be told of an error."""
@@ -248,7 +297,9 @@ class Index:
         far: Near = yield Io(self._search_store, self._asearch_store, scope, x, k, now)
         ours = {row.id for row, _ in near}
         merged = near + [
-            (row, s) for row, s in far if row.id not in ours and row.id not in self._gone
+            (row, s)
+            for row, s in far
+            if row.id not in ours and row.id not in self._gone and not self.is_void(row.id, row)
         ]
         merged.sort(key=lambda each: -each[1])
         return merged[:k]
@@ -412,14 +463,17 @@ class Index:
         self.open()
         self.store.touch(rows)
 
-    def flush(self) -> None:
+    def flush(self, seconds: float = -1.0) -> None:
         """Write everything that waits.
+
+        Args:
+            seconds: How long to wait for a write that is under way. Default: until it has ended.
 
         Raises:
             TierError: The store could not be reached.
         """
         self._embed()
-        self._writer.flush()
+        self._writer.flush(seconds)
         self.learned.save()
 
     async def aflush(self) -> None:
@@ -482,7 +536,7 @@ class Index:
     ) -> None:
         """Delete rows and, where there is a secret, note that they are void."""
         if not self.store.signed:
-            self._writer.forget(ids, delete)
+            self._delete_in_time(ids, delete)
             return
         void = Voids()
         moment = self._voids.void_time(self.clock.time())
@@ -496,7 +550,23 @@ class Index:
             finally:
                 delete()
 
-        self._writer.forget(ids, note_and_delete)
+        self._delete_in_time(ids, note_and_delete)
+
+    def _delete_in_time(self, ids: Sequence[str], delete: Callable[[], object]) -> None:
+        """Delete rows; on a server within one deadline, and not at all while it is left alone."""
+        if not self.store.shared:
+            self._writer.forget(ids, delete)
+            return
+        self._writer.drop(ids)
+        ticket = self._ticket()
+        seconds = self.store.timeout
+        try:
+            with self.store.within(seconds):
+                self._writer.forget(ids, delete, seconds)
+        except TierError:
+            self._fuse.fail(ticket)
+            raise
+        self._fuse.succeed(ticket)
 
     def hear(self, ids: Sequence[str], tags: Sequence[str]) -> None:
         """Forget what another process has invalidated; what is stored follows in the background.

@@ -119,9 +119,13 @@ class Learned:
         finally:
             self._recall_done.set()
 
-    def wait(self) -> None:
-        """Wait until what was learned earlier has been taken over, if that is under way."""
-        self._recall_done.wait()
+    def wait(self, seconds: float) -> None:
+        """Wait until what was learned earlier has been taken over, if that is under way.
+
+        Args:
+            seconds: How long at most.
+        """
+        self._recall_done.wait(seconds)
 
     def forked(self) -> None:
         """Go on in a forked child, where nothing is under way."""

@@ -7,12 +7,14 @@ kept apart in :mod:`~toolops_plugins.semantic.fold`, and how a folder survives a
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import random
 import uuid
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -54,6 +56,7 @@ class Store:
         dimension: The embedder's dimensions.
         secret: Signs every record; what is not signed with it is passed over. None: nothing is.
         cipher: Encrypts questions, answers and tags; None: they are readable. Needs a secret.
+        timeout: Seconds for an operation on a server that a caller waits for. Default 3.
 
     Raises:
         ConfigurationError: A value is wrong, or chromadb is missing.
@@ -70,9 +73,10 @@ class Store:
         dimension: int,
         secret: bytes | None = None,
         cipher: Cipher | None = None,
+        timeout: float | None = None,
     ) -> None:
         self._protection = None if secret is None else Protection(secret, collection, cipher)
-        self._link = Link(path, url, client, collection, embedder, dimension)
+        self._link = Link(path, url, client, collection, embedder, dimension, timeout)
         self.shared: bool = self._link.shared
         """Whether other processes may change the entries, too: with a server."""
         self.native: bool = self._link.queries is not None
@@ -97,7 +101,17 @@ class Store:
                 another embedder, by another version, or by somebody else.
             TierError: Chroma failed, or the server could not be reached.
         """
-        self._link.open()
+        with self._link.within(2 * self._link.timeout):
+            self._link.open()
+
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """Have all that this thread asks of a server in the block end in time, together."""
+        return self._link.within(seconds)
+
+    @property
+    def timeout(self) -> float:
+        """Seconds for an operation on a server that a caller waits for."""
+        return self._link.timeout
 
     def close(self) -> None:
         """Let go of the folder, or close all connections to the server."""
@@ -311,8 +325,9 @@ class Store:
             TierError: Chroma failed, or did not answer in time.
         """
         hits = Hits(scopes, self._folded(scopes, vectors), k, now, vectors, self._hit)
-        while (question := hits.question()) is not None:
-            hits.take(self._link.ask(question))
+        with self._link.within(self._link.timeout):
+            while (question := hits.question()) is not None:
+                hits.take(self._link.ask(question))
         return hits.found
 
     async def asearch(
@@ -320,8 +335,12 @@ class Store:
     ) -> list[list[tuple[Row, float]]]:
         """As :meth:`search`; with a URL only (``native``), and opened before."""
         hits = Hits(scopes, self._folded(scopes, vectors), k, now, vectors, self._hit)
-        while (question := hits.question()) is not None:
-            hits.take(await self._link.aask(question))
+        try:
+            async with asyncio.timeout(self._link.timeout):
+                while (question := hits.question()) is not None:
+                    hits.take(await self._link.aask(question))
+        except TimeoutError as error:
+            raise TierError(f"Chroma at {self._link.place} did not answer in time") from error
         return hits.found
 
     def _folded(self, scopes: Sequence[bytes], vectors: Vectors) -> Vectors:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Protocol
 
@@ -113,36 +114,64 @@ class Writer:
             if self._due():
                 self._wake()
 
-    def forget(self, ids: Sequence[str], delete: Callable[[], object]) -> None:
+    def drop(self, ids: Sequence[str]) -> None:
+        """Drop rows that wait."""
+        with self._changed:
+            for id_ in ids:
+                self._rows.pop(id_, None)
+                self._served.pop(id_, None)
+
+    def forget(
+        self, ids: Sequence[str], delete: Callable[[], object], seconds: float = -1.0
+    ) -> None:
         """Drop rows that wait, then delete what is stored, with no write in between.
 
+        Args:
+            ids: The rows that may wait.
+            delete: Deletes what is stored.
+            seconds: How long to wait for the write that is under way. Default: until it has ended.
+
         Raises:
-            TierError: ``delete`` did.
+            TierError: ``delete`` did, or a write took too long.
         """
-        with self._writing:
-            with self._changed:
-                for id_ in ids:
-                    self._rows.pop(id_, None)
-                    self._served.pop(id_, None)
+        self.drop(ids)
+        with self._no_write(seconds):
+            self.drop(ids)  # what was put back by a write that failed
             delete()
 
-    def flush(self) -> None:
+    @contextmanager
+    def _no_write(self, seconds: float) -> Iterator[None]:
+        """Have no batch written in the block."""
+        if not self._writing.acquire(timeout=seconds):
+            raise TierError("a write to the semantic index is under way, and takes too long")
+        try:
+            yield
+        finally:
+            self._writing.release()
+
+    def flush(self, seconds: float = -1.0) -> None:
         """Write everything that waits, now and in this thread.
+
+        Args:
+            seconds: As in :meth:`forget`.
 
         Raises:
             TierError: The index could not be reached; what waits goes on waiting.
         """
         while self._rows:
-            self._write()
+            self._write(seconds)
 
-    def finish(self) -> None:
+    def finish(self, seconds: float = -1.0) -> None:
         """Write everything, how often rows were served too.
+
+        Args:
+            seconds: As in :meth:`forget`.
 
         Raises:
             TierError: The index could not be reached.
         """
-        self.flush()
-        self._count()
+        self.flush(seconds)
+        self._count(seconds)
 
     def expect(self) -> None:
         """Have ``before`` called soon, since there are rows that lack their vectors."""
@@ -197,8 +226,8 @@ class Writer:
         with self._changed:
             self._changed.wait(self._pause)
 
-    def _write(self) -> None:
-        with self._writing:
+    def _write(self, seconds: float = -1.0) -> None:
+        with self._no_write(seconds):
             with self._changed:
                 batch = dict(islice(self._rows.items(), _BATCH))
             if not batch:
@@ -213,8 +242,8 @@ class Writer:
                         del self._rows[id_]
                     self._served.pop(id_, None)
 
-    def _count(self) -> None:
-        with self._writing:
+    def _count(self, seconds: float = -1.0) -> None:
+        with self._no_write(seconds):
             with self._changed:
                 served = list(self._served.values())
                 self._served = {}
