@@ -235,7 +235,9 @@ class Policy(Value):
             other words. None: where results are cached, and in other words too where ``semantic``
             shares their answers.
         fallback: Value to return instead of raising, or a callable that gets as many of (error,
-            arguments by name, stale value or None) as it takes. NOTHING: none.
+            arguments by name, stale value or None) as it takes; a class such as ``dict`` makes an
+            empty one. In place of a stream a list or an iterator holds the items, and any other
+            value is the only one. NOTHING: none.
         price: Money per call, a :class:`Price`, or a callable over the result. None: free.
         tags: Tags of every event and cached result of the call, as in :class:`Cache`.
     """

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.coalesce.streams import Tape
 from toolops_plugins.drivers import ThreadDriver
+from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.fallback import fallback_items
 from toolops_plugins.flow import Told, call_flow, kept_stream
 from toolops_plugins.plan import Call, Plan
 from toolops_plugins.target import Target
@@ -42,6 +44,10 @@ def stream_of(plan: Plan, target: Target, threads: ThreadDriver) -> Callable[...
         if not isinstance(source, Tape):
             items, returned = _replay(told)
             record(call, told.outcome, told.answer)
+            if isinstance(items, AsyncIterator):
+                raise ConfigurationError(
+                    "fallback", "made an asynchronous stream, which this one cannot read"
+                )
             yield from items
             return returned
         try:
@@ -116,8 +122,7 @@ def _replay(told: Told) -> tuple[Any, Any]:
     if told.outcome != "fallback":
         items, returned = told.value
         return items, returned
-    value = told.value
-    return (value if hasattr(value, "__aiter__") else iter(value)), None
+    return fallback_items(told.value), None
 
 
 def _tell(call: Call, told: Told, source: Tape) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import threading
 import weakref
@@ -25,6 +24,7 @@ from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.streams import Recording
 from toolops_plugins.drivers import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.fallback import check_fallback
 from toolops_plugins.flow import call_flow
 from toolops_plugins.locks import renewing
 from toolops_plugins.meaning import Meaning
@@ -282,11 +282,7 @@ class Planner:
                 )
             if target.kind in ("function", "generator"):
                 self._semantic.refuse_sync()
-        fallback = policy.fallback
-        if target.kind in ("function", "generator") and inspect.iscoroutinefunction(fallback):
-            raise ConfigurationError(
-                "fallback", "is a coroutine function, which a synchronous call cannot await"
-            )
+        check_fallback(policy.fallback, target.kind)
         if target.kind in ("generator", "async_generator") and policy.hedge is not None:
             raise ConfigurationError("hedge", "does not apply to a stream")
 

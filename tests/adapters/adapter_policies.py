@@ -176,6 +176,40 @@ class Policies(Subject):
         assert body.runs == ["x"] * 2
         assert self.told(events) == ["fallback", "miss"]
 
+    @needs("fallback")
+    async def test_a_fallback_may_be_of_any_form(self, way: str, body, made) -> None:
+        def by_name(*, error: Exception, stale: Any) -> Any:
+            return self.fallback()
+
+        forms = self.fallbacks()
+        made_of = [lambda: self.fallback(), lambda error: self.fallback(), by_name]
+        for number, fallback in enumerate([*forms, *made_of, *(_always(f) for f in forms)]):
+            guarded = made(fallback=fallback)
+            body.failures = 1
+            assert await self.hear(way, guarded, f"x{number}") == "instead"
+
+    @needs("fallback")
+    async def test_a_fallback_that_could_not_stand_in_is_refused(
+        self, way: str, body, made
+    ) -> None:
+        for wrong in (ValueError, iter([self.fallback()]), lambda a, b, c, d: None):
+            with pytest.raises(ConfigurationError, match="fallback: "):
+                # Some are put together when they are first called.
+                await self.ask(way, made(fallback=wrong), "x")
+        assert body.runs == []
+
+    @needs("fallback", "own_fallback")
+    async def test_a_fallback_that_is_no_answer_is_an_error(self, way: str, body, made) -> None:
+        guarded = made(fallback=dict)
+        body.failures = 1
+        with pytest.raises(ConfigurationError, match="fallback: must be a text.*not dict"):
+            await self.ask(way, guarded, "x")
+        assert body.runs == ["x"]
+
+    def fallbacks(self) -> list[Any]:
+        """Return values, of every type that may stand for an answer, that say "instead"."""
+        return [self.fallback()]
+
     def fallback(self) -> Any:
         """Return a fallback whose answer says "instead"."""
         return "instead"
@@ -248,3 +282,7 @@ class Policies(Subject):
         part = next(name for name in vars(refusal) if vars(refusal)[name] != vars(Policy())[name])
         with pytest.raises(ConfigurationError, match=part):
             self.guard(self.original(body), make_ops(), refusal)
+
+
+def _always(value: Any) -> Any:
+    return lambda error: value

@@ -31,7 +31,7 @@ class Echo(BaseTool):
 
 
 class TestTool(AdapterConformance):
-    lacks: ClassVar[dict[str, str]] = {"own_entries": _ANY}
+    lacks: ClassVar[dict[str, str]] = {"own_entries": _ANY, "own_fallback": _ANY}
 
     def original(self, body: Body, secret: str = "") -> Any:
         made = Echo(api_key=secret)
@@ -61,6 +61,7 @@ class TestTool(AdapterConformance):
 class TestMixin(TestTool):
     lacks: ClassVar[dict[str, str]] = {
         "own_entries": _ANY,
+        "own_fallback": _ANY,
         "original": "the tool is the original, and its class says what is asked of it",
         "once": "the tool is the original, and its class says what is asked of it",
     }

@@ -77,6 +77,7 @@ def _chunks(text: str) -> list[ChatGenerationChunk]:
 class TestTool(AdapterConformance):
     lacks: ClassVar[dict[str, str]] = {
         "own_entries": "whatever stands under its key may be the result of a tool",
+        "own_fallback": "whatever stands in may be the result of a tool",
     }
 
     def original(self, body: Body, secret: str = "") -> StructuredTool:
@@ -131,6 +132,10 @@ class TestModel(AdapterConformance):
 
     def spoil(self, answer: Any) -> None:
         answer.content = "spoilt"
+
+    def fallbacks(self) -> list[Any]:
+        whole = AIMessage("instead", response_metadata={"list": [1]}, id="7")
+        return ["instead", whole, AIMessageChunk(content="instead"), _result("instead")]
 
 
 class TestModelStream(TestModel):

@@ -35,6 +35,7 @@ _TEXTS = "texts are all that an embedding model takes"
 class TestTool(AdapterConformance):
     lacks: ClassVar[dict[str, str]] = {
         "own_entries": "whatever stands under its key may be the result of a tool",
+        "own_fallback": "whatever stands in may be the result of a tool",
     }
 
     def original(self, body: Body, secret: str = "") -> FunctionTool:
@@ -198,6 +199,10 @@ class TestChat(AdapterConformance):
 
     def spoil(self, answer: Any) -> None:
         answer.message.blocks[0].text = "spoilt"
+
+    def fallbacks(self) -> list[Any]:
+        message = ChatMessage("instead", role=MessageRole.ASSISTANT)
+        return ["instead", message, _chatted("instead"), CompletionResponse(text="instead")]
 
     def shape(self, answer: Any) -> Any:
         return type(answer), type(answer.message), list(map(type, answer.message.blocks))

@@ -21,6 +21,7 @@ from crewai.hooks.llm_hooks import (
 )
 from crewai.llms.base_llm import BaseLLM
 from crewai.llms.retry import arun_with_rate_limit_retry, run_with_rate_limit_retry
+from pydantic import BaseModel
 
 from crewai_toolops._answers import Answer, is_kept, over_values, packed, restored, teach
 from crewai_toolops._conversation import asked, reads_files
@@ -37,6 +38,7 @@ from crewai_toolops._told import Heard, tell_answered, tell_failed
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.carried import Carried, letting_through, released
 from toolops_plugins.adapters.models import Unknown, told_apart, worth_trying
+from toolops_plugins.adapters.substitutes import Substitute, no_answer, with_substitutes
 from toolops_plugins.faults import callee_failed
 from toolops_plugins.flow import REFRESH
 from toolops_plugins.policy import NOTHING
@@ -69,7 +71,6 @@ class Guard:
         self.held = Held(kind)
         self.after_tools = after_tools
         self.retries = policy.retry is not None
-        self.falls_back = policy.fallback is not NOTHING
         # What CrewAI's own clients do in each call; other classes call hooks if they like.
         self.hooks = any(
             "call" in vars(c) and c is not BaseLLM and c.__module__.partition(".")[0] == "crewai"
@@ -77,7 +78,7 @@ class Guard:
         )
         name = model_name(llm)
         policy = told_apart(ops, worth_trying(_passing(policy), is_outage), name)
-        policy = letting_through(over_values(policy, llm.model), is_kept)
+        policy = letting_through(with_substitutes(over_values(policy, llm.model)), is_kept)
         wrap = partial(ops.tool, name=name, ignore=["own"])
         self.ask = wrap(policy=policy)(_ask)
         self.aask = wrap(policy=policy)(_aask)
@@ -320,11 +321,14 @@ class _Own:
     def taken(self, given: Any) -> Any:
         """Return what the runtime gave as an answer, or NOTHING if it is none of ours."""
         given = released(given)
+        if type(given) is Substitute:
+            value = given.value
+            if not isinstance(value, str | list | BaseModel):
+                raise no_answer(value, "a text, an instance of the response model or tool calls")
+            tell_answered(self._llm, self._given, value, {"fallback": True})
+            return value
         if type(given) is not Answer:
-            if not self._guard.falls_back:
-                return NOTHING
-            tell_answered(self._llm, self._given, given, {"fallback": True})
-            return given
+            return NOTHING
         if given.owner is self:
             return given.raw
         try:

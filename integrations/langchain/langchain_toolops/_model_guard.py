@@ -14,18 +14,19 @@ from functools import partial
 from typing import Any, cast
 
 from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.rate_limiters import BaseRateLimiter
 
 from langchain_toolops._answers import are_whole, by_answers, mark_hit, merged
 from langchain_toolops._conversation import asked
 from langchain_toolops._counted import note_error, note_run
 from langchain_toolops._models import is_outage, model_identity, model_name, sent
+from langchain_toolops._substitutes import chunk_of, result_of
 from langchain_toolops._values import teach
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.carried import letting_through
 from toolops_plugins.adapters.models import Unknown, told_apart, worth_trying
+from toolops_plugins.adapters.substitutes import Substitute, with_substitutes
 from toolops_plugins.flow import REFRESH
 from toolops_plugins.policy import NOTHING
 
@@ -100,12 +101,9 @@ class Guard:
         self._after_tools = after_tools
         self._keeps_usage = keeps_usage
         self._limiter: BaseRateLimiter | None = model.rate_limiter
-        fallback = policy.fallback
-        self._falls_back = fallback is not NOTHING
-        whole = letting_through(policy, _is_whole)
-        streamed = letting_through(policy, _is_whole_stream).replace(
-            hedge=None, fallback=[fallback] if isinstance(fallback, str) else fallback
-        )
+        whole = letting_through(with_substitutes(policy), _is_whole)
+        streamed = with_substitutes(policy, stream=True).replace(hedge=None)
+        streamed = letting_through(streamed, _is_whole_stream)
         wrap = partial(ops.tool, ignore=["own"])
         self._generate = wrap(policy=whole, name=name)(_generate)
         self._agenerate = wrap(policy=whole, name=name)(_agenerate)
@@ -292,10 +290,8 @@ class Guard:
         """Return what the runtime gave as a result, or None if it is none of ours."""
         if given is own.brought:
             return cast("ChatResult", given)
-        if self._falls_back and isinstance(given, str):
-            given = AIMessage(given)
-        if self._falls_back and isinstance(given, AIMessage):
-            return ChatResult(generations=[ChatGeneration(message=given)])
+        if type(given) is Substitute:
+            return result_of(given.value)
         if type(given) is not ChatResult or not given.generations:
             return None
         for generation in given.generations:
@@ -310,10 +306,8 @@ class Guard:
         The first chunk says where they come from: a model that streams is not told its run, so
         that a callback handler can only know by this.
         """
-        if self._falls_back and isinstance(item, str):
-            item = AIMessageChunk(content=item)
-        if self._falls_back and isinstance(item, AIMessageChunk):
-            return ChatGenerationChunk(message=item)
+        if type(item) is Substitute:
+            return chunk_of(item.value)
         if not isinstance(item, ChatGenerationChunk):
             return None
         message = item.message

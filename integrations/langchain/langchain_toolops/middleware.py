@@ -52,6 +52,7 @@ from langchain_toolops._responses import (
     wanted_answer,
     wanted_tool_answer,
 )
+from langchain_toolops._substitutes import message_of
 from langchain_toolops.tools import ToolOpsTool
 from toolops_plugins import (
     ConfigurationError,
@@ -60,6 +61,7 @@ from toolops_plugins import (
 )
 from toolops_plugins.adapters.given import keeps_usage, policy_of, runtime_of, versioned
 from toolops_plugins.adapters.models import MODEL_POLICY, Unknown, worth_trying
+from toolops_plugins.adapters.substitutes import Substitute, with_substitutes
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["ToolOpsMiddleware"]
@@ -155,7 +157,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         teach_answers(self._ops.codec)
         policy = versioned(policy_of(model, "model"), version)
         policy = by_answers(worth_trying(policy, is_outage), said_by)
-        self._falls_back = policy.fallback is not NOTHING
+        policy = with_substitutes(policy)
         self._models = Functions(self._ops, policy, _model_faces, ("request", "own"), wanted_answer)
         if not isinstance(tools, Policy | Mapping | None):
             raise ConfigurationError("tools", f"must be a policy, or policies by name: {tools!r}")
@@ -256,10 +258,11 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
 
     def _taken(self, value: Any, request: ModelRequest[Any]) -> Any:
         """Return what another call has brought as the caller's result, or NOTHING."""
+        if type(value) is Substitute:
+            whole = isinstance(value.value, ModelResponse | ExtendedModelResponse)
+            return value.value if whole else message_of(value.value)
         if type(value) is not Answer:
-            if not self._falls_back:
-                return NOTHING  # what was planted under its key is none of ours
-            return AIMessage(value) if isinstance(value, str) else value
+            return NOTHING  # what was planted under its key is none of ours
         if value.lone:
             return NOTHING
         try:

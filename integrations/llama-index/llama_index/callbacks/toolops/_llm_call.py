@@ -24,6 +24,7 @@ from llama_index.callbacks.toolops._counted import counted
 from llama_index.callbacks.toolops._heard import Heard, listening
 from llama_index.callbacks.toolops.events import tell_hit
 from toolops_plugins import CallEvent, ToolOps
+from toolops_plugins.adapters.substitutes import Substitute, no_answer
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["Own", "Reader", "spoken", "tell"]
@@ -159,22 +160,19 @@ class Reader:
         self._is_own: bool | None = None
         self._told = False
 
-    def chunk(self, item: Any, *, falls_back: bool) -> Response | None:
+    def chunk(self, item: Any) -> Response | None:
         """Return what the runtime gave as a chunk, or None if it is none of ours."""
+        if type(item) is Substitute:
+            next_part: Response = spoken(self._kind, item.value, self._text)
+            self._text = said_text(next_part)
+            return next_part
         if self._is_own is None:
             self._is_own = self._own.has_made(item)
         if self._is_own:
             chunk: Response = self._own.made.popleft()  # which is the model's own object
             return chunk
         if type(item) is not Piece:
-            if not falls_back:
-                return None
-            if isinstance(item, str):
-                self._text += item
-                next_part: Response = spoken(self._kind, self._text, item)
-                return next_part
-            fallback: Response | None = item if isinstance(item, self._kind) else None
-            return fallback
+            return None
         if type(item.response) is not self._kind:
             return None
         response = self._joiner.joined(item)
@@ -201,9 +199,45 @@ def tell(name: str, served: CallEvent) -> None:
     )
 
 
-def spoken(kind: type[Any], text: str, delta: str | None = None) -> Any:
-    """Return a text as the response that an endpoint gives."""
+def spoken(kind: type[Any], value: Any, before: str | None = None) -> Any:
+    """Return what a fallback offers as the response that an endpoint gives.
+
+    Args:
+        kind: What the endpoint gives.
+        value: A text, a message or a response of either kind.
+        before: In a stream, the text so far, which each of its chunks holds. None: it is none.
+
+    Raises:
+        ConfigurationError: It is no answer.
+    """
+    if isinstance(value, kind):
+        if before is None or value.delta is not None:
+            return value
+        return value.model_copy(update={"delta": said_text(value)})  # of a stream, all at once
+    if isinstance(value, ChatResponse):
+        value = value.message
+    delta = said_text(value)
+    text = delta if before is None else before + delta
     if kind is CompletionResponse:
-        return CompletionResponse(text=text, delta=delta)
-    message = ChatMessage(role=MessageRole.ASSISTANT, content=text)
-    return ChatResponse(message=message, delta=delta)
+        return CompletionResponse(text=text, delta=None if before is None else delta)
+    if isinstance(value, ChatMessage) and not before:
+        message = value
+    else:
+        message = ChatMessage(role=MessageRole.ASSISTANT, content=text)
+    return ChatResponse(message=message, delta=None if before is None else delta)
+
+
+def said_text(value: Any) -> str:
+    """Return the text of an answer.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    if isinstance(value, ChatResponse):
+        value = value.message
+    if isinstance(value, ChatMessage):
+        return value.content or ""
+    text = value.text if isinstance(value, CompletionResponse) else value
+    if not isinstance(text, str):
+        raise no_answer(value, "a text, a ChatMessage, a ChatResponse or a CompletionResponse")
+    return text

@@ -40,6 +40,7 @@ from llama_index.callbacks.toolops._view import view_of
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.carried import letting_through
 from toolops_plugins.adapters.models import Unknown, told_apart, worth_trying
+from toolops_plugins.adapters.substitutes import Substitute, with_substitutes
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["Guard"]
@@ -70,13 +71,9 @@ class Guard:
         policy = told_apart(ops, worth_trying(policy), name)
         self._after_tools = after_tools
         self._keeps_usage = keeps_usage
-        fallback = policy.fallback
-        self._falls_back = fallback is not NOTHING
-        whole = letting_through(over_answers(policy), _is_whole)
-        if self._falls_back and not callable(fallback):
-            fallback = [fallback]
-        streamed = letting_through(over_chunks(policy), is_whole_stream)
-        streamed = streamed.replace(hedge=None, fallback=fallback)
+        whole = letting_through(with_substitutes(over_answers(policy)), _is_whole)
+        streamed = with_substitutes(over_chunks(policy), stream=True).replace(hedge=None)
+        streamed = letting_through(streamed, is_whole_stream)
         wrap = partial(ops.tool, ignore=["own"])
         self._call = wrap(policy=whole, name=name)(_call)
         self._acall = wrap(policy=whole, name=name)(_acall)
@@ -240,9 +237,11 @@ class Guard:
 
     def _taken(self, given: Any, heard: Heard, kind: type[Any]) -> Any:
         """Return what the runtime gave as a response, or None if it is none of ours."""
+        if type(given) is Substitute:
+            return spoken(kind, given.value)
         served = heard.served
         if served is None:
-            return spoken(kind, given) if self._falls_back and isinstance(given, str) else given
+            return given
         if type(given) is not kind:
             return None
         mark_hit(given, keeps_usage=self._keeps_usage, fresh={})
@@ -261,7 +260,7 @@ class Guard:
                     item = next(items, NOTHING)
                 if item is NOTHING:
                     return
-                chunk = reader.chunk(item, falls_back=self._falls_back)
+                chunk = reader.chunk(item)
                 if chunk is None:  # somebody else's entry
                     with closing(own.pieces()) as pieces:
                         for _ in pieces:
@@ -286,7 +285,7 @@ class Guard:
                     item = await anext(items, NOTHING)
                 if item is NOTHING:
                     return
-                chunk = reader.chunk(item, falls_back=self._falls_back)
+                chunk = reader.chunk(item)
                 if chunk is None:
                     async with aclosing(own.apieces()) as pieces:
                         async for _ in pieces:

@@ -7,8 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from copy import deepcopy
-from functools import partial, wraps
+from functools import partial
 from typing import Any, NamedTuple
 
 from llama_index.core.base.response.schema import AsyncStreamingResponse, StreamingResponse
@@ -20,6 +19,7 @@ from llama_index.callbacks.toolops._tool_values import teach_tools
 from llama_index.callbacks.toolops.events import tell_hit
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.carried import Carried, letting_through, released
+from toolops_plugins.adapters.substitutes import Substitute, with_substitutes
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.flow import REFRESH
 from toolops_plugins.policy import NOTHING
@@ -119,8 +119,7 @@ class Guard:
         self.policy = alone if refuses else policy
 
         def faces(policy: Policy) -> _Faces:
-            told = letting_through(policy, self._is_wanted)
-            told = told.replace(fallback=_noting(policy.fallback))
+            told = letting_through(_noting(policy), self._is_wanted)
             return self._faces(told, secret, ignore, aio=aio)
 
         self._shared = faces(self.policy)
@@ -296,38 +295,35 @@ def _is_shareable(value: Any) -> bool:
     return not isinstance(value, _STREAMED)  # these can be used once
 
 
-def _noting(fallback: Any) -> Any:
-    """Return a policy's fallback, which also notes that it has stood in."""
+def _noting(policy: Policy) -> Policy:
+    """Return the policy with a fallback which also notes that it has stood in."""
+    policy = with_substitutes(policy)
+    fallback = policy.fallback
     if fallback is NOTHING:
-        return fallback
+        return policy
 
-    def note() -> None:
+    def noted(found: Substitute) -> Any:
         call = _CALL.get()
         if call is not None:
             call.fell = True
+        return found.value
 
-    if not callable(fallback):
-
-        def given() -> Any:
-            note()
-            return deepcopy(fallback)
-
-        return given
     if inspect.iscoroutinefunction(fallback):
 
-        @wraps(fallback)
-        async def afell(*asked: Any) -> Any:
-            note()
-            return await fallback(*asked)
+        async def afell(error: Any, arguments: Any, stale: Any) -> Any:
+            return noted(await fallback(error, arguments, stale))
 
-        return afell
+        return policy.replace(fallback=afell)
 
-    @wraps(fallback)
-    def fell(*asked: Any) -> Any:
-        note()
-        return fallback(*asked)
+    def fell(error: Any, arguments: Any, stale: Any) -> Any:
+        found = fallback(error, arguments, stale)
+        return _anoted(found, noted) if inspect.isawaitable(found) else noted(found)
 
-    return fell
+    return policy.replace(fallback=fell)
+
+
+async def _anoted(found: Awaitable[Substitute], noted: Callable[[Substitute], Any]) -> Any:
+    return noted(await found)
 
 
 def _refusing(error: ConfigurationError) -> Callable[..., Any]:
