@@ -6,6 +6,7 @@ from functools import partial
 
 from toolops_plugins.check import plain
 from toolops_plugins.errors import TotalTimeout
+from toolops_plugins.hidden_coroutines import is_awaitable, refusal
 from toolops_plugins.plan import Call
 from toolops_plugins.resilience.retry import Retrying
 from toolops_plugins.steps import Enter, Flow, Invoke, Race, Sleep, Within, uncarried
@@ -119,6 +120,8 @@ def _limited(call: Call) -> Flow:
         if gate is not None:
             gate.release(era)
     call.seconds = monotonic() - began
+    if not plan.aio and is_awaitable(value):
+        raise refusal(plan.name, value)
     return value
 
 

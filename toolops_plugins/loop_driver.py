@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import Arrival, Flights
 from toolops_plugins.drivers import Limit, attempt_timeout, called, left_of, nearer
+from toolops_plugins.hidden_coroutines import is_awaitable
 from toolops_plugins.hop import hop
 from toolops_plugins.pool import Pool
 from toolops_plugins.steps import (
@@ -128,10 +129,16 @@ class LoopDriver:
     async def _invoke(self, step: Invoke, limit: Limit | None) -> Any:
         make = partial(step.function, *step.args, **step.kwargs)
         if not step.aio:
-            make = partial(self.in_thread, partial(called, step.function, step.args, step.kwargs))
+            work = partial(called, step.function, step.args, step.kwargs)
+            make = partial(self._in_thread_awaited, work)
         if limit is None and step.seconds is None:
             return await make()
         return await self._bounded(make, limit, step.seconds)
+
+    async def _in_thread_awaited(self, function: Callable[[], Any]) -> Any:
+        value = await self.in_thread(function)
+        # A plain function may make a coroutine, which this loop can run.
+        return await value if is_awaitable(value) else value
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         """Run a function in the pool, with this task's context variables."""
