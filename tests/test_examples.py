@@ -36,7 +36,7 @@ class ModuleDocument(PythonDocStringDocument):
 STAYING = pytest.mark.allow_leaks("the threads of CrewAI's event bus stay")
 MARKDOWN = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()])
 DOCSTRINGS = Sybil(parsers=[DocTestParser()], document_types={".py": ModuleDocument})
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("integrations/*/*.md")]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("integrations/*/*.md")]
 MODULES = [*ROOT.glob("toolops_plugins/**/*.py"), *ROOT.glob("integrations/*/*/**/*.py")]
 
 

@@ -129,7 +129,14 @@ class Upkeep:
         return Bus(remote, self._void, messages=messages)
 
     def _expire(self, message: Message) -> None:
-        """Have the Redis tiers take nothing from before an invalidation by another process."""
+        """Take nothing from before an invalidation by another process, whoever puts it back."""
+        if self._semantic is not None:
+            self._semantic.expire(
+                [key.hex()[:32] for key in message.keys],
+                message.tags,
+                message.moment or 0.0,
+                everything=message.everything,
+            )
         for tier in self.tiers.all:
             if _is_redis(tier):
                 tier.expire(

@@ -12,6 +12,7 @@ from chromadb.config import Settings
 from servers import wait_for
 
 from toolops_plugins import Cache, Semantic, SemanticCache, ToolOps
+from toolops_plugins.clock import SYSTEM_CLOCK
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.testing import FakeClock
 
@@ -363,3 +364,23 @@ async def test_in_a_runtime_no_tenant_gets_what_was_planted_for_him(index):
         assert await balance("what's the balance of my account") == f"of {name}"
     assert ("tampered", "semantic") in notices
     await ops.aclose()
+
+
+def test_who_was_told_of_an_invalidation_needs_no_note_of_it(index):
+    cache = index.cache()
+    cache.put(FRANCE, "Paris", scope="ann", tags=["geography"])
+    cache.flush()
+    cache.close()
+    for ids, tags, everything in (([], ["geography"], False), ([], [], True)):
+        other = index.cache()
+        assert other.find(AGAIN, "ann").value == "Paris"
+        other.close()
+        other.open()
+        other.expire(ids, tags, SYSTEM_CLOCK.time(), everything=everything)
+        if "url" in index.options:
+            assert other.find(AGAIN, "ann") is None
+        other.put(FRANCE, "Paris", scope="ann", tags=["geography"])
+        other.flush()
+        assert other.find(AGAIN, "ann").value == "Paris"
+        other.close()
+        index.made.remove(other)

@@ -568,6 +568,20 @@ class Index:
             raise
         self._fuse.succeed(ticket)
 
+    def expire(
+        self, ids: Sequence[str], tags: Sequence[str], moment: float, *, everything: bool
+    ) -> None:
+        """Serve nothing from before an invalidation by another process, whoever puts it back.
+
+        Args:
+            ids: Ids of entries.
+            tags: Tags of entries.
+            moment: Seconds since the epoch at which it began, by the other's clock.
+            everything: Whether all entries are void.
+        """
+        if self.ready and self.store.signed:
+            self._voids.add(moment, ids, tags, everything=everything)
+
     def hear(self, ids: Sequence[str], tags: Sequence[str]) -> None:
         """Forget what another process has invalidated; what is stored follows in the background.
 

@@ -100,6 +100,20 @@ class Tended(Closing, ABC):
         """
         self.answers.index.remove(ids)
 
+    def expire(
+        self, ids: Sequence[str], tags: Sequence[str], moment: float, *, everything: bool
+    ) -> None:
+        """Serve nothing from before an invalidation by another process, as a runtime was told.
+
+        Args:
+            ids: 32 hexadecimal digits each.
+            tags: The tags.
+            moment: Seconds since the epoch at which it began, by the other's clock.
+            everything: Whether all entries are void.
+        """
+        if self._answers is not None:
+            self._answers.index.expire(ids, tags, moment, everything=everything)
+
     def hear(self, ids: Sequence[str], tags: Sequence[str]) -> None:
         """Forget what another process has invalidated, as runtimes do; never waits, never raises.
 
