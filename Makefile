@@ -9,8 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROJECTS := pyproject.toml $(wildcard integrations/*/pyproject.toml)
 # The core and the adapters, with all that they can use.
-EDITABLE := -e ./[semantic,plot] -e ./integrations/langchain[agents] -e ./integrations/llama-index \
-	-e ./integrations/crewai
+EDITABLE := -e ./[semantic,plot,encrypt] -e ./integrations/langchain[agents] \
+	-e ./integrations/llama-index -e ./integrations/crewai
 # Build tools run in an environment of their own, so they need their own constraint.
 INSTALL := -m pip install --quiet --disable-pip-version-check
 PINNED := -c constraints.txt --build-constraint constraints.txt
