@@ -11,10 +11,13 @@ them, and the index is built again from the vectors that the metadata hold, by
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
+import re
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -22,9 +25,18 @@ from typing import Any
 
 from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.locks import renewing
-from toolops_plugins.semantic.folder_lock import FolderLock
+from toolops_plugins.semantic.folder_lock import FolderError, FolderLock
 
-__all__ = ["LAYOUT", "STATE", "Folder", "enter", "index_files"]
+__all__ = ["LAYOUT", "STATE", "Folder", "enter", "index_files", "is_corrupt"]
+
+_LOG = logging.getLogger("toolops_plugins.semantic")
+_DATABASE = "chroma.sqlite3"
+_PARTS = re.compile(
+    rf"{re.escape(_DATABASE)}(-\w+)?|[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}"
+)
+"""What Chroma keeps in its folder: the database with its logs, and a folder for each index."""
+_CORRUPT = re.compile(r"code: (11|26)\b|is malformed|not a database", re.IGNORECASE)
+"""What SQLite says of a database that is none any more: SQLITE_CORRUPT and SQLITE_NOTADB."""
 
 LAYOUT = "toolops_layout"
 """Marks a collection of entries as ours, in its metadata."""
@@ -42,6 +54,8 @@ class Folder:
 
     def __init__(self, path: Path | None, client: Any) -> None:
         self.path = path
+        self.aside: Path | None = None
+        """Where a corrupt database was moved to, if there was one."""
         self.users = 1
         self._own = client is None
         self._changing = renewing(self, threading.RLock(), "_changing")
@@ -49,10 +63,43 @@ class Folder:
         try:
             if path is not None and self._lock is not None and self._lock.torn:
                 self._lock.mend(self._lock.stale | set(_drop_torn(path)))
-            self.client = client or _make_client(path)
+            self.client = client or self._make_client()
         except BaseException:
             self._unlock()
             raise
+
+    def _make_client(self) -> Any:
+        """Return a new client; where its database is corrupt, of a new database."""
+        try:
+            return _make_client(self.path)
+        except FolderError as error:
+            if self.path is None or not is_corrupt(error):
+                raise
+        self._set_aside()
+        return _make_client(self.path)
+
+    def _set_aside(self) -> None:
+        path, lock = self.path, self._lock
+        if path is None or lock is None:
+            return
+        self.aside = _moved(path)
+        lock.mend(set())
+        _LOG.warning(
+            "the semantic index in %s is corrupt; it was set aside as %s, and a new one begins",
+            path,
+            self.aside,
+        )
+
+    def replace(self) -> bool:
+        """Set a corrupt database aside and begin a new one; return whether that could be done."""
+        with _opening:
+            if self.path is None or not self._own or self.users > 1:
+                return False
+            with suppress(Exception):  # a client of a corrupt database may fail in any way
+                self.client.close()
+            self._set_aside()
+            self.client = _make_client(self.path)
+            return True
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -157,7 +204,7 @@ def _drop_torn(path: Path) -> list[str]:
 
 def _ask(path: Path, query: str) -> list[tuple[str, str]]:
     """Ask Chroma's database, which also undoes what a killed process left half done in it."""
-    file = path / "chroma.sqlite3"
+    file = path / _DATABASE
     if not file.exists():
         return []
     with suppress(sqlite3.Error), closing(sqlite3.connect(file)) as database:
@@ -171,12 +218,50 @@ def _make_client(path: Path | None) -> Any:
 
     try:
         return chromadb.PersistentClient(str(path), settings=Settings(anonymized_telemetry=False))
+    except ValueError as error:
+        if "different settings" in str(error):
+            raise ConfigurationError(
+                "path",
+                f"Chroma cannot open {path}: {error}. A client of that folder was made elsewhere "
+                "in this process: give it as `client`",
+            ) from error
+        raise _unusable(path, error) from error
     except Exception as error:
-        raise ConfigurationError(
-            "path",
-            f"Chroma cannot open {path}: {error}. If a client of that folder was made elsewhere in "
-            "this process, give it as `client`",
-        ) from error
+        raise _unusable(path, error) from error
+    except BaseException as error:
+        # A panic in Chroma's Rust is none of Python's exceptions.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path | None, error: BaseException) -> FolderError:
+    """Return the error of a folder that Chroma cannot open, so that it can be tried again."""
+    from chromadb.api.shared_system_client import SharedSystemClient  # noqa: PLC0415 - as above
+
+    # Chroma would keep what it has begun of a client, and use that the next time.
+    with suppress(Exception):  # which is nobody's interface
+        SharedSystemClient._identifier_to_system.pop(str(path), None)  # noqa: SLF001 - as above
+    return FolderError("path", f"Chroma cannot open {path}: {error}")
+
+
+def is_corrupt(error: BaseException) -> bool:
+    """Return whether an error tells of a database that is damaged, and not merely out of reach."""
+    return _CORRUPT.search(str(error)) is not None
+
+
+def _moved(path: Path) -> Path:
+    """Move all that Chroma has in a folder into a new one inside, and return that."""
+    stem = time.strftime("corrupt-%Y%m%d-%H%M%S")
+    names = (stem, *(f"{stem}-{number}" for number in range(2, 1_000)))
+    try:
+        aside = next(path / name for name in names if not (path / name).exists())
+        aside.mkdir()
+        for each in [each for each in path.iterdir() if _PARTS.fullmatch(each.name)]:
+            each.rename(aside / each.name)
+    except OSError as error:
+        raise FolderError("path", f"{path} is corrupt and cannot be set aside: {error}") from error
+    return aside
 
 
 _folders: dict[Path, Folder] = {}

@@ -21,7 +21,14 @@ from typing import Any, TypeVar
 from toolops_plugins import check
 from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.semantic.bounded_calls import BoundedCalls
-from toolops_plugins.semantic.chroma_folder import LAYOUT, STATE, Folder, enter, index_files
+from toolops_plugins.semantic.chroma_folder import (
+    LAYOUT,
+    STATE,
+    Folder,
+    enter,
+    index_files,
+    is_corrupt,
+)
 from toolops_plugins.semantic.chroma_query import MissingError, Queries, Server
 
 __all__ = ["INDEX", "Link"]
@@ -169,15 +176,27 @@ class Link:
             if queries is not None:  # Chroma's client would wait for ever
                 self._guarded(queries.beat)
             self.client = self._guarded(self._reach, self._server)
-        self.batch = min(_BATCH, self._guarded(self.client.get_max_batch_size))
         try:
-            self.collection = self._changed(self._resolve)
+            self._enter_collection()
         except TierError as error:
-            # A server that was killed on this folder left no note of what it tore.
-            if self.folder is None or "hnsw" not in str(error) or not self.folder.repair():
+            if not self._mend(error):
                 raise
-            self.client = self.folder.client
-            self.collection = self._changed(self._resolve)
+            self._enter_collection()
+
+    def _enter_collection(self) -> None:
+        self.batch = min(_BATCH, self._guarded(self.client.get_max_batch_size))
+        self.collection = self._changed(self._resolve)
+
+    def _mend(self, error: TierError) -> bool:
+        """Mend a folder that is damaged; return whether it is worth another attempt."""
+        folder = self.folder
+        if folder is None:
+            return False
+        done = is_corrupt(error) and folder.replace()
+        # A server that was killed on this folder left no note of what it tore.
+        done = done or ("hnsw" in str(error) and folder.repair())
+        self.client = folder.client
+        return done
 
     def _reach(self, server: Server) -> Any:
         import chromadb  # noqa: PLC0415 - takes a second
@@ -269,6 +288,8 @@ class Link:
         try:
             return guarded(action, self.collection, *args)
         except TierError as error:
+            if is_corrupt(error):
+                self._begin_anew()
             if not _is_missing(error.__cause__):
                 raise
         try:
@@ -278,6 +299,14 @@ class Link:
         except ConfigurationError as error:  # with another embedder
             raise TierError(str(error)) from error
         return guarded(action, self.collection, *args)
+
+    def _begin_anew(self) -> None:
+        """Set aside a database that turned out to be corrupt; what asks next finds a new one."""
+        with self._opening:
+            if self.folder is not None and self.folder.replace():
+                self.client = self.folder.client
+                self.state = None
+                self.collection = self._changed(self._resolve)
 
     def run_state(self, action: Callable[[Any], T], *, change: bool = False) -> T:
         """As :meth:`run`, on the collection of what was learned."""

@@ -15,13 +15,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.errors import ConfigurationError, TierError
 
-__all__ = ["FolderLock"]
+__all__ = ["FolderError", "FolderLock"]
 
 _NAME = "toolops.lock"
 _BUSY, _IDLE = b"w", b"-"
 _FAR = 1 << 30  # Windows keeps others from reading what is locked: lock where nothing is
+
+
+class FolderError(ConfigurationError, TierError):
+    """A folder that cannot be used now: it is held by another process, full, or not writable.
+
+    Who opens it is told so; in the call of a tool it is trouble with the cache like any other.
+    """
 
 
 class FolderLock:
@@ -31,7 +38,7 @@ class FolderLock:
         folder: The folder; it is made if it is missing.
 
     Raises:
-        ConfigurationError: Another process holds it, or it cannot be locked.
+        FolderError: Another process holds it, or it cannot be locked or written to.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,15 +46,24 @@ class FolderLock:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = os.open(folder / _NAME, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise ConfigurationError("path", f"{folder} cannot be used: {error}") from error
+            raise FolderError("path", f"{folder} cannot be used: {error}") from error
+        try:
+            self._hold(folder)
+        except BaseException as error:
+            # Whatever it was: a file that stays open would keep everybody out, this process too.
+            self.close()
+            if isinstance(error, OSError):
+                raise FolderError("path", f"{folder} cannot be used: {error}") from error
+            raise
+
+    def _hold(self, folder: Path) -> None:
         held = self._read()
         try:
             _lock(self._file)
         except OSError as error:
-            os.close(self._file)
             if not isinstance(error, BlockingIOError | PermissionError):
-                raise ConfigurationError("path", f"{folder} cannot be locked: {error}") from error
-            raise ConfigurationError(
+                raise FolderError("path", f"{folder} cannot be locked: {error}") from error
+            raise FolderError(
                 "path",
                 f"{folder} is in use by another process (pid {held.get('pid', 'unknown')}). "
                 "Chroma's embedded index is for one process only, and two would corrupt it. To "
@@ -81,12 +97,17 @@ class FolderLock:
         One thread at a time.
         """
         before, self._state = self._state, _BUSY
-        if before != _BUSY:
-            _put(self._file, _BUSY, cut=False)
+        try:
+            if before != _BUSY:
+                _put(self._file, _BUSY, cut=False)
+        except OSError as error:  # nothing has been changed
+            self._state = before
+            raise TierError(f"the semantic index cannot be written to: {error}") from error
         yield
         if not self.torn:
             self._state = _IDLE
-            _put(self._file, _IDLE, cut=False)
+            with suppress(OSError):  # then the next process looks closer than it must
+                _put(self._file, _IDLE, cut=False)
 
     def close(self) -> None:
         """Let go of the folder. In a forked child the parent keeps it."""

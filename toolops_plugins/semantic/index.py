@@ -90,7 +90,7 @@ class Index:
         self.memory: Resident = None  # type: ignore[assignment] # the same
         self._max_items = max_items
         self._pool = pool
-        self._on_trouble = on_trouble
+        self.on_trouble = on_trouble
         self.copies = Copies(clock)
         self._generations = Generations()
         self._voids = Voids()
@@ -103,7 +103,7 @@ class Index:
         self._unembedded: list[tuple[Row, str, int]] = []
         self._embedding = threading.RLock()
         self._opening = renewing(self, threading.RLock(), "_opening")
-        self.learned = Learned(self, clock=clock, pool=pool, on_trouble=on_trouble)
+        self.learned = Learned(self, clock=clock, pool=pool, on_trouble=self._on_trouble)
         self._swept = clock.monotonic()
         self._writer = Writer(
             self,
@@ -112,8 +112,11 @@ class Index:
             most=max_items,
             before=self._embed,
             after=self._upkeep,
-            on_trouble=on_trouble,
+            on_trouble=self._on_trouble,
         )
+
+    def _on_trouble(self, error: Exception) -> None:
+        self.on_trouble(error)
 
     def __len__(self) -> int:
         """Return how many entries there are, as far as this process knows."""
@@ -159,6 +162,8 @@ class Index:
         store.open()
         with store.within(store.timeout):
             store.read_voids()
+        if store.aside is not None:
+            self._on_trouble(TierError(f"the index was corrupt, and is now in {store.aside}"))
         return store
 
     def _begin(self, store: Store) -> None:

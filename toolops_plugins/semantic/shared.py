@@ -33,7 +33,7 @@ def shared_index(
             has its own.
         make_store: As in :class:`~toolops_plugins.semantic.index.Index`.
         embedder: The same.
-        rest: The same; the first to come decides.
+        rest: The same; the first to come decides, and the last is told of trouble.
 
     Raises:
         ConfigurationError: The folder is in use with another embedder.
@@ -49,6 +49,9 @@ def shared_index(
                 "embedder",
                 f"is {embedder.name!r}, but {place[0]} is in use with {index.embeddings.name!r}",
             )
+        else:
+            # Who came before may be gone.
+            index.on_trouble = rest["on_trouble"]
         return index
 
 

@@ -109,6 +109,12 @@ class Store:
         return self._link.within(seconds)
 
     @property
+    def aside(self) -> os.PathLike[str] | None:
+        """Where a corrupt database was moved to when this was opened, or since; None: nowhere."""
+        folder = self._link.folder
+        return None if folder is None else folder.aside
+
+    @property
     def timeout(self) -> float:
         """Seconds for an operation on a server that a caller waits for."""
         return self._link.timeout

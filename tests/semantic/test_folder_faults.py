@@ -1,0 +1,221 @@
+"""An embedded folder that is full, damaged or held by another process: a miss, and told."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from callers import LONG, Notices
+
+from toolops_plugins import Semantic, SemanticCache, ToolOps
+from toolops_plugins.errors import ConfigurationError, TierError
+from toolops_plugins.semantic.folder_lock import FolderError, FolderLock
+
+FRANCE = "What is the capital of France?"
+AGAIN = "what's the capital of France"
+
+
+def asked(ops: ToolOps) -> tuple[Any, list[str]]:
+    questions: list[str] = []
+
+    @ops.readonly(name="ask", semantic=Semantic(on="question"))
+    def ask(question: str) -> str:
+        questions.append(question)
+        return question.upper()
+
+    return ask, questions
+
+
+def filled(folder: Path) -> Path:
+    """Return a folder with entries, and nobody in it."""
+    with ToolOps("t", semantic=SemanticCache(folder)) as ops:
+        ask, _ = asked(ops)
+        for number in range(50):
+            ask(f"What is question {number} about?")
+    return folder / "chroma.sqlite3"
+
+
+def scramble(file: Path) -> None:
+    file.write_bytes(os.urandom(20_000))
+
+
+def scramble_inside(file: Path) -> None:
+    with file.open("r+b") as database:
+        for place in range(8192, file.stat().st_size, 12_288):
+            database.seek(place)
+            database.write(os.urandom(4096))
+
+
+def cut(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def overwrite(file: Path) -> None:
+    file.write_text("hello")
+
+
+def zero(file: Path) -> None:
+    with file.open("r+b") as database:
+        database.seek(100)
+        database.write(bytes(3000))
+
+
+DAMAGES = [scramble, scramble_inside, cut, overwrite, zero]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_a_corrupt_database_is_set_aside_and_a_new_one_begins(
+    damage: Callable[[Path], None], tmp_path: Path, caplog: Any
+) -> None:
+    file = filled(tmp_path)
+    damage(file)
+    damaged = file.read_bytes()
+    with ToolOps("t", semantic=SemanticCache(tmp_path)) as ops:
+        notices = Notices(ops)
+        ask, questions = asked(ops)
+        assert [ask(FRANCE), ask(AGAIN)] == [FRANCE.upper()] * 2
+        assert questions == [FRANCE]
+        assert [notice.kind for notice in notices.all] == ["tier_failed"]
+    (aside,) = tmp_path.glob("corrupt-*")
+    assert (aside / "chroma.sqlite3").read_bytes() == damaged
+    assert str(aside) in caplog.text
+    assert "corrupt" in caplog.text
+    # What was kept since then is there the next time.
+    with ToolOps("t", semantic=SemanticCache(tmp_path)) as ops:
+        ask, questions = asked(ops)
+        assert ask(AGAIN) == FRANCE.upper()
+        assert questions == []
+    assert list(tmp_path.glob("corrupt-*")) == [aside]
+
+
+@pytest.mark.parametrize("damage", [scramble, overwrite], ids=lambda damage: damage.__name__)
+def test_a_database_that_is_damaged_while_it_is_open_harms_no_call(
+    damage: Callable[[Path], None], tmp_path: Path
+) -> None:
+    filled(tmp_path)
+    with ToolOps("t", semantic=SemanticCache(tmp_path)) as ops:
+        ask, _ = asked(ops)
+        ask(FRANCE)
+        ops.semantic.flush()
+        damage(tmp_path / "chroma.sqlite3")
+        for number in range(5):
+            question = f"And what about number {number}?"
+            assert ask(question) == question.upper()
+            try:
+                ops.semantic.flush()
+            except TierError:
+                continue
+        assert ask(AGAIN) == FRANCE.upper()
+
+
+def test_a_database_that_is_no_longer_ours_is_no_reason_to_fail(tmp_path: Path) -> None:
+    file = filled(tmp_path)
+    file.unlink()
+    other = sqlite3.connect(file)
+    other.execute("CREATE TABLE something (other)")
+    other.commit()
+    other.close()
+    with ToolOps("t", semantic=SemanticCache(tmp_path)) as ops:
+        ask, _ = asked(ops)
+        assert [ask(FRANCE), ask(AGAIN)] == [FRANCE.upper()] * 2
+
+
+FULL = """
+import json, resource, signal, sys
+from toolops_plugins import Semantic, SemanticCache, ToolOps
+from toolops_plugins.testing import FakeClock
+
+clock = FakeClock()
+ops = ToolOps("t", semantic=SemanticCache(sys.argv[1]), clock=clock)
+told = []
+class Sink:
+    def on_call(self, event): pass
+    def on_notice(self, notice): told.append(notice.detail)
+ops.add_sink(Sink())
+questions = []
+@ops.readonly(semantic=Semantic(on="question"))
+def ask(question):
+    questions.append(question)
+    return question.upper()
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), hard))
+full = [ask("What is the capital of France?") for _ in range(2)]
+full.append(ask("Where are the Alps?"))
+try:
+    ops.semantic.flush()
+except Exception as error:
+    full.append(type(error).__name__)
+resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+clock.advance(120)
+ask("How long is a year?")
+again = [ask("how long is a year"), ask("tell me how long a year is")]
+ops.semantic.flush()
+ops.close()
+print(json.dumps([full, told, again, questions]))
+"""
+
+
+@pytest.mark.parametrize("room", [0, 10, 5_000, 60_000])
+def test_a_full_disk_is_a_miss_and_no_lock_stays_behind(room: int, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path / "index"), str(room)],
+        capture_output=True,
+        text=True,
+        timeout=LONG,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    full, told, again, questions = json.loads(done.stdout)
+    assert full[:3] == ["WHAT IS THE CAPITAL OF FRANCE?"] * 2 + ["WHERE ARE THE ALPS?"]
+    assert told
+    # Once there is room, the same process goes on with the folder.
+    assert again == ["HOW LONG IS A YEAR?"] * 2
+    assert questions[-1] == "How long is a year?"
+    assert "Traceback" not in done.stderr
+
+
+def test_a_lock_that_cannot_be_noted_is_let_go_of(tmp_path: Path, monkeypatch: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr("toolops_plugins.semantic.folder_lock._put", fail)
+        with pytest.raises(FolderError, match="No space left"):
+            FolderLock(tmp_path)
+    FolderLock(tmp_path).close()
+
+
+def test_a_folder_that_another_process_holds_is_a_miss_that_is_told(
+    tmp_path: Path, caplog: Any
+) -> None:
+    lock = FolderLock(tmp_path)  # as another process would hold it
+    ops = ToolOps("t", semantic=SemanticCache(tmp_path))
+    notices = Notices(ops)
+    ask, questions = asked(ops)
+    assert [ask(FRANCE), ask(AGAIN)] == [FRANCE.upper(), AGAIN.upper()]
+    assert questions == [FRANCE, AGAIN]
+    assert {notice.kind for notice in notices.all} == {"tier_failed"}
+    assert "'semantic'" in caplog.text
+    with pytest.raises(ConfigurationError, match="another process"):
+        SemanticCache(tmp_path).open()
+    lock.close()
+    ops.close()
+
+
+def test_a_folder_that_cannot_be_made_is_a_miss_that_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    ops = ToolOps("t", semantic=SemanticCache(tmp_path / "file" / "index"))
+    notices = Notices(ops)
+    ask, _ = asked(ops)
+    assert [ask(FRANCE), ask(AGAIN)] == [FRANCE.upper(), AGAIN.upper()]
+    assert {notice.kind for notice in notices.all} == {"tier_failed"}
+    ops.close()
