@@ -30,6 +30,7 @@ from toolops_plugins.locks import renewing
 from toolops_plugins.meaning import Meaning
 from toolops_plugins.plan import Call, Plan, Shared
 from toolops_plugins.policy import Policy
+from toolops_plugins.redefinition import Definition, definition_of, same_policy
 from toolops_plugins.request import (
     Keyer,
     Keyspace,
@@ -52,6 +53,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Named", "Planner", "Tool", "wrapper_of"]
 
+_BODIES = 10_000
+"""Functions whose first body is remembered."""
+_DEFINITIONS = 1_000
+"""Functions that asked for one state, and are remembered."""
 _SHARED = "so that one user's answer would reach another"
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -97,6 +102,17 @@ class Tool(Protocol[P, R_co]):
         ...
 
 
+class _Kept(Generic[State]):
+    """A state, with the policy that it was made by and whoever asked for it."""
+
+    __slots__ = ("definitions", "policy", "state")
+
+    def __init__(self, policy: Any, state: State) -> None:
+        self.policy = policy
+        self.state = state
+        self.definitions: dict[str, Definition] = {}
+
+
 class Named(Generic[State]):
     """States by name, such as the breakers of a runtime; at most ``limit``, least used dropped."""
 
@@ -105,38 +121,51 @@ class Named(Generic[State]):
         self._make = make
         self._limit = limit
         self._lock = renewing(self, threading.Lock())
-        self._known: OrderedDict[str, tuple[Any, State]] = OrderedDict()
+        self._known: OrderedDict[str, _Kept[State]] = OrderedDict()
 
-    def get(self, name: str, policy: Any) -> State:
+    def get(self, name: str, policy: Any, definition: Definition | None = None) -> State:
         """Return the state of that name, made by the first policy that asks for it.
+
+        A function that takes the place of one that has asked before, such as that of a notebook
+        cell that is run again, has a new state made where it brings another policy.
+
+        Args:
+            name: The name.
+            policy: What is asked for.
+            definition: Of the function that asks; None: it takes nobody's place.
 
         Raises:
             ConfigurationError: The name is known with another policy.
         """
         with self._lock:
-            known = self._known.get(name)
-            if known is not None:
-                if known[0] != policy:
+            kept = self._known.get(name)
+            if kept is not None and not same_policy(kept.policy, policy):
+                before = None if definition is None else kept.definitions.get(definition.place)
+                if definition is None or before is None or not definition.replaces(before):
                     raise ConfigurationError(
-                        self._option, f"{name!r} is known with another policy: {known[0]!r}"
+                        self._option,
+                        f"{name!r} is known with another policy: {kept.policy!r}; ask for the same,"
+                        " or give one of the two a name of its own by name=",
                     )
-                self._known.move_to_end(name)
-                return known[1]
-            state = self._make(policy, name)
-            self._known[name] = policy, state
+                kept = None
+            if kept is None:
+                kept = self._known[name] = _Kept(policy, self._make(policy, name))
+            if definition is not None and len(kept.definitions) < _DEFINITIONS:
+                kept.definitions[definition.place] = definition
+            self._known.move_to_end(name)
             if len(self._known) > self._limit:
                 self._known.popitem(last=False)
-            return state
+            return kept.state
 
     def find(self, name: str) -> State | None:
         """Return the state of that name, or None."""
-        known = self._known.get(name)
-        return known[1] if known is not None else None
+        kept = self._known.get(name)
+        return kept.state if kept is not None else None
 
     def items(self) -> dict[str, State]:
         """Return all states by name."""
         with self._lock:
-            return {name: state for name, (_, state) in self._known.items()}
+            return {name: kept.state for name, kept in self._known.items()}
 
 
 class Planner:
@@ -172,6 +201,7 @@ class Planner:
         self._lock = renewing(self, threading.Lock())
         self._labels: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
         self._counts: dict[str, int] = {}
+        self._bodies: OrderedDict[tuple[str, str], tuple[str, Definition]] = OrderedDict()
 
     def plan(
         self,
@@ -189,8 +219,8 @@ class Planner:
         """
         self._check(target, policy, secret, ignore)
         label = name or self._unique(target)
-        # Nothing is shared by what two programs have in common: that both are called main.py.
-        key_name = name or f"{label}{target.origin}"
+        definition = definition_of(target.function, target.name)
+        key_name = self._key_name(name, label, target, definition)
         cache = policy.cache
         keyer = Keyer(
             target.function,
@@ -203,6 +233,10 @@ class Planner:
         )
         tags = (cache.tags if cache is not None else None) or policy.tags
         breaker, limit, bulkhead = policy.breaker, policy.rate_limit, policy.bulkhead
+
+        def state(states: Named[S], part: Any) -> S | None:
+            return None if part is None else states.get(part.name or label, part, definition)
+
         tiers = self._tiers if cache is not None else self._tiers.only(())
         if cache is not None and cache.tiers is not None:
             tiers = self._tiers.only(cache.tiers)
@@ -217,9 +251,9 @@ class Planner:
             keyer=keyer if cache is not None or policy.coalesces else None,
             tagger=Tagger(tags, keyer, secret),
             signature=keyer.signature,
-            breaker=None if breaker is None else self._breakers.get(breaker.name or label, breaker),
-            limiter=None if limit is None else self.limiters.get(limit.name or label, limit),
-            gate=None if bulkhead is None else self._gates.get(bulkhead.name or label, bulkhead),
+            breaker=state(self._breakers, breaker),
+            limiter=state(self.limiters, limit),
+            gate=state(self._gates, bulkhead),
             hedger=None if policy.hedge is None else Hedger(policy.hedge),
             stream=target.kind in ("generator", "async_generator"),
             meaning=self._meaning(target, policy, key_name, ignore, secret),
@@ -285,6 +319,29 @@ class Planner:
         check_fallback(policy.fallback, target.kind)
         if target.kind in ("generator", "async_generator") and policy.hedge is not None:
             raise ConfigurationError("hedge", "does not apply to a stream")
+
+    def _key_name(
+        self, name: str | None, label: str, target: Target, definition: Definition
+    ) -> str:
+        """Return the name in the keys: answers of a body that was edited are not served any more.
+
+        The first body that a runtime meets shares its answers with all processes, and so does each
+        that is the same. Another one of the same place has answers of its own.
+        """
+        # Nothing is shared by what two programs have in common: that both are called main.py.
+        key_name = name or f"{label}{target.origin}"
+        if target.distinct and name is None:
+            return key_name  # it is told apart already
+        place = label, definition.place
+        with self._lock:
+            first, before = self._bodies.setdefault(place, (definition.body, definition))
+            if len(self._bodies) > _BODIES:
+                self._bodies.popitem(last=False)
+            self._bodies[place] = first, definition
+        # Under a name that was chosen, functions share their answers on purpose.
+        if definition.body == first or (name is not None and not definition.replaces(before)):
+            return key_name
+        return f"{key_name}\0{definition.body}"
 
     def _unique(self, target: Target) -> str:
         """Return the function's name, told apart from that of other closures, dead ones too.

@@ -15,6 +15,7 @@ from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.faults import callee_failed, fault_of
 from toolops_plugins.locks import renewing
 from toolops_plugins.policy import Cache, Policy
+from toolops_plugins.redefinition import same_policy
 from toolops_plugins.runtime import ToolOps
 
 __all__ = ["MODEL_POLICY", "Unknown", "may_pass", "told_apart", "warn_of_retries", "worth_trying"]
@@ -90,10 +91,13 @@ def told_apart(ops: ToolOps, policy: Policy, name: str) -> Policy:
             continue
         with _lock:
             known = _parts.setdefault(ops, {}).setdefault((part, name), [])
-            if chosen not in known:
+            # A notebook cell that is run again makes the functions in its policies anew.
+            same = (at for at, each in enumerate(known) if same_policy(each, chosen))
+            number = next(same, len(known))
+            if number == len(known):
                 known.append(chosen)
                 del known[:-_ALIKE]
-            number = known.index(chosen)
+                number = len(known) - 1
         changes[part] = replace(chosen, name=f"{name} #{number + 1}" if number else name)
     return policy.replace(**changes)
 
