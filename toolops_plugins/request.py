@@ -95,7 +95,8 @@ class Keyspace:
             self._fixed = canon.encode(tenant)
         else:
             raise ConfigurationError(
-                "tenant", f"must be a ContextVar, a callable, a string or None, not {tenant!r}"
+                "tenant",
+                f"must be a ContextVar, a callable, a string or None, not {type(tenant).__name__}",
             )
 
     @property

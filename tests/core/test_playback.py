@@ -171,7 +171,8 @@ def test_neither_questions_nor_answers_nor_tags_can_be_read_where_they_are_encry
             return f"{name} is well"
 
         assert diagnosis("xanthippe") == diagnosis("xanthippe") == "xanthippe is well"
-    dump = repr([(n, valkey.command("GET", n)) for n in valkey.command("KEYS", "toolops:*")])
+    names = valkey.command("KEYS", f"toolops:{namespace}:*")
+    dump = repr([(name, valkey.command("GET", name)) for name in names])
     assert namespace in dump
     for word in ("xanthippe", "patient", "well"):
         assert word not in dump

@@ -194,6 +194,26 @@ def test_what_was_being_computed_when_it_was_invalidated_elsewhere_is_not_kept(
         assert tier.get(ALICE, ["x"])[0] is None
 
 
+@FORGET
+def test_who_was_deceived_in_one_tier_does_not_pass_it_on_in_another(
+    tier_of: Make, forget: Callable[[Redis], None]
+) -> None:
+    """What it found there is older than the last invalidation here."""
+    old = entry("old", "x")
+    old = old._replace(created=old.created - 10)
+    one, other = tier_of(), tier_of()
+    _, mark = other.get(ALICE, ["x"])
+    other.set(ALICE, old, mark)
+    assert value(one.get(ALICE, ["x"])[0]) == "old"  # nothing was invalidated so far
+    forget(one)
+    for tier in (one, other):
+        _, mark = tier.get(ALICE, ["x"])
+        tier.set(ALICE, old, mark)
+        assert tier.get(ALICE, ["x"])[0] is None
+    other.set(ALICE, entry("new", "x"), mark)
+    assert value(one.get(ALICE, ["x"])[0]) == "new"
+
+
 def test_an_entry_does_not_outlive_its_time_in_redis(tier_of: Make, attacker: Attacker) -> None:
     """The server drops it in time; put back later, it has ended by its own word."""
     clock = FakeClock()

@@ -36,6 +36,7 @@ __all__ = ["SignedStore", "own_tags"]
 _SPACE = b"s"
 _NONE = "\0"  # stands where there is no stamp that can be accepted
 _PLACE = ("\0space", "\0key")  # what an entry calls the stamps of the tier and of its key
+_FRESH = 1.0  # seconds for which a result is new; an older one comes from another tier
 _CHUNK = 500  # keys that are asked for at once
 
 
@@ -285,7 +286,7 @@ class SignedStore(Store):
             generation = mark.generation
         commands: list[Command] = self._extensions()
         for key, entry in kept.items():
-            if _NONE in places[key]:
+            if _NONE in places[key] or (entry.created < now - _FRESH and self._is_old(key, entry)):
                 continue
             # The server drops it after its life; somebody who puts it back must gain nothing.
             bounded = entry._replace(
@@ -307,6 +308,12 @@ class SignedStore(Store):
             if places[key].own:
                 commands.append(("PEXPIRE", self._key_name(key), self._stamp_life()))
         yield from run(WRITING, commands)
+
+    def _is_old(self, key: bytes, entry: Entry) -> bool:
+        """Return whether a result was computed before its last invalidation in this tier."""
+        names = (_SPACE, _key(key), *map(_tag, entry.tags))
+        created = entry.created + self.server.offset
+        return any(self.stamps.invalidated(name) > created for name in names)
 
     def _places(self, keys: list[bytes], mark: SignedSeen | None) -> Work[dict[bytes, _Place]]:
         if mark is not None:
@@ -378,7 +385,7 @@ class SignedStore(Store):
         held = yield from run(WRITING, [("GET", place) for place in places])
         commands: list[Command] = []
         for name, place, before in zip(names, places, held, strict=True):
-            stamp = self.stamps.make(name, self._clock.time(), text_of(before))
+            stamp = self.stamps.make(name, self._clock.time(), text_of(before), void=True)
             self.stamps.accept(name, stamp)
             commands.append(("SET", place, stamp, "PX", self._stamp_life()))
         yield from run(WRITING, commands)

@@ -444,4 +444,5 @@ def _log_failure(stage: str, error: Exception) -> None:
 
 
 def _log(error: Exception) -> None:
-    _LOG.warning("semantic cache: %s", error)
+    # Not the message, in which an embedder may quote the question.
+    _LOG.warning("semantic cache: %s", type(error.__cause__ or error).__name__)

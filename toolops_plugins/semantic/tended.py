@@ -54,7 +54,7 @@ class Tended(Closing, ABC):
 
     def _asked(self, text: str, scope: Any) -> Asked:
         if not isinstance(text, str):
-            raise ConfigurationError("text", f"must be a string, not {text!r}")
+            raise ConfigurationError("text", f"must be a string, not {type(text).__name__}")
         try:
             form = self._canon.encode(("toolops semantic", scope))
         except NotCanonicalError as error:
