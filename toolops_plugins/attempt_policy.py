@@ -131,17 +131,28 @@ class CircuitBreaker(Value):
 class Timeout(Value):
     """Bound the time that a call may take.
 
-    A coroutine that runs out of time is cancelled. A plain function runs in a bounded pool of
-    threads, with the caller's context variables, and is abandoned there: Python cannot stop a
-    thread, so its work goes on and its result is dropped.
+    A coroutine that runs out of time is cancelled, and its caller does not wait for a body that
+    resists. A plain function can only be left where it runs in another thread than its caller. So
+    with a time limit it runs in a bounded pool of threads, with the caller's context variables, and
+    is left there: Python cannot stop a thread, so its work goes on and its result is dropped.
+
+    What belongs to the caller's thread is not there: connections of ``sqlite3``, Django's
+    transactions and connections, ``threading.local``. Functions that use such things want
+    ``in_thread=False``. They stay in the caller's thread, whatever limits and deadlines there are;
+    time is then checked before each attempt, and bounds every wait for something else.
 
     Args:
         attempt: Seconds for one attempt, or None. Running out counts as a failure and is retried.
+            It begins when the function does: the wait for a thread has as many seconds of its own,
+            after which the call is rejected with ``ThreadPoolFull``.
         total: Seconds for all attempts and waits together, or None.
+        in_thread: Whether a plain function with a limit runs in another thread, where it can be
+            left. Default True. Coroutines stay on their loop.
     """
 
     attempt: float | timedelta | None = None
     total: float | timedelta | None = None
+    in_thread: bool = True
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -149,6 +160,8 @@ class Timeout(Value):
             value = getattr(self, name)
             if value is not None:
                 put(self, name, check.seconds(name, value, zero=False))
+        if not isinstance(self.in_thread, bool):
+            raise ConfigurationError("in_thread", f"must be True or False, not {self.in_thread!r}")
 
 
 _RATE = r"\s*(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)?\s*([a-z]+)\s*"
@@ -250,7 +263,8 @@ class Bulkhead(Value):
 class Hedge(Value):
     """Start a second attempt when the first is slower than usual, and take whichever ends first.
 
-    Only for calls that may safely run twice (Dean and Barroso, The Tail at Scale, CACM 2013).
+    Only for calls that may safely run twice (Dean and Barroso, The Tail at Scale, CACM 2013). Both
+    attempts of a plain function run in threads of the runtime's pool, as with :class:`Timeout`.
 
     Args:
         quantile: Quantile of recent latencies after which the second attempt starts. Default 0.95.

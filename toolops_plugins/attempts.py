@@ -6,12 +6,12 @@ from functools import partial
 
 from toolops_plugins.check import plain
 from toolops_plugins.errors import TotalTimeout
-from toolops_plugins.hidden_coroutines import is_awaitable, refusal
 from toolops_plugins.plan import Call
+from toolops_plugins.resilience.bulkhead import Place
 from toolops_plugins.resilience.retry import Retrying
 from toolops_plugins.steps import Enter, Flow, Invoke, Race, Sleep, Within, uncarried
 
-__all__ = ["attempted", "invoke"]
+__all__ = ["attempted"]
 
 
 def attempted(call: Call) -> Flow:
@@ -22,7 +22,9 @@ def attempted(call: Call) -> Flow:
         return (yield from _retried(call))
     seconds = plain(total)
     message = f"{call.plan.name} gave no result within {seconds} s"
-    return (yield Within(seconds, partial(_retried, call), partial(_total, message, seconds)))
+    error = partial(_total, message, seconds)
+    in_thread = timeout is None or timeout.in_thread
+    return (yield Within(seconds, partial(_retried, call), error, in_thread=in_thread))
 
 
 def _retried(call: Call) -> Flow:
@@ -83,7 +85,7 @@ def _hedged(call: Call) -> Flow:
         value = yield from _limited(call)
     else:
         before = call.attempts
-        value = yield Race(delay, partial(_limited, call))
+        value = yield Race(delay, partial(_limited, call), owner=call.plan.name)
         call.hedged = call.hedged or call.attempts - before > 1
     hedger.observe(call.seconds)
     return value
@@ -103,30 +105,39 @@ def _limited(call: Call) -> Flow:
                 yield Sleep(reservation.delay)
         if gate is not None and not gate.try_acquire():
             yield Enter(gate)
-        era = 0 if gate is None else gate.era
+        place = None if gate is None else gate.place()
     except BaseException:
         # What was not spent goes back.
         if reservation is not None:
             reservation.cancel()
         raise
+    step = _invoke(call, place)
     monotonic = plan.shared.clock.monotonic
     began = monotonic()
     try:
-        value = yield invoke(call)
+        value = yield step
     except Exception:
-        call.seconds = monotonic() - began
+        call.seconds = max(0.0, monotonic() - began - step.waited)
         raise
     finally:
-        if gate is not None:
-            gate.release(era)
-    call.seconds = monotonic() - began
-    if not plan.aio and is_awaitable(value):
-        raise refusal(plan.name, value)
+        if not step.reached:
+            call.attempts -= 1
+            if reservation is not None:
+                reservation.cancel()
+        # A function that was left running in a thread keeps its place until it has ended.
+        if place is not None and not step.goes_on:
+            place.release()
+    call.seconds = max(0.0, monotonic() - began - step.waited)
     return value
 
 
-def invoke(call: Call) -> Invoke:
-    """Return the step that makes one attempt, and count it."""
+def _invoke(call: Call, place: Place | None) -> Invoke:
+    """Return the step that makes one attempt, and count it.
+
+    Args:
+        call: The call.
+        place: What the function holds at a bulkhead until it has ended, or None.
+    """
     plan = call.plan
     call.attempts += 1
     timeout = plan.policy.timeout
@@ -137,6 +148,9 @@ def invoke(call: Call) -> Invoke:
         call.kwargs,
         None if seconds is None else plain(seconds),
         aio=plan.aio,
+        in_thread=timeout is None or timeout.in_thread,
+        owner=plan.name,
+        leave=None if place is None else place.release,
     )
 
 

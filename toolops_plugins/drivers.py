@@ -1,26 +1,29 @@
 """The driver that walks flows in the calling thread, and what it shares with its twin for loops.
 
 Both do the same things for the same steps, one blocking and one awaiting, and know nothing of
-policies. A plain function that an asynchronous caller runs, or that has a time limit, goes to a
-bounded pool of daemon threads with the caller's context variables; Python cannot stop a thread, so
-a function that runs out of time goes on there, and its result is dropped.
+policies. A plain function goes to a bounded pool of daemon threads, with the caller's context
+variables, where an asynchronous caller runs it, where it has a time limit that may leave it, and
+where it is hedged. Python cannot stop a thread, so a function that runs out of time goes on there,
+and its result is dropped. One that still waits for a thread when its caller gives up never runs.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from functools import partial
 from inspect import isawaitable
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 from toolops_plugins.clock import Clock
-from toolops_plugins.coalesce.flights import Arrival, Flights
+from toolops_plugins.coalesce.flights import Arrival, Flights, Submit
+from toolops_plugins.contexts import bring_back, find_changes
 from toolops_plugins.errors import AttemptTimeout, ConfigurationError
-from toolops_plugins.pool import Outcome, Pool
+from toolops_plugins.pool import BULK, Outcome, Pool, Ticket
 from toolops_plugins.steps import (
     Ask,
     Enter,
@@ -36,17 +39,38 @@ from toolops_plugins.steps import (
     Within,
 )
 
-__all__ = ["Limit", "ThreadDriver", "attempt_timeout", "called", "left_of", "nearer"]
+__all__ = [
+    "Limit",
+    "ThreadDriver",
+    "attempt_timeout",
+    "called",
+    "left_for",
+    "left_of",
+    "nearer",
+    "nearest",
+    "note_end",
+    "run_and_leave",
+]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 class Limit(NamedTuple):
-    """The time at which a flow is given up, on the monotonic clock, and the error that says so."""
+    """The time at which a flow is given up, on the monotonic clock, and the error that says so.
+
+    Args:
+        at: The time.
+        error: Makes the error.
+        in_thread: Whether a plain function moves into a thread, where it can be left in time.
+        lost: Tells whether nobody waits for the flow any more, so that it takes no further step:
+            it has lost a race, or all have left its flight. None: somebody waits.
+    """
 
     at: float
     error: Callable[[], Exception]
+    in_thread: bool = True
+    lost: Callable[[], bool] | None = None
 
 
 class ThreadDriver:
@@ -127,17 +151,48 @@ class ThreadDriver:
         return answer
 
     def _invoke(self, step: Invoke, limit: Limit | None) -> Any:
-        left = left_of(limit, self._clock)
-        if left is None and step.seconds is None:
+        left = left_for(step, limit, self._clock)
+        moves = step.in_thread if step.seconds is not None else False
+        if not moves and (limit is None or not limit.in_thread):
             return called(step.function, step.args, step.kwargs)
-        outcome = self.start(partial(called, step.function, step.args, step.kwargs))
-        return self._result(outcome, step.seconds, left, limit)
+        outcome, context = Outcome(), copy_context()
+        work = partial(outcome.run, partial(run_and_leave, step))
+        ticket = self._pool.submit(partial(context.run, work), step.owner)
+        try:
+            self._wait(outcome, ticket, step, left, limit)
+        except BaseException:
+            note_end(ticket, step)
+            raise
+        step.waited = ticket.waited
+        bring_back(context)
+        return outcome.result()
 
-    def start(self, function: Callable[[], Any]) -> Outcome:
-        """Run a function in the pool, with this thread's context variables."""
-        outcome = Outcome()
-        self._pool.submit(partial(copy_context().run, outcome.run, function))
-        return outcome
+    def _wait(
+        self,
+        outcome: Outcome,
+        ticket: Ticket,
+        step: Invoke,
+        left: float | None,
+        limit: Limit | None,
+    ) -> None:
+        """Wait for a function in the pool; raise the error of the limit that it reaches."""
+        own = step.seconds if step.in_thread else None
+        seconds = nearest(own, left)
+        if outcome.wait(seconds):
+            return
+        if ticket.drop():
+            rejection = self._pool.rejection(step.owner)
+            if limit is not None and seconds == left:
+                raise limit.error() from rejection
+            raise rejection
+        if own is not None and seconds == own:
+            # Its own time began when it did; what it waited for a thread comes on top.
+            late = nearest(ticket.waited, None if left is None else left - own)
+            if late and outcome.wait(late):
+                return
+            if late == ticket.waited:
+                raise attempt_timeout(own)
+        raise limit.error() if limit is not None else attempt_timeout(own)
 
     def map(self, function: Callable[[T], R], items: Iterable[T], limit: int) -> list[R]:
         """Call a function for each item in the pool; see :meth:`ToolOps.map`."""
@@ -149,23 +204,22 @@ class ThreadDriver:
             finally:
                 places.release()
 
-        outcomes = []
-        for item in items:
-            places.acquire()
-            outcomes.append(self.start(partial(one, item)))
-        for outcome in outcomes:
-            outcome.wait(None)
+        outcomes: list[Outcome] = []
+        tickets: list[Ticket] = []
+        try:
+            for item in items:
+                places.acquire()
+                outcome = Outcome()
+                work = partial(copy_context().run, outcome.run, partial(one, item))
+                outcomes.append(outcome)
+                tickets.append(self._pool.submit(work, BULK))
+            for outcome in outcomes:
+                outcome.wait(None)
+        except BaseException:
+            for ticket in tickets:
+                ticket.drop()
+            raise
         return [outcome.result() for outcome in outcomes]
-
-    def _result(
-        self, outcome: Outcome, own: float | None, left: float | None, limit: Limit | None
-    ) -> Any:
-        seconds = min((s for s in (own, left) if s is not None), default=None)
-        if not outcome.wait(seconds):
-            if limit is not None and seconds == left:
-                raise limit.error()
-            raise attempt_timeout(own)
-        return outcome.result()
 
     def _within(self, step: Within, limit: Limit | None) -> Any:
         return self._walk(step.work(), nearer(step, limit, self._clock))
@@ -173,59 +227,160 @@ class ThreadDriver:
     def _fly(self, step: Fly, limit: Limit | None) -> Arrival:
         left = left_of(limit, self._clock)
         seconds = step.seconds if left is None else min(left, step.seconds or left)
+        if seconds is None or not step.in_thread:
+            return self._lead(step.key, lambda: self._walk(step.work(), None), None, seconds, limit)
+        inner: list[Limit] = []
+        changes: list[tuple[ContextVar[Any], Any]] = []
+
+        def submit(function: Callable[[], Any], unwanted: Callable[[], bool]) -> Ticket:
+            # Of what everybody has left, no further attempt is made.
+            inner.append(Limit(math.inf, _lose, in_thread=False, lost=unwanted))
+            return self._pool.submit(function, step.owner)
+
+        def run() -> Any:
+            before = copy_context()
+            try:
+                return self._walk(step.work(), inner[0] if inner else None)
+            finally:
+                changes.extend(find_changes(before, copy_context()))
+
         try:
-            return self._flights.fly(
-                step.key, lambda: self._walk(step.work(), None), self._pool.submit, seconds
-            )
+            return self._lead(step.key, run, submit, seconds, limit)
+        finally:
+            # What the work set in a thread of its own is set for its leader too.
+            for variable, value in changes:
+                variable.set(value)
+
+    def _lead(
+        self,
+        key: bytes,
+        work: Callable[[], Any],
+        submit: Submit | None,
+        seconds: float | None,
+        limit: Limit | None,
+    ) -> Arrival:
+        try:
+            return self._flights.fly(key, work, submit, seconds)
         except TimeoutError:
             left_of(limit, self._clock)
             raise
 
     def _race(self, step: Race, limit: Limit | None) -> Any:
-        ends: SimpleQueue[Outcome] = SimpleQueue()
-
-        def start() -> Outcome:
-            outcome = Outcome()
-
-            def run() -> None:
-                outcome.run(lambda: self._walk(step.work(), limit))
-                ends.put(outcome)
-
-            self._pool.submit(partial(copy_context().run, run))
-            return outcome
-
-        first = start()
+        left = left_of(limit, self._clock)
+        if not self._pool.has_room(step.owner):
+            # A second attempt is worth no wait for a thread, and the first needs none.
+            return self._walk(step.work(), limit)
+        race = _Race(step, limit, self._pool, self._walk)
         try:
-            left = left_of(limit, self._clock)
-            ended = ends.get(timeout=step.seconds if left is None else min(step.seconds, left))
-        except Empty:
-            start()
-            ended = self._next(ends, limit)
-            if ended.error is not None:
-                ended = self._next(ends, limit)
-                if ended.error is not None:
-                    return first.result()
-        return ended.result()
+            first = race.start()
+            ended = race.next(step.seconds if left is None else min(step.seconds, left))
+            if ended is None:
+                if self._pool.has_room(step.owner):
+                    race.start()
+                ended = self._ended(race, limit)
+                if ended.outcome.error is not None and race.under_way:
+                    other = self._ended(race, limit)
+                    ended = other if other.outcome.error is None else first
+        finally:
+            race.end()
+        bring_back(ended.context)
+        return ended.outcome.result()
 
-    def _next(self, ends: SimpleQueue[Outcome], limit: Limit | None) -> Outcome:
-        try:
-            return ends.get(timeout=left_of(limit, self._clock))
-        except Empty:
-            raise limit.error() if limit else TimeoutError from None
+    def _ended(self, race: _Race, limit: Limit | None) -> _Racer:
+        ended = race.next(left_of(limit, self._clock))
+        if ended is None:
+            raise limit.error() if limit is not None else TimeoutError
+        return ended
 
     def _spawn(self, step: Spawn, limit: Limit | None) -> None:  # noqa: ARG002 - as all
         # Past the backlog it is dropped: what goes on in the background can be done another time.
         work = partial(copy_context().run, self._quietly, step.work)
-        self._pool.offer(work)
+        self._pool.offer(work, step.owner)
 
     def _quietly(self, work: Callable[[], Flow]) -> None:
         with suppress(Exception):  # the flow has made an event of it
             self._walk(work(), None)
 
 
+class _Racer:
+    """One of two attempts in a race."""
+
+    __slots__ = ("context", "outcome", "ticket")
+
+    def __init__(self) -> None:
+        self.outcome = Outcome()
+        self.context = copy_context()
+        self.ticket: Ticket | None = None
+
+
+class _Race:
+    """Two attempts in threads, of which one wins."""
+
+    def __init__(
+        self,
+        step: Race,
+        limit: Limit | None,
+        pool: Pool,
+        walk: Callable[[Flow, Limit | None], Any],
+    ) -> None:
+        self._step = step
+        self._pool = pool
+        self._walk = walk
+        self._ends: SimpleQueue[_Racer] = SimpleQueue()
+        self._racers: list[_Racer] = []
+        self._over = False
+        self.under_way = 0
+        lost = self._is_over
+        self._limit = (
+            Limit(math.inf, _lose, in_thread=False, lost=lost)
+            if limit is None
+            else limit._replace(lost=lost)
+        )
+
+    def _is_over(self) -> bool:
+        return self._over
+
+    def start(self) -> _Racer:
+        """Start an attempt."""
+        racer = _Racer()
+
+        def run() -> None:
+            racer.outcome.run(partial(self._walk, self._step.work(), self._limit))
+            self._ends.put(racer)
+
+        self.under_way += 1
+        self._racers.append(racer)
+        racer.ticket = self._pool.submit(partial(racer.context.run, run), self._step.owner)
+        return racer
+
+    def next(self, seconds: float | None) -> _Racer | None:
+        """Return the attempt that ends next, or None if none does in time."""
+        try:
+            ended = self._ends.get(timeout=seconds)
+        except Empty:
+            return None
+        self.under_way -= 1
+        return ended
+
+    def end(self) -> None:
+        """Let an attempt that is still under way take no further step."""
+        self._over = True
+        for racer in self._racers:
+            if racer.ticket is not None:
+                racer.ticket.drop()
+
+
+def _lose() -> TimeoutError:
+    return TimeoutError("nobody waits for this attempt any more")
+
+
 def left_of(limit: Limit | None, clock: Clock) -> float | None:
     """Return the seconds that are left, or None; raise the limit's error if there are none."""
     if limit is None:
+        return None
+    if limit.lost is not None and limit.lost():
+        raise _lose()
+    if limit.at == math.inf:
         return None
     left = limit.at - clock.monotonic()
     if left <= 0.0:
@@ -233,10 +388,49 @@ def left_of(limit: Limit | None, clock: Clock) -> float | None:
     return left
 
 
+def left_for(step: Invoke, limit: Limit | None, clock: Clock) -> float | None:
+    """Return the seconds left for an attempt; note that it is not made if there are none."""
+    try:
+        return left_of(limit, clock)
+    except BaseException:
+        step.reached = False
+        raise
+
+
 def nearer(step: Within, limit: Limit | None, clock: Clock) -> Limit:
     """Return the limit inside a step: its own, or that around it, whichever comes first."""
-    inner = Limit(clock.monotonic() + step.seconds, step.error)
-    return limit if limit is not None and limit.at < inner.at else inner
+    inner = Limit(clock.monotonic() + step.seconds, step.error, step.in_thread)
+    if limit is None:
+        return inner
+    in_thread = limit.in_thread or inner.in_thread
+    first = limit if limit.at < inner.at else inner
+    return first._replace(in_thread=in_thread, lost=limit.lost)
+
+
+def nearest(one: float | None, other: float | None) -> float | None:
+    """Return the lesser of two times, of which None is no limit."""
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
+
+
+def run_and_leave(step: Invoke) -> Any:
+    """Make the call of a step in the thread that it has got, and leave its bulkhead."""
+    try:
+        return called(step.function, step.args, step.kwargs)
+    finally:
+        # Before anybody hears of the result: whoever does may want the place at once.
+        if step.leave is not None:
+            step.leave()
+
+
+def note_end(ticket: Ticket, step: Invoke) -> None:
+    """Note what became of a function whose caller waits for it no more."""
+    if ticket.drop() or ticket.started is None:
+        step.reached = False
+    else:
+        step.waited = ticket.waited
+        step.goes_on = True
 
 
 def called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

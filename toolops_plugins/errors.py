@@ -7,7 +7,8 @@
     ├── Rejected                                        the call was not made, by our own decision
     │   ├── CircuitOpen                                 its circuit breaker is open
     │   ├── RateLimited                                 its rate limit is used up
-    │   └── BulkheadFull                                its bulkhead and queue are full
+    │   ├── BulkheadFull                                its bulkhead and queue are full
+    │   └── ThreadPoolFull                              no thread became free for it in time
     ├── CallTimeout                 (also TimeoutError) the call took too long
     │   ├── AttemptTimeout                              one attempt did
     │   ├── TotalTimeout                                all attempts and waits together did
@@ -44,6 +45,7 @@ __all__ = [
     "RateLimited",
     "Rejected",
     "TamperedError",
+    "ThreadPoolFull",
     "TierError",
     "ToolOpsError",
     "TotalTimeout",
@@ -128,6 +130,13 @@ class RateLimited(Rejected):
 
 class BulkheadFull(Rejected):
     """As many calls as the bulkhead admits are running, and its queue is full."""
+
+
+class ThreadPoolFull(Rejected):
+    """The call needs a thread, and none became free in its time; the message says who holds them.
+
+    A runtime has ``max_threads`` threads, of which one tool gets no more than are left to others.
+    """
 
 
 class CallTimeout(ToolOpsError, TimeoutError):  # noqa: N818 - as above

@@ -34,7 +34,7 @@ from contextvars import ContextVar, Token
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from toolops_plugins.attempts import attempted, invoke
+from toolops_plugins.attempts import attempted
 from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.cache.tiers import Found, is_newer
 from toolops_plugins.check import plain
@@ -45,18 +45,18 @@ from toolops_plugins.error_copies import copy_error
 from toolops_plugins.errors import (
     BulkheadFull,
     CircuitOpen,
-    ConfigurationError,
     DeadlineExceeded,
     NotEncodableError,
     RateLimited,
     Rejected,
+    ThreadPoolFull,
 )
 from toolops_plugins.fallback import fallen_back
 from toolops_plugins.paraphrase import by_meaning, kept_by_meaning
 from toolops_plugins.plan import Call, Plan
 from toolops_plugins.policy import NOTHING, Cache, matches
 from toolops_plugins.results import copied, decoded, encoded, entry_of, stand_in, templated, wanted
-from toolops_plugins.steps import Flow, Fly, Io, Spawn, Step, Within, uncarried
+from toolops_plugins.steps import Flow, Fly, Invoke, Io, Spawn, Step, Within, uncarried
 from toolops_plugins.telemetry.events import Outcome
 from toolops_plugins.telling import Answer, notice, record, sheltered
 
@@ -89,12 +89,14 @@ class Deadline:
     Args:
         at: The time.
         outer: The deadline that stands around this one, or None.
+        in_thread: Whether plain functions move into a thread, where they can be left in time.
     """
 
-    __slots__ = ("at", "outer", "over")
+    __slots__ = ("at", "in_thread", "outer", "over")
 
-    def __init__(self, at: float, outer: Deadline | None) -> None:
+    def __init__(self, at: float, outer: Deadline | None, *, in_thread: bool = False) -> None:
         self.at = at
+        self.in_thread = in_thread
         self.outer = outer
         self.over = False
 
@@ -122,6 +124,7 @@ class Told(NamedTuple):
 
 _REJECTIONS: dict[type[BaseException], str] = {
     CircuitOpen: "circuit_open",
+    ThreadPoolFull: "thread_pool_full",
     RateLimited: "rate_limited",
     BulkheadFull: "bulkhead_full",
 }
@@ -131,7 +134,9 @@ def call_flow(call: Call) -> Flow:
     """Return the flow of one call: its result is the caller's, and so is its error."""
     plan = call.plan
     if not plan.shared.active:
-        return (yield invoke(call))
+        call.attempts += 1
+        function, args, kwargs = plan.function, call.args, call.kwargs
+        return (yield Invoke(function, args, kwargs, None, aio=plan.aio, owner=plan.name))
     answer: Answer | None = None
     outcome: Outcome
     try:
@@ -141,7 +146,7 @@ def call_flow(call: Call) -> Flow:
             _raise_remembered(answer)
             value, call.error = answer.value, answer.error
         except Exception as error:
-            if plan.policy.fallback is NOTHING or isinstance(error, ConfigurationError):
+            if plan.policy.fallback is NOTHING:
                 raise
             value = yield from fallen_back(call, uncarried(error))
             call.error, outcome, answer = uncarried(error), "fallback", None
@@ -214,7 +219,9 @@ def _answered(call: Call) -> Generator[Step, Any, tuple[Answer, Outcome]]:
         recording = plan.shared.streams.find(key, call) if plan.stream else None
         if recording is not None:
             return Answer(recording, None, "miss"), "coalesced"
-        arrival: Arrival = yield Fly(key, work, seconds)
+        arrival: Arrival = yield Fly(
+            key, work, seconds, in_thread=seconds is not None and _is_left(call), owner=plan.name
+        )
         answer = arrival.value
         if isinstance(answer.value, Tape):
             shared = (arrival.led or not answer.lone) and answer.value.join(call)
@@ -262,7 +269,8 @@ def _alone(call: Call, seconds: float | None) -> Generator[Step, Any, Answer]:
     if seconds is None:
         answer: Answer = yield from work()
     else:
-        answer = yield Within(seconds, work, partial(_too_late, call, seconds))
+        error = partial(_too_late, call, seconds)
+        answer = yield Within(seconds, work, error, in_thread=_is_left(call))
     if isinstance(answer.value, Tape):
         answer.value.join(call)
     return answer
@@ -372,7 +380,8 @@ def _refresh(call: Call, entry: Entry) -> Flow:
         return False
     if not flights.waiting(key):
         work = partial(_refreshing, call, key, entry.created)
-        yield Spawn(work, partial(flights.overdue.add, own))
+        cancelled = partial(flights.overdue.add, own)
+        yield Spawn(work, cancelled, owner=call.plan.name)
     return True
 
 
@@ -543,6 +552,14 @@ def _seconds_left(call: Call) -> float | None:
     if left <= 0.0:
         raise _too_late(call, 0.0)
     return left
+
+
+def _is_left(call: Call) -> bool:
+    """Return whether the caller leaves a plain function at its deadline, which needs a thread."""
+    if call.plan.in_thread is not None:
+        return call.plan.in_thread
+    known = current_deadline()
+    return known is not None and known.in_thread
 
 
 def _too_late(call: Call, seconds: float) -> DeadlineExceeded:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable
+from inspect import CORO_CREATED, getcoroutinestate, iscoroutine
 from typing import Any, TypeVar, cast
+
+from toolops_plugins.tasks import end_tasks
 
 __all__ = ["gathered"]
 
@@ -30,11 +33,7 @@ async def gathered(
         )
         return results
     finally:
-        left = [task for task in tasks if not task.done()]
-        for task in left:
-            task.cancel()
-        if left:
-            await asyncio.wait(left)
+        await end_tasks(tasks)
         for call in calls:
-            if asyncio.iscoroutine(call):
-                call.close()  # where it never began, so that nobody is warned of it
+            if iscoroutine(call) and getcoroutinestate(call) == CORO_CREATED:
+                call.close()  # it never began, and nobody is to be warned of it

@@ -10,38 +10,80 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from toolops_plugins.pool import Outcome, Pool
+from toolops_plugins.contexts import bring_back
+from toolops_plugins.pool import Outcome, Pool, Ticket
 
-__all__ = ["hop"]
+__all__ = ["ThreadCall", "hop"]
 
 T = TypeVar("T")
 
 
-async def hop(pool: Pool, function: Callable[[], T]) -> T:
-    """Run a function in the pool, with this task's context variables, and await what it returns.
+class ThreadCall:
+    """A function on its way into a thread, as the task that waits for it sees it.
 
-    A caller that is cancelled leaves the function running.
+    It sees the task's context variables. To be used in the task that made it.
 
     Args:
         pool: Where it runs.
         function: Takes no arguments, and raises no StopIteration.
+        owner: The tool whose share of the threads it needs, or None.
+        beyond: As in :meth:`Pool.submit`. Default False.
     """
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[None] = loop.create_future()
-    outcome = Outcome()
 
-    def wake() -> None:
-        if not ended.done():
-            ended.set_result(None)
+    def __init__(
+        self,
+        pool: Pool,
+        function: Callable[[], Any],
+        owner: str | None = None,
+        *,
+        beyond: bool = False,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+        """Done when the function has returned or raised."""
+        self._outcome = Outcome()
+        self._context = copy_context()
+        run = partial(self._context.run, self._run, function)
+        self.ticket: Ticket = pool.submit(run, owner, beyond=beyond)
 
-    def run() -> None:
-        outcome.run(function)
+    def _run(self, function: Callable[[], Any]) -> None:
+        self._outcome.run(function)
         with suppress(RuntimeError):  # the loop was closed: nobody waits any more
-            loop.call_soon_threadsafe(wake)
+            self._loop.call_soon_threadsafe(self._wake)
 
-    pool.submit(partial(copy_context().run, run))
-    await ended
-    result: T = outcome.result()
+    def _wake(self) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def result(self) -> Any:
+        """Return what the function returned, or raise its error, once it has ended.
+
+        The context variables that it set are set in this task too.
+        """
+        bring_back(self._context)
+        return self._outcome.result()
+
+
+async def hop(
+    pool: Pool, function: Callable[[], T], owner: str | None = None, *, beyond: bool = False
+) -> T:
+    """Run a function in the pool, with this task's context variables, and await what it returns.
+
+    If the caller is cancelled, a function that has begun goes on, and one that has not never runs.
+
+    Args:
+        pool: Where it runs.
+        function: Takes no arguments, and raises no StopIteration.
+        owner: As in :meth:`Pool.submit`. Default None.
+        beyond: As in :meth:`Pool.submit`. Default False.
+    """
+    call = ThreadCall(pool, function, owner, beyond=beyond)
+    try:
+        await call.ended
+    except BaseException:
+        call.ticket.drop()
+        raise
+    result: T = call.result()
     return result

@@ -6,17 +6,28 @@ In a module of its own, since asyncio is slow to import and not everybody needs 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
+from contextvars import Context, ContextVar, copy_context
 from functools import partial
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutine
 from typing import Any, TypeVar
 
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import Arrival, Flights
-from toolops_plugins.drivers import Limit, attempt_timeout, called, left_of, nearer
-from toolops_plugins.hidden_coroutines import is_awaitable
-from toolops_plugins.hop import hop
+from toolops_plugins.contexts import bring_back, find_changes
+from toolops_plugins.drivers import (
+    Limit,
+    attempt_timeout,
+    called,
+    left_for,
+    left_of,
+    nearer,
+    nearest,
+    note_end,
+    run_and_leave,
+)
+from toolops_plugins.hop import ThreadCall, hop
 from toolops_plugins.pool import Pool
 from toolops_plugins.steps import (
     Ask,
@@ -32,6 +43,7 @@ from toolops_plugins.steps import (
     Stopped,
     Within,
 )
+from toolops_plugins.tasks import end_tasks, let_go
 
 __all__ = ["LoopDriver"]
 
@@ -81,29 +93,77 @@ class LoopDriver:
         except StopIteration as end:
             return end.value
 
-    async def settle(self) -> None:
-        """Wait until nothing of this loop goes on in the background."""
+    async def settle(self, seconds: float | None = None) -> None:
+        """Wait until nothing of this loop goes on in the background.
+
+        Args:
+            seconds: After which the rest is cancelled. None: as long as it takes.
+        """
         loop = asyncio.get_running_loop()
+        end = None if seconds is None else loop.time() + seconds
         while tasks := {task for task in self._background if task.get_loop() is loop}:
-            await asyncio.wait(tasks)
+            left = None if end is None else max(0.0, end - loop.time())
+            await asyncio.wait(tasks, timeout=left)
+            if left == 0.0:
+                self._background -= tasks
+                await end_tasks(tasks)
+
+    def forked(self) -> None:
+        """Forget the tasks of the parent; for a forked child."""
+        self._background = set()
 
     async def _bounded(
-        self, make: Callable[[], Awaitable[T]], limit: Limit | None, own: float | None = None
+        self,
+        make: Callable[[], Awaitable[T]],
+        limit: Limit | None,
+        own: float | None = None,
+        step: Invoke | None = None,
     ) -> T:
-        """Await what ``make`` makes, within its own time and the limit, by one timer."""
-        left = left_of(limit, self._clock)
-        seconds = own if left is None or (own is not None and own < left) else left
+        """Await what ``make`` makes, within its own time and the limit.
+
+        It runs in a task of its own, since a coroutine that suppresses its cancellation would
+        otherwise keep the caller for as long as it likes.
+
+        Args:
+            make: Makes what is awaited.
+            limit: The limit around it, or None.
+            own: Its own seconds, or None.
+            step: The attempt that this is, or None.
+        """
+        left = left_of(limit, self._clock) if step is None else left_for(step, limit, self._clock)
+        seconds = nearest(own, left)
         if seconds is None:
             return await make()
+        context = copy_context()
+        task = asyncio.get_running_loop().create_task(_coroutine(make()), context=context)
         try:
-            async with asyncio.timeout(seconds) as timer:
-                return await make()
-        except TimeoutError:
-            if not timer.expired():
-                raise
-            if limit is not None and seconds == left:
-                raise limit.error() from None
-            raise attempt_timeout(own) from None
+            await asyncio.wait((task,), timeout=seconds)
+        except GeneratorExit:  # this coroutine was left behind, and may await nothing more
+            self._abandon(task, step)
+            raise
+        except BaseException:
+            await self._end(task, step)
+            raise
+        if task.done():
+            bring_back(context)
+            return task.result()
+        await self._end(task, step)
+        if limit is not None and seconds == left:
+            raise limit.error()
+        raise attempt_timeout(own)
+
+    async def _end(self, task: asyncio.Task[Any], step: Invoke | None) -> None:
+        """Cancel an attempt; one that resists keeps its place at a bulkhead until it has ended."""
+        try:
+            await end_tasks((task,))
+        finally:
+            _hand_over(task, step)
+
+    def _abandon(self, task: asyncio.Task[Any], step: Invoke | None) -> None:
+        with suppress(RuntimeError):  # a closed loop has ended it already
+            task.cancel()
+        let_go(task)
+        _hand_over(task, step)
 
     async def _io(self, step: Io, limit: Limit | None) -> Any:
         # Bounded by the timeouts of whatever does the I/O, and for a caller with a deadline by
@@ -127,25 +187,58 @@ class LoopDriver:
         return await self._bounded(lambda: answer, limit) if isawaitable(answer) else answer
 
     async def _invoke(self, step: Invoke, limit: Limit | None) -> Any:
-        make = partial(step.function, *step.args, **step.kwargs)
         if not step.aio:
-            work = partial(called, step.function, step.args, step.kwargs)
-            make = partial(self._in_thread_awaited, work)
+            return await self._invoke_in_thread(step, limit)
         if limit is None and step.seconds is None:
-            return await make()
-        return await self._bounded(make, limit, step.seconds)
+            return await step.function(*step.args, **step.kwargs)
+        make = partial(step.function, *step.args, **step.kwargs)
+        return await self._bounded(make, limit, step.seconds, step)
 
-    async def _in_thread_awaited(self, function: Callable[[], Any]) -> Any:
-        value = await self.in_thread(function)
-        # A plain function may make a coroutine, which this loop can run.
-        return await value if is_awaitable(value) else value
-
-    async def in_thread(self, function: Callable[[], T]) -> T:
-        """Run a function in the pool, with this task's context variables."""
+    async def _invoke_in_thread(self, step: Invoke, limit: Limit | None) -> Any:
+        left = left_for(step, limit, self._clock)
+        call = ThreadCall(self._pool, partial(run_and_leave, step), step.owner)
         try:
-            return await hop(self._pool, function)
+            await self._wait(call, step, left, limit)
+        except BaseException:
+            note_end(call.ticket, step)
+            raise
+        step.waited = call.ticket.waited
+        try:
+            return call.result()
         except Stopped as stopped:
             raise RuntimeError("the function raised StopIteration") from stopped.error
+
+    async def _wait(
+        self, call: ThreadCall, step: Invoke, left: float | None, limit: Limit | None
+    ) -> None:
+        """Wait for a function in the pool; raise the error of the limit that it reaches."""
+        own = step.seconds
+        seconds = nearest(own, left)
+        if seconds is None:
+            await call.ended
+            return
+        await asyncio.wait((call.ended,), timeout=seconds)
+        if call.ended.done():
+            return
+        if call.ticket.drop():
+            rejection = self._pool.rejection(step.owner)
+            if limit is not None and seconds == left:
+                raise limit.error() from rejection
+            raise rejection
+        if own is not None and seconds == own:
+            # Its own time began when it did; what it waited for a thread comes on top.
+            late = nearest(call.ticket.waited, None if left is None else left - own)
+            if late:
+                await asyncio.wait((call.ended,), timeout=late)
+                if call.ended.done():
+                    return
+            if late == call.ticket.waited:
+                raise attempt_timeout(own)
+        raise limit.error() if limit is not None else attempt_timeout(own)
+
+    async def in_thread(self, function: Callable[[], T]) -> T:
+        """Run a function of this library's own in the pool, whatever else holds the threads."""
+        return await hop(self._pool, function, beyond=True)
 
     async def _within(self, step: Within, limit: Limit | None) -> Any:
         return await self.run(step.work(), nearer(step, limit, self._clock))
@@ -153,32 +246,53 @@ class LoopDriver:
     async def _fly(self, step: Fly, limit: Limit | None) -> Arrival:
         left = left_of(limit, self._clock)
         seconds = step.seconds if left is None else min(left, step.seconds or left)
+        changes: list[tuple[ContextVar[Any], Any]] = []
+
+        async def work() -> Any:
+            before = copy_context()
+            try:
+                return await self.run(step.work())
+            finally:
+                changes.extend(find_changes(before, copy_context()))
+
         try:
-            return await self._flights.afly(step.key, lambda: self.run(step.work()), seconds)
+            arrival = await self._flights.afly(step.key, work, seconds)
         except TimeoutError:
             left_of(limit, self._clock)
             raise
+        finally:
+            # The leader's work ran in a task of its own; what it set is set for the leader too.
+            for variable, value in changes:
+                variable.set(value)
+        return arrival
 
     async def _race(self, step: Race, limit: Limit | None) -> Any:
-        first = asyncio.ensure_future(self.run(step.work(), limit))
-        runners = {first}
+        runners: dict[asyncio.Task[Any], Context] = {}
+
+        def start() -> asyncio.Task[Any]:
+            context = copy_context()
+            loop = asyncio.get_running_loop()
+            task = loop.create_task(self.run(step.work(), limit), context=context)
+            runners[task] = context
+            return task
+
         try:
+            first = start()
             done, _ = await asyncio.wait(runners, timeout=step.seconds)
-            if done:
-                return first.result()
-            runners.add(asyncio.ensure_future(self.run(step.work(), limit)))
-            while pending := {task for task in runners if not task.done()}:
-                done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    if not task.cancelled() and task.exception() is None:
-                        return task.result()
-            return first.result()
-        finally:
-            losers = {task for task in runners if not task.done()}
-            for task in losers:
-                task.cancel()
-            if losers:
-                await asyncio.wait(losers)
+            winner = first
+            if not done:
+                start()
+                winner = await _winner(first, runners)
+        except GeneratorExit:  # this coroutine was left behind, and may await nothing more
+            for task in runners:
+                self._abandon(task, None)
+            raise
+        except BaseException:
+            await end_tasks(runners)
+            raise
+        await end_tasks(runners)
+        bring_back(runners[winner])
+        return winner.result()
 
     async def _spawn(self, step: Spawn, limit: Limit | None) -> None:  # noqa: ARG002 - as all
         if len(self._background) >= self._backlog:
@@ -195,3 +309,33 @@ class LoopDriver:
     async def _quietly(self, work: Callable[[], Flow]) -> None:
         with suppress(Exception):  # the flow has made an event of it
             await self.run(work())
+
+
+def _coroutine(awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:
+    """Return the coroutine that a task can run; not everything that can be awaited is one."""
+    return awaitable if iscoroutine(awaitable) else _awaited(awaitable)
+
+
+async def _awaited(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+async def _winner(
+    first: asyncio.Task[Any], runners: Mapping[asyncio.Task[Any], Context]
+) -> asyncio.Task[Any]:
+    """Return the task that succeeds first, or the first one if none does."""
+    while pending := {task for task in runners if not task.done()}:
+        done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if not task.cancelled() and task.exception() is None:
+                return task
+    return first
+
+
+def _hand_over(task: asyncio.Task[Any], step: Invoke | None) -> None:
+    """Have an attempt that is left running leave its bulkhead once it has ended."""
+    if step is None or step.leave is None or task.done():
+        return
+    step.goes_on = True
+    leave = step.leave
+    task.add_done_callback(lambda _: leave())

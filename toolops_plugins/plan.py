@@ -149,6 +149,7 @@ class Plan:
         "function",
         "gate",
         "hedger",
+        "in_thread",
         "keyer",
         "limiter",
         "meaning",
@@ -198,6 +199,7 @@ class Plan:
         self.hedger = hedger
         self.stream = stream
         self.meaning = meaning
+        self.in_thread = _moves(policy)
         self._monotonic = shared.clock.monotonic
         self._decode = shared.codec.decode
         self._count_hit = stats.hit
@@ -322,3 +324,12 @@ class Plan:
         if isinstance(price, Price):
             return price.per_call
         return 0.0 if price is None or callable(price) else float(price)
+
+
+def _moves(policy: Policy) -> bool | None:
+    """Return whether a plain function under this policy runs in a thread; None: nothing is said."""
+    timeout = policy.timeout
+    if timeout is not None and not timeout.in_thread:
+        return False
+    limited = timeout is not None and (timeout.attempt is not None or timeout.total is not None)
+    return True if limited or policy.hedge is not None else None

@@ -1,17 +1,36 @@
-"""A bounded pool of daemon threads.
+"""A bounded pool of daemon threads that one hung tool cannot use up.
 
 Not ``concurrent.futures``: its threads are joined at exit, so one call that hangs past its timeout
 would keep the interpreter from ending; and a call that has timed out is exactly what is left here.
+
+Every function that waits for a thread has a :class:`Ticket`, by which its caller takes it back when
+it gives up: what nobody waits for is not run.
+
+The threads are shared by dynamic thresholds (Choudhury and Hahne, Dynamic Queue Length Thresholds
+for Shared-Memory Packet Switches, 1998): an owner gets another thread only while more are free than
+it holds. One owner whose functions hang ends up with half of the threads, a second one with half of
+the rest, and some are left for all others.
 """
 
 from __future__ import annotations
 
 import threading
+import time
+import weakref
+from collections import OrderedDict
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
+from contextlib import suppress
 from typing import Any
 
-__all__ = ["Outcome", "Pool"]
+from toolops_plugins.errors import ThreadPoolFull
+
+__all__ = ["BULK", "Outcome", "Pool", "Ticket"]
+
+BULK = "ops.map"
+"""The owner of work whose number its caller has bounded; it leaves a quarter of the threads."""
+
+_HUNG = 1.0
+"""Seconds for which a thread has to be held before it is told of that others wait for one."""
 
 
 class Outcome:
@@ -36,13 +55,56 @@ class Outcome:
 
     def wait(self, seconds: float | None) -> bool:
         """Wait at most ``seconds`` (None: without limit); return whether there is an outcome."""
-        return self._done.acquire(timeout=-1 if seconds is None else max(seconds, 0.0))
+        if seconds is None:
+            return self._done.acquire()
+        return self._done.acquire(timeout=min(max(seconds, 0.0), threading.TIMEOUT_MAX))
 
     def result(self) -> Any:
         """Return the value or raise the error."""
         if self.error is not None:
             raise self.error
         return self.value
+
+
+class Ticket:
+    """A function on its way into a thread.
+
+    Attributes:
+        owner: The tool whose share of the threads it counts against, or None.
+        started: When it began to run, on ``time.monotonic``; None while it waits for a thread.
+        queued: When it began to wait for a thread, or None if it did not have to.
+    """
+
+    __slots__ = ("_pool", "function", "owner", "queued", "started")
+
+    def __init__(self, pool: Pool, function: Callable[[], Any], owner: str | None) -> None:
+        self._pool = pool
+        self.function: Callable[[], Any] | None = function
+        self.owner = owner
+        self.started: float | None = None
+        self.queued: float | None = None
+
+    @property
+    def waited(self) -> float:
+        """Seconds that it waited for a thread before it began."""
+        if self.queued is None or self.started is None:
+            return 0.0
+        return self.started - self.queued
+
+    def drop(self) -> bool:
+        """Take the function back, unless it has begun; return whether it will never run."""
+        return self._pool.drop(self)
+
+
+class _Worker:
+    """A thread of the pool, and where it is handed its next function."""
+
+    __slots__ = ("asleep", "ticket")
+
+    def __init__(self, ticket: Ticket) -> None:
+        self.asleep = threading.Lock()
+        self.asleep.acquire()
+        self.ticket: Ticket | None = ticket
 
 
 class Pool:
@@ -60,13 +122,19 @@ class Pool:
         self._limit = limit
         self._backlog = backlog
         self._idle_seconds = idle
+        self.on_full: weakref.WeakMethod[Callable[[str, str], object]] | None = None
+        """Called with an owner that waits for a thread, and with words about who holds them. Weak,
+        since an idle thread would otherwise keep a whole runtime alive."""
         self._start_empty()
 
     def _start_empty(self) -> None:
-        self._queue: SimpleQueue[Callable[[], Any]] = SimpleQueue()
-        self._lock = threading.Lock()
-        self._threads = 0
-        self._idle = 0
+        # Reentrant: the collector may end an abandoned caller, which drops its ticket, anywhere.
+        self._lock = threading.RLock()
+        self._idle: list[_Worker] = []
+        self._busy: dict[_Worker, Ticket] = {}
+        self._held: dict[str | None, int] = {}
+        self._waiting: OrderedDict[str | None, OrderedDict[Ticket, None]] = OrderedDict()
+        self._queued = 0
         self._inside = threading.local()
 
     forked = _start_empty
@@ -74,54 +142,219 @@ class Pool:
 
     def __len__(self) -> int:
         """Return the number of threads."""
-        return self._threads
+        return len(self._busy) + len(self._idle)
 
-    def submit(self, function: Callable[[], Any]) -> None:
+    @property
+    def queued(self) -> int:
+        """Functions that wait for a thread."""
+        return self._queued
+
+    def submit(
+        self, function: Callable[[], Any], owner: str | None = None, *, beyond: bool = False
+    ) -> Ticket:
         """Run ``function``, which must not raise, as soon as there is a thread for it.
 
         A thread of the pool that hands on work is going to wait for it, and would wait for ever
         if all threads did the same: it gets a thread for it beyond the limit.
+
+        Args:
+            function: Takes no arguments.
+            owner: The name of the tool whose share of the threads it needs. None: of no tool.
+            beyond: Whether to start a thread beyond the limit if need be. Default False.
+
+        Raises:
+            ThreadPoolFull: The machine gives no thread, and there is none to wait for.
         """
-        self._put(function, nested=getattr(self._inside, "yes", False))
+        return self._put(Ticket(self, function, owner), beyond or self.is_inside())
 
-    def _put(self, function: Callable[[], Any], *, nested: bool) -> None:
-        self._queue.put(function)
-        with self._lock:
-            if self._idle >= self._queue.qsize():
-                return
-            if self._threads >= self._limit and not nested:
-                return
-            self._threads += 1
-        try:
-            threading.Thread(target=self._work, name="toolops", daemon=True).start()
-        except RuntimeError:  # the machine has no more; what is queued waits for those there are
-            with self._lock:
-                self._threads -= 1
-            raise
-
-    def offer(self, function: Callable[[], Any]) -> bool:
+    def offer(self, function: Callable[[], Any], owner: str | None = None) -> bool:
         """Run ``function`` some time, unless too much waits already; return whether it will."""
-        if self._queue.qsize() >= self._backlog:
+        if self._queued >= self._backlog:
             return False
-        self._put(function, nested=False)
+        try:
+            self._put(Ticket(self, function, owner), beyond=False)
+        except ThreadPoolFull:
+            return False
         return True
 
-    def _work(self) -> None:
-        queue, lock = self._queue, self._lock
+    def is_inside(self) -> bool:
+        """Return whether this thread is one of the pool."""
+        return getattr(self._inside, "yes", False)
+
+    def has_room(self, owner: str | None) -> bool:
+        """Return whether a function of ``owner`` would get a thread at once."""
+        with self._lock:
+            return self._admits(owner) or self.is_inside()
+
+    def drop(self, ticket: Ticket) -> bool:
+        """Take a function back, unless it has begun; return whether it will never run."""
+        with self._lock:
+            line = self._waiting.get(ticket.owner)
+            if line is None or ticket not in line:
+                return False
+            self._leave(line, ticket)
+        ticket.function = None
+        return True
+
+    def describe(self, owner: str | None) -> str:
+        """Return who holds the threads that ``owner`` waits for, for people to read."""
+        with self._lock:
+            held = sorted(self._held.items(), key=lambda item: -item[1])
+            busy, own = len(self._busy), self._held.get(owner, 0)
+        if busy < self._limit:
+            return f"{owner!r} holds its share of {own} of the {self._limit} threads"
+        names = ", ".join(f"{count} by {name!r}" for name, count in held[:5] if name is not None)
+        return f"all {self._limit} threads are held" + (f": {names}" if names else "")
+
+    def rejection(self, owner: str | None) -> ThreadPoolFull:
+        """Return the error of a caller that has waited too long for a thread."""
+        words = self.describe(owner)
+        self._tell(owner, words)
+        return ThreadPoolFull(f"{owner or 'a function'} got no thread in time: {words}")
+
+    def end_idle_threads(self) -> None:
+        """End the threads that have nothing to do."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.ticket = None
+            worker.asleep.release()
+
+    # -- under the lock --------------------------------------------------------------------------
+
+    def _admits(self, owner: str | None) -> bool:
+        free = self._limit - len(self._busy)
+        if owner is None:
+            return free > 0
+        return free > (self._limit // 4 if owner is BULK else self._held.get(owner, 0))
+
+    def _assign(self, ticket: Ticket) -> tuple[_Worker, bool]:
+        """Give a function to an idle thread, or to a new one; return it, and whether it is new."""
+        new = not self._idle
+        worker = _Worker(ticket) if new else self._idle.pop()
+        worker.ticket = ticket
+        self._take(worker, ticket)
+        return worker, new
+
+    def _take(self, worker: _Worker, ticket: Ticket) -> None:
+        self._busy[worker] = ticket
+        self._held[ticket.owner] = self._held.get(ticket.owner, 0) + 1
+        ticket.started = time.monotonic()
+
+    def _free(self, worker: _Worker) -> None:
+        ticket = self._busy.pop(worker, None)
+        if ticket is not None:
+            left = self._held[ticket.owner] - 1
+            if left:
+                self._held[ticket.owner] = left
+            else:
+                del self._held[ticket.owner]
+
+    def _enqueue(self, ticket: Ticket) -> None:
+        self._waiting.setdefault(ticket.owner, OrderedDict())[ticket] = None
+        ticket.queued = time.monotonic()
+        self._queued += 1
+
+    def _leave(self, line: OrderedDict[Ticket, None], ticket: Ticket) -> None:
+        del line[ticket]
+        self._queued -= 1
+        if not line:
+            del self._waiting[ticket.owner]
+
+    def _next(self) -> Ticket | None:
+        """Take the next function out of the queue that may have a thread now; owners in turn."""
+        for owner in tuple(self._waiting):
+            if self._admits(owner):
+                line = self._waiting[owner]
+                ticket = next(iter(line))
+                self._waiting.move_to_end(owner)
+                self._leave(line, ticket)
+                return ticket
+        return None
+
+    # -- threads ---------------------------------------------------------------------------------
+
+    def _put(self, ticket: Ticket, beyond: bool) -> Ticket:  # noqa: FBT001 - hot path
+        with self._lock:
+            if not beyond and not self._admits(ticket.owner):
+                self._enqueue(ticket)
+                started = None
+                hung = self._is_hung()
+            else:
+                started = self._assign(ticket)
+        if started is not None:
+            self._start(*started)
+        elif hung:
+            self._tell(ticket.owner, self.describe(ticket.owner))
+        return ticket
+
+    def _is_hung(self) -> bool:
+        now = time.monotonic()
+        return any(now - (one.started or now) >= _HUNG for one in self._busy.values())
+
+    def _tell(self, owner: str | None, words: str) -> None:
+        told = None if self.on_full is None else self.on_full()
+        if told is not None and owner is not None:
+            with suppress(Exception):  # whoever is told may raise anything
+                told(owner, words)
+
+    def _start(self, worker: _Worker, new: bool) -> None:  # noqa: FBT001 - hot path
+        if not new:
+            worker.asleep.release()
+            return
+        try:
+            threading.Thread(target=self._work, args=(worker,), name="toolops", daemon=True).start()
+        except RuntimeError as error:  # the machine has no more
+            with self._lock:
+                self._free(worker)
+                ticket = worker.ticket
+                if ticket is None:
+                    return
+                ticket.started = None
+                if len(self):
+                    self._enqueue(ticket)  # it waits for those that there are
+                    return
+            raise ThreadPoolFull("the machine gives no more threads") from error
+
+    def _work(self, worker: _Worker) -> None:
         self._inside.yes = True
         while True:
-            with lock:
-                self._idle += 1
-            try:
-                function = queue.get(timeout=self._idle_seconds)
-            except Empty:
-                function = None
-            with lock:
-                self._idle -= 1
-                if function is None and queue.empty():
-                    self._threads -= 1
-                    return
-            if function is not None:
-                function()
+            ticket = worker.ticket
+            if ticket is None or ticket.function is None:
+                return
+            ticket.function()
             # Nothing of the last call may live on in an idle thread.
-            function = None
+            ticket.function = None
+            worker.ticket = ticket = None
+            if not self._rest(worker):
+                return
+
+    def _rest(self, worker: _Worker) -> bool:
+        """Wait for the next function; return False where there is none and the thread ends."""
+        with self._lock:
+            self._free(worker)
+            ticket = self._next()
+            others = []
+            if ticket is not None:
+                worker.ticket = ticket
+                self._take(worker, ticket)
+                # What one owner has freed may be more than one other was waiting for.
+                while (other := self._next()) is not None:
+                    others.append(self._assign(other))
+            elif len(self) >= self._limit:
+                return False  # it was one beyond the limit
+            else:
+                self._idle.append(worker)
+        for started in others:
+            with suppress(ThreadPoolFull):  # this thread comes back for it
+                self._start(*started)
+        if ticket is not None:
+            return True
+        if worker.asleep.acquire(timeout=self._idle_seconds):
+            return True
+        with self._lock:
+            if worker in self._idle:
+                self._idle.remove(worker)
+                return False
+        worker.asleep.acquire()  # it is being handed one this instant
+        return True

@@ -58,6 +58,8 @@ class _Default:
 
 
 _DEFAULT = _Default()
+_SETTLING = 5.0
+"""Seconds that ``aclose`` waits for what goes on in the background."""
 _PLANS = 1_024
 """Functions whose plans ``call`` and ``acall`` remember."""
 _NO_POLICY = Policy()
@@ -95,8 +97,10 @@ class ToolOps(Decorators, Closing):
         clock: The source of time. Default the computer's.
         max_flights: Coalesced calls that may be under way at once; more run uncoalesced. Default
             10,000.
-        max_threads: Threads for plain functions that have a time limit, an asynchronous caller, or
-            a background refresh. Default 64.
+        max_threads: Threads for plain functions that have a time limit, an asynchronous caller, a
+            hedge or a background refresh. One tool gets another only while more are free than it
+            holds: at most half of them, so that a tool which hangs leaves some for all others.
+            Default 64.
 
     Raises:
         ConfigurationError: A value is wrong; it names the parameter.
@@ -138,6 +142,7 @@ class ToolOps(Decorators, Closing):
         chosen = [Memory()] if tiers is None else tiers
         self._upkeep = Upkeep(self._shared, chosen, key, semantic, cipher)
         self._tiers = self._upkeep.tiers
+        self._pool.on_full = weakref.WeakMethod(self._upkeep.threads_full)
         self.breakers = Named("breaker", self._breaker)
         self._planner = Planner(
             self._shared,
@@ -304,7 +309,7 @@ class ToolOps(Decorators, Closing):
         return self._threads.map(function, items, check.count("limit", limit))
 
     @contextmanager
-    def deadline(self, seconds: float) -> Iterator[None]:
+    def deadline(self, seconds: float, *, in_thread: bool = False) -> Iterator[None]:
         """Bound how long calls in this block are waited for; work that others wait for goes on.
 
         The block may be left in another context than it was entered in, as happens in generators
@@ -312,13 +317,20 @@ class ToolOps(Decorators, Closing):
 
         Args:
             seconds: From now on. An earlier deadline that stands already is kept.
+            in_thread: Whether plain functions run in another thread, so that they can be left in
+                time. Default False: those without a time limit of their own stay in this thread,
+                whose connections and transactions they may need, and the deadline bounds the
+                waits before and between them (other callers' calls, retries, limits, bulkheads).
+                Coroutines, and functions that run in a thread anyway, are left in time always.
 
         Raises:
             DeadlineExceeded: In the block, from the call that is not ready in time.
         """
         end = self.clock.monotonic() + check.seconds("seconds", seconds)
         outer = current_deadline()
-        own = Deadline(end if outer is None else min(end, outer.at), outer)
+        if outer is not None:
+            end, in_thread = min(end, outer.at), in_thread or outer.in_thread
+        own = Deadline(end, outer, in_thread=in_thread)
         token = DEADLINE.set(own)
         try:
             yield
@@ -417,18 +429,25 @@ class ToolOps(Decorators, Closing):
         self._shared.streams.forked()
         self._pool.forked()
         self._upkeep.forked()
+        if self._loop_driver is not None:
+            self._loop_driver.forked()
 
     def close(self) -> None:
-        """Release connections and threads."""
+        """Release connections and threads. Calls that hang in threads are not waited for."""
         self._upkeep.stop_listening()
         self._threads.run(self._upkeep.closing())
+        self._pool.end_idle_threads()
 
     async def aclose(self) -> None:
-        """Wait for what this loop does in the background, and release connections and threads."""
+        """Wait for what this loop does in the background, and release connections and threads.
+
+        It waits for 5 seconds at most, and cancels what goes on then.
+        """
         driver = self._on_loop()
-        await driver.settle()
+        await driver.settle(_SETTLING)
         await driver.in_thread(self._upkeep.stop_listening)
         await driver.run(self._upkeep.closing())
+        self._pool.end_idle_threads()
 
     def __repr__(self) -> str:
         return f"ToolOps({self.namespace!r}, tiers={list(self._tiers.all)!r})"

@@ -106,10 +106,29 @@ class Sleep:
 class Invoke:
     """Make the user's call once; past ``seconds`` (None: no limit) raise ``AttemptTimeout``.
 
-    ``aio`` tells whether calling ``function`` makes an awaitable.
+    ``aio`` tells whether calling ``function`` makes an awaitable; ``in_thread`` whether a plain
+    function with a limit moves into a thread, where it can be left, and ``owner`` whose share of
+    the threads it needs. ``leave`` is to be called once the function has really ended, and may be
+    called more than once.
+
+    The driver notes what became of it: ``reached`` is false where the function never began,
+    ``goes_on`` is true where it was left running, so that the driver calls ``leave``, and
+    ``waited`` are the seconds that it waited for a thread.
     """
 
-    __slots__ = ("aio", "args", "function", "kwargs", "seconds")
+    __slots__ = (
+        "aio",
+        "args",
+        "function",
+        "goes_on",
+        "in_thread",
+        "kwargs",
+        "leave",
+        "owner",
+        "reached",
+        "seconds",
+        "waited",
+    )
 
     def __init__(
         self,
@@ -119,12 +138,21 @@ class Invoke:
         seconds: float | None,
         *,
         aio: bool,
+        in_thread: bool = True,
+        owner: str | None = None,
+        leave: Callable[[], None] | None = None,
     ) -> None:
         self.function = function
         self.args = args
         self.kwargs = kwargs
         self.seconds = seconds
         self.aio = aio
+        self.in_thread = in_thread
+        self.owner = owner
+        self.leave = leave
+        self.reached = True
+        self.goes_on = False
+        self.waited = 0.0
 
 
 class Enter:
@@ -147,58 +175,89 @@ class Ask:
 
 
 class Within:
-    """Walk ``work``; past ``seconds`` give it up and raise ``error()``."""
+    """Walk ``work``; past ``seconds`` give it up and raise ``error()``.
 
-    __slots__ = ("error", "seconds", "work")
+    ``in_thread`` tells whether plain functions inside move into a thread, where they can be left.
+    """
+
+    __slots__ = ("error", "in_thread", "seconds", "work")
 
     def __init__(
-        self, seconds: float, work: Callable[[], Flow], error: Callable[[], Exception]
+        self,
+        seconds: float,
+        work: Callable[[], Flow],
+        error: Callable[[], Exception],
+        *,
+        in_thread: bool = True,
     ) -> None:
         self.seconds = seconds
         self.work = work
         self.error = error
+        self.in_thread = in_thread
 
 
 class Fly:
     """Walk ``work`` as the one flight for ``key``, or wait for the flight that is under way.
 
     The result is an ``Arrival``: what the flight brought, and whether this caller led it.
+    ``in_thread`` tells whether a leader with a limit moves the work into a thread, where it can be
+    left, and ``owner`` whose share of the threads that needs.
     """
 
-    __slots__ = ("key", "seconds", "work")
+    __slots__ = ("in_thread", "key", "owner", "seconds", "work")
 
-    def __init__(self, key: bytes, work: Callable[[], Flow], seconds: float | None) -> None:
+    def __init__(
+        self,
+        key: bytes,
+        work: Callable[[], Flow],
+        seconds: float | None,
+        *,
+        in_thread: bool = False,
+        owner: str | None = None,
+    ) -> None:
         self.key = key
         self.work = work
         self.seconds = seconds
+        self.in_thread = in_thread
+        self.owner = owner
 
 
 class Race:
     """Walk ``work``; if it has not ended after ``seconds``, walk it a second time beside the first.
 
     The first success wins and the other is cancelled; if both fail the first error is raised.
+    ``owner`` tells whose share of the threads it needs.
     """
 
-    __slots__ = ("seconds", "work")
+    __slots__ = ("owner", "seconds", "work")
 
-    def __init__(self, seconds: float, work: Callable[[], Flow]) -> None:
+    def __init__(
+        self, seconds: float, work: Callable[[], Flow], *, owner: str | None = None
+    ) -> None:
         self.seconds = seconds
         self.work = work
+        self.owner = owner
 
 
 class Spawn:
     """Walk ``work`` in the background; its errors are events, not exceptions.
 
-    ``cancelled`` is called if the event loop ends before the work does.
+    ``cancelled`` is called if the event loop ends before the work does; ``owner`` tells whose share
+    of the threads it needs.
     """
 
-    __slots__ = ("cancelled", "work")
+    __slots__ = ("cancelled", "owner", "work")
 
     def __init__(
-        self, work: Callable[[], Flow], cancelled: Callable[[], None] | None = None
+        self,
+        work: Callable[[], Flow],
+        cancelled: Callable[[], None] | None = None,
+        *,
+        owner: str | None = None,
     ) -> None:
         self.work = work
         self.cancelled = cancelled
+        self.owner = owner
 
 
 Step: TypeAlias = Io | Sleep | Invoke | Enter | Ask | Within | Fly | Race | Spawn

@@ -87,6 +87,10 @@ class Upkeep:
         shared = self._shared
         shared.emitter.notice(Notice(kind, name, detail, shared.clock.time(), shared.namespace))
 
+    def threads_full(self, name: str, detail: str) -> None:
+        """Tell the sinks that a tool waits for a thread, and who holds them."""
+        self.notice("threads_full", name, detail)
+
     def breaker_changed(self, breaker: Breaker, old: str, new: str) -> None:
         """Tell the sinks that a circuit has opened, closed, or is being probed."""
         self.notice("breaker", breaker.name, f"{old} -> {new}")

@@ -319,6 +319,12 @@ class Planner:
         check_fallback(policy.fallback, target.kind)
         if target.kind in ("generator", "async_generator") and policy.hedge is not None:
             raise ConfigurationError("hedge", "does not apply to a stream")
+        timeout = policy.timeout
+        pinned = timeout is not None and not timeout.in_thread
+        if target.kind == "function" and policy.hedge is not None and pinned:
+            raise ConfigurationError(
+                "hedge", "runs a plain function in threads, which Timeout(in_thread=False) forbids"
+            )
 
     def _key_name(
         self, name: str | None, label: str, target: Target, definition: Definition

@@ -134,11 +134,11 @@ def test_who_forks_inside_a_bulkhead_leaves_it_in_both_processes(ops: ToolOps) -
 def test_a_child_that_goes_on_in_a_body_gives_back_no_place_of_its_own() -> None:
     gate = Gate(Bulkhead(2), "x")
     with gate:
-        era = gate.era
+        place = gate.place()
 
         def child() -> bool:
             with gate:
-                gate.release(era)  # taken in the parent
+                place.release()  # taken in the parent
                 if gate.running != 1:
                     return False
             gate.release()  # taken in the parent, by who does not say so

@@ -16,6 +16,7 @@ from typing import Any
 from toolops_plugins.coalesce import circles
 from toolops_plugins.coalesce.streams import Tape, Unshared
 from toolops_plugins.codec import Codec
+from toolops_plugins.tasks import end_tasks
 
 __all__ = ["AsyncRecording"]
 
@@ -118,8 +119,7 @@ class AsyncRecording(Tape):
                 signals.waiting.discard(future)
 
     async def _stop(self) -> None:
-        self._task.cancel()
-        await asyncio.wait({self._task})
+        await end_tasks((self._task,))
 
     async def read(self, reader: object) -> AsyncGenerator[Any, None]:
         """Yield every item from the start, each reader its own copies.

@@ -32,7 +32,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from toolops_plugins.coalesce import circles, pulse
 from toolops_plugins.error_copies import copy_error
@@ -43,9 +43,15 @@ if TYPE_CHECKING:
     # Slow to import: whoever runs a loop has imported it, and nobody else needs it.
     import asyncio
 
-__all__ = ["Arrival", "Flights"]
+__all__ = ["Arrival", "Flights", "Submit"]
 
-Submit = Callable[[Callable[[], Any]], Any]
+
+class _Queued(Protocol):
+    def drop(self) -> bool: ...
+
+
+Submit = Callable[[Callable[[], Any], Callable[[], bool]], _Queued]
+"""Starts a function in another thread; the second one tells whether everybody has left it."""
 
 
 class Arrival(NamedTuple):
@@ -208,15 +214,19 @@ class Flights:
     # -- threads -----------------------------------------------------------------------------
 
     def fly(
-        self, key: bytes, work: Callable[[], Any], submit: Submit, seconds: float | None = None
+        self,
+        key: bytes,
+        work: Callable[[], Any],
+        submit: Submit | None,
+        seconds: float | None = None,
     ) -> Arrival:
         """Lead the flight of ``key`` in this thread, or wait for the one that is under way.
 
         Args:
             key: What makes calls equal.
             work: Does the work.
-            submit: Starts a function in another thread; used where this caller may have to leave
-                before the work is done.
+            submit: Starts a function in another thread, which a leader with a limit can leave.
+                None: a leader does the work in this thread, and cannot.
             seconds: How long this caller waits, or None for as long as it takes.
 
         Raises:
@@ -227,27 +237,41 @@ class Flights:
         while True:
             seat = self._board(key, None)
             flight = seat.flight
-            if flight is None and seconds is None:
+            if flight is None and (seconds is None or submit is None):
                 return Arrival(work(), led=True)
             if flight is None:
                 # Nobody else finds it, but its caller can leave it as any other.
                 seat = _Seat(flight := _Flight(key, None), leads=True)
-            if seat.leads and seconds is None:
+            if seat.leads and (seconds is None or submit is None):
                 try:
                     outcome = self._run(flight, work)
                 finally:
                     self._leave(seat)
                 return _arrival(outcome, led=True)
-            if seat.leads:
-                submit(partial(copy_context().run, self._run_quietly, flight, work))
+            queued = None
+            if seat.leads and submit is not None:
+                queued = self._begin(seat, flight, work, submit)
             try:
                 brought = self._wait(seat, flight, end)
             except TimeoutError:
+                if queued is not None and not flight.parties:
+                    queued.drop()
                 raise _too_late(seconds) from None
             if brought is not None:
                 return _arrival(brought, led=seat.leads)
             if seat.leads and flight.death is not None:
                 raise flight.death
+
+    def _begin(
+        self, seat: _Seat, flight: _Flight, work: Callable[[], Any], submit: Submit
+    ) -> _Queued:
+        run = partial(copy_context().run, self._run_quietly, flight, work)
+        try:
+            return submit(run, lambda: not flight.parties)
+        except BaseException:
+            self._land(flight, None)
+            self._leave(seat)
+            raise
 
     def _run(self, flight: _Flight, work: Callable[[], Any]) -> _Outcome:
         outcome: _Outcome | None = None
@@ -407,10 +431,10 @@ class Flights:
         finally:
             last = self._leave(seat, ticket)
             if last and flight.loop is loop and flight.task is not None and not closing:
-                # As with a task group, the last caller goes once the work has cleaned up.
-                import asyncio  # noqa: PLC0415 - see above
+                # The last caller goes once the work has cleaned up, unless that takes long.
+                from toolops_plugins.tasks import end_tasks  # noqa: PLC0415 - imports asyncio
 
-                await asyncio.wait({flight.task})
+                await end_tasks((flight.task,))
 
     async def _ahold(
         self, flight: _Flight, loop: asyncio.AbstractEventLoop, arrived: asyncio.Future[None]

@@ -17,7 +17,7 @@ from toolops_plugins.policy import Bulkhead
 if TYPE_CHECKING:
     import asyncio  # which takes longer to import than all of this library
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "Place"]
 
 
 class Gate:
@@ -59,11 +59,6 @@ class Gate:
     def waiting(self) -> int:
         """Callers in the queue."""
         return len(self._queue)
-
-    @property
-    def era(self) -> int:
-        """What :meth:`release` needs to know of the process in which a place was taken."""
-        return self._era
 
     def forked(self) -> None:
         """Start empty: whoever is inside or waits is so in the parent."""
@@ -128,18 +123,21 @@ class Gate:
             self._leave(waiter)
             raise
 
-    def release(self, era: int | None = None) -> None:
-        """Give a place back; from any thread.
+    def place(self) -> Place:
+        """Return the place that the caller has just taken, as something to be given back."""
+        return Place(self, self._era)
 
-        Args:
-            era: The :attr:`era` in which it was taken: a place that was taken before a fork is none
-                in the child. None: it was taken in this process.
+    def release_of(self, era: int) -> None:
+        """Give back a place of that era: one that was taken before a fork is none in the child."""
+        if era == self._era:
+            self.release()
+
+    def release(self) -> None:
+        """Give a place back; from any thread.
 
         Raises:
             RuntimeError: No place is taken.
         """
-        if era is not None and era != self._era:
-            return
         while True:
             with self._lock:
                 if not self._queue:
@@ -206,6 +204,30 @@ class Gate:
         if granted and not keep:
             self.release()
         return granted
+
+
+class Place:
+    """A place that is taken, and is given back once, from any thread.
+
+    Args:
+        gate: Where it was taken.
+        era: When, in forks.
+    """
+
+    __slots__ = ("_era", "_gate")
+
+    def __init__(self, gate: Gate, era: int) -> None:
+        self._gate = gate
+        self._era = era
+
+    def release(self) -> None:
+        """Give it back. More than once does no more."""
+        try:
+            gate = self._gate
+            del self._gate  # of several threads here, one succeeds
+        except AttributeError:
+            return
+        gate.release_of(self._era)
 
 
 class _Waiter(Protocol):

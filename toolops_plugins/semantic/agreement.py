@@ -101,8 +101,9 @@ class Judge:
         outcome = Outcome()
         judging = partial(self._function, question, cached, fresh)
         try:
-            self._pool.submit(partial(outcome.run, judging))
+            ticket = self._pool.submit(partial(outcome.run, judging))
             if not outcome.wait(self._seconds):
+                ticket.drop()
                 raise TimeoutError  # noqa: TRY301 - a late judgement is one that failed
             return bool(outcome.result())
         except Exception as error:  # noqa: BLE001 - when in doubt the answers differ

@@ -67,6 +67,7 @@ NoticeKind: TypeAlias = Literal[
     "invalidated",
     "sink_failed",
     "stage_failed",
+    "threads_full",
 ]
 """What a notice is about.
 
@@ -81,6 +82,8 @@ NoticeKind: TypeAlias = Literal[
   each pair.
 - ``refresh_failed``: ``name`` is the tool, ``detail`` the exception's type.
 - ``invalidated``: another process invalidated; ``name`` is the tier that heard of it.
+- ``threads_full``: ``name`` is a tool whose calls wait for a thread, ``detail`` says who holds
+  them.
 - ``sink_failed``: ``name`` is the sink's type, ``detail`` the exception's type; once for each sink.
 - ``stage_failed``: a part of this library failed in a call, which went on without it; ``name`` is
   the tool, ``detail`` the part and the exception's type.

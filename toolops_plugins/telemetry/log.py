@@ -72,6 +72,7 @@ _LINES = {
     "refresh_failed": _Line(
         _CACHE, "The refresh of %(name)r in the background failed (%(detail)s)"
     ),
+    "threads_full": _Line(_RESILIENCE, "Calls of %(name)r wait for a thread: %(detail)s"),
     "sink_failed": _Line(
         _TELEMETRY, "The sink %(name)r raised %(detail)s; further ones are counted"
     ),

@@ -1,0 +1,340 @@
+"""Bodies that resist their cancellation: nobody waits for them, and their errors are retrieved.
+
+Each body waits for a latch that is opened only after its caller has returned: whoever waits for the
+body waits for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import pytest
+from callers import LONG, Latch
+
+from toolops_plugins import (
+    AttemptTimeout,
+    Cache,
+    DeadlineExceeded,
+    Hedge,
+    Policy,
+    Retry,
+    Timeout,
+    ToolOps,
+    TotalTimeout,
+)
+from toolops_plugins.tasks import end_tasks
+from toolops_plugins.testing import FakeClock
+
+SHORT = 0.02
+
+
+class Stubborn:
+    """A body that answers its cancellation by a long clean-up, and fails in the end."""
+
+    def __init__(self) -> None:
+        self.began = 0
+        self.cancelled = 0
+        self.ended = 0
+        self.go = Latch()
+
+    async def body(self, n: int = 0) -> int:
+        self.began += 1
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            await self.go.opened()
+            self.ended += 1
+            raise OSError("the clean-up failed") from None
+        return n
+
+    async def stream(self) -> AsyncIterator[int]:
+        yield await self.body()
+
+    async def second_item(self) -> AsyncIterator[int]:
+        yield 1
+        yield await self.body()
+
+    async def reach(self) -> None:
+        async with asyncio.timeout(LONG):
+            while not self.began:  # noqa: ASYNC110 - there is no event for it
+                await asyncio.sleep(0)
+
+
+@pytest.fixture
+def ops() -> ToolOps:
+    return ToolOps("resistance", retry_budget=None)
+
+
+async def attempt(ops: ToolOps, body: Stubborn) -> None:
+    tool = ops.tool(timeout=Timeout(attempt=SHORT))(body.body)
+    with pytest.raises(AttemptTimeout):
+        await tool()
+
+
+async def attempt_of_a_flight(ops: ToolOps, body: Stubborn) -> None:
+    tool = ops.tool(timeout=Timeout(attempt=SHORT), cache=Cache(ttl=60))(body.body)
+    results = await asyncio.gather(*(tool(1) for _ in range(3)), return_exceptions=True)
+    assert [type(result) for result in results] == [AttemptTimeout] * 3
+
+
+async def attempts(ops: ToolOps, body: Stubborn) -> None:
+    tool = ops.tool(timeout=Timeout(attempt=SHORT), retry=Retry(attempts=3, wait=0.0))(body.body)
+    with pytest.raises(AttemptTimeout):
+        await tool()
+    assert body.began == 3
+
+
+async def total(ops: ToolOps, body: Stubborn) -> None:
+    tool = ops.tool(timeout=Timeout(total=SHORT), retry=Retry())(body.body)
+    with pytest.raises(TotalTimeout):
+        await tool()
+
+
+async def deadline(ops: ToolOps, body: Stubborn) -> None:
+    tool = ops.tool(body.body)
+    with ops.deadline(SHORT), pytest.raises(DeadlineExceeded):
+        await tool()
+
+
+async def deadline_of_a_flight(ops: ToolOps, body: Stubborn) -> None:
+    tool = ops.tool(coalesce=True)(body.body)
+    with ops.deadline(SHORT), pytest.raises(DeadlineExceeded):
+        await tool()
+
+
+async def deadline_of_one_that_was_not_decorated(ops: ToolOps, body: Stubborn) -> None:
+    with ops.deadline(SHORT), pytest.raises(DeadlineExceeded):
+        await ops.acall(body.body)
+
+
+async def hedge(ops: ToolOps, body: Stubborn) -> None:
+    calls = []
+
+    @ops.tool(hedge=Hedge(min_calls=1))
+    async def tool() -> str:
+        calls.append(1)
+        if len(calls) == 2:
+            await body.body()
+        return f"call {len(calls)}"
+
+    await tool()
+    assert await tool() == "call 3"
+
+
+async def cancelled(ops: ToolOps, body: Stubborn, **policy: Any) -> None:
+    task = asyncio.create_task(ops.tool(**policy)(body.body)())
+    await body.reach()
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
+
+
+async def cancelled_flight(ops: ToolOps, body: Stubborn) -> None:
+    await cancelled(ops, body, coalesce=True)
+
+
+async def cancelled_attempt(ops: ToolOps, body: Stubborn) -> None:
+    await cancelled(ops, body, timeout=Timeout(attempt=LONG))
+
+
+async def cancelled_race(ops: ToolOps, body: Stubborn) -> None:
+    calls = []
+
+    @ops.tool(hedge=Hedge(min_calls=1))
+    async def tool() -> None:
+        calls.append(1)
+        if len(calls) > 1:
+            await body.body()
+
+    await tool()
+    task = asyncio.create_task(tool())
+    await body.reach()
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
+
+
+async def gathered(ops: ToolOps, body: Stubborn) -> None:
+    async def fail() -> int:
+        await body.reach()
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await ops.gather(body.body(), fail(), limit=2)
+
+
+async def gathering_that_is_cancelled(ops: ToolOps, body: Stubborn) -> None:
+    task = asyncio.create_task(ops.gather(body.body(), body.body(), body.body(), limit=2))
+    await body.reach()
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
+
+
+async def first_item(ops: ToolOps, body: Stubborn) -> None:
+    tool = ops.tool(timeout=Timeout(attempt=SHORT))(body.stream)
+    with pytest.raises(AttemptTimeout):
+        await anext(tool())
+
+
+async def second_item(ops: ToolOps, body: Stubborn) -> None:
+    stream = ops.tool(coalesce=True)(body.second_item)()
+    assert await anext(stream) == 1
+    reading = asyncio.create_task(anext(stream))
+    await body.reach()
+    reading.cancel()
+    await asyncio.wait({reading})
+    assert reading.cancelled()
+    await stream.aclose()
+
+
+async def refresh(ops: ToolOps, body: Stubborn) -> None:
+    clock = FakeClock()
+    ops = ToolOps("refresh", clock=clock)
+    calls = []
+
+    @ops.tool(cache=Cache(ttl=10, stale_ttl=100, jitter=0))
+    async def tool() -> int:
+        calls.append(1)
+        if len(calls) > 1:
+            await body.body()
+        return 1
+
+    await tool()
+    clock.advance(11)
+    assert await tool() == 1
+    await body.reach()
+    await ops._on_loop().settle(SHORT)
+
+
+WAYS: list[Callable[[ToolOps, Stubborn], Coroutine[Any, Any, None]]] = [
+    attempt,
+    attempt_of_a_flight,
+    attempts,
+    total,
+    deadline,
+    deadline_of_a_flight,
+    deadline_of_one_that_was_not_decorated,
+    hedge,
+    cancelled_flight,
+    cancelled_attempt,
+    cancelled_race,
+    gathered,
+    gathering_that_is_cancelled,
+    first_item,
+    second_item,
+    refresh,
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_nobody_waits_for_a_body_that_resists(
+    ops: ToolOps,
+    way: Callable[[ToolOps, Stubborn], Coroutine[Any, Any, None]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    body = Stubborn()
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
+    async with asyncio.timeout(LONG):
+        await way(ops, body)
+        assert body.ended == 0
+        body.go.open()
+        while body.ended < body.began:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0)
+        for _ in range(5):
+            await asyncio.sleep(0)
+    assert body.cancelled == body.began
+    gc.collect()
+    assert complaints == []
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
+    assert not ops._shared.flights
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_loop_that_ends_meanwhile_leaves_no_warning(
+    way: Callable[[ToolOps, Stubborn], Coroutine[Any, Any, None]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    body = Stubborn()
+    ops = ToolOps("resistance", retry_budget=None)
+
+    async def main(ops: ToolOps) -> None:
+        await asyncio.wait_for(way(ops, body), LONG)
+        asyncio.get_running_loop().call_later(SHORT, body.go.open)
+
+    asyncio.run(main(ops))
+    assert body.ended <= body.began
+    del ops
+    gc.collect()
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
+
+
+async def test_a_body_that_does_not_resist_has_cleaned_up_when_its_caller_returns(
+    ops: ToolOps,
+) -> None:
+    cleaned = []
+
+    async def deep() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append(True)
+
+    for policy in (
+        Policy(timeout=Timeout(attempt=SHORT)),
+        Policy(timeout=Timeout(total=SHORT), coalesce=True),
+        Policy(timeout=Timeout(attempt=SHORT), cache=Cache(ttl=60), hedge=Hedge()),
+    ):
+        cleaned.clear()
+        with pytest.raises(TimeoutError):
+            await ops.acall(deep, policy=policy)
+        assert cleaned == [True]
+    with ops.deadline(SHORT), pytest.raises(DeadlineExceeded):
+        await ops.acall(deep)
+    assert cleaned == [True] * 2
+
+
+async def test_a_value_that_comes_too_late_is_not_a_result(ops: ToolOps) -> None:
+    @ops.tool(timeout=Timeout(attempt=SHORT))
+    async def tool() -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "late"
+        return "in time"
+
+    with pytest.raises(AttemptTimeout):
+        await tool()
+
+
+def test_a_task_whose_loop_was_closed_is_let_go_without_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loop = asyncio.new_event_loop()
+
+    async def stubborn() -> None:
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                continue
+
+    async def leave() -> None:
+        await end_tasks([asyncio.create_task(stubborn())])
+
+    loop.run_until_complete(leave())
+    loop.close()
+
+    async def leave_another() -> None:
+        task = asyncio.create_task(asyncio.sleep(0))
+        await end_tasks([task])
+
+    asyncio.run(leave_another())
+    gc.collect()
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
