@@ -67,8 +67,8 @@ def _is_path(notebook: str) -> bool:
 @functools.lru_cache(64)
 def _by_file(file: str, *, interactive: bool) -> Program:
     path = os.path.realpath(file)
-    stem = os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119,PTH122 - pathlib is slow to import
+    stem = os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122 - pathlib is slow to import
     if stem == "__main__":  # a folder or an archive that is run
-        stem = os.path.splitext(os.path.basename(os.path.dirname(path)))[0]  # noqa: PTH119,PTH120,PTH122 - as above
+        stem = os.path.splitext(os.path.basename(os.path.dirname(path)))[0]  # noqa: PTH119, PTH120, PTH122 - as above
     digest = hashlib.sha256(path.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return Program(stem or "__main__", digest, interactive)
