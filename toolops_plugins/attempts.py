@@ -6,6 +6,7 @@ from functools import partial
 
 from toolops_plugins.check import plain
 from toolops_plugins.errors import TotalTimeout
+from toolops_plugins.hidden_coroutines import is_awaitable, refusal
 from toolops_plugins.plan import Call
 from toolops_plugins.resilience.bulkhead import Place
 from toolops_plugins.resilience.retry import Retrying
@@ -128,6 +129,8 @@ def _limited(call: Call) -> Flow:
         if place is not None and not step.goes_on:
             place.release()
     call.seconds = max(0.0, monotonic() - began - step.waited)
+    if not plan.aio and is_awaitable(value):
+        raise refusal(plan.name, value)
     return value
 
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, overload
 from toolops_plugins.aside import CacheAside, aside_policy
 from toolops_plugins.drivers import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.hidden_coroutines import wrapper_of_hidden
+from toolops_plugins.plan import Plan
 from toolops_plugins.policy import Cache, Policy, PolicyParts, Retry
-from toolops_plugins.target import dress, resolve
+from toolops_plugins.target import Target, dress, resolve
 from toolops_plugins.wrap import Planner, Tool, wrapper_of
 
 if TYPE_CHECKING:
@@ -186,8 +188,17 @@ class Decorators(ABC):
         if isinstance(wanted, classmethod | staticmethod):
             return type(wanted)(self._wrap(wanted.__func__, policy, name, secret, ignore))
         target = resolve(wanted)
-        plan = self._planner.plan(target, policy, name=name, secret=secret, ignore=ignore)
-        wrapper: Any = wrapper_of(plan, target, self._threads, self._on_loop)
+        plans: list[Plan] = []
+
+        def make(target: Target) -> Callable[..., Any]:
+            # A second plan for one function shares the name of the first, even of a closure.
+            label = plans[0].name if plans else name
+            plan = self._planner.plan(target, policy, name=label, secret=secret, ignore=ignore)
+            plans.append(plan)
+            return wrapper_of(plan, target, self._threads, self._on_loop)
+
+        wrapper: Any = wrapper_of_hidden(target, make) if target.hidden else make(target)
+        plan = plans[0]
         dress(wrapper, wanted)
         given, keywords = target.args, target.kwargs
 

@@ -23,6 +23,7 @@ from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import Arrival, Flights, Submit
 from toolops_plugins.contexts import bring_back, find_changes
 from toolops_plugins.errors import AttemptTimeout, ConfigurationError
+from toolops_plugins.hidden_coroutines import is_awaitable
 from toolops_plugins.pool import BULK, Outcome, Pool, Ticket
 from toolops_plugins.steps import (
     Ask,
@@ -416,12 +417,19 @@ def nearest(one: float | None, other: float | None) -> float | None:
 
 def run_and_leave(step: Invoke) -> Any:
     """Make the call of a step in the thread that it has got, and leave its bulkhead."""
+    value: Any = None
     try:
-        return called(step.function, step.args, step.kwargs)
+        value = called(step.function, step.args, step.kwargs)
     finally:
-        # Before anybody hears of the result: whoever does may want the place at once.
-        if step.leave is not None:
+        step.over = True
+        hidden = is_awaitable(value)
+        if hidden and step.goes_on:
+            _discard(value)
+        # Before anybody hears of the result: whoever does may want the place at once. An event
+        # loop may yet have to run what a plain function has made.
+        if step.leave is not None and (step.goes_on or not hidden):
             step.leave()
+    return value
 
 
 def note_end(ticket: Ticket, step: Invoke) -> None:
@@ -431,6 +439,8 @@ def note_end(ticket: Ticket, step: Invoke) -> None:
     else:
         step.waited = ticket.waited
         step.goes_on = True
+        if step.over and step.leave is not None:
+            step.leave()
 
 
 def called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

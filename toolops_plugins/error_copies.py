@@ -77,7 +77,7 @@ def _by_state(error: E) -> E:
     args = error.args
     if isinstance(error, BaseExceptionGroup):
         args = (error.message, [_inside_group(each) for each in error.exceptions])
-    return base.__new__(kind, *args)  # type: ignore[no-any-return]  # kind is Any
+    return base.__new__(kind, *args)  # type: ignore[no-any-return]  # kind had to be Any
 
 
 def _take_state(again: E, error: E) -> None:

@@ -45,6 +45,7 @@ from toolops_plugins.error_copies import copy_error
 from toolops_plugins.errors import (
     BulkheadFull,
     CircuitOpen,
+    ConfigurationError,
     DeadlineExceeded,
     NotEncodableError,
     RateLimited,
@@ -146,7 +147,7 @@ def call_flow(call: Call) -> Flow:
             _raise_remembered(answer)
             value, call.error = answer.value, answer.error
         except Exception as error:
-            if plan.policy.fallback is NOTHING:
+            if plan.policy.fallback is NOTHING or isinstance(error, ConfigurationError):
                 raise
             value = yield from fallen_back(call, uncarried(error))
             call.error, outcome, answer = uncarried(error), "fallback", None

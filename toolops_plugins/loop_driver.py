@@ -27,6 +27,7 @@ from toolops_plugins.drivers import (
     note_end,
     run_and_leave,
 )
+from toolops_plugins.hidden_coroutines import is_awaitable
 from toolops_plugins.hop import ThreadCall, hop
 from toolops_plugins.pool import Pool
 from toolops_plugins.steps import (
@@ -188,7 +189,11 @@ class LoopDriver:
 
     async def _invoke(self, step: Invoke, limit: Limit | None) -> Any:
         if not step.aio:
-            return await self._invoke_in_thread(step, limit)
+            value = await self._invoke_in_thread(step, limit)
+            if not is_awaitable(value):
+                return value
+            # A plain function may make a coroutine, which this loop can run.
+            return await self._bounded(lambda: value, limit, step.seconds, step)
         if limit is None and step.seconds is None:
             return await step.function(*step.args, **step.kwargs)
         make = partial(step.function, *step.args, **step.kwargs)

@@ -112,8 +112,8 @@ class Invoke:
     called more than once.
 
     The driver notes what became of it: ``reached`` is false where the function never began,
-    ``goes_on`` is true where it was left running, so that the driver calls ``leave``, and
-    ``waited`` are the seconds that it waited for a thread.
+    ``goes_on`` is true where it was left running, so that the driver calls ``leave``, ``over``
+    where it has ended in a thread, and ``waited`` are the seconds that it waited for one.
     """
 
     __slots__ = (
@@ -124,6 +124,7 @@ class Invoke:
         "in_thread",
         "kwargs",
         "leave",
+        "over",
         "owner",
         "reached",
         "seconds",
@@ -152,6 +153,7 @@ class Invoke:
         self.leave = leave
         self.reached = True
         self.goes_on = False
+        self.over = False
         self.waited = 0.0
 
 

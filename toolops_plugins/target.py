@@ -17,6 +17,10 @@ __all__ = ["Kind", "Target", "dress", "resolve"]
 Kind = Literal["function", "coroutine", "generator", "async_generator"]
 
 
+_LONGEST_CHAIN = 20
+"""Decorators around one function that are looked behind."""
+
+
 class Target(NamedTuple):
     """A callable taken apart, so that all its arguments are seen, the bound ones too.
 
@@ -30,6 +34,8 @@ class Target(NamedTuple):
         distinct: Whether the name alone does not tell it from others: a lambda or a closure.
         origin: Tells a function of a script or notebook from those of others, in keys beside its
             name; empty for functions of modules that are imported.
+        hidden: Whether it is a plain function around a coroutine function, so that perhaps what it
+            returns is to be awaited.
     """
 
     function: Callable[..., Any]
@@ -40,6 +46,7 @@ class Target(NamedTuple):
     name: str
     distinct: bool
     origin: str = ""
+    hidden: bool = False
 
 
 def resolve(wanted: Any) -> Target:
@@ -57,7 +64,7 @@ def resolve(wanted: Any) -> Target:
     function = wanted
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}
-    method = False
+    method = aio = False
     while True:
         if isinstance(function, functools.partial):
             args = (*function.args, *args)
@@ -72,19 +79,23 @@ def resolve(wanted: Any) -> Target:
             args = (function.__self__, *args)
             function, method = getattr(type(function.__self__), function.__name__), True
         else:
+            # An object may say so itself: AsyncMock has a plain method that returns a coroutine.
+            aio = inspect.iscoroutinefunction(function)
             args = (function, *args)
             function, method = type(function).__call__, True
+    kind = "coroutine" if aio else _kind(function)
     module, origin = _module_of(function)
     name = f"{module}.{_qualified(function)}"
     return Target(
         function,
-        _kind(function),
+        kind,
         args,
         kwargs,
         method or _is_method(function),
         name,
         "<" in name and (_holds(function) or name.endswith("<lambda>")),
         origin,
+        kind == "function" and _hides_coroutine(function),
     )
 
 
@@ -134,12 +145,23 @@ def _is_method(function: Any) -> bool:
     owner = _qualified(function).rpartition(".")[0]
     if not owner or owner.endswith("<locals>"):
         return False
-    code = getattr(function, "__code__", None)
+    code = getattr(inspect.unwrap(function), "__code__", None)
     return code is not None and code.co_argcount > 0 and code.co_varnames[0] in ("self", "cls")
 
 
+def _hides_coroutine(function: Any) -> bool:
+    for _ in range(_LONGEST_CHAIN):
+        function = getattr(function, "__wrapped__", None)
+        if function is None:
+            return False
+        if _kind(function) == "coroutine":
+            return True
+    return False
+
+
 def _kind(function: Any) -> Kind:
-    if inspect.iscoroutinefunction(function):
+    # The mark is that of asyncio before 3.12, where inspect has none of its own.
+    if inspect.iscoroutinefunction(function) or getattr(function, "_is_coroutine", None):
         return "coroutine"
     if inspect.isasyncgenfunction(function):
         return "async_generator"

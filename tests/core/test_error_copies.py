@@ -97,7 +97,7 @@ ERRORS = {
     "syntax": lambda: raised(lambda: compile("a b", "file", "exec")),
     "json": lambda: raised(lambda: json.loads("{")),
     "pydantic": lambda: raised(lambda: Model(number="x")),
-    "attribute": lambda: raised(lambda: object().absent),  # type: ignore[attr-defined]  # that is what is raised
+    "attribute": lambda: raised(lambda: object().absent),
     "stop": lambda: StopIteration(5),
     "import": lambda: ImportError("no", name="name", path="path"),
     "http": lambda: httpx.HTTPStatusError(

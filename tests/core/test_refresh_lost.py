@@ -146,7 +146,7 @@ def test_a_foreground_fetch_that_fails_leaves_the_stale_result() -> None:
 def test_a_fresh_result_is_not_refreshed_ahead_again_and_again() -> None:
     prices = Prices(beta=1e9)
     prices.turns = 50
-    prices._end = lambda number: (prices.clock.advance(1), number)[1]  # type: ignore[method-assign]  # a slow end
+    prices._end = lambda number: (prices.clock.advance(1), number)[1]
     assert asyncio.run(prices.request()) == 1
     prices.clock.advance(50)
     assert [asyncio.run(prices.request()) for _ in range(5)] == [1] * 5
@@ -176,7 +176,7 @@ def test_a_loop_that_has_stopped_in_mid_refresh_does_not_hold_the_key(ending: st
     assert loop.run_until_complete(prices.request()) == 1
     if ending == "closed":
         for task in asyncio.all_tasks(loop):
-            task._log_destroy_pending = False  # type: ignore[attr-defined]  # as asyncio does
+            task._log_destroy_pending = False
         loop.close()
     assert prices.sync() == 3
     if ending == "stopped":

@@ -72,7 +72,7 @@ def by_clearing(ops: ToolOps) -> None:
 
 
 def by_key(ops: ToolOps) -> None:
-    (event,) = [e for e in ops.seen if e.outcome == "miss"]  # type: ignore[attr-defined]  # see the fixture
+    (event,) = [e for e in ops.seen if e.outcome == "miss"]
     ops.invalidate(keys=[event.key])
 
 
@@ -82,7 +82,7 @@ def by_tag_of_the_index(ops: ToolOps) -> None:
 
 def by_clearing_the_index(ops: ToolOps) -> None:
     ops.semantic.clear()
-    ops.invalidate(keys=[next(e.key for e in ops.seen)])  # type: ignore[attr-defined]  # as above
+    ops.invalidate(keys=[next(e.key for e in ops.seen)])
 
 
 @pytest.mark.parametrize(
