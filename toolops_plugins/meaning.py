@@ -79,7 +79,7 @@ class Meaning:
         self._hits = 0
 
     def asked(self, key: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked | None:
-        """Return the question of a call, or None if that argument is no text.
+        """Return the question of a call, or None if that argument is no text, or too long a one.
 
         Args:
             key: The call's exact key, under which its own answer is kept.
@@ -95,7 +95,7 @@ class Meaning:
         text = arguments.get(self._on)
         if text is None and self._rest is not None:
             text = arguments[self._rest].get(self._on)
-        if not isinstance(text, str) or not text.strip():
+        if not isinstance(text, str) or len(text) > self.cache.max_text or not text.strip():
             return None
         return Asked(text, self._keyer.key(args, kwargs)[:16], key.hex()[:32])
 

@@ -82,6 +82,9 @@ def _looked_up(
     asked = question_of(call)
     if asked is None:
         return None
+    index = meaning.cache.answers.index
+    if not index.ready:  # what has learned lives in it
+        yield Io(index.open, index.aopen)
     meaning.count_exact(call.plan.stats.near_hits())
     lookup: Lookup = yield from meaning.cache.answers.looking(asked, meaning.rule)
     call.lookup = lookup

@@ -21,6 +21,7 @@ from toolops_plugins.pool import Pool
 from toolops_plugins.semantic import embeddings as module
 from toolops_plugins.semantic.embeddings import Embeddings
 from toolops_plugins.semantic.models import WordLlama
+from toolops_plugins.testing import FakeClock
 
 
 @pytest.fixture
@@ -640,3 +641,92 @@ async def test_the_first_load_does_not_block_the_loop() -> None:
     assert len(embedder.here) <= 2
     await embeddings.aone("another question")
     assert embedder.here[-1]
+
+
+# An embedder that is too slow
+
+
+class Stuck:
+    """Embeds nothing before it is let go, in a thread or on an event loop."""
+
+    name, dimension = "stuck", 2
+
+    def __init__(self) -> None:
+        self.release = threading.Event()
+        self.asked: list[list[str]] = []
+
+    def embed(self, texts: list[str]) -> Any:
+        self.asked.append(texts)
+        assert self.release.wait(LONG)
+        return np.array([[1.0, 0.0]] * len(texts))
+
+
+class StuckLoop(Stuck):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cancelled = 0
+
+    async def aembed(self, texts: list[str]) -> Any:
+        self.asked.append(texts)
+        try:
+            while not self.release.is_set():  # noqa: ASYNC110 - an event of no loop
+                await asyncio.sleep(0.01)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return np.array([[1.0, 0.0]] * len(texts))
+
+
+def test_a_slow_embedder_is_left_alone_for_a_while():
+    embedder, clock = Stuck(), FakeClock()
+    embeddings = Embeddings(embedder, timeout=0.05, clock=clock)
+    for text in ("one", "two"):  # the second is not even tried
+        with pytest.raises(EmbeddingError, match=r"did not answer within 0.05 s|left alone"):
+            embeddings.one(text)
+    assert embedder.asked == [["one"]]
+    clock.advance(1)
+    with pytest.raises(EmbeddingError):
+        embeddings.one("three")
+    assert embedder.asked == [["one"], ["three"]]  # in another thread
+    embedder.release.set()
+    clock.advance(60)
+    assert embeddings.one("four").tolist() == [1.0, 0.0]
+    assert embeddings.one("five").tolist() == [1.0, 0.0]
+
+
+def test_all_who_wait_for_a_slow_embedder_share_one_wait():
+    embedder = Stuck()
+    embeddings = Embeddings(embedder, timeout=0.3, clock=FakeClock())
+    callers = [start(embeddings.one, f"text {n}") for n in range(20)]
+    for caller in callers:
+        with pytest.raises(EmbeddingError):
+            caller.result(LONG)
+    assert len(embedder.asked) == 1
+    embedder.release.set()
+
+
+@pytest.mark.parametrize("kind", [Stuck, StuckLoop])
+async def test_so_it_is_on_an_event_loop(kind: type[Stuck]):
+    embedder, clock = kind(), FakeClock()
+    embeddings = Embeddings(embedder, timeout=0.05, clock=clock)
+    async with asyncio.timeout(LONG):
+        errors = await asyncio.gather(
+            *(embeddings.aone(f"text {n}") for n in range(20)), return_exceptions=True
+        )
+    assert {type(error) for error in errors} == {EmbeddingError}
+    assert len(embedder.asked) == 1
+    assert getattr(embedder, "cancelled", 1) == 1
+    embedder.release.set()
+    clock.advance(60)
+    assert (await embeddings.aone("later")).tolist() == [1.0, 0.0]
+
+
+def test_an_embedder_that_hangs_for_ever_keeps_few_threads():
+    embedder, clock = Stuck(), FakeClock()
+    embeddings = Embeddings(embedder, timeout=0.02, clock=clock)
+    for number in range(10):
+        with pytest.raises(EmbeddingError):
+            embeddings.one(f"text {number}")
+        clock.advance(60)
+    assert len(embedder.asked) == 4
+    embedder.release.set()

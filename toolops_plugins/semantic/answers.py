@@ -39,6 +39,7 @@ class Answers:
         answers_alike: Least cosine of two free texts that say the same.
         store_text: Whether questions are kept as text.
         secret: Key of all digests, or None.
+        max_text: Characters of an answer past which it is not embedded.
         on_failure: Told of a user's function that failed, with the name of its parameter.
     """
 
@@ -54,6 +55,7 @@ class Answers:
         store_text: bool,
         secret: bytes | None,
         on_failure: Callable[[str, Exception], None],
+        max_text: int,
     ) -> None:
         self.index = index
         self.decider = Decider(index.learned.learner, guards)
@@ -66,6 +68,7 @@ class Answers:
         self._store_text = store_text
         self._secret = secret
         self._on_failure = on_failure
+        self._max_text = max_text
         self._canon = Canon()
 
     def looking(self, asked: Asked, rule: Rule, *, dry: bool = False) -> Generator[Io, Any, Lookup]:
@@ -210,7 +213,11 @@ class Answers:
             return value
 
     def _may_agree(self, value: Any) -> bool:
-        return self._judge is not None or is_free_text(value)
+        return self._judge is not None or self._is_comparable(value)
+
+    def _is_comparable(self, value: Any) -> bool:
+        """Return whether an answer is free text that may be compared by its embedding."""
+        return is_free_text(value) and len(value) <= self._max_text
 
     def _learning(
         self, lookup: Lookup, candidate: Row, value: Any, agreeing: list[str]
@@ -223,7 +230,7 @@ class Answers:
             return
         if self._judge is not None:
             same = yield Io(self._judge.ask, self._judge.aask, lookup.asked.text, cached, value)
-        elif is_free_text(cached):
+        elif self._is_comparable(cached) and self._is_comparable(value):
             embeddings = self.index.embeddings
             a, b = yield Io(embeddings.many, embeddings.amany, [cached, value])
             same = float(a @ b) >= self._answers_alike

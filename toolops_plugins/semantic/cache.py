@@ -23,6 +23,7 @@ from toolops_plugins.semantic.agreement import Judge, JudgeLike
 from toolops_plugins.semantic.answers import Answers, Learning
 from toolops_plugins.semantic.embedders import Embedder, embedder_of, thresholds_of
 from toolops_plugins.semantic.guards import Guard, Guards
+from toolops_plugins.semantic.long_texts import LongText
 from toolops_plugins.semantic.lookup import Lookup, Rule
 from toolops_plugins.semantic.matches import Explanation, Match
 from toolops_plugins.semantic.shared import shared_index
@@ -77,6 +78,12 @@ class SemanticCache(Tended):
         timeout: Seconds for a lookup, an invalidation or closing on a server, all requests and
             slow replies together, and twice that for connecting; then it is a miss, or a
             ``TierError`` where nobody's call is served. An embedded folder has none. Default 3.
+        embed_timeout: Seconds that callers wait for the embedder. A call that it is too slow for is
+            a miss, and it is left alone for a growing pause, up to half a minute. None: no limit.
+            Default 5.
+        max_text: Characters of a question at most. A longer one is compared exactly only: it is
+            neither embedded nor read by guards nor stored in the index, and used alone this cache
+            keeps its answer in memory only. Default 8,000.
         max_items: Entries at most; beyond them expired ones go first, then the least useful.
             Default 100,000.
         store_text: False: questions are stored as keyed digests of their words only. What is
@@ -118,6 +125,8 @@ class SemanticCache(Tended):
         ttl: float | None = None,
         near_ttl: float = 60.0,
         timeout: float = 3.0,
+        embed_timeout: float | None = 5.0,
+        max_text: int = 8_000,
         max_items: int = 100_000,
         store_text: bool = True,
         secret: str | bytes | None = None,
@@ -134,6 +143,10 @@ class SemanticCache(Tended):
         super().__init__(Pool(8))
         self.path = Path(path or ".toolops").absolute() if url is None and client is None else None
         self.url = url
+        self._embed_timeout = None
+        if embed_timeout is not None:
+            self._embed_timeout = check.seconds("embed_timeout", embed_timeout, zero=False)
+        self.max_text = check.count("max_text", max_text)
         self._timeout = check.seconds("timeout", timeout, zero=False)
         self.near_ttl = check.seconds("near_ttl", near_ttl, zero=False)
         self._ttl = math.inf if ttl is None else check.seconds("ttl", ttl, zero=False)
@@ -228,6 +241,7 @@ class SemanticCache(Tended):
             clock=self._clock,
             pool=self._pool,
             on_trouble=self._on_trouble,
+            embed_timeout=self._embed_timeout,
         )
         self._codec = self._codec or Codec()
         return Answers(
@@ -240,6 +254,7 @@ class SemanticCache(Tended):
             store_text=self._store_text,
             secret=self._secret,
             on_failure=self._on_failure,
+            max_text=self.max_text,
         )
 
     def rule(self, threshold: float | None, max_error: float | None) -> Rule:
@@ -284,11 +299,29 @@ class SemanticCache(Tended):
             TierError: The index could not be reached, or the embedder failed.
         """
         self.refuse_sync()
+        if self._is_long(text):
+            return self._exact_match(text, scope)
         return self._match(walk(self._looking(text, scope)))
 
     async def afind(self, text: str, scope: Any = "") -> Match | None:
         """As :meth:`find`, without blocking the event loop."""
+        if self._is_long(text):
+            return self._exact_match(text, scope)
         return self._match(await awalk(self._looking(text, scope)))
+
+    def _is_long(self, text: str) -> bool:
+        return isinstance(text, str) and len(text) > self.max_text
+
+    def _exact_match(self, text: str, scope: Any) -> Match | None:
+        """Return the answer that this process keeps for a long question, or None."""
+        found = self._long.get(self._asked(text, scope).id, self._clock)
+        if found is None:
+            return None
+        try:
+            value = self.answers.codec.decode(found.payload)
+        except CodecError:
+            return None
+        return Match(value, 1.0, None, "exact", {}, found.created, found.expires, found.tags)
 
     def _match(self, lookup: Lookup) -> Match | None:
         row = lookup.row
@@ -346,7 +379,8 @@ class SemanticCache(Tended):
             TierError: The index could not be opened.
         """
         self.refuse_sync()
-        self.open()
+        if not self._is_long(text):
+            self.open()
         learning = self._keep(text, value, scope, ttl, tags, took, price)
         if learning is not None:
             self._pool.offer(lambda: quietly(lambda: walk(learning()), self._on_trouble))
@@ -363,7 +397,8 @@ class SemanticCache(Tended):
         price: float = 0.0,
     ) -> None:
         """As :meth:`put`, without blocking the event loop; awaits the judge, if there is one."""
-        await self.aopen()
+        if not self._is_long(text):
+            await self.aopen()
         learning = self._keep(text, value, scope, ttl, tags, took, price)
         if learning is not None:
             await awalk(learning())
@@ -382,6 +417,12 @@ class SemanticCache(Tended):
         seconds = self._ttl if ttl is None else check.seconds("ttl", ttl, zero=False)
         names = tuple(sorted(set(check.texts("tags", tags))))
         answers = self.answers
+        if self._is_long(text):
+            now, until = self._clock.time(), self._clock.monotonic() + seconds
+            payload = answers.codec.encode(value)
+            kept = LongText(asked.scope, payload, now, now + seconds, until, names)
+            self._long.put(asked.id, kept)
+            return None
         with self._lock:
             lookup = self._misses.pop(asked.id, None)
         return answers.keep(
@@ -410,12 +451,23 @@ class SemanticCache(Tended):
             ConfigurationError: As in :meth:`find`.
             TierError: As in :meth:`find`.
         """
+        if self._is_long(text):
+            return self._explained_long(text, scope)
         return self.answers.explained(walk(self._looking(text, scope, dry=True)), scope)
 
     async def aexplain(self, text: str, scope: Any = "") -> Explanation:
         """As :meth:`explain`, without blocking the event loop."""
+        if self._is_long(text):
+            return self._explained_long(text, scope)
         lookup = await awalk(self._looking(text, scope, dry=True))
         return self.answers.explained(lookup, scope)
+
+    def _explained_long(self, text: str, scope: Any) -> Explanation:
+        served = self._exact_match(text, scope) is not None
+        reason = "exact" if served else "too_long"
+        details = {"characters": len(text), "max_text": self.max_text}
+        policy = self.rule(None, None).policy
+        return Explanation(text, scope, served, reason, policy, details, ())
 
     def __repr__(self) -> str:
         place = f"path={str(self.path)!r}" if self.path is not None else f"url={self.url!r}"

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
@@ -28,8 +29,10 @@ from typing import TypeAlias
 import numpy as np
 
 from toolops_plugins.check import count
+from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.errors import EmbeddingError
-from toolops_plugins.pool import Pool
+from toolops_plugins.fuse import Fuse
+from toolops_plugins.pool import Outcome, Pool
 from toolops_plugins.semantic.batches import (
     Aembed,
     Result,
@@ -43,6 +46,8 @@ from toolops_plugins.semantic.embedders import Embedder, Matrix, checked
 __all__ = ["Embeddings"]
 
 _AT_ONCE = 4  # quick texts embedded on an event loop in one go
+_ATTEMPTS = 4  # batches that may hang before nothing is tried any more
+_LEASE = 30.0  # seconds for which the first attempt after a pause keeps others out
 _KEY_MOST = 256  # characters of a text that is its own key
 
 Key: TypeAlias = str | bytes
@@ -72,7 +77,10 @@ class Embeddings:
             texts are known by a digest, so a vector and a few hundred bytes each. Default 10,000.
         max_batch: Texts that the embedder gets at once at most. Default 256.
         pool: Where batches run that no caller's thread does. Nothing in it may wait for
-            embeddings. None: a thread of its own.
+            embeddings. None: a thread of its own, or few where there is a timeout.
+        timeout: Seconds that callers wait for the vector of a text. An embedder that takes longer
+            is left alone for a growing pause. None: as long as it takes.
+        clock: Its monotonic time tells when the pause is over.
     """
 
     def __init__(
@@ -82,6 +90,8 @@ class Embeddings:
         cache_items: int = 10_000,
         max_batch: int = 256,
         pool: Pool | None = None,
+        timeout: float | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._embedder = checked(embedder)
         self._aembed: Aembed | None = getattr(self._embedder, "aembed", None)
@@ -89,7 +99,10 @@ class Embeddings:
         self._cache_items = count("cache_items", cache_items, least=0)
         self._max_batch = count("max_batch", max_batch)
         self._own_pool = pool is None
-        self._pool = Pool(limit=1) if pool is None else pool
+        self._timeout = timeout
+        self._fuse = Fuse(clock, lease=_LEASE)
+        # One that hangs keeps its thread: the next attempt needs another.
+        self._pool = Pool(limit=1 if timeout is None else _ATTEMPTS) if pool is None else pool
         self._kept: OrderedDict[Key, Vector] = OrderedDict()
         self._start_empty()
         _all.add(self)
@@ -122,7 +135,14 @@ class Embeddings:
         Where the embedder does not know it before it has embedded something, this embeds a text
         in the calling thread: ask after the first embedding on an event loop.
         """
-        return self._embedder.dimension
+        if self._timeout is None or self._quick is not None:
+            return self._embedder.dimension
+        outcome = Outcome()
+        self._pool.submit(partial(outcome.run, lambda: self._embedder.dimension))
+        if not outcome.wait(self._timeout):
+            raise self._slow()
+        found: int = outcome.result()
+        return found
 
     def one(self, text: str) -> Vector:
         """Return the vector of a text.
@@ -168,12 +188,21 @@ class Embeddings:
             if self._quick_all(missing):
                 found.update(self._embed_here(missing))
             else:
+                ticket = self._enter()
                 line = self._line
                 jobs, leads = self._board(line, missing)
-                if leads:
+                if leads and self._timeout is None:
                     self._lead(line)
+                elif leads:
+                    self._submit(line)
+                until = None if self._timeout is None else time.monotonic() + self._timeout
                 for key, job in jobs.items():
-                    found[key] = job.result()
+                    try:
+                        left = None if until is None else max(0.0, until - time.monotonic())
+                        found[key] = job.result(left)
+                    except TimeoutError:
+                        raise self._give_up(line, ticket) from None
+                self._leave(ticket)
         return _unwrapped(found, keys)
 
     async def _avectors(self, texts: Sequence[str]) -> list[Vector]:
@@ -183,11 +212,47 @@ class Embeddings:
             if len(missing) <= _AT_ONCE and self._quick_all(missing):
                 found.update(self._embed_here(missing))
             else:
-                for key, job in self._aboard(missing).items():
-                    if not job.done():
-                        await _landed(job)
-                    found[key] = job.result()
+                ticket = self._enter()
+                line, jobs = self._aboard(missing)
+                try:
+                    async with asyncio.timeout(self._timeout):
+                        for key, job in jobs.items():
+                            if not job.done():
+                                await _landed(job)
+                            found[key] = job.result()
+                except TimeoutError:
+                    raise self._give_up(line, ticket) from None
+                self._leave(ticket)
         return _unwrapped(found, keys)
+
+    def _enter(self) -> int:
+        ticket = self._fuse.enter()
+        if ticket is None:
+            raise EmbeddingError("the embedder was too slow and is left alone for a while")
+        return ticket
+
+    def _leave(self, ticket: int) -> None:
+        if self._fuse.blown:
+            self._fuse.succeed(ticket)
+
+    def _slow(self) -> EmbeddingError:
+        return EmbeddingError(f"the embedder did not answer within {self._timeout} s")
+
+    def _give_up(self, line: _Line, ticket: int) -> EmbeddingError:
+        """Let all who wait for a line go, and begin another; return the error."""
+        self._fuse.fail(ticket)
+        error = self._slow()
+        task, line.task = line.task, None
+        self._abandon(line, error)
+        with self._lock:
+            if self._line is line:
+                self._line = _Line()
+            for loop, known in list(self._lines.items()):
+                if known is line:
+                    del self._lines[loop]
+        if task is not None:
+            task.cancel()
+        return error
 
     def _look_up(
         self, keys: Sequence[Key], texts: Sequence[str]
@@ -238,20 +303,20 @@ class Embeddings:
             line.busy = line.busy or leads
         return jobs, leads
 
-    def _aboard(self, missing: dict[Key, str]) -> dict[Key, Future[Result]]:
+    def _aboard(self, missing: dict[Key, str]) -> tuple[_Line, dict[Key, Future[Result]]]:
         if self._aembed is None:
             line = self._line
             jobs, leads = self._board(line, missing)
             if leads:
                 self._submit(line)
-            return jobs
+            return line, jobs
         loop = asyncio.get_running_loop()
         line = self._lines.get(loop) or self._line_of(loop)
         jobs, leads = self._board(line, missing)
         if leads:
             line.task = task = loop.create_task(self._awork(self._aembed, line))
             task.add_done_callback(lambda task: self._ended(line, task))
-        return jobs
+        return line, jobs
 
     def _line_of(self, loop: asyncio.AbstractEventLoop) -> _Line:
         with self._lock:

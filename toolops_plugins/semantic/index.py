@@ -64,6 +64,7 @@ class Index:
         pause: Seconds for which writes are gathered.
         clock: The source of time.
         pool: Where blocking work of asynchronous callers runs.
+        embed_timeout: Seconds that the embedder may take for a question; None: no limit.
         on_trouble: Told of what went wrong in the background, and with a TamperedError of records
             whose signature is missing or wrong.
     """
@@ -78,8 +79,9 @@ class Index:
         clock: Clock,
         pool: Pool,
         on_trouble: Callable[[Exception], None],
+        embed_timeout: float | None = None,
     ) -> None:
-        self.embeddings = Embeddings(embedder)
+        self.embeddings = Embeddings(embedder, timeout=embed_timeout, clock=clock)
         self.clock = clock
         self.ready = False
         self._make_store = make_store

@@ -70,7 +70,7 @@ class Explanation:
         scope: The scope in which was searched, as it was given.
         served: Whether there would be an answer.
         reason: Why, in a word: "exact", "served", "below_threshold", "vetoed", "too_risky",
-            "audited", "cold", "nothing_near", "judge".
+            "audited", "cold", "nothing_near", "judge", "invalidated", "too_long".
         policy: "threshold" or "bounded".
         details: What the decision stood on: the threshold; or features, risk and budget.
         candidates: The nearest stored questions of the scope, nearest first.

@@ -18,6 +18,7 @@ from toolops_plugins.hop import hop
 from toolops_plugins.locks import renewing
 from toolops_plugins.pool import Pool
 from toolops_plugins.semantic.answers import Answers
+from toolops_plugins.semantic.long_texts import LongTexts
 from toolops_plugins.semantic.lookup import Asked
 
 __all__ = ["Tended"]
@@ -38,6 +39,7 @@ class Tended(Closing, ABC):
         self._lock = renewing(self, threading.RLock())
         self._secret: bytes | None = None
         self._answers: Answers | None = None
+        self._long = LongTexts()
 
     @property
     def answers(self) -> Answers:
@@ -98,6 +100,7 @@ class Tended(Closing, ABC):
         Raises:
             TierError: The index could not be reached.
         """
+        self._long.forget(ids)
         self.answers.index.remove(ids)
 
     def expire(
@@ -138,6 +141,7 @@ class Tended(Closing, ABC):
             TierError: The index could not be reached.
         """
         names = check.texts("tags", tags if isinstance(tags, str) else list(tags))
+        self._long.forget(tags=names)
         self.answers.index.invalidate(names)
 
     async def ainvalidate(self, tags: Iterable[str]) -> None:
@@ -153,7 +157,9 @@ class Tended(Closing, ABC):
         Raises:
             TierError: The index could not be reached.
         """
-        self.answers.index.clear(None if scope is None else self._asked("", scope).scope)
+        chosen = None if scope is None else self._asked("", scope).scope
+        self._long.forget(scope=chosen, everything=chosen is None)
+        self.answers.index.clear(chosen)
 
     async def aclear(self, scope: Any = None) -> None:
         """As :meth:`clear`, without blocking the event loop."""
