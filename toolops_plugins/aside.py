@@ -59,6 +59,9 @@ class CacheAside:
         """The name under which its calls are counted."""
         return self._plan.name
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CacheAside, (self._plan, self._threads, self._loops)
+
     def key(self, *args: Any, **kwargs: Any) -> bytes:
         """Return the key of these arguments.
 

@@ -180,6 +180,10 @@ class Canon:
         if self._tolerant is not None:
             self._tolerant.register(kind, encode)
 
+    def registrations(self) -> list[tuple[type, Callable[[Any], Any]]]:
+        """Return what :meth:`register` was called with, for the pickles of the runtime."""
+        return list(self._registered.items())
+
     def encode(self, value: Any) -> bytes:
         """Return the canonical bytes of ``value``.
 

@@ -112,6 +112,8 @@ class Codec:
         self._tagged = Tagged()
         self._names: dict[str, type] = {}
         self._error_kinds = dict(records.BUILTIN_ERRORS)
+        self.registrations: dict[str, tuple[Any, ...]] = {}
+        """What :meth:`register` was called with by name, for the pickles of the runtime."""
         self._lock = renewing(self, threading.Lock())
 
     def encode(self, value: Any) -> Payload:
@@ -222,6 +224,7 @@ class Codec:
         name = _name_of(kind, name)
         if (encode is None) is not (decode is None):
             raise ConfigurationError("encode", "and decode belong together; give both or neither")
+        asked = kind, name, encode, decode
         if encode is None or decode is None:
             encode, decode = records.by_fields(kind)
         with self._lock:
@@ -231,6 +234,7 @@ class Codec:
                 raise ConfigurationError("kind", f"{kind.__qualname__} is supported already")
             self._tagged.add(kind, name, encode, decode)
             self._names[name] = kind
+            self.registrations[name] = asked
         return kind
 
     def register_error(self, kind: type[Exception], name: str | None = None) -> type[Exception]:
@@ -253,6 +257,11 @@ class Codec:
             _refuse_conflict(name, self._error_kinds.get(name), kind)
             self._error_kinds[name] = kind
         return kind
+
+    def error_registrations(self) -> list[tuple[type[Exception], str]]:
+        """Return what :meth:`register_error` was called with, for the pickles of the runtime."""
+        known = records.BUILTIN_ERRORS
+        return [(kind, name) for name, kind in self._error_kinds.items() if name not in known]
 
     def encode_error(self, error: Exception) -> Payload:
         """Return the payload of an exception, which :meth:`decode` turns into a new one.

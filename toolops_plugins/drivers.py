@@ -24,6 +24,7 @@ from toolops_plugins.coalesce.flights import Arrival, Flights, Submit
 from toolops_plugins.contexts import bring_back, find_changes
 from toolops_plugins.errors import AttemptTimeout, ConfigurationError
 from toolops_plugins.hidden_coroutines import is_awaitable
+from toolops_plugins.pickling import Owned
 from toolops_plugins.pool import BULK, Outcome, Pool, Ticket
 from toolops_plugins.steps import (
     Ask,
@@ -74,7 +75,7 @@ class Limit(NamedTuple):
     lost: Callable[[], bool] | None = None
 
 
-class ThreadDriver:
+class ThreadDriver(Owned):
     """Walks flows in the calling thread. Safe to use from any threads at once.
 
     Args:
@@ -82,6 +83,8 @@ class ThreadDriver:
         flights: The flights of the runtime.
         pool: Runs what has a time limit, and what goes on in the background.
     """
+
+    part = "_in_threads"
 
     def __init__(self, clock: Clock, flights: Flights, pool: Pool) -> None:
         self._clock = clock

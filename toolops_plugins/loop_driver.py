@@ -29,6 +29,7 @@ from toolops_plugins.drivers import (
 )
 from toolops_plugins.hidden_coroutines import is_awaitable
 from toolops_plugins.hop import ThreadCall, hop
+from toolops_plugins.pickling import Owned
 from toolops_plugins.pool import Pool
 from toolops_plugins.steps import (
     Ask,
@@ -51,7 +52,7 @@ __all__ = ["LoopDriver"]
 T = TypeVar("T")
 
 
-class LoopDriver:
+class LoopDriver(Owned):
     """Walks flows on the running event loop. Safe to use from any loops at once.
 
     Args:
@@ -60,6 +61,8 @@ class LoopDriver:
         pool: Runs plain functions.
         backlog: Background flows that may be under way at once; more are dropped. Default 1,000.
     """
+
+    part = "_on_loop"
 
     def __init__(self, clock: Clock, flights: Flights, pool: Pool, *, backlog: int = 1_000) -> None:
         self._clock = clock

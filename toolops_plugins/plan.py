@@ -20,6 +20,7 @@ from toolops_plugins.coalesce.flights import Flights
 from toolops_plugins.coalesce.streams import Streams
 from toolops_plugins.codec import Codec
 from toolops_plugins.errors import NotCanonicalError
+from toolops_plugins.pickling import Origin, owner_of
 from toolops_plugins.policy import Policy, Price
 from toolops_plugins.request import Keyer, Tagger, arguments_of
 from toolops_plugins.resilience.breaker import Breaker
@@ -27,6 +28,7 @@ from toolops_plugins.resilience.bulkhead import Gate
 from toolops_plugins.resilience.hedge import Hedger
 from toolops_plugins.resilience.ratelimit import Limiter
 from toolops_plugins.resilience.retry import RetryBudget
+from toolops_plugins.target import Target
 from toolops_plugins.telemetry.events import CallEvent, Emitter
 from toolops_plugins.telemetry.stats import ToolStats
 
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from toolops_plugins.meaning import Meaning
     from toolops_plugins.semantic.lookup import Lookup
 
-__all__ = ["Call", "Plan", "Shared"]
+__all__ = ["Call", "Plan", "Shared", "replan"]
 
 _EMPTY = Memory(max_items=1)
 """Looked at where there is no memory to look at, so that the hot path need not ask."""
@@ -154,6 +156,7 @@ class Plan:
         "limiter",
         "meaning",
         "name",
+        "origin",
         "policy",
         "shared",
         "signature",
@@ -200,6 +203,8 @@ class Plan:
         self.stream = stream
         self.meaning = meaning
         self.in_thread = _moves(policy)
+        self.origin: Origin | None = None
+        """What it was made of, for its pickle."""
         self._monotonic = shared.clock.monotonic
         self._decode = shared.codec.decode
         self._count_hit = stats.hit
@@ -208,6 +213,12 @@ class Plan:
         first = tiers.all[0] if tiers.all and policy.cache is not None else None
         self._memory = first if isinstance(first, Memory) else _EMPTY
         self._peek = self._memory.peek
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        if self.origin is None:
+            raise TypeError("a plan that belongs to no runtime cannot be pickled")
+        owner, *origin = self.origin
+        return replan, (owner_of(owner), self.policy, self.name, *origin)
 
     def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return the fresh result that this process holds for a call, or a :class:`Call`."""
@@ -333,3 +344,19 @@ def _moves(policy: Policy) -> bool | None:
         return False
     limited = timeout is not None and (timeout.attempt is not None or timeout.total is not None)
     return True if limited or policy.hedge is not None else None
+
+
+def replan(
+    runtime: Any,
+    policy: Policy,
+    name: str,
+    target: Target,
+    secret: Sequence[str],
+    ignore: Sequence[str],
+    key_name: str,
+) -> Plan:
+    """Return the plan of a function that was pickled elsewhere, in the runtime that was found."""
+    made: Plan = runtime._planner.plan(  # noqa: SLF001 - of the same core
+        target, policy, name=name, secret=secret, ignore=ignore, key_name=key_name
+    )
+    return made

@@ -26,6 +26,7 @@ from toolops_plugins.environment import options_from
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.flow import DEADLINE, Deadline, call_flow, current_deadline
 from toolops_plugins.locks import renewing
+from toolops_plugins.pickling import Configuration, Place, found, place_of
 from toolops_plugins.plan import Call, Plan, Shared
 from toolops_plugins.policy import CircuitBreaker, Policy, RateLimit
 from toolops_plugins.pool import Pool
@@ -56,6 +57,9 @@ _runtimes: weakref.WeakSet[ToolOps] = weakref.WeakSet()
 class _Default:
     """The type of "not given", where None has a meaning of its own."""
 
+    def __reduce__(self) -> str:
+        return "_DEFAULT"
+
 
 _DEFAULT = _Default()
 _SETTLING = 5.0
@@ -68,7 +72,8 @@ _NO_POLICY = Policy()
 class ToolOps(Decorators, Closing):
     """Owns what calls share: tiers, flights, breakers, limits, statistics.
 
-    Safe to use from any threads and event loops, and after a fork. It needs no closing, but
+    Safe to use from any threads and event loops, and after a fork. Pickled, it is found or made
+    again in the other process; see :mod:`toolops_plugins.pickling`. It needs no closing, but
     ``close()``, ``await aclose()``, ``with`` and ``async with`` release connections and threads at
     once; a closed runtime opens again when it is used.
 
@@ -143,6 +148,17 @@ class ToolOps(Decorators, Closing):
         self._upkeep = Upkeep(self._shared, chosen, key, semantic, cipher)
         self._tiers = self._upkeep.tiers
         self._pool.on_full = weakref.WeakMethod(self._upkeep.threads_full)
+        self._configuration = Configuration(
+            {
+                "namespace": namespace,
+                "tiers": self._tiers.all,
+                "tenant": tenant,
+                "retry_budget": retry_budget,
+                "max_flights": max_flights,
+                "max_threads": max_threads,
+            },
+            _obstacle(self, secret=key is not None, clock=clock),
+        )
         self.breakers = Named("breaker", self._breaker)
         self._planner = Planner(
             self._shared,
@@ -152,11 +168,16 @@ class ToolOps(Decorators, Closing):
             self.breakers,
             semantic,
         )
+        self._planner.owner = weakref.ref(self)
         self._threads = ThreadDriver(clock, flights, self._pool)
+        self._threads.owner = weakref.ref(self)
         self._loop_driver: LoopDriver | None = None
         self._called: OrderedDict[Any, Plan] = OrderedDict()
         self._lock = renewing(self, threading.Lock())
         _runtimes.add(self)
+
+    def _in_threads(self) -> ThreadDriver:
+        return self._threads
 
     def _on_loop(self) -> LoopDriver:
         """Return the driver for event loops; asyncio, which it imports, costs half an import."""
@@ -164,6 +185,7 @@ class ToolOps(Decorators, Closing):
             from toolops_plugins.loop_driver import LoopDriver  # noqa: PLC0415 - as it says
 
             self._loop_driver = LoopDriver(self.clock, self._shared.flights, self._pool)
+            self._loop_driver.owner = weakref.ref(self)
         return self._loop_driver
 
     def _breaker(self, policy: CircuitBreaker, name: str) -> Breaker:
@@ -193,7 +215,10 @@ class ToolOps(Decorators, Closing):
             ConfigurationError: A variable's value is wrong; it names the variable.
         """
         given = options_from(os.environ if environ is None else environ)
-        return cls(**{**given, **options})
+        runtime = cls(**{**given, **options})
+        if environ is None and not options:
+            runtime._configuration = runtime._configuration._replace(from_environment=True)
+        return runtime
 
     # -- calls that cannot be decorated ----------------------------------------------------------
 
@@ -449,6 +474,9 @@ class ToolOps(Decorators, Closing):
         await driver.run(self._upkeep.closing())
         self._pool.end_idle_threads()
 
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return _unpickled, (place_of(self, self._configuration),)
+
     def __repr__(self) -> str:
         return f"ToolOps({self.namespace!r}, tiers={list(self._tiers.all)!r})"
 
@@ -456,6 +484,22 @@ class ToolOps(Decorators, Closing):
 def all_runtimes() -> tuple[ToolOps, ...]:
     """Return all runtimes that are alive."""
     return tuple(_runtimes)
+
+
+def _obstacle(runtime: ToolOps, *, secret: bool, clock: Clock) -> str:
+    """Return what of a runtime must not, or cannot, be in a pickle; "" if nothing."""
+    if secret:
+        return "it has a secret"
+    if runtime.semantic is not None:
+        return "it has a semantic cache, which belongs to one process"
+    if clock is not SYSTEM_CLOCK:
+        return "it goes by a clock of its own"
+    return "" if type(runtime.codec) is Codec else "it has a codec of its own class"
+
+
+def _unpickled(place: Place) -> Any:
+    alive = all_runtimes()
+    return found(place, [(runtime, runtime._configuration) for runtime in alive])  # noqa: SLF001 - of this module
 
 
 def _after_fork() -> None:

@@ -28,6 +28,9 @@ class Nothing:
     def __repr__(self) -> str:
         return "NOTHING"
 
+    def __reduce__(self) -> str:
+        return "NOTHING"
+
     def __bool__(self) -> Literal[False]:
         return False
 

@@ -28,6 +28,7 @@ from toolops_plugins.fallback import check_fallback
 from toolops_plugins.flow import call_flow
 from toolops_plugins.locks import renewing
 from toolops_plugins.meaning import Meaning
+from toolops_plugins.pickling import Origin, Owned
 from toolops_plugins.plan import Call, Plan, Shared
 from toolops_plugins.policy import Policy
 from toolops_plugins.redefinition import Definition, definition_of, same_policy
@@ -198,6 +199,7 @@ class Planner:
         self._semantic = semantic
         self.limiters = Named("rate_limit", lambda p, name: Limiter(p, name, clock))
         self._gates = Named("bulkhead", Gate)
+        self.owner: Callable[[], Any] = Owned.owner
         self._lock = renewing(self, threading.Lock())
         self._labels: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
         self._counts: dict[str, int] = {}
@@ -211,8 +213,17 @@ class Planner:
         name: str | None = None,
         secret: Sequence[str] = (),
         ignore: Sequence[str] = (),
+        key_name: str | None = None,
     ) -> Plan:
         """Return the plan of a function.
+
+        Args:
+            target: The function.
+            policy: What is asked of its calls.
+            name: The tool's name. None: the function's own, told apart from those of others.
+            secret: Parameters that are secret.
+            ignore: Parameters that do not count.
+            key_name: The name in its keys, where that was found in another process. None: find it.
 
         Raises:
             ConfigurationError: The policy does not fit the function or the runtime.
@@ -220,7 +231,7 @@ class Planner:
         self._check(target, policy, secret, ignore)
         label = name or self._unique(target)
         definition = definition_of(target.function, target.name)
-        key_name = self._key_name(name, label, target, definition)
+        key_name = key_name or self._key_name(name, label, target, definition)
         cache = policy.cache
         keyer = Keyer(
             target.function,
@@ -240,7 +251,7 @@ class Planner:
         tiers = self._tiers if cache is not None else self._tiers.only(())
         if cache is not None and cache.tiers is not None:
             tiers = self._tiers.only(cache.tiers)
-        return Plan(
+        plan = Plan(
             name=label,
             function=self._function(target, policy),
             aio=target.kind in ("coroutine", "async_generator"),
@@ -258,6 +269,8 @@ class Planner:
             stream=target.kind in ("generator", "async_generator"),
             meaning=self._meaning(target, policy, key_name, ignore, secret),
         )
+        plan.origin = Origin(self.owner, target, tuple(secret), tuple(ignore), key_name)
+        return plan
 
     def _meaning(
         self,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import os
 import pickle
+import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +23,7 @@ from llama_index.callbacks.toolops.kvstore import ToolOpsKVStore
 from toolops_plugins import (
     Cache,
     ConfigurationError,
+    Memory,
     Policy,
     Redis,
     Retry,
@@ -312,10 +316,75 @@ def test_what_is_deleted_is_gone_and_can_be_put_again(face, store):
     assert face(store, "get", "k") == {"n": 2}
 
 
-def test_it_can_be_copied_and_says_that_it_cannot_be_pickled(store):
+def test_copies_and_pickles_are_the_same_store(store):
     assert copy.copy(store) is copy.deepcopy(store) is store
-    with pytest.raises(TypeError, match="a ToolOpsKVStore cannot be pickled"):
-        pickle.dumps(store)
+    store.put("k", {"n": 1})
+    again = pickle.loads(pickle.dumps(store))
+    assert again.get("k") == {"n": 1}
+    assert repr(again) == repr(store)
+
+
+def test_a_pickle_holds_policy_and_name():
+    policy = Policy(cache=Cache(ttl=5), tags=["mine"])
+    store = ToolOpsKVStore(ToolOps("kv-pickled"), policy=policy, name="named")
+    again = pickle.loads(pickle.dumps(store))
+    again.put("k", {"n": 1})
+    assert store.get("k") == {"n": 1}
+    store.clear()
+    assert again.get("k") is None
+
+
+def test_a_store_with_a_secret_says_what_to_do():
+    with pytest.raises(TypeError, match=r"it has a secret; keep the runtime in a module"):
+        pickle.dumps(ToolOpsKVStore(ToolOps(secret="hunter2")))
+
+
+class Noting(TransformComponent):
+    """Leaves a file behind for each node that it is run on."""
+
+    folder: str
+
+    def __call__(self, nodes, **kwargs):
+        for node in nodes:
+            with (Path(self.folder) / uuid.uuid4().hex).open("w") as file:
+                file.write(f"{os.getpid()} {node.text}")
+        return nodes
+
+
+@pytest.mark.parametrize("face", ["sync", "async"])
+@pytest.mark.allow_blocking("LlamaIndex starts its worker processes on the event loop")
+async def test_a_pipeline_with_two_workers_shares_the_store(
+    face, valkey, namespace, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("multiprocessing.cpu_count", lambda: 2)
+    ops = ToolOps(namespace, [Memory(), Redis(valkey.url, **PATIENT)])
+    store = ToolOpsKVStore(ops)
+    # Each is embedded by the same model, whose vectors are kept in the same store.
+    pipeline = IngestionPipeline(
+        transformations=[Noting(folder=str(tmp_path)), Known(embeddings_cache=store)],
+        cache=IngestionCache(cache=store, collection="pipeline"),
+    )
+    documents = [Document(text=f"text {n}", id_=str(n)) for n in range(4)]
+
+    async def run(workers):
+        if face == "sync":
+            return pipeline.run(documents=documents, num_workers=workers)
+        return await pipeline.arun(documents=documents, num_workers=workers)
+
+    def noted():
+        return [path.read_text().split(" ", 1) for path in tmp_path.iterdir()]
+
+    for workers in (2, None):
+        nodes = await run(workers)
+        assert sorted(node.text for node in nodes) == [f"text {n}" for n in range(4)]
+        assert all(node.embedding == [1.0, 0.25] for node in nodes)
+    found = noted()
+    assert sorted(text for _, text in found) == [f"text {n}" for n in range(4)]  # each once
+    assert str(os.getpid()) not in {pid for pid, _ in found}
+    model = Known(embeddings_cache=store)
+    assert model.get_text_embedding("text 1") == [1.0, 0.25]
+    assert model._asked == []
+    await ops.aclose()
 
 
 def test_a_cache_cannot_list_what_it_holds(face, store):

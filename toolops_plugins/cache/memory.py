@@ -18,7 +18,7 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from sys import getsizeof
-from typing import Final
+from typing import Any, Final
 
 from toolops_plugins import check
 from toolops_plugins.cache.entry import Entry, Mark
@@ -44,6 +44,9 @@ _EARLY: Final = 20.0  # in units of what computing took; with beta 1 the odds of
 
 class _Place:
     """The type of a label that follows from the tier's place."""
+
+    def __reduce__(self) -> str:
+        return "_PLACE"
 
 
 _PLACE: Final = _Place()
@@ -152,6 +155,11 @@ class Memory:
         places = 1 << (min(self.max_items, _GHOSTS) - 1).bit_length()
         self._ghosts = array("q", (_NO_GHOST,)) * places
         self._ghost_mask = places - 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Its configuration: what it holds stays in this process.
+        label = self.label if self.named else _PLACE
+        return _unpickled, (type(self), self.max_items, self.ttl, self.max_bytes, label)
 
     def __repr__(self) -> str:
         return (
@@ -421,3 +429,9 @@ class Memory:
     async def aclose(self) -> None:
         """As :meth:`close`."""
         self.close()
+
+
+def _unpickled(
+    kind: type[Memory], max_items: int, ttl: float | None, max_bytes: int, label: str | _Place
+) -> Memory:
+    return kind(max_items, ttl, max_bytes, label=label)

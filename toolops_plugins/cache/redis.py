@@ -23,6 +23,7 @@ from toolops_plugins.cache.redis_survey import Survey, survey
 from toolops_plugins.cache.redis_url import parse
 from toolops_plugins.clock import Clock
 from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.request import is_secret_name
 
 __all__ = ["Redis"]
 
@@ -46,6 +47,9 @@ _REFUSED = frozenset(
         "unix_socket_path",
     }
 )
+
+# Options that may hold a password under another name.
+_CREDENTIALS = frozenset({"credential_provider", "sentinel_kwargs"})
 
 # For the child of a fork, which must let go of what its parent uses.
 _tiers: weakref.WeakSet[Redis] = weakref.WeakSet()
@@ -103,6 +107,15 @@ class Redis:
     ) -> None:
         for name in client_options.keys() & _REFUSED:
             raise ConfigurationError(name, "is decided by the tier")
+        self._options: dict[str, Any] = {
+            "url": url,
+            "ttl": ttl,
+            "socket_timeout": socket_timeout,
+            "connect_timeout": connect_timeout,
+            "max_loops": max_loops,
+            "max_connections": max_connections,
+            **client_options,
+        }
         target = parse(url)
         chosen = dict(target.options)
         quick = check.seconds(
@@ -133,6 +146,13 @@ class Redis:
         self._link: Link | None = None
         self._namespace: str | None = None
         _tiers.add(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Its configuration: connections belong to this process, and passwords to nobody else.
+        named = {**self._options, **parse(self._options["url"]).options}
+        if any(is_secret_name(name) or name in _CREDENTIALS for name in named):
+            raise TypeError(f"{self!r} has a password, which must not be in a pickle")
+        return _unpickled, (type(self), {**self._options, "label": self.label or None})
 
     def __repr__(self) -> str:
         return f"Redis({str(self._target)!r}, ttl={self._ttl:g}, label={self.label!r})"
@@ -403,6 +423,10 @@ class Redis:
         self._clients.forget()
         if self._link is not None:
             self._link.after_fork()
+
+
+def _unpickled(kind: type[Redis], options: dict[str, Any]) -> Redis:
+    return kind(**options)
 
 
 def _after_fork() -> None:

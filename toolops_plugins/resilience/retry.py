@@ -72,6 +72,9 @@ class RetryBudget:
         self._lock = renewing(self, threading.Lock())
         self.exhausted = 0
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RetryBudget, (self._ratio, self._reserve)
+
     @property
     def tokens(self) -> float:
         """Retries that are allowed now."""

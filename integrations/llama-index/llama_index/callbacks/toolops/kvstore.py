@@ -56,8 +56,11 @@ class ToolOpsKVStore(BaseKVStore):
 
     It is a cache: entries expire, and give way to others. So it cannot say what it holds
     (:meth:`get_all` raises; :meth:`clear` takes the place of ``IngestionCache.clear``), and it is
-    no place for what must not get lost: no document store, index store or chat store. It cannot be
-    pickled.
+    no place for what must not get lost: no document store, index store or chat store.
+
+    Pickled, as for ``IngestionPipeline.run(num_workers=2)``, it is its configuration: the other
+    process finds the runtime, or makes it anew (see :mod:`toolops_plugins.pickling`), and shares
+    what is in Redis.
 
     Safe to use from any threads and event loops, and every reader gets a copy. Trouble with a tier
     is a miss or a no-op, with a notice; nothing here raises for it.
@@ -89,6 +92,7 @@ class ToolOpsKVStore(BaseKVStore):
     ) -> None:
         self._ops = runtime_of(ops)
         self._name = name
+        self._policy = policy
         whole = Policy(cache=Cache()) | policy_of(policy)
         given = whole.tags
         own = (name, f"{name.replace('{', '{{').replace('}', '}}')}:{{collection}}")
@@ -239,15 +243,18 @@ class ToolOpsKVStore(BaseKVStore):
     def __deepcopy__(self, memo: dict[int, Any]) -> ToolOpsKVStore:
         return self
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "a ToolOpsKVStore cannot be pickled: its runtime belongs to this process. Make one "
-            "where it is used"
-        )
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (type(self), self._ops, self._policy, self._name)
 
     def __repr__(self) -> str:
         # Always the same, since an ingestion pipeline hashes it, with the model that has the store.
         return f"{type(self).__name__}({self._name!r})"
+
+
+def _unpickled(
+    kind: type[ToolOpsKVStore], ops: ToolOps, policy: Policy | None, name: str
+) -> ToolOpsKVStore:
+    return kind(ops, policy=policy, name=name)
 
 
 def _value(collection: str, key: str, model: str, role: str) -> Any:
