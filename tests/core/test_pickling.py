@@ -314,7 +314,7 @@ def test_a_module_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     import types
 
     module = types.ModuleType("nowhere_to_be_found")
-    module.ops = ops = ToolOps("pickled-nowhere", secret="hunter2")  # type: ignore[attr-defined]
+    module.ops = ops = ToolOps("pickled-nowhere", secret="hunter2")  # type: ignore[attr-defined]  # as a module has it
     monkeypatch.setitem(sys.modules, module.__name__, module)
     with pytest.raises(AssertionError, match="the runtime nowhere_to_be_found.ops is not in this"):
         elsewhere(pickle.dumps(ops), "print(things)")
