@@ -195,6 +195,20 @@ def test_what_was_being_computed_when_it_was_invalidated_elsewhere_is_not_kept(
 
 
 @FORGET
+def test_a_void_result_does_not_take_the_place_of_a_newer_one(
+    tier_of: Make, forget: Callable[[Redis], None]
+) -> None:
+    one, other = tier_of(), tier_of()
+    _, mark = one.get(ALICE, ["x"])
+    forget(other)
+    other.set(ALICE, entry("new", "x"))
+    assert value(one.get(ALICE, ["x"])[0]) == "new"
+    one.set(ALICE, entry("of before", "x"), mark)
+    for tier in (one, other):
+        assert value(tier.get(ALICE, ["x"])[0]) == "new"
+
+
+@FORGET
 def test_who_was_deceived_in_one_tier_does_not_pass_it_on_in_another(
     tier_of: Make, forget: Callable[[Redis], None]
 ) -> None:

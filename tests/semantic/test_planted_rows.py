@@ -320,6 +320,28 @@ def test_encryption_needs_a_secret(tmp_path):
         SemanticCache(tmp_path, secret=b"")
 
 
+def test_a_runtime_encrypts_its_semantic_index_too(index):
+    calls = []
+
+    def ask(**options):
+        with ToolOps("clinic", semantic=SemanticCache(**index.options), **options) as ops:
+
+            @ops.readonly(cache=Cache(ttl=600), semantic=Semantic(on="question"), name="ask")
+            def answer(question: str) -> str:
+                calls.append(question)
+                return "a private answer"
+
+            return answer(AGAIN if calls else FRANCE)
+
+    options = {"secret": "secret", "encrypt": True}
+    assert ask(**options) == ask(**options) == "a private answer"
+    assert calls == [FRANCE]
+    copies = index.copies()
+    shown = repr((copies["documents"], copies["metadatas"]))
+    assert "France" not in shown
+    assert "private" not in shown
+
+
 async def test_in_a_runtime_no_tenant_gets_what_was_planted_for_him(index):
     tenant = ContextVar("tenant")
     notices = []

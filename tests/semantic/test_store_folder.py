@@ -150,6 +150,7 @@ def test_a_client_of_the_user_is_used_and_left_open(tmp_path: Path, child: Any) 
         ({"url": "http://me:secret@localhost"}, "credentials"),
         ({"url": "http://localhost?user=me"}, "unknown option: 'user'"),
         ({"url": "http://localhost:port"}, "not a URL"),
+        ({"url": "http://me:se/cret@localhost"}, "not a URL"),
         ({"client": object()}, "no client of chromadb"),
         ({"path": "x", "collection": "a"}, "3 to 500"),
         ({"path": "x", "collection": "no spaces"}, "3 to 500"),

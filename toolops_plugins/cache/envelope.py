@@ -35,6 +35,7 @@ from toolops_plugins.errors import (
     TamperedError,
     UnknownFormatError,
 )
+from toolops_plugins.signatures import derive_key
 
 __all__ = ["Envelope"]
 
@@ -105,8 +106,7 @@ class Envelope:
         self.secret = secret
         """What signs, or None."""
         self._compress_over = check.count("compress_over", compress_over, least=0)
-        # A key of its own, since the same secret may serve elsewhere.
-        self._secret = secret and hmac.digest(secret, b"toolops_plugins envelope", "sha256")
+        self._secret = None if secret is None else derive_key(secret, "envelope")
 
     def seal(self, key: bytes, entry: Entry, stamps: Sequence[str] = ()) -> bytes:
         """Return the bytes of an entry.

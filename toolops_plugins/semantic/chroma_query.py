@@ -45,8 +45,11 @@ class Server:
         try:
             parts = urlsplit(url)
             port = parts.port
-        except (AttributeError, TypeError, ValueError) as error:
-            raise ConfigurationError("url", f"is not a URL: {error}") from error
+        except (AttributeError, TypeError, ValueError):
+            # Not what is wrong with it: the parser may take a part of a password for the port.
+            raise ConfigurationError(
+                "url", "is not a URL: must be like 'http://localhost:8000'"
+            ) from None
         if parts.username or parts.password:
             raise ConfigurationError(
                 "url",
