@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Iterable
 from inspect import CORO_CREATED, getcoroutinestate, iscoroutine
 from typing import Any, TypeVar, cast
 
+from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.running_loop import running_loop
 from toolops_plugins.tasks import end_tasks
 
 __all__ = ["gathered"]
@@ -18,13 +20,18 @@ async def gathered(
     calls: Iterable[Awaitable[T]], limit: int, *, return_exceptions: bool
 ) -> list[T]:
     """Await calls, at most ``limit`` at a time; see :meth:`ToolOps.gather`."""
+    calls = list(calls)
+    try:
+        running_loop()
+    except ConfigurationError:
+        _close_unbegun(calls)
+        raise
     places = asyncio.Semaphore(limit)
 
     async def one(call: Awaitable[T]) -> T:
         async with places:
             return await call
 
-    calls = list(calls)
     tasks = [asyncio.ensure_future(one(call)) for call in calls]
     try:
         # With return_exceptions the list holds errors too, which its type cannot say.
@@ -34,6 +41,10 @@ async def gathered(
         return results
     finally:
         await end_tasks(tasks)
-        for call in calls:
-            if iscoroutine(call) and getcoroutinestate(call) == CORO_CREATED:
-                call.close()  # it never began, and nobody is to be warned of it
+        _close_unbegun(calls)
+
+
+def _close_unbegun(calls: Iterable[Awaitable[Any]]) -> None:
+    for call in calls:
+        if iscoroutine(call) and getcoroutinestate(call) == CORO_CREATED:
+            call.close()  # nobody is to be warned of it

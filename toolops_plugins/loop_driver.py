@@ -31,6 +31,7 @@ from toolops_plugins.hidden_coroutines import is_awaitable
 from toolops_plugins.hop import ThreadCall, hop
 from toolops_plugins.pickling import Owned
 from toolops_plugins.pool import Pool
+from toolops_plugins.running_loop import running_loop
 from toolops_plugins.steps import (
     Ask,
     Enter,
@@ -84,6 +85,7 @@ class LoopDriver(Owned):
 
     async def run(self, flow: Flow, limit: Limit | None = None) -> Any:
         """Walk a flow to its end, within the limit if any; return its result or raise its error."""
+        running_loop()
         take = self._take
         try:
             step = flow.send(None)
@@ -103,7 +105,7 @@ class LoopDriver(Owned):
         Args:
             seconds: After which the rest is cancelled. None: as long as it takes.
         """
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         end = None if seconds is None else loop.time() + seconds
         while tasks := {task for task in self._background if task.get_loop() is loop}:
             left = None if end is None else max(0.0, end - loop.time())

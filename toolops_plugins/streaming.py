@@ -66,7 +66,7 @@ def stream_of(plan: Plan, target: Target, threads: ThreadDriver) -> Callable[...
 
 def astream_of(plan: Plan, target: Target, loops: LoopDriver) -> Callable[..., Any]:
     """Return the asynchronous generator function that stands in front of a plan."""
-    import asyncio  # noqa: PLC0415 - slow to import, and nobody else needs it
+    from toolops_plugins.running_loop import running_loop  # noqa: PLC0415 - imports asyncio
 
     given, keywords = target.args, target.kwargs
 
@@ -88,7 +88,7 @@ def astream_of(plan: Plan, target: Target, loops: LoopDriver) -> Callable[..., A
                         item = await inner.asend(sent)
             return
         call = plan.begin((*given, *args), {**keywords, **kwargs})
-        call.place = b"stream%d" % id(asyncio.get_running_loop())
+        call.place = b"stream%d" % id(running_loop())
         told: Told = await loops.run(call_flow(call))
         source = told.value
         if not isinstance(source, Tape):

@@ -1,0 +1,38 @@
+"""The running event loop, or a sentence that says what to do without one.
+
+In a module of its own, since asyncio is slow to import and not everybody needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+from toolops_plugins.errors import ConfigurationError
+
+__all__ = ["running_loop"]
+
+_WAYS = (
+    "run it with asyncio.run(...) or anyio.run(..., backend='asyncio'), or wrap a plain function "
+    "and call that in a thread"
+)
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Return asyncio's running event loop.
+
+    Raises:
+        ConfigurationError: There is none, as under trio.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise ConfigurationError("event loop", _problem()) from None
+
+
+def _problem() -> str:
+    trio: Any = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_run():
+        return f"ToolOps awaits on asyncio, and this call runs under trio; {_WAYS}"
+    return f"ToolOps awaits on asyncio, whose event loop does not run here; {_WAYS}"
