@@ -233,3 +233,24 @@ def test_a_folder_moves_to_a_server_and_back(tmp_path: Path) -> None:
 def test_urls(url: str, base: str, tenant: str) -> None:
     server = Server(url)
     assert (server.base, server.tenant) == (base, tenant)
+
+
+def test_signed_rows_come_back_whatever_their_numbers(
+    chroma_server: ChromaServer, collection: str
+) -> None:
+    """The server's parser may round a number by its last bit."""
+    store = Store(
+        url=chroma_server.url,
+        collection=collection,
+        embedder="test",
+        dimension=16,
+        secret=b"secret",
+    )
+    rows = [
+        make_row(n, created=1.7e9 + n / 7, expires=1.8e9 + n / 3, took=n / 9, price=n / 11)
+        for n in range(200)
+    ]
+    store.write(rows, make_vectors(200))
+    assert sum(len(found) for found, _ in store.load()) == 200
+    assert store.tampered == 0
+    store.close()

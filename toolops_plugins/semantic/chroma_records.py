@@ -11,8 +11,8 @@ A record is meant to be read by people, too: its document is the question. Its m
   be restored. Half precision moves a cosine by about 0.00002.
 
 - ``signature``, where there is a secret: see :mod:`~toolops_plugins.semantic.protection`. Then the
-  entry repeats the tags, and if it is encrypted it also has the question, the document is a word
-  that says so, and ``tags`` are digests.
+  entry has end and tags too, which are those that count. If it is encrypted it has the question as
+  well, the document is a word that says so, and ``tags`` are digests.
 
 Metadata that a record no longer has are written as None, since Chroma merges old and new ones.
 """
@@ -90,6 +90,8 @@ def metadata(
             "tags": [safe(tag) for tag in row.tags] or None,
             "entry": json.dumps(entry, separators=(",", ":")),
         }
+    # Numbers in JSON come back from a server as its parser rounds them, and tags as Unicode allows.
+    entry["expires"] = row.expires if math.isfinite(row.expires) else None
     entry["tags"] = row.tags
     return found | {
         "tags": [protection.tag(tag) for tag in row.tags] or None,
@@ -143,7 +145,7 @@ def _row(id: str, text: str | None, record: Any, protection: Protection | None) 
         text, traits = None, _text(entry["traits"], none=True)
     else:
         text = _text(entry.get("text", text))
-    expires = record.get("expires")
+    expires = (record if protection is None else entry).get("expires")
     return Row(
         id=id,
         scope=scope,
