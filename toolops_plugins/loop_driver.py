@@ -6,11 +6,11 @@ In a module of its own, since asyncio is slow to import and not everybody needs 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
-from inspect import isawaitable, iscoroutine
+from inspect import isawaitable
 from typing import Any, TypeVar
 
 from toolops_plugins.clock import Clock
@@ -46,7 +46,7 @@ from toolops_plugins.steps import (
     Stopped,
     Within,
 )
-from toolops_plugins.tasks import end_tasks, let_go
+from toolops_plugins.tasks import begin, end_tasks, let_go, within
 
 __all__ = ["LoopDriver"]
 
@@ -141,7 +141,7 @@ class LoopDriver(Owned):
         if seconds is None:
             return await make()
         context = copy_context()
-        task = asyncio.get_running_loop().create_task(_coroutine(make()), context=context)
+        task = begin(make(), context)
         try:
             await asyncio.wait((task,), timeout=seconds)
         except GeneratorExit:  # this coroutine was left behind, and may await nothing more
@@ -258,9 +258,13 @@ class LoopDriver(Owned):
         seconds = step.seconds if left is None else min(left, step.seconds or left)
         changes: list[tuple[ContextVar[Any], Any]] = []
 
+        caller = None if seconds is None else asyncio.current_task()
+
         async def work() -> Any:
             before = copy_context()
             try:
+                if asyncio.current_task() is caller:  # apart from all flights
+                    return await within(self.run(step.work()), None)
                 return await self.run(step.work())
             finally:
                 changes.extend(find_changes(before, copy_context()))
@@ -319,15 +323,6 @@ class LoopDriver(Owned):
     async def _quietly(self, work: Callable[[], Flow]) -> None:
         with suppress(Exception):  # the flow has made an event of it
             await self.run(work())
-
-
-def _coroutine(awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:
-    """Return the coroutine that a task can run; not everything that can be awaited is one."""
-    return awaitable if iscoroutine(awaitable) else _awaited(awaitable)
-
-
-async def _awaited(awaitable: Awaitable[T]) -> T:
-    return await awaitable
 
 
 async def _winner(

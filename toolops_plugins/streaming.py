@@ -6,7 +6,9 @@ first item is there; from then on a failure reaches whoever reads, and is not re
 only once it has been read to its end, and replayed item by item. Coalesced callers read one
 recording, each from the start and at its own pace; those of an asynchronous generator only within
 one event loop. A stale stream stands in for an error, but nothing is refreshed in the background,
-since nobody would read it. Values sent into a wrapped generator do not reach it.
+since nobody would read it. What is sent or thrown into a wrapped generator reaches it where it is
+neither kept nor shared; elsewhere others read the same items, so a value that is sent is an error,
+and an exception that is thrown is raised as by a generator that does not catch it.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from toolops_plugins.coalesce.streams import Tape
+from toolops_plugins.coalesce.streams import Tape, unsendable
 from toolops_plugins.drivers import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.fallback import fallback_items
@@ -33,6 +35,7 @@ __all__ = ["astream_of", "stream_of"]
 def stream_of(plan: Plan, target: Target, threads: ThreadDriver) -> Callable[..., Any]:
     """Return the generator function that stands in front of a plan."""
     given, keywords = target.args, target.kwargs
+    takes = plan.policy.cache is None and not plan.policy.coalesces
 
     def stream(*args: Any, **kwargs: Any) -> Generator[Any, None, Any]:
         if not plan.shared.active:
@@ -48,8 +51,14 @@ def stream_of(plan: Plan, target: Target, threads: ThreadDriver) -> Callable[...
                 raise ConfigurationError(
                     "fallback", "made an asynchronous stream, which this one cannot read"
                 )
-            yield from items
+            if hasattr(items, "send"):
+                yield from items
+                return returned
+            for item in items:
+                if (yield item) is not None:
+                    raise unsendable()
             return returned
+        source.takes = takes
         try:
             returned = yield from source.read(call)
             if source.claim():
@@ -69,6 +78,7 @@ def astream_of(plan: Plan, target: Target, loops: LoopDriver) -> Callable[..., A
     from toolops_plugins.running_loop import running_loop  # noqa: PLC0415 - imports asyncio
 
     given, keywords = target.args, target.kwargs
+    takes = plan.policy.cache is None and not plan.policy.coalesces
 
     async def stream(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         if not plan.shared.active:
@@ -96,15 +106,25 @@ def astream_of(plan: Plan, target: Target, loops: LoopDriver) -> Callable[..., A
             record(call, told.outcome, told.answer)
             if isinstance(items, AsyncIterator):
                 async for item in items:
-                    yield item
+                    if (yield item) is not None:
+                        raise unsendable()
                 return
             for item in items:
-                yield item
+                if (yield item) is not None:
+                    raise unsendable()
             return
+        source.takes = takes
         reader = source.read(call)
         try:
-            async for item in reader:
-                yield item
+            with suppress(StopAsyncIteration):
+                item = await anext(reader)
+                while True:
+                    try:
+                        sent = yield item
+                    except Exception as error:  # noqa: BLE001 - it is the generator's affair
+                        item = await reader.athrow(error)
+                    else:
+                        item = await reader.asend(sent)
             if source.claim():
                 await loops.run(kept_stream(source))
         except BaseException as error:

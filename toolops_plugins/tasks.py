@@ -6,16 +6,36 @@ In a module of its own, since asyncio is slow to import and not everybody needs 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Awaitable, Iterable
+from contextlib import suppress
+from contextvars import Context
+from inspect import iscoroutine
+from typing import Any, TypeVar
 
-__all__ = ["end_tasks", "let_go"]
+__all__ = ["begin", "end_tasks", "let_go", "within"]
+
+T = TypeVar("T")
 
 _TURNS = 10
 """Turns of the loop that a cancelled task has to clean up before it is left to itself."""
 
 _left: set[asyncio.Task[Any]] = set()
 """Tasks that were left to themselves. A loop holds its tasks weakly."""
+
+
+def begin(awaitable: Awaitable[T], context: Context | None = None) -> asyncio.Task[T]:
+    """Start a task for anything that can be awaited.
+
+    Args:
+        awaitable: What it awaits.
+        context: The context that it runs in. None: a copy of this one.
+    """
+    work = awaitable if iscoroutine(awaitable) else _awaited(awaitable)
+    return asyncio.get_running_loop().create_task(work, context=context)
+
+
+async def _awaited(awaitable: Awaitable[T]) -> T:
+    return await awaitable
 
 
 async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
@@ -34,6 +54,33 @@ async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
         if all(task.done() for task in left):
             return
         await asyncio.sleep(0)
+
+
+async def within(awaitable: Awaitable[T], seconds: float | None) -> T:
+    """Await something in a task of its own, which is left to itself if it resists its end.
+
+    Args:
+        awaitable: What is awaited.
+        seconds: After which it is cancelled. None: only when the caller is.
+
+    Raises:
+        TimeoutError: The time has passed.
+    """
+    task = begin(awaitable)
+    try:
+        await asyncio.wait((task,), timeout=seconds)
+    except GeneratorExit:  # the caller was left behind, and may await nothing more
+        with suppress(RuntimeError):  # a closed loop has ended it already
+            task.cancel()
+        let_go(task)
+        raise
+    except BaseException:
+        await end_tasks((task,))
+        raise
+    if not task.done():
+        await end_tasks((task,))
+        raise TimeoutError
+    return task.result()
 
 
 def let_go(task: asyncio.Task[Any]) -> None:

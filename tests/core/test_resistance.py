@@ -25,6 +25,8 @@ from toolops_plugins import (
     ToolOps,
     TotalTimeout,
 )
+from toolops_plugins.pool import Pool
+from toolops_plugins.semantic.agreement import Judge
 from toolops_plugins.tasks import end_tasks
 from toolops_plugins.testing import FakeClock
 
@@ -125,6 +127,33 @@ async def hedge(ops: ToolOps, body: Stubborn) -> None:
     assert await tool() == "call 3"
 
 
+async def deadline_past_the_cap_of_flights(ops: ToolOps, body: Stubborn) -> None:
+    ops = ToolOps("resistance", max_flights=1)
+    other = asyncio.Event()
+
+    @ops.tool(coalesce=True)
+    async def first() -> None:
+        await other.wait()
+
+    task = asyncio.create_task(first())
+    await asyncio.sleep(0)
+    tool = ops.tool(coalesce=True)(body.body)
+    with ops.deadline(SHORT), pytest.raises(DeadlineExceeded):
+        await tool()
+    other.set()
+    await task
+
+
+async def judge(ops: ToolOps, body: Stubborn) -> None:
+    async def agree(question: str, cached: object, fresh: object) -> bool:
+        return bool(await body.body())
+
+    failures: list[str] = []
+    judging = Judge(agree, SHORT, Pool(), lambda stage, error: failures.append(stage))
+    assert not await judging.aask("why?", 1, 2)
+    assert failures == ["judge"]
+
+
 async def cancelled(ops: ToolOps, body: Stubborn, **policy: Any) -> None:
     task = asyncio.create_task(ops.tool(**policy)(body.body)())
     await body.reach()
@@ -219,6 +248,8 @@ WAYS: list[Callable[[ToolOps, Stubborn], Coroutine[Any, Any, None]]] = [
     deadline,
     deadline_of_a_flight,
     deadline_of_one_that_was_not_decorated,
+    deadline_past_the_cap_of_flights,
+    judge,
     hedge,
     cancelled_flight,
     cancelled_attempt,

@@ -476,6 +476,46 @@ async def test_a_place_is_held_by_a_coroutine_that_resists_its_cancellation(
             await asyncio.sleep(0.001)
 
 
+async def test_a_place_is_held_by_a_coroutine_that_a_plain_function_makes(
+    ops: ToolOps, crowd: Crowd
+) -> None:
+    async def inside() -> str:
+        crowd.enter()
+        try:
+            await crowd.go.opened()
+        finally:
+            crowd.leave()
+        return "made"
+
+    policy = Policy(bulkhead=BULKHEAD)
+    tasks = [asyncio.create_task(ops.acall(lambda: inside(), policy=policy)) for _ in range(2)]
+    async with asyncio.timeout(LONG):
+        while crowd.inside < 2:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0.001)
+    with pytest.raises(BulkheadFull):
+        await ops.acall(lambda: inside(), policy=policy)
+    crowd.go.open()
+    assert await asyncio.gather(*tasks) == ["made"] * 2
+
+
+async def test_a_coroutine_that_is_made_too_late_is_closed_and_holds_no_place(
+    ops: ToolOps, crowd: Crowd
+) -> None:
+    async def never() -> None: ...
+
+    def slow() -> Any:
+        crowd.plain()
+        return never()
+
+    task = asyncio.create_task(ops.acall(slow, policy=Policy(bulkhead=BULKHEAD)))
+    async with asyncio.timeout(LONG):
+        while not crowd.inside:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0.001)
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
+
+
 def test_hedges_hold_places_too(ops: ToolOps, crowd: Crowd) -> None:
     calls = []
 

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from toolops_plugins.coalesce import circles
-from toolops_plugins.coalesce.streams import Tape, Unshared
+from toolops_plugins.coalesce.streams import Tape, Unshared, unsendable
 from toolops_plugins.codec import Codec
 from toolops_plugins.tasks import end_tasks
 
@@ -30,6 +30,8 @@ class _Signals:
 
     def __init__(self) -> None:
         self.waiting: set[asyncio.Future[None]] = set()
+        self.sent: Any = None
+        self.thrown: Exception | None = None
         self.want = asyncio.Event()
         self.want.set()
 
@@ -121,7 +123,7 @@ class AsyncRecording(Tape):
     async def _stop(self) -> None:
         await end_tasks((self._task,))
 
-    async def read(self, reader: object) -> AsyncGenerator[Any, None]:
+    async def read(self, reader: object) -> AsyncGenerator[Any, Any]:
         """Yield every item from the start, each reader its own copies.
 
         A reader that meets an item which another one has goes on with a run of its own.
@@ -141,7 +143,16 @@ class AsyncRecording(Tape):
                 value = self.take(index)
                 index += 1
                 self.move(reader, index)
-                yield value
+                try:
+                    sent = yield value
+                except Exception as error:
+                    if not self.takes:
+                        raise
+                    self._signals.thrown = error
+                else:
+                    if sent is not None and not self.takes:
+                        raise unsendable()
+                    self._signals.sent = sent
             self.raise_error()
         except Unshared:
             pass
@@ -159,18 +170,28 @@ class AsyncRecording(Tape):
 
 
 async def _pump(
-    wanted: weakref.ref[AsyncRecording], source: AsyncGenerator[Any, None], signals: _Signals
+    wanted: weakref.ref[AsyncRecording], source: AsyncGenerator[Any, Any], signals: _Signals
 ) -> None:
     """Run a generator from first step to last, without keeping its recording alive."""
     error: BaseException | None = None
     try:
-        async for value in source:
+        value = await anext(source)
+        while True:
             recording = wanted()
             if recording is None:
                 return
             recording.put(value)
             del recording, value
             await signals.want.wait()
+            sent, signals.sent = signals.sent, None
+            thrown, signals.thrown = signals.thrown, None
+            if thrown is not None:
+                value = await source.athrow(thrown)
+            else:
+                value = await (anext(source) if sent is None else source.asend(sent))
+            sent = thrown = None
+    except StopAsyncIteration:
+        pass
     except BaseException as caught:
         error = caught
         if not isinstance(caught, Exception):  # others are raised in every reader

@@ -29,7 +29,7 @@ from typing import Any
 from toolops_plugins.coalesce import circles
 from toolops_plugins.codec import Codec, Payload
 from toolops_plugins.error_copies import copy_error
-from toolops_plugins.errors import ToolOpsError
+from toolops_plugins.errors import ConfigurationError, ToolOpsError
 from toolops_plugins.value_copies import count_parts, pristine_copy
 from toolops_plugins.values import NOTHING
 
@@ -92,6 +92,8 @@ class Tape:
         self.overflown = False
         self.lone = False
         """Whether there is an item that only one reader can have."""
+        self.takes = False
+        """Whether its one reader may send and throw into it, as nobody else ever sees its items."""
         self.owner: Any = None
         """Whatever whoever made it notes for its end."""
         self._joined = False
@@ -231,6 +233,15 @@ class Tape:
         raise error.with_traceback(self._trace)
 
 
+def unsendable() -> ConfigurationError:
+    """Return the error of a value that is sent into a stream which is kept or shared."""
+    return ConfigurationError(
+        "send",
+        "cannot reach a stream that is cached or coalesced, whose items others read too; wrap the"
+        " generator without cache= and coalesce=",
+    )
+
+
 class Recording(Tape):
     """A generator that is running, and what it has yielded. Safe to read from any threads.
 
@@ -275,11 +286,11 @@ class Recording(Tape):
             self._home = here  # it was opened for this thread, by one that keeps time
         return self._home in (here, threading.get_ident())
 
-    def _pull(self) -> None:
+    def _pull(self, step: Callable[[], Any] | None = None) -> None:
         outside = sys.exception()
         try:
             with circles.enter(self.node):
-                value = next(self._source)
+                value = next(self._source) if step is None else step()
             self.add(value)
         except StopIteration as end:
             self.returned = end.value
@@ -289,7 +300,7 @@ class Recording(Tape):
             if not isinstance(error, Exception):
                 raise
 
-    def read(self, reader: object) -> Generator[Any, None, Any]:
+    def read(self, reader: object) -> Generator[Any, Any, Any]:
         """Yield every item from the start, each reader its own copies; return what came last.
 
         A reader that meets an item which another one has goes on with a run of its own.
@@ -312,7 +323,20 @@ class Recording(Tape):
                 value = self.take(index)
                 index += 1
                 self.move(reader, index)
-                yield value
+                try:
+                    sent = yield value
+                except Exception as error:
+                    if not self.takes:
+                        raise
+                    step = partial(self._source.throw, error)
+                else:
+                    if sent is None:
+                        continue
+                    if not self.takes:
+                        raise unsendable()
+                    step = partial(self._source.send, sent)
+                with self._lock:
+                    self._pull(step)
             self.raise_error()
         except Unshared:
             pass

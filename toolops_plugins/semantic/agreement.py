@@ -6,7 +6,6 @@ texts, which hardly ever repeat word for word.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import inspect
 from collections.abc import Awaitable, Callable
@@ -18,6 +17,7 @@ from toolops_plugins.canonical import Canon
 from toolops_plugins.errors import ConfigurationError, NotCanonicalError
 from toolops_plugins.hop import hop
 from toolops_plugins.pool import Outcome, Pool
+from toolops_plugins.tasks import within
 
 __all__ = ["Judge", "JudgeLike", "digest_of", "is_free_text"]
 
@@ -113,10 +113,9 @@ class Judge:
     async def aask(self, question: str, cached: Any, fresh: Any) -> bool:
         """As :meth:`ask`, without blocking the event loop."""
         try:
-            async with asyncio.timeout(self._seconds):
-                if self._aio:
-                    return bool(await self._function(question, cached, fresh))  # type: ignore[misc] # it is asynchronous
-                return bool(await hop(self._pool, partial(self._function, question, cached, fresh)))
+            judging: Any = partial(self._function, question, cached, fresh)
+            judgement = judging() if self._aio else hop(self._pool, judging)
+            return bool(await within(judgement, self._seconds))
         except Exception as error:  # noqa: BLE001 - when in doubt the answers differ
             self._on_failure("judge", error)
             return False
