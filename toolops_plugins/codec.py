@@ -12,93 +12,57 @@ encoded only when a tier outside this process wants it.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import threading
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta, timezone
-from decimal import Decimal
-from enum import Enum
-from sys import getsizeof
+from contextlib import suppress
 from typing import Any, Final, TypeVar
-from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import orjson
 
-from toolops_plugins import records
-from toolops_plugins.errors import ConfigurationError, NotEncodableError, UnknownFormatError
+from toolops_plugins import bounds, check, records
+from toolops_plugins.bounds import MAX_VALUE_BYTES
+from toolops_plugins.canonical import Canon
+from toolops_plugins.declared import classes_in
+from toolops_plugins.definitions import class_name, is_importable
+from toolops_plugins.errors import (
+    ConfigurationError,
+    NotEncodableError,
+    TooLargeError,
+    UnknownFormatError,
+)
 from toolops_plugins.locks import renewing
+from toolops_plugins.payload import (
+    ERROR,
+    JSON,
+    LOCAL,
+    OVERHEAD,
+    TAGGED,
+    Payload,
+    frozen_size,
+    is_plain_scalar,
+)
 from toolops_plugins.policy import NOTHING
-from toolops_plugins.tagged import INT_MAX, INT_MIN, MAX_DEPTH, PATHS, Tagged, is_text, trimmed
+from toolops_plugins.tagged import MAX_DEPTH, Tagged, trimmed
 
-__all__ = ["DEFAULT_CODEC", "ERROR", "JSON", "LOCAL", "TAGGED", "Codec", "Payload"]
-
-JSON: Final = "json"
-TAGGED: Final = "json+"
-ERROR: Final = "error"
-LOCAL: Final = "local"
+__all__ = [
+    "DEFAULT_CODEC",
+    "ERROR",
+    "JSON",
+    "LOCAL",
+    "MAX_VALUE_BYTES",
+    "TAGGED",
+    "Codec",
+    "Payload",
+]
 
 _T = TypeVar("_T")
 
 _LEAVES = frozenset((str, int, bool, type(None)))  # orjson itself refuses bad ones of these
-_ZONES = (type(None), timezone, ZoneInfo)
-_ATOMS: frozenset[type] = frozenset(
-    (str, int, float, bool, bytes, complex, date, timedelta, Decimal, UUID, *_ZONES)
-)
-_OVERHEAD = 120  # of a Payload and the header of its bytes, measured
-
-
-class Payload:
-    """An encoded value; treat as immutable, since it is shared between tiers and threads.
-
-    Plain slots, since a named tuple or frozen dataclass takes two to five times as long to make.
-
-    Args:
-        codec: Id of the form of the data.
-        data: The encoded value; None if it is kept in ``shared`` alone.
-        shared: The value itself, where nobody can change it; else ``NOTHING``.
-        size: Bytes that it occupies in memory, roughly. None: worked out from the others.
-        first: A list of the decoded value, which the first reader may take and nobody else.
-    """
-
-    __slots__ = ("codec", "data", "first", "shared", "size")
-
-    def __init__(
-        self,
-        codec: str,
-        data: bytes | None,
-        shared: Any = NOTHING,
-        size: int | None = None,
-        first: list[Any] | None = None,
-    ) -> None:
-        self.codec = codec
-        self.data = data
-        self.shared = shared
-        if size is None:
-            size = _OVERHEAD + (getsizeof(shared) if data is None else len(data))
-        self.size = size
-        self.first = first
-
-    @classmethod
-    def local(cls, value: Any) -> Payload:
-        """Return a payload that holds ``value`` itself and can never leave this process."""
-        return cls(LOCAL, None, value)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Payload):
-            return NotImplemented
-        return (
-            self.codec == other.codec
-            and self.data == other.data
-            and type(self.shared) is type(other.shared)
-            and bool(self.shared == other.shared)
-        )
-
-    __hash__ = None  # type: ignore[assignment] # a local payload may hold what has no hash
-
-    def __repr__(self) -> str:
-        # Not the value: it may be a secret of the user's.
-        return f"Payload(codec={self.codec!r}, size={self.size})"
+_SMALL = 64 * 1024  # bytes of data whose memory is not worth looking at
+_MEMORY = 4  # times max_value_bytes: memory that a value may take when it is read
+_DECLARED = 1_000  # types that are registered because they are declared
 
 
 class Codec:
@@ -106,13 +70,23 @@ class Codec:
 
     One per runtime, since types are registered with it. The same names must be registered in every
     process that shares a cache; where one is missing, its entries are misses. Thread-safe.
+
+    Args:
+        max_value_bytes: Bytes of an encoded value at most; one that has more, or whose parts would
+            take more than four times as much memory when it is read again, is refused on its way in
+            and, as planted by somebody, on its way back. Default 64 MiB.
+
+    Raises:
+        ConfigurationError: ``max_value_bytes`` is no positive number.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_value_bytes: int = MAX_VALUE_BYTES) -> None:
+        self.max_value_bytes = check.count("max_value_bytes", max_value_bytes)
         self._tagged = Tagged()
         self._names: dict[str, type] = {}
+        self._declared: set[type] = set()
         self._error_kinds = dict(records.BUILTIN_ERRORS)
-        self.registrations: dict[str, tuple[Any, ...]] = {}
+        self.registrations: dict[str, tuple[tuple[type, str], dict[str, Any]]] = {}
         """What :meth:`register` was called with by name, for the pickles of the runtime."""
         self._lock = renewing(self, threading.Lock())
 
@@ -124,22 +98,44 @@ class Codec:
 
         Raises:
             NotEncodableError: The value, or something in it, has no encoding.
+            TooLargeError: It is larger than ``max_value_bytes`` allow.
         """
         kind = type(value)
         if kind is not dict and kind is not list:
-            size = _frozen_size(value)
+            size = frozen_size(value)
             if size:
-                form = JSON if _is_plain_scalar(value) else TAGGED
-                return Payload(form, None, value, _OVERHEAD + size)
-            return Payload(TAGGED, self._tagged.dumps(value))
+                if size > self.max_value_bytes:
+                    raise self._too_large(kind, size)
+                form = JSON if is_plain_scalar(value) else TAGGED
+                return Payload(form, None, value, OVERHEAD + size)
+            return Payload(TAGGED, self._fitting(kind, self._tagged.dumps(value)))
         # The value is walked before orjson sees it, which would write tuples, enums and nan as
         # something else, and overruns its memory on some thousand levels of tuples (3.13.0).
         try:
             if _is_plain(value, 0):
-                return Payload(JSON, trimmed(orjson.dumps(value)))
+                return Payload(JSON, self._fitting(kind, trimmed(orjson.dumps(value))))
+        except TooLargeError:
+            raise
         except (TypeError, RecursionError):  # a number beyond 64 bits, or a lone surrogate
             pass
-        return Payload(TAGGED, self._tagged.dumps(value))
+        return Payload(TAGGED, self._fitting(kind, self._tagged.dumps(value)))
+
+    def _fitting(self, kind: type, data: bytes) -> bytes:
+        """Return the data of a value, if it is within the bounds."""
+        if len(data) > self.max_value_bytes:
+            raise self._too_large(kind, len(data))
+        if len(data) > _SMALL and bounds.memory_of(data) > _MEMORY * self.max_value_bytes:
+            raise self._too_large(kind, len(data), " of so many small parts")
+        return data
+
+    def _too_large(self, kind: type, size: int, how: str = "") -> TooLargeError:
+        problem = (
+            f"{kind.__module__}.{kind.__qualname__} of {size:,} bytes{how}, more than "
+            f"max_value_bytes={self.max_value_bytes:,} allows"
+        )
+        error = TooLargeError(f"$: {problem}")
+        error.problem = problem
+        return error
 
     def decode(self, payload: Payload) -> Any:
         """Return the value of a payload: the shared one, or a new one that the caller may change.
@@ -181,14 +177,20 @@ class Codec:
         The first :meth:`decode` gets that very value, so it is not decoded twice.
 
         Raises:
-            UnknownFormatError: The codec id is unknown, or the data malformed.
+            UnknownFormatError: The codec id is unknown, or the data malformed or larger than
+                ``max_value_bytes`` allow.
         """
+        if len(data) > _SMALL:
+            if len(data) > self.max_value_bytes:
+                raise UnknownFormatError(f"{len(data)} bytes of data, more than max_value_bytes")
+            if bounds.memory_of(data) > _MEMORY * self.max_value_bytes:
+                raise UnknownFormatError(f"{len(data)} bytes of data with too many parts")
         value = self._read(codec_id, data)
         kind = type(value)
-        size = 0 if kind is dict or kind is list else _frozen_size(value)
+        size = 0 if kind is dict or kind is list else frozen_size(value)
         if size:
-            return Payload(codec_id, None, value, _OVERHEAD + size)
-        return Payload(codec_id, data, NOTHING, _OVERHEAD + len(data), [value])
+            return Payload(codec_id, None, value, OVERHEAD + size)
+        return Payload(codec_id, data, NOTHING, OVERHEAD + len(data), [value])
 
     def register(
         self,
@@ -197,13 +199,18 @@ class Codec:
         *,
         encode: Callable[[_T], Any] | None = None,
         decode: Callable[[Any], _T] | None = None,
+        verify: bool = True,
     ) -> type[_T]:
         """Make values of a type encodable; may decorate a class.
 
         Without ``encode`` and ``decode``, a dataclass, named tuple or pydantic model is kept by
         the values of its fields and an enum member by its name. A dataclass or model is put
         together again without running its ``__init__`` or validators, as copying does, so that
-        what they changed is not changed twice.
+        what they changed is not changed twice. Classes in the annotations of its fields are
+        registered with it.
+
+        With them, each value is tried: one that does not come back with its type and equal to what
+        it was is refused by :meth:`encode`, unless ``verify`` is False.
 
         Args:
             kind: The exact type; its subclasses are not meant.
@@ -211,31 +218,75 @@ class Codec:
                 of the class.
             encode: Returns a value that is encodable itself, such as a dict.
             decode: Returns the value again from what ``encode`` returned, a new one each time.
+            verify: False: what comes back may be less than what was encoded, such as a message
+                without the id of its run. Default True.
 
         Returns:
             ``kind``.
 
         Raises:
             ConfigurationError: The name stands for another type, the type is known already, or it
-                needs ``encode`` and ``decode``.
+                needs ``encode`` and ``decode``: a private attribute of a model starts as something
+                that no codec takes, such as a lock.
         """
         if not isinstance(kind, type):
             raise ConfigurationError("kind", f"must be a class, not {kind!r}")
         name = _name_of(kind, name)
         if (encode is None) is not (decode is None):
             raise ConfigurationError("encode", "and decode belong together; give both or neither")
-        asked = kind, name, encode, decode
+        options = {"encode": encode, "decode": decode, "verify": verify}
         if encode is None or decode is None:
+            verify = False
             encode, decode = records.by_fields(kind)
+            for each in classes_in(kind):
+                self.register_declared(each)
+            self._refuse_private(kind)
         with self._lock:
             known = self._names.get(name)
             _refuse_conflict(name, known, kind)
-            if known is not kind and self._tagged.knows(kind):
+            if known is not kind and self._tagged.knows(kind) and kind not in self._declared:
                 raise ConfigurationError("kind", f"{kind.__qualname__} is supported already")
-            self._tagged.add(kind, name, encode, decode)
+            self._tagged.add(kind, name, encode, decode, verify=verify)
             self._names[name] = kind
-            self.registrations[name] = asked
+            self.registrations[name] = (kind, name), options
+            self._declared.discard(kind)
         return kind
+
+    def register_declared(self, kind: type) -> None:
+        """Make values of a type encodable that the program declares, if nobody has done so.
+
+        The type gets a name that no other one has: its module and qualified name, and for a class
+        that no import finds by these a digest of its definition. What cannot be kept by its fields
+        stays as unknown as it was; so does everything past the first thousand.
+
+        Args:
+            kind: A dataclass, named tuple, pydantic model or enum.
+        """
+        with suppress(ConfigurationError):
+            if self._tagged.knows(kind) or len(self._declared) >= _DECLARED:
+                return
+            encode, decode = records.by_fields(kind)
+            name = _full_name(kind)
+            with self._lock:
+                if not self._tagged.knows(kind):
+                    self._tagged.add(kind, name, encode, decode)
+                    self._names[name] = kind
+                    self._declared.add(kind)
+
+    def _refuse_private(self, kind: type) -> None:
+        """Refuse a model whose new instances hold what no codec takes."""
+        for name, value in records.private_defaults(kind):
+            try:
+                self.encode(value)
+            except NotEncodableError as error:
+                if type(value) in self._names.values() or type(value) is kind:
+                    continue
+                raise ConfigurationError(
+                    "kind",
+                    f"{kind.__qualname__} holds {error.problem} in its private attribute {name!r}, "
+                    f"which no codec takes: register that type first, or give encode= and decode= "
+                    f"for {kind.__qualname__}",
+                ) from None
 
     def register_error(self, kind: type[Exception], name: str | None = None) -> type[Exception]:
         """Make exceptions of a type encodable, for negative caching; may decorate a class.
@@ -342,40 +393,11 @@ def _is_plain(value: Any, depth: int) -> bool:
     return True
 
 
-def _is_plain_scalar(value: Any) -> bool:
-    kind: type[Any] = type(value)
-    if kind is str:
-        return is_text(value)
-    if kind is int:
-        return bool(INT_MIN <= value <= INT_MAX)
-    return value is None or kind is bool or (kind is float and math.isfinite(value))
-
-
-def _frozen_size(value: Any) -> int:
-    """Return roughly the bytes of a deeply immutable value, and 0 for any other."""
-    kind = type(value)
-    if kind in _ATOMS:
-        return getsizeof(value)
-    if kind is tuple or kind is frozenset:
-        total = getsizeof(value)
-        pending = [*value]  # no recursion: the user's stack may be deep already
-        while pending:
-            item = pending.pop()
-            kind = type(item)
-            if kind is tuple or kind is frozenset:
-                pending += item
-                size = getsizeof(item)
-            else:
-                size = _frozen_size(item)
-            if not size:
-                return 0
-            total += size
-        return total
-    if kind is datetime or kind is time:
-        return getsizeof(value) if type(value.tzinfo) in _ZONES else 0
-    if kind in PATHS:
-        return getsizeof(value) + 2 * len(str(value))  # its text, and the parts of it
-    return getsizeof(value) if isinstance(value, Enum) else 0
+def _full_name(kind: type) -> str:
+    name = class_name(kind)
+    if is_importable(kind):
+        return name
+    return f"{name}#{hashlib.sha256(Canon().encode(kind)).hexdigest()[:16]}"
 
 
 def _name_of(kind: type, name: str | None) -> str:

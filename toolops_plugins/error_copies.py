@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from toolops_plugins.values import NOTHING
 
-__all__ = ["copy_error"]
+__all__ = ["copy_error", "members_of"]
 
 E = TypeVar("E", bound=BaseException)
 
@@ -104,6 +104,15 @@ def _put(error: BaseException, name: str, value: Any) -> None:
 
 def _inside_group(error: E) -> E:
     return copy_error(error).with_traceback(error.__traceback__)
+
+
+def members_of(error: BaseException) -> Iterator[tuple[str, Any]]:
+    """Yield what C code and slots keep of an exception beside what all exceptions have."""
+    for name, member in _members(type(error)):
+        if name not in _APART and name != "__class__":
+            value = _read(member, error)
+            if value is not NOTHING:
+                yield name, value
 
 
 def _members(kind: type) -> Iterator[tuple[str, Any]]:

@@ -16,6 +16,7 @@
     ├── NotCanonicalError           (also TypeError)    an argument has no canonical form, so no key
     ├── CodecError                                      a value or stored bytes did not translate
     │   ├── NotEncodableError       (also TypeError)    no codec takes this value
+    │   │   └── TooLargeError                           it has more bytes than are kept
     │   ├── UnknownFormatError                          bytes of a format or codec that is not ours
     │   └── TamperedError                               bytes whose signature does not fit
     └── TierError                                       a cache tier could not be reached or refused
@@ -47,6 +48,7 @@ __all__ = [
     "TamperedError",
     "ThreadPoolFull",
     "TierError",
+    "TooLargeError",
     "ToolOpsError",
     "TotalTimeout",
     "UnknownFormatError",
@@ -173,7 +175,19 @@ class CodecError(ToolOpsError):
 
 
 class NotEncodableError(CodecError, TypeError):
-    """No registered codec takes this value; it is returned to the caller and not stored."""
+    """No registered codec takes this value; it is returned to the caller and not stored.
+
+    Attributes:
+        place: The place in the value, such as ``$.items[3]``, without the value's own texts.
+        problem: The type that no codec takes, or another short reason, without data too.
+    """
+
+    place = "$"
+    problem = "it"
+
+
+class TooLargeError(NotEncodableError):
+    """The encoded value has more than ``max_value_bytes``, or would take too much memory again."""
 
 
 class UnknownFormatError(CodecError):

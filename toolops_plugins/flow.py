@@ -40,7 +40,6 @@ from toolops_plugins.cache.tiers import Found, is_newer
 from toolops_plugins.check import plain
 from toolops_plugins.coalesce.flights import Arrival, Flights
 from toolops_plugins.coalesce.streams import Tape
-from toolops_plugins.codec import Payload
 from toolops_plugins.error_copies import copy_error
 from toolops_plugins.errors import (
     BulkheadFull,
@@ -56,10 +55,11 @@ from toolops_plugins.fallback import fallen_back
 from toolops_plugins.paraphrase import by_meaning, kept_by_meaning
 from toolops_plugins.plan import Call, Plan
 from toolops_plugins.policy import NOTHING, Cache, matches
+from toolops_plugins.remembered import remember_error
 from toolops_plugins.results import copied, decoded, encoded, entry_of, stand_in, templated, wanted
 from toolops_plugins.steps import Flow, Fly, Invoke, Io, Spawn, Step, Within, uncarried
 from toolops_plugins.telemetry.events import Outcome
-from toolops_plugins.telling import Answer, notice, record, sheltered
+from toolops_plugins.telling import Answer, notice, record, refused, sheltered
 
 if TYPE_CHECKING:
     from toolops_plugins.cache.bus import Bus
@@ -138,6 +138,8 @@ def call_flow(call: Call) -> Flow:
         call.attempts += 1
         function, args, kwargs = plan.function, call.args, call.kwargs
         return (yield Invoke(function, args, kwargs, None, aio=plan.aio, owner=plan.name))
+    if plan.declare is not None:
+        plan.register_declared()
     answer: Answer | None = None
     outcome: Outcome
     try:
@@ -224,7 +226,8 @@ def _answered(call: Call) -> Generator[Step, Any, tuple[Answer, Outcome]]:
             key, work, seconds, in_thread=seconds is not None and _is_left(call), owner=plan.name
         )
         answer = arrival.value
-        if isinstance(answer.value, Tape):
+        # Of another function's result not even the class may be asked.
+        if plan.stream and isinstance(answer.value, Tape):
             shared = (arrival.led or not answer.lone) and answer.value.join(call)
         elif arrival.led or answer.raises:
             shared = True
@@ -272,7 +275,7 @@ def _alone(call: Call, seconds: float | None) -> Generator[Step, Any, Answer]:
     else:
         error = partial(_too_late, call, seconds)
         answer = yield Within(seconds, work, error, in_thread=_is_left(call))
-    if isinstance(answer.value, Tape):
+    if call.plan.stream and isinstance(answer.value, Tape):
         answer.value.join(call)
     return answer
 
@@ -522,9 +525,10 @@ def _kept_error(
     if cache.negative is None or not matches(cache.negative, uncarried(error)):
         return
     try:
-        payload = plan.shared.codec.encode_error(uncarried(error))
-    except NotEncodableError:
-        payload = Payload.local(copy_error(uncarried(error)))
+        payload = remember_error(uncarried(error), plan.shared.codec)
+    except NotEncodableError as refusal:
+        refused(call, refusal, error)
+        return
     now = plan.shared.clock.monotonic()
     until = now + plain(cache.negative_ttl)
     entry = Entry(payload, now, until, until, took, 0.0, call.tags, "error")

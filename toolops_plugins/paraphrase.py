@@ -21,7 +21,7 @@ from toolops_plugins.plan import Call
 from toolops_plugins.results import copied, decoded
 from toolops_plugins.steps import Flow, Fly, Io, Spawn, Step, is_callers
 from toolops_plugins.telemetry.events import Notice, NoticeKind
-from toolops_plugins.telling import Answer, notice
+from toolops_plugins.telling import Answer, notice, refused
 from toolops_plugins.values import NOTHING
 
 if TYPE_CHECKING:
@@ -203,8 +203,8 @@ def kept_by_meaning(
         return
     try:
         learning = yield from _kept(call, meaning, value, payload, entry, mark)
-    except NotEncodableError:
-        notice(call, "not_encodable", type(value).__name__)
+    except NotEncodableError as error:
+        refused(call, error, value)
     except Exception as error:
         if is_callers(error):
             raise

@@ -191,8 +191,7 @@ def _registered(runtime: Any) -> Iterable[bytes]:
     cloudpickle: Any = sys.modules.get("cloudpickle")  # takes classes of __main__ by value
     dumps = pickle.dumps if cloudpickle is None else cloudpickle.dumps
     given: list[tuple[Any, ...]] = []
-    for kind, name, encode, decode in runtime.codec.registrations.values():
-        given.append(("codec", "register", (kind, name), {"encode": encode, "decode": decode}))
+    given += [("codec", "register", *each) for each in runtime.codec.registrations.values()]
     given += [("codec", "register_error", each, {}) for each in runtime.codec.error_registrations()]
     given += [("canon", "register", each, {}) for each in runtime.canon.registrations()]
     for each in given:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -137,6 +138,9 @@ class Plan:
         hedger: Decides when to hedge, or None.
         stream: Whether what it returns is a recording.
         meaning: Its part in the semantic cache, or None.
+        declare: Registers with the codec what the function declares to return, before its first
+            call that is not answered from memory: annotations may name what is defined later. None:
+            it was done, or there is nothing to keep.
     """
 
     __slots__ = (
@@ -148,6 +152,7 @@ class Plan:
         "_peek",
         "aio",
         "breaker",
+        "declare",
         "function",
         "gate",
         "hedger",
@@ -185,6 +190,7 @@ class Plan:
         hedger: Hedger | None = None,
         stream: bool = False,
         meaning: Meaning | None = None,
+        declare: Callable[[], None] | None = None,
     ) -> None:
         self.name = name
         self.function = function
@@ -205,6 +211,7 @@ class Plan:
         self.in_thread = _moves(policy)
         self.origin: Origin | None = None
         """What it was made of, for its pickle."""
+        self.declare = declare
         self._monotonic = shared.clock.monotonic
         self._decode = shared.codec.decode
         self._count_hit = stats.hit
@@ -288,6 +295,13 @@ class Plan:
             call.reason = "key_failed"
         self.warn(call.reason)
         return call
+
+    def register_declared(self) -> None:
+        """Register what the function declares to return, once."""
+        declare, self.declare = self.declare, None
+        if declare is not None:
+            with suppress(Exception):  # a class may be anything; what is unknown is not kept
+                declare()
 
     def fits(self, call: Call) -> bool:
         """Return whether the arguments of a call fit the function's signature."""

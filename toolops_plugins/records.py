@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
+import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum, Flag
 from functools import cached_property
 from typing import Any, TypeAlias
 
 from toolops_plugins.errors import ConfigurationError, NotEncodableError
 
-__all__ = ["BUILTIN_ERRORS", "by_fields", "error_from", "error_parts"]
+__all__ = ["BUILTIN_ERRORS", "by_fields", "error_from", "error_parts", "private_defaults"]
 
 BUILTIN_ERRORS: dict[str, type[Exception]] = {
     name: kind
@@ -20,6 +21,7 @@ BUILTIN_ERRORS: dict[str, type[Exception]] = {
     if isinstance(kind, type) and issubclass(kind, Exception) and kind.__name__ == name
 }
 
+_GENERIC = "__orig_class__"  # where typing keeps the arguments of a generic class
 _Form: TypeAlias = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 
 _MODEL_STATE = frozenset(
@@ -61,12 +63,17 @@ def _plain_attributes(value: Any, known: frozenset[str]) -> dict[str, Any]:
     for name, item in getattr(value, "__dict__", {}).items():
         if name in known:
             attributes[name] = item
-        elif not isinstance(getattr(kind, name, None), cached_property):
-            raise NotEncodableError(
-                f"{kind.__qualname__} holds {name!r}, which is no field; register it with encode= "
-                "and decode="
+        elif not isinstance(getattr(kind, name, None), cached_property) and name != _GENERIC:
+            raise _refusal(
+                kind, f"holds {name!r}, which is no field; register it with encode= and decode="
             )
     return attributes
+
+
+def _refusal(kind: type, problem: str) -> NotEncodableError:
+    error = NotEncodableError(f"{kind.__qualname__} {problem}")
+    error.problem = f"{kind.__module__}.{kind.__qualname__}, which {problem}"
+    return error
 
 
 def _slots(kind: type) -> set[str]:
@@ -125,7 +132,7 @@ def _model(kind: Any) -> _Form:
         fields = frozenset(kind.model_fields)
         attributes = _plain_attributes(value, fields)
         if attributes.keys() != fields:
-            raise NotEncodableError(f"{kind.__qualname__} was made without some of its fields")
+            raise _refusal(kind, "was made without some of its fields")
         return {**value.__getstate__(), "__dict__": attributes}
 
     def decode(state: dict[str, Any]) -> Any:
@@ -136,6 +143,21 @@ def _model(kind: Any) -> _Form:
         return value
 
     return encode, decode
+
+
+def private_defaults(kind: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what the private attributes of a pydantic model begin with, by name."""
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is None or not issubclass(kind, pydantic.BaseModel):
+        return
+    missing = importlib.import_module("pydantic_core").PydanticUndefined
+    for name, attribute in kind.__private_attributes__.items():
+        try:
+            value = attribute.get_default()
+        except Exception:  # noqa: BLE001, S112 - a user's factory may raise anything
+            continue
+        if value is not missing:
+            yield name, value
 
 
 def error_parts(error: Exception) -> tuple[tuple[Any, ...], dict[str, Any] | None]:

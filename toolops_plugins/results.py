@@ -10,10 +10,12 @@ from typing import Any, Literal
 from toolops_plugins.cache.entry import Entry
 from toolops_plugins.check import plain
 from toolops_plugins.codec import Payload
+from toolops_plugins.errors import TooLargeError
 from toolops_plugins.plan import Call
 from toolops_plugins.policy import NOTHING, Cache
+from toolops_plugins.remembered import RememberedError
 from toolops_plugins.steps import Flow, Invoke
-from toolops_plugins.telling import Answer, notice
+from toolops_plugins.telling import Answer, notice, refused
 from toolops_plugins.value_copies import LARGE, count_parts, pristine_copy
 
 __all__ = ["copied", "decoded", "encoded", "entry_of", "stand_in", "templated", "wanted"]
@@ -47,10 +49,11 @@ def encoded(call: Call, value: Any, *, kept: bool) -> Payload | None:
     """
     try:
         return call.plan.shared.codec.encode(value)
-    except Exception:  # noqa: BLE001 - what a value's own methods raise as well
-        call.reason = call.reason or "not_encodable"
+    except Exception as error:  # noqa: BLE001 - what a value's own methods raise as well
+        too_large = isinstance(error, TooLargeError)
+        call.reason = call.reason or ("too_large" if too_large else "not_encodable")
         if kept:
-            notice(call, "not_encodable", type(value).__name__)
+            refused(call, error, value)
         return None
 
 
@@ -72,6 +75,8 @@ def decoded(call: Call, entry: Entry) -> Any:
     """Return the entry's value, or NOTHING if this process cannot read it: that is a miss."""
     try:
         value = call.plan.shared.codec.decode(entry.payload)
+        if type(value) is RememberedError:
+            value = value.again(call.plan.shared.codec)
     except Exception as error:  # noqa: BLE001 - what a registered type's own methods raise as well
         notice(call, "unknown_format", type(error).__name__)
         return NOTHING

@@ -19,7 +19,7 @@ from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.closing import Closing
 from toolops_plugins.coalesce.flights import Flights
 from toolops_plugins.coalesce.streams import Streams
-from toolops_plugins.codec import Codec
+from toolops_plugins.codec import MAX_VALUE_BYTES, Codec
 from toolops_plugins.decorators import Decorators
 from toolops_plugins.drivers import ThreadDriver
 from toolops_plugins.environment import options_from
@@ -99,6 +99,8 @@ class ToolOps(Decorators, Closing):
         retry_budget: Bounds the retries of all calls together; None: unbounded. By default a fifth
             of the calls and a small reserve.
         codec: Turns results into bytes; types are registered there. None: a new one.
+        max_value_bytes: Bytes of an encoded result at most; a larger one is returned and not kept.
+            None: 64 MiB, or what ``codec`` says.
         clock: The source of time. Default the computer's.
         max_flights: Coalesced calls that may be under way at once; more run uncoalesced. Default
             10,000.
@@ -123,6 +125,7 @@ class ToolOps(Decorators, Closing):
         sinks: Iterable[SinkLike] = (),
         retry_budget: RetryBudget | _Default | None = _DEFAULT,
         codec: Codec | None = None,
+        max_value_bytes: int | None = None,
         clock: Clock = SYSTEM_CLOCK,
         max_flights: int = 10_000,
         max_threads: int = 64,
@@ -135,7 +138,11 @@ class ToolOps(Decorators, Closing):
         self.semantic = semantic
         self.clock = clock
         self.canon = Canon()
-        self.codec = codec or Codec()
+        if codec is not None and max_value_bytes is not None:
+            raise ConfigurationError(
+                "max_value_bytes", "is given beside a codec; say Codec(max_value_bytes=...)"
+            )
+        self.codec = codec or Codec(MAX_VALUE_BYTES if max_value_bytes is None else max_value_bytes)
         self._emitter = Emitter(sinks, clock=clock)
         self._stats = Stats()
         flights = Flights(check.count("max_flights", max_flights))
@@ -156,6 +163,7 @@ class ToolOps(Decorators, Closing):
                 "retry_budget": retry_budget,
                 "max_flights": max_flights,
                 "max_threads": max_threads,
+                "max_value_bytes": self.codec.max_value_bytes,
             },
             _obstacle(self, secret=key is not None, clock=clock),
         )

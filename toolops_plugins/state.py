@@ -8,7 +8,7 @@ from collections import OrderedDict
 from pathlib import Path, PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
 from typing import Any
 
-__all__ = ["has_hidden_state", "state_of"]
+__all__ = ["has_hidden_state", "hides_state", "state_of"]
 
 _WORD = tuple.__itemsize__  # bytes of a pointer
 _KNOWN = frozenset(
@@ -34,6 +34,8 @@ def state_of(value: Any) -> dict[str, Any]:
         state = dict(object.__getattribute__(value, "__dict__"))
     except AttributeError:
         state = {}
+    if "__orig_class__" in state:  # set by typing: what a generic class was called with
+        state["__orig_class__"] = repr(state["__orig_class__"])
     for name, slot in _slots_of(type(value)):
         try:
             item = slot.__get__(value)
@@ -47,11 +49,12 @@ def has_hidden_state(kind: type) -> bool:
     """Return whether instances hold something in C that no attribute shows."""
     known = _hidden.get(kind)
     if known is None:
-        known = _hidden[kind] = any(map(_hides, kind.__mro__))
+        known = _hidden[kind] = any(map(hides_state, kind.__mro__))
     return known
 
 
-def _hides(kind: type) -> bool:
+def hides_state(kind: type) -> bool:
+    """Return whether a class adds something in C to its base that no attribute shows."""
     base = kind.__base__
     if base is None or _is_known(kind):
         return False

@@ -41,7 +41,9 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from toolops_plugins import arrays, bounds
 from toolops_plugins.errors import NotEncodableError, UnknownFormatError
+from toolops_plugins.refusals import TOO_DEEP, Refused, type_name
 
 __all__ = ["INT_MAX", "INT_MIN", "MAX_DEPTH", "PATHS", "Tagged", "is_text", "trimmed"]
 
@@ -57,8 +59,6 @@ PATHS: frozenset[type[PurePath]] = frozenset(
     (PurePosixPath, PureWindowsPath, PosixPath, WindowsPath, PurePath, Path)
 )
 _PATH_NAMES = {kind.__name__: kind for kind in PATHS}
-_TOO_DEEP = "contains itself, or is nested too deeply"
-_NUMPY_KINDS = "biufcmMSUV"  # all but objects and numpy's variable-length strings
 
 Node: TypeAlias = Any
 """What orjson writes and reads."""
@@ -74,15 +74,6 @@ def trimmed(data: bytes) -> bytes:
     return bytes(memoryview(data))
 
 
-class _Refused(Exception):  # noqa: N818 - never leaves this file
-    """A value without an encoding; gathers the way to it, innermost step first."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.steps: list[str] = []
-
-
 def is_text(value: str) -> bool:
     """Return whether a str has a UTF-8 form; one with a lone surrogate has none."""
     if value.isascii():  # a flag of the object, not a scan
@@ -92,10 +83,6 @@ def is_text(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _type_name(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _tag(*parts: Node) -> Node:
@@ -119,7 +106,35 @@ def _text(value: str, _: int = 0) -> Node:
 
 def _int(value: int, _: int = 0) -> Node:
     # Hexadecimal, since Python bounds the digits of decimal text.
-    return value if INT_MIN <= value <= INT_MAX else _tag("i", hex(value))
+    if INT_MIN <= value <= INT_MAX:
+        return value
+    if value.bit_length() > bounds.INT_BITS:
+        raise Refused(f"an int of more than {bounds.INT_BITS} bits")
+    return _tag("i", hex(value))
+
+
+def _decimal(value: Decimal, _: int) -> Node:
+    text = str(value)
+    if not bounds.is_sane(value, text):
+        raise Refused("a Decimal of too many digits, or with too large an exponent")
+    return _tag("D", text)
+
+
+def _path(value: PurePath, _: int) -> Node:
+    text = str(value)
+    if len(text) > bounds.PATH_CHARACTERS:
+        raise Refused(f"a path of more than {bounds.PATH_CHARACTERS} characters")
+    return _tag("p", type(value).__name__, _text(text))
+
+
+def _read_path(name: str, text: str) -> PurePath:
+    if len(text) > bounds.PATH_CHARACTERS:
+        raise ValueError("a path of too many characters")
+    return _PATH_NAMES[name](text)
+
+
+def _read_array(descr: Any, shape: list[int], text: str) -> Any:
+    return arrays.read_array(descr, shape, _unbase64(text))
 
 
 def _float(value: float, _: int = 0) -> Node:
@@ -133,7 +148,7 @@ def _zone(value: timezone, _: int) -> Node:
 
 def _zone_key(value: ZoneInfo, _: int) -> Node:
     if value.key is None:
-        raise _Refused("a ZoneInfo that was read from a file has no key to keep")
+        raise Refused("a ZoneInfo that was read from a file has no key to keep")
     return _tag("zi", value.key)
 
 
@@ -161,21 +176,21 @@ class Tagged:
             timedelta: lambda v, _: _tag("td", v.days, v.seconds, v.microseconds),
             timezone: _zone,
             ZoneInfo: _zone_key,
-            Decimal: lambda v, _: _tag("D", str(v)),
+            Decimal: _decimal,
             UUID: lambda v, _: _tag("u", v.hex),
-            **dict.fromkeys(PATHS, lambda v, _: _tag("p", type(v).__name__, _text(str(v)))),
+            **dict.fromkeys(PATHS, _path),
         }
         self._read: dict[str, Callable[..., Any]] = {
             "s": lambda text: _unbase64(text).decode("utf-8", "surrogatepass"),
-            "i": lambda text: int(text, 16),
-            "f": float,
-            "c": complex,
+            "i": bounds.read_int,
+            "f": bounds.FLOATS.__getitem__,
+            "c": bounds.read_complex,
             "b": _unbase64,
             "B": lambda text: bytearray(_unbase64(text)),
             "t": lambda *items: items,
-            "S": lambda *items: set(items),
-            "F": lambda *items: frozenset(items),
-            "d": lambda *flat: dict(zip(flat[::2], flat[1::2], strict=True)),
+            "S": lambda *items: set(bounds.hashable(items)),
+            "F": lambda *items: frozenset(bounds.hashable(items)),
+            "d": lambda *flat: dict(zip(bounds.hashable(flat[::2]), flat[1::2], strict=True)),
             "da": date.fromisoformat,
             "ti": lambda iso, fold, zone: time.fromisoformat(iso).replace(fold=fold, tzinfo=zone),
             "dt": lambda iso, fold, zone: datetime.fromisoformat(iso).replace(
@@ -184,9 +199,9 @@ class Tagged:
             "td": timedelta,
             "tz": lambda days, s, us, *name: timezone(timedelta(days, s, us), *name),
             "zi": ZoneInfo,
-            "D": Decimal,
+            "D": bounds.read_decimal,
             "u": UUID,
-            "p": lambda name, text: _PATH_NAMES[name](text),
+            "p": _read_path,
             "pz": lambda seconds: importlib.import_module("pydantic_core").TzInfo(seconds),
             "n": lambda descr, data: _read_array(descr, [], data)[()],
             "ns": lambda text: importlib.import_module("numpy").str_(text),
@@ -201,19 +216,44 @@ class Tagged:
         return kind in self._write
 
     def add(
-        self, kind: type, name: str, encode: Callable[[Any], Any], decode: Callable[[Any], Any]
+        self,
+        kind: type,
+        name: str,
+        encode: Callable[[Any], Any],
+        decode: Callable[[Any], Any],
+        *,
+        verify: bool = False,
     ) -> None:
-        """Support a type under a name; both functions deal in values that are supported."""
+        """Support a type under a name; both functions deal in values that are supported.
+
+        Args:
+            kind: The exact type.
+            name: Its name.
+            encode: Takes a value apart.
+            decode: Puts it together again.
+            verify: Whether a value is refused that does not come back as what it was.
+        """
 
         def write(value: Any, depth: int) -> Node:
             try:
                 form = encode(value)
+            except NotEncodableError as error:
+                raise Refused(f"{type(error).__name__}: {error}", error.problem) from error
             except Exception as error:
                 # A user's function may raise anything; here the way to the value is still told.
-                raise _Refused(f"{type(error).__name__}: {error}") from error
+                raise Refused(
+                    f"{type(error).__name__}: {error}",
+                    f"{type_name(kind)}, whose encoder raised {type(error).__name__}",
+                ) from error
             if depth >= MAX_DEPTH:
-                raise _Refused(_TOO_DEEP)
-            return _tag("@", name, self._node(form, depth + 1))
+                raise Refused(TOO_DEEP)
+            node = self._node(form, depth + 1)
+            if verify and not self._comes_back(value, node, encode, decode):
+                raise Refused(
+                    f"decode does not give back the {type_name(kind)} that encode was given",
+                    f"{type_name(kind)}, which does not come back from its encoded form",
+                )
+            return _tag("@", name, node)
 
         self._by_name[name] = decode
         self._write[kind] = write
@@ -227,17 +267,15 @@ class Tagged:
         """
         try:
             return trimmed(orjson.dumps(self._node(value, 0)))
-        except _Refused as refused:
-            way = "".join(reversed(refused.steps))
-            if len(way) > 200:
-                way = way[:200] + "..."
-            raise NotEncodableError(f"${way}: {refused.reason}") from None
+        except Refused as refused:
+            raise refused.error() from None
         except RecursionError:
-            raise NotEncodableError(f"$: {_TOO_DEEP}") from None
+            raise Refused(TOO_DEEP).error() from None
         except Exception as error:
             # orjson's own limit of depth, or a registered encoder that failed: whatever it was,
             # the user's call has its result and must not fail for the cache's sake.
-            raise NotEncodableError(f"$: {type(error).__name__}: {error}") from error
+            problem = type(error).__name__
+            raise Refused(f"{problem}: {error}", problem).error() from error
 
     def loads(self, data: bytes) -> Any:
         """Return the value of tagged JSON.
@@ -246,11 +284,42 @@ class Tagged:
             UnknownFormatError: The data is malformed, or holds a tag or name that is not known.
         """
         try:
-            return self._value(orjson.loads(data), [data.count(_TAG_KEY)])
+            return self._read_again(data)
         except Exception as error:
             # Stored bytes may hold anything, and a registered decoder may raise anything.
             reason = f"{type(error).__name__}: {error}"
             raise UnknownFormatError(f"malformed tagged JSON: {reason}") from error
+
+    def _comes_back(
+        self,
+        value: Any,
+        node: Node,
+        encode: Callable[[Any], Any],
+        decode: Callable[[Any], Any],
+    ) -> bool:
+        """Return whether a value's encoded form makes a value of its type that is equal to it."""
+        data = orjson.dumps(node)
+        try:
+            again = decode(self._read_again(data))
+            if type(again) is not type(value):
+                return False
+            other = orjson.dumps(self._node(encode(again), 0))
+            # The members of a set may come in another order.
+            if other != data and not self._read_again(other) == self._read_again(data):  # noqa: SIM201 - a type may define "==" alone
+                return False
+        except Exception:  # noqa: BLE001 - a user's functions may raise anything
+            return False
+        kind: Any = type(value)
+        if kind.__eq__ is object.__eq__:  # by identity
+            return True
+        try:
+            # What is unequal to itself, such as a NaN, or cannot be compared, is known by its form.
+            return bool(again == value) or not bool(value == value)  # noqa: PLR0124 - as it says
+        except Exception:  # noqa: BLE001 - as above
+            return True
+
+    def _read_again(self, data: bytes) -> Any:
+        return self._value(orjson.loads(data), [data.count(_TAG_KEY)])
 
     def _node(self, value: Any, depth: int) -> Node:
         write = self._write.get(type(value))
@@ -260,19 +329,19 @@ class Tagged:
 
     def _items(self, values: Iterable[Any], depth: int) -> list[Node]:
         if depth >= MAX_DEPTH:
-            raise _Refused(_TOO_DEEP)
+            raise Refused(TOO_DEEP)
         nodes: list[Node] = []
         try:
             for value in values:
                 nodes.append(self._node(value, depth + 1))  # noqa: PERF401 - tells the index
-        except _Refused as refused:
+        except Refused as refused:
             refused.steps.append(f"[{len(nodes)}]")
             raise
         return nodes
 
     def _dict(self, value: dict[Any, Any], depth: int) -> Node:
         if depth >= MAX_DEPTH:
-            raise _Refused(_TOO_DEEP)
+            raise Refused(TOO_DEEP)
         flat: list[Node] = []
         plain = _TAG not in value
         key: Any = None
@@ -281,7 +350,7 @@ class Tagged:
                 name = self._node(key, depth + 1)
                 plain = plain and type(name) is str
                 flat += (name, self._node(item, depth + 1))
-        except _Refused as refused:
+        except Refused as refused:
             name = key if type(key) is str else None
             refused.steps.append(f".{name}" if name and name.isidentifier() else f"[{name!r}]")
             raise
@@ -290,7 +359,7 @@ class Tagged:
     def _moment(self, tag: str, value: datetime | time, depth: int) -> Node:
         try:
             zone = self._node(value.tzinfo, depth + 1)
-        except _Refused as refused:
+        except Refused as refused:
             refused.steps.append(".tzinfo")
             raise
         return _tag(tag, value.replace(tzinfo=None, fold=0).isoformat(), value.fold, zone)
@@ -306,15 +375,16 @@ class Tagged:
             if kind is numpy.bytes_:
                 return _tag("nb", _base64(bytes(value)))
             if kind is numpy.ndarray:
-                descr = self._node(_numpy_descr(numpy, value.dtype), 0)
+                descr = self._node(arrays.descr_of(numpy, value.dtype), 0)
                 return _tag("a", descr, list(value.shape), _base64(value.tobytes()))
             if issubclass(kind, numpy.generic) and kind.__module__ == "numpy":
-                descr = self._node(_numpy_descr(numpy, value.dtype), 0)
+                descr = self._node(arrays.descr_of(numpy, value.dtype), 0)
                 return _tag("n", descr, _base64(value.tobytes()))
         pydantic_core = sys.modules.get("pydantic_core")
         if pydantic_core is not None and kind is pydantic_core.TzInfo:
             return _tag("pz", value.utcoffset(None).total_seconds())
-        raise _Refused(f"no codec takes {_type_name(kind)}; register it with codec.register()")
+        name = type_name(kind)
+        raise Refused(f"no codec takes {name}; register it with codec.register()", name)
 
     def _value(self, node: Node, left: list[int]) -> Any:
         """Return the value of a node.
@@ -339,23 +409,3 @@ class Tagged:
         if left[0]:
             parts = [self._value(part, left) for part in parts]
         return self._read[tag](*parts)
-
-
-def _numpy_descr(numpy: Any, dtype: Any) -> Any:
-    """Return a dtype as numpy's own file format describes it, if that is all of it."""
-    if not dtype.hasobject and dtype.kind in _NUMPY_KINDS and dtype.metadata is None:
-        descr = numpy.lib.format.dtype_to_descr(dtype)
-        again = numpy.lib.format.descr_to_dtype(descr)
-        if again == dtype and again.type is dtype.type:
-            return descr
-    raise _Refused(f"a numpy dtype of {dtype!r} has no codec")
-
-
-def _read_array(descr: Any, shape: list[int], text: str) -> Any:
-    numpy = importlib.import_module("numpy")
-    dtype = numpy.lib.format.descr_to_dtype(descr)
-    data = _unbase64(text)
-    if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data):
-        raise ValueError("the bytes of an array do not fit its shape")
-    # A copy, so that the array is writable and owns its memory.
-    return numpy.ndarray(shape, dtype, buffer=data).copy()

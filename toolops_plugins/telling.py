@@ -7,12 +7,14 @@ from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 from toolops_plugins.codec import Payload
+from toolops_plugins.errors import NotEncodableError, TooLargeError
 from toolops_plugins.plan import Call
 from toolops_plugins.policy import NOTHING
+from toolops_plugins.refusals import class_name_of
 from toolops_plugins.steps import Flow, is_callers
 from toolops_plugins.telemetry.events import CallEvent, Notice, NoticeKind, Outcome
 
-__all__ = ["Answer", "failed", "notice", "record", "sheltered"]
+__all__ = ["Answer", "failed", "notice", "record", "refused", "sheltered"]
 
 
 class Answer(NamedTuple):
@@ -115,6 +117,23 @@ def _record(call: Call, outcome: Outcome, answer: Answer | None) -> None:
     plan.stats.record(event)
     if shared.emitter.active:
         shared.emitter.emit(event)
+
+
+def refused(call: Call, error: Exception, value: object) -> None:
+    """Tell the sinks that no codec takes a value, or that it is too large to be kept.
+
+    Args:
+        call: The call whose result, or error, it is.
+        error: What the codec raised.
+        value: The value.
+    """
+    if not isinstance(error, NotEncodableError):
+        detail = class_name_of(value)
+    elif error.place == "$":
+        detail = error.problem
+    else:
+        detail = f"{error.problem} at {error.place}"
+    notice(call, "too_large" if isinstance(error, TooLargeError) else "not_encodable", detail)
 
 
 def notice(call: Call, kind: NoticeKind, detail: str) -> None:

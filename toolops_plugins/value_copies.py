@@ -90,8 +90,15 @@ def count_parts(value: Any, most: float = float("inf")) -> int | None:
         value: The value.
         most: Parts after which no more is looked at. Default: without a limit.
     """
-    if getattr(type(value), "__toolops_shareable__", False) is True:
-        return 1
+    try:
+        if getattr(type(value), "__toolops_shareable__", False) is True:
+            return 1
+        return _count_parts(value, most)
+    except Exception:  # noqa: BLE001 - a class, and its class, may raise whatever is asked of them
+        return None
+
+
+def _count_parts(value: Any, most: float) -> int | None:
     count = 0
     seen: set[int] = set()
     pending = [value]
@@ -99,7 +106,7 @@ def count_parts(value: Any, most: float = float("inf")) -> int | None:
         part = pending.pop()
         count += 1
         kind = type(part)
-        if kind in _ATOMS or isinstance(part, Enum) or part is NOTHING:
+        if kind in _ATOMS or issubclass(kind, Enum) or part is NOTHING:
             continue
         if id(part) in seen:
             continue

@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -22,6 +23,7 @@ from typing import (
 from toolops_plugins.cache.tiers import Tiers
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.streams import Recording
+from toolops_plugins.declared import returned_by
 from toolops_plugins.drivers import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.fallback import check_fallback
@@ -268,9 +270,14 @@ class Planner:
             hedger=None if policy.hedge is None else Hedger(policy.hedge),
             stream=target.kind in ("generator", "async_generator"),
             meaning=self._meaning(target, policy, key_name, ignore, secret),
+            declare=partial(self._declare, target.function),
         )
         plan.origin = Origin(self.owner, target, tuple(secret), tuple(ignore), key_name)
         return plan
+
+    def _declare(self, function: Callable[..., Any]) -> None:
+        for kind in returned_by(function):
+            self._shared.codec.register_declared(kind)
 
     def _meaning(
         self,

@@ -135,7 +135,7 @@ def test_dataclasses_and_models_are_arguments_and_results(ops: ToolOps) -> None:
     assert len(runs) == 4
 
     @ops.tool(cache=Cache(ttl=60))
-    def quote(ticker: str) -> Quote:
+    def quote(ticker: str) -> Any:
         runs.append(ticker)
         return Quote(ticker=ticker, price=1)
 

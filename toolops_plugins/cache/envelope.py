@@ -47,7 +47,8 @@ _KINDS: Final[tuple[Literal["value", "error", "stream"], ...]] = ("value", "erro
 _HEADER: Final = struct.Struct(">3sBBBBI5d")
 _CRC: Final = struct.Struct(">I")
 _HMAC_SIZE: Final = hashlib.sha256().digest_size
-_LARGEST: Final = 64 * 1024 * 1024  # of decompressed data: a planted frame may claim any size
+_TAGS_LARGEST: Final = 1024 * 1024
+_WINDOW: Final = 8 * 1024 * 1024  # the largest that zstd promises every decoder to be content with
 
 
 class _Zstd(threading.local):
@@ -57,7 +58,7 @@ class _Zstd(threading.local):
         import zstandard  # noqa: PLC0415 - only a large value needs it
 
         self.error = zstandard.ZstdError
-        self.content_size = zstandard.frame_content_size
+        self.parameters = zstandard.get_frame_parameters
         self.compress = zstandard.ZstdCompressor().compress
         self.decompress = zstandard.ZstdDecompressor().decompress
 
@@ -124,7 +125,7 @@ class Envelope:
         payload = entry.payload
         data = self._codec.data(payload)
         flags = 0
-        if self._compress_over < len(data) <= _LARGEST:
+        if self._compress_over < len(data):
             smaller = _compressor().compress(data)
             if len(smaller) < len(data):
                 data = smaller
@@ -201,14 +202,14 @@ class Envelope:
         tags_start = _HEADER.size + codec_length
         data_start = tags_start + tags_length
         # The comparison is false for a NaN too, which would be neither fresh nor stale.
-        if len(body) < data_start or not fresh_until <= stale_until:
+        if len(body) < data_start or not fresh_until <= stale_until or tags_length > _TAGS_LARGEST:
             raise UnknownFormatError("the envelope contradicts itself")
         codec_id = body[_HEADER.size : tags_start].decode("ascii", "replace")
         if (kind == "error") is not (codec_id == ERROR):
             raise UnknownFormatError(f"a {kind} of codec {codec_id!r}")
         content = body[data_start:]
         if flags & _COMPRESSED:
-            content = _decompressed(content)
+            content = _decompressed(content, self._codec.max_value_bytes)
         tags: tuple[str, ...] = ()
         stamps: tuple[str, ...] = ()
         if tags_length:
@@ -239,15 +240,15 @@ class Envelope:
         return body
 
 
-def _decompressed(frame: bytes) -> bytes:
+def _decompressed(frame: bytes, largest: int) -> bytes:
     zstd = _compressor()
     try:
         # A frame that tells its size is decompressed to just that size, whatever the limit given
-        # to decompress() is: what it tells is checked first.
-        size = zstd.content_size(frame)
-        if not 0 <= size <= _LARGEST:
+        # to decompress() is: what it tells is checked first. One that does not tell says 2**64 - 1.
+        told = zstd.parameters(frame)
+        if told.content_size > largest or told.window_size > max(largest, _WINDOW):
             raise UnknownFormatError("compressed data of no known or too large a size")
-        return zstd.decompress(frame, max_output_size=_LARGEST, allow_extra_data=False)
+        return zstd.decompress(frame, max_output_size=largest, allow_extra_data=False)
     except zstd.error as error:
         raise UnknownFormatError(f"malformed zstd frame: {error}") from None
 

@@ -30,6 +30,7 @@ from toolops_plugins.coalesce import circles
 from toolops_plugins.codec import Codec, Payload
 from toolops_plugins.error_copies import copy_error
 from toolops_plugins.errors import ConfigurationError, ToolOpsError
+from toolops_plugins.refusals import class_name_of
 from toolops_plugins.value_copies import count_parts, pristine_copy
 from toolops_plugins.values import NOTHING
 
@@ -143,7 +144,7 @@ class Tape:
 
     def _spoil(self, value: Any) -> None:
         self.whole = False
-        self.odd = self.odd or type(value).__name__
+        self.odd = self.odd or class_name_of(value)
 
     def all(self) -> list[Any]:
         """Return copies of all items of a whole recording."""

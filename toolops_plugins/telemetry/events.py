@@ -61,6 +61,7 @@ NoticeKind: TypeAlias = Literal[
     "unknown_format",
     "tampered",
     "not_encodable",
+    "too_large",
     "breaker",
     "bypass",
     "refresh_failed",
@@ -76,7 +77,9 @@ NoticeKind: TypeAlias = Literal[
 - ``tier_recovered``: ``name`` is the label of a tier that had failed and now works.
 - ``unknown_format``, ``tampered``: ``name`` is the tier that held the bytes or, if they only failed
   when a call decoded them, the tool.
-- ``not_encodable``: ``name`` is the tool whose result no codec takes.
+- ``not_encodable``: ``name`` is the tool whose result, or remembered exception, no codec takes;
+  ``detail`` the type that is not known and its place in the result.
+- ``too_large``: ``name`` is the tool whose result is larger than the codec's ``max_value_bytes``.
 - ``breaker``: ``name`` is the breaker's, ``detail`` its old and new state.
 - ``bypass``: ``name`` is a tool whose calls go past the cache, ``detail`` the reason; once for
   each pair.

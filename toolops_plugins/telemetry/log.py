@@ -67,6 +67,11 @@ _LINES = {
         " codec.register(), or return plain data",
         apart=True,
     ),
+    "too_large": _Line(
+        _CACHE,
+        "A result of %(name)r is not kept, since it is a %(detail)s; ToolOps(max_value_bytes=...)"
+        " raises the bound",
+    ),
     "breaker": _Line(_RESILIENCE, "The circuit breaker %(name)r changed (%(detail)s)"),
     "bypass": _Line(_CACHE, "Calls of %(name)r go past the cache: %(detail)s", apart=True),
     "refresh_failed": _Line(

@@ -82,7 +82,7 @@ def teach(codec: Codec) -> None:
     Raises:
         ConfigurationError: The name stands for another type in that codec.
     """
-    codec.register(Answer, "crewai.Answer", encode=_written, decode=_read)
+    codec.register(Answer, "crewai.Answer", encode=_written, decode=_read, verify=False)
 
 
 def _written(answer: Answer) -> Any:

@@ -78,9 +78,15 @@ class Lone:
 def teach_answers(codec: Codec) -> None:
     """Make what is here encodable, and LangChain's messages with it."""
     teach(codec)
-    codec.register(Answer, "langchain.ModelResponse", encode=_answer_fields, decode=_answer_again)
     codec.register(
-        ToolAnswer, "langchain.ToolAnswer", encode=_tool_fields, decode=_tool_answer_again
+        Answer, "langchain.ModelResponse", encode=_answer_fields, decode=_answer_again, verify=False
+    )
+    codec.register(
+        ToolAnswer,
+        "langchain.ToolAnswer",
+        encode=_tool_fields,
+        decode=_tool_answer_again,
+        verify=False,
     )
 
 

@@ -71,7 +71,9 @@ def teach_tools(codec: Codec) -> None:
     for model in _MODELS:
         encode: Callable[[Any], Any] = partial(_taken_apart, model)
         decode: Callable[[Any], Any] = partial(_made, model)
-        codec.register(model, f"llama_index.{model.__name__}", encode=encode, decode=decode)
+        codec.register(
+            model, f"llama_index.{model.__name__}", encode=encode, decode=decode, verify=False
+        )
     for other in _OTHERS:
         codec.register(other, f"llama_index.{other.__name__}")
 

@@ -87,7 +87,9 @@ def teach(codec: Codec) -> None:
         codec.register(kind, f"llama_index.{kind.__name__}")
     for compact in _COMPACT:
         encode, decode = _form(compact)
-        codec.register(compact, f"llama_index.{compact.__name__}", encode=encode, decode=decode)
+        codec.register(
+            compact, f"llama_index.{compact.__name__}", encode=encode, decode=decode, verify=False
+        )
     _teach_loosely(codec, AnyUrl, "llama_index.AnyUrl", str, AnyUrl)
     for provided, name in _provided():
         _of_openai[provided] = name
@@ -104,7 +106,7 @@ def _teach_loosely(
 ) -> None:
     """Register a type that is not LlamaIndex's, unless somebody has done it already."""
     with suppress(ConfigurationError):
-        codec.register(kind, name, encode=encode, decode=decode)
+        codec.register(kind, name, encode=encode, decode=decode, verify=False)
 
 
 def _provided() -> Iterator[tuple[Any, str]]:

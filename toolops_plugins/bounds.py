@@ -1,0 +1,98 @@
+"""Bounds on what stored bytes may say, so that reading them costs no more than they are worth.
+
+Whoever can write to a store may plant bytes there. What is over a bound is not written either.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+__all__ = [
+    "DECIMAL_DIGITS",
+    "FLOATS",
+    "INT_BITS",
+    "MAX_VALUE_BYTES",
+    "PATH_CHARACTERS",
+    "hashable",
+    "is_sane",
+    "memory_of",
+    "read_complex",
+    "read_decimal",
+    "read_int",
+]
+
+MAX_VALUE_BYTES: Final = 64 * 1024 * 1024
+"""Default bound on the bytes of an encoded value."""
+INT_BITS: Final = 1 << 18
+DECIMAL_DIGITS: Final = 100_000
+PATH_CHARACTERS: Final = 1 << 15
+FLOATS: Final = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+"""The floats that JSON does not hold; ``float()`` itself takes quadratic time for many digits."""
+
+_DECIMAL_EXPONENT = 100_000  # a planted 1e999999999 becomes a gigabyte when it is formatted
+_HASHED = 1_000  # members of a set or dict from which on their hashes are looked at
+_ALIKE = 100  # members of a set or dict that may share one hash
+_SMALL = 64 * 1024  # bytes of JSON whose memory is not worth looking at
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_FEW_STRINGS = 100_000
+
+
+def read_int(text: str) -> int:
+    """Return the int of hexadecimal text."""
+    if len(text) > INT_BITS // 4 + 3:
+        raise ValueError("an int of too many digits")
+    return int(text, 16)
+
+
+def read_decimal(text: str) -> Decimal:
+    """Return the Decimal of a text."""
+    if len(text) <= DECIMAL_DIGITS:
+        value = Decimal(text)
+        if is_sane(value, text):
+            return value
+    raise ValueError("a Decimal of too many digits, or with too large an exponent")
+
+
+def is_sane(value: Decimal, text: str) -> bool:
+    """Return whether a Decimal and its text are within the bounds."""
+    if len(text) > DECIMAL_DIGITS:
+        return False
+    return not value.is_finite() or abs(value.adjusted()) <= _DECIMAL_EXPONENT
+
+
+def read_complex(real: Any, imaginary: Any) -> complex:
+    """Return the complex number of two floats."""
+    if type(real) is not float or type(imaginary) is not float:
+        raise TypeError("the parts of a complex number must be floats")
+    return complex(real, imaginary)
+
+
+def hashable(members: Sequence[Any]) -> Sequence[Any]:
+    """Return the members of a set or the keys of a dict, unless many were given one hash.
+
+    Hashes of numbers can be chosen; a set of a million numbers of one hash takes hours to build.
+    """
+    if len(members) > _HASHED:
+        _, most = Counter(map(hash, members)).most_common(1)[0]
+        if most > _ALIKE:
+            raise ValueError("too many members of one hash")
+    return members
+
+
+def memory_of(data: bytes) -> int:
+    """Return roughly how many bytes of memory a value takes that is read from JSON.
+
+    A list in two characters takes 64 bytes, a dict in six takes 200, so that 64 MB of JSON can
+    become 1.5 GB. Marks inside of texts count only where looking closer would be too much work.
+    """
+    size = len(data)
+    if size <= _SMALL or data[:1] == b'"':
+        return size
+    if data.count(b'"') <= _FEW_STRINGS and max(map(data.count, (b",", b"[", b"{"))) > _FEW_STRINGS:
+        data = _STRINGS.sub(b'"', data)
+    return size + 64 * data.count(b"[") + 200 * data.count(b"{") + 40 * data.count(b",")

@@ -1,0 +1,127 @@
+"""An encoded value, and the values that need no encoding in this process."""
+
+from __future__ import annotations
+
+import math
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from enum import Enum
+from sys import getsizeof
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from toolops_plugins.policy import NOTHING
+from toolops_plugins.tagged import INT_MAX, INT_MIN, PATHS, is_text
+
+__all__ = [
+    "ERROR",
+    "JSON",
+    "LOCAL",
+    "OVERHEAD",
+    "TAGGED",
+    "Payload",
+    "frozen_size",
+    "is_plain_scalar",
+]
+
+JSON: Final = "json"
+TAGGED: Final = "json+"
+ERROR: Final = "error"
+LOCAL: Final = "local"
+
+_ZONES = (type(None), timezone, ZoneInfo)
+_ATOMS: frozenset[type] = frozenset(
+    (str, int, float, bool, bytes, complex, date, timedelta, Decimal, UUID, *_ZONES)
+)
+OVERHEAD = 120  # of a Payload and the header of its bytes, measured
+
+
+class Payload:
+    """An encoded value; treat as immutable, since it is shared between tiers and threads.
+
+    Plain slots, since a named tuple or frozen dataclass takes two to five times as long to make.
+
+    Args:
+        codec: Id of the form of the data.
+        data: The encoded value; None if it is kept in ``shared`` alone.
+        shared: The value itself, where nobody can change it; else ``NOTHING``.
+        size: Bytes that it occupies in memory, roughly. None: worked out from the others.
+        first: A list of the decoded value, which the first reader may take and nobody else.
+    """
+
+    __slots__ = ("codec", "data", "first", "shared", "size")
+
+    def __init__(
+        self,
+        codec: str,
+        data: bytes | None,
+        shared: Any = NOTHING,
+        size: int | None = None,
+        first: list[Any] | None = None,
+    ) -> None:
+        self.codec = codec
+        self.data = data
+        self.shared = shared
+        if size is None:
+            size = OVERHEAD + (getsizeof(shared) if data is None else len(data))
+        self.size = size
+        self.first = first
+
+    @classmethod
+    def local(cls, value: Any) -> Payload:
+        """Return a payload that holds ``value`` itself and can never leave this process."""
+        return cls(LOCAL, None, value)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Payload):
+            return NotImplemented
+        return (
+            self.codec == other.codec
+            and self.data == other.data
+            and type(self.shared) is type(other.shared)
+            and bool(self.shared == other.shared)
+        )
+
+    __hash__ = None  # type: ignore[assignment] # a local payload may hold what has no hash
+
+    def __repr__(self) -> str:
+        # Not the value: it may be a secret of the user's.
+        return f"Payload(codec={self.codec!r}, size={self.size})"
+
+
+def is_plain_scalar(value: Any) -> bool:
+    """Return whether JSON holds a value that is no container exactly."""
+    kind: type[Any] = type(value)
+    if kind is str:
+        return is_text(value)
+    if kind is int:
+        return bool(INT_MIN <= value <= INT_MAX)
+    return value is None or kind is bool or (kind is float and math.isfinite(value))
+
+
+def frozen_size(value: Any) -> int:
+    """Return roughly the bytes of a deeply immutable value, and 0 for any other."""
+    kind = type(value)
+    if kind in _ATOMS:
+        return getsizeof(value)
+    if kind is tuple or kind is frozenset:
+        total = getsizeof(value)
+        pending = [*value]  # no recursion: the user's stack may be deep already
+        while pending:
+            item = pending.pop()
+            kind = type(item)
+            if kind is tuple or kind is frozenset:
+                pending += item
+                size = getsizeof(item)
+            else:
+                size = frozen_size(item)
+            if not size:
+                return 0
+            total += size
+        return total
+    if kind is datetime or kind is time:
+        return getsizeof(value) if type(value.tzinfo) in _ZONES else 0
+    if kind in PATHS:
+        return getsizeof(value) + 2 * len(str(value))  # its text, and the parts of it
+    return getsizeof(value) if issubclass(kind, Enum) else 0
