@@ -40,6 +40,7 @@ lint: setup ## Check style, types, the walls between the rooms, and every exampl
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/test_examples.py
 

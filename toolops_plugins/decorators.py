@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, overload
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from toolops_plugins.aside import CacheAside, aside_policy
 from toolops_plugins.drivers import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.hidden_coroutines import wrapper_of_hidden
+from toolops_plugins.method_tools import ClassMethodTool, MethodTool
 from toolops_plugins.plan import Plan
 from toolops_plugins.policy import Cache, Policy, PolicyParts, Retry
 from toolops_plugins.target import Target, dress, resolve
-from toolops_plugins.wrap import Planner, Tool, wrapper_of
+from toolops_plugins.tool_types import Decorator, Tool
+from toolops_plugins.wrap import Planner, wrapper_of
 
 if TYPE_CHECKING:
     from toolops_plugins.loop_driver import LoopDriver
 
 __all__ = ["Decorators"]
 
-P = ParamSpec("P")
-R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 _NO_POLICY = Policy()
 
@@ -46,7 +48,7 @@ class Decorators(ABC):
         """As :meth:`invalidate`, without blocking the event loop."""
 
     @overload
-    def tool(self, function: Callable[P, R], /) -> Tool[P, R]: ...
+    def tool(self, function: F, /) -> Tool[F]: ...
     @overload
     def tool(
         self,
@@ -58,7 +60,7 @@ class Decorators(ABC):
         secret: Sequence[str] = (),
         ignore: Sequence[str] = (),
         **parts: Unpack[PolicyParts],
-    ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
+    ) -> Decorator: ...
 
     def tool(
         self,
@@ -99,12 +101,28 @@ class Decorators(ABC):
 
         return wrap if function is None else wrap(function)
 
+    @overload
+    def readonly(self, function: F, /) -> Tool[F]: ...
+    @overload
+    def readonly(
+        self,
+        function: None = None,
+        /,
+        *,
+        ttl: float | timedelta | None = 300.0,
+        policy: Policy | None = None,
+        name: str | None = None,
+        secret: Sequence[str] = (),
+        ignore: Sequence[str] = (),
+        **parts: Unpack[PolicyParts],
+    ) -> Decorator: ...
+
     def readonly(
         self,
         function: Any = None,
         /,
         *,
-        ttl: float | None = 300.0,
+        ttl: float | timedelta | None = 300.0,
         policy: Policy | None = None,
         name: str | None = None,
         secret: Sequence[str] = (),
@@ -133,6 +151,22 @@ class Decorators(ABC):
         whole = whole.replace(**parts)
         decorate = self.tool(policy=whole, name=name, secret=secret, ignore=ignore)
         return decorate if function is None else decorate(function)
+
+    @overload
+    def sideeffect(self, function: F, /) -> Tool[F]: ...
+    @overload
+    def sideeffect(
+        self,
+        function: None = None,
+        /,
+        *,
+        idempotent: bool = False,
+        policy: Policy | None = None,
+        name: str | None = None,
+        secret: Sequence[str] = (),
+        ignore: Sequence[str] = (),
+        **parts: Unpack[PolicyParts],
+    ) -> Decorator: ...
 
     def sideeffect(
         self,
@@ -186,7 +220,12 @@ class Decorators(ABC):
         ignore: Sequence[str],
     ) -> Any:
         if isinstance(wanted, classmethod | staticmethod):
-            return type(wanted)(self._wrap(wanted.__func__, policy, name, secret, ignore))
+            found = self._wrap(wanted.__func__, policy, name, secret, ignore)
+            if isinstance(wanted, MethodTool):
+                return found
+            function = found.__func__ if isinstance(found, MethodTool) else found
+            kind = ClassMethodTool if type(wanted) is classmethod else type(wanted)
+            return kind(function)
         target = resolve(wanted)
         plans: list[Plan] = []
 
@@ -218,7 +257,7 @@ class Decorators(ABC):
 
         wrapper.name, wrapper.policy, wrapper.key = plan.name, policy, key
         wrapper.invalidate, wrapper.ainvalidate = invalidate, ainvalidate
-        return wrapper
+        return MethodTool(wrapper) if target.method and not target.args else wrapper
 
     @overload
     def aside(

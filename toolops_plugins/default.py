@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import Any
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar, Unpack, overload
 
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.locks import renewing
+from toolops_plugins.policy import Policy, PolicyParts
 from toolops_plugins.runtime import ToolOps
+from toolops_plugins.tool_types import Decorator, Tool
 
 __all__ = ["get_default", "readonly", "set_default", "sideeffect", "tool"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _lock = renewing(sys.modules[__name__], threading.Lock())
 _runtime: ToolOps | None = None
@@ -42,14 +48,61 @@ def set_default(runtime: ToolOps) -> None:
         _runtime = runtime
 
 
+@overload
+def tool(function: F, /) -> Tool[F]: ...
+@overload
+def tool(
+    function: None = None,
+    /,
+    *,
+    policy: Policy | None = None,
+    name: str | None = None,
+    secret: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    **parts: Unpack[PolicyParts],
+) -> Decorator: ...
+
+
 def tool(function: Any = None, /, **options: Any) -> Any:
     """:meth:`ToolOps.tool` of the default runtime."""
-    return get_default().tool(**options) if function is None else get_default().tool(function)
+    return get_default().tool(function, **options)
+
+
+@overload
+def readonly(function: F, /) -> Tool[F]: ...
+@overload
+def readonly(
+    function: None = None,
+    /,
+    *,
+    ttl: float | timedelta | None = 300.0,
+    policy: Policy | None = None,
+    name: str | None = None,
+    secret: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    **parts: Unpack[PolicyParts],
+) -> Decorator: ...
 
 
 def readonly(function: Any = None, /, **options: Any) -> Any:
     """:meth:`ToolOps.readonly` of the default runtime."""
     return get_default().readonly(function, **options)
+
+
+@overload
+def sideeffect(function: F, /) -> Tool[F]: ...
+@overload
+def sideeffect(
+    function: None = None,
+    /,
+    *,
+    idempotent: bool = False,
+    policy: Policy | None = None,
+    name: str | None = None,
+    secret: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    **parts: Unpack[PolicyParts],
+) -> Decorator: ...
 
 
 def sideeffect(function: Any = None, /, **options: Any) -> Any:

@@ -173,9 +173,11 @@ def _kind(function: Any) -> Kind:
 def dress(wrapper: Any, wanted: Any) -> None:
     """Give a wrapper the signature, name, documentation and annotations of what it wraps."""
     functools.update_wrapper(wrapper, wanted)
-    if not hasattr(wanted, "__name__"):  # a partial or a callable object
+    # A partial or a callable object; a bound tool is a partial that knows its name.
+    if not hasattr(wanted, "__name__") or isinstance(wanted, functools.partial):
         inner = resolve(wanted)
-        named = type(wanted) if inner.method else inner.function
+        is_object = inner.method and not isinstance(wanted, functools.partial)
+        named = type(wanted) if is_object else inner.function
         wrapper.__name__ = getattr(named, "__name__", type(wanted).__name__)
         wrapper.__qualname__ = getattr(named, "__qualname__", wrapper.__name__)
         wrapper.__module__ = getattr(named, "__module__", wrapper.__module__)

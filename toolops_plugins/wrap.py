@@ -11,13 +11,8 @@ from functools import partial
 from typing import (
     TYPE_CHECKING,
     Any,
-    Concatenate,
     Generic,
-    ParamSpec,
-    Protocol,
-    Self,
     TypeVar,
-    overload,
 )
 
 from toolops_plugins.cache.tiers import Tiers
@@ -54,55 +49,15 @@ if TYPE_CHECKING:
     from toolops_plugins.loop_driver import LoopDriver
     from toolops_plugins.semantic.cache import SemanticCache
 
-__all__ = ["Named", "Planner", "Tool", "wrapper_of"]
+__all__ = ["Named", "Planner", "wrapper_of"]
 
 _BODIES = 10_000
 """Functions whose first body is remembered."""
 _DEFINITIONS = 1_000
 """Functions that asked for one state, and are remembered."""
 _SHARED = "so that one user's answer would reach another"
-P = ParamSpec("P")
-Q = ParamSpec("Q")
-R = TypeVar("R")
 S = TypeVar("S")
-R_co = TypeVar("R_co", covariant=True)
 State = TypeVar("State")
-
-
-class Tool(Protocol[P, R_co]):
-    """A wrapped function: called as before, with these names added.
-
-    Of a method they take the receiver as their first argument: ``Shop.quote.key(shop, "ACME")``.
-    """
-
-    __name__: str
-    __qualname__: str
-    __wrapped__: Callable[..., Any]
-    name: str
-    policy: Policy
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Make the call, under the policy."""
-        ...
-
-    @overload
-    def __get__(self, instance: None, owner: type, /) -> Self: ...
-    @overload
-    def __get__(
-        self: Tool[Concatenate[S, Q], R], instance: S, owner: type | None = None, /
-    ) -> Callable[Q, R]: ...
-
-    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
-        """Return the key of a call, in hexadecimal."""
-        ...
-
-    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Forget the result of a call in every tier and every process."""
-        ...
-
-    async def ainvalidate(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """As :meth:`invalidate`, without blocking the event loop."""
-        ...
 
 
 class _Kept(Generic[State]):

@@ -1,0 +1,96 @@
+"""Tools that are methods, whose helpers take the receiver as the tool itself does.
+
+A plain function in a class will not do: ``shop.quote.invalidate`` would be the attribute of that
+function, which is never told of ``shop``. Reached by the class it is still the plain function.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["BoundTool", "ClassMethodTool", "MethodTool"]
+
+_HELPERS = frozenset({"ainvalidate", "invalidate", "key"})
+"""Attributes of a tool that take the arguments of a call."""
+
+
+# A partial, since frameworks know how to look into one, and calling it costs no Python.
+class BoundTool(functools.partial[Any]):
+    """A tool with its receiver, as ``shop.quote`` is; equal to any other of the same two."""
+
+    __slots__ = ()
+
+    @property
+    def __self__(self) -> Any:
+        return self.args[0]
+
+    @property
+    def __func__(self) -> Callable[..., Any]:
+        return self.func
+
+    @property
+    def __doc__(self) -> str | None:  # type: ignore[override]  # it is the tool's
+        return self.func.__doc__
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(functools.partial(self.func, *self.args))
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.func, name)
+        return functools.partial(found, *self.args) if name in _HELPERS else found
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self.func is other.func and self.__self__ is other.__self__
+
+    def __hash__(self) -> int:
+        return hash((self.func, id(self.__self__)))
+
+    def __repr__(self) -> str:
+        return f"<bound tool {self.func.__qualname__} of {self.__self__!r}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (self.__self__, self.func.__name__)
+
+
+# A static method by type, since that is what pydantic and others leave alone in a class.
+class MethodTool(staticmethod):  # type: ignore[type-arg]  # its parameters are those of Tool
+    """The tool that a method becomes, as it stands in its class.
+
+    Args:
+        function: The function in front of the policies.
+    """
+
+    __isabstractmethod__ = False
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        vars(self).update(vars(function))
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self.__func__ if instance is None else BoundTool(self.__func__, instance)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__func__, name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MethodTool, (self.__func__,)
+
+
+class ClassMethodTool(classmethod):  # type: ignore[type-arg]  # as above
+    """The tool that a class method becomes, as it stands in its class.
+
+    Args:
+        function: The function in front of the policies.
+    """
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return BoundTool(self.__func__, type(instance) if owner is None else owner)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ClassMethodTool, (self.__func__,)
