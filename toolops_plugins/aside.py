@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from toolops_plugins.cache.entry import Mark
 from toolops_plugins.drivers import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.flow import listening, served, tags_of
+from toolops_plugins.flow import keyed, listening, served, tags_of
 from toolops_plugins.locks import renewing
 from toolops_plugins.paraphrase import by_meaning, kept_by_meaning
 from toolops_plugins.plan import Call, Plan
@@ -125,6 +125,8 @@ class CacheAside:
     def _looking(self, call: Call) -> Flow:
         if not self._plan.shared.active:
             return NOTHING
+        if call.large:
+            yield from keyed(call)
         answer = yield from sheltered(call, "lookup", _looked_up(call))
         if answer is not None:
             record(call, answer.outcome, answer)
@@ -156,6 +158,8 @@ class CacheAside:
         if not self._plan.shared.active:
             return
         call = self._plan.begin(args, kwargs)
+        if call.large:
+            yield from keyed(call)
         took = 0.0 if seconds is None else seconds
         with self._lock:
             asked = self._missed.pop(call.key, None) if call.key is not None else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from toolops_plugins.aside import CacheAside, aside_policy
@@ -253,7 +254,12 @@ class Decorators(ABC):
             self.invalidate(keys=[digest(*args, **kwargs)])
 
         async def ainvalidate(*args: Any, **kwargs: Any) -> None:
-            await self.ainvalidate(keys=[digest(*args, **kwargs)])
+            given_all, keywords_all = (*given, *args), {**keywords, **kwargs}
+            digested = plan.keyer and plan.keyer.quick_key(given_all, keywords_all)
+            if not digested:  # its arguments are large; or there is no key, which digest() says
+                make = partial(digest, *args, **kwargs)
+                digested = await self._on_loop().in_thread(make)
+            await self.ainvalidate(keys=[digested])
 
         wrapper.name, wrapper.policy, wrapper.key = plan.name, policy, key
         wrapper.invalidate, wrapper.ainvalidate = invalidate, ainvalidate

@@ -143,6 +143,8 @@ def call_flow(call: Call) -> Flow:
     answer: Answer | None = None
     outcome: Outcome
     try:
+        if call.large:
+            yield from keyed(call)
         call.tags = tags_of(call)
         try:
             answer, outcome = yield from _answered(call)
@@ -169,6 +171,18 @@ def call_flow(call: Call) -> Flow:
         return Told(value, outcome, answer)
     record(call, outcome, answer)
     return value
+
+
+def keyed(call: Call) -> Flow:
+    """Make the key of a call whose arguments are large, in another thread for an event loop."""
+    plan = call.plan
+    if plan.keyer is None:
+        return
+    make = plan.keyer.key
+    try:
+        call.key = yield Invoke(make, (call.args, call.kwargs), {}, None, aio=False)
+    except Exception as error:  # noqa: BLE001 - as in Plan.open
+        plan.unkeyed(call, error)
 
 
 def _raise_remembered(answer: Answer) -> None:

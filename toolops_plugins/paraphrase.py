@@ -19,7 +19,7 @@ from toolops_plugins.errors import CodecError, NotCanonicalError, NotEncodableEr
 from toolops_plugins.meaning import Meaning
 from toolops_plugins.plan import Call
 from toolops_plugins.results import copied, decoded
-from toolops_plugins.steps import Flow, Fly, Io, Spawn, Step, is_callers
+from toolops_plugins.steps import Flow, Fly, Invoke, Io, Spawn, Step, is_callers
 from toolops_plugins.telemetry.events import Notice, NoticeKind
 from toolops_plugins.telling import Answer, notice, refused
 from toolops_plugins.values import NOTHING
@@ -41,6 +41,13 @@ def question_of(call: Call) -> Asked | None:
     except NotCanonicalError:  # where cache.key= stands in for arguments that have no form
         call.plan.warn("scope_not_canonical")
         return None
+
+
+def _question(call: Call) -> Flow:
+    """Return what a call asks; what it scopes by is hashed off the event loop where it is large."""
+    if call.large:
+        return (yield Invoke(question_of, (call,), {}, None, aio=False))
+    return question_of(call)
 
 
 def by_meaning(
@@ -79,7 +86,7 @@ def _looked_up(
     call: Call, meaning: Meaning, marks: Sequence[Mark]
 ) -> Generator[Step, Any, Answer | None]:
     """Return what the index answers, or None; note the lookup on the call if there was one."""
-    asked = question_of(call)
+    asked = yield from _question(call)
     if asked is None:
         return None
     index = meaning.cache.answers.index
@@ -217,7 +224,7 @@ def kept_by_meaning(
 def _kept(
     call: Call, meaning: Meaning, value: Any, payload: Payload, entry: Entry, mark: int | None
 ) -> Generator[Step, Any, Learning | None]:
-    asked = question_of(call) if call.lookup is None else call.lookup.asked
+    asked = (yield from _question(call)) if call.lookup is None else call.lookup.asked
     if asked is None:
         return None
     clock = call.plan.shared.clock

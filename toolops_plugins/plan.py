@@ -82,6 +82,7 @@ class Call:
         "hedged",
         "key",
         "kwargs",
+        "large",
         "lookup",
         "marks",
         "near",
@@ -114,6 +115,7 @@ class Call:
         self.marks: Sequence[Mark] = ()
         self.lookup: Lookup | None = None  # what the semantic cache had to say
         self.tells = True  # whether the semantic cache is to be told of the answer
+        self.large = False  # whether its key is still to be made, off the event loop
         self.near = True  # whether the first tier may hold something for it
         self.place = b""  # where a stream can be joined: one event loop, or any thread
 
@@ -234,9 +236,13 @@ class Plan:
         if keyer is None or not self.shared.active:
             return Call(self, args, kwargs, began)
         try:
-            key = keyer.key(args, kwargs)
+            key = keyer.quick_key(args, kwargs)
         except Exception as error:  # noqa: BLE001 - a key that cannot be made is a cache that is not asked
-            return self._unkeyed(Call(self, args, kwargs, began), error)
+            return self.unkeyed(Call(self, args, kwargs, began), error)
+        if key is None:
+            call = Call(self, args, kwargs, began)
+            call.large = True
+            return call
         slot: Slot | None = None
         try:
             slot = self._peek(key)
@@ -262,9 +268,10 @@ class Plan:
         call = Call(self, args, kwargs, self._monotonic())
         if self.keyer is not None and self.shared.active:
             try:
-                call.key = self.keyer.key(args, kwargs)
+                call.key = self.keyer.quick_key(args, kwargs)
+                call.large = call.key is None
             except Exception as error:  # noqa: BLE001 - as in open()
-                self._unkeyed(call, error)
+                self.unkeyed(call, error)
         return call
 
     def _tell_hit(self, slot: Slot, key: bytes, latency: float) -> None:
@@ -284,7 +291,8 @@ class Plan:
             )
         )
 
-    def _unkeyed(self, call: Call, error: Exception) -> Call:
+    def unkeyed(self, call: Call, error: Exception) -> Call:
+        """Note why a call has no key, and warn of it."""
         if isinstance(error, NotCanonicalError):
             call.reason = "not_canonical"
         elif isinstance(error, TypeError) and not self.fits(call):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
 
+from toolops_plugins.argument_size import is_large
 from toolops_plugins.canonical import Canon
 from toolops_plugins.errors import ConfigurationError, NotCanonicalError
 from toolops_plugins.policy import Cache, TagsLike
@@ -24,6 +25,8 @@ SCHEMA = 1
 _MEMO_KEYS = 1_024
 _MEMO_TEXT = 1_024
 """Keys that each function remembers, and characters of arguments that it remembers one for."""
+
+_NUMBERS = frozenset((int, float, bool, type(None)))
 
 TenantLike: TypeAlias = ContextVar[Any] | Callable[[], Any] | str | None
 
@@ -241,20 +244,56 @@ class Keyer:
             NotCanonicalError: An argument that counts has no canonical form.
             TypeError: The arguments do not fit the signature.
         """
+        return self.quick_key(args, kwargs, most=False) or b""
+
+    def quick_key(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, most: bool = True
+    ) -> bytes | None:
+        """Return the key of a call, or None if its arguments are too large for an event loop.
+
+        Args:
+            args: The positional arguments.
+            kwargs: The keyword arguments.
+            most: False: the key is made whatever it takes.
+
+        Raises:
+            NotCanonicalError: As :meth:`key`.
+            TypeError: As :meth:`key`.
+        """
         memo = self._memo
-        if memo is None or kwargs:
-            return self._made(args, kwargs)
-        for value in args:
-            if type(value) is not str:
-                return self._made(args, kwargs)
-        key = memo.get(args)
-        if key is None:
-            key = self._made(args, kwargs)
-            if sum(map(len, args)) <= _MEMO_TEXT:
-                if len(memo) >= _MEMO_KEYS:
-                    memo.clear()
-                memo[args] = key
+        if memo is not None and not kwargs:
+            for value in args:
+                # The hash of a long text takes long, too.
+                if type(value) is not str or len(value) > _MEMO_TEXT:
+                    break
+            else:
+                return memo.get(args) or self._remembered(memo, args)
+        if most and self._is_large(args, kwargs):
+            return None
+        return self._made(args, kwargs)
+
+    def _remembered(self, memo: dict[tuple[Any, ...], bytes], args: tuple[Any, ...]) -> bytes:
+        key = self._made(args, {})
+        if sum(map(len, args)) <= _MEMO_TEXT:
+            if len(memo) >= _MEMO_KEYS:
+                memo.clear()
+            memo[args] = key
         return key
+
+    def _is_large(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        """Return whether the arguments that count are large; with ``key=`` none of them do."""
+        if _are_small(args) and (not kwargs or _are_small(kwargs.values())):
+            return False
+        if self._key is not None:
+            return False
+        order = self._order
+        counted = [value for value, place in zip(args, order, strict=False) if place >= 0]
+        counted += args[len(order) :]
+        counted += [value for name, value in kwargs.items() if self._holes.get(name, 0) >= 0]
+        try:
+            return is_large(counted)
+        except Exception:  # noqa: BLE001 - a user's class may raise anything where it is looked at
+            return False
 
     def _made(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         keyspace = self._keyspace
@@ -370,6 +409,14 @@ class Tagger:
             return tuple(sorted({str(tag) for tag in self._make(*args, **kwargs)}))
         arguments = self._keyer.arguments(args, kwargs)
         return tuple(sorted({template.format_map(arguments) for template in self._templates}))
+
+
+def _are_small(values: Iterable[Any]) -> bool:
+    for value in values:
+        kind = type(value)
+        if kind not in _NUMBERS and (kind is not str or len(value) > _MEMO_TEXT):
+            return False
+    return True
 
 
 def _value_of(variable: ContextVar[Any]) -> Any:
