@@ -14,14 +14,18 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import Any, Protocol
 
 from toolops_plugins.cache.bus_messages import Messages
+from toolops_plugins.cache.redis_deadline import until
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 
 __all__ = ["Bus", "Carrier"]
 
 _POLL = 0.2  # seconds between looks at whether to stop; a message is read as it comes
+_MESSAGE = 1.0  # seconds in which a message that has begun must be whole
+_SUBSCRIBING = 5.0  # seconds to find a server, connect and subscribe
 _PATIENCE = 0.4  # seconds that closing waits for the thread
 _SILENCE = 10.0  # seconds without a word after which the server is asked for one, and then given up
 _FIRST_PAUSE = 0.1  # seconds before connecting again; doubles
@@ -218,7 +222,8 @@ class Bus:
         subscription = client.pubsub()
         closers = [subscription.close, *closers]
         try:
-            subscription.subscribe(self._tier.channel)
+            with until(monotonic() + _SUBSCRIBING):
+                subscription.subscribe(self._tier.channel)
         except BaseException:
             _release(closers)
             raise
@@ -277,7 +282,8 @@ def _messages(reference: weakref.ref[Bus], stop: _Stop, attempt: int) -> Iterato
         heard = clock.monotonic()
         asked = False
         while not stop.is_set():
-            message = subscription.get_message(timeout=_POLL)
+            with until(monotonic() + _POLL + _MESSAGE):
+                message = subscription.get_message(timeout=_POLL)
             if message is not None:
                 heard = clock.monotonic()
                 asked = False

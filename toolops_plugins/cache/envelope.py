@@ -109,6 +109,11 @@ class Envelope:
         self._compress_over = check.count("compress_over", compress_over, least=0)
         self._secret = None if secret is None else derive_key(secret, "envelope")
 
+    @property
+    def largest(self) -> int:
+        """Bytes of an envelope at most: of its data, with room for its tags."""
+        return int(getattr(self._codec, "max_value_bytes", _LARGEST)) + 1024 * 1024
+
     def seal(self, key: bytes, entry: Entry, stamps: Sequence[str] = ()) -> bytes:
         """Return the bytes of an entry.
 

@@ -10,15 +10,25 @@ import os
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from toolops_plugins import check
 from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.cache.envelope import Envelope
 from toolops_plugins.cache.redis_clients import Clients
-from toolops_plugins.cache.redis_link import READING, Action, Link, afetch, fetch, mget, one, route
+from toolops_plugins.cache.redis_link import (
+    READING,
+    Action,
+    Link,
+    Work,
+    afetch,
+    fetch,
+    mget,
+    one,
+    route,
+)
 from toolops_plugins.cache.redis_signed_store import SignedStore
-from toolops_plugins.cache.redis_store import Store
+from toolops_plugins.cache.redis_store import Store, chunks
 from toolops_plugins.cache.redis_survey import Survey, survey
 from toolops_plugins.cache.redis_url import parse
 from toolops_plugins.clock import Clock
@@ -26,6 +36,8 @@ from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.request import is_secret_name
 
 __all__ = ["Redis"]
+
+Answer = TypeVar("Answer")
 
 # What would break the tier, or contradict what it is told otherwise.
 _REFUSED = frozenset(
@@ -60,9 +72,13 @@ class Redis:
 
     Safe for use from any threads and event loops. A server that fails is left alone for a pause
     that doubles from half a second to half a minute, so that it costs one timeout and then nothing.
-    Two things the blocking face cannot bound: looking up a host's name, and the discovery of a
-    cluster whose every node hangs, which takes one timeout for each node that the URL names. The
-    awaiting face bounds both.
+
+    Each operation as a whole is bounded, however slowly a server answers: a reply by
+    ``socket_timeout``, and all of a lookup, a write or an invalidation, with the wait for one of
+    ``max_connections`` places, names, connecting and every reply, by the sum of both timeouts; once
+    more for each node that the URL of a cluster or of Sentinels names, and for each 500 keys or
+    tags. ``clear`` and ``survey``, which go through all keys, have ``scan_timeout``. A reply larger
+    than the codec's ``max_value_bytes`` is refused by the length that it declares.
 
     Deletions and invalidations of tags void marks in every process. ``clear`` voids the marks of
     tagged lookups in every process, and those of other lookups in this one.
@@ -78,12 +94,13 @@ class Redis:
             timeouts and connections win over the arguments, as with redis-py.
         ttl: Seconds for which an entry is kept at most. Default 3600.
         label: The tier's name in keys and events. None: the runtime gives one.
-        socket_timeout: Seconds to wait for an answer. Default 0.25.
+        socket_timeout: Seconds to wait for a whole answer. Default 0.25.
         connect_timeout: Seconds to wait for a connection. Default 0.25.
         max_loops: How many event loops keep a client; beyond it the one unused for longest is
             released. Default 16.
         max_connections: How many operations may be under way at once for all threads together,
             and for each event loop; others wait. Default 32.
+        scan_timeout: Seconds for an operation that goes through all keys. Default 60.
         client_options: Further options for redis-py, such as ``username``, ``password``,
             ``ssl_ca_certs`` or ``sentinel_kwargs``.
 
@@ -103,6 +120,7 @@ class Redis:
         connect_timeout: float = 0.25,
         max_loops: int = 16,
         max_connections: int = 32,
+        scan_timeout: float = 60.0,
         **client_options: Any,
     ) -> None:
         for name in client_options.keys() & _REFUSED:
@@ -128,8 +146,9 @@ class Redis:
         self.ttl: float | None = self._ttl
         self.label = label or ""
         self._given = bool(label)
+        self._scan = check.seconds("scan_timeout", scan_timeout, zero=False)
         self._target = replace(target, options=chosen)
-        # The longest operation asks every node that the URL names, and then does its own work.
+        # More than an action can take: who lets a hung server be tried must not keep it longer.
         self._lease = (quick + connecting) * (2 + len(self._target.nodes))
         self._clients = Clients(
             self._target,
@@ -195,6 +214,9 @@ class Redis:
             on_trouble=on_trouble,
         )
         self._signed = self._store if isinstance(self._store, SignedStore) else None
+        # Called when a connection is made: another server may have another clock.
+        self._clients.limits.on_connect = self._store.server.renew
+        self._clients.limits.largest = envelope.largest
         self._link = Link(self._clients, clock, self._lease, self.label or str(self._target))
 
     @property
@@ -266,19 +288,19 @@ class Redis:
 
     def get_many(self, keys: Iterable[bytes]) -> dict[bytes, Entry]:
         """Return those entries that are there, whatever their tags."""
-        return self.link.walk(self._store.look_many(list(keys)))
+        return self._walk_many(self._store.look_many, list(keys))
 
     async def aget_many(self, keys: Iterable[bytes]) -> dict[bytes, Entry]:
         """As :meth:`get_many`."""
-        return await self.link.awalk(self._store.look_many(list(keys)))
+        return await self._awalk_many(self._store.look_many, list(keys))
 
     def set_many(self, entries: Mapping[bytes, Entry]) -> None:
         """Keep the entries, as computed now."""
-        self.link.walk(self._store.keep(entries, None))
+        self._walk_many(self._store.keep, entries, None)
 
     async def aset_many(self, entries: Mapping[bytes, Entry]) -> None:
         """As :meth:`set_many`."""
-        await self.link.awalk(self._store.keep(entries, None))
+        await self._awalk_many(self._store.keep, entries, None)
 
     def delete(self, key: bytes) -> None:
         """Forget the key, and void every earlier mark of it for ten minutes."""
@@ -290,11 +312,11 @@ class Redis:
 
     def invalidate(self, tags: Sequence[str]) -> None:
         """Forget every entry that carries one of the tags, and void earlier marks."""
-        self.link.walk(self._store.restamp(tags))
+        self._walk_many(self._store.restamp, tags)
 
     async def ainvalidate(self, tags: Sequence[str]) -> None:
         """As :meth:`invalidate`."""
-        await self.link.awalk(self._store.restamp(tags))
+        await self._awalk_many(self._store.restamp, tags)
 
     def tags_in_use(self, tags: Sequence[str]) -> list[str]:
         """Return those of the tags under which something may be kept."""
@@ -302,11 +324,21 @@ class Redis:
 
     def clear(self) -> None:
         """Forget everything of this namespace and label."""
-        self.link.walk(self._store.clear())
+        self.link.walk(self._store.clear(), self._scan)
 
     async def aclear(self) -> None:
         """As :meth:`clear`."""
-        await self.link.awalk(self._store.clear())
+        await self.link.awalk(self._store.clear(), self._scan)
+
+    def _walk_many(self, operation: Callable[..., Work[Answer]], many: Any, *more: Any) -> Answer:
+        link = self.link
+        return link.walk(operation(many, *more), link.clients.slow * chunks(len(many)))
+
+    async def _awalk_many(
+        self, operation: Callable[..., Work[Answer]], many: Any, *more: Any
+    ) -> Answer:
+        link = self.link
+        return await link.awalk(operation(many, *more), link.clients.slow * chunks(len(many)))
 
     def expire(
         self, keys: Sequence[bytes], tags: Sequence[str], moment: float, *, everything: bool
@@ -379,7 +411,8 @@ class Redis:
         prefix = self._store.prefix
         root = prefix[: prefix.rindex(":", 0, -1) + 1]
         cluster = self._target.kind == "cluster"
-        return link.walk(survey(root, cluster=cluster, seconds=seconds, measure=measure))
+        work = survey(root, cluster=cluster, seconds=seconds, measure=measure)
+        return link.walk(work, self._scan)
 
     def raw(self, key: bytes) -> tuple[bytes | None, float | None]:
         """Return what is stored under a key, as it is, and the seconds that it has left.

@@ -11,15 +11,20 @@ from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from queue import SimpleQueue
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from toolops_plugins.cache.redis_deadline import DEADLINE
 from toolops_plugins.cache.redis_url import Target
 from toolops_plugins.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from toolops_plugins.cache.redis_connections import Limits
 
 __all__ = ["Clients", "Seat"]
 
 Package: TypeAlias = Literal["redis", "redis.asyncio"]
 _UNBOUNDED = 2**31  # the tier's own gate stands before the pools, and waits where they would raise
+_LARGEST = 65 * 1024 * 1024  # bytes of a reply, until a codec says what it takes
 _PATIENCE = 1.0  # seconds that closing waits for another thread's loop, or a server
 
 
@@ -31,8 +36,8 @@ class Seat:
         client: Its client.
         closers: What to await in order to release it.
         limit: How many operations may be under way at once.
-        quick: Seconds for an operation on an open connection.
-        slow: Seconds for one that may have to find the server and connect to it.
+        quick: Seconds for a reply on an open connection.
+        slow: Seconds for an operation that may have to find the server and connect to it.
     """
 
     def __init__(
@@ -53,8 +58,8 @@ class Seat:
         self.retired = False
         self.released: Future[None] = Future()
         self._closers = closers
-        self._quick = quick
-        self._slow = slow
+        self.quick = quick
+        self.slow = slow
         self._guard = self._release_with_loop()
 
     async def open(self) -> None:
@@ -71,11 +76,23 @@ class Seat:
         As many operations as have succeeded side by side find an open connection; one more has
         to open its own.
         """
-        return self._quick if self.users <= self.warm else self._slow
+        return self.quick if self.users <= self.warm else self.slow
 
-    async def enter(self) -> None:
-        """Begin an operation, once there is room for it."""
-        await self.gate.acquire()
+    async def enter(self, end: float) -> None:
+        """Begin an operation, once there is room for it.
+
+        Args:
+            end: When it has to be over, on the loop's clock; it gives up while there is still time
+                for a reply.
+
+        Raises:
+            TimeoutError: There is no room.
+        """
+        if self.gate.locked():
+            async with asyncio.timeout_at(end - self.quick):
+                await self.gate.acquire()
+        else:
+            await self.gate.acquire()
         self.users += 1
 
     async def leave(self) -> None:
@@ -105,10 +122,12 @@ class Seat:
             yield
         finally:
             self.retired = True
-            for close in self._closers:
-                with suppress(Exception):  # a connection that broke is closed already
-                    async with asyncio.timeout(_PATIENCE):  # TLS says goodbye, and may wait for it
-                        await close()
+            # TLS says goodbye, and may wait for it; so all of them have one bound.
+            closing = [asyncio.ensure_future(close()) for close in self._closers]
+            await asyncio.wait(closing, timeout=_PATIENCE)
+            for each in closing:
+                each.cancel()
+            await asyncio.gather(*closing, return_exceptions=True)
             if not self.released.done():
                 self.released.set_result(None)
 
@@ -167,6 +186,10 @@ class Clients:
         self._socket_timeout = socket_timeout
         self._connect_timeout = connect_timeout
         self._max_loops = max_loops
+        self.quick = socket_timeout
+        # A cluster or sentinels are asked one after the other.
+        asked = len(target.nodes) if target.kind in ("cluster", "sentinel") else 0
+        self.slow = (socket_timeout + connect_timeout) * (1 + asked)
         self._max_connections = max_connections
         self._sentinel_options = options.pop("sentinel_kwargs", {})
         self._options = options
@@ -183,6 +206,7 @@ class Clients:
             "redis": self._read("redis"),
             "redis.asyncio": self._read("redis.asyncio"),
         }
+        self.limits: Limits = self._bounds().Limits(_LARGEST)
         self.lost: type[Exception] = import_module("redis").ConnectionError
         try:
             # Makes no connection, but takes or refuses each option.
@@ -207,11 +231,19 @@ class Clients:
         return self._held.client
 
     def open(self) -> Any:
-        """Return the client of all threads; the caller holds ``opening``. May connect (cluster)."""
+        """Return the client of all threads; the caller holds ``opening``.
+
+        A cluster is discovered meanwhile, within this thread's deadline.
+        """
         held = self._held
         if held.client is None:
-            held.client, held.closers = self._make("redis")
+            discover = self._target.kind == "cluster"
+            made = _in_time(lambda: self._make("redis")) if discover else self._make("redis")
+            held.client, held.closers = made
         return held.client
+
+    def _bounds(self) -> Any:
+        return import_module("toolops_plugins.cache.redis_connections")
 
     def here(self) -> Seat | None:
         """Return the seat of the running loop, or None while it has none."""
@@ -231,10 +263,8 @@ class Clients:
             client,
             closers,
             self._max_connections,
-            self._socket_timeout,
-            # A cluster or sentinels are asked one after the other.
-            (self._socket_timeout + self._connect_timeout)
-            * (1 + len(self._target.nodes) * (self._target.kind in ("cluster", "sentinel"))),
+            self.quick,
+            self.slow,
         )
         seats = self._held.seats
         with self._lock:
@@ -302,12 +332,17 @@ class Clients:
         self, package: Package, node: int | None = None
     ) -> tuple[Any, list[Callable[[], Any]]]:
         target = self._target
+        bounds = self._bounds()
         settings = dict(self._settings[package])
         end = "close" if package == "redis" else "aclose"
         if target.kind == "cluster" and node is None:
             cluster = import_module(f"{package}.cluster")
             nodes = [cluster.ClusterNode(host, port) for host, port in target.nodes]
             client = cluster.RedisCluster(startup_nodes=nodes, **settings)
+            if package == "redis":
+                bounds.bound_cluster(client, self.limits)
+            else:
+                bounds.bound_loop_cluster(client, self.limits)
             return client, [getattr(client, end)]
         settings["db"] = target.db
         if target.kind == "sentinel":
@@ -324,13 +359,49 @@ class Clients:
                 target.nodes, sentinel_kwargs=chosen | self._sentinel_options
             )
             client = sentinel.master_for(target.service, **settings)
+            for each in (client, *sentinel.sentinels):
+                bounds.bound(each, self.limits)
             return client, [getattr(each, end) for each in (client, *sentinel.sentinels)]
         if target.kind == "unix":
             settings["unix_socket_path"] = target.path
         else:
             settings["host"], settings["port"] = target.nodes[(node or 0) % len(target.nodes)]
         client = import_module(package).Redis(**settings)
+        bounds.bound(client, self.limits)
         return client, [getattr(client, end)]
+
+
+def _in_time(make: Callable[[], tuple[Any, list[Callable[[], Any]]]]) -> Any:
+    """Run ``make`` in another thread, and return what it makes, within this thread's deadline.
+
+    Raises:
+        TimeoutError: It took longer; then what it makes is closed.
+    """
+    made: Future[Any] = Future()
+
+    def work() -> None:
+        closers: list[Callable[[], Any]] = []
+        error = None
+        try:
+            client, closers = make()
+        except BaseException as caught:  # noqa: BLE001 - raised where it is waited for
+            error = caught
+        if not made.set_running_or_notify_cancel():
+            for close in closers:
+                with suppress(Exception):  # nobody has used it
+                    close()
+        elif error is None:
+            made.set_result((client, closers))
+        else:
+            made.set_exception(error)
+
+    threading.Thread(target=work, name="toolops-discovery", daemon=True).start()
+    try:
+        return made.result(DEADLINE.left())
+    except TimeoutError:
+        if made.cancel():
+            raise TimeoutError("the cluster was not discovered in time") from None
+        return made.result()  # it was ready in this very moment, or has failed of itself
 
 
 def _running() -> asyncio.AbstractEventLoop | None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Generator
+from importlib import import_module
+from queue import Empty
+from time import monotonic
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from toolops_plugins.cache.redis_clients import Clients, Seat
+from toolops_plugins.cache.redis_deadline import DEADLINE
+from toolops_plugins.cache.reply_sizes import ReplyTooLargeError
 from toolops_plugins.clock import Clock
 from toolops_plugins.errors import TierError
 from toolops_plugins.fuse import Fuse
@@ -26,7 +32,6 @@ __all__ = [
     "primaries",
     "route",
     "scan",
-    "tell_time",
 ]
 
 READING = False
@@ -57,24 +62,53 @@ def fetch(client: Any, name: str) -> Any:
     What redis-py does besides for each command, its own telemetry and retries, is not needed here.
     Not for clusters, whose client alone knows the way.
     """
-    pool = client.connection_pool
-    connection = pool.get_connection()
-    try:
-        connection.send_command("GET", name)
-        return connection.read_response()
-    finally:
-        pool.release(connection)
+    return _exchange(client, "GET", name)
 
 
 async def afetch(client: Any, name: str) -> Any:
     """As :func:`fetch`."""
+    return await _aexchange(client, "GET", name)
+
+
+def mget(client: Any, names: list[str]) -> Any:
+    """Return what is under each key, None where there is no text; as fast as :func:`fetch`."""
+    exchange = _aexchange if hasattr(client, "aclose") else _exchange
+    return exchange(client, "MGET", *names)
+
+
+def _exchange(client: Any, *command: str) -> Any:
+    pool = client.connection_pool
+    connection = pool.get_connection()
+    try:
+        connection.send_command(*command)
+        return connection.read_response()
+    except BaseException as error:
+        if _leaves_reply(error):
+            connection.disconnect()
+        raise
+    finally:
+        pool.release(connection)
+
+
+async def _aexchange(client: Any, *command: str) -> Any:
     pool = client.connection_pool
     connection = await pool.get_connection()
     try:
-        await connection.send_command("GET", name)
+        await connection.send_command(*command)
         return await connection.read_response()
+    except BaseException as error:
+        if _leaves_reply(error):
+            await connection.disconnect(nowait=True)
+        raise
     finally:
         await pool.release(connection)
+
+
+def _leaves_reply(error: BaseException) -> bool:
+    """Return whether a reply, or a part of it, may still come: Sentinels' connections stay open."""
+    from redis.exceptions import ResponseError  # noqa: PLC0415 - redis is imported on first use
+
+    return not isinstance(error, ResponseError)
 
 
 def route(client: Any, name: str) -> Any:
@@ -88,31 +122,6 @@ def many(client: Any, commands: list[Command]) -> Any:
     for command in commands:
         pipeline.execute_command(*command)
     return pipeline.execute(raise_on_error=False)
-
-
-def mget(client: Any, names: list[str]) -> Any:
-    """Return what is under each key, None where there is no text; as fast as :func:`fetch`."""
-    return _amget(client, names) if hasattr(client, "aclose") else _mget(client, names)
-
-
-def _mget(client: Any, names: list[str]) -> Any:
-    pool = client.connection_pool
-    connection = pool.get_connection()
-    try:
-        connection.send_command("MGET", *names)
-        return connection.read_response()
-    finally:
-        pool.release(connection)
-
-
-async def _amget(client: Any, names: list[str]) -> Any:
-    pool = client.connection_pool
-    connection = await pool.get_connection()
-    try:
-        await connection.send_command("MGET", *names)
-        return await connection.read_response()
-    finally:
-        await pool.release(connection)
 
 
 def scan(client: Any, place: tuple[int, str, Any]) -> Any:
@@ -131,63 +140,6 @@ def primaries(client: Any, _: None) -> Any:
 async def _aprimaries(client: Any) -> Any:
     await client.initialize()
     return client.get_primaries()
-
-
-def tell_time(client: Any, key: str) -> Any:
-    """Return the server's seconds since the epoch, or None if it refuses to tell.
-
-    In a cluster it is the node of ``key`` that is asked, so that all processes ask the same one;
-    another one if that is gone.
-    """
-    return _atell_time(client, key) if hasattr(client, "aclose") else _tell_time(client, key)
-
-
-def _tell_time(client: Any, key: str) -> float | None:
-    from redis import exceptions as known  # noqa: PLC0415 - redis is imported on first use
-
-    try:
-        if not hasattr(client, "get_node_from_key"):
-            return _seconds(client.execute_command("TIME"))
-        try:
-            node = client.get_node_from_key(key)
-            return _seconds(client.execute_command("TIME", target_nodes=[node]))
-        except (known.ConnectionError, known.TimeoutError):
-            return _seconds(client.execute_command("TIME", target_nodes=[client.get_random_node()]))
-    except known.ResponseError as error:
-        _accept_refusal(error)
-        return None
-
-
-async def _atell_time(client: Any, key: str) -> float | None:
-    from redis import exceptions as known  # noqa: PLC0415 - as above
-
-    try:
-        if not hasattr(client, "get_node_from_key"):
-            return _seconds(await client.execute_command("TIME"))
-        await client.initialize()
-        try:
-            node = client.get_node_from_key(key)
-            return _seconds(await client.execute_command("TIME", target_nodes=[node]))
-        except (known.ConnectionError, known.TimeoutError):
-            node = client.get_random_node()
-            return _seconds(await client.execute_command("TIME", target_nodes=[node]))
-    except known.ResponseError as error:
-        _accept_refusal(error)
-        return None
-
-
-def _seconds(reply: Any) -> float:
-    if isinstance(reply, dict):  # a cluster's client answers by node
-        reply = next(iter(reply.values()))
-    return int(reply[0]) + int(reply[1]) / 1e6
-
-
-def _accept_refusal(error: Exception) -> None:
-    """Return if the user may not ask for the time, else raise the error."""
-    from redis.exceptions import NoPermissionError  # noqa: PLC0415 - as above
-
-    if not isinstance(error, NoPermissionError) and "unknown command" not in str(error).lower():
-        raise error
 
 
 class Link:
@@ -209,6 +161,7 @@ class Link:
         self.fuse = Fuse(clock, lease)
         self.write_fuse = Fuse(clock, lease)
         self._place = place
+        self._timeouts = (TimeoutError, import_module("redis.exceptions").TimeoutError)
 
     def after_fork(self) -> None:
         """Let go of what belongs to the parent process."""
@@ -216,46 +169,90 @@ class Link:
         self.fuse.reset()
         self.write_fuse.reset()
 
-    def do(self, write: bool, action: Action, argument: Any) -> Any:  # noqa: FBT001 - always positional, from a step
+    def do(
+        self,
+        write: bool,  # noqa: FBT001 - as above
+        action: Action,
+        argument: Any,
+        end: float = math.inf,
+    ) -> Any:
         """Run an action, blocking.
+
+        Args:
+            write: Whether the server must take writes.
+            action: What to do.
+            argument: What to do it with.
+            end: The monotonic time at which it has to be over; earlier if that is all that an
+                action may take. The wait for a place is part of it.
 
         Raises:
             TierError: It failed or was skipped.
         """
         clients = self.clients
         gate = clients.gate
-        gate.get()
+        now = monotonic()
+        end = min(end, now + clients.slow)
+        try:
+            gate.get(timeout=max(0.0, end - clients.quick - now))
+        except Empty:
+            raise self._busy() from None
         try:
             tickets = self._enter(write)
+            fair = end - monotonic() >= clients.quick
+            DEADLINE.end, DEADLINE.replies = end, True
             try:
-                client = clients.client
-                if client is None:
-                    with clients.opening:
-                        # Who waited for a discovery that failed must not try the next.
-                        self._recheck(tickets)
-                        client = clients.open()
+                client = clients.client or self._opened(tickets)
                 reply = _checked(action(client, argument))
             except TierError:
                 raise
             except Exception as error:
-                self._failed(error, write, tickets)
+                if fair or not isinstance(error, self._timeouts):
+                    self._failed(error, write, tickets)
                 raise TierError(self._text(error)) from error
+            finally:
+                DEADLINE.end, DEADLINE.replies = None, False
             self._succeeded(write, tickets)
             return reply
         finally:
             gate.put(None)
 
-    async def ado(self, write: bool, action: Action, argument: Any) -> Any:  # noqa: FBT001 - always positional, from a step
-        """Run an action, awaiting; as :meth:`do`."""
+    def _opened(self, tickets: tuple[int, int]) -> Any:
+        """Return the client of all threads, made by the first that asks for it."""
+        opening = self.clients.opening
+        if not opening.acquire(timeout=DEADLINE.left() or 0.0):
+            raise TimeoutError("another thread is still connecting")
+        try:
+            # Who waited for a discovery that failed must not try the next.
+            self._recheck(tickets)
+            return self.clients.open()
+        finally:
+            opening.release()
+
+    async def ado(
+        self,
+        write: bool,  # noqa: FBT001 - always positional, from a step
+        action: Action,
+        argument: Any,
+        end: float = math.inf,
+    ) -> Any:
+        """Run an action, awaiting; as :meth:`do`, with ``end`` on the loop's clock."""
         seat = self.clients.here() or await self._new_seat()
-        await seat.enter()
+        time = seat.loop.time
+        now = time()
+        end = min(end, now + seat.slow)
+        try:
+            await seat.enter(end)
+        except TimeoutError:
+            raise self._busy() from None
         try:
             tickets = self._enter(write)
+            now = time()
+            fair = end - now >= seat.quick
             try:
                 # Round everything: pool, connection, discovery, request and reply. Cancelled
                 # in the middle of a reply, redis-py closes the connection.
                 well = seat.warm
-                async with asyncio.timeout(seat.patience()) as timer:
+                async with asyncio.timeout_at(min(end, now + seat.patience())) as timer:
                     try:
                         reply = _checked(await action(seat.client, argument))
                     except self.clients.lost:
@@ -264,12 +261,14 @@ class Link:
                         # A server may close what is idle, and a loop notices only as it runs. So
                         # one more try, which is safe: no command here adds to what it finds.
                         seat.warm = 0
-                        timer.reschedule(asyncio.get_running_loop().time() + seat.patience())
+                        timer.reschedule(min(end, time() + seat.patience()))
                         reply = _checked(await action(seat.client, argument))
             except Exception as error:
                 if timer.expired() and _overslept(timer):
                     raise TierError(f"{self._place}: the event loop was blocked") from error
-                if self._failed(error, write, tickets):
+                if timer.expired() and not fair:
+                    pass  # there was less time than a server may take
+                elif self._failed(error, write, tickets):
                     seat.warm = 0
                 raise TierError(self._text(error)) from error
             if seat.users > seat.warm:  # noqa: PLR1730 - max() costs a call in the hot path
@@ -279,13 +278,19 @@ class Link:
         finally:
             await seat.leave()
 
-    def walk(self, work: Work[Answer]) -> Answer:
-        """Walk an operation, blocking. Its TierErrors are thrown into it first."""
+    def walk(self, work: Work[Answer], seconds: float = 0.0) -> Answer:
+        """Walk an operation, blocking. Its TierErrors are thrown into it first.
+
+        Args:
+            work: The operation.
+            seconds: What all of it may take. Default: what one action may take.
+        """
+        end = monotonic() + (seconds or self.clients.slow)
         try:
             step = next(work)
             while True:
                 try:
-                    reply = self.do(*step)
+                    reply = self.do(*step, end)
                 except TierError as error:
                     step = work.throw(error)
                 else:
@@ -294,13 +299,14 @@ class Link:
             answer: Answer = stop.value
             return answer
 
-    async def awalk(self, work: Work[Answer]) -> Answer:
+    async def awalk(self, work: Work[Answer], seconds: float = 0.0) -> Answer:
         """Walk an operation, awaiting; as :meth:`walk`."""
+        end = asyncio.get_running_loop().time() + (seconds or self.clients.slow)
         try:
             step = next(work)
             while True:
                 try:
-                    reply = await self.ado(*step)
+                    reply = await self.ado(*step, end)
                 except TierError as error:
                     step = work.throw(error)
                 else:
@@ -322,6 +328,9 @@ class Link:
         if wrote is None or ticket is None:
             raise TierError(f"{self._place}: skipped, since it failed a moment ago")
         return ticket, wrote
+
+    def _busy(self) -> TierError:
+        return TierError(f"{self._place}: all of its connections are in use")
 
     def _recheck(self, tickets: tuple[int, int]) -> None:
         if self.fuse.stale(tickets[0]):
@@ -369,6 +378,8 @@ def _stops(error: Exception, write: bool) -> Literal["all", "writes", "nothing"]
     """Return what there is no use in trying for a while, after this error."""
     from redis import exceptions as known  # noqa: PLC0415 - redis is imported on first use
 
+    if isinstance(error, ReplyTooLargeError):
+        return "nothing"  # it is what somebody has stored under that key
     if not isinstance(error, known.ResponseError):
         return "all"
     if isinstance(error, known.ReadOnlyError | known.OutOfMemoryError):

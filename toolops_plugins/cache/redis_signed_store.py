@@ -250,11 +250,12 @@ class SignedStore(Store):
         (payload, created, fresh, stale, took, price, tags, kind), stamps = found
         if stamps[:2] != place or tags[:2] != _PLACE or _NONE in place:
             return None
-        offset = self.server.offset
-        stale -= offset
-        if stale <= self._clock.monotonic():
+        now = self._clock.monotonic()
+        shift = self.server.shift(created, now)
+        stale += shift
+        if stale <= now:
             return None
-        entry = Entry(payload, created - offset, fresh - offset, stale, took, price, tags[2:], kind)
+        entry = Entry(payload, created + shift, fresh + shift, stale, took, price, tags[2:], kind)
         return entry, stamps[2:]
 
     # Writing ------------------------------------------------------------------------------------

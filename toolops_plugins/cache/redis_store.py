@@ -36,9 +36,8 @@ from toolops_plugins.cache.redis_link import (
     one,
     primaries,
     scan,
-    tell_time,
 )
-from toolops_plugins.cache.server_time import ServerTime
+from toolops_plugins.cache.server_time import EXACT, ServerTime, tell_time
 from toolops_plugins.clock import Clock
 from toolops_plugins.errors import (
     NotEncodableError,
@@ -54,6 +53,7 @@ __all__ = [
     "WRITE",
     "Seen",
     "Store",
+    "chunks",
     "moved",
     "run",
     "text_of",
@@ -135,16 +135,19 @@ class Store:
         server = self.server
         if not server.due():
             return
-        began = server.begin()
+        server.begin()
         try:
             answer = yield READING, tell_time, self.channel
+            if answer is not None and answer[1] > EXACT:  # it has connected meanwhile
+                again = yield READING, tell_time, self.channel
+                answer = min(answer, again or answer, key=lambda each: each[1])
         except TierError:
             server.renew()
             raise
         if answer is None:
             server.guess()
         else:
-            server.learn(answer, began)
+            server.learn(*answer)
 
     def look(self, key: bytes, tags: Sequence[str]) -> Work[tuple[Entry | None, Mark]]:
         """Look an entry up by key and tags."""
@@ -289,9 +292,10 @@ class Store:
         found = self._unsealed(key, data)
         if found is None:
             return None
-        entry = moved(found[0], -self.server.offset)
+        now = self._clock.monotonic()
+        entry = moved(found[0], self.server.shift(found[0].created, now))
         # A life that somebody prolonged on the server must not bring back the dead.
-        return (entry, found[1]) if entry.stale_until > self._clock.monotonic() else None
+        return (entry, found[1]) if entry.stale_until > now else None
 
     def _unsealed(self, key: bytes, data: bytes) -> tuple[Entry, tuple[str, ...]] | None:
         """Return an entry with the server's times, and the stamps that it names."""
@@ -310,6 +314,11 @@ class Store:
 
     def _stamp(self, tag: str) -> str:
         return f"{self.prefix}tag:{sha256(tag.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
+def chunks(number: int) -> int:
+    """Return in how many chunks so many commands are sent, at least one."""
+    return max(1, -(-number // _CHUNK))
 
 
 def run(write: bool, commands: list[Command]) -> Work[list[Any]]:  # noqa: FBT001 - as a step has it
