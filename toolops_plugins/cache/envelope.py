@@ -112,7 +112,7 @@ class Envelope:
     @property
     def largest(self) -> int:
         """Bytes of an envelope at most: of its data, with room for its tags."""
-        return int(getattr(self._codec, "max_value_bytes", _LARGEST)) + 1024 * 1024
+        return self._codec.max_value_bytes + 1024 * 1024
 
     def seal(self, key: bytes, entry: Entry, stamps: Sequence[str] = ()) -> bytes:
         """Return the bytes of an entry.

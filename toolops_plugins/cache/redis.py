@@ -76,9 +76,10 @@ class Redis:
     Each operation as a whole is bounded, however slowly a server answers: a reply by
     ``socket_timeout``, and all of a lookup, a write or an invalidation, with the wait for one of
     ``max_connections`` places, names, connecting and every reply, by the sum of both timeouts; once
-    more for each node that the URL of a cluster or of Sentinels names, and for each 500 keys or
-    tags. ``clear`` and ``survey``, which go through all keys, have ``scan_timeout``. A reply larger
-    than the codec's ``max_value_bytes`` is refused by the length that it declares.
+    more for each node that the URL of a cluster or of Sentinels names, a second more for a cluster,
+    and as much again for each 500 keys or tags. ``clear`` and ``survey``, which go through all
+    keys, have ``scan_timeout``. A reply larger than the codec's ``max_value_bytes`` is refused by
+    the length that it declares.
 
     Deletions and invalidations of tags void marks in every process. ``clear`` voids the marks of
     tagged lookups in every process, and those of other lookups in this one.
@@ -132,6 +133,7 @@ class Redis:
             "connect_timeout": connect_timeout,
             "max_loops": max_loops,
             "max_connections": max_connections,
+            "scan_timeout": scan_timeout,
             **client_options,
         }
         target = parse(url)
@@ -149,7 +151,7 @@ class Redis:
         self._scan = check.seconds("scan_timeout", scan_timeout, zero=False)
         self._target = replace(target, options=chosen)
         # More than an action can take: who lets a hung server be tried must not keep it longer.
-        self._lease = (quick + connecting) * (2 + len(self._target.nodes))
+        self._lease = (quick + connecting) * (2 + len(self._target.nodes)) + 1.0
         self._clients = Clients(
             self._target,
             quick,

@@ -25,6 +25,7 @@ __all__ = ["Clients", "Seat"]
 Package: TypeAlias = Literal["redis", "redis.asyncio"]
 _UNBOUNDED = 2**31  # the tier's own gate stands before the pools, and waits where they would raise
 _LARGEST = 65 * 1024 * 1024  # bytes of a reply, until a codec says what it takes
+_DISCOVERY = 1.0  # seconds of computing that redis-py may need to take a cluster's answers in
 _PATIENCE = 1.0  # seconds that closing waits for another thread's loop, or a server
 
 
@@ -190,6 +191,8 @@ class Clients:
         # A cluster or sentinels are asked one after the other.
         asked = len(target.nodes) if target.kind in ("cluster", "sentinel") else 0
         self.slow = (socket_timeout + connect_timeout) * (1 + asked)
+        if target.kind == "cluster":
+            self.slow += _DISCOVERY
         self._max_connections = max_connections
         self._sentinel_options = options.pop("sentinel_kwargs", {})
         self._options = options
