@@ -14,8 +14,14 @@ Python adds.)
 - **No deadlock.** A caller runs the work for itself, *apart*, where waiting could close a circle
   (:mod:`toolops_plugins.coalesce.circles`), or where it would block the very loop that has to
   finish the work: a thread with a running event loop never waits for anybody. A follower gives
-  the flight up if it sits in a thread which the work may be queueing for, or if the loop of the
-  work does not turn (:mod:`toolops_plugins.coalesce.pulse`): that may be waiting for the follower.
+  the flight up if the loop of the work does not turn (:mod:`toolops_plugins.coalesce.pulse`), or if
+  the work may be queueing for threads that its followers hold
+  (:mod:`toolops_plugins.coalesce.starvation`); one of those who leave leads the next flight, and
+  the others follow it.
+- **Interrupts.** A KeyboardInterrupt, or any exception that another thread raises in this one, may
+  come between any two instructions. Whatever it leaves undone, a flight lands: its leader looks
+  back on its way out, and those who wait look up now and then
+  (:mod:`toolops_plugins.coalesce.watch`).
 
 What cannot be seen is a chain that leaves Python's contexts: a body that hands work to a thread of
 its own without ``contextvars.copy_context()``, where that work asks for the body's own key; or a
@@ -31,13 +37,13 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from toolops_plugins.coalesce import circles, pulse
-from toolops_plugins.error_copies import copy_error
+from toolops_plugins.coalesce.flight import Arrival, Flight, Landing, RecentKeys, arrival, failure
+from toolops_plugins.coalesce.starvation import Place, holds_a_thread
+from toolops_plugins.coalesce.watch import LoopWatch, Seen, Watch
 from toolops_plugins.errors import DeadlineExceeded
-from toolops_plugins.steps import Stopped
 
 if TYPE_CHECKING:
     # Slow to import: whoever runs a loop has imported it, and nobody else needs it.
@@ -54,68 +60,10 @@ Submit = Callable[[Callable[[], Any], Callable[[], bool]], _Queued]
 """Starts a function in another thread; the second one tells whether everybody has left it."""
 
 
-class Arrival(NamedTuple):
-    """What a caller got off its flight.
-
-    Args:
-        value: The result of the work.
-        led: Whether this caller led the flight, or ran the work apart, rather than followed.
-    """
-
-    value: Any
-    led: bool
-
-
-class _Outcome(NamedTuple):
-    """What came of the work.
-
-    Args:
-        value: Its result.
-        error: What it raised, which is the leader's own.
-        trace: Where it was raised.
-        copy: What followers get copies of: the error as it was before its leader raised it.
-    """
-
-    value: Any
-    error: Exception | None = None
-    trace: TracebackType | None = None
-    copy: Exception | None = None
-
-
-class _Flight:
-    """Work under way, and who waits for it. All fields are guarded by the table's lock."""
-
-    __slots__ = (
-        "callbacks",
-        "death",
-        "done",
-        "key",
-        "loop",
-        "node",
-        "outcome",
-        "parties",
-        "task",
-        "watch",
-    )
-
-    def __init__(self, key: bytes, loop: asyncio.AbstractEventLoop | None) -> None:
-        self.key = key
-        self.loop = loop
-        self.node = circles.Node()
-        self.outcome: _Outcome | None = None
-        """None though it is done: the work died, or nobody is left who wants what came of it."""
-        self.death: BaseException | None = None
-        self.done = False
-        self.parties = 1
-        self.callbacks: dict[object, Callable[[], None]] = {}
-        self.task: asyncio.Task[None] | None = None
-        self.watch: pulse.Glance | None = None
-
-
 class _Seat(NamedTuple):
     """A caller's place: aboard ``flight``, or apart from all where that is None."""
 
-    flight: _Flight | None
+    flight: Flight | None
     leads: bool = False
     wait: circles.Wait | None = None
 
@@ -123,33 +71,27 @@ class _Seat(NamedTuple):
 _APART = _Seat(None)
 
 
-class RecentKeys:
-    """Keys of which something is remembered; bounded, the oldest forgotten first.
+class _Bell:
+    """Wakes one thread, once.
 
-    Safe to use from any threads: its operations are single ones of a dictionary.
-
-    Args:
-        limit: Keys that are remembered.
+    A bare lock and no ``threading.Event``: that is written in Python, and a thread that is
+    interrupted inside of its wait may leave it so that whoever rings waits for ever.
     """
 
-    def __init__(self, limit: int = 1_000) -> None:
-        self._limit = limit
-        self._keys: dict[bytes, None] = {}
+    __slots__ = ("_lock",)
 
-    def __contains__(self, key: bytes) -> bool:
-        return key in self._keys
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
 
-    def add(self, key: bytes) -> None:
-        """Remember a key."""
-        self._keys[key] = None
-        while len(self._keys) > self._limit:
-            with suppress(StopIteration, RuntimeError):  # another thread was quicker
-                self._keys.pop(next(iter(self._keys)), None)
+    def ring(self) -> None:
+        """Wake the thread; again does nothing."""
+        with suppress(RuntimeError):
+            self._lock.release()
 
-    def discard(self, key: bytes) -> None:
-        """Forget a key."""
-        if self._keys:
-            self._keys.pop(key, None)
+    def wait(self, seconds: float) -> bool:
+        """Wait for at most so long; return whether it has rung."""
+        return self._lock.acquire(timeout=seconds)
 
 
 class Flights:
@@ -163,7 +105,7 @@ class Flights:
         self._limit = limit
         # Reentrant: the collector may end an abandoned coroutine, which then leaves, anywhere.
         self._lock = threading.RLock()
-        self._table: dict[bytes, _Flight] = {}
+        self._table: dict[bytes, Flight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.lone = RecentKeys()
         """Keys whose last result could not be shared: whoever asks for one calls at once."""
@@ -188,9 +130,9 @@ class Flights:
         flight = self._table.get(key)
         if flight is None or flight.loop is None or flight.loop is _running():
             return False
-        if flight.watch is None:
-            flight.watch = pulse.Glance(flight.loop)
-        if not flight.watch.is_lost(flight.task):
+        if flight.glance is None:
+            flight.glance = pulse.Glance(flight.loop)
+        if not flight.glance.is_lost(flight.task):
             return False
         self._give_up(flight)
         return True
@@ -233,21 +175,37 @@ class Flights:
             DeadlineExceeded: ``seconds`` passed; the work goes on for the others.
             Exception: What the work raised.
         """
+        mark = object()
+        try:
+            return self._fly(key, work, submit, seconds, mark)
+        except BaseException:
+            self._abandon(key, mark)
+            raise
+
+    def _fly(
+        self,
+        key: bytes,
+        work: Callable[[], Any],
+        submit: Submit | None,
+        seconds: float | None,
+        mark: object,
+    ) -> Arrival:
         end = None if seconds is None else time.monotonic() + seconds
+        generation = 0
         while True:
-            seat = self._board(key, None)
+            seat = self._board(key, None, mark, generation)
             flight = seat.flight
             if flight is None and (seconds is None or submit is None):
                 return Arrival(work(), led=True)
             if flight is None:
                 # Nobody else finds it, but its caller can leave it as any other.
-                seat = _Seat(flight := _Flight(key, None), leads=True)
+                seat = _Seat(flight := Flight(key, None), leads=True)
             if seat.leads and (seconds is None or submit is None):
                 try:
-                    outcome = self._run(flight, work)
+                    landing = self._run(flight, work)
                 finally:
                     self._leave(seat)
-                return _arrival(outcome, led=True)
+                return arrival(landing, led=True)
             queued = None
             if seat.leads and submit is not None:
                 queued = self._begin(seat, flight, work, submit)
@@ -258,29 +216,39 @@ class Flights:
                     queued.drop()
                 raise _too_late(seconds) from None
             if brought is not None:
-                return _arrival(brought, led=seat.leads)
+                return arrival(brought, led=seat.leads)
             if seat.leads and flight.death is not None:
                 raise flight.death
+            generation = flight.generation + 1
 
     def _begin(
-        self, seat: _Seat, flight: _Flight, work: Callable[[], Any], submit: Submit
+        self, seat: _Seat, flight: Flight, work: Callable[[], Any], submit: Submit
     ) -> _Queued:
         run = partial(copy_context().run, self._run_quietly, flight, work)
+        flight.place = None
         try:
-            return submit(run, lambda: not flight.parties)
+            queued = submit(run, lambda: not flight.parties)
         except BaseException:
             self._land(flight, None)
             self._leave(seat)
             raise
+        flight.mark = None
+        return queued
 
-    def _run(self, flight: _Flight, work: Callable[[], Any]) -> _Outcome:
-        outcome: _Outcome | None = None
+    def _abandon(self, key: bytes, mark: object) -> None:
+        """Land a flight whose leader was interrupted before or after its work, as lost."""
+        flight = self._table.get(key)
+        if flight is not None and flight.mark is mark and flight.task is None:
+            self._land(flight, None)
+
+    def _run(self, flight: Flight, work: Callable[[], Any]) -> Landing:
+        outcome: Landing | None = None
         outside = sys.exception()
         try:
             with circles.enter(flight.node):
-                outcome = _Outcome(work())
+                outcome = Landing(work())
         except Exception as error:  # noqa: BLE001 - kept for everybody aboard, and raised there
-            outcome = _failure(error, outside)
+            outcome = failure(error, outside)
         except BaseException as death:
             flight.death = death
             raise
@@ -288,39 +256,46 @@ class Flights:
             self._land(flight, outcome)
         return outcome
 
-    def _run_quietly(self, flight: _Flight, work: Callable[[], Any]) -> None:
+    def _run_quietly(self, flight: Flight, work: Callable[[], Any]) -> None:
         # Everybody aboard waits in other threads: the leader learns of a death, the others board
         # again. If all have left while this queued for a thread, there is nothing to be done.
         with suppress(BaseException):
             if flight.parties:
+                flight.place = Place()
                 self._run(flight, work)
 
-    def _wait(self, seat: _Seat, flight: _Flight, end: float | None) -> _Outcome | None:
+    def _wait(self, seat: _Seat, flight: Flight, end: float | None) -> Landing | None:
         """Wait in this thread; return None if the flight is lost, so that it is boarded anew."""
-        bell = threading.Event()
+        bell = _Bell()
         ticket = object()
         try:
-            if self._call_back(flight, ticket, bell.set) and not self._hold(flight, bell, end):
+            if self._call_back(flight, ticket, bell.ring) and not self._hold(flight, bell, end):
                 return None
             return flight.outcome
         finally:
             self._leave(seat, ticket)
 
-    def _hold(self, flight: _Flight, bell: threading.Event, end: float | None) -> bool:
-        watch = None if flight.loop is None else pulse.Pulse(flight.loop)
+    def _hold(self, flight: Flight, bell: _Bell, end: float | None) -> bool:
+        watch = Watch(flight)
         while True:
             left = None if end is None else max(0.0, end - time.monotonic())
-            if watch is None:
-                patience = left
-            else:
-                patience = pulse.PATIENCE if left is None else min(left, pulse.PATIENCE)
-            if bell.wait(patience):
+            if bell.wait(pulse.PATIENCE if left is None else min(left, pulse.PATIENCE)):
                 return True
-            if watch is None or (left is not None and left <= pulse.PATIENCE):
+            if flight.done:  # whoever landed it was interrupted before it could ring
+                return True
+            if left is not None and left <= pulse.PATIENCE:
                 raise TimeoutError
-            if watch.lost(flight.task, starves=_starves()):
-                self._give_up(flight)
+            if self._is_lost(flight, watch):
                 return False
+
+    def _is_lost(self, flight: Flight, watch: Watch) -> bool:
+        """Look after a flight; return whether it is no use to wait for it any longer."""
+        seen = watch.look()
+        if seen is Seen.DEAD:
+            self._land(flight, None)
+        elif seen is Seen.STUCK:
+            self._give_up(flight)
+        return seen is not Seen.UNDER_WAY
 
     # -- event loops -------------------------------------------------------------------------
 
@@ -357,23 +332,30 @@ class Flights:
         import asyncio  # noqa: PLC0415 - see above
 
         loop = asyncio.get_running_loop()
-        while True:
-            seat = self._board(key, loop)
-            flight = seat.flight
-            if flight is None:
-                return Arrival(await work(), led=True)
-            if seat.leads:
-                self._take_off(flight, work, loop)
-            brought = await self._await(seat, flight, loop)
-            if brought is not None:
-                return _arrival(brought, led=seat.leads)
-            if seat.leads:
-                # The work was cancelled from outside: to its leader that is a cancellation.
-                raise asyncio.CancelledError
+        mark = object()
+        generation = 0
+        try:
+            while True:
+                seat = self._board(key, loop, mark, generation)
+                flight = seat.flight
+                if flight is None:
+                    return Arrival(await work(), led=True)
+                if seat.leads:
+                    self._take_off(flight, work, loop)
+                brought = await self._await(seat, flight, loop)
+                if brought is not None:
+                    return arrival(brought, led=seat.leads)
+                if seat.leads:
+                    # The work was cancelled from outside: to its leader that is a cancellation.
+                    raise asyncio.CancelledError  # noqa: TRY301 - as if it were awaited here
+                generation = flight.generation + 1
+        except BaseException:
+            self._abandon(key, mark)
+            raise
 
     def _take_off(
         self,
-        flight: _Flight,
+        flight: Flight,
         work: Callable[[], Awaitable[Any]],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
@@ -382,25 +364,26 @@ class Flights:
 
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
-            if not flight.done:  # it was cancelled before its first step
-                self._land(flight, None)
+            self._land(flight, None)  # unless it has: it was cancelled before its first step
+            if not task.cancelled():
+                task.exception()  # of a death, which is raised in its leader
 
         flight.task = task
         self._tasks.add(task)
         task.add_done_callback(ended)
 
-    async def _arun(self, flight: _Flight, work: Callable[[], Awaitable[Any]]) -> None:
-        outcome: _Outcome | None = None
+    async def _arun(self, flight: Flight, work: Callable[[], Awaitable[Any]]) -> None:
+        outcome: Landing | None = None
         try:
-            outcome = _Outcome(await work())
+            outcome = Landing(await work())
         except Exception as error:  # noqa: BLE001 - kept for everybody aboard, and raised there
-            outcome = _failure(error, None)
+            outcome = failure(error, None)
         finally:
             self._land(flight, outcome)
 
     async def _await(
-        self, seat: _Seat, flight: _Flight, loop: asyncio.AbstractEventLoop
-    ) -> _Outcome | None:
+        self, seat: _Seat, flight: Flight, loop: asyncio.AbstractEventLoop
+    ) -> Landing | None:
         """Wait on this loop; return None if the flight is lost, so that it is boarded anew."""
         arrived: asyncio.Future[None] = loop.create_future()
         ticket = object()
@@ -418,17 +401,23 @@ class Flights:
                 loop.call_soon_threadsafe(ring)
 
         closing = False
+        watch: LoopWatch | None = None
         try:
-            if self._call_back(flight, ticket, call) and not await self._ahold(
-                flight, loop, arrived
-            ):
-                return None
+            if self._call_back(flight, ticket, call):
+                if not seat.leads and (flight.loop is not loop or holds_a_thread()):
+                    watch = self._watch(flight, loop)
+                    watch.rings[ticket] = ring
+                await arrived
+                if not flight.done:  # it does not get on
+                    return None
         except GeneratorExit:  # this coroutine was left behind, and may await nothing more
             closing = True
             raise
         else:
             return flight.outcome
         finally:
+            if watch is not None:
+                watch.leave(ticket)
             last = self._leave(seat, ticket)
             if last and flight.loop is loop and flight.task is not None and not closing:
                 # The last caller goes once the work has cleaned up, unless that takes long.
@@ -436,35 +425,38 @@ class Flights:
 
                 await end_tasks((flight.task,))
 
-    async def _ahold(
-        self, flight: _Flight, loop: asyncio.AbstractEventLoop, arrived: asyncio.Future[None]
-    ) -> bool:
-        if flight.loop is loop or flight.loop is None:
-            await arrived
-            return True
-        import asyncio  # noqa: PLC0415 - see above
+    def _watch(self, flight: Flight, loop: asyncio.AbstractEventLoop) -> LoopWatch:
+        """Return what looks after a flight for those who follow it on a loop that is not its own.
 
-        watch = pulse.Pulse(flight.loop)
-        while True:
-            await asyncio.wait({arrived}, timeout=pulse.PATIENCE)
-            if arrived.done():
-                return True
-            if watch.lost(flight.task):
-                self._give_up(flight)
-                return False
+        On its own loop only those do whom a thread waits for, as asgiref's.
+        """
+        with self._lock:
+            if flight.watches is None:
+                flight.watches = {}
+            watch = flight.watches.get(loop)
+            if watch is None or watch.over:
+                watch = flight.watches[loop] = LoopWatch(flight, loop, self._is_lost)
+            return watch
 
     # -- the table ---------------------------------------------------------------------------
 
-    def _board(self, key: bytes, loop: asyncio.AbstractEventLoop | None) -> _Seat:
+    def _board(
+        self,
+        key: bytes,
+        loop: asyncio.AbstractEventLoop | None,
+        mark: object,
+        generation: int,
+    ) -> _Seat:
         with self._lock:
             flight = self._table.get(key)
-            if flight is not None and flight.loop is not None and flight.loop.is_closed():
+            if flight is not None and self._is_gone(flight, loop):
                 self._drop(flight)
                 flight = None
             if flight is None:
                 if len(self._table) >= self._limit:
                     return _APART
-                flight = self._table[key] = _Flight(key, loop)
+                place = None if loop is not None else Place(2)
+                flight = self._table[key] = Flight(key, loop, mark, place, generation)
                 return _Seat(flight, leads=True, wait=circles.wait_for(flight.node))
             if loop is None and _running() is not None:
                 return _APART
@@ -474,14 +466,21 @@ class Flights:
             flight.parties += 1
             return _Seat(flight, leads=False, wait=wait)
 
-    def _drop(self, flight: _Flight) -> None:
+    def _is_gone(self, flight: Flight, loop: asyncio.AbstractEventLoop | None) -> bool:
+        """Return whether nobody will ever land a flight: its loop was closed or interrupted."""
+        if flight.loop is None:
+            return flight.done
+        # Between boarding and taking off nothing else can run on the same loop.
+        return flight.done or flight.loop.is_closed() or (flight.loop is loop and not flight.task)
+
+    def _drop(self, flight: Flight) -> None:
         """Let nobody board a flight any more; under the lock."""
         if self._table.get(flight.key) is flight:
             del self._table[flight.key]
         if flight.task is not None and flight.loop is not None and flight.loop.is_closed():
             self._tasks.discard(flight.task)  # it will never end
 
-    def _call_back(self, flight: _Flight, ticket: object, call: Callable[[], None]) -> bool:
+    def _call_back(self, flight: Flight, ticket: object, call: Callable[[], None]) -> bool:
         """Have ``call`` made when the flight lands; return False if it has landed already."""
         with self._lock:
             if flight.done:
@@ -489,7 +488,7 @@ class Flights:
             flight.callbacks[ticket] = call
             return True
 
-    def _give_up(self, flight: _Flight) -> None:
+    def _give_up(self, flight: Flight) -> None:
         """Free the key of a flight that does not get on; those aboard find out for themselves."""
         with self._lock:
             self._drop(flight)
@@ -520,57 +519,29 @@ class Flights:
             flight.loop.call_soon_threadsafe(flight.task.cancel)
         return True
 
-    def _land(self, flight: _Flight, outcome: _Outcome | None) -> None:
-        """Wake everybody aboard, once."""
+    def _land(self, flight: Flight, landing: Landing | None) -> None:
+        """Wake everybody aboard, once.
+
+        Where this is interrupted in the middle, those who wait see so when they look up.
+        """
         with self._lock:
             if flight.done:
                 return
-            flight.done = True
-            flight.outcome = outcome if flight.parties else None
+            flight.outcome = landing if flight.parties else None
             self._drop(flight)
+            flight.done = True
+            flight.mark = flight.place = None
+            circles.finish(flight.node)
             calls = list(flight.callbacks.values())
             flight.callbacks.clear()
-            circles.finish(flight.node)
         for call in calls:
             call()
-
-
-def _failure(error: Exception, outside: BaseException | None) -> _Outcome:
-    return _Outcome(None, error, error.__traceback__, _copied(error, outside))
-
-
-def _copied(error: Exception, outside: BaseException | None = None) -> Exception:
-    if isinstance(error, Stopped):
-        return Stopped(copy_error(error.error, outside))
-    return copy_error(error, outside)
-
-
-def _arrival(outcome: _Outcome, *, led: bool) -> Arrival:
-    if outcome.error is None:
-        return Arrival(outcome.value, led)
-    error = outcome.error
-    if not led and outcome.copy is not None:
-        error = _copied(outcome.copy)
-    # What cannot be copied is one object for all, whose traceback each raise would lengthen.
-    raise error.with_traceback(outcome.trace)
 
 
 def _running() -> asyncio.AbstractEventLoop | None:
     """Return the loop that runs in this thread; before asyncio is imported there is none."""
     loaded = sys.modules.get("asyncio")
     return None if loaded is None else loaded._get_running_loop()  # noqa: SLF001 - public in all but name
-
-
-def _starves() -> bool:
-    """Return whether this thread belongs to an executor in whose queue work waits for a thread.
-
-    Then the flight may be waiting there, and this thread, which waits for the flight, may be the
-    one that it would get.
-    """
-    module = sys.modules.get("concurrent.futures.thread")
-    queues = getattr(module, "_threads_queues", {})
-    queue = queues.get(threading.current_thread())
-    return queue is not None and not queue.empty()
 
 
 def _too_late(seconds: float | None) -> DeadlineExceeded:

@@ -45,16 +45,15 @@ class Pulse:
         self._sign: threading.Event | None = None
         self._suspicious = False
 
-    def lost(self, task: asyncio.Task[Any] | None, *, starves: bool = False) -> bool:
+    def lost(self, task: asyncio.Task[Any] | None) -> bool:
         """Look, once every :data:`PATIENCE`; return whether it is no use to wait any longer.
 
         Args:
             task: What is waited for. A loop which is inside it gets on with it, even if it does
                 nothing else meanwhile: the work may compute, or call what blocks.
-            starves: Whether the caller sits where the work may have to go. Default False.
         """
         suspicious = self._suspicious
-        self._suspicious = starves or not self._loop.is_running()
+        self._suspicious = not self._loop.is_running()
         if self._suspicious:
             return suspicious
         return self._silent(task)

@@ -259,6 +259,7 @@ class Recording(Tape):
         self._start = start
         self._source = start()
         self._lock = threading.Lock()
+        self._pulling = False
         self._home = _looping()
 
     @classmethod
@@ -289,6 +290,11 @@ class Recording(Tape):
 
     def _pull(self, step: Callable[[], Any] | None = None) -> None:
         outside = sys.exception()
+        if self._pulling:
+            # Somebody was interrupted in here, so that the generator has ended or an item is lost.
+            self.end(KeyboardInterrupt())
+            return
+        self._pulling = True
         try:
             with circles.enter(self.node):
                 value = next(self._source) if step is None else step()
@@ -300,6 +306,7 @@ class Recording(Tape):
             self.end(error, outside)
             if not isinstance(error, Exception):
                 raise
+        self._pulling = False
 
     def read(self, reader: object) -> Generator[Any, Any, Any]:
         """Yield every item from the start, each reader its own copies; return what came last.
