@@ -229,21 +229,21 @@ def test_who_asks_later_does_not_wait_for_what_cannot_be_shared(ops: ToolOps) ->
     assert len(work.runs) == 6
 
 
-def test_a_follower_that_calls_for_itself_keeps_its_deadline(ops: ToolOps) -> None:
+async def test_a_follower_that_calls_for_itself_keeps_its_deadline(ops: ToolOps) -> None:
     work = Work(ops, words, coalesce=True)
-    leader = start(work.sync)
-    wait_for(lambda: len(work.runs) == 1, "the first run", LONG)
 
-    def hurried() -> Any:
+    async def hurried() -> Any:
         with ops.deadline(0.2):
-            return work.sync()
+            return await work.aio()
 
-    follower = start(hurried)
-    wait_for(lambda: work.aboard() == 2 or follower.done(), "two aboard", LONG)
+    leader = asyncio.create_task(work.aio())
+    await asyncio.sleep(0)
+    follower = asyncio.create_task(hurried())
+    await asyncio.sleep(0)
     work.first.open()
-    assert isinstance(follower.exception(LONG), DeadlineExceeded)
-    assert list(leader.result(LONG)) == WORDS
-    work.others.open()
+    with pytest.raises(DeadlineExceeded):
+        await follower
+    assert list(await leader) == WORDS
 
 
 # What can be copied without any effect
