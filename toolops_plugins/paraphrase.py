@@ -120,7 +120,8 @@ def _served(call: Call, meaning: Meaning, lookup: Lookup, marks: Sequence[Mark])
         return None
     # Rows carry seconds since the epoch, entries the time of the monotonic clock.
     now, since = plan.shared.clock.monotonic(), plan.shared.clock.time()
-    until = now + min(row.expires - since, meaning.cache.near_ttl)
+    left = meaning.cache.answers.index.lifetimes.left(row)
+    until = now + min(left, meaning.cache.near_ttl)
     entry = Entry(
         payload, now - max(since - row.created, 0.0), until, until, row.took, row.price, call.tags,
         "stream" if plan.stream else "value",
@@ -252,3 +253,10 @@ def _learned(call: Call, learning: Learning) -> Flow:
         yield from learning()
     except Exception as error:  # noqa: BLE001 - nobody waits for it
         _trouble(call, error)
+    except GeneratorExit:
+        raise
+    except BaseException:
+        # Its loop ends, as one does after each request in a program that calls asyncio.run().
+        if call.plan.meaning is not None:
+            call.plan.meaning.cache.learn_later(learning)
+        raise

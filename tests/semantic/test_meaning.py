@@ -23,6 +23,7 @@ from toolops_plugins import (
     SemanticCache,
     ToolOps,
 )
+from toolops_plugins.semantic.bounded import Bounded
 from toolops_plugins.testing import FakeClock
 
 FRANCE = "What is the capital of France?"
@@ -564,3 +565,28 @@ def test_only_the_first_tier_gets_a_copy(tmp_path):
         asked.sync(AGAIN)
         assert len(near) == 2
         assert len(far) == 1
+
+
+def test_what_a_loop_that_ends_has_begun_to_learn_is_learned(tmp_path, monkeypatch):
+    learned: list[Any] = []
+    monkeypatch.setattr(Bounded, "learn", lambda self, *given: learned.append(given))
+    asked, release = Latch(), Latch()
+
+    def judge(question: str, cached: Any, fresh: Any) -> bool:
+        asked.open()
+        release.wait()
+        return True
+
+    semantic = SemanticCache(tmp_path, judge=judge)
+    with ToolOps("t", semantic=semantic) as ops:
+        tool = Asked(ops, semantic=Semantic(on="question", max_error=0.05))
+        asyncio.run(tool.aio(FRANCE))
+        before = len(learned)
+
+        async def request() -> None:
+            await tool.aio(AGAIN)
+            await asked.opened()
+
+        asyncio.run(request())  # which cancels what goes on in the background
+        release.open()
+        wait_for(lambda: len(learned) > before, "a label", LONG)

@@ -84,6 +84,11 @@ class Judge:
             getattr(function, "__call__", None)  # noqa: B004 - an object may have an async one
         )
 
+    @property
+    def is_async(self) -> bool:
+        """Whether the judge is a coroutine function."""
+        return self._aio
+
     def refuse_sync(self) -> None:
         """Refuse a synchronous caller where the judge must be awaited.
 

@@ -383,6 +383,11 @@ class SemanticCache(Tended):
             self.open()
         learning = self._keep(text, value, scope, ttl, tags, took, price)
         if learning is not None:
+            self.learn_later(learning)
+
+    def learn_later(self, learning: Learning) -> None:
+        """Learn in a thread of this cache, where that can be done without an event loop."""
+        if self._judge is None or not self._judge.is_async:
             self._pool.offer(lambda: quietly(lambda: walk(learning()), self._on_trouble))
 
     async def aput(

@@ -124,6 +124,22 @@ class Folder:
             self.client = _make_client(self.path)
             return True
 
+    def renew(self, name: str) -> bool:
+        """Remove the index files of one collection, to be built again; return whether it was done.
+
+        Chroma never uses the place of an entry again that was deleted, in its files or in memory.
+        """
+        with _opening, self._changing:
+            if self.path is None or self._lock is None or not self._own or self.users > 1:
+                return False
+            # The note first: without its files the collection is not to be searched.
+            self._lock.mend(self._lock.stale | {name})
+            self.client.close()
+            for files in index_files(self.path, name):
+                shutil.rmtree(files, ignore_errors=True)
+            self.client = _make_client(self.path)
+            return True
+
     def is_stale(self, name: str) -> bool:
         """Return whether a collection's index has to be built again."""
         return self._lock is not None and name in self._lock.stale

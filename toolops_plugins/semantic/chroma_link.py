@@ -30,6 +30,7 @@ from toolops_plugins.semantic.chroma_folder import (
     is_corrupt,
 )
 from toolops_plugins.semantic.chroma_query import MissingError, Queries, Server
+from toolops_plugins.semantic.fold import CODE
 
 __all__ = ["INDEX", "Link"]
 
@@ -40,6 +41,8 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,498}[a-zA-Z0-9]")  # leaves roo
 _BATCH = 1_000  # entries of one write; Chroma indexes them before it returns
 _TIMEOUT = 3.0  # seconds for what a caller waits for
 _SLOW = 20.0  # seconds for what no caller waits for
+
+_LINKS = 4 * (2 * 16 + 1) + 8  # bytes of an entry beside its vector, in the index's lowest level
 
 INDEX = {"hnsw": {"space": "ip", "max_neighbors": 16, "ef_construction": 100, "ef_search": 100}}
 """How Chroma indexes vectors.
@@ -307,6 +310,29 @@ class Link:
                 self.client = self.folder.client
                 self.state = None
                 self.collection = self._changed(self._resolve)
+
+    def places(self) -> int:
+        """Return how many places the index of a folder has, those of deleted entries included."""
+        folder = self.folder
+        if folder is None or folder.path is None:
+            return 0
+        sizes = [
+            file.stat().st_size
+            for files in index_files(folder.path, self.name)
+            for file in files.glob("data_level0.bin")
+        ]
+        return sum(sizes) // (4 * (self.dimension + CODE) + _LINKS)
+
+    def renew(self) -> bool:
+        """Let the index of a folder be built again, without what was deleted."""
+        with self._opening:
+            folder = self.folder
+            if folder is None or not folder.renew(self.name):
+                return False
+            self.client = folder.client
+            self.state = None
+            self.collection = self._changed(self._resolve)
+            return True
 
     def run_state(self, action: Callable[[Any], T], *, change: bool = False) -> T:
         """As :meth:`run`, on the collection of what was learned."""

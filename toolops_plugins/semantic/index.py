@@ -28,6 +28,7 @@ from toolops_plugins.semantic.copies import Copies
 from toolops_plugins.semantic.embedders import Embedder
 from toolops_plugins.semantic.embeddings import Embeddings
 from toolops_plugins.semantic.learned import Learned
+from toolops_plugins.semantic.lifetimes import Lifetimes
 from toolops_plugins.semantic.resident import Resident
 from toolops_plugins.semantic.rows import Row
 from toolops_plugins.semantic.store import Store
@@ -48,6 +49,12 @@ _VOIDED = 10_000
 """Questions of which it is remembered when they were invalidated."""
 _PATIENCE = 10.0
 """Seconds that closing waits for what is under way in an embedded index."""
+_EVICTED = 256
+"""Evicted entries that are deleted at once."""
+_FEW = 1_000
+"""Rows that are written between two looks at the size of Chroma's index, at least."""
+_PLACES = 4
+"""Places in Chroma's index for each entry that there may be; deleted ones keep theirs."""
 _SWEEP = 60.0
 """Seconds between two sweeps of what has expired, and between two checks of the size."""
 _VOIDS = 1.0
@@ -94,6 +101,7 @@ class Index:
         self._pool = pool
         self.on_trouble = on_trouble
         self.copies = Copies(clock)
+        self.lifetimes = Lifetimes(clock)
         self._generations = Generations()
         self._voids = Voids()
         self._voids_read = clock.monotonic()
@@ -101,6 +109,8 @@ class Index:
         self._voided: OrderedDict[str, tuple[int, float]] = OrderedDict()  # when ids were removed
         self._fuse = Fuse(clock, lease=30.0)
         self._whole = False  # whether memory holds all entries
+        self._evicted: dict[str, None] = {}  # ids of what made room, and is still stored
+        self._written = 0  # rows since the size of the index was looked at
         self._gone: set[str] = set()  # ids that were removed while loading
         self._unembedded: list[tuple[Row, str, int]] = []
         self._embedding = threading.RLock()
@@ -242,6 +252,7 @@ class Index:
             with self.store.within(patience):
                 self.flush(patience)
                 self._writer.finish(patience)
+                self._delete_evicted()
         finally:
             with suppress(TierError):  # a write that hangs ends when it finds the store closed
                 self._writer.forget((), self._close_store, patience)
@@ -297,6 +308,7 @@ class Index:
             near: Near = yield Io(self.memory.search, self._asearch, scope, x, k, now)
         else:
             near = self.memory.search(scope, x, k, now)
+        near = [each for each in near if self.lifetimes.left(each[0]) > 0.0]
         if self._whole:
             return near
         if self.store.signed and self.store.shared:
@@ -306,7 +318,10 @@ class Index:
         merged = near + [
             (row, s)
             for row, s in far
-            if row.id not in ours and row.id not in self._gone and not self.is_void(row.id, row)
+            if row.id not in ours
+            and row.id not in self._gone
+            and not self.is_void(row.id, row)
+            and self.lifetimes.left(row) > 0.0
         ]
         merged.sort(key=lambda each: -each[1])
         return merged[:k]
@@ -387,6 +402,7 @@ class Index:
     def put(self, row: Row, x: Vector, mark: int, agreeing: Sequence[str] = ()) -> None:
         """Keep an entry, searchable at once; dropped if it was invalidated since the mark."""
         row.mark = mark
+        self.lifetimes.begin(row)
         with self.lock:
             if not self.holds(row, mark):
                 return
@@ -396,6 +412,7 @@ class Index:
     def put_text(self, row: Row, text: str, mark: int) -> None:
         """As :meth:`put`, where the vector is still to be made; the next lookup makes it."""
         row.mark = mark
+        self.lifetimes.begin(row)
         with self.lock:
             if self.holds(row, mark):
                 self._unembedded.append((row, text, mark))
@@ -445,11 +462,19 @@ class Index:
         self.learned.add(rows, vectors, agreeing)
         if out and not self.store.shared:
             # Not here: whoever puts an entry does not wait for the deletion of another.
-            self._pool.offer(partial(self._delete_quietly, out))
+            self._evicted.update(dict.fromkeys(out))
+            if len(self._evicted) >= _EVICTED:
+                self._pool.offer(self._delete_evicted)
 
-    def _delete_quietly(self, ids: Sequence[str]) -> None:
+    def _delete_evicted(self) -> None:
+        """Delete what had to make room, many at a time: one takes as long as a hundred."""
+        with self.lock:
+            ids, self._evicted = list(self._evicted), {}
+            # What was put again since then stays.
+            ids = [id_ for id_ in ids if self.memory.get(id_) is None]
         try:
-            self._writer.forget(ids, partial(self._delete_if_open, ids))
+            if ids:
+                self._writer.forget(ids, partial(self._delete_if_open, ids))
         except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
             self._on_trouble(as_tier_error(error))
 
@@ -462,6 +487,7 @@ class Index:
         """Store a batch; for the writer, which may outlive a :meth:`close`."""
         self.open()
         self.store.write(rows, np.stack(vectors))
+        self._written += len(rows)
         if not self._whole and self.loaded.is_set():
             self.memory.remove([row.id for row in rows])
 
@@ -648,9 +674,21 @@ class Index:
     def _upkeep(self) -> None:
         now = self.clock.monotonic()
         self.learned.save_if_due()
+        if self._written >= max(self._max_items, _FEW):
+            self._compact()
         if now - self._swept >= _SWEEP:
             self._swept = now
             self.sweep()
+
+    def _compact(self) -> None:
+        """Have Chroma's index built again when it holds little but places of deleted entries."""
+        self._written = 0
+        if not self._whole or self.store.shared:
+            return
+        with self._writer.no_write():
+            bloated = self.store.compact(_PLACES * max(self._max_items, _FEW))
+        if bloated:
+            self.store.rebuild()
 
     def sweep(self) -> None:
         """Delete what has expired, and what is over the size.

@@ -8,7 +8,7 @@ __all__ = ["Row"]
 
 
 class Row:
-    """One entry of the index; only ``hits``, ``used`` and ``mark`` ever change.
+    """One entry of the index; only ``hits``, ``used``, ``mark`` and ``until`` ever change.
 
     Plain slots, since an index holds a hundred thousand of them.
 
@@ -33,6 +33,7 @@ class Row:
     Attributes:
         mark: The moment as of which the answer stands, where this process has computed it; see
             :class:`~toolops_plugins.generations.Generations`. None: it comes from the store.
+        until: When it ends by this process's monotonic clock; None: that has not been found out.
     """
 
     __slots__ = (
@@ -50,6 +51,7 @@ class Row:
         "text",
         "took",
         "traits",
+        "until",
         "used",
     )
 
@@ -85,3 +87,4 @@ class Row:
         self.hits = hits
         self.used = used or created
         self.mark: int | None = None
+        self.until: float | None = None

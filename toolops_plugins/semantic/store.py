@@ -491,6 +491,22 @@ class Store:
         if self._link.folder is not None:
             self._link.folder.mended(self._link.name)
 
+    def compact(self, most: int) -> bool:
+        """Build the index of a folder again if most of its places are of deleted entries.
+
+        No other thread may write meanwhile; :meth:`rebuild` is to be called afterwards.
+
+        Args:
+            most: Places that it may have.
+
+        Returns:
+            Whether the index has to be built.
+
+        Raises:
+            TierError: Chroma failed.
+        """
+        return not self.shared and self._link.places() > most and self._link.renew()
+
     def _add_again(self, collection: Any, ids: list[str]) -> None:
         found = _get(collection, ids)
         chosen: list[str] = []

@@ -135,13 +135,20 @@ class Writer:
             TierError: ``delete`` did, or a write took too long.
         """
         self.drop(ids)
-        with self._no_write(seconds):
+        with self.no_write(seconds):
             self.drop(ids)  # what was put back by a write that failed
             delete()
 
     @contextmanager
-    def _no_write(self, seconds: float) -> Iterator[None]:
-        """Have no batch written in the block."""
+    def no_write(self, seconds: float = -1.0) -> Iterator[None]:
+        """Have no batch written in the block.
+
+        Args:
+            seconds: As in :meth:`forget`.
+
+        Raises:
+            TierError: A write took too long.
+        """
         if not self._writing.acquire(timeout=seconds):
             raise TierError("a write to the semantic index is under way, and takes too long")
         try:
@@ -227,7 +234,7 @@ class Writer:
             self._changed.wait(self._pause)
 
     def _write(self, seconds: float = -1.0) -> None:
-        with self._no_write(seconds):
+        with self.no_write(seconds):
             with self._changed:
                 batch = dict(islice(self._rows.items(), _BATCH))
             if not batch:
@@ -243,7 +250,7 @@ class Writer:
                     self._served.pop(id_, None)
 
     def _count(self, seconds: float = -1.0) -> None:
-        with self._no_write(seconds):
+        with self.no_write(seconds):
             with self._changed:
                 served = list(self._served.values())
                 self._served = {}
