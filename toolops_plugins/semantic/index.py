@@ -522,8 +522,9 @@ class Index:
             TierError: The store could not be reached; memory has forgotten them.
         """
         self._void(ids)
+        void = self._note_void(ids=ids)
         self.open()
-        self._delete_for_good(ids, partial(self.store.delete, ids), void_ids=ids)
+        self._delete_for_good(ids, partial(self.store.delete, ids), void)
 
     def invalidate(self, tags: Sequence[str]) -> None:
         """Forget all entries with any of the tags, and those that are about to be stored.
@@ -532,8 +533,9 @@ class Index:
             TierError: The store could not be reached; memory has forgotten them.
         """
         ids = self._void(tags=tags)
+        void = self._note_void(tags=tags)
         self.open()
-        self._delete_for_good(ids, partial(self.store.delete_where, tags=tags), tags=tags)
+        self._delete_for_good(ids, partial(self.store.delete_where, tags=tags), void)
 
     def clear(self, scope: bytes | None = None) -> None:
         """Forget all entries, or those of one scope.
@@ -550,31 +552,37 @@ class Index:
                 ids = self.memory.of_scope(scope)
             self._out_of_memory(ids)
         self.copies.forget(everything=True)
-        self.open()
         if scope is None:
-            self._delete_for_good(ids, self.store.clear, everything=True)
+            void = self._note_void(everything=True)
+            self.open()
+            self._delete_for_good(ids, self.store.clear, void)
         else:
-            delete = partial(self.store.delete_where, scope=scope)
-            self._delete_for_good(ids, delete, scopes=[scope])
+            void = self._note_void(scopes=[scope])
+            self.open()
+            self._delete_for_good(ids, partial(self.store.delete_where, scope=scope), void)
 
-    def _delete_for_good(
+    def _note_void(
         self,
-        ids: Sequence[str],
-        delete: Callable[[], object],
         *,
-        void_ids: Sequence[str] = (),
+        ids: Sequence[str] = (),
         tags: Sequence[str] = (),
         scopes: Sequence[bytes] = (),
         everything: bool = False,
+    ) -> Voids:
+        """Serve nothing from before now, whoever puts it back; return what is to be stored."""
+        void = Voids()
+        moment = self._voids.void_time(self.clock.time())
+        void.add(moment, ids, tags, scopes, everything=everything)
+        self._voids.merge(void)
+        return void
+
+    def _delete_for_good(
+        self, ids: Sequence[str], delete: Callable[[], object], void: Voids
     ) -> None:
-        """Delete rows and, where there is a secret, note that they are void."""
+        """Delete rows and, where there is a secret, store that they are void."""
         if not self.store.signed:
             self._delete_in_time(ids, delete)
             return
-        void = Voids()
-        moment = self._voids.void_time(self.clock.time())
-        void.add(moment, void_ids, tags, scopes, everything=everything)
-        self._voids.merge(void)
 
         def note_and_delete() -> None:
             # The note first: what is deleted without it could be put back.
