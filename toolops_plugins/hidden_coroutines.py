@@ -42,8 +42,7 @@ def refusal(name: str, value: object) -> ConfigurationError:
     return ConfigurationError(
         "function",
         f"{name} is a plain function that returned a {type(value).__name__}, so that its policies"
-        " would see none of the work: make it a coroutine function, or decorate it by a decorator"
-        " that uses functools.wraps",
+        " would see none of the work: make it a coroutine function (async def), and await there",
     )
 
 

@@ -60,11 +60,16 @@ def definition_of(function: Any, place: str) -> Definition:
     """Return what is known of a function's definition.
 
     Args:
-        function: The function, decorated or not.
+        function: The function, decorated or not. Where an adapter made it, its attribute
+            ``__toolops_source__`` is the user's function that it stands for.
         place: Module and qualified name.
     """
     bodies: dict[str, None] = {}
-    inner = function
+    inner = getattr(function, "__toolops_source__", None)
+    if inner is None:
+        inner = function
+    else:
+        place = f"{place} {inner.__module__}.{inner.__qualname__}"
     for _ in range(_LONGEST_CHAIN):
         bodies[code_digest(inner)] = None
         wrapped = getattr(inner, "__wrapped__", None)

@@ -529,7 +529,7 @@ def test_and_who_joined_a_call_has_his_own(what, ops, runs) -> None:
     given = [caller.result(LONG) for caller in callers]
     wanted = ["later", "later", "stop"] if what == "signal" else [[1]] * 3
     assert sorted(given) == wanted
-    assert runs == [1] * 3
+    assert runs == [1] * (1 if what == "coroutine" else 3)
 
 
 def _used(guarded: Any) -> Any:
@@ -551,7 +551,7 @@ def test_a_function_that_hands_out_a_coroutine(runs) -> None:
 
     guarded = wrap_tool(hand_out, KEPT)
     assert [guarded.run(n=2) for _ in range(2)] == [2, 2]
-    assert runs == [2, 2]
+    assert runs == [2]
 
 
 def test_without_a_policy_calls_are_counted_and_no_more(ops, runs, outcomes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
@@ -84,6 +85,7 @@ class Guard:
         on_error: Whether errors are returned as a ``ToolFailure``, or raised.
         sync: Whether it has a body for threads.
         aio: Whether it has one for event loops.
+        source: The function that it runs, which is another one once it has been edited.
 
     Raises:
         ConfigurationError: The policy does not fit the tool or the runtime.
@@ -101,8 +103,10 @@ class Guard:
         *,
         sync: bool,
         aio: bool,
+        source: Any = None,
     ) -> None:
         self.ops = ops
+        self._source = source
         self.policy = policy
         self._on_error = on_error
         self._arguments = arguments
@@ -125,7 +129,9 @@ class Guard:
     def _faces(self, label: str, policy: Policy, *, sync: bool, aio: bool) -> _Faces:
         def run(**_: Any) -> Any:
             try:
-                return _under_way().begun()()
+                value = _under_way().begun()()
+                # CrewAI would do so with what it is given, and the policies would see none of it.
+                return asyncio.run(value) if asyncio.iscoroutine(value) else value
             except Exception as error:  # noqa: BLE001 - raised again unless it is no failure
                 return passing(error)
 
@@ -137,6 +143,7 @@ class Guard:
 
         def face(function: Any) -> Any:
             function.__signature__ = self._arguments.signature
+            function.__toolops_source__ = self._source
             wrap = self.ops.tool(
                 policy=policy, name=label, secret=self._secret, ignore=self._ignore
             )

@@ -146,7 +146,13 @@ class Guards:
             settings.on_error,
             sync=self._sync,
             aio=self._aio,
+            source=_source(self.function or getattr(tool, "func", None), self._kind),
         )
+
+
+def _source(function: Any, kind: Any) -> Any:
+    found = kind._run if function is None else function  # noqa: SLF001 - as above
+    return found if inspect.isfunction(found) else None
 
 
 def _signature_of_run(kind: Any) -> inspect.Signature:

@@ -154,6 +154,7 @@ class Guard:
 
         def face(function: Any) -> Any:
             function.__signature__ = signature
+            function.__toolops_source__ = _source(tool)
             return self.ops.tool(policy=policy, name=self.name)(function)
 
         sync, aio = _ways(tool)
@@ -298,6 +299,12 @@ def _under_way() -> _Call:
     if call is None:  # pragma: no cover - the runtime keeps the context of each call
         raise RuntimeError("a wrapped tool was called without its context")
     return call
+
+
+def _source(tool: BaseTool) -> Any:
+    """Return the function that a tool runs, which is another one once it has been edited."""
+    function = getattr(tool, "func", None) or getattr(tool, "coroutine", None)
+    return function if inspect.isfunction(function) else type(tool)._run  # noqa: SLF001 - a method for subclasses to write
 
 
 def _names(wanted: ExceptionFilter, error: ToolException) -> bool:

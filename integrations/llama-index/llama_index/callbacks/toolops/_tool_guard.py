@@ -92,6 +92,7 @@ class Guard:
         ignore: Arguments that do not count in the key.
         refuses: Why results are neither kept nor shared, whatever the policy says; or None.
         aio: Whether the tool can be awaited.
+        source: The function that it runs, which is another one once it has been edited.
 
     Raises:
         ConfigurationError: The policy does not fit the tool or the runtime.
@@ -108,8 +109,10 @@ class Guard:
         refuses: str | None,
         *,
         aio: bool,
+        source: Any = None,
     ) -> None:
         teach_tools(ops.codec)
+        self._source = source
         self.ops = ops
         self.name = name
         self._arguments = arguments
@@ -148,6 +151,7 @@ class Guard:
 
         def face(function: Any) -> Any:
             function.__signature__ = self._arguments.signature
+            function.__toolops_source__ = self._source
             return self.ops.tool(policy=policy, name=self.name, secret=secret, ignore=ignore)(
                 function
             )

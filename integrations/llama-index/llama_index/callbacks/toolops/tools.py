@@ -253,8 +253,14 @@ def _guarded(
         ignore,
         _refusal(tool, context),
         aio=isinstance(tool, AsyncBaseTool) or hasattr(tool, "acall"),
+        source=_source(tool),
     )
     return guarded_copy(tool, guard)
+
+
+def _source(tool: BaseTool) -> Any:
+    function = tool.real_fn if isinstance(tool, FunctionTool) else getattr(type(tool), "call", None)
+    return function if inspect.isfunction(function) else None
 
 
 def _refusal(tool: BaseTool, context: str) -> str | None:
