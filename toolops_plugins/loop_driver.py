@@ -46,7 +46,7 @@ from toolops_plugins.steps import (
     Stopped,
     Within,
 )
-from toolops_plugins.tasks import begin, end_tasks, let_go, within
+from toolops_plugins.tasks import begin, end_tasks, let_go, wait_for_end, within
 
 __all__ = ["LoopDriver"]
 
@@ -143,7 +143,7 @@ class LoopDriver(Owned):
         context = copy_context()
         task = begin(make(), context)
         try:
-            await asyncio.wait((task,), timeout=seconds)
+            await wait_for_end(task, seconds)
         except GeneratorExit:  # this coroutine was left behind, and may await nothing more
             self._abandon(task, step)
             raise
@@ -227,7 +227,7 @@ class LoopDriver(Owned):
         if seconds is None:
             await call.ended
             return
-        await asyncio.wait((call.ended,), timeout=seconds)
+        await wait_for_end(call.ended, seconds)
         if call.ended.done():
             return
         if call.ticket.drop():
@@ -239,7 +239,7 @@ class LoopDriver(Owned):
             # Its own time began when it did; what it waited for a thread comes on top.
             late = nearest(call.ticket.waited, None if left is None else left - own)
             if late:
-                await asyncio.wait((call.ended,), timeout=late)
+                await wait_for_end(call.ended, late)
                 if call.ended.done():
                     return
             if late == call.ticket.waited:
@@ -292,9 +292,9 @@ class LoopDriver(Owned):
 
         try:
             first = start()
-            done, _ = await asyncio.wait(runners, timeout=step.seconds)
+            await wait_for_end(first, step.seconds)
             winner = first
-            if not done:
+            if not first.done():
                 start()
                 winner = await _winner(first, runners)
         except GeneratorExit:  # this coroutine was left behind, and may await nothing more

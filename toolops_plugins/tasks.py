@@ -12,7 +12,7 @@ from contextvars import Context
 from inspect import iscoroutine
 from typing import Any, TypeVar
 
-__all__ = ["begin", "end_tasks", "let_go", "within"]
+__all__ = ["begin", "end_tasks", "let_go", "wait_for_end", "within"]
 
 T = TypeVar("T")
 
@@ -56,6 +56,30 @@ async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
         await asyncio.sleep(0)
 
 
+async def wait_for_end(future: asyncio.Future[Any], seconds: float | None) -> None:
+    """Wait until a task or future has ended, or ``seconds`` have passed.
+
+    As ``asyncio.wait`` does for many, at half the cost; a cancelled caller leaves the future alone.
+    """
+    if future.done():
+        return
+    loop = asyncio.get_running_loop()
+    waiter = loop.create_future()
+
+    def wake(_: object = None) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    future.add_done_callback(wake)
+    timer = None if seconds is None else loop.call_later(seconds, wake)
+    try:
+        await waiter
+    finally:
+        future.remove_done_callback(wake)
+        if timer is not None:
+            timer.cancel()
+
+
 async def within(awaitable: Awaitable[T], seconds: float | None) -> T:
     """Await something in a task of its own, which is left to itself if it resists its end.
 
@@ -68,7 +92,7 @@ async def within(awaitable: Awaitable[T], seconds: float | None) -> T:
     """
     task = begin(awaitable)
     try:
-        await asyncio.wait((task,), timeout=seconds)
+        await wait_for_end(task, seconds)
     except GeneratorExit:  # the caller was left behind, and may await nothing more
         with suppress(RuntimeError):  # a closed loop has ended it already
             task.cancel()

@@ -6,6 +6,8 @@ import asyncio
 import contextvars
 import logging
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -31,6 +33,7 @@ from toolops_plugins import (
     Timeout,
     ToolOps,
     TotalTimeout,
+    runtime,
 )
 from toolops_plugins.errors import ThreadPoolFull
 from toolops_plugins.testing import FakeClock
@@ -745,3 +748,67 @@ def test_closing_waits_for_no_thread_that_hangs(busy: Busy) -> None:
     busy.ops.close()
     asyncio.run(asyncio.wait_for(busy.ops.aclose(), LONG))
     assert busy.inside == 1
+
+
+EXIT = """
+import asyncio, threading
+from toolops_plugins import Cache, DeadlineExceeded, Hedge, Timeout, ToolOps
+
+ops, never = ToolOps(max_threads=4), threading.Event()
+hung = ops.tool(timeout=Timeout(attempt=0.01))(never.wait)
+late = ops.tool(timeout=Timeout(attempt=0.01), name="late")(never.wait)
+
+async def ask():
+    tasks = [asyncio.create_task(ops.acall(never.wait)) for _ in range(8)]
+    await asyncio.wait(tasks, timeout=0.01)
+    for task in tasks:
+        task.cancel()
+    await ops.aclose()
+
+for tool in (hung, late, hung, late):
+    try:
+        tool()
+    except Exception as error:
+        print(type(error).__name__)
+asyncio.run(ask())
+ops.close()
+print("closed")
+"""
+
+
+def test_an_interpreter_with_threads_that_hang_ends() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", EXIT],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.stdout.splitlines()[-1] == "closed"
+    assert ended.returncode == 0
+    assert [line for line in ended.stderr.splitlines() if not line.startswith("Calls of")] == []
+
+
+async def test_closing_waits_for_no_refresh_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "_SETTLING", SHORT)
+    clock = FakeClock()
+    ops = ToolOps("threads", clock=clock)
+    ended: list[str] = []
+    began = asyncio.Event()
+
+    @ops.tool(cache=Cache(ttl=10, stale_ttl=100, jitter=0))
+    async def tool() -> str:
+        if clock.monotonic() > 1_000_005:
+            began.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append("cancelled")
+        return "made"
+
+    await tool()
+    clock.advance(11)
+    assert await tool() == "made"
+    await began.wait()
+    await ops.aclose()
+    assert ended == ["cancelled"]
