@@ -20,9 +20,9 @@ from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 from toolops_plugins.clock import Clock
-from toolops_plugins.coalesce.flights import Arrival, Flights, Submit
+from toolops_plugins.coalesce.flights import Arrival, Flights
 from toolops_plugins.contexts import bring_back, find_changes
-from toolops_plugins.errors import AttemptTimeout, ConfigurationError
+from toolops_plugins.errors import AttemptTimeout, ConfigurationError, DeadlineExceeded
 from toolops_plugins.hidden_coroutines import is_awaitable
 from toolops_plugins.pickling import Owned
 from toolops_plugins.pool import BULK, Outcome, Pool, Ticket
@@ -70,7 +70,7 @@ class Limit(NamedTuple):
     """
 
     at: float
-    error: Callable[[], Exception]
+    error: Callable[[], BaseException]
     in_thread: bool = True
     lost: Callable[[], bool] | None = None
 
@@ -124,8 +124,13 @@ class ThreadDriver(Owned):
             return end.value
 
     def _io(self, step: Io, limit: Limit | None) -> Any:
-        left_of(limit, self._clock)
+        self._check(limit)
         return step.sync(*step.args)
+
+    def _check(self, limit: Limit | None) -> None:
+        # A function that stayed in this thread may have ended late; its result is worth keeping.
+        if limit is not None and limit.in_thread:
+            left_of(limit, self._clock)
 
     def _sleep(self, step: Sleep, limit: Limit | None) -> None:
         left = left_of(limit, self._clock)
@@ -144,7 +149,7 @@ class ThreadDriver(Owned):
             raise limit.error() from None
 
     def _ask(self, step: Ask, limit: Limit | None) -> Any:
-        left_of(limit, self._clock)
+        self._check(limit)
         answer = called(step.function, step.args, {})
         if isawaitable(answer):
             _discard(answer)
@@ -231,8 +236,10 @@ class ThreadDriver(Owned):
     def _fly(self, step: Fly, limit: Limit | None) -> Arrival:
         left = left_of(limit, self._clock)
         seconds = step.seconds if left is None else min(left, step.seconds or left)
-        if seconds is None or not step.in_thread:
-            return self._lead(step.key, lambda: self._walk(step.work(), None), None, seconds, limit)
+        if seconds is None:
+            return self._flights.fly(step.key, lambda: self._walk(step.work(), None), None)
+        if not step.in_thread:
+            return self._lead_here(step, seconds, limit)
         inner: list[Limit] = []
         changes: list[tuple[ContextVar[Any], Any]] = []
 
@@ -249,22 +256,27 @@ class ThreadDriver(Owned):
                 changes.extend(find_changes(before, copy_context()))
 
         try:
-            return self._lead(step.key, run, submit, seconds, limit)
+            return self._flights.fly(step.key, run, submit, seconds)
+        except TimeoutError:
+            left_of(limit, self._clock)
+            raise
         finally:
             # What the work set in a thread of its own is set for its leader too.
             for variable, value in changes:
                 variable.set(value)
 
-    def _lead(
-        self,
-        key: bytes,
-        work: Callable[[], Any],
-        submit: Submit | None,
-        seconds: float | None,
-        limit: Limit | None,
-    ) -> Arrival:
+    def _lead_here(self, step: Fly, seconds: float, limit: Limit | None) -> Arrival:
+        """Wait for a flight, or lead it in this thread.
+
+        A leader that runs out of time where it waits gives the flight up, and one of those who
+        wait with it leads the next.
+        """
+        own = Limit(self._clock.monotonic() + seconds, _LeaderGone, in_thread=False)
         try:
-            return self._flights.fly(key, work, submit, seconds)
+            return self._flights.fly(step.key, lambda: self._walk(step.work(), own), None, seconds)
+        except _LeaderGone:
+            left_of(limit, self._clock)
+            raise DeadlineExceeded(f"no result within {seconds} s", seconds=seconds) from None
         except TimeoutError:
             left_of(limit, self._clock)
             raise
@@ -304,6 +316,10 @@ class ThreadDriver(Owned):
     def _quietly(self, work: Callable[[], Flow]) -> None:
         with suppress(Exception):  # the flow has made an event of it
             self._walk(work(), None)
+
+
+class _LeaderGone(BaseException):
+    """Ends a flight whose leader has no time left; no failure of what it was waiting for."""
 
 
 class _Racer:

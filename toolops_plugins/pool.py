@@ -23,6 +23,7 @@ from contextlib import suppress
 from typing import Any
 
 from toolops_plugins.errors import ThreadPoolFull
+from toolops_plugins.locks import renewing
 
 __all__ = ["BULK", "Outcome", "Pool", "Ticket"]
 
@@ -125,20 +126,18 @@ class Pool:
         self.on_full: weakref.WeakMethod[Callable[[str, str], object]] | None = None
         """Called with an owner that waits for a thread, and with words about who holds them. Weak,
         since an idle thread would otherwise keep a whole runtime alive."""
-        self._start_empty()
-
-    def _start_empty(self) -> None:
         # Reentrant: the collector may end an abandoned caller, which drops its ticket, anywhere.
-        self._lock = threading.RLock()
+        self._lock = renewing(self, threading.RLock())
+        self.forked()
+
+    def forked(self) -> None:
+        """Start empty; for a forked child, which has none of its parent's threads."""
         self._idle: list[_Worker] = []
         self._busy: dict[_Worker, Ticket] = {}
         self._held: dict[str | None, int] = {}
         self._waiting: OrderedDict[str | None, OrderedDict[Ticket, None]] = OrderedDict()
         self._queued = 0
         self._inside = threading.local()
-
-    forked = _start_empty
-    """To be called in a forked child, which has none of its parent's threads."""
 
     def __len__(self) -> int:
         """Return the number of threads."""

@@ -352,9 +352,10 @@ class ToolOps(Decorators, Closing):
             seconds: From now on. An earlier deadline that stands already is kept.
             in_thread: Whether plain functions run in another thread, so that they can be left in
                 time. Default False: those without a time limit of their own stay in this thread,
-                whose connections and transactions they may need, and the deadline bounds the
-                waits before and between them (other callers' calls, retries, limits, bulkheads).
-                Coroutines, and functions that run in a thread anyway, are left in time always.
+                whose connections and transactions they may need. The deadline then bounds the
+                waits before and between attempts (for other callers' calls, retries, limits,
+                bulkheads), and a result that comes later is returned all the same. Coroutines,
+                and functions that run in a thread anyway, are left in time always.
 
         Raises:
             DeadlineExceeded: In the block, from the call that is not ready in time.
@@ -460,7 +461,6 @@ class ToolOps(Decorators, Closing):
         # Only the thread that forked lives on here.
         self._shared.flights.forked()
         self._shared.streams.forked()
-        self._pool.forked()
         self._upkeep.forked()
         if self._loop_driver is not None:
             self._loop_driver.forked()

@@ -7,10 +7,13 @@ import contextvars
 import gc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import pytest
+from callers import LONG, start
+from servers import wait_for
 
-from toolops_plugins import Cache, DeadlineExceeded, ToolOps
+from toolops_plugins import Bulkhead, Cache, DeadlineExceeded, RateLimit, Retry, ToolOps
 from toolops_plugins.flow import DEADLINE, current_deadline
 from toolops_plugins.testing import FakeClock
 
@@ -108,16 +111,88 @@ async def test_a_fixture_may_hold_it_whose_ends_run_in_two_tasks(ops: ToolOps) -
     assert DEADLINE.get() is None
 
 
-@pytest.mark.parametrize("policy", [{}, {"cache": Cache(ttl=60)}, {"coalesce": True}])
+KEPT = Cache(ttl=600, beta=0.0)
+POLICIES = pytest.mark.parametrize(
+    "policy",
+    [{}, {"cache": KEPT}, {"coalesce": True}, {"cache": KEPT, "coalesce": False}],
+)
+
+
+@POLICIES
+def test_it_bounds_the_waits_of_a_function_that_stays_in_its_callers_thread(
+    ops: ToolOps, clock: FakeClock, policy: dict[str, Any]
+) -> None:
+    began = clock.monotonic()
+    limit = RateLimit("1/h")
+    limited = ops.tool(rate_limit=limit, name="limited", **policy)(lambda n: n)
+    failing = ops.tool(retry=Retry(attempts=9, wait=10, jitter=None), name="failing", **policy)(
+        lambda n: n / 0
+    )
+    assert limited(1) == 1
+    for tool in (limited, failing):
+        with ops.deadline(5), pytest.raises(DeadlineExceeded):
+            tool(2)
+    assert clock.monotonic() == began + 10
+    assert ops.limiter(limit, "limited").reserve().delay == pytest.approx(3590)
+    assert not ops._shared.flights
+
+
+@POLICIES
+def test_a_result_that_comes_late_is_returned_and_kept(
+    ops: ToolOps, clock: FakeClock, policy: dict[str, Any]
+) -> None:
+    made = []
+
+    @ops.tool(**policy)
+    def slow(n: int) -> int:
+        made.append(n)
+        clock.advance(30)
+        return n
+
+    with ops.deadline(5):
+        assert slow(1) == 1
+    if "cache" in policy:
+        with ops.deadline(5):
+            assert slow(1) == 1
+        assert made == [1]
+
+
+def test_a_leader_without_time_leaves_the_flight_to_those_who_wait_with_it() -> None:
+    ops = ToolOps("deadlines")
+    made = []
+
+    @ops.tool(cache=Cache(ttl=60), bulkhead=Bulkhead(1, queue=9), name="t")
+    def tool(n: int) -> int:
+        made.append(n)
+        return n
+
+    gate = ops._planner._gates.find("t")
+    assert gate is not None
+    gate.acquire()
+
+    def ask_briefly() -> int:
+        with ops.deadline(0.1):
+            return tool(1)
+
+    leader = start(ask_briefly)
+    wait_for(lambda: gate.waiting == 1, "a leader that waits", LONG)
+    followers = [start(tool, 1) for _ in range(3)]
+    assert isinstance(leader.exception(LONG), DeadlineExceeded)
+    gate.release()
+    assert [follower.result(LONG) for follower in followers] == [1, 1, 1]
+    assert made == [1]
+
+
+@POLICIES
 def test_a_call_that_is_left_behind_ends_without_a_word(
-    policy: dict[str, object], caplog: pytest.LogCaptureFixture
+    policy: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     ops = ToolOps("deadlines")
     loop = asyncio.new_event_loop()
     complaints: list[dict[str, object]] = []
     loop.set_exception_handler(lambda _, context: complaints.append(context))
 
-    @ops.tool(**policy)  # type: ignore[call-overload]  # the keywords of a policy, as a dict
+    @ops.tool(**policy)
     async def stuck() -> None:
         await asyncio.Event().wait()
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from callers import LONG
+from callers import LONG, in_child
 from servers import wait_for
 
 from toolops_plugins.errors import ThreadPoolFull
@@ -186,6 +187,26 @@ def test_a_machine_without_threads_is_a_rejection(monkeypatch: pytest.MonkeyPatc
     done = threading.Event()
     pool.submit(done.set, "a")
     assert done.wait(LONG)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_has_a_pool_without_threads(hold: Hold) -> None:
+    pool, idle = Pool(limit=1), Pool()
+    pool.submit(hold.job("held"), "a")
+    hold.reach(1)
+    pool.submit(hold.note("waits"), "a")
+    once = threading.Event()
+    idle.submit(once.set)
+    assert once.wait(LONG)
+
+    def child() -> bool:
+        done = [threading.Event(), threading.Event()]
+        for each, event in zip((pool, idle), done, strict=True):
+            each.submit(event.set, "a")
+        return all(event.wait(5) for event in done) and pool.queued == 0
+
+    assert in_child(child) == 0
 
 
 def test_many_submitters_and_droppers_lose_nothing_and_run_nothing_twice() -> None:
