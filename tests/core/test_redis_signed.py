@@ -305,6 +305,7 @@ def test_garbage_in_the_place_of_stamps_is_a_miss_and_mended(
     assert value(tier_of().get(ALICE, ["x"])[0]) == 2
 
 
+@pytest.mark.parametrize("server", ["valkey", "valkey_cluster", "valkey_sentinels"], indirect=True)
 async def test_both_faces_know_the_same(tier_of: Make, attacker: Attacker) -> None:
     tier = tier_of()
     await tier.aset(ALICE, entry("old", "x"))

@@ -104,6 +104,7 @@ class SignedMessages(Messages):
         self._numbers = itertools.count(1)
         # By origin: the highest number that was taken, and which of those below it, as bits.
         self._taken: dict[str, tuple[int, int]] = {}
+        self._unreadable: dict[bytes, None] = {}
         self._lock = renewing(self, threading.Lock())
 
     def encode(
@@ -125,7 +126,11 @@ class SignedMessages(Messages):
         return self._signer.sign(body) + body
 
     def decode(self, data: bytes, own: str) -> Message | None:
-        """As :meth:`Messages.decode`; None also for one that is not signed, or was taken before."""
+        """As :meth:`Messages.decode`; None also for one that is not signed, or was taken before.
+
+        One that is signed and cannot be read, since it is encrypted with another key or of another
+        version, stands for everything: while a deployment is under way, nobody keeps what is void.
+        """
         signature, body = data[:SIZE], data[SIZE:]
         if not self._signer.verify(signature, body):
             if self._on_refused is not None:
@@ -139,12 +144,22 @@ class SignedMessages(Messages):
             found = _message(form)._replace(moment=float(form["moment"]))
             number = int(form["number"])
         except (CodecError, ValueError, TypeError, KeyError):
-            return None
+            return self._unread(signature)
         if found.origin == own or not self._take(found.origin, number):
             return None
         if self._on_heard is not None:
             self._on_heard(found)
         return found
+
+    def _unread(self, signature: bytes) -> Message | None:
+        """Return that all is void: one of ours says what, but with a key that is not known here."""
+        with self._lock:
+            if signature in self._unreadable:
+                return None
+            self._unreadable[signature] = None
+            while len(self._unreadable) > _ORIGINS:
+                del self._unreadable[next(iter(self._unreadable))]
+        return Message("", [], [], everything=True)
 
     def _take(self, origin: str, number: int) -> bool:
         """Return whether a message is new, and note it; as IPsec does (RFC 4303, appendix A2)."""
