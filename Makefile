@@ -23,7 +23,7 @@ OPENSSL := --no-deps --only-binary :all: --python-version 3.11 --platform manyli
 	psycopg2-binary==2.9.5
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench constraints clean
+.PHONY: help setup demo test soak lint bench constraints clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -35,6 +35,11 @@ demo: setup ## Audit real questions, then run fifty agents with and without Tool
 
 test: setup ## Run the whole test suite, in random order on all cores
 	$(BIN)/python -m pytest -n auto
+
+# `make soak SEED=7 SECONDS=600` plays the rounds of that seed again, or for longer.
+SECONDS := 180
+soak: setup ## Play random schedules over all policies for minutes; the seed is printed
+	$(BIN)/python -X dev tests/soak.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 lint: setup ## Check style, types, the walls between the rooms, and every example in the docs
 	$(BIN)/ruff check

@@ -45,9 +45,10 @@ async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
     suppresses its cancellation, or whose clean-up takes time, goes on in the background, and its
     error is retrieved.
     """
-    left = [task for task in tasks if not task.done()]
-    for task in left:
-        if not task.cancelling():  # a second time would interrupt its clean-up
+    every = list(tasks)
+    left = [task for task in every if not task.done()]
+    for task in every:  # nobody may have asked yet for the error of one that has ended
+        if not task.done() and not task.cancelling():  # a second time would interrupt its clean-up
             task.cancel()
         let_go(task)
     for _ in range(_TURNS):
