@@ -38,6 +38,10 @@ class Body:
         """How many of the next runs fail."""
         self.complaint = "trouble"
         """What they say."""
+        self.kind: type[Exception] = Trouble
+        """What they raise."""
+        self.resists = False
+        """Whether asynchronous runs suppress their cancellation."""
         self.started = Latch()
         self.release = Latch()
         self.release.open()
@@ -62,7 +66,9 @@ class Body:
             await release.opened()
         except asyncio.CancelledError:
             self.cancelled.append(text)
-            raise
+            if not self.resists:
+                raise
+            await release.opened()
         return self._ended(text)
 
     def of(self, text: str, who: str = "") -> str:
@@ -77,7 +83,7 @@ class Body:
     def _ended(self, text: str) -> str:
         if self.failures > 0:
             self.failures -= 1
-            raise Trouble(self.complaint)
+            raise self.kind(self.complaint)
         return self.of(text, WHO.get())
 
 

@@ -104,6 +104,20 @@ class Policies(Subject):
         body.release.open()  # on a busy machine it may not even have begun
         assert body.runs in ([], ["x"])
 
+    @needs("timeout", "async", "cancelling")
+    async def test_a_body_that_resists_cancellation_holds_nobody_up(self, body, made) -> None:
+        guarded = made(timeout=Timeout(total=0.05))
+        body.hold()
+        body.resists = True
+        before = asyncio.all_tasks()
+        with pytest.raises(TotalTimeout):
+            await self.ask("async", guarded, "x")
+        assert not body.release.is_open()
+        body.release.open()
+        async with asyncio.timeout(LONG):
+            while asyncio.all_tasks() - before:  # noqa: ASYNC110 - there is no event for it
+                await asyncio.sleep(0)
+
     # Failures ------------------------------------------------------------------------------------
 
     @needs("retry")
@@ -146,6 +160,20 @@ class Policies(Subject):
         assert await self.hear(way, guarded, "x") == body.of("x")
         assert await self.hear(way, guarded, "y") == body.of("y")
         assert self.told(events) == ["error"] * 2 + ["rejected"] * 2 + ["miss"] * 2
+
+    @needs("breaker", "retry", "arguments")
+    @pytest.mark.parametrize("kind", [ValueError, TypeError, KeyError])
+    async def test_bad_arguments_are_no_failures_of_what_is_called(
+        self, way: str, body, made, kind: type[Exception]
+    ) -> None:
+        guarded = made(breaker=BRITTLE, retry=Retry(attempts=3, wait=0.0))
+        body.kind = kind
+        for number in range(4):
+            body.failures = 1
+            with pytest.raises(kind):
+                await self.ask(way, guarded, f"invented {number}")
+        assert len(body.runs) == 4
+        assert await self.hear(way, guarded, "x") == body.of("x")
 
     @needs("breaker", "retry")
     async def test_retries_go_through_the_breaker(self, way: str, body, make_ops) -> None:

@@ -95,6 +95,26 @@ class Sharing(Subject):
         assert body.runs == ["x"]
         assert self.told(events) == ["error"] * MANY
 
+    @needs("coalescing")
+    async def test_each_caller_has_an_error_of_his_own(self, crowd: Any, body, ops, made) -> None:
+        guarded = made()
+        body.hold()
+        body.failures = 1
+        callers = [self.begin(crowd[n % len(crowd)], guarded, "x") for n in range(MANY)]
+        await reach_aboard(ops, MANY)
+        body.release.open()
+        errors = await all_of(callers)
+        assert len({id(error) for error in errors}) == MANY
+        errors[0].add_note("of this request alone")
+        for error in errors[1:]:
+            assert type(error) is Trouble
+            assert error.args == (body.complaint,)
+            # LangGraph adds one that names the caller's own task.
+            notes = getattr(error, "__notes__", [])
+            assert "of this request alone" not in notes
+            assert len(notes) <= 1
+            assert error.__traceback__ is not errors[0].__traceback__
+
     async def test_a_crowd_with_different_questions_gets_its_own_answers(
         self, mix: Any, body, made
     ) -> None:

@@ -31,6 +31,7 @@ class TestModel(AdapterConformance):
     lacks: ClassVar[dict[str, str]] = {
         "secret_argument": "a call of a model has no arguments of the user's own",
         "mutable": "an answer is a text",
+        "arguments": "what a model has written may be read another time",
         "own_entries": "whatever text stands under its key may be its answer",
     }
     refused: ClassVar[tuple[Policy, ...]] = (KEPT.replace(semantic=Semantic(on="question")),)

@@ -26,6 +26,7 @@ from langchain_toolops import (
 )
 from toolops_plugins import Bulkhead, Hedge, Policy, RateLimit, Retry, Semantic, Timeout
 
+_WRITTEN = "what a model has written may be read another time"
 _ARGUMENT = "a model is asked with messages; its key is what it is reached with"
 
 
@@ -111,7 +112,7 @@ class TestTool(AdapterConformance):
 
 
 class TestModel(AdapterConformance):
-    lacks: ClassVar[dict[str, str]] = {"secret_argument": _ARGUMENT}
+    lacks: ClassVar[dict[str, str]] = {"secret_argument": _ARGUMENT, "arguments": _WRITTEN}
     refused: ClassVar[tuple[Policy, ...]] = (KEPT.replace(semantic=Semantic(on="question")),)
 
     def original(self, body: Body, secret: str = "") -> Echo:
@@ -165,6 +166,7 @@ class TestAgent(TestModel):
         "once": "LangChain itself refuses two middlewares of one name",
         "thing": "an agent takes messages alone",
         "secret_argument": _ARGUMENT,
+        "arguments": _WRITTEN,
     }
 
     def guard(self, original: Any, ops: Any, policy: Any) -> Any:
@@ -219,6 +221,7 @@ class TestCachedModel(TestModel):
         **dict.fromkeys(CALLING, "LangChain looks up and updates, and makes the call itself"),
         "original": "the model is the original, and is told of its cache",
         "secret_argument": _ARGUMENT,
+        "arguments": _WRITTEN,
         "uncached": "a cache keeps; who wants none gives the model none",
     }
     refused: ClassVar[tuple[Policy, ...]] = (

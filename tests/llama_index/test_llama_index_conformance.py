@@ -28,6 +28,7 @@ from llama_index.callbacks.toolops.llms import guard_llm
 from llama_index.callbacks.toolops.tools import guard_tool
 from toolops_plugins import Bulkhead, Hedge, Policy, RateLimit, Retry, Semantic, Timeout
 
+_WRITTEN = "what a model has written may be read another time"
 _MODEL = "a model is asked with messages; its key is what it is reached with"
 _TEXTS = "texts are all that an embedding model takes"
 
@@ -178,7 +179,7 @@ def _grown(text: str) -> list[tuple[str, str]]:
 
 
 class TestChat(AdapterConformance):
-    lacks: ClassVar[dict[str, str]] = {"secret_argument": _MODEL}
+    lacks: ClassVar[dict[str, str]] = {"secret_argument": _MODEL, "arguments": _WRITTEN}
     refused: ClassVar[tuple[Policy, ...]] = (KEPT.replace(semantic=Semantic(on="question")),)
 
     def original(self, body: Body, secret: str = "") -> Echo:

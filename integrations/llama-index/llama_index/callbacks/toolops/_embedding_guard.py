@@ -19,7 +19,7 @@ from llama_index.callbacks.toolops._view import view_of
 from llama_index.callbacks.toolops.events import tell_hit
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.embedding import SharedEmbedding
-from toolops_plugins.adapters.models import told_apart, worth_trying
+from toolops_plugins.adapters.models import told_apart
 from toolops_plugins.locks import renewing
 
 __all__ = ["EmbeddingGuard"]
@@ -187,7 +187,7 @@ class EmbeddingGuard:
 
         return SharedEmbedding(
             self._ops,
-            told_apart(self._ops, worth_trying(self._policy), f"embed:{name}"),
+            told_apart(self._ops, self._policy, f"embed:{name}"),
             name=name,
             model=told,
             embed=embed,
