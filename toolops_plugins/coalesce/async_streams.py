@@ -32,6 +32,7 @@ class _Signals:
         self.waiting: set[asyncio.Future[None]] = set()
         self.sent: Any = None
         self.thrown: Exception | None = None
+        self.stopped = False
         self.want = asyncio.Event()
         self.want.set()
 
@@ -121,6 +122,7 @@ class AsyncRecording(Tape):
                 signals.waiting.discard(future)
 
     async def _stop(self) -> None:
+        self._signals.stopped = True
         await end_tasks((self._task,))
 
     async def read(self, reader: object) -> AsyncGenerator[Any, Any]:
@@ -178,7 +180,7 @@ async def _pump(
         value = await anext(source)
         while True:
             recording = wanted()
-            if recording is None:
+            if recording is None or signals.stopped:  # it resisted its cancellation
                 return
             recording.put(value)
             del recording, value
