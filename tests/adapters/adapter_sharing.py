@@ -115,6 +115,19 @@ class Sharing(Subject):
             assert len(notes) <= 1
             assert error.__traceback__ is not errors[0].__traceback__
 
+    @needs("coalescing", "read_once")
+    async def test_each_caller_reads_a_result_of_his_own(
+        self, crowd: Any, body, ops, notices
+    ) -> None:
+        guarded = self.guard(self.reading(body), ops, KEPT)
+        body.hold()
+        callers = [self.begin(crowd[n % len(crowd)], guarded, "x") for n in range(MANY)]
+        await reach_aboard(ops, MANY)
+        body.release.open()
+        answers = await all_of(callers)
+        answers.append(await self.ask(crowd[0], guarded, "x"))
+        assert [self.read(answer) for answer in answers] == [body.of("x")] * (MANY + 1)
+
     async def test_a_crowd_with_different_questions_gets_its_own_answers(
         self, mix: Any, body, made
     ) -> None:

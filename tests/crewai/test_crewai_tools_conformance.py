@@ -30,6 +30,16 @@ class Echo(BaseTool):
         return {"said": await self._body.aanswer(text), "more": [1]}
 
 
+class Reading(Echo):
+    """And one whose result can be read once."""
+
+    def _run(self, text: str, thing: Any = None, api_key: str = "") -> Any:
+        return iter(self._body.answer(text))
+
+    async def _arun(self, text: str, thing: Any = None, api_key: str = "") -> Any:
+        return iter(await self._body.aanswer(text))
+
+
 class TestTool(AdapterConformance):
     lacks: ClassVar[dict[str, str]] = {"own_entries": _ANY, "own_fallback": _ANY}
 
@@ -37,6 +47,14 @@ class TestTool(AdapterConformance):
         made = Echo(api_key=secret)
         made._body = body
         return made
+
+    def reading(self, body: Body) -> Any:
+        made = Reading()
+        made._body = body
+        return made
+
+    def read(self, answer: Any) -> str:
+        return "".join(answer)
 
     def guard(self, original: Any, ops: Any, policy: Any) -> Any:
         return wrap_tool(original, policy, ops=ops, on_error="raise")

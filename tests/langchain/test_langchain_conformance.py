@@ -91,6 +91,18 @@ class TestTool(AdapterConformance):
 
         return StructuredTool.from_function(echo, aecho, name="echo", description="Echo.")
 
+    def reading(self, body: Body) -> Any:
+        def echo(text: str) -> Any:
+            return iter(body.answer(text))
+
+        async def aecho(text: str) -> Any:
+            return iter(await body.aanswer(text))
+
+        return StructuredTool.from_function(echo, aecho, name="echo", description="Echo.")
+
+    def read(self, answer: Any) -> str:
+        return "".join(answer)
+
     def guard(self, original: Any, ops: Any, policy: Any) -> Any:
         return wrap_tool(original, ops, policy=policy)
 

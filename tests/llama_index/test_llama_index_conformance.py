@@ -49,6 +49,18 @@ class TestTool(AdapterConformance):
 
         return FunctionTool.from_defaults(echo, name="echo", async_fn=aecho)
 
+    def reading(self, body: Body) -> Any:
+        def echo(text: str) -> Any:
+            return iter(body.answer(text))
+
+        async def aecho(text: str) -> Any:
+            return iter(await body.aanswer(text))
+
+        return FunctionTool.from_defaults(echo, name="echo", async_fn=aecho)
+
+    def read(self, answer: Any) -> str:
+        return "".join(answer.raw_output)
+
     def guard(self, original: Any, ops: Any, policy: Any) -> Any:
         return guard_tool(original, policy, ops=ops, name="echo")
 
