@@ -93,7 +93,19 @@ class Upkeep:
 
     def breaker_changed(self, breaker: Breaker, old: str, new: str) -> None:
         """Tell the sinks that a circuit has opened, closed, or is being probed."""
-        self.notice("breaker", breaker.name, f"{old} -> {new}")
+        shared = self._shared
+        opens, closes = new == "open", new == "closed"
+        shared.emitter.notice(
+            Notice(
+                "breaker",
+                breaker.name,
+                f"{old} -> {new}",
+                shared.clock.time(),
+                shared.namespace,
+                breaker.cause_type or "" if opens else "",
+                breaker.rejected if closes else 0,
+            )
+        )
 
     def _tier_trouble(self, label: str, error: Exception) -> None:
         self.notice("tier_failed", label, type(error.__cause__ or error).__name__)

@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 from callers import in_child, shaken
 
-from toolops_plugins import Cache, CircuitBreaker, Memory, ToolOps
+from toolops_plugins import Cache, CircuitBreaker, CircuitOpen, Memory, ToolOps
 from toolops_plugins.errors import TierError
 from toolops_plugins.telemetry import log as log_module
 from toolops_plugins.telemetry.events import Emitter, Notice, NoticeKind
@@ -281,12 +281,18 @@ def test_a_circuit_that_opens_and_closes_is_told_of(clock, caplog):
             clock.advance(31)
             with pytest.raises(ConnectionError):
                 quote("ACME")
+        for _ in range(5):
+            with pytest.raises(CircuitOpen):
+                quote("ACME")
         clock.advance(31)
         down = False
         quote("ACME")
     opened, closed = (f"The circuit breaker 'quote' {what}" for what in ("opened", "closed"))
+    again = "; its calls are made again; 5 were rejected"
+    after = "; its calls are rejected; the last failure was ConnectionError"
+    assert "hunter2" not in caplog.text
     assert caplog.messages == [
-        f"{opened} (closed -> open); its calls are rejected",
-        f"{opened} (half_open -> open); its calls are rejected (1 more in the last 62 s)",
-        f"{closed} (half_open -> closed); its calls are made again, after 124.0 s (4 times)",
+        f"{opened} (closed -> open){after}",
+        f"{opened} (half_open -> open){after} (1 more in the last 62 s)",
+        f"{closed} (half_open -> closed){again}, after 124.0 s (4 times)",
     ]

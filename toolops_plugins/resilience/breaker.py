@@ -5,6 +5,7 @@ The pattern is Nygard's (Release It!, 2007); windows, rates and probes follow re
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -88,6 +89,8 @@ class Breaker:
         )
         self.local = self._state.local
         self._cause: tuple[str, str] | None = None  # of the last failure: its type and its text
+        self._serial = itertools.count(1)
+        self._rejections = self._before = 0  # rejected calls in all, and before the circuit opened
 
     def admit(self) -> Permit:
         """Return a permit for one call.
@@ -101,6 +104,7 @@ class Breaker:
         try:
             ticket = self._state.admit()
         except CircuitOpen as error:
+            self._rejections = next(self._serial)
             if self._cause is not None:
                 error.cause_type, error.cause = self._cause
                 error.args = (f"{error}; the last failure was {error.cause_type}",)
@@ -128,6 +132,16 @@ class Breaker:
         self._state.force("closed")
 
     @property
+    def rejected(self) -> int:
+        """Calls that were rejected since the circuit has opened, roughly under many threads."""
+        return self._rejections - self._before
+
+    @property
+    def cause_type(self) -> str | None:
+        """Name of the type of the last failure that was counted, or None."""
+        return None if self._cause is None else self._cause[0]
+
+    @property
     def state(self) -> StateName:
         """The state; an open circuit turns half-open when the next call comes."""
         return self._state.snapshot().state
@@ -144,6 +158,8 @@ class Breaker:
         self._cause = type(error).__name__, text
 
     def _changed(self, old: StateName, new: StateName) -> None:
+        if old != "half_open" and new in ("open", "forced_open"):
+            self._before = self._rejections
         if self._on_change is not None:
             with suppress(Exception):
                 self._on_change(self, old, new)

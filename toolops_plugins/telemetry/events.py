@@ -170,6 +170,8 @@ class Notice(NamedTuple):
         detail: A word or two more, without secrets: a state, a reason, an exception's type.
         started: Seconds since the epoch at which it happened.
         namespace: The runtime's namespace.
+        error: Of a breaker that opens: the type of the last failure, if there was one. Else "".
+        calls: Of a breaker that closes: calls that were rejected since it opened. Else 0.
     """
 
     kind: NoticeKind
@@ -177,6 +179,8 @@ class Notice(NamedTuple):
     detail: str = ""
     started: float = 0.0
     namespace: str = ""
+    error: str = ""
+    calls: int = 0
 
 
 class Sink(Protocol):
@@ -320,7 +324,7 @@ class Emitter:
 
     def notice(self, notice: Notice) -> None:
         """Write a notice to the log, and hand it to every sink that takes notices."""
-        self._log.write_notice(notice.kind, notice.name, notice.detail, notice.namespace)
+        self._log.write_notice(*notice)
         for outlet in self._outlets:
             if outlet.on_notice is None:
                 continue

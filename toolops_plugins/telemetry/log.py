@@ -91,7 +91,10 @@ SILENT = frozenset({"invalidated"})
 """Kinds of notices that are no trouble, and so make no line."""
 
 _OPEN = "The circuit breaker %(name)r opened (%(detail)s); its calls are rejected"
-_CLOSED = "The circuit breaker %(name)r closed (%(detail)s); its calls are made again"
+_CLOSED = (
+    "The circuit breaker %(name)r closed (%(detail)s); its calls are made again; %(calls)d were"
+    " rejected"
+)
 
 
 class _Problem:
@@ -186,14 +189,26 @@ class ProblemLog:
         text += ", after %(seconds).1f s (%(failures)d times)"
         _write(logger, text, {**values, "seconds": seconds, "failures": failures})
 
-    def write_notice(self, kind: str, name: str, detail: str, namespace: str = "") -> None:
+    def write_notice(
+        self,
+        kind: str,
+        name: str,
+        detail: str = "",
+        started: float = 0.0,  # noqa: ARG002 - lines have a time of their own
+        namespace: str = "",
+        error: str = "",
+        calls: int = 0,
+    ) -> None:
         """Write the line of a notice, if it is about trouble.
 
         Args:
             kind: The notice's kind; one without a row in the table gets a plain line.
             name: The notice's name.
             detail: The notice's detail.
+            started: Not told.
             namespace: The runtime's namespace; told where it is not the default one.
+            error: The notice's error.
+            calls: The notice's calls.
         """
         line = _LINES.get(kind)
         if kind in SILENT:
@@ -211,10 +226,15 @@ class ProblemLog:
                 return
             recovery = state not in ("open", "forced_open")
             text = _CLOSED if recovery else _OPEN
+            if error and not recovery:
+                text += "; the last failure was %(error)s"
         if namespace not in ("", "default"):
             text += " (namespace %(namespace)r)"
         write = self.recovered if recovery else self.failed
-        write(logger, cause, text, name=name, detail=repr(detail)[1:-1], namespace=namespace)
+        write(
+            logger, cause, text, name=name, detail=repr(detail)[1:-1], namespace=namespace,
+            error=repr(error)[1:-1], calls=calls,
+        )  # fmt: skip
 
     def _problem(self, cause: Hashable, now: float) -> _Problem:
         problem = self._problems.get(cause)
