@@ -186,7 +186,16 @@ class LoopDriver(Owned):
         await self._clock.asleep(step.seconds)
 
     async def _enter(self, step: Enter, limit: Limit | None) -> None:
-        await self._bounded(step.gate.aacquire, limit)
+        left = left_of(limit, self._clock)
+        if limit is None or left is None:
+            await step.gate.aacquire()
+            return
+        try:
+            # In this task: a place that is granted to another one could be lost on the way here.
+            async with asyncio.timeout(left):
+                await step.gate.aacquire()
+        except TimeoutError:
+            raise limit.error() from None
 
     async def _ask(self, step: Ask, limit: Limit | None) -> Any:
         answer = called(step.function, step.args, {})

@@ -519,6 +519,32 @@ async def test_a_coroutine_that_is_made_too_late_is_closed_and_holds_no_place(
     assert task.cancelled()
 
 
+@pytest.mark.parametrize("policy", [{}, {"timeout": Timeout(total=LONG)}])
+async def test_a_place_is_not_lost_when_its_caller_is_cancelled_as_it_is_granted(
+    ops: ToolOps, policy: dict[str, Any]
+) -> None:
+    @ops.tool(bulkhead=Bulkhead(1, queue=1), name="granted", **policy)
+    async def tool() -> None:
+        await asyncio.Event().wait()
+
+    gate = ops._planner._gates.get("granted", Bulkhead(1, queue=1))
+    for turns in range(12):
+        gate.acquire()
+        task = asyncio.create_task(tool())
+        async with asyncio.timeout(LONG):
+            while not gate.waiting:  # noqa: ASYNC110 - there is no event for it
+                await asyncio.sleep(0)
+        gate.release()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled()
+        for _ in range(12):
+            await asyncio.sleep(0)
+        assert (gate.running, gate.waiting) == (0, 0), f"after {turns} turns"
+
+
 def test_hedges_hold_places_too(ops: ToolOps, crowd: Crowd) -> None:
     calls = []
 
