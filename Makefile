@@ -23,7 +23,7 @@ OPENSSL := --no-deps --only-binary :all: --python-version 3.11 --platform manyli
 	psycopg2-binary==2.9.5
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak lint bench constraints clean
+.PHONY: help setup demo test soak lint faults bench constraints clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -48,6 +48,9 @@ lint: setup ## Check style, types, the walls between the rooms, and every exampl
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/test_examples.py
+
+faults: setup ## Break a Redis server in every way under load, and print what callers noticed
+	$(BIN)/python tests/faults/fault_table.py
 
 bench: $(VENV)/peers ## Measure side by side with the peers, and print ratios
 	$(BIN)/python benchmarks/run.py

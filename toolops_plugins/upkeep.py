@@ -214,7 +214,8 @@ class Upkeep:
                 work.append(self._asked(semantic.remove, semantic.aremove, ids))
             if names:
                 work.append(self._asked(semantic.invalidate, semantic.ainvalidate, names))
-        work += [self.tiers.delete(digest) for digest in digests]
+        if digests:
+            work.append(self.tiers.delete(digests))
         if names:
             work.append(self.tiers.invalidate(names))
         yield from self._telling(work, digests, names, everything=False)

@@ -148,12 +148,31 @@ def test_many_keys_ask_each_tier_once(tiers, walk, entry, clock):
 
 
 def test_all_are_told_though_one_fails(tiers, walk, entry):
-    for tell in (tiers.delete(KEYS[0]), tiers.invalidate(["t"]), tiers.clear()):
+    for tell in (tiers.delete([KEYS[0]]), tiers.invalidate(["t"]), tiers.clear()):
         walk(tiers.store(KEYS[0], entry("a", tags=("t",))))
         with pytest.raises(TierError):
             walk(tell)
         near, _, far = tiers.all
         assert near.get(KEYS[0], ("t",))[0] is far.get(KEYS[0], ("t",))[0] is None
+
+
+def test_many_keys_are_one_operation_where_a_tier_can_do_that(walk, clock, entry):
+    class Quick(Far):
+        def delete_many(self, keys):
+            for key in keys:
+                self.delete(key)
+
+        async def adelete_many(self, keys):
+            self.delete_many(keys)
+
+    near, far = Memory(clock=clock), Far(clock=clock, label="L2")
+    quick = Quick(clock=clock, label="L3")
+    tiers = Tiers([near, far, quick], lambda *_: None)
+    walk(tiers.set_many({key: entry("a") for key in KEYS}))
+    walk(tiers.delete(KEYS[:3]))
+    assert walk.steps == ["delete_many", "delete", "delete", "delete"]
+    for tier in tiers.all:
+        assert [tier.get(key)[0] is None for key in KEYS[:4]] == [True, True, True, False]
 
 
 def test_labels_are_unique_and_known(tiers, clock):

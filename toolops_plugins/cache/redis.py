@@ -306,11 +306,19 @@ class Redis:
 
     def delete(self, key: bytes) -> None:
         """Forget the key, and void every earlier mark of it for ten minutes."""
-        self.link.walk(self._store.bury(key))
+        self.delete_many([key])
 
     async def adelete(self, key: bytes) -> None:
         """As :meth:`delete`."""
-        await self.link.awalk(self._store.bury(key))
+        await self.adelete_many([key])
+
+    def delete_many(self, keys: Sequence[bytes]) -> None:
+        """As :meth:`delete`, for many keys in one go."""
+        self._walk_many(self._store.bury_many, keys)
+
+    async def adelete_many(self, keys: Sequence[bytes]) -> None:
+        """As :meth:`delete_many`."""
+        await self._awalk_many(self._store.bury_many, keys)
 
     def invalidate(self, tags: Sequence[str]) -> None:
         """Forget every entry that carries one of the tags, and void earlier marks."""

@@ -378,8 +378,8 @@ def _stops(error: Exception, write: bool) -> Literal["all", "writes", "nothing"]
     """Return what there is no use in trying for a while, after this error."""
     from redis import exceptions as known  # noqa: PLC0415 - redis is imported on first use
 
-    if isinstance(error, ReplyTooLargeError):
-        return "nothing"  # it is what somebody has stored under that key
+    if isinstance(error, ReplyTooLargeError) and error.stored:
+        return "nothing"
     if not isinstance(error, known.ResponseError):
         return "all"
     if isinstance(error, known.ReadOnlyError | known.OutOfMemoryError):

@@ -10,17 +10,15 @@ trip, and an entry that names others is void, whoever put it there. Tags stand u
 from __future__ import annotations
 
 import hmac
-import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from toolops_plugins.cache.entry import Entry, Mark
-from toolops_plugins.cache.redis_link import READING, WRITING, Command, Work, mget, one
+from toolops_plugins.cache.redis_link import READING, WRITING, Command, Work, mget
 from toolops_plugins.cache.redis_store import (
     NO_GENERATION,
     STAMP_MARGIN,
-    TOMBSTONE_LIFE,
     WRITE,
     Store,
     moved,
@@ -363,11 +361,10 @@ class SignedStore(Store):
 
     # Forgetting ---------------------------------------------------------------------------------
 
-    def bury(self, key: bytes) -> Work[None]:
-        """Put a tombstone in the place of an entry, and a new stamp beside it."""
-        yield from self._replace([_key(key)])
-        name = self.prefix + key.hex()
-        yield WRITING, one, ("SET", name, secrets.token_bytes(8), "PX", TOMBSTONE_LIFE)
+    def bury_many(self, keys: Sequence[bytes]) -> Work[None]:
+        """Put a tombstone in the place of each entry, and a new stamp beside it."""
+        yield from self._replace([_key(key) for key in keys])
+        yield from super().bury_many(keys)
 
     def restamp(self, tags: Sequence[str]) -> Work[None]:
         """Give tags new stamps."""

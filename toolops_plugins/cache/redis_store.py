@@ -230,11 +230,13 @@ class Store:
         # A stamp that was deleted in this very moment becomes one that no lookup will ever see.
         return {tag: text_of(stamp) or "" for tag, stamp in zip(tags, replies[2::3], strict=True)}
 
-    def bury(self, key: bytes) -> Work[None]:
-        """Put a tombstone in the place of an entry."""
-        tombstone = secrets.token_bytes(8)
-        name = self.prefix + key.hex()
-        yield WRITING, one, ("SET", name, tombstone, "PX", TOMBSTONE_LIFE)
+    def bury_many(self, keys: Sequence[bytes]) -> Work[None]:
+        """Put a tombstone in the place of each entry."""
+        commands: list[Command] = [
+            ("SET", self.prefix + key.hex(), secrets.token_bytes(8), "PX", TOMBSTONE_LIFE)
+            for key in keys
+        ]
+        yield from run(WRITING, commands)
 
     def restamp(self, tags: Sequence[str]) -> Work[None]:
         """Void the stamps of tags."""

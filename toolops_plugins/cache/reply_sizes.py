@@ -18,7 +18,16 @@ _MOST_ITEMS: Final = 1 << 20
 
 
 class ReplyTooLargeError(Exception):
-    """A server declares a reply that is larger than what is accepted."""
+    """A server declares a reply that is larger than what is accepted.
+
+    Args:
+        text: What it declares.
+        stored: Whether it may be what somebody has stored under a key; else it is the server.
+    """
+
+    def __init__(self, text: str, *, stored: bool = False) -> None:
+        super().__init__(text)
+        self.stored = stored
 
 
 class ReplySizes:
@@ -66,7 +75,8 @@ class ReplySizes:
         """Raise if a string of so many bytes is too large."""
         if size > self._largest:
             raise ReplyTooLargeError(
-                f"the server declares {size:,} bytes, and {self._largest:,} are accepted"
+                f"the server declares {size:,} bytes, and {self._largest:,} are accepted",
+                stored=True,
             )
 
 

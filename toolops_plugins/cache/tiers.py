@@ -244,13 +244,13 @@ class Tiers:
                 if self._failing:
                     self._worked(tier, "write")
 
-    def delete(self, key: bytes) -> Generator[Step, Any, None]:
-        """Forget one key in every tier.
+    def delete(self, keys: Sequence[bytes]) -> Generator[Step, Any, None]:
+        """Forget keys in every tier; all at once where a tier can do that.
 
         Raises:
             TierError: A tier could not be reached, after all others were told.
         """
-        yield from self._tell("delete", "adelete", key)
+        yield from self._tell("delete", "adelete", each=keys)
 
     def invalidate(self, tags: Sequence[str]) -> Generator[Step, Any, None]:
         """Forget everything under any of the tags, in every tier.
@@ -272,19 +272,27 @@ class Tiers:
         """Release what every tier holds."""
         yield from self._tell("close", "aclose")
 
-    def _tell(self, sync: str, aio: str, *args: Any) -> Generator[Step, Any, None]:
+    def _tell(
+        self, sync: str, aio: str, *args: Any, each: Sequence[Any] | None = None
+    ) -> Generator[Step, Any, None]:
         # Farthest first: were the near tier emptied first, a call in between could fill it again
         # from the far one.
         trouble: TierError | None = None
         for tier in reversed(self.all):
-            try:
-                if tier.local:
-                    getattr(tier, sync)(*args)
-                else:
-                    yield Io(getattr(tier, sync), getattr(tier, aio), *args)
-            except Exception as error:  # noqa: BLE001 - what is the caller's, that raises again
-                self._failed(tier, error, "write")
-                trouble = trouble or as_tier_error(error)
+            calls: list[tuple[str, str, tuple[Any, ...]]] = [(sync, aio, args)]
+            if each is not None and hasattr(tier, f"{sync}_many"):
+                calls = [(f"{sync}_many", f"{aio}_many", (each,))]
+            elif each is not None:
+                calls = [(sync, aio, (one,)) for one in each]
+            for blocking, awaiting, given in calls:
+                try:
+                    if tier.local:
+                        getattr(tier, blocking)(*given)
+                    else:
+                        yield Io(getattr(tier, blocking), getattr(tier, awaiting), *given)
+                except Exception as error:  # noqa: BLE001 - what is the caller's, that raises again
+                    self._failed(tier, error, "write")
+                    trouble = trouble or as_tier_error(error)
         if trouble is not None:
             raise trouble
 
