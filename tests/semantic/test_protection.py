@@ -36,7 +36,7 @@ rows = st.builds(
     expires=st.floats(allow_nan=False, allow_infinity=False) | st.just(math.inf),
     tags=st.lists(TEXTS, max_size=3).map(tuple),
     hits=st.integers(0, 2**50),
-    used=st.floats(min_value=1, allow_nan=False, allow_infinity=False),
+    used=st.floats(min_value=1, max_value=2.0**53),
 )
 
 
@@ -99,6 +99,22 @@ def test_a_changed_end_or_tag_is_not_believed(protection):
         assert fields(records.decode(row.id, document, record | changes, protection)) == fields(row)
     del record["expires"], record["tags"]
     assert fields(records.decode(row.id, document, record, protection)) == fields(row)
+
+
+@pytest.mark.parametrize("planted", [-1, 1e308, -1e308, 10**18, math.inf, -math.inf, math.nan])
+def test_counts_that_are_not_signed_stay_within_bounds(planted):
+    row = make_row(1)
+    document, record = stored(row, SIGNED)
+    try:
+        found = records.decode(
+            row.id, document, record | {"hits": planted, "used": planted}, SIGNED
+        )
+    except TamperedError:
+        assert math.isnan(planted)
+        return
+    assert 0 <= found.hits <= 2**53
+    assert 0 <= found.used <= 2**53
+    assert found.text == row.text
 
 
 SWAPS = ["id", "document", "scope", "entry", "vector", "signature"]

@@ -26,7 +26,7 @@ rows = st.builds(
     expires=st.floats(allow_nan=False, allow_infinity=False) | st.just(math.inf),
     tags=st.lists(st.text(st.characters(codec="utf-8")), max_size=3).map(tuple),
     hits=st.integers(0, 2**50),
-    used=st.floats(min_value=1, allow_nan=False, allow_infinity=False),
+    used=st.floats(min_value=1, max_value=2.0**53),
 )
 
 

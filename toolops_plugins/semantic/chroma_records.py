@@ -36,6 +36,7 @@ from toolops_plugins.semantic.rows import Row
 __all__ = ["decode", "document", "metadata", "parts", "safe", "usage", "vector"]
 
 _ID = 32  # hexadecimal digits
+_COUNT = 2**53  # the largest whole number that all of JSON, Chroma and SQLite hold
 _DIGEST = 16  # bytes of a scope and of an answer
 _CODECS = frozenset((JSON, TAGGED))  # a remembered exception is no answer to a question
 
@@ -159,8 +160,9 @@ def _row(id: str, text: str | None, record: Any, protection: Protection | None) 
         took=_number(entry["took"]),
         price=_number(entry["price"]),
         traits=traits,
-        hits=int(_number(record["hits"])),
-        used=_number(record["used"]),
+        # Not signed, since they change alone; whatever stands there is a count and a time.
+        hits=int(min(max(_number(record["hits"]), 0), _COUNT)),
+        used=min(max(_number(record["used"]), 0.0), float(_COUNT)),
     )
 
 

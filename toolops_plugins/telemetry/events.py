@@ -75,8 +75,9 @@ NoticeKind: TypeAlias = Literal[
 - ``tier_failed``: ``name`` is the tier's label, ``detail`` the type of what failed. The label of
   the semantic cache is "semantic".
 - ``tier_recovered``: ``name`` is the label of a tier that had failed and now works.
-- ``unknown_format``, ``tampered``: ``name`` is the tier that held the bytes or, if they only failed
-  when a call decoded them, the tool.
+- ``unknown_format``, ``tampered``: ``name`` is the tier that held the bytes, or "semantic", or the
+  tier whose server passed on a message that is not signed; or, if they only failed when a call
+  decoded them, the tool.
 - ``not_encodable``: ``name`` is the tool whose result, or remembered exception, no codec takes;
   ``detail`` the type that is not known and its place in the result.
 - ``too_large``: ``name`` is the tool whose result is larger than the codec's ``max_value_bytes``.
