@@ -68,7 +68,8 @@ _READ = frozenset(
     (
         *("__next__", "__anext__", "__aiter__", "__await__", "__enter__", "__aenter__", "__del__"),
         *("read", "readline", "readinto", "recv", "send", "fileno", "close", "aclose", "next"),
-        *("fetchone", "fetchmany", "fetchall", "stream", "detach", "acquire"),
+        *("fetchone", "fetchmany", "fetchall", "stream", "detach", "acquire", "wait"),
+        *("get_nowait", "receive", "receive_nowait", "add_done_callback"),
     )
 )
 """Methods of what is read, or held, and not only looked at."""

@@ -181,6 +181,22 @@ async def test_a_pool_of_the_applications(ops: ToolOps) -> None:
     assert len(quote.runs) <= 4
 
 
+def test_a_loop_that_does_not_show_its_pool(ops: ToolOps) -> None:
+    uvloop = pytest.importorskip("uvloop")
+    quote = Quote(ops, a_thread)
+
+    def in_a_pool_of_its_own() -> Any:
+        with ThreadPoolExecutor(2) as inner:
+            return inner.submit(quote.sync).result(LONG)
+
+    async def main() -> list[Any]:
+        bounded(3)
+        return await quote.herd(lambda: asyncio.to_thread(in_a_pool_of_its_own), 6, 3)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert len(runner.run(main())) == 7
+
+
 class Own:
     """A pool that nobody knows: its workers get functions from a queue."""
 

@@ -103,6 +103,13 @@ def cursor() -> Any:
     )
 
 
+def queued() -> Any:
+    queue: asyncio.Queue[str] = asyncio.Queue()
+    for word in WORDS:
+        queue.put_nowait(word)
+    return queue
+
+
 def requested() -> Any:
     response = requests.Response()
     response.raw = io.BytesIO(b"one two three")
@@ -135,6 +142,7 @@ KINDS: dict[str, tuple[Callable[[], Any], Callable[[Any], list[str]]]] = {
     "named tuple": (lambda: Row(words()), lambda value: list(value.cells)),
     "dataclass": (lambda: Held({"in": words()}), lambda value: list(value.stream["in"])),
     "model": (lambda: Model(held=words()), lambda value: list(value.held)),
+    "queue": (queued, lambda queue: [queue.get_nowait() for _ in WORDS]),
     "read": (Reader, read_until_empty),
     "iterable": (Lines, list),
     "own pickling": (Loader, lambda value: value.left),

@@ -90,6 +90,9 @@ def _queues(loop: asyncio.AbstractEventLoop | None) -> Iterator[Any]:
     executors: list[Any] = []
     if loop is not None:
         executors.append(getattr(loop, "_default_executor", None))
+        if not hasattr(loop, "_default_executor"):  # as uvloop's, which shows nobody its own
+            futures = sys.modules.get("concurrent.futures.thread")
+            yield from list(getattr(futures, "_threads_queues", {}).values())
     asgiref = sys.modules.get("asgiref.sync")
     if asgiref is not None and loop is not None:
         calls = asgiref.SyncToAsync
