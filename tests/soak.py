@@ -27,6 +27,7 @@ import warnings
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from toolops_plugins import (
@@ -112,6 +113,8 @@ class Tool:
             rate_limit=maybe(lambda: RateLimit("2000/s", wait=draw.choice((0.0, 0.01))), 0.3),
             bulkhead=maybe(lambda: Bulkhead(draw.choice((1, 3)), queue=draw.choice((0, 50))), 0.3),
         )
+        if draw.random() < 0.2:
+            policy = policy.replace(fallback=lambda: [self.name, "fallback"])
         if not self.calm:
             policy = policy.replace(
                 timeout=maybe(
@@ -122,6 +125,8 @@ class Tool:
                 ),
                 hedge=None if streams else maybe(lambda: Hedge(quantile=0.5, min_calls=5)),
             )
+            if policy.timeout is not None and policy.hedge is None and draw.random() < 0.5:
+                policy = policy.replace(timeout=replace(policy.timeout, in_thread=False))
         return policy
 
     def _begin(self, n: int) -> float:
@@ -235,7 +240,7 @@ class Round:
 
     def _check(self, tool: Tool, n: int, value: Any) -> None:
         self.calls += 1
-        if list(value) != [tool.name, n]:
+        if list(value) not in ([tool.name, n], [tool.name, "fallback"]):
             self.faults.append(f"{tool.name}({n}) gave {value!r}")
 
     # -- callers -----------------------------------------------------------------------------
