@@ -15,21 +15,26 @@ TROUBLES = (RuntimeError, IndexError, RecursionError, MemoryError, UnicodeError,
 """What stages are made to raise; some of it only very odd programs catch."""
 
 
+FORGETTING = ("delete", "invalidate", "clear")
+"""Methods of a tier that forget."""
+
+
 class Broken(Memory):
     """A tier whose every method raises.
 
     Args:
         trouble: What it raises.
         local: Whether it counts as memory of this process.
+        forgets: Whether what forgets raises too.
     """
 
-    def __init__(self, trouble: type[Exception], *, local: bool) -> None:
+    def __init__(self, trouble: type[Exception], *, local: bool, forgets: bool = False) -> None:
         super().__init__(label="broken")
         self.local = local
         self._fail = raiser(trouble)
         self._afail = araiser(trouble)
         self.peek = self._fail
-        for name in ("get", "set", "get_many", "set_many"):
+        for name in ("get", "set", "get_many", "set_many", *(FORGETTING if forgets else ())):
             setattr(self, name, self._fail)
             setattr(self, f"a{name}", self._afail)
 

@@ -31,7 +31,7 @@ VARIABLES: Final = (
 """The variables that configure a runtime."""
 
 _PREFIX: Final = "TOOLOPS_"
-_TEST_DATA: Final = f"{_PREFIX}DATA"  # of the project's own tests and demo
+_OTHERS: Final = (f"{_PREFIX}DATA", f"{_PREFIX}NOTEBOOK_ROWS")  # of our tests, demo and notebooks
 
 
 def options_from(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def unknown_variables(environ: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in sorted(environ):
         # A slip may be in the first letters too; but other programs have variables of their own.
-        if name in (*VARIABLES, _TEST_DATA) or not name.upper().startswith(_PREFIX[:4]):
+        if name in (*VARIABLES, *_OTHERS) or not name.upper().startswith(_PREFIX[:4]):
             continue
         from difflib import get_close_matches  # noqa: PLC0415 - rarely needed
 

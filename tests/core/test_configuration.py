@@ -185,7 +185,7 @@ def test_an_unknown_variable_is_told_with_all_names(caplog: pytest.LogCaptureFix
 def test_other_variables_are_nobodys_affair(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, logger="toolops_plugins")
     others = {"TOOLOPS_DATA": "x", "REDIS_URL": "x", "TOOLBOX_PATH": "x", "TOOL": "x", "PATH": "x"}
-    ToolOps.from_env({**others, "TOOLOPS_NAMESPACE": "shop"})
+    ToolOps.from_env({**others, "TOOLOPS_NAMESPACE": "shop", "TOOLOPS_NOTEBOOK_ROWS": "9"})
     assert caplog.messages == []
 
 

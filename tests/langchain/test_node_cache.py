@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pytest
+from broken_stages import TROUBLES, Broken
 from callers import Notices
 from langchain_core.messages import AIMessage
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
@@ -286,3 +287,16 @@ def test_a_node_that_fails_or_interrupts_is_not_kept():
         with pytest.raises(KeyError):
             graph.invoke({"question": "fail", "answers": []})
     assert runs == ["fail", "fail"]
+
+
+@pytest.mark.parametrize("local", [True, False])
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_a_tier_that_raises_is_a_miss_and_no_error(trouble, local):
+    cache = ToolOpsNodeCache(ToolOps(tiers=[Broken(trouble, local=local, forgets=True)]))
+    key = (("node",), "key")
+    cache.set({key: (1, None)})
+    await cache.aset({key: (1, 60)})
+    assert cache.get([key]) == await cache.aget([key]) == {}
+    for namespaces in (None, [("node",)]):
+        cache.clear(namespaces)
+        await cache.aclear(namespaces)

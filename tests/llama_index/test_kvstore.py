@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from broken_stages import TROUBLES, Broken
 from llama_index.core import Document
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.ingestion import IngestionCache, IngestionPipeline
@@ -447,3 +448,18 @@ def test_trouble_with_a_tier_is_no_error(face, caplog):
     assert face(store, "delete", "k") is False
     face(store, "clear")
     assert "could not forget" in caplog.text
+
+
+@pytest.mark.parametrize("local", [True, False])
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_a_tier_that_raises_is_a_miss_and_no_error(trouble, local):
+    store = ToolOpsKVStore(ToolOps(tiers=[Broken(trouble, local=local, forgets=True)]))
+    store.put("k", {"n": 1})
+    await store.aput("k", {"n": 1})
+    store.put_all([("k", {"n": 1})])
+    await store.aput_all([("k", {"n": 1})])
+    assert store.get("k") is await store.aget("k") is None
+    assert store.delete("k") is await store.adelete("k") is False
+    for collection in (None, "data"):
+        store.clear(collection)
+        await store.aclear(collection)
