@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from callers import Latch, Loop, new_loops, start
+from callers import LONG, Latch, Loop, in_child, new_loops, start
 from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_openai import OpenAIEmbeddings
 from langchain_tests.integration_tests import EmbeddingsIntegrationTests
@@ -587,3 +587,41 @@ def test_texts_and_batches_are_counted_apart(inner):
     ops.invalidate(["shop"])
     embeddings.embed_documents(["a"])
     assert inner.batches[-1] == ["a"]
+
+
+class Held(Embeddings):
+    """Waits in each call until it is let go."""
+
+    def __init__(self) -> None:
+        self.started, self.release = Latch(), Latch()
+        self.asked: list[str] = []
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        self.asked += texts
+        self.started.open()
+        self.release.wait()
+        return [[1.0] for _ in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.embed_documents([text])[0]
+
+
+# The other thread is what this is about.
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_shares_no_batch_of_its_parent() -> None:
+    held, clock = Held(), FakeClock()
+    shared = ToolOpsEmbeddings(held, ToolOps(clock=clock), model="held", cache=Cache(ttl=60))
+    caller = start(lambda: shared.embed_query("x"))
+    held.started.wait()
+
+    def child() -> bool:
+        held.release = Latch()
+        held.release.open()
+        shared.embed_query("x")
+        clock.advance(61)  # so that the embedder is asked again, and no batch of the parent is read
+        return shared.embed_query("x") == [1.0] and held.asked == ["x"] * 3
+
+    code = in_child(child)
+    held.release.open()
+    assert caller.result(LONG) == [1.0]
+    assert code == 0

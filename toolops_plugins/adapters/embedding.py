@@ -245,6 +245,10 @@ class SharedEmbedding:
         most = max(1, len(texts)) if self._most is None else self._most()
         return [Batch(role, texts[at : at + most]) for at in range(0, len(texts), most)]
 
+    def forked(self) -> None:
+        """Forget the batches of the parent, which nobody brings here; for a forked child."""
+        self._under_way = {}
+
     def _leave(self, batches: Iterable[Batch]) -> None:
         """Give batches up, whatever came of them; one that nobody needs is under way no more."""
         with self._lock:
