@@ -45,6 +45,9 @@ _DOUBLE = struct.Struct(">d")
 _NAN = b"f" + _DOUBLE.pack(float("nan"))
 _ROOTS: tuple[type[Any], ...] = (str, int, float, bytes, tuple, list, dict, set, frozenset)
 """Built-in types whose subclasses are encoded as the class, its attributes and the plain value."""
+_ENUM_MACHINERY = frozenset(
+    ("_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_", "_hash_")
+)
 _ARRAY_MACHINERY = frozenset(
     ("_mask", "_fill_value", "_sharedmask", "_basedict", "_baseclass", "_isfield", "_data", "_mmap")
 )
@@ -246,7 +249,7 @@ class Canon:
         if issubclass(kind, enum.Enum):
             # A combined flag may have no name; its value then says the same.
             label = value.name if value.name is not None else value.value
-            return b"e" + self._class(kind) + self.encode(label) + self._member(value.value)
+            return b"e" + self._class(kind) + self.encode(label) + self._member(value)
         if issubclass(kind, type):
             return b"k" + self._class(value)
         if has_hidden_state(kind):
@@ -274,12 +277,19 @@ class Canon:
             "ops.canon.register(), give it __toolops_key__(), or ignore the parameter"
         )
 
-    def _member(self, value: Any) -> bytes:
-        """Encode the value of an enum's member, which another program may have chosen otherwise."""
-        try:
-            return self.encode(value)
-        except NotCanonicalError:
-            return b"!"
+    def _member(self, member: Any) -> bytes:
+        """Encode the value of an enum's member, which another program may have chosen otherwise.
+
+        What has been set on it counts too, as far as it has a form: a member is known by its name.
+        """
+        own = [item for item in vars(member).items() if item[0] not in _ENUM_MACHINERY]
+        parts = []
+        for name, item in [("", member.value), *own]:
+            try:
+                parts.append(self.encode(name) + self.encode(item))
+            except NotCanonicalError:
+                parts.append(b"!")
+        return b"%d[%b" % (len(parts), b"".join(sorted(parts)))
 
     def _content(self, value: Any) -> bytes:
         """Encode what an instance of a subclass of a built-in type holds as such."""

@@ -144,6 +144,21 @@ def test_two_states_are_one_key_exactly_when_they_are_equal(data: st.DataObject)
     assert (canon.encode(set_user(make(), one)) == canon.encode(set_user(make(), two))) == same
 
 
+def test_what_is_set_on_an_enum_s_member_counts() -> None:
+    class Planet(enum.Enum):
+        EARTH = 1, 2
+
+        def __init__(self, mass: float, radius: float) -> None:
+            self.mass, self.radius = mass, radius
+            self.lock = threading.Lock()
+
+    plain = canon.encode(Planet.EARTH)
+    Planet.EARTH.user = "ann"
+    ann = canon.encode(Planet.EARTH)
+    Planet.EARTH.user = "bob"
+    assert len({plain, ann, canon.encode(Planet.EARTH)}) == 3
+
+
 def test_what_is_set_on_the_instance_in_place_of_a_cached_property_counts() -> None:
     one, two = Desk(), Desk()
     one.greeting = "good day"
