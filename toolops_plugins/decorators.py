@@ -255,7 +255,7 @@ class Decorators(ABC):
 
         async def ainvalidate(*args: Any, **kwargs: Any) -> None:
             given_all, keywords_all = (*given, *args), {**keywords, **kwargs}
-            digested = plan.keyer and plan.keyer.quick_key(given_all, keywords_all)
+            digested = plan.keyer and plan.keyer.key(given_all, keywords_all, large=False)
             if not digested:  # its arguments are large; or there is no key, which digest() says
                 make = partial(digest, *args, **kwargs)
                 digested = await self._on_loop().in_thread(make)

@@ -236,7 +236,7 @@ class Plan:
         if keyer is None or not self.shared.active:
             return Call(self, args, kwargs, began)
         try:
-            key = keyer.quick_key(args, kwargs)
+            key = keyer.key(args, kwargs, large=False)
         except Exception as error:  # noqa: BLE001 - a key that cannot be made is a cache that is not asked
             return self.unkeyed(Call(self, args, kwargs, began), error)
         if key is None:
@@ -268,7 +268,7 @@ class Plan:
         call = Call(self, args, kwargs, self._monotonic())
         if self.keyer is not None and self.shared.active:
             try:
-                call.key = self.keyer.quick_key(args, kwargs)
+                call.key = self.keyer.key(args, kwargs, large=False)
                 call.large = call.key is None
             except Exception as error:  # noqa: BLE001 - as in open()
                 self.unkeyed(call, error)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
 
 from toolops_plugins.argument_size import is_large
 from toolops_plugins.canonical import Canon
@@ -237,28 +237,26 @@ class Keyer:
         """
         return arguments_of(self.signature, args, kwargs)
 
-    def key(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
-        """Return the key of a call.
+    @overload
+    def key(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes: ...
+    @overload
+    def key(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, large: bool
+    ) -> bytes | None: ...
 
-        Raises:
-            NotCanonicalError: An argument that counts has no canonical form.
-            TypeError: The arguments do not fit the signature.
-        """
-        return self.quick_key(args, kwargs, most=False) or b""
-
-    def quick_key(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, most: bool = True
+    def key(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, large: bool = True
     ) -> bytes | None:
-        """Return the key of a call, or None if its arguments are too large for an event loop.
+        """Return the key of a call.
 
         Args:
             args: The positional arguments.
             kwargs: The keyword arguments.
-            most: False: the key is made whatever it takes.
+            large: False: None is returned if the arguments are too large for an event loop.
 
         Raises:
-            NotCanonicalError: As :meth:`key`.
-            TypeError: As :meth:`key`.
+            NotCanonicalError: An argument that counts has no canonical form.
+            TypeError: The arguments do not fit the signature.
         """
         memo = self._memo
         if memo is not None and not kwargs:
@@ -268,7 +266,7 @@ class Keyer:
                     break
             else:
                 return memo.get(args) or self._remembered(memo, args)
-        if most and self._is_large(args, kwargs):
+        if not large and self._is_large(args, kwargs):
             return None
         return self._made(args, kwargs)
 

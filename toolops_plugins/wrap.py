@@ -231,7 +231,9 @@ class Planner:
         return plan
 
     def _declare(self, function: Callable[..., Any]) -> None:
-        for kind in returned_by(function):
+        # An adapter's function runs another one, whose results are kept.
+        source = getattr(function, "__toolops_source__", None)
+        for kind in returned_by(function if source is None else source):
             self._shared.codec.register_declared(kind)
 
     def _meaning(
