@@ -14,6 +14,7 @@ import types
 from array import array
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterator
+from contextlib import suppress
 from copy import deepcopy
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -55,6 +56,7 @@ _ATOMS = frozenset(
 )
 _SEQUENCES = frozenset((list, tuple, set, frozenset, deque))
 _MAPPINGS = frozenset((dict, OrderedDict, defaultdict, Counter, types.SimpleNamespace))
+# No instance is asked for anything here: an attribute of a proxy may be what it loads.
 _FOREIGN = frozenset(
     (
         *(("numpy", "ndarray"), ("pandas", "DataFrame"), ("pandas", "Series")),
@@ -63,7 +65,11 @@ _FOREIGN = frozenset(
 )
 """Types of other packages that copy themselves, by package and name."""
 _COPYING = ("__reduce_ex__", "__reduce__", "__getstate__")
-_OWN_WAYS = ("__deepcopy__", "__copy__", "__setstate__", "__getnewargs__", "__getnewargs_ex__")
+_OWN_WAYS = (
+    *("__deepcopy__", "__copy__", "__setstate__", "__getnewargs__", "__getnewargs_ex__"),
+    *("__getattr__", "__getattribute__", "__new__"),
+)
+_OF_TUPLES = ("__getnewargs__", "__new__", "__getattribute__")
 _READ = frozenset(
     (
         *("__next__", "__anext__", "__aiter__", "__await__", "__enter__", "__aenter__", "__del__"),
@@ -157,11 +163,8 @@ def _state(part: Any, kind: type) -> list[Any] | None:
                     inside.append(member.__get__(part))
                 except AttributeError:  # it is not set
                     continue
-    attributes = getattr(part, "__dict__", None)
-    if attributes is not None:
-        if type(attributes) is not dict:
-            return None
-        inside += attributes.values()
+    with suppress(AttributeError):  # it has slots only
+        inside += object.__getattribute__(part, "__dict__").values()
     if isinstance(part, tuple):
         inside += tuple.__iter__(part)
     return inside
@@ -188,7 +191,7 @@ def _is_plain(kind: type) -> bool:
         own = getattr(kind, name, None)
         if own is None or own is getattr(known, name, None) or _is_generated(own):
             continue
-        if not (is_record and name == "__getnewargs__"):
+        if not (is_record and name in _OF_TUPLES):
             return False
     return not any(_is_read(kind, is_model=is_model))
 

@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import httpx
 import pydantic
@@ -69,6 +69,26 @@ class Loader:
     def __getstate__(self) -> dict[str, Any]:  # as a response that is read when it is pickled
         self.left.clear()
         return {"left": []}
+
+
+class Lazy:
+    def __init__(self) -> None:
+        self.left = [*WORDS]
+
+    def __getattr__(self, name: str) -> Any:  # as a proxy that loads when it is asked
+        self.left.clear()
+        raise AttributeError(name)
+
+
+class Registered:
+    made = 0
+
+    def __new__(cls) -> Self:
+        cls.made += 1
+        return super().__new__(cls)
+
+    def __init__(self) -> None:
+        self.words = [*WORDS]
 
 
 class Row(NamedTuple):
@@ -146,6 +166,8 @@ KINDS: dict[str, tuple[Callable[[], Any], Callable[[Any], list[str]]]] = {
     "read": (Reader, read_until_empty),
     "iterable": (Lines, list),
     "own pickling": (Loader, lambda value: value.left),
+    "proxy": (Lazy, lambda value: value.left),
+    "own making": (Registered, lambda value: value.words),
     "untouchable": (Untouchable, lambda value: [*value.words, *value.touched]),
 }
 
@@ -308,6 +330,7 @@ def test_parts_are_counted_up_to_a_bound_and_circles_once() -> None:
     circle.append(circle)
     assert count_parts(circle) == 4
     assert count_parts([[0]] * 1_000, 10) == 10
+    assert count_parts(Row([1])) == 3
     assert count_parts(threading.Lock()) is None
 
 

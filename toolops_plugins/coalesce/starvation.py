@@ -112,13 +112,11 @@ def _own_pool() -> Iterator[Any]:
     for frame in frames:
         if "get" not in frame.f_code.co_names:
             continue
-        for value in frame.f_locals.values():
-            if isinstance(value, Queue | SimpleQueue):
-                yield value
-        held = frame.f_locals.get("self")
-        for value in list(getattr(held, "__dict__", {}).values()):
-            if isinstance(value, Queue | SimpleQueue):
-                yield value
+        values = list(frame.f_locals.values())
+        with suppress(AttributeError):
+            values += object.__getattribute__(frame.f_locals.get("self"), "__dict__").values()
+        # By the type itself: to ask a proxy for its class may load it.
+        yield from (value for value in values if issubclass(type(value), Queue | SimpleQueue))
 
 
 def _stack(frame: FrameType | None) -> Iterator[FrameType]:
