@@ -44,6 +44,7 @@ from toolops_plugins.payload import (
     is_plain_scalar,
 )
 from toolops_plugins.policy import NOTHING
+from toolops_plugins.refusals import Refused
 from toolops_plugins.tagged import MAX_DEPTH, Tagged, trimmed
 
 __all__ = [
@@ -161,14 +162,17 @@ class Codec:
         Raises:
             NotEncodableError: It is local, holds an enum that is not registered, or is a tuple
                 of too many levels.
+            TooLargeError: It is within the bound, and its bytes are not.
         """
         if payload.data is not None:
             return payload.data
+        kind = type(payload.shared)
         if payload.codec == JSON:
-            return orjson.dumps(payload.shared)
+            return self._fitting(kind, orjson.dumps(payload.shared))
         if payload.codec == TAGGED:
-            return self._tagged.dumps(payload.shared)
-        raise NotEncodableError(f"$: {type(payload.shared).__name__} is kept in this process only")
+            return self._fitting(kind, self._tagged.dumps(payload.shared))
+        problem = getattr(payload.shared, "problem", None)  # of an exception that is remembered
+        raise Refused(problem or f"{kind.__name__} is kept in this process only").error()
 
     def load(self, codec_id: str, data: bytes) -> Payload:
         """Return the payload of stored bytes, as :meth:`encode` would have made it.

@@ -6,7 +6,7 @@ from typing import Any
 
 from toolops_plugins.errors import NotEncodableError
 
-__all__ = ["TOO_DEEP", "Refused", "class_name_of", "type_name"]
+__all__ = ["TOO_DEEP", "Refused", "detail_of", "type_name"]
 
 TOO_DEEP = "contains itself, or is nested too deeply"
 
@@ -47,10 +47,16 @@ def type_name(kind: type) -> str:
     return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
 
 
-def class_name_of(value: object) -> str:
-    """Return the name of a value's class, without asking its metaclass, which may raise."""
-    name: str = _NAME.__get__(type(value))
-    return name
+def detail_of(error: Exception, value: object) -> str:
+    """Return what a notice says of a value that the codec refused: the type and its place.
+
+    Args:
+        error: What the codec raised.
+        value: The value; not even its metaclass is asked, which may raise.
+    """
+    if not isinstance(error, NotEncodableError):
+        return str(_NAME.__get__(type(value)))
+    return error.problem if error.place == "$" else f"{error.problem} at {error.place}"
 
 
 def _way(steps: list[str]) -> str:

@@ -37,6 +37,12 @@ class RememberedError:
         self._bare = bare
         self._parts = parts
 
+    @property
+    def problem(self) -> str:
+        """Why no other process can have it."""
+        name = type_name(type(self._bare))
+        return f"the exception {name} before codec.register_error({type(self._bare).__name__})"
+
     def again(self, codec: Codec) -> Exception:
         """Return a new exception that is equal to the one that was remembered."""
         parts = codec.decode(self._parts)

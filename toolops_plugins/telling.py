@@ -7,10 +7,10 @@ from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 from toolops_plugins.codec import Payload
-from toolops_plugins.errors import NotEncodableError, TooLargeError
+from toolops_plugins.errors import TooLargeError
 from toolops_plugins.plan import Call
 from toolops_plugins.policy import NOTHING
-from toolops_plugins.refusals import class_name_of
+from toolops_plugins.refusals import detail_of
 from toolops_plugins.steps import Flow, is_callers
 from toolops_plugins.telemetry.events import CallEvent, Notice, NoticeKind, Outcome
 
@@ -127,12 +127,7 @@ def refused(call: Call, error: Exception, value: object) -> None:
         error: What the codec raised.
         value: The value.
     """
-    if not isinstance(error, NotEncodableError):
-        detail = class_name_of(value)
-    elif error.place == "$":
-        detail = error.problem
-    else:
-        detail = f"{error.problem} at {error.place}"
+    detail = detail_of(error, value)
     notice(call, "too_large" if isinstance(error, TooLargeError) else "not_encodable", detail)
 
 

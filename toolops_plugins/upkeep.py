@@ -12,7 +12,13 @@ from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
 from toolops_plugins.cache.tiers import Tiers, class_problem, tier_list
 from toolops_plugins.cipher import Cipher
-from toolops_plugins.errors import ConfigurationError, TamperedError, TierError
+from toolops_plugins.errors import (
+    ConfigurationError,
+    NotEncodableError,
+    TamperedError,
+    TierError,
+    TooLargeError,
+)
 from toolops_plugins.plan import Shared
 from toolops_plugins.resilience.breaker import Breaker
 from toolops_plugins.steps import Flow, Io, as_tier_error, is_callers
@@ -120,7 +126,10 @@ class Upkeep:
             self._tier_trouble("semantic", error)
 
     def _codec_trouble(self, label: str, kind: NoticeKind, error: Exception) -> None:
-        self.notice(kind, label, type(error).__name__)
+        if isinstance(error, TooLargeError):
+            kind = "too_large"
+        detail = type(error).__name__
+        self.notice(kind, label, error.problem if isinstance(error, NotEncodableError) else detail)
 
     # -- other processes -------------------------------------------------------------------------
 

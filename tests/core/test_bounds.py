@@ -215,6 +215,14 @@ def test_a_result_over_the_bound_is_returned_and_not_kept(
     ops.close()
 
 
+def test_what_is_too_large_in_bytes_alone_stays_in_this_process() -> None:
+    codec = Codec(max_value_bytes=1000)
+    payload = codec.encode(b"a" * 900)
+    assert codec.decode(payload) == b"a" * 900
+    with pytest.raises(TooLargeError):
+        codec.data(payload)
+
+
 def test_the_bound_is_that_of_the_codec() -> None:
     assert Codec().max_value_bytes == 64 * MIB
     assert ToolOps(codec=Codec(max_value_bytes=5)).codec.max_value_bytes == 5

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from callers import Notices
 
-from toolops_plugins import Cache, Memory, ToolOps
+from toolops_plugins import Cache, Memory, Redis, ToolOps
 from toolops_plugins.codec import Codec
 from toolops_plugins.errors import NotEncodableError
 from toolops_plugins.remembered import remember_error
@@ -200,6 +200,31 @@ def test_an_exception_that_holds_what_no_codec_takes_is_not_kept_and_says_so(
             look("x")
     assert len(runs) == (3 if place and "thing" not in place else 4)
     ops.close()
+
+
+def test_another_process_gets_none_before_its_type_is_registered(
+    valkey: Any, namespace: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs = []
+    for registered in (False, True):
+        for _ in range(2):
+            ops = ToolOps(namespace, tiers=[Memory(), Redis(valkey.url)])
+            if registered:
+                ops.codec.register_error(NotThere)
+
+            def fail(name: str) -> None:
+                runs.append(name)
+                raise NotThere(name)
+
+            look = tool(ops, fail)
+            for _ in range(2):
+                with pytest.raises(NotThere):
+                    look("x")
+            ops.close()
+    assert len(runs) == 3
+    (record, again) = caplog.records
+    assert "NotThere before codec.register_error(NotThere)" in record.getMessage()
+    assert again.getMessage() == record.getMessage()  # of another runtime
 
 
 def test_an_object_that_lacked_an_attribute_is_not_kept() -> None:

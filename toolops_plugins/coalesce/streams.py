@@ -20,7 +20,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
 from itertools import islice
 from types import TracebackType
@@ -30,7 +30,7 @@ from toolops_plugins.coalesce import circles
 from toolops_plugins.codec import Codec, Payload
 from toolops_plugins.error_copies import copy_error
 from toolops_plugins.errors import ConfigurationError, ToolOpsError
-from toolops_plugins.refusals import class_name_of
+from toolops_plugins.refusals import detail_of
 from toolops_plugins.value_copies import count_parts, pristine_copy
 from toolops_plugins.values import NOTHING
 
@@ -108,8 +108,8 @@ class Tape:
             payload = self._codec.encode(value)
             self._bytes += payload.size
             item = _Item(payload, value, NOTHING)
-        except Exception:  # noqa: BLE001 - what a value's own methods raise as well
-            self._spoil(value)
+        except Exception as error:  # noqa: BLE001 - what a value's own methods raise as well
+            self._spoil(value, error)
             item = _Item(None, value, self._template(value))
             self.lone = self.lone or item.template is NOTHING
         self._items[self.count] = item
@@ -130,9 +130,10 @@ class Tape:
         """
         item = self._items[index]
         if item.payload is not None:
-            with suppress(Exception):  # what a registered type's own methods raise
+            try:
                 return self._codec.decode(item.payload)
-            self._spoil(item.value)
+            except Exception as error:  # noqa: BLE001 - what a registered type's own methods raise
+                self._spoil(item.value, error)
             self.lone = True
         with self._seats:
             value, item.value = item.value, NOTHING
@@ -142,9 +143,9 @@ class Tape:
             raise Unshared
         return value
 
-    def _spoil(self, value: Any) -> None:
+    def _spoil(self, value: Any, error: Exception) -> None:
         self.whole = False
-        self.odd = self.odd or class_name_of(value)
+        self.odd = self.odd or detail_of(error, value)
 
     def all(self) -> list[Any]:
         """Return copies of all items of a whole recording."""
