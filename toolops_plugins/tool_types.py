@@ -24,7 +24,9 @@ class Tool(Protocol[F_co]):  # type: ignore[misc]  # a tool is only ever called,
     """A wrapped function: called as before, with these names added.
 
     Of a method they are for the receiver that they were reached by: ``shop.quote.key("ACME")``. By
-    the class they take it as their first argument: ``Shop.quote.key(shop, "ACME")``.
+    the class they take it as their first argument: ``Shop.quote.key(shop, "ACME")``. Of a class
+    method they know the class where the decorator stands above ``@classmethod``; below it, up to
+    Python 3.12 only.
     """
 
     __name__: str
