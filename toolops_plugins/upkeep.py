@@ -286,7 +286,7 @@ class Upkeep:
         bus = self._shared.bus
         if bus is not None:
             # From before the work: what is written in the course of it is newer.
-            moment = self._shared.clock.time()
+            moment = bus.moment()
             publish = partial(bus.publish, keys, tags, everything=everything, moment=moment)
             apublish = partial(bus.apublish, keys, tags, everything=everything, moment=moment)
             work = [*work, _told(publish, apublish)]

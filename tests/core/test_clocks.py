@@ -15,6 +15,7 @@ from toolops_plugins.cache.server_time import ServerTime
 from toolops_plugins.clock import SystemClock
 from toolops_plugins.testing import FakeClock
 
+PATIENT = {"socket_timeout": 10.0, "connect_timeout": 10.0}  # a busy machine is no failure
 YEAR = 365 * 86_400.0
 KEY = b"k" * 32
 
@@ -44,7 +45,7 @@ class Process:
         self.host = host
         self.calls = 0
         self.outcomes: list[str] = []
-        self.ops = ToolOps(namespace, [Memory(), Redis(url)], clock=host, sinks=[self])
+        self.ops = ToolOps(namespace, [Memory(), Redis(url, **PATIENT)], clock=host, sinks=[self])
         self.cache = Cache(**{"jitter": 0, "beta": 0, "ttl": 60, **cache})
 
         def plain(question: str) -> int:
@@ -144,7 +145,7 @@ def test_a_reader_whose_clock_is_behind_promotes_what_is_left_and_no_more(valkey
 @pytest.mark.parametrize("remote", [False, True])
 def test_a_wall_clock_that_is_set_changes_no_life(valkey, namespace, back, remote):
     host = Host()
-    tiers = [Memory(), Redis(valkey.url)] if remote else [Memory()]
+    tiers = [Memory(), Redis(valkey.url, **PATIENT)] if remote else [Memory()]
     outcomes: list[str] = []
     sink = type("Sink", (), {"on_call": lambda _, event: outcomes.append(event.outcome)})()
     with ToolOps(namespace, tiers, clock=host, sinks=[sink]) as ops:
@@ -205,8 +206,8 @@ def _until(condition: Callable[[], Any]) -> None:
 
 
 def test_get_many_goes_by_the_servers_clock(valkey, namespace):
-    writer = ToolOps(namespace, [Redis(valkey.url)], clock=Host(YEAR))
-    reader = ToolOps(namespace, [Redis(valkey.url)], clock=Host())
+    writer = ToolOps(namespace, [Redis(valkey.url, **PATIENT)], clock=Host(YEAR))
+    reader = ToolOps(namespace, [Redis(valkey.url, **PATIENT)], clock=Host())
     with writer, reader:
         tool = writer.tool(cache=Cache(ttl=60, jitter=0), name="t")(lambda q: q)
         tool("q")
@@ -221,7 +222,7 @@ def test_a_user_who_may_not_ask_for_the_time_is_served_by_his_own(tmp_path, name
     try:
         server.command("ACL", "SETUSER", "app", "on", ">r", "~*", "&*", "+@all", "-time")
         url = server.url.replace("//", "//app:r@")
-        with ToolOps(namespace, [Redis(url)]) as ops:
+        with ToolOps(namespace, [Redis(url, **PATIENT)]) as ops:
             tool = ops.tool(cache=Cache(ttl=60))(lambda q: object())
             value = ops.tool(cache=Cache(ttl=60), name="value")(lambda q: time.monotonic())
             assert value("q") == value("q")
@@ -256,7 +257,7 @@ def test_the_difference_between_clocks_stays_as_it_is_while_it_is_right():
 def test_a_clock_that_a_test_turns_ages_entries_as_seen_by_its_runtime(valkey, namespace):
     clock = FakeClock()
     calls: list[str] = []
-    with ToolOps(namespace, [Redis(valkey.url)], clock=clock) as ops:
+    with ToolOps(namespace, [Redis(valkey.url, **PATIENT)], clock=clock) as ops:
         tool = ops.tool(cache=Cache(ttl=60, jitter=0, beta=0))(lambda q: calls.append(q))
         tool("q")
         ops._tiers.all[0]._store.server.renew()  # as after a reconnection
@@ -266,3 +267,29 @@ def test_a_clock_that_a_test_turns_ages_entries_as_seen_by_its_runtime(valkey, n
         clock.advance(2)
         tool("q")
         assert len(calls) == 2
+
+
+def test_an_invalidation_by_a_host_that_is_ahead_keeps_nothing_from_being_promoted(
+    valkey, namespace
+):
+    """With a secret, what is older than its last invalidation is not passed on to other tiers."""
+    host = Host()
+    tiers = [
+        [Redis(valkey.url, **PATIENT), Redis(valkey.url, ttl=86_400, **PATIENT)] for _ in range(2)
+    ]
+    outcomes: list[Any] = []
+    sink = type("Sink", (), {"on_call": lambda _, event: outcomes.append(event.tier)})()
+    ahead = ToolOps(namespace, tiers[0], clock=Host(YEAR), secret="s")
+    right = ToolOps(namespace, tiers[1], clock=host, secret="s", sinks=[sink])
+    with ahead, right:
+        tool = right.tool(cache=Cache(ttl=600, jitter=0, beta=0, tags=["t"]))(lambda q: q)
+        tool("q")
+        ahead.invalidate(tags=["t"])
+        host.passed = 2  # more than what the two may be wrong about the server's time
+        tool("q")
+        host.passed = 7
+        near = tiers[1][0]
+        near.send("UNLINK", near._store.prefix + tool.key("q"))
+        tool("q")
+        tool("q")
+    assert outcomes == [None, None, "L2", "L1"]

@@ -16,6 +16,7 @@ from toolops_plugins import Cache, Memory, Redis, Semantic, SemanticCache, ToolO
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 CONTEXT = multiprocessing.get_context("fork")
 PATIENCE = 20.0
+PATIENT = {"socket_timeout": 10.0, "connect_timeout": 10.0}  # a busy machine is no failure
 
 
 class Worker:
@@ -54,7 +55,7 @@ class Worker:
 @pytest.fixture(params=[True, False], ids=["used", "unused"])
 def parent(request, valkey, namespace):
     """A runtime that its process has used before it forks, or not."""
-    with ToolOps(namespace, [Memory(), Redis(valkey.url)]) as ops:
+    with ToolOps(namespace, [Memory(), Redis(valkey.url, **PATIENT)]) as ops:
 
         @ops.tool(cache=Cache(ttl=600, tags=["all"]))
         def tool(x):
@@ -99,7 +100,7 @@ def _another(tool: Any, known: str) -> Any:
 
 
 def test_what_a_child_inherits_is_void_if_it_became_void_before_it_began(valkey, namespace):
-    with ToolOps(namespace, [Memory(), Redis(valkey.url)]) as ops:
+    with ToolOps(namespace, [Memory(), Redis(valkey.url, **PATIENT)]) as ops:
         tool = ops.tool(cache=Cache(ttl=600, tags=["all"]))(lambda x: os.urandom(4).hex())
         inherited = tool("x")
         worker = Worker().begin(lambda: tool("x"))
@@ -121,7 +122,9 @@ def test_each_worker_closes_without_an_error_and_leaves_its_parent_well(parent):
 
 def test_workers_close_a_semantic_cache_of_their_parents(valkey, namespace, tmp_path):
     ops = ToolOps(
-        namespace, [Memory(), Redis(valkey.url)], semantic=SemanticCache(path=tmp_path / "index")
+        namespace,
+        [Memory(), Redis(valkey.url, **PATIENT)],
+        semantic=SemanticCache(path=tmp_path / "index"),
     )
     with ops:
         tool = ops.tool(cache=Cache(ttl=600), semantic=Semantic(on="question"))(

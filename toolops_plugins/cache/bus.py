@@ -43,6 +43,10 @@ class Carrier(Protocol):
         """The name of the channel."""
         ...
 
+    def moment(self) -> float:
+        """Return the server's time as far as it is known."""
+        ...
+
     def send(self, *command: Any) -> Any:
         """Run one command."""
         ...
@@ -153,6 +157,10 @@ class Bus:
             self.ready.clear()
         if thread is not None and thread is not threading.current_thread():
             thread.join(_PATIENCE)
+
+    def moment(self) -> float:
+        """Return the server's time as far as it is known, for a later :meth:`publish`."""
+        return self._tier.moment()
 
     def publish(
         self,

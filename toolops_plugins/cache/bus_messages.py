@@ -34,7 +34,7 @@ class Message(NamedTuple):
         keys: Keys of entries that became void.
         tags: Tags of entries that became void.
         everything: Whether it is all that there is.
-        moment: Seconds since the epoch at which the invalidation began, by the sender's clock; None
+        moment: Seconds since the epoch at which the invalidation began, by the server's clock; None
             in a message that is not signed.
     """
 

@@ -358,7 +358,7 @@ class Redis:
         Args:
             keys: Keys of entries.
             tags: Tags of entries.
-            moment: Seconds since the epoch at which it began, by the other's clock.
+            moment: Seconds since the epoch at which it began, by the server's clock.
             everything: Whether all entries are void.
         """
         _ = self.link  # bound, or an error that says so
@@ -452,6 +452,11 @@ class Redis:
         if space is None:
             return "is set, but what is kept here was written without a secret"
         return None if self._signed.is_own(space) else "is not the one that signs what is kept here"
+
+    def moment(self) -> float:
+        """Return the server's time as far as it is known, without asking for it."""
+        _ = self.link  # bound, or an error that says so
+        return self._store.server.moment()
 
     def now(self) -> float:
         """Return the server's time, which is that of the entries in :meth:`raw`.

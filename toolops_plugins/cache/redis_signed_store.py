@@ -195,7 +195,7 @@ class SignedStore(Store):
             # Overwritten: it is of another hand, or older than what was seen.
             if stamp is not None and not self.stamps.is_signed(name, stamp):
                 self._tell("tampered", TamperedError("a stamp has no valid signature"))
-            broken[name] = self.stamps.make(name, self._clock.time(), stamp)
+            broken[name] = self.stamps.make(name, self.server.moment(), stamp)
         else:
             broken[name] = None
         return None
@@ -207,7 +207,7 @@ class SignedStore(Store):
         for name, stamp in broken.items():
             place = self._name_of(name)
             if stamp is None:
-                stamp = self.stamps.make(name, self._clock.time())  # noqa: PLW2901 - the one to write
+                stamp = self.stamps.make(name, self.server.moment())  # noqa: PLW2901 - the one to write
                 commands.append(("SET", place, stamp, "NX", "PX", life))
             else:
                 commands.append(("SET", place, stamp, "PX", life))
@@ -346,7 +346,7 @@ class SignedStore(Store):
         commands: list[Command] = []
         for tag in tags:
             name = self._stamp(tag)
-            new = self.stamps.make(_tag(tag), self._clock.time())
+            new = self.stamps.make(_tag(tag), self.server.moment())
             commands.append(("SET", name, new, "NX", "PX", life))
             commands.append(("PEXPIRE", name, life))
             commands.append(("GET", name))
@@ -378,12 +378,13 @@ class SignedStore(Store):
         yield from super().clear()
 
     def _replace(self, names: Sequence[bytes]) -> Work[None]:
+        yield from self.ask_time()
         places = [self._name_of(name) for name in names]
         # A read too many does no harm: a server of replicas may tell of an older one.
         held = yield from run(WRITING, [("GET", place) for place in places])
         commands: list[Command] = []
         for name, place, before in zip(names, places, held, strict=True):
-            stamp = self.stamps.make(name, self._clock.time(), text_of(before), void=True)
+            stamp = self.stamps.make(name, self.server.moment(), text_of(before), void=True)
             self.stamps.accept(name, stamp)
             commands.append(("SET", place, stamp, "PX", self._stamp_life()))
         yield from run(WRITING, commands)

@@ -31,9 +31,10 @@ class ServerTime:
         clock: The clock of the runtime. If a test turns it, entries age with it.
     """
 
-    __slots__ = ("_apart", "_asked", "_error", "_offset", "offset")
+    __slots__ = ("_apart", "_asked", "_clock", "_error", "_offset", "offset")
 
     def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         real = time.monotonic()
         # The server is asked on real time, whatever the runtime's clock is.
         self._apart = clock.monotonic() - real if clock.monotonic is not time.monotonic else 0.0
@@ -69,6 +70,12 @@ class ServerTime:
             self._offset, self._error = offset, error
             self.offset = offset - self._apart
         self._asked = time.monotonic()
+
+    def moment(self) -> float:
+        """Return the server's time as far as it is known, and this host's before that."""
+        if self._error == math.inf:
+            return self._clock.time()
+        return self._clock.monotonic() + self.offset
 
     def shift(self, created: float, now: float) -> float:
         """Return what to add to the times of an entry in order to have them on this clock.

@@ -10,8 +10,8 @@ A stamp also says whether it was made since there was none, or because of an inv
 computed before an invalidation is not written under the stamp that followed: a process that was
 deceived in one tier must not pass the old answer on as new in another.
 
-The number is microseconds since the epoch, or one more than that of the stamp before: clocks of
-hosts that differ do no harm.
+The number is microseconds since the epoch by the server's clock, or one more than that of the stamp
+before: clocks of hosts that differ do no harm.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Stamps:
 
         Args:
             name: The name.
-            moment: Seconds since the epoch, by the clock of whoever invalidated.
+            moment: Seconds since the epoch, by the server's clock.
         """
         known = self._newest.get(name)
         number = max(int(moment * 1e6), 0)
