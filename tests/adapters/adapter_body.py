@@ -49,6 +49,9 @@ class Body:
     def __deepcopy__(self, memo: dict[int, Any]) -> Body:
         return self
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Body, (self.word,)
+
     def hold(self) -> None:
         """Have runs wait until ``release`` is opened."""
         self.started, self.release = Latch(), Latch()

@@ -10,9 +10,12 @@ Import it with ``from adapters.adapter_conformance import AdapterConformance``: 
 
 from __future__ import annotations
 
+import copy
 import logging
-from typing import Any
+import pickle
+from typing import Any, ClassVar
 
+import cloudpickle
 import pytest
 
 pytest.register_assert_rewrite(
@@ -176,6 +179,21 @@ class AdapterConformance(Sharing, Policies, Apart):
     def kind(self, original: Any) -> type:
         """Return what the guarded object must be an instance of."""
         return type(original)
+
+    @needs("original")
+    def test_it_is_copied_and_pickled_or_says_what_to_do(self, body, made) -> None:
+        guarded = made()
+        assert isinstance(copy.copy(guarded), type(guarded))
+        for dumps in self.pickles:
+            try:
+                dumps(guarded)
+            except (TypeError, AttributeError, pickle.PicklingError) as error:
+                assert self.pickle_error in str(error)  # noqa: PT017 - it may be pickled as well
+
+    pickle_error = "cannot be pickled: its runtime belongs to this process. Pickle the"
+    """What is said where it cannot be pickled."""
+    pickles: ClassVar[tuple[Any, ...]] = (pickle.dumps, cloudpickle.dumps)
+    """By what it is pickled, or that is said."""
 
     @needs("once")
     def test_guarding_twice_is_refused(self, ops, made) -> None:

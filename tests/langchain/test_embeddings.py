@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -625,3 +626,11 @@ def test_a_forked_child_shares_no_batch_of_its_parent() -> None:
     held.release.open()
     assert caller.result(LONG) == [1.0]
     assert code == 0
+
+
+def test_a_pickle_is_the_same_cache() -> None:
+    inner = DeterministicFakeEmbedding(size=3)
+    shared = ToolOpsEmbeddings(inner, ToolOps(), model="pickled", cache=Cache(ttl=60))
+    again = pickle.loads(pickle.dumps(shared))
+    assert again.embed_query("x") == shared.embed_query("x")
+    assert shared._ops.stats()["embed:pickled"].hits == 1

@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, ClassVar
 
+import cloudpickle
 from adapters.adapter_body import Body
 from adapters.adapter_conformance import CALLING, KEPT, AdapterConformance, Sharing
 from langchain.agents import create_agent
@@ -80,6 +81,8 @@ class TestTool(AdapterConformance):
         "own_entries": "whatever stands under its key may be the result of a tool",
         "own_fallback": "whatever stands in may be the result of a tool",
     }
+
+    pickles: ClassVar[tuple[Any, ...]] = (cloudpickle.dumps,)  # which takes its class by value
 
     def original(self, body: Body, secret: str = "") -> StructuredTool:
         # What the tool is reached with is in its body, of which nobody knows.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from toolops_plugins.locks import renewing
 
-__all__ = ["SubclassCache"]
+__all__ = ["SubclassCache", "refuse_pickling"]
 
 
 class SubclassCache:
@@ -37,3 +37,16 @@ class SubclassCache:
                 found = self._make(kind)
                 self._known[kind] = weakref.ref(found)
             return found
+
+
+def refuse_pickling(guarded: Any, protocol: Any) -> NoReturn:  # noqa: ARG001 - as pickle calls it
+    """Say that an instance of such a subclass stays here; to stand as its ``__reduce_ex__``.
+
+    Raises:
+        TypeError: Always.
+    """
+    name = type(guarded).__name__
+    raise TypeError(
+        f"a guarded {name} cannot be pickled: its runtime belongs to this process. Pickle the "
+        f"{name} as it was, and guard it there"
+    )

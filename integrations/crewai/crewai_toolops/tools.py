@@ -16,7 +16,7 @@ from crewai_toolops._tool_guards import GUARDS, Guards, Settings
 from crewai_toolops._tool_identity import own_names, runs_function
 from crewai_toolops.mixin import WRAPPED, ToolOpsMixin, guard_function, settings_of
 from toolops_plugins import Policy, ToolOps
-from toolops_plugins.adapters.classes import SubclassCache
+from toolops_plugins.adapters.classes import SubclassCache, refuse_pickling
 from toolops_plugins.adapters.given import policy_of, runtime_of
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import PolicyParts
@@ -216,6 +216,7 @@ def _made(kind: Any) -> type[Any]:
         "__module__": kind.__module__,
         "__qualname__": kind.__qualname__,
         "__doc__": kind.__doc__,
+        "__reduce_ex__": refuse_pickling,
         WRAPPED: kind,
     }
     made: type[Any] = type(kind)(kind.__name__, (ToolOpsMixin, kind), methods)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Unpack
+from typing import Any, Unpack
 
 from langchain_core.embeddings import Embeddings
 
@@ -61,9 +61,12 @@ class ToolOpsEmbeddings(Embeddings):
         if isinstance(embedder, ToolOpsEmbeddings):
             raise ConfigurationError("embedder", "is guarded already")
         self.embedder = embedder
+        self._ops = runtime_of(ops)
+        self._model = model
+        self._policy = (Policy(cache=Cache()) | policy_of(policy)).replace(**parts)
         self._shared = SharedEmbedding(
-            runtime_of(ops),
-            (Policy(cache=Cache()) | policy_of(policy)).replace(**parts),
+            self._ops,
+            self._policy,
             name=name_of(embedder) if model is None else model,
             model=model_of(embedder) if model is None else model,
             embed=self._embed,
@@ -104,5 +107,22 @@ class ToolOpsEmbeddings(Embeddings):
             return [await self.embedder.aembed_query(text) for text in texts]
         return await self.embedder.aembed_documents(texts)
 
+    def __copy__(self) -> ToolOpsEmbeddings:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # For other processes, where the runtime is found or made again.
+        return _unpickled, (type(self), self.embedder, self._ops, self._model, self._policy)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.embedder!r})"
+
+
+def _unpickled(
+    kind: type[ToolOpsEmbeddings],
+    embedder: Embeddings,
+    ops: ToolOps,
+    model: str | None,
+    policy: Policy,
+) -> ToolOpsEmbeddings:
+    return kind(embedder, ops, model=model, policy=policy)

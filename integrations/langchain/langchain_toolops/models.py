@@ -9,6 +9,7 @@ from langchain_core.runnables import RunnableBinding
 
 from langchain_toolops._model_guard import Guard
 from toolops_plugins import ConfigurationError, Policy, ToolOps
+from toolops_plugins.adapters.classes import refuse_pickling
 from toolops_plugins.adapters.given import keeps_usage, policy_of, runtime_of
 from toolops_plugins.adapters.models import MODEL_POLICY
 
@@ -91,6 +92,7 @@ def _subclass(kind: type[M], guard: Guard) -> type[M]:
         "__qualname__": kind.__qualname__,
         "__doc__": kind.__doc__,
         "__toolops_guard__": guard,
+        "__reduce_ex__": refuse_pickling,
         "_generate": guard.generating(kind),
     }
     # What a model has not by itself it has by way of the others.
