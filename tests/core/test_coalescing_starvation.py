@@ -344,3 +344,17 @@ def test_a_place_is_occupied_while_its_function_runs() -> None:
     release.open()
     running.result(LONG)
     assert not places[0].is_occupied()
+
+
+async def test_whatever_it_sees_a_follower_leaves_work_on_a_loop_in_the_end(
+    loops: Callable[[], Loop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "LONGEST", 5)
+    loop = loops().loop
+    task = asyncio.current_task()
+    for generation, looks in ((0, 5), (1, 10)):
+        flight = Flight(b"", loop, generation=generation)
+        flight.task = task  # type: ignore[assignment]  # any will do
+        looker = watch.Watch(flight)
+        seen = [looker.look() for _ in range(looks)]
+        assert seen == [watch.Seen.UNDER_WAY] * (looks - 1) + [watch.Seen.STUCK]

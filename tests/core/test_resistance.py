@@ -369,3 +369,19 @@ def test_a_task_whose_loop_was_closed_is_let_go_without_a_warning(
     asyncio.run(leave_another())
     gc.collect()
     assert [record for record in caplog.records if record.name == "asyncio"] == []
+
+
+async def test_the_error_of_a_task_that_had_ended_already_is_retrieved_too() -> None:
+    """As of the first of two racers, whose caller is cancelled in the moment in which it fails."""
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
+
+    async def fail() -> None:
+        raise LookupError
+
+    task = asyncio.create_task(fail())
+    await asyncio.wait((task,))
+    await end_tasks((task,))
+    del task
+    gc.collect()
+    assert not complaints
