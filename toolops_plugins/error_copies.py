@@ -46,7 +46,7 @@ def copy_error(error: E, outside: BaseException | None = None) -> E:
         The copy; or ``error`` itself, where its type keeps state that Python cannot reach and has
         no way to copy it.
     """
-    again = _made_again(error)
+    again = _remake(error)
     if again is None:
         return error
     _put(again, "__cause__", error.__cause__)
@@ -55,7 +55,7 @@ def copy_error(error: E, outside: BaseException | None = None) -> E:
     return again
 
 
-def _made_again(error: E) -> E | None:
+def _remake(error: E) -> E | None:
     # The second is for classes of C and Rust that no builtin class can make, such as pydantic's.
     for make in (_by_state, copy):
         try:

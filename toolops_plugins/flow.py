@@ -56,7 +56,15 @@ from toolops_plugins.paraphrase import by_meaning, kept_by_meaning
 from toolops_plugins.plan import Call, Plan
 from toolops_plugins.policy import NOTHING, Cache, matches
 from toolops_plugins.remembered import remember_error
-from toolops_plugins.results import copied, decoded, encoded, entry_of, stand_in, templated, wanted
+from toolops_plugins.results import (
+    copied,
+    decoded,
+    encoded,
+    entry_of,
+    stand_in,
+    template_of,
+    wanted,
+)
 from toolops_plugins.steps import Flow, Fly, Invoke, Io, Spawn, Step, Within, uncarried
 from toolops_plugins.telemetry.events import Outcome
 from toolops_plugins.telling import Answer, notice, record, refused, sheltered
@@ -452,7 +460,7 @@ def _fetched(call: Call, cache: Cache | None = None, marks: Sequence[Mark] = ())
         payload = encoded(call, value, kept=kept)
     answer = Answer(value, payload, "miss", None, took, price)
     if plan.policy.coalesces and call.key is not None:
-        answer = yield from _shared(answer, plan.shared.flights, call.place + call.key)
+        answer = yield from _with_template(answer, plan.shared.flights, call.place + call.key)
     if cache is not None and kept and payload is not None:
         entry = entry_of(call, cache, payload, took, price)
         yield from plan.tiers.store(call.key or b"", entry, marks)
@@ -461,14 +469,14 @@ def _fetched(call: Call, cache: Cache | None = None, marks: Sequence[Mark] = ())
     return answer
 
 
-def _shared(answer: Answer, flights: Flights, key: bytes) -> Generator[Step, Any, Answer]:
+def _with_template(answer: Answer, flights: Flights, key: bytes) -> Generator[Step, Any, Answer]:
     """Return the answer with what its followers need, before its leader gets hold of the value."""
     if answer.payload is not None:
         flights.lone.discard(key)
         return answer
     if flights.waiting(key) <= 1:
         return answer
-    template = yield from templated(answer.value)
+    template = yield from template_of(answer.value)
     lone = template is NOTHING
     if lone:
         flights.lone.add(key)

@@ -322,9 +322,9 @@ class LoopDriver(Owned):
             return
         task = asyncio.get_running_loop().create_task(self._quietly(step.work))
         self._background.add(task)
-        task.add_done_callback(partial(self._spawned, step))
+        task.add_done_callback(partial(self._end_background, step))
 
-    def _spawned(self, step: Spawn, task: asyncio.Task[None]) -> None:
+    def _end_background(self, step: Spawn, task: asyncio.Task[None]) -> None:
         self._background.discard(task)
         if task.cancelled() and step.cancelled is not None:
             step.cancelled()

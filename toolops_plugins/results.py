@@ -18,7 +18,7 @@ from toolops_plugins.steps import Flow, Invoke
 from toolops_plugins.telling import Answer, notice, refused
 from toolops_plugins.value_copies import LARGE, count_parts, pristine_copy
 
-__all__ = ["copied", "decoded", "encoded", "entry_of", "stand_in", "templated", "wanted"]
+__all__ = ["copied", "decoded", "encoded", "entry_of", "stand_in", "template_of", "wanted"]
 
 LARGE_BYTES = 256 * 1024
 """Encoded bytes, worth about a millisecond, past which a follower's copy is made in a thread."""
@@ -119,7 +119,7 @@ def copied(call: Call, answer: Answer) -> Flow:
     return NOTHING
 
 
-def templated(value: Any) -> Flow:
+def template_of(value: Any) -> Flow:
     """Return a copy of a result that no codec takes, or NOTHING if that could have an effect."""
     parts = count_parts(value, LARGE)
     if parts is None:

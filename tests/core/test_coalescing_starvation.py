@@ -299,7 +299,7 @@ def test_patience_doubles_with_each_flight_that_was_given_up() -> None:
             flight = Flight(b"", None, generation=generation)
             looker = watch.Watch(flight)
             looks.append(1)
-            while looker.look() is watch.Seen.UNDER_WAY:
+            while looker.look() is watch.Verdict.PENDING:
                 looks[-1] += 1
 
     queue.put("first")
@@ -357,4 +357,4 @@ async def test_whatever_it_sees_a_follower_leaves_work_on_a_loop_in_the_end(
         flight.task = task  # type: ignore[assignment]  # any will do
         looker = watch.Watch(flight)
         seen = [looker.look() for _ in range(looks)]
-        assert seen == [watch.Seen.UNDER_WAY] * (looks - 1) + [watch.Seen.STUCK]
+        assert seen == [watch.Verdict.PENDING] * (looks - 1) + [watch.Verdict.STUCK]

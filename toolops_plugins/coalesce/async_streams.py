@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from toolops_plugins.coalesce import circles
-from toolops_plugins.coalesce.streams import Tape, Unshared, unsendable
+from toolops_plugins.coalesce.streams import ItemUnavailable, Tape, unsendable
 from toolops_plugins.codec import Codec
 from toolops_plugins.tasks import end_tasks
 
@@ -156,7 +156,7 @@ class AsyncRecording(Tape):
                         raise unsendable()
                     self._signals.sent = sent
             self.raise_error()
-        except Unshared:
+        except ItemUnavailable:
             pass
         else:
             return

@@ -42,7 +42,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from toolops_plugins.coalesce import circles, pulse
 from toolops_plugins.coalesce.flight import Arrival, Flight, Landing, RecentKeys, arrival, failure
 from toolops_plugins.coalesce.starvation import Place, holds_a_thread
-from toolops_plugins.coalesce.watch import LoopWatch, Seen, Watch
+from toolops_plugins.coalesce.watch import LoopWatch, Verdict, Watch
 from toolops_plugins.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
@@ -291,11 +291,11 @@ class Flights:
     def _is_lost(self, flight: Flight, watch: Watch) -> bool:
         """Look after a flight; return whether it is no use to wait for it any longer."""
         seen = watch.look()
-        if seen is Seen.DEAD:
+        if seen is Verdict.DEAD:
             self._land(flight, None)
-        elif seen is Seen.STUCK:
+        elif seen is Verdict.STUCK:
             self._give_up(flight)
-        return seen is not Seen.UNDER_WAY
+        return seen is not Verdict.PENDING
 
     # -- event loops -------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Work that waits for a thread, as far as a caller that holds one can see.
+"""Queues of work that waits for a thread, as a caller that holds a thread can see them.
 
 A call on an event loop needs threads as well: for a name lookup, for files, for ``to_thread``. If
 those who hold all threads of a pool wait for that call, it never ends. So whoever waits in a thread

@@ -34,14 +34,14 @@ from toolops_plugins.refusals import detail_of
 from toolops_plugins.value_copies import count_parts, pristine_copy
 from toolops_plugins.values import NOTHING
 
-__all__ = ["Recording", "Streams", "Tape", "Unshared"]
+__all__ = ["ItemUnavailable", "Recording", "Streams", "Tape"]
 
 MAX_ITEMS = 10_000
 MAX_BYTES = 16 * 1024 * 1024
 """Past either, a recording forgets what all its readers have seen, and nobody joins it any more."""
 
 
-class Unshared(Exception):  # noqa: N818 - a signal to the reader, never seen by users
+class ItemUnavailable(Exception):  # noqa: N818 - a signal to the reader, never seen by users
     """An item can be had by one reader only, and another has it."""
 
 
@@ -126,7 +126,7 @@ class Tape:
         """Return what was yielded at that place: a copy, or itself to the first who asks for it.
 
         Raises:
-            Unshared: Another reader has it, and copying it could have an effect.
+            ItemUnavailable: Another reader has it, and copying it could have an effect.
         """
         item = self._items[index]
         if item.payload is not None:
@@ -140,7 +140,7 @@ class Tape:
         if value is NOTHING and item.template is not NOTHING:
             value = pristine_copy(item.template)
         if value is NOTHING:
-            raise Unshared
+            raise ItemUnavailable
         return value
 
     def _spoil(self, value: Any, error: Exception) -> None:
@@ -347,7 +347,7 @@ class Recording(Tape):
                 with self._lock:
                     self._pull(step)
             self.raise_error()
-        except Unshared:
+        except ItemUnavailable:
             pass
         else:
             return self.returned

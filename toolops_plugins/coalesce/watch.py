@@ -1,4 +1,4 @@
-"""What those who wait for a flight see of it when they look up, four times a second."""
+"""Repeated looks at a flight by those who wait for it, four times a second."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     # Slow to import: whoever runs a loop has imported it, and nobody else needs it.
     import asyncio
 
-__all__ = ["LONGEST", "LoopWatch", "Seen", "Watch"]
+__all__ = ["LONGEST", "LoopWatch", "Verdict", "Watch"]
 
 LONGEST = 480
 """Looks, two minutes, after which a follower leaves work on a loop whatever it sees."""
@@ -27,10 +27,10 @@ _GENERATIONS = 10
 """Flights that were given up one after another, past which patience grows no more."""
 
 
-class Seen(Enum):
-    """What a look has found."""
+class Verdict(Enum):
+    """The result of a look."""
 
-    UNDER_WAY = 0
+    PENDING = 0
     STUCK = 1
     DEAD = 2
 
@@ -56,21 +56,21 @@ class Watch:
         self._looks = 0
         self._gone = 0
 
-    def look(self) -> Seen:
+    def look(self) -> Verdict:
         """Look, once every :data:`pulse.PATIENCE` seconds."""
         flight = self._flight
         self._looks += 1
         if self._is_dead(flight):
-            return Seen.DEAD
+            return Verdict.DEAD
         if self._pulse is not None and self._pulse.lost(flight.task):
-            return Seen.STUCK
+            return Verdict.STUCK
         stuck = self._backlog.look()
         patience = 1 << min(flight.generation, _GENERATIONS)
         if stuck and stuck >= patience * self._patience(flight):
-            return Seen.STUCK
+            return Verdict.STUCK
         if flight.loop is not None and self._looks >= patience * LONGEST:
-            return Seen.STUCK
-        return Seen.UNDER_WAY
+            return Verdict.STUCK
+        return Verdict.PENDING
 
     def _is_dead(self, flight: Flight) -> bool:
         """Return whether two looks have found nobody who would ever land it."""
