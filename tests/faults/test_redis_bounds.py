@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,20 @@ class Face:
         self._kind = kind
         self._runner = runner
 
+    def well(self, name: str, *args: Any) -> Any:
+        """As a call, of a server that is well, but perhaps slow on a busy machine."""
+        found: list[Any] = []
+
+        def attempt() -> bool:
+            self._tier.link.fuse.reset()
+            self._tier.link.write_fuse.reset()
+            with suppress(TierError):
+                found.append(self(name, *args))
+            return bool(found)
+
+        wait_for(attempt, f"{name} without trouble")
+        return found[-1]
+
     def __call__(self, name: str, *args: Any) -> Any:
         if self._kind == "sync":
             return getattr(self._tier, name)(*args)
@@ -158,8 +173,8 @@ def test_a_reply_that_trickles(place, tier, face, operation):
     proxy, url = place("standalone")
     one = tier(url)
     call = face(one)
-    call("set", KEY, entry())
-    assert call("get", KEY)[0] is not None
+    call.well("set", KEY, entry())
+    assert call.well("get", KEY)[0] is not None
     proxy.fault = trickle(5)
     with pytest.raises(TierError, match=r"(?i)time"):
         call(*operation)
@@ -174,8 +189,8 @@ def test_a_reply_that_trickles_from_servers_of_every_kind(place, tier, face, kin
     one = tier(url)
     call = face(one)
     if connected:
-        call("set", KEY, entry())
-        assert call("get", KEY)[0] is not None
+        call.well("set", KEY, entry())
+        assert call.well("get", KEY)[0] is not None
     proxy.fault = trickle(5)
     with pytest.raises(TierError):
         call("get", KEY)
@@ -190,15 +205,14 @@ def test_after_a_reply_that_trickled_nobody_gets_its_rest(place, tier, face, kin
     call = face(one)
     keys = [bytes([n]) * 32 for n in range(20)]
     for key in keys:
-        call("set", key, entry(key.hex() * 5))
+        call.well("set", key, entry(key.hex() * 5))
     for _ in range(3):
         proxy.fault = trickle(5)
         with pytest.raises(TierError):
             call("get", keys[0])
         proxy.fault = None
-        one.link.fuse.reset()
         for key in keys:
-            found = call("get", key)[0]
+            found = call.well("get", key)[0]
             assert found is not None
             assert CODEC.decode(found.payload) == key.hex() * 5
 
@@ -270,12 +284,12 @@ def test_a_cluster_whose_discovery_trickles_for_ever_is_given_up(place, tier, fa
 async def test_the_wait_for_a_place_counts(place, tier):
     """A server just under its timeout, and many more callers than places."""
     proxy, url = place("standalone")
-    one = tier(url, max_connections=4)
+    one = tier(url, max_connections=4, socket_timeout=2.0)
     await one.aset(KEY, entry())
-    proxy.fault = delay(0.15)
+    proxy.fault = delay(0.6)
     found = await asyncio.gather(*(one.aget(KEY) for _ in range(200)), return_exceptions=True)
     busy = [each for each in found if isinstance(each, TierError) and "in use" in str(each)]
-    # Every place serves twice or three times before all others have to give up.
+    # Whoever has no place within a quarter of a second gives up; a reply may take two.
     assert len(busy) > 180
     assert not one.link.fuse.blown
     await one.aclose()
@@ -283,9 +297,9 @@ async def test_the_wait_for_a_place_counts(place, tier):
 
 def test_the_wait_of_threads_for_a_place_counts(place, tier):
     proxy, url = place("standalone")
-    one = tier(url, max_connections=1)
+    one = tier(url, max_connections=1, socket_timeout=2.0)
     one.set(KEY, entry())
-    proxy.fault = delay(0.15)
+    proxy.fault = delay(0.6)
     results: list[Any] = []
 
     def get() -> None:
@@ -306,10 +320,10 @@ def test_the_wait_of_threads_for_a_place_counts(place, tier):
 
 def test_a_walk_that_ran_out_of_time_blames_no_server(place, tier, face):
     proxy, url = place("standalone")
-    one = tier(url, scan_timeout=0.3)
+    one = tier(url, scan_timeout=0.3, socket_timeout=2.0)
     call = face(one)
     for start in range(0, 1200, 200):
-        call("set_many", {n.to_bytes(32): entry(n) for n in range(start, start + 200)})
+        call.well("set_many", {n.to_bytes(32): entry(n) for n in range(start, start + 200)})
     proxy.fault = delay(0.15)
     with pytest.raises(TierError):
         call("clear")
@@ -325,15 +339,14 @@ def test_a_reply_of_500_mb_is_refused_by_its_length(place, tier, face, kind, man
     proxy, url = place(kind)
     one = tier(url)
     call = face(one)
-    call("set", KEY, entry())
+    call.well("set", KEY, entry())
     proxy.fault = huge()
     proxy.sent = 0
     with pytest.raises(TierError):
         call("get_many", [KEY, b"o" * 32]) if many else call("get", KEY)
     proxy.fault = None
     assert proxy.sent < 100_000_000
-    one.link.fuse.reset()
-    assert call("get", KEY)[0] is not None
+    assert call.well("get", KEY)[0] is not None
 
 
 def plant(port: int, name: str) -> None:
@@ -345,13 +358,13 @@ def test_a_value_that_is_too_large_is_one_keys_trouble(place, tier, face):
     proxy, url = place("standalone")
     one = tier(url)
     call = face(one)
-    call("set", KEY, entry())
+    call.well("set", KEY, entry())
     name = one._store.prefix + (b"o" * 32).hex()
     plant(proxy.target, name)
     with pytest.raises(TierError, match="70,000,000 bytes"):
         call("get", b"o" * 32)
     assert not one.link.fuse.blown
-    assert call("get", KEY)[0] is not None
+    assert call.well("get", KEY)[0] is not None
 
 
 def test_a_call_that_meets_it_is_a_miss_and_a_notice(valkey, namespace):
