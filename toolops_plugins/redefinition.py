@@ -30,12 +30,14 @@ class Definition(NamedTuple):
         code: Its code, without any decorators; None for what is not written in Python.
         execution: Identity of the module's dictionary, and its specification.
         body: Digest of its code and of its decorators'; empty for what is not written in Python.
+        of_module: Whether its code is from the file of its module, which therefore exists.
     """
 
     place: str
     code: types.CodeType | None
     execution: tuple[int, object]
     body: str
+    of_module: bool = False
 
     def replaces(self, other: Definition) -> bool:
         """Return whether this takes the place of ``other``, which was defined before.
@@ -48,7 +50,9 @@ class Definition(NamedTuple):
         if self.code is other.code:
             return False  # made twice by one function, which may hand out both
         file, line = self.code.co_filename, self.code.co_firstlineno
-        if file != other.code.co_filename or not os.path.exists(file):  # noqa: PTH110 - slow to import
+        # Of a module nobody need look, which would block an event loop.
+        exists = self.of_module or os.path.exists(file)  # noqa: PTH110 - slow to import
+        if file != other.code.co_filename or not exists:
             return True  # each cell has a name of its own, and text that is executed has none
         if self.execution[0] != other.execution[0] or self.execution[1] is not other.execution[1]:
             return True
@@ -84,6 +88,7 @@ def definition_of(function: Any, place: str) -> Definition:
         # Loading a module again gives it another specification, and keeps its dictionary.
         (id(getattr(inner, "__globals__", None)), getattr(module, "__spec__", None)),
         "".join(bodies),
+        getattr(code, "co_filename", None) == getattr(module, "__file__", ""),
     )
 
 
