@@ -230,7 +230,7 @@ class Codec:
 
         Raises:
             ConfigurationError: The name stands for another type, the type is known already, or it
-                needs ``encode`` and ``decode``: a private attribute of a model starts as something
+                needs ``encode`` and ``decode``: an attribute of its instances begins as something
                 that no codec takes, such as a lock.
         """
         if not isinstance(kind, type):
@@ -244,7 +244,7 @@ class Codec:
             encode, decode = records.by_fields(kind)
             for each in classes_in(kind):
                 self.register_declared(each)
-            self._refuse_private(kind)
+            self._refuse_defaults(kind)
         with self._lock:
             known = self._names.get(name)
             _refuse_conflict(name, known, kind)
@@ -277,17 +277,17 @@ class Codec:
                     self._names[name] = kind
                     self._declared.add(kind)
 
-    def _refuse_private(self, kind: type) -> None:
-        """Refuse a model whose new instances hold what no codec takes."""
-        for name, value in records.private_defaults(kind):
+    def _refuse_defaults(self, kind: type) -> None:
+        """Refuse a class whose new instances hold what no codec takes."""
+        for name, value in records.defaults_of(kind):
             try:
                 self.encode(value)
             except NotEncodableError as error:
-                if type(value) in self._names.values() or type(value) is kind:
-                    continue
+                if not self._tagged.knows(type(value)) and records.has_fields(type(value)):
+                    continue  # it may be registered later
                 raise ConfigurationError(
                     "kind",
-                    f"{kind.__qualname__} holds {error.problem} in its private attribute {name!r}, "
+                    f"{kind.__qualname__} holds {error.problem} in its attribute {name!r}, "
                     f"which no codec takes: register that type first, or give encode= and decode= "
                     f"for {kind.__qualname__}",
                 ) from None

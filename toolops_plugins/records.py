@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
-import importlib
 import sys
 from collections.abc import Callable, Iterator
+from copy import copy
 from enum import Enum, Flag
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 from toolops_plugins.errors import ConfigurationError, NotEncodableError
 
-__all__ = ["BUILTIN_ERRORS", "by_fields", "error_from", "error_parts", "private_defaults"]
+__all__ = ["BUILTIN_ERRORS", "by_fields", "defaults_of", "error_from", "error_parts", "has_fields"]
 
 BUILTIN_ERRORS: dict[str, type[Exception]] = {
     name: kind
@@ -145,18 +145,35 @@ def _model(kind: Any) -> _Form:
     return encode, decode
 
 
-def private_defaults(kind: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what the private attributes of a pydantic model begin with, by name."""
+def has_fields(kind: type) -> bool:
+    """Return whether :func:`by_fields` takes a class."""
+    try:
+        by_fields(kind)
+    except ConfigurationError:
+        return False
+    return True
+
+
+def defaults_of(kind: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what attributes of a dataclass or pydantic model begin with, by name."""
+    makers: list[tuple[str, Callable[[], Any]]] = []
     pydantic = sys.modules.get("pydantic")
-    if pydantic is None or not issubclass(kind, pydantic.BaseModel):
-        return
-    missing = importlib.import_module("pydantic_core").PydanticUndefined
-    for name, attribute in kind.__private_attributes__.items():
+    if pydantic is not None and issubclass(kind, pydantic.BaseModel):
+        for name, field in kind.model_fields.items():
+            makers.append((name, partial(field.get_default, call_default_factory=True)))
+        makers += [(name, each.get_default) for name, each in kind.__private_attributes__.items()]
+    elif dataclasses.is_dataclass(kind):
+        for each in dataclasses.fields(kind):
+            if each.default_factory is not dataclasses.MISSING:
+                makers.append((each.name, each.default_factory))
+            elif each.default is not dataclasses.MISSING:
+                makers.append((each.name, partial(copy, each.default)))
+    for name, make in makers:
         try:
-            value = attribute.get_default()
+            value = make()
         except Exception:  # noqa: BLE001, S112 - a user's factory may raise anything
             continue
-        if value is not missing:
+        if type(value).__name__ != "PydanticUndefinedType":
             yield name, value
 
 

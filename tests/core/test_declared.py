@@ -307,6 +307,31 @@ def test_a_model_whose_instances_hold_a_lock_is_refused_at_registration() -> Non
         codec.encode([Client()])  # two clients are unequal, since their locks are
 
 
+def test_a_class_whose_fields_begin_as_a_lock_is_refused_too() -> None:
+    class Model(pydantic.BaseModel):
+        lock: Any = pydantic.Field(default_factory=threading.Lock)
+
+    @dataclass
+    class Record:
+        lock: Any = field(default_factory=threading.Lock)
+
+    @dataclass
+    class Outer:
+        inner: Inner = field(default_factory=lambda: Inner())
+
+    @dataclass
+    class Inner:
+        number: int = 1
+
+    for kind in (Model, Record):
+        with pytest.raises(ConfigurationError, match=r"_thread.lock"):
+            Codec().register(kind)
+    codec = Codec()
+    codec.register(Outer)  # whose part may be registered later
+    codec.register(Inner)
+    assert through_bytes(codec, Outer()) == Outer()
+
+
 class Money:
     def __init__(self, cents: int) -> None:
         self.cents = cents
