@@ -38,12 +38,16 @@ async def _awaited(awaitable: Awaitable[T]) -> T:
     return await awaitable
 
 
-async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
+async def end_tasks(tasks: Iterable[asyncio.Task[Any]], seconds: float = 0.0) -> None:
     """Cancel tasks of this loop, and leave those to themselves that do not end soon.
 
     A task that only has to leave its ``finally`` blocks has ended when this returns. One that
     suppresses its cancellation, or whose clean-up takes time, goes on in the background, and its
     error is retrieved.
+
+    Args:
+        tasks: The tasks.
+        seconds: For which those that do not end soon are waited for. Default 0.
     """
     every = list(tasks)
     left = [task for task in every if not task.done()]
@@ -55,6 +59,8 @@ async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
         if all(task.done() for task in left):
             return
         await asyncio.sleep(0)
+    if seconds > 0.0 and left:
+        await asyncio.wait(left, timeout=seconds)
 
 
 async def wait_for_end(future: asyncio.Future[Any], seconds: float | None) -> None:

@@ -25,6 +25,7 @@ from toolops_plugins import (
     ToolOps,
     TotalTimeout,
 )
+from toolops_plugins.coalesce import async_streams
 from toolops_plugins.pool import Pool
 from toolops_plugins.semantic.agreement import Judge
 from toolops_plugins.tasks import end_tasks
@@ -221,6 +222,25 @@ async def second_item(ops: ToolOps, body: Stubborn) -> None:
     await stream.aclose()
 
 
+async def closing(ops: ToolOps, body: Stubborn) -> None:
+    async def resisting() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            body.began += 1
+            body.cancelled += 1
+            await body.go.opened()
+            body.ended += 1
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(async_streams, "_CLEANING", SHORT)
+        for policy in ({}, {"coalesce": True}):
+            stream = ops.tool(**policy)(resisting)()
+            assert await anext(stream) == 1
+            await stream.aclose()
+            del stream  # nothing that is collected now may interrupt the clean-up
+
+
 async def refresh(ops: ToolOps, body: Stubborn) -> None:
     clock = FakeClock()
     ops = ToolOps("refresh", clock=clock)
@@ -258,6 +278,7 @@ WAYS: list[Callable[[ToolOps, Stubborn], Coroutine[Any, Any, None]]] = [
     gathering_that_is_cancelled,
     first_item,
     second_item,
+    closing,
     refresh,
 ]
 
@@ -329,6 +350,27 @@ async def test_a_body_that_does_not_resist_has_cleaned_up_when_its_caller_return
     with ops.deadline(SHORT), pytest.raises(DeadlineExceeded):
         await ops.acall(deep)
     assert cleaned == [True] * 2
+
+
+@pytest.mark.parametrize("policy", [{}, {"coalesce": True}, {"cache": Cache(ttl=60)}])
+async def test_closing_a_stream_waits_for_its_clean_up(
+    ops: ToolOps, policy: dict[str, Any]
+) -> None:
+    cleaned = []
+
+    @ops.tool(**policy)
+    async def numbers() -> AsyncIterator[int]:
+        try:
+            yield 1
+            yield 2
+        finally:
+            await asyncio.sleep(SHORT)
+            cleaned.append(True)
+
+    stream = numbers()
+    await anext(stream)
+    await stream.aclose()
+    assert cleaned == [True]
 
 
 async def test_a_value_that_comes_too_late_is_not_a_result(ops: ToolOps) -> None:

@@ -7,6 +7,7 @@ groups inside it work; and only readers of that loop share it.
 from __future__ import annotations
 
 import asyncio
+import sys
 import weakref
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
@@ -19,6 +20,9 @@ from toolops_plugins.codec import Codec
 from toolops_plugins.tasks import end_tasks
 
 __all__ = ["AsyncRecording"]
+
+_CLEANING = 5.0
+"""Seconds that the last reader waits for the generator's clean-up where it was not cancelled."""
 
 
 class _Signals:
@@ -121,9 +125,9 @@ class AsyncRecording(Tape):
             finally:
                 signals.waiting.discard(future)
 
-    async def _stop(self) -> None:
+    async def _stop(self, seconds: float = 0.0) -> None:
         self._signals.stopped = True
-        await end_tasks((self._task,))
+        await end_tasks((self._task,), seconds)
 
     async def read(self, reader: object) -> AsyncGenerator[Any, Any]:
         """Yield every item from the start, each reader its own copies.
@@ -162,7 +166,9 @@ class AsyncRecording(Tape):
             return
         finally:
             if self.leave(reader):
-                await self._stop()
+                # Whoever closes a stream expects that its generator has cleaned up.
+                cancelled = isinstance(sys.exception(), asyncio.CancelledError)
+                await self._stop(0.0 if cancelled else _CLEANING)
         async with aclosing(self._start()) as source:
             async for value in source:
                 if index > 0:  # this reader has had it already
@@ -216,6 +222,6 @@ def _ended(wanted: weakref.ref[AsyncRecording], task: asyncio.Task[None]) -> Non
 
 
 def _abandon(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
-    if not task.done():
+    if not task.done() and not task.cancelling():  # as in end_tasks
         with suppress(RuntimeError):  # a closed loop has ended it already
             loop.call_soon_threadsafe(task.cancel)
