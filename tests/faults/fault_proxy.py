@@ -178,6 +178,10 @@ class Proxy:
 
     async def _refuse(self) -> None:
         if self._server is not None:
+            for sock in self._server.sockets:
+                self._loop.remove_reader(sock.fileno())
+            for _ in range(5):  # what was accepted a moment ago is still on its way to the server
+                await asyncio.sleep(0)
             self._server.close()
             self._server = None
         await self._hang_up()
