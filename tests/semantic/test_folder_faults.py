@@ -206,6 +206,8 @@ def test_a_folder_that_another_process_holds_is_a_miss_that_is_told(
     assert questions == [FRANCE, AGAIN]
     assert {notice.kind for notice in notices.all} == {"tier_failed"}
     assert "'semantic'" in caplog.text
+    assert caplog.text.count("in use by another process") == 1
+    assert "chroma run" in caplog.text
     with pytest.raises(ConfigurationError, match="another process"):
         SemanticCache(tmp_path).open()
     lock.close()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import logging
 import math
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +19,9 @@ import pytest
 from callers import LONG, Latch, in_child, start
 from servers import wait_for
 
-from toolops_plugins import ConfigurationError, SemanticCache
-from toolops_plugins.errors import NotEncodableError
+from toolops_plugins import ConfigurationError, Semantic, SemanticCache, ToolOps
+from toolops_plugins.errors import NotEncodableError, TierError
+from toolops_plugins.semantic import shared
 from toolops_plugins.testing import FakeClock
 
 FRANCE = "What is the capital of France?"
@@ -368,6 +372,56 @@ def test_a_forked_child_reads_and_does_not_disturb(cache):
     cache.put(SPAIN, "Madrid")
     cache.flush()
     assert cache.find(SPAIN).value == "Madrid"
+
+
+def test_a_child_forked_amid_calls_answers_from_memory_and_says_so(tmp_path):
+    with ToolOps("t", semantic=SemanticCache(tmp_path)) as ops:
+
+        @ops.readonly(semantic=Semantic(on="question"), tags=["all"])
+        def ask(question: str) -> str:
+            return question.upper()
+
+        ask(FRANCE)
+        stop = threading.Event()
+
+        def busy(who: int) -> None:
+            for number in itertools.count():
+                ask(f"What is number {number} of {who}?")
+                if stop.is_set():
+                    return
+
+        callers = [start(busy, who) for who in range(3)]
+        try:
+            for number in range(3):
+                assert in_child(lambda n=number: _works_in_child(ops, ask, n)) == 0
+        finally:
+            stop.set()
+            for caller in callers:
+                caller.result(LONG)
+        ops.semantic.flush()
+        kept = len(ops.semantic)
+    shared._by_place.clear()
+    with SemanticCache(tmp_path, collection="toolops-t") as again:
+        again.open()
+        assert again.answers.index.loaded.wait(LONG)
+        assert len(again) == kept
+
+
+def _works_in_child(ops: ToolOps, ask: Any, number: int) -> bool:
+    told: list[str] = []
+    log = logging.getLogger("toolops_plugins.semantic")
+    handler = logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    log.addHandler(handler)
+    answers = [ask(AGAIN), ask(f"And now {number}?"), ask(f"And now {number}?")]
+    try:
+        ops.semantic.flush()
+    except TierError:
+        told.append("refused")
+    ops.close()
+    answers.append(ask(FRANCE))
+    assert answers == [FRANCE.upper(), *[f"AND NOW {number}?"] * 2, FRANCE.upper()], answers
+    return "refused" in told and any("forked" in line and "a server" in line for line in told)
 
 
 def test_a_forked_child_does_not_write_what_waits_in_its_parent(make):

@@ -5,6 +5,7 @@ Whatever Chroma raises at run time becomes a :class:`~toolops_plugins.errors.Tie
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -36,6 +37,8 @@ __all__ = ["INDEX", "Link"]
 
 T = TypeVar("T")
 
+_LOG = logging.getLogger("toolops_plugins.semantic")
+
 _VERSION = 1  # of the layout of records and vectors
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,498}[a-zA-Z0-9]")  # leaves room for "-state"
 _BATCH = 1_000  # entries of one write; Chroma indexes them before it returns
@@ -50,6 +53,10 @@ INDEX = {"hnsw": {"space": "ip", "max_neighbors": 16, "ef_construction": 100, "e
 Measured with the folded vectors of fold.py: with 8 neighbours the index takes two thirds of the
 time to build, and misses up to 2 % of the nearest; a smaller ef_search gains a tenth of a query.
 """
+
+
+class ForkedIndexError(TierError):
+    """An embedded index was opened before this process was forked, and is its parent's alone."""
 
 
 class Link:
@@ -100,6 +107,7 @@ class Link:
         folder, self.shared = _nature(client) if client is not None else (path, url is not None)
         self._path = None if folder is None else Path(folder)
         self._inherited = False
+        self._told = False
         self._start()
         _links.add(self)
 
@@ -140,7 +148,15 @@ class Link:
         if self._is_open():
             return
         if self._inherited:
-            raise TierError(
+            if not self._told:
+                self._told = True
+                _LOG.warning(
+                    "the semantic index in %s was opened before this process was forked: it "
+                    "answers here from its copy in memory, and stores nothing; share an index by "
+                    "a server and its URL",
+                    self.place,
+                )
+            raise ForkedIndexError(
                 f"Chroma at {self.place} was opened before this process was forked, and is its "
                 "parent's alone; share an index by a server and its URL"
             )

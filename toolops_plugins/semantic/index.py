@@ -7,6 +7,7 @@ to the server, and memory holds only what this process has not yet written.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
@@ -27,6 +28,7 @@ from toolops_plugins.pool import Pool
 from toolops_plugins.semantic.copies import Copies
 from toolops_plugins.semantic.embedders import Embedder
 from toolops_plugins.semantic.embeddings import Embeddings
+from toolops_plugins.semantic.folder_lock import FolderError
 from toolops_plugins.semantic.learned import Learned
 from toolops_plugins.semantic.lifetimes import Lifetimes
 from toolops_plugins.semantic.resident import Resident
@@ -37,6 +39,8 @@ from toolops_plugins.semantic.writer import Writer
 from toolops_plugins.steps import Io, as_tier_error, is_callers
 
 __all__ = ["Index", "Near", "Vector"]
+
+_LOG = logging.getLogger("toolops_plugins.semantic")
 
 Vector = npt.NDArray[np.float32]
 Near = list[tuple[Row, float]]
@@ -109,6 +113,7 @@ class Index:
         self._voided: OrderedDict[str, tuple[int, float]] = OrderedDict()  # when ids were removed
         self._fuse = Fuse(clock, lease=30.0)
         self._whole = False  # whether memory holds all entries
+        self._explained = ""  # the failure to open that the log has told of
         self._evicted: dict[str, None] = {}  # ids of what made room, and is still stored
         self._written = 0  # rows since the size of the index was looked at
         self._gone: set[str] = set()  # ids that were removed while loading
@@ -161,12 +166,20 @@ class Index:
                     self._fuse.succeed(ticket)
                 else:
                     self._fuse.fail(ticket)
+                    self._explain_failure(error)
                 raise
             self._fuse.succeed(ticket)
+            self._explained = ""
             self._begin(store)
 
     def _is_ready(self) -> bool:
         return self.ready  # as another thread may have left it meanwhile
+
+    def _explain_failure(self, error: Exception) -> None:
+        """Log once why a folder cannot be used, with what to do; a notice has no room for it."""
+        if isinstance(error, FolderError) and str(error) != self._explained:
+            self._explained = str(error)
+            _LOG.warning("the semantic index cannot be opened: %s", error)
 
     def _open_store(self, name: str, dimension: int) -> Store:
         store = self._make_store(embedder=name, dimension=dimension)
@@ -463,8 +476,6 @@ class Index:
         if out and not self.store.shared:
             # Not here: whoever puts an entry does not wait for the deletion of another.
             self._evicted.update(dict.fromkeys(out))
-            if len(self._evicted) >= _EVICTED:
-                self._pool.offer(self._delete_evicted)
 
     def _delete_evicted(self) -> None:
         """Delete what had to make room, many at a time: one takes as long as a hundred."""
@@ -682,6 +693,8 @@ class Index:
     def _upkeep(self) -> None:
         now = self.clock.monotonic()
         self.learned.save_if_due()
+        if len(self._evicted) >= _EVICTED:
+            self._delete_evicted()
         if self._written >= max(self._max_items, _FEW):
             self._compact()
         if now - self._swept >= _SWEEP:
