@@ -266,3 +266,23 @@ def test_an_error_that_cannot_be_remembered_is_the_functions_own(
         with pytest.raises(KeyError):
             failing(FRANCE)
     assert {notice.kind for notice in notices.all} == {"stage_failed"}
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def test_the_key_of_large_arguments_that_cannot_be_made_is_a_miss_too(
+    way: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("toolops_plugins.request.Keyer.key", raiser(RecursionError))
+    ops = ToolOps("broken")
+    notices = Notices(ops)
+    question = FRANCE * 100_000
+    ask = way(ops, Policy(cache=Cache(ttl=60.0)))
+
+    async def aask() -> Any:
+        return await ask(question)
+
+    found = asyncio.run(aask()) if asyncio.iscoroutine(probe := ask(question)) else probe
+    if asyncio.iscoroutine(probe):
+        probe.close()
+    assert found == answer(question)
+    assert notices.reasons == ["key_failed"]
