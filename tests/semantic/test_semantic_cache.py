@@ -411,7 +411,7 @@ def _works_in_child(ops: ToolOps, ask: Any, number: int) -> bool:
     told: list[str] = []
     log = logging.getLogger("toolops_plugins.semantic")
     handler = logging.Handler()
-    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]  # a handler made here
     log.addHandler(handler)
     answers = [ask(AGAIN), ask(f"And now {number}?"), ask(f"And now {number}?")]
     try:

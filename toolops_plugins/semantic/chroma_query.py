@@ -165,7 +165,8 @@ class Queries:
         """Return if the server answers; raises as :meth:`send` does."""
         import httpx  # noqa: PLC0415 - comes with chromadb
 
-        with httpx.Client() as client:
+        # Certificates take longer to load than a server to answer, and only TLS needs them.
+        with httpx.Client(verify=self._server.tls) as client:
             client.get(f"{self._server.root}/api/v2/heartbeat", timeout=self._limits())
 
     def _limits(self) -> Any:
