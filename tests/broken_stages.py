@@ -58,7 +58,7 @@ def araiser(trouble: type[Exception]) -> Callable[..., Any]:
 
 
 _METHODS = {
-    "key": [("request.Keyer", "key"), ("request.Keyer", "quick_key")],
+    "key": [("request.Keyer", "key")],
     "memory read": [("cache.memory.Memory", "get")],
     "memory write": [("cache.memory.Memory", "set")],
     "encoding": [("codec.Codec", "encode")],
