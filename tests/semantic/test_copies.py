@@ -163,7 +163,11 @@ def test_a_lookup_aside_forgets_too(ops):
 def test_other_processes_hear_of_it(tmp_path: Path, valkey: Server, namespace: str) -> None:
     # Two runtimes stand for two processes: each has its memory, its index and its subscription.
     made = [
-        ToolOps(namespace, [Memory(), Redis(valkey.url)], semantic=SemanticCache(tmp_path / name))
+        ToolOps(
+            namespace,
+            [Memory(), Redis(valkey.url, socket_timeout=10, connect_timeout=10)],
+            semantic=SemanticCache(tmp_path / name),
+        )
         for name in "ab"
     ]
     numbers = itertools.count(1)

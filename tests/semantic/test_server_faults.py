@@ -35,7 +35,6 @@ class Stub:
         self._trickles = trickles
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._ended = threading.Event()
-        self.taken = 0
         self._open: list[socket.socket] = []
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -48,7 +47,6 @@ class Stub:
         with suppress(OSError):
             while True:
                 connection, _ = self._socket.accept()
-                self.taken += 1
                 self._open.append(connection)
                 if self._trickles:
                     threading.Thread(target=self._trickle, args=[connection], daemon=True).start()
@@ -112,30 +110,43 @@ async def in_time(function: Any, *args: Any) -> Any:
         return await asyncio.wrap_future(start(function, *args))
 
 
-async def test_a_server_that_does_not_answer_is_a_miss_and_left_alone(stub, clock):
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """An item for each attempt to connect."""
+    tried: list[int] = []
+    connect = Link._connect
+
+    def counting(self: Link) -> None:
+        tried.append(1)
+        connect(self)
+
+    monkeypatch.setattr(Link, "_connect", counting)
+    return tried
+
+
+async def test_a_server_that_does_not_answer_is_a_miss_and_left_alone(stub, clock, tried):
     ops, notices, asked = runtime(stub.url, clock)
     assert await in_time(asked.sync, FRANCE) == FRANCE.upper()
     assert {notice.kind for notice in notices.all} == {"tier_failed"}
-    taken = stub.taken
-    assert taken >= 1
+    assert len(tried) == 1
     # Nobody tries before the pause is over, in whatever face.
     assert await in_time(asked.sync, "Another one?") == "ANOTHER ONE?"
     assert await asyncio.gather(*(asked.aio(f"number {n}") for n in range(50))) == [
         f"NUMBER {n}" for n in range(50)
     ]
-    assert stub.taken == taken
+    assert len(tried) == 1
     clock.advance(1)
     await in_time(asked.sync, "And now?")
-    assert stub.taken > taken
+    assert len(tried) == 2
     await in_time(ops.close)
 
 
-async def test_callers_who_come_at_once_share_one_wait(stub, clock):
+async def test_callers_who_come_at_once_share_one_wait(stub, clock, tried):
     ops, _, asked = runtime(stub.url, clock)
     async with asyncio.timeout(LONG):
         answers = await asyncio.gather(*(asked.aio(f"number {n}") for n in range(100)))
     assert answers == [f"NUMBER {n}" for n in range(100)]
-    assert stub.taken <= 1
+    assert len(tried) == 1
     await ops.aclose()
 
 
@@ -170,15 +181,7 @@ async def test_forgetting_and_closing_are_bounded(stub, clock):
     assert notices.all
 
 
-def test_a_server_that_refuses_is_tried_once_by_all(unused_tcp_port_factory, clock, monkeypatch):
-    tried: list[int] = []
-    connect = Link._connect
-
-    def counting(self: Link) -> None:
-        tried.append(1)
-        connect(self)
-
-    monkeypatch.setattr(Link, "_connect", counting)
+def test_a_server_that_refuses_is_tried_once_by_all(unused_tcp_port_factory, clock, tried):
     ops, _, asked = runtime(f"http://127.0.0.1:{unused_tcp_port_factory()}", clock)
 
     async def ask_all() -> list[str]:
