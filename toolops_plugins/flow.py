@@ -361,6 +361,8 @@ def served(call: Call, cache: Cache, entry: Entry, tier: str | None) -> Flow:
     """Return the answer that an entry makes now, or None; refresh it in the background if due."""
     if (entry.kind == "stream") is not call.plan.stream and entry.kind != "error":
         return None  # of a function of the same name, whose results are of another kind
+    if entry.kind == "error" and cache.negative is None:
+        return None  # whoever has put it there: this tool remembers no exceptions
     now = call.plan.shared.clock.monotonic()
     fresh = entry.fresh_until > now
     if not fresh and (entry.kind != "value" or now >= entry.fresh_until + plain(cache.stale_ttl)):

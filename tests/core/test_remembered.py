@@ -227,6 +227,18 @@ def test_another_process_gets_none_before_its_type_is_registered(
     assert again.getMessage() == record.getMessage()  # of another runtime
 
 
+def test_a_tool_that_remembers_no_exceptions_is_served_none() -> None:
+    ops = ToolOps()
+
+    def fail() -> None:
+        raise NotThere
+
+    with pytest.raises(NotThere):
+        tool(ops, fail)()
+    assert ops.tool(cache=Cache(ttl=60), name="look")(lambda: 1)() == 1
+    ops.close()
+
+
 def test_an_object_that_lacked_an_attribute_is_not_kept() -> None:
     codec = Codec()
     try:
