@@ -278,6 +278,6 @@ class Hedge(Value):
 
     def __post_init__(self) -> None:
         if not 0 < check.number("quantile", self.quantile) < 1:
-            raise ConfigurationError("quantile", f"must lie inside 0 and 1, not {self.quantile!r}")
+            raise ConfigurationError("quantile", f"must lie between 0 and 1, not {self.quantile!r}")
         check.count("min_calls", self.min_calls)
         object.__setattr__(self, "least", check.seconds("least", self.least))

@@ -35,6 +35,7 @@ from zoneinfo import ZoneInfo
 from toolops_plugins.definitions import class_name, definition_of, is_importable
 from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.locks import renewing
+from toolops_plugins.refusals import type_name
 from toolops_plugins.state import has_hidden_state, state_of
 
 __all__ = ["Canon"]
@@ -119,7 +120,7 @@ class _Identities:
                 reference = weakref.ref(value, gone)
             except TypeError:
                 raise NotCanonicalError(
-                    f"{class_name(type(value))} has no canonical form and cannot be told apart "
+                    f"{type_name(type(value))} has no canonical form and cannot be told apart "
                     "by a weak reference; give it __toolops_key__()"
                 ) from None
             self._tokens[address] = (reference, token)
@@ -272,10 +273,13 @@ class Canon:
         return self._refused(value)
 
     def _refused(self, value: Any) -> bytes:
-        raise NotCanonicalError(
-            f"{class_name(type(value))} has no canonical form; register an encoder with "
+        name = type_name(type(value))
+        error = NotCanonicalError(
+            f"{name} has no canonical form; register an encoder with "
             "ops.canon.register(), give it __toolops_key__(), or ignore the parameter"
         )
+        error.kind = name
+        raise error
 
     def _member(self, member: Any) -> bytes:
         """Encode the value of an enum's member, which another program may have chosen otherwise.

@@ -61,7 +61,7 @@ def share(parameter: str, value: Any, *, zero: bool = False) -> float:
     """Return a share of one."""
     part = number(parameter, value)
     if not (0 <= part <= 1) or (part == 0 and not zero):
-        low = "0" if zero else "more than 0"
+        low = "0" if zero else "0 (excluded)"
         raise ConfigurationError(parameter, f"must lie between {low} and 1, not {value!r}")
     return part
 
@@ -103,9 +103,8 @@ def secret(parameter: str, value: Any) -> bytes | None:
     """Return a secret as bytes, or None; an error never shows it."""
     key = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
     if key is not None and (not isinstance(key, bytes) or not key):
-        raise ConfigurationError(
-            parameter, f"must be non-empty text or bytes, not {type(value).__name__}"
-        )
+        given = type(value).__name__ if key else f"an empty {type(value).__name__}"
+        raise ConfigurationError(parameter, f"must be non-empty text or bytes, not {given}")
     return key
 
 

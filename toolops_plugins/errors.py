@@ -167,7 +167,13 @@ class DeadlineExceeded(CallTimeout):
 
 
 class NotCanonicalError(ToolOpsError, TypeError):
-    """An argument has no canonical form, so the call has no key and bypasses the cache."""
+    """An argument has no canonical form, so the call has no key and bypasses the cache.
+
+    Attributes:
+        kind: The name of the type that has none, or "" where that is not known.
+    """
+
+    kind = ""
 
 
 class CodecError(ToolOpsError):
@@ -180,10 +186,13 @@ class NotEncodableError(CodecError, TypeError):
     Attributes:
         place: The place in the value, such as ``$.items[3]``, without the value's own texts.
         problem: The type that no codec takes, or another short reason, without data too.
+        read_once: Whether it can be read once only, such as a generator or a file, so that no codec
+            can ever take it.
     """
 
     place = "$"
     problem = "it"
+    read_once = False
 
 
 class TooLargeError(NotEncodableError):

@@ -205,9 +205,9 @@ def tags_of(call: Call) -> tuple[str, ...]:
         return call.plan.tagger.fixed or ()
     try:
         return call.plan.tagger.tags(call.args, call.kwargs)
-    except Exception:  # noqa: BLE001 - what cannot be invalidated by its tags is not kept
+    except Exception as error:  # noqa: BLE001 - what cannot be invalidated by its tags is not kept
         call.key, call.reason = None, "tags_failed"
-        call.plan.warn("tags_failed")
+        call.plan.warn("tags_failed", type(error).__name__)
         return ()
 
 

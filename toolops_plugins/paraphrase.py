@@ -38,8 +38,8 @@ def question_of(call: Call) -> Asked | None:
         return None
     try:
         return meaning.asked(call.key, call.args, call.kwargs)
-    except NotCanonicalError:  # where cache.key= stands in for arguments that have no form
-        call.plan.warn("scope_not_canonical")
+    except NotCanonicalError as error:  # where cache.key= stands in for arguments without a form
+        call.plan.warn("scope_not_canonical", error.kind)
         return None
 
 

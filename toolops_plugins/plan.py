@@ -301,7 +301,8 @@ class Plan:
             return call
         else:
             call.reason = "key_failed"
-        self.warn(call.reason)
+        kind = error.kind if isinstance(error, NotCanonicalError) else type(error).__name__
+        self.warn(call.reason, kind)
         return call
 
     def register_declared(self) -> None:
@@ -333,11 +334,20 @@ class Plan:
         call.priced += 1
         return price
 
-    def warn(self, reason: str) -> None:
-        """Tell, once for this tool and reason, that calls go past the cache."""
+    def warn(self, reason: str, error: str = "") -> None:
+        """Tell, once for this tool and reason, that calls go past the cache.
+
+        Args:
+            reason: A short machine word.
+            error: The type of the exception, or of the argument, that is to blame.
+        """
         shared = self.shared
         shared.emitter.warn(
-            self.name, reason, started=shared.clock.time(), namespace=shared.namespace
+            self.name,
+            reason,
+            started=shared.clock.time(),
+            namespace=shared.namespace,
+            error=error,
         )
 
     def price(self, value: Any) -> float:
@@ -347,8 +357,8 @@ class Plan:
             return 0.0
         try:
             return float(price(value)) if callable(price) else float(price)
-        except Exception:  # noqa: BLE001 - a broken price must not cost the user the answer
-            self.warn("price_failed")
+        except Exception as error:  # noqa: BLE001 - a broken price must not cost the user the answer
+            self.warn("price_failed", type(error).__name__)
             return 0.0
 
     def price_of_failure(self) -> float:

@@ -6,9 +6,11 @@ from typing import Any
 
 from toolops_plugins.errors import NotEncodableError
 
-__all__ = ["TOO_DEEP", "Refused", "detail_of", "type_name"]
+__all__ = ["READ_ONCE", "TOO_DEEP", "Refused", "detail_of", "type_name"]
 
-TOO_DEEP = "contains itself, or is nested too deeply"
+READ_ONCE = "which can be read once only"
+"""The end of the detail of a notice about a generator, a file and the like."""
+TOO_DEEP = "a value that contains itself, or is nested too deeply"
 
 _LONGEST = 200
 _NAME: Any = type.__dict__["__name__"]
@@ -23,10 +25,12 @@ class Refused(Exception):  # noqa: N818 - inside of the codec only
         reason: Why, for the user's eyes.
         problem: The same without anything of the value or of a user's message, for the log. None:
             there is nothing of the sort in the reason.
+        read_once: Whether the value can be read once only.
     """
 
-    def __init__(self, reason: str, problem: str | None = None) -> None:
+    def __init__(self, reason: str, problem: str | None = None, *, read_once: bool = False) -> None:
         super().__init__(reason)
+        self.read_once = read_once
         self.reason = reason
         self.problem = problem or reason
         self.steps: list[str] = []
@@ -36,8 +40,10 @@ class Refused(Exception):  # noqa: N818 - inside of the codec only
         error = NotEncodableError(f"${_way(self.steps)}: {self.reason}")
         # Keys of dicts that are no names may be anything: addresses, questions, secrets.
         named = [s if s[0] == "." or s[1:-1].isdecimal() else "[...]" for s in self.steps]
-        error.place = f"${_way(named)}"
+        # The way into a value without an end says nothing.
+        error.place = "$" if self.reason == TOO_DEEP else f"${_way(named)}"
         error.problem = self.problem
+        error.read_once = self.read_once
         return error
 
 
@@ -56,7 +62,8 @@ def detail_of(error: Exception, value: object) -> str:
     """
     if not isinstance(error, NotEncodableError):
         return str(_NAME.__get__(type(value)))
-    return error.problem if error.place == "$" else f"{error.problem} at {error.place}"
+    detail = error.problem if error.place == "$" else f"{error.problem} at {error.place}"
+    return f"{detail}, {READ_ONCE}" if error.read_once else detail
 
 
 def _way(steps: list[str]) -> str:

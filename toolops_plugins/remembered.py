@@ -67,7 +67,9 @@ def remember_error(error: Exception, codec: Codec) -> Payload:
         parts = codec.encode({"args": list(error.args), "state": dict(error.__dict__)})
     except NotEncodableError as refused:
         place = refused.place.replace("$.state", "").replace("$", "")
-        raise _refusal(f"{refused.problem} at {type_name(kind)}{place}") from None
+        refusal = _refusal(f"{refused.problem} at {type_name(kind)}{place}")
+        refusal.read_once = refused.read_once
+        raise refusal from None
     bare = _bare_copy(error)
     if bare is None or any(
         base.__module__ != "builtins" and hides_state(base) for base in kind.__mro__

@@ -63,8 +63,8 @@ def wanted(call: Call, cache: Cache, value: Any) -> bool:
         return True
     try:
         wanted = bool(cache.when(value))
-    except Exception:  # noqa: BLE001 - when in doubt a result is not kept
-        call.plan.warn("when_failed")
+    except Exception as error:  # noqa: BLE001 - when in doubt a result is not kept
+        call.plan.warn("when_failed", type(error).__name__)
         wanted = False
     if not wanted:
         call.reason = "not_wanted"

@@ -43,7 +43,7 @@ import orjson
 
 from toolops_plugins import arrays, bounds
 from toolops_plugins.errors import NotEncodableError, UnknownFormatError
-from toolops_plugins.refusals import TOO_DEEP, Refused, type_name
+from toolops_plugins.refusals import READ_ONCE, TOO_DEEP, Refused, type_name
 
 __all__ = ["INT_MAX", "INT_MIN", "MAX_DEPTH", "PATHS", "Tagged", "is_text", "trimmed"]
 
@@ -58,6 +58,7 @@ MAX_DEPTH = 250
 PATHS: frozenset[type[PurePath]] = frozenset(
     (PurePosixPath, PureWindowsPath, PosixPath, WindowsPath, PurePath, Path)
 )
+_READ_ONCE = ("__next__", "__anext__", "__await__")
 _PATH_NAMES = {kind.__name__: kind for kind in PATHS}
 
 Node: TypeAlias = Any
@@ -384,6 +385,8 @@ class Tagged:
         if pydantic_core is not None and kind is pydantic_core.TzInfo:
             return _tag("pz", value.utcoffset(None).total_seconds())
         name = type_name(kind)
+        if any(hasattr(kind, method) for method in _READ_ONCE):
+            raise Refused(f"no codec takes {name}, {READ_ONCE}", name, read_once=True)
         raise Refused(f"no codec takes {name}; register it with codec.register()", name)
 
     def _value(self, node: Node, left: list[int]) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import sqlite3
 import threading
 from functools import partial
 from typing import get_args
@@ -296,3 +298,77 @@ def test_a_circuit_that_opens_and_closes_is_told_of(clock, caplog):
         f"{opened} (half_open -> open){after} (1 more in the last 62 s)",
         f"{closed} (half_open -> closed){again}, after 124.0 s (4 times)",
     ]
+
+
+def way_out(ops, caplog, body, *args, **policy):
+    """Call a tool and return the one line that it makes."""
+    caplog.clear()
+    ops.tool(name="search", **{"cache": Cache(ttl=60), **policy})(body)(*args)
+    (line,) = caplog.messages
+    return line
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: map(str, "ab"),
+        lambda: {"rows": [iter("ab")]},
+        lambda: io.StringIO("text"),
+        lambda: sqlite3.connect(":memory:").cursor(),
+    ],
+)
+def test_of_what_can_be_read_once_only_nobody_is_told_to_register_it(make, caplog):
+    held = make()
+    with ToolOps() as ops:
+        line = way_out(ops, caplog, lambda: held)
+    assert "'search'" in line
+    assert "which can be read once only; return plain data made from it" in line
+    assert "register" not in line
+    if isinstance(held, sqlite3.Cursor):
+        held.connection.close()
+
+
+def test_a_value_without_an_end_is_told_of_in_a_few_words(caplog):
+    endless = []
+    endless.append(endless)
+    with ToolOps() as ops:
+        line = way_out(ops, caplog, lambda: endless)
+    assert line.endswith("no codec takes a value that contains itself, or is nested too deeply")
+
+
+def test_an_argument_without_a_form_is_told_of_with_its_type_and_the_ways_out(caplog):
+    with ToolOps() as ops:
+        line = way_out(ops, caplog, lambda client: 1, threading.Lock())
+    for part in ("'search'", "_thread.lock", "ignore=[", "ops.canon.register()", "__toolops_key__"):
+        assert part in line
+
+
+@pytest.mark.parametrize(
+    ("policy", "end"),
+    [
+        (
+            {"cache": Cache(tags=lambda: 1 / 0)},
+            "to make the tags raised ZeroDivisionError; see tags=",
+        ),
+        (
+            {"cache": Cache(when=lambda _: 1 / 0)},
+            "is not kept (when_failed): Cache(when=...) raised ZeroDivisionError",
+        ),
+        (
+            {"price": lambda _: 1 / 0},
+            "counts as free (price_failed): price= raised ZeroDivisionError",
+        ),
+    ],
+)
+def test_a_function_of_the_policy_that_raises_is_told_of_by_its_parameter(policy, end, caplog):
+    with ToolOps() as ops:
+        assert way_out(ops, caplog, lambda: 1, **policy).endswith(end)
+
+
+def test_several_closures_of_one_name_are_told_how_to_share(caplog):
+    with ToolOps() as ops:
+        for number in range(2):
+            ops.tool(cache=Cache(ttl=60))(lambda number=number: number)
+    (line,) = caplog.messages
+    assert "go past the cache" not in line
+    assert "give name= to those that may share answers" in line

@@ -93,7 +93,9 @@ def parse(url: str) -> Target:
         raise ConfigurationError("url", "is no well-formed URL") from None
     if parts.scheme not in _SCHEMES:
         known = ", ".join(f"{scheme}://" for scheme in _SCHEMES)
-        raise ConfigurationError("url", f"has no known scheme; these are: {known}")
+        raise ConfigurationError(
+            "url", f"has no known scheme, such as redis://127.0.0.1:6379; these are: {known}"
+        )
     kind, tls = _SCHEMES[parts.scheme]
     user, _, place = parts.netloc.rpartition("@")
     options = _credentials(user) | _query(parts)

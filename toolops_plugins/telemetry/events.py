@@ -82,8 +82,8 @@ NoticeKind: TypeAlias = Literal[
   ``detail`` the type that is not known and its place in the result.
 - ``too_large``: ``name`` is the tool whose result is larger than the codec's ``max_value_bytes``.
 - ``breaker``: ``name`` is the breaker's, ``detail`` its old and new state.
-- ``bypass``: ``name`` is a tool whose calls go past the cache, ``detail`` the reason; once for
-  each pair.
+- ``bypass``: ``name`` is a tool whose calls go past the cache, or do without something else that
+  was asked for, ``detail`` the reason; once for each pair.
 - ``refresh_failed``: ``name`` is the tool, ``detail`` the exception's type.
 - ``invalidated``: another process invalidated; ``name`` is the tier that heard of it.
 - ``threads_full``: ``name`` is a tool whose calls wait for a thread, ``detail`` says who holds
@@ -171,7 +171,8 @@ class Notice(NamedTuple):
         detail: A word or two more, without secrets: a state, a reason, an exception's type.
         started: Seconds since the epoch at which it happened.
         namespace: The runtime's namespace.
-        error: Of a breaker that opens: the type of the last failure, if there was one. Else "".
+        error: Of a breaker that opens: the type of the last failure, if there was one. Of a bypass:
+            the type of what was raised, or of the argument that has no canonical form. Else "".
         calls: Of a breaker that closes: calls that were rejected since it opened. Else 0.
     """
 
@@ -334,7 +335,15 @@ class Emitter:
             except Exception as error:  # noqa: BLE001 - a sink must not disturb the user's call
                 self._drop(outlet, error, notice.started, notice.namespace)
 
-    def warn(self, name: str, reason: str, *, started: float = 0.0, namespace: str = "") -> None:
+    def warn(
+        self,
+        name: str,
+        reason: str,
+        *,
+        started: float = 0.0,
+        namespace: str = "",
+        error: str = "",
+    ) -> None:
         """Say once that calls of a name go past the cache: in the log, and as a "bypass" notice.
 
         Args:
@@ -342,6 +351,7 @@ class Emitter:
             reason: The machine word that its events carry too.
             started: Seconds since the epoch.
             namespace: The runtime's namespace.
+            error: The type of the exception, or of the argument, that is to blame.
         """
         pair = (name, reason)
         # Read without the lock first, since a tool that bypasses comes here with every call.
@@ -351,7 +361,7 @@ class Emitter:
             if pair in self._warned or len(self._warned) >= self._max_warnings:
                 return
             self._warned.add(pair)
-        self.notice(Notice("bypass", name, reason, started, namespace))
+        self.notice(Notice("bypass", name, reason, started, namespace, error))
 
     @property
     def dropped(self) -> dict[str, int]:

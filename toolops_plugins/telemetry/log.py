@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.locks import renewing
+from toolops_plugins.refusals import READ_ONCE, TOO_DEEP
 
 __all__ = ["SILENT", "ProblemLog"]
 
@@ -63,8 +64,7 @@ _LINES = {
     ),
     "not_encodable": _Line(
         _CACHE,
-        "Results of %(name)r are not kept, since no codec takes %(detail)s; register its type with"
-        " codec.register(), or return plain data",
+        "A result or error of %(name)r is not kept, since no codec takes %(detail)s",
         apart=True,
     ),
     "too_large": _Line(
@@ -73,11 +73,14 @@ _LINES = {
         " raises the bound",
     ),
     "breaker": _Line(_RESILIENCE, "The circuit breaker %(name)r changed (%(detail)s)"),
-    "bypass": _Line(_CACHE, "Calls of %(name)r go past the cache: %(detail)s", apart=True),
+    "bypass": _Line(_CACHE, "Calls of %(name)r go past the cache (%(detail)s)", apart=True),
     "refresh_failed": _Line(
         _CACHE, "The refresh of %(name)r in the background failed (%(detail)s)"
     ),
-    "threads_full": _Line(_RESILIENCE, "Calls of %(name)r wait for a thread: %(detail)s"),
+    "threads_full": _Line(
+        _RESILIENCE,
+        "Calls of %(name)r wait for a thread: %(detail)s; ToolOps(max_threads=...) makes more",
+    ),
     "sink_failed": _Line(
         _TELEMETRY, "The sink %(name)r raised %(detail)s; further ones are counted"
     ),
@@ -89,6 +92,40 @@ _LINES = {
 }
 SILENT = frozenset({"invalidated"})
 """Kinds of notices that are no trouble, and so make no line."""
+
+_REGISTER = "; register its type with codec.register(), or return plain data"
+_TAKE_OUT = "; return plain data made from it, such as a list, a dict or a text"
+_CANONICAL = (
+    "an argument%(error)s has no canonical form; leave it out with ignore=[...], register its type"
+    " with ops.canon.register(), or give its class a __toolops_key__() method"
+)
+_PAST = "Calls of %(name)r go past the cache (%(detail)s): "
+
+_BYPASSES = {
+    "not_canonical": _PAST + _CANONICAL,
+    "scope_not_canonical": "Questions to %(name)r are compared exactly only (%(detail)s): "
+    + _CANONICAL,
+    "key_failed": _PAST
+    + "to make the key raised%(error)s; see key=, tenant= and what the arguments define",
+    "tags_failed": _PAST + "to make the tags raised%(error)s; see tags=",
+    "when_failed": "A result of %(name)r is not kept (%(detail)s): Cache(when=...) raised%(error)s",
+    "price_failed": "A call of %(name)r counts as free (%(detail)s): price= raised%(error)s",
+    "name_taken": "Several functions are called %(name)r (%(detail)s): each but the first has a"
+    " cache of its own, in this process; give name= to those that may share answers",
+    "address_in_model": _PAST
+    + "the model's parameters hold an object that its text names by address; use guard_model() or"
+    " ToolOpsMiddleware, which see the model itself",
+    "schema_version_missing": _PAST
+    + "of the schema of a structured output only the name is known; give"
+    " ToolOpsCache(schema_version=...), and change it with the schema",
+    "not_encodable": "A value of %(name)r is not kept (%(detail)s): the serializer does not bring"
+    " it back as it was; give serde= with an allowlist of its classes",
+    "unreadable": "A stored value of %(name)r cannot be read (%(detail)s) and counts as a miss",
+    "model_unknown": _PAST
+    + "no embedding model is known to ask for it; see ToolOpsKVStore, or use guard_embedding()",
+    "image_unknown": _PAST + "an image is neither a file nor a BytesIO",
+}
+"""Lines of notices of kind "bypass", by their reason; ``%(error)s`` may be empty."""
 
 _OPEN = "The circuit breaker %(name)r opened (%(detail)s); its calls are rejected"
 _CLOSED = (
@@ -207,7 +244,7 @@ class ProblemLog:
             detail: The notice's detail.
             started: Not told.
             namespace: The runtime's namespace; told where it is not the default one.
-            error: The notice's error.
+            error: The notice's error, which is a type's name.
             calls: The notice's calls.
         """
         line = _LINES.get(kind)
@@ -228,6 +265,12 @@ class ProblemLog:
             text = _CLOSED if recovery else _OPEN
             if error and not recovery:
                 text += "; the last failure was %(error)s"
+        if kind == "not_encodable" and "codec.register_error(" not in detail:
+            once = detail.endswith(READ_ONCE)
+            text += _TAKE_OUT if once else "" if TOO_DEEP in detail else _REGISTER
+        if kind == "bypass":
+            text = _BYPASSES.get(detail, text)
+            error = error and f" {'of type ' if detail.endswith('canonical') else ''}{error}"
         if namespace not in ("", "default"):
             text += " (namespace %(namespace)r)"
         write = self.recovered if recovery else self.failed
