@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from toolops_plugins.cache.entry import Mark
 from toolops_plugins.drivers import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.flow import keyed, listening, served, tags_of
+from toolops_plugins.flow import keyed, served, start_listening, tags_of
 from toolops_plugins.locks import renewing
 from toolops_plugins.paraphrase import by_meaning, kept_by_meaning
 from toolops_plugins.plan import Call, Plan
@@ -24,7 +24,7 @@ from toolops_plugins.policy import NOTHING, Cache, Policy
 from toolops_plugins.results import encoded, entry_of, wanted
 from toolops_plugins.steps import Flow, Step
 from toolops_plugins.telemetry.events import Outcome
-from toolops_plugins.telling import Answer, record, sheltered
+from toolops_plugins.telling import Answer, record, walk_optional
 
 if TYPE_CHECKING:
     from toolops_plugins.loop_driver import LoopDriver
@@ -127,7 +127,7 @@ class CacheAside:
             return NOTHING
         if call.large:
             yield from keyed(call)
-        answer = yield from sheltered(call, "lookup", _looked_up(call))
+        answer = yield from walk_optional(call, "lookup", _looked_up(call))
         if answer is not None:
             record(call, answer.outcome, answer)
             return answer.value
@@ -170,7 +170,7 @@ class CacheAside:
         else:
             call.tags = tags_of(call)
         marks = call.marks if asked is not None else None
-        yield from sheltered(call, "store", _kept(call, cache, value, took, marks))
+        yield from walk_optional(call, "store", _kept(call, cache, value, took, marks))
 
 
 def aside_policy(policy: Policy) -> Policy:
@@ -201,7 +201,7 @@ def _looked_up(call: Call) -> Generator[Step, Any, Answer | None]:
         return None
     bus = plan.shared.bus
     if bus is not None and not bus.ready.is_set():
-        yield from sheltered(call, "bus", listening(bus))
+        yield from walk_optional(call, "bus", start_listening(bus))
     found = yield from plan.tiers.lookup(call.key, call.tags, plan.shared.clock.monotonic())
     call.marks = found.marks
     answer: Answer | None = None

@@ -13,7 +13,7 @@ from toolops_plugins.errors import ConfigurationError
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["Decompressed", "decompressed", "inner_name"]
+__all__ = ["Decompressed", "decompress", "inner_name"]
 
 _ENDINGS: Final = (".gz", ".gzip", ".bz2", ".xz", ".lzma", ".zst")
 _SIZE: Final = 65_536  # bytes that are read ahead, and looked at to tell a format
@@ -62,7 +62,7 @@ class Decompressed(io.RawIOBase):
         super().close()
 
 
-def decompressed(stream: io.BufferedReader) -> io.BufferedReader:
+def decompress(stream: io.BufferedReader) -> io.BufferedReader:
     """Return a stream of what another holds: itself, unless that is compressed.
 
     Gzip, bzip2, xz and Zstandard are known.

@@ -101,7 +101,9 @@ def cipher_of(encrypt: bool | str | bytes, secret: bytes | None) -> Cipher | Non
     if encrypt is False:
         return None
     if secret is None:
-        raise ConfigurationError("encrypt", "needs secret=..., which signs what is encrypted")
+        raise ConfigurationError(
+            "encrypt", "needs secret=... (or TOOLOPS_SECRET), which signs what is encrypted"
+        )
     if encrypt is True:
         return Cipher([secret])
     key = check.secret("encrypt", encrypt)

@@ -27,7 +27,7 @@ from rich.progress import (
 )
 
 from toolops_plugins.audit import Assumed, Audit, Result
-from toolops_plugins.audit_compression import decompressed, inner_name
+from toolops_plugins.audit_compression import decompress, inner_name
 from toolops_plugins.audit_input import Broken, Columns, Format, Record, choose, read, sniff
 from toolops_plugins.audit_measures import cost_field, latency_field
 from toolops_plugins.audit_object import array_path
@@ -124,7 +124,7 @@ def audit(
     terms = Assumed(ttl=ttl or None, redis=redis, **rest)
     shown = not no_progress and sys.stderr.isatty()
     with _opened(file) as stream:
-        log = decompressed(stream)
+        log = decompress(stream)
         form = form or sniff(log, inner_name(file))
         inside = array_path(log.peek(1).lstrip()) if form == "json" else None
         lines = read(log, form)

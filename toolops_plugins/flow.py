@@ -67,7 +67,7 @@ from toolops_plugins.results import (
 )
 from toolops_plugins.steps import Flow, Fly, Invoke, Io, Spawn, Step, Within, uncarried
 from toolops_plugins.telemetry.events import Outcome
-from toolops_plugins.telling import Answer, notice, record, refused, sheltered
+from toolops_plugins.telling import Answer, notice, record, report_refusal, walk_optional
 
 if TYPE_CHECKING:
     from toolops_plugins.cache.bus import Bus
@@ -80,8 +80,8 @@ __all__ = [
     "call_flow",
     "current_deadline",
     "kept_stream",
-    "listening",
     "served",
+    "start_listening",
     "tags_of",
 ]
 
@@ -221,7 +221,7 @@ def _answered(call: Call) -> Generator[Step, Any, tuple[Answer, Outcome]]:
     cache = plan.policy.cache
     bus = plan.shared.bus
     if bus is not None and not bus.ready.is_set() and cache is not None:
-        yield from sheltered(call, "bus", listening(bus))
+        yield from walk_optional(call, "bus", start_listening(bus))
     if cache is not None and call.near:
         near = plan.tiers.near(call.key, call.tags)
         answer = None if near is None else (yield from served(call, cache, *near))
@@ -271,7 +271,7 @@ def _answered(call: Call) -> Generator[Step, Any, tuple[Answer, Outcome]]:
     return answer, "coalesced" if answer.outcome == "miss" else answer.outcome
 
 
-def listening(bus: Bus) -> Flow:
+def start_listening(bus: Bus) -> Flow:
     """Begin to hear what other processes invalidate, before anything is kept here.
 
     Waits a moment for the subscription, once: what is invalidated before it stands goes unheard.
@@ -348,7 +348,7 @@ def _inside(call: Call, found: Found | None = None) -> Flow:
             if cache.negative is not None:
                 took = plan.shared.clock.monotonic() - began
                 kept = _kept_error(call, cache, error, took, found.marks)
-                yield from sheltered(call, "negative", kept)
+                yield from walk_optional(call, "negative", kept)
             raise
         return Answer(
             stale, entry.payload, "stale", found.tier, entry.took, entry.price, error=error
@@ -450,7 +450,7 @@ def _fetched(call: Call, cache: Cache | None = None, marks: Sequence[Mark] = ())
     plan = call.plan
     monotonic = plan.shared.clock.monotonic
     began = monotonic()
-    mark = None if plan.meaning is None else (yield from sheltered(call, "mark", _mark(plan)))
+    mark = None if plan.meaning is None else (yield from walk_optional(call, "mark", _mark(plan)))
     value = yield from attempted(call)
     took = monotonic() - began
     if plan.stream:
@@ -514,7 +514,7 @@ def kept_stream(recording: Tape) -> Flow:
     """Return the flow that keeps a stream which has been read to its end."""
     call: Call = recording.owner
     try:
-        yield from sheltered(call, "stream", _kept_stream(call, recording))
+        yield from walk_optional(call, "stream", _kept_stream(call, recording))
     finally:
         call.plan.shared.streams.remove(call.place + (call.key or b""), recording)
 
@@ -551,7 +551,7 @@ def _kept_error(
     try:
         payload = remember_error(uncarried(error), plan.shared.codec)
     except NotEncodableError as refusal:
-        refused(call, refusal, error)
+        report_refusal(call, refusal, error)
         return
     now = plan.shared.clock.monotonic()
     until = now + plain(cache.negative_ttl)

@@ -19,9 +19,9 @@ from toolops_plugins.errors import CodecError, NotCanonicalError, NotEncodableEr
 from toolops_plugins.meaning import Meaning
 from toolops_plugins.plan import Call
 from toolops_plugins.results import copied, decoded
-from toolops_plugins.steps import Flow, Fly, Invoke, Io, Spawn, Step, is_callers
+from toolops_plugins.steps import Flow, Fly, Invoke, Io, Spawn, Step, is_callers, tier_problem
 from toolops_plugins.telemetry.events import Notice, NoticeKind
-from toolops_plugins.telling import Answer, notice, refused
+from toolops_plugins.telling import Answer, notice, report_refusal
 from toolops_plugins.values import NOTHING
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _looked_up(
 
 def _trouble(call: Call, error: Exception) -> None:
     """Tell of trouble with the index or with anything that decides."""
-    _notice(call, "tier_failed", type(error.__cause__ or error).__name__)
+    _notice(call, "tier_failed", tier_problem(error))
 
 
 def _notice(call: Call, kind: NoticeKind, detail: str = "") -> None:
@@ -212,7 +212,7 @@ def kept_by_meaning(
     try:
         learning = yield from _kept(call, meaning, value, payload, entry, mark)
     except NotEncodableError as error:
-        refused(call, error, value)
+        report_refusal(call, error, value)
     except Exception as error:
         if is_callers(error):
             raise

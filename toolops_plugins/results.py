@@ -15,7 +15,7 @@ from toolops_plugins.plan import Call
 from toolops_plugins.policy import NOTHING, Cache
 from toolops_plugins.remembered import RememberedError
 from toolops_plugins.steps import Flow, Invoke
-from toolops_plugins.telling import Answer, notice, refused
+from toolops_plugins.telling import Answer, notice, report_refusal
 from toolops_plugins.value_copies import LARGE, count_parts, pristine_copy
 
 __all__ = ["copied", "decoded", "encoded", "entry_of", "stand_in", "template_of", "wanted"]
@@ -53,7 +53,7 @@ def encoded(call: Call, value: Any, *, kept: bool) -> Payload | None:
         too_large = isinstance(error, TooLargeError)
         call.reason = call.reason or ("too_large" if too_large else "not_encodable")
         if kept:
-            refused(call, error, value)
+            report_refusal(call, error, value)
         return None
 
 

@@ -256,7 +256,9 @@ class ToolOps(Decorators, Closing):
         """
         found, kind = self._opened(function, args, kwargs, policy, name)
         if kind != "function":
-            raise ConfigurationError("function", f"is a {kind}; use acall() or a decorator")
+            raise ConfigurationError(
+                "function", f"is a {kind}; use `await ops.acall(...)`, or a decorator"
+            )
         return cast("R", self._threads.run(call_flow(found)) if type(found) is Call else found)
 
     async def acall(

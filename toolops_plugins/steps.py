@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Protocol, TypeAlias
 
-from toolops_plugins.errors import CallTimeout, ConfigurationError, TierError
+from toolops_plugins.errors import CallTimeout, ConfigurationError, EmbeddingError, TierError
 
 __all__ = [
     "Ask",
@@ -28,6 +28,7 @@ __all__ = [
     "Within",
     "as_tier_error",
     "is_callers",
+    "tier_problem",
     "uncarried",
 ]
 
@@ -58,6 +59,13 @@ def is_callers(error: Exception) -> bool:
     if isinstance(error, TierError):
         return False
     return isinstance(error, CallTimeout | ConfigurationError)
+
+
+def tier_problem(error: Exception) -> str:
+    """Return what a notice says of trouble with a tier: its type, and of an embedder the reason."""
+    if isinstance(error, EmbeddingError) and error.__cause__ is None:
+        return str(error)
+    return type(error.__cause__ or error).__name__
 
 
 def as_tier_error(error: Exception) -> TierError:

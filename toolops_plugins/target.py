@@ -56,7 +56,11 @@ def resolve(wanted: Any) -> Target:
         ConfigurationError: It is not callable, or a class.
     """
     if not callable(wanted):
-        raise ConfigurationError("function", f"must be callable, not {wanted!r}")
+        raise ConfigurationError(
+            "function",
+            f"must be callable, not {wanted!r}; options are given by name, such as ttl=60 or "
+            "cache=Cache(ttl=60)",
+        )
     if isinstance(wanted, type):
         raise ConfigurationError(
             "function", f"is the class {wanted.__qualname__}; wrap a function that makes it"

@@ -14,7 +14,7 @@ from toolops_plugins.refusals import detail_of
 from toolops_plugins.steps import Flow, is_callers
 from toolops_plugins.telemetry.events import CallEvent, Notice, NoticeKind, Outcome
 
-__all__ = ["Answer", "failed", "notice", "record", "refused", "sheltered"]
+__all__ = ["Answer", "notice", "record", "report_failure", "report_refusal", "walk_optional"]
 
 
 class Answer(NamedTuple):
@@ -55,10 +55,10 @@ def record(call: Call, outcome: Outcome, answer: Answer | None) -> None:
     try:
         _record(call, outcome, answer)
     except Exception as error:  # noqa: BLE001 - a call that cannot be counted is a call
-        failed(call, "event", error)
+        report_failure(call, "event", error)
 
 
-def sheltered(call: Call, stage: str, work: Flow, otherwise: Any = None) -> Flow:
+def walk_optional(call: Call, stage: str, work: Flow, otherwise: Any = None) -> Flow:
     """Walk a part of a call's flow that the call can do without.
 
     This is where trouble with the cache ends, of whatever kind: a notice is all that comes of it.
@@ -78,11 +78,11 @@ def sheltered(call: Call, stage: str, work: Flow, otherwise: Any = None) -> Flow
     except Exception as error:
         if is_callers(error):
             raise
-        failed(call, stage, error)
+        report_failure(call, stage, error)
         return otherwise
 
 
-def failed(call: Call, stage: str, error: Exception) -> None:
+def report_failure(call: Call, stage: str, error: Exception) -> None:
     """Tell of a part of this library that failed in a call, which goes on without it."""
     with suppress(Exception):  # to fail in telling of a failure is to say nothing
         notice(call, "stage_failed", f"{stage}: {type(error.__cause__ or error).__name__}")
@@ -119,7 +119,7 @@ def _record(call: Call, outcome: Outcome, answer: Answer | None) -> None:
         shared.emitter.emit(event)
 
 
-def refused(call: Call, error: Exception, value: object) -> None:
+def report_refusal(call: Call, error: Exception, value: object) -> None:
     """Tell the sinks that no codec takes a value, or that it is too large to be kept.
 
     Args:

@@ -21,7 +21,7 @@ from toolops_plugins.errors import (
 )
 from toolops_plugins.plan import Shared
 from toolops_plugins.resilience.breaker import Breaker
-from toolops_plugins.steps import Flow, Io, as_tier_error, is_callers
+from toolops_plugins.steps import Flow, Io, as_tier_error, is_callers, tier_problem
 from toolops_plugins.telemetry.events import Notice, NoticeKind
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Upkeep:
         )
 
     def _tier_trouble(self, label: str, error: Exception) -> None:
-        self.notice("tier_failed", label, type(error.__cause__ or error).__name__)
+        self.notice("tier_failed", label, tier_problem(error))
 
     def _stage_trouble(self, stage: str, error: Exception) -> None:
         self.notice("stage_failed", "semantic", f"{stage}: {type(error).__name__}")

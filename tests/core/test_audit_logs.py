@@ -332,9 +332,9 @@ def test_every_number_is_refused_in_its_own_unit(
 
 def test_what_is_read_is_not_held() -> None:
     packed = gzip.compress(('{"q": "a"}\n' * 1_000_000).encode())
-    from toolops_plugins.audit_compression import decompressed
+    from toolops_plugins.audit_compression import decompress
 
-    log = decompressed(io.BufferedReader(io.BytesIO(packed), 65_536))
+    log = decompress(io.BufferedReader(io.BytesIO(packed), 65_536))
     lines = read(log, sniff(log, "-"))
     audit = Audit(Columns(("q",)), Assumed())
     try:

@@ -442,6 +442,14 @@ def test_an_embedder_that_fails_is_a_miss_with_a_notice(tmp_path):
         assert (notices.all[0].name, notices.all[0].detail) == ("semantic", "OSError")
 
 
+def test_an_embedder_that_returns_no_vectors_is_named_in_the_log(tmp_path, caplog):
+    embedder = lambda texts: [[1.0, 0.0]] * (len(texts) + 1)  # noqa: E731 - one vector too many
+    with ToolOps("t", semantic=SemanticCache(tmp_path, embedder=embedder)) as ops:
+        assert Asked(ops).sync(FRANCE) == {"to": FRANCE}
+    (line,) = caplog.messages
+    assert "the embedder returned an array of shape" in line
+
+
 def test_a_server_that_is_down_is_a_miss_with_a_notice(unused_tcp_port_factory):
     url = f"http://127.0.0.1:{unused_tcp_port_factory()}"
     ops = ToolOps("t", semantic=SemanticCache(url=url))

@@ -21,8 +21,8 @@ from toolops_plugins.cache.redis_store import (
     STAMP_MARGIN,
     WRITE,
     Store,
-    moved,
     run,
+    shift_entry,
     text_of,
 )
 from toolops_plugins.cache.stamps import Stamps
@@ -296,7 +296,7 @@ class SignedStore(Store):
             try:
                 sealed = self._envelope.seal(
                     key,
-                    moved(bounded, self.server.offset),
+                    shift_entry(bounded, self.server.offset),
                     [*places[key], *(stamps[tag] for tag in entry.tags)],
                 )
             except NotEncodableError as error:

@@ -54,8 +54,8 @@ __all__ = [
     "Seen",
     "Store",
     "chunks",
-    "moved",
     "run",
+    "shift_entry",
     "text_of",
 ]
 
@@ -207,7 +207,7 @@ class Store:
         commands: list[Command] = []
         for key, entry in kept.items():
             try:
-                on_server = moved(entry, self.server.offset)
+                on_server = shift_entry(entry, self.server.offset)
                 sealed = self._envelope.seal(key, on_server, [stamps[tag] for tag in entry.tags])
             except NotEncodableError as error:
                 self._tell("not_encodable", error)
@@ -295,7 +295,7 @@ class Store:
         if found is None:
             return None
         now = self._clock.monotonic()
-        entry = moved(found[0], self.server.shift(found[0].created, now))
+        entry = shift_entry(found[0], self.server.shift(found[0].created, now))
         # A life that somebody prolonged on the server must not bring back the dead.
         return (entry, found[1]) if entry.stale_until > now else None
 
@@ -333,7 +333,7 @@ def run(write: bool, commands: list[Command]) -> Work[list[Any]]:  # noqa: FBT00
     return replies
 
 
-def moved(entry: Entry, seconds: float) -> Entry:
+def shift_entry(entry: Entry, seconds: float) -> Entry:
     """Return the entry with its times on another clock."""
     payload, created, fresh_until, stale_until, took, price, tags, kind = entry
     return Entry(

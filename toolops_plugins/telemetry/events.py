@@ -72,8 +72,8 @@ NoticeKind: TypeAlias = Literal[
 ]
 """What a notice is about.
 
-- ``tier_failed``: ``name`` is the tier's label, ``detail`` the type of what failed. The label of
-  the semantic cache is "semantic".
+- ``tier_failed``: ``name`` is the tier's label, ``detail`` the type of what failed, or a few words
+  about an embedder. The label of the semantic cache is "semantic".
 - ``tier_recovered``: ``name`` is the label of a tier that had failed and now works.
 - ``unknown_format``, ``tampered``: ``name`` is the tier that held the bytes, or "semantic", or the
   tier whose server passed on a message that is not signed; or, if they only failed when a call

@@ -255,6 +255,10 @@ class ProblemLog:
         logger, text = line.logger, line.text
         if name == "semantic" and logger == _CACHE:  # the label of the semantic cache
             logger, text = _SEMANTIC, text.replace("cache tier", "index")
+            if kind == "stage_failed":
+                text = (
+                    "A part of the semantic cache failed (%(detail)s); its call went on without it"
+                )
         cause: tuple[str, ...] = (line.recovery_of or kind, name, detail if line.apart else "")
         recovery = line.recovery_of is not None
         if kind == "breaker":

@@ -164,7 +164,7 @@ class Reader:
         """Return what the runtime gave as a chunk, or None if it is none of ours."""
         if type(item) is Substitute:
             next_part: Response = spoken(self._kind, item.value, self._text)
-            self._text = said_text(next_part)
+            self._text = text_of(next_part)
             return next_part
         if self._is_own is None:
             self._is_own = self._own.has_made(item)
@@ -213,10 +213,10 @@ def spoken(kind: type[Any], value: Any, before: str | None = None) -> Any:
     if isinstance(value, kind):
         if before is None or value.delta is not None:
             return value
-        return value.model_copy(update={"delta": said_text(value)})  # of a stream, all at once
+        return value.model_copy(update={"delta": text_of(value)})  # of a stream, all at once
     if isinstance(value, ChatResponse):
         value = value.message
-    delta = said_text(value)
+    delta = text_of(value)
     text = delta if before is None else before + delta
     if kind is CompletionResponse:
         return CompletionResponse(text=text, delta=None if before is None else delta)
@@ -227,7 +227,7 @@ def spoken(kind: type[Any], value: Any, before: str | None = None) -> Any:
     return ChatResponse(message=message, delta=None if before is None else delta)
 
 
-def said_text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """Return the text of an answer.
 
     Raises:
