@@ -103,7 +103,7 @@ class Deadline:
 
     __slots__ = ("at", "in_thread", "outer", "over")
 
-    def __init__(self, at: float, outer: Deadline | None, *, in_thread: bool = False) -> None:
+    def __init__(self, at: float, outer: Deadline | None, *, in_thread: bool = True) -> None:
         self.at = at
         self.in_thread = in_thread
         self.outer = outer

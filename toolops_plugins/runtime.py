@@ -344,7 +344,7 @@ class ToolOps(Decorators, Closing):
         return self._threads.map(function, items, check.count("limit", limit))
 
     @contextmanager
-    def deadline(self, seconds: float, *, in_thread: bool = False) -> Iterator[None]:
+    def deadline(self, seconds: float, *, in_thread: bool | None = None) -> Iterator[None]:
         """Bound how long calls in this block are waited for; work that others wait for goes on.
 
         The block may be left in another context than it was entered in, as happens in generators
@@ -353,11 +353,13 @@ class ToolOps(Decorators, Closing):
         Args:
             seconds: From now on. An earlier deadline that stands already is kept.
             in_thread: Whether plain functions run in another thread, so that they can be left in
-                time. Default False: those without a time limit of their own stay in this thread,
-                whose connections and transactions they may need. The deadline then bounds the
-                waits before and between attempts (for other callers' calls, retries, limits,
-                bulkheads), and a result that comes later is returned all the same. Coroutines,
-                and functions that run in a thread anyway, are left in time always.
+                time. Default: as in the block around this one; True in the outermost. False keeps
+                those without a ``Timeout`` of their own in this thread, whose connections and
+                transactions they may need: the deadline then bounds the waits before and between
+                attempts (for other callers' calls, retries, limits, bulkheads), and a result that
+                comes later is returned all the same. ``Timeout(in_thread=False)`` does so for one
+                tool. Coroutines, and functions that run in a thread anyway, are left in time
+                always.
 
         Raises:
             DeadlineExceeded: In the block, from the call that is not ready in time.
@@ -365,8 +367,9 @@ class ToolOps(Decorators, Closing):
         end = self.clock.monotonic() + check.seconds("seconds", seconds)
         outer = current_deadline()
         if outer is not None:
-            end, in_thread = min(end, outer.at), in_thread or outer.in_thread
-        own = Deadline(end, outer, in_thread=in_thread)
+            end = min(end, outer.at)
+            in_thread = outer.in_thread if in_thread is None else in_thread
+        own = Deadline(end, outer, in_thread=in_thread is not False)
         token = DEADLINE.set(own)
         try:
             yield

@@ -169,7 +169,7 @@ def test_stop_iteration_reaches_leader_and_followers(
     def ask() -> Any:
         if patience is None:
             return work.sync(1)
-        with ops.deadline(patience, in_thread=True):
+        with ops.deadline(patience):
             return work.sync(1)
 
     work.outcome = fail
@@ -344,7 +344,7 @@ async def test_a_body_that_refuses_to_be_cancelled_holds_its_last_caller_only(op
 
 def test_an_impatient_thread_leaves_the_others_unharmed(ops: ToolOps, work: Work) -> None:
     def ask_briefly() -> Any:
-        with ops.deadline(0.02, in_thread=True):
+        with ops.deadline(0.02):
             return work.sync(1)
 
     leader = start(ask_briefly)
@@ -493,7 +493,7 @@ def test_work_that_everybody_left_before_it_began_is_not_begun() -> None:
 
     blocking = start(block)
     busy.wait()
-    with pytest.raises(DeadlineExceeded), ops.deadline(0.02, in_thread=True):
+    with pytest.raises(DeadlineExceeded), ops.deadline(0.02):
         work.sync(1)  # queues for the only thread
     release.open()
     blocking.result(LONG)
@@ -527,7 +527,7 @@ def test_a_deadline_holds_past_the_cap_too() -> None:
     work.started.wait()
 
     def ask_briefly() -> Any:
-        with ops.deadline(0.02, in_thread=True):
+        with ops.deadline(0.02):
             return work.sync(2)
 
     second = start(ask_briefly)

@@ -130,7 +130,7 @@ def test_it_bounds_the_waits_of_a_function_that_stays_in_its_callers_thread(
     )
     assert limited(1) == 1
     for tool in (limited, failing):
-        with ops.deadline(5), pytest.raises(DeadlineExceeded):
+        with ops.deadline(5, in_thread=False), pytest.raises(DeadlineExceeded):
             tool(2)
     assert clock.monotonic() == began + 10
     assert ops.limiter(limit, "limited").reserve().delay == pytest.approx(3590)
@@ -149,10 +149,10 @@ def test_a_result_that_comes_late_is_returned_and_kept(
         clock.advance(30)
         return n
 
-    with ops.deadline(5):
+    with ops.deadline(5, in_thread=False):
         assert slow(1) == 1
     if "cache" in policy:
-        with ops.deadline(5):
+        with ops.deadline(5, in_thread=False):
             assert slow(1) == 1
         assert made == [1]
 
@@ -171,7 +171,7 @@ def test_a_leader_without_time_leaves_the_flight_to_those_who_wait_with_it() -> 
     gate.acquire()
 
     def ask_briefly() -> int:
-        with ops.deadline(0.1):
+        with ops.deadline(0.1, in_thread=False):
             return tool(1)
 
     leader = start(ask_briefly)
@@ -197,7 +197,7 @@ def test_a_call_that_is_left_behind_ends_without_a_word(
         await asyncio.Event().wait()
 
     async def ask() -> None:
-        with ops.deadline(50):
+        with ops.deadline(50, in_thread=False):
             await stuck()
 
     context = contextvars.copy_context()

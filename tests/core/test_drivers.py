@@ -159,7 +159,7 @@ async def test_context_variables_reach_plain_functions_of_a_loop(ops):
 
 def test_a_deadline_is_each_callers_own(ops, body):
     tool = ops.tool(cache=Cache(ttl=60))(lambda number: body(number))
-    with ops.deadline(0.05, in_thread=True), pytest.raises(DeadlineExceeded):
+    with ops.deadline(0.05), pytest.raises(DeadlineExceeded):
         tool(1)
     body.go.set()
     assert tool(1) == 1  # joins the flight that went on, or finds its result
@@ -167,7 +167,7 @@ def test_a_deadline_is_each_callers_own(ops, body):
 
 def test_a_deadline_holds_without_a_flight_and_is_never_lengthened(ops, body):
     tool = ops.tool(lambda: body())
-    with ops.deadline(0.05, in_thread=True), ops.deadline(50), pytest.raises(DeadlineExceeded):
+    with ops.deadline(0.05), ops.deadline(50), pytest.raises(DeadlineExceeded):
         tool()
 
 

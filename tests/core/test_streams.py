@@ -1053,7 +1053,7 @@ def test_a_caller_that_will_not_wait_for_the_first_item_leaves_nothing_behind(
             closed.set()
 
     def read() -> list[int]:
-        with ops.deadline(0.02, in_thread=True):
+        with ops.deadline(0.02):
             return list(numbers())
 
     assert isinstance(start(read).exception(LONG), DeadlineExceeded)

@@ -104,13 +104,13 @@ def total(busy: Busy) -> None:
 
 def deadline(busy: Busy) -> None:
     tool = busy.ops.tool(retry=RETRY)(busy.send)
-    with busy.ops.deadline(SHORT, in_thread=True), pytest.raises(DeadlineExceeded):
+    with busy.ops.deadline(SHORT), pytest.raises(DeadlineExceeded):
         tool()
 
 
 def deadline_of_a_flight(busy: Busy) -> None:
     tool = busy.ops.tool(retry=RETRY, coalesce=True)(busy.send)
-    with busy.ops.deadline(SHORT, in_thread=True), pytest.raises(DeadlineExceeded):
+    with busy.ops.deadline(SHORT), pytest.raises(DeadlineExceeded):
         tool()
 
 
@@ -249,7 +249,7 @@ def test_a_flight_that_everybody_has_left_is_not_retried(
         release.wait(LONG)
         raise OSError
 
-    with ops.deadline(SHORT, in_thread=True), pytest.raises(DeadlineExceeded):
+    with ops.deadline(SHORT), pytest.raises(DeadlineExceeded):
         tool(1)
     release.set()
     wait_for(lambda: not ops._pool._busy, "an idle pool", LONG)
@@ -428,7 +428,7 @@ def test_a_place_is_held_when_a_deadline_has_left_the_thread(ops: ToolOps, crowd
     tool = ops.tool(bulkhead=BULKHEAD)(crowd.plain)
 
     def ask() -> Any:
-        with ops.deadline(SHORT, in_thread=True):
+        with ops.deadline(SHORT):
             return tool()
 
     errors = [start(ask).exception(LONG) for _ in range(8)]
@@ -601,7 +601,7 @@ def test_a_function_stays_in_its_callers_thread(
         yield from connection.execute("select n from t").fetchall()
 
     if deadline:
-        with ops.deadline(LONG):
+        with ops.deadline(LONG, in_thread=False):
             assert (rows(1), list(each(2))) == ([(1,)], [(1,), (2,)])
     else:
         assert (rows(1), list(each(2))) == ([(1,)], [(1,), (2,)])
@@ -614,19 +614,23 @@ def test_a_function_moves_where_it_has_to_be_left(ops: ToolOps, policy: dict[str
     assert [tool(n) for n in range(3)][-1] != threading.get_ident()
 
 
-def test_a_deadline_moves_a_function_only_where_that_was_asked_for(ops: ToolOps) -> None:
+def test_a_deadline_keeps_a_function_in_its_callers_thread_where_that_is_asked(
+    ops: ToolOps,
+) -> None:
     tool = ops.tool(lambda: threading.get_ident())
     shared = ops.tool(coalesce=True)(lambda n: threading.get_ident())
     pinned = ops.tool(timeout=Timeout(in_thread=False))(lambda: threading.get_ident())
     here = threading.get_ident()
-    with ops.deadline(LONG):
+    with ops.deadline(LONG, in_thread=False):
         assert tool() == shared(1) == pinned() == here
-    with ops.deadline(LONG, in_thread=True):
+        with ops.deadline(LONG):  # as around it
+            assert tool() == here
+    with ops.deadline(LONG):
         assert tool() != here
         assert shared(2) != here
         assert pinned() == here
-        with ops.deadline(LONG):
-            assert tool() != here
+        with ops.deadline(LONG, in_thread=False):
+            assert tool() == here
 
 
 def test_a_deadline_leaves_a_function_that_runs_in_a_thread_anyway(ops: ToolOps) -> None:
@@ -699,7 +703,7 @@ def test_what_a_function_sets_in_a_thread_is_set_for_its_caller(
 
     def ask() -> list[str]:
         seen = []
-        with ops.deadline(LONG, in_thread=True):
+        with ops.deadline(LONG):
             for value in ("a", "b", "c"):
                 seen += [tool(value), variable.get()]
         return seen

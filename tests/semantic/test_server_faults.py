@@ -157,7 +157,7 @@ async def test_a_callers_deadline_counts_however_patient_the_cache_is(stub):
         await asyncio.wait_for(asked.aio(FRANCE), LONG / 2)
 
     def ask() -> None:
-        with ops.deadline(SHORT, in_thread=True), pytest.raises(DeadlineExceeded):
+        with ops.deadline(SHORT), pytest.raises(DeadlineExceeded):
             asked.sync(FRANCE)
 
     await in_time(ask)
