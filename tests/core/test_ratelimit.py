@@ -7,7 +7,7 @@ import threading
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from toolops_plugins import ToolOps
@@ -90,6 +90,18 @@ def spent(limiter, clock, actions):
     return sorted((start, cost) for start, cost, _ in reserved), delays
 
 
+CANCELLED_WHEN_FULL = [
+    ("reserve", 0.5),
+    ("wait", 0.25),
+    ("reserve", 0.5),
+    ("reserve", 0.5),
+    ("reserve", 3.0),
+    ("cancel late", 0),
+    ("reserve", 0.5),
+]
+
+
+@example(CANCELLED_WHEN_FULL, 4.0, None)
 @settings(max_examples=400)
 @given(ACTIONS, st.sampled_from([4.0, 5.0, 8.0]), st.sampled_from([None, 0, 3, 20]))
 def test_a_bucket_never_passes_its_burst_and_rate_in_any_interval(actions, burst, wait):

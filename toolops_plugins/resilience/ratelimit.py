@@ -62,6 +62,8 @@ class TokenBucket:
     further up leaves a gap at its own time: the callers behind it hold times of their own, and the
     units that they wait for must not be spent a second time. A newcomer that fits takes the first
     gap. When the time of a gap passes, its units stay in the bucket as far as that holds them.
+    Units that come back after their time are counted without what may have refilled meanwhile: the
+    bucket could have been full, and then holds no more of them.
 
     Args:
         count: Units in a period.
@@ -82,19 +84,24 @@ class TokenBucket:
         self._gaps: list[tuple[float, float]] = []  # (claim, units) in order of time
         self._spare = 0.0  # units of gaps that have passed while others waited
         self._widest = 0.0  # the most units that a caller in line may wait for
+        self._line_empty = -math.inf  # when there was last nobody in line
         self._lock = renewing(self, threading.Lock())
 
-    def take(self, cost: float, patience: float) -> tuple[float, float | None]:
-        """Return the seconds to wait and a claim, as :meth:`LimiterState.take` says."""
+    def take(self, cost: float, patience: float) -> tuple[float, tuple[float, float] | None]:
+        """Return the seconds to wait and a claim, as :meth:`LimiterState.take` says.
+
+        A claim says when the bucket is full again after it, and when its units may go.
+        """
         with self._lock:
             now = self._clock.monotonic()
+            self._look_at_line(now)
             if self._gaps or self._spare:
                 self._forget(now)
             full = max(now, self._full) + cost * self._unit
             delay = full - self._depth - now
             if delay > _EPSILON and cost <= self._spare:
                 self._spare -= cost
-                return 0.0, now + self._depth
+                return 0.0, (now + self._depth, now)
             gap = self._gap(cost, now, delay) if self._gaps else None
             if gap is not None:
                 delay = gap - self._depth - now
@@ -107,15 +114,28 @@ class TokenBucket:
             else:
                 self._fill(gap, cost)
                 full = gap
-        return (delay if delay > _EPSILON else 0.0), full
+        wait = delay if delay > _EPSILON else 0.0
+        return wait, (full, now + wait)
 
-    def give_back(self, cost: float, claim: float) -> None:
+    def give_back(self, cost: float, claim: tuple[float, float]) -> None:
         """Take back units that will not be spent."""
+        full, start = claim
         with self._lock:
-            insort(self._gaps, (claim, cost))
+            now = self._clock.monotonic()
+            self._look_at_line(now)
+            if abs(self._full - full) >= _EPSILON:
+                # While somebody is in line the bucket is not full, and loses nothing.
+                cost -= max(self._line_empty - start, 0.0) / self._unit
+                if cost <= 0.0:
+                    return
+            insort(self._gaps, (full, cost))
             while self._gaps and abs(self._full - self._gaps[-1][0]) < _EPSILON:
                 self._full -= self._gaps.pop()[1] * self._unit
-            self._forget(self._clock.monotonic())
+            self._forget(now)
+
+    def _look_at_line(self, now: float) -> None:
+        if self._full - self._depth <= now:
+            self._line_empty = now
 
     def forked(self) -> None:
         """Keep what was spent; the callers in line wait in the parent."""
