@@ -7,6 +7,7 @@ import logging
 import sqlite3
 import threading
 from functools import partial
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -372,3 +373,13 @@ def test_several_closures_of_one_name_are_told_how_to_share(caplog):
     (line,) = caplog.messages
     assert "go past the cache" not in line
     assert "give name= to those that may share answers" in line
+
+
+def test_the_page_on_the_log_lists_every_kind_and_every_reason_of_the_core():
+    page = (Path(__file__).parents[2] / "docs" / "logging.md").read_text()
+    of_adapters = {
+        *("address_in_model", "schema_version_missing", "model_unknown", "image_unknown"),
+        "unreadable",
+    }
+    for word in {*get_args(NoticeKind), *log_module._BYPASSES} - of_adapters:
+        assert f"`{word}`" in page
