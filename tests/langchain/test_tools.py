@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
@@ -357,3 +358,9 @@ def test_the_default_runtime_serves_where_none_is_given() -> None:
             set_default(before)
         wrapped.invoke({"city": "Oslo"})
         assert [(each.name, each.calls) for each in ops.stats().tools] == [("forecast", 1)]
+
+
+def test_a_callable_without_a_name_is_refused_in_our_words(ops: ToolOps) -> None:
+    for wanted in (functools.partial(str.upper), type("Foreign", (), {"__call__": len})()):
+        with pytest.raises(ConfigurationError, match="must be a tool or a function"):
+            wrap_tool(wanted, ops)

@@ -251,7 +251,7 @@ def _tool(wanted: Any) -> BaseTool:
         raise ConfigurationError("tool", f"{wanted.name} is wrapped already")
     if isinstance(wanted, BaseTool):
         return wanted
-    if not callable(wanted) or isinstance(wanted, type):
+    if not callable(wanted) or isinstance(wanted, type) or not hasattr(wanted, "__name__"):
         raise ConfigurationError("tool", f"must be a tool or a function, not {wanted!r}")
     made: BaseTool = tool_of(wanted)
     return made
