@@ -240,6 +240,8 @@ def _answered(call: Call) -> Generator[Step, Any, tuple[Answer, Outcome]]:
             if answer is not None:
                 return answer, answer.outcome
     work = partial(_inside if seconds is None else _unhurried, call, found)
+    if plan.stream:
+        work = partial(_begun, call, key, work)
     while True:
         recording = plan.shared.streams.find(key, call) if plan.stream else None
         if recording is not None:
@@ -300,6 +302,14 @@ def _alone(call: Call, seconds: float | None) -> Generator[Step, Any, Answer]:
     if call.plan.stream and isinstance(answer.value, Tape):
         answer.value.join(call)
     return answer
+
+
+def _begun(call: Call, key: bytes, work: Callable[[], Flow]) -> Flow:
+    """Return the recording that began between this caller's look and its flight, or do the work."""
+    recording = call.plan.shared.streams.look(key)
+    if recording is None:
+        return (yield from work())
+    return Answer(recording, None, "coalesced", lone=recording.lone)
 
 
 def _unhurried(call: Call, found: Found | None) -> Flow:

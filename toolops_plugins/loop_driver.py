@@ -46,7 +46,7 @@ from toolops_plugins.steps import (
     Stopped,
     Within,
 )
-from toolops_plugins.tasks import begin, end_tasks, let_go, wait_for_end, within
+from toolops_plugins.tasks import begin, end_tasks, inherit, let_go, wait_for_end, within
 
 __all__ = ["LoopDriver"]
 
@@ -116,6 +116,7 @@ class LoopDriver(Owned):
 
     def forked(self) -> None:
         """Forget the tasks of the parent; for a forked child."""
+        inherit(self._background)
         self._background = set()
 
     async def _bounded(

@@ -12,7 +12,7 @@ from contextvars import Context
 from inspect import iscoroutine
 from typing import Any, TypeVar
 
-__all__ = ["begin", "end_tasks", "let_go", "wait_for_end", "within"]
+__all__ = ["begin", "end_tasks", "inherit", "let_go", "wait_for_end", "within"]
 
 T = TypeVar("T")
 
@@ -21,6 +21,10 @@ _TURNS = 10
 
 _left: set[asyncio.Task[Any]] = set()
 """Tasks that were left to themselves. A loop holds its tasks weakly."""
+
+
+_inherited: list[asyncio.Task[Any]] = []
+"""Tasks of a parent process, which no loop of this forked child runs."""
 
 
 def begin(awaitable: Awaitable[T], context: Context | None = None) -> asyncio.Task[T]:
@@ -125,6 +129,17 @@ def let_go(task: asyncio.Task[Any]) -> None:
         _left.discard(other)
     _left.add(task)
     task.add_done_callback(_retrieve)
+
+
+def inherit(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Hold the tasks of the parent in a forked child for as long as it lives.
+
+    Their collection would run the clean-up of the parent's coroutines here, on connections that
+    both processes share, and warn of each.
+    """
+    for task in tasks:
+        task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 - as above
+        _inherited.append(task)
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

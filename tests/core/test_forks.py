@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import logging
 import os
 import sys
 import threading
@@ -198,6 +200,49 @@ def test_a_flight_and_a_thread_that_are_held_hold_nobody_in_the_child(
     assert in_child(lambda: [tool.plain(n) for n in range(4)] == [0, 1, 2, 3]) == 0
     tool.go.open()
     assert [caller.result(LONG) for caller in callers] == [0, 1, 2]
+
+
+def test_coroutines_of_the_parent_clean_nothing_up_in_the_child(
+    ops: ToolOps, held: Callable[..., Held], loops: Callable[[], Loop]
+) -> None:
+    """Their connections are the parent's; and nobody is warned of tasks that never end."""
+    parent = os.getpid()
+    wrong: list[str] = []
+    answers: list[int] = []
+    tool = held(bulkhead=Bulkhead(1, queue=5))
+
+    @ops.tool(cache=Cache(ttl=0.001, stale_ttl=60, beta=0))
+    async def answer(n: int) -> int:
+        if not answers:
+            return n
+        try:
+            return await tool.coroutine(n)
+        finally:
+            if os.getpid() != parent:
+                wrong.append("cleaned up")
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            wrong.append(record.getMessage())
+
+    def child() -> bool:
+        logging.getLogger("asyncio").addHandler(Handler())
+        gc.collect()
+        return not wrong
+
+    loop = loops()
+    inside = loop.start(tool.coroutine(0))
+    wait_for(lambda: tool.inside == 1, "one who has the place", LONG)
+
+    def refreshes() -> bool:
+        answers.append(loop.start(answer(1)).result(LONG))
+        return tool.gate().waiting == 1
+
+    wait_for(refreshes, "a refresh that waits for the place", LONG)
+    assert in_child(child) == 0
+    tool.go.open()
+    assert inside.result(LONG) == 0
+    assert set(answers) == {1}
 
 
 def test_locks_that_other_threads_hold_are_free_in_the_child(ops: ToolOps) -> None:

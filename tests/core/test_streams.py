@@ -609,6 +609,27 @@ def test_threads_share_one_run(ops: ToolOps) -> None:
     assert source.runs == source.closed == 1
 
 
+def test_a_stream_that_begins_between_a_look_and_a_flight_is_joined(
+    ops: ToolOps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Source(ops)
+    table = ops._shared.streams
+    find = table.find
+    others: list[Iterator[Any]] = []
+
+    def find_and_be_overtaken(place: bytes, reader: object) -> Any:
+        found = find(place, reader)
+        if not others:
+            others.append(source.sync())
+            assert next(others[0]) == 1
+        return found
+
+    monkeypatch.setattr(table, "find", find_and_be_overtaken)
+    assert list(source.sync()) == [1, 2, 3]
+    assert list(others[0]) == [2, 3]
+    assert source.runs == source.closed == 1
+
+
 async def test_tasks_share_one_run(ops: ToolOps) -> None:
     source = Source(ops, range(200))
     results = await asyncio.gather(*(Aio(source).read() for _ in range(50)))

@@ -151,6 +151,10 @@ class Flights:
         """Start empty in a forked child, where no thread but this one has survived."""
         self._lock = threading.RLock()
         self._table = {}
+        if self._tasks:
+            from toolops_plugins.tasks import inherit  # noqa: PLC0415 - imports asyncio
+
+            inherit(self._tasks)
         self._tasks = set()
 
     # -- threads -----------------------------------------------------------------------------

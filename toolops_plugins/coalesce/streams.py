@@ -382,6 +382,11 @@ class Streams:
         if len(self._table) < self._limit and (known is None or not known.joinable):
             self._table[place] = recording
 
+    def look(self, place: bytes) -> Tape | None:
+        """Return the recording of that place that can be joined, or None."""
+        recording = self._table.get(place)
+        return recording if recording is not None and recording.joinable else None
+
     def find(self, place: bytes, reader: object) -> Tape | None:
         """Return the recording of that place, joined by ``reader``, or None."""
         recording = self._table.get(place)
