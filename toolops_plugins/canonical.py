@@ -23,7 +23,7 @@ import sys
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
@@ -46,6 +46,7 @@ _DOUBLE = struct.Struct(">d")
 _NAN = b"f" + _DOUBLE.pack(float("nan"))
 _ROOTS: tuple[type[Any], ...] = (str, int, float, bytes, tuple, list, dict, set, frozenset)
 """Built-in types whose subclasses are encoded as the class, its attributes and the plain value."""
+_ATOMS = frozenset((str, int, float, bool, bytes, type(None)))
 _ENUM_MACHINERY = frozenset(
     ("_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_", "_hash_")
 )
@@ -236,9 +237,17 @@ class Canon:
     def _record(self, tag: bytes, kind: type, pairs: dict[str, Any]) -> bytes:
         return tag + self._class(kind) + self._dict(pairs)
 
-    def _rest(self, value: Any, fields: Container[str] = ()) -> bytes:
-        """Encode what an instance holds beside the fields that are encoded already."""
-        state = {name: item for name, item in state_of(value).items() if name not in fields}
+    def _rest(self, value: Any, fields: Mapping[str, Any]) -> bytes:
+        """Encode what an instance holds beside the fields that are encoded already.
+
+        A descriptor or ``__getattribute__`` may show another value of a field than is held: then
+        both count.
+        """
+        state = {
+            name: item
+            for name, item in state_of(value).items()
+            if name not in fields or fields[name] is not item
+        }
         # No encoding begins with "+", so what follows a value is never taken for another one.
         return b"+" + self._dict(state) if state else b""
 
@@ -256,12 +265,12 @@ class Canon:
         if has_hidden_state(kind):
             return self._foreign(value) or self._refused(value)
         if issubclass(kind, PurePath):
-            return b"P" + self._class(kind) + _text(str(value)) + self._rest(value)
+            return b"P" + self._class(kind) + _text(str(value)) + self._rest(value, {})
         if dataclasses.is_dataclass(kind):
             names = [f.name for f in dataclasses.fields(value)]
             pairs = {name: getattr(value, name) for name in names if hasattr(value, name)}
             record = self._record(b"C", kind, pairs)
-            return record + self._rest(value, _own_fields(kind, names)) + self._content(value)
+            return record + self._rest(value, pairs) + self._content(value)
         if hasattr(kind, "__attrs_attrs__"):
             return self._record(b"Y", kind, state_of(value)) + self._content(value)
         foreign = self._foreign(value)
@@ -342,7 +351,7 @@ class Canon:
                 return self._model(value, kind)
             if issubclass(kind, pydantic.SecretStr | pydantic.SecretBytes):
                 secret = self._record(b"X", kind, {"secret": value.get_secret_value()})
-                return secret + self._rest(value, ("_secret_value",))
+                return secret + self._rest(value, {"_secret_value": value.get_secret_value()})
         numpy = sys.modules.get("numpy")
         if numpy is not None and issubclass(kind, numpy.generic | numpy.ndarray):
             return self._array(numpy, value, kind)
@@ -355,7 +364,11 @@ class Canon:
         # Which fields were set by whom is no part of what a model is.
         private = getattr(value, "__pydantic_private__", None) or {}
         state = {**private, **state_of(value)}
-        rest = {name: item for name, item in state.items() if name not in fields}
+        rest = {
+            name: item
+            for name, item in state.items()
+            if name not in fields or pairs.get(name) is not item
+        }
         record = self._record(b"M", kind, pairs)
         return record + b"+" + self._dict(rest) if rest else record
 
@@ -381,7 +394,7 @@ class Canon:
             parts[3] = _sized(b"b", numpy.asarray(value.data).tobytes())
             parts.append(b"+k" + self.encode(numpy.ma.getmaskarray(value)))
             parts.append(self.encode(numpy.asarray(value.fill_value)))
-        parts.append(b"+c" + self._class(kind) + self._rest(value, _ARRAY_MACHINERY))
+        parts.append(b"+c" + self._class(kind) + self._rest(value, _machinery_of(value)))
         return b"".join(parts)
 
 
@@ -391,8 +404,24 @@ class _Tolerant(Canon):
     def __init__(self, registered: dict[type, Encode]) -> None:
         super().__init__()
         self._strict = Canon().encode
+        self._inside = threading.local()
         for kind, encode in registered.items():
             self.register(kind, encode)
+
+    def encode(self, value: Any) -> bytes:
+        """Return the canonical bytes of ``value``, which may contain itself."""
+        kind = type(value)
+        if kind in _ATOMS:
+            return super().encode(value)
+        inside: dict[int, int] = vars(self._inside).setdefault("inside", {})
+        depth = inside.get(id(value))
+        if depth is not None:
+            return b"^%d;" % depth
+        inside[id(value)] = len(inside)
+        try:
+            return super().encode(value)
+        finally:
+            del inside[id(value)]
 
     def _refused(self, value: Any) -> bytes:
         try:
@@ -405,6 +434,6 @@ def _path(value: Any) -> bytes:
     return b"P" + _text(type(value).__name__) + _text(str(value))
 
 
-def _own_fields(kind: Any, names: list[str]) -> list[str]:
-    """Return the fields that are kept under their own names, and not by a property."""
-    return [name for name in names if not isinstance(getattr(kind, name, None), property)]
+def _machinery_of(array: Any) -> dict[str, Any]:
+    """Return the attributes of an array that numpy keeps for itself."""
+    return {name: item for name, item in state_of(array).items() if name in _ARRAY_MACHINERY}

@@ -11,15 +11,17 @@ import dataclasses
 import enum
 import functools
 import hashlib
+import re
 import sys
 import types
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.program import MAIN_MODULES, program_of
 
-__all__ = ["class_name", "code_digest", "definition_of", "is_importable"]
+__all__ = ["body_digest", "class_name", "code_digest", "definition_of", "is_importable"]
 
 Encode = Callable[[Any], bytes]
 
@@ -40,6 +42,10 @@ _GENERATED = frozenset(
         "__setattr__", "__delattr__", "__replace__", "__getstate__", "__setstate__",
     )
 )  # fmt: skip
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_MOST_NAMES = 200
+_bodies: weakref.WeakKeyDictionary[types.FunctionType, str] = weakref.WeakKeyDictionary()
+_LONGEST_CHAIN = 20
 _METHODS = (
     types.FunctionType,
     classmethod,
@@ -88,9 +94,85 @@ def code_digest(function: Any) -> str:
     Empty for what is not written in Python.
     """
     code = getattr(function, "__code__", None)
-    if not isinstance(code, types.CodeType):
-        return ""
+    return _digest(code) if isinstance(code, types.CodeType) else ""
+
+
+@functools.lru_cache(4096)
+def _digest(code: types.CodeType) -> str:
     return hashlib.sha256(b"".join(_code(code))).hexdigest()[:16]
+
+
+def body_digest(function: Any) -> str:
+    """Return a digest of a function's code, and of what it uses of its own module.
+
+    That is the functions and classes that it names, those that they name, and so on, as they are
+    when it is first asked: what is defined further down, or changed later, does not count. Empty
+    for what is not written in Python.
+    """
+    if not code_digest(function):
+        return ""
+    if type(function) is not types.FunctionType:
+        return code_digest(function)
+    known = _bodies.get(function)
+    if known is None:
+        known = _bodies[function] = _body_digest(function)
+    return known
+
+
+def _body_digest(function: types.FunctionType) -> str:
+    own = function.__globals__
+    module = own.get("__name__")
+    names = {function.__name__}
+    digests = [code_digest(function)]
+    waiting = [function]
+    while waiting and len(names) < _MOST_NAMES:
+        for name in _names(waiting.pop().__code__):
+            item = own.get(name)
+            if name in names or item is None:
+                continue
+            names.add(name)
+            found = [item]
+            if issubclass(type(item), type) and vars(item).get("__module__") == module:
+                annotations = repr(vars(item).get("__annotations__"))
+                digests.append(f"{name} {_ADDRESS.sub('', annotations)}")
+                found = list(vars(item).values())
+            for each in map(_behind, found):
+                if type(each) is types.FunctionType and each.__globals__ is own:
+                    digests.append(f"{name} {code_digest(each)}")
+                    waiting.append(each)
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("\n".join(sorted(digests)).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+@functools.lru_cache(4096)
+def _names(code: types.CodeType) -> tuple[str, ...]:
+    """Return the names of global variables that code may use, that of its inner functions too."""
+    inner = [each for each in code.co_consts if isinstance(each, types.CodeType)]
+    return tuple(sorted(set(code.co_names).union(*map(_names, inner))))
+
+
+def _behind(item: Any) -> Any:
+    """Return the function behind decorators; what else a variable holds is not looked into."""
+    for _ in range(_LONGEST_CHAIN):
+        kind = type(item)
+        if kind is property:
+            item = item.fget
+        elif issubclass(kind, types.FunctionType | functools._lru_cache_wrapper):  # noqa: SLF001 - the only way to know one
+            inner = item.__dict__.get("__wrapped__")
+            if inner is None:
+                break
+            item = inner
+        elif issubclass(kind, classmethod | staticmethod):
+            item = item.__func__
+        else:
+            break
+    return item
+
+
+def _is_generated(function: Any) -> bool:
+    file: str = getattr(getattr(function, "__code__", None), "co_filename", "")
+    return file == "<string>" or file.startswith("<attrs ") or file.endswith("dataclasses.py")
 
 
 def _code(code: types.CodeType) -> Iterator[bytes]:
@@ -147,18 +229,12 @@ class _Definition:
                 continue
             if is_enum and not isinstance(item, _METHODS):
                 continue  # its members are told below, and all else is made of them
-            if name in _GENERATED and self._is_generated(item):
+            if name in _GENERATED and _is_generated(item):
                 continue
             yield name, item
         if is_enum:
             for name, member in kind.__members__.items():  # type: ignore[attr-defined] # of enums
                 yield f"member {name}", member.value
-
-    @staticmethod
-    def _is_generated(item: Any) -> bool:
-        code = getattr(item, "__code__", None)
-        file: str = getattr(code, "co_filename", "")
-        return file == "<string>" or file.startswith("<attrs ") or file.endswith("dataclasses.py")
 
     def _fields(self) -> Iterator[Any]:
         kind = self._kind

@@ -26,7 +26,10 @@ _MADE: ContextVar[tuple[object, list[Callable[[], Any]]] | None] = ContextVar(
 
 def is_awaitable(value: object) -> bool:
     """Return whether a value is a coroutine, a future, or anything else that can be awaited."""
-    return hasattr(type(value), "__await__")
+    try:
+        return hasattr(type(value), "__await__")
+    except Exception:  # noqa: BLE001 - a metaclass may raise anything where it is looked at
+        return False
 
 
 def refusal(name: str, value: object) -> ConfigurationError:

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 __all__ = ["MAIN_MODULES", "Program", "program_of"]
 
-MAIN_MODULES = frozenset(("__main__", "__mp_main__"))
-"""Names of the main module; multiprocessing gives it the second one in spawned children."""
+MAIN_MODULES = frozenset(("__main__", "__mp_main__", "<run_path>"))
+"""Names of the main module: in spawned children of multiprocessing, and by runpy.run_path() too."""
 
 
 class Program(NamedTuple):

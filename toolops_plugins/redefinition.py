@@ -13,7 +13,7 @@ import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from toolops_plugins.definitions import code_digest
+from toolops_plugins.definitions import body_digest, code_digest
 from toolops_plugins.values import Value
 
 __all__ = ["Definition", "definition_of", "same_policy"]
@@ -29,7 +29,8 @@ class Definition(NamedTuple):
         place: Module and qualified name.
         code: Its code, without any decorators; None for what is not written in Python.
         execution: Identity of the module's dictionary, and its specification.
-        body: Digest of its code and of its decorators'; empty for what is not written in Python.
+        body: Digest of its code, of its decorators' and of what they use of its module; empty for
+            what is not written in Python.
         of_module: Whether its code is from the file of its module, which therefore exists.
     """
 
@@ -75,7 +76,7 @@ def definition_of(function: Any, place: str) -> Definition:
     else:
         place = f"{place} {inner.__module__}.{inner.__qualname__}"
     for _ in range(_LONGEST_CHAIN):
-        bodies[code_digest(inner)] = None
+        bodies[body_digest(inner)] = None
         wrapped = getattr(inner, "__wrapped__", None)
         if wrapped is None:
             break

@@ -8,7 +8,7 @@ import types
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from toolops_plugins.definitions import code_digest
+from toolops_plugins.definitions import body_digest
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.program import MAIN_MODULES, program_of
 
@@ -115,7 +115,7 @@ def _module_of(function: Any) -> tuple[str, str]:
     program = program_of(module, scope)
     if program is None:
         return module, ""
-    digest = code_digest(inner) if program.interactive else ""
+    digest = body_digest(inner) if program.interactive else ""
     origin = f"{program.place}:{digest}" if program.place or digest else ""
     return program.name, origin
 
@@ -166,6 +166,9 @@ def _hides_coroutine(function: Any) -> bool:
 def _kind(function: Any) -> Kind:
     # The mark is that of asyncio before 3.12, where inspect has none of its own.
     if inspect.iscoroutinefunction(function) or getattr(function, "_is_coroutine", None):
+        return "coroutine"
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    if isinstance(flags, int) and flags & inspect.CO_ITERABLE_COROUTINE:  # types.coroutine
         return "coroutine"
     if inspect.isasyncgenfunction(function):
         return "async_generator"

@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import (
     TYPE_CHECKING,
@@ -188,6 +189,7 @@ class Planner:
         self._check(target, policy, secret, ignore)
         label = name or self._unique(target)
         definition = definition_of(target.function, target.name)
+        defined_again = (label, definition.place) in self._bodies
         key_name = key_name or self._key_name(name, label, target, definition)
         cache = policy.cache
         keyer = Keyer(
@@ -228,6 +230,10 @@ class Planner:
             declare=partial(self._declare, target.function),
         )
         plan.origin = Origin(self.owner, target, tuple(secret), tuple(ignore), key_name)
+        if defined_again and plan.declare is not None:
+            # Its class may have been defined again too, and answers that are kept are of the new.
+            with suppress(Exception):
+                plan.declare()
         return plan
 
     def _declare(self, function: Callable[..., Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import types
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock
 
@@ -81,7 +82,16 @@ class Called:
         return await self.source(ticker)
 
 
+def by_generator(source):
+    @types.coroutine
+    def quote(ticker):
+        return (yield from source(ticker).__await__())
+
+    return quote
+
+
 WAYS = {
+    "of a generator": by_generator,
     "decorated": lambda source: traced(hidden(source)),
     "twice": lambda source: traced(traced(hidden(source))),
     "partial": lambda source: functools.partial(traced(hidden(source))),

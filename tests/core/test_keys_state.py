@@ -253,6 +253,55 @@ def test_a_receiver_that_raises_when_it_is_looked_at_is_itself() -> None:
     assert canon.receiver(one) == canon.receiver(one) != canon.receiver(two)
 
 
+class Masked:
+    """A descriptor that shows something else than is held."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: Any = None) -> str:
+        return "***"
+
+    def __set__(self, instance: Any, value: str) -> None:
+        vars(instance)[self.name] = value
+
+
+@dataclasses.dataclass
+class MaskedLogin:
+    token: Any = Masked()
+
+
+class MaskedModel(pydantic.BaseModel):
+    token: str
+
+    def __getattribute__(self, name: str) -> Any:
+        return "***" if name == "token" else super().__getattribute__(name)
+
+
+@pytest.mark.parametrize("kind", [MaskedLogin, MaskedModel])
+def test_what_a_field_holds_counts_and_not_only_what_it_shows(kind: Any) -> None:
+    ann, again, bob = kind(token="ann"), kind(token="ann"), kind(token="bob")
+    assert ann.token == bob.token
+    encode = Canon().encode
+    assert encode(ann) == encode(again)
+    assert encode(ann) != encode(bob)
+
+
+def test_a_receiver_that_contains_itself_counts_with_its_state() -> None:
+    @dataclasses.dataclass
+    class Session:
+        user: str
+        itself: Any = None
+
+    canon = Canon()
+    session = Session("ann")
+    session.itself = [session]
+    before = canon.receiver(session)
+    assert canon.receiver(session) == before
+    session.user = "bob"
+    assert canon.receiver(session) != before
+
+
 def test_methods_and_arguments_never_share_between_sessions() -> None:
     class Mail(Session):
         @ToolOps().readonly
@@ -533,6 +582,24 @@ def test_the_children_of_a_script_have_its_keys(tmp_path: Path) -> None:
     )
     _, key, _, childs = names_and_keys(str(script))
     assert childs == key
+
+
+def test_a_file_that_runpy_runs_is_known_by_its_path(tmp_path: Path) -> None:
+    keys = set()
+    for folder in ("a", "b"):
+        script = tmp_path / folder / "shop.py"
+        script.parent.mkdir()
+        script.write_text("""
+from toolops_plugins import Cache, ToolOps
+@ToolOps().tool(cache=Cache(ttl=60))
+def search(query): ...
+print(search.name, search.key("x"))
+""")
+        code = f"import runpy; runpy.run_path({str(script)!r})"
+        name, key = names_and_keys("-c", code)
+        assert name == "shop.search"
+        keys.add(key)
+    assert len(keys) == 2
 
 
 # -- tenants ---------------------------------------------------------------------------------

@@ -34,6 +34,17 @@ class MetaResult(metaclass=Meta):
     pass
 
 
+class ClosedMeta(type):
+    def __getattribute__(cls, name: str) -> Any:
+        if name in ("__await__", "__aiter__", "__iter__", "__next__", "__deepcopy__", "__dict__"):
+            raise RuntimeError(name)
+        return super().__getattribute__(name)
+
+
+class ClosedMetaResult(metaclass=ClosedMeta):
+    pass
+
+
 class AllRaises:
     """Raises whatever is asked."""
 
@@ -111,7 +122,7 @@ class AllAttributes:
 
 
 KINDS = [
-    MetaResult, AllRaises, RaisingClass, RaisingList, RaisingDict, AllAttributes,
+    MetaResult, ClosedMetaResult, AllRaises, RaisingClass, RaisingList, RaisingDict, AllAttributes,
     *map(lying, (str, int, dict, list, enum.Enum, type, types.GeneratorType, types.CoroutineType)),
 ]  # fmt: skip
 IDS = [type.__dict__["__name__"].__get__(kind) + str(n) for n, kind in enumerate(KINDS)]

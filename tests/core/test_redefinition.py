@@ -416,3 +416,93 @@ def retrying(limit):
 def test_policies_are_the_same_by_what_they_ask_for(one, other, same):
     assert same_policy(one, other) is same
     assert same_policy(other, one) is same
+
+
+# --- what a function uses ---------------------------------------------------------------------
+
+USING = """
+import functools
+def price(ticker):
+    return {price}
+
+class Quote:
+    currency = "EUR"
+    def __init__(self, ticker):
+        self.ticker = ticker
+    def text(self):
+        return f"{{price(self.ticker)}} {text}"
+
+@ops.tool(cache=Cache(ttl=60))
+def quote(ticker):
+    made.append(ticker)
+    return [each.text() for each in [Quote(ticker)]][0]
+"""
+
+
+def test_an_edited_helper_does_not_serve_the_old_answers(notebook):
+    notebook.run(USING.format(price=1, text="EUR"))
+    assert notebook.quote("ACME") == "1 EUR"
+    notebook.run(USING.format(price=1, text="EUR"))
+    assert notebook.quote("ACME") == "1 EUR"
+    assert notebook.made == ["ACME"]
+    notebook.run(USING.format(price=2, text="EUR"))
+    assert notebook.quote("ACME") == "2 EUR"
+    notebook.run(USING.format(price=2, text="USD"))
+    assert notebook.quote("ACME") == "2 USD"
+    notebook.run(USING.format(price=1, text="EUR"))
+    assert notebook.quote("ACME") == "1 EUR"
+    assert len(notebook.made) == 3
+
+
+def test_functions_that_call_each_other_keep_their_answers(notebook):
+    cell = """
+    @ops.tool(cache=Cache(ttl=60))
+    def even(n):
+        made.append(n)
+        return n == 0 or odd(n - 1)
+    def odd(n):
+        return n != 0 and even(n - 1)
+    """
+    for _ in range(3):
+        notebook.run(cell)
+        assert notebook.even(2)
+    ran = len(notebook.made)
+    notebook.run(cell)
+    assert notebook.even(2)
+    assert len(notebook.made) == ran
+
+
+RESULT = """
+from pydantic import BaseModel
+class Quote(BaseModel):
+    price: int = 1
+    {field}
+@ops.tool(cache=Cache(ttl=60))
+def quote(ticker) -> Quote:
+    made.append(ticker)
+    return Quote()
+"""
+
+
+def test_an_answer_is_of_the_class_as_it_was_defined_last(notebook):
+    for field, ran in (("", 1), ("", 1), ("currency: str = 'EUR'", 2)):
+        notebook.run(RESULT.format(field=field))
+        assert notebook.quote("ACME") == notebook.Quote()
+        assert type(notebook.quote("ACME")) is notebook.Quote
+        assert len(notebook.made) == ran
+
+
+def test_a_function_that_is_wrapped_again_later_keeps_its_answers(notebook):
+    notebook.run(
+        """
+        def plain(ticker):
+            made.append(ticker)
+            return price(ticker)
+        early = ops.tool(cache=Cache(ttl=60))(plain)
+        def price(ticker):
+            return 1
+        late = ops.tool(cache=Cache(ttl=60))(plain)
+        """
+    )
+    assert notebook.early("ACME") == notebook.late("ACME") == 1
+    assert notebook.made == ["ACME"]
