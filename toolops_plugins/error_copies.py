@@ -40,44 +40,90 @@ def copy_error(error: E, outside: BaseException | None = None) -> E:
     Args:
         error: The exception.
         outside: What was being handled where the work began that raised the exception. It belongs
-            to that caller alone, so that the copy's context ends before it. Default None.
+            to that caller alone, so that contexts end before it, those of causes and of a group's
+            exceptions too. Default None.
 
     Returns:
         The copy; or ``error`` itself, where its type keeps state that Python cannot reach and has
         no way to copy it.
     """
-    again = _remake(error)
-    if again is None:
-        return error
-    _put(again, "__cause__", error.__cause__)
-    _put(again, "__context__", _context(error, outside))
-    _put(again, "__suppress_context__", error.__suppress_context__)
-    return again
+    return _Copying(outside).copy(error)
 
 
-def _remake(error: E) -> E | None:
-    # The second is for classes of C and Rust that no builtin class can make, such as pydantic's.
-    for make in (_by_state, copy):
-        try:
-            again: E = make(error)
-            if again is not error and type(again) is type(error):
-                _take_state(again, error)
-                if _same_text(again, error):
-                    return again
-        except Exception:  # noqa: BLE001, S112 - a class may be written in any way
-            continue
-    return None
+class _Copying:
+    """Copies an exception, and those that it came from as far as they lead outside."""
 
+    def __init__(self, outside: BaseException | None) -> None:
+        self._outside = outside
+        self._known: dict[int, BaseException | None] = {}
 
-def _by_state(error: E) -> E:
-    kind: Any = type(error)
-    base = kind
-    while base.__flags__ & _HEAP_TYPE:
-        base = base.__base__
-    args = error.args
-    if isinstance(error, BaseExceptionGroup):
-        args = (error.message, [_inside_group(each) for each in error.exceptions])
-    return base.__new__(kind, *args)  # type: ignore[no-any-return]  # kind had to be Any
+    def copy(self, error: E) -> E:
+        again = self._remade(error)
+        if again is None:
+            return error
+        _put(again, "__cause__", self._inside(error.__cause__))
+        _put(again, "__context__", self._inside(error.__context__))
+        _put(again, "__suppress_context__", error.__suppress_context__)
+        return again
+
+    def _inside(self, link: BaseException | None) -> BaseException | None:
+        """Return a cause or context: itself, or a copy that does not lead outside."""
+        if link is None or link is self._outside:
+            return None
+        if not self._leads_outside(link):
+            return link
+        if id(link) in self._known or len(self._known) == _LONGEST_CHAIN:
+            return self._known.get(id(link))
+        self._known[id(link)] = None  # where it leads back to itself
+        made = self.copy(link)
+        if made is link:  # it cannot be copied, and must not lead outside
+            self._known[id(link)] = self._inside(link.__cause__ or link.__context__)
+        else:
+            self._known[id(link)] = made.with_traceback(link.__traceback__)
+        return self._known[id(link)]
+
+    def _leads_outside(self, error: BaseException) -> bool:
+        if self._outside is None:
+            return False
+        waiting: list[BaseException | None] = [error]
+        seen: set[int] = set()
+        while waiting and len(seen) < _LONGEST_CHAIN:
+            link = waiting.pop()
+            if link is self._outside:
+                return True
+            if link is None or id(link) in seen:
+                continue
+            seen.add(id(link))
+            waiting += [link.__cause__, link.__context__]
+            if isinstance(link, BaseExceptionGroup):
+                waiting += link.exceptions
+        return False
+
+    def _remade(self, error: E) -> E | None:
+        # The second is for classes of C and Rust that no builtin class can make, as pydantic's.
+        for make in (self._by_state, copy):
+            try:
+                again: E = make(error)
+                if again is not error and type(again) is type(error):
+                    _take_state(again, error)
+                    if _same_text(again, error):
+                        return again
+            except Exception:  # noqa: BLE001, S112 - a class may be written in any way
+                continue
+        return None
+
+    def _by_state(self, error: E) -> E:
+        kind: Any = type(error)
+        base = kind
+        while base.__flags__ & _HEAP_TYPE:
+            base = base.__base__
+        args = error.args
+        if isinstance(error, BaseExceptionGroup):
+            parts = [
+                self.copy(each).with_traceback(each.__traceback__) for each in error.exceptions
+            ]
+            args = (error.message, parts)
+        return base.__new__(kind, *args)  # type: ignore[no-any-return]  # kind had to be Any
 
 
 def _take_state(again: E, error: E) -> None:
@@ -100,10 +146,6 @@ def _take_state(again: E, error: E) -> None:
 
 def _put(error: BaseException, name: str, value: Any) -> None:
     BaseException.__setattr__(error, name, value)  # not by what the class may have in its place
-
-
-def _inside_group(error: E) -> E:
-    return copy_error(error).with_traceback(error.__traceback__)
 
 
 def members_of(error: BaseException) -> Iterator[tuple[str, Any]]:
@@ -136,25 +178,3 @@ def _same_text(again: BaseException, error: BaseException) -> bool:
     except Exception:  # noqa: BLE001 - then there is nothing to compare
         return True
     return str(again) == expected
-
-
-def _context(error: BaseException, outside: BaseException | None) -> BaseException | None:
-    """Return the context of an exception up to ``outside``, in copies where that is part of it."""
-    context = error.__context__
-    if outside is None or context is None:
-        return context
-    chain: list[BaseException] = []
-    link: BaseException | None = context
-    while link is not None and link is not outside and len(chain) < _LONGEST_CHAIN:
-        chain.append(link)
-        link = link.__context__
-    if link is not outside:
-        return context
-    again: BaseException | None = None
-    for part in reversed(chain):
-        made = copy_error(part).with_traceback(part.__traceback__)
-        if made is part:  # it cannot be copied, and must not lead outside
-            continue
-        _put(made, "__context__", again)
-        again = made
-    return again

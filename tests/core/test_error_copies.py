@@ -236,6 +236,40 @@ def test_the_context_that_the_work_itself_made_is_kept(work: Work) -> None:
     assert "of the leader" in "".join(traceback.format_exception(leader.exception(LONG)))
 
 
+@pytest.mark.parametrize("way", ["cause", "cause of a cause", "group", "context"])
+def test_nothing_of_the_leader_is_in_what_the_error_came_from(work: Work, way: str) -> None:
+    def fail(n: int) -> None:
+        try:
+            try:
+                int("first")
+            except ValueError as first:
+                if way != "context":
+                    raise LookupError("second") from first
+                raise LookupError("second")  # noqa: B904 - as its context
+        except LookupError as second:
+            if way == "group":
+                raise ExceptionGroup("third", [second]) from None
+            if way == "cause of a cause":
+                raise RuntimeError("third") from second
+            raise
+
+    def lead() -> None:
+        handling("of the leader", lambda: work.sync(1))
+
+    work.outcome = fail
+    leader = start(lead)
+    work.started.wait()
+    followers = [start(work.sync, 1) for _ in range(2)]
+    work.await_aboard(3)
+    work.release.open()
+    for follower in followers:
+        told = "".join(traceback.format_exception(follower.exception(LONG)))
+        assert "first" in told
+        assert "second" in told
+        assert "of the leader" not in told
+    assert "of the leader" in "".join(traceback.format_exception(leader.exception(LONG)))
+
+
 async def test_tasks_raise_errors_of_their_own(work: Work) -> None:
     def fail(n: int) -> None:
         raise ExceptionGroup("group", [KeywordError(1, field="a")])
