@@ -7,21 +7,42 @@ there is set for its caller too once it has ended, as if it had run in place (as
 
 from __future__ import annotations
 
-from contextvars import Context, ContextVar
+from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
-__all__ = ["bring_back", "find_changes"]
+__all__ = ["ContextChanges", "bring_back"]
 
 _NOTHING = object()
 
 
-def find_changes(before: Context, after: Context) -> list[tuple[ContextVar[Any], Any]]:
-    """Return the variables that are not in ``after`` what they were in ``before``."""
-    return [
-        (variable, value)
-        for variable, value in after.items()
-        if before.get(variable, _NOTHING) is not value
-    ]
+class ContextChanges:
+    """Context variables that a block of work sets, to be set again where its caller is.
+
+    The block runs ``with`` it, in any thread or task; its caller calls :meth:`apply`.
+    """
+
+    __slots__ = ("_before", "_found")
+
+    def __init__(self) -> None:
+        self._before: Context | None = None
+        self._found: list[tuple[ContextVar[Any], Any]] = []
+
+    def __enter__(self) -> None:
+        self._before = copy_context()
+
+    def __exit__(self, *_: object) -> None:
+        before = self._before
+        if before is not None:
+            self._found += (
+                (variable, value)
+                for variable, value in copy_context().items()
+                if before.get(variable, _NOTHING) is not value
+            )
+
+    def apply(self) -> None:
+        """Set in this context what the block has set so far."""
+        for variable, value in self._found:
+            variable.set(value)
 
 
 def bring_back(context: Context) -> None:

@@ -13,7 +13,7 @@ import math
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from contextvars import ContextVar, copy_context
+from contextvars import copy_context
 from functools import partial
 from inspect import isawaitable
 from queue import Empty, SimpleQueue
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import Arrival, Flights
-from toolops_plugins.contexts import bring_back, find_changes
+from toolops_plugins.contexts import ContextChanges, bring_back
 from toolops_plugins.errors import AttemptTimeout, ConfigurationError, DeadlineExceeded
 from toolops_plugins.hidden_coroutines import is_awaitable
 from toolops_plugins.pickling import Owned
@@ -241,7 +241,7 @@ class ThreadDriver(Owned):
         if not step.in_thread:
             return self._lead_here(step, seconds, limit)
         inner: list[Limit] = []
-        changes: list[tuple[ContextVar[Any], Any]] = []
+        changes = ContextChanges()
 
         def submit(function: Callable[[], Any], unwanted: Callable[[], bool]) -> Ticket:
             # Of what everybody has left, no further attempt is made.
@@ -249,11 +249,8 @@ class ThreadDriver(Owned):
             return self._pool.submit(function, step.owner)
 
         def run() -> Any:
-            before = copy_context()
-            try:
+            with changes:
                 return self._walk(step.work(), inner[0] if inner else None)
-            finally:
-                changes.extend(find_changes(before, copy_context()))
 
         try:
             return self._flights.fly(step.key, run, submit, seconds)
@@ -261,9 +258,7 @@ class ThreadDriver(Owned):
             left_of(limit, self._clock)
             raise
         finally:
-            # What the work set in a thread of its own is set for its leader too.
-            for variable, value in changes:
-                variable.set(value)
+            changes.apply()
 
     def _lead_here(self, step: Fly, seconds: float, limit: Limit | None) -> Arrival:
         """Wait for a flight, or lead it in this thread.

@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from contextvars import Context, ContextVar, copy_context
+from contextvars import Context, copy_context
 from functools import partial
 from inspect import isawaitable
 from typing import Any, TypeVar
 
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import Arrival, Flights
-from toolops_plugins.contexts import bring_back, find_changes
+from toolops_plugins.contexts import ContextChanges, bring_back
 from toolops_plugins.drivers import (
     Limit,
     attempt_timeout,
@@ -266,18 +266,15 @@ class LoopDriver(Owned):
     async def _fly(self, step: Fly, limit: Limit | None) -> Arrival:
         left = left_of(limit, self._clock)
         seconds = step.seconds if left is None else min(left, step.seconds or left)
-        changes: list[tuple[ContextVar[Any], Any]] = []
+        changes = ContextChanges()
 
         caller = None if seconds is None else asyncio.current_task()
 
         async def work() -> Any:
-            before = copy_context()
-            try:
+            with changes:
                 if asyncio.current_task() is caller:  # apart from all flights
                     return await within(self.run(step.work()), None)
                 return await self.run(step.work())
-            finally:
-                changes.extend(find_changes(before, copy_context()))
 
         try:
             arrival = await self._flights.afly(step.key, work, seconds)
@@ -285,9 +282,7 @@ class LoopDriver(Owned):
             left_of(limit, self._clock)
             raise
         finally:
-            # The leader's work ran in a task of its own; what it set is set for the leader too.
-            for variable, value in changes:
-                variable.set(value)
+            changes.apply()
         return arrival
 
     async def _race(self, step: Race, limit: Limit | None) -> Any:

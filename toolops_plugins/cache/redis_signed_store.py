@@ -12,7 +12,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.cache.redis_link import READING, WRITING, Command, Work, mget
@@ -20,6 +20,8 @@ from toolops_plugins.cache.redis_store import (
     NO_GENERATION,
     STAMP_MARGIN,
     WRITE,
+    Seen,
+    StampPair,
     Store,
     run,
     shift_entry,
@@ -36,22 +38,6 @@ _NONE = "\0"  # stands where there is no stamp that can be accepted
 _PLACE = ("\0space", "\0key")  # what an entry calls the stamps of the tier and of its key
 _FRESH = 1.0  # seconds for which a result is new; an older one comes from another tier
 _CHUNK = 500  # keys that are asked for at once
-
-
-class _Place(NamedTuple):
-    """The stamps under which a result is computed, beside those of its tags."""
-
-    space: str
-    own: str
-
-
-class SignedSeen(NamedTuple):
-    """The mark of a lookup; as :class:`~toolops_plugins.cache.redis_store.Seen`."""
-
-    generation: bytes
-    stamps: Mapping[str, str | None]
-    clears: int
-    place: _Place
 
 
 def own_tags(tags: Sequence[str]) -> tuple[str, ...]:
@@ -90,14 +76,14 @@ class SignedStore(Store):
         for tag, stamp in zip(wanted, held, strict=True):
             name = _tag(tag)
             stamps[tag] = self._accepted(name, stamp, broken)
-        seen = SignedSeen(NO_GENERATION, stamps, clears, place)
-        entry, seen = self._read(key, data, seen)
+        seen = Seen(NO_GENERATION, stamps, clears, place)
+        entry, seen = self.read(key, data, seen)
         if not broken:
             return entry, seen
         renewed: dict[bytes, str] = {}
         with suppress(TierError):  # then a write that passes this mark will be dropped
             renewed = yield from self._renew(broken)
-        place = _Place(renewed.get(_SPACE, place.space), renewed.get(_key(key), place.own))
+        place = StampPair(renewed.get(_SPACE, place.space), renewed.get(_key(key), place.own))
         stamps |= {tag: renewed[_tag(tag)] for tag in wanted if _tag(tag) in renewed}
         return None, seen._replace(stamps=stamps, place=place)
 
@@ -120,8 +106,8 @@ class SignedStore(Store):
         current = space.decode("latin-1")
         if current != self.stamps.newest(_SPACE):
             return None
-        place = _Place(current, "")
-        return self._read(key, data, SignedSeen(NO_GENERATION, {}, self._clears, place))
+        place = StampPair(current, "")
+        return self.read(key, data, Seen(NO_GENERATION, {}, self._clears, place))
 
     def look_many(self, keys: list[bytes]) -> Work[dict[bytes, Entry]]:
         """Look entries up by key, whatever their tags."""
@@ -134,7 +120,7 @@ class SignedStore(Store):
         found: dict[bytes, tuple[Entry, tuple[str, ...]]] = {}
         for key, data, own in zip(keys, replies[::2], replies[1::2], strict=True):
             place, _ = self._place(key, space, own, broken)
-            if data is not None and (opened := self._opened(key, data, place)) is not None:
+            if data is not None and (opened := self._open(key, data, place)) is not None:
                 found[key] = opened
         tags = sorted({tag for entry, _ in found.values() for tag in entry.tags})
         held = yield from self._read_all([self._stamp(tag) for tag in tags])
@@ -171,7 +157,7 @@ class SignedStore(Store):
         space: bytes | None,
         own: bytes | None,
         broken: dict[bytes, str | None] | None = None,
-    ) -> tuple[_Place, dict[bytes, str | None]]:
+    ) -> tuple[StampPair, dict[bytes, str | None]]:
         """Return the current stamps of tier and key, and note those that must be renewed."""
         broken = {} if broken is None else broken
         before = self.stamps.newest(_SPACE)
@@ -181,8 +167,8 @@ class SignedStore(Store):
             self.stamps.forget(_SPACE)
         name = _key(key)
         if own is None and not self.stamps.is_known(name):
-            return _Place(current, ""), broken  # it was not deleted lately
-        return _Place(current, self._accepted(name, own, broken) or _NONE), broken
+            return StampPair(current, ""), broken  # it was not deleted lately
+        return StampPair(current, self._accepted(name, own, broken) or _NONE), broken
 
     def _accepted(
         self, name: bytes, held: bytes | None, broken: dict[bytes, str | None]
@@ -223,23 +209,8 @@ class SignedStore(Store):
             self.stamps.forget(_SPACE)
         return found
 
-    def _read(
-        self, key: bytes, data: bytes | None, seen: SignedSeen
-    ) -> tuple[Entry | None, SignedSeen]:
-        if data is None:
-            return None, seen
-        if (generation := data[:8]) != NO_GENERATION:
-            seen = SignedSeen(generation, seen.stamps, seen.clears, seen.place)
-        found = self._opened(key, data, seen.place)
-        if found is None:
-            return None, seen
-        entry, stamps = found
-        if entry.tags != tuple(seen.stamps) or stamps != tuple(seen.stamps.values()):
-            return None, seen
-        return entry, seen
-
-    def _opened(
-        self, key: bytes, data: bytes, place: _Place
+    def _open(
+        self, key: bytes, data: bytes, place: StampPair
     ) -> tuple[Entry, tuple[str, ...]] | None:
         """Return an entry and the stamps of its tags, if it names those of the tier and the key."""
         found = self._unsealed(key, data)
@@ -314,7 +285,7 @@ class SignedStore(Store):
         created = entry.created + self.server.offset
         return any(self.stamps.invalidated(name) > created for name in names)
 
-    def _places(self, keys: list[bytes], mark: SignedSeen | None) -> Work[dict[bytes, _Place]]:
+    def _places(self, keys: list[bytes], mark: Seen | None) -> Work[dict[bytes, StampPair]]:
         if mark is not None:
             return dict.fromkeys(keys, mark.place)
         names = [self.space_name, *(self._key_name(key) for key in keys)]
@@ -328,7 +299,7 @@ class SignedStore(Store):
             return places
         renewed = yield from self._renew(broken)
         return {
-            key: _Place(renewed.get(_SPACE, place.space), renewed.get(_key(key), place.own))
+            key: StampPair(renewed.get(_SPACE, place.space), renewed.get(_key(key), place.own))
             for key, place in places.items()
         }
 

@@ -52,6 +52,7 @@ __all__ = [
     "TOMBSTONE_LIFE",
     "WRITE",
     "Seen",
+    "StampPair",
     "Store",
     "chunks",
     "run",
@@ -81,12 +82,20 @@ return 1
 """
 
 
+class StampPair(NamedTuple):
+    """The stamps of a tier and of a key, where they are signed."""
+
+    space: str = ""
+    own: str = ""
+
+
 class Seen(NamedTuple):
     """The mark of a lookup: what must be unchanged when its result is written."""
 
     generation: bytes
     stamps: Mapping[str, str | None]
     clears: int
+    place: StampPair = StampPair()
 
 
 class Store:
@@ -172,7 +181,7 @@ class Store:
         opened = {
             key: found
             for key, data in zip(keys, replies, strict=True)
-            if data is not None and (found := self._open(key, data)) is not None
+            if data is not None and (found := self._open(key, data, StampPair())) is not None
         }
         tags = sorted({tag for entry, _ in opened.values() for tag in entry.tags})
         held = yield from run(READING, [("GET", self._stamp(tag)) for tag in tags])
@@ -281,8 +290,8 @@ class Store:
             return None, seen
         generation = data[:8]
         if generation != NO_GENERATION:
-            seen = Seen(generation, seen.stamps, seen.clears)
-        found = self._open(key, data)
+            seen = seen._replace(generation=generation)
+        found = self._open(key, data, seen.place)
         if found is None:
             return None, seen
         entry, stamps = found
@@ -290,7 +299,13 @@ class Store:
             return None, seen
         return entry, seen
 
-    def _open(self, key: bytes, data: bytes) -> tuple[Entry, tuple[str, ...]] | None:
+    def _open(
+        self,
+        key: bytes,
+        data: bytes,
+        place: StampPair,  # noqa: ARG002 - for entries that are signed
+    ) -> tuple[Entry, tuple[str, ...]] | None:
+        """Return an entry that still lives, and the stamps of its tags."""
         found = self._unsealed(key, data)
         if found is None:
             return None
