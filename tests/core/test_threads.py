@@ -337,7 +337,10 @@ def test_the_log_says_which_tool_holds_the_threads(
             tool()
     lines = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
     assert lines == [
-        "Calls of 't' wait for a thread: all 1 threads are held: 1 by 'hung' (namespace 'threads')"
+        (
+            "Calls of 't' wait for a thread: all 1 threads are held: 1 by 'hung'; "
+            "ToolOps(max_threads=...) makes more (namespace 'threads')"
+        )
     ]
     assert {(n.kind, n.name) for n in notices} == {("threads_full", "t")}
 
