@@ -1,4 +1,4 @@
-"""What a replay has counted, and what it took for granted."""
+"""The figures of a replay, and the assumptions behind them."""
 
 from __future__ import annotations
 

@@ -313,7 +313,7 @@ def _begun(call: Call, key: bytes, work: Callable[[], Flow]) -> Flow:
 
 
 def _unhurried(call: Call, found: Found | None) -> Flow:
-    """Do what is done for all who fly together without the deadline of him who leads."""
+    """Run shared work without its leader's deadline."""
     token = DEADLINE.set(None)
     try:
         return (yield from _inside(call, found))

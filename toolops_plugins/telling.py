@@ -18,7 +18,7 @@ __all__ = ["Answer", "notice", "record", "report_failure", "report_refusal", "wa
 
 
 class Answer(NamedTuple):
-    """What a flight brings to everybody aboard.
+    """The outcome of a flight, for all callers that share it.
 
     Args:
         value: The result, which is the leader's own; or NOTHING if it has to be decoded.

@@ -1,4 +1,4 @@
-"""What type checkers see of wrapped functions.
+"""The types of wrapped functions, for type checkers.
 
 A :class:`Tool` is generic in the whole type of its function, not in parameters and result: so that
 generic and overloaded functions stay so.

@@ -1,4 +1,4 @@
-"""What a policy's fallback offers in place of an answer, told from the answers themselves."""
+"""Tell an answer of a model from the substitute that a policy's fallback offers for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Redis tier keeps where there is a secret: entries that cannot be planted or played back.
+"""The signed entries of a Redis tier, which can be neither planted nor played back.
 
 As :mod:`~toolops_plugins.cache.redis_store`, but stamps are signed
 (:mod:`~toolops_plugins.cache.stamps`), and there are two more: one of the whole tier under

@@ -1,4 +1,4 @@
-"""Which rows of an index are void, whoever puts them back: those older than an invalidation.
+"""Invalidations of an index: rows older than one are void, whoever puts them back.
 
 Rows are deleted when they are invalidated. Somebody who can write to Chroma, but not sign, can put
 an old row back with its old signature; it is told by its time, which is signed too. Times are

@@ -1,4 +1,4 @@
-"""What a policy's fallback offers, as the answers and chunks that LangChain knows."""
+"""Turn what a policy's fallback offers into LangChain's answers and chunks."""
 
 from __future__ import annotations
 
