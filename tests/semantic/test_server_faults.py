@@ -239,6 +239,56 @@ async def test_a_server_that_hangs_after_it_was_open(own_server):
     await in_time(ops.close)  # with something that waits to be written
 
 
+def invalidate_tag(ops: ToolOps) -> None:
+    ops.invalidate(tags=["place"])
+
+
+def clear(ops: ToolOps) -> None:
+    ops.clear()
+
+
+@pytest.mark.parametrize(
+    ("forget", "secret", "opened"),
+    [(invalidate_tag, None, True), (invalidate_tag, b"0" * 32, False), (clear, None, False)],
+)
+def test_what_was_forgotten_in_vain_is_deleted_when_the_server_is_back(
+    own_server, clock, forget, secret, opened
+):
+    def make() -> tuple[ToolOps, SemanticCache, Any]:
+        semantic = SemanticCache(url=own_server.url, timeout=LONG)
+        ops = ToolOps("forget", semantic=semantic, secret=secret, clock=clock)
+
+        @ops.readonly(semantic=Semantic(on="question"), tags=["place"], name="ask")
+        def ask(question: str) -> str:
+            return next(answers)
+
+        return ops, semantic, ask
+
+    answers = iter(["old", "new", "other"])
+    ops, semantic, ask = make()
+    assert ask(FRANCE) == "old"
+    semantic.flush()
+    if not opened:
+        ops.close()
+        ops, semantic, ask = make()
+    own_server.stop()
+    clock.advance(1)
+    with pytest.raises(TierError):
+        forget(ops)
+    own_server.start()
+    clock.advance(60)
+    # Paraphrases, which are looked up on the server alone.
+    assert ask("what's the capital of France") == "new"
+    semantic.flush()
+    assert ask("What's the capital of France ?") == "new"
+    assert len(semantic) == 1
+    ops.close()
+    # No other process finds what was forgotten, but all find what came afterwards.
+    ops, semantic, ask = make()
+    assert ask("what is the capital of France") == "new"
+    ops.close()
+
+
 # Calls with a limited time
 
 

@@ -31,6 +31,7 @@ from toolops_plugins.semantic.embeddings import Embeddings
 from toolops_plugins.semantic.folder_lock import FolderError
 from toolops_plugins.semantic.learned import Learned
 from toolops_plugins.semantic.lifetimes import Lifetimes
+from toolops_plugins.semantic.pending_deletions import PendingDeletions
 from toolops_plugins.semantic.resident import Resident
 from toolops_plugins.semantic.rows import Row
 from toolops_plugins.semantic.store import Store
@@ -108,6 +109,7 @@ class Index:
         self.lifetimes = Lifetimes(clock)
         self._generations = Generations()
         self._voids = Voids()
+        self._pending = PendingDeletions()
         self._voids_read = clock.monotonic()
         self._tampered = 0  # records that on_trouble has been told of
         self._voided: OrderedDict[str, tuple[int, float]] = OrderedDict()  # when ids were removed
@@ -187,6 +189,7 @@ class Index:
         store.open()
         with store.within(store.timeout):
             store.read_voids()
+            self._pending.run(store)
         if store.aside is not None:
             self._on_trouble(TierError(f"the index was corrupt, and is now in {store.aside}"))
         return store
@@ -297,6 +300,7 @@ class Index:
         self._embedding = threading.RLock()
         self.learned.forked()
         self._writer.forked()
+        self._pending = PendingDeletions()  # which are its parent's
         if self.ready and not self.store.shared:
             # An embedded client is its parent's alone: what is in memory is all there is here.
             self._whole = True
@@ -334,6 +338,7 @@ class Index:
             if row.id not in ours
             and row.id not in self._gone
             and not self.is_void(row.id, row)
+            and not self._pending.covers(row)
             and self.lifetimes.left(row) > 0.0
         ]
         merged.sort(key=lambda each: -each[1])
@@ -373,8 +378,7 @@ class Index:
         except TierError:
             self._fuse.fail(ticket)
             raise
-        self._fuse.succeed(ticket)
-        self._tell_tampered()
+        self._found(ticket)
         return found
 
     async def _asearch_store(self, scope: bytes, x: Vector, k: int, now: float) -> Near:
@@ -386,9 +390,15 @@ class Index:
         except TierError:
             self._fuse.fail(ticket)
             raise
+        self._found(ticket)
+        return found
+
+    def _found(self, ticket: int) -> None:
+        """Note that the store answered a search."""
         self._fuse.succeed(ticket)
         self._tell_tampered()
-        return found
+        if self._pending:
+            self._pool.offer(self._delete_pending_soon)
 
     def _ticket(self) -> int:
         ticket = self._fuse.enter()
@@ -497,6 +507,7 @@ class Index:
     def write(self, rows: Sequence[Row], vectors: Sequence[Vector]) -> None:
         """Store a batch; for the writer, which may outlive a :meth:`close`."""
         self.open()
+        self._delete_pending()  # before what is written now, which it would delete too
         self.store.write(rows, np.stack(vectors))
         self._written += len(rows)
         if not self._whole and self.loaded.is_set():
@@ -534,8 +545,7 @@ class Index:
         """
         self._void(ids)
         void = self._note_void(ids=ids)
-        self.open()
-        self._delete_for_good(ids, partial(self.store.delete, ids), void)
+        self._delete_for_good(ids, lambda store: store.delete(ids), void)
 
     def invalidate(self, tags: Sequence[str]) -> None:
         """Forget all entries with any of the tags, and those that are about to be stored.
@@ -545,8 +555,7 @@ class Index:
         """
         ids = self._void(tags=tags)
         void = self._note_void(tags=tags)
-        self.open()
-        self._delete_for_good(ids, partial(self.store.delete_where, tags=tags), void)
+        self._delete_for_good(ids, lambda store: store.delete_where(tags=tags), void)
 
     def clear(self, scope: bytes | None = None) -> None:
         """Forget all entries, or those of one scope.
@@ -565,12 +574,10 @@ class Index:
         self.copies.forget(everything=True)
         if scope is None:
             void = self._note_void(everything=True)
-            self.open()
-            self._delete_for_good(ids, self.store.clear, void)
+            self._delete_for_good(ids, lambda store: store.clear(), void)
         else:
             void = self._note_void(scopes=[scope])
-            self.open()
-            self._delete_for_good(ids, partial(self.store.delete_where, scope=scope), void)
+            self._delete_for_good(ids, lambda store: store.delete_where(scope=scope), void)
 
     def _note_void(
         self,
@@ -588,21 +595,39 @@ class Index:
         return void
 
     def _delete_for_good(
-        self, ids: Sequence[str], delete: Callable[[], object], void: Voids
+        self, ids: Sequence[str], delete: Callable[[Store], object], void: Voids
     ) -> None:
-        """Delete rows and, where there is a secret, store that they are void."""
-        if not self.store.signed:
-            self._delete_in_time(ids, delete)
-            return
+        """Delete rows and, where there is a secret, store that they are void.
+
+        Raises:
+            TierError: The store could not be reached; the rows are deleted when it can be again.
+        """
 
         def note_and_delete() -> None:
             # The note first: what is deleted without it could be put back.
             try:
-                self.store.write_void(void)
+                if self.store.signed:
+                    self.store.write_void(void)
             finally:
-                delete()
+                delete(self.store)
 
-        self._delete_in_time(ids, note_and_delete)
+        try:
+            self.open()
+            self._delete_in_time(ids, note_and_delete)
+        except TierError:
+            self._pending.add(void)
+            raise
+
+    def _delete_pending(self) -> None:
+        """Delete what could not be deleted when it was invalidated."""
+        if self._pending:
+            self._delete_in_time((), lambda: self._pending.run(self.store))
+
+    def _delete_pending_soon(self) -> None:
+        try:
+            self._delete_pending()
+        except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
+            self._on_trouble(as_tier_error(error))
 
     def _delete_in_time(self, ids: Sequence[str], delete: Callable[[], object]) -> None:
         """Delete rows; on a server within one deadline, and not at all while it is left alone."""

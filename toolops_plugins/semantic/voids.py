@@ -13,14 +13,23 @@ import json
 import math
 import threading
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from toolops_plugins.locks import renewing
 from toolops_plugins.semantic.rows import Row
 
-__all__ = ["Voids"]
+__all__ = ["Names", "Voids"]
 
 _MOST: Final = 10_000  # names of each kind; the oldest are forgotten beyond it
+
+
+class Names(NamedTuple):
+    """The names of what is void."""
+
+    ids: list[str]
+    tags: list[str]
+    scopes: list[bytes]
+    everything: bool
 
 
 class Voids:
@@ -115,6 +124,12 @@ class Voids:
             or created <= self._scopes.get(row.scope.hex(), never)
             or any(created <= self._tags.get(tag, never) for tag in row.tags)
         )
+
+    def names(self) -> Names:
+        """Return the names of what is void, whenever it was invalidated."""
+        with self._lock:
+            scopes = [bytes.fromhex(scope) for scope in self._scopes]
+            return Names(list(self._ids), list(self._tags), scopes, math.isfinite(self._all))
 
     def dumps(self) -> bytes:
         """Return the table as bytes."""
