@@ -218,6 +218,15 @@ class Pool:
             worker.ticket = None
             worker.asleep.release()
 
+    def end_with(self, owner: object) -> None:
+        """Let no thread wait for work any more when ``owner`` is gone."""
+        weakref.finalize(owner, self._retire).atexit = False
+
+    def _retire(self) -> None:
+        # Who still has the pool gets a thread for each function.
+        self._idle_seconds = 0.0
+        self.end_idle_threads()
+
     # -- under the lock --------------------------------------------------------------------------
 
     def _admits(self, owner: str | None) -> bool:

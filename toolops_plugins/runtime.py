@@ -147,6 +147,7 @@ class ToolOps(Decorators, Closing):
         self._stats = Stats()
         flights = Flights(check.count("max_flights", max_flights))
         self._pool = Pool(check.count("max_threads", max_threads))
+        self._pool.end_with(self)
         budget = RetryBudget(clock=clock) if isinstance(retry_budget, _Default) else retry_budget
         self._shared = Shared(
             namespace, clock, self.codec, self._emitter, flights, Streams(), budget

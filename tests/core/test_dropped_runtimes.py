@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from servers import Server, start_valkey, wait_for
 
-from toolops_plugins import Cache, Memory, Redis, ToolOps
+from toolops_plugins import Cache, Memory, Redis, Semantic, SemanticCache, Timeout, ToolOps
+from toolops_plugins.semantic import writer
 
 
 @pytest.fixture
@@ -125,3 +126,53 @@ def test_a_tier_that_many_runtimes_share(server):
 
     assert_flat(server, request)
     tier.close()
+
+
+def names() -> list[str]:
+    gc.collect()
+    return sorted(thread.name for thread in threading.enumerate())
+
+
+def test_the_threads_that_calls_ran_in():
+    def request() -> None:
+        ops = ToolOps("threads")
+
+        @ops.tool(timeout=Timeout(attempt=60))
+        def tool(q):
+            return q
+
+        assert tool("q") == "q"
+
+    before = names()
+    for _ in range(8):
+        request()
+    wait_for(lambda: names() <= before, f"as many threads as before ({before})", 5)
+
+
+def test_a_semantic_cache_with_a_folder_for_each_request(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer, "_IDLE", 0.01)
+
+    def request(number: int) -> None:
+        ops = ToolOps("folders", semantic=SemanticCache(path=tmp_path / str(number)))
+
+        @ops.readonly(semantic=Semantic(on="question"))
+        def ask(question):
+            return question.upper()
+
+        assert ask("What is the capital of France?") == "WHAT IS THE CAPITAL OF FRANCE?"
+
+    def now() -> tuple[int, int]:
+        return len(names()), len(list(Path("/proc/self/fd").iterdir()))
+
+    request(0)
+    wait_for(lambda: "toolops-index" not in names(), "the end of the writer", 5)
+    before = now()
+    for number in range(1, 4):
+        request(number)
+    wait_for(
+        lambda: all(a <= b for a, b in zip(now(), before, strict=True)), f"as before ({before})", 10
+    )
+    # What waited to be written is there, and the folder is free.
+    again = SemanticCache(path=tmp_path / "1")
+    assert len(list((tmp_path / "1").iterdir())) > 1
+    again.close()

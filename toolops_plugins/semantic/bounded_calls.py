@@ -33,6 +33,7 @@ class BoundedCalls:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._pool = Pool(_THREADS)
+        self._pool.end_with(self)
         self._local = threading.local()
 
     @contextmanager

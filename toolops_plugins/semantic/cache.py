@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import re
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
@@ -141,6 +142,8 @@ class SemanticCache(Tended):
         if threshold is not None and max_error is not None:
             raise ConfigurationError("threshold", "cannot stand beside max_error; choose one")
         super().__init__(Pool(8))
+        # Others may share an index that works in it, so it goes on.
+        weakref.finalize(self, self._pool.end_idle_threads).atexit = False
         self.path = Path(path or ".toolops").absolute() if url is None and client is None else None
         self.url = url
         self._embed_timeout = None

@@ -12,7 +12,7 @@ import shutil
 import threading
 import weakref
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from importlib.util import find_spec
 from inspect import iscoroutinefunction
@@ -108,13 +108,15 @@ class Link:
         self._path = None if folder is None else Path(folder)
         self._inherited = False
         self._told = False
+        self._held = _Held()
         self._start()
         _links.add(self)
+        weakref.finalize(self, _leave_soon, self._held).atexit = False
 
     def _start(self) -> None:
         self._opening = threading.RLock()
         self._calls = BoundedCalls(_SLOW) if self.shared else None
-        self.folder: Folder | None = None
+        self._held.folder = None
         self.client: Any = None
         self._sessions: list[Any] = []
         self.collection: Any = None
@@ -129,6 +131,11 @@ class Link:
         self._start()
         if self.queries is not None:
             self.queries.forget()
+
+    @property
+    def folder(self) -> Folder | None:
+        """The embedded folder, while it is open."""
+        return self._held.folder
 
     @property
     def place(self) -> str:
@@ -184,8 +191,8 @@ class Link:
 
     def _connect(self) -> None:
         if not self.shared:
-            self.folder = enter(self._path, self._given)
-            self.client = self._given or self.folder.client
+            folder = self._held.folder = enter(self._path, self._given)
+            self.client = self._given or folder.client
         elif self._server is None:
             self.client = self._given
         else:
@@ -288,7 +295,7 @@ class Link:
 
     def _release(self) -> None:
         with self._opening:
-            folder, self.folder = self.folder, None
+            folder, self._held.folder = self._held.folder, None
             client, self.client = self.client, None
             sessions, self._sessions = self._sessions, []
             self.collection = self.state = None
@@ -438,6 +445,29 @@ class Link:
 
     def _trouble(self, error: BaseException) -> TierError:
         return TierError(f"Chroma at {self.place} failed: {type(error).__name__}: {error}")
+
+
+class _Held:
+    """What a link has to let go of when it is dropped without being closed."""
+
+    folder: Folder | None = None
+
+
+def _leave_soon(held: _Held) -> None:
+    """Let go of a folder in a thread: the collector runs anywhere, and closing takes a while."""
+    folder, held.folder = held.folder, None
+    if folder is not None:
+        with suppress(RuntimeError):  # no thread is to be had, such as at exit
+            threading.Thread(
+                target=_leave, args=(folder,), name="toolops-index", daemon=True
+            ).start()
+
+
+def _leave(folder: Folder) -> None:
+    try:
+        folder.leave()
+    except Exception as error:  # noqa: BLE001 - Chroma may raise anything, and nobody waits for it
+        _LOG.warning("the semantic index in %s failed when it was closed: %s", folder.path, error)
 
 
 def _close_all(client: Any, given: Any, sessions: list[Any]) -> None:

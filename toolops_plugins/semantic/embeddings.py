@@ -102,7 +102,10 @@ class Embeddings:
         self._timeout = timeout
         self._fuse = Fuse(clock, lease=_LEASE)
         # One that hangs keeps its thread: the next attempt needs another.
-        self._pool = Pool(limit=1 if timeout is None else _ATTEMPTS) if pool is None else pool
+        if pool is None:
+            pool = Pool(limit=1 if timeout is None else _ATTEMPTS)
+            pool.end_with(self)
+        self._pool = pool
         self._kept: OrderedDict[Key, Vector] = OrderedDict()
         self._start_empty()
         _all.add(self)
