@@ -76,7 +76,8 @@ class Cache(Value):
             arguments count.
         key_params: The only parameters that count in the key. None: all but the ignored ones.
         beta: Eagerness of early refresh (XFetch; Vattani et al., VLDB 2015). 0: off. Default 1.
-        negative: Exceptions (types or predicate) that are remembered and raised again. None: none.
+        negative: Exceptions (types or predicate) that are remembered and raised again, with their
+            arguments and attributes alone; one that holds what no codec takes is not. None: none.
         negative_ttl: Seconds for which they are. Default 5.
         stale_if_error: Seconds after ``ttl`` in which a result may stand in for an error
             (stale-if-error, RFC 5861). None: as long as ``stale_ttl``.
@@ -236,8 +237,8 @@ class Policy(Value):
             shares their answers.
         fallback: Value to return instead of raising, or a callable that gets as many of (error,
             arguments by name, stale value or None) as it takes; a class such as ``dict`` makes an
-            empty one. In place of a stream a list or an iterator holds the items, and any other
-            value is the only one. NOTHING: none.
+            empty one. In place of a stream a list or tuple holds the items, as does an iterator
+            that the callable returns; any other value is the only item. NOTHING: none.
         price: Money per call, a :class:`Price`, or a callable over the result. None: free.
         tags: Tags of every event and cached result of the call, as in :class:`Cache`.
     """
