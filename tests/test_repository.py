@@ -126,3 +126,19 @@ def test_the_build_machines_run_what_a_developer_runs(root):
         r"Python :: (3\.\d+)", (root / "pyproject.toml").read_text(), re.MULTILINE
     )
     assert re.findall(r'"(3\.\d+)"', workflow) == versions
+
+
+def test_the_changelog_says_each_thing_once(root):
+    """A union merge keeps both forms of a line that two branches have changed."""
+    text = (root / "CHANGELOG.md").read_text(encoding="utf-8")
+    latest = text.split("\n## ")[1]
+    bullets = [" ".join(bullet.split())[:60] for bullet in re.split(r"\n- ", latest)[1:]]
+    assert sorted(bullets) == sorted(set(bullets))
+    sections = re.findall(r"^### (\w+)$", latest, re.MULTILINE)
+    assert sections == [s for s in ("Added", "Changed", "Fixed", "Security") if s in sections]
+
+
+def test_the_readme_links_every_page_of_the_docs(root):
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    for page in (root / "docs").glob("**/*.md"):
+        assert f"]({page.relative_to(root)})" in readme
