@@ -306,8 +306,7 @@ def _text(value: Any) -> str:
 
 
 def _status(value: Any) -> int | None:
-    if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isdigit():
-        value = int(value)
+    # Text may be a code of the library's own.
     if isinstance(value, int) and not isinstance(value, bool) and 100 <= value < 600:
         return int(value)
     return None

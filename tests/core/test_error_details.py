@@ -97,7 +97,7 @@ def test_clients_tell_the_status(make):
     [
         (urllib.error.HTTPError("http://x", 404, "no", message(), None), 404),
         (httpx.Response(503), 503),
-        (AnyError(status="404"), 404),
+        (AnyError(status="404"), None),
         (AnyError(http_status=402), 402),
         (AnyError(code=404, response=None, headers={}), 404),
         (AnyError(code=404), None),  # the code of a database, for all that is known
