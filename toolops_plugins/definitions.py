@@ -21,7 +21,7 @@ from typing import Any
 from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.program import MAIN_MODULES, program_of
 
-__all__ = ["body_digest", "class_name", "code_digest", "definition_of", "is_importable"]
+__all__ = ["class_name", "code_digest", "definition_of", "is_importable", "uses_digest"]
 
 Encode = Callable[[Any], bytes]
 
@@ -44,7 +44,7 @@ _GENERATED = frozenset(
 )  # fmt: skip
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _MOST_NAMES = 200
-_bodies: weakref.WeakKeyDictionary[types.FunctionType, str] = weakref.WeakKeyDictionary()
+_uses: weakref.WeakKeyDictionary[types.FunctionType, str] = weakref.WeakKeyDictionary()
 _LONGEST_CHAIN = 20
 _METHODS = (
     types.FunctionType,
@@ -102,28 +102,25 @@ def _digest(code: types.CodeType) -> str:
     return hashlib.sha256(b"".join(_code(code))).hexdigest()[:16]
 
 
-def body_digest(function: Any) -> str:
-    """Return a digest of a function's code, and of what it uses of its own module.
+def uses_digest(function: Any) -> str:
+    """Return a digest of the functions and classes of its own module that a function uses.
 
-    That is the functions and classes that it names, those that they name, and so on, as they are
-    when it is first asked: what is defined further down, or changed later, does not count. Empty
-    for what is not written in Python.
+    These are those that it names, those that they name, and so on, as they are when it is first
+    asked: what is changed later does not count. Empty if there are none.
     """
-    if not code_digest(function):
-        return ""
     if type(function) is not types.FunctionType:
-        return code_digest(function)
-    known = _bodies.get(function)
+        return ""
+    known = _uses.get(function)
     if known is None:
-        known = _bodies[function] = _body_digest(function)
+        known = _uses[function] = _uses_digest(function)
     return known
 
 
-def _body_digest(function: types.FunctionType) -> str:
+def _uses_digest(function: types.FunctionType) -> str:
     own = function.__globals__
     module = own.get("__name__")
     names = {function.__name__}
-    digests = [code_digest(function)]
+    digests: list[str] = []
     waiting = [function]
     while waiting and len(names) < _MOST_NAMES:
         for name in _names(waiting.pop().__code__):
@@ -140,9 +137,8 @@ def _body_digest(function: types.FunctionType) -> str:
                 if type(each) is types.FunctionType and each.__globals__ is own:
                     digests.append(f"{name} {code_digest(each)}")
                     waiting.append(each)
-    if len(digests) == 1:
-        return digests[0]
-    return hashlib.sha256("\n".join(sorted(digests)).encode("utf-8", "replace")).hexdigest()[:16]
+    text = "\n".join(sorted(digests))
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16] if text else ""
 
 
 @functools.lru_cache(4096)

@@ -77,6 +77,7 @@ class Meaning:
             None,
         )
         self._hits = 0
+        self.add_to_name = self._keyer.add_to_name
 
     def asked(self, key: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked | None:
         """Return the question of a call, or None if that argument is no text, or too long a one.

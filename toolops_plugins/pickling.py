@@ -49,6 +49,7 @@ class Origin(NamedTuple):
         secret: Parameters that are secret.
         ignore: Parameters that do not count.
         key_name: The name in its keys.
+        find: Returns what is added to that name when the first key is made; None: nothing.
     """
 
     runtime: Callable[[], Any]
@@ -56,6 +57,7 @@ class Origin(NamedTuple):
     secret: tuple[str, ...]
     ignore: tuple[str, ...]
     key_name: str
+    find: Callable[[], str] | None = None
 
 
 class Configuration(NamedTuple):

@@ -226,7 +226,8 @@ class Plan:
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         if self.origin is None:
             raise TypeError("a plan that belongs to no runtime cannot be pickled")
-        owner, *origin = self.origin
+        owner, *origin, key_name, find = self.origin
+        origin.append(key_name if find is None else key_name + find())
         return replan, (owner_of(owner), self.policy, self.name, *origin)
 
     def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -127,6 +127,10 @@ def _named_tuple(kind: Any) -> _Form:
 
 def _model(kind: Any) -> _Form:
     """By the state that pydantic gives to copy and pickle: fields, extras, private attributes."""
+    if not _slots(kind) <= _MODEL_STATE:
+        raise ConfigurationError(
+            "encode", f"is needed, with decode: the fields of {kind.__qualname__} are not all of it"
+        )
 
     def encode(value: Any) -> dict[str, Any]:
         fields = frozenset(kind.model_fields)

@@ -13,10 +13,10 @@ import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from toolops_plugins.definitions import body_digest, code_digest
+from toolops_plugins.definitions import code_digest, uses_digest
 from toolops_plugins.values import Value
 
-__all__ = ["Definition", "definition_of", "same_policy"]
+__all__ = ["Definition", "definition_of", "same_policy", "used_by"]
 
 _LONGEST_CHAIN = 20  # decorators around one function
 _DEEPEST = 5  # functions that other functions hold
@@ -29,8 +29,7 @@ class Definition(NamedTuple):
         place: Module and qualified name.
         code: Its code, without any decorators; None for what is not written in Python.
         execution: Identity of the module's dictionary, and its specification.
-        body: Digest of its code, of its decorators' and of what they use of its module; empty for
-            what is not written in Python.
+        body: Digest of its code and of its decorators'; empty for what is not written in Python.
         of_module: Whether its code is from the file of its module, which therefore exists.
     """
 
@@ -76,7 +75,7 @@ def definition_of(function: Any, place: str) -> Definition:
     else:
         place = f"{place} {inner.__module__}.{inner.__qualname__}"
     for _ in range(_LONGEST_CHAIN):
-        bodies[body_digest(inner)] = None
+        bodies[code_digest(inner)] = None
         wrapped = getattr(inner, "__wrapped__", None)
         if wrapped is None:
             break
@@ -91,6 +90,19 @@ def definition_of(function: Any, place: str) -> Definition:
         "".join(bodies),
         getattr(code, "co_filename", None) == getattr(module, "__file__", ""),
     )
+
+
+def used_by(function: Any) -> str:
+    """Return a digest of what a function and its decorators use of their module, or nothing."""
+    inner = getattr(function, "__toolops_source__", None)
+    inner = function if inner is None else inner
+    digests = []
+    for _ in range(_LONGEST_CHAIN):
+        digests.append(uses_digest(inner))
+        inner = getattr(inner, "__wrapped__", None)
+        if inner is None:
+            break
+    return "".join(digests)
 
 
 def same_policy(one: Any, other: Any) -> bool:

@@ -175,7 +175,10 @@ class Keyer:
         self._keyspace = keyspace
         self._key = cache.key if cache else None
         self._encode = keyspace.canon.encode
-        prefix = keyspace.prefix(name, cache.version if cache else "1")
+        self._name = name
+        self._find: Callable[[], str] | None = None
+        self._version = cache.version if cache else "1"
+        prefix = self._prefix(name)
         # A template of the hashed bytes: what is the same in every call is in its place already,
         # and the canonical bytes of the arguments are dropped into the holes.
         self._template: list[bytes | None] = [prefix, None, self._encode(None)]
@@ -219,6 +222,17 @@ class Keyer:
         secrets = any(n in secret or is_secret_name(n) for n in parameters)
         plain = self._key is None and not method and not secrets and keyspace.one_tenant
         self._memo: dict[tuple[Any, ...], bytes] | None = {} if plain else None
+
+    def _prefix(self, name: str) -> bytes:
+        return self._keyspace.prefix(name, self._version)
+
+    def add_to_name(self, find: Callable[[], str]) -> None:
+        """Add to the name what is found when the first key is made, and not before."""
+        self._find = find
+
+    def _complete_name(self, find: Callable[[], str]) -> None:
+        self._template[0] = self._prefix(self._name + find())
+        self._find = None  # two threads may both come here, and find the same
 
     def _default(self, parameter: inspect.Parameter) -> bytes | None:
         if parameter.default is parameter.empty:
@@ -294,6 +308,8 @@ class Keyer:
             return False
 
     def _made(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        if self._find is not None:
+            self._complete_name(self._find)
         keyspace = self._keyspace
         encode = self._encode
         if self._key is not None:

@@ -8,7 +8,7 @@ import types
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from toolops_plugins.definitions import body_digest
+from toolops_plugins.definitions import code_digest
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.program import MAIN_MODULES, program_of
 
@@ -36,6 +36,7 @@ class Target(NamedTuple):
             name; empty for functions of modules that are imported.
         hidden: Whether it is a plain function around a coroutine function, so that perhaps what it
             returns is to be awaited.
+        interactive: Whether it is of a program without a file, such as a notebook.
     """
 
     function: Callable[..., Any]
@@ -47,6 +48,7 @@ class Target(NamedTuple):
     distinct: bool
     origin: str = ""
     hidden: bool = False
+    interactive: bool = False
 
 
 def resolve(wanted: Any) -> Target:
@@ -100,6 +102,7 @@ def resolve(wanted: Any) -> Target:
         "<" in name and (_holds(function) or name.endswith("<lambda>")),
         origin,
         kind == "function" and _hides_coroutine(function),
+        _is_interactive(function),
     )
 
 
@@ -115,9 +118,18 @@ def _module_of(function: Any) -> tuple[str, str]:
     program = program_of(module, scope)
     if program is None:
         return module, ""
-    digest = body_digest(inner) if program.interactive else ""
+    digest = code_digest(inner) if program.interactive else ""
     origin = f"{program.place}:{digest}" if program.place or digest else ""
     return program.name, origin
+
+
+def _is_interactive(function: Any) -> bool:
+    module = str(getattr(function, "__module__", None))
+    if module not in MAIN_MODULES:
+        return False
+    scope = getattr(inspect.unwrap(function), "__globals__", None)
+    program = program_of(module, scope if scope and scope.get("__name__") in MAIN_MODULES else None)
+    return program is not None and program.interactive
 
 
 def _is_plain(function: Any) -> bool:

@@ -29,7 +29,7 @@ from toolops_plugins.meaning import Meaning
 from toolops_plugins.pickling import Origin, Owned
 from toolops_plugins.plan import Call, Plan, Shared
 from toolops_plugins.policy import Policy
-from toolops_plugins.redefinition import Definition, definition_of, same_policy
+from toolops_plugins.redefinition import Definition, definition_of, same_policy, used_by
 from toolops_plugins.request import (
     Keyer,
     Keyspace,
@@ -161,6 +161,7 @@ class Planner:
         self._lock = renewing(self, threading.Lock())
         self._labels: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
         self._counts: dict[str, int] = {}
+        self._uses: OrderedDict[str, str] = OrderedDict()
         self._bodies: OrderedDict[tuple[str, str], tuple[str, Definition]] = OrderedDict()
 
     def plan(
@@ -189,8 +190,11 @@ class Planner:
         self._check(target, policy, secret, ignore)
         label = name or self._unique(target)
         definition = definition_of(target.function, target.name)
-        defined_again = (label, definition.place) in self._bodies
-        key_name = key_name or self._key_name(name, label, target, definition)
+        _, before = self._bodies.get((label, definition.place), (None, None))
+        find = None
+        if key_name is None:
+            key_name = self._key_name(name, label, target, definition)
+            find = self._found_uses(name, key_name, target, definition, before)
         cache = policy.cache
         keyer = Keyer(
             target.function,
@@ -201,6 +205,11 @@ class Planner:
             secret=secret,
             method=target.method,
         )
+        meaning = self._meaning(target, policy, key_name, ignore, secret)
+        if find is not None:
+            keyer.add_to_name(find)
+            if meaning is not None:
+                meaning.add_to_name(find)
         tags = (cache.tags if cache is not None else None) or policy.tags
         breaker, limit, bulkhead = policy.breaker, policy.rate_limit, policy.bulkhead
 
@@ -226,11 +235,11 @@ class Planner:
             gate=state(self._gates, bulkhead),
             hedger=None if policy.hedge is None else Hedger(policy.hedge),
             stream=target.kind in ("generator", "async_generator"),
-            meaning=self._meaning(target, policy, key_name, ignore, secret),
+            meaning=meaning,
             declare=partial(self._declare, target.function),
         )
-        plan.origin = Origin(self.owner, target, tuple(secret), tuple(ignore), key_name)
-        if defined_again and plan.declare is not None:
+        plan.origin = Origin(self.owner, target, tuple(secret), tuple(ignore), key_name, find)
+        if before is not None and plan.declare is not None:
             # Its class may have been defined again too, and answers that are kept are of the new.
             with suppress(Exception):
                 plan.declare()
@@ -331,6 +340,37 @@ class Planner:
         if definition.body == first or (name is not None and not definition.replaces(before)):
             return key_name
         return f"{key_name}\0{definition.body}"
+
+    def _found_uses(
+        self,
+        name: str | None,
+        key_name: str,
+        target: Target,
+        definition: Definition,
+        before: Definition | None,
+    ) -> Callable[[], str] | None:
+        """Return what finds the part of a key that tells of functions that this one uses.
+
+        They are looked at when the first key is made: some are defined further down. The first that
+        a runtime meets shares its answers with all processes, unless it is of a notebook.
+        """
+        if target.distinct and name is None:
+            return None
+        function = target.function
+        interactive = name is None and target.interactive
+
+        def find() -> str:
+            uses = used_by(function)
+            with self._lock:
+                first = self._uses.setdefault(key_name, uses)
+                if len(self._uses) > _BODIES:
+                    self._uses.popitem(last=False)
+            if not uses or (uses == first and not interactive):
+                return ""
+            replaced = name is None or (before is not None and definition.replaces(before))
+            return f"\0{uses}" if replaced else ""
+
+        return find
 
     def _unique(self, target: Target) -> str:
         """Return the function's name, told apart from that of other closures, dead ones too.

@@ -601,6 +601,15 @@ def test_what_a_class_computes_by_itself_is_left_out() -> None:
         assert again.double == 4
 
 
+def test_slots_of_a_model_must_be_told_how_to_keep() -> None:
+    class Quote(pydantic.BaseModel):
+        __slots__ = ("hidden",)
+        price: int = 1
+
+    with pytest.raises(ConfigurationError, match="are not all of it"):
+        Codec().register(Quote)
+
+
 def test_slots_that_are_no_fields_must_be_told_how_to_keep() -> None:
     class Base:
         __slots__ = ("hidden",)

@@ -454,6 +454,23 @@ def test_an_edited_helper_does_not_serve_the_old_answers(notebook):
     assert len(notebook.made) == 3
 
 
+BELOW = """
+@ops.tool(cache=Cache(ttl=60))
+def quote(ticker):
+    made.append(ticker)
+    return price(ticker)
+def price(ticker):
+    return {price}
+"""
+
+
+def test_helpers_further_down_count_as_they_are_when_all_is_defined(notebook):
+    for price, ran in ((1, 1), (1, 1), (2, 2), (2, 2), (1, 2), (3, 3)):
+        notebook.run(BELOW.format(price=price))
+        assert notebook.quote("ACME") == price
+        assert len(notebook.made) == ran
+
+
 def test_functions_that_call_each_other_keep_their_answers(notebook):
     cell = """
     @ops.tool(cache=Cache(ttl=60))
