@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import sqlite3
 import subprocess
 import sys
@@ -67,7 +68,16 @@ def zero(file: Path) -> None:
         database.write(bytes(3000))
 
 
-DAMAGES = [scramble, scramble_inside, cut, overwrite, zero]
+def sprinkle(file: Path) -> None:
+    """Change bytes everywhere, the names of tables too, over which Chroma may abort the process."""
+    data = bytearray(file.read_bytes())
+    chosen = random.Random(7)
+    for _ in range(2_000):
+        data[chosen.randrange(100, len(data))] = chosen.randrange(256)
+    file.write_bytes(data)
+
+
+DAMAGES = [scramble, scramble_inside, sprinkle, cut, overwrite, zero]
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)

@@ -37,6 +37,8 @@ _PARTS = re.compile(
 """What Chroma keeps in its folder: the database with its logs, and a folder for each index."""
 _CORRUPT = re.compile(r"code: (11|26)\b|is malformed|not a database", re.IGNORECASE)
 """What SQLite says of a database that is none any more: SQLITE_CORRUPT and SQLITE_NOTADB."""
+_CHECKED = 256 * 1024 * 1024
+"""Bytes up to which a database is checked before Chroma opens it."""
 
 LAYOUT = "toolops_layout"
 """Marks a collection of entries as ours, in its metadata."""
@@ -70,6 +72,8 @@ class Folder:
 
     def _make_client(self) -> Any:
         """Return a new client; where its database is corrupt, of a new database."""
+        if self.path is not None and _is_damaged(self.path):
+            self._set_aside()
         try:
             return _make_client(self.path)
         except FolderError as error:
@@ -226,6 +230,25 @@ def _ask(path: Path, query: str) -> list[tuple[str, str]]:
     with suppress(sqlite3.Error), closing(sqlite3.connect(file)) as database:
         return [(str(first), str(second)) for first, second in database.execute(query)]
     return []
+
+
+def _is_damaged(path: Path) -> bool:
+    """Return whether SQLite finds the structure of Chroma's database damaged.
+
+    Chroma would end the whole process over some databases of this kind. It takes 2 ms for a
+    megabyte, so large ones are left to Chroma.
+    """
+    file = path / _DATABASE
+    if not file.is_file() or file.stat().st_size > _CHECKED:
+        return False
+    try:
+        with closing(sqlite3.connect(file)) as database:
+            (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError:  # out of reach, which it may not be the next time
+        return False
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
+        return True
+    return str(found).startswith("***")
 
 
 def _make_client(path: Path | None) -> Any:
