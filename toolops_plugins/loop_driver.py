@@ -107,7 +107,7 @@ class LoopDriver(Owned):
         """
         loop = running_loop()
         end = None if seconds is None else loop.time() + seconds
-        while tasks := {task for task in self._background if task.get_loop() is loop}:
+        while tasks := {task for task in self._background.copy() if task.get_loop() is loop}:
             left = None if end is None else max(0.0, end - loop.time())
             await asyncio.wait(tasks, timeout=left)
             if left == 0.0:

@@ -123,7 +123,7 @@ def let_go(task: asyncio.Task[Any]) -> None:
     if task.done():
         _retrieve(task)
         return
-    for other in [other for other in _left if other.get_loop().is_closed()]:
+    for other in [other for other in _left.copy() if other.get_loop().is_closed()]:
         # It can never end. Nobody is to be warned of it: it was cancelled, and its loop is gone.
         other._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 - as asyncio.shield does
         _left.discard(other)

@@ -24,6 +24,7 @@ from toolops_plugins import (
     Timeout,
     ToolOps,
     TotalTimeout,
+    tasks,
 )
 from toolops_plugins.coalesce import async_streams
 from toolops_plugins.pool import Pool
@@ -427,3 +428,25 @@ async def test_the_error_of_a_task_that_had_ended_already_is_retrieved_too() -> 
     del task
     gc.collect()
     assert not complaints
+
+
+async def test_a_task_is_left_to_itself_while_another_loop_leaves_its_own() -> None:
+    release = asyncio.Event()
+    begun = [asyncio.create_task(release.wait()) for _ in range(3)]
+
+    class Overtaken:
+        def get_loop(self) -> asyncio.AbstractEventLoop:
+            tasks._left.add(begun[2])  # as another thread does in this moment
+            return asyncio.get_running_loop()
+
+    first: Any = Overtaken()
+    tasks._left.add(first)
+    try:
+        for task in begun[:2]:
+            tasks.let_go(task)
+    finally:
+        tasks._left.discard(first)
+        tasks.let_go(begun[2])
+        release.set()
+        await asyncio.gather(*begun)
+    assert not tasks._left
