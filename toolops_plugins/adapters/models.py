@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import warnings
@@ -18,7 +19,15 @@ from toolops_plugins.policy import Cache, Policy
 from toolops_plugins.redefinition import same_policy
 from toolops_plugins.runtime import ToolOps
 
-__all__ = ["MODEL_POLICY", "Unknown", "may_pass", "told_apart", "warn_of_retries", "worth_trying"]
+__all__ = [
+    "MODEL_POLICY",
+    "Unknown",
+    "class_identity",
+    "may_pass",
+    "told_apart",
+    "warn_of_retries",
+    "worth_trying",
+]
 
 MODEL_POLICY = Policy(cache=Cache(ttl=3_600.0), retry=Retry(), breaker=CircuitBreaker())
 """What is asked of model calls where nothing else is said: kept for an hour, retried, and behind a
@@ -28,6 +37,7 @@ _ALIKE = 1_000
 _parts: weakref.WeakKeyDictionary[ToolOps, dict[tuple[str, str], list[Any]]] = (
     weakref.WeakKeyDictionary()
 )
+_local_classes: weakref.WeakKeyDictionary[type, bytes] = weakref.WeakKeyDictionary()
 _lock = renewing(sys.modules[__name__], threading.Lock())
 
 
@@ -43,6 +53,17 @@ class Unknown:
 
     def __toolops_key__(self) -> Any:
         raise NotCanonicalError(type(self._error).__name__) from self._error
+
+
+def class_identity(kind: type) -> Any:
+    """Return what stands for a class of models in keys: the class, with a token if it is local.
+
+    Two classes that one function has made may have one definition and work with different things.
+    """
+    if "<locals>" not in kind.__qualname__:
+        return kind
+    with _lock:
+        return [kind, _local_classes.setdefault(kind, os.urandom(16))]
 
 
 def may_pass(error: BaseException) -> bool:

@@ -17,7 +17,7 @@ from langchain_core.runnables.configurable import DynamicRunnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
-from toolops_plugins.adapters.models import may_pass
+from toolops_plugins.adapters.models import class_identity, may_pass
 from toolops_plugins.errors import NotCanonicalError
 
 __all__ = ["is_outage", "model_identity", "model_name", "sent"]
@@ -89,7 +89,8 @@ def model_identity(model: Any, config: RunnableConfig | None = None) -> Any:
     kept = {name: value for name, value in private.items() if isinstance(value, _SETTINGS)}
     # By these a model class names what its instances keep elsewhere.
     parameters = getattr(model, "_identifying_params", None)
-    return [type(model), fields, model.model_extra, kept, _plain(parameters, config)]
+    own = class_identity(type(model))
+    return [own, fields, model.model_extra, kept, _plain(parameters, config)]
 
 
 def model_name(model: Any) -> str:

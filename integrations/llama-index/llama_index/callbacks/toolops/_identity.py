@@ -19,6 +19,7 @@ from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.tools import BaseTool
 from pydantic import BaseModel
 
+from toolops_plugins.adapters.models import class_identity
 from toolops_plugins.canonical import Canon
 from toolops_plugins.errors import NotCanonicalError
 
@@ -80,8 +81,7 @@ def model_identity(llm: BaseLLM, canon: Canon) -> Any:
             fields[name] = _plain(
                 value, canon
             )  # most are None, and to leave them out says the same
-    # The class itself, since two that were made by one function share their name.
-    return [type(llm), fields, llm.model_extra, _private(llm, canon)]
+    return [class_identity(type(llm)), fields, llm.model_extra, _private(llm, canon)]
 
 
 def _private(llm: BaseLLM, canon: Canon) -> dict[str, Any]:
