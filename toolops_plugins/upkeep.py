@@ -206,11 +206,12 @@ class Upkeep:
         """Return the flow that forgets results by tag and key, here and elsewhere.
 
         Raises:
-            ConfigurationError: One of the two is a lone string, or a key is none.
+            ConfigurationError: One of the two is a lone string or no iterable, or a key is none.
             TierError: A tier could not be reached; all others have been told.
         """
-        if isinstance(tags, str) or isinstance(keys, str | bytes):
-            raise ConfigurationError("tags", "and keys must be lists, not a lone string")
+        for name, given in (("tags", tags), ("keys", keys)):
+            if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+                raise ConfigurationError(name, f"must be a list, not {type(given).__name__}")
         names = [str(tag) for tag in tags]
         digests = [_digest(key) for key in keys]
         self._leave_flights(digests, everything=bool(names))

@@ -38,6 +38,16 @@ def ops() -> ToolOps:
 # Keys, invalidation, names
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("tags", "a"), ("tags", None), ("keys", b"a"), ("keys", 3)]
+)
+async def test_what_is_invalidated_is_a_list(ops: ToolOps, name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name}: must be a list"):
+        ops.invalidate(**{name: value})
+    with pytest.raises(ConfigurationError, match=f"{name}: must be a list"):
+        await ops.ainvalidate(**{name: value})
+
+
 def test_keys_do_not_depend_on_how_arguments_are_passed(ops: ToolOps) -> None:
     @ops.tool(cache=Cache(ttl=60))
     def quote(ticker: str, day: int = 1, *, exact: bool = False) -> str:

@@ -628,6 +628,9 @@ def test_closing_waits_until_what_was_learned_before_has_been_read(make, monkeyp
         ({"max_items": 0}, "max_items"),
         ({"ttl": -1}, "ttl"),
         ({"flush_every": 0}, "flush_every"),
+        ({"collection": "c1"}, "collection"),
+        ({"collection": "a..b"}, "collection"),
+        ({"collection": "räume"}, "collection"),
     ],
 )
 def test_a_wrong_option_is_named(tmp_path, options, name):

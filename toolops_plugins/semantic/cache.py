@@ -156,6 +156,12 @@ class SemanticCache(Tended):
         self._answers_alike = check.share("answers_alike", answers_alike)
         self._judge_band = check.share("judge_band", judge_band, zero=True)
         self._client = client
+        if collection is not None and not _COLLECTION.fullmatch(collection):
+            raise ConfigurationError(
+                "collection",
+                "must be 3 to 512 letters of ASCII, digits, dots, dashes or underscores, without "
+                f"two dots in a row, and begin and end with a letter or digit, not {collection!r}",
+            )
         self._collection = collection
         self._max_items = check.count("max_items", max_items)
         self._flush_every = check.seconds("flush_every", flush_every, zero=False)
@@ -480,6 +486,10 @@ class SemanticCache(Tended):
     def __repr__(self) -> str:
         place = f"path={str(self.path)!r}" if self.path is not None else f"url={self.url!r}"
         return f"SemanticCache({place}, embedder={self._embedder.name!r})"
+
+
+_COLLECTION = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{1,510}[A-Za-z0-9]")
+"""Names that Chroma takes."""
 
 
 def collection_of(namespace: str) -> str:
