@@ -92,3 +92,18 @@ def test_places_of_what_was_deleted_are_reclaimed(tmp_path: Path, monkeypatch: A
     assert hit.id == make_row(299).id
     assert similarity > 0.99
     store.close()
+
+
+def test_a_sweep_ends_and_opens_nothing_where_the_index_is_closed_meanwhile(tmp_path: Path) -> None:
+    with SemanticCache(tmp_path) as cache:
+        cache.put("What is the price of the lamp?", "12", ttl=0.001)
+        cache.flush()
+        index = cache.answers.index
+        index._close_store()
+        memory = index.memory
+        wait_for(lambda: memory.expired(index.clock.time(), 1), "the end of its life", LONG)
+        index.sweep()
+        index._upkeep()
+        index._delete_if_open(["any"])
+    with SemanticCache(tmp_path) as again:  # nobody holds the folder
+        again.open()

@@ -500,7 +500,8 @@ class Index:
             self._on_trouble(as_tier_error(error))
 
     def _delete_if_open(self, ids: Sequence[str]) -> None:
-        # What is left by a close in between is evicted again when it has been loaded.
+        # What is left by a close in between is evicted again when it has been loaded. A closed
+        # store would be opened again, and hold its folder.
         if self.ready:
             self.store.delete(ids)
 
@@ -716,6 +717,8 @@ class Index:
     # -- upkeep, in the writer's thread ----------------------------------------------------------
 
     def _upkeep(self) -> None:
+        if not self.ready:
+            return
         now = self.clock.monotonic()
         self.learned.save_if_due()
         if len(self._evicted) >= _EVICTED:
@@ -737,16 +740,16 @@ class Index:
             self.store.rebuild()
 
     def sweep(self) -> None:
-        """Delete what has expired, and what is over the size.
+        """Delete what has expired, and what is over the size; nothing once the index is closed.
 
         Raises:
             TierError: The store could not be reached.
         """
         now = self.clock.time()
-        while ids := self.memory.expired(now, 1_000):
+        while self.ready and (ids := self.memory.expired(now, 1_000)):
             with self.lock:
                 self._out_of_memory(ids)
-            self._writer.forget(ids, partial(self.store.delete, ids))
-        if not self._whole:
+            self._writer.forget(ids, partial(self._delete_if_open, ids))
+        if self.ready and not self._whole:
             self.store.delete_where(expired=now)
             self.store.shrink(self._max_items)
