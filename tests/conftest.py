@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -19,6 +21,21 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],  # as for the deadline
 )
 hypothesis.settings.load_profile("toolops")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _young_heap(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let collections of a module's tests pass over what stood before it.
+
+    Late in a run that is every framework and its models, a second for each collection.
+    """
+    if not hasattr(request.module, "gc"):
+        yield
+        return
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
