@@ -158,9 +158,9 @@ def face(request: pytest.FixtureRequest) -> Iterator[Callable[[Redis], Face]]:
 OPERATIONS = [
     ("get", KEY),
     ("get", KEY, ["t"]),
-    ("set", KEY, entry()),
+    ("set",),
     ("get_many", [KEY, b"o" * 32]),
-    ("set_many", {KEY: entry()}),
+    ("set_many",),
     ("delete", KEY),
     ("invalidate", ["t"]),
     ("clear",),
@@ -175,9 +175,14 @@ def test_a_reply_that_trickles(place, tier, face, operation):
     call = face(one)
     call.well("set", KEY, entry())
     assert call.well("get", KEY)[0] is not None
+    name, *args = operation
+    if name == "set":  # an entry of this moment, since one that has expired is not sent
+        args = [KEY, entry()]
+    elif name == "set_many":
+        args = [{KEY: entry()}]
     proxy.fault = trickle(5)
     with pytest.raises(TierError, match=r"(?i)time"):
-        call(*operation)
+        call(name, *args)
     with pytest.raises(TierError, match="skipped"):
         call("get", KEY)
 
