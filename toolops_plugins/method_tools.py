@@ -58,6 +58,13 @@ class BoundTool(functools.partial[Any]):
         return getattr, (self.__self__, self.func.__name__)
 
 
+def _bind(function: Callable[..., Any], receiver: Any) -> BoundTool:
+    bound = BoundTool(function, receiver)
+    # Once somebody has asked the class for its annotations it has an empty dictionary of its own.
+    bound.__annotations__ = function.__annotations__
+    return bound
+
+
 # A static method by type, since that is what pydantic and others leave alone in a class.
 class MethodTool(staticmethod):  # type: ignore[type-arg]  # its parameters are those of Tool
     """The tool that a method becomes, as it stands in its class.
@@ -73,7 +80,7 @@ class MethodTool(staticmethod):  # type: ignore[type-arg]  # its parameters are 
         vars(self).update(vars(function))
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self.__func__ if instance is None else BoundTool(self.__func__, instance)
+        return self.__func__ if instance is None else _bind(self.__func__, instance)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__func__, name)
@@ -90,7 +97,7 @@ class ClassMethodTool(classmethod):  # type: ignore[type-arg]  # as above
     """
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return BoundTool(self.__func__, type(instance) if owner is None else owner)
+        return _bind(self.__func__, type(instance) if owner is None else owner)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ClassMethodTool, (self.__func__,)

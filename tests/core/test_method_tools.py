@@ -170,6 +170,7 @@ def test_it_looks_like_the_method_that_it_was():
     assert str(inspect.signature(shop.quote)) == "(ticker: 'str', day: 'int' = 0) -> 'str'"
     assert str(inspect.signature(Shop.quote)).startswith("(self, ticker")
     assert str(inspect.signature(Shop.rate)) == "(currency: 'str') -> 'str'"
+    assert type(shop.quote).__annotations__ == {}  # which is made when it is asked for
     assert typing.get_type_hints(shop.quote) == {"ticker": str, "day": int, "return": str}
     assert shop.quote.__doc__ == "Return a quote."
     assert shop.quote.__name__ == "quote"
