@@ -12,9 +12,9 @@ from crewai.tools import BaseTool, tool
 from crewai.utilities.i18n import I18N_DEFAULT
 from pydantic import BaseModel
 
-from crewai_toolops._answers import Answer, restored, teach
-from crewai_toolops._conversation import asked
-from crewai_toolops._identity import is_passing, sent
+from crewai_toolops._llm_answers import Answer, restored, teach
+from crewai_toolops._llm_conversation import asked
+from crewai_toolops._llm_identity import is_passing, sent
 from crewai_toolops.llms import guard_llm
 from toolops_plugins import Codec
 from toolops_plugins.canonical import Canon

@@ -33,7 +33,7 @@ from langchain_core.tools import ToolException, tool
 from langgraph.errors import GraphInterrupt
 
 from langchain_toolops import ToolOpsCache, guard_model
-from langchain_toolops._counted import (
+from langchain_toolops._event_dedup import (
     guarded,
     guarded_tool,
     note_error,

@@ -21,7 +21,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from langchain_toolops._conversation import asked, asked_in_text
+from langchain_toolops._llm_conversation import asked, asked_in_text
 from toolops_plugins.errors import NotCanonicalError
 
 texts = st.text(max_size=12)

@@ -13,12 +13,13 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.tools import tool
 from pydantic import BaseModel, Field, PrivateAttr
 
-from langchain_toolops._fingerprint import (
+from langchain_toolops import _agent_identity
+from langchain_toolops._agent_identity import (
     format_identity,
     tool_identity,
 )
-from langchain_toolops._models import is_outage, model_identity, model_name
-from toolops_plugins.adapters.models import may_pass
+from langchain_toolops._llm_identity import is_outage, model_identity, model_name
+from toolops_plugins.adapters.model_policy import may_pass
 from toolops_plugins.canonical import Canon
 from toolops_plugins.errors import NotCanonicalError
 
@@ -163,11 +164,9 @@ def test_a_schema_is_known_by_its_fields_in_every_strategy():
 
 
 def test_the_schemas_that_are_remembered_are_bounded():
-    from langchain_toolops import _fingerprint
-
-    for number in range(_fingerprint._SCHEMAS + 10):
+    for number in range(_agent_identity._SCHEMAS + 10):
         format_identity(type(f"Schema{number}", (BaseModel,), {}))
-    assert len(_fingerprint._schemas) == _fingerprint._SCHEMAS
+    assert len(_agent_identity._schemas) == _agent_identity._SCHEMAS
 
 
 class SdkError(Exception):

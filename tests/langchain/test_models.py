@@ -360,7 +360,7 @@ async def test_a_stream_of_many_chunks_does_not_block_the_loop(ops):
                     message=AIMessageChunk(content="x", tool_call_chunks=[part])
                 )
 
-    import langchain_toolops._answers as answers
+    import langchain_toolops._llm_answers as answers
 
     chunks = list(Many()._stream([]))
     assert answers.merged(chunks).text == "x" * 3_000

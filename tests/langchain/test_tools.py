@@ -22,7 +22,7 @@ from openai_server import OpenAIServer
 from servers import Server
 from tool_kinds import KINDS, Kind, Place
 
-from langchain_toolops._counted import was_run_noted
+from langchain_toolops._event_dedup import was_run_noted
 from langchain_toolops.tools import ToolOpsTool, wrap_tool, wrap_tools
 from toolops_plugins import (
     Bulkhead,

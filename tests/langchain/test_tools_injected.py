@@ -36,7 +36,7 @@ from openai_server import OpenAIServer
 from pydantic import BaseModel
 from servers import wait_for
 
-from langchain_toolops._injected import config_arguments, injected_arguments
+from langchain_toolops._tool_injection import config_arguments, injected_arguments
 from langchain_toolops.tools import ToolOpsTool, wrap_tool, wrap_tools
 from toolops_plugins import (
     Cache,

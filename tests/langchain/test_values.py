@@ -24,8 +24,8 @@ from langchain_core.outputs import (
     GenerationChunk,
 )
 
-from langchain_toolops import _values
-from langchain_toolops._values import Generations, teach
+from langchain_toolops import _codec_types
+from langchain_toolops._codec_types import Generations, teach
 from toolops_plugins import Codec
 from toolops_plugins.errors import CodecError
 
@@ -93,7 +93,7 @@ def test_values_come_back_as_they_were(codec, value):
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 def test_values_come_back_as_they_were_where_langchain_is_another(codec, value, monkeypatch):
-    monkeypatch.setattr(_values, "_AS_KNOWN", False)
+    monkeypatch.setattr(_codec_types, "_AS_KNOWN", False)
     assert parts(again(codec, value)) == parts(value)
 
 

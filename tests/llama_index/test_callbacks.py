@@ -38,8 +38,8 @@ from llama_index.embeddings.openai import OpenAIEmbedding
 from pydantic import BaseModel
 from servers import wait_for
 
-from llama_index.callbacks.toolops._call import calls_around
-from llama_index.callbacks.toolops._counted import counted
+from llama_index.callbacks.toolops._event_dedup import counted
+from llama_index.callbacks.toolops._event_run import calls_around
 from llama_index.callbacks.toolops.callbacks import ToolOpsCallbackHandler
 from llama_index.callbacks.toolops.instrumentation import _installation, install, uninstall
 from llama_index.callbacks.toolops.prices import TokenPrice

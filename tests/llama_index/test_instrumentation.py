@@ -30,7 +30,7 @@ from llama_index_instrumentation.base import BaseEvent
 from llama_index_instrumentation.event_handlers import BaseEventHandler
 from workflows.errors import WorkflowCancelledByUser
 
-from llama_index.callbacks.toolops._counted import counted, is_guarded
+from llama_index.callbacks.toolops._event_dedup import counted, is_guarded
 from llama_index.callbacks.toolops.events import CacheHitEvent, tell_hit
 from llama_index.callbacks.toolops.instrumentation import (
     ToolOpsEventHandler,

@@ -27,8 +27,8 @@ from llama_index.core.llms.llm import ToolSelection
 from openai.types.chat import ChatCompletion
 from pydantic import BaseModel
 
-from llama_index.callbacks.toolops._chunks import Joiner, Splitter, joined, teach_chunks
-from llama_index.callbacks.toolops._values import teach
+from llama_index.callbacks.toolops._codec_types import teach
+from llama_index.callbacks.toolops._llm_chunks import Joiner, Splitter, joined, teach_chunks
 from toolops_plugins.codec import Codec
 from toolops_plugins.errors import CodecError
 

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Collection, Container, Iterable
 from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
-from toolops_plugins.adapters.batch import NO_BATCH, Batch, Key, Packed, Role, unpacked
+from toolops_plugins.adapters.embedding_batch import NO_BATCH, Batch, Key, Packed, Role, unpacked
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.locks import renewing
 from toolops_plugins.policy import NOTHING, Policy

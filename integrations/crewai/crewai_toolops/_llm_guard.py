@@ -23,9 +23,10 @@ from crewai.llms.base_llm import BaseLLM
 from crewai.llms.retry import arun_with_rate_limit_retry, run_with_rate_limit_retry
 from pydantic import BaseModel
 
-from crewai_toolops._answers import Answer, is_kept, over_values, packed, restored, teach
-from crewai_toolops._conversation import asked, reads_files
-from crewai_toolops._identity import (
+from crewai_toolops._llm_answers import Answer, is_kept, over_values, packed, restored, teach
+from crewai_toolops._llm_conversation import asked, reads_files
+from crewai_toolops._llm_events import Heard, tell_answered, tell_failed
+from crewai_toolops._llm_identity import (
     DENIALS,
     Held,
     is_outage,
@@ -34,11 +35,10 @@ from crewai_toolops._identity import (
     model_name,
     sent,
 )
-from crewai_toolops._told import Heard, tell_answered, tell_failed
 from toolops_plugins import Policy, ToolOps
-from toolops_plugins.adapters.carried import Carried, letting_through, released
-from toolops_plugins.adapters.models import Unknown, told_apart, worth_trying
-from toolops_plugins.adapters.substitutes import Substitute, no_answer, with_substitutes
+from toolops_plugins.adapters.fallback_answers import Substitute, no_answer, with_substitutes
+from toolops_plugins.adapters.model_policy import Unknown, told_apart, worth_trying
+from toolops_plugins.adapters.signals import Carried, letting_through, released
 from toolops_plugins.faults import callee_failed
 from toolops_plugins.flow import REFRESH
 from toolops_plugins.policy import NOTHING

@@ -12,7 +12,7 @@ from crewai.tools.tool_failure import (
     failure_from_exception,
 )
 
-from toolops_plugins.adapters.carried import Carried
+from toolops_plugins.adapters.signals import Carried
 from toolops_plugins.errors import CallTimeout, ConfigurationError, Rejected
 
 __all__ = ["OnError", "failure_of", "is_signal", "on_error_of", "passing"]

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple, Self
 from crewai.tools.base_tool import _default_cache_function
 from crewai.tools.tool_failure import ToolFailure
 
-from crewai_toolops._counted import note_tool
+from crewai_toolops._event_dedup import note_tool
 from crewai_toolops._tool_arguments import FORM, Arguments
 from crewai_toolops._tool_failures import OnError, failure_of, is_signal, passing
 from toolops_plugins import Policy, ToolOps
-from toolops_plugins.adapters.carried import Carried, letting_through, released
+from toolops_plugins.adapters.signals import Carried, letting_through, released
 from toolops_plugins.flow import REFRESH
 
 __all__ = ["Body", "Guard", "running"]

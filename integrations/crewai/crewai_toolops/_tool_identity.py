@@ -17,7 +17,7 @@ from crewai.tools.structured_tool import CrewStructuredTool
 from pydantic_core import PydanticUndefined
 
 from toolops_plugins import ToolOps
-from toolops_plugins.adapters.labels import parts_of_class, parts_of_function
+from toolops_plugins.adapters.tool_labels import parts_of_class, parts_of_function
 from toolops_plugins.errors import NotCanonicalError
 
 __all__ = ["form_of", "is_own", "own_names", "parts_of", "runs_function"]

@@ -21,16 +21,16 @@ from crewai.hooks.tool_hooks import (
 )
 from crewai.utilities.string_utils import sanitize_tool_name
 
-from crewai_toolops._counted import note_cached, was_cached, was_tool_noted
-from crewai_toolops._heard_events import BEGINS, ENDS, begin_of, end_of, key_of
+from crewai_toolops._event_dedup import note_cached, was_cached, was_tool_noted
+from crewai_toolops._event_pairs import Begin, End, Pairs
+from crewai_toolops._event_reader import BEGINS, ENDS, begin_of, end_of, key_of
 from crewai_toolops._llm_guard import guard_of, inside_guard
-from crewai_toolops._pairs import Begin, End, Pairs
 from crewai_toolops.prices import ModelPrices, names_of
 from toolops_plugins import ToolOps, check
-from toolops_plugins.adapters.given import runtime_of
+from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.adapters.prices import TokenPrice
-from toolops_plugins.adapters.runs import Prices as AnyPrices
-from toolops_plugins.adapters.runs import Run, Teller
+from toolops_plugins.adapters.run_events import Prices as AnyPrices
+from toolops_plugins.adapters.run_events import Run, Teller
 from toolops_plugins.locks import renewing
 
 __all__ = ["Prices", "ToolOpsListener", "install", "uninstall"]

@@ -9,8 +9,8 @@ from pydantic import BaseModel
 
 from crewai_toolops._llm_guard import Guard, guard_of
 from toolops_plugins import ConfigurationError, Policy, ToolOps
-from toolops_plugins.adapters.given import policy_of, runtime_of
-from toolops_plugins.adapters.models import MODEL_POLICY, warn_of_retries
+from toolops_plugins.adapters.model_policy import MODEL_POLICY, warn_of_retries
+from toolops_plugins.adapters.options import policy_of, runtime_of
 
 __all__ = ["MODEL_POLICY", "guard_llm"]
 

@@ -22,10 +22,10 @@ from pydantic import BaseModel, PrivateAttr
 
 from crewai_toolops._tool_failures import OnError, on_error_of
 from crewai_toolops._tool_guard import Guard, running
-from crewai_toolops._tool_guards import FORM_OF, GUARDS, Guards, Settings
+from crewai_toolops._tool_guard_registry import FORM_OF, GUARDS, Guards, Settings
 from crewai_toolops._tool_identity import is_own
 from toolops_plugins import Policy, ToolOps
-from toolops_plugins.adapters.given import policy_of, runtime_of, versioned
+from toolops_plugins.adapters.options import policy_of, runtime_of, versioned
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.target import resolve
 

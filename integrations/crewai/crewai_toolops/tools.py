@@ -12,12 +12,12 @@ from typing import Any, Literal, TypeVar, Unpack
 from crewai.tools import BaseTool
 from crewai.tools.structured_tool import CrewStructuredTool
 
-from crewai_toolops._tool_guards import GUARDS, Guards, Settings
+from crewai_toolops._tool_guard_registry import GUARDS, Guards, Settings
 from crewai_toolops._tool_identity import own_names, runs_function
 from crewai_toolops.mixin import WRAPPED, ToolOpsMixin, guard_function, settings_of
 from toolops_plugins import Policy, ToolOps
-from toolops_plugins.adapters.classes import SubclassCache, refuse_pickling
-from toolops_plugins.adapters.given import policy_of, runtime_of
+from toolops_plugins.adapters.options import policy_of, runtime_of
+from toolops_plugins.adapters.subclasses import SubclassCache, refuse_pickling
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import PolicyParts
 

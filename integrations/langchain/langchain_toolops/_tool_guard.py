@@ -17,9 +17,11 @@ from langchain_core.tools import BaseTool, StructuredTool, Tool, ToolException
 from langchain_core.utils.pydantic import get_fields
 from pydantic import ValidationError
 
-from langchain_toolops._bubbles import carried
-from langchain_toolops._counted import note_run
-from langchain_toolops._injected import (
+from langchain_toolops._background_run import unattended
+from langchain_toolops._codec_types import teach
+from langchain_toolops._event_dedup import note_run
+from langchain_toolops._graph_signals import carried
+from langchain_toolops._tool_injection import (
     Including,
     config_arguments,
     given_config,
@@ -28,11 +30,9 @@ from langchain_toolops._injected import (
     refuses,
     was_answered,
 )
-from langchain_toolops._unattended import unattended
-from langchain_toolops._values import teach
 from toolops_plugins import Policy, ToolOps
-from toolops_plugins.adapters.absent import ABSENT
-from toolops_plugins.adapters.carried import Carried, letting_through, released
+from toolops_plugins.adapters.signals import Carried, letting_through, released
+from toolops_plugins.adapters.tool_arguments import ABSENT
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.faults import callee_failed
 from toolops_plugins.flow import REFRESH

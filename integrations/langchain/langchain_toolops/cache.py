@@ -9,10 +9,10 @@ from typing import Any, Literal
 from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
 from langchain_core.outputs import ChatGeneration
 
-from langchain_toolops._answers import are_whole, by_answers, mark_hit
-from langchain_toolops._conversation import asked_in_text
-from langchain_toolops._counted import note_generations
-from langchain_toolops._values import Generations, teach
+from langchain_toolops._codec_types import Generations, teach
+from langchain_toolops._event_dedup import note_generations
+from langchain_toolops._llm_answers import are_whole, by_answers, mark_hit
+from langchain_toolops._llm_conversation import asked_in_text
 from toolops_plugins import (
     Cache,
     Policy,
@@ -20,8 +20,8 @@ from toolops_plugins import (
     TierError,
     ToolOps,
 )
-from toolops_plugins.adapters.carried import letting_through
-from toolops_plugins.adapters.given import keeps_usage, policy_of, runtime_of
+from toolops_plugins.adapters.options import keeps_usage, policy_of, runtime_of
+from toolops_plugins.adapters.signals import letting_through
 from toolops_plugins.errors import NotCanonicalError
 
 __all__ = ["ToolOpsCache"]

@@ -24,18 +24,18 @@ from langchain_core.outputs import (
     LLMResult,
 )
 
-from langchain_toolops._bubbles import carried
-from langchain_toolops._counted import (
+from langchain_toolops._event_dedup import (
     inside_guard,
     inside_tool,
     was_error_noted,
     was_run_noted,
 )
-from langchain_toolops._runs import Kind, calls_tools, name_of_run, was_cached, was_counted
+from langchain_toolops._event_runs import Kind, calls_tools, name_of_run, was_cached, was_counted
+from langchain_toolops._graph_signals import carried
 from langchain_toolops.prices import ModelPrices, TokenPrice, model_of, usage_of
 from toolops_plugins import ConfigurationError, ToolOps, check
-from toolops_plugins.adapters.given import runtime_of
-from toolops_plugins.adapters.runs import Details, Run, Teller
+from toolops_plugins.adapters.options import runtime_of
+from toolops_plugins.adapters.run_events import Details, Run, Teller
 from toolops_plugins.locks import renewing
 
 __all__ = ["ToolOpsCallbackHandler"]

@@ -7,10 +7,10 @@ from typing import Any, Unpack
 
 from langchain_core.embeddings import Embeddings
 
-from langchain_toolops._embedder import model_of, name_of
+from langchain_toolops._embedding_identity import model_of, name_of
 from toolops_plugins import Cache, ConfigurationError, Policy, ToolOps
 from toolops_plugins.adapters.embedding import SharedEmbedding
-from toolops_plugins.adapters.given import policy_of, runtime_of
+from toolops_plugins.adapters.options import policy_of, runtime_of
 from toolops_plugins.policy import PolicyParts
 
 __all__ = ["ToolOpsEmbeddings"]

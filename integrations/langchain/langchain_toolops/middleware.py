@@ -23,23 +23,7 @@ from langchain_core.runnables.config import ensure_config
 from langchain_core.tools import BaseTool
 from langgraph.types import Command
 
-from langchain_toolops._answers import by_answers
-from langchain_toolops._conversation import asked
-from langchain_toolops._counted import guarded, guarded_tool
-from langchain_toolops._fingerprint import (
-    format_identity,
-    tool_arguments,
-    tool_identity,
-)
-from langchain_toolops._functions import Asking, Faces, Functions, Own
-from langchain_toolops._injected import (
-    counting,
-    given_config,
-    injected_arguments,
-    was_answered,
-)
-from langchain_toolops._models import is_outage, model_identity, model_name
-from langchain_toolops._responses import (
+from langchain_toolops._agent_answers import (
     Answer,
     Lone,
     ToolAnswer,
@@ -52,16 +36,32 @@ from langchain_toolops._responses import (
     wanted_answer,
     wanted_tool_answer,
 )
-from langchain_toolops._substitutes import message_of
+from langchain_toolops._agent_calls import Asking, Faces, Functions, Own
+from langchain_toolops._agent_identity import (
+    format_identity,
+    tool_arguments,
+    tool_identity,
+)
+from langchain_toolops._event_dedup import guarded, guarded_tool
+from langchain_toolops._fallback_answers import message_of
+from langchain_toolops._llm_answers import by_answers
+from langchain_toolops._llm_conversation import asked
+from langchain_toolops._llm_identity import is_outage, model_identity, model_name
+from langchain_toolops._tool_injection import (
+    counting,
+    given_config,
+    injected_arguments,
+    was_answered,
+)
 from langchain_toolops.tools import ToolOpsTool
 from toolops_plugins import (
     ConfigurationError,
     Policy,
     ToolOps,
 )
-from toolops_plugins.adapters.given import keeps_usage, policy_of, runtime_of, versioned
-from toolops_plugins.adapters.models import MODEL_POLICY, Unknown, worth_trying
-from toolops_plugins.adapters.substitutes import Substitute, with_substitutes
+from toolops_plugins.adapters.fallback_answers import Substitute, with_substitutes
+from toolops_plugins.adapters.model_policy import MODEL_POLICY, Unknown, worth_trying
+from toolops_plugins.adapters.options import keeps_usage, policy_of, runtime_of, versioned
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["ToolOpsMiddleware"]

@@ -7,11 +7,11 @@ from typing import Any, Literal, TypeVar, cast
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.runnables import RunnableBinding
 
-from langchain_toolops._model_guard import Guard
+from langchain_toolops._llm_guard import Guard
 from toolops_plugins import ConfigurationError, Policy, ToolOps
-from toolops_plugins.adapters.classes import refuse_pickling
-from toolops_plugins.adapters.given import keeps_usage, policy_of, runtime_of
-from toolops_plugins.adapters.models import MODEL_POLICY
+from toolops_plugins.adapters.model_policy import MODEL_POLICY
+from toolops_plugins.adapters.options import keeps_usage, policy_of, runtime_of
+from toolops_plugins.adapters.subclasses import refuse_pickling
 
 __all__ = ["MODEL_POLICY", "guard_model"]
 

@@ -11,7 +11,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from toolops_plugins import Cache, TierError, ToolOps
-from toolops_plugins.adapters.given import runtime_of
+from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["ToolOpsNodeCache"]

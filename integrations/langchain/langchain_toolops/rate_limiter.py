@@ -5,7 +5,7 @@ from __future__ import annotations
 from langchain_core.rate_limiters import BaseRateLimiter
 
 from toolops_plugins import ConfigurationError, RateLimit, RateLimited, ToolOps
-from toolops_plugins.adapters.given import runtime_of
+from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.resilience.ratelimit import Limiter
 
 __all__ = ["ToolOpsRateLimiter"]

@@ -15,16 +15,16 @@ from langchain_core.tools import BaseTool
 from langchain_core.tools import tool as tool_of
 from pydantic import ConfigDict, PrivateAttr
 
-from langchain_toolops._injected import (
+from langchain_toolops._tool_guard import Guard
+from langchain_toolops._tool_injection import (
     IncludeLike,
     Including,
     including,
     injected_arguments,
 )
-from langchain_toolops._tool_guard import Guard
 from toolops_plugins import Cache, Policy, Retry, ToolOps
-from toolops_plugins.adapters.classes import SubclassCache
-from toolops_plugins.adapters.given import policy_of, runtime_of, versioned
+from toolops_plugins.adapters.options import policy_of, runtime_of, versioned
+from toolops_plugins.adapters.subclasses import SubclassCache
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import PolicyParts
 

@@ -13,13 +13,13 @@ from typing import Any, Self
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.schema import ImageType
 
-from llama_index.callbacks.toolops._counted import counted
-from llama_index.callbacks.toolops._embedder import NOT_ASKED, model_of, name_of, watched
-from llama_index.callbacks.toolops._view import view_of
+from llama_index.callbacks.toolops._embedding_identity import NOT_ASKED, model_of, name_of, watched
+from llama_index.callbacks.toolops._event_dedup import counted
 from llama_index.callbacks.toolops.events import tell_hit
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.embedding import SharedEmbedding
-from toolops_plugins.adapters.models import told_apart
+from toolops_plugins.adapters.model_policy import told_apart
+from toolops_plugins.adapters.pydantic_state import view_of
 from toolops_plugins.locks import renewing
 
 __all__ = ["EmbeddingGuard"]

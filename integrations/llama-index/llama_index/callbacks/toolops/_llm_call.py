@@ -18,13 +18,13 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.callbacks.base import global_stack_trace, global_stack_trace_ids
 from llama_index_instrumentation.span import active_span_id
 
-from llama_index.callbacks.toolops._answers import Response, mark_hit
-from llama_index.callbacks.toolops._chunks import Joiner, Piece, Splitter
-from llama_index.callbacks.toolops._counted import counted
-from llama_index.callbacks.toolops._heard import Heard, listening
+from llama_index.callbacks.toolops._event_dedup import counted
+from llama_index.callbacks.toolops._llm_answers import Response, mark_hit
+from llama_index.callbacks.toolops._llm_chunks import Joiner, Piece, Splitter
 from llama_index.callbacks.toolops.events import tell_hit
 from toolops_plugins import CallEvent, ToolOps
-from toolops_plugins.adapters.substitutes import Substitute, no_answer
+from toolops_plugins.adapters.fallback_answers import Substitute, no_answer
+from toolops_plugins.adapters.outcomes import Heard, listening
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["Own", "Reader", "spoken", "tell"]

@@ -28,19 +28,19 @@ from llama_index.core.base.llms.types import ChatMessage, ChatResponse, Completi
 from llama_index.core.llms.llm import LLM
 from pydantic import BaseModel
 
-from llama_index.callbacks.toolops._answers import Response, is_whole, mark_hit
-from llama_index.callbacks.toolops._chunks import teach_chunks
-from llama_index.callbacks.toolops._conversation import asked, reads_files
-from llama_index.callbacks.toolops._heard import Heard, listening
-from llama_index.callbacks.toolops._identity import model_identity, model_name, rendered, sent
+from llama_index.callbacks.toolops._codec_types import teach
+from llama_index.callbacks.toolops._llm_answers import Response, is_whole, mark_hit
 from llama_index.callbacks.toolops._llm_call import Own, Reader, spoken, tell
-from llama_index.callbacks.toolops._streamed import is_whole_stream, over_answers, over_chunks
-from llama_index.callbacks.toolops._values import teach
-from llama_index.callbacks.toolops._view import view_of
+from llama_index.callbacks.toolops._llm_chunks import teach_chunks
+from llama_index.callbacks.toolops._llm_conversation import asked, reads_files
+from llama_index.callbacks.toolops._llm_identity import model_identity, model_name, rendered, sent
+from llama_index.callbacks.toolops._llm_policy import is_whole_stream, over_answers, over_chunks
 from toolops_plugins import Policy, ToolOps
-from toolops_plugins.adapters.carried import letting_through
-from toolops_plugins.adapters.models import Unknown, told_apart, worth_trying
-from toolops_plugins.adapters.substitutes import Substitute, with_substitutes
+from toolops_plugins.adapters.fallback_answers import Substitute, with_substitutes
+from toolops_plugins.adapters.model_policy import Unknown, told_apart, worth_trying
+from toolops_plugins.adapters.outcomes import Heard, listening
+from toolops_plugins.adapters.pydantic_state import view_of
+from toolops_plugins.adapters.signals import letting_through
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["Guard"]

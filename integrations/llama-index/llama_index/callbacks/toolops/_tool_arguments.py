@@ -7,7 +7,7 @@ import keyword
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from toolops_plugins.adapters.absent import ABSENT
+from toolops_plugins.adapters.tool_arguments import ABSENT
 
 __all__ = ["Arguments"]
 

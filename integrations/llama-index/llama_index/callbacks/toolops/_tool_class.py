@@ -19,7 +19,7 @@ from llama_index_instrumentation.dispatcher import DISPATCHER_SPAN_DECORATED_ATT
 
 from llama_index.callbacks.toolops._tool_guard import Guard
 from toolops_plugins import Policy
-from toolops_plugins.adapters.classes import SubclassCache
+from toolops_plugins.adapters.subclasses import SubclassCache
 from toolops_plugins.errors import ConfigurationError
 
 __all__ = ["GuardedTool", "guarded_copy", "is_plain"]

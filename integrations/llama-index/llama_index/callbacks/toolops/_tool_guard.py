@@ -15,11 +15,11 @@ from llama_index.core.tools import ToolOutput
 from llama_index_instrumentation.span import active_span_id
 
 from llama_index.callbacks.toolops._tool_arguments import Arguments
-from llama_index.callbacks.toolops._tool_values import teach_tools
+from llama_index.callbacks.toolops._tool_codec_types import teach_tools
 from llama_index.callbacks.toolops.events import tell_hit
 from toolops_plugins import Policy, ToolOps
-from toolops_plugins.adapters.carried import Carried, letting_through, released
-from toolops_plugins.adapters.substitutes import Substitute, with_substitutes
+from toolops_plugins.adapters.fallback_answers import Substitute, with_substitutes
+from toolops_plugins.adapters.signals import Carried, letting_through, released
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.flow import REFRESH
 from toolops_plugins.policy import NOTHING

@@ -11,13 +11,13 @@ from llama_index.core.callbacks.base_handler import BaseCallbackHandler
 from llama_index.core.callbacks.schema import CBEventType, EventPayload
 from llama_index_instrumentation.span import active_span_id
 
-from llama_index.callbacks.toolops._call import (
+from llama_index.callbacks.toolops._event_run import (
     Kind,
     given_key,
     left_bodies,
     owner_of,
 )
-from llama_index.callbacks.toolops._calls import Calls, Prices
+from llama_index.callbacks.toolops._event_runs import Calls, Prices
 from toolops_plugins import ToolOps
 
 __all__ = ["ToolOpsCallbackHandler"]

@@ -7,11 +7,11 @@ from typing import Any, TypeVar, Unpack, cast
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.embeddings.multi_modal_base import MultiModalEmbedding
 
-from llama_index.callbacks.toolops._embedding_faces import image_faces, text_faces
 from llama_index.callbacks.toolops._embedding_guard import EmbeddingGuard
+from llama_index.callbacks.toolops._embedding_methods import image_faces, text_faces
 from toolops_plugins import Cache, ConfigurationError, Policy, ToolOps
-from toolops_plugins.adapters.given import policy_of, runtime_of
-from toolops_plugins.adapters.models import warn_of_retries
+from toolops_plugins.adapters.model_policy import warn_of_retries
+from toolops_plugins.adapters.options import policy_of, runtime_of
 from toolops_plugins.policy import PolicyParts
 
 __all__ = ["guard_embedding"]

@@ -28,15 +28,15 @@ from llama_index_instrumentation.span_handlers import BaseSpanHandler
 from pydantic import PrivateAttr
 from workflows import Workflow
 
-from llama_index.callbacks.toolops._call import (
+from llama_index.callbacks.toolops._event_dedup import is_guarded
+from llama_index.callbacks.toolops._event_run import (
     MODELS,
     Kind,
     given_key,
     owner_of,
     span_parts,
 )
-from llama_index.callbacks.toolops._calls import Calls, Prices
-from llama_index.callbacks.toolops._counted import is_guarded
+from llama_index.callbacks.toolops._event_runs import Calls, Prices
 from toolops_plugins import ToolOps
 from toolops_plugins.locks import renewing
 

@@ -16,9 +16,9 @@ from llama_index.core.storage.kvstore.types import (
     BaseKVStore,
 )
 
-from llama_index.callbacks.toolops._embedder import model_of
+from llama_index.callbacks.toolops._embedding_identity import model_of
 from toolops_plugins import Cache, ConfigurationError, Policy, TierError, ToolOps
-from toolops_plugins.adapters.given import policy_of, runtime_of
+from toolops_plugins.adapters.options import policy_of, runtime_of
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["ToolOpsKVStore"]

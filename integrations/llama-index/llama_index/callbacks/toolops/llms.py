@@ -9,8 +9,8 @@ from llama_index.core.llms.structured_llm import StructuredLLM
 
 from llama_index.callbacks.toolops._llm_guard import Guard
 from toolops_plugins import ConfigurationError, Policy, ToolOps
-from toolops_plugins.adapters.given import keeps_usage, policy_of, runtime_of
-from toolops_plugins.adapters.models import MODEL_POLICY, warn_of_retries
+from toolops_plugins.adapters.model_policy import MODEL_POLICY, warn_of_retries
+from toolops_plugins.adapters.options import keeps_usage, policy_of, runtime_of
 from toolops_plugins.policy import PolicyParts
 
 __all__ = ["MODEL_POLICY", "guard_llm"]

@@ -8,9 +8,9 @@ from typing import Any
 
 from llama_index.core.rate_limiter import BaseRateLimiter
 
-from llama_index.callbacks.toolops._settling import estimated, settle
+from llama_index.callbacks.toolops._token_settlement import estimated, settle
 from toolops_plugins import ConfigurationError, RateLimit, ToolOps
-from toolops_plugins.adapters.given import runtime_of
+from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.locks import renewing
 from toolops_plugins.resilience.ratelimit import Limiter, Reservation
 

@@ -21,9 +21,9 @@ from llama_index.core.tools.tool_spec.base import BaseToolSpec
 from llama_index.callbacks.toolops._tool_arguments import Arguments
 from llama_index.callbacks.toolops._tool_class import GuardedTool, guarded_copy, is_plain
 from llama_index.callbacks.toolops._tool_guard import Guard
-from llama_index.callbacks.toolops._tool_names import label_of
+from llama_index.callbacks.toolops._tool_labels import label_of
 from toolops_plugins import Cache, Policy, Retry, ToolOps
-from toolops_plugins.adapters.given import policy_of, runtime_of, versioned
+from toolops_plugins.adapters.options import policy_of, runtime_of, versioned
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import PolicyParts
 from toolops_plugins.request import signature_of

@@ -30,7 +30,7 @@ from llama_index.core.schema import (
 from llama_index.core.tools import ToolOutput
 from pydantic import BaseModel
 
-from llama_index.callbacks.toolops._values import teach
+from llama_index.callbacks.toolops._codec_types import teach
 from toolops_plugins import Codec
 
 __all__ = ["teach_tools"]

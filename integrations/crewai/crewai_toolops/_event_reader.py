@@ -10,9 +10,9 @@ from crewai.events.types import agent_events, crew_events, llm_events, task_even
 from crewai.events.types import tool_usage_events as tool_events
 from crewai.tools.tool_failure import ToolFailureReason
 
-from crewai_toolops._pairs import Begin, End
+from crewai_toolops._event_pairs import Begin, End
 from crewai_toolops.prices import usage_of
-from toolops_plugins.adapters.runs import Details
+from toolops_plugins.adapters.run_events import Details
 
 __all__ = ["BEGINS", "ENDS", "begin_of", "end_of", "key_of"]
 

@@ -22,7 +22,8 @@ from collections.abc import Hashable, Mapping
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any, Literal, TypeAlias
 
-from llama_index.callbacks.toolops._call import (
+from llama_index.callbacks.toolops._event_dedup import inside_counted
+from llama_index.callbacks.toolops._event_run import (
     MODELS,
     Call,
     Kind,
@@ -32,13 +33,12 @@ from llama_index.callbacks.toolops._call import (
     says_something,
     span_parts,
 )
-from llama_index.callbacks.toolops._counted import inside_counted
 from llama_index.callbacks.toolops.prices import ModelPrices, model_of, usage_of
 from toolops_plugins import ToolOps, check
-from toolops_plugins.adapters.given import runtime_of
+from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.adapters.prices import TokenPrice
-from toolops_plugins.adapters.runs import Prices as AnyPrices
-from toolops_plugins.adapters.runs import Teller
+from toolops_plugins.adapters.run_events import Prices as AnyPrices
+from toolops_plugins.adapters.run_events import Teller
 from toolops_plugins.locks import renewing
 
 __all__ = ["Calls", "Prices"]

@@ -16,7 +16,7 @@ from crewai.llms.base_llm import BaseLLM, LLMCallBlockedError
 from crewai.tools import BaseTool
 from pydantic import BaseModel, ValidationError
 
-from toolops_plugins.adapters.models import may_pass
+from toolops_plugins.adapters.model_policy import may_pass
 from toolops_plugins.errors import NotCanonicalError
 
 __all__ = ["DENIALS", "Held", "is_outage", "is_passing", "model_identity", "model_name", "sent"]

@@ -16,8 +16,8 @@ from langchain.agents.structured_output import (
 )
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
-from langchain_toolops._answers import is_whole, mark_hit, said
-from langchain_toolops._values import teach
+from langchain_toolops._codec_types import teach
+from langchain_toolops._llm_answers import is_whole, mark_hit, said
 from toolops_plugins import Codec
 from toolops_plugins.errors import NotEncodableError
 

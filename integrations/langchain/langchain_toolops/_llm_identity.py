@@ -17,7 +17,7 @@ from langchain_core.runnables.configurable import DynamicRunnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
-from toolops_plugins.adapters.models import class_identity, may_pass
+from toolops_plugins.adapters.model_policy import class_identity, may_pass
 from toolops_plugins.errors import NotCanonicalError
 
 __all__ = ["is_outage", "model_identity", "model_name", "sent"]

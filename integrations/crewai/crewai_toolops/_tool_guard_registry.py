@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 from crewai.tools import BaseTool
 
+from crewai_toolops._double_cache_warning import watch_for_two_caches
 from crewai_toolops._tool_arguments import Arguments
 from crewai_toolops._tool_failures import OnError
 from crewai_toolops._tool_guard import Guard
 from crewai_toolops._tool_identity import form_of, own_names, parts_of
-from crewai_toolops._two_caches import watch_for_two_caches
 from toolops_plugins import Policy, ToolOps
-from toolops_plugins.adapters.given import runtime_of
-from toolops_plugins.adapters.labels import label_of
+from toolops_plugins.adapters.options import runtime_of
+from toolops_plugins.adapters.tool_labels import label_of
 from toolops_plugins.locks import renewing
 from toolops_plugins.request import signature_of
 from toolops_plugins.target import resolve

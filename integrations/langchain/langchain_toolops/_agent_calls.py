@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 from langchain_core.runnables.config import var_child_runnable_config
 
-from langchain_toolops._bubbles import carried
+from langchain_toolops._graph_signals import carried
 from toolops_plugins import Cache, Policy, ToolOps
-from toolops_plugins.adapters.carried import Carried, letting_through, released
-from toolops_plugins.adapters.models import told_apart
+from toolops_plugins.adapters.model_policy import told_apart
+from toolops_plugins.adapters.signals import Carried, letting_through, released
 from toolops_plugins.flow import REFRESH
 from toolops_plugins.locks import renewing
 from toolops_plugins.policy import NOTHING

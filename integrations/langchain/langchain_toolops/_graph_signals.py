@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from toolops_plugins.adapters.carried import Carried
+from toolops_plugins.adapters.signals import Carried
 
 __all__ = ["carried"]
 

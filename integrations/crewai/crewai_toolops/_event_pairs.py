@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from toolops_plugins.adapters.runs import Details
+from toolops_plugins.adapters.run_events import Details
 from toolops_plugins.locks import renewing
 from toolops_plugins.telemetry.events import Outcome
 

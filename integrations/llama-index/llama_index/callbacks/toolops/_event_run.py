@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from llama_index.core.callbacks.base import global_stack_trace_ids
 
-from toolops_plugins.adapters.runs import Run
+from toolops_plugins.adapters.run_events import Run
 
 if TYPE_CHECKING:
-    from llama_index.callbacks.toolops._calls import Calls
+    from llama_index.callbacks.toolops._event_runs import Calls
 
 __all__ = [
     "MODELS",

@@ -17,16 +17,16 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.rate_limiters import BaseRateLimiter
 
-from langchain_toolops._answers import are_whole, by_answers, mark_hit, merged
-from langchain_toolops._conversation import asked
-from langchain_toolops._counted import note_error, note_run
-from langchain_toolops._models import is_outage, model_identity, model_name, sent
-from langchain_toolops._substitutes import chunk_of, result_of
-from langchain_toolops._values import teach
+from langchain_toolops._codec_types import teach
+from langchain_toolops._event_dedup import note_error, note_run
+from langchain_toolops._fallback_answers import chunk_of, result_of
+from langchain_toolops._llm_answers import are_whole, by_answers, mark_hit, merged
+from langchain_toolops._llm_conversation import asked
+from langchain_toolops._llm_identity import is_outage, model_identity, model_name, sent
 from toolops_plugins import Policy, ToolOps
-from toolops_plugins.adapters.carried import letting_through
-from toolops_plugins.adapters.models import Unknown, told_apart, worth_trying
-from toolops_plugins.adapters.substitutes import Substitute, with_substitutes
+from toolops_plugins.adapters.fallback_answers import Substitute, with_substitutes
+from toolops_plugins.adapters.model_policy import Unknown, told_apart, worth_trying
+from toolops_plugins.adapters.signals import letting_through
 from toolops_plugins.flow import REFRESH
 from toolops_plugins.policy import NOTHING
 

@@ -18,8 +18,8 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
-from llama_index.callbacks.toolops._answers import Response
-from llama_index.callbacks.toolops._values import packed, unpacked
+from llama_index.callbacks.toolops._codec_types import packed, unpacked
+from llama_index.callbacks.toolops._llm_answers import Response
 from toolops_plugins import Codec
 
 __all__ = ["Joiner", "Piece", "Splitter", "joined", "teach_chunks"]

@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from toolops_plugins.adapters.substitutes import no_answer
+from toolops_plugins.adapters.fallback_answers import no_answer
 
 __all__ = ["chunk_of", "message_of", "result_of"]
 

@@ -18,7 +18,7 @@ from contextvars import ContextVar
 from typing import Any
 from uuid import UUID
 
-from toolops_plugins.adapters.counted import Runs
+from toolops_plugins.adapters.counted_runs import Runs
 
 __all__ = [
     "guarded",

@@ -17,7 +17,7 @@ import re
 from crewai.events.event_context import get_current_parent_id
 from crewai.utilities.string_utils import sanitize_tool_name
 
-from toolops_plugins.adapters.counted import Runs
+from toolops_plugins.adapters.counted_runs import Runs
 
 __all__ = ["note_cached", "note_tool", "was_cached", "was_tool_noted"]
 

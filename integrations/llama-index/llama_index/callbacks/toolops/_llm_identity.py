@@ -19,7 +19,7 @@ from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.tools import BaseTool
 from pydantic import BaseModel
 
-from toolops_plugins.adapters.models import class_identity
+from toolops_plugins.adapters.model_policy import class_identity
 from toolops_plugins.canonical import Canon
 from toolops_plugins.errors import NotCanonicalError
 

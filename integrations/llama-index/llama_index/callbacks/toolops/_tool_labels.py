@@ -13,7 +13,7 @@ from typing import Any
 from llama_index.core.tools import BaseTool, FunctionTool, ToolMetadata
 
 from toolops_plugins import ToolOps
-from toolops_plugins.adapters import labels
+from toolops_plugins.adapters import tool_labels
 
 __all__ = ["label_of"]
 
@@ -35,14 +35,14 @@ def label_of(ops: ToolOps, name: str, tool: BaseTool) -> str:
         name: The tool's name.
         tool: The tool.
     """
-    return labels.label_of(ops, name, _parts(tool), logger, "say guard_tool(name=...)")
+    return tool_labels.label_of(ops, name, _parts(tool), logger, "say guard_tool(name=...)")
 
 
 def _parts(tool: BaseTool) -> Iterator[Any]:
     """Yield what a tool is made of, as far as its results may hang on it."""
     yield type(tool)
     if isinstance(tool, FunctionTool):
-        yield from labels.parts_of_function(tool.real_fn)
+        yield from tool_labels.parts_of_function(tool.real_fn)
     # Of these, what a subclass of FunctionTool has added.
     common = _OF_FUNCTIONS if isinstance(tool, FunctionTool) else frozenset()
     yield from _flat({name: part for name, part in vars(tool).items() if name not in common})

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from llama_index.callbacks.toolops._answers import is_whole, said, was_cut
-from llama_index.callbacks.toolops._chunks import Piece, joined
+from llama_index.callbacks.toolops._llm_answers import is_whole, said, was_cut
+from llama_index.callbacks.toolops._llm_chunks import Piece, joined
 from toolops_plugins import Policy, Price
 
 __all__ = ["is_whole_stream", "over_answers", "over_chunks"]

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, Generation
 
-from langchain_toolops._counted import was_noted
+from langchain_toolops._event_dedup import was_noted
 
 __all__ = ["Kind", "calls_tools", "name_of_run", "was_cached", "was_counted"]
 
