@@ -19,7 +19,7 @@ def terminal(monkeypatch) -> None:
 @pytest.fixture
 def toolops(capsys) -> Callable[..., tuple[int, str, str]]:
     """The command: from its arguments to its exit code, standard output and standard error."""
-    from toolops_plugins.cli import main  # only for those who ask for it
+    from toolops_plugins.cli.main import main  # only for those who ask for it
 
     def run(*args):
         code = main([str(arg) for arg in args])

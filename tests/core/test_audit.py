@@ -13,8 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from toolops_plugins import ConfigurationError, TierError, audit_input
-from toolops_plugins.audit import OTHER, Assumed, Audit
-from toolops_plugins.audit_input import (
+from toolops_plugins.audit.log_reader import (
     MISSING,
     Broken,
     Columns,
@@ -25,7 +24,8 @@ from toolops_plugins.audit_input import (
     seconds_of,
     sniff,
 )
-from toolops_plugins.sketches import Distinct, Frequent
+from toolops_plugins.audit.replay import OTHER, Assumed, Audit
+from toolops_plugins.audit.sketches import Distinct, Frequent
 
 PLAIN = Columns(())
 TIMED = Columns(("q",), "t")

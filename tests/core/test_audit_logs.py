@@ -16,9 +16,9 @@ import pytest
 import zstandard
 from commands import complaint
 
-from toolops_plugins.audit import Assumed, Audit
-from toolops_plugins.audit_input import Columns, Record, read, sniff
-from toolops_plugins.audit_measures import cost_field, latency_field
+from toolops_plugins.audit.log_reader import Columns, Record, read, sniff
+from toolops_plugins.audit.measures import cost_field, latency_field
+from toolops_plugins.audit.replay import Assumed, Audit
 
 pytestmark = pytest.mark.usefixtures("terminal")
 
@@ -332,7 +332,7 @@ def test_every_number_is_refused_in_its_own_unit(
 
 def test_what_is_read_is_not_held() -> None:
     packed = gzip.compress(('{"q": "a"}\n' * 1_000_000).encode())
-    from toolops_plugins.audit_compression import decompress
+    from toolops_plugins.audit.compression import decompress
 
     log = decompress(io.BufferedReader(io.BytesIO(packed), 65_536))
     lines = read(log, sniff(log, "-"))

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolops_plugins import ConfigurationError, SemanticCache
-from toolops_plugins.audit_advice import advice, percent, warnings
-from toolops_plugins.audit_input import Broken, Record
-from toolops_plugins.audit_questions import Fields, fields_of, gather
-from toolops_plugins.audit_semantic import Replay, settings_around
-from toolops_plugins.audit_semantic_result import Setting, Tally, wilson
+from toolops_plugins.audit.log_reader import Broken, Record
+from toolops_plugins.audit.semantic_advice import advice, percent, warnings
+from toolops_plugins.audit.semantic_questions import Fields, fields_of, gather
+from toolops_plugins.audit.semantic_replay import Replay, settings_around
+from toolops_plugins.audit.semantic_result import Setting, Tally, wilson
 from toolops_plugins.semantic.bounded import Bounded
 from toolops_plugins.semantic.embedders import embedder_of, thresholds_of
 
@@ -272,7 +272,7 @@ def test_bounds_do_what_the_cache_does(banking, tmp_path, monkeypatch):
 
 
 def test_verdicts_are_kept_for_a_batch_only():
-    from toolops_plugins.audit_semantic import _Log
+    from toolops_plugins.audit.semantic_replay import _Log
 
     questions = questions_of([("Cancel order 17", 1), ("Cancel order 18", 2)])
     replay = Replay(questions, Angles(TALK), GUARDED, [GUARDED])

@@ -13,7 +13,7 @@ import matplotlib.image
 import pytest
 from commands import assert_shown, complaint, squeezed
 
-from toolops_plugins.audit_semantic import Replay
+from toolops_plugins.audit.semantic_replay import Replay
 
 pytestmark = pytest.mark.usefixtures("terminal")
 

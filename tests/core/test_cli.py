@@ -18,7 +18,7 @@ from servers import wait_for
 
 from toolops_plugins import Cache, Memory, Redis, ToolOps
 from toolops_plugins.cache.bus import Bus
-from toolops_plugins.doctor import VARIABLES, examine
+from toolops_plugins.cli.doctor import VARIABLES, examine
 
 pytestmark = pytest.mark.usefixtures("terminal")
 

@@ -12,7 +12,7 @@ import pytest
 from commands import complaint
 
 from toolops_plugins import Cache, ConfigurationError, Memory, Redis, SemanticCache, ToolOps
-from toolops_plugins.doctor import examine
+from toolops_plugins.cli.doctor import examine
 
 URL = "redis://:hunter2@127.0.0.1:1"
 
@@ -62,7 +62,8 @@ def test_a_variable_whose_package_is_missing_is_named(name: str) -> None:
 def test_the_doctor_works_without_adapters_and_extras() -> None:
     adapters = ("langchain-toolops", "llama-index-callbacks-toolops", "crewai-toolops")
     code = (
-        "from toolops_plugins.cli import main\nsys.argv = ['toolops', 'doctor']\nsys.exit(main())"
+        "import sys\nfrom toolops_plugins.cli.main import main\n"
+        "sys.argv = ['toolops', 'doctor']\nsys.exit(main())"
     )
     run = run_without("numpy", "chromadb", "pydantic", *adapters, code=code)
     assert run.stderr == ""

@@ -12,7 +12,7 @@ from functools import partial
 import httpx
 import pytest
 
-from toolops_plugins.audit_input import seconds_of
+from toolops_plugins.audit.log_reader import seconds_of
 
 
 @pytest.fixture

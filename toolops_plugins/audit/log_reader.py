@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import orjson
 
-from toolops_plugins.audit_object import USUAL, array_path, is_one_object
+from toolops_plugins.audit.json_object import USUAL, array_path, is_one_object
 from toolops_plugins.errors import ConfigurationError
 
 __all__ = [
@@ -153,7 +153,7 @@ def read(stream: io.BufferedReader, form: Format) -> Iterator[Record | Broken]:
     Args:
         stream: Where to read.
         form: "jsonl": a JSON value on each line. "json": one array, or an object with one inside;
-            see :func:`~toolops_plugins.audit_object.array_path`. "csv": columns with a header,
+            see :func:`~toolops_plugins.audit.json_object.array_path`. "csv": columns with a header,
             separated by commas, semicolons, tabs or bars.
 
     Raises:

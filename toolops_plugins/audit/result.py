@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from toolops_plugins import check
-from toolops_plugins.audit_input import Broken, Columns
-from toolops_plugins.sketches import Distinct
+from toolops_plugins.audit.log_reader import Broken, Columns
+from toolops_plugins.audit.sketches import Distinct
 
 __all__ = ["Assumed", "Marked", "Result", "Wasted"]
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from toolops_plugins.audit_input import MISSING, Measure, existing_fields, field_paths, pick
+from toolops_plugins.audit.log_reader import MISSING, Measure, existing_fields, field_paths, pick
 from toolops_plugins.errors import ConfigurationError
 
 __all__ = ["Mean", "cost_field", "latency_field"]

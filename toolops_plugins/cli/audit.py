@@ -26,13 +26,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from toolops_plugins.audit import Assumed, Audit, Result
-from toolops_plugins.audit_compression import decompress, inner_name
-from toolops_plugins.audit_input import Broken, Columns, Format, Record, choose, read, sniff
-from toolops_plugins.audit_measures import cost_field, latency_field
-from toolops_plugins.audit_object import array_path
-from toolops_plugins.audit_report import echo_json, plain, show
-from toolops_plugins.cli_audit_semantic import (
+from toolops_plugins.audit.compression import decompress, inner_name
+from toolops_plugins.audit.json_object import array_path
+from toolops_plugins.audit.log_reader import Broken, Columns, Format, Record, choose, read, sniff
+from toolops_plugins.audit.measures import cost_field, latency_field
+from toolops_plugins.audit.replay import Assumed, Audit, Result
+from toolops_plugins.audit.report import echo_json, plain, show
+from toolops_plugins.cli.audit_semantic import (
     Asked,
     audit_meaning,
     check_options,

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import orjson
 
-from toolops_plugins.audit_input import (
+from toolops_plugins.audit.log_reader import (
     MISSING,
     Broken,
     Columns,
@@ -26,14 +26,14 @@ from toolops_plugins.audit_input import (
     pick,
     seconds_of,
 )
-from toolops_plugins.audit_result import Assumed, Marked, Result, Wasted
+from toolops_plugins.audit.result import Assumed, Marked, Result, Wasted
+from toolops_plugins.audit.sketches import Counted, Distinct, Frequent
 from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
 from toolops_plugins.cache.redis import Redis
 from toolops_plugins.errors import TierError
 from toolops_plugins.policy import Cache
 from toolops_plugins.runtime import ToolOps
-from toolops_plugins.sketches import Counted, Distinct, Frequent
 from toolops_plugins.telemetry.events import CallEvent, Notice
 from toolops_plugins.testing import FakeClock
 
@@ -64,7 +64,7 @@ class Audit:
         columns: Which fields hold what.
         assumed: What is taken for granted.
         tracked: Questions that are counted one by one; see
-            :class:`~toolops_plugins.sketches.Frequent`. Default 10,000.
+            :class:`~toolops_plugins.audit.sketches.Frequent`. Default 10,000.
 
     Raises:
         ConfigurationError: A value is wrong.

@@ -18,13 +18,13 @@ import orjson
 from rich.console import Console
 from rich.text import Text
 
-from toolops_plugins.audit_report import echo_json, printable, span, table
+from toolops_plugins.audit.report import echo_json, printable, span, table
 from toolops_plugins.cache.redis_survey import LIVES, Survey
-from toolops_plugins.cli_audit import audit
-from toolops_plugins.doctor import Finding, examine, version_of
+from toolops_plugins.cli.audit import audit
+from toolops_plugins.cli.doctor import Finding, examine, version_of
+from toolops_plugins.cli.redis_namespace import Kept, key_bytes
 from toolops_plugins.environment import switch, unknown_variables
 from toolops_plugins.errors import ConfigurationError, TierError
-from toolops_plugins.kept import Kept, key_bytes
 from toolops_plugins.telemetry.report import duration, money
 
 __all__ = ["main"]
@@ -313,7 +313,3 @@ def _left(seconds: float | None) -> str:
     if seconds is None:
         return "for ever"
     return duration(seconds) if seconds >= 0 else f"over since {duration(-seconds)}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

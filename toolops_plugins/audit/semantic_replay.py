@@ -17,9 +17,9 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from toolops_plugins.audit_questions import Questions
-from toolops_plugins.audit_semantic_result import Result, Setting, Tally
-from toolops_plugins.audit_watch import Watch
+from toolops_plugins.audit.semantic_pairs import Watch
+from toolops_plugins.audit.semantic_questions import Questions
+from toolops_plugins.audit.semantic_result import Result, Setting, Tally
 from toolops_plugins.semantic.bounded import Bounded
 from toolops_plugins.semantic.embedders import Embedder, Matrix
 from toolops_plugins.semantic.embeddings import Embeddings

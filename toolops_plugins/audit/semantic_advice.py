@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from toolops_plugins.audit_report import several, span
-from toolops_plugins.audit_semantic_result import Result, Setting, Share, Tally
+from toolops_plugins.audit.report import several, span
+from toolops_plugins.audit.semantic_result import Result, Setting, Share, Tally
 from toolops_plugins.telemetry.report import money
 
 __all__ = [

@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from toolops_plugins import check
-from toolops_plugins.audit_input import Broken, Columns, Record
-from toolops_plugins.audit_measures import Mean
-from toolops_plugins.audit_report import doubts, echo_json, hanging, measures, plain_measure
+from toolops_plugins.audit.log_reader import Broken, Columns, Record
+from toolops_plugins.audit.measures import Mean
+from toolops_plugins.audit.report import doubts, echo_json, hanging, measures, plain_measure
 from toolops_plugins.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from toolops_plugins.audit_semantic import Tell
+    from toolops_plugins.audit.semantic_replay import Tell
     from toolops_plugins.semantic.embedders import Embedder
 
 __all__ = ["Asked", "Meaning", "audit_meaning", "check_options", "semantic_options", "taken"]
@@ -188,10 +188,10 @@ def audit_meaning(
             "--semantic", 'needs more packages: pip install "toolops-plugins[semantic]"'
         ) from None
     # What follows imports numpy.
-    from toolops_plugins.audit_plot import check_plot, save  # noqa: PLC0415 - as it says
-    from toolops_plugins.audit_questions import fields_of, gather  # noqa: PLC0415 - as it says
-    from toolops_plugins.audit_semantic import Replay, settings_around  # noqa: PLC0415 - as it says
-    from toolops_plugins.audit_semantic_report import (  # noqa: PLC0415 - as it says
+    from toolops_plugins.audit.semantic_plot import check_plot, save  # noqa: PLC0415 - as it says
+    from toolops_plugins.audit.semantic_questions import fields_of, gather  # noqa: PLC0415 - as it says
+    from toolops_plugins.audit.semantic_replay import Replay, settings_around  # noqa: PLC0415 - as it says
+    from toolops_plugins.audit.semantic_report import (  # noqa: PLC0415 - as it says
         plain_semantic,
         show_semantic,
     )

@@ -9,15 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from toolops_plugins.audit_advice import (
-    advice,
-    guard_reading,
-    percent,
-    reading,
-    shared,
-    warnings,
-)
-from toolops_plugins.audit_report import (
+from toolops_plugins.audit.report import (
     hanging,
     indented,
     plain_broken,
@@ -26,7 +18,15 @@ from toolops_plugins.audit_report import (
     table,
     unreadable,
 )
-from toolops_plugins.audit_semantic_result import Pair, Result, Share, Tally
+from toolops_plugins.audit.semantic_advice import (
+    advice,
+    guard_reading,
+    percent,
+    reading,
+    shared,
+    warnings,
+)
+from toolops_plugins.audit.semantic_result import Pair, Result, Share, Tally
 from toolops_plugins.telemetry.report import duration, money
 
 _FIRST = 13  # cells of the first column, so that tables below each other agree

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from toolops_plugins.audit_questions import Questions
+from toolops_plugins.audit.semantic_questions import Questions
 
 __all__ = ["Guarding", "Pair", "Result", "Setting", "Share", "Tally", "wilson"]
 

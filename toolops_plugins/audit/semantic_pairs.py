@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from toolops_plugins.audit_questions import Questions
-from toolops_plugins.audit_semantic_result import Guarding, Pair
+from toolops_plugins.audit.semantic_questions import Questions
+from toolops_plugins.audit.semantic_result import Guarding, Pair
 from toolops_plugins.semantic.guards import Veto
 
 __all__ = ["Watch"]

@@ -14,8 +14,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from toolops_plugins.audit import Result
-from toolops_plugins.audit_input import Broken, Columns, Measure
+from toolops_plugins.audit.log_reader import Broken, Columns, Measure
+from toolops_plugins.audit.replay import Result
 from toolops_plugins.telemetry.report import duration, money
 
 __all__ = [

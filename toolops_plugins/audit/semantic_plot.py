@@ -8,10 +8,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from toolops_plugins.audit_advice import advice, guard_reading, reading, warnings
-from toolops_plugins.audit_report import printable, several
-from toolops_plugins.audit_semantic_report import Rows, assumptions, guard_rows, setting_rows
-from toolops_plugins.audit_semantic_result import Pair, Result, Tally
+from toolops_plugins.audit.report import printable, several
+from toolops_plugins.audit.semantic_advice import advice, guard_reading, reading, warnings
+from toolops_plugins.audit.semantic_report import Rows, assumptions, guard_rows, setting_rows
+from toolops_plugins.audit.semantic_result import Pair, Result, Tally
 from toolops_plugins.errors import ConfigurationError
 
 __all__ = ["check_plot", "save"]

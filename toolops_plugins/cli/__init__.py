@@ -1,0 +1,1 @@
+"""The command line: ``toolops``, or ``python -m toolops_plugins.cli``."""
