@@ -23,7 +23,7 @@ from contextlib import suppress
 from typing import Any
 
 from toolops_plugins import Cache, ToolOps
-from toolops_plugins.coalesce import pulse
+from toolops_plugins.coalesce import loop_liveness as pulse
 
 LONG = 20.0
 

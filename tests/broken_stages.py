@@ -58,7 +58,7 @@ def araiser(trouble: type[Exception]) -> Callable[..., Any]:
 
 
 _METHODS = {
-    "key": [("request.Keyer", "key")],
+    "key": [("keys.keyer.Keyer", "key")],
     "memory read": [("cache.memory.Memory", "get")],
     "memory write": [("cache.memory.Memory", "set")],
     "encoding": [("codec.Codec", "encode")],

@@ -48,7 +48,7 @@ def test_the_methods_of_a_runtime_are_these():
 
 
 def test_the_plain_decorators_use_the_default_runtime(monkeypatch):
-    from toolops_plugins import default
+    from toolops_plugins import default_runtime as default
 
     monkeypatch.setattr(default, "_runtime", None)
     monkeypatch.setenv("TOOLOPS_NAMESPACE", "from-the-environment")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.cache.memory import Memory
 from toolops_plugins.codec import Codec
-from toolops_plugins.default import get_default, readonly, set_default, sideeffect, tool
+from toolops_plugins.default_runtime import get_default, readonly, set_default, sideeffect, tool
 from toolops_plugins.errors import (
     AttemptTimeout,
     BulkheadFull,
@@ -93,7 +93,7 @@ def __getattr__(name: str) -> Any:
             if (error.name or "").partition(".")[0] != "numpy":
                 raise
             # Not here: `from toolops_plugins import *` asks for every name.
-            from toolops_plugins.missing import SemanticCache as Missing  # noqa: PLC0415 - rarely needed
+            from toolops_plugins.semantic.unavailable import SemanticCache as Missing  # noqa: PLC0415 - rarely needed
 
             return Missing
         return SemanticCache

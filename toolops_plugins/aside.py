@@ -14,10 +14,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.cache.entry import Mark
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.drivers import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.flow import keyed, served, start_listening, tags_of
-from toolops_plugins.locks import renewing
 from toolops_plugins.paraphrase import by_meaning, kept_by_meaning
 from toolops_plugins.plan import Call, Plan
 from toolops_plugins.policy import NOTHING, Cache, Policy

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
+from toolops_plugins.callables.hidden_coroutines import is_awaitable, refusal
 from toolops_plugins.check import plain
 from toolops_plugins.errors import TotalTimeout
-from toolops_plugins.hidden_coroutines import is_awaitable, refusal
 from toolops_plugins.plan import Call
 from toolops_plugins.resilience.bulkhead import Place
 from toolops_plugins.resilience.retry import Retrying

@@ -9,13 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from toolops_plugins.aside import CacheAside, aside_policy
+from toolops_plugins.callables.hidden_coroutines import wrapper_of_hidden
+from toolops_plugins.callables.target import Target, dress, resolve
 from toolops_plugins.drivers import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.hidden_coroutines import wrapper_of_hidden
 from toolops_plugins.method_tools import ClassMethodTool, MethodTool
 from toolops_plugins.plan import Plan
 from toolops_plugins.policy import Cache, Policy, PolicyParts, Retry
-from toolops_plugins.target import Target, dress, resolve
 from toolops_plugins.tool_types import Decorator, Tool
 from toolops_plugins.wrap import Planner, wrapper_of
 

@@ -19,13 +19,13 @@ from inspect import isawaitable
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
+from toolops_plugins.callables.hidden_coroutines import is_awaitable
+from toolops_plugins.callables.pickling import Owned
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import Arrival, Flights
-from toolops_plugins.contexts import ContextChanges, bring_back
+from toolops_plugins.concurrency.contexts import ContextChanges, bring_back
+from toolops_plugins.concurrency.pool import BULK, Outcome, Pool, Ticket
 from toolops_plugins.errors import AttemptTimeout, ConfigurationError, DeadlineExceeded
-from toolops_plugins.hidden_coroutines import is_awaitable
-from toolops_plugins.pickling import Owned
-from toolops_plugins.pool import BULK, Outcome, Pool, Ticket
 from toolops_plugins.steps import (
     Ask,
     Enter,

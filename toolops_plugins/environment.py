@@ -10,7 +10,7 @@ from toolops_plugins import check
 from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.missing import SEMANTIC
+from toolops_plugins.semantic.unavailable import SEMANTIC
 
 __all__ = ["VARIABLES", "options_from", "switch", "unknown_variables"]
 

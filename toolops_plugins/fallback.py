@@ -10,12 +10,12 @@ from copy import deepcopy
 from inspect import Parameter
 from typing import Any, NamedTuple, get_origin
 
+from toolops_plugins.callables.target import Kind
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.plan import Call
 from toolops_plugins.policy import NOTHING
 from toolops_plugins.results import decoded
 from toolops_plugins.steps import Ask, Flow
-from toolops_plugins.target import Kind
 
 __all__ = ["check_fallback", "copy_of_value", "fallback_call", "fallback_items", "fallen_back"]
 

@@ -38,9 +38,9 @@ from toolops_plugins.attempts import attempted
 from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.cache.tiers import Found, is_newer
 from toolops_plugins.check import plain
+from toolops_plugins.coalesce.error_copies import copy_error
 from toolops_plugins.coalesce.flights import Arrival, Flights
 from toolops_plugins.coalesce.streams import Tape
-from toolops_plugins.error_copies import copy_error
 from toolops_plugins.errors import (
     BulkheadFull,
     CircuitOpen,

@@ -13,9 +13,22 @@ from functools import partial
 from inspect import isawaitable
 from typing import Any, TypeVar
 
+from toolops_plugins.callables.hidden_coroutines import is_awaitable
+from toolops_plugins.callables.pickling import Owned
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import Arrival, Flights
-from toolops_plugins.contexts import ContextChanges, bring_back
+from toolops_plugins.concurrency.contexts import ContextChanges, bring_back
+from toolops_plugins.concurrency.pool import Pool
+from toolops_plugins.concurrency.running_loop import running_loop
+from toolops_plugins.concurrency.tasks import (
+    begin,
+    end_tasks,
+    inherit,
+    let_go,
+    wait_for_end,
+    within,
+)
+from toolops_plugins.concurrency.to_thread import ThreadCall, hop
 from toolops_plugins.drivers import (
     Limit,
     attempt_timeout,
@@ -27,11 +40,6 @@ from toolops_plugins.drivers import (
     note_end,
     run_and_leave,
 )
-from toolops_plugins.hidden_coroutines import is_awaitable
-from toolops_plugins.hop import ThreadCall, hop
-from toolops_plugins.pickling import Owned
-from toolops_plugins.pool import Pool
-from toolops_plugins.running_loop import running_loop
 from toolops_plugins.steps import (
     Ask,
     Enter,
@@ -46,7 +54,6 @@ from toolops_plugins.steps import (
     Stopped,
     Within,
 )
-from toolops_plugins.tasks import begin, end_tasks, inherit, let_go, wait_for_end, within
 
 __all__ = ["LoopDriver"]
 

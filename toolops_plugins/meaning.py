@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from toolops_plugins.callables.target import Target
 from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.keys.keyer import Keyer, Keyspace, arguments_of
 from toolops_plugins.policy import Cache, Semantic
-from toolops_plugins.request import Keyer, Keyspace, arguments_of
-from toolops_plugins.target import Target
 
 if TYPE_CHECKING:
     from toolops_plugins.semantic.cache import SemanticCache

@@ -18,11 +18,11 @@ from toolops_plugins.codec import Payload
 from toolops_plugins.errors import CodecError, NotCanonicalError, NotEncodableError
 from toolops_plugins.meaning import Meaning
 from toolops_plugins.plan import Call
+from toolops_plugins.policy.base import NOTHING
 from toolops_plugins.results import copied, decoded
 from toolops_plugins.steps import Flow, Fly, Invoke, Io, Spawn, Step, is_callers, tier_problem
 from toolops_plugins.telemetry.events import Notice, NoticeKind
 from toolops_plugins.telling import Answer, notice, report_refusal
-from toolops_plugins.values import NOTHING
 
 if TYPE_CHECKING:
     from toolops_plugins.semantic.answers import Learning

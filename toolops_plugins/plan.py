@@ -16,20 +16,20 @@ from toolops_plugins.cache.entry import Mark
 from toolops_plugins.cache.memory import MOST, Memory
 from toolops_plugins.cache.slot import Slot
 from toolops_plugins.cache.tiers import Tiers
+from toolops_plugins.callables.pickling import Origin, owner_of
+from toolops_plugins.callables.target import Target
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import Flights
 from toolops_plugins.coalesce.streams import Streams
 from toolops_plugins.codec import Codec
 from toolops_plugins.errors import NotCanonicalError
-from toolops_plugins.pickling import Origin, owner_of
+from toolops_plugins.keys.keyer import Keyer, Tagger, arguments_of
 from toolops_plugins.policy import Policy, Price
-from toolops_plugins.request import Keyer, Tagger, arguments_of
 from toolops_plugins.resilience.breaker import Breaker
 from toolops_plugins.resilience.bulkhead import Gate
 from toolops_plugins.resilience.hedge import Hedger
 from toolops_plugins.resilience.ratelimit import Limiter
 from toolops_plugins.resilience.retry import RetryBudget
-from toolops_plugins.target import Target
 from toolops_plugins.telemetry.events import CallEvent, Emitter
 from toolops_plugins.telemetry.stats import ToolStats
 

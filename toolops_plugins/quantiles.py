@@ -19,7 +19,7 @@ from math import ceil
 from operator import add
 
 from toolops_plugins import check
-from toolops_plugins.locks import renewing
+from toolops_plugins.concurrency.fork_locks import renewing
 
 __all__ = ["Quantiles", "RecentQuantiles"]
 

@@ -13,8 +13,8 @@ import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from toolops_plugins.definitions import code_digest, uses_digest
-from toolops_plugins.values import Value
+from toolops_plugins.callables.definitions import code_digest, uses_digest
+from toolops_plugins.policy.base import Value
 
 __all__ = ["Definition", "definition_of", "same_policy", "used_by"]
 

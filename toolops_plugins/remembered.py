@@ -11,12 +11,12 @@ from __future__ import annotations
 from sys import getsizeof
 from typing import Any
 
+from toolops_plugins.coalesce.error_copies import copy_error, members_of
 from toolops_plugins.codec import Codec
-from toolops_plugins.error_copies import copy_error, members_of
+from toolops_plugins.codec.payload import LOCAL, Payload, frozen_size
 from toolops_plugins.errors import NotEncodableError
-from toolops_plugins.payload import LOCAL, Payload, frozen_size
-from toolops_plugins.refusals import type_name
-from toolops_plugins.state import hides_state
+from toolops_plugins.keys.object_state import hides_state
+from toolops_plugins.keys.refusals import type_name
 
 __all__ = ["RememberedError", "remember_error"]
 

@@ -13,28 +13,28 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 from toolops_plugins import check
 from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
-from toolops_plugins.canonical import Canon
-from toolops_plugins.cipher import cipher_of
+from toolops_plugins.callables.pickling import Configuration, Place, found, place_of
+from toolops_plugins.callables.target import resolve
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.closing import Closing
 from toolops_plugins.coalesce.flights import Flights
 from toolops_plugins.coalesce.streams import Streams
 from toolops_plugins.codec import MAX_VALUE_BYTES, Codec
+from toolops_plugins.codec.encryption import cipher_of
+from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.decorators import Decorators
 from toolops_plugins.drivers import ThreadDriver
 from toolops_plugins.environment import options_from
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.flow import DEADLINE, Deadline, call_flow, current_deadline
-from toolops_plugins.locks import renewing
-from toolops_plugins.pickling import Configuration, Place, found, place_of
+from toolops_plugins.keys.canonical import Canon
+from toolops_plugins.keys.keyer import Keyspace, TenantLike
 from toolops_plugins.plan import Call, Plan, Shared
 from toolops_plugins.policy import CircuitBreaker, Policy, RateLimit
-from toolops_plugins.pool import Pool
-from toolops_plugins.request import Keyspace, TenantLike
 from toolops_plugins.resilience.breaker import Breaker
 from toolops_plugins.resilience.ratelimit import Limiter
 from toolops_plugins.resilience.retry import RetryBudget
-from toolops_plugins.target import resolve
 from toolops_plugins.telemetry.events import CallEvent, Emitter, SinkLike
 from toolops_plugins.telemetry.report import StatsSnapshot
 from toolops_plugins.telemetry.stats import Stats
@@ -73,9 +73,9 @@ class ToolOps(Decorators, Closing):
     """Owns what calls share: tiers, flights, breakers, limits, statistics.
 
     Safe to use from any threads and event loops, and after a fork. Pickled, it is found or made
-    again in the other process; see :mod:`toolops_plugins.pickling`. It needs no closing, but
-    ``close()``, ``await aclose()``, ``with`` and ``async with`` release connections and threads at
-    once; a closed runtime opens again when it is used.
+    again in the other process; see :mod:`toolops_plugins.callables.pickling`. It needs no closing,
+    but ``close()``, ``await aclose()``, ``with`` and ``async with`` release connections and threads
+    at once; a closed runtime opens again when it is used.
 
     Args:
         namespace: What keeps this runtime's keys from those of others; any text. Default
@@ -325,7 +325,7 @@ class ToolOps(Decorators, Closing):
             ConfigurationError: ``limit`` is no positive number.
             Exception: The first error of a call.
         """
-        from toolops_plugins.gathering import gathered  # noqa: PLC0415 - imports asyncio
+        from toolops_plugins.concurrency.gather import gathered  # noqa: PLC0415 - imports asyncio
 
         places = check.count("limit", limit)
         return await gathered(calls, places, return_exceptions=return_exceptions)

@@ -17,13 +17,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from toolops_plugins.callables.target import Target
 from toolops_plugins.coalesce.streams import Tape, unsendable
 from toolops_plugins.drivers import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.fallback import fallback_items
 from toolops_plugins.flow import Told, call_flow, kept_stream
 from toolops_plugins.plan import Call, Plan
-from toolops_plugins.target import Target
 from toolops_plugins.telling import record
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def stream_of(plan: Plan, target: Target, threads: ThreadDriver) -> Callable[...
 
 def astream_of(plan: Plan, target: Target, loops: LoopDriver) -> Callable[..., Any]:
     """Return the asynchronous generator function that stands in front of a plan."""
-    from toolops_plugins.running_loop import running_loop  # noqa: PLC0415 - imports asyncio
+    from toolops_plugins.concurrency.running_loop import running_loop  # noqa: PLC0415 - imports asyncio
 
     given, keywords = target.args, target.kwargs
     takes = plan.policy.cache is None and not plan.policy.coalesces

@@ -12,54 +12,14 @@ from contextlib import contextmanager
 from typing import Any, Literal, TypeVar, cast
 
 from toolops_plugins import check
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.locks import renewing
+from toolops_plugins.fake_clock import FakeClock
 from toolops_plugins.runtime import ToolOps, all_runtimes
 
 __all__ = ["Chaos", "ChaosError", "FakeClock", "composed", "set_active"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class FakeClock:
-    """A clock that stands still until it is told otherwise; sleeping turns it. Thread-safe.
-
-    It drives everything that asks the runtime's clock: TTLs, waits between retries, breakers,
-    limits, deadlines of blocking calls. A coroutine that hangs is not its affair: asyncio cancels
-    that on real time.
-
-    Args:
-        start: Seconds since the epoch to begin with. Default 1,000,000.
-    """
-
-    def __init__(self, start: float = 1_000_000.0) -> None:
-        self._now = start
-        self._lock = renewing(self, threading.Lock())
-        self.slept: list[float] = []
-        """The durations of all sleeps, in order."""
-
-    def advance(self, seconds: float) -> None:
-        """Turn the hands forward by ``seconds``."""
-        with self._lock:
-            self._now += check.seconds("seconds", seconds)
-
-    def monotonic(self) -> float:
-        """Return the time."""
-        return self._now
-
-    def time(self) -> float:
-        """Return the time."""
-        return self._now
-
-    def sleep(self, seconds: float) -> None:
-        """Turn the hands forward by ``seconds``, without waiting."""
-        self.slept.append(seconds)
-        self.advance(seconds)
-
-    async def asleep(self, seconds: float) -> None:
-        """Turn the hands forward by ``seconds``, and let other tasks run once."""
-        self.sleep(seconds)
-        await asyncio.sleep(0)
 
 
 class ChaosError(Exception):

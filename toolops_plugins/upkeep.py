@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
 from toolops_plugins.cache.tiers import Tiers, class_problem, tier_list
-from toolops_plugins.cipher import Cipher
+from toolops_plugins.codec.encryption import Cipher
 from toolops_plugins.errors import (
     ConfigurationError,
     NotEncodableError,

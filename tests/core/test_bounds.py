@@ -22,8 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolops_plugins import Cache, Codec, ConfigurationError, ToolOps
-from toolops_plugins.bounds import memory_of
 from toolops_plugins.cache.envelope import Envelope
+from toolops_plugins.codec.bounds import memory_of
 from toolops_plugins.errors import NotEncodableError, TooLargeError, UnknownFormatError
 
 KEY = b"k" * 32

@@ -272,7 +272,7 @@ def test_an_error_that_cannot_be_remembered_is_the_functions_own(
 def test_the_key_of_large_arguments_that_cannot_be_made_is_a_miss_too(
     way: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("toolops_plugins.request.Keyer.key", raiser(RecursionError))
+    monkeypatch.setattr("toolops_plugins.keys.keyer.Keyer.key", raiser(RecursionError))
     ops = ToolOps("broken")
     notices = Notices(ops)
     question = FRANCE * 100_000

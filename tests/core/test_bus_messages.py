@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolops_plugins.cache.bus_messages import Message, Messages, SignedMessages
-from toolops_plugins.cipher import Cipher
+from toolops_plugins.codec.encryption import Cipher
 
 ALICE = b"a" * 32
 

@@ -31,10 +31,10 @@ from toolops_plugins import (
     ToolOps,
 )
 from toolops_plugins.errors import AttemptTimeout, TotalTimeout
-from toolops_plugins.faults import callee_failed, fault_of
+from toolops_plugins.policy.base import leaves, matches
+from toolops_plugins.policy.faults import callee_failed, fault_of
 from toolops_plugins.resilience.breaker import Breaker
 from toolops_plugins.resilience.retry import Retrying
-from toolops_plugins.values import leaves, matches
 
 REQUEST = httpx.Request("GET", "http://x")
 

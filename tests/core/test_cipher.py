@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolops_plugins import ToolOps
-from toolops_plugins.cipher import Cipher, cipher_of
+from toolops_plugins.codec.encryption import Cipher, cipher_of
+from toolops_plugins.codec.signing import Signer, derive_key
 from toolops_plugins.errors import ConfigurationError, TamperedError, UnknownFormatError
-from toolops_plugins.signatures import Signer, derive_key
 
 CIPHER = Cipher([b"secret"])
 

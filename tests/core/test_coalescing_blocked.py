@@ -16,7 +16,7 @@ from callers import LONG, Latch, Loop, Work, new_loops, new_runtime, start
 from servers import wait_for
 
 from toolops_plugins import Cache, DeadlineExceeded, ToolOps
-from toolops_plugins.coalesce import pulse
+from toolops_plugins.coalesce import loop_liveness as pulse
 
 
 @pytest.fixture

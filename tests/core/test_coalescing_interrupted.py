@@ -13,7 +13,8 @@ import pytest
 from callers import LONG, new_runtime, start
 
 from toolops_plugins import ToolOps, ToolOpsError
-from toolops_plugins.coalesce import pulse, starvation, streams
+from toolops_plugins.coalesce import loop_liveness as pulse
+from toolops_plugins.coalesce import starvation, streams
 
 
 @pytest.fixture

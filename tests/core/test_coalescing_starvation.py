@@ -20,7 +20,8 @@ from servers import wait_for
 from starlette.concurrency import run_in_threadpool
 
 from toolops_plugins import Cache, ToolOps
-from toolops_plugins.coalesce import pulse, watch
+from toolops_plugins.coalesce import loop_liveness as pulse
+from toolops_plugins.coalesce import watch
 from toolops_plugins.coalesce.flight import Flight
 from toolops_plugins.coalesce.starvation import Backlog, Place
 

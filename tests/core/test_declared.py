@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolops_plugins import Cache, Codec, ConfigurationError, Memory, Redis, ToolOps
-from toolops_plugins.declared import returned_by
+from toolops_plugins.codec.return_types import returned_by
 from toolops_plugins.errors import NotEncodableError, UnknownFormatError
 
 T = TypeVar("T")

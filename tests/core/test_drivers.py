@@ -26,7 +26,7 @@ from toolops_plugins import (
     ToolOps,
     TotalTimeout,
 )
-from toolops_plugins.pool import Pool
+from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.testing import FakeClock
 
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from toolops_plugins.cache.entry import Entry
 from toolops_plugins.cache.envelope import Envelope
-from toolops_plugins.cipher import Cipher
 from toolops_plugins.codec import Codec, Payload
+from toolops_plugins.codec.encryption import Cipher
 from toolops_plugins.errors import (
     ConfigurationError,
     NotEncodableError,

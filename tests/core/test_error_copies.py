@@ -15,7 +15,7 @@ import pytest
 from callers import LONG, Work, new_runtime, start
 
 from toolops_plugins import Cache, ToolOps
-from toolops_plugins.error_copies import copy_error
+from toolops_plugins.coalesce.error_copies import copy_error
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import requests
 from yarl import URL
 
 from toolops_plugins import Retry
-from toolops_plugins.error_details import chain, retry_after, status_of
+from toolops_plugins.policy.error_details import chain, retry_after, status_of
 from toolops_plugins.resilience.retry import Retrying
 from toolops_plugins.testing import FakeClock
 

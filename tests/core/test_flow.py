@@ -128,7 +128,7 @@ def question(text):
 
 
 def resolve_question():
-    from toolops_plugins.target import resolve
+    from toolops_plugins.callables.target import resolve
 
     return resolve(question)
 

@@ -25,7 +25,7 @@ from toolops_plugins import (
     ToolOps,
     default,
 )
-from toolops_plugins.locks import renewing
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.resilience.bulkhead import Gate
 from toolops_plugins.testing import FakeClock
 

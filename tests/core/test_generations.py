@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.generations import Generations
+from toolops_plugins.invalidation import Generations
 
 KEYS = [bytes([n]) for n in range(8)]
 TAGS = [f"t{n}" for n in range(8)]

@@ -23,10 +23,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolops_plugins.canonical import Canon
 from toolops_plugins.errors import ConfigurationError, NotCanonicalError
+from toolops_plugins.keys.canonical import Canon
+from toolops_plugins.keys.keyer import Keyer, Keyspace, Request, Tagger, is_secret_name
 from toolops_plugins.policy import Cache
-from toolops_plugins.request import Keyer, Keyspace, Request, Tagger, is_secret_name
 
 
 class Colour(enum.Enum):
@@ -225,7 +225,7 @@ def test_a_receiver_without_a_form_counts_as_itself_while_it_lives():
 
 def test_encodings_do_not_depend_on_the_process():
     code = (
-        "from toolops_plugins.canonical import Canon\n"
+        "from toolops_plugins.keys.canonical import Canon\n"
         "print(Canon().encode([{'b': {1, 2, 3}, 'a': {'x', 'y', 'z'}}, frozenset('abc')]).hex())"
     )
     results = {

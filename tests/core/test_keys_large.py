@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolops_plugins import Cache, Semantic, SemanticCache, ToolOps
-from toolops_plugins.argument_size import LARGE, is_large
+from toolops_plugins.keys.argument_size import LARGE, is_large
 from toolops_plugins.policy import NOTHING
 
 

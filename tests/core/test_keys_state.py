@@ -24,9 +24,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolops_plugins import Cache, ToolOps
-from toolops_plugins.canonical import Canon
 from toolops_plugins.errors import NotCanonicalError
-from toolops_plugins.request import Keyspace
+from toolops_plugins.keys.canonical import Canon
+from toolops_plugins.keys.keyer import Keyspace
 
 canon = Canon()
 
@@ -465,7 +465,7 @@ def test_definitions_keep_no_class_alive() -> None:
 LOCAL = """
 import dataclasses, enum, sys
 import pydantic
-from toolops_plugins.canonical import Canon
+from toolops_plugins.keys.canonical import Canon
 class Top(enum.Enum):
     RED = 1
 def make():

@@ -295,7 +295,7 @@ def test_what_comes_from_the_environment_comes_from_it_there_too(
 
 
 def test_the_default_runtime_is_the_default_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    from toolops_plugins import default
+    from toolops_plugins import default_runtime as default
 
     monkeypatch.setattr(default, "_runtime", None)
 

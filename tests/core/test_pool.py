@@ -11,8 +11,8 @@ import pytest
 from callers import LONG, in_child
 from servers import wait_for
 
+from toolops_plugins.concurrency.pool import BULK, Pool, Ticket
 from toolops_plugins.errors import ThreadPoolFull
-from toolops_plugins.pool import BULK, Pool, Ticket
 
 
 class Hold:

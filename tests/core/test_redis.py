@@ -24,8 +24,8 @@ from toolops_plugins.cache.redis import Redis
 from toolops_plugins.cache.redis_url import parse
 from toolops_plugins.clock import SYSTEM_CLOCK, SystemClock
 from toolops_plugins.codec import Codec
+from toolops_plugins.cooldown import Fuse
 from toolops_plugins.errors import ConfigurationError, TamperedError, TierError
-from toolops_plugins.fuse import Fuse
 
 CODEC = Codec()
 # A machine that is busy with other tests must not look like a server that hangs.

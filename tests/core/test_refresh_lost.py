@@ -12,7 +12,7 @@ from callers import LONG, Latch, Loop, new_loops, start
 from servers import wait_for
 
 from toolops_plugins import Cache, ToolOps
-from toolops_plugins.coalesce import pulse
+from toolops_plugins.coalesce import loop_liveness as pulse
 from toolops_plugins.testing import FakeClock
 
 

@@ -27,9 +27,9 @@ from toolops_plugins import (
     tasks,
 )
 from toolops_plugins.coalesce import async_streams
-from toolops_plugins.pool import Pool
+from toolops_plugins.concurrency.pool import Pool
+from toolops_plugins.concurrency.tasks import end_tasks
 from toolops_plugins.semantic.agreement import Judge
-from toolops_plugins.tasks import end_tasks
 from toolops_plugins.testing import FakeClock
 
 SHORT = 0.02

@@ -11,7 +11,7 @@ import pytest
 from callers import LONG, Work, new_runtime
 
 from toolops_plugins import ToolOps, results
-from toolops_plugins.value_copies import LARGE
+from toolops_plugins.coalesce.value_copies import LARGE
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from callers import LONG, Latch, new_runtime, start
 from servers import wait_for
 
 from toolops_plugins import Cache, DeadlineExceeded, ToolOps
-from toolops_plugins.value_copies import count_parts
+from toolops_plugins.coalesce.value_copies import count_parts
 
 WORDS = ["one", "two", "three"]
 

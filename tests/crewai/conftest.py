@@ -41,7 +41,7 @@ from crewai.hooks import clear_all_global_hooks  # noqa: E402 - as above
 from crewai.llms.providers.openai.completion import OpenAICompletion  # noqa: E402 - as above
 from openai_server import OpenAIServer  # noqa: E402 - as above
 
-import toolops_plugins.default  # noqa: E402 - as above
+import toolops_plugins.default_runtime  # noqa: E402 - as above
 from toolops_plugins import ToolOps  # noqa: E402 - as above
 
 _OWN_WARNINGS = (
@@ -109,8 +109,8 @@ def llm(openai_server: OpenAIServer) -> Callable[..., Any]:
 @pytest.fixture
 def ops() -> Iterator[ToolOps]:
     """A runtime with a memory, which is the default one as long as the test lasts."""
-    before = toolops_plugins.default._runtime
+    before = toolops_plugins.default_runtime._runtime
     with ToolOps("crewai") as runtime:
-        toolops_plugins.default.set_default(runtime)
+        toolops_plugins.default_runtime.set_default(runtime)
         yield runtime
-    toolops_plugins.default._runtime = before
+    toolops_plugins.default_runtime._runtime = before

@@ -17,8 +17,8 @@ from crewai_toolops._llm_conversation import asked
 from crewai_toolops._llm_identity import is_passing, sent
 from crewai_toolops.llms import guard_llm
 from toolops_plugins import Codec
-from toolops_plugins.canonical import Canon
 from toolops_plugins.errors import NotCanonicalError
+from toolops_plugins.keys.canonical import Canon
 
 USER = {"role": "user", "content": "What costs ACME?"}
 SYSTEM = {"role": "system", "content": "You are kind."}

@@ -13,7 +13,7 @@ from crewai.tools import BaseTool
 
 from crewai_toolops import wrap_tool
 from toolops_plugins import Cache, Policy, ToolOps
-from toolops_plugins.coalesce import pulse
+from toolops_plugins.coalesce import loop_liveness as pulse
 
 
 @pytest.fixture

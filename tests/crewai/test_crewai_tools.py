@@ -23,7 +23,7 @@ from crewai.tools.tool_failure import (
 from pydantic import BaseModel, Field, PrivateAttr
 from servers import wait_for
 
-import toolops_plugins.default
+import toolops_plugins.default_runtime
 from crewai_toolops.mixin import ToolOpsMixin
 from crewai_toolops.tools import wrap_tool, wrap_tools
 from toolops_plugins import (
@@ -816,10 +816,10 @@ def test_a_bulkhead_is_one_for_all_configurations() -> None:
 
 def test_no_other_variable_is_taken_for_a_setting(monkeypatch, runs) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
-    monkeypatch.setattr(toolops_plugins.default, "_runtime", None)
+    monkeypatch.setattr(toolops_plugins.default_runtime, "_runtime", None)
     guarded = wrap_tool(quote_tool(runs), KEPT)
     assert [guarded.run("ACME") for _ in range(2)] == ["ACME 3"] * 2
-    with toolops_plugins.default.get_default() as made:
+    with toolops_plugins.default_runtime.get_default() as made:
         assert len(made.stats().total.hits_by_tier) == 1
         assert made.stats().total.hits_by_tier == {"L1": 1}
         assert "redis" not in repr(made).lower()

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from servers import wait_for
 
 from toolops_plugins import ConfigurationError
+from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.errors import EmbeddingError
-from toolops_plugins.pool import Pool
 from toolops_plugins.semantic import embeddings as module
 from toolops_plugins.semantic.embeddings import Embeddings
 from toolops_plugins.semantic.models import WordLlama

@@ -12,8 +12,8 @@ from chroma_servers import fields, make_row, make_vectors
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolops_plugins.cipher import Cipher
 from toolops_plugins.codec import JSON, TAGGED
+from toolops_plugins.codec.encryption import Cipher
 from toolops_plugins.errors import TamperedError
 from toolops_plugins.semantic import chroma_records as records
 from toolops_plugins.semantic.protection import Protection

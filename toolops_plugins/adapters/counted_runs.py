@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from toolops_plugins.locks import renewing
+from toolops_plugins.concurrency.fork_locks import renewing
 
 __all__ = ["Runs"]
 

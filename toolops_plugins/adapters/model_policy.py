@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from toolops_plugins.attempt_policy import CircuitBreaker, Retry
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.errors import NotCanonicalError
-from toolops_plugins.faults import callee_failed, fault_of
-from toolops_plugins.locks import renewing
 from toolops_plugins.policy import Cache, Policy
+from toolops_plugins.policy.attempts import CircuitBreaker, Retry
+from toolops_plugins.policy.faults import callee_failed, fault_of
 from toolops_plugins.redefinition import same_policy
 from toolops_plugins.runtime import ToolOps
 

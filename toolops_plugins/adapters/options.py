@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from toolops_plugins.default import get_default
+from toolops_plugins.default_runtime import get_default
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import Policy
 from toolops_plugins.runtime import ToolOps

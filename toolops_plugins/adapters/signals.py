@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from toolops_plugins.error_copies import copy_error
+from toolops_plugins.coalesce.error_copies import copy_error
 from toolops_plugins.policy import Policy, Price
 
 __all__ = ["Carried", "letting_through", "released"]

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from toolops_plugins.locks import renewing
+from toolops_plugins.concurrency.fork_locks import renewing
 
 __all__ = ["SubclassCache", "refuse_pickling"]
 

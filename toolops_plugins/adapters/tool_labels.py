@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, TypeAlias
 
-from toolops_plugins.locks import renewing
+from toolops_plugins.callables.target import resolve
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.runtime import ToolOps
-from toolops_plugins.target import resolve
 
 __all__ = ["label_of", "parts_of_class", "parts_of_function"]
 

@@ -32,10 +32,10 @@ from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
 from toolops_plugins.cache.redis import Redis
 from toolops_plugins.errors import TierError
+from toolops_plugins.fake_clock import FakeClock
 from toolops_plugins.policy import Cache
 from toolops_plugins.runtime import ToolOps
 from toolops_plugins.telemetry.events import CallEvent, Notice
-from toolops_plugins.testing import FakeClock
 
 __all__ = ["OTHER", "Assumed", "Audit", "Marked", "Result", "Wasted"]
 

@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from toolops_plugins.cipher import Cipher
+from toolops_plugins.codec.encryption import Cipher
+from toolops_plugins.codec.signing import SIZE, Signer
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.errors import CodecError, TamperedError
-from toolops_plugins.locks import renewing
-from toolops_plugins.signatures import SIZE, Signer
 
 __all__ = ["Message", "Messages", "SignedMessages"]
 

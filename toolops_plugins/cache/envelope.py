@@ -8,9 +8,9 @@
 Numbers are big-endian, times are 64-bit floats: seconds since the epoch by the server's clock.
 Tags are a JSON list of strings, tag and stamp in turn, or nothing. The data is a zstd frame if flag
 1 is set. With flag 2 codec id, tags and data stand there encrypted as one
-(:mod:`toolops_plugins.cipher`), and their lengths are those before. The seal covers the key and all
-that stands before it, so that an entry moved to another key is refused: with a secret it is an
-HMAC-SHA256 (RFC 2104), without one a CRC-32, which finds accidents only.
+(:mod:`toolops_plugins.codec.encryption`), and their lengths are those before. The seal covers the
+key and all that stands before it, so that an entry moved to another key is refused: with a secret
+it is an HMAC-SHA256 (RFC 2104), without one a CRC-32, which finds accidents only.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ import orjson
 
 from toolops_plugins import check
 from toolops_plugins.cache.entry import Entry
-from toolops_plugins.cipher import Cipher
 from toolops_plugins.codec import ERROR, Codec
+from toolops_plugins.codec.encryption import Cipher
+from toolops_plugins.codec.signing import derive_key
 from toolops_plugins.errors import (
     ConfigurationError,
     NotEncodableError,
     TamperedError,
     UnknownFormatError,
 )
-from toolops_plugins.signatures import derive_key
 
 __all__ = ["Envelope"]
 

@@ -25,9 +25,9 @@ from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.cache.slot import MAIN, MOST, OUT, SMALL, Slot, hard_and_size
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.codec import Payload
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.generations import Generations
-from toolops_plugins.locks import renewing
+from toolops_plugins.invalidation import Generations
 
 __all__ = ["MOST", "Memory", "Slot"]
 

@@ -33,7 +33,7 @@ from toolops_plugins.cache.redis_survey import Survey, survey
 from toolops_plugins.cache.redis_url import parse
 from toolops_plugins.clock import Clock
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.request import is_secret_name
+from toolops_plugins.keys.keyer import is_secret_name
 
 __all__ = ["Redis"]
 

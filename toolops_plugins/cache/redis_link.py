@@ -14,8 +14,8 @@ from toolops_plugins.cache.redis_clients import Clients, Seat
 from toolops_plugins.cache.redis_deadline import DEADLINE
 from toolops_plugins.cache.reply_sizes import ReplyTooLargeError
 from toolops_plugins.clock import Clock
+from toolops_plugins.cooldown import Fuse
 from toolops_plugins.errors import TierError
-from toolops_plugins.fuse import Fuse
 
 __all__ = [
     "READING",

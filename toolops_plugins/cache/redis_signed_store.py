@@ -28,8 +28,8 @@ from toolops_plugins.cache.redis_store import (
     text_of,
 )
 from toolops_plugins.cache.stamps import Stamps
+from toolops_plugins.codec.signing import derive_key
 from toolops_plugins.errors import NotEncodableError, TamperedError, TierError
-from toolops_plugins.signatures import derive_key
 
 __all__ = ["SignedStore", "own_tags"]
 

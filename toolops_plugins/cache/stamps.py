@@ -21,8 +21,8 @@ import threading
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Final
 
-from toolops_plugins.locks import renewing
-from toolops_plugins.signatures import Signer
+from toolops_plugins.codec.signing import Signer
+from toolops_plugins.concurrency.fork_locks import renewing
 
 __all__ = ["Stamps"]
 

@@ -22,9 +22,9 @@ from toolops_plugins.cache.redis import Redis
 from toolops_plugins.cache.redis_signed_store import own_tags
 from toolops_plugins.cache.redis_survey import Survey
 from toolops_plugins.cache.redis_url import parse
-from toolops_plugins.cipher import Cipher
 from toolops_plugins.clock import SYSTEM_CLOCK
 from toolops_plugins.codec import Codec, Payload
+from toolops_plugins.codec.encryption import Cipher
 from toolops_plugins.errors import CodecError, ConfigurationError, TamperedError, TierError
 
 __all__ = ["Kept", "key_bytes"]

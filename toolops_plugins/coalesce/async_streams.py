@@ -14,10 +14,10 @@ from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any
 
-from toolops_plugins.coalesce import circles
+from toolops_plugins.coalesce import wait_graph as circles
 from toolops_plugins.coalesce.streams import ItemUnavailable, Tape, unsendable
 from toolops_plugins.codec import Codec
-from toolops_plugins.tasks import end_tasks
+from toolops_plugins.concurrency.tasks import end_tasks
 
 __all__ = ["AsyncRecording"]
 

@@ -7,9 +7,10 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from toolops_plugins.coalesce import circles, pulse
+from toolops_plugins.coalesce import loop_liveness as pulse
+from toolops_plugins.coalesce import wait_graph as circles
+from toolops_plugins.coalesce.error_copies import copy_error
 from toolops_plugins.coalesce.starvation import Place
-from toolops_plugins.error_copies import copy_error
 from toolops_plugins.steps import Stopped
 
 if TYPE_CHECKING:

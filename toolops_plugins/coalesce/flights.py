@@ -12,12 +12,12 @@ Python adds.)
   thread dies of a KeyboardInterrupt, nobody has failed: the followers board again, and one of them
   leads the next flight.
 - **No deadlock.** A caller runs the work for itself, *apart*, where waiting could close a circle
-  (:mod:`toolops_plugins.coalesce.circles`), or where it would block the very loop that has to
+  (:mod:`toolops_plugins.coalesce.wait_graph`), or where it would block the very loop that has to
   finish the work: a thread with a running event loop never waits for anybody. A follower gives
-  the flight up if the loop of the work does not turn (:mod:`toolops_plugins.coalesce.pulse`), or if
-  the work may be queueing for threads that its followers hold
-  (:mod:`toolops_plugins.coalesce.starvation`); one of those who leave leads the next flight, and
-  the others follow it.
+  the flight up if the loop of the work does not turn
+  (:mod:`toolops_plugins.coalesce.loop_liveness`), or if the work may be queueing for threads that
+  its followers hold (:mod:`toolops_plugins.coalesce.starvation`); one of those who leave leads the
+  next flight, and the others follow it.
 - **Interrupts.** A KeyboardInterrupt, or any exception that another thread raises in this one, may
   come between any two instructions. Whatever it leaves undone, a flight lands: its leader looks
   back on its way out, and those who wait look up now and then
@@ -39,7 +39,8 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from toolops_plugins.coalesce import circles, pulse
+from toolops_plugins.coalesce import loop_liveness as pulse
+from toolops_plugins.coalesce import wait_graph as circles
 from toolops_plugins.coalesce.flight import Arrival, Flight, Landing, RecentKeys, arrival, failure
 from toolops_plugins.coalesce.starvation import Place, holds_a_thread
 from toolops_plugins.coalesce.watch import LoopWatch, Verdict, Watch
@@ -152,7 +153,7 @@ class Flights:
         self._lock = threading.RLock()
         self._table = {}
         if self._tasks:
-            from toolops_plugins.tasks import inherit  # noqa: PLC0415 - imports asyncio
+            from toolops_plugins.concurrency.tasks import inherit  # noqa: PLC0415 - imports asyncio
 
             inherit(self._tasks)
         self._tasks = set()
@@ -425,7 +426,7 @@ class Flights:
             last = self._leave(seat, ticket)
             if last and flight.loop is loop and flight.task is not None and not closing:
                 # The last caller goes once the work has cleaned up, unless that takes long.
-                from toolops_plugins.tasks import end_tasks  # noqa: PLC0415 - imports asyncio
+                from toolops_plugins.concurrency.tasks import end_tasks  # noqa: PLC0415 - imports asyncio
 
                 await end_tasks((flight.task,))
 

@@ -26,13 +26,13 @@ from itertools import islice
 from types import TracebackType
 from typing import Any
 
-from toolops_plugins.coalesce import circles
+from toolops_plugins.coalesce import wait_graph as circles
+from toolops_plugins.coalesce.error_copies import copy_error
+from toolops_plugins.coalesce.value_copies import count_parts, pristine_copy
 from toolops_plugins.codec import Codec, Payload
-from toolops_plugins.error_copies import copy_error
 from toolops_plugins.errors import ConfigurationError, ToolOpsError
-from toolops_plugins.refusals import detail_of
-from toolops_plugins.value_copies import count_parts, pristine_copy
-from toolops_plugins.values import NOTHING
+from toolops_plugins.keys.refusals import detail_of
+from toolops_plugins.policy.base import NOTHING
 
 __all__ = ["ItemUnavailable", "Recording", "Streams", "Tape"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from toolops_plugins.coalesce import pulse
+from toolops_plugins.coalesce import loop_liveness as pulse
 from toolops_plugins.coalesce.flight import Flight
 from toolops_plugins.coalesce.starvation import Backlog
 

@@ -15,15 +15,15 @@ from typing import Any
 from toolops_plugins import check
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.errors import CircuitOpen, ConfigurationError, DeadlineExceeded, Rejected
-from toolops_plugins.faults import callee_failed, fault_of
 from toolops_plugins.policy import NOTHING, CircuitBreaker
+from toolops_plugins.policy.base import leaves, matches
+from toolops_plugins.policy.faults import callee_failed, fault_of
 from toolops_plugins.resilience.circuit import (
     BreakerSnapshot,
     BreakerState,
     LocalBreakerState,
     StateName,
 )
-from toolops_plugins.values import leaves, matches
 
 __all__ = ["Breaker", "BreakerSnapshot", "BreakerState", "Permit", "StateName"]
 

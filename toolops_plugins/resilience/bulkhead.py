@@ -10,8 +10,8 @@ from collections import OrderedDict
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.errors import BulkheadFull
-from toolops_plugins.locks import renewing
 from toolops_plugins.policy import Bulkhead
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from toolops_plugins import check
 from toolops_plugins.clock import Clock
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.errors import CircuitOpen
-from toolops_plugins.locks import renewing
 from toolops_plugins.policy import CircuitBreaker
 
 __all__ = ["BreakerSnapshot", "BreakerState", "LocalBreakerState", "StateName"]

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 from toolops_plugins import check
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.errors import ConfigurationError, RateLimited
-from toolops_plugins.locks import renewing
 from toolops_plugins.policy import RateLimit
 
 __all__ = ["Limiter", "LimiterState", "Reservation", "SlidingWindow", "TokenBucket"]

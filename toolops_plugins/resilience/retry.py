@@ -16,12 +16,12 @@ from typing import Any, TypeVar
 
 from toolops_plugins import check
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
-from toolops_plugins.error_details import retry_after
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.errors import ConfigurationError, DeadlineExceeded, Rejected, TotalTimeout
-from toolops_plugins.faults import callee_failed, fault_of
-from toolops_plugins.locks import renewing
 from toolops_plugins.policy import Retry
-from toolops_plugins.values import leaves, matches
+from toolops_plugins.policy.base import leaves, matches
+from toolops_plugins.policy.error_details import retry_after
+from toolops_plugins.policy.faults import callee_failed, fault_of
 
 __all__ = ["RetryBudget", "Retrying", "aretry_call", "retry_after", "retry_call"]
 

@@ -13,11 +13,11 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from toolops_plugins import check
-from toolops_plugins.canonical import Canon
+from toolops_plugins.concurrency.pool import Outcome, Pool
+from toolops_plugins.concurrency.tasks import within
+from toolops_plugins.concurrency.to_thread import hop
 from toolops_plugins.errors import ConfigurationError, NotCanonicalError
-from toolops_plugins.hop import hop
-from toolops_plugins.pool import Outcome, Pool
-from toolops_plugins.tasks import within
+from toolops_plugins.keys.canonical import Canon
 
 __all__ = ["Judge", "JudgeLike", "digest_of", "is_free_text"]
 

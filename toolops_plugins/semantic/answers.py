@@ -10,9 +10,9 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, TypeAlias
 
-from toolops_plugins.canonical import Canon
 from toolops_plugins.codec import Codec, Payload
 from toolops_plugins.errors import CodecError
+from toolops_plugins.keys.canonical import Canon
 from toolops_plugins.semantic.agreement import Judge, digest_of, is_free_text
 from toolops_plugins.semantic.boarding import Boarding
 from toolops_plugins.semantic.guards import Guards

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from toolops_plugins.locks import renewing
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.semantic.index import Vector
 from toolops_plugins.semantic.learned import Learned
 from toolops_plugins.semantic.lookup import Decider, Lookup

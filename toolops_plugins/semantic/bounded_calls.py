@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
-from toolops_plugins.pool import Outcome, Pool
+from toolops_plugins.concurrency.pool import Outcome, Pool
 
 __all__ = ["BoundedCalls"]
 

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from toolops_plugins import check
-from toolops_plugins.cipher import Cipher, cipher_of
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.codec import Codec
+from toolops_plugins.codec.encryption import Cipher, cipher_of
+from toolops_plugins.codec.signing import derive_key
+from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.errors import CodecError, ConfigurationError
-from toolops_plugins.pool import Pool
 from toolops_plugins.semantic.agreement import Judge, JudgeLike
 from toolops_plugins.semantic.answers import Answers, Learning
 from toolops_plugins.semantic.embedders import Embedder, embedder_of, thresholds_of
@@ -31,7 +32,6 @@ from toolops_plugins.semantic.shared import shared_index
 from toolops_plugins.semantic.store import Store
 from toolops_plugins.semantic.tended import Tended
 from toolops_plugins.semantic.walking import awalk, walk
-from toolops_plugins.signatures import derive_key
 from toolops_plugins.steps import Io, as_tier_error
 
 __all__ = ["SemanticCache"]

@@ -23,8 +23,8 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.errors import ConfigurationError, TierError
-from toolops_plugins.locks import renewing
 from toolops_plugins.semantic.folder_lock import FolderError, FolderLock
 
 __all__ = ["LAYOUT", "STATE", "Folder", "enter", "index_files", "is_corrupt"]

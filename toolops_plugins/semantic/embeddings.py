@@ -30,9 +30,9 @@ import numpy as np
 
 from toolops_plugins.check import count
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
+from toolops_plugins.concurrency.pool import Outcome, Pool
+from toolops_plugins.cooldown import Fuse
 from toolops_plugins.errors import EmbeddingError
-from toolops_plugins.fuse import Fuse
-from toolops_plugins.pool import Outcome, Pool
 from toolops_plugins.semantic.batches import (
     Aembed,
     Result,

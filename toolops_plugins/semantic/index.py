@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from toolops_plugins.clock import Clock
+from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.pool import Pool
+from toolops_plugins.concurrency.to_thread import hop
+from toolops_plugins.cooldown import Fuse
 from toolops_plugins.errors import TamperedError, TierError
-from toolops_plugins.fuse import Fuse
-from toolops_plugins.generations import Generations
-from toolops_plugins.hop import hop
-from toolops_plugins.locks import renewing
-from toolops_plugins.pool import Pool
+from toolops_plugins.invalidation import Generations
 from toolops_plugins.semantic.copies import Copies
 from toolops_plugins.semantic.embedders import Embedder
 from toolops_plugins.semantic.embeddings import Embeddings

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from toolops_plugins.clock import Clock
+from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.errors import TierError
-from toolops_plugins.pool import Pool
 from toolops_plugins.semantic.bounded import Bounded
 from toolops_plugins.semantic.resident import Resident
 from toolops_plugins.semantic.rows import Row

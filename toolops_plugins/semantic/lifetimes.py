@@ -13,7 +13,7 @@ import threading
 from collections import OrderedDict
 
 from toolops_plugins.clock import Clock
-from toolops_plugins.locks import renewing
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.semantic.rows import Row
 
 __all__ = ["Lifetimes"]

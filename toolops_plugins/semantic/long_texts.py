@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from toolops_plugins.clock import Clock
 from toolops_plugins.codec import Payload
-from toolops_plugins.locks import renewing
+from toolops_plugins.concurrency.fork_locks import renewing
 
 __all__ = ["LongText", "LongTexts"]
 

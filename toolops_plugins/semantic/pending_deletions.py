@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 
-from toolops_plugins.locks import renewing
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.semantic.rows import Row
 from toolops_plugins.semantic.store import Store
 from toolops_plugins.semantic.voids import Voids

@@ -14,10 +14,10 @@ from base64 import b64decode, b64encode
 from contextlib import suppress
 from typing import Any, Final
 
-from toolops_plugins.cipher import Cipher
+from toolops_plugins.codec.encryption import Cipher
+from toolops_plugins.codec.signing import Signer, derive_key
 from toolops_plugins.errors import CodecError, TamperedError, UnknownFormatError
 from toolops_plugins.semantic.rows import Row
-from toolops_plugins.signatures import Signer, derive_key
 
 __all__ = ["Protection"]
 

@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from toolops_plugins.locks import renewing
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.semantic.block import SCALE, Block, Codes, Floats, Places, decode, encode
 from toolops_plugins.semantic.rows import Row
 from toolops_plugins.semantic.shelf import Shelf

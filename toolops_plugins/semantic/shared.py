@@ -10,8 +10,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.locks import renewing
 from toolops_plugins.semantic.embedders import Embedder
 from toolops_plugins.semantic.index import Index
 from toolops_plugins.semantic.store import Store

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from toolops_plugins.cipher import Cipher
+from toolops_plugins.codec.encryption import Cipher
 from toolops_plugins.errors import TamperedError, TierError
 from toolops_plugins.semantic import chroma_records as records
 from toolops_plugins.semantic.chroma_hits import Hits

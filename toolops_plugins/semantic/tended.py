@@ -11,12 +11,12 @@ from functools import partial
 from typing import Any
 
 from toolops_plugins import check
-from toolops_plugins.canonical import Canon
 from toolops_plugins.closing import Closing
+from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.pool import Pool
+from toolops_plugins.concurrency.to_thread import hop
 from toolops_plugins.errors import ConfigurationError, NotCanonicalError
-from toolops_plugins.hop import hop
-from toolops_plugins.locks import renewing
-from toolops_plugins.pool import Pool
+from toolops_plugins.keys.canonical import Canon
 from toolops_plugins.semantic.answers import Answers
 from toolops_plugins.semantic.long_texts import LongTexts
 from toolops_plugins.semantic.lookup import Asked

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-from toolops_plugins.locks import renewing
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.semantic.rows import Row
 
 __all__ = ["Names", "Voids"]

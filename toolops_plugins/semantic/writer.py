@@ -14,8 +14,8 @@ from itertools import islice
 from typing import Any, Protocol
 
 from toolops_plugins.clock import Clock
+from toolops_plugins.cooldown import Fuse
 from toolops_plugins.errors import TierError
-from toolops_plugins.fuse import Fuse
 from toolops_plugins.semantic.rows import Row
 from toolops_plugins.steps import as_tier_error
 

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, get_args
 
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.locks import renewing
 from toolops_plugins.telemetry.log import ProblemLog
 
 __all__ = [

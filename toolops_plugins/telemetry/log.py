@@ -25,8 +25,8 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
-from toolops_plugins.locks import renewing
-from toolops_plugins.refusals import READ_ONCE, TOO_DEEP
+from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.keys.refusals import READ_ONCE, TOO_DEEP
 
 __all__ = ["SILENT", "ProblemLog"]
 

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from typing import Any, TypeAlias
 
 from toolops_plugins import check
-from toolops_plugins.locks import renewing
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.quantiles import Quantiles
 from toolops_plugins.telemetry.events import OUTCOMES, CallEvent, Outcome
 from toolops_plugins.telemetry.report import Latency, StatsSnapshot, ToolReport

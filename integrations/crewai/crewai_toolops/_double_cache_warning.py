@@ -13,7 +13,7 @@ from typing import Any
 
 from crewai.hooks import get_before_tool_call_hooks, register_before_tool_call_hook
 
-from toolops_plugins.locks import renewing
+from toolops_plugins.concurrency.fork_locks import renewing
 
 __all__ = ["watch_for_two_caches"]
 

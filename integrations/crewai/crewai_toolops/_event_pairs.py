@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from toolops_plugins.adapters.run_events import Details
-from toolops_plugins.locks import renewing
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.telemetry.events import Outcome
 
 __all__ = ["Begin", "End", "Pairs"]

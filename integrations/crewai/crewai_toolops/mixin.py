@@ -27,7 +27,7 @@ from crewai_toolops._tool_identity import is_own
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.options import policy_of, runtime_of, versioned
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.target import resolve
+from toolops_plugins.callables.target import resolve
 
 __all__ = ["WRAPPED", "ToolOpsMixin", "guard_function", "guards_of", "settings_of"]
 

@@ -13,8 +13,8 @@ from langchain_core.tools import BaseTool, Tool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.errors import NotCanonicalError
-from toolops_plugins.locks import renewing
 
 __all__ = ["format_identity", "tool_arguments", "tool_identity"]
 

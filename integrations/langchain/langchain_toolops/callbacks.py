@@ -36,7 +36,7 @@ from langchain_toolops.prices import ModelPrices, TokenPrice, model_of, usage_of
 from toolops_plugins import ConfigurationError, ToolOps, check
 from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.adapters.run_events import Details, Run, Teller
-from toolops_plugins.locks import renewing
+from toolops_plugins.concurrency.fork_locks import renewing
 
 __all__ = ["ToolOpsCallbackHandler"]
 

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from toolops_plugins.clock import SYSTEM_CLOCK
-from toolops_plugins.locks import renewing
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.semantic.bounded.budget import EXACT, NOTHING, Budget
 from toolops_plugins.semantic.bounded.evidence import FEATURES, RECORDS, weigh
 from toolops_plugins.semantic.bounded.gram import Gram

@@ -20,7 +20,7 @@ from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.embedding import SharedEmbedding
 from toolops_plugins.adapters.model_policy import told_apart
 from toolops_plugins.adapters.pydantic_state import view_of
-from toolops_plugins.locks import renewing
+from toolops_plugins.concurrency.fork_locks import renewing
 
 __all__ = ["EmbeddingGuard"]
 

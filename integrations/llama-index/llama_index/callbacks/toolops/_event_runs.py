@@ -39,7 +39,7 @@ from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.adapters.prices import TokenPrice
 from toolops_plugins.adapters.run_events import Prices as AnyPrices
 from toolops_plugins.adapters.run_events import Teller
-from toolops_plugins.locks import renewing
+from toolops_plugins.concurrency.fork_locks import renewing
 
 __all__ = ["Calls", "Prices"]
 

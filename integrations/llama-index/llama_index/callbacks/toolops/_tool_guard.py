@@ -22,8 +22,8 @@ from toolops_plugins.adapters.fallback_answers import Substitute, with_substitut
 from toolops_plugins.adapters.signals import Carried, letting_through, released
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.flow import REFRESH
+from toolops_plugins.keys.keyer import is_secret_name
 from toolops_plugins.policy import NOTHING
-from toolops_plugins.request import is_secret_name
 
 __all__ = ["Guard"]
 

@@ -38,7 +38,7 @@ from llama_index.callbacks.toolops._event_run import (
 )
 from llama_index.callbacks.toolops._event_runs import Calls, Prices
 from toolops_plugins import ToolOps
-from toolops_plugins.locks import renewing
+from toolops_plugins.concurrency.fork_locks import renewing
 
 __all__ = ["ToolOpsEventHandler", "ToolOpsSpanHandler", "install", "uninstall"]
 

@@ -59,8 +59,8 @@ class ToolOpsKVStore(BaseKVStore):
     no place for what must not get lost: no document store, index store or chat store.
 
     Pickled, as for ``IngestionPipeline.run(num_workers=2)``, it is its configuration: the other
-    process finds the runtime, or makes it anew (see :mod:`toolops_plugins.pickling`), and shares
-    what is in Redis.
+    process finds the runtime, or makes it anew (see :mod:`toolops_plugins.callables.pickling`), and
+    shares what is in Redis.
 
     Safe to use from any threads and event loops, and every reader gets a copy. Trouble with a tier
     is a miss or a no-op, with a notice; nothing here raises for it.

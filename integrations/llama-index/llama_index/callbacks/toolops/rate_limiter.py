@@ -11,7 +11,7 @@ from llama_index.core.rate_limiter import BaseRateLimiter
 from llama_index.callbacks.toolops._token_settlement import estimated, settle
 from toolops_plugins import ConfigurationError, RateLimit, ToolOps
 from toolops_plugins.adapters.options import runtime_of
-from toolops_plugins.locks import renewing
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.resilience.ratelimit import Limiter, Reservation
 
 __all__ = ["ToolOpsRateLimiter"]

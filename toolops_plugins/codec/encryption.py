@@ -18,8 +18,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from toolops_plugins import check
+from toolops_plugins.codec.signing import derive_key
 from toolops_plugins.errors import ConfigurationError, TamperedError, UnknownFormatError
-from toolops_plugins.signatures import derive_key
 
 __all__ = ["Cipher", "cipher_of"]
 

@@ -26,7 +26,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from toolops_plugins.values import NOTHING, Nothing
+from toolops_plugins.policy.base import NOTHING, Nothing
 
 __all__ = ["LARGE", "count_parts", "pristine_copy"]
 

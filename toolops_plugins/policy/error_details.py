@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
-from toolops_plugins.values import leaves
+from toolops_plugins.policy.base import leaves
 
 __all__ = ["chain", "retry_after", "status_of"]
 

@@ -6,7 +6,7 @@ import importlib
 import math
 from typing import Any
 
-from toolops_plugins.refusals import Refused
+from toolops_plugins.keys.refusals import Refused
 
 __all__ = ["descr_of", "read_array"]
 

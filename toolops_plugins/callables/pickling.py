@@ -25,12 +25,12 @@ from importlib import import_module
 from operator import methodcaller
 from typing import Any, Final, NamedTuple
 
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.locks import renewing
 
 __all__ = ["Configuration", "Origin", "Owned", "Place", "found", "owner_of", "place_of"]
 
-_DEFAULT: Final = "toolops_plugins.default"
+_DEFAULT: Final = "toolops_plugins.default_runtime"
 _UNNAMED: Final = ("__main__", "__mp_main__", _DEFAULT)
 _WAY_OUT: Final = (
     "keep the runtime in a module that both processes import, or make it with ToolOps.from_env()"

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
+from toolops_plugins.callables.target import Target
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.target import Target
 
 __all__ = ["is_awaitable", "refusal", "wrapper_of_hidden"]
 

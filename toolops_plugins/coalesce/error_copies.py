@@ -14,7 +14,7 @@ from copy import copy
 from types import GetSetDescriptorType, MemberDescriptorType
 from typing import Any, TypeVar
 
-from toolops_plugins.values import NOTHING
+from toolops_plugins.policy.base import NOTHING
 
 __all__ = ["copy_error", "members_of"]
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar, Unpack, overload
 
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.locks import renewing
 from toolops_plugins.policy import Policy, PolicyParts
 from toolops_plugins.runtime import ToolOps
 from toolops_plugins.tool_types import Decorator, Tool

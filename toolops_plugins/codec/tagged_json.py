@@ -41,9 +41,9 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from toolops_plugins import arrays, bounds
+from toolops_plugins.codec import arrays, bounds
 from toolops_plugins.errors import NotEncodableError, UnknownFormatError
-from toolops_plugins.refusals import READ_ONCE, TOO_DEEP, Refused, type_name
+from toolops_plugins.keys.refusals import READ_ONCE, TOO_DEEP, Refused, type_name
 
 __all__ = ["INT_MAX", "INT_MIN", "MAX_DEPTH", "PATHS", "Tagged", "is_text", "trimmed"]
 

@@ -14,7 +14,8 @@ from datetime import timedelta
 from typing import Any, Literal, TypeAlias, TypedDict, Union, Unpack
 
 from toolops_plugins import check
-from toolops_plugins.attempt_policy import (
+from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.policy.attempts import (
     Bulkhead,
     CircuitBreaker,
     Hedge,
@@ -23,8 +24,7 @@ from toolops_plugins.attempt_policy import (
     Timeout,
     WaitLike,
 )
-from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.values import (
+from toolops_plugins.policy.base import (
     NOTHING,
     ExceptionFilter,
     Nothing,

@@ -22,8 +22,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.errors import ThreadPoolFull
-from toolops_plugins.locks import renewing
 
 __all__ = ["BULK", "Outcome", "Pool", "Ticket"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
-from toolops_plugins.error_details import chain, retry_after, status_of
-from toolops_plugins.values import leaves
+from toolops_plugins.policy.base import leaves
+from toolops_plugins.policy.error_details import chain, retry_after, status_of
 
 __all__ = ["Fault", "callee_failed", "fault_of"]
 

@@ -12,8 +12,8 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeVar
 
-from toolops_plugins.contexts import bring_back
-from toolops_plugins.pool import Outcome, Pool, Ticket
+from toolops_plugins.concurrency.contexts import bring_back
+from toolops_plugins.concurrency.pool import Outcome, Pool, Ticket
 
 __all__ = ["ThreadCall", "hop"]
 

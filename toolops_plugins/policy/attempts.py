@@ -9,8 +9,8 @@ from typing import Any, Literal, TypeAlias
 
 from toolops_plugins import check
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.faults import callee_failed
-from toolops_plugins.values import ExceptionFilter, Value, value
+from toolops_plugins.policy.base import ExceptionFilter, Value, value
+from toolops_plugins.policy.faults import callee_failed
 
 __all__ = [
     "Bulkhead",
@@ -43,9 +43,9 @@ class Retry(Value):
         max_elapsed: Seconds after the first attempt's start past which no new one starts. None: no
             limit.
         on: Exceptions (types or predicate) that are worth another attempt. Default: those that
-            speak against the callee (:func:`~toolops_plugins.faults.callee_failed`), so neither
-            bad arguments nor HTTP errors of the 4xx kind. Rejections by our own policies and
-            cancellation never are; of a group each exception must be.
+            speak against the callee (:func:`~toolops_plugins.policy.faults.callee_failed`), so
+            neither bad arguments nor HTTP errors of the 4xx kind. Rejections by our own policies
+            and cancellation never are; of a group each exception must be.
         on_result: Predicate: results for which it is true are failures too. None: no result is.
     """
 

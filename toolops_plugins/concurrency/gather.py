@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Iterable
 from inspect import CORO_CREATED, getcoroutinestate, iscoroutine
 from typing import Any, TypeVar, cast
 
+from toolops_plugins.concurrency.running_loop import running_loop
+from toolops_plugins.concurrency.tasks import end_tasks
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.running_loop import running_loop
-from toolops_plugins.tasks import end_tasks
 
 __all__ = ["gathered"]
 

@@ -1,10 +1,10 @@
 """Values to bytes and back, by registered type: never pickle, never a class path from data.
 
 There are two forms. ``json`` is plain JSON, for what JSON holds exactly; reading it costs one call
-of orjson. ``json+`` is tagged JSON (see :mod:`toolops_plugins.tagged`), for everything else. A
-third, ``error``, holds an exception. A round trip is exact: the type of every value at every depth
-is the same as before, or the value is refused. What does not survive is identity: a list that
-occurs twice in a value comes back as two lists.
+of orjson. ``json+`` is tagged JSON (see :mod:`toolops_plugins.codec.tagged_json`), for everything
+else. A third, ``error``, holds an exception. A round trip is exact: the type of every value at
+every depth is the same as before, or the value is refused. What does not survive is identity: a
+list that occurs twice in a value comes back as two lists.
 
 A value that nobody can change needs no bytes to be given out again and again: it is shared, and
 encoded only when a tier outside this process wants it.
@@ -21,19 +21,12 @@ from typing import Any, Final, TypeVar
 
 import orjson
 
-from toolops_plugins import bounds, check, records
-from toolops_plugins.bounds import MAX_VALUE_BYTES
-from toolops_plugins.canonical import Canon
-from toolops_plugins.declared import classes_in
-from toolops_plugins.definitions import class_name, is_importable
-from toolops_plugins.errors import (
-    ConfigurationError,
-    NotEncodableError,
-    TooLargeError,
-    UnknownFormatError,
-)
-from toolops_plugins.locks import renewing
-from toolops_plugins.payload import (
+from toolops_plugins import check
+from toolops_plugins.callables.definitions import class_name, is_importable
+from toolops_plugins.codec import bounds
+from toolops_plugins.codec import structured as records
+from toolops_plugins.codec.bounds import MAX_VALUE_BYTES
+from toolops_plugins.codec.payload import (
     ERROR,
     JSON,
     LOCAL,
@@ -43,9 +36,18 @@ from toolops_plugins.payload import (
     frozen_size,
     is_plain_scalar,
 )
+from toolops_plugins.codec.return_types import classes_in
+from toolops_plugins.codec.tagged_json import MAX_DEPTH, Tagged, trimmed
+from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.errors import (
+    ConfigurationError,
+    NotEncodableError,
+    TooLargeError,
+    UnknownFormatError,
+)
+from toolops_plugins.keys.canonical import Canon
+from toolops_plugins.keys.refusals import Refused
 from toolops_plugins.policy import NOTHING
-from toolops_plugins.refusals import Refused
-from toolops_plugins.tagged import MAX_DEPTH, Tagged, trimmed
 
 __all__ = [
     "DEFAULT_CODEC",

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias, overload
 
-from toolops_plugins.argument_size import is_large
-from toolops_plugins.canonical import Canon
 from toolops_plugins.errors import ConfigurationError, NotCanonicalError
+from toolops_plugins.keys.argument_size import is_large
+from toolops_plugins.keys.canonical import Canon
 from toolops_plugins.policy import Cache, TagsLike
 
 __all__ = ["Keyer", "Keyspace", "Request", "Tagger", "TenantLike", "is_secret_name"]

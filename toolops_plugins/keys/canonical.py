@@ -32,11 +32,11 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from toolops_plugins.definitions import class_name, definition_of, is_importable
+from toolops_plugins.callables.definitions import class_name, definition_of, is_importable
+from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.errors import NotCanonicalError
-from toolops_plugins.locks import renewing
-from toolops_plugins.refusals import type_name
-from toolops_plugins.state import has_hidden_state, state_of
+from toolops_plugins.keys.object_state import has_hidden_state, state_of
+from toolops_plugins.keys.refusals import type_name
 
 __all__ = ["Canon"]
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from toolops_plugins.codec.tagged_json import INT_MAX, INT_MIN, PATHS, is_text
 from toolops_plugins.policy import NOTHING
-from toolops_plugins.tagged import INT_MAX, INT_MIN, PATHS, is_text
 
 __all__ = [
     "ERROR",

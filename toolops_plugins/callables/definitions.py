@@ -18,8 +18,8 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from toolops_plugins.callables.program import MAIN_MODULES, program_of
 from toolops_plugins.errors import NotCanonicalError
-from toolops_plugins.program import MAIN_MODULES, program_of
 
 __all__ = ["class_name", "code_digest", "definition_of", "is_importable", "uses_digest"]
 

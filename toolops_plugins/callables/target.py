@@ -8,9 +8,9 @@ import types
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from toolops_plugins.definitions import code_digest
+from toolops_plugins.callables.definitions import code_digest
+from toolops_plugins.callables.program import MAIN_MODULES, program_of
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.program import MAIN_MODULES, program_of
 
 __all__ = ["Kind", "Target", "dress", "resolve"]
 

@@ -1,0 +1,1 @@
+"""Facts about the function that a user wraps: its name, definition and kind."""

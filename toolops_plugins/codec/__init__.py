@@ -1,0 +1,6 @@
+"""The codec: values as bytes and back, by type, without pickle."""
+
+from toolops_plugins.codec.codec import DEFAULT_CODEC, ERROR, JSON, MAX_VALUE_BYTES, TAGGED, Codec
+from toolops_plugins.codec.payload import Payload
+
+__all__ = ["DEFAULT_CODEC", "ERROR", "JSON", "MAX_VALUE_BYTES", "TAGGED", "Codec", "Payload"]

@@ -1,0 +1,1 @@
+"""Threads, tasks, context variables and locks that survive a fork."""
