@@ -71,7 +71,7 @@ _METHODS = {
     "index": [("semantic.index.Index", "searching")],
     "decision": [("semantic.lookup.Decider", "decide")],
     "joining": [("semantic.boarding.Boarding", "board"), ("semantic.boarding.Boarding", "leave")],
-    "scope": [("meaning.Meaning", "asked")],
+    "scope": [("calls.semantic_keyer.Meaning", "asked")],
     "keeping": [("semantic.index.Index", "put")],
     "writing": [("semantic.store.Store", "write"), ("semantic.store.Store", "touch")],
     "learning": [("semantic.bounded.learner.Bounded", name) for name in ("learn", "decide")],

@@ -12,7 +12,7 @@ from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import Policy, PolicyParts
 from toolops_plugins.runtime import ToolOps
-from toolops_plugins.tool_types import Decorator, Tool
+from toolops_plugins.wrapping.tool_types import Decorator, Tool
 
 __all__ = ["get_default", "readonly", "set_default", "sideeffect", "tool"]
 

@@ -15,6 +15,8 @@ from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
 from toolops_plugins.callables.pickling import Configuration, Place, found, place_of
 from toolops_plugins.callables.target import resolve
+from toolops_plugins.calls.flow import DEADLINE, Deadline, call_flow, current_deadline
+from toolops_plugins.calls.plan import Call, Plan, Shared
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.closing import Closing
 from toolops_plugins.coalesce.flights import Flights
@@ -23,26 +25,24 @@ from toolops_plugins.codec import MAX_VALUE_BYTES, Codec
 from toolops_plugins.codec.encryption import cipher_of
 from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.concurrency.pool import Pool
-from toolops_plugins.decorators import Decorators
-from toolops_plugins.drivers import ThreadDriver
+from toolops_plugins.drivers.thread import ThreadDriver
 from toolops_plugins.environment import options_from
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.flow import DEADLINE, Deadline, call_flow, current_deadline
 from toolops_plugins.keys.canonical import Canon
 from toolops_plugins.keys.keyer import Keyspace, TenantLike
-from toolops_plugins.plan import Call, Plan, Shared
 from toolops_plugins.policy import CircuitBreaker, Policy, RateLimit
 from toolops_plugins.resilience.breaker import Breaker
 from toolops_plugins.resilience.ratelimit import Limiter
 from toolops_plugins.resilience.retry import RetryBudget
+from toolops_plugins.storage import Upkeep
 from toolops_plugins.telemetry.events import CallEvent, Emitter, SinkLike
 from toolops_plugins.telemetry.report import StatsSnapshot
 from toolops_plugins.telemetry.stats import Stats
-from toolops_plugins.upkeep import Upkeep
-from toolops_plugins.wrap import Named, Planner
+from toolops_plugins.wrapping.decorators import Decorators
+from toolops_plugins.wrapping.planner import Named, Planner
 
 if TYPE_CHECKING:
-    from toolops_plugins.loop_driver import LoopDriver
+    from toolops_plugins.drivers.loop import LoopDriver
     from toolops_plugins.semantic.cache import SemanticCache
 
 __all__ = ["ToolOps", "all_runtimes"]
@@ -191,7 +191,7 @@ class ToolOps(Decorators, Closing):
     def _on_loop(self) -> LoopDriver:
         """Return the driver for event loops; asyncio, which it imports, costs half an import."""
         if self._loop_driver is None:
-            from toolops_plugins.loop_driver import LoopDriver  # noqa: PLC0415 - as it says
+            from toolops_plugins.drivers.loop import LoopDriver  # noqa: PLC0415 - as it says
 
             self._loop_driver = LoopDriver(self.clock, self._shared.flights, self._pool)
             self._loop_driver.owner = weakref.ref(self)

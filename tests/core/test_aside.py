@@ -164,7 +164,7 @@ def test_what_has_no_key_goes_past(ops, events, sink, face):
 
 
 def test_lookups_that_are_never_answered_are_bounded(ops, monkeypatch):
-    monkeypatch.setattr("toolops_plugins.aside._MISSES", 3)
+    monkeypatch.setattr("toolops_plugins.wrapping.cache_aside._MISSES", 3)
     aside = ops.aside(answer, cache=Cache())
     for number in range(10):
         aside.lookup(str(number))

@@ -23,10 +23,10 @@ from toolops_plugins import (
     ToolOps,
     TotalTimeout,
 )
+from toolops_plugins.calls.flow import call_flow
+from toolops_plugins.calls.plan import Call
 from toolops_plugins.coalesce.flights import Arrival
 from toolops_plugins.errors import TierError
-from toolops_plugins.flow import call_flow
-from toolops_plugins.plan import Call
 from toolops_plugins.steps import Ask, Enter, Fly, Invoke, Io, Race, Sleep, Spawn, Within
 from toolops_plugins.testing import FakeClock
 

@@ -23,7 +23,7 @@ from toolops_plugins import (
     Redis,
     ToolOps,
 )
-from toolops_plugins.redefinition import same_policy
+from toolops_plugins.wrapping.redefinition import same_policy
 
 
 class Notebook:

@@ -10,9 +10,9 @@ import pytest
 from callers import Notices
 
 from toolops_plugins import Cache, Memory, Redis, ToolOps
+from toolops_plugins.calls.negative_cache import remember_error
 from toolops_plugins.codec import Codec
 from toolops_plugins.errors import NotEncodableError
-from toolops_plugins.remembered import remember_error
 
 
 class NotThere(Exception):  # noqa: N818 - as users name them

@@ -6,8 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any
 
+from toolops_plugins.calls.fallback import (
+    check_fallback,
+    copy_of_value,
+    fallback_call,
+    fallback_items,
+)
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.fallback import check_fallback, copy_of_value, fallback_call, fallback_items
 from toolops_plugins.policy import NOTHING, Policy
 
 __all__ = ["Substitute", "no_answer", "with_substitutes"]

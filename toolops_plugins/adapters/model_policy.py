@@ -16,8 +16,8 @@ from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.policy import Cache, Policy
 from toolops_plugins.policy.attempts import CircuitBreaker, Retry
 from toolops_plugins.policy.faults import callee_failed, fault_of
-from toolops_plugins.redefinition import same_policy
 from toolops_plugins.runtime import ToolOps
+from toolops_plugins.wrapping.redefinition import same_policy
 
 __all__ = [
     "MODEL_POLICY",

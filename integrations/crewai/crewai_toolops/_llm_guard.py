@@ -40,7 +40,7 @@ from toolops_plugins.adapters.fallback_answers import Substitute, no_answer, wit
 from toolops_plugins.adapters.model_policy import Unknown, told_apart, worth_trying
 from toolops_plugins.adapters.signals import Carried, letting_through, released
 from toolops_plugins.policy.faults import callee_failed
-from toolops_plugins.flow import REFRESH
+from toolops_plugins.calls.flow import REFRESH
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["Guard", "guard_of", "inside_guard"]

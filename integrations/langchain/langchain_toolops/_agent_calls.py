@@ -13,7 +13,7 @@ from langchain_toolops._graph_signals import carried
 from toolops_plugins import Cache, Policy, ToolOps
 from toolops_plugins.adapters.model_policy import told_apart
 from toolops_plugins.adapters.signals import Carried, letting_through, released
-from toolops_plugins.flow import REFRESH
+from toolops_plugins.calls.flow import REFRESH
 from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.policy import NOTHING
 

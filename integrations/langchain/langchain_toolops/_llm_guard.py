@@ -27,7 +27,7 @@ from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.fallback_answers import Substitute, with_substitutes
 from toolops_plugins.adapters.model_policy import Unknown, told_apart, worth_trying
 from toolops_plugins.adapters.signals import letting_through
-from toolops_plugins.flow import REFRESH
+from toolops_plugins.calls.flow import REFRESH
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["Guard"]

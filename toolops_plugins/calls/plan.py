@@ -35,7 +35,7 @@ from toolops_plugins.telemetry.stats import ToolStats
 
 if TYPE_CHECKING:
     from toolops_plugins.cache.bus import Bus
-    from toolops_plugins.meaning import Meaning
+    from toolops_plugins.calls.semantic_keyer import Meaning
     from toolops_plugins.semantic.lookup import Lookup
 
 __all__ = ["Call", "Plan", "Shared", "replan"]

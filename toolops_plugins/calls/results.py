@@ -8,15 +8,15 @@ from contextlib import suppress
 from typing import Any, Literal
 
 from toolops_plugins.cache.entry import Entry
+from toolops_plugins.calls.answer import Answer, notice, report_refusal
+from toolops_plugins.calls.negative_cache import RememberedError
+from toolops_plugins.calls.plan import Call
 from toolops_plugins.check import plain
 from toolops_plugins.coalesce.value_copies import LARGE, count_parts, pristine_copy
 from toolops_plugins.codec import Payload
 from toolops_plugins.errors import TooLargeError
-from toolops_plugins.plan import Call
 from toolops_plugins.policy import NOTHING, Cache
-from toolops_plugins.remembered import RememberedError
 from toolops_plugins.steps import Flow, Invoke
-from toolops_plugins.telling import Answer, notice, report_refusal
 
 __all__ = ["copied", "decoded", "encoded", "entry_of", "stand_in", "template_of", "wanted"]
 

@@ -19,14 +19,16 @@ from typing import (
 from toolops_plugins.cache.tiers import Tiers
 from toolops_plugins.callables.pickling import Origin, Owned
 from toolops_plugins.callables.target import Target
+from toolops_plugins.calls.fallback import check_fallback
+from toolops_plugins.calls.flow import call_flow
+from toolops_plugins.calls.plan import Call, Plan, Shared
+from toolops_plugins.calls.semantic_keyer import Meaning
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.streams import Recording
 from toolops_plugins.codec.return_types import returned_by
 from toolops_plugins.concurrency.fork_locks import renewing
-from toolops_plugins.drivers import ThreadDriver
+from toolops_plugins.drivers.thread import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.fallback import check_fallback
-from toolops_plugins.flow import call_flow
 from toolops_plugins.keys.keyer import (
     Keyer,
     Keyspace,
@@ -35,19 +37,17 @@ from toolops_plugins.keys.keyer import (
     known_names,
     signature_of,
 )
-from toolops_plugins.meaning import Meaning
-from toolops_plugins.plan import Call, Plan, Shared
 from toolops_plugins.policy import Policy
-from toolops_plugins.redefinition import Definition, definition_of, same_policy, used_by
 from toolops_plugins.resilience.breaker import Breaker
 from toolops_plugins.resilience.bulkhead import Gate
 from toolops_plugins.resilience.hedge import Hedger
 from toolops_plugins.resilience.ratelimit import Limiter
-from toolops_plugins.streaming import astream_of, stream_of
 from toolops_plugins.telemetry.stats import Stats
+from toolops_plugins.wrapping.generators import astream_of, stream_of
+from toolops_plugins.wrapping.redefinition import Definition, definition_of, same_policy, used_by
 
 if TYPE_CHECKING:
-    from toolops_plugins.loop_driver import LoopDriver
+    from toolops_plugins.drivers.loop import LoopDriver
     from toolops_plugins.semantic.cache import SemanticCache
 
 __all__ = ["Named", "Planner", "wrapper_of"]

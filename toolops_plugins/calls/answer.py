@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
+from toolops_plugins.calls.plan import Call
 from toolops_plugins.codec import Payload
 from toolops_plugins.errors import TooLargeError
 from toolops_plugins.keys.refusals import detail_of
-from toolops_plugins.plan import Call
 from toolops_plugins.policy import NOTHING
 from toolops_plugins.steps import Flow, is_callers
 from toolops_plugins.telemetry.events import CallEvent, Notice, NoticeKind, Outcome

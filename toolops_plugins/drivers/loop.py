@@ -1,4 +1,4 @@
-"""The driver that walks flows on an event loop; see :mod:`toolops_plugins.drivers`.
+"""The driver that walks flows on an event loop; see :mod:`toolops_plugins.drivers.thread`.
 
 In a module of its own, since asyncio is slow to import and not everybody needs it.
 """
@@ -29,7 +29,7 @@ from toolops_plugins.concurrency.tasks import (
     within,
 )
 from toolops_plugins.concurrency.to_thread import ThreadCall, hop
-from toolops_plugins.drivers import (
+from toolops_plugins.drivers.thread import (
     Limit,
     attempt_timeout,
     called,

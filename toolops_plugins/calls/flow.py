@@ -34,9 +34,23 @@ from contextvars import ContextVar, Token
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from toolops_plugins.attempts import attempted
 from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.cache.tiers import Found, is_newer
+from toolops_plugins.calls.answer import Answer, notice, record, report_refusal, walk_optional
+from toolops_plugins.calls.attempts import attempted
+from toolops_plugins.calls.fallback import fallen_back
+from toolops_plugins.calls.negative_cache import remember_error
+from toolops_plugins.calls.plan import Call, Plan
+from toolops_plugins.calls.results import (
+    copied,
+    decoded,
+    encoded,
+    entry_of,
+    stand_in,
+    template_of,
+    wanted,
+)
+from toolops_plugins.calls.semantic_lookup import by_meaning, kept_by_meaning
 from toolops_plugins.check import plain
 from toolops_plugins.coalesce.error_copies import copy_error
 from toolops_plugins.coalesce.flights import Arrival, Flights
@@ -51,23 +65,9 @@ from toolops_plugins.errors import (
     Rejected,
     ThreadPoolFull,
 )
-from toolops_plugins.fallback import fallen_back
-from toolops_plugins.paraphrase import by_meaning, kept_by_meaning
-from toolops_plugins.plan import Call, Plan
 from toolops_plugins.policy import NOTHING, Cache, matches
-from toolops_plugins.remembered import remember_error
-from toolops_plugins.results import (
-    copied,
-    decoded,
-    encoded,
-    entry_of,
-    stand_in,
-    template_of,
-    wanted,
-)
 from toolops_plugins.steps import Flow, Fly, Invoke, Io, Spawn, Step, Within, uncarried
 from toolops_plugins.telemetry.events import Outcome
-from toolops_plugins.telling import Answer, notice, record, report_refusal, walk_optional
 
 if TYPE_CHECKING:
     from toolops_plugins.cache.bus import Bus

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.cache.tiers import Found
+from toolops_plugins.calls.answer import Answer, notice, report_refusal
+from toolops_plugins.calls.plan import Call
+from toolops_plugins.calls.results import copied, decoded
+from toolops_plugins.calls.semantic_keyer import Meaning
 from toolops_plugins.coalesce.flights import Arrival
 from toolops_plugins.codec import Payload
 from toolops_plugins.errors import CodecError, NotCanonicalError, NotEncodableError
-from toolops_plugins.meaning import Meaning
-from toolops_plugins.plan import Call
 from toolops_plugins.policy.base import NOTHING
-from toolops_plugins.results import copied, decoded
 from toolops_plugins.steps import Flow, Fly, Invoke, Io, Spawn, Step, is_callers, tier_problem
 from toolops_plugins.telemetry.events import Notice, NoticeKind
-from toolops_plugins.telling import Answer, notice, report_refusal
 
 if TYPE_CHECKING:
     from toolops_plugins.semantic.answers import Learning

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
 from toolops_plugins.cache.tiers import Tiers, class_problem, tier_list
+from toolops_plugins.calls.plan import Shared
 from toolops_plugins.codec.encryption import Cipher
 from toolops_plugins.errors import (
     ConfigurationError,
@@ -19,7 +20,6 @@ from toolops_plugins.errors import (
     TierError,
     TooLargeError,
 )
-from toolops_plugins.plan import Shared
 from toolops_plugins.resilience.breaker import Breaker
 from toolops_plugins.steps import Flow, Io, as_tier_error, is_callers, tier_problem
 from toolops_plugins.telemetry.events import Notice, NoticeKind

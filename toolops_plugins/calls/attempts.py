@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from toolops_plugins.callables.hidden_coroutines import is_awaitable, refusal
+from toolops_plugins.calls.plan import Call
 from toolops_plugins.check import plain
 from toolops_plugins.errors import TotalTimeout
-from toolops_plugins.plan import Call
 from toolops_plugins.resilience.bulkhead import Place
 from toolops_plugins.resilience.retry import Retrying
 from toolops_plugins.steps import Enter, Flow, Invoke, Race, Sleep, Within, uncarried

@@ -1,9 +1,9 @@
 """Generators, plain and asynchronous, in front of their plans.
 
-The path of a stream is that of any other call (see :mod:`toolops_plugins.flow`), whose result is a
-recording that is running, with these differences. The policies for attempts watch over it until its
-first item is there; from then on a failure reaches whoever reads, and is not retried. It is kept
-only once it has been read to its end, and replayed item by item. Coalesced callers read one
+The path of a stream is that of any other call (see :mod:`toolops_plugins.calls.flow`), whose result
+is a recording that is running, with these differences. The policies for attempts watch over it
+until its first item is there; from then on a failure reaches whoever reads, and is not retried. It
+is kept only once it has been read to its end, and replayed item by item. Coalesced callers read one
 recording, each from the start and at its own pace; those of an asynchronous generator only within
 one event loop. A stale stream stands in for an error, but nothing is refreshed in the background,
 since nobody would read it. What is sent or thrown into a wrapped generator reaches it where it is
@@ -18,16 +18,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.callables.target import Target
+from toolops_plugins.calls.answer import record
+from toolops_plugins.calls.fallback import fallback_items
+from toolops_plugins.calls.flow import Told, call_flow, kept_stream
+from toolops_plugins.calls.plan import Call, Plan
 from toolops_plugins.coalesce.streams import Tape, unsendable
-from toolops_plugins.drivers import ThreadDriver
+from toolops_plugins.drivers.thread import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.fallback import fallback_items
-from toolops_plugins.flow import Told, call_flow, kept_stream
-from toolops_plugins.plan import Call, Plan
-from toolops_plugins.telling import record
 
 if TYPE_CHECKING:
-    from toolops_plugins.loop_driver import LoopDriver
+    from toolops_plugins.drivers.loop import LoopDriver
 
 __all__ = ["astream_of", "stream_of"]
 

@@ -11,10 +11,10 @@ from inspect import Parameter
 from typing import Any, NamedTuple, get_origin
 
 from toolops_plugins.callables.target import Kind
+from toolops_plugins.calls.plan import Call
+from toolops_plugins.calls.results import decoded
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.plan import Call
 from toolops_plugins.policy import NOTHING
-from toolops_plugins.results import decoded
 from toolops_plugins.steps import Ask, Flow
 
 __all__ = ["check_fallback", "copy_of_value", "fallback_call", "fallback_items", "fallen_back"]

@@ -8,19 +8,19 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
-from toolops_plugins.aside import CacheAside, aside_policy
 from toolops_plugins.callables.hidden_coroutines import wrapper_of_hidden
 from toolops_plugins.callables.target import Target, dress, resolve
-from toolops_plugins.drivers import ThreadDriver
+from toolops_plugins.calls.plan import Plan
+from toolops_plugins.drivers.thread import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.method_tools import ClassMethodTool, MethodTool
-from toolops_plugins.plan import Plan
 from toolops_plugins.policy import Cache, Policy, PolicyParts, Retry
-from toolops_plugins.tool_types import Decorator, Tool
-from toolops_plugins.wrap import Planner, wrapper_of
+from toolops_plugins.wrapping.cache_aside import CacheAside, aside_policy
+from toolops_plugins.wrapping.method_tools import ClassMethodTool, MethodTool
+from toolops_plugins.wrapping.planner import Planner, wrapper_of
+from toolops_plugins.wrapping.tool_types import Decorator, Tool
 
 if TYPE_CHECKING:
-    from toolops_plugins.loop_driver import LoopDriver
+    from toolops_plugins.drivers.loop import LoopDriver
 
 __all__ = ["Decorators"]
 
@@ -79,7 +79,7 @@ class Decorators(ABC):
         Takes plain functions, coroutine functions, generators and asynchronous generators,
         methods, class methods, static methods, partials and callable objects. What it returns is
         as asynchronous as what it got, with the same signature, and has the names of
-        :class:`~toolops_plugins.wrap.Tool` added.
+        :class:`~toolops_plugins.wrapping.planner.Tool` added.
 
         Args:
             function: The function, where the decorator stands without arguments.

@@ -14,20 +14,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.cache.entry import Mark
+from toolops_plugins.calls.answer import Answer, record, walk_optional
+from toolops_plugins.calls.flow import keyed, served, start_listening, tags_of
+from toolops_plugins.calls.plan import Call, Plan
+from toolops_plugins.calls.results import encoded, entry_of, wanted
+from toolops_plugins.calls.semantic_lookup import by_meaning, kept_by_meaning
 from toolops_plugins.concurrency.fork_locks import renewing
-from toolops_plugins.drivers import ThreadDriver
+from toolops_plugins.drivers.thread import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.flow import keyed, served, start_listening, tags_of
-from toolops_plugins.paraphrase import by_meaning, kept_by_meaning
-from toolops_plugins.plan import Call, Plan
 from toolops_plugins.policy import NOTHING, Cache, Policy
-from toolops_plugins.results import encoded, entry_of, wanted
 from toolops_plugins.steps import Flow, Step
 from toolops_plugins.telemetry.events import Outcome
-from toolops_plugins.telling import Answer, record, walk_optional
 
 if TYPE_CHECKING:
-    from toolops_plugins.loop_driver import LoopDriver
+    from toolops_plugins.drivers.loop import LoopDriver
 
 __all__ = ["CacheAside", "aside_policy"]
 

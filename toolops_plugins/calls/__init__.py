@@ -1,0 +1,1 @@
+"""The path of one call: look up, coalesce, attempt, store, answer."""

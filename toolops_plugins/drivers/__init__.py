@@ -1,0 +1,1 @@
+"""The two drivers of the path of a call: a thread and an event loop."""

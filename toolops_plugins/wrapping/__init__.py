@@ -1,0 +1,1 @@
+"""Wrapped functions: decorators, the planning of a policy, and the wrapper itself."""
