@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from toolops_plugins.semantic.embedders import embedder_of
+from toolops_plugins.semantic.embedding.embedders import embedder_of
 from toolops_plugins.semantic.guards import Guards
 
 ROOT = Path(__file__).parents[1]

@@ -65,15 +65,17 @@ _METHODS = {
     "decoding": [("codec.Codec", "decode")],
     "event": [("telemetry.stats.ToolStats", "record"), ("telemetry.stats.ToolStats", "hit")],
     "sinks": [("telemetry.events.Emitter", "emit")],
-    "embedder": [("semantic.embeddings.Embeddings", n) for n in ("one", "aone", "many", "amany")],
+    "embedder": [
+        ("semantic.embedding.cached.Embeddings", n) for n in ("one", "aone", "many", "amany")
+    ],
     "guards": [("semantic.guards.Guards", name) for name in ("weigh", "veto", "traits")],
-    "opening": [("semantic.index.Index", "open")],
-    "index": [("semantic.index.Index", "searching")],
+    "opening": [("semantic.index.index.Index", "open")],
+    "index": [("semantic.index.index.Index", "searching")],
     "decision": [("semantic.lookup.Decider", "decide")],
-    "joining": [("semantic.boarding.Boarding", "board"), ("semantic.boarding.Boarding", "leave")],
+    "joining": [("semantic.in_flight.Boarding", "board"), ("semantic.in_flight.Boarding", "leave")],
     "scope": [("calls.semantic_keyer.Meaning", "asked")],
-    "keeping": [("semantic.index.Index", "put")],
-    "writing": [("semantic.store.Store", "write"), ("semantic.store.Store", "touch")],
+    "keeping": [("semantic.index.index.Index", "put")],
+    "writing": [("semantic.index.chroma.Store", "write"), ("semantic.index.chroma.Store", "touch")],
     "learning": [("semantic.bounded.learner.Bounded", name) for name in ("learn", "decide")],
 }
 _OF_MEANING = ("embedder", "guards", "opening", "index", "decision", "joining", "scope", "keeping")

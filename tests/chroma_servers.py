@@ -22,7 +22,7 @@ import pytest
 from numpy.typing import NDArray
 from servers import free_port, wait_for
 
-from toolops_plugins.semantic.rows import Row
+from toolops_plugins.semantic.index.rows import Row
 
 _RUN = "import sys; from chromadb.cli.cli import app; sys.argv[0] = 'chroma'; sys.exit(app())"
 _SILENT = {"ANONYMIZED_TELEMETRY": "False", "OTEL_SDK_DISABLED": "true"}

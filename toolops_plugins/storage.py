@@ -25,8 +25,8 @@ from toolops_plugins.steps import Flow, Io, as_tier_error, is_callers, tier_prob
 from toolops_plugins.telemetry.events import Notice, NoticeKind
 
 if TYPE_CHECKING:
-    from toolops_plugins.cache.bus import Bus
-    from toolops_plugins.cache.bus_messages import Message
+    from toolops_plugins.cache.invalidation_bus import Bus
+    from toolops_plugins.cache.invalidation_messages import Message
     from toolops_plugins.cache.redis import Redis
     from toolops_plugins.semantic.cache import SemanticCache
 
@@ -138,8 +138,8 @@ class Upkeep:
         remote = next((tier for tier in self.tiers.all if _is_redis(tier)), None)
         if remote is None or not any(isinstance(tier, Memory) for tier in self.tiers.all):
             return None
-        from toolops_plugins.cache.bus import Bus  # noqa: PLC0415 - see _is_redis
-        from toolops_plugins.cache.bus_messages import SignedMessages  # noqa: PLC0415 - the same
+        from toolops_plugins.cache.invalidation_bus import Bus  # noqa: PLC0415 - see _is_redis
+        from toolops_plugins.cache.invalidation_messages import SignedMessages  # noqa: PLC0415 - the same
 
         messages = None
         if self._secret is not None:

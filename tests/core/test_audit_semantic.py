@@ -18,7 +18,7 @@ from toolops_plugins.audit.semantic_questions import Fields, fields_of, gather
 from toolops_plugins.audit.semantic_replay import Replay, settings_around
 from toolops_plugins.audit.semantic_result import Setting, Tally, wilson
 from toolops_plugins.semantic.bounded import Bounded
-from toolops_plugins.semantic.embedders import embedder_of, thresholds_of
+from toolops_plugins.semantic.embedding.embedders import embedder_of, thresholds_of
 
 BARE = Setting("threshold", 0.9, guarded=False)
 GUARDED = Setting("threshold", 0.9)
@@ -260,7 +260,7 @@ def test_bounds_do_what_the_cache_does(banking, tmp_path, monkeypatch):
         made.append(Bounded(seed=0, **rest))
         return made[-1]
 
-    monkeypatch.setattr("toolops_plugins.semantic.learned.Bounded", seeded)
+    monkeypatch.setattr("toolops_plugins.semantic.index.learning.Bounded", seeded)
     # What is all but the same is not stored twice, and exact repeats make room for more errors.
     spaced = [{**each, "question": f"{each['question']} "} for each in banking[:25]]
     data = [*banking[:25], *spaced, *spaced, *banking[25:300], *banking[:250] * 2, *banking[300:]]

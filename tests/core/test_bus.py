@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from servers import Server, start_valkey, wait_for
 
-from toolops_plugins.cache.bus import Bus
 from toolops_plugins.cache.envelope import Envelope
+from toolops_plugins.cache.invalidation_bus import Bus
 from toolops_plugins.cache.redis import Redis
 from toolops_plugins.clock import SYSTEM_CLOCK
 from toolops_plugins.codec import Codec

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolops_plugins.cache.bus_messages import Message, Messages, SignedMessages
+from toolops_plugins.cache.invalidation_messages import Message, Messages, SignedMessages
 from toolops_plugins.codec.encryption import Cipher
 
 ALICE = b"a" * 32

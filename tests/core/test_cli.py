@@ -17,7 +17,7 @@ from commands import assert_shown, complaint
 from servers import wait_for
 
 from toolops_plugins import Cache, Memory, Redis, ToolOps
-from toolops_plugins.cache.bus import Bus
+from toolops_plugins.cache.invalidation_bus import Bus
 from toolops_plugins.cli.doctor import VARIABLES, examine
 
 pytestmark = pytest.mark.usefixtures("terminal")

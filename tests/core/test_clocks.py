@@ -11,7 +11,7 @@ import pytest
 from servers import Server, start_valkey
 
 from toolops_plugins import Cache, Memory, Redis, ToolOps
-from toolops_plugins.cache.server_time import ServerTime
+from toolops_plugins.cache.redis.server_time import ServerTime
 from toolops_plugins.clock import SystemClock
 from toolops_plugins.testing import FakeClock
 

@@ -13,7 +13,7 @@ import pytest
 from servers import Server, start_valkey, wait_for
 
 from toolops_plugins import Cache, Memory, Redis, Semantic, SemanticCache, Timeout, ToolOps
-from toolops_plugins.semantic import writer
+from toolops_plugins.semantic.index import write_behind as writer
 
 
 @pytest.fixture

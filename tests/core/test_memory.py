@@ -24,7 +24,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from toolops_plugins.cache.entry import Entry
 from toolops_plugins.cache.memory import MOST, Memory, Slot
-from toolops_plugins.cache.slot import MAIN, SMALL, hard_and_size
+from toolops_plugins.cache.memory_slot import MAIN, SMALL, hard_and_size
 from toolops_plugins.codec import Codec, Payload
 from toolops_plugins.errors import ConfigurationError
 

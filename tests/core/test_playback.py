@@ -6,7 +6,7 @@ import pytest
 from servers import wait_for
 
 from toolops_plugins import Cache, Memory, Redis, ToolOps
-from toolops_plugins.cache.bus_messages import Messages
+from toolops_plugins.cache.invalidation_messages import Messages
 
 PATIENT = {"socket_timeout": 10, "connect_timeout": 10}
 

@@ -21,7 +21,7 @@ from servers import Cluster, Server, TlsFront, start_valkey, wait_for
 from toolops_plugins.cache.entry import Entry
 from toolops_plugins.cache.envelope import Envelope
 from toolops_plugins.cache.redis import Redis
-from toolops_plugins.cache.redis_url import parse
+from toolops_plugins.cache.redis.url import parse
 from toolops_plugins.clock import SYSTEM_CLOCK, SystemClock
 from toolops_plugins.codec import Codec
 from toolops_plugins.cooldown import Fuse
@@ -516,7 +516,7 @@ def test_two_namespaces_cannot_share_a_tier(namespace: str) -> None:
 
 def test_the_core_is_imported_without_redis() -> None:
     code = """if True:
-        import sys, toolops_plugins.cache.redis, toolops_plugins.cache.bus
+        import sys, toolops_plugins.cache.redis, toolops_plugins.cache.invalidation_bus
         sys.exit('redis' in sys.modules)
     """
     subprocess.run([sys.executable, "-c", code], check=True)

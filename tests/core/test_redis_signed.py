@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from toolops_plugins.cache.entry import Entry
 from toolops_plugins.cache.envelope import Envelope
 from toolops_plugins.cache.redis import Redis
-from toolops_plugins.cache.stamps import Stamps
+from toolops_plugins.cache.redis.stamps import Stamps
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.codec import Codec
 from toolops_plugins.testing import FakeClock

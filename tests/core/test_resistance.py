@@ -29,7 +29,7 @@ from toolops_plugins import (
 from toolops_plugins.coalesce import async_streams
 from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.concurrency.tasks import end_tasks
-from toolops_plugins.semantic.agreement import Judge
+from toolops_plugins.semantic.judge import Judge
 from toolops_plugins.testing import FakeClock
 
 SHORT = 0.02

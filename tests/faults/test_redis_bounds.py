@@ -23,8 +23,8 @@ from servers import Server, free_port, start_valkey, wait_for
 from toolops_plugins import Cache, Memory, Redis, ToolOps
 from toolops_plugins.cache.entry import Entry
 from toolops_plugins.cache.envelope import Envelope
-from toolops_plugins.cache.host_lookup import find_addresses
-from toolops_plugins.cache.reply_sizes import ReplySizes, ReplyTooLargeError
+from toolops_plugins.cache.redis.host_lookup import find_addresses
+from toolops_plugins.cache.redis.reply_sizes import ReplySizes, ReplyTooLargeError
 from toolops_plugins.clock import SYSTEM_CLOCK
 from toolops_plugins.codec import Codec
 from toolops_plugins.errors import TierError

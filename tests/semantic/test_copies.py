@@ -12,8 +12,8 @@ from callers import LONG
 from servers import Server, wait_for
 
 from toolops_plugins import Cache, Memory, Policy, Redis, Semantic, SemanticCache, ToolOps
-from toolops_plugins.semantic.copies import Copies
-from toolops_plugins.semantic.index import Index
+from toolops_plugins.semantic.index.index import Index
+from toolops_plugins.semantic.index.memory_copies import Copies
 from toolops_plugins.testing import FakeClock
 
 FRANCE = "What is the capital of France?"
@@ -247,7 +247,7 @@ def test_copies_are_forgotten_by_id_tag_or_all_at_once():
 
 
 def test_an_index_remembers_a_bounded_number_of_invalidated_questions(tmp_path, monkeypatch):
-    monkeypatch.setattr("toolops_plugins.semantic.index._VOIDED", 2)
+    monkeypatch.setattr("toolops_plugins.semantic.index.index._VOIDED", 2)
     with SemanticCache(tmp_path) as cache:
         for question in "abcd":
             cache.delete(question)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from toolops_plugins import ConfigurationError
 from toolops_plugins.errors import EmbeddingError, TierError
-from toolops_plugins.semantic.embedders import (
+from toolops_plugins.semantic.embedding.embedders import (
     Adapted,
     Embedder,
     embedder_of,
@@ -159,7 +159,7 @@ def test_wordllama_takes_any_text_in_any_company(texts: list[str]) -> None:
 
 
 def test_only_short_texts_are_quick_and_only_once_the_model_is_there() -> None:
-    from toolops_plugins.semantic.models import WordLlama
+    from toolops_plugins.semantic.embedding.models import WordLlama
 
     model = WordLlama()
     assert not model.quick("short")
@@ -174,7 +174,7 @@ def test_importing_wordllama_leaves_logging_alone() -> None:
     code = """if True:
         import logging, warnings
         warnings.simplefilter("error")
-        from toolops_plugins.semantic.embedders import embedder_of
+        from toolops_plugins.semantic.embedding.embedders import embedder_of
         embedder = embedder_of()
         import sys
         assert "wordllama" not in sys.modules
@@ -288,7 +288,7 @@ def tiny_minilm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 
 def test_chromas_model_is_loaded_once_and_gives_the_same_without_padding(tiny_minilm: Any) -> None:
-    from toolops_plugins.semantic.models import MiniLM
+    from toolops_plugins.semantic.embedding.models import MiniLM
 
     texts = ["to be or not to be", "be", "to to to whatever", "not " * 1_000]
     model = MiniLM()

@@ -18,9 +18,9 @@ from servers import wait_for
 from toolops_plugins import ConfigurationError
 from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.errors import EmbeddingError
-from toolops_plugins.semantic import embeddings as module
-from toolops_plugins.semantic.embeddings import Embeddings
-from toolops_plugins.semantic.models import WordLlama
+from toolops_plugins.semantic.embedding import cached as module
+from toolops_plugins.semantic.embedding.cached import Embeddings
+from toolops_plugins.semantic.embedding.models import WordLlama
 from toolops_plugins.testing import FakeClock
 
 

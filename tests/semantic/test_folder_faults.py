@@ -17,7 +17,7 @@ from callers import LONG, Notices
 
 from toolops_plugins import Semantic, SemanticCache, ToolOps
 from toolops_plugins.errors import ConfigurationError, TierError
-from toolops_plugins.semantic.folder_lock import FolderError, FolderLock
+from toolops_plugins.semantic.index.chroma_folder_lock import FolderError, FolderLock
 
 FRANCE = "What is the capital of France?"
 AGAIN = "what's the capital of France"
@@ -199,7 +199,7 @@ def test_a_lock_that_cannot_be_noted_is_let_go_of(tmp_path: Path, monkeypatch: A
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as full:
-        full.setattr("toolops_plugins.semantic.folder_lock._put", fail)
+        full.setattr("toolops_plugins.semantic.index.chroma_folder_lock._put", fail)
         with pytest.raises(FolderError, match="No space left"):
             FolderLock(tmp_path)
     FolderLock(tmp_path).close()

@@ -13,8 +13,8 @@ from chroma_servers import make_row, make_vectors
 from servers import wait_for
 
 from toolops_plugins import Cache, Memory, Semantic, SemanticCache, ToolOps
-from toolops_plugins.semantic import index as module
-from toolops_plugins.semantic.store import Store
+from toolops_plugins.semantic.index import index as module
+from toolops_plugins.semantic.index.chroma import Store
 
 MOST = 64
 
@@ -68,7 +68,7 @@ def test_scopes_that_come_and_go_leave_nothing_behind(tmp_path: Path, max_error:
 
 def test_places_of_what_was_deleted_are_reclaimed(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(
-        "toolops_plugins.semantic.chroma_link.INDEX",
+        "toolops_plugins.semantic.index.chroma_connection.INDEX",
         {"hnsw": {"space": "ip", "sync_threshold": 20, "batch_size": 10}},
     )
     store = Store(path=tmp_path, embedder="test", dimension=16)

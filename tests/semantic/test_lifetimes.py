@@ -12,8 +12,8 @@ import pytest
 from chroma_servers import ChromaServer, make_row
 
 from toolops_plugins import Cache, Semantic, SemanticCache, ToolOps
-from toolops_plugins.semantic import shared
-from toolops_plugins.semantic.lifetimes import Lifetimes
+from toolops_plugins.semantic.index import shared
+from toolops_plugins.semantic.index.lifetimes import Lifetimes
 from toolops_plugins.testing import FakeClock
 
 FRANCE = "What is the capital of France?"
@@ -128,7 +128,7 @@ async def _found(cache: SemanticCache) -> Any:
 
 
 def test_what_is_remembered_of_rows_from_the_future_is_bounded(monkeypatch: Any) -> None:
-    monkeypatch.setattr("toolops_plugins.semantic.lifetimes._MOST", 3)
+    monkeypatch.setattr("toolops_plugins.semantic.index.lifetimes._MOST", 3)
     clock = FakeClock()
     lifetimes = Lifetimes(clock)
     for number in range(9):

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from toolops_plugins.codec import JSON, TAGGED
 from toolops_plugins.codec.encryption import Cipher
 from toolops_plugins.errors import TamperedError
-from toolops_plugins.semantic import chroma_records as records
-from toolops_plugins.semantic.protection import Protection
-from toolops_plugins.semantic.voids import Voids
+from toolops_plugins.semantic.index import chroma_records as records
+from toolops_plugins.semantic.index.invalidations import Voids
+from toolops_plugins.semantic.index.protection import Protection
 
 SIGNED = Protection(b"secret", "desk")
 ENCRYPTED = Protection(b"secret", "desk", Cipher([b"secret"]))

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from toolops_plugins.semantic import shelf
-from toolops_plugins.semantic.resident import Resident, usefulness
-from toolops_plugins.semantic.rows import Row
+from toolops_plugins.semantic.index import memory_scope as shelf
+from toolops_plugins.semantic.index.memory import Resident, usefulness
+from toolops_plugins.semantic.index.rows import Row
 
 DIMENSION = 24
 SCOPES = [bytes([n]) * 16 for n in range(3)]

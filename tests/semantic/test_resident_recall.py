@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from toolops_plugins.semantic import shelf
-from toolops_plugins.semantic.resident import Resident
-from toolops_plugins.semantic.rows import Row
+from toolops_plugins.semantic.index import memory_scope as shelf
+from toolops_plugins.semantic.index.memory import Resident
+from toolops_plugins.semantic.index.rows import Row
 
 DIMENSION = 64
 COUNT = 12_000

@@ -7,10 +7,11 @@ import threading
 import numpy as np
 import pytest
 
-from toolops_plugins.semantic import resident, shelf
-from toolops_plugins.semantic.block import Block
-from toolops_plugins.semantic.resident import Resident
-from toolops_plugins.semantic.rows import Row
+from toolops_plugins.semantic.index import memory as resident
+from toolops_plugins.semantic.index import memory_scope as shelf
+from toolops_plugins.semantic.index.memory import Resident
+from toolops_plugins.semantic.index.memory_blocks import Block
+from toolops_plugins.semantic.index.rows import Row
 
 DIMENSION = 16
 SCOPES = [bytes([n]) * 16 for n in range(2)]

@@ -21,7 +21,7 @@ from servers import wait_for
 
 from toolops_plugins import ConfigurationError, Semantic, SemanticCache, ToolOps
 from toolops_plugins.errors import NotEncodableError, TierError
-from toolops_plugins.semantic import shared
+from toolops_plugins.semantic.index import shared
 from toolops_plugins.testing import FakeClock
 
 FRANCE = "What is the capital of France?"

@@ -18,8 +18,8 @@ from chroma_servers import ChromaServer
 
 from toolops_plugins import Semantic, SemanticCache, ToolOps
 from toolops_plugins.errors import DeadlineExceeded, TierError
-from toolops_plugins.semantic.bounded_calls import BoundedCalls
-from toolops_plugins.semantic.chroma_link import Link
+from toolops_plugins.semantic.index.bounded_calls import BoundedCalls
+from toolops_plugins.semantic.index.chroma_connection import Link
 from toolops_plugins.testing import FakeClock
 
 FRANCE = "What is the capital of France?"

@@ -13,9 +13,9 @@ import pytest
 from chroma_servers import ChromaServer, fields, make_row, make_vectors, scope_of
 
 from toolops_plugins.errors import ConfigurationError, TierError
-from toolops_plugins.semantic import store as store_module
-from toolops_plugins.semantic.rows import Row
-from toolops_plugins.semantic.store import Store
+from toolops_plugins.semantic.index import chroma as store_module
+from toolops_plugins.semantic.index.chroma import Store
+from toolops_plugins.semantic.index.rows import Row
 
 NOW = 500.0
 KINDS = ("folder", "server", "memory", "http client")

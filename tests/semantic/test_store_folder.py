@@ -19,10 +19,10 @@ from chroma_servers import fields, make_row, make_vectors, scope_of
 from servers import wait_for
 
 from toolops_plugins.errors import ConfigurationError, TierError
-from toolops_plugins.semantic import chroma_link
-from toolops_plugins.semantic.chroma_folder import index_files
-from toolops_plugins.semantic.folder_lock import FolderLock
-from toolops_plugins.semantic.store import Store
+from toolops_plugins.semantic.index import chroma_connection as chroma_link
+from toolops_plugins.semantic.index.chroma import Store
+from toolops_plugins.semantic.index.chroma_folder import index_files
+from toolops_plugins.semantic.index.chroma_folder_lock import FolderLock
 
 NOW = 500.0
 LONG = 40.0  # seconds after which a process is taken to hang; only a failing test waits them
@@ -62,8 +62,8 @@ import os, sys
 from pathlib import Path
 import numpy as np
 from chroma_servers import make_row, make_vectors
-from toolops_plugins.semantic import chroma_link as module
-from toolops_plugins.semantic.store import Store
+from toolops_plugins.semantic.index import chroma_connection as module
+from toolops_plugins.semantic.index.chroma import Store
 folder = Path(sys.argv[1])
 module.INDEX["hnsw"] |= {"sync_threshold": 20, "batch_size": 10}
 store = Store(path=folder, embedder="test", dimension=16)

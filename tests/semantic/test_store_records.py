@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolops_plugins.codec import JSON, TAGGED
-from toolops_plugins.semantic import chroma_records as records
-from toolops_plugins.semantic.fold import CODE, fold, similarity
+from toolops_plugins.semantic.index import chroma_records as records
+from toolops_plugins.semantic.index.chroma_scopes import CODE, fold, similarity
 
 NUMBERS = st.floats(allow_nan=False)
 TEXTS = st.text(st.characters())  # half surrogates included

@@ -16,9 +16,10 @@ import pytest
 from chroma_servers import ChromaServer, make_row, make_vectors, scope_of
 
 from toolops_plugins.errors import ConfigurationError, TierError
-from toolops_plugins.semantic import chroma_link, chroma_query
-from toolops_plugins.semantic.chroma_query import Server
-from toolops_plugins.semantic.store import Store
+from toolops_plugins.semantic.index import chroma_connection as chroma_link
+from toolops_plugins.semantic.index import chroma_server as chroma_query
+from toolops_plugins.semantic.index.chroma import Store
+from toolops_plugins.semantic.index.chroma_server import Server
 
 NOW = 500.0
 

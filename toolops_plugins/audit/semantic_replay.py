@@ -21,13 +21,13 @@ from toolops_plugins.audit.semantic_pairs import Watch
 from toolops_plugins.audit.semantic_questions import Questions
 from toolops_plugins.audit.semantic_result import Result, Setting, Tally
 from toolops_plugins.semantic.bounded import Bounded
-from toolops_plugins.semantic.embedders import Embedder, Matrix
-from toolops_plugins.semantic.embeddings import Embeddings
+from toolops_plugins.semantic.embedding.cached import Embeddings
+from toolops_plugins.semantic.embedding.embedders import Embedder, Matrix
 from toolops_plugins.semantic.guards import Guards, Traits, Veto
-from toolops_plugins.semantic.index import Near, Vector
+from toolops_plugins.semantic.index.index import Near, Vector
+from toolops_plugins.semantic.index.memory import Resident
+from toolops_plugins.semantic.index.rows import Row
 from toolops_plugins.semantic.lookup import NEIGHBOURS, Asked, Decider, Lookup, Rule
-from toolops_plugins.semantic.resident import Resident
-from toolops_plugins.semantic.rows import Row
 
 __all__ = ["Replay", "Tell", "settings_around"]
 

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from toolops_plugins import check
 from toolops_plugins.cache.entry import Entry, Mark
-from toolops_plugins.cache.slot import MAIN, MOST, OUT, SMALL, Slot, hard_and_size
+from toolops_plugins.cache.memory_slot import MAIN, MOST, OUT, SMALL, Slot, hard_and_size
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.codec import Payload
 from toolops_plugins.concurrency.fork_locks import renewing

@@ -70,7 +70,7 @@ from toolops_plugins.steps import Flow, Fly, Invoke, Io, Spawn, Step, Within, un
 from toolops_plugins.telemetry.events import Outcome
 
 if TYPE_CHECKING:
-    from toolops_plugins.cache.bus import Bus
+    from toolops_plugins.cache.invalidation_bus import Bus
 
 __all__ = [
     "DEADLINE",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.cache.entry import Mark
 from toolops_plugins.cache.memory import MOST, Memory
-from toolops_plugins.cache.slot import Slot
+from toolops_plugins.cache.memory_slot import Slot
 from toolops_plugins.cache.tiers import Tiers
 from toolops_plugins.callables.pickling import Origin, owner_of
 from toolops_plugins.callables.target import Target
@@ -34,7 +34,7 @@ from toolops_plugins.telemetry.events import CallEvent, Emitter
 from toolops_plugins.telemetry.stats import ToolStats
 
 if TYPE_CHECKING:
-    from toolops_plugins.cache.bus import Bus
+    from toolops_plugins.cache.invalidation_bus import Bus
     from toolops_plugins.calls.semantic_keyer import Meaning
     from toolops_plugins.semantic.lookup import Lookup
 

@@ -25,7 +25,7 @@ from toolops_plugins.steps import Flow, Fly, Invoke, Io, Spawn, Step, is_callers
 from toolops_plugins.telemetry.events import Notice, NoticeKind
 
 if TYPE_CHECKING:
-    from toolops_plugins.semantic.answers import Learning
+    from toolops_plugins.semantic.flows import Learning
     from toolops_plugins.semantic.lookup import Asked, Lookup
 
 __all__ = ["by_meaning", "kept_by_meaning", "question_of"]

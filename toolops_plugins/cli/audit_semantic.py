@@ -21,7 +21,7 @@ from toolops_plugins.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from toolops_plugins.audit.semantic_replay import Tell
-    from toolops_plugins.semantic.embedders import Embedder
+    from toolops_plugins.semantic.embedding.embedders import Embedder
 
 __all__ = ["Asked", "Meaning", "audit_meaning", "check_options", "semantic_options", "taken"]
 
@@ -195,7 +195,7 @@ def audit_meaning(
         plain_semantic,
         show_semantic,
     )
-    from toolops_plugins.semantic.embedders import thresholds_of  # noqa: PLC0415 - as it says
+    from toolops_plugins.semantic.embedding.embedders import thresholds_of  # noqa: PLC0415 - as it says
 
     plots = [check_plot(file) for file in meaning.plots]
     embedder = _embedder(meaning.embedder)
@@ -243,7 +243,7 @@ def _embedder(name: str | None) -> Embedder:
     Raises:
         ConfigurationError: There is none.
     """
-    from toolops_plugins.semantic.embedders import embedder_of  # noqa: PLC0415 - imports numpy
+    from toolops_plugins.semantic.embedding.embedders import embedder_of  # noqa: PLC0415 - imports numpy
 
     given: Any = name
     if name is not None and name not in ("wordllama", "chroma"):

@@ -11,7 +11,7 @@ from importlib import metadata
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from toolops_plugins.cache.redis import Redis
-from toolops_plugins.cache.redis_url import parse
+from toolops_plugins.cache.redis.url import parse
 from toolops_plugins.environment import VARIABLES, options_from, unknown_variables
 from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.runtime import ToolOps

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from toolops_plugins.audit.report import echo_json, printable, span, table
-from toolops_plugins.cache.redis_survey import LIVES, Survey
+from toolops_plugins.cache.redis.survey import LIVES, Survey
 from toolops_plugins.cli.audit import audit
 from toolops_plugins.cli.doctor import Finding, examine, version_of
 from toolops_plugins.cli.redis_namespace import Kept, key_bytes

@@ -14,14 +14,14 @@ from typing import Any
 import orjson
 
 from toolops_plugins import check
-from toolops_plugins.cache.bus import Bus
-from toolops_plugins.cache.bus_messages import SignedMessages
 from toolops_plugins.cache.entry import Entry
 from toolops_plugins.cache.envelope import Envelope
+from toolops_plugins.cache.invalidation_bus import Bus
+from toolops_plugins.cache.invalidation_messages import SignedMessages
 from toolops_plugins.cache.redis import Redis
-from toolops_plugins.cache.redis_signed_store import own_tags
-from toolops_plugins.cache.redis_survey import Survey
-from toolops_plugins.cache.redis_url import parse
+from toolops_plugins.cache.redis.signed_commands import own_tags
+from toolops_plugins.cache.redis.survey import Survey
+from toolops_plugins.cache.redis.url import parse
 from toolops_plugins.clock import SYSTEM_CLOCK
 from toolops_plugins.codec import Codec, Payload
 from toolops_plugins.codec.encryption import Cipher

@@ -21,17 +21,17 @@ from toolops_plugins.codec.encryption import Cipher, cipher_of
 from toolops_plugins.codec.signing import derive_key
 from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.errors import CodecError, ConfigurationError
-from toolops_plugins.semantic.agreement import Judge, JudgeLike
-from toolops_plugins.semantic.answers import Answers, Learning
-from toolops_plugins.semantic.embedders import Embedder, embedder_of, thresholds_of
+from toolops_plugins.semantic.embedding.embedders import Embedder, embedder_of, thresholds_of
+from toolops_plugins.semantic.flows import Answers, Learning
 from toolops_plugins.semantic.guards import Guard, Guards
+from toolops_plugins.semantic.index.chroma import Store
+from toolops_plugins.semantic.index.shared import shared_index
+from toolops_plugins.semantic.io_driver import awalk, walk
+from toolops_plugins.semantic.judge import Judge, JudgeLike
+from toolops_plugins.semantic.lifecycle import Tended
 from toolops_plugins.semantic.long_texts import LongText
 from toolops_plugins.semantic.lookup import Lookup, Rule
 from toolops_plugins.semantic.matches import Explanation, Match
-from toolops_plugins.semantic.shared import shared_index
-from toolops_plugins.semantic.store import Store
-from toolops_plugins.semantic.tended import Tended
-from toolops_plugins.semantic.walking import awalk, walk
 from toolops_plugins.steps import Io, as_tier_error
 
 __all__ = ["SemanticCache"]
@@ -57,8 +57,9 @@ class SemanticCache(Tended):
         embedder: What turns questions into vectors: None for WordLlama, which needs no download;
             "chroma" for Chroma's default, MiniLM, which is downloaded at first use; a Chroma
             EmbeddingFunction, a LangChain Embeddings, a LlamaIndex BaseEmbedding, an object of
-            the :class:`~toolops_plugins.semantic.embedders.Embedder` protocol, or a function from
-            a list of texts to vectors. An index remembers its embedder, and refuses another.
+            the :class:`~toolops_plugins.semantic.embedding.embedders.Embedder` protocol, or a
+            function from a list of texts to vectors. An index remembers its embedder, and refuses
+            another.
         threshold: Least cosine similarity to serve. None: the one calibrated for the embedder.
         max_error: Share of all requests that may get a wrong answer: the bounded policy, which
             learns from every miss, decides in place of the threshold. None: the threshold does.

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from toolops_plugins.semantic.bounded import Bounded
 from toolops_plugins.semantic.decision import Decision, Neighbour, Threshold
 from toolops_plugins.semantic.guards import Guards, Traits
-from toolops_plugins.semantic.index import Near, Vector
+from toolops_plugins.semantic.index.index import Near, Vector
+from toolops_plugins.semantic.index.rows import Row
 from toolops_plugins.semantic.matches import Candidate, Detail, Explanation
-from toolops_plugins.semantic.rows import Row
 
 __all__ = ["NEIGHBOURS", "Asked", "Decider", "Lookup", "Rule"]
 

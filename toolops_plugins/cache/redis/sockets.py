@@ -1,0 +1,316 @@
+"""redis-py's connections, with a bound on the whole of each wait and on the size of each reply.
+
+Subclasses are made of whatever class a client uses: plain, TLS, Unix socket, managed by Sentinels.
+Importing this imports redis-py.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from inspect import iscoroutinefunction
+from time import monotonic
+from typing import Any
+
+from redis.asyncio.connection import Connection as LoopConnection
+from redis.asyncio.connection import SSLConnection as LoopSSLConnection
+from redis.connection import Connection
+
+from toolops_plugins.cache.operation_deadline import DEADLINE
+from toolops_plugins.cache.redis.host_lookup import afind_addresses, find_addresses
+from toolops_plugins.cache.redis.reply_sizes import ReplySizes, ReplyTooLargeError
+
+__all__ = ["Limits", "bound", "bound_cluster", "bound_loop_cluster"]
+
+
+class Limits:
+    """What all connections of one tier share; may be changed until they are made.
+
+    Attributes:
+        largest: Bytes of a reply at most.
+        on_connect: Called when a connection is made: there may be another server behind it.
+    """
+
+    __slots__ = ("largest", "on_connect")
+
+    def __init__(self, largest: int) -> None:
+        self.largest = largest
+        self.on_connect: Callable[[], None] = _do_nothing
+
+
+def _do_nothing() -> None:
+    pass
+
+
+def bound(client: Any, limits: Limits) -> None:
+    """Give the connections that a client is going to make their bounds."""
+    pool = client.connection_pool
+    pool.connection_class = _bounded(pool.connection_class)
+    pool.connection_kwargs["limits"] = limits
+
+
+def bound_cluster(client: Any, limits: Limits) -> None:
+    """As :func:`bound`, for a blocking client of a cluster, which has connected already."""
+    manager = client.nodes_manager
+    create = manager.create_redis_node
+
+    def create_redis_node(*args: Any, **kwargs: Any) -> Any:
+        node = create(*args, **kwargs)
+        bound(node, limits)
+        return node
+
+    manager.create_redis_node = create_redis_node
+    for node in client.get_nodes():
+        if node.redis_connection is not None:
+            bound(node.redis_connection, limits)
+            pool = node.redis_connection.connection_pool
+            pool.disconnect()
+            pool.reset()  # or it would connect those again that it has
+
+
+def bound_loop_cluster(client: Any, limits: Limits) -> None:
+    """As :func:`bound`, for a client of a cluster on an event loop."""
+    shared = client.connection_kwargs  # each further node is made with these
+    shared["connection_class"] = made = _bounded(shared["connection_class"])
+    shared["limits"] = limits
+    for node in client.nodes_manager.startup_nodes.values():
+        node.connection_class = made
+        node.connection_kwargs["limits"] = limits
+
+
+@cache
+def _bounded(base: type) -> type:
+    """Return the subclass of a class of connections that keeps to the bounds."""
+    bases: tuple[type, ...]
+    if iscoroutinefunction(base._connect):  # type: ignore[attr-defined]  # noqa: SLF001 - makes sockets
+        bases = (_LoopBounded, base)
+    elif base is Connection:
+        bases = (_Bounded, _Addressed)
+    elif issubclass(base, Connection):
+        bases = (_Bounded, base, _Addressed)  # what TLS is put over comes from the last of these
+    else:
+        bases = (_Bounded, base)
+    return type(f"Bounded{base.__name__}", bases, {})
+
+
+# For threads ---------------------------------------------------------------------------------
+
+
+class _Addressed(Connection):
+    """A connection over TCP whose making takes no longer than its timeout, names included."""
+
+    def _connect(self) -> socket.socket:
+        end = monotonic() + _nearer(self.socket_connect_timeout)
+        error: OSError = OSError(f"{self.host} has no address")
+        addresses = find_addresses(self.host, self.port, self.socket_type, _left(end))
+        for family, kind, protocol, _, address in addresses:
+            sock = socket.socket(family, kind, protocol)
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self.socket_keepalive:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                    for option, value in self.socket_keepalive_options.items():
+                        sock.setsockopt(socket.IPPROTO_TCP, option, value)
+                sock.settimeout(_left(end))
+                sock.connect(address)
+                # TLS shakes hands within this.
+                sock.settimeout(_nearer(self.socket_timeout))
+            except OSError as caught:
+                error = caught
+                sock.close()
+            else:
+                return sock
+        raise error
+
+
+class _Bounded:
+    """Puts the bounds round the socket of a connection."""
+
+    def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
+        self._limits = limits
+        super().__init__(*args, **kwargs)
+
+    def _connect(self: Any) -> _Socket:
+        DEADLINE.left()
+        sock = super()._connect()  # type: ignore[misc]  # the class that it is mixed into has it
+        self._limits.on_connect()
+        return _Socket(sock, self.socket_timeout, self._limits.largest)
+
+
+class _Socket:
+    """A socket whose reads take no longer than this thread's operation, or than one reply.
+
+    Once it has broken off in the middle of a reply it is shut down: what would be read from it
+    next belongs to that reply.
+    """
+
+    def __init__(self, sock: Any, seconds: float | None, largest: int) -> None:
+        self._sock = sock
+        self._seconds = seconds
+        self._timeout = self._real = seconds
+        sock.settimeout(seconds)
+        self._reply_end = 0.0
+        self._sizes = ReplySizes(largest)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def settimeout(self, seconds: float | None) -> None:
+        self._timeout = self._real = seconds
+        self._sock.settimeout(seconds)
+
+    def sendall(self, data: Any) -> None:
+        if DEADLINE.replies and self._seconds is not None:
+            self._reply_end = monotonic() + self._seconds
+        self._set_timer()
+        sent = self._sock.send(data)
+        if sent < len(data):
+            with memoryview(data) as view:
+                while sent < len(view):
+                    self._set_timer()
+                    sent += self._sock.send(view[sent:])
+
+    def recv(self, size: int, *flags: int) -> bytes:
+        if flags:  # a look ahead
+            return self._sock.recv(size, *flags)  # type: ignore[no-any-return]  # a socket's
+        data: bytes = self._wait(self._sock.recv, size)
+        self._check(data)
+        return data
+
+    def recv_into(self, buffer: Any) -> int:
+        size: int = self._wait(self._sock.recv_into, buffer)
+        self._check(bytes(memoryview(buffer)[:size]))
+        return size
+
+    def _wait(self, read: Callable[[Any], Any], argument: Any) -> Any:
+        try:
+            self._set_timer()
+            return read(argument)
+        except TimeoutError:
+            if DEADLINE.replies:
+                self._break_off()
+            raise
+
+    def _check(self, data: bytes) -> None:
+        try:
+            self._sizes.feed(data)
+        except ReplyTooLargeError:
+            self._break_off()
+            raise
+
+    def _set_timer(self) -> None:
+        """Let the next wait end in time, or a little later: each change is a system call."""
+        deadline = DEADLINE
+        end = deadline.end
+        timeout = self._timeout
+        if end is None or timeout == 0:
+            return
+        if deadline.replies and self._reply_end < end:
+            end = self._reply_end
+        left = end - monotonic()
+        if left <= 0:
+            raise TimeoutError("the reply was not complete in time")
+        if timeout is None or timeout > 1.25 * left:
+            self._real = left
+            self._sock.settimeout(left)
+        elif self._real != timeout:
+            self._real = timeout
+            self._sock.settimeout(timeout)
+
+    def _break_off(self) -> None:
+        with suppress(OSError):  # the server was quicker
+            self._sock.shutdown(socket.SHUT_RDWR)
+
+
+def _nearer(seconds: float | None) -> float:
+    """Return a timeout, or what is left of this thread's operation if that is less."""
+    left = DEADLINE.left()
+    if seconds is None:
+        return 1e9 if left is None else left
+    return seconds if left is None or seconds < left else left
+
+
+def _left(end: float) -> float:
+    left = end - monotonic()
+    if left <= 0:
+        raise TimeoutError("the connection was not made in time")
+    return min(left, 1e6)
+
+
+# For event loops: a timer stands round each operation, so only names and sizes are left -----------
+
+
+class _LoopBounded:
+    """Puts the bounds round the reader of a connection."""
+
+    def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
+        self._limits = limits
+        self._address: str | None = None
+        super().__init__(*args, **kwargs)
+
+    def _connection_arguments(self: Any) -> dict[str, Any]:
+        arguments = dict(super()._connection_arguments())  # type: ignore[misc]  # as above
+        if self._address is not None:
+            if isinstance(self, LoopSSLConnection):
+                arguments.setdefault("server_hostname", self.host)
+            arguments["host"] = self._address
+        return arguments
+
+    async def _connect(self: Any) -> None:
+        connect = super()._connect  # type: ignore[misc]  # as above
+        if isinstance(self, LoopConnection):
+            await _LoopBounded._connect_by_address(self, connect)
+        else:
+            await connect()
+        raw = self._reader
+        self._reader = _Reader(raw, self._limits.largest, self._writer.transport.abort)
+        if getattr(self._parser, "_stream", None) is raw:  # a Unix socket's has begun already
+            self._parser._stream = self._reader  # noqa: SLF001 - no public way
+        self._limits.on_connect()
+
+    async def _connect_by_address(self: Any, connect: Callable[[], Any]) -> None:
+        found = await afind_addresses(self.host, self.port, self.socket_type)
+        error: OSError = OSError(f"{self.host} has no address")
+        for address in dict.fromkeys(each[4][0] for each in found):
+            self._address = address
+            try:
+                await connect()
+            except OSError as caught:
+                error = caught
+            else:
+                return
+            finally:
+                self._address = None
+        raise error
+
+
+class _Reader:
+    """A stream reader that refuses what is too large before it is read."""
+
+    def __init__(self, reader: Any, largest: int, abort: Callable[[], None]) -> None:
+        self._reader = reader
+        self._sizes = ReplySizes(largest)
+        self._abort = abort
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+    async def readexactly(self, size: int) -> bytes:
+        try:
+            self._sizes.check(size - 2)
+        except ReplyTooLargeError:
+            self._abort()
+            raise
+        data: bytes = await self._reader.readexactly(size)
+        return data
+
+    async def read(self, size: int) -> bytes:
+        data: bytes = await self._reader.read(size)
+        try:
+            self._sizes.feed(data)
+        except ReplyTooLargeError:
+            self._abort()
+            raise
+        return data

@@ -1,0 +1,458 @@
+"""Embeddings as the cache uses them: kept, shared between callers, and made in batches.
+
+One batch is under way at a time; what callers ask for in the meantime, from threads and event
+loops alike, goes together as the next. So the first caller never waits for company, and under load
+the batches grow by themselves (the same idea as group commit in databases).
+
+- A thread that finds no batch under way embeds in itself; an event loop has a thread do it. All
+  later batches run in that pool, so nobody works for others longer than for himself.
+- An embedder with ``aembed`` is awaited on the caller's own loop, by a task of nobody's, so that a
+  caller who is cancelled harms nobody. Each loop has its own batches then.
+- Texts for which the embedder is ``quick`` are embedded on the spot: waking a waiter costs more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+import weakref
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from hashlib import blake2b
+from typing import TypeAlias
+
+import numpy as np
+
+from toolops_plugins.check import count
+from toolops_plugins.clock import SYSTEM_CLOCK, Clock
+from toolops_plugins.concurrency.pool import Outcome, Pool
+from toolops_plugins.cooldown import Fuse
+from toolops_plugins.errors import EmbeddingError
+from toolops_plugins.semantic.embedding.batches import (
+    Aembed,
+    Result,
+    Vector,
+    aembed_each,
+    embed_each,
+    failure,
+)
+from toolops_plugins.semantic.embedding.embedders import Embedder, Matrix, checked
+
+__all__ = ["Embeddings"]
+
+_AT_ONCE = 4  # quick texts embedded on an event loop in one go
+_ATTEMPTS = 4  # batches that may hang before nothing is tried any more
+_LEASE = 30.0  # seconds for which the first attempt after a pause keeps others out
+_KEY_MOST = 256  # characters of a text that is its own key
+
+Key: TypeAlias = str | bytes
+
+
+class _Line:
+    """Texts that wait for the next batch, and the batch under way; guarded by the owner's lock."""
+
+    __slots__ = ("__weakref__", "busy", "jobs", "queue", "task")
+
+    def __init__(self) -> None:
+        self.busy = False
+        self.jobs: dict[Key, Future[Result]] = {}
+        self.queue: deque[tuple[Key, str]] = deque()
+        self.task: asyncio.Task[None] | None = None
+
+
+class Embeddings:
+    """The vectors of texts, each embedded once. Safe to use from any threads and event loops.
+
+    Vectors are read-only float32 arrays of unit length, or of zeros for a text without meaning. In
+    a forked child what is kept stays, and what was under way is forgotten.
+
+    Args:
+        embedder: Does the work.
+        cache_items: Vectors that are kept at most, the least recently used ones going first. Long
+            texts are known by a digest, so a vector and a few hundred bytes each. Default 10,000.
+        max_batch: Texts that the embedder gets at once at most. Default 256.
+        pool: Where batches run that no caller's thread does. Nothing in it may wait for
+            embeddings. None: a thread of its own, or few where there is a timeout.
+        timeout: Seconds that callers wait for the vector of a text. An embedder that takes longer
+            is left alone for a growing pause. None: as long as it takes.
+        clock: Its monotonic time tells when the pause is over.
+    """
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        *,
+        cache_items: int = 10_000,
+        max_batch: int = 256,
+        pool: Pool | None = None,
+        timeout: float | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._embedder = checked(embedder)
+        self._aembed: Aembed | None = getattr(self._embedder, "aembed", None)
+        self._quick: Callable[[str], bool] | None = getattr(self._embedder, "quick", None)
+        self._cache_items = count("cache_items", cache_items, least=0)
+        self._max_batch = count("max_batch", max_batch)
+        self._own_pool = pool is None
+        self._timeout = timeout
+        self._fuse = Fuse(clock, lease=_LEASE)
+        # One that hangs keeps its thread: the next attempt needs another.
+        if pool is None:
+            pool = Pool(limit=1 if timeout is None else _ATTEMPTS)
+            pool.end_with(self)
+        self._pool = pool
+        self._kept: OrderedDict[Key, Vector] = OrderedDict()
+        self._start_empty()
+        _all.add(self)
+
+    def _start_empty(self) -> None:
+        self._lock = threading.Lock()
+        self._line = _Line()
+        self._lines: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Line] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def _forked(self) -> None:
+        self._start_empty()
+        if self._own_pool:
+            self._pool.forked()
+
+    def __len__(self) -> int:
+        """Return how many vectors are kept."""
+        return len(self._kept)
+
+    @property
+    def name(self) -> str:
+        """The embedder's name."""
+        return self._embedder.name
+
+    @property
+    def dimension(self) -> int:
+        """The length of every vector.
+
+        Where the embedder does not know it before it has embedded something, this embeds a text
+        in the calling thread: ask after the first embedding on an event loop.
+        """
+        if self._timeout is None or self._quick is not None:
+            return self._embedder.dimension
+        outcome = Outcome()
+        self._pool.submit(partial(outcome.run, lambda: self._embedder.dimension))
+        if not outcome.wait(self._timeout):
+            raise self._slow()
+        found: int = outcome.result()
+        return found
+
+    def one(self, text: str) -> Vector:
+        """Return the vector of a text.
+
+        Raises:
+            EmbeddingError: The embedder failed for it.
+        """
+        return self._vectors([text])[0]
+
+    async def aone(self, text: str) -> Vector:
+        """Return the vector of a text, without blocking the event loop.
+
+        Raises:
+            EmbeddingError: The embedder failed for it.
+        """
+        return (await self._avectors([text]))[0]
+
+    def many(self, texts: Iterable[str]) -> Matrix:
+        """Return the vectors of texts as the rows of a new array.
+
+        Raises:
+            EmbeddingError: The embedder failed for one of them.
+        """
+        return self._stacked(self._vectors(list(texts)))
+
+    async def amany(self, texts: Iterable[str]) -> Matrix:
+        """Return the vectors of texts as the rows of a new array; does not block the event loop.
+
+        Raises:
+            EmbeddingError: The embedder failed for one of them.
+        """
+        return self._stacked(await self._avectors(list(texts)))
+
+    def _stacked(self, vectors: Sequence[Vector]) -> Matrix:
+        return np.stack(vectors) if vectors else np.empty((0, self.dimension), np.float32)
+
+    # -- callers -----------------------------------------------------------------------------
+
+    def _vectors(self, texts: Sequence[str]) -> list[Vector]:
+        keys = [_key(text) for text in texts]
+        found, missing = self._look_up(keys, texts)
+        if missing:
+            if self._quick_all(missing):
+                found.update(self._embed_here(missing))
+            else:
+                ticket = self._enter()
+                line = self._line
+                jobs, leads = self._board(line, missing)
+                if leads and self._timeout is None:
+                    self._lead(line)
+                elif leads:
+                    self._submit(line)
+                until = None if self._timeout is None else time.monotonic() + self._timeout
+                for key, job in jobs.items():
+                    try:
+                        left = None if until is None else max(0.0, until - time.monotonic())
+                        found[key] = job.result(left)
+                    except TimeoutError:
+                        raise self._give_up(line, ticket) from None
+                self._leave(ticket)
+        return _unwrapped(found, keys)
+
+    async def _avectors(self, texts: Sequence[str]) -> list[Vector]:
+        keys = [_key(text) for text in texts]
+        found, missing = self._look_up(keys, texts)
+        if missing:
+            if len(missing) <= _AT_ONCE and self._quick_all(missing):
+                found.update(self._embed_here(missing))
+            else:
+                ticket = self._enter()
+                line, jobs = self._aboard(missing)
+                try:
+                    async with asyncio.timeout(self._timeout):
+                        for key, job in jobs.items():
+                            if not job.done():
+                                await _landed(job)
+                            found[key] = job.result()
+                except TimeoutError:
+                    raise self._give_up(line, ticket) from None
+                self._leave(ticket)
+        return _unwrapped(found, keys)
+
+    def _enter(self) -> int:
+        ticket = self._fuse.enter()
+        if ticket is None:
+            raise EmbeddingError("the embedder was too slow and is left alone for a while")
+        return ticket
+
+    def _leave(self, ticket: int) -> None:
+        if self._fuse.blown:
+            self._fuse.succeed(ticket)
+
+    def _slow(self) -> EmbeddingError:
+        return EmbeddingError(f"the embedder did not answer within {self._timeout} s")
+
+    def _give_up(self, line: _Line, ticket: int) -> EmbeddingError:
+        """Let all who wait for a line go, and begin another; return the error."""
+        self._fuse.fail(ticket)
+        error = self._slow()
+        task, line.task = line.task, None
+        self._abandon(line, error)
+        with self._lock:
+            if self._line is line:
+                self._line = _Line()
+            for loop, known in list(self._lines.items()):
+                if known is line:
+                    del self._lines[loop]
+        if task is not None:
+            task.cancel()
+        return error
+
+    def _look_up(
+        self, keys: Sequence[Key], texts: Sequence[str]
+    ) -> tuple[dict[Key, Result], dict[Key, str]]:
+        """Return what is kept, and what is not, each once."""
+        found: dict[Key, Result] = {}
+        missing: dict[Key, str] = {}
+        kept = self._kept
+        with self._lock:
+            for key, text in zip(keys, texts, strict=True):
+                vector = kept.get(key)
+                if vector is None:
+                    missing[key] = text
+                else:
+                    kept.move_to_end(key)
+                    found[key] = vector
+        return found, missing
+
+    def _quick_all(self, missing: dict[Key, str]) -> bool:
+        return self._quick is not None and all(map(self._quick, missing.values()))
+
+    def _embed_here(self, missing: dict[Key, str]) -> dict[Key, Result]:
+        results = dict(
+            zip(missing, embed_each(self._embedder.embed, list(missing.values())), strict=True)
+        )
+        with self._lock:
+            self._keep(results)
+        return results
+
+    def _board(
+        self, line: _Line, missing: dict[Key, str]
+    ) -> tuple[dict[Key, Future[Result]], bool]:
+        """Queue what nobody has queued; return the jobs, and whether the caller begins a batch."""
+        jobs: dict[Key, Future[Result]] = {}
+        with self._lock:
+            for key, text in missing.items():
+                job = line.jobs.get(key)
+                if job is None:
+                    vector = self._kept.get(key)
+                    job = Future()
+                    if vector is not None:  # it came while this caller looked the other way
+                        job.set_result(vector)
+                    else:
+                        line.jobs[key] = job
+                        line.queue.append((key, text))
+                jobs[key] = job
+            leads = bool(line.queue) and not line.busy
+            line.busy = line.busy or leads
+        return jobs, leads
+
+    def _aboard(self, missing: dict[Key, str]) -> tuple[_Line, dict[Key, Future[Result]]]:
+        if self._aembed is None:
+            line = self._line
+            jobs, leads = self._board(line, missing)
+            if leads:
+                self._submit(line)
+            return line, jobs
+        loop = asyncio.get_running_loop()
+        line = self._lines.get(loop) or self._line_of(loop)
+        jobs, leads = self._board(line, missing)
+        if leads:
+            line.task = task = loop.create_task(self._awork(self._aembed, line))
+            task.add_done_callback(lambda task: self._ended(line, task))
+        return line, jobs
+
+    def _line_of(self, loop: asyncio.AbstractEventLoop) -> _Line:
+        with self._lock:
+            # One that was closed in the middle of a batch lives on in that batch's task.
+            for gone in [known for known in self._lines if known.is_closed()]:
+                del self._lines[gone]
+            return self._lines.setdefault(loop, _Line())
+
+    # -- batches -----------------------------------------------------------------------------
+
+    def _lead(self, line: _Line) -> None:
+        """Embed the first batch in this caller's thread; the pool takes over after it."""
+        batch = self._next(line)
+        try:
+            self._run(line, batch)
+        except BaseException:
+            # A KeyboardInterrupt is this caller's alone.
+            with self._lock:
+                line.queue.extendleft(reversed(batch))
+            raise
+        finally:
+            with self._lock:
+                line.busy = bool(line.queue)
+            if line.busy:
+                self._submit(line)
+
+    def _submit(self, line: _Line) -> None:
+        try:
+            self._pool.submit(partial(self._work, line))
+        except RuntimeError as error:  # there is no thread to be had, such as at exit
+            self._abandon(line, error)
+
+    def _work(self, line: _Line) -> None:
+        while batch := self._next(line):
+            try:
+                self._run(line, batch)
+            except BaseException as error:  # noqa: BLE001 - SystemExit ends no thread of the pool
+                self._settle(line, batch, [failure(error)] * len(batch))
+
+    def _run(self, line: _Line, batch: list[tuple[Key, str]]) -> None:
+        self._settle(line, batch, embed_each(self._embedder.embed, [text for _, text in batch]))
+
+    async def _awork(self, aembed: Aembed, line: _Line) -> None:
+        while batch := self._next(line):
+            results = await aembed_each(aembed, [text for _, text in batch])
+            self._settle(line, batch, results)
+
+    def _ended(self, line: _Line, task: asyncio.Task[None]) -> None:
+        if line.task is not task:  # the next one is under way already
+            return
+        line.task = None
+        if line.busy:  # it was cancelled
+            self._abandon(line, asyncio.CancelledError())
+
+    def _next(self, line: _Line) -> list[tuple[Key, str]]:
+        """Take the next batch; without one the line is idle from here on."""
+        with self._lock:
+            size = min(len(line.queue), self._max_batch)
+            line.busy = size > 0
+            return [line.queue.popleft() for _ in range(size)]
+
+    def _settle(self, line: _Line, batch: list[tuple[Key, str]], results: Sequence[Result]) -> None:
+        """Keep what came of a batch and wake who waits for it."""
+        by_key = {key: result for (key, _), result in zip(batch, results, strict=True)}
+        with self._lock:
+            self._keep(by_key)
+            jobs = {key: line.jobs.pop(key, None) for key in by_key}
+        for key, job in jobs.items():
+            if job is not None:
+                job.set_result(by_key[key])
+
+    def _abandon(self, line: _Line, error: BaseException) -> None:
+        """Fail all that is queued or under way, so that nobody waits for what will not come."""
+        with self._lock:
+            jobs = list(line.jobs.values())
+            line.jobs.clear()
+            line.queue.clear()
+            line.busy = False
+        for job in jobs:
+            job.set_result(failure(error))
+
+    def _keep(self, results: dict[Key, Result]) -> None:
+        """Keep vectors; under the lock."""
+        kept = self._kept
+        for key, result in results.items():
+            if not isinstance(result, EmbeddingError):
+                kept[key] = result
+        while len(kept) > self._cache_items:
+            kept.popitem(last=False)
+
+
+def _unwrapped(found: dict[Key, Result], keys: Sequence[Key]) -> list[Vector]:
+    vectors: list[Vector] = []
+    for key in keys:
+        result = found[key]
+        if isinstance(result, EmbeddingError):
+            # An error of one's own: a shared one would grow a traceback with every caller.
+            raise EmbeddingError(*result.args) from result.__cause__
+        vectors.append(result)
+    return vectors
+
+
+def _key(text: str) -> Key:
+    if len(text) <= _KEY_MOST:
+        return text
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+async def _landed(job: Future[Result]) -> None:
+    """Wait on this loop until a job is done, without a say in what becomes of it."""
+    loop = asyncio.get_running_loop()
+    waiter: asyncio.Future[None] = loop.create_future()
+
+    def ring() -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    def call(_: Future[Result]) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits on it any more
+            loop.call_soon_threadsafe(ring)
+
+    job.add_done_callback(call)
+    await waiter
+
+
+_all: weakref.WeakSet[Embeddings] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    # Only the thread that forked lives on: no batch that was under way will ever end.
+    for embeddings in tuple(_all):
+        embeddings._forked()  # noqa: SLF001 - a method of this class in all but place
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

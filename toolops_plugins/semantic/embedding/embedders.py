@@ -1,0 +1,380 @@
+"""What turns texts into vectors: one small protocol, and adapters for whatever users bring.
+
+No framework is imported here. LangChain's, LlamaIndex's and Chroma's embedders are known by the
+methods that they have, and keep doing the work; an adapter brings what they return to one form and
+refuses what cannot be right.
+
+Questions are compared with questions, so every text is embedded by the same method. Libraries that
+tell queries from documents are asked for documents, which is the side that they embed in batches.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from importlib.util import find_spec
+from typing import Any, Protocol, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolops_plugins.errors import ConfigurationError, EmbeddingError
+from toolops_plugins.semantic.embedding.models import MiniLM, WordLlama
+
+__all__ = [
+    "Adapted",
+    "Embedder",
+    "Matrix",
+    "checked",
+    "embedder_of",
+    "threshold_of",
+    "thresholds_of",
+    "unit_rows",
+]
+
+Matrix: TypeAlias = NDArray[np.float32]
+_Embed: TypeAlias = Callable[[list[str]], Any]
+_Aembed: TypeAlias = Callable[[list[str]], Awaitable[Any]]
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors whose dot product says how near two texts are in meaning.
+
+    An embedder may also have:
+
+    - ``async def aembed(texts)``, the twin of :meth:`embed`. It is awaited on the caller's own
+      event loop and must not block it.
+    - ``def quick(text) -> bool``: whether embedding this text alone takes well under a millisecond
+      from now on. Such texts are embedded on the spot, on event loops too.
+    """
+
+    @property
+    def name(self) -> str:
+        """What tells the model apart from all others, the same in every process.
+
+        An index remembers the name and refuses another: vectors of two models do not compare.
+        """
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """The length of every vector. Asking may load a model, or embed a text to find out."""
+        ...
+
+    def embed(self, texts: list[str]) -> Matrix:
+        """Return one row of unit length for each text, in order; may block.
+
+        A row of zeros stands for a text without any meaning, such as the empty one: it is near to
+        nothing. Called from any thread, one batch at a time for each ``Embeddings``.
+        """
+        ...
+
+
+def unit_rows(given: Any, count: int, dimension: int | None = None) -> Matrix:
+    """Return vectors in the one form that the rest relies on: float32, rows of unit length.
+
+    Args:
+        given: What an embedder returned for ``count`` texts: an array, or a list of vectors.
+        count: The number of texts.
+        dimension: The length that every vector must have, or None if it is not known yet.
+
+    Returns:
+        A new array of ``count`` rows. A row of zeros stays as it is.
+
+    Raises:
+        EmbeddingError: There are more or fewer vectors than texts, they are empty, not of one
+            length or not of the right one, or hold something other than finite numbers.
+    """
+    try:
+        rows = np.asarray(given)
+    except (TypeError, ValueError) as error:
+        raise EmbeddingError(
+            "the embedder returned something other than vectors of one length"
+        ) from error
+    if rows.dtype.kind not in "fiu":
+        raise EmbeddingError(f"the embedder returned {rows.dtype} instead of numbers")
+    if rows.dtype != np.float32:
+        rows = rows.astype(np.float64)
+    if rows.ndim != 2 or rows.shape[0] != count or not rows.shape[1]:
+        raise EmbeddingError(
+            f"the embedder returned an array of shape {rows.shape} for {count} texts"
+        )
+    if dimension is not None and rows.shape[1] != dimension:
+        raise EmbeddingError(
+            f"the embedder returned vectors of length {rows.shape[1]} instead of {dimension}"
+        )
+    if not np.isfinite(rows).all():
+        raise EmbeddingError("the embedder returned numbers that are not finite")
+    # Scaled by the largest part first, so that no square overflows or vanishes.
+    peaks = np.abs(rows).max(axis=1, initial=0.0, keepdims=True)
+    peaks[peaks == 0.0] = 1.0
+    rows = rows / peaks
+    lengths = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
+    lengths[lengths == 0.0] = 1.0
+    return cast("Matrix", (rows / lengths).astype(np.float32))
+
+
+class Adapted:
+    """An embedder of another form. Safe for threads and loops as far as what it adapts is.
+
+    Args:
+        name: What tells its model apart.
+        embed: Returns vectors for texts, of any length and as any kind of array or list.
+        aembed: The same as a coroutine function that does not block its loop, or None.
+        dimension: Returns the length of the vectors, or None to find out from the first ones.
+        quick: As :class:`Embedder` has it, or None for never.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        embed: _Embed,
+        aembed: _Aembed | None = None,
+        *,
+        dimension: Callable[[], int] | None = None,
+        quick: Callable[[str], bool] | None = None,
+    ) -> None:
+        self.name = name
+        self.aembed = None if aembed is None else partial(self._await_rows, aembed)
+        self.quick = quick
+        self._embed = embed
+        self._tell = dimension
+        self._dimension: int | None = None
+
+    @property
+    def dimension(self) -> int:
+        """The length of every vector; embeds one short text unless some were embedded before."""
+        known = self._known()
+        return self.embed(["dimension"]).shape[1] if known is None else known
+
+    def embed(self, texts: list[str]) -> Matrix:
+        """Return one row of unit length for each text.
+
+        Raises:
+            EmbeddingError: What the embedder returned cannot be right.
+            Exception: What the embedder raised.
+        """
+        if not texts:
+            return np.empty((0, self.dimension), np.float32)
+        return self._rows(self._embed(texts), len(texts))
+
+    async def _await_rows(self, aembed: _Aembed, texts: list[str]) -> Matrix:
+        return self._rows(await aembed(texts), len(texts)) if texts else self.embed([])
+
+    def _known(self) -> int | None:
+        if self._dimension is None and self._tell is not None:
+            self._dimension = self._tell()
+        return self._dimension
+
+    def _rows(self, given: Any, count: int) -> Matrix:
+        rows = unit_rows(given, count, self._known())
+        self._dimension = rows.shape[1]
+        return rows
+
+
+def checked(embedder: Embedder) -> Embedder:
+    """Return an embedder whose results are checked, which those from here are already."""
+    if isinstance(embedder, Adapted | WordLlama):
+        return embedder
+    return Adapted(
+        embedder.name,
+        embedder.embed,
+        getattr(embedder, "aembed", None),
+        dimension=lambda: embedder.dimension,
+        quick=getattr(embedder, "quick", None),
+    )
+
+
+# -- what users bring ------------------------------------------------------------------------
+
+# One of each a process; the models are loaded on first use.
+_WORDLLAMA = WordLlama()
+_CHROMA = Adapted(MiniLM.name, MiniLM(), dimension=lambda: MiniLM.dimension)
+
+# The share of wrong answers and of hits by threshold: benchmarks/calibrate.py.
+_THRESHOLDS: Mapping[str, tuple[float, float]] = {
+    WordLlama.name: (0.82, 0.25),
+    MiniLM.name: (0.86, 0.4),
+}
+_CAREFUL = (0.95, 0.8)
+_MISSING = object()
+
+
+def thresholds_of(embedder: Embedder) -> tuple[float, float]:
+    """Return the cosine similarities from which on a question may be served another's answer.
+
+    The first is for questions that the guards merely let pass, the second for those in which they
+    have paired every word.
+
+    For the shipped models it was measured, together with the guards
+    (``benchmarks/calibrate.py``). For any other it is 0.95: some models give two texts that have
+    nothing in common 0.75 or more (E5 and ada-002 do), so nothing lower is careful for all, and a
+    wrong answer is worse than a miss. Measure your own with ``toolops audit --semantic``.
+    """
+    return _THRESHOLDS.get(embedder.name, _CAREFUL)
+
+
+def threshold_of(embedder: Embedder) -> float:
+    """Return the first of :func:`thresholds_of`."""
+    return thresholds_of(embedder)[0]
+
+
+def embedder_of(given: object = None) -> Embedder:
+    """Return what the user gave as an embedder; models are loaded on first use, not here.
+
+    Args:
+        given: One of
+
+            - None or ``"wordllama"``: WordLlama with the weights in its wheel (256 dimensions,
+              some 30 microseconds a text, English above all). Never downloads anything.
+            - ``"chroma"``: Chroma's default, all-MiniLM-L6-v2 on ONNX (384 dimensions, some
+              milliseconds a text, better at meaning). Chroma downloads it at first use, 80 MB.
+            - an object with ``name``, ``dimension`` and ``embed``, as :class:`Embedder` says.
+            - a LlamaIndex ``BaseEmbedding``, a LangChain ``Embeddings`` or a Chroma
+              ``EmbeddingFunction``, known by their methods.
+            - a function that returns a list of vectors for a list of texts. It is called
+              ``callable:module.qualname``; set its attribute ``name`` where that does not tell
+              models apart, as with lambdas.
+
+    Raises:
+        ConfigurationError: It is nothing of all that, or its package is not installed.
+    """
+    if given is None or isinstance(given, str):
+        return _shipped(given)
+    if isinstance(given, type):
+        raise ConfigurationError("embedder", f"must be an object, not the class {given.__name__}")
+    for form in (_own, _llama_index, _langchain, _chroma, _function):
+        embedder = form(given)
+        if embedder is not None:
+            return embedder
+    raise ConfigurationError(
+        "embedder",
+        "must be 'wordllama', 'chroma', an object with name, dimension and embed(texts), a "
+        "LangChain, LlamaIndex or Chroma embedder, or a plain function from a list of texts to a "
+        f"list of vectors, not a {type(given).__qualname__}",
+    )
+
+
+def _shipped(name: str | None) -> Embedder:
+    if name in {None, "wordllama"}:
+        _require("wordllama")
+        return _WORDLLAMA
+    if name == "chroma":
+        _require("chromadb")
+        return _CHROMA
+    raise ConfigurationError("embedder", f"is 'wordllama' or 'chroma' by name, not {name!r}")
+
+
+def _require(package: str) -> None:
+    if find_spec(package) is None:
+        raise ConfigurationError("embedder", f"needs the package {package}, not installed here")
+
+
+def _own(given: Any) -> Embedder | None:
+    if not callable(getattr(given, "embed", None)):
+        return None
+    # Not asked for its value: a dimension may take loading a model.
+    if inspect.getattr_static(given, "dimension", _MISSING) is _MISSING:
+        return None
+    return cast("Embedder", given) if isinstance(_read(given, "name"), str) else None
+
+
+def _llama_index(given: Any) -> Embedder | None:
+    embed = getattr(given, "get_text_embedding_batch", None)
+    if not callable(embed):
+        return None
+    # Unless a class brings an asynchronous batch of its own, the base's twin runs the plain method
+    # on the event loop.
+    inherited = _inherits(given, "_aget_text_embeddings", "llama_index.core.")
+    aembed = None if inherited else getattr(given, "aget_text_embedding_batch", None)
+    return Adapted(_named("llama_index", given), embed, aembed)
+
+
+def _langchain(given: Any) -> Embedder | None:
+    embed = getattr(given, "embed_documents", None)
+    if not callable(embed):
+        return None
+    # The base's twin runs the plain method in the loop's default executor; our pool is bounded.
+    inherited = _inherits(given, "aembed_documents", "langchain_core.")
+    aembed = None if inherited else getattr(given, "aembed_documents", None)
+    return Adapted(_named("langchain", given), embed, aembed)
+
+
+def _chroma(given: Any) -> Embedder | None:
+    name = getattr(given, "name", None)
+    if not (callable(given) and callable(name)):
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of functions that have no name yet
+        kind = name()
+    if type(given).__module__.startswith("chromadb.") and kind == "default":
+        return _CHROMA
+    if kind == "onnx_mini_lm_l6_v2":  # the same model by its other name
+        return Adapted(MiniLM.name, given, dimension=lambda: MiniLM.dimension)
+    parts = ["chroma", kind if isinstance(kind, str) else _path(type(given))]
+    config = _read(given, "get_config")
+    with suppress(Exception):  # a name without the model's is better than none
+        parts += _traits(config().get)
+    return Adapted(":".join(parts), given)
+
+
+def _function(given: Any) -> Embedder | None:
+    if not callable(given):
+        return None
+    if inspect.iscoroutinefunction(given):
+        raise ConfigurationError(
+            "embedder",
+            "must not be a coroutine function: plain calls need embeddings too. Pass an object "
+            "with name, dimension, embed(texts) and, for coroutines, aembed(texts)",
+        )
+    name = _read(given, "name")
+    return Adapted(name if isinstance(name, str) and name else _callable_name(given), given)
+
+
+# -- names -----------------------------------------------------------------------------------
+
+
+def _callable_name(given: Any) -> str:
+    """Return the name of a function, method, partial or callable object, with its model if any."""
+    source: Callable[[str], Any] = partial(_read, given)
+    if isinstance(given, partial):
+        source, given = given.keywords.get, given.func
+    elif inspect.ismethod(given):
+        source = partial(_read, given.__self__)
+    named = given if hasattr(given, "__qualname__") else type(given)
+    return ":".join(["callable", _path(named), *_traits(source)])
+
+
+def _path(named: Any) -> str:
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _named(framework: str, given: Any) -> str:
+    return ":".join([framework, type(given).__name__, *_traits(partial(_read, given))])
+
+
+def _traits(read: Callable[[str], Any]) -> list[str]:
+    """Return what tells models of one class apart: the model's name and a chosen dimension."""
+    models = (read(field) for field in ("model_name", "model", "model_id", "deployment", "repo_id"))
+    model = next((model for model in models if isinstance(model, str) and model), None)
+    size = read("dimensions")
+    return [*([model] if model else []), *([str(size)] if isinstance(size, int) else [])]
+
+
+def _read(given: Any, field: str) -> Any:
+    """Return an attribute, or None if there is none or it cannot be read."""
+    try:
+        return getattr(given, field, None)
+    except Exception:  # noqa: BLE001 - a property of somebody else's may raise anything
+        return None
+
+
+def _inherits(given: Any, method: str, package: str) -> bool:
+    """Return whether an object has a method from the framework's own base class."""
+    for kind in type(given).__mro__:
+        if method in vars(kind):
+            return kind.__module__.startswith(package)
+    return False

@@ -1,0 +1,242 @@
+"""Looking up, deciding, keeping and learning: what the semantic cache does, as flows without I/O.
+
+The flows are walked by a runtime's drivers, or, where the cache is used alone, by
+:mod:`toolops_plugins.semantic.io_driver`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import Any, TypeAlias
+
+from toolops_plugins.codec import Codec, Payload
+from toolops_plugins.errors import CodecError
+from toolops_plugins.keys.canonical import Canon
+from toolops_plugins.semantic.guards import Guards
+from toolops_plugins.semantic.in_flight import Boarding
+from toolops_plugins.semantic.index.index import Index
+from toolops_plugins.semantic.index.rows import Row
+from toolops_plugins.semantic.judge import Judge, digest_of, is_free_text
+from toolops_plugins.semantic.lookup import NEIGHBOURS, Asked, Decider, Lookup, Rule
+from toolops_plugins.semantic.matches import Explanation
+from toolops_plugins.steps import Io
+
+__all__ = ["Answers", "Learning"]
+
+Learning: TypeAlias = Callable[[], Generator[Io, Any, None]]
+
+
+class Answers:
+    """The answers of one semantic cache. Safe to use from any threads and event loops.
+
+    Args:
+        index: The entries.
+        codec: Turns answers into bytes.
+        guards: May veto.
+        judge: The user's judge, or None.
+        judge_band: Similarity above the threshold within which the judge is asked before serving.
+        answers_alike: Least cosine of two free texts that say the same.
+        store_text: Whether questions are kept as text.
+        secret: Key of all digests, or None.
+        max_text: Characters of an answer past which it is not embedded.
+        on_failure: Told of a user's function that failed, with the name of its parameter.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        codec: Codec,
+        guards: Guards,
+        *,
+        judge: Judge | None,
+        judge_band: float,
+        answers_alike: float,
+        store_text: bool,
+        secret: bytes | None,
+        on_failure: Callable[[str, Exception], None],
+        max_text: int,
+    ) -> None:
+        self.index = index
+        self.decider = Decider(index.learned.learner, guards)
+        self.boarding = Boarding(self.decider, index.learned, store_text=store_text)
+        self.codec = codec
+        self._guards = guards
+        self._judge = judge
+        self._judge_band = judge_band
+        self._answers_alike = answers_alike
+        self._store_text = store_text
+        self._secret = secret
+        self._on_failure = on_failure
+        self._max_text = max_text
+        self._canon = Canon()
+
+    def looking(self, asked: Asked, rule: Rule, *, dry: bool = False) -> Generator[Io, Any, Lookup]:
+        """Look a question up, and decide.
+
+        Args:
+            asked: The question.
+            rule: What decides.
+            dry: True: only to explain, so that nothing is counted and no judge is asked.
+
+        Raises:
+            ConfigurationError: The index is of another embedder, or open in another process.
+            TierError: The index could not be reached, or the embedder failed.
+        """
+        index = self.index
+        if not index.ready:
+            yield Io(index.open, index.aopen)
+        mark = index.mark()
+        x = yield Io(index.embeddings.one, index.embeddings.aone, asked.text)
+        near = yield from index.searching(asked.scope, x, NEIGHBOURS)
+        lookup = Lookup(asked, rule, mark, x, near)
+        self.decider.decide(lookup, dry=dry)
+        if dry:
+            return lookup
+        if lookup.row is not None and self._judge is not None and self._is_unsure(lookup):
+            yield from self._ask_to_serve(self._judge, lookup, lookup.row)
+        if lookup.row is not None and index.is_void(asked.id, lookup.row):
+            lookup.refuse("invalidated")
+        if lookup.row is not None:
+            index.served(lookup.row)
+        return lookup
+
+    def _is_unsure(self, lookup: Lookup) -> bool:
+        rule = lookup.rule
+        if lookup.exact:
+            return False
+        if rule.max_error is None:
+            return lookup.similarity < rule.threshold + self._judge_band
+        return float(lookup.details().get("risk", 0.0)) > rule.max_error
+
+    def _ask_to_serve(self, judge: Judge, lookup: Lookup, row: Row) -> Generator[Io, Any, None]:
+        try:
+            answer = self._answer(lookup.rule, self.value_of(row))
+        except CodecError:
+            agreed = False
+        else:
+            agreed = yield Io(judge.ask, judge.aask, lookup.asked.text, answer, None)
+        if not agreed:
+            lookup.refuse("judge")
+
+    def value_of(self, row: Row) -> Any:
+        """Return a new copy of an entry's answer.
+
+        Raises:
+            CodecError: This process cannot read it.
+        """
+        return self.codec.decode(self.codec.load(row.codec, row.data))
+
+    def explained(self, lookup: Lookup, scope: Any) -> Explanation:
+        """Return the story of a lookup, for people."""
+        return self.decider.explained(lookup, scope)
+
+    def keep(
+        self,
+        asked: Asked,
+        rule: Rule,
+        lookup: Lookup | None,
+        value: Any,
+        payload: Payload,
+        *,
+        mark: int,
+        expires: float,
+        tags: tuple[str, ...] = (),
+        took: float = 0.0,
+        price: float = 0.0,
+    ) -> Learning | None:
+        """Keep an answer, searchable at once; learn from it if there was a lookup before.
+
+        Args:
+            asked: The question.
+            rule: Knows what of the value is the answer.
+            lookup: The lookup that did not serve, or None.
+            value: The value that holds the answer.
+            payload: The encoded value.
+            mark: The moment as of which the answer stands.
+            expires: Seconds since the epoch until which it may be served.
+            tags: The tags under which it can be invalidated, sorted.
+            took: Seconds that computing it took.
+            price: Money that it cost.
+
+        Returns:
+            A flow that learns what can only be learned by asking, or None.
+
+        Raises:
+            CodecError: The answer has no bytes.
+        """
+        index = self.index
+        data = self.codec.data(payload)
+        value = self._answer(rule, value)
+        digest = digest_of(self._canon, value, data, self._secret)
+        row = Row(
+            asked.id,
+            asked.scope,
+            asked.text if self._store_text else None,
+            payload.codec,
+            data,
+            digest,
+            index.row_time(),
+            expires,
+            tags,
+            took,
+            price,
+            None if self._store_text else self._guards.hashed(asked.text),
+        )
+        if lookup is None:
+            index.put_text(row, asked.text, mark)
+            return None
+        decision = lookup.decision
+        if decision is None or lookup.rule.max_error is None:
+            index.put(row, lookup.x, mark)
+            return None
+        agreeing = [each.id for each, _ in lookup.near if each.answer == digest]
+        candidate = next((each for each, _ in lookup.near if each.id == decision.id), None)
+        if candidate is not None and candidate.id not in agreeing and self._may_agree(value):
+            index.put(row, lookup.x, mark, agreeing)
+            return partial(self._learning, lookup, candidate, value, agreeing)
+        learner = index.learned.learner()
+        learner.learn(decision, agreeing)
+        index.learned.changed()
+        if not learner.redundant(decision, agreeing):
+            index.put(row, lookup.x, mark, agreeing)
+        return None
+
+    def _answer(self, rule: Rule, value: Any) -> Any:
+        """Return the part of a value that is compared with other answers."""
+        if rule.answer is None:
+            return value
+        try:
+            return rule.answer(value)
+        except Exception as error:  # noqa: BLE001 - the user's; the value is compared whole
+            self._on_failure("answer", error)
+            return value
+
+    def _may_agree(self, value: Any) -> bool:
+        return self._judge is not None or self._is_comparable(value)
+
+    def _is_comparable(self, value: Any) -> bool:
+        """Return whether an answer is free text that may be compared by its embedding."""
+        return is_free_text(value) and len(value) <= self._max_text
+
+    def _learning(
+        self, lookup: Lookup, candidate: Row, value: Any, agreeing: list[str]
+    ) -> Generator[Io, Any, None]:
+        """Find out whether the candidate's answer says the same as the fresh one; learn that."""
+        same = False
+        try:
+            cached = self._answer(lookup.rule, self.value_of(candidate))
+        except CodecError:
+            return
+        if self._judge is not None:
+            same = yield Io(self._judge.ask, self._judge.aask, lookup.asked.text, cached, value)
+        elif self._is_comparable(cached) and self._is_comparable(value):
+            embeddings = self.index.embeddings
+            a, b = yield Io(embeddings.many, embeddings.amany, [cached, value])
+            same = float(a @ b) >= self._answers_alike
+        if same:
+            agreeing.append(candidate.id)
+            self.index.learned.agree(lookup.asked.id, agreeing)
+        if lookup.decision is not None:
+            self.index.learned.learner().learn(lookup.decision, agreeing)
+            self.index.learned.changed()

@@ -1,0 +1,93 @@
+"""The questions that are being answered right now, so that others in other words can wait too."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import NamedTuple
+
+import numpy as np
+
+from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.semantic.index.index import Vector
+from toolops_plugins.semantic.index.learning import Learned
+from toolops_plugins.semantic.index.rows import Row
+from toolops_plugins.semantic.lookup import Decider, Lookup
+
+__all__ = ["Boarding", "UnderWay"]
+
+_MOST = 256
+"""Questions of one scope that are looked at; the oldest drop out, and are merely not joined."""
+
+
+class UnderWay(NamedTuple):
+    """A question that is being answered.
+
+    Args:
+        flight: The key of its flight.
+        text: Its words; None where only digests are kept.
+        similarity: Its cosine to the question that may join it.
+    """
+
+    flight: bytes
+    text: str | None
+    similarity: float
+
+
+class Boarding:
+    """Questions under way, by scope. Safe to use from any threads and event loops.
+
+    Args:
+        decider: Tells whether one may wait for another.
+        learned: Told of what is under way.
+        store_text: Whether a question may be shown.
+    """
+
+    def __init__(self, decider: Decider, learned: Learned, *, store_text: bool) -> None:
+        self._decider = decider
+        self._learned = learned
+        self._store_text = store_text
+        self._lock = renewing(self, threading.RLock())
+        self._under_way: dict[bytes, OrderedDict[bytes, tuple[Row, Vector]]] = {}
+
+    def board(self, lookup: Lookup, flight: bytes) -> UnderWay | None:
+        """Return a question under way that is the same in other words, or put this one up.
+
+        Of those who ask at once, the first is put up, and the others find it.
+
+        Args:
+            lookup: A lookup that found nothing to serve.
+            flight: The key of this question's own flight.
+        """
+        asked = lookup.asked
+        with self._lock:
+            others = self._under_way.setdefault(asked.scope, OrderedDict())
+            near = [(row, float(np.dot(x, lookup.x))) for row, x in others.values()]
+            id_ = self._decider.joinable(lookup, near) if near and lookup.joinable else None
+            for (key, (row, _)), (_, similarity) in zip(others.items(), near, strict=True):
+                if row.id == id_ and key != flight:
+                    text = row.text if self._store_text else None
+                    return UnderWay(key, text, similarity)
+            row = Row(asked.id, asked.scope, asked.text, "", b"", flight[-16:], 0.0)
+            others[flight] = row, lookup.x
+            if lookup.rule.max_error is not None:
+                # Until its answer is there, it is a group of its own for those who may join.
+                self._learned.announce(row, lookup.x)
+            if len(others) > _MOST:
+                _, (oldest, _) = others.popitem(last=False)
+                self._withdraw(lookup, oldest)
+        return None
+
+    def leave(self, lookup: Lookup, flight: bytes) -> None:
+        """Take a question down whose flight has landed."""
+        with self._lock:
+            others = self._under_way.get(lookup.asked.scope)
+            known = None if others is None else others.pop(flight, None)
+            if others is not None and not others:
+                del self._under_way[lookup.asked.scope]
+        if known is not None:
+            self._withdraw(lookup, known[0])
+
+    def _withdraw(self, lookup: Lookup, row: Row) -> None:
+        if lookup.rule.max_error is not None:
+            self._learned.withdraw(row)

@@ -1,0 +1,1 @@
+"""The index of questions: in memory, and in Chroma."""

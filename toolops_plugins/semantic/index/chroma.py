@@ -1,0 +1,536 @@
+"""The semantic cache's entries in Chroma: an embedded folder, or a server that processes share.
+
+How entries look there is told in :mod:`~toolops_plugins.semantic.index.chroma_records`, how scopes
+are kept apart in :mod:`~toolops_plugins.semantic.index.chroma_scopes`, and how a folder survives a
+killed process in :mod:`~toolops_plugins.semantic.index.chroma_folder`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import random
+import uuid
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolops_plugins.codec.encryption import Cipher
+from toolops_plugins.errors import TamperedError, TierError
+from toolops_plugins.semantic.index import chroma_records as records
+from toolops_plugins.semantic.index.chroma_connection import Link
+from toolops_plugins.semantic.index.chroma_hits import Hits
+from toolops_plugins.semantic.index.chroma_scopes import fold
+from toolops_plugins.semantic.index.invalidations import Voids
+from toolops_plugins.semantic.index.protection import Protection
+from toolops_plugins.semantic.index.rows import Row
+
+__all__ = ["Store"]
+
+Vectors: TypeAlias = NDArray[np.float32]
+
+_WEIGHT = 8_000_000  # bytes of one write; a server takes 40 MB, and base64 and JSON add half
+_SAMPLE = 1_000  # entries from which it is estimated which of all were served long ago
+_VOIDS = 64  # records of invalidations from which on they are joined
+_ROOM = 20  # shrinking makes room for a twentieth, so that it is not needed all the time
+
+
+class Store:
+    """Entries with their vectors, and what was learned of them, in Chroma.
+
+    Safe to use from any threads; the awaiting methods from any event loops. Stores of one folder in
+    one process share a client. Used after :meth:`close`, a store opens again.
+
+    Args:
+        path: A folder for Chroma's embedded index, for this process alone.
+        url: A server's URL; see :class:`~toolops_plugins.semantic.index.chroma_server.Server`.
+        client: A client of Chroma that the user made; it is not closed here.
+        collection: The collection's name; what was learned is in another one, with "-state" at the
+            end. Default "toolops".
+        embedder: The embedder's name.
+        dimension: The embedder's dimensions.
+        secret: Signs every record; what is not signed with it is passed over. None: nothing is.
+        cipher: Encrypts questions, answers and tags; None: they are readable. Needs a secret.
+        timeout: Seconds for an operation on a server that a caller waits for. Default 3.
+
+    Raises:
+        ConfigurationError: A value is wrong, or chromadb is missing.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        url: str | None = None,
+        client: Any = None,
+        collection: str = "toolops",
+        embedder: str,
+        dimension: int,
+        secret: bytes | None = None,
+        cipher: Cipher | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        self._protection = None if secret is None else Protection(secret, collection, cipher)
+        self._link = Link(path, url, client, collection, embedder, dimension, timeout)
+        self.shared: bool = self._link.shared
+        """Whether other processes may change the entries, too: with a server."""
+        self.native: bool = self._link.queries is not None
+        """Whether :meth:`asearch` awaits the server, and blocks no thread."""
+        self.skipped = 0
+        """How many records were passed over, since they are not ours or are broken."""
+        self.tampered = 0
+        """How many of them lacked a signature, or had a wrong one."""
+        self.voids = Voids()
+        """What was invalidated, as far as it is known here; empty without a secret."""
+        self.signed = secret is not None
+        """Whether records are signed."""
+
+    def __repr__(self) -> str:
+        return f"Store({self._link.place!r}, collection={self._link.name!r})"
+
+    def open(self) -> None:
+        """Connect, and make the collection if there is none; nothing if that has been done.
+
+        Raises:
+            ConfigurationError: Another process has the folder open, or the collection was made with
+                another embedder, by another version, or by somebody else.
+            TierError: Chroma failed, or the server could not be reached.
+        """
+        with self._link.within(2 * self._link.timeout):
+            self._link.open()
+
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """Have all that this thread asks of a server in the block end in time, together."""
+        return self._link.within(seconds)
+
+    @property
+    def aside(self) -> os.PathLike[str] | None:
+        """Where a corrupt database was moved to when this was opened, or since; None: nowhere."""
+        folder = self._link.folder
+        return None if folder is None else folder.aside
+
+    @property
+    def timeout(self) -> float:
+        """Seconds for an operation on a server that a caller waits for."""
+        return self._link.timeout
+
+    def close(self) -> None:
+        """Let go of the folder, or close all connections to the server."""
+        self._link.close()
+
+    async def aclose(self) -> None:
+        """As :meth:`close`, and wait until this loop's connections are closed."""
+        await self._link.aclose()
+
+    # -- entries ---------------------------------------------------------------------------------
+
+    def count(self) -> int:
+        """Return how many entries there are, expired ones included."""
+        found: int = self._link.run(lambda collection: collection.count())
+        return found
+
+    def load(self, page: int = 2_000) -> Iterator[tuple[list[Row], Vectors]]:
+        """Yield all entries with their vectors, in pages.
+
+        Args:
+            page: Entries of a page. Default 2000.
+
+        Raises:
+            TierError: Chroma failed.
+        """
+        for ids, documents, metadatas in self._pages(page):
+            rows: list[Row] = []
+            vectors: list[Vectors] = []
+            for id_, document, record in zip(ids, documents, metadatas, strict=True):
+                if (found_row := self._decode(id_, document, record)) is not None:
+                    rows.append(found_row[0])
+                    vectors.append(found_row[1])
+            if rows:
+                yield rows, np.stack(vectors)
+
+    def _decode(self, id_: str, document: str | None, record: Any) -> tuple[Row, Vectors] | None:
+        """Return a record's row and vector, or None: it is broken, of another hand, or void."""
+        try:
+            row = records.decode(id_, document, record, self._protection)
+        except TamperedError:
+            self.tampered += 1
+            row = None
+        x = None if row is None else records.vector(record, self._link.dimension)
+        if row is None or x is None:
+            self.skipped += 1
+            return None
+        return None if self.voids.covers(row) else (row, x)
+
+    def _hit(
+        self, id_: str, document: str | None, record: Any
+    ) -> tuple[Row, Vectors | None] | None:
+        if self._protection is not None:
+            return self._decode(id_, document, record)
+        row = records.decode(id_, document, record)
+        if row is None:
+            self.skipped += 1
+            return None
+        return row, None
+
+    def _pages(self, page: int) -> Iterator[tuple[list[str], list[Any], list[Any]]]:
+        # By ids, which one short answer brings at once: pages by offset would pass over entries
+        # when earlier ones are deleted meanwhile.
+        ids = self._link.run(lambda collection: collection.get(include=[])["ids"])
+        for start in range(0, len(ids), page):
+            part = ids[start : start + page]
+            found = self._link.run(_get, part)
+            yield found["ids"], found["documents"], found["metadatas"]
+
+    def write(self, rows: Sequence[Row], vectors: Vectors) -> None:
+        """Store entries, which replace those of the same id; they are on disk when this returns.
+
+        Args:
+            rows: The entries.
+            vectors: Their vectors, of unit length, as rows.
+
+        Raises:
+            TierError: Chroma failed; some of the entries may be stored.
+        """
+        last = {row.id: number for number, row in enumerate(rows)}  # Chroma refuses duplicates
+        chosen = list(last.values())
+        rows, vectors = [rows[number] for number in chosen], vectors[chosen]
+        self.open()
+        for part in records.parts(rows, self._link.batch, _WEIGHT):
+            some, xs = rows[part], vectors[part]
+            batch = {
+                "ids": [row.id for row in some],
+                "embeddings": self._folded([row.scope for row in some], xs),
+                "metadatas": [
+                    records.metadata(row, x, self._protection)
+                    for row, x in zip(some, xs, strict=True)
+                ],
+                "documents": [records.document(row, self._protection) for row in some],
+            }
+            self._link.run(lambda collection, batch: collection.upsert(**batch), batch, change=True)
+
+    def touch(self, rows: Sequence[Row]) -> None:
+        """Store how often, and when last, entries were served. Those that are gone stay gone.
+
+        Raises:
+            TierError: Chroma failed.
+        """
+        rows = list({row.id: row for row in rows}.values())
+        self.open()
+        for part in records.parts(rows, self._link.batch, _WEIGHT):
+            ids = [row.id for row in rows[part]]
+            usage = [records.usage(row) for row in rows[part]]
+            self._link.run(_update, ids, usage, change=True)
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Delete entries; those that are not there are passed over.
+
+        Raises:
+            TierError: Chroma failed; some of the entries may be deleted.
+        """
+        ids = list(dict.fromkeys(ids))
+        self.open()
+        for start in range(0, len(ids), self._link.batch):
+            part = ids[start : start + self._link.batch]
+            self._link.run(lambda collection, part: collection.delete(ids=part), part, change=True)
+
+    def delete_where(
+        self,
+        *,
+        tags: Sequence[str] | None = None,
+        scope: bytes | None = None,
+        expired: float | None = None,
+    ) -> int:
+        """Delete the entries that fit all that is given, and return how many.
+
+        Args:
+            tags: Those with any of these tags.
+            scope: Those of this scope.
+            expired: Those that end at or before this moment, in seconds since the epoch.
+
+        Raises:
+            TierError: Chroma failed; some of the entries may be deleted.
+        """
+        conditions: list[dict[str, Any]] = []
+        if tags is not None:
+            if not tags:
+                return 0
+            form = records.safe if self._protection is None else self._protection.tag
+            conditions.append(_joined("$or", [{"tags": {"$contains": form(tag)}} for tag in tags]))
+        if scope is not None:
+            conditions.append({"scope": scope.hex()})
+        if expired is not None:
+            conditions.append({"expires": {"$lte": float(expired)}})
+        if not conditions:
+            raise ValueError("say which entries: by tags, scope or expired")
+        where = _joined("$and", conditions)
+        # Chroma may bound what one deletion takes; ids can be counted, and come in batches.
+        ids = self._link.run(lambda collection: collection.get(where=where, include=[])["ids"])
+        self.delete(ids)
+        return len(ids)
+
+    def shrink(self, most: int) -> int:
+        """Delete those served longest ago if there are too many entries, and return how many.
+
+        Which moment is long enough ago is estimated from a thousand entries, as Redis does from
+        five: reading all would take seconds. So a few that were served later may stay.
+
+        Args:
+            most: Entries that may stay. When there are more, room is made for a twentieth of it.
+
+        Raises:
+            TierError: Chroma failed; some of the entries may be deleted.
+        """
+        ids = self._link.run(lambda collection: collection.get(include=[])["ids"])
+        if len(ids) <= most:
+            return 0
+        excess = len(ids) - most + most // _ROOM
+        some = random.sample(ids, min(_SAMPLE, len(ids)))
+        found = self._link.run(_get, some)["metadatas"]
+        moments = [(record or {}).get("used") for record in found]
+        used = sorted(moment for moment in moments if isinstance(moment, int | float))
+        if not used:
+            return 0
+        rank = math.ceil(excess / len(ids) * len(used))
+        where = {"used": {"$lte": used[min(rank, len(used)) - 1]}}
+        old = self._link.run(
+            lambda collection: collection.get(where=where, limit=excess, include=[])["ids"]
+        )
+        self.delete(old)
+        return len(old)
+
+    def clear(self) -> None:
+        """Delete all entries; what was learned stays.
+
+        Raises:
+            TierError: Chroma failed.
+        """
+        self._link.clear()
+
+    # -- searching -------------------------------------------------------------------------------
+
+    def search(
+        self, scopes: Sequence[bytes], vectors: Vectors, k: int, now: float
+    ) -> list[list[tuple[Row, float]]]:
+        """Return for each question the nearest live entries of its scope, nearest first.
+
+        Args:
+            scopes: The scope of each question.
+            vectors: The questions' vectors, of unit length, as rows.
+            k: How many at most for each.
+            now: The moment at which entries must be live, in seconds since the epoch.
+
+        Returns:
+            Entries with their cosines to the question.
+
+        Raises:
+            TierError: Chroma failed, or did not answer in time.
+        """
+        hits = Hits(scopes, self._folded(scopes, vectors), k, now, vectors, self._hit)
+        with self._link.within(self._link.timeout):
+            while (question := hits.question()) is not None:
+                hits.take(self._link.ask(question))
+        return hits.found
+
+    async def asearch(
+        self, scopes: Sequence[bytes], vectors: Vectors, k: int, now: float
+    ) -> list[list[tuple[Row, float]]]:
+        """As :meth:`search`; with a URL only (``native``), and opened before."""
+        hits = Hits(scopes, self._folded(scopes, vectors), k, now, vectors, self._hit)
+        try:
+            async with asyncio.timeout(self._link.timeout):
+                while (question := hits.question()) is not None:
+                    hits.take(await self._link.aask(question))
+        except TimeoutError as error:
+            raise TierError(f"Chroma at {self._link.place} did not answer in time") from error
+        return hits.found
+
+    def _folded(self, scopes: Sequence[bytes], vectors: Vectors) -> Vectors:
+        # The first vectors in a collection would decide what it takes for ever.
+        form = len(scopes), self._link.dimension
+        if vectors.shape != form:
+            raise TierError(
+                f"vectors of the form {vectors.shape} do not fit the index at {self._link.place}, "
+                f"which takes {form}"
+            )
+        return fold(scopes, vectors)
+
+    # -- what was learned ------------------------------------------------------------------------
+
+    def read_states(self) -> dict[str, bytes]:
+        """Return what processes have learned, by their ids; what is broken is passed over.
+
+        Raises:
+            TierError: Chroma failed.
+        """
+        found = self._link.run_state(lambda states: states.get(include=["metadatas"]))
+        kept: dict[str, bytes] = {}
+        for process, record in zip(found["ids"], found["metadatas"], strict=True):
+            if not isinstance(record, dict) or "state" not in record:
+                continue  # an invalidation
+            try:
+                if self._protection is None:
+                    kept[process] = b64decode(record["state"], validate=True)
+                else:
+                    kept[process] = self._protection.decode_state(process, record)
+            except TamperedError:
+                self.tampered += 1
+                self.skipped += 1
+            except (TypeError, ValueError):
+                self.skipped += 1
+        return kept
+
+    def write_state(self, process: str, state: bytes) -> None:
+        """Store what a process has learned, in place of what it stored before.
+
+        Args:
+            process: The process's id.
+            state: Any bytes.
+
+        Raises:
+            TierError: Chroma failed.
+        """
+        if self._protection is None:
+            record = {"state": b64encode(state).decode("ascii")}
+        else:
+            record = self._protection.encode_state(process, state)
+        self._link.run_state(
+            lambda states: states.upsert(ids=[process], embeddings=[[1.0]], metadatas=[record]),
+            change=True,
+        )
+
+    def drop_states(self, processes: Sequence[str]) -> None:
+        """Forget what processes have learned.
+
+        Raises:
+            TierError: Chroma failed.
+        """
+        if processes:
+            self._link.run_state(lambda states: states.delete(ids=list(processes)), change=True)
+
+    # -- invalidations, where there is a secret ---------------------------------------------------
+
+    def write_void(self, void: Voids) -> None:
+        """Store an invalidation, so that others and later processes know of it; needs a secret.
+
+        It is kept beside what was learned, apart from the rows: a row that somebody puts back is
+        older than it. Whoever can write to Chroma can delete it too, and is then told from the
+        truth only by processes that have read it before.
+
+        Raises:
+            TierError: Chroma failed.
+        """
+        self.voids.merge(void)
+        if self._protection is None:
+            return
+        id_ = f"void-{uuid.uuid4().hex}"
+        record = self._protection.encode_void(id_, void.dumps())
+        self._link.run_state(
+            lambda states: states.upsert(ids=[id_], embeddings=[[1.0]], metadatas=[record]),
+            change=True,
+        )
+
+    def read_voids(self) -> None:
+        """Learn of the invalidations that are stored; many are joined into one.
+
+        Raises:
+            TierError: Chroma failed.
+        """
+        protection = self._protection
+        if protection is None:
+            return
+        found = self._link.run_state(lambda states: states.get(include=["metadatas"]))
+        read: list[str] = []
+        for id_, record in zip(found["ids"], found["metadatas"], strict=True):
+            if not isinstance(record, dict) or "void" not in record:
+                continue
+            try:
+                self.voids.merge(Voids.loads(protection.decode_void(id_, record)))
+            except (TamperedError, TypeError, ValueError):
+                self.tampered += 1
+            else:
+                read.append(id_)
+        if len(read) > _VOIDS:
+            self.write_void(self.voids)
+            self.drop_states(read)
+
+    # -- an index that was torn ------------------------------------------------------------------
+
+    @property
+    def stale(self) -> bool:
+        """Whether searches miss entries until :meth:`rebuild` has run.
+
+        So it is when a process was killed while it wrote to the folder. Nothing is lost for that:
+        :meth:`load` yields everything.
+        """
+        self.open()
+        folder = self._link.folder
+        return folder is not None and folder.is_stale(self._link.name)
+
+    def rebuild(self, page: int = 500) -> None:
+        """Build the index of a folder again, if that is needed; about 0.4 ms for each entry.
+
+        Other threads may go on to use the store meanwhile. Interrupted, it is to be called again.
+
+        Args:
+            page: Entries to add at a time. Default 500.
+
+        Raises:
+            TierError: Chroma failed.
+        """
+        if not self.stale:
+            return
+        ids = self._link.run(lambda collection: collection.get(include=[])["ids"])
+        for start in range(0, len(ids), page):
+            part = ids[start : start + page]
+            self._link.run(self._add_again, part, change=True)
+        if self._link.folder is not None:
+            self._link.folder.mended(self._link.name)
+
+    def compact(self, most: int) -> bool:
+        """Build the index of a folder again if most of its places are of deleted entries.
+
+        No other thread may write meanwhile; :meth:`rebuild` is to be called afterwards.
+
+        Args:
+            most: Places that it may have.
+
+        Returns:
+            Whether the index has to be built.
+
+        Raises:
+            TierError: Chroma failed.
+        """
+        return not self.shared and self._link.places() > most and self._link.renew()
+
+    def _add_again(self, collection: Any, ids: list[str]) -> None:
+        found = _get(collection, ids)
+        chosen: list[str] = []
+        scopes: list[bytes] = []
+        vectors: list[Vectors] = []
+        for id_, document, record in zip(
+            found["ids"], found["documents"], found["metadatas"], strict=True
+        ):
+            if (decoded := self._decode(id_, document, record)) is not None:
+                chosen.append(id_)
+                scopes.append(decoded[0].scope)
+                vectors.append(decoded[1])
+        if chosen:
+            collection.upsert(ids=chosen, embeddings=fold(scopes, np.stack(vectors)))
+
+
+def _get(collection: Any, ids: list[str]) -> Any:
+    return collection.get(ids=ids, include=["metadatas", "documents"])
+
+
+def _update(collection: Any, ids: list[str], metadatas: list[dict[str, Any]]) -> None:
+    collection.update(ids=ids, metadatas=metadatas)
+
+
+def _joined(operator: str, conditions: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return one condition; Chroma takes no operator on one alone."""
+    return conditions[0] if len(conditions) == 1 else {operator: conditions}

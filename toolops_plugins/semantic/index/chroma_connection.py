@@ -1,0 +1,511 @@
+"""The way to Chroma: a folder, a server or a client, opened on first use and let go of in a fork.
+
+Whatever Chroma raises at run time becomes a :class:`~toolops_plugins.errors.TierError`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
+from importlib.util import find_spec
+from inspect import iscoroutinefunction
+from pathlib import Path
+from typing import Any, TypeVar
+
+from toolops_plugins import check
+from toolops_plugins.errors import ConfigurationError, TierError
+from toolops_plugins.semantic.index.bounded_calls import BoundedCalls
+from toolops_plugins.semantic.index.chroma_folder import (
+    LAYOUT,
+    STATE,
+    Folder,
+    enter,
+    index_files,
+    is_corrupt,
+)
+from toolops_plugins.semantic.index.chroma_scopes import CODE
+from toolops_plugins.semantic.index.chroma_server import MissingError, Queries, Server
+
+__all__ = ["INDEX", "Link"]
+
+T = TypeVar("T")
+
+_LOG = logging.getLogger("toolops_plugins.semantic")
+
+_VERSION = 1  # of the layout of records and vectors
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,498}[a-zA-Z0-9]")  # leaves room for "-state"
+_BATCH = 1_000  # entries of one write; Chroma indexes them before it returns
+_TIMEOUT = 3.0  # seconds for what a caller waits for
+_SLOW = 20.0  # seconds for what no caller waits for
+
+_LINKS = 4 * (2 * 16 + 1) + 8  # bytes of an entry beside its vector, in the index's lowest level
+
+INDEX = {"hnsw": {"space": "ip", "max_neighbors": 16, "ef_construction": 100, "ef_search": 100}}
+"""How Chroma indexes vectors.
+
+Measured with the folded vectors of fold.py: with 8 neighbours the index takes two thirds of the
+time to build, and misses up to 2 % of the nearest; a smaller ef_search gains a tenth of a query.
+"""
+
+
+class ForkedIndexError(TierError):
+    """An embedded index was opened before this process was forked, and is its parent's alone."""
+
+
+class Link:
+    """One collection of entries, and one of what was learned. Safe for any threads.
+
+    Args:
+        path: A folder for Chroma's embedded index.
+        url: A server's URL.
+        client: A client that the user made.
+        name: The collection's name.
+        embedder: The embedder's name.
+        dimension: The embedder's dimensions.
+        timeout: Seconds for an operation on a server that a caller waits for. Default 3.
+
+    Raises:
+        ConfigurationError: A value is wrong, or chromadb is missing.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None,
+        url: str | None,
+        client: Any,
+        name: str,
+        embedder: str,
+        dimension: int,
+        timeout: float | None = None,
+    ) -> None:
+        if sum(each is not None for each in (path, url, client)) != 1:
+            raise ConfigurationError("path", "give exactly one of path, url and client")
+        if find_spec("chromadb") is None:
+            raise ConfigurationError(
+                "semantic", 'needs chromadb: pip install "toolops-plugins[semantic]"'
+            )
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ConfigurationError(
+                "collection",
+                "must be 3 to 500 letters, digits, dots, hyphens and underscores, with a letter or "
+                f"digit at both ends, not {name!r}",
+            )
+        self.name = name
+        self._embedder = embedder
+        self.dimension = check.count("dimension", dimension)
+        self._given = client
+        self.timeout = _TIMEOUT if timeout is None else timeout
+        self._server = None if url is None else Server(url)
+        self.queries = None if self._server is None else Queries(self._server, self.timeout)
+        folder, self.shared = _nature(client) if client is not None else (path, url is not None)
+        self._path = None if folder is None else Path(folder)
+        self._inherited = False
+        self._told = False
+        self._held = _Held()
+        self._start()
+        _links.add(self)
+        weakref.finalize(self, _leave_soon, self._held).atexit = False
+
+    def _start(self) -> None:
+        self._opening = threading.RLock()
+        self._calls = BoundedCalls(_SLOW) if self.shared else None
+        self._held.folder = None
+        self.client: Any = None
+        self._sessions: list[Any] = []
+        self.collection: Any = None
+        self.state: Any = None
+        self.batch = 1
+
+    def _after_fork(self) -> None:
+        # Connections, and the threads of Chroma's own, are the parent's.
+        self._inherited = self._inherited or (
+            self.collection is not None and (not self.shared or self._given is not None)
+        )
+        self._start()
+        if self.queries is not None:
+            self.queries.forget()
+
+    @property
+    def folder(self) -> Folder | None:
+        """The embedded folder, while it is open."""
+        return self._held.folder
+
+    @property
+    def place(self) -> str:
+        """Where the entries are, for people."""
+        if self._server is not None:
+            return str(self._server)
+        return "a client's memory" if self._path is None else str(self._path)
+
+    def open(self) -> None:
+        """Connect, and make the collection if there is none; nothing if that has been done.
+
+        Raises:
+            ConfigurationError: Another process has the folder open, or the collection was made with
+                another embedder, by another version, or by somebody else.
+            TierError: Chroma failed, or the server could not be reached.
+        """
+        if self._is_open():
+            return
+        if self._inherited:
+            if not self._told:
+                self._told = True
+                _LOG.warning(
+                    "the semantic index in %s was opened before this process was forked: it "
+                    "answers here from its copy in memory, and stores nothing; share an index by "
+                    "a server and its URL",
+                    self.place,
+                )
+            raise ForkedIndexError(
+                f"Chroma at {self.place} was opened before this process was forked, and is its "
+                "parent's alone; share an index by a server and its URL"
+            )
+        with self._opening:
+            if self._is_open():
+                return
+            try:
+                self._connect()
+            except BaseException:
+                self._release()
+                raise
+
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """Have all that this thread asks of a server in the block end in time, together.
+
+        An embedded folder is not bounded: nothing there is waited for but the disk.
+
+        Args:
+            seconds: From now on.
+        """
+        return nullcontext() if self._calls is None else self._calls.within(seconds)
+
+    def _is_open(self) -> bool:
+        return self.collection is not None
+
+    def _connect(self) -> None:
+        if not self.shared:
+            folder = self._held.folder = enter(self._path, self._given)
+            self.client = self._given or folder.client
+        elif self._server is None:
+            self.client = self._given
+        else:
+            import chromadb  # noqa: F401, PLC0415 - takes a second, which is not the server's
+
+            queries = self.queries
+            if queries is not None:  # Chroma's client would wait for ever
+                self._guarded(queries.beat)
+            self.client = self._guarded(self._reach, self._server)
+        try:
+            self._enter_collection()
+        except TierError as error:
+            if not self._mend(error):
+                raise
+            self._enter_collection()
+
+    def _enter_collection(self) -> None:
+        self.batch = min(_BATCH, self._guarded(self.client.get_max_batch_size))
+        self.collection = self._changed(self._resolve)
+
+    def _mend(self, error: TierError) -> bool:
+        """Mend a folder that is damaged; return whether it is worth another attempt."""
+        folder = self.folder
+        if folder is None:
+            return False
+        done = is_corrupt(error) and folder.replace()
+        # A server that was killed on this folder left no note of what it tore.
+        done = done or ("hnsw" in str(error) and folder.repair())
+        self.client = folder.client
+        return done
+
+    def _reach(self, server: Server) -> Any:
+        import chromadb  # noqa: PLC0415 - takes a second
+        import httpx  # noqa: PLC0415 - comes with it
+        from chromadb.config import Settings  # noqa: PLC0415 - the same
+
+        client = chromadb.HttpClient(
+            host=server.base,
+            port=server.port,
+            ssl=server.tls,
+            tenant=server.tenant,
+            database=server.database,
+            settings=Settings(anonymized_telemetry=False),
+        )
+        # Chroma gives connections no timeout, so that a server that hangs would hang us, and never
+        # closes them; and the part that knows tenants has some of its own.
+        for part in (client, getattr(client, "_admin_client", None)):
+            session = getattr(getattr(part, "_server", None), "_session", None)
+            if isinstance(session, httpx.Client):
+                session.timeout = httpx.Timeout(_SLOW / 2, connect=_SLOW / 10)
+                self._sessions.append(session)
+        return client
+
+    def _resolve(self) -> Any:
+        """Return the collection, which is made if there is none."""
+        marks = {LAYOUT: _VERSION, "embedder": self._embedder, "dimension": self.dimension}
+        found = self.client.get_or_create_collection(
+            self.name, metadata=marks, configuration=INDEX, embedding_function=None
+        )
+        self._check(found.metadata)
+        # The first access of this process; what the last one left to do is done in it.
+        found.count()
+        self._id = str(found.id)
+        return found
+
+    def _check(self, marks: Any) -> None:
+        """Refuse a collection whose metadata say that its vectors are not ours."""
+        known = marks or {}
+        if LAYOUT not in known:
+            raise ConfigurationError(
+                "collection",
+                f"{self.name!r} in {self.place} was not made by toolops-plugins; choose another",
+            )
+        if known[LAYOUT] != _VERSION:
+            raise ConfigurationError(
+                "collection",
+                f"{self.name!r} in {self.place} was made by a version of toolops-plugins with "
+                f"layout {known[LAYOUT]}, and this one has {_VERSION}; choose another collection",
+            )
+        if (known.get("embedder"), known.get("dimension")) != (self._embedder, self.dimension):
+            raise ConfigurationError(
+                "embedder",
+                f"the collection {self.name!r} in {self.place} was made with the embedder "
+                f"{known.get('embedder')!r} of {known.get('dimension')} dimensions, not with "
+                f"{self._embedder!r} of {self.dimension}, and vectors of different embedders "
+                "cannot be compared: use that embedder again, or choose another collection",
+            )
+
+    def close(self) -> None:
+        """Let go of the folder, or close all connections to the server."""
+        if self.queries is not None:
+            self.queries.close()
+        self._release()
+
+    async def aclose(self) -> None:
+        """As :meth:`close`, and wait until this loop's connections are closed."""
+        if self.queries is not None:
+            await self.queries.aclose()
+        self._release()
+
+    def _release(self) -> None:
+        with self._opening:
+            folder, self._held.folder = self._held.folder, None
+            client, self.client = self.client, None
+            sessions, self._sessions = self._sessions, []
+            self.collection = self.state = None
+            if folder is not None:
+                folder.leave()
+            elif self._calls is not None:
+                # Nobody waits for it: what is closed may be in the midst of a request.
+                self._calls.offer(partial(_close_all, client, self._given, sessions))
+
+    # -- running ---------------------------------------------------------------------------------
+
+    def run(self, action: Callable[..., T], *args: Any, change: bool = False) -> T:
+        """Run an action on the collection; a second time if somebody else has replaced it."""
+        self.open()
+        guarded = self._changed if change else self._guarded
+        try:
+            return guarded(action, self.collection, *args)
+        except TierError as error:
+            if is_corrupt(error):
+                self._begin_anew()
+            if not _is_missing(error.__cause__):
+                raise
+        try:
+            with self._opening:
+                self.state = None
+                self.collection = self._changed(self._resolve)
+        except ConfigurationError as error:  # with another embedder
+            raise TierError(str(error)) from error
+        return guarded(action, self.collection, *args)
+
+    def _begin_anew(self) -> None:
+        """Set aside a database that turned out to be corrupt; what asks next finds a new one."""
+        with self._opening:
+            if self.folder is not None and self.folder.replace():
+                self.client = self.folder.client
+                self.state = None
+                self.collection = self._changed(self._resolve)
+
+    def places(self) -> int:
+        """Return how many places the index of a folder has, those of deleted entries included."""
+        folder = self.folder
+        if folder is None or folder.path is None:
+            return 0
+        sizes = [
+            file.stat().st_size
+            for files in index_files(folder.path, self.name)
+            for file in files.glob("data_level0.bin")
+        ]
+        return sum(sizes) // (4 * (self.dimension + CODE) + _LINKS)
+
+    def renew(self) -> bool:
+        """Let the index of a folder be built again, without what was deleted."""
+        with self._opening:
+            folder = self.folder
+            if folder is None or not folder.renew(self.name):
+                return False
+            self.client = folder.client
+            self.state = None
+            self.collection = self._changed(self._resolve)
+            return True
+
+    def run_state(self, action: Callable[[Any], T], *, change: bool = False) -> T:
+        """As :meth:`run`, on the collection of what was learned."""
+
+        def act(_: Any) -> T:
+            if self.state is None:
+                self.state = self.client.get_or_create_collection(
+                    f"{self.name}-state",
+                    metadata={STATE: _VERSION},
+                    configuration=INDEX,
+                    embedding_function=None,
+                )
+            return action(self.state)
+
+        return self.run(act, change=change or self.state is None)
+
+    def ask(self, question: dict[str, Any]) -> Any:
+        """Return Chroma's answer to a query."""
+        queries = self.queries
+        if queries is None:
+            return self.run(lambda collection: collection.query(**question))
+        return self.run(lambda _: queries.send(self._id, question))
+
+    async def aask(self, question: dict[str, Any]) -> Any:
+        """As :meth:`ask`; with a URL only, and opened before."""
+        if self.queries is None or not self._is_open():
+            raise TierError(f"Chroma at {self.place} has no native lookups, or is not open")
+        try:
+            try:
+                return await self.queries.asend(self._id, question)
+            except MissingError:
+                # Another process has cleared the collection, and its successor has another id.
+                id_, marks = await self.queries.afind(self.name)
+                self._check(marks)
+                self._id = id_
+                return await self.queries.asend(self._id, question)
+        except Exception as error:
+            raise self._trouble(error) from error
+
+    def clear(self) -> None:
+        """Replace the collection of entries by an empty one.
+
+        Raises:
+            TierError: Chroma failed.
+        """
+        self.open()
+        with self._opening:
+            self._changed(self._replace)
+
+    def _replace(self) -> None:
+        # Chroma leaves the files behind.
+        path = None if self.folder is None else self.folder.path
+        files = [] if path is None else index_files(path, self.name)
+        try:
+            self.client.delete_collection(self.name)
+        except Exception as error:  # another process has just done it
+            if not _is_missing(error):
+                raise
+        for each in files:
+            shutil.rmtree(each, ignore_errors=True)
+        self.collection = self._resolve()
+        if self.folder is not None:
+            self.folder.mended(self.name)
+
+    def _changed(self, change: Callable[..., T], *args: Any) -> T:
+        """As :meth:`_guarded`, with a note in the folder that a change is under way."""
+        folder = self.folder  # once, since another thread may let go of it
+        if folder is None:
+            return self._guarded(change, *args)
+        with folder.writing():
+            return self._guarded(change, *args)
+
+    def _guarded(self, action: Callable[..., T], *args: Any) -> T:
+        """Run an action, on a server within its time; whatever is raised becomes a TierError."""
+        calls = self._calls
+        try:
+            return action(*args) if calls is None else calls.run(action, *args)
+        except (ConfigurationError, TierError):
+            raise
+        except Exception as error:
+            raise self._trouble(error) from error
+        except BaseException as error:
+            # A panic in Chroma's Rust is none of Python's exceptions.
+            if type(error).__name__ != "PanicException":
+                raise
+            raise self._trouble(error) from error
+
+    def _trouble(self, error: BaseException) -> TierError:
+        return TierError(f"Chroma at {self.place} failed: {type(error).__name__}: {error}")
+
+
+class _Held:
+    """What a link has to let go of when it is dropped without being closed."""
+
+    folder: Folder | None = None
+
+
+def _leave_soon(held: _Held) -> None:
+    """Let go of a folder in a thread: the collector runs anywhere, and closing takes a while."""
+    folder, held.folder = held.folder, None
+    if folder is not None:
+        with suppress(RuntimeError):  # no thread is to be had, such as at exit
+            threading.Thread(
+                target=_leave, args=(folder,), name="toolops-index", daemon=True
+            ).start()
+
+
+def _leave(folder: Folder) -> None:
+    try:
+        folder.leave()
+    except Exception as error:  # noqa: BLE001 - Chroma may raise anything, and nobody waits for it
+        _LOG.warning("the semantic index in %s failed when it was closed: %s", folder.path, error)
+
+
+def _close_all(client: Any, given: Any, sessions: list[Any]) -> None:
+    """Close connections to a server, but not a client that the user made."""
+    if client is not None and client is not given:
+        client.close()
+    for session in sessions:
+        session.close()
+
+
+def _nature(client: Any) -> tuple[str | None, bool]:
+    """Return the folder of a client that the user made, if it has one, and whether it is shared."""
+    try:
+        settings = client.get_settings()
+        implementation = str(settings.chroma_api_impl)
+    except AttributeError as error:
+        raise ConfigurationError("client", f"is no client of chromadb: {client!r}") from error
+    if iscoroutinefunction(getattr(client, "heartbeat", None)):
+        raise ConfigurationError(
+            "client", "is asynchronous; give a chromadb.HttpClient, or the URL as `url`"
+        )
+    if implementation.rpartition(".")[2] not in ("RustBindingsAPI", "SegmentAPI"):
+        return None, True
+    return (settings.persist_directory if settings.is_persistent else None), False
+
+
+def _is_missing(error: BaseException | None) -> bool:
+    # Not by import: chromadb is there if it raised this, and takes a second if it did not.
+    return isinstance(error, MissingError) or type(error).__name__ == "NotFoundError"
+
+
+_links: weakref.WeakSet[Link] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for link in tuple(_links):
+        link._after_fork()  # noqa: SLF001 - of this module
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,319 @@
+"""Embedded folders of Chroma: one client and one lock for all who open a folder in this process.
+
+Chroma writes the files of its vector index in place. A process that is killed meanwhile leaves them
+torn, and whoever loads them next gets an error or a crash of the whole process
+(chroma-core/chroma issues 7238 and 7678, with 1.5.9). All else is in SQLite, and safe. So the lock
+file tells whether a write was under way; if one was, the torn files are removed before Chroma sees
+them, and the index is built again from the vectors that the metadata hold, by
+:meth:`~toolops_plugins.semantic.index.chroma.Store.rebuild`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import re
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.errors import ConfigurationError, TierError
+from toolops_plugins.semantic.index.chroma_folder_lock import FolderError, FolderLock
+
+__all__ = ["LAYOUT", "STATE", "Folder", "enter", "index_files", "is_corrupt"]
+
+_LOG = logging.getLogger("toolops_plugins.semantic")
+_DATABASE = "chroma.sqlite3"
+_PARTS = re.compile(
+    rf"{re.escape(_DATABASE)}(-\w+)?|[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}"
+)
+"""What Chroma keeps in its folder: the database with its logs, and a folder for each index."""
+_CORRUPT = re.compile(r"code: (11|26)\b|is malformed|not a database", re.IGNORECASE)
+"""What SQLite says of a database that is none any more: SQLITE_CORRUPT and SQLITE_NOTADB."""
+_CHECKED = 256 * 1024 * 1024
+"""Bytes up to which a database is checked before Chroma opens it."""
+
+LAYOUT = "toolops_layout"
+"""Marks a collection of entries as ours, in its metadata."""
+STATE = "toolops_state"
+"""Marks a collection of learned state as ours, in its metadata."""
+
+
+class Folder:
+    """An embedded folder that is open. Made by :func:`enter` only; safe for threads.
+
+    Args:
+        path: The folder with no links in its path; None for a client that keeps all in memory.
+        client: A client of it that the user made; None: one is made here.
+    """
+
+    def __init__(self, path: Path | None, client: Any) -> None:
+        self.path = path
+        self.aside: Path | None = None
+        """Where a corrupt database was moved to, if there was one."""
+        self.users = 1
+        self._own = client is None
+        self._changing = renewing(self, threading.RLock(), "_changing")
+        self._lock = None if path is None else FolderLock(path)
+        try:
+            if path is not None and self._lock is not None and self._lock.torn:
+                self._lock.mend(self._lock.stale | set(_drop_torn(path)))
+            self.client = client or self._make_client()
+        except BaseException:
+            self._unlock()
+            raise
+
+    def _make_client(self) -> Any:
+        """Return a new client; where its database is corrupt, of a new database."""
+        if self.path is not None and _is_damaged(self.path):
+            self._set_aside()
+        try:
+            return _make_client(self.path)
+        except FolderError as error:
+            if self.path is None or not is_corrupt(error):
+                raise
+        self._set_aside()
+        return _make_client(self.path)
+
+    def _set_aside(self) -> None:
+        path, lock = self.path, self._lock
+        if path is None or lock is None:
+            return
+        self.aside = _moved(path)
+        lock.mend(set())
+        _LOG.warning(
+            "the semantic index in %s is corrupt; it was set aside as %s, and a new one begins",
+            path,
+            self.aside,
+        )
+
+    def replace(self) -> bool:
+        """Set a corrupt database aside and begin a new one; return whether that could be done."""
+        with _opening:
+            if self.path is None or not self._own or self.users > 1:
+                return False
+            with suppress(Exception):  # a client of a corrupt database may fail in any way
+                self.client.close()
+            self._set_aside()
+            self.client = _make_client(self.path)
+            return True
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Let one write run at a time, with a note in the folder that it is under way.
+
+        Raises:
+            TierError: The folder has been let go of.
+        """
+        with self._changing:
+            if not self.users:
+                raise TierError(f"Chroma at {self.path or 'memory'} was closed a moment ago")
+            with nullcontext() if self._lock is None else self._lock.writing():
+                yield
+
+    def repair(self) -> bool:
+        """Remove the index files, which Chroma cannot load; return whether that could be done."""
+        with _opening:
+            if self.path is None or self._lock is None or not self._own or self.users > 1:
+                return False
+            self.client.close()
+            self._lock.mend(self._lock.stale | set(_drop_torn(self.path)))
+            self.client = _make_client(self.path)
+            return True
+
+    def renew(self, name: str) -> bool:
+        """Remove the index files of one collection, to be built again; return whether it was done.
+
+        Chroma never uses the place of an entry again that was deleted, in its files or in memory.
+        """
+        with _opening, self._changing:
+            if self.path is None or self._lock is None or not self._own or self.users > 1:
+                return False
+            # The note first: without its files the collection is not to be searched.
+            self._lock.mend(self._lock.stale | {name})
+            self.client.close()
+            for files in index_files(self.path, name):
+                shutil.rmtree(files, ignore_errors=True)
+            self.client = _make_client(self.path)
+            return True
+
+    def is_stale(self, name: str) -> bool:
+        """Return whether a collection's index has to be built again."""
+        return self._lock is not None and name in self._lock.stale
+
+    def mended(self, name: str) -> None:
+        """Note that a collection's index is whole again."""
+        if self._lock is not None and name in self._lock.stale:
+            self._lock.mend(self._lock.stale - {name})
+
+    def leave(self) -> None:
+        """End one use; the last one closes the client and frees the folder, between two writes."""
+        with _opening, self._changing:
+            self.users -= 1
+            if self.users:
+                return
+            if self.path is not None:
+                _folders.pop(self.path, None)
+            try:
+                if self._own:
+                    self.client.close()
+            finally:
+                self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+
+    def abandon(self) -> None:
+        """In a forked child: keep out of the client, and leave the lock to the parent alone."""
+        self._unlock()
+        # Its destructor waits for threads that this process does not have, so it must never run.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.client))
+
+
+def enter(path: str | os.PathLike[str] | None, client: Any = None) -> Folder:
+    """Open a folder, or join those who have it open in this process.
+
+    Args:
+        path: The folder; None for a client that keeps all in memory.
+        client: A client of the folder that the user made; the first one is kept.
+
+    Raises:
+        ConfigurationError: Another process has it open, or Chroma cannot use it.
+    """
+    if path is None:
+        return Folder(None, client)
+    place = Path(path).resolve()
+    with _opening:
+        folder = _folders.get(place)
+        if folder is None:
+            folder = _folders[place] = Folder(place, client)
+        else:
+            folder.users += 1
+        return folder
+
+
+def index_files(path: Path, name: str) -> list[Path]:
+    """Return the folders that hold the vector index of a collection."""
+    query = "SELECT s.id, c.name FROM segments s JOIN collections c ON s.collection = c.id"
+    return [
+        path / id_
+        for id_, owner in _ask(path, f"{query} WHERE s.scope = 'VECTOR'")
+        if owner == name
+    ]
+
+
+def _drop_torn(path: Path) -> list[str]:
+    """Remove the index files of all collections that are ours; return which have to be built."""
+    query = "SELECT c.name, m.key FROM collections c JOIN collection_metadata m"
+    query += " ON m.collection_id = c.id"
+    ours = [(name, key) for name, key in _ask(path, query) if key in (LAYOUT, STATE)]
+    for name, _ in ours:
+        for files in index_files(path, name):
+            shutil.rmtree(files, ignore_errors=True)
+    # What was learned is never searched by meaning.
+    return [name for name, key in ours if key == LAYOUT]
+
+
+def _ask(path: Path, query: str) -> list[tuple[str, str]]:
+    """Ask Chroma's database, which also undoes what a killed process left half done in it."""
+    file = path / _DATABASE
+    if not file.exists():
+        return []
+    with suppress(sqlite3.Error), closing(sqlite3.connect(file)) as database:
+        return [(str(first), str(second)) for first, second in database.execute(query)]
+    return []
+
+
+def _is_damaged(path: Path) -> bool:
+    """Return whether SQLite finds the structure of Chroma's database damaged.
+
+    Chroma would end the whole process over some databases of this kind. It takes 2 ms for a
+    megabyte, so large ones are left to Chroma.
+    """
+    file = path / _DATABASE
+    if not file.is_file() or file.stat().st_size > _CHECKED:
+        return False
+    try:
+        with closing(sqlite3.connect(file)) as database:
+            (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError:  # out of reach, which it may not be the next time
+        return False
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
+        return True
+    return str(found).startswith("***")
+
+
+def _make_client(path: Path | None) -> Any:
+    import chromadb  # noqa: PLC0415 - takes a second
+    from chromadb.config import Settings  # noqa: PLC0415 - the same
+
+    try:
+        return chromadb.PersistentClient(str(path), settings=Settings(anonymized_telemetry=False))
+    except ValueError as error:
+        if "different settings" in str(error):
+            raise ConfigurationError(
+                "path",
+                f"Chroma cannot open {path}: {error}. A client of that folder was made elsewhere "
+                "in this process: give it as `client`",
+            ) from error
+        raise _unusable(path, error) from error
+    except Exception as error:
+        raise _unusable(path, error) from error
+    except BaseException as error:
+        # A panic in Chroma's Rust is none of Python's exceptions.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path | None, error: BaseException) -> FolderError:
+    """Return the error of a folder that Chroma cannot open, so that it can be tried again."""
+    from chromadb.api.shared_system_client import SharedSystemClient  # noqa: PLC0415 - as above
+
+    # Chroma would keep what it has begun of a client, and use that the next time.
+    with suppress(Exception):  # which is nobody's interface
+        SharedSystemClient._identifier_to_system.pop(str(path), None)  # noqa: SLF001 - as above
+    return FolderError("path", f"Chroma cannot open {path}: {error}")
+
+
+def is_corrupt(error: BaseException) -> bool:
+    """Return whether an error tells of a database that is damaged, and not merely out of reach."""
+    return _CORRUPT.search(str(error)) is not None
+
+
+def _moved(path: Path) -> Path:
+    """Move all that Chroma has in a folder into a new one inside, and return that."""
+    stem = time.strftime("corrupt-%Y%m%d-%H%M%S")
+    names = (stem, *(f"{stem}-{number}" for number in range(2, 1_000)))
+    try:
+        aside = next(path / name for name in names if not (path / name).exists())
+        aside.mkdir()
+        for each in [each for each in path.iterdir() if _PARTS.fullmatch(each.name)]:
+            each.rename(aside / each.name)
+    except OSError as error:
+        raise FolderError("path", f"{path} is corrupt and cannot be set aside: {error}") from error
+    return aside
+
+
+_folders: dict[Path, Folder] = {}
+_opening = threading.RLock()
+
+
+def _after_fork() -> None:
+    global _opening  # noqa: PLW0603 - another thread of the parent may have held it
+    _opening = threading.RLock()
+    for folder in _folders.values():
+        folder.abandon()
+    _folders.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

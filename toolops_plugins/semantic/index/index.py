@@ -1,0 +1,755 @@
+"""The index: what is stored in Chroma, its image in memory, and what waits to be written.
+
+An embedded index has one process, so all of it is kept in memory too and searched there: a query
+to embedded Chroma has a floor of about 2 ms. An index on a server has many writers; its lookups go
+to the server, and memory holds only what this process has not yet written.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from toolops_plugins.clock import Clock
+from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.pool import Pool
+from toolops_plugins.concurrency.to_thread import hop
+from toolops_plugins.cooldown import Fuse
+from toolops_plugins.errors import TamperedError, TierError
+from toolops_plugins.invalidation import Generations
+from toolops_plugins.semantic.embedding.cached import Embeddings
+from toolops_plugins.semantic.embedding.embedders import Embedder
+from toolops_plugins.semantic.index.chroma import Store
+from toolops_plugins.semantic.index.chroma_folder_lock import FolderError
+from toolops_plugins.semantic.index.invalidations import Voids
+from toolops_plugins.semantic.index.learning import Learned
+from toolops_plugins.semantic.index.lifetimes import Lifetimes
+from toolops_plugins.semantic.index.memory import Resident
+from toolops_plugins.semantic.index.memory_copies import Copies
+from toolops_plugins.semantic.index.pending_deletions import PendingDeletions
+from toolops_plugins.semantic.index.rows import Row
+from toolops_plugins.semantic.index.write_behind import Writer
+from toolops_plugins.steps import Io, as_tier_error, is_callers
+
+__all__ = ["Index", "Near", "Vector"]
+
+_LOG = logging.getLogger("toolops_plugins.semantic")
+
+Vector = npt.NDArray[np.float32]
+Near = list[tuple[Row, float]]
+
+_IN_MEMORY = 200_000
+"""Entries up to which an embedded index is kept in memory."""
+_INLINE = 20_000
+"""Entries up to which a search takes less time than the way to another thread and back."""
+_VOIDED = 10_000
+"""Questions of which it is remembered when they were invalidated."""
+_PATIENCE = 10.0
+"""Seconds that closing waits for what is under way in an embedded index."""
+_EVICTED = 256
+"""Evicted entries that are deleted at once."""
+_FEW = 1_000
+"""Rows that are written between two looks at the size of Chroma's index, at least."""
+_PLACES = 4
+"""Places in Chroma's index for each entry that there may be; deleted ones keep theirs."""
+_SWEEP = 60.0
+"""Seconds between two sweeps of what has expired, and between two checks of the size."""
+_VOIDS = 1.0
+"""Seconds between two looks at what other processes have invalidated."""
+
+
+class Index:
+    """Entries by scope and meaning. Safe to use from any threads and event loops.
+
+    Args:
+        make_store: Makes the store; gets the embedder's name and dimension by name.
+        embedder: Makes the vectors.
+        max_items: Entries at most; beyond them the least useful are dropped.
+        pause: Seconds for which writes are gathered.
+        clock: The source of time.
+        pool: Where blocking work of asynchronous callers runs.
+        embed_timeout: Seconds that the embedder may take for a question; None: no limit.
+        on_trouble: Told of what went wrong in the background, and with a TamperedError of records
+            whose signature is missing or wrong.
+    """
+
+    def __init__(
+        self,
+        make_store: Callable[..., Store],
+        embedder: Embedder,
+        *,
+        max_items: int,
+        pause: float,
+        clock: Clock,
+        pool: Pool,
+        on_trouble: Callable[[Exception], None],
+        embed_timeout: float | None = None,
+    ) -> None:
+        self.embeddings = Embeddings(embedder, timeout=embed_timeout, clock=clock)
+        self.clock = clock
+        self.ready = False
+        self._make_store = make_store
+        # What is learned of the entries lives with them, under the same lock: see ``Home``.
+        self.lock = renewing(self, threading.RLock(), "lock")
+        self.loaded = threading.Event()
+        self.store: Store = None  # type: ignore[assignment] # made when it is opened
+        self.memory: Resident = None  # type: ignore[assignment] # the same
+        self._max_items = max_items
+        self._pool = pool
+        self.on_trouble = on_trouble
+        self.copies = Copies(clock)
+        self.lifetimes = Lifetimes(clock)
+        self._generations = Generations()
+        self._voids = Voids()
+        self._pending = PendingDeletions()
+        self._voids_read = clock.monotonic()
+        self._tampered = 0  # records that on_trouble has been told of
+        self._voided: OrderedDict[str, tuple[int, float]] = OrderedDict()  # when ids were removed
+        self._fuse = Fuse(clock, lease=30.0)
+        self._whole = False  # whether memory holds all entries
+        self._explained = ""  # the failure to open that the log has told of
+        self._evicted: dict[str, None] = {}  # ids of what made room, and is still stored
+        self._written = 0  # rows since the size of the index was looked at
+        self._gone: set[str] = set()  # ids that were removed while loading
+        self._unembedded: list[tuple[Row, str, int]] = []
+        self._embedding = threading.RLock()
+        self._opening = renewing(self, threading.RLock(), "_opening")
+        self.learned = Learned(self, clock=clock, pool=pool, on_trouble=self._on_trouble)
+        self._swept = clock.monotonic()
+        self._writer = Writer(
+            self,
+            clock,
+            pause=pause,
+            most=max_items,
+            before=self._embed,
+            after=self._upkeep,
+            on_trouble=self._on_trouble,
+        )
+
+    def _on_trouble(self, error: Exception) -> None:
+        self.on_trouble(error)
+
+    def __len__(self) -> int:
+        """Return how many entries there are, as far as this process knows."""
+        if not self.ready:
+            return 0
+        return len(self.memory) if self._whole else self.store.count() + len(self._writer)
+
+    # -- opening and closing ---------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Connect, and begin to load what is stored; nothing if that has been done.
+
+        Raises:
+            ConfigurationError: The index is of another embedder, or open in another process.
+            TierError: It could not be reached.
+        """
+        if self.ready:
+            return
+        self._refuse_resting()
+        with self._opening:
+            if self._is_ready():
+                return
+            embeddings = self.embeddings
+            name, dimension = embeddings.name, embeddings.dimension  # which may ask the embedder
+            ticket = self._ticket()
+            try:
+                store = self._open_store(name, dimension)
+            except Exception as error:
+                if is_callers(error):  # the store itself has answered
+                    self._fuse.succeed(ticket)
+                else:
+                    self._fuse.fail(ticket)
+                    self._explain_failure(error)
+                raise
+            self._fuse.succeed(ticket)
+            self._explained = ""
+            self._begin(store)
+
+    def _is_ready(self) -> bool:
+        return self.ready  # as another thread may have left it meanwhile
+
+    def _explain_failure(self, error: Exception) -> None:
+        """Log once why a folder cannot be used, with what to do; a notice has no room for it."""
+        if isinstance(error, FolderError) and str(error) != self._explained:
+            self._explained = str(error)
+            _LOG.warning("the semantic index cannot be opened: %s", error)
+
+    def _open_store(self, name: str, dimension: int) -> Store:
+        store = self._make_store(embedder=name, dimension=dimension)
+        store.voids = self._voids
+        store.open()
+        with store.within(store.timeout):
+            store.read_voids()
+            self._pending.run(store)
+        if store.aside is not None:
+            self._on_trouble(TierError(f"the index was corrupt, and is now in {store.aside}"))
+        return store
+
+    def _begin(self, store: Store) -> None:
+        with self.lock:
+            self._voids_read = self.clock.monotonic()
+            self._tampered = 0
+            self.store = store
+            self.memory = Resident(self.embeddings.dimension, max_items=self._max_items)
+            for row, x in self._writer.waiting():
+                self.memory.add([row], x[None])
+            self._whole = False
+            self.loaded.clear()
+            if store.shared:
+                self.loaded.set()
+            self.ready = True
+        if not store.shared:
+            try:
+                self._pool.submit(self._load)
+            except RuntimeError:  # there is no thread to be had, such as at exit
+                self.loaded.set()
+
+    def _refuse_resting(self) -> None:
+        """Raise at once, and without a way to another thread, where a caller would be skipped."""
+        if self._fuse.resting:
+            raise TierError("the semantic index failed a moment ago and is left alone for a while")
+
+    async def aopen(self) -> None:
+        """As :meth:`open`, without blocking the event loop."""
+        self._refuse_resting()
+        await hop(self._pool, self.open)
+
+    def _load(self) -> None:
+        """Bring the stored entries into memory; until that is done, lookups go to Chroma too."""
+        try:
+            if self._max_items <= _IN_MEMORY:
+                self._load_all()
+                self._whole = True
+            if self.store.stale:
+                # A killed process has left it torn; what was committed is restored.
+                self.store.rebuild()
+        except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
+            self._on_trouble(as_tier_error(error))
+        finally:
+            self._gone.clear()
+            self.loaded.set()
+            self._tell_tampered()
+
+    def _load_all(self) -> None:
+        for rows, vectors in self.store.load():
+            with self.lock:
+                # What was put or removed meanwhile is newer than what is stored.
+                new = [
+                    i
+                    for i, row in enumerate(rows)
+                    if row.id not in self._gone and self.memory.get(row.id) is None
+                ]
+                if new:
+                    self._into_memory([rows[i] for i in new], vectors[new])
+
+    def close(self) -> None:
+        """Write everything that waits, and let go of the store; bounded in time.
+
+        Raises:
+            TierError: The store could not be reached, or was too slow; what waited is lost.
+        """
+        if not self.ready:
+            return
+        self.loaded.wait(_PATIENCE)
+        self.learned.wait(self.store.timeout)
+        patience = self.store.timeout if self.store.shared else _PATIENCE
+        try:
+            if self.store.shared:
+                self._refuse_resting()
+            with self.store.within(patience):
+                self.flush(patience)
+                self._writer.finish(patience)
+                self._delete_evicted()
+        finally:
+            with suppress(TierError):  # a write that hangs ends when it finds the store closed
+                self._writer.forget((), self._close_store, patience)
+            self._close_store()
+
+    def _close_store(self) -> None:
+        with self.lock:
+            was_ready, self.ready = self.ready, False
+        if was_ready:
+            self.store.close()
+
+    async def aclose(self) -> None:
+        """As :meth:`close`, without blocking the event loop."""
+        if self.ready:
+            try:
+                await hop(self._pool, self.close)
+            finally:
+                await self.store.aclose()
+
+    def close_at_exit(self) -> None:
+        """As :meth:`close`, when only ``on_trouble`` is left to be told of an error."""
+        try:
+            self.close()
+        except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
+            self._on_trouble(as_tier_error(error))
+
+    def forked(self) -> None:
+        """Go on in a forked child: with what is in memory, and without writing."""
+        self._embedding = threading.RLock()
+        self.learned.forked()
+        self._writer.forked()
+        self._pending = PendingDeletions()  # which are its parent's
+        if self.ready and not self.store.shared:
+            # An embedded client is its parent's alone: what is in memory is all there is here.
+            self._whole = True
+            self.loaded.set()
+
+    # -- looking up ------------------------------------------------------------------------------
+
+    def mark(self) -> int:
+        """Return the mark of this moment, for a later :meth:`put`."""
+        return self._generations.now()
+
+    def searching(self, scope: bytes, x: Vector, k: int) -> Generator[Io, Any, Near]:
+        """Return the ``k`` nearest live entries of a scope, nearest first.
+
+        Raises:
+            TierError: The store could not be reached.
+        """
+        if self._unembedded:
+            yield Io(self._embed, self._aembed)
+        now = self.clock.time()
+        if self._whole and len(self.memory) > _INLINE:
+            near: Near = yield Io(self.memory.search, self._asearch, scope, x, k, now)
+        else:
+            near = self.memory.search(scope, x, k, now)
+        near = [each for each in near if self.lifetimes.left(each[0]) > 0.0]
+        if self._whole:
+            return near
+        if self.store.signed and self.store.shared:
+            yield from self._reading_voids()
+        far: Near = yield Io(self._search_store, self._asearch_store, scope, x, k, now)
+        ours = {row.id for row, _ in near}
+        merged = near + [
+            (row, s)
+            for row, s in far
+            if row.id not in ours
+            and row.id not in self._gone
+            and not self.is_void(row.id, row)
+            and not self._pending.covers(row)
+            and self.lifetimes.left(row) > 0.0
+        ]
+        merged.sort(key=lambda each: -each[1])
+        return merged[:k]
+
+    def _reading_voids(self) -> Generator[Io, Any, None]:
+        """Learn what other processes have invalidated, once a second at most."""
+        now = self.clock.monotonic()
+        if now - self._voids_read >= _VOIDS:
+            self._voids_read = now
+            yield Io(self._read_voids, self._aread_voids)
+
+    def _read_voids(self) -> None:
+        ticket = self._ticket()
+        try:
+            self.store.read_voids()
+        except TierError:
+            self._fuse.fail(ticket)
+            raise
+        self._fuse.succeed(ticket)
+
+    async def _aread_voids(self) -> None:
+        await hop(self._pool, self._read_voids)
+
+    def _tell_tampered(self) -> None:
+        found, self._tampered = self.store.tampered - self._tampered, self.store.tampered
+        if found > 0:
+            self._on_trouble(TamperedError(f"{found} records with no valid signature"))
+
+    async def _asearch(self, scope: bytes, x: Vector, k: int, now: float) -> Near:
+        return await hop(self._pool, partial(self.memory.search, scope, x, k, now))
+
+    def _search_store(self, scope: bytes, x: Vector, k: int, now: float) -> Near:
+        ticket = self._ticket()
+        try:
+            (found,) = self.store.search([scope], x[None], k, now)
+        except TierError:
+            self._fuse.fail(ticket)
+            raise
+        self._found(ticket)
+        return found
+
+    async def _asearch_store(self, scope: bytes, x: Vector, k: int, now: float) -> Near:
+        if not self.store.native:
+            return await hop(self._pool, partial(self._search_store, scope, x, k, now))
+        ticket = self._ticket()
+        try:
+            (found,) = await self.store.asearch([scope], x[None], k, now)
+        except TierError:
+            self._fuse.fail(ticket)
+            raise
+        self._found(ticket)
+        return found
+
+    def _found(self, ticket: int) -> None:
+        """Note that the store answered a search."""
+        self._fuse.succeed(ticket)
+        self._tell_tampered()
+        if self._pending:
+            self._pool.offer(self._delete_pending_soon)
+
+    def _ticket(self) -> int:
+        ticket = self._fuse.enter()
+        if ticket is None:
+            raise TierError("the semantic index failed a moment ago and is left alone for a while")
+        return ticket
+
+    def served(self, row: Row) -> None:
+        """Note that an entry was served."""
+        now = self.clock.time()
+        if self.memory.get(row.id) is row:
+            self.memory.touch(row, now)
+        else:
+            row.hits += 1
+            row.used = now
+        self._writer.served(row)
+
+    def row_time(self) -> float:
+        """Return the time, in seconds since the epoch, for a row that is made now."""
+        return self._voids.row_time(self.clock.time())
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def put(self, row: Row, x: Vector, mark: int, agreeing: Sequence[str] = ()) -> None:
+        """Keep an entry, searchable at once; dropped if it was invalidated since the mark."""
+        row.mark = mark
+        self.lifetimes.begin(row)
+        with self.lock:
+            if not self.holds(row, mark):
+                return
+            self._into_memory([row], x[None], agreeing)
+        self._writer.put([row], [x])
+
+    def put_text(self, row: Row, text: str, mark: int) -> None:
+        """As :meth:`put`, where the vector is still to be made; the next lookup makes it."""
+        row.mark = mark
+        self.lifetimes.begin(row)
+        with self.lock:
+            if self.holds(row, mark):
+                self._unembedded.append((row, text, mark))
+        self._writer.expect()
+
+    def holds(self, row: Row, mark: int) -> bool:
+        """Return whether neither an entry nor a tag of it was invalidated since the mark."""
+        return self._generations.holds(mark, row.id.encode(), row.tags)
+
+    def _embed(self) -> None:
+        with self._embedding:
+            with self.lock:
+                waiting = list(self._unembedded)
+            if not waiting:
+                return
+            try:
+                vectors = self.embeddings.many([text for _, text, _ in waiting])
+            except TierError as error:
+                self._on_trouble(error)  # answers that nobody can find are not kept
+            else:
+                self._put_all(waiting, vectors)
+            with self.lock:
+                # Only now, so that nobody searches while they are in neither place.
+                del self._unembedded[: len(waiting)]
+
+    async def _aembed(self) -> None:
+        await hop(self._pool, self._embed)
+
+    def _put_all(self, waiting: Sequence[tuple[Row, str, int]], vectors: Vector) -> None:
+        with self.lock:
+            valid = [i for i, (row, _, mark) in enumerate(waiting) if self.holds(row, mark)]
+            # Of one question's answers only the last counts.
+            last = {waiting[i][0].id: i for i in valid}.values()
+            rows = [waiting[i][0] for i in last]
+            self._into_memory(rows, vectors[list(last)])
+        self._writer.put(rows, list(vectors[list(last)]))
+
+    def _into_memory(
+        self, rows: Sequence[Row], vectors: Vector, agreeing: Sequence[str] = ()
+    ) -> None:
+        # Called with the lock held.
+        added = {row.id for row in rows}
+        pushed = self.memory.add(rows, vectors)
+        out = [row.id for row in pushed if row.id not in added]
+        self.copies.forget(added)  # what was served of an answer that is replaced
+        self.learned.forget(out)
+        self.learned.add(rows, vectors, agreeing)
+        if out and not self.store.shared:
+            # Not here: whoever puts an entry does not wait for the deletion of another.
+            self._evicted.update(dict.fromkeys(out))
+
+    def _delete_evicted(self) -> None:
+        """Delete what had to make room, many at a time: one takes as long as a hundred."""
+        with self.lock:
+            ids, self._evicted = list(self._evicted), {}
+            # What was put again since then stays.
+            ids = [id_ for id_ in ids if self.memory.get(id_) is None]
+        try:
+            if ids:
+                self._writer.forget(ids, partial(self._delete_if_open, ids))
+        except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
+            self._on_trouble(as_tier_error(error))
+
+    def _delete_if_open(self, ids: Sequence[str]) -> None:
+        # What is left by a close in between is evicted again when it has been loaded. A closed
+        # store would be opened again, and hold its folder.
+        if self.ready:
+            self.store.delete(ids)
+
+    def write(self, rows: Sequence[Row], vectors: Sequence[Vector]) -> None:
+        """Store a batch; for the writer, which may outlive a :meth:`close`."""
+        self.open()
+        self._delete_pending()  # before what is written now, which it would delete too
+        self.store.write(rows, np.stack(vectors))
+        self._written += len(rows)
+        if not self._whole and self.loaded.is_set():
+            self.memory.remove([row.id for row in rows])
+
+    def touch(self, rows: Sequence[Row]) -> None:
+        """Store how often rows were served; for the writer."""
+        self.open()
+        self.store.touch(rows)
+
+    def flush(self, seconds: float = -1.0) -> None:
+        """Write everything that waits.
+
+        Args:
+            seconds: How long to wait for a write that is under way. Default: until it has ended.
+
+        Raises:
+            TierError: The store could not be reached.
+        """
+        self._embed()
+        self._writer.flush(seconds)
+        self.learned.save()
+
+    async def aflush(self) -> None:
+        """As :meth:`flush`, without blocking the event loop."""
+        await hop(self._pool, self.flush)
+
+    # -- forgetting ------------------------------------------------------------------------------
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Forget entries, and what is about to be stored under their ids.
+
+        Raises:
+            TierError: The store could not be reached; memory has forgotten them.
+        """
+        self._void(ids)
+        void = self._note_void(ids=ids)
+        self._delete_for_good(ids, lambda store: store.delete(ids), void)
+
+    def invalidate(self, tags: Sequence[str]) -> None:
+        """Forget all entries with any of the tags, and those that are about to be stored.
+
+        Raises:
+            TierError: The store could not be reached; memory has forgotten them.
+        """
+        ids = self._void(tags=tags)
+        void = self._note_void(tags=tags)
+        self._delete_for_good(ids, lambda store: store.delete_where(tags=tags), void)
+
+    def clear(self, scope: bytes | None = None) -> None:
+        """Forget all entries, or those of one scope.
+
+        Raises:
+            TierError: The store could not be reached; memory has forgotten them.
+        """
+        with self.lock:
+            self._generations.void(everything=True)
+            ids: list[str] = []
+            if self.ready and scope is None:
+                ids = [row.id for row in self.memory.rows()]
+            elif self.ready and scope is not None:
+                ids = self.memory.of_scope(scope)
+            self._out_of_memory(ids)
+        self.copies.forget(everything=True)
+        if scope is None:
+            void = self._note_void(everything=True)
+            self._delete_for_good(ids, lambda store: store.clear(), void)
+        else:
+            void = self._note_void(scopes=[scope])
+            self._delete_for_good(ids, lambda store: store.delete_where(scope=scope), void)
+
+    def _note_void(
+        self,
+        *,
+        ids: Sequence[str] = (),
+        tags: Sequence[str] = (),
+        scopes: Sequence[bytes] = (),
+        everything: bool = False,
+    ) -> Voids:
+        """Serve nothing from before now, whoever puts it back; return what is to be stored."""
+        void = Voids()
+        moment = self._voids.void_time(self.clock.time())
+        void.add(moment, ids, tags, scopes, everything=everything)
+        self._voids.merge(void)
+        return void
+
+    def _delete_for_good(
+        self, ids: Sequence[str], delete: Callable[[Store], object], void: Voids
+    ) -> None:
+        """Delete rows and, where there is a secret, store that they are void.
+
+        Raises:
+            TierError: The store could not be reached; the rows are deleted when it can be again.
+        """
+
+        def note_and_delete() -> None:
+            # The note first: what is deleted without it could be put back.
+            try:
+                if self.store.signed:
+                    self.store.write_void(void)
+            finally:
+                delete(self.store)
+
+        try:
+            self.open()
+            self._delete_in_time(ids, note_and_delete)
+        except TierError:
+            self._pending.add(void)
+            raise
+
+    def _delete_pending(self) -> None:
+        """Delete what could not be deleted when it was invalidated."""
+        if self._pending:
+            self._delete_in_time((), lambda: self._pending.run(self.store))
+
+    def _delete_pending_soon(self) -> None:
+        try:
+            self._delete_pending()
+        except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
+            self._on_trouble(as_tier_error(error))
+
+    def _delete_in_time(self, ids: Sequence[str], delete: Callable[[], object]) -> None:
+        """Delete rows; on a server within one deadline, and not at all while it is left alone."""
+        if not self.store.shared:
+            self._writer.forget(ids, delete)
+            return
+        self._writer.drop(ids)
+        ticket = self._ticket()
+        seconds = self.store.timeout
+        try:
+            with self.store.within(seconds):
+                self._writer.forget(ids, delete, seconds)
+        except TierError:
+            self._fuse.fail(ticket)
+            raise
+        self._fuse.succeed(ticket)
+
+    def expire(
+        self, ids: Sequence[str], tags: Sequence[str], moment: float, *, everything: bool
+    ) -> None:
+        """Serve nothing from before an invalidation by another process, whoever puts it back.
+
+        Args:
+            ids: Ids of entries.
+            tags: Tags of entries.
+            moment: Seconds since the epoch at which it began, by the other's clock.
+            everything: Whether all entries are void.
+        """
+        if self.ready and self.store.signed:
+            self._voids.add(moment, ids, tags, everything=everything)
+
+    def hear(self, ids: Sequence[str], tags: Sequence[str]) -> None:
+        """Forget what another process has invalidated; what is stored follows in the background.
+
+        On a server the other process has deleted it already.
+        """
+        gone = self._void(ids, tags)
+        self._pool.offer(partial(self._delete_heard, gone, tags))
+
+    def _delete_heard(self, ids: Sequence[str], tags: Sequence[str]) -> None:
+        def delete() -> None:
+            if self.ready and not self.store.shared:
+                self.store.delete(ids)
+                self.store.delete_where(tags=tags)
+
+        try:
+            self._writer.forget(ids, delete)
+        except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
+            self._on_trouble(as_tier_error(error))
+
+    def _void(self, ids: Sequence[str] = (), tags: Sequence[str] = ()) -> list[str]:
+        """Let nobody here find entries any more, nor copies of them; return which they were."""
+        now = self.clock.time()
+        with self.lock:
+            number = self._generations.void(keys=[id_.encode() for id_ in ids], tags=tags)
+            for id_ in ids:
+                self._voided[id_] = number, now
+                self._voided.move_to_end(id_)
+            while len(self._voided) > _VOIDED:
+                self._voided.popitem(last=False)
+            gone = list(ids)
+            if self.ready and tags:
+                gone += self.memory.tagged(tags)
+            self._out_of_memory(gone)
+        # After the generations: whoever copies an answer now finds out that it is void.
+        self.copies.forget(ids, tags)
+        return gone
+
+    def is_void(self, id_: str, row: Row) -> bool:
+        """Return whether a question was invalidated since an entry that may answer it was made."""
+        voided = self._voided.get(id_)
+        if voided is None:
+            return False
+        number, moment = voided
+        return row.created <= moment if row.mark is None else row.mark < number
+
+    def _out_of_memory(self, ids: Sequence[str]) -> None:
+        # Called with the lock held.
+        if not self.ready:
+            return
+        if not self.loaded.is_set():
+            self._gone.update(ids)
+        self.memory.remove(ids)
+        self.learned.forget(ids)
+
+    # -- upkeep, in the writer's thread ----------------------------------------------------------
+
+    def _upkeep(self) -> None:
+        if not self.ready:
+            return
+        now = self.clock.monotonic()
+        self.learned.save_if_due()
+        if len(self._evicted) >= _EVICTED:
+            self._delete_evicted()
+        if self._written >= max(self._max_items, _FEW):
+            self._compact()
+        if now - self._swept >= _SWEEP:
+            self._swept = now
+            self.sweep()
+
+    def _compact(self) -> None:
+        """Have Chroma's index built again when it holds little but places of deleted entries."""
+        self._written = 0
+        if not self._whole or self.store.shared:
+            return
+        with self._writer.no_write():
+            bloated = self.store.compact(_PLACES * max(self._max_items, _FEW))
+        if bloated:
+            self.store.rebuild()
+
+    def sweep(self) -> None:
+        """Delete what has expired, and what is over the size; nothing once the index is closed.
+
+        Raises:
+            TierError: The store could not be reached.
+        """
+        now = self.clock.time()
+        while self.ready and (ids := self.memory.expired(now, 1_000)):
+            with self.lock:
+                self._out_of_memory(ids)
+            self._writer.forget(ids, partial(self._delete_if_open, ids))
+        if self.ready and not self._whole:
+            self.store.delete_where(expired=now)
+            self.store.shrink(self._max_items)

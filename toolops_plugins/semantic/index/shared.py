@@ -1,0 +1,76 @@
+"""The indices of this process: one for each folder, whoever asks; all closed at exit."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.semantic.embedding.embedders import Embedder
+from toolops_plugins.semantic.index.chroma import Store
+from toolops_plugins.semantic.index.index import Index
+
+__all__ = ["shared_index"]
+
+_by_place: weakref.WeakValueDictionary[tuple[str, ...], Index] = weakref.WeakValueDictionary()
+_places = renewing(sys.modules[__name__], threading.Lock(), "_places")
+_indices: weakref.WeakSet[Index] = weakref.WeakSet()
+
+
+def shared_index(
+    place: tuple[str, ...] | None, make_store: Callable[..., Store], embedder: Embedder, **rest: Any
+) -> Index:
+    """Return the index of an embedded folder, one for all who use it in this process.
+
+    Args:
+        place: The folder, the collection and a digest of the secret; None: not embedded, so each
+            has its own.
+        make_store: As in :class:`~toolops_plugins.semantic.index.index.Index`.
+        embedder: The same.
+        rest: The same; the first to come decides, and the last is told of trouble.
+
+    Raises:
+        ConfigurationError: The folder is in use with another embedder.
+    """
+    if place is None:
+        return _made(make_store, embedder, **rest)
+    with _places:
+        index = _by_place.get(place)
+        if index is None:
+            index = _by_place[place] = _made(make_store, embedder, **rest)
+        elif index.embeddings.name != embedder.name:
+            raise ConfigurationError(
+                "embedder",
+                f"is {embedder.name!r}, but {place[0]} is in use with {index.embeddings.name!r}",
+            )
+        else:
+            # Who came before may be gone.
+            index.on_trouble = rest["on_trouble"]
+        return index
+
+
+def _made(make_store: Callable[..., Store], embedder: Embedder, **rest: Any) -> Index:
+    index = Index(make_store, embedder, **rest)
+    _indices.add(index)
+    return index
+
+
+def _after_fork() -> None:
+    for index in tuple(_indices):
+        index.forked()
+
+
+def _at_exit() -> None:
+    for index in tuple(_indices):
+        index.close_at_exit()
+
+
+atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
