@@ -13,7 +13,7 @@ Printed by threshold, without and with the guards:
   ``--orders`` random orders. Its intents are narrow and its labels noisy, so read *wrong* as a
   comparison between rows.
 
-The shipped numbers in ``toolops_plugins/semantic/embedders.py`` are from here.
+The shipped numbers in ``toolops_plugins/semantic/embedding/embedders.py`` are from here.
 """
 
 from __future__ import annotations

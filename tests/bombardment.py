@@ -2,7 +2,7 @@
 
 KeyboardInterrupts come as a signal or a debugger brings them, wherever the interpreter looks for
 them, which is after calls and on loops. They also strike finalizers and pytest's own hooks, so this
-runs apart; ``core/test_coalescing_interrupted.py`` starts it. It ends with 1 if a key hangs.
+runs apart; ``coalesce/test_interruptions.py`` starts it. It ends with 1 if a key hangs.
 """
 
 from __future__ import annotations

@@ -48,9 +48,9 @@ def test_the_methods_of_a_runtime_are_these():
 
 
 def test_the_plain_decorators_use_the_default_runtime(monkeypatch):
-    from toolops_plugins import default_runtime as default
+    from toolops_plugins import default_runtime
 
-    monkeypatch.setattr(default, "_runtime", None)
+    monkeypatch.setattr(default_runtime, "_runtime", None)
     monkeypatch.setenv("TOOLOPS_NAMESPACE", "from-the-environment")
     assert toolops_plugins.get_default() is toolops_plugins.get_default()
     assert toolops_plugins.get_default().namespace == "from-the-environment"

@@ -79,7 +79,7 @@ class Decorators(ABC):
         Takes plain functions, coroutine functions, generators and asynchronous generators,
         methods, class methods, static methods, partials and callable objects. What it returns is
         as asynchronous as what it got, with the same signature, and has the names of
-        :class:`~toolops_plugins.wrapping.planner.Tool` added.
+        :class:`~toolops_plugins.wrapping.tool_types.Tool` added.
 
         Args:
             function: The function, where the decorator stands without arguments.

@@ -24,9 +24,9 @@ from toolops_plugins import (
     Timeout,
     ToolOps,
     TotalTimeout,
-    tasks,
 )
 from toolops_plugins.coalesce import async_streams
+from toolops_plugins.concurrency import tasks
 from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.concurrency.tasks import end_tasks
 from toolops_plugins.semantic.judge import Judge

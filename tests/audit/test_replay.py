@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from toolops_plugins import ConfigurationError, TierError, audit_input
+from toolops_plugins import ConfigurationError, TierError
+from toolops_plugins.audit import log_reader
 from toolops_plugins.audit.log_reader import (
     MISSING,
     Broken,
@@ -160,7 +161,7 @@ def test_broken_rows_have_their_numbers():
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
 def test_a_line_without_an_end_is_not_held(monkeypatch, form):
-    monkeypatch.setattr(audit_input, "_LONGEST", 100)
+    monkeypatch.setattr(log_reader, "_LONGEST", 100)
     first = '"q"\n' if form == "csv" else ""
     found = parsed(f'{first}"before"\n"{"x" * 1_000}"\n"after"\n', form)
     assert [type(line) for line in found] == [Record, Broken, Record]
@@ -168,7 +169,7 @@ def test_a_line_without_an_end_is_not_held(monkeypatch, form):
 
 
 def test_a_row_without_an_end_does_not_swallow_the_file(monkeypatch):
-    monkeypatch.setattr(audit_input, "_LONGEST", 100)
+    monkeypatch.setattr(log_reader, "_LONGEST", 100)
     rows = [f"{i},ok\n" for i in range(100)]
     found = parsed("a,b\n" + '1,"open\n' + "".join(rows), "csv")
     assert isinstance(found[0], Broken)

@@ -16,7 +16,6 @@ import pytest
 from chroma_servers import ChromaServer, make_row, make_vectors, scope_of
 
 from toolops_plugins.errors import ConfigurationError, TierError
-from toolops_plugins.semantic.index import chroma_connection as chroma_link
 from toolops_plugins.semantic.index import chroma_server as chroma_query
 from toolops_plugins.semantic.index.chroma import Store
 from toolops_plugins.semantic.index.chroma_server import Server
@@ -27,7 +26,7 @@ NOW = 500.0
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine is shared: only the test of a server that hangs is about time."""
-    monkeypatch.setattr(chroma_link, "_TIMEOUT", 40.0)
+    monkeypatch.setattr(chroma_connection, "_TIMEOUT", 40.0)
 
 
 @pytest.fixture

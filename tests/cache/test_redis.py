@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from core.tier_conformance import TTL, TierConformance, assert_same
+from cache.tier_conformance import TTL, TierConformance, assert_same
 from hypothesis import given
 from hypothesis import strategies as st
 from servers import Cluster, Server, TlsFront, start_valkey, wait_for

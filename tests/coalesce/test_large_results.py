@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from callers import LONG, Work, new_runtime
 
-from toolops_plugins import ToolOps, results
+from toolops_plugins import ToolOps
+from toolops_plugins.calls import results
 from toolops_plugins.coalesce.value_copies import LARGE
 
 

@@ -19,7 +19,7 @@ from chroma_servers import fields, make_row, make_vectors, scope_of
 from servers import wait_for
 
 from toolops_plugins.errors import ConfigurationError, TierError
-from toolops_plugins.semantic.index import chroma_connection as chroma_link
+from toolops_plugins.semantic.index import chroma_connection
 from toolops_plugins.semantic.index.chroma import Store
 from toolops_plugins.semantic.index.chroma_folder import index_files
 from toolops_plugins.semantic.index.chroma_folder_lock import FolderLock
@@ -42,7 +42,7 @@ def ids_of(store: Store) -> set[str]:
 def child(tmp_path: Path) -> Any:
     """Starts other processes, which run a script with the tests' helpers at hand."""
     running: list[subprocess.Popen[str]] = []
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
 
     def start(script: str, *args: Any) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", PRELUDE + script, *map(str, args)]
@@ -182,9 +182,9 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 def test_without_chromadb_the_command_to_install_it_is_told(tmp_path: Path) -> None:
     script = "import sys; sys.path_importer_cache.clear(); sys.modules['chromadb'] = None\n"
-    script += "from toolops_plugins.semantic import chroma_link, store\n"
-    script += "chroma_link.find_spec = lambda name: None\n"
-    script += "store.Store(path='x', embedder='e', dimension=2)"
+    script += "from toolops_plugins.semantic.index import chroma, chroma_connection\n"
+    script += "chroma_connection.find_spec = lambda name: None\n"
+    script += "chroma.Store(path='x', embedder='e', dimension=2)"
     process = subprocess.run(
         [sys.executable, "-c", script], check=False, capture_output=True, text=True
     )
@@ -327,8 +327,8 @@ def test_an_index_that_was_torn_is_built_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """Chroma crashes on one that is cut in two, and does not notice that one is old."""
-    monkeypatch.setitem(chroma_link.INDEX["hnsw"], "sync_threshold", 50)
-    monkeypatch.setitem(chroma_link.INDEX["hnsw"], "batch_size", 20)
+    monkeypatch.setitem(chroma_connection.INDEX["hnsw"], "sync_threshold", 50)
+    monkeypatch.setitem(chroma_connection.INDEX["hnsw"], "batch_size", 20)
     x = make_vectors(120)
     rows = [make_row(n, n % 2) for n in range(120)]
     store = open_store(tmp_path)
@@ -391,8 +391,8 @@ def test_collections_of_others_in_the_folder_are_left_alone(
 def test_a_folder_that_a_server_left_broken_is_mended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(chroma_link.INDEX["hnsw"], "sync_threshold", 50)
-    monkeypatch.setitem(chroma_link.INDEX["hnsw"], "batch_size", 20)
+    monkeypatch.setitem(chroma_connection.INDEX["hnsw"], "sync_threshold", 50)
+    monkeypatch.setitem(chroma_connection.INDEX["hnsw"], "batch_size", 20)
     store = open_store(tmp_path)
     store.write([make_row(n) for n in range(120)], make_vectors(120))
     store.close()

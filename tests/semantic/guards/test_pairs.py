@@ -11,7 +11,7 @@ from toolops_plugins.semantic.guards import Guards, Traits
 
 
 def _pairs(name, *, same):
-    text = Path(__file__).with_name(name).read_text("utf-8")
+    text = (Path(__file__).parents[1] / name).read_text("utf-8")
     pairs = [json.loads(line) for line in text.splitlines()]
     chosen = [(pair["question"], pair["candidate"]) for pair in pairs if pair["same"] is same]
     assert len(chosen) >= 100

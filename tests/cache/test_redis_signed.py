@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from core.tier_conformance import TTL, TierConformance
+from cache.tier_conformance import TTL, TierConformance
 from hypothesis import given
 from hypothesis import strategies as st
 

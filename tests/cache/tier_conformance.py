@@ -6,7 +6,7 @@ The subclass supplies two fixtures:
 - `clock`: the `ManualClock` that the tier goes by, if its time can be turned: then the subclass is
   one of `TimedTierConformance`.
 
-Import it with `from core.tier_conformance import TierConformance`: pyproject.toml puts `tests` on
+Import it with `from cache.tier_conformance import TierConformance`: pyproject.toml puts `tests` on
 the path.
 """
 

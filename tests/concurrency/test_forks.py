@@ -23,7 +23,7 @@ from toolops_plugins import (
     RateLimit,
     Timeout,
     ToolOps,
-    default,
+    default_runtime,
 )
 from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.resilience.bulkhead import Gate
@@ -254,14 +254,14 @@ def test_locks_that_other_threads_hold_are_free_in_the_child(ops: ToolOps) -> No
 
         def forked(self) -> None:
             # All locks are free already, those of others too.
-            with self._lock, self._other, default._lock:
+            with self._lock, self._other, default_runtime._lock:
                 self.begun += 1
 
     owner = Owner()
     taken, go = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with owner._lock, owner._other, default._lock:
+        with owner._lock, owner._other, default_runtime._lock:
             taken.set()
             go.wait(LONG)
 
@@ -278,4 +278,4 @@ def test_locks_that_other_threads_hold_are_free_in_the_child(ops: ToolOps) -> No
         go.set()
     holder.result(LONG)
     assert owner.begun == 0
-    assert sys.modules[default.__name__] is default
+    assert sys.modules[default_runtime.__name__] is default_runtime

@@ -17,7 +17,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from core.tier_conformance import ALICE, BOB, CAROL, TTL, ManualClock, TimedTierConformance
+from cache.tier_conformance import ALICE, BOB, CAROL, TTL, ManualClock, TimedTierConformance
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule

@@ -295,9 +295,9 @@ def test_what_comes_from_the_environment_comes_from_it_there_too(
 
 
 def test_the_default_runtime_is_the_default_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    from toolops_plugins import default_runtime as default
+    from toolops_plugins import default_runtime
 
-    monkeypatch.setattr(default, "_runtime", None)
+    monkeypatch.setattr(default_runtime, "_runtime", None)
 
     @readonly(ttl=60)
     def local(n: int) -> int:
