@@ -20,8 +20,8 @@ from langchain_toolops._agent_identity import (
 )
 from langchain_toolops._llm_identity import is_outage, model_identity, model_name
 from toolops_plugins.adapters.model_policy import may_pass
-from toolops_plugins.keys.canonical import Canon
 from toolops_plugins.errors import NotCanonicalError
+from toolops_plugins.keys.canonical import Canon
 
 
 def key(identity: Any) -> bytes:

@@ -17,8 +17,8 @@ from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
 from toolops_plugins.adapters.embedding_batch import NO_BATCH, Batch, Key, Packed, Role, unpacked
-from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import NOTHING, Policy
 from toolops_plugins.runtime import ToolOps
 

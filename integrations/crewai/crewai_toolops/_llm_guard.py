@@ -39,9 +39,9 @@ from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.fallback_answers import Substitute, no_answer, with_substitutes
 from toolops_plugins.adapters.model_policy import Unknown, told_apart, worth_trying
 from toolops_plugins.adapters.signals import Carried, letting_through, released
-from toolops_plugins.policy.faults import callee_failed
 from toolops_plugins.calls.flow import REFRESH
 from toolops_plugins.policy import NOTHING
+from toolops_plugins.policy.faults import callee_failed
 
 __all__ = ["Guard", "guard_of", "inside_guard"]
 

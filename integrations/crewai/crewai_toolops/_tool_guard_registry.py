@@ -19,9 +19,9 @@ from crewai_toolops._tool_identity import form_of, own_names, parts_of
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.adapters.tool_labels import label_of
+from toolops_plugins.callables.target import resolve
 from toolops_plugins.concurrency.fork_locks import renewing
 from toolops_plugins.keys.keyer import signature_of
-from toolops_plugins.callables.target import resolve
 
 __all__ = ["FORM_OF", "GUARDS", "Guards", "Settings"]
 

@@ -26,8 +26,8 @@ from crewai_toolops._tool_guard_registry import FORM_OF, GUARDS, Guards, Setting
 from crewai_toolops._tool_identity import is_own
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.options import policy_of, runtime_of, versioned
-from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.callables.target import resolve
+from toolops_plugins.errors import ConfigurationError
 
 __all__ = ["WRAPPED", "ToolOpsMixin", "guard_function", "guards_of", "settings_of"]
 

@@ -16,6 +16,7 @@ import pytest
 from chroma_servers import ChromaServer, make_row, make_vectors, scope_of
 
 from toolops_plugins.errors import ConfigurationError, TierError
+from toolops_plugins.semantic.index import chroma_connection
 from toolops_plugins.semantic.index import chroma_server as chroma_query
 from toolops_plugins.semantic.index.chroma import Store
 from toolops_plugins.semantic.index.chroma_server import Server

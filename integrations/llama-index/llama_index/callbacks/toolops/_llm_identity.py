@@ -20,8 +20,8 @@ from llama_index.core.tools import BaseTool
 from pydantic import BaseModel
 
 from toolops_plugins.adapters.model_policy import class_identity
-from toolops_plugins.keys.canonical import Canon
 from toolops_plugins.errors import NotCanonicalError
+from toolops_plugins.keys.canonical import Canon
 
 __all__ = ["model_identity", "model_name", "rendered", "sent"]
 
