@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar, Unpack, overload
 
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import Policy, PolicyParts
 from toolops_plugins.runtime import ToolOps
@@ -18,7 +18,7 @@ __all__ = ["get_default", "readonly", "set_default", "sideeffect", "tool"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_lock = renewing(sys.modules[__name__], threading.Lock())
+_lock = fork_safe(sys.modules[__name__], threading.Lock())
 _runtime: ToolOps | None = None
 
 

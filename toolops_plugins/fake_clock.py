@@ -6,7 +6,7 @@ import asyncio
 import threading
 
 from toolops_plugins import check
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["FakeClock"]
 
@@ -24,7 +24,7 @@ class FakeClock:
 
     def __init__(self, start: float = 1_000_000.0) -> None:
         self._now = start
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
         self.slept: list[float] = []
         """The durations of all sleeps, in order."""
 

@@ -13,7 +13,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 from toolops_plugins import check
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["Generations"]
 
@@ -75,7 +75,7 @@ class Generations:
         self._keys: _Names[bytes] = _Names(half)
         self._tags: _Names[str] = _Names(half)
         self._now = 0
-        self._lock = renewing(self, threading.RLock())
+        self._lock = fork_safe(self, threading.RLock())
 
     def __len__(self) -> int:
         """Return how many names are remembered."""

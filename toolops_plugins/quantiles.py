@@ -19,7 +19,7 @@ from math import ceil
 from operator import add
 
 from toolops_plugins import check
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["Quantiles", "RecentQuantiles"]
 
@@ -109,7 +109,7 @@ class RecentQuantiles:
         self._current = Quantiles()
         self._previous = Quantiles()
         self._filled = 0
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
 
     def add(self, seconds: float) -> None:
         """Record one duration in seconds."""

@@ -23,7 +23,7 @@ from toolops_plugins.coalesce.flights import Flights
 from toolops_plugins.coalesce.streams import Streams
 from toolops_plugins.codec import MAX_VALUE_BYTES, Codec
 from toolops_plugins.codec.encryption import cipher_of
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.drivers.thread import ThreadDriver
 from toolops_plugins.environment import options_from
@@ -182,7 +182,7 @@ class ToolOps(Decorators, Closing):
         self._threads.owner = weakref.ref(self)
         self._loop_driver: LoopDriver | None = None
         self._called: OrderedDict[Any, Plan] = OrderedDict()
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
         _runtimes.add(self)
 
     def _in_threads(self) -> ThreadDriver:
@@ -463,13 +463,13 @@ class ToolOps(Decorators, Closing):
     def active(self, value: bool) -> None:
         self._shared.active = value
 
-    def _forked(self) -> None:
+    def _reset_after_fork(self) -> None:
         # Only the thread that forked lives on here.
-        self._shared.flights.forked()
-        self._shared.streams.forked()
-        self._upkeep.forked()
+        self._shared.flights.reset_after_fork()
+        self._shared.streams.reset_after_fork()
+        self._upkeep.reset_after_fork()
         if self._loop_driver is not None:
-            self._loop_driver.forked()
+            self._loop_driver.reset_after_fork()
 
     def close(self) -> None:
         """Release connections and threads. Calls that hang in threads are not waited for."""
@@ -518,7 +518,7 @@ def _unpickled(place: Place) -> Any:
 
 def _after_fork() -> None:
     for runtime in all_runtimes():
-        runtime._forked()  # noqa: SLF001 - a function of this class in all but place
+        runtime._reset_after_fork()  # noqa: SLF001 - a function of this class in all but place
 
 
 if hasattr(os, "register_at_fork"):

@@ -184,7 +184,7 @@ class Upkeep:
                 self._stage_trouble("invalidation", error)
         self.notice("invalidated", local[0].label, f"{len(keys)} keys, {len(tags)} tags")
 
-    def forked(self) -> None:
+    def reset_after_fork(self) -> None:
         """In a forked child, forget what its parent kept in memory.
 
         Until the child has a subscription of its own, nobody tells it what has become void. No

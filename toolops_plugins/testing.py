@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, TypeVar, cast
 
 from toolops_plugins import check
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.fake_clock import FakeClock
 from toolops_plugins.runtime import ToolOps, all_runtimes
@@ -67,7 +67,7 @@ class Chaos:
         self._high = check.seconds("latency", high)
         self._latency_rate = check.share("latency_rate", latency_rate, zero=True)
         self._random = random.Random(seed)  # noqa: S311 - repeatable is the point
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
         self.calls = 0
         """How many calls came by."""
         self.failed = 0

@@ -25,7 +25,7 @@ from toolops_plugins import (
     ToolOps,
     default_runtime,
 )
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.resilience.bulkhead import Gate
 from toolops_plugins.testing import FakeClock
 
@@ -249,10 +249,10 @@ def test_locks_that_other_threads_hold_are_free_in_the_child(ops: ToolOps) -> No
     class Owner:
         def __init__(self) -> None:
             self.begun = 0
-            self._lock = renewing(self, threading.Lock())
-            self._other = renewing(self, threading.RLock(), "_other")
+            self._lock = fork_safe(self, threading.Lock())
+            self._other = fork_safe(self, threading.RLock(), "_other")
 
-        def forked(self) -> None:
+        def reset_after_fork(self) -> None:
             # All locks are free already, those of others too.
             with self._lock, self._other, default_runtime._lock:
                 self.begun += 1

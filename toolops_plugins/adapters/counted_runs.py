@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["Runs"]
 
@@ -30,7 +30,7 @@ class Runs(Generic[R]):
     """
 
     def __init__(self) -> None:
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
         self._noted: OrderedDict[R, None] = OrderedDict()
         self._asked: OrderedDict[R, None] = OrderedDict()
 

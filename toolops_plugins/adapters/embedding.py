@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
 from toolops_plugins.adapters.embedding_batch import NO_BATCH, Batch, Key, Packed, Role, unpacked
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import NOTHING, Policy
 from toolops_plugins.runtime import ToolOps
@@ -104,7 +104,7 @@ class SharedEmbedding:
         wrap = ops.tool(policy=calls, name=f"{name} (batches)", ignore=["batch"])
         self._run = wrap(self._bring)
         self._arun = wrap(self._abring_batch)
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
         self._under_way: dict[tuple[str, Role, str], Batch] = {}
         self._landed = 0
         # By hash, since texts may be long: when a text has landed last.
@@ -245,7 +245,7 @@ class SharedEmbedding:
         most = max(1, len(texts)) if self._most is None else self._most()
         return [Batch(role, texts[at : at + most]) for at in range(0, len(texts), most)]
 
-    def forked(self) -> None:
+    def reset_after_fork(self) -> None:
         """Forget the batches of the parent, which nobody brings here; for a forked child."""
         self._under_way = {}
 

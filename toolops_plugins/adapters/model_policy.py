@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.policy import Cache, Policy
 from toolops_plugins.policy.attempts import CircuitBreaker, Retry
@@ -38,7 +38,7 @@ _parts: weakref.WeakKeyDictionary[ToolOps, dict[tuple[str, str], list[Any]]] = (
     weakref.WeakKeyDictionary()
 )
 _local_classes: weakref.WeakKeyDictionary[type, bytes] = weakref.WeakKeyDictionary()
-_lock = renewing(sys.modules[__name__], threading.Lock())
+_lock = fork_safe(sys.modules[__name__], threading.Lock())
 
 
 class Unknown:

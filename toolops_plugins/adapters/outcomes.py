@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from toolops_plugins import CallEvent, ToolOps
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["Heard", "listening"]
 
 _SERVED = frozenset(("hit", "stale", "coalesced"))
 _here: ContextVar[Heard | None] = ContextVar("toolops_llama_index_heard", default=None)
 _listened: weakref.WeakSet[ToolOps] = weakref.WeakSet()
-_lock = renewing(sys.modules[__name__], threading.Lock())
+_lock = fork_safe(sys.modules[__name__], threading.Lock())
 
 
 class Heard:

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["SubclassCache", "refuse_pickling"]
 
@@ -23,7 +23,7 @@ class SubclassCache:
 
     def __init__(self, make: Callable[[Any], type[Any]]) -> None:
         self._make = make
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
         self._known: weakref.WeakKeyDictionary[type[Any], weakref.ref[type[Any]]] = (
             weakref.WeakKeyDictionary()
         )

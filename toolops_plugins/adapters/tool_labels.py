@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from toolops_plugins.callables.target import resolve
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.runtime import ToolOps
 
 __all__ = ["label_of", "parts_of_class", "parts_of_function"]
@@ -41,7 +41,7 @@ class _Known:
         self.others: OrderedDict[str, list[_Part]] = OrderedDict()
 
 
-_lock = renewing(sys.modules[__name__], threading.Lock())
+_lock = fork_safe(sys.modules[__name__], threading.Lock())
 _runtimes: weakref.WeakKeyDictionary[ToolOps, OrderedDict[tuple[str, str], _Known]] = (
     weakref.WeakKeyDictionary()
 )

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from toolops_plugins.codec.encryption import Cipher
 from toolops_plugins.codec.signing import SIZE, Signer
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import CodecError, TamperedError
 
 __all__ = ["Message", "Messages", "SignedMessages"]
@@ -105,7 +105,7 @@ class SignedMessages(Messages):
         # By origin: the highest number that was taken, and which of those below it, as bits.
         self._taken: dict[str, tuple[int, int]] = {}
         self._unreadable: dict[bytes, None] = {}
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
 
     def encode(
         self,

@@ -25,7 +25,7 @@ from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.cache.memory_slot import MAIN, MOST, OUT, SMALL, Slot, hard_and_size
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.codec import Payload
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.invalidation import Generations
 
@@ -111,7 +111,7 @@ class Memory:
         self._generations = Generations()
         # Reentrant, as the collector may run a user's finalizer, and that this tier, anywhere. The
         # links are changed by plain assignments, between which CPython runs nothing else.
-        self._lock = renewing(self, threading.RLock())
+        self._lock = fork_safe(self, threading.RLock())
         self._slots: dict[bytes, Slot] = {}
         self.peek: Callable[[bytes], Slot | None] = self._slots.get
         nothing = Entry(Payload("", b""), 0.0, 0.0, math.inf)

@@ -25,7 +25,7 @@ from importlib import import_module
 from operator import methodcaller
 from typing import Any, Final, NamedTuple
 
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import ConfigurationError
 
 __all__ = ["Configuration", "Origin", "Owned", "Place", "found", "owner_of", "place_of"]
@@ -113,7 +113,7 @@ class _Variable(NamedTuple):
 
 _tokens: weakref.WeakKeyDictionary[Any, bytes] = weakref.WeakKeyDictionary()
 _made: OrderedDict[bytes, Any] = OrderedDict()
-_lock = renewing(sys.modules[__name__], threading.RLock())
+_lock = fork_safe(sys.modules[__name__], threading.RLock())
 
 
 class Owned:

@@ -148,7 +148,7 @@ class Flights:
             for known in [known for known in self._table if known.endswith(key)]:
                 del self._table[known]
 
-    def forked(self) -> None:
+    def reset_after_fork(self) -> None:
         """Start empty in a forked child, where no thread but this one has survived."""
         self._lock = threading.RLock()
         self._table = {}

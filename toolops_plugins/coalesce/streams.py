@@ -403,7 +403,7 @@ class Streams:
         if self._table.get(place) is recording:
             self._table.pop(place, None)
 
-    def forked(self) -> None:
+    def reset_after_fork(self) -> None:
         """Start empty in a forked child, where no thread but this one has survived."""
         self._table = weakref.WeakValueDictionary()
 

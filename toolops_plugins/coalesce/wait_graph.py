@@ -41,13 +41,13 @@ _inside: ContextVar[tuple[Node, ...]] = ContextVar("toolops_inside", default=())
 _lock = threading.RLock()
 
 
-def _forked() -> None:
+def _reset_after_fork() -> None:
     global _lock  # noqa: PLW0603 - only the thread that forked lives on, and it may have been taken
     _lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(after_in_child=_reset_after_fork)
 
 
 def wait_for(goal: Node) -> Wait | None:

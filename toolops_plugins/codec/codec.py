@@ -38,7 +38,7 @@ from toolops_plugins.codec.payload import (
 )
 from toolops_plugins.codec.return_types import classes_in
 from toolops_plugins.codec.tagged_json import MAX_DEPTH, Tagged, trimmed
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import (
     ConfigurationError,
     NotEncodableError,
@@ -91,7 +91,7 @@ class Codec:
         self._error_kinds = dict(records.BUILTIN_ERRORS)
         self.registrations: dict[str, tuple[tuple[type, str], dict[str, Any]]] = {}
         """What :meth:`register` was called with by name, for the pickles of the runtime."""
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
 
     def encode(self, value: Any) -> Payload:
         """Return the payload of a value.

@@ -4,7 +4,7 @@ A fork copies every lock as it is, and only the thread that forked: a lock that 
 at that moment stays taken in the child for ever. So each lock here is replaced by a new one there.
 What it guarded may have been in the middle of a change; all of it is counters and caches, for which
 being off by one call is better than standing still. What counts threads and tasks of the parent,
-such as the places of a bulkhead, has a method ``forked`` that makes it empty.
+such as the places of a bulkhead, has a method ``reset_after_fork`` that makes it empty.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import threading
 import weakref
 from typing import Any, TypeVar
 
-__all__ = ["renewing"]
+__all__ = ["fork_safe"]
 
 L = TypeVar("L")
 
@@ -22,10 +22,11 @@ _REENTRANT = type(threading.RLock())
 _kept: dict[tuple[int, str], tuple[weakref.ref[Any], str, bool]] = {}
 
 
-def renewing(owner: object, lock: L, attribute: str = "_lock") -> L:
+def fork_safe(owner: object, lock: L, attribute: str = "_lock") -> L:
     """Return ``lock``, which ``owner`` keeps, and have it replaced in forked children.
 
-    If the owner has a method ``forked``, that is called there too, once all locks are replaced.
+    If the owner has a method ``reset_after_fork``, it is called there too, once all locks are
+    replaced.
 
     Args:
         owner: Whose lock it is, an object or a module; it can be weakly referenced.
@@ -49,7 +50,7 @@ def _renew() -> None:
         if owner is not None:
             setattr(owner, attribute, threading.RLock() if reentrant else threading.Lock())
     for owner, _, _ in kept:
-        begin_anew = getattr(owner, "forked", None)
+        begin_anew = getattr(owner, "reset_after_fork", None)
         if begin_anew is not None:
             begin_anew()
 

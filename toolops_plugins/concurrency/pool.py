@@ -22,7 +22,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import ThreadPoolFull
 
 __all__ = ["BULK", "Outcome", "Pool", "Ticket"]
@@ -127,10 +127,10 @@ class Pool:
         """Called with an owner that waits for a thread, and with words about who holds them. Weak,
         since an idle thread would otherwise keep a whole runtime alive."""
         # Reentrant: the collector may end an abandoned caller, which drops its ticket, anywhere.
-        self._lock = renewing(self, threading.RLock())
-        self.forked()
+        self._lock = fork_safe(self, threading.RLock())
+        self.reset_after_fork()
 
-    def forked(self) -> None:
+    def reset_after_fork(self) -> None:
         """Start empty; for a forked child, which has none of its parent's threads."""
         self._idle: list[_Worker] = []
         self._busy: dict[_Worker, Ticket] = {}

@@ -121,7 +121,7 @@ class LoopDriver(Owned):
                 self._background -= tasks
                 await end_tasks(tasks)
 
-    def forked(self) -> None:
+    def reset_after_fork(self) -> None:
         """Forget the tasks of the parent; for a forked child."""
         inherit(self._background)
         self._background = set()

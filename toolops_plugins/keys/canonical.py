@@ -33,7 +33,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from toolops_plugins.callables.definitions import class_name, definition_of, is_importable
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.keys.object_state import has_hidden_state, state_of
 from toolops_plugins.keys.refusals import type_name
@@ -96,7 +96,7 @@ class _Identities:
 
     def __init__(self) -> None:
         self._tokens: dict[int, tuple[weakref.ref[Any], bytes]] = {}
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
         self._numbers = itertools.count()
 
     def token(self, value: object) -> bytes:
@@ -168,7 +168,7 @@ class Canon:
         self._registered: dict[type, Encode] = {}
         self._definitions: weakref.WeakKeyDictionary[type, bytes] = weakref.WeakKeyDictionary()
         self._defining: set[type] = set()
-        self._lock = renewing(self, threading.RLock())
+        self._lock = fork_safe(self, threading.RLock())
         self._strict = self.encode
         self._tolerant: _Tolerant | None = None
 

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import BulkheadFull
 from toolops_plugins.policy import Bulkhead
 
@@ -48,7 +48,7 @@ class Gate:
         self._era = 0
         self._lost = 0  # places that were taken before a fork, and may be given back after it
         self._queue: OrderedDict[_Waiter, None] = OrderedDict()
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
 
     @property
     def running(self) -> int:
@@ -60,7 +60,7 @@ class Gate:
         """Callers in the queue."""
         return len(self._queue)
 
-    def forked(self) -> None:
+    def reset_after_fork(self) -> None:
         """Start empty: whoever is inside or waits is so in the parent."""
         self._era += 1
         self._lost = self._running

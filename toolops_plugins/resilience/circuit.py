@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from toolops_plugins import check
 from toolops_plugins.clock import Clock
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import CircuitOpen
 from toolops_plugins.policy import CircuitBreaker
 
@@ -104,7 +104,7 @@ class LocalBreakerState:
         self._probes: dict[int, float] = {}  # ticket -> when its place is taken back
         self._passed = 0
         self._opened_total = 0
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
 
     def admit(self) -> int:
         """Return the ticket of a call that may go ahead; raise CircuitOpen if it may not."""
@@ -160,7 +160,7 @@ class LocalBreakerState:
         if old != state:
             self._changed(old, state)
 
-    def forked(self) -> None:
+    def reset_after_fork(self) -> None:
         """Take back the places of probes that are under way in the parent."""
         self._probes.clear()
 

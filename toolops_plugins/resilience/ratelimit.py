@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from toolops_plugins import check
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import ConfigurationError, RateLimited
 from toolops_plugins.policy import RateLimit
 
@@ -85,7 +85,7 @@ class TokenBucket:
         self._spare = 0.0  # units of gaps that have passed while others waited
         self._widest = 0.0  # the most units that a caller in line may wait for
         self._line_empty = -math.inf  # when there was last nobody in line
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
 
     def take(self, cost: float, patience: float) -> tuple[float, tuple[float, float] | None]:
         """Return the seconds to wait and a claim, as :meth:`LimiterState.take` says.
@@ -137,7 +137,7 @@ class TokenBucket:
         if self._full - self._depth <= now:
             self._line_empty = now
 
-    def forked(self) -> None:
+    def reset_after_fork(self) -> None:
         """Keep what was spent; the callers in line wait in the parent."""
         now = self._clock.monotonic()
         self._full = min(self._full, now + self._depth)
@@ -206,7 +206,7 @@ class SlidingWindow:
         self._passed = 0
         self._units = 0.0
         self._left_until = -math.inf  # when units that came back count in no window any more
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
 
     def take(self, cost: float, patience: float) -> tuple[float, list[float] | None]:
         """Return the seconds to wait and a claim, as :meth:`LimiterState.take` says."""
@@ -248,7 +248,7 @@ class SlidingWindow:
             if not log:
                 self._left_until = -math.inf
 
-    def forked(self) -> None:
+    def reset_after_fork(self) -> None:
         """Keep what was spent; the callers in line wait in the parent."""
         now = self._clock.monotonic()
         self._log = deque(entry for entry in self._log if entry[0] <= now)

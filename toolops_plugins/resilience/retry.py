@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from toolops_plugins import check
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import ConfigurationError, DeadlineExceeded, Rejected, TotalTimeout
 from toolops_plugins.policy import Retry
 from toolops_plugins.policy.base import leaves, matches
@@ -69,7 +69,7 @@ class RetryBudget:
         self._clock = clock
         self._tokens = self._reserve
         self._refilled = clock.monotonic()
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
         self.exhausted = 0
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.semantic.index.index import Vector
 from toolops_plugins.semantic.index.learning import Learned
 from toolops_plugins.semantic.index.rows import Row
@@ -47,7 +47,7 @@ class Boarding:
         self._decider = decider
         self._learned = learned
         self._store_text = store_text
-        self._lock = renewing(self, threading.RLock())
+        self._lock = fork_safe(self, threading.RLock())
         self._under_way: dict[bytes, OrderedDict[bytes, tuple[Row, Vector]]] = {}
 
     def board(self, lookup: Lookup, flight: bytes) -> UnderWay | None:

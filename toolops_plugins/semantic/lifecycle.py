@@ -12,7 +12,7 @@ from typing import Any
 
 from toolops_plugins import check
 from toolops_plugins.closing import Closing
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.concurrency.to_thread import hop
 from toolops_plugins.errors import ConfigurationError, NotCanonicalError
@@ -36,7 +36,7 @@ class Tended(Closing, ABC):
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._canon = Canon()
-        self._lock = renewing(self, threading.RLock())
+        self._lock = fork_safe(self, threading.RLock())
         self._secret: bytes | None = None
         self._answers: Answers | None = None
         self._long = LongTexts()

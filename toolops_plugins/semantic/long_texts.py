@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from toolops_plugins.clock import Clock
 from toolops_plugins.codec import Payload
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["LongText", "LongTexts"]
 
@@ -48,7 +48,7 @@ class LongTexts:
     def __init__(self, items: int = _ITEMS, size: int = _BYTES) -> None:
         self._items = items
         self._size = size
-        self._lock = renewing(self, threading.RLock())
+        self._lock = fork_safe(self, threading.RLock())
         self._kept: OrderedDict[str, LongText] = OrderedDict()
         self._bytes = 0
 

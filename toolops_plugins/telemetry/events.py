@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, get_args
 
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.telemetry.log import ProblemLog
 
@@ -288,7 +288,7 @@ class Emitter:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         # Reentrant: a signal handler or a finalizer may call a tool while its thread is in here.
-        self._lock = renewing(self, threading.RLock())
+        self._lock = fork_safe(self, threading.RLock())
         self._outlets = tuple(_Outlet(sink) for sink in sinks)
         self._warned: set[tuple[str, str]] = set()
         self._max_warnings = max_warnings

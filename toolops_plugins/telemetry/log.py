@@ -25,7 +25,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.keys.refusals import READ_ONCE, TOO_DEEP
 
 __all__ = ["SILENT", "ProblemLog"]
@@ -171,7 +171,7 @@ class ProblemLog:
         self._interval = interval
         self._max_causes = max_causes
         # Reentrant: a signal handler or a finalizer may fail while its thread is in here.
-        self._lock = renewing(self, threading.RLock())
+        self._lock = fork_safe(self, threading.RLock())
         self._problems: OrderedDict[Hashable, _Problem] = OrderedDict()
         self._overflow = _Problem()
 

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from typing import Any, TypeAlias
 
 from toolops_plugins import check
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.quantiles import Quantiles
 from toolops_plugins.telemetry.events import OUTCOMES, CallEvent, Outcome
 from toolops_plugins.telemetry.report import Latency, StatsSnapshot, ToolReport
@@ -66,7 +66,7 @@ class ToolStats:
         self._local_tier = local_tier
         # Reentrant, with a flag: a signal handler or a finalizer may call a tool while its thread
         # is counting. It must neither wait for itself nor count in the middle of a sum.
-        self._lock = renewing(self, threading.RLock())
+        self._lock = fork_safe(self, threading.RLock())
         self._counting = False
         self._hits: deque[tuple[float, float, float]] = deque()
         self._events: deque[CallEvent] = deque()
@@ -208,7 +208,7 @@ class Stats:
     def __init__(self, *, max_tools: int = 1_000, local_tier: str = "L1") -> None:
         self._max_tools = check.count("max_tools", max_tools)
         self._local_tier = local_tier
-        self._lock = renewing(self, threading.RLock())
+        self._lock = fork_safe(self, threading.RLock())
         self._recorders: dict[str, ToolStats] = {}
         self._other = ToolStats(OTHER, local_tier)
 

@@ -19,7 +19,7 @@ from toolops_plugins.calls.flow import keyed, served, start_listening, tags_of
 from toolops_plugins.calls.plan import Call, Plan
 from toolops_plugins.calls.results import encoded, entry_of, wanted
 from toolops_plugins.calls.semantic_lookup import by_meaning, kept_by_meaning
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.drivers.thread import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import NOTHING, Cache, Policy
@@ -51,7 +51,7 @@ class CacheAside:
         self._plan = plan
         self._threads = threads
         self._loops = loops
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
         self._missed: OrderedDict[bytes, Call] = OrderedDict()
 
     @property

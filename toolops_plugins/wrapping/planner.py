@@ -26,7 +26,7 @@ from toolops_plugins.calls.semantic_keyer import Meaning
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.streams import Recording
 from toolops_plugins.codec.return_types import returned_by
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.drivers.thread import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.keys.keyer import (
@@ -79,7 +79,7 @@ class Named(Generic[State]):
         self._option = option
         self._make = make
         self._limit = limit
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
         self._known: OrderedDict[str, _Kept[State]] = OrderedDict()
 
     def get(self, name: str, policy: Any, definition: Definition | None = None) -> State:
@@ -158,7 +158,7 @@ class Planner:
         self.limiters = Named("rate_limit", lambda p, name: Limiter(p, name, clock))
         self._gates = Named("bulkhead", Gate)
         self.owner: Callable[[], Any] = Owned.owner
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
         self._labels: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
         self._counts: dict[str, int] = {}
         self._uses: OrderedDict[str, str] = OrderedDict()

@@ -13,7 +13,7 @@ from typing import Any
 
 from crewai.hooks import get_before_tool_call_hooks, register_before_tool_call_hook
 
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["watch_for_two_caches"]
 
@@ -21,7 +21,7 @@ logger = logging.getLogger("crewai_toolops")
 
 _MOST = 1_000
 """Names of tools that have been warned of and are remembered."""
-_lock = renewing(sys.modules[__name__], threading.Lock())
+_lock = fork_safe(sys.modules[__name__], threading.Lock())
 _warned: set[str] = set()
 
 

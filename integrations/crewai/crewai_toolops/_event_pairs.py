@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from toolops_plugins.adapters.run_events import Details
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.telemetry.events import Outcome
 
 __all__ = ["Begin", "End", "Pairs"]
@@ -107,7 +107,7 @@ class Pairs:
     """
 
     def __init__(self, most: int) -> None:
-        self._lock = renewing(self, threading.RLock())
+        self._lock = fork_safe(self, threading.RLock())
         self._most = most
         self._begins: _Waiting[Begin] = _Waiting(most)
         self._ends: _Waiting[End] = _Waiting(most)

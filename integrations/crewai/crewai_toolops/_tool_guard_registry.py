@@ -20,7 +20,7 @@ from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.adapters.tool_labels import label_of
 from toolops_plugins.callables.target import resolve
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.keys.keyer import signature_of
 
 __all__ = ["FORM_OF", "GUARDS", "Guards", "Settings"]
@@ -70,7 +70,7 @@ class Guards:
         self.settings = settings
         self._kind = kind
         self.function = function
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
         self._ops: ToolOps | None = None
         self._made: OrderedDict[Any, Guard] = OrderedDict()
         if function is not None:

@@ -31,7 +31,7 @@ from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.adapters.prices import TokenPrice
 from toolops_plugins.adapters.run_events import Prices as AnyPrices
 from toolops_plugins.adapters.run_events import Run, Teller
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["Prices", "ToolOpsListener", "install", "uninstall"]
 
@@ -201,7 +201,7 @@ class _Installation:
     """The listener that is installed, and with what."""
 
     def __init__(self) -> None:
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
         self._listener: ToolOpsListener | None = None
         self._given: tuple[Any, ...] = ()
 

@@ -14,7 +14,7 @@ from toolops_plugins import Cache, Policy, ToolOps
 from toolops_plugins.adapters.model_policy import told_apart
 from toolops_plugins.adapters.signals import Carried, letting_through, released
 from toolops_plugins.calls.flow import REFRESH
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["Asking", "Faces", "Functions", "Own"]
@@ -134,7 +134,7 @@ class Functions:
         self._faces = faces
         self._ignore = ignore
         self._made: OrderedDict[tuple[str, tuple[str, ...], bool, bool], Any] = OrderedDict()
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
         if policy.semantic is not None:
             # So that what does not fit the runtime is told now, and not by the first call.
             probe = Policy(cache=Cache(), semantic=policy.semantic)

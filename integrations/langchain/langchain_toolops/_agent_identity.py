@@ -13,7 +13,7 @@ from langchain_core.tools import BaseTool, Tool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import NotCanonicalError
 
 __all__ = ["format_identity", "tool_arguments", "tool_identity"]
@@ -22,7 +22,7 @@ _SCHEMAS = 256
 
 _schemas: OrderedDict[int, tuple[Any, Any]] = OrderedDict()
 """Descriptions of response schemas by the schema's address, each held beside its schema."""
-_lock = renewing(sys.modules[__name__], threading.Lock())
+_lock = fork_safe(sys.modules[__name__], threading.Lock())
 
 
 def tool_identity(tool: Any) -> Any:

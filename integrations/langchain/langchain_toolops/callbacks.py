@@ -36,7 +36,7 @@ from langchain_toolops.prices import ModelPrices, TokenPrice, model_of, usage_of
 from toolops_plugins import ConfigurationError, ToolOps, check
 from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.adapters.run_events import Details, Run, Teller
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["ToolOpsCallbackHandler"]
 
@@ -109,7 +109,7 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
         self._teller = Teller(self._ops, prices)
         self._chains = chains
         self._max_runs = check.count("max_runs", max_runs)
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
         self._runs: OrderedDict[UUID, Run] = OrderedDict()
         self._cached: set[str] = set()
 

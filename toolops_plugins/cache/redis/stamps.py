@@ -22,7 +22,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Final
 
 from toolops_plugins.codec.signing import Signer
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["Stamps"]
 
@@ -48,7 +48,7 @@ class Stamps:
         self._lasting = lasting
         # By name: the number of the newest stamp, the stamp, and the last invalidation.
         self._newest: dict[bytes, tuple[int, str, int]] = {}
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
 
     def __len__(self) -> int:
         """Return how many names are remembered."""

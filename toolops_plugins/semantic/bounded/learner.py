@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from toolops_plugins.clock import SYSTEM_CLOCK
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.semantic.bounded.budget import EXACT, NOTHING, Budget
 from toolops_plugins.semantic.bounded.evidence import FEATURES, RECORDS, weigh
 from toolops_plugins.semantic.bounded.gram import Gram
@@ -93,7 +93,7 @@ class Bounded:
     """
 
     def __init__(self, *, seed: int | None = None, vector_of: VectorOf | None = None) -> None:
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
         self._random = random.Random(seed)  # noqa: S311 - which requests are audited is no secret
         self._vector_of = vector_of or _unknown
         self._source = secrets.token_hex(8)

@@ -117,10 +117,10 @@ class Embeddings:
             weakref.WeakKeyDictionary()
         )
 
-    def _forked(self) -> None:
+    def _reset_after_fork(self) -> None:
         self._start_empty()
         if self._own_pool:
-            self._pool.forked()
+            self._pool.reset_after_fork()
 
     def __len__(self) -> int:
         """Return how many vectors are kept."""
@@ -448,11 +448,11 @@ async def _landed(job: Future[Result]) -> None:
 _all: weakref.WeakSet[Embeddings] = weakref.WeakSet()
 
 
-def _forked() -> None:
+def _reset_after_fork() -> None:
     # Only the thread that forked lives on: no batch that was under way will ever end.
     for embeddings in tuple(_all):
-        embeddings._forked()  # noqa: SLF001 - a method of this class in all but place
+        embeddings._reset_after_fork()  # noqa: SLF001 - a method of this class in all but place
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(after_in_child=_reset_after_fork)

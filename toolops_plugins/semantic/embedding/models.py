@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["MiniLM", "WordLlama"]
 
@@ -34,7 +34,7 @@ class WordLlama:
     dimension: ClassVar[int] = 256
 
     def __init__(self) -> None:
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
         self._parts: tuple[Callable[..., Any], NDArray[np.float32]] | None = None
 
     def quick(self, text: str) -> bool:
@@ -106,7 +106,7 @@ class MiniLM:
     dimension: ClassVar[int] = 384
 
     def __init__(self) -> None:
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
         self._function: Callable[[list[str]], Any] | None = None
 
     def __call__(self, texts: list[str]) -> list[Any]:

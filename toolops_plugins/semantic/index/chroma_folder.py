@@ -23,7 +23,7 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.semantic.index.chroma_folder_lock import FolderError, FolderLock
 
@@ -60,7 +60,7 @@ class Folder:
         """Where a corrupt database was moved to, if there was one."""
         self.users = 1
         self._own = client is None
-        self._changing = renewing(self, threading.RLock(), "_changing")
+        self._changing = fork_safe(self, threading.RLock(), "_changing")
         self._lock = None if path is None else FolderLock(path)
         try:
             if path is not None and self._lock is not None and self._lock.torn:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolops_plugins.clock import Clock
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.concurrency.to_thread import hop
 from toolops_plugins.cooldown import Fuse
@@ -98,7 +98,7 @@ class Index:
         self.ready = False
         self._make_store = make_store
         # What is learned of the entries lives with them, under the same lock: see ``Home``.
-        self.lock = renewing(self, threading.RLock(), "lock")
+        self.lock = fork_safe(self, threading.RLock(), "lock")
         self.loaded = threading.Event()
         self.store: Store = None  # type: ignore[assignment] # made when it is opened
         self.memory: Resident = None  # type: ignore[assignment] # the same
@@ -121,7 +121,7 @@ class Index:
         self._gone: set[str] = set()  # ids that were removed while loading
         self._unembedded: list[tuple[Row, str, int]] = []
         self._embedding = threading.RLock()
-        self._opening = renewing(self, threading.RLock(), "_opening")
+        self._opening = fork_safe(self, threading.RLock(), "_opening")
         self.learned = Learned(self, clock=clock, pool=pool, on_trouble=self._on_trouble)
         self._swept = clock.monotonic()
         self._writer = Writer(
@@ -295,11 +295,11 @@ class Index:
         except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
             self._on_trouble(as_tier_error(error))
 
-    def forked(self) -> None:
+    def reset_after_fork(self) -> None:
         """Go on in a forked child: with what is in memory, and without writing."""
         self._embedding = threading.RLock()
-        self.learned.forked()
-        self._writer.forked()
+        self.learned.reset_after_fork()
+        self._writer.reset_after_fork()
         self._pending = PendingDeletions()  # which are its parent's
         if self.ready and not self.store.shared:
             # An embedded client is its parent's alone: what is in memory is all there is here.

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.semantic.index.rows import Row
 
 __all__ = ["Names", "Voids"]
@@ -45,7 +45,7 @@ class Voids:
         self._all = -math.inf
         self._latest = -math.inf  # the latest invalidation
         self._newest = -math.inf  # the newest row that was written here
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
 
     def __len__(self) -> int:
         """Return how many names are remembered."""

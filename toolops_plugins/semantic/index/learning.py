@@ -127,7 +127,7 @@ class Learned:
         """
         self._recall_done.wait(seconds)
 
-    def forked(self) -> None:
+    def reset_after_fork(self) -> None:
         """Go on in a forked child, where nothing is under way."""
         self._recall_done.set()
 

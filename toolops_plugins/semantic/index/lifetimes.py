@@ -13,7 +13,7 @@ import threading
 from collections import OrderedDict
 
 from toolops_plugins.clock import Clock
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.semantic.index.rows import Row
 
 __all__ = ["Lifetimes"]
@@ -33,7 +33,7 @@ class Lifetimes:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
         # A server's rows come as new objects each time: those that a clock set back cannot end.
         self._seen: OrderedDict[tuple[str, float], float] = OrderedDict()
 

@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.semantic.index.memory_blocks import (
     SCALE,
     Block,
@@ -76,7 +76,7 @@ class Resident:
     def __init__(self, dimension: int, *, max_items: int) -> None:
         self.dimension = dimension
         self.max_items = max_items
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
         self._random = random.Random(0)  # noqa: S311 - picks what to look at, guards nothing
         self._start()
 

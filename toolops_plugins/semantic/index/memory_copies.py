@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from toolops_plugins.clock import Clock
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["Copies"]
 
@@ -42,7 +42,7 @@ class Copies:
     def __init__(self, clock: Clock, most: int = _MOST) -> None:
         self._clock = clock
         self._most = most
-        self._lock = renewing(self, threading.RLock())
+        self._lock = fork_safe(self, threading.RLock())
         self._entries: OrderedDict[str, _Copied] = OrderedDict()
         self._count = 0
 

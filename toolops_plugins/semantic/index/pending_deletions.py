@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.semantic.index.chroma import Store
 from toolops_plugins.semantic.index.invalidations import Voids
 from toolops_plugins.semantic.index.rows import Row
@@ -22,7 +22,7 @@ class PendingDeletions:
     def __init__(self) -> None:
         # The first may be under way; what comes meanwhile is gathered in a second.
         self._voids: list[Voids] = []
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
 
     def __bool__(self) -> bool:
         """Return whether there is anything to delete."""

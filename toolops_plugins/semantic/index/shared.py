@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.semantic.embedding.embedders import Embedder
 from toolops_plugins.semantic.index.chroma import Store
@@ -19,7 +19,7 @@ from toolops_plugins.semantic.index.index import Index
 __all__ = ["shared_index"]
 
 _by_place: weakref.WeakValueDictionary[tuple[str, ...], Index] = weakref.WeakValueDictionary()
-_places = renewing(sys.modules[__name__], threading.Lock(), "_places")
+_places = fork_safe(sys.modules[__name__], threading.Lock(), "_places")
 _indices: weakref.WeakSet[Index] = weakref.WeakSet()
 
 
@@ -63,7 +63,7 @@ def _made(make_store: Callable[..., Store], embedder: Embedder, **rest: Any) -> 
 
 def _after_fork() -> None:
     for index in tuple(_indices):
-        index.forked()
+        index.reset_after_fork()
 
 
 def _at_exit() -> None:

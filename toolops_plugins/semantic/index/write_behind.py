@@ -74,9 +74,9 @@ class Writer:
         self._on_trouble = on_trouble
         self._clock = clock
         self._fuse = Fuse(clock, lease=30.0)
-        self.forked()
+        self.reset_after_fork()
 
-    def forked(self) -> None:
+    def reset_after_fork(self) -> None:
         """Forget what waits: in a forked child, whose parent will write it."""
         self._rows: OrderedDict[str, tuple[Row, Any]] = OrderedDict()
         self._served: dict[str, Row] = {}

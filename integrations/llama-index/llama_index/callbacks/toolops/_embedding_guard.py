@@ -20,7 +20,7 @@ from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.embedding import SharedEmbedding
 from toolops_plugins.adapters.model_policy import told_apart
 from toolops_plugins.adapters.pydantic_state import view_of
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["EmbeddingGuard"]
 
@@ -57,7 +57,7 @@ class EmbeddingGuard:
         self._policy = policy
         self._ops = ops
         self._name = name
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> EmbeddingGuard:
         return self

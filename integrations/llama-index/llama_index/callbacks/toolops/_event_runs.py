@@ -39,7 +39,7 @@ from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.adapters.prices import TokenPrice
 from toolops_plugins.adapters.run_events import Prices as AnyPrices
 from toolops_plugins.adapters.run_events import Teller
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["Calls", "Prices"]
 
@@ -75,7 +75,7 @@ class Calls:
         self._max = check.count("max_calls", max_calls)
         self._yields = yields
         # Reentrant, since a stream may be collected, and so be forgotten, while its thread is here.
-        self._lock = renewing(self, threading.RLock())
+        self._lock = fork_safe(self, threading.RLock())
         self._open: OrderedDict[Hashable, deque[Call]] = OrderedDict()
         self._number = 0
         self._lazy: dict[Hashable, Call] = {}

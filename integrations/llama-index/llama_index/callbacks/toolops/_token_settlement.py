@@ -24,7 +24,7 @@ from llama_index_instrumentation.span import BaseSpan
 from llama_index_instrumentation.span_handlers import BaseSpanHandler
 
 from llama_index.callbacks.toolops.prices import usage_of
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["estimated", "settle"]
 
@@ -49,7 +49,7 @@ class _Calls:
     """Which limiter let a call go, by the call's span; safe to use from any threads."""
 
     def __init__(self) -> None:
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
         self._limiters: OrderedDict[str, weakref.ref[Any]] = OrderedDict()
         self._streams: OrderedDict[tuple[int, int], str] = OrderedDict()
 
@@ -83,7 +83,7 @@ class _Calls:
 
 
 _calls = _Calls()
-_lock = renewing(sys.modules[__name__], threading.Lock())
+_lock = fork_safe(sys.modules[__name__], threading.Lock())
 
 
 class _Ends(BaseEventHandler):

@@ -38,7 +38,7 @@ from llama_index.callbacks.toolops._event_run import (
 )
 from llama_index.callbacks.toolops._event_runs import Calls, Prices
 from toolops_plugins import ToolOps
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["ToolOpsEventHandler", "ToolOpsSpanHandler", "install", "uninstall"]
 
@@ -235,7 +235,7 @@ class _Installation:
     """The pair of handlers that is at the root, and how it came there."""
 
     def __init__(self) -> None:
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
         self._events: ToolOpsEventHandler | None = None
         self._spans: ToolOpsSpanHandler | None = None
         self._given: tuple[Any, ...] = ()

@@ -11,7 +11,7 @@ from llama_index.core.rate_limiter import BaseRateLimiter
 from llama_index.callbacks.toolops._token_settlement import estimated, settle
 from toolops_plugins import ConfigurationError, RateLimit, ToolOps
 from toolops_plugins.adapters.options import runtime_of
-from toolops_plugins.concurrency.fork_locks import renewing
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.resilience.ratelimit import Limiter, Reservation
 
 __all__ = ["ToolOpsRateLimiter"]
@@ -87,7 +87,7 @@ class ToolOpsRateLimiter(BaseRateLimiter):
         self.count = estimated if count is None else count
         """Says how many tokens a text has, where nobody else does."""
         self._clock = runtime.clock
-        self._lock = renewing(self, threading.Lock())
+        self._lock = fork_safe(self, threading.Lock())
 
     def acquire(self, num_tokens: int = 0) -> None:
         """Wait for the next turn, in this thread.
