@@ -1,8 +1,8 @@
-"""A framework's own signals, which are exceptions but no failures.
+"""Pass a framework's own signals through policies: exceptions that are no failures.
 
-An interrupt, or a step that waits for a human, travels as an exception. To retry it, to count it
-against a breaker or to answer it from a fallback would break the agent. So it passes through the
-policies as a value that is not stored, and is raised again behind them.
+An interrupt, or a step that waits for a human, travels as an exception. A retry, a circuit breaker
+or a fallback that took it for a failure would break the agent. So it passes through the policies as
+a value that is not stored, and is raised again after them.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 from toolops_plugins.coalesce.error_copies import copy_error
 from toolops_plugins.policy import Policy, Price
 
-__all__ = ["Carried", "letting_through", "released"]
+__all__ = ["Signal", "adapt_policy", "release"]
 
 
-class Carried:
+class Signal:
     """An exception on its way through the policies.
 
     Args:
@@ -30,32 +30,32 @@ class Carried:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Carried:
-        return Carried(copy_error(self.error))
+    def __deepcopy__(self, memo: dict[int, Any]) -> Signal:
+        return Signal(copy_error(self.error))
 
 
-def released(value: Any) -> Any:
-    """Return a value that came through the policies; an exception among them is raised."""
-    if type(value) is Carried:
+def release(value: Any) -> Any:
+    """Return a value that came through the policies; raise the exception of a signal."""
+    if type(value) is Signal:
         raise value.error
     return value
 
 
-def letting_through(policy: Policy, wanted: Callable[[Any], bool]) -> Policy:
-    """Return a policy that also refuses to store what the adapter does not want stored.
+def adapt_policy(policy: Policy, is_stored: Callable[[Any], bool]) -> Policy:
+    """Return a policy that stores no signal, and no result that the adapter does not want stored.
 
     Args:
-        policy: The user's policy, whose own predicates and ``price`` see results only.
-        wanted: The adapter's predicate over the result; exceptions under way are refused anyway.
+        policy: The user's policy; its own predicates and ``price`` see results only.
+        is_stored: The adapter's predicate over results.
     """
     cache, price = policy.cache, policy.price
     if cache is not None:
-        asked = cache.when
+        own = cache.when
 
         def when(value: Any) -> bool:
-            if type(value) is Carried or not wanted(value):
+            if type(value) is Signal or not is_stored(value):
                 return False
-            return asked is None or bool(asked(value))
+            return own is None or bool(own(value))
 
         policy = policy.replace(cache=replace(cache, when=when))
     for name in ("retry", "breaker"):
@@ -72,16 +72,16 @@ def letting_through(policy: Policy, wanted: Callable[[Any], bool]) -> Policy:
 
 @dataclass(frozen=True)
 class _OnResult:
-    """A predicate over results, to which an exception under way is none.
+    """A predicate over results that is false for signals.
 
-    Equal where the predicate is, since two tools may share a circuit breaker by its policy.
+    Two are equal if their predicates are: tools may share a circuit breaker by its policy.
     """
 
     predicate: Callable[[Any], bool]
 
     def __call__(self, value: Any) -> bool:
-        return type(value) is not Carried and bool(self.predicate(value))
+        return type(value) is not Signal and bool(self.predicate(value))
 
 
 def _price(price: Callable[[Any], float], value: Any) -> float:
-    return 0.0 if type(value) is Carried else price(value)
+    return 0.0 if type(value) is Signal else price(value)

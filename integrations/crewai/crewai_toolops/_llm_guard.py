@@ -38,7 +38,7 @@ from crewai_toolops._llm_identity import (
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.fallback_answers import Substitute, no_answer, with_substitutes
 from toolops_plugins.adapters.model_policy import Unknown, told_apart, worth_trying
-from toolops_plugins.adapters.signals import Carried, letting_through, released
+from toolops_plugins.adapters.signals import Signal, adapt_policy, release
 from toolops_plugins.calls.flow import REFRESH
 from toolops_plugins.policy import NOTHING
 from toolops_plugins.policy.faults import callee_failed
@@ -78,7 +78,7 @@ class Guard:
         )
         name = model_name(llm)
         policy = told_apart(ops, worth_trying(_passing(policy), is_outage), name)
-        policy = letting_through(with_substitutes(over_values(policy, llm.model)), is_kept)
+        policy = adapt_policy(with_substitutes(over_values(policy, llm.model)), is_kept)
         wrap = partial(ops.tool, name=name, ignore=["own"])
         self.ask = wrap(policy=policy)(_ask)
         self.aask = wrap(policy=policy)(_aask)
@@ -112,7 +112,7 @@ class Guard:
                 ask = self.ask_once if own.runs_tools else self.ask
                 result = own.taken(ask(*own.asked(), own))
                 if result is NOTHING:  # somebody else's entry
-                    result = released(own.call()).raw
+                    result = release(own.call()).raw
             except Exception as error:
                 own.failed(error)
                 raise
@@ -136,7 +136,7 @@ class Guard:
                 asked = await asyncio.to_thread(own.asked) if own.reads_files else own.asked()
                 result = own.taken(await ask(*asked, own))
                 if result is NOTHING:
-                    result = released(await own.acall()).raw
+                    result = release(await own.acall()).raw
             except Exception as error:
                 own.failed(error)
                 raise
@@ -272,7 +272,7 @@ class _Own:
                 make = self._make()
                 raw = _once(make) if self._tries_once else make()
         except DENIALS as error:
-            return Carried(error)
+            return Signal(error)
         return packed(raw, self._schema, usage=heard.usage, cut=heard.cut, owner=self)
 
     async def acall(self) -> Any:
@@ -284,7 +284,7 @@ class _Own:
                 make = self._make()
                 raw = await (_aonce(make) if self._tries_once else make())
         except DENIALS as error:
-            return Carried(error)
+            return Signal(error)
         return packed(raw, self._schema, usage=heard.usage, cut=heard.cut, owner=self)
 
     @property
@@ -320,7 +320,7 @@ class _Own:
 
     def taken(self, given: Any) -> Any:
         """Return what the runtime gave as an answer, or NOTHING if it is none of ours."""
-        given = released(given)
+        given = release(given)
         if type(given) is Substitute:
             value = given.value
             if not isinstance(value, str | list | BaseModel):

@@ -12,7 +12,7 @@ from crewai.tools.tool_failure import (
     failure_from_exception,
 )
 
-from toolops_plugins.adapters.signals import Carried
+from toolops_plugins.adapters.signals import Signal
 from toolops_plugins.errors import CallTimeout, ConfigurationError, Rejected
 
 __all__ = ["OnError", "failure_of", "is_signal", "on_error_of", "passing"]
@@ -45,10 +45,10 @@ def is_signal(error: Exception) -> bool:
     return isinstance(error, (*_SIGNALS, ConfigurationError))
 
 
-def passing(error: Exception) -> Carried:
+def passing(error: Exception) -> Signal:
     """Return what passes through the policies as no failure; raise the error if it is one."""
     if isinstance(error, _SIGNALS):
-        return Carried(error)
+        return Signal(error)
     raise error
 
 

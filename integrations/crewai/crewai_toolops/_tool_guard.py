@@ -17,7 +17,7 @@ from crewai_toolops._event_dedup import note_tool
 from crewai_toolops._tool_arguments import FORM, Arguments
 from crewai_toolops._tool_failures import OnError, failure_of, is_signal, passing
 from toolops_plugins import Policy, ToolOps
-from toolops_plugins.adapters.signals import Carried, letting_through, released
+from toolops_plugins.adapters.signals import Signal, adapt_policy, release
 from toolops_plugins.calls.flow import REFRESH
 
 __all__ = ["Body", "Guard", "running"]
@@ -115,7 +115,7 @@ class Guard:
         self._ignore = ignore
 
         def faces(policy: Policy) -> _Faces:
-            told = letting_through(_apart(policy) if self._formed else policy, _is_wanted)
+            told = adapt_policy(_apart(policy) if self._formed else policy, _is_wanted)
             return self._faces(label, told, sync=sync, aio=aio)
 
         self._shared = faces(policy)
@@ -177,7 +177,7 @@ class Guard:
                 value = self._shared.sync(**call.arguments)
                 if not call.ran and not _is_shareable(value):
                     value = self._alone.sync(**call.arguments)
-                return released(value)
+                return release(value)
             except Exception as error:  # noqa: BLE001 - told as a value, or raised again
                 return self._told(error)
 
@@ -193,7 +193,7 @@ class Guard:
                 value = await self._shared.aio(**call.arguments)
                 if not call.ran and not _is_shareable(value):
                     value = await self._alone.aio(**call.arguments)
-                return released(value)
+                return release(value)
             except Exception as error:  # noqa: BLE001 - told as a value, or raised again
                 return self._told(error)
 
@@ -246,9 +246,7 @@ def _under_way() -> _Call:
 def _is_shareable(value: Any) -> bool:
     """Return whether a result may be given to other calls as well."""
     # Another call's signal is nothing to this one, and the others can be used once.
-    return type(value) is not Carried and not isinstance(
-        value, Iterator | AsyncIterator | Awaitable
-    )
+    return type(value) is not Signal and not isinstance(value, Iterator | AsyncIterator | Awaitable)
 
 
 def _is_wanted(value: Any) -> bool:

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 from langchain_core.runnables.config import var_child_runnable_config
 
-from langchain_toolops._graph_signals import carried
+from langchain_toolops._graph_signals import signal_of
 from toolops_plugins import Cache, Policy, ToolOps
 from toolops_plugins.adapters.model_policy import told_apart
-from toolops_plugins.adapters.signals import Carried, letting_through, released
+from toolops_plugins.adapters.signals import Signal, adapt_policy, release
 from toolops_plugins.calls.flow import REFRESH
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.policy import NOTHING
@@ -74,8 +74,8 @@ class Own:
         self._brought.append((kept, brought))
         return kept
 
-    def _passing(self, error: Exception) -> Carried:
-        passing = carried(error)
+    def _passing(self, error: Exception) -> Signal:
+        passing = signal_of(error)
         if passing is None:
             raise error
         self._brought.append((passing, passing))
@@ -129,7 +129,7 @@ class Functions:
         wanted: Callable[[Any], bool],
     ) -> None:
         self._ops = ops
-        self._policy = letting_through(policy, wanted)
+        self._policy = adapt_policy(policy, wanted)
         self._alone = self._policy.replace(cache=None, semantic=None, coalesce=False)
         self._faces = faces
         self._ignore = ignore
@@ -189,7 +189,7 @@ class Functions:
 def _taken(call: Asking, value: Any) -> Any:
     """Return what the runtime gave as the caller's result, or NOTHING."""
     mine = call.own.mine(value)
-    if type(value) is Carried:
+    if type(value) is Signal:
         # Another graph's interrupt is nothing to this one.
-        return NOTHING if mine is None else released(value)
+        return NOTHING if mine is None else release(value)
     return call.take(value) if mine is None else mine

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import sys
 
-from toolops_plugins.adapters.signals import Carried
+from toolops_plugins.adapters.signals import Signal
 
-__all__ = ["carried"]
+__all__ = ["signal_of"]
 
 
-def carried(error: Exception) -> Carried | None:
+def signal_of(error: Exception) -> Signal | None:
     """Return the exception made ready to pass through, or None if it is a failure like others."""
     errors = sys.modules.get("langgraph.errors")  # if nobody has imported it, it is none of those
     if errors is None:
         return None
     if isinstance(error, errors.GraphBubbleUp):
-        return Carried(error)
+        return Signal(error)
     # What a human has answered does not fit what was asked; the graph is to ask again.
     is_invalid_resume = getattr(errors, "is_invalid_resume", None)  # langgraph 1.2 and later
-    return Carried(error) if is_invalid_resume is not None and is_invalid_resume(error) else None
+    return Signal(error) if is_invalid_resume is not None and is_invalid_resume(error) else None

@@ -26,7 +26,7 @@ from langchain_toolops._llm_identity import is_outage, model_identity, model_nam
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.fallback_answers import Substitute, with_substitutes
 from toolops_plugins.adapters.model_policy import Unknown, told_apart, worth_trying
-from toolops_plugins.adapters.signals import letting_through
+from toolops_plugins.adapters.signals import adapt_policy
 from toolops_plugins.calls.flow import REFRESH
 from toolops_plugins.policy import NOTHING
 
@@ -101,9 +101,9 @@ class Guard:
         self._after_tools = after_tools
         self._keeps_usage = keeps_usage
         self._limiter: BaseRateLimiter | None = model.rate_limiter
-        whole = letting_through(with_substitutes(policy), _is_whole)
+        whole = adapt_policy(with_substitutes(policy), _is_whole)
         streamed = with_substitutes(policy, stream=True).replace(hedge=None)
-        streamed = letting_through(streamed, _is_whole_stream)
+        streamed = adapt_policy(streamed, _is_whole_stream)
         wrap = partial(ops.tool, ignore=["own"])
         self._generate = wrap(policy=whole, name=name)(_generate)
         self._agenerate = wrap(policy=whole, name=name)(_agenerate)

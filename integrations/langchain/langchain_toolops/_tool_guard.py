@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from langchain_toolops._background_run import unattended
 from langchain_toolops._codec_types import teach
 from langchain_toolops._event_dedup import note_run
-from langchain_toolops._graph_signals import carried
+from langchain_toolops._graph_signals import signal_of
 from langchain_toolops._tool_injection import (
     Including,
     config_arguments,
@@ -31,7 +31,7 @@ from langchain_toolops._tool_injection import (
     was_answered,
 )
 from toolops_plugins import Policy, ToolOps
-from toolops_plugins.adapters.signals import Carried, letting_through, released
+from toolops_plugins.adapters.signals import Signal, adapt_policy, release
 from toolops_plugins.adapters.tool_arguments import ABSENT
 from toolops_plugins.calls.flow import REFRESH
 from toolops_plugins.errors import ConfigurationError
@@ -128,11 +128,11 @@ class Guard:
         alone = policy.replace(cache=None, semantic=None, coalesce=False)
         self._refuses = refuses(self._injected, include, injected)
         self.policy = alone if self._refuses else policy
-        self._told = letting_through(self.policy, self.is_plain)
+        self._told = adapt_policy(self.policy, self.is_plain)
         self._shared = self._faces(tool, self._told, signature)
         self._alone = self._shared
         if self._told.coalesces or self._told.cache is not None:
-            self._alone = self._faces(tool, letting_through(alone, self.is_plain), signature)
+            self._alone = self._faces(tool, adapt_policy(alone, self.is_plain), signature)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Guard:
         return self
@@ -181,8 +181,8 @@ class Guard:
             if not was_answered(given_config()):
                 value = self._shared.sync(**arguments)
                 if call.ran or self._is_shareable(value):
-                    return released(value)
-            return released(self._alone.sync(**arguments))
+                    return release(value)
+            return release(self._alone.sync(**arguments))
 
     async def arun(self, body: Body, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Make a call on this event loop; see :meth:`run`."""
@@ -194,8 +194,8 @@ class Guard:
             if not was_answered(given_config()):
                 value = await self._shared.aio(**arguments)
                 if call.ran or self._is_shareable(value):
-                    return released(value)
-            return released(await self._alone.aio(**arguments))
+                    return release(value)
+            return release(await self._alone.aio(**arguments))
 
     def _opened(self, body: Body) -> _Call | None:
         """Return a new call, or None where the tool's one way of running makes use of the other."""
@@ -208,16 +208,16 @@ class Guard:
             note_run(run)
         return _Call(self, body, run)
 
-    def _passing(self, error: Exception) -> Carried:
+    def _passing(self, error: Exception) -> Signal:
         """Return what passes through the policies as no failure; raise the error if it is one."""
-        passing = carried(error)
+        passing = signal_of(error)
         if passing is not None:
             return passing
         # The tool cannot be run in this way, which is no trouble that passes.
         if isinstance(error, NotImplementedError):
-            return Carried(error)
+            return Signal(error)
         if isinstance(error, ToolException) and not self._is_failure(error):
-            return Carried(error)
+            return Signal(error)
         raise error
 
     def _is_failure(self, error: ToolException) -> bool:
@@ -240,7 +240,7 @@ class Guard:
         return not _is_of_the_call(value)
 
     def _is_shareable(self, value: Any) -> bool:
-        if type(value) is Carried:
+        if type(value) is Signal:
             return isinstance(value.error, ToolException)
         return self.is_plain(value)
 

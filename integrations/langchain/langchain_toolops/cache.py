@@ -21,7 +21,7 @@ from toolops_plugins import (
     ToolOps,
 )
 from toolops_plugins.adapters.options import keeps_usage, policy_of, runtime_of
-from toolops_plugins.adapters.signals import letting_through
+from toolops_plugins.adapters.signals import adapt_policy
 from toolops_plugins.errors import NotCanonicalError
 
 __all__ = ["ToolOpsCache"]
@@ -98,9 +98,7 @@ class ToolOpsCache(BaseCache):
         if not callable(whole.tags):
             whole = whole.replace(tags=(*whole.tags, name))
         self._memo: dict[tuple[str, str], _Asked] = {}
-        self._aside = self._ops.aside(
-            _generate, policy=letting_through(whole, are_whole), name=name
-        )
+        self._aside = self._ops.aside(_generate, policy=adapt_policy(whole, are_whole), name=name)
 
     def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
         """Return fresh copies of the generations kept for a prompt, or None."""

@@ -40,7 +40,7 @@ from toolops_plugins.adapters.fallback_answers import Substitute, with_substitut
 from toolops_plugins.adapters.model_policy import Unknown, told_apart, worth_trying
 from toolops_plugins.adapters.outcomes import Heard, listening
 from toolops_plugins.adapters.pydantic_state import view_of
-from toolops_plugins.adapters.signals import letting_through
+from toolops_plugins.adapters.signals import adapt_policy
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["Guard"]
@@ -71,9 +71,9 @@ class Guard:
         policy = told_apart(ops, worth_trying(policy), name)
         self._after_tools = after_tools
         self._keeps_usage = keeps_usage
-        whole = letting_through(with_substitutes(over_answers(policy)), _is_whole)
+        whole = adapt_policy(with_substitutes(over_answers(policy)), _is_whole)
         streamed = with_substitutes(over_chunks(policy), stream=True).replace(hedge=None)
-        streamed = letting_through(streamed, is_whole_stream)
+        streamed = adapt_policy(streamed, is_whole_stream)
         wrap = partial(ops.tool, ignore=["own"])
         self._call = wrap(policy=whole, name=name)(_call)
         self._acall = wrap(policy=whole, name=name)(_acall)

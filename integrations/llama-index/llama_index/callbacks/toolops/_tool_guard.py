@@ -19,7 +19,7 @@ from llama_index.callbacks.toolops._tool_codec_types import teach_tools
 from llama_index.callbacks.toolops.events import tell_hit
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.fallback_answers import Substitute, with_substitutes
-from toolops_plugins.adapters.signals import Carried, letting_through, released
+from toolops_plugins.adapters.signals import Signal, adapt_policy, release
 from toolops_plugins.calls.flow import REFRESH
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.keys.keyer import is_secret_name
@@ -122,7 +122,7 @@ class Guard:
         self.policy = alone if refuses else policy
 
         def faces(policy: Policy) -> _Faces:
-            told = letting_through(_noting(policy), self._is_wanted)
+            told = adapt_policy(_noting(policy), self._is_wanted)
             return self._faces(told, secret, ignore, aio=aio)
 
         self._shared = faces(self.policy)
@@ -221,7 +221,7 @@ class Guard:
             return value if dressed is None else dressed(value)
         if not call.ran:
             tell_hit(self.name, "tool")
-        return released(value)
+        return release(value)
 
     def _is_wanted(self, value: Any) -> bool:
         """Return whether a result may be kept."""
@@ -267,15 +267,15 @@ def _under_way() -> _Call:
     return call
 
 
-def _passing(error: Exception) -> Carried:
+def _passing(error: Exception) -> Signal:
     """Return what passes through the policies as no failure; raise the error if it is one."""
     # A step that waits for a human, or for any event, raises that; it will be run again.
     waiting = getattr(sys.modules.get(_WORKFLOWS), "WaitingForEvent", None)
     if waiting is not None and isinstance(error, waiting):
-        return Carried(error)
+        return Signal(error)
     # The tool cannot be run in this way, which is no trouble that passes.
     if isinstance(error, NotImplementedError):
-        return Carried(error)
+        return Signal(error)
     raise error
 
 
@@ -292,7 +292,7 @@ def _was_answered() -> bool:
 
 def _is_shareable(value: Any) -> bool:
     """Return whether a result may be given to other calls as well."""
-    if type(value) is Carried:
+    if type(value) is Signal:
         return False  # another step's signal is nothing to this one
     if isinstance(value, ToolOutput):
         value = value.raw_output
