@@ -23,7 +23,7 @@ OPENSSL := --no-deps --only-binary :all: --python-version 3.11 --platform manyli
 	psycopg2-binary==2.9.5
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak lint faults bench constraints clean
+.PHONY: help setup demo test soak lint docs faults bench constraints clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -48,6 +48,10 @@ lint: setup ## Check style, types, the walls between the rooms, and every exampl
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/test_examples.py
+	$(BIN)/python -m mkdocs build --quiet
+
+docs: setup ## Build the documentation site into build/site; a broken link or reference fails
+	$(BIN)/python -m mkdocs build --quiet
 
 faults: setup ## Break a Redis server in every way under load, and print what callers noticed
 	$(BIN)/python tests/faults/fault_table.py
@@ -59,7 +63,7 @@ bench: $(VENV)/peers ## Measure side by side with the peers, and print ratios
 constraints: ## Renew the pinned versions in constraints.txt
 	rm -rf build/constraints && $(PYTHON) -m venv build/constraints
 	build/constraints/bin/python $(INSTALL) --upgrade pip
-	build/constraints/bin/python $(INSTALL) $(EDITABLE) --group test --group lint --group bench \
+	build/constraints/bin/python $(INSTALL) $(EDITABLE) --group test --group lint --group docs --group bench \
 		hatchling editables
 	sed '/^[^#]/d' constraints.txt > build/constraints.txt
 	build/constraints/bin/python -m pip freeze --all --exclude-editable --exclude setuptools \
@@ -74,7 +78,7 @@ $(VENV)/ready: $(PROJECTS) constraints.txt
 	@test -n "$(PYTHON)" || { echo "No Python from 3.11 to 3.13 found; make setup PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python $(INSTALL) -c constraints.txt --upgrade pip
-	$(BIN)/python $(INSTALL) $(PINNED) $(EDITABLE) --group test --group lint
+	$(BIN)/python $(INSTALL) $(PINNED) $(EDITABLE) --group test --group lint --group docs
 	@touch $@
 
 $(VENV)/peers: $(VENV)/ready

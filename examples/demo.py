@@ -4,14 +4,20 @@ The first part replays logs by `toolops audit`. The second runs fifty agents aga
 priced HTTP service on this machine (`service.py`), first bare and then with ToolOps. Every number
 is measured; the service's failures and the questions are the same in every run. The third asks one
 tool from LangChain, LlamaIndex and CrewAI: it is the code of `notebooks/tour.ipynb`.
+
+`python examples/demo.py --picture docs/images/demo.svg` runs the second part alone and draws its
+table for the documentation.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
+import io
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -164,6 +170,15 @@ def _show(console: Console, bare: Run, ours: Run) -> None:
     console.print(made)
 
 
+def draw(file: Path, bare: Run, ours: Run) -> None:
+    """Write the table of the second part as an SVG that loads no fonts from other hosts."""
+    console = Console(record=True, width=60, file=io.StringIO())
+    _show(console, bare, ours)
+    picture = console.export_svg(title=f"{AGENTS} agents, one flaky service", unique_id="demo")
+    fonts = r"@font-face \{.*?\}\s*"
+    file.write_text(re.sub(fonts, "", picture, flags=re.DOTALL), encoding="utf-8")
+
+
 def _audit(console: Console, file: Path, *options: str) -> None:
     shown = os.path.relpath(file)
     console.print(f"[bold cyan]$ toolops audit {escape(shown)} {' '.join(options)}[/]\n")
@@ -191,8 +206,8 @@ def audits(console: Console) -> None:
     _audit(console, QUESTIONS, "--top", "5")
 
 
-def live(console: Console) -> None:
-    """Run the agents, and show what it came to."""
+def live(console: Console) -> tuple[Run, Run]:
+    """Run the agents, show the results, and return what was measured without and with ToolOps."""
     asked = questions()
     console.print()
     console.rule(f"[bold]2. {AGENTS} agents, live")
@@ -208,6 +223,7 @@ def live(console: Console) -> None:
         console.print(f"{name}: {duration(run.seconds)}; errors: {errors or 'none'}")
     console.print()
     _show(console, bare, ours)
+    return bare, ours
 
 
 def tour(console: Console) -> None:
@@ -231,8 +247,14 @@ def tour(console: Console) -> None:
 
 
 def main() -> None:
-    """Run all parts."""
+    """Run all parts, or draw the second."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--picture", type=Path, help="run the second part, and draw it as SVG")
+    options = parser.parse_args()
     console = Console(highlight=False)
+    if options.picture:
+        draw(options.picture, *live(console))
+        return
     audits(console)
     live(console)
     tour(console)

@@ -89,7 +89,7 @@ class ToolOps(Decorators, Closing):
             constant, or None. Part of every key.
         secret: With it keys are HMACs, and what is stored in Redis and in Chroma is signed: who
             can write there but lacks the secret cannot plant a value, move one to another tenant,
-            or bring back one that was invalidated; docs/threat-model.md says what remains
+            or bring back one that was invalidated; the threat model in docs/ says what remains
             possible. All who share the cache need the same.
         encrypt: True: what is stored in Redis, and questions, answers and tags in Chroma, is
             encrypted with a key derived from the secret; text or bytes: with a key derived from

@@ -1,7 +1,8 @@
 """Break a Redis server in every way, under load, and print what callers noticed.
 
-``make faults`` runs it; the table stands in docs/faults.md. Threads and tasks of an event loop call
-functions that are cached in Redis alone, so that every call meets the fault, and check each answer.
+``make faults`` runs it; docs/operations/faults.md holds the table. Threads and tasks of an event
+loop call functions that are cached in Redis alone, so that every call meets the fault, and check each
+answer.
 A fault begins once the server has served hits, ends after a while, and the time until the next hit
 is the recovery.
 """
