@@ -1,10 +1,9 @@
 """Break a Redis server in every way, under load, and print what callers noticed.
 
 ``make faults`` runs it; docs/operations/faults.md holds the table. Threads and tasks of an event
-loop call functions that are cached in Redis alone, so that every call meets the fault, and check each
-answer.
-A fault begins once the server has served hits, ends after a while, and the time until the next hit
-is the recovery.
+loop call functions that are cached in Redis alone, so that every call meets the fault, and check
+each answer. A fault begins once the server has served hits and ends after a while. The time from
+then until the next hit is the recovery.
 """
 
 from __future__ import annotations

@@ -94,8 +94,8 @@ class SemanticCache(Tended):
         secret: Signs what is stored: scope, question, vector and answer. What was not signed with
             it, changed, moved to another question or tenant, or put back after an invalidation is
             a miss and a notice; the threat model in docs/ says what remains possible. Also the key
-            of all digests. All who share the index need the same. None: the runtime's, or nothing is
-            signed.
+            of all digests. All who share the index need the same. None: the runtime's, or nothing
+            is signed.
         encrypt: True: questions, answers and tags are encrypted where they are stored, with a key
             derived from the secret; text or bytes: with a key derived from these. Vectors are
             not: they tell roughly what a question is about. Needs the package ``cryptography``
