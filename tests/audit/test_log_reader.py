@@ -105,9 +105,9 @@ def test_what_follows_a_compressed_log_is_told(audited: Any) -> None:
         (b"PK\x03\x04rest", "is a zip archive; unpack it first"),
         (b"PAR1rest", "is a Parquet file; export it as JSONL or CSV first"),
         (b"SQLite format 3\0rest", "is an SQLite database"),
-        (gzip.compress(b"x" * 257 + b"ustar"), "is a tar archive; unpack it first"),
-        (gzip.compress(b""), "holds nothing that can be read"),
-        (gzip.compress(b"oops\noops")[:-9], "nothing that can be read"),
+        (gzip.compress(b"x" * 257 + b"ustar", mtime=0), "is a tar archive; unpack it first"),
+        (gzip.compress(b"", mtime=0), "holds nothing that can be read"),
+        (gzip.compress(b"oops\noops", mtime=0)[:-9], "nothing that can be read"),
     ],
 )
 def test_what_holds_no_log(toolops: Any, tmp_path: Path, data: bytes, text: str) -> None:

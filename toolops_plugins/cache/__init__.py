@@ -1,1 +1,1 @@
-"""Cached results: the entry, the tiers that keep it, and the ordered walk through them."""
+"""The cache: entries, the tiers that store them, and the lookup through all tiers."""

@@ -1,4 +1,4 @@
-"""A cached result with what is known of it, and the contract of every tier."""
+"""The cache entry, and the protocol that every tier implements."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from toolops_plugins.codec import Payload
 __all__ = ["Entry", "Mark", "Tier"]
 
 Mark: TypeAlias = Any
-"""What a tier must find unchanged for a later write to count; opaque to everybody else."""
+"""The state of a key and its tags at a lookup. A write that passes it is dropped if the state
+has changed since. Opaque to everything but the tier that made it."""
 
 
 class Entry(NamedTuple):
-    """A result as it is kept; immutable, so one object may stand in several tiers.
+    """A cached result. Immutable, so several tiers can share one object.
 
-    A named tuple, since a frozen dataclass of this size takes five times as long to make.
+    It is a named tuple because a frozen dataclass of this size takes five times as long to make.
 
     Args:
         payload: The encoded result.
-        kind: "value"; "error" for a remembered exception; "stream" for the items of a generator.
-        created: When it was computed, on the runtime's monotonic clock, as all times here: no two
-            hosts' clocks are ever compared, and setting one changes nothing.
-        fresh_until: Until when it is fresh.
-        stale_until: Until when it may be served stale; at or after ``fresh_until``.
-        took: Seconds that computing it took.
-        price: Money that computing it cost.
-        tags: The tags under which it can be invalidated, sorted.
+        created: When the result was computed. All times are seconds on the runtime's monotonic
+            clock, so clocks of different hosts are never compared, and setting one changes nothing.
+        fresh_until: End of the time in which the entry is fresh.
+        stale_until: End of the time in which it may be served stale; not before ``fresh_until``.
+        took: Seconds that the computation took.
+        price: Money that the computation cost.
+        tags: Tags that invalidate the entry, sorted.
+        kind: "value"; "error" for a cached exception; "stream" for the items of a generator.
     """
 
     payload: Payload
@@ -43,26 +44,27 @@ class Entry(NamedTuple):
 class Tier(Protocol):
     """One level of the cache.
 
-    A key is a digest of 32 bytes. ``tags`` are those of the call: an entry whose own tags differ,
-    or of which a tag was invalidated after it was computed, is not found. A lookup also returns
-    a mark; a write that passes it is dropped if the key or a tag was invalidated since the mark
-    was taken, so that a result computed from old data never survives an invalidation. A write with
-    mark None counts as computed now. Every method may raise
-    :class:`~toolops_plugins.errors.TierError`, and nothing else. A tier is safe to use from any
-    threads and event loops at once.
+    A key is a digest of 32 bytes. ``tags`` are the tags of the call. A lookup misses if the tags of
+    the entry differ from them, or if one of the tags was invalidated after the entry was computed.
+    A lookup also returns a mark. A write that passes the mark is dropped if the key or a tag was
+    invalidated since, so a result computed from old data never survives an invalidation. A write
+    with mark None counts as computed now.
+
+    Every method raises :class:`~toolops_plugins.errors.TierError` and nothing else. A tier is safe
+    to use from any threads and event loops at once.
     """
 
     label: str
     ttl: float | None
     local: bool
-    """True: nothing blocks, so the plain methods may be called on an event loop."""
+    """True if no method blocks, so that an event loop may call the blocking methods."""
 
     def get(self, key: bytes, tags: Sequence[str] = ()) -> tuple[Entry | None, Mark]:
         """Return the entry, or None, and a mark for a later :meth:`set`."""
         ...
 
     def set(self, key: bytes, entry: Entry, mark: Mark = None) -> None:
-        """Keep the entry for ``ttl`` seconds, but never past its ``stale_until``."""
+        """Store the entry for at most ``ttl`` seconds, never past its ``stale_until``."""
         ...
 
     def get_many(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
@@ -70,23 +72,23 @@ class Tier(Protocol):
         ...
 
     def set_many(self, entries: Mapping[bytes, Entry]) -> None:
-        """Keep many entries, as of now."""
+        """Store many entries, as computed now."""
         ...
 
     def delete(self, key: bytes) -> None:
-        """Forget the key, and void every earlier mark of it."""
+        """Delete the entry, and void all earlier marks of the key."""
         ...
 
     def invalidate(self, tags: Sequence[str]) -> None:
-        """Forget every entry that carries one of the tags, and void earlier marks."""
+        """Delete all entries with one of the tags, and void earlier marks of these tags."""
         ...
 
     def clear(self) -> None:
-        """Forget everything of this namespace, and void every earlier mark."""
+        """Delete all entries of this namespace, and void all earlier marks."""
         ...
 
     def close(self) -> None:
-        """Release what is held; the tier may be used again and then reopens it."""
+        """Release all resources. The next use acquires them again."""
         ...
 
     async def aget(self, key: bytes, tags: Sequence[str] = ()) -> tuple[Entry | None, Mark]:

@@ -1,4 +1,4 @@
-"""An entry in its place in memory, in as few bytes as Python allows."""
+"""The slot: a compact in-memory record of an entry."""
 
 from __future__ import annotations
 
@@ -10,37 +10,36 @@ from toolops_plugins.cache.entry import Entry
 __all__ = ["MAIN", "MOST", "OUT", "SMALL", "Slot", "hard_and_size"]
 
 MOST: Final = 3
-"""Hits that a slot counts at most."""
+"""The largest hit count of a slot."""
 
 OUT, SMALL, MAIN = range(3)
-"""The queue that a slot stands in."""
+"""The queue of a slot."""
 
-# As objects, these would take two hundred bytes more of each entry.
+# Stored as objects, these fields would take two hundred bytes more for each entry.
 _COLD: Final = struct.Struct("=dQdddB")
 hard_and_size: Final = struct.Struct("=dQ").unpack_from
-"""Takes the ``cold`` of a slot and returns its ``hard`` and its ``size``."""
+"""Unpacks ``hard`` and ``size`` from the ``cold`` bytes of a slot."""
 _KINDS: Final[tuple[Literal["value", "error", "stream"], ...]] = ("value", "error", "stream")
 
 
 class Slot:
-    """An entry in its place in memory; :meth:`Memory.peek` tells how to read it.
+    """An entry in memory; :meth:`Memory.peek` explains how to read it.
 
-    What it tells of the entry never changes: a new write makes a new slot, so that whoever holds
-    one sees times that belong to its payload.
+    The fields of the entry never change: a new write makes a new slot, so a reader always sees
+    times and payload that belong together.
 
     Args:
         key: The key.
         entry: The entry.
-        soft: Monotonic time before which it is plainly fresh: a value, not worth a thought of
-            early refresh.
-        hard: Monotonic time from which it is dead.
-        seq: Mark of the moment at which its tags were last known to be valid.
-        size: Bytes that it accounts for.
+        soft: Monotonic time until which the entry is fresh and too young for an early refresh.
+        hard: Monotonic time at which the entry expires.
+        seq: Mark of the last moment at which the tags were known to be valid.
+        size: Bytes that the entry accounts for.
 
     Attributes:
-        payload, took, price, tags: Those of the entry.
-        cold: What is rarely needed of it, packed.
-        freq: Hits counted, up to ``MOST``; a count lost to another thread does no harm.
+        payload, took, price, tags: The fields of the entry.
+        cold: The rarely used fields, packed.
+        freq: Hit count, up to ``MOST``. A count lost to a race between threads does no harm.
     """
 
     __slots__ = (
@@ -78,7 +77,7 @@ class Slot:
 
     @property
     def entry(self) -> Entry:
-        """The entry, put together anew; its parts are cheaper."""
+        """A new entry object. Reading single fields of the slot is cheaper."""
         _, _, created, fresh_until, stale_until, kind = _COLD.unpack(self.cold)
         return Entry(
             self.payload, created, fresh_until, stale_until, self.took, self.price, self.tags,

@@ -1,8 +1,8 @@
-"""The time at which an operation of this thread has to be over, for the sockets that it reads.
+"""The deadline of the current thread's operation on a server.
 
-A socket's own timeout is that of each byte: a server that trickles keeps a reader for as long as it
-likes. So whoever begins an operation says here when it ends, and every wait inside takes what is
-left. On event loops there is a timer round the whole operation, and none of this is needed.
+The timeout of a socket bounds one read only: a server that sends byte by byte can hold a reader for
+as long as it likes. So each operation sets a deadline here, and every wait inside it takes the time
+that is left. On event loops one timer bounds the whole operation, and this module is not used.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ __all__ = ["DEADLINE", "Deadline", "until"]
 
 
 class Deadline(threading.local):
-    """What bounds the waits of one thread.
+    """The time limits of one thread.
 
     Attributes:
-        end: The monotonic time at which the operation has to be over, or None: no bound.
-        replies: Whether each reply is also bounded by the socket's timeout, as counted from its
-            request. False for subscriptions, to which messages come without a request.
+        end: Monotonic time at which the operation must end. None: no limit.
+        replies: Whether the socket's timeout also bounds each reply, counted from its request.
+            False for subscriptions, which receive messages without a request.
     """
 
     end: float | None = None
     replies = False
 
     def left(self) -> float | None:
-        """Return the seconds that are left, or None if there is no bound.
+        """Return the seconds that are left, or None if there is no limit.
 
         Raises:
-            TimeoutError: None are left.
+            TimeoutError: No time is left.
         """
         if self.end is None:
             return None
@@ -47,9 +47,9 @@ DEADLINE = Deadline()
 @contextmanager
 def until(end: float) -> Iterator[None]:
     """Bound all waits of this thread in the block, but not each reply."""
-    before = DEADLINE.end, DEADLINE.replies
+    previous = DEADLINE.end, DEADLINE.replies
     DEADLINE.end, DEADLINE.replies = end, False
     try:
         yield
     finally:
-        DEADLINE.end, DEADLINE.replies = before
+        DEADLINE.end, DEADLINE.replies = previous

@@ -1,7 +1,7 @@
-"""The ordered walk through the tiers: nearest first, promotion upward on a hit, writes to all.
+"""Lookups, writes and invalidations across all tiers, nearest tier first.
 
-Everything here that may need I/O is a flow (see :mod:`toolops_plugins.steps`), walked by the same
-drivers as the calls themselves.
+A hit in a far tier is copied to the nearer ones. Every method that may need I/O is a flow (see
+:mod:`toolops_plugins.steps`), run by the same drivers as the calls themselves.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from toolops_plugins.cache.entry import Entry, Mark, Tier
 from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.steps import Io, Step, as_tier_error, is_callers
 
-__all__ = ["Found", "Tiers", "class_problem", "is_newer", "tier_list"]
+__all__ = ["LookupResult", "Tiers", "class_problem", "is_newer", "tier_list"]
 
 
 class _Skip:
-    """The mark of a tier whose lookup failed: a write to it would count, so it is left out."""
+    """The mark of a tier whose lookup failed. Nothing is written to that tier."""
 
 
 _SKIP = _Skip()
@@ -26,21 +26,21 @@ _SAME = 0.001  # seconds
 
 
 def is_newer(entry: Entry, created: float) -> bool:
-    """Return whether an entry was computed after another, which was ``created`` then.
+    """Return whether an entry is newer than one computed at ``created``.
 
-    The times of one entry differ by less than a millisecond from one lookup to the next, where
-    they are converted from a server's clock.
+    Times converted from a server's clock vary by less than a millisecond between two lookups of the
+    same entry, so a smaller difference does not count.
     """
     return entry.created > created + _SAME
 
 
-class Found(NamedTuple):
-    """What a lookup brought.
+class LookupResult(NamedTuple):
+    """The result of a lookup.
 
     Args:
-        entry: The first fresh entry, or the freshest stale one, or None.
-        tier: The label of the tier that it came from, or None.
-        marks: A mark for each tier that was asked, for the write that may follow.
+        entry: The first fresh entry, else the freshest stale one, else None.
+        tier: The label of the tier that had the entry, or None.
+        marks: The marks of the tiers that were asked, for the write that may follow.
     """
 
     entry: Entry | None
@@ -49,15 +49,15 @@ class Found(NamedTuple):
 
 
 class Tiers:
-    """Tiers in the order in which they are asked. As safe to share as its tiers are.
+    """The tiers of a runtime, in lookup order. As safe to share as the tiers themselves.
 
     Args:
-        tiers: Nearest first.
-        on_trouble: Told of every tier that failed: its label and the error.
-        on_recovery: Told of a tier that failed to read or to write and now does both: its label.
+        tiers: The tiers, nearest first.
+        on_trouble: Called with the label and the error whenever a tier fails.
+        on_recovery: Called with the label when a tier that failed can read and write again.
 
     Raises:
-        ConfigurationError: Two tiers have one label.
+        ConfigurationError: Two tiers have the same label.
     """
 
     def __init__(
@@ -77,15 +77,15 @@ class Tiers:
         self._on_trouble = on_trouble
         self._on_recovery = on_recovery
         self._failing: set[tuple[str, str]] = set()  # labels, with "read" or "write"
-        # Without a TTL of its own, an entry lives no longer than the most patient tier keeps it.
-        lives = [math.inf if tier.ttl is None else tier.ttl for tier in tiers]
-        self.longest_ttl = max(lives, default=math.inf)
+        # An entry without a TTL lives as long as the tier with the longest TTL stores it.
+        ttls = [math.inf if tier.ttl is None else tier.ttl for tier in tiers]
+        self.longest_ttl = max(ttls, default=math.inf)
 
     def only(self, labels: Iterable[str]) -> Tiers:
-        """Return these tiers without those that are not named.
+        """Return the subset of tiers with the given labels.
 
         Raises:
-            ConfigurationError: There is no tier of that label.
+            ConfigurationError: A label belongs to no tier.
         """
         wanted = list(labels)
         for label in wanted:
@@ -98,15 +98,15 @@ class Tiers:
         some._failing = self._failing
         return some
 
-    def _failed(self, tier: Tier, error: Exception, way: str) -> None:
-        """Tell of trouble with a tier, of whatever kind; what is for the caller is raised again."""
+    def _record_failure(self, tier: Tier, error: Exception, way: str) -> None:
+        """Report a failure of a tier. Raise the error again if it belongs to the caller."""
         if is_callers(error):
             raise error
         self._failing.add((tier.label, way))
         self._on_trouble(tier.label, error)
 
-    def _worked(self, tier: Tier, way: str) -> None:
-        # A Redis that is full still reads: it has recovered when what failed works again.
+    def _record_success(self, tier: Tier, way: str) -> None:
+        # A full Redis still answers reads, so reads and writes are tracked apart.
         label = tier.label
         if (label, way) in self._failing:
             self._failing.discard((label, way))
@@ -114,12 +114,12 @@ class Tiers:
                 self._on_recovery(label)
 
     def near(self, key: bytes, tags: Sequence[str]) -> tuple[Entry, str] | None:
-        """Return what the first tier holds, and its label, if it can be asked without any I/O."""
+        """Look up the first tier, if that needs no I/O; return the entry and the tier's label."""
         if self.all and self.all[0].local:
             try:
                 entry, _ = self.all[0].get(key, tags)
-            except Exception as error:  # noqa: BLE001 - trouble with a tier is a miss
-                self._failed(self.all[0], error, "read")
+            except Exception as error:  # noqa: BLE001 - a failure of a tier is a miss
+                self._record_failure(self.all[0], error, "read")
                 return None
             if entry is not None:
                 return entry, self.all[0].label
@@ -127,15 +127,15 @@ class Tiers:
 
     def lookup(
         self, key: bytes, tags: Sequence[str], now: float, newer_than: float = -math.inf
-    ) -> Generator[Step, Any, Found]:
-        """Ask tier by tier until one has a fresh entry, and promote that upward.
+    ) -> Generator[Step, Any, LookupResult]:
+        """Ask one tier after the other for a fresh entry, and copy it to the nearer tiers.
 
         Args:
             key: The key.
             tags: The tags of the call.
             now: The runtime's monotonic time.
-            newer_than: A monotonic time: what was computed then or before does not count as
-                fresh, since it is what is to be refreshed.
+            newer_than: Monotonic time. An entry computed then or earlier does not count as fresh;
+                a refresh passes the time of the entry that it replaces.
         """
         marks: list[Mark] = []
         best: Entry | None = None
@@ -146,25 +146,25 @@ class Tiers:
                     entry, mark = tier.get(key, tags)
                 else:
                     entry, mark = yield Io(tier.get, tier.aget, key, tags)
-            except Exception as error:  # noqa: BLE001 - what is the caller's, that raises again
-                self._failed(tier, error, "read")
+            except Exception as error:  # noqa: BLE001 - an error of the caller is raised again
+                self._record_failure(tier, error, "read")
                 marks.append(_SKIP)
                 continue
             if self._failing:
-                self._worked(tier, "read")
+                self._record_success(tier, "read")
             if entry is not None and entry.fresh_until > now and is_newer(entry, newer_than):
                 if marks:
                     yield from self.store(key, entry, marks)
-                return Found(entry, tier.label, tuple(marks))
+                return LookupResult(entry, tier.label, tuple(marks))
             marks.append(mark)
             if entry is not None and (best is None or entry.fresh_until > best.fresh_until):
                 best, best_tier = entry, tier.label
-        return Found(best, best_tier, tuple(marks))
+        return LookupResult(best, best_tier, tuple(marks))
 
     def store(
         self, key: bytes, entry: Entry, marks: Sequence[Mark] | None = None
     ) -> Generator[Step, Any, None]:
-        """Write an entry to every tier for which there is a mark (None: to all, as of now)."""
+        """Write an entry to every tier that has a mark; to all tiers if ``marks`` is None."""
         tiers = self.all if marks is None else self.all[: len(marks)]
         for tier, mark in zip(tiers, marks or [None] * len(tiers), strict=True):
             if mark is _SKIP:
@@ -174,30 +174,30 @@ class Tiers:
                     tier.set(key, entry, mark)
                 else:
                     yield Io(tier.set, tier.aset, key, entry, mark)
-            except Exception as error:  # noqa: BLE001 - what is the caller's, that raises again
-                self._failed(tier, error, "write")
+            except Exception as error:  # noqa: BLE001 - an error of the caller is raised again
+                self._record_failure(tier, error, "write")
             else:
                 if self._failing:
-                    self._worked(tier, "write")
+                    self._record_success(tier, "write")
 
     @property
     def nearest(self) -> Tier | None:
-        """The first tier, if it needs no I/O."""
+        """The first tier, if it needs no I/O, else None."""
         return self.all[0] if self.all and self.all[0].local else None
 
     def store_near(self, key: bytes, entry: Entry, marks: Sequence[Mark]) -> None:
-        """Write an entry to the first tier only, if that needs no I/O."""
+        """Write an entry to the first tier alone, if that needs no I/O."""
         tier = self.nearest
         if tier is not None and marks and marks[0] is not _SKIP:
             try:
                 tier.set(key, entry, marks[0])
-            except Exception as error:  # noqa: BLE001 - trouble with a tier costs the copy alone
+            except Exception as error:  # noqa: BLE001 - a failure costs only the copy
                 self._on_trouble(tier.label, error)
 
     def get_many(
         self, keys: Sequence[bytes], now: float
     ) -> Generator[Step, Any, dict[bytes, Entry]]:
-        """Return the fresh entries of many untagged keys, asking each tier once for what is left.
+        """Return the fresh entries of many untagged keys, with one request to each tier.
 
         Args:
             keys: The keys.
@@ -213,11 +213,11 @@ class Tiers:
                     got = {key: tier.get(key)[0] for key in left}
                 else:
                     got = yield Io(tier.get_many, tier.aget_many, left)
-            except Exception as error:  # noqa: BLE001 - what is the caller's, that raises again
-                self._failed(tier, error, "read")
+            except Exception as error:  # noqa: BLE001 - an error of the caller is raised again
+                self._record_failure(tier, error, "read")
                 continue
             if self._failing:
-                self._worked(tier, "read")
+                self._record_success(tier, "read")
             fresh = {k: e for k, e in got.items() if e is not None and e.fresh_until > now}
             found.update(fresh)
             if depth and fresh:
@@ -238,45 +238,44 @@ class Tiers:
                         tier.set(key, entry)
                 else:
                     yield Io(tier.set_many, tier.aset_many, entries)
-            except Exception as error:  # noqa: BLE001 - what is the caller's, that raises again
-                self._failed(tier, error, "write")
+            except Exception as error:  # noqa: BLE001 - an error of the caller is raised again
+                self._record_failure(tier, error, "write")
             else:
                 if self._failing:
-                    self._worked(tier, "write")
+                    self._record_success(tier, "write")
 
     def delete(self, keys: Sequence[bytes]) -> Generator[Step, Any, None]:
-        """Forget keys in every tier; all at once where a tier can do that.
+        """Delete keys in every tier, in one request where the tier supports that.
 
         Raises:
-            TierError: A tier could not be reached, after all others were told.
+            TierError: A tier failed. The other tiers have done their part.
         """
-        yield from self._tell("delete", "adelete", each=keys)
+        yield from self._broadcast("delete", "adelete", each=keys)
 
     def invalidate(self, tags: Sequence[str]) -> Generator[Step, Any, None]:
-        """Forget everything under any of the tags, in every tier.
+        """Delete all entries with one of the tags, in every tier.
 
         Raises:
-            TierError: A tier could not be reached, after all others were told.
+            TierError: A tier failed. The other tiers have done their part.
         """
-        yield from self._tell("invalidate", "ainvalidate", tags)
+        yield from self._broadcast("invalidate", "ainvalidate", tags)
 
     def clear(self) -> Generator[Step, Any, None]:
-        """Forget everything, in every tier.
+        """Delete all entries, in every tier.
 
         Raises:
-            TierError: A tier could not be reached, after all others were told.
+            TierError: A tier failed. The other tiers have done their part.
         """
-        yield from self._tell("clear", "aclear")
+        yield from self._broadcast("clear", "aclear")
 
     def close(self) -> Generator[Step, Any, None]:
-        """Release what every tier holds."""
-        yield from self._tell("close", "aclose")
+        """Release the resources of every tier."""
+        yield from self._broadcast("close", "aclose")
 
-    def _tell(
+    def _broadcast(
         self, sync: str, aio: str, *args: Any, each: Sequence[Any] | None = None
     ) -> Generator[Step, Any, None]:
-        # Farthest first: were the near tier emptied first, a call in between could fill it again
-        # from the far one.
+        # Farthest first. Otherwise a call in between could fill the near tier from the far one.
         trouble: TierError | None = None
         for tier in reversed(self.all):
             calls: list[tuple[str, str, tuple[Any, ...]]] = [(sync, aio, args)]
@@ -284,24 +283,24 @@ class Tiers:
                 calls = [(f"{sync}_many", f"{aio}_many", (each,))]
             elif each is not None:
                 calls = [(sync, aio, (one,)) for one in each]
-            for blocking, awaiting, given in calls:
+            for blocking, awaiting, arguments in calls:
                 try:
                     if tier.local:
-                        getattr(tier, blocking)(*given)
+                        getattr(tier, blocking)(*arguments)
                     else:
-                        yield Io(getattr(tier, blocking), getattr(tier, awaiting), *given)
-                except Exception as error:  # noqa: BLE001 - what is the caller's, that raises again
-                    self._failed(tier, error, "write")
+                        yield Io(getattr(tier, blocking), getattr(tier, awaiting), *arguments)
+                except Exception as error:  # noqa: BLE001 - an error of the caller is raised again
+                    self._record_failure(tier, error, "write")
                     trouble = trouble or as_tier_error(error)
         if trouble is not None:
             raise trouble
 
 
 def tier_list(tiers: Any) -> tuple[Tier, ...]:
-    """Return tiers in their order; one alone may stand for a list of one.
+    """Return ``tiers`` as a tuple; a single tier counts as a list of one.
 
     Raises:
-        ConfigurationError: It is no list of tiers.
+        ConfigurationError: The argument is not a list of tiers.
     """
     if _is_tier(tiers):
         return (tiers,)
@@ -328,9 +327,9 @@ def tier_list(tiers: Any) -> tuple[Tier, ...]:
         if any(tier is other for other in found[:number]):
             raise ConfigurationError("tiers", f"holds {tier!r} twice; make one tier for each place")
     if sum(not getattr(tier, "named", True) for tier in found) > 1:
-        # One is enough for a process, so this is most likely a slip.
+        # A process needs only one, so this is most likely a mistake.
         raise ConfigurationError(
-            "tiers", "holds two Memory tiers; if it is to have both, give each a label= of its own"
+            "tiers", "holds two Memory tiers; to use both, give each a label= of its own"
         )
     return found
 
@@ -342,7 +341,7 @@ def _is_tier(tier: Any) -> bool:
 
 
 def class_problem(found: type) -> str:
-    """Return what to tell whoever has given a class in place of an object of it."""
+    """Return the error text for a class that was passed in place of an instance."""
     needed = '"redis://localhost:6379"' if found.__name__ == "Redis" else ""
     name = found.__name__
     return f"needs an object, not the class {name}: write {name}({needed})"

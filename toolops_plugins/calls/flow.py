@@ -35,7 +35,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from toolops_plugins.cache.entry import Entry, Mark
-from toolops_plugins.cache.tiers import Found, is_newer
+from toolops_plugins.cache.tiers import LookupResult, is_newer
 from toolops_plugins.calls.answer import Answer, notice, record, report_refusal, walk_optional
 from toolops_plugins.calls.attempts import attempted
 from toolops_plugins.calls.fallback import fallen_back
@@ -312,7 +312,7 @@ def _begun(call: Call, key: bytes, work: Callable[[], Flow]) -> Flow:
     return Answer(recording, None, "coalesced", lone=recording.lone)
 
 
-def _unhurried(call: Call, found: Found | None) -> Flow:
+def _unhurried(call: Call, found: LookupResult | None) -> Flow:
     """Run shared work without its leader's deadline."""
     token = DEADLINE.set(None)
     try:
@@ -321,7 +321,7 @@ def _unhurried(call: Call, found: Found | None) -> Flow:
         _reset(DEADLINE, token)
 
 
-def _inside(call: Call, found: Found | None = None) -> Flow:
+def _inside(call: Call, found: LookupResult | None = None) -> Flow:
     """Ask the tiers, then the function; this is what is done once for all who fly together.
 
     What a caller has found before it boarded may be older than the flight that landed meanwhile;
@@ -337,7 +337,7 @@ def _inside(call: Call, found: Found | None = None) -> Flow:
     else:
         near = plan.tiers.near(call.key, call.tags)
         if near is not None and near[0].fresh_until > now:
-            found = Found(*near, found.marks)
+            found = LookupResult(*near, found.marks)
     if found.entry is not None:
         answer = yield from served(call, cache, found.entry, found.tier)
         if answer is not None:

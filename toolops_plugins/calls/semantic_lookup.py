@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.cache.entry import Entry, Mark
-from toolops_plugins.cache.tiers import Found
+from toolops_plugins.cache.tiers import LookupResult
 from toolops_plugins.calls.answer import Answer, notice, report_refusal
 from toolops_plugins.calls.plan import Call
 from toolops_plugins.calls.results import copied, decoded
@@ -51,7 +51,7 @@ def _question(call: Call) -> Flow:
 
 
 def by_meaning(
-    call: Call, meaning: Meaning, found: Found, fetch: Callable[[], Flow]
+    call: Call, meaning: Meaning, found: LookupResult, fetch: Callable[[], Flow]
 ) -> Generator[Step, Any, tuple[Answer | None, Callable[[], Flow]]]:
     """Return an answer to the same question in other words, or else how to get one.
 

@@ -173,7 +173,7 @@ class Redis:
         named = {**self._options, **parse(self._options["url"]).options}
         if any(is_secret_name(name) or name in _CREDENTIALS for name in named):
             raise TypeError(f"{self!r} has a password, which must not be in a pickle")
-        return _unpickled, (type(self), {**self._options, "label": self.label or None})
+        return _rebuild, (type(self), {**self._options, "label": self.label or None})
 
     def __repr__(self) -> str:
         return f"Redis({str(self._target)!r}, ttl={self._ttl:g}, label={self.label!r})"
@@ -473,7 +473,7 @@ class Redis:
             self._link.after_fork()
 
 
-def _unpickled(kind: type[Redis], options: dict[str, Any]) -> Redis:
+def _rebuild(kind: type[Redis], options: dict[str, Any]) -> Redis:
     return kind(**options)
 
 
