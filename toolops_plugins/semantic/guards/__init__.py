@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from toolops_plugins.semantic.guards.builtin import Veto
 from toolops_plugins.semantic.guards.guards import GUARDS, Guard, Guards
 from toolops_plugins.semantic.guards.traits import Traits
-from toolops_plugins.semantic.guards.verdicts import Veto
 
 __all__ = ["GUARDS", "Guard", "Guards", "Traits", "Veto"]

@@ -10,11 +10,11 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.semantic.guards.alike import alike
+from toolops_plugins.semantic.guards.analysis import LONG, read
+from toolops_plugins.semantic.guards.builtin import BUILT_IN, Veto
+from toolops_plugins.semantic.guards.equivalence import alike
 from toolops_plugins.semantic.guards.pairing import Pair
-from toolops_plugins.semantic.guards.reading import LONG, read
 from toolops_plugins.semantic.guards.traits import Traits
-from toolops_plugins.semantic.guards.verdicts import BUILT_IN, Veto
 
 __all__ = ["GUARDS", "Guard", "Guards"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
-from toolops_plugins.semantic.guards.derived import are_derived
-from toolops_plugins.semantic.guards.kin import kin_of
+from toolops_plugins.semantic.guards.derivations import are_derived
+from toolops_plugins.semantic.guards.near_synonyms import kin_of
 from toolops_plugins.semantic.guards.stems import are_siblings, key, opposites_of
 from toolops_plugins.semantic.guards.traits import NAME, Traits, Word
 from toolops_plugins.semantic.guards.typos import is_typo

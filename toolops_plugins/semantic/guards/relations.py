@@ -5,31 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
-from toolops_plugins.semantic.guards.listing import listed
-from toolops_plugins.semantic.guards.opposites import PARTICLE_OPPOSITES
+from toolops_plugins.semantic.guards.function_words import PARTICLE_OPPOSITES
+from toolops_plugins.semantic.guards.lexicon import function_words
 from toolops_plugins.semantic.guards.stems import key
 from toolops_plugins.semantic.guards.traits import Traits
 from toolops_plugins.semantic.guards.units import UNITS
 
 __all__ = ["TWO_SIDED", "pairs_in", "swapped_roles"]
 
-TWO_SIDED = frozenset(
-    map(
-        key,
-        listed(
-            "beat affect influence cause replace love hate like owe pay send call own follow eat "
-            "kill buy acquire invade teach help hire fire sue support contain include depend "
-            "exceed orbit precede attack marry divorce lead create produce make need require "
-            "prevent block trigger import inherit extend implement override convert translate "
-            "become turn mean imply chase bite hit hurt save protect visit meet ask tell give "
-            "lend sell contact message email report approve reject accept employ manage "
-            "supervise sponsor fund join leave divide subtract cover overlap absorb emit use "
-            "outperform outrank overtake defeat win lose copy clone merge fit match map point "
-            "link invoke trust blame forgive remember know recommend suggest refer invite reach "
-            "carry feed host serve"
-        ),
-    )
-)
+TWO_SIDED = frozenset(map(key, function_words()["two_sided_verbs"]))
 """Keys of verbs between two parties, so that swapping them matters."""
 _UNITS = frozenset("#u:" + unit for unit in UNITS.values())
 _MONTHS = frozenset(f"#m{month}" for month in range(1, 13))

@@ -9,33 +9,33 @@ from __future__ import annotations
 import re
 from functools import cache, lru_cache
 
-from toolops_plugins.semantic.guards.foreign import FOREIGN
 from toolops_plugins.semantic.guards.function_words import (
     AUXILIARIES,
     CONTRACTIONS,
     DROPPED,
+    FOREIGN,
     GENERIC,
     NEGATORS,
 )
-from toolops_plugins.semantic.guards.listing import listed
-from toolops_plugins.semantic.guards.opposites import OPPOSITES
+from toolops_plugins.semantic.guards.lexicon import entries, synonyms, word_list
 from toolops_plugins.semantic.guards.phrases import phrase_words
 from toolops_plugins.semantic.guards.stems import is_real, key
-from toolops_plugins.semantic.guards.synonyms import SYNONYMS
 from toolops_plugins.semantic.guards.typos import is_typo, slip_cost
 from toolops_plugins.semantic.guards.units import UNITS
 from toolops_plugins.semantic.guards.values import VALUE_WORDS
 
 __all__ = ["corrected"]
 
-_SMALL = DROPPED | NEGATORS | AUXILIARIES | frozenset(listed("far much many long old big tall"))
+_SMALL = DROPPED | NEGATORS | AUXILIARIES | frozenset(word_list("far much many long old big tall"))
 _RUN = re.compile(r"(.)\1\1+")
-_GLUED = frozenset(listed("the my is of for how what can you and are does your with from this to"))
+_GLUED = frozenset(
+    word_list("the my is of for how what can you and are does your with from this to")
+)
 """Small words that are written together with their neighbours when the space is missed."""
-_TINY = frozenset(listed("in on at it if as by we be do so a"))
+_TINY = frozenset(word_list("in on at it if as by we be do so a"))
 """Those that begin or end many words, and are parted from other small ones only."""
 _MINE = frozenset(
-    listed(
+    word_list(
         "do did can could should am will would if when how have had need want lost got get bought "
         "know paid was forgot think like found use made saw sent tried must may where what why"
     )
@@ -51,8 +51,8 @@ def _known() -> frozenset[str]:
 @cache
 def _index() -> dict[str, tuple[str, ...]]:
     words = set(_known() - FOREIGN) | GENERIC
-    words.update(SYNONYMS.replace("|", " ").split())
-    words.update(OPPOSITES.replace("/", " ").replace(",", " ").split())
+    words.update(*synonyms())
+    words.update(*((word, *others.split()) for word, others in entries("opposites.txt")))
     grammar = phrase_words()
     index: dict[str, list[str]] = {}
     for word in words:

@@ -9,15 +9,7 @@ from __future__ import annotations
 
 from functools import cache, lru_cache
 
-from toolops_plugins.semantic.guards import kin_nouns, kin_others, kin_verbs
-from toolops_plugins.semantic.guards.listing import listed
-from toolops_plugins.semantic.guards.names import NAMES
-from toolops_plugins.semantic.guards.numerals import SCALES, SPELT
-from toolops_plugins.semantic.guards.opposites import OPPOSITES
-from toolops_plugins.semantic.guards.real_words import REAL_WORDS
-from toolops_plugins.semantic.guards.siblings import SIBLINGS
-from toolops_plugins.semantic.guards.synonyms import SYNONYMS
-from toolops_plugins.semantic.guards.units import UNITS
+from toolops_plugins.semantic.guards import lexicon
 
 __all__ = [
     "PAST",
@@ -32,106 +24,15 @@ __all__ = [
     "without_un",
 ]
 
-_IRREGULAR = {
-    form: base
-    for line in """
-    go went gone goes going | buy bought | pay paid | send sent | get got gotten | make made
-    lose lost | find found | break broke broken | steal stole stolen | write wrote written
-    take took taken | give gave given | see saw seen seeing | come came | do did done | eat ate
-    eaten
-    drink drank drunk | drive drove driven | fly flew flown flight flights flying flies
-    know knew known | grow grew grown | throw threw thrown | draw drew drawn | speak spoke spoken
-    choose chose chosen | freeze froze frozen | forget forgot forgotten | begin began begun
-    run ran running | swim swam swum | sing sang sung | win won winning | catch caught | teach
-    taught
-    think thought | bring brought | fight fought | sell sold | tell told | hold held | keep kept
-    sleep slept | leave left | feel felt | mean meant | meet met | lend lent | spend spent | build
-    built
-    shut shutting | hear heard | understand understood | stand stood | sit sat | rise rose risen
-    wear wore worn | tear tore torn | bite bit bitten | hide hid hidden | ride rode ridden
-    fall fell fallen | wake woke woken | shake shook shaken | become became | lead led | feed fed
-    die died dying dies | lie lied lying lies | tie tied tying ties | say said | light lit | dig dug
-    child children | man men | woman women | person persons | mouse mice | foot feet
-    tooth teeth | goose geese | leaf leaves | knife knives | life lives | wife wives | shelf shelves
-    half halves | analysis analyses | crisis crises | criterion criteria | datum data
-    subscribe subscription subscriptions | describe description descriptions
-    prescribe prescription prescriptions | decide decision decisions | convert conversion
-    conversions
-    extend extension extensions | expand expansion | divide division | include inclusion
-    remove removal removing removed | approve approval approved | arrive arrival arrivals
-    refuse refusal | withdraw withdrawal withdrawals withdrew withdrawn | renew renewal renewals
-    propose proposal | rent rental rentals | deny denial denied | insure insurance
-    appear appearance | exist existence | differ difference differences | prefer preference
-    deliver delivery deliveries | recover recovery | discover discovery | solve solution solutions
-    choose choice choices | lose loss losses | fail failure failures | close closure closing closed
-    verify verification verifying verified | identify identification | notify notification
-    modify modification | apply application applications applying applied | classify classification
-    certify certification | qualify qualification | simplify simplification
-    pronounce pronunciation | explain explanation explanations | register registration
-    multiply multiplication | compare comparison | destroy destruction
-    complain complaint complaints | marry marriage married | employ employment
-    behave behavior behaviour | expire expiry expiration expiring expired | weigh weight
-    center centre centres | meter metre metres | liter litre litres | theater theatre theatres
-    fiber fibre | catalog catalogue | dialog dialogue | program programme programmes
-    gray grey | cheque cheques | aluminum aluminium | mold mould | plow plough
-    enroll enrol enrolment enrollment | fulfill fulfil | skillful skilful | installment instalment
-    beat beaten | strike struck stricken | shoot shot | hang hung | ring rang rung
-    sink sank sunk | shrink shrank shrunk | stick stuck | sting stung | swing swung | spin spun
-    bind bound | creep crept | sweep swept | weep wept | deal dealt | dream dreamt | burn burnt
-    learn learnt | spell spelt | smell smelt | spill spilt | spoil spoilt | lean leant | leap leapt
-    kneel knelt | seek sought | bend bent | forgive forgave forgiven | overcome overcame
-    undergo underwent undergone | mistake mistook mistaken | swear swore sworn | lay laid
-    arise arose arisen | awake awoke awoken | bleed bled | breed bred | cling clung | flee fled
-    fling flung | forbid forbade forbidden | foresee foresaw foreseen | overtake overtook overtaken
-    sew sewn | shine shone | show shown | slide slid | speed sped | spit spat | swell swollen
-    weave wove woven | sow sown | mow mown | prove proven | wring wrung | tread trod trodden
-    rid ridding | bear borne | split splitting | quit quitting | cut cutting
-    french france_ | translate translation translations translating | bus buses busses
-    sue sued suing sues | age aged aging ageing | invade invasion invaded | permit permission |
-    persuade persuasion | conclude conclusion
-    """.replace("\n", "|").split("|")
-    if line.strip()
-    for base, *forms in [line.split()]
-    for form in (base, *forms)
-}
+_IRREGULAR = lexicon.irregular_forms()
 PAST = {
     form: base
     for form, base in _IRREGULAR.items()
     if form != base and not form.endswith(("s", "g"))
 }
 """Irregular forms that may be past participles, and what they are forms of."""
-_AS_IS = frozenset(
-    # Endings that are none.
-    listed(
-        "this his its is was has does us gas yes bus plus minus news lens species series analysis "
-        "basis "
-        "always perhaps sometimes towards afterwards physics mathematics economics politics maths "
-        "thing being king ring sing wing string spring bring during evening morning nothing "
-        "something anything "
-        "everything ceiling wedding building sibling earring duckling pudding clothing "
-        "bed red need seed feed speed breed indeed hundred sacred shed sled weed wicked naked "
-        "family reply supply apply italy july monthly weekly daily yearly hourly only early likely "
-        "friendly elderly holy hardly lately barely nearly shortly highly belly jelly rally ally "
-        "butterfly assembly anomaly monopoly really "
-        "department apartment document moment comment segment instrument cement element "
-        "environment "
-        "government statement basement garment experiment supplement implement "
-        "complement compliment "
-        "monument equipment parliament testament tournament ointment pavement movement "
-        "question station nation option motion mission passion portion version pension "
-        "session caution "
-        "auction fiction fraction function production ration section million billion religion "
-        "champion onion union opinion region companion fashion cushion nutrition "
-        "position condition "
-        "edition audition commission expression impression depression profession information "
-        "organization organisation formation foundation conversation corporation "
-        "generation vacation "
-        "constitution institution tradition ambition ammunition election inflation population "
-        "past paste bath bathe breath breathe cloth clothe business witness harness "
-        "texas kansas arkansas paris athens brussels naples james charles jesus mars venus uranus "
-        "canvas atlas christmas virus campus status bonus focus census chorus nexus lotus"
-    )
-)
+_INVARIABLE = lexicon.word_set("invariable_words.txt")
+"""Words whose endings are no inflections."""
 _VOWELS = frozenset("aeiouy")
 _BEGINNINGS = ("re", "un", "pre", "over", "mis", "non", "dis", "under", "out", "super", "anti")
 _ENDINGS = ("ly", "er", "est", "ness", "able", "less", "ful", "y")
@@ -143,22 +44,29 @@ def stem(word: str) -> str:
     known = _IRREGULAR.get(word)
     if known is not None:
         return known
-    if len(word) < 4 or word in _AS_IS or not word.isalpha():
+    if len(word) < 4 or word in _INVARIABLE or not word.isalpha():
         return word
     root = _uninflected(word)
     known = _IRREGULAR.get(root)
     if known is not None:
         return known
-    return root if root in _AS_IS else _underived(root)
+    return root if root in _INVARIABLE else _underived(root)
+
+
+@cache
+def _irregular_by_base() -> dict[str, list[str]]:
+    forms: dict[str, list[str]] = {}
+    for form, base in _IRREGULAR.items():
+        forms.setdefault(base, []).append(form)
+    return forms
 
 
 def forms_of(verb: str) -> tuple[str, ...]:
     """Return the forms of a verb that may begin a phrase, itself first."""
-    irregular = [form for form, base in _IRREGULAR.items() if base == verb]
     soft = verb.removesuffix("e")
     twice = soft + soft[-1] if soft == verb and _short(verb) else soft
     regular = (verb, verb + "s", twice + "ing", twice + "ed", soft + "ing", soft + "ed")
-    return tuple(dict.fromkeys((*regular, *irregular)))
+    return tuple(dict.fromkeys((*regular, *_irregular_by_base().get(verb, ()))))
 
 
 def _uninflected(word: str) -> str:
@@ -168,7 +76,7 @@ def _uninflected(word: str) -> str:
         return word[:-2]
     if word.endswith("s") and not word.endswith(("ss", "us", "is")):
         word = word[:-1]
-        if word in _AS_IS:
+        if word in _INVARIABLE:
             return word
     if word.endswith("ied") and len(word) > 4:
         return word[:-3] + "y"
@@ -221,12 +129,12 @@ def _underived(word: str) -> str:
 
 @cache
 def _classes() -> dict[str, str]:
-    classes: dict[str, str] = {}
-    for line in SYNONYMS.replace("\n", "|").split("|"):
-        words = line.split()
-        for word in words:
-            classes.setdefault(stem(word), stem(words[0]))
-    return classes
+    return {
+        stem(word): stem(words[0].rstrip("*"))
+        for words in lexicon.class_lists("synonyms.txt")
+        for word in words
+        if word[-1] != "*"
+    }
 
 
 @lru_cache(maxsize=8192)
@@ -239,20 +147,19 @@ def key(word: str) -> str:
 @cache
 def _opposites() -> dict[str, frozenset[str]]:
     table: dict[str, set[str]] = {}
-    for pair in OPPOSITES.split():
-        left, _, right = pair.partition("/")
-        for one in left.split(","):
-            for other in right.split(","):
-                table.setdefault(key(one), set()).add(key(other))
-                table.setdefault(key(other), set()).add(key(one))
+    for word, others in lexicon.entries("opposites.txt"):
+        one = key(word)
+        for other in map(key, others.split()):
+            table.setdefault(one, set()).add(other)
+            table.setdefault(other, set()).add(one)
     return {word: frozenset(others - {word}) for word, others in table.items()}
 
 
 @cache
 def _families() -> dict[str, set[int]]:
     families: dict[str, set[int]] = {}
-    for number, line in enumerate(SIBLINGS.split("|")):
-        for word in line.split():
+    for number, words in enumerate(lexicon.class_lists("word_families.txt")):
+        for word in words:
             families.setdefault(word, set()).add(number)
             families.setdefault(stem(word), set()).add(number)
     return families
@@ -260,16 +167,22 @@ def _families() -> dict[str, set[int]]:
 
 @cache
 def _real() -> frozenset[str]:
-    texts = (
-        REAL_WORDS,
-        NAMES,
-        SYNONYMS.replace("|", " "),
-        SIBLINGS.replace("|", " "),
-        OPPOSITES.replace("/", " ").replace(",", " "),
-        " ".join((*UNITS, *SPELT, *SCALES)),
-        *(text.replace("|", " ") for text in (kin_nouns.KIN, kin_others.KIN, kin_verbs.KIN)),
+    """Return every word of the lists that say what a word means."""
+    numbers = lexicon.number_words()
+    lists = (
+        *lexicon.class_lists("near_synonyms.txt"),
+        *lexicon.class_lists("near_synonyms_by_degree.txt"),
+        *lexicon.class_lists("word_families.txt"),
+        *lexicon.synonyms(),
+        *((word, *others.split()) for word, others in lexicon.entries("opposites.txt")),
     )
-    return frozenset(word for text in texts for word in text.split())
+    return lexicon.word_set("words.txt").union(
+        lexicon.word_set("proper_names.txt"),
+        lexicon.units(),
+        numbers["numbers"],
+        numbers["scales"],
+        *lists,
+    )
 
 
 _NOTHING: frozenset[str] = frozenset()

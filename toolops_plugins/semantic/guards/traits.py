@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from toolops_plugins.semantic.guards.listing import listed
+from toolops_plugins.semantic.guards.lexicon import word_list
 
 __all__ = ["ACTING", "CONTENT", "GENERIC_WORD", "HARMLESS", "LIGHT", "NAME", "Traits", "Word"]
 
@@ -24,7 +24,7 @@ NAME: Final = 5
 """A name, or a word that nothing else may stand for."""
 
 _OPEN_WORDS = frozenset(
-    listed("on off up down in out over under above below inside outside before after")
+    word_list("on off up down in out over under above below inside outside before after")
 )
 """Particles, which tell nothing and stay as they are where traits are hashed."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from toolops_plugins.semantic.guards.listing import listed
+from toolops_plugins.semantic.guards.lexicon import word_list
 from toolops_plugins.semantic.guards.stems import are_siblings, is_listed, is_real
 
 __all__ = ["is_typo", "slip_cost", "sound"]
@@ -35,8 +35,8 @@ def _neighbours() -> set[tuple[str, str]]:
 def _mistaken() -> dict[tuple[str, str], float]:
     """Return what it costs to type one letter for another; pairs not in it cost 1.2."""
     costs = {pair: 0.8 for pair in _neighbours() if pair[0] != pair[1]}
-    costs |= {(pair[0], pair[1]): 0.6 for pair in listed("ck cs ks sz gj fv iy ey qk xz wv td")}
-    costs |= {(pair[0], pair[1]): 0.8 for pair in listed("mn bp dt bv cx")}
+    costs |= {(pair[0], pair[1]): 0.6 for pair in word_list("ck cs ks sz gj fv iy ey qk xz wv td")}
+    costs |= {(pair[0], pair[1]): 0.8 for pair in word_list("mn bp dt bv cx")}
     costs |= {(a, b): 0.5 for a in _VOWELS for b in _VOWELS if a != b}
     return costs | {(b, a): cost for (a, b), cost in costs.items()}
 

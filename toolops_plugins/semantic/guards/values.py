@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import re
 
-from toolops_plugins.semantic.guards.listing import listed
-from toolops_plugins.semantic.guards.numerals import SCALES, SPELT
-from toolops_plugins.semantic.guards.spoken import TRIGGERS, respoken
+from toolops_plugins.semantic.guards.lexicon import number_words, word_list
+from toolops_plugins.semantic.guards.spoken_numbers import TRIGGERS, respoken
 from toolops_plugins.semantic.guards.units import SMALLER, SUFFIXES, UNITS
 
 __all__ = ["VALUE_WORDS", "read_values", "read_written"]
 
+_NUMBERS = number_words()["numbers"]
+_SCALES = number_words()["scales"]
+
 _ORDINALS = {
     word: number
     for number, word in enumerate(
-        listed(
+        word_list(
             "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth "
             "thirteenth "
             "fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
@@ -31,7 +33,7 @@ _ORDINALS = {
 _MONTHS = {
     form: f"#m{number}"
     for number, forms in enumerate(
-        listed(
+        word_list(
             "january jan|february feb|march mar|april apr|may|june jun|july jul|august aug"
             "|september sep sept|october oct|november nov|december dec",
             "|",
@@ -43,7 +45,7 @@ _MONTHS = {
 _WEEKDAYS = {
     form: f"#w{number}"
     for number, forms in enumerate(
-        listed(
+        word_list(
             "monday mondays mon|tuesday tuesdays tue tues|wednesday wednesdays wed weds"
             "|thursday thursdays thu thur thurs|friday fridays fri|saturday saturdays sat"
             "|sunday sundays sun",
@@ -66,13 +68,15 @@ _RELATIVE = {
     "midday": "#t12:00",
     "midnight": "#t0:00",
 }
-_UNSURE = frozenset(listed("may march mar sat sun dec"))
+_UNSURE = frozenset(word_list("may march mar sat sun dec"))
 """Months and days that are other words too; read as such beside a number or a preposition only."""
 
-_BEFORE_DATES = frozenset(listed("in on since until till by last next this of from before after"))
+_BEFORE_DATES = frozenset(
+    word_list("in on since until till by last next this of from before after")
+)
 
 _PERIODS = frozenset(
-    listed(
+    word_list(
         "week month year quarter season weekend semester term decade century spring "
         "summer autumn fall "
         "winter monday tuesday wednesday thursday friday saturday sunday"
@@ -80,9 +84,9 @@ _PERIODS = frozenset(
 )
 _TURNS = {"last": "-1", "past": "-1", "next": "+1", "coming": "+1", "this": "0", "current": "0"}
 
-VALUE_WORDS = _PERIODS.union(SPELT, SCALES, _ORDINALS, _MONTHS, _WEEKDAYS, _RELATIVE, TRIGGERS)
+VALUE_WORDS = _PERIODS.union(_NUMBERS, _SCALES, _ORDINALS, _MONTHS, _WEEKDAYS, _RELATIVE, TRIGGERS)
 """Every word that :func:`read_values` may read as a value without a number beside it."""
-_FIGURES = TRIGGERS.union(SPELT)
+_FIGURES = TRIGGERS.union(_NUMBERS)
 
 _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?")
 _AMOUNT = re.compile(rf"(-?)([$€£¥₹]?)(-?)({_NUMBER.pattern})([a-z%°]*)")
@@ -160,7 +164,7 @@ def _amount(sign: str, symbol: str, inner: str, digits: str, suffix: str) -> lis
         return [_time(int(digits), 0, suffix)]
     if suffix in ("st", "nd", "rd", "th"):
         return [f"{digits}th"]
-    scale = 1_000_000 if symbol and suffix in ("m", "mm") else SCALES.get(suffix)
+    scale = 1_000_000 if symbol and suffix in ("m", "mm") else _SCALES.get(suffix)
     if scale is not None:
         return [_scaled(number, scale), *unit]
     if suffix in SUFFIXES:
@@ -226,7 +230,7 @@ def read_values(words: list[str], capitals: list[bool]) -> tuple[list[str], list
     while index < end:
         word = words[index]
         value, used = word, 1
-        if word in SPELT or word in SCALES or _is_number(word):
+        if word in _NUMBERS or word in _SCALES or _is_number(word):
             value, used = _counted(words, index)
         elif word in _TURNS and index + 1 < end and words[index + 1] in _PERIODS:
             value, used = f"#r{_TURNS[word]}{words[index + 1]}", 2
@@ -331,22 +335,22 @@ def _counted(words: list[str], index: int) -> tuple[str, int]:
     if first[0] == "#":
         if after in ("am", "pm", "oclock") and first[1:].isdecimal() and int(first[1:]) < 13:
             return _time(int(first[1:]), 0, None if after == "oclock" else after), 2
-        if after in SCALES:
-            return _scaled(first, SCALES[after]), 2
+        if after in _SCALES:
+            return _scaled(first, _SCALES[after]), 2
         return first, 1
-    if first == "one" and after not in SCALES:
+    if first == "one" and after not in _SCALES:
         return ("#1" if after in UNITS else "#one"), 1
-    if first in SCALES and first in ("k", "grand", "mn", "bn", "mio", "mil", "dozen"):
+    if first in _SCALES and first in ("k", "grand", "mn", "bn", "mio", "mil", "dozen"):
         return ("#12", 1) if first == "dozen" else (first, 1)
     total, group, used, last = 0, 0, 0, 10_000
     for at in range(index, len(words)):
         word = words[at]
         if word == "and" and used and last >= 100 and at + 1 < len(words):
-            if words[at + 1] in SPELT:
+            if words[at + 1] in _NUMBERS:
                 used += 1
                 continue
             break
-        number = SPELT.get(word)
+        number = _NUMBERS.get(word)
         if number is not None and (number < 10 <= last or number < last >= 100):
             if last < 20:  # nineteen four, five six: two numbers
                 break
@@ -354,8 +358,8 @@ def _counted(words: list[str], index: int) -> tuple[str, int]:
             last = number
         elif number is not None and 10 <= last <= 20 <= number and used == 1 and last != 20 - 10:
             group, last = group * 100 + number, number  # nineteen eighty, twenty twenty
-        elif word in SCALES and (word not in ("k", "grand", "mil", "dozen") or used):
-            scale = SCALES[word]
+        elif word in _SCALES and (word not in ("k", "grand", "mil", "dozen") or used):
+            scale = _SCALES[word]
             if scale == 100:
                 group = (group or 1) * 100
             else:

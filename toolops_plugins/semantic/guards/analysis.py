@@ -7,9 +7,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from toolops_plugins.semantic.guards.courtesy import without_courtesy
-from toolops_plugins.semantic.guards.foreign import FOREIGN, FOREIGN_NEGATORS
 from toolops_plugins.semantic.guards.function_words import (
     DROPPED,
+    FOREIGN,
+    FOREIGN_NEGATORS,
     GENERIC,
     MARKERS,
     NEGATORS,
@@ -17,17 +18,17 @@ from toolops_plugins.semantic.guards.function_words import (
     THIRD_PERSON,
     TROUBLE,
 )
-from toolops_plugins.semantic.guards.kin import compared
-from toolops_plugins.semantic.guards.kinds import kind_of
-from toolops_plugins.semantic.guards.light import (
+from toolops_plugins.semantic.guards.lexicon import word_list
+from toolops_plugins.semantic.guards.light_words import (
     ACTING_STEMS,
     CATEGORY_NOUNS,
     HARMLESS_STEMS,
     LIGHT_STEMS,
 )
-from toolops_plugins.semantic.guards.listing import listed
+from toolops_plugins.semantic.guards.near_synonyms import compared
+from toolops_plugins.semantic.guards.question_kinds import kind_of
 from toolops_plugins.semantic.guards.stems import PAST, key, stem, without_un
-from toolops_plugins.semantic.guards.tokens import folded, replace, tokens
+from toolops_plugins.semantic.guards.tokenizer import folded, replace, tokens
 from toolops_plugins.semantic.guards.traits import (
     ACTING,
     CONTENT,
@@ -49,22 +50,22 @@ LONG = 400
 _GENERIC = frozenset(map(stem, GENERIC))
 _PERSONS = THIRD_PERSON | {"my": "my", "our": "my", "your": "your"}
 _ENGLISH = DROPPED | NEGATORS
-_FAILURES = frozenset(map(key, listed("fail problem broken malfunction")))
+_FAILURES = frozenset(map(key, word_list("fail problem broken malfunction")))
 _TRANSPARENT = frozenset(
-    listed(
+    word_list(
         "a an the my your our his her their its this that these those can will should "
         "would could do "
         "did have has am are is be must may might"
     )
 )
 """Words between a preposition or a subject and its noun or verb."""
-_BEING = frozenset(listed("is are was were be been being"))
-_MODALS = frozenset(listed("can could will would shall should may might must"))
+_BEING = frozenset(word_list("is are was were be been being"))
+_MODALS = frozenset(word_list("can could will would shall should may might must"))
 _DEGREES = {"most": "est", "more": "er"}
 _ADJECTIVAL = ("able", "ible", "ive", "ous", "ful", "ic", "ant", "ent", "ular", "al")
-_PRONOUNS = frozenset(listed("i we you they he she it"))
+_PRONOUNS = frozenset(word_list("i we you they he she it"))
 _BETWEEN = frozenset(
-    listed("over up down off out the a an his her its their my your our by who whom")
+    word_list("over up down off out the a an his her its their my your our by who whom")
 )
 """Words between a verb and whom it concerns."""
 _CONDITIONS = frozenset(("if", "unless", "provided", "during", "despite"))

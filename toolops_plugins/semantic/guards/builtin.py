@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from toolops_plugins.semantic.guards.kinds import IMPLIED, conflicting
-from toolops_plugins.semantic.guards.light import CATEGORIES
-from toolops_plugins.semantic.guards.listing import listed
-from toolops_plugins.semantic.guards.opposites import PARTICLE_OPPOSITES
+from toolops_plugins.semantic.guards.function_words import PARTICLE_OPPOSITES
+from toolops_plugins.semantic.guards.lexicon import word_list
+from toolops_plugins.semantic.guards.light_words import CATEGORIES
 from toolops_plugins.semantic.guards.pairing import Pair
+from toolops_plugins.semantic.guards.question_kinds import IMPLIED, conflicting
 from toolops_plugins.semantic.guards.relations import swapped_roles
 from toolops_plugins.semantic.guards.stems import in_family, key, opposites_of
 from toolops_plugins.semantic.guards.traits import ACTING, LIGHT, NAME, Traits, Word
@@ -31,7 +31,7 @@ class Veto(NamedTuple):
 
 _REPAIR = key("fix")
 _FAILURE = key("fail")
-_TROUBLED = frozenset(map(key, listed("declined rejected refused denied error stuck")))
+_TROUBLED = frozenset(map(key, word_list("declined rejected refused denied error stuck")))
 """Ways to fail, each of which a text that only says that something fails may mean."""
 
 
@@ -94,10 +94,11 @@ def negation(pair: Pair) -> Veto | None:
     if mine and other:
         for name, word in pair.plain.words.items():
             if pair.digest(name) in mine:
-                for rival in opposites_of(name):
+                for rival in sorted(opposites_of(name)):  # so that the reason is always the same
                     if pair.digest(rival) in other:
                         its = candidate.words[pair.digest(rival)].text
                         turned = (word.text, its or rival)
+                        break
     if turned is None and question.particles != candidate.particles:
         for small in question.particles - candidate.particles:
             if PARTICLE_OPPOSITES[small] in candidate.particles - question.particles:

@@ -7,7 +7,7 @@ import unicodedata
 from functools import lru_cache
 
 from toolops_plugins.semantic.guards.function_words import CONTRACTIONS
-from toolops_plugins.semantic.guards.listing import listed
+from toolops_plugins.semantic.guards.lexicon import word_list
 from toolops_plugins.semantic.guards.phrases import phrases
 from toolops_plugins.semantic.guards.spelling import corrected
 from toolops_plugins.semantic.guards.values import read_written
@@ -50,7 +50,7 @@ _OPERATORS = {
 }
 _SPLIT = re.compile(r"[-.,:&/\\']+")
 _ENDINGS = frozenset(
-    listed(
+    word_list(
         "com org net io dev edu gov de uk fr es it nl eu us co ai app txt md py js ts jsx tsx json "
         "yaml "
         "yml toml ini cfg conf csv tsv xls xlsx doc docx ppt pptx pdf png jpg jpeg gif "
@@ -74,11 +74,11 @@ _DOTTED = {
     "per-cent": "percent",
 }
 _ASKING = frozenset(
-    listed("what where who when how why that there here it he she let i you they we")
+    word_list("what where who when how why that there here it he she let i you they we")
 )
 _TAILS = {"re": "are", "ll": "will", "ve": "have", "m": "am", "d": "would"}
 _HESITANT = frozenset(
-    listed(
+    word_list(
         "please kindly just really actually basically simply maybe perhaps possibly "
         "quite very exactly "
         "honestly"
@@ -88,12 +88,14 @@ _HESITANT = frozenset(
 _ROMAN = {
     numeral: f"#{number}"
     for number, numeral in enumerate(
-        listed("I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI XVII XVIII XIX XX XXI"),
+        word_list("I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI XVII XVIII XIX XX XXI"),
         start=1,
     )
     if len(numeral) > 1
 }
-_ROMAN |= {numeral.lower(): _ROMAN[numeral] for numeral in listed("II III VII VIII XII XIII XIV")}
+_ROMAN |= {
+    numeral.lower(): _ROMAN[numeral] for numeral in word_list("II III VII VIII XII XIII XIV")
+}
 
 
 def folded(text: str) -> str:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from toolops_plugins.semantic.guards.kinds import DEFINITION
-from toolops_plugins.semantic.guards.listing import listed
+from toolops_plugins.semantic.guards.lexicon import word_list
 from toolops_plugins.semantic.guards.pairing import Pair
+from toolops_plugins.semantic.guards.question_kinds import DEFINITION
 from toolops_plugins.semantic.guards.relations import pairs_in
 from toolops_plugins.semantic.guards.traits import HARMLESS, NAME, Traits
 
 __all__ = ["alike"]
 
-_EXACT = listed(
+_EXACT = word_list(
     "from than before after without instead minus divided against over under above below"
 )
 """Roles that must be filled alike."""
 
-_SHARED = listed("to by")
+_SHARED = word_list("to by")
 """Roles that must be filled alike where both texts have them."""
 
 _OPEN = frozenset(("", "what", DEFINITION))

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from toolops_plugins.semantic.guards import kin_nouns, kin_others, kin_verbs
+from toolops_plugins.semantic.guards.lexicon import class_lists, synonyms
 from toolops_plugins.semantic.guards.stems import key, opposites_of
-from toolops_plugins.semantic.guards.synonyms import SYNONYMS
 
 __all__ = ["compared", "kin_of"]
 
@@ -23,14 +22,13 @@ _NOTHING: frozenset[str] = frozenset()
 @cache
 def _kin() -> dict[str, frozenset[str]]:
     kin: dict[str, set[str]] = {}
-    for text in (kin_verbs.KIN, kin_nouns.KIN, kin_others.KIN):
-        for group in text.split("|"):
-            _join(kin, [key(word) for word in group.split()])
-    for text in (kin_others.KIN, SYNONYMS.replace("\n", "|")):
-        for group in text.split("|"):
-            words = [word for word in group.split() if len(word) < 8 or word.endswith(_LONG)]
-            for ending in ("er", "est"):
-                _join(kin, [key(compared(word, ending)) for word in words])
+    by_degree = class_lists("near_synonyms_by_degree.txt")
+    for words in (*class_lists("near_synonyms.txt"), *by_degree):
+        _join(kin, [key(word) for word in words])
+    for words in (*by_degree, *synonyms()):
+        graded = [word for word in words if len(word) < 8 or word.endswith(_LONG)]
+        for ending in ("er", "est"):
+            _join(kin, [key(compared(word, ending)) for word in graded])
     return {name: frozenset(others - {name} - opposites_of(name)) for name, others in kin.items()}
 
 

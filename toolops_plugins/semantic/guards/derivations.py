@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from toolops_plugins.semantic.guards.listing import listed
+from toolops_plugins.semantic.guards.lexicon import word_list
 
 __all__ = ["are_derived"]
 
 _TAILS = frozenset(
-    listed(
+    word_list(
         "able ible ance ence ancy ency ation ition ion tion sion ity ty y ure th ize ise izes ised "
         "ized ization isation ment ness ing ed s es ery e al ial ally ically ly d t ption ption "
         "ication ic ical acy cy age ive sis tic nt nce"

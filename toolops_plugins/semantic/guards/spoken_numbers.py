@@ -6,11 +6,13 @@ word before :mod:`.values` reads them.
 
 from __future__ import annotations
 
-from toolops_plugins.semantic.guards.listing import listed
-from toolops_plugins.semantic.guards.numerals import SCALES, SPELT
+from toolops_plugins.semantic.guards.lexicon import number_words, word_list
 from toolops_plugins.semantic.guards.units import UNITS
 
 __all__ = ["TRIGGERS", "respoken"]
+
+_NUMBERS = number_words()["numbers"]
+_SCALES = number_words()["scales"]
 
 _PARTS = {"half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4}
 _PARTS |= {"fourth": 4, "fourths": 4, "fifth": 5, "fifths": 5, "eighth": 8, "eighths": 8}
@@ -19,7 +21,7 @@ _SHARES = {2: "#50", 4: "#25", 5: "#20", 10: "#10"}
 _DECADES = {
     word: f"#19{number}s"
     for number, word in enumerate(
-        listed("twenties thirties forties fifties sixties seventies eighties nineties"), start=2
+        word_list("twenties thirties forties fifties sixties seventies eighties nineties"), start=2
     )
 }
 _DECADES = {word: decade[:4] + "0s" for word, decade in _DECADES.items()}
@@ -36,9 +38,11 @@ _RATES = {
     ("gbit", "s"): "gbps",
     ("kbit", "s"): "kbps",
 }
-_BEFORE_TIMES = frozenset(listed("at by until till is around about before after since from past"))
-_MORNING = frozenset(listed("morning am"))
-_LATE = frozenset(listed("evening afternoon night pm"))
+_BEFORE_TIMES = frozenset(
+    word_list("at by until till is around about before after since from past")
+)
+_MORNING = frozenset(word_list("morning am"))
+_LATE = frozenset(word_list("evening afternoon night pm"))
 
 TRIGGERS = frozenset((*_PARTS, *_SAID))
 """Words that stand for a value alone; all others stand beside one."""
@@ -102,8 +106,8 @@ def _at(words: list[str], at: int, said: list[str]) -> tuple[tuple[str, ...], in
 
 def _figure(word: str) -> float | None:
     """Return the number that one word stands for."""
-    if word in SPELT:
-        return SPELT[word]
+    if word in _NUMBERS:
+        return _NUMBERS[word]
     if word[0] == "#" and word[1:].replace(".", "", 1).isdecimal():
         return float(word[1:])
     return None
@@ -138,8 +142,8 @@ def _part(words: list[str], at: int, said: list[str]) -> tuple[tuple[str, ...], 
         return (f"#{value:.4g}",), 1, taken
     if after in ("a", "an") and at + 2 < len(words):
         thing = words[at + 2]
-        if thing in SCALES:
-            return (f"#{value * SCALES[thing]:.10g}",), 3, taken
+        if thing in _SCALES:
+            return (f"#{value * _SCALES[thing]:.10g}",), 3, taken
         if thing in UNITS:
             return (f"#{value:.4g}",), 2, taken
     if after in UNITS or (taken and words[at] != "quarter"):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from toolops_plugins.semantic.guards.function_words import AUXILIARIES
-from toolops_plugins.semantic.guards.listing import listed
+from toolops_plugins.semantic.guards.lexicon import word_list
 from toolops_plugins.semantic.guards.stems import key
 
 __all__ = ["IMPLIED", "YES_OR_NO", "conflicting", "kind_of"]
@@ -68,7 +68,7 @@ _BY_NOUN = {
     for noun in nouns.split()
 }
 _MEASURED = frozenset(
-    listed(
+    word_list(
         "quantity count duration often distance age height size speed weight depth width "
         "temperature"
     )
