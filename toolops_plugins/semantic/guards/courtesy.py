@@ -13,11 +13,11 @@ from toolops_plugins.semantic.guards.lexicon import function_words, word_list
 
 __all__ = ["without_courtesy"]
 
-_WORDS = function_words()
-_SIGNALS = frozenset(_WORDS["courtesy_signals"])
+_FUNCTION_WORDS = function_words()
+_SIGNALS = frozenset(_FUNCTION_WORDS["courtesy_signals"])
 """One of these makes a courtesy of a clause that has no words but courtesy words."""
 
-_COMPANIONS = frozenset(_WORDS["courtesy_companions"])
+_COMPANIONS = frozenset(_FUNCTION_WORDS["courtesy_companions"])
 """Words that may stand beside a signal and are no courtesy alone."""
 
 _ALLOWED = _SIGNALS | _COMPANIONS | DROPPED | NEGATORS | AUXILIARIES
