@@ -118,4 +118,3 @@ def test_words_that_must_not_share_a_list_do_not():
         ("fillers", "prepositions"),
     ]:
         assert set(words[one]).isdisjoint(words[other]), (one, other)
-    assert set(lexicon.irregular_forms()).isdisjoint(lexicon.word_set("invariable_words.txt"))
