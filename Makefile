@@ -1,16 +1,25 @@
 # Everything that a developer or a build machine does here. `make` alone prints the targets.
 
-# The first interpreter that runs and is new enough; `make setup PYTHON=...` takes another.
-PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
-	&& echo $$p && break; done)
+# `make test PYTHON=python3.13` takes another interpreter, by its name or its path, and pyenv's are found
+# too where its shims point elsewhere. Without it, what .venv was made with, or else the first found.
+PYTHON ?= .venv/bin/python python3.11 python3.12 python3.13 python3.14 python3
+FOUND := $(shell for name in $(PYTHON); do \
+	for python in $$name "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/*/bin/$$name; do \
+	$$python -c 'import sys; v = sys.version_info[:2]; \
+	(3, 11) <= v < (3, 15) or sys.exit(1); print("%d.%d" % v, sys.executable)' \
+	2>/dev/null && exit; done; done)
+VERSION := $(word 1,$(FOUND))
+INTERPRETER := $(word 2,$(FOUND))
 
-VENV := .venv
+# An environment serves one version of Python: .venv the first that was asked for, .venv-3.13 another.
+VENV := .venv$(if $(filter-out .venv/lib/python$(VERSION),$(wildcard .venv/lib/python3.*)),-$(VERSION))
 BIN := $(VENV)/bin
 PROJECTS := pyproject.toml $(wildcard integrations/*/pyproject.toml)
+# CrewAI is not made for Python 3.14 and later; what needs it is then neither installed nor tested.
+CREWAI := $(if $(filter 3.11 3.12 3.13,$(VERSION)),-e ./integrations/crewai)
 # The core and the adapters, with all that they can use.
 EDITABLE := -e ./[semantic,plot,encrypt] -e ./integrations/langchain[agents] \
-	-e ./integrations/llama-index -e ./integrations/crewai
+	-e ./integrations/llama-index $(CREWAI)
 # Build tools run in an environment of their own, so they need their own constraint.
 INSTALL := -m pip install --quiet --disable-pip-version-check
 PINNED := -c constraints.txt --build-constraint constraints.txt
@@ -44,9 +53,9 @@ soak: setup ## Play random schedules over all policies for minutes; the seed is 
 lint: setup ## Check style, types, the walls between the rooms, and every example in the docs
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/basedpyright
-	$(BIN)/lint-imports
+	$(if $(CREWAI),$(BIN)/mypy)
+	$(if $(CREWAI),$(BIN)/basedpyright)
+	$(if $(CREWAI),$(BIN)/lint-imports)
 	$(BIN)/python -m pytest -q tests/test_examples.py
 	$(BIN)/python -m mkdocs build --quiet
 
@@ -56,12 +65,12 @@ docs: setup ## Build the documentation site into build/site; a broken link or re
 faults: setup ## Break a Redis server in every way under load, and print what callers noticed
 	$(BIN)/python tests/faults/fault_table.py
 
-bench: $(VENV)/peers ## Measure side by side with the peers, and print ratios
+bench: build/peers-$(VERSION) ## Measure side by side with the peers, and print ratios
 	$(BIN)/python benchmarks/run.py
 
 # In a fresh environment, so that what nobody needs any more falls out.
 constraints: ## Renew the pinned versions in constraints.txt
-	rm -rf build/constraints && $(PYTHON) -m venv build/constraints
+	rm -rf build/constraints && $(INTERPRETER) -m venv build/constraints
 	build/constraints/bin/python $(INSTALL) --upgrade pip
 	build/constraints/bin/python $(INSTALL) $(EDITABLE) --group test --group lint --group docs --group bench \
 		hatchling editables
@@ -71,17 +80,19 @@ constraints: ## Renew the pinned versions in constraints.txt
 	mv build/constraints.txt constraints.txt && rm -rf build/constraints
 
 clean: ## Remove everything that the other targets made
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-3.* build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/ready: $(PROJECTS) constraints.txt
-	@test -n "$(PYTHON)" || { echo "No Python from 3.11 to 3.13 found; make setup PYTHON=..." >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@test -n "$(INTERPRETER)" || { echo "No Python from 3.11 to 3.14 among: $(PYTHON)." \
+		"Name one: make setup PYTHON=/path/to/python" >&2; exit 1; }
+	$(INTERPRETER) -m venv $(VENV)
 	$(BIN)/python $(INSTALL) -c constraints.txt --upgrade pip
 	$(BIN)/python $(INSTALL) $(PINNED) $(EDITABLE) --group test --group lint --group docs
 	@touch $@
 
-$(VENV)/peers: $(VENV)/ready
+build/peers-$(VERSION): $(VENV)/ready
+	rm -rf build/peers* build/openssl build/semantic-peers
 	$(BIN)/python $(INSTALL) $(PINNED) --group bench
 	$(BIN)/python $(INSTALL) --upgrade --no-deps --target build/peers $(RIVAL)
 	$(BIN)/python $(INSTALL) --upgrade --target build/openssl $(OPENSSL)
