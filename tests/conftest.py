@@ -9,10 +9,12 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from availability import HAS_CREWAI
 
 pytest_plugins = ["guards", "servers", "commands"]
 
 ROOT = Path(__file__).resolve().parents[1]
+collect_ignore = [] if HAS_CREWAI else ["crewai"]
 
 hypothesis.settings.register_profile(
     "toolops",
@@ -21,6 +23,10 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],  # as for the deadline
 )
 hypothesis.settings.load_profile("toolops")
+
+
+def pytest_report_header() -> str | None:
+    return None if HAS_CREWAI else "crewai does not support this Python: its tests are left out"
 
 
 @pytest.fixture(autouse=True, scope="module")

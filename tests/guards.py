@@ -116,7 +116,8 @@ def _watch_network(event: str, args: tuple[Any, ...]) -> None:
 
 def _make_buster() -> blockbuster.blockbuster.BlockBuster:
     # Made but not executed: a package that does not import is a failed test, not a failed plugin.
-    ours = [importlib.util.module_from_spec(importlib.util.find_spec(name)) for name in OURS]
+    found = [importlib.util.find_spec(name) for name in OURS]
+    ours = [importlib.util.module_from_spec(spec) for spec in found if spec is not None]
     buster = blockbuster.blockbuster.BlockBuster(ours)
     # A short critical section is no blocking, and whether a lock is held for that instant is
     # chance. Waiting for another thread is: that is what conditions and joins do.

@@ -1,0 +1,20 @@
+"""The frameworks that the running Python can have."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+IMPORT = re.compile(r"\b(?:from|import) crewai")
+
+# CrewAI allows no Python after 3.13. On those that it allows, a missing CrewAI is a failure.
+HAS_CREWAI = sys.version_info < (3, 14) or importlib.util.find_spec("crewai") is not None
+
+
+def can_run(path: Path) -> bool:
+    """Return false if a file's code needs a framework that this Python cannot have."""
+    needs_crewai = "crewai" in path.relative_to(ROOT).as_posix() or IMPORT.search(path.read_text())
+    return HAS_CREWAI or not needs_crewai
