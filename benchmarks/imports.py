@@ -112,12 +112,15 @@ def adapters(rounds: int) -> Section:
     """Measure what adapters add to their frameworks; a part, to its package."""
     rows = []
     for framework, (limit, modules) in ADAPTERS.items():
-        told = [
+        outputs = [
             interpreter("-c", PROGRAM, ",".join(modules), str(peers.FOLDER), framework).stdout
             for _ in range(rounds + 1)
         ]
+        if outputs[-1].startswith("absent:"):
+            rows.append(Row(modules[0], absent=f"{framework} is not installed"))
+            continue
         # The first one compiles, and warms the file cache.
-        took = [[float(each) * 1e3 for each in lines.split()] for lines in told[1:]]
+        took = [[float(each) * 1e3 for each in lines.split()] for lines in outputs[1:]]
         for module, found in zip(modules, zip(*took, strict=True), strict=True):
             goal = at_most(median(found), limit, " ms")
             rows.append(Row(module, (min(found), median(found)), [goal]))
