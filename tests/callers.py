@@ -92,7 +92,7 @@ class Work:
         self.sync, self.aio = in_thread, on_loop
 
     def aboard(self, n: int = 1) -> int:
-        return self.ops._shared.flights.waiting(bytes.fromhex(self.sync.key(n)))
+        return self.ops._shared.flights.count_callers(bytes.fromhex(self.sync.key(n)))
 
     def await_aboard(self, count: int, n: int = 1) -> None:
         wait_for(lambda: self.aboard(n) == count, f"{count} aboard", LONG)

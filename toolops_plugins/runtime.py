@@ -22,7 +22,7 @@ from toolops_plugins.closing import Closing
 from toolops_plugins.coalesce.flights import Flights
 from toolops_plugins.coalesce.streams import Streams
 from toolops_plugins.codec import MAX_VALUE_BYTES, Codec
-from toolops_plugins.codec.encryption import cipher_of
+from toolops_plugins.codec.encryption import make_cipher
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.drivers.thread import ThreadDriver
@@ -133,7 +133,7 @@ class ToolOps(Decorators, Closing):
         if not isinstance(namespace, str) or not namespace:
             raise ConfigurationError("namespace", f"must be a non-empty string, not {namespace!r}")
         key = check.secret("secret", secret)
-        cipher = cipher_of(encrypt, key)
+        cipher = make_cipher(encrypt, key)
         self.namespace = namespace
         self.semantic = semantic
         self.clock = clock

@@ -209,7 +209,7 @@ class Within:
 class Fly:
     """Walk ``work`` as the one flight for ``key``, or wait for the flight that is under way.
 
-    The result is an ``Arrival``: what the flight brought, and whether this caller led it.
+    The result is an ``FlightResult``: what the flight brought, and whether this caller led it.
     ``in_thread`` tells whether a leader with a limit moves the work into a thread, where it can be
     left, and ``owner`` whose share of the threads that needs.
     """

@@ -109,7 +109,7 @@ class Upkeep:
                 shared.clock.time(),
                 shared.namespace,
                 breaker.cause_type or "" if opens else "",
-                breaker.rejected if closes else 0,
+                breaker.rejections if closes else 0,
             )
         )
 

@@ -175,7 +175,7 @@ def test_a_leader_without_time_leaves_the_flight_to_those_who_wait_with_it() -> 
             return tool(1)
 
     leader = start(ask_briefly)
-    wait_for(lambda: gate.waiting == 1, "a leader that waits", LONG)
+    wait_for(lambda: gate.queue_length == 1, "a leader that waits", LONG)
     followers = [start(tool, 1) for _ in range(3)]
     assert isinstance(leader.exception(LONG), DeadlineExceeded)
     gate.release()

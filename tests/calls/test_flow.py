@@ -25,7 +25,7 @@ from toolops_plugins import (
 )
 from toolops_plugins.calls.flow import call_flow
 from toolops_plugins.calls.plan import Call
-from toolops_plugins.coalesce.flights import Arrival
+from toolops_plugins.coalesce.flights import FlightResult
 from toolops_plugins.errors import TierError
 from toolops_plugins.steps import Ask, Enter, Fly, Invoke, Io, Race, Sleep, Spawn, Within
 from toolops_plugins.testing import FakeClock
@@ -78,7 +78,7 @@ class Script:
             case Within() | Race():
                 return self.walk(step.work())
             case Fly():
-                return Arrival(self.walk(step.work()), led=True)
+                return FlightResult(self.walk(step.work()), led=True)
             case Spawn():
                 self.spawned.append(step.work)
             case Ask():

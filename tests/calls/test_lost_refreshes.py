@@ -118,7 +118,7 @@ def test_many_who_come_next_fetch_once(loops: Callable[[], Loop]) -> None:
     loop = loops()
     calls = [loop.start(prices.aio()) for _ in range(5)]
     key = bytes.fromhex(prices.aio.key())
-    wait_for(lambda: prices.ops._shared.flights.waiting(key) == 5, "five aboard", LONG)
+    wait_for(lambda: prices.ops._shared.flights.count_callers(key) == 5, "five aboard", LONG)
     prices.held.open()
     assert [call.result(LONG) for call in calls] == [3] * 5
 

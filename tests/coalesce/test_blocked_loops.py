@@ -16,7 +16,7 @@ from callers import LONG, Latch, Loop, Work, new_loops, new_runtime, start
 from servers import wait_for
 
 from toolops_plugins import Cache, DeadlineExceeded, ToolOps
-from toolops_plugins.coalesce import loop_liveness as pulse
+from toolops_plugins.coalesce import loop_liveness
 
 
 @pytest.fixture
@@ -39,14 +39,15 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Every look at a loop that is waited for, and whether it was found lost; they follow fast."""
     seen: list[bool] = []
 
-    class Seen(pulse.Pulse):
-        def lost(self, *args: Any, **kwargs: Any) -> bool:
-            seen.append(super().lost(*args, **kwargs))
+    class Seen(loop_liveness.LoopLiveness):
+        def is_dead(self, *args: Any, **kwargs: Any) -> bool:
+            seen.append(super().is_dead(*args, **kwargs))
             return seen[-1]
 
-    monkeypatch.setattr(pulse, "Pulse", Seen)
-    monkeypatch.setattr(pulse, "PATIENCE", 0.005)
-    monkeypatch.setattr(pulse, "SILENCE", 60)  # however busy the machine, a loop turns within that
+    monkeypatch.setattr(loop_liveness, "LoopLiveness", Seen)
+    monkeypatch.setattr(loop_liveness, "PATIENCE", 0.005)
+    # However busy the machine is, a loop turns within so many looks.
+    monkeypatch.setattr(loop_liveness, "SILENCE", 60)
     return seen
 
 
@@ -122,7 +123,7 @@ def test_a_follower_of_a_follower_is_served_too(
 def test_a_deadline_ends_the_wait_for_a_loop_that_does_not_turn(
     ops: ToolOps, loops: Callable[[], Loop], looks: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pulse, "SILENCE", 1_000_000)
+    monkeypatch.setattr(loop_liveness, "SILENCE", 1_000_000)
     work = Work(ops)
     leading = loops()
     leader = leading.start(work.aio(1))
@@ -170,7 +171,8 @@ def test_slow_work_on_a_loop_that_turns_runs_once(
     leader = loops().start(work.aio(1))
     work.started.wait()
     follower = start(work.sync, 1) if way == "thread" else loops().start(work.aio(1))
-    wait_for(lambda: len(looks) > 2 * (pulse.GRACE + pulse.SILENCE), "many looks", LONG)
+    patience = 2 * (loop_liveness.GRACE + loop_liveness.SILENCE)
+    wait_for(lambda: len(looks) > patience, "many looks", LONG)
     assert not any(looks)
     work.release.open()
     assert [leader.result(LONG), follower.result(LONG)] == [[1], [1]]
@@ -200,7 +202,8 @@ def test_work_that_blocks_its_own_loop_runs_once(
     leader = loops().start(heavy())
     started.wait()
     follower = start(sync)
-    wait_for(lambda: len(looks) > 2 * (pulse.GRACE + pulse.SILENCE), "many looks", LONG)
+    patience = 2 * (loop_liveness.GRACE + loop_liveness.SILENCE)
+    wait_for(lambda: len(looks) > patience, "many looks", LONG)
     assert not any(looks)
     release.open()
     assert [leader.result(LONG), follower.result(LONG)] == ["heavy", "heavy"]
@@ -228,24 +231,24 @@ def test_work_that_blocks_its_own_loop_by_a_thread_that_asks_for_it(
 # The pulse
 
 
-def looks_until_lost(watch: pulse.Pulse, task: Any = None) -> int:
+def looks_until_lost(watch: loop_liveness.LoopLiveness, task: Any = None) -> int:
     for number in range(1, 1_000):
-        if watch.lost(task):
+        if watch.is_dead(task):
             return number
     return 0
 
 
 async def test_a_loop_that_does_not_turn_is_lost_after_both_periods() -> None:
-    watch = pulse.Pulse(asyncio.get_running_loop())
-    assert looks_until_lost(watch) == pulse.GRACE + pulse.SILENCE
+    watch = loop_liveness.LoopLiveness(asyncio.get_running_loop())
+    assert looks_until_lost(watch) == loop_liveness.GRACE + loop_liveness.SILENCE
 
 
 async def test_a_loop_that_turns_is_never_lost() -> None:
-    watch = pulse.Pulse(asyncio.get_running_loop())
-    for _ in range(10 * (pulse.GRACE + pulse.SILENCE)):
-        assert not watch.lost(None)
+    watch = loop_liveness.LoopLiveness(asyncio.get_running_loop())
+    for _ in range(10 * (loop_liveness.GRACE + loop_liveness.SILENCE)):
+        assert not watch.is_dead(None)
         await asyncio.sleep(0)
-    assert looks_until_lost(watch) >= pulse.SILENCE  # until it turns no more
+    assert looks_until_lost(watch) >= loop_liveness.SILENCE  # until it turns no more
 
 
 async def test_a_loop_is_asked_once_a_period_and_not_within_the_first(
@@ -255,27 +258,27 @@ async def test_a_loop_is_asked_once_a_period_and_not_within_the_first(
     asked = []
     ask = loop.call_soon_threadsafe
     monkeypatch.setattr(loop, "call_soon_threadsafe", lambda *args: asked.append(ask(*args)))
-    watch = pulse.Pulse(loop)
-    for _ in range(pulse.GRACE - 1):
-        assert not watch.lost(None)
+    watch = loop_liveness.LoopLiveness(loop)
+    for _ in range(loop_liveness.GRACE - 1):
+        assert not watch.is_dead(None)
     assert not asked
-    for _ in range(pulse.SILENCE):
-        assert not watch.lost(None)
+    for _ in range(loop_liveness.SILENCE):
+        assert not watch.is_dead(None)
     assert len(asked) == 1
-    for _ in range(10 * pulse.GRACE):
+    for _ in range(10 * loop_liveness.GRACE):
         await asyncio.sleep(0)
-        assert not watch.lost(None)
+        assert not watch.is_dead(None)
     assert len(asked) <= 11
 
 
 async def test_a_loop_that_runs_the_work_itself_is_not_lost_until_it_runs_something_else() -> None:
-    watch = pulse.Pulse(asyncio.get_running_loop())
+    watch = loop_liveness.LoopLiveness(asyncio.get_running_loop())
     assert looks_until_lost(watch, asyncio.current_task()) == 0
-    assert looks_until_lost(watch) == pulse.SILENCE
+    assert looks_until_lost(watch) == loop_liveness.SILENCE
 
 
 def test_a_loop_that_stands_still_is_lost_at_the_second_look() -> None:
     loop = asyncio.new_event_loop()
-    assert looks_until_lost(pulse.Pulse(loop)) == 2
+    assert looks_until_lost(loop_liveness.LoopLiveness(loop)) == 2
     loop.close()
-    assert looks_until_lost(pulse.Pulse(loop)) == 2
+    assert looks_until_lost(loop_liveness.LoopLiveness(loop)) == 2

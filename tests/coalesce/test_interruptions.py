@@ -13,8 +13,7 @@ import pytest
 from callers import LONG, new_runtime, start
 
 from toolops_plugins import ToolOps, ToolOpsError
-from toolops_plugins.coalesce import loop_liveness as pulse
-from toolops_plugins.coalesce import starvation, streams
+from toolops_plugins.coalesce import loop_liveness, starvation, streams
 
 
 @pytest.fixture
@@ -24,8 +23,8 @@ def ops() -> Iterator[ToolOps]:
 
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pulse, "PATIENCE", 0.005)
-    monkeypatch.setattr(pulse, "SILENCE", 1_000)
+    monkeypatch.setattr(loop_liveness, "PATIENCE", 0.005)
+    monkeypatch.setattr(loop_liveness, "SILENCE", 1_000)
 
 
 def test_interrupts_anywhere_leave_no_key_that_hangs(root: Path) -> None:
@@ -73,7 +72,7 @@ def test_a_flight_whose_leader_has_gone_is_landed_by_who_waits_for_it(ops: ToolO
     table = ops._shared.flights
 
     def interrupted() -> None:  # between the table and the work, and once more on its way out
-        table._board(key, None, object(), 0)
+        table._join(key, None, object(), 0)
 
     @ops.tool(coalesce=True)
     def work() -> int:
@@ -81,7 +80,7 @@ def test_a_flight_whose_leader_has_gone_is_landed_by_who_waits_for_it(ops: ToolO
 
     key = bytes.fromhex(work.key())
     interrupted()
-    assert table.waiting(key) == 1
+    assert table.count_callers(key) == 1
     assert [call.result(LONG) for call in [start(work) for _ in range(3)]] == [1] * 3
 
 
@@ -92,7 +91,7 @@ async def test_a_flight_that_never_took_off_is_led_by_the_next_on_its_loop(ops: 
     async def work() -> int:
         return 1
 
-    table._board(bytes.fromhex(work.key()), asyncio.get_running_loop(), object(), 0)
+    table._join(bytes.fromhex(work.key()), asyncio.get_running_loop(), object(), 0)
     assert await work() == 1
 
 
@@ -107,7 +106,7 @@ async def test_a_flight_that_never_took_off_is_left_by_followers_elsewhere(ops: 
     async def awork() -> int:
         return 1
 
-    table._board(bytes.fromhex(work.key()), asyncio.get_running_loop(), object(), 0)
+    table._join(bytes.fromhex(work.key()), asyncio.get_running_loop(), object(), 0)
     callers = [start(work), start(lambda: asyncio.run(awork()))]
     assert [await asyncio.wrap_future(caller) for caller in callers] == [1, 1]
 
@@ -127,12 +126,12 @@ def test_a_leader_in_a_greenlet_that_waits_is_no_lost_leader(ops: ToolOps) -> No
     places = []
 
     def lead() -> None:
-        places.append(starvation.Place())
+        places.append(starvation.ThreadCall())
         greenlet.getcurrent().parent.switch()
 
     led = greenlet.greenlet(lead)
     led.switch()
-    assert places[0].is_occupied()
-    assert start(places[0].is_occupied).result(LONG)
+    assert places[0].is_on_stack()
+    assert start(places[0].is_on_stack).result(LONG)
     led.switch()
-    assert not places[0].is_occupied()
+    assert not places[0].is_on_stack()

@@ -55,14 +55,14 @@ class Plain:
 async def test_results_that_no_codec_takes(
     ops: ToolOps, large: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy = results.pristine_copy
+    copy = results.copy_value
     threads: list[int] = []
 
     def noted(value: Any) -> Any:
         threads.append(threading.get_ident())
         return copy(value)
 
-    monkeypatch.setattr(results, "pristine_copy", noted)
+    monkeypatch.setattr(results, "copy_value", noted)
     value = Plain(LARGE if large else 10)
     found = await shared(Work(ops), value)
     assert [each.parts for each in found] == [value.parts] * 3

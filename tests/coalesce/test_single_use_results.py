@@ -196,7 +196,7 @@ class Work:
         self.sync, self.aio = in_thread, on_loop
 
     def aboard(self) -> int:
-        return self.ops._shared.flights.waiting(bytes.fromhex(self.sync.key()))
+        return self.ops._shared.flights.count_callers(bytes.fromhex(self.sync.key()))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -20,10 +20,9 @@ from servers import wait_for
 from starlette.concurrency import run_in_threadpool
 
 from toolops_plugins import Cache, ToolOps
-from toolops_plugins.coalesce import loop_liveness as pulse
-from toolops_plugins.coalesce import watch
+from toolops_plugins.coalesce import loop_liveness, watch
 from toolops_plugins.coalesce.flight import Flight
-from toolops_plugins.coalesce.starvation import Backlog, Place
+from toolops_plugins.coalesce.starvation import Backlog, ThreadCall
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -40,8 +39,8 @@ def loops() -> Iterator[Callable[[], Loop]]:
 
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pulse, "PATIENCE", 0.02)
-    monkeypatch.setattr(pulse, "SILENCE", 500)
+    monkeypatch.setattr(loop_liveness, "PATIENCE", 0.02)
+    monkeypatch.setattr(loop_liveness, "SILENCE", 500)
 
 
 class Quote:
@@ -67,7 +66,7 @@ class Quote:
         self.sync, self.aio = in_thread, on_loop
 
     def aboard(self) -> int:
-        return self.ops._shared.flights.waiting(bytes.fromhex(self.sync.key()))
+        return self.ops._shared.flights.count_callers(bytes.fromhex(self.sync.key()))
 
     async def herd(
         self, follow: Callable[[], Awaitable[Any]], size: int, threads: int
@@ -281,7 +280,7 @@ def test_a_thread_that_leads_and_needs_a_thread_of_the_pool_that_its_followers_h
 
     calls = [pool.submit(nested) for _ in range(9)]
     key = bytes.fromhex(nested.key())
-    wait_for(lambda: ops._shared.flights.waiting(key) == 3, "three aboard", LONG)
+    wait_for(lambda: ops._shared.flights.count_callers(key) == 3, "three aboard", LONG)
     release.open()
     assert len([call.result(LONG) for call in calls]) == 9
     pool.shutdown()
@@ -334,17 +333,17 @@ def test_a_place_is_occupied_while_its_function_runs() -> None:
     places = []
 
     def inside() -> None:
-        places.append(Place())
+        places.append(ThreadCall())
         taken.open()
         release.wait()
 
     running = start(inside)
     taken.wait()
-    assert places[0].is_occupied()
-    assert places[0].waits_for_a_thread()
+    assert places[0].is_on_stack()
+    assert places[0].waits_for_thread()
     release.open()
     running.result(LONG)
-    assert not places[0].is_occupied()
+    assert not places[0].is_on_stack()
 
 
 async def test_whatever_it_sees_a_follower_leaves_work_on_a_loop_in_the_end(

@@ -385,7 +385,7 @@ async def test_followers_that_fill_the_executor_do_not_starve_their_leader(
     await asyncio.sleep(0)
     followers = [loop.run_in_executor(executor, sync) for _ in range(2)]
     key = bytes.fromhex(sync.key())
-    while ops._shared.flights.waiting(key) < 3:  # noqa: ASYNC110 - there is no event for it
+    while ops._shared.flights.count_callers(key) < 3:  # noqa: ASYNC110 - there is no event for it
         await asyncio.sleep(0)
     followed.set()
     async with asyncio.timeout(LONG):

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from toolops_plugins import Cache, Codec, ConfigurationError, ToolOps
 from toolops_plugins.cache.envelope import Envelope
-from toolops_plugins.codec.bounds import memory_of
+from toolops_plugins.codec.bounds import estimate_memory
 from toolops_plugins.errors import NotEncodableError, TooLargeError, UnknownFormatError
 
 KEY = b"k" * 32
@@ -238,9 +238,9 @@ def test_the_bound_is_that_of_the_codec() -> None:
 
 def test_memory_is_told_roughly_and_texts_are_no_marks() -> None:
     rows = [{"id": n, "name": f"name {n}", "price": n / 7} for n in range(5_000)]
-    assert 4 < memory_of(orjson.dumps(rows)) / len(orjson.dumps(rows)) < 16
+    assert 4 < estimate_memory(orjson.dumps(rows)) / len(orjson.dumps(rows)) < 16
     table = "\n".join(",".join(random.choices("abc", k=9)) for _ in range(30_000))
-    assert memory_of(orjson.dumps({"csv": table})) < 1.1 * len(table) + 1000
-    assert memory_of(orjson.dumps(table)) < 1.1 * len(table)
+    assert estimate_memory(orjson.dumps({"csv": table})) < 1.1 * len(table) + 1000
+    assert estimate_memory(orjson.dumps(table)) < 1.1 * len(table)
     numbers = [math.sqrt(n) for n in range(50_000)]
-    assert memory_of(orjson.dumps(numbers)) < 5 * len(orjson.dumps(numbers))
+    assert estimate_memory(orjson.dumps(numbers)) < 5 * len(orjson.dumps(numbers))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolops_plugins import ToolOps
-from toolops_plugins.codec.encryption import Cipher, cipher_of
+from toolops_plugins.codec.encryption import Cipher, make_cipher
 from toolops_plugins.codec.signing import Signer, derive_key
 from toolops_plugins.errors import ConfigurationError, TamperedError, UnknownFormatError
 
@@ -51,7 +51,7 @@ def test_the_first_secret_encrypts_and_all_decrypt() -> None:
 @pytest.mark.parametrize("encrypt", [7, None, b"", ""])
 def test_what_is_no_key_is_refused_and_not_shown(encrypt: object) -> None:
     with pytest.raises(ConfigurationError, match="encrypt: must be"):
-        cipher_of(encrypt, b"s")
+        make_cipher(encrypt, b"s")
 
 
 def test_encryption_needs_a_secret_and_says_so() -> None:

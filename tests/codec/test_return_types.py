@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolops_plugins import Cache, Codec, ConfigurationError, Memory, Redis, ToolOps
-from toolops_plugins.codec.return_types import returned_by
+from toolops_plugins.codec.return_types import return_classes
 from toolops_plugins.errors import NotEncodableError, UnknownFormatError
 
 T = TypeVar("T")
@@ -243,10 +243,10 @@ def test_a_class_that_cannot_be_kept_by_its_fields_stays_unknown() -> None:
 
     codec = Codec()
     for function in (slotted, unknown, other, len, str.upper, int):
-        for kind in returned_by(function):
-            codec.register_declared(kind)
-    assert returned_by(slotted) == [Slotted]
-    assert returned_by(unknown) == []
+        for kind in return_classes(function):
+            codec.register_from_annotation(kind)
+    assert return_classes(slotted) == [Slotted]
+    assert return_classes(unknown) == []
     for value in (Slotted(1), Nothing()):
         with pytest.raises(NotEncodableError):
             codec.encode([value])
@@ -256,7 +256,7 @@ def test_no_more_than_a_thousand_are_registered_by_themselves() -> None:
     codec = Codec()
     kinds = [enum.Enum("Kind", {"A": n}) for n in range(1100)]
     for kind in kinds:
-        codec.register_declared(kind)
+        codec.register_from_annotation(kind)
     assert sum(codec._tagged.knows(kind) for kind in kinds) == 1000
 
 
@@ -458,7 +458,7 @@ def test_a_local_class_is_not_kept_alive_by_looking_for_it() -> None:
 
         def f() -> Local: ...
 
-        assert returned_by(f) == []  # f does not refer to it
+        assert return_classes(f) == []  # f does not refer to it
         return weakref.ref(Local)
 
     import gc

@@ -102,18 +102,18 @@ def test_a_bulkhead_is_empty_whoever_was_inside_or_waited(
     wait_for(lambda: tool.inside == 2, "two inside", LONG)
     if queue:
         callers += [start(tool.plain), loop.start(tool.coroutine())]
-        wait_for(lambda: tool.gate().waiting == 2, "two waiting", LONG)
+        wait_for(lambda: tool.gate().queue_length == 2, "two waiting", LONG)
 
     def child() -> bool:
         here = [tool.plain(n) for n in range(3)]
         there = asyncio.run(tool.coroutine(7))
         gate = tool.gate()
-        return (here, there) == ([0, 1, 2], 7) and gate.running == gate.waiting == 0
+        return (here, there) == ([0, 1, 2], 7) and gate.occupancy == gate.queue_length == 0
 
     assert in_child(child) == 0
     tool.go.open()
     assert [caller.result(LONG) for caller in callers] == [0] * len(callers)
-    assert tool.gate().running == 0
+    assert tool.gate().occupancy == 0
 
 
 def test_who_forks_inside_a_bulkhead_leaves_it_in_both_processes(ops: ToolOps) -> None:
@@ -129,7 +129,7 @@ def test_who_forks_inside_a_bulkhead_leaves_it_in_both_processes(ops: ToolOps) -
     assert forking(2) == 2
     gate = gate_of("forking")
     assert gate is not None
-    assert gate.running == 0
+    assert gate.occupancy == 0
     assert codes == [0]
 
 
@@ -141,18 +141,18 @@ def test_a_child_that_goes_on_in_a_body_gives_back_no_place_of_its_own() -> None
         def child() -> bool:
             with gate:
                 place.release()  # taken in the parent
-                if gate.running != 1:
+                if gate.occupancy != 1:
                     return False
             gate.release()  # taken in the parent, by who does not say so
             try:
                 gate.release()
             except RuntimeError:
-                return gate.running == 0
+                return gate.occupancy == 0
             return False
 
         assert in_child(child) == 0
-        assert gate.running == 1
-    assert gate.running == 0
+        assert gate.occupancy == 1
+    assert gate.occupancy == 0
 
 
 @pytest.mark.parametrize("algorithm", ["token_bucket", "sliding_window"])
@@ -236,7 +236,7 @@ def test_coroutines_of_the_parent_clean_nothing_up_in_the_child(
 
     def refreshes() -> bool:
         answers.append(loop.start(answer(1)).result(LONG))
-        return tool.gate().waiting == 1
+        return tool.gate().queue_length == 1
 
     wait_for(refreshes, "a refresh that waits for the place", LONG)
     assert in_child(child) == 0

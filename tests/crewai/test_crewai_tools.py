@@ -524,7 +524,7 @@ def test_and_who_joined_a_call_has_his_own(what, ops, runs) -> None:
     callers = [start(lambda: _used(guarded)) for _ in range(3)]
     started.wait()
     key = bytes.fromhex(guarded.toolops_key(n=1))
-    wait_for(lambda: ops._shared.flights.waiting(key) == 3, "three aboard", LONG)
+    wait_for(lambda: ops._shared.flights.count_callers(key) == 3, "three aboard", LONG)
     release.open()
     given = [caller.result(LONG) for caller in callers]
     wanted = ["later", "later", "stop"] if what == "signal" else [[1]] * 3

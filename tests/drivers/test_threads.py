@@ -404,7 +404,9 @@ def crowd(ops: ToolOps) -> Iterator[Crowd]:
     crowd.go.open()
     gate = ops._planner._gates.find("crowd")
     assert gate is not None
-    wait_for(lambda: gate.running == gate.waiting == crowd.inside == 0, "an empty gate", LONG)
+    wait_for(
+        lambda: gate.occupancy == gate.queue_length == crowd.inside == 0, "an empty gate", LONG
+    )
 
 
 def ask_in_threads(ops: ToolOps, function: Callable[[], Any]) -> list[BaseException | None]:
@@ -535,7 +537,7 @@ async def test_a_place_is_not_lost_when_its_caller_is_cancelled_as_it_is_granted
         gate.acquire()
         task = asyncio.create_task(tool())
         async with asyncio.timeout(LONG):
-            while not gate.waiting:  # noqa: ASYNC110 - there is no event for it
+            while not gate.queue_length:  # noqa: ASYNC110 - there is no event for it
                 await asyncio.sleep(0)
         gate.release()
         for _ in range(turns):
@@ -545,7 +547,7 @@ async def test_a_place_is_not_lost_when_its_caller_is_cancelled_as_it_is_granted
         assert task.cancelled()
         for _ in range(12):
             await asyncio.sleep(0)
-        assert (gate.running, gate.waiting) == (0, 0), f"after {turns} turns"
+        assert (gate.occupancy, gate.queue_length) == (0, 0), f"after {turns} turns"
 
 
 def test_hedges_hold_places_too(ops: ToolOps, crowd: Crowd) -> None:

@@ -434,7 +434,9 @@ def test_the_leaders_error_reaches_all_and_is_not_kept(embeddings, inner):
     batch = boarded(embeddings, "a")
     flight = bytes.fromhex(embeddings._shared._run.key(batch.number, batch))
     # In the flight, and not only on the list of those who mean to be.
-    wait_for(lambda: embeddings._shared._ops._shared.flights.waiting(flight) == 2, "both aboard")
+    wait_for(
+        lambda: embeddings._shared._ops._shared.flights.count_callers(flight) == 2, "both aboard"
+    )
     inner.gate.open()
     for caller in (first, second):
         with pytest.raises(KeyError, match="down"):

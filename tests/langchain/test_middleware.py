@@ -109,7 +109,7 @@ def agent(ops, chat):
 def aboard(ops: ToolOps) -> int:
     """Return how many callers are in any flight."""
     flights = ops._shared.flights
-    return sum(map(flights.waiting, list(flights._table)))
+    return sum(map(flights.count_callers, list(flights._table)))
 
 
 def adding(body: dict[str, Any]) -> Any:

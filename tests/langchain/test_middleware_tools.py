@@ -99,7 +99,7 @@ def result(run: dict[str, Any]) -> ToolMessage:
 
 def aboard(ops: ToolOps) -> int:
     flights = ops._shared.flights
-    return sum(map(flights.waiting, list(flights._table)))
+    return sum(map(flights.count_callers, list(flights._table)))
 
 
 # Hits

@@ -71,7 +71,7 @@ class Slow:
         self.tool: ToolOpsTool = wrap_tool(self.original, ops, **policy)
 
     def aboard(self) -> int:
-        return self.ops._shared.flights.waiting(bytes.fromhex(self.tool.key({"n": 1})))
+        return self.ops._shared.flights.count_callers(bytes.fromhex(self.tool.key({"n": 1})))
 
     def await_aboard(self, count: int) -> None:
         wait_for(lambda: self.aboard() == count, f"{count} aboard", LONG)

@@ -391,7 +391,7 @@ def test_followers_get_messages_of_their_own(ops: ToolOps) -> None:
         RUNS.clear()
         calls = [start(wrapped.invoke, call_of(slow, str(n))) for n in range(5)]
         key = bytes.fromhex(wrapped.key({"city": "Oslo"}))
-        wait_for(lambda key=key: ops._shared.flights.waiting(key) == 5, "all aboard")
+        wait_for(lambda key=key: ops._shared.flights.count_callers(key) == 5, "all aboard")
         release.open()
         said = [call.result(LONG) for call in calls]
         assert [message.tool_call_id for message in said] == list("01234")
@@ -493,7 +493,7 @@ def test_humans_who_are_asked_at_once_answer_for_themselves(ops: ToolOps) -> Non
     people = ["ann", "bob", "eve"]
     first = [start(go, who, {"messages": [called]}) for who in people]
     key = bytes.fromhex(wrapped.key({"what": "tea"}))
-    wait_for(lambda: ops._shared.flights.waiting(key) == 3, "all aboard")
+    wait_for(lambda: ops._shared.flights.count_callers(key) == 3, "all aboard")
     release.open()
     interrupts = [each.result(LONG)["__interrupt__"][0] for each in first]
     assert len({each.id for each in interrupts}) == 3

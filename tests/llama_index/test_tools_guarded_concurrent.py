@@ -69,7 +69,7 @@ class Slow:
         self.tool: GuardedTool = guard_tool(self.original, ops=ops, **policy)
 
     def aboard(self) -> int:
-        return self.ops._shared.flights.waiting(bytes.fromhex(self.tool.key(1)))
+        return self.ops._shared.flights.count_callers(bytes.fromhex(self.tool.key(1)))
 
     def await_aboard(self, count: int) -> None:
         wait_for(lambda: self.aboard() == count, f"{count} aboard", LONG)
@@ -175,7 +175,7 @@ async def test_what_can_be_used_once_is_not_shared(ops: ToolOps) -> None:
     tool = guard_tool(FunctionTool.from_defaults(async_fn=letters), ops=ops, cache=None)
     tasks = [asyncio.ensure_future(tool.acall(1)) for _ in range(3)]
     async with asyncio.timeout(LONG):
-        while ops._shared.flights.waiting(bytes.fromhex(tool.key(1))) != 3:  # noqa: ASYNC110 - as above
+        while ops._shared.flights.count_callers(bytes.fromhex(tool.key(1))) != 3:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0)
     release.open()
     assert ["".join(each.raw_output) for each in await asyncio.gather(*tasks)] == ["ab"] * 3
@@ -198,7 +198,7 @@ async def test_each_waits_for_an_event_of_its_own(ops: ToolOps) -> None:
     tool = guard_tool(FunctionTool.from_defaults(async_fn=wait), ops=ops, cache=None, **policy)
     tasks = [asyncio.ensure_future(tool.acall(1)) for _ in range(2)]
     async with asyncio.timeout(LONG):
-        while ops._shared.flights.waiting(bytes.fromhex(tool.key(1))) != 2:  # noqa: ASYNC110 - as above
+        while ops._shared.flights.count_callers(bytes.fromhex(tool.key(1))) != 2:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0)
     release.open()
     ended = await asyncio.gather(*tasks, return_exceptions=True)
@@ -218,7 +218,7 @@ async def test_an_error_reaches_all_who_wait(ops: ToolOps) -> None:
     tool = guard_tool(FunctionTool.from_defaults(async_fn=fail), ops=ops, cache=None, retry=None)
     tasks = [asyncio.ensure_future(tool.acall(1)) for _ in range(5)]
     async with asyncio.timeout(LONG):
-        while ops._shared.flights.waiting(bytes.fromhex(tool.key(1))) != 5:  # noqa: ASYNC110 - as above
+        while ops._shared.flights.count_callers(bytes.fromhex(tool.key(1))) != 5:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0)
     slow.release.open()
     ended = await asyncio.gather(*tasks, return_exceptions=True)

@@ -16,7 +16,7 @@ import requests
 from yarl import URL
 
 from toolops_plugins import Retry
-from toolops_plugins.policy.error_details import chain, retry_after, status_of
+from toolops_plugins.policy.error_details import iter_chain, retry_after, status_of
 from toolops_plugins.resilience.retry import Retrying
 from toolops_plugins.testing import FakeClock
 
@@ -249,7 +249,7 @@ def test_the_error_itself_comes_before_what_it_was_raised_from():
 def test_a_chain_ends_even_if_it_goes_round_in_circles():
     one, two = RuntimeError("one"), RuntimeError("two")
     one.__cause__, two.__cause__ = two, one
-    assert list(chain(one)) == [one, two]
+    assert list(iter_chain(one)) == [one, two]
     assert retry_after(one) is None
     group = ExceptionGroup("all", [one])
     one.__cause__ = group
@@ -258,7 +258,7 @@ def test_a_chain_ends_even_if_it_goes_round_in_circles():
     for number in range(1_000):
         before, last = last, RuntimeError(number)
         last.__cause__ = before
-    assert len(list(chain(last))) == 10
+    assert len(list(iter_chain(last))) == 10
 
 
 def test_of_a_group_the_longest_wait_counts():

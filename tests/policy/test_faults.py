@@ -31,7 +31,7 @@ from toolops_plugins import (
     ToolOps,
 )
 from toolops_plugins.errors import AttemptTimeout, TotalTimeout
-from toolops_plugins.policy.base import leaves, matches
+from toolops_plugins.policy.base import iter_leaves, matches
 from toolops_plugins.policy.faults import callee_failed, fault_of
 from toolops_plugins.resilience.breaker import Breaker
 from toolops_plugins.resilience.retry import Retrying
@@ -284,12 +284,12 @@ def group(*errors):
 
 def test_leaves_of_nested_groups_in_order():
     one, two, three = ConnectionError(1), KeyError(2), OSError(3)
-    assert list(leaves(group(one, group(two, group(three))))) == [one, two, three]
-    assert list(leaves(one)) == [one]
+    assert list(iter_leaves(group(one, group(two, group(three))))) == [one, two, three]
+    assert list(iter_leaves(one)) == [one]
     deep = one
     for _ in range(5_000):
         deep = ExceptionGroup("deeper", [deep])
-    assert list(leaves(deep)) == [one]
+    assert list(iter_leaves(deep)) == [one]
     assert matches(ConnectionError, deep)
 
 

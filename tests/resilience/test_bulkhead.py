@@ -138,8 +138,8 @@ class Model(RuleBasedStateMachine):
     @invariant()
     def agrees(self):
         if hasattr(self, "gate"):
-            assert self.gate.running == self.running <= self.limit
-            assert self.gate.waiting == len(self.line) <= self.places
+            assert self.gate.occupancy == self.running <= self.limit
+            assert self.gate.queue_length == len(self.line) <= self.places
 
 
 TestModel = Model.TestCase
@@ -155,7 +155,7 @@ def test_a_full_bulkhead_rejects():
         assert not gate.try_acquire()
         with pytest.raises(BulkheadFull, match=r"'quotes' is full: 2 calls run and 0 wait"):
             gate.acquire()
-    assert gate.running == 0
+    assert gate.occupancy == 0
 
 
 def test_threads_are_served_in_order_of_arrival():
@@ -170,14 +170,14 @@ def test_threads_are_served_in_order_of_arrival():
     threads = []
     for i in range(5):
         threads.append(in_thread(lambda i=i: work(i)))
-        until(lambda i=i: gate.waiting == i + 1)
+        until(lambda i=i: gate.queue_length == i + 1)
     with pytest.raises(BulkheadFull):
         gate.acquire()
     gate.release()
     for thread in threads:
         thread.join()
     assert order == [0, 1, 2, 3, 4]
-    assert gate.running == gate.waiting == 0
+    assert gate.occupancy == gate.queue_length == 0
 
 
 @pytest.mark.parametrize("timeout", [0, -1, 0.01])
@@ -186,9 +186,9 @@ def test_who_waits_too_long_is_told_so_and_leaves_no_trace(timeout):
     gate.acquire()
     with pytest.raises(TimeoutError, match="became free in"):
         gate.acquire(timeout=timeout)
-    assert gate.waiting == 0
+    assert gate.queue_length == 0
     gate.release()
-    assert gate.running == 0
+    assert gate.occupancy == 0
 
 
 def test_a_place_granted_just_as_the_time_ran_out_is_kept(monkeypatch):
@@ -201,8 +201,8 @@ def test_a_place_granted_just_as_the_time_ran_out_is_kept(monkeypatch):
 
     monkeypatch.setattr(module._ThreadWaiter, "wait", granted_too_late)
     gate.acquire(timeout=1)
-    assert gate.running == 1
-    assert gate.waiting == 0
+    assert gate.occupancy == 1
+    assert gate.queue_length == 0
 
 
 def test_a_place_granted_just_as_the_thread_was_interrupted_goes_on(monkeypatch):
@@ -216,17 +216,17 @@ def test_a_place_granted_just_as_the_thread_was_interrupted_goes_on(monkeypatch)
     monkeypatch.setattr(module._ThreadWaiter, "wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         gate.acquire()
-    assert gate.running == gate.waiting == 0
+    assert gate.occupancy == gate.queue_length == 0
 
 
 def test_a_timeout_beyond_all_sense_is_allowed():
     gate = make(queue=1)
     gate.acquire()
     thread = in_thread(lambda: gate.acquire(timeout=1e300))
-    until(lambda: gate.waiting)
+    until(lambda: gate.queue_length)
     gate.release()
     thread.join()
-    assert gate.running == 1
+    assert gate.occupancy == 1
 
 
 # Loops
@@ -237,7 +237,7 @@ async def test_a_blocking_wait_on_a_loop_is_refused_rather_than_hang():
     async with gate:
         with pytest.raises(BulkheadFull, match="event loop"):
             gate.acquire()
-    assert gate.running == gate.waiting == 0
+    assert gate.occupancy == gate.queue_length == 0
 
 
 async def test_the_place_of_one_cancelled_just_as_it_was_served_goes_to_the_next():
@@ -246,16 +246,16 @@ async def test_the_place_of_one_cancelled_just_as_it_was_served_goes_to_the_next
     await gate.aacquire()
     first = asyncio.create_task(gate.aacquire())
     second = asyncio.create_task(gate.aacquire())
-    await auntil(lambda: gate.waiting == 2)
+    await auntil(lambda: gate.queue_length == 2)
     gate.release()
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
     await second
     assert complaints == []
-    assert gate.running == 1
+    assert gate.occupancy == 1
     gate.release()
-    assert gate.running == gate.waiting == 0
+    assert gate.occupancy == gate.queue_length == 0
 
 
 async def test_threads_and_tasks_share_one_queue():
@@ -278,11 +278,11 @@ async def test_threads_and_tasks_share_one_queue():
             if i % 2
             else asyncio.create_task(asyncio.to_thread(sync, i))
         )
-        await auntil(lambda i=i: gate.waiting == i + 1)
+        await auntil(lambda i=i: gate.queue_length == i + 1)
     gate.release()
     await asyncio.gather(*callers)
     assert order == [0, 1, 2, 3]
-    assert gate.running == gate.waiting == 0
+    assert gate.occupancy == gate.queue_length == 0
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -295,13 +295,13 @@ def test_a_waiter_whose_loop_was_closed_is_skipped():
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
     served = in_thread(gate.acquire)
-    until(lambda: gate.waiting == 2)
+    until(lambda: gate.queue_length == 2)
     gate.release()
     served.join()
     del task
     gc.collect()  # ends the coroutine that nobody will walk any more
-    assert gate.running == 1
-    assert gate.waiting == 0
+    assert gate.occupancy == 1
+    assert gate.queue_length == 0
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -313,11 +313,11 @@ def test_a_loop_that_is_closed_just_after_its_task_was_served_gives_the_place_ba
     task = loop.create_task(gate.aacquire())
     loop.run_until_complete(asyncio.sleep(0))
     gate.release()
-    assert gate.running == 1
+    assert gate.occupancy == 1
     loop.close()
     del task
     gc.collect()
-    assert gate.running == gate.waiting == 0
+    assert gate.occupancy == gate.queue_length == 0
 
 
 def test_crowds_of_threads_and_loops_never_pass_the_limit_and_lose_no_place():
@@ -376,4 +376,4 @@ def test_crowds_of_threads_and_loops_never_pass_the_limit_and_lose_no_place():
         thread.join()
     assert most <= limit
     assert served > limit
-    assert gate.running == gate.waiting == inside == 0
+    assert gate.occupancy == gate.queue_length == inside == 0

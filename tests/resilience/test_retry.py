@@ -24,13 +24,8 @@ from toolops_plugins.errors import (
 )
 from toolops_plugins.policy import Retry
 from toolops_plugins.resilience import retry
-from toolops_plugins.resilience.retry import (
-    RetryBudget,
-    Retrying,
-    aretry_call,
-    retry_after,
-    retry_call,
-)
+from toolops_plugins.resilience.retry import RetryBudget, Retrying, retry_after
+from toolops_plugins.runtime import ToolOps
 
 
 class Clock:
@@ -62,6 +57,11 @@ def failing(error):
         raise error
 
     return fail
+
+
+def with_retries(function, policy, *, clock, budget=None):
+    """Return a function under a retry policy, and no other."""
+    return ToolOps(clock=clock, retry_budget=budget).tool(function, retry=policy)
 
 
 def waits(policy, error=OSError):
@@ -183,12 +183,12 @@ def test_results_that_count_as_failures():
     results = iter([None, None, 3])
     clock = Clock()
     policy = Retry(attempts=3, on_result=lambda result: result is None)
-    assert retry_call(policy, lambda: next(results), clock=clock) == 3
+    assert with_retries(lambda: next(results), policy, clock=clock)() == 3
     assert len(clock.slept) == 2
 
 
 def test_the_last_result_is_taken_and_a_broken_predicate_takes_every_one():
-    assert retry_call(Retry(on_result=lambda _: True), lambda: "poor", clock=Clock()) == "poor"
+    assert with_retries(lambda: "poor", Retry(on_result=lambda _: True), clock=Clock())() == "poor"
     retrying = Retrying(Retry(on_result=lambda _: 1 / 0), Clock())
     assert retrying.after_result("good") is None
     assert Retrying(Retry(), Clock()).after_result(None) is None
@@ -210,7 +210,7 @@ def test_no_attempt_starts_after_max_elapsed(max_elapsed, took, wait):
     policy = Retry(attempts=50, wait=wait, jitter=None, max_elapsed=max_elapsed)
     began = clock.now
     with pytest.raises(OSError):
-        retry_call(policy, fail, clock=clock)
+        with_retries(fail, policy, clock=clock)()
     assert starts[-1] <= began + max_elapsed + 1e-9
     # It gave up only since one more would have come too late, or there were no attempts left.
     assert len(starts) == 50 or clock.now + wait > began + max_elapsed - 1e-9
@@ -308,9 +308,10 @@ def test_an_outage_is_not_multiplied():
         made += 1
         raise OSError
 
+    call = with_retries(fail, Retry(attempts=5, wait=0), clock=clock, budget=budget)
     for _ in range(1000):
         with pytest.raises(OSError):
-            retry_call(Retry(attempts=5, wait=0), fail, clock=clock, budget=budget)
+            call()
     assert 1000 * 1.2 <= made <= 1000 * 1.2 + 10
     # Each call that was not granted all its four retries was refused one.
     assert budget.exhausted >= 1000 - 210 / 4
@@ -366,41 +367,44 @@ def test_an_error_that_is_not_retried_costs_no_budget():
     assert budget.tokens == before
 
 
-# The two faces
+# The loop, with plain functions and coroutines
 
 
-async def test_the_awaiting_face_retries_as_the_blocking_one_does():
+async def test_a_coroutine_is_retried_as_a_plain_function_is():
     clock = Clock()
     attempts = []
 
-    async def flaky(x, *, y):
+    def count(x, *, y):
         attempts.append((x, y))
-        if len(attempts) < 3:
+        if len(attempts) % 3:
             raise OSError
         return x + y
 
-    assert await aretry_call(Retry(wait=2, jitter=None), flaky, 1, clock=clock, y=2) == 3
-    assert attempts == [(1, 2)] * 3
-    assert clock.slept == [2, 2]
-    with pytest.raises(ZeroDivisionError):
-        await aretry_call(Retry(), lambda: 1 / 0, clock=clock)
+    async def acount(x, *, y):
+        return count(x, y=y)
+
+    policy = Retry(wait=2, jitter=None)
+    assert await with_retries(acount, policy, clock=clock)(1, y=2) == 3
+    assert with_retries(count, policy, clock=clock)(1, y=2) == 3
+    assert attempts == [(1, 2)] * 6
+    assert clock.slept == [2] * 4
 
 
-async def test_the_awaiting_face_also_retries_results():
+async def test_a_result_of_a_coroutine_is_retried():
     results = iter([0, 0, 5])
 
     async def answer():
         return next(results)
 
     policy = Retry(on_result=lambda result: not result)
-    assert await aretry_call(policy, answer, clock=Clock()) == 5
+    assert await with_retries(answer, policy, clock=Clock())() == 5
 
 
-def test_the_function_s_own_last_error_is_raised():
+def test_the_last_error_of_the_function_is_raised():
     errors = [OSError("first"), OSError("last")]
 
     def fail():
         raise errors.pop(0)
 
     with pytest.raises(OSError, match="last"):
-        retry_call(Retry(attempts=2), fail, clock=Clock())
+        with_retries(fail, Retry(attempts=2), clock=Clock())()

@@ -221,7 +221,7 @@ def test_mutating_a_shared_result_does_not_reach_those_who_share_it() -> None:
     for thread in threads:
         thread.start()
     key = bytes.fromhex(quote.key())
-    wait_for(lambda: ops._shared.flights.waiting(key) == 3, "three callers")
+    wait_for(lambda: ops._shared.flights.count_callers(key) == 3, "three callers")
     release.set()
     for thread in threads:
         thread.join()

@@ -113,7 +113,7 @@ def new_loop() -> Iterator[Any]:
 def aboard(ops: ToolOps) -> int:
     """The callers that wait in any flight."""
     flights = ops._shared.flights
-    return sum(flights.waiting(key) for key in list(flights._table))
+    return sum(flights.count_callers(key) for key in list(flights._table))
 
 
 async def reach_aboard(ops: ToolOps, count: int) -> None:

@@ -90,12 +90,12 @@ def test_what_fails_and_recovers_all_the_time_does_not_flood(fail, recover, cloc
 def test_causes_are_bounded_and_those_beyond_are_counted_together(clock, caplog):
     log = ProblemLog(clock, max_causes=3)
     for number in range(10):
-        log.failed(LOGGER, number, "%(name)s is down", name=number)
+        log.report_failure(LOGGER, number, "%(name)s is down", name=number)
     assert caplog.messages[:3] == ["0 is down", "1 is down", "2 is down"]
     assert caplog.messages[3:] == ["More than 3 causes of trouble in 60 s; others failed too"]
     assert len(log._problems) == 3
     clock.advance(61)
-    log.failed(LOGGER, 11, "%(name)s is down", name=11)
+    log.report_failure(LOGGER, 11, "%(name)s is down", name=11)
     assert caplog.messages[-1] == "11 is down"
     assert len(log._problems) == 3
 

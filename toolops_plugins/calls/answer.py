@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from toolops_plugins.calls.plan import Call
 from toolops_plugins.codec import Payload
 from toolops_plugins.errors import TooLargeError
-from toolops_plugins.keys.refusals import detail_of
+from toolops_plugins.keys.encoding_failures import describe_failure
 from toolops_plugins.policy import NOTHING
 from toolops_plugins.steps import Flow, is_callers
 from toolops_plugins.telemetry.events import CallEvent, Notice, NoticeKind, Outcome
@@ -127,7 +127,7 @@ def report_refusal(call: Call, error: Exception, value: object) -> None:
         error: What the codec raised.
         value: The value.
     """
-    detail = detail_of(error, value)
+    detail = describe_failure(error, value)
     notice(call, "too_large" if isinstance(error, TooLargeError) else "not_encodable", detail)
 
 

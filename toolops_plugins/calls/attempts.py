@@ -8,7 +8,7 @@ from toolops_plugins.callables.hidden_coroutines import is_awaitable, refusal
 from toolops_plugins.calls.plan import Call
 from toolops_plugins.check import plain
 from toolops_plugins.errors import TotalTimeout
-from toolops_plugins.resilience.bulkhead import Place
+from toolops_plugins.resilience.bulkhead import BulkheadPlace
 from toolops_plugins.resilience.retry import Retrying
 from toolops_plugins.steps import Enter, Flow, Invoke, Race, Sleep, Within, uncarried
 
@@ -134,7 +134,7 @@ def _limited(call: Call) -> Flow:
     return value
 
 
-def _invoke(call: Call, place: Place | None) -> Invoke:
+def _invoke(call: Call, place: BulkheadPlace | None) -> Invoke:
     """Return the step that makes one attempt, and count it.
 
     Args:

@@ -53,8 +53,8 @@ from toolops_plugins.calls.results import (
 from toolops_plugins.calls.semantic_lookup import by_meaning, kept_by_meaning
 from toolops_plugins.check import plain
 from toolops_plugins.coalesce.error_copies import copy_error
-from toolops_plugins.coalesce.flights import Arrival, Flights
-from toolops_plugins.coalesce.streams import Tape
+from toolops_plugins.coalesce.flights import FlightResult, Flights
+from toolops_plugins.coalesce.streams import BaseRecording
 from toolops_plugins.errors import (
     BulkheadFull,
     CircuitOpen,
@@ -147,7 +147,7 @@ def call_flow(call: Call) -> Flow:
         function, args, kwargs = plan.function, call.args, call.kwargs
         return (yield Invoke(function, args, kwargs, None, aio=plan.aio, owner=plan.name))
     if plan.declare is not None:
-        plan.register_declared()
+        plan.register_from_annotation()
     answer: Answer | None = None
     outcome: Outcome
     try:
@@ -228,11 +228,11 @@ def _answered(call: Call) -> Generator[Step, Any, tuple[Answer, Outcome]]:
         if answer is not None:
             return answer, answer.outcome
     key = call.place + call.key
-    if not plan.policy.coalesces or key in plan.shared.flights.lone:
+    if not plan.policy.coalesces or key in plan.shared.flights.single_use:
         answer = yield from _alone(call, seconds)
         return answer, answer.outcome
     found = None
-    if cache is not None and plan.tiers.remote and not plan.shared.flights.waiting(key):
+    if cache is not None and plan.tiers.remote and not plan.shared.flights.count_callers(key):
         # A flight costs a task of its own, and a hit in Redis needs none.
         found = yield from plan.tiers.lookup(call.key, call.tags, plan.shared.clock.monotonic())
         if found.entry is not None:
@@ -246,12 +246,12 @@ def _answered(call: Call) -> Generator[Step, Any, tuple[Answer, Outcome]]:
         recording = plan.shared.streams.find(key, call) if plan.stream else None
         if recording is not None:
             return Answer(recording, None, "miss"), "coalesced"
-        arrival: Arrival = yield Fly(
+        arrival: FlightResult = yield Fly(
             key, work, seconds, in_thread=seconds is not None and _is_left(call), owner=plan.name
         )
         answer = arrival.value
         # Of another function's result not even the class may be asked.
-        if plan.stream and isinstance(answer.value, Tape):
+        if plan.stream and isinstance(answer.value, BaseRecording):
             shared = (arrival.led or not answer.lone) and answer.value.join(call)
         elif arrival.led or answer.raises:
             shared = True
@@ -299,7 +299,7 @@ def _alone(call: Call, seconds: float | None) -> Generator[Step, Any, Answer]:
     else:
         error = partial(_too_late, call, seconds)
         answer = yield Within(seconds, work, error, in_thread=_is_left(call))
-    if call.plan.stream and isinstance(answer.value, Tape):
+    if call.plan.stream and isinstance(answer.value, BaseRecording):
         answer.value.join(call)
     return answer
 
@@ -309,7 +309,7 @@ def _begun(call: Call, key: bytes, work: Callable[[], Flow]) -> Flow:
     recording = call.plan.shared.streams.look(key)
     if recording is None:
         return (yield from work())
-    return Answer(recording, None, "coalesced", lone=recording.lone)
+    return Answer(recording, None, "coalesced", lone=recording.single_use)
 
 
 def _unhurried(call: Call, found: LookupResult | None) -> Flow:
@@ -351,7 +351,7 @@ def _inside(call: Call, found: LookupResult | None = None) -> Flow:
     try:
         answer = yield from fetch()
     except Exception as error:
-        plan.shared.flights.overdue.discard(call.key)
+        plan.shared.flights.cancelled_refreshes.discard(call.key)
         entry = found.entry
         stale = stand_in(call, cache, entry)
         if entry is None or stale is NOTHING:
@@ -363,7 +363,7 @@ def _inside(call: Call, found: LookupResult | None = None) -> Flow:
         return Answer(
             stale, entry.payload, "stale", found.tier, entry.took, entry.price, error=error
         )
-    plan.shared.flights.overdue.discard(call.key)
+    plan.shared.flights.cancelled_refreshes.discard(call.key)
     return answer
 
 
@@ -412,13 +412,13 @@ def _refresh(call: Call, entry: Entry) -> Flow:
     own = call.key or b""
     key = b"refresh" + own
     flights = call.plan.shared.flights
-    if flights.is_stalled(key):
-        flights.overdue.add(own)
-    if own in flights.overdue:
+    if flights.drop_if_stuck(key):
+        flights.cancelled_refreshes.add(own)
+    if own in flights.cancelled_refreshes:
         return False
-    if not flights.waiting(key):
+    if not flights.count_callers(key):
         work = partial(_refreshing, call, key, entry.created)
-        cancelled = partial(flights.overdue.add, own)
+        cancelled = partial(flights.cancelled_refreshes.add, own)
         yield Spawn(work, cancelled, owner=call.plan.name)
     return True
 
@@ -429,13 +429,13 @@ def _refreshing(call: Call, key: bytes, created: float) -> Flow:
     token = DEADLINE.set(None)  # the caller is long gone
     mark = REFRESH.set(object())
     try:
-        arrival: Arrival = yield Fly(key, partial(_refreshed, again, created), None)
+        arrival: FlightResult = yield Fly(key, partial(_refreshed, again, created), None)
     except Exception as error:  # noqa: BLE001 - nobody waits for it; the old answer stands
         again.error = error
         notice(again, "refresh_failed", type(error).__name__)
         record(again, "refresh", None)
     except GeneratorExit:  # it was left behind with its loop
-        call.plan.shared.flights.overdue.add(call.key or b"")
+        call.plan.shared.flights.cancelled_refreshes.add(call.key or b"")
         raise
     else:
         if arrival.led and arrival.value.outcome == "miss":
@@ -484,14 +484,14 @@ def _fetched(call: Call, cache: Cache | None = None, marks: Sequence[Mark] = ())
 def _with_template(answer: Answer, flights: Flights, key: bytes) -> Generator[Step, Any, Answer]:
     """Return the answer with what its followers need, before its leader gets hold of the value."""
     if answer.payload is not None:
-        flights.lone.discard(key)
+        flights.single_use.discard(key)
         return answer
-    if flights.waiting(key) <= 1:
+    if flights.count_callers(key) <= 1:
         return answer
     template = yield from template_of(answer.value)
     lone = template is NOTHING
     if lone:
-        flights.lone.add(key)
+        flights.single_use.add(key)
     return answer._replace(template=template, lone=lone)
 
 
@@ -501,7 +501,7 @@ def _mark(plan: Plan) -> Flow:
     return None if plan.meaning is None else plan.meaning.mark()
 
 
-def _on_air(call: Call, recording: Tape, marks: Sequence[Mark], took: float) -> Answer:
+def _on_air(call: Call, recording: BaseRecording, marks: Sequence[Mark], took: float) -> Answer:
     """Let others join a stream that has begun, and note what will be needed at its end."""
     call.marks = marks
     call.spent += call.plan.price_of_failure()
@@ -511,16 +511,16 @@ def _on_air(call: Call, recording: Tape, marks: Sequence[Mark], took: float) -> 
     if call.key is not None and call.plan.policy.coalesces:
         place = call.place + call.key
         streams.offer(place, recording)
-        if recording.lone:
-            call.plan.shared.flights.lone.add(place)
+        if recording.single_use:
+            call.plan.shared.flights.single_use.add(place)
         else:
-            call.plan.shared.flights.lone.discard(place)
+            call.plan.shared.flights.single_use.discard(place)
     return Answer(
-        recording, None, "miss", None, took, call.plan.price_of_failure(), lone=recording.lone
+        recording, None, "miss", None, took, call.plan.price_of_failure(), lone=recording.single_use
     )
 
 
-def kept_stream(recording: Tape) -> Flow:
+def kept_stream(recording: BaseRecording) -> Flow:
     """Return the flow that keeps a stream which has been read to its end."""
     call: Call = recording.owner
     try:
@@ -529,14 +529,14 @@ def kept_stream(recording: Tape) -> Flow:
         call.plan.shared.streams.remove(call.place + (call.key or b""), recording)
 
 
-def _kept_stream(call: Call, recording: Tape) -> Flow:
+def _kept_stream(call: Call, recording: BaseRecording) -> Flow:
     plan = call.plan
     cache = plan.policy.cache
     if cache is None or call.key is None:
         return
-    if not recording.whole:
-        if recording.odd is not None:
-            notice(call, "not_encodable", recording.odd)
+    if not recording.complete:
+        if recording.unencodable is not None:
+            notice(call, "not_encodable", recording.unencodable)
         return
     items = recording.all()
     price = plan.price(items)

@@ -11,12 +11,12 @@ from __future__ import annotations
 from sys import getsizeof
 from typing import Any
 
-from toolops_plugins.coalesce.error_copies import copy_error, members_of
+from toolops_plugins.coalesce.error_copies import copy_error, iter_members
 from toolops_plugins.codec import Codec
-from toolops_plugins.codec.payload import LOCAL, Payload, frozen_size
+from toolops_plugins.codec.payload import LOCAL, Payload, immutable_size
 from toolops_plugins.errors import NotEncodableError
+from toolops_plugins.keys.encoding_failures import type_name
 from toolops_plugins.keys.object_state import hides_state
-from toolops_plugins.keys.refusals import type_name
 
 __all__ = ["RememberedError", "remember_error"]
 
@@ -76,8 +76,8 @@ def remember_error(error: Exception, codec: Codec) -> Payload:
     ):
         raise _refusal(f"the exception {type_name(kind)}, which cannot be made again")
     size = _OVERHEAD + parts.size
-    for name, value in members_of(bare):
-        held = 1 if value is None else frozen_size(value)
+    for name, value in iter_members(bare):
+        held = 1 if value is None else immutable_size(value)
         if not held:
             held_by = f"{type_name(kind)}.{name}"
             raise _refusal(f"{type_name(type(value))} at {held_by}")

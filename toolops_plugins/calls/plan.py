@@ -23,7 +23,9 @@ from toolops_plugins.coalesce.flights import Flights
 from toolops_plugins.coalesce.streams import Streams
 from toolops_plugins.codec import Codec
 from toolops_plugins.errors import NotCanonicalError
-from toolops_plugins.keys.keyer import Keyer, Tagger, arguments_of
+from toolops_plugins.keys.keyer import Keyer
+from toolops_plugins.keys.signature import arguments_of
+from toolops_plugins.keys.tags import Tagger
 from toolops_plugins.policy import Policy, Price
 from toolops_plugins.resilience.breaker import Breaker
 from toolops_plugins.resilience.bulkhead import Gate
@@ -306,7 +308,7 @@ class Plan:
         self.warn(call.reason, kind)
         return call
 
-    def register_declared(self) -> None:
+    def register_from_annotation(self) -> None:
         """Register what the function declares to return, once."""
         declare, self.declare = self.declare, None
         if declare is not None:

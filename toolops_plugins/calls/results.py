@@ -12,7 +12,7 @@ from toolops_plugins.calls.answer import Answer, notice, report_refusal
 from toolops_plugins.calls.negative_cache import RememberedError
 from toolops_plugins.calls.plan import Call
 from toolops_plugins.check import plain
-from toolops_plugins.coalesce.value_copies import LARGE, count_parts, pristine_copy
+from toolops_plugins.coalesce.value_copies import LARGE, copy_value, count_parts
 from toolops_plugins.codec import Payload
 from toolops_plugins.errors import TooLargeError
 from toolops_plugins.policy import NOTHING, Cache
@@ -109,8 +109,8 @@ def copied(call: Call, answer: Answer) -> Flow:
         if template is NOTHING:
             return NOTHING
         if (count_parts(template, LARGE) or 0) < LARGE:
-            return pristine_copy(template)
-        return (yield _in_thread(pristine_copy, template))
+            return copy_value(template)
+        return (yield _in_thread(copy_value, template))
     decode = call.plan.shared.codec.decode
     with suppress(Exception):  # what a registered type's own methods raise
         if payload.data is None or payload.size <= LARGE_BYTES:
@@ -125,12 +125,12 @@ def template_of(value: Any) -> Flow:
     if parts is None:
         return NOTHING
     if parts < LARGE:
-        return pristine_copy(value)
+        return copy_value(value)
     return (yield _in_thread(_large_copy, value))
 
 
 def _large_copy(value: Any) -> Any:
-    return NOTHING if count_parts(value) is None else pristine_copy(value)
+    return NOTHING if count_parts(value) is None else copy_value(value)
 
 
 def _in_thread(function: Callable[[Any], Any], value: Any) -> Invoke:

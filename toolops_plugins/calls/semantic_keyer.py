@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.callables.target import Target
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.keys.keyer import Keyer, Keyspace, arguments_of
+from toolops_plugins.keys.keyer import Keyer, Keyspace
+from toolops_plugins.keys.signature import arguments_of
 from toolops_plugins.policy import Cache, Semantic
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from toolops_plugins.calls.answer import Answer, notice, report_refusal
 from toolops_plugins.calls.plan import Call
 from toolops_plugins.calls.results import copied, decoded
 from toolops_plugins.calls.semantic_keyer import Meaning
-from toolops_plugins.coalesce.flights import Arrival
+from toolops_plugins.coalesce.flights import FlightResult
 from toolops_plugins.codec import Payload
 from toolops_plugins.errors import CodecError, NotCanonicalError, NotEncodableError
 from toolops_plugins.policy.base import NOTHING
@@ -170,9 +170,9 @@ def _together(
         _trouble(call, error)
         alone: Answer = yield from fetch()
         return alone
-    if other is not None and call.plan.shared.flights.waiting(other.flight):
+    if other is not None and call.plan.shared.flights.count_callers(other.flight):
         # Should it land before this call is aboard, the work is its own after all.
-        arrival: Arrival = yield Fly(other.flight, fetch, None)
+        arrival: FlightResult = yield Fly(other.flight, fetch, None)
         answer: Answer = arrival.value
         if arrival.led:
             return answer

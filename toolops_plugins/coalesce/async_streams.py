@@ -14,8 +14,8 @@ from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any
 
-from toolops_plugins.coalesce import wait_graph as circles
-from toolops_plugins.coalesce.streams import ItemUnavailable, Tape, unsendable
+from toolops_plugins.coalesce import wait_graph
+from toolops_plugins.coalesce.streams import BaseRecording, ItemUnavailable, send_refusal
 from toolops_plugins.codec import Codec
 from toolops_plugins.concurrency.tasks import end_tasks
 
@@ -48,7 +48,7 @@ class _Signals:
         self.waiting.clear()
 
 
-class AsyncRecording(Tape):
+class AsyncRecording(BaseRecording):
     """An asynchronous generator that is running in a task, and what it has yielded.
 
     To be used on the loop that it was opened on.
@@ -69,20 +69,20 @@ class AsyncRecording(Tape):
         self._signals = _Signals()
         wanted = weakref.ref(self)
         self._task: asyncio.Task[None] = loop.create_task(
-            _pump(wanted, start(), self._signals), context=circles.context_inside(self.node)
+            _pump(wanted, start(), self._signals), context=wait_graph.context_inside(self.node)
         )
         self._task.add_done_callback(partial(_ended, wanted))
         weakref.finalize(self, _abandon, loop, self._task).atexit = False
 
     @classmethod
-    def opener(
+    def make_opener(
         cls, function: Callable[..., Any], codec: Codec, *, shares: bool
     ) -> Callable[..., Any]:
         """Return what starts the function's generator and awaits its first item."""
 
-        async def opened(*args: Any, **kwargs: Any) -> AsyncRecording:
+        async def open_recording(*args: Any, **kwargs: Any) -> AsyncRecording:
             recording = cls(partial(function, *args, **kwargs), codec, shares=shares)
-            wait = circles.wait_for(recording.node)
+            wait = wait_graph.wait_for(recording.node)
             try:
                 await recording._reach(0)
             except GeneratorExit:  # this coroutine was left behind, and may await nothing more
@@ -92,12 +92,12 @@ class AsyncRecording(Tape):
                 raise
             finally:
                 if wait is not None:
-                    circles.leave(wait)
+                    wait_graph.leave(wait)
             if recording.count == 0:
                 recording.raise_error()
             return recording
 
-        return opened
+        return open_recording
 
     def put(self, value: Any) -> None:
         """Put what was yielded at the end, and wake those who wait for it."""
@@ -152,12 +152,12 @@ class AsyncRecording(Tape):
                 try:
                     sent = yield value
                 except Exception as error:
-                    if not self.takes:
+                    if not self.accepts_send:
                         raise
                     self._signals.thrown = error
                 else:
-                    if sent is not None and not self.takes:
-                        raise unsendable()
+                    if sent is not None and not self.accepts_send:
+                        raise send_refusal()
                     self._signals.sent = sent
             self.raise_error()
         except ItemUnavailable:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from toolops_plugins.policy.base import NOTHING
 
-__all__ = ["copy_error", "members_of"]
+__all__ = ["copy_error", "iter_members"]
 
 E = TypeVar("E", bound=BaseException)
 
@@ -148,7 +148,7 @@ def _put(error: BaseException, name: str, value: Any) -> None:
     BaseException.__setattr__(error, name, value)  # not by what the class may have in its place
 
 
-def members_of(error: BaseException) -> Iterator[tuple[str, Any]]:
+def iter_members(error: BaseException) -> Iterator[tuple[str, Any]]:
     """Yield what C code and slots keep of an exception beside what all exceptions have."""
     for name, member in _members(type(error)):
         if name not in _APART and name != "__class__":

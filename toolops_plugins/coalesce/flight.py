@@ -7,10 +7,9 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from toolops_plugins.coalesce import loop_liveness as pulse
-from toolops_plugins.coalesce import wait_graph as circles
+from toolops_plugins.coalesce import loop_liveness, wait_graph
 from toolops_plugins.coalesce.error_copies import copy_error
-from toolops_plugins.coalesce.starvation import Place
+from toolops_plugins.coalesce.starvation import ThreadCall
 from toolops_plugins.steps import Stopped
 
 if TYPE_CHECKING:
@@ -19,10 +18,10 @@ if TYPE_CHECKING:
 
     from toolops_plugins.coalesce.watch import LoopWatch
 
-__all__ = ["Arrival", "Flight", "Landing", "RecentKeys", "arrival", "failure"]
+__all__ = ["Flight", "FlightOutcome", "FlightResult", "RecentKeys", "deliver", "make_failure"]
 
 
-class Arrival(NamedTuple):
+class FlightResult(NamedTuple):
     """What a caller got off its flight.
 
     Args:
@@ -34,7 +33,7 @@ class Arrival(NamedTuple):
     led: bool
 
 
-class Landing(NamedTuple):
+class FlightOutcome(NamedTuple):
     """What came of the work.
 
     Args:
@@ -83,7 +82,7 @@ class Flight:
         key: bytes,
         loop: asyncio.AbstractEventLoop | None,
         mark: object = None,
-        place: Place | None = None,
+        place: ThreadCall | None = None,
         generation: int = 0,
     ) -> None:
         self.key = key
@@ -91,15 +90,15 @@ class Flight:
         self.mark = mark
         self.place = place
         self.generation = generation
-        self.node = circles.Node()
-        self.outcome: Landing | None = None
+        self.node = wait_graph.Node()
+        self.outcome: FlightOutcome | None = None
         """None though it is done: the work died, or nobody is left who wants what came of it."""
         self.death: BaseException | None = None
         self.done = False
         self.parties = 1
         self.callbacks: dict[object, Callable[[], None]] = {}
         self.task: asyncio.Task[None] | None = None
-        self.glance: pulse.Glance | None = None
+        self.glance: loop_liveness.LoopProbe | None = None
         self.watches: dict[Any, LoopWatch] | None = None
 
 
@@ -132,28 +131,28 @@ class RecentKeys:
             self._keys.pop(key, None)
 
 
-def failure(error: Exception, outside: BaseException | None) -> Landing:
+def make_failure(error: Exception, outside: BaseException | None) -> FlightOutcome:
     """Return what comes of work that raised an error.
 
     Args:
         error: The error.
         outside: What was being handled where the work began.
     """
-    return Landing(None, error, error.__traceback__, _copied(error, outside))
+    return FlightOutcome(None, error, error.__traceback__, _copy(error, outside))
 
 
-def _copied(error: Exception, outside: BaseException | None = None) -> Exception:
+def _copy(error: Exception, outside: BaseException | None = None) -> Exception:
     if isinstance(error, Stopped):
         return Stopped(copy_error(error.error, outside))
     return copy_error(error, outside)
 
 
-def arrival(landing: Landing, *, led: bool) -> Arrival:
+def deliver(landing: FlightOutcome, *, led: bool) -> FlightResult:
     """Return what a caller gets of what came of the work, or raise its error."""
     if landing.error is None:
-        return Arrival(landing.value, led)
+        return FlightResult(landing.value, led)
     error = landing.error
     if not led and landing.copy is not None:
-        error = _copied(landing.copy)
+        error = _copy(landing.copy)
     # What cannot be copied is one object for all, whose traceback each raise would lengthen.
     raise error.with_traceback(landing.trace)

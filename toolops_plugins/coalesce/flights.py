@@ -39,10 +39,16 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from toolops_plugins.coalesce import loop_liveness as pulse
-from toolops_plugins.coalesce import wait_graph as circles
-from toolops_plugins.coalesce.flight import Arrival, Flight, Landing, RecentKeys, arrival, failure
-from toolops_plugins.coalesce.starvation import Place, holds_a_thread
+from toolops_plugins.coalesce import loop_liveness, wait_graph
+from toolops_plugins.coalesce.flight import (
+    Flight,
+    FlightOutcome,
+    FlightResult,
+    RecentKeys,
+    deliver,
+    make_failure,
+)
+from toolops_plugins.coalesce.starvation import ThreadCall, holds_thread
 from toolops_plugins.coalesce.watch import LoopWatch, Verdict, Watch
 from toolops_plugins.errors import DeadlineExceeded
 
@@ -50,7 +56,7 @@ if TYPE_CHECKING:
     # Slow to import: whoever runs a loop has imported it, and nobody else needs it.
     import asyncio
 
-__all__ = ["Arrival", "Flights", "Submit"]
+__all__ = ["FlightResult", "Flights", "Submit"]
 
 
 class _Queued(Protocol):
@@ -61,18 +67,18 @@ Submit = Callable[[Callable[[], Any], Callable[[], bool]], _Queued]
 """Starts a function in another thread; the second one tells whether everybody has left it."""
 
 
-class _Seat(NamedTuple):
+class _Role(NamedTuple):
     """A caller's place: aboard ``flight``, or apart from all where that is None."""
 
     flight: Flight | None
     leads: bool = False
-    wait: circles.Wait | None = None
+    wait: wait_graph.Wait | None = None
 
 
-_APART = _Seat(None)
+_ALONE = _Role(None)
 
 
-class _Bell:
+class _Wakeup:
     """Wakes one thread, once.
 
     A bare lock and no ``threading.Event``: that is written in Python, and a thread that is
@@ -108,34 +114,34 @@ class Flights:
         self._lock = threading.RLock()
         self._table: dict[bytes, Flight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self.lone = RecentKeys()
+        self.single_use = RecentKeys()
         """Keys whose last result could not be shared: whoever asks for one calls at once."""
-        self.overdue = RecentKeys()
+        self.cancelled_refreshes = RecentKeys()
         """Keys whose refresh was cancelled: the next caller fetches, and refreshes nothing."""
 
     def __len__(self) -> int:
         """Return the number of flights under way."""
         return len(self._table)
 
-    def waiting(self, key: bytes) -> int:
+    def count_callers(self, key: bytes) -> int:
         """Return how many callers, the leader included, wait for the flight of ``key``."""
         flight = self._table.get(key)
         return flight.parties if flight is not None else 0
 
-    def is_stalled(self, key: bytes) -> bool:
+    def drop_if_stuck(self, key: bytes) -> bool:
         """Return whether the flight of ``key`` stands still with its loop; then it is dropped.
 
         For work that nobody waits for. A loop that has stopped or was closed is seen at once; one
         that is blocked is asked for a sign of life, and has a second to give it.
         """
         flight = self._table.get(key)
-        if flight is None or flight.loop is None or flight.loop is _running():
+        if flight is None or flight.loop is None or flight.loop is _current_loop():
             return False
         if flight.glance is None:
-            flight.glance = pulse.Glance(flight.loop)
-        if not flight.glance.is_lost(flight.task):
+            flight.glance = loop_liveness.LoopProbe(flight.loop)
+        if not flight.glance.is_dead(flight.task):
             return False
-        self._give_up(flight)
+        self._drop_stuck(flight)
         return True
 
     def forget(self, key: bytes | None = None) -> None:
@@ -160,13 +166,13 @@ class Flights:
 
     # -- threads -----------------------------------------------------------------------------
 
-    def fly(
+    def run(
         self,
         key: bytes,
         work: Callable[[], Any],
         submit: Submit | None,
         seconds: float | None = None,
-    ) -> Arrival:
+    ) -> FlightResult:
         """Lead the flight of ``key`` in this thread, or wait for the one that is under way.
 
         Args:
@@ -182,134 +188,136 @@ class Flights:
         """
         mark = object()
         try:
-            return self._fly(key, work, submit, seconds, mark)
+            return self._run_flight(key, work, submit, seconds, mark)
         except BaseException:
-            self._abandon(key, mark)
+            self._finish_abandoned(key, mark)
             raise
 
-    def _fly(
+    def _run_flight(
         self,
         key: bytes,
         work: Callable[[], Any],
         submit: Submit | None,
         seconds: float | None,
         mark: object,
-    ) -> Arrival:
+    ) -> FlightResult:
         end = None if seconds is None else time.monotonic() + seconds
         generation = 0
         while True:
-            seat = self._board(key, None, mark, generation)
-            flight = seat.flight
+            role = self._join(key, None, mark, generation)
+            flight = role.flight
             if flight is None and (seconds is None or submit is None):
-                return Arrival(work(), led=True)
+                return FlightResult(work(), led=True)
             if flight is None:
                 # Nobody else finds it, but its caller can leave it as any other.
-                seat = _Seat(flight := Flight(key, None), leads=True)
-            if seat.leads and (seconds is None or submit is None):
+                role = _Role(flight := Flight(key, None), leads=True)
+            if role.leads and (seconds is None or submit is None):
                 try:
-                    landing = self._run(flight, work)
+                    landing = self._run_work(flight, work)
                 finally:
-                    self._leave(seat)
-                return arrival(landing, led=True)
+                    self._leave(role)
+                return deliver(landing, led=True)
             queued = None
-            if seat.leads and submit is not None:
-                queued = self._begin(seat, flight, work, submit)
+            if role.leads and submit is not None:
+                queued = self._submit(role, flight, work, submit)
             try:
-                brought = self._wait(seat, flight, end)
+                outcome = self._wait(role, flight, end)
             except TimeoutError:
                 if queued is not None and not flight.parties:
                     queued.drop()
-                raise _too_late(seconds) from None
-            if brought is not None:
-                return arrival(brought, led=seat.leads)
-            if seat.leads and flight.death is not None:
+                raise _deadline_error(seconds) from None
+            if outcome is not None:
+                return deliver(outcome, led=role.leads)
+            if role.leads and flight.death is not None:
                 raise flight.death
             generation = flight.generation + 1
 
-    def _begin(
-        self, seat: _Seat, flight: Flight, work: Callable[[], Any], submit: Submit
+    def _submit(
+        self, role: _Role, flight: Flight, work: Callable[[], Any], submit: Submit
     ) -> _Queued:
-        run = partial(copy_context().run, self._run_quietly, flight, work)
+        run = partial(copy_context().run, self._run_work_quietly, flight, work)
         flight.place = None
         try:
             queued = submit(run, lambda: not flight.parties)
         except BaseException:
-            self._land(flight, None)
-            self._leave(seat)
+            self._finish(flight, None)
+            self._leave(role)
             raise
         flight.mark = None
         return queued
 
-    def _abandon(self, key: bytes, mark: object) -> None:
+    def _finish_abandoned(self, key: bytes, mark: object) -> None:
         """Land a flight whose leader was interrupted before or after its work, as lost."""
         flight = self._table.get(key)
         if flight is not None and flight.mark is mark and flight.task is None:
-            self._land(flight, None)
+            self._finish(flight, None)
 
-    def _run(self, flight: Flight, work: Callable[[], Any]) -> Landing:
-        outcome: Landing | None = None
+    def _run_work(self, flight: Flight, work: Callable[[], Any]) -> FlightOutcome:
+        outcome: FlightOutcome | None = None
         outside = sys.exception()
         try:
-            with circles.enter(flight.node):
-                outcome = Landing(work())
+            with wait_graph.enter(flight.node):
+                outcome = FlightOutcome(work())
         except Exception as error:  # noqa: BLE001 - kept for everybody aboard, and raised there
-            outcome = failure(error, outside)
+            outcome = make_failure(error, outside)
         except BaseException as death:
             flight.death = death
             raise
         finally:
-            self._land(flight, outcome)
+            self._finish(flight, outcome)
         return outcome
 
-    def _run_quietly(self, flight: Flight, work: Callable[[], Any]) -> None:
+    def _run_work_quietly(self, flight: Flight, work: Callable[[], Any]) -> None:
         # Everybody aboard waits in other threads: the leader learns of a death, the others board
         # again. If all have left while this queued for a thread, there is nothing to be done.
         with suppress(BaseException):
             if flight.parties:
-                flight.place = Place()
-                self._run(flight, work)
+                flight.place = ThreadCall()
+                self._run_work(flight, work)
 
-    def _wait(self, seat: _Seat, flight: Flight, end: float | None) -> Landing | None:
+    def _wait(self, role: _Role, flight: Flight, end: float | None) -> FlightOutcome | None:
         """Wait in this thread; return None if the flight is lost, so that it is boarded anew."""
-        bell = _Bell()
+        bell = _Wakeup()
         ticket = object()
         try:
-            if self._call_back(flight, ticket, bell.ring) and not self._hold(flight, bell, end):
+            pending = self._call_back(flight, ticket, bell.ring)
+            if pending and not self._wait_for_outcome(flight, bell, end):
                 return None
             return flight.outcome
         finally:
-            self._leave(seat, ticket)
+            self._leave(role, ticket)
 
-    def _hold(self, flight: Flight, bell: _Bell, end: float | None) -> bool:
+    def _wait_for_outcome(self, flight: Flight, bell: _Wakeup, end: float | None) -> bool:
         watch = Watch(flight)
         while True:
             left = None if end is None else max(0.0, end - time.monotonic())
-            if bell.wait(pulse.PATIENCE if left is None else min(left, pulse.PATIENCE)):
+            patience = loop_liveness.PATIENCE
+            if bell.wait(patience if left is None else min(left, patience)):
                 return True
             if flight.done:  # whoever landed it was interrupted before it could ring
                 return True
-            if left is not None and left <= pulse.PATIENCE:
+            if left is not None and left <= patience:
                 raise TimeoutError
-            if self._is_lost(flight, watch):
+            if self._check(flight, watch):
                 return False
 
-    def _is_lost(self, flight: Flight, watch: Watch) -> bool:
+    def _check(self, flight: Flight, watch: Watch) -> bool:
         """Look after a flight; return whether it is no use to wait for it any longer."""
         seen = watch.look()
         if seen is Verdict.DEAD:
-            self._land(flight, None)
+            self._finish(flight, None)
         elif seen is Verdict.STUCK:
-            self._give_up(flight)
+            self._drop_stuck(flight)
         return seen is not Verdict.PENDING
 
     # -- event loops -------------------------------------------------------------------------
 
-    async def afly(
+    async def arun(
         self,
         key: bytes,
         work: Callable[[], Coroutine[Any, Any, Any]],
         seconds: float | None = None,
-    ) -> Arrival:
+    ) -> FlightResult:
         """Lead the flight of ``key`` on this loop, or wait for the one that is under way.
 
         Args:
@@ -322,18 +330,20 @@ class Flights:
             Exception: What the work raised.
         """
         if seconds is None:
-            return await self._afly(key, work)
+            return await self._arun_flight(key, work)
         import asyncio  # noqa: PLC0415 - see above
 
         try:
             async with asyncio.timeout(seconds) as limit:
-                return await self._afly(key, work)
+                return await self._arun_flight(key, work)
         except TimeoutError:
             if limit.expired():
-                raise _too_late(seconds) from None
+                raise _deadline_error(seconds) from None
             raise
 
-    async def _afly(self, key: bytes, work: Callable[[], Coroutine[Any, Any, Any]]) -> Arrival:
+    async def _arun_flight(
+        self, key: bytes, work: Callable[[], Coroutine[Any, Any, Any]]
+    ) -> FlightResult:
         import asyncio  # noqa: PLC0415 - see above
 
         loop = asyncio.get_running_loop()
@@ -341,64 +351,64 @@ class Flights:
         generation = 0
         try:
             while True:
-                seat = self._board(key, loop, mark, generation)
-                flight = seat.flight
+                role = self._join(key, loop, mark, generation)
+                flight = role.flight
                 if flight is None:
-                    return Arrival(await work(), led=True)
-                if seat.leads:
-                    self._take_off(flight, work, loop)
-                brought = await self._await(seat, flight, loop)
-                if brought is not None:
-                    return arrival(brought, led=seat.leads)
-                if seat.leads:
+                    return FlightResult(await work(), led=True)
+                if role.leads:
+                    self._start_task(flight, work, loop)
+                outcome = await self._await(role, flight, loop)
+                if outcome is not None:
+                    return deliver(outcome, led=role.leads)
+                if role.leads:
                     # The work was cancelled from outside: to its leader that is a cancellation.
                     raise asyncio.CancelledError  # noqa: TRY301 - as if it were awaited here
                 generation = flight.generation + 1
         except BaseException:
-            self._abandon(key, mark)
+            self._finish_abandoned(key, mark)
             raise
 
-    def _take_off(
+    def _start_task(
         self,
         flight: Flight,
         work: Callable[[], Awaitable[Any]],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        context = circles.context_inside(flight.node)
-        task = loop.create_task(self._arun(flight, work), context=context)
+        context = wait_graph.context_inside(flight.node)
+        task = loop.create_task(self._arun_work(flight, work), context=context)
 
-        def ended(task: asyncio.Task[None]) -> None:
+        def on_end(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
-            self._land(flight, None)  # unless it has: it was cancelled before its first step
+            self._finish(flight, None)  # unless it has: it was cancelled before its first step
             if not task.cancelled():
                 task.exception()  # of a death, which is raised in its leader
 
         flight.task = task
         self._tasks.add(task)
-        task.add_done_callback(ended)
+        task.add_done_callback(on_end)
 
-    async def _arun(self, flight: Flight, work: Callable[[], Awaitable[Any]]) -> None:
-        outcome: Landing | None = None
+    async def _arun_work(self, flight: Flight, work: Callable[[], Awaitable[Any]]) -> None:
+        outcome: FlightOutcome | None = None
         try:
-            outcome = Landing(await work())
+            outcome = FlightOutcome(await work())
         except Exception as error:  # noqa: BLE001 - kept for everybody aboard, and raised there
-            outcome = failure(error, None)
+            outcome = make_failure(error, None)
         finally:
-            self._land(flight, outcome)
+            self._finish(flight, outcome)
 
     async def _await(
-        self, seat: _Seat, flight: Flight, loop: asyncio.AbstractEventLoop
-    ) -> Landing | None:
+        self, role: _Role, flight: Flight, loop: asyncio.AbstractEventLoop
+    ) -> FlightOutcome | None:
         """Wait on this loop; return None if the flight is lost, so that it is boarded anew."""
-        arrived: asyncio.Future[None] = loop.create_future()
+        wakeup: asyncio.Future[None] = loop.create_future()
         ticket = object()
 
         def ring() -> None:
-            if not arrived.done():
-                arrived.set_result(None)
+            if not wakeup.done():
+                wakeup.set_result(None)
 
         def call() -> None:
-            if _running() is loop:
+            if _current_loop() is loop:
                 ring()
                 return
             # A closed loop has nobody left to wake.
@@ -409,10 +419,10 @@ class Flights:
         watch: LoopWatch | None = None
         try:
             if self._call_back(flight, ticket, call):
-                if not seat.leads and (flight.loop is not loop or holds_a_thread()):
+                if not role.leads and (flight.loop is not loop or holds_thread()):
                     watch = self._watch(flight, loop)
                     watch.rings[ticket] = ring
-                await arrived
+                await wakeup
                 if not flight.done:  # it does not get on
                     return None
         except GeneratorExit:  # this coroutine was left behind, and may await nothing more
@@ -423,7 +433,7 @@ class Flights:
         finally:
             if watch is not None:
                 watch.leave(ticket)
-            last = self._leave(seat, ticket)
+            last = self._leave(role, ticket)
             if last and flight.loop is loop and flight.task is not None and not closing:
                 # The last caller goes once the work has cleaned up, unless that takes long.
                 from toolops_plugins.concurrency.tasks import end_tasks  # noqa: PLC0415 - imports asyncio
@@ -440,38 +450,38 @@ class Flights:
                 flight.watches = {}
             watch = flight.watches.get(loop)
             if watch is None or watch.over:
-                watch = flight.watches[loop] = LoopWatch(flight, loop, self._is_lost)
+                watch = flight.watches[loop] = LoopWatch(flight, loop, self._check)
             return watch
 
     # -- the table ---------------------------------------------------------------------------
 
-    def _board(
+    def _join(
         self,
         key: bytes,
         loop: asyncio.AbstractEventLoop | None,
         mark: object,
         generation: int,
-    ) -> _Seat:
+    ) -> _Role:
         with self._lock:
             flight = self._table.get(key)
-            if flight is not None and self._is_gone(flight, loop):
+            if flight is not None and self._is_dead(flight, loop):
                 self._drop(flight)
                 flight = None
             if flight is None:
                 if len(self._table) >= self._limit:
-                    return _APART
-                place = None if loop is not None else Place(2)
+                    return _ALONE
+                place = None if loop is not None else ThreadCall(2)
                 flight = self._table[key] = Flight(key, loop, mark, place, generation)
-                return _Seat(flight, leads=True, wait=circles.wait_for(flight.node))
-            if loop is None and _running() is not None:
-                return _APART
-            wait = circles.wait_for(flight.node)
+                return _Role(flight, leads=True, wait=wait_graph.wait_for(flight.node))
+            if loop is None and _current_loop() is not None:
+                return _ALONE
+            wait = wait_graph.wait_for(flight.node)
             if wait is None:
-                return _APART
+                return _ALONE
             flight.parties += 1
-            return _Seat(flight, leads=False, wait=wait)
+            return _Role(flight, leads=False, wait=wait)
 
-    def _is_gone(self, flight: Flight, loop: asyncio.AbstractEventLoop | None) -> bool:
+    def _is_dead(self, flight: Flight, loop: asyncio.AbstractEventLoop | None) -> bool:
         """Return whether nobody will ever land a flight: its loop was closed or interrupted."""
         if flight.loop is None:
             return flight.done
@@ -493,21 +503,21 @@ class Flights:
             flight.callbacks[ticket] = call
             return True
 
-    def _give_up(self, flight: Flight) -> None:
+    def _drop_stuck(self, flight: Flight) -> None:
         """Free the key of a flight that does not get on; those aboard find out for themselves."""
         with self._lock:
             self._drop(flight)
 
-    def _leave(self, seat: _Seat, ticket: object = None) -> bool:
+    def _leave(self, role: _Role, ticket: object = None) -> bool:
         """Take one caller off; return whether it was the last, so that the work was cancelled."""
-        flight = seat.flight
+        flight = role.flight
         if flight is None:
             return False
         with self._lock:
             flight.parties -= 1
             flight.callbacks.pop(ticket, None)
-            if seat.wait is not None:
-                circles.leave(seat.wait)
+            if role.wait is not None:
+                wait_graph.leave(role.wait)
             if flight.parties:
                 return False
             # Tracebacks may hold the flight for long, and nobody wants any more what it brought.
@@ -517,14 +527,14 @@ class Flights:
             self._drop(flight)
         if flight.task is None or flight.loop is None:
             return False
-        if flight.loop is _running():
+        if flight.loop is _current_loop():
             flight.task.cancel()
             return True
         with suppress(RuntimeError):  # a closed loop has ended the work already
             flight.loop.call_soon_threadsafe(flight.task.cancel)
         return True
 
-    def _land(self, flight: Flight, landing: Landing | None) -> None:
+    def _finish(self, flight: Flight, landing: FlightOutcome | None) -> None:
         """Wake everybody aboard, once.
 
         Where this is interrupted in the middle, those who wait see so when they look up.
@@ -536,18 +546,18 @@ class Flights:
             self._drop(flight)
             flight.done = True
             flight.mark = flight.place = None
-            circles.finish(flight.node)
+            wait_graph.finish(flight.node)
             calls = list(flight.callbacks.values())
             flight.callbacks.clear()
         for call in calls:
             call()
 
 
-def _running() -> asyncio.AbstractEventLoop | None:
+def _current_loop() -> asyncio.AbstractEventLoop | None:
     """Return the loop that runs in this thread; before asyncio is imported there is none."""
     loaded = sys.modules.get("asyncio")
     return None if loaded is None else loaded._get_running_loop()  # noqa: SLF001 - public in all but name
 
 
-def _too_late(seconds: float | None) -> DeadlineExceeded:
+def _deadline_error(seconds: float | None) -> DeadlineExceeded:
     return DeadlineExceeded(f"no result within {seconds} s", seconds=seconds or 0.0)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     # Slow to import: whoever runs a loop has imported it, and nobody else needs it.
     import asyncio
 
-__all__ = ["PATIENCE", "Glance", "Pulse"]
+__all__ = ["PATIENCE", "LoopLiveness", "LoopProbe"]
 
 PATIENCE = 0.25
 """Seconds between two looks."""
@@ -30,7 +30,7 @@ SILENCE = 4
 """Looks without a sign, after it was asked, that make it a loop which does not turn."""
 
 
-class Pulse:
+class LoopLiveness:
     """What one caller has seen of the loop that it waits for. For that caller alone.
 
     Args:
@@ -45,7 +45,7 @@ class Pulse:
         self._sign: threading.Event | None = None
         self._suspicious = False
 
-    def lost(self, task: asyncio.Task[Any] | None) -> bool:
+    def is_dead(self, task: asyncio.Task[Any] | None) -> bool:
         """Look, once every :data:`PATIENCE`; return whether it is no use to wait any longer.
 
         Args:
@@ -72,8 +72,8 @@ class Pulse:
         return self._looks >= GRACE + SILENCE
 
 
-class Glance:
-    """What callers that pass by see of a loop, at no set times; see :class:`Pulse`.
+class LoopProbe:
+    """What callers that pass by see of a loop, at no set times; see :class:`LoopLiveness`.
 
     Args:
         loop: The loop; not the caller's own.
@@ -86,7 +86,7 @@ class Glance:
         self._sign: threading.Event | None = None
         self._since = 0.0
 
-    def is_lost(self, task: asyncio.Task[Any] | None) -> bool:
+    def is_dead(self, task: asyncio.Task[Any] | None) -> bool:
         """Return whether the loop has stopped, or has given no sign of life for long.
 
         Args:

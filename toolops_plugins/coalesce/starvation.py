@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     # Slow to import: whoever runs a loop has imported it, and nobody else needs it.
     import asyncio
 
-__all__ = ["Backlog", "Place", "holds_a_thread"]
+__all__ = ["Backlog", "ThreadCall", "holds_thread"]
 
 _BOTTOM = 12
 """Frames at the bottom of a thread's stack among which a pool's worker is."""
@@ -159,12 +159,12 @@ def _executor_of_context() -> Any:
     return getattr(held, "current", None)
 
 
-def holds_a_thread() -> bool:
+def holds_thread() -> bool:
     """Return whether a thread waits for this coroutine, and is needed by others, by asgiref."""
     return _executor_of_context() is not None
 
 
-class Place:
+class ThreadCall:
     """A call of a function in a thread: where work runs that is not on a loop.
 
     Args:
@@ -179,12 +179,12 @@ class Place:
         greenlet = sys.modules.get("greenlet")
         self._greenlet = None if greenlet is None else greenlet.getcurrent()
 
-    def is_occupied(self) -> bool:
+    def is_on_stack(self) -> bool:
         """Return whether that call is still on the stack of its thread, or of its greenlet."""
         stacks = [self._top(), getattr(self._greenlet, "gr_frame", None)]
         return any(frame is self._frame for top in stacks for frame in _stack(top))
 
-    def waits_for_a_thread(self) -> bool:
+    def waits_for_thread(self) -> bool:
         """Return whether its thread seems to wait for another one."""
         return any(
             frame.f_code.co_name in _WAITS and frame.f_code.co_filename.endswith(_MODULES)

@@ -26,15 +26,15 @@ from itertools import islice
 from types import TracebackType
 from typing import Any
 
-from toolops_plugins.coalesce import wait_graph as circles
+from toolops_plugins.coalesce import wait_graph
 from toolops_plugins.coalesce.error_copies import copy_error
-from toolops_plugins.coalesce.value_copies import count_parts, pristine_copy
+from toolops_plugins.coalesce.value_copies import copy_value, count_parts
 from toolops_plugins.codec import Codec, Payload
 from toolops_plugins.errors import ConfigurationError, ToolOpsError
-from toolops_plugins.keys.refusals import detail_of
+from toolops_plugins.keys.encoding_failures import describe_failure
 from toolops_plugins.policy.base import NOTHING
 
-__all__ = ["ItemUnavailable", "Recording", "Streams", "Tape"]
+__all__ = ["BaseRecording", "ItemUnavailable", "Recording", "Streams"]
 
 MAX_ITEMS = 10_000
 MAX_BYTES = 16 * 1024 * 1024
@@ -62,7 +62,7 @@ class _Item:
         self.template = template
 
 
-class Tape:
+class BaseRecording:
     """What both kinds of recording hold. Only one thread at a time may add and end.
 
     Args:
@@ -71,12 +71,12 @@ class Tape:
     """
 
     def __init__(self, codec: Codec, *, shares: bool) -> None:
-        self.node = circles.Node()
+        self.node = wait_graph.Node()
         self._codec = codec
         self._shares = shares
         self._items: dict[int, _Item] = {}
         self._places: dict[object, int] = {}
-        self._waits: dict[object, circles.Wait] = {}
+        self._waits: dict[object, wait_graph.Wait] = {}
         # Reentrant: the collector may end an abandoned reader, which then leaves, anywhere.
         self._seats = threading.RLock()
         self._bytes = 0
@@ -86,14 +86,14 @@ class Tape:
         self._copy: Exception | None = None
         self._trace: TracebackType | None = None
         self.returned: Any = None
-        self.whole = True
+        self.complete = True
         """Whether every item is still there, and can be encoded."""
-        self.odd: str | None = None
+        self.unencodable: str | None = None
         """The type of the first item that cannot be encoded, or decoded again."""
         self.overflown = False
-        self.lone = False
+        self.single_use = False
         """Whether there is an item that only one reader can have."""
-        self.takes = False
+        self.accepts_send = False
         """Whether its one reader may send and throw into it, as nobody else ever sees its items."""
         self.owner: Any = None
         """Whatever whoever made it notes for its end."""
@@ -111,16 +111,16 @@ class Tape:
         except Exception as error:  # noqa: BLE001 - what a value's own methods raise as well
             self._spoil(value, error)
             item = _Item(None, value, self._template(value))
-            self.lone = self.lone or item.template is NOTHING
+            self.single_use = self.single_use or item.template is NOTHING
         self._items[self.count] = item
         self.count += 1
         if self.count > MAX_ITEMS or self._bytes > MAX_BYTES:
-            self.overflown, self.whole = True, False
+            self.overflown, self.complete = True, False
 
     def _template(self, value: Any) -> Any:
         if not self._shares or count_parts(value) is None:
             return NOTHING
-        return pristine_copy(value)
+        return copy_value(value)
 
     def take(self, index: int) -> Any:
         """Return what was yielded at that place: a copy, or itself to the first who asks for it.
@@ -134,18 +134,18 @@ class Tape:
                 return self._codec.decode(item.payload)
             except Exception as error:  # noqa: BLE001 - what a registered type's own methods raise
                 self._spoil(item.value, error)
-            self.lone = True
+            self.single_use = True
         with self._seats:
             value, item.value = item.value, NOTHING
         if value is NOTHING and item.template is not NOTHING:
-            value = pristine_copy(item.template)
+            value = copy_value(item.template)
         if value is NOTHING:
             raise ItemUnavailable
         return value
 
     def _spoil(self, value: Any, error: Exception) -> None:
-        self.whole = False
-        self.odd = self.odd or detail_of(error, value)
+        self.complete = False
+        self.unencodable = self.unencodable or describe_failure(error, value)
 
     def all(self) -> list[Any]:
         """Return copies of all items of a whole recording."""
@@ -175,7 +175,7 @@ class Tape:
     def joinable(self) -> bool:
         """Whether a reader could still see everything from the start."""
         # Nothing is forgotten before somebody has seen it, so one reader can always begin.
-        late = self._joined and (self.overflown or self.lone)
+        late = self._joined and (self.overflown or self.single_use)
         return not self._closed and self.error is None and not late
 
     def join(self, reader: object) -> bool:
@@ -183,7 +183,7 @@ class Tape:
         with self._seats:
             if not self.joinable or not self._admits():
                 return False
-            wait = circles.wait_for(self.node)
+            wait = wait_graph.wait_for(self.node)
             if wait is None:
                 return False
             self._places[reader] = 0
@@ -201,7 +201,7 @@ class Tape:
             self._places.pop(reader, None)
             wait = self._waits.pop(reader, None)
             if wait is not None:
-                circles.leave(wait)
+                wait_graph.leave(wait)
             if not self._places and not self.ended:
                 self._closed = True
             return self._closed
@@ -218,7 +218,7 @@ class Tape:
             self._copy = copy_error(error, outside)
         self._trace = error.__traceback__ if error is not None else None
         self.ended = True
-        circles.finish(self.node)
+        wait_graph.finish(self.node)
 
     def raise_error(self) -> None:
         """Raise what the generator raised, if anything: itself at first, and then copies of it."""
@@ -235,7 +235,7 @@ class Tape:
         raise error.with_traceback(self._trace)
 
 
-def unsendable() -> ConfigurationError:
+def send_refusal() -> ConfigurationError:
     """Return the error of a value that is sent into a stream which is kept or shared."""
     return ConfigurationError(
         "send",
@@ -244,7 +244,7 @@ def unsendable() -> ConfigurationError:
     )
 
 
-class Recording(Tape):
+class Recording(BaseRecording):
     """A generator that is running, and what it has yielded. Safe to read from any threads.
 
     Args:
@@ -264,24 +264,24 @@ class Recording(Tape):
         self._home = _looping()
 
     @classmethod
-    def opener(
+    def make_opener(
         cls, function: Callable[..., Any], codec: Codec, *, shares: bool
     ) -> Callable[..., Recording]:
         """Return what starts the function's generator and has its first item."""
 
-        def opened(*args: Any, **kwargs: Any) -> Recording:
+        def open_recording(*args: Any, **kwargs: Any) -> Recording:
             recording = cls(partial(function, *args, **kwargs), codec, shares=shares)
-            wait = circles.wait_for(recording.node)
+            wait = wait_graph.wait_for(recording.node)
             try:
                 with recording._lock:
                     recording._pull()
             finally:
                 if wait is not None:
-                    circles.leave(wait)
+                    wait_graph.leave(wait)
             recording.raise_error()
             return recording
 
-        return opened
+        return open_recording
 
     def _admits(self) -> bool:
         here = _looping()
@@ -297,7 +297,7 @@ class Recording(Tape):
             return
         self._pulling = True
         try:
-            with circles.enter(self.node):
+            with wait_graph.enter(self.node):
                 value = next(self._source) if step is None else step()
             self.add(value)
         except StopIteration as end:
@@ -335,14 +335,14 @@ class Recording(Tape):
                 try:
                     sent = yield value
                 except Exception as error:
-                    if not self.takes:
+                    if not self.accepts_send:
                         raise
                     step = partial(self._source.throw, error)
                 else:
                     if sent is None:
                         continue
-                    if not self.takes:
-                        raise unsendable()
+                    if not self.accepts_send:
+                        raise send_refusal()
                     step = partial(self._source.send, sent)
                 with self._lock:
                     self._pull(step)
@@ -370,24 +370,26 @@ class Streams:
 
     def __init__(self, limit: int = 1_000) -> None:
         self._limit = limit
-        self._table: weakref.WeakValueDictionary[bytes, Tape] = weakref.WeakValueDictionary()
+        self._table: weakref.WeakValueDictionary[bytes, BaseRecording] = (
+            weakref.WeakValueDictionary()
+        )
 
     def __len__(self) -> int:
         """Return the number of recordings that can be joined."""
         return len(self._table)
 
-    def offer(self, place: bytes, recording: Tape) -> None:
+    def offer(self, place: bytes, recording: BaseRecording) -> None:
         """Let others join a recording, unless there is one for that place."""
         known = self._table.get(place)
         if len(self._table) < self._limit and (known is None or not known.joinable):
             self._table[place] = recording
 
-    def look(self, place: bytes) -> Tape | None:
+    def look(self, place: bytes) -> BaseRecording | None:
         """Return the recording of that place that can be joined, or None."""
         recording = self._table.get(place)
         return recording if recording is not None and recording.joinable else None
 
-    def find(self, place: bytes, reader: object) -> Tape | None:
+    def find(self, place: bytes, reader: object) -> BaseRecording | None:
         """Return the recording of that place, joined by ``reader``, or None."""
         recording = self._table.get(place)
         return recording if recording is not None and recording.join(reader) else None
@@ -398,14 +400,14 @@ class Streams:
             if key is None or place.endswith(key):
                 self._table.pop(place, None)
 
-    def remove(self, place: bytes, recording: Tape) -> None:
+    def remove(self, place: bytes, recording: BaseRecording) -> None:
         """Let nobody join a recording any more."""
         if self._table.get(place) is recording:
             self._table.pop(place, None)
 
     def reset_after_fork(self) -> None:
         """Start empty in a forked child, where no thread but this one has survived."""
-        self._table = weakref.WeakValueDictionary()
+        self._table = weakref.WeakValueDictionary[bytes, BaseRecording]()
 
 
 def _looping() -> int | None:

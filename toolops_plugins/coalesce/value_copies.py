@@ -28,7 +28,7 @@ from zoneinfo import ZoneInfo
 
 from toolops_plugins.policy.base import NOTHING, Nothing
 
-__all__ = ["LARGE", "count_parts", "pristine_copy"]
+__all__ = ["LARGE", "copy_value", "count_parts"]
 
 LARGE = 10_000
 """Parts from which a value is large: no event loop copies it, nor looks through the rest of it."""
@@ -82,7 +82,7 @@ _READ = frozenset(
 _READ_PREFIXES = ("iter_", "aiter_", "aread", "get_next")
 
 
-def pristine_copy(value: Any) -> Any:
+def copy_value(value: Any) -> Any:
     """Return a copy of a value that :func:`count_parts` counts, or NOTHING if that fails."""
     try:
         return deepcopy(value)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from toolops_plugins.coalesce import loop_liveness as pulse
+from toolops_plugins.coalesce import loop_liveness
 from toolops_plugins.coalesce.flight import Flight
 from toolops_plugins.coalesce.starvation import Backlog
 
@@ -51,18 +51,18 @@ class Watch:
     def __init__(self, flight: Flight, *, same_loop: bool = False) -> None:
         self._flight = flight
         loop = flight.loop
-        self._pulse = None if loop is None or same_loop else pulse.Pulse(loop)
+        self._pulse = None if loop is None or same_loop else loop_liveness.LoopLiveness(loop)
         self._backlog = Backlog(loop)
         self._looks = 0
         self._gone = 0
 
     def look(self) -> Verdict:
-        """Look, once every :data:`pulse.PATIENCE` seconds."""
+        """Look, once every :data:`loop_liveness.PATIENCE` seconds."""
         flight = self._flight
         self._looks += 1
         if self._is_dead(flight):
             return Verdict.DEAD
-        if self._pulse is not None and self._pulse.lost(flight.task):
+        if self._pulse is not None and self._pulse.is_dead(flight.task):
             return Verdict.STUCK
         stuck = self._backlog.look()
         patience = 1 << min(flight.generation, _GENERATIONS)
@@ -77,7 +77,7 @@ class Watch:
         place = flight.place
         gone = flight.task is None if flight.loop is not None else place is not None
         if gone and place is not None:
-            gone = not place.is_occupied()
+            gone = not place.is_on_stack()
         self._gone = self._gone + 1 if gone and not flight.done else 0
         return self._gone > 1
 
@@ -85,7 +85,7 @@ class Watch:
         if flight.loop is not None:
             return _FOR_A_LOOP
         place = flight.place
-        waits = place is None or place.waits_for_a_thread()
+        waits = place is None or place.waits_for_thread()
         return _FOR_A_THREAD if waits else _FOR_A_BUSY_THREAD
 
 
@@ -116,7 +116,7 @@ class LoopWatch:
         self._watch = Watch(flight, same_loop=flight.loop is loop)
         self.rings: dict[object, Callable[[], None]] = {}
         self.over = False
-        self._timer = loop.call_later(pulse.PATIENCE, self._look)
+        self._timer = loop.call_later(loop_liveness.PATIENCE, self._look)
 
     def leave(self, ticket: object) -> None:
         """Take one off who follows; nobody looks for none."""
@@ -131,4 +131,4 @@ class LoopWatch:
             for ring in list(self.rings.values()):
                 ring()
         else:
-            self._timer = self._loop.call_later(pulse.PATIENCE, self._look)
+            self._timer = self._loop.call_later(loop_liveness.PATIENCE, self._look)

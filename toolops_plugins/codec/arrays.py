@@ -6,9 +6,9 @@ import importlib
 import math
 from typing import Any
 
-from toolops_plugins.keys.refusals import Refused
+from toolops_plugins.keys.encoding_failures import EncodingFailure
 
-__all__ = ["descr_of", "read_array"]
+__all__ = ["describe_dtype", "read_array"]
 
 _KINDS = "biufcmMSUV"  # all but objects and numpy's variable-length strings
 _DESCR_PARTS = 1_000  # of the description of a dtype
@@ -16,14 +16,16 @@ _DIMENSIONS = 64
 _EMPTY_ITEMS = 1 << 24  # of an array whose items have no bytes
 
 
-def descr_of(numpy: Any, dtype: Any) -> Any:
+def describe_dtype(numpy: Any, dtype: Any) -> Any:
     """Return a dtype as numpy's own file format describes it, if that is all of it."""
     if not dtype.hasobject and dtype.kind in _KINDS and dtype.metadata is None:
         descr = numpy.lib.format.dtype_to_descr(dtype)
         again = numpy.lib.format.descr_to_dtype(descr)
         if again == dtype and again.type is dtype.type and _parts(descr) <= _DESCR_PARTS:
             return descr
-    raise Refused(f"a numpy dtype of {dtype!r} has no codec", f"a numpy dtype of {dtype.kind!r}")
+    raise EncodingFailure(
+        f"a numpy dtype of {dtype!r} has no codec", f"a numpy dtype of {dtype.kind!r}"
+    )
 
 
 def read_array(descr: Any, shape: list[int], data: bytes) -> Any:

@@ -18,9 +18,9 @@ __all__ = [
     "INT_BITS",
     "MAX_VALUE_BYTES",
     "PATH_CHARACTERS",
-    "hashable",
-    "is_sane",
-    "memory_of",
+    "check_hashes",
+    "estimate_memory",
+    "is_bounded",
     "read_complex",
     "read_decimal",
     "read_int",
@@ -53,12 +53,12 @@ def read_decimal(text: str) -> Decimal:
     """Return the Decimal of a text."""
     if len(text) <= DECIMAL_DIGITS:
         value = Decimal(text)
-        if is_sane(value, text):
+        if is_bounded(value, text):
             return value
     raise ValueError("a Decimal of too many digits, or with too large an exponent")
 
 
-def is_sane(value: Decimal, text: str) -> bool:
+def is_bounded(value: Decimal, text: str) -> bool:
     """Return whether a Decimal and its text are within the bounds."""
     if len(text) > DECIMAL_DIGITS:
         return False
@@ -72,7 +72,7 @@ def read_complex(real: Any, imaginary: Any) -> complex:
     return complex(real, imaginary)
 
 
-def hashable(members: Sequence[Any]) -> Sequence[Any]:
+def check_hashes(members: Sequence[Any]) -> Sequence[Any]:
     """Return the members of a set or the keys of a dict, unless many were given one hash.
 
     Hashes of numbers can be chosen; a set of a million numbers of one hash takes hours to build.
@@ -84,7 +84,7 @@ def hashable(members: Sequence[Any]) -> Sequence[Any]:
     return members
 
 
-def memory_of(data: bytes) -> int:
+def estimate_memory(data: bytes) -> int:
     """Return roughly how many bytes of memory a value takes that is read from JSON.
 
     A list in two characters takes 64 bytes, a dict in six takes 200, so that 64 MB of JSON can

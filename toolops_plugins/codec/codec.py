@@ -23,8 +23,7 @@ import orjson
 
 from toolops_plugins import check
 from toolops_plugins.callables.definitions import class_name, is_importable
-from toolops_plugins.codec import bounds
-from toolops_plugins.codec import structured as records
+from toolops_plugins.codec import bounds, structured
 from toolops_plugins.codec.bounds import MAX_VALUE_BYTES
 from toolops_plugins.codec.payload import (
     ERROR,
@@ -33,11 +32,11 @@ from toolops_plugins.codec.payload import (
     OVERHEAD,
     TAGGED,
     Payload,
-    frozen_size,
+    immutable_size,
     is_plain_scalar,
 )
-from toolops_plugins.codec.return_types import classes_in
-from toolops_plugins.codec.tagged_json import MAX_DEPTH, Tagged, trimmed
+from toolops_plugins.codec.return_types import field_classes
+from toolops_plugins.codec.tagged_json import MAX_DEPTH, TaggedJson, trim
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import (
     ConfigurationError,
@@ -46,7 +45,7 @@ from toolops_plugins.errors import (
     UnknownFormatError,
 )
 from toolops_plugins.keys.canonical import Canon
-from toolops_plugins.keys.refusals import Refused
+from toolops_plugins.keys.encoding_failures import EncodingFailure
 from toolops_plugins.policy import NOTHING
 
 __all__ = [
@@ -85,10 +84,10 @@ class Codec:
 
     def __init__(self, max_value_bytes: int = MAX_VALUE_BYTES) -> None:
         self.max_value_bytes = check.count("max_value_bytes", max_value_bytes)
-        self._tagged = Tagged()
+        self._tagged = TaggedJson()
         self._names: dict[str, type] = {}
         self._declared: set[type] = set()
-        self._error_kinds = dict(records.BUILTIN_ERRORS)
+        self._error_kinds = dict(structured.BUILTIN_ERRORS)
         self.registrations: dict[str, tuple[tuple[type, str], dict[str, Any]]] = {}
         """What :meth:`register` was called with by name, for the pickles of the runtime."""
         self._lock = fork_safe(self, threading.Lock())
@@ -105,7 +104,7 @@ class Codec:
         """
         kind = type(value)
         if kind is not dict and kind is not list:
-            size = frozen_size(value)
+            size = immutable_size(value)
             if size:
                 if size > self.max_value_bytes:
                     raise self._too_large(kind, size)
@@ -116,7 +115,7 @@ class Codec:
         # something else, and overruns its memory on some thousand levels of tuples (3.13.0).
         try:
             if _is_plain(value, 0):
-                return Payload(JSON, self._fitting(kind, trimmed(orjson.dumps(value))))
+                return Payload(JSON, self._fitting(kind, trim(orjson.dumps(value))))
         except TooLargeError:
             raise
         except (TypeError, RecursionError):  # a number beyond 64 bits, or a lone surrogate
@@ -127,7 +126,7 @@ class Codec:
         """Return the data of a value, if it is within the bounds."""
         if len(data) > self.max_value_bytes:
             raise self._too_large(kind, len(data))
-        if len(data) > _SMALL and bounds.memory_of(data) > _MEMORY * self.max_value_bytes:
+        if len(data) > _SMALL and bounds.estimate_memory(data) > _MEMORY * self.max_value_bytes:
             raise self._too_large(kind, len(data), " of so many small parts")
         return data
 
@@ -174,7 +173,7 @@ class Codec:
         if payload.codec == TAGGED:
             return self._fitting(kind, self._tagged.dumps(payload.shared))
         problem = getattr(payload.shared, "problem", None)  # of an exception that is remembered
-        raise Refused(problem or f"{kind.__name__} is kept in this process only").error()
+        raise EncodingFailure(problem or f"{kind.__name__} is kept in this process only").error()
 
     def load(self, codec_id: str, data: bytes) -> Payload:
         """Return the payload of stored bytes, as :meth:`encode` would have made it.
@@ -189,11 +188,11 @@ class Codec:
         if len(data) > _SMALL:
             if len(data) > self.max_value_bytes:
                 raise UnknownFormatError(f"{len(data)} bytes of data, more than max_value_bytes")
-            if bounds.memory_of(data) > _MEMORY * self.max_value_bytes:
+            if bounds.estimate_memory(data) > _MEMORY * self.max_value_bytes:
                 raise UnknownFormatError(f"{len(data)} bytes of data with too many parts")
         value = self._read(codec_id, data)
         kind = type(value)
-        size = 0 if kind is dict or kind is list else frozen_size(value)
+        size = 0 if kind is dict or kind is list else immutable_size(value)
         if size:
             return Payload(codec_id, None, value, OVERHEAD + size)
         return Payload(codec_id, data, NOTHING, OVERHEAD + len(data), [value])
@@ -243,9 +242,9 @@ class Codec:
         options = {"encode": encode, "decode": decode, "verify": verify}
         if encode is None or decode is None:
             verify = False
-            encode, decode = records.by_fields(kind)
-            for each in classes_in(kind):
-                self.register_declared(each)
+            encode, decode = structured.field_codec(kind)
+            for each in field_classes(kind):
+                self.register_from_annotation(each)
             self._refuse_defaults(kind)
         with self._lock:
             known = self._names.get(name)
@@ -258,7 +257,7 @@ class Codec:
             self._declared.discard(kind)
         return kind
 
-    def register_declared(self, kind: type) -> None:
+    def register_from_annotation(self, kind: type) -> None:
         """Make values of a type encodable that the program declares, if nobody has done so.
 
         The type gets a name that no other one has: its module and qualified name, and for a class
@@ -271,7 +270,7 @@ class Codec:
         with suppress(ConfigurationError):
             if self._tagged.knows(kind) or len(self._declared) >= _DECLARED:
                 return
-            encode, decode = records.by_fields(kind)
+            encode, decode = structured.field_codec(kind)
             name = _full_name(kind)
             with self._lock:
                 if not self._tagged.knows(kind):
@@ -281,11 +280,11 @@ class Codec:
 
     def _refuse_defaults(self, kind: type) -> None:
         """Refuse a class whose new instances hold what no codec takes."""
-        for name, value in records.defaults_of(kind):
+        for name, value in structured.defaults_of(kind):
             try:
                 self.encode(value)
             except NotEncodableError as error:
-                if not self._tagged.knows(type(value)) and records.has_fields(type(value)):
+                if not self._tagged.knows(type(value)) and structured.has_fields(type(value)):
                     continue  # it may be registered later
                 raise ConfigurationError(
                     "kind",
@@ -317,7 +316,7 @@ class Codec:
 
     def error_registrations(self) -> list[tuple[type[Exception], str]]:
         """Return what :meth:`register_error` was called with, for the pickles of the runtime."""
-        known = records.BUILTIN_ERRORS
+        known = structured.BUILTIN_ERRORS
         return [(kind, name) for name, kind in self._error_kinds.items() if name not in known]
 
     def encode_error(self, error: Exception) -> Payload:
@@ -352,13 +351,13 @@ class Codec:
             raise NotEncodableError(
                 f"$: {kind.__qualname__} is not registered with codec.register_error()"
             )
-        return self._tagged.dumps([name, *records.error_parts(error)])
+        return self._tagged.dumps([name, *structured.split_error(error)])
 
     def _read_error(self, data: bytes) -> Exception:
         content = self._tagged.loads(data)
         try:
             name, args, state = content
-            return records.error_from(self._error_kinds[name], args, state)
+            return structured.make_error(self._error_kinds[name], args, state)
         except Exception as failure:
             # Stored bytes may hold anything, and a constructor may raise anything.
             raise UnknownFormatError(f"malformed exception: {failure}") from failure

@@ -21,7 +21,7 @@ from toolops_plugins import check
 from toolops_plugins.codec.signing import derive_key
 from toolops_plugins.errors import ConfigurationError, TamperedError, UnknownFormatError
 
-__all__ = ["Cipher", "cipher_of"]
+__all__ = ["Cipher", "make_cipher"]
 
 _VERSION: Final = b"\x01"
 _ID: Final = 4
@@ -86,7 +86,7 @@ class Cipher:
         return decrypted
 
 
-def cipher_of(encrypt: bool | str | bytes, secret: bytes | None) -> Cipher | None:  # noqa: FBT001 - as users pass it by name
+def make_cipher(encrypt: bool | str | bytes, secret: bytes | None) -> Cipher | None:  # noqa: FBT001 - as users pass it by name
     """Return the cipher that a user asks for by ``encrypt=``, or None.
 
     Args:

@@ -21,7 +21,7 @@ __all__ = [
     "OVERHEAD",
     "TAGGED",
     "Payload",
-    "frozen_size",
+    "immutable_size",
     "is_plain_scalar",
 ]
 
@@ -100,7 +100,7 @@ def is_plain_scalar(value: Any) -> bool:
     return value is None or kind is bool or (kind is float and math.isfinite(value))
 
 
-def frozen_size(value: Any) -> int:
+def immutable_size(value: Any) -> int:
     """Return roughly the bytes of a deeply immutable value, and 0 for any other."""
     kind = type(value)
     if kind in _ATOMS:
@@ -115,7 +115,7 @@ def frozen_size(value: Any) -> int:
                 pending += item
                 size = getsizeof(item)
             else:
-                size = frozen_size(item)
+                size = immutable_size(item)
             if not size:
                 return 0
             total += size

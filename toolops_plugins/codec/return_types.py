@@ -14,13 +14,13 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["classes_in", "returned_by"]
+__all__ = ["field_classes", "return_classes"]
 
 _MOST = 1_000
 """Annotations that are looked into for one function or class."""
 
 
-def returned_by(function: Any) -> list[type]:
+def return_classes(function: Any) -> list[type]:
     """Return the dataclasses, models, named tuples and enums in a function's return annotation.
 
     Args:
@@ -34,7 +34,7 @@ def returned_by(function: Any) -> list[type]:
         return []
 
 
-def classes_in(kind: type) -> list[type]:
+def field_classes(kind: type) -> list[type]:
     """Return the dataclasses, models, named tuples and enums in the fields of a class."""
     try:
         return [each for each in _found(kind) if each is not kind]

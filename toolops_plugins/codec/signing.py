@@ -48,13 +48,13 @@ class Signer:
         """Return the signature of parts, in this order."""
         return hmac.digest(self._key, _framed(parts), "sha256")
 
-    def sign_briefly(self, *parts: bytes) -> bytes:
+    def sign_short(self, *parts: bytes) -> bytes:
         """Return the first half of the signature, which is as hard to guess as a key of AES."""
         return self.sign(*parts)[: SIZE // 2]
 
-    def verify_brief(self, signature: bytes, *parts: bytes) -> bool:
+    def verify_short(self, signature: bytes, *parts: bytes) -> bool:
         """As :meth:`verify`, for the first half of a signature."""
-        return hmac.compare_digest(self.sign_briefly(*parts), signature)
+        return hmac.compare_digest(self.sign_short(*parts), signature)
 
     def verify(self, signature: bytes, *parts: bytes) -> bool:
         """Return whether this is the signature of the parts; takes the same time for any."""

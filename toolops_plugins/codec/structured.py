@@ -13,7 +13,14 @@ from typing import Any, TypeAlias
 
 from toolops_plugins.errors import ConfigurationError, NotEncodableError
 
-__all__ = ["BUILTIN_ERRORS", "by_fields", "defaults_of", "error_from", "error_parts", "has_fields"]
+__all__ = [
+    "BUILTIN_ERRORS",
+    "defaults_of",
+    "field_codec",
+    "has_fields",
+    "make_error",
+    "split_error",
+]
 
 BUILTIN_ERRORS: dict[str, type[Exception]] = {
     name: kind
@@ -29,7 +36,7 @@ _MODEL_STATE = frozenset(
 )
 
 
-def by_fields(kind: type) -> _Form:
+def field_codec(kind: type) -> _Form:
     """Return the two functions that take a value of ``kind`` apart, and put it together again.
 
     Raises:
@@ -150,9 +157,9 @@ def _model(kind: Any) -> _Form:
 
 
 def has_fields(kind: type) -> bool:
-    """Return whether :func:`by_fields` takes a class."""
+    """Return whether :func:`field_codec` takes a class."""
     try:
-        by_fields(kind)
+        field_codec(kind)
     except ConfigurationError:
         return False
     return True
@@ -181,7 +188,7 @@ def defaults_of(kind: Any) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def error_parts(error: Exception) -> tuple[tuple[Any, ...], dict[str, Any] | None]:
+def split_error(error: Exception) -> tuple[tuple[Any, ...], dict[str, Any] | None]:
     """Return the arguments and the further state of an exception, as pickle would keep them.
 
     Its ``args`` alone would not do: the file name of an OSError, for one, is no part of them.
@@ -196,10 +203,10 @@ def error_parts(error: Exception) -> tuple[tuple[Any, ...], dict[str, Any] | Non
     return tuple(reduced[1]), reduced[2] if len(reduced) == 3 else None
 
 
-def error_from(
+def make_error(
     kind: type[Exception], args: tuple[Any, ...], state: dict[str, Any] | None
 ) -> Exception:
-    """Return a new exception of the parts that :func:`error_parts` found."""
+    """Return a new exception of the parts that :func:`split_error` found."""
     if BUILTIN_ERRORS.get(kind.__name__) is kind:
         error = kind(*args)
     else:

@@ -43,9 +43,9 @@ import orjson
 
 from toolops_plugins.codec import arrays, bounds
 from toolops_plugins.errors import NotEncodableError, UnknownFormatError
-from toolops_plugins.keys.refusals import READ_ONCE, TOO_DEEP, Refused, type_name
+from toolops_plugins.keys.encoding_failures import READ_ONCE, TOO_DEEP, EncodingFailure, type_name
 
-__all__ = ["INT_MAX", "INT_MIN", "MAX_DEPTH", "PATHS", "Tagged", "is_text", "trimmed"]
+__all__ = ["INT_MAX", "INT_MIN", "MAX_DEPTH", "PATHS", "TaggedJson", "is_text", "trim"]
 
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1
 """The integers that orjson takes and returns unchanged."""
@@ -66,7 +66,7 @@ Node: TypeAlias = Any
 _Write: TypeAlias = Callable[[Any, int], Node]
 
 
-def trimmed(data: bytes) -> bytes:
+def trim(data: bytes) -> bytes:
     """Return the bytes without the room that orjson leaves behind them.
 
     It hands out its whole buffer (orjson 3.13: 4 KB for 22 bytes, 8 KB for 1 KB), which neither
@@ -110,21 +110,21 @@ def _int(value: int, _: int = 0) -> Node:
     if INT_MIN <= value <= INT_MAX:
         return value
     if value.bit_length() > bounds.INT_BITS:
-        raise Refused(f"an int of more than {bounds.INT_BITS} bits")
+        raise EncodingFailure(f"an int of more than {bounds.INT_BITS} bits")
     return _tag("i", hex(value))
 
 
 def _decimal(value: Decimal, _: int) -> Node:
     text = str(value)
-    if not bounds.is_sane(value, text):
-        raise Refused("a Decimal of too many digits, or with too large an exponent")
+    if not bounds.is_bounded(value, text):
+        raise EncodingFailure("a Decimal of too many digits, or with too large an exponent")
     return _tag("D", text)
 
 
 def _path(value: PurePath, _: int) -> Node:
     text = str(value)
     if len(text) > bounds.PATH_CHARACTERS:
-        raise Refused(f"a path of more than {bounds.PATH_CHARACTERS} characters")
+        raise EncodingFailure(f"a path of more than {bounds.PATH_CHARACTERS} characters")
     return _tag("p", type(value).__name__, _text(text))
 
 
@@ -149,11 +149,11 @@ def _zone(value: timezone, _: int) -> Node:
 
 def _zone_key(value: ZoneInfo, _: int) -> Node:
     if value.key is None:
-        raise Refused("a ZoneInfo that was read from a file has no key to keep")
+        raise EncodingFailure("a ZoneInfo that was read from a file has no key to keep")
     return _tag("zi", value.key)
 
 
-class Tagged:
+class TaggedJson:
     """Writes and reads tagged JSON; knows the types that were added to it. Thread-safe."""
 
     def __init__(self) -> None:
@@ -189,9 +189,9 @@ class Tagged:
             "b": _unbase64,
             "B": lambda text: bytearray(_unbase64(text)),
             "t": lambda *items: items,
-            "S": lambda *items: set(bounds.hashable(items)),
-            "F": lambda *items: frozenset(bounds.hashable(items)),
-            "d": lambda *flat: dict(zip(bounds.hashable(flat[::2]), flat[1::2], strict=True)),
+            "S": lambda *items: set(bounds.check_hashes(items)),
+            "F": lambda *items: frozenset(bounds.check_hashes(items)),
+            "d": lambda *flat: dict(zip(bounds.check_hashes(flat[::2]), flat[1::2], strict=True)),
             "da": date.fromisoformat,
             "ti": lambda iso, fold, zone: time.fromisoformat(iso).replace(fold=fold, tzinfo=zone),
             "dt": lambda iso, fold, zone: datetime.fromisoformat(iso).replace(
@@ -239,18 +239,18 @@ class Tagged:
             try:
                 form = encode(value)
             except NotEncodableError as error:
-                raise Refused(f"{type(error).__name__}: {error}", error.problem) from error
+                raise EncodingFailure(f"{type(error).__name__}: {error}", error.problem) from error
             except Exception as error:
                 # A user's function may raise anything; here the way to the value is still told.
-                raise Refused(
+                raise EncodingFailure(
                     f"{type(error).__name__}: {error}",
                     f"{type_name(kind)}, whose encoder raised {type(error).__name__}",
                 ) from error
             if depth >= MAX_DEPTH:
-                raise Refused(TOO_DEEP)
+                raise EncodingFailure(TOO_DEEP)
             node = self._node(form, depth + 1)
             if verify and not self._comes_back(value, node, encode, decode):
-                raise Refused(
+                raise EncodingFailure(
                     f"decode does not give back the {type_name(kind)} that encode was given",
                     f"{type_name(kind)}, which does not come back from its encoded form",
                 )
@@ -267,16 +267,16 @@ class Tagged:
                 the way to it.
         """
         try:
-            return trimmed(orjson.dumps(self._node(value, 0)))
-        except Refused as refused:
+            return trim(orjson.dumps(self._node(value, 0)))
+        except EncodingFailure as refused:
             raise refused.error() from None
         except RecursionError:
-            raise Refused(TOO_DEEP).error() from None
+            raise EncodingFailure(TOO_DEEP).error() from None
         except Exception as error:
             # orjson's own limit of depth, or a registered encoder that failed: whatever it was,
             # the user's call has its result and must not fail for the cache's sake.
             problem = type(error).__name__
-            raise Refused(f"{problem}: {error}", problem).error() from error
+            raise EncodingFailure(f"{problem}: {error}", problem).error() from error
 
     def loads(self, data: bytes) -> Any:
         """Return the value of tagged JSON.
@@ -330,19 +330,19 @@ class Tagged:
 
     def _items(self, values: Iterable[Any], depth: int) -> list[Node]:
         if depth >= MAX_DEPTH:
-            raise Refused(TOO_DEEP)
+            raise EncodingFailure(TOO_DEEP)
         nodes: list[Node] = []
         try:
             for value in values:
                 nodes.append(self._node(value, depth + 1))  # noqa: PERF401 - tells the index
-        except Refused as refused:
+        except EncodingFailure as refused:
             refused.steps.append(f"[{len(nodes)}]")
             raise
         return nodes
 
     def _dict(self, value: dict[Any, Any], depth: int) -> Node:
         if depth >= MAX_DEPTH:
-            raise Refused(TOO_DEEP)
+            raise EncodingFailure(TOO_DEEP)
         flat: list[Node] = []
         plain = _TAG not in value
         key: Any = None
@@ -351,7 +351,7 @@ class Tagged:
                 name = self._node(key, depth + 1)
                 plain = plain and type(name) is str
                 flat += (name, self._node(item, depth + 1))
-        except Refused as refused:
+        except EncodingFailure as refused:
             name = key if type(key) is str else None
             refused.steps.append(f".{name}" if name and name.isidentifier() else f"[{name!r}]")
             raise
@@ -360,7 +360,7 @@ class Tagged:
     def _moment(self, tag: str, value: datetime | time, depth: int) -> Node:
         try:
             zone = self._node(value.tzinfo, depth + 1)
-        except Refused as refused:
+        except EncodingFailure as refused:
             refused.steps.append(".tzinfo")
             raise
         return _tag(tag, value.replace(tzinfo=None, fold=0).isoformat(), value.fold, zone)
@@ -376,18 +376,18 @@ class Tagged:
             if kind is numpy.bytes_:
                 return _tag("nb", _base64(bytes(value)))
             if kind is numpy.ndarray:
-                descr = self._node(arrays.descr_of(numpy, value.dtype), 0)
+                descr = self._node(arrays.describe_dtype(numpy, value.dtype), 0)
                 return _tag("a", descr, list(value.shape), _base64(value.tobytes()))
             if issubclass(kind, numpy.generic) and kind.__module__ == "numpy":
-                descr = self._node(arrays.descr_of(numpy, value.dtype), 0)
+                descr = self._node(arrays.describe_dtype(numpy, value.dtype), 0)
                 return _tag("n", descr, _base64(value.tobytes()))
         pydantic_core = sys.modules.get("pydantic_core")
         if pydantic_core is not None and kind is pydantic_core.TzInfo:
             return _tag("pz", value.utcoffset(None).total_seconds())
         name = type_name(kind)
         if any(hasattr(kind, method) for method in _READ_ONCE):
-            raise Refused(f"no codec takes {name}, {READ_ONCE}", name, read_once=True)
-        raise Refused(f"no codec takes {name}; register it with codec.register()", name)
+            raise EncodingFailure(f"no codec takes {name}, {READ_ONCE}", name, read_once=True)
+        raise EncodingFailure(f"no codec takes {name}; register it with codec.register()", name)
 
     def _value(self, node: Node, left: list[int]) -> Any:
         """Return the value of a node.

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from toolops_plugins.callables.hidden_coroutines import is_awaitable
 from toolops_plugins.callables.pickling import Owned
 from toolops_plugins.clock import Clock
-from toolops_plugins.coalesce.flights import Arrival, Flights
+from toolops_plugins.coalesce.flights import FlightResult, Flights
 from toolops_plugins.concurrency.contexts import ContextChanges, bring_back
 from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.concurrency.running_loop import running_loop
@@ -270,7 +270,7 @@ class LoopDriver(Owned):
     async def _within(self, step: Within, limit: Limit | None) -> Any:
         return await self.run(step.work(), nearer(step, limit, self._clock))
 
-    async def _fly(self, step: Fly, limit: Limit | None) -> Arrival:
+    async def _fly(self, step: Fly, limit: Limit | None) -> FlightResult:
         left = left_of(limit, self._clock)
         seconds = step.seconds if left is None else min(left, step.seconds or left)
         changes = ContextChanges()
@@ -284,7 +284,7 @@ class LoopDriver(Owned):
                 return await self.run(step.work())
 
         try:
-            arrival = await self._flights.afly(step.key, work, seconds)
+            arrival = await self._flights.arun(step.key, work, seconds)
         except TimeoutError:
             left_of(limit, self._clock)
             raise

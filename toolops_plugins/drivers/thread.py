@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 from toolops_plugins.callables.hidden_coroutines import is_awaitable
 from toolops_plugins.callables.pickling import Owned
 from toolops_plugins.clock import Clock
-from toolops_plugins.coalesce.flights import Arrival, Flights
+from toolops_plugins.coalesce.flights import FlightResult, Flights
 from toolops_plugins.concurrency.contexts import ContextChanges, bring_back
 from toolops_plugins.concurrency.pool import BULK, Outcome, Pool, Ticket
 from toolops_plugins.errors import AttemptTimeout, ConfigurationError, DeadlineExceeded
@@ -233,11 +233,11 @@ class ThreadDriver(Owned):
     def _within(self, step: Within, limit: Limit | None) -> Any:
         return self._walk(step.work(), nearer(step, limit, self._clock))
 
-    def _fly(self, step: Fly, limit: Limit | None) -> Arrival:
+    def _fly(self, step: Fly, limit: Limit | None) -> FlightResult:
         left = left_of(limit, self._clock)
         seconds = step.seconds if left is None else min(left, step.seconds or left)
         if seconds is None:
-            return self._flights.fly(step.key, lambda: self._walk(step.work(), None), None)
+            return self._flights.run(step.key, lambda: self._walk(step.work(), None), None)
         if not step.in_thread:
             return self._lead_here(step, seconds, limit)
         inner: list[Limit] = []
@@ -253,14 +253,14 @@ class ThreadDriver(Owned):
                 return self._walk(step.work(), inner[0] if inner else None)
 
         try:
-            return self._flights.fly(step.key, run, submit, seconds)
+            return self._flights.run(step.key, run, submit, seconds)
         except TimeoutError:
             left_of(limit, self._clock)
             raise
         finally:
             changes.apply()
 
-    def _lead_here(self, step: Fly, seconds: float, limit: Limit | None) -> Arrival:
+    def _lead_here(self, step: Fly, seconds: float, limit: Limit | None) -> FlightResult:
         """Wait for a flight, or lead it in this thread.
 
         A leader that runs out of time where it waits gives the flight up, and one of those who
@@ -268,7 +268,7 @@ class ThreadDriver(Owned):
         """
         own = Limit(self._clock.monotonic() + seconds, _LeaderGone, in_thread=False)
         try:
-            return self._flights.fly(step.key, lambda: self._walk(step.work(), own), None, seconds)
+            return self._flights.run(step.key, lambda: self._walk(step.work(), own), None, seconds)
         except _LeaderGone:
             left_of(limit, self._clock)
             raise DeadlineExceeded(f"no result within {seconds} s", seconds=seconds) from None

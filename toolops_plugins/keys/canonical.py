@@ -35,8 +35,8 @@ from zoneinfo import ZoneInfo
 from toolops_plugins.callables.definitions import class_name, definition_of, is_importable
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import NotCanonicalError
+from toolops_plugins.keys.encoding_failures import type_name
 from toolops_plugins.keys.object_state import has_hidden_state, state_of
-from toolops_plugins.keys.refusals import type_name
 
 __all__ = ["Canon"]
 

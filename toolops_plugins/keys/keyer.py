@@ -5,19 +5,23 @@ from __future__ import annotations
 import hashlib
 import hmac
 import inspect
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias, overload
 
 from toolops_plugins.errors import ConfigurationError, NotCanonicalError
 from toolops_plugins.keys.argument_size import is_large
 from toolops_plugins.keys.canonical import Canon
-from toolops_plugins.policy import Cache, TagsLike
+from toolops_plugins.keys.signature import (
+    arguments_of,
+    check_names,
+    is_secret_name,
+    signature_of,
+)
+from toolops_plugins.policy import Cache
 
-__all__ = ["Keyer", "Keyspace", "Request", "Tagger", "TenantLike", "is_secret_name"]
+__all__ = ["Keyer", "Keyspace", "TenantLike"]
 
 SCHEMA = 1
 """Version of the key format: raising it leaves every older entry unread."""
@@ -29,39 +33,6 @@ _MEMO_TEXT = 1_024
 _NUMBERS = frozenset((int, float, bool, type(None)))
 
 TenantLike: TypeAlias = ContextVar[Any] | Callable[[], Any] | str | None
-
-_TELLING = (
-    r"(?i)(?:^|_)(?:api_?key|apikey|token|secret|password|passwd|passphrase|credentials?"
-    r"|authorization|auth_?header|private_?key|access_?key|bearer|cookies?)$"
-)
-
-
-def is_secret_name(name: str) -> bool:
-    """Return whether a parameter of this name is taken for a secret without being told."""
-    return re.search(_TELLING, name) is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A call as the cache sees it; adapters make these from their framework's own calls.
-
-    Two requests are one call when name, version, arguments, scope, namespace and tenant agree, no
-    matter which framework they came from.
-
-    Args:
-        name: The tool's name.
-        arguments: All arguments by parameter name, defaults included.
-        version: The version of the tool's meaning. Default "1".
-        scope: All else that must be identical for two calls to share an answer: model and its
-            parameters, tools, response schema, system prompt, earlier turns. Default nothing.
-        tags: Tags of this call's result. Default none.
-    """
-
-    name: str
-    arguments: Mapping[str, Any]
-    version: str = "1"
-    scope: Any = None
-    tags: tuple[str, ...] = field(default=())
 
 
 class Keyspace:
@@ -103,7 +74,7 @@ class Keyspace:
             )
 
     @property
-    def one_tenant(self) -> bool:
+    def has_one_tenant(self) -> bool:
         """Whether the tenant is the same for all calls."""
         return self._ask is None
 
@@ -124,19 +95,6 @@ class Keyspace:
         if self._secret is None:
             return hashlib.sha256(body).digest()
         return hmac.digest(self._secret, body, "sha256")
-
-    def key(self, request: Request) -> bytes:
-        """Return the key of a request.
-
-        Raises:
-            NotCanonicalError: An argument or the scope has no canonical form.
-        """
-        encode = self.canon.encode
-        parts = [self.prefix(request.name, request.version), self.tenant(), encode(request.scope)]
-        for name in sorted(request.arguments):
-            parts.append(encode(name))
-            parts.append(encode(request.arguments[name]))
-        return self.digest(b"".join(parts))
 
 
 class Keyer:
@@ -168,10 +126,10 @@ class Keyer:
     ) -> None:
         self.signature = signature_of(function)
         parameters = self.signature.parameters
-        known_names(parameters, "ignore", ignore)
+        check_names(parameters, "ignore", ignore)
         chosen = cache.key_params if cache else None
         if chosen is not None:
-            known_names(parameters, "key_params", chosen)
+            check_names(parameters, "key_params", chosen)
         self._keyspace = keyspace
         self._key = cache.key if cache else None
         self._encode = keyspace.canon.encode
@@ -220,7 +178,7 @@ class Keyer:
         # Encoding and hashing make up half of a hit in memory. Texts alone are remembered: of other
         # values, equal ones may differ in type. Texts that may be secret are not.
         secrets = any(n in secret or is_secret_name(n) for n in parameters)
-        plain = self._key is None and not method and not secrets and keyspace.one_tenant
+        plain = self._key is None and not method and not secrets and keyspace.has_one_tenant
         self._memo: dict[tuple[Any, ...], bytes] | None = {} if plain else None
 
     def _prefix(self, name: str) -> bytes:
@@ -376,55 +334,6 @@ class Keyer:
         return b"".join(part for part in parts if part is not None)
 
 
-class Tagger:
-    """The tags of one function's calls, as its policy describes them. Thread-safe.
-
-    Args:
-        tags: Tags in which ``{name}`` stands for an argument, or a callable over the arguments.
-        keyer: Knows the arguments.
-        secret: Parameters that must not show up in a tag.
-
-    Raises:
-        ConfigurationError: A template is broken, or names a secret or an unknown parameter.
-    """
-
-    def __init__(self, tags: TagsLike, keyer: Keyer, secret: Iterable[str] = ()) -> None:
-        self._keyer = keyer
-        self._make = tags if callable(tags) else None
-        self.fixed: tuple[str, ...] | None = None
-        self._templates: tuple[str, ...] = ()
-        if callable(tags):
-            return
-        parameters = keyer.signature.parameters
-        for template in tags:
-            for name in _names_in(template):
-                if name not in parameters:
-                    raise ConfigurationError(
-                        "tags", f"{template!r} names {name!r}, which is no parameter"
-                    )
-                if name in set(secret) or is_secret_name(name):
-                    raise ConfigurationError(
-                        "tags", f"{template!r} would show the secret parameter {name!r}"
-                    )
-        if any("{" in template or "}" in template for template in tags):
-            self._templates = tuple(tags)
-        else:
-            self.fixed = tuple(sorted(set(tags)))
-
-    def tags(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the tags of a call, sorted and without repetition.
-
-        Raises:
-            TypeError: The arguments do not fit the signature.
-        """
-        if self.fixed is not None:
-            return self.fixed
-        if self._make is not None:
-            return tuple(sorted({str(tag) for tag in self._make(*args, **kwargs)}))
-        arguments = self._keyer.arguments(args, kwargs)
-        return tuple(sorted({template.format_map(arguments) for template in self._templates}))
-
-
 def _are_small(values: Iterable[Any]) -> bool:
     for value in values:
         kind = type(value)
@@ -439,54 +348,3 @@ def _value_of(variable: ContextVar[Any]) -> Any:
         return variable.get()
     except LookupError:
         return None
-
-
-def signature_of(function: Callable[..., Any]) -> inspect.Signature:
-    """Return the signature, or that of ``(*args, **kwargs)`` for builtins which have none."""
-    try:
-        return inspect.signature(function)
-    except ValueError:
-        return inspect.signature(lambda *args, **kwargs: None)  # noqa: ARG005 - only its signature
-
-
-def arguments_of(
-    signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the arguments of a call by name, defaults included.
-
-    Raises:
-        TypeError: They do not fit the signature.
-    """
-    bound = signature.bind(*args, **kwargs)
-    bound.apply_defaults()
-    return bound.arguments
-
-
-def known_names(
-    parameters: Mapping[str, inspect.Parameter], option: str, names: Sequence[str]
-) -> None:
-    """Refuse names that are no parameters of the function.
-
-    Raises:
-        ConfigurationError: One of them is unknown, or ``names`` is a lone string.
-    """
-    if isinstance(names, str):
-        raise ConfigurationError(option, f"must be a list of parameter names, not {names!r}")
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    for name in names:
-        if name not in parameters and not takes_any:
-            listed = ", ".join(parameters) or "none"
-            raise ConfigurationError(
-                option, f"names {name!r}, which is no parameter (these are: {listed})"
-            )
-
-
-def _names_in(template: str) -> set[str]:
-    # string.Formatter imports nothing heavy, yet its errors name neither option nor template.
-    from string import Formatter  # noqa: PLC0415 - needed at decoration only
-
-    try:
-        fields = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
-    except ValueError as error:
-        raise ConfigurationError("tags", f"{template!r} is no template: {error}") from None
-    return {re.split(r"[.\[]", name, maxsplit=1)[0] for name in fields}

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from toolops_plugins import check
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.policy.base import ExceptionFilter, Value, value
+from toolops_plugins.policy.base import ExceptionFilter, PolicyBase, policy_class
 from toolops_plugins.policy.faults import callee_failed
 
 __all__ = [
@@ -27,8 +27,8 @@ WaitLike: TypeAlias = (
 )
 
 
-@value
-class Retry(Value):
+@policy_class
+class Retry(PolicyBase):
     """Try again after a failure that may pass.
 
     Args:
@@ -79,8 +79,8 @@ class Retry(Value):
         check.function("on_result", self.on_result)
 
 
-@value
-class CircuitBreaker(Value):
+@policy_class
+class CircuitBreaker(PolicyBase):
     """Stop calling what keeps failing, and probe whether it has come back.
 
     Args:
@@ -127,8 +127,8 @@ class CircuitBreaker(Value):
         check.function("on_result", self.on_result)
 
 
-@value
-class Timeout(Value):
+@policy_class
+class Timeout(PolicyBase):
     """Bound the time that a call may take.
 
     A coroutine that runs out of time is cancelled, and its caller does not wait for a body that
@@ -177,8 +177,8 @@ _UNITS = {
 }
 
 
-@value
-class RateLimit(Value):
+@policy_class
+class RateLimit(PolicyBase):
     """Keep under a provider's limit.
 
     Args:
@@ -240,8 +240,8 @@ class RateLimit(Value):
         return self._parsed()[1]
 
 
-@value
-class Bulkhead(Value):
+@policy_class
+class Bulkhead(PolicyBase):
     """Bound how many calls run at once.
 
     Args:
@@ -259,8 +259,8 @@ class Bulkhead(Value):
         check.count("queue", self.queue, least=0)
 
 
-@value
-class Hedge(Value):
+@policy_class
+class Hedge(PolicyBase):
     """Start a second attempt when the first is slower than usual, and take whichever ends first.
 
     Only for calls that may safely run twice (Dean and Barroso, The Tail at Scale, CACM 2013). Both

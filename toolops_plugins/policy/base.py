@@ -10,11 +10,11 @@ __all__ = [
     "NOTHING",
     "ExceptionFilter",
     "Nothing",
+    "PolicyBase",
     "TagsLike",
-    "Value",
-    "leaves",
+    "iter_leaves",
     "matches",
-    "value",
+    "policy_class",
 ]
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ def matches(wanted: ExceptionFilter, error: BaseException, *, every: bool = True
         groups = [t for t in types if isinstance(t, type) and issubclass(t, BaseExceptionGroup)]
         if isinstance(error, tuple(groups)):
             return True
-        found = (matches(wanted, leaf) for leaf in leaves(error))
+        found = (matches(wanted, leaf) for leaf in iter_leaves(error))
         return all(found) if every else any(found)
     if isinstance(wanted, type | tuple):
         return isinstance(error, wanted)
@@ -70,7 +70,7 @@ def matches(wanted: ExceptionFilter, error: BaseException, *, every: bool = True
         return False
 
 
-def leaves(error: BaseException) -> Iterator[BaseException]:
+def iter_leaves(error: BaseException) -> Iterator[BaseException]:
     """Yield the exceptions of a group, and of the groups in it; of any other exception, itself."""
     waiting = [error]
     while waiting:
@@ -81,7 +81,7 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
             yield found
 
 
-class Value:
+class PolicyBase:
     """What frozen dataclasses share, written once.
 
     Generating it for each of them took a tenth of the time of importing this package.
@@ -104,6 +104,6 @@ class Value:
 
 
 @dataclass_transform(frozen_default=True)
-def value(kind: type[T]) -> type[T]:
+def policy_class(kind: type[T]) -> type[T]:
     """Make a frozen dataclass of a class; a decorator."""
     return dataclass(frozen=True, eq=False, repr=False)(kind)

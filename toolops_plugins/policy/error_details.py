@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
-from toolops_plugins.policy.base import leaves
+from toolops_plugins.policy.base import iter_leaves
 
-__all__ = ["chain", "retry_after", "status_of"]
+__all__ = ["iter_chain", "retry_after", "status_of"]
 
 _LONGEST_CHAIN = 10
 _DEEPEST = 4  # groups inside of causes of groups
@@ -43,7 +43,9 @@ _GRPC = {
 """HTTP statuses of gRPC's, as google.rpc.Code gives them; the others are the server's."""
 
 
-def chain(error: BaseException, outside: BaseException | None = None) -> Iterator[BaseException]:
+def iter_chain(
+    error: BaseException, outside: BaseException | None = None
+) -> Iterator[BaseException]:
     """Yield an exception and those that it was raised from or in the handling of, at most ten.
 
     Args:
@@ -115,7 +117,7 @@ def retry_after(
     Args:
         outcome: An exception, or a response.
         clock: The clock to compare a date with.
-        outside: As in :func:`chain`.
+        outside: As in :func:`iter_chain`.
 
     Returns:
         Seconds, 0 or more (``math.inf`` for a number beyond all sense), or None.
@@ -134,9 +136,9 @@ def _retry_after(
 ) -> float | None:
     if not isinstance(outcome, BaseException):
         return _own(outcome, clock)
-    for error in chain(outcome, outside):
+    for error in iter_chain(outcome, outside):
         if isinstance(error, BaseExceptionGroup) and depth:
-            asked = (_retry_after(leaf, clock, outside, depth - 1) for leaf in leaves(error))
+            asked = (_retry_after(leaf, clock, outside, depth - 1) for leaf in iter_leaves(error))
             wait = max((each for each in asked if each is not None), default=None)
         else:
             wait = _own(error, clock)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
-from toolops_plugins.policy.base import leaves
-from toolops_plugins.policy.error_details import chain, retry_after, status_of
+from toolops_plugins.policy.base import iter_leaves
+from toolops_plugins.policy.error_details import iter_chain, retry_after, status_of
 
 __all__ = ["Fault", "callee_failed", "fault_of"]
 
@@ -68,10 +68,10 @@ def fault_of(error: BaseException, outside: BaseException | None = None) -> Faul
         outside: An exception that was being handled before the call was made. Default None.
     """
     if isinstance(error, BaseExceptionGroup):
-        faults = {fault_of(leaf, outside) for leaf in leaves(error)}
+        faults = {fault_of(leaf, outside) for leaf in iter_leaves(error)}
         return next(fault for fault in ("callee", "request", "arguments") if fault in faults)
     own = _by_type(error)
-    for each in chain(error, outside):
+    for each in iter_chain(error, outside):
         said = _by_answer(each)
         if said is not None:
             return said

@@ -28,10 +28,10 @@ from toolops_plugins.policy.base import (
     NOTHING,
     ExceptionFilter,
     Nothing,
+    PolicyBase,
     TagsLike,
-    Value,
     matches,
-    value,
+    policy_class,
 )
 
 __all__ = [
@@ -58,8 +58,8 @@ __all__ = [
 PriceLike: TypeAlias = Union[float, "Price", Callable[[Any], float]]
 
 
-@value
-class Cache(Value):
+@policy_class
+class Cache(PolicyBase):
     """Keep results.
 
     Args:
@@ -129,8 +129,8 @@ class Cache(Value):
             check.exceptions("negative", self.negative)
 
 
-@value
-class Semantic(Value):
+@policy_class
+class Semantic(PolicyBase):
     """Let questions in other words share an answer; needs a runtime with a semantic cache.
 
     Args:
@@ -158,8 +158,8 @@ class Semantic(Value):
         check.function("answer", self.answer)
 
 
-@value
-class Price(Value):
+@policy_class
+class Price(PolicyBase):
     """What a call costs.
 
     Args:
@@ -216,8 +216,8 @@ class PolicyParts(TypedDict, total=False):
     tags: TagsLike
 
 
-@value
-class Policy(Value):
+@policy_class
+class Policy(PolicyBase):
     """All that is asked of a call; the decorators take the same keywords.
 
     Policies compose: ``base | Policy(retry=...)`` takes from the right what is set there.

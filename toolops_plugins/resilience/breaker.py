@@ -16,7 +16,7 @@ from toolops_plugins import check
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.errors import CircuitOpen, ConfigurationError, DeadlineExceeded, Rejected
 from toolops_plugins.policy import NOTHING, CircuitBreaker
-from toolops_plugins.policy.base import leaves, matches
+from toolops_plugins.policy.base import iter_leaves, matches
 from toolops_plugins.policy.faults import callee_failed, fault_of
 from toolops_plugins.resilience.circuit import (
     BreakerSnapshot,
@@ -111,9 +111,9 @@ class Breaker:
             raise
         return Permit(self, self._slow_call, self._state, ticket)
 
-    def guard(self) -> Guard:
+    def guard(self) -> BreakerContext:
         """Return a context manager, for ``with`` and ``async with``, that guards one call."""
-        return Guard(self)
+        return BreakerContext(self)
 
     def force_open(self) -> None:
         """Admit no call, until :meth:`reset` or another force."""
@@ -132,7 +132,7 @@ class Breaker:
         self._state.force("closed")
 
     @property
-    def rejected(self) -> int:
+    def rejections(self) -> int:
         """Calls that were rejected since the circuit has opened, roughly under many threads."""
         return self._rejections - self._before
 
@@ -210,7 +210,7 @@ class Permit:
         from concurrent.futures import CancelledError  # noqa: PLC0415 - on a failure, not at import
 
         ours = (Rejected, DeadlineExceeded, ConfigurationError, CancelledError)
-        if not isinstance(error, Exception) or all(isinstance(e, ours) for e in leaves(error)):
+        if not isinstance(error, Exception) or all(isinstance(e, ours) for e in iter_leaves(error)):
             self.release()
         else:
             failed = self._judge(error)
@@ -238,7 +238,7 @@ class Permit:
         self._state.record(ticket, failed, slow)
 
 
-class Guard:
+class BreakerContext:
     """Guards one call, as ``with breaker.guard():`` or ``async with breaker.guard():``.
 
     It gives its permit, so that ``permit.succeed(seconds, result)`` can also report a result.

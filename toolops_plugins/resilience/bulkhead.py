@@ -17,7 +17,7 @@ from toolops_plugins.policy import Bulkhead
 if TYPE_CHECKING:
     import asyncio  # which takes longer to import than all of this library
 
-__all__ = ["Gate", "Place"]
+__all__ = ["BulkheadPlace", "Gate"]
 
 
 class Gate:
@@ -36,7 +36,7 @@ class Gate:
         >>> with gate:
         ...     gate.try_acquire()
         False
-        >>> gate.running
+        >>> gate.occupancy
         0
     """
 
@@ -51,12 +51,12 @@ class Gate:
         self._lock = fork_safe(self, threading.Lock())
 
     @property
-    def running(self) -> int:
+    def occupancy(self) -> int:
         """Places that are taken."""
         return self._running
 
     @property
-    def waiting(self) -> int:
+    def queue_length(self) -> int:
         """Callers in the queue."""
         return len(self._queue)
 
@@ -123,11 +123,11 @@ class Gate:
             self._leave(waiter)
             raise
 
-    def place(self) -> Place:
+    def place(self) -> BulkheadPlace:
         """Return the place that the caller has just taken, as something to be given back."""
-        return Place(self, self._era)
+        return BulkheadPlace(self, self._era)
 
-    def release_of(self, era: int) -> None:
+    def release_from(self, era: int) -> None:
         """Give back a place of that era: one that was taken before a fork is none in the child."""
         if era == self._era:
             self.release()
@@ -206,7 +206,7 @@ class Gate:
         return granted
 
 
-class Place:
+class BulkheadPlace:
     """A place that is taken, and is given back once, from any thread.
 
     Args:
@@ -227,7 +227,7 @@ class Place:
             del self._gate  # of several threads here, one succeeds
         except AttributeError:
             return
-        gate.release_of(self._era)
+        gate.release_from(self._era)
 
 
 class _Waiter(Protocol):

@@ -10,22 +10,20 @@ import math
 import random
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Generator
 from itertools import chain, repeat
-from typing import Any, TypeVar
+from typing import Any
 
 from toolops_plugins import check
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import ConfigurationError, DeadlineExceeded, Rejected, TotalTimeout
 from toolops_plugins.policy import Retry
-from toolops_plugins.policy.base import leaves, matches
+from toolops_plugins.policy.base import iter_leaves, matches
 from toolops_plugins.policy.error_details import retry_after
 from toolops_plugins.policy.faults import callee_failed, fault_of
 
-__all__ = ["RetryBudget", "Retrying", "aretry_call", "retry_after", "retry_call"]
-
-T = TypeVar("T")
+__all__ = ["RetryBudget", "Retrying", "retry_after"]
 
 _NEVER = (Rejected, TotalTimeout, DeadlineExceeded, ConfigurationError)
 
@@ -157,11 +155,11 @@ class Retrying:
 
         if self.attempts >= self._policy.attempts:
             return None
-        for leaf in leaves(error):
+        for leaf in iter_leaves(error):
             if not isinstance(leaf, Exception) or isinstance(leaf, (*_NEVER, CancelledError)):
                 return None
         if self._policy.on is callee_failed:
-            found = (fault_of(leaf, self._outside) == "callee" for leaf in leaves(error))
+            found = (fault_of(leaf, self._outside) == "callee" for leaf in iter_leaves(error))
             wanted = all(found)
         else:
             wanted = matches(self._policy.on, error)
@@ -217,85 +215,6 @@ class Retrying:
         except Exception:  # noqa: BLE001 - a broken generator must not replace the user's own error
             return None
         return full_jitter(wait) if self._policy.jitter else wait
-
-
-def retry_call(
-    policy: Retry,
-    function: Callable[..., T],
-    /,
-    *args: Any,
-    clock: Clock = SYSTEM_CLOCK,
-    budget: RetryBudget | None = None,
-    **kwargs: Any,
-) -> T:
-    """Call a function, and again after failures that may pass.
-
-    Args:
-        policy: What to retry, how often and after which waits.
-        function: The function.
-        args: Its positional arguments.
-        clock: The source of time; blocks this thread between attempts.
-        budget: A budget to share with other calls, or None.
-        kwargs: Its other keyword arguments.
-
-    Returns:
-        What the last attempt returned.
-
-    Raises:
-        BaseException: What the last attempt raised.
-
-    Example:
-        >>> answers = iter([ConnectionError("reset"), 42])
-        >>> def flaky():
-        ...     answer = next(answers)
-        ...     if isinstance(answer, Exception):
-        ...         raise answer
-        ...     return answer
-        >>> retry_call(Retry(attempts=2, wait=0), flaky)
-        42
-    """
-    retrying = Retrying(policy, clock, budget)
-    while True:
-        try:
-            result = function(*args, **kwargs)
-        except Exception as error:
-            wait = retrying.after_error(error)
-            if wait is None:
-                raise
-        else:
-            wait = retrying.after_result(result)
-            if wait is None:
-                return result
-        clock.sleep(wait)
-
-
-async def aretry_call(
-    policy: Retry,
-    function: Callable[..., Awaitable[T]],
-    /,
-    *args: Any,
-    clock: Clock = SYSTEM_CLOCK,
-    budget: RetryBudget | None = None,
-    **kwargs: Any,
-) -> T:
-    """Call a coroutine function, and again after failures that may pass.
-
-    Args, results and exceptions are those of :func:`retry_call`, but it suspends this task between
-    attempts.
-    """
-    retrying = Retrying(policy, clock, budget)
-    while True:
-        try:
-            result = await function(*args, **kwargs)
-        except Exception as error:
-            wait = retrying.after_error(error)
-            if wait is None:
-                raise
-        else:
-            wait = retrying.after_result(result)
-            if wait is None:
-                return result
-        await clock.asleep(wait)
 
 
 def _waits(policy: Retry, longest: float) -> Callable[[Any], float]:

@@ -17,7 +17,7 @@ from typing import Any
 from toolops_plugins import check
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.codec import Codec
-from toolops_plugins.codec.encryption import Cipher, cipher_of
+from toolops_plugins.codec.encryption import Cipher, make_cipher
 from toolops_plugins.codec.signing import derive_key
 from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.errors import CodecError, ConfigurationError
@@ -170,7 +170,7 @@ class SemanticCache(Tended):
         self._encrypt = encrypt
         self._cipher: Cipher | None = None
         if self._secret is not None:
-            self._cipher = cipher_of(encrypt, self._secret)
+            self._cipher = make_cipher(encrypt, self._secret)
         self._store_text = store_text
         self._embedder = embedder_of(embedder)
         self._rule: Rule | None = None
@@ -219,7 +219,7 @@ class SemanticCache(Tended):
         self._codec = self._codec or codec
         self._clock = clock
         self._secret = self._secret or secret
-        self._cipher = self._cipher or cipher_of(self._encrypt, self._secret) or cipher
+        self._cipher = self._cipher or make_cipher(self._encrypt, self._secret) or cipher
         self._on_trouble = on_trouble
         self._on_failure = on_failure or self._on_failure
 
@@ -229,7 +229,7 @@ class SemanticCache(Tended):
     def _make_answers(self) -> Answers:
         self._collection = self._collection or "toolops"
         if self._cipher is None:
-            self._cipher = cipher_of(self._encrypt, self._secret)
+            self._cipher = make_cipher(self._encrypt, self._secret)
         # Who has another secret has other entries in the same folder.
         key = "" if self._secret is None else derive_key(self._secret, "shared index").hex()
         place = None if self.path is None else (str(self.path), self._collection, key)

@@ -6,8 +6,9 @@ kind of notice gets a row in ``_LINES``, or is put into ``SILENT``. What has no 
 emitter, makes a :class:`ProblemLog` and calls it directly::
 
     log = ProblemLog()
-    log.failed("toolops_plugins.semantic", "open", "the index %(name)r cannot be opened", name=path)
-    log.recovered("open", "the index %(name)r is open again", name=path)
+    logger = "toolops_plugins.semantic"
+    log.report_failure(logger, "open", "the index %(name)r cannot be opened", name=path)
+    log.report_recovery(logger, "open", "the index %(name)r is open again", name=path)
 
 Lines go to loggers named by package (``toolops_plugins.cache``, ``toolops_plugins.semantic``,
 ``toolops_plugins.resilience``, ``toolops_plugins.telemetry``), which nobody here configures. They
@@ -26,7 +27,7 @@ from typing import NamedTuple
 
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.concurrency.fork_locks import fork_safe
-from toolops_plugins.keys.refusals import READ_ONCE, TOO_DEEP
+from toolops_plugins.keys.encoding_failures import READ_ONCE, TOO_DEEP
 
 __all__ = ["SILENT", "ProblemLog"]
 
@@ -175,7 +176,7 @@ class ProblemLog:
         self._problems: OrderedDict[Hashable, _Problem] = OrderedDict()
         self._overflow = _Problem()
 
-    def failed(self, logger: str, cause: Hashable, text: str, /, **values: object) -> None:
+    def report_failure(self, logger: str, cause: Hashable, text: str, /, **values: object) -> None:
         """Count a failure, and write it unless a line about its cause was written just now.
 
         Args:
@@ -204,14 +205,14 @@ class ProblemLog:
             values = {**values, "more": more, "ago": now - earlier}
         _write(logger, text, values)
 
-    def recovered(self, logger: str, cause: Hashable, text: str, /, **values: object) -> None:
+    def report_recovery(self, logger: str, cause: Hashable, text: str, /, **values: object) -> None:
         """Write that failures have ended, if a line told of them.
 
         Args:
             logger: The logger's name.
-            cause: As in :meth:`failed`.
-            text: As in :meth:`failed`; how long and how often it failed is added.
-            values: As in :meth:`failed`.
+            cause: As in :meth:`report_failure`.
+            text: As in :meth:`report_failure`; how long and how often it failed is added.
+            values: As in :meth:`report_failure`.
         """
         with self._lock:
             problem = self._problems.get(cause)
@@ -277,7 +278,7 @@ class ProblemLog:
             error = error and f" {'of type ' if detail.endswith('canonical') else ''}{error}"
         if namespace not in ("", "default"):
             text += " (namespace %(namespace)r)"
-        write = self.recovered if recovery else self.failed
+        write = self.report_recovery if recovery else self.report_failure
         write(
             logger, cause, text, name=name, detail=repr(detail)[1:-1], namespace=namespace,
             error=repr(error)[1:-1], calls=calls,

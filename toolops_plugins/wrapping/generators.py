@@ -22,7 +22,7 @@ from toolops_plugins.calls.answer import record
 from toolops_plugins.calls.fallback import fallback_items
 from toolops_plugins.calls.flow import Told, call_flow, kept_stream
 from toolops_plugins.calls.plan import Call, Plan
-from toolops_plugins.coalesce.streams import Tape, unsendable
+from toolops_plugins.coalesce.streams import BaseRecording, send_refusal
 from toolops_plugins.drivers.thread import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
 
@@ -44,7 +44,7 @@ def stream_of(plan: Plan, target: Target, threads: ThreadDriver) -> Callable[...
         call.place = b"stream"
         told: Told = threads.run(call_flow(call))
         source = told.value
-        if not isinstance(source, Tape):
+        if not isinstance(source, BaseRecording):
             items, returned = _replay(told)
             record(call, told.outcome, told.answer)
             if isinstance(items, AsyncIterator):
@@ -56,9 +56,9 @@ def stream_of(plan: Plan, target: Target, threads: ThreadDriver) -> Callable[...
                 return returned
             for item in items:
                 if (yield item) is not None:
-                    raise unsendable()
+                    raise send_refusal()
             return returned
-        source.takes = takes
+        source.accepts_send = takes
         try:
             returned = yield from source.read(call)
             if source.claim():
@@ -101,19 +101,19 @@ def astream_of(plan: Plan, target: Target, loops: LoopDriver) -> Callable[..., A
         call.place = b"stream%d" % id(running_loop())
         told: Told = await loops.run(call_flow(call))
         source = told.value
-        if not isinstance(source, Tape):
+        if not isinstance(source, BaseRecording):
             items, _ = _replay(told)
             record(call, told.outcome, told.answer)
             if isinstance(items, AsyncIterator):
                 async for item in items:
                     if (yield item) is not None:
-                        raise unsendable()
+                        raise send_refusal()
                 return
             for item in items:
                 if (yield item) is not None:
-                    raise unsendable()
+                    raise send_refusal()
             return
-        source.takes = takes
+        source.accepts_send = takes
         reader = source.read(call)
         try:
             with suppress(StopAsyncIteration):
@@ -145,7 +145,7 @@ def _replay(told: Told) -> tuple[Any, Any]:
     return fallback_items(told.value), None
 
 
-def _tell(call: Call, told: Told, source: Tape) -> None:
+def _tell(call: Call, told: Told, source: BaseRecording) -> None:
     if not source.joinable:
         # Somebody may hold an exception, and with its traceback the recording, for long.
         call.plan.shared.streams.remove(call.place + (call.key or b""), source)

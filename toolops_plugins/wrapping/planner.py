@@ -25,18 +25,13 @@ from toolops_plugins.calls.plan import Call, Plan, Shared
 from toolops_plugins.calls.semantic_keyer import Meaning
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.streams import Recording
-from toolops_plugins.codec.return_types import returned_by
+from toolops_plugins.codec.return_types import return_classes
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.drivers.thread import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.keys.keyer import (
-    Keyer,
-    Keyspace,
-    Tagger,
-    is_secret_name,
-    known_names,
-    signature_of,
-)
+from toolops_plugins.keys.keyer import Keyer, Keyspace
+from toolops_plugins.keys.signature import check_names, is_secret_name, signature_of
+from toolops_plugins.keys.tags import Tagger
 from toolops_plugins.policy import Policy
 from toolops_plugins.resilience.breaker import Breaker
 from toolops_plugins.resilience.bulkhead import Gate
@@ -248,8 +243,8 @@ class Planner:
     def _declare(self, function: Callable[..., Any]) -> None:
         # An adapter's function runs another one, whose results are kept.
         source = getattr(function, "__toolops_source__", None)
-        for kind in returned_by(function if source is None else source):
-            self._shared.codec.register_declared(kind)
+        for kind in return_classes(function if source is None else source):
+            self._shared.codec.register_from_annotation(kind)
 
     def _meaning(
         self,
@@ -274,11 +269,13 @@ class Planner:
 
     def _function(self, target: Target, policy: Policy) -> Callable[..., Any]:
         if target.kind == "generator":
-            return Recording.opener(target.function, self._shared.codec, shares=policy.coalesces)
+            return Recording.make_opener(
+                target.function, self._shared.codec, shares=policy.coalesces
+            )
         if target.kind == "async_generator":
             from toolops_plugins.coalesce.async_streams import AsyncRecording  # noqa: PLC0415 - imports asyncio
 
-            return AsyncRecording.opener(
+            return AsyncRecording.make_opener(
                 target.function, self._shared.codec, shares=policy.coalesces
             )
         return target.function
@@ -287,8 +284,8 @@ class Planner:
         self, target: Target, policy: Policy, secret: Sequence[str], ignore: Sequence[str]
     ) -> None:
         parameters = signature_of(target.function).parameters
-        known_names(parameters, "secret", secret)
-        known_names(parameters, "ignore", ignore)
+        check_names(parameters, "secret", secret)
+        check_names(parameters, "ignore", ignore)
         chosen = policy.cache.key_params if policy.cache is not None else None
         for parameter in parameters:
             if parameter not in secret and not is_secret_name(parameter):
@@ -300,7 +297,7 @@ class Planner:
             if chosen is not None and parameter not in chosen:
                 raise ConfigurationError("key_params", f"lacks the secret {parameter!r}, {_SHARED}")
         if policy.semantic is not None:
-            known_names(parameters, "semantic", [policy.semantic.on])
+            check_names(parameters, "semantic", [policy.semantic.on])
             if self._semantic is None:
                 raise ConfigurationError(
                     "semantic",

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from toolops_plugins.callables.definitions import code_digest, uses_digest
-from toolops_plugins.policy.base import Value
+from toolops_plugins.policy.base import PolicyBase
 
 __all__ = ["Definition", "definition_of", "same_policy", "used_by"]
 
@@ -115,7 +115,7 @@ def _same(one: Any, other: Any, depth: int) -> bool:
         return True
     if type(one) is not type(other) or not depth:
         return False
-    if isinstance(one, Value):
+    if isinstance(one, PolicyBase):
         ours, theirs = vars(one), vars(other)
         return ours.keys() == theirs.keys() and all(
             _same(ours[name], theirs[name], depth) for name in ours

@@ -21,7 +21,7 @@ from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.adapters.tool_labels import label_of
 from toolops_plugins.callables.target import resolve
 from toolops_plugins.concurrency.fork_locks import fork_safe
-from toolops_plugins.keys.keyer import signature_of
+from toolops_plugins.keys.signature import signature_of
 
 __all__ = ["FORM_OF", "GUARDS", "Guards", "Settings"]
 

@@ -74,7 +74,7 @@ class Stamps:
         random = os.urandom(_NONCE)
         first = random[0] | _VOID if void else random[0] & ~_VOID
         head = number.to_bytes(_NUMBER, "big") + bytes([first]) + random[1:]
-        stamp = head + self._signer.sign_briefly(name, head)
+        stamp = head + self._signer.sign_short(name, head)
         return urlsafe_b64encode(stamp).decode("ascii").rstrip("=")
 
     def newest(self, name: bytes) -> str | None:
@@ -148,6 +148,6 @@ class Stamps:
         except ValueError:
             return None
         head = data[: _NUMBER + _NONCE]
-        if not self._signer.verify_brief(data[len(head) :], name, head):
+        if not self._signer.verify_short(data[len(head) :], name, head):
             return None
         return int.from_bytes(head[:_NUMBER], "big"), bool(head[_NUMBER] & _VOID)

@@ -33,7 +33,7 @@ from toolops_plugins.cache.redis.survey import Survey, survey
 from toolops_plugins.cache.redis.url import parse
 from toolops_plugins.clock import Clock
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.keys.keyer import is_secret_name
+from toolops_plugins.keys.signature import is_secret_name
 
 __all__ = ["Redis"]
 

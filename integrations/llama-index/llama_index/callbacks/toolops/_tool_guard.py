@@ -22,7 +22,7 @@ from toolops_plugins.adapters.fallback_answers import Substitute, with_substitut
 from toolops_plugins.adapters.signals import Signal, adapt_policy, release
 from toolops_plugins.calls.flow import REFRESH
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.keys.keyer import is_secret_name
+from toolops_plugins.keys.signature import is_secret_name
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["Guard"]

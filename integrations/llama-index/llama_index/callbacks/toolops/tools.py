@@ -25,7 +25,7 @@ from llama_index.callbacks.toolops._tool_labels import label_of
 from toolops_plugins import Cache, Policy, Retry, ToolOps
 from toolops_plugins.adapters.options import policy_of, runtime_of, versioned
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.keys.keyer import signature_of
+from toolops_plugins.keys.signature import signature_of
 from toolops_plugins.policy import PolicyParts
 
 __all__ = ["GuardedTool", "guard_tool", "guard_tools"]

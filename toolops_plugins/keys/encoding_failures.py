@@ -6,7 +6,7 @@ from typing import Any
 
 from toolops_plugins.errors import NotEncodableError
 
-__all__ = ["READ_ONCE", "TOO_DEEP", "Refused", "detail_of", "type_name"]
+__all__ = ["READ_ONCE", "TOO_DEEP", "EncodingFailure", "describe_failure", "type_name"]
 
 READ_ONCE = "which can be read once only"
 """The end of the detail of a notice about a generator, a file and the like."""
@@ -18,7 +18,7 @@ _MODEL_PARTS = (".__dict__", ".__pydantic_private__", ".__pydantic_extra__")
 """Steps of the way into a pydantic model that say nothing to its author."""
 
 
-class Refused(Exception):  # noqa: N818 - inside of the codec only
+class EncodingFailure(Exception):  # noqa: N818 - inside of the codec only
     """A value without an encoding; gathers the way to it, innermost step first.
 
     Args:
@@ -53,7 +53,7 @@ def type_name(kind: type) -> str:
     return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
 
 
-def detail_of(error: Exception, value: object) -> str:
+def describe_failure(error: Exception, value: object) -> str:
     """Return what a notice says of a value that the codec refused: the type and its place.
 
     Args:
