@@ -57,10 +57,10 @@ lint: setup ## Check style, types, the walls between the rooms, and every exampl
 	$(if $(CREWAI),$(BIN)/basedpyright)
 	$(if $(CREWAI),$(BIN)/lint-imports)
 	$(BIN)/python -m pytest -q tests/test_examples.py
-	$(BIN)/python -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 docs: setup ## Build the documentation site into build/site; a broken link or reference fails
-	$(BIN)/python -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 faults: setup ## Break a Redis server in every way under load, and print what callers noticed
 	$(BIN)/python tests/faults/fault_table.py

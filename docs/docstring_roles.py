@@ -76,7 +76,7 @@ def _add_init(item: griffe.Class) -> None:
             default=member.value,
         )
         for member in item.members.values()
-        if member.is_attribute and member.annotation is not None
+        if member.is_attribute and member.annotation is not None and "property" not in member.labels
     ]
     if fields:
         this = griffe.Parameter("self", kind=griffe.ParameterKind.positional_or_keyword)

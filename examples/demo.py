@@ -172,8 +172,9 @@ def _show(console: Console, bare: Run, ours: Run) -> None:
 
 def draw(file: Path, bare: Run, ours: Run) -> None:
     """Write the table of the second part as an SVG that loads no fonts from other hosts."""
-    console = Console(record=True, width=60, file=io.StringIO())
+    console = Console(record=True, width=50, file=io.StringIO())
     _show(console, bare, ours)
+    console.print()
     picture = console.export_svg(title=f"{AGENTS} agents, one flaky service", unique_id="demo")
     fonts = r"@font-face \{.*?\}\s*"
     file.write_text(re.sub(fonts, "", picture, flags=re.DOTALL), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Every example in the docstrings and the Markdown files runs, top to bottom, as it stands.
+"""Every example in the docstrings, the Markdown files and `examples/` runs as it stands.
 
 An example that cannot run here says so and why: `<!-- skip: next "needs a provider's key" -->`.
 """
@@ -6,6 +6,8 @@ An example that cannot run here says so and why: `<!-- skip: next "needs a provi
 from __future__ import annotations
 
 import importlib
+import re
+import runpy
 from contextlib import suppress
 from pathlib import Path
 from unittest import SkipTest
@@ -50,18 +52,41 @@ def documents():
                 yield pytest.param(document, id=str(path.relative_to(ROOT)), marks=marks)
 
 
-# LlamaIndex's workflows look at all attributes of an agent, those too that pydantic has deprecated.
-@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning")
-# Python's own import system, about how the package crewai.rag arranges its modules.
-@pytest.mark.filterwarnings("ignore:Cannot set an attribute on 'crewai:ImportWarning")
-# Agents and crews of CrewAI read their own deprecated fields.
-@pytest.mark.filterwarnings(r"ignore:.*deprecated:DeprecationWarning:crewai\..*")
+pytestmark = [
+    # LlamaIndex's workflows look at all attributes of an agent, deprecated ones of pydantic too.
+    pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning"),
+    # Python's own import system, about how the package crewai.rag arranges its modules.
+    pytest.mark.filterwarnings("ignore:Cannot set an attribute on 'crewai:ImportWarning"),
+    # Agents and crews of CrewAI read their own deprecated fields.
+    pytest.mark.filterwarnings(r"ignore:.*deprecated:DeprecationWarning:crewai\..*"),
+]
+
+
 @pytest.mark.parametrize("document", list(documents()))
 def test_examples_run(document, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for example in document.examples():
         with suppress(SkipTest):  # this one only, for the reason that stands beside it
             example.evaluate()
+
+
+# In this process, whose other tests import the frameworks anyway.
+@pytest.mark.parametrize(
+    "program",
+    ["langchain_agent", "llama_index_agent", pytest.param("crewai_crew", marks=STAYING)],
+)
+def test_a_program_runs_and_asks_once(program, root, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CREWAI_STORAGE_DIR", str(tmp_path))
+    monkeypatch.setenv("CREWAI_DISABLE_TELEMETRY", "true")
+    monkeypatch.setenv("CREWAI_TRACING_ENABLED", "false")
+    monkeypatch.setenv("CREWAI_TESTING", "true")
+    path = root / "examples" / f"{program}.py"
+    assert 20 <= len(path.read_text(encoding="utf-8").splitlines()) <= 60
+    runpy.run_path(str(path), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert printed.count("It is on its way: order 4711 is in Leipzig.") == 2
+    model, tool, total = re.findall(r"^(\S.*?)  +\d+ +50\.0% ", printed, re.MULTILINE)
+    assert (tool, total) == ("find_order", "total"), model
 
 
 def test_the_readme_has_examples(root):
