@@ -147,8 +147,8 @@ class Upkeep:
                 self._secret,
                 remote.channel,
                 self._cipher,
-                on_refused=partial(self._codec_trouble, remote.label, "tampered"),
-                on_heard=self._expire,
+                on_refusal=partial(self._codec_trouble, remote.label, "tampered"),
+                on_message=self._expire,
                 clock=self._shared.clock.time,
             )
         return Bus(remote, self._void, messages=messages)

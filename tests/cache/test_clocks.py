@@ -236,7 +236,7 @@ def test_an_entry_from_the_future_is_as_old_as_one_made_now(process):
     one = process(Host())
     one.plain("q")
     tier = one.ops._tiers.all[1]
-    tier._store.server.offset -= YEAR
+    tier._commands.server.offset -= YEAR
     entry, _ = tier.get(bytes.fromhex(one.plain.key("q")))
     assert 59 < entry.fresh_until - one.host.monotonic() <= 60
 
@@ -260,7 +260,7 @@ def test_a_clock_that_a_test_turns_ages_entries_as_seen_by_its_runtime(valkey, n
     with ToolOps(namespace, [Redis(valkey.url, **PATIENT)], clock=clock) as ops:
         tool = ops.tool(cache=Cache(ttl=60, jitter=0, beta=0))(lambda q: calls.append(q))
         tool("q")
-        ops._tiers.all[0]._store.server.renew()  # as after a reconnection
+        ops._tiers.all[0]._commands.server.renew()  # as after a reconnection
         clock.advance(59)
         tool("q")
         assert len(calls) == 1
@@ -289,7 +289,7 @@ def test_an_invalidation_by_a_host_that_is_ahead_keeps_nothing_from_being_promot
         tool("q")
         host.passed = 7
         near = tiers[1][0]
-        near.send("UNLINK", near._store.prefix + tool.key("q"))
+        near.send("UNLINK", near._commands.prefix + tool.key("q"))
         tool("q")
         tool("q")
     assert outcomes == [None, None, "L2", "L1"]

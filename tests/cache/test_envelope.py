@@ -233,9 +233,9 @@ def test_a_bomb_is_refused_before_it_goes_off() -> None:
         envelope.open(KEY, large)
 
 
-def test_a_frame_of_no_told_size_is_refused() -> None:
+def test_a_frame_of_unknown_size_is_refused() -> None:
     frame = zstandard.ZstdCompressor(write_content_size=False).compress(b'"a"' * 100)
-    with pytest.raises(UnknownFormatError, match="no known"):
+    with pytest.raises(UnknownFormatError, match="unknown size"):
         PLAIN.open(KEY, forged_frame(frame))
 
 

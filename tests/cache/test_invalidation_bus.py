@@ -156,7 +156,7 @@ def test_after_a_break_everything_is_void(end: Ends, tmp_path: Path) -> None:
         assert own.wait(1) == [([], [], True)]
         wait_for(one.ready.is_set, "its subscription")
         wait_for(lambda: _subscribers(server, one) == 2, "both subscriptions")
-        one._tier.link.fuse.reset()
+        one._tier.connection.cooldown.reset()
         one.publish(tags=["t"])
         assert ear.wait(2)[1:] == [([], ["t"], False)]
     finally:

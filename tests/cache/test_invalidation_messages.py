@@ -30,7 +30,7 @@ texts = st.text(st.characters())
 def test_a_message_comes_through(cipher, keys, tags, everything):
     heard = []
     data = signed(cipher=cipher).encode("one", keys, tags, everything=everything)
-    found = signed(cipher=cipher, on_heard=heard.append).decode(data, "two")
+    found = signed(cipher=cipher, on_message=heard.append).decode(data, "two")
     assert found == Message("one", keys, tags, everything, 5.0)
     assert heard == [found]
     assert signed(cipher=cipher).decode(data, "one") is None
@@ -45,7 +45,7 @@ def test_no_changed_message_is_taken(place, bit):
     data = bytearray(signed().encode("one", [ALICE], ["x"], everything=True))
     place %= len(data)
     data[place] ^= 1 << bit
-    reader = signed(on_refused=refused.append)
+    reader = signed(on_refusal=refused.append)
     assert reader.decode(bytes(data), "two") is None
     assert reader.decode(bytes(data[:place]), "two") is None
     assert len(refused) == 2
@@ -54,7 +54,7 @@ def test_no_changed_message_is_taken(place, bit):
 @pytest.mark.parametrize("cipher", [None, Cipher([b"secret"])], ids=["signed", "encrypted"])
 def test_what_others_write_is_refused(cipher):
     refused = []
-    reader = signed(cipher=cipher, on_refused=refused.append)
+    reader = signed(cipher=cipher, on_refusal=refused.append)
     for writer in (Messages(), signed(b"guess"), signed(channel="toolops:other:void")):
         assert reader.decode(writer.encode("one", [], [], everything=True), "two") is None
     assert len(refused) == 3
@@ -100,7 +100,7 @@ def test_ends_are_counted_apart_and_bounded():
     for number in range(1_100):
         data = signed().encode(f"end {number}", [], [], everything=False)
         assert reader.decode(data, "two") is not None
-    assert len(reader._taken) == 1_000
+    assert len(reader._received) == 1_000
 
 
 def test_what_is_signed_but_cannot_be_read_stands_for_everything_once():

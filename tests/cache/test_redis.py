@@ -216,7 +216,7 @@ def test_no_prefix_covers_keys_of_another_namespace(one: str, other: str) -> Non
     tiers = [Redis("redis://127.0.0.1:1") for _ in range(2)]
     for each, namespace in zip(tiers, (one, other), strict=True):
         each.bind(namespace, Envelope(CODEC), SYSTEM_CLOCK, "r1")
-    first, second = (each._store.prefix for each in tiers)
+    first, second = (each._commands.prefix for each in tiers)
     assert second.startswith(first) is (one == other)
     assert not set(first) & set("*?[]^\\{}")
 
@@ -228,9 +228,9 @@ def test_an_entry_lives_for_the_shorter_of_its_own_and_the_tiers_time(
     for number, life in enumerate([20, 1000]):
         tier.set(key(number), entry(1, ("a",), life))
     tier.set(key(2), entry(1, life=-1))
-    names = [tier._store.prefix + key(number).hex() for number in range(3)]
+    names = [tier._commands.prefix + key(number).hex() for number in range(3)]
     lives = [tier.send("PTTL", name) for name in names]
-    stamp = tier.send("PTTL", tier._store._stamp("a"))
+    stamp = tier.send("PTTL", tier._commands._stamp("a"))
     tier.close()
     assert 0 < lives[0] <= 20_000 < lives[1] <= 50_000
     assert lives[2] == -2  # not written at all
@@ -240,7 +240,7 @@ def test_an_entry_lives_for_the_shorter_of_its_own_and_the_tiers_time(
 def test_a_stamp_is_extended_by_every_write(valkey: Server, namespace: str) -> None:
     tier = make(valkey.url, namespace)
     tier.set(key(0), entry(1, ("a",)))
-    stamp = tier._store._stamp("a")
+    stamp = tier._commands._stamp("a")
     tier.send("PEXPIRE", stamp, 5_000)
     tier.set(key(1), entry(1, ("a",)))
     life = tier.send("PTTL", stamp)
@@ -274,7 +274,7 @@ def test_bytes_that_cannot_be_read_are_a_miss_and_left_alone(
 ) -> None:
     told: list[tuple[str, Exception]] = []
     tier = make(valkey.url, namespace, on_trouble=lambda *args: told.append(args))
-    name = tier._store.prefix + key().hex()
+    name = tier._commands.prefix + key().hex()
     valkey.command("SET", name, garbage)
     found, mark = tier.get(key())
     assert found is None
@@ -295,8 +295,8 @@ def test_a_planted_entry_is_a_miss(valkey: Server, namespace: str) -> None:
     assert isinstance(told[0][1], TamperedError)
     # An entry that is genuine elsewhere is not genuine here.
     tier.set(key(1), entry("genuine"))
-    data = valkey.command("GET", tier._store.prefix + key(1).hex())
-    valkey.command("SET", tier._store.prefix + key(2).hex(), data)
+    data = valkey.command("GET", tier._commands.prefix + key(1).hex())
+    valkey.command("SET", tier._commands.prefix + key(2).hex(), data)
     assert tier.get(key(2))[0] is None
     attacker.close()
     tier.close()
@@ -372,7 +372,7 @@ def test_users_and_passwords(
         with pytest.raises(TierError) as raised:
             wrong.get(key())
         assert "wrong@" not in str(raised.value)
-        assert wrong.link.fuse.blown
+        assert wrong.connection.cooldown.blown
         wrong.close()
     finally:
         server.stop()
@@ -591,7 +591,7 @@ def test_only_so_many_loops_keep_a_client(valkey: Server, namespace: str) -> Non
         a.run(tier.aget(key()))  # b is now the one unused for longest
         c.run(tier.aget(key()))
         b.run(asyncio.sleep(0.01))  # it lets go as soon as it runs
-        assert len(tier._clients._held.seats) == 2
+        assert len(tier._clients._clients.loops) == 2
         wait_for(lambda: _connections(valkey, name) == 2, "two connections")
         for runner in (a, b, c):
             assert value(runner.run(tier.aget(key()))[0]) == 1
@@ -650,7 +650,7 @@ def test_a_forked_child_has_connections_of_its_own(valkey: Server, namespace: st
     # As if threads that the child does not have held everything.
     for _ in range(32):
         tier._clients.gate.get()
-    locks = [tier._clients._lock, tier._clients.opening, tier.link.fuse._lock]
+    locks = [tier._clients._lock, tier._clients.opening, tier.connection.cooldown._lock]
     for lock in locks:
         lock.acquire()
     context = multiprocessing.get_context("fork")
@@ -694,7 +694,7 @@ async def test_a_cancelled_lookup_leaves_no_reply_behind(
         server.resume()
         for number in (1, 2, 0):
             assert value((await tier.aget(key(number)))[0]) == number
-        assert not tier.link.fuse.blown
+        assert not tier.connection.cooldown.blown
     finally:
         await tier.aclose()
         await asyncio.to_thread(server.stop)
@@ -715,7 +715,7 @@ async def test_a_blocked_loop_is_not_a_server_that_is_down(valkey: Server, names
     time.sleep(1)  # noqa: ASYNC251 - this is what is tested
     with pytest.raises(TierError, match="blocked"):
         await lookup
-    assert not tier.link.fuse.blown
+    assert not tier.connection.cooldown.blown
     assert value((await tier.aget(key()))[0]) == 1
     await tier.aclose()
 

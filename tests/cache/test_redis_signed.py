@@ -78,21 +78,21 @@ class Attacker:
 
     def names(self) -> list[bytes]:
         """Return all keys of all tiers in all namespaces of this test's server."""
-        client = self._tier.link.clients.open()
-        prefix = self._tier._store.prefix.split(":r1:")[0]
+        client = self._tier.connection.clients.open()
+        prefix = self._tier._commands.prefix.split(":r1:")[0]
         return sorted(client.scan_iter(f"{prefix}*", count=1000))
 
     def copy(self, names: list[bytes] | None = None) -> dict[bytes, bytes]:
-        client = self._tier.link.clients.open()
+        client = self._tier.connection.clients.open()
         return {name: client.get(name) for name in names or self.names()}
 
     def put_back(self, copy: dict[bytes, bytes]) -> None:
-        client = self._tier.link.clients.open()
+        client = self._tier.connection.clients.open()
         for name, data in copy.items():
             client.set(name, data)
 
     def delete(self, names: list[bytes]) -> None:
-        client = self._tier.link.clients.open()
+        client = self._tier.connection.clients.open()
         for name in names:
             client.delete(name)
 
@@ -264,7 +264,7 @@ def test_an_entry_is_genuine_under_its_own_key_tier_and_namespace_only(
     for tier in tiers:
         for key, text in ((ALICE, "alice's"), (BOB, "bob's")):
             tier.set(key, entry(text, "x"))
-    names = [tier._store.prefix + key.hex() for tier in tiers for key in (ALICE, BOB)]
+    names = [tier._commands.prefix + key.hex() for tier in tiers for key in (ALICE, BOB)]
     copy = attacker.copy([name.encode() for name in names])
     texts = list(copy.values())
     for shift in range(1, len(names)):
@@ -334,7 +334,7 @@ def test_clear_leaves_the_stamp_of_the_tier_alone(tier_of: Make, attacker: Attac
     tier.clear()
     assert [name.split(b":")[-1] for name in attacker.names()] == [b"space"]
     found = tier.survey()
-    assert (found.foreign, found.shelves["r1"].entries) == (0, 0)
+    assert (found.foreign, found.tiers["r1"].entries) == (0, 0)
 
 
 def test_the_survey_knows_every_kind_of_key(tier_of: Make) -> None:
@@ -343,8 +343,8 @@ def test_the_survey_knows_every_kind_of_key(tier_of: Make) -> None:
     tier.delete(BOB)
     found = tier.survey()
     assert found.foreign == 0
-    shelf = found.shelves["r1"]
-    assert (shelf.entries, shelf.tombstones, shelf.tags) == (1, 1, 1)
+    tier = found.tiers["r1"]
+    assert (tier.entries, tier.tombstones, tier.tags) == (1, 1, 1)
 
 
 # Stamps -----------------------------------------------------------------------------------------
@@ -391,7 +391,7 @@ def test_two_invalidations_at_one_time_make_two_stamps() -> None:
 
 
 def test_what_is_remembered_of_stamps_is_bounded() -> None:
-    stamps = Stamps(b"s", "n", "l", lasting=b"space")
+    stamps = Stamps(b"s", "n", "l", permanent=b"space")
     stamps.accept(b"space", stamps.make(b"space", 1.0))
     for number in range(10_100):
         stamps.expire(b"%d" % number, 1.0)

@@ -130,8 +130,8 @@ class Face:
         found: list[Any] = []
 
         def attempt() -> bool:
-            self._tier.link.fuse.reset()
-            self._tier.link.write_fuse.reset()
+            self._tier.connection.cooldown.reset()
+            self._tier.connection.write_cooldown.reset()
             with suppress(TierError):
                 found.append(self(name, *args))
             return bool(found)
@@ -296,7 +296,7 @@ async def test_the_wait_for_a_place_counts(place, tier):
     busy = [each for each in found if isinstance(each, TierError) and "in use" in str(each)]
     # Whoever has no place within a quarter of a second gives up; a reply may take two.
     assert len(busy) > 180
-    assert not one.link.fuse.blown
+    assert not one.connection.cooldown.blown
     await one.aclose()
 
 
@@ -320,7 +320,7 @@ def test_the_wait_of_threads_for_a_place_counts(place, tier):
         thread.join()
     busy = [each for each in results if isinstance(each, TierError) and "in use" in str(each)]
     assert len(busy) >= 15
-    assert not one.link.fuse.blown
+    assert not one.connection.cooldown.blown
 
 
 def test_a_walk_that_ran_out_of_time_blames_no_server(place, tier, face):
@@ -332,7 +332,7 @@ def test_a_walk_that_ran_out_of_time_blames_no_server(place, tier, face):
     proxy.fault = delay(0.15)
     with pytest.raises(TierError):
         call("clear")
-    assert not one.link.fuse.blown
+    assert not one.connection.cooldown.blown
 
 
 # Sizes ---------------------------------------------------------------------------------------
@@ -364,11 +364,11 @@ def test_a_value_that_is_too_large_is_one_keys_trouble(place, tier, face):
     one = tier(url)
     call = face(one)
     call.well("set", KEY, entry())
-    name = one._store.prefix + (b"o" * 32).hex()
+    name = one._commands.prefix + (b"o" * 32).hex()
     plant(proxy.target, name)
     with pytest.raises(TierError, match="70,000,000 bytes"):
         call("get", b"o" * 32)
-    assert not one.link.fuse.blown
+    assert not one.connection.cooldown.blown
     assert call.well("get", KEY)[0] is not None
 
 
@@ -383,12 +383,12 @@ def test_a_call_that_meets_it_is_a_miss_and_a_notice(valkey, namespace):
         tool = ops.tool(cache=Cache(ttl=60))(lambda q: q.upper())
         tool("q")
         tier = ops._tiers.all[0]
-        plant(valkey.port, tier._store.prefix + tool.key("q"))
+        plant(valkey.port, tier._commands.prefix + tool.key("q"))
         assert tool("q") == "Q"
         assert {(notice.kind, notice.detail) for notice in notices} == {
             ("tier_failed", "ReplyTooLargeError")
         }
-        tier.send("UNLINK", tier._store.prefix + tool.key("q"))
+        tier.send("UNLINK", tier._commands.prefix + tool.key("q"))
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 1000])

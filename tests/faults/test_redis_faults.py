@@ -194,7 +194,7 @@ def test_hung_on_an_open_connection_then_well_again(
         server.resume()
         found = get()  # the probe
         assert found is not None
-        assert not tier.link.fuse.blown, operation
+        assert not tier.connection.cooldown.blown, operation
         assert get() is not None
 
 
@@ -297,10 +297,10 @@ def test_killed_under_load_and_restarted_empty(
             before = rounds
             wait_for(lambda before=before: rounds > before + 20, "load")
             server.kill()
-            wait_for(lambda: tier.link.fuse.blown, "a blown fuse")
+            wait_for(lambda: tier.connection.cooldown.blown, "a blown fuse")
             server.start()
             clock.now += 60
-            wait_for(lambda: not tier.link.fuse.blown or _tick(clock), "a whole fuse")
+            wait_for(lambda: not tier.connection.cooldown.blown or _tick(clock), "a whole fuse")
     finally:
         stop.set()
         for thread in threads:
@@ -342,7 +342,7 @@ def test_an_idle_connection_that_the_server_closed_is_no_failure(
                 server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
                 assert tier.get(KEY)[0] is not None
                 assert all(found for found, _ in runner.run(many()))
-            assert not tier.link.fuse.blown
+            assert not tier.connection.cooldown.blown
     finally:
         whole.stop()
 
@@ -403,8 +403,8 @@ def test_out_of_memory_is_known_in_every_kind_of_write(
         tier = make(server.url)
         with pytest.raises(TierError, match="memory"):
             attempt(tier, operation)
-        assert tier.link.write_fuse.blown, operation
-        assert not tier.link.fuse.blown, operation
+        assert tier.connection.write_cooldown.blown, operation
+        assert not tier.connection.cooldown.blown, operation
 
 
 @pytest.mark.parametrize("operation", ["get", "aget", "set", "get_many"])
@@ -457,11 +457,11 @@ def test_a_wrong_type_under_a_key_is_one_keys_trouble(
     make: Callable[..., Redis], server: Server, operation: str
 ) -> None:
     tier = make(server.url)
-    name = tier._store.prefix + KEY.hex()
+    name = tier._commands.prefix + KEY.hex()
     server.command("LPUSH", name, "x")
     with pytest.raises(TierError, match="WRONGTYPE"):
         attempt(tier, operation)
-    assert not tier.link.fuse.blown
+    assert not tier.connection.cooldown.blown
     assert tier.get(OTHER)[0] is None
     tier.set(KEY, entry())  # a write puts it right
     assert tier.get(KEY)[0] is not None
@@ -469,20 +469,20 @@ def test_a_wrong_type_under_a_key_is_one_keys_trouble(
 
 def test_a_wrong_type_under_a_stamp(make: Callable[..., Redis], server: Server) -> None:
     tier = make(server.url)
-    server.command("LPUSH", tier._store._stamp("t"), "x")
+    server.command("LPUSH", tier._commands._stamp("t"), "x")
     for operation in ("get tagged", "set tagged", "aget tagged", "aset tagged"):
         with pytest.raises(TierError, match="WRONGTYPE"):
             attempt(tier, operation)
     tier.invalidate(["t"])
     tier.set(KEY, entry(1, ("t",)))
     assert tier.get(KEY, ["t"])[0] is not None
-    assert not tier.link.fuse.blown
+    assert not tier.connection.cooldown.blown
 
 
 def test_garbage_under_our_keys_is_a_miss(make: Callable[..., Redis], server: Server) -> None:
     tier = make(server.url)
-    server.command("SET", tier._store.prefix + KEY.hex(), b"\x00\xff" * 500)
-    server.command("SET", tier._store._stamp("t"), b"\xff\x00")
+    server.command("SET", tier._commands.prefix + KEY.hex(), b"\x00\xff" * 500)
+    server.command("SET", tier._commands._stamp("t"), b"\xff\x00")
     assert tier.get(KEY)[0] is None
     assert tier.get(KEY, ["t"])[0] is None
     assert tier.get_many([KEY]) == {}

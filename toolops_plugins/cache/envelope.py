@@ -1,16 +1,16 @@
-"""An entry as one byte string, for tiers outside this process.
+"""The envelope: an entry as one byte string, for tiers outside this process.
 
 ::
 
     magic "tOe" | version | flags | kind | length of codec id | length of tags |
     created | fresh until | stale until | took | price | codec id | tags | data | seal
 
-Numbers are big-endian, times are 64-bit floats: seconds since the epoch by the server's clock.
-Tags are a JSON list of strings, tag and stamp in turn, or nothing. The data is a zstd frame if flag
-1 is set. With flag 2 codec id, tags and data stand there encrypted as one
-(:mod:`toolops_plugins.codec.encryption`), and their lengths are those before. The seal covers the
-key and all that stands before it, so that an entry moved to another key is refused: with a secret
-it is an HMAC-SHA256 (RFC 2104), without one a CRC-32, which finds accidents only.
+Numbers are big-endian. Times are 64-bit floats, seconds since the epoch by the server's clock. Tags
+are empty or a JSON list of strings that alternates tag and stamp. Flag 1: the data is a zstd frame.
+Flag 2: codec id, tags and data are encrypted together (:mod:`toolops_plugins.codec.encryption`);
+the lengths are those of the plain text. The seal covers the key and all bytes before the seal, so
+an entry that was moved to another key is refused. With a secret the seal is an HMAC-SHA256
+(RFC 2104); without one it is a CRC-32, which detects accidental damage only.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ _HEADER: Final = struct.Struct(">3sBBBBI5d")
 _CRC: Final = struct.Struct(">I")
 _HMAC_SIZE: Final = hashlib.sha256().digest_size
 _TAGS_LARGEST: Final = 1024 * 1024
-_WINDOW: Final = 8 * 1024 * 1024  # the largest that zstd promises every decoder to be content with
+_WINDOW: Final = 8 * 1024 * 1024  # the largest window that every zstd decoder must support
 
 
 class _Zstd(threading.local):
-    """A compressor and a decompressor for each thread; zstandard's must not be shared."""
+    """The compressor and decompressor of a thread; zstandard's objects are not thread-safe."""
 
     def __init__(self) -> None:
         import zstandard  # noqa: PLC0415 - only a large value needs it
@@ -69,26 +69,26 @@ _zstd: _Zstd | None = None
 def _compressor() -> _Zstd:
     global _zstd  # noqa: PLW0603 - shared by all envelopes, so that a thread has one, not many
     if _zstd is None:
-        _zstd = _Zstd()  # two threads may both make one; either serves
+        _zstd = _Zstd()  # if two threads race here, either object will do
     return _zstd
 
 
 class Envelope:
-    """Seals entries into bytes and opens them again. Thread-safe.
+    """Converts entries to bytes and back. Thread-safe.
 
     Args:
         codec: Encodes the results.
-        secret: Signs every envelope; all processes that share the cache need the same one. With
-            it, nothing is parsed before its signature was checked, and what is unsigned or signed
-            with another secret is refused. Without it, signed envelopes are refused as unknown.
-            Default None: not signed.
-        cipher: Encrypts results and tags; what is not encrypted is read all the same, if it is
-            signed. Needs a secret. None: they are readable.
-        compress_over: Bytes of data above which compression is tried. It is kept where it makes
-            the data smaller. Default 1024.
+        secret: Key that signs every envelope; all processes that share the cache need the same
+            one. With a secret, nothing is parsed before its signature is verified, and an envelope
+            that is unsigned or signed with another secret is refused. Without one, signed
+            envelopes are refused as unknown. Default None: not signed.
+        cipher: Encrypts results and tags. Signed envelopes that are not encrypted can still be
+            read. Needs a secret. Default None: not encrypted.
+        compress_over: Size in bytes above which data is compressed, if that makes it smaller.
+            Default 1024.
 
     Raises:
-        ConfigurationError: The secret is empty or no bytes, or ``compress_over`` is negative.
+        ConfigurationError: The secret is empty or not bytes, or ``compress_over`` is negative.
     """
 
     def __init__(
@@ -105,27 +105,26 @@ class Envelope:
         self._last_tags: tuple[bytes, tuple[str, ...], tuple[str, ...]] = (b"[]", (), ())
         self._cipher = cipher
         self.secret = secret
-        """What signs, or None."""
+        """The key that signs, or None."""
         self._compress_over = check.count("compress_over", compress_over, least=0)
         self._secret = None if secret is None else derive_key(secret, "envelope")
 
     @property
     def largest(self) -> int:
-        """Bytes of an envelope at most: of its data, with room for its tags."""
+        """The largest size of an envelope in bytes, with space for its tags."""
         return self._codec.max_value_bytes + 1024 * 1024
 
     def seal(self, key: bytes, entry: Entry, stamps: Sequence[str] = ()) -> bytes:
-        """Return the bytes of an entry.
+        """Return an entry as bytes.
 
         Args:
-            key: The key under which it will be stored, and only there be valid.
+            key: The key of the entry. The envelope is valid under this key only.
             entry: The entry.
-            stamps: The generation of each of ``entry.tags``, in the same order; or none at all,
-                which reads as an empty stamp for each.
+            stamps: The stamps of ``entry.tags``, in the same order. Empty: an empty stamp for each.
 
         Raises:
-            NotEncodableError: The payload has no bytes, or a tag or stamp no UTF-8 form.
-            ValueError: There are as many stamps as neither none nor the tags.
+            NotEncodableError: The payload has no bytes, or a tag or stamp has no UTF-8 form.
+            ValueError: ``stamps`` is not empty and differs in length from the tags.
         """
         payload = entry.payload
         data = self._codec.data(payload)
@@ -164,22 +163,22 @@ class Envelope:
         return body + self._seal(key, body)
 
     def is_encrypted(self, data: bytes) -> bool:
-        """Return whether an envelope says that it is encrypted; nothing is checked."""
+        """Return whether the header declares encryption. The signature is not verified."""
         return data[:3] == _MAGIC and len(data) > 4 and bool(data[4] & _ENCRYPTED)
 
     def open(self, key: bytes, data: bytes) -> tuple[Entry, tuple[str, ...]]:
         """Return the entry in an envelope, and the stamps of its tags.
 
         Args:
-            key: The key under which it was found.
+            key: The key under which the envelope was found.
             data: The envelope.
 
         Raises:
-            TamperedError: There is a secret, and the envelope was not signed with it for this key.
-            UnknownFormatError: The data is no envelope, damaged, or of a version, codec or type
-                that this process does not know.
+            TamperedError: There is a secret, and it did not sign this envelope for this key.
+            UnknownFormatError: The data is not an envelope, is damaged, or has a version, codec or
+                type that this process does not know.
         """
-        body = self._checked(key, data)
+        body = self._verify(key, data)
         try:
             (
                 magic,
@@ -206,7 +205,7 @@ class Envelope:
             body = header + self._cipher.decrypt(body[_HEADER.size :], key + header)
         tags_start = _HEADER.size + codec_length
         data_start = tags_start + tags_length
-        # The comparison is false for a NaN too, which would be neither fresh nor stale.
+        # The comparison is also false for a NaN.
         if len(body) < data_start or not fresh_until <= stale_until or tags_length > _TAGS_LARGEST:
             raise UnknownFormatError("the envelope contradicts itself")
         codec_id = body[_HEADER.size : tags_start].decode("ascii", "replace")
@@ -214,14 +213,14 @@ class Envelope:
             raise UnknownFormatError(f"a {kind} of codec {codec_id!r}")
         content = body[data_start:]
         if flags & _COMPRESSED:
-            content = _decompressed(content, self._codec.max_value_bytes)
+            content = _decompress(content, self._codec.max_value_bytes)
         tags: tuple[str, ...] = ()
         stamps: tuple[str, ...] = ()
         if tags_length:
             raw = body[tags_start:data_start]
-            last = self._last_tags  # of a tier with a secret they are mostly the same
+            last = self._last_tags  # in a tier with a secret they are mostly the same
             if raw != last[0]:
-                self._last_tags = last = (raw, *_tags(raw))
+                self._last_tags = last = (raw, *_parse_tags(raw))
             _, tags, stamps = last
         payload = self._codec.load(codec_id, content)
         entry = Entry(payload, created, fresh_until, stale_until, took, price, tags, kind)
@@ -230,14 +229,15 @@ class Envelope:
     def _seal(self, key: bytes, body: bytes) -> bytes:
         if self._secret is None:
             return _CRC.pack(zlib.crc32(body, zlib.crc32(key)))
-        # The length of the key goes first, so that no byte can move from the key to the body.
+        # The length of the key comes first, so that no byte can move from the key to the body.
         return hmac.digest(self._secret, _CRC.pack(len(key)) + key + body, "sha256")
 
-    def _checked(self, key: bytes, data: bytes) -> bytes:
+    def _verify(self, key: bytes, data: bytes) -> bytes:
+        """Return an envelope without its seal, once the seal is verified."""
         if self._secret is None:
             body, seal = data[: -_CRC.size], data[-_CRC.size :]
             if self._seal(key, body) != seal:
-                raise UnknownFormatError("the envelope is damaged, signed or of another key")
+                raise UnknownFormatError("the envelope is damaged, signed, or of another key")
             return body
         body, seal = data[:-_HMAC_SIZE], data[-_HMAC_SIZE:]
         if not hmac.compare_digest(self._seal(key, body), seal):
@@ -245,20 +245,20 @@ class Envelope:
         return body
 
 
-def _decompressed(frame: bytes, largest: int) -> bytes:
+def _decompress(frame: bytes, largest: int) -> bytes:
     zstd = _compressor()
     try:
-        # A frame that tells its size is decompressed to just that size, whatever the limit given
-        # to decompress() is: what it tells is checked first. One that does not tell says 2**64 - 1.
-        told = zstd.parameters(frame)
-        if told.content_size > largest or told.window_size > max(largest, _WINDOW):
-            raise UnknownFormatError("compressed data of no known or too large a size")
+        # decompress() ignores its limit for a frame that declares its size, so the declared size
+        # is checked first. A frame that declares none reports 2**64 - 1.
+        header = zstd.parameters(frame)
+        if header.content_size > largest or header.window_size > max(largest, _WINDOW):
+            raise UnknownFormatError("compressed data of unknown size, or too large")
         return zstd.decompress(frame, max_output_size=largest, allow_extra_data=False)
     except zstd.error as error:
         raise UnknownFormatError(f"malformed zstd frame: {error}") from None
 
 
-def _tags(data: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _parse_tags(data: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
     try:
         flat: Any = orjson.loads(data)
     except orjson.JSONDecodeError:

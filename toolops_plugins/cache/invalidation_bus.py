@@ -1,8 +1,8 @@
-"""Tells other processes, through a server's publish and subscribe, what they must forget.
+"""The invalidation bus: tells other processes, by publish and subscribe, which entries are void.
 
-What Redis itself holds needs no telling: its stamps and tombstones are seen by all. The bus is for
-what processes keep in their own memory. A message that is sent while an end is not connected is
-lost to it, so an end that subscribes again after a break forgets everything.
+Entries in Redis need no message: all processes see their stamps and tombstones. The bus serves the
+entries in the memory of each process. A process misses the messages that are sent while it is not
+connected, so it drops all entries when it subscribes again after a break.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 
 __all__ = ["Bus", "Carrier"]
 
-_POLL = 0.2  # seconds between looks at whether to stop; a message is read as it comes
-_MESSAGE = 1.0  # seconds in which a message that has begun must be whole
-_SUBSCRIBING = 5.0  # seconds to find a server, connect and subscribe
-_PATIENCE = 0.4  # seconds that closing waits for the thread
-_SILENCE = 10.0  # seconds without a word after which the server is asked for one, and then given up
-_FIRST_PAUSE = 0.1  # seconds before connecting again; doubles
+_POLL = 0.2  # seconds between checks whether to stop; messages are read at once
+_MESSAGE_TIMEOUT = 1.0  # seconds to receive the rest of a message
+_SUBSCRIBE_TIMEOUT = 5.0  # seconds to resolve, connect and subscribe
+_CLOSE_TIMEOUT = 0.4  # seconds that close() waits for the thread
+_SILENCE = 10.0  # seconds without data before a ping, and before the connection is given up
+_FIRST_PAUSE = 0.1  # seconds before the first reconnect; doubles
 _LONGEST_PAUSE = 5.0
 
-# For the child of a fork.
+# All buses of this process, to be reset in the child of a fork.
 _buses: weakref.WeakSet[Bus] = weakref.WeakSet()
 
 
 class Carrier(Protocol):
-    """What the bus needs of a tier; :class:`~toolops_plugins.cache.redis.Redis` has it."""
+    """The part of a tier that the bus uses; :class:`~toolops_plugins.cache.redis.Redis` has it."""
 
     @property
     def channel(self) -> str:
@@ -44,7 +44,7 @@ class Carrier(Protocol):
         ...
 
     def moment(self) -> float:
-        """Return the server's time as far as it is known."""
+        """Return the estimated time of the server."""
         ...
 
     def send(self, *command: Any) -> Any:
@@ -56,14 +56,15 @@ class Carrier(Protocol):
         ...
 
     def listener(self, attempt: int) -> tuple[Any, list[Callable[[], Any]]]:
-        """Return a new client for one subscription, and what to call to release it."""
+        """Return a new client for one subscription, and the functions that release it."""
         ...
 
 
 class _Stop:
-    """Tells a thread to stop, and wakes it whether it waits for its server or for a pause.
+    """A stop flag that wakes the thread, whether it waits for the server or sleeps.
 
-    No event: the collector may call :meth:`set` in the very thread that holds an event's lock.
+    It is not a ``threading.Event``: the garbage collector may call :meth:`set` in the very thread
+    that holds the lock of an event.
     """
 
     def __init__(self) -> None:
@@ -89,20 +90,20 @@ class _Stop:
 
 
 class Bus:
-    """One process's end of the broadcast of a namespace.
+    """The bus of a namespace, as seen by one process.
 
-    ``start`` makes a daemon thread with a connection of its own; it holds the bus weakly, and so
-    ends with it. Safe for use from any threads and event loops. A forked child is an end of its
-    own, and has no such thread until it calls ``start`` itself.
+    ``start`` runs a daemon thread with its own connection. The thread refers to the bus weakly and
+    ends with it. Safe for use from any threads and event loops. After a fork, the child has its own
+    identity, and no thread until it calls ``start``.
 
     Args:
-        tier: The way to the server; bound.
-        on_void: Called in the bus's thread as ``on_void(keys, tags, everything)`` with what others
-            published. ``everything`` is also True after a break, in which messages may have been
-            lost, and on a first subscription that did not succeed at once. What it raises is
-            dropped.
-        clock: Its monotonic time tells how long the server has been silent.
-        messages: Makes bytes of messages, and reads them. None: they are not signed.
+        tier: The tier whose server carries the messages; bound to a runtime.
+        on_void: Called in the thread of the bus as ``on_void(keys, tags, everything)`` for each
+            message of another process. ``everything`` is also True after a break, in which messages
+            may have been lost, and after a first subscription that needed several attempts.
+            Exceptions of the callback are ignored.
+        clock: Measures for how long the server has been silent.
+        messages: Encodes and decodes messages. Default None: unsigned messages.
     """
 
     def __init__(
@@ -116,28 +117,30 @@ class Bus:
         self._tier = tier
         self._on_void = on_void
         self._clock = clock
-        self._begin()
+        self._reset()
         _buses.add(self)
 
-    def _begin(self) -> None:
-        self._origin = os.urandom(8).hex()  # what this end published itself is not news to it
+    def _reset(self) -> None:
+        self._origin = os.urandom(
+            8
+        ).hex()  # identifies this process, which ignores its own messages
         self._lock = threading.Lock()
         self._stop = _Stop()
         self._thread: threading.Thread | None = None
         self._was_closed = False
         self.ready = threading.Event()
-        """Set while it hears what others publish."""
+        """Set while the subscription stands."""
 
     def after_fork(self) -> None:
-        """Become an end of its own in a forked child, which has no thread of its parent's."""
-        self._begin()
+        """Reset the bus in a forked child, which does not have the threads of its parent."""
+        self._reset()
 
     def start(self) -> bool:
-        """Begin to listen, unless this process does already; return whether it has begun now."""
+        """Start the thread, unless it runs already; return whether it was started."""
         with self._lock:
             if self._thread is not None:
                 return False
-            # A thread has its own event to stop it: one that is slow to end stays stopped.
+            # Each thread has its own stop flag, so a thread that is slow to end stays stopped.
             stop = self._stop = _Stop()
             self._thread = threading.Thread(
                 target=_listen,
@@ -149,17 +152,17 @@ class Bus:
         return True
 
     def close(self) -> None:
-        """Stop listening, within half a second; ``start`` begins again."""
+        """Stop the thread within half a second; ``start`` starts it again."""
         with self._lock:
             thread, self._thread = self._thread, None
             self._stop.set()
             self._was_closed = True
             self.ready.clear()
         if thread is not None and thread is not threading.current_thread():
-            thread.join(_PATIENCE)
+            thread.join(_CLOSE_TIMEOUT)
 
     def moment(self) -> float:
-        """Return the server's time as far as it is known, for a later :meth:`publish`."""
+        """Return the estimated time of the server, for a later :meth:`publish`."""
         return self._tier.moment()
 
     def publish(
@@ -170,16 +173,17 @@ class Bus:
         everything: bool = False,
         moment: float | None = None,
     ) -> None:
-        """Tell the others what became void.
+        """Send an invalidation to the other processes.
 
         Args:
-            keys: Keys of entries.
-            tags: Tags of entries.
-            everything: Whether it is all that there is.
-            moment: Seconds since the epoch at which the invalidation began. None: now.
+            keys: Keys of void entries.
+            tags: Tags of void entries.
+            everything: Whether all entries are void.
+            moment: Start of the invalidation, in seconds since the epoch by the server's clock.
+                Default None: now.
 
         Raises:
-            TierError: The server could not be told.
+            TierError: The message could not be sent.
         """
         self._tier.send(*self._message(keys, tags, everything=everything, moment=moment))
 
@@ -206,31 +210,31 @@ class Bus:
         return "PUBLISH", self._tier.channel, data
 
     def note_subscription(self, stop: _Stop, *, missed: bool) -> None:
-        """Note that the subscription stands.
+        """Record that the subscription stands.
 
         Args:
-            stop: That of the thread which has it.
-            missed: Whether there was one before, and a break.
+            stop: The stop flag of the subscribed thread.
+            missed: Whether messages may have been missed before.
         """
         if missed:
-            self.tell([], [], everything=True)
+            self.notify([], [], everything=True)
         with self._lock:
             if not stop.is_set():
                 self.ready.set()
 
     def note_loss(self, stop: _Stop) -> None:
-        """Note that the subscription is lost."""
+        """Record that the subscription is lost."""
         with self._lock:
             if not stop.is_set():
                 self.ready.clear()
 
     def subscribe(self, attempt: int) -> tuple[Any, list[Callable[[], Any]], Clock]:
-        """Return a subscription, what to call to release it, and a clock."""
+        """Return a subscription, the functions that release it, and a clock."""
         client, closers = self._tier.listener(attempt)
         subscription = client.pubsub()
         closers = [subscription.close, *closers]
         try:
-            with until(monotonic() + _SUBSCRIBING):
+            with until(monotonic() + _SUBSCRIBE_TIMEOUT):
                 subscription.subscribe(self._tier.channel)
         except BaseException:
             _release(closers)
@@ -238,26 +242,27 @@ class Bus:
         return subscription, closers, self._clock
 
     def receive(self, data: Any) -> None:
-        """Take a message of another end."""
+        """Handle a message of another process."""
         message = self._messages.decode(data, self._origin)
         if message is not None:
-            self.tell(message.keys, message.tags, everything=message.everything)
+            self.notify(message.keys, message.tags, everything=message.everything)
 
-    def tell(self, keys: list[bytes], tags: list[str], *, everything: bool) -> None:
+    def notify(self, keys: list[bytes], tags: list[str], *, everything: bool) -> None:
         """Call ``on_void``."""
-        with suppress(Exception):  # an error there must not end the listening
+        with suppress(Exception):  # an error of the callback must not end the thread
             self._on_void(keys, tags, everything)
 
 
-# The thread's part. It must hold no bus while it waits: who drops a runtime drops all of it.
+# The functions of the thread. They hold no reference to the bus while they wait, so that a runtime
+# that is dropped takes its bus with it.
 
 
 def _listen(reference: weakref.ref[Bus], stop: _Stop, missed: bool) -> None:  # noqa: FBT001 - private
-    """Keep a subscription until ``stop``; ``missed``: there was one before, and a break."""
+    """Keep a subscription until ``stop`` is set; ``missed``: messages may have been missed."""
     pause = _FIRST_PAUSE
     attempt = 0
     while not stop.is_set():
-        with suppress(Exception):  # whatever ended it: the next attempt begins anew
+        with suppress(Exception):  # the next attempt begins from scratch
             for message in _messages(reference, stop, attempt):
                 bus = reference()
                 if bus is None:
@@ -279,7 +284,7 @@ def _listen(reference: weakref.ref[Bus], stop: _Stop, missed: bool) -> None:  # 
 
 
 def _messages(reference: weakref.ref[Bus], stop: _Stop, attempt: int) -> Iterator[Any]:
-    """Yield messages until ``stop``; raise when the connection is lost."""
+    """Yield messages until ``stop`` is set; raise when the connection is lost."""
     bus = reference()
     if bus is None:
         return
@@ -287,21 +292,21 @@ def _messages(reference: weakref.ref[Bus], stop: _Stop, attempt: int) -> Iterato
     del bus
     stop.connection = subscription.connection
     try:
-        heard = clock.monotonic()
-        asked = False
+        last_data = clock.monotonic()
+        ping_pending = False
         while not stop.is_set():
-            with until(monotonic() + _POLL + _MESSAGE):
+            with until(monotonic() + _POLL + _MESSAGE_TIMEOUT):
                 message = subscription.get_message(timeout=_POLL)
             if message is not None:
-                heard = clock.monotonic()
-                asked = False
+                last_data = clock.monotonic()
+                ping_pending = False
                 yield message
-            elif clock.monotonic() - heard > _SILENCE:
-                if asked:
+            elif clock.monotonic() - last_data > _SILENCE:
+                if ping_pending:
                     return
                 subscription.ping()
-                heard = clock.monotonic()
-                asked = True
+                last_data = clock.monotonic()
+                ping_pending = True
     finally:
         stop.connection = None
         _release(closers)
@@ -309,7 +314,7 @@ def _messages(reference: weakref.ref[Bus], stop: _Stop, attempt: int) -> Iterato
 
 def _release(closers: list[Callable[[], Any]]) -> None:
     for close in closers:
-        with suppress(Exception):  # a connection that broke is closed already
+        with suppress(Exception):  # a broken connection is closed already
             close()
 
 

@@ -1,9 +1,9 @@
-"""The messages of the bus, as bytes and back; signed where there is a secret.
+"""The messages of the invalidation bus, signed if there is a secret.
 
-A signed message is an HMAC-SHA256 and JSON, which may be encrypted. It names the end that sent it,
-and counts; one that was taken already, or is far behind those that were, is dropped, so that a
-message played back has no effect. An end that has just begun to listen may take one of before:
-then an entry or two are looked up again that need not be.
+A signed message is an HMAC-SHA256 followed by JSON, which may be encrypted. It carries its sender
+and a sequence number. A message that was received before, or is far behind the newest one, is
+dropped, so a replayed message has no effect. A process that has just subscribed may accept one old
+message; then a few entries are looked up again without need.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from toolops_plugins.errors import CodecError, TamperedError
 
 __all__ = ["Message", "Messages", "SignedMessages"]
 
-_WINDOW: Final = 1_024  # messages of one end that may overtake each other
-_ORIGINS: Final = 1_000  # ends of which it is remembered what was taken
+_WINDOW: Final = 1_024  # messages of one sender that may arrive out of order
+_ORIGINS: Final = 1_000  # senders whose sequence numbers are remembered
 
 
 class Message(NamedTuple):
-    """What one end tells the others.
+    """An invalidation that one process sends to the others.
 
     Args:
-        origin: Names the end.
-        keys: Keys of entries that became void.
-        tags: Tags of entries that became void.
-        everything: Whether it is all that there is.
-        moment: Seconds since the epoch at which the invalidation began, by the server's clock; None
-            in a message that is not signed.
+        origin: Identifies the sender.
+        keys: Keys of void entries.
+        tags: Tags of void entries.
+        everything: Whether all entries are void.
+        moment: Start of the invalidation, in seconds since the epoch by the server's clock; None in
+            an unsigned message.
     """
 
     origin: str
@@ -46,7 +46,7 @@ class Message(NamedTuple):
 
 
 class Messages:
-    """Messages as plain JSON, which anybody can write who can write to the server."""
+    """Unsigned messages in JSON; everybody with access to the server can forge one."""
 
     def encode(
         self,
@@ -61,11 +61,11 @@ class Messages:
         return json.dumps(_form(origin, keys, tags, everything=everything)).encode()
 
     def decode(self, data: bytes, own: str) -> Message | None:
-        """Return a message, or None: it is not ours, of another version, or of this very end.
+        """Return the message, or None if it is malformed or was sent by this process.
 
         Args:
             data: The bytes.
-            own: The name of this end.
+            own: The identity of this process.
         """
         try:
             found = _message(json.loads(data))
@@ -78,12 +78,12 @@ class SignedMessages(Messages):
     """Messages that only holders of the secret can write. Thread-safe.
 
     Args:
-        secret: Shared by all ends.
-        channel: Where they are sent; a message of another channel is refused.
-        cipher: Encrypts them, or None.
-        on_refused: Told of messages that are not signed with the secret.
-        on_heard: Told of every message that is taken.
-        clock: Seconds since the epoch, for messages without a moment.
+        secret: Key shared by all processes.
+        channel: The name of the channel; a message of another channel is refused.
+        cipher: Encrypts messages. Default None: not encrypted.
+        on_refusal: Called with the error when a message has no valid signature.
+        on_message: Called with every message that is accepted.
+        clock: Returns seconds since the epoch, for messages without a moment.
     """
 
     def __init__(
@@ -91,19 +91,19 @@ class SignedMessages(Messages):
         secret: bytes,
         channel: str,
         cipher: Cipher | None = None,
-        on_refused: Callable[[TamperedError], None] | None = None,
-        on_heard: Callable[[Message], None] | None = None,
+        on_refusal: Callable[[TamperedError], None] | None = None,
+        on_message: Callable[[Message], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._signer = Signer(secret, "bus", channel)
         self._place = b"bus\0" + channel.encode()
         self._cipher = cipher
-        self._on_refused = on_refused
-        self._on_heard = on_heard
+        self._on_refusal = on_refusal
+        self._on_message = on_message
         self._clock = clock
         self._numbers = itertools.count(1)
-        # By origin: the highest number that was taken, and which of those below it, as bits.
-        self._taken: dict[str, tuple[int, int]] = {}
+        # By sender: the highest number received, and a bit for each number below it in the window.
+        self._received: dict[str, tuple[int, int]] = {}
         self._unreadable: dict[bytes, None] = {}
         self._lock = fork_safe(self, threading.Lock())
 
@@ -126,33 +126,34 @@ class SignedMessages(Messages):
         return self._signer.sign(body) + body
 
     def decode(self, data: bytes, own: str) -> Message | None:
-        """As :meth:`Messages.decode`; None also for one that is not signed, or was taken before.
+        """As :meth:`Messages.decode`; also None if the signature is invalid or the message old.
 
-        One that is signed and cannot be read, since it is encrypted with another key or of another
-        version, stands for everything: while a deployment is under way, nobody keeps what is void.
+        A signed message that cannot be read, because it is encrypted with another key or has
+        another version, counts as an invalidation of everything. So no void entry survives while a
+        deployment is under way.
         """
         signature, body = data[:SIZE], data[SIZE:]
         if not self._signer.verify(signature, body):
-            if self._on_refused is not None:
-                self._on_refused(TamperedError("a message of the bus has no valid signature"))
+            if self._on_refusal is not None:
+                self._on_refusal(TamperedError("a message of the bus has no valid signature"))
             return None
         try:
-            # What was signed before encryption was asked for is read as it is.
+            # Senders that do not encrypt yet are understood too.
             if self._cipher is not None and body[:1] != b"{":
                 body = self._cipher.decrypt(body, self._place)
             form = json.loads(body)
             found = _message(form)._replace(moment=float(form["moment"]))
             number = int(form["number"])
         except (CodecError, ValueError, TypeError, KeyError):
-            return self._unread(signature)
-        if found.origin == own or not self._take(found.origin, number):
+            return self._invalidate_everything(signature)
+        if found.origin == own or not self._accept_number(found.origin, number):
             return None
-        if self._on_heard is not None:
-            self._on_heard(found)
+        if self._on_message is not None:
+            self._on_message(found)
         return found
 
-    def _unread(self, signature: bytes) -> Message | None:
-        """Return that all is void: one of ours says what, but with a key that is not known here."""
+    def _invalidate_everything(self, signature: bytes) -> Message | None:
+        """Return a message that voids everything, once for each unreadable message."""
         with self._lock:
             if signature in self._unreadable:
                 return None
@@ -161,10 +162,10 @@ class SignedMessages(Messages):
                 del self._unreadable[next(iter(self._unreadable))]
         return Message("", [], [], everything=True)
 
-    def _take(self, origin: str, number: int) -> bool:
-        """Return whether a message is new, and note it; as IPsec does (RFC 4303, appendix A2)."""
+    def _accept_number(self, origin: str, number: int) -> bool:
+        """Record a sequence number; return whether it is new (RFC 4303, appendix A2)."""
         with self._lock:
-            highest, bits = self._taken.pop(origin, (0, 0))
+            highest, bits = self._received.pop(origin, (0, 0))
             behind = highest - number
             if behind < 0:
                 bits = (bits << -behind | 1) & ((1 << _WINDOW) - 1) if -behind < _WINDOW else 1
@@ -172,9 +173,9 @@ class SignedMessages(Messages):
             else:
                 new = behind < _WINDOW and not bits >> behind & 1
                 bits |= 1 << behind if new else 0
-            self._taken[origin] = highest, bits
-            while len(self._taken) > _ORIGINS:
-                del self._taken[next(iter(self._taken))]
+            self._received[origin] = highest, bits
+            while len(self._received) > _ORIGINS:
+                del self._received[next(iter(self._received))]
             return new
 
 

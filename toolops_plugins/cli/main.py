@@ -165,16 +165,16 @@ def _stats_json(found: Survey, kept: Kept) -> dict[str, Any]:
         "whole": found.whole,
         "tiers": {
             label: {
-                "entries": shelf.entries,
-                "bytes": shelf.nbytes,
-                "tags": shelf.tags,
-                "tombstones": shelf.tombstones,
+                "entries": tier.entries,
+                "bytes": tier.nbytes,
+                "tags": tier.tags,
+                "tombstones": tier.tombstones,
                 "seconds_left_at_most": {
-                    "more" if life is None else str(life): shelf.lives[life]
+                    "more" if life is None else str(life): tier.lives[life]
                     for life in (*LIVES, None)
                 },
             }
-            for label, shelf in sorted(found.shelves.items())
+            for label, tier in sorted(found.tiers.items())
         },
         "foreign_keys": found.foreign,
     }
@@ -182,16 +182,16 @@ def _stats_json(found: Survey, kept: Kept) -> dict[str, Any]:
 
 def _show_stats(console: Console, found: Survey, kept: Kept) -> None:
     console.print(Text(f"namespace {printable(kept.namespace)} in {kept.place}", style="bold"))
-    if not found.shelves:
+    if not found.tiers:
         console.print("  Nothing is kept.")
     else:
         lives = [*(f"< {span(life)}" for life in LIVES), "more"]
         made = table("  tier", "entries", "memory", "tags")
         times = table("  entries by time left", *lives)
-        for label, shelf in sorted(found.shelves.items()):
+        for label, tier in sorted(found.tiers.items()):
             name = Text(f"  {printable(label)}")
-            made.add_row(name, f"{shelf.entries:,}", _size(shelf.nbytes), f"{shelf.tags:,}")
-            times.add_row(name, *(f"{shelf.lives[life]:,}" for life in (*LIVES, None)))
+            made.add_row(name, f"{tier.entries:,}", _size(tier.nbytes), f"{tier.tags:,}")
+            times.add_row(name, *(f"{tier.lives[life]:,}" for life in (*LIVES, None)))
         console.print(made)
         console.print()
         console.print(times)

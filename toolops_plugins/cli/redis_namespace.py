@@ -90,7 +90,7 @@ class Kept:
 
     def _found(self) -> dict[str, Redis]:
         """Return the tiers that keep anything: others may be labelled otherwise than ours."""
-        labels = sorted(self.any.survey(measure=False).shelves)
+        labels = sorted(self.any.survey(measure=False).tiers)
         return {label: self._tier(label) for label in labels}
 
     def clear(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""The redis-py clients of one tier: one for all threads, and one for each running event loop."""
+"""The redis-py clients of a tier: one for all threads, and one for each event loop."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from toolops_plugins.errors import ConfigurationError
 if TYPE_CHECKING:
     from toolops_plugins.cache.redis.sockets import Limits
 
-__all__ = ["Clients", "Seat"]
+__all__ = ["Clients", "LoopClient"]
 
 Package: TypeAlias = Literal["redis", "redis.asyncio"]
-_UNBOUNDED = 2**31  # the tier's own gate stands before the pools, and waits where they would raise
-_LARGEST = 65 * 1024 * 1024  # bytes of a reply, until a codec says what it takes
-_DISCOVERY = 1.0  # seconds of computing that redis-py may need to take a cluster's answers in
-_PATIENCE = 1.0  # seconds that closing waits for another thread's loop, or a server
+_UNBOUNDED = 2**31  # the tier limits connections itself, and waits where redis-py would raise
+_LARGEST = 65 * 1024 * 1024  # bytes of a reply, until the codec sets its own limit
+_DISCOVERY = 1.0  # seconds of CPU time that redis-py may need to parse the answers of a cluster
+_CLOSE_TIMEOUT = 1.0  # seconds that closing waits for the loop of another thread, or a server
 
 
-class Seat:
-    """The client of one event loop; all methods but :meth:`retire` run on that loop.
+class LoopClient:
+    """The client of one event loop; all methods except :meth:`retire` run on that loop.
 
     Args:
         loop: The loop.
-        client: Its client.
-        closers: What to await in order to release it.
-        limit: How many operations may be under way at once.
+        client: The redis-py client.
+        closers: Coroutine functions that release the client.
+        limit: Largest number of concurrent operations.
         quick: Seconds for a reply on an open connection.
-        slow: Seconds for an operation that may have to find the server and connect to it.
+        slow: Seconds for an operation that may have to discover the server and connect to it.
     """
 
     def __init__(
@@ -64,30 +64,30 @@ class Seat:
         self._guard = self._release_with_loop()
 
     async def open(self) -> None:
-        """Have the client released when the loop shuts down.
+        """Register the client for release when the loop shuts down.
 
-        ``asyncio.run`` and ``asyncio.Runner`` finish the loop's asynchronous generators before
-        they close it; that is the one public hook by which connections can be closed in time.
+        ``asyncio.run`` and ``asyncio.Runner`` close the asynchronous generators of a loop before
+        they close the loop. That is the only public hook for closing connections in time.
         """
         await self._guard.asend(None)
 
     def patience(self) -> float:
-        """Return the seconds that the operation which just began may take.
+        """Return the time limit, in seconds, of the operation that has just begun.
 
-        As many operations as have succeeded side by side find an open connection; one more has
-        to open its own.
+        There are as many open connections as operations have succeeded concurrently; one more
+        operation has to open its own.
         """
         return self.quick if self.users <= self.warm else self.slow
 
     async def enter(self, end: float) -> None:
-        """Begin an operation, once there is room for it.
+        """Begin an operation, as soon as the limit allows.
 
         Args:
-            end: When it has to be over, on the loop's clock; it gives up while there is still time
-                for a reply.
+            end: Time by which the operation must end, on the clock of the loop. The wait ends early
+                enough to leave time for a reply.
 
         Raises:
-            TimeoutError: There is no room.
+            TimeoutError: The limit was not free in time.
         """
         if self.gate.locked():
             async with asyncio.timeout_at(end - self.quick):
@@ -104,14 +104,14 @@ class Seat:
             await self._shut()
 
     def retire(self) -> None:
-        """Release the client as soon as nobody uses it; from any thread."""
+        """Release the client as soon as no operation uses it; callable from any thread."""
         self.retired = True
-        with suppress(RuntimeError):  # the loop is closed, and took the client with it
-            self.loop.call_soon_threadsafe(self._settle)
+        with suppress(RuntimeError):  # the loop is closed, and so is its client
+            self.loop.call_soon_threadsafe(self._shut_if_unused)
 
-    def _settle(self) -> None:
+    def _shut_if_unused(self) -> None:
         if not self.users:
-            # The loop holds tasks weakly; this seat must last until its task has ended.
+            # Loops refer to tasks weakly, so the task is stored here until it has ended.
             self._task = self.loop.create_task(self._shut())
 
     async def _shut(self) -> None:
@@ -123,9 +123,9 @@ class Seat:
             yield
         finally:
             self.retired = True
-            # TLS says goodbye, and may wait for it; so all of them have one bound.
+            # A TLS shutdown may wait for the server, so one time limit covers all closers.
             closing = [asyncio.ensure_future(close()) for close in self._closers]
-            await asyncio.wait(closing, timeout=_PATIENCE)
+            await asyncio.wait(closing, timeout=_CLOSE_TIMEOUT)
             for each in closing:
                 each.cancel()
             await asyncio.gather(*closing, return_exceptions=True)
@@ -133,45 +133,45 @@ class Seat:
                 self.released.set_result(None)
 
 
-class _Held:
-    """The clients of one tier: one for all threads, and a seat for each event loop."""
+class _OpenClients:
+    """The open clients of a tier: one for all threads, and one for each event loop."""
 
     def __init__(self) -> None:
         self.client: Any = None
         self.closers: list[Callable[[], Any]] = []
-        self.seats: dict[asyncio.AbstractEventLoop, Seat] = {}
+        self.loops: dict[asyncio.AbstractEventLoop, LoopClient] = {}
 
 
-_inherited: list[Seat] = []
-"""In a forked child, the seats of its parent: were they collected, their loops would be changed."""
+_inherited: list[LoopClient] = []
+"""In a forked child, the loop clients of its parent. Collecting them would change their loops."""
 
 
-def _release(held: _Held) -> list[Seat]:
-    """Close the client of all threads; have those of loops closed there, and return their seats."""
-    closers, held.client, held.closers = held.closers, None, []
-    seats, held.seats = list(held.seats.values()), {}
+def _release(clients: _OpenClients) -> list[LoopClient]:
+    """Close the client of all threads, retire those of loops, and return the latter."""
+    closers, clients.client, clients.closers = clients.closers, None, []
+    loop_clients, clients.loops = list(clients.loops.values()), {}
     for close in closers:
-        with suppress(Exception):  # a connection that broke is closed already
+        with suppress(Exception):  # a broken connection is closed already
             close()
-    for seat in seats:
-        seat.retire()
-    return seats
+    for loop_client in loop_clients:
+        loop_client.retire()
+    return loop_clients
 
 
 class Clients:
-    """Makes, keeps and releases the clients of one tier. Safe for any threads and loops.
+    """Opens and releases the clients of a tier. Safe for any threads and loops.
 
     Args:
-        target: Where to connect.
-        socket_timeout: Seconds for an answer.
+        target: The servers.
+        socket_timeout: Seconds for a reply.
         connect_timeout: Seconds for a connection.
-        max_loops: How many event loops keep a client.
-        max_connections: How many operations may be under way for all threads together, and for
+        max_loops: Largest number of event loops with an open client.
+        max_connections: Largest number of concurrent operations of all threads together, and of
             each loop.
-        options: Further options for redis-py, over those of the URL.
+        options: Further options for redis-py. They override those of the URL.
 
     Raises:
-        ConfigurationError: redis-py does not take the options.
+        ConfigurationError: redis-py refuses an option.
     """
 
     def __init__(
@@ -188,80 +188,80 @@ class Clients:
         self._connect_timeout = connect_timeout
         self._max_loops = max_loops
         self.quick = socket_timeout
-        # A cluster or sentinels are asked one after the other.
-        asked = len(target.nodes) if target.kind in ("cluster", "sentinel") else 0
-        self.slow = (socket_timeout + connect_timeout) * (1 + asked)
+        # The nodes of a cluster, and Sentinels, are asked one after the other.
+        discovery = len(target.nodes) if target.kind in ("cluster", "sentinel") else 0
+        self.slow = (socket_timeout + connect_timeout) * (1 + discovery)
         if target.kind == "cluster":
             self.slow += _DISCOVERY
         self._max_connections = max_connections
         self._sentinel_options = options.pop("sentinel_kwargs", {})
         self._options = options
         self._turn = 0
-        self._held = _Held()
+        self._clients = _OpenClients()
         self.forget()
-        # Whoever drops a tier without closing it must find its connections closed, and unwarned.
-        weakref.finalize(self, _release, self._held).atexit = False
-        # Everything is imported and read here, since it would block an event loop.
+        # The connections of a tier that is dropped without close() are closed without a warning.
+        weakref.finalize(self, _release, self._clients).atexit = False
+        # All imports and file reads happen here, because they would block an event loop.
         for package in ("redis", "redis.asyncio"):
             for room in (".retry", ".sentinel", ".cluster"):
                 import_module(package + room)
         self._settings = {
-            "redis": self._read("redis"),
-            "redis.asyncio": self._read("redis.asyncio"),
+            "redis": self._client_options("redis"),
+            "redis.asyncio": self._client_options("redis.asyncio"),
         }
-        self.limits: Limits = self._bounds().Limits(_LARGEST)
+        self.limits: Limits = self._sockets().Limits(_LARGEST)
         self.lost: type[Exception] = import_module("redis").ConnectionError
         try:
-            # Makes no connection, but takes or refuses each option.
+            # Validates the options; it does not connect.
             import_module("redis").Redis(**self._settings["redis"])
         except Exception as error:
-            raise ConfigurationError("url", f"or an option is not taken: {error}") from error
+            raise ConfigurationError("url", f"or an option is not accepted: {error}") from error
 
     def forget(self) -> None:
-        """Let go of everything without closing it: in a forked child it is the parent's."""
+        """Drop all clients without closing them: in a forked child they belong to the parent."""
         self._lock = threading.Lock()
         self.opening = threading.Lock()
-        # A semaphore made of tokens: threading's own is written in Python, and ten times slower.
+        # A semaphore made of tokens, because threading's own is ten times slower.
         self.gate: SimpleQueue[None] = SimpleQueue()
         for _ in range(self._max_connections):
             self.gate.put(None)
-        _inherited.extend(self._held.seats.values())
-        self._held.client, self._held.closers, self._held.seats = None, [], {}
+        _inherited.extend(self._clients.loops.values())
+        self._clients.client, self._clients.closers, self._clients.loops = None, [], {}
 
     @property
     def client(self) -> Any:
-        """The client of all threads, or None while there is none."""
-        return self._held.client
+        """The client of all threads, or None if it is not open."""
+        return self._clients.client
 
     def open(self) -> Any:
         """Return the client of all threads; the caller holds ``opening``.
 
-        A cluster is discovered meanwhile, within this thread's deadline.
+        The discovery of a cluster is bounded by the deadline of this thread.
         """
-        held = self._held
-        if held.client is None:
+        clients = self._clients
+        if clients.client is None:
             discover = self._target.kind == "cluster"
-            made = _in_time(lambda: self._make("redis")) if discover else self._make("redis")
-            held.client, held.closers = made
-        return held.client
+            made = _run_in_time(lambda: self._make("redis")) if discover else self._make("redis")
+            clients.client, clients.closers = made
+        return clients.client
 
-    def _bounds(self) -> Any:
+    def _sockets(self) -> Any:
         return import_module("toolops_plugins.cache.redis.sockets")
 
-    def here(self) -> Seat | None:
-        """Return the seat of the running loop, or None while it has none."""
-        seat = self._held.seats.get(asyncio.get_running_loop())
+    def of_running_loop(self) -> LoopClient | None:
+        """Return the client of the running loop, or None if it has none."""
+        seat = self._clients.loops.get(asyncio.get_running_loop())
         if seat is None or seat.retired:
             return None
         self._turn += 1
         seat.used = self._turn
         return seat
 
-    async def new_seat(self) -> Seat:
-        """Make a seat for the running loop; it is there before this first suspends."""
+    async def open_loop_client(self) -> LoopClient:
+        """Open a client for the running loop; it is registered before the first suspension."""
         loop = asyncio.get_running_loop()
         client, closers = self._make("redis.asyncio")
-        seat = Seat(
+        seat = LoopClient(
             loop,
             client,
             closers,
@@ -269,53 +269,53 @@ class Clients:
             self.quick,
             self.slow,
         )
-        seats = self._held.seats
+        loops = self._clients.loops
         with self._lock:
-            for other in [other for other in seats if other.is_closed()]:
-                del seats[other]
-            seats[loop] = seat
+            for other in [other for other in loops if other.is_closed()]:
+                del loops[other]
+            loops[loop] = seat
             self._turn += 1
             seat.used = self._turn
-            while len(seats) > self._max_loops:
-                oldest = min(seats.values(), key=lambda each: each.used)
-                del seats[oldest.loop]
+            while len(loops) > self._max_loops:
+                oldest = min(loops.values(), key=lambda each: each.used)
+                del loops[oldest.loop]
                 oldest.retire()
         await seat.open()
         return seat
 
     def listener(self, attempt: int) -> tuple[Any, list[Callable[[], Any]]]:
-        """Return a new client for one subscription, and what to call in order to release it.
+        """Return a new client for one subscription, and the functions that release it.
 
-        A subscription hears what is published anywhere in a cluster, so a plain connection to any
-        of its nodes will do; each attempt takes the next.
+        A subscription receives messages from all nodes of a cluster, so a plain connection to one
+        node is enough; each attempt takes the next node.
         """
         return self._make("redis", attempt)
 
     def close(self) -> None:
-        """Release everything, waiting up to a second for loops that run in other threads."""
-        busy = [seat.released for seat in self._clear() if seat.loop is not _running()]
-        wait(busy, timeout=_PATIENCE)
+        """Release all clients; wait up to a second for loops that run in other threads."""
+        busy = [seat.released for seat in self._clear() if seat.loop is not _current_loop()]
+        wait(busy, timeout=_CLOSE_TIMEOUT)
 
     async def aclose(self) -> None:
-        """Release everything, waiting up to a second for loops that run in other threads."""
+        """Release all clients; wait up to a second for loops that run in other threads."""
         futures = [asyncio.wrap_future(seat.released) for seat in self._clear()]
         if futures:
-            await asyncio.wait(futures, timeout=_PATIENCE)
+            await asyncio.wait(futures, timeout=_CLOSE_TIMEOUT)
 
-    def _clear(self) -> list[Seat]:
+    def _clear(self) -> list[LoopClient]:
         with self._lock:
-            seats = _release(self._held)
+            seats = _release(self._clients)
         return [seat for seat in seats if seat.loop.is_running()]
 
-    def _read(self, package: Package) -> dict[str, Any]:
-        """Return what every client of the package is made with."""
+    def _client_options(self, package: Package) -> dict[str, Any]:
+        """Return the options of every client of a package."""
         no_backoff = import_module("redis.backoff").NoBackoff()
         settings: dict[str, Any] = {
             "socket_timeout": self._socket_timeout,
             "socket_connect_timeout": self._connect_timeout,
-            # Retries belong to whoever sees the whole call.
+            # Retries belong to the policy of the call.
             "retry": import_module(f"{package}.retry").Retry(no_backoff, 0),
-            # RESP 3 would cost a HELLO for each connection and brings nothing that is used here.
+            # RESP 3 would cost a HELLO for each connection, and nothing here needs it.
             "protocol": 2,
             "max_connections": _UNBOUNDED,
         }
@@ -326,8 +326,8 @@ class Clients:
         if self._target.tls:
             settings["ssl"] = True
         if package == "redis.asyncio" and self._target.kind != "cluster":
-            # One timeout stands round each whole operation. redis-py's own would make a task for
-            # every write on Python 3.11, and bound each part but not their sum.
+            # One timer bounds each operation as a whole. The timeouts of redis-py would make a task
+            # for every write on Python 3.11, and bound each part but not the sum.
             settings |= {"socket_timeout": None, "socket_connect_timeout": None}
         return settings | self._target.options | self._options
 
@@ -335,7 +335,7 @@ class Clients:
         self, package: Package, node: int | None = None
     ) -> tuple[Any, list[Callable[[], Any]]]:
         target = self._target
-        bounds = self._bounds()
+        sockets = self._sockets()
         settings = dict(self._settings[package])
         end = "close" if package == "redis" else "aclose"
         if target.kind == "cluster" and node is None:
@@ -343,9 +343,9 @@ class Clients:
             nodes = [cluster.ClusterNode(host, port) for host, port in target.nodes]
             client = cluster.RedisCluster(startup_nodes=nodes, **settings)
             if package == "redis":
-                bounds.bound_cluster(client, self.limits)
+                sockets.bound_cluster(client, self.limits)
             else:
-                bounds.bound_loop_cluster(client, self.limits)
+                sockets.bound_loop_cluster(client, self.limits)
             return client, [getattr(client, end)]
         settings["db"] = target.db
         if target.kind == "sentinel":
@@ -355,7 +355,7 @@ class Clients:
                 for name, value in settings.items()
                 if name in alike or name.startswith("ssl")
             }
-            # Of several sentinels one that hangs must not use up the time of all.
+            # One Sentinel that hangs must not use up the time of the others.
             chosen["socket_timeout"] = self._socket_timeout
             chosen["socket_connect_timeout"] = self._connect_timeout
             sentinel = import_module(f"{package}.sentinel").Sentinel(
@@ -363,22 +363,22 @@ class Clients:
             )
             client = sentinel.master_for(target.service, **settings)
             for each in (client, *sentinel.sentinels):
-                bounds.bound(each, self.limits)
+                sockets.bound(each, self.limits)
             return client, [getattr(each, end) for each in (client, *sentinel.sentinels)]
         if target.kind == "unix":
             settings["unix_socket_path"] = target.path
         else:
             settings["host"], settings["port"] = target.nodes[(node or 0) % len(target.nodes)]
         client = import_module(package).Redis(**settings)
-        bounds.bound(client, self.limits)
+        sockets.bound(client, self.limits)
         return client, [getattr(client, end)]
 
 
-def _in_time(make: Callable[[], tuple[Any, list[Callable[[], Any]]]]) -> Any:
-    """Run ``make`` in another thread, and return what it makes, within this thread's deadline.
+def _run_in_time(make: Callable[[], tuple[Any, list[Callable[[], Any]]]]) -> Any:
+    """Run ``make`` in another thread and return its result, within the deadline of this thread.
 
     Raises:
-        TimeoutError: It took longer; then what it makes is closed.
+        TimeoutError: It took longer. The client that it makes is closed.
     """
     made: Future[Any] = Future()
 
@@ -387,11 +387,11 @@ def _in_time(make: Callable[[], tuple[Any, list[Callable[[], Any]]]]) -> Any:
         error = None
         try:
             client, closers = make()
-        except BaseException as caught:  # noqa: BLE001 - raised where it is waited for
+        except BaseException as caught:  # noqa: BLE001 - the waiting thread raises it
             error = caught
         if not made.set_running_or_notify_cancel():
             for close in closers:
-                with suppress(Exception):  # nobody has used it
+                with suppress(Exception):  # it was never used
                     close()
         elif error is None:
             made.set_result((client, closers))
@@ -404,10 +404,10 @@ def _in_time(make: Callable[[], tuple[Any, list[Callable[[], Any]]]]) -> Any:
     except TimeoutError:
         if made.cancel():
             raise TimeoutError("the cluster was not discovered in time") from None
-        return made.result()  # it was ready in this very moment, or has failed of itself
+        return made.result()  # it became ready, or failed, in this very moment
 
 
-def _running() -> asyncio.AbstractEventLoop | None:
+def _current_loop() -> asyncio.AbstractEventLoop | None:
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

@@ -1,19 +1,19 @@
-"""What a Redis tier keeps under which key, and the commands by which it does so.
+"""The keys and commands of a Redis tier.
 
-What is stored under an entry's key is eight bytes of *generation* and the envelope of the entry.
-``delete`` leaves a tombstone, a new generation without an envelope, so that a result computed
-before the deletion is told from one computed after it: a write that passes a mark is made by a
-script that drops it unless the generation is still the mark's. A tag is a random *stamp* under a
-key of its own. An envelope names the stamps that its tags had at the lookup; it counts only while
-they are the current ones, so that deleting a stamp forgets all entries of the tag at once. A
-lookup creates the stamps that are missing: a mark that recorded "there was none" could not tell
-an invalidation since. All of it takes only commands and scripts on single keys, as clusters demand.
+The value of an entry's key is a *generation* of eight bytes and the envelope of the entry.
+``delete`` leaves a tombstone, which is a new generation without an envelope. A write that passes a
+mark runs a script that drops the entry unless the generation is still that of the mark. So a result
+computed before a deletion is never stored after it.
 
-Each operation is written once, as a generator of actions, and walked by a blocking or an awaiting
-driver (see :mod:`toolops_plugins.cache.redis.connection`).
+Each tag has a random *stamp* under a key of its own. An envelope names the stamps that its tags had
+at the lookup, and the entry is valid only while they are current. So deleting one stamp invalidates
+all entries of the tag. A lookup creates missing stamps, because a mark of a missing stamp could not
+detect an invalidation.
 
-The times in an envelope are those of the server's clock
-(see :mod:`toolops_plugins.cache.redis.server_time`).
+All commands and scripts touch a single key, as clusters require. Each operation is written once, as
+a generator of actions, and run by a blocking or an awaiting driver (see
+:mod:`toolops_plugins.cache.redis.connection`). Times in an envelope are by the server's clock (see
+:mod:`toolops_plugins.cache.redis.server_time`).
 """
 
 from __future__ import annotations
@@ -51,22 +51,22 @@ __all__ = [
     "STAMP_MARGIN",
     "TOMBSTONE_LIFE",
     "WRITE",
+    "Commands",
     "Seen",
     "StampPair",
-    "Store",
     "chunks",
     "run",
     "shift_entry",
     "text_of",
 ]
 
-_CHUNK = 500  # commands sent at once; bounds what client and server hold
+_CHUNK = 500  # commands in one pipeline; bounds the memory of client and server
 NO_GENERATION = bytes(8)
-TOMBSTONE_LIFE = 600_000  # ms; a computation that began before a deletion must end before this
+TOMBSTONE_LIFE = 600_000  # ms; a computation that began before a deletion must end within it
 STAMP_MARGIN = 60_000  # ms by which a stamp outlives every entry that names it
 
-# KEYS: the entry's. ARGV: envelope, life in ms, the mark's generation or "" for "computed now".
-# pcall, since a key that holds no string is to be overwritten, as SET itself would do.
+# KEYS: the key of the entry. ARGV: envelope, lifetime in ms, generation of the mark, or "" for
+# "computed now". pcall, so that a key of another type is overwritten, as SET would do.
 WRITE = r"""
 local held = redis.pcall('GET', KEYS[1])
 local generation = ''
@@ -83,14 +83,14 @@ return 1
 
 
 class StampPair(NamedTuple):
-    """The stamps of a tier and of a key, where they are signed."""
+    """The stamps of a tier and of a key; used with a secret only."""
 
     space: str = ""
     own: str = ""
 
 
 class Seen(NamedTuple):
-    """The mark of a lookup: what must be unchanged when its result is written."""
+    """The mark of a lookup: the state that must be unchanged when its result is written."""
 
     generation: bytes
     stamps: Mapping[str, str | None]
@@ -98,17 +98,17 @@ class Seen(NamedTuple):
     place: StampPair = StampPair()
 
 
-class Store:
-    """The operations of one tier in one namespace; holds no connection. Safe for any threads.
+class Commands:
+    """The operations of a tier, without a connection. Safe for any threads.
 
     Args:
-        namespace: What keeps keys from those of other runtimes; any text.
-        label: What keeps them from those of other tiers.
-        ttl: Seconds for which an entry is kept at most.
-        envelope: Turns entries into bytes.
+        namespace: Separates the keys of this runtime from those of others; any text.
+        label: Separates the keys of this tier from those of others.
+        ttl: Longest lifetime of an entry in seconds.
+        envelope: Converts entries to bytes.
         clock: The source of time.
         cluster: Whether the servers form a cluster.
-        on_trouble: Called with a kind and the error when bytes cannot be read, or None.
+        on_trouble: Called with a kind and the error when stored bytes cannot be read. None: ignore.
     """
 
     signed = False
@@ -124,8 +124,8 @@ class Store:
         cluster: bool,  # noqa: FBT001 - named by its only caller
         on_trouble: Callable[[str, Exception], None] | None,
     ) -> None:
-        # Quoted text holds no glob character, colon or brace. So no prefix covers another's keys,
-        # and the keys of a cluster spread over its slots.
+        # Quoted text has no glob character, colon or brace. So no prefix matches the keys of
+        # another tier, and the keys of a cluster are spread over all slots.
         place, own = (quote(text, "", errors="surrogatepass") for text in (namespace, label))
         self.channel = f"toolops:{place}:void"
         self.prefix = f"toolops:{place}:{own}:"
@@ -140,14 +140,14 @@ class Store:
         self._clears = 0
 
     def ask_time(self) -> Work[None]:
-        """Learn the server's time, if that is due."""
+        """Request the server's time, if a request is due."""
         server = self.server
         if not server.due():
             return
         server.begin()
         try:
             answer = yield READING, tell_time, self.channel
-            if answer is not None and answer[1] > EXACT:  # it has connected meanwhile
+            if answer is not None and answer[1] > EXACT:  # the first request had to connect
                 again = yield READING, tell_time, self.channel
                 answer = min(answer, again or answer, key=lambda each: each[1])
         except TierError:
@@ -158,7 +158,7 @@ class Store:
         else:
             server.learn(*answer)
 
-    def look(self, key: bytes, tags: Sequence[str]) -> Work[tuple[Entry | None, Mark]]:
+    def lookup(self, key: bytes, tags: Sequence[str]) -> Work[tuple[Entry | None, Mark]]:
         """Look an entry up by key and tags."""
         yield from self.ask_time()
         clears = self._clears
@@ -170,11 +170,11 @@ class Store:
         entry, mark = self.read(key, data, Seen(NO_GENERATION, stamps, clears))
         missing = [tag for tag, stamp in stamps.items() if stamp is None]
         if missing:
-            with suppress(TierError):  # then a write that passes this mark will be dropped
+            with suppress(TierError):  # a write that passes this mark will be dropped
                 stamps |= yield from self._stamps(missing)
         return entry, mark
 
-    def look_many(self, keys: list[bytes]) -> Work[dict[bytes, Entry]]:
+    def lookup_many(self, keys: list[bytes]) -> Work[dict[bytes, Entry]]:
         """Look entries up by key, whatever their tags."""
         yield from self.ask_time()
         replies = yield from run(READING, [("GET", self.prefix + key.hex()) for key in keys])
@@ -192,7 +192,7 @@ class Store:
             if all(current[tag] == stamp for tag, stamp in zip(entry.tags, stamps, strict=True))
         }
 
-    def keep(self, entries: Mapping[bytes, Entry], mark: Seen | None) -> Work[None]:
+    def store(self, entries: Mapping[bytes, Entry], mark: Seen | None) -> Work[None]:
         """Write entries that were computed since ``mark``, or now."""
         if mark is not None and mark.clears != self._clears:
             return
@@ -203,11 +203,11 @@ class Store:
             for key, entry in entries.items()
         }
         kept = {key: entry for key, entry in entries.items() if lives[key] > 0}
-        # This also has each stamp outlive the entries that are about to name it.
+        # This also extends each stamp beyond the lifetime of the new entries.
         stamps = yield from self._stamps(sorted({tag for e in kept.values() for tag in e.tags}))
         if mark is not None:
-            # What is void already would only take the place of something that is not. Should it
-            # become void from here on, then its stamps tell.
+            # A void entry would only displace a valid one. An invalidation after this check is
+            # detected by the stamps.
             if any(stamps.get(tag, seen) != seen for tag, seen in mark.stamps.items()):
                 return
             generation = mark.generation
@@ -219,15 +219,15 @@ class Store:
                 on_server = shift_entry(entry, self.server.offset)
                 sealed = self._envelope.seal(key, on_server, [stamps[tag] for tag in entry.tags])
             except NotEncodableError as error:
-                self._tell("not_encodable", error)
+                self._report("not_encodable", error)
                 continue
             name = self.prefix + key.hex()
             commands.append(("EVAL", WRITE, 1, name, sealed, lives[key], generation))
         yield from run(WRITING, commands)
 
     def _stamps(self, tags: Sequence[str]) -> Work[dict[str, str]]:
-        """Return the stamps of tags, new ones for those that had none, and extend their lives."""
-        # SET with both NX and GET would make it shorter, but exists only from Redis 7 on.
+        """Return the stamps of tags, make missing ones, and extend the lifetime of all."""
+        # SET with both NX and GET would be shorter, but needs Redis 7.
         life = int(self._ttl * 1000) + STAMP_MARGIN
         commands: list[Command] = []
         for tag in tags:
@@ -236,23 +236,23 @@ class Store:
             commands.append(("PEXPIRE", name, life))
             commands.append(("GET", name))
         replies = yield from run(WRITING, commands)
-        # A stamp that was deleted in this very moment becomes one that no lookup will ever see.
+        # A stamp deleted in this very moment is replaced by one that no lookup will accept.
         return {tag: text_of(stamp) or "" for tag, stamp in zip(tags, replies[2::3], strict=True)}
 
-    def bury_many(self, keys: Sequence[bytes]) -> Work[None]:
-        """Put a tombstone in the place of each entry."""
+    def delete_many(self, keys: Sequence[bytes]) -> Work[None]:
+        """Replace each entry with a tombstone."""
         commands: list[Command] = [
             ("SET", self.prefix + key.hex(), secrets.token_bytes(8), "PX", TOMBSTONE_LIFE)
             for key in keys
         ]
         yield from run(WRITING, commands)
 
-    def restamp(self, tags: Sequence[str]) -> Work[None]:
+    def invalidate(self, tags: Sequence[str]) -> Work[None]:
         """Void the stamps of tags."""
         yield from self._unlink([self._stamp(tag) for tag in tags])
 
     def tags_in_use(self, tags: Sequence[str]) -> Work[list[str]]:
-        """Return those of the tags under which a lookup or an entry was made since it was void."""
+        """Return the tags with a lookup or an entry since their last invalidation."""
         held = yield from run(READING, [("GET", self._stamp(tag)) for tag in tags])
         return [tag for tag, stamp in zip(tags, held, strict=True) if stamp is not None]
 
@@ -272,20 +272,20 @@ class Store:
                         cursor = next(iter(cursor.values()))
                     yield from self._unlink(names)
         finally:
-            # Also when it broke off: a mark too many is void, rather than one too few.
+            # Even if the scan fails: voiding too many marks is safe, voiding too few is not.
             self._clears += 1
             self.plain = Seen(NO_GENERATION, {}, self._clears)
 
     def try_write(self) -> Work[None]:
-        """Write and delete a key, as an entry is written."""
+        """Write and delete a test key, with the script that writes entries."""
         name = f"{self.prefix}check:{secrets.token_hex(8)}"
         yield WRITING, one, ("EVAL", WRITE, 1, name, b"", 60_000, b"")
         yield from self._unlink([name])
 
-    # What the operations share ------------------------------------------------------------------
+    # Helpers ------------------------------------------------------------------------------------
 
     def read(self, key: bytes, data: bytes | None, seen: Seen) -> tuple[Entry | None, Seen]:
-        """Return the entry, if it counts, and ``seen`` with the generation of ``data``."""
+        """Return the entry if it is valid, and ``seen`` with the generation of ``data``."""
         if data is None:
             return None, seen
         generation = data[:8]
@@ -303,29 +303,29 @@ class Store:
         self,
         key: bytes,
         data: bytes,
-        place: StampPair,  # noqa: ARG002 - for entries that are signed
+        place: StampPair,  # noqa: ARG002 - for signed entries
     ) -> tuple[Entry, tuple[str, ...]] | None:
-        """Return an entry that still lives, and the stamps of its tags."""
-        found = self._unsealed(key, data)
+        """Return an entry that has not expired, and the stamps of its tags."""
+        found = self._open_envelope(key, data)
         if found is None:
             return None
         now = self._clock.monotonic()
         entry = shift_entry(found[0], self.server.shift(found[0].created, now))
-        # A life that somebody prolonged on the server must not bring back the dead.
+        # The lifetime on the server may have been extended by somebody else.
         return (entry, found[1]) if entry.stale_until > now else None
 
-    def _unsealed(self, key: bytes, data: bytes) -> tuple[Entry, tuple[str, ...]] | None:
-        """Return an entry with the server's times, and the stamps that it names."""
+    def _open_envelope(self, key: bytes, data: bytes) -> tuple[Entry, tuple[str, ...]] | None:
+        """Return an entry with times of the server's clock, and the stamps that it names."""
         if len(data) == len(NO_GENERATION):
             return None  # a tombstone
         try:
             return self._envelope.open(key, data[8:])
         except (UnknownFormatError, TamperedError) as error:
             tampered = isinstance(error, TamperedError)
-            self._tell("tampered" if tampered else "unknown_format", error)
+            self._report("tampered" if tampered else "unknown_format", error)
             return None
 
-    def _tell(self, kind: str, error: Exception) -> None:
+    def _report(self, kind: str, error: Exception) -> None:
         if self._on_trouble is not None:
             self._on_trouble(kind, error)
 
@@ -334,12 +334,12 @@ class Store:
 
 
 def chunks(number: int) -> int:
-    """Return in how many chunks so many commands are sent, at least one."""
+    """Return the number of pipelines for ``number`` commands, at least one."""
     return max(1, -(-number // _CHUNK))
 
 
 def run(write: bool, commands: list[Command]) -> Work[list[Any]]:  # noqa: FBT001 - as a step has it
-    """Run commands on single keys, in chunks, and return their replies."""
+    """Run commands on single keys in pipelines, and return their replies."""
     if len(commands) == 1:
         return [(yield write, one, commands[0])]
     replies: list[Any] = []
@@ -349,7 +349,7 @@ def run(write: bool, commands: list[Command]) -> Work[list[Any]]:  # noqa: FBT00
 
 
 def shift_entry(entry: Entry, seconds: float) -> Entry:
-    """Return the entry with its times on another clock."""
+    """Return the entry with its times shifted to another clock."""
     payload, created, fresh_until, stale_until, took, price, tags, kind = entry
     return Entry(
         payload, created + seconds, fresh_until + seconds, stale_until + seconds, took, price, tags,
@@ -358,5 +358,5 @@ def shift_entry(entry: Entry, seconds: float) -> Entry:
 
 
 def text_of(stamp: bytes | None) -> str | None:
-    """Return a stamp as text, whatever bytes are in its place."""
+    """Return a stamp as text; any bytes are accepted."""
     return None if stamp is None else stamp.decode("latin-1")

@@ -1,4 +1,4 @@
-"""The way to the servers of one Redis tier: bounded in time, and left alone while they are down."""
+"""Requests to the servers of a Redis tier, with time limits and a pause while they are down."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from toolops_plugins.cache.operation_deadline import DEADLINE
-from toolops_plugins.cache.redis.clients import Clients, Seat
+from toolops_plugins.cache.redis.clients import Clients, LoopClient
 from toolops_plugins.cache.redis.reply_sizes import ReplyTooLargeError
 from toolops_plugins.clock import Clock
 from toolops_plugins.cooldown import Fuse
@@ -22,7 +22,7 @@ __all__ = [
     "WRITING",
     "Action",
     "Command",
-    "Link",
+    "Connection",
     "Work",
     "afetch",
     "fetch",
@@ -35,18 +35,18 @@ __all__ = [
 ]
 
 READING = False
-WRITING = True  # only a server that takes writes will do
+WRITING = True  # needs a server that accepts writes
 
 Answer = TypeVar("Answer")
 Command: TypeAlias = tuple[Any, ...]
 Action: TypeAlias = Callable[[Any, Any], Any]
-"""What to do with a client and an argument; awaitable if the client is one for event loops."""
+"""A function of a client and an argument; awaitable if the client is asynchronous."""
 Work: TypeAlias = Generator[tuple[bool, Action, Any], Any, Answer]
-"""An operation: it yields whether servers must take writes, an action and its argument."""
+"""An operation: it yields READING or WRITING, an action, and the argument of the action."""
 
-_LATE = 0.1  # seconds by which an event loop may lag before a timeout is its own fault
+_LATE = 0.1  # lag of an event loop, in seconds, above which a timeout is the fault of the loop
 
-# Codes of errors that redis-py gives no class of their own, by what they stop.
+# Codes of errors without a class in redis-py, by what they prevent.
 _STOPS_WRITES = ("READONLY", "OOM", "MISCONF", "NOREPLICAS")
 _STOPS_ALL = ("LOADING", "BUSY ", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "WRONGPASS")
 
@@ -57,10 +57,10 @@ def one(client: Any, command: Command) -> Any:
 
 
 def fetch(client: Any, name: str) -> Any:
-    """Return what is under a key; as :func:`one`, in half the time.
+    """Return the value of a key, in half the time of :func:`one`.
 
-    What redis-py does besides for each command, its own telemetry and retries, is not needed here.
-    Not for clusters, whose client alone knows the way.
+    It skips the telemetry and retries that redis-py runs for each command. Not for clusters, whose
+    client must choose the node.
     """
     return _exchange(client, "GET", name)
 
@@ -71,7 +71,7 @@ async def afetch(client: Any, name: str) -> Any:
 
 
 def mget(client: Any, names: list[str]) -> Any:
-    """Return what is under each key, None where there is no text; as fast as :func:`fetch`."""
+    """Return the value of each key, None for a missing one; as fast as :func:`fetch`."""
     exchange = _aexchange if hasattr(client, "aclose") else _exchange
     return exchange(client, "MGET", *names)
 
@@ -105,7 +105,7 @@ async def _aexchange(client: Any, *command: str) -> Any:
 
 
 def _leaves_reply(error: BaseException) -> bool:
-    """Return whether a reply, or a part of it, may still come: Sentinels' connections stay open."""
+    """Return whether (a part of) a reply may still arrive on the connection after an error."""
     from redis.exceptions import ResponseError  # noqa: PLC0415 - redis is imported on first use
 
     return not isinstance(error, ResponseError)
@@ -117,7 +117,7 @@ def route(client: Any, name: str) -> Any:
 
 
 def many(client: Any, commands: list[Command]) -> Any:
-    """Run commands on single keys in one go; errors stand among the replies."""
+    """Run commands on single keys in one pipeline; errors are among the replies."""
     pipeline = client.pipeline(transaction=False)
     for command in commands:
         pipeline.execute_command(*command)
@@ -133,7 +133,7 @@ def scan(client: Any, place: tuple[int, str, Any]) -> Any:
 
 
 def primaries(client: Any, _: None) -> Any:
-    """Return the nodes of a cluster that hold keys."""
+    """Return the primary nodes of a cluster."""
     return _aprimaries(client) if hasattr(client, "aclose") else client.get_primaries()
 
 
@@ -142,32 +142,32 @@ async def _aprimaries(client: Any) -> Any:
     return client.get_primaries()
 
 
-class Link:
-    """Runs actions on the right client. Safe for use from any threads and event loops.
+class Connection:
+    """Runs actions on the client of the current thread or loop. Safe for any threads and loops.
 
-    Whatever goes wrong is a :class:`~toolops_plugins.errors.TierError`, caused by redis-py's own
-    error. One fuse stands before everything, a second before writes, which a server out of memory
-    or without its primary role refuses while it still answers lookups.
+    Every failure is a :class:`~toolops_plugins.errors.TierError` with the error of redis-py as its
+    cause. A cooldown applies to all actions. A second one applies to writes, which a server that is
+    out of memory or no longer primary refuses while it still answers lookups.
 
     Args:
         clients: The clients.
-        clock: The source of time for the pauses.
-        lease: Seconds that an operation can take at most.
-        place: What to call the servers in an error.
+        clock: The source of time for the cooldowns.
+        lease: The longest duration of an operation, in seconds.
+        place: The name of the servers in errors.
     """
 
     def __init__(self, clients: Clients, clock: Clock, lease: float, place: str) -> None:
         self.clients = clients
-        self.fuse = Fuse(clock, lease)
-        self.write_fuse = Fuse(clock, lease)
+        self.cooldown = Fuse(clock, lease)
+        self.write_cooldown = Fuse(clock, lease)
         self._place = place
         self._timeouts = (TimeoutError, import_module("redis.exceptions").TimeoutError)
 
     def after_fork(self) -> None:
-        """Let go of what belongs to the parent process."""
+        """Drop the state of the parent process."""
         self.clients.forget()
-        self.fuse.reset()
-        self.write_fuse.reset()
+        self.cooldown.reset()
+        self.write_cooldown.reset()
 
     def do(
         self,
@@ -179,14 +179,14 @@ class Link:
         """Run an action, blocking.
 
         Args:
-            write: Whether the server must take writes.
-            action: What to do.
-            argument: What to do it with.
-            end: The monotonic time at which it has to be over; earlier if that is all that an
-                action may take. The wait for a place is part of it.
+            write: Whether the server must accept writes.
+            action: The action.
+            argument: The argument of the action.
+            end: Monotonic time by which the action must end, including the wait for a free
+                connection. The limit of a single action applies as well.
 
         Raises:
-            TierError: It failed or was skipped.
+            TierError: The action failed or was skipped.
         """
         clients = self.clients
         gate = clients.gate
@@ -201,28 +201,28 @@ class Link:
             fair = end - monotonic() >= clients.quick
             DEADLINE.end, DEADLINE.replies = end, True
             try:
-                client = clients.client or self._opened(tickets)
-                reply = _checked(action(client, argument))
+                client = clients.client or self._open_client(tickets)
+                reply = _raise_error(action(client, argument))
             except TierError:
                 raise
             except Exception as error:
                 if fair or not isinstance(error, self._timeouts):
-                    self._failed(error, write, tickets)
+                    self._record_failure(error, write, tickets)
                 raise TierError(self._text(error)) from error
             finally:
                 DEADLINE.end, DEADLINE.replies = None, False
-            self._succeeded(write, tickets)
+            self._record_success(write, tickets)
             return reply
         finally:
             gate.put(None)
 
-    def _opened(self, tickets: tuple[int, int]) -> Any:
-        """Return the client of all threads, made by the first that asks for it."""
+    def _open_client(self, tickets: tuple[int, int]) -> Any:
+        """Return the client of all threads; the first caller makes it."""
         opening = self.clients.opening
         if not opening.acquire(timeout=DEADLINE.left() or 0.0):
             raise TimeoutError("another thread is still connecting")
         try:
-            # Who waited for a discovery that failed must not try the next.
+            # After another thread's discovery has failed, do not start a second one.
             self._recheck(tickets)
             return self.clients.open()
         finally:
@@ -236,7 +236,7 @@ class Link:
         end: float = math.inf,
     ) -> Any:
         """Run an action, awaiting; as :meth:`do`, with ``end`` on the loop's clock."""
-        seat = self.clients.here() or await self._new_seat()
+        seat = self.clients.of_running_loop() or await self._open_loop_client()
         time = seat.loop.time
         now = time()
         end = min(end, now + seat.slow)
@@ -249,41 +249,41 @@ class Link:
             now = time()
             fair = end - now >= seat.quick
             try:
-                # Round everything: pool, connection, discovery, request and reply. Cancelled
-                # in the middle of a reply, redis-py closes the connection.
-                well = seat.warm
+                # One timer for pool, connection, discovery, request and reply. redis-py closes a
+                # connection whose reply is cancelled.
+                warm = seat.warm
                 async with asyncio.timeout_at(min(end, now + seat.patience())) as timer:
                     try:
-                        reply = _checked(await action(seat.client, argument))
+                        reply = _raise_error(await action(seat.client, argument))
                     except self.clients.lost:
-                        if not well:
+                        if not warm:
                             raise
-                        # A server may close what is idle, and a loop notices only as it runs. So
-                        # one more try, which is safe: no command here adds to what it finds.
+                        # The server may have closed an idle connection, which a loop notices only
+                        # at the next use. A second try is safe: all commands here are idempotent.
                         seat.warm = 0
                         timer.reschedule(min(end, time() + seat.patience()))
-                        reply = _checked(await action(seat.client, argument))
+                        reply = _raise_error(await action(seat.client, argument))
             except Exception as error:
-                if timer.expired() and _overslept(timer):
+                if timer.expired() and _is_late(timer):
                     raise TierError(f"{self._place}: the event loop was blocked") from error
                 if timer.expired() and not fair:
-                    pass  # there was less time than a server may take
-                elif self._failed(error, write, tickets):
+                    pass  # less time was left than a server may take
+                elif self._record_failure(error, write, tickets):
                     seat.warm = 0
                 raise TierError(self._text(error)) from error
             if seat.users > seat.warm:  # noqa: PLR1730 - max() costs a call in the hot path
                 seat.warm = seat.users
-            self._succeeded(write, tickets)
+            self._record_success(write, tickets)
             return reply
         finally:
             await seat.leave()
 
     def walk(self, work: Work[Answer], seconds: float = 0.0) -> Answer:
-        """Walk an operation, blocking. Its TierErrors are thrown into it first.
+        """Run an operation, blocking. A TierError of an action is first thrown into the operation.
 
         Args:
             work: The operation.
-            seconds: What all of it may take. Default: what one action may take.
+            seconds: Time limit of the operation. Default: the time limit of one action.
         """
         end = monotonic() + (seconds or self.clients.slow)
         try:
@@ -300,7 +300,7 @@ class Link:
             return answer
 
     async def awalk(self, work: Work[Answer], seconds: float = 0.0) -> Answer:
-        """Walk an operation, awaiting; as :meth:`walk`."""
+        """Run an operation, awaiting; as :meth:`walk`."""
         end = asyncio.get_running_loop().time() + (seconds or self.clients.slow)
         try:
             step = next(work)
@@ -315,16 +315,16 @@ class Link:
             answer: Answer = stop.value
             return answer
 
-    async def _new_seat(self) -> Seat:
+    async def _open_loop_client(self) -> LoopClient:
         try:
-            return await self.clients.new_seat()
+            return await self.clients.open_loop_client()
         except Exception as error:
             raise TierError(self._text(error)) from error
 
     def _enter(self, write: bool) -> tuple[int, int]:  # noqa: FBT001 - as above
-        # Writes first: whoever passes the other fuse may hold its only probe, and must go on.
-        wrote = self.write_fuse.enter() if write else 0
-        ticket = None if wrote is None else self.fuse.enter()
+        # Writes first: an action that has passed the other cooldown may be its only probe.
+        wrote = self.write_cooldown.enter() if write else 0
+        ticket = None if wrote is None else self.cooldown.enter()
         if wrote is None or ticket is None:
             raise TierError(f"{self._place}: skipped, since it failed a moment ago")
         return ticket, wrote
@@ -333,25 +333,25 @@ class Link:
         return TierError(f"{self._place}: all of its connections are in use")
 
     def _recheck(self, tickets: tuple[int, int]) -> None:
-        if self.fuse.stale(tickets[0]):
+        if self.cooldown.stale(tickets[0]):
             raise TierError(f"{self._place}: skipped, since it failed a moment ago")
 
-    def _succeeded(self, write: bool, tickets: tuple[int, int]) -> None:  # noqa: FBT001 - as above
-        if self.fuse.blown:
-            self.fuse.succeed(tickets[0])
-        if write and self.write_fuse.blown:
-            self.write_fuse.succeed(tickets[1])
+    def _record_success(self, write: bool, tickets: tuple[int, int]) -> None:  # noqa: FBT001 - as above
+        if self.cooldown.blown:
+            self.cooldown.succeed(tickets[0])
+        if write and self.write_cooldown.blown:
+            self.write_cooldown.succeed(tickets[1])
 
-    def _failed(self, error: Exception, write: bool, tickets: tuple[int, int]) -> bool:  # noqa: FBT001 - as above
-        """Note the error; return whether the server is as good as down."""
-        stops = _stops(error, write)
+    def _record_failure(self, error: Exception, write: bool, tickets: tuple[int, int]) -> bool:  # noqa: FBT001 - as above
+        """Record an error; return whether the server counts as down."""
+        stops = _effect_of(error, write)
         if stops == "all":
-            self.fuse.fail(tickets[0])
+            self.cooldown.fail(tickets[0])
             return True
-        if self.fuse.blown:
-            self.fuse.succeed(tickets[0])
+        if self.cooldown.blown:
+            self.cooldown.succeed(tickets[0])
         if stops == "writes" and write:
-            self.write_fuse.fail(tickets[1])
+            self.write_cooldown.fail(tickets[1])
         return False
 
     def _text(self, error: Exception) -> str:
@@ -359,14 +359,14 @@ class Link:
         return f"{self._place}: {type(error).__name__}{': ' if detail else ''}{detail}"
 
 
-def _overslept(timer: asyncio.Timeout) -> bool:
-    """Return whether the loop came so late to a timeout that it says nothing of the server."""
+def _is_late(timer: asyncio.Timeout) -> bool:
+    """Return whether the loop handled a timeout so late that the server is not to blame."""
     due = timer.when()
     return due is not None and asyncio.get_running_loop().time() - due > _LATE
 
 
-def _checked(reply: Any) -> Any:
-    """Return the reply or raise the first error in it."""
+def _raise_error(reply: Any) -> Any:
+    """Return the reply, or raise the first error in it."""
     if type(reply) is list:
         for item in reply:
             if isinstance(item, Exception):
@@ -374,8 +374,8 @@ def _checked(reply: Any) -> Any:
     return reply
 
 
-def _stops(error: Exception, write: bool) -> Literal["all", "writes", "nothing"]:  # noqa: FBT001 - private
-    """Return what there is no use in trying for a while, after this error."""
+def _effect_of(error: Exception, write: bool) -> Literal["all", "writes", "nothing"]:  # noqa: FBT001 - private
+    """Return the actions that a server cannot serve for a while after an error."""
     from redis import exceptions as known  # noqa: PLC0415 - redis is imported on first use
 
     if isinstance(error, ReplyTooLargeError) and error.stored:

@@ -1,8 +1,8 @@
-"""Looking up a host's addresses within a time limit, for threads and event loops.
+"""Host name resolution with a time limit, for threads and event loops.
 
-The resolver of the C library can be neither interrupted nor bounded, and an event loop asks it in
-threads that are waited for at exit. So it is asked in a daemon thread here, once for all who want
-the same host at the same time.
+The resolver of the C library cannot be interrupted, and an event loop runs it in threads that the
+interpreter joins at exit. So a daemon thread runs it here, once for all concurrent lookups of one
+host.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 __all__ = ["afind_addresses", "find_addresses"]
 
-_under_way: dict[tuple[Any, ...], Future[list[Any]]] = {}
+_lookups: dict[tuple[Any, ...], Future[list[Any]]] = {}
 _lock = threading.Lock()
 
 
@@ -25,23 +25,23 @@ def find_addresses(host: str, port: int, family: int, seconds: float | None) -> 
     """Return what ``socket.getaddrinfo`` returns for a stream.
 
     Raises:
-        TimeoutError: It took longer than ``seconds``.
-        OSError: There is no such host.
+        TimeoutError: The lookup took longer than ``seconds``.
+        OSError: The host does not exist.
     """
-    if _is_near(host):
+    if _is_local(host):
         return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
-    return _asked(host, port, family).result(seconds)
+    return _start_lookup(host, port, family).result(seconds)
 
 
 async def afind_addresses(host: str, port: int, family: int) -> list[Any]:
-    """As :func:`find_addresses`, as long as the caller waits."""
-    if _is_near(host):
+    """As :func:`find_addresses`, without a time limit of its own."""
+    if _is_local(host):
         return socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
-    return await asyncio.shield(asyncio.wrap_future(_asked(host, port, family)))
+    return await asyncio.shield(asyncio.wrap_future(_start_lookup(host, port, family)))
 
 
-def _is_near(host: str) -> bool:
-    """Return whether no server has to be asked."""
+def _is_local(host: str) -> bool:
+    """Return whether the host resolves without a name server."""
     if host == "localhost":
         return True
     try:
@@ -51,38 +51,39 @@ def _is_near(host: str) -> bool:
     return True
 
 
-def _asked(host: str, port: int, family: int) -> Future[list[Any]]:
-    question = host, port, family
+def _start_lookup(host: str, port: int, family: int) -> Future[list[Any]]:
+    """Return the future of a lookup, which may be under way already."""
+    query = host, port, family
     with _lock:
-        answer = _under_way.get(question)
-        if answer is None:
-            answer = _under_way[question] = Future()
+        future = _lookups.get(query)
+        if future is None:
+            future = _lookups[query] = Future()
             threading.Thread(
-                target=_ask, args=(question, answer), name="toolops-lookup", daemon=True
+                target=_look_up, args=(query, future), name="toolops-lookup", daemon=True
             ).start()
-        return answer
+        return future
 
 
-def _ask(question: tuple[str, int, int], answer: Future[list[Any]]) -> None:
-    found: list[Any] = []
+def _look_up(query: tuple[str, int, int], future: Future[list[Any]]) -> None:
+    addresses: list[Any] = []
     error: BaseException | None = None
     try:
-        found = socket.getaddrinfo(*question, socket.SOCK_STREAM)
-    except BaseException as caught:  # noqa: BLE001 - it is raised where it is waited for
+        addresses = socket.getaddrinfo(*query, socket.SOCK_STREAM)
+    except BaseException as caught:  # noqa: BLE001 - the waiting caller raises it
         error = caught
     with _lock:
-        if _under_way.get(question) is answer:
-            del _under_way[question]
+        if _lookups.get(query) is future:
+            del _lookups[query]
     if error is None:
-        answer.set_result(found)
+        future.set_result(addresses)
     else:
-        answer.set_exception(error)
+        future.set_exception(error)
 
 
 def _after_fork() -> None:
     global _lock  # noqa: PLW0603 - a thread that the child does not have may hold it
     _lock = threading.Lock()
-    _under_way.clear()
+    _lookups.clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,8 +1,9 @@
-"""The declared sizes in a stream of replies in Redis' protocol, read before what they declare.
+"""Limits on the sizes that a Redis server declares in its replies.
 
-Parsers trust a server: one that declares half a gigabyte is read for half a gigabyte. This looks at
-the bytes on their way to the parser, whichever that is, skips what is inside of strings, and raises
-at the first declaration that is too large (https://redis.io/docs/latest/develop/reference/protocol-spec/).
+Parsers trust the server: if it declares half a gigabyte, they read half a gigabyte. This module
+inspects the bytes on their way to the parser, skips the contents of strings, and raises at the
+first declared size that is too large
+(https://redis.io/docs/latest/develop/reference/protocol-spec/).
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ _MOST_ITEMS: Final = 1 << 20
 
 
 class ReplyTooLargeError(Exception):
-    """A server declares a reply that is larger than what is accepted.
+    """A server declares a reply that is larger than the limit.
 
     Args:
-        text: What it declares.
-        stored: Whether it may be what somebody has stored under a key; else it is the server.
+        text: The message.
+        stored: Whether the reply may be a value that somebody stored under a key. False: the server
+            itself misbehaves.
     """
 
     def __init__(self, text: str, *, stored: bool = False) -> None:
@@ -31,24 +33,24 @@ class ReplyTooLargeError(Exception):
 
 
 class ReplySizes:
-    """Checks the replies of one connection; needs every byte that is read from it.
+    """Checks the replies of one connection; it must see every byte that is read.
 
     Args:
-        largest: Bytes of a string that are accepted at most.
+        largest: Largest accepted string, in bytes.
     """
 
     __slots__ = ("_largest", "_line", "_skip")
 
     def __init__(self, largest: int) -> None:
         self._largest = largest
-        self._skip = 0  # bytes of a string that are still to come
-        self._line = b""  # the beginning of a line that is still to end
+        self._skip = 0  # remaining bytes of a string
+        self._line = b""  # the start of an incomplete line
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes.
+        """Inspect the next bytes.
 
         Raises:
-            ReplyTooLargeError: They declare too much.
+            ReplyTooLargeError: They declare a size above the limit.
         """
         position, self._skip = self._skip, 0
         length = len(data)
@@ -57,7 +59,7 @@ class ReplySizes:
             if end < 0:
                 self._line += data[position:]
                 if len(self._line) > _LONGEST_LINE:
-                    raise ReplyTooLargeError("the server sends a line without an end")
+                    raise ReplyTooLargeError("the server sends an endless line")
                 return
             line = self._line + data[position:end]
             self._line = b""
@@ -72,7 +74,7 @@ class ReplySizes:
         self._skip = position - length
 
     def check(self, size: int) -> None:
-        """Raise if a string of so many bytes is too large."""
+        """Raise if a string of ``size`` bytes is above the limit."""
         if size > self._largest:
             raise ReplyTooLargeError(
                 f"the server declares {size:,} bytes, and {self._largest:,} are accepted",
@@ -84,4 +86,4 @@ def _number(line: bytes) -> int:
     try:
         return int(line[1:])
     except ValueError:
-        return -1  # the parser is the one to complain
+        return -1  # the parser reports it

@@ -1,10 +1,10 @@
-"""The signed entries of a Redis tier, which can be neither planted nor played back.
+"""The signed entries of a Redis tier, which can be neither forged nor replayed.
 
-As :mod:`~toolops_plugins.cache.redis.commands`, but stamps are signed
-(:mod:`~toolops_plugins.cache.redis.stamps`), and there are two more: one of the whole tier under
-``space``, which ``clear`` replaces, and one under ``key:`` and each key that was deleted lately.
-Every entry names the stamps of the tier, its key and its tags. They are read with it, in one round
-trip, and an entry that names others is void, whoever put it there. Tags stand under an HMAC.
+As :mod:`~toolops_plugins.cache.redis.commands`, with these differences. Stamps are signed
+(:mod:`~toolops_plugins.cache.redis.stamps`). The whole tier has a stamp under ``space``, which
+``clear`` replaces, and each recently deleted key has one under ``key:``. Every entry names the
+stamps of the tier, of its key and of its tags. They are read with the entry, in one round trip, and
+an entry that names other stamps is void. The name of a tag's key is an HMAC of the tag.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from toolops_plugins.cache.redis.commands import (
     NO_GENERATION,
     STAMP_MARGIN,
     WRITE,
+    Commands,
     Seen,
     StampPair,
-    Store,
     run,
     shift_entry,
     text_of,
@@ -31,22 +31,22 @@ from toolops_plugins.cache.redis.stamps import Stamps
 from toolops_plugins.codec.signing import derive_key
 from toolops_plugins.errors import NotEncodableError, TamperedError, TierError
 
-__all__ = ["SignedStore", "own_tags"]
+__all__ = ["SignedCommands", "own_tags"]
 
 _SPACE = b"s"
-_NONE = "\0"  # stands where there is no stamp that can be accepted
-_PLACE = ("\0space", "\0key")  # what an entry calls the stamps of the tier and of its key
-_FRESH = 1.0  # seconds for which a result is new; an older one comes from another tier
-_CHUNK = 500  # keys that are asked for at once
+_NONE = "\0"  # stands for a stamp that cannot be accepted
+_PLACE = ("\0space", "\0key")  # the names, in an entry, of the stamps of the tier and of its key
+_FRESH = 1.0  # seconds; a result that is older comes from another tier
+_CHUNK = 500  # keys in one request
 
 
 def own_tags(tags: Sequence[str]) -> tuple[str, ...]:
-    """Return the tags of an entry without what stands for the tier and the key."""
+    """Return the tags of an entry without the names of the tier's and the key's stamps."""
     return tuple(tags[2:] if tuple(tags[:2]) == _PLACE else tags)
 
 
-class SignedStore(Store):
-    """The operations of one tier in one namespace, with signed stamps. Safe for any threads."""
+class SignedCommands(Commands):
+    """The operations of a tier with signed stamps. Safe for any threads."""
 
     signed = True
 
@@ -55,14 +55,14 @@ class SignedStore(Store):
         namespace, label = args[:2]
         secret = self._envelope.secret
         if secret is None:
-            raise ValueError("a signed store needs an envelope that signs")
-        self.stamps = Stamps(secret, namespace, label, lasting=_SPACE)
+            raise ValueError("signed commands need an envelope with a secret")
+        self.stamps = Stamps(secret, namespace, label, permanent=_SPACE)
         self._tag_key = derive_key(secret, "tag")
-        self._space_extended = -1e9  # monotonic time at which its life was extended last
+        self._space_extended = -1e9  # monotonic time of the last extension of the tier's stamp
 
-    # Looking up ---------------------------------------------------------------------------------
+    # Lookups ------------------------------------------------------------------------------------
 
-    def look(self, key: bytes, tags: Sequence[str]) -> Work[tuple[Entry | None, Mark]]:
+    def lookup(self, key: bytes, tags: Sequence[str]) -> Work[tuple[Entry | None, Mark]]:
         """Look an entry up by key and tags."""
         yield from self.ask_time()
         clears = self._clears
@@ -75,29 +75,29 @@ class SignedStore(Store):
         stamps: dict[str, str | None] = {}
         for tag, stamp in zip(wanted, held, strict=True):
             name = _tag(tag)
-            stamps[tag] = self._accepted(name, stamp, broken)
+            stamps[tag] = self._accept(name, stamp, broken)
         seen = Seen(NO_GENERATION, stamps, clears, place)
         entry, seen = self.read(key, data, seen)
         if not broken:
             return entry, seen
         renewed: dict[bytes, str] = {}
-        with suppress(TierError):  # then a write that passes this mark will be dropped
+        with suppress(TierError):  # a write that passes this mark will be dropped
             renewed = yield from self._renew(broken)
         place = StampPair(renewed.get(_SPACE, place.space), renewed.get(_key(key), place.own))
         stamps |= {tag: renewed[_tag(tag)] for tag in wanted if _tag(tag) in renewed}
         return None, seen._replace(stamps=stamps, place=place)
 
     def names(self, key: bytes) -> list[str]:
-        """Return what to read for the entry of a key without tags."""
+        """Return the names of the keys to read for an entry without tags."""
         digits = key.hex()
         return [self.prefix + digits, self.space_name, f"{self.prefix}key:{digits}"]
 
     def read_plain(self, key: bytes, replies: Sequence[Any]) -> tuple[Entry | None, Mark] | None:
-        """Return what :meth:`look` would for a call without tags, or None if it has more to do.
+        """Return the result of :meth:`lookup` for a call without tags, or None if that must run.
 
         Args:
             key: The key.
-            replies: What stands under :meth:`names`.
+            replies: The values of the keys in :meth:`names`.
         """
         data, space, own = replies
         name = b"k" + key
@@ -109,7 +109,7 @@ class SignedStore(Store):
         place = StampPair(current, "")
         return self.read(key, data, Seen(NO_GENERATION, {}, self._clears, place))
 
-    def look_many(self, keys: list[bytes]) -> Work[dict[bytes, Entry]]:
+    def lookup_many(self, keys: list[bytes]) -> Work[dict[bytes, Entry]]:
         """Look entries up by key, whatever their tags."""
         yield from self.ask_time()
         names = [self.space_name]
@@ -125,7 +125,7 @@ class SignedStore(Store):
         tags = sorted({tag for entry, _ in found.values() for tag in entry.tags})
         held = yield from self._read_all([self._stamp(tag) for tag in tags])
         current = {
-            tag: self._accepted(_tag(tag), stamp, broken)
+            tag: self._accept(_tag(tag), stamp, broken)
             for tag, stamp in zip(tags, held, strict=True)
         }
         if broken:
@@ -158,36 +158,36 @@ class SignedStore(Store):
         own: bytes | None,
         broken: dict[bytes, str | None] | None = None,
     ) -> tuple[StampPair, dict[bytes, str | None]]:
-        """Return the current stamps of tier and key, and note those that must be renewed."""
+        """Return the current stamps of tier and key, and collect those that must be renewed."""
         broken = {} if broken is None else broken
         before = self.stamps.newest(_SPACE)
-        current = self._accepted(_SPACE, space, broken) or _NONE
+        current = self._accept(_SPACE, space, broken) or _NONE
         if current != _NONE and before is not None and current != before:
-            # All was cleared: what is known of other names is about entries that are void.
+            # The tier was cleared, so all other known stamps belong to void entries.
             self.stamps.forget(_SPACE)
         name = _key(key)
         if own is None and not self.stamps.is_known(name):
-            return StampPair(current, ""), broken  # it was not deleted lately
-        return StampPair(current, self._accepted(name, own, broken) or _NONE), broken
+            return StampPair(current, ""), broken  # not deleted recently
+        return StampPair(current, self._accept(name, own, broken) or _NONE), broken
 
-    def _accepted(
+    def _accept(
         self, name: bytes, held: bytes | None, broken: dict[bytes, str | None]
     ) -> str | None:
-        """Return the stamp if it may be the current one; else note that it must be renewed."""
+        """Return the stamp if it may be current, else add it to ``broken``."""
         stamp = text_of(held)
         if stamp is not None and self.stamps.accept(name, stamp):
             return stamp
         if stamp is not None or self.stamps.is_known(name):
-            # Overwritten: it is of another hand, or older than what was seen.
+            # The stamp was overwritten: it is forged, or older than the newest known one.
             if stamp is not None and not self.stamps.is_signed(name, stamp):
-                self._tell("tampered", TamperedError("a stamp has no valid signature"))
+                self._report("tampered", TamperedError("a stamp has no valid signature"))
             broken[name] = self.stamps.make(name, self.server.moment(), stamp)
         else:
             broken[name] = None
         return None
 
     def _renew(self, broken: Mapping[bytes, str | None]) -> Work[dict[bytes, str]]:
-        """Write new stamps: over those that were refused, and where there are still none."""
+        """Write new stamps in place of those that were refused or are missing."""
         life = self._stamp_life()
         commands: list[Command] = []
         for name, stamp in broken.items():
@@ -202,7 +202,7 @@ class SignedStore(Store):
         found: dict[bytes, str] = {}
         for name, held in zip(broken, replies[1::2], strict=True):
             current = text_of(held)
-            # One that nobody accepts becomes one that no lookup will ever see.
+            # A stamp that is not accepted is replaced by one that no lookup will accept.
             good = current is not None and self.stamps.accept(name, current)
             found[name] = current if good and current is not None else _NONE
         if found.get(_SPACE, _NONE) != _NONE:
@@ -212,8 +212,8 @@ class SignedStore(Store):
     def _open(
         self, key: bytes, data: bytes, place: StampPair
     ) -> tuple[Entry, tuple[str, ...]] | None:
-        """Return an entry and the stamps of its tags, if it names those of the tier and the key."""
-        found = self._unsealed(key, data)
+        """Return an entry and the stamps of its tags, if it names the stamps of tier and key."""
+        found = self._open_envelope(key, data)
         if found is None:
             return None
         (payload, created, fresh, stale, took, price, tags, kind), stamps = found
@@ -227,9 +227,9 @@ class SignedStore(Store):
         entry = Entry(payload, created + shift, fresh + shift, stale, took, price, tags[2:], kind)
         return entry, stamps[2:]
 
-    # Writing ------------------------------------------------------------------------------------
+    # Writes -------------------------------------------------------------------------------------
 
-    def keep(self, entries: Mapping[bytes, Entry], mark: Any) -> Work[None]:
+    def store(self, entries: Mapping[bytes, Entry], mark: Any) -> Work[None]:
         """Write entries that were computed since ``mark``, or now."""
         if mark is not None and (
             mark.clears != self._clears
@@ -245,12 +245,12 @@ class SignedStore(Store):
         }
         kept = {key: entry for key, entry in entries.items() if lives[key] > 0}
         places = yield from self._places(list(kept), mark)
-        # This also has each stamp outlive the entries that are about to name it.
+        # This also extends each stamp beyond the lifetime of the new entries.
         stamps = yield from self._stamps(sorted({tag for e in kept.values() for tag in e.tags}))
         generation = b""
         if mark is not None:
-            # What is void already would only take the place of something that is not. Should it
-            # become void from here on, then its stamps tell.
+            # A void entry would only displace a valid one. An invalidation after this check is
+            # detected by the stamps.
             if any(stamps.get(tag, seen) != seen for tag, seen in mark.stamps.items()):
                 return
             generation = mark.generation
@@ -258,7 +258,7 @@ class SignedStore(Store):
         for key, entry in kept.items():
             if _NONE in places[key] or (entry.created < now - _FRESH and self._is_old(key, entry)):
                 continue
-            # The server drops it after its life; somebody who puts it back must gain nothing.
+            # The server drops it after its lifetime; restoring it must not extend that.
             bounded = entry._replace(
                 tags=(*_PLACE, *entry.tags),
                 fresh_until=min(entry.fresh_until, end),
@@ -271,7 +271,7 @@ class SignedStore(Store):
                     [*places[key], *(stamps[tag] for tag in entry.tags)],
                 )
             except NotEncodableError as error:
-                self._tell("not_encodable", error)
+                self._report("not_encodable", error)
                 continue
             name = self.prefix + key.hex()
             commands.append(("EVAL", WRITE, 1, name, sealed, lives[key], generation))
@@ -280,10 +280,10 @@ class SignedStore(Store):
         yield from run(WRITING, commands)
 
     def _is_old(self, key: bytes, entry: Entry) -> bool:
-        """Return whether a result was computed before its last invalidation in this tier."""
+        """Return whether a result is older than its last invalidation in this tier."""
         names = (_SPACE, _key(key), *map(_tag, entry.tags))
         created = entry.created + self.server.offset
-        return any(self.stamps.invalidated(name) > created for name in names)
+        return any(self.stamps.last_invalidation(name) > created for name in names)
 
     def _places(self, keys: list[bytes], mark: Seen | None) -> Work[dict[bytes, StampPair]]:
         if mark is not None:
@@ -304,7 +304,7 @@ class SignedStore(Store):
         }
 
     def _extensions(self) -> list[Command]:
-        """Return what has the tier's stamp outlive the entries that are about to name it."""
+        """Return the commands that extend the tier's stamp beyond the lifetime of new entries."""
         now = self._clock.monotonic()
         if now - self._space_extended < self._ttl / 2:
             return []
@@ -312,7 +312,7 @@ class SignedStore(Store):
         return [("PEXPIRE", self.space_name, self._stamp_life())]
 
     def _stamps(self, tags: Sequence[str]) -> Work[dict[str, str]]:
-        """Return the stamps of tags, new ones for those that had none, and extend their lives."""
+        """Return the stamps of tags, make missing ones, and extend the lifetime of all."""
         life = self._stamp_life()
         commands: list[Command] = []
         for tag in tags:
@@ -330,19 +330,19 @@ class SignedStore(Store):
             found[tag] = stamp if good and stamp is not None else _NONE
         return found
 
-    # Forgetting ---------------------------------------------------------------------------------
+    # Invalidations ------------------------------------------------------------------------------
 
-    def bury_many(self, keys: Sequence[bytes]) -> Work[None]:
-        """Put a tombstone in the place of each entry, and a new stamp beside it."""
+    def delete_many(self, keys: Sequence[bytes]) -> Work[None]:
+        """Replace each entry with a tombstone, and the stamp of its key with a new one."""
         yield from self._replace([_key(key) for key in keys])
-        yield from super().bury_many(keys)
+        yield from super().delete_many(keys)
 
-    def restamp(self, tags: Sequence[str]) -> Work[None]:
-        """Give tags new stamps."""
+    def invalidate(self, tags: Sequence[str]) -> Work[None]:
+        """Replace the stamps of tags."""
         yield from self._replace([_tag(tag) for tag in tags])
 
     def clear(self) -> Work[None]:
-        """Give the tier a new stamp, and delete everything else under the prefix."""
+        """Replace the stamp of the tier, and delete all other keys under the prefix."""
         yield from self._replace([_SPACE])
         self.stamps.forget(_SPACE)
         self._space_extended = self._clock.monotonic()
@@ -351,7 +351,7 @@ class SignedStore(Store):
     def _replace(self, names: Sequence[bytes]) -> Work[None]:
         yield from self.ask_time()
         places = [self._name_of(name) for name in names]
-        # A read too many does no harm: a server of replicas may tell of an older one.
+        # Read from the primary, because a replica may return an older stamp.
         held = yield from run(WRITING, [("GET", place) for place in places])
         commands: list[Command] = []
         for name, place, before in zip(names, places, held, strict=True):
@@ -365,13 +365,13 @@ class SignedStore(Store):
         yield from super()._unlink([name for name in names if name != space])
 
     def is_own(self, space: bytes) -> bool:
-        """Return whether the stamp of a tier was made with this store's secret."""
+        """Return whether the stamp of a tier was made with this secret."""
         return self.stamps.is_signed(_SPACE, space.decode("latin-1"))
 
     def expire(
         self, keys: Sequence[bytes], tags: Sequence[str], moment: float, *, everything: bool
     ) -> None:
-        """Take no stamp from before an invalidation that another process has told of."""
+        """Accept no stamp that is older than an invalidation by another process."""
         if everything:
             self.stamps.expire(_SPACE, moment)
         for key in keys:

@@ -1,7 +1,7 @@
-"""redis-py's connections, with a bound on the whole of each wait and on the size of each reply.
+"""Connections of redis-py with a limit on each wait as a whole, and on the size of each reply.
 
-Subclasses are made of whatever class a client uses: plain, TLS, Unix socket, managed by Sentinels.
-Importing this imports redis-py.
+The limits come as a subclass of the connection class of the client: plain, TLS, Unix socket, or
+managed by Sentinel. Importing this module imports redis-py.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ __all__ = ["Limits", "bound", "bound_cluster", "bound_loop_cluster"]
 
 
 class Limits:
-    """What all connections of one tier share; may be changed until they are made.
+    """The limits of all connections of a tier; changes apply to new connections.
 
     Attributes:
-        largest: Bytes of a reply at most.
-        on_connect: Called when a connection is made: there may be another server behind it.
+        largest: Largest accepted reply, in bytes.
+        on_connect: Called for each new connection, which may lead to another server.
     """
 
     __slots__ = ("largest", "on_connect")
@@ -45,14 +45,14 @@ def _do_nothing() -> None:
 
 
 def bound(client: Any, limits: Limits) -> None:
-    """Give the connections that a client is going to make their bounds."""
+    """Apply the limits to all future connections of a client."""
     pool = client.connection_pool
-    pool.connection_class = _bounded(pool.connection_class)
+    pool.connection_class = _subclass(pool.connection_class)
     pool.connection_kwargs["limits"] = limits
 
 
 def bound_cluster(client: Any, limits: Limits) -> None:
-    """As :func:`bound`, for a blocking client of a cluster, which has connected already."""
+    """As :func:`bound`, for a blocking cluster client, which has connected already."""
     manager = client.nodes_manager
     create = manager.create_redis_node
 
@@ -67,42 +67,42 @@ def bound_cluster(client: Any, limits: Limits) -> None:
             bound(node.redis_connection, limits)
             pool = node.redis_connection.connection_pool
             pool.disconnect()
-            pool.reset()  # or it would connect those again that it has
+            pool.reset()  # otherwise it would reconnect its existing connections
 
 
 def bound_loop_cluster(client: Any, limits: Limits) -> None:
-    """As :func:`bound`, for a client of a cluster on an event loop."""
-    shared = client.connection_kwargs  # each further node is made with these
-    shared["connection_class"] = made = _bounded(shared["connection_class"])
-    shared["limits"] = limits
+    """As :func:`bound`, for a cluster client on an event loop."""
+    options = client.connection_kwargs  # shared by all further nodes
+    options["connection_class"] = subclass = _subclass(options["connection_class"])
+    options["limits"] = limits
     for node in client.nodes_manager.startup_nodes.values():
-        node.connection_class = made
+        node.connection_class = subclass
         node.connection_kwargs["limits"] = limits
 
 
 @cache
-def _bounded(base: type) -> type:
-    """Return the subclass of a class of connections that keeps to the bounds."""
+def _subclass(base: type) -> type:
+    """Return the subclass of a connection class that applies the limits."""
     bases: tuple[type, ...]
     if iscoroutinefunction(base._connect):  # type: ignore[attr-defined]  # noqa: SLF001 - makes sockets
-        bases = (_LoopBounded, base)
+        bases = (_AsyncLimits, base)
     elif base is Connection:
-        bases = (_Bounded, _Addressed)
+        bases = (_ThreadLimits, _TcpConnection)
     elif issubclass(base, Connection):
-        bases = (_Bounded, base, _Addressed)  # what TLS is put over comes from the last of these
+        bases = (_ThreadLimits, base, _TcpConnection)  # the last makes the socket below TLS
     else:
-        bases = (_Bounded, base)
+        bases = (_ThreadLimits, base)
     return type(f"Bounded{base.__name__}", bases, {})
 
 
 # For threads ---------------------------------------------------------------------------------
 
 
-class _Addressed(Connection):
-    """A connection over TCP whose making takes no longer than its timeout, names included."""
+class _TcpConnection(Connection):
+    """A TCP connection whose timeout covers name resolution and all addresses."""
 
     def _connect(self) -> socket.socket:
-        end = monotonic() + _nearer(self.socket_connect_timeout)
+        end = monotonic() + _limit(self.socket_connect_timeout)
         error: OSError = OSError(f"{self.host} has no address")
         addresses = find_addresses(self.host, self.port, self.socket_type, _left(end))
         for family, kind, protocol, _, address in addresses:
@@ -115,8 +115,8 @@ class _Addressed(Connection):
                         sock.setsockopt(socket.IPPROTO_TCP, option, value)
                 sock.settimeout(_left(end))
                 sock.connect(address)
-                # TLS shakes hands within this.
-                sock.settimeout(_nearer(self.socket_timeout))
+                # The TLS handshake happens within this timeout.
+                sock.settimeout(_limit(self.socket_timeout))
             except OSError as caught:
                 error = caught
                 sock.close()
@@ -125,8 +125,8 @@ class _Addressed(Connection):
         raise error
 
 
-class _Bounded:
-    """Puts the bounds round the socket of a connection."""
+class _ThreadLimits:
+    """Mixin: wraps the socket of a blocking connection."""
 
     def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
         self._limits = limits
@@ -134,16 +134,16 @@ class _Bounded:
 
     def _connect(self: Any) -> _Socket:
         DEADLINE.left()
-        sock = super()._connect()  # type: ignore[misc]  # the class that it is mixed into has it
+        sock = super()._connect()  # type: ignore[misc]  # the class it is mixed into has it
         self._limits.on_connect()
         return _Socket(sock, self.socket_timeout, self._limits.largest)
 
 
 class _Socket:
-    """A socket whose reads take no longer than this thread's operation, or than one reply.
+    """A socket whose reads end with the deadline of the thread's operation, or of one reply.
 
-    Once it has broken off in the middle of a reply it is shut down: what would be read from it
-    next belongs to that reply.
+    It is shut down if it times out in the middle of a reply, because the next read would return
+    the rest of that reply.
     """
 
     def __init__(self, sock: Any, seconds: float | None, largest: int) -> None:
@@ -173,7 +173,7 @@ class _Socket:
                     sent += self._sock.send(view[sent:])
 
     def recv(self, size: int, *flags: int) -> bytes:
-        if flags:  # a look ahead
+        if flags:  # MSG_PEEK
             return self._sock.recv(size, *flags)  # type: ignore[no-any-return]  # a socket's
         data: bytes = self._wait(self._sock.recv, size)
         self._check(data)
@@ -201,7 +201,7 @@ class _Socket:
             raise
 
     def _set_timer(self) -> None:
-        """Let the next wait end in time, or a little later: each change is a system call."""
+        """Set the timeout of the next wait; keep one that is close enough, to save system calls."""
         deadline = DEADLINE
         end = deadline.end
         timeout = self._timeout
@@ -220,12 +220,12 @@ class _Socket:
             self._sock.settimeout(timeout)
 
     def _break_off(self) -> None:
-        with suppress(OSError):  # the server was quicker
+        with suppress(OSError):  # the server has closed it already
             self._sock.shutdown(socket.SHUT_RDWR)
 
 
-def _nearer(seconds: float | None) -> float:
-    """Return a timeout, or what is left of this thread's operation if that is less."""
+def _limit(seconds: float | None) -> float:
+    """Return the smaller of a timeout and the time left for the thread's operation."""
     left = DEADLINE.left()
     if seconds is None:
         return 1e9 if left is None else left
@@ -239,11 +239,11 @@ def _left(end: float) -> float:
     return min(left, 1e6)
 
 
-# For event loops: a timer stands round each operation, so only names and sizes are left -----------
+# For event loops; a timer bounds each operation, so only names and sizes need limits --------------
 
 
-class _LoopBounded:
-    """Puts the bounds round the reader of a connection."""
+class _AsyncLimits:
+    """Mixin: wraps the reader of an asynchronous connection."""
 
     def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
         self._limits = limits
@@ -261,12 +261,12 @@ class _LoopBounded:
     async def _connect(self: Any) -> None:
         connect = super()._connect  # type: ignore[misc]  # as above
         if isinstance(self, LoopConnection):
-            await _LoopBounded._connect_by_address(self, connect)
+            await _AsyncLimits._connect_by_address(self, connect)
         else:
             await connect()
         raw = self._reader
         self._reader = _Reader(raw, self._limits.largest, self._writer.transport.abort)
-        if getattr(self._parser, "_stream", None) is raw:  # a Unix socket's has begun already
+        if getattr(self._parser, "_stream", None) is raw:  # a Unix socket's parser has it already
             self._parser._stream = self._reader  # noqa: SLF001 - no public way
         self._limits.on_connect()
 
@@ -287,7 +287,7 @@ class _LoopBounded:
 
 
 class _Reader:
-    """A stream reader that refuses what is too large before it is read."""
+    """A stream reader that refuses replies above the limit before they are read."""
 
     def __init__(self, reader: Any, largest: int, abort: Callable[[], None]) -> None:
         self._reader = reader

@@ -1,17 +1,17 @@
-"""Signed stamps: which generation of a key, a tag or a tier is the current one.
+"""Signed stamps: the current generation of a key, a tag or a tier.
 
-A stamp is replaced when its name is invalidated, and each entry names the stamps that it was
-computed under; so it counts only while they are the current ones. Whoever can write to the server
-could bring an old entry back together with the old stamp, whose signature is as good as ever. So a
-stamp carries a number that only grows from one of its name to the next, and a process that has
-seen a stamp, or heard of an invalidation, takes no older one for it.
+An invalidation replaces the stamp of a name. Each entry names the stamps that it was computed
+under, and is valid only while they are current. An attacker who can write to the server could
+restore an old entry together with its old stamp, whose signature is still valid. So each stamp has
+a number that grows with every replacement, and a process accepts no stamp that is older than the
+newest one, or the last invalidation, that it knows of.
 
-A stamp also says whether it was made since there was none, or because of an invalidation. What was
-computed before an invalidation is not written under the stamp that followed: a process that was
-deceived in one tier must not pass the old answer on as new in another.
+A stamp also records whether it was made by an invalidation or because there was none. An entry that
+was computed before an invalidation is not written under the stamp that followed. So a process that
+was deceived in one tier does not copy the old answer to another.
 
-The number is microseconds since the epoch by the server's clock, or one more than that of the stamp
-before: clocks of hosts that differ do no harm.
+The number is the time in microseconds since the epoch by the server's clock, or one more than the
+number of the previous stamp. So it does not matter if the clocks of hosts differ.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["Stamps"]
 
-_MOST: Final = 10_000  # names of which the newest stamp is remembered
+_MOST: Final = 10_000  # names whose newest stamp is remembered
 _NUMBER: Final = 8
-_NONCE: Final = 8  # two invalidations at once make two stamps; the first bit: it was one
-_VOID: Final = 0x80
-_LENGTH: Final = 43  # of the text
+_NONCE: Final = 8  # random bytes, so concurrent invalidations make different stamps
+_VOID: Final = 0x80  # bit of the first random byte: the stamp was made by an invalidation
+_LENGTH: Final = 43  # characters of a stamp
 
 
 class Stamps:
-    """Makes and checks the stamps of one tier. Thread-safe; what is remembered is bounded.
+    """Makes and verifies the stamps of one tier. Thread-safe; memory is bounded.
 
     Args:
-        secret: Signs them.
+        secret: The key that signs.
         namespace: The namespace of the tier.
-        label: The tier.
-        lasting: The name that is remembered however many others come.
+        label: The label of the tier.
+        permanent: A name that is never dropped from memory.
     """
 
-    def __init__(self, secret: bytes, namespace: str, label: str, lasting: bytes = b"") -> None:
+    def __init__(self, secret: bytes, namespace: str, label: str, permanent: bytes = b"") -> None:
         self._signer = Signer(secret, "stamp", namespace, label)
-        self._lasting = lasting
+        self._permanent = permanent
         # By name: the number of the newest stamp, the stamp, and the last invalidation.
         self._newest: dict[bytes, tuple[int, str, int]] = {}
         self._lock = fork_safe(self, threading.Lock())
@@ -57,13 +57,13 @@ class Stamps:
     def make(
         self, name: bytes, now: float, before: str | None = None, *, void: bool = False
     ) -> str:
-        """Return a new stamp, newer than all that are known of its name.
+        """Return a new stamp, newer than every known stamp of the name.
 
         Args:
-            name: Whose stamp it is.
+            name: The name of the key, tag or tier.
             now: Seconds since the epoch.
-            before: The stamp that it replaces, or None.
-            void: Whether the name is invalidated by it.
+            before: The stamp that it replaces. Default None.
+            void: Whether the stamp is made by an invalidation.
         """
         number = max(int(now * 1e6), 0)
         known = self._newest.get(name)
@@ -78,27 +78,27 @@ class Stamps:
         return urlsafe_b64encode(stamp).decode("ascii").rstrip("=")
 
     def newest(self, name: bytes) -> str | None:
-        """Return the newest stamp of a name that was seen, or None."""
+        """Return the newest known stamp of a name, or None."""
         known = self._newest.get(name)
         return None if known is None else known[1]
 
     def is_known(self, name: bytes) -> bool:
-        """Return whether a stamp of the name was seen, or an invalidation heard of."""
+        """Return whether a stamp or an invalidation of the name is known."""
         return name in self._newest
 
     def is_signed(self, name: bytes, stamp: str) -> bool:
-        """Return whether the stamp was made for this name, however old it is."""
+        """Return whether the signature is valid for this name, whatever the age of the stamp."""
         return self._read(name, stamp) is not None
 
-    def invalidated(self, name: bytes) -> float:
-        """Return when a name was invalidated last, in seconds since the epoch, or 0."""
+    def last_invalidation(self, name: bytes) -> float:
+        """Return the time of the last invalidation of a name in seconds since the epoch, or 0."""
         known = self._newest.get(name)
         return 0.0 if known is None else known[2] / 1e6
 
     def accept(self, name: bytes, stamp: str) -> bool:
-        """Return whether a stamp may be the current one; none older than it is from now on."""
+        """Return whether a stamp may be current. From then on no older one is accepted."""
         known = self._newest.get(name)
-        # Not in constant time: it stands in Redis, where whoever might measure it can read it.
+        # Not in constant time: whoever could measure it can read the stamp in Redis anyway.
         if known is not None and known[1] == stamp:
             return True
         read = self._read(name, stamp)
@@ -109,11 +109,11 @@ class Stamps:
         return True
 
     def expire(self, name: bytes, moment: float) -> None:
-        """Accept no stamp from before a moment, since then the name was invalidated.
+        """Record an invalidation; no older stamp is accepted from then on.
 
         Args:
             name: The name.
-            moment: Seconds since the epoch, by the server's clock.
+            moment: Time of the invalidation, in seconds since the epoch by the server's clock.
         """
         known = self._newest.get(name)
         number = max(int(moment * 1e6), 0)
@@ -121,7 +121,7 @@ class Stamps:
             self._note(name, number, "", number)
 
     def forget(self, name: bytes) -> None:
-        """Forget all names but one: what they held is void by that one."""
+        """Drop all names but one, which voids the entries of all others."""
         with self._lock:
             known = self._newest.get(name)
             self._newest = {} if known is None else {name: known}
@@ -134,13 +134,13 @@ class Stamps:
             newest[name] = (*known[:2], void) if known[0] > number else (number, stamp, void)
             while len(newest) > _MOST:
                 oldest = next(iter(newest))
-                if oldest == self._lasting:
+                if oldest == self._permanent:
                     newest[oldest] = newest.pop(oldest)
                 else:
                     del newest[oldest]
 
     def _read(self, name: bytes, stamp: str) -> tuple[int, bool] | None:
-        """Return a stamp's number and whether it invalidates; None: it is not of the name."""
+        """Return the number of a stamp and whether it invalidates; None if it is not valid."""
         if len(stamp) != _LENGTH:
             return None
         try:

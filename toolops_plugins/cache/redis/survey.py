@@ -1,4 +1,4 @@
-"""What lies in Redis under a namespace, for whoever looks from outside."""
+"""Counts of the keys that a namespace has in Redis."""
 
 from __future__ import annotations
 
@@ -11,27 +11,26 @@ from urllib.parse import unquote
 
 from toolops_plugins.cache.redis.connection import READING, Command, Work, primaries, scan
 
-__all__ = ["LIVES", "Shelf", "Survey", "survey"]
+__all__ = ["LIVES", "Survey", "TierCounts", "survey"]
 
 LIVES: Final = (60, 600, 3_600, 86_400)
-"""Seconds that bound the groups by which the rest of entries' lives is counted."""
+"""Upper bounds, in seconds, of the groups by which remaining lifetimes are counted."""
 
 _NAME = re.compile(r"([^:]+):(?:([0-9a-f]{64})|(tag|key):[0-9a-f]{64}|space)")
 _TOMBSTONE = 8  # bytes
 
 
 @dataclass(slots=True)
-class Shelf:
-    """What one tier keeps.
+class TierCounts:
+    """The keys of one tier.
 
     Args:
-        entries: Results and remembered errors, those included that a tag has voided since.
+        entries: Results and cached errors, including those that an invalidated tag has voided.
         tombstones: Marks of deletions, which last ten minutes.
-        tags: Tags that are known.
-        nbytes: Bytes of memory that all of it takes, as the server tells; where it does not, the
-            bytes of the values.
-        lives: Entries by how many seconds they have left at most: one of :data:`LIVES`, or None for
-            more than all of these.
+        tags: Known tags.
+        nbytes: Memory of all keys in bytes, as the server reports it, else the size of the values.
+        lives: Number of entries by remaining lifetime: at most one of :data:`LIVES` seconds, or
+            None for longer.
     """
 
     entries: int = 0
@@ -43,15 +42,15 @@ class Shelf:
 
 @dataclass(slots=True)
 class Survey:
-    """What a namespace keeps.
+    """The keys of a namespace.
 
     Args:
-        shelves: By the label of the tier.
-        foreign: Keys under the namespace that are none of ours.
-        whole: Whether everything was seen; else there was no time for more.
+        tiers: The counts of each tier, by label.
+        foreign: Keys under the namespace that this package did not write.
+        whole: Whether all keys were counted. False: the time was over.
     """
 
-    shelves: dict[str, Shelf] = field(default_factory=dict)
+    tiers: dict[str, TierCounts] = field(default_factory=dict)
     foreign: int = 0
     whole: bool = True
 
@@ -59,15 +58,15 @@ class Survey:
 def survey(
     root: str, *, cluster: bool, seconds: float | None = None, measure: bool = True
 ) -> Work[Survey]:
-    """Walk through all keys under ``root``, by SCAN, and tell what they are.
+    """Count all keys under ``root`` with SCAN.
 
-    Keys that come and go meanwhile may be missed, or counted twice.
+    Keys that are added or removed meanwhile may be missed or counted twice.
 
     Args:
-        root: What the keys of the namespace begin with, up to the label of the tier.
+        root: The common prefix of the namespace's keys, up to the label of the tier.
         cluster: Whether the servers form a cluster.
-        seconds: When to stop, at least one round trip after the start. None: at the end.
-        measure: Whether to ask for sizes and lives; else all keys of results count as entries.
+        seconds: Time limit in seconds; at least one round trip is made. Default None: no limit.
+        measure: Whether to request sizes and lifetimes. False: every result key counts as an entry.
     """
     found = Survey()
     end = None if seconds is None else time.monotonic() + seconds
@@ -90,7 +89,7 @@ def survey(
 
 
 def _facts(client: Any, names: list[Any]) -> tuple[tuple[Any, Any, Any], ...]:
-    """Return length, memory and milliseconds left of keys; an error stands for what is unknown."""
+    """Return length, memory and remaining milliseconds of each key, or an error in their place."""
     pipeline = client.pipeline(transaction=False)
     commands: list[Command] = [
         command
@@ -108,16 +107,16 @@ def _sort(found: Survey, name: str, length: Any, memory: Any, left: Any) -> None
     if match is None or isinstance(length, Exception):
         found.foreign += 1
         return
-    if left == -2:  # it is gone by now
+    if left == -2:  # the key has expired meanwhile
         return
-    shelf = found.shelves.setdefault(unquote(match[1], errors="replace"), Shelf())
+    tier = found.tiers.setdefault(unquote(match[1], errors="replace"), TierCounts())
     if isinstance(length, int):
-        shelf.nbytes += memory if isinstance(memory, int) else length
-    if match[2] is None:  # stamps, of which only those of tags tell anybody something
-        shelf.tags += match[3] == "tag"
+        tier.nbytes += memory if isinstance(memory, int) else length
+    if match[2] is None:  # a stamp; only those of tags are counted
+        tier.tags += match[3] == "tag"
     elif length == _TOMBSTONE:
-        shelf.tombstones += 1
+        tier.tombstones += 1
     else:
-        shelf.entries += 1
+        tier.entries += 1
         if isinstance(left, int) and left >= 0:
-            shelf.lives[next((life for life in LIVES if left <= life * 1000), None)] += 1
+            tier.lives[next((life for life in LIVES if left <= life * 1000), None)] += 1

@@ -1,7 +1,7 @@
-"""What a Redis URL says, parsed without redis-py so that a wrong one is refused at once.
+"""Parsing of Redis URLs, without redis-py, so that an invalid URL is refused at once.
 
-redis-py itself parses neither several hosts nor a Sentinel's service name, and lets mistakes in
-options through until the first connection.
+redis-py parses neither several hosts nor the service name of a Sentinel, and reports invalid
+options only at the first connection.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ _NUMBERS: dict[str, type[int | float]] = {
     "socket_connect_timeout": float,
     "health_check_interval": int,
 }
-# What the URL says by its other parts, or what the tier must decide itself.
+# Set by other parts of the URL, or by the tier itself.
 _REFUSED = frozenset({"host", "port", "path", "retry", "retry_on_timeout", "decode_responses"})
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to connect.
+    """The servers to connect to.
 
     Args:
-        kind: The way the servers are set up.
-        nodes: Host and port of the server, the sentinels, or cluster nodes to ask first.
+        kind: The topology.
+        nodes: Host and port of the server, of the Sentinels, or of the first cluster nodes to ask.
         tls: Whether connections are encrypted.
-        db: Number of the database.
-        service: The name under which sentinels know the primary.
-        path: File of a Unix socket.
+        db: The number of the database.
+        service: The Sentinel service name of the primary.
+        path: The file of a Unix socket.
         options: User name, password and further options for redis-py; never shown.
     """
 
@@ -72,7 +72,7 @@ class Target:
 
 
 def parse(url: str) -> Target:
-    """Return what ``url`` says.
+    """Parse a Redis URL.
 
     Args:
         url: ``redis://[user:password@]host[:port][/db]``, ``rediss://`` for TLS,
@@ -83,7 +83,7 @@ def parse(url: str) -> Target:
             options are percent-encoded.
 
     Raises:
-        ConfigurationError: It names ``url``, and never repeats a password.
+        ConfigurationError: The URL is invalid. The error names ``url`` and never shows a password.
     """
     if not isinstance(url, str):
         raise ConfigurationError("url", f"must be a string, not {type(url).__name__}")
@@ -94,7 +94,7 @@ def parse(url: str) -> Target:
     if parts.scheme not in _SCHEMES:
         known = ", ".join(f"{scheme}://" for scheme in _SCHEMES)
         raise ConfigurationError(
-            "url", f"has no known scheme, such as redis://127.0.0.1:6379; these are: {known}"
+            "url", f"has no known scheme, such as redis://127.0.0.1:6379; known are: {known}"
         )
     kind, tls = _SCHEMES[parts.scheme]
     user, _, place = parts.netloc.rpartition("@")
@@ -113,10 +113,10 @@ def parse(url: str) -> Target:
         service = path.pop(0)
     if kind == "standalone" and len(nodes) > 1:
         raise ConfigurationError(
-            "url", "names several hosts; say redis+cluster:// or redis+sentinel://"
+            "url", "names several hosts; use redis+cluster:// or redis+sentinel://"
         )
     if len(path) > 1:
-        raise ConfigurationError("url", "has a path of too many parts")
+        raise ConfigurationError("url", "has too many parts in its path")
     if path and db is None:
         db = path[0]
     number = _database(db)
