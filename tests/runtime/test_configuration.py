@@ -130,7 +130,7 @@ def test_tiers_without_labels_are_named_by_their_place() -> None:
         (7, "must be a list of tiers, nearest first"),
         ([None], "must hold tiers only"),
         ([[Memory()]], "must hold tiers only"),
-        ([Memory(), Memory()], "holds two Memory tiers; if it is to have both, give each a label="),
+        ([Memory(), Memory()], "holds two Memory tiers; to use both, give each a label="),
         ([Memory(label="a"), Memory(label="a")], "two tiers have one label: ['a', 'a']; give each"),
         ([Memory(label="L2"), Memory()], "two tiers have one label: ['L2', 'L2']; give each"),
     ],
