@@ -43,7 +43,7 @@ demo: setup ## Audit real questions, then run fifty agents with and without Tool
 	$(BIN)/python examples/demo.py
 
 test: setup ## Run the whole test suite, in random order on all cores
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 # `make soak SEED=7 SECONDS=600` plays the rounds of that seed again, or for longer.
 SECONDS := 180

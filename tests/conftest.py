@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import hypothesis
@@ -29,19 +29,28 @@ def pytest_report_header() -> str | None:
     return None if HAS_CREWAI else "crewai does not support this Python: its tests are left out"
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _young_heap(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let collections of a module's tests pass over what stood before it.
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect no garbage while the test modules are imported; nearly nothing of theirs is any."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        _freeze_heap()
 
-    Late in a run that is every framework and its models, a second for each collection.
-    """
-    if not hasattr(request.module, "gc"):
-        yield
-        return
+
+@pytest.fixture(autouse=True, scope="module")
+def _young_heap(request: pytest.FixtureRequest) -> None:
+    """Let the collections of a module's tests pass over what stands before it."""
+    if hasattr(request.module, "gc"):
+        _freeze_heap()
+
+
+def _freeze_heap() -> None:
+    # Every framework and its models: a second for each collection that looks at them.
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

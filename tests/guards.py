@@ -187,6 +187,9 @@ def _isolate() -> Callable[[], None]:
         if name.startswith(("TOOLOPS_", "XDG_")) and name != "TOOLOPS_DATA":
             patch.delenv(name)
     patch.setenv("HOME", home)
+    # Containers set it, and then each worker and each subprocess compiles every module again.
+    patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    patch.setattr(sys, "dont_write_bytecode", False)
     for name in ("TELEMETRY", "TRACKING", "VERSION_CHECK"):
         patch.setenv(f"CREWAI_DISABLE_{name}", "true")
     patch.setenv("CREWAI_TRACING_ENABLED", "false")
