@@ -108,6 +108,15 @@ def requirements(project: dict) -> Iterator[str]:
         yield from (each for each in group if isinstance(each, str))
 
 
+def test_every_distribution_names_the_same_addresses(root):
+    core = tomllib.loads((root / "pyproject.toml").read_text())["project"]["urls"]
+    assert set(core) == {"Source", "Documentation", "Changelog", "Issues"}
+    for path in root.glob("integrations/*/pyproject.toml"):
+        urls = tomllib.loads(path.read_text())["project"]["urls"]
+        folder = path.parent.relative_to(root)
+        assert urls == {**core, "Source": f"{core['Source']}/tree/main/{folder}"}
+
+
 def test_every_dependency_says_what_it_is_for(root):
     for path in (root / "pyproject.toml", *root.glob("integrations/*/pyproject.toml")):
         text = path.read_text()
