@@ -550,7 +550,7 @@ def test_secrets_of_the_model_are_stored_nowhere(chat, openai_server, namespace,
     assert b"gpt-test---" not in stored
 
 
-# Meaning
+# SemanticKeyer
 
 
 @pytest.fixture

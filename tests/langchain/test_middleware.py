@@ -648,7 +648,7 @@ async def test_a_cancelled_leader_leaves_the_others_unharmed(agent, openai_serve
     assert len(openai_server.requests) == 1
 
 
-# Meaning
+# SemanticKeyer
 
 
 def test_the_same_question_in_other_words_shares_an_answer(meaningful, agent, ask, openai_server):

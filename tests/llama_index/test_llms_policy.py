@@ -248,7 +248,7 @@ def test_parts_of_a_policy_by_name_win_and_add_to_the_default(ops, llm, openai_s
         guard_llm(llm(), ops=ops, cahce=None)
 
 
-# Meaning
+# SemanticKeyer
 
 
 @pytest.fixture

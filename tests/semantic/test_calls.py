@@ -31,7 +31,7 @@ AGAIN = "what's the capital of France"
 SPAIN = "What is the capital of Spain?"
 
 
-class Asked:
+class Question:
     """A tool that answers questions, in both faces, and remembers what it was asked."""
 
     def __init__(self, ops: ToolOps, **policy: Any) -> None:
@@ -57,7 +57,7 @@ class Asked:
 
 
 class Held:
-    """As Asked, but no answer comes before it is released."""
+    """As Question, but no answer comes before it is released."""
 
     def __init__(self, ops: ToolOps, **policy: Any) -> None:
         self.questions: list[str] = []
@@ -126,7 +126,7 @@ async def reach_aboard(ops: ToolOps, count: int) -> None:
 
 
 def test_the_same_question_in_other_words_is_a_hit(ops, events):
-    asked = Asked(ops)
+    asked = Question(ops)
     assert asked.sync(FRANCE) == {"to": FRANCE}
     assert asked.sync(AGAIN) == {"to": FRANCE}
     assert asked.questions == [FRANCE]
@@ -140,14 +140,14 @@ def test_the_same_question_in_other_words_is_a_hit(ops, events):
 
 
 async def test_so_it_is_on_an_event_loop(ops):
-    asked = Asked(ops)
+    asked = Question(ops)
     assert await asked.aio(FRANCE) == {"to": FRANCE}
     assert await asked.aio(AGAIN) == {"to": FRANCE}
     assert asked.questions == [FRANCE]
 
 
 def test_another_question_is_a_miss(ops, events):
-    asked = Asked(ops)
+    asked = Question(ops)
     asked.sync(FRANCE)
     assert asked.sync(SPAIN) == {"to": SPAIN}
     assert asked.sync("What is not the capital of France?")["to"] != FRANCE
@@ -169,7 +169,7 @@ def test_an_answer_that_is_nothing_is_an_answer(ops, answer):
 
 
 def test_changing_a_hit_changes_no_other(ops):
-    asked = Asked(ops)
+    asked = Question(ops)
     asked.sync(FRANCE)["to"] = "nowhere"
     asked.sync(AGAIN)["to"] = "nowhere"
     assert asked.sync("Tell me the capital of France, please.") == {"to": FRANCE}
@@ -177,7 +177,7 @@ def test_changing_a_hit_changes_no_other(ops):
 
 
 def test_an_error_is_not_shared_later(ops):
-    asked = Asked(ops, retry=None)
+    asked = Question(ops, retry=None)
     asked.answer = KeyError("down")
     with pytest.raises(KeyError):
         asked.sync(FRANCE)
@@ -186,13 +186,13 @@ def test_an_error_is_not_shared_later(ops):
 
 
 def test_what_the_policy_does_not_want_is_not_shared(ops):
-    asked = Asked(ops, cache=Cache(ttl=60, when=lambda answer: answer["to"] != FRANCE))
+    asked = Question(ops, cache=Cache(ttl=60, when=lambda answer: answer["to"] != FRANCE))
     asked.sync(FRANCE)
     assert asked.sync(AGAIN) == {"to": AGAIN}
 
 
 def test_what_cannot_be_encoded_is_returned_and_not_shared(ops):
-    asked = Asked(ops)
+    asked = Question(ops)
     asked.answer = object()
     assert asked.sync(FRANCE) is asked.answer
     assert asked.sync(AGAIN) is asked.answer
@@ -203,7 +203,7 @@ def test_what_cannot_be_encoded_is_returned_and_not_shared(ops):
 
 
 def test_every_other_argument_belongs_to_the_scope(ops):
-    asked = Asked(ops)
+    asked = Question(ops)
     asked.sync(FRANCE, user="ann")
     asked.sync(AGAIN, user="bob")
     assert asked.questions == [FRANCE, AGAIN]
@@ -212,7 +212,7 @@ def test_every_other_argument_belongs_to_the_scope(ops):
 
 
 def test_an_ignored_argument_does_not(ops):
-    asked = Asked(ops, ignore=["user"])
+    asked = Question(ops, ignore=["user"])
     asked.sync(FRANCE, user="ann")
     asked.sync(AGAIN, user="bob")
     assert asked.questions == [FRANCE]
@@ -221,22 +221,22 @@ def test_an_ignored_argument_does_not(ops):
 def test_tools_versions_tenants_and_namespaces_share_nothing(tmp_path):
     tenant: ContextVar[str] = ContextVar("tenant", default="ann")
     with ToolOps("a", semantic=SemanticCache(tmp_path), tenant=tenant) as ops:
-        asked = Asked(ops)
+        asked = Question(ops)
         asked.sync(FRANCE)
-        other = Asked(ops, cache=Cache(ttl=60, version="2"))
+        other = Question(ops, cache=Cache(ttl=60, version="2"))
         other.sync(AGAIN)
         assert other.questions == [AGAIN]
         token = tenant.set("bob")
         assert asked.sync(AGAIN) == {"to": AGAIN}
         tenant.reset(token)
         with ToolOps("b", semantic=SemanticCache(tmp_path)) as another:
-            third = Asked(another)
+            third = Question(another)
             third.sync(AGAIN)
             assert third.questions == [AGAIN]
 
 
 def test_an_argument_that_is_no_text_is_looked_up_exactly_only(ops):
-    asked = Asked(ops)
+    asked = Question(ops)
     assert asked.sync(["a", "list"]) == asked.sync(["a", "list"])
     assert asked.sync("") == asked.sync("")
     assert asked.questions == [["a", "list"], ""]
@@ -277,7 +277,7 @@ def test_methods_of_one_object_share_and_of_two_do_not(ops):
 
 
 def test_an_answer_that_has_expired_is_not_shared(ops, clock):
-    asked = Asked(ops, cache=Cache(ttl=600, jitter=0.0))
+    asked = Question(ops, cache=Cache(ttl=600, jitter=0.0))
     asked.sync(FRANCE)
     clock.advance(599)
     assert asked.sync(AGAIN) == {"to": FRANCE}
@@ -286,7 +286,7 @@ def test_an_answer_that_has_expired_is_not_shared(ops, clock):
 
 
 def test_a_hit_is_kept_in_memory_for_a_short_while(ops, clock, events):
-    asked = Asked(ops, cache=Cache(ttl=600, jitter=0.0, beta=0.0))
+    asked = Question(ops, cache=Cache(ttl=600, jitter=0.0, beta=0.0))
     asked.sync(FRANCE)
     asked.sync(AGAIN)
     asked.sync(AGAIN)
@@ -300,7 +300,7 @@ def test_a_hit_is_kept_in_memory_for_a_short_while(ops, clock, events):
 
 
 def test_a_refreshed_answer_is_shared_in_place_of_the_old(ops, clock):
-    asked = Asked(ops, cache=Cache(ttl=100, stale_ttl=1000, jitter=0.0, beta=0.0))
+    asked = Question(ops, cache=Cache(ttl=100, stale_ttl=1000, jitter=0.0, beta=0.0))
     asked.answer = "old"
     asked.sync(FRANCE)
     asked.answer = "new"
@@ -315,21 +315,21 @@ def test_a_refreshed_answer_is_shared_in_place_of_the_old(ops, clock):
 
 
 def test_invalidating_the_question_forgets_its_answer_in_other_words_too(ops):
-    asked = Asked(ops)
+    asked = Question(ops)
     asked.sync(FRANCE)
     asked.sync.invalidate(FRANCE)
     assert asked.sync(AGAIN) == {"to": AGAIN}
 
 
 async def test_tags_reach_the_semantic_cache(ops):
-    asked = Asked(ops, tags=["geography"])
+    asked = Question(ops, tags=["geography"])
     await asked.aio(FRANCE)
     await ops.ainvalidate(["geography"])
     assert await asked.aio(AGAIN) == {"to": AGAIN}
 
 
 def test_clear_empties_it(ops):
-    asked = Asked(ops)
+    asked = Question(ops)
     asked.sync(FRANCE)
     ops.clear()
     assert asked.sync(AGAIN) == {"to": AGAIN}
@@ -436,7 +436,7 @@ def test_an_embedder_that_fails_is_a_miss_with_a_notice(tmp_path):
 
     with ToolOps("t", semantic=SemanticCache(tmp_path, embedder=broken)) as ops:
         notices = Notices(ops)
-        asked = Asked(ops)
+        asked = Question(ops)
         assert asked.sync(FRANCE) == {"to": FRANCE}
         assert [notice.kind for notice in notices.all] == ["tier_failed"]
         assert (notices.all[0].name, notices.all[0].detail) == ("semantic", "OSError")
@@ -445,7 +445,7 @@ def test_an_embedder_that_fails_is_a_miss_with_a_notice(tmp_path):
 def test_an_embedder_that_returns_no_vectors_is_named_in_the_log(tmp_path, caplog):
     embedder = lambda texts: [[1.0, 0.0]] * (len(texts) + 1)  # noqa: E731 - one vector too many
     with ToolOps("t", semantic=SemanticCache(tmp_path, embedder=embedder)) as ops:
-        assert Asked(ops).sync(FRANCE) == {"to": FRANCE}
+        assert Question(ops).sync(FRANCE) == {"to": FRANCE}
     (line,) = caplog.messages
     assert "the embedder returned an array of shape" in line
 
@@ -454,7 +454,7 @@ def test_a_server_that_is_down_is_a_miss_with_a_notice(unused_tcp_port_factory):
     url = f"http://127.0.0.1:{unused_tcp_port_factory()}"
     ops = ToolOps("t", semantic=SemanticCache(url=url))
     notices = Notices(ops)
-    asked = Asked(ops)
+    asked = Question(ops)
     assert asked.sync(FRANCE) == {"to": FRANCE}
     assert asked.sync(AGAIN) == {"to": AGAIN}
     assert {notice.kind for notice in notices.all} == {"tier_failed"}
@@ -469,14 +469,14 @@ def test_an_index_of_another_embedder_is_an_error_that_says_so(tmp_path):
 
     ops = ToolOps("t", semantic=SemanticCache(tmp_path, embedder=other))
     with pytest.raises(ConfigurationError, match="wordllama"):
-        Asked(ops).sync(FRANCE)
+        Question(ops).sync(FRANCE)
 
 
 # What is asked for
 
 
 def test_a_tool_may_have_a_threshold_of_its_own(ops):
-    strict = Asked(ops, semantic=Semantic(on="question", threshold=0.999))
+    strict = Question(ops, semantic=Semantic(on="question", threshold=0.999))
     strict.sync(FRANCE)
     strict.sync(AGAIN)
     assert strict.questions == [FRANCE, AGAIN]
@@ -484,16 +484,16 @@ def test_a_tool_may_have_a_threshold_of_its_own(ops):
 
 def test_a_runtime_without_a_semantic_cache_says_so():
     with pytest.raises(ConfigurationError, match=r"ToolOps\(semantic=SemanticCache\(\)\)"):
-        Asked(ToolOps())
+        Question(ToolOps())
 
 
 def test_a_question_that_does_not_count_is_refused(ops):
     with pytest.raises(ConfigurationError, match="question"):
-        Asked(ops, ignore=["question"])
+        Question(ops, ignore=["question"])
     with pytest.raises(ConfigurationError, match="question"):
-        Asked(ops, cache=Cache(ttl=1, key_params=["user"]))
+        Question(ops, cache=Cache(ttl=1, key_params=["user"]))
     with pytest.raises(ConfigurationError, match="query"):
-        Asked(ops, semantic=Semantic(on="query"))
+        Question(ops, semantic=Semantic(on="query"))
 
 
 def test_coalescing_by_meaning_needs_a_meaning():
@@ -547,9 +547,9 @@ async def test_streams_are_shared_once_they_are_whole(ops):
 
 def test_what_is_learned_outlives_the_process(tmp_path):
     with ToolOps("t", semantic=SemanticCache(tmp_path)) as ops:
-        Asked(ops).sync(FRANCE)
+        Question(ops).sync(FRANCE)
     with ToolOps("t", semantic=SemanticCache(tmp_path)) as ops:
-        again = Asked(ops)
+        again = Question(ops)
         assert again.sync(AGAIN) == {"to": FRANCE}
         assert again.questions == []
 
@@ -557,7 +557,7 @@ def test_what_is_learned_outlives_the_process(tmp_path):
 def test_the_environment_names_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with ToolOps.from_env({"TOOLOPS_CHROMA_PATH": "kept"}) as ops:
-        asked = Asked(ops)
+        asked = Question(ops)
         asked.sync(FRANCE)
         assert asked.sync(AGAIN) == {"to": FRANCE}
     assert (tmp_path / "kept").is_dir()
@@ -568,7 +568,7 @@ def test_the_environment_names_a_folder(tmp_path, monkeypatch):
 def test_only_the_first_tier_gets_a_copy(tmp_path):
     near, far = Memory(max_items=10, label="near"), Memory(max_items=10, label="far")
     with ToolOps("t", [near, far], semantic=SemanticCache(tmp_path)) as ops:
-        asked = Asked(ops)
+        asked = Question(ops)
         asked.sync(FRANCE)
         asked.sync(AGAIN)
         assert len(near) == 2
@@ -587,7 +587,7 @@ def test_what_a_loop_that_ends_has_begun_to_learn_is_learned(tmp_path, monkeypat
 
     semantic = SemanticCache(tmp_path, judge=judge)
     with ToolOps("t", semantic=semantic) as ops:
-        tool = Asked(ops, semantic=Semantic(on="question", max_error=0.05))
+        tool = Question(ops, semantic=Semantic(on="question", max_error=0.05))
         asyncio.run(tool.aio(FRANCE))
         before = len(learned)
 

@@ -403,7 +403,7 @@ def test_a_child_forked_amid_calls_answers_from_memory_and_says_so(tmp_path):
     shared._by_place.clear()
     with SemanticCache(tmp_path, collection="toolops-t") as again:
         again.open()
-        assert again.answers.index.loaded.wait(LONG)
+        assert again.answers.index.is_loaded.wait(LONG)
         assert len(again) == kept
 
 

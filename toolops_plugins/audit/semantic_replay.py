@@ -25,9 +25,9 @@ from toolops_plugins.semantic.embedding.cached import Embeddings
 from toolops_plugins.semantic.embedding.embedders import Embedder, Matrix
 from toolops_plugins.semantic.guards import Guards, Traits, Veto
 from toolops_plugins.semantic.index.index import Near, Vector
-from toolops_plugins.semantic.index.memory import Resident
+from toolops_plugins.semantic.index.memory import MemoryIndex
 from toolops_plugins.semantic.index.rows import Row
-from toolops_plugins.semantic.lookup import NEIGHBOURS, Asked, Decider, Lookup, Rule
+from toolops_plugins.semantic.lookup import NEIGHBOURS, Decider, Lookup, Question, Rule
 
 __all__ = ["Replay", "Tell", "settings_around"]
 
@@ -223,9 +223,9 @@ class _Log:
         self._seen = bytearray(len(rows))
         self._index = self.index()
 
-    def index(self) -> Resident:
+    def index(self) -> MemoryIndex:
         """Return an empty index."""
-        return Resident(self.vectors.shape[1], max_items=len(self.rows))
+        return MemoryIndex(self.vectors.shape[1], max_items=len(self.rows))
 
     def nears(self, block: Sequence[int]) -> list[_Near]:
         """Return the neighbours of some questions, which take their place among the seen ones."""
@@ -254,7 +254,7 @@ class _Near:
 
     __slots__ = ("_asked", "_found", "_index", "_scope", "_x")
 
-    def __init__(self, index: Resident, scope: bytes, x: Vector, found: Near) -> None:
+    def __init__(self, index: MemoryIndex, scope: bytes, x: Vector, found: Near) -> None:
         self._index = index
         self._scope = scope
         self._x = x
@@ -316,7 +316,7 @@ class _Cache:
                 learner.exact(tally.setting.value)
             return
         found = self._found(row, x, near)
-        lookup = Lookup(Asked(row.text or "", row.scope, row.id), self._rule, 0, x, found)
+        lookup = Lookup(Question(row.text or "", row.scope, row.id), self._rule, 0, x, found)
         self._decider.decide(lookup)
         if watch is not None:
             self._watched(watch, place, lookup)

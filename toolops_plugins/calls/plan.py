@@ -37,7 +37,7 @@ from toolops_plugins.telemetry.stats import ToolStats
 
 if TYPE_CHECKING:
     from toolops_plugins.cache.invalidation_bus import Bus
-    from toolops_plugins.calls.semantic_keyer import Meaning
+    from toolops_plugins.calls.semantic_keyer import SemanticKeyer
     from toolops_plugins.semantic.lookup import Lookup
 
 __all__ = ["Call", "Plan", "Shared", "replan"]
@@ -193,7 +193,7 @@ class Plan:
         gate: Gate | None = None,
         hedger: Hedger | None = None,
         stream: bool = False,
-        meaning: Meaning | None = None,
+        meaning: SemanticKeyer | None = None,
         declare: Callable[[], None] | None = None,
     ) -> None:
         self.name = name

@@ -15,12 +15,12 @@ from toolops_plugins.policy import Cache, Semantic
 
 if TYPE_CHECKING:
     from toolops_plugins.semantic.cache import SemanticCache
-    from toolops_plugins.semantic.lookup import Asked
+    from toolops_plugins.semantic.lookup import Question
 
-__all__ = ["Meaning"]
+__all__ = ["SemanticKeyer"]
 
 
-class Meaning:
+class SemanticKeyer:
     """What the semantic cache is asked for the calls of one tool. Thread-safe.
 
     Args:
@@ -80,7 +80,9 @@ class Meaning:
         self._hits = 0
         self.add_to_name = self._keyer.add_to_name
 
-    def asked(self, key: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Asked | None:
+    def asked(
+        self, key: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Question | None:
         """Return the question of a call, or None if that argument is no text, or too long a one.
 
         Args:
@@ -91,7 +93,7 @@ class Meaning:
         Raises:
             NotCanonicalError: An argument that belongs to the scope has no canonical form.
         """
-        from toolops_plugins.semantic.lookup import Asked  # noqa: PLC0415 - imports numpy
+        from toolops_plugins.semantic.lookup import Question  # noqa: PLC0415 - imports numpy
 
         arguments = arguments_of(self._keyer.signature, args, kwargs)
         text = arguments.get(self._on)
@@ -99,7 +101,7 @@ class Meaning:
             text = arguments[self._rest].get(self._on)
         if not isinstance(text, str) or len(text) > self.cache.max_text or not text.strip():
             return None
-        return Asked(text, self._keyer.key(args, kwargs)[:16], key.hex()[:32])
+        return Question(text, self._keyer.key(args, kwargs)[:16], key.hex()[:32])
 
     def mark(self) -> int:
         """Return the mark of this moment, for a later write."""

@@ -16,7 +16,7 @@ from toolops_plugins.cache.tiers import LookupResult
 from toolops_plugins.calls.answer import Answer, notice, report_refusal
 from toolops_plugins.calls.plan import Call
 from toolops_plugins.calls.results import copied, decoded
-from toolops_plugins.calls.semantic_keyer import Meaning
+from toolops_plugins.calls.semantic_keyer import SemanticKeyer
 from toolops_plugins.coalesce.flights import FlightResult
 from toolops_plugins.codec import Payload
 from toolops_plugins.errors import CodecError, NotCanonicalError, NotEncodableError
@@ -26,12 +26,12 @@ from toolops_plugins.telemetry.events import Notice, NoticeKind
 
 if TYPE_CHECKING:
     from toolops_plugins.semantic.flows import Learning
-    from toolops_plugins.semantic.lookup import Asked, Lookup
+    from toolops_plugins.semantic.lookup import Lookup, Question
 
 __all__ = ["by_meaning", "kept_by_meaning", "question_of"]
 
 
-def question_of(call: Call) -> Asked | None:
+def question_of(call: Call) -> Question | None:
     """Return what a call asks, or None if there is nothing to compare."""
     meaning = call.plan.meaning
     if meaning is None or call.key is None:
@@ -51,7 +51,7 @@ def _question(call: Call) -> Flow:
 
 
 def by_meaning(
-    call: Call, meaning: Meaning, found: LookupResult, fetch: Callable[[], Flow]
+    call: Call, meaning: SemanticKeyer, found: LookupResult, fetch: Callable[[], Flow]
 ) -> Generator[Step, Any, tuple[Answer | None, Callable[[], Flow]]]:
     """Return an answer to the same question in other words, or else how to get one.
 
@@ -83,7 +83,7 @@ def by_meaning(
 
 
 def _looked_up(
-    call: Call, meaning: Meaning, marks: Sequence[Mark]
+    call: Call, meaning: SemanticKeyer, marks: Sequence[Mark]
 ) -> Generator[Step, Any, Answer | None]:
     """Return what the index answers, or None; note the lookup on the call if there was one."""
     asked = yield from _question(call)
@@ -93,7 +93,7 @@ def _looked_up(
     if not index.ready:  # what has learned lives in it
         yield Io(index.open, index.aopen)
     meaning.count_exact(call.plan.stats.near_hits())
-    lookup: Lookup = yield from meaning.cache.answers.looking(asked, meaning.rule)
+    lookup: Lookup = yield from meaning.cache.answers.lookup(asked, meaning.rule)
     call.lookup = lookup
     return None if lookup.row is None else _served(call, meaning, lookup, marks)
 
@@ -108,7 +108,9 @@ def _notice(call: Call, kind: NoticeKind, detail: str = "") -> None:
     shared.emitter.notice(Notice(kind, "semantic", detail, shared.clock.time(), shared.namespace))
 
 
-def _served(call: Call, meaning: Meaning, lookup: Lookup, marks: Sequence[Mark]) -> Answer | None:
+def _served(
+    call: Call, meaning: SemanticKeyer, lookup: Lookup, marks: Sequence[Mark]
+) -> Answer | None:
     row = lookup.row
     if row is None:
         return None
@@ -136,7 +138,7 @@ def _served(call: Call, meaning: Meaning, lookup: Lookup, marks: Sequence[Mark])
 
 
 def _copy_near(
-    call: Call, meaning: Meaning, lookup: Lookup, entry: Entry, marks: Sequence[Mark]
+    call: Call, meaning: SemanticKeyer, lookup: Lookup, entry: Entry, marks: Sequence[Mark]
 ) -> None:
     """Keep what was served in the nearest tier, for as long as its own entry is there."""
     tiers, key, row = call.plan.tiers, call.key, lookup.row
@@ -159,7 +161,7 @@ def _marks(lookup: Lookup, matched: str | None) -> dict[str, str | int | float |
 
 
 def _together(
-    call: Call, meaning: Meaning, lookup: Lookup, fetch: Callable[[], Flow]
+    call: Call, meaning: SemanticKeyer, lookup: Lookup, fetch: Callable[[], Flow]
 ) -> Generator[Step, Any, Answer]:
     """Wait for a call under way that asks the same in other words, or make the call."""
     flight = call.place + (call.key or b"")
@@ -223,7 +225,7 @@ def kept_by_meaning(
 
 
 def _kept(
-    call: Call, meaning: Meaning, value: Any, payload: Payload, entry: Entry, mark: int | None
+    call: Call, meaning: SemanticKeyer, value: Any, payload: Payload, entry: Entry, mark: int | None
 ) -> Generator[Step, Any, Learning | None]:
     asked = (yield from _question(call)) if call.lookup is None else call.lookup.asked
     if asked is None:

@@ -22,13 +22,13 @@ from toolops_plugins.codec.signing import derive_key
 from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.errors import CodecError, ConfigurationError
 from toolops_plugins.semantic.embedding.embedders import Embedder, embedder_of, thresholds_of
-from toolops_plugins.semantic.flows import Answers, Learning
+from toolops_plugins.semantic.flows import Learning, SemanticFlows
 from toolops_plugins.semantic.guards import Guard, Guards
 from toolops_plugins.semantic.index.chroma import Store
-from toolops_plugins.semantic.index.shared import shared_index
+from toolops_plugins.semantic.index.shared import index_for
 from toolops_plugins.semantic.io_driver import awalk, walk
 from toolops_plugins.semantic.judge import Judge, JudgeLike
-from toolops_plugins.semantic.lifecycle import Tended
+from toolops_plugins.semantic.lifecycle import Lifecycle
 from toolops_plugins.semantic.long_texts import LongText
 from toolops_plugins.semantic.lookup import Lookup, Rule
 from toolops_plugins.semantic.matches import Explanation, Match
@@ -41,7 +41,7 @@ _REMEMBERED = 1_000
 """Misses that are remembered until their answers are put, since those are what is learned from."""
 
 
-class SemanticCache(Tended):
+class SemanticCache(Lifecycle):
     """Answers by the meaning of the question, in Chroma; alone or as ``ToolOps(semantic=...)``.
 
     Safe to use from any threads and event loops. Nothing is opened before the first use. Writes go
@@ -176,7 +176,7 @@ class SemanticCache(Tended):
         self._rule: Rule | None = None
         self._rule = self.rule(threshold, max_error)
         self._judge = (
-            None if judge is None else Judge(judge, judge_timeout, self._pool, self._failed)
+            None if judge is None else Judge(judge, judge_timeout, self._pool, self._report_failure)
         )
         self._guards = guards
         if Guards(guards).custom and not store_text:
@@ -223,17 +223,17 @@ class SemanticCache(Tended):
         self._on_trouble = on_trouble
         self._on_failure = on_failure or self._on_failure
 
-    def _failed(self, stage: str, error: Exception) -> None:
+    def _report_failure(self, stage: str, error: Exception) -> None:
         self._on_failure(stage, error)
 
-    def _make_answers(self) -> Answers:
+    def _make_answers(self) -> SemanticFlows:
         self._collection = self._collection or "toolops"
         if self._cipher is None:
             self._cipher = make_cipher(self._encrypt, self._secret)
         # Who has another secret has other entries in the same folder.
         key = "" if self._secret is None else derive_key(self._secret, "shared index").hex()
         place = None if self.path is None else (str(self.path), self._collection, key)
-        index = shared_index(
+        index = index_for(
             place,
             partial(
                 Store,
@@ -254,7 +254,7 @@ class SemanticCache(Tended):
             embed_timeout=self._embed_timeout,
         )
         self._codec = self._codec or Codec()
-        return Answers(
+        return SemanticFlows(
             index,
             self._codec,
             Guards(self._guards, secret=self._secret, on_failure=self._on_failure),
@@ -291,8 +291,8 @@ class SemanticCache(Tended):
 
     # -- alone -----------------------------------------------------------------------------------
 
-    def _looking(self, text: str, scope: Any, *, dry: bool = False) -> Generator[Io, Any, Lookup]:
-        return self.answers.looking(self._asked(text, scope), self.rule(None, None), dry=dry)
+    def _lookup(self, text: str, scope: Any, *, dry: bool = False) -> Generator[Io, Any, Lookup]:
+        return self.answers.lookup(self._question(text, scope), self.rule(None, None), dry=dry)
 
     def find(self, text: str, scope: Any = "") -> Match | None:
         """Return the answer that may be served for a question, or None.
@@ -311,20 +311,20 @@ class SemanticCache(Tended):
         self.refuse_sync()
         if self._is_long(text):
             return self._exact_match(text, scope)
-        return self._match(walk(self._looking(text, scope)))
+        return self._match(walk(self._lookup(text, scope)))
 
     async def afind(self, text: str, scope: Any = "") -> Match | None:
         """As :meth:`find`, without blocking the event loop."""
         if self._is_long(text):
             return self._exact_match(text, scope)
-        return self._match(await awalk(self._looking(text, scope)))
+        return self._match(await awalk(self._lookup(text, scope)))
 
     def _is_long(self, text: str) -> bool:
         return isinstance(text, str) and len(text) > self.max_text
 
     def _exact_match(self, text: str, scope: Any) -> Match | None:
         """Return the answer that this process keeps for a long question, or None."""
-        found = self._long.get(self._asked(text, scope).id, self._clock)
+        found = self._long.get(self._question(text, scope).id, self._clock)
         if found is None:
             return None
         try:
@@ -428,7 +428,7 @@ class SemanticCache(Tended):
         took: float,
         price: float,
     ) -> Learning | None:
-        asked = self._asked(text, scope)
+        asked = self._question(text, scope)
         seconds = self._ttl if ttl is None else check.seconds("ttl", ttl, zero=False)
         names = tuple(sorted(set(check.texts("tags", tags))))
         answers = self.answers
@@ -467,17 +467,17 @@ class SemanticCache(Tended):
             TierError: As in :meth:`find`.
         """
         if self._is_long(text):
-            return self._explained_long(text, scope)
-        return self.answers.explained(walk(self._looking(text, scope, dry=True)), scope)
+            return self._explain_long(text, scope)
+        return self.answers.explain(walk(self._lookup(text, scope, dry=True)), scope)
 
     async def aexplain(self, text: str, scope: Any = "") -> Explanation:
         """As :meth:`explain`, without blocking the event loop."""
         if self._is_long(text):
-            return self._explained_long(text, scope)
-        lookup = await awalk(self._looking(text, scope, dry=True))
-        return self.answers.explained(lookup, scope)
+            return self._explain_long(text, scope)
+        lookup = await awalk(self._lookup(text, scope, dry=True))
+        return self.answers.explain(lookup, scope)
 
-    def _explained_long(self, text: str, scope: Any) -> Explanation:
+    def _explain_long(self, text: str, scope: Any) -> Explanation:
         served = self._exact_match(text, scope) is not None
         reason = "exact" if served else "too_long"
         details = {"characters": len(text), "max_text": self.max_text}

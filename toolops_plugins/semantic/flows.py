@@ -14,20 +14,20 @@ from toolops_plugins.codec import Codec, Payload
 from toolops_plugins.errors import CodecError
 from toolops_plugins.keys.canonical import Canon
 from toolops_plugins.semantic.guards import Guards
-from toolops_plugins.semantic.in_flight import Boarding
+from toolops_plugins.semantic.in_flight import InFlight
 from toolops_plugins.semantic.index.index import Index
 from toolops_plugins.semantic.index.rows import Row
 from toolops_plugins.semantic.judge import Judge, digest_of, is_free_text
-from toolops_plugins.semantic.lookup import NEIGHBOURS, Asked, Decider, Lookup, Rule
+from toolops_plugins.semantic.lookup import NEIGHBOURS, Decider, Lookup, Question, Rule
 from toolops_plugins.semantic.matches import Explanation
 from toolops_plugins.steps import Io
 
-__all__ = ["Answers", "Learning"]
+__all__ = ["Learning", "SemanticFlows"]
 
 Learning: TypeAlias = Callable[[], Generator[Io, Any, None]]
 
 
-class Answers:
+class SemanticFlows:
     """The answers of one semantic cache. Safe to use from any threads and event loops.
 
     Args:
@@ -59,7 +59,7 @@ class Answers:
     ) -> None:
         self.index = index
         self.decider = Decider(index.learned.learner, guards)
-        self.boarding = Boarding(self.decider, index.learned, store_text=store_text)
+        self.boarding = InFlight(self.decider, index.learned, store_text=store_text)
         self.codec = codec
         self._guards = guards
         self._judge = judge
@@ -71,7 +71,9 @@ class Answers:
         self._max_text = max_text
         self._canon = Canon()
 
-    def looking(self, asked: Asked, rule: Rule, *, dry: bool = False) -> Generator[Io, Any, Lookup]:
+    def lookup(
+        self, asked: Question, rule: Rule, *, dry: bool = False
+    ) -> Generator[Io, Any, Lookup]:
         """Look a question up, and decide.
 
         Args:
@@ -88,7 +90,7 @@ class Answers:
             yield Io(index.open, index.aopen)
         mark = index.mark()
         x = yield Io(index.embeddings.one, index.embeddings.aone, asked.text)
-        near = yield from index.searching(asked.scope, x, NEIGHBOURS)
+        near = yield from index.search(asked.scope, x, NEIGHBOURS)
         lookup = Lookup(asked, rule, mark, x, near)
         self.decider.decide(lookup, dry=dry)
         if dry:
@@ -98,7 +100,7 @@ class Answers:
         if lookup.row is not None and index.is_void(asked.id, lookup.row):
             lookup.refuse("invalidated")
         if lookup.row is not None:
-            index.served(lookup.row)
+            index.note_hit(lookup.row)
         return lookup
 
     def _is_unsure(self, lookup: Lookup) -> bool:
@@ -127,13 +129,13 @@ class Answers:
         """
         return self.codec.decode(self.codec.load(row.codec, row.data))
 
-    def explained(self, lookup: Lookup, scope: Any) -> Explanation:
+    def explain(self, lookup: Lookup, scope: Any) -> Explanation:
         """Return the story of a lookup, for people."""
-        return self.decider.explained(lookup, scope)
+        return self.decider.explain(lookup, scope)
 
     def keep(
         self,
-        asked: Asked,
+        asked: Question,
         rule: Rule,
         lookup: Lookup | None,
         value: Any,
@@ -181,7 +183,7 @@ class Answers:
             tags,
             took,
             price,
-            None if self._store_text else self._guards.hashed(asked.text),
+            None if self._store_text else self._guards.hash_traits(asked.text),
         )
         if lookup is None:
             index.put_text(row, asked.text, mark)
@@ -194,10 +196,10 @@ class Answers:
         candidate = next((each for each, _ in lookup.near if each.id == decision.id), None)
         if candidate is not None and candidate.id not in agreeing and self._may_agree(value):
             index.put(row, lookup.x, mark, agreeing)
-            return partial(self._learning, lookup, candidate, value, agreeing)
+            return partial(self._compare_and_learn, lookup, candidate, value, agreeing)
         learner = index.learned.learner()
         learner.learn(decision, agreeing)
-        index.learned.changed()
+        index.learned.note_change()
         if not learner.redundant(decision, agreeing):
             index.put(row, lookup.x, mark, agreeing)
         return None
@@ -219,7 +221,7 @@ class Answers:
         """Return whether an answer is free text that may be compared by its embedding."""
         return is_free_text(value) and len(value) <= self._max_text
 
-    def _learning(
+    def _compare_and_learn(
         self, lookup: Lookup, candidate: Row, value: Any, agreeing: list[str]
     ) -> Generator[Io, Any, None]:
         """Find out whether the candidate's answer says the same as the fresh one; learn that."""
@@ -239,4 +241,4 @@ class Answers:
             self.index.learned.agree(lookup.asked.id, agreeing)
         if lookup.decision is not None:
             self.index.learned.learner().learn(lookup.decision, agreeing)
-            self.index.learned.changed()
+            self.index.learned.note_change()

@@ -10,17 +10,17 @@ import numpy as np
 
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.semantic.index.index import Vector
-from toolops_plugins.semantic.index.learning import Learned
+from toolops_plugins.semantic.index.learning import LearnerState
 from toolops_plugins.semantic.index.rows import Row
 from toolops_plugins.semantic.lookup import Decider, Lookup
 
-__all__ = ["Boarding", "UnderWay"]
+__all__ = ["InFlight", "QuestionInFlight"]
 
 _MOST = 256
 """Questions of one scope that are looked at; the oldest drop out, and are merely not joined."""
 
 
-class UnderWay(NamedTuple):
+class QuestionInFlight(NamedTuple):
     """A question that is being answered.
 
     Args:
@@ -34,7 +34,7 @@ class UnderWay(NamedTuple):
     similarity: float
 
 
-class Boarding:
+class InFlight:
     """Questions under way, by scope. Safe to use from any threads and event loops.
 
     Args:
@@ -43,14 +43,14 @@ class Boarding:
         store_text: Whether a question may be shown.
     """
 
-    def __init__(self, decider: Decider, learned: Learned, *, store_text: bool) -> None:
+    def __init__(self, decider: Decider, learned: LearnerState, *, store_text: bool) -> None:
         self._decider = decider
         self._learned = learned
         self._store_text = store_text
         self._lock = fork_safe(self, threading.RLock())
         self._under_way: dict[bytes, OrderedDict[bytes, tuple[Row, Vector]]] = {}
 
-    def board(self, lookup: Lookup, flight: bytes) -> UnderWay | None:
+    def board(self, lookup: Lookup, flight: bytes) -> QuestionInFlight | None:
         """Return a question under way that is the same in other words, or put this one up.
 
         Of those who ask at once, the first is put up, and the others find it.
@@ -67,7 +67,7 @@ class Boarding:
             for (key, (row, _)), (_, similarity) in zip(others.items(), near, strict=True):
                 if row.id == id_ and key != flight:
                     text = row.text if self._store_text else None
-                    return UnderWay(key, text, similarity)
+                    return QuestionInFlight(key, text, similarity)
             row = Row(asked.id, asked.scope, asked.text, "", b"", flight[-16:], 0.0)
             others[flight] = row, lookup.x
             if lookup.rule.max_error is not None:

@@ -17,14 +17,14 @@ from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.concurrency.to_thread import hop
 from toolops_plugins.errors import ConfigurationError, NotCanonicalError
 from toolops_plugins.keys.canonical import Canon
-from toolops_plugins.semantic.flows import Answers
+from toolops_plugins.semantic.flows import SemanticFlows
 from toolops_plugins.semantic.long_texts import LongTexts
-from toolops_plugins.semantic.lookup import Asked
+from toolops_plugins.semantic.lookup import Question
 
-__all__ = ["Tended"]
+__all__ = ["Lifecycle"]
 
 
-class Tended(Closing, ABC):
+class Lifecycle(Closing, ABC):
     """Has answers that are made when they are first needed, and tends them.
 
     Safe to use from any threads and event loops.
@@ -38,11 +38,11 @@ class Tended(Closing, ABC):
         self._canon = Canon()
         self._lock = fork_safe(self, threading.RLock())
         self._secret: bytes | None = None
-        self._answers: Answers | None = None
+        self._answers: SemanticFlows | None = None
         self._long = LongTexts()
 
     @property
-    def answers(self) -> Answers:
+    def answers(self) -> SemanticFlows:
         """What looks up and keeps; made when it is first asked for."""
         if self._answers is None:
             with self._lock:
@@ -51,10 +51,10 @@ class Tended(Closing, ABC):
         return self._answers
 
     @abstractmethod
-    def _make_answers(self) -> Answers:
+    def _make_answers(self) -> SemanticFlows:
         """Return what looks up and keeps. Called once, with the lock held."""
 
-    def _asked(self, text: str, scope: Any) -> Asked:
+    def _question(self, text: str, scope: Any) -> Question:
         if not isinstance(text, str):
             raise ConfigurationError("text", f"must be a string, not {type(text).__name__}")
         try:
@@ -63,7 +63,7 @@ class Tended(Closing, ABC):
             raise ConfigurationError("scope", str(error)) from None
         digest = self._digest(form)[:16]
         own = self._digest(digest + text.encode("utf-8", "surrogatepass"))
-        return Asked(text, digest, own.hex()[:32])
+        return Question(text, digest, own.hex()[:32])
 
     def _digest(self, data: bytes) -> bytes:
         # With a secret, somebody who sees ids cannot test guesses of what was asked.
@@ -85,7 +85,7 @@ class Tended(Closing, ABC):
         Raises:
             TierError: The index could not be reached.
         """
-        self.remove([self._asked(text, scope).id])
+        self.remove([self._question(text, scope).id])
 
     async def adelete(self, text: str, scope: Any = "") -> None:
         """As :meth:`delete`, without blocking the event loop."""
@@ -157,7 +157,7 @@ class Tended(Closing, ABC):
         Raises:
             TierError: The index could not be reached.
         """
-        chosen = None if scope is None else self._asked("", scope).scope
+        chosen = None if scope is None else self._question("", scope).scope
         self._long.forget(scope=chosen, everything=chosen is None)
         self.answers.index.clear(chosen)
 

@@ -12,7 +12,7 @@ from toolops_plugins.semantic.index.index import Near, Vector
 from toolops_plugins.semantic.index.rows import Row
 from toolops_plugins.semantic.matches import Candidate, Detail, Explanation
 
-__all__ = ["NEIGHBOURS", "Asked", "Decider", "Lookup", "Rule"]
+__all__ = ["NEIGHBOURS", "Decider", "Lookup", "Question", "Rule"]
 
 NEIGHBOURS = 16
 """Nearest entries that a decision looks at."""
@@ -29,7 +29,7 @@ _HARDLY = 0.5
 """Similarity under which no guard is asked: no policy serves there."""
 
 
-class Asked(NamedTuple):
+class Question(NamedTuple):
     """A question.
 
     Args:
@@ -77,7 +77,7 @@ class Lookup:
 
     __slots__ = ("asked", "decision", "mark", "near", "row", "rule", "similarity", "x")
 
-    def __init__(self, asked: Asked, rule: Rule, mark: int, x: Vector, near: Near) -> None:
+    def __init__(self, asked: Question, rule: Rule, mark: int, x: Vector, near: Near) -> None:
         self.asked = asked
         self.rule = rule
         self.mark = mark
@@ -143,7 +143,7 @@ class Decider:
             if rule.max_error is not None and not dry:
                 self._learner().exact(rule.max_error)
             return
-        decision = self._decided(asked, lookup.x, near, rule, dry=dry)
+        decision = self._decision_on(asked, lookup.x, near, rule, dry=dry)
         lookup.decision = decision
         if decision.serve:
             lookup.serve(*next(each for each in near if each[0].id == decision.id))
@@ -152,25 +152,29 @@ class Decider:
         """Return the id of a question under way whose answer may be shared, or None."""
         near = [*aboard, *lookup.near]
         near.sort(key=lambda each: -each[1])
-        decision = self._decided(lookup.asked, lookup.x, near[:NEIGHBOURS], lookup.rule, dry=True)
+        decision = self._decision_on(
+            lookup.asked, lookup.x, near[:NEIGHBOURS], lookup.rule, dry=True
+        )
         if decision.serve and any(row.id == decision.id for row, _ in aboard):
             return decision.id
         return None
 
-    def _decided(self, asked: Asked, x: Vector, near: Near, rule: Rule, *, dry: bool) -> Decision:
+    def _decision_on(
+        self, asked: Question, x: Vector, near: Near, rule: Rule, *, dry: bool
+    ) -> Decision:
         if rule.max_error is None:
             neighbours = []
             for number, (row, similarity) in enumerate(near):
                 if similarity < (rule.alike if number < _TRIED else rule.threshold):
                     break
-                neighbours.append(self._weighed(asked.text, row, similarity))
+                neighbours.append(self._neighbour(asked.text, row, similarity))
                 if not neighbours[-1].vetoed and similarity >= rule.threshold:
                     break  # none of the rest would be preferred to it
             if not neighbours:
                 neighbours = [Neighbour(row.id, similarity) for row, similarity in near[:1]]
             return Threshold(rule.threshold, rule.alike).decide(neighbours)
         neighbours = [
-            self._doubted(asked.text, row, similarity)
+            self._neighbour_with_doubt(asked.text, row, similarity)
             if similarity >= _HARDLY
             else Neighbour(row.id, similarity)
             for row, similarity in near
@@ -179,16 +183,16 @@ class Decider:
             x, neighbours, max_error=rule.max_error, scope=asked.scope, dry=dry
         )
 
-    def _weighed(self, text: str, row: Row, similarity: float) -> Neighbour:
-        known = _known(row)
+    def _neighbour(self, text: str, row: Row, similarity: float) -> Neighbour:
+        known = _comparable(row)
         if known is None:
             return Neighbour(row.id, similarity, vetoed=True)
         veto, alike = self._guards.weigh(text, known)
         return Neighbour(row.id, similarity, veto is not None, alike)
 
-    def _doubted(self, text: str, row: Row, similarity: float) -> Neighbour:
-        """As :meth:`_weighed`, for a policy that learns what most guards are worth."""
-        known = _known(row)
+    def _neighbour_with_doubt(self, text: str, row: Row, similarity: float) -> Neighbour:
+        """As :meth:`_neighbour`, for a policy that learns what most guards are worth."""
+        known = _comparable(row)
         if known is None:
             return Neighbour(row.id, similarity, vetoed=True)
         veto = self._guards.veto(text, known)
@@ -198,7 +202,7 @@ class Decider:
             return Neighbour(row.id, similarity, doubt=veto.guard)
         return Neighbour(row.id, similarity, vetoed=True)
 
-    def explained(self, lookup: Lookup, scope: Any) -> Explanation:
+    def explain(self, lookup: Lookup, scope: Any) -> Explanation:
         """Return the story of a lookup that was decided."""
         reason = "exact" if lookup.decision is None else lookup.decision.reason
         return Explanation(
@@ -216,11 +220,11 @@ class Decider:
         return [
             Candidate(row.text, similarity, self._guards.verdicts(text, known), row.id)
             for row, similarity in near
-            if (known := _known(row)) is not None
+            if (known := _comparable(row)) is not None
         ]
 
 
-def _known(row: Row) -> str | Traits | None:
+def _comparable(row: Row) -> str | Traits | None:
     """Return what the guards may know of a stored question; None if that cannot be read."""
     if row.text is not None:
         return row.text

@@ -22,7 +22,7 @@ from toolops_plugins.callables.target import Target
 from toolops_plugins.calls.fallback import check_fallback
 from toolops_plugins.calls.flow import call_flow
 from toolops_plugins.calls.plan import Call, Plan, Shared
-from toolops_plugins.calls.semantic_keyer import Meaning
+from toolops_plugins.calls.semantic_keyer import SemanticKeyer
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.streams import Recording
 from toolops_plugins.codec.return_types import return_classes
@@ -253,10 +253,10 @@ class Planner:
         key_name: str,
         ignore: Sequence[str],
         secret: Sequence[str],
-    ) -> Meaning | None:
+    ) -> SemanticKeyer | None:
         if self._semantic is None or policy.semantic is None or policy.cache is None:
             return None
-        return Meaning(
+        return SemanticKeyer(
             self._semantic,
             policy.semantic,
             target,

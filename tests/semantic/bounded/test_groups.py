@@ -150,12 +150,12 @@ def test_a_joined_group_forgets_answers_that_are_gone():
     for place in range(4):
         groups.add(str(place), VECTORS[place], place)
     joined = groups.join(0, 1)
-    assert list(groups.joined()) == [[joined.lead, joined.former]]
+    assert list(groups.keys_by_group()) == [[joined.lead, joined.former]]
     groups.remove(str(joined.lead), None)
     assert groups.lead(joined.former) == joined.former
-    assert list(groups.joined()) == []
+    assert list(groups.keys_by_group()) == []
     groups.remove(str(joined.former), None)
-    assert list(groups.joined()) == []
+    assert list(groups.keys_by_group()) == []
     assert groups.size(0) == groups.size(1) == 0
 
 
@@ -194,7 +194,7 @@ def test_the_gram_matrix_is_that_of_the_entries_that_are_left(places, data):
             left.remove(place)
             gram.remove(VECTORS[place])
     gram.refresh()
-    product = gram.whitened(VECTORS[0])
+    product = gram.whiten(VECTORS[0])
     if len(left) <= 8:
         assert product is None
         return
@@ -208,15 +208,15 @@ def test_the_inverse_follows_the_entries_once_they_are_a_tenth_more():
     for vector in vectors(1000, seed=1):
         gram.add(vector)
     gram.refresh()
-    before = gram.whitened(VECTORS[0])
+    before = gram.whiten(VECTORS[0])
     gram.add(VECTORS[0])
     gram.refresh()
-    assert gram.whitened(VECTORS[0]) is not before
-    assert gram.whitened(VECTORS[0]) == pytest.approx(before)
+    assert gram.whiten(VECTORS[0]) is not before
+    assert gram.whiten(VECTORS[0]) == pytest.approx(before)
     for vector in vectors(200, seed=2):
         gram.add(vector)
     gram.refresh()
-    assert gram.whitened(VECTORS[0]) != pytest.approx(before, rel=0.01)
+    assert gram.whiten(VECTORS[0]) != pytest.approx(before, rel=0.01)
 
 
 def test_wide_vectors_are_looked_at_in_part():
@@ -225,7 +225,7 @@ def test_wide_vectors_are_looked_at_in_part():
     for vector in wide:
         gram.add(vector)
     gram.refresh()
-    assert len(gram.whitened(wide[0])) == 384
+    assert len(gram.whiten(wide[0])) == 384
 
 
 def test_a_gram_matrix_without_entries_says_nothing():
@@ -233,4 +233,4 @@ def test_a_gram_matrix_without_entries_says_nothing():
     gram.add(VECTORS[0])
     gram.remove(VECTORS[0])
     gram.refresh()
-    assert gram.whitened(VECTORS[0]) is None
+    assert gram.whiten(VECTORS[0]) is None

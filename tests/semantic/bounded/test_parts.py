@@ -12,7 +12,7 @@ from toolops_plugins.semantic.bounded.evidence import FEATURES
 from toolops_plugins.semantic.bounded.labels import WINDOW, Labels, Window
 from toolops_plugins.semantic.bounded.logistic import Logistic, logistic
 from toolops_plugins.semantic.bounded.records import Records
-from toolops_plugins.semantic.bounded.risk import CELLS, Risk, cell_of, falling, least_of
+from toolops_plugins.semantic.bounded.risk import CELLS, Risk, antitonic_fit, cell_of, least_of
 
 weighted = st.lists(st.tuples(st.floats(0, 1), st.floats(0.1, 50)), min_size=1, max_size=12)
 
@@ -32,7 +32,7 @@ def best_falling(values, weights):
 @given(weighted)
 def test_the_falling_sequence_is_the_nearest_one(pairs):
     values, weights = np.array(pairs).T
-    fitted = falling(values, weights)
+    fitted = antitonic_fit(values, weights)
     assert (np.diff(fitted) <= 1e-12).all()
     assert fitted == pytest.approx(best_falling(values, weights), abs=1e-9)
 

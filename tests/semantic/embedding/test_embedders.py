@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from toolops_plugins import ConfigurationError
 from toolops_plugins.errors import EmbeddingError, TierError
 from toolops_plugins.semantic.embedding.embedders import (
-    Adapted,
     Embedder,
+    EmbedderAdapter,
     embedder_of,
     threshold_of,
     unit_rows,
@@ -296,7 +296,7 @@ def test_chromas_model_is_loaded_once_and_gives_the_same_without_padding(tiny_mi
     assert model._load() is function
     np.testing.assert_allclose(model(texts), tiny_minilm()(texts), atol=1e-6)
     assert len(function.tokenizer.encode("to be").ids) == 2
-    assert Adapted("tiny", model).embed(texts).shape == (4, MiniLM.dimension)
+    assert EmbedderAdapter("tiny", model).embed(texts).shape == (4, MiniLM.dimension)
 
 
 # LangChain
@@ -484,7 +484,7 @@ async def test_an_adapted_embedder_checks_both_its_faces() -> None:
     async def rubbish(texts: list[str]) -> list[list[float]]:
         return [[float("nan")] for _ in texts]
 
-    embedder: Any = Adapted("rubbish", lambda texts: [[]], rubbish)
+    embedder: Any = EmbedderAdapter("rubbish", lambda texts: [[]], rubbish)
     with pytest.raises(EmbeddingError, match="shape"):
         embedder.embed(["x"])
     with pytest.raises(EmbeddingError, match="finite"):

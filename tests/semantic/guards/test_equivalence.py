@@ -16,14 +16,14 @@ ALL = Guards(secret=b"a key")
 
 @pytest.mark.parametrize(("question", "candidate"), list(product(TEN_WAYS, TEN_WAYS)))
 def test_ten_ways_to_ask_one_thing_are_alike_hashed_or_not(question, candidate):
-    assert ALL.alike(question, candidate)
-    assert ALL.alike(question, Traits.from_json(ALL.hashed(candidate)))
+    assert ALL.are_equivalent(question, candidate)
+    assert ALL.are_equivalent(question, Traits.from_json(ALL.hash_traits(candidate)))
 
 
 @pytest.mark.parametrize("other", ["Germany", "Frankfurt", "Guinea"])
 def test_none_of_the_ten_is_alike_to_the_same_of_another_country(other):
     for question, candidate in product(TEN_WAYS, TEN_WAYS):
-        assert not ALL.alike(question, candidate.replace("France", other))
+        assert not ALL.are_equivalent(question, candidate.replace("France", other))
 
 
 ALIKE = [
@@ -58,14 +58,14 @@ NOT_ALIKE = [
 
 @pytest.mark.parametrize(("question", "candidate"), ALIKE)
 def test_what_is_understood_and_matched_is_alike_from_both_sides(question, candidate):
-    assert ALL.alike(question, candidate)
-    assert ALL.alike(candidate, question)
+    assert ALL.are_equivalent(question, candidate)
+    assert ALL.are_equivalent(candidate, question)
 
 
 @pytest.mark.parametrize(("question", "candidate"), NOT_ALIKE)
 def test_in_any_doubt_two_texts_are_not_alike(question, candidate):
-    assert not ALL.alike(question, candidate)
-    assert not ALL.alike(candidate, question)
+    assert not ALL.are_equivalent(question, candidate)
+    assert not ALL.are_equivalent(candidate, question)
 
 
 def test_weighing_gives_the_first_veto_and_whether_the_two_are_alike():
@@ -81,7 +81,7 @@ def test_guards_that_are_switched_off_still_keep_texts_from_being_alike():
     assert guards.weigh("hotels in Oslo", "hotels in Bergen") == (None, False)
     assert guards.weigh("open at 5pm", "open at 6pm") == (None, False)
     assert guards.weigh("who was Caesar killed by", "who was killed by Caesar") == (None, False)
-    assert guards.alike("hotels in Oslo", "hotels in Oslo")
+    assert guards.are_equivalent("hotels in Oslo", "hotels in Oslo")
 
 
 def test_a_users_veto_keeps_texts_from_being_alike():
@@ -91,8 +91,8 @@ def test_a_users_veto_keeps_texts_from_being_alike():
 
 def test_long_texts_are_alike_only_if_they_are_the_same():
     text = "Summarise: " + "the quick brown fox jumps over it. " * 20
-    assert ALL.alike(text, text.upper())
-    assert not ALL.alike(text, text + "not")
+    assert ALL.are_equivalent(text, text.upper())
+    assert not ALL.are_equivalent(text, text + "not")
 
 
 WORDS = """
@@ -107,13 +107,13 @@ questions = st.builds(" ".join, st.lists(st.sampled_from(WORDS.split()), max_siz
 @given(questions, questions)
 def test_alike_is_the_same_from_both_sides_and_never_despite_a_veto(one, other):
     veto, alike = ALL.weigh(one, other)
-    assert (veto, alike) == (ALL.veto(one, other), ALL.alike(one, other))
-    assert alike == ALL.alike(other, one)
+    assert (veto, alike) == (ALL.veto(one, other), ALL.are_equivalent(one, other))
+    assert alike == ALL.are_equivalent(other, one)
     assert not (veto and alike)
 
 
 @settings(max_examples=400, deadline=None)
 @given(questions, questions)
 def test_hashed_traits_are_alike_only_where_plain_ones_are(one, other):
-    if ALL.alike(one, Traits.from_json(ALL.hashed(other))):
-        assert ALL.alike(one, other)
+    if ALL.are_equivalent(one, Traits.from_json(ALL.hash_traits(other))):
+        assert ALL.are_equivalent(one, other)

@@ -106,7 +106,7 @@ def test_what_changes_the_answer_is_vetoed_from_both_sides_and_from_hashed_trait
 ):
     assert ALL.veto(question, candidate) is not None
     assert ALL.veto(candidate, question) is not None
-    assert ALL.veto(question, Traits.from_json(ALL.hashed(candidate))) is not None
+    assert ALL.veto(question, Traits.from_json(ALL.hash_traits(candidate))) is not None
 
 
 @pytest.mark.parametrize(("question", "candidate"), PASSED)
@@ -223,7 +223,7 @@ def test_a_users_guard_is_asked_and_one_that_fails_has_vetoed():
 
 def test_users_guards_are_not_asked_about_hashed_candidates():
     guards = Guards([lambda question, candidate: Veto("no", "no")])
-    assert guards.veto("a", Traits.from_json(guards.hashed("a"))) is None
+    assert guards.veto("a", Traits.from_json(guards.hash_traits("a"))) is None
 
 
 async def _waits(question, candidate):
@@ -244,21 +244,21 @@ def test_what_is_no_list_of_guards_is_refused(wrong):
 
 def test_hashed_traits_hold_no_word_and_depend_on_the_secret():
     text = "Refund order A-1042 for Marta in Lisbon, 250 euros"
-    hashed = Guards(secret=b"one").hashed(text)
+    hashed = Guards(secret=b"one").hash_traits(text)
     for word in ("refund", "1042", "marta", "lisbon", "250", "euro"):
         assert word not in hashed.lower()
-    assert hashed != Guards(secret=b"two").hashed(text)
-    assert hashed == Guards(secret=b"one").hashed(text)
+    assert hashed != Guards(secret=b"two").hash_traits(text)
+    assert hashed == Guards(secret=b"one").hash_traits(text)
 
 
 def test_a_veto_on_hashed_traits_names_the_words_of_the_question_only():
-    veto = ALL.veto("hotels in Oslo", Traits.from_json(ALL.hashed("hotels in Bergen")))
+    veto = ALL.veto("hotels in Oslo", Traits.from_json(ALL.hash_traits("hotels in Bergen")))
     assert veto is not None
     assert "bergen" not in veto.reason.lower()
 
 
 def test_what_is_lost_with_hashed_traits_is_typing_errors_and_nearness():
-    hashed = Traits.from_json(ALL.hashed("photos of Libson"))
+    hashed = Traits.from_json(ALL.hash_traits("photos of Libson"))
     assert ALL.veto("photos of Lisbon", hashed) is not None
     assert ALL.veto("photos of Lisbon", "photos of Libson") is None
 
@@ -290,5 +290,5 @@ def test_a_long_text_is_compared_as_a_whole():
     assert ALL.veto(text, text.upper().replace(" ", "  ")) is None
     assert ALL.veto(text, text + "not") is not None
     assert ALL.veto(text, "Summarise") is not None
-    assert ALL.veto(text, Traits.from_json(ALL.hashed(text))) is None
+    assert ALL.veto(text, Traits.from_json(ALL.hash_traits(text))) is None
     assert ALL.veto(text + "\ud800", text + "\udfff") is not None

@@ -40,16 +40,18 @@ def test_of_the_true_pairs_at_least_three_quarters_pass(name):
 @SETS
 def test_no_trap_is_alike_and_half_of_the_true_pairs_are(name):
     guards = Guards()
-    assert [pair for pair in _pairs(name, same=False) if guards.alike(*pair)] == []
+    assert [pair for pair in _pairs(name, same=False) if guards.are_equivalent(*pair)] == []
     true = _pairs(name, same=True)
-    assert sum(guards.alike(*pair) for pair in true) / len(true) >= 0.5
+    assert sum(guards.are_equivalent(*pair) for pair in true) / len(true) >= 0.5
 
 
 @SETS
 def test_no_trap_is_alike_by_its_hashed_traits(name):
     guards = Guards(secret=b"a key")
     hashed = [
-        (question, Traits.from_json(guards.hashed(candidate)))
+        (question, Traits.from_json(guards.hash_traits(candidate)))
         for question, candidate in _pairs(name, same=False)
     ]
-    assert [question for question, candidate in hashed if guards.alike(question, candidate)] == []
+    assert [
+        question for question, candidate in hashed if guards.are_equivalent(question, candidate)
+    ] == []

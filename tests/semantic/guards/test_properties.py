@@ -46,7 +46,7 @@ pieces = st.lists(
 @given(anything | questions | pieces)
 def test_a_text_never_vetoes_itself(text):
     assert GUARD.veto(text, text) is None
-    assert GUARD.veto(text, Traits.from_json(GUARD.hashed(text))) is None
+    assert GUARD.veto(text, Traits.from_json(GUARD.hash_traits(text))) is None
 
 
 @settings(max_examples=400, deadline=None)
@@ -55,7 +55,7 @@ def test_no_pair_of_texts_raises_and_the_first_veto_is_that_of_the_verdicts(one,
     verdicts = GUARD.verdicts(one, other)
     assert tuple(verdicts) == GUARDS
     assert GUARD.veto(one, other) == next((v for v in verdicts.values() if v is not None), None)
-    GUARD.veto(one, Traits.from_json(GUARD.hashed(other)))
+    GUARD.veto(one, Traits.from_json(GUARD.hash_traits(other)))
 
 
 @settings(max_examples=600, deadline=None)
@@ -69,7 +69,7 @@ def test_whether_two_questions_share_an_answer_does_not_depend_on_which_was_firs
 @settings(max_examples=600, deadline=None)
 @given(questions, questions)
 def test_hashed_traits_judge_as_plain_ones_where_nothing_is_misspelt(one, other):
-    hashed = Traits.from_json(GUARD.hashed(other))
+    hashed = Traits.from_json(GUARD.hash_traits(other))
     assert {name: veto is None for name, veto in GUARD.verdicts(one, other).items()} == {
         name: veto is None for name, veto in GUARD.verdicts(one, hashed).items()
     }
@@ -120,7 +120,7 @@ def test_no_word_is_too_odd_to_be_compared(one, other):
     assert tuple(GUARD.verdicts(one, other)) == GUARDS
     assert GUARD.veto(one, one) is None
     GUARD.weigh(other, one)
-    GUARD.alike(one, Traits.from_json(GUARD.hashed(other)))
+    GUARD.are_equivalent(one, Traits.from_json(GUARD.hash_traits(other)))
 
 
 @pytest.mark.parametrize("trouble", [IndexError, RecursionError, MemoryError, UnicodeError])

@@ -116,13 +116,13 @@ def test_stores_of_one_folder_share_a_client(tmp_path: Path) -> None:
 def test_a_folder_is_let_go_of_between_two_writes(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     folder = store._link.folder
-    with folder.writing():
+    with folder.write_note():
         closing = start(store.close)
         wait_for(lambda: store._link.folder is None, "the closing", LONG)
         assert state(tmp_path) == "w"
     closing.result(LONG)
     assert state(tmp_path) == "-"
-    with pytest.raises(TierError, match="closed"), folder.writing():
+    with pytest.raises(TierError, match="closed"), folder.write_note():
         pass
 
 
@@ -425,13 +425,13 @@ def state(folder: Path) -> str:
 def test_the_lock_file_tells_of_writes(tmp_path: Path) -> None:
     lock = FolderLock(tmp_path)
     assert (state(tmp_path), lock.torn, lock.stale) == ("-", False, set())
-    with lock.writing():
+    with lock.write_note():
         assert state(tmp_path) == "w"
     assert state(tmp_path) == "-"
-    with pytest.raises(KeyError), lock.writing():
+    with pytest.raises(KeyError), lock.write_note():
         raise KeyError
     assert state(tmp_path) == "w"  # what a failed write left to do, a later call may be doing
-    with lock.writing():
+    with lock.write_note():
         pass
     assert state(tmp_path) == "-"
     lock.mend({"toolops"})
@@ -446,7 +446,7 @@ def test_a_lock_file_that_cannot_be_read_is_taken_for_the_worst(tmp_path: Path, 
     (tmp_path / "toolops.lock").write_text(text)
     lock = FolderLock(tmp_path)
     assert lock.torn
-    with lock.writing():
+    with lock.write_note():
         pass
     assert state(tmp_path) == "w"  # until what may be torn is gone
     lock.mend(set())

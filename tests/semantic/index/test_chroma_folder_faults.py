@@ -114,7 +114,7 @@ def test_a_database_that_is_damaged_while_it_is_open_harms_no_call(
         ask, _ = asked(ops)
         ask(FRANCE)
         ops.semantic.flush()
-        assert ops.semantic.answers.index.loaded.wait(LONG)
+        assert ops.semantic.answers.index.is_loaded.wait(LONG)
         damage(tmp_path / "chroma.sqlite3")
         for number in range(5):
             question = f"And what about number {number}?"

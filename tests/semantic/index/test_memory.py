@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from toolops_plugins.semantic.index import memory_scope as shelf
-from toolops_plugins.semantic.index.memory import Resident, usefulness
+from toolops_plugins.semantic.index.memory import MemoryIndex, usefulness
 from toolops_plugins.semantic.index.rows import Row
 
 DIMENSION = 24
@@ -40,7 +40,7 @@ class AgainstAScan(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(shelf, "CELL", 8)
         self.patch.setattr(shelf, "SPARSE", 3)
-        self.index = Resident(DIMENSION, max_items=most)
+        self.index = MemoryIndex(DIMENSION, max_items=most)
         self.most = most
         self.now = 100.0
         self.model = {}
@@ -88,8 +88,8 @@ class AgainstAScan(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1.0, 5.0, 30.0]), limit=st.sampled_from([2, 1_000]))
     def expire(self, seconds, limit):
         self.now += seconds
-        due = self.index.expired(self.now, limit)
-        assert due == self.index.expired(self.now, limit)
+        due = self.index.ids_past_expiry(self.now, limit)
+        assert due == self.index.ids_past_expiry(self.now, limit)
         over = {i for i, (each, _) in self.model.items() if each.expires <= self.now}
         assert set(due) <= over
         assert len(set(due)) == len(due) == min(limit, len(over))
@@ -131,8 +131,8 @@ class AgainstAScan(RuleBasedStateMachine):
             assert held == pytest.approx(vector, abs=2e-5)
 
     @rule(tags=st.lists(st.sampled_from(["red", "blue", "green"])))
-    def tagged(self, tags):
-        found = self.index.tagged(tags)
+    def ids_with_tags(self, tags):
+        found = self.index.ids_with_tags(tags)
         assert len(set(found)) == len(found)
         assert set(found) == {i for i, (e, _) in self.model.items() if {*e.tags} & {*tags}}
 
@@ -179,7 +179,7 @@ TestAgainstAScan.settings = settings(
 def test_similarity_is_the_cosine_to_four_digits():
     vectors = units(2_000, 256)
     vectors[0] = np.eye(256, dtype=np.float32)[7]  # the largest component that there is
-    index = Resident(256, max_items=10_000)
+    index = MemoryIndex(256, max_items=10_000)
     index.add([row(n) for n in range(2_000)], vectors)
     for x in [*units(20, 256, seed=1), vectors[0], -vectors[0], vectors[1]]:
         exact = vectors.astype(float) @ x
@@ -191,14 +191,14 @@ def test_similarity_is_the_cosine_to_four_digits():
 
 
 def test_a_component_a_little_above_one_does_not_turn_round():
-    index = Resident(DIMENSION, max_items=10)
+    index = MemoryIndex(DIMENSION, max_items=10)
     longer = np.eye(DIMENSION, dtype=np.float32)[:1] * np.float32(1.0001)
     index.add([row(1)], longer)
     assert index.search(SCOPES[0], longer[0], 1, 0.0)[0][1] == pytest.approx(1.0, abs=1e-3)
 
 
 def test_a_cluster_of_expired_and_removed_rows_does_not_hide_what_lives_behind_it():
-    index = Resident(DIMENSION, max_items=10_000)
+    index = MemoryIndex(DIMENSION, max_items=10_000)
     x = unit(1)
     near = x + units(230, seed=3) * 0.05
     near /= np.linalg.norm(near, axis=1, keepdims=True)
@@ -212,7 +212,7 @@ def test_a_cluster_of_expired_and_removed_rows_does_not_hide_what_lives_behind_i
 
 
 def test_of_two_rows_with_one_id_the_later_counts():
-    index = Resident(DIMENSION, max_items=10)
+    index = MemoryIndex(DIMENSION, max_items=10)
     first, second, third = row(1), row(1), row(1)
     assert index.add([first, second], units(2)) == [first]
     assert index.add([third], units(1)) == [second]
@@ -220,7 +220,7 @@ def test_of_two_rows_with_one_id_the_later_counts():
 
 
 def test_vectors_that_do_not_fit_are_refused():
-    index = Resident(DIMENSION, max_items=10)
+    index = MemoryIndex(DIMENSION, max_items=10)
     broken = units(1)
     broken[0, 3] = math.nan
     for vectors in (units(2), units(1, DIMENSION + 1), broken):
@@ -230,7 +230,7 @@ def test_vectors_that_do_not_fit_are_refused():
 
 
 def test_a_served_row_counts_its_hits():
-    index = Resident(DIMENSION, max_items=10)
+    index = MemoryIndex(DIMENSION, max_items=10)
     one = row(1)
     index.add([one], units(1))
     index.touch(one, 120.0)
@@ -239,7 +239,7 @@ def test_a_served_row_counts_its_hits():
 
 
 def test_expired_rows_are_evicted_before_any_other():
-    index = Resident(DIMENSION, max_items=50)
+    index = MemoryIndex(DIMENSION, max_items=50)
     old = [row(n, created=1_000.0, expires=1_010.0, hits=1_000, price=9.0) for n in range(5)]
     index.add(old, units(5))
     index.add([row(100 + n, created=1.0) for n in range(45)], units(45))
@@ -248,7 +248,7 @@ def test_expired_rows_are_evicted_before_any_other():
     # The clock of an eviction is the latest time that rows and calls have told.
     gone = index.add([row(300, created=1_010.0)], units(1, seed=9))
     assert gone == old[:1]
-    index.expired(1_020.0, 1)
+    index.ids_past_expiry(1_020.0, 1)
     gone = index.add([row(301 + n, created=1_000.0) for n in range(4)], units(4, seed=9))
     assert gone == old[1:]
 
@@ -258,7 +258,7 @@ def test_expired_rows_are_evicted_before_any_other():
     [{"hits": 9}, {"used": 1_000.0}, {"took": 9.0}, {"price": 0.1}, {"created": 900.0}],
 )
 def test_what_is_more_useful_stays_longer(better):
-    index = Resident(DIMENSION, max_items=1_000)
+    index = MemoryIndex(DIMENSION, max_items=1_000)
     index.add([row(n, used=100.0) for n in range(500)], units(500))
     good = [row(1_000 + n, **({"used": 100.0} | better)) for n in range(500)]
     index.add(good, units(500, seed=1))
@@ -276,7 +276,7 @@ def test_a_byte_more_makes_a_row_less_useful():
 
 
 def test_of_equally_useful_rows_those_of_the_largest_scope_go():
-    index = Resident(DIMENSION, max_items=600)
+    index = MemoryIndex(DIMENSION, max_items=600)
     small = [row(1_000 + n, b"%016d" % (n // 3)) for n in range(300)]
     large = [row(2_000 + n) for n in range(300)]
     index.add([*small, *large], units(600))
@@ -286,7 +286,7 @@ def test_of_equally_useful_rows_those_of_the_largest_scope_go():
 
 
 def test_a_large_scope_in_use_outlives_many_small_ones_that_are_not():
-    index = Resident(DIMENSION, max_items=600)
+    index = MemoryIndex(DIMENSION, max_items=600)
     index.add([row(n, b"%016d" % n, created=1.0) for n in range(300)], units(300))
     index.add([row(1_000 + n, created=950.0, hits=3) for n in range(300)], units(300))
     new = [row(2_000 + n, b"%016d" % (2_000 + n), created=1_000.0) for n in range(100)]
@@ -296,7 +296,7 @@ def test_a_large_scope_in_use_outlives_many_small_ones_that_are_not():
 
 
 def test_what_is_kept_on_the_side_stays_in_proportion_to_the_rows():
-    index = Resident(DIMENSION, max_items=1_000)
+    index = MemoryIndex(DIMENSION, max_items=1_000)
     for turn in range(200):
         rows = [row(n, SCOPES[n % 3], expires=1e6 + turn, tags=(f"t{turn}",)) for n in range(100)]
         index.add(rows, units(100, seed=turn))
@@ -321,7 +321,7 @@ def test_memory_beyond_the_vectors_is_small(scopes, each, beyond):
     vectors = units(count, 256)
     tracemalloc.start()
     try:
-        index = Resident(256, max_items=100_000)
+        index = MemoryIndex(256, max_items=100_000)
         for start in range(0, count, 100):
             index.add(rows[start : start + 100], vectors[start : start + 100])
         used, _ = tracemalloc.get_traced_memory()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from toolops_plugins.semantic.index import memory_scope as shelf
-from toolops_plugins.semantic.index.memory import Resident
+from toolops_plugins.semantic.index.memory import MemoryIndex
 from toolops_plugins.semantic.index.rows import Row
 
 DIMENSION = 64
@@ -29,7 +29,7 @@ def topics(seed):
 
 
 def filled(vectors):
-    index = Resident(DIMENSION, max_items=COUNT)
+    index = MemoryIndex(DIMENSION, max_items=COUNT)
     for start in range(0, COUNT, 500):
         rows = [
             Row(f"{n:032x}", SCOPE, None, "json", b"", b"a" * 16, 1.0)

@@ -9,8 +9,8 @@ import pytest
 
 from toolops_plugins.semantic.index import memory as resident
 from toolops_plugins.semantic.index import memory_scope as shelf
-from toolops_plugins.semantic.index.memory import Resident
-from toolops_plugins.semantic.index.memory_blocks import Block
+from toolops_plugins.semantic.index.memory import MemoryIndex
+from toolops_plugins.semantic.index.memory_blocks import VectorBlock
 from toolops_plugins.semantic.index.rows import Row
 
 DIMENSION = 16
@@ -57,7 +57,7 @@ def together(*functions):
 
 
 def test_what_was_added_is_found_and_what_was_removed_is_not(switching):
-    index = Resident(DIMENSION, max_items=100_000)
+    index = MemoryIndex(DIMENSION, max_items=100_000)
     fixed = clustered(120, 0)
     index.add([row(n, SCOPES[n % 2]) for n in range(120)], fixed)
     done = threading.Event()
@@ -97,7 +97,7 @@ def test_what_was_added_is_found_and_what_was_removed_is_not(switching):
 
 
 def test_replacing_evicting_and_expiring_at_once_keeps_the_books(switching):
-    index = Resident(DIMENSION, max_items=300)
+    index = MemoryIndex(DIMENSION, max_items=300)
     gone = [[] for _ in range(4)]
 
     def write(thread):
@@ -106,7 +106,7 @@ def test_replacing_evicting_and_expiring_at_once_keeps_the_books(switching):
             for n, each in enumerate(rows):
                 each.expires = 50.0 if n % 3 else float(turn)
             gone[thread] += index.add(rows, clustered(30, turn))
-            gone[thread] += index.remove(index.expired(float(turn), 10))
+            gone[thread] += index.remove(index.ids_past_expiry(float(turn), 10))
 
     together(*(lambda thread=n: write(thread) for n in range(4)))
     # Every row that was put in has come out exactly once, or is still there.
@@ -125,14 +125,14 @@ def test_a_block_shows_its_rows_only_when_their_vectors_are_there():
             assert there.tolist() == [[n] * 4 for n in range(len(self) + len(rows))]
             super().extend(rows)
 
-    block = Block(SCOPES[0], np.zeros((1, 4), np.int16), Watched([row(0, SCOPES[0])]), 1)
+    block = VectorBlock(SCOPES[0], np.zeros((1, 4), np.int16), Watched([row(0, SCOPES[0])]), 1)
     for n in range(1, 100):
         block.extend([row(n, SCOPES[0])], np.full((1, 4), n, np.int16))
     assert len(block.rows) == 100
 
 
 def test_no_view_that_is_published_lacks_a_row(switching, monkeypatch):
-    class Watched(shelf.Shelf):
+    class Watched(shelf.ScopeIndex):
         def __setattr__(self, name, value):
             if name == "view" and hasattr(self, "view"):
                 before = {id(each) for block in self.view[1] for each in block}
@@ -143,8 +143,8 @@ def test_no_view_that_is_published_lacks_a_row(switching, monkeypatch):
             super().__setattr__(name, value)
 
     changes = []
-    monkeypatch.setattr(resident, "Shelf", Watched)
-    index = Resident(DIMENSION, max_items=1_000)
+    monkeypatch.setattr(resident, "ScopeIndex", Watched)
+    index = MemoryIndex(DIMENSION, max_items=1_000)
     for turn in range(20):
         index.add([row(40 * turn + n, SCOPES[0]) for n in range(40)], clustered(40, turn))
     index.remove([f"{n:032x}" for n in range(800) if n % 10])
@@ -156,7 +156,7 @@ def test_no_view_that_is_published_lacks_a_row(switching, monkeypatch):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_can_write_though_the_lock_was_held():
-    index = Resident(DIMENSION, max_items=300)
+    index = MemoryIndex(DIMENSION, max_items=300)
     with index._lock:
         child = os.fork()
         if not child:

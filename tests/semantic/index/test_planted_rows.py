@@ -277,7 +277,7 @@ def test_what_was_learned_is_signed(index):
     cache.put(SPAIN, "Madrid")
     cache.flush()
     wait_for(lambda: cache.answers.index.learned._recalled, "what was learned earlier")
-    cache.answers.index.learned.changed()
+    cache.answers.index.learned.note_change()
     cache.flush()
     store = cache.answers.index.store
     assert len(store.read_states()) == 1

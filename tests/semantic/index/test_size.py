@@ -101,7 +101,7 @@ def test_a_sweep_ends_and_opens_nothing_where_the_index_is_closed_meanwhile(tmp_
         index = cache.answers.index
         index._close_store()
         memory = index.memory
-        wait_for(lambda: memory.expired(index.clock.time(), 1), "the end of its life", LONG)
+        wait_for(lambda: memory.ids_past_expiry(index.clock.time(), 1), "the end of its life", LONG)
         index.sweep()
         index._upkeep()
         index._delete_if_open(["any"])

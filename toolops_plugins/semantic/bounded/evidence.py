@@ -121,7 +121,7 @@ def weigh(
     order = sorted(near.values(), key=_BY_VOTE, reverse=True)
     rest = [held.best for held in order[_CONSIDERED:]]
     del order[_CONSIDERED:]
-    u = gram.whitened(x)
+    u = gram.whiten(x)
     for held in order:
         held.chance = log(held.vote / total + 0.02)
         s = groups.total(held.key)

@@ -77,7 +77,7 @@ class Gram:
             self._inverse = np.linalg.inv(ridge).astype(np.float32)
             self._fitted = self._count
 
-    def whitened(self, x: Vector) -> Vector | None:
+    def whiten(self, x: Vector) -> Vector | None:
         """Return ``P x``, or None as long as nothing is known."""
         if self._inverse is None:
             return None

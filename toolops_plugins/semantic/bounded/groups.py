@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Groups", "Joined", "Vector", "VectorOf", "key_of"]
+__all__ = ["GroupMerge", "Groups", "Vector", "VectorOf", "key_of"]
 
 Vector: TypeAlias = NDArray[np.float32]
 VectorOf: TypeAlias = Callable[[str], Vector | None]
@@ -24,7 +24,7 @@ def key_of(scope: bytes, answer: bytes = b"") -> int:
     return int.from_bytes(digest, "little") >> 4  # 60 bits: an int of them takes 32 bytes, not 36
 
 
-class Joined(NamedTuple):
+class GroupMerge(NamedTuple):
     """Two groups have become one.
 
     Args:
@@ -132,7 +132,7 @@ class Groups:
                 self._settle(held, vector)
         return known is None
 
-    def join(self, one: int, other: int) -> Joined | None:
+    def join(self, one: int, other: int) -> GroupMerge | None:
         """Make one group of those of two keys; return None where they were none or one already."""
         first, second = self._groups.get(one), self._groups.get(other)
         if first is None or second is None or first is second:
@@ -146,9 +146,9 @@ class Groups:
         else:
             known = [(sum_, g.size) for g in (a, b) if (sum_ := self._sum(g)) is not None]
             a.members = None
-            a.total = self._scaled(known, a.size + b.size)
+            a.total = self._scale_sum(known, a.size + b.size)
         a.size += b.size
-        joined = Joined(a.lead, b.lead)
+        joined = GroupMerge(a.lead, b.lead)
         self._groups[a.lead] = a
         for key, count in b.keys.items():
             a.keys[key] = count
@@ -158,7 +158,7 @@ class Groups:
             self._settle(a)
         return joined
 
-    def joined(self) -> Iterator[list[int]]:
+    def keys_by_group(self) -> Iterator[list[int]]:
         """Return the keys of every group of several answers, its name first."""
         for name in set(self._names.values()):
             group = self._groups[name]
@@ -215,10 +215,10 @@ class Groups:
             return group.total
         members = group.members or []
         known = [(vector, 1) for each in members if (vector := self._vector_of(each)) is not None]
-        return self._scaled(known, group.size) if known else None
+        return self._scale_sum(known, group.size) if known else None
 
     @staticmethod
-    def _scaled(known: list[tuple[Vector, int]], size: int) -> Vector:
+    def _scale_sum(known: list[tuple[Vector, int]], size: int) -> Vector:
         """Return a sum of ``size`` vectors: those that are known speak for the others."""
         total: Vector = np.add.reduce([part for part, _ in known])
         total *= np.float32(size / sum(count for _, count in known))

@@ -36,7 +36,7 @@ class Labels(NamedTuple):
             np.empty((0, len(FEATURES)), np.float32), np.empty(0, np.float32), np.empty(0, bool)
         )
 
-    def copied(self) -> Labels:
+    def copy(self) -> Labels:
         """Return labels that change with no window."""
         return Labels(self.features.copy(), self.scores.copy(), self.right.copy())
 

@@ -37,7 +37,7 @@ _SCOPE_RECORDS: Final = 1_024
 _SCOPE_DECAY: Final = 0.5 ** (1 / 200)
 
 
-class _Weighed:
+class _LearnerEvidence:
     """The evidence of a decision, and what is needed to learn from it."""
 
     __slots__ = ("audited", "features", "key", "max_error", "rho", "risk", "scope", "theta", "z")
@@ -131,7 +131,7 @@ class Bounded:
         """
         with self._lock:
             budget = self._budget(max_error)
-            weighed = _Weighed(budget)
+            weighed = _LearnerEvidence(budget)
             candidate = weigh(x, neighbours, self._groups, self._gram)
             if candidate is None:
                 self._push(budget, NOTHING, dry=dry)
@@ -217,7 +217,7 @@ class Bounded:
             agreeing: The ids of those of its neighbours whose answers agree with the fresh one.
         """
         weighed = decision.evidence
-        if not isinstance(weighed, _Weighed) or weighed.features is None:
+        if not isinstance(weighed, _LearnerEvidence) or weighed.features is None:
             return
         right = decision.id in agreeing
         with self._lock:
@@ -306,7 +306,7 @@ class Bounded:
     def state(self) -> bytes:
         """Return all that was learned, here and by those whose states were merged, as bytes."""
         with self._lock:
-            joined = list(self._groups.joined())
+            joined = list(self._groups.keys_by_group())
             shares = list(self._shares.values())
             if self._window.count:
                 shares.append(self._share())
@@ -317,7 +317,7 @@ class Bounded:
             self._source,
             self._window.count,
             self._stamp,
-            self._window.last().copied(),
+            self._window.last().copy(),
             self._group_records.table(),
             self._scope_records.table(),
             {bound: budget.recent() for bound, budget in self._budgets.items()},

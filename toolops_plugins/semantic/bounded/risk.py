@@ -8,7 +8,7 @@ import numpy as np
 
 from toolops_plugins.semantic.bounded.logistic import Floats, logistic
 
-__all__ = ["CELLS", "PER_BIN", "Risk", "cell_of", "falling", "least_of"]
+__all__ = ["CELLS", "PER_BIN", "Risk", "antitonic_fit", "cell_of", "least_of"]
 
 _LEAST: Final = -4.0
 _WIDTH: Final = 0.125
@@ -55,7 +55,7 @@ class Risk:
         count = np.bincount(cells // PER_BIN, minlength=size)
         errors = np.bincount(cells // PER_BIN, weights=wrong, minlength=size)
         weight = count + _PRIOR / logistic(-_BINS)
-        risk = falling((errors + _PRIOR) / weight, weight)
+        risk = antitonic_fit((errors + _PRIOR) / weight, weight)
         logits = np.log(risk / (1 - risk))
         self.by_cell: Floats = logistic(np.interp(_MIDDLES, _BINS, logits))
         """The risk in every cell, never rising."""
@@ -63,7 +63,7 @@ class Risk:
         """How uncertain the risk of every bin is."""
 
 
-def falling(values: Floats, weights: Floats) -> Floats:
+def antitonic_fit(values: Floats, weights: Floats) -> Floats:
     """Return the non-increasing sequence nearest to ``values`` by weighted least squares.
 
     Pool-adjacent-violators (Ayer et al., An empirical distribution function for sampling with

@@ -24,7 +24,7 @@ def embed_each(embed: Embed, texts: list[str]) -> list[Result]:
         embed: Embeds some of the texts, or raises.
         texts: At least one text.
     """
-    work = _isolating(texts)
+    work = _isolate_failures(texts)
     batch = next(work)
     try:
         while True:
@@ -40,7 +40,7 @@ def embed_each(embed: Embed, texts: list[str]) -> list[Result]:
 
 async def aembed_each(aembed: Aembed, texts: list[str]) -> list[Result]:
     """Return what came of each text, as :func:`embed_each` does."""
-    work = _isolating(texts)
+    work = _isolate_failures(texts)
     batch = next(work)
     try:
         while True:
@@ -64,7 +64,7 @@ def failure(error: BaseException) -> EmbeddingError:
     return failure
 
 
-def _isolating(texts: list[str]) -> Generator[list[str], _Answer, list[Result]]:
+def _isolate_failures(texts: list[str]) -> Generator[list[str], _Answer, list[Result]]:
     """Embed texts so that one which cannot be embedded fails alone; yields what to embed next.
 
     A batch that fails is tried again in halves, and so is the half that fails while the other does
@@ -73,11 +73,11 @@ def _isolating(texts: list[str]) -> Generator[list[str], _Answer, list[Result]]:
     """
     answer = yield texts
     if isinstance(answer, EmbeddingError) and len(texts) > 1:
-        return (yield from _halving(texts))
+        return (yield from _halve(texts))
     return _each(answer, texts)
 
 
-def _halving(texts: list[str]) -> Generator[list[str], _Answer, list[Result]]:
+def _halve(texts: list[str]) -> Generator[list[str], _Answer, list[Result]]:
     middle = len(texts) // 2
     halves = texts[:middle], texts[middle:]
     answers = (yield halves[0]), (yield halves[1])
@@ -85,7 +85,7 @@ def _halving(texts: list[str]) -> Generator[list[str], _Answer, list[Result]]:
     results: list[Result] = []
     for half, answer in zip(halves, answers, strict=True):
         if isinstance(answer, EmbeddingError) and len(half) > 1 and not all(failed):
-            results += yield from _halving(half)
+            results += yield from _halve(half)
         else:
             results += _each(answer, half)
     return results

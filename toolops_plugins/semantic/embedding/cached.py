@@ -41,7 +41,7 @@ from toolops_plugins.semantic.embedding.batches import (
     embed_each,
     failure,
 )
-from toolops_plugins.semantic.embedding.embedders import Embedder, Matrix, checked
+from toolops_plugins.semantic.embedding.embedders import Embedder, Matrix, with_checks
 
 __all__ = ["Embeddings"]
 
@@ -93,7 +93,7 @@ class Embeddings:
         timeout: float | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._embedder = checked(embedder)
+        self._embedder = with_checks(embedder)
         self._aembed: Aembed | None = getattr(self._embedder, "aembed", None)
         self._quick: Callable[[str], bool] | None = getattr(self._embedder, "quick", None)
         self._cache_items = count("cache_items", cache_items, least=0)
@@ -169,7 +169,7 @@ class Embeddings:
         Raises:
             EmbeddingError: The embedder failed for one of them.
         """
-        return self._stacked(self._vectors(list(texts)))
+        return self._stack(self._vectors(list(texts)))
 
     async def amany(self, texts: Iterable[str]) -> Matrix:
         """Return the vectors of texts as the rows of a new array; does not block the event loop.
@@ -177,9 +177,9 @@ class Embeddings:
         Raises:
             EmbeddingError: The embedder failed for one of them.
         """
-        return self._stacked(await self._avectors(list(texts)))
+        return self._stack(await self._avectors(list(texts)))
 
-    def _stacked(self, vectors: Sequence[Vector]) -> Matrix:
+    def _stack(self, vectors: Sequence[Vector]) -> Matrix:
         return np.stack(vectors) if vectors else np.empty((0, self.dimension), np.float32)
 
     # -- callers -----------------------------------------------------------------------------
@@ -206,7 +206,7 @@ class Embeddings:
                     except TimeoutError:
                         raise self._give_up(line, ticket) from None
                 self._leave(ticket)
-        return _unwrapped(found, keys)
+        return _unwrap(found, keys)
 
     async def _avectors(self, texts: Sequence[str]) -> list[Vector]:
         keys = [_key(text) for text in texts]
@@ -221,12 +221,12 @@ class Embeddings:
                     async with asyncio.timeout(self._timeout):
                         for key, job in jobs.items():
                             if not job.done():
-                                await _landed(job)
+                                await _await_job(job)
                             found[key] = job.result()
                 except TimeoutError:
                     raise self._give_up(line, ticket) from None
                 self._leave(ticket)
-        return _unwrapped(found, keys)
+        return _unwrap(found, keys)
 
     def _enter(self) -> int:
         ticket = self._fuse.enter()
@@ -318,7 +318,7 @@ class Embeddings:
         jobs, leads = self._board(line, missing)
         if leads:
             line.task = task = loop.create_task(self._awork(self._aembed, line))
-            task.add_done_callback(lambda task: self._ended(line, task))
+            task.add_done_callback(lambda task: self._end_batch(line, task))
         return line, jobs
 
     def _line_of(self, loop: asyncio.AbstractEventLoop) -> _Line:
@@ -367,7 +367,7 @@ class Embeddings:
             results = await aembed_each(aembed, [text for _, text in batch])
             self._settle(line, batch, results)
 
-    def _ended(self, line: _Line, task: asyncio.Task[None]) -> None:
+    def _end_batch(self, line: _Line, task: asyncio.Task[None]) -> None:
         if line.task is not task:  # the next one is under way already
             return
         line.task = None
@@ -411,7 +411,7 @@ class Embeddings:
             kept.popitem(last=False)
 
 
-def _unwrapped(found: dict[Key, Result], keys: Sequence[Key]) -> list[Vector]:
+def _unwrap(found: dict[Key, Result], keys: Sequence[Key]) -> list[Vector]:
     vectors: list[Vector] = []
     for key in keys:
         result = found[key]
@@ -428,7 +428,7 @@ def _key(text: str) -> Key:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-async def _landed(job: Future[Result]) -> None:
+async def _await_job(job: Future[Result]) -> None:
     """Wait on this loop until a job is done, without a say in what becomes of it."""
     loop = asyncio.get_running_loop()
     waiter: asyncio.Future[None] = loop.create_future()

@@ -25,14 +25,14 @@ from toolops_plugins.errors import ConfigurationError, EmbeddingError
 from toolops_plugins.semantic.embedding.models import MiniLM, WordLlama
 
 __all__ = [
-    "Adapted",
     "Embedder",
+    "EmbedderAdapter",
     "Matrix",
-    "checked",
     "embedder_of",
     "threshold_of",
     "thresholds_of",
     "unit_rows",
+    "with_checks",
 ]
 
 Matrix: TypeAlias = NDArray[np.float32]
@@ -117,7 +117,7 @@ def unit_rows(given: Any, count: int, dimension: int | None = None) -> Matrix:
     return cast("Matrix", (rows / lengths).astype(np.float32))
 
 
-class Adapted:
+class EmbedderAdapter:
     """An embedder of another form. Safe for threads and loops as far as what it adapts is.
 
     Args:
@@ -147,7 +147,7 @@ class Adapted:
     @property
     def dimension(self) -> int:
         """The length of every vector; embeds one short text unless some were embedded before."""
-        known = self._known()
+        known = self._dimension_or_none()
         return self.embed(["dimension"]).shape[1] if known is None else known
 
     def embed(self, texts: list[str]) -> Matrix:
@@ -164,22 +164,22 @@ class Adapted:
     async def _await_rows(self, aembed: _Aembed, texts: list[str]) -> Matrix:
         return self._rows(await aembed(texts), len(texts)) if texts else self.embed([])
 
-    def _known(self) -> int | None:
+    def _dimension_or_none(self) -> int | None:
         if self._dimension is None and self._tell is not None:
             self._dimension = self._tell()
         return self._dimension
 
     def _rows(self, given: Any, count: int) -> Matrix:
-        rows = unit_rows(given, count, self._known())
+        rows = unit_rows(given, count, self._dimension_or_none())
         self._dimension = rows.shape[1]
         return rows
 
 
-def checked(embedder: Embedder) -> Embedder:
-    """Return an embedder whose results are checked, which those from here are already."""
-    if isinstance(embedder, Adapted | WordLlama):
+def with_checks(embedder: Embedder) -> Embedder:
+    """Return an embedder whose results are checked; those made here already are."""
+    if isinstance(embedder, EmbedderAdapter | WordLlama):
         return embedder
-    return Adapted(
+    return EmbedderAdapter(
         embedder.name,
         embedder.embed,
         getattr(embedder, "aembed", None),
@@ -192,7 +192,7 @@ def checked(embedder: Embedder) -> Embedder:
 
 # One of each a process; the models are loaded on first use.
 _WORDLLAMA = WordLlama()
-_CHROMA = Adapted(MiniLM.name, MiniLM(), dimension=lambda: MiniLM.dimension)
+_CHROMA = EmbedderAdapter(MiniLM.name, MiniLM(), dimension=lambda: MiniLM.dimension)
 
 # The share of wrong answers and of hits by threshold: benchmarks/calibrate.py.
 _THRESHOLDS: Mapping[str, tuple[float, float]] = {
@@ -243,7 +243,7 @@ def embedder_of(given: object = None) -> Embedder:
         ConfigurationError: It is nothing of all that, or its package is not installed.
     """
     if given is None or isinstance(given, str):
-        return _shipped(given)
+        return _embedder_by_name(given)
     if isinstance(given, type):
         raise ConfigurationError("embedder", f"must be an object, not the class {given.__name__}")
     for form in (_own, _llama_index, _langchain, _chroma, _function):
@@ -258,7 +258,7 @@ def embedder_of(given: object = None) -> Embedder:
     )
 
 
-def _shipped(name: str | None) -> Embedder:
+def _embedder_by_name(name: str | None) -> Embedder:
     if name in {None, "wordllama"}:
         _require("wordllama")
         return _WORDLLAMA
@@ -290,7 +290,7 @@ def _llama_index(given: Any) -> Embedder | None:
     # on the event loop.
     inherited = _inherits(given, "_aget_text_embeddings", "llama_index.core.")
     aembed = None if inherited else getattr(given, "aget_text_embedding_batch", None)
-    return Adapted(_named("llama_index", given), embed, aembed)
+    return EmbedderAdapter(_name_of("llama_index", given), embed, aembed)
 
 
 def _langchain(given: Any) -> Embedder | None:
@@ -300,7 +300,7 @@ def _langchain(given: Any) -> Embedder | None:
     # The base's twin runs the plain method in the loop's default executor; our pool is bounded.
     inherited = _inherits(given, "aembed_documents", "langchain_core.")
     aembed = None if inherited else getattr(given, "aembed_documents", None)
-    return Adapted(_named("langchain", given), embed, aembed)
+    return EmbedderAdapter(_name_of("langchain", given), embed, aembed)
 
 
 def _chroma(given: Any) -> Embedder | None:
@@ -313,12 +313,12 @@ def _chroma(given: Any) -> Embedder | None:
     if type(given).__module__.startswith("chromadb.") and kind == "default":
         return _CHROMA
     if kind == "onnx_mini_lm_l6_v2":  # the same model by its other name
-        return Adapted(MiniLM.name, given, dimension=lambda: MiniLM.dimension)
+        return EmbedderAdapter(MiniLM.name, given, dimension=lambda: MiniLM.dimension)
     parts = ["chroma", kind if isinstance(kind, str) else _path(type(given))]
     config = _read(given, "get_config")
     with suppress(Exception):  # a name without the model's is better than none
         parts += _traits(config().get)
-    return Adapted(":".join(parts), given)
+    return EmbedderAdapter(":".join(parts), given)
 
 
 def _function(given: Any) -> Embedder | None:
@@ -331,7 +331,7 @@ def _function(given: Any) -> Embedder | None:
             "with name, dimension, embed(texts) and, for coroutines, aembed(texts)",
         )
     name = _read(given, "name")
-    return Adapted(name if isinstance(name, str) and name else _callable_name(given), given)
+    return EmbedderAdapter(name if isinstance(name, str) and name else _callable_name(given), given)
 
 
 # -- names -----------------------------------------------------------------------------------
@@ -352,7 +352,7 @@ def _path(named: Any) -> str:
     return f"{named.__module__}.{named.__qualname__}"
 
 
-def _named(framework: str, given: Any) -> str:
+def _name_of(framework: str, given: Any) -> str:
     return ":".join([framework, type(given).__name__, *_traits(partial(_read, given))])
 
 

@@ -6,7 +6,7 @@ import hashlib
 from functools import lru_cache
 from typing import NamedTuple
 
-from toolops_plugins.semantic.guards.courtesy import without_courtesy
+from toolops_plugins.semantic.guards.courtesy import strip_courtesy
 from toolops_plugins.semantic.guards.function_words import (
     DROPPED,
     FOREIGN,
@@ -25,10 +25,10 @@ from toolops_plugins.semantic.guards.light_words import (
     HARMLESS_STEMS,
     LIGHT_STEMS,
 )
-from toolops_plugins.semantic.guards.near_synonyms import compared
+from toolops_plugins.semantic.guards.near_synonyms import degree_form
 from toolops_plugins.semantic.guards.question_kinds import kind_of
 from toolops_plugins.semantic.guards.stems import PAST, key, stem, without_un
-from toolops_plugins.semantic.guards.tokenizer import folded, replace, tokens
+from toolops_plugins.semantic.guards.tokenizer import fold, replace, tokenize
 from toolops_plugins.semantic.guards.traits import (
     ACTING,
     CONTENT,
@@ -73,7 +73,7 @@ _CONDITIONS = frozenset(("if", "unless", "provided", "during", "despite"))
 _MOVING = PARTICLES | {"before", "after"}
 
 
-class _Reading(NamedTuple):
+class _WordRole(NamedTuple):
     """What one word does in a text."""
 
     name: str  # what it is compared by; empty for a word that is not compared
@@ -87,7 +87,7 @@ class _Reading(NamedTuple):
 
 
 @lru_cache(maxsize=16384)
-def _reading(low: str) -> _Reading:
+def _role_of(low: str) -> _WordRole:
     name, level, negates = "", 0, low in NEGATORS
     small = negates or low in DROPPED or low in _MOVING
     if not small:
@@ -98,7 +98,7 @@ def _reading(low: str) -> _Reading:
             negates = rest is not None
             name = key(rest or low)
             level = _level(stem(low), name)
-    return _Reading(
+    return _WordRole(
         name,
         Word(low, level),
         MARKERS.get(low, ""),
@@ -125,7 +125,7 @@ def read(text: str) -> Traits:
     if len(text) > LONG:
         whole = " ".join(text.casefold().split())
         return Traits(whole=hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest())
-    lows, capitals = tokens(without_courtesy(folded(text)))
+    lows, capitals = tokenize(strip_courtesy(fold(text)))
     english = _may_be_english(lows, plain=text.isascii())
     if english:
         replace(lows, capitals)
@@ -137,7 +137,7 @@ def read(text: str) -> Traits:
             _name_variables(lows)
     if not VALUE_WORDS.isdisjoint(lows) or any(low[0] == "#" for low in lows):
         lows, capitals = read_values(lows, capitals)
-    gathering = _Gathering()
+    gathering = _TraitsBuilder()
     for low, capital in zip(lows, capitals, strict=True):
         gathering.take(low, capital=capital)
     gathered = gathering.traits
@@ -161,7 +161,7 @@ def _compare(lows: list[str], capitals: list[bool]) -> None:
     for at in range(len(lows) - 2, -1, -1):
         ending = _DEGREES.get(lows[at])
         if ending is not None and lows[at + 1].endswith(_ADJECTIVAL):
-            lows[at : at + 2] = [compared(lows[at + 1], ending)]
+            lows[at : at + 2] = [degree_form(lows[at + 1], ending)]
             del capitals[at]
 
 
@@ -192,7 +192,7 @@ def _picks(low: str) -> bool:
     return low.endswith("est") or low in ("most", "least", "only", "first", "last", "same", "next")
 
 
-class _Gathering:
+class _TraitsBuilder:
     """Traits in the making."""
 
     __slots__ = (
@@ -242,7 +242,7 @@ class _Gathering:
                 self._place(low)
             self._name = ""
             return
-        name, word, marker, person, moves, negates, fails, transparent = _reading(low)
+        name, word, marker, person, moves, negates, fails, transparent = _role_of(low)
         if negates:
             self.negations += 1
         if fails:

@@ -9,8 +9,8 @@ from toolops_plugins.semantic.guards.function_words import PARTICLE_OPPOSITES
 from toolops_plugins.semantic.guards.lexicon import word_list
 from toolops_plugins.semantic.guards.light_words import CATEGORIES
 from toolops_plugins.semantic.guards.pairing import Pair
-from toolops_plugins.semantic.guards.question_kinds import IMPLIED, conflicting
-from toolops_plugins.semantic.guards.relations import swapped_roles
+from toolops_plugins.semantic.guards.question_kinds import IMPLIED, are_in_conflict
+from toolops_plugins.semantic.guards.relations import role_swap
 from toolops_plugins.semantic.guards.stems import in_family, key, opposites_of
 from toolops_plugins.semantic.guards.traits import ACTING, LIGHT, NAME, Traits, Word
 
@@ -45,14 +45,14 @@ def numbers(pair: Pair) -> Veto | None:
     if question.values == candidate.values:
         return None
     single = pair.digest("#1")
-    mine = _unmatched(question, candidate, single)
-    other = _unmatched(candidate, question, single)
+    mine = _values_without_match(question, candidate, single)
+    other = _values_without_match(candidate, question, single)
     if not mine and not other:
         return None
-    return Veto("numbers", _differing("numbers", _values(pair, mine), _values(pair, other)))
+    return Veto("numbers", _difference("numbers", _values(pair, mine), _values(pair, other)))
 
 
-def _unmatched(ours: Traits, theirs: Traits, single: str) -> list[str]:
+def _values_without_match(ours: Traits, theirs: Traits, single: str) -> list[str]:
     """Return the values that only one text has; a 1 may match the word one, which may be none."""
     missing = [value for value in ours.values if value not in theirs.values]
     return [value for value in missing if not (value == single and theirs.one)]
@@ -68,17 +68,17 @@ def _readable(value: str) -> str:
     return value.removeprefix("#").removeprefix("id:").removeprefix("u:")
 
 
-def _differing(what: str, mine: list[str], other: list[str]) -> str:
+def _difference(what: str, mine: list[str], other: list[str]) -> str:
     if mine and other and all(mine) and all(other):
-        return f"the {what} differ: {_quoted(mine)} and {_quoted(other)}"
+        return f"the {what} differ: {_quote(mine)} and {_quote(other)}"
     if not other and all(mine):
-        return f"only the question has {_quoted(mine)}"
+        return f"only the question has {_quote(mine)}"
     if not mine and all(other):
-        return f"only the candidate has {_quoted(other)}"
+        return f"only the candidate has {_quote(other)}"
     return f"the {what} differ"
 
 
-def _quoted(words: list[str]) -> str:
+def _quote(words: list[str]) -> str:
     return ", ".join(f'"{word}"' for word in words[:4])
 
 
@@ -90,7 +90,10 @@ def negation(pair: Pair) -> Veto | None:
             return Veto("negation", "one of the two is negated, the other is not")
         return None
     turned = None
-    mine, other = _missing(question, candidate), _missing(candidate, question)
+    mine, other = (
+        _words_without_match(question, candidate),
+        _words_without_match(candidate, question),
+    )
     if mine and other:
         for name, word in pair.plain.words.items():
             if pair.digest(name) in mine:
@@ -118,14 +121,14 @@ def negation(pair: Pair) -> Veto | None:
     return Veto("negation", f"only the {negative} is negated")
 
 
-def _missing(ours: Traits, theirs: Traits) -> list[str]:
+def _words_without_match(ours: Traits, theirs: Traits) -> list[str]:
     return [name for name in ours.words if name not in theirs.words]
 
 
 def kind(pair: Pair) -> Veto | None:
     """Both texts must ask the same kind of question, as far as they can be told."""
     mine, other = pair.question.kind, pair.candidate.kind
-    if not conflicting(mine, other):
+    if not are_in_conflict(mine, other):
         return None
     return Veto("kind", f'one asks "{mine}", the other "{other}"')
 
@@ -138,8 +141,8 @@ def order(pair: Pair) -> Veto | None:
     if question.persons != candidate.persons:
         mine, other = question.persons - candidate.persons, candidate.persons - question.persons
         if mine and other:
-            return Veto("order", _differing("persons", sorted(mine), sorted(other)))
-    why = swapped_roles(question, candidate, pair.digest)
+            return Veto("order", _difference("persons", sorted(mine), sorted(other)))
+    why = role_swap(question, candidate, pair.digest)
     return None if why is None else Veto("order", why)
 
 
@@ -162,10 +165,10 @@ def words(pair: Pair) -> Veto | None:
     elif not strong and rival:
         rival = _weighty(pair, rival, candidate)
     if not strong and not rival:
-        strong, rival = _acting(mine), _acting(other)
+        strong, rival = _verbs_of_little_content(mine), _verbs_of_little_content(other)
         if not strong or not rival:
             return None
-    return Veto("words", _differing("words", _shown(pair, strong), _shown(pair, rival)))
+    return Veto("words", _difference("words", _texts_of(pair, strong), _texts_of(pair, rival)))
 
 
 def _strong(pair: Pair, left: dict[str, Word], theirs: Traits, ours: Traits) -> dict[str, Word]:
@@ -187,7 +190,7 @@ def _strong(pair: Pair, left: dict[str, Word], theirs: Traits, ours: Traits) -> 
     return strong
 
 
-def _acting(left: dict[str, Word]) -> dict[str, Word]:
+def _verbs_of_little_content(left: dict[str, Word]) -> dict[str, Word]:
     return {name: word for name, word in left.items() if word.level == ACTING}
 
 
@@ -215,7 +218,7 @@ def _beside_name(name: str, traits: Traits) -> bool:
     )
 
 
-def _shown(pair: Pair, words: dict[str, Word]) -> list[str]:
+def _texts_of(pair: Pair, words: dict[str, Word]) -> list[str]:
     names = pair.names() if pair.question.hashed else {}
     return [word.text or names.get(name, "") for name, word in words.items()]
 

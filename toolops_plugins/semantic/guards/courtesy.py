@@ -11,7 +11,7 @@ import re
 from toolops_plugins.semantic.guards.function_words import AUXILIARIES, DROPPED, NEGATORS
 from toolops_plugins.semantic.guards.lexicon import function_words, word_list
 
-__all__ = ["without_courtesy"]
+__all__ = ["strip_courtesy"]
 
 _FUNCTION_WORDS = function_words()
 _SIGNALS = frozenset(_FUNCTION_WORDS["courtesy_signals"])
@@ -54,7 +54,7 @@ _NAMED = re.compile(
 """A greeting with a name, and a name that the writer gives."""
 
 
-def without_courtesy(text: str) -> str:
+def strip_courtesy(text: str) -> str:
     """Return a text without the clauses that are courtesies only, unless it has no others."""
     if _HINTS.isdisjoint(text[:-1]) and " but " not in text and " so " not in text:
         return text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from toolops_plugins.semantic.guards.lexicon import word_list
 
-__all__ = ["are_derived"]
+__all__ = ["share_root"]
 
 _TAILS = frozenset(
     word_list(
@@ -19,7 +19,7 @@ _BY_LENGTH = {"age": 5, "al": 5, "ic": 5, "ive": 5, "t": 6, "th": 4, "d": 5, "y"
 """Endings that make another word of a short root: pack, package; form, formal."""
 
 
-def are_derived(one: str, other: str) -> bool:
+def share_root(one: str, other: str) -> bool:
     """Whether two lower-case words have a root of four letters or more, and harmless endings."""
     shorter = min(len(one), len(other))
     size = next((at for at in range(shorter) if one[at] != other[at]), shorter)

@@ -8,7 +8,7 @@ from toolops_plugins.semantic.guards.question_kinds import DEFINITION
 from toolops_plugins.semantic.guards.relations import pairs_in
 from toolops_plugins.semantic.guards.traits import HARMLESS, NAME, Traits
 
-__all__ = ["alike"]
+__all__ = ["are_equivalent"]
 
 _EXACT = word_list(
     "from than before after without instead minus divided against over under above below"
@@ -22,7 +22,7 @@ _OPEN = frozenset(("", "what", DEFINITION))
 """Kinds of question that are one where all words agree."""
 
 
-def alike(pair: Pair) -> bool:
+def are_equivalent(pair: Pair) -> bool:
     """Return whether every word, name, number and relation of one text has its like in the other.
 
     For texts that no guard vetoes; False in any doubt.
@@ -64,12 +64,12 @@ def _in_order(pair: Pair) -> bool:
     things = pairs_in(pair.candidate.roles, "patient")
     return (
         bool(doers and things)
-        and doers == _found(pair, pairs_in(pair.question.roles, "agent"))
-        and things == _found(pair, pairs_in(pair.question.roles, "patient"))
+        and doers == _in_words_of_candidate(pair, pairs_in(pair.question.roles, "agent"))
+        and things == _in_words_of_candidate(pair, pairs_in(pair.question.roles, "patient"))
     )
 
 
-def _found(pair: Pair, pairs: set[tuple[str, str]]) -> set[tuple[str, str]]:
+def _in_words_of_candidate(pair: Pair, pairs: set[tuple[str, str]]) -> set[tuple[str, str]]:
     found = pair.found
     return {(found.get(verb, verb), found.get(name, name)) for verb, name in pairs}
 

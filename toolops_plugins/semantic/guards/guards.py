@@ -12,7 +12,7 @@ from typing import TypeAlias
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.semantic.guards.analysis import LONG, read
 from toolops_plugins.semantic.guards.builtin import BUILT_IN, Veto
-from toolops_plugins.semantic.guards.equivalence import alike
+from toolops_plugins.semantic.guards.equivalence import are_equivalent
 from toolops_plugins.semantic.guards.pairing import Pair
 from toolops_plugins.semantic.guards.traits import Traits
 
@@ -45,8 +45,8 @@ class Guards:
         guards: None for all built-in guards, or a list of names from :data:`GUARDS` and of your own
             functions ``(question, candidate) -> Veto | None``; an empty list for none. Default
             None.
-        secret: The key of the digests in :meth:`hashed`. Default None: plain digests, which anybody
-            with a dictionary can turn back into words.
+        secret: The key of the digests in :meth:`hash_traits`. Default None: plain digests, which a
+            dictionary turns back into words.
         near: Whether two lower-case words mean nearly the same, as by their embeddings.
             Asked about two words in alphabetical order, and not again while it is remembered.
             Default None: only synonyms of the built-in lists are near.
@@ -64,21 +64,21 @@ class Guards:
         near: Callable[[str, str], bool] | None = None,
         on_failure: Callable[[str, Exception], None] | None = None,
     ) -> None:
-        chosen = tuple(GUARDS if guards is None else _checked(guards))
+        chosen = tuple(GUARDS if guards is None else _validate(guards))
         self._guards = chosen
         self._secret = secret
         self._on_failure = on_failure or _ignore
         self._others = [judge for name, judge in BUILT_IN.items() if name not in chosen]
         self.custom = any(not isinstance(guard, str) for guard in chosen)
         self._read = lru_cache(maxsize=_MEMORY)(read)
-        self._digest = lru_cache(maxsize=16 * _MEMORY)(self._digested)
+        self._digest = lru_cache(maxsize=16 * _MEMORY)(self._digest_of)
         self._near = lru_cache(maxsize=16 * _MEMORY)(_safe(near)) if near else _never
 
     def traits(self, text: str) -> Traits:
         """Return what the guards know of a text; kept for the 2,048 texts used last."""
         return read(text) if len(text) > LONG else self._read(text)
 
-    def hashed(self, text: str) -> str:
+    def hash_traits(self, text: str) -> str:
         """Return the traits of a text as JSON in which every word and value is a digest.
 
         A digest is an HMAC-SHA256 under the secret, or plain SHA-256, of 64 bits. What stays in the
@@ -86,14 +86,14 @@ class Guards:
         words. What is lost: tolerance of typing errors, words that are near but not in the lists of
         synonyms, and users' own guards, which are not asked about such a candidate.
         """
-        return self.traits(text).digested(self._digest).to_json()
+        return self.traits(text).with_digests(self._digest).to_json()
 
     def veto(self, question: str, candidate: str | Traits) -> Veto | None:
         """Return the first veto, or None if the candidate may answer the question.
 
         Args:
             question: The question.
-            candidate: The cached question, or its traits, restored from :meth:`hashed`.
+            candidate: The cached question, or its traits, restored from :meth:`hash_traits`.
         """
         pair = self._pair(question, candidate)
         for guard in self._guards:
@@ -102,7 +102,7 @@ class Guards:
                 return veto
         return None
 
-    def alike(self, question: str, candidate: str | Traits) -> bool:
+    def are_equivalent(self, question: str, candidate: str | Traits) -> bool:
         """Return whether the two are surely one question, so that a lower similarity will do.
 
         True when no guard has a veto, and every content word, name, number and relation of either
@@ -112,7 +112,7 @@ class Guards:
 
         Args:
             question: The question.
-            candidate: The cached question, or its traits, restored from :meth:`hashed`.
+            candidate: The cached question, or its traits, restored from :meth:`hash_traits`.
         """
         return self.weigh(question, candidate)[1]
 
@@ -121,14 +121,14 @@ class Guards:
 
         Args:
             question: The question.
-            candidate: The cached question, or its traits, restored from :meth:`hashed`.
+            candidate: The cached question, or its traits, restored from :meth:`hash_traits`.
         """
         pair = self._pair(question, candidate)
         for guard in self._guards:
             veto = self._ask(guard, pair, question, candidate)
             if veto is not None:
                 return veto, False
-        return None, self._alike(pair)
+        return None, self._are_equivalent(pair)
 
     def verdicts(self, question: str, candidate: str | Traits) -> dict[str, Veto | None]:
         """Return what every guard says, by its name."""
@@ -147,17 +147,17 @@ class Guards:
             other = candidate if isinstance(candidate, Traits) else self.traits(candidate)
             if not other.hashed:
                 return Pair(mine, other, near=self._near, digest=_identity, plain=mine)
-            hidden = mine.digested(self._digest)
+            hidden = mine.with_digests(self._digest)
             return Pair(hidden, other, near=_never, digest=self._digest, plain=mine)
         except Exception as error:  # noqa: BLE001 - a text that cannot be read is vetoed, by every guard
             self._on_failure("guard", error)
             return None
 
-    def _alike(self, pair: Pair | None) -> bool:
+    def _are_equivalent(self, pair: Pair | None) -> bool:
         if pair is None:
             return False
         try:
-            return alike(pair) and not any(judge(pair) for judge in self._others)
+            return are_equivalent(pair) and not any(judge(pair) for judge in self._others)
         except Exception as error:  # noqa: BLE001 - in any doubt two texts are not alike
             self._on_failure("guard", error)
             return False
@@ -178,14 +178,14 @@ class Guards:
             name = guard if isinstance(guard, str) else _name(guard)
             return Veto(name, f"the guard failed: {type(error).__name__}: {error}")
 
-    def _digested(self, word: str) -> str:
+    def _digest_of(self, word: str) -> str:
         data = word.encode("utf-8", "surrogatepass")
         if self._secret is None:
             return hashlib.sha256(data).hexdigest()[:16]
         return hmac.digest(self._secret, data, "sha256").hex()[:16]
 
 
-def _checked(guards: Sequence[str | Guard]) -> Sequence[str | Guard]:
+def _validate(guards: Sequence[str | Guard]) -> Sequence[str | Guard]:
     if isinstance(guards, str) or not isinstance(guards, Sequence):
         raise ConfigurationError("guards", f"must be a list of names and functions, not {guards!r}")
     for guard in guards:
@@ -209,13 +209,13 @@ def _name(guard: Guard) -> str:
 
 
 def _safe(near: Callable[[str, str], bool]) -> Callable[[str, str], bool]:
-    def asked(one: str, other: str) -> bool:
+    def ask(one: str, other: str) -> bool:
         try:
             return bool(near(one, other))
         except Exception:  # noqa: BLE001 - words that nobody can compare are not near
             return False
 
-    return asked
+    return ask
 
 
 def _ignore(_stage: str, _error: Exception) -> None:

@@ -12,7 +12,7 @@ from functools import cache
 from toolops_plugins.semantic.guards.lexicon import class_lists, synonyms
 from toolops_plugins.semantic.guards.stems import key, opposites_of
 
-__all__ = ["compared", "kin_of"]
+__all__ = ["degree_form", "kin_of"]
 
 _LONG = ("able", "ible", "ive", "ous", "ful", "ic", "ant", "ent", "ular", "al")
 """Endings of adjectives, of which also longer ones are compared."""
@@ -28,7 +28,7 @@ def _kin() -> dict[str, frozenset[str]]:
     for words in (*by_degree, *synonyms()):
         graded = [word for word in words if len(word) < 8 or word.endswith(_LONG)]
         for ending in ("er", "est"):
-            _join(kin, [key(compared(word, ending)) for word in graded])
+            _join(kin, [key(degree_form(word, ending)) for word in graded])
     return {name: frozenset(others - {name} - opposites_of(name)) for name, others in kin.items()}
 
 
@@ -37,7 +37,7 @@ def _join(kin: dict[str, set[str]], names: list[str]) -> None:
         kin.setdefault(name, set()).update(names)
 
 
-def compared(word: str, ending: str) -> str:
+def degree_form(word: str, ending: str) -> str:
     """Return the comparative or superlative of an adjective; of others, a word that is none."""
     if word.endswith("y"):
         word = word[:-1] + "i"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
-from toolops_plugins.semantic.guards.derivations import are_derived
+from toolops_plugins.semantic.guards.derivations import share_root
 from toolops_plugins.semantic.guards.near_synonyms import kin_of
 from toolops_plugins.semantic.guards.stems import are_siblings, key, opposites_of
 from toolops_plugins.semantic.guards.traits import NAME, Traits, Word
@@ -73,18 +73,18 @@ class Pair:
     def _pair_up(self, mine: dict[str, Word], other: dict[str, Word]) -> None:
         question, candidate = self.question, self.candidate
         if question.negated != candidate.negated:
-            self._related(mine, other, opposites_of)
+            self._pair_by_list(mine, other, opposites_of)
         hashed = question.hashed
         few = len(mine) * len(other) <= _MOST
         if few and not hashed:
-            self._compared(mine, other, _misspelt)
-            self._joined(mine, other, candidate.words)
-            self._joined(other, mine, question.words)
-        self._related(mine, other, kin_of)
+            self._pair_by_test(mine, other, _misspelt)
+            self._pair_split_words(mine, other, candidate.words)
+            self._pair_split_words(other, mine, question.words)
+        self._pair_by_list(mine, other, kin_of)
         if few and not hashed:
-            self._compared(mine, other, self._nearly)
+            self._pair_by_test(mine, other, self._nearly)
 
-    def _related(
+    def _pair_by_list(
         self,
         mine: dict[str, Word],
         other: dict[str, Word],
@@ -107,7 +107,7 @@ class Pair:
                     del mine[stored], other[self.digest(rival)]
                     break
 
-    def _compared(
+    def _pair_by_test(
         self, mine: dict[str, Word], other: dict[str, Word], agree: Callable[[Word, Word], bool]
     ) -> None:
         for name, word in tuple(mine.items()):
@@ -122,9 +122,9 @@ class Pair:
             return False
         if key(other.text) in opposites_of(key(one.text)):
             return False
-        return are_derived(one.text, other.text) or self.near(*sorted((one.text, other.text)))
+        return share_root(one.text, other.text) or self.near(*sorted((one.text, other.text)))
 
-    def _joined(
+    def _pair_split_words(
         self, some: dict[str, Word], rest: dict[str, Word], theirs: dict[str, Word]
     ) -> None:
         """Drop a word that the other side writes in two: website, web site."""

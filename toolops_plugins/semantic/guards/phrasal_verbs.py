@@ -1,7 +1,7 @@
 """Phrasal verbs and idioms by the one word that says the same (English).
 
-Each is written in its base form; :func:`inflected` adds the others: put out, puts out, putting out,
-put it out.
+Each is listed in its base form; :func:`phrase_forms` adds the others: put out, puts out, putting
+out, put it out.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from toolops_plugins.semantic.guards.lexicon import entries
 from toolops_plugins.semantic.guards.stems import PAST, forms_of
 
-__all__ = ["inflected"]
+__all__ = ["phrase_forms"]
 
 
-def inflected() -> Iterator[tuple[str, str]]:
+def phrase_forms() -> Iterator[tuple[str, str]]:
     """Yield every form of every phrase with the word that says the same."""
     for reading, phrase in entries("phrasal_verbs.txt"):
         first, _, rest = phrase.partition(" ")

@@ -6,7 +6,7 @@ from functools import cache
 from itertools import chain
 
 from toolops_plugins.semantic.guards.lexicon import entries, expand_phrase, lines
-from toolops_plugins.semantic.guards.phrasal_verbs import inflected
+from toolops_plugins.semantic.guards.phrasal_verbs import phrase_forms
 
 __all__ = ["Node", "phrase_words", "phrases"]
 
@@ -25,7 +25,7 @@ class Node:
 def phrases() -> dict[str, Node]:
     """Return the phrases as a tree of words, by their first words."""
     root = Node()
-    for phrase, reading in inflected():
+    for phrase, reading in phrase_forms():
         node = root
         for word in phrase.split():
             node = node.following.setdefault(word, Node())

@@ -9,7 +9,7 @@ from toolops_plugins.semantic.guards.function_words import AUXILIARIES
 from toolops_plugins.semantic.guards.lexicon import word_list
 from toolops_plugins.semantic.guards.stems import key
 
-__all__ = ["IMPLIED", "YES_OR_NO", "conflicting", "kind_of"]
+__all__ = ["IMPLIED", "YES_OR_NO", "are_in_conflict", "kind_of"]
 
 YES_OR_NO = "yes or no"
 DEFINITION = "what is a"
@@ -137,7 +137,7 @@ _APART = {
 }
 
 
-def conflicting(one: str, other: str) -> bool:
+def are_in_conflict(one: str, other: str) -> bool:
     """Whether two kinds of question have different answers; an unknown kind has no conflicts."""
     if not one or not other or one == other:
         return False

@@ -11,7 +11,7 @@ from toolops_plugins.semantic.guards.stems import key
 from toolops_plugins.semantic.guards.traits import Traits
 from toolops_plugins.semantic.guards.units import UNITS
 
-__all__ = ["TWO_SIDED", "pairs_in", "swapped_roles"]
+__all__ = ["TWO_SIDED", "pairs_in", "role_swap"]
 
 TWO_SIDED = frozenset(map(key, function_words()["two_sided_verbs"]))
 """Keys of verbs between two parties, so that swapping them matters."""
@@ -25,14 +25,14 @@ _BOTH_WAYS = ("with", "for", "in", "on")
 """Roles whose words are compared only with themselves."""
 
 
-def swapped_roles(question: Traits, candidate: Traits, digest: Callable[[str], str]) -> str | None:
+def role_swap(question: Traits, candidate: Traits, digest: Callable[[str], str]) -> str | None:
     """Return how two texts swap roles among words that both have, or None."""
     if question.order == candidate.order and question.roles == candidate.roles:
         return None
-    return _swapped(question, candidate, digest) or _swapped(candidate, question, digest)
+    return _find_swap(question, candidate, digest) or _find_swap(candidate, question, digest)
 
 
-def _swapped(question: Traits, candidate: Traits, digest: Callable[[str], str]) -> str | None:
+def _find_swap(question: Traits, candidate: Traits, digest: Callable[[str], str]) -> str | None:
     mine, other = question.roles, candidate.roles
     for role, names in mine.items():
         rivals = other.get(role)
@@ -53,7 +53,10 @@ def _swapped(question: Traits, candidate: Traits, digest: Callable[[str], str]) 
         if rivals and role not in other and not set(names).isdisjoint(rivals):
             return f'"{role}" and "{against}" are swapped'
     if len(question.values) > 1 and len(candidate.values) > 1:
-        ours_numbered, theirs_numbered = _numbered(question, digest), _numbered(candidate, digest)
+        ours_numbered, theirs_numbered = (
+            _numbers_by_word(question, digest),
+            _numbers_by_word(candidate, digest),
+        )
         for name, number in ours_numbered.items():
             rival = theirs_numbered.get(name, number)
             if rival != number and number in candidate.values and rival in question.values:
@@ -80,7 +83,7 @@ def _swapped(question: Traits, candidate: Traits, digest: Callable[[str], str]) 
         turned_round = (word, PARTICLE_OPPOSITES.get(particle, ""))
         if turned_round in theirs - ours:
             return f'"{particle}" and "{turned_round[1]}" are swapped'
-    return _swapped_around_verb(question, candidate, verbs)
+    return _swap_around_verb(question, candidate, verbs)
 
 
 def pairs_in(roles: dict[str, tuple[str, ...]], role: str) -> set[tuple[str, str]]:
@@ -96,7 +99,7 @@ def _elsewhere(gone: set[str], come: set[str], question: Traits, candidate: Trai
     )
 
 
-def _swapped_around_verb(question: Traits, candidate: Traits, verbs: frozenset[str]) -> str | None:
+def _swap_around_verb(question: Traits, candidate: Traits, verbs: frozenset[str]) -> str | None:
     mine = question.order
     if verbs.isdisjoint(mine):
         return None
@@ -115,10 +118,10 @@ def _swapped_around_verb(question: Traits, candidate: Traits, verbs: frozenset[s
                 return "who does it and to whom it is done are swapped"
         elif not before and not after and not flipped:
             return "who does it and to whom it is done are swapped"
-    return _fronted(question, candidate, verbs)
+    return _swap_in_question(question, candidate, verbs)
 
 
-def _numbered(traits: Traits, digest: Callable[[str], str]) -> dict[str, str]:
+def _numbers_by_word(traits: Traits, digest: Callable[[str], str]) -> dict[str, str]:
     """Return the number directly before a word or unit, by that: 2 adults and 3 children."""
     units, months = _UNITS, _MONTHS
     if traits.hashed:
@@ -134,7 +137,7 @@ def _numbered(traits: Traits, digest: Callable[[str], str]) -> dict[str, str]:
     }
 
 
-def _fronted(some: Traits, rest: Traits, verbs: frozenset[str]) -> str | None:
+def _swap_in_question(some: Traits, rest: Traits, verbs: frozenset[str]) -> str | None:
     """Tell "which countries did France invade" from "which countries invaded France"."""
     for doer in some.roles.get("did", ()):
         at = some.order.index(doer)

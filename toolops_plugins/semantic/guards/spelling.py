@@ -24,7 +24,7 @@ from toolops_plugins.semantic.guards.typos import is_typo, slip_cost
 from toolops_plugins.semantic.guards.units import UNITS
 from toolops_plugins.semantic.guards.values import VALUE_WORDS
 
-__all__ = ["corrected"]
+__all__ = ["correct"]
 
 _SMALL = DROPPED | NEGATORS | AUXILIARIES | frozenset(word_list("far much many long old big tall"))
 _RUN = re.compile(r"(.)\1\1+")
@@ -44,59 +44,65 @@ _MINE = frozenset(
 
 
 @cache
-def _known() -> frozenset[str]:
+def _correct_words() -> frozenset[str]:
     return frozenset().union(_SMALL, CONTRACTIONS, phrase_words(), FOREIGN, VALUE_WORDS, UNITS)
 
 
 @cache
 def _index() -> dict[str, tuple[str, ...]]:
-    words = set(_known() - FOREIGN) | GENERIC
+    words = set(_correct_words() - FOREIGN) | GENERIC
     words.update(*synonyms())
     words.update(*((word, *others.split()) for word, others in entries("opposites.txt")))
     grammar = phrase_words()
     index: dict[str, list[str]] = {}
     for word in words:
         if word.isalpha() and len(word) > (2 if word in _SMALL else 3 if word in grammar else 4):
-            for shorter in _shortened(word):
+            for shorter in _deletions(word):
                 index.setdefault(shorter, []).append(word)
     return {shorter: tuple(sorted(found)) for shorter, found in index.items()}
 
 
-def _shortened(word: str) -> set[str]:
+def _deletions(word: str) -> set[str]:
     return {word, *(word[:at] + word[at + 1 :] for at in range(len(word)))}
 
 
 @lru_cache(maxsize=16384)
-def corrected(word: str) -> str:
+def correct(word: str) -> str:
     """Return the known word of which a lower-case word is a typing error, or the word itself.
 
     Two words that were written as one come back with a space between them.
     """
     if len(word) > 3 and not is_real(word):
         word = _RUN.sub(r"\1\1", word)
-    if len(word) < 3 or len(word) > 20 or word in _known() or is_real(word) or not word.isalpha():
+    if (
+        len(word) < 3
+        or len(word) > 20
+        or word in _correct_words()
+        or is_real(word)
+        or not word.isalpha()
+    ):
         return word
     index = _index()
-    found = {known for shorter in _shortened(word) for known in index.get(shorter, ())}
+    found = {known for shorter in _deletions(word) for known in index.get(shorter, ())}
     if len(word) == 3:
         if word[1] == word[2] and word[:2] in _SMALL:
             return word[:2]
-        found = {known for known in found if _slipped(word, known)}
+        found = {known for known in found if _is_slip(word, known)}
     else:
-        found = {known for known in found if _slipped(word, known) or _likely(word, known)}
+        found = {known for known in found if _is_slip(word, known) or _likely(word, known)}
     if found:
         costs = sorted((_cost(word, known), known) for known in found)
         best, name = costs[0]
         if all(cost > best + 0.2 or key(known) == key(name) for cost, known in costs[1:]):
             return name
         return word  # which of several was meant, nobody knows
-    return _parted(word)
+    return _split(word)
 
 
 def _cost(word: str, known: str) -> float:
     """Return how unlikely it is that a word was meant; grammar and numbers are likelier."""
     cost = slip_cost(word, known, 2.4) + (word[0] != known[0]) * 0.3
-    return cost - 0.15 if known in _known() else cost
+    return cost - 0.15 if known in _correct_words() else cost
 
 
 def _likely(word: str, known: str) -> bool:
@@ -108,7 +114,7 @@ def _likely(word: str, known: str) -> bool:
     return len(word) > 5 and slip_cost(word, known, 0.6) <= 0.6
 
 
-def _slipped(word: str, known: str) -> bool:
+def _is_slip(word: str, known: str) -> bool:
     """Whether a small word lacks a letter, or has two swapped, behind its first: teh, hav."""
     if known not in _SMALL:
         return False
@@ -125,7 +131,7 @@ def _slipped(word: str, known: str) -> bool:
     )
 
 
-def _parted(word: str) -> str:
+def _split(word: str) -> str:
     """Return two words that were written as one: whatis, ofthe, myaccount."""
     if word[0] == "i" and word[1:] in _MINE:
         return f"i {word[1:]}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from toolops_plugins.semantic.guards.lexicon import number_words, word_list
 from toolops_plugins.semantic.guards.units import UNITS
 
-__all__ = ["TRIGGERS", "respoken"]
+__all__ = ["TRIGGERS", "rewrite_numbers"]
 
 _NUMBERS = number_words()["numbers"]
 _SCALES = number_words()["scales"]
@@ -48,7 +48,7 @@ TRIGGERS = frozenset((*_PARTS, *_SAID))
 """Words that stand for a value alone; all others stand beside one."""
 
 
-def respoken(words: list[str], capitals: list[bool]) -> tuple[list[str], list[bool]]:
+def rewrite_numbers(words: list[str], capitals: list[bool]) -> tuple[list[str], list[bool]]:
     """Return the words with what is spoken in them as figures."""
     said: list[str] = []
     marks: list[bool] = []
@@ -81,7 +81,7 @@ def _at(words: list[str], at: int, said: list[str]) -> tuple[tuple[str, ...], in
         half, used = _half_of_day(words, at + 1)
         hour, _, minute = word[2:].partition(":")
         if half and int(hour) < 13:
-            return (_written(int(hour), int(minute), half),), 1 + used, 0
+            return (_time_of_day(int(hour), int(minute), half),), 1 + used, 0
     number = _figure(word)
     if number is not None and following:
         clock = _clock(words, at, number, said)
@@ -169,7 +169,7 @@ def _clock(
         skip = 1 if words[at + 1] == "oclock" else 0
         half, used = _half_of_day(words, at + 1 + skip)
         if half and (used > 1 or skip):
-            return (_written(minutes, 0, half),), 1 + skip + used, 0
+            return (_time_of_day(minutes, 0, half),), 1 + skip + used, 0
     return None
 
 
@@ -178,7 +178,7 @@ def _time(
 ) -> tuple[tuple[str, ...], int]:
     half, used = _half_of_day(words, at)
     full = int(hour) - 1 if to else int(hour)
-    return (_written(full or 12, 60 - minutes if to else minutes, half),), 3 + used
+    return (_time_of_day(full or 12, 60 - minutes if to else minutes, half),), 3 + used
 
 
 def _half_of_day(words: list[str], at: int) -> tuple[str, int]:
@@ -192,7 +192,7 @@ def _half_of_day(words: list[str], at: int) -> tuple[str, int]:
     return "", 0
 
 
-def _written(hour: int, minutes: int, half: str) -> str:
+def _time_of_day(hour: int, minutes: int, half: str) -> str:
     if half:
         hour = hour % 12 + (12 if half == "pm" else 0)
     return f"#t{hour}:{minutes:02}"

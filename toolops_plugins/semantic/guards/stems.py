@@ -16,7 +16,7 @@ __all__ = [
     "are_siblings",
     "forms_of",
     "in_family",
-    "is_listed",
+    "is_in_lists",
     "is_real",
     "key",
     "opposites_of",
@@ -46,11 +46,11 @@ def stem(word: str) -> str:
         return known
     if len(word) < 4 or word in _INVARIABLE or not word.isalpha():
         return word
-    root = _uninflected(word)
+    root = _strip_inflection(word)
     known = _IRREGULAR.get(root)
     if known is not None:
         return known
-    return root if root in _INVARIABLE else _underived(root)
+    return root if root in _INVARIABLE else _strip_derivation(root)
 
 
 @cache
@@ -69,7 +69,7 @@ def forms_of(verb: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*regular, *_irregular_by_base().get(verb, ()))))
 
 
-def _uninflected(word: str) -> str:
+def _strip_inflection(word: str) -> str:
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
     if word.endswith(("sses", "xes", "ches", "shes", "zzes", "oes")):
@@ -101,7 +101,7 @@ def _short(rest: str) -> bool:
     )
 
 
-def _underived(word: str) -> str:
+def _strip_derivation(word: str) -> str:
     if word.endswith("ly") and len(word) > 5:
         word = word[:-2]
     elif (word.endswith("ness") and len(word) > 6) or (word.endswith("ment") and len(word) > 6):
@@ -208,19 +208,19 @@ def in_family(word: str) -> bool:
     return word in _families()
 
 
-def is_listed(word: str) -> bool:
+def is_in_lists(word: str) -> bool:
     """Whether a lower-case word, or what it is an inflection of, is in the lists here."""
     real = _real()
     if word in real or word in _IRREGULAR:
         return True
-    root = _uninflected(word)
+    root = _strip_inflection(word)
     return root in real or (root + "e" in real and word.endswith(("ing", "ed")))
 
 
 @lru_cache(maxsize=8192)
 def is_real(word: str) -> bool:
     """Whether a lower-case word is known to be no typing error, as far as the lists here know."""
-    if is_listed(word):
+    if is_in_lists(word):
         return True
     real = _real()
     for ending in _ENDINGS:
@@ -234,7 +234,7 @@ def is_real(word: str) -> bool:
                 return True
     for beginning in _BEGINNINGS:
         rest = word.removeprefix(beginning)
-        if 3 < len(rest) < len(word) and (rest in real or _uninflected(rest) in real):
+        if 3 < len(rest) < len(word) and (rest in real or _strip_inflection(rest) in real):
             return True
     return any(
         word[:at] in real and word[at:] in real for at in range(4, len(word) - 3)

@@ -9,10 +9,10 @@ from functools import lru_cache
 from toolops_plugins.semantic.guards.function_words import CONTRACTIONS
 from toolops_plugins.semantic.guards.lexicon import word_list
 from toolops_plugins.semantic.guards.phrases import phrases
-from toolops_plugins.semantic.guards.spelling import corrected
-from toolops_plugins.semantic.guards.values import read_written
+from toolops_plugins.semantic.guards.spelling import correct
+from toolops_plugins.semantic.guards.values import read_token
 
-__all__ = ["folded", "replace", "tokens"]
+__all__ = ["fold", "replace", "tokenize"]
 
 _TOKEN = re.compile(
     r"(?:(?<![\w)])-(?=[$€£¥₹]?\d))?[$€£¥₹]?-?\w+(?:[.,'/:@\\_&-]+\w+)*"
@@ -98,7 +98,7 @@ _ROMAN |= {
 }
 
 
-def folded(text: str) -> str:
+def fold(text: str) -> str:
     """Return a text in one form of Unicode, without accents and without the writer's signature."""
     signed = _SIGNATURE.search(text, max(len(text) - 60, 0))
     if signed is not None:
@@ -109,7 +109,7 @@ def folded(text: str) -> str:
     return _MARK.sub("", unicodedata.normalize("NFD", text))
 
 
-def tokens(text: str) -> tuple[list[str], list[bool]]:
+def tokenize(text: str) -> tuple[list[str], list[bool]]:
     """Return the words of a folded text, and which of them are capitalised.
 
     Values are written as :mod:`.values` says. Only a capital that is not due counts: not one at the
@@ -122,9 +122,9 @@ def tokens(text: str) -> tuple[list[str], list[bool]]:
         if piece in _STOPS:
             start = True
             continue
-        parts, first, second = _meant(piece)
+        parts, first, second = _expand(piece)
         if start and first and not second:
-            parts, first, second = _meant(piece.lower())
+            parts, first, second = _expand(piece.lower())
         start = False
         for part in parts:
             words.append(part)
@@ -136,7 +136,7 @@ def tokens(text: str) -> tuple[list[str], list[bool]]:
 
 
 @lru_cache(maxsize=16384)
-def _meant(piece: str) -> tuple[tuple[str, ...], bool, bool]:
+def _expand(piece: str) -> tuple[tuple[str, ...], bool, bool]:
     """Return what a token stands for, and whether its first and its second letter are capitals."""
     numeral = _ROMAN.get(piece)
     if numeral is not None:
@@ -145,7 +145,7 @@ def _meant(piece: str) -> tuple[tuple[str, ...], bool, bool]:
     first = piece[0].isupper() and piece != "I" and not low.startswith("i'")
     parts = _parts(low)
     if not first and len(parts) == 1 and low.isalpha():
-        parts = tuple(part for word in corrected(low).split() for part in _parts(word))
+        parts = tuple(part for word in correct(low).split() for part in _parts(word))
     return tuple(part for part in parts if part not in _HESITANT), first, piece[1:2].isupper()
 
 
@@ -160,7 +160,7 @@ def _parts(low: str) -> tuple[str, ...]:
         return (low,)
     if any(character.isdigit() for character in low):
         try:
-            return tuple(read_written(low))
+            return tuple(read_token(low))
         except ValueError:  # digits of a script in which they are no decimal ones
             return ("#id:" + low,)
     if "'" in low:

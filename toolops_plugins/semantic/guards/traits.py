@@ -116,7 +116,7 @@ class Traits:
     def __hash__(self) -> int:
         return hash(self.to_json())
 
-    def digested(self, digest: Callable[[str], str]) -> Traits:
+    def with_digests(self, digest: Callable[[str], str]) -> Traits:
         """Return a copy in which every word and value is its digest."""
         return Traits(
             hashed=True,

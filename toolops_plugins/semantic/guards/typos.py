@@ -13,7 +13,7 @@ import re
 from functools import lru_cache
 
 from toolops_plugins.semantic.guards.lexicon import word_list
-from toolops_plugins.semantic.guards.stems import are_siblings, is_listed, is_real
+from toolops_plugins.semantic.guards.stems import are_siblings, is_in_lists, is_real
 
 __all__ = ["is_typo", "slip_cost", "sound"]
 
@@ -149,12 +149,12 @@ def is_typo(one: str, other: str, *, names: bool = False) -> bool:
     known = is_real(one), is_real(other)
     if all(known):
         # Of words that are real by their endings only, a doubled letter is likelier a slip.
-        listed_both = is_listed(one) and is_listed(other)
+        listed_both = is_in_lists(one) and is_in_lists(other)
         return not listed_both and slip_cost(short, long, 0.45) <= 0.45
     if not any(known):
         # A name or a rare word: another one may be as near as a slip is.
         return slip_cost(short, long, 0.5) <= 0.5 and (
-            sorted(one) == sorted(other) or (len(short) != size and _doubled(short, long))
+            sorted(one) == sorted(other) or (len(short) != size and _has_double_letter(short, long))
         )
     if size > 4 and not names and sound(one) == sound(other):
         return True
@@ -170,7 +170,7 @@ def is_typo(one: str, other: str, *, names: bool = False) -> bool:
     return slip_cost(one, other, allowed) <= allowed
 
 
-def _doubled(short: str, long: str) -> bool:
+def _has_double_letter(short: str, long: str) -> bool:
     return any(
         long[at] == long[at - 1] and long[:at] + long[at + 1 :] == short
         for at in range(1, len(long))

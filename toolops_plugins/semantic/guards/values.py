@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 
 from toolops_plugins.semantic.guards.lexicon import number_words, word_list
-from toolops_plugins.semantic.guards.spoken_numbers import TRIGGERS, respoken
+from toolops_plugins.semantic.guards.spoken_numbers import TRIGGERS, rewrite_numbers
 from toolops_plugins.semantic.guards.units import SMALLER, SUFFIXES, UNITS
 
-__all__ = ["VALUE_WORDS", "read_values", "read_written"]
+__all__ = ["VALUE_WORDS", "read_token", "read_values"]
 
 _NUMBERS = number_words()["numbers"]
 _SCALES = number_words()["scales"]
@@ -106,7 +106,7 @@ _QUARTER = re.compile("q[1-4]")
 _JOINTS = re.compile(r"[-_./\\:,']")
 
 
-def read_written(low: str) -> list[str]:
+def read_token(low: str) -> list[str]:
     """Return the values that a lower-case token with a digit stands for."""
     match = _FOLD.fullmatch(low)
     if match is not None:
@@ -118,7 +118,7 @@ def read_written(low: str) -> list[str]:
     if match is not None:
         year, month, day, time = match.groups()
         values = _date(year, int(month), int(day))
-        return [*values, *read_written(time)] if time else values
+        return [*values, *read_token(time)] if time else values
     match = _TIME.fullmatch(low)
     if match is not None and int(match[1]) < 25 and int(match[2]) < 60:
         return [_time(int(match[1]), int(match[2]), match[3])]
@@ -166,7 +166,7 @@ def _amount(sign: str, symbol: str, inner: str, digits: str, suffix: str) -> lis
         return [f"{digits}th"]
     scale = 1_000_000 if symbol and suffix in ("m", "mm") else _SCALES.get(suffix)
     if scale is not None:
-        return [_scaled(number, scale), *unit]
+        return [_scale(number, scale), *unit]
     if suffix in SUFFIXES:
         return [number, "#u:" + SUFFIXES[suffix], *unit]
     if suffix == "s":
@@ -184,7 +184,7 @@ def _number(digits: str, *, sign: str = "") -> str:
     return f"#{sign}{whole}.{part}" if part.strip("0") else f"#{sign}{whole}"
 
 
-def _scaled(number: str, scale: int) -> str:
+def _scale(number: str, scale: int) -> str:
     whole, _, part = number[1:].partition(".")
     zeros = len(str(scale)) - 1
     if scale != 10**zeros or len(part) > zeros:
@@ -219,11 +219,11 @@ def read_values(words: list[str], capitals: list[bool]) -> tuple[list[str], list
     """Return the words with all that stands for a value read as one.
 
     Args:
-        words: Lower-case words; values in figures were read by :func:`read_written`.
+        words: Lower-case words; values in figures were read by :func:`read_token`.
         capitals: By word, whether it stood with a capital where none was due.
     """
     if not _FIGURES.isdisjoint(words) or any(word[0] == "#" for word in words):
-        words, capitals = respoken(words, capitals)
+        words, capitals = rewrite_numbers(words, capitals)
     read: list[str] = []
     marks: list[bool] = []
     index, end = 0, len(words)
@@ -231,13 +231,13 @@ def read_values(words: list[str], capitals: list[bool]) -> tuple[list[str], list
         word = words[index]
         value, used = word, 1
         if word in _NUMBERS or word in _SCALES or _is_number(word):
-            value, used = _counted(words, index)
+            value, used = _read_count(words, index)
         elif word in _TURNS and index + 1 < end and words[index + 1] in _PERIODS:
             value, used = f"#r{_TURNS[word]}{words[index + 1]}", 2
         elif word in _RELATIVE:
             value = _RELATIVE[word]
         elif word in _MONTHS or word in _WEEKDAYS:
-            if word not in _UNSURE or capitals[index] or _dated(words, index):
+            if word not in _UNSURE or capitals[index] or _is_date(words, index):
                 value = _MONTHS.get(word) or _WEEKDAYS[word]
         elif word in _ORDINALS:
             unit = word == "second" and read and (read[-1] in ("per", "each"))
@@ -252,9 +252,9 @@ def read_values(words: list[str], capitals: list[bool]) -> tuple[list[str], list
         read.append(value)
         marks.append(capitals[index])
         index += used
-    _mixed(read, marks)
+    _join_fractions(read, marks)
     _convert(read)
-    _added(read, marks)
+    _add_amounts(read, marks)
     for at, value in enumerate(read):  # the 5th of March is the 5 of a date
         if value.endswith("th") and value[:-2].isdecimal():
             near = read[max(at - 1, 0) : at] + [w for w in read[at + 1 : at + 3] if w != "of"]
@@ -263,7 +263,7 @@ def read_values(words: list[str], capitals: list[bool]) -> tuple[list[str], list
     return read, marks
 
 
-def _mixed(read: list[str], marks: list[bool]) -> None:
+def _join_fractions(read: list[str], marks: list[bool]) -> None:
     """Write a whole number and the fraction behind it as one number, in place."""
     for at in range(len(read) - 1, 0, -1):
         if read[at].startswith("#0.") and read[at - 1][1:].isdecimal() and read[at - 1][0] == "#":
@@ -284,7 +284,7 @@ def _convert(read: list[str]) -> None:
             read[at - 1], read[at] = f"#{number:.10g}", smaller[0]
 
 
-def _added(read: list[str], marks: list[bool]) -> None:
+def _add_amounts(read: list[str], marks: list[bool]) -> None:
     """Write an hour and thirty minutes, both in minutes by now, as one amount, in place."""
     for at in range(len(read) - 1, 2, -1):
         if (
@@ -305,7 +305,7 @@ def _is_number(word: str) -> bool:
     return word[:1] == "#" and word[1:2].isdecimal() and word[-1] != "s"
 
 
-def _dated(words: list[str], index: int) -> bool:
+def _is_date(words: list[str], index: int) -> bool:
     before = words[index - 1] if index else ""
     after = words[index + 1] if index + 1 < len(words) else ""
     return (
@@ -328,7 +328,7 @@ def _unit(words: list[str], index: int, read: list[str]) -> str:
     return word
 
 
-def _counted(words: list[str], index: int) -> tuple[str, int]:
+def _read_count(words: list[str], index: int) -> tuple[str, int]:
     """Read the number that begins at ``index``; return it and how many words it took."""
     first = words[index]
     after = words[index + 1] if index + 1 < len(words) else ""
@@ -336,7 +336,7 @@ def _counted(words: list[str], index: int) -> tuple[str, int]:
         if after in ("am", "pm", "oclock") and first[1:].isdecimal() and int(first[1:]) < 13:
             return _time(int(first[1:]), 0, None if after == "oclock" else after), 2
         if after in _SCALES:
-            return _scaled(first, _SCALES[after]), 2
+            return _scale(first, _SCALES[after]), 2
         return first, 1
     if first == "one" and after not in _SCALES:
         return ("#1" if after in UNITS else "#one"), 1

@@ -204,7 +204,7 @@ class Store:
             some, xs = rows[part], vectors[part]
             batch = {
                 "ids": [row.id for row in some],
-                "embeddings": self._folded([row.scope for row in some], xs),
+                "embeddings": self._fold([row.scope for row in some], xs),
                 "metadatas": [
                     records.metadata(row, x, self._protection)
                     for row, x in zip(some, xs, strict=True)
@@ -260,14 +260,16 @@ class Store:
             if not tags:
                 return 0
             form = records.safe if self._protection is None else self._protection.tag
-            conditions.append(_joined("$or", [{"tags": {"$contains": form(tag)}} for tag in tags]))
+            conditions.append(
+                _join_conditions("$or", [{"tags": {"$contains": form(tag)}} for tag in tags])
+            )
         if scope is not None:
             conditions.append({"scope": scope.hex()})
         if expired is not None:
             conditions.append({"expires": {"$lte": float(expired)}})
         if not conditions:
             raise ValueError("say which entries: by tags, scope or expired")
-        where = _joined("$and", conditions)
+        where = _join_conditions("$and", conditions)
         # Chroma may bound what one deletion takes; ids can be counted, and come in batches.
         ids = self._link.run(lambda collection: collection.get(where=where, include=[])["ids"])
         self.delete(ids)
@@ -330,7 +332,7 @@ class Store:
         Raises:
             TierError: Chroma failed, or did not answer in time.
         """
-        hits = Hits(scopes, self._folded(scopes, vectors), k, now, vectors, self._hit)
+        hits = Hits(scopes, self._fold(scopes, vectors), k, now, vectors, self._hit)
         with self._link.within(self._link.timeout):
             while (question := hits.question()) is not None:
                 hits.take(self._link.ask(question))
@@ -340,7 +342,7 @@ class Store:
         self, scopes: Sequence[bytes], vectors: Vectors, k: int, now: float
     ) -> list[list[tuple[Row, float]]]:
         """As :meth:`search`; with a URL only (``native``), and opened before."""
-        hits = Hits(scopes, self._folded(scopes, vectors), k, now, vectors, self._hit)
+        hits = Hits(scopes, self._fold(scopes, vectors), k, now, vectors, self._hit)
         try:
             async with asyncio.timeout(self._link.timeout):
                 while (question := hits.question()) is not None:
@@ -349,7 +351,7 @@ class Store:
             raise TierError(f"Chroma at {self._link.place} did not answer in time") from error
         return hits.found
 
-    def _folded(self, scopes: Sequence[bytes], vectors: Vectors) -> Vectors:
+    def _fold(self, scopes: Sequence[bytes], vectors: Vectors) -> Vectors:
         # The first vectors in a collection would decide what it takes for ever.
         form = len(scopes), self._link.dimension
         if vectors.shape != form:
@@ -489,7 +491,7 @@ class Store:
             part = ids[start : start + page]
             self._link.run(self._add_again, part, change=True)
         if self._link.folder is not None:
-            self._link.folder.mended(self._link.name)
+            self._link.folder.note_rebuilt(self._link.name)
 
     def compact(self, most: int) -> bool:
         """Build the index of a folder again if most of its places are of deleted entries.
@@ -531,6 +533,6 @@ def _update(collection: Any, ids: list[str], metadatas: list[dict[str, Any]]) ->
     collection.update(ids=ids, metadatas=metadatas)
 
 
-def _joined(operator: str, conditions: list[dict[str, Any]]) -> dict[str, Any]:
+def _join_conditions(operator: str, conditions: list[dict[str, Any]]) -> dict[str, Any]:
     """Return one condition; Chroma takes no operator on one alone."""
     return conditions[0] if len(conditions) == 1 else {operator: conditions}

@@ -108,7 +108,7 @@ class Link:
         self._path = None if folder is None else Path(folder)
         self._inherited = False
         self._told = False
-        self._held = _Held()
+        self._held = _OpenFolder()
         self._start()
         _links.add(self)
         weakref.finalize(self, _leave_soon, self._held).atexit = False
@@ -200,8 +200,8 @@ class Link:
 
             queries = self.queries
             if queries is not None:  # Chroma's client would wait for ever
-                self._guarded(queries.beat)
-            self.client = self._guarded(self._reach, self._server)
+                self._run(queries.beat)
+            self.client = self._run(self._reach, self._server)
         try:
             self._enter_collection()
         except TierError as error:
@@ -210,8 +210,8 @@ class Link:
             self._enter_collection()
 
     def _enter_collection(self) -> None:
-        self.batch = min(_BATCH, self._guarded(self.client.get_max_batch_size))
-        self.collection = self._changed(self._resolve)
+        self.batch = min(_BATCH, self._run(self.client.get_max_batch_size))
+        self.collection = self._change(self._resolve)
 
     def _mend(self, error: TierError) -> bool:
         """Mend a folder that is damaged; return whether it is worth another attempt."""
@@ -310,18 +310,18 @@ class Link:
     def run(self, action: Callable[..., T], *args: Any, change: bool = False) -> T:
         """Run an action on the collection; a second time if somebody else has replaced it."""
         self.open()
-        guarded = self._changed if change else self._guarded
+        guarded = self._change if change else self._run
         try:
             return guarded(action, self.collection, *args)
         except TierError as error:
             if is_corrupt(error):
                 self._begin_anew()
-            if not _is_missing(error.__cause__):
+            if not _is_absent(error.__cause__):
                 raise
         try:
             with self._opening:
                 self.state = None
-                self.collection = self._changed(self._resolve)
+                self.collection = self._change(self._resolve)
         except ConfigurationError as error:  # with another embedder
             raise TierError(str(error)) from error
         return guarded(action, self.collection, *args)
@@ -332,7 +332,7 @@ class Link:
             if self.folder is not None and self.folder.replace():
                 self.client = self.folder.client
                 self.state = None
-                self.collection = self._changed(self._resolve)
+                self.collection = self._change(self._resolve)
 
     def places(self) -> int:
         """Return how many places the index of a folder has, those of deleted entries included."""
@@ -354,7 +354,7 @@ class Link:
                 return False
             self.client = folder.client
             self.state = None
-            self.collection = self._changed(self._resolve)
+            self.collection = self._change(self._resolve)
             return True
 
     def run_state(self, action: Callable[[Any], T], *, change: bool = False) -> T:
@@ -403,7 +403,7 @@ class Link:
         """
         self.open()
         with self._opening:
-            self._changed(self._replace)
+            self._change(self._replace)
 
     def _replace(self) -> None:
         # Chroma leaves the files behind.
@@ -412,23 +412,23 @@ class Link:
         try:
             self.client.delete_collection(self.name)
         except Exception as error:  # another process has just done it
-            if not _is_missing(error):
+            if not _is_absent(error):
                 raise
         for each in files:
             shutil.rmtree(each, ignore_errors=True)
         self.collection = self._resolve()
         if self.folder is not None:
-            self.folder.mended(self.name)
+            self.folder.note_rebuilt(self.name)
 
-    def _changed(self, change: Callable[..., T], *args: Any) -> T:
-        """As :meth:`_guarded`, with a note in the folder that a change is under way."""
+    def _change(self, change: Callable[..., T], *args: Any) -> T:
+        """As :meth:`_run`, with a note in the folder that a change is under way."""
         folder = self.folder  # once, since another thread may let go of it
         if folder is None:
-            return self._guarded(change, *args)
-        with folder.writing():
-            return self._guarded(change, *args)
+            return self._run(change, *args)
+        with folder.write_note():
+            return self._run(change, *args)
 
-    def _guarded(self, action: Callable[..., T], *args: Any) -> T:
+    def _run(self, action: Callable[..., T], *args: Any) -> T:
         """Run an action, on a server within its time; whatever is raised becomes a TierError."""
         calls = self._calls
         try:
@@ -447,13 +447,13 @@ class Link:
         return TierError(f"Chroma at {self.place} failed: {type(error).__name__}: {error}")
 
 
-class _Held:
+class _OpenFolder:
     """What a link has to let go of when it is dropped without being closed."""
 
     folder: Folder | None = None
 
 
-def _leave_soon(held: _Held) -> None:
+def _leave_soon(held: _OpenFolder) -> None:
     """Let go of a folder in a thread: the collector runs anywhere, and closing takes a while."""
     folder, held.folder = held.folder, None
     if folder is not None:
@@ -494,7 +494,7 @@ def _nature(client: Any) -> tuple[str | None, bool]:
     return (settings.persist_directory if settings.is_persistent else None), False
 
 
-def _is_missing(error: BaseException | None) -> bool:
+def _is_absent(error: BaseException | None) -> bool:
     # Not by import: chromadb is there if it raised this, and takes a second if it did not.
     return isinstance(error, MissingError) or type(error).__name__ == "NotFoundError"
 

@@ -64,7 +64,7 @@ class Folder:
         self._lock = None if path is None else FolderLock(path)
         try:
             if path is not None and self._lock is not None and self._lock.torn:
-                self._lock.mend(self._lock.stale | set(_drop_torn(path)))
+                self._lock.mend(self._lock.stale | set(_drop_torn_files(path)))
             self.client = client or self._make_client()
         except BaseException:
             self._unlock()
@@ -72,7 +72,7 @@ class Folder:
 
     def _make_client(self) -> Any:
         """Return a new client; where its database is corrupt, of a new database."""
-        if self.path is not None and _is_damaged(self.path):
+        if self.path is not None and _has_damage(self.path):
             self._set_aside()
         try:
             return _make_client(self.path)
@@ -86,7 +86,7 @@ class Folder:
         path, lock = self.path, self._lock
         if path is None or lock is None:
             return
-        self.aside = _moved(path)
+        self.aside = _set_files_aside(path)
         lock.mend(set())
         _LOG.warning(
             "the semantic index in %s is corrupt; it was set aside as %s, and a new one begins",
@@ -106,7 +106,7 @@ class Folder:
             return True
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def write_note(self) -> Iterator[None]:
         """Let one write run at a time, with a note in the folder that it is under way.
 
         Raises:
@@ -115,7 +115,7 @@ class Folder:
         with self._changing:
             if not self.users:
                 raise TierError(f"Chroma at {self.path or 'memory'} was closed a moment ago")
-            with nullcontext() if self._lock is None else self._lock.writing():
+            with nullcontext() if self._lock is None else self._lock.write_note():
                 yield
 
     def repair(self) -> bool:
@@ -124,7 +124,7 @@ class Folder:
             if self.path is None or self._lock is None or not self._own or self.users > 1:
                 return False
             self.client.close()
-            self._lock.mend(self._lock.stale | set(_drop_torn(self.path)))
+            self._lock.mend(self._lock.stale | set(_drop_torn_files(self.path)))
             self.client = _make_client(self.path)
             return True
 
@@ -148,7 +148,7 @@ class Folder:
         """Return whether a collection's index has to be built again."""
         return self._lock is not None and name in self._lock.stale
 
-    def mended(self, name: str) -> None:
+    def note_rebuilt(self, name: str) -> None:
         """Note that a collection's index is whole again."""
         if self._lock is not None and name in self._lock.stale:
             self._lock.mend(self._lock.stale - {name})
@@ -210,7 +210,7 @@ def index_files(path: Path, name: str) -> list[Path]:
     ]
 
 
-def _drop_torn(path: Path) -> list[str]:
+def _drop_torn_files(path: Path) -> list[str]:
     """Remove the index files of all collections that are ours; return which have to be built."""
     query = "SELECT c.name, m.key FROM collections c JOIN collection_metadata m"
     query += " ON m.collection_id = c.id"
@@ -232,7 +232,7 @@ def _ask(path: Path, query: str) -> list[tuple[str, str]]:
     return []
 
 
-def _is_damaged(path: Path) -> bool:
+def _has_damage(path: Path) -> bool:
     """Return whether SQLite finds the structure of Chroma's database damaged.
 
     Chroma would end the whole process over some databases of this kind. It takes 2 ms for a
@@ -289,7 +289,7 @@ def is_corrupt(error: BaseException) -> bool:
     return _CORRUPT.search(str(error)) is not None
 
 
-def _moved(path: Path) -> Path:
+def _set_files_aside(path: Path) -> Path:
     """Move all that Chroma has in a folder into a new one inside, and return that."""
     stem = time.strftime("corrupt-%Y%m%d-%H%M%S")
     names = (stem, *(f"{stem}-{number}" for number in range(2, 1_000)))

@@ -91,7 +91,7 @@ class FolderLock:
         _put(self._file, self._state + text.encode() + b"\n")
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def write_note(self) -> Iterator[None]:
         """Note that a write is under way; if it fails, the note stays until one succeeds.
 
         One thread at a time.

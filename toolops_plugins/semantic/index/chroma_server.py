@@ -207,7 +207,7 @@ class Queries:
 
     def close(self) -> None:
         """Close all connections, waiting up to a second for loops that run in other threads."""
-        wait(self._clear(_running()), timeout=_PATIENCE)
+        wait(self._clear(_current_loop()), timeout=_PATIENCE)
 
     async def aclose(self) -> None:
         """As :meth:`close`, and wait for this loop's own."""
@@ -247,7 +247,7 @@ def _read(response: Any) -> dict[str, Any]:
     return found
 
 
-def _running() -> asyncio.AbstractEventLoop | None:
+def _current_loop() -> asyncio.AbstractEventLoop | None:
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

@@ -30,9 +30,9 @@ from toolops_plugins.semantic.embedding.embedders import Embedder
 from toolops_plugins.semantic.index.chroma import Store
 from toolops_plugins.semantic.index.chroma_folder_lock import FolderError
 from toolops_plugins.semantic.index.invalidations import Voids
-from toolops_plugins.semantic.index.learning import Learned
+from toolops_plugins.semantic.index.learning import LearnerState
 from toolops_plugins.semantic.index.lifetimes import Lifetimes
-from toolops_plugins.semantic.index.memory import Resident
+from toolops_plugins.semantic.index.memory import MemoryIndex
 from toolops_plugins.semantic.index.memory_copies import Copies
 from toolops_plugins.semantic.index.pending_deletions import PendingDeletions
 from toolops_plugins.semantic.index.rows import Row
@@ -99,9 +99,9 @@ class Index:
         self._make_store = make_store
         # What is learned of the entries lives with them, under the same lock: see ``Home``.
         self.lock = fork_safe(self, threading.RLock(), "lock")
-        self.loaded = threading.Event()
+        self.is_loaded = threading.Event()
         self.store: Store = None  # type: ignore[assignment] # made when it is opened
-        self.memory: Resident = None  # type: ignore[assignment] # the same
+        self.memory: MemoryIndex = None  # type: ignore[assignment] # the same
         self._max_items = max_items
         self._pool = pool
         self.on_trouble = on_trouble
@@ -122,7 +122,7 @@ class Index:
         self._unembedded: list[tuple[Row, str, int]] = []
         self._embedding = threading.RLock()
         self._opening = fork_safe(self, threading.RLock(), "_opening")
-        self.learned = Learned(self, clock=clock, pool=pool, on_trouble=self._on_trouble)
+        self.learned = LearnerState(self, clock=clock, pool=pool, on_trouble=self._on_trouble)
         self._swept = clock.monotonic()
         self._writer = Writer(
             self,
@@ -154,7 +154,7 @@ class Index:
         """
         if self.ready:
             return
-        self._refuse_resting()
+        self._refuse_in_cooldown()
         with self._opening:
             if self._is_ready():
                 return
@@ -199,28 +199,28 @@ class Index:
             self._voids_read = self.clock.monotonic()
             self._tampered = 0
             self.store = store
-            self.memory = Resident(self.embeddings.dimension, max_items=self._max_items)
-            for row, x in self._writer.waiting():
+            self.memory = MemoryIndex(self.embeddings.dimension, max_items=self._max_items)
+            for row, x in self._writer.queue():
                 self.memory.add([row], x[None])
             self._whole = False
-            self.loaded.clear()
+            self.is_loaded.clear()
             if store.shared:
-                self.loaded.set()
+                self.is_loaded.set()
             self.ready = True
         if not store.shared:
             try:
                 self._pool.submit(self._load)
             except RuntimeError:  # there is no thread to be had, such as at exit
-                self.loaded.set()
+                self.is_loaded.set()
 
-    def _refuse_resting(self) -> None:
+    def _refuse_in_cooldown(self) -> None:
         """Raise at once, and without a way to another thread, where a caller would be skipped."""
         if self._fuse.resting:
             raise TierError("the semantic index failed a moment ago and is left alone for a while")
 
     async def aopen(self) -> None:
         """As :meth:`open`, without blocking the event loop."""
-        self._refuse_resting()
+        self._refuse_in_cooldown()
         await hop(self._pool, self.open)
 
     def _load(self) -> None:
@@ -236,8 +236,8 @@ class Index:
             self._on_trouble(as_tier_error(error))
         finally:
             self._gone.clear()
-            self.loaded.set()
-            self._tell_tampered()
+            self.is_loaded.set()
+            self._report_bad_signatures()
 
     def _load_all(self) -> None:
         for rows, vectors in self.store.load():
@@ -259,16 +259,16 @@ class Index:
         """
         if not self.ready:
             return
-        self.loaded.wait(_PATIENCE)
+        self.is_loaded.wait(_PATIENCE)
         self.learned.wait(self.store.timeout)
         patience = self.store.timeout if self.store.shared else _PATIENCE
         try:
             if self.store.shared:
-                self._refuse_resting()
+                self._refuse_in_cooldown()
             with self.store.within(patience):
                 self.flush(patience)
                 self._writer.finish(patience)
-                self._delete_evicted()
+                self._delete_evictions()
         finally:
             with suppress(TierError):  # a write that hangs ends when it finds the store closed
                 self._writer.forget((), self._close_store, patience)
@@ -304,7 +304,7 @@ class Index:
         if self.ready and not self.store.shared:
             # An embedded client is its parent's alone: what is in memory is all there is here.
             self._whole = True
-            self.loaded.set()
+            self.is_loaded.set()
 
     # -- looking up ------------------------------------------------------------------------------
 
@@ -312,14 +312,14 @@ class Index:
         """Return the mark of this moment, for a later :meth:`put`."""
         return self._generations.now()
 
-    def searching(self, scope: bytes, x: Vector, k: int) -> Generator[Io, Any, Near]:
+    def search(self, scope: bytes, x: Vector, k: int) -> Generator[Io, Any, Near]:
         """Return the ``k`` nearest live entries of a scope, nearest first.
 
         Raises:
             TierError: The store could not be reached.
         """
         if self._unembedded:
-            yield Io(self._embed, self._aembed)
+            yield Io(self._embed, self._embed_async)
         now = self.clock.time()
         if self._whole and len(self.memory) > _INLINE:
             near: Near = yield Io(self.memory.search, self._asearch, scope, x, k, now)
@@ -329,7 +329,7 @@ class Index:
         if self._whole:
             return near
         if self.store.signed and self.store.shared:
-            yield from self._reading_voids()
+            yield from self._refresh_voids()
         far: Near = yield Io(self._search_store, self._asearch_store, scope, x, k, now)
         ours = {row.id for row, _ in near}
         merged = near + [
@@ -344,7 +344,7 @@ class Index:
         merged.sort(key=lambda each: -each[1])
         return merged[:k]
 
-    def _reading_voids(self) -> Generator[Io, Any, None]:
+    def _refresh_voids(self) -> Generator[Io, Any, None]:
         """Learn what other processes have invalidated, once a second at most."""
         now = self.clock.monotonic()
         if now - self._voids_read >= _VOIDS:
@@ -363,7 +363,7 @@ class Index:
     async def _aread_voids(self) -> None:
         await hop(self._pool, self._read_voids)
 
-    def _tell_tampered(self) -> None:
+    def _report_bad_signatures(self) -> None:
         found, self._tampered = self.store.tampered - self._tampered, self.store.tampered
         if found > 0:
             self._on_trouble(TamperedError(f"{found} records with no valid signature"))
@@ -378,7 +378,7 @@ class Index:
         except TierError:
             self._fuse.fail(ticket)
             raise
-        self._found(ticket)
+        self._note_search(ticket)
         return found
 
     async def _asearch_store(self, scope: bytes, x: Vector, k: int, now: float) -> Near:
@@ -390,15 +390,15 @@ class Index:
         except TierError:
             self._fuse.fail(ticket)
             raise
-        self._found(ticket)
+        self._note_search(ticket)
         return found
 
-    def _found(self, ticket: int) -> None:
+    def _note_search(self, ticket: int) -> None:
         """Note that the store answered a search."""
         self._fuse.succeed(ticket)
-        self._tell_tampered()
+        self._report_bad_signatures()
         if self._pending:
-            self._pool.offer(self._delete_pending_soon)
+            self._pool.offer(self._run_pending_deletions_soon)
 
     def _ticket(self) -> int:
         ticket = self._fuse.enter()
@@ -406,7 +406,7 @@ class Index:
             raise TierError("the semantic index failed a moment ago and is left alone for a while")
         return ticket
 
-    def served(self, row: Row) -> None:
+    def note_hit(self, row: Row) -> None:
         """Note that an entry was served."""
         now = self.clock.time()
         if self.memory.get(row.id) is row:
@@ -414,7 +414,7 @@ class Index:
         else:
             row.hits += 1
             row.used = now
-        self._writer.served(row)
+        self._writer.note_hit(row)
 
     def row_time(self) -> float:
         """Return the time, in seconds since the epoch, for a row that is made now."""
@@ -461,7 +461,7 @@ class Index:
                 # Only now, so that nobody searches while they are in neither place.
                 del self._unembedded[: len(waiting)]
 
-    async def _aembed(self) -> None:
+    async def _embed_async(self) -> None:
         await hop(self._pool, self._embed)
 
     def _put_all(self, waiting: Sequence[tuple[Row, str, int]], vectors: Vector) -> None:
@@ -487,7 +487,7 @@ class Index:
             # Not here: whoever puts an entry does not wait for the deletion of another.
             self._evicted.update(dict.fromkeys(out))
 
-    def _delete_evicted(self) -> None:
+    def _delete_evictions(self) -> None:
         """Delete what had to make room, many at a time: one takes as long as a hundred."""
         with self.lock:
             ids, self._evicted = list(self._evicted), {}
@@ -508,10 +508,10 @@ class Index:
     def write(self, rows: Sequence[Row], vectors: Sequence[Vector]) -> None:
         """Store a batch; for the writer, which may outlive a :meth:`close`."""
         self.open()
-        self._delete_pending()  # before what is written now, which it would delete too
+        self._run_pending_deletions()  # before what is written now, which it would delete too
         self.store.write(rows, np.stack(vectors))
         self._written += len(rows)
-        if not self._whole and self.loaded.is_set():
+        if not self._whole and self.is_loaded.is_set():
             self.memory.remove([row.id for row in rows])
 
     def touch(self, rows: Sequence[Row]) -> None:
@@ -619,14 +619,14 @@ class Index:
             self._pending.add(void)
             raise
 
-    def _delete_pending(self) -> None:
+    def _run_pending_deletions(self) -> None:
         """Delete what could not be deleted when it was invalidated."""
         if self._pending:
             self._delete_in_time((), lambda: self._pending.run(self.store))
 
-    def _delete_pending_soon(self) -> None:
+    def _run_pending_deletions_soon(self) -> None:
         try:
-            self._delete_pending()
+            self._run_pending_deletions()
         except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
             self._on_trouble(as_tier_error(error))
 
@@ -666,9 +666,9 @@ class Index:
         On a server the other process has deleted it already.
         """
         gone = self._void(ids, tags)
-        self._pool.offer(partial(self._delete_heard, gone, tags))
+        self._pool.offer(partial(self._delete_remote_invalidations, gone, tags))
 
-    def _delete_heard(self, ids: Sequence[str], tags: Sequence[str]) -> None:
+    def _delete_remote_invalidations(self, ids: Sequence[str], tags: Sequence[str]) -> None:
         def delete() -> None:
             if self.ready and not self.store.shared:
                 self.store.delete(ids)
@@ -691,7 +691,7 @@ class Index:
                 self._voided.popitem(last=False)
             gone = list(ids)
             if self.ready and tags:
-                gone += self.memory.tagged(tags)
+                gone += self.memory.ids_with_tags(tags)
             self._out_of_memory(gone)
         # After the generations: whoever copies an answer now finds out that it is void.
         self.copies.forget(ids, tags)
@@ -709,7 +709,7 @@ class Index:
         # Called with the lock held.
         if not self.ready:
             return
-        if not self.loaded.is_set():
+        if not self.is_loaded.is_set():
             self._gone.update(ids)
         self.memory.remove(ids)
         self.learned.forget(ids)
@@ -722,7 +722,7 @@ class Index:
         now = self.clock.monotonic()
         self.learned.save_if_due()
         if len(self._evicted) >= _EVICTED:
-            self._delete_evicted()
+            self._delete_evictions()
         if self._written >= max(self._max_items, _FEW):
             self._compact()
         if now - self._swept >= _SWEEP:
@@ -746,7 +746,7 @@ class Index:
             TierError: The store could not be reached.
         """
         now = self.clock.time()
-        while self.ready and (ids := self.memory.expired(now, 1_000)):
+        while self.ready and (ids := self.memory.ids_past_expiry(now, 1_000)):
             with self.lock:
                 self._out_of_memory(ids)
             self._writer.forget(ids, partial(self._delete_if_open, ids))

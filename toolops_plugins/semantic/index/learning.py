@@ -16,11 +16,11 @@ from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.errors import TierError
 from toolops_plugins.semantic.bounded import Bounded
 from toolops_plugins.semantic.index.chroma import Store
-from toolops_plugins.semantic.index.memory import Resident
+from toolops_plugins.semantic.index.memory import MemoryIndex
 from toolops_plugins.semantic.index.rows import Row
 from toolops_plugins.steps import as_tier_error
 
-__all__ = ["Home", "Learned"]
+__all__ = ["Home", "LearnerState"]
 
 _STATES = 16
 """States of other processes from which on they are tidied up."""
@@ -37,7 +37,7 @@ class Home(Protocol):
         ...
 
     @property
-    def memory(self) -> Resident:
+    def memory(self) -> MemoryIndex:
         """The entries in memory; new each time that the index is opened."""
         ...
 
@@ -47,12 +47,12 @@ class Home(Protocol):
         ...
 
     @property
-    def loaded(self) -> threading.Event:
+    def is_loaded(self) -> threading.Event:
         """Set when the stored entries have been brought into memory."""
         ...
 
 
-class Learned:
+class LearnerState:
     """The learner of an index, which is read from its store and written there.
 
     Safe to use from any threads and event loops; it has no lock but that of the index.
@@ -106,7 +106,7 @@ class Learned:
 
     def _recall(self) -> None:
         """Take over what earlier and other processes have learned."""
-        self._home.loaded.wait()
+        self._home.is_loaded.wait()
         try:
             states = self._home.store.read_states()
             for process, state in states.items():
@@ -179,7 +179,7 @@ class Learned:
 
     # -- keeping it ------------------------------------------------------------------------------
 
-    def changed(self) -> None:
+    def note_change(self) -> None:
         """Note that there is something new to be kept."""
         self._unsaved = True
 

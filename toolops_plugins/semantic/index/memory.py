@@ -21,17 +21,17 @@ import numpy as np
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.semantic.index.memory_blocks import (
     SCALE,
-    Block,
     Codes,
     Floats,
-    Places,
+    SlotMap,
+    VectorBlock,
     decode,
     encode,
 )
-from toolops_plugins.semantic.index.memory_scope import Shelf
+from toolops_plugins.semantic.index.memory_scope import ScopeIndex
 from toolops_plugins.semantic.index.rows import Row
 
-__all__ = ["Resident", "usefulness"]
+__all__ = ["MemoryIndex", "usefulness"]
 
 _SLICE: Final = 64  # rows that are written in one hold of the lock
 _BATCH: Final = 16  # rows that are evicted at once
@@ -60,7 +60,7 @@ def usefulness(row: Row, now: float, dimension: int) -> float:
     return (1 + row.hits) * saved / (size * (1.0 + idle))
 
 
-class Resident:
+class MemoryIndex:
     """All rows with their vectors, searchable by scope.
 
     Safe to use from any threads. A search takes no lock, sees every row whose :meth:`add` had
@@ -81,8 +81,8 @@ class Resident:
         self._start()
 
     def _start(self) -> None:
-        self._shelves: dict[_Scope, Shelf] = {}
-        self._places = Places()
+        self._shelves: dict[_Scope, ScopeIndex] = {}
+        self._places = SlotMap()
         self._tags: dict[str, set[str]] = {}
         self._ids: list[str] = []  # to draw from; ids that are gone are thrown out when drawn
         self._ends: list[tuple[float, str]] = []  # heap; outdated ones are thrown out when due
@@ -130,7 +130,7 @@ class Resident:
             What :meth:`search` returns, for each.
         """
         x = x / SCALE
-        asked: dict[Block, list[int]] = {}
+        asked: dict[VectorBlock, list[int]] = {}
         for i, scope in enumerate(scopes):
             shelf = self._shelves.get(scope)
             if shelf is not None:
@@ -156,7 +156,7 @@ class Resident:
             block, slot = self._places.find(id)
             return None if block is None else decode(block.codes[slot])
 
-    def tagged(self, tags: Iterable[str]) -> list[str]:
+    def ids_with_tags(self, tags: Iterable[str]) -> list[str]:
         """Return the ids of the rows that carry any of the tags."""
         with self._lock:
             found: dict[str, None] = {}
@@ -242,7 +242,7 @@ class Resident:
         with self._lock:
             self._start()
 
-    def expired(self, now: float, limit: int) -> list[str]:
+    def ids_past_expiry(self, now: float, limit: int) -> list[str]:
         """Return ids of rows whose time has come, until they are removed.
 
         Args:
@@ -250,7 +250,7 @@ class Resident:
             limit: Ids at the most.
         """
         with self._lock:
-            return self._expired(now, limit)
+            return self._ids_past_expiry(now, limit)
 
     def touch(self, row: Row, now: float) -> None:
         """Note that a row was served at ``now``, in seconds since the epoch."""
@@ -272,7 +272,7 @@ class Resident:
                 heapq.heappush(self._ends, (row.expires, row.id))
         shelf = self._shelves.get(scope)
         if shelf is None:
-            self._shelves[scope] = Shelf(self._places, scope, rows, codes)
+            self._shelves[scope] = ScopeIndex(self._places, scope, rows, codes)
         else:
             shelf.add(self._places, rows, codes)
         if len(self._ids) > 2 * len(self._places) + 64:
@@ -281,7 +281,7 @@ class Resident:
 
     def _remove(self, ids: Iterable[str]) -> list[Row]:
         gone: list[Row] = []
-        touched: dict[Block, None] = {}
+        touched: dict[VectorBlock, None] = {}
         for id in ids:  # noqa: A001 - what rows call it
             found = self._places.drop(id)
             if found is None:
@@ -314,7 +314,7 @@ class Resident:
             heapq.heapify(self._ends)
         return gone
 
-    def _expired(self, now: float, limit: int) -> list[str]:
+    def _ids_past_expiry(self, now: float, limit: int) -> list[str]:
         self._latest = max(self._latest, now)
         ends = self._ends
         while ends and ends[0][0] <= now and len(self._due) < limit:
@@ -328,7 +328,7 @@ class Resident:
         """Remove at least ``count`` rows: expired ones, then the least useful of a sample."""
         if count <= 0:
             return []
-        gone = self._remove(self._expired(self._latest, count))
+        gone = self._remove(self._ids_past_expiry(self._latest, count))
         # A few more than asked, so that a full index does not evict at every single row.
         spare = min(_BATCH, self.max_items // 64)
         while len(gone) < count:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from toolops_plugins.semantic.index.rows import Row
 
-__all__ = ["SCALE", "Block", "Codes", "Floats", "Places", "decode", "encode"]
+__all__ = ["SCALE", "Codes", "Floats", "SlotMap", "VectorBlock", "decode", "encode"]
 
 Codes: TypeAlias = NDArray[np.int16]
 Floats: TypeAlias = NDArray[np.float32]
@@ -25,7 +25,7 @@ SCALE: Final = np.float32(32_767)  # what a component of 1.0 is stored as
 _SLOTS: Final = 16  # bits of a place that tell the slot within its block
 
 
-class Block:
+class VectorBlock:
     """Vectors and rows of one scope, side by side.
 
     A block only grows at its end, and what it holds never moves inside it. One writer at a time;
@@ -86,7 +86,7 @@ class Block:
         return list(self), self.codes[slots]
 
 
-class Places:
+class SlotMap:
     """In which block and at which slot every row is. To be used by one thread at a time."""
 
     __slots__ = ("_numbers", "_of", "blocks")
@@ -95,7 +95,7 @@ class Places:
         # One int an id: a hundred thousand tuples would be as many objects more for the garbage
         # collector to walk.
         self._of: dict[str, int] = {}
-        self.blocks: dict[int, Block] = {}
+        self.blocks: dict[int, VectorBlock] = {}
         self._numbers = 0
 
     def __len__(self) -> int:
@@ -114,7 +114,7 @@ class Places:
         """Iterate over all rows."""
         return (row for block in self.blocks.values() for row in block)
 
-    def find(self, id: str) -> tuple[Block | None, int]:  # noqa: A002 - what rows call it
+    def find(self, id: str) -> tuple[VectorBlock | None, int]:  # noqa: A002 - what rows call it
         """Return the block of a row, None if there is no such row, and its slot."""
         place = self._of.get(id)
         if place is None:
@@ -126,24 +126,24 @@ class Places:
         block, slot = self.find(id)
         return None if block is None else block.rows[slot]
 
-    def make(self, scope: bytes, rows: Sequence[Row], codes: Codes) -> Block:
+    def make(self, scope: bytes, rows: Sequence[Row], codes: Codes) -> VectorBlock:
         """Return a new block with these rows, which are from now on to be found there.
 
         The block keeps the array.
         """
         self._numbers += 1
-        block = Block(scope, codes, list(rows), self._numbers)
+        block = VectorBlock(scope, codes, list(rows), self._numbers)
         self.blocks[block.number] = block
         self._point(block, 0, rows)
         return block
 
-    def extend(self, block: Block, rows: Sequence[Row], codes: Codes) -> None:
+    def extend(self, block: VectorBlock, rows: Sequence[Row], codes: Codes) -> None:
         """Append rows to a block."""
         start = len(block.rows)
         block.extend(rows, codes)
         self._point(block, start, rows)
 
-    def drop(self, id: str) -> tuple[Block, Row] | None:  # noqa: A002 - what rows call it
+    def drop(self, id: str) -> tuple[VectorBlock, Row] | None:  # noqa: A002 - what rows call it
         """Forget a row; return it and the block in which it was."""
         block, slot = self.find(id)
         row = None if block is None else block.rows[slot]
@@ -153,15 +153,15 @@ class Places:
         del self._of[id]
         return block, row
 
-    def holds(self, block: Block) -> bool:
+    def holds(self, block: VectorBlock) -> bool:
         """Tell whether a block has not been forgotten."""
         return self.blocks.get(block.number) is block
 
-    def forget(self, block: Block) -> None:
+    def forget(self, block: VectorBlock) -> None:
         """Forget a block whose rows are elsewhere by now, or gone."""
         del self.blocks[block.number]
 
-    def _point(self, block: Block, start: int, rows: Sequence[Row]) -> None:
+    def _point(self, block: VectorBlock, start: int, rows: Sequence[Row]) -> None:
         first = (block.number << _SLOTS) + start
         self._of.update(zip([row.id for row in rows], range(first, first + len(rows)), strict=True))
 

@@ -20,7 +20,7 @@ _MOST = 10_000
 """Copies that are noted at most."""
 
 
-class _Copied:
+class _CopySet:
     """The copies of one entry."""
 
     __slots__ = ("drops", "tags", "until")
@@ -43,7 +43,7 @@ class Copies:
         self._clock = clock
         self._most = most
         self._lock = fork_safe(self, threading.RLock())
-        self._entries: OrderedDict[str, _Copied] = OrderedDict()
+        self._entries: OrderedDict[str, _CopySet] = OrderedDict()
         self._count = 0
 
     def __len__(self) -> int:
@@ -68,9 +68,9 @@ class Copies:
             drop: Takes the key and deletes the copy.
         """
         now = self._clock.monotonic()
-        gone: list[_Copied] = []
+        gone: list[_CopySet] = []
         with self._lock:
-            copied = self._entries.setdefault(id_, _Copied())
+            copied = self._entries.setdefault(id_, _CopySet())
             self._entries.move_to_end(id_)
             self._count += key not in copied.drops
             copied.drops[key] = drop
@@ -109,13 +109,13 @@ class Copies:
             gone = [self._take(id_) for id_ in dict.fromkeys(chosen)]
         _drop(gone)
 
-    def _take(self, id_: str) -> _Copied:
+    def _take(self, id_: str) -> _CopySet:
         copied = self._entries.pop(id_)
         self._count -= len(copied.drops)
         return copied
 
 
-def _drop(gone: Iterable[_Copied]) -> None:
+def _drop(gone: Iterable[_CopySet]) -> None:
     # Without the lock: a tier has one of its own.
     for copied in gone:
         for key, drop in copied.drops.items():

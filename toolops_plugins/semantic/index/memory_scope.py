@@ -20,10 +20,10 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from toolops_plugins.semantic.index.memory_blocks import Block, Codes, Floats, Places
+from toolops_plugins.semantic.index.memory_blocks import Codes, Floats, SlotMap, VectorBlock
 from toolops_plugins.semantic.index.rows import Row
 
-__all__ = ["Shelf"]
+__all__ = ["ScopeIndex"]
 
 # Measured on banking77 with noisy copies, 100,000 rows of 256 dimensions by WordLlama: of the
 # questions whose nearest row is nearer than 0.6, more than 99.5 % find it, whether the rows came
@@ -37,10 +37,10 @@ REACH: Final = 28.0  # rows that a search looks at, by the square root of all
 _ROUNDS: Final = 6  # of k-means: further ones change next to nothing
 
 _Pile: TypeAlias = tuple[list[Row], Codes]
-_View: TypeAlias = tuple[Floats | None, tuple[Block, ...]]  # centres, if several; cells
+_View: TypeAlias = tuple[Floats | None, tuple[VectorBlock, ...]]  # centres, if several; cells
 
 
-class Shelf:
+class ScopeIndex:
     """The rows of one scope.
 
     One writer at a time; any number of readers, without a lock.
@@ -54,19 +54,19 @@ class Shelf:
 
     __slots__ = ("live", "view")
 
-    def __init__(self, places: Places, scope: bytes, rows: Sequence[Row], codes: Codes) -> None:
+    def __init__(self, places: SlotMap, scope: bytes, rows: Sequence[Row], codes: Codes) -> None:
         self.live = len(rows)
         block = places.make(scope, rows, codes)
         self.view: _View = (None, (block,))
         self._limit(places, [block])
 
-    def near(self, x: Floats) -> Iterable[Block]:
+    def near(self, x: Floats) -> Iterable[VectorBlock]:
         """Return the cells to search for neighbours of a vector."""
         centres, blocks = self.view
         enough = max(PROBE, int(REACH * math.sqrt(self.live)))
         if centres is None or self.live <= enough:
             return blocks
-        cells: list[Block] = []
+        cells: list[VectorBlock] = []
         for cell in np.vecdot(centres, x).argsort()[::-1].tolist():
             if enough <= 0:
                 break
@@ -74,7 +74,7 @@ class Shelf:
             enough -= len(blocks[cell].rows)
         return cells
 
-    def add(self, places: Places, rows: Sequence[Row], codes: Codes) -> None:
+    def add(self, places: SlotMap, rows: Sequence[Row], codes: Codes) -> None:
         """Append rows to the cells that they are nearest to."""
         self.live += len(rows)
         centres, blocks = self.view
@@ -89,7 +89,7 @@ class Shelf:
             places.extend(blocks[cell], [rows[i] for i in lines.tolist()], codes[lines])
         self._limit(places, [blocks[cell] for cell in cells])
 
-    def tidy(self, places: Places, block: Block) -> None:
+    def tidy(self, places: SlotMap, block: VectorBlock) -> None:
         """See to a cell that has lost rows, unless it was replaced meanwhile."""
         if not places.holds(block):
             return
@@ -98,7 +98,7 @@ class Shelf:
         elif block.dead * 4 > len(block.rows):
             self._renew(places, block)
 
-    def _limit(self, places: Places, blocks: Iterable[Block]) -> None:
+    def _limit(self, places: SlotMap, blocks: Iterable[VectorBlock]) -> None:
         """Halve the cells that are too large."""
         for block in blocks:
             # An earlier one may have taken it along when it sorted out its neighbours.
@@ -110,7 +110,7 @@ class Shelf:
                 vectors = block.alive()[1].astype(np.float32)
                 self._sort(places, block, [_mean(vectors[lines]) for lines in _parts(vectors)])
 
-    def _renew(self, places: Places, block: Block) -> None:
+    def _renew(self, places: SlotMap, block: VectorBlock) -> None:
         """Write a cell anew without what was removed from it."""
         rows, codes = block.alive()
         renewed = places.make(block.scope, rows, codes.copy())
@@ -118,7 +118,7 @@ class Shelf:
         self.view = centres, tuple(renewed if each is block else each for each in blocks)
         places.forget(block)
 
-    def _sort(self, places: Places, block: Block, seeds: list[Floats]) -> None:
+    def _sort(self, places: SlotMap, block: VectorBlock, seeds: list[Floats]) -> None:
         """Deal out the rows of a cell, and those around it that are nearer to what is new.
 
         Args:
@@ -145,7 +145,7 @@ class Shelf:
                 changed.add(each)
             else:
                 piles[own] = []
-        new: list[Block] = []
+        new: list[VectorBlock] = []
         fresh: list[Floats] = []
         for pile in filter(None, piles):
             rows = [row for some, _ in pile for row in some]
@@ -167,7 +167,7 @@ class Shelf:
 
 
 def _deal(
-    block: Block, goals: Floats, allowed: Sequence[int], piles: Sequence[list[_Pile]]
+    block: VectorBlock, goals: Floats, allowed: Sequence[int], piles: Sequence[list[_Pile]]
 ) -> bool:
     """Put every row of a cell on the pile of the nearest goal of those allowed.
 

@@ -104,7 +104,7 @@ class Protection:
 
     def encode_state(self, process: str, state: bytes) -> dict[str, str]:
         """Return the metadata that hold what a process has learned."""
-        return self._encoded(self._states, "state", process, state)
+        return self._encode(self._states, "state", process, state)
 
     def decode_state(self, process: str, record: Any) -> bytes:
         """Return what a process has learned.
@@ -112,11 +112,11 @@ class Protection:
         Raises:
             TamperedError: The signature is missing or wrong.
         """
-        return self._decoded(self._states, "state", process, record)
+        return self._decode(self._states, "state", process, record)
 
     def encode_void(self, id_: str, void: bytes) -> dict[str, str]:
         """Return the metadata that hold an invalidation."""
-        return self._encoded(self._voids, "void", id_, void)
+        return self._encode(self._voids, "void", id_, void)
 
     def decode_void(self, id_: str, record: Any) -> bytes:
         """Return an invalidation.
@@ -124,14 +124,14 @@ class Protection:
         Raises:
             TamperedError: The signature is missing or wrong.
         """
-        return self._decoded(self._voids, "void", id_, record)
+        return self._decode(self._voids, "void", id_, record)
 
-    def _encoded(self, signer: Signer, field: str, id_: str, data: bytes) -> dict[str, str]:
+    def _encode(self, signer: Signer, field: str, id_: str, data: bytes) -> dict[str, str]:
         if self._cipher is not None:
             data = self._cipher.encrypt(data, self._place(field, id_))
         return {field: _text(data), "signature": _text(signer.sign(id_.encode(), data))}
 
-    def _decoded(self, signer: Signer, field: str, id_: str, record: Any) -> bytes:
+    def _decode(self, signer: Signer, field: str, id_: str, record: Any) -> bytes:
         data, signature = _bytes(record.get(field)), _bytes(record.get("signature"))
         if not signer.verify(signature, id_.encode("utf-8", "replace"), data):
             raise TamperedError(f"the signature of a {field} is missing or wrong")

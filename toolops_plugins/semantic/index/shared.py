@@ -16,14 +16,14 @@ from toolops_plugins.semantic.embedding.embedders import Embedder
 from toolops_plugins.semantic.index.chroma import Store
 from toolops_plugins.semantic.index.index import Index
 
-__all__ = ["shared_index"]
+__all__ = ["index_for"]
 
 _by_place: weakref.WeakValueDictionary[tuple[str, ...], Index] = weakref.WeakValueDictionary()
 _places = fork_safe(sys.modules[__name__], threading.Lock(), "_places")
 _indices: weakref.WeakSet[Index] = weakref.WeakSet()
 
 
-def shared_index(
+def index_for(
     place: tuple[str, ...] | None, make_store: Callable[..., Store], embedder: Embedder, **rest: Any
 ) -> Index:
     """Return the index of an embedded folder, one for all who use it in this process.
@@ -39,11 +39,11 @@ def shared_index(
         ConfigurationError: The folder is in use with another embedder.
     """
     if place is None:
-        return _made(make_store, embedder, **rest)
+        return _make_index(make_store, embedder, **rest)
     with _places:
         index = _by_place.get(place)
         if index is None:
-            index = _by_place[place] = _made(make_store, embedder, **rest)
+            index = _by_place[place] = _make_index(make_store, embedder, **rest)
         elif index.embeddings.name != embedder.name:
             raise ConfigurationError(
                 "embedder",
@@ -55,7 +55,7 @@ def shared_index(
         return index
 
 
-def _made(make_store: Callable[..., Store], embedder: Embedder, **rest: Any) -> Index:
+def _make_index(make_store: Callable[..., Store], embedder: Embedder, **rest: Any) -> Index:
     index = Index(make_store, embedder, **rest)
     _indices.add(index)
     return index

@@ -91,7 +91,7 @@ class Writer:
         """Return how many rows wait to be written."""
         return len(self._rows)
 
-    def waiting(self) -> list[tuple[Row, Any]]:
+    def queue(self) -> list[tuple[Row, Any]]:
         """Return the rows that wait to be written, with their vectors."""
         with self._changed:
             return list(self._rows.values())
@@ -106,7 +106,7 @@ class Writer:
                 self._rows.popitem(last=False)
             self._wake()
 
-    def served(self, row: Row) -> None:
+    def note_hit(self, row: Row) -> None:
         """Have it written some time that a row was served; that costs as much as a new row."""
         with self._changed:
             if len(self._served) < self._most:
