@@ -12,9 +12,9 @@ from crewai.tools import BaseTool, tool
 from crewai.utilities.i18n import I18N_DEFAULT
 from pydantic import BaseModel
 
-from crewai_toolops._llm_answers import Answer, restored, teach
-from crewai_toolops._llm_conversation import asked
-from crewai_toolops._llm_identity import is_passing, sent
+from crewai_toolops._llm_answers import Answer, restore_answer, teach
+from crewai_toolops._llm_conversation import question_of
+from crewai_toolops._llm_identity import is_passing, request_identity
 from crewai_toolops.llms import guard_llm
 from toolops_plugins import Codec
 from toolops_plugins.errors import NotCanonicalError
@@ -35,11 +35,11 @@ def tools_of(id_: str, result: str = "7") -> list[dict[str, Any]]:
 
 
 def encoded(messages: Any, **options: Any) -> bytes:
-    return Canon().encode(list(asked(messages, **options)))
+    return Canon().encode(list(question_of(messages, **options)))
 
 
 def test_the_last_user_text_is_the_question():
-    question, turns = asked([SYSTEM, USER])
+    question, turns = question_of([SYSTEM, USER])
     assert question == USER["content"]
     assert "ACME" not in repr(turns)
     assert "kind" in repr(turns)
@@ -53,18 +53,18 @@ def test_a_text_is_what_its_user_says():
     "behind", [tools_of("1"), [WRITTEN], [WRITTEN, URGING], [*tools_of("1"), URGING]]
 )
 def test_a_turn_behind_results_of_tools_has_no_question(behind):
-    assert asked([SYSTEM, USER, *behind])[0] == ""
-    assert asked([SYSTEM, USER, *behind], after_tools=True)[0] == USER["content"]
+    assert question_of([SYSTEM, USER, *behind])[0] == ""
+    assert question_of([SYSTEM, USER, *behind], after_tools=True)[0] == USER["content"]
 
 
 def test_what_a_tool_has_said_in_the_users_name_is_no_question():
     seen = {"role": "user", "content": "Observation: ACME costs 7"}
-    assert asked([SYSTEM, USER, WRITTEN, seen])[0] == ""
-    assert asked([SYSTEM, USER, WRITTEN, seen], after_tools=True)[0] == USER["content"]
-    assert "costs 7" in repr(asked([SYSTEM, USER, WRITTEN, seen], after_tools=True)[1])
+    assert question_of([SYSTEM, USER, WRITTEN, seen])[0] == ""
+    assert question_of([SYSTEM, USER, WRITTEN, seen], after_tools=True)[0] == USER["content"]
+    assert "costs 7" in repr(question_of([SYSTEM, USER, WRITTEN, seen], after_tools=True)[1])
     pictured = {"role": "user", "content": [{"type": "text", "text": "Observation: Here it is:"}]}
-    assert asked([SYSTEM, USER, WRITTEN, pictured])[0] == ""
-    assert asked([SYSTEM, seen])[0] == seen["content"]
+    assert question_of([SYSTEM, USER, WRITTEN, pictured])[0] == ""
+    assert question_of([SYSTEM, seen])[0] == seen["content"]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_what_a_tool_has_said_in_the_users_name_is_no_question():
     ],
 )
 def test_a_prompt_that_holds_results_is_no_question(quoting):
-    question, turns = asked([SYSTEM, {"role": "user", "content": quoting}])
+    question, turns = question_of([SYSTEM, {"role": "user", "content": quoting}])
     assert (question, turns[1][1]) == ("", quoting)
 
 
@@ -97,8 +97,8 @@ def test_a_prompt_that_holds_results_is_no_question(quoting):
 )
 def test_a_result_that_is_worked_on_is_no_question(told):
     result = {"role": "user", "content": "It is open."}
-    assert asked([{"role": "system", "content": told}, result])[0] == ""
-    assert asked([SYSTEM, result])[0] == "It is open."
+    assert question_of([{"role": "system", "content": told}, result])[0] == ""
+    assert question_of([SYSTEM, result])[0] == "It is open."
 
 
 def test_what_crewai_says_behind_a_tool_is_part_of_the_key():
@@ -155,7 +155,7 @@ def test_files_count_by_what_stands_in_them(tmp_path):
 
     path = tmp_path / "picture.png"
     with pytest.raises(FileNotFoundError):
-        asked(of(path))
+        question_of(of(path))
     path.write_bytes(b"a cat")
     before = encoded(of(path))
     assert before == encoded(of(path))
@@ -192,7 +192,7 @@ async def test_files_are_not_read_on_the_event_loop(ops, tmp_path):
 def test_pictures_stay_in_their_places():
     picture = {"type": "image_url", "image_url": {"url": "data:,"}}
     text = {"type": "text", "text": "What is it?"}
-    question, turns = asked([{"role": "user", "content": [picture, text]}])
+    question, turns = question_of([{"role": "user", "content": [picture, text]}])
     assert question == "What is it?"
     assert turns == [["user", [picture, None]]]
     assert encoded([{"role": "user", "content": [picture, text]}]) != encoded(
@@ -224,7 +224,7 @@ def test_the_parts_of_a_package_count_by_their_fields():
 @pytest.mark.parametrize("messages", [None, 7, ["text"], [{"content": "no role"}]])
 def test_what_is_no_conversation_has_no_key(messages):
     with pytest.raises(NotCanonicalError):
-        asked(messages)
+        question_of(messages)
 
 
 def test_tools_count_by_what_a_model_is_told():
@@ -246,7 +246,9 @@ def test_tools_count_by_what_a_model_is_told():
         def _run(self, ticker: str) -> str:
             return ticker
 
-    told = [repr(sent([each])) for each in (quote, other, Quote(place="there"), Quote())]
+    told = [
+        repr(request_identity([each])) for each in (quote, other, Quote(place="there"), Quote())
+    ]
     assert told[0] != told[1]
     assert told[2] == told[3]
 
@@ -280,15 +282,15 @@ def test_answers_travel_as_bytes(form, value, back):
     again = codec.decode(codec.load(payload.codec, codec.data(payload)))
     assert again.usage == {"total_tokens": 3}
     assert again.owner is None
-    assert restored(again, Known) == (Known(id="1") if back is None else back)
+    assert restore_answer(again, Known) == (Known(id="1") if back is None else back)
 
 
 def test_ids_among_arguments_of_tools_stay():
     call = {"id": "1", "name": "quote", "input": {"id": "1"}, "type": "tool_use"}
-    (renewed,) = restored(Answer("plain", [call]), None)
+    (renewed,) = restore_answer(Answer("plain", [call]), None)
     assert renewed["input"] == {"id": "1"}
     assert renewed["id"] != "1"
 
 
 def test_lists_that_are_no_tool_calls_stay():
-    assert restored(Answer("plain", [{"id": "1"}]), None) == [{"id": "1"}]
+    assert restore_answer(Answer("plain", [{"id": "1"}]), None) == [{"id": "1"}]

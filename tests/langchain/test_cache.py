@@ -19,7 +19,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from pydantic import BaseModel, ConfigDict, Field, computed_field, field_validator
 
-from langchain_toolops import ToolOpsCache, guard_model
+from langchain_toolops import ToolOpsCache, guard_llm
 from toolops_plugins import (
     Cache,
     CallEvent,
@@ -348,7 +348,7 @@ class Derived(BaseModel):
 )
 def test_structured_answers_of_every_shape_come_back(ops, chat, openai_server, schema, name, ask):
     openai_server.reply = lambda body: json.dumps({name: "Paris"})
-    for model in (chat(cache=ToolOpsCache(ops, schema_version="1")), guard_model(chat(), ops)):
+    for model in (chat(cache=ToolOpsCache(ops, schema_version="1")), guard_llm(chat(), ops=ops)):
         structured = model.with_structured_output(schema, method="json_schema")
         assert ask(structured, FRANCE) == ask(structured, FRANCE) == schema(**{name: "Paris"})
     assert len(openai_server.requests) == 2

@@ -32,7 +32,7 @@ from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import ToolException, tool
 from langgraph.errors import GraphInterrupt
 
-from langchain_toolops import ToolOpsCache, guard_model
+from langchain_toolops import ToolOpsCache, guard_llm
 from langchain_toolops._event_dedup import (
     guarded,
     guarded_tool,
@@ -402,7 +402,7 @@ async def test_tool_calls_behind_the_middleware_on_a_loop(server, chat, ops, con
 
 
 def test_a_guarded_model_is_counted_by_the_runtime_alone(server, chat, ops, config, sink):
-    model = guard_model(chat(), ops)
+    model = guard_llm(chat(), ops=ops)
     for _ in range(2):
         model.invoke("how many?", config)
     server.reply = lambda body: {"status": 400}
@@ -415,14 +415,14 @@ def test_a_guarded_model_is_counted_by_the_runtime_alone(server, chat, ops, conf
 def test_a_guarded_stream_that_is_left_is_counted_by_the_runtime_alone(
     server, chat, ops, config, sink
 ):
-    stream = guard_model(chat(), ops).stream("how many?", config)
+    stream = guard_llm(chat(), ops=ops).stream("how many?", config)
     next(stream)
     stream.close()
     assert [event.name for event in sink.events] == ["openai:gpt-test stream"]
 
 
 async def test_a_guarded_stream_that_is_left_on_a_loop(server, chat, ops, config, sink):
-    stream = guard_model(chat(), ops).astream("how many?", config)
+    stream = guard_llm(chat(), ops=ops).astream("how many?", config)
     await anext(stream)
     await stream.aclose()
     while not sink.events:  # noqa: ASYNC110 - the loop closes what is inside, in its own time
@@ -432,7 +432,7 @@ async def test_a_guarded_stream_that_is_left_on_a_loop(server, chat, ops, config
 
 def test_a_guarded_stream_that_fails_at_once_is_one_error(server, chat, ops, config, sink):
     server.reply = lambda body: {"status": 400}
-    model = guard_model(chat(), ops)
+    model = guard_llm(chat(), ops=ops)
     chain = RunnableLambda(lambda question: list(model.stream(question)), name="around")
     with pytest.raises(Exception, match="as told"):
         list(model.stream("why?", config))
@@ -445,7 +445,7 @@ def test_a_guarded_stream_that_fails_at_once_is_one_error(server, chat, ops, con
 
 async def test_a_guarded_stream_that_fails_on_a_loop(server, chat, ops, config, sink):
     server.reply = lambda body: {"status": 400}
-    model = guard_model(chat(), ops)
+    model = guard_llm(chat(), ops=ops)
 
     async def read() -> None:
         with pytest.raises(Exception, match="as told"):
@@ -521,7 +521,7 @@ def test_an_error_that_takes_no_attributes_can_be_noted():
 
 def test_a_second_handler_counts_nothing_twice(server, chat, ops, config, sink):
     config["callbacks"].append(ToolOpsCallbackHandler(ops))
-    model = guard_model(chat(), ops)
+    model = guard_llm(chat(), ops=ops)
     for _ in range(2):
         model.invoke("how many?", config)
         list(model.stream("how many?", config))
@@ -541,7 +541,7 @@ def test_a_second_handler_counts_nothing_twice(server, chat, ops, config, sink):
 
 async def test_a_second_handler_on_a_loop(server, chat, ops, config, sink):
     config["callbacks"].append(ToolOpsCallbackHandler(ops))
-    model = guard_model(chat(), ops)
+    model = guard_llm(chat(), ops=ops)
     for _ in range(2):
         await model.ainvoke("how many?", config)
         assert [chunk async for chunk in model.astream("how many?", config)]
@@ -580,7 +580,7 @@ class Around(BaseChatModel):
 
 
 def test_a_guarded_model_that_knows_of_no_run(server, chat, ops, config):
-    model = Around(inner=guard_model(chat(), ops))
+    model = Around(inner=guard_llm(chat(), ops=ops))
     for _ in range(2):
         assert model.invoke("how many?", config).content == "it is four"
         assert "".join(chunk.text for chunk in model.stream("how many?", config)) == "it is four"

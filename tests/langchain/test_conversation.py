@@ -21,7 +21,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from langchain_toolops._llm_conversation import asked, asked_in_text
+from langchain_toolops._llm_conversation import question_in_text, question_of
 from toolops_plugins.errors import NotCanonicalError
 
 texts = st.text(max_size=12)
@@ -59,13 +59,13 @@ messages = st.lists(
 
 @given(messages)
 def test_messages_and_their_written_form_ask_the_same(conversation: list[BaseMessage]):
-    assert asked(conversation) == asked_in_text(dumps(conversation))
+    assert question_of(conversation) == question_in_text(dumps(conversation))
 
 
 @given(messages)
 def test_nothing_is_changed_by_asking(conversation: list[BaseMessage]):
     before = copy.deepcopy(conversation)
-    asked(conversation, after_tools=True)
+    question_of(conversation, after_tools=True)
     assert conversation == before
 
 
@@ -85,7 +85,7 @@ def test_ids_do_not_count(conversation: list[BaseMessage], mark: str):
             for call in each.tool_calls
         ):
             message.tool_call_id = f"{mark}-{message.tool_call_id}"
-    assert asked(other) == asked(conversation)
+    assert question_of(other) == question_of(conversation)
 
 
 @given(messages, messages)
@@ -94,7 +94,7 @@ def test_what_differs_in_words_differs_in_the_key(one: list[BaseMessage], two: l
         return [(message.type, message.content) for message in conversation]
 
     if words(one) != words(two):
-        assert asked(one) != asked(two)
+        assert question_of(one) != question_of(two)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_what_differs_in_words_differs_in_the_key(one: list[BaseMessage], two: l
     ],
 )
 def test_the_question_is_the_last_human_text(conversation, question):
-    found, scope = asked(conversation)
+    found, scope = question_of(conversation)
     assert found == question
     assert len(scope) == len(conversation)
 
@@ -120,16 +120,16 @@ def test_a_tool_result_after_the_question_makes_it_none_unless_asked_for():
         AIMessage("", tool_calls=[{"name": "f", "args": {}, "id": "c"}]),
         ToolMessage("b", tool_call_id="c"),
     ]
-    assert asked(conversation)[0] == ""
-    question, scope = asked(conversation, after_tools=True)
+    assert question_of(conversation)[0] == ""
+    question, scope = question_of(conversation, after_tools=True)
     assert question == "a"
-    assert asked([HumanMessage("z"), *conversation[1:]], after_tools=True)[1] == scope
+    assert question_of([HumanMessage("z"), *conversation[1:]], after_tools=True)[1] == scope
 
 
 def test_a_picture_stays_in_the_scope():
     def with_picture(url: str) -> tuple[str, Any]:
         blocks = [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": url}}]
-        return asked([HumanMessage(blocks)])
+        return question_of([HumanMessage(blocks)])
 
     assert with_picture("x")[0] == with_picture("y")[0] == "a"
     assert with_picture("x")[1] != with_picture("y")[1]
@@ -151,7 +151,7 @@ def test_ids_in_the_blocks_of_a_model_do_not_count(blocks):
         ]
         calls = [{"name": "f", "args": {}, "id": mark}]
         results = [ToolMessage("r", tool_call_id=mark)]
-        return asked([HumanMessage("a"), AIMessage(content, tool_calls=calls), *results])
+        return question_of([HumanMessage("a"), AIMessage(content, tool_calls=calls), *results])
 
     assert turn("one") == turn("two")
 
@@ -165,13 +165,13 @@ def test_ids_in_the_blocks_of_a_model_do_not_count(blocks):
     ],
 )
 def test_an_id_that_is_all_there_is_counts(make):
-    one, two = (asked([HumanMessage("a"), make(id_), HumanMessage("b")]) for id_ in "xy")
+    one, two = (question_of([HumanMessage("a"), make(id_), HumanMessage("b")]) for id_ in "xy")
     assert one != two
 
 
 def written(*arguments: Any) -> tuple[str, Any]:
     call = {"name": "f", "args": {"n": list(arguments)}, "id": "c"}
-    return asked_in_text(dumps([SystemMessage("s"), AIMessage("", tool_calls=[call]), FRANCE]))
+    return question_in_text(dumps([SystemMessage("s"), AIMessage("", tool_calls=[call]), FRANCE]))
 
 
 FRANCE = HumanMessage("What is the capital of France?")
@@ -199,35 +199,37 @@ def test_what_only_pythons_json_can_read_is_a_conversation_all_the_same():
     ],
 )
 def test_a_text_that_only_looks_like_a_conversation_is_a_text_without_a_question(text):
-    assert asked_in_text(text) == ("", [text])
+    assert question_in_text(text) == ("", [text])
 
 
 def test_where_blocks_end_counts():
     def blocks(*texts: str) -> Any:
-        return asked([HumanMessage([{"type": "text", "text": text} for text in texts])])
+        return question_of([HumanMessage([{"type": "text", "text": text} for text in texts])])
 
     assert blocks("a\n", "b") != blocks("a", "\nb")
     assert blocks("a", "b")[1] == blocks("c", "d")[1]
 
 
 def test_ids_in_what_a_human_sent_do_count():
-    one, two = (asked([HumanMessage([{"type": "file", "id": mark}])]) for mark in "ab")
+    one, two = (question_of([HumanMessage([{"type": "file", "id": mark}])]) for mark in "ab")
     assert one != two
 
 
 def test_a_streamed_answer_is_the_same_as_a_whole_one():
-    assert asked([AIMessageChunk("a")]) == asked([AIMessage("a")])
+    assert question_of([AIMessageChunk("a")]) == question_of([AIMessage("a")])
 
 
 def test_roles_and_names_count():
-    assert asked([ChatMessage("a", role="x")]) != asked([ChatMessage("a", role="y")])
-    assert asked([FunctionMessage("a", name="x")]) != asked([FunctionMessage("a", name="y")])
-    assert asked([HumanMessage("a", name="x")]) != asked([HumanMessage("a")])
+    assert question_of([ChatMessage("a", role="x")]) != question_of([ChatMessage("a", role="y")])
+    assert question_of([FunctionMessage("a", name="x")]) != question_of(
+        [FunctionMessage("a", name="y")]
+    )
+    assert question_of([HumanMessage("a", name="x")]) != question_of([HumanMessage("a")])
 
 
 def test_a_failed_result_counts_as_failed():
     one, two = (
-        asked([ToolMessage("a", tool_call_id="c", status=status)])
+        question_of([ToolMessage("a", tool_call_id="c", status=status)])
         for status in ("success", "error")
     )
     assert one != two
@@ -235,4 +237,4 @@ def test_a_failed_result_counts_as_failed():
 
 def test_what_is_no_turn_of_a_conversation_is_refused():
     with pytest.raises(NotCanonicalError, match="RemoveMessage"):
-        asked([RemoveMessage(id="a")])
+        question_of([RemoveMessage(id="a")])

@@ -22,7 +22,7 @@ from langchain_toolops import (
     ToolOpsCache,
     ToolOpsEmbeddings,
     ToolOpsMiddleware,
-    guard_model,
+    guard_llm,
     wrap_tool,
 )
 from toolops_plugins import Bulkhead, Hedge, Policy, RateLimit, Retry, Semantic, Timeout
@@ -134,7 +134,7 @@ class TestModel(AdapterConformance):
         return Echo(body=body, key=SecretStr(secret))
 
     def guard(self, original: Any, ops: Any, policy: Any) -> Any:
-        return guard_model(original, ops, policy=policy)
+        return guard_llm(original, policy, ops=ops)
 
     def call(self, guarded: Any, text: str, **more: Any) -> Any:
         return guarded.invoke(text, **more)

@@ -1,4 +1,4 @@
-"""guard_model: a chat model behind a policy, which stays the model that it was."""
+"""guard_llm: a chat model behind a policy, which stays the model that it was."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from langchain_toolops import (
     ModelPrices,
     ToolOpsCallbackHandler,
     ToolOpsMiddleware,
-    guard_model,
+    guard_llm,
 )
 from toolops_plugins import (
     Bulkhead,
@@ -72,7 +72,7 @@ def ops(events: list[CallEvent]) -> Iterator[ToolOps]:
 
 @pytest.fixture
 def model(ops: ToolOps, chat: Callable[..., ChatOpenAI]) -> ChatOpenAI:
-    return guard_model(chat(), ops)
+    return guard_llm(chat(), ops=ops)
 
 
 async def astreamed(model: Any, question: Any) -> Any:
@@ -112,13 +112,13 @@ class TestAsAnyModel(ChatModelUnitTests):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        return {"model": "gpt-test", "api_key": "sk-test"}
+        return {"model": "gpt-test", "api_key": "sk-test", "max_retries": 0}
 
     @pytest.fixture
     def model(self, request: pytest.FixtureRequest) -> Any:
         given = {**self.standard_chat_model_params, **self.chat_model_params}
         with ToolOps() as ops:
-            yield guard_model(ChatOpenAI(**given, **(getattr(request, "param", None) or {})), ops)
+            yield guard_llm(ChatOpenAI(**given, **(getattr(request, "param", None) or {})), ops=ops)
 
     @property
     def init_from_env_params(self) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
@@ -166,20 +166,20 @@ def test_both_ways_of_asking_share_answers(model, openai_server):
 
 
 def test_other_models_and_prompts_do_not_share(ops, chat, openai_server):
-    model = guard_model(chat(), ops)
+    model = guard_llm(chat(), ops=ops)
     model.invoke(FRANCE)
     model.invoke([SystemMessage("Be brief."), HumanMessage(FRANCE)])
     model.invoke(FRANCE, stop=["."])
     model.bind(temperature=0.3).invoke(FRANCE)
-    guard_model(chat(temperature=0.5), ops).invoke(FRANCE)
-    guard_model(chat(model="gpt-other"), ops).invoke(FRANCE)
+    guard_llm(chat(temperature=0.5), ops=ops).invoke(FRANCE)
+    guard_llm(chat(model="gpt-other"), ops=ops).invoke(FRANCE)
     assert len(openai_server.requests) == 6
-    guard_model(chat(), ops).invoke(FRANCE)
+    guard_llm(chat(), ops=ops).invoke(FRANCE)
     assert len(openai_server.requests) == 6
 
 
 def test_a_model_that_was_changed_is_another(ops, chat, openai_server):
-    model = guard_model(chat(), ops)
+    model = guard_llm(chat(), ops=ops)
     model.invoke(FRANCE)
     model.temperature = 0.9
     model.invoke(FRANCE)
@@ -236,7 +236,7 @@ def test_a_schema_of_the_same_name_with_other_fields_is_another(model, openai_se
 
 
 def test_what_cannot_be_told_apart_goes_past(ops, events):
-    model = guard_model(Plain(), ops)
+    model = guard_llm(Plain(), ops=ops)
     for _ in range(2):
         model.bind(client=object()).invoke(FRANCE)
     assert [event.outcome for event in events] == ["bypass"] * 2
@@ -254,7 +254,7 @@ def test_empty_and_truncated_answers_are_not_kept(model, openai_server, reply, a
 
 
 def test_usage_can_be_zeroed(ops, chat, ask):
-    model = guard_model(chat(stream_usage=True), ops, usage_on_hit="zero")
+    model = guard_llm(chat(stream_usage=True), ops=ops, usage_on_hit="zero")
     assert ask(model, FRANCE).usage_metadata["total_tokens"] > 0
     assert ask(model, FRANCE).usage_metadata["total_tokens"] == 0
 
@@ -282,7 +282,7 @@ class Seen(BaseCallbackHandler):
 def test_callbacks_hear_each_run_once(ops, chat, ask):
     seen, plain = Seen(), Seen()
     ask(chat(callbacks=[plain]), FRANCE)
-    model = guard_model(chat(callbacks=[seen]), ops)
+    model = guard_llm(chat(callbacks=[seen]), ops=ops)
     ask(model, FRANCE)
     assert seen.told == plain.told
     seen.told.clear()
@@ -293,7 +293,7 @@ def test_callbacks_hear_each_run_once(ops, chat, ask):
 
 
 def test_a_model_that_streams_within_is_guarded_once(ops, chat, openai_server, events):
-    model = guard_model(chat(streaming=True), ops)
+    model = guard_llm(chat(streaming=True), ops=ops)
     for _ in range(2):
         assert model.invoke(FRANCE).content == FRANCE
     assert len(openai_server.requests) == 1
@@ -321,14 +321,14 @@ class Limit(BaseRateLimiter):
 
 def test_only_real_calls_ask_the_rate_limiter(ops, chat, ask):
     limit = Limit()
-    model = guard_model(chat(rate_limiter=limit), ops)
+    model = guard_llm(chat(rate_limiter=limit), ops=ops)
     for _ in range(3):
         ask(model, FRANCE)
     assert limit.asked == 1
 
 
 def test_models_that_call_their_own_methods_are_one_call(ops, ask, events):
-    model = guard_model(FakeListChatModel(responses=["a", "b"]), ops, policy=ONE_AT_A_TIME)
+    model = guard_llm(FakeListChatModel(responses=["a", "b"]), ONE_AT_A_TIME, ops=ops)
     assert ask(model, FRANCE).content == "a"
     assert [event.outcome for event in events] == ["bypass"]
 
@@ -363,8 +363,8 @@ async def test_a_stream_of_many_chunks_does_not_block_the_loop(ops):
     import langchain_toolops._llm_answers as answers
 
     chunks = list(Many()._stream([]))
-    assert answers.merged(chunks).text == "x" * 3_000
-    model = guard_model(Many(), ops, policy=Policy(cache=Cache()))
+    assert answers.merge_chunks(chunks).text == "x" * 3_000
+    model = guard_llm(Many(), Policy(cache=Cache()), ops=ops)
     assert len([chunk async for chunk in model.astream("q")]) >= 3_000
 
 
@@ -375,16 +375,16 @@ def test_a_failure_is_tried_again_where_that_may_help(ops, chat, openai_server, 
     answers = iter([{"status": 503}, "Paris"])
     openai_server.reply = lambda body: next(answers)
     policy = Policy(cache=Cache(), retry=Retry(attempts=2, wait=0.0))
-    assert ask(guard_model(chat(), ops, policy=policy), FRANCE).content == "Paris"
+    assert ask(guard_llm(chat(), policy, ops=ops), FRANCE).content == "Paris"
     answers = iter([{"status": 401}, "Paris"])
     with pytest.raises(Exception, match="401"):
-        ask(guard_model(chat(), ops, policy=policy), AGAIN)
+        ask(guard_llm(chat(), policy, ops=ops), AGAIN)
 
 
 def test_both_ways_of_asking_share_a_breaker(ops, chat, openai_server):
     openai_server.reply = lambda body: {"status": 500}
     policy = Policy(breaker=CircuitBreaker(min_calls=2, window=2))
-    model = guard_model(chat(), ops, policy=policy)
+    model = guard_llm(chat(), policy, ops=ops)
     for way in ("invoke", "stream"):
         with pytest.raises(Exception, match="500"):
             WAYS[way](model, FRANCE)
@@ -398,7 +398,7 @@ def test_a_stale_answer_is_a_hit(chat, openai_server, ask):
     clock = FakeClock()
     policy = Policy(cache=Cache(ttl=10, stale_if_error=100))
     with ToolOps(clock=clock) as ops:
-        model = guard_model(chat(stream_usage=True), ops, policy=policy, usage_on_hit="zero")
+        model = guard_llm(chat(stream_usage=True), policy, ops=ops, usage_on_hit="zero")
         ask(model, FRANCE)
         clock.advance(20)
         openai_server.reply = lambda body: {"status": 500}
@@ -417,7 +417,7 @@ def test_other_policies_for_one_model_stand_beside_each_other(ops, chat, openai_
         MODEL_POLICY,
     ]
     for policy in policies:
-        ask(guard_model(chat(), ops, policy=policy), FRANCE)
+        ask(guard_llm(chat(), policy, ops=ops), FRANCE)
     agent = create_agent(chat(), middleware=[ToolOpsMiddleware(ops)])
     agent.invoke({"messages": [("user", FRANCE)]})
     names = set(ops.breakers.items())
@@ -427,8 +427,8 @@ def test_other_policies_for_one_model_stand_beside_each_other(ops, chat, openai_
 @pytest.mark.parametrize("planted", ["text", 5, None, [], ["a"], {"generations": []}])
 def test_an_entry_of_another_kind_is_no_answer(ops, chat, openai_server, ask, planted):
     policy = Policy(cache=Cache())
-    model = guard_model(chat(), ops, policy=policy)
-    asked = model.__toolops_guard__._asked(chat(), [HumanMessage(FRANCE)], None, {})
+    model = guard_llm(chat(), policy, ops=ops)
+    asked = model.__toolops_guard__._question(chat(), [HumanMessage(FRANCE)], None, {})
     for name in ("openai:gpt-test", "openai:gpt-test stream"):
 
         def plant(question, scope, own):
@@ -441,19 +441,19 @@ def test_an_entry_of_another_kind_is_no_answer(ops, chat, openai_server, ask, pl
 def test_a_fallback_is_a_text(ops, chat, openai_server, ask):
     openai_server.reply = lambda body: {"status": 500}
     policy = Policy(cache=Cache(), fallback="Ask me later.")
-    assert ask(guard_model(chat(), ops, policy=policy), FRANCE).content == "Ask me later."
+    assert ask(guard_llm(chat(), policy, ops=ops), FRANCE).content == "Ask me later."
 
 
 def test_the_rest_of_a_policy_has_its_place(ops, chat, ask, openai_server):
     policy = Policy(cache=Cache(), bulkhead=Bulkhead(2), hedge=Hedge(), price=lambda _: 0.5)
-    ask(guard_model(chat(), ops, policy=policy), FRANCE)
+    ask(guard_llm(chat(), policy, ops=ops), FRANCE)
     assert ops.stats().total.spent == 0.5
 
 
 def test_tokens_are_priced_every_way(ops, chat, ask):
     prices = ModelPrices({"gpt-test": (1_000_000.0, 0.0)})
     policy = MODEL_POLICY.replace(price=prices)
-    model = guard_model(chat(stream_usage=True), ops, policy=policy)
+    model = guard_llm(chat(stream_usage=True), policy, ops=ops)
     for _ in range(2):
         tokens = ask(model, FRANCE).usage_metadata["input_tokens"]
     total = ops.stats().total
@@ -464,7 +464,7 @@ def test_tokens_are_priced_every_way(ops, chat, ask):
 def test_questions_in_other_words_share_an_answer(chat, openai_server, tmp_path: Path, ask):
     with ToolOps(semantic=SemanticCache(path=tmp_path)) as ops:
         policy = MODEL_POLICY.replace(semantic=Semantic(on="question"))
-        model = guard_model(chat(), ops, policy=policy)
+        model = guard_llm(chat(), policy, ops=ops)
         assert ask(model, FRANCE).content == FRANCE
         assert ask(model, AGAIN).content == FRANCE
         ask(model, [SystemMessage("Answer in French."), HumanMessage(AGAIN)])
@@ -474,7 +474,7 @@ def test_questions_in_other_words_share_an_answer(chat, openai_server, tmp_path:
 def test_answers_and_streams_are_shared_through_redis(chat, openai_server, namespace, valkey, ask):
     for _ in range(2):
         with ToolOps(namespace, [Memory(), Redis(valkey.url, ttl=60)]) as ops:
-            assert ask(guard_model(chat(), ops), FRANCE).content == FRANCE
+            assert ask(guard_llm(chat(), ops=ops), FRANCE).content == FRANCE
     assert len(openai_server.requests) == 1
 
 
@@ -519,13 +519,13 @@ async def test_a_caller_that_leaves_harms_nobody(model, openai_server):
 
 def test_what_cannot_be_guarded_is_refused(ops, model, chat):
     with pytest.raises(ConfigurationError, match="guarded already"):
-        guard_model(model, ops)
+        guard_llm(model, ops=ops)
     with pytest.raises(ConfigurationError, match="guard the model first"):
-        guard_model(chat().bind(stop=["."]), ops)
+        guard_llm(chat().bind(stop=["."]), ops=ops)
     with pytest.raises(ConfigurationError, match="usage_on_hit"):
-        guard_model(chat(), ops, usage_on_hit="half")
+        guard_llm(chat(), ops=ops, usage_on_hit="half")
     with pytest.raises(ConfigurationError, match="semantic"):
-        guard_model(chat(), ops, policy=MODEL_POLICY.replace(semantic=Semantic(on="question")))
+        guard_llm(chat(), MODEL_POLICY.replace(semantic=Semantic(on="question")), ops=ops)
 
 
 class Plain(BaseChatModel):
@@ -540,11 +540,11 @@ class Plain(BaseChatModel):
 
 
 def test_the_least_model_is_guarded_every_way(ops, ask, events):
-    model = guard_model(Plain(), ops, policy=Policy(cache=Cache()))
+    model = guard_llm(Plain(), Policy(cache=Cache()), ops=ops)
     assert [ask(model, "how?").content for _ in range(2)] == ["fine", "fine"]
     assert [event.outcome for event in events] == ["miss", "hit"]
 
 
 def test_models_of_langchains_own_tests_are_guarded(ops):
-    model = guard_model(GenericFakeChatModel(messages=iter([AIMessage("a b")])), ops)
+    model = guard_llm(GenericFakeChatModel(messages=iter([AIMessage("a b")])), ops=ops)
     assert model.invoke("x").content == "a b"

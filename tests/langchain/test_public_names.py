@@ -34,6 +34,7 @@ NAMES = [
     "ToolOpsNodeCache",
     "ToolOpsRateLimiter",
     "ToolOpsTool",
+    "guard_llm",
     "guard_model",
     "wrap_tool",
     "wrap_tools",
@@ -82,7 +83,7 @@ def add(a: int) -> int:
         lambda ops: langchain_toolops.ToolOpsEmbeddings(EMBEDDER, ops, model="m"),
         lambda ops: langchain_toolops.ToolOpsRateLimiter(LIMIT, ops),
         lambda ops: langchain_toolops.wrap_tools([add], ops),
-        lambda ops: langchain_toolops.guard_model(FakeListChatModel(responses=["a"]), ops),
+        lambda ops: langchain_toolops.guard_llm(FakeListChatModel(responses=["a"]), ops=ops),
     ],
 )
 def test_what_is_no_runtime_is_refused_in_words(make, wrong):
@@ -102,7 +103,7 @@ def test_what_is_no_runtime_is_refused_in_words(make, wrong):
         lambda p: langchain_toolops.ToolOpsMiddleware(tools={"add": p}),
         lambda p: langchain_toolops.ToolOpsEmbeddings(EMBEDDER, model="m", policy=p),
         lambda p: langchain_toolops.wrap_tools([add], policy=p),
-        lambda p: langchain_toolops.guard_model(FakeListChatModel(responses=["a"]), policy=p),
+        lambda p: langchain_toolops.guard_llm(FakeListChatModel(responses=["a"]), p),
     ],
 )
 def test_what_is_no_policy_is_refused_in_words(make, wrong, hint):

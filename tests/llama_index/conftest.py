@@ -75,12 +75,12 @@ class EchoLLM(CustomLLM):
     """
 
     is_chat_model: bool = False
-    _calls: int = PrivateAttr(default=0)
+    _log: list[str] = PrivateAttr(default_factory=list)
 
     @property
     def calls(self) -> int:
         """How often a prompt has come."""
-        return self._calls
+        return len(self._log)
 
     @property
     def metadata(self) -> LLMMetadata:
@@ -92,12 +92,12 @@ class EchoLLM(CustomLLM):
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        self._calls += 1
+        self._log.append(prompt)
         return CompletionResponse(text=prompt, raw={"prompt": prompt})
 
     @llm_completion_callback()
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
-        self._calls += 1
+        self._log.append(prompt)
 
         def chunks() -> Iterator[CompletionResponse]:
             text = ""

@@ -442,8 +442,8 @@ def test_an_entry_of_another_kind_is_no_answer(ops, llm, openai_server, ask, pla
     model = guard_llm(llm(), policy, ops=ops)
     guard = type(model).__toolops_guard__
     for asked in (
-        guard._asked_chat(model, user(FRANCE), {}),
-        guard._asked_prompt(model, FRANCE, False, {}),
+        guard._chat(model, "chat", user(FRANCE), {}).question(),
+        guard._completion(model, "complete", FRANCE, False, {}).question(),
     ):
 
         def plant(question, scope, own):

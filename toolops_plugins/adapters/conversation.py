@@ -1,23 +1,141 @@
-"""A user's message in two: the question, and what else of it reaches the model."""
+"""Conversations as keys see them: the question, and everything else that reaches the model.
+
+Two runs of one agent differ in the ids of their tool calls, which change nothing in what the model
+is asked. In keys tool calls are numbers, in the order in which they appear, so that calls and
+results still belong together.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
 
-__all__ = ["parted"]
+from toolops_plugins.adapters.answers import TOOL_CALL_IDS, field_of
+
+__all__ = ["CallNumbers", "Question", "names_file", "reads_files", "split_question"]
+
+Question: TypeAlias = tuple[str, list[Any]]
+"""The question, "" if there is none, and everything else that reaches the model."""
+_NAMES = sorted(TOOL_CALL_IDS)
+_VERBATIM = frozenset(("args", "arguments", "input", "json", "output", "response"))
+"""Names of what a tool was given or has returned; the names inside of it are the tool's own."""
+_SAYS_NOTHING = frozenset(("id", "index", "status", "type"))
+"""Where a block has nothing else, the provider knows by its id what it is: a picture, a sound."""
 
 
-def parted(content: Sequence[Any], texts: Sequence[str | None]) -> tuple[str, list[Any]]:
-    """Return the texts of a message as one, and the rest, by which it is told from others.
+class CallNumbers:
+    """The numbers of a conversation's tool calls, by their ids.
 
     Args:
-        content: The blocks of the message.
-        texts: For each block the text that it is, or None if it is something else, such as a
-            picture; that stays in its place.
+        plain: Turns an object that is no text, list, tuple or mapping into one of these, or leaves
+            it as it is. None: all are left.
     """
+
+    def __init__(self, plain: Callable[[Any], Any] | None = None) -> None:
+        self._numbers: dict[str, int] = {}
+        self._plain = plain
+
+    def number(self, id_: Any) -> int | None:
+        """Return the number of a tool call, a new one for a new id; None for what is no id."""
+        if not isinstance(id_, str) or not id_:
+            return None
+        return self._numbers.setdefault(id_, len(self._numbers))
+
+    def add(self, call: Any) -> None:
+        """Give a number to each id of a tool call in the form of any provider."""
+        for name in _NAMES:
+            self.number(field_of(call, name))
+        inner = field_of(call, "function_call")
+        if inner is not None:
+            self.number(field_of(inner, "id"))
+
+    def replace(self, value: Any, name: str = "", *, drop_ids: bool = False) -> Any:
+        """Return a value with numbers in place of the ids of tool calls, at any depth.
+
+        Only the ids of calls that have a number are replaced. Another id may be that of a file,
+        and tells two conversations apart.
+
+        Args:
+            value: The value; it is left as it is.
+            name: The name under which it stands.
+            drop_ids: Whether to leave out an ``id`` of something else than a tool call, where a
+                mapping holds more than that.
+        """
+        if isinstance(value, str):
+            return ["call", self._numbers[value]] if self._is_call(name, value) else value
+        if isinstance(value, Mapping):
+            drops = drop_ids and any(value[key] for key in value if key not in _SAYS_NOTHING)
+            return {
+                key: each if key in _VERBATIM else self.replace(each, key, drop_ids=drop_ids)
+                for key, each in value.items()
+                if not drops or key != "id" or self._is_call(key, each)
+            }
+        if isinstance(value, list | tuple):
+            return [self.replace(each, name, drop_ids=drop_ids) for each in value]
+        plain = value if self._plain is None else self._plain(value)
+        return value if plain is value else self.replace(plain, name, drop_ids=drop_ids)
+
+    def _is_call(self, name: str, value: Any) -> bool:
+        return name in TOOL_CALL_IDS and isinstance(value, str) and value in self._numbers
+
+
+def split_question(
+    turns: list[list[Any]],
+    is_question: Callable[[int], bool | None],
+    text_of: Callable[[Any], str | None],
+    *,
+    after_tools: bool,
+) -> Question:
+    """Return the last question of a conversation, and the conversation without it.
+
+    Args:
+        turns: The messages, each as a list of its role, its content (a text, or a list of blocks)
+            and anything else that counts; the content of the question is taken out.
+        is_question: Returns for the index of a message whether it is the user's question. None:
+            it stands where the question should be and is none, so that there is no question.
+        text_of: Returns the text of a block, or None for something else, such as a picture; that
+            stays in its place.
+        after_tools: Whether the user's last message is still the question when others follow it.
+    """
+    last = len(turns) - 1
+    while last >= 0:
+        found = is_question(last)
+        if found:
+            break
+        last = last - 1 if after_tools and found is not None else -1
+    if last < 0:
+        return "", turns
+    content = turns[last][1]
+    if isinstance(content, str):
+        turns[last][1] = None
+        return content, turns
+    texts = [text_of(block) for block in content]
     rest = [block if text is None else None for block, text in zip(content, texts, strict=True)]
-    said = [text for text in texts if text is not None]
-    if len(said) > 1 and any("\n" in text for text in said):
-        rest.append([len(text) for text in said])  # where one ends and the next begins
-    return "\n".join(said), rest
+    parts = [text for text in texts if text is not None]
+    if len(parts) > 1 and any("\n" in text for text in parts):
+        rest.append([len(text) for text in parts])  # where one ends and the next begins
+    turns[last][1] = rest
+    return "\n".join(parts), turns
+
+
+def names_file(value: Any) -> bool:
+    """Return whether an object of a conversation names a file, whose content may change."""
+    return isinstance(getattr(value, "path", None), str | Path)
+
+
+def reads_files(value: Any) -> bool:
+    """Return whether files have to be read to know what a conversation asks.
+
+    Args:
+        value: The conversation, or any part of it.
+    """
+    if value is None or isinstance(value, str | bytes | int | float):
+        return False
+    if isinstance(value, Mapping):
+        return any(map(reads_files, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(reads_files, value))
+    if not hasattr(type(value), "model_fields"):
+        return False
+    return names_file(value) or any(map(reads_files, vars(value).values()))

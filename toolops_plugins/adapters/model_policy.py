@@ -1,8 +1,7 @@
-"""What is asked of every guarded model: its policy, and which errors count."""
+"""Policies of guarded models: the default, the errors that count, and the names of its parts."""
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import warnings
@@ -11,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from toolops_plugins.adapters.options import policy_of
 from toolops_plugins.concurrency.fork_locks import fork_safe
-from toolops_plugins.errors import NotCanonicalError
-from toolops_plugins.policy import Cache, Policy
+from toolops_plugins.policy import Cache, Policy, PolicyParts
 from toolops_plugins.policy.attempts import CircuitBreaker, Retry
 from toolops_plugins.policy.faults import callee_failed, fault_of
 from toolops_plugins.runtime import ToolOps
@@ -21,49 +20,21 @@ from toolops_plugins.wrapping.redefinition import same_policy
 
 __all__ = [
     "MODEL_POLICY",
-    "Unknown",
-    "class_identity",
     "may_pass",
-    "told_apart",
+    "model_policy_of",
+    "name_parts",
+    "narrow_errors",
     "warn_of_retries",
-    "worth_trying",
 ]
 
 MODEL_POLICY = Policy(cache=Cache(ttl=3_600.0), retry=Retry(), breaker=CircuitBreaker())
-"""What is asked of model calls where nothing else is said: kept for an hour, retried, and behind a
-circuit breaker."""
+"""The default for model calls: kept for an hour, retried, and behind a circuit breaker."""
 _ALIKE = 1_000
 """Different breakers of one name that are remembered."""
 _parts: weakref.WeakKeyDictionary[ToolOps, dict[tuple[str, str], list[Any]]] = (
     weakref.WeakKeyDictionary()
 )
-_local_classes: weakref.WeakKeyDictionary[type, bytes] = weakref.WeakKeyDictionary()
 _lock = fork_safe(sys.modules[__name__], threading.Lock())
-
-
-class Unknown:
-    """What cannot be told apart, so that the call goes past the cache, with a warning.
-
-    Args:
-        error: What was met when it was looked at.
-    """
-
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    def __toolops_key__(self) -> Any:
-        raise NotCanonicalError(type(self._error).__name__) from self._error
-
-
-def class_identity(kind: type) -> Any:
-    """Return what stands for a class of models in keys: the class, with a token if it is local.
-
-    Two classes that one function has made may have one definition and work with different things.
-    """
-    if "<locals>" not in kind.__qualname__:
-        return kind
-    with _lock:
-        return [kind, _local_classes.setdefault(kind, os.urandom(16))]
 
 
 def may_pass(error: BaseException) -> bool:
@@ -79,31 +50,49 @@ def may_pass(error: BaseException) -> bool:
     return fault_of(error) != "request"
 
 
-def worth_trying(policy: Policy, outage: Callable[[BaseException], bool] = may_pass) -> Policy:
-    """Return the policy with the errors left alone that no other attempt could mend.
+def model_policy_of(policy: Policy | None, parts: PolicyParts) -> Policy:
+    """Return the policy that a user gave for a model, with its parts by name.
+
+    Args:
+        policy: The policy. None: :data:`MODEL_POLICY`.
+        parts: Parts that win over those of the policy.
+
+    Raises:
+        ConfigurationError: It is something else, or a part is wrong.
+    """
+    return policy_of(MODEL_POLICY if policy is None else policy).replace(**parts)
+
+
+def narrow_errors(
+    policy: Policy,
+    is_outage: Callable[[BaseException], bool] = may_pass,
+    is_passing: Callable[[BaseException], bool] = may_pass,
+) -> Policy:
+    """Return the policy with a retry and a breaker that leave alone errors of the caller's own.
 
     Args:
         policy: The user's policy; a retry or breaker that names exceptions stays as it is.
-        outage: Whether an error speaks against the service that was called.
+        is_outage: Whether an error speaks against the service that was called.
+        is_passing: Whether an error is worth another attempt.
     """
     retry, breaker = policy.retry, policy.breaker
     if retry is not None and retry.on is callee_failed:
-        policy = policy.replace(retry=replace(retry, on=may_pass))
+        policy = policy.replace(retry=replace(retry, on=is_passing))
     if breaker is not None and breaker.on is callee_failed:
-        policy = policy.replace(breaker=replace(breaker, on=outage))
+        policy = policy.replace(breaker=replace(breaker, on=is_outage))
     return policy
 
 
-def told_apart(ops: ToolOps, policy: Policy, name: str) -> Policy:
+def name_parts(ops: ToolOps, policy: Policy, name: str) -> Policy:
     """Return the policy with names for its breaker, limit and bulkhead.
 
-    Equal ones of one name are one, wherever they were asked for; where somebody asks for another,
-    that gets a name of its own, since nobody can know beforehand who else calls this model.
+    Equal ones of one name are one, wherever they were asked for. A different one of the same name
+    gets a name of its own, since nobody can know beforehand who else calls this model.
 
     Args:
         ops: The runtime.
-        policy: The user's policy; what has a name keeps it.
-        name: Of the model or tool.
+        policy: The user's policy; a part that has a name keeps it.
+        name: The name of the model or tool.
     """
     changes: dict[str, Any] = {}
     for part in ("breaker", "rate_limit", "bulkhead"):
@@ -123,13 +112,14 @@ def told_apart(ops: ToolOps, policy: Policy, name: str) -> Policy:
     return policy.replace(**changes)
 
 
-def warn_of_retries(model: object, own: object, policy: Policy) -> None:
+def warn_of_retries(model: object, own: object, policy: Policy, *, stacklevel: int = 3) -> None:
     """Warn whoever guards a model that its own attempts multiply with those of the policy.
 
     Args:
         model: The model.
-        own: How often it tries again by itself, if that is known.
-        policy: What is asked of its calls.
+        own: The number of its own retries, if that is known.
+        policy: The policy of its calls.
+        stacklevel: The number of frames from here to the user's. Default 3.
     """
     if policy.retry is None or not isinstance(own, int) or own <= 0:
         return
@@ -138,5 +128,5 @@ def warn_of_retries(model: object, own: object, policy: Policy) -> None:
         f"({policy.retry.attempts} attempts): they multiply. Leave it to the policy with "
         "max_retries=0, or to the model with a policy without retry.",
         UserWarning,
-        stacklevel=3,  # where the user guards it
+        stacklevel=stacklevel,
     )

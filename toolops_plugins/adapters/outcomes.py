@@ -1,4 +1,4 @@
-"""How a call of the runtime ended, told to the code that made it."""
+"""Outcomes of calls: the event of a call of the runtime, for the code that made it."""
 
 from __future__ import annotations
 
@@ -9,23 +9,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from toolops_plugins import CallEvent, ToolOps
 from toolops_plugins.concurrency.fork_locks import fork_safe
+from toolops_plugins.runtime import ToolOps
+from toolops_plugins.telemetry.events import CallEvent
 
-__all__ = ["Heard", "listening"]
+__all__ = ["CallOutcome", "capture_outcome"]
 
-_SERVED = frozenset(("hit", "stale", "coalesced"))
-_here: ContextVar[Heard | None] = ContextVar("toolops_llama_index_heard", default=None)
-_listened: weakref.WeakSet[ToolOps] = weakref.WeakSet()
+_HITS = frozenset(("hit", "stale", "coalesced"))
+_current: ContextVar[CallOutcome | None] = ContextVar("toolops_outcome", default=None)
+_runtimes: weakref.WeakSet[ToolOps] = weakref.WeakSet()
 _lock = fork_safe(sys.modules[__name__], threading.Lock())
 
 
-class Heard:
-    """What is heard of one call.
+class CallOutcome:
+    """The outcome of one call.
 
     Args:
         ops: Its runtime.
-        name: The name that it is counted by.
+        name: The name under which it is counted.
+
+    Attributes:
+        event: The event of the call, once it has ended.
     """
 
     __slots__ = ("event", "name")
@@ -33,38 +37,37 @@ class Heard:
     def __init__(self, ops: ToolOps, name: str) -> None:
         self.name = name
         self.event: CallEvent | None = None
-        """The event of the call, once it has ended."""
-        if ops not in _listened:
+        if ops not in _runtimes:
             with _lock:
-                if ops not in _listened:
-                    ops.add_sink(_tell)
-                    _listened.add(ops)
+                if ops not in _runtimes:
+                    ops.add_sink(_note)
+                    _runtimes.add(ops)
 
     @property
-    def served(self) -> CallEvent | None:
+    def hit(self) -> CallEvent | None:
         """The call's event, if the answer came from the cache or from another call's flight."""
         event = self.event
-        return event if event is not None and event.outcome in _SERVED else None
+        return event if event is not None and event.outcome in _HITS else None
 
 
 @contextmanager
-def listening(heard: Heard | None) -> Iterator[None]:
-    """Hear what ends in this block, which must have no yield in it.
+def capture_outcome(outcome: CallOutcome | None) -> Iterator[None]:
+    """Capture the outcome of a call that ends in this block, which must have no yield in it.
 
     Args:
-        heard: Who hears. None: nobody, since what is called here is another call.
+        outcome: Takes the event. None: the calls in this block are others.
     """
-    token = _here.set(heard)
+    token = _current.set(outcome)
     try:
         yield
     finally:
-        _here.reset(token)
+        _current.reset(token)
 
 
-def _tell(event: CallEvent) -> None:
-    heard = _here.get()
+def _note(event: CallEvent) -> None:
+    outcome = _current.get()
     # A call that this one has made, or a refresh behind it, is another.
-    if heard is None or heard.event is not None or event.name != heard.name:
+    if outcome is None or outcome.event is not None or event.name != outcome.name:
         return
     if event.outcome != "refresh":
-        heard.event = event
+        outcome.event = event

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from toolops_plugins.adapters.policy_views import map_results
 from toolops_plugins.coalesce.error_copies import copy_error
-from toolops_plugins.policy import Policy, Price
+from toolops_plugins.policy import Policy
 
 __all__ = ["Signal", "adapt_policy", "release"]
 
@@ -45,43 +46,31 @@ def adapt_policy(policy: Policy, is_stored: Callable[[Any], bool]) -> Policy:
     """Return a policy that stores no signal, and no result that the adapter does not want stored.
 
     Args:
-        policy: The user's policy; its own predicates and ``price`` see results only.
+        policy: The user's policy; its own callables see results only.
         is_stored: The adapter's predicate over results.
     """
-    cache, price = policy.cache, policy.price
-    if cache is not None:
-        own = cache.when
+    policy = map_results(policy, _Results)
+    cache = policy.cache
+    if cache is None:
+        return policy
+    own = cache.when
 
-        def when(value: Any) -> bool:
-            if type(value) is Signal or not is_stored(value):
-                return False
-            return own is None or bool(own(value))
+    def when(value: Any) -> bool:
+        if type(value) is Signal or not is_stored(value):
+            return False
+        return own is None or bool(own(value))
 
-        policy = policy.replace(cache=replace(cache, when=when))
-    for name in ("retry", "breaker"):
-        part = getattr(policy, name)
-        if part is not None and part.on_result is not None:
-            policy = replace(policy, **{name: replace(part, on_result=_OnResult(part.on_result))})
-    if callable(price) and not isinstance(price, Price):
-        policy = policy.replace(price=lambda value: _price(price, value))
-    elif isinstance(price, Price) and price.tokens is not None:
-        tokens = price.tokens
-        policy = policy.replace(price=replace(price, tokens=lambda value: _price(tokens, value)))
-    return policy
+    return policy.replace(cache=replace(cache, when=when))
 
 
 @dataclass(frozen=True)
-class _OnResult:
-    """A predicate over results that is false for signals.
+class _Results:
+    """A callable over results, which takes a signal for nothing.
 
-    Two are equal if their predicates are: tools may share a circuit breaker by its policy.
+    Two are equal if their callables are: tools may share a circuit breaker by its policy.
     """
 
-    predicate: Callable[[Any], bool]
+    function: Callable[[Any], Any]
 
-    def __call__(self, value: Any) -> bool:
-        return type(value) is not Signal and bool(self.predicate(value))
-
-
-def _price(price: Callable[[Any], float], value: Any) -> float:
-    return 0.0 if type(value) is Signal else price(value)
+    def __call__(self, value: Any) -> Any:
+        return 0.0 if type(value) is Signal else self.function(value)

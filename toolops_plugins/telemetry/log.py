@@ -114,7 +114,7 @@ _BYPASSES = {
     "name_taken": "Several functions are called %(name)r (%(detail)s): each but the first has a"
     " cache of its own, in this process; give name= to those that may share answers",
     "address_in_model": _PAST
-    + "the model's parameters hold an object that its text names by address; use guard_model() or"
+    + "the model's parameters hold an object that its text names by address; use guard_llm() or"
     " ToolOpsMiddleware, which see the model itself",
     "schema_version_missing": _PAST
     + "of the schema of a structured output only the name is known; give"

@@ -1,29 +1,30 @@
-"""What models answer, in the form that is kept: plain data, made whole again by the live call.
+"""Answers of models in the form that is kept: plain data, made whole again by the live call.
 
 A model of CrewAI answers with text, with an instance of the class that a call asked for, or with a
-list of tool calls in the form of its provider's package. Stored bytes never name a class: an
-instance comes back through the class that the live call asks for, and a tool call through the one
-of the few classes below that its form stands for.
+list of tool calls in the form of its provider's package. Stored bytes never name a class. An
+instance comes back through the class that the live call asks for, and a tool call through one of
+the few classes below.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from crewai.utilities.agent_utils import is_tool_call_list
 from pydantic import BaseModel
 
 from crewai_toolops.prices import names_of, usage_of
-from toolops_plugins import Codec, Policy, Price
+from toolops_plugins import Codec, Policy
+from toolops_plugins.adapters.answers import TOOL_CALL_IDS, field_of, is_json_object, new_id
+from toolops_plugins.adapters.policy_views import compare_by, map_results
 from toolops_plugins.adapters.prices import PriceTable
 
-__all__ = ["Answer", "is_kept", "over_values", "packed", "restored", "teach"]
+__all__ = ["Answer", "is_whole", "over_answers", "pack_answer", "restore_answer", "teach"]
 
 _PLAIN = "plain"
 _MODEL = "model"
@@ -33,18 +34,17 @@ _CALLS = {
     "gemini": ("google.genai.types", "Part"),
 }
 """Classes of tool calls by the name of their form; other providers answer with dicts."""
-_CALL_IDS = ("id", "call_id", "tool_use_id", "toolUseId")
 
 
 class Answer:
-    """What a call brought.
+    """The answer of one call.
 
     Args:
         form: What ``value`` is: plain, the JSON of a model, or tool calls of a provider's package.
         value: Plain data; or the answer itself, if there is no way to write it down.
-        usage: The tokens of the call that made it, as its provider told them. None: unknown.
+        usage: The tokens of the call that made it, as its provider named them. None: unknown.
         whole: Whether it has content, and ended by itself as far as anybody knows.
-        raw: What the model has answered; None where that was in another call.
+        raw: The answer of the model; None where that was in another call.
         owner: The call that made it; None where that was another.
     """
 
@@ -71,8 +71,9 @@ class Answer:
         value = deepcopy(self.value, memo)
         return Answer(self.form, value, self.usage, whole=self.whole)
 
-    def seen(self) -> Any:
-        """Return what users' callables get: text, the fields of a model, or tool calls as dicts."""
+    @property
+    def content(self) -> Any:
+        """The answer for users' callables: text, the fields of a model, or tool calls as dicts."""
         return json.loads(self.value) if self.form == _MODEL else self.value
 
 
@@ -82,34 +83,31 @@ def teach(codec: Codec) -> None:
     Raises:
         ConfigurationError: The name stands for another type in that codec.
     """
-    codec.register(Answer, "crewai.Answer", encode=_written, decode=_read, verify=False)
+    codec.register(
+        Answer,
+        "crewai.Answer",
+        encode=lambda answer: [answer.form, answer.value, answer.usage],
+        decode=lambda stored: Answer(*stored),
+        verify=False,
+    )
 
 
-def _written(answer: Answer) -> Any:
-    return [answer.form, answer.value, answer.usage]
-
-
-def _read(content: Any) -> Answer:
-    form, value, usage = content
-    return Answer(form, value, usage)
-
-
-def packed(raw: Any, schema: Any, *, usage: Any, cut: bool, owner: Any) -> Answer:
-    """Return what a model has answered, in the form that is kept.
+def pack_answer(raw: Any, schema: Any, *, usage: Any, is_cut_off: bool, owner: Any) -> Answer:
+    """Return the answer of a model in the form that is kept.
 
     Args:
         raw: The answer.
         schema: The class that the call asked for. None: none.
         usage: Its tokens.
-        cut: Whether the provider has said that it did not end by itself.
+        is_cut_off: Whether the provider has said that it did not end by itself.
         owner: The call.
     """
-    form, value = _form(raw, schema)
-    whole = not cut and _says_something(raw)
+    form, value = _pack(raw, schema)
+    whole = not is_cut_off and _has_content(raw)
     return Answer(form, value, usage, whole=whole, raw=raw, owner=owner)
 
 
-def _form(raw: Any, schema: Any) -> tuple[str, Any]:
+def _pack(raw: Any, schema: Any) -> tuple[str, Any]:
     """Return the form of an answer, and its data; what would not come back as it is, stays."""
     try:
         if isinstance(raw, BaseModel) and type(raw) is schema:
@@ -121,18 +119,15 @@ def _form(raw: Any, schema: Any) -> tuple[str, Any]:
                 kind = _kind(form)
                 if all(type(call) is kind for call in raw):
                     calls = [call.model_dump(mode="json") for call in raw]
-                    if _built(form, calls) == raw:
+                    if _build(form, calls) == raw:
                         return form, calls
     except Exception:  # noqa: BLE001, S110 - of users' own validators: such an answer is not kept
         pass
     return _PLAIN, raw
 
 
-def restored(answer: Answer, schema: Any) -> Any:
-    """Return an answer as the model would have given it to this caller.
-
-    Tool calls get ids that no other answer has: a conversation with two calls of one id is refused
-    by some providers.
+def restore_answer(answer: Answer, schema: Any) -> Any:
+    """Return an answer as the model would have given it to this caller, with new tool call ids.
 
     Args:
         answer: One that nobody else has; it may be changed.
@@ -147,8 +142,8 @@ def restored(answer: Answer, schema: Any) -> Any:
     if answer.form != _PLAIN or (isinstance(value, list) and is_tool_call_list(value)):
         for call in value:
             if isinstance(call, dict):
-                _renew(call)
-    return value if answer.form == _PLAIN else _built(answer.form, value)
+                _replace_ids(call)
+    return value if answer.form == _PLAIN else _build(answer.form, value)
 
 
 def _kind(form: str) -> Any:
@@ -157,51 +152,36 @@ def _kind(form: str) -> Any:
     return getattr(sys.modules.get(module), name, None)
 
 
-def _built(form: str, calls: list[Any]) -> list[Any]:
+def _build(form: str, calls: list[Any]) -> list[Any]:
     kind = _kind(form)
     return [kind.model_validate(call) for call in calls]
 
 
-def _renew(call: dict[str, Any]) -> None:
-    part = call.get("function_call")
-    for holder in (call, part if isinstance(part, dict) else {}):
-        fresh = f"call_{uuid.uuid4().hex[:24]}"
-        for name in _CALL_IDS:
-            if isinstance(holder.get(name), str):
-                holder[name] = fresh
+def _replace_ids(call: dict[str, Any]) -> None:
+    new_ids: dict[str, str] = {}
+    for holder in (call, call.get("function_call")):
+        if isinstance(holder, dict):
+            for name in TOOL_CALL_IDS & holder.keys():
+                if isinstance(holder[name], str):
+                    holder[name] = new_id(holder[name], new_ids)
 
 
-def _says_something(raw: Any) -> bool:
+def _has_content(raw: Any) -> bool:
     if isinstance(raw, str):
         return bool(raw.strip())
     if isinstance(raw, list):
-        return bool(raw) and all(map(_is_whole_call, raw))
+        calls = (field_of(call, "function") for call in raw)
+        return bool(raw) and all(is_json_object(field_of(call, "arguments")) for call in calls)
     return raw is not None and raw != {}
 
 
-def _is_whole_call(call: Any) -> bool:
-    """Return whether the arguments of a tool call, if it is one, are whole."""
-    function = call.get("function") if isinstance(call, dict) else getattr(call, "function", None)
-    written = (
-        function.get("arguments")
-        if isinstance(function, Mapping)
-        else getattr(function, "arguments", None)
-    )
-    if not isinstance(written, str) or not written:
-        return True
-    try:
-        return isinstance(json.loads(written), dict)
-    except ValueError:
-        return False
-
-
-def is_kept(answer: Any) -> bool:
+def is_whole(answer: Any) -> bool:
     """Return whether a model's answer may be kept."""
     return type(answer) is Answer and answer.whole
 
 
-def over_values(policy: Policy, model: str) -> Policy:
-    """Return the policy with its callables over results made to get them as users know them.
+def over_answers(policy: Policy, model: str) -> Policy:
+    """Return the policy with callables that get answers as users know them.
 
     Answers are compared by what they say, not by the ids of their tool calls. A table of prices
     gets the tokens of the call that made an answer.
@@ -210,29 +190,14 @@ def over_values(policy: Policy, model: str) -> Policy:
         policy: The policy.
         model: The name of the model that answers.
     """
-    cache, semantic, price = policy.cache, policy.semantic, policy.price
-    if cache is not None and cache.when is not None:
-        policy = policy.replace(cache=replace(cache, when=_Over(cache.when)))
-    for name in ("retry", "breaker"):
-        part = getattr(policy, name)
-        if part is not None and part.on_result is not None:
-            policy = replace(policy, **{name: replace(part, on_result=_Over(part.on_result))})
-    if semantic is not None:
-        answer = _said if semantic.answer is None else semantic.answer
-        policy = policy.replace(semantic=replace(semantic, answer=_Over(answer)))
-    if isinstance(price, Price):
-        if price.tokens is not None:
-            policy = policy.replace(price=replace(price, tokens=_Over(price.tokens)))
-    elif isinstance(price, PriceTable):
-        policy = policy.replace(price=_Priced(price, model))
-    elif callable(price):
-        policy = policy.replace(price=_Over(price))
-    return policy
+    price = policy.price
+    policy = map_results(compare_by(policy, _without_ids), _OverContent)
+    return policy.replace(price=_Price(price, model)) if isinstance(price, PriceTable) else policy
 
 
 @dataclass(frozen=True)
-class _Over:
-    """A callable over what an answer says.
+class _OverContent:
+    """A callable over the content of an answer.
 
     Equal where the callable is, since two models may share a circuit breaker by its policy.
     """
@@ -240,12 +205,12 @@ class _Over:
     function: Callable[[Any], Any]
 
     def __call__(self, value: Any) -> Any:
-        return self.function(value.seen() if type(value) is Answer else value)
+        return self.function(value.content if type(value) is Answer else value)
 
 
 @dataclass(frozen=True)
-class _Priced:
-    """A table of prices over what an answer has cost; equal as :class:`_Over` is."""
+class _Price:
+    """A table of prices over what an answer has cost; equal as :class:`_OverContent` is."""
 
     prices: PriceTable
     model: str
@@ -255,10 +220,12 @@ class _Priced:
         return self.prices.of(names_of(self.model), usage)
 
 
-def _said(value: Any) -> Any:
+def _without_ids(value: Any) -> Any:
     if not isinstance(value, list):
         return value
     return [
-        {n: v for n, v in call.items() if n not in _CALL_IDS} if isinstance(call, dict) else call
+        {n: v for n, v in call.items() if n not in TOOL_CALL_IDS}
+        if isinstance(call, dict)
+        else call
         for call in value
     ]

@@ -1,8 +1,7 @@
-"""A conversation as the key sees it: what reaches the model, and what of it is the question.
+"""Conversations of CrewAI as keys see them: the question, and everything else.
 
 Two runs of one crew differ in the ids of tool calls. These change nothing in what the model is
-asked, so they are no part of the key; tool calls are numbered in the order of their appearance, so
-that calls and results still belong together.
+asked, so they are no part of the key.
 """
 
 from __future__ import annotations
@@ -10,28 +9,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from crewai.llms.cache import CACHE_BREAKPOINT_KEY
 from crewai.utilities.i18n import I18N_DEFAULT
 from pydantic import BaseModel
 
-from toolops_plugins.adapters.conversation import parted
+from toolops_plugins.adapters.conversation import (
+    CallNumbers,
+    Question,
+    names_file,
+    split_question,
+)
 from toolops_plugins.errors import NotCanonicalError
 
-__all__ = ["Asked", "asked", "reads_files"]
+__all__ = ["question_of"]
 
-Asked = tuple[str, list[Any]]
-"""The question, "" if there is none, and everything else that reaches the model."""
-
-_CALL_IDS = frozenset(("id", "call_id", "tool_call_id", "tool_use_id", "toolUseId"))
 _CALLS = ("tool_calls", "raw_tool_call_parts")
-_VERBATIM = frozenset(("args", "arguments", "input", "json", "output", "response"))
-"""What a tool was given, or has returned: whatever its names, they are its own."""
 _TEXTS = ("text", "input_text")
 _OBSERVATION = "Observation: "
-"""How CrewAI begins what a tool has returned where it says so as the user."""
+"""The beginning of a tool's result that CrewAI passes on as the user."""
 
 _QUOTING = (
     ("slices", "task_with_context", "{context}"),
@@ -45,21 +42,21 @@ _QUOTING = (
     ("planning", "replan_enhancement_prompt", "{previous_context}"),
     ("planning", "step_executor_context_header", "{}"),
 )
-"""Prompts of CrewAI's that hold results, or what was remembered; and where these stand."""
+"""CrewAI's prompts that hold results or memories, and where these stand."""
 _WORKING = (
     ("slices", "formatted_task_instructions"),
     ("memory", "extract_memories_system"),
     ("memory", "save_system"),
     ("memory", "consolidation_system"),
 )
-"""What CrewAI tells a model that is to do something to a result, which is all that follows."""
+"""CrewAI's instructions to a model that works on a result, which is all that follows."""
 
 
-def asked(messages: Any, *, after_tools: bool = False) -> Asked:
-    """Return what a conversation asks.
+def question_of(messages: Any, *, after_tools: bool = False) -> Question:
+    """Return the question of a conversation, and everything else that reaches the model.
 
     Args:
-        messages: The whole conversation; a text is the one thing that its user said.
+        messages: The whole conversation; a text is a single message of the user.
         after_tools: Whether the last user text is still the question when results of tools follow
             it. Default False: such a turn has no question, so it is only ever looked up exactly.
 
@@ -71,65 +68,55 @@ def asked(messages: Any, *, after_tools: bool = False) -> Asked:
         return messages, [["user", None]]
     if not isinstance(messages, Sequence):
         raise NotCanonicalError(f"{type(messages).__name__} is no conversation")
-    calls: dict[str, int] = {}
-    turns = [_turn(message, calls) for message in messages]
-    last = _last_user(messages, after_tools=after_tools)
-    if last is None:
-        return "", turns
-    content = turns[last][1]
-    if isinstance(content, str):
-        turns[last][1] = None
-        return content, turns
-    question, turns[last][1] = parted(content, [_text_of(block) for block in content])
-    return question, turns
-
-
-def _last_user(messages: Sequence[Mapping[str, Any]], *, after_tools: bool) -> int | None:
-    # What CrewAI itself says to the model behind each result of a tool is no question.
+    numbers = CallNumbers(_plain)
+    turns = [_turn(message, numbers) for message in messages]
+    # CrewAI's own words to the model behind each result of a tool are no question.
     urging = I18N_DEFAULT.slice("post_tool_reasoning")
-    for index in range(len(messages) - 1, -1, -1):
+
+    def is_question(index: int) -> bool | None:
         content = messages[index].get("content")
-        is_users = messages[index]["role"] == "user" and isinstance(content, str | list)
-        if is_users and content != urging and not _is_observed(messages, index):
-            return None if _quotes(messages, index) else index
-        if not after_tools:
-            return None
-    return None
+        if messages[index]["role"] != "user" or not isinstance(content, str | list):
+            return False
+        if content == urging or _is_observation(messages, index):
+            return False
+        return None if _quotes(messages, index) else True
+
+    return split_question(turns, is_question, _text_of, after_tools=after_tools)
 
 
-def _said(message: Mapping[str, Any]) -> list[str]:
+def _texts(message: Mapping[str, Any]) -> list[str]:
     content = message.get("content")
     blocks = content if isinstance(content, list) else [content]
     texts = (block.get("text") if isinstance(block, Mapping) else block for block in blocks)
     return [text for text in texts if isinstance(text, str)]
 
 
-def _is_observed(messages: Sequence[Mapping[str, Any]], index: int) -> bool:
+def _is_observation(messages: Sequence[Mapping[str, Any]], index: int) -> bool:
     """Return whether a user's message is the result of a tool, behind the call of it."""
-    said = _said(messages[index])
-    begins = bool(said) and said[0].startswith(_OBSERVATION)
+    texts = _texts(messages[index])
+    begins = bool(texts) and texts[0].startswith(_OBSERVATION)
     return begins and index > 0 and messages[index - 1]["role"] == "assistant"
 
 
 def _quotes(messages: Sequence[Mapping[str, Any]], index: int) -> bool:
     """Return whether a prompt of CrewAI's holds results, which differ where the words hardly do."""
-    told, working = _templates()
-    system = [text for message in messages[:index] for text in _said(message)[:1]]
-    return any(mark in text for text in _said(messages[index]) for mark in told) or any(
+    marks, working = _templates()
+    system = [text for message in messages[:index] for text in _texts(message)[:1]]
+    return any(mark in text for text in _texts(messages[index]) for mark in marks) or any(
         text.startswith(working) for text in system
     )
 
 
 @cache
 def _templates() -> tuple[list[str], tuple[str, ...]]:
-    """Return what CrewAI writes before results, and how it begins where all else is one."""
-    told = ["Task result:", "Additional Information:"]
+    """Return CrewAI's words before results, and the beginnings of its instructions for them."""
+    marks = ["Task result:", "Additional Information:"]
     for kind, key, what in _QUOTING:
         mark = _template(kind, key).partition(what)[0].rpartition("}")[2].strip()
         if mark:
-            told.append(mark)
+            marks.append(mark)
     begins = (_template(kind, key).partition("{")[0] for kind, key in _WORKING)
-    return told, tuple(begin for begin in begins if begin)
+    return marks, tuple(begin for begin in begins if begin)
 
 
 def _template(kind: Any, key: str) -> str:
@@ -148,70 +135,35 @@ def _text_of(block: Any) -> str | None:
     return text if block["type"] in _TEXTS and isinstance(text, str) else None
 
 
-def _turn(message: Any, calls: dict[str, int]) -> list[Any]:
-    """Return a message as a list: role, content, and what else there is."""
+def _turn(message: Any, numbers: CallNumbers) -> list[Any]:
+    """Return a message as a list: role, content, and anything else that counts."""
     if not isinstance(message, Mapping) or "role" not in message:
         raise NotCanonicalError(f"{type(message).__name__} is no message of a conversation")
     for name in _CALLS:
         for call in message.get(name) or ():
-            _note(call, calls)
-    turn = [message["role"], _plain(message.get("content"), "content", calls)]
+            numbers.add(call)
+    turn = [message["role"], numbers.replace(message.get("content"), "content")]
     rest = {
-        name: _plain(value, name, calls)
+        name: numbers.replace(value, name)
         for name, value in message.items()
-        # Where a provider may put what it has read aside changes nothing in what it reads.
+        # The provider may cache what it has read up to here, which changes nothing in it.
         if value is not None and name not in ("role", "content", CACHE_BREAKPOINT_KEY)
     }
-    if rest:
-        turn.append(rest)
-    return turn
+    return [*turn, rest] if rest else turn
 
 
-def _note(call: Any, calls: dict[str, int]) -> None:
-    """Give the ids of a tool call, in whatever form, their numbers."""
-    for name in _CALL_IDS:
-        value = call.get(name) if isinstance(call, Mapping) else getattr(call, name, None)
-        if isinstance(value, str) and value:
-            calls.setdefault(value, len(calls))
-
-
-def _plain(value: Any, key: str, calls: dict[str, int]) -> Any:
-    """Return a value with the ids of tool calls replaced by their numbers, at any depth."""
-    if isinstance(value, str):
-        known = key in _CALL_IDS and (value in calls or key != "id")
-        return ["call", calls.setdefault(value, len(calls))] if known else value
-    if isinstance(value, BaseModel):
-        fields = {n: getattr(value, n) for n in type(value).model_fields}
-        if _names_file(value):
-            fields["content"] = _digest(value)
-        return [type(value), _plain(fields, key, calls)]
-    if isinstance(value, Mapping):
-        return {
-            n: v if n in _VERBATIM else _plain(v, str(n), calls)
-            for n, v in value.items()
-            if v is not None
-        }
-    if type(value) in (list, tuple):
-        return [_plain(each, key, calls) for each in value]
-    return value
-
-
-def reads_files(messages: Any) -> bool:
-    """Return whether files have to be read to tell what a conversation asks."""
-    if isinstance(messages, BaseModel):
-        return _names_file(messages) or reads_files(list(vars(messages).values()))
-    if isinstance(messages, Mapping):
-        return reads_files(list(messages.values()))
-    return isinstance(messages, list | tuple) and any(map(reads_files, messages))
-
-
-def _names_file(value: BaseModel) -> bool:
-    return isinstance(getattr(value, "path", None), Path)
+def _plain(value: Any) -> Any:
+    """Return a model as its class and its fields, with the content of a file that it names."""
+    if not isinstance(value, BaseModel):
+        return value
+    fields = {name: getattr(value, name) for name in type(value).model_fields}
+    if names_file(value):
+        fields["content"] = _digest(value)
+    return [type(value), fields]
 
 
 def _digest(file: Any) -> bytes:
-    """Return a digest of what stands in a file that is named in a conversation."""
-    # One that has been read may hold what it has read, and send that.
+    # A file that has been read may hold what it has read, and send that.
     read = getattr(file, "read", None)
     content = read() if callable(read) else file.path.read_bytes()
     return hashlib.sha256(content).digest()

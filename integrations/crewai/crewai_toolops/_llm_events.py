@@ -1,8 +1,8 @@
-"""What CrewAI's own listeners hear of calls, and what is heard of a call that they make.
+"""Events of a model's calls: those that a call emits, and those of a call without the provider.
 
-Every call of a model is a pair of events for CrewAI: its console, its traces and its streams are
-made of them. A call that reaches the provider emits its own. One that is answered without emits the
-same pair here, which says so in its ``fingerprint_metadata``, and tells no usage: whoever counts
+CrewAI makes its console, its traces and its streams of a pair of events for every call of a model.
+A call that reaches the provider emits its own. A call that is answered without it emits the same
+pair here, which says so in its ``fingerprint_metadata``. That pair tells no usage: whoever counts
 tokens by the events counts none.
 """
 
@@ -27,71 +27,64 @@ from crewai.llms.base_llm import BaseLLM, llm_call_context
 from crewai.utilities.serialization import to_serializable
 from pydantic import BaseModel
 
-__all__ = ["Heard", "tell_answered", "tell_failed"]
+from toolops_plugins.adapters.answers import is_cut_off_reason
+
+__all__ = ["LLMEventCapture", "emit_answer", "emit_failure"]
 
 logger = logging.getLogger("crewai_toolops")
 
-_CUT_OFF = frozenset(
-    (
-        "length",
-        "max_tokens",
-        "max_output_tokens",
-        "model_length",
-        "content_filter",
-        "safety",
-        "incomplete",
-    )
-)
-"""What providers call the end of an answer that has not ended by itself, in small letters."""
 
+class LLMEventCapture:
+    """The events that a call emits about its own answer.
 
-class Heard:
-    """What a call's own events tell of its answer."""
+    Attributes:
+        is_cut_off: Whether the answer did not end by itself.
+        usage: Its tokens, as its provider named them. None: unknown.
+    """
 
-    __slots__ = ("cut", "usage")
+    __slots__ = ("is_cut_off", "usage")
 
     def __init__(self) -> None:
-        self.cut = False
+        self.is_cut_off = False
         self.usage: dict[str, int] | None = None
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Hear what is emitted in this block, and in what it begins."""
-        token = add_stream_sink(self._hear)
+    def capture(self) -> Iterator[None]:
+        """Take what is emitted in this block, and in what it begins."""
+        token = add_stream_sink(self._take)
         try:
             yield
         finally:
             reset_stream_sinks(token)
 
-    def _hear(self, _: Any, event: Any) -> None:
+    def _take(self, _: Any, event: Any) -> None:
         if isinstance(event, LLMCallCompletedEvent):
-            self.cut = str(event.finish_reason).rpartition(".")[2].lower() in _CUT_OFF
+            self.is_cut_off = is_cut_off_reason(event.finish_reason)
             usage = event.usage or {}
             self.usage = {name: n for name, n in usage.items() if isinstance(n, int)} or None
 
 
-def tell_answered(
-    llm: BaseLLM, given: Mapping[str, Any], answer: Any, told: Mapping[str, Any]
+def emit_answer(
+    llm: BaseLLM, given: Mapping[str, Any], answer: Any, mark: Mapping[str, Any]
 ) -> None:
     """Emit the events of a call that was answered without the provider.
 
-    Where the model streams, there is one chunk that holds the whole answer, so that whoever shows
-    chunks shows it.
+    Where the model streams, one chunk holds the whole answer, for those who show chunks.
 
     Args:
         llm: The model.
         given: The arguments of the call.
-        answer: What the caller gets.
-        told: What stands under "toolops" in the events' ``fingerprint_metadata``.
+        answer: The caller's answer.
+        mark: The value under "toolops" in the events' ``fingerprint_metadata``.
     """
 
-    def made(beside: dict[str, Any]) -> Iterator[Any]:
+    def make(beside: dict[str, Any]) -> Iterator[Any]:
         is_calls = isinstance(answer, list)
         kind = LLMCallType.TOOL_CALL if is_calls else LLMCallType.LLM_CALL
         text = answer.model_dump_json() if isinstance(answer, BaseModel) else answer
-        yield _started(llm, given, beside)
+        yield _start_event(llm, given, beside)
         if llm._effective_stream():  # noqa: SLF001 - where a call looks itself
-            yield from _chunks(text, kind, beside)
+            yield from _chunk_events(text, kind, beside)
         yield LLMCallCompletedEvent(
             messages=_plain(given.get("messages")),
             response=_plain(text),
@@ -99,20 +92,22 @@ def tell_answered(
             **beside,
         )
 
-    _emit(llm, given, told, made)
+    _emit(llm, given, mark, make)
 
 
-def tell_failed(llm: BaseLLM, given: Mapping[str, Any], error: BaseException) -> None:
+def emit_failure(llm: BaseLLM, given: Mapping[str, Any], error: BaseException) -> None:
     """Emit the events of a call that has failed before it reached the provider."""
 
-    def made(beside: dict[str, Any]) -> Iterator[Any]:
-        yield _started(llm, given, beside)
+    def make(beside: dict[str, Any]) -> Iterator[Any]:
+        yield _start_event(llm, given, beside)
         yield LLMCallFailedEvent(error=f"{type(error).__name__}: {error}", **beside)
 
-    _emit(llm, given, {"called": False}, made)
+    _emit(llm, given, {"called": False}, make)
 
 
-def _started(llm: BaseLLM, given: Mapping[str, Any], beside: dict[str, Any]) -> LLMCallStartedEvent:
+def _start_event(
+    llm: BaseLLM, given: Mapping[str, Any], beside: dict[str, Any]
+) -> LLMCallStartedEvent:
     return LLMCallStartedEvent(
         messages=_plain(given.get("messages")),
         tools=_plain(given.get("tools")),
@@ -126,7 +121,7 @@ def _started(llm: BaseLLM, given: Mapping[str, Any], beside: dict[str, Any]) -> 
     )
 
 
-def _chunks(answer: Any, kind: LLMCallType, beside: dict[str, Any]) -> list[Any]:
+def _chunk_events(answer: Any, kind: LLMCallType, beside: dict[str, Any]) -> list[Any]:
     if isinstance(answer, str):
         return [LLMStreamChunkEvent(chunk=answer, call_type=kind, **beside)] if answer else []
     if not isinstance(answer, list):
@@ -150,20 +145,20 @@ def _plain(value: Any) -> Any:
 def _emit(
     llm: BaseLLM,
     given: Mapping[str, Any],
-    told: Mapping[str, Any],
-    made: Callable[[dict[str, Any]], Iterator[Any]],
+    mark: Mapping[str, Any],
+    make: Callable[[dict[str, Any]], Iterator[Any]],
 ) -> None:
     """Emit the events of a call, all of them or none."""
     with llm_call_context() as call_id:
         try:
             events = list(
-                made(
+                make(
                     {
                         "from_task": given.get("from_task"),
                         "from_agent": given.get("from_agent"),
                         "model": llm.model,
                         "call_id": call_id,
-                        "fingerprint_metadata": {"toolops": dict(told)},
+                        "fingerprint_metadata": {"toolops": dict(mark)},
                     }
                 )
             )

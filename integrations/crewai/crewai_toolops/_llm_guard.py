@@ -1,7 +1,7 @@
-"""The two methods by which CrewAI calls a model, each as one call of a wrapped function.
+"""Guard of a model: the two methods by which CrewAI calls it, each as a wrapped function.
 
-A model may call one of these from another, or once more without what its provider did not like.
-What begins inside a guarded call is part of it.
+A model may call one of these from another, or once more without what its provider did not like. A
+call that begins inside a guarded call is part of that.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from dataclasses import replace as _replace
 from functools import partial, wraps
-from typing import Any
+from typing import Any, ClassVar
 
 from crewai.hooks.llm_hooks import (
     model_call_hooks_already_dispatched,
@@ -23,39 +22,45 @@ from crewai.llms.base_llm import BaseLLM
 from crewai.llms.retry import arun_with_rate_limit_retry, run_with_rate_limit_retry
 from pydantic import BaseModel
 
-from crewai_toolops._llm_answers import Answer, is_kept, over_values, packed, restored, teach
-from crewai_toolops._llm_conversation import asked, reads_files
-from crewai_toolops._llm_events import Heard, tell_answered, tell_failed
+from crewai_toolops._llm_answers import (
+    Answer,
+    is_whole,
+    over_answers,
+    pack_answer,
+    restore_answer,
+    teach,
+)
+from crewai_toolops._llm_conversation import question_of
+from crewai_toolops._llm_events import LLMEventCapture, emit_answer, emit_failure
 from crewai_toolops._llm_identity import (
     DENIALS,
-    Held,
+    Configuration,
     is_outage,
     is_passing,
     model_identity,
     model_name,
-    sent,
+    request_identity,
 )
 from toolops_plugins import Policy, ToolOps
-from toolops_plugins.adapters.fallback_answers import Substitute, no_answer, with_substitutes
-from toolops_plugins.adapters.model_policy import Unknown, told_apart, worth_trying
-from toolops_plugins.adapters.signals import Signal, adapt_policy, release
-from toolops_plugins.calls.flow import REFRESH
+from toolops_plugins.adapters.conversation import reads_files
+from toolops_plugins.adapters.fallback_answers import Substitute, no_answer
+from toolops_plugins.adapters.model_guard import ModelCall, ModelGuard
+from toolops_plugins.adapters.model_identity import identify
+from toolops_plugins.adapters.signals import Signal, release
 from toolops_plugins.policy import NOTHING
-from toolops_plugins.policy.faults import callee_failed
 
-__all__ = ["Guard", "guard_of", "inside_guard"]
+__all__ = ["LLMGuard", "inside_guard"]
 
 _NOT_SENT = frozenset(("available_functions", "callbacks", "from_agent", "from_task"))
 """Arguments that change nothing in what a model is asked."""
-_UNDER_WAY: ContextVar[Guard | None] = ContextVar("toolops_crewai_model", default=None)
 
 
-class Guard:
+class LLMGuard(ModelGuard):
     """The guarded methods of one model and its copies, and what they share.
 
     Args:
         ops: The runtime.
-        policy: What is asked of the model's calls.
+        policy: The policy of the model's calls.
         llm: The model, for its name and class.
         after_tools: Whether a call that ends in results of tools has a question.
 
@@ -63,12 +68,13 @@ class Guard:
         ConfigurationError: The policy does not fit the runtime.
     """
 
+    active: ClassVar[ContextVar[Any]] = ContextVar("toolops_crewai_model", default=None)
+
     def __init__(self, ops: ToolOps, policy: Policy, llm: BaseLLM, *, after_tools: bool) -> None:
         teach(ops.codec)
-        self.ops = ops
-        """The runtime that counts the model's calls."""
+        super().__init__(ops, policy, model_name(llm), is_outage, is_passing)
         self.kind = kind = type(llm)
-        self.held = Held(kind)
+        self.configuration = Configuration(kind)
         self.after_tools = after_tools
         self.retries = policy.retry is not None
         # What CrewAI's own clients do in each call; other classes call hooks if they like.
@@ -76,93 +82,86 @@ class Guard:
             "call" in vars(c) and c is not BaseLLM and c.__module__.partition(".")[0] == "crewai"
             for c in kind.__mro__
         )
-        name = model_name(llm)
-        policy = told_apart(ops, worth_trying(_passing(policy), is_outage), name)
-        policy = adapt_policy(with_substitutes(over_values(policy, llm.model)), is_kept)
-        wrap = partial(ops.tool, name=name, ignore=["own"])
-        self.ask = wrap(policy=policy)(_ask)
-        self.aask = wrap(policy=policy)(_aask)
+        policy = over_answers(self.policy, llm.model)
         # Tools that the model itself runs may not be run twice, nor left out.
-        once = policy.replace(cache=None, semantic=None, coalesce=False, retry=None, hedge=None)
-        self.ask_once = wrap(policy=once)(_ask)
-        self.aask_once = wrap(policy=once)(_aask)
+        self.wrap_calls(
+            policy.replace(cache=None, semantic=None, coalesce=False, retry=None, hedge=None),
+            is_whole,
+        )
+        self._ask_once, self._aask_once = self.ask, self.aask
+        self.wrap_calls(policy, is_whole)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Guard:
-        return self
+    def methods(self) -> dict[str, Callable[..., Any]]:
+        """Return the guarded methods of the model's class, by name."""
+        made = {"call": self._guard_call(self.kind.call)}
+        # A model without a method of its own raises NotImplementedError, which is no call.
+        if self.kind.acall is not BaseLLM.acall:
+            made["acall"] = self._guard_acall(self.kind.acall)
+        return made
 
-    @property
-    def is_under_way(self) -> bool:
-        """Whether a call is under way around whoever asks."""
-        return _UNDER_WAY.get() is self
-
-    def calling(self) -> Callable[..., Any]:
-        """Return the guarded ``call`` of the model's class."""
-        inner = self.kind.call
+    def _guard_call(self, inner: Callable[..., Any]) -> Callable[..., Any]:
         signature = _signature(inner)
 
         # CrewAI's mark of a method that has its attempts around it comes along. Without it these
         # would be put around this one too, and each of them would come to the guard.
         @wraps(inner)
         def call(llm: Any, *args: Any, **kwargs: Any) -> Any:
-            own = self._own(llm, inner, signature, args, kwargs)
+            own = self._call(llm, inner, signature, args, kwargs)
             if own is None:
                 return inner(llm, *args, **kwargs)
             own.begin()
             try:
-                ask = self.ask_once if own.runs_tools else self.ask
-                result = own.taken(ask(*own.asked(), own))
+                ask = self._ask_once if own.runs_tools else self.ask
+                result = own.restore(ask(*own.question(), own))
                 if result is NOTHING:  # somebody else's entry
                     result = release(own.call()).raw
             except Exception as error:
-                own.failed(error)
+                own.report(error)
                 raise
             return own.end(result)
 
         return call
 
-    def acalling(self) -> Callable[..., Any]:
-        """Return the guarded ``acall`` of the model's class."""
-        inner = self.kind.acall
+    def _guard_acall(self, inner: Callable[..., Any]) -> Callable[..., Any]:
         signature = _signature(inner)
 
         @wraps(inner)
         async def acall(llm: Any, *args: Any, **kwargs: Any) -> Any:
-            own = self._own(llm, inner, signature, args, kwargs)
+            own = self._call(llm, inner, signature, args, kwargs)
             if own is None:
                 return await inner(llm, *args, **kwargs)
             own.begin()
             try:
-                ask = self.aask_once if own.runs_tools else self.aask
-                asked = await asyncio.to_thread(own.asked) if own.reads_files else own.asked()
-                result = own.taken(await ask(*asked, own))
+                ask = self._aask_once if own.runs_tools else self.aask
+                result = own.restore(await ask(*await own.aquestion(), own))
                 if result is NOTHING:
                     result = release(await own.acall()).raw
             except Exception as error:
-                own.failed(error)
+                own.report(error)
                 raise
             return own.end(result)
 
         return acall
 
-    def _own(
+    def _call(
         self,
         llm: Any,
         inner: Callable[..., Any],
         signature: inspect.Signature,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-    ) -> _Own | None:
+    ) -> _LLMCall | None:
         """Return the call; None if it is part of another, or its arguments do not fit."""
-        if self.is_under_way:
+        if self.is_active:
             return None
         try:
             bound = signature.bind(llm, *args, **kwargs)
         except TypeError:
             return None
-        return _Own(self, llm, inner, bound)
+        return _LLMCall(self, llm, inner, bound)
 
 
-class _Own:
+class _LLMCall(ModelCall):
     """One caller's call.
 
     Args:
@@ -173,8 +172,9 @@ class _Own:
     """
 
     def __init__(
-        self, guard: Guard, llm: Any, inner: Callable[..., Any], bound: inspect.BoundArguments
+        self, guard: LLMGuard, llm: Any, inner: Callable[..., Any], bound: inspect.BoundArguments
     ) -> None:
+        super().__init__()
         self._guard = guard
         self._llm = llm
         self._inner = inner
@@ -182,16 +182,15 @@ class _Own:
         named = [p.name for p in bound.signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
         self._first = next(iter(named[1:]), "")
         """The name of the parameter that takes the messages, if any does."""
-        self._hooked = False
-        self._began = False
+        self._is_hooked = False
+        self._has_begun = False
         self._schema: Any = None
-        self._refresh = REFRESH.get()
         self.runs_tools = False
         """Whether the model itself runs the tools that it calls."""
 
     @property
-    def _given(self) -> dict[str, Any]:
-        """Return the arguments by name, with the messages under the name that CrewAI gives them."""
+    def _arguments(self) -> dict[str, Any]:
+        """The arguments by name, with the messages under the name that CrewAI gives them."""
         given = dict(list(self._bound.arguments.items())[1:])
         for name, parameter in self._bound.signature.parameters.items():
             if parameter.kind is parameter.VAR_KEYWORD:
@@ -209,7 +208,7 @@ class _Own:
             HookAborted: A hook does not want the call.
             LLMCallBlockedError: The same, said in the older way.
         """
-        given = self._given
+        given = self._arguments
         self.runs_tools = bool(given.get("available_functions"))
         self._schema = _schema(self._llm, given)
         messages = given.get("messages")
@@ -217,75 +216,86 @@ class _Own:
             # Agents go on with their list while a refresh may still be reading it.
             messages = [dict(m) if isinstance(m, dict) else m for m in messages]
         hooks = self._guard.hooks and not model_call_hooks_already_dispatched()
-        self._hooked = hooks and isinstance(messages, str | list)
-        if self._hooked and isinstance(messages, str):
+        self._is_hooked = hooks and isinstance(messages, str | list)
+        if self._is_hooked and isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
         if self._first in self._bound.arguments:
             self._bound.arguments[self._first] = messages
-        if self._hooked:
+        if self._is_hooked:
             try:
                 self._llm._invoke_before_llm_call_hooks(messages, given.get("from_agent"))  # noqa: SLF001 - for clients to call
             except DENIALS as error:
-                tell_failed(self._llm, self._given, error)
+                emit_failure(self._llm, self._arguments, error)
                 raise
 
     def end(self, result: Any) -> Any:
         """Let hooks see the answer, whoever it was made for; return what they make of it."""
-        if not self._hooked:
+        if not self._is_hooked:
             return result
-        given = self._given
+        given = self._arguments
         return self._llm._invoke_after_llm_call_hooks(  # noqa: SLF001 - for clients to call
             given["messages"], result, given.get("from_agent")
         )
 
-    def failed(self, error: Exception) -> None:
-        """Tell of an error, if the provider was not asked for it."""
-        if not self._began:
-            tell_failed(self._llm, self._given, error)
+    def report(self, error: Exception) -> None:
+        """Emit the events of an error, if the provider was not asked for it."""
+        if not self._has_begun:
+            emit_failure(self._llm, self._arguments, error)
 
     # -- the question ----------------------------------------------------------------------------
 
-    @property
-    def reads_files(self) -> bool:
-        """Whether files have to be read to tell the question."""
-        return reads_files(self._given.get("messages"))
+    def question(self) -> tuple[str, Any]:
+        """Return the question, and everything else that the answer depends on."""
 
-    def asked(self) -> tuple[str, Any]:
-        """Return the question, and all else that the answer hangs on."""
-        guard, given = self._guard, self._given
-        try:
-            question, turns = asked(given.pop("messages", ()), after_tools=guard.after_tools)
-            beside = {n: sent(v) for n, v in given.items() if n not in _NOT_SENT and v is not None}
-            identity = model_identity(self._llm, guard.kind, guard.held)
-        except Exception as error:  # noqa: BLE001 - of users' classes; the call goes past the cache
-            return "", Unknown(error)
-        return question, [turns, identity, beside]
+        def make() -> tuple[str, Any]:
+            guard, given = self._guard, self._arguments
+            question, turns = question_of(given.pop("messages", ()), after_tools=guard.after_tools)
+            beside = {
+                name: request_identity(value)
+                for name, value in given.items()
+                if name not in _NOT_SENT and value is not None
+            }
+            identity = model_identity(self._llm, guard.kind, guard.configuration)
+            return question, [turns, identity, beside]
+
+        return identify(make)
+
+    async def aquestion(self) -> tuple[str, Any]:
+        """Return the question without blocking the event loop."""
+        if reads_files(self._arguments.get("messages")):
+            return await asyncio.to_thread(self.question)
+        return self.question()
 
     # -- the answer ------------------------------------------------------------------------------
 
     def call(self) -> Any:
         """Ask the model."""
-        self._began = True
-        heard = Heard()
+        self._has_begun = True
+        events = LLMEventCapture()
         try:
-            with self._inside(heard):
+            with self._inside(events):
                 make = self._make()
-                raw = _once(make) if self._tries_once else make()
+                raw = _call_once(make) if self._tries_once else make()
         except DENIALS as error:
             return Signal(error)
-        return packed(raw, self._schema, usage=heard.usage, cut=heard.cut, owner=self)
+        return self._pack(raw, events)
 
     async def acall(self) -> Any:
         """Ask an asynchronous model."""
-        self._began = True
-        heard = Heard()
+        self._has_begun = True
+        events = LLMEventCapture()
         try:
-            with self._inside(heard):
+            with self._inside(events):
                 make = self._make()
-                raw = await (_aonce(make) if self._tries_once else make())
+                raw = await (_acall_once(make) if self._tries_once else make())
         except DENIALS as error:
             return Signal(error)
-        return packed(raw, self._schema, usage=heard.usage, cut=heard.cut, owner=self)
+        return self._pack(raw, events)
+
+    def _pack(self, raw: Any, events: LLMEventCapture) -> Answer:
+        return pack_answer(
+            raw, self._schema, usage=events.usage, is_cut_off=events.is_cut_off, owner=self
+        )
 
     @property
     def _tries_once(self) -> bool:
@@ -295,7 +305,7 @@ class _Own:
     def _make(self) -> Callable[[], Any]:
         bound = self._bound
         arguments = dict(bound.arguments)
-        if REFRESH.get() is not self._refresh:
+        if self.is_detached:
             # What goes on behind an answer is no news to the task that has had it.
             for name in ("from_agent", "from_task"):
                 if name in arguments:
@@ -304,48 +314,36 @@ class _Own:
         return partial(self._inner, *bound.args, **bound.kwargs)
 
     @contextmanager
-    def _inside(self, heard: Heard) -> Iterator[None]:
+    def _inside(self, events: LLMEventCapture) -> Iterator[None]:
         """Make what begins in this block part of the call."""
-        # A tool that the model runs may call the model in its turn.
-        token = None if self.runs_tools else _UNDER_WAY.set(self._guard)
-        try:
-            with ExitStack() as stack:
-                stack.enter_context(heard.listening())
-                if self._hooked:
-                    stack.enter_context(model_call_hooks_dispatched())
-                yield
-        finally:
-            if token is not None:
-                _UNDER_WAY.reset(token)
+        with ExitStack() as stack:
+            if not self.runs_tools:  # a tool that the model runs may call the model in its turn
+                stack.enter_context(self._guard.activate())
+            stack.enter_context(events.capture())
+            if self._is_hooked:
+                stack.enter_context(model_call_hooks_dispatched())
+            yield
 
-    def taken(self, given: Any) -> Any:
-        """Return what the runtime gave as an answer, or NOTHING if it is none of ours."""
-        given = release(given)
-        if type(given) is Substitute:
-            value = given.value
+    def restore(self, answer: Any) -> Any:
+        """Return the caller's answer, or NOTHING if what the runtime gave is none of ours."""
+        answer = release(answer)
+        if type(answer) is Substitute:
+            value = answer.value
             if not isinstance(value, str | list | BaseModel):
                 raise no_answer(value, "a text, an instance of the response model or tool calls")
-            tell_answered(self._llm, self._given, value, {"fallback": True})
+            emit_answer(self._llm, self._arguments, value, {"fallback": True})
             return value
-        if type(given) is not Answer:
+        if type(answer) is not Answer:
             return NOTHING
-        if given.owner is self:
-            return given.raw
+        if answer.owner is self:
+            return answer.raw
         try:
-            value = restored(given, self._schema)
+            value = restore_answer(answer, self._schema)
         except Exception:  # noqa: BLE001 - of users' own validators; the entry is not for this call
             return NOTHING
-        told: dict[str, Any] = {"hit": True}
-        if given.usage:
-            told["usage"] = given.usage
-        tell_answered(self._llm, self._given, value, told)
+        mark = {"hit": True, "usage": answer.usage} if answer.usage else {"hit": True}
+        emit_answer(self._llm, self._arguments, value, mark)
         return value
-
-
-def guard_of(llm: Any) -> Guard | None:
-    """Return what guards a model, whose ``ops`` counts its calls; None if nothing does."""
-    guard = getattr(type(llm), "__toolops_guard__", None)
-    return guard if isinstance(guard, Guard) else None
 
 
 def _signature(inner: Callable[..., Any]) -> inspect.Signature:
@@ -361,15 +359,7 @@ def _signature(inner: Callable[..., Any]) -> inspect.Signature:
 
 def inside_guard() -> bool:
     """Return whether a guarded call is under way around whoever asks, which counts its parts."""
-    return _UNDER_WAY.get() is not None
-
-
-def _ask(question: str, scope: Any, own: _Own) -> Any:  # noqa: ARG001 - they make the key
-    return own.call()
-
-
-async def _aask(question: str, scope: Any, own: _Own) -> Any:  # noqa: ARG001 - as above
-    return await own.acall()
+    return LLMGuard.active.get() is not None
 
 
 def _schema(llm: Any, given: Mapping[str, Any]) -> Any:
@@ -384,15 +374,7 @@ def _schema(llm: Any, given: Mapping[str, Any]) -> Any:
     return None
 
 
-def _passing(policy: Policy) -> Policy:
-    """Return the policy with errors left alone that no other attempt of CrewAI's could mend."""
-    retry = policy.retry
-    if retry is None or retry.on is not callee_failed:
-        return policy
-    return policy.replace(retry=_replace(retry, on=is_passing))
-
-
-def _once(make: Callable[[], Any]) -> Any:
+def _call_once(make: Callable[[], Any]) -> Any:
     """Make a call without the attempts that CrewAI puts around each, since the policy has its own.
 
     CrewAI's attempts are told of no failure, and what it calls inside of them has none of its own.
@@ -404,14 +386,11 @@ def _once(make: Callable[[], Any]) -> Any:
         except Exception as error:  # noqa: BLE001 - it is raised behind CrewAI's back
             return None, error
 
-    result, error = run_with_rate_limit_retry(attempt)
-    if error is not None:
-        raise error
-    return result
+    return _result(*run_with_rate_limit_retry(attempt))
 
 
-async def _aonce(make: Callable[[], Any]) -> Any:
-    """As :func:`_once`."""
+async def _acall_once(make: Callable[[], Any]) -> Any:
+    """Make a call of an asynchronous model, as :func:`_call_once` does."""
 
     async def attempt() -> tuple[Any, Exception | None]:
         try:
@@ -419,7 +398,10 @@ async def _aonce(make: Callable[[], Any]) -> Any:
         except Exception as error:  # noqa: BLE001 - as above
             return None, error
 
-    result, error = await arun_with_rate_limit_retry(attempt)
+    return _result(*await arun_with_rate_limit_retry(attempt))
+
+
+def _result(result: Any, error: Exception | None) -> Any:
     if error is not None:
         raise error
     return result

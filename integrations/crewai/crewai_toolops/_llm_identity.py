@@ -1,13 +1,12 @@
-"""What tells one model's call from another's, beside the conversation.
+"""Identity, name and errors of models, and what else than the conversation tells calls apart.
 
 ``model_dump()`` of a CrewAI model shows its API key, and ``to_config_dict()`` lacks most of what is
-sent. So the key is made of all live fields: all of it is hashed, and nothing of it, secrets
-included, is kept or shown.
+sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -16,44 +15,45 @@ from crewai.llms.base_llm import BaseLLM, LLMCallBlockedError
 from crewai.tools import BaseTool
 from pydantic import BaseModel, ValidationError
 
+from toolops_plugins.adapters.model_identity import SETTINGS, WATCH_FIELDS, replace_values
 from toolops_plugins.adapters.model_policy import may_pass
 from toolops_plugins.errors import NotCanonicalError
+from toolops_plugins.policy import NOTHING
 
-__all__ = ["DENIALS", "Held", "is_outage", "is_passing", "model_identity", "model_name", "sent"]
+__all__ = [
+    "DENIALS",
+    "Configuration",
+    "is_outage",
+    "is_passing",
+    "model_identity",
+    "model_name",
+    "request_identity",
+]
 
 DENIALS = (HookAborted, LLMCallBlockedError)
-"""What says that a hook does not want a call: a decision, and no failure."""
+"""Errors by which a hook refuses a call: a decision, and no failure."""
 
-_NOT_ASKED = frozenset(
-    (
-        # How a run is watched.
-        "callbacks",
-        "completion_cost",
-        "context_window_size",
-        # How long and how often it is tried.
-        "max_retries",
-        "timeout",
-        # Told as they are for this call.
-        "stop",
-        "stream",
-        # Made when it is first needed.
-        "base_url",
-    )
-)
-"""Fields of models that change nothing in what is answered, or are told in another way."""
+_SKIP = WATCH_FIELDS | {
+    "completion_cost",
+    "context_window_size",
+    # They count as they are for this call.
+    "stop",
+    "stream",
+    "base_url",  # made when it is first needed
+}
+"""Fields of CrewAI's models that change nothing in what is answered, or count in another way."""
 _CHAINED = ("auto_chain", "auto_chain_reasoning")
-_HELD = "_toolops_held"
-_SETTINGS = (str, int, float, bool, type(None), Mapping, BaseLLM)
-"""What private attributes, and fields that are not written down, may say of a model."""
+_NAME = "_toolops_configuration"
+_SETTINGS = (*SETTINGS, type(None), BaseLLM)
 
 
-class Held:
-    """What tells instances of a user's own class apart, as it was when it was last set.
+class Configuration:
+    """The configuration that a user's own class adds to CrewAI's fields, as it was last set.
 
     CrewAI's own classes say in their fields what they are. Classes of users often keep count in
-    their attributes, or a log: what a call changes by itself is no configuration. So what such a
-    class adds to CrewAI's counts as it was when the model was guarded, or was last set from
-    outside a call.
+    their attributes, or a log: a change that a call makes by itself is no configuration. So what
+    such a class adds counts as it was when the model was guarded, or was last set from outside a
+    call.
 
     Args:
         kind: The class of the model.
@@ -63,69 +63,65 @@ class Held:
         native = next(c for c in kind.__mro__ if c.__module__.partition(".")[0] == "crewai")
         self._native = frozenset(getattr(native, "model_fields", ()))
         self._private = frozenset(getattr(native, "__private_attributes__", ()))
-        self._unsaid = frozenset(n for n, f in kind.model_fields.items() if f.exclude)
+        self._unwritten = frozenset(n for n, f in kind.model_fields.items() if f.exclude)
 
-    def take(self, llm: BaseLLM) -> None:
-        """Note what the model adds to CrewAI's fields."""
-        held = self.now(llm)
-        if held:
-            object.__setattr__(llm, _HELD, held)
+    def note_all(self, llm: BaseLLM) -> None:
+        """Note everything that the model adds to CrewAI's fields."""
+        current = self.current(llm)
+        if current:
+            object.__setattr__(llm, _NAME, current)
 
-    def now(self, llm: BaseLLM) -> dict[str, Any]:
-        """Return what the model adds to CrewAI's fields as it is now."""
-        return {n: _plain(v) for n, v in _attributes(llm).items() if self._counts(n, v)}
+    def current(self, llm: BaseLLM) -> dict[str, Any]:
+        """Return everything that the model adds to CrewAI's fields, as it is now."""
+        return {n: request_identity(v) for n, v in _attributes(llm).items() if self._counts(n, v)}
 
     def note(self, llm: BaseLLM, name: str) -> None:
-        """Note that something of the model was set from outside a call."""
-        held = dict(vars(llm).get(_HELD, {}))  # a new one, since copies of the model share the old
-        held.pop(name, None)
+        """Note that an attribute of the model was set from outside a call."""
+        noted = dict(vars(llm).get(_NAME, {}))  # a new one, since copies of the model share the old
+        noted.pop(name, None)
         attributes = _attributes(llm)
         if name in attributes and self._counts(name, attributes[name]):
-            held[name] = _plain(attributes[name])
-        object.__setattr__(llm, _HELD, held)
+            noted[name] = request_identity(attributes[name])
+        object.__setattr__(llm, _NAME, noted)
 
-    def of(self, llm: BaseLLM) -> Any:
-        """Return what was noted, to be hashed."""
-        return vars(llm).get(_HELD) or None
-
-    def live(self, llm: BaseLLM) -> dict[str, Any]:
+    def fields(self, llm: BaseLLM) -> dict[str, Any]:
         """Return CrewAI's own fields of the model that change what is answered."""
-        fields = {}
-        for name in self._native - _NOT_ASKED:
+        found = {}
+        for name in self._native - _SKIP:
             value = getattr(llm, name, None)
-            if name in self._unsaid and not isinstance(value, _SETTINGS):
+            if name in self._unwritten and not isinstance(value, _SETTINGS):
                 continue
             if value is not None:  # most are, and to leave them out says the same
-                fields[name] = _plain(value)
-        return fields
+                found[name] = request_identity(value)
+        return found
 
     def _counts(self, name: str, value: Any) -> bool:
-        if name in self._native or name in self._private or name == _HELD:
+        if name in self._native or name in self._private or name == _NAME:
             return False
         # By convention clients, locks and the like; but a plain value may be what it is set to.
-        is_hidden = name.startswith("_") or name in self._unsaid
+        is_hidden = name.startswith("_") or name in self._unwritten
         return not is_hidden or isinstance(value, _SETTINGS)
 
 
 def _attributes(llm: BaseLLM) -> dict[str, Any]:
-    """Return what a model holds, in private too."""
+    """Return the attributes of a model, private ones too."""
     return {**vars(llm), **(getattr(llm, "__pydantic_private__", None) or {})}
 
 
-def model_identity(llm: BaseLLM, kind: type[BaseLLM], held: Held) -> Any:
-    """Return what tells a model from others that might answer differently, to be hashed.
+def model_identity(llm: BaseLLM, kind: type[BaseLLM], configuration: Configuration) -> Any:
+    """Return the values that tell a model from others that might answer differently.
 
-    It holds the class and all fields, those included that were changed after construction, but
-    for those that only say how a run is watched or tried. A class with ``__toolops_key__()`` says
-    for itself what tells its instances apart.
+    These are the class and all fields, also those that were changed after construction, but for
+    fields that only say how a run is watched or tried. A class with ``__toolops_key__()`` says for
+    itself how its instances differ.
 
     Args:
         llm: The live model.
         kind: Its class, before it was guarded.
-        held: What is known of the class.
+        configuration: What is known of the class.
 
     Raises:
-        NotCanonicalError: The provider keeps the conversation, so that an answer hangs on what was
+        NotCanonicalError: The provider keeps the conversation, so an answer depends on what was
             asked before.
     """
     if hasattr(kind, "__toolops_key__"):
@@ -135,13 +131,13 @@ def model_identity(llm: BaseLLM, kind: type[BaseLLM], held: Held) -> Any:
     address = _address(llm)  # which may be what sets the credentials
     return [
         kind,
-        held.live(llm),
-        held.of(llm),
+        configuration.fields(llm),
+        vars(llm).get(_NAME) or None,
         address,
         sorted(llm.stop_sequences),  # which CrewAI puts together in no particular order
         bool(llm._effective_stream()),  # noqa: SLF001 - where a call looks itself, and answers in another form
-        # What Claude has thought goes into the next request, beside the conversation.
-        _plain(getattr(llm, "_previous_thinking_blocks", None)),
+        # Claude's thoughts go into the next request, beside the conversation.
+        request_identity(getattr(llm, "_previous_thinking_blocks", None)),
     ]
 
 
@@ -156,11 +152,6 @@ def model_name(llm: BaseLLM) -> str:
     """Return the name under which a model's calls are counted, such as "openai:gpt-4o-mini"."""
     own = type(llm).__module__.partition(".")[0] != "crewai"
     return f"{type(llm).__name__ if own else llm.provider}:{llm.model}"
-
-
-def sent(value: Any) -> Any:
-    """Return what a model is sent beside the conversation, with tools and classes as schemas."""
-    return _plain(value)
 
 
 def is_passing(error: BaseException) -> bool:
@@ -181,12 +172,17 @@ def is_outage(error: BaseException) -> bool:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
+    cause: BaseException | None = error
     for _ in range(5):
-        if seen is None:
+        if cause is None:
             break
-        yield seen
-        seen = seen.__cause__
+        yield cause
+        cause = cause.__cause__
+
+
+def request_identity(value: Any) -> Any:
+    """Return what a model is sent beside the conversation, with schemas for tools and classes."""
+    return replace_values(value, _plain)
 
 
 @lru_cache(maxsize=256)
@@ -195,20 +191,15 @@ def _schema(kind: type[BaseModel]) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value with what stands for something else replaced, and containers copied."""
     if isinstance(value, BaseTool):
-        return ["tool", value.name, value.description, _plain(value.args_schema)]
+        return ["tool", value.name, value.description, request_identity(value.args_schema)]
     if isinstance(value, type) and issubclass(value, BaseModel):
         return _schema(value)
     if isinstance(value, BaseLLM):
         kind = type(value)
-        held = Held(kind)
-        own = getattr(kind, "__toolops_guard__", None)
+        configuration = Configuration(kind)
         # Of a model within a model that is not guarded itself, nothing was noted.
-        beside = held.now(value) if own is None else None
-        return [model_identity(value, kind, held), beside]
-    if isinstance(value, Mapping):  # such as headers, whatever the class of the mapping
-        return {name: _plain(content) for name, content in value.items()}
-    if type(value) in (list, tuple):
-        return [_plain(each) for each in value]
-    return set(value) if type(value) is set else value
+        is_guarded = getattr(kind, "__toolops_guard__", None) is not None
+        beside = None if is_guarded else configuration.current(value)
+        return [model_identity(value, kind, configuration), beside]
+    return set(value) if type(value) is set else NOTHING

@@ -24,9 +24,10 @@ from crewai.utilities.string_utils import sanitize_tool_name
 from crewai_toolops._event_dedup import note_cached, was_cached, was_tool_noted
 from crewai_toolops._event_pairs import Begin, End, Pairs
 from crewai_toolops._event_reader import BEGINS, ENDS, begin_of, end_of, key_of
-from crewai_toolops._llm_guard import guard_of, inside_guard
+from crewai_toolops._llm_guard import inside_guard
 from crewai_toolops.prices import ModelPrices, names_of
 from toolops_plugins import ToolOps, check
+from toolops_plugins.adapters.model_guard import guard_of
 from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.adapters.prices import TokenPrice
 from toolops_plugins.adapters.run_events import Prices as AnyPrices

@@ -1,16 +1,18 @@
-"""A model behind a policy, which stays the model that it was."""
+"""Models behind a policy, which stay the models that they were."""
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, TypeVar, Unpack
 
 from crewai.llms.base_llm import BaseLLM
 from pydantic import BaseModel
 
-from crewai_toolops._llm_guard import Guard, guard_of
+from crewai_toolops._llm_guard import LLMGuard
 from toolops_plugins import ConfigurationError, Policy, ToolOps
-from toolops_plugins.adapters.model_policy import MODEL_POLICY, warn_of_retries
-from toolops_plugins.adapters.options import policy_of, runtime_of
+from toolops_plugins.adapters.model_guard import check_model
+from toolops_plugins.adapters.model_policy import MODEL_POLICY, model_policy_of, warn_of_retries
+from toolops_plugins.adapters.options import runtime_of
+from toolops_plugins.policy import PolicyParts
 
 __all__ = ["MODEL_POLICY", "guard_llm"]
 
@@ -19,10 +21,11 @@ M = TypeVar("M", bound=BaseLLM)
 
 def guard_llm(
     llm: M,
-    policy: Policy = MODEL_POLICY,
+    policy: Policy | None = None,
     *,
     ops: ToolOps | None = None,
     after_tools: bool = False,
+    **parts: Unpack[PolicyParts],
 ) -> M:
     """Return a model like this one whose calls go through a policy.
 
@@ -31,7 +34,7 @@ def guard_llm(
     agents, crews and flows use it as before. It counts its own tokens, from zero. What is changed
     in the copy later, such as its temperature, holds from the next call on.
 
-    Equal calls that run at the same time are made once. Never kept are errors, and answers that are
+    Equal calls that run at the same time are made once. Errors are never kept, nor answers that are
     empty or that the provider has cut off. A hit has new ids for its tool calls; an answer to
     ``response_model`` comes back as an instance of the class that the live call names. The key
     holds the model's class and fields, address, stop words, the conversation without the ids of
@@ -59,16 +62,18 @@ def guard_llm(
 
     Args:
         llm: What ``LLM(...)`` returns, or an instance of your own ``BaseLLM``; it is left as it is.
-        policy: What is asked of its calls, all of it; ``MODEL_POLICY.replace(...)`` adds to the
+        policy: The policy of its calls; ``MODEL_POLICY.replace(...)`` adds to the
             default. With ``semantic=Semantic(on="question")`` questions in other words share an
             answer: the last user text of a conversation, unless CrewAI has put results, memories or
             knowledge into it: these are looked up exactly. Callables in it get text, the fields of
             a structured answer, or tool calls as dicts. With a ``retry``, CrewAI's own attempts
-            under a rate limit are left to it. Default: kept for an hour, retried, and behind a
-            breaker.
+            under a rate limit are left to it. None: ``MODEL_POLICY``, by which answers are kept for
+            an hour, and calls are retried and stand behind a circuit breaker.
         ops: The runtime. None: :func:`toolops_plugins.get_default`.
         after_tools: Whether a call that ends in results of tools may share the answer to its
             question in other words. Default False.
+        parts: Parts of the policy by name, such as ``cache=Cache(ttl=60)``; they win over
+            ``policy``.
 
     Returns:
         The copy. It can be copied, and not pickled.
@@ -80,26 +85,19 @@ def guard_llm(
     Warns:
         UserWarning: The model's client tries again by itself, beside the policy's retry.
     """
-    _refuse(llm)
-    policy = policy_of(policy)
-    guard = Guard(runtime_of(ops), policy, llm, after_tools=after_tools)
+    if isinstance(llm, str):
+        raise ConfigurationError("llm", f"must be a model: guard_llm(LLM(model={llm!r}))")
+    check_model(llm, BaseLLM, "an LLM of CrewAI")
+    policy = model_policy_of(policy, parts)
+    guard = LLMGuard(runtime_of(ops), policy, llm, after_tools=after_tools)
     warn_of_retries(llm, _own_retries(llm), policy)
     # CrewAI's own way to copy may build another model, of what it knows of this one.
     copy = BaseModel.__copy__(llm)
     if hasattr(copy, "_token_usage"):
         copy._token_usage = dict.fromkeys(copy._token_usage, 0)  # noqa: SLF001 - shared with the original otherwise
-    guard.held.take(copy)
-    object.__setattr__(copy, "__class__", _subclass(type(llm), guard))
+    guard.configuration.note_all(copy)
+    object.__setattr__(copy, "__class__", guard.make_subclass(type(llm), _methods(guard)))
     return copy
-
-
-def _refuse(llm: Any) -> None:
-    if isinstance(llm, str):
-        raise ConfigurationError("llm", f"must be a model: guard_llm(LLM(model={llm!r}))")
-    if not isinstance(llm, BaseLLM):
-        raise ConfigurationError("llm", f"must be an LLM of CrewAI, not {llm!r:.200}")
-    if guard_of(llm) is not None:
-        raise ConfigurationError("llm", "is guarded already")
 
 
 def _own_retries(llm: Any) -> int:
@@ -108,53 +106,38 @@ def _own_retries(llm: Any) -> int:
     return own if isinstance(own, int) else 0
 
 
-def _subclass(kind: type[M], guard: Guard) -> type[M]:
-    """Return a class that differs from the model's in nothing but the methods that are guarded."""
+def _methods(guard: LLMGuard) -> dict[str, Any]:
+    """Return the methods of a guarded model that differ from those of its class."""
+    kind: Any = guard.kind
 
     def set_attribute(llm: Any, name: str, value: Any) -> None:
         kind.__setattr__(llm, name, value)
-        if not guard.is_under_way:
-            guard.held.note(llm, name)
+        if not guard.is_active:
+            guard.configuration.note(llm, name)
 
-    def model_copied(llm: Any, *, update: Any = None, deep: bool = False) -> Any:
-        copy = kind.model_copy(llm, update=update, deep=deep)
+    def model_copy(llm: Any, *, update: Any = None, deep: bool = False) -> Any:
+        made = kind.model_copy(llm, update=update, deep=deep)
         for name in update or ():  # which pydantic does not set as others do
-            guard.held.note(copy, name)
-        return copy
+            guard.configuration.note(made, name)
+        return made
 
-    def copied(llm: Any) -> Any:
-        return _again(kind.__copy__(llm), type(llm))
+    def copy(llm: Any) -> Any:
+        return _keep_class(kind.__copy__(llm), type(llm))
 
-    def deep_copied(llm: Any, memo: dict[int, Any] | None = None) -> Any:
-        return _again(kind.__deepcopy__(llm, memo), type(llm))
+    def deep_copy(llm: Any, memo: dict[int, Any] | None = None) -> Any:
+        return _keep_class(kind.__deepcopy__(llm, memo), type(llm))
 
-    body: dict[str, Any] = {
-        "__module__": kind.__module__,
-        "__qualname__": kind.__qualname__,
-        "__doc__": kind.__doc__,
-        "__toolops_guard__": guard,
+    return {
         "__setattr__": set_attribute,
-        "model_copy": model_copied,
-        "__copy__": copied,
-        "__deepcopy__": deep_copied,
-        "__reduce_ex__": _unpicklable,
-        "call": guard.calling(),
+        "model_copy": model_copy,
+        "__copy__": copy,
+        "__deepcopy__": deep_copy,
+        **guard.methods(),
     }
-    # What a model has not by itself raises NotImplementedError, which is no call.
-    if kind.acall is not BaseLLM.acall:
-        body["acall"] = guard.acalling()
-    return cast("type[M]", type(kind)(kind.__name__, (kind,), body))  # type: ignore[misc] # the metaclass makes a class
 
 
-def _again(copy: Any, kind: type[Any]) -> Any:
+def _keep_class(copy: Any, kind: type[Any]) -> Any:
     """Return a copy that the model's own class has made, which may have made a plain model."""
     if type(copy) is not kind:
         object.__setattr__(copy, "__class__", kind)
     return copy
-
-
-def _unpicklable(llm: Any, _: Any) -> NoReturn:
-    raise TypeError(
-        f"a guarded {type(llm).__name__} cannot be pickled: its runtime belongs to this process. "
-        "Pickle the model, and guard it there"
-    )

@@ -1,7 +1,7 @@
 """ToolOps for LangChain and LangGraph: native adapters to one core of cache and resilience.
 
 - :class:`ToolOpsCache`: for ``set_llm_cache`` and a model's ``cache=``.
-- :func:`guard_model`: one chat model behind a policy, streams included.
+- :func:`guard_llm`: one chat model behind a policy, streams included.
 - :func:`wrap_tool`, :func:`wrap_tools`, :class:`ToolOpsTool`: tools behind a policy.
 - :class:`ToolOpsMiddleware`: every model and tool call of an agent behind a policy.
 - :class:`ToolOpsCallbackHandler`, :class:`ModelPrices`, :class:`TokenPrice`: figures of whatever
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_toolops.cache import ToolOpsCache
 from langchain_toolops.callbacks import ToolOpsCallbackHandler
 from langchain_toolops.embeddings import ToolOpsEmbeddings
-from langchain_toolops.models import MODEL_POLICY, guard_model
+from langchain_toolops.models import MODEL_POLICY, guard_llm, guard_model
 from langchain_toolops.prices import ModelPrices, TokenPrice
 from langchain_toolops.rate_limiter import ToolOpsRateLimiter
 from langchain_toolops.tools import ToolOpsTool, wrap_tool, wrap_tools
@@ -39,6 +39,7 @@ __all__ = [
     "ToolOpsNodeCache",
     "ToolOpsRateLimiter",
     "ToolOpsTool",
+    "guard_llm",
     "guard_model",
     "wrap_tool",
     "wrap_tools",

@@ -17,7 +17,7 @@ from langchain.agents.structured_output import (
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langchain_toolops._codec_types import teach
-from langchain_toolops._llm_answers import is_whole, mark_hit, said
+from langchain_toolops._llm_answers import content_of, is_whole, mark_hit
 from toolops_plugins import Codec
 from toolops_plugins.errors import NotEncodableError
 
@@ -153,7 +153,7 @@ def wanted_answer(answer: Any) -> bool:
 
 def said_by(answer: Any) -> Any:
     """Return what of a model's response answers the question."""
-    return [said(message) for message in answer.result if isinstance(message, AIMessage)]
+    return [content_of(message) for message in answer.result if isinstance(message, AIMessage)]
 
 
 def revived(answer: Answer, response_format: Any, *, keeps_usage: bool) -> ModelResponse[Any]:
@@ -167,13 +167,13 @@ def revived(answer: Answer, response_format: Any, *, keeps_usage: bool) -> Model
     Raises:
         Exception: The messages do not fit the format any more.
     """
-    fresh: dict[str, str] = {}
+    new_ids: dict[str, str] = {}
     for message in answer.result:
         message.id = None  # the graph gives every message an id of its own
         if isinstance(message, AIMessage):
-            mark_hit(message, keeps_usage=keeps_usage, fresh=fresh)
+            mark_hit(message, keeps_usage=keeps_usage, new_ids=new_ids)
         elif isinstance(message, ToolMessage):
-            message.tool_call_id = fresh.get(message.tool_call_id, message.tool_call_id)
+            message.tool_call_id = new_ids.get(message.tool_call_id, message.tool_call_id)
     structured = answer.structured_response
     if structured is _TO_BE_PARSED:
         structured = _parsed(answer.result, response_format)

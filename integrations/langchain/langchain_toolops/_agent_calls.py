@@ -11,7 +11,7 @@ from langchain_core.runnables.config import var_child_runnable_config
 
 from langchain_toolops._graph_signals import signal_of
 from toolops_plugins import Cache, Policy, ToolOps
-from toolops_plugins.adapters.model_policy import told_apart
+from toolops_plugins.adapters.model_policy import name_parts
 from toolops_plugins.adapters.signals import Signal, adapt_policy, release
 from toolops_plugins.calls.flow import REFRESH
 from toolops_plugins.concurrency.fork_locks import fork_safe
@@ -176,7 +176,7 @@ class Functions:
         found = self._made.get(known)
         if found is None:
             policy = self._alone if alone else self._policy
-            policy = told_apart(self._ops, policy, call.name)
+            policy = name_parts(self._ops, policy, call.name)
             wrap = self._ops.tool(policy=policy, name=call.name, ignore=self._ignore)
             found = wrap(self._faces(call.names)[aio])
             with self._lock:

@@ -1,55 +1,46 @@
-"""A conversation as the key sees it: what reaches the model, and what of it is the question.
+"""Conversations of LangChain as keys see them: the question, and everything else.
 
 Two runs of one agent differ in the ids of messages and tool calls, in response metadata and token
-counts. None of these changes what the model is asked, so none is part of the key; tool calls are
-numbered in the order of their appearance, so that calls and results still belong together.
+counts. None of these changes what the model is asked, so none is part of the key.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 from langchain_core.messages import BaseMessage
 
-from toolops_plugins.adapters.conversation import parted
+from toolops_plugins.adapters.conversation import CallNumbers, Question, split_question
 from toolops_plugins.errors import NotCanonicalError
 
-__all__ = ["Asked", "asked", "asked_in_text"]
-
-Asked = tuple[str, list[Any]]
-"""The question, "" if there is none, and everything else that reaches the model."""
+__all__ = ["question_in_text", "question_of"]
 
 _KINDS = {
-    "AIMessage": "ai",
-    "AIMessageChunk": "ai",
-    "HumanMessage": "human",
-    "HumanMessageChunk": "human",
-    "SystemMessage": "system",
-    "SystemMessageChunk": "system",
-    "ToolMessage": "tool",
-    "ToolMessageChunk": "tool",
-    "FunctionMessage": "function",
-    "FunctionMessageChunk": "function",
-    "ChatMessage": "chat",
-    "ChatMessageChunk": "chat",
+    f"{prefix}Message{suffix}": kind
+    for prefix, kind in {
+        "AI": "ai",
+        "Human": "human",
+        "System": "system",
+        "Tool": "tool",
+        "Function": "function",
+        "Chat": "chat",
+    }.items()
+    for suffix in ("", "Chunk")
 }
 """By the class name, since a chunk that was streamed says the same as a message."""
 _FIELDS = ("name", "role", "tool_call_id", "invalid_tool_calls")
-"""Beside content, tool calls and status."""
-_TOLD_ELSEWHERE = ("tool_calls", "parsed")
+"""Fields that count beside content, tool calls and status."""
+_SAID_ELSEWHERE = ("tool_calls", "parsed")
 """The provider's own form of tool calls, and what a structured answer was parsed into."""
-_SAY_NOTHING = frozenset(("id", "index", "status", "type"))
-"""Where a block has nothing else, the provider knows by its id what it is: a picture, a sound."""
 _LONG = re.compile(r"\d{17}")
-_ID_KEYS = frozenset(("id", "call_id", "tool_call_id", "tool_use_id"))
 
 
-def asked(messages: Sequence[BaseMessage], *, after_tools: bool = False) -> Asked:
-    """Return what a conversation asks.
+def question_of(messages: Sequence[BaseMessage], *, after_tools: bool = False) -> Question:
+    """Return the question of a conversation, and everything else that reaches the model.
 
     Args:
         messages: The whole conversation, the system message included.
@@ -57,40 +48,40 @@ def asked(messages: Sequence[BaseMessage], *, after_tools: bool = False) -> Aske
             it. Default False: such a turn has no question, so it is only ever looked up exactly.
 
     Raises:
-        NotCanonicalError: A message is of no kind that is known here.
+        NotCanonicalError: A message is of a class that is not known here.
     """
     plain = [(_kind(type(m).__name__), {**m.__dict__, **(m.model_extra or {})}) for m in messages]
-    return _divided(plain, after_tools=after_tools)
+    return _split(plain, after_tools=after_tools)
 
 
-def asked_in_text(prompt: str, *, after_tools: bool = False) -> Asked:
-    """Return what a prompt asks, as LangChain's caches get it.
+def question_in_text(prompt: str, *, after_tools: bool = False) -> Question:
+    """Return the question of a prompt in the form that LangChain's caches get.
 
     Args:
         prompt: The conversation as LangChain's ``dumps`` wrote it, or the text for a plain LLM.
-        after_tools: As in :func:`asked`.
+        after_tools: As in :func:`question_of`.
 
     Raises:
-        NotCanonicalError: A message holds what LangChain could not write down.
+        NotCanonicalError: A message holds an object that LangChain could not write down.
     """
     if not prompt.startswith('[{"lc":'):
         return prompt, []
     try:
-        content = _loaded(prompt)
+        content = _load(prompt)
         plain = [(_kind(each["id"][-1]), each["kwargs"]) for each in content]
-        unwritten = '"not_implemented"' in prompt and _has_unwritten(content)
-        found = _divided(plain, after_tools=after_tools)
+        has_unwritten = '"not_implemented"' in prompt and _has_unwritten(content)
+        found = _split(plain, after_tools=after_tools)
     except NotCanonicalError:
         raise
     except Exception:  # noqa: BLE001 - a text that only looks like a conversation may hold anything
         return "", [prompt]
-    if unwritten:
+    if has_unwritten:
         raise NotCanonicalError("a message holds an object that LangChain cannot write down")
     return found
 
 
-def _loaded(prompt: str) -> Any:
-    """Return what ``json`` has written; orjson takes no NaN, and rounds what has many digits."""
+def _load(prompt: str) -> Any:
+    """Return the content of JSON; orjson takes no NaN, and rounds numbers of many digits."""
     if _LONG.search(prompt) is None:
         try:
             return orjson.loads(prompt)
@@ -114,29 +105,12 @@ def _has_unwritten(value: Any) -> bool:
     return isinstance(value, list) and any(map(_has_unwritten, value))
 
 
-def _divided(messages: Sequence[tuple[str, Mapping[str, Any]]], *, after_tools: bool) -> Asked:
-    calls: dict[str, int] = {}
-    turns = [_turn(kind, fields, calls) for kind, fields in messages]
-    last = _last_human(messages, after_tools=after_tools)
-    if last is None:
-        return "", turns
-    content = turns[last][1]
-    if isinstance(content, str):
-        turns[last][1] = None
-        return content, turns
-    question, turns[last][1] = parted(content, [_text_of(block) for block in content])
-    return question, turns
-
-
-def _last_human(
-    messages: Sequence[tuple[str, Mapping[str, Any]]], *, after_tools: bool
-) -> int | None:
-    for index in range(len(messages) - 1, -1, -1):
-        if messages[index][0] == "human":
-            return index
-        if not after_tools:
-            return None
-    return None
+def _split(messages: Sequence[tuple[str, Mapping[str, Any]]], *, after_tools: bool) -> Question:
+    numbers = CallNumbers()
+    turns = [_turn(kind, fields, numbers) for kind, fields in messages]
+    return split_question(
+        turns, lambda index: messages[index][0] == "human", _text_of, after_tools=after_tools
+    )
 
 
 def _text_of(block: Any) -> str | None:
@@ -146,68 +120,32 @@ def _text_of(block: Any) -> str | None:
     return block["text"] if plain and isinstance(block.get("text"), str) else None
 
 
-def _turn(kind: str, fields: Mapping[str, Any], calls: dict[str, int]) -> list[Any]:
-    """Return a message as a list: kind, content, and what else there is."""
-    made = fields.get("tool_calls") or ()
-    for call in made:
-        _number(call.get("id"), calls)
-    content = fields.get("content", "")
-    renumbered = _renumbering(calls, drop_ids=kind == "ai")
-    rest: dict[str, Any] = {
-        name: renumbered(fields[name], name) for name in _FIELDS if fields.get(name)
+def _turn(kind: str, fields: Mapping[str, Any], numbers: CallNumbers) -> list[Any]:
+    """Return a message as a list: kind, content, and anything else that counts.
+
+    The ids in what a model wrote belong to its run alone; those in what a human sent may be those
+    of files.
+    """
+    is_written = kind == "ai"
+    calls = [
+        [call["name"], call["args"], numbers.number(call.get("id"))]
+        for call in fields.get("tool_calls") or ()
+    ]
+    content = numbers.replace(fields.get("content", ""), drop_ids=is_written)
+    rest = {
+        name: numbers.replace(fields[name], name, drop_ids=is_written)
+        for name in _FIELDS
+        if fields.get(name)
     }
-    if made:
-        rest["tool_calls"] = [
-            [call["name"], call["args"], calls.get(call.get("id") or "")] for call in made
-        ]
+    if calls:
+        rest["tool_calls"] = calls
     if fields.get("status") == "error":
         rest["status"] = "error"
-    extra = fields.get("additional_kwargs")
-    if extra:
-        kept = {
-            name: renumbered(value, name)
-            for name, value in extra.items()
-            if value is not None and name not in _TOLD_ELSEWHERE
-        }
-        if kept:
-            rest["additional_kwargs"] = kept
-    turn = [kind, content if isinstance(content, str) else renumbered(content, "content")]
-    if rest:
-        turn.append(rest)
-    return turn
-
-
-def _number(id_: Any, calls: dict[str, int]) -> None:
-    if isinstance(id_, str) and id_:
-        calls.setdefault(id_, len(calls))
-
-
-def _renumbering(calls: Mapping[str, int], *, drop_ids: bool) -> Callable[[Any, str], Any]:
-    """Return what replaces the ids of tool calls by numbers, at any depth.
-
-    Args:
-        calls: The numbers so far.
-        drop_ids: Whether an ``id`` that is none of a tool call is left out where something else
-            says what it is about: those of what a model wrote are of its run alone, while those of
-            what a human sent may be of a file.
-    """
-
-    def walk(value: Any, key: str) -> Any:
-        if isinstance(value, str):
-            return ["call", calls[value]] if key in _ID_KEYS and _is_call(value, calls) else value
-        if isinstance(value, dict):
-            drops = drop_ids and any(value[name] for name in value if name not in _SAY_NOTHING)
-            return {
-                name: walk(item, name)
-                for name, item in value.items()
-                if not (drops and name == "id" and not _is_call(item, calls))
-            }
-        if isinstance(value, list):
-            return [walk(item, key) for item in value]
-        return value
-
-    return walk
-
-
-def _is_call(value: Any, calls: Mapping[str, int]) -> bool:
-    return isinstance(value, str) and value in calls
+    beside = {
+        name: numbers.replace(value, name, drop_ids=is_written)
+        for name, value in (fields.get("additional_kwargs") or {}).items()
+        if value is not None and name not in _SAID_ELSEWHERE
+    }
+    if beside:
+        rest["additional_kwargs"] = beside
+    return [kind, content, rest] if rest else [kind, content]

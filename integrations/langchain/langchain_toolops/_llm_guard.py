@@ -1,8 +1,8 @@
-"""The four methods of a chat model that reach its provider, each as one call of a wrapped function.
+"""Guard of a chat model: its four methods that reach the provider, each as a wrapped function.
 
-A model may call one of these from another: its asynchronous way may be the synchronous one in a
-thread, and one that is told to stream makes its answers of its stream. What begins inside a guarded
-call is part of it.
+A model may call one of these from another: its asynchronous method may be the synchronous one in a
+thread, and a model that is told to stream makes its answers of its stream. A call that begins
+inside a guarded call is part of that.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, M
 from contextlib import aclosing, closing, contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
@@ -20,71 +20,100 @@ from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_toolops._codec_types import teach
 from langchain_toolops._event_dedup import note_error, note_run
 from langchain_toolops._fallback_answers import chunk_of, result_of
-from langchain_toolops._llm_answers import are_whole, by_answers, mark_hit, merged
-from langchain_toolops._llm_conversation import asked
-from langchain_toolops._llm_identity import is_outage, model_identity, model_name, sent
+from langchain_toolops._llm_answers import are_whole, content_of, mark_hit, merge_chunks
+from langchain_toolops._llm_conversation import question_of
+from langchain_toolops._llm_identity import (
+    is_outage,
+    model_identity,
+    model_name,
+    request_identity,
+)
 from toolops_plugins import Policy, ToolOps
-from toolops_plugins.adapters.fallback_answers import Substitute, with_substitutes
-from toolops_plugins.adapters.model_policy import Unknown, told_apart, worth_trying
-from toolops_plugins.adapters.signals import adapt_policy
-from toolops_plugins.calls.flow import REFRESH
-from toolops_plugins.policy import NOTHING
+from toolops_plugins.adapters.fallback_answers import Substitute
+from toolops_plugins.adapters.model_guard import ModelCall, ModelGuard, aread_within, read_within
+from toolops_plugins.adapters.model_identity import identify
+from toolops_plugins.adapters.policy_views import compare_by
 
-__all__ = ["Guard"]
+__all__ = ["LLMGuard"]
 
 
-class _Own:
-    """One caller's call.
+class _MethodCall(ModelCall):
+    """One caller's call of one of the four methods.
 
     Args:
-        make: Makes it; gets the run manager.
-        run: The run manager of the caller.
+        guard: The guard.
+        method: The model's own method, with all arguments but the run manager.
+        run_manager: The caller's run manager, or None.
     """
 
-    __slots__ = ("began", "brought", "fresh", "make", "over", "refresh", "run")
-
-    def __init__(self, make: Callable[[Any], Any], run: Any) -> None:
-        self.make = make
-        self.run = run
-        self.brought: Any = None
-        """What the model has answered to this caller itself."""
-        self.began = False
+    def __init__(self, guard: LLMGuard, method: Callable[..., Any], run_manager: Any) -> None:
+        super().__init__()
+        self._guard = guard
+        self._method = method
+        self._run_manager = run_manager
+        self.result: Any = None
+        """The answer of the model to this caller itself."""
+        self.has_begun = False
         """Whether the model has begun to stream to this caller itself."""
-        self.fresh: dict[str, str] = {}
+        self.new_ids: dict[str, str] = {}
         """New ids of the tool calls in a stream that was not made for this caller."""
-        self.refresh = REFRESH.get()
-        """The refresh around the caller, if any; in another one he has been served."""
-        self.over = False
-        """Whether the caller has gone."""
+        if run_manager is not None:
+            note_run(run_manager.run_id)  # which the runtime counts, and no callback handler
 
     def call(self) -> Any:
-        """Make the call."""
-        self.brought = result = self.make(self._heard())
-        return result
+        """Call the model."""
+        if self._guard.limiter is not None:
+            self._guard.limiter.acquire(blocking=True)
+        with self._guard.activate():
+            self.result = self._method(run_manager=self._live_run)
+        return self.result
 
     async def acall(self) -> Any:
-        """Make the call of an asynchronous model."""
-        self.brought = result = await self.make(self._heard())
-        return result
+        """Call the asynchronous method of the model."""
+        if self._guard.limiter is not None:
+            await self._guard.limiter.aacquire(blocking=True)
+        with self._guard.activate():
+            self.result = await self._method(run_manager=self._live_run)
+        return self.result
 
-    def _heard(self) -> Any:
-        # What goes on behind an answer is no news to the run that has had it.
-        return None if self.over or REFRESH.get() is not self.refresh else self.run
+    def stream(self) -> Iterator[ChatGenerationChunk]:
+        """Yield the chunks of the model, without a run: each reader tells its own run of them."""
+        if self._guard.limiter is not None:
+            self._guard.limiter.acquire(blocking=True)
+        for chunk in read_within(self._method(), self._guard.activate):
+            self.has_begun = True
+            yield chunk
+
+    async def astream(self) -> AsyncGenerator[ChatGenerationChunk, None]:
+        """Yield the chunks of the asynchronous method of the model."""
+        if self._guard.limiter is not None:
+            await self._guard.limiter.aacquire(blocking=True)
+        async with aclosing(aread_within(self._method(), self._guard.activate)) as chunks:
+            async for chunk in chunks:
+                self.has_begun = True
+                yield chunk
+
+    @property
+    def _live_run(self) -> Any:
+        """The caller's run; None where it has ended, since the call goes on in the background."""
+        return None if self.is_detached else self._run_manager
 
 
-class Guard:
+class LLMGuard(ModelGuard):
     """The guarded methods of one model, and what they share.
 
     Args:
         ops: The runtime.
-        policy: What is asked of the model's calls.
+        policy: The policy of the model's calls.
         model: The model, for its name and its rate limiter.
         after_tools: Whether a call that ends in tool results has a question.
-        keeps_usage: Whether hits tell the tokens of the call that made them.
+        keeps_usage: Whether hits carry the token counts of the call that made them.
 
     Raises:
         ConfigurationError: The policy does not fit the runtime.
     """
+
+    active: ClassVar[ContextVar[Any]] = ContextVar("toolops_langchain_model", default=None)
 
     def __init__(
         self,
@@ -96,98 +125,84 @@ class Guard:
         keeps_usage: bool,
     ) -> None:
         teach(ops.codec)
-        name = model_name(model)
-        policy = by_answers(told_apart(ops, worth_trying(policy, is_outage), name))
+        super().__init__(ops, policy, model_name(model), is_outage)
         self._after_tools = after_tools
         self._keeps_usage = keeps_usage
-        self._limiter: BaseRateLimiter | None = model.rate_limiter
-        whole = adapt_policy(with_substitutes(policy), _is_whole)
-        streamed = with_substitutes(policy, stream=True).replace(hedge=None)
-        streamed = adapt_policy(streamed, _is_whole_stream)
-        wrap = partial(ops.tool, ignore=["own"])
-        self._generate = wrap(policy=whole, name=name)(_generate)
-        self._agenerate = wrap(policy=whole, name=name)(_agenerate)
-        self._stream = wrap(policy=streamed, name=f"{name} stream")(_stream)
-        self._astream = wrap(policy=streamed, name=f"{name} stream")(_astream)
+        self.limiter: BaseRateLimiter | None = model.rate_limiter
+        policy = compare_by(self.policy, content_of)
+        self.wrap_calls(policy, _is_whole)
+        self.wrap_streams(policy, _is_whole_stream)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Guard:
-        return self
+    def methods(self, kind: type[BaseChatModel]) -> dict[str, Callable[..., Any]]:
+        """Return the guarded methods of a model class, by name.
 
-    def generating(self, kind: type[BaseChatModel]) -> Callable[..., ChatResult]:
-        """Return the guarded ``_generate`` of a model class."""
+        A method that the class does not have by itself works by way of the others.
+        """
+        made: dict[str, Callable[..., Any]] = {"_generate": self._generate_of(kind)}
+        for name, make in (
+            ("_agenerate", self._agenerate_of),
+            ("_stream", self._stream_of),
+            ("_astream", self._astream_of),
+        ):
+            if getattr(kind, name) is not getattr(BaseChatModel, name):
+                made[name] = make(kind)
+        return made
+
+    def _generate_of(self, kind: type[BaseChatModel]) -> Callable[..., ChatResult]:
         inner = kind._generate  # noqa: SLF001 - a method for model classes to write
 
         def _generate(
             model: Any, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
         ) -> ChatResult:
-            def make(run: Any) -> ChatResult:
-                if self._limiter is not None:
-                    self._limiter.acquire(blocking=True)
-                with self._under_way():
-                    return inner(model, messages, stop=stop, run_manager=run, **kwargs)
-
-            if self._is_under_way:
-                return inner(model, messages, stop=stop, run_manager=run_manager, **kwargs)
-            own = _Own(make, _counted(run_manager))
+            method = partial(inner, model, messages, stop=stop, **kwargs)
+            if self.is_active:
+                return method(run_manager=run_manager)
+            own = _MethodCall(self, method, run_manager)
             try:
-                given = self._generate(*self._asked(model, messages, stop, kwargs), own)
-                result = self._taken(given, own)
+                answer = self.ask(*self._question(model, messages, stop, kwargs), own)
+                result = self._result(answer, own)
                 return own.call() if result is None else result
             finally:
-                own.over = True
+                own.is_over = True
 
         return _generate
 
-    def agenerating(self, kind: type[BaseChatModel]) -> Callable[..., Any]:
-        """Return the guarded ``_agenerate`` of a model class."""
+    def _agenerate_of(self, kind: type[BaseChatModel]) -> Callable[..., Any]:
         inner = kind._agenerate  # noqa: SLF001 - a method for model classes to write
 
         async def _agenerate(
             model: Any, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
         ) -> ChatResult:
-            async def make(run: Any) -> ChatResult:
-                if self._limiter is not None:
-                    await self._limiter.aacquire(blocking=True)
-                with self._under_way():
-                    return await inner(model, messages, stop=stop, run_manager=run, **kwargs)
-
-            if self._is_under_way:
-                return await inner(model, messages, stop=stop, run_manager=run_manager, **kwargs)
-            own = _Own(make, _counted(run_manager))
+            method = partial(inner, model, messages, stop=stop, **kwargs)
+            if self.is_active:
+                return await method(run_manager=run_manager)
+            own = _MethodCall(self, method, run_manager)
             try:
-                given = await self._agenerate(*self._asked(model, messages, stop, kwargs), own)
-                result = self._taken(given, own)
+                answer = await self.aask(*self._question(model, messages, stop, kwargs), own)
+                result = self._result(answer, own)
                 return await own.acall() if result is None else result
             finally:
-                own.over = True
+                own.is_over = True
 
         return _agenerate
 
-    def streaming(self, kind: type[BaseChatModel]) -> Callable[..., Any]:
-        """Return the guarded ``_stream`` of a model class."""
+    def _stream_of(self, kind: type[BaseChatModel]) -> Callable[..., Any]:
         inner = kind._stream  # noqa: SLF001 - a method for model classes to write
 
         def _stream(
             model: Any, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
         ) -> Iterator[ChatGenerationChunk]:
-            def make(_: Any) -> Iterator[ChatGenerationChunk]:
-                if self._limiter is not None:
-                    self._limiter.acquire(blocking=True)
-                # Without the run: what comes is told below, to each caller's own.
-                for chunk in self._within(inner(model, messages, stop=stop, **kwargs)):
-                    own.began = True
-                    yield chunk
-
-            if self._is_under_way:
-                yield from inner(model, messages, stop=stop, run_manager=run_manager, **kwargs)
+            method = partial(inner, model, messages, stop=stop, **kwargs)
+            if self.is_active:
+                yield from method(run_manager=run_manager)
                 return
-            own = _Own(make, _counted(run_manager))
-            items = self._stream(*self._asked(model, messages, stop, kwargs), own)
-            with _telling_errors(run_manager), closing(items):
+            own = _MethodCall(self, method, run_manager)
+            items = self.stream(*self._question(model, messages, stop, kwargs), own)
+            with _note_errors(run_manager), closing(items):
                 for number, item in enumerate(items):
                     chunk = self._chunk(item, own, first=not number)
                     if chunk is None:  # somebody else's entry
-                        yield from make(None)
+                        yield from own.stream()
                         return
                     if run_manager is not None:
                         run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -195,162 +210,82 @@ class Guard:
 
         return _stream
 
-    def astreaming(self, kind: type[BaseChatModel]) -> Callable[..., Any]:
-        """Return the guarded ``_astream`` of a model class."""
+    def _astream_of(self, kind: type[BaseChatModel]) -> Callable[..., Any]:
         inner = kind._astream  # noqa: SLF001 - a method for model classes to write
 
         async def _astream(
             model: Any, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
         ) -> AsyncIterator[ChatGenerationChunk]:
-            async def make(_: Any) -> AsyncGenerator[ChatGenerationChunk, None]:
-                if self._limiter is not None:
-                    await self._limiter.aacquire(blocking=True)
-                within = self._awithin(inner(model, messages, stop=stop, **kwargs))
-                async with aclosing(within):
-                    async for chunk in within:
-                        own.began = True
-                        yield chunk
-
-            if self._is_under_way:
-                plain = inner(model, messages, stop=stop, run_manager=run_manager, **kwargs)
-                async for chunk in plain:
+            method = partial(inner, model, messages, stop=stop, **kwargs)
+            if self.is_active:
+                async for chunk in method(run_manager=run_manager):
                     yield chunk
                 return
-            own = _Own(make, _counted(run_manager))
-            items = self._astream(*self._asked(model, messages, stop, kwargs), own)
+            own = _MethodCall(self, method, run_manager)
+            items = self.astream(*self._question(model, messages, stop, kwargs), own)
             first = True
-            with _telling_errors(run_manager):
+            with _note_errors(run_manager):
                 async with aclosing(items):
                     async for item in items:
-                        told, first = self._chunk(item, own, first=first), False
-                        if told is None:
-                            async for chunk in make(None):
+                        known, first = self._chunk(item, own, first=first), False
+                        if known is None:
+                            async for chunk in own.astream():
                                 yield chunk
                             return
                         if run_manager is not None:
-                            await run_manager.on_llm_new_token(told.text, chunk=told)
-                        yield told
+                            await run_manager.on_llm_new_token(known.text, chunk=known)
+                        yield known
 
         return _astream
 
-    # -- what begins inside of a call ------------------------------------------------------------
-
-    @property
-    def _is_under_way(self) -> bool:
-        return _UNDER_WAY.get() is self
-
-    @contextmanager
-    def _under_way(self) -> Iterator[None]:
-        token = _UNDER_WAY.set(self)
-        try:
-            yield
-        finally:
-            _UNDER_WAY.reset(token)
-
-    def _within(self, chunks: Any) -> Iterator[Any]:
-        """Yield what an iterator yields; what it does meanwhile is part of the call."""
-        try:
-            while True:
-                # Not around the yield: a generator shares the context of whoever reads it.
-                with self._under_way():
-                    chunk = next(chunks, NOTHING)
-                if chunk is NOTHING:
-                    return
-                yield chunk
-        finally:
-            if hasattr(chunks, "close"):
-                chunks.close()
-
-    async def _awithin(self, chunks: Any) -> AsyncGenerator[Any, None]:
-        """As :meth:`_within`."""
-        try:
-            while True:
-                with self._under_way():
-                    chunk = await anext(chunks, NOTHING)
-                if chunk is NOTHING:
-                    return
-                yield chunk
-        finally:
-            if hasattr(chunks, "aclose"):
-                await chunks.aclose()
-
-    # -- keys and results ------------------------------------------------------------------------
-
-    def _asked(
+    def _question(
         self, model: BaseChatModel, messages: Any, stop: Any, kwargs: Mapping[str, Any]
     ) -> tuple[str, Any]:
-        """Return the question, and all else that the answer hangs on."""
-        try:
-            question, turns = asked(messages, after_tools=self._after_tools)
-            return question, [turns, model_identity(model), stop, sent(kwargs)]
-        except Exception as error:  # noqa: BLE001 - of users' classes; the call goes past the cache
-            return "", Unknown(error)
+        """Return the question, and everything else that the answer depends on."""
 
-    def _taken(self, given: Any, own: _Own) -> ChatResult | None:
-        """Return what the runtime gave as a result, or None if it is none of ours."""
-        if given is own.brought:
-            return cast("ChatResult", given)
-        if type(given) is Substitute:
-            return result_of(given.value)
-        if type(given) is not ChatResult or not given.generations:
+        def make() -> tuple[str, Any]:
+            question, turns = question_of(messages, after_tools=self._after_tools)
+            return question, [turns, model_identity(model), stop, request_identity(kwargs)]
+
+        return identify(make)
+
+    def _result(self, answer: Any, own: _MethodCall) -> ChatResult | None:
+        """Return an answer of the runtime as a result, or None if it is none of ours."""
+        if answer is own.result:
+            return cast("ChatResult", answer)
+        if type(answer) is Substitute:
+            return result_of(answer.value)
+        if type(answer) is not ChatResult or not answer.generations:
             return None
-        for generation in given.generations:
+        for generation in answer.generations:
             mark_hit(generation.message, keeps_usage=self._keeps_usage)
-        if not self._keeps_usage and given.llm_output:
-            given.llm_output.pop("token_usage", None)
-        return given
+        if not self._keeps_usage and answer.llm_output:
+            answer.llm_output.pop("token_usage", None)
+        return answer
 
-    def _chunk(self, item: Any, own: _Own, *, first: bool) -> ChatGenerationChunk | None:
-        """Return what the runtime gave as a chunk, or None if it is none of ours.
+    def _chunk(self, item: Any, own: _MethodCall, *, first: bool) -> ChatGenerationChunk | None:
+        """Return an item of the runtime as a chunk, or None if it is none of ours.
 
-        The first chunk says where they come from: a model that streams is not told its run, so
-        that a callback handler can only know by this.
+        The first chunk says where they come from. A model that streams does not know its run, so
+        a callback handler has no other way to know.
         """
         if type(item) is Substitute:
             return chunk_of(item.value)
         if not isinstance(item, ChatGenerationChunk):
             return None
         message = item.message
-        if own.began:
+        if own.has_begun:
             if first:
                 message.response_metadata["toolops"] = {"hit": False}
             return item
-        mark_hit(message, keeps_usage=self._keeps_usage, fresh=own.fresh)
+        mark_hit(message, keeps_usage=self._keeps_usage, new_ids=own.new_ids)
         if not first:
             del message.response_metadata["toolops"]
         return item
 
 
-_UNDER_WAY: ContextVar[Guard | None] = ContextVar("toolops_langchain_model", default=None)
-
-
-def _generate(question: str, scope: Any, own: _Own) -> Any:  # noqa: ARG001 - they make the key
-    return own.call()
-
-
-async def _agenerate(question: str, scope: Any, own: _Own) -> Any:  # noqa: ARG001 - as above
-    return await own.acall()
-
-
-def _stream(question: str, scope: Any, own: _Own) -> Iterator[Any]:  # noqa: ARG001 - as above
-    yield from own.make(None)
-
-
-async def _astream(question: str, scope: Any, own: _Own) -> AsyncIterator[Any]:  # noqa: ARG001 - as above
-    async with aclosing(own.make(None)) as chunks:
-        async for chunk in chunks:
-            yield chunk
-
-
-def _counted(run_manager: Any) -> Any:
-    """Note that the runtime counts this run, so that no callback handler does; return it."""
-    if run_manager is not None:
-        note_run(run_manager.run_id)
-    return run_manager
-
-
 @contextmanager
-def _telling_errors(run_manager: Any) -> Iterator[None]:
+def _note_errors(run_manager: Any) -> Iterator[None]:
     """Note that the runtime counts an error, where it cannot know of which run."""
     try:
         yield
@@ -365,4 +300,4 @@ def _is_whole(result: Any) -> bool:
 
 
 def _is_whole_stream(chunks: Any) -> bool:
-    return bool(chunks) and are_whole([merged(chunks)])
+    return bool(chunks) and are_whole([merge_chunks(chunks)])

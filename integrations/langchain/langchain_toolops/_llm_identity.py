@@ -1,14 +1,13 @@
-"""What is asked of every model, however its calls are guarded: identity, name, which errors count.
+"""Identity, name and errors of chat models, however their calls are guarded.
 
-A model's own description for LangChain's caches is made once and names classes only, so that it
-misses what was changed since, and the fields of a response schema. Here the key is made of what
-will be sent: all of it is hashed, and nothing of it, secrets included, is kept or shown.
+A model's own description for LangChain's caches is made once and names classes only, so it misses
+later changes, and the fields of a response schema.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
@@ -17,52 +16,49 @@ from langchain_core.runnables.configurable import DynamicRunnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
-from toolops_plugins.adapters.model_policy import class_identity, may_pass
-from toolops_plugins.errors import NotCanonicalError
-
-__all__ = ["is_outage", "model_identity", "model_name", "sent"]
-
-_NOT_ASKED = frozenset(
-    (
-        # How a run is watched.
-        "cache",
-        "callback_manager",
-        "callbacks",
-        "custom_get_token_ids",
-        "metadata",
-        "name",
-        "tags",
-        "verbose",
-        # How long and how often it is tried, and how the answer travels.
-        "default_request_timeout",
-        "disable_streaming",
-        "http_socket_options",
-        "max_retries",
-        "rate_limiter",
-        "request_timeout",
-        "stream_chunk_timeout",
-        "stream_usage",
-        "streaming",
-        "timeout",
-    )
+from toolops_plugins.adapters.model_identity import (
+    SETTINGS,
+    WATCH_FIELDS,
+    class_identity,
+    field_identities,
+    replace_values,
 )
+from toolops_plugins.adapters.model_policy import may_pass
+from toolops_plugins.errors import NotCanonicalError
+from toolops_plugins.policy import NOTHING
+
+__all__ = ["is_outage", "model_identity", "model_name", "request_identity"]
+
+_SKIP = WATCH_FIELDS | {
+    # How a run is watched.
+    "cache",
+    "custom_get_token_ids",
+    "metadata",
+    "name",
+    "tags",
+    # How the answer travels.
+    "default_request_timeout",
+    "disable_streaming",
+    "http_socket_options",
+    "stream_chunk_timeout",
+    "stream_usage",
+    "streaming",
+}
 """Fields of models that change nothing in what is answered."""
-_SETTINGS = (str, bool, float)
-"""What private attributes, and fields that are not written down, may say of a model."""
 
 
 def model_identity(model: Any, config: RunnableConfig | None = None) -> Any:
-    """Return what tells a model from others that might answer differently, to be hashed.
+    """Return the values that tell a model from others that might answer differently.
 
-    It holds the class and all fields, those included that were changed after construction, but
-    for those that only say how a run is watched, tried or transported; and texts, truth values and
-    fractions among its private attributes. A model that is configured when it runs is the one that
-    it is under the run's configuration. A class with ``__toolops_key__()`` says for itself what
-    tells its instances apart.
+    These are the class and all fields, also those that were changed after construction, but for
+    fields that only say how a run is watched, tried or transported; and texts, numbers, truth
+    values and mappings among its private attributes. A model that is configured when it runs is
+    the model that it is under the run's configuration. A class with ``__toolops_key__()`` says for
+    itself how its instances differ.
 
     Args:
         model: The live model.
-        config: What the bindings around it add to the run's configuration. None: nothing.
+        config: The configuration that the bindings around it add to the run's. None: nothing.
 
     Raises:
         NotCanonicalError: Its configuration is made by functions when it runs.
@@ -76,66 +72,57 @@ def model_identity(model: Any, config: RunnableConfig | None = None) -> Any:
         if model.config_factories:
             raise NotCanonicalError("the configuration of a model is made when it runs")
         bound = model_identity(model.bound, merge_configs(config, model.config))
-        return ["binding", bound, sent(model.kwargs)]
+        return ["binding", bound, request_identity(model.kwargs)]
     if not (isinstance(model, BaseModel) and isinstance(model, Runnable)):
         return model  # of which the keyer knows whether it has a canonical form
-    fields = {}
-    for name, field in type(model).model_fields.items():
-        value = None if name in _NOT_ASKED else getattr(model, name)
-        # What a class does not want to be written down are its clients, and sometimes settings.
-        if value is not None and (not field.exclude or isinstance(value, _SETTINGS)):
-            fields[name] = _plain(value, config)  # to leave out what is None says the same
+
+    def inner(value: Any) -> Any:
+        return model_identity(value, config) if isinstance(value, Runnable) else NOTHING
+
+    plain = partial(replace_values, replace=inner)
     private = model.__pydantic_private__ or {}
-    kept = {name: value for name, value in private.items() if isinstance(value, _SETTINGS)}
-    # By these a model class names what its instances keep elsewhere.
-    parameters = getattr(model, "_identifying_params", None)
-    own = class_identity(type(model))
-    return [own, fields, model.model_extra, kept, _plain(parameters, config)]
+    return [
+        class_identity(type(model)),
+        field_identities(model, plain, skip=_SKIP),
+        model.model_extra,
+        {name: plain(value) for name, value in private.items() if isinstance(value, SETTINGS)},
+        # By these a model class names what its instances keep elsewhere.
+        plain(getattr(model, "_identifying_params", None)),
+    ]
 
 
 def model_name(model: Any) -> str:
     """Return the name under which a model's calls are counted, such as "openai:gpt-5"."""
     try:
-        told = model._get_ls_params()  # noqa: SLF001 - where LangChain's models say their names
-        name = told.get("ls_model_name")
+        params = model._get_ls_params()  # noqa: SLF001 - where LangChain's models say their names
+        name = params.get("ls_model_name")
         if name:
-            return f"{told.get('ls_provider', 'model')}:{name}"
+            return f"{params.get('ls_provider', 'model')}:{name}"
     except Exception:  # noqa: BLE001, S110 - a model that does not say its name is called by its class
         pass
     return type(model).__name__
 
 
-def _plain(value: Any, config: RunnableConfig | None) -> Any:
-    """Return a value with the models inside it replaced by their identities."""
-    if isinstance(value, Runnable):
-        return model_identity(value, config)
-    if isinstance(value, Mapping):  # such as headers, whatever the class of the mapping
-        return {name: _plain(content, config) for name, content in value.items()}
-    if type(value) in (list, tuple):
-        return [_plain(each, config) for each in value]
-    return value
-
-
-def sent(value: Any) -> Any:
-    """Return what a model is sent beside the conversation, with classes as the schemas they are.
+def request_identity(value: Any) -> Any:
+    """Return what a model is sent beside the conversation, with schemas in place of classes.
 
     Raises:
         ValueError: A class is no schema, so that nobody knows what its name stands for.
     """
+    return replace_values(value, _schema)
+
+
+def _schema(value: Any) -> Any:
     if isinstance(value, type):
         return [value.__qualname__, convert_to_openai_tool(value)]
-    if isinstance(value, Mapping):
-        return {name: sent(content) for name, content in value.items()}
-    if type(value) in (list, tuple):
-        return [sent(each) for each in value]
-    return value
+    return NOTHING
 
 
 def is_outage(error: BaseException) -> bool:
     """Return whether a failed model call speaks against the service that was called.
 
     An answer that does not fit its schema does not. LangChain's ``ModelError`` says by
-    ``is_retryable`` whether it may pass.
+    ``is_retryable`` whether another attempt may succeed.
     """
     agents = sys.modules.get("langchain.agents.structured_output")
     if agents is not None and isinstance(error, agents.StructuredOutputError):

@@ -23,7 +23,7 @@ from langchain_core.tools.base import (
 )
 from langchain_core.utils.pydantic import get_fields
 
-from toolops_plugins.adapters.model_policy import Unknown
+from toolops_plugins.adapters.model_identity import Unknown
 from toolops_plugins.errors import ConfigurationError
 
 __all__ = [

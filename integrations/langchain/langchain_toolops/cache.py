@@ -11,8 +11,8 @@ from langchain_core.outputs import ChatGeneration
 
 from langchain_toolops._codec_types import Generations, teach
 from langchain_toolops._event_dedup import note_generations
-from langchain_toolops._llm_answers import are_whole, by_answers, mark_hit
-from langchain_toolops._llm_conversation import asked_in_text
+from langchain_toolops._llm_answers import are_whole, content_of, mark_hit
+from langchain_toolops._llm_conversation import question_in_text
 from toolops_plugins import (
     Cache,
     Policy,
@@ -21,6 +21,7 @@ from toolops_plugins import (
     ToolOps,
 )
 from toolops_plugins.adapters.options import keeps_usage, policy_of, runtime_of
+from toolops_plugins.adapters.policy_views import compare_by
 from toolops_plugins.adapters.signals import adapt_policy
 from toolops_plugins.errors import NotCanonicalError
 
@@ -94,7 +95,7 @@ class ToolOpsCache(BaseCache):
             semantic = whole.semantic or self._ops.semantic is not None
         if semantic is True:
             semantic = Semantic(on="question")
-        whole = by_answers(whole.replace(semantic=semantic or None))
+        whole = compare_by(whole.replace(semantic=semantic or None), content_of)
         if not callable(whole.tags):
             whole = whole.replace(tags=(*whole.tags, name))
         self._memo: dict[tuple[str, str], _Asked] = {}
@@ -162,7 +163,7 @@ class ToolOpsCache(BaseCache):
                 version = f"schemas {self._schema_version}"
         if reason is None:
             try:
-                question, scope = asked_in_text(prompt, after_tools=self._after_tools)
+                question, scope = question_in_text(prompt, after_tools=self._after_tools)
                 # As texts, since keys of texts are remembered.
                 return question, json.dumps(scope), llm_string, version
             except (NotCanonicalError, RecursionError):

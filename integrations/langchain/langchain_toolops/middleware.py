@@ -44,8 +44,7 @@ from langchain_toolops._agent_identity import (
 )
 from langchain_toolops._event_dedup import guarded, guarded_tool
 from langchain_toolops._fallback_answers import message_of
-from langchain_toolops._llm_answers import by_answers
-from langchain_toolops._llm_conversation import asked
+from langchain_toolops._llm_conversation import question_of
 from langchain_toolops._llm_identity import is_outage, model_identity, model_name
 from langchain_toolops._tool_injection import (
     counting,
@@ -60,8 +59,10 @@ from toolops_plugins import (
     ToolOps,
 )
 from toolops_plugins.adapters.fallback_answers import Substitute, with_substitutes
-from toolops_plugins.adapters.model_policy import MODEL_POLICY, Unknown, worth_trying
+from toolops_plugins.adapters.model_identity import Unknown
+from toolops_plugins.adapters.model_policy import MODEL_POLICY, narrow_errors
 from toolops_plugins.adapters.options import keeps_usage, policy_of, runtime_of, versioned
+from toolops_plugins.adapters.policy_views import compare_by
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["ToolOpsMiddleware"]
@@ -156,7 +157,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         self._keeps_usage = keeps_usage(usage_on_hit)
         teach_answers(self._ops.codec)
         policy = versioned(policy_of(model, "model"), version)
-        policy = by_answers(worth_trying(policy, is_outage), said_by)
+        policy = compare_by(narrow_errors(policy, is_outage), said_by)
         policy = with_substitutes(policy)
         self._models = Functions(self._ops, policy, _model_faces, ("request", "own"), wanted_answer)
         if not isinstance(tools, Policy | Mapping | None):
@@ -242,7 +243,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         system = request.system_message
         messages = [*([] if system is None else [system]), *request.messages]
         try:
-            question, turns = asked(messages, after_tools=self._after_tools)
+            question, turns = question_of(messages, after_tools=self._after_tools)
             return question, [
                 turns,
                 model_identity(request.model),

@@ -1,30 +1,32 @@
-"""A chat model behind a policy, which stays the model that it was."""
+"""Chat models behind a policy, which stay the models that they were."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, Unpack
 
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.runnables import RunnableBinding
 
-from langchain_toolops._llm_guard import Guard
-from toolops_plugins import ConfigurationError, Policy, ToolOps
-from toolops_plugins.adapters.model_policy import MODEL_POLICY
-from toolops_plugins.adapters.options import keeps_usage, policy_of, runtime_of
-from toolops_plugins.adapters.subclasses import refuse_pickling
+from langchain_toolops._llm_guard import LLMGuard
+from toolops_plugins import Policy, ToolOps
+from toolops_plugins.adapters.model_guard import check_model
+from toolops_plugins.adapters.model_policy import MODEL_POLICY, model_policy_of, warn_of_retries
+from toolops_plugins.adapters.options import keeps_usage, runtime_of
+from toolops_plugins.policy import PolicyParts
 
-__all__ = ["MODEL_POLICY", "guard_model"]
+__all__ = ["MODEL_POLICY", "guard_llm", "guard_model"]
 
 M = TypeVar("M", bound=BaseChatModel)
 
 
-def guard_model(
-    model: M,
-    ops: ToolOps | None = None,
+def guard_llm(
+    llm: M,
+    policy: Policy | None = None,
     *,
-    policy: Policy = MODEL_POLICY,
+    ops: ToolOps | None = None,
     after_tools: bool = False,
     usage_on_hit: Literal["keep", "zero"] = "keep",
+    **parts: Unpack[PolicyParts],
 ) -> M:
     """Return a chat model like this one whose calls go through a policy.
 
@@ -33,74 +35,85 @@ def guard_model(
     ``invoke``, ``stream``, ``batch``, their asynchronous twins, ``bind_tools`` and
     ``with_structured_output`` work as before: all of them end in those four methods.
 
-    Equal calls that run at the same time are made once, streams too: who comes later gets what has
+    Equal calls that run at the same time are made once, streams too: a later caller gets what has
     come so far, and the rest as it comes. Answers of ``invoke`` and of ``stream`` are kept apart.
     A hit says ``{"toolops": {"hit": True}}`` in its response metadata; a stream that is none says
-    ``False``. Never kept are errors, and
-    answers that are empty or cut off. The model's own ``rate_limiter`` is asked for real calls
-    only.
+    ``False``. Errors are never kept, nor answers that are empty or cut off. The model's own
+    ``rate_limiter`` is asked for real calls only.
 
-    Models try again by themselves; with ``max_retries=0`` they leave that to the policy. Safe to
-    use from any threads and event loops.
+    The key holds the model's class and all of its fields, secrets as digest; of private attributes
+    it holds texts, numbers, truth values and mappings. A private counter makes each call another:
+    let the class tell its instances apart by ``__toolops_key__()``. Safe to use from any threads
+    and event loops.
 
     Args:
-        model: The model; it is left as it is.
+        llm: The model; it is left as it is.
+        policy: The policy of its calls; ``MODEL_POLICY.replace(...)`` adds to the default. With
+            ``semantic=Semantic(on="question")`` questions in other words share an answer.
+            Callables in it get a ``ChatResult``, or the list of chunks of a stream. ``hedge`` does
+            not apply to streams. None: ``MODEL_POLICY``, by which answers are kept for an hour, and
+            calls are retried and stand behind a circuit breaker.
         ops: The runtime. None: :func:`toolops_plugins.get_default`.
-        policy: What is asked of its calls, all of it; ``MODEL_POLICY.replace(...)`` adds to the
-            default. With ``semantic=Semantic(on="question")`` questions in other words share an
-            answer. Callbacks get a ``ChatResult``, or the list of chunks of a stream. ``hedge`` has
-            no place, since streams cannot be hedged. Default: kept for an hour, retried, and behind
-            a circuit breaker.
         after_tools: Whether a call that ends in tool results may share the answer to its question
             in other words. Default False.
         usage_on_hit: "keep": a hit carries the token counts of the call that made it. "zero": it
             carries none. Default "keep".
+        parts: Parts of the policy by name, such as ``cache=Cache(ttl=60)``; they win over
+            ``policy``.
 
     Returns:
-        The copy.
+        The copy. It can be copied, and not pickled.
 
     Raises:
         ConfigurationError: A value is wrong, or does not fit the runtime, or the model is guarded
             already.
+
+    Warns:
+        UserWarning: The model tries again by itself, beside the policy's retry.
     """
-    given: Any = model
-    if not isinstance(given, BaseChatModel):
-        hint = "; guard the model first, and bind to it what you like" if _is_bound(given) else ""
-        raise ConfigurationError("model", f"must be a chat model, not {given!r:.200}{hint}")
-    if isinstance(getattr(type(model), "__toolops_guard__", None), Guard):
-        raise ConfigurationError("model", "is guarded already")
-    guard = Guard(
+    return _guard(llm, policy, ops, after_tools, usage_on_hit, parts)
+
+
+def guard_model(
+    model: M,
+    ops: ToolOps | None = None,
+    *,
+    policy: Policy | None = None,
+    after_tools: bool = False,
+    usage_on_hit: Literal["keep", "zero"] = "keep",
+) -> M:
+    """Return ``guard_llm(model, policy, ops=ops, ...)``, whose older name this is."""
+    return _guard(model, policy, ops, after_tools, usage_on_hit, {})
+
+
+def _guard(
+    llm: M,
+    policy: Policy | None,
+    ops: ToolOps | None,
+    after_tools: bool,  # noqa: FBT001 - as it came
+    usage_on_hit: Literal["keep", "zero"],
+    parts: PolicyParts,
+) -> M:
+    given: Any = llm
+    is_bound = isinstance(given, RunnableBinding) and isinstance(given.bound, BaseChatModel)
+    hint = "; guard the model first, and bind to it what you like" if is_bound else ""
+    check_model(llm, BaseChatModel, "a chat model of LangChain", hint)
+    policy = model_policy_of(policy, parts)
+    guard = LLMGuard(
         runtime_of(ops),
-        policy_of(policy),
-        model,
+        policy,
+        llm,
         after_tools=after_tools,
         keeps_usage=keeps_usage(usage_on_hit),
     )
-    copy = model.model_copy(update={"rate_limiter": None})
-    copy.__class__ = _subclass(type(model), guard)
+    warn_of_retries(llm, _own_retries(llm), policy, stacklevel=4)
+    copy = llm.model_copy(update={"rate_limiter": None})
+    copy.__class__ = guard.make_subclass(type(llm), guard.methods(type(llm)))
     return copy
 
 
-def _is_bound(model: Any) -> bool:
-    return isinstance(model, RunnableBinding) and isinstance(model.bound, BaseChatModel)
-
-
-def _subclass(kind: type[M], guard: Guard) -> type[M]:
-    """Return a class that differs from the model's in nothing but the methods that are guarded."""
-    body: dict[str, Any] = {
-        "__module__": kind.__module__,
-        "__qualname__": kind.__qualname__,
-        "__doc__": kind.__doc__,
-        "__toolops_guard__": guard,
-        "__reduce_ex__": refuse_pickling,
-        "_generate": guard.generating(kind),
-    }
-    # What a model has not by itself it has by way of the others.
-    for name, make in (
-        ("_agenerate", guard.agenerating),
-        ("_stream", guard.streaming),
-        ("_astream", guard.astreaming),
-    ):
-        if getattr(kind, name) is not getattr(BaseChatModel, name):
-            body[name] = make(kind)
-    return cast("type[M]", type(kind)(kind.__name__, (kind,), body))  # type: ignore[misc] # the metaclass makes a class
+def _own_retries(llm: Any) -> Any:
+    own = getattr(llm, "max_retries", 0)
+    if own is None:  # the default of the provider's client
+        own = getattr(getattr(llm, "root_client", None), "max_retries", 0)
+    return own

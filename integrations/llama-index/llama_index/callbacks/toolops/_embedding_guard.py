@@ -18,7 +18,7 @@ from llama_index.callbacks.toolops._event_dedup import counted
 from llama_index.callbacks.toolops.events import tell_hit
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.embedding import SharedEmbedding
-from toolops_plugins.adapters.model_policy import told_apart
+from toolops_plugins.adapters.model_policy import name_parts
 from toolops_plugins.adapters.pydantic_state import view_of
 from toolops_plugins.concurrency.fork_locks import fork_safe
 
@@ -187,7 +187,7 @@ class EmbeddingGuard:
 
         return SharedEmbedding(
             self._ops,
-            told_apart(self._ops, self._policy, f"embed:{name}"),
+            name_parts(self._ops, self._policy, f"embed:{name}"),
             name=name,
             model=told,
             embed=embed,

@@ -1,49 +1,39 @@
-"""A conversation as the key sees it: what reaches the model, and what of it is the question.
+"""Conversations of LlamaIndex as keys see them: the question, and everything else.
 
-Two runs of one agent differ in the ids of tool calls, and in the form in which calls and results
-have been put away meanwhile. Neither changes what the model is asked, so neither is part of the
-key; tool calls are numbered in the order of their appearance, so that calls and results still
-belong together.
+Two runs of one agent differ in the ids of tool calls, and in the form in which a memory keeps calls
+and results. Neither changes what the model is asked, so neither is part of the key.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from llama_index.core.base.llms.types import (
-    AudioBlock,
-    ChatMessage,
-    DocumentBlock,
-    ImageBlock,
-    MessageRole,
-    TextBlock,
-    ToolCallBlock,
-    VideoBlock,
-)
+from llama_index.core.base.llms.types import ChatMessage, MessageRole, TextBlock, ToolCallBlock
 from pydantic import AnyUrl, BaseModel
 
-from toolops_plugins.adapters.conversation import parted
+from toolops_plugins.adapters.answers import TOOL_CALL_IDS, field_of
+from toolops_plugins.adapters.conversation import (
+    CallNumbers,
+    Question,
+    names_file,
+    split_question,
+)
+from toolops_plugins.adapters.model_identity import replace_values
 from toolops_plugins.errors import NotCanonicalError
+from toolops_plugins.policy import NOTHING
 
-__all__ = ["Asked", "asked", "reads_files"]
+__all__ = ["question_of"]
 
-Asked = tuple[str, list[Any]]
-"""The question, "" if there is none, and everything else that reaches the model."""
-
-_MEDIA = (AudioBlock, DocumentBlock, ImageBlock, VideoBlock)
-"""Blocks that may name a file."""
 _OBSERVATION = "Observation: "
-"""How LlamaIndex's ReActAgent begins what a tool has returned, which it says as the user."""
-_CALL_IDS = frozenset(("id", "tool_id", "tool_call_id", "call_id"))
+"""The beginning of a tool's result that LlamaIndex's ReActAgent passes on as the user."""
 
 
-def asked(messages: Sequence[ChatMessage], *, after_tools: bool = False) -> Asked:
-    """Return what a conversation asks.
+def question_of(messages: Sequence[ChatMessage], *, after_tools: bool = False) -> Question:
+    """Return the question of a conversation, and everything else that reaches the model.
 
     Args:
         messages: The whole conversation, the system message included.
@@ -53,93 +43,77 @@ def asked(messages: Sequence[ChatMessage], *, after_tools: bool = False) -> Aske
     Raises:
         NotCanonicalError: There is something among the messages that is none.
     """
-    calls: dict[str, int] = {}
-    turns = [_turn(message, calls) for message in messages]
-    last = _last_user(messages, after_tools=after_tools)
-    if last is None:
-        return "", turns
-    content = turns[last][1]
-    texts = [part if isinstance(part, str) else None for part in content]
-    question, turns[last][1] = parted(content, texts)
-    return question, turns
+    numbers = CallNumbers(_dump)
+    turns = [_turn(message, numbers) for message in messages]
+
+    def is_question(index: int) -> bool:
+        return messages[index].role == MessageRole.USER and not _is_observation(messages, index)
+
+    return split_question(turns, is_question, _text_of, after_tools=after_tools)
 
 
-def _last_user(messages: Sequence[ChatMessage], *, after_tools: bool) -> int | None:
-    for index in range(len(messages) - 1, -1, -1):
-        message = messages[index]
-        if message.role == MessageRole.USER and not _is_observed(messages, index):
-            return index
-        if not after_tools:
-            return None
-    return None
+def _text_of(part: Any) -> str | None:
+    return part if isinstance(part, str) else None
 
 
-def _is_observed(messages: Sequence[ChatMessage], index: int) -> bool:
+def _is_observation(messages: Sequence[ChatMessage], index: int) -> bool:
     """Return whether a user's message is the result of a tool, after the call of it."""
-    said = messages[index].content or ""
+    text = messages[index].content or ""
     before = messages[index - 1] if index else None
     return (
-        said.startswith(_OBSERVATION)
+        text.startswith(_OBSERVATION)
         and before is not None
         and before.role == MessageRole.ASSISTANT
     )
 
 
-def _turn(message: ChatMessage, calls: dict[str, int]) -> list[Any]:
-    """Return a message as a list: role, content, and what else there is."""
+def _turn(message: ChatMessage, numbers: CallNumbers) -> list[Any]:
+    """Return a message as a list: role, content, and anything else that counts."""
     if not isinstance(message, ChatMessage):
         raise NotCanonicalError(f"{type(message).__name__} is no chat message")
     content: list[Any] = []
-    told: set[str | None] = set()
+    ids: set[str | None] = set()
     for block in message.blocks:
         if type(block) is TextBlock:
             if block.text:  # a stream leaves an empty one before its tool calls
                 content.append(block.text)
         elif isinstance(block, ToolCallBlock):
-            told.add(block.tool_call_id)
-            content.append(_call(block, calls))
+            ids.add(block.tool_call_id)
+            content.append(_call(block, numbers))
         else:
-            content.append([type(block).__name__, _fields(block)])
+            content.append(_plain(block))
     turn: list[Any] = [MessageRole(message.role).value, content]
-    beside = {}
-    for name, value in message.additional_kwargs.items():
-        if told and name == "tool_calls" and isinstance(value, list):
-            # The provider's own form of tool calls says nothing that the blocks do not say.
-            value = [each for each in value if not _is_told(each, told)] or None  # noqa: PLW2901 - the rest of it
-        if value is not None:
-            beside[name] = _plain(value, name, calls)
+    beside = {name: v for name, v in message.additional_kwargs.items() if v is not None}
+    calls = beside.get("tool_calls")
+    if isinstance(calls, list):
+        # The provider's own form of tool calls says nothing that the blocks do not say.
+        calls = [call for call in calls if not (ids and _is_among(call, ids))]
+        for call in calls:
+            numbers.add(call)
+        beside["tool_calls"] = calls
+        if ids and not calls:
+            del beside["tool_calls"]
     if type(message) is not ChatMessage:
         turn.append([type(message), {k: v for k, v in _fields(message).items() if k != "blocks"}])
     if beside:
-        turn.append(beside)
+        turn.append({name: numbers.replace(value, name) for name, value in beside.items()})
     return turn
 
 
-def _call(block: ToolCallBlock, calls: dict[str, int]) -> list[Any]:
+def _call(block: ToolCallBlock, numbers: CallNumbers) -> list[Any]:
     arguments: Any = block.tool_kwargs
     if isinstance(arguments, str):
         try:
             arguments = json.loads(arguments)
         except ValueError:
             arguments = block.tool_kwargs
-    return ["call", block.tool_name, arguments, _number(block.tool_call_id, calls)]
+    return ["call", block.tool_name, arguments, numbers.number(block.tool_call_id)]
 
 
-def _is_told(call: Any, told: set[str | None]) -> bool:
+def _is_among(call: Any, ids: set[str | None]) -> bool:
     """Return whether a call in a provider's own form is one of those in the blocks."""
-    known = call.get if isinstance(call, Mapping) else partial(_attribute, call)
-    ids = [known(name) for name in sorted(_CALL_IDS) if known(name)]
-    return not ids or any(id_ in told for id_ in ids)
-
-
-def _attribute(holder: Any, name: str) -> Any:
-    return getattr(holder, name, None)
-
-
-def _number(id_: Any, calls: dict[str, int]) -> int | None:
-    if not isinstance(id_, str) or not id_:
-        return None
-    return calls.setdefault(id_, len(calls))
+    own = [id_ for id_ in (field_of(call, name) for name in TOOL_CALL_IDS) if id_]
+    return not own or any(id_ in ids for id_ in own)
 
 
 def _fields(model: BaseModel) -> dict[str, Any]:
@@ -147,53 +121,29 @@ def _fields(model: BaseModel) -> dict[str, Any]:
 
     A file stands there with its content, which may be another one the next time.
     """
-    fields = {}
-    for name in type(model).model_fields:
-        value = getattr(model, name)
-        if value is not None and name != "block_type":
-            fields[name] = _inner(value)
-    if isinstance(model, _MEDIA) and model.path is not None:
-        with Path(model.path).open("rb") as file:
+    fields = {
+        name: _plain(value)
+        for name, value in ((name, getattr(model, name)) for name in type(model).model_fields)
+        if value is not None and name != "block_type"
+    }
+    if names_file(model):
+        with Path(model.path).open("rb") as file:  # type: ignore[attr-defined]  # it has one
             fields["content"] = hashlib.file_digest(file, "sha256").digest()
     return fields
 
 
-def reads_files(messages: Iterable[Any]) -> bool:
-    """Return whether files have to be read to tell what a conversation asks."""
-    return any(map(_is_file, messages))
+def _plain(value: Any) -> Any:
+    return replace_values(value, _plain_model)
 
 
-def _is_file(value: Any) -> bool:
-    if isinstance(value, _MEDIA):
-        return value.path is not None
-    if isinstance(value, ChatMessage):
-        return any(type(each) is not TextBlock and _is_file(each) for each in value.blocks)
-    if isinstance(value, BaseModel):
-        return any(map(_is_file, vars(value).values()))
-    return isinstance(value, list | tuple) and any(map(_is_file, value))
-
-
-def _inner(value: Any) -> Any:
+def _plain_model(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return [type(value).__name__, _fields(value)]
-    if isinstance(value, AnyUrl):
-        return str(value)
-    if type(value) in (list, tuple):
-        return [_inner(each) for each in value]
-    return value
+    return str(value) if isinstance(value, AnyUrl) else NOTHING
 
 
-def _plain(value: Any, key: str, calls: dict[str, int]) -> Any:
-    """Return what stands beside a message's blocks, with tool calls numbered at any depth."""
-    if isinstance(value, str):
-        is_call = key in _CALL_IDS and (value in calls or key != "id")
-        return ["call", _number(value, calls)] if is_call else value
+def _dump(value: Any) -> Any:
+    """Return an object of a provider's package as plain data."""
     if isinstance(value, BaseModel):
-        value = value.model_dump(exclude_none=True, warnings=False)
-    if isinstance(value, Mapping):
-        if "function" in value and "id" in value:  # a call in the form of OpenAI
-            _number(value["id"], calls)
-        return {name: _plain(v, name, calls) for name, v in value.items() if v is not None}
-    if type(value) in (list, tuple):
-        return [_plain(each, key, calls) for each in value]
+        return value.model_dump(exclude_none=True, warnings=False)
     return value

@@ -1,15 +1,15 @@
-"""What tells one model's call from another's, beside the conversation.
+"""Identity and name of models, and what else than the conversation tells their calls apart.
 
 ``model_dump()`` of a LlamaIndex model shows its API key, and ``to_payload()`` lacks its temperature
-and the address that it calls. So the key is made of all live fields: all of it is hashed, and
-nothing of it, secrets included, is kept or shown.
+and its address.
 """
 
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeAlias
 
 from llama_index.core.base.llms.base import BaseLLM
 from llama_index.core.base.llms.generic_utils import messages_to_prompt
@@ -19,94 +19,88 @@ from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.tools import BaseTool
 from pydantic import BaseModel
 
-from toolops_plugins.adapters.model_policy import class_identity
-from toolops_plugins.errors import NotCanonicalError
-from toolops_plugins.keys.canonical import Canon
-
-__all__ = ["model_identity", "model_name", "rendered", "sent"]
-
-_NOT_ASKED = frozenset(
-    (
-        # How a run is watched.
-        "callback_manager",
-        "verbose",
-        # How long and how often it is tried, and how the answer travels.
-        "max_retries",
-        "rate_limiter",
-        "request_timeout",
-        "reuse_client",
-        "timeout",
-        # What happens around the eight endpoints, whose arguments show it.
-        "output_parser",
-        "pydantic_program_mode",
-        # Told by what they make of the conversation.
-        "completion_to_prompt",
-        "messages_to_prompt",
-    )
+from toolops_plugins.adapters.model_identity import (
+    SETTINGS,
+    WATCH_FIELDS,
+    class_identity,
+    field_identities,
+    replace_values,
 )
-"""Fields of models that change nothing in what is answered, or are told in another way."""
-_SETTINGS = (str, bool, float, Mapping, BasePromptTemplate)
-"""What private attributes, and fields that are not written down, may say of a model."""
-_MEMORY = (int, list, set)
+from toolops_plugins.errors import NotCanonicalError
+from toolops_plugins.policy import NOTHING
+
+__all__ = ["model_identity", "model_name", "prompt_identity", "request_identity"]
+
+_SKIP = WATCH_FIELDS | {
+    "reuse_client",  # it says how the answer travels
+    # They work around the eight endpoints, whose arguments show it.
+    "output_parser",
+    "pydantic_program_mode",
+    # They count by what they make of the conversation.
+    "completion_to_prompt",
+    "messages_to_prompt",
+}
+"""Fields of models that change nothing in what is answered, or count in another way."""
+_SETTINGS = (*SETTINGS, BasePromptTemplate)
+_Receiver: TypeAlias = Callable[[Any], Any]
+_MEMORY = (list, set)
 _DEFAULT_PROMPTS = (None, messages_to_prompt, default_completion_to_prompt)
 
 
-def model_identity(llm: BaseLLM, canon: Canon) -> Any:
-    """Return what tells a model from others that might answer differently, to be hashed.
+def model_identity(llm: BaseLLM, receiver: _Receiver) -> Any:
+    """Return the values that tell a model from others that might answer differently.
 
-    It holds the class and all fields, those included that were changed after construction, but for
-    those that only say how a run is watched, tried or transported. Of what a class keeps in private
-    attributes it holds texts, truth values, fractions and mappings, since some keep there how they
-    ask; whole numbers and lists are mostly counters and memories. Where no field says which model
-    is asked, other private objects count as themselves, for as long as they live. A class with
-    ``__toolops_key__()`` says for itself what tells its instances apart.
+    These are the class and all fields, also those that were changed after construction, but for
+    fields that only say how a run is watched, tried or transported. Texts, numbers, truth values
+    and mappings among its private attributes count, since some classes keep there how they ask;
+    lists are mostly memories. Where no field says which model is asked, other private objects count
+    as themselves, for as long as they live. A class with ``__toolops_key__()`` says for itself how
+    its instances differ.
 
     Args:
         llm: The live model.
-        canon: Makes private objects into bytes.
+        receiver: Returns a private object as it counts in keys.
 
     Raises:
-        NotCanonicalError: The model keeps the conversation on the provider's server, so that an
-            answer hangs on what was asked before; or a field holds an anonymous function.
+        NotCanonicalError: The model keeps the conversation on the provider's server, so an answer
+            depends on what was asked before; or a field holds an anonymous function.
     """
     if hasattr(type(llm), "__toolops_key__"):
         return llm
     if getattr(llm, "track_previous_responses", False):
         raise NotCanonicalError("the model goes on with a conversation that its provider keeps")
-    fields = {}
-    for name, field in type(llm).model_fields.items():
-        value = None if name in _NOT_ASKED else getattr(llm, name, None)
-        # What a class does not want to be written down are its clients, and sometimes settings.
-        if value is not None and (not field.exclude or isinstance(value, _SETTINGS)):
-            fields[name] = _plain(
-                value, canon
-            )  # most are None, and to leave them out says the same
-    return [class_identity(type(llm)), fields, llm.model_extra, _private(llm, canon)]
+
+    def replace(value: Any) -> Any:
+        if isinstance(value, BaseLLM):
+            return model_identity(value, receiver)
+        return _function(value) if isinstance(value, types.FunctionType) else NOTHING
+
+    plain = partial(replace_values, replace=replace)
+    fields = field_identities(llm, plain, skip=_SKIP, settings=_SETTINGS)
+    return [class_identity(type(llm)), fields, llm.model_extra, _private(llm, receiver)]
 
 
-def _private(llm: BaseLLM, canon: Canon) -> dict[str, Any]:
-    """Return what private attributes say of a model."""
+def _private(llm: BaseLLM, receiver: _Receiver) -> dict[str, Any]:
+    """Return what counts of a model's private attributes."""
     named = any(isinstance(getattr(llm, name, None), str) for name in ("model", "model_name"))
-    kept = {}
+
+    def replace(value: Any) -> Any:
+        if isinstance(value, BaseLLM):
+            return model_identity(value, receiver)
+        return NOTHING if isinstance(value, Mapping) else receiver(value)
+
+    found = {}
     for name, value in (llm.__pydantic_private__ or {}).items():
-        if value is None or name.lstrip("_") in _NOT_ASKED:
+        if value is None or name.lstrip("_") in _SKIP:
             continue
-        says = isinstance(value, (*_SETTINGS, BaseLLM))
-        if says or not (named or isinstance(value, _MEMORY)):
-            kept[name] = _itself(value, canon)
-    return kept
+        is_setting = isinstance(value, (*_SETTINGS, BaseLLM))
+        if is_setting or not (named or isinstance(value, _MEMORY)):
+            found[name] = replace_values(value, replace)
+    return found
 
 
-def _itself(value: Any, canon: Canon) -> Any:
-    if isinstance(value, BaseLLM):
-        return model_identity(value, canon)
-    if isinstance(value, Mapping):
-        return {name: _itself(content, canon) for name, content in value.items()}
-    return canon.receiver(value)
-
-
-def rendered(llm: Any, given: str | Sequence[ChatMessage]) -> Any:
-    """Return how the user's own prompt function is known, or what it makes of what was given.
+def prompt_identity(llm: Any, given: str | Sequence[ChatMessage]) -> Any:
+    """Return the identity of the user's own prompt function, or what it makes of this call.
 
     Args:
         llm: The model.
@@ -138,33 +132,20 @@ def model_name(llm: Any) -> str:
     return f"{kind}:{model}"
 
 
-def sent(value: Any) -> Any:
-    """Return what a model is sent beside the conversation, with tools and classes as schemas."""
+def request_identity(value: Any) -> Any:
+    """Return what a model is sent beside the conversation, with schemas for tools and classes."""
+    return replace_values(value, _schema)
+
+
+def _schema(value: Any) -> Any:
     if isinstance(value, BaseTool):
         metadata = value.metadata
         # Not all that a schema says is among the parameters.
-        schema = sent(metadata.fn_schema) or metadata.get_parameters_dict()
+        schema = request_identity(metadata.fn_schema) or metadata.get_parameters_dict()
         return ["tool", metadata.get_name(), metadata.description, schema]
     if isinstance(value, type) and issubclass(value, BaseModel):
         return [value.__qualname__, value.model_json_schema()]
-    if isinstance(value, Mapping):
-        return {name: sent(content) for name, content in value.items()}
-    if type(value) in (list, tuple):
-        return [sent(each) for each in value]
-    return value
-
-
-def _plain(value: Any, canon: Canon) -> Any:
-    """Return a field's value with the models and functions inside it replaced."""
-    if isinstance(value, BaseLLM):
-        return model_identity(value, canon)
-    if isinstance(value, types.FunctionType):
-        return _function(value)
-    if isinstance(value, Mapping):  # such as headers, whatever the class of the mapping
-        return {name: _plain(content, canon) for name, content in value.items()}
-    if type(value) in (list, tuple):
-        return [_plain(each, canon) for each in value]
-    return value
+    return NOTHING
 
 
 def _function(function: Any) -> list[Any]:

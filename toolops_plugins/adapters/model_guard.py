@@ -1,0 +1,229 @@
+"""Guards of models: the calls of one model, each as one call of a wrapped function."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, aclosing, closing, contextmanager
+from contextvars import ContextVar
+from typing import Any, ClassVar, Self, TypeVar, cast
+
+from toolops_plugins.adapters.fallback_answers import with_substitutes
+from toolops_plugins.adapters.model_policy import may_pass, name_parts, narrow_errors
+from toolops_plugins.adapters.signals import adapt_policy
+from toolops_plugins.adapters.subclasses import refuse_pickling
+from toolops_plugins.calls.flow import REFRESH
+from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.policy import NOTHING, Policy
+from toolops_plugins.runtime import ToolOps
+
+__all__ = [
+    "ModelCall",
+    "ModelGuard",
+    "aread_within",
+    "check_model",
+    "guard_of",
+    "read_within",
+]
+
+_M = TypeVar("_M")
+
+
+class ModelCall:
+    """One caller's call of a guarded model.
+
+    A subclass asks the model in ``call``, ``acall``, ``stream`` and ``astream``, as far as its
+    guard needs these.
+    """
+
+    def __init__(self) -> None:
+        self._refresh = REFRESH.get()
+        self.is_over = False
+        """Whether the caller has gone."""
+
+    @property
+    def is_detached(self) -> bool:
+        """Whether the call goes on behind an answer that its caller has had."""
+        return self.is_over or REFRESH.get() is not self._refresh
+
+
+class ModelGuard:
+    """The wrapped functions of one model, which its copies share.
+
+    Each of ``ask``, ``aask``, ``stream`` and ``astream`` takes a question, everything else that the
+    answer depends on, and the caller's :class:`ModelCall`.
+
+    Args:
+        ops: The runtime.
+        policy: The policy of the model's calls.
+        name: The name under which they are counted.
+        is_outage: Whether an error speaks against the service that was called.
+        is_passing: Whether an error is worth another attempt.
+
+    Attributes:
+        policy: The policy, with names for its breaker, limit and bulkhead.
+    """
+
+    active: ClassVar[ContextVar[Any]] = ContextVar("toolops_model", default=None)
+    """The guard whose call is under way around whoever asks; each adapter has its own variable."""
+    ask: Any
+    aask: Any
+    stream: Any
+    astream: Any
+
+    def __init__(
+        self,
+        ops: ToolOps,
+        policy: Policy,
+        name: str,
+        is_outage: Callable[[BaseException], bool] = may_pass,
+        is_passing: Callable[[BaseException], bool] = may_pass,
+    ) -> None:
+        self.ops = ops
+        self.name = name
+        self.policy = name_parts(ops, narrow_errors(policy, is_outage, is_passing), name)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a call of this model is under way around whoever asks."""
+        return self.active.get() is self
+
+    @contextmanager
+    def activate(self) -> Iterator[None]:
+        """Make what begins in this block part of a call; there must be no yield in it."""
+        token = self.active.set(self)
+        try:
+            yield
+        finally:
+            self.active.reset(token)
+
+    def wrap_calls(self, policy: Policy, is_whole: Callable[[Any], bool]) -> None:
+        """Make ``ask`` and ``aask``.
+
+        Args:
+            policy: The policy over answers.
+            is_whole: Whether an answer may be stored.
+
+        Raises:
+            ConfigurationError: The policy does not fit the runtime.
+        """
+        policy = adapt_policy(with_substitutes(policy), is_whole)
+        wrap = self.ops.tool(policy=policy, name=self.name, ignore=["own"])
+        self.ask, self.aask = wrap(_call), wrap(_acall)
+
+    def wrap_streams(self, policy: Policy, is_whole: Callable[[Any], bool]) -> None:
+        """Make ``stream`` and ``astream``.
+
+        Args:
+            policy: The policy over lists of items. A stream cannot be hedged, so ``hedge`` does not
+                apply.
+            is_whole: Whether a list of items may be stored.
+
+        Raises:
+            ConfigurationError: The policy does not fit the runtime.
+        """
+        policy = adapt_policy(with_substitutes(policy, stream=True).replace(hedge=None), is_whole)
+        wrap = self.ops.tool(policy=policy, name=f"{self.name} stream", ignore=["own"])
+        self.stream, self.astream = wrap(_stream), wrap(_astream)
+
+    def make_subclass(self, kind: type[_M], methods: Mapping[str, Any]) -> type[_M]:
+        """Return a class that differs from a model's in nothing but what is guarded.
+
+        Args:
+            kind: The model's class.
+            methods: The methods that are guarded, by name.
+        """
+        body = {
+            "__module__": kind.__module__,
+            "__qualname__": kind.__qualname__,
+            "__doc__": kind.__doc__,
+            "__toolops_guard__": self,
+            "__reduce_ex__": refuse_pickling,
+            **methods,
+        }
+        return cast("type[_M]", type(kind)(kind.__name__, (kind,), body))  # type: ignore[misc] # the metaclass makes a class
+
+
+def guard_of(llm: Any) -> ModelGuard | None:
+    """Return the guard of a model, or None where it has none."""
+    guard = getattr(type(llm), "__toolops_guard__", None)
+    return guard if isinstance(guard, ModelGuard) else None
+
+
+def check_model(llm: Any, kind: type, description: str, hint: str = "") -> None:
+    """Check what a user wants to guard.
+
+    Args:
+        llm: What was given.
+        kind: The framework's class of models.
+        description: What it must be, such as "a chat model of LangChain".
+        hint: What to do about it, behind a semicolon; or nothing.
+
+    Raises:
+        ConfigurationError: It is no such model, or is guarded already.
+    """
+    if not isinstance(llm, kind):
+        raise ConfigurationError("llm", f"must be {description}, not {llm!r:.200}{hint}")
+    if guard_of(llm) is not None:
+        raise ConfigurationError("llm", "is guarded already")
+
+
+def read_within(
+    items: Iterator[Any], context: Callable[[], AbstractContextManager[Any]]
+) -> Generator[Any, None, None]:
+    """Yield the items of an iterator, whose own work is done within a context.
+
+    Args:
+        items: The iterator; it is closed at the end.
+        context: Makes the context.
+    """
+    try:
+        while True:
+            # Not around the yield: a generator shares the context of whoever reads it.
+            with context():
+                item = next(items, NOTHING)
+            if item is NOTHING:
+                return
+            yield item
+    finally:
+        if hasattr(items, "close"):
+            with context():
+                items.close()
+
+
+async def aread_within(
+    items: AsyncIterator[Any], context: Callable[[], AbstractContextManager[Any]]
+) -> AsyncGenerator[Any, None]:
+    """Yield the items of an asynchronous iterator, as :func:`read_within` does."""
+    try:
+        while True:
+            with context():
+                item = await anext(items, NOTHING)
+            if item is NOTHING:
+                return
+            yield item
+    finally:
+        if hasattr(items, "aclose"):
+            with context():
+                await items.aclose()
+
+
+def _call(question: str, scope: Any, own: Any) -> Any:  # noqa: ARG001 - they make the key
+    return own.call()
+
+
+async def _acall(question: str, scope: Any, own: Any) -> Any:  # noqa: ARG001 - as above
+    return await own.acall()
+
+
+def _stream(question: str, scope: Any, own: Any) -> Iterator[Any]:  # noqa: ARG001 - as above
+    with closing(own.stream()) as items:
+        yield from items
+
+
+async def _astream(question: str, scope: Any, own: Any) -> AsyncIterator[Any]:  # noqa: ARG001 - as above
+    async with aclosing(own.astream()) as items:
+        async for item in items:
+            yield item
