@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.tools import tool
 
-from langchain_toolops import guard_model, wrap_tools
+from langchain_toolops import guard_llm, wrap_tools
 from toolops_plugins import ToolOps
 
 
@@ -48,7 +48,7 @@ def find_order(number: int) -> str:
 def main() -> None:
     """Ask twice, and print what was saved."""
     with ToolOps("shop") as ops:
-        agent = create_agent(guard_model(LocalModel(), ops=ops), wrap_tools([find_order], ops=ops))
+        agent = create_agent(guard_llm(LocalModel(), ops=ops), wrap_tools([find_order], ops=ops))
         for _ in range(2):
             result = agent.invoke({"messages": [("user", "Where is order 4711?")]})
             print(result["messages"][-1].text)
