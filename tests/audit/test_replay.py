@@ -256,7 +256,12 @@ def test_repeats_are_counted_and_priced():
     result = replayed(["a", "b", "a", "a"], price=0.5, latency=2)
     assert (result.calls, result.distinct, result.exact) == (4, 2, True)
     assert (result.misses, dict(result.hits), result.coalesced) == (2, {"L1": 2}, 0)
-    assert (result.answered, result.made, result.hit_rate, result.seconds) == (2, 2, 0.5, 4)
+    assert (result.answers, result.remaining_calls, result.hit_rate, result.seconds) == (
+        2,
+        2,
+        0.5,
+        4,
+    )
     assert result.wasted == [("a", 3, True, 1.0)]
 
 
@@ -321,7 +326,7 @@ def test_several_fields_and_the_tool_make_the_call():
     columns = Columns(("a", "b"), None, "tool")
     rows = [(1, 2, "x"), (1, 3, "x"), (1, 2, "y"), (1, 2, "x"), (True, 2, "x")]
     result = replayed([{"a": a, "b": b, "tool": tool} for a, b, tool in rows], columns)
-    assert (result.misses, result.answered) == (4, 1)
+    assert (result.misses, result.answers) == (4, 1)
     assert result.tools == {"x": [4, 1], "y": [1, 0]}
 
 
@@ -339,13 +344,13 @@ def test_lines_without_a_field_or_a_time_are_broken():
 
 def test_empty_questions_are_calls_that_nothing_answers():
     result = replayed(["", " \n", None, [], {"a": ""}] * 2)
-    assert (result.calls, result.empty, result.answered, result.misses) == (10, 10, 0, 0)
+    assert (result.calls, result.empty, result.answers, result.misses) == (10, 10, 0, 0)
 
 
 def test_a_value_without_a_key_is_a_bypass():
     result = replayed([object(), object()])
     assert dict(result.bypassed) == {"not_canonical": 2}
-    assert (result.made, result.misses) == (2, 0)
+    assert (result.remaining_calls, result.misses) == (2, 0)
 
 
 @pytest.mark.parametrize(

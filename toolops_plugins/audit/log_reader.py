@@ -23,8 +23,8 @@ __all__ = [
     "Measure",
     "Record",
     "choose",
-    "existing_fields",
     "field_paths",
+    "list_fields",
     "pick",
     "read",
     "seconds_of",
@@ -315,7 +315,7 @@ def choose(
         for name in names:
             if name is not None and all(pick(value, name) is MISSING for value in sample):
                 raise ConfigurationError(
-                    option, f"there is no field {name!r}; {existing_fields(sample)}"
+                    option, f"there is no field {name!r}; {list_fields(sample)}"
                 )
     guessed = []
     if time is None and (time := _guess_time(sample, fields)):
@@ -332,7 +332,7 @@ def choose(
             left = [path for path in field_paths(sample) if path not in (time, tool)]
             if len(left) != 1:
                 raise ConfigurationError(
-                    "--field", f"must name the field of the question; {existing_fields(sample)}"
+                    "--field", f"must name the field of the question; {list_fields(sample)}"
                 )
             name = left[0]
         fields = [name]
@@ -340,7 +340,7 @@ def choose(
     return Columns(tuple(fields), time, tool, tuple(guessed))
 
 
-def existing_fields(sample: Sequence[Any]) -> str:
+def list_fields(sample: Sequence[Any]) -> str:
     """Return which fields the records have, for an error."""
     paths = field_paths(sample)
     if not paths:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from toolops_plugins.audit.log_reader import MISSING, Measure, existing_fields, field_paths, pick
+from toolops_plugins.audit.log_reader import MISSING, Measure, field_paths, list_fields, pick
 from toolops_plugins.errors import ConfigurationError
 
 __all__ = ["Mean", "cost_field", "latency_field"]
@@ -80,15 +80,15 @@ def cost_field(sample: Sequence[Any], named: str | None, taken: Sequence[str]) -
     Raises:
         ConfigurationError: The named field is in no record, or holds no money.
     """
-    return _chosen(sample, named, taken, "--cost", _COST, _money)
+    return _choose(sample, named, taken, "--cost", _COST, _money)
 
 
 def latency_field(sample: Sequence[Any], named: str | None, taken: Sequence[str]) -> Measure | None:
     """Return where records say how long a call took, or None; as :func:`cost_field`."""
-    return _chosen(sample, named, taken, "--duration", _LATENCY, _seconds)
+    return _choose(sample, named, taken, "--duration", _LATENCY, _seconds)
 
 
-def _chosen(
+def _choose(
     sample: Sequence[Any],
     named: str | None,
     taken: Sequence[str],
@@ -101,9 +101,7 @@ def _chosen(
         if all(pick(value, named) is MISSING for value in sample) and ":" in named:
             path, _, unit = named.rpartition(":")
         if all(pick(value, path) is MISSING for value in sample):
-            raise ConfigurationError(
-                option, f"there is no field {path!r}; {existing_fields(sample)}"
-            )
+            raise ConfigurationError(option, f"there is no field {path!r}; {list_fields(sample)}")
         if unit and unit not in (units := _UNITS[option]):
             raise ConfigurationError(
                 option, f"knows no unit {unit!r}; these are: {', '.join(units)}"

@@ -125,7 +125,7 @@ class Audit:
         if isinstance(line, Broken):
             self._break(line)
             return
-        found = self._found(line)
+        found = self._parse(line)
         if isinstance(found, Broken):
             self._break(found)
             return
@@ -134,13 +134,13 @@ class Audit:
         result = self._result
         result.calls += 1
         answered = False
-        price = self._measured(self._columns.cost, line.value, self._assumed.price)
-        self._latency = self._measured(self._columns.latency, line.value, self._assumed.latency)
+        price = self._amount_of(self._columns.cost, line.value, self._assumed.price)
+        self._latency = self._amount_of(self._columns.latency, line.value, self._assumed.latency)
         if _is_empty(question):
             result.empty += 1
         else:
             if self._assumed.normalize:
-                question = _normalized(question)
+                question = _normalize(question)
             answered = self._replay(line.number, tool, question, price)
         for sums, amount in ((result.spent, price), (result.took, self._latency)):
             sums[0] += amount
@@ -151,7 +151,7 @@ class Audit:
             counts[0] += 1
             counts[1] += answered
 
-    def _measured(self, measure: Measure | None, record: Any, otherwise: float) -> float:
+    def _amount_of(self, measure: Measure | None, record: Any, otherwise: float) -> float:
         if measure is None:
             return otherwise
         amount = measure.of(record)
@@ -165,7 +165,7 @@ class Audit:
         if len(self._result.broken_lines) < _BROKEN:
             self._result.broken_lines.append(line)
 
-    def _found(self, line: Record) -> tuple[float | None, str | None, Any] | Broken:
+    def _parse(self, line: Record) -> tuple[float | None, str | None, Any] | Broken:
         """Return time, tool and question of a line."""
         columns = self._columns
         if not columns.fields:
@@ -306,13 +306,13 @@ def _is_empty(question: Any) -> bool:
     return question is None or question == []
 
 
-def _normalized(value: Any) -> Any:
+def _normalize(value: Any) -> Any:
     """Return a value whose texts are folded in case and white space."""
     if isinstance(value, str):
         return " ".join(value.split()).casefold()
     if isinstance(value, dict):
-        return {name: _normalized(inner) for name, inner in value.items()}
-    return [_normalized(inner) for inner in value] if isinstance(value, list) else value
+        return {name: _normalize(inner) for name, inner in value.items()}
+    return [_normalize(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a replay has counted, for people and for machines."""
+"""The report of a replay, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from toolops_plugins.audit.replay import Result
 from toolops_plugins.telemetry.report import duration, money
 
 __all__ = [
+    "broken_lines_json",
+    "bullet",
     "doubts",
     "echo_json",
-    "hanging",
-    "indented",
+    "indent",
     "measures",
     "plain",
-    "plain_broken",
     "plain_measure",
     "printable",
     "several",
@@ -65,7 +65,7 @@ def plain(result: Result, source: dict[str, Any]) -> dict[str, Any]:
         "calls": result.calls,
         "distinct": result.distinct,
         "distinct_exact": result.exact,
-        "answered": result.answered,
+        "answered": result.answers,
         "hit_rate": result.hit_rate,
         "hits": dict(result.hits),
         "coalesced": result.coalesced,
@@ -82,7 +82,7 @@ def plain(result: Result, source: dict[str, Any]) -> dict[str, Any]:
             for name, (calls, answered) in result.tools.items()
         },
         "broken": result.broken,
-        "broken_lines": plain_broken(result.broken_lines),
+        "broken_lines": broken_lines_json(result.broken_lines),
         "warnings": list(_warnings(result)),
         "interrupted": result.interrupted,
     }
@@ -102,23 +102,23 @@ def show(console: Console, result: Result, source: str, top: int) -> None:
         top: How many rows of each table.
     """
     console.print(Text(source, style="bold"))
-    console.print(indented(_assumptions(result)))
+    console.print(indent(_assumptions(result)))
     console.print()
-    console.print(indented(_numbers(result)))
+    console.print(indent(_numbers(result)))
     console.print()
-    console.print(indented(_savings(result)))
+    console.print(indent(_savings(result)))
     if result.tools and top:
         console.print()
-        console.print(indented(_tools(result, top)))
+        console.print(indent(_tools(result, top)))
     if result.wasted:
         console.print()
-        console.print(indented(_most_wasteful(result)))
+        console.print(indent(_most_wasteful(result)))
     elif top and result.calls:
         console.print()
-        console.print(indented(Text("No question was asked twice in exactly the same words.")))
+        console.print(indent(Text("No question was asked twice in exactly the same words.")))
     for warning in _warnings(result):
         console.print()
-        console.print(hanging("!", warning, "yellow"))
+        console.print(bullet("!", warning, "yellow"))
     if result.broken:
         console.print()
         console.print(unreadable(result.broken, result.broken_lines))
@@ -152,12 +152,12 @@ def printable(text: str) -> str:
     )
 
 
-def indented(what: RenderableType) -> Padding:
+def indent(what: RenderableType) -> Padding:
     """Return what stands under a headline."""
     return Padding(what, (0, 0, 0, 2), expand=False)
 
 
-def hanging(mark: str, text: str, style: str) -> Table:
+def bullet(mark: str, text: str, style: str) -> Table:
     """Return a paragraph with a mark at its left.
 
     Args:
@@ -183,17 +183,17 @@ def unreadable(count: int, lines: Sequence[Broken]) -> Group:
         lines: The first of them.
     """
     rows: list[RenderableType] = [
-        hanging("!", f"{several(count, 'line')} left out, since unreadable:", "yellow")
+        bullet("!", f"{several(count, 'line')} left out, since unreadable:", "yellow")
     ]
     rows += [
-        Padding(hanging(f"{line.number:,}:", line.problem, "dim"), (0, 0, 0, 2)) for line in lines
+        Padding(bullet(f"{line.number:,}:", line.problem, "dim"), (0, 0, 0, 2)) for line in lines
     ]
     if count > len(lines):
-        rows.append(indented(Text(f"... and {count - len(lines):,} more")))
+        rows.append(indent(Text(f"... and {count - len(lines):,} more")))
     return Group(*rows)
 
 
-def plain_broken(lines: Sequence[Broken]) -> list[dict[str, Any]]:
+def broken_lines_json(lines: Sequence[Broken]) -> list[dict[str, Any]]:
     """Return broken lines as what JSON knows."""
     return [{"line": line.number, "problem": line.problem} for line in lines]
 
@@ -257,7 +257,7 @@ def _numbers(result: Result) -> Table:
     about = "" if result.exact else "about "
     grid.add_row("distinct", f"{about}{result.distinct:,}", "")
     grid.add_row(
-        "hit rate", f"{result.hit_rate:.1%}", f"{several(result.answered, 'call')} answered"
+        "hit rate", f"{result.hit_rate:.1%}", f"{several(result.answers, 'call')} answered"
     )
     for label, count in sorted(result.hits.items()):
         if len(result.hits) > 1 or result.coalesced:
@@ -270,7 +270,9 @@ def _numbers(result: Result) -> Table:
 
 def _savings(result: Result) -> Table:
     made = table("", "without", "with", "saved")
-    made.add_row("calls made", f"{result.calls:,}", f"{result.made:,}", f"{result.answered:,}")
+    made.add_row(
+        "calls made", f"{result.calls:,}", f"{result.remaining_calls:,}", f"{result.answers:,}"
+    )
     before, after = result.money
     made.add_row("money", money(before), money(after), money(before - after))
     before, after = result.waits

@@ -142,26 +142,26 @@ class Result:
     took: list[float] = field(default_factory=lambda: [0.0, 0.0])
 
     @property
-    def answered(self) -> int:
+    def answers(self) -> int:
         """Calls that would not have reached the callee."""
         return self.hits.total() + self.coalesced
 
     @property
-    def made(self) -> int:
+    def remaining_calls(self) -> int:
         """Calls that would have reached it."""
-        return self.calls - self.answered
+        return self.calls - self.answers
 
     @property
     def hit_rate(self) -> float:
         """Answered calls as a share of all."""
-        return self.answered / self.calls if self.calls else 0.0
+        return self.answers / self.calls if self.calls else 0.0
 
     @property
     def money(self) -> tuple[float, float]:
         """What all calls cost without the cache, and with it."""
         if self.columns.cost is not None:
             return self.spent[0], self.spent[1]
-        return self.calls * self.assumed.price, self.made * self.assumed.price
+        return self.calls * self.assumed.price, self.remaining_calls * self.assumed.price
 
     @property
     def waits(self) -> tuple[float, float]:
@@ -175,4 +175,4 @@ class Result:
         """Seconds that callers would have waited, with the cache."""
         if self.columns.latency is not None:
             return self.took[1] + self.waited
-        return self.made * self.assumed.latency + self.waited
+        return self.remaining_calls * self.assumed.latency + self.waited

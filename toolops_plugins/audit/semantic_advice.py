@@ -1,4 +1,4 @@
-"""What to make of the replays through the semantic cache: advice and warnings, in sentences."""
+"""Advice and warnings drawn from replays through the semantic cache."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from toolops_plugins.telemetry.report import money
 
 __all__ = [
     "advice",
-    "guard_reading",
-    "named",
+    "guard_legend",
+    "legend",
     "percent",
-    "reading",
-    "shared",
+    "setting_name",
+    "share_text",
     "warnings",
 ]
 
@@ -24,13 +24,13 @@ def percent(share: float) -> str:
     return f"{share:.2%}" if share < 0.09995 else f"{share:.1%}"
 
 
-def shared(share: Share) -> str:
+def share_text(share: Share) -> str:
     """Return a share with its interval, short enough for a table: "1.38% (1.20-1.60)"."""
     low, high = percent(share.low)[:-1], percent(share.high)[:-1]
     return f"{percent(share.value)} ({low}-{high})"
 
 
-def named(tally: Tally) -> str:
+def setting_name(tally: Tally) -> str:
     """Return a setting in words."""
     setting = tally.setting
     if setting.policy == "bounded":
@@ -59,7 +59,7 @@ def _advice(result: Result, bound: float) -> str:
     fit = [tally for tally in guarded if tally.hits and _fits(tally, bound)]
     start = f"For at most {_plain(bound)} wrong answers"
     if not fit:
-        none = named(min(guarded, key=lambda tally: tally.wrong_of_all.high))
+        none = setting_name(min(guarded, key=lambda tally: tally.wrong_of_all.high))
         least = min(tally.wrong_of_all.high for tally in guarded)
         return (
             f"{start}: nothing that was tried is sure to keep that with {len(result.questions):,} "
@@ -71,7 +71,7 @@ def _advice(result: Result, bound: float) -> str:
     return (
         f"{start}: {best.setting.code} answers {percent(best.hit_rate)} of the requests from the "
         f"cache, {percent(share.value)} of all wrongly (95% interval {percent(share.low)} to "
-        f"{percent(share.high)}), and saves {_saving(result, best)}."
+        f"{percent(share.high)}), and saves {_savings(result, best)}."
     )
 
 
@@ -87,7 +87,7 @@ def _plain(share: float) -> str:
     return f"{100 * share:.4g}%"
 
 
-def _saving(result: Result, tally: Tally) -> str:
+def _savings(result: Result, tally: Tally) -> str:
     requests = len(result.questions)
     spent, waited = requests * result.price, requests * result.latency
     cost = f"{money(result.saved_money(tally))} of {money(spent)}" if spent else ""
@@ -104,7 +104,7 @@ def _advice_by_eye(result: Result) -> Iterator[str]:
         return
     yield (
         f"{default.setting.code} would answer {percent(default.hit_rate)} of the requests and save "
-        f"{_saving(result, default)}. How many of these answers would be wrong, the log does not "
+        f"{_savings(result, default)}. How many of these answers would be wrong, the log does not "
         "say: read the pairs."
     )
     if result.doubtful:
@@ -123,13 +123,13 @@ def _advice_by_eye(result: Result) -> Iterator[str]:
     )
 
 
-def reading(result: Result) -> str:
+def legend(result: Result) -> str:
     """Return how to read the numbers, in a few words."""
     orders = f"; mean of {len(result.orders)} orders" if len(result.orders) > 1 else ""
     return f"of all requests, of hits: wrong answers, with their 95% interval{orders}"
 
 
-def guard_reading(result: Result) -> str:
+def guard_legend(result: Result) -> str:
     """Return how to read what the guards did, in a few words."""
     bare = Setting("threshold", result.setting.value, guarded=False)
     tally = next(tally for tally in result.tallies if tally.setting == bare)

@@ -62,7 +62,7 @@ class Watch:
         """Return the hits, the least similar first; each stored question once."""
         return [self._pair(*each) for each in _once(sorted(self._served))]
 
-    def vetoed(self) -> list[Pair]:
+    def veto_pairs(self) -> list[Pair]:
         """Return what a veto kept from an answer, the most similar first, guards taking turns."""
         by_guard: dict[str, list[Pair]] = {}
         for near, place, other, veto in sorted(self._vetoed, key=lambda each: (-each[0], each[1])):

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from toolops_plugins.audit.report import printable, several
-from toolops_plugins.audit.semantic_advice import advice, guard_reading, reading, warnings
-from toolops_plugins.audit.semantic_report import Rows, assumptions, guard_rows, setting_rows
+from toolops_plugins.audit.semantic_advice import advice, guard_legend, legend, warnings
+from toolops_plugins.audit.semantic_report import Rows, assumptions, guard_rows, rows_by_setting
 from toolops_plugins.audit.semantic_result import Pair, Result, Tally
 from toolops_plugins.errors import ConfigurationError
 
@@ -55,9 +55,9 @@ def save(path: Path, result: Result, source: str, top: int) -> None:
         ConfigurationError: The file could not be written.
     """
     if path.suffix.lower() == ".png":
-        data = _drawn(result, source, "png")
+        data = _render(result, source, "png")
     else:
-        picture = _drawn(result, source, "svg").decode()
+        picture = _render(result, source, "svg").decode()
         data = _page(result, source, top, picture[picture.index("<svg") :]).encode()
     try:
         path.write_bytes(data)
@@ -68,7 +68,7 @@ def save(path: Path, result: Result, source: str, top: int) -> None:
 # The picture --------------------------------------------------------------------------------------
 
 
-def _drawn(result: Result, source: str, form: str) -> bytes:
+def _render(result: Result, source: str, form: str) -> bytes:
     import matplotlib as mpl  # noqa: PLC0415 - an extra, and slow to import
     from matplotlib.figure import Figure  # noqa: PLC0415 - as above
 
@@ -99,7 +99,7 @@ def _draw(axes: Any, result: Result) -> None:
     guarded, bare = by_way["threshold", True], by_way["threshold", False]
     bounded = by_way["bounded", True]
     if result.judged:
-        _draw_judged(axes, result, guarded, bare, bounded)
+        _draw_judgements(axes, result, guarded, bare, bounded)
     else:
         for tallies, color, label in (
             (bare, _BARE, "no guards"),
@@ -132,7 +132,7 @@ def _mark(axes: Any, tally: Tally, place: tuple[float, float]) -> None:
     _label(axes, text, place, (9, -12), _GUARDED, bold=True)
 
 
-def _draw_judged(
+def _draw_judgements(
     axes: Any,
     result: Result,
     guarded: Sequence[Tally],
@@ -235,18 +235,18 @@ small, .faint { color: #707070; } .warning { color: #9a5b00; }
 def _page(result: Result, source: str, top: int, picture: str) -> str:
     default = f"under {result.setting.code}"
     body: list[str] = [
-        f"<h1>{_said(source)}</h1>",
-        f'<p class="faint">{"<br>".join(map(_said, assumptions(result)))}</p>',
-        *(f"<p>{_said(sentence)}</p>" for sentence in advice(result)),
-        *(f'<p class="warning">{_said(warning)}</p>' for warning in warnings(result)),
+        f"<h1>{_escape(source)}</h1>",
+        f'<p class="faint">{"<br>".join(map(_escape, assumptions(result)))}</p>',
+        *(f"<p>{_escape(sentence)}</p>" for sentence in advice(result)),
+        *(f'<p class="warning">{_escape(warning)}</p>' for warning in warnings(result)),
         picture,
-        *map(_table, setting_rows(result)),
+        *map(_table, rows_by_setting(result)),
     ]
     if result.judged:
-        body.append(f'<p class="faint">{_said(reading(result))}</p>')
+        body.append(f'<p class="faint">{_escape(legend(result))}</p>')
     if result.guarding:
-        body += [_headed(f"What the guards vetoed first, {default}"), _table(guard_rows(result))]
-        body.append(f'<p class="faint">{_said(guard_reading(result))}</p>')
+        body += [_heading(f"What the guards vetoed first, {default}"), _table(guard_rows(result))]
+        body.append(f'<p class="faint">{_escape(guard_legend(result))}</p>')
     if result.judged:
         kinds = [(f"Wrong answers, {default}, the most similar", result.wrong)]
     else:
@@ -256,18 +256,18 @@ def _page(result: Result, source: str, top: int, picture: str) -> str:
         ]
     for title, pairs in kinds:
         if pairs[:top]:
-            body += [_headed(title), _pairs(pairs[:top])]
+            body += [_heading(title), _pairs(pairs[:top])]
     return (
         '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width">\n'
-        f"<title>{_said(source)}</title>\n<style>{_STYLE}</style></head>\n<body>\n"
+        f"<title>{_escape(source)}</title>\n<style>{_STYLE}</style></head>\n<body>\n"
         + "\n".join(body)
         + "\n</body>\n</html>\n"
     )
 
 
-def _headed(title: str) -> str:
-    return f"<h2>{_said(title)}</h2>"
+def _heading(title: str) -> str:
+    return f"<h2>{_escape(title)}</h2>"
 
 
 def _table(rows: Rows) -> str:
@@ -277,7 +277,7 @@ def _table(rows: Rows) -> str:
 def _lines(rows: Rows) -> Iterator[str]:
     for number, row in enumerate(rows):
         tag = "td" if number else "th"
-        yield f"<tr>{''.join(f'<{tag}>{_said(cell)}</{tag}>' for cell in row)}</tr>\n"
+        yield f"<tr>{''.join(f'<{tag}>{_escape(cell)}</{tag}>' for cell in row)}</tr>\n"
 
 
 def _pairs(pairs: Sequence[Pair]) -> str:
@@ -288,7 +288,7 @@ def _pairs(pairs: Sequence[Pair]) -> str:
             _side(pair.question, pair.line, pair.truth),
             _side(pair.matched, pair.matched_line, pair.matched_truth),
         )
-        said = f"<br><small>{_said(veto)}</small>" if veto else ""
+        said = f"<br><small>{_escape(veto)}</small>" if veto else ""
         lines.append(
             f"<tr><td>{pair.similarity:.3f}</td><td>{sides[0]}{said}</td><td>{sides[1]}</td></tr>"
         )
@@ -297,11 +297,11 @@ def _pairs(pairs: Sequence[Pair]) -> str:
 
 
 def _side(question: str, line: int, truth: str | None) -> str:
-    known = "" if truth is None else f" {_said(_short(truth, 60))}"
-    return f"{_said(_short(question, 400))}<br><small>line {line:,}{known}</small>"
+    known = "" if truth is None else f" {_escape(_short(truth, 60))}"
+    return f"{_escape(_short(question, 400))}<br><small>line {line:,}{known}</small>"
 
 
-def _said(text: str) -> str:
+def _escape(text: str) -> str:
     return escape(printable(text))
 
 

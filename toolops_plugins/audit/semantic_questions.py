@@ -64,7 +64,7 @@ def fields_of(
         )
     for option, name in (("--truth", truth), ("--on", on)):
         if name is not None:
-            _existing(sample, option, name)
+            _require_field(sample, option, name)
     chosen: Columns = choose(sample, [on, *fields] if on is not None else fields, None, tool)
     question = on if on is not None else next(iter(chosen.fields), None)
     if truth is not None and truth == question:
@@ -78,7 +78,7 @@ def fields_of(
     return Fields(question, truth, tuple(scope), guessed)
 
 
-def _existing(sample: Sequence[Any], option: str, name: str) -> None:
+def _require_field(sample: Sequence[Any], option: str, name: str) -> None:
     try:
         choose(sample, [name])
     except ConfigurationError as error:

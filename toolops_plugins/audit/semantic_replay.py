@@ -91,7 +91,7 @@ class Replay:
         self._embeddings = Embeddings(embedder, cache_items=0)
         self._orders = tuple(orders)
         self._tallies = [Tally(each, max(1, len(self._orders))) for each in settings]
-        self._watched = watched
+        self._watched_setting = watched
         self._watch = Watch(questions)
         entries: dict[tuple[bytes, str], int] = {}
         self._entry = [
@@ -136,7 +136,7 @@ class Replay:
         log = _Log(self._questions, self._entry, self._rows, vectors)
         caches = [_Cache(log, tally, turn) for tally in self._tallies]
         watches = [
-            self._watch if tally.setting == self._watched and not turn else None
+            self._watch if tally.setting == self._watched_setting and not turn else None
             for tally in self._tallies
         ]
         total = len(order) * max(1, len(self._orders))
@@ -160,7 +160,7 @@ class Replay:
         return Result(
             self._questions,
             self._embeddings.name,
-            self._watched,
+            self._watched_setting,
             self._orders,
             price,
             latency,
@@ -170,7 +170,7 @@ class Replay:
             watch.guarding,
             watch.wrong(),
             watch.doubtful(),
-            watch.vetoed(),
+            watch.veto_pairs(),
             self._interrupted,
         )
 
@@ -252,22 +252,22 @@ class _Log:
 class _Near:
     """The neighbours of one question, nearest first, as many as are asked for."""
 
-    __slots__ = ("_asked", "_found", "_index", "_scope", "_x")
+    __slots__ = ("_asked", "_index", "_neighbours", "_scope", "_x")
 
     def __init__(self, index: MemoryIndex, scope: bytes, x: Vector, found: Near) -> None:
         self._index = index
         self._scope = scope
         self._x = x
-        self._found = found
+        self._neighbours = found
         self._asked = _DEPTH
 
     def __iter__(self) -> Iterator[tuple[Row, float]]:
-        yield from self._found
-        told = {row.id for row, _ in self._found}
-        while len(self._found) >= self._asked:
+        yield from self._neighbours
+        told = {row.id for row, _ in self._neighbours}
+        while len(self._neighbours) >= self._asked:
             self._asked *= 8
-            self._found = self._index.search(self._scope, self._x, self._asked, 0.0)
-            more = [each for each in self._found if each[0].id not in told]
+            self._neighbours = self._index.search(self._scope, self._x, self._asked, 0.0)
+            more = [each for each in self._neighbours if each[0].id not in told]
             told.update(row.id for row, _ in more)
             yield from more
 
@@ -315,17 +315,17 @@ class _Cache:
             if learner is not None:
                 learner.exact(tally.setting.value)
             return
-        found = self._found(row, x, near)
+        found = self._neighbours(row, x, near)
         lookup = Lookup(Question(row.text or "", row.scope, row.id), self._rule, 0, x, found)
         self._decider.decide(lookup)
         if watch is not None:
-            self._watched(watch, place, lookup)
+            self._note_pairs(watch, place, lookup)
         if lookup.row is not None:
             self._hit(place, self._held[lookup.row.id])
         else:
-            self._missed(place, lookup, row)
+            self._record_miss(place, lookup, row)
 
-    def _found(self, row: Row, x: Vector, near: _Near) -> Near:
+    def _neighbours(self, row: Row, x: Vector, near: _Near) -> Near:
         """Return the stored neighbours of a question, as far as one of them might be served."""
         if self._index is not None:
             return self._index.search(row.scope, x, NEIGHBOURS, 0.0)
@@ -339,7 +339,7 @@ class _Cache:
         self._tally.wrong += wrong
         return wrong
 
-    def _missed(self, place: int, lookup: Lookup, row: Row) -> None:
+    def _record_miss(self, place: int, lookup: Lookup, row: Row) -> None:
         """Learn from a miss and store it, as the cache does once there is an answer."""
         log, learner, decision = self._log, self._learner, lookup.decision
         same: list[str] = []
@@ -354,7 +354,7 @@ class _Cache:
         if learner is not None:
             learner.add(row.id, lookup.x, log.questions.answers[place], row.scope, same)
 
-    def _watched(self, watch: Watch, place: int, lookup: Lookup) -> None:
+    def _note_pairs(self, watch: Watch, place: int, lookup: Lookup) -> None:
         """Let it be noted what was vetoed, and what was served after all."""
         vetoes = []
         for row, similarity in lookup.near:

@@ -1,4 +1,4 @@
-"""What replays through the semantic cache have counted, for people and for machines."""
+"""The report of replays through the semantic cache, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from toolops_plugins.audit.report import (
-    hanging,
-    indented,
-    plain_broken,
+    broken_lines_json,
+    bullet,
+    indent,
     printable,
     several,
     table,
@@ -20,10 +20,10 @@ from toolops_plugins.audit.report import (
 )
 from toolops_plugins.audit.semantic_advice import (
     advice,
-    guard_reading,
+    guard_legend,
+    legend,
     percent,
-    reading,
-    shared,
+    share_text,
     warnings,
 )
 from toolops_plugins.audit.semantic_result import Pair, Result, Share, Tally
@@ -31,7 +31,14 @@ from toolops_plugins.telemetry.report import duration, money
 
 _FIRST = 13  # cells of the first column, so that tables below each other agree
 
-__all__ = ["Rows", "assumptions", "guard_rows", "plain_semantic", "setting_rows", "show_semantic"]
+__all__ = [
+    "Rows",
+    "assumptions",
+    "guard_rows",
+    "plain_semantic",
+    "rows_by_setting",
+    "show_semantic",
+]
 
 Rows = list[tuple[str, ...]]
 """Lines of a table, its head first."""
@@ -81,7 +88,7 @@ def plain_semantic(result: Result, source: dict[str, Any], top: int) -> dict[str
         "advice": list(advice(result)),
         "skipped": dict(questions.skipped),
         "broken": questions.broken,
-        "broken_lines": plain_broken(questions.broken_lines),
+        "broken_lines": broken_lines_json(questions.broken_lines),
         "warnings": list(warnings(result)),
         "interrupted": result.interrupted,
     }
@@ -148,7 +155,7 @@ def assumptions(result: Result) -> list[str]:
     ]
 
 
-def setting_rows(result: Result) -> Iterator[Rows]:
+def rows_by_setting(result: Result) -> Iterator[Rows]:
     """Yield the settings with what they did: one table for each way to decide."""
     of = result.tallies
     ways = (
@@ -160,22 +167,22 @@ def setting_rows(result: Result) -> Iterator[Rows]:
     for name, tallies in ways:
         if tallies:
             head = (name, "hit rate", *wrong, "saved")
-            yield [head, *(_setting_row(result, tally) for tally in tallies)]
+            yield [head, *(_row_of(result, tally) for tally in tallies)]
 
 
 def _is(tally: Tally, policy: str) -> bool:
     return tally.setting.policy == policy
 
 
-def _setting_row(result: Result, tally: Tally) -> tuple[str, ...]:
+def _row_of(result: Result, tally: Tally) -> tuple[str, ...]:
     setting = tally.setting
     value = "default" if setting.default else f"{setting.value:.4g}"
     if setting == result.setting and not setting.default:
         value += " (given)"
     shares: tuple[str, ...] = ()
     if result.judged:
-        of_hits = shared(tally.wrong_of_hits) if tally.hits else "-"
-        shares = (shared(tally.wrong_of_all), of_hits)
+        of_hits = share_text(tally.wrong_of_hits) if tally.hits else "-"
+        shares = (share_text(tally.wrong_of_all), of_hits)
     saved = money(result.saved_money(tally))
     return (value, percent(tally.hit_rate), *shares, saved)
 
@@ -204,18 +211,18 @@ def show_semantic(console: Console, result: Result, source: str, top: int) -> No
         top: How many pairs of each kind.
     """
     console.print(Text(source, style="bold"))
-    console.print(indented(Text("\n".join(map(printable, assumptions(result))), style="dim")))
-    for rows in setting_rows(result):
+    console.print(indent(Text("\n".join(map(printable, assumptions(result))), style="dim")))
+    for rows in rows_by_setting(result):
         console.print()
-        console.print(indented(_table(rows)))
+        console.print(indent(_table(rows)))
     if result.judged:
-        console.print(indented(Text(reading(result), style="dim")))
+        console.print(indent(Text(legend(result), style="dim")))
     default = f"under {result.setting.code}"
     if result.guarding:
         console.print()
-        console.print(indented(Text(f"what the guards vetoed first, {default}", style="bold")))
-        console.print(indented(_table(guard_rows(result))))
-        console.print(indented(Text(guard_reading(result), style="dim")))
+        console.print(indent(Text(f"what the guards vetoed first, {default}", style="bold")))
+        console.print(indent(_table(guard_rows(result))))
+        console.print(indent(Text(guard_legend(result), style="dim")))
     if result.judged:
         _show_pairs(console, f"wrong answers, {default}, the most similar", result.wrong[:top])
     else:
@@ -223,9 +230,9 @@ def show_semantic(console: Console, result: Result, source: str, top: int) -> No
         _show_pairs(console, f"vetoed, {default}, the most similar", result.vetoed[:top])
     console.print()
     for sentence in advice(result):
-        console.print(hanging(">", sentence, "green"))
+        console.print(bullet(">", sentence, "green"))
     for warning in warnings(result):
-        console.print(hanging("!", warning, "yellow"))
+        console.print(bullet("!", warning, "yellow"))
     questions = result.questions
     if questions.broken:
         console.print(unreadable(questions.broken, questions.broken_lines))
@@ -243,20 +250,20 @@ def _show_pairs(console: Console, title: str, pairs: Sequence[Pair]) -> None:
     if not pairs:
         return
     console.print()
-    console.print(indented(Text(title, style="bold")))
+    console.print(indent(Text(title, style="bold")))
     grid = Table.grid(padding=(0, 1, 0, 0))
     grid.add_column(justify="right", no_wrap=True)
     grid.add_column(overflow="fold")
     for pair in pairs:
-        grid.add_row(Text(f"{pair.similarity:.3f}"), _said(pair.question, pair.truth))
-        grid.add_row(Text("~", style="dim"), _said(pair.matched, pair.matched_truth))
+        grid.add_row(Text(f"{pair.similarity:.3f}"), _question_text(pair.question, pair.truth))
+        grid.add_row(Text("~", style="dim"), _question_text(pair.matched, pair.matched_truth))
         if pair.guard is not None:
             reason = f"{pair.guard}: {pair.reason}"
             grid.add_row(Text("x", style="dim"), Text(printable(reason), style="dim"))
-    console.print(indented(grid))
+    console.print(indent(grid))
 
 
-def _said(question: str, truth: str | None) -> Text:
+def _question_text(question: str, truth: str | None) -> Text:
     said = Text(_short(question))
     return said if truth is None else said.append(f"  [{_short(truth, 40)}]", style="dim")
 

@@ -1,4 +1,4 @@
-"""What replays of one log through the semantic cache have counted, by setting."""
+"""The counts of replays of a log through the semantic cache, by setting."""
 
 from __future__ import annotations
 

@@ -34,10 +34,10 @@ from toolops_plugins.audit.replay import Assumed, Audit, Result
 from toolops_plugins.audit.report import echo_json, plain, show
 from toolops_plugins.cli.audit_semantic import (
     Asked,
-    audit_meaning,
     check_options,
+    parse_options,
+    run_semantic_audit,
     semantic_options,
-    taken,
 )
 from toolops_plugins.errors import ConfigurationError
 
@@ -120,10 +120,10 @@ def audit(
     CSV, perhaps compressed with gzip, bzip2, xz or Zstandard; - is standard input.
     """
     check_options(context)
-    meaning = taken(rest)
+    meaning = parse_options(rest)
     terms = Assumed(ttl=ttl or None, redis=redis, **rest)
     shown = not no_progress and sys.stderr.isatty()
-    with _opened(file) as stream:
+    with _open_log(file) as stream:
         log = decompress(stream)
         form = form or sniff(log, inner_name(file))
         inside = array_path(log.peek(1).lstrip()) if form == "json" else None
@@ -135,13 +135,15 @@ def audit(
             raise ConfigurationError("FILE", f"{file} holds nothing that can be read{problem}")
         source = {"file": file, "format": form} | ({"records": inside} if inside else {})
         columns = choose(sample, fields, time, tool) if meaning is None else Columns(fields)
-        columns = _measured(context, columns, sample, cost, duration)
-        name = f"{_named(file)}, {inside}" if inside else _named(file)
+        columns = _add_measures(context, columns, sample, cost, duration)
+        name = f"{_log_name(file)}, {inside}" if inside else _log_name(file)
         if meaning is not None:
             asked = Asked(
                 chain(head, lines), sample, fields, tool, terms.price, terms.latency, columns
             )
-            return audit_meaning(meaning, asked, source, name, top, as_json=as_json, shown=shown)
+            return run_semantic_audit(
+                meaning, asked, source, name, top, as_json=as_json, shown=shown
+            )
         with closing(Audit(columns, terms)) as replay:
             interrupted = _replay(replay, chain(head, lines), stream, shown=shown)
             result = replay.result(top, interrupted=interrupted)
@@ -152,7 +154,7 @@ def audit(
     return _audit_code(result, file)
 
 
-def _measured(
+def _add_measures(
     context: click.Context,
     columns: Columns,
     sample: list[Any],
@@ -161,13 +163,13 @@ def _measured(
 ) -> Columns:
     """Return columns with those of costs and latencies, unless options say these amounts."""
 
-    def given(option: str) -> bool:
+    def is_set(option: str) -> bool:
         return context.get_parameter_source(option) is not ParameterSource.DEFAULT
 
     used = [*columns.fields, *filter(None, (columns.time, columns.tool))]
-    if cost is not None or not given("price"):
+    if cost is not None or not is_set("price"):
         columns = columns._replace(cost=cost_field(sample, cost, used))
-    if duration is not None or not given("latency"):
+    if duration is not None or not is_set("latency"):
         columns = columns._replace(latency=latency_field(sample, duration, used))
     return columns
 
@@ -181,12 +183,12 @@ def _audit_code(result: Result, file: str) -> int:
     return 130 if result.interrupted else 0
 
 
-def _named(file: str) -> str:
+def _log_name(file: str) -> str:
     return "standard input" if file == "-" else Path(file).name
 
 
 @contextmanager
-def _opened(file: str) -> Iterator[BufferedReader]:
+def _open_log(file: str) -> Iterator[BufferedReader]:
     if file == "-":
         if sys.stdin.isatty():
             raise ConfigurationError(
@@ -228,7 +230,7 @@ def _progress(stream: BufferedReader) -> AbstractContextManager[Callable[[int], 
         columns = [BarColumn(), TaskProgressColumn(), *columns, TimeRemainingColumn()]
 
     @contextmanager
-    def running() -> Iterator[Callable[[int], None]]:
+    def show() -> Iterator[Callable[[int], None]]:
         with Progress(
             SpinnerColumn(), *columns, console=Console(stderr=True), transient=True
         ) as bar:
@@ -240,4 +242,4 @@ def _progress(stream: BufferedReader) -> AbstractContextManager[Callable[[int], 
 
             yield tell
 
-    return running()
+    return show()

@@ -16,14 +16,21 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from toolops_plugins import check
 from toolops_plugins.audit.log_reader import Broken, Columns, Record
 from toolops_plugins.audit.measures import Mean
-from toolops_plugins.audit.report import doubts, echo_json, hanging, measures, plain_measure
+from toolops_plugins.audit.report import bullet, doubts, echo_json, measures, plain_measure
 from toolops_plugins.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from toolops_plugins.audit.semantic_replay import Tell
     from toolops_plugins.semantic.embedding.embedders import Embedder
 
-__all__ = ["Asked", "Meaning", "audit_meaning", "check_options", "semantic_options", "taken"]
+__all__ = [
+    "Asked",
+    "Meaning",
+    "check_options",
+    "parse_options",
+    "run_semantic_audit",
+    "semantic_options",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -138,7 +145,7 @@ def check_options(context: click.Context) -> None:
             raise ConfigurationError(parameter.opts[0], problem)
 
 
-def taken(options: dict[str, Any]) -> Meaning | None:
+def parse_options(options: dict[str, Any]) -> Meaning | None:
     """Take what belongs to the semantic audit out of all options; None if that is not asked for.
 
     Raises:
@@ -156,7 +163,7 @@ def taken(options: dict[str, Any]) -> Meaning | None:
     return found
 
 
-def audit_meaning(
+def run_semantic_audit(
     meaning: Meaning,
     asked: Asked,
     source: dict[str, Any],
@@ -206,7 +213,7 @@ def audit_meaning(
         Mean(asked.columns.cost, asked.price),
         Mean(asked.columns.latency, asked.latency),
     )
-    questions = gather(_watched(asked.lines, (price, latency)), fields, meaning.limit or None)
+    questions = gather(_watch(asked.lines, (price, latency)), fields, meaning.limit or None)
     questions.check()
     bounds = tuple(sorted(set(meaning.bounds or _BOUNDS)))
     around = thresholds_of(embedder) if meaning.threshold is None else meaning.threshold
@@ -223,13 +230,13 @@ def audit_meaning(
         title = f"{name} ({', '.join([source['format'], *means])})"
         show_semantic(Console(), result, title, top)
         for doubt in doubts(asked.columns):
-            Console().print(hanging("!", doubt, "yellow"))
+            Console().print(bullet("!", doubt, "yellow"))
     for plot in plots:
         save(plot, result, name, top)
     return 130 if result.interrupted else 0
 
 
-def _watched(lines: Iterable[Record | Broken], means: Iterable[Mean]) -> Iterator[Record | Broken]:
+def _watch(lines: Iterable[Record | Broken], means: Iterable[Mean]) -> Iterator[Record | Broken]:
     for line in lines:
         if isinstance(line, Record):
             for mean in means:
@@ -247,14 +254,14 @@ def _embedder(name: str | None) -> Embedder:
 
     given: Any = name
     if name is not None and name not in ("wordllama", "chroma"):
-        given = _imported(name)
+        given = _import_embedder(name)
     try:
         return embedder_of(given)
     except ConfigurationError as error:
         raise ConfigurationError("--embedder", error.problem) from None
 
 
-def _imported(name: str) -> Any:
+def _import_embedder(name: str) -> Any:
     module, colon, attribute = name.partition(":")
     if not (module and colon and attribute):
         raise ConfigurationError(

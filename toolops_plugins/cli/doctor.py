@@ -1,4 +1,4 @@
-"""Whether what is installed and configured here works, and what is missing."""
+"""Checks of the installed versions, the configuration and Redis."""
 
 from __future__ import annotations
 

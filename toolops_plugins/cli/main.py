@@ -21,7 +21,7 @@ from toolops_plugins.audit.report import echo_json, printable, span, table
 from toolops_plugins.cache.redis.survey import LIVES, Survey
 from toolops_plugins.cli.audit import audit
 from toolops_plugins.cli.doctor import Finding, examine, version_of
-from toolops_plugins.cli.redis_namespace import Kept, key_bytes
+from toolops_plugins.cli.redis_namespace import RedisNamespace, key_bytes
 from toolops_plugins.environment import switch, unknown_variables
 from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.telemetry.report import duration, money
@@ -87,7 +87,9 @@ def _environment(redis_url: str | None, namespace: str | None) -> Mapping[str, s
     return {**os.environ, **{name: value for name, value in given.items() if value is not None}}
 
 
-def _kept(redis_url: str | None, namespace: str | None) -> AbstractContextManager[Kept]:
+def _open_namespace(
+    redis_url: str | None, namespace: str | None
+) -> AbstractContextManager[RedisNamespace]:
     environ = _environment(redis_url, namespace)
     url = environ.get("TOOLOPS_REDIS_URL")
     if not url:
@@ -103,7 +105,9 @@ def _kept(redis_url: str | None, namespace: str | None) -> AbstractContextManage
         )
     secret = environ.get("TOOLOPS_SECRET")
     namespace = environ.get("TOOLOPS_NAMESPACE") or "default"
-    return closing(Kept(url, namespace, secret, encrypt=switch(environ, "TOOLOPS_ENCRYPT")))
+    return closing(
+        RedisNamespace(url, namespace, secret, encrypt=switch(environ, "TOOLOPS_ENCRYPT"))
+    )
 
 
 @toolops.command()
@@ -123,13 +127,13 @@ def doctor(redis_url: str | None, namespace: str | None) -> int:
             section = finding.section
         mark, style = marks[finding.verdict]
         failed += finding.verdict == "fail"
-        console.print(_finding(finding, mark, style), soft_wrap=True)
+        console.print(_finding_line(finding, mark, style), soft_wrap=True)
     console.print()
     console.print("Something does not work." if failed else "All that is configured works.")
     return 1 if failed else 0
 
 
-def _finding(finding: Finding, mark: str, style: str) -> Text:
+def _finding_line(finding: Finding, mark: str, style: str) -> Text:
     line = Text("  ").append(f"{mark:4} ", style=style)
     return line.append(f"{finding.name:29} ").append(printable(finding.text))
 
@@ -149,19 +153,19 @@ def stats(redis_url: str | None, namespace: str | None, seconds: float, as_json:
 
     Hits and savings are counted inside each process: ask ops.stats() there.
     """
-    with _kept(redis_url, namespace) as kept:
-        found = kept.survey(seconds)
+    with _open_namespace(redis_url, namespace) as space:
+        found = space.survey(seconds)
         if as_json:
-            echo_json(_stats_json(found, kept))
+            echo_json(_stats_json(found, space))
         else:
-            _show_stats(Console(), found, kept)
+            _show_stats(Console(), found, space)
     return 0
 
 
-def _stats_json(found: Survey, kept: Kept) -> dict[str, Any]:
+def _stats_json(found: Survey, space: RedisNamespace) -> dict[str, Any]:
     return {
-        "namespace": kept.namespace,
-        "redis": kept.place,
+        "namespace": space.namespace,
+        "redis": space.place,
         "whole": found.whole,
         "tiers": {
             label: {
@@ -180,8 +184,8 @@ def _stats_json(found: Survey, kept: Kept) -> dict[str, Any]:
     }
 
 
-def _show_stats(console: Console, found: Survey, kept: Kept) -> None:
-    console.print(Text(f"namespace {printable(kept.namespace)} in {kept.place}", style="bold"))
+def _show_stats(console: Console, found: Survey, space: RedisNamespace) -> None:
+    console.print(Text(f"namespace {printable(space.namespace)} in {space.place}", style="bold"))
     if not found.tiers:
         console.print("  Nothing is kept.")
     else:
@@ -217,11 +221,11 @@ def clear(redis_url: str | None, namespace: str | None, yes: bool) -> int:  # no
 
     In Redis, and in the memory of the processes that use it.
     """
-    with _kept(redis_url, namespace) as kept:
-        place = f"namespace {kept.namespace} in {kept.place}"
+    with _open_namespace(redis_url, namespace) as space:
+        place = f"namespace {space.namespace} in {space.place}"
         if not yes:
             click.confirm(f"Forget everything of {printable(place)}?", abort=True)
-        _done("Cleared", kept.clear(), place)
+        _report_change("Cleared", space.clear(), place)
     return 0
 
 
@@ -240,12 +244,12 @@ def invalidate(
     names = (*tags, *more)
     if not names or not all(names):
         raise ConfigurationError("TAG", "must name at least one tag, and none may be empty")
-    with _kept(redis_url, namespace) as kept:
-        place = f"namespace {kept.namespace} in {kept.place}"
-        known = kept.tags_in_use(names)
-        labels = kept.invalidate(names)
+    with _open_namespace(redis_url, namespace) as space:
+        place = f"namespace {space.namespace} in {space.place}"
+        known = space.tags_in_use(names)
+        labels = space.invalidate(names)
         if known:
-            _done(f"Invalidated {', '.join(known)}", labels, place)
+            _report_change(f"Invalidated {', '.join(known)}", labels, place)
         for tag in dict.fromkeys(names):
             if tag not in known:
                 text = f"Nothing had the tag {tag} in {place}; running processes have been told."
@@ -253,7 +257,7 @@ def invalidate(
     return 0 if known else 1
 
 
-def _done(what: str, labels: list[str], place: str) -> None:
+def _report_change(what: str, labels: list[str], place: str) -> None:
     where = f"{what} in {', '.join(labels)} of" if labels else "Redis holds nothing of"
     click.echo(printable(f"{where} {place}; running processes have been told."))
 
@@ -268,13 +272,13 @@ def inspect(key: str, redis_url: str | None, namespace: str | None, as_json: boo
     KEY is what tool.key(...) gives, 64 hexadecimal digits. Each tier has an entry of its own.
     """
     digest = key_bytes(key)
-    with _kept(redis_url, namespace) as kept:
-        found = kept.inspect(digest)
+    with _open_namespace(redis_url, namespace) as space:
+        found = space.inspect(digest)
         if as_json:
             echo_json(found)
         else:
             console = Console()
-            place = f"namespace {printable(kept.namespace)} in {kept.place}"
+            place = f"namespace {printable(space.namespace)} in {space.place}"
             if not found:
                 console.print(f"Nothing at all is kept in {place}.", markup=False)
             for label, facts in found.items():

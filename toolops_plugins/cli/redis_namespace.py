@@ -27,7 +27,7 @@ from toolops_plugins.codec import Codec, Payload
 from toolops_plugins.codec.encryption import Cipher
 from toolops_plugins.errors import CodecError, ConfigurationError, TamperedError, TierError
 
-__all__ = ["Kept", "key_bytes"]
+__all__ = ["RedisNamespace", "key_bytes"]
 
 _PATIENCE = 5.0  # seconds; unlike an application, somebody who asks would rather wait
 
@@ -39,7 +39,7 @@ class _Unread(Codec):
         return Payload(codec_id, data)
 
 
-class Kept:
+class RedisNamespace:
     """One namespace in one Redis. Not thread-safe.
 
     Args:
@@ -88,7 +88,7 @@ class Kept:
         """
         return self.any.survey(seconds)
 
-    def _found(self) -> dict[str, Redis]:
+    def _tiers_with_entries(self) -> dict[str, Redis]:
         """Return the tiers that keep anything: others may be labelled otherwise than ours."""
         labels = sorted(self.any.survey(measure=False).tiers)
         return {label: self._tier(label) for label in labels}
@@ -117,16 +117,16 @@ class Kept:
             TierError: Redis could not be reached, or refused.
         """
         names = list(dict.fromkeys(tags))
-        known = {tag for tier in self._known().values() for tag in tier.tags_in_use(names)}
+        known = {tag for tier in self._writable_tiers().values() for tag in tier.tags_in_use(names)}
         return [tag for tag in names if tag in known]
 
-    def _known(self) -> dict[str, Redis]:
+    def _writable_tiers(self) -> dict[str, Redis]:
         """As :meth:`_found`, to be changed: with another secret nobody would believe it.
 
         Raises:
             ConfigurationError: The secret is not that of what is kept.
         """
-        found = self._found()
+        found = self._tiers_with_entries()
         for tier in found.values():
             if (problem := tier.secret_problem()) is not None:
                 raise ConfigurationError("TOOLOPS_SECRET", problem)
@@ -136,7 +136,7 @@ class Kept:
         self, change: Callable[[Redis], None], tags: Iterable[str] = (), *, everything: bool = False
     ) -> list[str]:
         began = SYSTEM_CLOCK.time()
-        found = self._known()
+        found = self._writable_tiers()
         # Farthest first, as a runtime does: a call in between could fill the near from the far.
         for tier in reversed(found.values()):
             change(tier)
@@ -157,9 +157,12 @@ class Kept:
         Raises:
             TierError: Redis could not be reached.
         """
-        return {label: self._inspected(tier, key) for label, tier in self._found().items()}
+        return {
+            label: self._inspect_tier(tier, key)
+            for label, tier in self._tiers_with_entries().items()
+        }
 
-    def _inspected(self, tier: Redis, key: bytes) -> dict[str, Any]:
+    def _inspect_tier(self, tier: Redis, key: bytes) -> dict[str, Any]:
         from redis import ResponseError  # noqa: PLC0415 - redis is imported on first use
 
         try:
@@ -208,7 +211,7 @@ class Kept:
             if entry.kind != "error":
                 value = self._codec.decode(entry.payload)
                 return orjson.loads(
-                    orjson.dumps(value, default=_shown, option=orjson.OPT_NON_STR_KEYS)
+                    orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS)
                 )
         return orjson.loads(self._codec.data(entry.payload))
 
@@ -228,7 +231,7 @@ def _cipher(secret: bytes | None) -> Cipher | None:
         return None
 
 
-def _shown(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple | set | frozenset) else str(value)
 
 
