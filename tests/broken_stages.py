@@ -73,7 +73,7 @@ _METHODS = {
     "index": [("semantic.index.index.Index", "searching")],
     "decision": [("semantic.lookup.Decider", "decide")],
     "joining": [("semantic.in_flight.InFlight", "board"), ("semantic.in_flight.InFlight", "leave")],
-    "scope": [("calls.semantic_keyer.SemanticKeyer", "asked")],
+    "scope": [("calls.semantic_keyer.SemanticKeyer", "question")],
     "keeping": [("semantic.index.index.Index", "put")],
     "writing": [("semantic.index.chroma.Store", "write"), ("semantic.index.chroma.Store", "touch")],
     "learning": [("semantic.bounded.learner.Bounded", name) for name in ("learn", "decide")],

@@ -6,10 +6,10 @@ import threading
 
 from toolops_plugins.clock import Clock
 
-__all__ = ["Fuse"]
+__all__ = ["Cooldown"]
 
 
-class Fuse:
+class Cooldown:
     """Skips a server for a growing pause after it failed, then lets one caller probe.
 
     A plain circuit breaker that opens at the first failure: a cache that is down must cost one
@@ -40,12 +40,12 @@ class Fuse:
         self._lock = threading.Lock()
 
     @property
-    def blown(self) -> bool:
+    def is_down(self) -> bool:
         """Whether the last that was heard of the server was a failure."""
         return self._until is not None
 
     @property
-    def resting(self) -> bool:
+    def is_active(self) -> bool:
         """Whether an operation would be skipped now."""
         until = self._until
         return until is not None and self._clock.monotonic() < until
@@ -62,7 +62,7 @@ class Fuse:
                 self._until = now + self._lease
             return self._turn
 
-    def stale(self, ticket: int) -> bool:
+    def is_stale(self, ticket: int) -> bool:
         """Return whether the server was found down since ``ticket`` was handed out."""
         return ticket != self._turn
 

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 from toolops_plugins import check
 from toolops_plugins.concurrency.fork_locks import fork_safe
 
-__all__ = ["Generations"]
+__all__ = ["Invalidations"]
 
 _Name = TypeVar("_Name", bound=Hashable)
 
@@ -55,7 +55,7 @@ class _Names(Generic[_Name]):
         self.state = ({}, {}, number)
 
 
-class Generations:
+class Invalidations:
     """Tells whether what was looked up at some time is still valid.
 
     Voiding a name and asking about one take constant time, however many entries carry it. Safe

@@ -13,9 +13,15 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 from toolops_plugins import check
 from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
-from toolops_plugins.callables.pickling import Configuration, Place, found, place_of
+from toolops_plugins.callables.pickling import (
+    Configuration,
+    RuntimeLocation,
+    find_runtime,
+    locate_runtime,
+)
 from toolops_plugins.callables.target import resolve
-from toolops_plugins.calls.flow import DEADLINE, Deadline, call_flow, current_deadline
+from toolops_plugins.calls.context import DEADLINE, Deadline, current_deadline
+from toolops_plugins.calls.flow import call_flow
 from toolops_plugins.calls.plan import Call, Plan, Shared
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.closing import Closing
@@ -34,12 +40,13 @@ from toolops_plugins.policy import CircuitBreaker, Policy, RateLimit
 from toolops_plugins.resilience.breaker import Breaker
 from toolops_plugins.resilience.ratelimit import Limiter
 from toolops_plugins.resilience.retry import RetryBudget
-from toolops_plugins.storage import Upkeep
+from toolops_plugins.storage import Storage
 from toolops_plugins.telemetry.events import CallEvent, Emitter, SinkLike
 from toolops_plugins.telemetry.report import StatsSnapshot
 from toolops_plugins.telemetry.stats import Stats
 from toolops_plugins.wrapping.decorators import Decorators
-from toolops_plugins.wrapping.planner import Named, Planner
+from toolops_plugins.wrapping.planner import Planner
+from toolops_plugins.wrapping.registry import Registry
 
 if TYPE_CHECKING:
     from toolops_plugins.drivers.loop import LoopDriver
@@ -62,7 +69,7 @@ class _Default:
 
 
 _DEFAULT = _Default()
-_SETTLING = 5.0
+_DRAIN_SECONDS = 5.0
 """Seconds that ``aclose`` waits for what goes on in the background."""
 _PLANS = 1_024
 """Functions whose plans ``call`` and ``acall`` remember."""
@@ -95,7 +102,7 @@ class ToolOps(Decorators, Closing):
             encrypted with a key derived from the secret; text or bytes: with a key derived from
             these. Needs the package ``cryptography`` (extra "encrypt") and a secret. Default
             False.
-        sinks: Told of every call; see :class:`~toolops_plugins.telemetry.events.Sink`.
+        sinks: StreamResult of every call; see :class:`~toolops_plugins.telemetry.events.Sink`.
         retry_budget: Bounds the retries of all calls together; None: unbounded. By default a fifth
             of the calls and a small reserve.
         codec: Turns results into bytes; types are registered there. None: a new one.
@@ -153,9 +160,9 @@ class ToolOps(Decorators, Closing):
             namespace, clock, self.codec, self._emitter, flights, Streams(), budget
         )
         chosen = [Memory()] if tiers is None else tiers
-        self._upkeep = Upkeep(self._shared, chosen, key, semantic, cipher)
-        self._tiers = self._upkeep.tiers
-        self._pool.on_full = weakref.WeakMethod(self._upkeep.threads_full)
+        self._storage = Storage(self._shared, chosen, key, semantic, cipher)
+        self._tiers = self._storage.tiers
+        self._pool.on_full = weakref.WeakMethod(self._storage.notify_threads_full)
         self._configuration = Configuration(
             {
                 "namespace": namespace,
@@ -168,7 +175,7 @@ class ToolOps(Decorators, Closing):
             },
             _obstacle(self, secret=key is not None, clock=clock),
         )
-        self.breakers = Named("breaker", self._breaker)
+        self.breakers = Registry("breaker", self._breaker)
         self._planner = Planner(
             self._shared,
             Keyspace(namespace, self.canon, tenant, key),
@@ -198,7 +205,7 @@ class ToolOps(Decorators, Closing):
         return self._loop_driver
 
     def _breaker(self, policy: CircuitBreaker, name: str) -> Breaker:
-        return Breaker(policy, name, self.clock, self._upkeep.breaker_changed)
+        return Breaker(policy, name, self.clock, self._storage.notify_breaker_change)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:
@@ -255,7 +262,7 @@ class ToolOps(Decorators, Closing):
                 fit it.
             Exception: What the function raised, or a policy in its place.
         """
-        found, kind = self._opened(function, args, kwargs, policy, name)
+        found, kind = self._open(function, args, kwargs, policy, name)
         if kind != "function":
             raise ConfigurationError(
                 "function", f"is a {kind}; use `await ops.acall(...)`, or a decorator"
@@ -284,12 +291,12 @@ class ToolOps(Decorators, Closing):
             ConfigurationError: The function is a generator, or the policy does not fit it.
             Exception: What the function raised, or a policy in its place.
         """
-        found, kind = self._opened(function, args, kwargs, policy, name)
+        found, kind = self._open(function, args, kwargs, policy, name)
         if kind not in ("function", "coroutine"):
             raise ConfigurationError("function", f"is a {kind}; use a decorator")
         return await self._on_loop().run(call_flow(found)) if type(found) is Call else found
 
-    def _opened(
+    def _open(
         self,
         function: Callable[..., Any],
         args: tuple[Any, ...],
@@ -325,10 +332,10 @@ class ToolOps(Decorators, Closing):
             ConfigurationError: ``limit`` is no positive number.
             Exception: The first error of a call.
         """
-        from toolops_plugins.concurrency.gather import gathered  # noqa: PLC0415 - imports asyncio
+        from toolops_plugins.concurrency.gather import gather_calls  # noqa: PLC0415 - imports asyncio
 
         places = check.count("limit", limit)
-        return await gathered(calls, places, return_exceptions=return_exceptions)
+        return await gather_calls(calls, places, return_exceptions=return_exceptions)
 
     def map(self, function: Callable[[T], R], items: Iterable[T], *, limit: int = 10) -> list[R]:
         """Call a function for each item in threads, at most ``limit`` at a time; results in order.
@@ -396,13 +403,13 @@ class ToolOps(Decorators, Closing):
             ConfigurationError: ``tags`` is a lone string, or a key is none.
             TierError: A tier could not be reached; all others have been told.
         """
-        self._threads.run(self._upkeep.invalidating(tags, keys))
+        self._threads.run(self._storage.invalidate(tags, keys))
 
     async def ainvalidate(
         self, tags: Iterable[str] = (), *, keys: Iterable[bytes | str] = ()
     ) -> None:
         """As :meth:`invalidate`, without blocking the event loop."""
-        await self._on_loop().run(self._upkeep.invalidating(tags, keys))
+        await self._on_loop().run(self._storage.invalidate(tags, keys))
 
     def clear(self) -> None:
         """Forget all results of this namespace, in every tier and the memory of every process.
@@ -410,11 +417,11 @@ class ToolOps(Decorators, Closing):
         Raises:
             TierError: A tier could not be reached; all others have been told.
         """
-        self._threads.run(self._upkeep.clearing())
+        self._threads.run(self._storage.clear())
 
     async def aclear(self) -> None:
         """As :meth:`clear`, without blocking the event loop."""
-        await self._on_loop().run(self._upkeep.clearing())
+        await self._on_loop().run(self._storage.clear())
 
     # -- what happens ------------------------------------------------------------------------
 
@@ -467,14 +474,14 @@ class ToolOps(Decorators, Closing):
         # Only the thread that forked lives on here.
         self._shared.flights.reset_after_fork()
         self._shared.streams.reset_after_fork()
-        self._upkeep.reset_after_fork()
+        self._storage.reset_after_fork()
         if self._loop_driver is not None:
             self._loop_driver.reset_after_fork()
 
     def close(self) -> None:
         """Release connections and threads. Calls that hang in threads are not waited for."""
-        self._upkeep.stop_listening()
-        self._threads.run(self._upkeep.closing())
+        self._storage.stop_listening()
+        self._threads.run(self._storage.close())
         self._pool.end_idle_threads()
 
     async def aclose(self) -> None:
@@ -483,13 +490,13 @@ class ToolOps(Decorators, Closing):
         It waits for 5 seconds at most, and cancels what goes on then.
         """
         driver = self._on_loop()
-        await driver.settle(_SETTLING)
-        await driver.in_thread(self._upkeep.stop_listening)
-        await driver.run(self._upkeep.closing())
+        await driver.drain(_DRAIN_SECONDS)
+        await driver.run_in_thread(self._storage.stop_listening)
+        await driver.run(self._storage.close())
         self._pool.end_idle_threads()
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return _unpickled, (place_of(self, self._configuration),)
+        return _unpickle, (locate_runtime(self, self._configuration),)
 
     def __repr__(self) -> str:
         return f"ToolOps({self.namespace!r}, tiers={list(self._tiers.all)!r})"
@@ -511,9 +518,9 @@ def _obstacle(runtime: ToolOps, *, secret: bool, clock: Clock) -> str:
     return "" if type(runtime.codec) is Codec else "it has a codec of its own class"
 
 
-def _unpickled(place: Place) -> Any:
+def _unpickle(place: RuntimeLocation) -> Any:
     alive = all_runtimes()
-    return found(place, [(runtime, runtime._configuration) for runtime in alive])  # noqa: SLF001 - of this module
+    return find_runtime(place, [(runtime, runtime._configuration) for runtime in alive])  # noqa: SLF001 - of this module
 
 
 def _after_fork() -> None:

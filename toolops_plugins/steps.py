@@ -24,16 +24,16 @@ __all__ = [
     "Sleep",
     "Spawn",
     "Step",
-    "Stopped",
+    "StopIterationCarrier",
     "Within",
     "as_tier_error",
-    "is_callers",
+    "is_caller_error",
     "tier_problem",
-    "uncarried",
+    "unwrap_error",
 ]
 
 
-class Stopped(Exception):  # noqa: N818 - a carrier, never seen by users
+class StopIterationCarrier(Exception):  # noqa: N818 - a carrier, never seen by users
     """Carries a StopIteration of a user's function, which a generator cannot raise for what it is.
 
     Args:
@@ -45,12 +45,12 @@ class Stopped(Exception):  # noqa: N818 - a carrier, never seen by users
         self.error = error
 
 
-def uncarried(error: Exception) -> Exception:
+def unwrap_error(error: Exception) -> Exception:
     """Return the error as the user's function raised it."""
-    return error.error if isinstance(error, Stopped) else error
+    return error.error if isinstance(error, StopIterationCarrier) else error
 
 
-def is_callers(error: Exception) -> bool:
+def is_caller_error(error: Exception) -> bool:
     """Return whether an error inside the cache is for the caller to see.
 
     So is the end of its own time, and a wrong configuration; everything else is trouble with the
@@ -120,23 +120,23 @@ class Invoke:
     called more than once.
 
     The driver notes what became of it: ``reached`` is false where the function never began,
-    ``goes_on`` is true where it was left running, so that the driver calls ``leave``, ``over``
-    where it has ended in a thread, and ``waited`` are the seconds that it waited for one.
+    ``abandoned`` is true where it was left running, so that the driver calls ``leave``, ``over``
+    where it has ended in a thread, and ``queue_seconds`` are the seconds that it waited for one.
     """
 
     __slots__ = (
+        "abandoned",
         "aio",
         "args",
         "function",
-        "goes_on",
         "in_thread",
         "kwargs",
         "leave",
         "over",
         "owner",
+        "queue_seconds",
         "reached",
         "seconds",
-        "waited",
     )
 
     def __init__(
@@ -160,9 +160,9 @@ class Invoke:
         self.owner = owner
         self.leave = leave
         self.reached = True
-        self.goes_on = False
+        self.abandoned = False
         self.over = False
-        self.waited = 0.0
+        self.queue_seconds = 0.0
 
 
 class Enter:

@@ -21,7 +21,7 @@ from toolops_plugins.errors import (
     TooLargeError,
 )
 from toolops_plugins.resilience.breaker import Breaker
-from toolops_plugins.steps import Flow, Io, as_tier_error, is_callers, tier_problem
+from toolops_plugins.steps import Flow, Io, as_tier_error, is_caller_error, tier_problem
 from toolops_plugins.telemetry.events import Notice, NoticeKind
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from toolops_plugins.cache.redis import Redis
     from toolops_plugins.semantic.cache import SemanticCache
 
-__all__ = ["Upkeep"]
+__all__ = ["Storage"]
 
 
-class Upkeep:
+class Storage:
     """Looks after the tiers of one runtime. Safe to use from any threads and event loops.
 
     Args:
@@ -93,11 +93,11 @@ class Upkeep:
         shared = self._shared
         shared.emitter.notice(Notice(kind, name, detail, shared.clock.time(), shared.namespace))
 
-    def threads_full(self, name: str, detail: str) -> None:
+    def notify_threads_full(self, name: str, detail: str) -> None:
         """Tell the sinks that a tool waits for a thread, and who holds them."""
         self.notice("threads_full", name, detail)
 
-    def breaker_changed(self, breaker: Breaker, old: str, new: str) -> None:
+    def notify_breaker_change(self, breaker: Breaker, old: str, new: str) -> None:
         """Tell the sinks that a circuit has opened, closed, or is being probed."""
         shared = self._shared
         opens, closes = new == "open", new == "closed"
@@ -202,7 +202,7 @@ class Upkeep:
 
     # -- forgetting ------------------------------------------------------------------------------
 
-    def invalidating(self, tags: Iterable[str], keys: Iterable[bytes | str]) -> Flow:
+    def invalidate(self, tags: Iterable[str], keys: Iterable[bytes | str]) -> Flow:
         """Return the flow that forgets results by tag and key, here and elsewhere.
 
         Raises:
@@ -221,16 +221,16 @@ class Upkeep:
             semantic = self._semantic
             if digests:
                 ids = [digest.hex()[:32] for digest in digests]
-                work.append(self._asked(semantic.remove, semantic.aremove, ids))
+                work.append(self._run_semantic(semantic.remove, semantic.aremove, ids))
             if names:
-                work.append(self._asked(semantic.invalidate, semantic.ainvalidate, names))
+                work.append(self._run_semantic(semantic.invalidate, semantic.ainvalidate, names))
         if digests:
             work.append(self.tiers.delete(digests))
         if names:
             work.append(self.tiers.invalidate(names))
-        yield from self._telling(work, digests, names, everything=False)
+        yield from self._run_and_publish(work, digests, names, everything=False)
 
-    def clearing(self) -> Flow:
+    def clear(self) -> Flow:
         """Return the flow that forgets everything, here and elsewhere.
 
         Raises:
@@ -239,10 +239,10 @@ class Upkeep:
         self._leave_flights((), everything=True)
         work = [self.tiers.clear()]
         if self._semantic is not None:
-            work.insert(0, self._asked(self._semantic.clear, self._semantic.aclear))
-        yield from self._telling(work, (), (), everything=True)
+            work.insert(0, self._run_semantic(self._semantic.clear, self._semantic.aclear))
+        yield from self._run_and_publish(work, (), (), everything=True)
 
-    def closing(self) -> Flow:
+    def close(self) -> Flow:
         """Return the flow that releases what tiers and semantic cache hold.
 
         Trouble with that is a notice: whoever closes can do nothing about it. A forked worker
@@ -252,20 +252,20 @@ class Upkeep:
             try:
                 yield Io(self._semantic.close, self._semantic.aclose)
             except Exception as error:
-                if is_callers(error):
+                if is_caller_error(error):
                     raise
                 self._semantic_trouble(as_tier_error(error))
         with suppress(TierError):  # of which there is a notice already
             yield from self.tiers.close()
 
-    def _asked(
+    def _run_semantic(
         self, sync: Callable[..., None], aio: Callable[..., Awaitable[None]], *args: Any
     ) -> Flow:
         """Have the semantic cache do something; where that fails it is told, and raised."""
         try:
             yield Io(sync, aio, *args)
         except Exception as error:
-            if not is_callers(error):
+            if not is_caller_error(error):
                 self._tier_trouble("semantic", error)
             raise
 
@@ -279,7 +279,7 @@ class Upkeep:
             self._shared.flights.forget(key)
             self._shared.streams.forget(key)
 
-    def _telling(
+    def _run_and_publish(
         self, work: Sequence[Flow], keys: Sequence[bytes], tags: Sequence[str], *, everything: bool
     ) -> Flow:
         """Do the work in the tiers, then tell other processes; one that fails stops no other."""
@@ -290,12 +290,12 @@ class Upkeep:
             moment = bus.moment()
             publish = partial(bus.publish, keys, tags, everything=everything, moment=moment)
             apublish = partial(bus.apublish, keys, tags, everything=everything, moment=moment)
-            work = [*work, _told(publish, apublish)]
+            work = [*work, _io_flow(publish, apublish)]
         for part in work:
             try:
                 yield from part
             except Exception as error:
-                if is_callers(error):
+                if is_caller_error(error):
                     raise
                 trouble = trouble or as_tier_error(error)
         if trouble is not None:
@@ -308,7 +308,7 @@ def _is_redis(tier: Tier) -> TypeGuard[Redis]:
     return module is not None and isinstance(tier, module.Redis)
 
 
-def _told(sync: Callable[..., None], aio: Callable[..., Awaitable[None]], *args: Any) -> Flow:
+def _io_flow(sync: Callable[..., None], aio: Callable[..., Awaitable[None]], *args: Any) -> Flow:
     yield Io(sync, aio, *args)
 
 

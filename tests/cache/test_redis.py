@@ -24,7 +24,7 @@ from toolops_plugins.cache.redis import Redis
 from toolops_plugins.cache.redis.url import parse
 from toolops_plugins.clock import SYSTEM_CLOCK, SystemClock
 from toolops_plugins.codec import Codec
-from toolops_plugins.cooldown import Fuse
+from toolops_plugins.cooldown import Cooldown
 from toolops_plugins.errors import ConfigurationError, TamperedError, TierError
 
 CODEC = Codec()
@@ -372,7 +372,7 @@ def test_users_and_passwords(
         with pytest.raises(TierError) as raised:
             wrong.get(key())
         assert "wrong@" not in str(raised.value)
-        assert wrong.connection.cooldown.blown
+        assert wrong.connection.cooldown.is_down
         wrong.close()
     finally:
         server.stop()
@@ -694,7 +694,7 @@ async def test_a_cancelled_lookup_leaves_no_reply_behind(
         server.resume()
         for number in (1, 2, 0):
             assert value((await tier.aget(key(number)))[0]) == number
-        assert not tier.connection.cooldown.blown
+        assert not tier.connection.cooldown.is_down
     finally:
         await tier.aclose()
         await asyncio.to_thread(server.stop)
@@ -715,7 +715,7 @@ async def test_a_blocked_loop_is_not_a_server_that_is_down(valkey: Server, names
     time.sleep(1)  # noqa: ASYNC251 - this is what is tested
     with pytest.raises(TierError, match="blocked"):
         await lookup
-    assert not tier.connection.cooldown.blown
+    assert not tier.connection.cooldown.is_down
     assert value((await tier.aget(key()))[0]) == 1
     await tier.aclose()
 
@@ -725,7 +725,7 @@ async def test_a_blocked_loop_is_not_a_server_that_is_down(valkey: Server, names
 
 def test_a_fuse_skips_for_growing_pauses_and_lets_one_probe() -> None:
     clock = Hands()
-    fuse = Fuse(clock, lease=2.0)
+    fuse = Cooldown(clock, lease=2.0)
     pauses = []
     for _ in range(9):
         ticket = fuse.enter()
@@ -742,19 +742,19 @@ def test_a_fuse_skips_for_growing_pauses_and_lets_one_probe() -> None:
 
 def test_a_fuse_counts_one_failure_of_many_at_once_and_no_late_success() -> None:
     clock = Hands()
-    fuse = Fuse(clock, lease=2.0)
+    fuse = Cooldown(clock, lease=2.0)
     tickets = [fuse.enter() for _ in range(100)]
     for ticket in tickets:
         assert ticket is not None
         fuse.fail(ticket)
     assert tickets[0] is not None
     fuse.succeed(tickets[0])
-    assert fuse.blown
+    assert fuse.is_down
     clock.now += 0.5
     probe = fuse.enter()
     assert probe is not None
     fuse.succeed(probe)
-    assert not fuse.blown
+    assert not fuse.is_down
     again = fuse.enter()
     assert again is not None
     fuse.fail(again)

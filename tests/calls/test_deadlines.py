@@ -14,7 +14,7 @@ from callers import LONG, start
 from servers import wait_for
 
 from toolops_plugins import Bulkhead, Cache, DeadlineExceeded, RateLimit, Retry, ToolOps
-from toolops_plugins.calls.flow import DEADLINE, current_deadline
+from toolops_plugins.calls.context import DEADLINE, current_deadline
 from toolops_plugins.testing import FakeClock
 
 

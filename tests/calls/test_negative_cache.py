@@ -10,7 +10,7 @@ import pytest
 from callers import Notices
 
 from toolops_plugins import Cache, Memory, Redis, ToolOps
-from toolops_plugins.calls.negative_cache import remember_error
+from toolops_plugins.calls.negative_cache import encode_error
 from toolops_plugins.codec import Codec
 from toolops_plugins.errors import NotEncodableError
 
@@ -245,7 +245,7 @@ def test_an_object_that_lacked_an_attribute_is_not_kept() -> None:
         with_object("x")
     except AttributeError as error:
         reference = weakref.ref(error.obj)
-        payload = remember_error(error, codec)
+        payload = encode_error(error, codec)
     gc.collect()
     assert reference() is None
     assert str(codec.decode(payload)) == "'Body' object has no attribute 'missing'"
@@ -259,8 +259,8 @@ def test_an_exception_in_c_is_not_taken_apart() -> None:
 
     with pytest.raises(pydantic.ValidationError) as caught:
         Model(x="no")
-    with pytest.raises(NotEncodableError, match="cannot be made again"):
-        remember_error(caught.value, Codec())
+    with pytest.raises(NotEncodableError, match="cannot be rebuilt"):
+        encode_error(caught.value, Codec())
 
 
 @pytest.mark.parametrize(
@@ -275,8 +275,8 @@ def test_errors_come_back_as_they_were(error: Exception) -> None:
     codec = Codec()
     mine = Mine(*error.args)
     mine.extra = {"a": 1}
-    held: Any = codec.decode(remember_error(mine, codec))
-    again = held.again(codec)
+    held: Any = codec.decode(encode_error(mine, codec))
+    again = held.rebuild(codec)
     assert type(again) is Mine
     assert (str(again), again.args, again.extra) == (str(mine), mine.args, {"a": 1})
     assert getattr(again, "errno", None) == getattr(mine, "errno", None)

@@ -553,7 +553,7 @@ def test_encryption_is_switched_by_the_environment(run, monkeypatch):
     assert "hunter2" not in out + err
     monkeypatch.setenv("TOOLOPS_ENCRYPT", "1")
     assert run("doctor")[0] == 0
-    assert ToolOps.from_env()._upkeep._cipher is not None
+    assert ToolOps.from_env()._storage._cipher is not None
 
 
 def test_inspect_of_garbage(run, valkey, namespace):

@@ -46,7 +46,7 @@ def hold() -> Iterator[Hold]:
 
 
 def empty(pool: Pool) -> None:
-    wait_for(lambda: not pool.queued and not pool._busy, "an empty pool", LONG)
+    wait_for(lambda: not pool.queue_length and not pool._busy, "an empty pool", LONG)
 
 
 def test_one_owner_gets_no_more_threads_than_are_left_to_others(hold: Hold) -> None:
@@ -62,7 +62,7 @@ def test_one_owner_gets_no_more_threads_than_are_left_to_others(hold: Hold) -> N
     hold.reach(8)
     late = pool.submit(hold.job("e"), "e")
     assert sorted(hold.ran) == list("aaaabbcd")
-    assert pool.queued == 16 + 18 + 1
+    assert pool.queue_length == 16 + 18 + 1
     assert pool.describe("e") == ("all 8 threads are held: 4 by 'a', 2 by 'b', 1 by 'c', 1 by 'd'")
     assert late.drop()
     hold.go.set()
@@ -84,11 +84,11 @@ def test_a_small_pool_gives_each_owner_a_thread(hold: Hold) -> None:
     pool.submit(hold.job("a"), "a")
     hold.reach(1)
     waiting = pool.submit(hold.note("b"), "b")
-    assert waiting.started is None
+    assert waiting.started_at is None
     hold.go.set()
     empty(pool)
     assert hold.ran == ["a", "b"]
-    assert waiting.waited > 0.0
+    assert waiting.queue_seconds > 0.0
 
 
 def test_owners_take_turns(hold: Hold) -> None:
@@ -112,7 +112,7 @@ def test_work_without_an_owner_may_have_all_threads_and_bulk_work_leaves_some(ho
     for _ in range(8):
         pool.submit(hold.job("none"))
     hold.reach(8)
-    assert pool.queued == 8
+    assert pool.queue_length == 8
 
 
 def test_what_was_dropped_never_runs(hold: Hold) -> None:
@@ -123,12 +123,12 @@ def test_what_was_dropped_never_runs(hold: Hold) -> None:
     assert [tickets[1].drop(), tickets[3].drop()] == [True, True]
     assert not tickets[1].drop()
     assert not first.drop()
-    assert pool.queued == 2
+    assert pool.queue_length == 2
     hold.go.set()
     empty(pool)
     assert hold.ran == ["held", 0, 2]
     assert not tickets[0].drop()
-    assert tickets[1].started is None
+    assert tickets[1].started_at is None
 
 
 def test_a_dropped_function_is_not_held(hold: Hold) -> None:
@@ -183,7 +183,7 @@ def test_a_machine_without_threads_is_a_rejection(monkeypatch: pytest.MonkeyPatc
         with pytest.raises(ThreadPoolFull, match="no more threads"):
             pool.submit(lambda: None, "a")
         assert not pool.offer(lambda: None)
-    assert len(pool) == pool.queued == 0
+    assert len(pool) == pool.queue_length == 0
     done = threading.Event()
     pool.submit(done.set, "a")
     assert done.wait(LONG)
@@ -204,7 +204,7 @@ def test_a_forked_child_has_a_pool_without_threads(hold: Hold) -> None:
         done = [threading.Event(), threading.Event()]
         for each, event in zip((pool, idle), done, strict=True):
             each.submit(event.set, "a")
-        return all(event.wait(5) for event in done) and pool.queued == 0
+        return all(event.wait(5) for event in done) and pool.queue_length == 0
 
     assert in_child(child) == 0
 

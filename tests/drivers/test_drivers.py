@@ -297,7 +297,7 @@ async def test_a_stale_answer_is_refreshed_in_the_background_of_a_loop():
         assert await tool() == 1
         clock.advance(11)
         assert await tool() == 1
-        await ops._on_loop().settle()
+        await ops._on_loop().drain()
         assert await tool() == 2
 
 

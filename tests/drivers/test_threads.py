@@ -69,7 +69,7 @@ class Busy:
         for caller in self.callers:
             caller.result(LONG)
         pool = self.ops._pool
-        wait_for(lambda: not pool.queued and not pool._busy, "an empty pool", LONG)
+        wait_for(lambda: not pool.queue_length and not pool._busy, "an empty pool", LONG)
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def deadline_of_a_task(busy: Busy) -> None:
 def cancelled_task(busy: Busy) -> None:
     async def ask() -> None:
         task = asyncio.create_task(busy.ops.acall(busy.send, policy=Policy(retry=RETRY)))
-        while not busy.ops._pool.queued:  # noqa: ASYNC110 - there is no event for it
+        while not busy.ops._pool.queue_length:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait({task})
@@ -161,7 +161,7 @@ def left_task(busy: Busy) -> None:
     loop.set_exception_handler(lambda *_: None)
     task = loop.create_task(busy.ops.acall(busy.send))
     loop.run_until_complete(asyncio.sleep(0))
-    assert busy.ops._pool.queued == 1
+    assert busy.ops._pool.queue_length == 1
     task.cancel()
     loop.run_until_complete(asyncio.wait({task}))
     loop.close()
@@ -296,7 +296,7 @@ def test_an_attempt_has_its_time_from_when_it_begins(busy: Busy) -> None:
         return "made"
 
     caller = start(slow)
-    wait_for(lambda: busy.ops._pool.queued, "a call that waits", LONG)
+    wait_for(lambda: busy.ops._pool.queue_length, "a call that waits", LONG)
     busy.end()
     assert caller.result(LONG) == "made"
     assert began.is_set()
@@ -825,7 +825,7 @@ def test_an_interpreter_with_threads_that_hang_ends() -> None:
 
 
 async def test_closing_waits_for_no_refresh_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "_SETTLING", SHORT)
+    monkeypatch.setattr(runtime, "_DRAIN_SECONDS", SHORT)
     clock = FakeClock()
     ops = ToolOps("threads", clock=clock)
     ended: list[str] = []

@@ -258,7 +258,7 @@ async def refresh(ops: ToolOps, body: Stubborn) -> None:
     clock.advance(11)
     assert await tool() == 1
     await body.reach()
-    await ops._on_loop().settle(SHORT)
+    await ops._on_loop().drain(SHORT)
 
 
 WAYS: list[Callable[[ToolOps, Stubborn], Coroutine[Any, Any, None]]] = [
@@ -436,17 +436,17 @@ async def test_a_task_is_left_to_itself_while_another_loop_leaves_its_own() -> N
 
     class Overtaken:
         def get_loop(self) -> asyncio.AbstractEventLoop:
-            tasks._left.add(begun[2])  # as another thread does in this moment
+            tasks._detached.add(begun[2])  # as another thread does in this moment
             return asyncio.get_running_loop()
 
     first: Any = Overtaken()
-    tasks._left.add(first)
+    tasks._detached.add(first)
     try:
         for task in begun[:2]:
             tasks.let_go(task)
     finally:
-        tasks._left.discard(first)
+        tasks._detached.discard(first)
         tasks.let_go(begun[2])
         release.set()
         await asyncio.gather(*begun)
-    assert not tasks._left
+    assert not tasks._detached

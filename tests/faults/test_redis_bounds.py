@@ -296,7 +296,7 @@ async def test_the_wait_for_a_place_counts(place, tier):
     busy = [each for each in found if isinstance(each, TierError) and "in use" in str(each)]
     # Whoever has no place within a quarter of a second gives up; a reply may take two.
     assert len(busy) > 180
-    assert not one.connection.cooldown.blown
+    assert not one.connection.cooldown.is_down
     await one.aclose()
 
 
@@ -320,7 +320,7 @@ def test_the_wait_of_threads_for_a_place_counts(place, tier):
         thread.join()
     busy = [each for each in results if isinstance(each, TierError) and "in use" in str(each)]
     assert len(busy) >= 15
-    assert not one.connection.cooldown.blown
+    assert not one.connection.cooldown.is_down
 
 
 def test_a_walk_that_ran_out_of_time_blames_no_server(place, tier, face):
@@ -332,7 +332,7 @@ def test_a_walk_that_ran_out_of_time_blames_no_server(place, tier, face):
     proxy.fault = delay(0.15)
     with pytest.raises(TierError):
         call("clear")
-    assert not one.connection.cooldown.blown
+    assert not one.connection.cooldown.is_down
 
 
 # Sizes ---------------------------------------------------------------------------------------
@@ -368,7 +368,7 @@ def test_a_value_that_is_too_large_is_one_keys_trouble(place, tier, face):
     plant(proxy.target, name)
     with pytest.raises(TierError, match="70,000,000 bytes"):
         call("get", b"o" * 32)
-    assert not one.connection.cooldown.blown
+    assert not one.connection.cooldown.is_down
     assert call.well("get", KEY)[0] is not None
 
 

@@ -194,7 +194,7 @@ def test_hung_on_an_open_connection_then_well_again(
         server.resume()
         found = get()  # the probe
         assert found is not None
-        assert not tier.connection.cooldown.blown, operation
+        assert not tier.connection.cooldown.is_down, operation
         assert get() is not None
 
 
@@ -297,10 +297,10 @@ def test_killed_under_load_and_restarted_empty(
             before = rounds
             wait_for(lambda before=before: rounds > before + 20, "load")
             server.kill()
-            wait_for(lambda: tier.connection.cooldown.blown, "a blown fuse")
+            wait_for(lambda: tier.connection.cooldown.is_down, "a blown fuse")
             server.start()
             clock.now += 60
-            wait_for(lambda: not tier.connection.cooldown.blown or _tick(clock), "a whole fuse")
+            wait_for(lambda: not tier.connection.cooldown.is_down or _tick(clock), "a whole fuse")
     finally:
         stop.set()
         for thread in threads:
@@ -342,7 +342,7 @@ def test_an_idle_connection_that_the_server_closed_is_no_failure(
                 server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
                 assert tier.get(KEY)[0] is not None
                 assert all(found for found, _ in runner.run(many()))
-            assert not tier.connection.cooldown.blown
+            assert not tier.connection.cooldown.is_down
     finally:
         whole.stop()
 
@@ -403,8 +403,8 @@ def test_out_of_memory_is_known_in_every_kind_of_write(
         tier = make(server.url)
         with pytest.raises(TierError, match="memory"):
             attempt(tier, operation)
-        assert tier.connection.write_cooldown.blown, operation
-        assert not tier.connection.cooldown.blown, operation
+        assert tier.connection.write_cooldown.is_down, operation
+        assert not tier.connection.cooldown.is_down, operation
 
 
 @pytest.mark.parametrize("operation", ["get", "aget", "set", "get_many"])
@@ -461,7 +461,7 @@ def test_a_wrong_type_under_a_key_is_one_keys_trouble(
     server.command("LPUSH", name, "x")
     with pytest.raises(TierError, match="WRONGTYPE"):
         attempt(tier, operation)
-    assert not tier.connection.cooldown.blown
+    assert not tier.connection.cooldown.is_down
     assert tier.get(OTHER)[0] is None
     tier.set(KEY, entry())  # a write puts it right
     assert tier.get(KEY)[0] is not None
@@ -476,7 +476,7 @@ def test_a_wrong_type_under_a_stamp(make: Callable[..., Redis], server: Server) 
     tier.invalidate(["t"])
     tier.set(KEY, entry(1, ("t",)))
     assert tier.get(KEY, ["t"])[0] is not None
-    assert not tier.connection.cooldown.blown
+    assert not tier.connection.cooldown.is_down
 
 
 def test_garbage_under_our_keys_is_a_miss(make: Callable[..., Redis], server: Server) -> None:

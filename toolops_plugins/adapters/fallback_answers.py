@@ -7,9 +7,9 @@ from inspect import isawaitable, iscoroutinefunction
 from typing import Any
 
 from toolops_plugins.calls.fallback import (
+    bind_fallback,
     check_fallback,
-    copy_of_value,
-    fallback_call,
+    copy_value,
     fallback_items,
 )
 from toolops_plugins.errors import ConfigurationError
@@ -47,16 +47,16 @@ def with_substitutes(policy: Policy, *, stream: bool = False) -> Policy:
     check_fallback(fallback, "coroutine")
     made = _items if stream else Substitute
     if not callable(fallback):
-        return policy.replace(fallback=lambda *_: made(copy_of_value(fallback)))
+        return policy.replace(fallback=lambda *_: made(copy_value(fallback)))
     if iscoroutinefunction(fallback) or iscoroutinefunction(type(fallback).__call__):
 
         async def awaited(error: Any, arguments: Any, stale: Any) -> Any:
-            return made(await fallback_call(fallback, (error, arguments, stale))())
+            return made(await bind_fallback(fallback, (error, arguments, stale))())
 
         return policy.replace(fallback=awaited)
 
     def called(error: Any, arguments: Any, stale: Any) -> Any:
-        found = fallback_call(fallback, (error, arguments, stale))()
+        found = bind_fallback(fallback, (error, arguments, stale))()
         return _awaited(found, made) if isawaitable(found) else made(found)
 
     return policy.replace(fallback=called)

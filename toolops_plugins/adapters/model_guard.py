@@ -11,7 +11,7 @@ from toolops_plugins.adapters.fallback_answers import with_substitutes
 from toolops_plugins.adapters.model_policy import may_pass, name_parts, narrow_errors
 from toolops_plugins.adapters.signals import adapt_policy
 from toolops_plugins.adapters.subclasses import refuse_pickling
-from toolops_plugins.calls.flow import REFRESH
+from toolops_plugins.calls.context import REFRESH
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import NOTHING, Policy
 from toolops_plugins.runtime import ToolOps

@@ -27,7 +27,7 @@ from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.codec import Payload
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.invalidation import Generations
+from toolops_plugins.invalidation import Invalidations
 
 __all__ = ["MOST", "Memory", "Slot"]
 
@@ -107,7 +107,7 @@ class Memory:
         self.expired = 0
         self._clock = clock
         self._set_clock(clock or SYSTEM_CLOCK)
-        self._generations = Generations()
+        self._invalidations = Invalidations()
         # Reentrant: the garbage collector may run a finalizer that uses this tier at any point.
         # Links are changed by plain assignments, between which CPython runs no other code.
         self._lock = fork_safe(self, threading.RLock())
@@ -179,7 +179,7 @@ class Memory:
 
     def get(self, key: bytes, tags: Sequence[str] = ()) -> tuple[Entry | None, Mark]:
         """Return the entry, or None, and a mark for a later :meth:`set`."""
-        mark = self._generations.now()  # first, so that all later checks hold as of this mark
+        mark = self._invalidations.now()  # first, so that all later checks hold as of this mark
         slot = self.peek(key)
         if slot is None:
             return None, mark
@@ -201,7 +201,7 @@ class Memory:
         if hard_and_size(slot.cold)[0] <= now:
             return True
         if slot.seq < self.era:
-            if not self._generations.holds_tags(slot.seq, slot.tags):
+            if not self._invalidations.holds_tags(slot.seq, slot.tags):
                 return True
             slot.seq = mark  # none of its tags was invalidated before this mark
         return False
@@ -231,8 +231,8 @@ class Memory:
         for tag in tags:
             size += _TAG_OVERHEAD + getsizeof(tag)
         with self._lock:
-            mark_now = self._generations.now()
-            if mark is not None and not self._generations.holds(mark, key, tags):
+            mark_now = self._invalidations.now()
+            if mark is not None and not self._invalidations.holds(mark, key, tags):
                 return
             for _ in range(_SWEEPS):
                 self._sweep(now)
@@ -273,7 +273,7 @@ class Memory:
         """
         keys, tags = tuple(keys), tuple(tags)
         with self._lock:
-            number = self._generations.void(keys, tags, everything=everything)
+            number = self._invalidations.void(keys, tags, everything=everything)
             if tags:
                 self.era = number
             if everything:
@@ -322,7 +322,7 @@ class Memory:
 
     def _evict(self, slot: Slot, patience: int, now: float) -> bool:
         """Evict the slot at the end of its queue or requeue it; return whether it was evicted."""
-        if self._is_expired(slot, now, self._generations.now()):
+        if self._is_expired(slot, now, self._invalidations.now()):
             self._drop(slot)
             self.expired += 1
             return True
@@ -342,7 +342,7 @@ class Memory:
         """Check the next slot of the ring, and drop it if it has expired."""
         slot = self._hand
         self._hand = slot.newer
-        if self._is_expired(slot, now, self._generations.now()):
+        if self._is_expired(slot, now, self._invalidations.now()):
             self._drop(slot)
             self.expired += 1
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from toolops_plugins.cache.entry import Entry, Mark, Tier
 from toolops_plugins.errors import ConfigurationError, TierError
-from toolops_plugins.steps import Io, Step, as_tier_error, is_callers
+from toolops_plugins.steps import Io, Step, as_tier_error, is_caller_error
 
 __all__ = ["LookupResult", "Tiers", "class_problem", "is_newer", "tier_list"]
 
@@ -100,7 +100,7 @@ class Tiers:
 
     def _record_failure(self, tier: Tier, error: Exception, way: str) -> None:
         """Report a failure of a tier. Raise the error again if it belongs to the caller."""
-        if is_callers(error):
+        if is_caller_error(error):
             raise error
         self._failing.add((tier.label, way))
         self._on_trouble(tier.label, error)

@@ -36,7 +36,7 @@ _MACHINERY = frozenset(
     )
 )  # fmt: skip
 """Class attributes that Python and its libraries make of the others."""
-_GENERATED = frozenset(
+_SYNTHETIC_METHODS = frozenset(
     (
         "__init__", "__repr__", "__eq__", "__lt__", "__le__", "__gt__", "__ge__", "__hash__",
         "__setattr__", "__delattr__", "__replace__", "__getstate__", "__setstate__",
@@ -94,11 +94,11 @@ def code_digest(function: Any) -> str:
     Empty for what is not written in Python.
     """
     code = getattr(function, "__code__", None)
-    return _digest(code) if isinstance(code, types.CodeType) else ""
+    return _code_digest(code) if isinstance(code, types.CodeType) else ""
 
 
 @functools.lru_cache(4096)
-def _digest(code: types.CodeType) -> str:
+def _code_digest(code: types.CodeType) -> str:
     return hashlib.sha256(b"".join(_code(code))).hexdigest()[:16]
 
 
@@ -166,7 +166,7 @@ def _behind(item: Any) -> Any:
     return item
 
 
-def _is_generated(function: Any) -> bool:
+def _is_synthetic(function: Any) -> bool:
     file: str = getattr(getattr(function, "__code__", None), "co_filename", "")
     return file == "<string>" or file.startswith("<attrs ") or file.endswith("dataclasses.py")
 
@@ -195,7 +195,7 @@ def definition_of(kind: type, encode: Encode, encode_class: Callable[[type], byt
     Raises:
         NotCanonicalError: There is something in its body that has no canonical form.
     """
-    return _Definition(kind, encode, encode_class).encoded()
+    return _Definition(kind, encode, encode_class).encode()
 
 
 class _Definition:
@@ -207,7 +207,7 @@ class _Definition:
         self._encode_class = encode_class
         self._seen: list[Any] = [kind]
 
-    def encoded(self) -> bytes:
+    def encode(self) -> bytes:
         kind = self._kind
         generic = vars(kind).get("__pydantic_generic_metadata__") or {}
         if generic.get("args"):
@@ -225,7 +225,7 @@ class _Definition:
                 continue
             if is_enum and not isinstance(item, _METHODS):
                 continue  # its members are told below, and all else is made of them
-            if name in _GENERATED and _is_generated(item):
+            if name in _SYNTHETIC_METHODS and _is_synthetic(item):
                 continue
             yield name, item
         if is_enum:

@@ -16,9 +16,9 @@ from typing import Any
 from toolops_plugins.callables.target import Target
 from toolops_plugins.errors import ConfigurationError
 
-__all__ = ["is_awaitable", "refusal", "wrapper_of_hidden"]
+__all__ = ["is_awaitable", "refusal", "wrap_hidden_coroutine"]
 
-_MADE: ContextVar[tuple[object, list[Callable[[], Any]]] | None] = ContextVar(
+_FIRST_OUTCOME: ContextVar[tuple[object, list[Callable[[], Any]]] | None] = ContextVar(
     "toolops_made", default=None
 )
 """What a first call has made already, for its first attempt; with the wrapper that it is for."""
@@ -49,7 +49,7 @@ def refusal(name: str, value: object) -> ConfigurationError:
     )
 
 
-def wrapper_of_hidden(
+def wrap_hidden_coroutine(
     target: Target, make: Callable[[Target], Callable[..., Any]]
 ) -> Callable[..., Any]:
     """Return a plain function that becomes asynchronous if its target proves to be so.
@@ -66,14 +66,14 @@ def wrapper_of_hidden(
     mine = object()
     known = ""  # what the function has proved to be
 
-    def made_before() -> Callable[[], Any] | None:
-        found = _MADE.get()
+    def take_first_outcome() -> Callable[[], Any] | None:
+        found = _FIRST_OUTCOME.get()
         return found[1].pop() if found is not None and found[0] is mine and found[1] else None
 
     @functools.wraps(function)
     def plain(*args: Any, **kwargs: Any) -> Any:
         nonlocal known
-        made = made_before()
+        made = take_first_outcome()
         if made is not None:
             return made()
         value = function(*args, **kwargs)
@@ -82,21 +82,21 @@ def wrapper_of_hidden(
         return value
 
     @functools.wraps(function)
-    async def awaited(*args: Any, **kwargs: Any) -> Any:
-        made = made_before()
+    async def acall_target(*args: Any, **kwargs: Any) -> Any:
+        made = take_first_outcome()
         value = function(*args, **kwargs) if made is None else made()
         return await value if is_awaitable(value) else value
 
-    aio = make(target._replace(function=awaited, kind="coroutine", hidden=False))
+    aio = make(target._replace(function=acall_target, kind="coroutine", hidden=False))
     sync: Callable[..., Any] | None = None
 
     async def first(value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         box = [lambda: value]
-        token = _MADE.set((mine, box))
+        token = _FIRST_OUTCOME.set((mine, box))
         try:
             return await aio(*args, **kwargs)
         finally:
-            _MADE.reset(token)
+            _FIRST_OUTCOME.reset(token)
             # Where the answer came from somewhere else, nobody awaits it any more.
             close = getattr(value, "close", None)
             if box and callable(close):
@@ -119,11 +119,11 @@ def wrapper_of_hidden(
                 known = "function"
                 box.append(lambda: value)
         sync = sync or make(target._replace(function=plain, hidden=False))
-        token = _MADE.set((mine, box))
+        token = _FIRST_OUTCOME.set((mine, box))
         try:
             return sync(*args, **kwargs)
         finally:
-            _MADE.reset(token)
+            _FIRST_OUTCOME.reset(token)
 
     return call
 

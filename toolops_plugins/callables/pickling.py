@@ -28,7 +28,15 @@ from typing import Any, Final, NamedTuple
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import ConfigurationError
 
-__all__ = ["Configuration", "Origin", "Owned", "Place", "found", "owner_of", "place_of"]
+__all__ = [
+    "Configuration",
+    "Origin",
+    "RuntimeLocation",
+    "RuntimePart",
+    "find_runtime",
+    "locate_runtime",
+    "owner_of",
+]
 
 _DEFAULT: Final = "toolops_plugins.default_runtime"
 _UNNAMED: Final = ("__main__", "__mp_main__", _DEFAULT)
@@ -80,7 +88,7 @@ class Configuration(NamedTuple):
         return options["namespace"], tuple(type(tier).__name__ for tier in options["tiers"])
 
 
-class Place(NamedTuple):
+class RuntimeLocation(NamedTuple):
     """Where another process finds a runtime.
 
     Args:
@@ -116,7 +124,7 @@ _made: OrderedDict[bytes, Any] = OrderedDict()
 _lock = fork_safe(sys.modules[__name__], threading.RLock())
 
 
-class Owned:
+class RuntimePart:
     """A part of a runtime, which is pickled as that part of it."""
 
     owner: Callable[[], Any] = staticmethod(lambda: None)
@@ -140,7 +148,7 @@ def owner_of(owner: Callable[[], Any]) -> Any:
     return runtime
 
 
-def place_of(runtime: Any, configuration: Configuration) -> Place:
+def locate_runtime(runtime: Any, configuration: Configuration) -> RuntimeLocation:
     """Return where another process finds a runtime.
 
     Raises:
@@ -157,17 +165,19 @@ def place_of(runtime: Any, configuration: Configuration) -> Place:
     problem = ""
     if not environment:
         try:
-            options = _plain(configuration)
+            options = _picklable_options(configuration)
         except TypeError as error:
             problem = str(error)
             if name is None:
                 raise TypeError(f"{runtime!r} cannot be pickled: {problem}; {_WAY_OUT}") from None
-    registered = () if options is None else tuple(_registered(runtime))
+    registered = () if options is None else tuple(_registrations(runtime))
     shape = configuration.shape
-    return Place(token, type(runtime), name, environment, shape, options, registered, problem)
+    return RuntimeLocation(
+        token, type(runtime), name, environment, shape, options, registered, problem
+    )
 
 
-def _plain(configuration: Configuration) -> dict[str, Any]:
+def _picklable_options(configuration: Configuration) -> dict[str, Any]:
     """Return the arguments of a runtime as they are pickled."""
     if configuration.obstacle:
         raise TypeError(configuration.obstacle)
@@ -178,15 +188,15 @@ def _plain(configuration: Configuration) -> dict[str, Any]:
         if name is None:
             raise TypeError("its tenant is a context variable that stands in no module")
         options["tenant"] = _Variable(*name)
-    _forms(options["tiers"])  # of which one may have a password
+    _reduced_forms(options["tiers"])  # of which one may have a password
     return options
 
 
-def _forms(tiers: Iterable[Any]) -> list[Any]:
+def _reduced_forms(tiers: Iterable[Any]) -> list[Any]:
     return [tier.__reduce_ex__(_PROTOCOL) for tier in tiers]
 
 
-def _registered(runtime: Any) -> Iterable[bytes]:
+def _registrations(runtime: Any) -> Iterable[bytes]:
     """Yield what was registered, each by itself: what cannot be pickled is not known elsewhere."""
     import pickle  # noqa: PLC0415 - rarely needed
 
@@ -212,7 +222,7 @@ def _name_of(value: Any) -> tuple[str, str] | None:
     return None
 
 
-def found(place: Place, runtimes: Iterable[tuple[Any, Configuration]]) -> Any:
+def find_runtime(place: RuntimeLocation, runtimes: Iterable[tuple[Any, Configuration]]) -> Any:
     """Return the runtime of a place: one that is there, or a new one.
 
     Args:
@@ -230,13 +240,13 @@ def found(place: Place, runtimes: Iterable[tuple[Any, Configuration]]) -> Any:
                 return runtime
         known = _made.get(place.token)
         if known is None:
-            known = _made[place.token] = _elsewhere(place, alive)
+            known = _made[place.token] = _locate_or_make(place, alive)
             if len(_made) > _MOST:
                 _made.popitem(last=False)
         return known
 
 
-def _elsewhere(place: Place, alive: list[tuple[Any, Configuration]]) -> Any:
+def _locate_or_make(place: RuntimeLocation, alive: list[tuple[Any, Configuration]]) -> Any:
     import pickle  # noqa: PLC0415 - rarely needed
 
     if place.name is not None:
@@ -252,7 +262,7 @@ def _elsewhere(place: Place, alive: list[tuple[Any, Configuration]]) -> Any:
             if isinstance(named, place.kind):
                 return named
     if place.environment:
-        return _of_environment(place, alive)
+        return _runtime_from_environment(place, alive)
     options = dict(place.options or {})
     tenant = options["tenant"]
     if type(tenant) is _Variable:
@@ -269,7 +279,9 @@ def _elsewhere(place: Place, alive: list[tuple[Any, Configuration]]) -> Any:
     return runtime
 
 
-def _of_environment(place: Place, alive: list[tuple[Any, Configuration]]) -> Any:
+def _runtime_from_environment(
+    place: RuntimeLocation, alive: list[tuple[Any, Configuration]]
+) -> Any:
     if place.environment == "default":
         runtime = import_module(_DEFAULT).get_default()
     else:
@@ -294,7 +306,7 @@ def _is_alike(configuration: Configuration, options: Mapping[str, Any]) -> bool:
     if configuration.obstacle or own.keys() != options.keys():
         return False
     with suppress(TypeError):
-        return _forms(own["tiers"]) == _forms(options["tiers"]) and all(
+        return _reduced_forms(own["tiers"]) == _reduced_forms(options["tiers"]) and all(
             own[name] == options[name] for name in own if name != "tiers"
         )
     return False

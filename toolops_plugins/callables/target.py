@@ -12,7 +12,7 @@ from toolops_plugins.callables.definitions import code_digest
 from toolops_plugins.callables.program import MAIN_MODULES, program_of
 from toolops_plugins.errors import ConfigurationError
 
-__all__ = ["Kind", "Target", "dress", "resolve"]
+__all__ = ["Kind", "Target", "copy_metadata", "resolve"]
 
 Kind = Literal["function", "coroutine", "generator", "async_generator"]
 
@@ -91,7 +91,7 @@ def resolve(wanted: Any) -> Target:
             function, method = type(function).__call__, True
     kind = "coroutine" if aio else _kind(function)
     module, origin = _module_of(function)
-    name = f"{module}.{_qualified(function)}"
+    name = f"{module}.{_qualified_name(function)}"
     return Target(
         function,
         kind,
@@ -99,7 +99,7 @@ def resolve(wanted: Any) -> Target:
         kwargs,
         method or _is_method(function),
         name,
-        "<" in name and (_holds(function) or name.endswith("<lambda>")),
+        "<" in name and (_is_closure(function) or name.endswith("<lambda>")),
         origin,
         kind == "function" and _hides_coroutine(function),
         _is_interactive(function),
@@ -143,7 +143,7 @@ def _is_plain(function: Any) -> bool:
     return written_in_c and hasattr(function, "__name__")
 
 
-def _qualified(function: Any) -> str:
+def _qualified_name(function: Any) -> str:
     for name in ("__qualname__", "__name__"):
         found = getattr(function, name, None)
         if found:
@@ -151,14 +151,14 @@ def _qualified(function: Any) -> str:
     return type(function).__qualname__
 
 
-def _holds(function: Any) -> bool:
+def _is_closure(function: Any) -> bool:
     """Return whether this is a closure, or a wrapper in C, such as lru_cache's, around one."""
     return any(getattr(f, "__closure__", None) for f in (function, inspect.unwrap(function)))
 
 
 def _is_method(function: Any) -> bool:
     """Return whether this function was written in the body of a class, with a receiver."""
-    owner = _qualified(function).rpartition(".")[0]
+    owner = _qualified_name(function).rpartition(".")[0]
     if not owner or owner.endswith("<locals>"):
         return False
     code = getattr(inspect.unwrap(function), "__code__", None)
@@ -189,7 +189,7 @@ def _kind(function: Any) -> Kind:
     return "function"
 
 
-def dress(wrapper: Any, wanted: Any) -> None:
+def copy_metadata(wrapper: Any, wanted: Any) -> None:
     """Give a wrapper the signature, name, documentation and annotations of what it wraps."""
     functools.update_wrapper(wrapper, wanted)
     # A partial or a callable object; a bound tool is a partial that knows its name.

@@ -1,4 +1,4 @@
-"""What came of a call, and the events that tell of it."""
+"""The answer of a flight, and the events and notices of a call."""
 
 from __future__ import annotations
 
@@ -11,30 +11,37 @@ from toolops_plugins.codec import Payload
 from toolops_plugins.errors import TooLargeError
 from toolops_plugins.keys.encoding_failures import describe_failure
 from toolops_plugins.policy import NOTHING
-from toolops_plugins.steps import Flow, is_callers
+from toolops_plugins.steps import Flow, is_caller_error
 from toolops_plugins.telemetry.events import CallEvent, Notice, NoticeKind, Outcome
 
-__all__ = ["Answer", "notice", "record", "report_failure", "report_refusal", "walk_optional"]
+__all__ = [
+    "Answer",
+    "emit_notice",
+    "record_call",
+    "report_failure",
+    "report_refusal",
+    "run_optional",
+]
 
 
 class Answer(NamedTuple):
     """The outcome of a flight, for all callers that share it.
 
     Args:
-        value: The result, which is the leader's own; or NOTHING if it has to be decoded.
-        payload: The encoded result, of which every follower gets its own copy; None if no codec
+        value: The result, for the leader only; or NOTHING if it has to be decoded.
+        payload: The encoded result, from which every follower gets its own copy; None if no codec
             takes it.
-        outcome: "miss" where the function ran; "hit" or "stale"; or "coalesced" where it is the
-            answer of another flight, to the same question in other words.
-        tier: The tier that it came from.
-        took: Seconds that the function took for it.
+        outcome: "miss" if the function ran; "hit" or "stale" if it came from the cache;
+            "coalesced" if it came from the flight of the same question in other words.
+        tier: The label of the tier that held it, or None.
+        took: Seconds that the function took.
         price: Money that it cost.
-        raises: Whether the value is a remembered exception, to be raised.
-        error: The error that a stale answer stands in for.
-        semantic: What the semantic cache decided, if the answer is of a question in other words.
-        template: A copy of a result that no codec takes, made before the leader had it, of which
-            followers get copies; or NOTHING.
-        lone: Whether the result is the leader's alone, since copying it could have an effect.
+        raises: Whether the value is a cached exception, to be raised.
+        error: The error in whose place a stale answer is served, or None.
+        semantic: The details of the semantic cache's decision, or None.
+        template: A copy of a result that no codec takes, from which followers get copies; or
+            NOTHING. It was made before the leader got the result.
+        lone: Whether only the leader gets the result, since copying it could have an effect.
     """
 
     value: Any
@@ -47,48 +54,48 @@ class Answer(NamedTuple):
     error: Exception | None = None
     semantic: Mapping[str, str | int | float | bool] | None = None
     template: Any = NOTHING
-    lone: bool = False
+    single_use: bool = False
 
 
-def record(call: Call, outcome: Outcome, answer: Answer | None) -> None:
-    """Make the event of a call that has ended, count it, and hand it to the sinks."""
+def record_call(call: Call, outcome: Outcome, answer: Answer | None) -> None:
+    """Count a call that has ended, and emit its event."""
     try:
-        _record(call, outcome, answer)
-    except Exception as error:  # noqa: BLE001 - a call that cannot be counted is a call
+        _count(call, outcome, answer)
+    except Exception as error:  # noqa: BLE001 - the call itself has ended well
         report_failure(call, "event", error)
 
 
-def walk_optional(call: Call, stage: str, work: Flow, otherwise: Any = None) -> Flow:
-    """Walk a part of a call's flow that the call can do without.
+def run_optional(call: Call, stage: str, work: Flow, otherwise: Any = None) -> Flow:
+    """Run a part of a flow that the call can do without.
 
-    This is where trouble with the cache ends, of whatever kind: a notice is all that comes of it.
+    Trouble with the cache of any kind ends here, in a notice.
 
     Args:
         call: The call.
         stage: The name of the part, for the notice.
-        work: The part; it must not contain the user's function itself.
-        otherwise: What is returned in place of its result.
+        work: The part. It must not contain the user's function.
+        otherwise: The result if the part fails. Default None.
 
     Raises:
-        CallTimeout: The caller's own time is up.
-        ConfigurationError: The part was put together wrongly.
+        CallTimeout: The caller's time is up.
+        ConfigurationError: The part is configured wrongly.
     """
     try:
         return (yield from work)
     except Exception as error:
-        if is_callers(error):
+        if is_caller_error(error):
             raise
         report_failure(call, stage, error)
         return otherwise
 
 
 def report_failure(call: Call, stage: str, error: Exception) -> None:
-    """Tell of a part of this library that failed in a call, which goes on without it."""
-    with suppress(Exception):  # to fail in telling of a failure is to say nothing
-        notice(call, "stage_failed", f"{stage}: {type(error.__cause__ or error).__name__}")
+    """Emit a notice that a stage of this library failed; the call goes on without it."""
+    with suppress(Exception):  # there is nobody else to tell
+        emit_notice(call, "stage_failed", f"{stage}: {type(error.__cause__ or error).__name__}")
 
 
-def _record(call: Call, outcome: Outcome, answer: Answer | None) -> None:
+def _count(call: Call, outcome: Outcome, answer: Answer | None) -> None:
     plan = call.plan
     shared = plan.shared
     latency = shared.clock.monotonic() - call.began
@@ -107,7 +114,7 @@ def _record(call: Call, outcome: Outcome, answer: Answer | None) -> None:
         saved_price,
         None if call.key is None else call.key.hex(),
         call.tags,
-        call.spent + plan.price_of_failure() * (call.attempts - call.priced),
+        call.spent + plan.price_of_failure() * (call.attempts - call.charges),
         call.attempts,
         call.reason,
         None if call.error is None else type(call.error).__name__,
@@ -120,19 +127,19 @@ def _record(call: Call, outcome: Outcome, answer: Answer | None) -> None:
 
 
 def report_refusal(call: Call, error: Exception, value: object) -> None:
-    """Tell the sinks that no codec takes a value, or that it is too large to be kept.
+    """Emit a notice that no codec takes a value, or that it is too large to be stored.
 
     Args:
-        call: The call whose result, or error, it is.
-        error: What the codec raised.
+        call: The call that returned or raised the value.
+        error: The error of the codec.
         value: The value.
     """
     detail = describe_failure(error, value)
-    notice(call, "too_large" if isinstance(error, TooLargeError) else "not_encodable", detail)
+    emit_notice(call, "too_large" if isinstance(error, TooLargeError) else "not_encodable", detail)
 
 
-def notice(call: Call, kind: NoticeKind, detail: str) -> None:
-    """Tell the sinks of something about a tool that is no call."""
+def emit_notice(call: Call, kind: NoticeKind, detail: str) -> None:
+    """Emit a notice about the tool of a call."""
     shared = call.plan.shared
     shared.emitter.notice(
         Notice(kind, call.plan.name, detail, shared.clock.time(), shared.namespace)

@@ -1,4 +1,4 @@
-"""What is done to get an answer from the function itself: the inner half of the path of a call."""
+"""The attempts of a call: total timeout, retry, breaker, hedge, limits, and the function itself."""
 
 from __future__ import annotations
 
@@ -6,39 +6,37 @@ from functools import partial
 
 from toolops_plugins.callables.hidden_coroutines import is_awaitable, refusal
 from toolops_plugins.calls.plan import Call
-from toolops_plugins.check import plain
 from toolops_plugins.errors import TotalTimeout
 from toolops_plugins.resilience.bulkhead import BulkheadPlace
 from toolops_plugins.resilience.retry import Retrying
-from toolops_plugins.steps import Enter, Flow, Invoke, Race, Sleep, Within, uncarried
+from toolops_plugins.steps import Enter, Flow, Invoke, Race, Sleep, Within, unwrap_error
 
-__all__ = ["attempted"]
+__all__ = ["run_attempts"]
 
 
-def attempted(call: Call) -> Flow:
-    """Make the call under its policies for attempts; result and error are the function's own."""
+def run_attempts(call: Call) -> Flow:
+    """Call the function under its policies for attempts; return its result or raise its error."""
     timeout = call.plan.policy.timeout
-    total = timeout.total if timeout is not None else None
-    if total is None:
-        return (yield from _retried(call))
-    seconds = plain(total)
+    seconds = call.plan.total_seconds
+    if seconds is None:
+        return (yield from _retry(call))
     message = f"{call.plan.name} gave no result within {seconds} s"
-    error = partial(_total, message, seconds)
+    error = partial(_total_timeout, message, seconds)
     in_thread = timeout is None or timeout.in_thread
-    return (yield Within(seconds, partial(_retried, call), error, in_thread=in_thread))
+    return (yield Within(seconds, partial(_retry, call), error, in_thread=in_thread))
 
 
-def _retried(call: Call) -> Flow:
+def _retry(call: Call) -> Flow:
     plan = call.plan
     policy = plan.policy.retry
     if policy is None:
-        return (yield from _admitted(call))
+        return (yield from _pass_breaker(call))
     retrying = Retrying(policy, plan.shared.clock, plan.shared.budget)
     while True:
         try:
-            value = yield from _admitted(call)
+            value = yield from _pass_breaker(call)
         except Exception as error:
-            wait = None if _is_callers(call, error) else retrying.after_error(uncarried(error))
+            wait = None if _is_callers(call, error) else retrying.after_error(unwrap_error(error))
             if wait is None:
                 raise
         else:
@@ -49,21 +47,21 @@ def _retried(call: Call) -> Flow:
         yield Sleep(wait)
 
 
-def _admitted(call: Call) -> Flow:
-    """Ask the circuit breaker, and tell it what came of the attempt."""
+def _pass_breaker(call: Call) -> Flow:
+    """Ask the circuit breaker for a permit, and report the result of the attempt to it."""
     breaker = call.plan.breaker
     if breaker is None:
-        return (yield from _hedged(call))
+        return (yield from _hedge(call))
     permit = breaker.admit()
     before = call.attempts
     try:
-        value = yield from _hedged(call)
+        value = yield from _hedge(call)
     except Exception as error:
-        # Where the function was not even reached, it is no failure of the callee.
+        # If the function was not reached, it is no failure of the callee.
         if call.attempts == before or _is_callers(call, error):
             permit.release()
         else:
-            permit.fail(uncarried(error), call.seconds)
+            permit.fail(unwrap_error(error), call.seconds)
         raise
     except BaseException:
         permit.release()
@@ -73,27 +71,27 @@ def _admitted(call: Call) -> Flow:
 
 
 def _is_callers(call: Call, error: Exception) -> bool:
-    """Return whether the arguments do not fit: no fault of the callee, and no use trying again."""
+    """Return whether the arguments do not fit the signature, so that a retry cannot help."""
     return isinstance(error, TypeError) and not call.plan.fits(call)
 
 
-def _hedged(call: Call) -> Flow:
+def _hedge(call: Call) -> Flow:
     hedger = call.plan.hedger
     if hedger is None:
-        return (yield from _limited(call))
+        return (yield from _pass_limits(call))
     delay = hedger.delay()
     if delay is None:
-        value = yield from _limited(call)
+        value = yield from _pass_limits(call)
     else:
         before = call.attempts
-        value = yield Race(delay, partial(_limited, call), owner=call.plan.name)
+        value = yield Race(delay, partial(_pass_limits, call), owner=call.plan.name)
         call.hedged = call.hedged or call.attempts - before > 1
     hedger.observe(call.seconds)
     return value
 
 
-def _limited(call: Call) -> Flow:
-    """Wait for a turn and for a place, and make the attempt."""
+def _pass_limits(call: Call) -> Flow:
+    """Wait for the rate limit and for a place in the bulkhead, then make the attempt."""
     plan = call.plan
     limiter, gate = plan.limiter, plan.gate
     reservation = None
@@ -108,7 +106,7 @@ def _limited(call: Call) -> Flow:
             yield Enter(gate)
         place = None if gate is None else gate.place()
     except BaseException:
-        # What was not spent goes back.
+        # Units that were not spent go back.
         if reservation is not None:
             reservation.cancel()
         raise
@@ -118,38 +116,37 @@ def _limited(call: Call) -> Flow:
     try:
         value = yield step
     except Exception:
-        call.seconds = max(0.0, monotonic() - began - step.waited)
+        call.seconds = max(0.0, monotonic() - began - step.queue_seconds)
         raise
     finally:
         if not step.reached:
             call.attempts -= 1
             if reservation is not None:
                 reservation.cancel()
-        # A function that was left running in a thread keeps its place until it has ended.
-        if place is not None and not step.goes_on:
+        # A function that still runs in a thread keeps its place until it has ended.
+        if place is not None and not step.abandoned:
             place.release()
-    call.seconds = max(0.0, monotonic() - began - step.waited)
+    call.seconds = max(0.0, monotonic() - began - step.queue_seconds)
     if not plan.aio and is_awaitable(value):
         raise refusal(plan.name, value)
     return value
 
 
 def _invoke(call: Call, place: BulkheadPlace | None) -> Invoke:
-    """Return the step that makes one attempt, and count it.
+    """Count an attempt, and return the step that makes it.
 
     Args:
         call: The call.
-        place: What the function holds at a bulkhead until it has ended, or None.
+        place: The place in the bulkhead that the function holds until it has ended, or None.
     """
     plan = call.plan
     call.attempts += 1
     timeout = plan.policy.timeout
-    seconds = timeout.attempt if timeout is not None else None
     return Invoke(
         plan.function,
         call.args,
         call.kwargs,
-        None if seconds is None else plain(seconds),
+        plan.attempt_seconds,
         aio=plan.aio,
         in_thread=timeout is None or timeout.in_thread,
         owner=plan.name,
@@ -157,5 +154,5 @@ def _invoke(call: Call, place: BulkheadPlace | None) -> Invoke:
     )
 
 
-def _total(message: str, seconds: float) -> TotalTimeout:
+def _total_timeout(message: str, seconds: float) -> TotalTimeout:
     return TotalTimeout(message, seconds=seconds)

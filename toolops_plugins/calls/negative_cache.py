@@ -1,9 +1,9 @@
-"""Exceptions that are remembered in this process, without anything of the call that raised them.
+"""Cache exceptions in this process, without the objects of the call that raised them.
 
-An exception leads to a whole request: by its traceback to the frames and their variables, by its
-cause and context to other exceptions, by its attributes to anything. None of these is kept. Its
-arguments and attributes are kept in the encoded form, so that their size is known and nobody shares
-them; where no codec takes one, the exception is not remembered.
+An exception refers to a whole request: its traceback to frames and their variables, its cause and
+context to other exceptions, its attributes to anything. None of these is stored. Arguments and
+attributes are stored encoded, so that their size is known and callers do not share them; an
+exception that no codec takes is not cached.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from toolops_plugins.errors import NotEncodableError
 from toolops_plugins.keys.encoding_failures import type_name
 from toolops_plugins.keys.object_state import hides_state
 
-__all__ = ["RememberedError", "remember_error"]
+__all__ = ["CachedError", "encode_error"]
 
 _OVERHEAD = 600  # bytes of a bare exception and what holds it, measured
 
 
-class RememberedError:
-    """An exception whose type is not registered, taken apart.
+class CachedError:
+    """A cached exception whose type is not registered with the codec.
 
     Args:
-        bare: A copy of it without arguments, attributes, traceback, cause and context.
+        bare: A copy without arguments, attributes, traceback, cause and context.
         parts: Its encoded arguments and attributes.
     """
 
@@ -39,12 +39,12 @@ class RememberedError:
 
     @property
     def problem(self) -> str:
-        """Why no other process can have it."""
+        """The reason why other processes cannot share it."""
         name = type_name(type(self._bare))
         return f"the exception {name} before codec.register_error({type(self._bare).__name__})"
 
-    def again(self, codec: Codec) -> Exception:
-        """Return a new exception that is equal to the one that was remembered."""
+    def rebuild(self, codec: Codec) -> Exception:
+        """Return a new exception that is equal to the cached one."""
         parts = codec.decode(self._parts)
         error = copy_error(self._bare)
         error.args = tuple(parts["args"])
@@ -52,37 +52,36 @@ class RememberedError:
         return error
 
 
-def remember_error(error: Exception, codec: Codec) -> Payload:
-    """Return what is kept of an exception.
+def encode_error(error: Exception, codec: Codec) -> Payload:
+    """Return the payload of an exception.
 
     Raises:
-        NotEncodableError: It holds something that no codec takes, or cannot be made again.
+        NotEncodableError: It holds something that no codec takes, or cannot be rebuilt.
     """
     try:
         return codec.encode_error(error)
-    except NotEncodableError:  # its type is not registered; this process can remember it
+    except NotEncodableError:  # its type is not registered, so it is cached in this process only
         pass
     kind = type(error)
     try:
         parts = codec.encode({"args": list(error.args), "state": dict(error.__dict__)})
-    except NotEncodableError as refused:
-        place = refused.place.replace("$.state", "").replace("$", "")
-        refusal = _refusal(f"{refused.problem} at {type_name(kind)}{place}")
-        refusal.read_once = refused.read_once
+    except NotEncodableError as cause:
+        place = cause.place.replace("$.state", "").replace("$", "")
+        refusal = _refusal(f"{cause.problem} at {type_name(kind)}{place}")
+        refusal.read_once = cause.read_once
         raise refusal from None
     bare = _bare_copy(error)
     if bare is None or any(
         base.__module__ != "builtins" and hides_state(base) for base in kind.__mro__
     ):
-        raise _refusal(f"the exception {type_name(kind)}, which cannot be made again")
+        raise _refusal(f"the exception {type_name(kind)}, which cannot be rebuilt")
     size = _OVERHEAD + parts.size
     for name, value in iter_members(bare):
-        held = 1 if value is None else immutable_size(value)
-        if not held:
-            held_by = f"{type_name(kind)}.{name}"
-            raise _refusal(f"{type_name(type(value))} at {held_by}")
-        size += held
-    return Payload(LOCAL, None, RememberedError(bare, parts), size + getsizeof(bare))
+        part = 1 if value is None else immutable_size(value)
+        if not part:
+            raise _refusal(f"{type_name(type(value))} at {type_name(kind)}.{name}")
+        size += part
+    return Payload(LOCAL, None, CachedError(bare, parts), size + getsizeof(bare))
 
 
 def _bare_copy(error: Exception) -> Exception | None:

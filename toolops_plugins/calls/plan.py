@@ -1,7 +1,7 @@
-"""All that is known of a function before it is called, and all that is noted while it is.
+"""The plan of a wrapped function, and the state of one call.
 
-A :class:`Plan` is made once, when a function is wrapped. Its :meth:`Plan.open` is the hot path:
-it answers a call that is fresh in this process, and makes a :class:`Call` of every other.
+A :class:`Plan` is made once, when a function is wrapped. Its :meth:`Plan.open` is the hot path: it
+returns the fresh result that this process holds, or else a :class:`Call` for the flow to work on.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from toolops_plugins.cache.entry import Mark
 from toolops_plugins.cache.memory import MOST, Memory
@@ -26,7 +26,7 @@ from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.keys.keyer import Keyer
 from toolops_plugins.keys.signature import arguments_of
 from toolops_plugins.keys.tags import Tagger
-from toolops_plugins.policy import Policy, Price
+from toolops_plugins.policy import Cache, Policy, Price
 from toolops_plugins.resilience.breaker import Breaker
 from toolops_plugins.resilience.bulkhead import Gate
 from toolops_plugins.resilience.hedge import Hedger
@@ -43,23 +43,23 @@ if TYPE_CHECKING:
 __all__ = ["Call", "Plan", "Shared", "replan"]
 
 _EMPTY = Memory(max_items=1)
-"""Looked at where there is no memory to look at, so that the hot path need not ask."""
+"""Stands in where no memory tier is first, so that the hot path needs no check."""
 
 
 @dataclass(slots=True)
 class Shared:
-    """What all functions of a runtime share.
+    """The parts of a runtime that all its functions share.
 
     Args:
         namespace: The runtime's namespace.
         clock: The runtime's clock.
-        codec: Turns results into payloads.
+        codec: Encodes results.
         emitter: Hands events to the sinks.
         flights: The flights under way.
         streams: The recordings under way.
-        budget: The retry budget.
-        active: False: every call goes straight to its function.
-        bus: Hears what other processes invalidate, or None.
+        budget: The retry budget, or None.
+        active: False: every call goes straight to its function. Default True.
+        bus: Receives the invalidations of other processes; None: there is none.
     """
 
     namespace: str
@@ -73,13 +73,30 @@ class Shared:
     bus: Bus | None = None
 
 
+class Lifetimes(NamedTuple):
+    """The durations of a cache policy, in seconds.
+
+    Args:
+        ttl: How long a result is fresh. None: as long as the tiers keep it.
+        stale_ttl: How long it may be served after that.
+        stale_if_error: How long it may be served after that in place of an error.
+        negative_ttl: How long an exception is kept.
+    """
+
+    ttl: float | None = None
+    stale_ttl: float = 0.0
+    stale_if_error: float = 0.0
+    negative_ttl: float = 0.0
+
+
 class Call:
-    """One call on its way, and what is noted for its event."""
+    """The state of one call, and the data of its event."""
 
     __slots__ = (
         "args",
         "attempts",
         "began",
+        "charges",
         "error",
         "hedged",
         "key",
@@ -88,14 +105,13 @@ class Call:
         "lookup",
         "marks",
         "near",
-        "place",
         "plan",
-        "priced",
         "reason",
+        "scope",
         "seconds",
         "spent",
+        "store_semantic",
         "tags",
-        "tells",
     )
 
     def __init__(
@@ -109,42 +125,42 @@ class Call:
         self.tags: tuple[str, ...] = ()
         self.attempts = 0
         self.spent = 0.0
-        self.seconds = 0.0  # that the last attempt took, without any wait before it
-        self.priced = 0  # attempts whose price is in `spent` already
+        self.seconds = 0.0  # of the last attempt, without any wait before it
+        self.charges = 0  # attempts whose price is in `spent` already
         self.hedged = False
         self.reason: str | None = None
         self.error: BaseException | None = None
         self.marks: Sequence[Mark] = ()
-        self.lookup: Lookup | None = None  # what the semantic cache had to say
-        self.tells = True  # whether the semantic cache is to be told of the answer
-        self.large = False  # whether its key is still to be made, off the event loop
-        self.near = True  # whether the first tier may hold something for it
-        self.place = b""  # where a stream can be joined: one event loop, or any thread
+        self.lookup: Lookup | None = None  # of the semantic cache
+        self.store_semantic = True  # whether the semantic cache stores the answer
+        self.large = False  # whether its key is not made yet, since the arguments are large
+        self.near = True  # whether the first tier may hold an entry
+        self.scope = b""  # who can join its stream: callers on one event loop, or in any thread
 
 
 class Plan:
-    """A function with its policy, compiled. Immutable once made; safe to share.
+    """A function with its policy, compiled. Immutable once made; safe to share between threads.
 
     Args:
         name: The tool's name.
-        function: What is called.
-        aio: Whether calling it makes an awaitable.
-        policy: What is asked of its calls.
-        shared: What all functions of the runtime share.
-        stats: Where its calls are counted.
-        tiers: The tiers that its results are kept in.
-        keyer: Its keys; None where results are neither kept nor shared.
-        tagger: Its tags.
+        function: The function to call.
+        aio: Whether calling it returns an awaitable.
+        policy: The policy of its calls.
+        shared: The parts of the runtime that all functions share.
+        stats: Counts its calls.
+        tiers: The tiers that store its results.
+        keyer: Makes its keys; None: results are neither stored nor shared.
+        tagger: Makes its tags.
         signature: Its parameters.
         breaker: Its circuit breaker, or None.
         limiter: Its rate limiter, or None.
         gate: Its bulkhead, or None.
         hedger: Decides when to hedge, or None.
-        stream: Whether what it returns is a recording.
-        meaning: Its part in the semantic cache, or None.
-        declare: Registers with the codec what the function declares to return, before its first
-            call that is not answered from memory: annotations may name what is defined later. None:
-            it was done, or there is nothing to keep.
+        stream: Whether it returns a recording. Default False.
+        semantic_keyer: Makes its questions to the semantic cache, or None.
+        declare: Registers the types in the function's return annotation with the codec. It runs
+            before the first call that memory cannot answer, since annotations may name classes
+            that are defined later. None: there is nothing to register.
     """
 
     __slots__ = (
@@ -155,6 +171,7 @@ class Plan:
         "_monotonic",
         "_peek",
         "aio",
+        "attempt_seconds",
         "breaker",
         "declare",
         "function",
@@ -162,17 +179,19 @@ class Plan:
         "hedger",
         "in_thread",
         "keyer",
+        "lifetimes",
         "limiter",
-        "meaning",
         "name",
         "origin",
         "policy",
+        "semantic_keyer",
         "shared",
         "signature",
         "stats",
         "stream",
         "tagger",
         "tiers",
+        "total_seconds",
     )
 
     def __init__(
@@ -193,7 +212,7 @@ class Plan:
         gate: Gate | None = None,
         hedger: Hedger | None = None,
         stream: bool = False,
-        meaning: SemanticKeyer | None = None,
+        semantic_keyer: SemanticKeyer | None = None,
         declare: Callable[[], None] | None = None,
     ) -> None:
         self.name = name
@@ -211,8 +230,12 @@ class Plan:
         self.gate = gate
         self.hedger = hedger
         self.stream = stream
-        self.meaning = meaning
-        self.in_thread = _moves(policy)
+        self.semantic_keyer = semantic_keyer
+        self.in_thread = _runs_in_thread(policy)
+        self.lifetimes = _lifetimes_of(policy.cache)
+        timeout = policy.timeout
+        self.attempt_seconds = None if timeout is None else _seconds(timeout.attempt)
+        self.total_seconds = None if timeout is None else _seconds(timeout.total)
         self.origin: Origin | None = None
         """What it was made of, for its pickle."""
         self.declare = declare
@@ -220,7 +243,7 @@ class Plan:
         self._decode = shared.codec.decode
         self._count_hit = stats.hit
         self._emitter = shared.emitter
-        # Only the first tier is looked at in the hot path; all others are the flow's.
+        # The hot path looks at the first tier only; the flow asks all others.
         first = tiers.all[0] if tiers.all and policy.cache is not None else None
         self._memory = first if isinstance(first, Memory) else _EMPTY
         self._peek = self._memory.peek
@@ -240,8 +263,8 @@ class Plan:
             return Call(self, args, kwargs, began)
         try:
             key = keyer.key(args, kwargs, large=False)
-        except Exception as error:  # noqa: BLE001 - a key that cannot be made is a cache that is not asked
-            return self.unkeyed(Call(self, args, kwargs, began), error)
+        except Exception as error:  # noqa: BLE001 - without a key the call bypasses the cache
+            return self.note_missing_key(Call(self, args, kwargs, began), error)
         if key is None:
             call = Call(self, args, kwargs, began)
             call.large = True
@@ -257,9 +280,9 @@ class Plan:
                 saved = slot.took - latency
                 self._count_hit(latency, max(0.0, saved), slot.price)
                 if self._emitter.active:
-                    self._tell_hit(slot, key, latency)
+                    self._emit_hit(slot, key, latency)
                 return value
-        except Exception:  # noqa: BLE001, S110 - met again, and reported, in the flow
+        except Exception:  # noqa: BLE001, S110 - the flow meets it again, and reports it
             pass
         call = Call(self, args, kwargs, began)
         call.key = key
@@ -267,17 +290,17 @@ class Plan:
         return call
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-        """Return the :class:`Call`, with its key, whatever this process holds."""
+        """Return a :class:`Call` with its key, without looking for a result."""
         call = Call(self, args, kwargs, self._monotonic())
         if self.keyer is not None and self.shared.active:
             try:
                 call.key = self.keyer.key(args, kwargs, large=False)
                 call.large = call.key is None
             except Exception as error:  # noqa: BLE001 - as in open()
-                self.unkeyed(call, error)
+                self.note_missing_key(call, error)
         return call
 
-    def _tell_hit(self, slot: Slot, key: bytes, latency: float) -> None:
+    def _emit_hit(self, slot: Slot, key: bytes, latency: float) -> None:
         shared = self.shared
         shared.emitter.emit(
             CallEvent(
@@ -294,12 +317,12 @@ class Plan:
             )
         )
 
-    def unkeyed(self, call: Call, error: Exception) -> Call:
-        """Note why a call has no key, and warn of it."""
+    def note_missing_key(self, call: Call, error: Exception) -> Call:
+        """Record why a call has no key, and emit a warning."""
         if isinstance(error, NotCanonicalError):
             call.reason = "not_canonical"
         elif isinstance(error, TypeError) and not self.fits(call):
-            # The function itself will say so, in the words that its users know.
+            # The function itself raises an error that its users know.
             call.reason = "bad_call"
             return call
         else:
@@ -309,14 +332,14 @@ class Plan:
         return call
 
     def register_from_annotation(self) -> None:
-        """Register what the function declares to return, once."""
+        """Register the types in the function's return annotation with the codec, once."""
         declare, self.declare = self.declare, None
         if declare is not None:
-            with suppress(Exception):  # a class may be anything; what is unknown is not kept
+            with suppress(Exception):  # what cannot be registered is not stored
                 declare()
 
     def fits(self, call: Call) -> bool:
-        """Return whether the arguments of a call fit the function's signature."""
+        """Return whether the arguments of a call fit the signature."""
         try:
             self.signature.bind(*call.args, **call.kwargs)
         except TypeError:
@@ -331,18 +354,18 @@ class Plan:
             return dict(kwargs)
 
     def charge(self, call: Call, value: Any) -> float:
-        """Add the price of the attempt that gave ``value`` to the call's; return it."""
+        """Add the price of the attempt that returned ``value`` to the call; return it."""
         price = self.price(value)
         call.spent += price
-        call.priced += 1
+        call.charges += 1
         return price
 
     def warn(self, reason: str, error: str = "") -> None:
-        """Tell, once for this tool and reason, that calls go past the cache.
+        """Emit a warning, once for this tool and reason, that calls bypass the cache.
 
         Args:
-            reason: A short machine word.
-            error: The type of the exception, or of the argument, that is to blame.
+            reason: A short machine-readable word.
+            error: The type of the exception or argument that is the cause. Default "".
         """
         shared = self.shared
         shared.emitter.warn(
@@ -354,26 +377,44 @@ class Plan:
         )
 
     def price(self, value: Any) -> float:
-        """Return what the call that gave ``value`` cost; a price that cannot be told is 0."""
+        """Return the price of the call that returned ``value``; 0 if the price callable fails."""
         price = self.policy.price
         if price is None:
             return 0.0
         try:
             return float(price(value)) if callable(price) else float(price)
-        except Exception as error:  # noqa: BLE001 - a broken price must not cost the user the answer
+        except Exception as error:  # noqa: BLE001 - the user gets the answer all the same
             self.warn("price_failed", type(error).__name__)
             return 0.0
 
     def price_of_failure(self) -> float:
-        """Return what an attempt costs that gave no result."""
+        """Return the price of an attempt that returned no result."""
         price = self.policy.price
         if isinstance(price, Price):
             return price.per_call
         return 0.0 if price is None or callable(price) else float(price)
 
 
-def _moves(policy: Policy) -> bool | None:
-    """Return whether a plain function under this policy runs in a thread; None: nothing is said."""
+def _seconds(value: Any) -> float | None:
+    """Return a duration of a policy, which holds plain seconds; its type is what users may pass."""
+    return None if value is None else float(value)
+
+
+def _lifetimes_of(cache: Cache | None) -> Lifetimes:
+    if cache is None:
+        return Lifetimes()
+    stale = _seconds(cache.stale_ttl) or 0.0
+    stale_if_error = _seconds(cache.stale_if_error)
+    return Lifetimes(
+        _seconds(cache.ttl),
+        stale,
+        stale if stale_if_error is None else stale_if_error,
+        _seconds(cache.negative_ttl) or 0.0,
+    )
+
+
+def _runs_in_thread(policy: Policy) -> bool | None:
+    """Return whether the policy runs a plain function in a thread; None: it does not say."""
     timeout = policy.timeout
     if timeout is not None and not timeout.in_thread:
         return False
@@ -390,7 +431,7 @@ def replan(
     ignore: Sequence[str],
     key_name: str,
 ) -> Plan:
-    """Return the plan of a function that was pickled elsewhere, in the runtime that was found."""
+    """Return the plan of an unpickled function, in the runtime that was found for it."""
     made: Plan = runtime._planner.plan(  # noqa: SLF001 - of the same core
         target, policy, name=name, secret=secret, ignore=ignore, key_name=key_name
     )

@@ -1,4 +1,4 @@
-"""What a function has returned, on its way into the cache and out of it again."""
+"""Turn results into cache entries, and entries and answers back into values for callers."""
 
 from __future__ import annotations
 
@@ -8,98 +8,120 @@ from contextlib import suppress
 from typing import Any, Literal
 
 from toolops_plugins.cache.entry import Entry
-from toolops_plugins.calls.answer import Answer, notice, report_refusal
-from toolops_plugins.calls.negative_cache import RememberedError
+from toolops_plugins.calls.answer import Answer, emit_notice, report_refusal
+from toolops_plugins.calls.negative_cache import CachedError
 from toolops_plugins.calls.plan import Call
-from toolops_plugins.check import plain
 from toolops_plugins.coalesce.value_copies import LARGE, copy_value, count_parts
 from toolops_plugins.codec import Payload
 from toolops_plugins.errors import TooLargeError
 from toolops_plugins.policy import NOTHING, Cache
 from toolops_plugins.steps import Flow, Invoke
 
-__all__ = ["copied", "decoded", "encoded", "entry_of", "stand_in", "template_of", "wanted"]
+__all__ = [
+    "copy_answer",
+    "decode_entry",
+    "encode_result",
+    "is_cacheable",
+    "make_entry",
+    "make_template",
+    "stale_value",
+]
 
 LARGE_BYTES = 256 * 1024
-"""Encoded bytes, worth about a millisecond, past which a follower's copy is made in a thread."""
+"""Encoded bytes from which on a follower's copy is made in a thread: about a millisecond."""
 
 
-def entry_of(
+def make_entry(
     call: Call,
     cache: Cache,
     payload: Payload,
     took: float,
     price: float,
     kind: Literal["value", "stream"] = "value",
+    ttl: float | None = None,
 ) -> Entry:
-    """Return the entry of a result, with the life that the policy gives it."""
-    now = call.plan.shared.clock.monotonic()
-    fresh = now + _ttl(call.plan.tiers.longest_ttl, cache)
-    stale = fresh + max(plain(cache.stale_ttl), plain(cache.stale_if_error))
-    return Entry(payload, now, fresh, stale, took, price, call.tags, kind)
-
-
-def encoded(call: Call, value: Any, *, kept: bool) -> Payload | None:
-    """Return the encoded result, or None if no codec takes it: then it is not kept.
+    """Return the cache entry of a result.
 
     Args:
         call: The call.
-        value: Its result.
-        kept: Whether it is to be kept; otherwise nobody has to hear that it cannot be.
+        cache: The cache policy.
+        payload: The encoded result.
+        took: Seconds that the function took.
+        price: Money that the call cost.
+        kind: The kind of result. Default "value".
+        ttl: Seconds that it is fresh. None: as the policy says.
+    """
+    plan = call.plan
+    lifetimes = plan.lifetimes
+    now = plan.shared.clock.monotonic()
+    ttl = lifetimes.ttl if ttl is None else ttl
+    ttl = plan.tiers.longest_ttl if ttl is None else ttl
+    fresh = now + ttl * (1.0 - cache.jitter * random.random())  # noqa: S311 - not for secrets
+    stale = fresh + max(lifetimes.stale_ttl, lifetimes.stale_if_error)
+    return Entry(payload, now, fresh, stale, took, price, call.tags, kind)
+
+
+def encode_result(call: Call, value: Any, *, report: bool) -> Payload | None:
+    """Return the encoded result, or None if no codec takes it.
+
+    Args:
+        call: The call.
+        value: The result.
+        report: Whether to tell the sinks of a result that cannot be encoded.
     """
     try:
         return call.plan.shared.codec.encode(value)
-    except Exception as error:  # noqa: BLE001 - what a value's own methods raise as well
+    except Exception as error:  # noqa: BLE001 - a value's own methods may raise anything
         too_large = isinstance(error, TooLargeError)
         call.reason = call.reason or ("too_large" if too_large else "not_encodable")
-        if kept:
+        if report:
             report_refusal(call, error, value)
         return None
 
 
-def wanted(call: Call, cache: Cache, value: Any) -> bool:
-    """Return whether the policy wants a result kept."""
+def is_cacheable(call: Call, cache: Cache, value: Any) -> bool:
+    """Return whether ``Cache(when=...)`` accepts a result. A predicate that fails does not."""
     if cache.when is None:
         return True
     try:
-        wanted = bool(cache.when(value))
-    except Exception as error:  # noqa: BLE001 - when in doubt a result is not kept
+        accepts = bool(cache.when(value))
+    except Exception as error:  # noqa: BLE001 - the predicate is the user's
         call.plan.warn("when_failed", type(error).__name__)
-        wanted = False
-    if not wanted:
+        accepts = False
+    if not accepts:
         call.reason = "not_wanted"
-    return wanted
+    return accepts
 
 
-def decoded(call: Call, entry: Entry) -> Any:
-    """Return the entry's value, or NOTHING if this process cannot read it: that is a miss."""
+def decode_entry(call: Call, entry: Entry) -> Any:
+    """Return the entry's value, or NOTHING if this process cannot decode it, which is a miss."""
     try:
         value = call.plan.shared.codec.decode(entry.payload)
-        if type(value) is RememberedError:
-            value = value.again(call.plan.shared.codec)
-    except Exception as error:  # noqa: BLE001 - what a registered type's own methods raise as well
-        notice(call, "unknown_format", type(error).__name__)
+        if type(value) is CachedError:
+            value = value.rebuild(call.plan.shared.codec)
+    except Exception as error:  # noqa: BLE001 - a registered type's own methods may raise anything
+        emit_notice(call, "unknown_format", type(error).__name__)
         return NOTHING
     if entry.kind == "stream" and not (type(value) is tuple and len(value) == 2):
-        notice(call, "unknown_format", "no items and what the stream returned")
+        emit_notice(call, "unknown_format", "no items and what the stream returned")
         return NOTHING
     return value
 
 
-def stand_in(call: Call, cache: Cache, entry: Entry | None) -> Any:
-    """Return the value that may stand in for an error, or NOTHING."""
-    if entry is None or entry.kind != ("stream" if call.plan.stream else "value"):
+def stale_value(call: Call, entry: Entry | None) -> Any:
+    """Return the value of an entry that may be served in place of an error, or NOTHING."""
+    plan = call.plan
+    if entry is None or entry.kind != ("stream" if plan.stream else "value"):
         return NOTHING
-    patience = cache.stale_ttl if cache.stale_if_error is None else cache.stale_if_error
-    if call.plan.shared.clock.monotonic() >= entry.fresh_until + plain(patience):
+    if plan.shared.clock.monotonic() >= entry.fresh_until + plan.lifetimes.stale_if_error:
         return NOTHING
-    return decoded(call, entry)
+    return decode_entry(call, entry)
 
 
-def copied(call: Call, answer: Answer) -> Flow:
-    """Return a follower's own copy of what its flight brought; NOTHING: it has to make the call.
+def copy_answer(call: Call, answer: Answer) -> Flow:
+    """Return a follower's own copy of a flight's result; NOTHING: the follower must call itself.
 
-    What is large is copied in a thread, since it would hold up all else on an event loop.
+    A large result is copied in a thread, so that it does not block an event loop.
     """
     if call.plan.stream:
         return answer.value  # a recording makes the copies itself
@@ -112,32 +134,27 @@ def copied(call: Call, answer: Answer) -> Flow:
             return copy_value(template)
         return (yield _in_thread(copy_value, template))
     decode = call.plan.shared.codec.decode
-    with suppress(Exception):  # what a registered type's own methods raise
+    with suppress(Exception):  # a registered type's own methods may raise anything
         if payload.data is None or payload.size <= LARGE_BYTES:
             return decode(payload)
         return (yield _in_thread(decode, payload))
     return NOTHING
 
 
-def template_of(value: Any) -> Flow:
-    """Return a copy of a result that no codec takes, or NOTHING if that could have an effect."""
+def make_template(value: Any) -> Flow:
+    """Return a copy of a result that no codec takes, or NOTHING if copying could have an effect."""
     parts = count_parts(value, LARGE)
     if parts is None:
         return NOTHING
     if parts < LARGE:
         return copy_value(value)
-    return (yield _in_thread(_large_copy, value))
+    return (yield _in_thread(_copy_large, value))
 
 
-def _large_copy(value: Any) -> Any:
+def _copy_large(value: Any) -> Any:
     return NOTHING if count_parts(value) is None else copy_value(value)
 
 
 def _in_thread(function: Callable[[Any], Any], value: Any) -> Invoke:
-    """Return the step that calls a function in this thread, or in another for an event loop."""
+    """Return the step that calls a function here, or in a thread if the driver is a loop."""
     return Invoke(function, (value,), {}, None, aio=False)
-
-
-def _ttl(longest: float, cache: Cache) -> float:
-    ttl = longest if cache.ttl is None else plain(cache.ttl)
-    return ttl * (1.0 - cache.jitter * random.random())  # noqa: S311 - not for secrets

@@ -1,4 +1,4 @@
-"""A tool's part in the semantic cache: which argument is the question, and what is its scope."""
+"""The questions of a tool to the semantic cache: an argument as the text, the others as scope."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ["SemanticKeyer"]
 
 
 class SemanticKeyer:
-    """What the semantic cache is asked for the calls of one tool. Thread-safe.
+    """Makes the questions of one tool to the semantic cache. Thread-safe.
 
     Args:
         semantic: The semantic cache.
-        policy: Names the question, and how it is decided.
+        policy: Names the parameter that holds the question, and how matches are decided.
         target: The tool's function.
-        keyspace: Where its keys live; the scope is of it too, so of its namespace and tenant.
+        keyspace: The keyspace of its keys and scopes, so their namespace and tenant.
         label: The tool's name.
-        cache: The cache policy; its version, and the parameters that count, belong to the scope.
-        ignore: Parameters that do not count.
+        cache: The cache policy; its version and key parameters belong to the scope.
+        ignore: Parameters that do not count in the key.
         secret: Parameters that are secret.
 
     Raises:
@@ -55,7 +55,7 @@ class SemanticKeyer:
                 "semantic", f"names {on!r}, which does not count in the key: all its values are one"
             )
         self.cache = semantic
-        self.failed = False  # whether the latest lookup did
+        self.failed = False  # whether the last lookup failed
         rule = semantic.rule(policy.threshold, policy.max_error)
         self.rule = rule._replace(answer=policy.answer)
         self._on = on
@@ -69,7 +69,7 @@ class SemanticKeyer:
             secret=secret,
             method=target.method,
         )
-        self._rest = next(
+        self._var_keyword = next(
             (
                 parameter.name
                 for parameter in self._keyer.signature.parameters.values()
@@ -80,13 +80,13 @@ class SemanticKeyer:
         self._hits = 0
         self.add_to_name = self._keyer.add_to_name
 
-    def asked(
+    def question(
         self, key: bytes, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Question | None:
-        """Return the question of a call, or None if that argument is no text, or too long a one.
+        """Return the question of a call; None if the argument is no text, or longer than allowed.
 
         Args:
-            key: The call's exact key, under which its own answer is kept.
+            key: The call's exact key, under which its own answer is stored.
             args: The call's positional arguments.
             kwargs: The call's keyword arguments.
 
@@ -97,21 +97,21 @@ class SemanticKeyer:
 
         arguments = arguments_of(self._keyer.signature, args, kwargs)
         text = arguments.get(self._on)
-        if text is None and self._rest is not None:
-            text = arguments[self._rest].get(self._on)
+        if text is None and self._var_keyword is not None:
+            text = arguments[self._var_keyword].get(self._on)
         if not isinstance(text, str) or len(text) > self.cache.max_text or not text.strip():
             return None
         return Question(text, self._keyer.key(args, kwargs)[:16], key.hex()[:32])
 
     def mark(self) -> int:
-        """Return the mark of this moment, for a later write."""
+        """Return the invalidation mark of this moment, for a later write."""
         return self.cache.answers.index.mark()
 
-    def count_exact(self, hits: int) -> None:
-        """Tell the bounded policy of exact hits, which are requests that cannot be wrong.
+    def count_exact_hits(self, hits: int) -> None:
+        """Report exact hits, which cannot be wrong, to the bounded policy.
 
         Args:
-            hits: How many this tool has had in all.
+            hits: The number of exact hits of this tool so far.
         """
         new, self._hits = hits - self._hits, hits
         if new > 0 and self.rule.max_error is not None:

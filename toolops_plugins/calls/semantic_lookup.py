@@ -1,8 +1,9 @@
-"""The semantic cache's part in the flow: an answer to the same question in other words.
+"""The semantic cache's part in the flow: answers to the same question in other words.
 
-It is asked inside the flight, after the exact tiers: equal calls look up once. What it serves is
-written to memory under the exact key for a short while. What it does not serve joins the flight of
-a call that asks the same in other words, if there is one, and is kept when it has been answered.
+The lookup runs inside the flight, after the exact tiers, so that equal calls look up once. An
+answer that it serves is stored in memory under the exact key for a short time. If it serves none,
+the call joins the flight of a call with the same question in other words, if there is one; its own
+answer is stored for later questions.
 """
 
 from __future__ import annotations
@@ -13,93 +14,97 @@ from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.cache.tiers import LookupResult
-from toolops_plugins.calls.answer import Answer, notice, report_refusal
+from toolops_plugins.calls.answer import Answer, emit_notice, report_refusal
 from toolops_plugins.calls.plan import Call
-from toolops_plugins.calls.results import copied, decoded
+from toolops_plugins.calls.results import copy_answer, decode_entry
 from toolops_plugins.calls.semantic_keyer import SemanticKeyer
 from toolops_plugins.coalesce.flights import FlightResult
 from toolops_plugins.codec import Payload
 from toolops_plugins.errors import CodecError, NotCanonicalError, NotEncodableError
 from toolops_plugins.policy.base import NOTHING
-from toolops_plugins.steps import Flow, Fly, Invoke, Io, Spawn, Step, is_callers, tier_problem
+from toolops_plugins.steps import Flow, Fly, Invoke, Io, Spawn, Step, is_caller_error, tier_problem
 from toolops_plugins.telemetry.events import Notice, NoticeKind
 
 if TYPE_CHECKING:
     from toolops_plugins.semantic.flows import Learning
     from toolops_plugins.semantic.lookup import Lookup, Question
 
-__all__ = ["by_meaning", "kept_by_meaning", "question_of"]
+__all__ = ["lookup_semantic", "question_of", "store_semantic"]
 
 
 def question_of(call: Call) -> Question | None:
-    """Return what a call asks, or None if there is nothing to compare."""
-    meaning = call.plan.meaning
-    if meaning is None or call.key is None:
+    """Return the question of a call, or None if there is nothing to compare."""
+    semantic_keyer = call.plan.semantic_keyer
+    if semantic_keyer is None or call.key is None:
         return None
     try:
-        return meaning.asked(call.key, call.args, call.kwargs)
-    except NotCanonicalError as error:  # where cache.key= stands in for arguments without a form
+        return semantic_keyer.question(call.key, call.args, call.kwargs)
+    except NotCanonicalError as error:  # with cache.key= the scope alone can fail
         call.plan.warn("scope_not_canonical", error.kind)
         return None
 
 
 def _question(call: Call) -> Flow:
-    """Return what a call asks; what it scopes by is hashed off the event loop where it is large."""
+    """Return the question of a call; a large scope is hashed in a thread for an event loop."""
     if call.large:
         return (yield Invoke(question_of, (call,), {}, None, aio=False))
     return question_of(call)
 
 
-def by_meaning(
-    call: Call, meaning: SemanticKeyer, found: LookupResult, fetch: Callable[[], Flow]
+def lookup_semantic(
+    call: Call, semantic_keyer: SemanticKeyer, found: LookupResult, fetch: Callable[[], Flow]
 ) -> Generator[Step, Any, tuple[Answer | None, Callable[[], Flow]]]:
-    """Return an answer to the same question in other words, or else how to get one.
+    """Look for an answer to the same question in other words.
 
     Args:
         call: The call.
-        meaning: Its tool's part in the semantic cache.
-        found: What the exact tiers had to say.
-        fetch: Gets a fresh answer.
+        semantic_keyer: Makes the question.
+        found: The result of the lookup in the exact tiers.
+        fetch: The flow function that fetches a fresh answer.
+
+    Returns:
+        The answer or None, and the flow function that fetches one: ``fetch``, or one that joins the
+        flight of a similar question.
     """
     answer: Answer | None
     try:
-        answer = yield from _looked_up(call, meaning, found.marks)
+        answer = yield from _search(call, semantic_keyer, found.marks)
     except Exception as error:
-        if is_callers(error):
+        if is_caller_error(error):
             raise
-        meaning.failed = True
-        call.tells, call.lookup = False, None
-        _trouble(call, error)
+        semantic_keyer.failed = True
+        call.store_semantic, call.lookup = False, None
+        _report(call, error)
         return None, fetch
     lookup = call.lookup
     if answer is not None or lookup is None:
         return answer, fetch
-    if meaning.failed:
-        meaning.failed = False
+    if semantic_keyer.failed:
+        semantic_keyer.failed = False
         _notice(call, "tier_recovered")
     if call.plan.stream or not call.plan.policy.coalesces_meaning:
         return None, fetch
-    return None, lambda: _together(call, meaning, lookup, fetch)
+    return None, lambda: _join_or_fetch(call, semantic_keyer, lookup, fetch)
 
 
-def _looked_up(
-    call: Call, meaning: SemanticKeyer, marks: Sequence[Mark]
+def _search(
+    call: Call, semantic_keyer: SemanticKeyer, marks: Sequence[Mark]
 ) -> Generator[Step, Any, Answer | None]:
-    """Return what the index answers, or None; note the lookup on the call if there was one."""
+    """Return the answer of the index, or None; store the lookup on the call."""
     asked = yield from _question(call)
     if asked is None:
         return None
-    index = meaning.cache.answers.index
-    if not index.ready:  # what has learned lives in it
+    index = semantic_keyer.cache.answers.index
+    if not index.ready:  # it holds the state of the learner
         yield Io(index.open, index.aopen)
-    meaning.count_exact(call.plan.stats.near_hits())
-    lookup: Lookup = yield from meaning.cache.answers.lookup(asked, meaning.rule)
+    semantic_keyer.count_exact_hits(call.plan.stats.near_hits())
+    lookup: Lookup = yield from semantic_keyer.cache.answers.lookup(asked, semantic_keyer.rule)
     call.lookup = lookup
-    return None if lookup.row is None else _served(call, meaning, lookup, marks)
+    return None if lookup.row is None else _answer_from(call, semantic_keyer, lookup, marks)
 
 
-def _trouble(call: Call, error: Exception) -> None:
-    """Tell of trouble with the index or with anything that decides."""
+def _report(call: Call, error: Exception) -> None:
+    """Emit a notice of trouble with the index, an embedder, a guard or a judge."""
     _notice(call, "tier_failed", tier_problem(error))
 
 
@@ -108,9 +113,10 @@ def _notice(call: Call, kind: NoticeKind, detail: str = "") -> None:
     shared.emitter.notice(Notice(kind, "semantic", detail, shared.clock.time(), shared.namespace))
 
 
-def _served(
-    call: Call, meaning: SemanticKeyer, lookup: Lookup, marks: Sequence[Mark]
+def _answer_from(
+    call: Call, semantic_keyer: SemanticKeyer, lookup: Lookup, marks: Sequence[Mark]
 ) -> Answer | None:
+    """Return the answer that a row makes, or None if it cannot be decoded."""
     row = lookup.row
     if row is None:
         return None
@@ -118,40 +124,40 @@ def _served(
     try:
         payload = plan.shared.codec.load(row.codec, row.data)
     except CodecError as error:
-        notice(call, "unknown_format", type(error).__name__)
+        emit_notice(call, "unknown_format", type(error).__name__)
         return None
-    # Rows carry seconds since the epoch, entries the time of the monotonic clock.
+    # A row holds seconds since the epoch, an entry the time of the monotonic clock.
     now, since = plan.shared.clock.monotonic(), plan.shared.clock.time()
-    left = meaning.cache.answers.index.lifetimes.left(row)
-    until = now + min(left, meaning.cache.near_ttl)
+    left = semantic_keyer.cache.answers.index.lifetimes.left(row)
+    until = now + min(left, semantic_keyer.cache.near_ttl)
     entry = Entry(
         payload, now - max(since - row.created, 0.0), until, until, row.took, row.price, call.tags,
         "stream" if plan.stream else "value",
     )  # fmt: skip
-    value = decoded(call, entry)
+    value = decode_entry(call, entry)
     if value is NOTHING:
         return None
-    _copy_near(call, meaning, lookup, entry, marks)
+    _copy_near(call, semantic_keyer, lookup, entry, marks)
     return Answer(
-        value, payload, "hit", "semantic", row.took, row.price, semantic=_marks(lookup, row.text)
+        value, payload, "hit", "semantic", row.took, row.price, semantic=_details(lookup, row.text)
     )
 
 
 def _copy_near(
-    call: Call, meaning: SemanticKeyer, lookup: Lookup, entry: Entry, marks: Sequence[Mark]
+    call: Call, semantic_keyer: SemanticKeyer, lookup: Lookup, entry: Entry, marks: Sequence[Mark]
 ) -> None:
-    """Keep what was served in the nearest tier, for as long as its own entry is there."""
+    """Store the answer in the nearest tier, until the row that it came from is invalidated."""
     tiers, key, row = call.plan.tiers, call.key, lookup.row
     if tiers.nearest is None or key is None or row is None:
         return
-    index = meaning.cache.answers.index
-    index.copies.note(row.id, row.tags, key, meaning.cache.near_ttl, tiers.nearest.delete)
+    index = semantic_keyer.cache.answers.index
+    index.copies.note(row.id, row.tags, key, semantic_keyer.cache.near_ttl, tiers.nearest.delete)
     tiers.store_near(key, entry, marks)
-    if not index.holds(row, lookup.mark):  # it was forgotten before the copy was noted
+    if not index.holds(row, lookup.mark):  # it was invalidated before the copy was noted
         tiers.nearest.delete(key)
 
 
-def _marks(lookup: Lookup, matched: str | None) -> dict[str, str | int | float | bool]:
+def _details(lookup: Lookup, matched: str | None) -> dict[str, str | int | float | bool]:
     marks = lookup.details()
     marks["policy"] = lookup.policy
     marks["similarity"] = lookup.similarity
@@ -160,27 +166,27 @@ def _marks(lookup: Lookup, matched: str | None) -> dict[str, str | int | float |
     return marks
 
 
-def _together(
-    call: Call, meaning: SemanticKeyer, lookup: Lookup, fetch: Callable[[], Flow]
+def _join_or_fetch(
+    call: Call, semantic_keyer: SemanticKeyer, lookup: Lookup, fetch: Callable[[], Flow]
 ) -> Generator[Step, Any, Answer]:
-    """Wait for a call under way that asks the same in other words, or make the call."""
-    flight = call.place + (call.key or b"")
-    boarding = meaning.cache.answers.boarding
+    """Join the flight of a similar question, or fetch."""
+    flight = call.scope + (call.key or b"")
+    boarding = semantic_keyer.cache.answers.boarding
     try:
         other = boarding.board(lookup, flight)
-    except Exception as error:  # noqa: BLE001 - whoever cannot join others makes the call alone
-        _trouble(call, error)
+    except Exception as error:  # noqa: BLE001 - a call that cannot join a flight is made alone
+        _report(call, error)
         alone: Answer = yield from fetch()
         return alone
     if other is not None and call.plan.shared.flights.count_callers(other.flight):
-        # Should it land before this call is aboard, the work is its own after all.
+        # If the flight lands before this call joins it, this call leads a new one.
         arrival: FlightResult = yield Fly(other.flight, fetch, None)
         answer: Answer = arrival.value
         if arrival.led:
             return answer
-        value = answer.value if answer.raises else (yield from copied(call, answer))
+        value = answer.value if answer.raises else (yield from copy_answer(call, answer))
         if value is not NOTHING:
-            marks = _marks(lookup, other.text)
+            marks = _details(lookup, other.text)
             marks["similarity"] = other.similarity
             outcome = "coalesced" if answer.outcome == "miss" else answer.outcome
             return answer._replace(value=value, outcome=outcome, semantic=marks)
@@ -192,52 +198,57 @@ def _together(
         try:
             boarding.leave(lookup, flight)
         except Exception as error:  # noqa: BLE001 - the answer, or the function's error, stands
-            _trouble(call, error)
+            _report(call, error)
     return fresh
 
 
-def kept_by_meaning(
+def store_semantic(
     call: Call, value: Any, payload: Payload, entry: Entry, mark: int | None
 ) -> Flow:
-    """Keep a fresh answer for those who will ask the same in other words.
+    """Store a fresh answer for later questions in other words.
 
     Args:
         call: The call.
         value: Its result.
         payload: The encoded result.
-        entry: What the exact tiers keep.
-        mark: When the call began, if nothing was looked up before it.
+        entry: The entry of the exact tiers.
+        mark: The invalidation mark of the call's beginning, if there was no lookup.
     """
-    meaning = call.plan.meaning
-    if meaning is None or not call.tells:
+    semantic_keyer = call.plan.semantic_keyer
+    if semantic_keyer is None or not call.store_semantic:
         return
     try:
-        learning = yield from _kept(call, meaning, value, payload, entry, mark)
+        learning = yield from _keep(call, semantic_keyer, value, payload, entry, mark)
     except NotEncodableError as error:
         report_refusal(call, error, value)
     except Exception as error:
-        if is_callers(error):
+        if is_caller_error(error):
             raise
-        _trouble(call, error)
+        _report(call, error)
     else:
         if learning is not None:
-            yield Spawn(partial(_learned, call, learning))
+            yield Spawn(partial(_learn, call, learning))
 
 
-def _kept(
-    call: Call, meaning: SemanticKeyer, value: Any, payload: Payload, entry: Entry, mark: int | None
+def _keep(
+    call: Call,
+    semantic_keyer: SemanticKeyer,
+    value: Any,
+    payload: Payload,
+    entry: Entry,
+    mark: int | None,
 ) -> Generator[Step, Any, Learning | None]:
     asked = (yield from _question(call)) if call.lookup is None else call.lookup.asked
     if asked is None:
         return None
     clock = call.plan.shared.clock
-    answers = meaning.cache.answers
+    answers = semantic_keyer.cache.answers
     index = answers.index
-    if not index.ready:  # kept without having been looked up
+    if not index.ready:  # there was no lookup
         yield Io(index.open, index.aopen)
     return answers.keep(
         asked,
-        meaning.rule,
+        semantic_keyer.rule,
         call.lookup,
         value,
         payload,
@@ -249,16 +260,16 @@ def _kept(
     )
 
 
-def _learned(call: Call, learning: Learning) -> Flow:
-    """Learn in the background what can only be learned by asking."""
+def _learn(call: Call, learning: Learning) -> Flow:
+    """Run in the background the part of learning that needs the judge."""
     try:
         yield from learning()
     except Exception as error:  # noqa: BLE001 - nobody waits for it
-        _trouble(call, error)
+        _report(call, error)
     except GeneratorExit:
         raise
     except BaseException:
-        # Its loop ends, as one does after each request in a program that calls asyncio.run().
-        if call.plan.meaning is not None:
-            call.plan.meaning.cache.learn_later(learning)
+        # Its loop ends, as after each request of a program that calls asyncio.run().
+        if call.plan.semantic_keyer is not None:
+            call.plan.semantic_keyer.cache.learn_later(learning)
         raise

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from toolops_plugins.coalesce import loop_liveness, wait_graph
 from toolops_plugins.coalesce.error_copies import copy_error
 from toolops_plugins.coalesce.starvation import ThreadCall
-from toolops_plugins.steps import Stopped
+from toolops_plugins.steps import StopIterationCarrier
 
 if TYPE_CHECKING:
     # Slow to import: whoever runs a loop has imported it, and nobody else needs it.
@@ -142,8 +142,8 @@ def make_failure(error: Exception, outside: BaseException | None) -> FlightOutco
 
 
 def _copy(error: Exception, outside: BaseException | None = None) -> Exception:
-    if isinstance(error, Stopped):
-        return Stopped(copy_error(error.error, outside))
+    if isinstance(error, StopIterationCarrier):
+        return StopIterationCarrier(copy_error(error.error, outside))
     return copy_error(error, outside)
 
 

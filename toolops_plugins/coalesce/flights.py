@@ -159,9 +159,9 @@ class Flights:
         self._lock = threading.RLock()
         self._table = {}
         if self._tasks:
-            from toolops_plugins.concurrency.tasks import inherit  # noqa: PLC0415 - imports asyncio
+            from toolops_plugins.concurrency.tasks import adopt  # noqa: PLC0415 - imports asyncio
 
-            inherit(self._tasks)
+            adopt(self._tasks)
         self._tasks = set()
 
     # -- threads -----------------------------------------------------------------------------

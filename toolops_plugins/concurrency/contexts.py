@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
-__all__ = ["ContextChanges", "bring_back"]
+__all__ = ["ContextChanges", "apply_context"]
 
 _NOTHING = object()
 
@@ -45,7 +45,7 @@ class ContextChanges:
             variable.set(value)
 
 
-def bring_back(context: Context) -> None:
+def apply_context(context: Context) -> None:
     """Set in the caller's context what was set in a copy of it."""
     for variable, value in context.items():
         if variable.get(_NOTHING) is not value:

@@ -19,14 +19,13 @@ __all__ = ["fork_safe"]
 L = TypeVar("L")
 
 _REENTRANT = type(threading.RLock())
-_kept: dict[tuple[int, str], tuple[weakref.ref[Any], str, bool]] = {}
+_locks: dict[tuple[int, str], tuple[weakref.ref[Any], str, bool]] = {}
 
 
 def fork_safe(owner: object, lock: L, attribute: str = "_lock") -> L:
-    """Return ``lock``, which ``owner`` keeps, and have it replaced in forked children.
+    """Register an owner's lock for replacement in forked children, and return the lock.
 
-    If the owner has a method ``reset_after_fork``, it is called there too, once all locks are
-    replaced.
+    If the owner has a method ``reset_after_fork``, it is called there once all locks are replaced.
 
     Args:
         owner: Whose lock it is, an object or a module; it can be weakly referenced.
@@ -35,17 +34,17 @@ def fork_safe(owner: object, lock: L, attribute: str = "_lock") -> L:
     """
     number = id(owner), attribute
 
-    def gone(dead: weakref.ref[Any]) -> None:
-        known = _kept.get(number)
+    def forget(dead: weakref.ref[Any]) -> None:
+        known = _locks.get(number)
         if known is not None and known[0] is dead:
-            _kept.pop(number, None)
+            _locks.pop(number, None)
 
-    _kept[number] = weakref.ref(owner, gone), attribute, isinstance(lock, _REENTRANT)
+    _locks[number] = weakref.ref(owner, forget), attribute, isinstance(lock, _REENTRANT)
     return lock
 
 
-def _renew() -> None:
-    kept = [(known[0](), known[1], known[2]) for known in tuple(_kept.values())]
+def _replace_locks() -> None:
+    kept = [(known[0](), known[1], known[2]) for known in tuple(_locks.values())]
     for owner, attribute, reentrant in kept:
         if owner is not None:
             setattr(owner, attribute, threading.RLock() if reentrant else threading.Lock())
@@ -56,4 +55,4 @@ def _renew() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)
+    os.register_at_fork(after_in_child=_replace_locks)

@@ -7,24 +7,24 @@ from collections.abc import Awaitable, Iterable
 from inspect import CORO_CREATED, getcoroutinestate, iscoroutine
 from typing import Any, TypeVar, cast
 
-from toolops_plugins.concurrency.running_loop import running_loop
+from toolops_plugins.concurrency.running_loop import get_running_loop
 from toolops_plugins.concurrency.tasks import end_tasks
 from toolops_plugins.errors import ConfigurationError
 
-__all__ = ["gathered"]
+__all__ = ["gather_calls"]
 
 T = TypeVar("T")
 
 
-async def gathered(
+async def gather_calls(
     calls: Iterable[Awaitable[T]], limit: int, *, return_exceptions: bool
 ) -> list[T]:
     """Await calls, at most ``limit`` at a time; see :meth:`ToolOps.gather`."""
     calls = list(calls)
     try:
-        running_loop()
+        get_running_loop()
     except ConfigurationError:
-        _close_unbegun(calls)
+        _close_pending(calls)
         raise
     places = asyncio.Semaphore(limit)
 
@@ -41,10 +41,10 @@ async def gathered(
         return results
     finally:
         await end_tasks(tasks)
-        _close_unbegun(calls)
+        _close_pending(calls)
 
 
-def _close_unbegun(calls: Iterable[Awaitable[Any]]) -> None:
+def _close_pending(calls: Iterable[Awaitable[Any]]) -> None:
     for call in calls:
         if iscoroutine(call) and getcoroutinestate(call) == CORO_CREATED:
             call.close()  # nobody is to be warned of it

@@ -72,25 +72,25 @@ class Ticket:
 
     Attributes:
         owner: The tool whose share of the threads it counts against, or None.
-        started: When it began to run, on ``time.monotonic``; None while it waits for a thread.
-        queued: When it began to wait for a thread, or None if it did not have to.
+        started_at: When it began to run, on ``time.monotonic``; None while it waits for a thread.
+        queued_at: When it began to wait for a thread, or None if it did not have to.
     """
 
-    __slots__ = ("_pool", "function", "owner", "queued", "started")
+    __slots__ = ("_pool", "function", "owner", "queued_at", "started_at")
 
     def __init__(self, pool: Pool, function: Callable[[], Any], owner: str | None) -> None:
         self._pool = pool
         self.function: Callable[[], Any] | None = function
         self.owner = owner
-        self.started: float | None = None
-        self.queued: float | None = None
+        self.started_at: float | None = None
+        self.queued_at: float | None = None
 
     @property
-    def waited(self) -> float:
+    def queue_seconds(self) -> float:
         """Seconds that it waited for a thread before it began."""
-        if self.queued is None or self.started is None:
+        if self.queued_at is None or self.started_at is None:
             return 0.0
-        return self.started - self.queued
+        return self.started_at - self.queued_at
 
     def drop(self) -> bool:
         """Take the function back, unless it has begun; return whether it will never run."""
@@ -144,7 +144,7 @@ class Pool:
         return len(self._busy) + len(self._idle)
 
     @property
-    def queued(self) -> int:
+    def queue_length(self) -> int:
         """Functions that wait for a thread."""
         return self._queued
 
@@ -246,7 +246,7 @@ class Pool:
     def _take(self, worker: _Worker, ticket: Ticket) -> None:
         self._busy[worker] = ticket
         self._held[ticket.owner] = self._held.get(ticket.owner, 0) + 1
-        ticket.started = time.monotonic()
+        ticket.started_at = time.monotonic()
 
     def _free(self, worker: _Worker) -> None:
         ticket = self._busy.pop(worker, None)
@@ -259,7 +259,7 @@ class Pool:
 
     def _enqueue(self, ticket: Ticket) -> None:
         self._waiting.setdefault(ticket.owner, OrderedDict())[ticket] = None
-        ticket.queued = time.monotonic()
+        ticket.queued_at = time.monotonic()
         self._queued += 1
 
     def _leave(self, line: OrderedDict[Ticket, None], ticket: Ticket) -> None:
@@ -297,7 +297,7 @@ class Pool:
 
     def _is_hung(self) -> bool:
         now = time.monotonic()
-        return any(now - (one.started or now) >= _HUNG for one in self._busy.values())
+        return any(now - (one.started_at or now) >= _HUNG for one in self._busy.values())
 
     def _tell(self, owner: str | None, words: str) -> None:
         told = None if self.on_full is None else self.on_full()
@@ -317,7 +317,7 @@ class Pool:
                 ticket = worker.ticket
                 if ticket is None:
                     return
-                ticket.started = None
+                ticket.started_at = None
                 if len(self):
                     self._enqueue(ticket)  # it waits for those that there are
                     return

@@ -11,7 +11,7 @@ from typing import Any
 
 from toolops_plugins.errors import ConfigurationError
 
-__all__ = ["running_loop"]
+__all__ = ["get_running_loop"]
 
 _WAYS = (
     "run it with asyncio.run(...) or anyio.run(..., backend='asyncio'), or wrap a plain function "
@@ -19,7 +19,7 @@ _WAYS = (
 )
 
 
-def running_loop() -> asyncio.AbstractEventLoop:
+def get_running_loop() -> asyncio.AbstractEventLoop:
     """Return asyncio's running event loop.
 
     Raises:

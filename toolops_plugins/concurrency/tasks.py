@@ -12,14 +12,14 @@ from contextvars import Context
 from inspect import iscoroutine
 from typing import Any, TypeVar
 
-__all__ = ["begin", "end_tasks", "inherit", "let_go", "wait_for_end", "within"]
+__all__ = ["adopt", "detach", "end_tasks", "run_with_timeout", "start_task", "wait_for_end"]
 
 T = TypeVar("T")
 
 _TURNS = 10
 """Turns of the loop that a cancelled task has to clean up before it is left to itself."""
 
-_left: set[asyncio.Task[Any]] = set()
+_detached: set[asyncio.Task[Any]] = set()
 """Tasks that were left to themselves. A loop holds its tasks weakly."""
 
 
@@ -27,18 +27,18 @@ _inherited: list[asyncio.Task[Any]] = []
 """Tasks of a parent process, which no loop of this forked child runs."""
 
 
-def begin(awaitable: Awaitable[T], context: Context | None = None) -> asyncio.Task[T]:
+def start_task(awaitable: Awaitable[T], context: Context | None = None) -> asyncio.Task[T]:
     """Start a task for anything that can be awaited.
 
     Args:
         awaitable: What it awaits.
         context: The context that it runs in. None: a copy of this one.
     """
-    work = awaitable if iscoroutine(awaitable) else _awaited(awaitable)
+    work = awaitable if iscoroutine(awaitable) else _await(awaitable)
     return asyncio.get_running_loop().create_task(work, context=context)
 
 
-async def _awaited(awaitable: Awaitable[T]) -> T:
+async def _await(awaitable: Awaitable[T]) -> T:
     return await awaitable
 
 
@@ -58,7 +58,7 @@ async def end_tasks(tasks: Iterable[asyncio.Task[Any]], seconds: float = 0.0) ->
     for task in every:  # nobody may have asked yet for the error of one that has ended
         if not task.done() and not task.cancelling():  # a second time would interrupt its clean-up
             task.cancel()
-        let_go(task)
+        detach(task)
     for _ in range(_TURNS):
         if all(task.done() for task in left):
             return
@@ -91,7 +91,7 @@ async def wait_for_end(future: asyncio.Future[Any], seconds: float | None) -> No
             timer.cancel()
 
 
-async def within(awaitable: Awaitable[T], seconds: float | None) -> T:
+async def run_with_timeout(awaitable: Awaitable[T], seconds: float | None) -> T:
     """Await something in a task of its own, which is left to itself if it resists its end.
 
     Args:
@@ -101,13 +101,13 @@ async def within(awaitable: Awaitable[T], seconds: float | None) -> T:
     Raises:
         TimeoutError: The time has passed.
     """
-    task = begin(awaitable)
+    task = start_task(awaitable)
     try:
         await wait_for_end(task, seconds)
     except GeneratorExit:  # the caller was left behind, and may await nothing more
         with suppress(RuntimeError):  # a closed loop has ended it already
             task.cancel()
-        let_go(task)
+        detach(task)
         raise
     except BaseException:
         await end_tasks((task,))
@@ -118,20 +118,20 @@ async def within(awaitable: Awaitable[T], seconds: float | None) -> T:
     return task.result()
 
 
-def let_go(task: asyncio.Task[Any]) -> None:
+def detach(task: asyncio.Task[Any]) -> None:
     """Hold a task until it has ended, and retrieve its error."""
     if task.done():
         _retrieve(task)
         return
-    for other in [other for other in _left.copy() if other.get_loop().is_closed()]:
+    for other in [other for other in _detached.copy() if other.get_loop().is_closed()]:
         # It can never end. Nobody is to be warned of it: it was cancelled, and its loop is gone.
         other._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 - as asyncio.shield does
-        _left.discard(other)
-    _left.add(task)
+        _detached.discard(other)
+    _detached.add(task)
     task.add_done_callback(_retrieve)
 
 
-def inherit(tasks: Iterable[asyncio.Task[Any]]) -> None:
+def adopt(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Hold the tasks of the parent in a forked child for as long as it lives.
 
     Their collection would run the clean-up of the parent's coroutines here, on connections that
@@ -143,6 +143,6 @@ def inherit(tasks: Iterable[asyncio.Task[Any]]) -> None:
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:
-    _left.discard(task)
+    _detached.discard(task)
     if not task.cancelled():
         task.exception()

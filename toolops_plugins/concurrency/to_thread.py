@@ -12,10 +12,10 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeVar
 
-from toolops_plugins.concurrency.contexts import bring_back
+from toolops_plugins.concurrency.contexts import apply_context
 from toolops_plugins.concurrency.pool import Outcome, Pool, Ticket
 
-__all__ = ["ThreadCall", "hop"]
+__all__ = ["ThreadCall", "run_in_pool"]
 
 T = TypeVar("T")
 
@@ -62,11 +62,11 @@ class ThreadCall:
 
         The context variables that it set are set in this task too.
         """
-        bring_back(self._context)
+        apply_context(self._context)
         return self._outcome.result()
 
 
-async def hop(
+async def run_in_pool(
     pool: Pool, function: Callable[[], T], owner: str | None = None, *, beyond: bool = False
 ) -> T:
     """Run a function in the pool, with this task's context variables, and await what it returns.

@@ -14,31 +14,29 @@ from inspect import isawaitable
 from typing import Any, TypeVar
 
 from toolops_plugins.callables.hidden_coroutines import is_awaitable
-from toolops_plugins.callables.pickling import Owned
+from toolops_plugins.callables.pickling import RuntimePart
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import FlightResult, Flights
-from toolops_plugins.concurrency.contexts import ContextChanges, bring_back
+from toolops_plugins.concurrency.contexts import ContextChanges, apply_context
 from toolops_plugins.concurrency.pool import Pool
-from toolops_plugins.concurrency.running_loop import running_loop
+from toolops_plugins.concurrency.running_loop import get_running_loop
 from toolops_plugins.concurrency.tasks import (
-    begin,
+    adopt,
+    detach,
     end_tasks,
-    inherit,
-    let_go,
+    run_with_timeout,
+    start_task,
     wait_for_end,
-    within,
 )
-from toolops_plugins.concurrency.to_thread import ThreadCall, hop
-from toolops_plugins.drivers.thread import (
+from toolops_plugins.concurrency.to_thread import ThreadCall, run_in_pool
+from toolops_plugins.drivers.invocation import call_function, note_abandonment, run_invocation
+from toolops_plugins.drivers.limits import (
     Limit,
     attempt_timeout,
-    called,
-    left_for,
-    left_of,
-    nearer,
-    nearest,
-    note_end,
-    run_and_leave,
+    seconds_left,
+    seconds_left_for,
+    shorter_of,
+    tighter_limit,
 )
 from toolops_plugins.steps import (
     Ask,
@@ -51,7 +49,7 @@ from toolops_plugins.steps import (
     Sleep,
     Spawn,
     Step,
-    Stopped,
+    StopIterationCarrier,
     Within,
 )
 
@@ -60,7 +58,7 @@ __all__ = ["LoopDriver"]
 T = TypeVar("T")
 
 
-class LoopDriver(Owned):
+class LoopDriver(RuntimePart):
     """Walks flows on the running event loop. Safe to use from any loops at once.
 
     Args:
@@ -92,7 +90,7 @@ class LoopDriver(Owned):
 
     async def run(self, flow: Flow, limit: Limit | None = None) -> Any:
         """Walk a flow to its end, within the limit if any; return its result or raise its error."""
-        running_loop()
+        get_running_loop()
         take = self._take
         try:
             step = flow.send(None)
@@ -106,13 +104,13 @@ class LoopDriver(Owned):
         except StopIteration as end:
             return end.value
 
-    async def settle(self, seconds: float | None = None) -> None:
+    async def drain(self, seconds: float | None = None) -> None:
         """Wait until nothing of this loop goes on in the background.
 
         Args:
             seconds: After which the rest is cancelled. None: as long as it takes.
         """
-        loop = running_loop()
+        loop = get_running_loop()
         end = None if seconds is None else loop.time() + seconds
         while tasks := {task for task in self._background.copy() if task.get_loop() is loop}:
             left = None if end is None else max(0.0, end - loop.time())
@@ -123,10 +121,10 @@ class LoopDriver(Owned):
 
     def reset_after_fork(self) -> None:
         """Forget the tasks of the parent; for a forked child."""
-        inherit(self._background)
+        adopt(self._background)
         self._background = set()
 
-    async def _bounded(
+    async def _await_within(
         self,
         make: Callable[[], Awaitable[T]],
         limit: Limit | None,
@@ -144,12 +142,16 @@ class LoopDriver(Owned):
             own: Its own seconds, or None.
             step: The attempt that this is, or None.
         """
-        left = left_of(limit, self._clock) if step is None else left_for(step, limit, self._clock)
-        seconds = nearest(own, left)
+        left = (
+            seconds_left(limit, self._clock)
+            if step is None
+            else seconds_left_for(step, limit, self._clock)
+        )
+        seconds = shorter_of(own, left)
         if seconds is None:
             return await make()
         context = copy_context()
-        task = begin(make(), context)
+        task = start_task(make(), context)
         try:
             await wait_for_end(task, seconds)
         except GeneratorExit:  # this coroutine was left behind, and may await nothing more
@@ -159,7 +161,7 @@ class LoopDriver(Owned):
             await self._end(task, step)
             raise
         if task.done():
-            bring_back(context)
+            apply_context(context)
             return task.result()
         await self._end(task, step)
         if limit is not None and seconds == left:
@@ -176,7 +178,7 @@ class LoopDriver(Owned):
     def _abandon(self, task: asyncio.Task[Any], step: Invoke | None) -> None:
         with suppress(RuntimeError):  # a closed loop has ended it already
             task.cancel()
-        let_go(task)
+        detach(task)
         _hand_over(task, step)
 
     async def _io(self, step: Io, limit: Limit | None) -> Any:
@@ -184,17 +186,17 @@ class LoopDriver(Owned):
         # that: a timer more would cost every other lookup.
         if limit is None:
             return await step.aio(*step.args)
-        return await self._bounded(partial(step.aio, *step.args), limit)
+        return await self._await_within(partial(step.aio, *step.args), limit)
 
     async def _sleep(self, step: Sleep, limit: Limit | None) -> None:
-        left = left_of(limit, self._clock)
+        left = seconds_left(limit, self._clock)
         if limit is not None and left is not None and left < step.seconds:
             await self._clock.asleep(left)
             raise limit.error()
         await self._clock.asleep(step.seconds)
 
     async def _enter(self, step: Enter, limit: Limit | None) -> None:
-        left = left_of(limit, self._clock)
+        left = seconds_left(limit, self._clock)
         if limit is None or left is None:
             await step.gate.aacquire()
             return
@@ -206,8 +208,8 @@ class LoopDriver(Owned):
             raise limit.error() from None
 
     async def _ask(self, step: Ask, limit: Limit | None) -> Any:
-        answer = called(step.function, step.args, {})
-        return await self._bounded(lambda: answer, limit) if isawaitable(answer) else answer
+        answer = call_function(step.function, step.args, {})
+        return await self._await_within(lambda: answer, limit) if isawaitable(answer) else answer
 
     async def _invoke(self, step: Invoke, limit: Limit | None) -> Any:
         if not step.aio:
@@ -215,24 +217,24 @@ class LoopDriver(Owned):
             if not is_awaitable(value):
                 return value
             # A plain function may make a coroutine, which this loop can run.
-            return await self._bounded(lambda: value, limit, step.seconds, step)
+            return await self._await_within(lambda: value, limit, step.seconds, step)
         if limit is None and step.seconds is None:
             return await step.function(*step.args, **step.kwargs)
         make = partial(step.function, *step.args, **step.kwargs)
-        return await self._bounded(make, limit, step.seconds, step)
+        return await self._await_within(make, limit, step.seconds, step)
 
     async def _invoke_in_thread(self, step: Invoke, limit: Limit | None) -> Any:
-        left = left_for(step, limit, self._clock)
-        call = ThreadCall(self._pool, partial(run_and_leave, step), step.owner)
+        left = seconds_left_for(step, limit, self._clock)
+        call = ThreadCall(self._pool, partial(run_invocation, step), step.owner)
         try:
             await self._wait(call, step, left, limit)
         except BaseException:
-            note_end(call.ticket, step)
+            note_abandonment(call.ticket, step)
             raise
-        step.waited = call.ticket.waited
+        step.queue_seconds = call.ticket.queue_seconds
         try:
             return call.result()
-        except Stopped as stopped:
+        except StopIterationCarrier as stopped:
             raise RuntimeError("the function raised StopIteration") from stopped.error
 
     async def _wait(
@@ -240,7 +242,7 @@ class LoopDriver(Owned):
     ) -> None:
         """Wait for a function in the pool; raise the error of the limit that it reaches."""
         own = step.seconds
-        seconds = nearest(own, left)
+        seconds = shorter_of(own, left)
         if seconds is None:
             await call.ended
             return
@@ -254,24 +256,24 @@ class LoopDriver(Owned):
             raise rejection
         if own is not None and seconds == own:
             # Its own time began when it did; what it waited for a thread comes on top.
-            late = nearest(call.ticket.waited, None if left is None else left - own)
+            late = shorter_of(call.ticket.queue_seconds, None if left is None else left - own)
             if late:
                 await wait_for_end(call.ended, late)
                 if call.ended.done():
                     return
-            if late == call.ticket.waited:
+            if late == call.ticket.queue_seconds:
                 raise attempt_timeout(own)
         raise limit.error() if limit is not None else attempt_timeout(own)
 
-    async def in_thread(self, function: Callable[[], T]) -> T:
+    async def run_in_thread(self, function: Callable[[], T]) -> T:
         """Run a function of this library's own in the pool, whatever else holds the threads."""
-        return await hop(self._pool, function, beyond=True)
+        return await run_in_pool(self._pool, function, beyond=True)
 
     async def _within(self, step: Within, limit: Limit | None) -> Any:
-        return await self.run(step.work(), nearer(step, limit, self._clock))
+        return await self.run(step.work(), tighter_limit(step, limit, self._clock))
 
     async def _fly(self, step: Fly, limit: Limit | None) -> FlightResult:
-        left = left_of(limit, self._clock)
+        left = seconds_left(limit, self._clock)
         seconds = step.seconds if left is None else min(left, step.seconds or left)
         changes = ContextChanges()
 
@@ -280,13 +282,13 @@ class LoopDriver(Owned):
         async def work() -> Any:
             with changes:
                 if asyncio.current_task() is caller:  # apart from all flights
-                    return await within(self.run(step.work()), None)
+                    return await run_with_timeout(self.run(step.work()), None)
                 return await self.run(step.work())
 
         try:
             arrival = await self._flights.arun(step.key, work, seconds)
         except TimeoutError:
-            left_of(limit, self._clock)
+            seconds_left(limit, self._clock)
             raise
         finally:
             changes.apply()
@@ -317,7 +319,7 @@ class LoopDriver(Owned):
             await end_tasks(runners)
             raise
         await end_tasks(runners)
-        bring_back(runners[winner])
+        apply_context(runners[winner])
         return winner.result()
 
     async def _spawn(self, step: Spawn, limit: Limit | None) -> None:  # noqa: ARG002 - as all
@@ -353,6 +355,6 @@ def _hand_over(task: asyncio.Task[Any], step: Invoke | None) -> None:
     """Have an attempt that is left running leave its bulkhead once it has ended."""
     if step is None or step.leave is None or task.done():
         return
-    step.goes_on = True
+    step.abandoned = True
     leave = step.leave
     task.add_done_callback(lambda _: leave())

@@ -17,15 +17,29 @@ from contextvars import copy_context
 from functools import partial
 from inspect import isawaitable
 from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-from toolops_plugins.callables.hidden_coroutines import is_awaitable
-from toolops_plugins.callables.pickling import Owned
+from toolops_plugins.callables.pickling import RuntimePart
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import FlightResult, Flights
-from toolops_plugins.concurrency.contexts import ContextChanges, bring_back
+from toolops_plugins.concurrency.contexts import ContextChanges, apply_context
 from toolops_plugins.concurrency.pool import BULK, Outcome, Pool, Ticket
-from toolops_plugins.errors import AttemptTimeout, ConfigurationError, DeadlineExceeded
+from toolops_plugins.drivers.invocation import (
+    call_function,
+    close_awaitable,
+    note_abandonment,
+    run_invocation,
+)
+from toolops_plugins.drivers.limits import (
+    Limit,
+    attempt_timeout,
+    seconds_left,
+    seconds_left_for,
+    shorter_of,
+    tighter_limit,
+    unwanted_error,
+)
+from toolops_plugins.errors import ConfigurationError, DeadlineExceeded
 from toolops_plugins.steps import (
     Ask,
     Enter,
@@ -37,45 +51,17 @@ from toolops_plugins.steps import (
     Sleep,
     Spawn,
     Step,
-    Stopped,
+    StopIterationCarrier,
     Within,
 )
 
-__all__ = [
-    "Limit",
-    "ThreadDriver",
-    "attempt_timeout",
-    "called",
-    "left_for",
-    "left_of",
-    "nearer",
-    "nearest",
-    "note_end",
-    "run_and_leave",
-]
+__all__ = ["ThreadDriver"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Limit(NamedTuple):
-    """The time at which a flow is given up, on the monotonic clock, and the error that says so.
-
-    Args:
-        at: The time.
-        error: Makes the error.
-        in_thread: Whether a plain function moves into a thread, where it can be left in time.
-        lost: Tells whether nobody waits for the flow any more, so that it takes no further step:
-            it has lost a race, or all have left its flight. None: somebody waits.
-    """
-
-    at: float
-    error: Callable[[], BaseException]
-    in_thread: bool = True
-    lost: Callable[[], bool] | None = None
-
-
-class ThreadDriver(Owned):
+class ThreadDriver(RuntimePart):
     """Walks flows in the calling thread. Safe to use from any threads at once.
 
     Args:
@@ -106,7 +92,7 @@ class ThreadDriver(Owned):
         """Walk a flow to its end; return its result or raise its error."""
         try:
             return self._walk(flow, None)
-        except Stopped as stopped:
+        except StopIterationCarrier as stopped:
             raise stopped.error from None
 
     def _walk(self, flow: Flow, limit: Limit | None) -> Any:
@@ -130,17 +116,17 @@ class ThreadDriver(Owned):
     def _check(self, limit: Limit | None) -> None:
         # A function that stayed in this thread may have ended late; its result is worth keeping.
         if limit is not None and limit.in_thread:
-            left_of(limit, self._clock)
+            seconds_left(limit, self._clock)
 
     def _sleep(self, step: Sleep, limit: Limit | None) -> None:
-        left = left_of(limit, self._clock)
+        left = seconds_left(limit, self._clock)
         if limit is not None and left is not None and left < step.seconds:
             self._clock.sleep(left)
             raise limit.error()
         self._clock.sleep(step.seconds)
 
     def _enter(self, step: Enter, limit: Limit | None) -> None:
-        left = left_of(limit, self._clock)
+        left = seconds_left(limit, self._clock)
         try:
             step.gate.acquire(left)
         except TimeoutError:
@@ -150,9 +136,9 @@ class ThreadDriver(Owned):
 
     def _ask(self, step: Ask, limit: Limit | None) -> Any:
         self._check(limit)
-        answer = called(step.function, step.args, {})
+        answer = call_function(step.function, step.args, {})
         if isawaitable(answer):
-            _discard(answer)
+            close_awaitable(answer)
             raise ConfigurationError(
                 getattr(step.function, "__name__", "callback"),
                 "is a coroutine function, which only an asynchronous call can await",
@@ -160,20 +146,20 @@ class ThreadDriver(Owned):
         return answer
 
     def _invoke(self, step: Invoke, limit: Limit | None) -> Any:
-        left = left_for(step, limit, self._clock)
+        left = seconds_left_for(step, limit, self._clock)
         moves = step.in_thread if step.seconds is not None else False
         if not moves and (limit is None or not limit.in_thread):
-            return called(step.function, step.args, step.kwargs)
+            return call_function(step.function, step.args, step.kwargs)
         outcome, context = Outcome(), copy_context()
-        work = partial(outcome.run, partial(run_and_leave, step))
+        work = partial(outcome.run, partial(run_invocation, step))
         ticket = self._pool.submit(partial(context.run, work), step.owner)
         try:
             self._wait(outcome, ticket, step, left, limit)
         except BaseException:
-            note_end(ticket, step)
+            note_abandonment(ticket, step)
             raise
-        step.waited = ticket.waited
-        bring_back(context)
+        step.queue_seconds = ticket.queue_seconds
+        apply_context(context)
         return outcome.result()
 
     def _wait(
@@ -186,7 +172,7 @@ class ThreadDriver(Owned):
     ) -> None:
         """Wait for a function in the pool; raise the error of the limit that it reaches."""
         own = step.seconds if step.in_thread else None
-        seconds = nearest(own, left)
+        seconds = shorter_of(own, left)
         if outcome.wait(seconds):
             return
         if ticket.drop():
@@ -196,10 +182,10 @@ class ThreadDriver(Owned):
             raise rejection
         if own is not None and seconds == own:
             # Its own time began when it did; what it waited for a thread comes on top.
-            late = nearest(ticket.waited, None if left is None else left - own)
+            late = shorter_of(ticket.queue_seconds, None if left is None else left - own)
             if late and outcome.wait(late):
                 return
-            if late == ticket.waited:
+            if late == ticket.queue_seconds:
                 raise attempt_timeout(own)
         raise limit.error() if limit is not None else attempt_timeout(own)
 
@@ -231,10 +217,10 @@ class ThreadDriver(Owned):
         return [outcome.result() for outcome in outcomes]
 
     def _within(self, step: Within, limit: Limit | None) -> Any:
-        return self._walk(step.work(), nearer(step, limit, self._clock))
+        return self._walk(step.work(), tighter_limit(step, limit, self._clock))
 
     def _fly(self, step: Fly, limit: Limit | None) -> FlightResult:
-        left = left_of(limit, self._clock)
+        left = seconds_left(limit, self._clock)
         seconds = step.seconds if left is None else min(left, step.seconds or left)
         if seconds is None:
             return self._flights.run(step.key, lambda: self._walk(step.work(), None), None)
@@ -245,7 +231,7 @@ class ThreadDriver(Owned):
 
         def submit(function: Callable[[], Any], unwanted: Callable[[], bool]) -> Ticket:
             # Of what everybody has left, no further attempt is made.
-            inner.append(Limit(math.inf, _lose, in_thread=False, lost=unwanted))
+            inner.append(Limit(math.inf, unwanted_error, in_thread=False, unwanted=unwanted))
             return self._pool.submit(function, step.owner)
 
         def run() -> Any:
@@ -255,7 +241,7 @@ class ThreadDriver(Owned):
         try:
             return self._flights.run(step.key, run, submit, seconds)
         except TimeoutError:
-            left_of(limit, self._clock)
+            seconds_left(limit, self._clock)
             raise
         finally:
             changes.apply()
@@ -270,14 +256,14 @@ class ThreadDriver(Owned):
         try:
             return self._flights.run(step.key, lambda: self._walk(step.work(), own), None, seconds)
         except _LeaderGone:
-            left_of(limit, self._clock)
+            seconds_left(limit, self._clock)
             raise DeadlineExceeded(f"no result within {seconds} s", seconds=seconds) from None
         except TimeoutError:
-            left_of(limit, self._clock)
+            seconds_left(limit, self._clock)
             raise
 
     def _race(self, step: Race, limit: Limit | None) -> Any:
-        left = left_of(limit, self._clock)
+        left = seconds_left(limit, self._clock)
         if not self._pool.has_room(step.owner):
             # A second attempt is worth no wait for a thread, and the first needs none.
             return self._walk(step.work(), limit)
@@ -288,17 +274,17 @@ class ThreadDriver(Owned):
             if ended is None:
                 if self._pool.has_room(step.owner):
                     race.start()
-                ended = self._ended(race, limit)
+                ended = self._wait_for_racer(race, limit)
                 if ended.outcome.error is not None and race.under_way:
-                    other = self._ended(race, limit)
+                    other = self._wait_for_racer(race, limit)
                     ended = other if other.outcome.error is None else first
         finally:
             race.end()
-        bring_back(ended.context)
+        apply_context(ended.context)
         return ended.outcome.result()
 
-    def _ended(self, race: _Race, limit: Limit | None) -> _Racer:
-        ended = race.next(left_of(limit, self._clock))
+    def _wait_for_racer(self, race: _Race, limit: Limit | None) -> _Racer:
+        ended = race.next(seconds_left(limit, self._clock))
         if ended is None:
             raise limit.error() if limit is not None else TimeoutError
         return ended
@@ -345,11 +331,11 @@ class _Race:
         self._racers: list[_Racer] = []
         self._over = False
         self.under_way = 0
-        lost = self._is_over
+        unwanted = self._is_over
         self._limit = (
-            Limit(math.inf, _lose, in_thread=False, lost=lost)
+            Limit(math.inf, unwanted_error, in_thread=False, unwanted=unwanted)
             if limit is None
-            else limit._replace(lost=lost)
+            else limit._replace(unwanted=unwanted)
         )
 
     def _is_over(self) -> bool:
@@ -383,94 +369,3 @@ class _Race:
         for racer in self._racers:
             if racer.ticket is not None:
                 racer.ticket.drop()
-
-
-def _lose() -> TimeoutError:
-    return TimeoutError("nobody waits for this attempt any more")
-
-
-def left_of(limit: Limit | None, clock: Clock) -> float | None:
-    """Return the seconds that are left, or None; raise the limit's error if there are none."""
-    if limit is None:
-        return None
-    if limit.lost is not None and limit.lost():
-        raise _lose()
-    if limit.at == math.inf:
-        return None
-    left = limit.at - clock.monotonic()
-    if left <= 0.0:
-        raise limit.error()
-    return left
-
-
-def left_for(step: Invoke, limit: Limit | None, clock: Clock) -> float | None:
-    """Return the seconds left for an attempt; note that it is not made if there are none."""
-    try:
-        return left_of(limit, clock)
-    except BaseException:
-        step.reached = False
-        raise
-
-
-def nearer(step: Within, limit: Limit | None, clock: Clock) -> Limit:
-    """Return the limit inside a step: its own, or that around it, whichever comes first."""
-    inner = Limit(clock.monotonic() + step.seconds, step.error, step.in_thread)
-    if limit is None:
-        return inner
-    in_thread = limit.in_thread or inner.in_thread
-    first = limit if limit.at < inner.at else inner
-    return first._replace(in_thread=in_thread, lost=limit.lost)
-
-
-def nearest(one: float | None, other: float | None) -> float | None:
-    """Return the lesser of two times, of which None is no limit."""
-    if one is None or other is None:
-        return other if one is None else one
-    return min(one, other)
-
-
-def run_and_leave(step: Invoke) -> Any:
-    """Make the call of a step in the thread that it has got, and leave its bulkhead."""
-    value: Any = None
-    try:
-        value = called(step.function, step.args, step.kwargs)
-    finally:
-        step.over = True
-        hidden = is_awaitable(value)
-        if hidden and step.goes_on:
-            _discard(value)
-        # Before anybody hears of the result: whoever does may want the place at once. An event
-        # loop may yet have to run what a plain function has made.
-        if step.leave is not None and (step.goes_on or not hidden):
-            step.leave()
-    return value
-
-
-def note_end(ticket: Ticket, step: Invoke) -> None:
-    """Note what became of a function whose caller waits for it no more."""
-    if ticket.drop() or ticket.started is None:
-        step.reached = False
-    else:
-        step.waited = ticket.waited
-        step.goes_on = True
-        if step.over and step.leave is not None:
-            step.leave()
-
-
-def called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Call a user's function; a StopIteration of its own is carried past the flow."""
-    try:
-        return function(*args, **kwargs)
-    except StopIteration as error:
-        raise Stopped(error) from None
-
-
-def _discard(awaitable: Any) -> None:
-    close = getattr(awaitable, "close", None)
-    if close is not None:
-        close()
-
-
-def attempt_timeout(seconds: float | None) -> AttemptTimeout:
-    """Return the error of an attempt that ran out of its own time."""
-    return AttemptTimeout(f"an attempt took longer than {seconds} s", seconds=seconds or 0.0)

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 
 from toolops_plugins import check
 from toolops_plugins.concurrency.pool import Outcome, Pool
-from toolops_plugins.concurrency.tasks import within
-from toolops_plugins.concurrency.to_thread import hop
+from toolops_plugins.concurrency.tasks import run_with_timeout
+from toolops_plugins.concurrency.to_thread import run_in_pool
 from toolops_plugins.errors import ConfigurationError, NotCanonicalError
 from toolops_plugins.keys.canonical import Canon
 
@@ -119,8 +119,8 @@ class Judge:
         """As :meth:`ask`, without blocking the event loop."""
         try:
             judging: Any = partial(self._function, question, cached, fresh)
-            judgement = judging() if self._aio else hop(self._pool, judging)
-            return bool(await within(judgement, self._seconds))
+            judgement = judging() if self._aio else run_in_pool(self._pool, judging)
+            return bool(await run_with_timeout(judgement, self._seconds))
         except Exception as error:  # noqa: BLE001 - when in doubt the answers differ
             self._on_failure("judge", error)
             return False

@@ -14,7 +14,7 @@ from toolops_plugins import check
 from toolops_plugins.closing import Closing
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.concurrency.pool import Pool
-from toolops_plugins.concurrency.to_thread import hop
+from toolops_plugins.concurrency.to_thread import run_in_pool
 from toolops_plugins.errors import ConfigurationError, NotCanonicalError
 from toolops_plugins.keys.canonical import Canon
 from toolops_plugins.semantic.flows import SemanticFlows
@@ -89,7 +89,7 @@ class Lifecycle(Closing, ABC):
 
     async def adelete(self, text: str, scope: Any = "") -> None:
         """As :meth:`delete`, without blocking the event loop."""
-        await hop(self._pool, partial(self.delete, text, scope))
+        await run_in_pool(self._pool, partial(self.delete, text, scope))
 
     def remove(self, ids: Sequence[str]) -> None:
         """Forget entries by id, as runtimes do.
@@ -128,7 +128,7 @@ class Lifecycle(Closing, ABC):
 
     async def aremove(self, ids: Sequence[str]) -> None:
         """As :meth:`remove`, without blocking the event loop."""
-        await hop(self._pool, partial(self.remove, ids))
+        await run_in_pool(self._pool, partial(self.remove, ids))
 
     def invalidate(self, tags: Iterable[str]) -> None:
         """Forget all answers with any of the tags, and those that are being computed now.
@@ -146,7 +146,7 @@ class Lifecycle(Closing, ABC):
 
     async def ainvalidate(self, tags: Iterable[str]) -> None:
         """As :meth:`invalidate`, without blocking the event loop."""
-        await hop(self._pool, partial(self.invalidate, tags))
+        await run_in_pool(self._pool, partial(self.invalidate, tags))
 
     def clear(self, scope: Any = None) -> None:
         """Forget all answers of this index, or those of one scope.
@@ -163,7 +163,7 @@ class Lifecycle(Closing, ABC):
 
     async def aclear(self, scope: Any = None) -> None:
         """As :meth:`clear`, without blocking the event loop."""
-        await hop(self._pool, partial(self.clear, scope))
+        await run_in_pool(self._pool, partial(self.clear, scope))
 
     # -- opening and closing ---------------------------------------------------------------------
 
@@ -194,7 +194,7 @@ class Lifecycle(Closing, ABC):
 
     async def aflush(self) -> None:
         """As :meth:`flush`, without blocking the event loop."""
-        await hop(self._pool, self.flush)
+        await run_in_pool(self._pool, self.flush)
 
     def close(self) -> None:
         """Store everything that waits, and let go of the index; it opens again when it is used.

@@ -8,16 +8,17 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
-from toolops_plugins.callables.hidden_coroutines import wrapper_of_hidden
-from toolops_plugins.callables.target import Target, dress, resolve
+from toolops_plugins.callables.hidden_coroutines import wrap_hidden_coroutine
+from toolops_plugins.callables.target import Target, copy_metadata, resolve
 from toolops_plugins.calls.plan import Plan
 from toolops_plugins.drivers.thread import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import Cache, Policy, PolicyParts, Retry
-from toolops_plugins.wrapping.cache_aside import CacheAside, aside_policy
+from toolops_plugins.wrapping.cache_aside import CacheAside, cache_aside_policy
 from toolops_plugins.wrapping.method_tools import ClassMethodTool, MethodTool
-from toolops_plugins.wrapping.planner import Planner, wrapper_of
+from toolops_plugins.wrapping.planner import Planner
 from toolops_plugins.wrapping.tool_types import Decorator, Tool
+from toolops_plugins.wrapping.wrapper import make_wrapper
 
 if TYPE_CHECKING:
     from toolops_plugins.drivers.loop import LoopDriver
@@ -235,11 +236,11 @@ class Decorators(ABC):
             label = plans[0].name if plans else name
             plan = self._planner.plan(target, policy, name=label, secret=secret, ignore=ignore)
             plans.append(plan)
-            return wrapper_of(plan, target, self._threads, self._on_loop)
+            return make_wrapper(plan, target, self._threads, self._on_loop)
 
-        wrapper: Any = wrapper_of_hidden(target, make) if target.hidden else make(target)
+        wrapper: Any = wrap_hidden_coroutine(target, make) if target.hidden else make(target)
         plan = plans[0]
-        dress(wrapper, wanted)
+        copy_metadata(wrapper, wanted)
         given, keywords = target.args, target.kwargs
 
         def digest(*args: Any, **kwargs: Any) -> bytes:
@@ -258,7 +259,7 @@ class Decorators(ABC):
             digested = plan.keyer and plan.keyer.key(given_all, keywords_all, large=False)
             if not digested:  # its arguments are large; or there is no key, which digest() says
                 make = partial(digest, *args, **kwargs)
-                digested = await self._on_loop().in_thread(make)
+                digested = await self._on_loop().run_in_thread(make)
             await self.ainvalidate(keys=[digested])
 
         wrapper.name, wrapper.policy, wrapper.key = plan.name, policy, key
@@ -317,7 +318,7 @@ class Decorators(ABC):
             ConfigurationError: As in :meth:`tool`; or the policy has no cache, or a part without a
                 place.
         """
-        whole = aside_policy((policy or _NO_POLICY).replace(**parts))
+        whole = cache_aside_policy((policy or _NO_POLICY).replace(**parts))
 
         def wrap(wanted: Callable[..., Any]) -> CacheAside:
             plan = self._planner.plan(

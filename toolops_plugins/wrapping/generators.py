@@ -1,14 +1,18 @@
-"""Generators, plain and asynchronous, in front of their plans.
+"""Wrappers of generators, plain and asynchronous.
 
-The path of a stream is that of any other call (see :mod:`toolops_plugins.calls.flow`), whose result
-is a recording that is running, with these differences. The policies for attempts watch over it
-until its first item is there; from then on a failure reaches whoever reads, and is not retried. It
-is kept only once it has been read to its end, and replayed item by item. Coalesced callers read one
-recording, each from the start and at its own pace; those of an asynchronous generator only within
-one event loop. A stale stream stands in for an error, but nothing is refreshed in the background,
-since nobody would read it. What is sent or thrown into a wrapped generator reaches it where it is
-neither kept nor shared; elsewhere others read the same items, so a value that is sent is an error,
-and an exception that is thrown is raised as by a generator that does not catch it.
+A stream takes the path of any other call (see :mod:`toolops_plugins.calls.flow`) with a recording
+as its result, and with these differences:
+
+- The policies for attempts apply until the first item. A later failure reaches the reader, and is
+  not retried.
+- A stream is stored once it has been read to its end, and replayed item by item.
+- Coalesced callers read one recording, each from the start and at its own pace. Callers of an
+  asynchronous generator share one within an event loop only.
+- A stale stream may stand in for an error. It is not refreshed in the background, since nobody
+  would read the new one.
+- ``send()`` and ``throw()`` reach a generator that is neither stored nor shared. Others share their
+  items with other readers: there ``send()`` of a value is an error, and an exception that is thrown
+  is raised as by a generator that does not catch it.
 """
 
 from __future__ import annotations
@@ -18,9 +22,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.callables.target import Target
-from toolops_plugins.calls.answer import record
+from toolops_plugins.calls.answer import record_call
 from toolops_plugins.calls.fallback import fallback_items
-from toolops_plugins.calls.flow import Told, call_flow, kept_stream
+from toolops_plugins.calls.fetching import store_stream
+from toolops_plugins.calls.flow import StreamResult, call_flow
 from toolops_plugins.calls.plan import Call, Plan
 from toolops_plugins.coalesce.streams import BaseRecording, send_refusal
 from toolops_plugins.drivers.thread import ThreadDriver
@@ -33,23 +38,24 @@ __all__ = ["astream_of", "stream_of"]
 
 
 def stream_of(plan: Plan, target: Target, threads: ThreadDriver) -> Callable[..., Any]:
-    """Return the generator function that stands in front of a plan."""
-    given, keywords = target.args, target.kwargs
+    """Return the generator function that users call in place of the target."""
+    bound_args, bound_kwargs = target.args, target.kwargs
     takes = plan.policy.cache is None and not plan.policy.coalesces
 
     def stream(*args: Any, **kwargs: Any) -> Generator[Any, None, Any]:
         if not plan.shared.active:
-            return (yield from target.function(*given, *args, **{**keywords, **kwargs}))
-        call = plan.begin((*given, *args), {**keywords, **kwargs})
-        call.place = b"stream"
-        told: Told = threads.run(call_flow(call))
-        source = told.value
+            return (yield from target.function(*bound_args, *args, **{**bound_kwargs, **kwargs}))
+        call = plan.begin((*bound_args, *args), {**bound_kwargs, **kwargs})
+        call.scope = b"stream"
+        result: StreamResult = threads.run(call_flow(call))
+        source = result.value
         if not isinstance(source, BaseRecording):
-            items, returned = _replay(told)
-            record(call, told.outcome, told.answer)
+            items, returned = _replay(result)
+            record_call(call, result.outcome, result.answer)
             if isinstance(items, AsyncIterator):
                 raise ConfigurationError(
-                    "fallback", "made an asynchronous stream, which this one cannot read"
+                    "fallback",
+                    "made an asynchronous stream; this synchronous one needs a plain one",
                 )
             if hasattr(items, "send"):
                 yield from items
@@ -62,28 +68,28 @@ def stream_of(plan: Plan, target: Target, threads: ThreadDriver) -> Callable[...
         try:
             returned = yield from source.read(call)
             if source.claim():
-                threads.run(kept_stream(source))
+                threads.run(store_stream(source))
         except BaseException as error:
             call.error = None if isinstance(error, GeneratorExit) else error
             raise
         finally:
-            _tell(call, told, source)
+            _record(call, result, source)
         return returned
 
     return stream
 
 
 def astream_of(plan: Plan, target: Target, loops: LoopDriver) -> Callable[..., Any]:
-    """Return the asynchronous generator function that stands in front of a plan."""
-    from toolops_plugins.concurrency.running_loop import running_loop  # noqa: PLC0415 - imports asyncio
+    """Return the asynchronous generator function that users call in place of the target."""
+    from toolops_plugins.concurrency.running_loop import get_running_loop  # noqa: PLC0415 - imports asyncio
 
-    given, keywords = target.args, target.kwargs
+    bound_args, bound_kwargs = target.args, target.kwargs
     takes = plan.policy.cache is None and not plan.policy.coalesces
 
     async def stream(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         if not plan.shared.active:
-            # What `yield from` would do, which asynchronous generators do not have (PEP 380).
-            inner = target.function(*given, *args, **{**keywords, **kwargs})
+            # As `yield from` does (PEP 380), which asynchronous generators do not have.
+            inner = target.function(*bound_args, *args, **{**bound_kwargs, **kwargs})
             with suppress(StopAsyncIteration):
                 item = await anext(inner)
                 while True:
@@ -92,18 +98,18 @@ def astream_of(plan: Plan, target: Target, loops: LoopDriver) -> Callable[..., A
                     except GeneratorExit:
                         await inner.aclose()
                         raise
-                    except BaseException as error:  # noqa: BLE001 - it is the generator's affair
+                    except BaseException as error:  # noqa: BLE001 - the generator handles it
                         item = await inner.athrow(error)
                     else:
                         item = await inner.asend(sent)
             return
-        call = plan.begin((*given, *args), {**keywords, **kwargs})
-        call.place = b"stream%d" % id(running_loop())
-        told: Told = await loops.run(call_flow(call))
-        source = told.value
+        call = plan.begin((*bound_args, *args), {**bound_kwargs, **kwargs})
+        call.scope = b"stream%d" % id(get_running_loop())
+        result: StreamResult = await loops.run(call_flow(call))
+        source = result.value
         if not isinstance(source, BaseRecording):
-            items, _ = _replay(told)
-            record(call, told.outcome, told.answer)
+            items, _ = _replay(result)
+            record_call(call, result.outcome, result.answer)
             if isinstance(items, AsyncIterator):
                 async for item in items:
                     if (yield item) is not None:
@@ -121,37 +127,37 @@ def astream_of(plan: Plan, target: Target, loops: LoopDriver) -> Callable[..., A
                 while True:
                     try:
                         sent = yield item
-                    except Exception as error:  # noqa: BLE001 - it is the generator's affair
+                    except Exception as error:  # noqa: BLE001 - the generator handles it
                         item = await reader.athrow(error)
                     else:
                         item = await reader.asend(sent)
             if source.claim():
-                await loops.run(kept_stream(source))
+                await loops.run(store_stream(source))
         except BaseException as error:
             call.error = None if isinstance(error, GeneratorExit) else error
             raise
         finally:
             await reader.aclose()
-            _tell(call, told, source)
+            _record(call, result, source)
 
     return stream
 
 
-def _replay(told: Told) -> tuple[Any, Any]:
-    """Return the items of a kept stream, or of a fallback, and what the generator returned."""
-    if told.outcome != "fallback":
-        items, returned = told.value
+def _replay(result: StreamResult) -> tuple[Any, Any]:
+    """Return the items of a cached stream or of a fallback, and what the generator returned."""
+    if result.outcome != "fallback":
+        items, returned = result.value
         return items, returned
-    return fallback_items(told.value), None
+    return fallback_items(result.value), None
 
 
-def _tell(call: Call, told: Told, source: BaseRecording) -> None:
+def _record(call: Call, result: StreamResult, source: BaseRecording) -> None:
     if not source.joinable:
-        # Somebody may hold an exception, and with its traceback the recording, for long.
-        call.plan.shared.streams.remove(call.place + (call.key or b""), source)
+        # A user may keep an exception, and with its traceback the recording.
+        call.plan.shared.streams.remove(call.scope + (call.key or b""), source)
     if call.error is not None:
-        record(call, "error", None)
+        record_call(call, "error", None)
         return
     if not source.ended or source.error is not None:
         call.reason = "not_read_to_end"
-    record(call, told.outcome, told.answer)
+    record_call(call, result.outcome, result.answer)

@@ -12,22 +12,19 @@ from functools import partial
 from typing import (
     TYPE_CHECKING,
     Any,
-    Generic,
     TypeVar,
 )
 
 from toolops_plugins.cache.tiers import Tiers
-from toolops_plugins.callables.pickling import Origin, Owned
+from toolops_plugins.callables.pickling import Origin, RuntimePart
 from toolops_plugins.callables.target import Target
 from toolops_plugins.calls.fallback import check_fallback
-from toolops_plugins.calls.flow import call_flow
-from toolops_plugins.calls.plan import Call, Plan, Shared
+from toolops_plugins.calls.plan import Plan, Shared
 from toolops_plugins.calls.semantic_keyer import SemanticKeyer
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.streams import Recording
 from toolops_plugins.codec.return_types import return_classes
 from toolops_plugins.concurrency.fork_locks import fork_safe
-from toolops_plugins.drivers.thread import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.keys.keyer import Keyer, Keyspace
 from toolops_plugins.keys.signature import check_names, is_secret_name, signature_of
@@ -38,88 +35,18 @@ from toolops_plugins.resilience.bulkhead import Gate
 from toolops_plugins.resilience.hedge import Hedger
 from toolops_plugins.resilience.ratelimit import Limiter
 from toolops_plugins.telemetry.stats import Stats
-from toolops_plugins.wrapping.generators import astream_of, stream_of
-from toolops_plugins.wrapping.redefinition import Definition, definition_of, same_policy, used_by
+from toolops_plugins.wrapping.redefinition import Definition, definition_of, uses_of
+from toolops_plugins.wrapping.registry import Registry
 
 if TYPE_CHECKING:
-    from toolops_plugins.drivers.loop import LoopDriver
     from toolops_plugins.semantic.cache import SemanticCache
 
-__all__ = ["Named", "Planner", "wrapper_of"]
+__all__ = ["Planner"]
 
 _BODIES = 10_000
 """Functions whose first body is remembered."""
-_DEFINITIONS = 1_000
-"""Functions that asked for one state, and are remembered."""
 _SHARED = "so that one user's answer would reach another"
 S = TypeVar("S")
-State = TypeVar("State")
-
-
-class _Kept(Generic[State]):
-    """A state, with the policy that it was made by and whoever asked for it."""
-
-    __slots__ = ("definitions", "policy", "state")
-
-    def __init__(self, policy: Any, state: State) -> None:
-        self.policy = policy
-        self.state = state
-        self.definitions: dict[str, Definition] = {}
-
-
-class Named(Generic[State]):
-    """States by name, such as the breakers of a runtime; at most ``limit``, least used dropped."""
-
-    def __init__(self, option: str, make: Callable[[Any, str], State], limit: int = 10_000) -> None:
-        self._option = option
-        self._make = make
-        self._limit = limit
-        self._lock = fork_safe(self, threading.Lock())
-        self._known: OrderedDict[str, _Kept[State]] = OrderedDict()
-
-    def get(self, name: str, policy: Any, definition: Definition | None = None) -> State:
-        """Return the state of that name, made by the first policy that asks for it.
-
-        A function that takes the place of one that has asked before, such as that of a notebook
-        cell that is run again, has a new state made where it brings another policy.
-
-        Args:
-            name: The name.
-            policy: What is asked for.
-            definition: Of the function that asks; None: it takes nobody's place.
-
-        Raises:
-            ConfigurationError: The name is known with another policy.
-        """
-        with self._lock:
-            kept = self._known.get(name)
-            if kept is not None and not same_policy(kept.policy, policy):
-                before = None if definition is None else kept.definitions.get(definition.place)
-                if definition is None or before is None or not definition.replaces(before):
-                    raise ConfigurationError(
-                        self._option,
-                        f"{name!r} is known with another policy: {kept.policy!r}; ask for the same,"
-                        " or give one of the two a name of its own by name=",
-                    )
-                kept = None
-            if kept is None:
-                kept = self._known[name] = _Kept(policy, self._make(policy, name))
-            if definition is not None and len(kept.definitions) < _DEFINITIONS:
-                kept.definitions[definition.place] = definition
-            self._known.move_to_end(name)
-            if len(self._known) > self._limit:
-                self._known.popitem(last=False)
-            return kept.state
-
-    def find(self, name: str) -> State | None:
-        """Return the state of that name, or None."""
-        kept = self._known.get(name)
-        return kept.state if kept is not None else None
-
-    def items(self) -> dict[str, State]:
-        """Return all states by name."""
-        with self._lock:
-            return {name: kept.state for name, kept in self._known.items()}
 
 
 class Planner:
@@ -140,7 +67,7 @@ class Planner:
         keyspace: Keyspace,
         tiers: Tiers,
         stats: Stats,
-        breakers: Named[Breaker],
+        breakers: Registry[Breaker],
         semantic: SemanticCache | None = None,
     ) -> None:
         clock: Clock = shared.clock
@@ -150,9 +77,9 @@ class Planner:
         self._stats = stats
         self._breakers = breakers
         self._semantic = semantic
-        self.limiters = Named("rate_limit", lambda p, name: Limiter(p, name, clock))
-        self._gates = Named("bulkhead", Gate)
-        self.owner: Callable[[], Any] = Owned.owner
+        self.limiters = Registry("rate_limit", lambda p, name: Limiter(p, name, clock))
+        self._gates = Registry("bulkhead", Gate)
+        self.owner: Callable[[], Any] = RuntimePart.owner
         self._lock = fork_safe(self, threading.Lock())
         self._labels: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
         self._counts: dict[str, int] = {}
@@ -200,15 +127,15 @@ class Planner:
             secret=secret,
             method=target.method,
         )
-        meaning = self._meaning(target, policy, key_name, ignore, secret)
+        semantic_keyer = self._semantic_keyer(target, policy, key_name, ignore, secret)
         if find is not None:
             keyer.add_to_name(find)
-            if meaning is not None:
-                meaning.add_to_name(find)
+            if semantic_keyer is not None:
+                semantic_keyer.add_to_name(find)
         tags = (cache.tags if cache is not None else None) or policy.tags
         breaker, limit, bulkhead = policy.breaker, policy.rate_limit, policy.bulkhead
 
-        def state(states: Named[S], part: Any) -> S | None:
+        def state(states: Registry[S], part: Any) -> S | None:
             return None if part is None else states.get(part.name or label, part, definition)
 
         tiers = self._tiers if cache is not None else self._tiers.only(())
@@ -230,7 +157,7 @@ class Planner:
             gate=state(self._gates, bulkhead),
             hedger=None if policy.hedge is None else Hedger(policy.hedge),
             stream=target.kind in ("generator", "async_generator"),
-            meaning=meaning,
+            semantic_keyer=semantic_keyer,
             declare=partial(self._declare, target.function),
         )
         plan.origin = Origin(self.owner, target, tuple(secret), tuple(ignore), key_name, find)
@@ -246,7 +173,7 @@ class Planner:
         for kind in return_classes(function if source is None else source):
             self._shared.codec.register_from_annotation(kind)
 
-    def _meaning(
+    def _semantic_keyer(
         self,
         target: Target,
         policy: Policy,
@@ -357,7 +284,7 @@ class Planner:
         interactive = name is None and target.interactive
 
         def find() -> str:
-            uses = used_by(function)
+            uses = uses_of(function)
             with self._lock:
                 first = self._uses.setdefault(key_name, uses)
                 if len(self._uses) > _BODIES:
@@ -392,39 +319,3 @@ class Planner:
                 name, "name_taken", started=shared.clock.time(), namespace=shared.namespace
             )
         return label
-
-
-def wrapper_of(
-    plan: Plan, target: Target, threads: ThreadDriver, loops: Callable[[], LoopDriver]
-) -> Callable[..., Any]:
-    """Return the function that stands in front of a plan, as asynchronous as its target."""
-    given, keywords = target.args, target.kwargs
-    open_ = plan.open
-    if target.kind == "generator":
-        return stream_of(plan, target, threads)
-    if target.kind == "async_generator":
-        return astream_of(plan, target, loops())
-    if target.kind == "coroutine":
-        arun = loops().run
-
-        async def acall(*args: Any, **kwargs: Any) -> Any:
-            found = open_(args, kwargs)
-            return await arun(call_flow(found)) if type(found) is Call else found
-
-        async def acall_bound(*args: Any, **kwargs: Any) -> Any:
-            found = open_((*given, *args), {**keywords, **kwargs})
-            return await arun(call_flow(found)) if type(found) is Call else found
-
-        return acall_bound if given or keywords else acall
-
-    run = threads.run
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        found = open_(args, kwargs)
-        return run(call_flow(found)) if type(found) is Call else found
-
-    def call_bound(*args: Any, **kwargs: Any) -> Any:
-        found = open_((*given, *args), {**keywords, **kwargs})
-        return run(call_flow(found)) if type(found) is Call else found
-
-    return call_bound if given or keywords else call

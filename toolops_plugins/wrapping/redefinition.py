@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from toolops_plugins.callables.definitions import code_digest, uses_digest
 from toolops_plugins.policy.base import PolicyBase
 
-__all__ = ["Definition", "definition_of", "same_policy", "used_by"]
+__all__ = ["Definition", "definition_of", "same_policy", "uses_of"]
 
 _LONGEST_CHAIN = 20  # decorators around one function
 _DEEPEST = 5  # functions that other functions hold
@@ -92,7 +92,7 @@ def definition_of(function: Any, place: str) -> Definition:
     )
 
 
-def used_by(function: Any) -> str:
+def uses_of(function: Any) -> str:
     """Return a digest of what a function and its decorators use of their module, or nothing."""
     inner = getattr(function, "__toolops_source__", None)
     inner = function if inner is None else inner

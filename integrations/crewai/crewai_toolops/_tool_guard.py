@@ -18,7 +18,7 @@ from crewai_toolops._tool_arguments import FORM, Arguments
 from crewai_toolops._tool_failures import OnError, failure_of, is_signal, passing
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.signals import Signal, adapt_policy, release
-from toolops_plugins.calls.flow import REFRESH
+from toolops_plugins.calls.context import REFRESH
 
 __all__ = ["Body", "Guard", "running"]
 

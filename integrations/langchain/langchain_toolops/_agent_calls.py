@@ -13,7 +13,7 @@ from langchain_toolops._graph_signals import signal_of
 from toolops_plugins import Cache, Policy, ToolOps
 from toolops_plugins.adapters.model_policy import name_parts
 from toolops_plugins.adapters.signals import Signal, adapt_policy, release
-from toolops_plugins.calls.flow import REFRESH
+from toolops_plugins.calls.context import REFRESH
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.policy import NOTHING
 

@@ -33,7 +33,7 @@ from langchain_toolops._tool_injection import (
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.signals import Signal, adapt_policy, release
 from toolops_plugins.adapters.tool_arguments import ABSENT
-from toolops_plugins.calls.flow import REFRESH
+from toolops_plugins.calls.context import REFRESH
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import ExceptionFilter, matches
 from toolops_plugins.policy.faults import callee_failed

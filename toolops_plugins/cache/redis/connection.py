@@ -14,7 +14,7 @@ from toolops_plugins.cache.operation_deadline import DEADLINE
 from toolops_plugins.cache.redis.clients import Clients, LoopClient
 from toolops_plugins.cache.redis.reply_sizes import ReplyTooLargeError
 from toolops_plugins.clock import Clock
-from toolops_plugins.cooldown import Fuse
+from toolops_plugins.cooldown import Cooldown
 from toolops_plugins.errors import TierError
 
 __all__ = [
@@ -158,8 +158,8 @@ class Connection:
 
     def __init__(self, clients: Clients, clock: Clock, lease: float, place: str) -> None:
         self.clients = clients
-        self.cooldown = Fuse(clock, lease)
-        self.write_cooldown = Fuse(clock, lease)
+        self.cooldown = Cooldown(clock, lease)
+        self.write_cooldown = Cooldown(clock, lease)
         self._place = place
         self._timeouts = (TimeoutError, import_module("redis.exceptions").TimeoutError)
 
@@ -333,13 +333,13 @@ class Connection:
         return TierError(f"{self._place}: all of its connections are in use")
 
     def _recheck(self, tickets: tuple[int, int]) -> None:
-        if self.cooldown.stale(tickets[0]):
+        if self.cooldown.is_stale(tickets[0]):
             raise TierError(f"{self._place}: skipped, since it failed a moment ago")
 
     def _record_success(self, write: bool, tickets: tuple[int, int]) -> None:  # noqa: FBT001 - as above
-        if self.cooldown.blown:
+        if self.cooldown.is_down:
             self.cooldown.succeed(tickets[0])
-        if write and self.write_cooldown.blown:
+        if write and self.write_cooldown.is_down:
             self.write_cooldown.succeed(tickets[1])
 
     def _record_failure(self, error: Exception, write: bool, tickets: tuple[int, int]) -> bool:  # noqa: FBT001 - as above
@@ -348,7 +348,7 @@ class Connection:
         if stops == "all":
             self.cooldown.fail(tickets[0])
             return True
-        if self.cooldown.blown:
+        if self.cooldown.is_down:
             self.cooldown.succeed(tickets[0])
         if stops == "writes" and write:
             self.write_cooldown.fail(tickets[1])

@@ -31,7 +31,7 @@ import numpy as np
 from toolops_plugins.check import count
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.concurrency.pool import Outcome, Pool
-from toolops_plugins.cooldown import Fuse
+from toolops_plugins.cooldown import Cooldown
 from toolops_plugins.errors import EmbeddingError
 from toolops_plugins.semantic.embedding.batches import (
     Aembed,
@@ -100,7 +100,7 @@ class Embeddings:
         self._max_batch = count("max_batch", max_batch)
         self._own_pool = pool is None
         self._timeout = timeout
-        self._fuse = Fuse(clock, lease=_LEASE)
+        self._cooldown = Cooldown(clock, lease=_LEASE)
         # One that hangs keeps its thread: the next attempt needs another.
         if pool is None:
             pool = Pool(limit=1 if timeout is None else _ATTEMPTS)
@@ -229,21 +229,21 @@ class Embeddings:
         return _unwrap(found, keys)
 
     def _enter(self) -> int:
-        ticket = self._fuse.enter()
+        ticket = self._cooldown.enter()
         if ticket is None:
             raise EmbeddingError("the embedder was too slow and is left alone for a while")
         return ticket
 
     def _leave(self, ticket: int) -> None:
-        if self._fuse.blown:
-            self._fuse.succeed(ticket)
+        if self._cooldown.is_down:
+            self._cooldown.succeed(ticket)
 
     def _slow(self) -> EmbeddingError:
         return EmbeddingError(f"the embedder did not answer within {self._timeout} s")
 
     def _give_up(self, line: _Line, ticket: int) -> EmbeddingError:
         """Let all who wait for a line go, and begin another; return the error."""
-        self._fuse.fail(ticket)
+        self._cooldown.fail(ticket)
         error = self._slow()
         task, line.task = line.task, None
         self._abandon(line, error)

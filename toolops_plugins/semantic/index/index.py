@@ -21,10 +21,10 @@ import numpy.typing as npt
 from toolops_plugins.clock import Clock
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.concurrency.pool import Pool
-from toolops_plugins.concurrency.to_thread import hop
-from toolops_plugins.cooldown import Fuse
+from toolops_plugins.concurrency.to_thread import run_in_pool
+from toolops_plugins.cooldown import Cooldown
 from toolops_plugins.errors import TamperedError, TierError
-from toolops_plugins.invalidation import Generations
+from toolops_plugins.invalidation import Invalidations
 from toolops_plugins.semantic.embedding.cached import Embeddings
 from toolops_plugins.semantic.embedding.embedders import Embedder
 from toolops_plugins.semantic.index.chroma import Store
@@ -37,7 +37,7 @@ from toolops_plugins.semantic.index.memory_copies import Copies
 from toolops_plugins.semantic.index.pending_deletions import PendingDeletions
 from toolops_plugins.semantic.index.rows import Row
 from toolops_plugins.semantic.index.write_behind import Writer
-from toolops_plugins.steps import Io, as_tier_error, is_callers
+from toolops_plugins.steps import Io, as_tier_error, is_caller_error
 
 __all__ = ["Index", "Near", "Vector"]
 
@@ -107,13 +107,13 @@ class Index:
         self.on_trouble = on_trouble
         self.copies = Copies(clock)
         self.lifetimes = Lifetimes(clock)
-        self._generations = Generations()
+        self._invalidations = Invalidations()
         self._voids = Voids()
         self._pending = PendingDeletions()
         self._voids_read = clock.monotonic()
         self._tampered = 0  # records that on_trouble has been told of
         self._voided: OrderedDict[str, tuple[int, float]] = OrderedDict()  # when ids were removed
-        self._fuse = Fuse(clock, lease=30.0)
+        self._cooldown = Cooldown(clock, lease=30.0)
         self._whole = False  # whether memory holds all entries
         self._explained = ""  # the failure to open that the log has told of
         self._evicted: dict[str, None] = {}  # ids of what made room, and is still stored
@@ -164,13 +164,13 @@ class Index:
             try:
                 store = self._open_store(name, dimension)
             except Exception as error:
-                if is_callers(error):  # the store itself has answered
-                    self._fuse.succeed(ticket)
+                if is_caller_error(error):  # the store itself has answered
+                    self._cooldown.succeed(ticket)
                 else:
-                    self._fuse.fail(ticket)
+                    self._cooldown.fail(ticket)
                     self._explain_failure(error)
                 raise
-            self._fuse.succeed(ticket)
+            self._cooldown.succeed(ticket)
             self._explained = ""
             self._begin(store)
 
@@ -215,13 +215,13 @@ class Index:
 
     def _refuse_in_cooldown(self) -> None:
         """Raise at once, and without a way to another thread, where a caller would be skipped."""
-        if self._fuse.resting:
+        if self._cooldown.is_active:
             raise TierError("the semantic index failed a moment ago and is left alone for a while")
 
     async def aopen(self) -> None:
         """As :meth:`open`, without blocking the event loop."""
         self._refuse_in_cooldown()
-        await hop(self._pool, self.open)
+        await run_in_pool(self._pool, self.open)
 
     def _load(self) -> None:
         """Bring the stored entries into memory; until that is done, lookups go to Chroma too."""
@@ -284,7 +284,7 @@ class Index:
         """As :meth:`close`, without blocking the event loop."""
         if self.ready:
             try:
-                await hop(self._pool, self.close)
+                await run_in_pool(self._pool, self.close)
             finally:
                 await self.store.aclose()
 
@@ -310,7 +310,7 @@ class Index:
 
     def mark(self) -> int:
         """Return the mark of this moment, for a later :meth:`put`."""
-        return self._generations.now()
+        return self._invalidations.now()
 
     def search(self, scope: bytes, x: Vector, k: int) -> Generator[Io, Any, Near]:
         """Return the ``k`` nearest live entries of a scope, nearest first.
@@ -356,12 +356,12 @@ class Index:
         try:
             self.store.read_voids()
         except TierError:
-            self._fuse.fail(ticket)
+            self._cooldown.fail(ticket)
             raise
-        self._fuse.succeed(ticket)
+        self._cooldown.succeed(ticket)
 
     async def _aread_voids(self) -> None:
-        await hop(self._pool, self._read_voids)
+        await run_in_pool(self._pool, self._read_voids)
 
     def _report_bad_signatures(self) -> None:
         found, self._tampered = self.store.tampered - self._tampered, self.store.tampered
@@ -369,39 +369,39 @@ class Index:
             self._on_trouble(TamperedError(f"{found} records with no valid signature"))
 
     async def _asearch(self, scope: bytes, x: Vector, k: int, now: float) -> Near:
-        return await hop(self._pool, partial(self.memory.search, scope, x, k, now))
+        return await run_in_pool(self._pool, partial(self.memory.search, scope, x, k, now))
 
     def _search_store(self, scope: bytes, x: Vector, k: int, now: float) -> Near:
         ticket = self._ticket()
         try:
             (found,) = self.store.search([scope], x[None], k, now)
         except TierError:
-            self._fuse.fail(ticket)
+            self._cooldown.fail(ticket)
             raise
         self._note_search(ticket)
         return found
 
     async def _asearch_store(self, scope: bytes, x: Vector, k: int, now: float) -> Near:
         if not self.store.native:
-            return await hop(self._pool, partial(self._search_store, scope, x, k, now))
+            return await run_in_pool(self._pool, partial(self._search_store, scope, x, k, now))
         ticket = self._ticket()
         try:
             (found,) = await self.store.asearch([scope], x[None], k, now)
         except TierError:
-            self._fuse.fail(ticket)
+            self._cooldown.fail(ticket)
             raise
         self._note_search(ticket)
         return found
 
     def _note_search(self, ticket: int) -> None:
         """Note that the store answered a search."""
-        self._fuse.succeed(ticket)
+        self._cooldown.succeed(ticket)
         self._report_bad_signatures()
         if self._pending:
             self._pool.offer(self._run_pending_deletions_soon)
 
     def _ticket(self) -> int:
-        ticket = self._fuse.enter()
+        ticket = self._cooldown.enter()
         if ticket is None:
             raise TierError("the semantic index failed a moment ago and is left alone for a while")
         return ticket
@@ -443,7 +443,7 @@ class Index:
 
     def holds(self, row: Row, mark: int) -> bool:
         """Return whether neither an entry nor a tag of it was invalidated since the mark."""
-        return self._generations.holds(mark, row.id.encode(), row.tags)
+        return self._invalidations.holds(mark, row.id.encode(), row.tags)
 
     def _embed(self) -> None:
         with self._embedding:
@@ -462,7 +462,7 @@ class Index:
                 del self._unembedded[: len(waiting)]
 
     async def _embed_async(self) -> None:
-        await hop(self._pool, self._embed)
+        await run_in_pool(self._pool, self._embed)
 
     def _put_all(self, waiting: Sequence[tuple[Row, str, int]], vectors: Vector) -> None:
         with self.lock:
@@ -534,7 +534,7 @@ class Index:
 
     async def aflush(self) -> None:
         """As :meth:`flush`, without blocking the event loop."""
-        await hop(self._pool, self.flush)
+        await run_in_pool(self._pool, self.flush)
 
     # -- forgetting ------------------------------------------------------------------------------
 
@@ -565,7 +565,7 @@ class Index:
             TierError: The store could not be reached; memory has forgotten them.
         """
         with self.lock:
-            self._generations.void(everything=True)
+            self._invalidations.void(everything=True)
             ids: list[str] = []
             if self.ready and scope is None:
                 ids = [row.id for row in self.memory.rows()]
@@ -642,9 +642,9 @@ class Index:
             with self.store.within(seconds):
                 self._writer.forget(ids, delete, seconds)
         except TierError:
-            self._fuse.fail(ticket)
+            self._cooldown.fail(ticket)
             raise
-        self._fuse.succeed(ticket)
+        self._cooldown.succeed(ticket)
 
     def expire(
         self, ids: Sequence[str], tags: Sequence[str], moment: float, *, everything: bool
@@ -683,7 +683,7 @@ class Index:
         """Let nobody here find entries any more, nor copies of them; return which they were."""
         now = self.clock.time()
         with self.lock:
-            number = self._generations.void(keys=[id_.encode() for id_ in ids], tags=tags)
+            number = self._invalidations.void(keys=[id_.encode() for id_ in ids], tags=tags)
             for id_ in ids:
                 self._voided[id_] = number, now
                 self._voided.move_to_end(id_)

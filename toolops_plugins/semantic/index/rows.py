@@ -32,7 +32,7 @@ class Row:
 
     Attributes:
         mark: The moment as of which the answer stands, where this process has computed it; see
-            :class:`~toolops_plugins.invalidation.Generations`. None: it comes from the store.
+            :class:`~toolops_plugins.invalidation.Invalidations`. None: it comes from the store.
         until: When it ends by this process's monotonic clock; None: that has not been found out.
     """
 

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from toolops_plugins.clock import Clock
-from toolops_plugins.cooldown import Fuse
+from toolops_plugins.cooldown import Cooldown
 from toolops_plugins.errors import TierError
 from toolops_plugins.semantic.index.rows import Row
 from toolops_plugins.steps import as_tier_error
@@ -73,7 +73,7 @@ class Writer:
         self._after = after
         self._on_trouble = on_trouble
         self._clock = clock
-        self._fuse = Fuse(clock, lease=30.0)
+        self._cooldown = Cooldown(clock, lease=30.0)
         self.reset_after_fork()
 
     def reset_after_fork(self) -> None:
@@ -212,7 +212,7 @@ class Writer:
                         return
                 self._changed.wait_for(lambda: len(self._rows) >= _BATCH, self._pause)
                 self._expected = False
-            ticket = self._fuse.enter()
+            ticket = self._cooldown.enter()
             if ticket is None:
                 self._rest()
                 continue
@@ -223,10 +223,10 @@ class Writer:
                     self._count()
                 self._after()
             except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
-                self._fuse.fail(ticket)
+                self._cooldown.fail(ticket)
                 self._on_trouble(as_tier_error(error))
             else:
-                self._fuse.succeed(ticket)
+                self._cooldown.succeed(ticket)
 
     def _rest(self) -> None:
         """Wait out a pause while the index cannot be reached."""

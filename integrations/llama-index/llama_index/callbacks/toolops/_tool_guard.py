@@ -20,7 +20,7 @@ from llama_index.callbacks.toolops.events import tell_hit
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.fallback_answers import Substitute, with_substitutes
 from toolops_plugins.adapters.signals import Signal, adapt_policy, release
-from toolops_plugins.calls.flow import REFRESH
+from toolops_plugins.calls.context import REFRESH
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.keys.signature import is_secret_name
 from toolops_plugins.policy import NOTHING
