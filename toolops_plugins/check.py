@@ -1,4 +1,4 @@
-"""Checks of what users configure, each with the parameter's name in its error."""
+"""Checks of configuration values; each error names the parameter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ __all__ = [
     "exceptions",
     "function",
     "number",
-    "plain",
     "seconds",
     "share",
     "texts",
@@ -31,7 +30,7 @@ def seconds(parameter: str, value: Any, *, zero: bool = True) -> float:
         zero: Whether zero is allowed.
 
     Raises:
-        ConfigurationError: The value is no finite duration, negative, or zero where it may not be.
+        ConfigurationError: The value is not a finite duration, is negative, or is a forbidden zero.
     """
     if isinstance(value, timedelta):
         value = value.total_seconds()
@@ -50,7 +49,7 @@ def number(parameter: str, value: Any) -> float:
 
 
 def amount(parameter: str, value: Any) -> float:
-    """Return a finite number that is not negative, such as one of money."""
+    """Return a finite number that is not negative."""
     found = number(parameter, value)
     if found < 0:
         raise ConfigurationError(parameter, f"must be 0 or more, not {value!r}")
@@ -58,7 +57,7 @@ def amount(parameter: str, value: Any) -> float:
 
 
 def share(parameter: str, value: Any, *, zero: bool = False) -> float:
-    """Return a share of one."""
+    """Return a share between 0 and 1."""
     part = number(parameter, value)
     if not (0 <= part <= 1) or (part == 0 and not zero):
         low = "0" if zero else "0 (excluded)"
@@ -74,7 +73,7 @@ def count(parameter: str, value: Any, *, least: int = 1) -> int:
 
 
 def exceptions(parameter: str, value: Any) -> None:
-    """Refuse what is neither exception types nor a predicate."""
+    """Refuse a value that is neither exception types nor a predicate."""
     types = value if isinstance(value, tuple) else (value,)
     if all(isinstance(t, type) and issubclass(t, BaseException) for t in types) and types:
         return
@@ -85,7 +84,7 @@ def exceptions(parameter: str, value: Any) -> None:
 
 
 def function(parameter: str, value: Any) -> None:
-    """Refuse what is neither callable nor None."""
+    """Refuse a value that is neither callable nor None."""
     if value is not None and not callable(value):
         raise ConfigurationError(parameter, f"must be callable, not {value!r}")
 
@@ -100,17 +99,9 @@ def texts(parameter: str, value: Any) -> tuple[str, ...]:
 
 
 def secret(parameter: str, value: Any) -> bytes | None:
-    """Return a secret as bytes, or None; an error never shows it."""
+    """Return a secret as bytes, or None. The error does not show it."""
     key = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
     if key is not None and (not isinstance(key, bytes) or not key):
         given = type(value).__name__ if key else f"an empty {type(value).__name__}"
         raise ConfigurationError(parameter, f"must be non-empty text or bytes, not {given}")
     return key
-
-
-def plain(value: Any) -> float:
-    """Return the seconds of a duration that was checked before; None counts as 0.
-
-    Policies hold plain seconds once they are made; the wider type is what their users may pass.
-    """
-    return 0.0 if value is None else float(value)

@@ -1,4 +1,4 @@
-"""The one source of time, so that tests can turn the hands."""
+"""The source of time, which tests replace by a fake clock."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ __all__ = ["SYSTEM_CLOCK", "Clock", "SystemClock"]
 
 
 class Clock(Protocol):
-    """What the library asks of time. All values are in seconds; implementations are thread-safe."""
+    """A source of time, in seconds. Implementations are thread-safe."""
 
     def monotonic(self) -> float:
-        """Return a time that never goes back; only differences have a meaning."""
+        """Return a time that never goes back; only differences are meaningful."""
         ...
 
     def time(self) -> float:
-        """Return the seconds since the epoch, as other processes see them."""
+        """Return the seconds since the epoch."""
         ...
 
     def sleep(self, seconds: float) -> None:
@@ -29,9 +29,9 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The computer's own clock."""
+    """The clock of the operating system."""
 
-    # Bound straight to the C functions: a Python-level method would cost every hit twice its time.
+    # Bound to the C functions: a method in Python would double the time of a hit.
     monotonic = staticmethod(time.monotonic)
     time = staticmethod(time.time)
 

@@ -1,4 +1,4 @@
-"""``with`` and ``async with`` for what can be closed."""
+"""``with`` and ``async with`` for classes that can be closed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ class _Closable(Protocol):
 
 
 class Closing:
-    """Closes at the end of a ``with`` or ``async with`` block, with or without an error.
+    """Mixin that closes the object at the end of a ``with`` or ``async with`` block.
 
-    For classes that have ``close()`` and ``aclose()``, which decide about threads and loops.
+    For classes with ``close()`` and ``aclose()``, which say whether threads and loops may share
+    the object.
     """
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""When to leave a server alone that does not answer."""
+"""A pause in the use of a server that does not answer."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ __all__ = ["Cooldown"]
 
 
 class Cooldown:
-    """Skips a server for a growing pause after it failed, then lets one caller probe.
+    """Skips a server for a growing pause after a failure, then lets one caller probe it.
 
-    A plain circuit breaker that opens at the first failure: a cache that is down must cost one
-    timeout, not one for each of a window of calls. The pause doubles from ``first`` to
-    ``longest`` seconds. The probe is a lease, not a flag: whoever passes after the pause moves the
-    end of the pause forward, so that a probe that is cancelled and never reports blocks nobody.
-    Safe for use from any threads and event loops.
+    This is a simple circuit breaker that opens at the first failure: a cache that is down costs one
+    timeout, not a window of them. The pause doubles from ``first`` to ``longest`` seconds. The
+    probe is a lease, not a flag: a caller that passes after the pause extends the pause, so that a
+    probe that is cancelled and never reports blocks nobody. Safe to use from any threads and event
+    loops.
 
     Args:
-        clock: Its monotonic time is used.
-        lease: Seconds for which a probe keeps others out; more than an operation can take.
+        clock: The source of monotonic time.
+        lease: Seconds for which a probe keeps others out; longer than any operation.
         first: Seconds of the first pause. Default 0.5.
         longest: Seconds of the longest pause. Default 30.
     """
@@ -41,17 +41,17 @@ class Cooldown:
 
     @property
     def is_down(self) -> bool:
-        """Whether the last that was heard of the server was a failure."""
+        """Whether the last report of the server was a failure."""
         return self._until is not None
 
     @property
     def is_active(self) -> bool:
-        """Whether an operation would be skipped now."""
+        """Whether operations are skipped now."""
         until = self._until
         return until is not None and self._clock.monotonic() < until
 
     def enter(self) -> int | None:
-        """Return a ticket for one operation, or None if it is to be skipped."""
+        """Return a ticket for one operation, or None to skip it."""
         if self._until is None:
             return self._turn
         with self._lock:
@@ -63,13 +63,13 @@ class Cooldown:
             return self._turn
 
     def is_stale(self, ticket: int) -> bool:
-        """Return whether the server was found down since ``ticket`` was handed out."""
+        """Return whether another operation has failed since ``ticket`` was issued."""
         return ticket != self._turn
 
     def fail(self, ticket: int) -> None:
-        """Note that the operation of ``ticket`` found the server down."""
+        """Report that the server did not answer the operation of ``ticket``."""
         with self._lock:
-            # A hundred operations under way when the server died are one failure, not a hundred.
+            # A hundred operations under way at a crash of the server are one failure.
             if ticket != self._turn:
                 return
             self._turn += 1
@@ -77,15 +77,15 @@ class Cooldown:
             self._until = self._clock.monotonic() + self._pause
 
     def succeed(self, ticket: int) -> None:
-        """Note that the server answered the operation of ``ticket``."""
+        """Report that the server answered the operation of ``ticket``."""
         with self._lock:
-            # An answer that was under way before the failure proves nothing about the time after.
+            # An answer from before the failure says nothing about the server now.
             if ticket == self._turn:
                 self._pause = 0.0
                 self._until = None
 
     def reset(self) -> None:
-        """Forget everything; for a forked child, where the lock may be held by nobody alive."""
+        """Start anew; for a forked child, where the lock may be held by a thread that is gone."""
         self._lock = threading.Lock()
         self._pause = 0.0
         self._until = None

@@ -1,9 +1,9 @@
-"""What became void when: the book-keeping of invalidation in one process.
+"""The latest invalidation of each key and tag, for one process.
 
-Nothing is searched for when a tag is invalidated. A sequence number counts up, and the number at
-which a name became void last is remembered; whatever was looked up before that number and carries
-the name is void. This is invalidation by namespace versioning, as known from memcached, with one
-difference: the number is not part of the key, so a name costs nothing until it is voided.
+The invalidation of a tag searches for no entries. A sequence number counts up, and the number of a
+name's last invalidation is stored; an entry that was looked up before that number and has the name
+is void. This is namespace versioning, as known from memcached, except that the number is not part
+of the key: a name costs nothing until it is invalidated.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _Name = TypeVar("_Name", bound=Hashable)
 
 
 class _Names(Generic[_Name]):
-    """When names became void last; bounded, and then on the safe side.
+    """The numbers of the latest invalidations, by name; bounded.
 
-    Two dictionaries, of which the young one takes all writes. When it is full it becomes the old
-    one, and what the old one knew is folded into the floor: each name that is not remembered
-    counts as voided at the floor. Writers hold a lock of their own; readers need none, since they
-    take both dictionaries and the floor in one step.
+    All writes go to the young dictionary. When it is full it becomes the old one, and the former
+    old one is replaced by a floor: a name in neither dictionary counts as invalidated at the floor.
+    Writers hold the lock of :class:`Invalidations`. Readers need none, since they read both
+    dictionaries and the floor in one step.
     """
 
     __slots__ = ("_half", "_old_ends", "state")
@@ -56,15 +56,15 @@ class _Names(Generic[_Name]):
 
 
 class Invalidations:
-    """Tells whether what was looked up at some time is still valid.
+    """Decides whether a lookup of some time ago is still valid.
 
-    Voiding a name and asking about one take constant time, however many entries carry it. Safe
-    for use from any threads; readers never wait.
+    To invalidate a name, and to ask about one, takes constant time, however many entries have it.
+    Safe to use from any threads; readers never wait.
 
     Args:
-        max_names: How many keys and tags are remembered at most. Beyond it the oldest are
-            forgotten, at least a quarter of this number of each being kept, and everything that
-            was looked up before they were voided counts as void. Default 100,000.
+        max_names: The number of keys and tags that are remembered. Beyond it the oldest are
+            forgotten, but at least a quarter of this number of each stays; a lookup from before a
+            forgotten invalidation counts as void. Default 100,000.
 
     Raises:
         ConfigurationError: ``max_names`` is less than 4.
@@ -78,7 +78,7 @@ class Invalidations:
         self._lock = fork_safe(self, threading.RLock())
 
     def __len__(self) -> int:
-        """Return how many names are remembered."""
+        """Return the number of names that are remembered."""
         return len(self._keys) + len(self._tags)
 
     def now(self) -> int:
@@ -88,12 +88,12 @@ class Invalidations:
     def void(
         self, keys: Iterable[bytes] = (), tags: Iterable[str] = (), *, everything: bool = False
     ) -> int:
-        """Void all marks taken so far, for these names only.
+        """Void the marks of all lookups so far that have one of these names.
 
         Args:
-            keys: Marks of lookups of these keys are void.
-            tags: Marks of lookups with any of these tags are void.
-            everything: All marks are void.
+            keys: The keys. Default none.
+            tags: The tags. Default none.
+            everything: Whether to void all marks. Default False.
 
         Returns:
             The mark of the moment after it.
@@ -106,20 +106,20 @@ class Invalidations:
             else:
                 self._keys.add(keys, number)
                 self._tags.add(tags, number)
-            # Last: whoever takes this number as a mark must find the names voided that it covers.
+            # Last, so that whoever reads this number as a mark finds the names updated.
             self._now = number
         return number
 
     def holds(self, mark: int, key: bytes, tags: Sequence[str] = ()) -> bool:
-        """Return whether neither the key nor a tag became void after the mark was taken."""
+        """Return whether neither the key nor a tag was invalidated since the mark."""
         if mark == self._now:
             return True
         young, old, floor = self._keys.state
-        voided = young.get(key) or old.get(key, floor)
-        return voided <= mark and (not tags or self.holds_tags(mark, tags))
+        voids = young.get(key) or old.get(key, floor)
+        return voids <= mark and (not tags or self.holds_tags(mark, tags))
 
     def holds_tags(self, mark: int, tags: Sequence[str]) -> bool:
-        """Return whether none of the tags became void after the mark was taken."""
+        """Return whether none of the tags was invalidated since the mark."""
         young, old, floor = self._tags.state
         for tag in tags:  # noqa: SIM110 - all() over a generator takes three times as long
             if (young.get(tag) or old.get(tag, floor)) > mark:

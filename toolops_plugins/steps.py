@@ -1,8 +1,8 @@
-"""What the flow may ask of its driver: plain descriptions of work that do nothing themselves.
+"""The steps of a flow: plain descriptions of work that a driver does.
 
-A flow is a generator that yields these and is sent their results (as httpx does for its auth
-flows), so that the path of a call is written once and walked in a thread or on an event loop.
-Steps that contain work hold a *flow function*: called without arguments, it returns a new flow.
+A flow is a generator that yields steps and is sent their results, as in httpx's auth flows. So the
+path of a call is written once, and runs in a thread or on an event loop. Steps that contain work
+hold a *flow function*: called without arguments, it returns a new flow.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ __all__ = [
 ]
 
 
-class StopIterationCarrier(Exception):  # noqa: N818 - a carrier, never seen by users
-    """Carries a StopIteration of a user's function, which a generator cannot raise for what it is.
+class StopIterationCarrier(Exception):  # noqa: N818 - users never see it
+    """Carries a StopIteration of a user's function through a flow, which cannot raise one itself.
 
     Args:
-        error: What the function raised.
+        error: The StopIteration.
     """
 
     def __init__(self, error: StopIteration) -> None:
@@ -46,15 +46,15 @@ class StopIterationCarrier(Exception):  # noqa: N818 - a carrier, never seen by 
 
 
 def unwrap_error(error: Exception) -> Exception:
-    """Return the error as the user's function raised it."""
+    """Return the error that the user's function raised, without its carrier."""
     return error.error if isinstance(error, StopIterationCarrier) else error
 
 
 def is_caller_error(error: Exception) -> bool:
-    """Return whether an error inside the cache is for the caller to see.
+    """Return whether an error inside the cache belongs to the caller.
 
-    So is the end of its own time, and a wrong configuration; everything else is trouble with the
-    cache, which is a miss.
+    That is the end of the caller's time, or a wrong configuration. Any other error is trouble with
+    the cache, which makes a miss.
     """
     if isinstance(error, TierError):
         return False
@@ -62,14 +62,14 @@ def is_caller_error(error: Exception) -> bool:
 
 
 def tier_problem(error: Exception) -> str:
-    """Return what a notice says of trouble with a tier: its type, and of an embedder the reason."""
+    """Return the detail of a notice on a tier: the error's type, or an embedder's reason."""
     if isinstance(error, EmbeddingError) and error.__cause__ is None:
         return str(error)
     return type(error.__cause__ or error).__name__
 
 
 def as_tier_error(error: Exception) -> TierError:
-    """Return trouble of any kind as what callers of ``invalidate`` and ``clear`` know."""
+    """Return an error of any kind as the TierError that ``invalidate`` and ``clear`` raise."""
     if isinstance(error, TierError):
         return error
     failure = TierError(f"it failed with {type(error).__name__}")
@@ -78,7 +78,7 @@ def as_tier_error(error: Exception) -> TierError:
 
 
 class Gate(Protocol):
-    """What admits a bounded number of callers at once, whether they are threads or tasks."""
+    """Admits a bounded number of callers at once, threads and tasks alike."""
 
     def acquire(self, timeout: float | None = None) -> None:
         """Block this thread until there is a place, for at most ``timeout`` seconds."""
@@ -90,7 +90,7 @@ class Gate(Protocol):
 
 
 class Io:
-    """An operation with two faces: ``sync(*args)`` for threads, ``await aio(*args)`` for loops."""
+    """Do I/O: ``sync(*args)`` in a thread, ``await aio(*args)`` on an event loop."""
 
     __slots__ = ("aio", "args", "sync")
 
@@ -103,7 +103,7 @@ class Io:
 
 
 class Sleep:
-    """Let ``seconds`` pass."""
+    """Sleep for ``seconds``."""
 
     __slots__ = ("seconds",)
 
@@ -112,16 +112,26 @@ class Sleep:
 
 
 class Invoke:
-    """Make the user's call once; past ``seconds`` (None: no limit) raise ``AttemptTimeout``.
+    """Call the user's function once.
 
-    ``aio`` tells whether calling ``function`` makes an awaitable; ``in_thread`` whether a plain
-    function with a limit moves into a thread, where it can be left, and ``owner`` whose share of
-    the threads it needs. ``leave`` is to be called once the function has really ended, and may be
-    called more than once.
+    The driver sets the attributes.
 
-    The driver notes what became of it: ``reached`` is false where the function never began,
-    ``abandoned`` is true where it was left running, so that the driver calls ``leave``, ``over``
-    where it has ended in a thread, and ``queue_seconds`` are the seconds that it waited for one.
+    Args:
+        function: The function.
+        args: Its positional arguments.
+        kwargs: Its keyword arguments.
+        seconds: Seconds after which ``AttemptTimeout`` is raised. None: no limit.
+        aio: Whether the function returns an awaitable.
+        in_thread: Whether a plain function with a limit runs in a thread, where it can be
+            abandoned. Default True.
+        owner: The tool whose share of the threads it uses. None: of no tool.
+        leave: Called when the function has really ended, perhaps more than once. None: nothing.
+
+    Attributes:
+        reached: False if the function never began.
+        abandoned: Whether it still runs in a thread and nobody waits for it.
+        over: Whether it has ended in a thread.
+        queue_seconds: Seconds that it waited for a thread.
     """
 
     __slots__ = (
@@ -166,7 +176,7 @@ class Invoke:
 
 
 class Enter:
-    """Take a place at a gate, waiting in its queue if there is one."""
+    """Take a place at a gate, after waiting in its queue."""
 
     __slots__ = ("gate",)
 
@@ -175,7 +185,7 @@ class Enter:
 
 
 class Ask:
-    """Call a user's callback, a function or a coroutine function, for its answer."""
+    """Call a user's callback, a function or a coroutine function, and return its result."""
 
     __slots__ = ("args", "function")
 
@@ -185,9 +195,9 @@ class Ask:
 
 
 class Within:
-    """Walk ``work``; past ``seconds`` give it up and raise ``error()``.
+    """Run ``work``; after ``seconds`` give it up and raise ``error()``.
 
-    ``in_thread`` tells whether plain functions inside move into a thread, where they can be left.
+    With ``in_thread`` plain functions inside run in a thread, where they can be abandoned.
     """
 
     __slots__ = ("error", "in_thread", "seconds", "work")
@@ -207,11 +217,11 @@ class Within:
 
 
 class Fly:
-    """Walk ``work`` as the one flight for ``key``, or wait for the flight that is under way.
+    """Run ``work`` as the one flight for ``key``, or wait for the flight that is under way.
 
-    The result is an ``FlightResult``: what the flight brought, and whether this caller led it.
-    ``in_thread`` tells whether a leader with a limit moves the work into a thread, where it can be
-    left, and ``owner`` whose share of the threads that needs.
+    The result is an ``Arrival``: the flight's result, and whether this caller led it. With
+    ``in_thread`` a leader with a limit runs the work in a thread, where it can be abandoned.
+    ``owner`` is the tool whose share of the threads it uses.
     """
 
     __slots__ = ("in_thread", "key", "owner", "seconds", "work")
@@ -233,10 +243,10 @@ class Fly:
 
 
 class Race:
-    """Walk ``work``; if it has not ended after ``seconds``, walk it a second time beside the first.
+    """Run ``work``; if it has not ended after ``seconds``, run it a second time in parallel.
 
-    The first success wins and the other is cancelled; if both fail the first error is raised.
-    ``owner`` tells whose share of the threads it needs.
+    The first success wins and the other run is cancelled; if both fail, the first error is raised.
+    ``owner`` is the tool whose share of the threads it uses.
     """
 
     __slots__ = ("owner", "seconds", "work")
@@ -250,23 +260,23 @@ class Race:
 
 
 class Spawn:
-    """Walk ``work`` in the background; its errors are events, not exceptions.
+    """Run ``work`` in the background; its errors become events, not exceptions.
 
-    ``cancelled`` is called if the event loop ends before the work does; ``owner`` tells whose share
-    of the threads it needs.
+    ``on_cancel`` is called if the event loop ends before the work does. ``owner`` is the tool whose
+    share of the threads it uses.
     """
 
-    __slots__ = ("cancelled", "owner", "work")
+    __slots__ = ("on_cancel", "owner", "work")
 
     def __init__(
         self,
         work: Callable[[], Flow],
-        cancelled: Callable[[], None] | None = None,
+        on_cancel: Callable[[], None] | None = None,
         *,
         owner: str | None = None,
     ) -> None:
         self.work = work
-        self.cancelled = cancelled
+        self.on_cancel = on_cancel
         self.owner = owner
 
 

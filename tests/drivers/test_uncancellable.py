@@ -443,10 +443,10 @@ async def test_a_task_is_left_to_itself_while_another_loop_leaves_its_own() -> N
     tasks._detached.add(first)
     try:
         for task in begun[:2]:
-            tasks.let_go(task)
+            tasks.detach(task)
     finally:
         tasks._detached.discard(first)
-        tasks.let_go(begun[2])
+        tasks.detach(begun[2])
         release.set()
         await asyncio.gather(*begun)
     assert not tasks._detached

@@ -158,7 +158,7 @@ def test_what_has_no_key_goes_past(ops, events, sink, face):
     assert [(n.kind, n.name, n.detail) for n in sink.notices] == [
         ("bypass", "model", "not_canonical")
     ]
-    assert len(aside._missed) == 0
+    assert len(aside._misses) == 0
     with pytest.raises(TypeError):
         aside.key()
 
@@ -168,9 +168,9 @@ def test_lookups_that_are_never_answered_are_bounded(ops, monkeypatch):
     aside = ops.aside(answer, cache=Cache())
     for number in range(10):
         aside.lookup(str(number))
-    assert len(aside._missed) == 3
+    assert len(aside._misses) == 3
     aside.store("9", "9")
-    assert len(aside._missed) == 2
+    assert len(aside._misses) == 2
 
 
 def test_an_inactive_runtime_neither_looks_up_nor_stores(ops, events, face):

@@ -1,8 +1,8 @@
-"""Digests of how a function or class is defined, for those that no import finds by their name.
+"""Digests of the definitions of functions and classes that cannot be imported by name.
 
-A class that a function or a factory makes, and all code of a notebook, can have the name of another
-one. Its definition tells it from that, and is the same in every process that runs the same code
-with the same version of Python.
+Local classes, and all code of a notebook, can share their name with others. Their definition
+identifies them; it is the same in every process that runs the same code with the same version of
+Python.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MACHINERY = frozenset(
         "_protected_", "__class_getitem__",
     )
 )  # fmt: skip
-"""Class attributes that Python and its libraries make of the others."""
+"""Class attributes that Python and libraries derive from other attributes."""
 _SYNTHETIC_METHODS = frozenset(
     (
         "__init__", "__repr__", "__eq__", "__lt__", "__le__", "__gt__", "__ge__", "__hash__",
@@ -66,9 +66,9 @@ def class_name(kind: type) -> str:
 
 
 def is_importable(kind: type) -> bool:
-    """Return whether a class is what an import of its module finds by its name.
+    """Return whether an import of the module finds a class by its name.
 
-    A subclass that was given the name of its base, as proxies are, passes for that.
+    A subclass with the name of its base, such as a proxy, counts as importable.
     """
     module = sys.modules.get(kind.__module__)
     if module is None:
@@ -91,7 +91,7 @@ def is_importable(kind: type) -> bool:
 def code_digest(function: Any) -> str:
     """Return a digest of a function's instructions and constants, without file and line numbers.
 
-    Empty for what is not written in Python.
+    "" if the function is not written in Python.
     """
     code = getattr(function, "__code__", None)
     return _code_digest(code) if isinstance(code, types.CodeType) else ""
@@ -105,8 +105,8 @@ def _code_digest(code: types.CodeType) -> str:
 def uses_digest(function: Any) -> str:
     """Return a digest of the functions and classes of its own module that a function uses.
 
-    These are those that it names, those that they name, and so on, as they are when it is first
-    asked: what is changed later does not count. Empty if there are none.
+    Those are the ones that it names, the ones that they name, and so on. They count as they are at
+    the first call for a function; later changes do not count. "" if there are none.
     """
     if type(function) is not types.FunctionType:
         return ""
@@ -143,18 +143,18 @@ def _uses_digest(function: types.FunctionType) -> str:
 
 @functools.lru_cache(4096)
 def _names(code: types.CodeType) -> tuple[str, ...]:
-    """Return the names of global variables that code may use, that of its inner functions too."""
+    """Return the names of the global variables that code and its inner functions may use."""
     inner = [each for each in code.co_consts if isinstance(each, types.CodeType)]
     return tuple(sorted(set(code.co_names).union(*map(_names, inner))))
 
 
 def _behind(item: Any) -> Any:
-    """Return the function behind decorators; what else a variable holds is not looked into."""
+    """Return the function behind decorators and descriptors, or the item itself."""
     for _ in range(_LONGEST_CHAIN):
         kind = type(item)
         if kind is property:
             item = item.fget
-        elif issubclass(kind, types.FunctionType | functools._lru_cache_wrapper):  # noqa: SLF001 - the only way to know one
+        elif issubclass(kind, types.FunctionType | functools._lru_cache_wrapper):  # noqa: SLF001 - it has no public name
             inner = item.__dict__.get("__wrapped__")
             if inner is None:
                 break
@@ -178,22 +178,22 @@ def _code(code: types.CodeType) -> Iterator[bytes]:
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from _code(constant)
-        elif isinstance(constant, frozenset):  # its order is another in each process
+        elif isinstance(constant, frozenset):  # its order differs between processes
             yield repr(sorted(map(repr, constant))).encode("utf-8", "backslashreplace")
         else:
             yield f"{type(constant).__name__}{constant!r}".encode("utf-8", "backslashreplace")
 
 
 def definition_of(kind: type, encode: Encode, encode_class: Callable[[type], bytes]) -> bytes:
-    """Return canonical bytes of how a class is defined.
+    """Return the canonical bytes of a class definition.
 
     Args:
         kind: The class.
-        encode: Encodes values that stand in its body.
-        encode_class: Encodes its bases, and classes in its body.
+        encode: Encodes the values in its body.
+        encode_class: Encodes its bases, and the classes in its body.
 
     Raises:
-        NotCanonicalError: There is something in its body that has no canonical form.
+        NotCanonicalError: A value in its body has no canonical form.
     """
     return _Definition(kind, encode, encode_class).encode()
 
@@ -224,7 +224,7 @@ class _Definition:
             if name in _MACHINERY or name.startswith(("__pydantic_", "__attrs_")):
                 continue
             if is_enum and not isinstance(item, _METHODS):
-                continue  # its members are told below, and all else is made of them
+                continue  # its members are yielded below, and all else derives from them
             if name in _SYNTHETIC_METHODS and _is_synthetic(item):
                 continue
             yield name, item
@@ -283,14 +283,14 @@ class _Definition:
     def _function(self, function: types.FunctionType) -> bytes:
         self._seen.append(function)
         wrapped = getattr(function, "__wrapped__", None)
-        if wrapped is not None:  # what a decorator has put around it holds its own things
+        if wrapped is not None:  # the decorator's own closure does not count
             return self._encode([code_digest(function), self._value(wrapped)])
         cells = []
         for cell in function.__closure__ or ():
             try:
                 cells.append(self._value(cell.cell_contents))
-            except ValueError:  # not filled yet
-                raise NotCanonicalError("a method refers to what is not defined yet") from None
+            except ValueError:  # still empty
+                raise NotCanonicalError("a method refers to an undefined name") from None
         defaults = [self._value(each) for each in function.__defaults__ or ()]
         named = {n: self._value(each) for n, each in (function.__kwdefaults__ or {}).items()}
         parts = [code_digest(function), cells, defaults, named]

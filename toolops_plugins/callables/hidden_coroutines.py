@@ -1,9 +1,9 @@
-"""Put a coroutine function under policies that hides behind a plain function.
+"""Wrap plain functions around coroutine functions.
 
 A decorator such as ``def traced(f): @wraps(f) def wrapper(*args): return f(*args)`` makes a plain
-function of a coroutine function: calling it returns at once, whatever becomes of the work, so that
-no policy would ever see a failure. But not all that wraps a coroutine function is of this kind: a
-wrapper that runs a loop of its own returns a result. Only a call can tell, so the first one does.
+function of a coroutine function. A call returns a coroutine at once, so that no policy would see a
+failure of the work. But a decorator may also run an event loop of its own, and return a result.
+Only a call shows which of the two it is, so the first call decides.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ __all__ = ["is_awaitable", "refusal", "wrap_hidden_coroutine"]
 _FIRST_OUTCOME: ContextVar[tuple[object, list[Callable[[], Any]]] | None] = ContextVar(
     "toolops_made", default=None
 )
-"""What a first call has made already, for its first attempt; with the wrapper that it is for."""
+"""The outcome of the first call, for its first attempt, with the wrapper that it belongs to."""
 
 
 def is_awaitable(value: object) -> bool:
-    """Return whether a value is a coroutine, a future, or anything else that can be awaited."""
+    """Return whether a value is a coroutine, a future or another awaitable."""
     try:
         return hasattr(type(value), "__await__")
-    except Exception:  # noqa: BLE001 - a metaclass may raise anything where it is looked at
+    except Exception:  # noqa: BLE001 - a metaclass may raise anything
         return False
 
 
 def refusal(name: str, value: object) -> ConfigurationError:
-    """Return the error of a plain function that returned an awaitable, which is closed.
+    """Close the awaitable that a plain function returned, and return the error of the call.
 
     Args:
         name: The tool's name.
-        value: What the function returned.
+        value: The awaitable.
     """
     close = getattr(value, "close", None)
     if callable(close):
@@ -45,26 +45,26 @@ def refusal(name: str, value: object) -> ConfigurationError:
     return ConfigurationError(
         "function",
         f"{name} is a plain function that returned a {type(value).__name__}, so that its policies"
-        " would see none of the work: make it a coroutine function (async def), and await there",
+        " would see none of the work; make it a coroutine function (async def) that awaits it",
     )
 
 
 def wrap_hidden_coroutine(
     target: Target, make: Callable[[Target], Callable[..., Any]]
 ) -> Callable[..., Any]:
-    """Return a plain function that becomes asynchronous if its target proves to be so.
+    """Return a plain function that is asynchronous if its target proves to be.
 
-    Before its first call it cannot know. So that call asks the function before the cache and the
-    policies, and what it made is the first attempt. A coroutine has not begun to run by then; where
-    a result comes back at once, that call has gone past the cache.
+    The first call calls the function before the cache and the policies, and uses the outcome as
+    the first attempt. A coroutine has not begun to run then; a function that returns a result has
+    run, so that its first call bypasses the cache.
 
     Args:
         target: A plain function around a coroutine function.
-        make: Returns what stands in front of a target under its policies.
+        make: Returns the wrapper of a target.
     """
     function = target.function
     mine = object()
-    known = ""  # what the function has proved to be
+    known = ""  # the kind of the function, once its first call has shown it
 
     def take_first_outcome() -> Callable[[], Any] | None:
         found = _FIRST_OUTCOME.get()
@@ -97,7 +97,7 @@ def wrap_hidden_coroutine(
             return await aio(*args, **kwargs)
         finally:
             _FIRST_OUTCOME.reset(token)
-            # Where the answer came from somewhere else, nobody awaits it any more.
+            # If the answer came from the cache or another flight, nobody awaits the coroutine.
             close = getattr(value, "close", None)
             if box and callable(close):
                 close()
@@ -110,7 +110,7 @@ def wrap_hidden_coroutine(
         if not known:
             try:
                 value = function(*target.args, *args, **{**target.kwargs, **kwargs})
-            except Exception as error:  # noqa: BLE001 - it is the first attempt's, and raised there
+            except Exception as error:  # noqa: BLE001 - the first attempt raises it again
                 box.append(functools.partial(_raise, error))
             else:
                 if is_awaitable(value):

@@ -1,14 +1,14 @@
-"""Pickle runtimes and wrapped functions by what they are made of, for other processes.
+"""Pickle runtimes and wrapped functions for other processes.
 
-A runtime is threads, connections and memory, which belong to a process. So its pickle says where
-another process finds the same one: one that comes from the environment by that; one that stands in
-a module by its name there; any other by its configuration: a runtime of the other process that is
-configured alike is taken, or a new one is made. What is in memory, sinks and figures stay where
-they are. A secret or a password is never put into a pickle.
+A runtime consists of threads, connections and memory, which belong to one process. So its pickle
+says how another process finds the same runtime: from the environment, if it comes from there; by
+the name of a variable in a module; otherwise by its configuration, for which an equal runtime of
+the other process is used or a new one made. Memory, sinks and statistics are not pickled, and
+secrets and passwords never.
 
-A wrapped function of a module is pickled by its name, as all functions are. Where packages such as
-cloudpickle take one by value (Ray, Dask, joblib: what was written in ``__main__``), its plan is
-made anew from function and policy, in the runtime that was found.
+A wrapped function of a module is pickled by its name, as all functions are. Packages such as
+cloudpickle pickle functions of ``__main__`` by value (Ray, Dask, joblib); then the plan is made
+anew from function and policy, in the runtime that was found.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ _WAY_OUT: Final = (
 )
 _PROTOCOL: Final = 4
 _MOST: Final = 64
-"""Runtimes that were made here for what came from elsewhere, and are kept."""
+"""The maximum number of runtimes that are kept for unpickled objects."""
 
 
 class Origin(NamedTuple):
-    """What a plan was made of.
+    """The arguments from which a plan was made.
 
     Args:
         runtime: Returns the runtime, or None.
-        target: The function taken apart.
+        target: The target.
         secret: Parameters that are secret.
-        ignore: Parameters that do not count.
-        key_name: The name in its keys.
-        find: Returns what is added to that name when the first key is made; None: nothing.
+        ignore: Parameters that do not count in the key.
+        key_name: The tool's name in its keys.
+        find: Returns a suffix of that name when the first key is made. None: no suffix.
     """
 
     runtime: Callable[[], Any]
@@ -69,12 +69,12 @@ class Origin(NamedTuple):
 
 
 class Configuration(NamedTuple):
-    """What a runtime was made of.
+    """The arguments from which a runtime was made.
 
     Args:
-        options: Its arguments, but for those that stay in this process.
-        obstacle: What of it must not, or cannot, be in a pickle; "" if nothing.
-        from_environment: Whether it comes from environment variables alone.
+        options: The arguments, without those that stay in this process.
+        obstacle: The reason why it cannot be pickled; "" if it can.
+        from_environment: Whether it was made from environment variables alone. Default False.
     """
 
     options: Mapping[str, Any]
@@ -83,23 +83,24 @@ class Configuration(NamedTuple):
 
     @property
     def shape(self) -> tuple[str, tuple[str, ...]]:
-        """Namespace and classes of the tiers."""
+        """The namespace, and the names of the tiers' classes."""
         options = self.options
         return options["namespace"], tuple(type(tier).__name__ for tier in options["tiers"])
 
 
 class RuntimeLocation(NamedTuple):
-    """Where another process finds a runtime.
+    """The ways in which another process can find a runtime.
 
     Args:
-        token: Tells it from all others: the same process, or one that was forked, has itself.
+        token: Identifies the runtime in this process and in its forked children.
         kind: Its class.
-        name: Module and attribute where it stands, or None.
-        environment: "default", "own" if it comes from the environment too, or "".
+        name: The module and attribute that hold it, or None.
+        environment: "default" for the default runtime from the environment, "own" for another one
+            from there, or "".
         shape: See :attr:`Configuration.shape`.
-        options: Its arguments, or None where they are not to be pickled.
-        registered: Types that its codec and keys know, pickled one by one.
-        problem: Why there are no arguments.
+        options: Its arguments, or None if they are not pickled.
+        registrations: The types registered with its codec and keys, pickled one by one.
+        problem: The reason why there are no arguments.
     """
 
     token: bytes
@@ -108,12 +109,12 @@ class RuntimeLocation(NamedTuple):
     environment: str
     shape: tuple[str, tuple[str, ...]]
     options: dict[str, Any] | None
-    registered: tuple[bytes, ...]
+    registrations: tuple[bytes, ...]
     problem: str
 
 
 class _Variable(NamedTuple):
-    """A context variable, by the name that it has in a module."""
+    """A context variable, by its module and attribute."""
 
     module: str
     attribute: str
@@ -125,34 +126,34 @@ _lock = fork_safe(sys.modules[__name__], threading.RLock())
 
 
 class RuntimePart:
-    """A part of a runtime, which is pickled as that part of it."""
+    """A part of a runtime that is pickled as a reference to the runtime's part."""
 
     owner: Callable[[], Any] = staticmethod(lambda: None)
     """Returns the runtime, or None."""
     part: str
-    """The name of the runtime's method that returns it."""
+    """The name of the runtime's method that returns this part."""
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return methodcaller(self.part), (owner_of(self.owner),)
 
 
 def owner_of(owner: Callable[[], Any]) -> Any:
-    """Return the runtime that something belongs to.
+    """Return the runtime of a plan or part.
 
     Raises:
-        TypeError: It is gone, or there never was one.
+        TypeError: It has none, or it was garbage collected.
     """
     runtime = owner()
     if runtime is None:
-        raise TypeError("what belongs to no runtime cannot be pickled")
+        raise TypeError("a plan or driver without a runtime cannot be pickled")
     return runtime
 
 
 def locate_runtime(runtime: Any, configuration: Configuration) -> RuntimeLocation:
-    """Return where another process finds a runtime.
+    """Return the location of a runtime for another process.
 
     Raises:
-        TypeError: Nowhere, and it says what to do about that.
+        TypeError: It cannot be pickled; the message says what to do.
     """
     with _lock:
         token = _tokens.setdefault(runtime, os.urandom(16))
@@ -170,15 +171,15 @@ def locate_runtime(runtime: Any, configuration: Configuration) -> RuntimeLocatio
             problem = str(error)
             if name is None:
                 raise TypeError(f"{runtime!r} cannot be pickled: {problem}; {_WAY_OUT}") from None
-    registered = () if options is None else tuple(_registrations(runtime))
+    registrations = () if options is None else tuple(_registrations(runtime))
     shape = configuration.shape
     return RuntimeLocation(
-        token, type(runtime), name, environment, shape, options, registered, problem
+        token, type(runtime), name, environment, shape, options, registrations, problem
     )
 
 
 def _picklable_options(configuration: Configuration) -> dict[str, Any]:
-    """Return the arguments of a runtime as they are pickled."""
+    """Return the arguments of a runtime in the form that is pickled."""
     if configuration.obstacle:
         raise TypeError(configuration.obstacle)
     options = dict(configuration.options)
@@ -186,9 +187,9 @@ def _picklable_options(configuration: Configuration) -> dict[str, Any]:
     if isinstance(tenant, ContextVar):
         name = _name_of(tenant)
         if name is None:
-            raise TypeError("its tenant is a context variable that stands in no module")
+            raise TypeError("its tenant is a context variable that no module holds")
         options["tenant"] = _Variable(*name)
-    _reduced_forms(options["tiers"])  # of which one may have a password
+    _reduced_forms(options["tiers"])  # raises if a tier has a password
     return options
 
 
@@ -197,22 +198,24 @@ def _reduced_forms(tiers: Iterable[Any]) -> list[Any]:
 
 
 def _registrations(runtime: Any) -> Iterable[bytes]:
-    """Yield what was registered, each by itself: what cannot be pickled is not known elsewhere."""
+    """Yield the registrations that can be pickled, one by one."""
     import pickle  # noqa: PLC0415 - rarely needed
 
-    cloudpickle: Any = sys.modules.get("cloudpickle")  # takes classes of __main__ by value
+    cloudpickle: Any = sys.modules.get("cloudpickle")  # pickles classes of __main__ by value
     dumps = pickle.dumps if cloudpickle is None else cloudpickle.dumps
-    given: list[tuple[Any, ...]] = []
-    given += [("codec", "register", *each) for each in runtime.codec.registrations.values()]
-    given += [("codec", "register_error", each, {}) for each in runtime.codec.error_registrations()]
-    given += [("canon", "register", each, {}) for each in runtime.canon.registrations()]
-    for each in given:
+    registrations: list[tuple[Any, ...]] = []
+    registrations += [("codec", "register", *each) for each in runtime.codec.registrations.values()]
+    registrations += [
+        ("codec", "register_error", each, {}) for each in runtime.codec.error_registrations()
+    ]
+    registrations += [("canon", "register", each, {}) for each in runtime.canon.registrations()]
+    for each in registrations:
         with suppress(Exception):  # a local class or function
             yield dumps(each)
 
 
 def _name_of(value: Any) -> tuple[str, str] | None:
-    """Return module and attribute where a value stands, if another process can import them."""
+    """Return the module and attribute that hold a value, if another process can import them."""
     for name, module in list(sys.modules.items()):
         if name in _UNNAMED:
             continue
@@ -222,86 +225,86 @@ def _name_of(value: Any) -> tuple[str, str] | None:
     return None
 
 
-def find_runtime(place: RuntimeLocation, runtimes: Iterable[tuple[Any, Configuration]]) -> Any:
-    """Return the runtime of a place: one that is there, or a new one.
+def find_runtime(location: RuntimeLocation, runtimes: Iterable[tuple[Any, Configuration]]) -> Any:
+    """Return the runtime of a location: an existing one, or a new one.
 
     Args:
-        place: The place.
-        runtimes: All that are alive in this process.
+        location: The location.
+        runtimes: All runtimes of this process, with their configurations.
 
     Raises:
-        ConfigurationError: The environment of this process asks for another one.
-        ImportError: The runtime's module is not here, and its configuration was not pickled.
+        ConfigurationError: The environment of this process configures a different runtime.
+        ImportError: The runtime's module is missing, and its configuration was not pickled.
     """
     alive = list(runtimes)
     with _lock:
         for runtime, _ in alive:
-            if _tokens.get(runtime) == place.token:
+            if _tokens.get(runtime) == location.token:
                 return runtime
-        known = _made.get(place.token)
+        known = _made.get(location.token)
         if known is None:
-            known = _made[place.token] = _locate_or_make(place, alive)
+            known = _made[location.token] = _import_or_make(location, alive)
             if len(_made) > _MOST:
                 _made.popitem(last=False)
         return known
 
 
-def _locate_or_make(place: RuntimeLocation, alive: list[tuple[Any, Configuration]]) -> Any:
+def _import_or_make(location: RuntimeLocation, alive: list[tuple[Any, Configuration]]) -> Any:
     import pickle  # noqa: PLC0415 - rarely needed
 
-    if place.name is not None:
+    if location.name is not None:
         try:
-            named = getattr(import_module(place.name[0]), place.name[1])
+            named = getattr(import_module(location.name[0]), location.name[1])
         except (ImportError, AttributeError) as error:
-            if place.options is None and not place.environment:
+            if location.options is None and not location.environment:
                 raise ImportError(
-                    f"the runtime {'.'.join(place.name)} is not in this process, and its "
-                    f"configuration was not pickled, since {place.problem}; {_WAY_OUT}"
+                    f"the runtime {'.'.join(location.name)} is not in this process, and its "
+                    f"configuration was not pickled, since {location.problem}; {_WAY_OUT}"
                 ) from error
         else:
-            if isinstance(named, place.kind):
+            if isinstance(named, location.kind):
                 return named
-    if place.environment:
-        return _runtime_from_environment(place, alive)
-    options = dict(place.options or {})
+    if location.environment:
+        return _runtime_from_environment(location, alive)
+    options = dict(location.options or {})
     tenant = options["tenant"]
     if type(tenant) is _Variable:
         options["tenant"] = getattr(import_module(tenant.module), tenant.attribute)
     for runtime, configuration in alive:
-        if type(runtime) is place.kind and _is_alike(configuration, options):
+        if type(runtime) is location.kind and _is_alike(configuration, options):
             break
     else:
-        runtime = place.kind(**options)
-    for data in place.registered:
-        with suppress(Exception):  # it is known here already, or its module is not here
-            where, method, given, named = pickle.loads(data)  # noqa: S301 - as what holds it
-            getattr(getattr(runtime, where), method)(*given, **named)
+        runtime = location.kind(**options)
+    for data in location.registrations:
+        with suppress(Exception):  # it is registered already, or its module is missing
+            part, method, args, kwargs = pickle.loads(data)  # noqa: S301 - part of a pickle that is being loaded
+            getattr(getattr(runtime, part), method)(*args, **kwargs)
     return runtime
 
 
 def _runtime_from_environment(
-    place: RuntimeLocation, alive: list[tuple[Any, Configuration]]
+    location: RuntimeLocation, alive: list[tuple[Any, Configuration]]
 ) -> Any:
-    if place.environment == "default":
+    if location.environment == "default":
         runtime = import_module(_DEFAULT).get_default()
     else:
-        known = [r for r, c in alive if c.from_environment and type(r) is place.kind]
-        runtime = known[0] if known else place.kind.from_env()
-    shape = (runtime.namespace, place.shape[1])
+        known = [r for r, c in alive if c.from_environment and type(r) is location.kind]
+        runtime = known[0] if known else location.kind.from_env()
+    shape = (runtime.namespace, location.shape[1])
     for other, configuration in alive:
         if other is runtime:
             shape = configuration.shape
-    if shape != place.shape:
+    if shape != location.shape:
         raise ConfigurationError(
             "environment",
-            f"asks for {shape} in this process, and for {place.shape} where this was pickled; set "
-            "the same TOOLOPS_ variables for both",
+            f"asks for {shape} in this process, and for {location.shape} where this was pickled; "
+            "set the same TOOLOPS_ variables for both",
         )
     return runtime
 
 
 def _is_alike(configuration: Configuration, options: Mapping[str, Any]) -> bool:
-    """Return whether a runtime is configured as another one was."""
+    """Return whether a runtime has the configuration of the pickled one."""
     own = configuration.options
     if configuration.obstacle or own.keys() != options.keys():
         return False

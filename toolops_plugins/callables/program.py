@@ -1,7 +1,7 @@
-"""The program that ``__main__`` stands for.
+"""The program behind the module name ``__main__``.
 
-Every script, notebook and ``python -m`` calls its own module ``__main__``, so that name says
-nothing where several programs share a store.
+The main module of every script, notebook and ``python -m`` is called ``__main__``, which identifies
+nothing where several programs share a cache.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import Any, NamedTuple
 __all__ = ["MAIN_MODULES", "Program", "program_of"]
 
 MAIN_MODULES = frozenset(("__main__", "__mp_main__", "<run_path>"))
-"""Names of the main module: in spawned children of multiprocessing, and by runpy.run_path() too."""
+"""Names of the main module, also in spawned children and under runpy.run_path()."""
 
 
 class Program(NamedTuple):
-    """A program, as far as it is known.
+    """A program.
 
     Args:
-        name: The module that ``python -m`` runs, or the script's or notebook's file without folder
-            and ending; ``__main__`` if nothing is known.
-        place: Digest of the file's path, so that ``a/main.py`` is not ``b/main.py``; empty for a
-            module, which is the same wherever it is installed.
-        interactive: Whether its code has no file that Python could import: a notebook, a prompt,
+        name: The module that ``python -m`` runs, or the file name of the script or notebook
+            without its suffix; ``__main__`` if neither is known.
+        place: A digest of the file's path, so that ``a/main.py`` differs from ``b/main.py``; "" for
+            a module, which is the same wherever it is installed.
+        interactive: Whether its code has no file that Python could import: a notebook, a prompt or
             ``python -c``.
     """
 
@@ -37,11 +37,11 @@ class Program(NamedTuple):
 
 
 def program_of(module: str, scope: Mapping[str, Any] | None = None) -> Program | None:
-    """Return the program that a module name stands for; None for every module but the main one.
+    """Return the program of a main module; None for any other module.
 
     Args:
         module: The ``__module__`` of a function or class.
-        scope: The global variables that it was defined with. None: those of the module.
+        scope: Its global variables. None: those of the module.
     """
     if module not in MAIN_MODULES:
         return None
@@ -60,7 +60,7 @@ def program_of(module: str, scope: Mapping[str, Any] | None = None) -> Program |
 
 
 def _is_path(notebook: str) -> bool:
-    # VS Code names a session after the notebook and a number that is new each time.
+    # VS Code adds a number to the name that changes with each session.
     return notebook.endswith(".ipynb") and "-jvsc-" not in notebook
 
 
@@ -68,7 +68,7 @@ def _is_path(notebook: str) -> bool:
 def _by_file(file: str, *, interactive: bool) -> Program:
     path = os.path.realpath(file)
     stem = os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122 - pathlib is slow to import
-    if stem == "__main__":  # a folder or an archive that is run
+    if stem == "__main__":  # a folder or an archive that Python runs
         stem = os.path.splitext(os.path.basename(os.path.dirname(path)))[0]  # noqa: PTH119, PTH120, PTH122 - as above
     digest = hashlib.sha256(path.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return Program(stem or "__main__", digest, interactive)

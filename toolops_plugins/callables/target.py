@@ -1,4 +1,4 @@
-"""What it is that a user asks to have wrapped: its function, what is bound to it, and its name."""
+"""Analyze the callable that a user wraps: its function, bound arguments, kind and name."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ Kind = Literal["function", "coroutine", "generator", "async_generator"]
 
 
 _LONGEST_CHAIN = 20
-"""Decorators around one function that are looked behind."""
+"""The maximum number of decorators around one function that are followed."""
 
 
 class Target(NamedTuple):
-    """A callable taken apart, so that all its arguments are seen, the bound ones too.
+    """The analysis of a callable, with its bound arguments separate from its function.
 
     Args:
-        function: What is called in the end.
-        kind: What calling it makes.
-        args: Positional arguments that are bound already, such as the receiver of a method.
-        kwargs: Keyword arguments that are bound already.
+        function: The function that is called in the end.
+        kind: The kind of the function.
+        args: Bound positional arguments, such as the receiver of a method.
+        kwargs: Bound keyword arguments.
         method: Whether the first positional argument is a receiver, ``self`` or ``cls``.
         name: Module and qualified name.
-        distinct: Whether the name alone does not tell it from others: a lambda or a closure.
-        origin: Tells a function of a script or notebook from those of others, in keys beside its
-            name; empty for functions of modules that are imported.
-        hidden: Whether it is a plain function around a coroutine function, so that perhaps what it
-            returns is to be awaited.
-        interactive: Whether it is of a program without a file, such as a notebook.
+        distinct: Whether other functions may have the same name: it is a lambda or a closure.
+        origin: Part of the key that identifies the script or notebook of the function; "" for a
+            function of an imported module.
+        hidden: Whether it is a plain function around a coroutine function, so that its result may
+            have to be awaited.
+        interactive: Whether it belongs to a program without a file, such as a notebook.
     """
 
     function: Callable[..., Any]
@@ -52,20 +52,20 @@ class Target(NamedTuple):
 
 
 def resolve(wanted: Any) -> Target:
-    """Take a callable apart.
+    """Return the analysis of a callable.
 
     Raises:
-        ConfigurationError: It is not callable, or a class.
+        ConfigurationError: It is not callable, or it is a class.
     """
     if not callable(wanted):
         raise ConfigurationError(
             "function",
-            f"must be callable, not {wanted!r}; options are given by name, such as ttl=60 or "
+            f"must be callable, not {wanted!r}; give options by name, such as ttl=60 or "
             "cache=Cache(ttl=60)",
         )
     if isinstance(wanted, type):
         raise ConfigurationError(
-            "function", f"is the class {wanted.__qualname__}; wrap a function that makes it"
+            "function", f"is the class {wanted.__qualname__}; wrap a function that calls it"
         )
     function = wanted
     args: tuple[Any, ...] = ()
@@ -85,7 +85,7 @@ def resolve(wanted: Any) -> Target:
             args = (function.__self__, *args)
             function, method = getattr(type(function.__self__), function.__name__), True
         else:
-            # An object may say so itself: AsyncMock has a plain method that returns a coroutine.
+            # An object may declare it: AsyncMock has a plain method that returns a coroutine.
             aio = inspect.iscoroutinefunction(function)
             args = (function, *args)
             function, method = type(function).__call__, True
@@ -107,7 +107,7 @@ def resolve(wanted: Any) -> Target:
 
 
 def _module_of(function: Any) -> tuple[str, str]:
-    """Return the module of a function, or its program's name, and its :attr:`Target.origin`."""
+    """Return the module of a function, or the name of its program, and :attr:`Target.origin`."""
     module = str(getattr(function, "__module__", None) or "builtins")
     if module not in MAIN_MODULES:
         return module, ""
@@ -138,7 +138,7 @@ def _is_plain(function: Any) -> bool:
     if isinstance(function, types.BuiltinFunctionType | types.MethodWrapperType):
         receiver = function.__self__
         return receiver is None or isinstance(receiver, types.ModuleType | type)
-    # What is written in C and has a name is known by that; anything else is known by itself.
+    # A callable in C with a name is a function of its own; any other is an object of its class.
     written_in_c = not isinstance(type(function).__call__, types.FunctionType)
     return written_in_c and hasattr(function, "__name__")
 
@@ -152,12 +152,12 @@ def _qualified_name(function: Any) -> str:
 
 
 def _is_closure(function: Any) -> bool:
-    """Return whether this is a closure, or a wrapper in C, such as lru_cache's, around one."""
+    """Return whether this is a closure, or a wrapper in C (such as lru_cache's) around one."""
     return any(getattr(f, "__closure__", None) for f in (function, inspect.unwrap(function)))
 
 
 def _is_method(function: Any) -> bool:
-    """Return whether this function was written in the body of a class, with a receiver."""
+    """Return whether this function was defined in the body of a class, with a receiver."""
     owner = _qualified_name(function).rpartition(".")[0]
     if not owner or owner.endswith("<locals>"):
         return False
@@ -176,7 +176,7 @@ def _hides_coroutine(function: Any) -> bool:
 
 
 def _kind(function: Any) -> Kind:
-    # The mark is that of asyncio before 3.12, where inspect has none of its own.
+    # Before Python 3.12 asyncio marks coroutine functions itself, which inspect does not see.
     if inspect.iscoroutinefunction(function) or getattr(function, "_is_coroutine", None):
         return "coroutine"
     flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
@@ -190,7 +190,7 @@ def _kind(function: Any) -> Kind:
 
 
 def copy_metadata(wrapper: Any, wanted: Any) -> None:
-    """Give a wrapper the signature, name, documentation and annotations of what it wraps."""
+    """Copy signature, name, documentation and annotations of a callable to its wrapper."""
     functools.update_wrapper(wrapper, wanted)
     # A partial or a callable object; a bound tool is a partial that knows its name.
     if not hasattr(wanted, "__name__") or isinstance(wanted, functools.partial):

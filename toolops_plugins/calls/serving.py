@@ -82,8 +82,8 @@ def _refresh(call: Call, entry: Entry) -> Flow:
         return False
     if not flights.count_callers(key):
         work = partial(_refresh_in_background, call, key, entry.created)
-        cancelled = partial(flights.cancelled_refreshes.add, own)
-        yield Spawn(work, cancelled, owner=call.plan.name)
+        on_cancel = partial(flights.cancelled_refreshes.add, own)
+        yield Spawn(work, on_cancel, owner=call.plan.name)
     return True
 
 

@@ -1,1 +1,1 @@
-"""Threads, tasks, context variables and locks that survive a fork."""
+"""Threads, tasks, context variables, and locks that work in a forked child."""

@@ -1,8 +1,8 @@
-"""Context variables that were set where a call really ran.
+"""Copy context variables back from the thread or task of a call to its caller.
 
-A call that runs in a thread or a task of its own sees a copy of its caller's context. What it sets
-there is set for its caller too once it has ended, as if it had run in place (asgiref's
-``sync_to_async`` does the same).
+A call in a thread or task of its own sees a copy of its caller's context. The variables that it
+sets there are set in the caller's context when it has ended, as if it had run in place. asgiref's
+``sync_to_async`` does the same.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _NOTHING = object()
 
 
 class ContextChanges:
-    """Context variables that a block of work sets, to be set again where its caller is.
+    """Records the context variables that a ``with`` block sets, in any thread or task.
 
-    The block runs ``with`` it, in any thread or task; its caller calls :meth:`apply`.
+    The caller of the block then sets them in its own context with :meth:`apply`.
     """
 
     __slots__ = ("_before", "_found")
@@ -40,13 +40,13 @@ class ContextChanges:
             )
 
     def apply(self) -> None:
-        """Set in this context what the block has set so far."""
+        """Set the recorded variables in this context."""
         for variable, value in self._found:
             variable.set(value)
 
 
 def apply_context(context: Context) -> None:
-    """Set in the caller's context what was set in a copy of it."""
+    """Set in this context all variables of a copy of it that have changed."""
     for variable, value in context.items():
         if variable.get(_NOTHING) is not value:
             variable.set(value)

@@ -1,10 +1,10 @@
-"""Locks that a forked child can take, and what else has to begin anew there.
+"""Locks that work in a forked child.
 
-A fork copies every lock as it is, and only the thread that forked: a lock that another thread held
-at that moment stays taken in the child for ever. So each lock here is replaced by a new one there.
-What it guarded may have been in the middle of a change; all of it is counters and caches, for which
-being off by one call is better than standing still. What counts threads and tasks of the parent,
-such as the places of a bulkhead, has a method ``reset_after_fork`` that makes it empty.
+A fork copies every lock in its state, but only one thread: a lock that another thread held stays
+locked in the child for ever. So a forked child gets a new lock for each one that is registered
+here. The data that it guards may have been in the middle of a change; all of it is counters and
+caches, where an error of one call is better than a deadlock. Objects that count threads or tasks of
+the parent, such as bulkheads, have a method ``reset_after_fork`` that empties them.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def fork_safe(owner: object, lock: L, attribute: str = "_lock") -> L:
     If the owner has a method ``reset_after_fork``, it is called there once all locks are replaced.
 
     Args:
-        owner: Whose lock it is, an object or a module; it can be weakly referenced.
+        owner: The object or module that holds the lock; it must support weak references.
         lock: A ``threading.Lock`` or ``threading.RLock``.
-        attribute: The name under which the owner keeps it. Default "_lock".
+        attribute: The owner's attribute that holds the lock. Default "_lock".
     """
     number = id(owner), attribute
 
@@ -44,14 +44,14 @@ def fork_safe(owner: object, lock: L, attribute: str = "_lock") -> L:
 
 
 def _replace_locks() -> None:
-    kept = [(known[0](), known[1], known[2]) for known in tuple(_locks.values())]
-    for owner, attribute, reentrant in kept:
+    locks = [(known[0](), known[1], known[2]) for known in tuple(_locks.values())]
+    for owner, attribute, reentrant in locks:
         if owner is not None:
             setattr(owner, attribute, threading.RLock() if reentrant else threading.Lock())
-    for owner, _, _ in kept:
-        begin_anew = getattr(owner, "reset_after_fork", None)
-        if begin_anew is not None:
-            begin_anew()
+    for owner, _, _ in locks:
+        reset = getattr(owner, "reset_after_fork", None)
+        if reset is not None:
+            reset()
 
 
 if hasattr(os, "register_at_fork"):

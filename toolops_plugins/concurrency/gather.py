@@ -1,4 +1,4 @@
-"""Independent calls on one event loop, a bounded number at a time."""
+"""Await independent calls on one event loop, a bounded number at a time."""
 
 from __future__ import annotations
 
@@ -47,4 +47,4 @@ async def gather_calls(
 def _close_pending(calls: Iterable[Awaitable[Any]]) -> None:
     for call in calls:
         if iscoroutine(call) and getcoroutinestate(call) == CORO_CREATED:
-            call.close()  # nobody is to be warned of it
+            call.close()  # without the warning that it was never awaited

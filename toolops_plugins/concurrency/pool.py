@@ -1,10 +1,10 @@
 """A bounded pool of daemon threads that one hung tool cannot use up.
 
-Not ``concurrent.futures``: its threads are joined at exit, so one call that hangs past its timeout
-would keep the interpreter from ending; and a call that has timed out is exactly what is left here.
+``concurrent.futures`` joins its threads at exit, so that a call that hangs past its timeout would
+keep the interpreter from ending. The threads of this pool are daemons.
 
-Every function that waits for a thread has a :class:`Ticket`, by which its caller takes it back when
-it gives up: what nobody waits for is not run.
+Every submitted function has a :class:`Ticket`. A caller that stops waiting drops the ticket, and a
+function that has not begun by then never runs.
 
 The threads are shared by dynamic thresholds (Choudhury and Hahne, Dynamic Queue Length Thresholds
 for Shared-Memory Packet Switches, 1998): an owner gets another thread only while more are free than
@@ -28,14 +28,14 @@ from toolops_plugins.errors import ThreadPoolFull
 __all__ = ["BULK", "Outcome", "Pool", "Ticket"]
 
 BULK = "ops.map"
-"""The owner of work whose number its caller has bounded; it leaves a quarter of the threads."""
+"""The owner of work whose caller bounds its number; it leaves a quarter of the threads free."""
 
 _HUNG = 1.0
-"""Seconds for which a thread has to be held before it is told of that others wait for one."""
+"""Seconds of work after which a thread counts as hung if others wait for one."""
 
 
 class Outcome:
-    """What came of a function that runs in the pool. Waited for by one thread only."""
+    """The result or error of a function that runs in the pool. One thread may wait for it."""
 
     __slots__ = ("_done", "error", "value")
 
@@ -46,10 +46,10 @@ class Outcome:
         self.error: BaseException | None = None
 
     def run(self, function: Callable[[], Any]) -> None:
-        """Run the function, keep what comes of it, and wake whoever waits."""
+        """Run the function, store its result or error, and wake the thread that waits."""
         try:
             self.value = function()
-        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
             self.error = error
         finally:
             self._done.release()
@@ -68,12 +68,12 @@ class Outcome:
 
 
 class Ticket:
-    """A function on its way into a thread.
+    """A function that was submitted to the pool.
 
     Attributes:
-        owner: The tool whose share of the threads it counts against, or None.
-        started_at: When it began to run, on ``time.monotonic``; None while it waits for a thread.
-        queued_at: When it began to wait for a thread, or None if it did not have to.
+        owner: The tool whose share of the threads it uses, or None.
+        started_at: The ``time.monotonic`` at which it began to run; None while it is queued.
+        queued_at: The time at which it was queued, or None if it got a thread at once.
     """
 
     __slots__ = ("_pool", "function", "owner", "queued_at", "started_at")
@@ -87,18 +87,18 @@ class Ticket:
 
     @property
     def queue_seconds(self) -> float:
-        """Seconds that it waited for a thread before it began."""
+        """Seconds that it waited for a thread."""
         if self.queued_at is None or self.started_at is None:
             return 0.0
         return self.started_at - self.queued_at
 
     def drop(self) -> bool:
-        """Take the function back, unless it has begun; return whether it will never run."""
+        """Take the function back unless it has begun; return whether it will never run."""
         return self._pool.drop(self)
 
 
 class _Worker:
-    """A thread of the pool, and where it is handed its next function."""
+    """A thread of the pool, with the ticket of its next function."""
 
     __slots__ = ("asleep", "ticket")
 
@@ -109,13 +109,13 @@ class _Worker:
 
 
 class Pool:
-    """Threads that are started as they are needed and end when they have been idle for a while.
+    """A pool whose threads start on demand and end after some idle time.
 
     Safe to use from any threads and event loops.
 
     Args:
-        limit: Threads at the most; further work queues. Default 64.
-        backlog: Functions that may queue for :meth:`offer`. Default 1,000.
+        limit: The maximum number of threads; further work is queued. Default 64.
+        backlog: The maximum length of the queue for :meth:`offer`. Default 1,000.
         idle: Seconds after which an idle thread ends. Default 10.
     """
 
@@ -124,14 +124,14 @@ class Pool:
         self._backlog = backlog
         self._idle_seconds = idle
         self.on_full: weakref.WeakMethod[Callable[[str, str], object]] | None = None
-        """Called with an owner that waits for a thread, and with words about who holds them. Weak,
-        since an idle thread would otherwise keep a whole runtime alive."""
-        # Reentrant: the collector may end an abandoned caller, which drops its ticket, anywhere.
+        """Called with an owner that waits for a thread, and a text that says who holds them. Weak,
+        since an idle thread would otherwise keep a runtime alive."""
+        # Reentrant: the garbage collector may end a caller at any point, which drops its ticket.
         self._lock = fork_safe(self, threading.RLock())
         self.reset_after_fork()
 
     def reset_after_fork(self) -> None:
-        """Start empty; for a forked child, which has none of its parent's threads."""
+        """Start empty in a forked child, which has none of its parent's threads."""
         self._idle: list[_Worker] = []
         self._busy: dict[_Worker, Ticket] = {}
         self._held: dict[str | None, int] = {}
@@ -145,7 +145,7 @@ class Pool:
 
     @property
     def queue_length(self) -> int:
-        """Functions that wait for a thread."""
+        """The number of functions that wait for a thread."""
         return self._queued
 
     def submit(
@@ -153,21 +153,21 @@ class Pool:
     ) -> Ticket:
         """Run ``function``, which must not raise, as soon as there is a thread for it.
 
-        A thread of the pool that hands on work is going to wait for it, and would wait for ever
-        if all threads did the same: it gets a thread for it beyond the limit.
+        Work that a thread of the pool submits gets a thread beyond the limit if need be: that
+        thread will wait for it, and all threads doing so would be a deadlock.
 
         Args:
             function: Takes no arguments.
-            owner: The name of the tool whose share of the threads it needs. None: of no tool.
+            owner: The name of the tool whose share of the threads it uses. None: of no tool.
             beyond: Whether to start a thread beyond the limit if need be. Default False.
 
         Raises:
-            ThreadPoolFull: The machine gives no thread, and there is none to wait for.
+            ThreadPoolFull: The system starts no thread, and the pool has none to wait for.
         """
         return self._put(Ticket(self, function, owner), beyond or self.is_inside())
 
     def offer(self, function: Callable[[], Any], owner: str | None = None) -> bool:
-        """Run ``function`` some time, unless too much waits already; return whether it will."""
+        """Run ``function`` later, unless the queue is full; return whether it will run."""
         if self._queued >= self._backlog:
             return False
         try:
@@ -177,7 +177,7 @@ class Pool:
         return True
 
     def is_inside(self) -> bool:
-        """Return whether this thread is one of the pool."""
+        """Return whether the current thread belongs to the pool."""
         return getattr(self._inside, "yes", False)
 
     def has_room(self, owner: str | None) -> bool:
@@ -185,7 +185,7 @@ class Pool:
         return self._admits(owner) or self.is_inside()
 
     def drop(self, ticket: Ticket) -> bool:
-        """Take a function back, unless it has begun; return whether it will never run."""
+        """Take a function back unless it has begun; return whether it will never run."""
         with self._lock:
             line = self._waiting.get(ticket.owner)
             if line is None or ticket not in line:
@@ -195,7 +195,7 @@ class Pool:
         return True
 
     def describe(self, owner: str | None) -> str:
-        """Return who holds the threads that ``owner`` waits for, for people to read."""
+        """Return a text that says who holds the threads that ``owner`` waits for."""
         with self._lock:
             held = sorted(self._held.items(), key=lambda item: -item[1])
             busy, own = len(self._busy), self._held.get(owner, 0)
@@ -205,13 +205,13 @@ class Pool:
         return f"all {self._limit} threads are held" + (f": {names}" if names else "")
 
     def rejection(self, owner: str | None) -> ThreadPoolFull:
-        """Return the error of a caller that has waited too long for a thread."""
-        words = self.describe(owner)
-        self._tell(owner, words)
-        return ThreadPoolFull(f"{owner or 'a function'} got no thread in time: {words}")
+        """Emit a notice, and return the error of a caller that got no thread in time."""
+        text = self.describe(owner)
+        self._notify_full(owner, text)
+        return ThreadPoolFull(f"{owner or 'a function'} got no thread in time: {text}")
 
     def end_idle_threads(self) -> None:
-        """End the threads that have nothing to do."""
+        """End the idle threads."""
         with self._lock:
             idle, self._idle = self._idle, []
         for worker in idle:
@@ -219,11 +219,11 @@ class Pool:
             worker.asleep.release()
 
     def end_with(self, owner: object) -> None:
-        """Let no thread wait for work any more when ``owner`` is gone."""
+        """End idle threads at once from when ``owner`` is garbage collected."""
         weakref.finalize(owner, self._retire).atexit = False
 
     def _retire(self) -> None:
-        # Who still has the pool gets a thread for each function.
+        # Remaining users of the pool get a new thread for each function.
         self._idle_seconds = 0.0
         self.end_idle_threads()
 
@@ -236,7 +236,7 @@ class Pool:
         return free > (self._limit // 4 if owner is BULK else self._held.get(owner, 0))
 
     def _assign(self, ticket: Ticket) -> tuple[_Worker, bool]:
-        """Give a function to an idle thread, or to a new one; return it, and whether it is new."""
+        """Assign a function to an idle or new worker; return the worker, and whether it is new."""
         new = not self._idle
         worker = _Worker(ticket) if new else self._idle.pop()
         worker.ticket = ticket
@@ -269,7 +269,7 @@ class Pool:
             del self._waiting[ticket.owner]
 
     def _next(self) -> Ticket | None:
-        """Take the next function out of the queue that may have a thread now; owners in turn."""
+        """Dequeue the next function that may have a thread now; owners take turns."""
         for owner in tuple(self._waiting):
             if self._admits(owner):
                 line = self._waiting[owner]
@@ -292,18 +292,18 @@ class Pool:
         if started is not None:
             self._start(*started)
         elif hung:
-            self._tell(ticket.owner, self.describe(ticket.owner))
+            self._notify_full(ticket.owner, self.describe(ticket.owner))
         return ticket
 
     def _is_hung(self) -> bool:
         now = time.monotonic()
         return any(now - (one.started_at or now) >= _HUNG for one in self._busy.values())
 
-    def _tell(self, owner: str | None, words: str) -> None:
-        told = None if self.on_full is None else self.on_full()
-        if told is not None and owner is not None:
-            with suppress(Exception):  # whoever is told may raise anything
-                told(owner, words)
+    def _notify_full(self, owner: str | None, text: str) -> None:
+        notify = None if self.on_full is None else self.on_full()
+        if notify is not None and owner is not None:
+            with suppress(Exception):  # a user's sink may raise anything
+                notify(owner, text)
 
     def _start(self, worker: _Worker, new: bool) -> None:  # noqa: FBT001 - hot path
         if not new:
@@ -311,7 +311,7 @@ class Pool:
             return
         try:
             threading.Thread(target=self._work, args=(worker,), name="toolops", daemon=True).start()
-        except RuntimeError as error:  # the machine has no more
+        except RuntimeError as error:  # the system starts no more threads
             with self._lock:
                 self._free(worker)
                 ticket = worker.ticket
@@ -319,9 +319,9 @@ class Pool:
                     return
                 ticket.started_at = None
                 if len(self):
-                    self._enqueue(ticket)  # it waits for those that there are
+                    self._enqueue(ticket)  # it waits for an existing thread
                     return
-            raise ThreadPoolFull("the machine gives no more threads") from error
+            raise ThreadPoolFull("the system starts no more threads") from error
 
     def _work(self, worker: _Worker) -> None:
         self._inside.yes = True
@@ -330,14 +330,14 @@ class Pool:
             if ticket is None or ticket.function is None:
                 return
             ticket.function()
-            # Nothing of the last call may live on in an idle thread.
+            # An idle thread must not keep the objects of its last call alive.
             ticket.function = None
             worker.ticket = ticket = None
             if not self._rest(worker):
                 return
 
     def _rest(self, worker: _Worker) -> bool:
-        """Wait for the next function; return False where there is none and the thread ends."""
+        """Wait for the next function; return False if there is none and the thread ends."""
         with self._lock:
             self._free(worker)
             ticket = self._next()
@@ -345,15 +345,15 @@ class Pool:
             if ticket is not None:
                 worker.ticket = ticket
                 self._take(worker, ticket)
-                # What one owner has freed may be more than one other was waiting for.
+                # One owner's free thread may admit functions of several others.
                 while (other := self._next()) is not None:
                     others.append(self._assign(other))
             elif len(self) >= self._limit:
-                return False  # it was one beyond the limit
+                return False  # this thread was beyond the limit
             else:
                 self._idle.append(worker)
         for started in others:
-            with suppress(ThreadPoolFull):  # this thread comes back for it
+            with suppress(ThreadPoolFull):  # the function is queued again for an existing thread
                 self._start(*started)
         if ticket is not None:
             return True
@@ -363,5 +363,5 @@ class Pool:
             if worker in self._idle:
                 self._idle.remove(worker)
                 return False
-        worker.asleep.acquire()  # it is being handed one this instant
+        worker.asleep.acquire()  # another thread has just assigned it a function
         return True

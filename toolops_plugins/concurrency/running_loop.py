@@ -1,6 +1,6 @@
-"""The running event loop, or a sentence that says what to do without one.
+"""The running event loop, or an error that says what to do without one.
 
-In a module of its own, since asyncio is slow to import and not everybody needs it.
+A module of its own, since asyncio is slow to import and synchronous programs do not need it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def get_running_loop() -> asyncio.AbstractEventLoop:
     """Return asyncio's running event loop.
 
     Raises:
-        ConfigurationError: There is none, as under trio.
+        ConfigurationError: No loop is running, or trio's.
     """
     try:
         return asyncio.get_running_loop()

@@ -1,6 +1,6 @@
-"""The end of tasks that nobody waits for any more, and that may resist it.
+"""Tasks that end within a time limit, even if they resist their cancellation.
 
-In a module of its own, since asyncio is slow to import and not everybody needs it.
+A module of its own, since asyncio is slow to import and synchronous programs do not need it.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ __all__ = ["adopt", "detach", "end_tasks", "run_with_timeout", "start_task", "wa
 T = TypeVar("T")
 
 _TURNS = 10
-"""Turns of the loop that a cancelled task has to clean up before it is left to itself."""
+"""Turns of the loop in which a cancelled task can clean up before it is detached."""
 
 _detached: set[asyncio.Task[Any]] = set()
-"""Tasks that were left to themselves. A loop holds its tasks weakly."""
+"""Detached tasks, which go on in the background. A loop holds its tasks weakly."""
 
 
-_inherited: list[asyncio.Task[Any]] = []
-"""Tasks of a parent process, which no loop of this forked child runs."""
+_parents_tasks: list[asyncio.Task[Any]] = []
+"""Tasks of the parent process, which no loop of this forked child runs."""
 
 
 def start_task(awaitable: Awaitable[T], context: Context | None = None) -> asyncio.Task[T]:
-    """Start a task for anything that can be awaited.
+    """Start a task that awaits a coroutine or another awaitable.
 
     Args:
-        awaitable: What it awaits.
-        context: The context that it runs in. None: a copy of this one.
+        awaitable: The awaitable.
+        context: The context that it runs in. None: a copy of the current one.
     """
     work = awaitable if iscoroutine(awaitable) else _await(awaitable)
     return asyncio.get_running_loop().create_task(work, context=context)
@@ -43,19 +43,18 @@ async def _await(awaitable: Awaitable[T]) -> T:
 
 
 async def end_tasks(tasks: Iterable[asyncio.Task[Any]], seconds: float = 0.0) -> None:
-    """Cancel tasks of this loop, and leave those to themselves that do not end soon.
+    """Cancel tasks of this loop, and detach those that do not end soon.
 
     A task that only has to leave its ``finally`` blocks has ended when this returns. One that
-    suppresses its cancellation, or whose clean-up takes time, goes on in the background, and its
-    error is retrieved.
+    suppresses its cancellation, or cleans up for longer, goes on in the background.
 
     Args:
         tasks: The tasks.
-        seconds: For which those that do not end soon are waited for. Default 0.
+        seconds: Seconds to wait for tasks that do not end soon. Default 0.
     """
     every = list(tasks)
     left = [task for task in every if not task.done()]
-    for task in every:  # nobody may have asked yet for the error of one that has ended
+    for task in every:  # also those that have ended, to retrieve their errors
         if not task.done() and not task.cancelling():  # a second time would interrupt its clean-up
             task.cancel()
         detach(task)
@@ -70,7 +69,7 @@ async def end_tasks(tasks: Iterable[asyncio.Task[Any]], seconds: float = 0.0) ->
 async def wait_for_end(future: asyncio.Future[Any], seconds: float | None) -> None:
     """Wait until a task or future has ended, or ``seconds`` have passed.
 
-    As ``asyncio.wait`` does for many, at half the cost; a cancelled caller leaves the future alone.
+    Half the cost of ``asyncio.wait``. If the caller is cancelled, the future is not.
     """
     if future.done():
         return
@@ -92,11 +91,11 @@ async def wait_for_end(future: asyncio.Future[Any], seconds: float | None) -> No
 
 
 async def run_with_timeout(awaitable: Awaitable[T], seconds: float | None) -> T:
-    """Await something in a task of its own, which is left to itself if it resists its end.
+    """Await something in a task of its own, which is detached if it resists its cancellation.
 
     Args:
-        awaitable: What is awaited.
-        seconds: After which it is cancelled. None: only when the caller is.
+        awaitable: The awaitable.
+        seconds: Seconds after which it is cancelled. None: only when the caller is.
 
     Raises:
         TimeoutError: The time has passed.
@@ -104,7 +103,7 @@ async def run_with_timeout(awaitable: Awaitable[T], seconds: float | None) -> T:
     task = start_task(awaitable)
     try:
         await wait_for_end(task, seconds)
-    except GeneratorExit:  # the caller was left behind, and may await nothing more
+    except GeneratorExit:  # the caller's loop has ended, so that it may await nothing more
         with suppress(RuntimeError):  # a closed loop has ended it already
             task.cancel()
         detach(task)
@@ -119,12 +118,12 @@ async def run_with_timeout(awaitable: Awaitable[T], seconds: float | None) -> T:
 
 
 def detach(task: asyncio.Task[Any]) -> None:
-    """Hold a task until it has ended, and retrieve its error."""
+    """Let a task go on in the background: hold it until it has ended, and retrieve its error."""
     if task.done():
         _retrieve(task)
         return
     for other in [other for other in _detached.copy() if other.get_loop().is_closed()]:
-        # It can never end. Nobody is to be warned of it: it was cancelled, and its loop is gone.
+        # Its loop is closed, so it can never end; asyncio would warn of it.
         other._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 - as asyncio.shield does
         _detached.discard(other)
     _detached.add(task)
@@ -132,14 +131,14 @@ def detach(task: asyncio.Task[Any]) -> None:
 
 
 def adopt(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Hold the tasks of the parent in a forked child for as long as it lives.
+    """Hold the parent's tasks in a forked child for as long as the child lives.
 
-    Their collection would run the clean-up of the parent's coroutines here, on connections that
-    both processes share, and warn of each.
+    Their garbage collection would run the clean-up of the parent's coroutines in the child, on
+    connections that both processes share, and asyncio would warn of each.
     """
     for task in tasks:
         task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 - as above
-        _inherited.append(task)
+        _parents_tasks.append(task)
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

@@ -1,6 +1,6 @@
-"""From an event loop into a thread of the pool and back.
+"""Run a function in the thread pool, for a task on an event loop.
 
-In a module of its own, since asyncio is slow to import and not everybody needs it.
+A module of its own, since asyncio is slow to import and synchronous programs do not need it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ T = TypeVar("T")
 
 
 class ThreadCall:
-    """A function on its way into a thread, as the task that waits for it sees it.
+    """A function in a thread of the pool, for the task that waits for it.
 
-    It sees the task's context variables. To be used in the task that made it.
+    The function sees the task's context variables. Only the task that made it may use it.
 
     Args:
-        pool: Where it runs.
+        pool: The pool.
         function: Takes no arguments, and raises no StopIteration.
-        owner: The tool whose share of the threads it needs, or None.
+        owner: The tool whose share of the threads it uses, or None.
         beyond: As in :meth:`Pool.submit`. Default False.
     """
 
@@ -50,7 +50,7 @@ class ThreadCall:
 
     def _run(self, function: Callable[[], Any]) -> None:
         self._outcome.run(function)
-        with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed, so that nobody waits
             self._loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
@@ -58,9 +58,9 @@ class ThreadCall:
             self.ended.set_result(None)
 
     def result(self) -> Any:
-        """Return what the function returned, or raise its error, once it has ended.
+        """Return the function's result or raise its error, once it has ended.
 
-        The context variables that it set are set in this task too.
+        Sets the context variables that it has set in this task too.
         """
         apply_context(self._context)
         return self._outcome.result()
@@ -69,12 +69,12 @@ class ThreadCall:
 async def run_in_pool(
     pool: Pool, function: Callable[[], T], owner: str | None = None, *, beyond: bool = False
 ) -> T:
-    """Run a function in the pool, with this task's context variables, and await what it returns.
+    """Run a function in the pool, with this task's context variables, and await its result.
 
     If the caller is cancelled, a function that has begun goes on, and one that has not never runs.
 
     Args:
-        pool: Where it runs.
+        pool: The pool.
         function: Takes no arguments, and raises no StopIteration.
         owner: As in :meth:`Pool.submit`. Default None.
         beyond: As in :meth:`Pool.submit`. Default False.

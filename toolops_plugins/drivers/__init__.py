@@ -1,1 +1,1 @@
-"""The two drivers of the path of a call: a thread and an event loop."""
+"""The two drivers that run flows: in the calling thread, and on an event loop."""

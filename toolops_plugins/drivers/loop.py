@@ -1,6 +1,6 @@
-"""The driver that walks flows on an event loop; see :mod:`toolops_plugins.drivers.thread`.
+"""The driver that runs flows on an event loop; see :mod:`toolops_plugins.drivers.thread`.
 
-In a module of its own, since asyncio is slow to import and not everybody needs it.
+A module of its own, since asyncio is slow to import and synchronous programs do not need it.
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ T = TypeVar("T")
 
 
 class LoopDriver(RuntimePart):
-    """Walks flows on the running event loop. Safe to use from any loops at once.
+    """Runs flows on the running event loop. Safe to use from any loops at once.
 
     Args:
-        clock: Sleeps and tells the time.
+        clock: The source of time.
         flights: The flights of the runtime.
         pool: Runs plain functions.
-        backlog: Background flows that may be under way at once; more are dropped. Default 1,000.
+        backlog: The maximum number of background flows; further ones are dropped. Default 1,000.
     """
 
     part = "_on_loop"
@@ -89,7 +89,7 @@ class LoopDriver(RuntimePart):
         }
 
     async def run(self, flow: Flow, limit: Limit | None = None) -> Any:
-        """Walk a flow to its end, within the limit if any; return its result or raise its error."""
+        """Run a flow to its end, within the limit if any; return its result or raise its error."""
         get_running_loop()
         take = self._take
         try:
@@ -97,7 +97,7 @@ class LoopDriver(RuntimePart):
             while True:
                 try:
                     result = await take[type(step)](step, limit)
-                except BaseException as error:  # noqa: BLE001 - all that happens is the flow's affair
+                except BaseException as error:  # noqa: BLE001 - the flow handles every error
                     step = flow.throw(error)
                 else:
                     step = flow.send(result)
@@ -105,10 +105,10 @@ class LoopDriver(RuntimePart):
             return end.value
 
     async def drain(self, seconds: float | None = None) -> None:
-        """Wait until nothing of this loop goes on in the background.
+        """Wait until all background flows of this loop have ended.
 
         Args:
-            seconds: After which the rest is cancelled. None: as long as it takes.
+            seconds: Seconds after which the rest is cancelled. None: no limit.
         """
         loop = get_running_loop()
         end = None if seconds is None else loop.time() + seconds
@@ -120,7 +120,7 @@ class LoopDriver(RuntimePart):
                 await end_tasks(tasks)
 
     def reset_after_fork(self) -> None:
-        """Forget the tasks of the parent; for a forked child."""
+        """Forget the tasks of the parent, in a forked child."""
         adopt(self._background)
         self._background = set()
 
@@ -131,16 +131,16 @@ class LoopDriver(RuntimePart):
         own: float | None = None,
         step: Invoke | None = None,
     ) -> T:
-        """Await what ``make`` makes, within its own time and the limit.
+        """Await what ``make`` returns, within its own time and the limit.
 
-        It runs in a task of its own, since a coroutine that suppresses its cancellation would
-        otherwise keep the caller for as long as it likes.
+        It runs in a task of its own: a coroutine that suppresses its cancellation could otherwise
+        block the caller for ever.
 
         Args:
-            make: Makes what is awaited.
-            limit: The limit around it, or None.
-            own: Its own seconds, or None.
-            step: The attempt that this is, or None.
+            make: Returns the awaitable.
+            limit: The enclosing limit, or None.
+            own: Its own time in seconds, or None.
+            step: The step, if it is an attempt; or None.
         """
         left = (
             seconds_left(limit, self._clock)
@@ -154,7 +154,7 @@ class LoopDriver(RuntimePart):
         task = start_task(make(), context)
         try:
             await wait_for_end(task, seconds)
-        except GeneratorExit:  # this coroutine was left behind, and may await nothing more
+        except GeneratorExit:  # the loop has ended, so that this coroutine may await nothing more
             self._abandon(task, step)
             raise
         except BaseException:
@@ -169,7 +169,7 @@ class LoopDriver(RuntimePart):
         raise attempt_timeout(own)
 
     async def _end(self, task: asyncio.Task[Any], step: Invoke | None) -> None:
-        """Cancel an attempt; one that resists keeps its place at a bulkhead until it has ended."""
+        """Cancel an attempt; one that resists keeps its place in the bulkhead until it ends."""
         try:
             await end_tasks((task,))
         finally:
@@ -182,8 +182,8 @@ class LoopDriver(RuntimePart):
         _hand_over(task, step)
 
     async def _io(self, step: Io, limit: Limit | None) -> Any:
-        # Bounded by the timeouts of whatever does the I/O, and for a caller with a deadline by
-        # that: a timer more would cost every other lookup.
+        # The timeouts of the client bound it, and the caller's deadline if there is one. Another
+        # timer would slow down every lookup.
         if limit is None:
             return await step.aio(*step.args)
         return await self._await_within(partial(step.aio, *step.args), limit)
@@ -201,7 +201,7 @@ class LoopDriver(RuntimePart):
             await step.gate.aacquire()
             return
         try:
-            # In this task: a place that is granted to another one could be lost on the way here.
+            # In this task: a place that is granted to another task could be lost.
             async with asyncio.timeout(left):
                 await step.gate.aacquire()
         except TimeoutError:
@@ -216,7 +216,7 @@ class LoopDriver(RuntimePart):
             value = await self._invoke_in_thread(step, limit)
             if not is_awaitable(value):
                 return value
-            # A plain function may make a coroutine, which this loop can run.
+            # A plain function may return a coroutine, which this loop can run.
             return await self._await_within(lambda: value, limit, step.seconds, step)
         if limit is None and step.seconds is None:
             return await step.function(*step.args, **step.kwargs)
@@ -255,7 +255,7 @@ class LoopDriver(RuntimePart):
                 raise limit.error() from rejection
             raise rejection
         if own is not None and seconds == own:
-            # Its own time began when it did; what it waited for a thread comes on top.
+            # An attempt's time begins with the function, after the wait for a thread.
             late = shorter_of(call.ticket.queue_seconds, None if left is None else left - own)
             if late:
                 await wait_for_end(call.ended, late)
@@ -266,7 +266,7 @@ class LoopDriver(RuntimePart):
         raise limit.error() if limit is not None else attempt_timeout(own)
 
     async def run_in_thread(self, function: Callable[[], T]) -> T:
-        """Run a function of this library's own in the pool, whatever else holds the threads."""
+        """Run a function of this library in the pool, beyond the limit if all threads are busy."""
         return await run_in_pool(self._pool, function, beyond=True)
 
     async def _within(self, step: Within, limit: Limit | None) -> Any:
@@ -281,7 +281,7 @@ class LoopDriver(RuntimePart):
 
         async def work() -> Any:
             with changes:
-                if asyncio.current_task() is caller:  # apart from all flights
+                if asyncio.current_task() is caller:  # it runs without a flight
                     return await run_with_timeout(self.run(step.work()), None)
                 return await self.run(step.work())
 
@@ -311,7 +311,7 @@ class LoopDriver(RuntimePart):
             if not first.done():
                 start()
                 winner = await _winner(first, runners)
-        except GeneratorExit:  # this coroutine was left behind, and may await nothing more
+        except GeneratorExit:  # the loop has ended, so that this coroutine may await nothing more
             for task in runners:
                 self._abandon(task, None)
             raise
@@ -325,24 +325,24 @@ class LoopDriver(RuntimePart):
     async def _spawn(self, step: Spawn, limit: Limit | None) -> None:  # noqa: ARG002 - as all
         if len(self._background) >= self._backlog:
             return
-        task = asyncio.get_running_loop().create_task(self._quietly(step.work))
+        task = asyncio.get_running_loop().create_task(self._run_in_background(step.work))
         self._background.add(task)
         task.add_done_callback(partial(self._end_background, step))
 
     def _end_background(self, step: Spawn, task: asyncio.Task[None]) -> None:
         self._background.discard(task)
-        if task.cancelled() and step.cancelled is not None:
-            step.cancelled()
+        if task.cancelled() and step.on_cancel is not None:
+            step.on_cancel()
 
-    async def _quietly(self, work: Callable[[], Flow]) -> None:
-        with suppress(Exception):  # the flow has made an event of it
+    async def _run_in_background(self, work: Callable[[], Flow]) -> None:
+        with suppress(Exception):  # the flow has emitted an event
             await self.run(work())
 
 
 async def _winner(
     first: asyncio.Task[Any], runners: Mapping[asyncio.Task[Any], Context]
 ) -> asyncio.Task[Any]:
-    """Return the task that succeeds first, or the first one if none does."""
+    """Return the task that succeeds first, or ``first`` if none does."""
     while pending := {task for task in runners if not task.done()}:
         done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -352,7 +352,7 @@ async def _winner(
 
 
 def _hand_over(task: asyncio.Task[Any], step: Invoke | None) -> None:
-    """Have an attempt that is left running leave its bulkhead once it has ended."""
+    """Let an abandoned attempt leave its bulkhead once it has ended."""
     if step is None or step.leave is None or task.done():
         return
     step.abandoned = True

@@ -1,10 +1,10 @@
-"""The driver that walks flows in the calling thread, and what it shares with its twin for loops.
+"""The driver that runs flows in the calling thread.
 
-Both do the same things for the same steps, one blocking and one awaiting, and know nothing of
-policies. A plain function goes to a bounded pool of daemon threads, with the caller's context
-variables, where an asynchronous caller runs it, where it has a time limit that may leave it, and
-where it is hedged. Python cannot stop a thread, so a function that runs out of time goes on there,
-and its result is dropped. One that still waits for a thread when its caller gives up never runs.
+It does for each step what the driver for event loops does, but blocks instead of awaiting. Neither
+knows policies. A plain function runs in a bounded pool of daemon threads, with the caller's context
+variables, if its caller is asynchronous, if a time limit may abandon it, or if it is hedged. Python
+cannot stop a thread: a function that runs out of time goes on there, and its result is dropped. A
+function that still waits for a thread when its caller gives up never runs.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ R = TypeVar("R")
 
 
 class ThreadDriver(RuntimePart):
-    """Walks flows in the calling thread. Safe to use from any threads at once.
+    """Runs flows in the calling thread. Safe to use from any threads at once.
 
     Args:
-        clock: Sleeps and tells the time.
+        clock: The source of time.
         flights: The flights of the runtime.
-        pool: Runs what has a time limit, and what goes on in the background.
+        pool: Runs functions with a time limit, and background flows.
     """
 
     part = "_in_threads"
@@ -89,20 +89,20 @@ class ThreadDriver(RuntimePart):
         }
 
     def run(self, flow: Flow) -> Any:
-        """Walk a flow to its end; return its result or raise its error."""
+        """Run a flow to its end; return its result or raise its error."""
         try:
-            return self._walk(flow, None)
+            return self._run(flow, None)
         except StopIterationCarrier as stopped:
             raise stopped.error from None
 
-    def _walk(self, flow: Flow, limit: Limit | None) -> Any:
+    def _run(self, flow: Flow, limit: Limit | None) -> Any:
         take = self._take
         try:
             step = flow.send(None)
             while True:
                 try:
                     result = take[type(step)](step, limit)
-                except BaseException as error:  # noqa: BLE001 - all that happens is the flow's affair
+                except BaseException as error:  # noqa: BLE001 - the flow handles every error
                     step = flow.throw(error)
                 else:
                     step = flow.send(result)
@@ -114,7 +114,7 @@ class ThreadDriver(RuntimePart):
         return step.sync(*step.args)
 
     def _check(self, limit: Limit | None) -> None:
-        # A function that stayed in this thread may have ended late; its result is worth keeping.
+        # A function that ran in this thread may have ended late; its result is still used.
         if limit is not None and limit.in_thread:
             seconds_left(limit, self._clock)
 
@@ -181,7 +181,7 @@ class ThreadDriver(RuntimePart):
                 raise limit.error() from rejection
             raise rejection
         if own is not None and seconds == own:
-            # Its own time began when it did; what it waited for a thread comes on top.
+            # An attempt's time begins with the function, after the wait for a thread.
             late = shorter_of(ticket.queue_seconds, None if left is None else left - own)
             if late and outcome.wait(late):
                 return
@@ -217,26 +217,26 @@ class ThreadDriver(RuntimePart):
         return [outcome.result() for outcome in outcomes]
 
     def _within(self, step: Within, limit: Limit | None) -> Any:
-        return self._walk(step.work(), tighter_limit(step, limit, self._clock))
+        return self._run(step.work(), tighter_limit(step, limit, self._clock))
 
     def _fly(self, step: Fly, limit: Limit | None) -> FlightResult:
         left = seconds_left(limit, self._clock)
         seconds = step.seconds if left is None else min(left, step.seconds or left)
         if seconds is None:
-            return self._flights.run(step.key, lambda: self._walk(step.work(), None), None)
+            return self._flights.run(step.key, lambda: self._run(step.work(), None), None)
         if not step.in_thread:
             return self._lead_here(step, seconds, limit)
         inner: list[Limit] = []
         changes = ContextChanges()
 
         def submit(function: Callable[[], Any], unwanted: Callable[[], bool]) -> Ticket:
-            # Of what everybody has left, no further attempt is made.
+            # Once all callers have left the flight, no further attempt is made.
             inner.append(Limit(math.inf, unwanted_error, in_thread=False, unwanted=unwanted))
             return self._pool.submit(function, step.owner)
 
         def run() -> Any:
             with changes:
-                return self._walk(step.work(), inner[0] if inner else None)
+                return self._run(step.work(), inner[0] if inner else None)
 
         try:
             return self._flights.run(step.key, run, submit, seconds)
@@ -247,15 +247,14 @@ class ThreadDriver(RuntimePart):
             changes.apply()
 
     def _lead_here(self, step: Fly, seconds: float, limit: Limit | None) -> FlightResult:
-        """Wait for a flight, or lead it in this thread.
+        """Join a flight, or lead it in this thread.
 
-        A leader that runs out of time where it waits gives the flight up, and one of those who
-        wait with it leads the next.
+        A leader that runs out of time gives the flight up, and one of its followers leads the next.
         """
-        own = Limit(self._clock.monotonic() + seconds, _LeaderGone, in_thread=False)
+        own = Limit(self._clock.monotonic() + seconds, _LeaderTimeout, in_thread=False)
         try:
-            return self._flights.run(step.key, lambda: self._walk(step.work(), own), None, seconds)
-        except _LeaderGone:
+            return self._flights.run(step.key, lambda: self._run(step.work(), own), None, seconds)
+        except _LeaderTimeout:
             seconds_left(limit, self._clock)
             raise DeadlineExceeded(f"no result within {seconds} s", seconds=seconds) from None
         except TimeoutError:
@@ -265,9 +264,9 @@ class ThreadDriver(RuntimePart):
     def _race(self, step: Race, limit: Limit | None) -> Any:
         left = seconds_left(limit, self._clock)
         if not self._pool.has_room(step.owner):
-            # A second attempt is worth no wait for a thread, and the first needs none.
-            return self._walk(step.work(), limit)
-        race = _Race(step, limit, self._pool, self._walk)
+            # A second attempt is not worth a wait for a thread, and the first needs none.
+            return self._run(step.work(), limit)
+        race = _Race(step, limit, self._pool, self._run)
         try:
             first = race.start()
             ended = race.next(step.seconds if left is None else min(step.seconds, left))
@@ -290,17 +289,17 @@ class ThreadDriver(RuntimePart):
         return ended
 
     def _spawn(self, step: Spawn, limit: Limit | None) -> None:  # noqa: ARG002 - as all
-        # Past the backlog it is dropped: what goes on in the background can be done another time.
-        work = partial(copy_context().run, self._quietly, step.work)
+        # Background work beyond the backlog is dropped: a later call will start it again.
+        work = partial(copy_context().run, self._run_in_background, step.work)
         self._pool.offer(work, step.owner)
 
-    def _quietly(self, work: Callable[[], Flow]) -> None:
-        with suppress(Exception):  # the flow has made an event of it
-            self._walk(work(), None)
+    def _run_in_background(self, work: Callable[[], Flow]) -> None:
+        with suppress(Exception):  # the flow has emitted an event
+            self._run(work(), None)
 
 
-class _LeaderGone(BaseException):
-    """Ends a flight whose leader has no time left; no failure of what it was waiting for."""
+class _LeaderTimeout(BaseException):
+    """Ends a flight whose leader has no time left, which is no failure of the callee."""
 
 
 class _Racer:
@@ -315,18 +314,18 @@ class _Racer:
 
 
 class _Race:
-    """Two attempts in threads, of which one wins."""
+    """Two attempts in threads, the first of which to succeed wins."""
 
     def __init__(
         self,
         step: Race,
         limit: Limit | None,
         pool: Pool,
-        walk: Callable[[Flow, Limit | None], Any],
+        run: Callable[[Flow, Limit | None], Any],
     ) -> None:
         self._step = step
         self._pool = pool
-        self._walk = walk
+        self._run = run
         self._ends: SimpleQueue[_Racer] = SimpleQueue()
         self._racers: list[_Racer] = []
         self._over = False
@@ -346,7 +345,7 @@ class _Race:
         racer = _Racer()
 
         def run() -> None:
-            racer.outcome.run(partial(self._walk, self._step.work(), self._limit))
+            racer.outcome.run(partial(self._run, self._step.work(), self._limit))
             self._ends.put(racer)
 
         self.under_way += 1
@@ -355,7 +354,7 @@ class _Race:
         return racer
 
     def next(self, seconds: float | None) -> _Racer | None:
-        """Return the attempt that ends next, or None if none does in time."""
+        """Wait for the attempt that ends next; return it, or None if none ends in time."""
         try:
             ended = self._ends.get(timeout=seconds)
         except Empty:
@@ -364,7 +363,7 @@ class _Race:
         return ended
 
     def end(self) -> None:
-        """Let an attempt that is still under way take no further step."""
+        """Stop an attempt that is under way at its next step."""
         self._over = True
         for racer in self._racers:
             if racer.ticket is not None:

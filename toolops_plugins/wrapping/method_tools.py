@@ -1,7 +1,7 @@
-"""Tools that are methods, whose helpers take the receiver as the tool itself does.
+"""Tools that are methods: their helpers are bound to the receiver, as the tool itself is.
 
-A plain function in a class will not do: ``shop.quote.invalidate`` would be the attribute of that
-function, which is never told of ``shop``. Reached by the class it is still the plain function.
+A plain function in a class would not do: ``shop.quote.invalidate`` would be an attribute of the
+function, which does not know ``shop``. Accessed on the class, a tool is still the plain function.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 __all__ = ["BoundTool", "ClassMethodTool", "MethodTool"]
 
 _HELPERS = frozenset({"ainvalidate", "invalidate", "key"})
-"""Attributes of a tool that take the arguments of a call."""
+"""Attributes of a tool that take the arguments of a call, and so need the receiver."""
 
 
-# A partial, since frameworks know how to look into one, and calling it costs no Python.
+# A partial, since frameworks can look into one, and its call runs in C.
 class BoundTool(functools.partial[Any]):
-    """A tool with its receiver, as ``shop.quote`` is; equal to any other of the same two."""
+    """A tool bound to its receiver, such as ``shop.quote``; equal to another of the same two."""
 
     __slots__ = ()
 
@@ -60,17 +60,17 @@ class BoundTool(functools.partial[Any]):
 
 def _bind(function: Callable[..., Any], receiver: Any) -> BoundTool:
     bound = BoundTool(function, receiver)
-    # Once somebody has asked the class for its annotations it has an empty dictionary of its own.
+    # A class whose annotations were read once has an empty dictionary of its own.
     bound.__annotations__ = function.__annotations__
     return bound
 
 
-# A static method by type, since that is what pydantic and others leave alone in a class.
+# A static method by type, since pydantic and others ignore those in a class.
 class MethodTool(staticmethod):  # type: ignore[type-arg]  # its parameters are those of Tool
-    """The tool that a method becomes, as it stands in its class.
+    """A tool that is a method, as its class holds it.
 
     Args:
-        function: The function in front of the policies.
+        function: The wrapper of the method.
     """
 
     __isabstractmethod__ = False
@@ -90,10 +90,10 @@ class MethodTool(staticmethod):  # type: ignore[type-arg]  # its parameters are 
 
 
 class ClassMethodTool(classmethod):  # type: ignore[type-arg]  # as above
-    """The tool that a class method becomes, as it stands in its class.
+    """A tool that is a class method, as its class holds it.
 
     Args:
-        function: The function in front of the policies.
+        function: The wrapper of the class method.
     """
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:

@@ -1,8 +1,8 @@
-"""Tell whether a function that is defined takes the place of one that was defined before.
+"""Decide whether a function replaces an earlier definition of the same name.
 
-A notebook cell that is run again, a module that is loaded again, and text that is executed again
-define the same functions once more, edited or not. What a runtime holds of the first then goes to
-the second. Two functions of one name that are there at once are something else.
+A notebook cell that runs again, a module that is reloaded, and text that is executed again define
+the same functions once more, edited or not. The second definition then takes over the runtime's
+state of the first. Two functions of one name that exist at the same time do not.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from toolops_plugins.policy.base import PolicyBase
 __all__ = ["Definition", "definition_of", "same_policy", "uses_of"]
 
 _LONGEST_CHAIN = 20  # decorators around one function
-_DEEPEST = 5  # functions that other functions hold
+_DEEPEST = 5  # levels of functions in other functions
 
 
 class Definition(NamedTuple):
-    """Where and when a function was defined, and what its body is.
+    """The definition of a function: its place, execution and body.
 
     Args:
         place: Module and qualified name.
-        code: Its code, without any decorators; None for what is not written in Python.
-        execution: Identity of the module's dictionary, and its specification.
-        body: Digest of its code and of its decorators'; empty for what is not written in Python.
+        code: The code without decorators; None for a function that is not written in Python.
+        execution: The id of the module's dictionary, and the module's specification.
+        body: A digest of its code and its decorators'; empty if it is not written in Python.
         of_module: Whether its code is from the file of its module, which therefore exists.
     """
 
@@ -40,20 +40,20 @@ class Definition(NamedTuple):
     of_module: bool = False
 
     def replaces(self, other: Definition) -> bool:
-        """Return whether this takes the place of ``other``, which was defined before.
+        """Return whether this replaces ``other``, which was defined before.
 
-        It does if both have one place and were compiled apart. Of two in one file, both may be
-        there at once, unless the file was executed again.
+        It does if both have the same place and were compiled separately. Two in one file may exist
+        at the same time, unless the file was executed again.
         """
         if self.place != other.place or self.code is None or other.code is None:
             return False
         if self.code is other.code:
-            return False  # made twice by one function, which may hand out both
+            return False  # one factory made both, and both may be in use
         file, line = self.code.co_filename, self.code.co_firstlineno
-        # Of a module nobody need look, which would block an event loop.
+        # A module's file exists; to look for it would block an event loop.
         exists = self.of_module or os.path.exists(file)  # noqa: PTH110 - slow to import
         if file != other.code.co_filename or not exists:
-            return True  # each cell has a name of its own, and text that is executed has none
+            return True  # each cell has a file name of its own, and executed text has no file
         if self.execution[0] != other.execution[0] or self.execution[1] is not other.execution[1]:
             return True
         # Two lambdas may stand in one line.
@@ -61,11 +61,11 @@ class Definition(NamedTuple):
 
 
 def definition_of(function: Any, place: str) -> Definition:
-    """Return what is known of a function's definition.
+    """Return the definition of a function.
 
     Args:
-        function: The function, decorated or not. Where an adapter made it, its attribute
-            ``__toolops_source__`` is the user's function that it stands for.
+        function: The function, decorated or not. If an adapter made it, its attribute
+            ``__toolops_source__`` is the user's function.
         place: Module and qualified name.
     """
     bodies: dict[str, None] = {}
@@ -85,7 +85,7 @@ def definition_of(function: Any, place: str) -> Definition:
     return Definition(
         place,
         code if isinstance(code, types.CodeType) else None,
-        # Loading a module again gives it another specification, and keeps its dictionary.
+        # A reload gives a module a new specification, and keeps its dictionary.
         (id(getattr(inner, "__globals__", None)), getattr(module, "__spec__", None)),
         "".join(bodies),
         getattr(code, "co_filename", None) == getattr(module, "__file__", ""),
@@ -93,7 +93,7 @@ def definition_of(function: Any, place: str) -> Definition:
 
 
 def uses_of(function: Any) -> str:
-    """Return a digest of what a function and its decorators use of their module, or nothing."""
+    """Return a digest of what a function and its decorators use of their module, or ""."""
     inner = getattr(function, "__toolops_source__", None)
     inner = function if inner is None else inner
     digests = []
@@ -106,7 +106,7 @@ def uses_of(function: Any) -> str:
 
 
 def same_policy(one: Any, other: Any) -> bool:
-    """Return whether two policies ask for the same, whose functions may have been defined twice."""
+    """Return whether two policies are equal, with functions compared by their definition."""
     return _same(one, other, _DEEPEST)
 
 
@@ -127,7 +127,7 @@ def _same(one: Any, other: Any, depth: int) -> bool:
         return len(one) == len(other) and all(_same(a, b, depth - 1) for a, b in pairs)
     try:
         return bool(one == other)
-    except Exception:  # noqa: BLE001 - a value of the user's may compare as it likes
+    except Exception:  # noqa: BLE001 - a user's value may raise anything
         return False
 
 
@@ -150,6 +150,6 @@ def _cells(function: Callable[..., Any]) -> tuple[Any, ...]:
     for cell in getattr(function, "__closure__", None) or ():
         try:
             found.append(cell.cell_contents)
-        except ValueError:  # it is empty yet
+        except ValueError:  # it is still empty
             found.append(None)
     return tuple(found)

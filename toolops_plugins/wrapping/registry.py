@@ -19,8 +19,8 @@ _DEFINITIONS = 1_000
 State = TypeVar("State")
 
 
-class _Kept(Generic[State]):
-    """A state, with the policy that it was made by and whoever asked for it."""
+class _Item(Generic[State]):
+    """A state, the policy that it was made from, and the functions that use it."""
 
     __slots__ = ("definitions", "policy", "state")
 
@@ -31,55 +31,61 @@ class _Kept(Generic[State]):
 
 
 class Registry(Generic[State]):
-    """States by name, such as the breakers of a runtime; at most ``limit``, least used dropped."""
+    """States by name, such as the breakers of a runtime. Thread-safe.
+
+    Args:
+        option: The name of the policy's part, for errors.
+        make: Makes a state from a policy and a name.
+        limit: The maximum number of states; the least recently used is dropped. Default 10,000.
+    """
 
     def __init__(self, option: str, make: Callable[[Any, str], State], limit: int = 10_000) -> None:
         self._option = option
         self._make = make
         self._limit = limit
         self._lock = fork_safe(self, threading.Lock())
-        self._known: OrderedDict[str, _Kept[State]] = OrderedDict()
+        self._known: OrderedDict[str, _Item[State]] = OrderedDict()
 
     def get(self, name: str, policy: Any, definition: Definition | None = None) -> State:
-        """Return the state of that name, made by the first policy that asks for it.
+        """Return the state of that name; the first policy of the name makes it.
 
-        A function that takes the place of one that has asked before, such as that of a notebook
-        cell that is run again, has a new state made where it brings another policy.
+        If a function with another policy replaces one that uses the state, such as the function of
+        a notebook cell that runs again, a new state is made.
 
         Args:
             name: The name.
-            policy: What is asked for.
-            definition: Of the function that asks; None: it takes nobody's place.
+            policy: The policy.
+            definition: The definition of the function. None: it replaces no other.
 
         Raises:
-            ConfigurationError: The name is known with another policy.
+            ConfigurationError: The name is in use with another policy.
         """
         with self._lock:
-            kept = self._known.get(name)
-            if kept is not None and not same_policy(kept.policy, policy):
-                before = None if definition is None else kept.definitions.get(definition.place)
+            item = self._known.get(name)
+            if item is not None and not same_policy(item.policy, policy):
+                before = None if definition is None else item.definitions.get(definition.place)
                 if definition is None or before is None or not definition.replaces(before):
                     raise ConfigurationError(
                         self._option,
-                        f"{name!r} is known with another policy: {kept.policy!r}; ask for the same,"
-                        " or give one of the two a name of its own by name=",
+                        f"{name!r} is in use with another policy: {item.policy!r}; give the same"
+                        " policy, or give one of the two another name by name=",
                     )
-                kept = None
-            if kept is None:
-                kept = self._known[name] = _Kept(policy, self._make(policy, name))
-            if definition is not None and len(kept.definitions) < _DEFINITIONS:
-                kept.definitions[definition.place] = definition
+                item = None
+            if item is None:
+                item = self._known[name] = _Item(policy, self._make(policy, name))
+            if definition is not None and len(item.definitions) < _DEFINITIONS:
+                item.definitions[definition.place] = definition
             self._known.move_to_end(name)
             if len(self._known) > self._limit:
                 self._known.popitem(last=False)
-            return kept.state
+            return item.state
 
     def find(self, name: str) -> State | None:
         """Return the state of that name, or None."""
-        kept = self._known.get(name)
-        return kept.state if kept is not None else None
+        item = self._known.get(name)
+        return item.state if item is not None else None
 
     def items(self) -> dict[str, State]:
         """Return all states by name."""
         with self._lock:
-            return {name: kept.state for name, kept in self._known.items()}
+            return {name: item.state for name, item in self._known.items()}

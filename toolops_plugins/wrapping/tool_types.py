@@ -1,7 +1,7 @@
 """The types of wrapped functions, for type checkers.
 
-A :class:`Tool` is generic in the whole type of its function, not in parameters and result: so that
-generic and overloaded functions stay so.
+A :class:`Tool` is generic in the whole type of its function, not in its parameters and result, so
+that generic and overloaded functions stay generic and overloaded.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ F_co = TypeVar("F_co", bound=Callable[..., Any], covariant=True)
 
 
 class Tool(Protocol[F_co]):  # type: ignore[misc]  # a tool is only ever called, never assigned to
-    """A wrapped function: called as before, with these names added.
+    """A wrapped function: it is called as before, and has these attributes.
 
-    Of a method they are for the receiver that they were reached by: ``shop.quote.key("ACME")``. By
-    the class they take it as their first argument: ``Shop.quote.key(shop, "ACME")``. Of a class
-    method they know the class where the decorator stands above ``@classmethod``; below it, up to
+    Those of a method are bound to its receiver: ``shop.quote.key("ACME")``. Accessed on the class
+    they take it as their first argument: ``Shop.quote.key(shop, "ACME")``. Those of a class method
+    are bound to the class if the decorator stands above ``@classmethod``; below it they are up to
     Python 3.12 only.
     """
 
@@ -36,8 +36,8 @@ class Tool(Protocol[F_co]):  # type: ignore[misc]  # a tool is only ever called,
     name: str
     policy: Policy
 
-    # A class method, whose first parameter is the type that it is reached by; a method; and what is
-    # reached by the class, or is a static method.
+    # A class method, whose first parameter is the class; a method; and a static method, or a tool
+    # that is accessed on the class.
     @overload
     def __get__(
         self: Tool[Callable[Concatenate[S, P], R]], instance: object, owner: S, /
