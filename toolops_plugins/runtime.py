@@ -457,7 +457,7 @@ class ToolOps(Decorators, Closing):
             name: Tools and callers whose limits have one name share their units.
 
         Raises:
-            ConfigurationError: The name is known with another policy.
+            ConfigurationError: The name is in use with another policy.
         """
         return self._planner.limiters.get(policy.name or name, policy)
 

@@ -219,7 +219,7 @@ class Within:
 class Fly:
     """Run ``work`` as the one flight for ``key``, or wait for the flight that is under way.
 
-    The result is an ``Arrival``: the flight's result, and whether this caller led it. With
+    The result is a ``FlightResult``: the flight's result, and whether this caller led it. With
     ``in_thread`` a leader with a limit runs the work in a thread, where it can be abandoned.
     ``owner`` is the tool whose share of the threads it uses.
     """

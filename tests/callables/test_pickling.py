@@ -127,7 +127,7 @@ def test_a_cache_aside_by_value_is_the_same_cache() -> None:
         ({"tiers": Redis("redis://h", credential_provider=object())}, "has a password"),
         ({"semantic": SemanticCache("somewhere")}, "it has a semantic cache"),
         ({"clock": FakeClock()}, "it goes by a clock of its own"),
-        ({"tenant": ContextVar("nowhere")}, "its tenant is a context variable that stands in no"),
+        ({"tenant": ContextVar("nowhere")}, "its tenant is a context variable that no module"),
     ],
 )
 def test_what_must_not_be_in_a_pickle_is_told_with_the_way_out(

@@ -468,7 +468,7 @@ def test_what_does_not_fit_the_runtime_is_raised_whatever_is_said_of_errors() ->
         toolops_policy = Policy(rate_limit=RateLimit("2/s", name="shared"))
 
     First().run("ACME")
-    with pytest.raises(ConfigurationError, match="known with another policy"):
+    with pytest.raises(ConfigurationError, match="in use with another policy"):
         Second().run("ACME")
 
 

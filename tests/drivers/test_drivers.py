@@ -340,7 +340,7 @@ def test_one_limit_for_all_that_share_its_name(ops):
     assert [one(), two()] == [1, 2]
     with pytest.raises(RateLimited):
         one()
-    with pytest.raises(ConfigurationError, match="known with another policy"):
+    with pytest.raises(ConfigurationError, match="in use with another policy"):
         ops.tool(rate_limit=RateLimit("3/h", name="provider"))(lambda: 3)
 
 

@@ -347,7 +347,7 @@ def test_two_functions_of_one_chosen_name_conflict(notebook):
     @ops.tool(rate_limit=RateLimit("2/h"), name="quote")
     def two(ticker): ...
     """
-    with pytest.raises(ConfigurationError, match="known with another policy.*name of its own"):
+    with pytest.raises(ConfigurationError, match="in use with another policy.*another name"):
         notebook.run(cell)
 
 
