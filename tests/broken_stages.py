@@ -70,7 +70,7 @@ _METHODS = {
     ],
     "guards": [("semantic.guards.Guards", name) for name in ("weigh", "veto", "traits")],
     "opening": [("semantic.index.index.Index", "open")],
-    "index": [("semantic.index.index.Index", "searching")],
+    "index": [("semantic.index.index.Index", "search")],
     "decision": [("semantic.lookup.Decider", "decide")],
     "joining": [("semantic.in_flight.InFlight", "board"), ("semantic.in_flight.InFlight", "leave")],
     "scope": [("calls.semantic_keyer.SemanticKeyer", "question")],
