@@ -7,7 +7,6 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, ClassVar
 
-import cloudpickle
 from adapters.adapter_body import Body
 from adapters.adapter_conformance import CALLING, KEPT, AdapterConformance, Sharing
 from langchain.agents import create_agent
@@ -82,8 +81,6 @@ class TestTool(AdapterConformance):
         "own_fallback": "whatever stands in may be the result of a tool",
     }
 
-    pickles: ClassVar[tuple[Any, ...]] = (cloudpickle.dumps,)  # which takes its class by value
-
     def original(self, body: Body, secret: str = "") -> StructuredTool:
         # What the tool is reached with is in its body, of which nobody knows.
         def echo(text: str, thing: Any = None, api_key: str = secret) -> dict[str, Any]:
@@ -107,7 +104,7 @@ class TestTool(AdapterConformance):
         return "".join(answer)
 
     def guard(self, original: Any, ops: Any, policy: Any) -> Any:
-        return wrap_tool(original, ops, policy=policy)
+        return wrap_tool(original, ops=ops, policy=policy)
 
     def call(self, guarded: Any, text: str, **more: Any) -> Any:
         return guarded.invoke({"text": text, **more})

@@ -239,7 +239,7 @@ def test_a_tool_that_was_wrapped_already_goes_its_own_way(agent, ask, ops, runs)
         runs.append(1)
         return "seen"
 
-    made = agent(wrap_tool(look, ops, cache=Cache(ttl=60)))
+    made = agent(wrap_tool(look, ops=ops, cache=Cache(ttl=60)))
     for _ in "12":
         assert result(ask(made, "hi")).content == "seen"
     assert len(runs) == 1
@@ -253,7 +253,7 @@ def test_both_ways_to_wrap_a_tool_keep_their_results_apart(agent, ask, ops):
         return "seen"
 
     for policy in (KEPT, None, KEPT):
-        each = look if policy else wrap_tool(look, ops, cache=Cache(ttl=60))
+        each = look if policy else wrap_tool(look, ops=ops, cache=Cache(ttl=60))
         assert result(ask(agent(each, policy=policy), "hi")).content == "seen"
 
 
@@ -264,7 +264,7 @@ def test_a_message_and_what_the_tool_returned_are_kept_apart(agent, ask, ops, ar
         return place.upper(), [1]
 
     arguments["place"] = "attic"
-    wrapped = wrap_tool(look, ops, cache=Cache(ttl=60))
+    wrapped = wrap_tool(look, ops=ops, cache=Cache(ttl=60))
     for _ in "12":
         assert wrapped.invoke({"place": "attic"}) == "ATTIC"
         told = result(ask(agent(look, policy=KEPT), "hi"))

@@ -82,7 +82,7 @@ def add(a: int) -> int:
         langchain_toolops.ToolOpsCallbackHandler,
         lambda ops: langchain_toolops.ToolOpsEmbeddings(EMBEDDER, ops, model="m"),
         lambda ops: langchain_toolops.ToolOpsRateLimiter(LIMIT, ops),
-        lambda ops: langchain_toolops.wrap_tools([add], ops),
+        lambda ops: langchain_toolops.wrap_tools([add], ops=ops),
         lambda ops: langchain_toolops.guard_llm(FakeListChatModel(responses=["a"]), ops=ops),
     ],
 )
@@ -164,7 +164,7 @@ def test_without_agents_the_rest_works_and_the_way_to_them_is_told():
             "Add one."
             return a + 1
 
-        (wrapped,) = wrap_tools([add], ToolOps())
+        (wrapped,) = wrap_tools([add], ops=ToolOps())
         print(wrapped.invoke({"a": 1}), ToolOpsCache(ToolOps()).lookup("p", "m"))
         import langchain_toolops
         for name in ("ToolOpsMiddleware", "ToolOpsNodeCache"):

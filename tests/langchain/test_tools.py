@@ -85,7 +85,7 @@ def ways_of(tool: BaseTool, kind: Kind) -> list[Any]:
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.sync], ids=repr)
 def test_what_only_awaits_still_refuses_other_callers(kind: Kind, ops: ToolOps) -> None:
     runs: list[Any] = []
-    for made in (kind.make(runs), wrap_tool(kind.make(runs), ops)):
+    for made in (kind.make(runs), wrap_tool(kind.make(runs), ops=ops)):
         with pytest.raises(NotImplementedError):
             made.invoke(kind.args)
     assert runs == []
@@ -94,7 +94,7 @@ def test_what_only_awaits_still_refuses_other_callers(kind: Kind, ops: ToolOps) 
 @pytest.mark.parametrize("kind", KINDS, ids=repr)
 def test_every_call_gives_what_it_gave_before(kind: Kind, ops: ToolOps) -> None:
     original = kind.make([])
-    wrapped = wrap_tool(kind.make([]), ops, retry=None)
+    wrapped = wrap_tool(kind.make([]), ops=ops, retry=None)
     expected = ways_of(original, kind)
     assert ways_of(wrapped, kind) == expected
     assert ways_of(wrapped, kind) == expected  # and now from the cache
@@ -103,7 +103,7 @@ def test_every_call_gives_what_it_gave_before(kind: Kind, ops: ToolOps) -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=repr)
 def test_equal_calls_run_once_in_whatever_way(kind: Kind, ops: ToolOps) -> None:
     runs: list[Any] = []
-    wrapped = wrap_tool(kind.make(runs), ops, retry=None)
+    wrapped = wrap_tool(kind.make(runs), ops=ops, retry=None)
 
     def call_all() -> None:
         asyncio.run(wrapped.ainvoke(call_of(wrapped, kind.args)))
@@ -126,7 +126,7 @@ def test_results_are_themselves_again_through_redis(
         # Each is another process, as far as the cache can tell.
         async with ToolOps(namespace, tiers=[Redis(valkey.url, ttl=60)]) as ops:
             ops.codec.register(Place)
-            wrapped = wrap_tool(kind.make(runs), ops)
+            wrapped = wrap_tool(kind.make(runs), ops=ops)
             message = await wrapped.ainvoke(call_of(wrapped, kind.args, "mine"))
             return [await wrapped.ainvoke(kind.args), message, message.artifact]
 
@@ -147,7 +147,7 @@ def test_it_stays_the_tool_it_was(kind: Kind, ops: ToolOps) -> None:
     runs: list[Any] = []
     original = kind.make(runs)
     before, was = type(original), original.model_dump(exclude={"args_schema"})
-    wrapped = wrap_tool(original, ops)
+    wrapped = wrap_tool(original, ops=ops)
     assert isinstance(wrapped, before)
     assert isinstance(wrapped, ToolOpsTool)
     assert not isinstance(original, ToolOpsTool)
@@ -187,7 +187,7 @@ class Listener(BaseCallbackHandler):
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.sync], ids=repr)
 def test_callbacks_are_told_of_every_call_once(kind: Kind, ops: ToolOps) -> None:
-    original, wrapped = kind.make([]), wrap_tool(kind.make([]), ops)
+    original, wrapped = kind.make([]), wrap_tool(kind.make([]), ops=ops)
     heard = []
     for each in (original, wrapped, wrapped):
         listener = Listener()
@@ -204,7 +204,7 @@ async def test_the_handler_counts_an_asynchronous_run_no_second_time(ops: ToolOp
         """Add one."""
         return a + 1
 
-    wrapped, run = wrap_tool(add, ops), uuid4()
+    wrapped, run = wrap_tool(add, ops=ops), uuid4()
     await wrapped.ainvoke({"a": 1}, {"run_id": run})
     assert was_run_noted(run)
     ops.active = False  # nor does the runtime count now
@@ -215,7 +215,7 @@ async def test_the_handler_counts_an_asynchronous_run_no_second_time(ops: ToolOp
 
 @pytest.mark.parametrize("kind", KINDS, ids=repr)
 async def test_a_tool_node_takes_it(kind: Kind, ops: ToolOps) -> None:
-    original, wrapped = kind.make([]), wrap_tool(kind.make([]), ops)
+    original, wrapped = kind.make([]), wrap_tool(kind.make([]), ops=ops)
     calls = [{"id": id_, "name": original.name, "args": kind.args} for id_ in ("one", "two")]
     asked = {"messages": [AIMessage("", tool_calls=calls)]}
     config = {"configurable": {"__pregel_runtime": Runtime()}}
@@ -244,7 +244,7 @@ def test_an_agent_takes_it(
         return {"tool_calls": [{"name": "capital", "arguments": {"country": "Norway"}}]}
 
     openai_server.reply = reply
-    agent = create_agent(chat(), tools=wrap_tools([capital], ops))
+    agent = create_agent(chat(), tools=wrap_tools([capital], ops=ops))
     for _ in range(2):
         answer = agent.invoke({"messages": "What is the capital of Norway?"})
         called, said = answer["messages"][1:3]
@@ -257,14 +257,16 @@ def test_an_agent_takes_it(
 # How it is made
 
 
-@pytest.mark.parametrize(
-    "make", [wrap_tool, ToolOpsTool, ToolOpsTool.from_tool, lambda t, o: wrap_tools([t], o)[0]]
-)
+def wrap_one(tool: BaseTool, **options: Any) -> ToolOpsTool:
+    return wrap_tools([tool], **options)[0]
+
+
+@pytest.mark.parametrize("make", [wrap_tool, ToolOpsTool, ToolOpsTool.from_tool, wrap_one])
 def test_all_ways_to_make_one_make_the_same(make: Any, ops: ToolOps) -> None:
     runs: list[Any] = []
-    wrapped = make(KINDS[0].make(runs), ops)
+    wrapped = make(KINDS[0].make(runs), ops=ops)
     assert isinstance(wrapped, ToolOpsTool)
-    assert type(wrapped) is type(wrap_tool(KINDS[0].make([]), ops))
+    assert type(wrapped) is type(wrap_tool(KINDS[0].make([]), ops=ops))
     assert wrapped.policy == Policy(cache=Cache(ttl=300), retry=Retry(), coalesce=True)
     for _ in range(2):
         wrapped.invoke({"city": "Oslo"})
@@ -276,14 +278,14 @@ def test_functions_are_made_tools_of(ops: ToolOps) -> None:
         """Add."""
         return a + b
 
-    (wrapped,) = wrap_tools([add], ops)
+    (wrapped,) = wrap_tools([add], ops=ops)
     assert wrapped.name == "add"
     assert wrapped.invoke({"a": "1", "b": 2}) == 3
 
 
 def test_copies_are_behind_the_same_policy(ops: ToolOps) -> None:
     runs: list[Any] = []
-    wrapped = wrap_tool(KINDS[0].make(runs), ops)
+    wrapped = wrap_tool(KINDS[0].make(runs), ops=ops)
     copies = [wrapped, wrapped.model_copy(), copy.copy(wrapped), copy.deepcopy(wrapped)]
     for each in copies:
         each.invoke({"city": "Oslo"})
@@ -309,16 +311,16 @@ def test_what_a_tool_has_of_its_own_is_not_hidden(ops: ToolOps) -> None:
         def _run(self, text: str) -> str:
             return " ".join([text, self.key, self.policy, str(self.invalidate), self._private])
 
-    wrapped = wrap_tool(Odd(policy="mine"), ops)
+    wrapped = wrap_tool(Odd(policy="mine"), ops=ops)
     for _ in range(2):
         assert wrapped.invoke("x") == "x key mine 1 private"
-    assert ToolOpsTool.key(wrapped, "x") == wrap_tool(Odd(), ops)._toolops_guard.key(Odd(), "x")
+    assert ToolOpsTool.key(wrapped, "x") == wrap_tool(Odd(), ops=ops)._toolops_guard.key(Odd(), "x")
 
 
 def test_a_tool_whose_methods_use_each_other_is_called_once(ops: ToolOps) -> None:
     kind = next(kind for kind in KINDS if kind.name == "delegating_class")
     runs: list[Any] = []
-    wrapped = wrap_tool(kind.make(runs), ops, bulkhead=Bulkhead(1), cache=None, coalesce=True)
+    wrapped = wrap_tool(kind.make(runs), ops=ops, bulkhead=Bulkhead(1), cache=None, coalesce=True)
     asyncio.run(wrapped.ainvoke(kind.args))
     assert len(runs) == 1
     assert sum(each.calls for each in ops.stats().tools) == 1
@@ -326,20 +328,20 @@ def test_a_tool_whose_methods_use_each_other_is_called_once(ops: ToolOps) -> Non
 
 def test_mistakes_are_refused(ops: ToolOps) -> None:
     made = [kind.make([]) for kind in KINDS[:2]]
-    wrapped = wrap_tool(made[0], ops)
+    wrapped = wrap_tool(made[0], ops=ops)
     for option, make in {
-        "tool": lambda: wrap_tool(wrapped, ops),
-        "tool ": lambda: wrap_tools([wrapped], ops),
-        "tool  ": lambda: wrap_tool({"type": "web_search"}, ops),
-        "tool   ": lambda: wrap_tool(Tool, ops),
-        "tools": lambda: wrap_tools(made, ops),
-        "injected": lambda: wrap_tool(made[0], ops, injected="maybe"),
-        "include_injected": lambda: wrap_tool(made[0], ops, include_injected=["user"]),
-        "include_injected ": lambda: wrap_tools(made[:1], ops, include_injected=["user"]),
-        "include_injected  ": lambda: wrap_tools(made[:1], ops, include_injected="user"),
-        "include_injected   ": lambda: wrap_tool(made[0], ops, include_injected={"user": 1}),
-        "version": lambda: wrap_tool(made[0], ops, version="2", cache=Cache(version="3")),
-        "tags": lambda: wrap_tool(made[0], ops, cache=Cache(tags=["{town}"])),
+        "tool": lambda: wrap_tool(wrapped, ops=ops),
+        "tool ": lambda: wrap_tools([wrapped], ops=ops),
+        "tool  ": lambda: wrap_tool({"type": "web_search"}, ops=ops),
+        "tool   ": lambda: wrap_tool(Tool, ops=ops),
+        "tools": lambda: wrap_tools(made, ops=ops),
+        "injected": lambda: wrap_tool(made[0], ops=ops, injected="maybe"),
+        "include_injected": lambda: wrap_tool(made[0], ops=ops, include_injected=["user"]),
+        "include_injected ": lambda: wrap_tools(made[:1], ops=ops, include_injected=["user"]),
+        "include_injected  ": lambda: wrap_tools(made[:1], ops=ops, include_injected="user"),
+        "include_injected   ": lambda: wrap_tool(made[0], ops=ops, include_injected={"user": 1}),
+        "version": lambda: wrap_tool(made[0], ops=ops, version="2", cache=Cache(version="3")),
+        "tags": lambda: wrap_tool(made[0], ops=ops, cache=Cache(tags=["{town}"])),
     }.items():
         with pytest.raises(ConfigurationError) as caught:
             make()
@@ -362,5 +364,5 @@ def test_the_default_runtime_serves_where_none_is_given() -> None:
 
 def test_a_callable_without_a_name_is_refused_in_our_words(ops: ToolOps) -> None:
     for wanted in (functools.partial(str.upper), type("Foreign", (), {"__call__": len})()):
-        with pytest.raises(ConfigurationError, match="must be a tool or a function"):
-            wrap_tool(wanted, ops)
+        with pytest.raises(ConfigurationError, match="must be a LangChain tool or a function"):
+            wrap_tool(wanted, ops=ops)

@@ -68,7 +68,7 @@ class Slow:
             func, coroutine, name="slow", description="Slow."
         )
         self.original = Both() if kind == "class" else original
-        self.tool: ToolOpsTool = wrap_tool(self.original, ops, **policy)
+        self.tool: ToolOpsTool = wrap_tool(self.original, ops=ops, **policy)
 
     def aboard(self) -> int:
         return self.ops._shared.flights.count_callers(bytes.fromhex(self.tool.key({"n": 1})))
@@ -201,7 +201,9 @@ def test_two_runs_of_asyncio_both_work(valkey: Server, namespace: str) -> None:
         return [n]
 
     ops = ToolOps(namespace, tiers=[Memory(), Redis(valkey.url, ttl=60)])
-    tool = wrap_tool(StructuredTool.from_function(coroutine=work, name="w", description="W."), ops)
+    tool = wrap_tool(
+        StructuredTool.from_function(coroutine=work, name="w", description="W."), ops=ops
+    )
 
     async def ask(n: int) -> Any:
         return await asyncio.gather(*(tool.ainvoke({"n": n}) for _ in range(5)))

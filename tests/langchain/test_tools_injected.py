@@ -152,7 +152,7 @@ def ask(made: BaseTool, user: str, id_: str = "call-1") -> str:
 
 @pytest.mark.parametrize("made", INJECTED, ids=lambda made: made.name)
 def test_one_users_answer_never_reaches_another(made: BaseTool, ops: ToolOps) -> None:
-    wrapped = wrap_tool(made, ops)
+    wrapped = wrap_tool(made, ops=ops)
     for user in ("ann", "bob", "ann"):
         assert ask(wrapped, user) == ask(made, user) == f"Oslo for {user}"
     assert len(RUNS) == 6
@@ -175,7 +175,7 @@ def test_what_counts_can_be_said(made: BaseTool, ops: ToolOps) -> None:
             return given
         return given["configurable"]["user"] if "configurable" in given else given["user"]
 
-    wrapped = wrap_tool(made, ops, include_injected={NAMES[made.name]: user_of})
+    wrapped = wrap_tool(made, ops=ops, include_injected={NAMES[made.name]: user_of})
     for n in range(2):
         for user in ("ann", "bob"):
             assert ask(wrapped, user, f"call-{n}") == f"Oslo for {user}"
@@ -188,7 +188,7 @@ def test_what_counts_can_be_said(made: BaseTool, ops: ToolOps) -> None:
     ids=lambda made: made.name,
 )
 def test_names_alone_may_do(made: BaseTool, ops: ToolOps) -> None:
-    (wrapped,) = wrap_tools([made], ops, include_injected=[NAMES[made.name]])
+    (wrapped,) = wrap_tools([made], ops=ops, include_injected=[NAMES[made.name]])
     for user in ("ann", "bob", "ann", "bob"):
         assert ask(wrapped, user) == f"Oslo for {user}"
     assert len(RUNS) == 2
@@ -196,14 +196,14 @@ def test_names_alone_may_do(made: BaseTool, ops: ToolOps) -> None:
 
 @pytest.mark.parametrize("made", INJECTED, ids=lambda made: made.name)
 def test_they_can_be_declared_harmless(made: BaseTool, ops: ToolOps) -> None:
-    wrapped = wrap_tool(made, ops, injected="ignore")
+    wrapped = wrap_tool(made, ops=ops, injected="ignore")
     assert {ask(wrapped, user) for user in ("ann", "bob")} == {"Oslo for ann"}
     wrapped.invalidate({"city": "Oslo"})
     assert ask(wrapped, "bob") == "Oslo for bob"
 
 
 def test_a_key_can_be_told_with_what_counts(ops: ToolOps) -> None:
-    wrapped = wrap_tool(of_field, ops, include_injected=["who"])
+    wrapped = wrap_tool(of_field, ops=ops, include_injected=["who"])
     ann = wrapped.key({"city": "Oslo", "who": "ann"})
     assert ann != wrapped.key({"city": "Oslo", "who": "bob"})
     ask(wrapped, "ann")
@@ -221,9 +221,9 @@ def test_all_but_one_is_not_enough(ops: ToolOps) -> None:
         """Tell."""
         return city
 
-    assert wrap_tool(both, ops, include_injected=["who"]).policy.cache is None
-    assert wrap_tool(both, ops, include_injected=["who", "config"]).policy.cache is not None
-    some = wrap_tool(both, ops, include_injected=["who"], injected="ignore")
+    assert wrap_tool(both, ops=ops, include_injected=["who"]).policy.cache is None
+    assert wrap_tool(both, ops=ops, include_injected=["who", "config"]).policy.cache is not None
+    some = wrap_tool(both, ops=ops, include_injected=["who"], injected="ignore")
     given = {"city": "Oslo", "who": "ann"}
     assert some.key(given) != some.key({**given, "who": "bob"})
 
@@ -278,7 +278,7 @@ def test_injection_is_seen_wherever_it_is_written() -> None:
     assert config_arguments(OnlyAsync()) == {"config"}
     for each in INJECTED:
         assert injected_arguments(each) == {NAMES[each.name]}
-        assert injected_arguments(wrap_tool(each, ToolOps())) == {NAMES[each.name]}
+        assert injected_arguments(wrap_tool(each, ops=ToolOps())) == {NAMES[each.name]}
 
 
 def test_a_tool_that_runs_a_runnable_has_its_configuration() -> None:
@@ -311,7 +311,7 @@ def fail(_: Any) -> Any:
 def test_a_call_that_cannot_be_told_apart_goes_past_the_cache(
     made: BaseTool, ops: ToolOps, caplog: pytest.LogCaptureFixture
 ) -> None:
-    wrapped = wrap_tool(made, ops, include_injected={NAMES[made.name]: fail})
+    wrapped = wrap_tool(made, ops=ops, include_injected={NAMES[made.name]: fail})
     for user in ("ann", "bob", "ann"):
         assert ask(wrapped, user) == f"Oslo for {user}"
     assert len(RUNS) == 3
@@ -332,9 +332,9 @@ def test_a_tool_of_an_mcp_server_may_be_kept(ops: ToolOps) -> None:
         response_format="content_and_artifact",
     )
     assert injected_arguments(made) == {"runtime"}
-    kept = wrap_tool(made, ops, injected="ignore")
+    kept = wrap_tool(made, ops=ops, injected="ignore")
     assert len({ask(kept, user) for user in ("ann", "bob")}) == len(RUNS) == 1
-    refused = wrap_tool(made, ops)
+    refused = wrap_tool(made, ops=ops)
     assert ask(refused, "ann") == ask(refused, "ann") == ask(kept, "eve")
     assert len(RUNS) == 3
 
@@ -369,7 +369,7 @@ def call_of(made: BaseTool, id_: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("made", [own_message, command], ids=lambda made: made.name)
 def test_what_is_addressed_to_a_call_reaches_no_other(made: BaseTool, ops: ToolOps) -> None:
-    wrapped = wrap_tool(made, ops, injected="ignore")
+    wrapped = wrap_tool(made, ops=ops, injected="ignore")
     ids = ["one", "two", "three"]
     assert [wrapped.invoke(call_of(made, id_)) for id_ in ids] == [
         made.invoke(call_of(made, id_)) for id_ in ids
@@ -386,7 +386,7 @@ def test_followers_get_messages_of_their_own(ops: ToolOps) -> None:
         release.wait()
         return city if plain[0] else ToolMessage(city, tool_call_id=id_)
 
-    wrapped = wrap_tool(slow, ops, injected="ignore", cache=None)
+    wrapped = wrap_tool(slow, ops=ops, injected="ignore", cache=None)
     for plain[0] in (True, False):
         RUNS.clear()
         calls = [start(wrapped.invoke, call_of(slow, str(n))) for n in range(5)]
@@ -412,7 +412,7 @@ def test_an_interrupt_is_no_failure(ops: ToolOps) -> None:
 
     wrapped = wrap_tool(
         StructuredTool.from_function(buy, abuy, description="Buy."),
-        ops,
+        ops=ops,
         policy=Policy(
             cache=Cache(ttl=60, stale_ttl=60, negative=Exception),
             retry=Retry(attempts=3, wait=0.0, on_result=lambda value: value != "bought"),
@@ -448,7 +448,7 @@ class Shop:
             return {"tool_calls": [{"name": "buy", "arguments": {"what": "tea"}}]}
 
         server.reply = reply
-        self.agent = create_agent(model, [wrap_tool(buy, ops)], checkpointer=InMemorySaver())
+        self.agent = create_agent(model, [wrap_tool(buy, ops=ops)], checkpointer=InMemorySaver())
 
     def ask(self, who: str, given: Any) -> dict[str, Any]:
         return self.agent.invoke(given, {"configurable": {"thread_id": who}})
@@ -481,7 +481,7 @@ def test_humans_who_are_asked_at_once_answer_for_themselves(ops: ToolOps) -> Non
         return f"{what}: {interrupt('really?')}"
 
     graph = StateGraph(MessagesState)
-    wrapped: ToolOpsTool = wrap_tool(buy, ops)
+    wrapped: ToolOpsTool = wrap_tool(buy, ops=ops)
     graph.add_node("tools", ToolNode([wrapped]))
     graph.add_edge(START, "tools")
     compiled = graph.compile(checkpointer=InMemorySaver())

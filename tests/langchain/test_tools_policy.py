@@ -86,7 +86,7 @@ def test_equal_arguments_share_one_call_however_they_are_spelt(
 
     wrapped = wrap_tool(
         StructuredTool.from_function(trip, name="trip", description="Go.", args_schema=Trip),
-        ToolOps(),
+        ops=ToolOps(),
     )
 
     def spelt(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def test_without_a_schema_defaults_are_those_of_the_signature(ops: ToolOps) -> N
             self.runs.append((a, b, more))
             return len(self.runs)
 
-    wrapped = wrap_tool(Adder(), ops)
+    wrapped = wrap_tool(Adder(), ops=ops)
     given = [{"a": 1}, {"b": 2, "a": 1}, {"a": 1, "b": 2}]
     assert [wrapped.invoke(each) for each in given] == [1, 1, 1]
     assert wrapped.invoke({"a": "1"}) == 2  # nothing says that this is a number
@@ -135,7 +135,8 @@ def test_a_json_schema_tells_what_is_missing_from_what_is_null(ops: ToolOps) -> 
 
     schema = {"type": "object", "properties": {"on": {}, "a-b": {}, "class": {}}, "title": "look"}
     wrapped = wrap_tool(
-        StructuredTool.from_function(look, name="look", description="L.", args_schema=schema), ops
+        StructuredTool.from_function(look, name="look", description="L.", args_schema=schema),
+        ops=ops,
     )
     asked: list[dict[str, Any]] = [{}, {"on": None}, {"a-b": 1}, {"a-b": 2}, {"class": 1}, {"x": 1}]
     assert [wrapped.invoke(each) for each in asked * 2] == [1, 2, 3, 4, 5, 6] * 2
@@ -147,9 +148,9 @@ def test_name_and_version_tell_tools_apart(ops: ToolOps) -> None:
     def made(name: str) -> BaseTool:
         return Tool(name, lambda text: runs.append(name) or f"{name} {text}", "Say it.")
 
-    say = wrap_tool(made("say"), ops)
-    assert wrap_tool(made("say"), ops).key("x") == say.key("x")
-    others = [wrap_tool(made("tell"), ops), wrap_tool(made("say"), ops, version="2")]
+    say = wrap_tool(made("say"), ops=ops)
+    assert wrap_tool(made("say"), ops=ops).key("x") == say.key("x")
+    others = [wrap_tool(made("tell"), ops=ops), wrap_tool(made("say"), ops=ops, version="2")]
     assert [each.invoke("x") for each in (say, *others, say)] == [
         "say x",
         "tell x",
@@ -163,7 +164,7 @@ def test_name_and_version_tell_tools_apart(ops: ToolOps) -> None:
 
 async def test_a_call_can_be_forgotten(ops: ToolOps) -> None:
     runs: list[Any] = []
-    wrapped = wrap_tool(KINDS[0].make(runs), ops)
+    wrapped = wrap_tool(KINDS[0].make(runs), ops=ops)
     for forget in (
         lambda: wrapped.invalidate({"city": "Oslo", "days": "3"}),
         lambda: wrapped.invalidate(call_of(wrapped, {"city": "Oslo"})),
@@ -192,7 +193,7 @@ def test_policies_know_the_arguments_by_name(ops: ToolOps) -> None:
 
     wrapped = wrap_tool(
         StructuredTool.from_function(price, description="Price."),
-        ops,
+        ops=ops,
         cache=Cache(ttl=60, tags=["city:{city}"], key=lambda city, days: city.lower()),
         retry=None,
         fallback=lambda error, arguments: given.append(arguments) or "none",
@@ -219,7 +220,7 @@ def test_what_is_addressed_to_a_call_is_never_kept(ops: ToolOps) -> None:
         message = ToolMessage("done", tool_call_id="own", status="error")
         return [message] if what == "messages" else message
 
-    wrapped = wrap_tool(act, ops)
+    wrapped = wrap_tool(act, ops=ops)
     for what in ("command", "message", "messages"):
         expected = act.invoke({"what": what})
         assert [wrapped.invoke({"what": what}) for _ in range(2)] == [expected] * 2
@@ -234,7 +235,7 @@ def test_a_malformed_artifact_is_not_kept(ops: ToolOps) -> None:
         """Find it."""
         return results.pop(0)
 
-    wrapped = wrap_tool(find, ops, retry=None)
+    wrapped = wrap_tool(find, ops=ops, retry=None)
     for _ in range(2):
         with pytest.raises(ValueError, match="two-tuple"):
             wrapped.invoke({"what": "x"})
@@ -249,7 +250,7 @@ async def test_a_generator_passes_through(ops: ToolOps) -> None:
         for n in range(to):
             yield n
 
-    wrapped = wrap_tool(count, ops)
+    wrapped = wrap_tool(count, ops=ops)
     for _ in range(2):
         assert [n async for n in await wrapped.ainvoke({"to": 3})] == [0, 1, 2]
 
@@ -260,7 +261,7 @@ def test_a_tool_exception_is_an_answer_to_the_model(kind: str, ops: ToolOps) -> 
     original = next(each for each in KINDS if each.name == kind).make(runs)
     wrapped = wrap_tool(
         original,
-        ops,
+        ops=ops,
         retry=ANEW,
         breaker=CircuitBreaker(min_calls=1, window=2),
         fallback="never",
@@ -288,7 +289,7 @@ def test_a_tool_exception_that_a_policy_names_is_a_failure() -> None:
     def count(**policy: Any) -> int:
         runs.clear()
         with ToolOps() as ops:
-            wrapped = wrap_tool(look, ops, policy=Policy(**policy))
+            wrapped = wrap_tool(look, ops=ops, policy=Policy(**policy))
             for _ in range(2):
                 with pytest.raises(ToolException):
                     wrapped.invoke({"where": "x"})
@@ -315,7 +316,7 @@ def test_what_a_tool_cannot_do_is_no_trouble_that_passes(ops: ToolOps) -> None:
             self.runs.append("loop")
             return text
 
-    wrapped = wrap_tool(AsyncOnly(), ops, retry=ANEW, fallback="never")
+    wrapped = wrap_tool(AsyncOnly(), ops=ops, retry=ANEW, fallback="never")
     with pytest.raises(NotImplementedError, match="only asynchronously"):
         wrapped.invoke("x")
     assert asyncio.run(wrapped.ainvoke("x")) == "x"
@@ -337,7 +338,7 @@ def test_failures_are_retried_counted_and_stood_in_for() -> None:
     with ToolOps(clock=clock) as ops:
         wrapped = wrap_tool(
             look,
-            ops,
+            ops=ops,
             cache=Cache(ttl=10, stale_if_error=100, jitter=0.0, beta=0.0),
             retry=ANEW,
             breaker=CircuitBreaker(min_calls=4, window=4, failure_rate=0.9),
@@ -354,7 +355,7 @@ def test_failures_are_retried_counted_and_stood_in_for() -> None:
 
 def test_a_hit_may_be_changed_without_harm(ops: ToolOps) -> None:
     kind = next(kind for kind in KINDS if kind.name == "documents")
-    wrapped = wrap_tool(kind.make([]), ops)
+    wrapped = wrap_tool(kind.make([]), ops=ops)
     for n in range(3):
         message = wrapped.invoke(call_of(wrapped, kind.args, str(n)))
         assert message.tool_call_id == str(n)
@@ -374,7 +375,7 @@ async def test_questions_in_other_words_share_an_answer(tmp_path: Path) -> None:
         return f"{question} ({language})"
 
     async with ToolOps(semantic=SemanticCache(path=tmp_path)) as ops:
-        wrapped = wrap_tool(search, ops, semantic=Semantic(on="question", threshold=0.7))
+        wrapped = wrap_tool(search, ops=ops, semantic=Semantic(on="question", threshold=0.7))
         first = await wrapped.ainvoke({"question": "How do I reset my password?"})
         again = {"question": "How can I reset my password?"}
         assert await wrapped.ainvoke(call_of(wrapped, again, "mine")) == ToolMessage(
@@ -399,7 +400,7 @@ def test_a_stale_result_is_served_while_a_fresh_one_is_fetched(*, aio: bool) -> 
     with ToolOps(clock=clock) as ops:
         wrapped = wrap_tool(
             StructuredTool.from_function(look, alook, name="look", description="Look."),
-            ops,
+            ops=ops,
             cache=Cache(ttl=10, stale_ttl=100, jitter=0.0, beta=0.0),
         )
 
@@ -507,7 +508,9 @@ def test_a_refresh_begins_nothing_under_a_run_that_has_ended(
                 gone.wait()
 
         graph = StateGraph(MessagesState)
-        graph.add_node("tools", ToolNode([wrap_tool(original, ops, injected="ignore", cache=kept)]))
+        graph.add_node(
+            "tools", ToolNode([wrap_tool(original, ops=ops, injected="ignore", cache=kept)])
+        )
         graph.add_edge(START, "tools")
         compiled = graph.compile()
         given = {"messages": [called]}
@@ -562,7 +565,7 @@ def test_a_refresh_that_begins_at_once_is_none_of_its_callers() -> None:
 
     first, second = Heard(), Heard()
     with ToolOps(clock=clock, sinks=[told]) as ops:
-        wrapped = wrap_tool(look, ops, cache=Cache(ttl=10, stale_ttl=100, jitter=0.0))
+        wrapped = wrap_tool(look, ops=ops, cache=Cache(ttl=10, stale_ttl=100, jitter=0.0))
         wrapped.invoke({}, {"callbacks": [first]})
         clock.advance(11)
         wrapped.invoke({}, {"callbacks": [second]})
@@ -584,7 +587,7 @@ def test_a_refresh_belongs_to_no_trace() -> None:
         await ops._on_loop().settle()
 
     with ToolOps(clock=clock) as ops:
-        wrapped = wrap_tool(look, ops, cache=Cache(ttl=10, stale_ttl=100, jitter=0.0))
+        wrapped = wrap_tool(look, ops=ops, cache=Cache(ttl=10, stale_ttl=100, jitter=0.0))
         trace = RunTree(name="asked", run_type="chain")
         with tracing_context(parent=trace, enabled=False):
             asyncio.run(ask())
@@ -603,7 +606,7 @@ def test_a_refresh_of_a_tool_that_delegates_runs_it() -> None:
 
     with ToolOps(clock=clock) as ops:
         kept = Cache(ttl=10, stale_ttl=100, jitter=0.0)
-        wrapped = wrap_tool(kind.make(runs), ops, cache=kept)
+        wrapped = wrap_tool(kind.make(runs), ops=ops, cache=kept)
         for n in (1, 2, 2):
             asyncio.run(ask())
             assert len(runs) == n
@@ -617,14 +620,14 @@ def test_a_policy_that_is_given_is_all_that_applies(ops: ToolOps) -> None:
         return text
 
     for policy in (Policy(), Policy(retry=ANEW), Policy(cache=Cache(ttl=5))):
-        assert wrap_tool(send, ops, policy=policy).policy == policy
-    assert wrap_tool(send, ops, cache=None).policy == Policy(retry=Retry(), coalesce=True)
-    assert wrap_tool(send, ops, policy=Policy(retry=ANEW), retry=None).policy == Policy()
+        assert wrap_tool(send, ops=ops, policy=policy).policy == policy
+    assert wrap_tool(send, ops=ops, cache=None).policy == Policy(retry=Retry(), coalesce=True)
+    assert wrap_tool(send, ops=ops, policy=Policy(retry=ANEW), retry=None).policy == Policy()
 
 
 def test_a_runtime_that_is_switched_off_leaves_the_tool_alone(ops: ToolOps) -> None:
     runs: list[Any] = []
-    wrapped = wrap_tool(KINDS[0].make(runs), ops)
+    wrapped = wrap_tool(KINDS[0].make(runs), ops=ops)
     ops.active = False
     for n in range(1, 3):
         wrapped.invoke({"city": "Oslo"})

@@ -26,7 +26,7 @@ class EveryKind:
     def _made(self, request: pytest.FixtureRequest) -> None:
         kind, which = request.param
         original = kind.make([])
-        self.made = original if which == "original" else wrap_tool(original, ToolOps())
+        self.made = original if which == "original" else wrap_tool(original, ops=ToolOps())
         self.args = kind.args
         asks = request.function.__name__
         # What the originals cannot do either.

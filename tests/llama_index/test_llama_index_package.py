@@ -31,6 +31,8 @@ NAMES = [
     "guard_tools",
     "install",
     "uninstall",
+    "wrap_tool",
+    "wrap_tools",
 ]
 TOOL = FunctionTool.from_defaults(lambda a: a, name="same", description="Return it.")
 

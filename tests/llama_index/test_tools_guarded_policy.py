@@ -99,7 +99,7 @@ def test_another_framework_shares_an_entry_of_the_same_tool(valkey: Server, name
     runs: list[str] = []
     with ToolOps(namespace, tiers=[Redis(valkey.url, ttl=60)]) as ops:
         here = guard_tool(FunctionTool.from_defaults(search), ops=ops, version="7")
-        there = wrap_tool(langchain_tool(search), ops, version="7")
+        there = wrap_tool(langchain_tool(search), ops=ops, version="7")
         assert here.key("x") == here.key(limit=3, query="x") == there.key({"query": "x"})
         expected = {"query": "x", "limit": 3, "at": (1, 2)}
         assert here("x").raw_output == expected
@@ -635,23 +635,22 @@ def test_mistakes_are_told_in_words(ops: ToolOps) -> None:
     search = Search()
     tool = search.tool
     engine = SummaryIndex([]).as_retriever()
-    refused(r"tool: search is guarded already", guard_tool(tool, ops=ops), ops=ops)
-    refused(r"FunctionTool.from_defaults\(search\)", search.function, ops=ops)
-    refused(r"use guard_tools\(spec.to_tool_list\(\)\)", Spec("a"), ops=ops)
+    refused(r"tool: search is behind a policy already", guard_tool(tool, ops=ops), ops=ops)
+    refused(r"use wrap_tools\(spec.to_tool_list\(\)\)", Spec("a"), ops=ops)
     refused(r"RetrieverTool.from_defaults", engine, ops=ops)
-    refused(r"use guard_tools\(\), which takes several", [tool], ops=ops)
+    refused(r"use wrap_tools\(\), which takes several", [tool], ops=ops)
     refused(r"make one of the class", FunctionTool, ops=ops)
     refused(r"langchain_toolops.wrap_tool\(\)", langchain_tool(search.function), ops=ops)
-    refused(r"must be a LlamaIndex tool, not 3$", 3, ops=ops)
+    refused(r"must be a LlamaIndex tool or a function, not 3$", 3, ops=ops)
     refused(r"did you mean Policy\(cache=", tool, Cache(), ops=ops)
     refused(r"ops: must be a ToolOps", tool, ops=Policy())
     refused(r"name: must be a non-empty string", tool, ops=ops, name="")
     refused(r'context: must be "refuse" or "ignore"', tool, ops=ops, context="keep")
-    refused(r"ignore: names 'q', which is no parameter", tool, ops=ops, ignore=["q"])
+    refused(r"ignore: names 'q', which search does not take", tool, ops=ops, ignore=["q"])
     refused(r"secret: must be a list", tool, ops=ops, secret="query")
     refused(r"version: is given twice", tool, ops=ops, cache=Cache(version="2"), version="3")
     refused(r"cahce", tool, ops=ops, cahce=Cache())
-    with pytest.raises(ConfigurationError, match="was not made by guard_tool"):
+    with pytest.raises(ConfigurationError, match="was not made by wrap_tool"):
         type(guard_tool(tool, ops=ops))(fn=len, metadata=ToolMetadata("x")).key("x")
 
 
@@ -664,12 +663,12 @@ def test_several_tools_are_guarded_at_once(ops: ToolOps) -> None:
     assert second("?").content == "a"
     assert len(search.runs) == 1
     for problem, tools, options in [
-        ("must be several tools.*guard_tool\\(\\) takes one", other, {}),
+        ("must be several tools.*wrap_tool\\(\\) takes one", other, {}),
         ("must be several tools.*to_tool_list", Spec("a"), {}),
         ("has two of the name 'whoami'", [other, other], {}),
         ("which none of the tools takes", [other], {"ignore": ["limit"]}),
         ("must be a list", [other], {"secret": "question"}),
-        ("is guarded already", [first], {}),
+        ("is behind a policy already", [first], {}),
     ]:
         with pytest.raises(ConfigurationError, match=problem):
             guard_tools(tools, ops=ops, **options)

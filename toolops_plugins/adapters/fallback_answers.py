@@ -7,15 +7,15 @@ from inspect import isawaitable, iscoroutinefunction
 from typing import Any
 
 from toolops_plugins.calls.fallback import (
-    bind_fallback,
     check_fallback,
     copy_value,
+    bind_fallback,
     fallback_items,
 )
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import NOTHING, Policy
 
-__all__ = ["Substitute", "no_answer", "with_substitutes"]
+__all__ = ["Substitute", "map_fallback", "no_answer", "with_substitutes"]
 
 
 class Substitute:
@@ -41,29 +41,41 @@ def with_substitutes(policy: Policy, *, stream: bool = False) -> Policy:
     Raises:
         ConfigurationError: The fallback cannot be called with what there is.
     """
+    return map_fallback(policy, _items if stream else Substitute)
+
+
+def map_fallback(policy: Policy, change: Callable[[Any], Any]) -> Policy:
+    """Return the policy with a fallback whose results a function has changed.
+
+    Args:
+        policy: The user's policy.
+        change: Takes what the fallback holds or returns, and returns the result.
+
+    Raises:
+        ConfigurationError: As for :func:`with_substitutes`.
+    """
     fallback = policy.fallback
     if fallback is NOTHING:
         return policy
     check_fallback(fallback, "coroutine")
-    made = _items if stream else Substitute
     if not callable(fallback):
-        return policy.replace(fallback=lambda *_: made(copy_value(fallback)))
+        return policy.replace(fallback=lambda *_: change(copy_value(fallback)))
     if iscoroutinefunction(fallback) or iscoroutinefunction(type(fallback).__call__):
 
-        async def awaited(error: Any, arguments: Any, stale: Any) -> Any:
-            return made(await bind_fallback(fallback, (error, arguments, stale))())
+        async def afallback(error: Any, arguments: Any, stale: Any) -> Any:
+            return change(await bind_fallback(fallback, (error, arguments, stale))())
 
-        return policy.replace(fallback=awaited)
+        return policy.replace(fallback=afallback)
 
-    def called(error: Any, arguments: Any, stale: Any) -> Any:
-        found = bind_fallback(fallback, (error, arguments, stale))()
-        return _awaited(found, made) if isawaitable(found) else made(found)
+    def call_fallback(error: Any, arguments: Any, stale: Any) -> Any:
+        value = bind_fallback(fallback, (error, arguments, stale))()
+        return _change_later(value, change) if isawaitable(value) else change(value)
 
-    return policy.replace(fallback=called)
+    return policy.replace(fallback=call_fallback)
 
 
-async def _awaited(found: Awaitable[Any], made: Callable[[Any], Any]) -> Any:
-    return made(await found)
+async def _change_later(value: Awaitable[Any], change: Callable[[Any], Any]) -> Any:
+    return change(await value)
 
 
 def _items(value: Any) -> Iterator[Substitute] | AsyncIterator[Substitute]:

@@ -1,4 +1,4 @@
-"""A guarded model without its guard."""
+"""Share or copy the state of pydantic objects past the validators and setters of their classes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-__all__ = ["view_of"]
+__all__ = ["copy_as", "view_of"]
 
 _STATE = (
     "__dict__",
@@ -27,3 +27,18 @@ def view_of(model: BaseModel, kind: type[Any]) -> Any:
     for name in _STATE:
         object.__setattr__(view, name, getattr(model, name, None))
     return view
+
+
+def copy_as(model: BaseModel, kind: type[Any], private: dict[str, Any]) -> Any:
+    """Return a shallow copy of an object as an instance of a subclass of its class.
+
+    Args:
+        model: The object.
+        kind: The subclass.
+        private: Private attributes of the subclass, which pydantic sets only in new objects.
+    """
+    copy = model.model_copy()
+    object.__setattr__(copy, "__class__", kind)
+    whole = {**(copy.__pydantic_private__ or {}), **private}
+    object.__setattr__(copy, "__pydantic_private__", whole)
+    return copy

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from langchain_core.runnables.config import var_child_runnable_config
 
-from langchain_toolops._graph_signals import signal_of
+from langchain_toolops._graph_signals import is_graph_signal
 from toolops_plugins import Cache, Policy, ToolOps
 from toolops_plugins.adapters.model_policy import name_parts
 from toolops_plugins.adapters.signals import Signal, adapt_policy, release
@@ -75,9 +75,9 @@ class Own:
         return kept
 
     def _passing(self, error: Exception) -> Signal:
-        passing = signal_of(error)
-        if passing is None:
+        if not is_graph_signal(error):
             raise error
+        passing = Signal(error)
         self._brought.append((passing, passing))
         return passing
 

@@ -17,7 +17,7 @@ from langchain_core.callbacks.manager import BaseRunManager
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import var_child_runnable_config
 
-__all__ = ["unattended"]
+__all__ = ["background_run"]
 
 _OF_THE_RUN = ("callbacks", "run_id", "run_name")
 _OF_THE_GRAPH = ("__", "checkpoint")
@@ -27,7 +27,7 @@ _RUNTIME = "__pregel_runtime"
 
 
 @contextmanager
-def unattended(body: partial[Any]) -> Iterator[Callable[[], Any]]:
+def background_run(body: partial[Any]) -> Iterator[Callable[[], Any]]:
     """Return the body of a tool made ready to run under no run at all, and hide the caller's.
 
     Args:

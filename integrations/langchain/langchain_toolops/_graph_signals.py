@@ -1,26 +1,22 @@
-"""LangGraph's own signals, which are exceptions but no failures.
+"""Recognise LangGraph's own signals: exceptions that are no failures.
 
-An interrupt or a command to the parent graph travels as an exception. To retry it, to count it
-against a breaker or to answer it from a fallback would break the graph. So it passes through the
-policies as a value that is neither stored nor copied, and is raised again behind them.
+An interrupt, or a command to the parent graph, travels as an exception.
 """
 
 from __future__ import annotations
 
 import sys
 
-from toolops_plugins.adapters.signals import Signal
-
-__all__ = ["signal_of"]
+__all__ = ["is_graph_signal"]
 
 
-def signal_of(error: Exception) -> Signal | None:
-    """Return the exception made ready to pass through, or None if it is a failure like others."""
-    errors = sys.modules.get("langgraph.errors")  # if nobody has imported it, it is none of those
-    if errors is None:
-        return None
+def is_graph_signal(error: BaseException) -> bool:
+    """Return whether an exception is one of LangGraph's signals."""
+    errors = sys.modules.get("langgraph.errors")
+    if errors is None:  # then nobody can have raised one
+        return False
     if isinstance(error, errors.GraphBubbleUp):
-        return Signal(error)
-    # What a human has answered does not fit what was asked; the graph is to ask again.
+        return True
+    # A human's answer does not fit the question; the graph is to ask again.
     is_invalid_resume = getattr(errors, "is_invalid_resume", None)  # langgraph 1.2 and later
-    return Signal(error) if is_invalid_resume is not None and is_invalid_resume(error) else None
+    return is_invalid_resume is not None and bool(is_invalid_resume(error))

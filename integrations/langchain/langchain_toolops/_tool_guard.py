@@ -1,14 +1,11 @@
-"""What stands between LangChain's ``run`` and a tool's body: one call of a wrapped function."""
+"""Make each call of a wrapped LangChain tool under its policy."""
 
 from __future__ import annotations
 
 import inspect
-import keyword
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
-from functools import partial
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
 from uuid import UUID
 
 from langchain_core.messages import BaseMessage
@@ -17,208 +14,137 @@ from langchain_core.tools import BaseTool, StructuredTool, Tool, ToolException
 from langchain_core.utils.pydantic import get_fields
 from pydantic import ValidationError
 
-from langchain_toolops._background_run import unattended
+from langchain_toolops._background_run import background_run
 from langchain_toolops._codec_types import teach
 from langchain_toolops._event_dedup import note_run
-from langchain_toolops._graph_signals import signal_of
+from langchain_toolops._graph_signals import is_graph_signal
 from langchain_toolops._tool_injection import (
     Including,
     config_arguments,
-    given_config,
-    included,
+    current_config,
     injected_arguments,
-    refuses,
+    injected_values,
+    is_refused,
     was_answered,
 )
 from toolops_plugins import Policy, ToolOps
-from toolops_plugins.adapters.signals import Signal, adapt_policy, release
-from toolops_plugins.adapters.tool_arguments import ABSENT
-from toolops_plugins.calls.context import REFRESH
-from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.adapters.signals import Signal
+from toolops_plugins.adapters.tool_arguments import ABSENT, named_signature
+from toolops_plugins.adapters.tool_guard import SINGLE_USE, Body, ToolCall, ToolGuard
 from toolops_plugins.policy import ExceptionFilter, matches
 from toolops_plugins.policy.faults import callee_failed
 
-__all__ = ["Guard"]
-
-Body = partial[Any]
-"""A tool's ``_run`` or ``_arun`` with all its arguments."""
+__all__ = ["LangChainToolGuard", "takes_argument"]
 
 
-class _Call:
-    """A call under way; the body reaches the wrapped function by the context, past the key."""
+class _Call(ToolCall):
+    """A call of a wrapped tool.
 
-    __slots__ = ("body", "guard", "over", "ran", "refresh", "run", "token")
+    Args:
+        guard: The guard of the tool.
+        run: The run of LangChain's that the call belongs to, or None.
+    """
 
-    def __init__(self, guard: Guard, body: Body, run: UUID | None) -> None:
+    __slots__ = ("guard", "run")
+
+    def __init__(
+        self, body: Body, arguments: dict[str, Any], guard: ToolGuard, run: UUID | None
+    ) -> None:
+        super().__init__(body, arguments)
         self.guard = guard
-        self.body = body
         self.run = run
-        self.ran = False
-        """Whether its own body was run, rather than that of another call which it joined."""
-        self.over = False
-        """Whether the caller has gone."""
-        self.refresh = REFRESH.get()
-        """The refresh around the caller, if any; where it is another one, he has been served."""
-
-    def __enter__(self) -> None:
-        self.token = _CALL.set(self)
-
-    def __exit__(self, *_: object) -> None:
-        self.over = True
-        with suppress(ValueError):  # the coroutine was left behind, and is ended elsewhere
-            _CALL.reset(self.token)
 
     @contextmanager
-    def running(self) -> Iterator[Callable[[], Any]]:
-        """Return its body, made ready to run; under no run where nobody waits for it."""
-        self.ran = True
-        if not self.over and REFRESH.get() is self.refresh:
-            yield self.body
-            return
-        with unattended(self.body) as body, _Call(self.guard, self.body, None):
+    def detach(self) -> Iterator[Any]:
+        """Return the body, made ready to run under no run at all."""
+        call = _Call(self.body, self.arguments, self.guard, None)
+        with background_run(self.body) as body, call:
             yield body
 
 
-_CALL: ContextVar[_Call | None] = ContextVar("toolops_langchain_call", default=None)
-
-
-class _Faces(NamedTuple):
-    """The wrapped functions of a tool; both ways share keys, flights and states by their name.
-
-    None stands for a way that the tool does not have, or has only by way of the other.
-    """
-
-    sync: Any
-    aio: Any
-
-
-class Guard:
-    """The policy of one wrapped tool. Safe to use from any threads and event loops at once.
+class LangChainToolGuard(ToolGuard):
+    """The policy of one wrapped tool.
 
     Args:
         tool: The tool as it was.
         ops: The runtime.
-        policy: What is asked of its calls.
-        injected: What is done about injected arguments that are not included.
+        name: The name of its results.
+        policy: The policy of its calls.
+        injected: Whether injected arguments that are not included forbid to store and share
+            results ("refuse"), or do not count ("ignore").
         include: The injected arguments that count.
+        secret: Arguments that are secret, beside those whose name says so.
+        ignore: Arguments that do not count in the key.
 
     Raises:
         ConfigurationError: The policy does not fit the tool or the runtime.
     """
 
+    call_type = _Call
+    refusal_option = "injected"
+
     def __init__(
         self,
         tool: BaseTool,
         ops: ToolOps,
+        name: str,
         policy: Policy,
         injected: Literal["refuse", "ignore"],
         include: Including,
+        secret: Sequence[str] = (),
+        ignore: Sequence[str] = (),
     ) -> None:
         teach(ops.codec)
-        self.ops = ops
-        self.name = tool.name
         self._include = include
         self._injected = injected_arguments(tool)
-        self._reserved = config_arguments(tool) | _framework_arguments(tool)
         self._artifact = tool.response_format == "content_and_artifact"
+        self._reserved = self._injected | config_arguments(tool) | _framework_arguments(tool)
         self._names, defaults, closed = _arguments(tool)
-        counted = [n for n in self._names if self._counts(n)]
+        counted = [n for n in self._names if n not in self._reserved]
         counted += [n for n in include if n not in counted]
-        signature = _signature(counted, defaults, closed=closed)
-        alone = policy.replace(cache=None, semantic=None, coalesce=False)
-        self._refuses = refuses(self._injected, include, injected)
-        self.policy = alone if self._refuses else policy
-        self._told = adapt_policy(self.policy, self.is_plain)
-        self._shared = self._faces(tool, self._told, signature)
-        self._alone = self._shared
-        if self._told.coalesces or self._told.cache is not None:
-            self._alone = self._faces(tool, adapt_policy(alone, self.is_plain), signature)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Guard:
-        return self
-
-    def _faces(self, tool: BaseTool, policy: Policy, signature: inspect.Signature) -> _Faces:
-        def run(**_: Any) -> Any:
-            try:
-                with _under_way().running() as body:
-                    return body()
-            except Exception as error:  # noqa: BLE001 - raised again unless it is no failure
-                return self._passing(error)
-
-        async def arun(**_: Any) -> Any:
-            try:
-                with _under_way().running() as body:
-                    return await body()
-            except Exception as error:  # noqa: BLE001 - raised again unless it is no failure
-                return self._passing(error)
-
-        def face(function: Any) -> Any:
-            function.__signature__ = signature
-            function.__toolops_source__ = _source(tool)
-            return self.ops.tool(policy=policy, name=self.name)(function)
-
+        named = {n: defaults.get(n, ABSENT) for n in counted}
+        refusal = None
+        if is_refused(self._injected, include, injected):
+            names = ", ".join(sorted(self._injected - include.keys()))
+            refusal = f"it is injected with {names}; see include_injected"
         sync, aio = _ways(tool)
-        return _Faces(face(run) if sync else None, face(arun) if aio else None)
+        super().__init__(
+            ops,
+            name,
+            policy,
+            named_signature(named, is_open=not closed),
+            sync=sync,
+            aio=aio,
+            secret=secret,
+            ignore=ignore,
+            source=_source(tool),
+            refusal=refusal,
+        )
 
     # -- calls -------------------------------------------------------------------------------
 
-    def run(self, body: Body, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Make a call in this thread.
-
-        Args:
-            body: The tool's own ``_run``, with all its arguments.
-            args: The positional arguments.
-            kwargs: The keyword arguments.
-
-        Raises:
-            Exception: What the body raised, or a policy in its place.
-        """
-        call = self._opened(body) if self._shared.sync is not None else None
-        if call is None:
-            return body()
-        arguments = self._counted(args, kwargs)
-        with call:
-            if not was_answered(given_config()):
-                value = self._shared.sync(**arguments)
-                if call.ran or self._is_shareable(value):
-                    return release(value)
-            return release(self._alone.sync(**arguments))
-
-    async def arun(self, body: Body, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Make a call on this event loop; see :meth:`run`."""
-        call = self._opened(body) if self._shared.aio is not None else None
-        if call is None:
-            return await body()
-        arguments = self._counted(args, kwargs)
-        with call:
-            if not was_answered(given_config()):
-                value = await self._shared.aio(**arguments)
-                if call.ran or self._is_shareable(value):
-                    return release(value)
-            return release(await self._alone.aio(**arguments))
-
-    def _opened(self, body: Body) -> _Call | None:
+    def open_call(
+        self, body: Body, args: tuple[Any, ...], kwargs: dict[str, Any], *_: Any
+    ) -> ToolCall | None:
         """Return a new call, or None where the tool's one way of running makes use of the other."""
-        manager = (given_config() or {}).get("callbacks")
+        manager = (current_config() or {}).get("callbacks")
         run = getattr(manager, "parent_run_id", None)
-        around = _CALL.get()
+        around = _Call.current.get()
         if around is not None and around.guard is self and around.run == run:
             return None
         if run is not None and self.ops.active:
             note_run(run)
-        return _Call(self, body, run)
+        return _Call(body, self._by_name(args, kwargs), self, run)
 
-    def _passing(self, error: Exception) -> Signal:
-        """Return what passes through the policies as no failure; raise the error if it is one."""
-        passing = signal_of(error)
-        if passing is not None:
-            return passing
-        # The tool cannot be run in this way, which is no trouble that passes.
-        if isinstance(error, NotImplementedError):
-            return Signal(error)
-        if isinstance(error, ToolException) and not self._is_failure(error):
-            return Signal(error)
-        raise error
+    def may_share(self) -> bool:
+        """Return whether no human has answered an interrupt, on which the result may hang."""
+        return not was_answered(current_config())
+
+    def is_signal(self, error: Exception) -> bool:
+        """Return whether an exception is LangGraph's, or what a tool answers to the model."""
+        if is_graph_signal(error):
+            return True
+        return isinstance(error, ToolException) and not self._is_failure(error)
 
     def _is_failure(self, error: ToolException) -> bool:
         policy = self.policy
@@ -227,22 +153,23 @@ class Guard:
             filters.append(policy.cache.negative)
         return any(each is not callee_failed and _names(each, error) for each in filters)
 
-    def is_plain(self, value: Any) -> bool:
-        """Return whether a result is one that may be kept, and given to other calls as well."""
-        if isinstance(value, Iterator | AsyncIterator | Awaitable):
-            return False  # it can be used once
+    def is_stored(self, value: Any) -> bool:
+        """Return whether a result is the same for each call: no message and no Command."""
+        if isinstance(value, SINGLE_USE):
+            return False
         if self._artifact:
             if type(value) is not tuple or len(value) != 2:
                 return False
             value = value[0]
         if isinstance(value, list):
-            return not any(map(_is_of_the_call, value))
-        return not _is_of_the_call(value)
+            return not any(map(_is_addressed, value))
+        return not _is_addressed(value)
 
-    def _is_shareable(self, value: Any) -> bool:
+    def is_shareable(self, value: Any) -> bool:
+        """Return whether a result may be given to other calls: what a tool answers may."""
         if type(value) is Signal:
             return isinstance(value.error, ToolException)
-        return self.is_plain(value)
+        return self.is_stored(value)
 
     # -- arguments ---------------------------------------------------------------------------
 
@@ -254,21 +181,13 @@ class Guard:
             given: Its input, or a whole tool call.
 
         Raises:
-            ConfigurationError: Results are neither kept nor shared.
+            ConfigurationError: Results are neither stored nor shared.
             ValidationError: The input does not fit the tool's schema.
         """
-        if self._refuses:
-            names = ", ".join(sorted(self._injected - self._include.keys()))
-            raise ConfigurationError(
-                "injected",
-                f"{self.name} keeps no results, since it is injected with {names}; see "
-                "include_injected",
-            )
-        face = self._shared.sync or self._shared.aio
-        key: str = face.key(**self._counted(*self._parsed(tool, given)))
-        return key
+        self.check_stores()
+        return self.key_of(self._by_name(*self._parse(tool, given)))
 
-    def _parsed(
+    def _parse(
         self, tool: BaseTool, given: str | dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if isinstance(given, dict):
@@ -279,30 +198,20 @@ class Guard:
             schema = tool.tool_call_schema
             if isinstance(given, str) or isinstance(schema, dict) or not self._injected:
                 raise
-            # What it is injected with is missing; what a model writes may be all that counts.
+            # Without injected arguments; what a model writes may be all that counts.
             model = schema(**given)
             plain = {name: getattr(model, name) for name in get_fields(schema)}
             return (), {**plain, **{n: v for n, v in given.items() if n in self._include}}
 
-    def _counts(self, name: str) -> bool:
-        return name not in self._reserved and name not in self._injected
-
-    def _counted(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments that count, by name, however they were given."""
+    def _by_name(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments that count, by name."""
         given = {**dict(zip(self._names, args, strict=False)), **kwargs}
-        counted = {name: value for name, value in given.items() if self._counts(name)}
-        return {**counted, **included(self._include, given)} if self._include else counted
-
-
-def _under_way() -> _Call:
-    call = _CALL.get()
-    if call is None:  # pragma: no cover - the runtime keeps the context of each call
-        raise RuntimeError("a wrapped tool was called without its context")
-    return call
+        counted = {name: value for name, value in given.items() if name not in self._reserved}
+        return {**counted, **injected_values(self._include, given)} if self._include else counted
 
 
 def _source(tool: BaseTool) -> Any:
-    """Return the function that a tool runs, which is another one once it has been edited."""
+    """Return the function that a tool runs, which is another one after an edit."""
     function = getattr(tool, "func", None) or getattr(tool, "coroutine", None)
     return function if inspect.isfunction(function) else type(tool)._run  # noqa: SLF001 - a method for subclasses to write
 
@@ -315,7 +224,7 @@ def _names(wanted: ExceptionFilter, error: ToolException) -> bool:
     return matches(wanted, error)
 
 
-def _is_of_the_call(value: Any) -> bool:
+def _is_addressed(value: Any) -> bool:
     """Return whether a value is addressed to one tool call, as a Command and a message are."""
     return isinstance(value, ToolOutputMixin | BaseMessage)
 
@@ -325,6 +234,12 @@ def _ways(tool: BaseTool) -> tuple[bool, bool]:
     if isinstance(tool, StructuredTool | Tool):
         return tool.func is not None, tool.coroutine is not None
     return True, type(tool)._arun is not BaseTool._arun  # noqa: SLF001 - a method for subclasses to write
+
+
+def takes_argument(tool: BaseTool, name: str) -> bool:
+    """Return whether a tool takes an argument of this name."""
+    names, _, closed = _arguments(tool)
+    return not closed or name in names
 
 
 def _framework_arguments(tool: BaseTool) -> frozenset[str]:
@@ -361,18 +276,3 @@ def _arguments(tool: BaseTool) -> tuple[tuple[str, ...], dict[str, Any], bool]:
     if not names and isinstance(tool, Tool):
         names = ("tool_input",)
     return names, {n: v for n, v in defaults.items() if n in names}, closed
-
-
-def _signature(names: list[str], defaults: Mapping[str, Any], *, closed: bool) -> inspect.Signature:
-    """Return the signature under which a policy knows the tool: its arguments by name."""
-    fitting = [n for n in names if n.isidentifier() and not keyword.iskeyword(n)]
-    parameters = [
-        inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=defaults.get(n, ABSENT))
-        for n in fitting
-    ]
-    if not closed or len(fitting) < len(names):
-        others = "others"
-        while others in fitting:
-            others += "_"
-        parameters.append(inspect.Parameter(others, inspect.Parameter.VAR_KEYWORD))
-    return inspect.Signature(parameters)

@@ -30,12 +30,12 @@ __all__ = [
     "IncludeLike",
     "Including",
     "config_arguments",
-    "counting",
-    "given_config",
-    "included",
-    "including",
+    "counted_part",
+    "current_config",
+    "include_of",
     "injected_arguments",
-    "refuses",
+    "injected_values",
+    "is_refused",
     "was_answered",
 ]
 
@@ -132,7 +132,7 @@ def _is_injected(hint: Any) -> bool:
     return _is_injected_arg_type(hint)
 
 
-def including(names: IncludeLike) -> Including:
+def include_of(names: IncludeLike) -> Including:
     """Return what is asked of each injected argument that counts.
 
     Raises:
@@ -152,7 +152,7 @@ def including(names: IncludeLike) -> Including:
     return dict(names)
 
 
-def refuses(
+def is_refused(
     injected: frozenset[str], include: Including, mode: Literal["refuse", "ignore"]
 ) -> bool:
     """Return whether results must be neither kept nor shared, since what they hang on is unknown.
@@ -170,12 +170,12 @@ def refuses(
     return mode == "refuse" and not injected <= include.keys()
 
 
-def included(include: Including, given: Mapping[str, Any]) -> dict[str, Any]:
+def injected_values(include: Including, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return what counts of the injected arguments of a call."""
-    return {name: counting(ask, given[name]) for name, ask in include.items() if name in given}
+    return {name: counted_part(ask, given[name]) for name, ask in include.items() if name in given}
 
 
-def counting(ask: Callable[[Any], Any], given: Any) -> Any:
+def counted_part(ask: Callable[[Any], Any], given: Any) -> Any:
     """Return what the user's callable says of a value; a call goes past the cache if it fails."""
     try:
         return ask(given)
@@ -198,7 +198,7 @@ def _whole(value: Any) -> Any:
     }
 
 
-def given_config() -> RunnableConfig | None:
+def current_config() -> RunnableConfig | None:
     """Return the configuration under which a tool's body runs, or None outside of any run."""
     return var_child_runnable_config.get()
 

@@ -31,7 +31,7 @@ from langchain_toolops._event_dedup import (
     was_run_noted,
 )
 from langchain_toolops._event_runs import Kind, calls_tools, name_of_run, was_cached, was_counted
-from langchain_toolops._graph_signals import signal_of
+from langchain_toolops._graph_signals import is_graph_signal
 from langchain_toolops.prices import ModelPrices, TokenPrice, model_of, usage_of
 from toolops_plugins import ConfigurationError, ToolOps, check
 from toolops_plugins.adapters.options import runtime_of
@@ -307,7 +307,7 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
         if run is None:
             return
         details = self._details(run, run.model, None)
-        if isinstance(error, Exception) and signal_of(error) is not None:
+        if is_graph_signal(error):
             self._teller.tell(run, "bypass", details, reason="interrupted")
         elif isinstance(error, GeneratorExit):  # a stream that its reader has left
             self._teller.tell(run, "bypass", details, reason="left")

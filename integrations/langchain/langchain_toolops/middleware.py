@@ -47,8 +47,8 @@ from langchain_toolops._fallback_answers import message_of
 from langchain_toolops._llm_conversation import question_of
 from langchain_toolops._llm_identity import is_outage, model_identity, model_name
 from langchain_toolops._tool_injection import (
-    counting,
-    given_config,
+    counted_part,
+    current_config,
     injected_arguments,
     was_answered,
 )
@@ -233,7 +233,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
             args=(*self._asked(request), request, own),
             kwargs={},
             names=(),
-            shared=self._models.keyed and not was_answered(given_config()),
+            shared=self._models.keyed and not was_answered(current_config()),
         )
 
     def _asked(self, request: ModelRequest[Any]) -> tuple[str, Any]:
@@ -342,7 +342,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         except Exception:  # noqa: BLE001 - of the schema; the tool tells the model what is wrong
             return None
         if injected and callable(self._injected):
-            arguments[_INJECTED] = counting(self._injected, request)
+            arguments[_INJECTED] = counted_part(self._injected, request)
         return arguments
 
 

@@ -7,7 +7,7 @@ the message, which is made anew for each call from a result that may have come f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
@@ -15,30 +15,46 @@ from langchain_core.tools import BaseTool
 from langchain_core.tools import tool as tool_of
 from pydantic import ConfigDict, PrivateAttr
 
-from langchain_toolops._tool_guard import Guard
-from langchain_toolops._tool_injection import (
-    IncludeLike,
-    Including,
-    including,
-    injected_arguments,
+from langchain_toolops._tool_guard import LangChainToolGuard, takes_argument
+from langchain_toolops._tool_injection import IncludeLike, Including, include_of, injected_arguments
+from toolops_plugins import Policy, ToolOps
+from toolops_plugins.adapters.options import runtime_of
+from toolops_plugins.adapters.pydantic_state import copy_as
+from toolops_plugins.adapters.subclasses import SubclassCache, refuse_pickling
+from toolops_plugins.adapters.tool_guard import PolicyAttribute
+from toolops_plugins.adapters.tool_options import (
+    check_function,
+    check_name,
+    check_names,
+    check_unique,
+    list_names,
+    list_tools,
+    read_only_policy,
+    tool_of_function,
 )
-from toolops_plugins import Cache, Policy, Retry, ToolOps
-from toolops_plugins.adapters.options import policy_of, runtime_of, versioned
-from toolops_plugins.adapters.subclasses import SubclassCache
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import PolicyParts
 
 __all__ = ["ToolOpsTool", "wrap_tool", "wrap_tools"]
 
 
-class _PolicyOf:
-    """The attribute ``policy``: no property, so that a tool's own field of that name wins."""
+class WrapOptions(PolicyParts, total=False):
+    """The keyword arguments of :func:`wrap_tool`."""
 
-    def __get__(self, tool: ToolOpsTool | None, owner: type | None = None) -> Policy:
-        guard = None if tool is None else tool._toolops_guard  # noqa: SLF001 - of this module
-        if guard is None:
-            raise AttributeError("policy")
-        return guard.policy
+    ops: ToolOps | None
+    name: str | None
+    version: str
+    secret: Sequence[str]
+    ignore: Sequence[str]
+    injected: Literal["refuse", "ignore"]
+    include_injected: IncludeLike
+
+
+def _guard_or_none(tool: ToolOpsTool) -> LangChainToolGuard:
+    guard = tool._toolops_guard  # noqa: SLF001 - of this module
+    if guard is None:
+        raise AttributeError("policy")
+    return guard
 
 
 class ToolOpsTool(BaseTool):
@@ -50,28 +66,23 @@ class ToolOpsTool(BaseTool):
     Safe to use from any threads and event loops at once, as far as the tool is.
 
     Attributes:
-        policy: What is asked of its calls. It lacks cache and coalescing where injected arguments
+        policy: The policy of its calls. It lacks cache and coalescing where injected arguments
             forbid them.
     """
 
-    model_config = ConfigDict(ignored_types=(_PolicyOf,))
+    model_config = ConfigDict(ignored_types=(PolicyAttribute,))
 
-    policy = _PolicyOf()
+    policy = PolicyAttribute(_guard_or_none)
 
-    _toolops_guard: Guard | None = PrivateAttr(default=None)
+    _toolops_guard: LangChainToolGuard | None = PrivateAttr(default=None)
 
     if TYPE_CHECKING:
         # To type checkers: what a call of the class takes, and that what it makes can be run.
         def __init__(
             self,
             tool: BaseTool | Callable[..., Any],
-            ops: ToolOps | None = None,
-            *,
             policy: Policy | None = None,
-            injected: Literal["refuse", "ignore"] = "refuse",
-            include_injected: IncludeLike = (),
-            version: str = "1",
-            **parts: Unpack[PolicyParts],
+            **options: Unpack[WrapOptions],
         ) -> None: ...
 
         def _run(self, *args: Any, **kwargs: Any) -> Any: ...
@@ -84,24 +95,11 @@ class ToolOpsTool(BaseTool):
     def from_tool(
         cls,
         tool: BaseTool | Callable[..., Any],
-        ops: ToolOps | None = None,
-        *,
         policy: Policy | None = None,
-        injected: Literal["refuse", "ignore"] = "refuse",
-        include_injected: IncludeLike = (),
-        version: str = "1",
-        **parts: Unpack[PolicyParts],
+        **options: Unpack[WrapOptions],
     ) -> ToolOpsTool:
         """Return the tool wrapped; see :func:`wrap_tool`."""
-        return wrap_tool(
-            tool,
-            ops,
-            policy=policy,
-            injected=injected,
-            include_injected=include_injected,
-            version=version,
-            **parts,
-        )
+        return wrap_tool(tool, policy, **options)
 
     def key(self, args: str | dict[str, Any]) -> str:
         """Return the key of a call, in hexadecimal.
@@ -134,7 +132,7 @@ class ToolOpsTool(BaseTool):
         await guard.ops.ainvalidate(keys=[guard.key(self, args)])
 
 
-def _guard_of(tool: ToolOpsTool) -> Guard:
+def _guard_of(tool: ToolOpsTool) -> LangChainToolGuard:
     guard = tool._toolops_guard  # noqa: SLF001 - of this module
     if guard is None:  # made by the class of a wrapped tool
         raise ConfigurationError("tool", "was not made by wrap_tool()")
@@ -143,12 +141,15 @@ def _guard_of(tool: ToolOpsTool) -> Guard:
 
 def wrap_tool(
     tool: BaseTool | Callable[..., Any],
-    ops: ToolOps | None = None,
-    *,
     policy: Policy | None = None,
+    *,
+    ops: ToolOps | None = None,
+    name: str | None = None,
+    version: str = "1",
+    secret: Sequence[str] = (),
+    ignore: Sequence[str] = (),
     injected: Literal["refuse", "ignore"] = "refuse",
     include_injected: IncludeLike = (),
-    version: str = "1",
     **parts: Unpack[PolicyParts],
 ) -> ToolOpsTool:
     """Return a copy of a tool whose calls are made under a policy; the tool itself is untouched.
@@ -172,119 +173,128 @@ def wrap_tool(
 
     Args:
         tool: The tool, or a function that LangChain makes one of.
+        policy: The whole policy of its calls. None: as said above.
         ops: The runtime. None: the default one.
-        policy: What is asked of its calls, all of it. None: as said above.
-        injected: What is done about injected arguments (``InjectedToolArg``, ``InjectedState``,
-            ``InjectedStore``, ``InjectedToolCallId``, ``ToolRuntime``, ``RunnableConfig``) that are
-            not included. "refuse": results are neither kept nor shared, and the rest of the policy
-            applies. "ignore": they do not count; right only where results do not hang on them. A
-            tool made of a runnable (``as_tool()``, ``Tool(func=chain.invoke)``) has the argument
-            ``config``, since the runnable gets the configuration.
+        name: The name in keys and statistics; tools of one name share their results. None: the
+            tool's own.
+        version: Part of the key; change it when the tool's meaning changes. Default "1".
+        secret: Arguments that are secret, beside those whose name says so. They count in the key,
+            as part of its digest.
+        ignore: Arguments that do not count in the key.
+        injected: "refuse": with an injected argument (``InjectedToolArg``, ``InjectedState``,
+            ``InjectedStore``, ``InjectedToolCallId``, ``ToolRuntime``, ``RunnableConfig``) that is
+            not included, results are neither kept nor shared, and the rest of the policy applies.
+            "ignore": such arguments do not count; right only where results do not depend on them.
+            A tool made of a runnable (``as_tool()``, ``Tool(func=chain.invoke)``) has the argument
+            ``config``, since the runnable gets the configuration. Default "refuse".
         include_injected: Names of injected arguments that count in the key; as a mapping, with a
             callable that gets the argument and returns what of it counts, such as
             ``{"runtime": lambda runtime: runtime.context.user_id}``. Of a configuration, that is
             what it holds about the user and the thread.
-        version: Part of the key; change it when the tool's meaning changes. Default "1".
         parts: The parts of a policy by name, such as ``cache=Cache(ttl=60)``; they win over
             ``policy``, and over the policy that stands where none is given.
 
     Raises:
         ConfigurationError: It is no tool or wrapped already, a value is wrong or does not fit, or
-            an argument is included that the tool is not injected with.
+            an argument is named that the tool does not take.
     """
     wanted = _tool(tool)
-    include = including(include_injected)
-    for name in include.keys() - injected_arguments(wanted):
+    check_name(name)
+    include = include_of(include_injected)
+    for each in include.keys() - injected_arguments(wanted):
         raise ConfigurationError(
-            "include_injected", f"names {name!r}, with which {wanted.name} is not injected"
+            "include_injected", f"names {each!r}, with which {wanted.name} is not injected"
         )
-    return _wrapped(wanted, ops, _whole(policy, parts, version), injected, include)
+    secret, ignore = list_names("secret", secret), list_names("ignore", ignore)
+    for option, names in (("secret", secret), ("ignore", ignore)):
+        check_names(option, names, [partial(takes_argument, wanted)], wanted.name)
+    whole = read_only_policy(policy, parts, version)
+    return _wrap(wanted, runtime_of(ops), name, whole, secret, ignore, injected, include)
 
 
 def wrap_tools(
     tools: Iterable[BaseTool | Callable[..., Any]],
-    ops: ToolOps | None = None,
-    *,
     policy: Policy | None = None,
+    *,
+    ops: ToolOps | None = None,
+    version: str = "1",
+    secret: Sequence[str] = (),
+    ignore: Sequence[str] = (),
     injected: Literal["refuse", "ignore"] = "refuse",
     include_injected: IncludeLike = (),
-    version: str = "1",
     **parts: Unpack[PolicyParts],
 ) -> list[ToolOpsTool]:
     """Return copies of tools whose calls are made under one policy; see :func:`wrap_tool`.
 
     Args:
         tools: The tools, or functions that LangChain makes tools of.
-        ops: As for :func:`wrap_tool`.
         policy: As for :func:`wrap_tool`.
-        injected: As for :func:`wrap_tool`.
-        include_injected: As for :func:`wrap_tool`; each name is one of at least one of the tools.
+        ops: As for :func:`wrap_tool`.
         version: As for :func:`wrap_tool`.
+        secret: As for :func:`wrap_tool`; each name is one of at least one of the tools.
+        ignore: As for ``secret``.
+        injected: As for :func:`wrap_tool`.
+        include_injected: As for ``secret``.
         parts: As for :func:`wrap_tool`.
 
     Raises:
         ConfigurationError: As for :func:`wrap_tool`; or two tools have one name.
     """
-    if not isinstance(tools, Iterable) or isinstance(tools, BaseTool | str | Mapping):
-        raise ConfigurationError(
-            "tools", f"must be several tools, not {tools!r}; wrap_tool() takes one"
-        )
-    wanted = [_tool(each) for each in tools]
-    include = including(include_injected)
-    unknown = include.keys() - frozenset().union(*map(injected_arguments, wanted))
-    for name in unknown:
+    wanted = [_tool(each) for each in list_tools(tools, (BaseTool,), "wrap_tool() takes one")]
+    include = include_of(include_injected)
+    for name in include.keys() - frozenset().union(*map(injected_arguments, wanted)):
         raise ConfigurationError(
             "include_injected", f"names {name!r}, with which none of the tools is injected"
         )
-    names = [each.name for each in wanted]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigurationError(
-                "tools", f"has two of the name {name!r}, which would share their results"
-            )
-    whole = _whole(policy, parts, version)
-    return [_wrapped(each, ops, whole, injected, include) for each in wanted]
+    check_unique([each.name for each in wanted], "which would share their results")
+    secret, ignore = list_names("secret", secret), list_names("ignore", ignore)
+    known = [partial(takes_argument, each) for each in wanted]
+    for option, names in (("secret", secret), ("ignore", ignore)):
+        check_names(option, names, known, "none of the tools")
+    whole, runtime = read_only_policy(policy, parts, version), runtime_of(ops)
+    return [
+        _wrap(
+            tool,
+            runtime,
+            None,
+            whole,
+            [n for n in secret if takes(n)],
+            [n for n in ignore if takes(n)],
+            injected,
+            include,
+        )
+        for tool, takes in zip(wanted, known, strict=True)
+    ]
 
 
 def _tool(wanted: Any) -> BaseTool:
     if isinstance(wanted, ToolOpsTool):
-        raise ConfigurationError("tool", f"{wanted.name} is wrapped already")
-    if isinstance(wanted, BaseTool):
-        return wanted
-    if not callable(wanted) or isinstance(wanted, type) or not hasattr(wanted, "__name__"):
-        raise ConfigurationError("tool", f"must be a tool or a function, not {wanted!r}")
-    made: BaseTool = tool_of(wanted)
-    return made
+        raise ConfigurationError("tool", f"{wanted.name} is behind a policy already")
+    if not isinstance(wanted, BaseTool):
+        made: BaseTool = tool_of_function(wanted, tool_of, "a LangChain tool or a function")
+        return made
+    check_function(wanted.name, getattr(wanted, "func", None) or getattr(wanted, "coroutine", None))
+    return wanted
 
 
-def _whole(policy: Policy | None, parts: PolicyParts, version: str) -> Policy:
-    if policy is None:
-        # With "semantic", whether calls are shared by meaning follows from the rest of the policy.
-        shares = None if parts.get("semantic") else True
-        policy = Policy(cache=Cache(ttl=300.0), retry=Retry(), coalesce=shares)
-    return versioned(policy_of(policy).replace(**parts), version)
-
-
-def _wrapped(
+def _wrap(
     tool: BaseTool,
-    ops: ToolOps | None,
+    ops: ToolOps,
+    name: str | None,
     policy: Policy,
+    secret: Sequence[str],
+    ignore: Sequence[str],
     injected: Literal["refuse", "ignore"],
     include: Including,
 ) -> ToolOpsTool:
     names = injected_arguments(tool)
     mine = {name: ask for name, ask in include.items() if name in names}
-    guard = Guard(tool, runtime_of(ops), policy, injected, mine)
-    copy: Any = tool.model_copy()
-    object.__setattr__(copy, "__class__", _classes.of(type(tool)))
-    # Private attributes are made when a tool is initialised, and that was in its old class.
-    private = {**(copy.__pydantic_private__ or {}), "_toolops_guard": guard}
-    object.__setattr__(copy, "__pydantic_private__", private)
-    wrapped: ToolOpsTool = copy
+    guard = LangChainToolGuard(tool, ops, name or tool.name, policy, injected, mine, secret, ignore)
+    wrapped: ToolOpsTool = copy_as(tool, _classes.of(type(tool)), {"_toolops_guard": guard})
     return wrapped
 
 
-def _made(kind: Any) -> type[BaseTool]:
+def _subclass(kind: Any) -> type[BaseTool]:
     run, arun = kind._run, kind._arun  # noqa: SLF001 - methods for subclasses to write
 
     @wraps(run)
@@ -308,6 +318,7 @@ def _made(kind: Any) -> type[BaseTool]:
         "__qualname__": kind.__qualname__,
         "__doc__": kind.__doc__,
         "__init__": wraps(kind.__init__)(init),
+        "__reduce_ex__": refuse_pickling,
         "_run": guarded,
     }
     if arun is not BaseTool._arun:  # noqa: SLF001 - as above; that one calls _run, and LangChain asks for it
@@ -317,4 +328,4 @@ def _made(kind: Any) -> type[BaseTool]:
     return made
 
 
-_classes = SubclassCache(_made)
+_classes = SubclassCache(_subclass)

@@ -1,7 +1,8 @@
 """ToolOps for LlamaIndex: native adapters to one core of cache and resilience.
 
 - :func:`guard_llm`: a model behind a policy, streams included.
-- :func:`guard_tool`, :func:`guard_tools`: tools behind a policy.
+- :func:`wrap_tool`, :func:`wrap_tools` (once ``guard_tool``, ``guard_tools``): tools behind a
+  policy.
 - :func:`guard_embedding`, :class:`ToolOpsKVStore`: vectors that are made once.
 - :class:`ToolOpsRateLimiter`: a model's ``rate_limiter=``, in requests and in tokens.
 - :class:`ToolOpsCallbackHandler`, :func:`install`, :func:`uninstall`, :class:`ModelPrices`,
@@ -30,7 +31,13 @@ if TYPE_CHECKING:
     from llama_index.callbacks.toolops.llms import MODEL_POLICY, guard_llm
     from llama_index.callbacks.toolops.prices import ModelPrices, TokenPrice
     from llama_index.callbacks.toolops.rate_limiter import ToolOpsRateLimiter
-    from llama_index.callbacks.toolops.tools import GuardedTool, guard_tool, guard_tools
+    from llama_index.callbacks.toolops.tools import (
+        GuardedTool,
+        guard_tool,
+        guard_tools,
+        wrap_tool,
+        wrap_tools,
+    )
 
 __all__ = [
     "MODEL_POLICY",
@@ -49,6 +56,8 @@ __all__ = [
     "guard_tools",
     "install",
     "uninstall",
+    "wrap_tool",
+    "wrap_tools",
 ]
 
 _PLACES = {
@@ -68,6 +77,8 @@ _PLACES = {
     "guard_tools": "tools",
     "install": "instrumentation",
     "uninstall": "instrumentation",
+    "wrap_tool": "tools",
+    "wrap_tools": "tools",
 }
 """The module of each name; it is imported when the name is first used, since few use them all."""
 

@@ -17,29 +17,27 @@ from llama_index.core.tools import (
 )
 from llama_index_instrumentation.dispatcher import DISPATCHER_SPAN_DECORATED_ATTR
 
-from llama_index.callbacks.toolops._tool_guard import Guard
-from toolops_plugins import Policy
+from llama_index.callbacks.toolops._tool_guard import LlamaIndexToolGuard
 from toolops_plugins.adapters.subclasses import SubclassCache
+from toolops_plugins.adapters.tool_guard import PolicyAttribute
 from toolops_plugins.errors import ConfigurationError
 
-__all__ = ["GuardedTool", "guarded_copy", "is_plain"]
+__all__ = ["GuardedTool", "copy_guarded", "is_plain"]
 
 _ENTRIES = ("call", "acall", "__call__")
 """The methods by which LlamaIndex calls a tool."""
 _GUARD = "_toolops_guard"
 
 
-class _PolicyOf:
-    """The attribute ``policy``: no property, so that a tool's own attribute of that name wins."""
-
-    def __get__(self, tool: GuardedTool | None, owner: type | None = None) -> Policy:
-        if tool is None:
-            raise AttributeError("policy")
-        return _guard_of(tool).policy
+def _guard_of(tool: Any) -> LlamaIndexToolGuard:
+    guard = vars(tool).get(_GUARD)
+    if not isinstance(guard, LlamaIndexToolGuard):  # made by the class of a guarded tool
+        raise ConfigurationError("tool", "was not made by wrap_tool()")
+    return guard
 
 
 class GuardedTool(BaseTool):
-    """A tool behind a policy, as :func:`guard_tool` makes it.
+    """A tool behind a policy, as :func:`wrap_tool` makes it.
 
     Each is of the class that the tool was of, and of this one, so that ``isinstance`` tells guarded
     tools from others. Where a tool has attributes of the names below, its own win.
@@ -54,7 +52,7 @@ class GuardedTool(BaseTool):
 
     __toolops_guarded__ = True
 
-    policy = _PolicyOf()
+    policy = PolicyAttribute(_guard_of)
 
     if TYPE_CHECKING:
         # To type checkers: what LlamaIndex's agents, and users, call.
@@ -73,7 +71,7 @@ class GuardedTool(BaseTool):
             ConfigurationError: Results of this tool are neither kept nor shared.
             TypeError: The arguments do not fit the tool.
         """
-        return _guard_of(self).key(args, _with_given(self, kwargs))
+        return _guard_of(self).key(args, _with_defaults(self, kwargs))
 
     def invalidate(self, *args: Any, **kwargs: Any) -> None:
         """Forget the result of a call in every tier and every process.
@@ -86,30 +84,23 @@ class GuardedTool(BaseTool):
             ConfigurationError: As for :meth:`key`.
             TypeError: As for :meth:`key`.
         """
-        key = _guard_of(self).key(args, _with_given(self, kwargs))
+        key = _guard_of(self).key(args, _with_defaults(self, kwargs))
         _guard_of(self).ops.invalidate(keys=[key])
 
     async def ainvalidate(self, *args: Any, **kwargs: Any) -> None:
         """As :meth:`invalidate`, without blocking the event loop."""
-        key = _guard_of(self).key(args, _with_given(self, kwargs))
+        key = _guard_of(self).key(args, _with_defaults(self, kwargs))
         await _guard_of(self).ops.ainvalidate(keys=[key])
 
 
-def _guard_of(tool: GuardedTool) -> Guard:
-    guard = vars(tool).get(_GUARD)
-    if not isinstance(guard, Guard):  # made by the class of a guarded tool
-        raise ConfigurationError("tool", "was not made by guard_tool()")
-    return guard
-
-
-def _with_given(tool: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+def _with_defaults(tool: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
     """Return keyword arguments with those that a function tool adds to every call."""
     if not isinstance(tool, FunctionTool):
         return kwargs
     return {**tool._field_defaults, **tool.partial_params, **kwargs}
 
 
-def guarded_copy(tool: BaseTool, guard: Guard) -> GuardedTool:
+def copy_guarded(tool: BaseTool, guard: LlamaIndexToolGuard) -> GuardedTool:
     """Return a copy of a tool whose calls pass a guard."""
     made: Any = copy.copy(tool)
     object.__setattr__(made, "__class__", _classes.of(type(tool)))
@@ -131,7 +122,7 @@ def is_plain(kind: type[BaseTool]) -> bool:
     )
 
 
-def _guard_functions(tool: Any, guard: Guard) -> None:
+def _guard_functions(tool: Any, guard: LlamaIndexToolGuard) -> None:
     function, awaited, real = tool._fn, tool._async_fn, tool._real_fn  # noqa: SLF001 - of a copy that is ours
 
     @wraps(real)
@@ -146,23 +137,23 @@ def _guard_functions(tool: Any, guard: Guard) -> None:
     tool._real_fn = aguarded if inspect.iscoroutinefunction(real) else guarded  # noqa: SLF001 - as above
 
 
-def _made(kind: Any) -> type[BaseTool]:
+def _subclass(kind: Any) -> type[BaseTool]:
     methods: dict[str, Any] = {
         "__module__": kind.__module__,
         "__qualname__": kind.__qualname__,
         "__doc__": kind.__doc__,
-        "__reduce_ex__": partialmethod(_reduced, kind),
+        "__reduce_ex__": partialmethod(_reduce, kind),
     }
     for name in () if is_plain(kind) else _ENTRIES:
-        if _is_its_own(kind, name):
-            make = _awaited if name == "acall" else _called
-            methods[name] = make(kind, _unspanned(kind, name))
+        if _is_own(kind, name):
+            make = _async_method if name == "acall" else _sync_method
+            methods[name] = make(kind, _without_span(kind, name))
     # The tool's own class comes first, so that nothing of its own is hidden.
     made: type[BaseTool] = type(kind)(kind.__name__, (kind, GuardedTool), methods)
     return made
 
 
-class _Copied:
+class _CopyMaker:
     """Makes a copy of a guarded tool, as its class says, and cannot be pickled.
 
     Copies and pickles are made by one method, of which only pickles hold the function.
@@ -186,12 +177,12 @@ class _Copied:
         )
 
 
-def _reduced(tool: Any, kind: Any, protocol: Any) -> Any:
+def _reduce(tool: Any, kind: Any, protocol: Any) -> Any:
     make, *rest = kind.__reduce_ex__(tool, protocol)
-    return _Copied(make, kind), *rest
+    return _CopyMaker(make, kind), *rest
 
 
-def _is_its_own(kind: type, name: str) -> bool:
+def _is_own(kind: type, name: str) -> bool:
     """Return whether a class has a method that does more than lead into another one."""
     found = inspect.getattr_static(kind, name, None)
     if found is None:
@@ -202,7 +193,7 @@ def _is_its_own(kind: type, name: str) -> bool:
     )
 
 
-def _unspanned(kind: type, name: str) -> Callable[..., Any]:
+def _without_span(kind: type, name: str) -> Callable[..., Any]:
     """Return a method without the span that LlamaIndex has put around it, which ours has too."""
     found = inspect.getattr_static(kind, name)
     if type(found) is not FunctionType and hasattr(found, DISPATCHER_SPAN_DECORATED_ATTR):
@@ -211,30 +202,28 @@ def _unspanned(kind: type, name: str) -> Callable[..., Any]:
     return method
 
 
-def _called(kind: Any, method: Any) -> Any:
+def _sync_method(kind: Any, method: Any) -> Any:
     @wraps(method, updated=())
     def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
         guard = vars(self).get(_GUARD)
         if guard is None:
             return method(self, *args, **kwargs)
         body = partial(method, _bare(self, kind), *args, **kwargs)
-        return guard.run(
-            body, args, _with_given(self, kwargs), partial(_output, self, args, kwargs)
-        )
+        output = partial(_output, self, args, kwargs)
+        return guard.run(body, args, _with_defaults(self, kwargs), output)
 
     return guarded
 
 
-def _awaited(kind: Any, method: Any) -> Any:
+def _async_method(kind: Any, method: Any) -> Any:
     @wraps(method, updated=())
     async def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
         guard = vars(self).get(_GUARD)
         if guard is None:
             return await method(self, *args, **kwargs)
         body = partial(method, _bare(self, kind), *args, **kwargs)
-        return await guard.arun(
-            body, args, _with_given(self, kwargs), partial(_output, self, args, kwargs)
-        )
+        output = partial(_output, self, args, kwargs)
+        return await guard.arun(body, args, _with_defaults(self, kwargs), output)
 
     return guarded
 
@@ -264,4 +253,4 @@ def _output(
     )
 
 
-_classes = SubclassCache(_made)
+_classes = SubclassCache(_subclass)

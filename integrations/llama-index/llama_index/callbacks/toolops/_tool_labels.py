@@ -35,7 +35,7 @@ def label_of(ops: ToolOps, name: str, tool: BaseTool) -> str:
         name: The tool's name.
         tool: The tool.
     """
-    return tool_labels.label_of(ops, name, _parts(tool), logger, "say guard_tool(name=...)")
+    return tool_labels.label_of(ops, name, _parts(tool), logger, "say wrap_tool(name=...)")
 
 
 def _parts(tool: BaseTool) -> Iterator[Any]:

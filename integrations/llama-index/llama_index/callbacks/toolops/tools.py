@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, Unpack
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
@@ -18,17 +18,27 @@ from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.tools import AsyncBaseTool, BaseTool, FunctionTool
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
 
-from llama_index.callbacks.toolops._tool_arguments import Arguments
-from llama_index.callbacks.toolops._tool_class import GuardedTool, guarded_copy, is_plain
-from llama_index.callbacks.toolops._tool_guard import Guard
+from llama_index.callbacks.toolops._tool_class import GuardedTool, copy_guarded, is_plain
+from llama_index.callbacks.toolops._tool_guard import LlamaIndexToolGuard
 from llama_index.callbacks.toolops._tool_labels import label_of
-from toolops_plugins import Cache, Policy, Retry, ToolOps
-from toolops_plugins.adapters.options import policy_of, runtime_of, versioned
+from toolops_plugins import Policy, ToolOps
+from toolops_plugins.adapters.internals import signature_of
+from toolops_plugins.adapters.options import runtime_of
+from toolops_plugins.adapters.tool_arguments import ToolArguments
+from toolops_plugins.adapters.tool_options import (
+    check_function,
+    check_name,
+    check_names,
+    check_unique,
+    list_names,
+    list_tools,
+    read_only_policy,
+    tool_of_function,
+)
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.keys.signature import signature_of
 from toolops_plugins.policy import PolicyParts
 
-__all__ = ["GuardedTool", "guard_tool", "guard_tools"]
+__all__ = ["GuardedTool", "guard_tool", "guard_tools", "wrap_tool", "wrap_tools"]
 
 logger = logging.getLogger("llama_index.callbacks.toolops")
 
@@ -38,8 +48,8 @@ _TAKES_CONTEXT = (
 )
 
 
-def guard_tool(
-    tool: BaseTool,
+def wrap_tool(
+    tool: BaseTool | Callable[..., Any],
     policy: Policy | None = None,
     *,
     ops: ToolOps | None = None,
@@ -72,8 +82,8 @@ def guard_tool(
     after he has answered is neither kept nor shared.
 
     Args:
-        tool: The tool.
-        policy: What is asked of its calls, all of it. None: as said above.
+        tool: The tool, or a function that LlamaIndex makes one of.
+        policy: The whole policy of its calls. None: as said above.
         ops: The runtime. None: the default one.
         name: The name in keys and statistics; tools that are given the same one share their
             results. None: the tool's own.
@@ -81,10 +91,10 @@ def guard_tool(
         secret: Arguments that are secret, beside those whose name says so. They count in the key,
             as part of its digest.
         ignore: Arguments that do not count in the key.
-        context: What is done where the tool takes the workflow's ``Context``, which never counts in
-            a key. "refuse": results are neither kept nor shared, with a warning in the log if you
-            ask for a cache, and the rest of the policy applies. "ignore": they are; right only
-            where they do not hang on the context.
+        context: The workflow's ``Context`` never counts in a key. "refuse": the results of a tool
+            that takes it are neither kept nor shared, with a warning in the log if you ask for a
+            cache, and the rest of the policy applies. "ignore": they are; right only where they do
+            not depend on the context. Default "refuse".
         parts: The parts of a policy by name, such as ``cache=Cache(ttl=60)``; they win over
             ``policy``, and over the policy that stands where none is given.
 
@@ -92,17 +102,20 @@ def guard_tool(
         ConfigurationError: It is no tool or guarded already, or a value is wrong or does not fit.
     """
     wanted = _tool(tool)
-    if name is not None and (not isinstance(name, str) or not name):
-        raise ConfigurationError("name", f"must be a non-empty string or None, not {name!r}")
-    whole = _whole(policy, parts, version)
-    guarded = _guarded(wanted, runtime_of(ops), whole, name, secret, ignore, context)
+    check_name(name)
+    secret, ignore = list_names("secret", secret), list_names("ignore", ignore)
+    arguments = _arguments(wanted)
+    for option, names in (("secret", secret), ("ignore", ignore)):
+        check_names(option, names, [arguments.takes], str(wanted.metadata.name))
+    whole = read_only_policy(policy, parts, version)
+    guarded = _guard(wanted, runtime_of(ops), whole, name, secret, ignore, context)
     if _asks_for_cache(policy, parts):
         _warn_of_context([wanted], context)
     return guarded
 
 
-def guard_tools(
-    tools: Iterable[BaseTool],
+def wrap_tools(
+    tools: Iterable[BaseTool | Callable[..., Any]],
     policy: Policy | None = None,
     *,
     ops: ToolOps | None = None,
@@ -112,112 +125,88 @@ def guard_tools(
     context: Literal["refuse", "ignore"] = "refuse",
     **parts: Unpack[PolicyParts],
 ) -> list[GuardedTool]:
-    """Return copies of tools whose calls are made under one policy; see :func:`guard_tool`.
+    """Return copies of tools whose calls are made under one policy; see :func:`wrap_tool`.
 
     Args:
-        tools: The tools, such as those of a tool spec's ``to_tool_list()``.
-        policy: As for :func:`guard_tool`.
-        ops: As for :func:`guard_tool`.
-        version: As for :func:`guard_tool`.
-        secret: As for :func:`guard_tool`; each is an argument of at least one of the tools.
+        tools: The tools, such as those of a tool spec's ``to_tool_list()``, or functions.
+        policy: As for :func:`wrap_tool`.
+        ops: As for :func:`wrap_tool`.
+        version: As for :func:`wrap_tool`.
+        secret: As for :func:`wrap_tool`; each is an argument of at least one of the tools.
         ignore: As for ``secret``.
-        context: As for :func:`guard_tool`.
-        parts: As for :func:`guard_tool`.
+        context: As for :func:`wrap_tool`.
+        parts: As for :func:`wrap_tool`.
 
     Raises:
-        ConfigurationError: As for :func:`guard_tool`; or two tools have one name.
+        ConfigurationError: As for :func:`wrap_tool`; or two tools have one name.
     """
-    if not isinstance(tools, Iterable) or isinstance(tools, str | Mapping):
-        hint = _hint(tools) or "guard_tool() takes one"
-        raise ConfigurationError("tools", f"must be several tools, not {tools!r}; {hint}")
-    wanted = [_tool(each) for each in tools]
+    wanted = [
+        _tool(each) for each in list_tools(tools, (), _hint(tools) or "wrap_tool() takes one")
+    ]
     names = [each.metadata.get_name() for each in wanted]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigurationError(
-                "tools", f"has two of the name {name!r}, which no agent could tell apart"
-            )
-    known = [_arguments(each).signature.parameters for each in wanted]
+    check_unique(names, "which no agent could tell apart")
+    secret, ignore = list_names("secret", secret), list_names("ignore", ignore)
+    known = [_arguments(each).takes for each in wanted]
     for option, given in (("secret", secret), ("ignore", ignore)):
-        if isinstance(given, str):
-            raise ConfigurationError(option, f"must be a list of argument names, not {given!r}")
-        for argument in given:
-            if not any(_takes(each, argument) for each in known):
-                raise ConfigurationError(
-                    option, f"names {argument!r}, which none of the tools takes"
-                )
-    whole, runtime = _whole(policy, parts, version), runtime_of(ops)
+        check_names(option, given, known, "none of the tools")
+    whole, runtime = read_only_policy(policy, parts, version), runtime_of(ops)
     guarded = [
-        _guarded(
+        _guard(
             tool,
             runtime,
             whole,
             None,
-            [argument for argument in secret if _takes(its, argument)],
-            [argument for argument in ignore if _takes(its, argument)],
+            [argument for argument in secret if takes(argument)],
+            [argument for argument in ignore if takes(argument)],
             context,
         )
-        for tool, its in zip(wanted, known, strict=True)
+        for tool, takes in zip(wanted, known, strict=True)
     ]
     if _asks_for_cache(policy, parts):
         _warn_of_context(wanted, context)
     return guarded
 
 
-def _takes(parameters: Mapping[str, inspect.Parameter], name: str) -> bool:
-    return name in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+guard_tool = wrap_tool
+"""The first name of :func:`wrap_tool`."""
+guard_tools = wrap_tools
+"""The first name of :func:`wrap_tools`."""
 
 
-# -- what was given ------------------------------------------------------------------------------
+# -- options -------------------------------------------------------------------------------------
 
 
 def _tool(wanted: Any) -> BaseTool:
     if isinstance(wanted, GuardedTool):
-        raise ConfigurationError("tool", f"{wanted.metadata.name} is guarded already")
+        raise ConfigurationError("tool", f"{wanted.metadata.name} is behind a policy already")
     if not isinstance(wanted, BaseTool):
-        hint = _hint(wanted)
-        raise ConfigurationError(
-            "tool", f"must be a LlamaIndex tool, not {wanted!r}" + (f"; {hint}" if hint else "")
-        )
-    function = wanted.real_fn if isinstance(wanted, FunctionTool) else None
-    if isinstance(getattr(function, "policy", None), Policy):
-        raise ConfigurationError(
-            "tool",
-            f"{wanted.metadata.name} runs a function that is behind a policy already; "
-            "agents take the tool as it is",
-        )
+        if hint := _hint(wanted):
+            raise ConfigurationError("tool", f"must be a LlamaIndex tool, not {wanted!r}; {hint}")
+        make = FunctionTool.from_defaults
+        made: BaseTool = tool_of_function(wanted, make, "a LlamaIndex tool or a function")
+        return made
+    if isinstance(wanted, FunctionTool):
+        check_function(str(wanted.metadata.name), wanted.real_fn)
     return wanted
 
 
 def _hint(wanted: Any) -> str:
     """Return what to do with something that is no tool, or nothing."""
-    kind = type(wanted)
-    name = getattr(wanted, "__name__", "...")
     if isinstance(wanted, type):
         return "make one of the class"
     if isinstance(wanted, BaseToolSpec):
-        return "use guard_tools(spec.to_tool_list())"
+        return "use wrap_tools(spec.to_tool_list())"
     if isinstance(wanted, BaseQueryEngine):
         return "make one of it: QueryEngineTool.from_defaults(engine, name=..., description=...)"
     if isinstance(wanted, BaseRetriever):
         return "make one of it: RetrieverTool.from_defaults(retriever, name=..., description=...)"
     if isinstance(wanted, BaseTool):
-        return "guard_tool() takes one"
-    if kind.__module__.startswith("langchain") or "langchain" in str(kind.__mro__):
+        return "wrap_tool() takes one"
+    if "langchain" in str(type(wanted).__mro__):
         return "tools of LangChain are wrapped by langchain_toolops.wrap_tool()"
     if isinstance(wanted, list | tuple | set | frozenset):
-        return "use guard_tools(), which takes several"
-    if callable(wanted):
-        return f"make one of it: FunctionTool.from_defaults({name})"
+        return "use wrap_tools(), which takes several"
     return ""
-
-
-def _whole(policy: Any, parts: PolicyParts, version: str) -> Policy:
-    if policy is None:
-        # With "semantic", whether calls are shared by meaning follows from the rest of the policy.
-        shares = None if parts.get("semantic") else True
-        policy = Policy(cache=Cache(ttl=300.0), retry=Retry(), coalesce=shares)
-    return versioned(policy_of(policy).replace(**parts), version)
 
 
 def _asks_for_cache(policy: Policy | None, parts: PolicyParts) -> bool:
@@ -233,7 +222,7 @@ def _warn_of_context(tools: Iterable[BaseTool], context: str) -> None:
             logger.warning("Nothing that the tool %r returns is kept: %s", name, _TAKES_CONTEXT)
 
 
-def _guarded(
+def _guard(
     tool: BaseTool,
     ops: ToolOps,
     policy: Policy,
@@ -244,7 +233,7 @@ def _guarded(
 ) -> GuardedTool:
     if context not in ("refuse", "ignore"):
         raise ConfigurationError("context", f'must be "refuse" or "ignore", not {context!r}')
-    guard = Guard(
+    guard = LlamaIndexToolGuard(
         ops,
         name or label_of(ops, tool.metadata.get_name(), tool),
         policy,
@@ -255,7 +244,7 @@ def _guarded(
         aio=isinstance(tool, AsyncBaseTool) or hasattr(tool, "acall"),
         source=_source(tool),
     )
-    return guarded_copy(tool, guard)
+    return copy_guarded(tool, guard)
 
 
 def _source(tool: BaseTool) -> Any:
@@ -273,9 +262,9 @@ def _context_of(tool: BaseTool) -> str | None:
     return tool.ctx_param_name if isinstance(tool, FunctionTool) else None
 
 
-def _arguments(tool: Any) -> Arguments:
+def _arguments(tool: Any) -> ToolArguments:
     schema = tool.metadata.fn_schema
-    told = ("input",) if schema is None else tuple(getattr(schema, "model_fields", ()))
+    visible = ("input",) if schema is None else tuple(getattr(schema, "model_fields", ()))
     plain = is_plain(type(tool))
     entry = signature_of(tool.call if hasattr(tool, "call") else tool.__call__)
     defaults: dict[str, Any] = {}
@@ -285,4 +274,4 @@ def _arguments(tool: Any) -> Arguments:
         if kinds == {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}:
             entry = signature_of(tool.real_fn)  # which gets it all
     form = None if plain else "llama_index.ToolOutput"
-    return Arguments(entry, told, defaults, _context_of(tool), form)
+    return ToolArguments(entry, visible, defaults=defaults, context=_context_of(tool), form=form)
