@@ -7,9 +7,9 @@ from inspect import isawaitable, iscoroutinefunction
 from typing import Any
 
 from toolops_plugins.calls.fallback import (
+    bind_fallback,
     check_fallback,
     copy_value,
-    bind_fallback,
     fallback_items,
 )
 from toolops_plugins.errors import ConfigurationError

@@ -1,4 +1,4 @@
-"""How a call that failed is told to CrewAI, and which exceptions are no failures at all."""
+"""Tell CrewAI of a failed call, and recognise the exceptions that are no failures."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from crewai.tools.tool_failure import (
     failure_from_exception,
 )
 
-from toolops_plugins.adapters.signals import Signal
 from toolops_plugins.errors import CallTimeout, ConfigurationError, Rejected
 
-__all__ = ["OnError", "failure_of", "is_signal", "on_error_of", "passing"]
+__all__ = ["OnError", "failure_of", "is_signal", "on_error_of", "reaches_crewai"]
 
 OnError: TypeAlias = Literal["failure", "raise"]
 
@@ -23,13 +22,11 @@ _SIGNALS = (
     HookAborted,
     HumanFeedbackPending,
     ToolExecutionFailedError,
-    # The tool cannot be run in this way, which is no trouble that passes.
-    NotImplementedError,
 )
 
 
 def on_error_of(wanted: Any) -> OnError:
-    """Return what is done about errors, as it was given.
+    """Return the way to treat errors that was given.
 
     Raises:
         ConfigurationError: It is neither "failure" nor "raise".
@@ -41,15 +38,13 @@ def on_error_of(wanted: Any) -> OnError:
 
 
 def is_signal(error: Exception) -> bool:
-    """Return whether an exception is to reach CrewAI, or the user, as what it is."""
-    return isinstance(error, (*_SIGNALS, ConfigurationError))
+    """Return whether an exception is one that CrewAI raises for itself, and no failure."""
+    return isinstance(error, _SIGNALS)
 
 
-def passing(error: Exception) -> Signal:
-    """Return what passes through the policies as no failure; raise the error if it is one."""
-    if isinstance(error, _SIGNALS):
-        return Signal(error)
-    raise error
+def reaches_crewai(error: Exception) -> bool:
+    """Return whether an exception is to reach CrewAI, or the user, as it is."""
+    return isinstance(error, (*_SIGNALS, NotImplementedError, ConfigurationError))
 
 
 def failure_of(error: Exception) -> ToolFailure:

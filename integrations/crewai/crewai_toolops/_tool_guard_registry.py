@@ -12,18 +12,16 @@ from typing import Any, NamedTuple
 from crewai.tools import BaseTool
 
 from crewai_toolops._double_cache_warning import watch_for_two_caches
-from crewai_toolops._tool_arguments import Arguments
 from crewai_toolops._tool_failures import OnError
-from crewai_toolops._tool_guard import Guard
+from crewai_toolops._tool_guard import CrewAIToolGuard
 from crewai_toolops._tool_identity import form_of, own_names, parts_of
 from toolops_plugins import Policy, ToolOps
+from toolops_plugins.adapters.internals import fork_safe, resolve, signature_of
 from toolops_plugins.adapters.options import runtime_of
+from toolops_plugins.adapters.tool_arguments import ToolArguments
 from toolops_plugins.adapters.tool_labels import label_of
-from toolops_plugins.callables.target import resolve
-from toolops_plugins.concurrency.fork_locks import fork_safe
-from toolops_plugins.keys.signature import signature_of
 
-__all__ = ["FORM_OF", "GUARDS", "Guards", "Settings"]
+__all__ = ["FORM_OF", "GUARDS", "Settings", "ToolGuards"]
 
 logger = logging.getLogger("crewai_toolops")
 
@@ -32,7 +30,7 @@ FORM_OF = "_toolops_form"
 GUARDS = "_toolops_guards"
 """The private attribute in which a wrapped tool has its guards."""
 _MOST = 1_000
-"""Guards of a class that are remembered; others are made anew."""
+"""ToolGuards of a class that are remembered; others are made anew."""
 
 
 class Settings(NamedTuple):
@@ -42,8 +40,8 @@ class Settings(NamedTuple):
         ops: The runtime. None: the default one, at each call.
         policy: What is asked of the calls.
         name: The name that tools are to share their results by. None: each by itself.
-        secret: Arguments that are secret, beside those whose name says so.
-        ignore: Arguments and fields that do not count in the key.
+        secret: ToolArguments that are secret, beside those whose name says so.
+        ignore: ToolArguments and fields that do not count in the key.
         on_error: Whether errors are returned as a ``ToolFailure``, or raised.
     """
 
@@ -55,7 +53,7 @@ class Settings(NamedTuple):
     on_error: OnError
 
 
-class Guards:
+class ToolGuards:
     """The guards of one class of tools, or of one tool. Safe to use from any threads.
 
     Args:
@@ -72,7 +70,7 @@ class Guards:
         self.function = function
         self._lock = fork_safe(self, threading.Lock())
         self._ops: ToolOps | None = None
-        self._made: OrderedDict[Any, Guard] = OrderedDict()
+        self._made: OrderedDict[Any, CrewAIToolGuard] = OrderedDict()
         if function is not None:
             self._signature = signature_of(function)
             aio = resolve(function).kind == "coroutine"
@@ -82,10 +80,10 @@ class Guards:
             self._sync = not inspect.iscoroutinefunction(kind._run)  # noqa: SLF001 - a method for subclasses to write
             self._aio = not self._sync or kind._arun is not BaseTool._arun  # noqa: SLF001 - as above
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Guards:
+    def __deepcopy__(self, memo: dict[int, Any]) -> ToolGuards:
         return self
 
-    def of(self, tool: Any) -> tuple[Guard, bytes | None]:
+    def of(self, tool: Any) -> tuple[CrewAIToolGuard, bytes | None]:
         """Return the guard of a tool, and what tells it from others of its name.
 
         Raises:
@@ -105,9 +103,10 @@ class Guards:
                     self._made.popitem(last=False)
         return guard, form
 
-    def arguments(self, told: Sequence[str] = (), *, formed: bool = False) -> Arguments:
+    def arguments(self, told: Sequence[str] = (), *, formed: bool = False) -> ToolArguments:
         """Return the arguments of the tools, of which a model is told these."""
-        return Arguments(self._signature, told, formed=formed)
+        form = inspect.Parameter.empty if formed else None
+        return ToolArguments(self._signature, told, form=form)
 
     def _form(self, ops: ToolOps, tool: Any) -> bytes | None:
         remembered = tool.__pydantic_private__.get(FORM_OF)
@@ -125,7 +124,9 @@ class Guards:
         tool.__pydantic_private__[FORM_OF] = ops, form
         return form
 
-    def _guard(self, ops: ToolOps, tool: Any, told: Sequence[str], *, formed: bool) -> Guard:
+    def _guard(
+        self, ops: ToolOps, tool: Any, told: Sequence[str], *, formed: bool
+    ) -> CrewAIToolGuard:
         settings = self.settings
         label = settings.name
         if label is None:
@@ -136,7 +137,7 @@ class Guards:
         if settings.policy.cache is not None:
             watch_for_two_caches()
         arguments = self.arguments(told, formed=formed)
-        return Guard(
+        return CrewAIToolGuard(
             ops,
             label,
             settings.policy,

@@ -21,12 +21,12 @@ from crewai.tools.structured_tool import CrewStructuredTool
 from pydantic import BaseModel, PrivateAttr
 
 from crewai_toolops._tool_failures import OnError, on_error_of
-from crewai_toolops._tool_guard import Guard, running
-from crewai_toolops._tool_guard_registry import FORM_OF, GUARDS, Guards, Settings
+from crewai_toolops._tool_guard import CrewAIToolGuard, is_running
+from crewai_toolops._tool_guard_registry import FORM_OF, GUARDS, Settings, ToolGuards
 from crewai_toolops._tool_identity import is_own
 from toolops_plugins import Policy, ToolOps
+from toolops_plugins.adapters.internals import resolve
 from toolops_plugins.adapters.options import policy_of, runtime_of, versioned
-from toolops_plugins.callables.target import resolve
 from toolops_plugins.errors import ConfigurationError
 
 __all__ = ["WRAPPED", "ToolOpsMixin", "guard_function", "guards_of", "settings_of"]
@@ -108,7 +108,7 @@ class ToolOpsMixin(BaseModel):
     toolops_ignore: ClassVar[Sequence[str]] = ()
     toolops_on_error: ClassVar[OnError] = "failure"
 
-    _toolops_guards: Guards | None = PrivateAttr(default=None)
+    _toolops_guards: ToolGuards | None = PrivateAttr(default=None)
     _toolops_form: Any = PrivateAttr(default=None)
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -140,7 +140,7 @@ class ToolOpsMixin(BaseModel):
                 cls.toolops_ignore,
                 cls.toolops_on_error,
             )
-            setattr(cls, _OF_CLASS, _checked(cls, Guards(cls, settings)))
+            setattr(cls, _OF_CLASS, _checked(cls, ToolGuards(cls, settings)))
 
     def model_post_init(self, context: Any, /) -> None:
         """Go on to the tool's own; pydantic puts the making of private attributes here."""
@@ -148,7 +148,7 @@ class ToolOpsMixin(BaseModel):
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if is_own(self, name) and not running(self):
+        if is_own(self, name) and not is_running(self):
             _forget(self)
 
     def __copy__(self) -> Self:
@@ -201,7 +201,9 @@ class ToolOpsMixin(BaseModel):
         guard, key = self._toolops_call(args, kwargs)
         await guard.ops.ainvalidate(keys=[key])
 
-    def _toolops_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Guard, str]:
+    def _toolops_call(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[CrewAIToolGuard, str]:
         guards = guards_of(self)
         if guards is None:
             raise ConfigurationError("tool", "was not made by wrap_tool()")
@@ -214,9 +216,9 @@ class ToolOpsMixin(BaseModel):
         return guard, guard.key(form, args, kwargs)
 
 
-def guards_of(tool: Any) -> Guards | None:
+def guards_of(tool: Any) -> ToolGuards | None:
     """Return the guards of a tool; None where it was made by the class of a wrapped tool."""
-    found: Guards | None = (tool.__pydantic_private__ or {}).get(GUARDS)
+    found: ToolGuards | None = (tool.__pydantic_private__ or {}).get(GUARDS)
     return found or getattr(type(tool), _OF_CLASS, None)
 
 
@@ -245,7 +247,7 @@ def settings_of(
     return Settings(ops, whole, name, tuple(secret), tuple(ignore), on_error_of(on_error))
 
 
-def _checked(kind: Any, guards: Guards) -> Guards:
+def _checked(kind: Any, guards: ToolGuards) -> ToolGuards:
     """Return the guards of a class, of which what was said names only what there is.
 
     Raises:
@@ -289,11 +291,11 @@ def guard_function(tool: Any) -> None:
 
     def guarded(*args: Any, **kwargs: Any) -> Any:
         guard, form = guards_of_it.of(tool)
-        return guard.run(tool, form, partial(run, *args, **kwargs), args, kwargs)
+        return guard.run(partial(run, *args, **kwargs), args, kwargs, tool, form)
 
     async def aguarded(*args: Any, **kwargs: Any) -> Any:
         guard, form = guards_of_it.of(tool)
-        return await guard.arun(tool, form, partial(run, *args, **kwargs), args, kwargs)
+        return await guard.arun(partial(run, *args, **kwargs), args, kwargs, tool, form)
 
     face: Any = aguarded if resolve(function).kind == "coroutine" else guarded
     # Not by setattr(), which might validate it.
@@ -334,24 +336,24 @@ def _put(kind: Any, name: str, wrap: Callable[[Any], Any]) -> None:
 
 def _guarded(method: Any) -> Any:
     def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
-        guards = None if running(self) else guards_of(self)
+        guards = None if is_running(self) else guards_of(self)
         body = partial(method, self, *args, **kwargs)
         if guards is None:
             return body()
         guard, form = guards.of(self)
-        return guard.run(self, form, body, args, kwargs)
+        return guard.run(body, args, kwargs, self, form)
 
     return guarded
 
 
 def _aguarded(method: Any) -> Any:
     async def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
-        guards = None if running(self) else guards_of(self)
+        guards = None if is_running(self) else guards_of(self)
         body = partial(method, self, *args, **kwargs)
         if guards is None:
             return await body()
         guard, form = guards.of(self)
-        return await guard.arun(self, form, body, args, kwargs)
+        return await guard.arun(body, args, kwargs, self, form)
 
     return guarded
 

@@ -6,28 +6,67 @@ other it is ``_run`` and ``_arun``. Either is done on a copy of the tool.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeVar, Unpack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Literal, TypeVar, Unpack, overload
 
 from crewai.tools import BaseTool
+from crewai.tools import tool as make_tool
+from crewai.tools.base_tool import Tool
 from crewai.tools.structured_tool import CrewStructuredTool
 
-from crewai_toolops._tool_guard_registry import GUARDS, Guards, Settings
+from crewai_toolops._tool_guard_registry import GUARDS, Settings, ToolGuards
 from crewai_toolops._tool_identity import own_names, runs_function
 from crewai_toolops.mixin import WRAPPED, ToolOpsMixin, guard_function, settings_of
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.options import policy_of, runtime_of
+from toolops_plugins.adapters.pydantic_state import copy_as
 from toolops_plugins.adapters.subclasses import SubclassCache, refuse_pickling
+from toolops_plugins.adapters.tool_options import (
+    check_function,
+    check_names,
+    list_tools,
+    tool_of_function,
+)
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import PolicyParts
 
 __all__ = ["wrap_tool", "wrap_tools"]
 
+_TOOLS = (BaseTool, CrewStructuredTool)
+
 T = TypeVar("T", bound=BaseTool | CrewStructuredTool)
 
 
+class WrapOptions(PolicyParts, total=False):
+    """The keyword arguments of :func:`wrap_tools`."""
+
+    ops: ToolOps | None
+    version: str
+    secret: Sequence[str]
+    ignore: Sequence[str]
+    on_error: Literal["failure", "raise"]
+
+
+@overload
 def wrap_tool(
     tool: T,
+    policy: Policy | None = None,
+    *,
+    name: str | None = None,
+    **options: Unpack[WrapOptions],
+) -> T: ...
+@overload
+def wrap_tool(
+    tool: Callable[..., Any],
+    policy: Policy | None = None,
+    *,
+    name: str | None = None,
+    **options: Unpack[WrapOptions],
+) -> BaseTool: ...
+
+
+def wrap_tool(
+    tool: Any,
     policy: Policy | None = None,
     *,
     ops: ToolOps | None = None,
@@ -37,7 +76,7 @@ def wrap_tool(
     ignore: Sequence[str] = (),
     on_error: Literal["failure", "raise"] = "failure",
     **parts: Unpack[PolicyParts],
-) -> T:
+) -> Any:
     """Return a copy of a tool whose calls are made under a policy; the tool itself is untouched.
 
     Without a policy calls are counted and nothing else: caching is opt-in, as CrewAI's own is. For
@@ -63,7 +102,7 @@ def wrap_tool(
     threads and event loops at once, as far as the tool is.
 
     Args:
-        tool: The tool.
+        tool: The tool, or a function that CrewAI makes one of.
         policy: What is asked of its calls, all of it. None: nothing.
         ops: The runtime. None: the default one.
         name: The name in keys and statistics; tools that are given the same one share their
@@ -82,14 +121,27 @@ def wrap_tool(
     Raises:
         ConfigurationError: It is no tool or wrapped already, or a value is wrong or does not fit.
     """
-    _check(tool)
+    wanted = _tool(tool)
     whole = policy_of(policy).replace(**parts)
     settings = settings_of(runtime_of(ops), whole, name, version, secret, ignore, on_error)
-    return _wrapped(tool, settings)
+    given = {"secret": settings.secret, "ignore": settings.ignore}
+    for option, takes in _known_names(wanted, settings):
+        check_names(option, given[option], [takes], wanted.name)
+    return _wrap(wanted, settings)
+
+
+@overload
+def wrap_tools(
+    tools: Iterable[T], policy: Policy | None = None, **options: Unpack[WrapOptions]
+) -> list[T]: ...
+@overload
+def wrap_tools(
+    tools: Iterable[Any], policy: Policy | None = None, **options: Unpack[WrapOptions]
+) -> list[Any]: ...
 
 
 def wrap_tools(
-    tools: Iterable[T],
+    tools: Iterable[Any],
     policy: Policy | None = None,
     *,
     ops: ToolOps | None = None,
@@ -98,11 +150,11 @@ def wrap_tools(
     ignore: Sequence[str] = (),
     on_error: Literal["failure", "raise"] = "failure",
     **parts: Unpack[PolicyParts],
-) -> list[T]:
+) -> list[Any]:
     """Return copies of tools whose calls are made under one policy; see :func:`wrap_tool`.
 
     Args:
-        tools: The tools.
+        tools: The tools, or functions that CrewAI makes tools of.
         policy: As for :func:`wrap_tool`.
         ops: As for :func:`wrap_tool`.
         version: As for :func:`wrap_tool`.
@@ -114,104 +166,74 @@ def wrap_tools(
     Raises:
         ConfigurationError: As for :func:`wrap_tool`.
     """
-    if not isinstance(tools, Iterable) or isinstance(
-        tools, BaseTool | CrewStructuredTool | str | Mapping
-    ):
-        raise ConfigurationError(
-            "tools", f"must be several tools, not {tools!r}; wrap_tool() takes one"
-        )
-    wanted = list(tools)
-    for each in wanted:
-        _check(each)
+    wanted = [_tool(each) for each in list_tools(tools, _TOOLS, "wrap_tool() takes one")]
     whole = policy_of(policy).replace(**parts)
     settings = settings_of(runtime_of(ops), whole, None, version, secret, ignore, on_error)
-    known = [(_guards(tool, settings).arguments(), _fields(tool)) for tool in wanted]
+    known = [dict(_known_names(tool, settings)) for tool in wanted]
     for option, names in (("secret", settings.secret), ("ignore", settings.ignore)):
-        for name in names:
-            if not any(
-                arguments.takes(name) or (option == "ignore" and name in fields)
-                for arguments, fields in known
-            ):
-                raise ConfigurationError(option, f"names {name!r}, which none of the tools has")
+        check_names(option, names, [takes[option] for takes in known], "none of the tools")
     made = []
-    for tool, (arguments, fields) in zip(wanted, known, strict=True):
+    for tool, takes in zip(wanted, known, strict=True):
         mine = settings._replace(
-            secret=[n for n in settings.secret if arguments.takes(n)],
-            ignore=[n for n in settings.ignore if arguments.takes(n) or n in fields],
+            secret=[n for n in settings.secret if takes["secret"](n)],
+            ignore=[n for n in settings.ignore if takes["ignore"](n)],
         )
-        made.append(_wrapped(tool, mine))
+        made.append(_wrap(tool, mine))
     return made
 
 
-def _check(tool: Any) -> None:
-    """Refuse what is no tool, or is wrapped already.
+def _tool(wanted: Any) -> Any:
+    """Return the tool, or that which CrewAI makes of a function.
 
     Raises:
-        ConfigurationError: It is.
+        ConfigurationError: It is no tool, or has a policy already.
     """
-    hint = _hint(tool)
-    if not isinstance(tool, BaseTool | CrewStructuredTool):
-        raise ConfigurationError(
-            "tool", f"must be a CrewAI tool, not {tool!r}" + (f"; {hint}" if hint else "")
-        )
-    source = getattr(tool, "_original_tool", None)
-    if isinstance(tool, ToolOpsMixin) or isinstance(source, ToolOpsMixin):
-        raise ConfigurationError("tool", f"{tool.name} is behind a policy already")
-    function = getattr(tool, "func", None) if runs_function(tool) else None
-    if isinstance(getattr(function, "policy", None), Policy):
-        raise ConfigurationError(
-            "tool",
-            f"{tool.name} runs a function that is behind a policy already; agents take the tool as "
-            "it is",
-        )
-    if runs_function(tool) and not callable(function):
-        raise ConfigurationError("tool", f"{tool.name} has no function to run")
+    if not isinstance(wanted, BaseTool | CrewStructuredTool):
+        if hint := _hint(wanted):
+            raise ConfigurationError("tool", f"must be a CrewAI tool, not {wanted!r}; {hint}")
+        return tool_of_function(wanted, make_tool, "a CrewAI tool or a function")
+    source = getattr(wanted, "_original_tool", None)
+    if isinstance(wanted, ToolOpsMixin) or isinstance(source, ToolOpsMixin):
+        raise ConfigurationError("tool", f"{wanted.name} is behind a policy already")
+    if isinstance(wanted, Tool | CrewStructuredTool):
+        check_function(wanted.name, wanted.func)
+        if not callable(wanted.func):
+            raise ConfigurationError("tool", f"{wanted.name} has no function to run")
+    return wanted
 
 
 def _hint(wanted: Any) -> str:
     """Return what to do with something that is no tool, or nothing."""
-    kind = type(wanted)
     if isinstance(wanted, type):
         return "make one of the class"
-    if "langchain" in str(kind.__mro__):
+    if "langchain" in str(type(wanted).__mro__):
         return "tools of LangChain are wrapped by langchain_toolops.wrap_tool()"
     if isinstance(wanted, list | tuple | set | frozenset):
         return "use wrap_tools(), which takes several"
-    if callable(wanted):
-        return f"make one of it: crewai.tools.tool({getattr(wanted, '__name__', '...')})"
     return ""
 
 
-def _guards(tool: Any, settings: Settings) -> Guards:
-    return Guards(type(tool), settings, tool.func if runs_function(tool) else None)
+def _guards(tool: Any, settings: Settings) -> ToolGuards:
+    return ToolGuards(type(tool), settings, tool.func if runs_function(tool) else None)
 
 
-def _fields(tool: Any) -> list[str]:
-    return own_names(getattr(tool, "_original_tool", None) or tool)
+def _known_names(tool: Any, settings: Settings) -> Iterator[tuple[str, Callable[[str], bool]]]:
+    """Yield, for each option that holds names, whether a name is one of the tool's."""
+    arguments = _guards(tool, settings).arguments()
+    fields = own_names(getattr(tool, "_original_tool", None) or tool)
+    yield "secret", arguments.takes
+    yield "ignore", lambda name: arguments.takes(name) or name in fields
 
 
-def _wrapped(tool: T, settings: Settings) -> T:
+def _wrap(tool: Any, settings: Settings) -> Any:
     guards = _guards(tool, settings)
-    arguments = guards.arguments()
-    for option, names, fields in (
-        ("secret", settings.secret, ()),
-        ("ignore", settings.ignore, _fields(tool)),
-    ):
-        for name in names:
-            if not arguments.takes(name) and name not in fields:
-                raise ConfigurationError(option, f"names {name!r}, which {tool.name} lacks")
-    made: Any = tool.model_copy()
-    object.__setattr__(made, "__class__", _classes.of(type(tool)))
-    # Private attributes are made when a tool is initialised, and that was in its old class.
-    private = {**(made.__pydantic_private__ or {}), GUARDS: guards, "_toolops_form": None}
-    object.__setattr__(made, "__pydantic_private__", private)
-    guard_function(made)
-    guards.of(made)  # so that what does not fit is told now, and not by the first call
-    wrapped: T = made
+    wrapped = copy_as(tool, _classes.of(type(tool)), {GUARDS: guards, "_toolops_form": None})
+    guard_function(wrapped)
+    guards.of(wrapped)  # so that what does not fit is told now, and not by the first call
     return wrapped
 
 
-def _made(kind: Any) -> type[Any]:
+def _subclass(kind: Any) -> type[Any]:
     methods = {
         "__module__": kind.__module__,
         "__qualname__": kind.__qualname__,
@@ -223,4 +245,4 @@ def _made(kind: Any) -> type[Any]:
     return made
 
 
-_classes = SubclassCache(_made)
+_classes = SubclassCache(_subclass)
