@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 import subprocess
@@ -163,3 +164,35 @@ def test_every_page_of_the_docs_is_in_the_navigation(root):
     pages = {str(page.relative_to(docs)) for page in docs.glob("**/*.md")}
     pages |= {f"notebooks/{path.stem}.md" for path in root.glob("notebooks/*.ipynb")}
     assert pages - set(listed) == set()
+
+
+def public_names(root: Path, module: str) -> set[str]:
+    """Return what a module lists as public, without importing it."""
+    stem = root / module
+    path = stem.with_suffix(".py") if stem.with_suffix(".py").exists() else stem / "__init__.py"
+    (names,) = [
+        ast.literal_eval(node.value)
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    ]
+    return set(names)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "toolops_plugins",
+        "toolops_plugins/resilience",
+        "toolops_plugins/testing",
+        "integrations/langchain/langchain_toolops",
+        "integrations/llama-index/llama_index/callbacks/toolops",
+        "integrations/crewai/crewai_toolops",
+    ],
+)
+def test_every_public_name_is_in_the_reference(root, module):
+    pages = "".join(page.read_text() for page in (root / "docs" / "reference").glob("*.md"))
+    entries = re.findall(r"^::: (\S+)$", pages, re.MULTILINE)
+    assert "toolops_plugins.errors" in entries  # as a whole
+    listed = {entry.rpartition(".")[2] for entry in entries}
+    missing = public_names(root, module) - listed - public_names(root, "toolops_plugins/errors")
+    assert not missing, f"add `::: {module}.NAME`, with dots, to a page in docs/reference"

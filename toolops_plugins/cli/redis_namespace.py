@@ -121,7 +121,9 @@ class RedisNamespace:
         return [tag for tag in names if tag in known]
 
     def _writable_tiers(self) -> dict[str, Redis]:
-        """As :meth:`_found`, to be changed: with another secret nobody would believe it.
+        """Return the tiers with entries, if this secret may change them.
+
+        Processes with another secret would ignore the change.
 
         Raises:
             ConfigurationError: The secret is not that of what is kept.
