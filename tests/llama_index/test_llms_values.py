@@ -28,7 +28,7 @@ from openai.types.chat import ChatCompletion
 from pydantic import BaseModel
 
 from llama_index.callbacks.toolops._codec_types import teach
-from llama_index.callbacks.toolops._llm_chunks import Joiner, Splitter, joined, teach_chunks
+from llama_index.callbacks.toolops._llm_chunks import Joiner, Splitter, join_pieces, teach_chunks
 from toolops_plugins.codec import Codec
 from toolops_plugins.errors import CodecError
 
@@ -143,7 +143,7 @@ def test_what_a_provider_said_is_kept_as_data(codec, raw, kept, kind):
     if kind == "whole":
         assert again(codec, value).raw == kept
     else:
-        assert Joiner().joined(again(codec, Splitter().cut(value))).raw == kept
+        assert Joiner().join(again(codec, Splitter().cut(value))).raw == kept
     assert value.raw is raw
 
 
@@ -154,7 +154,7 @@ def test_what_openai_said_is_of_its_type(codec, kind):
     if kind == "whole":
         back = again(codec, value).raw
     else:
-        back = Joiner().joined(again(codec, Splitter().cut(value))).raw
+        back = Joiner().join(again(codec, Splitter().cut(value))).raw
     assert type(back) is ChatCompletion
     assert back == raw
     assert back.choices[0].message.reasoning_content == "not told of"
@@ -213,7 +213,7 @@ def test_chunks_come_back_as_they_were(codec):
     ]
     splitter = Splitter()
     pieces = [again(codec, splitter.cut(chunk)) for chunk in stream]
-    assert list(joined(pieces)) == stream
+    assert list(join_pieces(pieces)) == stream
 
 
 def test_a_long_stream_takes_room_in_proportion(codec):

@@ -22,7 +22,7 @@ class Substitute:
     """What stands in for an answer, or for one item of a stream.
 
     Args:
-        value: What the user's fallback holds or has made.
+        value: The value of the user's fallback, or what it returned.
     """
 
     __slots__ = ("value",)
@@ -81,11 +81,11 @@ async def _change_later(value: Awaitable[Any], change: Callable[[Any], Any]) -> 
 def _items(value: Any) -> Iterator[Substitute] | AsyncIterator[Substitute]:
     items = fallback_items(value)
     if isinstance(items, AsyncIterator):
-        return _aeach(items)
+        return _aitems(items)
     return (Substitute(item) for item in items)
 
 
-async def _aeach(items: AsyncIterator[Any]) -> AsyncIterator[Substitute]:
+async def _aitems(items: AsyncIterator[Any]) -> AsyncIterator[Substitute]:
     async for item in items:
         yield Substitute(item)
 

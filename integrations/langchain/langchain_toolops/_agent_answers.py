@@ -1,4 +1,4 @@
-"""What the calls of an agent bring, on its way into the cache and out of it again."""
+"""Results of an agent's calls, in the form that is kept and in that of the caller."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ __all__ = [
     "Answer",
     "Lone",
     "ToolAnswer",
+    "answer_content",
     "answer_of",
-    "revived",
-    "said_by",
+    "is_whole_answer",
+    "is_whole_tool_answer",
+    "restore_answer",
     "teach_answers",
     "tool_answer_of",
     "tool_message",
-    "wanted_answer",
-    "wanted_tool_answer",
 ]
 
 _TO_BE_PARSED = object()
@@ -79,13 +79,13 @@ def teach_answers(codec: Codec) -> None:
     """Make what is here encodable, and LangChain's messages with it."""
     teach(codec)
     codec.register(
-        Answer, "langchain.ModelResponse", encode=_answer_fields, decode=_answer_again, verify=False
+        Answer, "langchain.ModelResponse", encode=_answer_fields, decode=_load_answer, verify=False
     )
     codec.register(
         ToolAnswer,
         "langchain.ToolAnswer",
         encode=_tool_fields,
-        decode=_tool_answer_again,
+        decode=_load_tool_answer,
         verify=False,
     )
 
@@ -96,7 +96,7 @@ def _answer_fields(answer: Answer) -> Any:
     return [answer.result, answer.structured_response is not None]
 
 
-def _answer_again(fields: Any) -> Answer:
+def _load_answer(fields: Any) -> Answer:
     messages, structured = fields
     if not messages or not all(isinstance(message, BaseMessage) for message in messages):
         raise TypeError("there is something among the messages that is none")
@@ -107,7 +107,7 @@ def _tool_fields(answer: ToolAnswer) -> Any:
     return [answer.content, answer.artifact, answer.status]
 
 
-def _tool_answer_again(fields: Any) -> ToolAnswer:
+def _load_tool_answer(fields: Any) -> ToolAnswer:
     content, artifact, status = fields
     return ToolAnswer(content=content, artifact=artifact, status=status, tool_call_id="")
 
@@ -132,14 +132,14 @@ def answer_of(response: Any, response_format: Any) -> Answer:
     lone = command is not None
     if structured is not None and not lone:
         try:
-            again = _parsed(response.result, response_format)
+            again = _parse_structured(response.result, response_format)
             lone = type(again) is not type(structured) or bool(again != structured)
         except Exception:  # noqa: BLE001 - of the schema's own code; what cannot be compared is not kept
             lone = True
     return Answer(response.result, structured, lone)
 
 
-def wanted_answer(answer: Any) -> bool:
+def is_whole_answer(answer: Any) -> bool:
     """Return whether a model's answer may be kept: it is whole, and went through its schema."""
     if type(answer) is not Answer:
         return False
@@ -151,12 +151,14 @@ def wanted_answer(answer: Any) -> bool:
     return all(is_whole(m) for m in messages if not isinstance(m, ToolMessage))
 
 
-def said_by(answer: Any) -> Any:
+def answer_content(answer: Any) -> Any:
     """Return what of a model's response answers the question."""
     return [content_of(message) for message in answer.result if isinstance(message, AIMessage)]
 
 
-def revived(answer: Answer, response_format: Any, *, keeps_usage: bool) -> ModelResponse[Any]:
+def restore_answer(
+    answer: Answer, response_format: Any, *, keeps_usage: bool
+) -> ModelResponse[Any]:
     """Return what the runtime gave as a response for another caller than the one who paid.
 
     Args:
@@ -176,11 +178,11 @@ def revived(answer: Answer, response_format: Any, *, keeps_usage: bool) -> Model
             message.tool_call_id = new_ids.get(message.tool_call_id, message.tool_call_id)
     structured = answer.structured_response
     if structured is _TO_BE_PARSED:
-        structured = _parsed(answer.result, response_format)
+        structured = _parse_structured(answer.result, response_format)
     return ModelResponse(answer.result, structured)
 
 
-def _parsed(messages: Any, response_format: Any) -> Any:
+def _parse_structured(messages: Any, response_format: Any) -> Any:
     """Return the structured response that messages hold, made by the request's own schema."""
     message: AIMessage = next(m for m in messages if isinstance(m, AIMessage))
     if isinstance(response_format, ProviderStrategy):
@@ -232,7 +234,7 @@ def tool_answer_of(result: Any, name: str, call_id: str | None) -> ToolAnswer | 
     )
 
 
-def wanted_tool_answer(answer: Any) -> bool:
+def is_whole_tool_answer(answer: Any) -> bool:
     """Return whether a tool's answer may be kept."""
     return type(answer) is ToolAnswer and answer.status != "error"
 

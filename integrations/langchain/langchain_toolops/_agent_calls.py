@@ -1,4 +1,4 @@
-"""The functions of a runtime through which the calls of an agent go, made as they are needed."""
+"""Functions of a runtime for the calls of an agent, made when they are first needed."""
 
 from __future__ import annotations
 
@@ -11,85 +11,82 @@ from langchain_core.runnables.config import var_child_runnable_config
 
 from langchain_toolops._graph_signals import is_graph_signal
 from toolops_plugins import Cache, Policy, ToolOps
+from toolops_plugins.adapters.model_guard import ModelCall
 from toolops_plugins.adapters.model_policy import name_parts
 from toolops_plugins.adapters.signals import Signal, adapt_policy, release
-from toolops_plugins.calls.context import REFRESH
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.policy import NOTHING
 
-__all__ = ["Asking", "Faces", "Functions", "Own"]
+__all__ = ["AgentCall", "Faces", "Functions", "HandlerCall"]
 
 Faces: TypeAlias = tuple[Callable[..., Any], Callable[..., Awaitable[Any]]]
 _NAMES = 1_000
 """Names of models or tools whose functions are remembered; others are made anew."""
 
 
-class Own:
-    """One caller's call of its handler, and what that has brought him.
+class HandlerCall(ModelCall):
+    """One caller's call of its handler, and what it brought for this caller.
 
     Args:
         handler: Called without arguments, it makes the real call.
-        kept: Returns what the handler brought as the runtime is to keep it.
+        pack: Returns a result of the handler in the form that the runtime keeps.
     """
 
-    __slots__ = ("_brought", "_handler", "_kept", "_refresh", "over")
-
-    def __init__(self, handler: Callable[[], Any], kept: Callable[[Any], Any]) -> None:
+    def __init__(self, handler: Callable[[], Any], pack: Callable[[Any], Any]) -> None:
+        super().__init__()
         self._handler = handler
-        self._kept = kept
-        self._brought: list[tuple[Any, Any]] = []
-        self._refresh = REFRESH.get()  # in another one, the caller has been served
-        self.over = False  # whether the caller has gone
+        self._pack = pack
+        self._results: list[tuple[Any, Any]] = []
 
     def call(self) -> Any:
         """Make the call, and return what the runtime is to keep of it."""
         self._detach()
         try:
-            return self._noted(self._handler())
+            return self._note(self._handler())
         except Exception as error:  # noqa: BLE001 - it is raised again, unless it is none
-            return self._passing(error)
+            return self._note_signal(error)
 
     async def acall(self) -> Any:
-        """As :meth:`call`, for a handler that makes an awaitable."""
+        """Make the call of a handler that makes an awaitable."""
         self._detach()
         try:
-            return self._noted(await self._handler())
+            return self._note(await self._handler())
         except Exception as error:  # noqa: BLE001 - it is raised again, unless it is none
-            return self._passing(error)
+            return self._note_signal(error)
 
-    def mine(self, value: Any) -> Any:
-        """Return what the handler brought where it became ``value``; else None."""
-        for kept, brought in self._brought:
-            if kept is value:
-                return brought
+    def own_result(self, value: Any) -> Any:
+        """Return the handler's result of which ``value`` is the form that is kept; else None."""
+        for form, result in self._results:
+            if form is value:
+                return result
         return None
 
     def _detach(self) -> None:
         # What goes on behind an answer must not stream into the graph that has had it.
-        if self.over or REFRESH.get() is not self._refresh:
+        if self.is_detached:
             var_child_runnable_config.set(None)
 
-    def _noted(self, brought: Any) -> Any:
-        kept = self._kept(brought)
-        self._brought.append((kept, brought))
-        return kept
+    def _note(self, result: Any) -> Any:
+        form = self._pack(result)
+        self._results.append((form, result))
+        return form
 
-    def _passing(self, error: Exception) -> Signal:
+    def _note_signal(self, error: Exception) -> Signal:
         if not is_graph_signal(error):
             raise error
-        passing = Signal(error)
-        self._brought.append((passing, passing))
-        return passing
+        signal = Signal(error)
+        self._results.append((signal, signal))
+        return signal
 
 
-class Asking(NamedTuple):
+class AgentCall(NamedTuple):
     """One call that is to be made.
 
     Args:
-        name: Of what is called.
+        name: The name of the model or the tool.
         own: The caller's own call.
         take: Returns the caller's result of what another call has brought, or NOTHING where that is
-            of no use to this caller; then the call is made once more for him alone.
+            of no use to this caller; then the call is made once more for this caller alone.
         args: Positional arguments of the wrapped function.
         kwargs: Its keyword arguments.
         names: The names of its variable parameters.
@@ -97,7 +94,7 @@ class Asking(NamedTuple):
     """
 
     name: str
-    own: Own
+    own: HandlerCall
     take: Callable[[Any], Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -114,7 +111,7 @@ class Functions:
         faces: Makes the function that is wrapped, with a plain and an asynchronous face, for the
             names of its variable parameters.
         ignore: Its parameters that do not count in the key.
-        wanted: Whether a result may be kept.
+        is_stored: Whether a result may be kept.
 
     Raises:
         ConfigurationError: The runtime cannot share answers by meaning, as the policy asks.
@@ -126,10 +123,10 @@ class Functions:
         policy: Policy,
         faces: Callable[[Sequence[str]], Faces],
         ignore: tuple[str, ...],
-        wanted: Callable[[Any], bool],
+        is_stored: Callable[[Any], bool],
     ) -> None:
         self._ops = ops
-        self._policy = adapt_policy(policy, wanted)
+        self._policy = adapt_policy(policy, is_stored)
         self._alone = self._policy.replace(cache=None, semantic=None, coalesce=False)
         self._faces = faces
         self._ignore = ignore
@@ -141,37 +138,37 @@ class Functions:
             ops.tool(policy=probe, name="langchain.probe", ignore=ignore)(faces(())[1])
 
     @property
-    def keyed(self) -> bool:
+    def needs_key(self) -> bool:
         """Whether results are kept or shared, so that a key is needed."""
         return self._policy.coalesces or self._policy.cache is not None
 
-    def run(self, call: Asking) -> Any:
+    def run(self, call: AgentCall) -> Any:
         """Make one call, and return its caller's result."""
         try:
             if call.shared:
                 value = self._function(call, aio=False, alone=False)(*call.args, **call.kwargs)
-                taken = _taken(call, value)
+                taken = _result(call, value)
                 if taken is not NOTHING:
                     return taken
             alone = self._function(call, aio=False, alone=True)
-            return _taken(call, alone(*call.args, **call.kwargs))
+            return _result(call, alone(*call.args, **call.kwargs))
         finally:
-            call.own.over = True
+            call.own.is_over = True
 
-    async def arun(self, call: Asking) -> Any:
+    async def arun(self, call: AgentCall) -> Any:
         """As :meth:`run`, without blocking the event loop."""
         try:
             if call.shared:
                 value = await self._function(call, aio=True, alone=False)(*call.args, **call.kwargs)
-                taken = _taken(call, value)
+                taken = _result(call, value)
                 if taken is not NOTHING:
                     return taken
             alone = self._function(call, aio=True, alone=True)
-            return _taken(call, await alone(*call.args, **call.kwargs))
+            return _result(call, await alone(*call.args, **call.kwargs))
         finally:
-            call.own.over = True
+            call.own.is_over = True
 
-    def _function(self, call: Asking, *, aio: bool, alone: bool) -> Any:
+    def _function(self, call: AgentCall, *, aio: bool, alone: bool) -> Any:
         known = call.name, call.names, aio, alone
         found = self._made.get(known)
         if found is None:
@@ -186,9 +183,9 @@ class Functions:
         return found
 
 
-def _taken(call: Asking, value: Any) -> Any:
+def _result(call: AgentCall, value: Any) -> Any:
     """Return what the runtime gave as the caller's result, or NOTHING."""
-    mine = call.own.mine(value)
+    mine = call.own.own_result(value)
     if type(value) is Signal:
         # Another graph's interrupt is nothing to this one.
         return NOTHING if mine is None else release(value)

@@ -1,4 +1,4 @@
-"""What an agent's model is told besides the conversation: tools, and the response wanted of it."""
+"""Identities of the tools and the response format that an agent's model gets."""
 
 from __future__ import annotations
 
@@ -74,20 +74,20 @@ def format_identity(response_format: Any) -> Any:
         return ["provider", _spec_identity(spec), spec.strict]
     if isinstance(response_format, ToolStrategy):
         specs = response_format.schema_specs
-        return ["tool", response_format.tool_message_content, _named(specs)]
+        return ["tool", response_format.tool_message_content, _describe_specs(specs)]
     if isinstance(response_format, AutoStrategy):
-        return ["auto", _described(response_format.schema)]
-    return ["auto", _described(response_format)]
+        return ["auto", _describe(response_format.schema)]
+    return ["auto", _describe(response_format)]
 
 
-def _described(schema: Any) -> Any:
+def _describe(schema: Any) -> Any:
     """Return the description of a schema, which takes long to make."""
     if isinstance(schema, dict):  # may have been changed, and is its own description
-        return _named(ToolStrategy(schema=schema).schema_specs)
+        return _describe_specs(ToolStrategy(schema=schema).schema_specs)
     known = _schemas.get(id(schema))
     if known is not None and known[0] is schema:
         return known[1]
-    description = _named(ToolStrategy(schema=schema).schema_specs)
+    description = _describe_specs(ToolStrategy(schema=schema).schema_specs)
     with _lock:
         _schemas[id(schema)] = schema, description
         if len(_schemas) > _SCHEMAS:
@@ -95,7 +95,7 @@ def _described(schema: Any) -> Any:
     return description
 
 
-def _named(specs: Sequence[Any]) -> list[Any]:
+def _describe_specs(specs: Sequence[Any]) -> list[Any]:
     for spec in specs:
         if isinstance(spec.schema, dict) and "title" not in spec.schema:
             raise NotCanonicalError(

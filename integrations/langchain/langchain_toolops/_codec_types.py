@@ -1,4 +1,4 @@
-"""LangChain's values for the core's codec: by name, with no class path and no pickle.
+"""Types of LangChain for the core's codec: by name, with no class path and no pickle.
 
 LangChain's own ``load`` builds whatever class the stored bytes name (CVE-2025-68664 shows where
 that leads). Here stored bytes name one of the types below, and nothing else can come out of them.
@@ -33,6 +33,7 @@ from langchain_core.outputs import (
 from pydantic import BaseModel
 
 from toolops_plugins import Codec
+from toolops_plugins.adapters.pydantic_state import build_model
 
 __all__ = ["Generations", "teach"]
 
@@ -65,17 +66,6 @@ _AS_KNOWN = AIMessage.model_fields.keys() == {
 
 
 _INFO = (dict, type(None))
-_NEW = object.__new__
-_STATE, _EXTRA, _GIVEN, _PRIVATE = (
-    vars(BaseModel)[name].__set__
-    for name in (
-        "__dict__",
-        "__pydantic_extra__",
-        "__pydantic_fields_set__",
-        "__pydantic_private__",
-    )
-)
-"""What unpickling sets in a model, set without looking the names up: three times as fast."""
 
 
 class Generations(list[Generation]):
@@ -98,7 +88,11 @@ def teach(codec: Codec) -> None:
         _register(codec, chat, _chat_fields)
     _register(codec, ChatResult, _result_fields)
     codec.register(
-        Generations, "langchain.Generations", encode=_written, decode=_read, verify=False
+        Generations,
+        "langchain.Generations",
+        encode=_dump_generations,
+        decode=_load_generations,
+        verify=False,
     )
     for other in (Document, Generation, GenerationChunk):
         _register(codec, other, _fields)
@@ -110,52 +104,45 @@ def _register(
     encode: Callable[[Any], Any],
     decode: Callable[[Any], Any] | None = None,
 ) -> None:
-    decode = decode or partial(_made, kind)
+    decode = decode or partial(_construct, kind)
     codec.register(kind, f"langchain.{kind.__name__}", encode=encode, decode=decode, verify=False)
 
 
-def _made(kind: type[Any], fields: dict[str, Any]) -> Any:
+def _construct(kind: type[Any], fields: dict[str, Any]) -> Any:
     return kind(**fields)
 
 
 def _ai_message(fields: dict[str, Any]) -> AIMessage:
-    return _unchecked_message(fields) or AIMessage(**fields)
+    return _build_message(fields) or AIMessage(**fields)
 
 
-def _unchecked_message(fields: dict[str, Any]) -> AIMessage | None:
-    """Return a message without asking pydantic's validators, or None if they have to be asked.
+def _build_message(fields: dict[str, Any]) -> AIMessage | None:
+    """Return a message without pydantic's validators, or None if they are needed.
 
-    They take most of the time of a hit, and find nothing in what is simple but what a forged entry
-    holds; and that is found here.
+    They take most of the time of a hit. In simple values they find only what a forged entry holds,
+    which is found here.
     """
     for name, value in fields.items():
         if type(value) is not _SIMPLE.get(name):
             return None
     if not _AS_KNOWN or "content" not in fields:
         return None
-    message: AIMessage = _NEW(AIMessage)
-    _STATE(
-        message,
-        {
-            "content": "",
-            "additional_kwargs": {},
-            "response_metadata": {},
-            "type": "ai",
-            "name": None,
-            "id": None,
-            "tool_calls": [],
-            "invalid_tool_calls": [],
-            "usage_metadata": None,
-            **fields,
-        },
-    )
-    _EXTRA(message, {})
-    _GIVEN(message, set(fields))
-    _PRIVATE(message, None)
-    return message
+    state = {
+        "content": "",
+        "additional_kwargs": {},
+        "response_metadata": {},
+        "type": "ai",
+        "name": None,
+        "id": None,
+        "tool_calls": [],
+        "invalid_tool_calls": [],
+        "usage_metadata": None,
+        **fields,
+    }
+    return build_model(AIMessage, state, set(fields), {})
 
 
-def _written(generations: Generations) -> list[Any]:
+def _dump_generations(generations: Generations) -> list[Any]:
     """Return what is stored: of the usual generation the bare fields, which are read fastest."""
     stored: list[Any] = []
     for each in generations:
@@ -166,11 +153,13 @@ def _written(generations: Generations) -> list[Any]:
     return stored
 
 
-def _read(stored: list[Any]) -> Generations:
-    return Generations([_generation(e) if type(e) is dict else _checked(e) for e in stored])
+def _load_generations(stored: list[Any]) -> Generations:
+    return Generations(
+        [_generation(e) if type(e) is dict else _check_generation(e) for e in stored]
+    )
 
 
-def _checked(read: Any) -> Generation:
+def _check_generation(read: Any) -> Generation:
     if not isinstance(read, Generation):
         raise TypeError(f"{type(read).__name__} is no generation")
     return read
@@ -178,23 +167,16 @@ def _checked(read: Any) -> Generation:
 
 def _generation(stored: dict[str, Any]) -> ChatGeneration:
     fields, info = stored["message"], stored["info"]
-    message = _unchecked_message(fields)
+    message = _build_message(fields)
     if message is None or type(info) not in _INFO:
         return ChatGeneration(message=message or AIMessage(**fields), generation_info=info)
-    generation: ChatGeneration = _NEW(ChatGeneration)
-    _STATE(
-        generation,
-        {
-            "text": message.content,
-            "generation_info": info,
-            "type": "ChatGeneration",
-            "message": message,
-        },
-    )
-    _EXTRA(generation, None)
-    _GIVEN(generation, {"text", "message", "generation_info"})
-    _PRIVATE(generation, None)
-    return generation
+    state = {
+        "text": message.content,
+        "generation_info": info,
+        "type": "ChatGeneration",
+        "message": message,
+    }
+    return build_model(ChatGeneration, state, {"text", "message", "generation_info"})
 
 
 def _fields(value: BaseModel) -> dict[str, Any]:
@@ -228,11 +210,11 @@ def _message_fields(message: BaseMessage) -> dict[str, Any]:
     kept.pop("id", None)
     extra = kept.get("additional_kwargs")
     if extra and isinstance(extra.get("parsed"), BaseModel):
-        kept["additional_kwargs"] = {**extra, "parsed": _unparsed(extra["parsed"], message.text)}
+        kept["additional_kwargs"] = {**extra, "parsed": _dump_parsed(extra["parsed"], message.text)}
     return kept
 
 
-def _unparsed(parsed: BaseModel, text: str) -> dict[str, Any]:
+def _dump_parsed(parsed: BaseModel, text: str) -> dict[str, Any]:
     """Return the fields from which a structured output is made again, as its readers do.
 
     Raises:

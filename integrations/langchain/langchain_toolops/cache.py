@@ -37,7 +37,7 @@ _MEMO = 512
 _MEMO_TEXT = 4_096
 """Prompts whose parts are remembered, and their length with the model's: half of a hit's work."""
 
-_Asked = tuple[str, str, str, str]
+_KeyParts = tuple[str, str, str, str]
 """Question, scope, model and version of the schemas."""
 
 
@@ -98,32 +98,32 @@ class ToolOpsCache(BaseCache):
         whole = compare_by(whole.replace(semantic=semantic or None), content_of)
         if not callable(whole.tags):
             whole = whole.replace(tags=(*whole.tags, name))
-        self._memo: dict[tuple[str, str], _Asked] = {}
+        self._memo: dict[tuple[str, str], _KeyParts] = {}
         self._aside = self._ops.aside(_generate, policy=adapt_policy(whole, are_whole), name=name)
 
     def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
         """Return fresh copies of the generations kept for a prompt, or None."""
-        asked = self._asked(prompt, llm_string)
-        return None if asked is None else self._served(self._aside.lookup(*asked))
+        parts = self._key_parts(prompt, llm_string)
+        return None if parts is None else self._result(self._aside.lookup(*parts))
 
     async def alookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
         """As :meth:`lookup`, without blocking the event loop."""
-        asked = self._asked(prompt, llm_string)
-        return None if asked is None else self._served(await self._aside.alookup(*asked))
+        parts = self._key_parts(prompt, llm_string)
+        return None if parts is None else self._result(await self._aside.alookup(*parts))
 
     def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
         """Keep the generations for a prompt, unless they are empty or were cut off."""
-        asked = self._asked(prompt, llm_string)
-        if asked is not None:
+        parts = self._key_parts(prompt, llm_string)
+        if parts is not None:
             note_generations(return_val)
-            self._aside.store(Generations(return_val), *asked)
+            self._aside.store(Generations(return_val), *parts)
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
         """As :meth:`update`, without blocking the event loop."""
-        asked = self._asked(prompt, llm_string)
-        if asked is not None:
+        parts = self._key_parts(prompt, llm_string)
+        if parts is not None:
             note_generations(return_val)
-            await self._aside.astore(Generations(return_val), *asked)
+            await self._aside.astore(Generations(return_val), *parts)
 
     def clear(self, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
         """Forget all that was kept under this cache's name, in every process; nothing else."""
@@ -139,19 +139,19 @@ class ToolOpsCache(BaseCache):
         except TierError as error:
             _cannot_clear(error)
 
-    def _asked(self, prompt: str, llm_string: str) -> _Asked | None:
+    def _key_parts(self, prompt: str, llm_string: str) -> _KeyParts | None:
         """Return what makes up the key, or None for what must go past the cache."""
         texts = prompt, llm_string
-        asked = self._memo.get(texts)
-        if asked is None:
-            asked = self._taken_apart(prompt, llm_string)
-            if asked is not None and len(prompt) + len(llm_string) <= _MEMO_TEXT:
+        parts = self._memo.get(texts)
+        if parts is None:
+            parts = self._split(prompt, llm_string)
+            if parts is not None and len(prompt) + len(llm_string) <= _MEMO_TEXT:
                 if len(self._memo) >= _MEMO:
                     self._memo.clear()
-                self._memo[texts] = asked
-        return asked
+                self._memo[texts] = parts
+        return parts
 
-    def _taken_apart(self, prompt: str, llm_string: str) -> _Asked | None:
+    def _split(self, prompt: str, llm_string: str) -> _KeyParts | None:
         reason = None
         version = ""
         if _ADDRESS in llm_string:
@@ -171,7 +171,7 @@ class ToolOpsCache(BaseCache):
         self._aside.warn(reason)
         return None
 
-    def _served(self, found: Any) -> RETURN_VAL_TYPE | None:
+    def _result(self, found: Any) -> RETURN_VAL_TYPE | None:
         """Return what the cache gave as LangChain wants it, or None for anything else."""
         if type(found) is not Generations or not found:
             return None

@@ -27,16 +27,16 @@ from langchain_toolops._agent_answers import (
     Answer,
     Lone,
     ToolAnswer,
+    answer_content,
     answer_of,
-    revived,
-    said_by,
+    is_whole_answer,
+    is_whole_tool_answer,
+    restore_answer,
     teach_answers,
     tool_answer_of,
     tool_message,
-    wanted_answer,
-    wanted_tool_answer,
 )
-from langchain_toolops._agent_calls import Asking, Faces, Functions, Own
+from langchain_toolops._agent_calls import AgentCall, Faces, Functions, HandlerCall
 from langchain_toolops._agent_identity import (
     format_identity,
     tool_arguments,
@@ -157,9 +157,11 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         self._keeps_usage = keeps_usage(usage_on_hit)
         teach_answers(self._ops.codec)
         policy = versioned(policy_of(model, "model"), version)
-        policy = compare_by(narrow_errors(policy, is_outage), said_by)
+        policy = compare_by(narrow_errors(policy, is_outage), answer_content)
         policy = with_substitutes(policy)
-        self._models = Functions(self._ops, policy, _model_faces, ("request", "own"), wanted_answer)
+        self._models = Functions(
+            self._ops, policy, _model_faces, ("request", "own"), is_whole_answer
+        )
         if not isinstance(tools, Policy | Mapping | None):
             raise ConfigurationError("tools", f"must be a policy, or policies by name: {tools!r}")
         self._rest = self._of_tools(tools if isinstance(tools, Policy) else Policy(), version)
@@ -175,7 +177,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
 
     def _of_tools(self, policy: Policy, version: str) -> Functions:
         whole = _attended(versioned(policy, version))
-        return Functions(self._ops, whole, _tool_faces, (_OWN,), wanted_tool_answer)
+        return Functions(self._ops, whole, _tool_faces, (_OWN,), is_whole_tool_answer)
 
     def _compare(self, tools: Iterable[Any]) -> None:
         """Tell, once, of policies that no tool of the agent will ever be under."""
@@ -205,7 +207,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
             with guarded():
                 return handler(request)
 
-        result: ModelResult = self._models.run(self._asking(request, call))
+        result: ModelResult = self._models.run(self._model_call(request, call))
         return result
 
     async def awrap_model_call(
@@ -219,26 +221,26 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
             with guarded():
                 return await handler(request)
 
-        result: ModelResult = await self._models.arun(self._asking(request, call))
+        result: ModelResult = await self._models.arun(self._model_call(request, call))
         return result
 
-    def _asking(self, request: ModelRequest[Any], call: Callable[[], Any]) -> Asking:
+    def _model_call(self, request: ModelRequest[Any], call: Callable[[], Any]) -> AgentCall:
         if not self._compared:
             self._compare(request.tools)
-        own = Own(call, partial(answer_of, response_format=request.response_format))
-        return Asking(
+        own = HandlerCall(call, partial(answer_of, response_format=request.response_format))
+        return AgentCall(
             name=model_name(request.model),
             own=own,
-            take=partial(self._taken, request=request),
-            args=(*self._asked(request), request, own),
+            take=partial(self._model_result, request=request),
+            args=(*self._question(request), request, own),
             kwargs={},
             names=(),
-            shared=self._models.keyed and not was_answered(current_config()),
+            shared=self._models.needs_key and not was_answered(current_config()),
         )
 
-    def _asked(self, request: ModelRequest[Any]) -> tuple[str, Any]:
+    def _question(self, request: ModelRequest[Any]) -> tuple[str, Any]:
         """Return the question, and all else that the answer hangs on."""
-        if not self._models.keyed:
+        if not self._models.needs_key:
             return "", None
         system = request.system_message
         messages = [*([] if system is None else [system]), *request.messages]
@@ -257,7 +259,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         except Exception as error:  # noqa: BLE001 - of users' classes; the call goes past the cache
             return "", Unknown(error)
 
-    def _taken(self, value: Any, request: ModelRequest[Any]) -> Any:
+    def _model_result(self, value: Any, request: ModelRequest[Any]) -> Any:
         """Return what another call has brought as the caller's result, or NOTHING."""
         if type(value) is Substitute:
             whole = isinstance(value.value, ModelResponse | ExtendedModelResponse)
@@ -267,7 +269,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         if value.lone:
             return NOTHING
         try:
-            return revived(value, request.response_format, keeps_usage=self._keeps_usage)
+            return restore_answer(value, request.response_format, keeps_usage=self._keeps_usage)
         except Exception:  # noqa: BLE001 - of the schema's own code, which has changed
             return NOTHING
 
@@ -287,7 +289,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
                 return handler(request)
 
         functions = self._of_tool(request)
-        result: ToolResult = functions.run(self._running(functions, request, tool, call))
+        result: ToolResult = functions.run(self._tool_call(functions, request, tool, call))
         return result
 
     async def awrap_tool_call(
@@ -303,24 +305,24 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
                 return await handler(request)
 
         functions = self._of_tool(request)
-        result: ToolResult = await functions.arun(self._running(functions, request, tool, call))
+        result: ToolResult = await functions.arun(self._tool_call(functions, request, tool, call))
         return result
 
     def _of_tool(self, request: ToolCallRequest) -> Functions:
         return self._named.get(request.tool_call["name"], self._rest)
 
-    def _running(
+    def _tool_call(
         self,
         functions: Functions,
         request: ToolCallRequest,
         tool: BaseTool,
         make: Callable[[], Any],
-    ) -> Asking:
+    ) -> AgentCall:
         call = request.tool_call
         name = call["name"]
-        own = Own(make, partial(tool_answer_of, name=name, call_id=call["id"]))
-        arguments = self._arguments(request, tool) if functions.keyed else None
-        return Asking(
+        own = HandlerCall(make, partial(tool_answer_of, name=name, call_id=call["id"]))
+        arguments = self._arguments(request, tool) if functions.needs_key else None
+        return AgentCall(
             name=name,
             own=own,
             take=partial(_tool_result, request=request),
@@ -352,11 +354,11 @@ class _Absent(Enum):
     ABSENT = "absent"
 
 
-def _ask_model(question: str, scope: Any, request: Any, own: Own) -> Any:  # noqa: ARG001 - they make the key
+def _ask_model(question: str, scope: Any, request: Any, own: HandlerCall) -> Any:  # noqa: ARG001 - they make the key
     return own.call()
 
 
-async def _aask_model(question: str, scope: Any, request: Any, own: Own) -> Any:  # noqa: ARG001 - as above
+async def _aask_model(question: str, scope: Any, request: Any, own: HandlerCall) -> Any:  # noqa: ARG001 - as above
     return await own.acall()
 
 
@@ -367,10 +369,10 @@ def _model_faces(_: Sequence[str]) -> Faces:
 def _tool_faces(names: Sequence[str]) -> Faces:
     """Return functions with a tool's own parameters, so that policies can name these."""
 
-    def run(own: Own, /, **_: Any) -> Any:
+    def run(own: HandlerCall, /, **_: Any) -> Any:
         return own.call()
 
-    async def arun(own: Own, /, **_: Any) -> Any:
+    async def arun(own: HandlerCall, /, **_: Any) -> Any:
         return await own.acall()
 
     own = inspect.Parameter(_OWN, inspect.Parameter.POSITIONAL_ONLY)

@@ -1,7 +1,7 @@
-"""LlamaIndex's values for the core's codec: by name, with no class path and no pickle.
+"""Types of LlamaIndex for the core's codec: by name, with no class path and no pickle.
 
 A response carries its provider's own object in ``raw``. Those of the OpenAI package come back as
-the types that they were. Of any other provider's object the plain data is kept (what its
+the types that they were. Of any other provider's object the plain data is found (what its
 ``model_dump()`` returns), and where it has none, nothing.
 """
 
@@ -36,8 +36,9 @@ from llama_index.core.llms.llm import ToolSelection
 from pydantic import AnyUrl, BaseModel
 
 from toolops_plugins import Codec, ConfigurationError
+from toolops_plugins.adapters.pydantic_state import build_model
 
-__all__ = ["packed", "teach", "unpacked"]
+__all__ = ["pack_raw", "teach", "unpack_raw"]
 
 _BY_FIELDS: tuple[type[Any], ...] = (
     AudioBlock,
@@ -60,19 +61,19 @@ _COMPACT: tuple[type[BaseModel], ...] = (
     ThinkingBlock,
     ToolCallBlock,
 )
-"""What every answer is made of."""
+"""The parts of every answer."""
 _OPENAI = ("openai.types", "openai.types.chat", "openai.types.responses")
 _OPENAI_CHUNKS = "openai.types.chat.chat_completion_chunk"
 _of_openai: dict[type, str] = {}
-"""Those of its types that codecs have been taught, with their names."""
-_taught: weakref.WeakKeyDictionary[Codec, frozenset[str]] = weakref.WeakKeyDictionary()
-"""What of the OpenAI package was in use when a codec was taught."""
+"""Its types that codecs know, with their names."""
+_registered: weakref.WeakKeyDictionary[Codec, frozenset[str]] = weakref.WeakKeyDictionary()
+"""The modules of the OpenAI package that were in use when a codec came to know its types."""
 _PLAIN = (str, int, float, bool, type(None))
 _ROLES = {role.value: role for role in MessageRole}
 
 
 def teach(codec: Codec) -> None:
-    """Make messages, their blocks and models' responses encodable; again does nothing.
+    """Make messages, their blocks and models' responses encodable; doing it again does nothing.
 
     Args:
         codec: The codec of a runtime.
@@ -81,7 +82,7 @@ def teach(codec: Codec) -> None:
         ConfigurationError: One of the names stands for another type in that codec.
     """
     in_use = frozenset(path for path in (*_OPENAI, _OPENAI_CHUNKS) if path in sys.modules)
-    if _taught.get(codec) == in_use:  # hundreds of types, which takes milliseconds
+    if _registered.get(codec) == in_use:  # hundreds of types, which takes milliseconds
         return
     for kind in _BY_FIELDS:
         codec.register(kind, f"llama_index.{kind.__name__}")
@@ -90,14 +91,16 @@ def teach(codec: Codec) -> None:
         codec.register(
             compact, f"llama_index.{compact.__name__}", encode=encode, decode=decode, verify=False
         )
-    _teach_loosely(codec, AnyUrl, "llama_index.AnyUrl", str, AnyUrl)
-    for provided, name in _provided():
-        _of_openai[provided] = name
-        _teach_loosely(codec, provided, name, _dumped, partial(_constructed, provided))
-    _taught[codec] = in_use
+    _register_unless_known(codec, AnyUrl, "llama_index.AnyUrl", str, AnyUrl)
+    for openai_type, name in _openai_types():
+        _of_openai[openai_type] = name
+        _register_unless_known(
+            codec, openai_type, name, _dump_fields_set, partial(_construct, openai_type)
+        )
+    _registered[codec] = in_use
 
 
-def _teach_loosely(
+def _register_unless_known(
     codec: Codec,
     kind: type[Any],
     name: str,
@@ -109,7 +112,7 @@ def _teach_loosely(
         codec.register(kind, name, encode=encode, decode=decode, verify=False)
 
 
-def _provided() -> Iterator[tuple[Any, str]]:
+def _openai_types() -> Iterator[tuple[Any, str]]:
     """Yield the answers' types of the OpenAI package with their names, if it is in use."""
     for path in (*_OPENAI, _OPENAI_CHUNKS):
         module = sys.modules.get(path)
@@ -122,49 +125,38 @@ def _provided() -> Iterator[tuple[Any, str]]:
             yield kind, f"{path.removesuffix('.chat_completion_chunk')}.{kind.__name__}"
 
 
-def _constructed(kind: Any, fields: dict[str, Any]) -> Any:
+def _construct(kind: Any, fields: dict[str, Any]) -> Any:
     # Without validators, as the package itself makes what it has received.
     return kind.construct(**fields)
 
 
-def _dumped(value: Any) -> dict[str, Any]:
+def _dump_fields_set(value: Any) -> dict[str, Any]:
     fields: dict[str, Any] = value.model_dump(exclude_unset=True, warnings=False)
     return fields
 
 
-def packed(raw: Any) -> list[Any]:
-    """Return what is kept of a provider's own object, as plain data with the name of its type."""
+def pack_raw(raw: Any) -> list[Any]:
+    """Return what is found of a provider's own object, as plain data with the name of its type."""
     name = _of_openai.get(type(raw))
-    return [name, _dumped(raw) if name else _raw(raw)]
+    return [name, _dump_fields_set(raw) if name else _raw(raw)]
 
 
-def unpacked(parts: list[Any]) -> Any:
-    """Return what :func:`packed` has kept: of the type that it was, if that is in use here."""
+def unpack_raw(parts: list[Any]) -> Any:
+    """Return what :func:`pack_raw` has found: of the type that it was, if that is in use here."""
     name, data = parts
     for kind, known in _of_openai.items() if name else ():
         if known == name:
-            return _constructed(kind, data)
+            return _construct(kind, data)
     return data
 
 
-# What every answer is made of, in short form and without pydantic's validators
-
-_NEW = object.__new__
-_STATE, _EXTRA, _GIVEN, _PRIVATE = (
-    vars(BaseModel)[name].__set__
-    for name in (
-        "__dict__",
-        "__pydantic_extra__",
-        "__pydantic_fields_set__",
-        "__pydantic_private__",
-    )
-)
+# The parts of every answer, in short form and without pydantic's validators
 
 
 def _form(kind: type[BaseModel]) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
     """Return the two functions that take a model apart, and put it together again.
 
-    Only what is not at its default is kept.
+    Only what is not at its default is found.
     """
     defaults = {
         name: field.get_default(call_default_factory=True)
@@ -174,8 +166,8 @@ def _form(kind: type[BaseModel]) -> tuple[Callable[[Any], Any], Callable[[Any], 
     # Lists and dicts are made anew for each.
     constant = {name: value for name, value in defaults.items() if not _is_container(value)}
     empty = {name: type(value) for name, value in defaults.items() if _is_container(value)}
-    return partial(_taken_apart, defaults), partial(
-        _made, kind, constant, empty, frozenset(kind.model_fields)
+    return partial(_dump_fields, defaults), partial(
+        _load_fields, kind, constant, empty, frozenset(kind.model_fields)
     )
 
 
@@ -183,10 +175,10 @@ def _is_container(value: Any) -> bool:
     return type(value) in (list, dict)
 
 
-def _taken_apart(defaults: dict[str, Any], value: BaseModel) -> dict[str, Any]:
+def _dump_fields(defaults: dict[str, Any], value: BaseModel) -> dict[str, Any]:
     if value.model_extra or value.__pydantic_private__:
         raise TypeError(f"{type(value).__name__} holds more than its fields")
-    kept = {}
+    found = {}
     for name, content in value.__dict__.items():
         if (
             name in defaults
@@ -195,15 +187,15 @@ def _taken_apart(defaults: dict[str, Any], value: BaseModel) -> dict[str, Any]:
         ):
             continue
         if name == "raw":
-            kept[name] = _raw(content)
+            found[name] = _raw(content)
         elif type(content) is MessageRole:
-            kept[name] = content.value
+            found[name] = content.value
         else:
-            kept[name] = content
-    return kept
+            found[name] = content
+    return found
 
 
-def _made(
+def _load_fields(
     kind: type[BaseModel],
     constant: dict[str, Any],
     empty: dict[str, type],
@@ -218,18 +210,13 @@ def _made(
     state = {**constant, **{name: make() for name, make in empty.items()}, **fields}
     if len(state) != len(names):
         raise ValueError(f"a field of {kind.__name__} is missing")
-    value = _NEW(kind)
-    _STATE(value, state)
-    _EXTRA(value, None)
-    _GIVEN(value, given)
-    _PRIVATE(value, None)
-    return value
+    return build_model(kind, state, given)
 
 
 def _raw(value: Any) -> Any:
-    """Return what is kept of a provider's own object."""
+    """Return what is found of a provider's own object."""
     if isinstance(value, BaseModel) and type(value).__module__.startswith("openai.types."):
-        return value if type(value) in _of_openai else _dumped(value)
+        return value if type(value) in _of_openai else _dump_fields_set(value)
     try:
         return _plain(value)
     except Exception:  # noqa: BLE001 - of providers' classes; what is no data has nothing to keep

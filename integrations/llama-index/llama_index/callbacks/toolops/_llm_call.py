@@ -106,7 +106,7 @@ class EndpointCall(ModelCall):
             made.append(chunk)
         return splitter.cut(chunk) if _is_response(chunk) else chunk
 
-    def has_made(self, item: Any) -> bool:
+    def is_own(self, item: Any) -> bool:
         """Return whether the first item of a stream is of the one that this call has begun.
 
         It is not where that ran out of time, and something else stands in for it.
@@ -168,13 +168,13 @@ class Reader:
             self._text = _text_of(part)
             return part
         if self._is_own is None:
-            self._is_own = self._own.has_made(item)
+            self._is_own = self._own.is_own(item)
         if self._is_own:
             chunk: Response = self._own.made.popleft()  # which is the model's own object
             return chunk
         if type(item) is not Piece or type(item.response) is not self._own.kind:
             return None
-        response = self._joiner.joined(item)
+        response = self._joiner.join(item)
         mark_hit(response, keeps_usage=self._keeps_usage, new_ids=self._new_ids)
         self.report()
         return response

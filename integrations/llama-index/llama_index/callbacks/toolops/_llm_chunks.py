@@ -1,4 +1,4 @@
-"""The chunks of a stream as they are kept: each with no more than what is new in it.
+"""Chunks of a stream in the form that is kept: each with no more than what is new in it.
 
 Every chunk of LlamaIndex holds the whole text so far, so that a stream of a thousand words would
 take room in proportion to their square. What a chunk begins with as the one before it did is cut
@@ -18,11 +18,11 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
-from llama_index.callbacks.toolops._codec_types import packed, unpacked
+from llama_index.callbacks.toolops._codec_types import pack_raw, unpack_raw
 from llama_index.callbacks.toolops._llm_answers import Response
 from toolops_plugins import Codec
 
-__all__ = ["Joiner", "Piece", "Splitter", "joined", "teach_chunks"]
+__all__ = ["Joiner", "Piece", "Splitter", "join_pieces", "teach_chunks"]
 
 _GROWING: dict[type[Any], str] = {
     TextBlock: "text",
@@ -76,7 +76,7 @@ class Splitter:
             cut.append(text[kept[-1] :])
         self._before = texts
         run, self._run = self._run, b""
-        return Piece(_with_texts(response, cut, None), kept, packed(response.raw), run)
+        return Piece(_with_texts(response, cut, None), kept, pack_raw(response.raw), run)
 
 
 class Joiner:
@@ -85,21 +85,21 @@ class Joiner:
     def __init__(self) -> None:
         self._before: list[str] = []
 
-    def joined(self, piece: Piece) -> Response:
+    def join(self, piece: Piece) -> Response:
         """Return the chunk that was cut, as one that nobody else has."""
         whole = []
         for index, text in enumerate(_texts(piece.response)):
             kept = piece.kept[index]
             whole.append(self._before[index][:kept] + text if kept else text)
         self._before = whole
-        return _with_texts(piece.response, whole, unpacked(piece.raw))
+        return _with_texts(piece.response, whole, unpack_raw(piece.raw))
 
 
-def joined(pieces: Iterable[Any]) -> Iterator[Response]:
+def join_pieces(pieces: Iterable[Any]) -> Iterator[Response]:
     """Yield the chunks that pieces are of."""
     joiner = Joiner()
     for piece in pieces:
-        yield joiner.joined(piece)
+        yield joiner.join(piece)
 
 
 def teach_chunks(codec: Codec) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llama_index.callbacks.toolops._llm_answers import content_of, is_whole, says_cut_off
-from llama_index.callbacks.toolops._llm_chunks import Piece, joined
+from llama_index.callbacks.toolops._llm_chunks import Piece, join_pieces
 from toolops_plugins import Policy
 from toolops_plugins.adapters.policy_views import compare_by, map_results
 
@@ -27,7 +27,7 @@ def is_whole_stream(pieces: Any) -> bool:
         return False
     if any(says_cut_off(piece.response, piece.raw[1]) for piece in pieces):
         return False
-    *_, last = joined(pieces)
+    *_, last = join_pieces(pieces)
     return is_whole(last)
 
 
@@ -36,7 +36,7 @@ def _over_chunks(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
         # What is kept of a stream is its items with what its generator returned.
         items = value[0] if isinstance(value, tuple) else value
         if isinstance(items, list) and all(type(item) is Piece for item in items):
-            items = list(joined(items))
+            items = list(join_pieces(items))
         return function(items)
 
     return call
