@@ -1,11 +1,11 @@
-"""The bounded policy on real questions: how much it serves, and how much of that is wrong.
+"""The bounded policy on real questions: its shares of hits and of wrong answers.
 
-Each stream starts with an empty cache. A question that is not served is answered with the truth,
-learned from and stored. The neighbours are the exact 16 nearest of the stored ones, so what is
-measured is the policy alone; the index and the flow have benchmarks of their own. Hits are shares
-of all requests, wrong answers and the worst of all windows of 2,000 requests after the first 1,000
-multiples of the bound. Beside it stands the best fixed threshold for the same share of wrong
-answers on the same stream, chosen with hindsight.
+Each stream starts with an empty cache. The true answer of a missed question is learned from and
+stored. The neighbours are the exact 16 nearest stored questions, so that the policy alone is
+measured; the index and the flow have benchmarks of their own. Hits are shares of all requests.
+Wrong answers, and the worst of all windows of 2,000 requests after the first 1,000, are multiples
+of the bound. The last column is the best fixed threshold for the same share of wrong answers on the
+same stream, chosen with hindsight.
 
     python benchmarks/bounded.py [--orders 5] [--quick] [--streams all]
 
@@ -48,7 +48,7 @@ def banking77() -> Questions:
     folder = Path(os.environ.get("TOOLOPS_DATA") or ROOT.parent / "shared" / "data")
     with (folder / "banking77.jsonl").open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
-    # Its loader looks for the tokenizer where it is only when it is told so.
+    # Without cache_dir its loader does not find the tokenizer in the package.
     package = str(Path(wordllama.__file__).parent)
     model = wordllama.WordLlama.load(cache_dir=package, disable_download=True)
     vectors = model.embed([row["question"] for row in rows], norm=True)
@@ -56,8 +56,8 @@ def banking77() -> Questions:
     return Questions(vectors.astype(np.float32), answers)
 
 
-class Stored:
-    """The cache's entries: the place of each stored question in `Questions`, and its vector."""
+class Entries:
+    """Stored questions: the index of each in `Questions`, and its vector."""
 
     def __init__(self, questions: Questions, size: int) -> None:
         self.questions = questions
@@ -87,58 +87,60 @@ class Stored:
         return self.questions.vectors[int(id_)]
 
 
-def bounded(questions: Questions, stream: np.ndarray, bound: float, seed: int) -> np.ndarray:
-    """Return for each request whether it was served, and whether wrongly."""
-    stored = Stored(questions, len(stream))
-    learner = Bounded(seed=seed, vector_of=stored.vector)
+def simulate_bounded(
+    questions: Questions, stream: np.ndarray, bound: float, seed: int
+) -> np.ndarray:
+    """Return two flags for each request: served, and served wrongly."""
+    entries = Entries(questions, len(stream))
+    learner = Bounded(seed=seed, vector_of=entries.vector)
     outcome = np.zeros((len(stream), 2), bool)
-    seen: set[int] = set()
+    known: set[int] = set()
     for at, place in enumerate(stream.tolist()):
-        if place in seen:
+        if place in known:
             learner.exact(bound)
             outcome[at] = True, False
             continue
         x, truth = questions.vectors[place], int(questions.answers[place])
-        near = stored.near(x)
+        near = entries.near(x)
         decision = learner.decide(x, near, max_error=bound, scope=SCOPE)
         if decision.serve:
-            outcome[at] = True, stored.answer(decision.id) != truth
+            outcome[at] = True, entries.answer(decision.id) != truth
             continue
-        agreeing = {each.id for each in near if stored.answer(each.id) == truth}
-        learner.learn(decision, agreeing)
-        if not learner.redundant(decision, agreeing):
-            stored.add(place)
-            seen.add(place)
-            learner.add(str(place), x, truth.to_bytes(16, "big"), SCOPE, agreeing)
+        same_answer = {each.id for each in near if entries.answer(each.id) == truth}
+        learner.learn(decision, same_answer)
+        if not learner.redundant(decision, same_answer):
+            entries.add(place)
+            known.add(place)
+            learner.add(str(place), x, truth.to_bytes(16, "big"), SCOPE, same_answer)
     return outcome
 
 
-def by_threshold(questions: Questions, stream: np.ndarray, threshold: float) -> np.ndarray:
-    """Return the same of the policy of a threshold."""
-    stored = Stored(questions, len(stream))
+def simulate_threshold(questions: Questions, stream: np.ndarray, threshold: float) -> np.ndarray:
+    """Return the same flags for the policy of a fixed threshold."""
+    entries = Entries(questions, len(stream))
     policy = Threshold(threshold)
     outcome = np.zeros((len(stream), 2), bool)
-    seen: set[int] = set()
+    known: set[int] = set()
     for at, place in enumerate(stream.tolist()):
-        if place in seen:
+        if place in known:
             outcome[at] = True, False
             continue
-        decision = policy.decide(stored.near(questions.vectors[place], 1))
+        decision = policy.decide(entries.near(questions.vectors[place], 1))
         if decision.serve:
-            outcome[at] = True, stored.answer(decision.id) != questions.answers[place]
+            outcome[at] = True, entries.answer(decision.id) != questions.answers[place]
         else:
-            stored.add(place)
-            seen.add(place)
+            entries.add(place)
+            known.add(place)
     return outcome
 
 
-def hindsight(questions: Questions, stream: np.ndarray, bound: float) -> np.ndarray:
-    """Return the outcome of the least threshold that keeps the bound on this very stream."""
+def find_best_threshold(questions: Questions, stream: np.ndarray, bound: float) -> np.ndarray:
+    """Return the flags for the lowest threshold that keeps the bound on this stream."""
     low, high = 0.7, 1.0
-    best = by_threshold(questions, stream, high)
+    best = simulate_threshold(questions, stream, high)
     for _ in range(6):
         middle = (low + high) / 2
-        outcome = by_threshold(questions, stream, middle)
+        outcome = simulate_threshold(questions, stream, middle)
         if outcome[:, 1].mean() <= bound:
             best, high = outcome, middle
         else:
@@ -207,15 +209,15 @@ def main() -> None:
     )
     for name in names:
         for bound in bounds:
-            found, fixed = [], []
+            results, fixed = [], []
             for order in range(orders):
                 asked, stream = STREAMS[name](questions, np.random.default_rng(order))
                 stream = stream[: 4_000 if options.quick else None]
-                outcome = bounded(asked, stream, bound, seed=order)
-                found.append((*outcome.mean(axis=0), worst_window(outcome[:, 1])))
+                outcome = simulate_bounded(asked, stream, bound, seed=order)
+                results.append((*outcome.mean(axis=0), worst_window(outcome[:, 1])))
                 if not options.bare:
-                    fixed.append(hindsight(asked, stream, bound)[:, 0].mean())
-            hits, wrong, window = np.array(found).T
+                    fixed.append(find_best_threshold(asked, stream, bound)[:, 0].mean())
+            hits, wrong, window = np.array(results).T
             print(
                 f"{name:14} {bound:6.3f} {hits.mean():7.1%} {hits.min():7.1%} "
                 f"{wrong.mean() / bound:6.2f} {wrong.max() / bound:7.2f} "

@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/bounded_flow.py --orders 5 --bounds 0.01 0.02 0.05
 
-Streams all of banking77 in shuffled orders through a decorated function, cache empty at start, and
+Streams all of banking77 in shuffled orders through a decorated function, from an empty cache, and
 prints the share of hits, that of wrong answers, and the worst window of 2,000 requests after the
-first 1,000. `bounded.py` simulates the policy alone, and more streams, in less time.
+first 1,000. `bounded.py` simulates the policy alone, with more streams, in less time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def rows() -> list[dict[str, str]]:
 
 def stream(questions: list[dict[str, str]], bound: float) -> tuple[float, float, float, float]:
     """Return the shares of hits and of wrong answers, the worst window, and ms a request."""
-    now: dict[str, Any] = {}
+    current: dict[str, Any] = {}
     hits = wrong = worst = 0
     window: deque[bool] = deque(maxlen=WINDOW)
     with (
@@ -42,34 +42,34 @@ def stream(questions: list[dict[str, str]], bound: float) -> tuple[float, float,
     ):
 
         @ops.readonly(ttl=None, retry=None, semantic=Semantic(on="question", max_error=bound))
-        def ask(question: str) -> str:  # noqa: ARG001 - what is asked is in `now`
-            now["called"] = True
-            return now["truth"]
+        def ask(question: str) -> str:  # noqa: ARG001 - the key; the answer is in `current`
+            current["called"] = True
+            return current["truth"]
 
-        began = time.perf_counter()
+        start = time.perf_counter()
         for number, row in enumerate(questions):
-            now.update(called=False, truth=row["intent"])
-            mistaken = ask(row["question"]) != row["intent"]
-            hits += not now["called"]
-            wrong += mistaken
+            current.update(called=False, truth=row["intent"])
+            is_wrong = ask(row["question"]) != row["intent"]
+            hits += not current["called"]
+            wrong += is_wrong
             if number >= FIRST:
-                window.append(mistaken)
+                window.append(is_wrong)
                 if len(window) == WINDOW and number % 100 == 0:
                     worst = max(worst, sum(window))
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - start
     count = len(questions)
     return hits / count, wrong / count, worst / WINDOW, seconds / count * 1_000
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run the streams that the command line selects."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--orders", type=int, default=5)
     parser.add_argument("--bounds", type=float, nargs="+", default=[0.01, 0.02, 0.05])
-    chosen = parser.parse_args()
+    options = parser.parse_args()
     print("bound  order   hits    wrong  of the bound  worst window  ms a request")
-    for bound in chosen.bounds:
-        for order in range(1, chosen.orders + 1):
+    for bound in options.bounds:
+        for order in range(1, options.orders + 1):
             questions = rows()
             random.Random(order).shuffle(questions)
             hits, wrong, worst, cost = stream(questions, bound)

@@ -1,19 +1,19 @@
-"""Calibrates the threshold of an embedder: how many wrong and right answers it would serve.
+"""Calibrate the threshold of an embedder by its wrong and right answers.
 
     python benchmarks/calibrate.py wordllama
     python benchmarks/calibrate.py chroma --requests 5000
 
 Printed by threshold, without and with the guards:
 
-- *Traps* and *true*: the shares of pairs that would be served, of those whose answers differ and of
-  those whose answer is the same (``tests/semantic/pairs_seen.jsonl``, or ``--pairs``).
+- *Traps* and *true*: the shares of served pairs among those with different answers and among those
+  with the same answer (``tests/semantic/pairs_seen.jsonl``, or ``--pairs``).
 - *Hit* and *wrong*: the shares of all requests that are served, and served the answer to another
-  intent, when banking77 is streamed through an empty cache in the policy of the threshold: the
-  nearest stored question that no guard forbids answers, and what is not served is stored. Mean of
-  ``--orders`` random orders. Its intents are narrow and its labels noisy, so read *wrong* as a
-  comparison between rows.
+  intent, when banking77 is streamed through an empty cache with the policy of a threshold: the
+  nearest stored question that passes the guards answers, and a missed question is stored. Mean of
+  ``--orders`` random orders. Its intents are narrow and its labels noisy, so *wrong* only serves to
+  compare rows.
 
-The shipped numbers in ``toolops_plugins/semantic/embedding/embedders.py`` are from here.
+The numbers in ``toolops_plugins/semantic/embedding/embedders.py`` come from here.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from toolops_plugins.semantic.guards import Guards
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("TOOLOPS_DATA") or ROOT.parent / "shared" / "data")
 PAIRS = ROOT / "tests" / "semantic" / "pairs_seen.jsonl"
-NEAREST = 64  # earlier questions that are looked at
-WEIGHED = 16  # stored ones of them that the policy gets
+NEAREST = 64  # earlier questions that are considered
+WEIGHED = 16  # stored ones among them that the policy gets
 
 
 def main() -> None:
-    """Print the tables that the command line asks for."""
+    """Print the tables that the command line selects."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("embedder", choices=["wordllama", "chroma"])
     parser.add_argument("--pairs", type=Path, default=PAIRS, metavar="FILE")
@@ -48,21 +48,21 @@ def main() -> None:
     parser.add_argument("--low", type=float, default=0.60, help="the lowest threshold")
     parser.add_argument("--high", type=float, default=0.98, help="the highest threshold")
     parser.add_argument("--step", type=float, default=0.02)
-    chosen = parser.parse_args()
-    embedder = embedder_of(chosen.embedder)
-    thresholds = np.arange(chosen.low, chosen.high + 1e-9, chosen.step)
+    options = parser.parse_args()
+    embedder = embedder_of(options.embedder)
+    thresholds = np.arange(options.low, options.high + 1e-9, options.step)
     guards = Guards()
-    passes = remembering(lambda one, other: guards.veto(one, other) is None)
+    passes = memoize(lambda one, other: guards.veto(one, other) is None)
 
-    pairs = [json.loads(line) for line in chosen.pairs.read_text("utf-8").splitlines()]
+    pairs = [json.loads(line) for line in options.pairs.read_text("utf-8").splitlines()]
     sides = [embedder.embed([pair[side] for pair in pairs]) for side in ("question", "candidate")]
     similar = np.einsum("ij,ij->i", *sides)
     same = np.array([pair["same"] for pair in pairs])
-    passed = np.array([passes(pair["question"], pair["candidate"]) for pair in pairs])
+    allowed = np.array([passes(pair["question"], pair["candidate"]) for pair in pairs])
     rows = {
         at: [
             share(similar[chosen_ones & let] >= at, chosen_ones.sum())
-            for let in (np.ones_like(passed), passed)
+            for let in (np.ones_like(allowed), allowed)
             for chosen_ones in (~same, same)
         ]
         for at in thresholds
@@ -70,48 +70,48 @@ def main() -> None:
     print(f"{embedder.name}: {(~same).sum()} traps and {same.sum()} true pairs, shares served")
     table(["traps", "true", "traps, guarded", "true, guarded"], rows)
 
-    questions = [json.loads(line) for line in chosen.stream.read_text("utf-8").splitlines()]
+    questions = [json.loads(line) for line in options.stream.read_text("utf-8").splitlines()]
     vectors = embedder.embed([each["question"] for each in questions])
-    found: dict[float, list[list[float]]] = {at: [] for at in thresholds}
-    for seed in range(chosen.orders):
-        order = np.random.default_rng(seed).permutation(len(questions))[: chosen.requests]
+    shares_by_threshold: dict[float, list[list[float]]] = {at: [] for at in thresholds}
+    for seed in range(options.orders):
+        order = np.random.default_rng(seed).permutation(len(questions))[: options.requests]
         texts = [questions[place]["question"] for place in order]
         intents = [questions[place]["intent"] for place in order]
         near = neighbours(vectors[order], thresholds[0])
         for at in thresholds:
-            found[at].append(
+            shares_by_threshold[at].append(
                 [
                     *stream(texts, intents, near, at, lambda *_: True),
                     *stream(texts, intents, near, at, passes),
                 ]
             )
     print(
-        f"\n{len(texts)} requests of {chosen.stream.stem} in {chosen.orders} orders, shares of all"
+        f"\n{len(texts)} requests of {options.stream.stem}, {options.orders} orders, shares of all"
     )
-    means = {at: list(np.mean(each, axis=0)) for at, each in found.items()}
+    means = {at: list(np.mean(each, axis=0)) for at, each in shares_by_threshold.items()}
     table(["hit", "wrong", "hit, guarded", "wrong, guarded"], means)
 
 
 def share(served: np.ndarray, of: int) -> float:
-    """Return the share of those that are served."""
+    """Return the number of served pairs divided by ``of``."""
     return float(served.sum()) / of
 
 
-def remembering(judge: Callable[[str, str], bool]) -> Callable[[str, str], bool]:
-    """Return a judge that judges each pair once; it is asked again for every threshold."""
+def memoize(judge: Callable[[str, str], bool]) -> Callable[[str, str], bool]:
+    """Return a judge that judges each pair once, since every threshold repeats the pairs."""
     known: dict[tuple[str, str], bool] = {}
 
-    def judged(one: str, other: str) -> bool:
+    def judge_once(one: str, other: str) -> bool:
         pair = one, other
         if pair not in known:
             known[pair] = judge(one, other)
         return known[pair]
 
-    return judged
+    return judge_once
 
 
 def neighbours(vectors: np.ndarray, least: float) -> list[list[tuple[float, int]]]:
-    """Return the nearest earlier texts of each, nearest first."""
+    """Return the nearest earlier texts of each text, nearest first."""
     near: list[list[tuple[float, int]]] = []
     for start in range(0, len(vectors), 500):
         block = vectors[start : start + 500] @ vectors[: start + 500].T
@@ -133,14 +133,14 @@ def stream(
     """Return the shares of hits and of wrong answers."""
     stored = [False] * len(texts)
     hits = wrong = 0
-    for asked, candidates in enumerate(near):
-        kept = [place for similar, place in candidates if similar >= threshold and stored[place]]
-        served = next((p for p in kept[:WEIGHED] if passes(texts[asked], texts[p])), None)
-        if served is None:
-            stored[asked] = True
+    for number, candidates in enumerate(near):
+        usable = [place for similar, place in candidates if similar >= threshold and stored[place]]
+        place_served = next((p for p in usable[:WEIGHED] if passes(texts[number], texts[p])), None)
+        if place_served is None:
+            stored[number] = True
         else:
             hits += 1
-            wrong += intents[served] != intents[asked]
+            wrong += intents[place_served] != intents[number]
     return hits / len(texts), wrong / len(texts)
 
 

@@ -1,18 +1,18 @@
-"""Coalescing: many callers that ask for the same thing at the same time.
+"""Coalescing: many callers with the same arguments at the same time.
 
-Measured, on an event loop: 10,000 tasks call a coroutine function with one argument. Its body waits
-until every task has had its first turn, and returns at once then; so the time is what it takes to
-start the tasks, to board, and to hand out the result, and nothing else. In threads: 64 of them,
-released together, call a plain function whose body sleeps a tenth of a second, which is taken off.
-The best of some repetitions, each with an argument of its own. "Calls" is how often the body ran in
-the worst repetition, "answered" how many callers got the result in the worst.
+Measured on an event loop: 10,000 tasks call a coroutine function with one argument. The function
+waits until every task has had its first turn and then returns, so that the time is that of starting
+the tasks, joining the flight and handing out the result. Measured in threads: 64 threads, released
+together, call a plain function that sleeps a tenth of a second, which is subtracted. The best of
+some repetitions, each with another argument. "Calls" is the largest number of executions in a
+repetition, "answered" the smallest number of callers with a result.
 
-pyresilience 0.4.1 runs the body for every task: its cache drops the lock of a key at each miss
+pyresilience 0.4.1 runs the function for every task: its cache drops the lock of a key at each miss
 (``AsyncResultCache.get``). The future that callers of ToolOps 1.0.0 share belongs to the event loop
-of one of them, and its plain functions start a loop for each call, so that in threads all but one
-caller get an error.
+of one of them, and its plain functions start a loop for each call, so that in threads all callers
+but one get an error.
 
-Not measured: processes, and callers that are cancelled meanwhile.
+Not measured: processes, and cancelled callers.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ WORK = 0.1  # seconds
 
 
 @dataclass
-class Found:
-    """What the repetitions brought."""
+class Outcome:
+    """Figures of all repetitions."""
 
     seconds: list[float] = field(default_factory=list)
     calls: list[int] = field(default_factory=list)
@@ -60,7 +60,7 @@ def run(effort: Effort) -> list[Section]:
 
 
 def contestants() -> Mapping[str, Callable[[Callable[..., Any]], Callable[..., Any]]]:
-    """Return what coalesces by name: each takes a function and returns it wrapped."""
+    """Return the decorator of each contestant by name."""
     ours = ToolOps("coalesce").tool(cache=Cache(ttl=peers.TTL))
     return {OURS: ours, **peers.COALESCED}
 
@@ -70,36 +70,36 @@ def section(
     wraps: Mapping[str, Callable[..., Any]],
     callers: int,
     repeats: int,
-    measure: Callable[[Callable[..., Any], int, int], Found],
+    measure: Callable[[Callable[..., Any], int, int], Outcome],
 ) -> Section:
     """Measure all contestants, one after the other."""
     rows = []
     for name, wrap in wraps.items():
         try:
-            found = measure(wrap, callers, repeats)
+            outcome = measure(wrap, callers, repeats)
         except peers.Absent as why:
             rows.append(Row(name, absent=str(why)))
             continue
-        best = min(found.seconds)
+        best = min(outcome.seconds)
         goals = []
         if name == OURS:
             goals = [
                 at_most(best, 1, " s"),
-                at_most(max(found.calls), 1, " call"),
-                at_least(min(found.answered), callers, " answered"),
+                at_most(max(outcome.calls), 1, " call"),
+                at_least(min(outcome.answered), callers, " answered"),
             ]
-        cells = (best * 1e3, best / callers * 1e6, max(found.calls), min(found.answered))
+        cells = (best * 1e3, best / callers * 1e6, max(outcome.calls), min(outcome.answered))
         rows.append(Row(name, cells, goals))
     return Section(title, ("best ms", "us a caller", "calls", "answered"), rows)
 
 
-def in_tasks(wrap: Callable[..., Any], callers: int, repeats: int) -> Found:
+def in_tasks(wrap: Callable[..., Any], callers: int, repeats: int) -> Outcome:
     """Measure tasks of one loop."""
-    found = Found()
+    outcome = Outcome()
     calls = 0
     gate: asyncio.Event
 
-    async def body(text: str) -> str:  # noqa: ARG001 - it makes the key
+    async def body(text: str) -> str:  # noqa: ARG001 - part of the key
         nonlocal calls
         calls += 1
         await gate.wait()
@@ -109,27 +109,27 @@ def in_tasks(wrap: Callable[..., Any], callers: int, repeats: int) -> Found:
         nonlocal calls, gate
         calls, gate = 0, asyncio.Event()
         gc.collect()
-        began = time.perf_counter()
+        start = time.perf_counter()
         tasks = [asyncio.create_task(call(argument)) for _ in range(callers)]
         await asyncio.sleep(0)
         gate.set()
         results = await asyncio.gather(*tasks, return_exceptions=True)
-        found.add(time.perf_counter() - began, calls, results)
+        outcome.add(time.perf_counter() - start, calls, results)
 
     call = wrap(body)
     with asyncio.Runner() as runner:
         for number in range(repeats):
             runner.run(once(call, f"question {number}"))
-    return found
+    return outcome
 
 
-def in_threads(wrap: Callable[..., Any], callers: int, repeats: int) -> Found:
+def in_threads(wrap: Callable[..., Any], callers: int, repeats: int) -> Outcome:
     """Measure threads."""
-    found = Found()
+    outcome = Outcome()
     lock = threading.Lock()
     calls = 0
 
-    def body(text: str) -> str:  # noqa: ARG001 - it makes the key
+    def body(text: str) -> str:  # noqa: ARG001 - part of the key
         nonlocal calls
         with lock:
             calls += 1
@@ -158,8 +158,8 @@ def in_threads(wrap: Callable[..., Any], callers: int, repeats: int) -> Found:
             thread.start()
         gc.collect()
         barrier.wait()
-        began = time.perf_counter()
+        start = time.perf_counter()
         for thread in threads:
             thread.join()
-        found.add(max(time.perf_counter() - began - WORK, 0.0), calls, results)
-    return found
+        outcome.add(max(time.perf_counter() - start - WORK, 0.0), calls, results)
+    return outcome

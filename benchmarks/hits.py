@@ -1,15 +1,14 @@
-"""Hits in memory: what a call costs whose result is there already.
+"""Hits in memory: the time of a call whose result is cached.
 
-Measured: the whole way through the decorator, one string as the argument, counting as it is by
-default (``ops.stats()`` sees every call), and once more with a sink that keeps the last event. A
-hundred strings take turns. A coroutine function is awaited by one task, a plain one called by one
-thread. The values are a string and a small dict.
+Measured: the whole call through the decorator with one string as the argument, with the default
+counting (``ops.stats()`` includes every call), and again with a sink that keeps the last event. The
+argument cycles through a hundred strings. A coroutine function is awaited by one task; a plain
+function is called by one thread. The values are a string and a small dict.
 
-Not measured: contention of threads, the first call, and the work of a real sink. What peers do
-beside looking up differs. All but functools.lru_cache expire entries. Only ToolOps Plugins hands
-out a dict that a caller may change without changing what the next one gets, and all the others
-return the stored object itself. ToolOps 1.0.0 starts an event loop for each call of a plain
-function.
+Not measured: contention between threads, the first call, and the work of a real sink. Peers differ
+in what they do besides the lookup. All but functools.lru_cache expire entries. Only ToolOps Plugins
+returns a dict that a caller may change without changing the next result; all others return the
+stored object itself. ToolOps 1.0.0 starts an event loop for each call of a plain function.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ QUESTIONS = [f"what is the price of article {number}?" for number in range(100)]
 SMALL_DICT = {"ticker": "ACME", "price": 12.5, "open": True, "venues": ["XETR", "XNYS"]}
 VALUES: dict[str, Any] = {"a string": "The answer is 42.", "a small dict": SMALL_DICT}
 SINK = f"{OURS}, one sink"
-FRESH_KEY = f"{OURS}, key made anew"
+FRESH_KEY = f"{OURS}, new key"
 
 
 def run(effort: Effort) -> list[Section]:
-    """Measure both values, awaited and called."""
+    """Measure both values, for coroutine functions and plain functions."""
     return [
         section(kind, name, value, effort)
         for kind in ("async", "sync")
@@ -54,7 +53,7 @@ def section(kind: str, title: str, value: Any, effort: Effort) -> Section:
         body.prove(name, len(QUESTIONS))
     rows = [row(name, laps, absent) for name in (OURS, SINK, FRESH_KEY, *peers.MEMORY)]
     notes = [
-        '"Key made anew": the argument is a number, of which no key is remembered as of a string.'
+        '"New key": the argument is a number, whose key is not remembered as that of a string.'
     ]
     return Section(
         f"Hit in memory, {kind}, {title}", ("best us", "median us", "x ours"), rows, notes
@@ -68,12 +67,12 @@ def contestants(
     bodies: dict[str, Body],
     absent: dict[str, str],
 ) -> dict[str, Turn]:
-    """Return the contestants; their bodies, and why others are absent, are put in their places."""
+    """Return the turns by name; fill ``bodies``, and ``absent`` with reasons."""
     cache = Cache(ttl=peers.TTL)
-    heard: deque[Any] = deque(maxlen=1)
+    events: deque[Any] = deque(maxlen=1)
     wraps: dict[str, Callable[..., Any]] = {
         OURS: ToolOps("hits").tool(cache=cache),
-        SINK: ToolOps("hits", sinks=[heard.append]).tool(cache=cache),
+        SINK: ToolOps("hits", sinks=[events.append]).tool(cache=cache),
         FRESH_KEY: ToolOps("hits").tool(cache=cache),
         **peers.MEMORY,
     }
@@ -89,14 +88,14 @@ def contestants(
         turns[name] = (
             aturn_of(call, arguments, runner) if kind == "async" else turn_of(call, arguments)
         )
-        # Every argument once, so that a turn, however short, is made of hits.
+        # One call for every argument, so that all calls of a turn are hits.
         turns[name](len(QUESTIONS))
         bodies[name] = body
     return turns
 
 
 def row(name: str, laps: Laps, absent: dict[str, str]) -> Row:
-    """Return a contestant's line."""
+    """Return the row of a contestant."""
     if name in absent:
         return Row(name, absent=absent[name])
     best, times = laps.best(name) * 1e6, laps.ratio(name, OURS)

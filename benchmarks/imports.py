@@ -1,13 +1,13 @@
-"""Imports: what ``import toolops_plugins`` costs a program that starts.
+"""Imports: the time of ``import toolops_plugins`` in a program that starts.
 
-Measured: the import statement alone, by the clock of a fresh interpreter that has imported nothing
-of it before; processes of all contestants in turn, and the median of each, since the first look at
-files that the system has forgotten says nothing. ``import asyncio`` is the baseline, as almost
-every program that uses this library imports it anyway.
+Measured: the import statement alone, by the clock of a fresh interpreter that has imported no part
+of it. Processes of all contestants take turns; the figure is the median, since the first read of
+uncached files is no measure. The baseline is ``import asyncio``, which almost every program that
+uses this library imports anyway.
 
-The second table says what an adapter adds to a program that has imported its framework. The third
-says where the time goes: the interpreter's own ``-X importtime``, which slows imports down, summed
-by package; best of some processes.
+The second table shows the time that an adapter adds to a program that has imported its framework.
+The third shows the time by package, by the interpreter's ``-X importtime``, which slows imports
+down; the best of some processes.
 
 Not measured: files that are not compiled yet, and cold disks.
 """
@@ -45,7 +45,7 @@ ADAPTERS = {
     ),
     "crewai": (50, ("crewai_toolops", "crewai_toolops.tools")),
 }
-"""By framework the milliseconds that its adapter may add: the package, and a part of it."""
+"""For each framework the most milliseconds its adapter may add, and the adapter's modules."""
 PROGRAM = """
 import importlib, sys, time
 sys.path.append(sys.argv[2])
@@ -64,7 +64,7 @@ SHOWN = 12
 
 
 def run(effort: Effort) -> list[Section]:
-    """Measure the statement, then where its time goes."""
+    """Measure the statement, the adapters, and the packages."""
     return [
         statements(effort.rounds(15)),
         adapters(effort.calls(7)),
@@ -73,7 +73,7 @@ def run(effort: Effort) -> list[Section]:
 
 
 def interpreter(*arguments: str) -> subprocess.CompletedProcess[str]:
-    # This folder holds modules of general names, which must not stand in the path.
+    # This folder holds modules with common names, which must not be on the path.
     return subprocess.run(
         [sys.executable, *arguments],
         capture_output=True,
@@ -85,31 +85,31 @@ def interpreter(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def statements(rounds: int) -> Section:
     """Measure every contestant's import statement."""
-    took: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
+    times: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
     absent: dict[str, str] = {}
     order = list(CONTESTANTS)
     draw = random.Random(1)
     for turn in range(rounds + 1):
         draw.shuffle(order)
         for name in order:
-            said = interpreter("-c", PROGRAM, CONTESTANTS[name], str(peers.FOLDER)).stdout
-            if said.startswith("absent:"):
+            output = interpreter("-c", PROGRAM, CONTESTANTS[name], str(peers.FOLDER)).stdout
+            if output.startswith("absent:"):
                 absent[name] = "not installed; `make bench` installs it"
-            elif turn:  # the first one compiles, and warms the file cache
-                took[name].append(float(said) * 1e3)
+            elif turn:  # the first run compiles, and warms the file cache
+                times[name].append(float(output) * 1e3)
     rows = []
     for name in CONTESTANTS:
         if name in absent:
             rows.append(Row(name, absent=absent[name]))
             continue
-        goals = [at_most(median(took[name]), 60, " ms")] if name == OURS else []
-        ratio = median(took[name]) / median(took[BASELINE])
-        rows.append(Row(name, (min(took[name]), median(took[name]), ratio), goals))
+        goals = [at_most(median(times[name]), 60, " ms")] if name == OURS else []
+        ratio = median(times[name]) / median(times[BASELINE])
+        rows.append(Row(name, (min(times[name]), median(times[name]), ratio), goals))
     return Section("Import, in a fresh interpreter", ("best ms", "median ms", "x asyncio"), rows)
 
 
 def adapters(rounds: int) -> Section:
-    """Measure what adapters add to their frameworks; a part, to its package."""
+    """Measure the time that adapters add to their frameworks."""
     rows = []
     for framework, (limit, modules) in ADAPTERS.items():
         outputs = [
@@ -119,16 +119,16 @@ def adapters(rounds: int) -> Section:
         if outputs[-1].startswith("absent:"):
             rows.append(Row(modules[0], absent=f"{framework} is not installed"))
             continue
-        # The first one compiles, and warms the file cache.
-        took = [[float(each) * 1e3 for each in lines.split()] for lines in outputs[1:]]
-        for module, found in zip(modules, zip(*took, strict=True), strict=True):
-            goal = at_most(median(found), limit, " ms")
-            rows.append(Row(module, (min(found), median(found)), [goal]))
+        # The first run compiles, and warms the file cache.
+        times = [[float(each) * 1e3 for each in lines.split()] for lines in outputs[1:]]
+        for module, durations in zip(modules, zip(*times, strict=True), strict=True):
+            goal = at_most(median(durations), limit, " ms")
+            rows.append(Row(module, (min(durations), median(durations)), [goal]))
     return Section("Import of an adapter, beyond its framework", ("best ms", "median ms"), rows)
 
 
 def packages(rounds: int) -> Section:
-    """Measure what each package adds to the import of ours."""
+    """Measure the share of each package in our import."""
     runs = [by_package() for _ in range(rounds)]
     best = min(runs, key=Counter.total)
     base = by_package("asyncio")
@@ -141,18 +141,18 @@ def packages(rounds: int) -> Section:
 
 
 def by_package(module: str = STATEMENT) -> Counter[str]:
-    """Return the microseconds by package of what an import loads beyond an empty program."""
-    loaded: Counter[str] = Counter()
+    """Return the microseconds by package that an import adds to an empty program."""
+    modules: Counter[str] = Counter()
     for micros, name in lines(f"import {module}"):
-        loaded[name] = micros
+        modules[name] = micros
     for _, name in lines(""):
-        del loaded[name]
-    summed: Counter[str] = Counter()
-    for name, micros in loaded.items():
-        summed[name.partition(".")[0]] += micros
-    return summed
+        del modules[name]
+    totals: Counter[str] = Counter()
+    for name, micros in modules.items():
+        totals[name.partition(".")[0]] += micros
+    return totals
 
 
 def lines(program: str) -> list[tuple[int, str]]:
-    told = interpreter("-X", "importtime", "-c", program).stderr
-    return [(int(micros), name) for micros, name in LINE.findall(told)]
+    output = interpreter("-X", "importtime", "-c", program).stderr
+    return [(int(micros), name) for micros, name in LINE.findall(output)]

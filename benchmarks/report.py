@@ -1,4 +1,4 @@
-"""What a benchmark found, as text for people and as numbers for machines."""
+"""Tables of figures, as text for people and as data for programs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class Goal:
-    """A target, beside the figure that is held against it."""
+    """A target and the figure that is compared with it."""
 
     text: str
     figure: float
@@ -44,17 +44,17 @@ def at_least(figure: float, limit: float, unit: str = "", what: str = "") -> Goa
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table; a cell is a number, a text, or None where there is nothing to say."""
+    """A line of a table; a cell is a number, a text, or None for an empty cell."""
 
     name: str
     cells: Sequence[float | str | None] = ()
     goals: Sequence[Goal] = ()
-    absent: str = ""  # why there are no figures
+    absent: str = ""  # the reason for missing figures
 
 
 @dataclass(frozen=True)
 class Section:
-    """A table with a heading, and what a reader needs to know of it."""
+    """A table with a title and notes."""
 
     title: str
     columns: Sequence[str]
@@ -97,16 +97,16 @@ def _text(cell: float | str | None) -> str:
 
 
 def summary(sections: Iterable[Section]) -> str:
-    """Return how many targets were met, and which were not."""
+    """Return the number of targets met, and the list of those missed."""
     goals = [goal for section in sections for goal in section.goals()]
-    missed = [(where, goal) for where, goal in goals if not goal.met]
-    lines = [f"Targets: {len(goals) - len(missed)} met, {len(missed)} missed"]
-    lines += [f"  MISSED {where}: {goal.figure:,.3g} ({goal.text})" for where, goal in missed]
+    misses = [(where, goal) for where, goal in goals if not goal.met]
+    lines = [f"Targets: {len(goals) - len(misses)} met, {len(misses)} missed"]
+    lines += [f"  MISSED {where}: {goal.figure:,.3g} ({goal.text})" for where, goal in misses]
     return "\n".join(lines)
 
 
 def machine() -> dict[str, Any]:
-    """Return what the figures were measured on."""
+    """Return the hardware, system and packages of this run."""
     return {
         "processor": _processor(),
         "cpus": os.cpu_count(),
@@ -117,13 +117,13 @@ def machine() -> dict[str, Any]:
     }
 
 
-def heading(found: dict[str, Any]) -> str:
+def header(facts: dict[str, Any]) -> str:
     """Return :func:`machine` as text."""
-    load = ", ".join(f"{each:.1f}" for each in found["load"]) or "unknown"
-    packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items())
+    load = ", ".join(f"{each:.1f}" for each in facts["load"]) or "unknown"
+    packages = ", ".join(f"{name} {version}" for name, version in facts["packages"].items())
     lines = [
-        f"{found['processor']}, {found['cpus']} CPUs; load before the start: {load}",
-        f"{found['system']}; {found['python']}, asyncio's own event loop",
+        f"{facts['processor']}, {facts['cpus']} CPUs; load before the start: {load}",
+        f"{facts['system']}; {facts['python']}, asyncio's own event loop",
         packages,
     ]
     return "\n".join(line for each in lines for line in textwrap.wrap(each, WIDTH))
@@ -150,10 +150,10 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def as_json(found: dict[str, Any], sections: Sequence[Section]) -> dict[str, Any]:
+def as_json(facts: dict[str, Any], sections: Sequence[Section]) -> dict[str, Any]:
     """Return everything as plain data."""
     return {
-        "machine": found,
+        "machine": facts,
         "arguments": sys.argv[1:],
         "sections": [asdict(section) for section in sections],
     }

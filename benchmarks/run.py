@@ -1,7 +1,8 @@
-"""Measures ToolOps Plugins beside its peers, in one run, and prints figures, ratios and targets.
+"""Measure ToolOps Plugins and its peers in one run; print figures, ratios and targets.
 
-Targets are those of the design. What is missed is missed on this machine, in this run: absolute
-figures depend on both, ratios much less. Each module here says what it measures and what not.
+The targets are those of the design. A missed target is missed on this machine, in this run:
+absolute figures depend on both, ratios much less. Each module states what it measures and what it
+leaves out.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ BENCHMARKS = {
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run the benchmarks that the command line selects."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--only", action="append", choices=BENCHMARKS, help="run this one; may be repeated"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write figures to this file")
     effort = parser.add_mutually_exclusive_group()
     effort.add_argument(
         "--quick", dest="effort", action="store_const", const=QUICK, help="fewer rounds"
@@ -54,22 +55,22 @@ def main() -> None:
         dest="effort",
         action="store_const",
         const=TINY,
-        help="a few calls of each: shows that they run, and says nothing of speed",
+        help="a few calls of each: a check that they run, without a meaning for speed",
     )
     parser.set_defaults(effort=FULL)
-    chosen = parser.parse_args()
-    began = time.perf_counter()
-    found = report.machine()
-    print(report.heading(found), end="\n\n", flush=True)
+    options = parser.parse_args()
+    start = time.perf_counter()
+    facts = report.machine()
+    print(report.header(facts), end="\n\n", flush=True)
     sections: list[report.Section] = []
-    for name in chosen.only or BENCHMARKS:
-        for section in BENCHMARKS[name].run(chosen.effort):
+    for name in options.only or BENCHMARKS:
+        for section in BENCHMARKS[name].run(options.effort):
             sections.append(section)
             print(section, end="\n\n", flush=True)
     print(report.summary(sections))
-    print(f"({time.perf_counter() - began:.0f} s)")
-    if chosen.json:
-        chosen.json.write_text(json.dumps(report.as_json(found, sections), indent=1) + "\n")
+    print(f"({time.perf_counter() - start:.0f} s)")
+    if options.json:
+        options.json.write_text(json.dumps(report.as_json(facts, sections), indent=1) + "\n")
 
 
 if __name__ == "__main__":

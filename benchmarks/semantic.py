@@ -1,27 +1,28 @@
-"""The semantic cache: questions in other words, ours beside the peers, all with one embedder.
+"""The semantic cache on rephrased questions, compared with its peers, with one embedder for all.
 
-Every contestant has a process of its own, which :mod:`semantic_worker` runs; :mod:`semantic_peers`
-says how each was set up, and :mod:`semantic_questions` what is stored and asked. They take turns as
-:mod:`timing` has it, embedding included.
+Every contestant runs in a process of its own (:mod:`semantic_worker`); :mod:`semantic_peers`
+describes their configuration, and :mod:`semantic_questions` the questions. They take turns as in
+:mod:`timing`, embedding included.
 
-- **Hits**: one thread asks stored questions in slightly other words, in an index that grows from
-  1,000 to 100,000 entries, of one scope and of 1,000. p50 and p99 are of single lookups that were
-  hits. "Right" and "wrong" are shares of all requests of the turns that were measured: a wrong
-  answer is that to another intent, remark or tenant.
-- **Puts**: what a new entry costs the one who stores it, and, per entry, what is left to be done
-  then, which those that write behind the call have put off.
-- **Throughput**: 16 threads, and 100 tasks of one loop, against one.
-- **Memory**: resident, when the index has reached its full size, and of ours once more in a new
-  process that opens what the other has stored. A server's memory counts.
+- **Hits**: one thread asks stored questions, slightly rephrased, in an index that grows from 1,000
+  to 100,000 entries, of one scope and of 1,000. p50 and p99 are those of single lookups that were
+  hits. "Right" and "wrong" are shares of all requests of the measured turns: a wrong answer is one
+  to another intent, remark or tenant.
+- **Puts**: the time of a new entry for its caller and, per entry, of the work that is left for
+  later, by caches that write in the background.
+- **Throughput**: 16 threads, and 100 tasks of one loop, compared with one.
+- **Memory**: resident, at the full size of the index, and of ours again in a new process that opens
+  the stored index. The memory of a server counts.
 - **Right answers**: for each pair of ``tests/semantic/pairs_*.jsonl`` the candidate is stored alone
-  and the question asked. A trap is a pair of which one may not answer for the other.
+  and the question asked. A trap is a pair of questions with different answers.
 - **Stream**: the questions of banking77, one after the other, with the intent as the answer. A hit
-  with another intent is a wrong answer; what is missed is stored. The second mark is for those who
-  reached the first in time.
+  with another intent is a wrong answer; a missed question is stored. The second mark is for
+  contestants that reached the first in time.
 
-Everybody decides as by default, but for lines of ours in the last table that name ``max_error``. A
-contestant that takes too long to fill is stopped, and says so. Most tables show the embedding alone
-too: it is part of every figure, and its p99 and its gain from threads show what the machine gives.
+All contestants decide by their defaults, except our rows of the last table that name ``max_error``.
+A contestant that takes too long to fill is stopped, and its row says so. Most tables also show the
+embedding alone: it is part of every figure, and its p99 and its gain from threads show the limits
+of the machine.
 
 Not measured: better embedders, networks, other languages, and several processes on one index.
 """
@@ -44,135 +45,137 @@ import semantic_questions
 from peers import Absent
 from report import OURS, Goal, Row, Section, at_least, at_most
 from semantic_peers import CONTESTANTS, FLOOR
-from semantic_process import Process, opened
+from semantic_process import Process, open_process
 from timing import FULL, Effort, Laps, Turn, race
 
 SIZES = (1_000, 10_000, 100_000)
 SCOPES = (1, 1_000)
-PATIENCE, DAY = 600.0, 86_400.0  # seconds to fill to the next size
-HURRY = 120.0  # seconds to reach the first mark of the stream, for those who go on to the second
-SLOW = 0.15  # seconds of a lookup, from which on nobody waits for hundreds of them
+PATIENCE, DAY = 600.0, 86_400.0  # seconds to fill to the next size, of peers and of ours
+HURRY = 120.0  # seconds to the first mark of the stream, beyond which the second is skipped
+SLOW = 0.15  # seconds of a lookup, above which throughput is not measured
 CALLERS = (("threads", 1), ("threads", 16), ("tasks", 1), ("tasks", 100))
 PAIRS = Path(__file__).parents[1] / "tests" / "semantic"
 MARKS = (3_000, 9_000)
-# What is served at least of the first 9,000 where so many may be wrong, in %.
+# The least share of hits among the first 9,000 for each max_error, in %.
 BOUNDED = {0.01: 50.2, 0.02: 59.2, 0.05: 68.7}
 
 Processes = Mapping[str, Process]
 
 
 def run(effort: Effort) -> Iterator[Section]:
-    """Measure everything; tables come as they are ready."""
-    missing: dict[str, str] = {}  # who is not installed, and why
+    """Measure everything; yield each table when it is ready."""
+    missing: dict[str, str] = {}  # reasons of contestants that are not installed
     for scopes in SCOPES:
-        yield from growing(effort, scopes if scopes == 1 else max(2, effort.calls(scopes)), missing)
+        yield from measure_growth(
+            effort, scopes if scopes == 1 else max(2, effort.calls(scopes)), missing
+        )
     for file in sorted(PAIRS.glob("pairs_*.jsonl")):
         yield pairs(file, missing)
     yield stream(effort, missing)
 
 
 def all_but_the_last(effort: Effort, of: tuple[int, ...]) -> list[int]:
-    """Return sizes or marks as the effort has them; the largest takes most of the time."""
+    """Scale sizes or marks by the effort; only the full effort includes the largest."""
     return [effort.calls(each) for each in (of if effort == FULL else of[:-1])]
 
 
 # An index that grows
 
 
-def growing(effort: Effort, scopes: int, missing: dict[str, str]) -> Iterator[Section]:
-    """Measure hits at each size; in one scope also puts, throughput, and memory."""
+def measure_growth(effort: Effort, scopes: int, missing: dict[str, str]) -> Iterator[Section]:
+    """Measure hits at each size and, in one scope, puts, throughput and memory."""
     sizes = all_but_the_last(effort, SIZES)
     with ExitStack() as stack:
-        there: dict[str, Process] = {}
+        processes: dict[str, Process] = {}
         for name in [each for each in CONTESTANTS if each not in missing]:
             try:
-                there[name] = stack.enter_context(opened(name, sizes[-1], scopes))
+                processes[name] = stack.enter_context(open_process(name, sizes[-1], scopes))
             except Absent as why:
                 missing[name] = str(why)
         absent = dict(missing)
         for size in sizes:
-            fill(there, absent, size)
-            counted = f"{size:,} entries, {scopes:,} scope{'s' if scopes > 1 else ''}"
-            laps, heard = hits(there, effort)
+            fill(processes, absent, size)
+            label = f"{size:,} entries, {scopes:,} scope{'s' if scopes > 1 else ''}"
+            laps, results = hits(processes, effort)
             yield Section(
-                f"Semantic hit, {counted}",
+                f"Semantic hit, {label}",
                 ("p50 ms", "p99 ms", "right %", "wrong %", "x ours"),
-                [hit_row(name, laps, heard, absent) for name in CONTESTANTS],
+                [hit_row(name, laps, results, absent) for name in CONTESTANTS],
                 [f'{semantic_questions.source()}; "x ours": by whole turns, misses included.'],
             )
             if scopes == 1 and size != sizes[0]:
-                yield puts(there, absent, effort, counted)
+                yield puts(processes, absent, effort, label)
             if scopes == 1 and size == sizes[1]:
-                yield throughput(there, absent, laps, effort, counted)
+                yield throughput(processes, absent, laps, effort, label)
         if scopes == 1:
-            yield memory(there, absent, sizes[-1])
+            yield memory(processes, absent, sizes[-1])
 
 
-def fill(there: dict[str, Process], absent: dict[str, str], size: int) -> None:
-    """Let all grow to a size, on all cores, since that is not measured."""
+def fill(processes: dict[str, Process], absent: dict[str, str], size: int) -> None:
+    """Fill all caches to a size, on all cores, since this is not measured."""
 
     def grow(process: Process) -> str:
         try:
-            # Ours is waited for: all others are held against it.
+            # Ours has no limit, since all others are compared with it.
             process.ask("fill", entries=size, seconds=DAY if process.name == OURS else PATIENCE)
         except Absent as why:
             return str(why)
         return ""
 
     with ThreadPoolExecutor(os.cpu_count()) as executor:
-        said = executor.map(grow, there.values())
-        absent |= {name: why for name, why in zip(there, said, strict=True) if why}
+        reasons = executor.map(grow, processes.values())
+        absent |= {name: why for name, why in zip(processes, reasons, strict=True) if why}
     for name in absent:
-        there.pop(name, None)
+        processes.pop(name, None)
 
 
-def hits(there: Processes, effort: Effort) -> tuple[Laps, dict[str, list[dict[str, Any]]]]:
-    """Let all look up in turns; return the laps, and what was found in them."""
-    heard: dict[str, list[dict[str, Any]]] = {name: [] for name in there}
+def hits(processes: Processes, effort: Effort) -> tuple[Laps, dict[str, list[dict[str, Any]]]]:
+    """Time lookups of all contestants; return the laps, and the results of each turn."""
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in processes}
 
     def turn(name: str, calls: int) -> float:
-        heard[name].append(there[name].take("hits", calls))
-        return float(heard[name][-1]["seconds"])
+        results[name].append(processes[name].take("hits", calls))
+        return float(results[name][-1]["seconds"])
 
     rounds = effort.rounds(30)
-    laps = race({name: partial(turn, name) for name in there}, rounds, effort.seconds(0.1))
-    return laps, {name: turns[-rounds:] for name, turns in heard.items()}  # less the warm-up
+    laps = race({name: partial(turn, name) for name in processes}, rounds, effort.seconds(0.1))
+    return laps, {name: turns[-rounds:] for name, turns in results.items()}  # less the warm-up
 
 
 def hit_row(
-    name: str, laps: Laps, heard: Mapping[str, list[dict[str, Any]]], absent: Mapping[str, str]
+    name: str, laps: Laps, results: Mapping[str, list[dict[str, Any]]], absent: Mapping[str, str]
 ) -> Row:
-    """Return a contestant's line."""
+    """Return the row of a contestant."""
     if name in absent:
         return Row(name, absent=absent[name])
-    times = sorted(took for turn in heard[name] for took in turn["served"])
-    asked = sum(turn["asked"] for turn in heard[name])
-    right, wrong = (sum(turn[kind] for turn in heard[name]) for kind in ("right", "wrong"))
+    times = sorted(took for turn in results[name] for took in turn["served"])
+    ask_one = sum(turn["asked"] for turn in results[name])
+    right, wrong = (sum(turn[kind] for turn in results[name]) for kind in ("right", "wrong"))
     p50, p99 = milliseconds(times, 0.5), milliseconds(times, 0.99)
     goals: list[Goal] = []
     if name == OURS and p50 is not None and p99 is not None:
         goals = [at_most(p50, 1.5, " ms", "p50 "), at_most(p99, 5, " ms", "p99 ")]
-    shares = (None, None) if name == FLOOR else (100 * right / asked, 100 * wrong / asked)
+    shares = (None, None) if name == FLOOR else (100 * right / ask_one, 100 * wrong / ask_one)
     return Row(name, (p50, p99, *shares, laps.ratio(name, OURS)), goals)
 
 
 def milliseconds(times: list[float], share: float) -> float | None:
-    """Return a quantile of sorted seconds, or None where the times are too few for it."""
+    """Return a quantile of sorted seconds, or None for too few times."""
     if len(times) * (1 - share) < 1:
         return None
     return times[int(share * len(times))] * 1e3
 
 
-def puts(there: Processes, absent: Mapping[str, str], effort: Effort, counted: str) -> Section:
-    """Measure what a put costs its caller, and what it leaves behind."""
+def puts(processes: Processes, absent: Mapping[str, str], effort: Effort, label: str) -> Section:
+    """Measure the time of a put for its caller, and of the work left for later."""
     calls = effort.calls(100)
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in there}
-    order = list(there)
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in processes}
+    order = list(processes)
     draw = random.Random(1)
     for _ in range(effort.rounds(10)):
         draw.shuffle(order)
         for name in order:
-            found[name].append(there[name].ask("puts", calls=calls))
+            found[name].append(processes[name].ask("puts", calls=calls))
     rows = []
     for name in CONTESTANTS:
         if name in absent:
@@ -184,20 +187,20 @@ def puts(there: Processes, absent: Mapping[str, str], effort: Effort, counted: s
         ratio = p50 / (median(took for turn in found[OURS] for took in turn["times"]) * 1e6)
         goals = [at_most(p50, 100, " us")] if name == OURS else []
         rows.append(Row(name, (p50, p99, behind, ratio), goals))
-    notes = [f'"Behind": storing {calls:,} of them afterwards, for each.']
+    notes = [f'"Behind": the time per entry of storing {calls:,} of them afterwards.']
     columns = ("p50 us", "p99 us", "behind us", "x ours")
-    return Section(f"Semantic put, {counted}", columns, rows, notes)
+    return Section(f"Semantic put, {label}", columns, rows, notes)
 
 
 def throughput(
-    there: Processes, absent: Mapping[str, str], one: Laps, effort: Effort, counted: str
+    processes: Processes, absent: Mapping[str, str], one: Laps, effort: Effort, label: str
 ) -> Section:
-    """Measure how many lookups a second are answered, by how many ask."""
+    """Measure lookups a second by the number of callers."""
     absent = dict(absent)
     turns: dict[str, Turn] = {}
-    for name, process in there.items():
+    for name, process in processes.items():
         if one.median(name) > SLOW:
-            absent[name] = f"a lookup takes {one.median(name):.2f} s; nobody waits for hundreds"
+            absent[name] = f"a lookup takes {one.median(name):.2f} s, too slow to measure"
             continue
         for how, callers in CALLERS:
             turn = partial(rate, process, how, callers)
@@ -223,27 +226,27 @@ def throughput(
                     goals.append(at_least(laps.ratio(alone, this), 1.5, "x", f"{how} "))
         rows.append(Row(name, cells, goals))
     columns = ("thread /s", "16 /s", "x one", "task /s", "100 /s", "x one")
-    return Section(f"Semantic lookups a second, {counted}", columns, rows)
+    return Section(f"Semantic lookups a second, {label}", columns, rows)
 
 
 def rate(process: Process, how: str, callers: int, calls: int) -> float:
-    """Take a turn; all callers need something to do, so it may make more calls than asked."""
-    made = max(calls, 2 * callers)
-    answer = process.take("rate", made, how=how, callers=callers)
-    return float(answer["seconds"]) * calls / made
+    """Take a turn; it makes more than ``calls`` calls if the callers would be idle."""
+    total = max(calls, 2 * callers)
+    answer = process.take("rate", total, how=how, callers=callers)
+    return float(answer["seconds"]) * calls / total
 
 
-def memory(there: Processes, absent: Mapping[str, str], entries: int) -> Section:
-    """Tell what each process occupies, and ours when it is opened anew."""
-    rows, notes = [], ["MB are 10^6 bytes; those of servers are in the sum, and its peak is not."]
+def memory(processes: Processes, absent: Mapping[str, str], entries: int) -> Section:
+    """Measure the memory of each process, and of ours when it opens a stored index."""
+    rows, notes = [], ["MB are 10^6 bytes; the sum includes servers, without their peak."]
     for name in CONTESTANTS:
         if name in absent:
             rows.append(Row(name, absent=absent[name]))
             continue
-        rows.append(memory_row(name, there[name].ask("memory")))
+        rows.append(memory_row(name, processes[name].ask("memory")))
         if name == OURS:
-            there[name].ask("close")
-            again = Process(name, there[name].folder, entries, 1, entries)
+            processes[name].ask("close")
+            again = Process(name, processes[name].folder, entries, 1, entries)
             try:
                 took = again.take("hits", 1)["seconds"]
                 again.take("hits", 100)
@@ -257,7 +260,7 @@ def memory(there: Processes, absent: Mapping[str, str], entries: int) -> Section
 
 
 def memory_row(name: str, found: Mapping[str, float]) -> Row:
-    """Return a line of what a process occupies."""
+    """Return the row of a process."""
     total = found["now"] + found["servers"]
     goals = [at_most(total, 600, " MB")] if name.startswith(OURS) else []
     cells = found["before"], found["now"], found["peak"], found["servers"], total
@@ -267,20 +270,20 @@ def memory_row(name: str, found: Mapping[str, float]) -> Row:
 # Right answers
 
 
-def asked_of_each(
+def ask_each(
     measure: Callable[[Process], Row],
     room: int,
     options: Mapping[str, Mapping[str, Any]],
     missing: Mapping[str, str],
 ) -> list[Row]:
-    """Ask all, and ours also with each of the options; on all cores, since times do not matter."""
+    """Measure all, and ours with each of the options too; on all cores, since nothing is timed."""
 
-    def asked(plan: tuple[str, str, Mapping[str, Any]]) -> Row:
+    def ask_one(plan: tuple[str, str, Mapping[str, Any]]) -> Row:
         name, title, each = plan
         if name in missing:
             return Row(title, absent=missing[name])
         try:
-            with opened(name, room, 1, **each) as process:
+            with open_process(name, room, 1, **each) as process:
                 row = measure(process)
         except Absent as why:
             return Row(title, absent=str(why))
@@ -290,11 +293,11 @@ def asked_of_each(
     plans += [(OURS, f"{OURS}, {title}", each) for title, each in options.items()]
     plans += [(name, name, {}) for name in CONTESTANTS if name not in (OURS, FLOOR)]
     with ThreadPoolExecutor(os.cpu_count()) as executor:
-        return list(executor.map(asked, plans))
+        return list(executor.map(ask_one, plans))
 
 
 def pairs(file: Path, missing: Mapping[str, str]) -> Section:
-    """Count traps served and true pairs served."""
+    """Count the traps and the true pairs that are served."""
     known = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     true = [number for number, pair in enumerate(known) if pair["same"]]
     traps = [number for number, pair in enumerate(known) if not pair["same"]]
@@ -306,13 +309,13 @@ def pairs(file: Path, missing: Mapping[str, str]) -> Section:
         goals = [at_most(wrong, 3, " %", "traps "), at_least(right, 50, " %", "true ")]
         return Row("", (wrong, right), goals if process.name == OURS else ())
 
-    rows = asked_of_each(measure, len(known), {}, missing)
+    rows = ask_each(measure, len(known), {}, missing)
     title = f"Pairs, {file.stem}: {len(traps)} traps, {len(true)} true ones"
     return Section(title, ("traps served %", "true served %"), rows)
 
 
 def stream(effort: Effort, missing: Mapping[str, str]) -> Section:
-    """Count hits and wrong answers while questions come and answers are stored."""
+    """Count hits and wrong answers in a stream of questions."""
     marks = all_but_the_last(effort, MARKS)
     bounds = {f"max_error={bound}": {"max_error": bound} for bound in BOUNDED}
 
@@ -323,7 +326,7 @@ def stream(effort: Effort, missing: Mapping[str, str]) -> Section:
             cells += [100 * count / mark for count in counts]
         return Row("", cells + [None] * (2 * len(marks) - len(cells)))
 
-    rows = asked_of_each(measure, marks[-1], bounds, missing)
+    rows = ask_each(measure, marks[-1], bounds, missing)
     for number, (bound, least) in enumerate(BOUNDED.items(), 1):
         served, wrong = rows[number].cells[-2:]
         goals = [at_most(wrong, 100 * bound, " %", "wrong ")]

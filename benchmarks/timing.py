@@ -1,16 +1,16 @@
-"""How a contest is timed.
+"""Timing of contestants that take turns.
 
-Contestants take turns, in an order that is drawn anew for every round, so that whatever else the
-machine does falls on all of them alike. A turn is as many calls as take a few hundredths of a
-second, made in a loop by one task or thread, on the wall clock. Before the first round each
-contestant makes its calls until their number is found: that is its warm-up too.
+The order of the turns is drawn anew for every round, so that other load on the machine affects all
+contestants alike. A turn makes as many calls as take a few hundredths of a second, in a loop, in
+one task or thread, on the wall clock. Before the first round each contestant finds its number of
+calls; that also warms it up.
 
-- *Best* is the quickest turn: noise only ever adds time (see the documentation of ``timeit``).
+- *Best* is the fastest turn: noise only ever adds time (see the documentation of ``timeit``).
 - *Median* is the median of all turns.
-- *Ratios* are the medians of the ratios within each round, in which both stood in the same noise.
+- *Ratios* are medians of the ratios within each round, in which both had the same noise.
 
-The collector is on, as it is where the code is used; before every turn it is run by hand, so that
-nobody pays for another's garbage, and what was there before the contest is frozen out of its sight.
+The garbage collector is on, as in production. It is run by hand before every turn, so that no
+contestant pays for the garbage of another, and objects older than the contest are frozen.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from time import perf_counter
 from typing import Any
 
 Turn = Callable[[int], float]
-"""Makes that many calls and returns the seconds that they took together."""
+"""A function that makes a number of calls and returns the seconds that they took together."""
 
 CALLS_MOST = 1_000_000
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is done: shares of the rounds of a contest, and of the calls that are counted."""
+    """Shares of the full number of rounds, and of the full number of calls."""
 
     rounds_share: float = 1.0
     calls_share: float = 1.0
@@ -68,18 +68,18 @@ class Laps:
         return median(self.laps[name])
 
     def ratio(self, name: str, other: str, less: str | None = None) -> float:
-        """Return how many times as long as the other it took, each less what a third took."""
+        """Return the ratio of two contestants, each less the time of the third, ``less``."""
         floor = self.laps[less] if less else [0.0] * len(self.laps[name])
         rounds = zip(self.laps[name], self.laps[other], floor, strict=True)
         return median((mine - bare) / max(its - bare, 1e-12) for mine, its, bare in rounds)
 
-    def added(self, name: str, to: str) -> float:
-        """Return the seconds by which the best turn is longer than the best of another."""
-        return self.best(name) - self.best(to)
+    def overhead(self, name: str, over: str) -> float:
+        """Return the seconds by which the best turn is longer than that of another contestant."""
+        return self.best(name) - self.best(over)
 
 
 def race(turns: Mapping[str, Turn], rounds: int, seconds: float) -> Laps:
-    """Let every contestant make ``rounds`` turns of about ``seconds``."""
+    """Time ``rounds`` turns of about ``seconds`` for every contestant."""
     calls = {name: _calls_in(turn, seconds) for name, turn in turns.items()}
     laps: dict[str, list[float]] = {name: [] for name in turns}
     order = list(turns)
@@ -100,21 +100,21 @@ def race(turns: Mapping[str, Turn], rounds: int, seconds: float) -> Laps:
 def _calls_in(turn: Turn, seconds: float) -> int:
     calls = 1
     while True:
-        # One sample may be an interruption; then the turns would be a few calls, all of them cold.
-        took = min(turn(calls) for _ in range(3))
-        if took >= seconds / 4 or calls >= CALLS_MOST:
-            return max(1, min(CALLS_MOST, round(calls * seconds / max(took, 1e-9))))
+        # A single interrupted sample would make the turns too short.
+        elapsed = min(turn(calls) for _ in range(3))
+        if elapsed >= seconds / 4 or calls >= CALLS_MOST:
+            return max(1, min(CALLS_MOST, round(calls * seconds / max(elapsed, 1e-9))))
         calls *= 4
 
 
 def turn_of(call: Callable[[Any], Any], arguments: Iterator[Any]) -> Turn:
-    """Return the turns of a plain function of one argument."""
+    """Return a turn that calls a plain function of one argument."""
 
     def turn(calls: int) -> float:
-        began = perf_counter()
+        start = perf_counter()
         for _ in range(calls):
             call(next(arguments))
-        return perf_counter() - began
+        return perf_counter() - start
 
     return turn
 
@@ -122,12 +122,12 @@ def turn_of(call: Callable[[Any], Any], arguments: Iterator[Any]) -> Turn:
 def aturn_of(
     call: Callable[[Any], Awaitable[Any]], arguments: Iterator[Any], runner: asyncio.Runner
 ) -> Turn:
-    """Return the turns of a coroutine function of one argument; all of a runner share its loop."""
+    """Return a turn that awaits a coroutine function of one argument on the runner's loop."""
 
     async def turn(calls: int) -> float:
-        began = perf_counter()
+        start = perf_counter()
         for _ in range(calls):
             await call(next(arguments))
-        return perf_counter() - began
+        return perf_counter() - start
 
     return lambda calls: runner.run(turn(calls))

@@ -129,7 +129,7 @@ def test_a_ratio_is_the_median_over_the_rounds_in_which_both_stood(room):
     assert laps.ratio("a", "b", "bare") == pytest.approx(29 / 9)
     assert laps.best("a") == 2.0
     assert laps.median("a") == 4.0
-    assert laps.added("a", "b") == 1.0
+    assert laps.overhead("a", "b") == 1.0
 
 
 def test_contestants_take_turns_of_equal_length(room):
