@@ -1,7 +1,7 @@
 """The word lists of the guards, read from the files in ``english/``.
 
-Each file begins with comments that describe it, up to the first empty line. A file is read once,
-when its words are first needed.
+Each file begins with comments that describe it, up to the first empty line. All files are read when
+this module is imported, since guards also run on event loops, which file reads would block.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ __all__ = [
     "word_list",
     "word_set",
 ]
+
+_FOLDER = files("toolops_plugins.semantic.guards").joinpath("english")
+_TEXTS = {file.name: file.read_text("utf-8") for file in _FOLDER.iterdir()}
 
 
 def word_list(text: str, separator: str | None = None) -> list[str]:
@@ -98,12 +101,8 @@ def expand_phrase(phrase: str) -> list[str]:
 
 def _body(name: str) -> str:
     """Return a file without the comments at its beginning."""
-    return _text(name).partition("\n\n")[2]
+    return _TEXTS[name].partition("\n\n")[2]
 
 
 def _tables(name: str) -> dict[str, Any]:
-    return tomllib.loads(_text(name))
-
-
-def _text(name: str) -> str:
-    return files("toolops_plugins.semantic.guards").joinpath("english", name).read_text("utf-8")
+    return tomllib.loads(_TEXTS[name])
