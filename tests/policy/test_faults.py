@@ -68,7 +68,8 @@ def openai_error(status):
 
 
 def urllib_error(status):
-    return urllib.error.HTTPError("http://x", status, "no", Message(), io.BytesIO())
+    with urllib.error.HTTPError("http://x", status, "no", Message(), io.BytesIO()) as error:
+        return error  # its body is closed, as Python 3.14 asks for
 
 
 class BotoError(Exception):
