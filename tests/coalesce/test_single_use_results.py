@@ -117,10 +117,20 @@ async def drained(stream: Any) -> list[str]:
     return [item async for item in stream]
 
 
+CONNECTIONS: list[sqlite3.Connection] = []
+
+
+@pytest.fixture(autouse=True)
+def _close_connections() -> Iterator[None]:
+    """Close the databases of a test, which warn from Python 3.13 on if they are collected open."""
+    yield
+    while CONNECTIONS:
+        CONNECTIONS.pop().close()
+
+
 def cursor() -> Any:
-    return sqlite3.connect(":memory:", check_same_thread=False).execute(
-        "VALUES ('one'), ('two'), ('three')"
-    )
+    CONNECTIONS.append(sqlite3.connect(":memory:", check_same_thread=False))
+    return CONNECTIONS[-1].execute("VALUES ('one'), ('two'), ('three')")
 
 
 def queued() -> Any:
