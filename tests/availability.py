@@ -10,8 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 IMPORT = re.compile(r"\b(?:from|import) crewai")
 
-# CrewAI allows no Python after 3.13; before, a missing CrewAI is a failure. Its adapter is looked for,
-# since the folder of its tests would be found as a package `crewai`.
+# CrewAI allows no Python after 3.13; on those that it allows, a missing CrewAI is a failure. The
+# adapter is looked for, since the folder of its tests would be found as a package `crewai`.
 HAS_CREWAI = sys.version_info < (3, 14) or importlib.util.find_spec("crewai_toolops") is not None
 
 
