@@ -1,4 +1,4 @@
-"""`toolops audit`: reads a log, replays it, prints what the cache would have saved."""
+"""The `toolops audit` command: replay a log and print the savings of the cache."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from toolops_plugins.audit.measures import cost_field, latency_field
 from toolops_plugins.audit.replay import Assumed, Audit, Result
 from toolops_plugins.audit.report import echo_json, plain, show
 from toolops_plugins.cli.audit_semantic import (
-    Asked,
+    LogInput,
     check_options,
     parse_options,
     run_semantic_audit,
@@ -43,13 +43,13 @@ from toolops_plugins.errors import ConfigurationError
 
 __all__ = ["audit"]
 
-_SAMPLE = 100  # records by which fields are chosen
-_TOLD = 1_024  # lines between two looks at the progress bar
+_SAMPLE = 100  # records from which the fields are chosen
+_PROGRESS_STEP = 1_024  # lines between two updates of the progress bar
 
-_FORMAT: Final = "Default: by the file's ending and its first bytes."
+_FORMAT: Final = "Default: from the file's extension and its first bytes."
 _FIELD: Final = (
-    "Field of the question; input.question leads inside. Several make the arguments of a call "
-    "together. Default: a usual name."
+    "Field of the question; input.question names a nested field. Repeat it for the arguments of a "
+    "call. Default: a usual name."
 )
 _TIME: Final = (
     "Field of the time: ISO 8601, or seconds or milliseconds since the epoch. Default: a usual "
@@ -57,20 +57,18 @@ _TIME: Final = (
 )
 _TOOL: Final = "Field of the tool's name. Default: a usual name, if there is one."
 _COST: Final = (
-    "Field of what a call cost, such as usage.cost. Default: a usual name, if there is one and "
+    "Field of the cost of a call, such as usage.cost. Default: a usual name, if there is one and "
     "--price is not given."
 )
 _DURATION: Final = (
-    "Field of how long a call took, in seconds unless its name, or :ms behind it, says otherwise. "
-    "Default: a usual name, if there is one and --latency is not given."
+    "Field of the duration of a call, in seconds unless its name or a suffix such as :ms says "
+    "otherwise. Default: a usual name, if there is one and --latency is not given."
 )
-_PRICE: Final = "Money that a call costs, where the log does not say it."
-_LATENCY: Final = "Seconds that a call takes, where the log does not say it."
-_TTL: Final = (
-    "Seconds for which an answer is good; 0: for ever. Counts only where the log has times."
-)
-_NORMALIZE: Final = "Let texts that differ only in case and white space be equal."
-_REDIS: Final = "Put this Redis under the memory. What the replay leaves there is removed."
+_PRICE: Final = "Cost of a call, if the log does not have it."
+_LATENCY: Final = "Seconds that a call takes, if the log does not have it."
+_TTL: Final = "Lifetime of an answer in seconds; 0: unlimited. Needs a log with times."
+_NORMALIZE: Final = "Treat texts that differ only in case and white space as equal."
+_REDIS: Final = "Add a Redis tier below the memory. The replay removes its entries at the end."
 
 _option = partial(click.option, show_default=True)
 
@@ -86,7 +84,7 @@ _option = partial(click.option, show_default=True)
 @_option("--price", type=float, default=0.002, help=_PRICE)
 @_option("--latency", type=float, default=1.0, help=_LATENCY)
 @_option("--ttl", type=float, default=3600.0, help=_TTL)
-@_option("--max-items", type=int, default=10_000, help="Answers that the memory holds.")
+@_option("--max-items", type=int, default=10_000, help="Largest number of answers in memory.")
 @_option("--normalize", is_flag=True, help=_NORMALIZE)
 @_option("--redis", metavar="URL", help=_REDIS)
 @_option("--top", type=click.IntRange(min=0), default=10, help="Rows of each table.")
@@ -111,16 +109,16 @@ def audit(
     no_progress: bool,  # noqa: FBT001 - click passes it by name
     **rest: Any,
 ) -> int:
-    """Tell what the cache would have saved.
+    """Report the savings that the cache would have made.
 
-    Replays a log through it, call by call, with the times of the log if it has any. With
-    --semantic: through the semantic cache, where questions in other words share an answer.
+    Replays a log through the cache, call by call, with the times of the log if it has any. With
+    --semantic, replays it through the semantic cache, where paraphrased questions share an answer.
 
-    FILE holds questions or tool calls as JSONL, JSON (an array, or an object with one inside) or
-    CSV, perhaps compressed with gzip, bzip2, xz or Zstandard; - is standard input.
+    FILE contains questions or tool calls as JSONL, JSON (an array, or an object that contains one)
+    or CSV, plain or compressed with gzip, bzip2, xz or Zstandard; - is standard input.
     """
     check_options(context)
-    meaning = parse_options(rest)
+    semantic = parse_options(rest)
     terms = Assumed(ttl=ttl or None, redis=redis, **rest)
     shown = not no_progress and sys.stderr.isatty()
     with _open_log(file) as stream:
@@ -134,15 +132,15 @@ def audit(
             problem = f": line {head[0].number}: {head[0].problem}" if head else ""  # type: ignore[union-attr] # no record is among them
             raise ConfigurationError("FILE", f"{file} holds nothing that can be read{problem}")
         source = {"file": file, "format": form} | ({"records": inside} if inside else {})
-        columns = choose(sample, fields, time, tool) if meaning is None else Columns(fields)
+        columns = choose(sample, fields, time, tool) if semantic is None else Columns(fields)
         columns = _add_measures(context, columns, sample, cost, duration)
         name = f"{_log_name(file)}, {inside}" if inside else _log_name(file)
-        if meaning is not None:
-            asked = Asked(
+        if semantic is not None:
+            log_input = LogInput(
                 chain(head, lines), sample, fields, tool, terms.price, terms.latency, columns
             )
             return run_semantic_audit(
-                meaning, asked, source, name, top, as_json=as_json, shown=shown
+                semantic, log_input, source, name, top, as_json=as_json, shown=shown
             )
         with closing(Audit(columns, terms)) as replay:
             interrupted = _replay(replay, chain(head, lines), stream, shown=shown)
@@ -161,7 +159,7 @@ def _add_measures(
     cost: str | None,
     duration: str | None,
 ) -> Columns:
-    """Return columns with those of costs and latencies, unless options say these amounts."""
+    """Return the columns with the fields of cost and latency, unless options set the amounts."""
 
     def is_set(option: str) -> bool:
         return context.get_parameter_source(option) is not ParameterSource.DEFAULT
@@ -197,7 +195,7 @@ def _open_log(file: str) -> Iterator[BufferedReader]:
         yield cast("BufferedReader", sys.stdin.buffer)
         return
     try:
-        # Bound to a name, since an error in the block is not one of opening.
+        # Not in a with statement, whose body would raise inside this try.
         stream = Path(file).open("rb", buffering=65_536)  # noqa: SIM115 - closed below
     except OSError as error:
         raise ConfigurationError("FILE", f"{file}: {error.strerror}") from None
@@ -208,21 +206,21 @@ def _open_log(file: str) -> Iterator[BufferedReader]:
 def _replay(
     replay: Audit, lines: Iterator[Record | Broken], stream: BufferedReader, *, shown: bool
 ) -> bool:
-    """Replay all lines; return whether Ctrl-C ended that early."""
+    """Replay all lines; return whether Ctrl-C interrupted the replay."""
     try:
         with ExitStack() as stack:
-            tell = stack.enter_context(_progress(stream)) if shown else None
+            update = stack.enter_context(_progress(stream)) if shown else None
             for count, line in enumerate(lines, 1):
                 replay.add(line)
-                if tell is not None and count % _TOLD == 0:
-                    tell(count)
+                if update is not None and count % _PROGRESS_STEP == 0:
+                    update(count)
     except KeyboardInterrupt:
         return True
     return False
 
 
 def _progress(stream: BufferedReader) -> AbstractContextManager[Callable[[int], None]]:
-    """Return a progress bar on standard error: by bytes where there is a size, else a counter."""
+    """Return a progress bar on standard error, or a counter if the size is unknown."""
     status = os.fstat(stream.fileno())
     size = status.st_size if stat.S_ISREG(status.st_mode) else None
     columns: list[ProgressColumn] = [TextColumn("{task.fields[count]:,} lines")]
@@ -236,10 +234,10 @@ def _progress(stream: BufferedReader) -> AbstractContextManager[Callable[[int], 
         ) as bar:
             task = bar.add_task("", total=size, count=0)
 
-            def tell(count: int) -> None:
-                done = None if size is None else stream.tell()
-                bar.update(task, completed=done, count=count)
+            def update(count: int) -> None:
+                position = None if size is None else stream.tell()
+                bar.update(task, completed=position, count=count)
 
-            yield tell
+            yield update
 
     return show()

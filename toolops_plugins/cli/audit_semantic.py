@@ -1,4 +1,4 @@
-"""`toolops audit --semantic`: its options, and what they set going."""
+"""The `toolops audit --semantic` command."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from toolops_plugins.semantic.embedding.embedders import Embedder
 
 __all__ = [
-    "Asked",
-    "Meaning",
+    "LogInput",
+    "SemanticOptions",
     "check_options",
     "parse_options",
     "run_semantic_audit",
@@ -38,25 +38,21 @@ _BOUNDS: Final = (0.01, 0.02, 0.05)
 _LIMIT: Final = 20_000
 
 _SEMANTIC: Final = (
-    "Replay it through the semantic cache, with several settings. The options below go with it."
+    "Replay the log through the semantic cache, with several settings. The options below need it."
 )
 _TRUTH: Final = (
-    "Field that is equal where the same answer is wanted, such as an intent or the answer itself: "
-    "wrong answers are counted by it."
+    "Field that is equal for questions with the same answer, such as an intent or the answer "
+    "itself. Wrong answers are counted by it."
 )
 _ON: Final = (
-    "Field of the question, if --field names several; the others, and the tool, must be equal."
+    "Field of the question, if --field names several; the other fields and the tool must be equal."
 )
-_EMBEDDER: Final = "wordllama, chroma, or one of your own as module:attribute. Default: wordllama."
-_THRESHOLD: Final = (
-    "Threshold of your own to look around. Default: what the cache does without one."
-)
-_ERROR: Final = (
-    "Share of wrong answers that is allowed; may be repeated. Default: 0.01, 0.02, 0.05."
-)
-_ORDERS: Final = "Replay it in so many random orders. Default: in its own."
-_LIMITED: Final = "Look at the first so many questions only; 0: at all."
-_PLOT: Final = "Draw hits against wrong answers, as .png, or as .html with all tables."
+_EMBEDDER: Final = "wordllama, chroma, or your own as module:attribute. Default: wordllama."
+_THRESHOLD: Final = "Threshold to compare others with. Default: the rule of the cache."
+_ERROR: Final = "Allowed share of wrong answers; may be repeated. Default: 0.01, 0.02, 0.05."
+_ORDERS: Final = "Number of random orders to replay. Default: the order of the log."
+_LIMITED: Final = "Number of questions to read; 0: all."
+_PLOT: Final = "Plot hits against wrong answers, as .png, or as .html with all tables."
 
 _OPTIONS: Final = (
     click.option("--semantic", is_flag=True, help=_SEMANTIC),
@@ -77,18 +73,18 @@ _THEIRS: Final = frozenset(
 _OTHERS: Final = frozenset(("time", "ttl", "max_items", "normalize", "redis"))
 
 
-class Meaning(NamedTuple):
-    """What was asked of the semantic cache; see the options.
+class SemanticOptions(NamedTuple):
+    """The options of the semantic audit.
 
     Args:
         truth: The field of the truth, or None.
         on: The field of the question, or None.
-        embedder: Its name, or None for the default.
-        threshold: The threshold in the middle, or None for the embedder's.
-        bounds: Shares of wrong answers that are allowed; empty for the default.
-        orders: How many random orders, or None for the log's own.
-        limit: Questions at the most; 0 for all.
-        plots: Files to draw into.
+        embedder: The name of the embedder, or None for the default.
+        threshold: The middle threshold, or None for that of the embedder.
+        bounds: Allowed shares of wrong answers; empty for the default.
+        orders: Number of random orders, or None for the order of the log.
+        limit: Largest number of questions; 0 for all.
+        plots: Files to plot to.
     """
 
     truth: str | None
@@ -101,17 +97,17 @@ class Meaning(NamedTuple):
     plots: tuple[str, ...]
 
 
-class Asked(NamedTuple):
-    """A log, and what else was said of it.
+class LogInput(NamedTuple):
+    """A log and the options that describe it.
 
     Args:
-        lines: All its lines.
+        lines: All lines of the log.
         sample: The first records.
-        fields: The fields of a call that were named.
-        tool: The field of the tool, if that was named.
-        price: Money that a call costs.
-        latency: Seconds that it takes.
-        columns: Where the log itself says what a call costs and how long it takes, if it does.
+        fields: The fields of a call, as given by the user.
+        tool: The field of the tool's name, or None.
+        price: Cost of a call.
+        latency: Seconds that a call takes.
+        columns: The fields of cost and latency, if the log has them.
     """
 
     lines: Iterable[Record | Broken]
@@ -134,24 +130,27 @@ def check_options(context: click.Context) -> None:
     """Refuse options that do not go together.
 
     Raises:
-        ConfigurationError: One was given that has no meaning with, or without, ``--semantic``.
+        ConfigurationError: An option does not go with ``--semantic``, or needs it.
     """
     semantic = context.params["semantic"]
     for parameter in context.command.params:
         name = parameter.name or ""
-        given = context.get_parameter_source(name) is not ParameterSource.DEFAULT
-        if given and name in (_OTHERS if semantic else _THEIRS):
+        is_set = context.get_parameter_source(name) is not ParameterSource.DEFAULT
+        if is_set and name in (_OTHERS if semantic else _THEIRS):
             problem = "does not go with --semantic" if semantic else "needs --semantic"
             raise ConfigurationError(parameter.opts[0], problem)
 
 
-def parse_options(options: dict[str, Any]) -> Meaning | None:
-    """Take what belongs to the semantic audit out of all options; None if that is not asked for.
+def parse_options(options: dict[str, Any]) -> SemanticOptions | None:
+    """Remove the options of the semantic audit from ``options`` and return them.
+
+    Returns:
+        None without ``--semantic``.
 
     Raises:
-        ConfigurationError: A value is wrong.
+        ConfigurationError: A value is invalid.
     """
-    found = Meaning(**{name: options.pop(name) for name in Meaning._fields})
+    found = SemanticOptions(**{name: options.pop(name) for name in SemanticOptions._fields})
     if not options.pop("semantic"):
         return None
     for bound in found.bounds:
@@ -164,8 +163,8 @@ def parse_options(options: dict[str, Any]) -> Meaning | None:
 
 
 def run_semantic_audit(
-    meaning: Meaning,
-    asked: Asked,
+    options: SemanticOptions,
+    log: LogInput,
     source: dict[str, Any],
     name: str,
     top: int,
@@ -173,19 +172,19 @@ def run_semantic_audit(
     as_json: bool,
     shown: bool,
 ) -> int:
-    """Replay a log through the semantic cache, tell what came of it, and return the exit code.
+    """Replay a log through the semantic cache, print the report, and return the exit code.
 
     Args:
-        meaning: The options.
-        asked: The log.
-        source: What JSON says of the log.
-        name: What people call it.
-        top: Pairs of each kind.
+        options: The options.
+        log: The log.
+        source: The description of the log in the JSON report.
+        name: The name of the log in the text report.
+        top: Number of pairs of each kind.
         as_json: Whether to print JSON.
         shown: Whether to show a progress bar.
 
     Raises:
-        ConfigurationError: An option or the log is wrong, or a package is missing.
+        ConfigurationError: An option or the log is invalid, or a package is missing.
         EmbeddingError: The embedder failed.
     """
     try:
@@ -194,42 +193,42 @@ def run_semantic_audit(
         raise ConfigurationError(
             "--semantic", 'needs more packages: pip install "toolops-plugins[semantic]"'
         ) from None
-    # What follows imports numpy.
-    from toolops_plugins.audit.semantic_plot import check_plot, save  # noqa: PLC0415 - as it says
-    from toolops_plugins.audit.semantic_questions import fields_of, gather  # noqa: PLC0415 - as it says
-    from toolops_plugins.audit.semantic_replay import Replay, settings_around  # noqa: PLC0415 - as it says
-    from toolops_plugins.audit.semantic_report import (  # noqa: PLC0415 - as it says
+    # The following modules import numpy.
+    from toolops_plugins.audit.semantic_plot import check_plot, save  # noqa: PLC0415 - as above
+    from toolops_plugins.audit.semantic_questions import fields_of, gather  # noqa: PLC0415 - as above
+    from toolops_plugins.audit.semantic_replay import Replay, settings_around  # noqa: PLC0415 - as above
+    from toolops_plugins.audit.semantic_report import (  # noqa: PLC0415 - as above
         plain_semantic,
         show_semantic,
     )
-    from toolops_plugins.semantic.embedding.embedders import thresholds_of  # noqa: PLC0415 - as it says
+    from toolops_plugins.semantic.embedding.embedders import thresholds_of  # noqa: PLC0415 - as above
 
-    plots = [check_plot(file) for file in meaning.plots]
-    embedder = _embedder(meaning.embedder)
+    plots = [check_plot(file) for file in options.plots]
+    embedder = _embedder(options.embedder)
     fields = fields_of(
-        asked.sample, on=meaning.on, fields=asked.fields, tool=asked.tool, truth=meaning.truth
+        log.sample, on=options.on, fields=log.fields, tool=log.tool, truth=options.truth
     )
     price, latency = (
-        Mean(asked.columns.cost, asked.price),
-        Mean(asked.columns.latency, asked.latency),
+        Mean(log.columns.cost, log.price),
+        Mean(log.columns.latency, log.latency),
     )
-    questions = gather(_watch(asked.lines, (price, latency)), fields, meaning.limit or None)
+    questions = gather(_watch(log.lines, (price, latency)), fields, options.limit or None)
     questions.check()
-    bounds = tuple(sorted(set(meaning.bounds or _BOUNDS)))
-    around = thresholds_of(embedder) if meaning.threshold is None else meaning.threshold
-    watched, settings = settings_around(around, bounds, judged=meaning.truth is not None)
-    replay = Replay(questions, embedder, watched, settings, range(meaning.orders or 0))
+    bounds = tuple(sorted(set(options.bounds or _BOUNDS)))
+    around = thresholds_of(embedder) if options.threshold is None else options.threshold
+    watched, settings = settings_around(around, bounds, judged=options.truth is not None)
+    replay = Replay(questions, embedder, watched, settings, range(options.orders or 0))
     with ExitStack() as stack:
-        replay.run(stack.enter_context(_progress()) if shown else _silent)
+        replay.run(stack.enter_context(_progress()) if shown else _show_nothing)
     result = replay.result(price=price.value, latency=latency.value, bounds=bounds)
-    found = {name: plain_measure(measure) for name, measure in measures(asked.columns)}
+    found = {name: plain_measure(measure) for name, measure in measures(log.columns)}
     if as_json:
         echo_json(plain_semantic(result, {**source, **found}, top))
     else:
-        means = [f"mean of {measure.path}" for _, measure in measures(asked.columns)]
+        means = [f"mean of {measure.path}" for _, measure in measures(log.columns)]
         title = f"{name} ({', '.join([source['format'], *means])})"
         show_semantic(Console(), result, title, top)
-        for doubt in doubts(asked.columns):
+        for doubt in doubts(log.columns):
             Console().print(bullet("!", doubt, "yellow"))
     for plot in plots:
         save(plot, result, name, top)
@@ -245,10 +244,10 @@ def _watch(lines: Iterable[Record | Broken], means: Iterable[Mean]) -> Iterator[
 
 
 def _embedder(name: str | None) -> Embedder:
-    """Return the embedder of that name.
+    """Return the embedder of a name.
 
     Raises:
-        ConfigurationError: There is none.
+        ConfigurationError: There is no such embedder.
     """
     from toolops_plugins.semantic.embedding.embedders import embedder_of  # noqa: PLC0415 - imports numpy
 
@@ -267,7 +266,7 @@ def _import_embedder(name: str) -> Any:
         raise ConfigurationError(
             "--embedder", f"must be wordllama, chroma or module:attribute, not {name!r}"
         )
-    sys.path.insert(0, "")  # as `python -m` does it: a module in the folder where one stands
+    sys.path.insert(0, "")  # as `python -m` does, for modules in the current folder
     try:
         found = importlib.import_module(module)
         return getattr(found, attribute)
@@ -276,20 +275,20 @@ def _import_embedder(name: str) -> Any:
     except AttributeError:
         raise ConfigurationError("--embedder", f"{module} has no {attribute!r}") from None
     except Exception as error:
-        # Without its message, which may quote a credential.
+        # Without the message of the error, which may contain a credential.
         kind = type(error).__name__
         raise ConfigurationError("--embedder", f"importing {module} failed: {kind}") from error
     finally:
         sys.path.remove("")
 
 
-def _silent(what: str, done: int, total: int) -> None:
+def _show_nothing(what: str, done: int, total: int) -> None:
     """Show no progress."""
 
 
 @contextmanager
 def _progress() -> Iterator[Tell]:
-    """Show a progress bar on standard error, and yield what to tell it."""
+    """Show a progress bar on standard error, and yield the function that updates it."""
     columns = (
         TextColumn("{task.fields[what]}"),
         BarColumn(),
@@ -300,11 +299,11 @@ def _progress() -> Iterator[Tell]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 
-        def tell(what: str, done: int, total: int) -> None:
+        def update(what: str, done: int, total: int) -> None:
             if what not in tasks:
                 for before in tasks.values():
                     bar.remove_task(before)
                 tasks[what] = bar.add_task("", total=total, what=what)
             bar.update(tasks[what], completed=done)
 
-        yield tell
+        yield update

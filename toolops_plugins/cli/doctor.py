@@ -41,13 +41,13 @@ _PINGS: Final = 20
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at.
+    """The result of one check.
 
     Args:
-        section: What it belongs to.
-        name: What it is.
-        verdict: "fail" if something that is configured does not work.
-        text: What was found.
+        section: The section of the report.
+        name: The name of the check.
+        verdict: "ok", "note", or "fail" if a configured part does not work.
+        text: The details.
     """
 
     section: str
@@ -57,7 +57,7 @@ class Finding(NamedTuple):
 
 
 def examine(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Look at versions, configuration and Redis; no finding holds a secret.
+    """Check versions, configuration and Redis. No finding contains a secret.
 
     Args:
         environ: The environment of the processes that use the library.

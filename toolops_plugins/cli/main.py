@@ -1,7 +1,7 @@
 """The `toolops` command.
 
-Exit codes: 0 all is well; 1 something does not work, or is not there; 2 the command line or its
-input is wrong; 130 stopped by Ctrl-C.
+Exit codes: 0 success; 1 something does not work or does not exist; 2 the command line or its input
+is invalid; 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 @click.version_option(version_of("toolops-plugins") or "(not installed)", prog_name="toolops")
 @click.pass_context
 def toolops(context: click.Context) -> None:
-    """Look at what agents ask twice, and at what is cached."""
+    """Audit the calls of agents, and inspect or clear their cache."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
@@ -44,9 +44,9 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code.
 
     Args:
-        args: The command line, without the program's name. None: that of this process.
+        args: The arguments, without the program name. Default None: those of this process.
     """
-    # A process without handlers would print the library's warnings between ours.
+    # Without a handler, Python would print the library's warnings between our output.
     logger, quiet = logging.getLogger("toolops_plugins"), logging.NullHandler()
     logger.addHandler(quiet)
     try:
@@ -75,16 +75,16 @@ toolops.add_command(audit)
 
 
 def _place(command: F) -> F:
-    """Add the options that say which Redis, and which namespace in it."""
+    """Add the options for the Redis server and the namespace."""
     url = click.option("--redis-url", metavar="URL", help="Default: TOOLOPS_REDIS_URL.")
     space = click.option("--namespace", help="Default: TOOLOPS_NAMESPACE, or default.")
     return url(space(command))
 
 
 def _environment(redis_url: str | None, namespace: str | None) -> Mapping[str, str]:
-    """Return the environment with what was said on the command line in its place."""
-    given = {"TOOLOPS_REDIS_URL": redis_url, "TOOLOPS_NAMESPACE": namespace}
-    return {**os.environ, **{name: value for name, value in given.items() if value is not None}}
+    """Return the environment, overridden by the options of the command line."""
+    options = {"TOOLOPS_REDIS_URL": redis_url, "TOOLOPS_NAMESPACE": namespace}
+    return {**os.environ, **{name: value for name, value in options.items() if value is not None}}
 
 
 def _open_namespace(
@@ -115,7 +115,7 @@ def _open_namespace(
 def doctor(redis_url: str | None, namespace: str | None) -> int:
     """Check versions, configuration and Redis.
 
-    Exits with 1 if something that is configured does not work.
+    Exits with 1 if a configured part does not work.
     """
     console = Console()
     marks = {"ok": ("ok", "green"), "note": ("--", "yellow"), "fail": ("FAIL", "bold red")}
@@ -145,13 +145,13 @@ def _finding_line(finding: Finding, mark: str, style: str) -> Text:
     type=click.FloatRange(min=0),
     default=10.0,
     show_default=True,
-    help="Stop looking after so long.",
+    help="Stop counting after this time.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def stats(redis_url: str | None, namespace: str | None, seconds: float, as_json: bool) -> int:  # noqa: FBT001 - click passes it by name
-    """Tell what a namespace keeps in Redis.
+    """Count the entries of a namespace in Redis.
 
-    Hits and savings are counted inside each process: ask ops.stats() there.
+    Hits and savings are counted inside each process: call ops.stats() there.
     """
     with _open_namespace(redis_url, namespace) as space:
         found = space.survey(seconds)
@@ -217,9 +217,9 @@ def _size(count: float) -> str:
 @_place
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def clear(redis_url: str | None, namespace: str | None, yes: bool) -> int:  # noqa: FBT001 - click passes it by name
-    """Forget everything of a namespace.
+    """Delete all entries of a namespace.
 
-    In Redis, and in the memory of the processes that use it.
+    The entries are deleted in Redis and in the memory of all processes that use the namespace.
     """
     with _open_namespace(redis_url, namespace) as space:
         place = f"namespace {space.namespace} in {space.place}"
@@ -236,10 +236,10 @@ def clear(redis_url: str | None, namespace: str | None, yes: bool) -> int:  # no
 def invalidate(
     tags: tuple[str, ...], more: tuple[str, ...], redis_url: str | None, namespace: str | None
 ) -> int:
-    """Forget what carries one of the tags.
+    """Delete all entries with one of the tags.
 
-    In Redis, and in the memory of the processes that use it. Exits with 1 if nothing in Redis had
-    any of them; running processes are told all the same.
+    The entries are deleted in Redis and in the memory of all processes that use the namespace.
+    Exits with 1 if no entry in Redis has one of the tags; running processes are notified anyway.
     """
     names = (*tags, *more)
     if not names or not all(names):
@@ -267,9 +267,9 @@ def _report_change(what: str, labels: list[str], place: str) -> None:
 @_place
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def inspect(key: str, redis_url: str | None, namespace: str | None, as_json: bool) -> int:  # noqa: FBT001 - click passes it by name
-    """Show what Redis keeps under a key.
+    """Show the entries of a key in Redis.
 
-    KEY is what tool.key(...) gives, 64 hexadecimal digits. Each tier has an entry of its own.
+    KEY is the result of tool.key(...), 64 hexadecimal digits. Each tier has its own entry.
     """
     digest = key_bytes(key)
     with _open_namespace(redis_url, namespace) as space:

@@ -1,7 +1,7 @@
-"""A namespace in Redis as it can be seen and changed from outside the processes that use it.
+"""Access to a namespace in Redis from outside the processes that use it.
 
-What a process keeps in its own memory nobody else can see; but it hears of what is cleared or
-invalidated here, as it would from another process.
+The memory of these processes cannot be inspected, but they receive the invalidations that are made
+here, as they would from any other process.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ from toolops_plugins.errors import CodecError, ConfigurationError, TamperedError
 
 __all__ = ["RedisNamespace", "key_bytes"]
 
-_PATIENCE = 5.0  # seconds; unlike an application, somebody who asks would rather wait
+_TIMEOUT = 5.0  # seconds; longer than an application's, because a person would rather wait
 
 
-class _Unread(Codec):
-    """Takes what is kept as it is: an entry has times and tags, whatever types its value needs."""
+class _RawCodec(Codec):
+    """A codec that does not decode values, whose types may be unknown here."""
 
     def load(self, codec_id: str, data: bytes) -> Payload:
         return Payload(codec_id, data)
 
 
 class RedisNamespace:
-    """One namespace in one Redis. Not thread-safe.
+    """A namespace in Redis. Not thread-safe.
 
     Args:
-        url: Where; see :class:`~toolops_plugins.cache.redis.Redis`.
+        url: The servers; see :class:`~toolops_plugins.cache.redis.Redis`.
         namespace: The namespace.
-        secret: The secret of those who use it. None: they have none.
-        encrypt: Whether they encrypt with a key that is derived from it.
+        secret: The secret of the processes that use the namespace. Default None: they have none.
+        encrypt: Whether these processes encrypt. Default False.
 
     Raises:
-        ConfigurationError: The URL is wrong.
+        ConfigurationError: The URL or the secret is invalid.
     """
 
     def __init__(
@@ -57,31 +57,29 @@ class RedisNamespace:
     ) -> None:
         self._url = url
         self.namespace = namespace
-        self._codec = _Unread()
+        self._codec = _RawCodec()
         self._secret = check.secret("TOOLOPS_SECRET", secret or None)
         self._encrypt = encrypt
         self._envelope = Envelope(self._codec, self._secret, cipher=_cipher(self._secret))
         self._tiers: dict[str, Redis] = {}
-        # A runtime gives labels by position. Where Redis has none, this one finds nothing.
+        # For operations on the whole namespace any label will do; L2 is the usual one.
         self.any = self._tier("L2")
         self.place = str(parse(url))
-        """Where, without user and password."""
+        """The URL, without user and password."""
 
     def _tier(self, label: str) -> Redis:
         tier = self._tiers.get(label)
         if tier is None:
-            tier = Redis(
-                self._url, label=label, socket_timeout=_PATIENCE, connect_timeout=_PATIENCE
-            )
+            tier = Redis(self._url, label=label, socket_timeout=_TIMEOUT, connect_timeout=_TIMEOUT)
             tier.bind(self.namespace, self._envelope, SYSTEM_CLOCK, label)
             self._tiers[label] = tier
         return tier
 
     def survey(self, seconds: float | None = None) -> Survey:
-        """Tell what is kept, by tier.
+        """Count the keys of the namespace, by tier.
 
         Args:
-            seconds: When to stop. Default None: at the end.
+            seconds: Time limit in seconds. Default None: no limit.
 
         Raises:
             TierError: Redis could not be reached, or refused.
@@ -89,12 +87,12 @@ class RedisNamespace:
         return self.any.survey(seconds)
 
     def _tiers_with_entries(self) -> dict[str, Redis]:
-        """Return the tiers that keep anything: others may be labelled otherwise than ours."""
+        """Return the tiers that have keys, by label."""
         labels = sorted(self.any.survey(measure=False).tiers)
         return {label: self._tier(label) for label in labels}
 
     def clear(self) -> list[str]:
-        """Forget everything, in every process; return the labels of the tiers that held something.
+        """Delete all entries, in every process; return the labels of the tiers that had entries.
 
         Raises:
             TierError: Redis could not be reached, or refused.
@@ -102,7 +100,7 @@ class RedisNamespace:
         return self._change(Redis.clear, everything=True)
 
     def invalidate(self, tags: Iterable[str]) -> list[str]:
-        """Forget what carries one of the tags, in every process; return labels as :meth:`clear`.
+        """Delete the entries with one of the tags, in every process; return as :meth:`clear`.
 
         Raises:
             TierError: Redis could not be reached, or refused.
@@ -111,7 +109,7 @@ class RedisNamespace:
         return self._change(lambda tier: tier.invalidate(names), names)
 
     def tags_in_use(self, tags: Iterable[str]) -> list[str]:
-        """Return those of the tags under which a tier may keep something.
+        """Return the tags that are in use in some tier.
 
         Raises:
             TierError: Redis could not be reached, or refused.
@@ -126,7 +124,7 @@ class RedisNamespace:
         Processes with another secret would ignore the change.
 
         Raises:
-            ConfigurationError: The secret is not that of what is kept.
+            ConfigurationError: The secret does not fit the stored entries.
         """
         found = self._tiers_with_entries()
         for tier in found.values():
@@ -139,22 +137,23 @@ class RedisNamespace:
     ) -> list[str]:
         began = SYSTEM_CLOCK.time()
         found = self._writable_tiers()
-        # Farthest first, as a runtime does: a call in between could fill the near from the far.
+        # Farthest first, as a runtime does. Otherwise a call in between could fill the near tier
+        # from the far one.
         for tier in reversed(found.values()):
             change(tier)
         messages = None
         if self._secret is not None:
             cipher = _cipher(self._secret) if self._encrypt else None
-            # They are told when it began, since what is newer than that is good.
+            # The message carries the start of the invalidation; newer entries stay valid.
             messages = SignedMessages(self._secret, self.any.channel, cipher, clock=lambda: began)
         bus = Bus(self.any, lambda *_: None, messages=messages)
         bus.publish((), list(tags), everything=everything)
         return list(found)
 
     def inspect(self, key: bytes) -> dict[str, dict[str, Any]]:
-        """Tell what each tier that keeps anything has under a key; durations in seconds.
+        """Return the facts about a key, by tier; durations are in seconds.
 
-        Nothing is executed: what is kept is data, and types of the user's are not known here.
+        No stored value is turned into an object of a user's type.
 
         Raises:
             TierError: Redis could not be reached.
@@ -185,10 +184,10 @@ class RedisNamespace:
             if encrypted and not isinstance(error, TamperedError):
                 return found | {"state": "encrypted"}
             return found | {"state": "unreadable", "problem": f"{type(error).__name__}: {error}"}
-        # Whether its tags are still good, and its time has not come, is the tier's to say.
-        served = key in tier.get_many([key])
+        # The tier decides whether the entry is valid.
+        is_valid = key in tier.get_many([key])
         now = tier.now()
-        state = "void" if not served else "fresh" if now < entry.fresh_until else "stale"
+        state = "void" if not is_valid else "fresh" if now < entry.fresh_until else "stale"
         fields = self._fields(entry, now)
         if encrypted:
             fields |= {"value": "encrypted", "tags": ["encrypted"], "codec": "encrypted"}
@@ -208,7 +207,7 @@ class RedisNamespace:
         }
 
     def _value(self, entry: Entry) -> Any:
-        """Return the value as what JSON knows; of types that are not known here, as it is kept."""
+        """Return the value as JSON; in its stored form if its type is unknown here."""
         with suppress(CodecError, TypeError):
             if entry.kind != "error":
                 value = self._codec.decode(entry.payload)
@@ -224,12 +223,12 @@ class RedisNamespace:
 
 
 def _cipher(secret: bytes | None) -> Cipher | None:
-    """Return what reads entries that are encrypted, if that is possible here."""
+    """Return the cipher for encrypted entries, or None if they cannot be decrypted here."""
     if secret is None:
         return None
     try:
         return Cipher([secret])
-    except ConfigurationError:  # the package is missing; then they are shown as what they are
+    except ConfigurationError:  # the package is missing; entries are shown as "encrypted"
         return None
 
 
@@ -245,7 +244,7 @@ def key_bytes(text: str) -> bytes:
     """Return a key from its hexadecimal form.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: The text is not 64 hexadecimal digits.
     """
     try:
         key = bytes.fromhex(text)
@@ -253,6 +252,6 @@ def key_bytes(text: str) -> bytes:
         key = b""
     if len(key) != 32 or len(text) != 64:
         raise ConfigurationError(
-            "KEY", f"must be 64 hexadecimal digits, as tool.key(...) gives, not {text[:80]!r}"
+            "KEY", f"must be 64 hexadecimal digits, as from tool.key(...), not {text[:80]!r}"
         )
     return key
