@@ -1,4 +1,4 @@
-"""Compressed logs, read as if they were not; told by their first bytes, whatever their names."""
+"""Decompression of logs. The format is recognised by the first bytes, not by the file name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Decompressed", "decompress", "inner_name"]
 
 _ENDINGS: Final = (".gz", ".gzip", ".bz2", ".xz", ".lzma", ".zst")
-_SIZE: Final = 65_536  # bytes that are read ahead, and looked at to tell a format
+_SIZE: Final = 65_536  # bytes that are read ahead, and used to recognise a format
 _REFUSED: Final = {
     b"PK\x03\x04": "is a zip archive; unpack it first",
     b"PAR1": "is a Parquet file; export it as JSONL or CSV first",
@@ -26,10 +26,10 @@ _TAR_MARK: Final = slice(257, 262)
 
 
 class Decompressed(io.RawIOBase):
-    """What a compressed stream holds. Damage ends it, and is told by :attr:`problem`.
+    """The contents of a compressed stream. Damage ends the stream and sets :attr:`problem`.
 
     Args:
-        inner: Reads and decompresses.
+        inner: The decompressing reader.
     """
 
     def __init__(self, inner: Any) -> None:
@@ -43,32 +43,32 @@ class Decompressed(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Read some bytes; none at the end, and where the rest cannot be read."""
+        """Read bytes; return 0 at the end and at damage."""
         view = memoryview(buffer).cast("B")
         try:
             data = b"" if self.problem else self._read(len(view))
         except EOFError:
-            self.problem = "the compressed file ends before its end: what follows is missing"
+            self.problem = "the compressed file is cut off: the rest is missing"
             return 0
-        except _damages() as error:
-            self.problem = f"the compressed file is damaged, so its rest cannot be read: {error}"
+        except _damage_errors() as error:
+            self.problem = f"the compressed file is damaged, its rest cannot be read: {error}"
             return 0
         view[: len(data)] = data
         return len(data)
 
     def close(self) -> None:
-        """Release what decompresses; not the stream that it reads."""
+        """Close the decompressor, but not the stream that it reads."""
         self._inner.close()
         super().close()
 
 
 def decompress(stream: io.BufferedReader) -> io.BufferedReader:
-    """Return a stream of what another holds: itself, unless that is compressed.
+    """Return a stream of the decompressed contents; the stream itself if it is not compressed.
 
-    Gzip, bzip2, xz and Zstandard are known.
+    The formats are gzip, bzip2, xz and Zstandard.
 
     Raises:
-        ConfigurationError: It is of a kind that holds no lines.
+        ConfigurationError: The file has a format that is not a log, such as zip or Parquet.
     """
     head = stream.peek(1)
     for magic, problem in _REFUSED.items():
@@ -84,7 +84,7 @@ def decompress(stream: io.BufferedReader) -> io.BufferedReader:
 
 
 def _reader(head: bytes, stream: io.BufferedReader) -> Any:
-    # Each is imported where it is needed, since a log is rarely compressed.
+    # Imported on use, because logs are rarely compressed.
     if head.startswith(b"\x1f\x8b"):
         import gzip  # noqa: PLC0415 - as it says
 
@@ -103,7 +103,7 @@ def _reader(head: bytes, stream: io.BufferedReader) -> Any:
 
 
 class _Zstandard:
-    """Reads frames of Zstandard; the package's own reader ends quietly where a file is cut off."""
+    """A reader of Zstandard frames that reports a truncated file, unlike that of ``zstandard``."""
 
     def __init__(self, stream: io.BufferedReader) -> None:
         from zstandard import ZstdDecompressor  # noqa: PLC0415 - as above
@@ -111,7 +111,7 @@ class _Zstandard:
         self._stream = stream
         self._start = ZstdDecompressor().decompressobj
         self._frame = self._start()
-        self._fresh = False  # whether no byte of the frame was read yet
+        self._fresh = False  # whether the frame is still unread
         self._ready = b""
 
     def read(self, count: int) -> bytes:
@@ -130,10 +130,10 @@ class _Zstandard:
         return data
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing."""
 
 
-def _damages() -> tuple[type[Exception], ...]:
+def _damage_errors() -> tuple[type[Exception], ...]:
     from lzma import LZMAError  # noqa: PLC0415 - as above
 
     from zstandard import ZstdError  # noqa: PLC0415 - as above
@@ -142,6 +142,6 @@ def _damages() -> tuple[type[Exception], ...]:
 
 
 def inner_name(name: str) -> str:
-    """Return the name of a file without the ending that says how it is compressed."""
+    """Return the name of a file without the extension of its compression."""
     path = PurePath(name)
     return str(path.with_suffix("")) if path.suffix.lower() in _ENDINGS else name

@@ -1,4 +1,4 @@
-"""A JSON object that holds a log in one of its arrays, as the answers of web services do."""
+"""Detection of the records in a JSON object, such as the response of a web service."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ USUAL: Final = (
     "calls", "requests", "traces", "spans", "observations", "questions", "queries", "log", "hits",
     "values", "value",
 )  # fmt: skip
-"""Usual names of the array in an object that holds all records."""
-_NESTED: Final = 2  # objects around that array, at the most
+"""Usual names of the array with the records."""
+_NESTED: Final = 2  # largest number of objects around that array
 
 
 def is_one_object(head: bytes) -> bool:
-    """Return whether what begins with an object is that alone, with records inside of it."""
+    """Return whether a file is a single object that contains the records, from its first bytes."""
     first, _, rest = head.partition(b"\n")
     if first.strip() == b"{":
-        return True  # printed over several lines; the reader will say what it expects
+        return True  # an indented object; the reader reports it if there are no records
     try:
         orjson.loads(first)
     except orjson.JSONDecodeError:
-        pass  # it goes on in the next line, or is longer than what was looked at
+        pass  # it continues on the next line, or is longer than the head
     else:
         if rest.strip():
             return False
@@ -34,20 +34,20 @@ def is_one_object(head: bytes) -> bool:
 
 
 def array_path(head: bytes, *, known: bool = False) -> str | None:
-    """Return the field of an object that holds its records, by the object's first bytes, or None.
+    """Return the path of the array of records in an object, or None.
 
-    It is an array of objects or texts, in the object or one level deeper. One with a usual name
-    comes first.
+    The array contains objects or strings and is in the object or one level deeper. An array with a
+    usual name is preferred.
 
     Args:
-        head: The first bytes.
-        known: Whether only usual names will do.
+        head: The first bytes of the object.
+        known: Whether to accept usual names only. Default False.
     """
     import ijson  # noqa: PLC0415 - only this format needs it
 
-    around: list[str] = []  # what is open: the fields of objects, and arrays as ""
+    around: list[str] = []  # the open objects as ".", and arrays as ""
     other: str | None = None
-    array: str | None = None  # the path of an array that has just begun
+    array: str | None = None  # the path of an array whose first item comes next
     try:
         for path, event, _ in ijson.parse(io.BytesIO(head)):
             if array is not None and event in ("start_map", "string"):
@@ -65,5 +65,5 @@ def array_path(head: bytes, *, known: bool = False) -> str | None:
             elif event in ("end_array", "end_map"):
                 around.pop()
     except ijson.JSONError:
-        pass  # it goes on behind what was looked at
+        pass  # the object continues after the head
     return None if known else other

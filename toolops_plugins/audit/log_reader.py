@@ -1,4 +1,4 @@
-"""Logs of questions or tool calls as a stream of records, in whatever form they come."""
+"""The reader of logs: questions or tool calls as JSONL, JSON or CSV, one record at a time."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ __all__ = [
 Format: TypeAlias = Literal["jsonl", "json", "csv"]
 
 MISSING: Final = object()
-"""What :func:`pick` returns where there is no such field."""
+"""The result of :func:`pick` for a missing field."""
 
-_LONGEST: Final = 16 * 1024 * 1024  # bytes of a line or a field; what is longer is no question
+_LONGEST: Final = 16 * 1024 * 1024  # bytes of a line or a field; longer ones are not read
 _BOM: Final = b"\xef\xbb\xbf"
 _DELIMITERS: Final = ",;\t|"
 _LISTED: Final = 30  # fields that an error lists
-_DEPTH: Final = 3  # levels of objects in which it looks for them
+_DEPTH: Final = 3  # levels of objects in which fields are listed
 
 _TEXTS: Final = (
     "question", "prompt", "input", "query", "text", "message", "content", "user_input",
@@ -54,10 +54,10 @@ _TOOLS: Final = ("tool", "tool_name", "function_name")
 
 
 class Record(NamedTuple):
-    """What a line holds.
+    """A record of the log.
 
     Args:
-        number: Of its first line, from 1; of the item, in an array.
+        number: Number of its first line, or of its item in an array, from 1.
         value: An object or a plain value.
     """
 
@@ -70,7 +70,7 @@ class Broken(NamedTuple):
 
     Args:
         number: As in :class:`Record`.
-        problem: What is wrong with it.
+        problem: The reason.
     """
 
     number: int
@@ -78,13 +78,13 @@ class Broken(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """A field that holds an amount of money or time.
+    """A field with an amount of money or time.
 
     Args:
         path: The field.
-        unit: Its unit, "" for the usual one: money, or seconds.
-        read: Returns a value of the field as money or seconds, given the unit; None if it is none.
-        doubtful: Whether its values look like another unit than that.
+        unit: The unit; "" for the default unit, which is money or seconds.
+        read: Converts a value of the field, given the unit, to money or seconds; None if invalid.
+        doubtful: Whether the values look like another unit.
     """
 
     path: str
@@ -93,22 +93,22 @@ class Measure(NamedTuple):
     doubtful: bool = False
 
     def of(self, record: Any) -> float | None:
-        """Return the amount that a record holds, or None."""
+        """Return the amount in a record, or None."""
         value = pick(record, self.path)
         return None if value is MISSING else self.read(value, self.unit)
 
 
 class Columns(NamedTuple):
-    """Which fields hold what.
+    """The fields of a log, by meaning.
 
     Args:
-        fields: The question: one field, or several that make a call's arguments together. Empty:
-            the record itself is the question.
-        time: When it was asked, or None.
-        tool: Which tool was asked, or None.
-        guessed: Those of all these that nobody named.
-        cost: What the call cost, or None.
-        latency: How long it took, or None.
+        fields: The field of the question, or several fields that form the arguments of a call.
+            Empty: the record itself is the question.
+        time: The field of the time, or None.
+        tool: The field of the tool's name, or None.
+        guessed: The fields above that the user did not name.
+        cost: The cost of a call, or None.
+        latency: The duration of a call, or None.
     """
 
     fields: tuple[str, ...]
@@ -123,12 +123,12 @@ class Columns(NamedTuple):
 
 
 def sniff(stream: io.BufferedReader, name: str) -> Format:
-    """Return the format of a stream, by its first bytes and the ending of its name.
+    """Return the format of a stream, from its first bytes and its file name.
 
-    Takes a byte order mark off the stream, and nothing else.
+    It removes a byte order mark from the stream.
 
     Raises:
-        ConfigurationError: It is encoded as UTF-16.
+        ConfigurationError: The stream is encoded as UTF-16.
     """
     head = stream.peek(1)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -148,28 +148,28 @@ def sniff(stream: io.BufferedReader, name: str) -> Format:
 
 
 def read(stream: io.BufferedReader, form: Format) -> Iterator[Record | Broken]:
-    """Yield what a stream holds, one record at a time.
+    """Yield the records of a stream.
 
     Args:
-        stream: Where to read.
-        form: "jsonl": a JSON value on each line. "json": one array, or an object with one inside;
-            see :func:`~toolops_plugins.audit.json_object.array_path`. "csv": columns with a header,
+        stream: The stream.
+        form: "jsonl": a JSON value on each line. "json": an array, or an object that contains one
+            (:func:`~toolops_plugins.audit.json_object.array_path`). "csv": columns with a header,
             separated by commas, semicolons, tabs or bars.
 
     Raises:
-        ConfigurationError: It is not of that format from its start.
+        ConfigurationError: The start of the stream does not have that format.
     """
     if form == "json":
         lines = _array(stream)
     else:
         lines = _lines_of_json(stream) if form == "jsonl" else _rows(stream)
-    return _to_the_end(lines, stream)
+    return _with_damage(lines, stream)
 
 
-def _to_the_end(
+def _with_damage(
     lines: Iterator[Record | Broken], stream: io.BufferedReader
 ) -> Iterator[Record | Broken]:
-    """Yield lines, and at the end what is missing of a compressed stream."""
+    """Yield the lines, then the problem of a damaged compressed stream, if there is one."""
     number = 0
     for line in lines:
         number = line.number
@@ -180,7 +180,7 @@ def _to_the_end(
 
 
 def _lines(stream: io.BufferedReader) -> Iterator[tuple[int, bytes | None]]:
-    """Yield lines with their numbers; None for one that is too long to be held."""
+    """Yield line numbers and lines; None for a line that is too long."""
     number = 0
     while line := stream.readline(_LONGEST):
         number += 1
@@ -223,7 +223,7 @@ def _array(stream: io.BufferedReader) -> Iterator[Record | Broken]:
         place = f"{path}.item"
     number = 0
     try:
-        # Its parser is C, and holds one item at a time.
+        # The parser is written in C and keeps one item in memory at a time.
         for value in ijson.items(stream, place, use_float=True):
             number += 1
             yield Record(number, value)
@@ -241,7 +241,7 @@ def _rows(stream: io.BufferedReader) -> Iterator[Record | Broken]:
 
     def texts() -> Iterator[str]:
         for _, line in _lines(stream):
-            # What is too long is handed over as what the parser refuses.
+            # A line that is too long is replaced by one that the parser refuses.
             yield "\0" * (_LONGEST + 1) if line is None else line.decode("utf-8", "surrogateescape")
 
     reader = csv.reader(texts(), delimiter=delimiter)
@@ -277,7 +277,8 @@ def pick(value: Any, path: str) -> Any:
 
     Args:
         value: The record.
-        path: The field's name; ``input.question`` and ``messages.-1.content`` lead inside.
+        path: The name of the field; ``input.question`` and ``messages.-1.content`` name nested
+            fields.
     """
     if isinstance(value, dict) and path in value:
         return value[path]
@@ -300,16 +301,16 @@ def choose(
     time: str | None = None,
     tool: str | None = None,
 ) -> Columns:
-    """Decide which fields hold what.
+    """Choose the fields of the question, the time and the tool.
 
     Args:
         sample: The first records.
-        fields: The fields of the question. Empty: guess.
-        time: The field of the time. None: guess, or do without.
-        tool: The field of the tool's name. None: guess, or do without.
+        fields: The fields of the question. Default empty: guess.
+        time: The field of the time. Default None: guess, if there is one.
+        tool: The field of the tool's name. Default None: guess, if there is one.
 
     Raises:
-        ConfigurationError: A named field is in none of the records, or none looks like a question.
+        ConfigurationError: A named field is in no record, or no field looks like a question.
     """
     for option, names in (("--field", fields), ("--time", [time]), ("--tool", [tool])):
         for name in names:
@@ -341,16 +342,16 @@ def choose(
 
 
 def list_fields(sample: Sequence[Any]) -> str:
-    """Return which fields the records have, for an error."""
+    """Return the fields of the records as a text, for an error."""
     paths = field_paths(sample)
     if not paths:
-        return "the records are no objects, so that none has fields"
+        return "the records are not objects and have no fields"
     more = f", and {len(paths) - _LISTED} more" if len(paths) > _LISTED else ""
     return f"these are: {', '.join(paths[:_LISTED])}{more}"
 
 
 def field_paths(sample: Sequence[Any]) -> list[str]:
-    """Return the fields of the records, in the order in which they come, inner ones included."""
+    """Return the paths of all fields of the records, nested ones included, in order."""
     found: dict[str, None] = {}
 
     def walk(value: Any, prefix: str, depth: int) -> None:
@@ -390,11 +391,11 @@ def seconds_of(value: Any) -> float:
     """Return a time as seconds since the epoch.
 
     Args:
-        value: ISO 8601 (UTC where it names no zone), or seconds, milliseconds, microseconds or
-            nanoseconds since the epoch, told apart by their size.
+        value: ISO 8601 (UTC if it has no zone), or seconds, milliseconds, microseconds or
+            nanoseconds since the epoch, which are recognised by their size.
 
     Raises:
-        ValueError: It is none of these.
+        ValueError: The value is not a time.
     """
     if isinstance(value, str):
         try:
@@ -410,7 +411,7 @@ def seconds_of(value: Any) -> float:
         number = float(value) if abs(value) < 1e300 else math.inf
     else:
         raise ValueError(f"{str(value)[:40]!r} is no time")  # noqa: TRY004 - as for a wrong text
-    # A number of this size in the next smaller unit would lie in 1973 at the latest.
+    # In the next smaller unit, a number of this size would be a time before 1974.
     for least, unit in ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3)):
         if abs(number) >= least:
             number /= unit

@@ -1,4 +1,4 @@
-"""The fields of a log that hold what a call cost and how long it took, with their units."""
+"""The fields of a log with the cost and the duration of a call, and their units."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WHERE: Final = (
     "timing", "timings", "response", "responsemetadata", "result", "output", "attributes", "extra",
     "performance", "cost", "costs", "latency",
 )  # fmt: skip
-"""Objects in which such fields are looked for; others hold arguments, and may have prices too."""
+"""Objects that may contain such fields; other objects contain arguments, which may have prices."""
 _WORDS: Final = (
     "(?:total|calculated|request|response|llm|model|api|call|tool|estimated|wall|e2e|run|execution"
     "|processing|server)*"
@@ -38,17 +38,17 @@ _MONEY_TEXT: Final = re.compile(
 )
 _TIME_TEXT: Final = re.compile(r"([\d.]+(?:e-?\d+)?)\s*([a-zµ]*)", re.IGNORECASE)
 _UNITS: Final = {"--cost": ("cents",), "--duration": ("s", "ms", "us", "ns", "min")}
-"""Units that may follow the name of a field and a colon."""
+"""Units that can follow the name of a field after a colon."""
 _CENT: Final = 0.01
-_SLOW: Final = 100.0  # seconds; a field of half of whose values are longer may be in milliseconds
+_SLOW: Final = 100.0  # seconds; if the median is longer, the unit may be milliseconds
 
 
 class Mean:
-    """The mean of a measure over records as they pass.
+    """The running mean of a measure.
 
     Args:
         measure: The measure, or None.
-        otherwise: What a record counts that lacks it; and the mean without a measure.
+        otherwise: The amount of a record without the measure; also the mean without a measure.
     """
 
     def __init__(self, measure: Measure | None, otherwise: float) -> None:
@@ -57,7 +57,7 @@ class Mean:
         self._sum, self._count = 0.0, 0
 
     def add(self, record: Any) -> None:
-        """Take note of a record."""
+        """Add a record."""
         if self._measure is not None:
             found = self._measure.of(record)
             self._sum += self._otherwise if found is None else found
@@ -70,21 +70,21 @@ class Mean:
 
 
 def cost_field(sample: Sequence[Any], named: str | None, taken: Sequence[str]) -> Measure | None:
-    """Return where records say what a call cost, or None.
+    """Return the field with the cost of a call, or None.
 
     Args:
         sample: The first records.
         named: The field, as the user named it. None: a usual name, if there is one.
-        taken: Fields that hold something else.
+        taken: Fields that have another meaning.
 
     Raises:
-        ConfigurationError: The named field is in no record, or holds no money.
+        ConfigurationError: The named field is in no record, or contains no amount of money.
     """
     return _choose(sample, named, taken, "--cost", _COST, _money)
 
 
 def latency_field(sample: Sequence[Any], named: str | None, taken: Sequence[str]) -> Measure | None:
-    """Return where records say how long a call took, or None; as :func:`cost_field`."""
+    """Return the field with the duration of a call, or None; as :func:`cost_field`."""
     return _choose(sample, named, taken, "--duration", _LATENCY, _seconds)
 
 
@@ -112,7 +112,7 @@ def _choose(
         for path in field_paths(sample)
         if path not in taken and (unit := _unit(path, pattern)) is not None
     ]
-    # What says more comes first: a total, and a unit; then what is less deep inside.
+    # A total comes first, then a field with a unit, then one that is less deeply nested.
     found.sort(key=lambda each: ("total" not in each[0].lower(), not each[1], each[0].count(".")))
     for path, unit in found:
         try:
@@ -123,7 +123,7 @@ def _choose(
 
 
 def _unit(path: str, pattern: re.Pattern[str]) -> str | None:
-    """Return the unit that a field's name says, "" where it says none, None for other fields."""
+    """Return the unit in the name of a field, "" if it has none, None for any other field."""
     *around, last = (re.sub(r"[^a-z0-9]", "", part.lower()) for part in path.split("."))
     if not all(part in _WHERE or pattern.fullmatch(part) for part in around):
         return None
@@ -155,13 +155,13 @@ def _measure(
 
 
 def _money(value: Any, unit: str) -> float | None:
-    """Return an amount of money, or None if it is none."""
+    """Return an amount of money, or None if the value is invalid."""
     if isinstance(value, str):
         match = _MONEY_TEXT.fullmatch(value.strip())
         if match is None:
             return None
         text = match[1]
-        # "1,234.50" has thousands; "0,002" is what a spreadsheet in other languages writes.
+        # "1,234.50" has a thousands separator; "0,002" has a decimal comma.
         text = text.replace(",", "") if "." in text else text.replace(",", ".")
         value = _number(text)
     amount = _amount(value)
@@ -169,7 +169,7 @@ def _money(value: Any, unit: str) -> float | None:
 
 
 def _seconds(value: Any, unit: str) -> float | None:
-    """Return a duration in seconds, or None if it is none."""
+    """Return a duration in seconds, or None if the value is invalid."""
     if isinstance(value, str):
         match = _TIME_TEXT.fullmatch(value.strip())
         if match is None:

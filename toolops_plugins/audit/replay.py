@@ -1,10 +1,9 @@
-"""A log of questions or tool calls, replayed through the real cache: what would it have saved?
+"""The replay of a log through the real cache, to measure its savings.
 
-The replay wraps a function whose body is the recorded call, and turns a clock of its own by the
-times in the log, so that TTLs and evictions are those of the cache itself. The replay makes one
-call at a time; so a call under way is told by its answer, which holds the moment at which the work
-would have ended. An equal call before that moment would have joined it: it is counted as coalesced.
-What is kept does not grow with the log.
+The replay wraps a function that stands for the recorded call, and advances a fake clock by the
+times in the log, so TTLs and evictions are those of the cache itself. It makes one call at a time.
+The answer of a call is the time at which the work would have ended; an equal call before that time
+would have joined the call and is counted as coalesced. Memory does not grow with the log.
 """
 
 from __future__ import annotations
@@ -40,12 +39,12 @@ from toolops_plugins.telemetry.events import CallEvent, Notice
 __all__ = ["OTHER", "Assumed", "Audit", "Marked", "Result", "Wasted"]
 
 OTHER: Final = "(other)"
-"""The name under which the tools beyond the cap are counted together."""
+"""The common name of all tools beyond the limit."""
 
-_LABEL = 200  # characters of a question that are kept to be shown
-_TOOLS = 1_000  # tools that are told apart
-_BURSTS = 10_000  # flights with followers that may be under way at once, as in the runtime
-_BROKEN = 10  # broken lines that are kept to be shown
+_LABEL = 200  # characters of a question in the report
+_TOOLS = 1_000  # tools that are counted separately
+_BURSTS = 10_000  # concurrent flights with followers, as in the runtime
+_BROKEN = 10  # broken lines in the report
 
 _UNIQUE = re.compile(
     r"(?P<timestamp>\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z\b|[+-]\d\d:?\d\d\b)?"
@@ -58,16 +57,16 @@ _UNIQUE = re.compile(
 
 
 class Audit:
-    """One replay. Not thread-safe.
+    """A replay of one log. Not thread-safe.
 
     Args:
-        columns: Which fields hold what.
-        assumed: What is taken for granted.
-        tracked: Questions that are counted one by one; see
+        columns: The fields of the log.
+        assumed: The assumptions.
+        tracked: Number of questions that are counted individually; see
             :class:`~toolops_plugins.audit.sketches.Frequent`. Default 10,000.
 
     Raises:
-        ConfigurationError: A value is wrong.
+        ConfigurationError: A value is invalid.
         TierError: Redis cannot be used.
     """
 
@@ -80,7 +79,7 @@ class Audit:
         tiers: list[Tier] = [self.memory]
         if self._redis is not None:
             tiers.append(self._redis)
-        # A namespace of its own, so that nothing of the user's is met, and all can be cleared.
+        # A namespace of its own: it meets no entry of the user, and can be cleared at the end.
         namespace = f"toolops-audit-{os.urandom(8).hex()}"
         self._ops = ToolOps(namespace, tiers, clock=self._clock, sinks=[self])
         if self._redis is not None:
@@ -90,10 +89,10 @@ class Audit:
                 self._ops.close()
                 raise
         ttl = assumed.ttl if columns.time else None
-        # Where the log says how long a call took, each answer has an end of its own.
+        # If the log has durations, the lifetime of each answer begins at its own end.
         self._ttl = ttl if columns.latency is not None else None
         cache = Cache(
-            # An answer is good from when the work has ended, but is kept from when it began.
+            # The lifetime begins when the work ends, but the entry is stored when it begins.
             ttl=None if ttl is None or self._ttl is not None else ttl + assumed.latency,
             jitter=0,
             beta=0,
@@ -112,11 +111,11 @@ class Audit:
         self._result = Result(assumed, columns)
 
     def on_call(self, event: CallEvent) -> None:
-        """Take note of how the cache answered."""
+        """Record the outcome of a call."""
         self._event = event
 
     def on_notice(self, notice: Notice) -> None:
-        """Take note of trouble with Redis."""
+        """Count failures of Redis."""
         if notice.kind == "tier_failed":
             self._result.trouble += 1
 
@@ -130,7 +129,7 @@ class Audit:
             self._break(found)
             return
         when, tool, question = found
-        self._turn(when)
+        self._advance_to(when)
         result = self._result
         result.calls += 1
         answered = False
@@ -188,8 +187,8 @@ class Audit:
                 return Broken(line.number, f"in {columns.time!r}: {error}")
         return when, tool, question
 
-    def _turn(self, when: float | None) -> None:
-        """Turn the clock to the time of a call; it never goes back."""
+    def _advance_to(self, when: float | None) -> None:
+        """Advance the clock to the time of a call; it never goes back."""
         if when is None:
             return
         gap = when - self._clock.time()
@@ -199,7 +198,7 @@ class Audit:
             self._result.backwards += 1
 
     def _replay(self, number: int, tool: str | None, question: Any, price: float) -> bool:
-        """Make a call, and return whether it was answered."""
+        """Make a call; return whether it was a hit or joined another call."""
         result = self._result
         ends = self._call(tool, question)
         if self._ttl is not None and self._clock.time() >= ends + self._ttl:
@@ -209,7 +208,7 @@ class Audit:
         if event is None or event.key is None:
             result.bypassed[(event and event.reason) or "no_key"] += 1
             return False
-        # The digest is uniformly distributed, so any part of it will do as a hash.
+        # The digest is uniformly distributed, so any part of it can serve as a hash.
         self._distinct.add(int(event.key[:16], 16))
         text = _text(question)
         self._frequent.add(event.key, text[:_LABEL], price)
@@ -238,7 +237,7 @@ class Audit:
             bursts.popitem(last=False)
 
     def _mark(self, number: int, text: str) -> None:
-        """Take note of what makes a call unique that need not be."""
+        """Record a time stamp, UUID or id in a question that makes the call unique."""
         match = _UNIQUE.search(text)
         if match is None:
             return
@@ -251,11 +250,11 @@ class Audit:
         marked.distinct.add(int.from_bytes(hashlib.blake2b(masked, digest_size=8).digest()))
 
     def result(self, top: int = 10, *, interrupted: bool = False) -> Result:
-        """Return what was counted so far.
+        """Return the counts so far.
 
         Args:
-            top: How many of the most wasteful questions. Default 10.
-            interrupted: Whether the log goes on.
+            top: Number of the most wasteful questions. Default 10.
+            interrupted: Whether the log was not read to its end.
         """
         result = self._result
         result.interrupted = interrupted
@@ -278,7 +277,7 @@ class Audit:
         return value.amount / value.least
 
     def sizes(self) -> dict[str, int]:
-        """Return how many items each structure holds that could grow with the log."""
+        """Return the size of each structure that could grow with the log."""
         return {
             "memory": len(self.memory),
             "distinct": len(self._distinct),
@@ -290,7 +289,7 @@ class Audit:
         }
 
     def close(self) -> None:
-        """Remove what the replay left in Redis, and release what is held."""
+        """Delete the entries of the replay from Redis, and release all resources."""
         try:
             if self._redis is not None:
                 self._redis.clear()
@@ -307,7 +306,7 @@ def _is_empty(question: Any) -> bool:
 
 
 def _normalize(value: Any) -> Any:
-    """Return a value whose texts are folded in case and white space."""
+    """Return a value with the case and white space of its texts normalised."""
     if isinstance(value, str):
         return " ".join(value.split()).casefold()
     if isinstance(value, dict):
@@ -316,7 +315,7 @@ def _normalize(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Return a value as text to look at."""
+    """Return a value as text for the report."""
     if isinstance(value, str):
         return value
     try:

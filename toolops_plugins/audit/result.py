@@ -1,4 +1,4 @@
-"""The figures of a replay, and the assumptions behind them."""
+"""The result of a replay, and its assumptions."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ __all__ = ["Assumed", "Marked", "Result", "Wasted"]
 
 @dataclass(frozen=True, slots=True)
 class Assumed:
-    """What a replay takes for granted.
+    """The assumptions of a replay.
 
     Args:
-        price: Money that each call costs which reaches the callee, where the log does not say it.
-            Default 0.002.
-        latency: Seconds that it takes, where the log does not say it. Default 1.
-        ttl: Seconds for which an answer is good; it counts only where the log has times. None: for
-            ever. Default 3,600.
-        max_items: Answers that the memory holds. Default 10,000.
-        normalize: Whether texts that differ only in case and white space are equal. Default False:
-            they are not, as in the cache itself.
-        redis: URL of a Redis to put under the memory, or None.
+        price: Cost of a call, if the log does not have it. Default 0.002.
+        latency: Duration of a call in seconds, if the log does not have it. Default 1.
+        ttl: Lifetime of an answer in seconds; used if the log has times. None: unlimited. Default
+            3,600.
+        max_items: Largest number of answers in memory. Default 10,000.
+        normalize: Whether texts that differ only in case and white space are equal. Default False,
+            as in the cache itself.
+        redis: URL of a Redis tier below the memory. Default None.
 
     Raises:
-        ConfigurationError: A value is wrong; it names the option.
+        ConfigurationError: A value is invalid. The error names the option.
     """
 
     price: float = 0.002
@@ -48,13 +47,13 @@ class Assumed:
 
 
 class Wasted(NamedTuple):
-    """A question that was paid for again and again.
+    """A question that was paid for repeatedly.
 
     Args:
-        question: Its text, shortened.
-        asked: How often it was asked, at least.
-        exact: Whether that is the exact number.
-        money: What all calls but the first cost.
+        question: The text, shortened.
+        asked: Number of calls, at least.
+        exact: Whether that number is exact.
+        money: Cost of all calls except the first.
     """
 
     question: str
@@ -65,13 +64,13 @@ class Wasted(NamedTuple):
 
 @dataclass(slots=True)
 class Marked:
-    """Calls that missed and hold something that makes each of them unique.
+    """Misses whose text contains something that makes each call unique.
 
     Args:
-        calls: How many.
+        calls: Number of calls.
         first: Number of the first line.
-        example: What it holds.
-        distinct: How many would be left if it were taken out.
+        example: The unique text in that line.
+        distinct: Counts the texts that differ without it.
     """
 
     calls: int
@@ -81,39 +80,39 @@ class Marked:
 
     @property
     def repeats(self) -> int:
-        """How many of them would have been repeats without it."""
+        """Number of calls that would have been repeats without it."""
         return max(0, self.calls - self.distinct.count)
 
 
 @dataclass(slots=True)
 class Result:
-    """What a replay has counted. Every call is a hit, coalesced, a miss, empty or a bypass.
+    """The counts of a replay. Every call is a hit, coalesced, a miss, empty or a bypass.
 
     Args:
-        assumed: What was taken for granted.
-        columns: Which fields hold what.
-        calls: Calls in all.
-        hits: Answered by a tier, by its label.
-        coalesced: Would have joined an equal call under way.
-        bursts: Calls under way that at least one other would have joined.
-        waited: Seconds that those who joined would have waited.
-        misses: Had to be made.
-        empty: Had no question, and had to be made.
-        bypassed: Had to be made since they have no key, by the reason.
+        assumed: The assumptions.
+        columns: The fields of the log.
+        calls: Number of calls.
+        hits: Hits, by the label of the tier.
+        coalesced: Calls that would have joined an equal call.
+        bursts: Calls that at least one other would have joined.
+        waited: Seconds that coalesced calls would have waited.
+        misses: Misses.
+        empty: Calls without a question; they reach the callee.
+        bypassed: Calls without a key, by reason; they reach the callee.
         tools: Calls and answered calls by tool.
-        marked: By what they hold that makes them unique.
-        backwards: Calls that were earlier than the one before.
-        broken: How many lines could not be read.
-        broken_lines: The first of them.
-        trouble: How often Redis failed.
+        marked: Misses made unique by their text, by kind.
+        backwards: Calls that are earlier than the one before.
+        broken: Number of unreadable lines.
+        broken_lines: The first unreadable lines.
+        trouble: Number of failures of Redis.
         interrupted: Whether the log was not read to its end.
-        distinct: How many different calls there were; see ``exact``.
+        distinct: Number of different calls; see ``exact``.
         exact: Whether that number is exact.
-        evictions: Answers that had to make room for others.
+        evictions: Answers evicted from memory.
         wasted: The questions that were paid for most often.
-        unmeasured: Calls without a readable cost or latency, by the field.
-        spent: What all calls cost, and those that would have been made, by the log.
-        took: Seconds that all calls took, and those that would have been made, by the log.
+        unmeasured: Calls without a readable cost or latency, by field.
+        spent: Cost of all calls, and of those that would have been made, from the log.
+        took: Seconds of all calls, and of those that would have been made, from the log.
     """
 
     assumed: Assumed
@@ -148,17 +147,17 @@ class Result:
 
     @property
     def remaining_calls(self) -> int:
-        """Calls that would have reached it."""
+        """Calls that would have reached the callee."""
         return self.calls - self.answers
 
     @property
     def hit_rate(self) -> float:
-        """Answered calls as a share of all."""
+        """Share of calls that would not have reached the callee."""
         return self.answers / self.calls if self.calls else 0.0
 
     @property
     def money(self) -> tuple[float, float]:
-        """What all calls cost without the cache, and with it."""
+        """Cost of all calls without the cache, and with it."""
         if self.columns.cost is not None:
             return self.spent[0], self.spent[1]
         return self.calls * self.assumed.price, self.remaining_calls * self.assumed.price

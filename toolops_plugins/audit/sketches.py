@@ -1,4 +1,4 @@
-"""Two questions about a stream of any length, answered in bounded memory."""
+"""Counts of distinct and of frequent values in a stream, in bounded memory."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _ALL: Final = 2**64
 
 
 class Distinct:
-    """How many different values were seen: exact up to a size, and beyond it estimated.
+    """The number of distinct values: exact up to a size, estimated above it.
 
-    Keeps the smallest of uniformly distributed hashes; how densely they lie tells how many there
-    are (k minimum values; Bar-Yossef et al.: Counting distinct elements in a data stream, RANDOM
-    2002). The standard error is one over the root of the size. HyperLogLog needs less memory, but
-    is never exact, and most logs are small. Not thread-safe.
+    It stores the smallest hashes; their density gives the estimate (k minimum values; Bar-Yossef et
+    al.: Counting distinct elements in a data stream, RANDOM 2002). The standard error is one over
+    the square root of the size. HyperLogLog needs less memory but is never exact, and most logs are
+    small. Not thread-safe.
 
     Args:
-        size: Hashes that are kept. Default 65,536, for an error of 0.4 %.
+        size: Number of stored hashes. Default 65,536, for an error of 0.4 %.
 
     Raises:
         ConfigurationError: The size is less than 2.
@@ -36,11 +36,11 @@ class Distinct:
         """Whether the count is exact."""
 
     def __len__(self) -> int:
-        """Return how many hashes are kept."""
+        """Return the number of stored hashes."""
         return len(self._kept)
 
     def add(self, hashed: int) -> None:
-        """Take note of a value by its hash, a uniformly distributed number of 64 bits."""
+        """Add a value by its hash, a uniformly distributed number of 64 bits."""
         if hashed in self._kept:
             return
         if len(self._kept) < self._size:
@@ -54,23 +54,23 @@ class Distinct:
 
     @property
     def count(self) -> int:
-        """How many different values there were."""
+        """The number of distinct values."""
         if self.exact:
             return len(self._kept)
         return round((self._size - 1) * _ALL / -self._largest[0])
 
 
 class Counted:
-    """A value that is counted.
+    """The count of one value.
 
     Args:
-        key: What tells it from others.
-        label: What to show of it.
-        count: How often it was seen, at most.
-        error: By how much ``count`` may be too large.
+        key: Identifies the value.
+        label: The text for the report.
+        count: Upper bound of the count.
+        error: Largest error of ``count``.
 
     Attributes:
-        amount: The sum of the amounts that it was seen with.
+        amount: The sum of the amounts of the value.
     """
 
     __slots__ = ("amount", "count", "error", "key", "label")
@@ -84,45 +84,45 @@ class Counted:
 
     @property
     def least(self) -> int:
-        """How often it was seen, at least."""
+        """Lower bound of the count."""
         return self.count - self.error
 
 
 class Frequent:
-    """Which values were seen most often.
+    """The most frequent values.
 
-    The Space-Saving algorithm with its Stream-Summary (Metwally, Agrawal, El Abbadi: Efficient
-    computation of frequent and top-k elements in data streams, ICDT 2005): a value that is not yet
-    counted takes the place of the least frequent, and its count as a possible error. Whatever makes
-    up more than one ``size``-th of the stream is among the values. Constant time for each. Not
-    thread-safe.
+    It is the Space-Saving algorithm with its Stream-Summary (Metwally, Agrawal, El Abbadi:
+    Efficient computation of frequent and top-k elements in data streams, ICDT 2005). A new value
+    replaces the least frequent one and takes over its count as a possible error. Every value that
+    makes up more than one ``size``-th of the stream is found. Each addition takes constant time.
+    Not thread-safe.
 
     Args:
-        size: Values that are counted at once. Default 10,000.
+        size: Number of values that are counted. Default 10,000.
 
     Raises:
-        ConfigurationError: The size is no whole number of 1 or more.
+        ConfigurationError: The size is not a whole number of 1 or more.
     """
 
     def __init__(self, size: int = 10_000) -> None:
         self._size = check.count("size", size)
         self._known: dict[str, Counted] = {}
-        # By count, oldest first. A plain dict would find its first key ever more slowly while keys
-        # are taken from its front.
+        # By count, oldest first. Finding the first key of a plain dict becomes slower with every
+        # key that is removed from its front.
         self._levels: dict[int, OrderedDict[str, None]] = {}
         self._least = 1
 
     def __len__(self) -> int:
-        """Return how many values are counted."""
+        """Return the number of values."""
         return len(self._known)
 
     def add(self, key: str, label: str, amount: float = 0.0) -> None:
-        """Count a value once more.
+        """Count a value.
 
         Args:
-            key: What tells it from others.
-            label: What to show of it; that of its first sight is kept.
-            amount: What it was seen with, such as a cost. Default 0.
+            key: Identifies the value.
+            label: The text for the report; the first one is used.
+            amount: An amount to sum, such as a cost. Default 0.
         """
         value = self._known.get(key)
         if value is not None:
@@ -148,11 +148,11 @@ class Frequent:
                 self._least += 1  # where the value that leaves is about to go
 
     def top(self, count: int, least: int = 1) -> list[Counted]:
-        """Return the values that were certainly seen most often, most first.
+        """Return the most frequent values, most frequent first.
 
         Args:
-            count: How many values.
-            least: How often they must have been seen, for certain. Default 1.
+            count: Number of values.
+            least: Smallest lower bound of the count. Default 1.
         """
         certain = (value for value in self._known.values() if value.least >= least)
         return heapq.nlargest(count, certain, key=lambda value: (value.least, value.count))
