@@ -34,7 +34,7 @@ from rich.markup import escape
 from service import PRICE, Manners
 
 from toolops_plugins import CircuitBreaker, Retry, Timeout, ToolOps
-from toolops_plugins.audit.report import table
+from toolops_plugins.audit.text import table
 from toolops_plugins.cli.main import main as toolops
 from toolops_plugins.telemetry.report import duration
 

@@ -388,7 +388,7 @@ def test_fields_of_a_call_make_question_and_scope():
         ({"on": "x"}, "--on: there is no field 'x'; these are: question, a"),
         ({"fields": ["x"]}, "--field: there is no field 'x'"),
         ({"fields": ["question", "a"]}, "--on: must say which field is the question: question, a"),
-        ({"truth": "question"}, "--truth: 'question' holds the questions themselves"),
+        ({"truth": "question"}, "--truth: 'question' is the field of the question"),
     ],
 )
 def test_wrong_fields_are_told_by_their_option(options, text):

@@ -207,7 +207,11 @@ def test_an_embedder_of_ones_own(run, log, tmp_path, monkeypatch):
         (None, ("--semantic", "--plot", "/no/x.png"), "--plot: /no/x.png: there is no folder /no"),
         (None, ("--semantic", "--price", "-1"), "--price"),
         (b"", ("--semantic",), "nothing that can be read"),
-        (b'{"q": ""}\n{"q": 5}', ("--semantic", "--field", "q"), "FILE: holds no question (1 with"),
+        (
+            b'{"q": ""}\n{"q": 5}',
+            ("--semantic", "--field", "q"),
+            "FILE: contains no question (1 with",
+        ),
         (b'{"q": "a"}\n{"q": 5}', ("--semantic", "--field", "q", "--truth", "t"), "no field 't'"),
     ],
 )

@@ -6,9 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import click
-import orjson
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -16,22 +13,16 @@ from rich.text import Text
 
 from toolops_plugins.audit.log_reader import Broken, Columns, Measure
 from toolops_plugins.audit.replay import Result
+from toolops_plugins.audit.text import bullet, indent, printable, several, span, table
 from toolops_plugins.telemetry.report import duration, money
 
 __all__ = [
     "broken_lines_json",
-    "bullet",
     "doubts",
-    "echo_json",
-    "indent",
     "measures",
     "plain",
     "plain_measure",
-    "printable",
-    "several",
     "show",
-    "span",
-    "table",
     "text_of",
     "unreadable",
 ]
@@ -44,11 +35,11 @@ _MARKS = {"timestamp": "a time stamp", "uuid": "a UUID", "id": "the id of a requ
 
 
 def plain(result: Result, source: dict[str, Any]) -> dict[str, Any]:
-    """Return a result as what JSON knows; durations in seconds.
+    """Return a result for the JSON report; durations are in seconds.
 
     Args:
         result: The result.
-        source: What is to be said of the log, besides its columns.
+        source: The description of the log, without its columns.
     """
     columns, assumed = result.columns, result.assumed
     return {
@@ -60,7 +51,7 @@ def plain(result: Result, source: dict[str, Any]) -> dict[str, Any]:
             "guessed": list(columns.guessed),
             **{name: plain_measure(measure) for name, measure in measures(columns)},
         },
-        # A URL may hold a password.
+        # A URL may contain a password.
         "assumed": {**asdict(assumed), "redis": assumed.redis is not None},
         "calls": result.calls,
         "distinct": result.distinct,
@@ -96,10 +87,10 @@ def show(console: Console, result: Result, source: str, top: int) -> None:
     """Print a result.
 
     Args:
-        console: Where.
+        console: The console to print to.
         result: The result.
-        source: The log, in a few words.
-        top: How many rows of each table.
+        source: A short name of the log.
+        top: Number of rows of each table.
     """
     console.print(Text(source, style="bold"))
     console.print(indent(_assumptions(result)))
@@ -124,63 +115,12 @@ def show(console: Console, result: Result, source: str, top: int) -> None:
         console.print(unreadable(result.broken, result.broken_lines))
 
 
-def echo_json(value: Any) -> None:
-    """Print a value as JSON."""
-    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
-    click.echo(orjson.dumps(value, option=options).decode())
-
-
-def table(*titles: str) -> Table:
-    """Return an empty table in the command's style: texts first, numbers to the right."""
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
-    made.add_column(titles[0], no_wrap=True, overflow="ellipsis")
-    for title in titles[1:]:
-        made.add_column(title, justify="right", no_wrap=True)
-    return made
-
-
-def span(seconds: float) -> str:
-    """Return a round time without its zeros: "1 h", not "1 h 0 min"."""
-    return duration(seconds).removesuffix(" 0 min").removesuffix(" 0 s")
-
-
-def printable(text: str) -> str:
-    """Return a text that stays on its line and cannot steer the terminal."""
-    return "".join(
-        char if char.isprintable() else " " if char.isspace() else "\N{REPLACEMENT CHARACTER}"
-        for char in text
-    )
-
-
-def indent(what: RenderableType) -> Padding:
-    """Return what stands under a headline."""
-    return Padding(what, (0, 0, 0, 2), expand=False)
-
-
-def bullet(mark: str, text: str, style: str) -> Table:
-    """Return a paragraph with a mark at its left.
-
-    Args:
-        mark: The mark, such as "!".
-        text: The paragraph.
-        style: Rich's style of the mark.
-    """
-    grid = Table.grid(padding=(0, 1, 0, 0))
-    grid.add_row(Text(mark, style=style), Text(printable(text)))
-    return grid
-
-
-def several(count: int, noun: str) -> str:
-    """Return a number of things."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def unreadable(count: int, lines: Sequence[Broken]) -> Group:
-    """Return which lines could not be read.
+    """Return the list of unreadable lines.
 
     Args:
-        count: How many there are.
-        lines: The first of them.
+        count: Number of unreadable lines.
+        lines: The first unreadable lines.
     """
     rows: list[RenderableType] = [
         bullet("!", f"{several(count, 'line')} left out, since unreadable:", "yellow")
@@ -194,7 +134,7 @@ def unreadable(count: int, lines: Sequence[Broken]) -> Group:
 
 
 def broken_lines_json(lines: Sequence[Broken]) -> list[dict[str, Any]]:
-    """Return broken lines as what JSON knows."""
+    """Return unreadable lines for the JSON report."""
     return [{"line": line.number, "problem": line.problem} for line in lines]
 
 
@@ -219,19 +159,19 @@ def _assumptions(result: Result) -> Text:
 
 
 def measures(columns: Columns) -> Iterator[tuple[str, Measure]]:
-    """Yield what a log says of costs and latencies, by what it is."""
+    """Yield "cost" and "latency" with their measure, if the log has them."""
     for name, measure in (("cost", columns.cost), ("latency", columns.latency)):
         if measure is not None:
             yield name, measure
 
 
 def plain_measure(measure: Measure) -> dict[str, str]:
-    """Return where an amount was found, as what JSON knows."""
+    """Return the field and unit of a measure, for the JSON report."""
     return {"field": measure.path, "unit": measure.unit}
 
 
 def text_of(measure: Measure | None, otherwise: str) -> str:
-    """Return what is said of an amount: where the log has it, or what was assumed."""
+    """Return the source of an amount as text: the field of the log, or the assumption."""
     if measure is None:
         return otherwise
     unit = f", in {measure.unit}" if measure.unit else ""
@@ -239,7 +179,7 @@ def text_of(measure: Measure | None, otherwise: str) -> str:
 
 
 def doubts(columns: Columns) -> Iterator[str]:
-    """Yield what to look at in the fields of costs and latencies."""
+    """Yield a warning for each field whose unit is doubtful."""
     for name, measure in measures(columns):
         if measure.doubtful:
             yield (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from toolops_plugins.audit.report import several, span
 from toolops_plugins.audit.semantic_result import Result, Setting, Share, Tally
+from toolops_plugins.audit.text import several, span
 from toolops_plugins.telemetry.report import money
 
 __all__ = [
@@ -20,12 +20,12 @@ __all__ = [
 
 
 def percent(share: float) -> str:
-    """Return a share in per cent, to three digits or nearly so."""
+    """Return a share in per cent, with about three digits."""
     return f"{share:.2%}" if share < 0.09995 else f"{share:.1%}"
 
 
 def share_text(share: Share) -> str:
-    """Return a share with its interval, short enough for a table: "1.38% (1.20-1.60)"."""
+    """Return a share with its interval, such as "1.38% (1.20-1.60)"."""
     low, high = percent(share.low)[:-1], percent(share.high)[:-1]
     return f"{percent(share.value)} ({low}-{high})"
 
@@ -39,7 +39,7 @@ def setting_name(tally: Tally) -> str:
 
 
 def advice(result: Result) -> Iterator[str]:
-    """Yield what to do, a sentence or two for each bound."""
+    """Yield advice, a sentence or two for each bound."""
     if not result.judged:
         yield from _advice_by_eye(result)
         return
@@ -48,12 +48,13 @@ def advice(result: Result) -> Iterator[str]:
 
 
 def _advice(result: Result, bound: float) -> str:
-    """Return which setting answers most within a bound, and what that saves.
+    """Return the setting with the most hits within a bound, and its savings, as a sentence.
 
-    A threshold that is chosen by what it did in this log must stay below the bound with all of its
-    interval, since the luckiest of several looks better than it is. The bounded policy was told its
-    bound beforehand, so what was counted is enough, once it has learned to serve at all. Settings
-    without guards are not advised: what guards are for is rare, and may be missing from a log.
+    A threshold is chosen after the fact, and the best of several looks better than it is; so its
+    whole interval must be below the bound. The bounded policy knows its bound beforehand; so its
+    measured share must be below the bound, and it must have served at least one paraphrase. A
+    setting without guards is never advised, because the errors that guards prevent are rare and may
+    be missing from the log.
     """
     guarded = [tally for tally in result.tallies if tally.setting.guarded]
     fit = [tally for tally in guarded if tally.hits and _fits(tally, bound)]
@@ -124,13 +125,13 @@ def _advice_by_eye(result: Result) -> Iterator[str]:
 
 
 def legend(result: Result) -> str:
-    """Return how to read the numbers, in a few words."""
+    """Return the legend of the table of settings."""
     orders = f"; mean of {len(result.orders)} orders" if len(result.orders) > 1 else ""
     return f"of all requests, of hits: wrong answers, with their 95% interval{orders}"
 
 
 def guard_legend(result: Result) -> str:
-    """Return how to read what the guards did, in a few words."""
+    """Return the legend of the table of guards."""
     bare = Setting("threshold", result.setting.value, guarded=False)
     tally = next(tally for tally in result.tallies if tally.setting == bare)
     if not result.judged:
@@ -140,7 +141,7 @@ def guard_legend(result: Result) -> str:
 
 
 def warnings(result: Result) -> Iterator[str]:
-    """Yield what a reader of the numbers must know."""
+    """Yield the limits of the numbers as warnings."""
     questions = result.questions
     if result.interrupted:
         yield "Stopped before the end: the numbers are those of the part that was replayed."

@@ -1,4 +1,4 @@
-"""Pairs of questions that a replay through the semantic cache keeps to be looked at."""
+"""The pairs of questions that the report of a semantic replay shows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Watch"]
 
 
 class Watch:
-    """What is kept of one setting, to be looked at. Not thread-safe.
+    """A recorder of the served and vetoed pairs under one setting. Not thread-safe.
 
     Args:
         questions: The questions.
@@ -32,13 +32,13 @@ class Watch:
         matched: int | None,
         similarity: float,
     ) -> None:
-        """Take note of a question.
+        """Record the lookup of a question.
 
         Args:
-            place: Its place in the log.
-            vetoes: What was vetoed, nearest first: place, similarity, and why.
-            matched: The place of the question it was answered from after all, or None.
-            similarity: Of that one.
+            place: The index of the question in the log.
+            vetoes: Index, similarity and veto of each vetoed question, nearest first.
+            matched: The index of the question whose answer was served, or None.
+            similarity: The similarity of that question.
         """
         answers = self._questions.answers
         for other, _, veto in vetoes:
@@ -63,7 +63,7 @@ class Watch:
         return [self._pair(*each) for each in _once(sorted(self._served))]
 
     def veto_pairs(self) -> list[Pair]:
-        """Return what a veto kept from an answer, the most similar first, guards taking turns."""
+        """Return the vetoed pairs, the most similar first, alternating between guards."""
         by_guard: dict[str, list[Pair]] = {}
         for near, place, other, veto in sorted(self._vetoed, key=lambda each: (-each[0], each[1])):
             pair = self._pair(near, place, other)._replace(guard=veto.guard, reason=veto.reason)
@@ -83,8 +83,8 @@ class Watch:
 
 def _once(pairs: Sequence[tuple[float, int, int]]) -> Iterator[tuple[float, int, int]]:
     """Yield the first pair of each stored question."""
-    told: set[int] = set()
+    seen: set[int] = set()
     for pair in pairs:
-        if pair[2] not in told:
-            told.add(pair[2])
+        if pair[2] not in seen:
+            seen.add(pair[2])
             yield pair

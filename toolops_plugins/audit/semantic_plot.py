@@ -1,4 +1,4 @@
-"""The picture of an audit of the semantic cache, as PNG or as a page of its own with all tables."""
+"""The plot of an audit of the semantic cache, as PNG or as an HTML page with all tables."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from toolops_plugins.audit.report import printable, several
 from toolops_plugins.audit.semantic_advice import advice, guard_legend, legend, warnings
 from toolops_plugins.audit.semantic_report import Rows, assumptions, guard_rows, rows_by_setting
 from toolops_plugins.audit.semantic_result import Pair, Result, Tally
+from toolops_plugins.audit.text import printable, several
 from toolops_plugins.errors import ConfigurationError
 
 __all__ = ["check_plot", "save"]
@@ -22,11 +22,11 @@ _INK, _FAINT = "#262626", "#d9d9d9"
 
 
 def check_plot(file: str) -> Path:
-    """Return where a picture is to go, before there is one.
+    """Return the path of the plot, after checking that it can be made.
 
     Raises:
-        ConfigurationError: It is no PNG or HTML file, its folder is missing, or there is nothing to
-            draw with.
+        ConfigurationError: The file is not PNG or HTML, its folder is missing, or matplotlib is not
+            installed.
     """
     path = Path(file)
     if path.suffix.lower() not in (".png", ".html", ".htm"):
@@ -43,13 +43,13 @@ def check_plot(file: str) -> Path:
 
 
 def save(path: Path, result: Result, source: str, top: int) -> None:
-    """Draw a result.
+    """Plot a result and write the file.
 
     Args:
-        path: As :func:`check_plot` returned it.
+        path: The result of :func:`check_plot`.
         result: The result.
-        source: The log, in a few words.
-        top: Pairs of each kind on the page.
+        source: A short name of the log.
+        top: Number of pairs of each kind on the page.
 
     Raises:
         ConfigurationError: The file could not be written.
@@ -72,8 +72,8 @@ def _render(result: Result, source: str, form: str) -> bytes:
     import matplotlib as mpl  # noqa: PLC0415 - an extra, and slow to import
     from matplotlib.figure import Figure  # noqa: PLC0415 - as above
 
-    # The user's own style must not turn labels into what does not fit; texts as curves look the
-    # same everywhere; and one result gives one file, to the byte.
+    # The default style, so that labels fit; texts as curves, which look the same everywhere; and a
+    # fixed salt, so that equal results give equal files.
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update({"font.size": 10, "svg.hashsalt": "toolops", "text.parse_math": False})
@@ -121,12 +121,12 @@ def _draw(axes: Any, result: Result) -> None:
 
 
 def _way(tally: Tally) -> tuple[str, bool]:
-    """Return to which curve a setting belongs; the default stands by itself."""
+    """Return the curve of a setting; the default has its own."""
     return "default" if tally.setting.default else tally.setting.policy, tally.setting.guarded
 
 
 def _mark(axes: Any, tally: Tally, place: tuple[float, float]) -> None:
-    """Mark the default, or the threshold that was asked for."""
+    """Mark the inspected setting."""
     axes.plot(*place, "*", color=_GUARDED, markersize=15, markeredgecolor="white", zorder=4)
     text = "default" if tally.setting.default else f"{tally.setting.value:.4g} given"
     _label(axes, text, place, (9, -12), _GUARDED, bold=True)
@@ -205,12 +205,12 @@ def _label(
 
 
 def _place(tally: Tally) -> tuple[float, float]:
-    """Return where a setting stands, in per cent."""
+    """Return the position of a setting in the plot, in per cent."""
     return 100 * tally.wrong_of_all.value, 100 * tally.hit_rate
 
 
 def _right(result: Result, guarded: Sequence[Tally], bare: Sequence[Tally]) -> float:
-    """Return where the axis ends: what is far beyond anybody's bound would crowd what is not."""
+    """Return the end of the axis, chosen so that distant settings do not crowd the others."""
     far = max([_place(tally)[0] for tally in (*guarded, *bare)], default=0.0)
     bound = 100 * max(result.bounds)
     near = 1.25 * max([bound, *(_place(tally)[0] for tally in guarded)])

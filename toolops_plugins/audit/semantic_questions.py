@@ -1,4 +1,4 @@
-"""The questions of a log, with what the semantic cache keeps apart and what their answers are."""
+"""The questions of a log, with their scopes and true answers."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from toolops_plugins.semantic.judge import digest_of, is_free_text
 
 __all__ = ["Fields", "Questions", "fields_of", "gather"]
 
-_BROKEN = 10  # broken lines that are kept to be shown
+_BROKEN = 10  # broken lines in the report
 
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """Which fields hold what.
+    """The fields of a log, by meaning.
 
     Args:
-        question: The question; None: the record itself is it.
-        truth: What is equal where the same answer is wanted, or None if there is none.
-        scope: What must be equal before questions may share an answer.
-        guessed: Those that nobody named.
+        question: The field of the question. None: the record itself is the question.
+        truth: The field that is equal for questions with the same answer. Default None.
+        scope: The fields that must be equal for questions to share an answer.
+        guessed: The fields above that the user did not name.
     """
 
     question: str | None
@@ -45,18 +45,18 @@ def fields_of(
     tool: str | None = None,
     truth: str | None = None,
 ) -> Fields:
-    """Decide which fields hold what.
+    """Choose the fields of question, scope and truth.
 
     Args:
         sample: The first records.
-        on: The field of the question. None: the only one of ``fields``, or a usual name.
-        fields: All fields of a call; those beside the question make its scope.
-        tool: The field of the tool's name, which belongs to the scope. None: guess.
-        truth: The field of the truth, or None.
+        on: The field of the question. Default None: the only one of ``fields``, or a usual name.
+        fields: All fields of a call; those other than the question form the scope.
+        tool: The field of the tool's name, which belongs to the scope. Default None: guess.
+        truth: The field of the truth. Default None.
 
     Raises:
-        ConfigurationError: A named field is in none of the records, none looks like a question, or
-            one is asked to be two things.
+        ConfigurationError: A named field is in no record, no field looks like a question, or one
+            field is named twice.
     """
     if on is None and len(fields) > 1:
         raise ConfigurationError(
@@ -68,10 +68,10 @@ def fields_of(
     chosen: Columns = choose(sample, [on, *fields] if on is not None else fields, None, tool)
     question = on if on is not None else next(iter(chosen.fields), None)
     if truth is not None and truth == question:
-        raise ConfigurationError("--truth", f"{truth!r} holds the questions themselves")
+        raise ConfigurationError("--truth", f"{truth!r} is the field of the question")
     scope = dict.fromkeys([*chosen.fields[1:], *([chosen.tool] if chosen.tool else [])])
     if truth is not None and chosen.tool == truth and tool is None:
-        scope.pop(truth, None)  # what was only guessed to be a tool's name
+        scope.pop(truth, None)  # it was only guessed to be the tool's name
     scope.pop(question or "", None)
     named = [question, *scope]
     guessed = tuple(name for name in named if name is not None and name in chosen.guessed)
@@ -87,20 +87,20 @@ def _require_field(sample: Sequence[Any], option: str, name: str) -> None:
 
 @dataclass(slots=True)
 class Questions:
-    """The questions of a log, in its order.
+    """The questions of a log, in the order of the log.
 
     Args:
-        fields: Where they were found.
+        fields: The fields of the log.
         texts: The questions.
-        scopes: For each, 16 bytes that stand for all that must be equal.
-        lines: For each, the number of its line.
-        answers: For each, 16 bytes that are equal where the answers are; empty without a truth.
-        truths: The truths themselves, as texts, by those bytes.
-        free: How many truths are free text, of which equality says little.
-        skipped: Lines that were left out, by the reason.
-        broken: How many of all left out could not be read, or lacked a field.
-        broken_lines: The first of them.
-        cut: Whether there are more than were asked for.
+        scopes: A digest of 16 bytes of the scope of each question.
+        lines: The line number of each question.
+        answers: A digest of 16 bytes of the truth of each question; empty without a truth.
+        truths: The truths as texts, by digest.
+        free: Number of truths that are free text, which rarely repeats exactly.
+        skipped: Number of skipped lines, by reason.
+        broken: Number of lines that are unreadable or lack a field.
+        broken_lines: The first of these lines.
+        cut: Whether the log has more questions than the limit.
     """
 
     fields: Fields
@@ -116,7 +116,7 @@ class Questions:
     cut: bool = False
 
     def __len__(self) -> int:
-        """Return how many questions there are."""
+        """Return the number of questions."""
         return len(self.texts)
 
     def truth(self, place: int) -> str:
@@ -124,15 +124,15 @@ class Questions:
         return self.truths[self.answers[place]]
 
     def check(self) -> None:
-        """Refuse what nothing can be measured on.
+        """Refuse a log that cannot be measured.
 
         Raises:
-            ConfigurationError: There is no question, or all have the same truth.
+            ConfigurationError: There is no question, or all questions have the same truth.
         """
         if not self.texts:
             parts = [f"{count:,} with {reason}" for reason, count in self.skipped.items()]
             parts += [f"line {line.number}: {line.problem}" for line in self.broken_lines[:1]]
-            raise ConfigurationError("FILE", f"holds no question ({'; '.join(parts)})")
+            raise ConfigurationError("FILE", f"contains no question ({'; '.join(parts)})")
         if len(self.truths) == 1:
             raise ConfigurationError(
                 "--truth",
@@ -146,8 +146,8 @@ def gather(lines: Iterable[Record | Broken], fields: Fields, limit: int | None) 
 
     Args:
         lines: The log.
-        fields: Where to look.
-        limit: Questions at the most. None: all.
+        fields: The fields of the log.
+        limit: Largest number of questions. None: all.
     """
     found = Questions(fields)
     canon = Canon()
@@ -164,7 +164,7 @@ def gather(lines: Iterable[Record | Broken], fields: Fields, limit: int | None) 
 
 
 def _take(found: Questions, canon: Canon, line: Record) -> str | None:
-    """Add the question of a line; return what is wrong with it."""
+    """Add the question of a line; return the problem if there is one."""
     fields = found.fields
     question = line.value if fields.question is None else pick(line.value, fields.question)
     around = [pick(line.value, path) for path in fields.scope]
@@ -185,7 +185,7 @@ def _take(found: Questions, canon: Canon, line: Record) -> str | None:
             found.skipped["no truth"] += 1
             return None
         text = truth if isinstance(truth, str) else orjson.dumps(truth).decode()
-        # As the cache itself compares answers, so that what it learns here is what it would learn.
+        # Compared as in the cache itself, so that the learner learns the same.
         digest = digest_of(canon, truth, text.encode(), None)
         found.answers.append(digest)
         found.truths.setdefault(digest, text)

@@ -1,11 +1,11 @@
-"""Questions replayed through the parts of the semantic cache, under several settings at once.
+"""The replay of questions through the semantic cache, under several settings at once.
 
-The parts are the real ones: embedder, index in memory, guards and what decides. Nothing is written
-anywhere. What does not depend on the setting is done once: a question is embedded once, a pair is
-shown to the guards once, and all thresholds share one search. That search runs over all questions
-that came before, of which each setting sees those that it has stored itself; it goes on until it
-has seen enough of them. The default and the bounded policy look at all their neighbours and not
-only at near ones, so each has an index of its own.
+The replay uses the real embedder, memory index, guards and decision, and writes nothing. Work that
+does not depend on the setting is done once: each question is embedded once, the guards see each
+pair once, and all thresholds share one search. That search covers all earlier questions; each
+setting filters those that it has stored itself, and the search continues until there are enough.
+The default and the bounded policy consider all neighbours, not only near ones, so each has its own
+index.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ from toolops_plugins.semantic.lookup import NEIGHBOURS, Decider, Lookup, Questio
 __all__ = ["Replay", "Tell", "settings_around"]
 
 Tell: TypeAlias = Callable[[str, int, int], None]
-"""Is told what is being done, how much of it is done, and how much there is."""
+"""Receives the progress: the name of the step, the number of questions done, and the total."""
 
-_BATCH: Final = 256  # questions that are embedded, or searched for, at once
-_DEPTH: Final = 64  # neighbours of a question that are searched for at first
+_BATCH: Final = 256  # questions that are embedded or searched together
+_DEPTH: Final = 64  # neighbours of a question in the first search
 
 
 def settings_around(
     thresholds: tuple[float, float] | float, bounds: Sequence[float], *, judged: bool
 ) -> tuple[Setting, list[Setting]]:
-    """Return the setting to look at more closely, and all that are compared with it.
+    """Return the inspected setting, and all settings to compare.
 
-    Seven thresholds with and without guards: three steps of 0.05 down, and three quarters of the
-    way up to 1. And each bound, where wrong answers can be known: without that there is nothing to
-    learn from.
+    These are seven thresholds with and without guards: the middle one, three steps of 0.05 below
+    it, and three steps towards 1. If the log has true answers, each bound is added, since the
+    bounded policy learns from them.
 
     Args:
-        thresholds: Both thresholds of the default; or the one that was asked for.
-        bounds: Shares of wrong answers that are allowed.
-        judged: Whether wrong answers can be known.
+        thresholds: Both thresholds of the default, or the one that the user asked for.
+        bounds: Allowed shares of wrong answers.
+        judged: Whether the log has true answers.
     """
     if isinstance(thresholds, tuple):
         threshold, alike = thresholds
@@ -69,14 +69,14 @@ def settings_around(
 
 
 class Replay:
-    """One log under several settings. Not thread-safe.
+    """A replay of one log under several settings. Not thread-safe.
 
     Args:
         questions: The log.
-        embedder: What turns questions into vectors.
-        watched: The setting whose hits and vetoes are kept to be looked at; one of ``settings``.
+        embedder: The embedder.
+        watched: The inspected setting, whose hits and vetoes are recorded; one of ``settings``.
         settings: All settings.
-        orders: Seeds of the orders to replay the log in. Empty: its own.
+        orders: Seeds of the orders to replay. Default empty: the order of the log.
     """
 
     def __init__(
@@ -105,11 +105,11 @@ class Replay:
         self._interrupted = False
 
     def run(self, tell: Tell) -> None:
-        """Replay the log in all orders. Ctrl-C ends that early, with what was counted by then.
+        """Replay the log in all orders. Ctrl-C ends the replay early and keeps its counts.
 
         Raises:
             EmbeddingError: The embedder failed.
-            KeyboardInterrupt: Nothing was counted by then.
+            KeyboardInterrupt: There were no counts yet.
         """
         vectors = self._embed(tell)
         places = range(len(self._questions))
@@ -149,12 +149,12 @@ class Replay:
                     cache.ask(place, near, watch)
 
     def result(self, *, price: float, latency: float, bounds: Sequence[float]) -> Result:
-        """Return what was counted.
+        """Return the result.
 
         Args:
-            price: Money that a call costs.
-            latency: Seconds that it takes.
-            bounds: Shares of wrong answers that are asked about.
+            price: Cost of a call.
+            latency: Duration of a call in seconds.
+            bounds: Allowed shares of wrong answers.
         """
         watch = self._watch
         return Result(
@@ -175,15 +175,15 @@ class Replay:
         )
 
 
-class _Silent(Guards):
-    """No guards; nor is asked what is alike, since a plain threshold is the same for all."""
+class _NoGuards(Guards):
+    """No guards: no veto, and no pair is equivalent."""
 
     def weigh(self, question: str, candidate: str | Traits) -> tuple[Veto | None, bool]:  # noqa: ARG002 - as its base has it
         return None, False
 
 
-class _Remembering(Guards):
-    """Guards that see each pair once, until they forget; all settings ask about the same ones."""
+class _CachedGuards(Guards):
+    """Guards that cache their verdict on each pair, since all settings ask about the same pairs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -196,18 +196,18 @@ class _Remembering(Guards):
         return self._known[pair]
 
     def forget(self) -> None:
-        """Forget all pairs."""
+        """Clear the cache."""
         self._known.clear()
 
 
 class _Log:
-    """One pass through the questions: what all settings share.
+    """The state of one pass through the questions that all settings share.
 
     Args:
         questions: The questions.
-        entry: For each, the number of its text in its scope.
-        rows: The texts.
-        vectors: Their vectors.
+        entry: The index in ``rows`` of each question.
+        rows: The distinct questions.
+        vectors: The vectors of ``rows``.
     """
 
     def __init__(
@@ -217,8 +217,8 @@ class _Log:
         self.entry = entry
         self.rows = rows
         self.vectors = vectors
-        self.guards = _Remembering()
-        self.silent = _Silent([])
+        self.guards = _CachedGuards()
+        self.no_guards = _NoGuards([])
         self.number = {row.id: at for at, row in enumerate(rows)}
         self._seen = bytearray(len(rows))
         self._index = self.index()
@@ -228,8 +228,8 @@ class _Log:
         return MemoryIndex(self.vectors.shape[1], max_items=len(self.rows))
 
     def nears(self, block: Sequence[int]) -> list[_Near]:
-        """Return the neighbours of some questions, which take their place among the seen ones."""
-        self.guards.forget()  # a pair is asked for again within its block only
+        """Return the neighbours of some questions, and add the questions to the index."""
+        self.guards.forget()  # a pair is repeated within its block only
         asked = [self.entry[place] for place in block]
         new = [at for at in dict.fromkeys(asked) if not self._seen[at]]
         if new:
@@ -244,13 +244,13 @@ class _Log:
         ]
 
     def same(self, place: int, other: int) -> bool:
-        """Return whether two questions want the same answer, as far as that is known."""
+        """Return whether two questions have the same answer; True if that is unknown."""
         answers = self.questions.answers
         return not answers or answers[place] == answers[other]
 
 
 class _Near:
-    """The neighbours of one question, nearest first, as many as are asked for."""
+    """The neighbours of one question, nearest first, searched on demand."""
 
     __slots__ = ("_asked", "_index", "_neighbours", "_scope", "_x")
 
@@ -263,22 +263,22 @@ class _Near:
 
     def __iter__(self) -> Iterator[tuple[Row, float]]:
         yield from self._neighbours
-        told = {row.id for row, _ in self._neighbours}
+        seen = {row.id for row, _ in self._neighbours}
         while len(self._neighbours) >= self._asked:
             self._asked *= 8
             self._neighbours = self._index.search(self._scope, self._x, self._asked, 0.0)
-            more = [each for each in self._neighbours if each[0].id not in told]
-            told.update(row.id for row, _ in more)
+            more = [each for each in self._neighbours if each[0].id not in seen]
+            seen.update(row.id for row, _ in more)
             yield from more
 
 
 class _Cache:
-    """What is stored under one setting, and how it answers.
+    """The semantic cache under one setting.
 
     Args:
-        log: What all settings share.
-        tally: What is to be counted.
-        seed: What chance starts from.
+        log: The state that all settings share.
+        tally: The counts of the setting.
+        seed: The random seed of the learner.
     """
 
     def __init__(self, log: _Log, tally: Tally, seed: int) -> None:
@@ -291,19 +291,19 @@ class _Cache:
             self._rule = Rule(1.0, 1.0, setting.value)
         else:
             self._rule = Rule(least, least if setting.alike is None else setting.alike)
-        # What can be served from far off needs all its neighbours, so an index of its own.
+        # A setting that may serve distant neighbours needs its own index of all its entries.
         own = setting.policy == "bounded" or setting.alike is not None
         self._index = log.index() if own else None
         learner = None
         if self._index is not None and setting.policy == "bounded":
             learner = Bounded(seed=seed, vector_of=self._index.vector)
         self._learner = learner
-        self._guards = log.guards if setting.guarded else log.silent
-        # A threshold asks no learner.
+        self._guards = log.guards if setting.guarded else log.no_guards
+        # A threshold does not use the learner.
         self._decider = Decider(Bounded if learner is None else lambda: learner, self._guards)
 
     def ask(self, place: int, near: _Near, watch: Watch | None) -> None:
-        """Ask a question, and store it if there is no answer to it."""
+        """Look up a question, and store it on a miss."""
         log, tally, learner = self._log, self._tally, self._learner
         at = log.entry[place]
         row, x = log.rows[at], log.vectors[at]
@@ -326,7 +326,7 @@ class _Cache:
             self._record_miss(place, lookup, row)
 
     def _neighbours(self, row: Row, x: Vector, near: _Near) -> Near:
-        """Return the stored neighbours of a question, as far as one of them might be served."""
+        """Return the stored neighbours of a question that may be served."""
         if self._index is not None:
             return self._index.search(row.scope, x, NEIGHBOURS, 0.0)
         close = takewhile(lambda each: each[1] >= self._rule.threshold, near)
@@ -340,7 +340,7 @@ class _Cache:
         return wrong
 
     def _record_miss(self, place: int, lookup: Lookup, row: Row) -> None:
-        """Learn from a miss and store it, as the cache does once there is an answer."""
+        """Learn from a miss and store the question, as the cache does once it has the answer."""
         log, learner, decision = self._log, self._learner, lookup.decision
         same: list[str] = []
         if learner is not None and decision is not None:
@@ -355,7 +355,7 @@ class _Cache:
             learner.add(row.id, lookup.x, log.questions.answers[place], row.scope, same)
 
     def _note_pairs(self, watch: Watch, place: int, lookup: Lookup) -> None:
-        """Let it be noted what was vetoed, and what was served after all."""
+        """Record the vetoed pairs and the served pair of a lookup."""
         vetoes = []
         for row, similarity in lookup.near:
             if row is lookup.row or similarity < self._rule.threshold:

@@ -9,15 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from toolops_plugins.audit.report import (
-    broken_lines_json,
-    bullet,
-    indent,
-    printable,
-    several,
-    table,
-    unreadable,
-)
+from toolops_plugins.audit.report import broken_lines_json, unreadable
 from toolops_plugins.audit.semantic_advice import (
     advice,
     guard_legend,
@@ -27,6 +19,7 @@ from toolops_plugins.audit.semantic_advice import (
     warnings,
 )
 from toolops_plugins.audit.semantic_result import Pair, Result, Share, Tally
+from toolops_plugins.audit.text import bullet, indent, printable, several, table
 from toolops_plugins.telemetry.report import duration, money
 
 _FIRST = 13  # cells of the first column, so that tables below each other agree
@@ -45,7 +38,7 @@ Rows = list[tuple[str, ...]]
 
 
 def plain_semantic(result: Result, source: dict[str, Any], top: int) -> dict[str, Any]:
-    """Return a result as what JSON knows; durations in seconds.
+    """Return a result for the JSON report; durations are in seconds.
 
     Args:
         result: The result.
@@ -130,7 +123,7 @@ def _plain_pair(pair: Pair) -> dict[str, Any]:
 
 
 def assumptions(result: Result) -> list[str]:
-    """Return what was taken for granted, line by line."""
+    """Return the assumptions, line by line."""
     fields = result.questions.fields
     parts = [f"question: {fields.question or 'the whole line'}"]
     parts += [f"truth: {fields.truth}"] if fields.truth else []
@@ -156,7 +149,7 @@ def assumptions(result: Result) -> list[str]:
 
 
 def rows_by_setting(result: Result) -> Iterator[Rows]:
-    """Yield the settings with what they did: one table for each way to decide."""
+    """Yield a table of settings and counts for each policy."""
     of = result.tallies
     ways = (
         ("threshold", [t for t in of if _is(t, "threshold") and t.setting.guarded]),
@@ -188,7 +181,7 @@ def _row_of(result: Result, tally: Tally) -> tuple[str, ...]:
 
 
 def guard_rows(result: Result) -> Rows:
-    """Return what each guard did under the default, as a table."""
+    """Return a table of the guards' vetoes under the inspected setting."""
     head = ("guard", "vetoes", *(("rightly", "of them") if result.judged else ()))
     rows: Rows = [head]
     ordered = sorted(result.guarding.items(), key=lambda each: (-each[1].vetoes, each[0]))

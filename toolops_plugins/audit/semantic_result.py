@@ -15,12 +15,12 @@ _Z = 1.959964  # the normal distribution lies between -z and z 95 % of the time
 
 
 class Share(NamedTuple):
-    """A share that was counted, and how far off a sample of this size may be.
+    """A share with its 95 % confidence interval.
 
     Args:
         value: The share.
-        low: The lower end of its 95 % interval.
-        high: The upper end.
+        low: The lower end of the interval.
+        high: The upper end of the interval.
     """
 
     value: float
@@ -31,29 +31,29 @@ class Share(NamedTuple):
 def wilson(share: float, count: float) -> Share:
     """Return a share of ``count`` trials with its 95 % interval (Wilson, JASA 1927).
 
-    It takes the trials for independent of each other. A wrong answer that was stored is served
-    again and again, so the truth may lie somewhat further off.
+    The interval assumes independent trials. A wrong answer in the cache is served repeatedly, so
+    the true interval is somewhat wider.
     """
     if not count:
         return Share(0.0, 0.0, 1.0)
     square = _Z * _Z / count
     middle = (share + square / 2) / (1 + square)
     reach = _Z * math.sqrt(share * (1 - share) / count + square / (4 * count)) / (1 + square)
-    # At no and all successes the ends are exact but for rounding.
+    # For 0 and 1 the ends are exact, up to rounding.
     low = 0.0 if share == 0 else max(0.0, middle - reach)
     return Share(share, low, 1.0 if share == 1 else min(1.0, middle + reach))
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One way to set the cache up.
+    """A configuration of the semantic cache.
 
     Args:
-        policy: What decides.
-        value: The threshold, or the share of wrong answers that is allowed.
-        guarded: Whether the guards may veto.
-        alike: The threshold of questions that the guards call alike, which only the default has;
-            None: the same.
+        policy: The policy that decides.
+        value: The threshold, or the allowed share of wrong answers.
+        guarded: Whether the guards may veto. Default True.
+        alike: The threshold of questions that the guards find equivalent; only the default has one.
+            Default None: ``value``.
     """
 
     policy: Literal["threshold", "bounded"]
@@ -63,12 +63,12 @@ class Setting:
 
     @property
     def default(self) -> bool:
-        """Whether this is what the cache does unless it is told otherwise."""
+        """Whether this is the default configuration."""
         return self.alike is not None
 
     @property
     def code(self) -> str:
-        """The arguments of ``SemanticCache`` that make it so."""
+        """The arguments of ``SemanticCache`` for this configuration."""
         if self.default:
             return "the default"
         name = "threshold" if self.policy == "threshold" else "max_error"
@@ -77,16 +77,16 @@ class Setting:
 
 @dataclass(slots=True)
 class Tally:
-    """What was counted under one setting, in all orders together.
+    """The counts of one setting, summed over all orders.
 
     Args:
         setting: The setting.
-        orders: In how many orders the log was replayed.
-        requests: Questions that were asked.
-        hits: Those that were answered from the cache.
-        exact: Those of the hits that had been stored in the same words.
-        wrong: Those of the hits whose answer was that to another question.
-        exact_wrong: Those of the wrong ones that were exact.
+        orders: Number of orders.
+        requests: Number of questions.
+        hits: Number of hits.
+        exact: Hits on a question in the same words.
+        wrong: Hits with a wrong answer.
+        exact_wrong: Exact hits with a wrong answer.
     """
 
     setting: Setting
@@ -106,7 +106,7 @@ class Tally:
     def wrong_of_all(self) -> Share:
         """Wrong answers as a share of all requests.
 
-        The same questions in another order are no further evidence, so the interval is that of
+        Replaying the same questions in another order adds no evidence, so the interval is that of
         one order.
         """
         share = self.wrong / self.requests if self.requests else 0.0
@@ -120,18 +120,18 @@ class Tally:
 
 
 class Pair(NamedTuple):
-    """A question and the stored one that was near to it.
+    """A question and a similar stored question.
 
     Args:
-        line: Number of the question's line.
+        line: Line number of the question.
         question: The question.
-        truth: What its answer is, or None if that is not known.
-        matched_line: Number of the line of the stored question.
+        truth: The true answer, or None if it is unknown.
+        matched_line: Line number of the stored question.
         matched: The stored question.
-        matched_truth: What its answer is, or None.
-        similarity: Cosine of the two.
+        matched_truth: Its true answer, or None.
+        similarity: Cosine similarity.
         guard: The name of the guard that vetoed, or None.
-        reason: What it said, or None.
+        reason: The reason of the veto, or None.
     """
 
     line: int
@@ -147,11 +147,11 @@ class Pair(NamedTuple):
 
 @dataclass(slots=True)
 class Guarding:
-    """What one guard did under the setting that was looked at more closely.
+    """The vetoes of one guard under the inspected setting.
 
     Args:
-        vetoes: How often it was the first to veto what would else have been served.
-        right: How often that was right, since the answers differ.
+        vetoes: Number of answers that this guard was the first to veto.
+        right: Number of these vetoes that were right, because the answers differ.
     """
 
     vetoes: int = 0
@@ -160,22 +160,22 @@ class Guarding:
 
 @dataclass(slots=True)
 class Result:
-    """All that was counted.
+    """The result of all replays.
 
     Args:
         questions: The questions.
         embedder: The name of the embedder.
-        setting: The setting that was looked at more closely: the default, or what was asked for.
-        orders: Seeds of the orders; empty: that of the log.
-        price: Money that each call costs.
-        latency: Seconds that it takes.
-        bounds: Shares of wrong answers that are asked about.
-        distinct: How many different questions there are, of each scope.
-        tallies: What was counted, by setting.
-        guarding: What each guard did, by its name.
-        wrong: Wrong hits, the most similar first; each stored question once.
-        doubtful: Pairs that were served, the least similar first; each stored question once.
-        vetoed: Questions that were not answered because of a veto, the most similar first.
+        setting: The inspected setting: the default, or the one that the user asked for.
+        orders: Seeds of the orders. Empty: the order of the log.
+        price: Cost of a call.
+        latency: Duration of a call in seconds.
+        bounds: Allowed shares of wrong answers.
+        distinct: Number of different questions, counted per scope.
+        tallies: The counts of each setting.
+        guarding: The vetoes of each guard, by name.
+        wrong: Wrong hits, most similar first; each stored question once.
+        doubtful: Served pairs, least similar first; each stored question once.
+        vetoed: Vetoed pairs, most similar first.
         interrupted: Whether the replay was stopped before its end.
     """
 
@@ -196,7 +196,7 @@ class Result:
 
     @property
     def judged(self) -> bool:
-        """Whether wrong answers can be known."""
+        """Whether the log has true answers, so that wrong answers can be counted."""
         return self.questions.fields.truth is not None
 
     def saved_money(self, tally: Tally) -> float:
@@ -204,5 +204,5 @@ class Result:
         return tally.hit_rate * len(self.questions) * self.price
 
     def saved_seconds(self, tally: Tally) -> float:
-        """Return the seconds that callers would not have waited under a setting."""
+        """Return the waiting time, in seconds, that a setting would have saved on the whole log."""
         return tally.hit_rate * len(self.questions) * self.latency

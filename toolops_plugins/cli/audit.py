@@ -31,7 +31,8 @@ from toolops_plugins.audit.json_object import array_path
 from toolops_plugins.audit.log_reader import Broken, Columns, Format, Record, choose, read, sniff
 from toolops_plugins.audit.measures import cost_field, latency_field
 from toolops_plugins.audit.replay import Assumed, Audit, Result
-from toolops_plugins.audit.report import echo_json, plain, show
+from toolops_plugins.audit.report import plain, show
+from toolops_plugins.audit.text import echo_json
 from toolops_plugins.cli.audit_semantic import (
     LogInput,
     check_options,

@@ -16,7 +16,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from toolops_plugins import check
 from toolops_plugins.audit.log_reader import Broken, Columns, Record
 from toolops_plugins.audit.measures import Mean
-from toolops_plugins.audit.report import bullet, doubts, echo_json, measures, plain_measure
+from toolops_plugins.audit.report import doubts, measures, plain_measure
+from toolops_plugins.audit.text import bullet, echo_json
 from toolops_plugins.errors import ConfigurationError
 
 if TYPE_CHECKING:

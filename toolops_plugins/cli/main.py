@@ -17,7 +17,7 @@ import orjson
 from rich.console import Console
 from rich.text import Text
 
-from toolops_plugins.audit.report import echo_json, printable, span, table
+from toolops_plugins.audit.text import echo_json, printable, span, table
 from toolops_plugins.cache.redis.survey import LIVES, Survey
 from toolops_plugins.cli.audit import audit
 from toolops_plugins.cli.doctor import Finding, examine, version_of
