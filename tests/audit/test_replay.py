@@ -233,7 +233,7 @@ def test_a_wrong_field_lists_those_that_exist():
     for choice in ({"fields": ["x"]}, {"time": "x"}, {"tool": "x"}, {}):
         with pytest.raises(ConfigurationError, match=r"these are: a\.b, a\.c, d"):
             choose(sample, **choice)
-    with pytest.raises(ConfigurationError, match="no objects"):
+    with pytest.raises(ConfigurationError, match="not objects"):
         choose(["a"], ["x"])
 
 
