@@ -1,4 +1,4 @@
-"""The semantic cache: questions in other words share an answer, and it knows when not to answer."""
+"""The semantic cache, which serves an answer to a question in other words."""
 
 from __future__ import annotations
 
@@ -38,15 +38,16 @@ __all__ = ["SemanticCache"]
 
 _LOG = logging.getLogger("toolops_plugins")
 _REMEMBERED = 1_000
-"""Misses that are remembered until their answers are put, since those are what is learned from."""
+"""Misses that wait for their answers, from which the bounded policy learns."""
 
 
 class SemanticCache(Lifecycle):
-    """Answers by the meaning of the question, in Chroma; alone or as ``ToolOps(semantic=...)``.
+    """A cache of answers by the meaning of their question, alone or as ``ToolOps(semantic=...)``.
 
-    Safe to use from any threads and event loops. Nothing is opened before the first use. Writes go
-    behind the calls, are found at once, and are stored within moments; ``flush()``, ``close()``
-    and a normal exit store them at once, and a killed process loses what came last.
+    Entries are stored in Chroma. Safe to use from any threads and event loops. Nothing is opened
+    before the first use. Writes are searchable at once and stored in the background within
+    ``flush_every`` seconds; ``flush()``, ``close()`` and a normal exit store them immediately. A
+    killed process loses its last writes.
 
     Args:
         path: Folder of an embedded index, for one process at a time. None, without ``url`` and
@@ -54,60 +55,61 @@ class SemanticCache(Lifecycle):
         url: A Chroma server's URL, such as "http://localhost:8000", for several processes; start
             one with ``chroma run``.
         client: A Chroma client of your own, such as one for Chroma Cloud.
-        embedder: What turns questions into vectors: None for WordLlama, which needs no download;
+        embedder: Turns questions into vectors: None for WordLlama, which needs no download;
             "chroma" for Chroma's default, MiniLM, which is downloaded at first use; a Chroma
             EmbeddingFunction, a LangChain Embeddings, a LlamaIndex BaseEmbedding, an object of
             the :class:`~toolops_plugins.semantic.embedding.embedders.Embedder` protocol, or a
-            function from a list of texts to vectors. An index remembers its embedder, and refuses
-            another.
-        threshold: Least cosine similarity to serve. None: the one calibrated for the embedder.
+            function from a list of texts to vectors. An index stores the name of its embedder and
+            refuses another one.
+        threshold: Least cosine similarity to serve. None: the threshold calibrated for the
+            embedder.
         max_error: Share of all requests that may get a wrong answer: the bounded policy, which
-            learns from every miss, decides in place of the threshold. None: the threshold does.
+            learns from every miss, decides instead of the threshold. None: the threshold decides.
         guards: Names of built-in guards, and functions ``(question, candidate) -> Veto | None``
-            of your own, which forbid an answer whatever its similarity. None: all built-in ones.
-        judge: Tells whether two answers are the same, for free text, and inside an uncertainty
-            band whether to serve: ``(question, cached_answer, fresh_answer) -> bool``, or a
-            coroutine function, where ``fresh_answer`` is None if there is none yet. An error or
-            a late answer counts as no. None: none.
-        judge_band: Similarity on either side of the threshold within which the judge is asked
+            of your own, which veto an answer whatever its similarity. None: all built-in guards.
+        judge: Decides whether two free-text answers are the same and, close to the threshold,
+            whether to serve: ``(question, cached_answer, fresh_answer) -> bool`` or a coroutine
+            function; ``fresh_answer`` is None where there is none yet. An error or a late answer
+            counts as no. None: no judge.
+        judge_band: Width of the band of similarity around the threshold in which the judge is asked
             before serving. Default 0.05.
-        judge_timeout: Seconds that the judge may take. Default 10.
+        judge_timeout: Seconds for the judge. Default 10.
         answers_alike: Least cosine of two free-text answers that count as the same where there is
             no judge. Default 0.9.
-        ttl: Seconds for which an answer that is put without its own is served. None: for ever.
+        ttl: Seconds for which an answer without a TTL of its own is served. None: no limit.
         near_ttl: Seconds for which a runtime keeps a semantic hit in its memory tier under the
             question's own key. Default 60.
         timeout: Seconds for a lookup, an invalidation or closing on a server, all requests and
-            slow replies together, and twice that for connecting; then it is a miss, or a
-            ``TierError`` where nobody's call is served. An embedded folder has none. Default 3.
-        embed_timeout: Seconds that callers wait for the embedder. A call that it is too slow for is
-            a miss, and it is left alone for a growing pause, up to half a minute. None: no limit.
-            Default 5.
-        max_text: Characters of a question at most. A longer one is compared exactly only: it is
-            neither embedded nor read by guards nor stored in the index, and used alone this cache
+            slow replies together, and twice that for connecting. Then the lookup is a miss; other
+            operations raise ``TierError``. An embedded folder has no timeout. Default 3.
+        embed_timeout: Seconds that callers wait for the embedder. A call that waits longer is a
+            miss, and the embedder is not called for a growing pause, up to half a minute. None: no
+            limit. Default 5.
+        max_text: Characters of a question at most. A longer question matches exactly only: it is
+            not embedded, checked by guards or stored in the index, and a cache that is used alone
             keeps its answer in memory only. Default 8,000.
-        max_items: Entries at most; beyond them expired ones go first, then the least useful.
+        max_items: Entries at most; then expired entries are evicted first, then the least useful.
             Default 100,000.
-        store_text: False: questions are stored as keyed digests of their words only. What is
-            lost: typing errors and near-synonyms are no longer recognised by the guards, guards
-            of your own cannot run, and :meth:`explain` cannot show what matched.
-        secret: Signs what is stored: scope, question, vector and answer. What was not signed with
-            it, changed, moved to another question or tenant, or put back after an invalidation is
-            a miss and a notice; the threat model in docs/ says what remains possible. Also the key
-            of all digests. All who share the index need the same. None: the runtime's, or nothing
-            is signed.
+        store_text: False: questions are stored as keyed digests of their words only. Then guards no
+            longer recognise typing errors and near synonyms, guards of your own cannot run, and
+            :meth:`explain` cannot show stored questions.
+        secret: Signs scope, question, vector and answer of each entry. An entry that is unsigned,
+            changed, moved to another question or tenant, or restored after an invalidation is a
+            miss and is reported; the threat model in docs/ says what remains possible. Also the key
+            of all digests. All processes that share the index need the same secret. None: the
+            runtime's, or no signatures.
         encrypt: True: questions, answers and tags are encrypted where they are stored, with a key
-            derived from the secret; text or bytes: with a key derived from these. Vectors are
-            not: they tell roughly what a question is about. Needs the package ``cryptography``
-            (extra "encrypt") and a secret. Default False, or what the runtime says.
-        collection: The name of the Chroma collection. None: "toolops", or in a runtime one that is
-            made of its namespace.
+            derived from the secret; text or bytes: with a key derived from these. Vectors are not
+            encrypted; they reveal roughly what a question is about. Needs the package
+            ``cryptography`` (extra "encrypt") and a secret. Default False, or the runtime's value.
+        collection: The name of the Chroma collection. None: "toolops", or in a runtime a name made
+            from its namespace.
         flush_every: Seconds for which writes are gathered. Default 0.25.
         codec: Turns answers into bytes. None: the runtime's, or a new one.
-        clock: The source of time. Default the computer's.
+        clock: The source of time. Default: the system clock.
 
     Raises:
-        ConfigurationError: A value is wrong; it names the parameter.
+        ConfigurationError: A value is invalid; the error names the parameter.
     """
 
     def __init__(
@@ -143,7 +145,7 @@ class SemanticCache(Lifecycle):
         if threshold is not None and max_error is not None:
             raise ConfigurationError("threshold", "cannot stand beside max_error; choose one")
         super().__init__(Pool(8))
-        # Others may share an index that works in it, so it goes on.
+        # The index may be shared by other caches, and its work runs in this pool.
         weakref.finalize(self, self._pool.end_idle_threads).atexit = False
         self.path = Path(path or ".toolops").absolute() if url is None and client is None else None
         self.url = url
@@ -190,7 +192,7 @@ class SemanticCache(Lifecycle):
         self._bound = False
         self._misses: OrderedDict[str, Lookup] = OrderedDict()
 
-    # -- the parts, made when they are first needed ----------------------------------------------
+    # -- the parts, created at first use ----------------------------------------------
 
     def bind(
         self,
@@ -202,12 +204,12 @@ class SemanticCache(Lifecycle):
         on_failure: Callable[[str, Exception], None] | None = None,
         cipher: Cipher | None = None,
     ) -> None:
-        """Serve a runtime: with its codec, clock and secret, and telling it of trouble.
+        """Attach to a runtime: use its codec, clock and secret, and report failures to it.
 
-        Without a name of its own, the collection is that of the runtime's namespace.
+        Without ``collection``, the name is made from the runtime's namespace.
 
         Raises:
-            ConfigurationError: It serves another runtime already, was used alone, or is to encrypt
+            ConfigurationError: It belongs to another runtime, was used alone, or is to encrypt
                 without a secret.
         """
         if self._bound or self._answers is not None:
@@ -230,7 +232,7 @@ class SemanticCache(Lifecycle):
         self._collection = self._collection or "toolops"
         if self._cipher is None:
             self._cipher = make_cipher(self._encrypt, self._secret)
-        # Who has another secret has other entries in the same folder.
+        # Another secret means other entries in the same folder.
         key = "" if self._secret is None else derive_key(self._secret, "shared index").hex()
         place = None if self.path is None else (str(self.path), self._collection, key)
         index = index_for(
@@ -268,9 +270,9 @@ class SemanticCache(Lifecycle):
         )
 
     def rule(self, threshold: float | None, max_error: float | None) -> Rule:
-        """Return what a tool's policy asks for; where that is silent, what this cache does.
+        """Return the rule of a tool's policy, with this cache's values as defaults.
 
-        A threshold that somebody has chosen holds for all; the calibrated one knows better.
+        A given threshold holds for all questions; a calibrated one is lower for equivalent ones.
         """
         if threshold is not None:
             least = check.share("threshold", threshold)
@@ -281,7 +283,7 @@ class SemanticCache(Lifecycle):
         return Rule(*thresholds_of(self._embedder), share)
 
     def refuse_sync(self) -> None:
-        """Refuse synchronous callers where the judge must be awaited.
+        """Raise if the judge must be awaited, for synchronous callers.
 
         Raises:
             ConfigurationError: The judge is a coroutine function.
@@ -289,7 +291,7 @@ class SemanticCache(Lifecycle):
         if self._judge is not None:
             self._judge.refuse_sync()
 
-    # -- alone -----------------------------------------------------------------------------------
+    # -- use without a runtime ---------------------------------------------------------------------
 
     def _lookup(self, text: str, scope: Any, *, dry: bool = False) -> Generator[Io, Any, Lookup]:
         return self.answers.lookup(self._question(text, scope), self.rule(None, None), dry=dry)
@@ -299,12 +301,12 @@ class SemanticCache(Lifecycle):
 
         Args:
             text: The question.
-            scope: All that must be identical, such as model, tenant and system prompt: any value
-                with a canonical form, such as text, numbers, and lists or dictionaries of them.
-                Default "".
+            scope: Everything that must be identical, such as model, tenant and system prompt: any
+                value with a canonical form, such as text, numbers, and lists or dictionaries of
+                them. Default "".
 
         Raises:
-            ConfigurationError: An argument is wrong; the index is of another embedder, or open in
+            ConfigurationError: An argument is invalid; the index is of another embedder, or open in
                 another process; or the judge is a coroutine function.
             TierError: The index could not be reached, or the embedder failed.
         """
@@ -314,7 +316,7 @@ class SemanticCache(Lifecycle):
         return self._match(walk(self._lookup(text, scope)))
 
     async def afind(self, text: str, scope: Any = "") -> Match | None:
-        """As :meth:`find`, without blocking the event loop."""
+        """Like :meth:`find`, without blocking the event loop."""
         if self._is_long(text):
             return self._exact_match(text, scope)
         return self._match(await awalk(self._lookup(text, scope)))
@@ -323,7 +325,7 @@ class SemanticCache(Lifecycle):
         return isinstance(text, str) and len(text) > self.max_text
 
     def _exact_match(self, text: str, scope: Any) -> Match | None:
-        """Return the answer that this process keeps for a long question, or None."""
+        """Return this process's answer to a long question, or None."""
         found = self._long.get(self._question(text, scope).id, self._clock)
         if found is None:
             return None
@@ -369,18 +371,18 @@ class SemanticCache(Lifecycle):
         took: float = 0.0,
         price: float = 0.0,
     ) -> None:
-        """Keep the answer to a question; returns before it is stored, and it is found at once.
+        """Store the answer to a question; it is searchable at once and written in the background.
 
-        Where :meth:`find` had nothing to serve for the question, the answer also teaches the
-        bounded policy whether what was near would have been right.
+        After a miss in :meth:`find`, the bounded policy also learns whether the nearest answer
+        would have been right.
 
         Args:
             text: The question.
-            value: The answer: whatever the codec takes.
+            value: The answer, of a type that the codec takes.
             scope: As in :meth:`find`.
             ttl: Seconds for which it may be served. None: the cache's own ``ttl``.
             tags: Names under which it can be invalidated.
-            took: Seconds that it took to compute; what is dear is kept longer. Default 0.
+            took: Seconds that it took to compute; expensive answers are kept longer. Default 0.
             price: Money that it cost. Default 0.
 
         Raises:
@@ -396,7 +398,7 @@ class SemanticCache(Lifecycle):
             self.learn_later(learning)
 
     def learn_later(self, learning: Learning) -> None:
-        """Learn in a thread of this cache, where that can be done without an event loop."""
+        """Learn in a thread of this cache, if no event loop is needed."""
         if self._judge is None or not self._judge.is_async:
             self._pool.offer(lambda: quietly(lambda: walk(learning()), self._on_trouble))
 
@@ -411,7 +413,7 @@ class SemanticCache(Lifecycle):
         took: float = 0.0,
         price: float = 0.0,
     ) -> None:
-        """As :meth:`put`, without blocking the event loop; awaits the judge, if there is one."""
+        """Like :meth:`put`, without blocking the event loop; awaits the judge."""
         if not self._is_long(text):
             await self.aopen()
         learning = self._keep(text, value, scope, ttl, tags, took, price)
@@ -446,7 +448,7 @@ class SemanticCache(Lifecycle):
             lookup,
             value,
             answers.codec.encode(value),
-            mark=answers.index.mark(),  # it is as of now, whenever it was asked for
+            mark=answers.index.mark(),  # as of now, whenever it was looked up
             expires=self._clock.time() + seconds,
             tags=names,
             took=took,
@@ -454,9 +456,9 @@ class SemanticCache(Lifecycle):
         )
 
     def explain(self, text: str, scope: Any = "") -> Explanation:
-        """Return why a question would be answered from the cache now, or would not.
+        """Return why a question would be a hit or a miss now.
 
-        Nothing is counted, served or learned, and no judge is asked.
+        It counts, serves and learns nothing, and asks no judge.
 
         Args:
             text: The question.
@@ -471,7 +473,7 @@ class SemanticCache(Lifecycle):
         return self.answers.explain(walk(self._lookup(text, scope, dry=True)), scope)
 
     async def aexplain(self, text: str, scope: Any = "") -> Explanation:
-        """As :meth:`explain`, without blocking the event loop."""
+        """Like :meth:`explain`, without blocking the event loop."""
         if self._is_long(text):
             return self._explain_long(text, scope)
         lookup = await awalk(self._lookup(text, scope, dry=True))
@@ -490,11 +492,11 @@ class SemanticCache(Lifecycle):
 
 
 _COLLECTION = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{1,510}[A-Za-z0-9]")
-"""Names that Chroma takes."""
+"""Names of collections that Chroma takes."""
 
 
 def collection_of(namespace: str) -> str:
-    """Return the name of a namespace's collection, as Chroma allows names."""
+    """Return the name of a namespace's collection, in a form that Chroma takes."""
     plain = re.sub(r"[^A-Za-z0-9._-]", "-", namespace)[:64].strip("._-")
     if plain == namespace:
         return f"toolops-{plain}"
@@ -503,10 +505,10 @@ def collection_of(namespace: str) -> str:
 
 
 def quietly(work: Callable[[], Any], on_trouble: Callable[[Exception], None]) -> None:
-    """Do something in the background, where only the index can be in the way."""
+    """Run work in the background and report its error."""
     try:
         work()
-    except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
+    except Exception as error:  # noqa: BLE001 - errors in the background are reported
         on_trouble(as_tier_error(error))
 
 
@@ -515,5 +517,5 @@ def _log_failure(stage: str, error: Exception) -> None:
 
 
 def _log(error: Exception) -> None:
-    # Not the message, in which an embedder may quote the question.
+    # Not the message: an embedder may quote the question in it.
     _LOG.warning("semantic cache: %s", type(error.__cause__ or error).__name__)

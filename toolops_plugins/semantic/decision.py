@@ -1,4 +1,4 @@
-"""Whether a near question's answer may be served: the terms, and the policy of a threshold."""
+"""The decision to serve a near question's answer, and the threshold policy."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ Detail = float | int | bool | str
 
 
 class Neighbour(NamedTuple):
-    """A stored question near the one asked.
+    """A stored question near the given one.
 
     Args:
         id: The id of its entry.
         similarity: Cosine of the angle between the two questions' embeddings.
-        vetoed: Whether a guard forbids to serve this entry for this question. Default False.
-        alike: Whether the guards have understood both questions, and found nothing that differs.
-            Default False.
-        doubt: The name of a guard that speaks against it without forbidding it; the bounded policy
-            learns what to make of that. Default "": none.
+        vetoed: Whether a guard forbids this entry for this question. Default False.
+        alike: Whether the guards have matched every word of both questions. Default False.
+        doubt: The name of a guard with a veto that counts as evidence only; the bounded policy
+            learns its weight. Default "": none.
     """
 
     id: str
@@ -33,25 +32,25 @@ class Neighbour(NamedTuple):
 
 
 class Evidence(Protocol):
-    """What a policy based its decision on."""
+    """The evidence of a decision."""
 
     def details(self) -> Mapping[str, Detail]:
-        """Return it by name, for people."""
+        """Return the evidence by name, for people."""
         ...
 
 
 class Decision(NamedTuple):
-    """What a policy says of one request.
+    """The decision of a policy on one request.
 
     Args:
         policy: "threshold" or "bounded".
-        id: The entry to serve, or the one that was weighed; None where there was none.
+        id: The entry to serve, or the candidate that was refused; None without one.
         serve: Whether to serve it.
-        similarity: Its similarity to the question; 0 where there was none.
+        similarity: Its similarity to the question; 0 without a candidate.
         reason: "served", "below_threshold", "vetoed" or "nothing_near"; of the bounded policy also
             "too_risky", "audited" (good enough, but the call is made to learn from it) and "cold"
-            (too little is known yet).
-        evidence: What the decision rests on; opaque to all but its policy.
+            (too few labels yet).
+        evidence: The evidence, opaque to all but the policy.
     """
 
     policy: str
@@ -63,12 +62,12 @@ class Decision(NamedTuple):
 
     @property
     def details(self) -> Mapping[str, Detail]:
-        """What the decision rests on, by name; made when it is asked for."""
+        """The evidence by name, computed on access."""
         return self.evidence.details()
 
 
 class _Limit:
-    """The evidence of a threshold is the threshold."""
+    """The evidence of the threshold policy: its thresholds."""
 
     __slots__ = ("alike", "threshold")
 
@@ -83,20 +82,21 @@ class _Limit:
 
 
 class Threshold:
-    """Serve the nearest entry that no guard forbids, if it is at least this similar.
+    """Serve the nearest entry without a veto if it is similar enough.
 
-    Embeddings of short texts suffer badly from typing errors and from a word or two of courtesy,
-    which guards see through; so two thresholds: one for what the guards merely let pass, and a
-    lower one for questions in which they have paired every word.
+    Typing errors and polite words change the embedding of a short text a lot, but do not mislead
+    the guards. So there are two thresholds: one for questions without a veto, and a lower one for
+    questions in which the guards have matched every word.
 
-    Safe to share between threads and event loops: it never changes.
+    Immutable, so safe to share between threads and event loops.
 
     Args:
         threshold: The least similarity, of (0, 1].
-        alike: The least similarity of an entry that the guards call alike. None: ``threshold``.
+        alike: The least similarity of an entry that the guards call equivalent. None:
+            ``threshold``.
 
     Raises:
-        ConfigurationError: The threshold is no share of one.
+        ConfigurationError: The threshold is not in (0, 1].
     """
 
     __slots__ = ("_limit",)

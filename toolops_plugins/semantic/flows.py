@@ -1,7 +1,7 @@
-"""Looking up, deciding, keeping and learning: what the semantic cache does, as flows without I/O.
+"""The flows of the semantic cache, without I/O: look up, decide, store and learn.
 
-The flows are walked by a runtime's drivers, or, where the cache is used alone, by
-:mod:`toolops_plugins.semantic.io_driver`.
+The drivers of a runtime run the flows; where the cache is used alone,
+:mod:`toolops_plugins.semantic.io_driver` does.
 """
 
 from __future__ import annotations
@@ -28,19 +28,20 @@ Learning: TypeAlias = Callable[[], Generator[Io, Any, None]]
 
 
 class SemanticFlows:
-    """The answers of one semantic cache. Safe to use from any threads and event loops.
+    """The flows of one semantic cache. Safe to use from any threads and event loops.
 
     Args:
         index: The entries.
         codec: Turns answers into bytes.
-        guards: May veto.
+        guards: The guards, which may veto.
         judge: The user's judge, or None.
-        judge_band: Similarity above the threshold within which the judge is asked before serving.
-        answers_alike: Least cosine of two free texts that say the same.
+        judge_band: Width of the band above the threshold in which the judge is asked before
+            serving.
+        answers_alike: Least cosine of two free-text answers that count as the same.
         store_text: Whether questions are kept as text.
         secret: Key of all digests, or None.
-        max_text: Characters of an answer past which it is not embedded.
-        on_failure: Told of a user's function that failed, with the name of its parameter.
+        max_text: Longest answer, in characters, that is embedded.
+        on_failure: Called with the parameter's name and the error when a user's function fails.
     """
 
     def __init__(
@@ -74,12 +75,12 @@ class SemanticFlows:
     def lookup(
         self, asked: Question, rule: Rule, *, dry: bool = False
     ) -> Generator[Io, Any, Lookup]:
-        """Look a question up, and decide.
+        """Look a question up and decide.
 
         Args:
             asked: The question.
-            rule: What decides.
-            dry: True: only to explain, so that nothing is counted and no judge is asked.
+            rule: The thresholds or the bound.
+            dry: True: to explain only, so nothing is counted and no judge is asked.
 
         Raises:
             ConfigurationError: The index is of another embedder, or open in another process.
@@ -130,7 +131,7 @@ class SemanticFlows:
         return self.codec.decode(self.codec.load(row.codec, row.data))
 
     def explain(self, lookup: Lookup, scope: Any) -> Explanation:
-        """Return the story of a lookup, for people."""
+        """Return the explanation of a lookup."""
         return self.decider.explain(lookup, scope)
 
     def keep(
@@ -147,25 +148,25 @@ class SemanticFlows:
         took: float = 0.0,
         price: float = 0.0,
     ) -> Learning | None:
-        """Keep an answer, searchable at once; learn from it if there was a lookup before.
+        """Store an answer, searchable at once, and learn from it after a lookup.
 
         Args:
             asked: The question.
-            rule: Knows what of the value is the answer.
-            lookup: The lookup that did not serve, or None.
-            value: The value that holds the answer.
+            rule: Extracts the answer from the value.
+            lookup: The lookup that was a miss, or None.
+            value: The value.
             payload: The encoded value.
-            mark: The moment as of which the answer stands.
+            mark: The mark of the moment at which the answer holds.
             expires: Seconds since the epoch until which it may be served.
             tags: The tags under which it can be invalidated, sorted.
             took: Seconds that computing it took.
             price: Money that it cost.
 
         Returns:
-            A flow that learns what can only be learned by asking, or None.
+            A flow that compares answers by I/O and learns from that, or None.
 
         Raises:
-            CodecError: The answer has no bytes.
+            CodecError: The answer cannot be encoded.
         """
         index = self.index
         data = self.codec.data(payload)
@@ -224,7 +225,7 @@ class SemanticFlows:
     def _compare_and_learn(
         self, lookup: Lookup, candidate: Row, value: Any, agreeing: list[str]
     ) -> Generator[Io, Any, None]:
-        """Find out whether the candidate's answer says the same as the fresh one; learn that."""
+        """Compare the candidate's answer with the fresh one, and learn the result."""
         same = False
         try:
             cached = self._answer(lookup.rule, self.value_of(candidate))

@@ -1,4 +1,4 @@
-"""The questions that are being answered right now, so that others in other words can wait too."""
+"""Questions in flight, which calls for the same question in other words may join."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from toolops_plugins.semantic.lookup import Decider, Lookup
 __all__ = ["InFlight", "QuestionInFlight"]
 
 _MOST = 256
-"""Questions of one scope that are looked at; the oldest drop out, and are merely not joined."""
+"""Questions of a scope at most; the oldest are dropped and cannot be joined."""
 
 
 class QuestionInFlight(NamedTuple):
-    """A question that is being answered.
+    """A question in flight.
 
     Args:
         flight: The key of its flight.
-        text: Its words; None where only digests are kept.
+        text: Its text; None where only digests are kept.
         similarity: Its cosine to the question that may join it.
     """
 
@@ -35,12 +35,12 @@ class QuestionInFlight(NamedTuple):
 
 
 class InFlight:
-    """Questions under way, by scope. Safe to use from any threads and event loops.
+    """Questions in flight, by scope. Safe to use from any threads and event loops.
 
     Args:
-        decider: Tells whether one may wait for another.
-        learned: Told of what is under way.
-        store_text: Whether a question may be shown.
+        decider: Decides whether a question may join another.
+        learned: Notified of questions in flight.
+        store_text: Whether the text of a question may be shown.
     """
 
     def __init__(self, decider: Decider, learned: LearnerState, *, store_text: bool) -> None:
@@ -51,12 +51,12 @@ class InFlight:
         self._under_way: dict[bytes, OrderedDict[bytes, tuple[Row, Vector]]] = {}
 
     def board(self, lookup: Lookup, flight: bytes) -> QuestionInFlight | None:
-        """Return a question under way that is the same in other words, or put this one up.
+        """Return a question in flight that this one may join, or add this one.
 
-        Of those who ask at once, the first is put up, and the others find it.
+        Of simultaneous calls the first is added and the others find it.
 
         Args:
-            lookup: A lookup that found nothing to serve.
+            lookup: A lookup that was a miss.
             flight: The key of this question's own flight.
         """
         asked = lookup.asked
@@ -71,7 +71,7 @@ class InFlight:
             row = Row(asked.id, asked.scope, asked.text, "", b"", flight[-16:], 0.0)
             others[flight] = row, lookup.x
             if lookup.rule.max_error is not None:
-                # Until its answer is there, it is a group of its own for those who may join.
+                # Until its answer is known, it is a group of its own.
                 self._learned.announce(row, lookup.x)
             if len(others) > _MOST:
                 _, (oldest, _) = others.popitem(last=False)
@@ -79,7 +79,7 @@ class InFlight:
         return None
 
     def leave(self, lookup: Lookup, flight: bytes) -> None:
-        """Take a question down whose flight has landed."""
+        """Remove a question whose flight has ended."""
         with self._lock:
             others = self._under_way.get(lookup.asked.scope)
             known = None if others is None else others.pop(flight, None)

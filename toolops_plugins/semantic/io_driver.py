@@ -1,4 +1,4 @@
-"""Walks the flows of the semantic cache where no runtime does, one step of I/O after another."""
+"""The driver that runs the flows of the semantic cache without a runtime."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ T = TypeVar("T")
 
 
 def walk(flow: Generator[Io, Any, T]) -> T:
-    """Walk a flow in this thread; return its result or raise its error."""
+    """Run a flow in this thread; return its result or raise its error."""
     try:
         step = flow.send(None)
         while True:
             try:
                 result = step.sync(*step.args)
-            except BaseException as error:  # noqa: BLE001 - all that happens is the flow's affair
+            except BaseException as error:  # noqa: BLE001 - the flow handles its errors
                 step = flow.throw(error)
             else:
                 step = flow.send(result)
@@ -29,7 +29,7 @@ def walk(flow: Generator[Io, Any, T]) -> T:
 
 
 async def awalk(flow: Generator[Io, Any, T]) -> T:
-    """Walk a flow on the running event loop; return its result or raise its error."""
+    """Run a flow on the running event loop; return its result or raise its error."""
     try:
         step = flow.send(None)
         while True:

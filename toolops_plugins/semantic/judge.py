@@ -1,7 +1,7 @@
-"""Whether two answers are the same answer: by equality, by likeness, or by a judge of the user's.
+"""The comparison of two answers, by digest or by the user's judge.
 
-Equal answers need no asking: each has a digest, and digests are compared. What remains are free
-texts, which hardly ever repeat word for word.
+Equal answers have equal digests. Only free texts, which hardly ever repeat word for word, need a
+judge or their similarity.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ __all__ = ["Judge", "JudgeLike", "digest_of", "is_free_text"]
 JudgeLike: TypeAlias = Callable[[str, Any, Any], bool | Awaitable[bool]]
 
 _FEW_WORDS = 12
-"""Texts of more words are free texts: two right ones hardly ever agree to the letter."""
+"""Longer texts, in words, are free text: two right answers are hardly ever identical."""
 
 
 def is_free_text(value: Any) -> bool:
-    """Return whether an answer is text of so many words that equality says nothing."""
+    """Return whether an answer is free text, which is not compared by equality."""
     return isinstance(value, str) and len(value.split(maxsplit=_FEW_WORDS)) > _FEW_WORDS
 
 
 def digest_of(canon: Canon, value: Any, data: bytes, secret: bytes | None) -> bytes:
     """Return 16 bytes that are equal for equal answers.
 
-    Texts count as equal whatever their case and white space; the order of keys does not matter.
+    Case and white space of texts and the order of keys do not count.
 
     Args:
         canon: The canonical encoding.
         value: The answer.
-        data: Its encoded form, which stands in where it has no canonical one.
-        secret: Key of the digest, so that guesses of an answer cannot be tested; or None.
+        data: Its encoded form, used where it has no canonical form.
+        secret: Key of the digest, so that guessed answers cannot be tested; or None.
     """
     if isinstance(value, str):
         form = b"t" + " ".join(value.split()).casefold().encode("utf-8", "surrogatepass")
@@ -54,17 +54,17 @@ def digest_of(canon: Canon, value: Any, data: bytes, secret: bytes | None) -> by
 
 
 class Judge:
-    """A user's judgement of two answers, bounded in time. Safe to use from any threads and loops.
+    """The user's judge with a timeout. Safe to use from any threads and event loops.
 
     Args:
-        function: Gets the question, the cached answer and the fresh one, or None in its place
-            where it is asked whether to serve the cached one. May be a coroutine function.
-        seconds: After which a judgement counts as none.
-        pool: Where plain functions run.
-        on_failure: Told of a judgement that failed or was late, with the word "judge".
+        function: Takes the question, the cached answer and the fresh one; the last is None where
+            the question is whether to serve. May be a coroutine function.
+        seconds: Timeout; a late judgement counts as no.
+        pool: The pool in which plain functions run.
+        on_failure: Called with "judge" and the error when the judge fails or is late.
 
     Raises:
-        ConfigurationError: The function is none.
+        ConfigurationError: ``function`` is not callable.
     """
 
     def __init__(
@@ -86,11 +86,11 @@ class Judge:
 
     @property
     def is_async(self) -> bool:
-        """Whether the judge is a coroutine function."""
+        """Return whether the judge is a coroutine function."""
         return self._aio
 
     def refuse_sync(self) -> None:
-        """Refuse a synchronous caller where the judge must be awaited.
+        """Raise if the judge must be awaited, for synchronous callers.
 
         Raises:
             ConfigurationError: The judge is a coroutine function.
@@ -109,14 +109,14 @@ class Judge:
             ticket = self._pool.submit(partial(outcome.run, judging))
             if not outcome.wait(self._seconds):
                 ticket.drop()
-                raise TimeoutError  # noqa: TRY301 - a late judgement is one that failed
+                raise TimeoutError  # noqa: TRY301 - a late judgement is a failure
             return bool(outcome.result())
         except Exception as error:  # noqa: BLE001 - when in doubt the answers differ
             self._on_failure("judge", error)
             return False
 
     async def aask(self, question: str, cached: Any, fresh: Any) -> bool:
-        """As :meth:`ask`, without blocking the event loop."""
+        """Like :meth:`ask`, without blocking the event loop."""
         try:
             judging: Any = partial(self._function, question, cached, fresh)
             judgement = judging() if self._aio else run_in_pool(self._pool, judging)

@@ -1,4 +1,4 @@
-"""The semantic cache as a whole: what opens it, closes it, and makes it forget."""
+"""The lifecycle of the semantic cache: open, flush, close and invalidate."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = ["Lifecycle"]
 
 
 class Lifecycle(Closing, ABC):
-    """Has answers that are made when they are first needed, and tends them.
+    """The base of the semantic cache: it creates its flows at first use, opens and closes them.
 
     Safe to use from any threads and event loops.
 
     Args:
-        pool: Where blocking work of asynchronous callers runs.
+        pool: The pool in which blocking work of asynchronous callers runs.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -43,7 +43,7 @@ class Lifecycle(Closing, ABC):
 
     @property
     def answers(self) -> SemanticFlows:
-        """What looks up and keeps; made when it is first asked for."""
+        """The flows, created at first use."""
         if self._answers is None:
             with self._lock:
                 if self._answers is None:
@@ -52,7 +52,7 @@ class Lifecycle(Closing, ABC):
 
     @abstractmethod
     def _make_answers(self) -> SemanticFlows:
-        """Return what looks up and keeps. Called once, with the lock held."""
+        """Create the flows. Called once, with the lock held."""
 
     def _question(self, text: str, scope: Any) -> Question:
         if not isinstance(text, str):
@@ -66,17 +66,17 @@ class Lifecycle(Closing, ABC):
         return Question(text, digest, own.hex()[:32])
 
     def _digest(self, data: bytes) -> bytes:
-        # With a secret, somebody who sees ids cannot test guesses of what was asked.
+        # With a secret, nobody who sees ids can test guessed questions.
         if self._secret is None:
             return hashlib.sha256(data).digest()
         return hmac.digest(self._secret, data, "sha256")
 
-    # -- forgetting ------------------------------------------------------------------------------
+    # -- invalidation ------------------------------------------------------------------------------
 
     def delete(self, text: str, scope: Any = "") -> None:
-        """Forget the answer to a question, and what a runtime has served of it in other words.
+        """Delete the answer to a question, and the copies that a runtime served in other words.
 
-        Entries of the same in other words, with answers of their own, stay.
+        Entries of the same question in other words, with answers of their own, stay.
 
         Args:
             text: The question.
@@ -88,11 +88,11 @@ class Lifecycle(Closing, ABC):
         self.remove([self._question(text, scope).id])
 
     async def adelete(self, text: str, scope: Any = "") -> None:
-        """As :meth:`delete`, without blocking the event loop."""
+        """Like :meth:`delete`, without blocking the event loop."""
         await run_in_pool(self._pool, partial(self.delete, text, scope))
 
     def remove(self, ids: Sequence[str]) -> None:
-        """Forget entries by id, as runtimes do.
+        """Delete entries by id, for runtimes.
 
         Args:
             ids: 32 hexadecimal digits each.
@@ -106,19 +106,19 @@ class Lifecycle(Closing, ABC):
     def expire(
         self, ids: Sequence[str], tags: Sequence[str], moment: float, *, everything: bool
     ) -> None:
-        """Serve nothing from before an invalidation by another process, as a runtime was told.
+        """Serve nothing from before an invalidation by another process, for runtimes.
 
         Args:
             ids: 32 hexadecimal digits each.
             tags: The tags.
-            moment: Seconds since the epoch at which it began, by the other's clock.
-            everything: Whether all entries are void.
+            moment: Seconds since the epoch of its start, by the other process's clock.
+            everything: Whether all entries are invalidated.
         """
         if self._answers is not None:
             self._answers.index.expire(ids, tags, moment, everything=everything)
 
     def hear(self, ids: Sequence[str], tags: Sequence[str]) -> None:
-        """Forget what another process has invalidated, as runtimes do; never waits, never raises.
+        """Drop what another process invalidated, for runtimes; it never waits or raises.
 
         Args:
             ids: 32 hexadecimal digits each.
@@ -127,17 +127,17 @@ class Lifecycle(Closing, ABC):
         self.answers.index.hear(ids, tags)
 
     async def aremove(self, ids: Sequence[str]) -> None:
-        """As :meth:`remove`, without blocking the event loop."""
+        """Like :meth:`remove`, without blocking the event loop."""
         await run_in_pool(self._pool, partial(self.remove, ids))
 
     def invalidate(self, tags: Iterable[str]) -> None:
-        """Forget all answers with any of the tags, and those that are being computed now.
+        """Delete all answers with any of the tags, including those being computed.
 
         Args:
             tags: The tags.
 
         Raises:
-            ConfigurationError: ``tags`` is a lone string.
+            ConfigurationError: ``tags`` is a string instead of a collection.
             TierError: The index could not be reached.
         """
         names = check.texts("tags", tags if isinstance(tags, str) else list(tags))
@@ -145,11 +145,11 @@ class Lifecycle(Closing, ABC):
         self.answers.index.invalidate(names)
 
     async def ainvalidate(self, tags: Iterable[str]) -> None:
-        """As :meth:`invalidate`, without blocking the event loop."""
+        """Like :meth:`invalidate`, without blocking the event loop."""
         await run_in_pool(self._pool, partial(self.invalidate, tags))
 
     def clear(self, scope: Any = None) -> None:
-        """Forget all answers of this index, or those of one scope.
+        """Delete all answers of this index, or those of one scope.
 
         Args:
             scope: The scope, as in :meth:`delete`. None: all of them.
@@ -162,13 +162,13 @@ class Lifecycle(Closing, ABC):
         self.answers.index.clear(chosen)
 
     async def aclear(self, scope: Any = None) -> None:
-        """As :meth:`clear`, without blocking the event loop."""
+        """Like :meth:`clear`, without blocking the event loop."""
         await run_in_pool(self._pool, partial(self.clear, scope))
 
     # -- opening and closing ---------------------------------------------------------------------
 
     def open(self) -> None:
-        """Open the index now rather than at first use; nothing if it is open.
+        """Open the index now instead of at first use; nothing if it is open.
 
         Raises:
             ConfigurationError: The index is of another embedder, or open in another process.
@@ -179,12 +179,12 @@ class Lifecycle(Closing, ABC):
             index.open()
 
     async def aopen(self) -> None:
-        """As :meth:`open`, without blocking the event loop."""
+        """Like :meth:`open`, without blocking the event loop."""
         if not self.answers.index.ready:
             await self.answers.index.aopen()
 
     def flush(self) -> None:
-        """Store everything that waits to be stored.
+        """Write all pending entries.
 
         Raises:
             TierError: The index could not be reached.
@@ -193,27 +193,27 @@ class Lifecycle(Closing, ABC):
             self._answers.index.flush()
 
     async def aflush(self) -> None:
-        """As :meth:`flush`, without blocking the event loop."""
+        """Like :meth:`flush`, without blocking the event loop."""
         await run_in_pool(self._pool, self.flush)
 
     def close(self) -> None:
-        """Store everything that waits, and let go of the index; it opens again when it is used.
+        """Write all pending entries and close the index; it reopens at the next use.
 
         Raises:
-            TierError: The index could not be reached; what waited is lost.
+            TierError: The index could not be reached; pending entries are lost.
         """
         if self._answers is not None:
             self._answers.index.close()
 
     async def aclose(self) -> None:
-        """As :meth:`close`, without blocking the event loop."""
+        """Like :meth:`close`, without blocking the event loop."""
         if self._answers is not None:
             await self._answers.index.aclose()
 
     def __len__(self) -> int:
-        """Return how many answers there are, as far as this process knows."""
+        """Return the number of answers that this process knows of."""
         return 0 if self._answers is None else len(self._answers.index)
 
     def __bool__(self) -> bool:
-        """Return True: a cache without answers is a cache."""
+        """Return True, for an empty cache too."""
         return True

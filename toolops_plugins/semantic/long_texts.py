@@ -1,4 +1,4 @@
-"""Answers to questions that are too long to be compared by meaning: kept by their digest alone."""
+"""Answers to questions that are too long to embed, by digest."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class LongText(NamedTuple):
     Args:
         scope: The question's scope.
         payload: The encoded answer.
-        created: Seconds since the epoch at which it was kept.
-        expires: Seconds since the epoch until which it may be served, for people.
-        until: Monotonic time from which it is dead.
+        created: Seconds since the epoch at which it was stored.
+        expires: Seconds since the epoch at which it expires, for people.
+        until: Monotonic time at which it expires.
         tags: The tags under which it can be invalidated.
     """
 
@@ -38,10 +38,10 @@ class LongText(NamedTuple):
 
 
 class LongTexts:
-    """Answers by the id of their question, in memory. Safe to use from any threads.
+    """Answers in memory by the id of their question. Safe to use from any threads.
 
     Args:
-        items: Answers at most; the least recently used one goes first. Default 1,000.
+        items: Answers at most; the least recently used one is dropped first. Default 1,000.
         size: Bytes of all answers at most. Default 64 MB.
     """
 
@@ -53,11 +53,11 @@ class LongTexts:
         self._bytes = 0
 
     def __len__(self) -> int:
-        """Return how many answers are kept."""
+        """Return the number of answers."""
         return len(self._kept)
 
     def get(self, id_: str, clock: Clock) -> LongText | None:
-        """Return what is kept for a question, or None."""
+        """Return the answer to a question, or None."""
         with self._lock:
             found = self._kept.get(id_)
             if found is not None and found.until <= clock.monotonic():
@@ -68,7 +68,7 @@ class LongTexts:
             return found
 
     def put(self, id_: str, text: LongText) -> None:
-        """Keep an answer, in place of the one that was there."""
+        """Store an answer, replacing an earlier one."""
         with self._lock:
             self._drop(id_)
             if text.payload.size > self._size:
@@ -86,7 +86,7 @@ class LongTexts:
         *,
         everything: bool = False,
     ) -> None:
-        """Forget answers by id, by tag, by scope, or all of them."""
+        """Delete answers by id, by tag, by scope, or all of them."""
         wanted = frozenset(tags)
         with self._lock:
             gone = list(ids)

@@ -1,4 +1,4 @@
-"""One question on its way through the semantic cache, and the decision on it."""
+"""A lookup of a question in the semantic cache, and the decision on it."""
 
 from __future__ import annotations
 
@@ -15,27 +15,26 @@ from toolops_plugins.semantic.matches import Candidate, Detail, Explanation
 __all__ = ["NEIGHBOURS", "Decider", "Lookup", "Question", "Rule"]
 
 NEIGHBOURS = 16
-"""Nearest entries that a decision looks at."""
+"""Nearest entries that a decision considers."""
 
 _EVIDENCE = frozenset({"kind", "words", "order"})
-"""Guards that do not forbid under a bound. On BANKING77 four of five of their vetoes are of right
-answers, and a veto of theirs is worth more as a feature; one on numbers or negation is not."""
+"""Guards whose veto is only evidence under a bound: on BANKING77 four of five of their vetoes are
+of right answers, unlike those on numbers and negation."""
 
 _TRIED = 4
-"""Neighbours under the threshold that are looked at in case they are alike word for word; each
-takes some 50 microseconds."""
+"""Neighbours below the threshold that are checked for equivalence; each takes about 50 us."""
 
 _HARDLY = 0.5
-"""Similarity under which no guard is asked: no policy serves there."""
+"""Similarity below which no guard is asked, since no policy serves there."""
 
 
 class Question(NamedTuple):
     """A question.
 
     Args:
-        text: Its words.
-        scope: 16 bytes, a digest of all that must be identical.
-        id: 32 hexadecimal digits under which its own answer is kept.
+        text: Its text.
+        scope: 16 bytes, a digest of everything that must be identical.
+        id: 32 hexadecimal digits, the id of its own entry.
     """
 
     text: str
@@ -44,13 +43,13 @@ class Question(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """What a caller asks of the decision.
+    """The parameters of a decision.
 
     Args:
-        threshold: Least similarity, where that decides.
-        alike: Least similarity of a question that the guards call alike.
+        threshold: Least similarity under the threshold policy.
+        alike: Least similarity of a question that the guards call equivalent.
         max_error: Share of all requests that may get a wrong answer; None: the threshold decides.
-        answer: What of a value is its answer; None: all of it.
+        answer: Extracts the answer from a value; None: the whole value.
     """
 
     threshold: float
@@ -65,12 +64,12 @@ class Rule(NamedTuple):
 
 
 class Lookup:
-    """What was found for a question, and what was decided.
+    """The neighbours of a question, and the decision.
 
     Args:
         asked: The question.
-        rule: What the caller asked for.
-        mark: When the lookup began, for a later write.
+        rule: The parameters of the decision.
+        mark: The mark of its start, for a later write.
         x: The question's vector.
         near: Its neighbours, nearest first.
     """
@@ -88,41 +87,41 @@ class Lookup:
         self.similarity = 0.0
 
     def serve(self, row: Row, similarity: float) -> None:
-        """Note the entry to serve."""
+        """Record the entry to serve."""
         self.row = row
         self.similarity = similarity
 
     def refuse(self, reason: str) -> None:
-        """Note that nothing is to be served after all."""
+        """Record that nothing is served after all."""
         self.row = None
         if self.decision is not None:
             self.decision = self.decision._replace(serve=False, reason=reason)
 
     @property
     def joinable(self) -> bool:
-        """Whether this call may wait for another: not if it is made in order to learn."""
+        """Return whether this call may join another; one that is made in order to learn may not."""
         return self.decision is None or self.decision.reason not in ("audited", "judge")
 
     @property
     def exact(self) -> bool:
-        """Whether the very question was found."""
+        """Return whether the question itself was found."""
         return self.row is not None and self.row.id == self.asked.id
 
     @property
     def policy(self) -> str:
-        """What decided."""
+        """The policy that decided."""
         return "exact" if self.exact else self.rule.policy
 
     def details(self) -> dict[str, Detail]:
-        """Return what the decision stood on, for people."""
+        """Return the evidence of the decision, for people."""
         return {} if self.decision is None else dict(self.decision.details)
 
 
 class Decider:
-    """Asks guards and policies. Safe to use from any threads and event loops.
+    """The decision by guards and policies. Safe to use from any threads and event loops.
 
     Args:
-        learner: Returns what has learned; called only under a rule with a bound.
+        learner: Returns the learner; called only under a rule with a bound.
         guards: May veto.
     """
 
@@ -134,8 +133,8 @@ class Decider:
         """Decide on a lookup.
 
         Args:
-            lookup: The lookup; the decision is noted there.
-            dry: True: only to explain, so that nothing is counted.
+            lookup: The lookup; the decision is recorded in it.
+            dry: True: to explain only, so nothing is counted.
         """
         asked, near, rule = lookup.asked, lookup.near, lookup.rule
         if near and near[0][0].id == asked.id:
@@ -149,7 +148,7 @@ class Decider:
             lookup.serve(*next(each for each in near if each[0].id == decision.id))
 
     def joinable(self, lookup: Lookup, aboard: Near) -> str | None:
-        """Return the id of a question under way whose answer may be shared, or None."""
+        """Return the id of a question in flight whose answer may be shared, or None."""
         near = [*aboard, *lookup.near]
         near.sort(key=lambda each: -each[1])
         decision = self._decision_on(
@@ -169,7 +168,7 @@ class Decider:
                     break
                 neighbours.append(self._neighbour(asked.text, row, similarity))
                 if not neighbours[-1].vetoed and similarity >= rule.threshold:
-                    break  # none of the rest would be preferred to it
+                    break  # all others are farther
             if not neighbours:
                 neighbours = [Neighbour(row.id, similarity) for row, similarity in near[:1]]
             return Threshold(rule.threshold, rule.alike).decide(neighbours)
@@ -191,7 +190,7 @@ class Decider:
         return Neighbour(row.id, similarity, veto is not None, alike)
 
     def _neighbour_with_doubt(self, text: str, row: Row, similarity: float) -> Neighbour:
-        """As :meth:`_neighbour`, for a policy that learns what most guards are worth."""
+        """Like :meth:`_neighbour`, for the policy that learns the weight of most guards."""
         known = _comparable(row)
         if known is None:
             return Neighbour(row.id, similarity, vetoed=True)
@@ -203,7 +202,7 @@ class Decider:
         return Neighbour(row.id, similarity, vetoed=True)
 
     def explain(self, lookup: Lookup, scope: Any) -> Explanation:
-        """Return the story of a lookup that was decided."""
+        """Return the explanation of a lookup."""
         reason = "exact" if lookup.decision is None else lookup.decision.reason
         return Explanation(
             lookup.asked.text,
@@ -225,10 +224,10 @@ class Decider:
 
 
 def _comparable(row: Row) -> str | Traits | None:
-    """Return what the guards may know of a stored question; None if that cannot be read."""
+    """Return a stored question as the guards take it, or None if it cannot be read."""
     if row.text is not None:
         return row.text
     try:
         return Traits.from_json(row.traits or "")
-    except ValueError:  # another hand has written it
+    except ValueError:  # not written by this library
         return None

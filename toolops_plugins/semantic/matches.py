@@ -1,4 +1,4 @@
-"""What a lookup brings, and the story of how it was decided."""
+"""The results of a lookup: matches, candidates and explanations."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Match:
 
     Args:
         value: The answer, a copy that the caller may change.
-        similarity: Cosine of the two questions, 1 for the same words.
+        similarity: Cosine of the two questions; 1 for the same text.
         question: The question that the answer was stored for; None where only digests are kept.
-        policy: What decided: "exact" for the same words, else "threshold" or "bounded".
-        details: What the decision stood on, such as the threshold or the risk.
+        policy: The policy that decided: "exact" for the same text, else "threshold" or "bounded".
+        details: The evidence of the decision, such as the threshold or the risk.
         created: Seconds since the epoch at which the answer was computed.
         expires: Seconds since the epoch until which it may be served; infinite for no end.
         tags: The tags under which it can be invalidated.
@@ -41,13 +41,13 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A stored question near the one that was asked.
+    """A stored question near the given one.
 
     Args:
         question: Its text; None where only digests are kept.
         similarity: Cosine of the two questions.
-        verdicts: What each guard says, by name; None where it has nothing against it.
-        id: What the index calls it.
+        verdicts: The verdict of each guard by name; None without a veto.
+        id: The id of its entry.
     """
 
     question: str | None
@@ -63,16 +63,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a question would be answered from the cache now, or would not; prints as a table.
+    """The reasons for a hit or a miss, printed as a table.
 
     Args:
         question: The question.
-        scope: The scope in which was searched, as it was given.
-        served: Whether there would be an answer.
-        reason: Why, in a word: "exact", "served", "below_threshold", "vetoed", "too_risky",
+        scope: The scope of the search, as given.
+        served: Whether it is a hit.
+        reason: The reason in a word: "exact", "served", "below_threshold", "vetoed", "too_risky",
             "audited", "cold", "nothing_near", "judge", "invalidated", "too_long".
         policy: "threshold" or "bounded".
-        details: What the decision stood on: the threshold; or features, risk and budget.
+        details: The evidence: the threshold, or features, risk and budget.
         candidates: The nearest stored questions of the scope, nearest first.
     """
 

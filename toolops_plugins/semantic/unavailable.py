@@ -1,4 +1,4 @@
-"""Stand-ins for classes whose packages are not installed: they import, and say so when used."""
+"""Placeholders for classes whose packages are not installed; using them raises."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any, NoReturn
 __all__ = ["SEMANTIC", "SemanticCache"]
 
 SEMANTIC = 'the semantic cache needs more packages: pip install "toolops-plugins[semantic]"'
-"""The sentence for whoever asks for the semantic cache without its packages."""
+"""The error message of the semantic cache without its packages."""
 
 
 class SemanticCache:
-    """The semantic cache, without the packages that it needs.
+    """The placeholder for the semantic cache without its packages.
 
     Raises:
-        ImportError: Always; it names the command that installs them.
+        ImportError: Always, with the command that installs the packages.
     """
 
     def __new__(cls, *_args: Any, **_options: Any) -> NoReturn:
-        """Say what is missing."""
+        """Raise with the command that installs the packages."""
         raise ImportError(SEMANTIC)

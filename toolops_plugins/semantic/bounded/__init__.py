@@ -1,4 +1,4 @@
-"""The bounded policy, in rooms of its own."""
+"""The bounded policy: near questions served within a bound on wrong answers."""
 
 from toolops_plugins.semantic.bounded.learner import Bounded
 

@@ -1,4 +1,4 @@
-"""How far down a bound on wrong answers reaches."""
+"""The recent requests under a bound on wrong answers, and the least score that may be served."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ NOTHING: Final = CELLS + 1
 """The cell of a request that cannot be served at all."""
 
 _RING: Final = 1_000  # recent requests that a bound is held over
-_FEW: Final = 100  # requests of its own that a process forgets an earlier one's by
+_FEW: Final = 100  # own requests after which a process ignores those of an earlier one
 _EVERY: Final = 8  # requests after which the threshold is found anew
 _WORST: Final = 0.5  # a candidate that is more likely wrong than right is never served
-_DECAY: Final = 0.5 ** (1 / 48)  # the brake looks back over 48 labels
-_SIGMAS: Final = 0.5  # standard deviations that are kept clear of the bound, ...
-_HORIZON: Final = 2_000  # ... of the share of wrong answers among so many requests
-_NEW: Final = 9.0  # after n labels the model is trusted to within a factor of 1 + 3 / sqrt(n)
+_DECAY: Final = 0.5 ** (1 / 48)  # half-life of the brake: 48 labels
+_SIGMAS: Final = 0.5  # standard deviations kept below the bound, ...
+_HORIZON: Final = 2_000  # ... of the share of wrong answers among this many requests
+_NEW: Final = 9.0  # after n labels the model may be wrong by a factor of 1 + 3 / sqrt(n)
 
 
 class Budget:
@@ -57,7 +57,7 @@ class Budget:
         self.worst = 1.0
         """The risk in that cell."""
         self.rho = 1.0
-        """The brake: how many times more errors there are of late than were predicted."""
+        """The brake: the ratio of recent errors to predicted errors."""
         self._observed = 0.0
         self._predicted = 0.0
         self._ring = np.full(_RING, NOTHING, np.int8)
@@ -97,13 +97,13 @@ class Budget:
         return np.roll(self._ring, -self._next)
 
     def recall(self, cells: NDArray[np.int8]) -> None:
-        """Begin with requests of an earlier process, unless this one has seen enough itself."""
+        """Start with the requests of an earlier process, unless this one has enough of its own."""
         if self._seen >= _FEW:
             return
         self._fill(np.append(cells, self.recent()))
 
     def observe(self, predicted: float, wrong: float) -> None:
-        """Hold a prediction against what came of it.
+        """Compare a prediction with its outcome.
 
         Args:
             predicted: The risk of a candidate.
@@ -119,18 +119,18 @@ class Budget:
     def settle(self, risk: Risk, labels: int) -> None:
         """Find the least score that may be served.
 
-        Serving the best of the recent requests down to some score would have given wrong answers
-        to a certain share of them, by what the risks say; it must stay within the bound, with room
-        for what the risks may be off by and for the luck of the draw.
+        The risks predict the share of wrong answers if the best recent requests down to a score
+        had been served. That share must stay within the bound, with a margin for errors of the
+        risks and for chance.
 
         Args:
             risk: The risks by score.
-            labels: Labels that they rest on, or rested on before.
+            labels: Labels that the risks are estimated from, now or before.
         """
         shares = self._counts[:CELLS][::-1] / max(min(self._seen, _RING), 1)
         risks = risk.by_cell[::-1]
         mass = np.cumsum(shares * risks)
-        # Risks of one bin are wrong together, those of two independently.
+        # Errors of the risks within a bin are correlated; those of two bins are independent.
         bins = np.cumsum(shares.reshape(-1, PER_BIN), axis=1)
         variance = risk.variance[::-1]
         above = np.cumsum(bins[:, -1] ** 2 * variance) - bins[:, -1] ** 2 * variance

@@ -1,4 +1,4 @@
-"""What speaks for the answer of a question's neighbours, in numbers."""
+"""Features of a question's neighbours from which the bounded policy predicts a right answer."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ FEATURES: Final = (
     "group_record",  # how the model has been off for this group
     "scope_record",  # how it has been off of late in this scope
 )
-"""The features, in their order; the last two are added by whoever keeps the records."""
+"""The features in order; the owner of the records fills in the last two."""
 
 RECORDS: Final = 2
 
 _BANDWIDTH: Final = 0.05  # similarity by which a vote falls to 1/e
-_CONSIDERED: Final = 4  # groups with the most votes, of which one is the candidate
-_LONE_LEAD: Final = 0.3  # what a group without rivals leads by
+_CONSIDERED: Final = 4  # groups with the most votes, from which the candidate is chosen
+_LONE_LEAD: Final = 0.3  # lead of a group without rivals
 
 
 class Candidate:
@@ -43,8 +43,8 @@ class Candidate:
 
     Args:
         key: The group's name.
-        entry: Its nearest entry that no guard forbids; where all are forbidden, its nearest.
-        features: What speaks for it; the records are still 0.
+        entry: Its nearest entry without a veto; its nearest entry if all have one.
+        features: Its features; the records are still 0.
     """
 
     __slots__ = ("entry", "features", "key")
@@ -83,7 +83,7 @@ _BY_CHANCE = attrgetter("chance")
 def weigh(
     x: Vector, neighbours: Sequence[Neighbour], groups: Groups, gram: Gram
 ) -> Candidate | None:
-    """Choose the candidate for a question, and gather what speaks for it.
+    """Choose the candidate for a question and compute its features.
 
     A group's vote is the sum of exp(-(s_0 - s_j) / 0.05) over its entries among the neighbours,
     where s_j are their similarities and s_0 is the greatest of all. The candidate is the one of the
@@ -92,8 +92,8 @@ def weigh(
     Args:
         x: The question's vector.
         neighbours: Its neighbours, nearest first.
-        groups: Which of them agree.
-        gram: Which directions tell questions apart.
+        groups: The groups of entries with equal answers.
+        gram: The Gram matrix of all entries.
 
     Returns:
         The candidate, or None where no neighbour is known.

@@ -1,4 +1,4 @@
-"""Which directions of the embedding tell questions apart: their Gram matrix, and its inverse."""
+"""The Gram matrix of the embeddings, and its inverse."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Matrix: TypeAlias = NDArray[np.float32]
 
 _RIDGE = 0.5
 _WIDEST = 384
-"""Dimensions that are looked at: the inverse of more would stop callers for too long."""
+"""Dimensions in use: inverting a larger matrix would block callers for too long."""
 
 _BATCH = 256
 
@@ -39,14 +39,14 @@ class Gram:
         self._inverse: Matrix | None = None
 
     def add(self, vector: Vector) -> None:
-        """Count an entry in."""
+        """Add an entry."""
         self._count += 1
         self._batch.append(vector[:_WIDEST])
         if len(self._batch) >= _BATCH:
             self._flush()
 
     def remove(self, vector: Vector | None) -> None:
-        """Count an entry out; without its vector, the entries lose their share of themselves."""
+        """Remove an entry; without its vector, scale the sum down by its share."""
         self._flush()
         if self._gram is None or self._count <= 1:
             self._gram, self._count = None, 0
@@ -67,7 +67,7 @@ class Gram:
         self._gram = product if self._gram is None else self._gram + product
 
     def refresh(self) -> None:
-        """Invert anew if the entries have become a tenth more or fewer since it was done last."""
+        """Invert again if the number of entries has changed by a tenth since the last time."""
         if self._count and abs(self._count - self._fitted) > 8 + self._fitted // 10:
             self._flush()
             if self._gram is None:
@@ -78,7 +78,7 @@ class Gram:
             self._fitted = self._count
 
     def whiten(self, x: Vector) -> Vector | None:
-        """Return ``P x``, or None as long as nothing is known."""
+        """Return ``P x``, or None without entries."""
         if self._inverse is None:
             return None
         product: Vector = self._inverse @ x[:_WIDEST]

@@ -1,4 +1,4 @@
-"""Which entries have equal answers, and where each such group lies."""
+"""Groups of entries with equal answers, and the sums of their vectors."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ Vector: TypeAlias = NDArray[np.float32]
 VectorOf: TypeAlias = Callable[[str], Vector | None]
 
 _FEW = 4
-"""Groups below this size keep no sum of their own: the vectors of their members are asked for."""
+"""Smaller groups store no sum; it is computed from the vectors of their members."""
 
 
 def key_of(scope: bytes, answer: bytes = b"") -> int:
-    """Return the number that stands for one answer in one scope, the same in every process."""
+    """Return the key of an answer in a scope, the same in every process."""
     digest = blake2b(answer, digest_size=8, key=scope[:64]).digest()
     return int.from_bytes(digest, "little") >> 4  # 60 bits: an int of them takes 32 bytes, not 36
 
 
 class GroupMerge(NamedTuple):
-    """Two groups have become one.
+    """A merge of two groups.
 
     Args:
-        lead: What the group is called from now on.
-        former: What the other was called.
+        lead: The key that names the group from now on.
+        former: The key that named the other group.
     """
 
     lead: int
@@ -40,9 +40,9 @@ class _Group:
     """At least two entries with equal answers.
 
     Args:
-        members: The ids of its entries, as long as they are few.
-        keys: How many entries there are of each answer; several answers may agree. The first gives
-            the group its name.
+        members: The ids of its entries, while they are few.
+        keys: Number of entries by answer; several answers may agree. The first key names the
+            group.
     """
 
     __slots__ = ("keys", "members", "size", "total")
@@ -61,9 +61,9 @@ class _Group:
 class Groups:
     """The groups of an index. Not thread-safe: its owner holds a lock.
 
-    A lone entry costs a place in each of two dictionaries, about 140 bytes, and no vector. A group
-    of a few asks for the vectors of its members when its sum is wanted; a larger one keeps it, so
-    all sums take at most a quarter of the room that the entries' own vectors take.
+    A single entry costs about 140 bytes and no vector. A small group computes its sum from the
+    vectors of its members when the sum is needed. A larger group stores it, so all sums take at
+    most a quarter of the memory of the entries' own vectors.
 
     Args:
         vector_of: Returns the vector of an entry by its id, or None if it is gone.
@@ -73,33 +73,33 @@ class Groups:
         self._vector_of = vector_of
         self._keys: dict[str, int] = {}
         self._groups: dict[int, str | _Group] = {}
-        self._names: dict[int, int] = {}  # of keys whose groups are called otherwise than they
+        self._names: dict[int, int] = {}  # group names of keys that do not name their group
 
     def __len__(self) -> int:
         """Return the number of entries."""
         return len(self._keys)
 
     def key(self, entry: str) -> int | None:
-        """Return what stands for the entry's own answer, or None if the entry is not known."""
+        """Return the key of the entry's answer, or None for an unknown entry."""
         return self._keys.get(entry)
 
     def names(self, entries: Iterable[str]) -> list[int | None]:
-        """Return the names of the entries' groups, None for those that are not known."""
+        """Return the names of the entries' groups, None for unknown entries."""
         keys = list(map(self._keys.get, entries))
         names = self._names
         return [names.get(key, key) for key in keys] if names else keys  # type: ignore[arg-type]  # None names nothing
 
     def lead(self, key: int) -> int:
-        """Return the name of the group that the answer of this key belongs to."""
+        """Return the name of the group of an answer."""
         return self._names.get(key, key)
 
     def size(self, key: int) -> int:
-        """Return how many entries agree with that answer."""
+        """Return the number of entries that agree with an answer."""
         group = self._groups.get(key)
         return group.size if isinstance(group, _Group) else int(group is not None)
 
     def total(self, key: int) -> Vector | None:
-        """Return the sum of the vectors of all entries that agree with that answer.
+        """Return the sum of the vectors of all entries that agree with an answer.
 
         The caller must not change it. None where no vector is known.
         """
@@ -109,7 +109,7 @@ class Groups:
         return self._vector_of(group) if isinstance(group, str) else self._sum(group)
 
     def add(self, entry: str, vector: Vector, key: int) -> bool:
-        """Put an entry into the group of its answer; return whether it was not there before."""
+        """Add an entry to the group of its answer; return whether it is new."""
         known = self._keys.get(entry)
         if known == key:
             return False
@@ -133,7 +133,7 @@ class Groups:
         return known is None
 
     def join(self, one: int, other: int) -> GroupMerge | None:
-        """Make one group of those of two keys; return None where they were none or one already."""
+        """Merge the groups of two keys; return None if one is unknown or they are one group."""
         first, second = self._groups.get(one), self._groups.get(other)
         if first is None or second is None or first is second:
             return None
@@ -166,12 +166,12 @@ class Groups:
                 yield list(group.keys)
 
     def remove(self, entry: str, vector: Vector | None) -> bool:
-        """Take an entry out; return whether it was there.
+        """Remove an entry; return whether it was there.
 
         Args:
             entry: Its id.
-            vector: Its vector. None: the group's sum loses its share of itself instead, which
-                leaves its direction as it is.
+            vector: Its vector. None: the group's sum is scaled down instead, which keeps its
+                direction.
         """
         key = self._keys.pop(entry, None)
         if key is None:
@@ -195,14 +195,14 @@ class Groups:
         return True
 
     def _rename(self, gone: int, group: _Group) -> None:
-        """See that no group is called by a key that may come to be that of another."""
+        """Rename a group whose key has left it, since another group may get that key."""
         if self._names.pop(gone, None) is None and group.keys:
             first, *others = group.keys
             self._names.pop(first, None)
             self._names.update(dict.fromkeys(others, first))
 
     def _settle(self, group: _Group, vector: Vector | None = None) -> None:
-        """Let a group keep its sum from now on; a vector of it stands in where none is known."""
+        """Store a group's sum from now on; ``vector`` replaces it where no vector is known."""
         total = self._sum(group)
         if total is None and vector is not None:
             total = vector * np.float32(group.size)
@@ -219,7 +219,7 @@ class Groups:
 
     @staticmethod
     def _scale_sum(known: list[tuple[Vector, int]], size: int) -> Vector:
-        """Return a sum of ``size`` vectors: those that are known speak for the others."""
+        """Estimate the sum of ``size`` vectors from those that are known."""
         total: Vector = np.add.reduce([part for part, _ in known])
         total *= np.float32(size / sum(count for _, count in known))
         return total

@@ -1,4 +1,4 @@
-"""The candidates of which it is known whether they were right."""
+"""Labelled candidates: their features, and whether they were right."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from toolops_plugins.semantic.bounded.logistic import Floats
 __all__ = ["WINDOW", "Labels", "Window"]
 
 WINDOW: Final = 1_500
-"""Labels that count: enough to fit ten weights by, few enough to follow a growing index."""
+"""Labels in use: enough to fit ten weights, few enough to follow a growing index."""
 
 
 class Labels(NamedTuple):
     """Labelled candidates, the oldest first.
 
     Args:
-        features: What spoke for each, in a row.
-        scores: What the model of that time made of it; NaN before there was one.
+        features: The features of each, one row a candidate.
+        scores: The score by the model of that time; NaN without a model.
         right: Whether it was right.
     """
 
@@ -37,11 +37,11 @@ class Labels(NamedTuple):
         )
 
     def copy(self) -> Labels:
-        """Return labels that change with no window."""
+        """Return a copy that does not change with the window."""
         return Labels(self.features.copy(), self.scores.copy(), self.right.copy())
 
     def then(self, later: Labels) -> Labels:
-        """Return the last labels of these and later ones together."""
+        """Return the last labels of these and later ones."""
         features, scores, right = (
             np.concatenate((ours[-WINDOW:], theirs))[-WINDOW:]
             for ours, theirs in zip(self, later, strict=True)
@@ -55,7 +55,7 @@ class Window:
     __slots__ = ("_held", "_size", "count")
 
     def __init__(self) -> None:
-        # Twice the room: the last half moves to the front when the end is reached.
+        # Twice the size: the last half moves to the front when the end is reached.
         self._held = Labels(
             np.zeros((2 * WINDOW, len(FEATURES)), np.float32),
             np.zeros(2 * WINDOW, np.float32),
@@ -66,7 +66,7 @@ class Window:
         """Labels since the process began."""
 
     def add(self, features: Floats, score: float | None, *, right: bool) -> None:
-        """Add a label, with the score that it had, if there was a model."""
+        """Add a label and the score by the model, if there was one."""
         at = self._size
         if at == 2 * WINDOW:
             for part in self._held:

@@ -28,8 +28,8 @@ __all__ = ["Bounded"]
 
 _FIRST: Final = 48  # labels before the first fit
 _EVERY: Final = 16  # labels from one fit to the next
-_AUDIT: Final = 0.01  # share that is audited of what is sure to be right, ...
-_AUDIT_AT_WORST: Final = 0.1  # ... and how much more of what is only just served
+_AUDIT: Final = 0.01  # share of sure candidates that is audited, ...
+_AUDIT_AT_WORST: Final = 0.1  # ... and the additional share of candidates near the threshold
 _SAME: Final = 0.995  # similarity of a repetition
 _BUDGETS: Final = 64
 _GROUP_RECORDS: Final = 4_096
@@ -38,7 +38,7 @@ _SCOPE_DECAY: Final = 0.5 ** (1 / 200)
 
 
 class _LearnerEvidence:
-    """The evidence of a decision, and what is needed to learn from it."""
+    """The evidence of a decision, with the state to learn from it."""
 
     __slots__ = ("audited", "features", "key", "max_error", "rho", "risk", "scope", "theta", "z")
 
@@ -68,25 +68,25 @@ class _LearnerEvidence:
 
 
 class Bounded:
-    """Serves near questions as far as ``max_error`` allows, and learns online how far that is.
+    """Serve near questions within ``max_error``, and learn online which ones may be served.
 
     Every call that is made shows whether the candidate that was not served would have been right.
-    From that it learns three things: how likely a candidate is right, by a logistic regression over
-    what speaks for it; what share of candidates with such a score is wrong, by counting; and which
-    least score keeps the wrong answers among recent requests within the bound. Some candidates that
-    are good enough are not served but *audited*: the call is made, so that there are labels where
-    it serves. CONTRIBUTING.md says how it came about and what was measured.
+    The learner estimates three things from these labels: the probability that a candidate is right,
+    by logistic regression over its features; the share of wrong candidates by score, by counting;
+    and the least score that keeps the wrong answers among recent requests within the bound. Some
+    candidates that are good enough are *audited* instead of served: the call is made, so that there
+    are labels in the range that is served. The decisions in docs/ say how this was measured.
 
-    It expects that questions come in the same way as before: the share of wrong answers is held on
-    average over thousands of requests, and can pass the bound for a while after a sudden change.
+    It assumes that questions arrive as before: the share of wrong answers is held on average over
+    thousands of requests, and can exceed the bound for a while after a sudden change.
 
     One learner serves one index and embedder, for any number of bounds. Safe to use from any
-    threads and event loops; no method waits for anything but short computations. A decision
+    threads and event loops; no method blocks except for short computations. A decision
     took 66 to 160 us on a busy machine, learning 5; a fit every 16 labels takes about 1 ms, and
     3 ms where the index has grown by a tenth.
 
     Args:
-        seed: Makes the choice of audits repeatable. Default None: by chance.
+        seed: Seed of the choice of audits. Default None: random.
         vector_of: Returns the vector of an entry by its id, or None if it is gone. Without it,
             small groups have no centroid. It is called under the learner's lock, and must not call
             the learner.
@@ -127,7 +127,7 @@ class Bounded:
             max_error: The share of all requests that may get a wrong answer. Requests with one
                 bound share a budget.
             scope: The digest of its scope.
-            dry: Only say what would be decided: nothing is counted, nothing audited. Default False.
+            dry: Only return the decision: count and audit nothing. Default False.
         """
         with self._lock:
             budget = self._budget(max_error)
@@ -212,9 +212,9 @@ class Bounded:
         """Learn from a call that was made.
 
         Args:
-            decision: What had been decided on its question. One of another policy, or without a
-                candidate, teaches nothing.
-            agreeing: The ids of those of its neighbours whose answers agree with the fresh one.
+            decision: The decision on its question. One by another policy, or without a
+                candidate, is ignored.
+            agreeing: The ids of its neighbours whose answers agree with the fresh one.
         """
         weighed = decision.evidence
         if not isinstance(weighed, _LearnerEvidence) or weighed.features is None:
@@ -254,7 +254,7 @@ class Bounded:
     def redundant(self, decision: Decision, agreeing: Collection[str]) -> bool:
         """Return whether the question of a call need not be stored.
 
-        That is so where its candidate was right and as near as a repetition.
+        True if its candidate was right and as near as a repetition.
         """
         return decision.id is not None and decision.similarity > _SAME and decision.id in agreeing
 
@@ -266,7 +266,7 @@ class Bounded:
         scope: bytes,
         agreeing: Collection[str] = (),
     ) -> None:
-        """Note an entry that was stored; one that is known already may come to agree with others.
+        """Note a stored entry; a known entry may agree with more entries now.
 
         Args:
             id: Its id.
@@ -294,8 +294,8 @@ class Bounded:
 
         Args:
             id: Its id; unknown ones are ignored.
-            x: Its vector. Default None: ``vector_of`` is asked, and where that knows nothing any
-                more, the centroid of its group stays where it is.
+            x: Its vector. Default None: ``vector_of`` is asked; if it returns None, the centroid of
+                its group stays as it is.
         """
         with self._lock:
             if x is None:
@@ -304,7 +304,7 @@ class Bounded:
                 self._gram.remove(x)
 
     def state(self) -> bytes:
-        """Return all that was learned, here and by those whose states were merged, as bytes."""
+        """Return everything learned, here and in merged states, as bytes."""
         with self._lock:
             joined = list(self._groups.keys_by_group())
             shares = list(self._shares.values())
@@ -324,15 +324,15 @@ class Bounded:
         )
 
     def merge(self, state: bytes) -> bool:
-        """Take over what another process, or an earlier one, has learned.
+        """Merge the state of another process or of an earlier one.
 
-        States may come in any order and repeatedly: nothing counts twice, whatever ways it came.
+        States may come in any order and repeatedly; nothing is counted twice.
 
         Args:
-            state: What :meth:`state` returned there.
+            state: The result of :meth:`state` there.
 
         Returns:
-            Whether it could be read; a broken state, or one of another version, changes nothing.
+            Whether it could be read; a broken state or one of another version is ignored.
         """
         read = load(state)
         if read is None:
@@ -369,7 +369,7 @@ class Bounded:
         self._fit()
 
     def _recall(self, budget: Budget) -> None:
-        """Let a budget begin where the last process left off."""
+        """Start a budget with the requests of the last process."""
         for share in reversed(list(self._shares.values())):
             ring = share.rings.get(budget.max_error)
             if ring is not None:

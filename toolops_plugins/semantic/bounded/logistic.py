@@ -16,7 +16,7 @@ _RIDGE = 3.0
 _RIDGE_INTERCEPT = 0.05
 _STEPS = 12
 _FARTHEST = 30.0
-"""Logits are kept within this distance of 0, where exp() is still of use."""
+"""Logits are clipped to this distance from 0, where exp() is still exact enough."""
 
 
 def logistic(z: Floats) -> Floats:
@@ -28,12 +28,12 @@ def logistic(z: Floats) -> Floats:
 class Logistic:
     """A ridge logistic regression on standardised features, with its posterior covariance.
 
-    Immutable once it is fitted.
+    Immutable after the fit.
 
     Args:
         features: One row for each label.
         right: 1.0 or 0.0 for each label.
-        start: The weights from which to start, of an earlier fit; None: from 0.
+        start: Start weights from an earlier fit; None: 0.
     """
 
     __slots__ = ("_covariance", "_mean", "_scale", "weights")
@@ -56,8 +56,8 @@ class Logistic:
     def score(self, features: Floats) -> float:
         """Return the logit of the probability that a candidate is right.
 
-        It is drawn towards 0 by the uncertainty of the weights, as the mean of the probability over
-        their posterior is (MacKay, The evidence framework applied to classification networks,
+        The uncertainty of the weights shrinks it towards 0, like the mean of the probability over
+        their posterior (MacKay, The evidence framework applied to classification networks,
         1992).
         """
         row = np.empty(len(features) + 1)
@@ -68,9 +68,9 @@ class Logistic:
         return float(row @ self.weights) / math.sqrt(1 + math.pi / 8 * spread)
 
     def unseen(self, features: Floats, right: Floats) -> Floats:
-        """Return the scores that the labels of the fit would have had without their own part in it.
+        """Return the leave-one-out scores of the labels of the fit.
 
-        One Newton step away from each (Pregibon, Logistic regression diagnostics, 1981).
+        By one Newton step for each (Pregibon, Logistic regression diagnostics, 1981).
         """
         rows = self._rows(features)
         z = rows @ self.weights
@@ -90,7 +90,7 @@ def _newton(rows: Floats, right: Floats, ridge: Floats, start: Floats | None) ->
     for _ in range(_STEPS):
         slope = rows.T @ (right - logistic(rows @ weights)) - ridge * weights
         step = np.linalg.solve(_hessian(rows, ridge, weights), slope)
-        # A full step can lead uphill where the labels are nearly separable.
+        # A full step can increase the loss where the labels are nearly separable.
         while (there := _loss(rows, right, ridge, weights + step)) > loss:
             step /= 2
             if np.abs(step).max() < 1e-9:

@@ -1,4 +1,4 @@
-"""How groups and scopes have done: whether the model thinks too well or too little of them."""
+"""Records by group and scope of how far the model has been off."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Table(NamedTuple):
 
     Args:
         keys: One for each record.
-        sums: Surplus and spread of each, in a row.
+        sums: Surplus and spread of each, one row a record.
     """
 
     keys: NDArray[np.int64]
@@ -28,13 +28,13 @@ class Table(NamedTuple):
 class Records:
     """For each key the sum of ``label - p`` and of ``p (1 - p)`` over the labels of its past.
 
-    Their quotient is one Newton step towards the intercept that the key should have of its own.
-    Those of other processes stand beside the own ones, so that each can be given on without
-    counting anything twice. Not thread-safe: its owner holds a lock.
+    Their quotient is one Newton step towards an intercept for the key alone. Records of other
+    processes are stored apart from the own ones, so that states can be passed on without counting
+    anything twice. Not thread-safe: its owner holds a lock.
 
     Args:
-        most: Keys that are kept; the one that was not labelled for longest goes first.
-        decay: What is left of the past at each label. Default 1.
+        most: Keys at most; the key without a label for longest is dropped first.
+        decay: Factor by which the past shrinks at each label. Default 1.
     """
 
     __slots__ = ("_decay", "_most", "_others", "_own")
@@ -46,11 +46,11 @@ class Records:
         self._others: dict[int, tuple[float, float]] = {}
 
     def __len__(self) -> int:
-        """Return for how many keys there is a record of this process."""
+        """Return the number of keys with a record of this process."""
         return len(self._own)
 
     def lean(self, key: int) -> float:
-        """Return how far the model has been off for this key; positive: it was too timid."""
+        """Return how far the model has been off for a key; positive if it was too low."""
         surplus, spread = self._own.get(key, (0.0, 0.0))
         if self._others and key in self._others:
             more, wider = self._others[key]
@@ -59,7 +59,7 @@ class Records:
         return surplus / (spread + _DOUBT)
 
     def note(self, key: int, right: float, p: float) -> None:
-        """Add a label to the record of a key, which was predicted with probability ``p``."""
+        """Add a label, predicted with probability ``p``, to the record of a key."""
         surplus, spread = self._own.pop(key, (0.0, 0.0))
         self._own[key] = (
             surplus * self._decay + right - p,
@@ -76,17 +76,17 @@ class Records:
                 records[lead] = (a[0] + b[0], a[1] + b[1])
 
     def table(self) -> Table:
-        """Return the records of this process, those that were labelled last at the end."""
+        """Return the records of this process, the most recently labelled last."""
         keys = np.array(list(self._own), np.int64)
         sums = np.array(list(self._own.values()), np.float32).reshape(-1, 2)
         return Table(keys, sums)
 
     def take(self, tables: Iterable[Table], called: Callable[[int], int]) -> None:
-        """Let these be the records of other processes, and forget what they were before.
+        """Replace the records of other processes.
 
         Args:
-            tables: What :meth:`table` returned there, the oldest first.
-            called: Returns what a key is called here.
+            tables: The tables of these processes, the oldest first.
+            called: Returns the name of a key here.
         """
         self._others = {}
         for table in tables:

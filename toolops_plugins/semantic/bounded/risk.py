@@ -1,4 +1,4 @@
-"""From scores to risks: what share of the candidates with such a score is wrong."""
+"""Risks by score: the share of wrong candidates among those with a score."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["CELLS", "PER_BIN", "Risk", "antitonic_fit", "cell_of", "least_of"]
 _LEAST: Final = -4.0
 _WIDTH: Final = 0.125
 CELLS: Final = 112
-"""Scores are told apart in cells of 1/8 from -4 to 10; what lies outside counts at the end."""
+"""Scores fall into cells of 1/8 from -4 to 10; scores outside count in the outermost cells."""
 
 PER_BIN: Final = 4
 """Cells whose labels are counted together."""
 
 _PRIOR: Final = 4.0
-"""Wrong labels that the model's own word is worth in each bin.
+"""Weight of the model's own prediction in each bin, in wrong labels.
 
-Counted in wrong labels and not in labels, since there are few in the bins that matter, and it is
-the wrong ones that say how far off the model may be: by a factor of about 1 ± 1/2.
+Counted in wrong labels, not in labels: there are few in the bins that matter, and they limit how
+far off the model can be, by a factor of about 1 ± 1/2.
 """
 
 _MIDDLES: Final[Floats] = _LEAST + _WIDTH * (np.arange(CELLS, dtype=np.float64) + 0.5)
@@ -40,10 +40,10 @@ def least_of(cell: int) -> float:
 
 
 class Risk:
-    """Risks by score, from labels and the model's own word. Immutable.
+    """Risks by score, from labels and the model's own predictions. Immutable.
 
     Args:
-        scores: Of candidates that were labelled, each by a model that had not seen its label.
+        scores: Scores of labelled candidates, each by a model that had not seen the label.
         wrong: 1.0 or 0.0 for each.
     """
 
@@ -58,9 +58,9 @@ class Risk:
         risk = antitonic_fit((errors + _PRIOR) / weight, weight)
         logits = np.log(risk / (1 - risk))
         self.by_cell: Floats = logistic(np.interp(_MIDDLES, _BINS, logits))
-        """The risk in every cell, never rising."""
+        """The risk in every cell, non-increasing."""
         self.variance: Floats = risk * (1 - risk) / weight
-        """How uncertain the risk of every bin is."""
+        """The uncertainty of the risk in every bin."""
 
 
 def antitonic_fit(values: Floats, weights: Floats) -> Floats:

@@ -1,9 +1,9 @@
-"""What processes tell each other of what they have learned, so that nothing counts twice.
+"""The states by which processes share what they learn, so that nothing counts twice.
 
-Everything learned is kept by its *source*, the process that learned it. A state holds the shares
-of all sources that its writer knows, and of each source a reader takes the newest share only. So
-states may be merged in any order, any number of times, and one's own state comes back unharmed:
-the shares form a join-semilattice (Shapiro et al., Conflict-free replicated data types, 2011).
+Everything learned is stored under its *source*, the process that learned it. A state holds the
+shares of all sources that its writer knows, and a reader takes only the newest share of each
+source. So states may be merged in any order, any number of times, including one's own: the shares
+form a join-semilattice (Shapiro et al., Conflict-free replicated data types, 2011).
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _SOURCES: Final = 16
 
 
 class Share(NamedTuple):
-    """What one process has learned.
+    """The part of a state that one process learned.
 
     Args:
         source: The name of the process.
-        learned: Labels that it has learned from in all its life; the larger is the newer.
-        stamp: Seconds since the epoch when it last did.
-        labels: The last of them.
+        learned: Labels that it has learned from since it began; the larger is the newer share.
+        stamp: Seconds since the epoch of the last label.
+        labels: The last labels.
         groups: The records of groups.
         scopes: The records of scopes.
         rings: The cells of its last requests, by bound.
@@ -51,16 +51,16 @@ class Share(NamedTuple):
 
     @property
     def age(self) -> tuple[float, str]:
-        """What shares are sorted by; no two are equal."""
+        """The sort key of a share, unique to it."""
         return self.stamp, self.source
 
 
 class State(NamedTuple):
-    """What a process knows.
+    """Everything that a process knows.
 
     Args:
-        shares: Of all sources, itself included.
-        joined: The keys of answers that agree without being equal, group by group.
+        shares: The shares of all sources, itself included.
+        joined: The keys of answers that agree without being equal, by group.
     """
 
     shares: list[Share]
@@ -68,7 +68,7 @@ class State(NamedTuple):
 
 
 def newest(shares: Iterable[Share]) -> list[Share]:
-    """Return the newest shares that together hold labels enough, the oldest of them first."""
+    """Return the newest shares that together hold enough labels, the oldest first."""
     kept: list[Share] = []
     labels = 0
     for share in sorted(shares, key=lambda each: each.age, reverse=True):
@@ -104,7 +104,7 @@ def dump(state: State) -> bytes:
 
 
 def load(data: bytes) -> State | None:
-    """Return the state that was written as these bytes, or None if it is broken or of no use."""
+    """Return the state that was written as these bytes, or None if it is broken."""
     try:
         magic, checksum, length = _HEAD.unpack_from(data)
         body = memoryview(data)[_HEAD.size :]
@@ -121,7 +121,7 @@ def load(data: bytes) -> State | None:
 
 
 class _Reader:
-    """Takes arrays off a row of bytes."""
+    """A reader of arrays from bytes."""
 
     def __init__(self, data: memoryview) -> None:
         self._data = data

@@ -1,4 +1,4 @@
-"""Embeddings of questions: models, batches and the cache in front of them."""
+"""Embeddings of questions: adapters, models, batches and a cache."""
 
 from toolops_plugins.semantic.embedding.models import MiniLM, WordLlama
 

@@ -1,4 +1,4 @@
-"""One batch of texts, of which one that cannot be embedded fails alone."""
+"""A batch of texts in which one that cannot be embedded fails alone."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _Answer: TypeAlias = Matrix | EmbeddingError
 
 
 def embed_each(embed: Embed, texts: list[str]) -> list[Result]:
-    """Return what came of each text, in order: a read-only vector, or why there is none.
+    """Return the result of each text in order: a read-only vector or an error.
 
     Args:
-        embed: Embeds some of the texts, or raises.
+        embed: Embeds some of the texts or raises.
         texts: At least one text.
     """
     work = _isolate_failures(texts)
@@ -39,7 +39,7 @@ def embed_each(embed: Embed, texts: list[str]) -> list[Result]:
 
 
 async def aembed_each(aembed: Aembed, texts: list[str]) -> list[Result]:
-    """Return what came of each text, as :func:`embed_each` does."""
+    """Return the result of each text, like :func:`embed_each`."""
     work = _isolate_failures(texts)
     batch = next(work)
     try:
@@ -55,21 +55,21 @@ async def aembed_each(aembed: Aembed, texts: list[str]) -> list[Result]:
 
 
 def failure(error: BaseException) -> EmbeddingError:
-    """Return what an embedder raised as an error of ours."""
+    """Return the error of an embedder as an ``EmbeddingError``."""
     if isinstance(error, EmbeddingError):
         return error
-    # Without the message, which may quote a question or a credential; it is in the cause.
+    # Without the message, which may quote a question or a credential; the cause has it.
     failure = EmbeddingError(f"the embedder failed with {type(error).__name__}")
     failure.__cause__ = error
     return failure
 
 
 def _isolate_failures(texts: list[str]) -> Generator[list[str], _Answer, list[Result]]:
-    """Embed texts so that one which cannot be embedded fails alone; yields what to embed next.
+    """Embed texts so that one which cannot be embedded fails alone; yield the next batch.
 
-    A batch that fails is tried again in halves, and so is the half that fails while the other does
-    not: one bad text is found in twice the logarithm of their number. Where both halves fail it is
-    hardly the texts, and trying on would keep everybody waiting for a service that is down.
+    A batch that fails is retried in halves, and so is a half that fails while the other succeeds:
+    one bad text is found in twice the logarithm of their number. Where both halves fail, the cause
+    is hardly the texts, and further attempts would only delay all callers.
     """
     answer = yield texts
     if isinstance(answer, EmbeddingError) and len(texts) > 1:
@@ -92,7 +92,7 @@ def _halve(texts: list[str]) -> Generator[list[str], _Answer, list[Result]]:
 
 
 def _each(answer: _Answer, texts: list[str]) -> list[Result]:
-    """Return what came of each text of a batch."""
+    """Return the result of each text of a batch."""
     if isinstance(answer, EmbeddingError):
         return [answer] * len(texts)
     vectors: list[Result] = []

@@ -1,14 +1,14 @@
-"""Embeddings as the cache uses them: kept, shared between callers, and made in batches.
+"""Embeddings that are cached, shared between callers and computed in batches.
 
-One batch is under way at a time; what callers ask for in the meantime, from threads and event
-loops alike, goes together as the next. So the first caller never waits for company, and under load
-the batches grow by themselves (the same idea as group commit in databases).
+One batch runs at a time; the texts that threads and event loops ask for meanwhile form the next.
+So the first caller never waits for others, and batches grow under load, like group commit in
+databases.
 
-- A thread that finds no batch under way embeds in itself; an event loop has a thread do it. All
-  later batches run in that pool, so nobody works for others longer than for himself.
-- An embedder with ``aembed`` is awaited on the caller's own loop, by a task of nobody's, so that a
-  caller who is cancelled harms nobody. Each loop has its own batches then.
-- Texts for which the embedder is ``quick`` are embedded on the spot: waking a waiter costs more.
+- A thread that finds no batch running embeds its texts itself; an event loop uses a thread of the
+  pool. The pool runs all later batches, so no caller works longer for others than for itself.
+- An embedder with ``aembed`` is awaited on the caller's event loop in a separate task, so that a
+  cancelled caller affects no other. Each loop then has its own batches.
+- Texts for which the embedder is ``quick`` are embedded directly, since waking a waiter costs more.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ from toolops_plugins.semantic.embedding.embedders import Embedder, Matrix, with_
 __all__ = ["Embeddings"]
 
 _AT_ONCE = 4  # quick texts embedded on an event loop in one go
-_ATTEMPTS = 4  # batches that may hang before nothing is tried any more
-_LEASE = 30.0  # seconds for which the first attempt after a pause keeps others out
+_ATTEMPTS = 4  # hanging batches after which no further one is tried
+_LEASE = 30.0  # seconds for which the first attempt after a pause excludes others
 _KEY_MOST = 256  # characters of a text that is its own key
 
 Key: TypeAlias = str | bytes
 
 
 class _Line:
-    """Texts that wait for the next batch, and the batch under way; guarded by the owner's lock."""
+    """The texts of the next batch and the running batch; guarded by the owner's lock."""
 
     __slots__ = ("__weakref__", "busy", "jobs", "queue", "task")
 
@@ -66,21 +66,21 @@ class _Line:
 
 
 class Embeddings:
-    """The vectors of texts, each embedded once. Safe to use from any threads and event loops.
+    """A cache of embeddings. Safe to use from any threads and event loops.
 
-    Vectors are read-only float32 arrays of unit length, or of zeros for a text without meaning. In
-    a forked child what is kept stays, and what was under way is forgotten.
+    Vectors are read-only float32 arrays of unit length, or of zeros for a text without meaning. A
+    forked child keeps the cached vectors and drops the running batches.
 
     Args:
-        embedder: Does the work.
-        cache_items: Vectors that are kept at most, the least recently used ones going first. Long
-            texts are known by a digest, so a vector and a few hundred bytes each. Default 10,000.
-        max_batch: Texts that the embedder gets at once at most. Default 256.
-        pool: Where batches run that no caller's thread does. Nothing in it may wait for
-            embeddings. None: a thread of its own, or few where there is a timeout.
-        timeout: Seconds that callers wait for the vector of a text. An embedder that takes longer
-            is left alone for a growing pause. None: as long as it takes.
-        clock: Its monotonic time tells when the pause is over.
+        embedder: The embedder.
+        cache_items: Vectors at most; the least recently used are dropped first. Keys of long texts
+            are digests, so each costs its vector and a few hundred bytes. Default 10,000.
+        max_batch: Texts of a batch at most. Default 256.
+        pool: The pool for batches that no caller's thread runs. Its work must not wait for
+            embeddings. None: an own thread, or a few with a timeout.
+        timeout: Seconds that callers wait for a vector. An embedder that takes longer is not called
+            for a growing pause. None: no limit.
+        clock: Its monotonic time measures the pause.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Embeddings:
         self._own_pool = pool is None
         self._timeout = timeout
         self._cooldown = Cooldown(clock, lease=_LEASE)
-        # One that hangs keeps its thread: the next attempt needs another.
+        # A hanging batch keeps its thread, so the next attempt needs another.
         if pool is None:
             pool = Pool(limit=1 if timeout is None else _ATTEMPTS)
             pool.end_with(self)
@@ -123,7 +123,7 @@ class Embeddings:
             self._pool.reset_after_fork()
 
     def __len__(self) -> int:
-        """Return how many vectors are kept."""
+        """Return the number of cached vectors."""
         return len(self._kept)
 
     @property
@@ -135,8 +135,8 @@ class Embeddings:
     def dimension(self) -> int:
         """The length of every vector.
 
-        Where the embedder does not know it before it has embedded something, this embeds a text
-        in the calling thread: ask after the first embedding on an event loop.
+        If the embedder does not know it before its first embedding, this embeds a text in the
+        calling thread; on an event loop, read it after the first embedding.
         """
         if self._timeout is None or self._quick is not None:
             return self._embedder.dimension
@@ -242,7 +242,7 @@ class Embeddings:
         return EmbeddingError(f"the embedder did not answer within {self._timeout} s")
 
     def _give_up(self, line: _Line, ticket: int) -> EmbeddingError:
-        """Let all who wait for a line go, and begin another; return the error."""
+        """Release all waiters of a line and start another; return the error."""
         self._cooldown.fail(ticket)
         error = self._slow()
         task, line.task = line.task, None
@@ -260,7 +260,7 @@ class Embeddings:
     def _look_up(
         self, keys: Sequence[Key], texts: Sequence[str]
     ) -> tuple[dict[Key, Result], dict[Key, str]]:
-        """Return what is kept, and what is not, each once."""
+        """Return the cached results and the missing texts."""
         found: dict[Key, Result] = {}
         missing: dict[Key, str] = {}
         kept = self._kept
@@ -288,7 +288,7 @@ class Embeddings:
     def _board(
         self, line: _Line, missing: dict[Key, str]
     ) -> tuple[dict[Key, Future[Result]], bool]:
-        """Queue what nobody has queued; return the jobs, and whether the caller begins a batch."""
+        """Queue the texts that are not queued; return the jobs, and whether to start a batch."""
         jobs: dict[Key, Future[Result]] = {}
         with self._lock:
             for key, text in missing.items():
@@ -296,7 +296,7 @@ class Embeddings:
                 if job is None:
                     vector = self._kept.get(key)
                     job = Future()
-                    if vector is not None:  # it came while this caller looked the other way
+                    if vector is not None:  # it arrived since the first look
                         job.set_result(vector)
                     else:
                         line.jobs[key] = job
@@ -323,7 +323,7 @@ class Embeddings:
 
     def _line_of(self, loop: asyncio.AbstractEventLoop) -> _Line:
         with self._lock:
-            # One that was closed in the middle of a batch lives on in that batch's task.
+            # A loop that was closed during a batch stays referenced by the task of that batch.
             for gone in [known for known in self._lines if known.is_closed()]:
                 del self._lines[gone]
             return self._lines.setdefault(loop, _Line())
@@ -331,12 +331,12 @@ class Embeddings:
     # -- batches -----------------------------------------------------------------------------
 
     def _lead(self, line: _Line) -> None:
-        """Embed the first batch in this caller's thread; the pool takes over after it."""
+        """Embed the first batch in the caller's thread; the pool runs the next ones."""
         batch = self._next(line)
         try:
             self._run(line, batch)
         except BaseException:
-            # A KeyboardInterrupt is this caller's alone.
+            # A KeyboardInterrupt concerns this caller only.
             with self._lock:
                 line.queue.extendleft(reversed(batch))
             raise
@@ -349,7 +349,7 @@ class Embeddings:
     def _submit(self, line: _Line) -> None:
         try:
             self._pool.submit(partial(self._work, line))
-        except RuntimeError as error:  # there is no thread to be had, such as at exit
+        except RuntimeError as error:  # no thread can be started, such as at exit
             self._abandon(line, error)
 
     def _work(self, line: _Line) -> None:
@@ -368,21 +368,21 @@ class Embeddings:
             self._settle(line, batch, results)
 
     def _end_batch(self, line: _Line, task: asyncio.Task[None]) -> None:
-        if line.task is not task:  # the next one is under way already
+        if line.task is not task:  # the next one is running already
             return
         line.task = None
         if line.busy:  # it was cancelled
             self._abandon(line, asyncio.CancelledError())
 
     def _next(self, line: _Line) -> list[tuple[Key, str]]:
-        """Take the next batch; without one the line is idle from here on."""
+        """Take the next batch; without one the line becomes idle."""
         with self._lock:
             size = min(len(line.queue), self._max_batch)
             line.busy = size > 0
             return [line.queue.popleft() for _ in range(size)]
 
     def _settle(self, line: _Line, batch: list[tuple[Key, str]], results: Sequence[Result]) -> None:
-        """Keep what came of a batch and wake who waits for it."""
+        """Cache the results of a batch and wake its waiters."""
         by_key = {key: result for (key, _), result in zip(batch, results, strict=True)}
         with self._lock:
             self._keep(by_key)
@@ -392,7 +392,7 @@ class Embeddings:
                 job.set_result(by_key[key])
 
     def _abandon(self, line: _Line, error: BaseException) -> None:
-        """Fail all that is queued or under way, so that nobody waits for what will not come."""
+        """Fail all queued and running texts, so that no caller waits for them."""
         with self._lock:
             jobs = list(line.jobs.values())
             line.jobs.clear()
@@ -402,7 +402,7 @@ class Embeddings:
             job.set_result(failure(error))
 
     def _keep(self, results: dict[Key, Result]) -> None:
-        """Keep vectors; under the lock."""
+        """Cache vectors; called with the lock held."""
         kept = self._kept
         for key, result in results.items():
             if not isinstance(result, EmbeddingError):
@@ -416,7 +416,7 @@ def _unwrap(found: dict[Key, Result], keys: Sequence[Key]) -> list[Vector]:
     for key in keys:
         result = found[key]
         if isinstance(result, EmbeddingError):
-            # An error of one's own: a shared one would grow a traceback with every caller.
+            # A new error each time: the traceback of a shared one would grow with every caller.
             raise EmbeddingError(*result.args) from result.__cause__
         vectors.append(result)
     return vectors
@@ -429,7 +429,7 @@ def _key(text: str) -> Key:
 
 
 async def _await_job(job: Future[Result]) -> None:
-    """Wait on this loop until a job is done, without a say in what becomes of it."""
+    """Wait on this loop until a job is done; a cancelled waiter leaves the job alone."""
     loop = asyncio.get_running_loop()
     waiter: asyncio.Future[None] = loop.create_future()
 
@@ -438,7 +438,7 @@ async def _await_job(job: Future[Result]) -> None:
             waiter.set_result(None)
 
     def call(_: Future[Result]) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits on it any more
+        with suppress(RuntimeError):  # the loop is closed, so it has no waiters
             loop.call_soon_threadsafe(ring)
 
     job.add_done_callback(call)
@@ -449,7 +449,7 @@ _all: weakref.WeakSet[Embeddings] = weakref.WeakSet()
 
 
 def _reset_after_fork() -> None:
-    # Only the thread that forked lives on: no batch that was under way will ever end.
+    # Only the forking thread survives: running batches will never end.
     for embeddings in tuple(_all):
         embeddings._reset_after_fork()  # noqa: SLF001 - a method of this class in all but place
 

@@ -1,11 +1,10 @@
-"""What turns texts into vectors: one small protocol, and adapters for whatever users bring.
+"""The protocol of embedders, and adapters for those of frameworks.
 
-No framework is imported here. LangChain's, LlamaIndex's and Chroma's embedders are known by the
-methods that they have, and keep doing the work; an adapter brings what they return to one form and
-refuses what cannot be right.
+No framework is imported here. Embedders of LangChain, LlamaIndex and Chroma are recognised by their
+methods. An adapter converts their results to one form and rejects invalid ones.
 
-Questions are compared with questions, so every text is embedded by the same method. Libraries that
-tell queries from documents are asked for documents, which is the side that they embed in batches.
+Questions are compared with questions, so one method embeds every text. Libraries that distinguish
+queries from documents embed them as documents, for which they have batches.
 """
 
 from __future__ import annotations
@@ -41,43 +40,43 @@ _Aembed: TypeAlias = Callable[[list[str]], Awaitable[Any]]
 
 
 class Embedder(Protocol):
-    """Turns texts into vectors whose dot product says how near two texts are in meaning.
+    """An embedder: texts to vectors whose dot product is the similarity of two texts.
 
     An embedder may also have:
 
-    - ``async def aembed(texts)``, the twin of :meth:`embed`. It is awaited on the caller's own
-      event loop and must not block it.
-    - ``def quick(text) -> bool``: whether embedding this text alone takes well under a millisecond
-      from now on. Such texts are embedded on the spot, on event loops too.
+    - ``async def aembed(texts)``, the asynchronous form of :meth:`embed`. It is awaited on
+      the caller's event loop and must not block it.
+    - ``def quick(text) -> bool``: whether embedding this text alone takes well under a
+      millisecond. Such texts are embedded directly, on event loops too.
     """
 
     @property
     def name(self) -> str:
-        """What tells the model apart from all others, the same in every process.
+        """The unique name of the model, the same in every process.
 
-        An index remembers the name and refuses another: vectors of two models do not compare.
+        An index stores it and refuses another, since vectors of two models are not comparable.
         """
         ...
 
     @property
     def dimension(self) -> int:
-        """The length of every vector. Asking may load a model, or embed a text to find out."""
+        """The length of every vector; reading it may load a model or embed a text."""
         ...
 
     def embed(self, texts: list[str]) -> Matrix:
         """Return one row of unit length for each text, in order; may block.
 
-        A row of zeros stands for a text without any meaning, such as the empty one: it is near to
+        A row of zeros stands for a text without meaning, such as the empty one, and is near to
         nothing. Called from any thread, one batch at a time for each ``Embeddings``.
         """
         ...
 
 
 def unit_rows(given: Any, count: int, dimension: int | None = None) -> Matrix:
-    """Return vectors in the one form that the rest relies on: float32, rows of unit length.
+    """Return vectors in the form used internally: float32 rows of unit length.
 
     Args:
-        given: What an embedder returned for ``count`` texts: an array, or a list of vectors.
+        given: The result of an embedder for ``count`` texts: an array or a list of vectors.
         count: The number of texts.
         dimension: The length that every vector must have, or None if it is not known yet.
 
@@ -108,7 +107,7 @@ def unit_rows(given: Any, count: int, dimension: int | None = None) -> Matrix:
         )
     if not np.isfinite(rows).all():
         raise EmbeddingError("the embedder returned numbers that are not finite")
-    # Scaled by the largest part first, so that no square overflows or vanishes.
+    # Scaled by the largest component first, so that no square overflows or underflows.
     peaks = np.abs(rows).max(axis=1, initial=0.0, keepdims=True)
     peaks[peaks == 0.0] = 1.0
     rows = rows / peaks
@@ -118,14 +117,14 @@ def unit_rows(given: Any, count: int, dimension: int | None = None) -> Matrix:
 
 
 class EmbedderAdapter:
-    """An embedder of another form. Safe for threads and loops as far as what it adapts is.
+    """An adapter for an embedder of another form; as thread-safe as that embedder.
 
     Args:
-        name: What tells its model apart.
+        name: The unique name of its model.
         embed: Returns vectors for texts, of any length and as any kind of array or list.
         aembed: The same as a coroutine function that does not block its loop, or None.
-        dimension: Returns the length of the vectors, or None to find out from the first ones.
-        quick: As :class:`Embedder` has it, or None for never.
+        dimension: Returns the length of the vectors, or None to take it from the first ones.
+        quick: As in :class:`Embedder`; None: never.
     """
 
     def __init__(
@@ -146,7 +145,7 @@ class EmbedderAdapter:
 
     @property
     def dimension(self) -> int:
-        """The length of every vector; embeds one short text unless some were embedded before."""
+        """The length of every vector; embeds a short text if none was embedded before."""
         known = self._dimension_or_none()
         return self.embed(["dimension"]).shape[1] if known is None else known
 
@@ -154,8 +153,8 @@ class EmbedderAdapter:
         """Return one row of unit length for each text.
 
         Raises:
-            EmbeddingError: What the embedder returned cannot be right.
-            Exception: What the embedder raised.
+            EmbeddingError: The result of the embedder is invalid.
+            Exception: The error of the embedder.
         """
         if not texts:
             return np.empty((0, self.dimension), np.float32)
@@ -188,9 +187,9 @@ def with_checks(embedder: Embedder) -> Embedder:
     )
 
 
-# -- what users bring ------------------------------------------------------------------------
+# -- embedders of users ------------------------------------------------------------------------
 
-# One of each a process; the models are loaded on first use.
+# One instance a process; models are loaded at first use.
 _WORDLLAMA = WordLlama()
 _CHROMA = EmbedderAdapter(MiniLM.name, MiniLM(), dimension=lambda: MiniLM.dimension)
 
@@ -204,15 +203,15 @@ _MISSING = object()
 
 
 def thresholds_of(embedder: Embedder) -> tuple[float, float]:
-    """Return the cosine similarities from which on a question may be served another's answer.
+    """Return the two least similarities at which an answer may be served.
 
-    The first is for questions that the guards merely let pass, the second for those in which they
-    have paired every word.
+    The first is for questions without a veto, the second for questions that the guards call
+    equivalent.
 
-    For the shipped models it was measured, together with the guards
-    (``benchmarks/calibrate.py``). For any other it is 0.95: some models give two texts that have
-    nothing in common 0.75 or more (E5 and ada-002 do), so nothing lower is careful for all, and a
-    wrong answer is worse than a miss. Measure your own with ``toolops audit --semantic``.
+    Those of the included models were measured with the guards (``benchmarks/calibrate.py``). For
+    other models they are 0.95: some models, such as E5 and ada-002, give unrelated texts 0.75 or
+    more, and a wrong answer is worse than a miss. Measure your own with
+    ``toolops audit --semantic``.
     """
     return _THRESHOLDS.get(embedder.name, _CAREFUL)
 
@@ -223,7 +222,7 @@ def threshold_of(embedder: Embedder) -> float:
 
 
 def embedder_of(given: object = None) -> Embedder:
-    """Return what the user gave as an embedder; models are loaded on first use, not here.
+    """Return the embedder for a parameter; models are loaded at first use, not here.
 
     Args:
         given: One of
@@ -232,15 +231,15 @@ def embedder_of(given: object = None) -> Embedder:
               some 30 microseconds a text, English above all). Never downloads anything.
             - ``"chroma"``: Chroma's default, all-MiniLM-L6-v2 on ONNX (384 dimensions, some
               milliseconds a text, better at meaning). Chroma downloads it at first use, 80 MB.
-            - an object with ``name``, ``dimension`` and ``embed``, as :class:`Embedder` says.
+            - an object with ``name``, ``dimension`` and ``embed``, as in :class:`Embedder`.
             - a LlamaIndex ``BaseEmbedding``, a LangChain ``Embeddings`` or a Chroma
-              ``EmbeddingFunction``, known by their methods.
-            - a function that returns a list of vectors for a list of texts. It is called
-              ``callable:module.qualname``; set its attribute ``name`` where that does not tell
-              models apart, as with lambdas.
+              ``EmbeddingFunction``, recognised by their methods.
+            - a function that returns a list of vectors for a list of texts. Its name is
+              ``callable:module.qualname``; set its attribute ``name`` where that is not unique
+              to the model, as with lambdas.
 
     Raises:
-        ConfigurationError: It is nothing of all that, or its package is not installed.
+        ConfigurationError: ``given`` is none of these, or its package is not installed.
     """
     if given is None or isinstance(given, str):
         return _embedder_by_name(given)
@@ -276,7 +275,7 @@ def _require(package: str) -> None:
 def _own(given: Any) -> Embedder | None:
     if not callable(getattr(given, "embed", None)):
         return None
-    # Not asked for its value: a dimension may take loading a model.
+    # Not read: a dimension may load a model.
     if inspect.getattr_static(given, "dimension", _MISSING) is _MISSING:
         return None
     return cast("Embedder", given) if isinstance(_read(given, "name"), str) else None
@@ -286,7 +285,7 @@ def _llama_index(given: Any) -> Embedder | None:
     embed = getattr(given, "get_text_embedding_batch", None)
     if not callable(embed):
         return None
-    # Unless a class brings an asynchronous batch of its own, the base's twin runs the plain method
+    # Unless a class has its own asynchronous batch, that of the base class runs the plain method
     # on the event loop.
     inherited = _inherits(given, "_aget_text_embeddings", "llama_index.core.")
     aembed = None if inherited else getattr(given, "aget_text_embedding_batch", None)
@@ -297,7 +296,7 @@ def _langchain(given: Any) -> Embedder | None:
     embed = getattr(given, "embed_documents", None)
     if not callable(embed):
         return None
-    # The base's twin runs the plain method in the loop's default executor; our pool is bounded.
+    # The base class runs the plain method in the loop's default executor; our pool is bounded.
     inherited = _inherits(given, "aembed_documents", "langchain_core.")
     aembed = None if inherited else getattr(given, "aembed_documents", None)
     return EmbedderAdapter(_name_of("langchain", given), embed, aembed)
@@ -308,15 +307,15 @@ def _chroma(given: Any) -> Embedder | None:
     if not (callable(given) and callable(name)):
         return None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of functions that have no name yet
+        warnings.simplefilter("ignore", DeprecationWarning)  # of functions without a name
         kind = name()
     if type(given).__module__.startswith("chromadb.") and kind == "default":
         return _CHROMA
-    if kind == "onnx_mini_lm_l6_v2":  # the same model by its other name
+    if kind == "onnx_mini_lm_l6_v2":  # another name of the same model
         return EmbedderAdapter(MiniLM.name, given, dimension=lambda: MiniLM.dimension)
     parts = ["chroma", kind if isinstance(kind, str) else _path(type(given))]
     config = _read(given, "get_config")
-    with suppress(Exception):  # a name without the model's is better than none
+    with suppress(Exception):  # the name without its model is still useful
         parts += _traits(config().get)
     return EmbedderAdapter(":".join(parts), given)
 
@@ -357,7 +356,7 @@ def _name_of(framework: str, given: Any) -> str:
 
 
 def _traits(read: Callable[[str], Any]) -> list[str]:
-    """Return what tells models of one class apart: the model's name and a chosen dimension."""
+    """Return the model's name and dimension, which distinguish models of one class."""
     models = (read(field) for field in ("model_name", "model", "model_id", "deployment", "repo_id"))
     model = next((model for model in models if isinstance(model, str) and model), None)
     size = read("dimensions")
@@ -368,7 +367,7 @@ def _read(given: Any, field: str) -> Any:
     """Return an attribute, or None if there is none or it cannot be read."""
     try:
         return getattr(given, field, None)
-    except Exception:  # noqa: BLE001 - a property of somebody else's may raise anything
+    except Exception:  # noqa: BLE001 - a property of a user's class may raise anything
         return None
 
 

@@ -1,4 +1,4 @@
-"""The two models that are shipped or offered by name, each loaded once a process, on first use."""
+"""The two models that are available by name, each loaded once a process at first use."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _SLICE = 4_096  # tokens summed at a time: a text of megabytes must not need gig
 class WordLlama:
     """WordLlama with the weights of its wheel: the mean of a text's token vectors.
 
-    Thirty megabytes, no network, some 25 microseconds for a question. Safe for any threads and
+    It takes 30 MB and about 25 us for a question, without network. Safe for any threads and
     loops, and in forked children: texts are tokenized one by one, which needs neither padding nor
     the tokenizer's own threads, and is four times as fast for one text as WordLlama's ``embed``.
-    Word order is lost on it and so is much of English grammar; other languages fare worse.
+    It ignores word order and much of English grammar; other languages do worse.
 
     Texts are folded to lower case and begin with a space, so that a word has the same tokens
-    wherever it stands: on BANKING77 that makes 2 points more hits at one share of wrong answers.
+    in any position: on BANKING77 that gives 2 points more hits at the same share of errors.
     """
 
     name: ClassVar[str] = "wordllama:256:l2_supercat:lower"
@@ -38,7 +38,7 @@ class WordLlama:
         self._parts: tuple[Callable[..., Any], NDArray[np.float32]] | None = None
 
     def quick(self, text: str) -> bool:
-        """Return whether the model is loaded, and the text surely so short as to take no time."""
+        """Return whether the model is loaded and the text is short."""
         # A rare character becomes as many as four tokens.
         return self._parts is not None and len(text) <= (300 if text.isascii() else 75)
 
@@ -71,7 +71,7 @@ class WordLlama:
         with self._lock:
             if self._parts is None:
                 wordllama = _import_wordllama()
-                # Its loader looks for the tokenizer beside the folder where it lies, unless told.
+                # By default its loader looks for the tokenizer in the wrong folder.
                 model = wordllama.WordLlama.load(
                     cache_dir=Path(wordllama.__file__).parent, disable_download=True
                 )
@@ -80,12 +80,12 @@ class WordLlama:
 
 
 def _import_wordllama() -> Any:
-    """Import WordLlama, which calls ``logging.basicConfig``, without letting that do anything."""
-    # It does nothing while the root logger has a handler.
+    """Import WordLlama without the effect of its call of ``logging.basicConfig``."""
+    # The call has no effect while the root logger has a handler.
     root, stand_in = logging.getLogger(), logging.NullHandler()
     root.addHandler(stand_in)
     try:
-        import wordllama  # noqa: PLC0415 - slow to import, and not everybody needs it
+        import wordllama  # noqa: PLC0415 - slow to import, and optional
     finally:
         root.removeHandler(stand_in)
     return wordllama
@@ -94,12 +94,12 @@ def _import_wordllama() -> Any:
 class MiniLM:
     """Chroma's default model, all-MiniLM-L6-v2 on the ONNX runtime.
 
-    Chroma downloads it at first use to the user's cache folder (80 MB). Safe for any threads and
-    loops.
+    Chroma downloads it at first use to the user's cache folder (80 MB). Safe to use from any
+    threads and event loops.
 
-    Chroma's ``DefaultEmbeddingFunction`` loads the model anew for every call and pads every text
-    to 256 tokens. Here it stays loaded, and texts are embedded one by one without padding, which
-    the attention mask would take out again.
+    Chroma's ``DefaultEmbeddingFunction`` loads the model at every call and pads every text to
+    256 tokens. Here it stays loaded, and texts are embedded one by one without padding, which the
+    attention mask would remove anyway.
     """
 
     name: ClassVar[str] = "chroma:default"
@@ -110,7 +110,7 @@ class MiniLM:
         self._function: Callable[[list[str]], Any] | None = None
 
     def __call__(self, texts: list[str]) -> list[Any]:
-        """Return one vector for each text; past 256 tokens a text is cut off."""
+        """Return one vector for each text, of its first 256 tokens."""
         function = self._function or self._load()
         return [function([text])[0] for text in texts]
 

@@ -1,4 +1,4 @@
-"""From a text to its traits."""
+"""Analysis of a text: its words, values, negations and roles."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from toolops_plugins.semantic.guards.values import VALUE_WORDS, read_values
 __all__ = ["LONG", "read"]
 
 LONG = 400
-"""Characters above which a text is not read but compared as a whole."""
+"""Longest text, in characters, that is analysed; longer ones are compared as a whole."""
 
 _GENERIC = frozenset(map(stem, GENERIC))
 _PERSONS = THIRD_PERSON | {"my": "my", "our": "my", "your": "your"}
@@ -67,16 +67,16 @@ _PRONOUNS = frozenset(word_list("i we you they he she it"))
 _BETWEEN = frozenset(
     word_list("over up down off out the a an his her its their my your our by who whom")
 )
-"""Words between a verb and whom it concerns."""
+"""Words between a verb and its object."""
 _CONDITIONS = frozenset(("if", "unless", "provided", "during", "despite"))
-"""Words from which on everything restricts."""
+"""Words that begin a condition; all words after them restrict the question."""
 _MOVING = PARTICLES | {"before", "after"}
 
 
 class _WordRole(NamedTuple):
-    """What one word does in a text."""
+    """The role of a word in a text."""
 
-    name: str  # what it is compared by; empty for a word that is not compared
+    name: str  # its key; empty for a word that is not compared
     word: Word
     marker: str
     person: str
@@ -157,7 +157,7 @@ def read(text: str) -> Traits:
 
 
 def _compare(lows: list[str], capitals: list[bool]) -> None:
-    """Read "most affordable" as one word, as "cheapest" is, in place."""
+    """Replace "most affordable" by one word like "cheapest", in place."""
     for at in range(len(lows) - 2, -1, -1):
         ending = _DEGREES.get(lows[at])
         if ending is not None and lows[at + 1].endswith(_ADJECTIVAL):
@@ -166,14 +166,14 @@ def _compare(lows: list[str], capitals: list[bool]) -> None:
 
 
 def _name_variables(lows: list[str]) -> None:
-    """Tell the variable a from the article, in place: turn a into the type of b."""
+    """Rename the variable "a", in place, where it is not the article: "turn a into b"."""
     for at, low in enumerate(lows):
         if low == "a" and (at + 1 == len(lows) or lows[at + 1] in DROPPED or lows[at + 1] == "b"):
             lows[at] = "a_"
 
 
 def _drop_category(lows: list[str], capitals: list[bool]) -> None:
-    """Read "which city is the capital" as "what is the capital", in place."""
+    """Replace "which city is the capital" by "what is the capital", in place."""
     for at in range(len(lows) - 4):
         if (
             lows[at] in ("which", "what")
@@ -188,12 +188,12 @@ def _drop_category(lows: list[str], capitals: list[bool]) -> None:
 
 
 def _picks(low: str) -> bool:
-    """Whether a word picks one of many, so that it matters what they are: largest, only."""
+    """Return whether a word selects one of many, such as "largest" or "only"."""
     return low.endswith("est") or low in ("most", "least", "only", "first", "last", "same", "next")
 
 
 class _TraitsBuilder:
-    """Traits in the making."""
+    """Collects the traits of a text word by word."""
 
     __slots__ = (
         "_asked",
@@ -229,11 +229,11 @@ class _TraitsBuilder:
         self._asked = False
         self._been = False
         self._pronoun = False  # whether the word directly before is one
-        self._doer = ""  # who does what the next word says
-        self._done = ""  # what was done by somebody, or to the next word
+        self._doer = ""  # the subject of the next verb
+        self._done = ""  # the verb whose subject or object follows
 
     def take(self, low: str, *, capital: bool) -> None:
-        """Take the next word."""
+        """Add the next word."""
         if low[0] == "#" and len(low) > 1:
             if low == "#one":
                 self.traits.one = True
@@ -293,7 +293,7 @@ class _TraitsBuilder:
             self.roles.setdefault("me", []).append(self.order[-1])
 
     def _relate(self, name: str, low: str, before: str, *, by: bool) -> None:
-        """Note who does what, and to whom, where grammar says so."""
+        """Note the subject and the object of verbs where grammar tells them."""
         past = low.endswith("ed") or low in PAST
         if self._doer:
             self._note("agent", name, self._doer)
@@ -333,5 +333,5 @@ def _may_be_english(lows: list[str], *, plain: bool) -> bool:
         return True
     english = sum(low in _ENGLISH for low in lows)
     foreign = sum(low in FOREIGN for low in lows)
-    other = sum(low[0] > "\u024f" for low in lows)  # beyond Latin
+    other = sum(low[0] > "\u024f" for low in lows)  # not a Latin letter
     return foreign <= english and other * 2 <= len(lows)

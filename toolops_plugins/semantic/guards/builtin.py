@@ -1,4 +1,4 @@
-"""The built-in guards: five questions about two texts."""
+"""The built-in guards: numbers, negation, kind, words and order."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["BUILT_IN", "Veto"]
 
 
 class Veto(NamedTuple):
-    """Why a cached candidate must not answer a question.
+    """The reason why a cached candidate must not answer a question.
 
     Args:
-        guard: The name of the guard that says so.
-        reason: What differs, in plain words.
+        guard: The name of the guard.
+        reason: The difference, in plain words.
     """
 
     guard: str
@@ -32,11 +32,11 @@ class Veto(NamedTuple):
 _REPAIR = key("fix")
 _FAILURE = key("fail")
 _TROUBLED = frozenset(map(key, word_list("declined rejected refused denied error stuck")))
-"""Ways to fail, each of which a text that only says that something fails may mean."""
+"""Keys of specific failures, which a text that only mentions a failure may mean."""
 
 
 def numbers(pair: Pair) -> Veto | None:
-    """Numbers, amounts, dates, times, units and identifiers must be the same."""
+    """Veto different numbers, amounts, dates, times, units and identifiers."""
     question, candidate = pair.question, pair.candidate
     if question.whole or candidate.whole:
         if question.whole == candidate.whole:
@@ -53,7 +53,7 @@ def numbers(pair: Pair) -> Veto | None:
 
 
 def _values_without_match(ours: Traits, theirs: Traits, single: str) -> list[str]:
-    """Return the values that only one text has; a 1 may match the word one, which may be none."""
+    """Return the values that only one text has; 1 matches the word "one"."""
     missing = [value for value in ours.values if value not in theirs.values]
     return [value for value in missing if not (value == single and theirs.one)]
 
@@ -83,7 +83,7 @@ def _quote(words: list[str]) -> str:
 
 
 def negation(pair: Pair) -> Veto | None:
-    """Both texts or neither must be negated, and opposites count as a negation."""
+    """Veto a negation or an opposite in one text only."""
     question, candidate = pair.question, pair.candidate
     if not (question.english and candidate.english):
         if question.negated != candidate.negated and question.english == candidate.english:
@@ -116,7 +116,7 @@ def negation(pair: Pair) -> Veto | None:
     if (question.negated or question.trouble) == (candidate.negated or candidate.trouble):
         return None
     if not differs and pair.digest(_REPAIR) in {**question.words, **candidate.words}:
-        return None  # what is to be repaired does not work
+        return None  # a request for a repair implies a failure
     negative = "question" if question.negated or question.trouble else "candidate"
     return Veto("negation", f"only the {negative} is negated")
 
@@ -126,7 +126,7 @@ def _words_without_match(ours: Traits, theirs: Traits) -> list[str]:
 
 
 def kind(pair: Pair) -> Veto | None:
-    """Both texts must ask the same kind of question, as far as they can be told."""
+    """Veto different kinds of question, where both are known."""
     mine, other = pair.question.kind, pair.candidate.kind
     if not are_in_conflict(mine, other):
         return None
@@ -134,7 +134,7 @@ def kind(pair: Pair) -> Veto | None:
 
 
 def order(pair: Pair) -> Veto | None:
-    """Who does what to whom, and from where to where, must be the same."""
+    """Veto swapped subjects, objects, origins or destinations."""
     question, candidate = pair.question, pair.candidate
     if not (question.english and candidate.english):
         return None
@@ -147,7 +147,7 @@ def order(pair: Pair) -> Veto | None:
 
 
 def words(pair: Pair) -> Veto | None:
-    """No content word may stand for another one, and none may be added that restricts."""
+    """Veto a content word in place of another, and an additional word that restricts."""
     question, candidate = pair.question, pair.candidate
     if question.whole or candidate.whole:
         if question.whole == candidate.whole:
@@ -172,7 +172,7 @@ def words(pair: Pair) -> Veto | None:
 
 
 def _strong(pair: Pair, left: dict[str, Word], theirs: Traits, ours: Traits) -> dict[str, Word]:
-    """Return the words of one side without counterpart that change what is asked for."""
+    """Return the unmatched words of one side that change the question."""
     strong = {}
     fails = theirs.trouble and ours.trouble and pair.digest(_FAILURE) in theirs.words
     fails = fails or (ours.trouble and theirs.negated and not ours.negated)
@@ -195,7 +195,7 @@ def _verbs_of_little_content(left: dict[str, Word]) -> dict[str, Word]:
 
 
 def _weighty(pair: Pair, strong: dict[str, Word], ours: Traits) -> dict[str, Word]:
-    """Return which words of one side restrict it, where the other side has no word instead."""
+    """Return the words that restrict one side where the other has no word instead."""
     return {
         name: word
         for name, word in strong.items()

@@ -1,6 +1,6 @@
-"""What people say around a question: greetings, thanks, hedges, excuses, introductions (English).
+"""Polite clauses around a question: greetings, thanks, hedges, excuses, introductions (English).
 
-A clause that holds nothing but such words is left out before a text is read, negations and all:
+A clause that has no other words is removed before the analysis, with its negations:
 "no rush at all", "sorry, I am not sure whether this is the right place, but".
 """
 
@@ -29,7 +29,7 @@ _TAGS = frozenset(
     for negation in ("n't", "nt", "")
     for who in ("it", "you", "they", "he", "she", "i")
 ) | {"right", "correct", "yes", "no", "huh", "eh", "ok"}
-"""What makes a question of a statement: isn't it, right."""
+"""Tags that make a question of a statement: isn't it, right."""
 _VOCATIVES = frozenset(
     word_list(
         "young man lady my dear love guys all everyone folks mate darling sir madam boss buddy xx x"
@@ -51,11 +51,11 @@ _NAMED = re.compile(
     r"(?:[Mm]y name(?: is|'s) [A-Z]\w+(?: [A-Z]\w+)?\s*(?:[,.!;-]+ (?:and )?|and )"
     r"|(?:[Ii] am|I'm|[Tt]his is) [A-Z]\w+(?: [A-Z]\w+)? (?:here|speaking)\s*[,.!;-]+ )?"
 )
-"""A greeting with a name, and a name that the writer gives."""
+"""A greeting with a name, and the name of the writer."""
 
 
 def strip_courtesy(text: str) -> str:
-    """Return a text without the clauses that are courtesies only, unless it has no others."""
+    """Return a text without its polite clauses, unless it has no others."""
     if _HINTS.isdisjoint(text[:-1]) and " but " not in text and " so " not in text:
         return text
     if text[:1] in "HhDdMmIT":

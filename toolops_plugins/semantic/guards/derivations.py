@@ -1,4 +1,4 @@
-"""Whether two words are of one root, so that what is asked for hardly differs: taxable, tax."""
+"""Words with a common root, such as "taxable" and "tax"."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _TAILS = frozenset(
         "ication ic ical acy cy age ive sis tic nt nce"
     )
 )
-"""What may follow the root in either word; no agents (er, or, ist), no negations (less)."""
+"""Endings that either word may have; no agents (er, or, ist), no negations (less)."""
 
 _BY_LENGTH = {"age": 5, "al": 5, "ic": 5, "ive": 5, "t": 6, "th": 4, "d": 5, "y": 4}
-"""Endings that make another word of a short root: pack, package; form, formal."""
+"""Least length of the root for endings that change the meaning of a short one: pack, package."""
 
 
 def share_root(one: str, other: str) -> bool:
-    """Whether two lower-case words have a root of four letters or more, and harmless endings."""
+    """Return whether two lower-case words share a root of four letters or more."""
     shorter = min(len(one), len(other))
     size = next((at for at in range(shorter) if one[at] != other[at]), shorter)
     while size > 3:

@@ -1,4 +1,4 @@
-"""Whether two texts are surely the same question: everything in them understood and matched."""
+"""The test for equivalent questions, in which every word is matched."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ __all__ = ["are_equivalent"]
 _EXACT = word_list(
     "from than before after without instead minus divided against over under above below"
 )
-"""Roles that must be filled alike."""
+"""Roles that must have the same words."""
 
 _SHARED = word_list("to by")
-"""Roles that must be filled alike where both texts have them."""
+"""Roles that must have the same words if both texts have them."""
 
 _OPEN = frozenset(("", "what", DEFINITION))
-"""Kinds of question that are one where all words agree."""
+"""Kinds of question that are equal where all words agree."""
 
 
 def are_equivalent(pair: Pair) -> bool:
-    """Return whether every word, name, number and relation of one text has its like in the other.
+    """Return whether every word, name, number and relation of two texts is matched.
 
-    For texts that no guard vetoes; False in any doubt.
+    For texts without a veto; False in any doubt.
     """
     question, candidate = pair.question, pair.candidate
     if question.whole or candidate.whole:
@@ -49,7 +49,7 @@ def are_equivalent(pair: Pair) -> bool:
 
 
 def _in_order(pair: Pair) -> bool:
-    """Whether the words with content, of which there must be one, come in the same order."""
+    """Return whether the content words, at least one, come in the same order."""
     ours = _sequence(pair.question, pair.found)
     theirs = _sequence(pair.candidate, {})
     if not ours:
@@ -58,7 +58,7 @@ def _in_order(pair: Pair) -> bool:
         return True
     if len(ours) != len(theirs) or set(ours) != set(theirs):
         return False
-    if len(ours) == 2:  # "weather in Paris" and "Paris weather": a name and what is asked about it
+    if len(ours) == 2:  # "weather in Paris" and "Paris weather": a name and a noun
         return len(_names(pair) & set(ours)) == 1
     doers = pairs_in(pair.candidate.roles, "agent")
     things = pairs_in(pair.candidate.roles, "patient")
@@ -75,7 +75,7 @@ def _in_words_of_candidate(pair: Pair, pairs: set[tuple[str, str]]) -> set[tuple
 
 
 def _names(pair: Pair) -> set[str]:
-    """Return which words of the candidate are names, on either side."""
+    """Return the words of the candidate that are names in either text."""
     ours, theirs = pair.question.words, pair.candidate.words
     names = {pair.found.get(name, name) for name, word in ours.items() if word.level == NAME}
     return names | {name for name, word in theirs.items() if word.level == NAME}

@@ -1,4 +1,4 @@
-"""Words that carry grammar rather than matter, and what short forms stand for (English)."""
+"""Function words and contractions (English)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ MARKERS: dict[str, str] = _WORDS["role_markers"]
 """Words that give the next content word a role, with the role."""
 
 CONTRACTIONS: dict[str, str] = _WORDS["contractions"]
-"""Short forms, with and without their apostrophes, and what they stand for."""
+"""Short forms, with and without apostrophes, and their full forms."""
 
 FOREIGN = frozenset(_WORDS["foreign"])
 """Function words of other languages that English does not have, without accents."""

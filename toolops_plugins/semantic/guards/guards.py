@@ -1,4 +1,4 @@
-"""The guards of a semantic cache: whether a candidate may answer a question at all."""
+"""The guards of a semantic cache, which veto candidates."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GUARDS: tuple[str, ...] = tuple(BUILT_IN)
 """The names of the built-in guards, in the order in which they are asked."""
 
 _MEMORY = 2_048
-"""Texts whose traits, and 16 times as many pairs of words whose nearness, are kept."""
+"""Texts whose traits are cached; 16 times as many digests and pairs of words are."""
 
 
 def _identity(word: str) -> str:
@@ -33,13 +33,13 @@ def _identity(word: str) -> str:
 
 
 class Guards:
-    """Vetoes on pairs of texts whose difference changes the answer, whatever their embeddings say.
+    """Veto pairs of texts whose difference changes the answer, whatever their similarity.
 
-    The guards know English; on a text that is evidently in another language, only numbers and
-    identifiers are compared, and negations of some languages. A text of more than 400
-    characters is compared as a whole: any difference but in case and white space is a veto.
+    The guards know English. Of a text in another language, only numbers, identifiers and, in some
+    languages, negations are compared. A text of more than 400 characters is compared as a whole:
+    any difference except in case and white space is a veto.
 
-    Safe to use from any threads and event loops; nothing here blocks or awaits.
+    Safe to use from any threads and event loops; no method blocks or awaits.
 
     Args:
         guards: None for all built-in guards, or a list of names from :data:`GUARDS` and of your own
@@ -48,12 +48,12 @@ class Guards:
         secret: The key of the digests in :meth:`hash_traits`. Default None: plain digests, which a
             dictionary turns back into words.
         near: Whether two lower-case words mean nearly the same, as by their embeddings.
-            Asked about two words in alphabetical order, and not again while it is remembered.
-            Default None: only synonyms of the built-in lists are near.
-        on_failure: Told of a guard that raised, with the word "guard". None: nobody.
+            Called with two words in alphabetical order; results are cached.
+            Default None: only the built-in lists tell.
+        on_failure: Called with "guard" and the error when a guard raises. None: not called.
 
     Raises:
-        ConfigurationError: A name that is none, or a guard that is no plain function.
+        ConfigurationError: A name is unknown, or a guard is not a plain function.
     """
 
     def __init__(
@@ -75,16 +75,16 @@ class Guards:
         self._near = lru_cache(maxsize=16 * _MEMORY)(_safe(near)) if near else _never
 
     def traits(self, text: str) -> Traits:
-        """Return what the guards know of a text; kept for the 2,048 texts used last."""
+        """Return the traits of a text, cached for the 2,048 most recent texts."""
         return read(text) if len(text) > LONG else self._read(text)
 
     def hash_traits(self, text: str) -> str:
         """Return the traits of a text as JSON in which every word and value is a digest.
 
-        A digest is an HMAC-SHA256 under the secret, or plain SHA-256, of 64 bits. What stays in the
-        open: the kind of question, whether it is negated, prepositions, the number and order of
-        words. What is lost: tolerance of typing errors, words that are near but not in the lists of
-        synonyms, and users' own guards, which are not asked about such a candidate.
+        A digest is 64 bits of HMAC-SHA256 under the secret, or of plain SHA-256. The kind of
+        question, its negation, prepositions, and the number and order of words stay readable.
+        Tolerance of typing errors, near words that are not in the lists, and users' own guards,
+        which are not called with such a candidate, are lost.
         """
         return self.traits(text).with_digests(self._digest).to_json()
 
@@ -103,12 +103,12 @@ class Guards:
         return None
 
     def are_equivalent(self, question: str, candidate: str | Traits) -> bool:
-        """Return whether the two are surely one question, so that a lower similarity will do.
+        """Return whether two questions are equivalent, so that a lower similarity suffices.
 
-        True when no guard has a veto, and every content word, name, number and relation of either
-        text has its like in the other: the same, a typing error, a synonym, another form. False in
-        any doubt, and for texts without a word of content. Typing errors, above all, ruin
-        embeddings while the words still tell what was meant.
+        True if no guard has a veto, and every content word, name, number and relation of either
+        text is matched in the other: by itself, a typing error, a synonym or another form. False in
+        any doubt, and for texts without content words. Typing errors in particular change an
+        embedding while the words are still recognisable.
 
         Args:
             question: The question.
@@ -117,7 +117,7 @@ class Guards:
         return self.weigh(question, candidate)[1]
 
     def weigh(self, question: str, candidate: str | Traits) -> tuple[Veto | None, bool]:
-        """Return the first veto, and whether the two are alike: both at the price of one.
+        """Return the first veto, and whether the questions are equivalent, in one pass.
 
         Args:
             question: The question.
@@ -131,7 +131,7 @@ class Guards:
         return None, self._are_equivalent(pair)
 
     def verdicts(self, question: str, candidate: str | Traits) -> dict[str, Veto | None]:
-        """Return what every guard says, by its name."""
+        """Return the verdict of every guard, by name."""
         pair = self._pair(question, candidate)
         return {
             guard if isinstance(guard, str) else _name(guard): self._ask(
@@ -141,7 +141,7 @@ class Guards:
         }
 
     def _pair(self, question: str, candidate: str | Traits) -> Pair | None:
-        """Return both texts as the built-in guards see them, or None if one cannot be read."""
+        """Return the traits of both texts as a pair, or None if one cannot be analysed."""
         try:
             mine = self.traits(question)
             other = candidate if isinstance(candidate, Traits) else self.traits(candidate)
@@ -149,7 +149,7 @@ class Guards:
                 return Pair(mine, other, near=self._near, digest=_identity, plain=mine)
             hidden = mine.with_digests(self._digest)
             return Pair(hidden, other, near=_never, digest=self._digest, plain=mine)
-        except Exception as error:  # noqa: BLE001 - a text that cannot be read is vetoed, by every guard
+        except Exception as error:  # noqa: BLE001 - every guard vetoes a text without traits
             self._on_failure("guard", error)
             return None
 
@@ -158,7 +158,7 @@ class Guards:
             return False
         try:
             return are_equivalent(pair) and not any(judge(pair) for judge in self._others)
-        except Exception as error:  # noqa: BLE001 - in any doubt two texts are not alike
+        except Exception as error:  # noqa: BLE001 - in any doubt two texts are not equivalent
             self._on_failure("guard", error)
             return False
 
@@ -173,7 +173,7 @@ class Guards:
             if isinstance(guard, str):
                 return None if pair is None else BUILT_IN[guard](pair)
             return guard(question, candidate)  # type: ignore[arg-type]  # no traits: see above
-        except Exception as error:  # noqa: BLE001 - a guard that fails has not said yes
+        except Exception as error:  # noqa: BLE001 - a guard that fails vetoes
             self._on_failure("guard", error)
             name = guard if isinstance(guard, str) else _name(guard)
             return Veto(name, f"the guard failed: {type(error).__name__}: {error}")
@@ -212,7 +212,7 @@ def _safe(near: Callable[[str, str], bool]) -> Callable[[str, str], bool]:
     def ask(one: str, other: str) -> bool:
         try:
             return bool(near(one, other))
-        except Exception:  # noqa: BLE001 - words that nobody can compare are not near
+        except Exception:  # noqa: BLE001 - words that cannot be compared are not near
             return False
 
     return ask

@@ -31,7 +31,7 @@ _TEXTS = {file.name: file.read_text("utf-8") for file in _FOLDER.iterdir()}
 
 
 def word_list(text: str, separator: str | None = None) -> list[str]:
-    """Return the parts of a text, by default its words: twenty words a line instead of one."""
+    """Split a text into a list, by default into its words."""
     return text.split(separator)
 
 
@@ -53,7 +53,7 @@ def class_lists(name: str) -> tuple[tuple[str, ...], ...]:
 
 @cache
 def entries(name: str) -> tuple[tuple[str, str], ...]:
-    """Return the entries of a file that has one a line: a word, a colon, and what belongs to it."""
+    """Return the entries of a file that has one a line: a word, a colon and a value."""
     pairs = (line.partition(": ") for line in lines(name))
     return tuple((head, rest) for head, _, rest in pairs)
 
@@ -89,7 +89,7 @@ def irregular_forms() -> dict[str, str]:
 
 
 def expand_phrase(phrase: str) -> list[str]:
-    """Return all that a phrase stands for: ``can/could you - please/- tell me`` stands for four.
+    """Return the phrases that a pattern such as ``can/could you please/- tell me`` stands for.
 
     A slash separates alternatives; a hyphen stands for no word.
     """

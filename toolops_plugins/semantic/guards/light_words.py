@@ -1,4 +1,4 @@
-"""Words that hardly restrict a question where one text has them and the other has none instead.
+"""Words that hardly restrict a question where the other text has no word instead.
 
 "A claim" and "bring a claim", "the best laptop" and "the best laptop to buy", "Android" and "an
 Android phone" ask the same. "Buy a house" and "sell a house" do not: there one word stands instead

@@ -1,8 +1,8 @@
-"""Words that may stand for one another in some questions, though not in all (English).
+"""Near synonyms, which replace one another in some questions but not in all (English).
 
-Synonyms share a class, and so are one word to the guards. Kin only pair when both are left over,
-one on either side: "a quick answer" and "a short answer" agree, while a question with both words is
-not thrown into confusion. A word may belong to many groups, and kin of kin are none.
+Synonyms share a class and are compared as one word. Near synonyms, called kin here, pair only when
+both are left over, one in either text: "a quick answer" and "a short answer" agree. A word may
+belong to many groups, and being kin is not transitive.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from toolops_plugins.semantic.guards.stems import key, opposites_of
 __all__ = ["degree_form", "kin_of"]
 
 _LONG = ("able", "ible", "ive", "ous", "ful", "ic", "ant", "ent", "ular", "al")
-"""Endings of adjectives, of which also longer ones are compared."""
+"""Endings of long adjectives that have degrees."""
 _NOTHING: frozenset[str] = frozenset()
 
 
@@ -38,7 +38,7 @@ def _join(kin: dict[str, set[str]], names: list[str]) -> None:
 
 
 def degree_form(word: str, ending: str) -> str:
-    """Return the comparative or superlative of an adjective; of others, a word that is none."""
+    """Return the comparative or superlative of an adjective by the rule."""
     if word.endswith("y"):
         word = word[:-1] + "i"
     return word + ending[word.endswith("e") :]

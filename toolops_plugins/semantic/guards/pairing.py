@@ -1,4 +1,4 @@
-"""Two texts side by side: which words are left over when all others have found a counterpart."""
+"""The pairing of the words of two texts, and the words that are left over."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ Near = Callable[[str, str], bool]
 Digest = Callable[[str], str]
 
 _MOST = 36
-"""Comparisons of words that are left over; more of them are no rephrasing, and cost time."""
+"""Most comparisons of left-over words; texts with more are no rephrasing."""
 
 
 class Pair:
-    """A question and a candidate, and what the guards share about the two.
+    """A question and a candidate, with the results that the guards share.
 
     Args:
         question: The traits of the question, hashed if those of the candidate are.
         candidate: The traits of the candidate.
         near: Whether two words mean nearly the same.
-        digest: What words are stored as where traits are hashed; identity where they are not.
+        digest: Returns the stored form of a word: its digest where traits are hashed, else itself.
         plain: The traits of the question, not hashed.
     """
 
@@ -51,10 +51,10 @@ class Pair:
         self._left: tuple[dict[str, Word], dict[str, Word]] | None = None
 
     def left(self) -> tuple[dict[str, Word], dict[str, Word]]:
-        """Return the words of the question that the candidate lacks, and the reverse, in a pair.
+        """Return the words that only the question has, and those that only the candidate has.
 
-        What pairs as a typing error, as a word written in two, as kin or as nearly the same is not
-        left, and stands in ``found``.
+        Words that pair as a typing error, as a word written in two, as kin or as nearly the same
+        are not left over; they are in ``found``.
         """
         if self._left is None:
             ours, theirs = self.question.words, self.candidate.words
@@ -66,7 +66,7 @@ class Pair:
         return self._left
 
     def names(self) -> dict[str, str]:
-        """Return the question's words and values by what they are stored as."""
+        """Return the question's words and values by their stored form."""
         names = {self.digest(name): word.text for name, word in self.plain.words.items()}
         return names | {self.digest(value): value for value in self.plain.values}
 
@@ -90,7 +90,7 @@ class Pair:
         other: dict[str, Word],
         related: Callable[[str], frozenset[str]],
     ) -> None:
-        """Pair words by a list of what is related to each."""
+        """Pair words by a list of related words."""
         if not mine or not other:
             return
         for name, word in self.plain.words.items():
@@ -127,7 +127,7 @@ class Pair:
     def _pair_split_words(
         self, some: dict[str, Word], rest: dict[str, Word], theirs: dict[str, Word]
     ) -> None:
-        """Drop a word that the other side writes in two: website, web site."""
+        """Pair a word that the other text writes as two: website, web site."""
         for name, word in tuple(some.items()):
             for first, second in pairwise(theirs):
                 if word.text == theirs[first].text + theirs[second].text:

@@ -1,4 +1,4 @@
-"""Phrasal verbs and idioms by the one word that says the same (English).
+"""Phrasal verbs and idioms with a single word of the same meaning (English).
 
 Each is listed in its base form; :func:`phrase_forms` adds the others: put out, puts out, putting
 out, put it out.
@@ -15,7 +15,7 @@ __all__ = ["phrase_forms"]
 
 
 def phrase_forms() -> Iterator[tuple[str, str]]:
-    """Yield every form of every phrase with the word that says the same."""
+    """Yield every form of every phrase with its single word."""
     for reading, phrase in entries("phrasal_verbs.txt"):
         first, _, rest = phrase.partition(" ")
         for form in forms_of(first):
@@ -27,5 +27,5 @@ def phrase_forms() -> Iterator[tuple[str, str]]:
 
 
 def past_of(verb: str) -> str:
-    """Return a past tense by the rule, for words that are compared by their stems."""
+    """Return the regular past tense, which suffices since words are compared by their stems."""
     return verb + "ed"[verb.endswith("e") :]

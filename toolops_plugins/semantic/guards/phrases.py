@@ -1,4 +1,4 @@
-"""Phrases that are read as one word, or as nothing (English)."""
+"""Phrases that are replaced by one word or by nothing (English)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Node", "phrase_words", "phrases"]
 
 
 class Node:
-    """A word inside phrases: the words that may follow, and the reading if a phrase ends here."""
+    """A word in the tree of phrases: the next words, and the reading if a phrase ends here."""
 
     __slots__ = ("following", "reading")
 
@@ -23,7 +23,7 @@ class Node:
 
 @cache
 def phrases() -> dict[str, Node]:
-    """Return the phrases as a tree of words, by their first words."""
+    """Return the phrases as a tree, by first word."""
     root = Node()
     for phrase, reading in phrase_forms():
         node = root
@@ -45,5 +45,5 @@ def _words(nodes: dict[str, Node]) -> frozenset[str]:
 
 @cache
 def phrase_words() -> frozenset[str]:
-    """Return every word of a phrase."""
+    """Return the words of all phrases."""
     return _words(phrases())

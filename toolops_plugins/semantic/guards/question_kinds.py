@@ -1,4 +1,4 @@
-"""Which kind of question a text asks, as far as can be told (English)."""
+"""The kind of question that a text asks (English)."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ _APART = {
 
 
 def are_in_conflict(one: str, other: str) -> bool:
-    """Whether two kinds of question have different answers; an unknown kind has no conflicts."""
+    """Return whether two kinds of question differ in their answers; unknown kinds do not."""
     if not one or not other or one == other:
         return False
     if {one, other} == {"what", DEFINITION}:

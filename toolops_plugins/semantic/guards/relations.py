@@ -1,4 +1,4 @@
-"""Who does what to whom: whether two texts give the same words other roles (English)."""
+"""Roles of words in two texts, and the roles that are swapped (English)."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def pairs_in(roles: dict[str, tuple[str, ...]], role: str) -> set[tuple[str, str
 
 
 def _elsewhere(gone: set[str], come: set[str], question: Traits, candidate: Traits) -> bool:
-    """Whether words are under other roles, not merely in another place, in the other text."""
+    """Return whether words have other roles, not only other places, in the other text."""
     return any(gone & set(names) for names in candidate.roles.values()) and any(
         come & set(names) for names in question.roles.values()
     )
@@ -138,7 +138,7 @@ def _numbers_by_word(traits: Traits, digest: Callable[[str], str]) -> dict[str, 
 
 
 def _swap_in_question(some: Traits, rest: Traits, verbs: frozenset[str]) -> str | None:
-    """Tell "which countries did France invade" from "which countries invaded France"."""
+    """Find the swap between "which countries did France invade" and "... invaded France"."""
     for doer in some.roles.get("did", ()):
         at = some.order.index(doer)
         verb = some.order[at + 1] if at + 1 < len(some.order) else ""

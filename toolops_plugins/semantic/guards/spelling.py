@@ -106,7 +106,7 @@ def _cost(word: str, known: str) -> float:
 
 
 def _likely(word: str, known: str) -> bool:
-    """Whether letters were swapped, left out or put in; a changed letter makes another word."""
+    """Return whether letters are swapped, missing or added; a changed letter is another word."""
     if word[0] != known[0] or not is_typo(word, known):
         return False
     if len(word) != len(known) or sorted(word) == sorted(known):
@@ -115,7 +115,7 @@ def _likely(word: str, known: str) -> bool:
 
 
 def _is_slip(word: str, known: str) -> bool:
-    """Whether a small word lacks a letter, or has two swapped, behind its first: teh, hav."""
+    """Return whether a small word lacks a letter or has two swapped after its first: teh, hav."""
     if known not in _SMALL:
         return False
     if len(word) == len(known):

@@ -1,4 +1,4 @@
-"""What a word is compared by: its stem, or the class of its synonyms (English).
+"""Keys by which words are compared: the stem, or the class of synonyms (English).
 
 The stemmer is a light one in the manner of Porter (1980) and of Krovetz (1993): inflections and the
 few derivations that do not change what is asked for (cancel, cancellation), no agents (print,
@@ -36,11 +36,11 @@ _INVARIABLE = lexicon.word_set("invariable_words.txt")
 _VOWELS = frozenset("aeiouy")
 _BEGINNINGS = ("re", "un", "pre", "over", "mis", "non", "dis", "under", "out", "super", "anti")
 _ENDINGS = ("ly", "er", "est", "ness", "able", "less", "ful", "y")
-"""What makes a real word of a real one, beside inflections."""
+"""Endings, beside inflections, that make a real word of a real one."""
 
 
 def stem(word: str) -> str:
-    """Return the stem of a lower-case word; no word itself, and meant to be compared only."""
+    """Return the stem of a lower-case word, for comparison only."""
     known = _IRREGULAR.get(word)
     if known is not None:
         return known
@@ -92,7 +92,7 @@ def _strip_inflection(word: str) -> str:
 
 
 def _short(rest: str) -> bool:
-    """Whether a stem with its ending taken off has lost an e: mak(ing), clos(ing), us(ing)."""
+    """Return whether a stem lost an e with its ending: mak(ing), clos(ing), us(ing)."""
     return (
         1 < len(rest) < 5
         and rest[-1] not in "aeiouwxy"
@@ -139,7 +139,7 @@ def _classes() -> dict[str, str]:
 
 @lru_cache(maxsize=8192)
 def key(word: str) -> str:
-    """Return what a lower-case word is compared by: the name of its class, or its stem."""
+    """Return the key of a lower-case word: the name of its class of synonyms, or its stem."""
     root = stem(word)
     return _classes().get(root, root)
 
@@ -194,7 +194,7 @@ def opposites_of(name: str) -> frozenset[str]:
 
 
 def are_siblings(one: str, other: str) -> bool:
-    """Whether two lower-case words are different members of one family: red and blue."""
+    """Return whether two lower-case words are different members of one family: red and blue."""
     families = _families()
     ones = families.get(one) or families.get(stem(one))
     if ones is None:
@@ -204,12 +204,12 @@ def are_siblings(one: str, other: str) -> bool:
 
 
 def in_family(word: str) -> bool:
-    """Whether a lower-case word has siblings: a name, a colour, a part of the body."""
+    """Return whether a lower-case word has siblings: a name, a colour, a part of the body."""
     return word in _families()
 
 
 def is_in_lists(word: str) -> bool:
-    """Whether a lower-case word, or what it is an inflection of, is in the lists here."""
+    """Return whether a lower-case word, or what it is an inflection of, is in the lists here."""
     real = _real()
     if word in real or word in _IRREGULAR:
         return True
@@ -219,7 +219,7 @@ def is_in_lists(word: str) -> bool:
 
 @lru_cache(maxsize=8192)
 def is_real(word: str) -> bool:
-    """Whether a lower-case word is known to be no typing error, as far as the lists here know."""
+    """Return whether a lower-case word is known to be no typing error."""
     if is_in_lists(word):
         return True
     real = _real()

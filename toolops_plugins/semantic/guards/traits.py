@@ -1,4 +1,4 @@
-"""What the guards know of one text."""
+"""The traits of a text, which the guards compare."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from toolops_plugins.semantic.guards.lexicon import word_list
 __all__ = ["ACTING", "CONTENT", "GENERIC_WORD", "HARMLESS", "LIGHT", "NAME", "Traits", "Word"]
 
 HARMLESS: Final = 0
-"""A word that changes nothing at all: tell, way, possible."""
+"""A word without any content: tell, way, possible."""
 GENERIC_WORD: Final = 1
 """A word of little content."""
 ACTING: Final = 2
-"""A verb of little content, for which no other such verb may stand: use, find."""
+"""A verb of little content that no other such verb may replace: use, find."""
 LIGHT: Final = 3
-"""A word that hardly restricts, unless another word stands instead of it."""
+"""A word that hardly restricts, unless another word replaces it."""
 CONTENT: Final = 4
 """A word with content."""
 NAME: Final = 5
-"""A name, or a word that nothing else may stand for."""
+"""A name, or a word that no other word may replace."""
 
 _OPEN_WORDS = frozenset(
     word_list("on off up down in out over under above below inside outside before after")
 )
-"""Particles, which tell nothing and stay as they are where traits are hashed."""
+"""Particles, which reveal nothing and are not hashed."""
 
 
 class Word(NamedTuple):
     """A content word of a text.
 
     Args:
-        text: The word as it stood there, in lower case; empty where traits are hashed.
+        text: The word in lower case; empty where traits are hashed.
         level: One of :data:`HARMLESS`, :data:`GENERIC_WORD`, :data:`ACTING`, :data:`LIGHT`,
             :data:`CONTENT` and :data:`NAME`, in the order of their weight.
     """
@@ -43,24 +43,24 @@ class Word(NamedTuple):
 
 
 class Traits:
-    """What the guards know of one text; made by :meth:`Guards.traits` and not changed afterwards.
+    """The traits of a text, made by :meth:`Guards.traits` and immutable afterwards.
 
     Safe to share between threads.
 
     Attributes:
         hashed: Whether words and values are keyed digests.
-        whole: For a text too long to be read, a digest of all its words; else empty.
-        english: Whether the text may be English; guards that know English only ask this.
+        whole: A digest of all words of a text that is too long to be analysed; else empty.
+        english: Whether the text may be English; guards that only know English skip others.
         values: Numbers, dates, units and identifiers, sorted, as often as they occur.
-        one: Whether the number word "one" occurs, which may mean 1 or nothing.
+        one: Whether the word "one" occurs, which may or may not be a number.
         negated: Whether the text is negated an odd number of times.
-        trouble: Whether it speaks of something that does not work.
+        trouble: Whether it says that something does not work.
         kind: The kind of question ("when", "why", ...), "what", "yes or no", or empty if unknown.
         persons: Pronouns that name somebody: "my", "your", "he", "she".
         particles: Small words with opposites: on, off, before, after.
-        words: Content words by what they are compared by, in the order of the text.
-        order: The same with values among them and with repetitions: the sequence that they form.
-        roles: What follows "from", "to", "than", ..., by that word.
+        words: Content words by key, in the order of the text.
+        order: Keys and values in the order of the text, with repetitions.
+        roles: The keys after "from", "to", "than", ..., by that word.
     """
 
     __slots__ = (
@@ -138,7 +138,7 @@ class Traits:
         )
 
     def to_json(self) -> str:
-        """Return the traits as JSON, from which :meth:`from_json` makes equal ones."""
+        """Return the traits as JSON for :meth:`from_json`."""
         return json.dumps(
             {
                 "hashed": self.hashed,
@@ -161,10 +161,10 @@ class Traits:
 
     @classmethod
     def from_json(cls, text: str) -> Traits:
-        """Return the traits that :meth:`to_json` wrote.
+        """Return the traits from JSON by :meth:`to_json`.
 
         Raises:
-            ValueError: The text is nothing that it wrote.
+            ValueError: The text is no such JSON.
         """
         try:
             fields: dict[str, Any] = json.loads(text)

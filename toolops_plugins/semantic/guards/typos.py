@@ -1,4 +1,4 @@
-"""Whether one word is a typing error of another.
+"""Detection of typing errors by a weighted edit distance.
 
 The distance is a weighted one in the manner of Damerau (1964): letters put in, left out, mistaken
 or swapped with their neighbour, where slips that people make often (a vowel for another, a doubled
@@ -130,7 +130,7 @@ def _extras(word: str) -> list[float]:
 
 @lru_cache(maxsize=8192)
 def is_typo(one: str, other: str, *, names: bool = False) -> bool:
-    """Whether two lower-case words differ by a typing error only.
+    """Return whether two lower-case words differ by a typing error only.
 
     Args:
         one: A word.

@@ -1,9 +1,9 @@
-"""Blocking calls that get a limited time, whatever they wait for.
+"""Blocking calls with a deadline.
 
-A timeout of a socket bounds each read, and says nothing of a server that sends a byte a second, of
-name resolution, or of a client that has no timeout at all. So a call runs in another thread, and
-whoever waits for it leaves when its time is over. The call itself cannot be stopped; there are few
-threads, all of them daemons, and a call that nobody waits for any more is not begun.
+The timeout of a socket bounds each read, but not a server that sends a byte a second, name
+resolution, or a client without a timeout. So a call runs in another thread, and its caller stops
+waiting at the deadline. The call itself cannot be stopped; there are few threads, all daemons, and
+a call whose caller has left is not started.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _THREADS = 8
 
 
 class BoundedCalls:
-    """Runs calls within the time that is left to the calling thread. Safe to use from any threads.
+    """A runner of calls within the deadline of the calling thread. Safe to use from any threads.
 
     Args:
-        seconds: What a call gets outside of any :meth:`within`.
+        seconds: Timeout of a call outside of :meth:`within`.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -38,7 +38,7 @@ class BoundedCalls:
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """Have all calls of this thread in the block end in time, together; the nearest end counts.
+        """Set a common deadline for all calls of this thread in the block; the earliest one counts.
 
         Args:
             seconds: From now on.
@@ -52,12 +52,12 @@ class BoundedCalls:
             self._local.until = before
 
     def left(self) -> float:
-        """Return how many seconds this thread has for its next call."""
+        """Return the seconds until the deadline of this thread."""
         until = getattr(self._local, "until", None)
         return self._seconds if until is None else max(0.0, until - time.monotonic())
 
     def run(self, action: Callable[..., T], *args: Any) -> T:
-        """Return what an action returns, or raise what it raises.
+        """Run an action; return its result or raise its error.
 
         Raises:
             TimeoutError: It did not end in time.
@@ -79,10 +79,10 @@ class BoundedCalls:
         raise TimeoutError(f"no end after {left:.1f} s")
 
     def offer(self, action: Callable[[], object]) -> None:
-        """Run an action that nobody waits for, unless there is no thread to be had."""
+        """Run an action in the background, unless no thread can be started."""
 
         def work() -> None:
-            with suppress(Exception):  # nobody would hear of it
+            with suppress(Exception):  # there is no caller to report it to
                 action()
 
         with suppress(RuntimeError):

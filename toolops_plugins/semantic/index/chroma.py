@@ -1,8 +1,8 @@
-"""The semantic cache's entries in Chroma: an embedded folder, or a server that processes share.
+"""The store of the semantic cache in Chroma: an embedded folder or a server.
 
-How entries look there is told in :mod:`~toolops_plugins.semantic.index.chroma_records`, how scopes
-are kept apart in :mod:`~toolops_plugins.semantic.index.chroma_scopes`, and how a folder survives a
-killed process in :mod:`~toolops_plugins.semantic.index.chroma_folder`.
+The form of entries is described in :mod:`~toolops_plugins.semantic.index.chroma_records`, the
+separation of scopes in :mod:`~toolops_plugins.semantic.index.chroma_scopes`, and the recovery of a
+folder in :mod:`~toolops_plugins.semantic.index.chroma_folder`.
 """
 
 from __future__ import annotations
@@ -35,31 +35,31 @@ __all__ = ["Store"]
 Vectors: TypeAlias = NDArray[np.float32]
 
 _WEIGHT = 8_000_000  # bytes of one write; a server takes 40 MB, and base64 and JSON add half
-_SAMPLE = 1_000  # entries from which it is estimated which of all were served long ago
-_VOIDS = 64  # records of invalidations from which on they are joined
-_ROOM = 20  # shrinking makes room for a twentieth, so that it is not needed all the time
+_SAMPLE = 1_000  # entries from which the age of the least recently served ones is estimated
+_VOIDS = 64  # records of invalidations above which they are merged
+_ROOM = 20  # shrinking frees a twentieth, so that it is rarely needed
 
 
 class Store:
-    """Entries with their vectors, and what was learned of them, in Chroma.
+    """Entries with their vectors, and the state of the learner, in Chroma.
 
-    Safe to use from any threads; the awaiting methods from any event loops. Stores of one folder in
-    one process share a client. Used after :meth:`close`, a store opens again.
+    Safe to use from any threads, and its coroutines from any event loops. Stores of one folder in a
+    process share a client. After :meth:`close` a store reopens at the next use.
 
     Args:
         path: A folder for Chroma's embedded index, for this process alone.
         url: A server's URL; see :class:`~toolops_plugins.semantic.index.chroma_server.Server`.
-        client: A client of Chroma that the user made; it is not closed here.
-        collection: The collection's name; what was learned is in another one, with "-state" at the
-            end. Default "toolops".
+        client: The user's Chroma client; it is not closed here.
+        collection: The collection's name; learned state is in another one, with the suffix
+            "-state". Default "toolops".
         embedder: The embedder's name.
         dimension: The embedder's dimensions.
-        secret: Signs every record; what is not signed with it is passed over. None: nothing is.
+        secret: Signs every record; others are skipped. None: no signatures.
         cipher: Encrypts questions, answers and tags; None: they are readable. Needs a secret.
         timeout: Seconds for an operation on a server that a caller waits for. Default 3.
 
     Raises:
-        ConfigurationError: A value is wrong, or chromadb is missing.
+        ConfigurationError: A value is invalid, or chromadb is missing.
     """
 
     def __init__(
@@ -78,15 +78,15 @@ class Store:
         self._protection = None if secret is None else Protection(secret, collection, cipher)
         self._link = Link(path, url, client, collection, embedder, dimension, timeout)
         self.shared: bool = self._link.shared
-        """Whether other processes may change the entries, too: with a server."""
+        """Whether other processes may change the entries, which is so on a server."""
         self.native: bool = self._link.queries is not None
         """Whether :meth:`asearch` awaits the server, and blocks no thread."""
         self.skipped = 0
-        """How many records were passed over, since they are not ours or are broken."""
+        """Number of records that were skipped, since they are foreign or broken."""
         self.tampered = 0
-        """How many of them lacked a signature, or had a wrong one."""
+        """Number of records without a valid signature."""
         self.voids = Voids()
-        """What was invalidated, as far as it is known here; empty without a secret."""
+        """The known invalidations; empty without a secret."""
         self.signed = secret is not None
         """Whether records are signed."""
 
@@ -94,23 +94,23 @@ class Store:
         return f"Store({self._link.place!r}, collection={self._link.name!r})"
 
     def open(self) -> None:
-        """Connect, and make the collection if there is none; nothing if that has been done.
+        """Connect and create a missing collection; nothing if it is open.
 
         Raises:
             ConfigurationError: Another process has the folder open, or the collection was made with
-                another embedder, by another version, or by somebody else.
+                another embedder, by another version, or by other software.
             TierError: Chroma failed, or the server could not be reached.
         """
         with self._link.within(2 * self._link.timeout):
             self._link.open()
 
     def within(self, seconds: float) -> AbstractContextManager[None]:
-        """Have all that this thread asks of a server in the block end in time, together."""
+        """Set a common deadline for all requests of this thread in the block."""
         return self._link.within(seconds)
 
     @property
     def aside(self) -> os.PathLike[str] | None:
-        """Where a corrupt database was moved to when this was opened, or since; None: nowhere."""
+        """The folder to which a corrupt database was moved, or None."""
         folder = self._link.folder
         return None if folder is None else folder.aside
 
@@ -120,17 +120,17 @@ class Store:
         return self._link.timeout
 
     def close(self) -> None:
-        """Let go of the folder, or close all connections to the server."""
+        """Release the folder or close all connections to the server."""
         self._link.close()
 
     async def aclose(self) -> None:
-        """As :meth:`close`, and wait until this loop's connections are closed."""
+        """Like :meth:`close`, and wait until this loop's connections are closed."""
         await self._link.aclose()
 
     # -- entries ---------------------------------------------------------------------------------
 
     def count(self) -> int:
-        """Return how many entries there are, expired ones included."""
+        """Return the number of entries, including expired ones."""
         found: int = self._link.run(lambda collection: collection.count())
         return found
 
@@ -154,7 +154,7 @@ class Store:
                 yield rows, np.stack(vectors)
 
     def _decode(self, id_: str, document: str | None, record: Any) -> tuple[Row, Vectors] | None:
-        """Return a record's row and vector, or None: it is broken, of another hand, or void."""
+        """Return a record's row and vector, or None for a broken, foreign or void record."""
         try:
             row = records.decode(id_, document, record, self._protection)
         except TamperedError:
@@ -178,8 +178,8 @@ class Store:
         return row, None
 
     def _pages(self, page: int) -> Iterator[tuple[list[str], list[Any], list[Any]]]:
-        # By ids, which one short answer brings at once: pages by offset would pass over entries
-        # when earlier ones are deleted meanwhile.
+        # By ids, which one short answer contains: pages by offset would skip entries when earlier
+        # ones are deleted meanwhile.
         ids = self._link.run(lambda collection: collection.get(include=[])["ids"])
         for start in range(0, len(ids), page):
             part = ids[start : start + page]
@@ -187,7 +187,7 @@ class Store:
             yield found["ids"], found["documents"], found["metadatas"]
 
     def write(self, rows: Sequence[Row], vectors: Vectors) -> None:
-        """Store entries, which replace those of the same id; they are on disk when this returns.
+        """Store entries, replacing those of the same id; they are on disk when this returns.
 
         Args:
             rows: The entries.
@@ -214,7 +214,7 @@ class Store:
             self._link.run(lambda collection, batch: collection.upsert(**batch), batch, change=True)
 
     def touch(self, rows: Sequence[Row]) -> None:
-        """Store how often, and when last, entries were served. Those that are gone stay gone.
+        """Store the hit counts and last use of entries. Deleted entries stay deleted.
 
         Raises:
             TierError: Chroma failed.
@@ -227,7 +227,7 @@ class Store:
             self._link.run(_update, ids, usage, change=True)
 
     def delete(self, ids: Sequence[str]) -> None:
-        """Delete entries; those that are not there are passed over.
+        """Delete entries; unknown ids are ignored.
 
         Raises:
             TierError: Chroma failed; some of the entries may be deleted.
@@ -245,12 +245,12 @@ class Store:
         scope: bytes | None = None,
         expired: float | None = None,
     ) -> int:
-        """Delete the entries that fit all that is given, and return how many.
+        """Delete the entries that match all given conditions, and return their number.
 
         Args:
-            tags: Those with any of these tags.
-            scope: Those of this scope.
-            expired: Those that end at or before this moment, in seconds since the epoch.
+            tags: Entries with any of these tags.
+            scope: Entries of this scope.
+            expired: Entries that expire at or before this time, in seconds since the epoch.
 
         Raises:
             TierError: Chroma failed; some of the entries may be deleted.
@@ -268,21 +268,21 @@ class Store:
         if expired is not None:
             conditions.append({"expires": {"$lte": float(expired)}})
         if not conditions:
-            raise ValueError("say which entries: by tags, scope or expired")
+            raise ValueError("needs at least one of tags, scope and expired")
         where = _join_conditions("$and", conditions)
-        # Chroma may bound what one deletion takes; ids can be counted, and come in batches.
+        # Chroma may limit a deletion; ids come in batches and can be counted.
         ids = self._link.run(lambda collection: collection.get(where=where, include=[])["ids"])
         self.delete(ids)
         return len(ids)
 
     def shrink(self, most: int) -> int:
-        """Delete those served longest ago if there are too many entries, and return how many.
+        """Delete the least recently served of too many entries, and return their number.
 
-        Which moment is long enough ago is estimated from a thousand entries, as Redis does from
-        five: reading all would take seconds. So a few that were served later may stay.
+        The cutoff is estimated from a sample of a thousand entries, since reading all would take
+        seconds. So some less recently served entries may stay.
 
         Args:
-            most: Entries that may stay. When there are more, room is made for a twentieth of it.
+            most: Entries at most. Above it, a twentieth of it is freed.
 
         Raises:
             TierError: Chroma failed; some of the entries may be deleted.
@@ -306,7 +306,7 @@ class Store:
         return len(old)
 
     def clear(self) -> None:
-        """Delete all entries; what was learned stays.
+        """Delete all entries; learned state stays.
 
         Raises:
             TierError: Chroma failed.
@@ -323,8 +323,8 @@ class Store:
         Args:
             scopes: The scope of each question.
             vectors: The questions' vectors, of unit length, as rows.
-            k: How many at most for each.
-            now: The moment at which entries must be live, in seconds since the epoch.
+            k: Entries at most, for each question.
+            now: The time at which entries must be live, in seconds since the epoch.
 
         Returns:
             Entries with their cosines to the question.
@@ -341,7 +341,7 @@ class Store:
     async def asearch(
         self, scopes: Sequence[bytes], vectors: Vectors, k: int, now: float
     ) -> list[list[tuple[Row, float]]]:
-        """As :meth:`search`; with a URL only (``native``), and opened before."""
+        """Like :meth:`search`; with a URL only (``native``), and opened before."""
         hits = Hits(scopes, self._fold(scopes, vectors), k, now, vectors, self._hit)
         try:
             async with asyncio.timeout(self._link.timeout):
@@ -352,7 +352,7 @@ class Store:
         return hits.found
 
     def _fold(self, scopes: Sequence[bytes], vectors: Vectors) -> Vectors:
-        # The first vectors in a collection would decide what it takes for ever.
+        # The first vectors would fix the dimension of the collection.
         form = len(scopes), self._link.dimension
         if vectors.shape != form:
             raise TierError(
@@ -361,10 +361,10 @@ class Store:
             )
         return fold(scopes, vectors)
 
-    # -- what was learned ------------------------------------------------------------------------
+    # -- learned state ------------------------------------------------------------------------
 
     def read_states(self) -> dict[str, bytes]:
-        """Return what processes have learned, by their ids; what is broken is passed over.
+        """Return the learned states by process id; broken ones are skipped.
 
         Raises:
             TierError: Chroma failed.
@@ -387,7 +387,7 @@ class Store:
         return kept
 
     def write_state(self, process: str, state: bytes) -> None:
-        """Store what a process has learned, in place of what it stored before.
+        """Store the learned state of a process, replacing its earlier one.
 
         Args:
             process: The process's id.
@@ -406,7 +406,7 @@ class Store:
         )
 
     def drop_states(self, processes: Sequence[str]) -> None:
-        """Forget what processes have learned.
+        """Delete learned states.
 
         Raises:
             TierError: Chroma failed.
@@ -417,11 +417,11 @@ class Store:
     # -- invalidations, where there is a secret ---------------------------------------------------
 
     def write_void(self, void: Voids) -> None:
-        """Store an invalidation, so that others and later processes know of it; needs a secret.
+        """Store an invalidation for other and later processes; needs a secret.
 
-        It is kept beside what was learned, apart from the rows: a row that somebody puts back is
-        older than it. Whoever can write to Chroma can delete it too, and is then told from the
-        truth only by processes that have read it before.
+        It is stored with the learned state, apart from the rows: a restored row is older than it.
+        An attacker who can write to Chroma can also delete it; then only processes that have read
+        it before detect a restored row.
 
         Raises:
             TierError: Chroma failed.
@@ -437,7 +437,7 @@ class Store:
         )
 
     def read_voids(self) -> None:
-        """Learn of the invalidations that are stored; many are joined into one.
+        """Read the stored invalidations; many are merged into one.
 
         Raises:
             TierError: Chroma failed.
@@ -460,23 +460,23 @@ class Store:
             self.write_void(self.voids)
             self.drop_states(read)
 
-    # -- an index that was torn ------------------------------------------------------------------
+    # -- recovery of the index ------------------------------------------------------------------
 
     @property
     def stale(self) -> bool:
-        """Whether searches miss entries until :meth:`rebuild` has run.
+        """Return whether searches miss entries until :meth:`rebuild` has run.
 
-        So it is when a process was killed while it wrote to the folder. Nothing is lost for that:
-        :meth:`load` yields everything.
+        This happens after a process was killed while it wrote to the folder. Nothing is lost:
+        :meth:`load` yields all entries.
         """
         self.open()
         folder = self._link.folder
         return folder is not None and folder.is_stale(self._link.name)
 
     def rebuild(self, page: int = 500) -> None:
-        """Build the index of a folder again, if that is needed; about 0.4 ms for each entry.
+        """Rebuild the index of a folder if necessary; takes about 0.4 ms an entry.
 
-        Other threads may go on to use the store meanwhile. Interrupted, it is to be called again.
+        Other threads may use the store meanwhile. After an interruption, call it again.
 
         Args:
             page: Entries to add at a time. Default 500.
@@ -494,15 +494,15 @@ class Store:
             self._link.folder.note_rebuilt(self._link.name)
 
     def compact(self, most: int) -> bool:
-        """Build the index of a folder again if most of its places are of deleted entries.
+        """Rebuild the index of a folder if most of its slots belong to deleted entries.
 
-        No other thread may write meanwhile; :meth:`rebuild` is to be called afterwards.
+        No other thread may write meanwhile. If it returns True, call :meth:`rebuild`.
 
         Args:
-            most: Places that it may have.
+            most: Slots at most.
 
         Returns:
-            Whether the index has to be built.
+            Whether the index must be rebuilt.
 
         Raises:
             TierError: Chroma failed.
@@ -534,5 +534,5 @@ def _update(collection: Any, ids: list[str], metadatas: list[dict[str, Any]]) ->
 
 
 def _join_conditions(operator: str, conditions: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return one condition; Chroma takes no operator on one alone."""
+    """Return one condition; Chroma takes no operator with a single operand."""
     return conditions[0] if len(conditions) == 1 else {operator: conditions}

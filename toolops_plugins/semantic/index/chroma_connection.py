@@ -1,4 +1,4 @@
-"""The way to Chroma: a folder, a server or a client, opened on first use and let go of in a fork.
+"""The connection to Chroma: a folder, a server or a client, opened at first use.
 
 Whatever Chroma raises at run time becomes a :class:`~toolops_plugins.errors.TierError`.
 """
@@ -42,37 +42,39 @@ _LOG = logging.getLogger("toolops_plugins.semantic")
 _VERSION = 1  # of the layout of records and vectors
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,498}[a-zA-Z0-9]")  # leaves room for "-state"
 _BATCH = 1_000  # entries of one write; Chroma indexes them before it returns
-_TIMEOUT = 3.0  # seconds for what a caller waits for
-_SLOW = 20.0  # seconds for what no caller waits for
+_TIMEOUT = 3.0  # seconds for an operation that a caller waits for
+_SLOW = 20.0  # seconds for an operation in the background
 
-_LINKS = 4 * (2 * 16 + 1) + 8  # bytes of an entry beside its vector, in the index's lowest level
+_LINKS = (
+    4 * (2 * 16 + 1) + 8
+)  # bytes of an entry in the lowest level of the index, without its vector
 
 INDEX = {"hnsw": {"space": "ip", "max_neighbors": 16, "ef_construction": 100, "ef_search": 100}}
 """How Chroma indexes vectors.
 
-Measured with the folded vectors of fold.py: with 8 neighbours the index takes two thirds of the
-time to build, and misses up to 2 % of the nearest; a smaller ef_search gains a tenth of a query.
+Measured with the folded vectors of chroma_scopes: with 8 neighbours the build takes two thirds of
+the time and misses up to 2 % of the nearest; a smaller ef_search saves a tenth of a query.
 """
 
 
 class ForkedIndexError(TierError):
-    """An embedded index was opened before this process was forked, and is its parent's alone."""
+    """An embedded index that was opened before a fork and belongs to the parent."""
 
 
 class Link:
-    """One collection of entries, and one of what was learned. Safe for any threads.
+    """The connection to a collection of entries and one of learned state. Safe for any threads.
 
     Args:
         path: A folder for Chroma's embedded index.
         url: A server's URL.
-        client: A client that the user made.
+        client: The user's client.
         name: The collection's name.
         embedder: The embedder's name.
         dimension: The embedder's dimensions.
         timeout: Seconds for an operation on a server that a caller waits for. Default 3.
 
     Raises:
-        ConfigurationError: A value is wrong, or chromadb is missing.
+        ConfigurationError: A value is invalid, or chromadb is missing.
     """
 
     def __init__(
@@ -124,7 +126,7 @@ class Link:
         self.batch = 1
 
     def _after_fork(self) -> None:
-        # Connections, and the threads of Chroma's own, are the parent's.
+        # Connections and Chroma's threads belong to the parent.
         self._inherited = self._inherited or (
             self.collection is not None and (not self.shared or self._given is not None)
         )
@@ -139,17 +141,17 @@ class Link:
 
     @property
     def place(self) -> str:
-        """Where the entries are, for people."""
+        """The location of the entries, for people."""
         if self._server is not None:
             return str(self._server)
         return "a client's memory" if self._path is None else str(self._path)
 
     def open(self) -> None:
-        """Connect, and make the collection if there is none; nothing if that has been done.
+        """Connect and create a missing collection; nothing if it is open.
 
         Raises:
             ConfigurationError: Another process has the folder open, or the collection was made with
-                another embedder, by another version, or by somebody else.
+                another embedder, by another version, or by other software.
             TierError: Chroma failed, or the server could not be reached.
         """
         if self._is_open():
@@ -177,9 +179,9 @@ class Link:
                 raise
 
     def within(self, seconds: float) -> AbstractContextManager[None]:
-        """Have all that this thread asks of a server in the block end in time, together.
+        """Set a common deadline for all requests of this thread in the block.
 
-        An embedded folder is not bounded: nothing there is waited for but the disk.
+        An embedded folder has no deadline: it waits for the disk only.
 
         Args:
             seconds: From now on.
@@ -199,7 +201,7 @@ class Link:
             import chromadb  # noqa: F401, PLC0415 - takes a second, which is not the server's
 
             queries = self.queries
-            if queries is not None:  # Chroma's client would wait for ever
+            if queries is not None:  # Chroma's client has no timeout
                 self._run(queries.beat)
             self.client = self._run(self._reach, self._server)
         try:
@@ -214,12 +216,12 @@ class Link:
         self.collection = self._change(self._resolve)
 
     def _mend(self, error: TierError) -> bool:
-        """Mend a folder that is damaged; return whether it is worth another attempt."""
+        """Repair a damaged folder; return whether another attempt makes sense."""
         folder = self.folder
         if folder is None:
             return False
         done = is_corrupt(error) and folder.replace()
-        # A server that was killed on this folder left no note of what it tore.
+        # A server that was killed on this folder left no note.
         done = done or ("hnsw" in str(error) and folder.repair())
         self.client = folder.client
         return done
@@ -237,8 +239,8 @@ class Link:
             database=server.database,
             settings=Settings(anonymized_telemetry=False),
         )
-        # Chroma gives connections no timeout, so that a server that hangs would hang us, and never
-        # closes them; and the part that knows tenants has some of its own.
+        # Chroma sets no timeout for connections and never closes them; its client for tenants has
+        # connections of its own.
         for part in (client, getattr(client, "_admin_client", None)):
             session = getattr(getattr(part, "_server", None), "_session", None)
             if isinstance(session, httpx.Client):
@@ -247,7 +249,7 @@ class Link:
         return client
 
     def _resolve(self) -> Any:
-        """Return the collection, which is made if there is none."""
+        """Return the collection, created if it is missing."""
         marks = {LAYOUT: _VERSION, "embedder": self._embedder, "dimension": self.dimension}
         found = self.client.get_or_create_collection(
             self.name, metadata=marks, configuration=INDEX, embedding_function=None
@@ -282,13 +284,13 @@ class Link:
             )
 
     def close(self) -> None:
-        """Let go of the folder, or close all connections to the server."""
+        """Release the folder or close all connections to the server."""
         if self.queries is not None:
             self.queries.close()
         self._release()
 
     async def aclose(self) -> None:
-        """As :meth:`close`, and wait until this loop's connections are closed."""
+        """Like :meth:`close`, and wait until this loop's connections are closed."""
         if self.queries is not None:
             await self.queries.aclose()
         self._release()
@@ -302,13 +304,13 @@ class Link:
             if folder is not None:
                 folder.leave()
             elif self._calls is not None:
-                # Nobody waits for it: what is closed may be in the midst of a request.
+                # In the background, since a request may still be running.
                 self._calls.offer(partial(_close_all, client, self._given, sessions))
 
     # -- running ---------------------------------------------------------------------------------
 
     def run(self, action: Callable[..., T], *args: Any, change: bool = False) -> T:
-        """Run an action on the collection; a second time if somebody else has replaced it."""
+        """Run an action on the collection; again if another process has replaced it."""
         self.open()
         guarded = self._change if change else self._run
         try:
@@ -327,7 +329,7 @@ class Link:
         return guarded(action, self.collection, *args)
 
     def _begin_anew(self) -> None:
-        """Set aside a database that turned out to be corrupt; what asks next finds a new one."""
+        """Set a corrupt database aside; the next use finds a new one."""
         with self._opening:
             if self.folder is not None and self.folder.replace():
                 self.client = self.folder.client
@@ -335,7 +337,7 @@ class Link:
                 self.collection = self._change(self._resolve)
 
     def places(self) -> int:
-        """Return how many places the index of a folder has, those of deleted entries included."""
+        """Return the number of slots in the index of a folder, including deleted ones."""
         folder = self.folder
         if folder is None or folder.path is None:
             return 0
@@ -347,7 +349,7 @@ class Link:
         return sum(sizes) // (4 * (self.dimension + CODE) + _LINKS)
 
     def renew(self) -> bool:
-        """Let the index of a folder be built again, without what was deleted."""
+        """Remove the index of a folder, so that it is rebuilt without deleted entries."""
         with self._opening:
             folder = self.folder
             if folder is None or not folder.renew(self.name):
@@ -358,7 +360,7 @@ class Link:
             return True
 
     def run_state(self, action: Callable[[Any], T], *, change: bool = False) -> T:
-        """As :meth:`run`, on the collection of what was learned."""
+        """Like :meth:`run`, on the collection of learned state."""
 
         def act(_: Any) -> T:
             if self.state is None:
@@ -380,14 +382,14 @@ class Link:
         return self.run(lambda _: queries.send(self._id, question))
 
     async def aask(self, question: dict[str, Any]) -> Any:
-        """As :meth:`ask`; with a URL only, and opened before."""
+        """Like :meth:`ask`; with a URL only, and opened before."""
         if self.queries is None or not self._is_open():
             raise TierError(f"Chroma at {self.place} has no native lookups, or is not open")
         try:
             try:
                 return await self.queries.asend(self._id, question)
             except MissingError:
-                # Another process has cleared the collection, and its successor has another id.
+                # Another process has cleared the collection; the new one has another id.
                 id_, marks = await self.queries.afind(self.name)
                 self._check(marks)
                 self._id = id_
@@ -421,15 +423,15 @@ class Link:
             self.folder.note_rebuilt(self.name)
 
     def _change(self, change: Callable[..., T], *args: Any) -> T:
-        """As :meth:`_run`, with a note in the folder that a change is under way."""
-        folder = self.folder  # once, since another thread may let go of it
+        """Like :meth:`_run`, with a note in the folder that a change is under way."""
+        folder = self.folder  # read once, since another thread may release it
         if folder is None:
             return self._run(change, *args)
         with folder.write_note():
             return self._run(change, *args)
 
     def _run(self, action: Callable[..., T], *args: Any) -> T:
-        """Run an action, on a server within its time; whatever is raised becomes a TierError."""
+        """Run an action, on a server with its deadline; errors become a ``TierError``."""
         calls = self._calls
         try:
             return action(*args) if calls is None else calls.run(action, *args)
@@ -438,7 +440,7 @@ class Link:
         except Exception as error:
             raise self._trouble(error) from error
         except BaseException as error:
-            # A panic in Chroma's Rust is none of Python's exceptions.
+            # A panic in Chroma's Rust code is no Exception.
             if type(error).__name__ != "PanicException":
                 raise
             raise self._trouble(error) from error
@@ -448,16 +450,16 @@ class Link:
 
 
 class _OpenFolder:
-    """What a link has to let go of when it is dropped without being closed."""
+    """The folder that a link releases when it is garbage-collected without being closed."""
 
     folder: Folder | None = None
 
 
 def _leave_soon(held: _OpenFolder) -> None:
-    """Let go of a folder in a thread: the collector runs anywhere, and closing takes a while."""
+    """Release a folder in a thread, since the garbage collector runs anywhere."""
     folder, held.folder = held.folder, None
     if folder is not None:
-        with suppress(RuntimeError):  # no thread is to be had, such as at exit
+        with suppress(RuntimeError):  # no thread can be started, such as at exit
             threading.Thread(
                 target=_leave, args=(folder,), name="toolops-index", daemon=True
             ).start()
@@ -471,7 +473,7 @@ def _leave(folder: Folder) -> None:
 
 
 def _close_all(client: Any, given: Any, sessions: list[Any]) -> None:
-    """Close connections to a server, but not a client that the user made."""
+    """Close connections to a server, but not the user's client."""
     if client is not None and client is not given:
         client.close()
     for session in sessions:
@@ -479,7 +481,7 @@ def _close_all(client: Any, given: Any, sessions: list[Any]) -> None:
 
 
 def _nature(client: Any) -> tuple[str | None, bool]:
-    """Return the folder of a client that the user made, if it has one, and whether it is shared."""
+    """Return the folder of the user's client, if it has one, and whether it is shared."""
     try:
         settings = client.get_settings()
         implementation = str(settings.chroma_api_impl)
@@ -495,7 +497,7 @@ def _nature(client: Any) -> tuple[str | None, bool]:
 
 
 def _is_absent(error: BaseException | None) -> bool:
-    # Not by import: chromadb is there if it raised this, and takes a second if it did not.
+    # By name: an import of chromadb takes a second.
     return isinstance(error, MissingError) or type(error).__name__ == "NotFoundError"
 
 

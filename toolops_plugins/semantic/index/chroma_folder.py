@@ -1,11 +1,10 @@
-"""Embedded folders of Chroma: one client and one lock for all who open a folder in this process.
+"""Embedded folders of Chroma, with one client and one lock for each folder of this process.
 
 Chroma writes the files of its vector index in place. A process that is killed meanwhile leaves them
-torn, and whoever loads them next gets an error or a crash of the whole process
-(chroma-core/chroma issues 7238 and 7678, with 1.5.9). All else is in SQLite, and safe. So the lock
-file tells whether a write was under way; if one was, the torn files are removed before Chroma sees
-them, and the index is built again from the vectors that the metadata hold, by
-:meth:`~toolops_plugins.semantic.index.chroma.Store.rebuild`.
+torn, and the next load raises or crashes the process (chroma-core/chroma issues 7238 and 7678, with
+1.5.9). Everything else is in SQLite and safe. So the lock file records a running write; if there
+was one, the torn files are removed before Chroma reads them, and the index is rebuilt from the
+vectors in the metadata by :meth:`~toolops_plugins.semantic.index.chroma.Store.rebuild`.
 """
 
 from __future__ import annotations
@@ -34,30 +33,30 @@ _DATABASE = "chroma.sqlite3"
 _PARTS = re.compile(
     rf"{re.escape(_DATABASE)}(-\w+)?|[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}"
 )
-"""What Chroma keeps in its folder: the database with its logs, and a folder for each index."""
+"""The names in a folder of Chroma: the database with its logs, and a folder for each index."""
 _CORRUPT = re.compile(r"code: (11|26)\b|is malformed|not a database", re.IGNORECASE)
-"""What SQLite says of a database that is none any more: SQLITE_CORRUPT and SQLITE_NOTADB."""
+"""SQLite's messages for a corrupt database: SQLITE_CORRUPT and SQLITE_NOTADB."""
 _CHECKED = 256 * 1024 * 1024
-"""Bytes up to which a database is checked before Chroma opens it."""
+"""Largest database, in bytes, that is checked before Chroma opens it."""
 
 LAYOUT = "toolops_layout"
-"""Marks a collection of entries as ours, in its metadata."""
+"""The key in the metadata of our collections of entries."""
 STATE = "toolops_state"
-"""Marks a collection of learned state as ours, in its metadata."""
+"""The key in the metadata of our collections of learned state."""
 
 
 class Folder:
-    """An embedded folder that is open. Made by :func:`enter` only; safe for threads.
+    """An open embedded folder, created by :func:`enter`. Safe to use from any threads.
 
     Args:
-        path: The folder with no links in its path; None for a client that keeps all in memory.
-        client: A client of it that the user made; None: one is made here.
+        path: The folder, without links in its path; None for a client in memory.
+        client: The user's client; None: a new one.
     """
 
     def __init__(self, path: Path | None, client: Any) -> None:
         self.path = path
         self.aside: Path | None = None
-        """Where a corrupt database was moved to, if there was one."""
+        """The folder to which a corrupt database was moved, or None."""
         self.users = 1
         self._own = client is None
         self._changing = fork_safe(self, threading.RLock(), "_changing")
@@ -71,7 +70,7 @@ class Folder:
             raise
 
     def _make_client(self) -> Any:
-        """Return a new client; where its database is corrupt, of a new database."""
+        """Return a new client, with a new database if the old one is corrupt."""
         if self.path is not None and _has_damage(self.path):
             self._set_aside()
         try:
@@ -95,11 +94,11 @@ class Folder:
         )
 
     def replace(self) -> bool:
-        """Set a corrupt database aside and begin a new one; return whether that could be done."""
+        """Replace a corrupt database by a new one; return whether that was possible."""
         with _opening:
             if self.path is None or not self._own or self.users > 1:
                 return False
-            with suppress(Exception):  # a client of a corrupt database may fail in any way
+            with suppress(Exception):  # closing a corrupt database may raise anything
                 self.client.close()
             self._set_aside()
             self.client = _make_client(self.path)
@@ -107,10 +106,10 @@ class Folder:
 
     @contextmanager
     def write_note(self) -> Iterator[None]:
-        """Let one write run at a time, with a note in the folder that it is under way.
+        """Serialise writes, with a note in the folder of the running one.
 
         Raises:
-            TierError: The folder has been let go of.
+            TierError: The folder was released.
         """
         with self._changing:
             if not self.users:
@@ -119,7 +118,7 @@ class Folder:
                 yield
 
     def repair(self) -> bool:
-        """Remove the index files, which Chroma cannot load; return whether that could be done."""
+        """Remove broken index files; return whether that was possible."""
         with _opening:
             if self.path is None or self._lock is None or not self._own or self.users > 1:
                 return False
@@ -129,14 +128,14 @@ class Folder:
             return True
 
     def renew(self, name: str) -> bool:
-        """Remove the index files of one collection, to be built again; return whether it was done.
+        """Remove the index files of a collection for a rebuild; return whether that was possible.
 
-        Chroma never uses the place of an entry again that was deleted, in its files or in memory.
+        Chroma never reuses the slot of a deleted entry, in its files or in memory.
         """
         with _opening, self._changing:
             if self.path is None or self._lock is None or not self._own or self.users > 1:
                 return False
-            # The note first: without its files the collection is not to be searched.
+            # The note first: without its files the collection must not be searched.
             self._lock.mend(self._lock.stale | {name})
             self.client.close()
             for files in index_files(self.path, name):
@@ -145,16 +144,16 @@ class Folder:
             return True
 
     def is_stale(self, name: str) -> bool:
-        """Return whether a collection's index has to be built again."""
+        """Return whether a collection's index must be rebuilt."""
         return self._lock is not None and name in self._lock.stale
 
     def note_rebuilt(self, name: str) -> None:
-        """Note that a collection's index is whole again."""
+        """Record that a collection's index is complete again."""
         if self._lock is not None and name in self._lock.stale:
             self._lock.mend(self._lock.stale - {name})
 
     def leave(self) -> None:
-        """End one use; the last one closes the client and frees the folder, between two writes."""
+        """Release the folder; the last release closes the client, between two writes."""
         with _opening, self._changing:
             self.users -= 1
             if self.users:
@@ -172,18 +171,18 @@ class Folder:
             self._lock.close()
 
     def abandon(self) -> None:
-        """In a forked child: keep out of the client, and leave the lock to the parent alone."""
+        """Leave the client and the lock to the parent, in a forked child."""
         self._unlock()
-        # Its destructor waits for threads that this process does not have, so it must never run.
+        # Its destructor waits for threads that only the parent has, so it must never run.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.client))
 
 
 def enter(path: str | os.PathLike[str] | None, client: Any = None) -> Folder:
-    """Open a folder, or join those who have it open in this process.
+    """Open a folder, or share the one that is open in this process.
 
     Args:
-        path: The folder; None for a client that keeps all in memory.
-        client: A client of the folder that the user made; the first one is kept.
+        path: The folder; None for a client in memory.
+        client: The user's client of the folder; the first one counts.
 
     Raises:
         ConfigurationError: Another process has it open, or Chroma cannot use it.
@@ -201,7 +200,7 @@ def enter(path: str | os.PathLike[str] | None, client: Any = None) -> Folder:
 
 
 def index_files(path: Path, name: str) -> list[Path]:
-    """Return the folders that hold the vector index of a collection."""
+    """Return the folders with the vector index of a collection."""
     query = "SELECT s.id, c.name FROM segments s JOIN collections c ON s.collection = c.id"
     return [
         path / id_
@@ -211,19 +210,19 @@ def index_files(path: Path, name: str) -> list[Path]:
 
 
 def _drop_torn_files(path: Path) -> list[str]:
-    """Remove the index files of all collections that are ours; return which have to be built."""
+    """Remove the index files of all our collections; return the names of those to rebuild."""
     query = "SELECT c.name, m.key FROM collections c JOIN collection_metadata m"
     query += " ON m.collection_id = c.id"
     ours = [(name, key) for name, key in _ask(path, query) if key in (LAYOUT, STATE)]
     for name, _ in ours:
         for files in index_files(path, name):
             shutil.rmtree(files, ignore_errors=True)
-    # What was learned is never searched by meaning.
+    # Learned state is never searched by vector.
     return [name for name, key in ours if key == LAYOUT]
 
 
 def _ask(path: Path, query: str) -> list[tuple[str, str]]:
-    """Ask Chroma's database, which also undoes what a killed process left half done in it."""
+    """Query Chroma's database, which also rolls back the transaction of a killed process."""
     file = path / _DATABASE
     if not file.exists():
         return []
@@ -235,8 +234,8 @@ def _ask(path: Path, query: str) -> list[tuple[str, str]]:
 def _has_damage(path: Path) -> bool:
     """Return whether SQLite finds the structure of Chroma's database damaged.
 
-    Chroma would end the whole process over some databases of this kind. It takes 2 ms for a
-    megabyte, so large ones are left to Chroma.
+    Chroma aborts the process for some of these. The check takes 2 ms a megabyte, so large
+    databases are not checked.
     """
     file = path / _DATABASE
     if not file.is_file() or file.stat().st_size > _CHECKED:
@@ -244,7 +243,7 @@ def _has_damage(path: Path) -> bool:
     try:
         with closing(sqlite3.connect(file)) as database:
             (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.OperationalError:  # out of reach, which it may not be the next time
+    except sqlite3.OperationalError:  # not reachable now
         return False
     except (sqlite3.DatabaseError, UnicodeDecodeError):
         return True
@@ -275,22 +274,22 @@ def _make_client(path: Path | None) -> Any:
 
 
 def _unusable(path: Path | None, error: BaseException) -> FolderError:
-    """Return the error of a folder that Chroma cannot open, so that it can be tried again."""
+    """Return the error for a folder that Chroma cannot open; it can be opened again."""
     from chromadb.api.shared_system_client import SharedSystemClient  # noqa: PLC0415 - as above
 
-    # Chroma would keep what it has begun of a client, and use that the next time.
-    with suppress(Exception):  # which is nobody's interface
+    # Chroma would reuse the incomplete client.
+    with suppress(Exception):  # not a public interface
         SharedSystemClient._identifier_to_system.pop(str(path), None)  # noqa: SLF001 - as above
     return FolderError("path", f"Chroma cannot open {path}: {error}")
 
 
 def is_corrupt(error: BaseException) -> bool:
-    """Return whether an error tells of a database that is damaged, and not merely out of reach."""
+    """Return whether an error reports a damaged database, not an unreachable one."""
     return _CORRUPT.search(str(error)) is not None
 
 
 def _set_files_aside(path: Path) -> Path:
-    """Move all that Chroma has in a folder into a new one inside, and return that."""
+    """Move all files of Chroma in a folder into a new subfolder, and return it."""
     stem = time.strftime("corrupt-%Y%m%d-%H%M%S")
     names = (stem, *(f"{stem}-{number}" for number in range(2, 1_000)))
     try:

@@ -1,8 +1,7 @@
-"""A lock on a folder that its process cannot leave behind, with a note of what it was doing.
+"""A lock on a folder that ends with its process, with a note of running writes.
 
-The lock is the operating system's, on an open file: whatever ends the process ends the lock. The
-file tells, for the next process, whether a write was under way, and which indexes have to be built
-again because of that.
+The operating system locks an open file, so the lock ends with the process in any case. For the next
+process the file records a running write and the indexes that must be rebuilt.
 """
 
 from __future__ import annotations
@@ -21,24 +20,24 @@ __all__ = ["FolderError", "FolderLock"]
 
 _NAME = "toolops.lock"
 _BUSY, _IDLE = b"w", b"-"
-_FAR = 1 << 30  # Windows keeps others from reading what is locked: lock where nothing is
+_FAR = 1 << 30  # Windows blocks reads of a locked range, so an unused one is locked
 
 
 class FolderError(ConfigurationError, TierError):
-    """A folder that cannot be used now: it is held by another process, full, or not writable.
+    """A folder that cannot be used now: locked by another process, full or not writable.
 
-    Who opens it is told so; in the call of a tool it is trouble with the cache like any other.
+    Opening it raises; in the call of a tool it is a failure of the cache like any other.
     """
 
 
 class FolderLock:
-    """Holds a folder for this process; its methods are for one thread at a time.
+    """The lock of this process on a folder; used by one thread at a time.
 
     Args:
-        folder: The folder; it is made if it is missing.
+        folder: The folder, created if it is missing.
 
     Raises:
-        FolderError: Another process holds it, or it cannot be locked or written to.
+        FolderError: Another process has locked it, or it cannot be locked or written to.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,7 +49,7 @@ class FolderLock:
         try:
             self._hold(folder)
         except BaseException as error:
-            # Whatever it was: a file that stays open would keep everybody out, this process too.
+            # An open file would keep the lock, for this process too.
             self.close()
             if isinstance(error, OSError):
                 raise FolderError("path", f"{folder} cannot be used: {error}") from error
@@ -72,27 +71,27 @@ class FolderLock:
             ) from error
         held = self._read()
         self.torn: bool = held.get("state") == _BUSY.decode()
-        """Whether the last process that had the folder ended in the middle of a write."""
+        """Whether the last process ended during a write."""
         self.stale: set[str] = set(held.get("stale", ()))
-        """The collections whose index lacks entries that the collection has."""
+        """The collections whose index lacks entries."""
         self._state = _BUSY if self.torn else _IDLE
         self.note()
 
     def mend(self, stale: set[str]) -> None:
-        """Note that what the last process left torn is gone, and what has to be built again."""
+        """Record that torn files are removed, and the collections to rebuild."""
         self.torn = False
         self.stale = stale
         self._state = _IDLE
         self.note()
 
     def note(self) -> None:
-        """Write the state down."""
+        """Write the state to the file."""
         text = json.dumps({"pid": os.getpid(), "stale": sorted(self.stale)})
         _put(self._file, self._state + text.encode() + b"\n")
 
     @contextmanager
     def write_note(self) -> Iterator[None]:
-        """Note that a write is under way; if it fails, the note stays until one succeeds.
+        """Record a running write; if it fails, the note stays until a write succeeds.
 
         One thread at a time.
         """
@@ -100,17 +99,17 @@ class FolderLock:
         try:
             if before != _BUSY:
                 _put(self._file, _BUSY, cut=False)
-        except OSError as error:  # nothing has been changed
+        except OSError as error:  # nothing was written
             self._state = before
             raise TierError(f"the semantic index cannot be written to: {error}") from error
         yield
         if not self.torn:
             self._state = _IDLE
-            with suppress(OSError):  # then the next process looks closer than it must
+            with suppress(OSError):  # then the next process repairs without need
                 _put(self._file, _IDLE, cut=False)
 
     def close(self) -> None:
-        """Let go of the folder. In a forked child the parent keeps it."""
+        """Release the folder; in a forked child the parent keeps it."""
         with suppress(OSError):
             os.close(self._file)
 
@@ -124,7 +123,7 @@ class FolderLock:
             stale = [name for name in found["stale"] if isinstance(name, str)]
             return {"state": chr(text[0]), "pid": found["pid"], "stale": stale}
         except (KeyError, TypeError, ValueError):
-            return {"state": _BUSY.decode()}  # cut off in the middle: nothing is known
+            return {"state": _BUSY.decode()}  # truncated, so the state is unknown
 
 
 def _put(file: int, content: bytes, *, cut: bool = True) -> None:
@@ -144,5 +143,5 @@ else:
     import fcntl
 
     def _lock(file: int) -> None:
-        # Of the open file, not of the process: reading the file elsewhere does not end it.
+        # A lock of the open file, not of the process: another open file does not end it.
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Which of Chroma's results are live entries of the right scope, and whether to ask for more."""
+"""The selection of Chroma's results: live entries of the right scope."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from toolops_plugins.semantic.index.rows import Row
 __all__ = ["Decode", "Hits"]
 
 Decode: TypeAlias = Callable[[str, str | None, Any], tuple[Row, NDArray[np.float32] | None] | None]
-"""Returns a record's row, and its vector where a similarity must not be taken from Chroma; or None
-for a record that is to be passed over."""
+"""Returns a record's row, with its vector where Chroma's similarity is not trusted, or None for a
+record to skip."""
 
-_MOST = 300  # results of a query; Chroma Cloud gives no more
-_FLOOR = 0.3  # similarity below which nobody asks for the rest of a scope
+_MOST = 300  # results of a query, the limit of Chroma Cloud
+_FLOOR = 0.3  # similarity below which the rest of a scope is not queried
 
 
 class Hits:
-    """The neighbours of some questions, found in one query, or two.
+    """The neighbours of questions, found in one or two queries.
 
-    Used by alternating :meth:`question` and :meth:`take` until there is no question left.
+    Call :meth:`question` and :meth:`take` in turn until there is no question left.
 
     Args:
         scopes: The scope of each question.
         folded: The questions' vectors, folded with their scopes, as rows.
-        k: How many neighbours at most for each.
-        now: The moment at which entries must be live, in seconds since the epoch.
-        vectors: The questions' vectors as they are, as rows.
-        decode: Makes rows of records.
+        k: Neighbours at most, for each question.
+        now: The time at which entries must be live, in seconds since the epoch.
+        vectors: The questions' vectors, not folded, as rows.
+        decode: Decodes records into rows.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class Hits:
         self._now = now
         self._vectors = vectors
         self._decode = decode
-        self._open = list(range(len(scopes)))  # the questions that are still to be asked
+        self._open = list(range(len(scopes)))  # the open questions
         self._count = min(k + max(8, k // 2), _MOST)  # some may have expired
 
     def question(self) -> dict[str, Any] | None:
-        """Return the arguments of the next query, or None if there is nothing left to ask."""
+        """Return the arguments of the next query, or None if all questions are answered."""
         if not self._open:
             return None
         return {
@@ -65,7 +65,7 @@ class Hits:
         }
 
     def take(self, answer: Any) -> None:
-        """Take the answer to the last question."""
+        """Process the answer to the last query."""
         more: list[int] = []
         for place, number in enumerate(self._open):
             hits: list[tuple[Row, float]] = []
@@ -87,12 +87,12 @@ class Hits:
                     if vector is None:
                         cosine = similarity(distance)
                     else:
-                        # The vector in Chroma's index may have been moved towards a question.
+                        # An attacker may have changed the vector in Chroma's index.
                         cosine = float(vector @ self._vectors[number])
                     hits.append((row, min(1.0, cosine)))
             hits.sort(key=lambda hit: -hit[1])
             self.found[number] = hits[: self._k]
-            # No entry of the scope that was not returned is nearer than the last that was.
+            # All other entries of the scope are farther than the last one returned.
             full = len(distances) >= self._count
             if len(hits) < self._k and full and similarity(distances[-1]) > _FLOOR:
                 more.append(number)

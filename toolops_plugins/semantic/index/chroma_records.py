@@ -1,21 +1,20 @@
-"""Rows as Chroma's records, and back.
+"""The conversion of rows to Chroma's records and back.
 
-A record is meant to be read by people, too: its document is the question. Its metadata are
+A record is readable for people: its document is the question. Its metadata are
 
 - ``scope`` (hexadecimal), ``expires`` (seconds since the epoch; missing for no end), ``tags`` (a
   list) for filters, all off the hot path;
-- ``hits`` and ``used``, which change alone;
+- ``hits`` and ``used``, which change independently;
 - ``entry``: everything else as JSON, with the answer's bytes in base64;
-- ``vector``: the question's vector in half precision and base64. Chroma keeps vectors in its index
-  alone, whose files do not survive a process that is killed as it writes them; from here they can
-  be restored. Half precision moves a cosine by about 0.00002.
-
+- ``vector``: the question's vector in half precision and base64. Chroma keeps vectors only in its
+  index, whose files do not survive a process that is killed during a write; they are restored from
+  here. Half precision moves a cosine by about 0.00002.
 - ``signature``, where there is a secret: see :mod:`~toolops_plugins.semantic.index.protection`.
-Then the
-  entry has end and tags too, which are those that count. If it is encrypted it has the question as
-  well, the document is a word that says so, and ``tags`` are digests.
+Then
+  the entry also has expiry and tags, and these count. An encrypted entry has the question too, its
+  document is a placeholder, and ``tags`` are digests.
 
-Metadata that a record no longer has are written as None, since Chroma merges old and new ones.
+Removed metadata are written as None, since Chroma merges old and new ones.
 """
 
 from __future__ import annotations
@@ -39,16 +38,16 @@ __all__ = ["decode", "document", "metadata", "parts", "safe", "usage", "vector"]
 _ID = 32  # hexadecimal digits
 _COUNT = 2**53  # the largest whole number that all of JSON, Chroma and SQLite hold
 _DIGEST = 16  # bytes of a scope and of an answer
-_CODECS = frozenset((JSON, TAGGED))  # a remembered exception is no answer to a question
+_CODECS = frozenset((JSON, TAGGED))  # a cached exception is no answer to a question
 
 
 def safe(text: str) -> str:
-    """Return text that is valid Unicode: Chroma refuses the whole batch for half a surrogate."""
+    """Return valid Unicode: Chroma refuses a whole batch for a lone surrogate."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def document(row: Row, protection: Protection | None = None) -> str:
-    """Return what people read."""
+    """Return the document of a record."""
     if protection is not None and protection.encrypts:
         return "encrypted"
     return safe(row.text or "")
@@ -67,7 +66,7 @@ def metadata(
     Args:
         row: The row.
         vector: Its question's vector, of unit length.
-        protection: Signs it; None: it is not signed.
+        protection: Signs it; None: no signature.
     """
     entry: dict[str, Any] = {
         "codec": row.codec,
@@ -92,7 +91,7 @@ def metadata(
             "tags": [safe(tag) for tag in row.tags] or None,
             "entry": json.dumps(entry, separators=(",", ":")),
         }
-    # Numbers in JSON come back from a server as its parser rounds them, and tags as Unicode allows.
+    # A server rounds numbers in JSON and may normalise the Unicode of tags.
     entry["expires"] = row.expires if math.isfinite(row.expires) else None
     entry["tags"] = row.tags
     return found | {
@@ -108,16 +107,16 @@ def decode(
     record: Any,
     protection: Protection | None = None,
 ) -> Row | None:
-    """Return the row, or None if another hand wrote the record, or wrote it wrongly.
+    """Return the row, or None for a foreign or invalid record.
 
     Args:
         id: The record's id.
         text: Its document.
         record: Its metadata.
-        protection: Checks the signature; None: it has none, or its reader no secret.
+        protection: Checks the signature; None: no check.
 
     Raises:
-        TamperedError: There is a secret, and the record was not signed with it as it stands.
+        TamperedError: There is a secret, and the signature is missing or wrong.
     """
     try:
         row = _row(id, text, record, protection)
@@ -135,7 +134,7 @@ def _row(id: str, text: str | None, record: Any, protection: Protection | None) 
         return None
     if protection is None:
         if record.get("signature") is not None:
-            return None  # somebody else's who has a secret; to us it is as good as unsigned
+            return None  # signed, but not readable without a secret
         entry = json.loads(record["entry"])
     else:
         entry = protection.decode_entry(record["entry"], id, record["scope"])
@@ -161,18 +160,18 @@ def _row(id: str, text: str | None, record: Any, protection: Protection | None) 
         took=_number(entry["took"]),
         price=_number(entry["price"]),
         traits=traits,
-        # Not signed, since they change alone; whatever stands there is a count and a time.
+        # Not signed, since they change independently; any value is taken as a count and a time.
         hits=int(min(max(_number(record["hits"]), 0), _COUNT)),
         used=min(max(_number(record["used"]), 0.0), float(_COUNT)),
     )
 
 
 def vector(record: Any, dimension: int) -> NDArray[np.float32] | None:
-    """Return the vector that the metadata hold, of unit length, or None if they hold none.
+    """Return the unit vector from the metadata, or None if there is none.
 
     Args:
         record: The metadata.
-        dimension: How many numbers it must have.
+        dimension: The length of the vector.
     """
     try:
         found = np.frombuffer(b64decode(record["vector"], validate=True), dtype="<f2")

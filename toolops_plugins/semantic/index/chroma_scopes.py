@@ -1,4 +1,4 @@
-"""Scopes folded into vectors, so that one index keeps many scopes apart without a filter.
+"""Scopes folded into vectors, which separate many scopes in one index without a filter.
 
 Chroma answers a query with a metadata filter by scanning: tens of milliseconds where one without
 takes two. So a scope becomes part of the vector. A question x of unit length in scope s is stored

@@ -1,9 +1,9 @@
-"""Queries to a Chroma server: the one request whose time a caller waits for.
+"""Queries to a Chroma server, with a timeout.
 
-Chroma's own clients of a server have no timeout, and its asynchronous one keeps the connections of
-all instances and loops in one dictionary of its class, by the loop's address. So queries are sent
-from here by httpx, which Chroma itself uses, to the server's documented interface (``/api/v2``).
-All else goes through Chroma's client.
+Chroma's own clients have no timeout, and the asynchronous one stores the connections of all
+instances and loops in one dictionary by the address of the loop. So queries are sent by httpx,
+which Chroma itself uses, to the documented interface of the server (``/api/v2``). Everything else
+uses Chroma's client.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from toolops_plugins.errors import ConfigurationError
 __all__ = ["MissingError", "Queries", "Server"]
 
 _CONNECT = 1.0  # seconds for a connection
-_PATIENCE = 1.0  # seconds that closing waits for another thread's loop
+_PATIENCE = 1.0  # seconds that close() waits for the loop of another thread
 _LOOPS = 16  # event loops that keep connections
 
 
 class MissingError(Exception):
-    """The server has no such collection (any more)."""
+    """The server has no such collection."""
 
 
 class Server:
-    """Where a Chroma server is.
+    """The address of a Chroma server.
 
     Args:
-        url: ``http`` or ``https``, host, port (default 8000, with https 443) and, if a proxy wants
-            one, a path. Other names than Chroma's own for tenant and database are given as in
+        url: ``http`` or ``https``, host, port (default 8000, with https 443) and optionally a path
+            for a proxy. Tenant and database other than Chroma's defaults are given as in
             ``?tenant=acme&database=shop``.
 
     Raises:
-        ConfigurationError: It is not such a URL.
+        ConfigurationError: The URL is not of this form.
     """
 
     def __init__(self, url: str) -> None:
@@ -46,7 +46,7 @@ class Server:
             parts = urlsplit(url)
             port = parts.port
         except (AttributeError, TypeError, ValueError):
-            # Not what is wrong with it: the parser may take a part of a password for the port.
+            # Without details: the parser may take a part of a password for the port.
             raise ConfigurationError(
                 "url", "is not a URL: must be like 'http://localhost:8000'"
             ) from None
@@ -79,13 +79,13 @@ class Server:
         return self.base.removesuffix("/api/v2")
 
     def place(self, collection: str) -> str:
-        """Return the URL of a collection, by its name or its id, whatever is asked of it."""
+        """Return the URL of a collection, by name or id."""
         tenant, database = quote(self.tenant, safe=""), quote(self.database, safe="")
         return f"{self.root}/api/v2/tenants/{tenant}/databases/{database}/collections/{collection}"
 
 
 class _Seat:
-    """The connections of one event loop; all methods but :meth:`retire` run on it."""
+    """The connections of an event loop; all methods except :meth:`retire` run on it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         import httpx  # noqa: PLC0415 - comes with chromadb
@@ -96,12 +96,12 @@ class _Seat:
         self._guard = self._release_with_loop()
 
     async def open(self) -> None:
-        """Have the connections closed when the loop shuts down its asynchronous generators."""
+        """Close the connections when the loop shuts down its asynchronous generators."""
         await self._guard.asend(None)
 
     def retire(self) -> None:
         """Close the connections; from any thread."""
-        with suppress(RuntimeError):  # the loop is closed, and took them with it
+        with suppress(RuntimeError):  # the loop is closed, and so are they
             self.loop.call_soon_threadsafe(self._start)
 
     def _start(self) -> None:
@@ -109,24 +109,24 @@ class _Seat:
 
     async def shut(self) -> None:
         """Close the connections."""
-        with suppress(RuntimeError):  # the loop is shutting down and does it already
+        with suppress(RuntimeError):  # the loop is shutting down and closes them
             await self._guard.aclose()
 
     async def _release_with_loop(self) -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
-            with suppress(Exception):  # a connection that broke is closed already
+            with suppress(Exception):  # a broken connection is closed already
                 await self.client.aclose()
             if not self.released.done():
                 self.released.set_result(None)
 
 
 class Queries:
-    """Sends queries. Safe for any threads and event loops; each loop has connections of its own.
+    """A sender of queries. Safe for any threads and event loops; each loop has own connections.
 
     Args:
-        server: Where to.
+        server: The server.
         timeout: Seconds for a query and its answer.
     """
 
@@ -136,7 +136,7 @@ class Queries:
         self.forget()
 
     def forget(self) -> None:
-        """Let go of everything without closing it: in a forked child it is the parent's."""
+        """Drop all connections without closing them, in a forked child."""
         self._lock = threading.Lock()
         self._client: Any = None
         self._seats: dict[asyncio.AbstractEventLoop, _Seat] = {}
@@ -146,7 +146,7 @@ class Queries:
 
         Args:
             collection: The collection's id.
-            question: What to ask, as in the server's interface.
+            question: The body of the request.
 
         Raises:
             MissingError: There is no such collection.
@@ -162,21 +162,21 @@ class Queries:
         return _read(client.post(place, **_body(question), timeout=self._limits()))
 
     def beat(self) -> None:
-        """Return if the server answers; raises as :meth:`send` does."""
+        """Check that the server answers; raises like :meth:`send`."""
         import httpx  # noqa: PLC0415 - comes with chromadb
 
-        # Certificates take longer to load than a server to answer, and only TLS needs them.
+        # Loading certificates takes longer than the answer, and only TLS needs them.
         with httpx.Client(verify=self._server.tls) as client:
             client.get(f"{self._server.root}/api/v2/heartbeat", timeout=self._limits())
 
     def _limits(self) -> Any:
-        """Return how long each step of a request may take."""
+        """Return the timeouts of each step of a request."""
         import httpx  # noqa: PLC0415 - comes with chromadb
 
         return httpx.Timeout(self.timeout, connect=min(_CONNECT, self.timeout))
 
     async def asend(self, collection: str, question: dict[str, Any]) -> dict[str, Any]:
-        """As :meth:`send`."""
+        """Like :meth:`send`."""
         seat = await self._seat()
         # httpx bounds each step of a request, but not their sum.
         async with asyncio.timeout(self.timeout):
@@ -184,7 +184,7 @@ class Queries:
             return _read(await seat.client.post(place, **_body(question), timeout=self._limits()))
 
     async def afind(self, name: str) -> tuple[str, Any]:
-        """Return the id and the metadata of a collection; raises as :meth:`send` does."""
+        """Return the id and the metadata of a collection; raises like :meth:`send`."""
         seat = await self._seat()
         async with asyncio.timeout(self.timeout):
             found = _read(await seat.client.get(self._server.place(name), timeout=self._limits()))
@@ -206,11 +206,11 @@ class Queries:
         return seat
 
     def close(self) -> None:
-        """Close all connections, waiting up to a second for loops that run in other threads."""
+        """Close all connections, waiting up to a second for loops in other threads."""
         wait(self._clear(_current_loop()), timeout=_PATIENCE)
 
     async def aclose(self) -> None:
-        """As :meth:`close`, and wait for this loop's own."""
+        """Like :meth:`close`, and wait for the connections of this loop."""
         own = self._seats.get(asyncio.get_running_loop())
         busy = [asyncio.wrap_future(each) for each in self._clear(own.loop if own else None)]
         if own is not None:

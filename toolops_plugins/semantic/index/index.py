@@ -1,8 +1,8 @@
-"""The index: what is stored in Chroma, its image in memory, and what waits to be written.
+"""The index: the store in Chroma, its image in memory, and pending writes.
 
-An embedded index has one process, so all of it is kept in memory too and searched there: a query
-to embedded Chroma has a floor of about 2 ms. An index on a server has many writers; its lookups go
-to the server, and memory holds only what this process has not yet written.
+An embedded index has one process, so memory holds all of it and is searched: a query to embedded
+Chroma takes at least 2 ms. An index on a server has many writers, so lookups go to the server, and
+memory holds only the pending writes of this process.
 """
 
 from __future__ import annotations
@@ -47,38 +47,38 @@ Vector = npt.NDArray[np.float32]
 Near = list[tuple[Row, float]]
 
 _IN_MEMORY = 200_000
-"""Entries up to which an embedded index is kept in memory."""
+"""Largest embedded index, in entries, that memory holds as a whole."""
 _INLINE = 20_000
-"""Entries up to which a search takes less time than the way to another thread and back."""
+"""Largest scope, in entries, that is searched faster than by another thread."""
 _VOIDED = 10_000
-"""Questions of which it is remembered when they were invalidated."""
+"""Questions whose invalidation is recorded, at most."""
 _PATIENCE = 10.0
-"""Seconds that closing waits for what is under way in an embedded index."""
+"""Seconds that closing waits for work in an embedded index."""
 _EVICTED = 256
-"""Evicted entries that are deleted at once."""
+"""Evicted entries that are deleted in one batch."""
 _FEW = 1_000
-"""Rows that are written between two looks at the size of Chroma's index, at least."""
+"""Rows written between two checks of the size of Chroma's index, at least."""
 _PLACES = 4
-"""Places in Chroma's index for each entry that there may be; deleted ones keep theirs."""
+"""Slots in Chroma's index for each entry of ``max_items``; deleted entries keep theirs."""
 _SWEEP = 60.0
-"""Seconds between two sweeps of what has expired, and between two checks of the size."""
+"""Seconds between two sweeps of expired entries and checks of the size."""
 _VOIDS = 1.0
-"""Seconds between two looks at what other processes have invalidated."""
+"""Seconds between two reads of the invalidations of other processes."""
 
 
 class Index:
     """Entries by scope and meaning. Safe to use from any threads and event loops.
 
     Args:
-        make_store: Makes the store; gets the embedder's name and dimension by name.
-        embedder: Makes the vectors.
-        max_items: Entries at most; beyond them the least useful are dropped.
+        make_store: Creates the store; takes the embedder's name and dimension as keywords.
+        embedder: The embedder.
+        max_items: Entries at most; then the least useful are evicted.
         pause: Seconds for which writes are gathered.
         clock: The source of time.
-        pool: Where blocking work of asynchronous callers runs.
+        pool: The pool in which blocking work of asynchronous callers runs.
         embed_timeout: Seconds that the embedder may take for a question; None: no limit.
-        on_trouble: Told of what went wrong in the background, and with a TamperedError of records
-            whose signature is missing or wrong.
+        on_trouble: Called with errors of the background, and with a TamperedError for records with
+            a missing or wrong signature.
     """
 
     def __init__(
@@ -97,10 +97,10 @@ class Index:
         self.clock = clock
         self.ready = False
         self._make_store = make_store
-        # What is learned of the entries lives with them, under the same lock: see ``Home``.
+        # Learned state is guarded by the same lock as the entries: see ``Home``.
         self.lock = fork_safe(self, threading.RLock(), "lock")
         self.is_loaded = threading.Event()
-        self.store: Store = None  # type: ignore[assignment] # made when it is opened
+        self.store: Store = None  # type: ignore[assignment] # created by open()
         self.memory: MemoryIndex = None  # type: ignore[assignment] # the same
         self._max_items = max_items
         self._pool = pool
@@ -111,13 +111,13 @@ class Index:
         self._voids = Voids()
         self._pending = PendingDeletions()
         self._voids_read = clock.monotonic()
-        self._tampered = 0  # records that on_trouble has been told of
+        self._tampered = 0  # records that were reported to on_trouble
         self._voided: OrderedDict[str, tuple[int, float]] = OrderedDict()  # when ids were removed
         self._cooldown = Cooldown(clock, lease=30.0)
         self._whole = False  # whether memory holds all entries
-        self._explained = ""  # the failure to open that the log has told of
-        self._evicted: dict[str, None] = {}  # ids of what made room, and is still stored
-        self._written = 0  # rows since the size of the index was looked at
+        self._explained = ""  # the logged failure to open
+        self._evicted: dict[str, None] = {}  # evicted ids that are still stored
+        self._written = 0  # rows since the last check of the size of the index
         self._gone: set[str] = set()  # ids that were removed while loading
         self._unembedded: list[tuple[Row, str, int]] = []
         self._embedding = threading.RLock()
@@ -138,7 +138,7 @@ class Index:
         self.on_trouble(error)
 
     def __len__(self) -> int:
-        """Return how many entries there are, as far as this process knows."""
+        """Return the number of entries that this process knows of."""
         if not self.ready:
             return 0
         return len(self.memory) if self._whole else self.store.count() + len(self._writer)
@@ -146,7 +146,7 @@ class Index:
     # -- opening and closing ---------------------------------------------------------------------
 
     def open(self) -> None:
-        """Connect, and begin to load what is stored; nothing if that has been done.
+        """Connect and start loading the stored entries; nothing if it is open.
 
         Raises:
             ConfigurationError: The index is of another embedder, or open in another process.
@@ -159,7 +159,7 @@ class Index:
             if self._is_ready():
                 return
             embeddings = self.embeddings
-            name, dimension = embeddings.name, embeddings.dimension  # which may ask the embedder
+            name, dimension = embeddings.name, embeddings.dimension  # which may call the embedder
             ticket = self._ticket()
             try:
                 store = self._open_store(name, dimension)
@@ -175,10 +175,10 @@ class Index:
             self._begin(store)
 
     def _is_ready(self) -> bool:
-        return self.ready  # as another thread may have left it meanwhile
+        return self.ready  # another thread may have closed it
 
     def _explain_failure(self, error: Exception) -> None:
-        """Log once why a folder cannot be used, with what to do; a notice has no room for it."""
+        """Log once why a folder cannot be used, with the remedy."""
         if isinstance(error, FolderError) and str(error) != self._explained:
             self._explained = str(error)
             _LOG.warning("the semantic index cannot be opened: %s", error)
@@ -210,29 +210,29 @@ class Index:
         if not store.shared:
             try:
                 self._pool.submit(self._load)
-            except RuntimeError:  # there is no thread to be had, such as at exit
+            except RuntimeError:  # no thread can be started, such as at exit
                 self.is_loaded.set()
 
     def _refuse_in_cooldown(self) -> None:
-        """Raise at once, and without a way to another thread, where a caller would be skipped."""
+        """Raise at once during a cooldown, without a change of threads."""
         if self._cooldown.is_active:
             raise TierError("the semantic index failed a moment ago and is left alone for a while")
 
     async def aopen(self) -> None:
-        """As :meth:`open`, without blocking the event loop."""
+        """Like :meth:`open`, without blocking the event loop."""
         self._refuse_in_cooldown()
         await run_in_pool(self._pool, self.open)
 
     def _load(self) -> None:
-        """Bring the stored entries into memory; until that is done, lookups go to Chroma too."""
+        """Load the stored entries into memory; until then lookups also query Chroma."""
         try:
             if self._max_items <= _IN_MEMORY:
                 self._load_all()
                 self._whole = True
             if self.store.stale:
-                # A killed process has left it torn; what was committed is restored.
+                # A killed process left it torn; committed entries are restored.
                 self.store.rebuild()
-        except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
+        except Exception as error:  # noqa: BLE001 - errors in the background are reported
             self._on_trouble(as_tier_error(error))
         finally:
             self._gone.clear()
@@ -242,7 +242,7 @@ class Index:
     def _load_all(self) -> None:
         for rows, vectors in self.store.load():
             with self.lock:
-                # What was put or removed meanwhile is newer than what is stored.
+                # Entries that were put or removed meanwhile are newer than the stored ones.
                 new = [
                     i
                     for i, row in enumerate(rows)
@@ -252,10 +252,10 @@ class Index:
                     self._into_memory([rows[i] for i in new], vectors[new])
 
     def close(self) -> None:
-        """Write everything that waits, and let go of the store; bounded in time.
+        """Write all pending entries and close the store, within a timeout.
 
         Raises:
-            TierError: The store could not be reached, or was too slow; what waited is lost.
+            TierError: The store could not be reached or was too slow; pending entries are lost.
         """
         if not self.ready:
             return
@@ -270,7 +270,7 @@ class Index:
                 self._writer.finish(patience)
                 self._delete_evictions()
         finally:
-            with suppress(TierError):  # a write that hangs ends when it finds the store closed
+            with suppress(TierError):  # a hanging write ends when the store is closed
                 self._writer.forget((), self._close_store, patience)
             self._close_store()
 
@@ -281,7 +281,7 @@ class Index:
             self.store.close()
 
     async def aclose(self) -> None:
-        """As :meth:`close`, without blocking the event loop."""
+        """Like :meth:`close`, without blocking the event loop."""
         if self.ready:
             try:
                 await run_in_pool(self._pool, self.close)
@@ -289,24 +289,24 @@ class Index:
                 await self.store.aclose()
 
     def close_at_exit(self) -> None:
-        """As :meth:`close`, when only ``on_trouble`` is left to be told of an error."""
+        """Like :meth:`close`, but report an error to ``on_trouble``."""
         try:
             self.close()
-        except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
+        except Exception as error:  # noqa: BLE001 - errors in the background are reported
             self._on_trouble(as_tier_error(error))
 
     def reset_after_fork(self) -> None:
-        """Go on in a forked child: with what is in memory, and without writing."""
+        """Continue in a forked child with the entries in memory, without writing."""
         self._embedding = threading.RLock()
         self.learned.reset_after_fork()
         self._writer.reset_after_fork()
-        self._pending = PendingDeletions()  # which are its parent's
+        self._pending = PendingDeletions()  # the old ones belong to the parent
         if self.ready and not self.store.shared:
-            # An embedded client is its parent's alone: what is in memory is all there is here.
+            # An embedded client belongs to the parent: the child has only its memory.
             self._whole = True
             self.is_loaded.set()
 
-    # -- looking up ------------------------------------------------------------------------------
+    # -- lookup ---------------------------------------------------------------------------------
 
     def mark(self) -> int:
         """Return the mark of this moment, for a later :meth:`put`."""
@@ -345,7 +345,7 @@ class Index:
         return merged[:k]
 
     def _refresh_voids(self) -> Generator[Io, Any, None]:
-        """Learn what other processes have invalidated, once a second at most."""
+        """Read the invalidations of other processes, once a second at most."""
         now = self.clock.monotonic()
         if now - self._voids_read >= _VOIDS:
             self._voids_read = now
@@ -394,7 +394,7 @@ class Index:
         return found
 
     def _note_search(self, ticket: int) -> None:
-        """Note that the store answered a search."""
+        """Record that the store answered a search."""
         self._cooldown.succeed(ticket)
         self._report_bad_signatures()
         if self._pending:
@@ -407,7 +407,7 @@ class Index:
         return ticket
 
     def note_hit(self, row: Row) -> None:
-        """Note that an entry was served."""
+        """Count a hit of an entry."""
         now = self.clock.time()
         if self.memory.get(row.id) is row:
             self.memory.touch(row, now)
@@ -417,13 +417,13 @@ class Index:
         self._writer.note_hit(row)
 
     def row_time(self) -> float:
-        """Return the time, in seconds since the epoch, for a row that is made now."""
+        """Return the time for a new row, in seconds since the epoch."""
         return self._voids.row_time(self.clock.time())
 
     # -- writing ---------------------------------------------------------------------------------
 
     def put(self, row: Row, x: Vector, mark: int, agreeing: Sequence[str] = ()) -> None:
-        """Keep an entry, searchable at once; dropped if it was invalidated since the mark."""
+        """Store an entry, searchable at once, unless it was invalidated since the mark."""
         row.mark = mark
         self.lifetimes.begin(row)
         with self.lock:
@@ -433,7 +433,7 @@ class Index:
         self._writer.put([row], [x])
 
     def put_text(self, row: Row, text: str, mark: int) -> None:
-        """As :meth:`put`, where the vector is still to be made; the next lookup makes it."""
+        """Like :meth:`put`, without a vector; the next lookup embeds the text."""
         row.mark = mark
         self.lifetimes.begin(row)
         with self.lock:
@@ -442,7 +442,7 @@ class Index:
         self._writer.expect()
 
     def holds(self, row: Row, mark: int) -> bool:
-        """Return whether neither an entry nor a tag of it was invalidated since the mark."""
+        """Return whether neither a row nor its tags were invalidated since the mark."""
         return self._invalidations.holds(mark, row.id.encode(), row.tags)
 
     def _embed(self) -> None:
@@ -454,11 +454,11 @@ class Index:
             try:
                 vectors = self.embeddings.many([text for _, text, _ in waiting])
             except TierError as error:
-                self._on_trouble(error)  # answers that nobody can find are not kept
+                self._on_trouble(error)  # entries without a vector are dropped
             else:
                 self._put_all(waiting, vectors)
             with self.lock:
-                # Only now, so that nobody searches while they are in neither place.
+                # Last, so that a search always finds them in one place.
                 del self._unembedded[: len(waiting)]
 
     async def _embed_async(self) -> None:
@@ -467,7 +467,7 @@ class Index:
     def _put_all(self, waiting: Sequence[tuple[Row, str, int]], vectors: Vector) -> None:
         with self.lock:
             valid = [i for i, (row, _, mark) in enumerate(waiting) if self.holds(row, mark)]
-            # Of one question's answers only the last counts.
+            # Only the last answer to a question counts.
             last = {waiting[i][0].id: i for i in valid}.values()
             rows = [waiting[i][0] for i in last]
             self._into_memory(rows, vectors[list(last)])
@@ -480,50 +480,50 @@ class Index:
         added = {row.id for row in rows}
         pushed = self.memory.add(rows, vectors)
         out = [row.id for row in pushed if row.id not in added]
-        self.copies.forget(added)  # what was served of an answer that is replaced
+        self.copies.forget(added)  # copies of a replaced answer
         self.learned.forget(out)
         self.learned.add(rows, vectors, agreeing)
         if out and not self.store.shared:
-            # Not here: whoever puts an entry does not wait for the deletion of another.
+            # Later, so that a put does not wait for a deletion.
             self._evicted.update(dict.fromkeys(out))
 
     def _delete_evictions(self) -> None:
-        """Delete what had to make room, many at a time: one takes as long as a hundred."""
+        """Delete evicted entries in batches: one takes as long as a hundred."""
         with self.lock:
             ids, self._evicted = list(self._evicted), {}
-            # What was put again since then stays.
+            # Entries that were put again stay.
             ids = [id_ for id_ in ids if self.memory.get(id_) is None]
         try:
             if ids:
                 self._writer.forget(ids, partial(self._delete_if_open, ids))
-        except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
+        except Exception as error:  # noqa: BLE001 - errors in the background are reported
             self._on_trouble(as_tier_error(error))
 
     def _delete_if_open(self, ids: Sequence[str]) -> None:
-        # What is left by a close in between is evicted again when it has been loaded. A closed
-        # store would be opened again, and hold its folder.
+        # After a close, the remaining ones are evicted again once loaded. A deletion would reopen
+        # the store and lock its folder.
         if self.ready:
             self.store.delete(ids)
 
     def write(self, rows: Sequence[Row], vectors: Sequence[Vector]) -> None:
-        """Store a batch; for the writer, which may outlive a :meth:`close`."""
+        """Store a batch, for the writer, which may outlive a :meth:`close`."""
         self.open()
-        self._run_pending_deletions()  # before what is written now, which it would delete too
+        self._run_pending_deletions()  # first, since it would delete the new rows too
         self.store.write(rows, np.stack(vectors))
         self._written += len(rows)
         if not self._whole and self.is_loaded.is_set():
             self.memory.remove([row.id for row in rows])
 
     def touch(self, rows: Sequence[Row]) -> None:
-        """Store how often rows were served; for the writer."""
+        """Store hit counts, for the writer."""
         self.open()
         self.store.touch(rows)
 
     def flush(self, seconds: float = -1.0) -> None:
-        """Write everything that waits.
+        """Write all pending entries.
 
         Args:
-            seconds: How long to wait for a write that is under way. Default: until it has ended.
+            seconds: Timeout for a running write. Default: no timeout.
 
         Raises:
             TierError: The store could not be reached.
@@ -533,13 +533,13 @@ class Index:
         self.learned.save()
 
     async def aflush(self) -> None:
-        """As :meth:`flush`, without blocking the event loop."""
+        """Like :meth:`flush`, without blocking the event loop."""
         await run_in_pool(self._pool, self.flush)
 
-    # -- forgetting ------------------------------------------------------------------------------
+    # -- invalidation ------------------------------------------------------------------------------
 
     def remove(self, ids: Sequence[str]) -> None:
-        """Forget entries, and what is about to be stored under their ids.
+        """Delete entries, and pending ones with their ids.
 
         Raises:
             TierError: The store could not be reached; memory has forgotten them.
@@ -549,7 +549,7 @@ class Index:
         self._delete_for_good(ids, lambda store: store.delete(ids), void)
 
     def invalidate(self, tags: Sequence[str]) -> None:
-        """Forget all entries with any of the tags, and those that are about to be stored.
+        """Delete all entries with any of the tags, including pending ones.
 
         Raises:
             TierError: The store could not be reached; memory has forgotten them.
@@ -559,7 +559,7 @@ class Index:
         self._delete_for_good(ids, lambda store: store.delete_where(tags=tags), void)
 
     def clear(self, scope: bytes | None = None) -> None:
-        """Forget all entries, or those of one scope.
+        """Delete all entries, or those of one scope.
 
         Raises:
             TierError: The store could not be reached; memory has forgotten them.
@@ -588,7 +588,7 @@ class Index:
         scopes: Sequence[bytes] = (),
         everything: bool = False,
     ) -> Voids:
-        """Serve nothing from before now, whoever puts it back; return what is to be stored."""
+        """Invalidate entries from before now; return the record to store."""
         void = Voids()
         moment = self._voids.void_time(self.clock.time())
         void.add(moment, ids, tags, scopes, everything=everything)
@@ -598,14 +598,14 @@ class Index:
     def _delete_for_good(
         self, ids: Sequence[str], delete: Callable[[Store], object], void: Voids
     ) -> None:
-        """Delete rows and, where there is a secret, store that they are void.
+        """Delete rows and, with a secret, store their invalidation.
 
         Raises:
-            TierError: The store could not be reached; the rows are deleted when it can be again.
+            TierError: The store could not be reached; the rows are deleted later.
         """
 
         def note_and_delete() -> None:
-            # The note first: what is deleted without it could be put back.
+            # The record first: rows that are deleted without it could be restored.
             try:
                 if self.store.signed:
                     self.store.write_void(void)
@@ -620,18 +620,18 @@ class Index:
             raise
 
     def _run_pending_deletions(self) -> None:
-        """Delete what could not be deleted when it was invalidated."""
+        """Run deletions that failed earlier."""
         if self._pending:
             self._delete_in_time((), lambda: self._pending.run(self.store))
 
     def _run_pending_deletions_soon(self) -> None:
         try:
             self._run_pending_deletions()
-        except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
+        except Exception as error:  # noqa: BLE001 - errors in the background are reported
             self._on_trouble(as_tier_error(error))
 
     def _delete_in_time(self, ids: Sequence[str], delete: Callable[[], object]) -> None:
-        """Delete rows; on a server within one deadline, and not at all while it is left alone."""
+        """Delete rows; on a server within one deadline, and not during a cooldown."""
         if not self.store.shared:
             self._writer.forget(ids, delete)
             return
@@ -649,21 +649,21 @@ class Index:
     def expire(
         self, ids: Sequence[str], tags: Sequence[str], moment: float, *, everything: bool
     ) -> None:
-        """Serve nothing from before an invalidation by another process, whoever puts it back.
+        """Serve nothing from before an invalidation by another process.
 
         Args:
             ids: Ids of entries.
             tags: Tags of entries.
-            moment: Seconds since the epoch at which it began, by the other's clock.
+            moment: Seconds since the epoch of its start, by the other process's clock.
             everything: Whether all entries are void.
         """
         if self.ready and self.store.signed:
             self._voids.add(moment, ids, tags, everything=everything)
 
     def hear(self, ids: Sequence[str], tags: Sequence[str]) -> None:
-        """Forget what another process has invalidated; what is stored follows in the background.
+        """Drop what another process invalidated; the store follows in the background.
 
-        On a server the other process has deleted it already.
+        On a server the other process deletes the entries.
         """
         gone = self._void(ids, tags)
         self._pool.offer(partial(self._delete_remote_invalidations, gone, tags))
@@ -676,11 +676,11 @@ class Index:
 
         try:
             self._writer.forget(ids, delete)
-        except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
+        except Exception as error:  # noqa: BLE001 - errors in the background are reported
             self._on_trouble(as_tier_error(error))
 
     def _void(self, ids: Sequence[str] = (), tags: Sequence[str] = ()) -> list[str]:
-        """Let nobody here find entries any more, nor copies of them; return which they were."""
+        """Remove entries and their copies from memory; return their ids."""
         now = self.clock.time()
         with self.lock:
             number = self._invalidations.void(keys=[id_.encode() for id_ in ids], tags=tags)
@@ -693,12 +693,12 @@ class Index:
             if self.ready and tags:
                 gone += self.memory.ids_with_tags(tags)
             self._out_of_memory(gone)
-        # After the generations: whoever copies an answer now finds out that it is void.
+        # After the marks: a copy that is made now is found to be invalidated.
         self.copies.forget(ids, tags)
         return gone
 
     def is_void(self, id_: str, row: Row) -> bool:
-        """Return whether a question was invalidated since an entry that may answer it was made."""
+        """Return whether a question was invalidated after an entry that may answer it."""
         voided = self._voided.get(id_)
         if voided is None:
             return False
@@ -730,7 +730,7 @@ class Index:
             self.sweep()
 
     def _compact(self) -> None:
-        """Have Chroma's index built again when it holds little but places of deleted entries."""
+        """Rebuild Chroma's index when most of its slots belong to deleted entries."""
         self._written = 0
         if not self._whole or self.store.shared:
             return
@@ -740,7 +740,7 @@ class Index:
             self.store.rebuild()
 
     def sweep(self) -> None:
-        """Delete what has expired, and what is over the size; nothing once the index is closed.
+        """Delete expired and excess entries; nothing once the index is closed.
 
         Raises:
             TierError: The store could not be reached.

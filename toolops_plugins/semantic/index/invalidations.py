@@ -1,10 +1,10 @@
-"""Invalidations of an index: rows older than one are void, whoever puts them back.
+"""Invalidations of an index: older rows are void, even if an attacker restores them.
 
-Rows are deleted when they are invalidated. Somebody who can write to Chroma, but not sign, can put
-an old row back with its old signature; it is told by its time, which is signed too. Times are
-seconds since the epoch by the clock of whoever wrote them. Within one process they are put in
-order: what is written after an invalidation is younger than it, even if the clock stands still or
-goes back. Between processes whose clocks differ, that difference is the precision.
+Invalidated rows are deleted. An attacker who can write to Chroma, but not sign, can restore an old
+row with its old signature; its time, which is signed too, reveals it. Times are seconds since the
+epoch by the writer's clock. Within one process they are ordered: a row that is written after an
+invalidation is newer, even if the clock stands still or goes back. Between processes the precision
+is the difference of their clocks.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from toolops_plugins.semantic.index.rows import Row
 
 __all__ = ["Names", "Voids"]
 
-_MOST: Final = 10_000  # names of each kind; the oldest are forgotten beyond it
+_MOST: Final = 10_000  # names of each kind at most; the oldest are dropped first
 
 
 class Names(NamedTuple):
-    """The names of what is void."""
+    """The names of invalidated ids, tags and scopes."""
 
     ids: list[str]
     tags: list[str]
@@ -33,7 +33,7 @@ class Names(NamedTuple):
 
 
 class Voids:
-    """The last invalidation of every id, tag and scope, and of everything.
+    """The last invalidation of each id, tag and scope, and of everything.
 
     Bounded, and safe to use from any threads.
     """
@@ -48,11 +48,11 @@ class Voids:
         self._lock = fork_safe(self, threading.Lock())
 
     def __len__(self) -> int:
-        """Return how many names are remembered."""
+        """Return the number of names."""
         return len(self._ids) + len(self._tags) + len(self._scopes)
 
     def row_time(self, now: float) -> float:
-        """Return the time for a row that is written now: after every invalidation."""
+        """Return the time for a row that is written now, after every invalidation."""
         with self._lock:
             if now <= self._latest:
                 now = math.nextafter(self._latest, math.inf)
@@ -60,7 +60,7 @@ class Voids:
             return now
 
     def void_time(self, now: float) -> float:
-        """Return the time for an invalidation now: not before any row that was written here."""
+        """Return the time for an invalidation now, not before any row that was written here."""
         return max(now, self._newest)
 
     def add(
@@ -72,10 +72,10 @@ class Voids:
         *,
         everything: bool = False,
     ) -> None:
-        """Note an invalidation.
+        """Add an invalidation.
 
         Args:
-            moment: When it was; rows written until then are void.
+            moment: Its time; rows written until then are void.
             ids: Ids of rows.
             tags: Tags of rows.
             scopes: Scopes of rows.
@@ -94,13 +94,13 @@ class Voids:
                 (self._scopes, (scope.hex() for scope in scopes)),
             ):
                 for name in names:
-                    # The latest goes last, so that the oldest is forgotten first.
+                    # The latest goes last, so that the oldest is dropped first.
                     table[name] = max(moment, table.pop(name, moment))
                 while len(table) > _MOST:
                     del table[next(iter(table))]
 
     def merge(self, other: Voids) -> None:
-        """Note all invalidations of another table."""
+        """Add all invalidations of another table."""
         self.add(other._all, everything=True)
         for table in ("_ids", "_tags", "_scopes"):
             names: dict[str, float] = getattr(other, table)
@@ -126,7 +126,7 @@ class Voids:
         )
 
     def names(self) -> Names:
-        """Return the names of what is void, whenever it was invalidated."""
+        """Return all invalidated names."""
         with self._lock:
             scopes = [bytes.fromhex(scope) for scope in self._scopes]
             return Names(list(self._ids), list(self._tags), scopes, math.isfinite(self._all))
@@ -140,10 +140,10 @@ class Voids:
 
     @classmethod
     def loads(cls, data: bytes) -> Voids:
-        """Return the table that was made into bytes.
+        """Return the table from bytes by :meth:`dumps`.
 
         Raises:
-            ValueError: It is none.
+            ValueError: The bytes are no such table.
         """
         try:
             everything, *tables = json.loads(data)

@@ -1,4 +1,4 @@
-"""What an index has learned: by this process, by earlier ones, and by others that are running."""
+"""The state of the learner of an index, shared with earlier and other processes."""
 
 from __future__ import annotations
 
@@ -23,45 +23,45 @@ from toolops_plugins.steps import as_tier_error
 __all__ = ["Home", "LearnerState"]
 
 _STATES = 16
-"""States of other processes from which on they are tidied up."""
+"""States of other processes above which they are merged."""
 _PAUSE = 5.0
-"""Seconds between two writes of what was learned."""
+"""Seconds between two writes of learned state."""
 
 
 class Home(Protocol):
-    """The index of which something is learned. Each attribute is read anew whenever it is used."""
+    """The index that owns the learner. Each attribute is read again at each use."""
 
     @property
     def lock(self) -> AbstractContextManager[object]:
-        """Guards the entries in memory and what is learned of them; reentrant; new after a fork."""
+        """The lock of the entries and of learned state; reentrant; replaced after a fork."""
         ...
 
     @property
     def memory(self) -> MemoryIndex:
-        """The entries in memory; new each time that the index is opened."""
+        """The entries in memory, replaced at each opening of the index."""
         ...
 
     @property
     def store(self) -> Store:
-        """Where states are kept; new each time that the index is opened."""
+        """The store of states, replaced at each opening of the index."""
         ...
 
     @property
     def is_loaded(self) -> threading.Event:
-        """Set when the stored entries have been brought into memory."""
+        """Set when the stored entries are loaded into memory."""
         ...
 
 
 class LearnerState:
-    """The learner of an index, which is read from its store and written there.
+    """The learner of an index, which is loaded from its store and saved there.
 
-    Safe to use from any threads and event loops; it has no lock but that of the index.
+    Safe to use from any threads and event loops; it uses the lock of the index.
 
     Args:
         home: The index.
         clock: Its monotonic time is used.
-        pool: Where stored states are read.
-        on_trouble: Told if they cannot be read.
+        pool: The pool in which stored states are read.
+        on_trouble: Called with the error if they cannot be read.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class LearnerState:
         self._merged: list[str] = []
 
     def learner(self) -> Bounded:
-        """Return what has learned when an answer may be served; made when it is first asked for."""
+        """Return the learner, created at first use."""
         home = self._home
         with home.lock:
             if self._learner is None:
@@ -105,7 +105,7 @@ class LearnerState:
         return self._announced.get(id_) if x is None else x
 
     def _recall(self) -> None:
-        """Take over what earlier and other processes have learned."""
+        """Merge the states of earlier and other processes."""
         self._home.is_loaded.wait()
         try:
             states = self._home.store.read_states()
@@ -114,24 +114,24 @@ class LearnerState:
                     self._learner.merge(state)
             self._merged = [process for process in states if process != self._process]
             self._recalled = True
-        except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
+        except Exception as error:  # noqa: BLE001 - errors in the background are reported
             self._on_trouble(as_tier_error(error))
         finally:
             self._recall_done.set()
 
     def wait(self, seconds: float) -> None:
-        """Wait until what was learned earlier has been taken over, if that is under way.
+        """Wait until the states of earlier processes are merged, if that is running.
 
         Args:
-            seconds: How long at most.
+            seconds: Timeout in seconds.
         """
         self._recall_done.wait(seconds)
 
     def reset_after_fork(self) -> None:
-        """Go on in a forked child, where nothing is under way."""
+        """Continue in a forked child, where no work is running."""
         self._recall_done.set()
 
-    # -- entries that come and go ----------------------------------------------------------------
+    # -- added and removed entries ---------------------------------------------------------------
 
     def add(
         self,
@@ -139,59 +139,59 @@ class LearnerState:
         vectors: npt.NDArray[np.float32],
         agreeing: Sequence[str] = (),
     ) -> None:
-        """Take note of entries. Called with the index's lock held.
+        """Add entries. Called with the index's lock held.
 
         Args:
             rows: The entries.
             vectors: Their vectors, one to a row.
-            agreeing: Ids of entries whose answers are the same, in other words.
+            agreeing: Ids of entries whose answers agree with theirs.
         """
         if self._learner is not None:
             for row, x in zip(rows, vectors, strict=True):
                 self._learner.add(row.id, x, row.answer, row.scope, agreeing)
 
     def forget(self, ids: Sequence[str]) -> None:
-        """Forget entries. Called with the index's lock held."""
+        """Remove entries. Called with the index's lock held."""
         if self._learner is not None:
             for id_ in ids:
                 self._learner.remove(id_)
 
     def announce(self, row: Row, x: npt.NDArray[np.float32]) -> None:
-        """Take note of a question whose answer is still under way."""
+        """Add a question in flight."""
         with self._home.lock:
             self._announced[row.id] = x
             self.learner().add(row.id, x, row.answer, row.scope)
 
     def withdraw(self, row: Row) -> None:
-        """Forget what was announced, unless its answer has been kept meanwhile."""
+        """Remove a question in flight, unless its answer was stored meanwhile."""
         with self._home.lock:
             if self._home.memory.get(row.id) is None:
                 self.learner().remove(row.id)
             self._announced.pop(row.id, None)
 
     def agree(self, id_: str, agreeing: Sequence[str]) -> None:
-        """Note that the answer of an entry is the same as those of others, in other words."""
+        """Record that the answer of an entry agrees with those of others."""
         with self._home.lock:
             memory = self._home.memory
             row, x = memory.get(id_), memory.vector(id_)
             if row is not None and x is not None and self._learner is not None:
                 self._learner.add(id_, x, row.answer, row.scope, agreeing)
 
-    # -- keeping it ------------------------------------------------------------------------------
+    # -- persistence ----------------------------------------------------------------------------
 
     def note_change(self) -> None:
-        """Note that there is something new to be kept."""
+        """Record that there is new state to save."""
         self._unsaved = True
 
     def save_if_due(self) -> None:
-        """As :meth:`save`, but not more often than every few seconds."""
+        """Like :meth:`save`, but at most every few seconds."""
         now = self._clock.monotonic()
         if now - self._saved >= _PAUSE:
             self._saved = now
             self.save()
 
     def save(self) -> None:
-        """Store what is new, once what was learned earlier has been taken over.
+        """Store new state, once the states of earlier processes are merged.
 
         Raises:
             TierError: The store could not be reached.
@@ -201,7 +201,7 @@ class LearnerState:
         self._unsaved = False
         home = self._home
         home.store.write_state(self._process, self._learner.state())
-        # A state holds all that its writer has merged; those of processes that live come again.
+        # A state holds everything that its writer has merged; running processes store theirs again.
         if self._merged and (not home.store.shared or len(self._merged) >= _STATES):
             home.store.drop_states(self._merged)
             self._merged = []

@@ -1,9 +1,9 @@
-"""Tells when a row is over, by the monotonic clock of this process.
+"""Lifetimes of rows by the monotonic clock of this process.
 
-Rows carry seconds since the epoch by the clock of the host that wrote them. No two hosts have one
-clock, and each may be set at any time; so a moment of another clock may end a life sooner, and does
-not prolong it: a row that is seen here for the first time lives as long as it was written to live,
-at most, and one that was written more than an hour from now is not believed at all.
+Rows carry seconds since the epoch by the clock of the host that wrote them. Clocks of hosts differ
+and may be set at any time, so the time of another clock may shorten a lifetime but not extend it:
+from when it is first seen here, a row lives at most as long as its TTL. A row from more than an
+hour in the future is ignored.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ __all__ = ["Lifetimes"]
 _AHEAD = 3_600.0
 """Seconds that the clock of another host may be ahead of ours."""
 _MOST = 10_000
-"""Rows from the future of which it is remembered when they were first seen."""
+"""Rows from the future whose first sight is recorded, at most."""
 
 
 class Lifetimes:
-    """Safe to use from any threads.
+    """The lifetimes of rows. Safe to use from any threads.
 
     Args:
-        clock: Its wall clock is compared with the times of rows; its monotonic one counts.
+        clock: Its wall clock is compared with the times of rows; its monotonic clock measures.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = fork_safe(self, threading.Lock())
-        # A server's rows come as new objects each time: those that a clock set back cannot end.
+        # First sights by id, since rows from a server are new objects at each lookup.
         self._seen: OrderedDict[tuple[str, float], float] = OrderedDict()
 
     def begin(self, row: Row) -> None:
-        """Note when a row ends that this process has just made."""
+        """Record the end of a row that this process has just created."""
         if row.expires < math.inf:
             row.until = self._clock.monotonic() + row.expires - self._clock.time()
 
     def left(self, row: Row) -> float:
-        """Return for how many seconds a row may still be served; 0 or less: not at all."""
+        """Return the seconds for which a row may still be served; 0 or less if it may not."""
         if row.expires == math.inf:
             return math.inf
         now = self._clock.monotonic()
@@ -56,7 +56,7 @@ class Lifetimes:
             return now + min(row.expires - wall, row.expires - row.created)
         if row.created > wall + _AHEAD:
             return -math.inf
-        # From a clock that is ahead, or ours was set back: it counts from when it was first seen.
+        # Its clock is ahead, or ours was set back: the lifetime counts from the first sight.
         key = row.id, row.created
         with self._lock:
             until = self._seen.get(key)

@@ -1,8 +1,8 @@
-"""The index in memory, which answers lookups; what is kept for good lies in the store.
+"""The index in memory, which answers lookups; the store makes it durable.
 
-An embedded Chroma answers in two to three milliseconds at best, and in ten times that with a filter
-on the scope. This index holds the same rows by scope, so no row of another scope is ever looked
-at, and a search takes no lock: see :mod:`~toolops_plugins.semantic.index.memory_scope`.
+Embedded Chroma answers in 2 to 3 ms at best, and in ten times that with a filter on the scope. This
+index holds the same rows by scope, so no row of another scope is ever compared, and a search takes
+no lock: see :mod:`~toolops_plugins.semantic.index.memory_scope`.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from toolops_plugins.semantic.index.rows import Row
 
 __all__ = ["MemoryIndex", "usefulness"]
 
-_SLICE: Final = 64  # rows that are written in one hold of the lock
+_SLICE: Final = 64  # rows that are written under one acquisition of the lock
 _BATCH: Final = 16  # rows that are evicted at once
-_SAMPLE: Final = 8  # rows that are looked at for each row evicted
+_SAMPLE: Final = 8  # rows that are compared for each eviction
 
 _Scope: TypeAlias = bytes  # for annotations where a method has the name of the type
 Match: TypeAlias = tuple[Row, float]
@@ -43,18 +43,18 @@ _Part: TypeAlias = tuple[list[Row | None], Floats]  # rows of a cell and their s
 
 
 def usefulness(row: Row, now: float, dimension: int) -> float:
-    """Return what a byte spent on this row is worth.
+    """Return the value of a row per byte.
 
-    Hyperbolic caching (Blankstein, Sen and Freedman, USENIX ATC 2017): what serving the row has
-    saved for each second that it was kept, by its size. Seconds since it was last used count as
-    well as those since it was made, so that an old favourite nobody asks for fades.
+    Hyperbolic caching (Blankstein, Sen and Freedman, USENIX ATC 2017): the time that
+    serving the row has saved, by its age and its size. The time since its last use counts too, so
+    that the value of an old row without hits fades.
 
     Args:
         row: The row.
         now: Seconds since the epoch.
         dimension: Length of its vector.
     """
-    saved = 0.1 + row.took + 100.0 * row.price  # a hundredth of the currency is worth a second
+    saved = 0.1 + row.took + 100.0 * row.price  # a cent is worth a second
     size = 512 + 2 * dimension + len(row.data) + len(row.text or row.traits or "")
     idle = max(now - row.created, 0.0) + max(now - row.used, 0.0)
     return (1 + row.hits) * saved / (size * (1.0 + idle))
@@ -63,10 +63,10 @@ def usefulness(row: Row, now: float, dimension: int) -> float:
 class MemoryIndex:
     """All rows with their vectors, searchable by scope.
 
-    Safe to use from any threads. A search takes no lock, sees every row whose :meth:`add` had
-    returned when it began, and none whose :meth:`remove` had; a row that is being replaced may be
-    missing for a moment. All else takes one lock, which is never held for longer than writing 64
-    rows takes. Two simultaneous calls of :meth:`touch` on one row may count as one.
+    Safe to use from any threads. A search takes no lock. It sees every row whose :meth:`add`
+    returned before its start, and none whose :meth:`remove` did; a row that is being replaced may
+    be missing for a moment. Everything else takes one lock, held at most for the time of writing 64
+    rows. Two simultaneous calls of :meth:`touch` on one row may count as one.
 
     Args:
         dimension: Length of the vectors.
@@ -77,17 +77,17 @@ class MemoryIndex:
         self.dimension = dimension
         self.max_items = max_items
         self._lock = fork_safe(self, threading.Lock())
-        self._random = random.Random(0)  # noqa: S311 - picks what to look at, guards nothing
+        self._random = random.Random(0)  # noqa: S311 - samples rows, not for security
         self._start()
 
     def _start(self) -> None:
         self._shelves: dict[_Scope, ScopeIndex] = {}
         self._places = SlotMap()
         self._tags: dict[str, set[str]] = {}
-        self._ids: list[str] = []  # to draw from; ids that are gone are thrown out when drawn
-        self._ends: list[tuple[float, str]] = []  # heap; outdated ones are thrown out when due
-        self._due: dict[str, None] = {}  # ids whose time has come
-        self._latest = -math.inf  # the latest time that anybody has told
+        self._ids: list[str] = []  # for sampling; removed ids are dropped when drawn
+        self._ends: list[tuple[float, str]] = []  # heap; outdated ones are dropped when due
+        self._due: dict[str, None] = {}  # ids of expired rows
+        self._latest = -math.inf  # the latest given time
 
     # Reading
 
@@ -97,7 +97,7 @@ class MemoryIndex:
         Args:
             scope: The scope.
             x: A unit vector.
-            k: Rows at the most.
+            k: Rows at most.
             now: Seconds since the epoch; rows that have expired by then are left out.
 
         Returns:
@@ -110,15 +110,15 @@ class MemoryIndex:
         parts: list[_Part] = []
         for block in shelf.near(x):
             rows = block.rows
-            count = len(rows)  # before the array, which may be replaced by a larger one
-            # Not by BLAS's matrix product, whose own threads wait for each other.
+            count = len(rows)  # read before the array, which may be replaced by a larger one
+            # Not by BLAS's matrix product, whose threads wait for each other.
             parts.append((rows, np.vecdot(block.codes[:count].astype(np.float32), x)))
         return _best(parts, k, now)
 
     def search_many(
         self, scopes: Sequence[_Scope], x: Floats, k: int, now: float
     ) -> list[list[Match]]:
-        """Do several searches at once; those of one scope share their work.
+        """Search for several vectors at once; searches of one scope share work.
 
         Args:
             scopes: The scope of each search.
@@ -127,7 +127,7 @@ class MemoryIndex:
             now: Seconds since the epoch.
 
         Returns:
-            What :meth:`search` returns, for each.
+            The result of :meth:`search`, for each.
         """
         x = x / SCALE
         asked: dict[VectorBlock, list[int]] = {}
@@ -176,7 +176,7 @@ class MemoryIndex:
             return list(self._places.rows())
 
     def __len__(self) -> int:
-        """Return the number of rows, the expired ones too that nobody has removed."""
+        """Return the number of rows, including expired ones."""
         return len(self._places)
 
     def scopes(self) -> int:
@@ -184,7 +184,7 @@ class MemoryIndex:
         return len(self._shelves)
 
     def bytes(self) -> int:
-        """Return roughly how much memory is used, without the rows themselves."""
+        """Return the approximate memory in use, without the rows themselves."""
         with self._lock:
             vectors = sum(block.codes.nbytes for block in self._places.blocks.values())
             marks = sum(map(len, self._tags.values()))
@@ -194,17 +194,17 @@ class MemoryIndex:
     # Writing
 
     def add(self, rows: Sequence[Row], vectors: Floats) -> list[Row]:
-        """Add rows, each in place of the one that had its id.
+        """Add rows, replacing those with the same id.
 
         Args:
             rows: The rows. Of two with one id the later counts.
             vectors: Their unit vectors, one in each line.
 
         Returns:
-            The rows that are gone for it: replaced, or evicted since there would be too many.
+            The rows that were replaced or evicted.
 
         Raises:
-            ValueError: Vectors that do not fit the rows or the dimension, or are not finite.
+            ValueError: The vectors do not match the rows or the dimension, or are not finite.
         """
         if vectors.shape != (len(rows), self.dimension) or not np.isfinite(vectors).all():
             raise ValueError(
@@ -243,7 +243,7 @@ class MemoryIndex:
             self._start()
 
     def ids_past_expiry(self, now: float, limit: int) -> list[str]:
-        """Return ids of rows whose time has come, until they are removed.
+        """Return ids of expired rows that are not removed yet.
 
         Args:
             now: Seconds since the epoch.
@@ -253,7 +253,7 @@ class MemoryIndex:
             return self._ids_past_expiry(now, limit)
 
     def touch(self, row: Row, now: float) -> None:
-        """Note that a row was served at ``now``, in seconds since the epoch."""
+        """Count a hit of a row at ``now``, in seconds since the epoch."""
         row.hits += 1
         row.used = now
 
@@ -261,7 +261,7 @@ class MemoryIndex:
 
     def _write(self, scope: _Scope, rows: list[Row], codes: Codes) -> list[Row]:
         self._latest = max(self._latest, *(row.used for row in rows))
-        # What is replaced goes before its successor comes: better a miss than two of one id.
+        # The old row goes first: better a miss than two rows with one id.
         gone = self._remove([row.id for row in rows])
         gone += self._evict(len(self._places) + len(rows) - self.max_items)
         for row in rows:
@@ -329,13 +329,13 @@ class MemoryIndex:
         if count <= 0:
             return []
         gone = self._remove(self._ids_past_expiry(self._latest, count))
-        # A few more than asked, so that a full index does not evict at every single row.
+        # A few more than asked, so that a full index does not evict at every row.
         spare = min(_BATCH, self.max_items // 64)
         while len(gone) < count:
             some = max(count - len(gone), spare)
             sample = self._sample(_SAMPLE * some)
-            # Only the logarithm: scopes that ended with their conversation must not outlive the
-            # rows of one that everybody uses.
+            # Only the logarithm: scopes of ended conversations must not outlive the rows of a
+            # scope in use.
             fair = len(self._places) / len(self._shelves)
             worth = [
                 usefulness(row, self._latest, self.dimension)
@@ -372,7 +372,7 @@ def _best(parts: list[_Part], k: int, now: float) -> list[Match]:
     similar = parts[0][1] if len(parts) == 1 else np.concatenate([part[1] for part in parts])
     starts = [0, *accumulate(len(part[1]) for part in parts)]
     total = len(similar)
-    wanted = k + 8  # a few in place of those that are removed or expired
+    wanted = k + 8  # a few more, since some may be removed or expired
     while True:
         if wanted < total:
             top = np.argpartition(similar, total - wanted)[total - wanted :]

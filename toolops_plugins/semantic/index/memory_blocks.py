@@ -1,4 +1,4 @@
-"""Runs of vectors with their rows, which are read without a lock, and where in them a row is.
+"""Blocks of vectors with their rows, read without a lock, and the map of rows to slots.
 
 Vectors are kept as 16-bit fixed-point numbers: half the memory of float32, half the traffic on the
 memory bus that bounds a scan, and a cosine that is off by about 1e-5 (at most 2.5e-4 at 256
@@ -20,24 +20,24 @@ __all__ = ["SCALE", "Codes", "Floats", "SlotMap", "VectorBlock", "decode", "enco
 Codes: TypeAlias = NDArray[np.int16]
 Floats: TypeAlias = NDArray[np.float32]
 
-SCALE: Final = np.float32(32_767)  # what a component of 1.0 is stored as
+SCALE: Final = np.float32(32_767)  # the stored form of 1.0
 
-_SLOTS: Final = 16  # bits of a place that tell the slot within its block
+_SLOTS: Final = 16  # bits of a location for the slot within the block
 
 
 class VectorBlock:
-    """Vectors and rows of one scope, side by side.
+    """The vectors and rows of a part of one scope.
 
-    A block only grows at its end, and what it holds never moves inside it. One writer at a time;
-    any number of readers, without a lock. A reader takes the number of rows first and the array
-    after it: the writer fills the array before it appends the rows, and an array that has become
-    too small is replaced, not resized.
+    A block only grows at its end, and rows never move within it. One writer at a time;
+    any number of readers, without a lock. A reader takes the number of rows before the array: the
+    writer fills the array before it appends the rows, and replaces an array that is too small
+    instead of resizing it.
 
     Args:
         scope: The scope of all its rows.
         codes: Their vectors, one in each line. The block keeps the array.
         rows: The rows. The block keeps the list.
-        number: What names the block in its index; never used twice.
+        number: The unique number of the block in its index.
     """
 
     __slots__ = ("codes", "dead", "number", "rows", "scope")
@@ -55,7 +55,7 @@ class VectorBlock:
 
     @property
     def live(self) -> int:
-        """How many rows have not been removed."""
+        """The number of rows that are not removed."""
         return len(self.rows) - self.dead
 
     def extend(self, rows: Sequence[Row], codes: Codes) -> None:
@@ -63,8 +63,8 @@ class VectorBlock:
         start = len(self.rows)
         end = start + len(rows)
         if end > len(self.codes):
-            # Room for an eighth more: a copy costs each row microseconds in all, and what is
-            # allocated and empty stays near a twentieth.
+            # An eighth more: copies cost microseconds a row in total, and about a twentieth of
+            # the memory stays unused.
             grown = np.empty((end + min(end >> 3, 32), self.codes.shape[1]), np.int16)
             grown[:start] = self.codes[:start]
             grown[start:end] = codes
@@ -74,12 +74,12 @@ class VectorBlock:
         self.rows.extend(rows)
 
     def drop(self, slot: int) -> None:
-        """Forget the row at ``slot``; its vector stays behind until the block is replaced."""
+        """Remove the row at ``slot``; its vector stays until the block is replaced."""
         self.rows[slot] = None
         self.dead += 1
 
     def alive(self) -> tuple[list[Row], Codes]:
-        """Return what has not been removed."""
+        """Return the rows that are not removed, with their vectors."""
         if not self.dead:
             return list(self), self.codes[: len(self.rows)]
         slots = [slot for slot, row in enumerate(self.rows) if row is not None]
@@ -87,13 +87,12 @@ class VectorBlock:
 
 
 class SlotMap:
-    """In which block and at which slot every row is. To be used by one thread at a time."""
+    """The block and slot of every row. Used by one thread at a time."""
 
     __slots__ = ("_numbers", "_of", "blocks")
 
     def __init__(self) -> None:
-        # One int an id: a hundred thousand tuples would be as many objects more for the garbage
-        # collector to walk.
+        # One int an id: a hundred thousand tuples would slow the garbage collector.
         self._of: dict[str, int] = {}
         self.blocks: dict[int, VectorBlock] = {}
         self._numbers = 0
@@ -103,7 +102,7 @@ class SlotMap:
         return len(self._of)
 
     def __contains__(self, id: object) -> bool:  # noqa: A002 - what rows call it
-        """Tell whether there is a row with this id."""
+        """Return whether there is a row with this id."""
         return id in self._of
 
     def __iter__(self) -> Iterator[str]:
@@ -127,7 +126,7 @@ class SlotMap:
         return None if block is None else block.rows[slot]
 
     def make(self, scope: bytes, rows: Sequence[Row], codes: Codes) -> VectorBlock:
-        """Return a new block with these rows, which are from now on to be found there.
+        """Return a new block with these rows, and record their slots.
 
         The block keeps the array.
         """
@@ -144,7 +143,7 @@ class SlotMap:
         self._point(block, start, rows)
 
     def drop(self, id: str) -> tuple[VectorBlock, Row] | None:  # noqa: A002 - what rows call it
-        """Forget a row; return it and the block in which it was."""
+        """Remove a row; return it and its block."""
         block, slot = self.find(id)
         row = None if block is None else block.rows[slot]
         if block is None or row is None:
@@ -154,11 +153,11 @@ class SlotMap:
         return block, row
 
     def holds(self, block: VectorBlock) -> bool:
-        """Tell whether a block has not been forgotten."""
+        """Return whether a block is in use."""
         return self.blocks.get(block.number) is block
 
     def forget(self, block: VectorBlock) -> None:
-        """Forget a block whose rows are elsewhere by now, or gone."""
+        """Remove a block whose rows were moved or removed."""
         del self.blocks[block.number]
 
     def _point(self, block: VectorBlock, start: int, rows: Sequence[Row]) -> None:
@@ -167,12 +166,12 @@ class SlotMap:
 
 
 def encode(vectors: Floats) -> Codes:
-    """Return unit vectors in the form in which blocks hold them."""
+    """Return unit vectors in the form of blocks."""
     codes: Codes = np.rint(np.clip(vectors, -1.0, 1.0) * SCALE).astype(np.int16)
     return codes
 
 
 def decode(codes: Codes) -> Floats:
-    """Return vectors as they were before :func:`encode`, but for its rounding."""
+    """Return the vectors, up to the rounding of :func:`encode`."""
     vectors: Floats = codes.astype(np.float32) / SCALE
     return vectors

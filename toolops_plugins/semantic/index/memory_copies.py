@@ -1,7 +1,7 @@
-"""The copies in memory of what entries have answered, so that they go when the entry goes.
+"""The copies of answers in the memory tier, which are deleted with their entry.
 
-A semantic hit is kept in the nearest tier under the question's own key for a short while. That key
-is not the entry's, and its tags may be others; so it is noted here which copies an entry has.
+A semantic hit is stored in the nearest tier under the question's own key for a short time. Its key
+and tags differ from those of the entry, so the copies of each entry are recorded here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from toolops_plugins.concurrency.fork_locks import fork_safe
 __all__ = ["Copies"]
 
 _MOST = 10_000
-"""Copies that are noted at most."""
+"""Copies at most."""
 
 
 class _CopySet:
@@ -32,11 +32,11 @@ class _CopySet:
 
 
 class Copies:
-    """Copies by the id of their entry. Safe to use from any threads.
+    """The copies by the id of their entry. Safe to use from any threads.
 
     Args:
         clock: Its monotonic time is used.
-        most: Copies at most; beyond them those of the entry that answered longest ago are dropped.
+        most: Copies at most; then those of the least recently used entry are deleted.
     """
 
     def __init__(self, clock: Clock, most: int = _MOST) -> None:
@@ -47,7 +47,7 @@ class Copies:
         self._count = 0
 
     def __len__(self) -> int:
-        """Return how many copies are noted."""
+        """Return the number of copies."""
         return self._count
 
     def note(
@@ -58,14 +58,14 @@ class Copies:
         seconds: float,
         drop: Callable[[bytes], None],
     ) -> None:
-        """Note a copy that is about to be made.
+        """Record a copy before it is stored.
 
         Args:
             id_: The entry's id.
             tags: The entry's tags.
-            key: The key that the copy will have.
-            seconds: After which the copy is gone by itself.
-            drop: Takes the key and deletes the copy.
+            key: The key of the copy.
+            seconds: Seconds after which the copy expires.
+            drop: Deletes the copy; takes the key.
         """
         now = self._clock.monotonic()
         gone: list[_CopySet] = []
@@ -91,9 +91,9 @@ class Copies:
         """Delete the copies of some entries.
 
         Args:
-            ids: Those of these entries.
-            tags: Those of entries with one of these tags.
-            everything: Those of all entries.
+            ids: Copies of these entries.
+            tags: Copies of entries with one of these tags.
+            everything: All copies.
         """
         wanted = frozenset(tags)
         with self._lock:
@@ -116,8 +116,8 @@ class Copies:
 
 
 def _drop(gone: Iterable[_CopySet]) -> None:
-    # Without the lock: a tier has one of its own.
+    # Without the lock, since a tier has its own.
     for copied in gone:
         for key, drop in copied.drops.items():
-            with suppress(Exception):  # a tier that fails has told of it
+            with suppress(Exception):  # a failing tier reports it
                 drop(key)

@@ -1,14 +1,14 @@
 """The rows of one scope, in cells of neighbours.
 
-A search looks at the cells whose centres are nearest to the question, as many as hold enough rows
+A search compares the cells whose centres are nearest to the question, as many as hold enough rows
 together (inverted lists: Sivic and Zisserman, ICCV 2003), so its time grows with the square root
-of the rows. A cell that has become too large is halved where it stands, one that has become too
-small is given to its neighbours, and both times the cells around it are sorted out again, so there
-is no training and no pause to do it in (SPFresh: Xu et al., SOSP 2023).
+of the rows. A cell that is too large is halved, one that is too small is merged into its
+neighbours, and both times the rows of the cells around it are reassigned, so there is no training
+and no pause for it (SPFresh: Xu et al., SOSP 2023).
 
-A search reads ``view`` once and follows only what it found there. Whatever moves rows makes new
-blocks and publishes them together, in a new view; the old blocks stay as they were for those who
-still read them.
+A search reads ``view`` once and uses only the blocks in it. A change that moves rows creates new
+blocks and publishes them together in a new view; the old blocks stay unchanged for running
+searches.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ __all__ = ["ScopeIndex"]
 
 # Measured on banking77 with noisy copies, 100,000 rows of 256 dimensions by WordLlama: of the
 # questions whose nearest row is nearer than 0.6, more than 99.5 % find it, whether the rows came
-# sorted by intent or shuffled. Without sorting out the neighbours, 97.4 % if they came sorted.
-CELL: Final = 256  # rows of a cell at the most
-SPARSE: Final = CELL // 8  # rows below which a cell is given to its neighbours
-AROUND: Final = 16  # cells that are sorted out again round one that is halved or given away
-PROBE: Final = 2_048  # rows up to which a scope is searched whole
-REACH: Final = 28.0  # rows that a search looks at, by the square root of all
+# sorted by intent or shuffled. Without reassigning the neighbours, 97.4 % if they came sorted.
+CELL: Final = 256  # rows of a cell at most
+SPARSE: Final = CELL // 8  # rows below which a cell is merged into its neighbours
+AROUND: Final = 16  # cells whose rows are reassigned around one that is halved or merged
+PROBE: Final = 2_048  # rows up to which a whole scope is searched
+REACH: Final = 28.0  # rows that a search compares, by the square root of all
 
-_ROUNDS: Final = 6  # of k-means: further ones change next to nothing
+_ROUNDS: Final = 6  # rounds of k-means; further ones change little
 
 _Pile: TypeAlias = tuple[list[Row], Codes]
 _View: TypeAlias = tuple[Floats | None, tuple[VectorBlock, ...]]  # centres, if several; cells
@@ -46,7 +46,7 @@ class ScopeIndex:
     One writer at a time; any number of readers, without a lock.
 
     Args:
-        places: Where the rows of all scopes are; to be told of every move.
+        places: The map of all rows, updated at every move.
         scope: The scope.
         rows: Its first rows, at least one.
         codes: Their vectors.
@@ -75,7 +75,7 @@ class ScopeIndex:
         return cells
 
     def add(self, places: SlotMap, rows: Sequence[Row], codes: Codes) -> None:
-        """Append rows to the cells that they are nearest to."""
+        """Append rows to the nearest cells."""
         self.live += len(rows)
         centres, blocks = self.view
         if centres is None:
@@ -90,7 +90,7 @@ class ScopeIndex:
         self._limit(places, [blocks[cell] for cell in cells])
 
     def tidy(self, places: SlotMap, block: VectorBlock) -> None:
-        """See to a cell that has lost rows, unless it was replaced meanwhile."""
+        """Merge or rewrite a cell that lost rows, unless it was replaced meanwhile."""
         if not places.holds(block):
             return
         if block.live < SPARSE and len(self.view[1]) > 1:
@@ -101,7 +101,7 @@ class ScopeIndex:
     def _limit(self, places: SlotMap, blocks: Iterable[VectorBlock]) -> None:
         """Halve the cells that are too large."""
         for block in blocks:
-            # An earlier one may have taken it along when it sorted out its neighbours.
+            # An earlier one may have replaced it when it reassigned its neighbours.
             if len(block.rows) <= CELL or not places.holds(block):
                 continue
             if block.live <= CELL:
@@ -111,7 +111,7 @@ class ScopeIndex:
                 self._sort(places, block, [_mean(vectors[lines]) for lines in _parts(vectors)])
 
     def _renew(self, places: SlotMap, block: VectorBlock) -> None:
-        """Write a cell anew without what was removed from it."""
+        """Rewrite a cell without its removed rows."""
         rows, codes = block.alive()
         renewed = places.make(block.scope, rows, codes.copy())
         centres, blocks = self.view
@@ -119,12 +119,12 @@ class ScopeIndex:
         places.forget(block)
 
     def _sort(self, places: SlotMap, block: VectorBlock, seeds: list[Floats]) -> None:
-        """Deal out the rows of a cell, and those around it that are nearer to what is new.
+        """Reassign the rows of a cell, and those around it that are nearer to the new cells.
 
         Args:
-            places: Where all rows are.
-            block: The cell, which ends.
-            seeds: Centres in place of its own; none: its rows go to its neighbours.
+            places: The map of all rows.
+            block: The cell to replace.
+            seeds: The centres of its successors; none: its rows go to its neighbours.
         """
         centres, blocks = self.view
         cell = blocks.index(block)
@@ -137,7 +137,7 @@ class ScopeIndex:
         piles: list[list[_Pile]] = [[] for _ in goals]
         _deal(block, np.stack(goals), range(len(goals)), piles)
         changed = {cell}
-        # A row of a neighbour may go to a new cell only: what else it might do was so before.
+        # A row of a neighbour may move to a new cell only.
         for own, each in enumerate(around, len(seeds)):
             received = bool(piles[own])
             stays = _deal(blocks[each], np.stack(goals), [own, *range(len(seeds))], piles)
@@ -151,7 +151,7 @@ class ScopeIndex:
             rows = [row for some, _ in pile for row in some]
             codes = np.concatenate([some for _, some in pile])
             vectors = codes.astype(np.float32)
-            # A cell that has become too large is parted plainly, which always ends.
+            # A cell that is too large is split without reassignment, which always ends.
             for part in _parts(vectors):
                 new.append(places.make(block.scope, [rows[i] for i in part.tolist()], codes[part]))
                 fresh.append(_mean(vectors[part]))
@@ -169,10 +169,10 @@ class ScopeIndex:
 def _deal(
     block: VectorBlock, goals: Floats, allowed: Sequence[int], piles: Sequence[list[_Pile]]
 ) -> bool:
-    """Put every row of a cell on the pile of the nearest goal of those allowed.
+    """Assign every row of a cell to the nearest allowed target.
 
     Returns:
-        Whether all went to the first.
+        Whether all rows went to the first.
     """
     rows, codes = block.alive()
     nearest = np.vecdot(codes.astype(np.float32)[:, None], goals[allowed]).argmax(axis=1)
@@ -184,7 +184,7 @@ def _deal(
 
 
 def _parts(vectors: Floats) -> list[NDArray[np.intp]]:
-    """Return the line numbers of as many clusters as are needed for none to be too large."""
+    """Return the line numbers of clusters, none of which is too large."""
     parts = [np.arange(len(vectors))]
     while True:
         large = next((i for i, part in enumerate(parts) if len(part) > CELL), None)
@@ -195,7 +195,7 @@ def _parts(vectors: Floats) -> list[NDArray[np.intp]]:
 
 
 def _halves(vectors: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Part vectors into two clusters, neither smaller than a quarter.
+    """Split vectors into two clusters, neither smaller than a quarter.
 
     Spherical 2-means (Dhillon and Modha, 2001), started at the vector farthest from the mean.
     """

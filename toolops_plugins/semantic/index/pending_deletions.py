@@ -1,7 +1,7 @@
-"""Invalidations that Chroma could not be told of, kept until they have been carried out.
+"""Deletions in Chroma that failed and are retried.
 
-What was invalidated while a server could not be reached is still stored there. Until it is deleted,
-its rows are passed over here; other processes can find them until then.
+Rows that were invalidated while a server could not be reached are still stored there. Until they
+are deleted, this process ignores them; other processes may still find them.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ __all__ = ["PendingDeletions"]
 
 
 class PendingDeletions:
-    """Deletions to be made up for. Bounded as ``Voids`` is, and safe to use from any threads."""
+    """The failed deletions. Bounded like ``Voids``, and safe to use from any threads."""
 
     def __init__(self) -> None:
-        # The first may be under way; what comes meanwhile is gathered in a second.
+        # The first may be running; later ones are collected in a second.
         self._voids: list[Voids] = []
         self._lock = fork_safe(self, threading.Lock())
 
     def __bool__(self) -> bool:
-        """Return whether there is anything to delete."""
+        """Return whether there are deletions."""
         return bool(self._voids)
 
     def add(self, void: Voids) -> None:
-        """Remember an invalidation that failed."""
+        """Add a failed deletion."""
         with self._lock:
             if len(self._voids) > 1:
                 self._voids[1].merge(void)
@@ -41,10 +41,10 @@ class PendingDeletions:
         return any(void.covers(row) for void in tuple(self._voids))
 
     def run(self, store: Store) -> None:
-        """Delete what is pending, in one store; nobody may write to it meanwhile.
+        """Run the deletions in a store; no other thread may write to it meanwhile.
 
         Raises:
-            TierError: Chroma failed; what is left stays pending.
+            TierError: Chroma failed; the rest stays pending.
         """
         while (void := self._first()) is not None:
             if store.signed:

@@ -1,8 +1,8 @@
-"""Signatures, and on request encryption, of what a semantic index keeps in Chroma.
+"""Signatures and optional encryption of the records of a semantic index.
 
-A row's signature covers the collection, scope, id, question, vector, answer, times, price and tags:
-all that decides whether, to whom and until when it is served. Not covered is how often and when
-it was served, which changes alone and decides only what is evicted.
+A row's signature covers the collection, scope, id, question, vector, answer, times, price and tags,
+which decide whether, to whom and until when it is served. It does not cover hit counts and the last
+use, which change independently and only affect evictions.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _ENCRYPTED: Final = "encrypted:"
 
 
 class Protection:
-    """Signs and encrypts the records of one collection. Thread-safe.
+    """The signer and cipher of the records of one collection. Thread-safe.
 
     Args:
-        secret: Shared by all who use the collection.
-        collection: Its name; what was signed for another is refused.
-        cipher: Encrypts questions, answers and tags; None: they are only signed.
+        secret: The secret of all users of the collection.
+        collection: Its name; records that were signed for another are refused.
+        cipher: Encrypts questions, answers and tags; None: no encryption.
     """
 
     def __init__(self, secret: bytes, collection: str, cipher: Cipher | None = None) -> None:
@@ -44,11 +44,11 @@ class Protection:
 
     @property
     def encrypts(self) -> bool:
-        """Whether questions, answers and tags are encrypted."""
+        """Return whether questions, answers and tags are encrypted."""
         return self._cipher is not None
 
     def tag(self, name: str) -> str:
-        """Return what stands for a tag where records are filtered by it."""
+        """Return the form of a tag in filters."""
         if self._cipher is None:
             return name.encode("utf-8", "backslashreplace").decode("utf-8")
         data = name.encode("utf-8", "surrogatepass")
@@ -61,12 +61,12 @@ class Protection:
 
         Args:
             row: The row.
-            vector: Its vector as it is stored.
+            vector: Its vector in the stored form.
         """
         return b64encode(self._rows.sign(*_parts(row, vector))).decode("ascii")
 
     def check(self, row: Row, vector: Any, signature: Any) -> None:
-        """Return if the signature is that of the row, as it was found.
+        """Check the signature of a stored row.
 
         Raises:
             TamperedError: It is missing or wrong.
@@ -76,7 +76,7 @@ class Protection:
             raise TamperedError("the signature of a record is missing or wrong")
 
     def encode_entry(self, entry: dict[str, Any], id_: str, scope: str) -> str:
-        """Return a record's entry as it is stored: as JSON, encrypted if that was asked for."""
+        """Return a record's entry as JSON, encrypted if there is a cipher."""
         text = json.dumps(entry, separators=(",", ":"))
         if self._cipher is None:
             return text
@@ -84,11 +84,11 @@ class Protection:
         return _ENCRYPTED + b64encode(data).decode("ascii")
 
     def decode_entry(self, text: str, id_: str, scope: str) -> Any:
-        """Return the entry of a record; what is not encrypted is read as it is.
+        """Return the entry of a record, encrypted or not.
 
         Raises:
-            TamperedError: It is encrypted, and cannot be decrypted here.
-            ValueError: It is no JSON.
+            TamperedError: It is encrypted and cannot be decrypted.
+            ValueError: It is not JSON.
         """
         if text.startswith(_ENCRYPTED):
             if self._cipher is None:
@@ -100,14 +100,14 @@ class Protection:
                 raise TamperedError(str(error)) from error
         return json.loads(text)
 
-    # -- what was learned, and invalidations -----------------------------------------------------
+    # -- learned state and invalidations ---------------------------------------------------------
 
     def encode_state(self, process: str, state: bytes) -> dict[str, str]:
-        """Return the metadata that hold what a process has learned."""
+        """Return the metadata for the learned state of a process."""
         return self._encode(self._states, "state", process, state)
 
     def decode_state(self, process: str, record: Any) -> bytes:
-        """Return what a process has learned.
+        """Return the learned state of a process.
 
         Raises:
             TamperedError: The signature is missing or wrong.
@@ -115,7 +115,7 @@ class Protection:
         return self._decode(self._states, "state", process, record)
 
     def encode_void(self, id_: str, void: bytes) -> dict[str, str]:
-        """Return the metadata that hold an invalidation."""
+        """Return the metadata for an invalidation."""
         return self._encode(self._voids, "void", id_, void)
 
     def decode_void(self, id_: str, record: Any) -> bytes:
@@ -136,7 +136,7 @@ class Protection:
         if not signer.verify(signature, id_.encode("utf-8", "replace"), data):
             raise TamperedError(f"the signature of a {field} is missing or wrong")
         if self._cipher is not None:
-            # What was signed before encryption was asked for is read as it is.
+            # Records from before encryption was enabled are signed only.
             with suppress(UnknownFormatError):
                 return self._cipher.decrypt(data, self._place(field, id_))
         return data

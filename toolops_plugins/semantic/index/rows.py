@@ -1,4 +1,4 @@
-"""A question with its answer, as the index keeps it."""
+"""A question with its answer, the entry of the index."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ __all__ = ["Row"]
 class Row:
     """One entry of the index; only ``hits``, ``used``, ``mark`` and ``until`` ever change.
 
-    Plain slots, since an index holds a hundred thousand of them.
+    It has slots, since an index holds a hundred thousand of them.
 
     Args:
         id: 32 hexadecimal digits, a digest of scope and question: the same question in the same
             scope replaces its older answer.
-        scope: 16 bytes, a digest of all that must be identical before questions may share an
-            answer.
+        scope: 16 bytes, a digest of everything that must be identical for questions to share
+            an answer.
         text: The question, or None where only digests are kept.
-        codec: Id of the form of the data.
+        codec: The id of the encoding.
         data: The encoded answer.
         answer: 16 bytes that are equal for equal answers in one scope.
         created: Seconds since the epoch at which the answer was computed.
-        expires: Seconds since the epoch until which it may be served; infinite for no end.
+        expires: Seconds since the epoch at which it expires; infinite for never.
         tags: The tags under which it can be invalidated, sorted.
         took: Seconds that computing the answer took.
         price: Money that it cost.
-        traits: What the guards know of a question whose text is not kept, as JSON; else None.
-        hits: Times that it was served.
+        traits: The traits of a question whose text is not stored, as JSON; else None.
+        hits: Number of hits.
         used: Seconds since the epoch at which it was last served, or stored.
 
     Attributes:
-        mark: The moment as of which the answer stands, where this process has computed it; see
-            :class:`~toolops_plugins.invalidation.Invalidations`. None: it comes from the store.
-        until: When it ends by this process's monotonic clock; None: that has not been found out.
+        mark: The mark of the moment at which the answer holds, where this process computed it, as
+            in :class:`~toolops_plugins.invalidation.Invalidations`. None: loaded from the store.
+        until: Its end by this process's monotonic clock; None: not computed yet.
     """
 
     __slots__ = (

@@ -1,4 +1,4 @@
-"""The indices of this process: one for each folder, whoever asks; all closed at exit."""
+"""The indexes of this process, one for each folder, closed at exit."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _indices: weakref.WeakSet[Index] = weakref.WeakSet()
 def index_for(
     place: tuple[str, ...] | None, make_store: Callable[..., Store], embedder: Embedder, **rest: Any
 ) -> Index:
-    """Return the index of an embedded folder, one for all who use it in this process.
+    """Return the index of an embedded folder, shared by all caches of this process.
 
     Args:
-        place: The folder, the collection and a digest of the secret; None: not embedded, so each
-            has its own.
+        place: The folder, the collection and a digest of the secret; None: not embedded, so a
+            new one.
         make_store: As in :class:`~toolops_plugins.semantic.index.index.Index`.
         embedder: The same.
-        rest: The same; the first to come decides, and the last is told of trouble.
+        rest: The same; the first caller's values count, and the last one's ``on_trouble``.
 
     Raises:
         ConfigurationError: The folder is in use with another embedder.
@@ -50,7 +50,7 @@ def index_for(
                 f"is {embedder.name!r}, but {place[0]} is in use with {index.embeddings.name!r}",
             )
         else:
-            # Who came before may be gone.
+            # The earlier cache may be gone.
             index.on_trouble = rest["on_trouble"]
         return index
 

@@ -1,7 +1,7 @@
-"""Writes behind the calls: what changes the index is gathered, and stored in batches by a thread.
+"""The write-behind queue of the index: a thread stores changes in batches.
 
-What waits here is lost if the process is killed; it is never more than a batch and what a pause
-brings. At a normal exit, and on close, everything is written.
+A killed process loses the queue, which is at most a batch and the changes of one pause. A normal
+exit and a close write everything.
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ from toolops_plugins.steps import as_tier_error
 __all__ = ["Sink", "Writer"]
 
 _BATCH = 1_000
-"""Rows of one write: Chroma takes 5 ms for one, and 0.3 ms each for a thousand."""
+"""Rows of a write: Chroma takes 5 ms for one, and 0.3 ms each for a thousand."""
 _COUNTED = 60.0
-"""Seconds for which it is only gathered which rows were served."""
+"""Seconds for which hit counts are collected."""
 _IDLE = 5.0
-"""Seconds that the thread stays when there is nothing to do."""
+"""Seconds after which an idle thread ends."""
 
 
 class Sink(Protocol):
-    """Where batches go; any method may raise ``TierError``."""
+    """The destination of batches; any method may raise ``TierError``."""
 
     def write(self, rows: Sequence[Row], vectors: Any) -> None:
         """Store rows with their vectors, one to a row."""
         ...
 
     def touch(self, rows: Sequence[Row]) -> None:
-        """Store how often, and when last, the rows were served."""
+        """Store the hit counts and last use of rows."""
         ...
 
 
 class Writer:
-    """Gathers rows and stores them in batches. Safe to use from any threads and event loops.
+    """A queue of rows that are stored in batches. Safe to use from any threads and event loops.
 
     Args:
-        sink: Where batches go.
+        sink: The destination of batches.
         clock: Its monotonic time is used.
-        pause: Seconds for which rows are gathered before they are written.
-        most: Rows that may wait; beyond them the oldest are dropped, and found no more after a
+        pause: Seconds for which rows are collected before a write.
+        most: Rows in the queue at most; then the oldest are dropped and missing after a
             restart.
-        before: Called in the thread before a batch is written: may put rows that were expected.
-        after: Called in the thread when a batch has been written, for upkeep.
-        on_trouble: Told of writes that failed; they are tried again.
+        before: Called in the thread before a write; may put expected rows.
+        after: Called in the thread after a write, for maintenance.
+        on_trouble: Called with the error of a failed write, which is retried.
     """
 
     def __init__(
@@ -77,27 +77,27 @@ class Writer:
         self.reset_after_fork()
 
     def reset_after_fork(self) -> None:
-        """Forget what waits: in a forked child, whose parent will write it."""
+        """Drop the queue in a forked child; the parent writes it."""
         self._rows: OrderedDict[str, tuple[Row, Any]] = OrderedDict()
         self._served: dict[str, Row] = {}
         self._changed = threading.Condition()
-        self._writing = threading.RLock()  # one batch at a time, and no deletion in its midst
+        self._writing = threading.RLock()  # one batch at a time, without deletions in between
         self._thread: threading.Thread | None = None
         self._expected = False
         self._idle = False
         self._counted = self._clock.monotonic()
 
     def __len__(self) -> int:
-        """Return how many rows wait to be written."""
+        """Return the number of rows in the queue."""
         return len(self._rows)
 
     def queue(self) -> list[tuple[Row, Any]]:
-        """Return the rows that wait to be written, with their vectors."""
+        """Return the rows in the queue with their vectors."""
         with self._changed:
             return list(self._rows.values())
 
     def put(self, rows: Sequence[Row], vectors: Sequence[Any]) -> None:
-        """Have rows written soon."""
+        """Queue rows."""
         with self._changed:
             for row, vector in zip(rows, vectors, strict=True):
                 self._rows[row.id] = row, vector
@@ -107,7 +107,7 @@ class Writer:
             self._wake()
 
     def note_hit(self, row: Row) -> None:
-        """Have it written some time that a row was served; that costs as much as a new row."""
+        """Queue the hit count of a row, whose write costs as much as a new row."""
         with self._changed:
             if len(self._served) < self._most:
                 self._served[row.id] = row
@@ -115,7 +115,7 @@ class Writer:
                 self._wake()
 
     def drop(self, ids: Sequence[str]) -> None:
-        """Drop rows that wait."""
+        """Drop rows from the queue."""
         with self._changed:
             for id_ in ids:
                 self._rows.pop(id_, None)
@@ -124,24 +124,24 @@ class Writer:
     def forget(
         self, ids: Sequence[str], delete: Callable[[], object], seconds: float = -1.0
     ) -> None:
-        """Drop rows that wait, then delete what is stored, with no write in between.
+        """Drop rows from the queue, then delete stored ones, without a write in between.
 
         Args:
-            ids: The rows that may wait.
-            delete: Deletes what is stored.
-            seconds: How long to wait for the write that is under way. Default: until it has ended.
+            ids: The ids of the rows.
+            delete: Deletes the stored rows.
+            seconds: Timeout for a running write. Default: no timeout.
 
         Raises:
-            TierError: ``delete`` did, or a write took too long.
+            TierError: ``delete`` raised it, or a write took too long.
         """
         self.drop(ids)
         with self.no_write(seconds):
-            self.drop(ids)  # what was put back by a write that failed
+            self.drop(ids)  # rows that a failed write returned to the queue
             delete()
 
     @contextmanager
     def no_write(self, seconds: float = -1.0) -> Iterator[None]:
-        """Have no batch written in the block.
+        """Block writes in the block.
 
         Args:
             seconds: As in :meth:`forget`.
@@ -150,26 +150,26 @@ class Writer:
             TierError: A write took too long.
         """
         if not self._writing.acquire(timeout=seconds):
-            raise TierError("a write to the semantic index is under way, and takes too long")
+            raise TierError("a running write to the semantic index takes too long")
         try:
             yield
         finally:
             self._writing.release()
 
     def flush(self, seconds: float = -1.0) -> None:
-        """Write everything that waits, now and in this thread.
+        """Write the queue now, in this thread.
 
         Args:
             seconds: As in :meth:`forget`.
 
         Raises:
-            TierError: The index could not be reached; what waits goes on waiting.
+            TierError: The index could not be reached; the rows stay in the queue.
         """
         while self._rows:
             self._write(seconds)
 
     def finish(self, seconds: float = -1.0) -> None:
-        """Write everything, how often rows were served too.
+        """Write the queue and the hit counts.
 
         Args:
             seconds: As in :meth:`forget`.
@@ -181,13 +181,13 @@ class Writer:
         self._count(seconds)
 
     def expect(self) -> None:
-        """Have ``before`` called soon, since there are rows that lack their vectors."""
+        """Call ``before`` soon, since some rows lack their vectors."""
         with self._changed:
             self._expected = True
             self._wake()
 
     def _wake(self) -> None:
-        # Called with the lock held. Whoever puts many rows wakes the thread once.
+        # Called with the lock held. Many rows wake the thread once.
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="toolops-index", daemon=True)
             self._thread.start()
@@ -222,14 +222,14 @@ class Writer:
                 if self._due():
                     self._count()
                 self._after()
-            except Exception as error:  # noqa: BLE001 - whatever fails in the background is told
+            except Exception as error:  # noqa: BLE001 - errors in the background are reported
                 self._cooldown.fail(ticket)
                 self._on_trouble(as_tier_error(error))
             else:
                 self._cooldown.succeed(ticket)
 
     def _rest(self) -> None:
-        """Wait out a pause while the index cannot be reached."""
+        """Wait while the index cannot be reached."""
         with self._changed:
             self._changed.wait(self._pause)
 
@@ -244,7 +244,7 @@ class Writer:
             )
             with self._changed:
                 for id_, (row, _) in batch.items():
-                    # Unless it has been replaced meanwhile.
+                    # Unless the row was replaced meanwhile.
                     if self._rows.get(id_, (None,))[0] is row:
                         del self._rows[id_]
                     self._served.pop(id_, None)
