@@ -80,7 +80,7 @@ class System:
 
     @property
     def open(self) -> int:
-        events = _installation._events
+        events = _installation._listener._events
         return sum(len(each._calls) for each in (self.handler, events) if each is not None)
 
 

@@ -51,7 +51,7 @@ def handler(request, ops, _settings) -> Iterator[ToolOpsCallbackHandler]:
         install(ops)
     yield made
     assert len(made._calls) == 0
-    assert _installation._events is None or len(_installation._events._calls) == 0
+    assert _installation._listener is None or len(_installation._listener._events._calls) == 0
     uninstall()
 
 

@@ -69,7 +69,7 @@ def ops(sink):
 def installed(ops) -> Iterator[None]:
     install(ops)
     yield
-    assert _installation._events is None or len(_installation._events._calls) == 0
+    assert _installation._listener is None or len(_installation._listener._events._calls) == 0
     uninstall()
 
 
@@ -351,9 +351,9 @@ async def test_a_tool_that_waits_for_a_human_is_no_error(installed, sink):
 def test_installing_twice_is_installing_once(ops):
     others = list(root_dispatcher.event_handlers), list(root_dispatcher.span_handlers)
     install(ops, prices={"m": (1.0, 2.0)})
-    events = _installation._events
+    events = _installation._listener._events
     install(ops, prices={"m": (1.0, 2.0)})
-    assert _installation._events is events
+    assert _installation._listener._events is events
     assert len(ours(root_dispatcher.event_handlers)) == 1
     assert len(ours(root_dispatcher.span_handlers)) == 1
     FunctionTool.from_defaults(add)(a=1, b=2)
@@ -412,7 +412,7 @@ def test_threads_that_install_at_once_install_one(ops):
 
 def test_what_is_under_way_while_handlers_come_and_go_does_no_harm(ops, sink):
     def change() -> None:
-        first = _installation._events
+        first = _installation._listener._events
         assert len(first._calls) == 1
         uninstall()
         assert len(first._calls) == 0

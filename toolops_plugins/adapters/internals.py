@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+from toolops_plugins import check
 from toolops_plugins.callables.target import resolve
+from toolops_plugins.calls.context import REFRESH
 from toolops_plugins.concurrency.fork_locks import fork_safe
+from toolops_plugins.keys.canonical import Canon
 from toolops_plugins.keys.signature import is_secret_name, signature_of
+from toolops_plugins.policy.faults import callee_failed
+from toolops_plugins.telemetry.events import Outcome
 
-__all__ = ["fork_safe", "is_secret_name", "resolve", "signature_of"]
+__all__ = [
+    "REFRESH",
+    "Canon",
+    "Outcome",
+    "callee_failed",
+    "check",
+    "fork_safe",
+    "is_secret_name",
+    "resolve",
+    "signature_of",
+]

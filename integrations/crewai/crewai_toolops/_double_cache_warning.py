@@ -13,7 +13,7 @@ from typing import Any
 
 from crewai.hooks import get_before_tool_call_hooks, register_before_tool_call_hook
 
-from toolops_plugins.concurrency.fork_locks import fork_safe
+from toolops_plugins.adapters.internals import fork_safe
 
 __all__ = ["watch_for_two_caches"]
 

@@ -14,9 +14,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from toolops_plugins.adapters.internals import Outcome, fork_safe
 from toolops_plugins.adapters.run_events import Details
-from toolops_plugins.concurrency.fork_locks import fork_safe
-from toolops_plugins.telemetry.events import Outcome
 
 __all__ = ["Begin", "End", "Pairs"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -26,13 +25,14 @@ from crewai_toolops._event_pairs import Begin, End, Pairs
 from crewai_toolops._event_reader import BEGINS, ENDS, begin_of, end_of, key_of
 from crewai_toolops._llm_guard import inside_guard
 from crewai_toolops.prices import ModelPrices, names_of
-from toolops_plugins import ToolOps, check
+from toolops_plugins import ToolOps
+from toolops_plugins.adapters.installation import Installation
+from toolops_plugins.adapters.internals import check
 from toolops_plugins.adapters.model_guard import guard_of
 from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.adapters.prices import TokenPrice
 from toolops_plugins.adapters.run_events import Prices as AnyPrices
 from toolops_plugins.adapters.run_events import Run, Teller
-from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["Prices", "ToolOpsListener", "install", "uninstall"]
 
@@ -149,6 +149,10 @@ class ToolOpsListener(BaseEventListener):
         if self._tool_hook and self._before_tool not in get_before_tool_call_hooks():
             register_before_tool_call_hook(self._before_tool)
 
+    def attach(self) -> None:
+        """Register the handlers with CrewAI's bus that are missing there."""
+        self.setup_listeners(crewai_event_bus)
+
     def close(self) -> None:
         """Listen no more; leaves the bus as it was. Calls that are under way are not counted.
 
@@ -198,38 +202,7 @@ class ToolOpsListener(BaseEventListener):
             logger.debug("A call of a tool was not looked at: %s", type(error).__name__)
 
 
-class _Installation:
-    """The listener that is installed, and with what."""
-
-    def __init__(self) -> None:
-        self._lock = fork_safe(self, threading.Lock())
-        self._listener: ToolOpsListener | None = None
-        self._given: tuple[Any, ...] = ()
-
-    def put(
-        self, ops: ToolOps | None, prices: Prices | None, max_calls: int, *, tool_hook: bool
-    ) -> None:
-        given = _Counts(ops, prices, max_calls).ops, prices, max_calls, tool_hook
-        with self._lock:
-            if self._listener is not None and self._given == given:
-                self._listener.setup_listeners(crewai_event_bus)
-                return
-            if self._listener is not None:
-                self._listener.close()
-            self._listener = ToolOpsListener(
-                given[0], prices=prices, tool_hook=tool_hook, max_calls=max_calls
-            )
-            self._given = given
-
-    def take(self) -> None:
-        with self._lock:
-            if self._listener is not None:
-                self._listener.close()
-            self._listener = None
-            self._given = ()
-
-
-_installation = _Installation()
+_installation = Installation()
 
 
 def install(
@@ -283,7 +256,12 @@ def install(
     Raises:
         ConfigurationError: A value is wrong.
     """
-    _installation.put(ops, prices, max_calls, tool_hook=tool_hook)
+    runtime = _Counts(ops, prices, max_calls).ops  # so that wrong values leave all as it is
+
+    def make() -> ToolOpsListener:
+        return ToolOpsListener(runtime, prices=prices, tool_hook=tool_hook, max_calls=max_calls)
+
+    _installation.put(make, runtime, prices, max_calls, tool_hook)
 
 
 def uninstall() -> None:

@@ -11,10 +11,10 @@ from langchain_core.runnables.config import var_child_runnable_config
 
 from langchain_toolops._graph_signals import is_graph_signal
 from toolops_plugins import Cache, Policy, ToolOps
+from toolops_plugins.adapters.internals import fork_safe
 from toolops_plugins.adapters.model_guard import ModelCall
 from toolops_plugins.adapters.model_policy import name_parts
 from toolops_plugins.adapters.signals import Signal, adapt_policy, release
-from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["AgentCall", "Faces", "Functions", "HandlerCall"]

@@ -13,7 +13,7 @@ from langchain_core.tools import BaseTool, Tool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
-from toolops_plugins.concurrency.fork_locks import fork_safe
+from toolops_plugins.adapters.internals import fork_safe
 from toolops_plugins.errors import NotCanonicalError
 
 __all__ = ["format_identity", "tool_arguments", "tool_identity"]

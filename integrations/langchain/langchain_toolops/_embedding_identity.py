@@ -9,7 +9,7 @@ from langchain_core.embeddings import Embeddings
 from pydantic import BaseModel
 
 from toolops_plugins import ConfigurationError
-from toolops_plugins.keys.signature import is_secret_name
+from toolops_plugins.adapters.internals import is_secret_name
 
 __all__ = ["model_of", "name_of"]
 

@@ -28,11 +28,11 @@ from langchain_toolops._tool_injection import (
     was_answered,
 )
 from toolops_plugins import Policy, ToolOps
+from toolops_plugins.adapters.internals import callee_failed
 from toolops_plugins.adapters.signals import Signal
 from toolops_plugins.adapters.tool_arguments import ABSENT, named_signature
 from toolops_plugins.adapters.tool_guard import SINGLE_USE, Body, ToolCall, ToolGuard
 from toolops_plugins.policy import ExceptionFilter, matches
-from toolops_plugins.policy.faults import callee_failed
 
 __all__ = ["LangChainToolGuard", "takes_argument"]
 

@@ -33,10 +33,10 @@ from langchain_toolops._event_dedup import (
 from langchain_toolops._event_runs import Kind, calls_tools, name_of_run, was_cached, was_counted
 from langchain_toolops._graph_signals import is_graph_signal
 from langchain_toolops.prices import ModelPrices, TokenPrice, model_of, usage_of
-from toolops_plugins import ConfigurationError, ToolOps, check
+from toolops_plugins import ConfigurationError, ToolOps
+from toolops_plugins.adapters.internals import check, fork_safe
 from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.adapters.run_events import Details, Run, Teller
-from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["ToolOpsCallbackHandler"]
 

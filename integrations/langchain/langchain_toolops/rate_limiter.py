@@ -6,7 +6,7 @@ from langchain_core.rate_limiters import BaseRateLimiter
 
 from toolops_plugins import ConfigurationError, RateLimit, RateLimited, ToolOps
 from toolops_plugins.adapters.options import runtime_of
-from toolops_plugins.resilience.ratelimit import Limiter
+from toolops_plugins.resilience import Limiter
 
 __all__ = ["ToolOpsRateLimiter"]
 

@@ -18,9 +18,9 @@ from llama_index.callbacks.toolops._event_dedup import counted
 from llama_index.callbacks.toolops.events import tell_hit
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.embedding import SharedEmbedding
+from toolops_plugins.adapters.internals import fork_safe
 from toolops_plugins.adapters.model_policy import name_parts
 from toolops_plugins.adapters.pydantic_state import view_of
-from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["EmbeddingGuard"]
 

@@ -10,9 +10,8 @@ from typing import Any
 from llama_index.core.base.embeddings.base import BaseEmbedding
 
 from toolops_plugins import ConfigurationError
+from toolops_plugins.adapters.internals import Canon, is_secret_name
 from toolops_plugins.errors import NotCanonicalError
-from toolops_plugins.keys.canonical import Canon
-from toolops_plugins.keys.signature import is_secret_name
 
 __all__ = ["NOT_ASKED", "model_of", "name_of", "watched"]
 

@@ -34,12 +34,12 @@ from llama_index.callbacks.toolops._event_run import (
     span_parts,
 )
 from llama_index.callbacks.toolops.prices import ModelPrices, model_of, usage_of
-from toolops_plugins import ToolOps, check
+from toolops_plugins import ToolOps
+from toolops_plugins.adapters.internals import check, fork_safe
 from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.adapters.prices import TokenPrice
 from toolops_plugins.adapters.run_events import Prices as AnyPrices
 from toolops_plugins.adapters.run_events import Teller
-from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["Calls", "Prices"]
 

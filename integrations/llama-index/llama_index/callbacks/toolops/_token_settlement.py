@@ -24,7 +24,7 @@ from llama_index_instrumentation.span import BaseSpan
 from llama_index_instrumentation.span_handlers import BaseSpanHandler
 
 from llama_index.callbacks.toolops.prices import usage_of
-from toolops_plugins.concurrency.fork_locks import fork_safe
+from toolops_plugins.adapters.internals import fork_safe
 
 __all__ = ["estimated", "settle"]
 

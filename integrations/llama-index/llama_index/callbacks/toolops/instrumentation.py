@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
-import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,7 +37,7 @@ from llama_index.callbacks.toolops._event_run import (
 )
 from llama_index.callbacks.toolops._event_runs import Calls, Prices
 from toolops_plugins import ToolOps
-from toolops_plugins.concurrency.fork_locks import fork_safe
+from toolops_plugins.adapters.installation import Installation
 
 __all__ = ["ToolOpsEventHandler", "ToolOpsSpanHandler", "install", "uninstall"]
 
@@ -231,46 +230,30 @@ class ToolOpsSpanHandler(BaseSpanHandler[BaseSpan]):
             self._calls.begins(span, "workflow", type(workflow).__name__, span)
 
 
-class _Installation:
-    """The pair of handlers that is at the root, and how it came there."""
+class _Pair:
+    """The pair of handlers that :func:`install` puts at the root."""
 
-    def __init__(self) -> None:
-        self._lock = fork_safe(self, threading.Lock())
-        self._events: ToolOpsEventHandler | None = None
-        self._spans: ToolOpsSpanHandler | None = None
-        self._given: tuple[Any, ...] = ()
+    def __init__(self, events: ToolOpsEventHandler) -> None:
+        self._events = events
+        self._spans = ToolOpsSpanHandler(events)
 
-    def put(self, events: ToolOpsEventHandler, *given: Any) -> None:
-        with self._lock:
-            if self._events is None or self._given != given:
-                self._remove()
-                self._events = events
-                self._spans = ToolOpsSpanHandler(events)
-                self._given = given
-            root = root_dispatcher
-            # New lists, since other threads may be walking the old ones; and compared by identity,
-            # since all handlers of a class are equal.
-            if not any(each is self._events for each in root.event_handlers):
-                root.event_handlers = [*root.event_handlers, self._events]
-            if self._spans and not any(each is self._spans for each in root.span_handlers):
-                root.span_handlers = [*root.span_handlers, self._spans]
+    def attach(self) -> None:
+        root = root_dispatcher
+        # New lists, since other threads may be walking the old ones; and compared by identity,
+        # since all handlers of a class are equal.
+        if not any(each is self._events for each in root.event_handlers):
+            root.event_handlers = [*root.event_handlers, self._events]
+        if not any(each is self._spans for each in root.span_handlers):
+            root.span_handlers = [*root.span_handlers, self._spans]
 
-    def take(self) -> None:
-        with self._lock:
-            self._remove()
-            self._events = self._spans = None
-            self._given = ()
-
-    def _remove(self) -> None:
-        if self._events is None:
-            return
+    def close(self) -> None:
         root = root_dispatcher
         root.event_handlers = [each for each in root.event_handlers if each is not self._events]
         root.span_handlers = [each for each in root.span_handlers if each is not self._spans]
         self._events._calls.forget()  # noqa: SLF001 - of this module
 
 
-_installation = _Installation()
+_installation = Installation()
 
 
 def install(
@@ -312,7 +295,8 @@ def install(
         ConfigurationError: A value is wrong.
     """
     events = ToolOpsEventHandler(ops, prices=prices, max_calls=max_calls)
-    _installation.put(events, events._calls.ops, prices, max_calls)  # noqa: SLF001 - of this module
+    runtime = events._calls.ops  # noqa: SLF001 - of this module
+    _installation.put(lambda: _Pair(events), runtime, prices, max_calls)
 
 
 def uninstall() -> None:

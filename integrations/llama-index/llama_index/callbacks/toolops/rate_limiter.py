@@ -10,9 +10,9 @@ from llama_index.core.rate_limiter import BaseRateLimiter
 
 from llama_index.callbacks.toolops._token_settlement import estimated, settle
 from toolops_plugins import ConfigurationError, RateLimit, ToolOps
+from toolops_plugins.adapters.internals import fork_safe
 from toolops_plugins.adapters.options import runtime_of
-from toolops_plugins.concurrency.fork_locks import fork_safe
-from toolops_plugins.resilience.ratelimit import Limiter, Reservation
+from toolops_plugins.resilience import Limiter, Reservation
 
 __all__ = ["ToolOpsRateLimiter"]
 
