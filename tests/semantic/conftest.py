@@ -1,4 +1,4 @@
-"""What tests of the semantic cache share."""
+"""Fixtures of the tests of the semantic cache."""
 
 from chroma_servers import chroma_server, collection
 

@@ -1,4 +1,4 @@
-"""The semantic cache in the flow of calls: what users of `semantic=` see."""
+"""The semantic cache in the flow of calls, as users of `semantic=` see it."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ class Question:
 
         @ops.readonly(name="ask", **policy)
         def ask(question: str, user: str = "ann") -> Any:
-            return self._answered(question)
+            return self._answer(question)
 
         @ops.readonly(name="ask", **policy)
         async def aask(question: str, user: str = "ann") -> Any:
-            return self._answered(question)
+            return self._answer(question)
 
         self.sync, self.aio = ask, aask
 
-    def _answered(self, question: str) -> Any:
+    def _answer(self, question: str) -> Any:
         self.questions.append(question)
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -70,18 +70,18 @@ class Held:
             self.questions.append(question)
             self.started.open()
             self.release.wait()
-            return self._answered(question)
+            return self._answer(question)
 
         @ops.readonly(name="held", retry=None, **policy)
         async def aask(question: str) -> Any:
             self.questions.append(question)
             self.started.open()
             await self.release.opened()
-            return self._answered(question)
+            return self._answer(question)
 
         self.sync, self.aio = ask, aask
 
-    def _answered(self, question: str) -> Any:
+    def _answer(self, question: str) -> Any:
         if isinstance(self.answer, Exception):
             raise self.answer
         return {"to": question}
@@ -429,12 +429,12 @@ async def test_one_of_two_may_leave(ops, leaver):
 
 
 def test_an_embedder_that_fails_is_a_miss_with_a_notice(tmp_path):
-    def broken(texts: list[str]) -> Any:
+    def fail_some(texts: list[str]) -> Any:
         if texts[0].startswith("What"):
             raise OSError("no embeddings today")
         return [[1.0, 0.0]] * len(texts)
 
-    with ToolOps("t", semantic=SemanticCache(tmp_path, embedder=broken)) as ops:
+    with ToolOps("t", semantic=SemanticCache(tmp_path, embedder=fail_some)) as ops:
         notices = Notices(ops)
         asked = Question(ops)
         assert asked.sync(FRANCE) == {"to": FRANCE}

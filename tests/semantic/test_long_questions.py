@@ -1,4 +1,4 @@
-"""Questions past a length are compared exactly only, whoever asks them."""
+"""Questions above the length limit, which match exactly only."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class World:
         best = np.argsort(-similarities, kind="stable")[:k]
         return [Neighbour(str(i), float(similarities[i]), vetoed) for i in best.tolist()]
 
-    def agreeing(self, near, answer):
+    def entries_with(self, near, answer):
         return [each.id for each in near if self.answers[int(each.id)] == answer]
 
     def store(self, x, answer, words=None, agreeing=(), scope=SCOPE):
@@ -62,7 +62,7 @@ class World:
         near = self.near(x, vetoed=vetoed)
         decision = self.learner.decide(x, near, max_error=bound, scope=SCOPE)
         if not decision.serve:
-            agreeing = self.agreeing(near, answer)
+            agreeing = self.entries_with(near, answer)
             self.learner.learn(decision, agreeing)
             if not self.learner.redundant(decision, agreeing):
                 self.store(x, answer)
@@ -80,7 +80,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def trained():
+def old_world():
     """A world that has learned; tests must not change it."""
     world = World(seed=5)
     world.run(1_500, 0.05)
@@ -128,12 +128,12 @@ def test_nothing_is_served_before_there_are_labels_enough():
     assert any(world.step(0.2, *world.ask()).serve for _ in range(200))
 
 
-def test_a_decision_says_why_and_what_it_stands_on(trained):
+def test_a_decision_says_why_and_what_it_stands_on(old_world):
     seen = {}
     for _ in range(400):
-        x, _ = trained.ask()
-        near = trained.near(x)
-        decision = trained.learner.decide(x, near, max_error=0.05, scope=SCOPE)
+        x, _ = old_world.ask()
+        near = old_world.near(x)
+        decision = old_world.learner.decide(x, near, max_error=0.05, scope=SCOPE)
         seen[decision.reason] = decision
         details = decision.details
         assert set(details) == {
@@ -149,27 +149,27 @@ def test_a_decision_says_why_and_what_it_stands_on(trained):
     assert seen["served"].details["risk"] < seen["too_risky"].details["risk"]
 
 
-def test_some_of_what_is_good_enough_is_asked_anyway(trained):
+def test_some_of_what_is_good_enough_is_asked_anyway(old_world):
     reasons = []
     for _ in range(1_000):
-        x, _ = trained.ask()
+        x, _ = old_world.ask()
         reasons.append(
-            trained.learner.decide(x, trained.near(x), max_error=0.05, scope=SCOPE).reason
+            old_world.learner.decide(x, old_world.near(x), max_error=0.05, scope=SCOPE).reason
         )
     audited, served = reasons.count("audited"), reasons.count("served")
     assert 0.01 < audited / (audited + served) < 0.1
 
 
-def test_a_dry_decision_counts_nothing_and_is_never_an_audit(trained):
-    before = trained.learner.state()
-    x, _ = trained.ask()
+def test_a_dry_decision_counts_nothing_and_is_never_an_audit(old_world):
+    before = old_world.learner.state()
+    x, _ = old_world.ask()
     decisions = [
-        trained.learner.decide(x, trained.near(x), max_error=0.05, scope=SCOPE, dry=True)
+        old_world.learner.decide(x, old_world.near(x), max_error=0.05, scope=SCOPE, dry=True)
         for _ in range(300)
     ]
     assert len({(decision.reason, decision.id) for decision in decisions}) == 1
     assert decisions[0].reason != "audited"
-    assert trained.learner.state() == before
+    assert old_world.learner.state() == before
 
 
 def test_what_is_vetoed_is_not_served_and_yet_learned_from():
@@ -183,15 +183,15 @@ def test_what_is_vetoed_is_not_served_and_yet_learned_from():
     assert world.run(100, 0.2)[:, 0].mean() > 0.5
 
 
-def test_of_a_group_the_nearest_entry_that_is_not_vetoed_is_served(trained):
-    x = trained.centres[0]
-    near = trained.near(x)
-    answer = trained.answers[int(near[0].id)]
-    mine = [each for each in near if trained.answers[int(each.id)] == answer]
+def test_of_a_group_the_nearest_entry_that_is_not_vetoed_is_served(old_world):
+    x = old_world.centres[0]
+    near = old_world.near(x)
+    answer = old_world.answers[int(near[0].id)]
+    mine = [each for each in near if old_world.answers[int(each.id)] == answer]
     assert len(mine) >= 3
     forbidden = {each.id for each in mine[:2]}
     near = [each._replace(vetoed=each.id in forbidden) for each in near]
-    decision = trained.learner.decide(x, near, max_error=0.05, scope=SCOPE, dry=True)
+    decision = old_world.learner.decide(x, near, max_error=0.05, scope=SCOPE, dry=True)
     assert decision.id == mine[2].id
     assert decision.serve
 
@@ -199,7 +199,7 @@ def test_of_a_group_the_nearest_entry_that_is_not_vetoed_is_served(trained):
 def test_guards_that_are_right_are_believed_and_others_are_not():
     """A doubt means nothing in one world, and all in the other."""
 
-    def served(telling):
+    def count_served(telling):
         world = World(seed=7, unclear=0.3)
         served = {True: 0, False: 0}
         for place in range(2_000):
@@ -214,11 +214,11 @@ def test_guards_that_are_right_are_believed_and_others_are_not():
             if decision.serve:
                 served[doubted] += place >= 500
             else:
-                world.learner.learn(decision, world.agreeing(near, answer))
+                world.learner.learn(decision, world.entries_with(near, answer))
                 world.store(x, answer)
         return served
 
-    telling, idle = served(telling=True), served(telling=False)
+    telling, idle = count_served(telling=True), count_served(telling=False)
     assert telling[False] > 500
     assert telling[True] < 0.02 * telling[False]
     assert idle[True] > 0.2 * idle[False]
@@ -240,7 +240,7 @@ def test_a_scope_that_is_less_reliable_spoils_little_of_the_others():
             served[scope] += 1
             wrong += world.answers[int(decision.id)] != answer
             continue
-        world.learner.learn(decision, world.agreeing(near, answer))
+        world.learner.learn(decision, world.entries_with(near, answer))
         world.store(x, answer, scope=scope)
         scopes.append(scope)
     assert served[b"good"] > 760
@@ -274,8 +274,8 @@ def test_exact_hits_make_room_for_more_risk():
     assert theta(900) < theta(0)
 
 
-def test_a_repetition_need_not_be_stored(trained):
-    learner, x = trained.learner, trained.vector("3")
+def test_a_repetition_need_not_be_stored(old_world):
+    learner, x = old_world.learner, old_world.vector("3")
 
     def redundant(similarity, agreeing):
         near = [Neighbour("3", similarity)]
@@ -289,24 +289,26 @@ def test_a_repetition_need_not_be_stored(trained):
     assert not learner.redundant(nothing, ["3"])
 
 
-def test_neighbours_that_it_has_not_been_told_of_are_passed_over(trained):
-    x, _ = trained.ask()
-    near = [Neighbour("unknown", 0.999), *trained.near(x)]
-    decision = trained.learner.decide(x, near, max_error=0.05, scope=SCOPE, dry=True)
+def test_neighbours_that_it_has_not_been_told_of_are_passed_over(old_world):
+    x, _ = old_world.ask()
+    near = [Neighbour("unknown", 0.999), *old_world.near(x)]
+    decision = old_world.learner.decide(x, near, max_error=0.05, scope=SCOPE, dry=True)
     assert (
-        decision.id == trained.learner.decide(x, near[1:], max_error=0.05, scope=SCOPE, dry=True).id
+        decision.id
+        == old_world.learner.decide(x, near[1:], max_error=0.05, scope=SCOPE, dry=True).id
     )
-    alone = trained.learner.decide(x, near[:1], max_error=0.05, scope=SCOPE, dry=True)
+    alone = old_world.learner.decide(x, near[:1], max_error=0.05, scope=SCOPE, dry=True)
     assert (alone.id, alone.reason) == (None, "nothing_near")
 
 
-def test_decisions_of_others_teach_nothing(trained):
-    before = trained.learner.state()
-    trained.learner.learn(Threshold(0.5).decide([Neighbour("1", 0.9)]), ["1"])
-    trained.learner.learn(
-        trained.learner.decide(trained.vector("1"), [], max_error=0.05, scope=SCOPE, dry=True), []
+def test_decisions_of_others_teach_nothing(old_world):
+    before = old_world.learner.state()
+    old_world.learner.learn(Threshold(0.5).decide([Neighbour("1", 0.9)]), ["1"])
+    old_world.learner.learn(
+        old_world.learner.decide(old_world.vector("1"), [], max_error=0.05, scope=SCOPE, dry=True),
+        [],
     )
-    assert trained.learner.state() == before
+    assert old_world.learner.state() == before
 
 
 def test_answers_that_agree_in_other_words_are_one_group():
@@ -321,23 +323,23 @@ def test_answers_that_agree_in_other_words_are_one_group():
             served += 1
             wrong += world.answers[int(decision.id)] != answer
             continue
-        agreeing = world.agreeing(near, answer)
+        agreeing = world.entries_with(near, answer)
         world.learner.learn(decision, agreeing)
         world.store(x, answer, f"words {place}", agreeing)
     assert served > 600
     assert wrong <= 0.02 * 1_500
 
 
-def test_a_group_that_is_joined_with_another_brings_its_record_along(trained):
-    learner = Bounded(vector_of=trained.vector)
-    for entry, answer in enumerate(trained.answers[:50]):
-        learner.add(str(entry), trained.vector(str(entry)), str(answer).encode(), SCOPE)
+def test_a_group_that_is_joined_with_another_brings_its_record_along(old_world):
+    learner = Bounded(vector_of=old_world.vector)
+    for entry, answer in enumerate(old_world.answers[:50]):
+        learner.add(str(entry), old_world.vector(str(entry)), str(answer).encode(), SCOPE)
     one, other = learner._groups.names(["0", "1"])
     assert one != other
     for key in (one, other):
         learner._group_records.note(key, 0.0, 0.5)
     alone = learner._group_records.lean(one)
-    learner.add("0", trained.vector("0"), str(trained.answers[0]).encode(), SCOPE, ["1"])
+    learner.add("0", old_world.vector("0"), str(old_world.answers[0]).encode(), SCOPE, ["1"])
     (name,) = set(learner._groups.names(["0", "1"]))
     assert learner._group_records.lean(name) < alone < 0
 
@@ -405,7 +407,7 @@ def test_threads_may_share_it():
             start.wait(10)
             for place, (x, answer) in enumerate(questions):
                 decision = learner.decide(x, near[place], max_error=0.05, scope=SCOPE)
-                learner.learn(decision, world.agreeing(near[place], answer))
+                learner.learn(decision, world.entries_with(near[place], answer))
                 entry = f"{number}-{place}"
                 learner.add(entry, x, str(answer).encode(), SCOPE, [near[place][0].id])
                 learner.exact(0.05)

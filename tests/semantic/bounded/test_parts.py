@@ -17,7 +17,7 @@ from toolops_plugins.semantic.bounded.risk import CELLS, Risk, antitonic_fit, ce
 weighted = st.lists(st.tuples(st.floats(0, 1), st.floats(0.1, 50)), min_size=1, max_size=12)
 
 
-def best_falling(values, weights):
+def isotonic_formula(values, weights):
     """By the min-max formula of isotonic regression, which knows nothing of pools."""
     count = len(values)
 
@@ -34,7 +34,7 @@ def test_the_falling_sequence_is_the_nearest_one(pairs):
     values, weights = np.array(pairs).T
     fitted = antitonic_fit(values, weights)
     assert (np.diff(fitted) <= 1e-12).all()
-    assert fitted == pytest.approx(best_falling(values, weights), abs=1e-9)
+    assert fitted == pytest.approx(isotonic_formula(values, weights), abs=1e-9)
 
 
 @given(st.floats(-1e6, 1e6))
@@ -45,7 +45,7 @@ def test_every_score_has_a_cell(z):
         assert least_of(cell) - 1e-9 <= z < least_of(cell + 1)
 
 
-def judged(count, wrong_at, seed=0):
+def label(count, wrong_at, seed=0):
     rng = np.random.default_rng(seed)
     scores = rng.uniform(-3, 6, count)
     return scores, (rng.random(count) < wrong_at(scores)).astype(float)
@@ -62,7 +62,7 @@ def test_labels_correct_the_models_word(factor):
     def truth(z):
         return np.minimum(factor * logistic(-z), 0.9)
 
-    risk = Risk(*judged(60_000, truth))
+    risk = Risk(*label(60_000, truth))
     for z in (1.0, 2.0, 3.0, 4.0):
         assert risk.by_cell[cell_of(z)] == pytest.approx(truth(np.array(z)), rel=0.2)
 
@@ -80,14 +80,14 @@ def test_more_labels_leave_less_doubt():
     def truth(z):
         return logistic(-z)
 
-    few, many = Risk(*judged(300, truth)), Risk(*judged(30_000, truth))
+    few, many = Risk(*label(300, truth)), Risk(*label(30_000, truth))
     assert (many.variance[6:20] < few.variance[6:20]).all()
 
 
-KNOWN = Risk(*judged(60_000, lambda z: logistic(-z)))
+KNOWN = Risk(*label(60_000, lambda z: logistic(-z)))
 
 
-def spent(budget, scores):
+def error_and_hits(budget, scores):
     served = [z for z in scores if cell_of(z) >= budget.theta]
     return sum(logistic(-np.array(z)) for z in served) / len(scores), len(served)
 
@@ -99,11 +99,11 @@ def test_what_is_served_is_as_much_as_the_bound_allows(bound):
     for z in scores:
         budget.push(cell_of(z))
     budget.settle(KNOWN, 10_000)
-    risk, count = spent(budget, scores)
+    risk, count = error_and_hits(budget, scores)
     assert 0.5 * bound < risk <= bound
     assert count > 0
     budget.settle(KNOWN, 100)
-    assert spent(budget, scores)[0] < risk
+    assert error_and_hits(budget, scores)[0] < risk
 
 
 @pytest.mark.parametrize("filler", [EXACT, NOTHING])
@@ -192,7 +192,7 @@ def test_what_would_never_be_served_does_not_brake():
     assert budget.rho == 1.0
 
 
-def drawn(count, weights, seed=0):
+def sample(count, weights, seed=0):
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(count, len(weights)))
     right = (rng.random(count) < logistic(features @ weights)).astype(float)
@@ -201,16 +201,16 @@ def drawn(count, weights, seed=0):
 
 def test_the_model_finds_what_speaks_for_being_right():
     weights = np.array([2.0, -1.0, 0.0])
-    features, right = drawn(4000, weights)
+    features, right = sample(4000, weights)
     model = Logistic(features, right)
-    fresh, _ = drawn(200, weights, seed=1)
+    fresh, _ = sample(200, weights, seed=1)
     scores = [model.score(row) for row in fresh]
     assert np.corrcoef(scores, fresh @ weights)[0, 1] > 0.99
     assert np.polyfit(fresh @ weights, scores, 1)[0] == pytest.approx(1, abs=0.15)
 
 
 def test_few_labels_make_it_modest():
-    features, right = drawn(4000, np.array([2.0, -1.0, 0.0]))
+    features, right = sample(4000, np.array([2.0, -1.0, 0.0]))
     far = np.array([4.0, -4.0, 4.0])
     small, large = Logistic(features[:48], right[:48]), Logistic(features, right)
     assert 0 < small.score(far) < large.score(far)
@@ -232,7 +232,7 @@ def test_labels_that_can_be_told_apart_without_error_do_not_run_away():
 
 
 def test_an_unseen_score_is_that_of_a_model_without_the_label():
-    features, right = drawn(60, np.array([1.5, -1.0]), seed=3)
+    features, right = sample(60, np.array([1.5, -1.0]), seed=3)
     model = Logistic(features, right)
     others = [np.arange(60) != place for place in range(60)]
     without = [

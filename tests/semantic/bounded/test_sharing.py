@@ -20,17 +20,17 @@ RNG = np.random.default_rng(0)
 CENTRES = RNG.normal(size=(12, 16))
 
 
-def drawn(count, seed):
+def sample(count, seed):
     rng = np.random.default_rng(seed)
     answers = rng.integers(len(CENTRES), size=count)
     vectors = CENTRES[answers] + 0.4 * rng.normal(size=(count, 16))
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32), answers
 
 
-STORED, ANSWERS = drawn(60, 0)
+STORED, ANSWERS = sample(60, 0)
 
 
-def opened(own_words=False):
+def open_learner(own_words=False):
     """Return a learner that knows the stored entries, as it is when an index was opened."""
     learner = Bounded(seed=0, vector_of=lambda entry: STORED[int(entry)])
     for place, (x, answer) in enumerate(zip(STORED, ANSWERS, strict=True)):
@@ -39,9 +39,9 @@ def opened(own_words=False):
     return learner
 
 
-def taught(learner, count, seed, bound=0.05):
+def teach(learner, count, seed, bound=0.05):
     """Let it learn from that many calls."""
-    for x, answer in zip(*drawn(count, seed), strict=True):
+    for x, answer in zip(*sample(count, seed), strict=True):
         similarities = STORED @ x
         best = np.argsort(-similarities)[:16].tolist()
         near = [Neighbour(str(i), float(similarities[i])) for i in best]
@@ -61,8 +61,8 @@ def knowledge(learner):
     return shares, lean, sorted(map(sorted, found.joined))
 
 
-def asked(learner, seed=99):
-    x = drawn(1, seed)[0][0]
+def decide(learner, seed=99):
+    x = sample(1, seed)[0][0]
     similarities = STORED @ x
     best = np.argsort(-similarities)[:16].tolist()
     near = [Neighbour(str(i), float(similarities[i])) for i in best]
@@ -71,13 +71,15 @@ def asked(learner, seed=99):
 
 @pytest.fixture(scope="module")
 def states():
-    return [taught(opened(), count, seed).state() for seed, count in enumerate((70, 150, 90), 1)]
+    return [
+        teach(open_learner(), count, seed).state() for seed, count in enumerate((70, 150, 90), 1)
+    ]
 
 
 def test_states_may_be_merged_in_any_order_and_repeatedly(states):
     results = []
     for order in itertools.permutations(states):
-        learner = opened()
+        learner = open_learner()
         for state in (*order, order[0]):
             assert learner.merge(state)
         results.append(knowledge(learner))
@@ -86,14 +88,14 @@ def test_states_may_be_merged_in_any_order_and_repeatedly(states):
 
 
 def test_what_came_by_two_ways_counts_once(states):
-    first, second = opened(), opened()
+    first, second = open_learner(), open_learner()
     first.merge(states[0])
     second.merge(states[0])
     second.merge(states[1])
-    target = opened()
+    target = open_learner()
     for state in (first.state(), second.state(), states[1]):
         target.merge(state)
-    direct = opened()
+    direct = open_learner()
     direct.merge(states[0])
     direct.merge(states[1])
     assert knowledge(target) == knowledge(direct)
@@ -101,30 +103,30 @@ def test_what_came_by_two_ways_counts_once(states):
 
 
 def test_ones_own_state_changes_nothing():
-    learner = taught(opened(), 100, 1)
-    before = knowledge(learner), asked(learner).details
+    learner = teach(open_learner(), 100, 1)
+    before = knowledge(learner), decide(learner).details
     assert learner.merge(learner.state())
-    assert (knowledge(learner), asked(learner).details) == before
+    assert (knowledge(learner), decide(learner).details) == before
 
 
 def test_a_later_state_of_a_process_takes_the_place_of_its_earlier_one():
-    learner = taught(opened(), 60, 1)
+    learner = teach(open_learner(), 60, 1)
     early = learner.state()
-    taught(learner, 60, 2)
+    teach(learner, 60, 2)
     late = learner.state()
     for order in ((early, late), (late, early)):
-        target = opened()
+        target = open_learner()
         for state in order:
             target.merge(state)
         assert len(target._others.right) == 120
 
 
 def test_a_restart_goes_on_where_the_last_process_ended():
-    before = taught(opened(), 300, 1)
-    after = opened()
-    assert asked(after).reason == "cold"
+    before = teach(open_learner(), 300, 1)
+    after = open_learner()
+    assert decide(after).reason == "cold"
     assert after.merge(before.state())
-    old, new = asked(before), asked(after)
+    old, new = decide(before), decide(after)
     assert (new.id, new.reason) == (old.id, old.reason)
     for name in ("z", "risk", "theta"):
         assert new.details[name] == pytest.approx(old.details[name], rel=0.1, abs=0.2)
@@ -134,10 +136,10 @@ def test_a_restart_goes_on_where_the_last_process_ended():
 
 
 def test_a_bound_that_is_first_used_after_the_merge_goes_on_too(states):
-    learner = opened()
+    learner = open_learner()
     learner.merge(states[1])
     assert len(learner._budgets) == 0
-    asked(learner)
+    decide(learner)
     assert len(learner._budgets[0.05].recent()) == 150
 
 
@@ -145,9 +147,9 @@ def test_many_restarts_keep_the_newest_and_stay_small():
     state = b""
     sizes = []
     for generation in range(20):
-        learner = opened()
+        learner = open_learner()
         learner.merge(state)
-        state = taught(learner, 200, generation).state()
+        state = teach(learner, 200, generation).state()
         sizes.append(len(state))
     found = load(state)
     assert sum(len(share.labels.right) for share in found.shares) < WINDOW + 200
@@ -158,22 +160,22 @@ def test_many_restarts_keep_the_newest_and_stay_small():
 def test_short_lives_are_bounded_too():
     state = b""
     for generation in range(20):
-        learner = opened()
+        learner = open_learner()
         learner.merge(state)
-        state = taught(learner, 3, generation).state()
+        state = teach(learner, 3, generation).state()
     assert len(load(state).shares) == 16
 
 
 def test_answers_that_agree_are_one_group_again():
-    learner = opened(own_words=True)
+    learner = open_learner(own_words=True)
     for place in range(1, len(ANSWERS)):
         same = [str(other) for other in range(place) if ANSWERS[other] == ANSWERS[place]]
         words = f"{ANSWERS[place]} {place}".encode()
         learner.add(str(place), STORED[place], words, SCOPE, same)
-    taught(learner, 100, 1)
+    teach(learner, 100, 1)
     groups = len(set(ANSWERS.tolist()))
     assert len({learner._groups.lead(k) for k in learner._groups._groups}) == groups
-    after = opened(own_words=True)
+    after = open_learner(own_words=True)
     assert len({after._groups.lead(k) for k in after._groups._groups}) == len(ANSWERS)
     after.merge(learner.state())
     assert knowledge(after)[1:] == knowledge(learner)[1:]
@@ -241,14 +243,14 @@ def test_broken_states_are_refused_and_change_nothing(states, data):
             [state[:at], state[:at] + bytes([state[at] ^ 1]) + state[at + 1 :], state + b"x"]
         )
     )
-    learner = opened()
+    learner = open_learner()
     assert learner.merge(broken) is False
     assert learner._shares == {}
 
 
 @pytest.mark.parametrize("state", [b"", b"x", b"TOB", b"{}", b"\0" * 100, b"TOB\x02" + b"\0" * 8])
 def test_what_is_no_state_is_refused(state):
-    assert opened().merge(state) is False
+    assert open_learner().merge(state) is False
 
 
 @pytest.mark.parametrize(
@@ -256,7 +258,7 @@ def test_what_is_no_state_is_refused(state):
 )
 def test_a_header_that_makes_no_sense_is_refused(header):
     state = sharing._HEAD.pack(sharing._MAGIC, zlib.crc32(header), len(header)) + header
-    assert opened().merge(state) is False
+    assert open_learner().merge(state) is False
 
 
 def test_a_state_of_other_features_is_refused(monkeypatch, states):

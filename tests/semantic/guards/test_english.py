@@ -1,4 +1,4 @@
-"""The word lists: sorted, without repetitions, and disjoint where a word has one meaning only."""
+"""The word lists: sorted, unique, and disjoint where a word has one meaning only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GROUPS = ("near_synonyms.txt", "near_synonyms_by_degree.txt", "word_families.txt
 NAMED = ("irregular_forms.txt", "synonyms.txt", "opposites.txt", "units.txt")
 
 
-def repeated(words):
+def duplicates(words):
     return [word for word, times in Counter(words).items() if times > 1]
 
 
@@ -54,13 +54,13 @@ def test_the_words_of_a_line_are_sorted_and_unique(name):
 def test_a_word_belongs_to_one_class_only(name):
     lines = lexicon.lines(name)
     words = [word for line in lines for word in line.split()[name == "units.txt" :]]
-    assert repeated(word.rstrip("*") for word in words) == []
+    assert duplicates(word.rstrip("*") for word in words) == []
 
 
 def test_a_stem_is_compared_by_one_line_of_synonyms():
     lines = lexicon.class_lists("synonyms.txt")
     stems = [{stem(word) for word in words if not word.endswith("*")} for words in lines]
-    assert repeated(name for names in stems for name in names) == []
+    assert duplicates(name for names in stems for name in names) == []
     taken = set().union(*stems)
     assert [
         word
@@ -73,7 +73,7 @@ def test_a_stem_is_compared_by_one_line_of_synonyms():
 def test_a_pair_of_opposites_is_listed_once():
     entries = [(word, rest.split()) for word, rest in lexicon.entries("opposites.txt")]
     pairs = [frozenset((word, other)) for word, others in entries for other in others]
-    assert repeated(pairs) == []
+    assert duplicates(pairs) == []
     assert min(map(len, pairs)) == 2
 
 
@@ -92,9 +92,9 @@ def test_a_phrase_has_one_reading():
         for phrase in lexicon.expand_phrase(line)
     ]
     phrases = [phrase for _, phrase in lexicon.entries("phrases.txt")]
-    assert repeated(phrases) == []
+    assert duplicates(phrases) == []
     assert set(fillers).isdisjoint(phrases)
-    assert repeated(phrase for _, phrase in lexicon.entries("phrasal_verbs.txt")) == []
+    assert duplicates(phrase for _, phrase in lexicon.entries("phrasal_verbs.txt")) == []
 
 
 @TABLES

@@ -1,4 +1,4 @@
-"""Pairs that are surely one question: what the guards call alike, and what they do not."""
+"""Pairs of questions that the guards call equivalent, and pairs that they do not."""
 
 from __future__ import annotations
 

@@ -203,19 +203,19 @@ def test_a_near_that_fails_is_as_if_nothing_were_near():
 
 
 def test_a_users_guard_is_asked_and_one_that_fails_has_vetoed():
-    def shouting(question, candidate):
+    def veto_capitals(question, candidate):
         return Veto("shouting", "loud") if question.isupper() else None
 
-    def broken(question, candidate):
+    def fail(question, candidate):
         raise KeyError("gone")
 
-    guards = Guards(["numbers", shouting])
+    guards = Guards(["numbers", veto_capitals])
     assert guards.custom
     assert guards.veto("HELLO", "hello") == Veto("shouting", "loud")
-    assert guards.verdicts("hello", "hello") == {"numbers": None, "shouting": None}
-    veto = Guards([broken]).veto("a", "a")
+    assert guards.verdicts("hello", "hello") == {"numbers": None, "veto_capitals": None}
+    veto = Guards([fail]).veto("a", "a")
     assert veto is not None
-    assert veto.guard == "broken"
+    assert veto.guard == "fail"
     assert "failed" in veto.reason
     assert "KeyError" in veto.reason
     assert not Guards().custom

@@ -1,4 +1,4 @@
-"""The guards on the pairs that were written to judge them (see pairs_README.md)."""
+"""The guards on the hand-written pairs (see pairs_README.md)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _pairs(name, *, same):
     return chosen
 
 
-def _passed(name, *, same):
+def _pass_rate(name, *, same):
     guards = Guards()
     pairs = _pairs(name, same=same)
     return sum(guards.veto(*pair) is None for pair in pairs) / len(pairs)
@@ -29,12 +29,12 @@ SETS = pytest.mark.parametrize("name", ["pairs_seen.jsonl", "pairs_more.jsonl"])
 
 @SETS
 def test_of_the_traps_at_least_97_per_cent_are_vetoed(name):
-    assert _passed(name, same=False) <= 0.025
+    assert _pass_rate(name, same=False) <= 0.025
 
 
 @SETS
 def test_of_the_true_pairs_at_least_three_quarters_pass(name):
-    assert _passed(name, same=True) >= 0.75
+    assert _pass_rate(name, same=True) >= 0.75
 
 
 @SETS

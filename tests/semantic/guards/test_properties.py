@@ -1,4 +1,4 @@
-"""What the guards hold for any text."""
+"""Properties of the guards that hold for any text."""
 
 from __future__ import annotations
 
@@ -139,10 +139,10 @@ def test_a_text_that_cannot_be_read_is_vetoed_by_every_guard(trouble, monkeypatc
 
 @pytest.mark.parametrize("trouble", [IndexError, RecursionError, MemoryError, UnicodeError])
 def test_a_guard_that_raises_has_not_said_yes(trouble, monkeypatch):
-    def broken(pair: object) -> None:
+    def fail(pair: object) -> None:
         raise trouble
 
-    monkeypatch.setitem(room.guards.BUILT_IN, "words", broken)
+    monkeypatch.setitem(room.guards.BUILT_IN, "words", fail)
     guards = Guards()
     veto = guards.veto("the same", "the same")
     assert veto is not None

@@ -1,4 +1,4 @@
-"""What a store does wherever Chroma runs: in a folder, in memory, or as a server."""
+"""The Chroma store in a folder, in memory and on a server."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def store(make: Callable[..., Store]) -> Store:
     return make()
 
 
-def loaded(store: Store, page: int = 2_000) -> dict[str, tuple[Row, Any]]:
+def load_all(store: Store, page: int = 2_000) -> dict[str, tuple[Row, Any]]:
     return {
         row.id: (row, x)
         for rows, vectors in store.load(page)
@@ -87,7 +87,7 @@ def test_rows_come_back_as_they_were(store: Store) -> None:
     ]
     vectors = make_vectors(6)
     store.write(rows, vectors)
-    found = loaded(store, page=4)
+    found = load_all(store, page=4)
     assert [fields(found[row.id][0]) for row in rows[:5]] == [fields(row) for row in rows[:5]]
     assert found[rows[5].id][0].tags == ("half \\ud83d",)
     for row, x in zip(rows, vectors, strict=True):
@@ -162,7 +162,7 @@ def test_of_two_rows_with_one_id_in_a_batch_the_last_stays(store: Store) -> None
     x = make_vectors(3)
     rows = [make_row(1, data=b"first"), make_row(2), make_row(1, data=b"last")]
     store.write(rows, x)
-    row, vector = loaded(store)[rows[0].id]
+    row, vector = load_all(store)[rows[0].id]
     assert row.data == b"last"
     np.testing.assert_allclose(vector, x[2], atol=2e-4)
     assert store.count() == 2
@@ -172,13 +172,13 @@ def test_a_write_larger_than_a_batch(store: Store) -> None:
     rows = [make_row(n) for n in range(1_100)]
     store.write(rows, make_vectors(1_100))
     assert store.count() == 1_100
-    assert set(loaded(store, page=500)) == {row.id for row in rows}
+    assert set(load_all(store, page=500)) == {row.id for row in rows}
 
 
 def test_large_answers(store: Store) -> None:
     rows = [make_row(n, data=bytes([n]) * 3_000_000) for n in range(3)]
     store.write(rows, make_vectors(3))
-    assert {row.data for row, _ in loaded(store).values()} == {row.data for row in rows}
+    assert {row.data for row, _ in load_all(store).values()} == {row.data for row in rows}
 
 
 def test_delete(store: Store) -> None:
@@ -186,7 +186,7 @@ def test_delete(store: Store) -> None:
     store.write(rows, make_vectors(5))
     store.delete([rows[0].id, rows[1].id, rows[1].id, "unknown"])
     store.delete([])
-    assert set(loaded(store)) == {row.id for row in rows[2:]}
+    assert set(load_all(store)) == {row.id for row in rows[2:]}
     found = store.search([scope_of(0)], make_vectors(1), 5, NOW)[0]
     assert {row.id for row, _ in found} == {row.id for row in rows[2:]}
 
@@ -215,7 +215,7 @@ def test_delete_where(store: Store, wanted: dict[str, Any], gone: set[int]) -> N
     ]
     store.write(rows, make_vectors(5))
     assert store.delete_where(**wanted) == len(gone)
-    assert set(loaded(store)) == {row.id for n, row in enumerate(rows) if n not in gone}
+    assert set(load_all(store)) == {row.id for n, row in enumerate(rows) if n not in gone}
 
 
 def test_delete_where_wants_to_know_which(store: Store) -> None:
@@ -229,7 +229,7 @@ def test_touch_persists_use_and_nothing_else(store: Store) -> None:
     row.hits, row.used = 7, 4321.5
     ghost = make_row(2)
     store.touch([row, row, ghost])
-    assert [fields(found) for found, _ in loaded(store).values()] == [fields(row)]
+    assert [fields(found) for found, _ in load_all(store).values()] == [fields(row)]
 
 
 @pytest.mark.parametrize("same", [False, True])
@@ -238,7 +238,7 @@ def test_shrink_drops_what_was_served_longest_ago(store: Store, same: bool) -> N
     store.write(rows, make_vectors(50))
     assert store.shrink(50) == 0
     assert store.shrink(40) == 12  # with room for a twentieth of 40
-    left = set(loaded(store))
+    left = set(load_all(store))
     assert len(left) == 38
     if not same:
         assert left == {row.id for row in rows[12:]}
@@ -252,7 +252,7 @@ def test_shrink_estimates_from_a_sample(store: Store, monkeypatch: pytest.Monkey
     gone = store.shrink(200)
     assert 50 <= gone <= 110  # 110 are wanted, and a sample of 60 is coarse
     assert store.count() == 300 - gone
-    assert {row.id for row in rows[200:]} <= set(loaded(store))
+    assert {row.id for row in rows[200:]} <= set(load_all(store))
 
 
 def test_clear_leaves_a_store_that_works(make: Callable[..., Store]) -> None:
@@ -308,7 +308,7 @@ def test_records_of_other_hands_are_passed_over_and_counted(store: Store) -> Non
         metadatas=[record | {"vector": "AAAA"}],
         documents=["?"],
     )
-    assert set(loaded(store)) == {make_row(0).id}
+    assert set(load_all(store)) == {make_row(0).id}
     assert store.skipped == 11
     found = store.search([scope_of(0)], x[:1], 20, NOW)[0]
     # The entry with a broken vector can be served, as it was found by a good one.
@@ -366,7 +366,7 @@ def test_threads_share_a_store(store: Store) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(work, range(24))) == 24
     assert store.count() == 24
-    assert {row.hits for row, _ in loaded(store).values()} == {1}
+    assert {row.hits for row, _ in load_all(store).values()} == {1}
 
 
 def test_what_chroma_refuses_is_a_tier_error(store: Store) -> None:

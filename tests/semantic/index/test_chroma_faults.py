@@ -1,4 +1,4 @@
-"""A Chroma server that is silent, slow, dead or full: each call gets its answer all the same."""
+"""A silent, slow, dead or full Chroma server: each call still gets its answer."""
 
 from __future__ import annotations
 
@@ -111,42 +111,42 @@ async def in_time(function: Any, *args: Any) -> Any:
 
 
 @pytest.fixture
-def tried(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def attempts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """An item for each attempt to connect."""
-    tried: list[int] = []
+    attempts: list[int] = []
     connect = Link._connect
 
-    def counting(self: Link) -> None:
-        tried.append(1)
+    def count(self: Link) -> None:
+        attempts.append(1)
         connect(self)
 
-    monkeypatch.setattr(Link, "_connect", counting)
-    return tried
+    monkeypatch.setattr(Link, "_connect", count)
+    return attempts
 
 
-async def test_a_server_that_does_not_answer_is_a_miss_and_left_alone(stub, clock, tried):
+async def test_a_server_that_does_not_answer_is_a_miss_and_left_alone(stub, clock, attempts):
     ops, notices, asked = runtime(stub.url, clock)
     assert await in_time(asked.sync, FRANCE) == FRANCE.upper()
     assert {notice.kind for notice in notices.all} == {"tier_failed"}
-    assert len(tried) == 1
+    assert len(attempts) == 1
     # Nobody tries before the pause is over, in whatever face.
     assert await in_time(asked.sync, "Another one?") == "ANOTHER ONE?"
     assert await asyncio.gather(*(asked.aio(f"number {n}") for n in range(50))) == [
         f"NUMBER {n}" for n in range(50)
     ]
-    assert len(tried) == 1
+    assert len(attempts) == 1
     clock.advance(1)
     await in_time(asked.sync, "And now?")
-    assert len(tried) == 2
+    assert len(attempts) == 2
     await in_time(ops.close)
 
 
-async def test_callers_who_come_at_once_share_one_wait(stub, clock, tried):
+async def test_callers_who_come_at_once_share_one_wait(stub, clock, attempts):
     ops, _, asked = runtime(stub.url, clock)
     async with asyncio.timeout(LONG):
         answers = await asyncio.gather(*(asked.aio(f"number {n}") for n in range(100)))
     assert answers == [f"NUMBER {n}" for n in range(100)]
-    assert len(tried) == 1
+    assert len(attempts) == 1
     await ops.aclose()
 
 
@@ -181,7 +181,7 @@ async def test_forgetting_and_closing_are_bounded(stub, clock):
     assert notices.all
 
 
-def test_a_server_that_refuses_is_tried_once_by_all(unused_tcp_port_factory, clock, tried):
+def test_a_server_that_refuses_is_tried_once_by_all(unused_tcp_port_factory, clock, attempts):
     ops, _, asked = runtime(f"http://127.0.0.1:{unused_tcp_port_factory()}", clock)
 
     async def ask_all() -> list[str]:
@@ -190,10 +190,10 @@ def test_a_server_that_refuses_is_tried_once_by_all(unused_tcp_port_factory, clo
     assert asyncio.run(ask_all()) == [f"NUMBER {n}" for n in range(200)]
     for number in range(20):
         asked.sync(f"sync {number}")
-    assert len(tried) == 1
+    assert len(attempts) == 1
     clock.advance(1)
     asked.sync(FRANCE)
-    assert len(tried) == 2
+    assert len(attempts) == 2
     ops.close()
 
 

@@ -1,4 +1,4 @@
-"""An embedded folder: held by one process, shared in it, and whole after a process is killed."""
+"""An embedded folder: locked by one process, shared in it, and intact after a kill."""
 
 from __future__ import annotations
 
@@ -91,12 +91,12 @@ def test_a_closed_folder_is_free_for_others(tmp_path: Path, child: Any) -> None:
     one, two = open_store(tmp_path), open_store(tmp_path)
     one.close()
     with pytest.raises(ConfigurationError, match="another process"):
-        refused(tmp_path, child)
+        open_in_child(tmp_path, child)
     two.close()
     assert child("", tmp_path).stdout.readline() == "open\n"
 
 
-def refused(folder: Path, child: Any) -> None:
+def open_in_child(folder: Path, child: Any) -> None:
     process = child("", folder)
     if process.stdout.readline() != "open\n":
         raise ConfigurationError("path", "another process")
@@ -136,7 +136,7 @@ def test_a_client_of_the_user_is_used_and_left_open(tmp_path: Path, child: Any) 
         store.write([make_row(1)], make_vectors(1))
         assert not store.shared
         with pytest.raises(ConfigurationError, match="another process"):
-            refused(tmp_path, child)
+            open_in_child(tmp_path, child)
         store.close()
         assert client.get_collection("toolops", embedding_function=None).count() == 1
 
@@ -192,7 +192,7 @@ def test_without_chromadb_the_command_to_install_it_is_told(tmp_path: Path) -> N
 
 
 def test_closing_leaves_no_files_open(tmp_path: Path) -> None:
-    def opened() -> list[str]:
+    def open_files() -> list[str]:
         found = []
         for link in Path("/proc/self/fd").iterdir():
             with contextlib.suppress(FileNotFoundError):  # the listing's own
@@ -203,15 +203,15 @@ def test_closing_leaves_no_files_open(tmp_path: Path) -> None:
         store = open_store(tmp_path)
         store.write([make_row(1)], make_vectors(1))
         store.search([scope_of(0)], make_vectors(1), 5, NOW)
-        assert opened()
+        assert open_files()
         store.close()
-    wait_for(lambda: not opened(), "the files' end")  # Chroma's own threads close them
+    wait_for(lambda: not open_files(), "the files' end")  # Chroma's own threads close them
 
 
 # -- forks --------------------------------------------------------------------------------------
 
 
-def run_forked(body: Any) -> int:
+def run_in_fork(body: Any) -> int:
     pid = os.fork()
     if pid == 0:
         status = 99
@@ -242,9 +242,9 @@ def test_a_forked_child_uses_neither_the_client_nor_the_lock(tmp_path: Path, chi
         store.close()
         return 7
 
-    assert run_forked(body) == 7
+    assert run_in_fork(body) == 7
     with pytest.raises(ConfigurationError, match="another process"):
-        refused(tmp_path, child)
+        open_in_child(tmp_path, child)
     assert store.count() == 1
     store.close()
 

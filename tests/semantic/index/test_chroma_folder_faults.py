@@ -1,4 +1,4 @@
-"""An embedded folder that is full, damaged or held by another process: a miss, and told."""
+"""A full, damaged or locked folder: a miss and a notice."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FRANCE = "What is the capital of France?"
 AGAIN = "what's the capital of France"
 
 
-def asked(ops: ToolOps) -> tuple[Any, list[str]]:
+def make_tool(ops: ToolOps) -> tuple[Any, list[str]]:
     questions: list[str] = []
 
     @ops.readonly(name="ask", semantic=Semantic(on="question"))
@@ -34,10 +34,10 @@ def asked(ops: ToolOps) -> tuple[Any, list[str]]:
     return ask, questions
 
 
-def filled(folder: Path) -> Path:
+def make_folder(folder: Path) -> Path:
     """Return a folder with entries, and nobody in it."""
     with ToolOps("t", semantic=SemanticCache(folder)) as ops:
-        ask, _ = asked(ops)
+        ask, _ = make_tool(ops)
         for number in range(50):
             ask(f"What is question {number} about?")
     return folder / "chroma.sqlite3"
@@ -84,12 +84,12 @@ DAMAGES = [scramble, scramble_inside, sprinkle, cut, overwrite, zero]
 def test_a_corrupt_database_is_set_aside_and_a_new_one_begins(
     damage: Callable[[Path], None], tmp_path: Path, caplog: Any
 ) -> None:
-    file = filled(tmp_path)
+    file = make_folder(tmp_path)
     damage(file)
     damaged = file.read_bytes()
     with ToolOps("t", semantic=SemanticCache(tmp_path)) as ops:
         notices = Notices(ops)
-        ask, questions = asked(ops)
+        ask, questions = make_tool(ops)
         assert [ask(FRANCE), ask(AGAIN)] == [FRANCE.upper()] * 2
         assert questions == [FRANCE]
         assert [notice.kind for notice in notices.all] == ["tier_failed"]
@@ -99,7 +99,7 @@ def test_a_corrupt_database_is_set_aside_and_a_new_one_begins(
     assert "corrupt" in caplog.text
     # What was kept since then is there the next time.
     with ToolOps("t", semantic=SemanticCache(tmp_path)) as ops:
-        ask, questions = asked(ops)
+        ask, questions = make_tool(ops)
         assert ask(AGAIN) == FRANCE.upper()
         assert questions == []
     assert list(tmp_path.glob("corrupt-*")) == [aside]
@@ -109,9 +109,9 @@ def test_a_corrupt_database_is_set_aside_and_a_new_one_begins(
 def test_a_database_that_is_damaged_while_it_is_open_harms_no_call(
     damage: Callable[[Path], None], tmp_path: Path
 ) -> None:
-    filled(tmp_path)
+    make_folder(tmp_path)
     with ToolOps("t", semantic=SemanticCache(tmp_path)) as ops:
-        ask, _ = asked(ops)
+        ask, _ = make_tool(ops)
         ask(FRANCE)
         ops.semantic.flush()
         assert ops.semantic.answers.index.is_loaded.wait(LONG)
@@ -127,14 +127,14 @@ def test_a_database_that_is_damaged_while_it_is_open_harms_no_call(
 
 
 def test_a_database_that_is_no_longer_ours_is_no_reason_to_fail(tmp_path: Path) -> None:
-    file = filled(tmp_path)
+    file = make_folder(tmp_path)
     file.unlink()
     other = sqlite3.connect(file)
     other.execute("CREATE TABLE something (other)")
     other.commit()
     other.close()
     with ToolOps("t", semantic=SemanticCache(tmp_path)) as ops:
-        ask, _ = asked(ops)
+        ask, _ = make_tool(ops)
         assert [ask(FRANCE), ask(AGAIN)] == [FRANCE.upper()] * 2
 
 
@@ -211,7 +211,7 @@ def test_a_folder_that_another_process_holds_is_a_miss_that_is_told(
     lock = FolderLock(tmp_path)  # as another process would hold it
     ops = ToolOps("t", semantic=SemanticCache(tmp_path))
     notices = Notices(ops)
-    ask, questions = asked(ops)
+    ask, questions = make_tool(ops)
     assert [ask(FRANCE), ask(AGAIN)] == [FRANCE.upper(), AGAIN.upper()]
     assert questions == [FRANCE, AGAIN]
     assert {notice.kind for notice in notices.all} == {"tier_failed"}
@@ -228,7 +228,7 @@ def test_a_folder_that_cannot_be_made_is_a_miss_that_is_told(tmp_path: Path) -> 
     (tmp_path / "file").write_text("not a folder")
     ops = ToolOps("t", semantic=SemanticCache(tmp_path / "file" / "index"))
     notices = Notices(ops)
-    ask, _ = asked(ops)
+    ask, _ = make_tool(ops)
     assert [ask(FRANCE), ask(AGAIN)] == [FRANCE.upper(), AGAIN.upper()]
     assert {notice.kind for notice in notices.all} == {"tier_failed"}
     ops.close()

@@ -1,4 +1,4 @@
-"""A Chroma server that processes share: native lookups on event loops, and trouble on the way."""
+"""A Chroma server that processes share: lookups on event loops, and their failures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def store(chroma_server: ChromaServer, collection: str) -> Iterator[Store]:
     store.close()
 
 
-async def found(store: Store, number: int = 0) -> list[str]:
+async def find_ids(store: Store, number: int = 0) -> list[str]:
     x = make_vectors(20)
     (hits,) = await store.asearch([scope_of(0)], x[number : number + 1], 3, NOW)
     return [row.id for row, _ in hits]
@@ -65,7 +65,7 @@ def test_both_faces_agree(store: Store) -> None:
 def test_each_loop_has_its_own_connections_and_closes_them(store: Store) -> None:
     store.write([make_row(n) for n in range(20)], make_vectors(20))
     for number in range(chroma_query._LOOPS + 3):
-        assert asyncio.run(found(store, number))[0] == make_row(number).id
+        assert asyncio.run(find_ids(store, number))[0] == make_row(number).id
         gc.collect()  # a connection that was left open is a warning, and an error
     assert len(store._link.queries._seats) <= chroma_query._LOOPS
 
@@ -73,8 +73,8 @@ def test_each_loop_has_its_own_connections_and_closes_them(store: Store) -> None
 async def test_a_loop_in_another_thread(store: Store) -> None:
     await asyncio.to_thread(store.write, [make_row(n) for n in range(20)], make_vectors(20))
     results: list[Any] = []
-    thread = threading.Thread(target=lambda: results.append(asyncio.run(found(store, 3))))
-    mine = await found(store, 4)
+    thread = threading.Thread(target=lambda: results.append(asyncio.run(find_ids(store, 3))))
+    mine = await find_ids(store, 4)
     thread.start()
     await asyncio.to_thread(thread.join)
     assert mine[0] == make_row(4).id
@@ -84,12 +84,12 @@ async def test_a_loop_in_another_thread(store: Store) -> None:
 
 async def test_many_lookups_at_once(store: Store) -> None:
     await asyncio.to_thread(store.write, [make_row(n) for n in range(20)], make_vectors(20))
-    answers = await asyncio.gather(*(found(store, n % 20) for n in range(100)))
+    answers = await asyncio.gather(*(find_ids(store, n % 20) for n in range(100)))
     assert [ids[0] for ids in answers] == [make_row(n % 20).id for n in range(100)]
     await store.aclose()
     await store.aclose()
     await asyncio.to_thread(store.open)
-    assert (await found(store, 1))[0] == make_row(1).id
+    assert (await find_ids(store, 1))[0] == make_row(1).id
     await store.aclose()
 
 
@@ -98,18 +98,18 @@ async def test_a_lookup_before_opening_is_a_tier_error(
 ) -> None:
     store = Store(url=chroma_server.url, collection=collection, embedder="test", dimension=16)
     with pytest.raises(TierError, match="not open"):
-        await found(store)
+        await find_ids(store)
 
 
 async def test_a_cancelled_lookup_leaves_the_next_unharmed(store: Store) -> None:
     await asyncio.to_thread(store.write, [make_row(n) for n in range(20)], make_vectors(20))
     for steps in range(6):
-        task = asyncio.ensure_future(found(store))
+        task = asyncio.ensure_future(find_ids(store))
         for _ in range(steps):
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
-    assert (await found(store, 2))[0] == make_row(2).id
+    assert (await find_ids(store, 2))[0] == make_row(2).id
     await store.aclose()
 
 
@@ -117,22 +117,22 @@ async def test_a_collection_that_another_process_replaced(
     store: Store, chroma_server: ChromaServer
 ) -> None:
     await asyncio.to_thread(store.write, [make_row(n) for n in range(20)], make_vectors(20))
-    assert len(await found(store)) == 3
+    assert len(await find_ids(store)) == 3
     options: Any = {"collection": store._link.name, "embedder": "test", "dimension": 16}
     other = Store(url=chroma_server.url, **options)
     await asyncio.to_thread(other.clear)
     await asyncio.to_thread(other.write, [make_row(7)], make_vectors(1))
-    assert await found(store) == [make_row(7).id]
+    assert await find_ids(store) == [make_row(7).id]
     assert await asyncio.to_thread(store.count) == 1
     await asyncio.to_thread(other.clear)
     await asyncio.to_thread(store.write, [make_row(8)], make_vectors(1))
-    assert await found(store) == [make_row(8).id]
+    assert await find_ids(store) == [make_row(8).id]
     # Made anew with another embedder, it is none of ours any more.
     await asyncio.to_thread(other._link.client.delete_collection, store._link.name)
     third = Store(url=chroma_server.url, **(options | {"embedder": "other"}))
     await asyncio.to_thread(third.open)
     with pytest.raises(TierError, match="other"):
-        await found(store)
+        await find_ids(store)
     with pytest.raises((TierError, ConfigurationError), match="other"):
         await asyncio.to_thread(store.search, [scope_of(0)], make_vectors(1), 3, NOW)
     await asyncio.to_thread(other.close)
@@ -191,14 +191,14 @@ async def test_a_server_that_hangs_dies_and_comes_back(
         hasty.setattr(link, "timeout", 0.2)
         hasty.setattr(link.queries, "timeout", 0.2)
         with pytest.raises(TierError):
-            await found(store)
+            await find_ids(store)
         with pytest.raises(TierError):
             await asyncio.to_thread(store.search, [scope_of(0)], x[:1], 3, NOW)
     own_server.stop()
     with pytest.raises(TierError):
-        await found(store)
+        await find_ids(store)
     await asyncio.to_thread(own_server.start)
-    assert len(await found(store)) == 3
+    assert len(await find_ids(store)) == 3
     again = await asyncio.to_thread(store.search, [scope_of(0)], x[:1], 3, NOW)
     assert len(again[0]) == 3
     await store.aclose()

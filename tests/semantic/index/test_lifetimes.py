@@ -1,4 +1,4 @@
-"""Rows end in time, whatever the clocks of other hosts, and ours, are set to."""
+"""Lifetimes of rows under clocks that differ or are set."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Shifted(FakeClock):
         return super().time() + self.ahead
 
 
-def numbered(ops: ToolOps, ttl: float = 60.0) -> tuple[Any, list[str]]:
+def make_tool(ops: ToolOps, ttl: float = 60.0) -> tuple[Any, list[str]]:
     asked: list[str] = []
 
     @ops.readonly(
@@ -49,7 +49,7 @@ def numbered(ops: ToolOps, ttl: float = 60.0) -> tuple[Any, list[str]]:
 def test_a_wall_clock_that_is_set_prolongs_nothing(tmp_path: Path, turn: float) -> None:
     clock = Shifted()
     with ToolOps("t", semantic=SemanticCache(tmp_path, near_ttl=1.0), clock=clock) as ops:
-        ask, asked = numbered(ops)
+        ask, asked = make_tool(ops)
         ask(FRANCE)
         clock.ahead = turn
         clock.advance(59)
@@ -59,17 +59,17 @@ def test_a_wall_clock_that_is_set_prolongs_nothing(tmp_path: Path, turn: float) 
 
 
 @pytest.fixture
-def written(tmp_path: Path) -> Iterator[Any]:
+def write_ahead(tmp_path: Path) -> Iterator[Any]:
     """What writes an answer by another host's clock, and opens the folder by ours."""
 
     def write(ahead: float, ttl: float = 60.0) -> tuple[Any, list[str], Shifted]:
         with ToolOps("t", semantic=SemanticCache(tmp_path), clock=Shifted(ahead)) as other:
-            numbered(other, ttl)[0](FRANCE)
+            make_tool(other, ttl)[0](FRANCE)
         shared._by_place.clear()  # as if that had been another process
         clock = Shifted()
         ops = ToolOps("t", semantic=SemanticCache(tmp_path, near_ttl=5.0), clock=clock)
         made.append(ops)
-        ask, asked = numbered(ops, ttl)
+        ask, asked = make_tool(ops, ttl)
         return ask, asked, clock
 
     made: list[ToolOps] = []
@@ -79,8 +79,8 @@ def written(tmp_path: Path) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("ahead", [0.0, 300.0, 3_000.0])
-def test_a_writer_whose_clock_is_ahead_prolongs_nothing(written: Any, ahead: float) -> None:
-    ask, asked, clock = written(ahead)
+def test_a_writer_whose_clock_is_ahead_prolongs_nothing(write_ahead: Any, ahead: float) -> None:
+    ask, asked, clock = write_ahead(ahead)
     assert (ask(AGAIN), asked) == (1, [])
     clock.advance(59)
     assert (ask(AGAIN), asked) == (1, [])
@@ -90,14 +90,14 @@ def test_a_writer_whose_clock_is_ahead_prolongs_nothing(written: Any, ahead: flo
 
 
 @pytest.mark.parametrize("ahead", [2 * 3_600.0, YEAR])
-def test_a_writer_whose_clock_is_far_ahead_is_not_believed(written: Any, ahead: float) -> None:
-    ask, asked, _ = written(ahead)
+def test_a_writer_whose_clock_is_far_ahead_is_not_believed(write_ahead: Any, ahead: float) -> None:
+    ask, asked, _ = write_ahead(ahead)
     ask(AGAIN)
     assert asked == [AGAIN]
 
 
-def test_a_writer_whose_clock_is_behind_shortens_a_life_at_most(written: Any) -> None:
-    ask, asked, clock = written(-30.0)
+def test_a_writer_whose_clock_is_behind_shortens_a_life_at_most(write_ahead: Any) -> None:
+    ask, asked, clock = write_ahead(-30.0)
     assert (ask(AGAIN), asked) == (1, [])
     clock.advance(31)
     ask(AGAIN)
@@ -113,7 +113,7 @@ def test_rows_on_a_server_end_too(chroma_server: ChromaServer, collection: str) 
     cache = SemanticCache(clock=clock, **options)
     assert cache.find(AGAIN).value == "Paris"
     clock.advance(59)
-    assert asyncio.run(_found(cache)) == "Paris"
+    assert asyncio.run(_find(cache)) == "Paris"
     clock.ahead = -100.0
     clock.advance(2)
     assert cache.find(AGAIN) is None
@@ -121,7 +121,7 @@ def test_rows_on_a_server_end_too(chroma_server: ChromaServer, collection: str) 
     cache.close()
 
 
-async def _found(cache: SemanticCache) -> Any:
+async def _find(cache: SemanticCache) -> Any:
     match = await cache.afind(AGAIN)
     await cache.aclose()
     return None if match is None else match.value

@@ -1,4 +1,4 @@
-"""What an entry has answered goes with it: the copies in memory under other questions' keys."""
+"""The copies of an answer in the memory tier, which are deleted with their entry."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def by_tag(ops: ToolOps) -> None:
     ops.invalidate(["asked:" + FRANCE])
 
 
-def by_clearing(ops: ToolOps) -> None:
+def by_clear(ops: ToolOps) -> None:
     ops.clear()
 
 
@@ -86,7 +86,7 @@ def by_clearing_the_index(ops: ToolOps) -> None:
 
 
 @pytest.mark.parametrize(
-    "forget", [by_tag, by_clearing, by_key, by_tag_of_the_index, by_clearing_the_index]
+    "forget", [by_tag, by_clear, by_key, by_tag_of_the_index, by_clearing_the_index]
 )
 def test_whatever_forgets_an_entry_forgets_what_was_served_of_it(ops, forget):
     ops.seen = []
@@ -126,7 +126,7 @@ def test_a_copy_that_is_made_while_its_entry_goes_is_not_kept(ops, moment, monke
     tool.ask(FRANCE)
     note = Copies.note
 
-    def forgetting(self: Copies, *args: Any) -> None:
+    def forget_then_note(self: Copies, *args: Any) -> None:
         monkeypatch.undo()
         if moment == "after it is noted":
             note(self, *args)
@@ -134,7 +134,7 @@ def test_a_copy_that_is_made_while_its_entry_goes_is_not_kept(ops, moment, monke
         if moment == "before it is noted":
             note(self, *args)
 
-    monkeypatch.setattr(Copies, "note", forgetting)
+    monkeypatch.setattr(Copies, "note", forget_then_note)
     assert tool.ask(AGAIN) == 1  # it was looked up before
     assert tool.ask(AGAIN) == 2
 
@@ -173,7 +173,7 @@ def test_other_processes_hear_of_it(tmp_path: Path, valkey: Server, namespace: s
     numbers = itertools.count(1)
     one, two = (Numbered(ops, numbers, tags=lambda question: ["asked:" + question]) for ops in made)
 
-    def forgotten() -> bool:
+    def is_empty() -> bool:
         return len(made[1].semantic) == 0 and not made[1].semantic.answers.index.copies
 
     try:
@@ -193,7 +193,7 @@ def test_other_processes_hear_of_it(tmp_path: Path, valkey: Server, namespace: s
             assert bus is not None
             assert bus.ready.wait(LONG)
             invalidate()
-            wait_for(forgotten, "what the bus brings", LONG)
+            wait_for(is_empty, "what the bus brings", LONG)
         assert two.ask(AGAIN) == 4
     finally:
         for ops in made:
@@ -203,7 +203,7 @@ def test_other_processes_hear_of_it(tmp_path: Path, valkey: Server, namespace: s
 # The notes
 
 
-def noted() -> tuple[Copies, FakeClock, list[str], Callable[..., None]]:
+def make_copies() -> tuple[Copies, FakeClock, list[str], Callable[..., None]]:
     clock = FakeClock()
     copies, dropped = Copies(clock, most=3), list[str]()
 
@@ -214,7 +214,7 @@ def noted() -> tuple[Copies, FakeClock, list[str], Callable[..., None]]:
 
 
 def test_copies_are_bounded_and_those_past_the_bound_are_dropped():
-    copies, _, dropped, note = noted()
+    copies, _, dropped, note = make_copies()
     for id_, key in [("a", "1"), ("b", "2"), ("a", "3"), ("c", "4")]:
         note(id_, key)
     assert (len(copies), dropped) == (3, ["2"])
@@ -224,7 +224,7 @@ def test_copies_are_bounded_and_those_past_the_bound_are_dropped():
 
 
 def test_copies_whose_time_is_over_are_forgotten_and_not_dropped():
-    copies, clock, dropped, note = noted()
+    copies, clock, dropped, note = make_copies()
     note("a", "1")
     clock.advance(61)
     note("b", "2")
@@ -234,7 +234,7 @@ def test_copies_whose_time_is_over_are_forgotten_and_not_dropped():
 
 
 def test_copies_are_forgotten_by_id_tag_or_all_at_once():
-    copies, _, dropped, note = noted()
+    copies, _, dropped, note = make_copies()
     note("a", "1", "red")
     note("b", "2", "blue")
     note("c", "3", "blue", "red")

@@ -1,4 +1,4 @@
-"""A scope of many rows is not searched whole; how much of what is there is found all the same."""
+"""Recall of the search in a scope of many rows."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def topics(seed):
     ]
 
 
-def filled(vectors):
+def full_index(vectors):
     index = MemoryIndex(DIMENSION, max_items=COUNT)
     for start in range(0, COUNT, 500):
         rows = [
@@ -59,7 +59,7 @@ def test_the_nearest_row_is_found_though_a_quarter_of_the_rows_is_looked_at(orde
     vectors, asked = topics(1)
     if order == "shuffled":
         vectors = np.random.default_rng(2).permutation(vectors)
-    first, near, seen = recall(filled(vectors), vectors, asked)
+    first, near, seen = recall(full_index(vectors), vectors, asked)
     assert seen < 0.28
     assert first >= 0.995
     assert near >= 0.985
@@ -71,7 +71,7 @@ def test_neighbours_are_sorted_out_again_when_a_cell_is_halved(monkeypatch):
     monkeypatch.setattr(shelf, "PROBE", 256)
     monkeypatch.setattr(shelf, "REACH", 8.0)
     vectors, asked = topics(1)
-    first, near, seen = recall(filled(vectors), vectors, asked)
+    first, near, seen = recall(full_index(vectors), vectors, asked)
     assert seen < 0.09
     assert first >= 0.98
     assert near >= 0.925
@@ -79,7 +79,7 @@ def test_neighbours_are_sorted_out_again_when_a_cell_is_halved(monkeypatch):
 
 def test_a_search_for_many_finds_what_searches_for_one_find():
     vectors, asked = topics(3)
-    index = filled(vectors)
+    index = full_index(vectors)
     many = index.search_many([SCOPE] * 50, asked[:50], 8, 2.0)
     for x, found in zip(asked, many, strict=False):
         alone = index.search(SCOPE, x, 8, 2.0)
@@ -89,7 +89,7 @@ def test_a_search_for_many_finds_what_searches_for_one_find():
 
 def test_removing_most_rows_leaves_few_cells_and_loses_none():
     vectors, _ = topics(4)
-    index = filled(vectors)
+    index = full_index(vectors)
     index.remove([f"{n:032x}" for n in range(COUNT) if n % 40])
     assert len(index) == COUNT // 40
     assert len(index._places.blocks) <= 9

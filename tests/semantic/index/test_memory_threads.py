@@ -1,4 +1,4 @@
-"""Readers that take no lock, while writers split, merge and drop the cells under their feet."""
+"""Readers without a lock beside writers that split, merge and drop cells."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ SCOPES = [bytes([n]) * 16 for n in range(2)]
 
 
 @pytest.fixture
-def switching(monkeypatch):
+def fast_switches(monkeypatch):
     monkeypatch.setattr(shelf, "CELL", 16)
     monkeypatch.setattr(shelf, "SPARSE", 4)
     before = sys.getswitchinterval()
@@ -27,7 +27,7 @@ def switching(monkeypatch):
     sys.setswitchinterval(before)
 
 
-def clustered(count, seed):
+def clusters(count, seed):
     rng = np.random.default_rng(seed)
     near = np.repeat(rng.standard_normal((8, DIMENSION)), -(-count // 8), axis=0)[:count]
     vectors = near + 0.3 * rng.standard_normal((count, DIMENSION))
@@ -56,16 +56,16 @@ def together(*functions):
         raise errors[0]
 
 
-def test_what_was_added_is_found_and_what_was_removed_is_not(switching):
+def test_what_was_added_is_found_and_what_was_removed_is_not(fast_switches):
     index = MemoryIndex(DIMENSION, max_items=100_000)
-    fixed = clustered(120, 0)
+    fixed = clusters(120, 0)
     index.add([row(n, SCOPES[n % 2]) for n in range(120)], fixed)
     done = threading.Event()
 
     def write(thread):
         for turn in range(12):
             first = 1_000_000 * (thread + 1) + 1_000 * turn
-            vectors = clustered(60, first)
+            vectors = clusters(60, first)
             rows = [row(first + n, SCOPES[n % 2]) for n in range(60)]
             index.add(rows, vectors)
             for n in range(0, 60, 7):
@@ -96,7 +96,7 @@ def test_what_was_added_is_found_and_what_was_removed_is_not(switching):
     assert len(index) == 120
 
 
-def test_replacing_evicting_and_expiring_at_once_keeps_the_books(switching):
+def test_replacing_evicting_and_expiring_at_once_keeps_the_books(fast_switches):
     index = MemoryIndex(DIMENSION, max_items=300)
     gone = [[] for _ in range(4)]
 
@@ -105,7 +105,7 @@ def test_replacing_evicting_and_expiring_at_once_keeps_the_books(switching):
             rows = [row(400 * (n % 2) + (37 * turn + n) % 400, SCOPES[n % 2]) for n in range(30)]
             for n, each in enumerate(rows):
                 each.expires = 50.0 if n % 3 else float(turn)
-            gone[thread] += index.add(rows, clustered(30, turn))
+            gone[thread] += index.add(rows, clusters(30, turn))
             gone[thread] += index.remove(index.ids_past_expiry(float(turn), 10))
 
     together(*(lambda thread=n: write(thread) for n in range(4)))
@@ -131,7 +131,7 @@ def test_a_block_shows_its_rows_only_when_their_vectors_are_there():
     assert len(block.rows) == 100
 
 
-def test_no_view_that_is_published_lacks_a_row(switching, monkeypatch):
+def test_no_view_that_is_published_lacks_a_row(fast_switches, monkeypatch):
     class Watched(shelf.ScopeIndex):
         def __setattr__(self, name, value):
             if name == "view" and hasattr(self, "view"):
@@ -146,7 +146,7 @@ def test_no_view_that_is_published_lacks_a_row(switching, monkeypatch):
     monkeypatch.setattr(resident, "ScopeIndex", Watched)
     index = MemoryIndex(DIMENSION, max_items=1_000)
     for turn in range(20):
-        index.add([row(40 * turn + n, SCOPES[0]) for n in range(40)], clustered(40, turn))
+        index.add([row(40 * turn + n, SCOPES[0]) for n in range(40)], clusters(40, turn))
     index.remove([f"{n:032x}" for n in range(800) if n % 10])
     assert len(index) == 80
     assert 1 in changes
@@ -162,7 +162,7 @@ def test_a_forked_child_can_write_though_the_lock_was_held():
         if not child:
             code = 1
             try:
-                index.add([row(1, SCOPES[0])], clustered(1, 0))
+                index.add([row(1, SCOPES[0])], clusters(1, 0))
                 code = 0 if len(index) == 1 else 2
             finally:
                 os._exit(code)

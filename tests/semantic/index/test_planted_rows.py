@@ -1,4 +1,4 @@
-"""What somebody who can write to Chroma, but has no secret, can make a semantic cache serve."""
+"""Attacks on a semantic cache by writing to Chroma without the secret."""
 
 from __future__ import annotations
 
@@ -85,13 +85,13 @@ def index(request, tmp_path):
 
 
 @pytest.fixture
-def told(caplog):
+def log(caplog):
     """The log's lines, which say when something was refused."""
     caplog.set_level("WARNING", logger="toolops_plugins")
     return caplog
 
 
-def stored(index, *answers, **options):
+def store_answers(index, *answers, **options):
     """Return a cache whose answers are stored, and close it."""
     cache = index.cache(**options)
     for question, answer, scope in answers or [(FRANCE, "Paris", "ann")]:
@@ -102,25 +102,25 @@ def stored(index, *answers, **options):
 
 
 def test_what_was_signed_is_found_again(index):
-    stored(index)
+    store_answers(index)
     assert index.cache().find(AGAIN, "ann").value == "Paris"
     assert index.cache().find(AGAIN, "bob") is None
 
 
-def test_planted_rows_are_not_served(index, told):
+def test_planted_rows_are_not_served(index, log):
     """An attacker's own row, complete but for the signature."""
-    stored(index)
+    store_answers(index)
     for record in index.copies()["metadatas"]:
         entry = json.loads(record["entry"]) | {"data": b64encode(b'"planted"').decode()}
         index.change(entry=json.dumps(entry))
     assert index.cache().find(AGAIN, "ann") is None
-    assert "TamperedError" in told.text
-    assert "planted" not in told.text
+    assert "TamperedError" in log.text
+    assert "planted" not in log.text
 
 
 @pytest.mark.parametrize("secret", [None, "guess"])
 def test_rows_of_no_or_another_secret_are_not_served(index, secret):
-    stored(index, secret=secret)
+    store_answers(index, secret=secret)
     rows = index.copies()
     cache = index.cache()
     assert cache.find(AGAIN, "ann") is None
@@ -137,8 +137,8 @@ def test_rows_of_no_or_another_secret_are_not_served(index, secret):
     assert index.cache().find(SPAIN, "ann") is None
 
 
-def test_one_tenants_answer_moved_into_anothers_row_is_not_served(index, told):
-    stored(index, (FRANCE, "ann's", "ann"), (FRANCE, "bob's", "bob"))
+def test_one_tenants_answer_moved_into_anothers_row_is_not_served(index, log):
+    store_answers(index, (FRANCE, "ann's", "ann"), (FRANCE, "bob's", "bob"))
     rows = index.rows()
     one, two = index.copies()["ids"]
     fields = [rows.get(ids=[id_], include=["metadatas"])["metadatas"][0] for id_ in (one, two)]
@@ -147,11 +147,11 @@ def test_one_tenants_answer_moved_into_anothers_row_is_not_served(index, told):
     cache = index.cache()
     assert cache.find(AGAIN, "ann") is None
     assert cache.find(AGAIN, "bob") is None
-    assert "TamperedError" in told.text
+    assert "TamperedError" in log.text
 
 
 def test_a_vector_moved_to_another_question_is_of_no_use(index):
-    stored(index, (FRANCE, "Paris", "ann"), (SPAIN, "Madrid", "ann"))
+    store_answers(index, (FRANCE, "Paris", "ann"), (SPAIN, "Madrid", "ann"))
     copies = index.copies()
     copies["embeddings"] = copies["embeddings"][::-1]
     index.put_back(copies)
@@ -198,7 +198,7 @@ FORGET = pytest.mark.parametrize(
 def test_a_row_put_back_after_it_was_invalidated_is_not_served(index, forget):
     # Beside a clock that goes one that stands: whatever is written has one time.
     options = {} if "url" in index.options else {"clock": FakeClock()}
-    stored(index, **options)
+    store_answers(index, **options)
     copies = index.copies()
     cache = index.cache(**options)
     assert cache.find(AGAIN, "ann").value == "Paris"
@@ -221,7 +221,7 @@ def test_a_row_put_back_after_it_was_invalidated_is_not_served(index, forget):
 def test_another_that_runs_already_refuses_it_too(index, forget):
     if "url" not in index.options:
         return  # of an embedded index one process has the only image
-    stored(index)
+    store_answers(index)
     copies = index.copies()
     clock = FakeClock()
     other = index.cache(clock=clock)
@@ -233,7 +233,7 @@ def test_another_that_runs_already_refuses_it_too(index, forget):
 
 
 def test_who_deletes_the_note_of_an_invalidation_is_seen_through_by_those_who_read_it(index):
-    stored(index)
+    store_answers(index)
     copies = index.copies()
     cache = index.cache()
     cache.invalidate(["geography"])
@@ -261,7 +261,7 @@ def test_many_invalidations_are_joined(index):
 @pytest.mark.parametrize("secret", [None, "secret"])
 def test_a_remembered_error_is_no_answer(index, secret):
     """Without a secret others may plant answers, but nothing else."""
-    stored(index, secret=secret)
+    store_answers(index, secret=secret)
     for record in index.copies()["metadatas"]:
         data = b64encode(b'["ValueError",["gotcha"],{}]').decode()
         entry = json.loads(record["entry"]) | {"codec": "error", "data": data}

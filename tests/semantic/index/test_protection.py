@@ -1,4 +1,4 @@
-"""With a secret, no record of the index is served that was not signed as it stands."""
+"""Signatures and encryption of the records of the index."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ rows = st.builds(
 )
 
 
-def stored(row, protection, x=X):
+def store_row(row, protection, x=X):
     """Return document and metadata as Chroma gives them back."""
     record = json.loads(json.dumps(records.metadata(row, x, protection)))
     document = records.document(row, protection)
@@ -51,11 +51,11 @@ def stored(row, protection, x=X):
 @BOTH
 @given(row=rows)
 def test_every_row_comes_back(protection, row):
-    document, record = stored(row, protection)
+    document, record = store_row(row, protection)
     assert fields(records.decode(row.id, document, record, protection)) == fields(row)
 
 
-def refused(id_, document, record, protection):
+def assert_refused(id_, document, record, protection):
     with pytest.raises(TamperedError):
         records.decode(id_, document, record, protection)
 
@@ -63,7 +63,7 @@ def refused(id_, document, record, protection):
 @BOTH
 @given(row=rows, data=st.data())
 def test_no_changed_bit_goes_unseen(protection, row, data):
-    document, record = stored(row, protection)
+    document, record = store_row(row, protection)
     name = data.draw(
         st.sampled_from(sorted(record.keys() - {"hits", "used", "tags", "scope", "expires"}))
     )
@@ -83,18 +83,18 @@ def test_no_changed_bit_goes_unseen(protection, row, data):
 @BOTH
 @given(row=rows, cut=st.integers(0, 10_000))
 def test_nothing_cut_short_is_read(protection, row, cut):
-    document, record = stored(row, protection)
+    document, record = store_row(row, protection)
     for name in ("entry", "vector", "signature"):
         shorter = copy.deepcopy(record)
         shorter[name] = record[name][: cut % len(record[name])]
-        refused(row.id, document, shorter, protection)
+        assert_refused(row.id, document, shorter, protection)
 
 
 @BOTH
 def test_a_changed_end_or_tag_is_not_believed(protection):
     """They are there for filters; those in the entry count."""
     row = make_row(1, expires=5e9, tags=("a",))
-    document, record = stored(row, protection)
+    document, record = store_row(row, protection)
     for changes in ({"expires": 9e9}, {"expires": "x"}, {"tags": ["b"]}, {"tags": 7}):
         assert fields(records.decode(row.id, document, record | changes, protection)) == fields(row)
     del record["expires"], record["tags"]
@@ -104,7 +104,7 @@ def test_a_changed_end_or_tag_is_not_believed(protection):
 @pytest.mark.parametrize("planted", [-1, 1e308, -1e308, 10**18, math.inf, -math.inf, math.nan])
 def test_counts_that_are_not_signed_stay_within_bounds(planted):
     row = make_row(1)
-    document, record = stored(row, SIGNED)
+    document, record = store_row(row, SIGNED)
     try:
         found = records.decode(
             row.id, document, record | {"hits": planted, "used": planted}, SIGNED
@@ -126,55 +126,57 @@ def test_fields_of_two_rows_cannot_be_swapped(protection, name):
     one = make_row(1, scope=1, expires=5e9, tags=("a",))
     two = make_row(2, scope=2, expires=6e9, tags=("b",), data=b'"other"')
     ids = {"one": one.id, "two": two.id}
-    document, record = stored(one, protection)
-    other_document, other = stored(two, protection, Y)
+    document, record = store_row(one, protection)
+    other_document, other = store_row(two, protection, Y)
     if name == "id":
-        refused(ids["two"], document, record, protection)
+        assert_refused(ids["two"], document, record, protection)
     elif name == "document":
         if protection is SIGNED:  # encrypted, no question is taken from there
-            refused(one.id, other_document, record, protection)
+            assert_refused(one.id, other_document, record, protection)
     else:
-        refused(one.id, document, record | {name: other[name]}, protection)
+        assert_refused(one.id, document, record | {name: other[name]}, protection)
 
 
 @BOTH
 def test_a_whole_row_does_not_fit_another_scope_or_collection(protection):
     row = make_row(1, scope=1)
-    document, record = stored(row, protection)
-    refused(row.id, document, record | {"scope": make_row(1, scope=2).scope.hex()}, protection)
-    refused(row.id, document, record, Protection(b"secret", "other"))
-    refused(row.id, document, record, Protection(b"guess", "desk"))
-    refused(row.id, document, record, Protection(b"guess", "desk", Cipher([b"guess"])))
+    document, record = store_row(row, protection)
+    assert_refused(
+        row.id, document, record | {"scope": make_row(1, scope=2).scope.hex()}, protection
+    )
+    assert_refused(row.id, document, record, Protection(b"secret", "other"))
+    assert_refused(row.id, document, record, Protection(b"guess", "desk"))
+    assert_refused(row.id, document, record, Protection(b"guess", "desk", Cipher([b"guess"])))
 
 
 def test_a_record_without_a_signature_is_refused():
     row = make_row(1)
-    document, record = stored(row, SIGNED)
+    document, record = store_row(row, SIGNED)
     del record["signature"]
-    refused(row.id, document, record, SIGNED)
+    assert_refused(row.id, document, record, SIGNED)
     plain = records.metadata(row, X)
     assert records.decode(row.id, document, plain) is not None
-    refused(row.id, document, plain, SIGNED)
+    assert_refused(row.id, document, plain, SIGNED)
 
 
 @BOTH
 def test_who_has_no_secret_reads_nothing_that_is_signed(protection):
     row = make_row(1)
-    assert records.decode(row.id, *stored(row, protection)) is None
+    assert records.decode(row.id, *store_row(row, protection)) is None
 
 
 @pytest.mark.parametrize("protection", [None, SIGNED, ENCRYPTED])
 @pytest.mark.parametrize("codec", ["error", "local", "pickle", "", ["json"]])
 def test_a_kind_that_is_no_answer_is_refused(protection, codec):
     row = make_row(1, codec=codec if isinstance(codec, str) else "json", data=b'["ValueError",[]]')
-    document, record = stored(row, protection)
+    document, record = store_row(row, protection)
     if not isinstance(codec, str):
         entry = json.loads(record["entry"]) if protection is not ENCRYPTED else {}
         record["entry"] = json.dumps(entry | {"codec": codec})
     if protection is None:
         assert records.decode(row.id, document, record) is None
     else:
-        refused(row.id, document, record, protection)
+        assert_refused(row.id, document, record, protection)
 
 
 scraps = st.recursive(
@@ -188,7 +190,7 @@ scraps = st.recursive(
 @given(data=st.data())
 def test_no_record_of_any_form_raises_anything_else(protection, data):
     row = make_row(1, tags=("a",), expires=7.0)
-    document, record = stored(row, protection)
+    document, record = store_row(row, protection)
     names = sorted(record.keys() - {"hits", "used", "tags"})
     for name in data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=2)):
         record[name] = data.draw(scraps)
@@ -203,7 +205,7 @@ def test_what_is_encrypted_shows_no_question_answer_or_tag():
     row = make_row(1, text="is ann pregnant?", data=b'"congratulations"', tags=("ann",))
     for changes in ({}, {"text": None, "traits": '["pregnant"]'}):
         one = make_row(1, **{name: getattr(row, name) for name in ("data", "tags")} | changes)
-        document, record = stored(one, ENCRYPTED)
+        document, record = store_row(one, ENCRYPTED)
         shown = document + json.dumps(record)
         shown += b64decode(record["entry"].removeprefix("encrypted:")).decode("latin-1")
         for word in ("pregnant", "congratulations", "ann", b64encode(row.data).decode()):
@@ -213,7 +215,7 @@ def test_what_is_encrypted_shows_no_question_answer_or_tag():
 
 def test_what_was_signed_before_encryption_was_asked_for_is_read():
     row = make_row(1, tags=("a",))
-    assert fields(records.decode(row.id, *stored(row, SIGNED), ENCRYPTED)) == fields(row)
+    assert fields(records.decode(row.id, *store_row(row, SIGNED), ENCRYPTED)) == fields(row)
     for kind in ("state", "void"):
         encode, decode = (f"{verb}_{kind}" for verb in ("encode", "decode"))
         old = getattr(SIGNED, encode)("p", b"learned")

@@ -1,4 +1,4 @@
-"""An index that is full stays as large as it is, however many scopes come and go."""
+"""The size of a full index in which scopes come and go."""
 
 from __future__ import annotations
 
