@@ -220,10 +220,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    for item in items:
-        for marker in item.iter_markers():
-            if marker.name in MARKERS and not (marker.args and str(marker.args[0]).strip()):
-                raise pytest.UsageError(f"{item.nodeid}: {marker.name} needs a reason")
+    unexplained = [
+        f"{item.nodeid}: {marker.name} needs a reason"
+        for item in items
+        for marker in item.iter_markers()
+        if marker.name in MARKERS and not (marker.args and str(marker.args[0]).strip())
+    ]
+    if unexplained:
+        raise pytest.UsageError("\n".join(unexplained))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -204,7 +204,9 @@ def run_inside(pytester, monkeypatch, text):
     here = Path(__file__).parent
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (here, here.parent))))
     monkeypatch.setenv("TOOLOPS_NAMESPACE", "somebody")
-    return pytester.runpytest_subprocess("-p", "guards", "-p", "no:randomly", "-p", "no:xdist")
+    without = ("randomly", "xdist", "langsmith_plugin", "codspeed")
+    options = [part for name in without for part in ("-p", f"no:{name}")]
+    return pytester.runpytest_subprocess("-p", "guards", *options)
 
 
 def test_an_offence_fails_the_test_even_where_it_was_swallowed(pytester, monkeypatch):
@@ -225,9 +227,12 @@ def test_an_offence_fails_the_test_even_where_it_was_swallowed(pytester, monkeyp
     result.assert_outcomes(passed=6, failed=3, errors=2)
 
 
-@pytest.mark.parametrize("reason", ["", "()", "(' ')"])
-def test_a_marker_without_a_reason_is_refused(pytester, monkeypatch, reason):
-    text = f"import pytest\n@pytest.mark.allow_leaks{reason}\ndef test_it(): pass\n"
-    result = run_inside(pytester, monkeypatch, text)
+def test_a_marker_without_a_reason_is_refused(pytester, monkeypatch):
+    reasons = ("", "()", "(' ')")
+    tests = [
+        f"@pytest.mark.allow_leaks{reason}\ndef test_{n}(): pass\n"
+        for n, reason in enumerate(reasons)
+    ]
+    result = run_inside(pytester, monkeypatch, "import pytest\n" + "".join(tests))
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*::test_it: allow_leaks needs a reason"])
+    result.stderr.fnmatch_lines([f"*::test_{n}: allow_leaks needs a reason" for n in range(3)])
