@@ -32,7 +32,7 @@ OPENSSL := --no-deps --only-binary :all: --python-version 3.11 --platform manyli
 	psycopg2-binary==2.9.5
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak lint docs faults bench constraints clean
+.PHONY: help setup demo quick test soak lint docs faults bench constraints clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -41,6 +41,15 @@ setup: $(VENV)/ready ## Create .venv with everything that test and lint need
 
 demo: setup ## Audit real questions, then run fifty agents with and without ToolOps
 	$(BIN)/python examples/demo.py
+
+# The core's rooms without what starts a server, and each adapter's conformance list for one kind of tool.
+QUICK := $(addprefix tests/,calls codec coalesce concurrency drivers keys policy resilience telemetry \
+	wrapping cache runtime semantic/guards test_import.py test_public.py test_repository.py \
+	langchain/test_langchain_conformance.py::TestTool \
+	llama_index/test_llama_index_conformance.py::TestTool \
+	$(if $(CREWAI),crewai/test_crewai_tools_conformance.py::TestTool))
+quick: setup ## Run what takes little of the test suite, before each commit
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not server" $(QUICK)
 
 test: setup ## Run the whole test suite, in random order on all cores
 	$(BIN)/python -m pytest -n auto --dist worksteal
