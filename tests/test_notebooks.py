@@ -30,7 +30,7 @@ def kernels_at_home(tmp_path, monkeypatch):
 
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("kernels_at_home")
-@pytest.mark.parametrize("path", filter(can_run, NOTEBOOKS), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*filter(can_run, NOTEBOOKS)], ids=lambda path: path.stem)
 def test_a_notebook_runs(path, monkeypatch, tmp_path):
     monkeypatch.setenv("TOOLOPS_NOTEBOOK_ROWS", "600")  # enough to see that it works
     data = os.environ.get("TOOLOPS_DATA") or str(ROOT.parent / "shared" / "data")
