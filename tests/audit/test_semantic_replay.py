@@ -45,7 +45,7 @@ def questions_of(rows, scope=()):
     return gather(records, Fields("q", truth, tuple(scope)), None)
 
 
-def replayed(rows, angles, settings, watched=None, *, scope=(), orders=(), tell=None):
+def run_replay(rows, angles, settings, watched=None, *, scope=(), orders=(), tell=None):
     questions = questions_of(rows, scope)
     replay = Replay(questions, Angles(angles), watched or settings[0], settings, orders)
     replay.run(tell or (lambda *_: None))
@@ -64,7 +64,7 @@ def test_what_was_missed_is_stored_and_what_was_served_is_not():
     # a: miss. b: near a (0.940), served. c: not near a (0.766), and b was not stored: miss.
     # d: miss. e: near d (0.906), served with another's answer. a: exact. b: near a and c; served.
     rows = [("a", 1), ("b", 1), ("c", 2), ("d", 3), ("e", 4), ("a", 1), ("b", 1)]
-    (tally,) = replayed(rows, SPOTS, [BARE]).tallies
+    (tally,) = run_replay(rows, SPOTS, [BARE]).tallies
     assert counts(tally) == (7, 4, 1, 1, 0)
     assert tally.hit_rate == 4 / 7
     assert tally.wrong_of_all.value == 1 / 7
@@ -76,7 +76,7 @@ def test_every_setting_has_a_store_of_its_own():
     # b is not stored, so that its repeat is no exact hit.
     rows = [("a", 1), ("b", 1), ("c", 2), ("d", 3), ("e", 4), ("a", 1), ("b", 1)]
     settings = [Setting("threshold", at, guarded=False) for at in (0.7, 0.9, 0.95)]
-    tallies = replayed(rows, SPOTS, settings).tallies
+    tallies = run_replay(rows, SPOTS, settings).tallies
     assert list(map(counts, tallies)) == [
         (7, 5, 1, 2, 0),
         (7, 4, 1, 1, 0),
@@ -86,7 +86,7 @@ def test_every_setting_has_a_store_of_its_own():
 
 def test_the_same_words_with_another_truth_are_wrong_and_told():
     rows = [("a", 1), ("a", 2), ("d", 3), ("a", 1)]
-    result = replayed(rows, SPOTS, [GUARDED])
+    result = run_replay(rows, SPOTS, [GUARDED])
     assert counts(result.tallies[0]) == (4, 2, 2, 1, 1)
     assert any("same words" in warning for warning in warnings(result))
     assert result.wrong == []  # nothing to compare side by side
@@ -94,7 +94,7 @@ def test_the_same_words_with_another_truth_are_wrong_and_told():
 
 def test_scopes_share_nothing():
     rows = [("a", 1, "x"), ("a", 1, "y"), ("b", 1, "x"), ("b", 1, "z"), ("a", 1, "y")]
-    result = replayed(rows, SPOTS, [BARE], scope=("s",))
+    result = run_replay(rows, SPOTS, [BARE], scope=("s",))
     assert counts(result.tallies[0]) == (5, 2, 1, 0, 0)
     assert result.distinct == 4
 
@@ -115,7 +115,7 @@ def test_guards_veto_rightly_and_wrongly():
         ("Cancel order 17", "17"), ("Cancel order 18", "18"), ("cancel order 18 please", "18"),
         ("Which orders are late?", "late"), ("When are orders late?", "late"),
     ]  # fmt: skip
-    result = replayed(rows, TALK, [GUARDED, BARE])
+    result = run_replay(rows, TALK, [GUARDED, BARE])
     assert list(map(counts, result.tallies)) == [(5, 1, 0, 0, 0), (5, 3, 0, 2, 0)]
     told = {name: (each.vetoes, each.right) for name, each in result.guarding.items()}
     assert told.pop("numbers") == (1, 1)
@@ -131,7 +131,7 @@ def test_the_nearest_that_no_guard_forbids_is_served():
         ("Cancel order 18", "18"), ("Cancel order 17", "17"), ("cancel order 18 please", "17"),
     ]  # fmt: skip
     angles = {**TALK, "cancel order 18 please": 1}  # nearer to 17, which numbers forbid
-    result = replayed(rows, angles, [GUARDED])
+    result = run_replay(rows, angles, [GUARDED])
     assert counts(result.tallies[0]) == (3, 1, 0, 1, 0)
     (pair,) = result.wrong
     assert (pair.question, pair.truth, pair.line) == ("cancel order 18 please", "17", 3)
@@ -143,39 +143,39 @@ def test_the_nearest_that_no_guard_forbids_is_served():
 
 def test_pairs_to_look_at_are_ordered_and_told_once():
     angles = {"a": 0, "b": 3, "c": 9, "d": 6, "p": 90, "q": 91}
-    result = replayed([("a",), ("b",), ("c",), ("d",), ("p",), ("q",)], angles, [BARE])
+    result = run_replay([("a",), ("b",), ("c",), ("d",), ("p",), ("q",)], angles, [BARE])
     assert counts(result.tallies[0])[:2] == (6, 4)
     assert [(pair.question, pair.matched) for pair in result.doubtful] == [("c", "a"), ("q", "p")]
     assert result.doubtful[0].truth is None
     assert not result.judged
     assert result.tallies[0].wrong == 0
     rows = [("a", 1), ("b", 2), ("p", 3), ("c", 4), ("q", 5), ("d", 6)]
-    result = replayed(rows, angles, [BARE])
+    result = run_replay(rows, angles, [BARE])
     assert [(pair.question, pair.matched) for pair in result.wrong] == [("q", "p"), ("b", "a")]
 
 
 def test_what_others_have_stored_does_not_hide_what_this_one_has():
-    # Of 700 questions round the last one, the strict setting stores all, the lax one only two:
+    # Of 530 questions round the last one, the strict setting stores all, the lax one only two:
     # the one far off, and the first of the crowd, which then answers all others.
-    angles = {"far": 12.0, **{f"t{i}": i / 1_000 for i in range(700, 0, -1)}, "last": 0.0}
+    angles = {"far": 12.0, **{f"t{i}": i / 1_000 for i in range(530, 0, -1)}, "last": 0.0}
     rows = [(text, text == "far") for text in angles]
     lax, strict = (Setting("threshold", at, guarded=False) for at in (0.9999, 1.0))
     far = Setting("threshold", 0.99, guarded=False)
-    result = replayed(rows, angles, [lax, strict, far])
-    assert counts(result.tallies[0])[:2] == (702, 700)
+    result = run_replay(rows, angles, [lax, strict, far])
+    assert counts(result.tallies[0])[:2] == (532, 530)
     assert counts(result.tallies[0])[3] == 0
     # 0.99 reaches 8.1 degrees: not "far" either.
     assert counts(result.tallies[2]) == counts(result.tallies[0])
-    lower = replayed(rows, angles, [Setting("threshold", 0.97, guarded=False), strict])
-    assert counts(lower.tallies[0]) == (702, 701, 0, 701, 0)  # all from "far", the last one too
+    lower = run_replay(rows, angles, [Setting("threshold", 0.97, guarded=False), strict])
+    assert counts(lower.tallies[0]) == (532, 531, 0, 531, 0)  # all from "far", the last one too
 
 
 def test_orders_are_shuffled_by_their_seeds_and_averaged():
     rows = [("a", 1), ("b", 2), ("c", 3)]
     # In the order a, b, c one of three is a hit; where b comes first, two are.
-    (own,) = replayed(rows, SPOTS, [BARE]).tallies
+    (own,) = run_replay(rows, SPOTS, [BARE]).tallies
     assert own.hits == 1
-    result = replayed(rows, SPOTS, [BARE], orders=range(60))
+    result = run_replay(rows, SPOTS, [BARE], orders=range(60))
     (tally,) = result.tallies
     assert (tally.requests, tally.orders) == (180, 60)
     assert 60 < tally.hits < 120
@@ -183,7 +183,7 @@ def test_orders_are_shuffled_by_their_seeds_and_averaged():
     # b comes first in a third of all orders: four hits in three of them.
     assert tally.hits / 60 == pytest.approx(4 / 3, abs=0.2)
     assert tally.wrong_of_all == wilson(tally.hits / 180, 3)  # no more evidence than of one order
-    assert replayed(rows, SPOTS, [BARE], orders=range(60)).tallies[0] == tally
+    assert run_replay(rows, SPOTS, [BARE], orders=range(60)).tallies[0] == tally
     assert len(result.wrong) <= 2  # of the first order only
 
 
@@ -197,7 +197,7 @@ def test_ctrl_c_keeps_what_was_counted():
         if (what, done) == ("replaying", 512):
             raise KeyboardInterrupt
 
-    result = replayed(rows, angles, [BARE], tell=tell)
+    result = run_replay(rows, angles, [BARE], tell=tell)
     assert result.interrupted
     assert result.tallies[0].requests == 512
     assert seen[0] == ("embedding", 0, 600)
@@ -208,13 +208,13 @@ def test_ctrl_c_keeps_what_was_counted():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        replayed(rows, angles, [BARE], tell=at_once)
+        run_replay(rows, angles, [BARE], tell=at_once)
 
 
 # against the real cache
 
 
-def streamed(cache, data):
+def ask_all(cache, data):
     """Return what the cache itself does with a stream: hits and wrong answers."""
     hits = wrong = 0
     for each in data:
@@ -228,45 +228,52 @@ def streamed(cache, data):
 
 
 @pytest.fixture(scope="module")
-def banking(data_dir):
+def banking77(data_dir):
     with (data_dir / "banking77.jsonl").open() as file:
         return [json.loads(line) for line in islice(file, 500)]
 
 
-def audited(data, settings):
+def run_audit(data, settings):
     questions = questions_of([(each["question"], each["intent"]) for each in data])
     replay = Replay(questions, embedder_of(None), settings[0], settings)
     replay.run(lambda *_: None)
     return replay.result(price=0.002, latency=1.0, bounds=(0.02,))
 
 
-def test_thresholds_do_what_the_cache_does(banking, tmp_path):
+def test_thresholds_do_what_the_cache_does(banking77, tmp_path):
     settings = [Setting("threshold", 0.7), Setting("threshold", 0.7, guarded=False)]
     watched, _ = settings_around(thresholds_of(embedder_of(None)), [], judged=True)
     assert watched.default
-    result = audited(banking, [*settings, watched])
+    result = run_audit(banking77, [*settings, watched])
     for number, tally in enumerate(result.tallies):
         own = [{"threshold": 0.7}, {"threshold": 0.7, "guards": []}, {}][number]
         with SemanticCache(tmp_path / f"{number}", **own, flush_every=3_600) as cache:
-            assert (tally.hits, tally.wrong) == streamed(cache, banking)
+            assert (tally.hits, tally.wrong) == ask_all(cache, banking77)
         assert 20 < tally.hits < 480
         assert tally.wrong
 
 
-def test_bounds_do_what_the_cache_does(banking, tmp_path, monkeypatch):
+def test_bounds_do_what_the_cache_does(banking77, tmp_path, monkeypatch):
     made = []
 
-    def seeded(**rest):
+    def make_learner(**rest):
         made.append(Bounded(seed=0, **rest))
         return made[-1]
 
-    monkeypatch.setattr("toolops_plugins.semantic.index.learning.Bounded", seeded)
+    monkeypatch.setattr("toolops_plugins.semantic.index.learning.Bounded", make_learner)
     # What is all but the same is not stored twice, and exact repeats make room for more errors.
-    spaced = [{**each, "question": f"{each['question']} "} for each in banking[:25]]
-    data = [*banking[:25], *spaced, *spaced, *banking[25:300], *banking[:250] * 2, *banking[300:]]
-    (tally,) = audited(data, [Setting("bounded", 0.05)]).tallies
+    spaced = [{**each, "question": f"{each['question']} "} for each in banking77[:25]]
+    data = [
+        *banking77[:25],
+        *spaced,
+        *spaced,
+        *banking77[25:300],
+        *banking77[:250] * 2,
+        *banking77[300:],
+    ]
+    (tally,) = run_audit(data, [Setting("bounded", 0.05)]).tallies
     with SemanticCache(tmp_path / "x", max_error=0.05, flush_every=3_600) as cache:
-        assert (tally.hits, tally.wrong) == streamed(cache, data)
+        assert (tally.hits, tally.wrong) == ask_all(cache, data)
     assert made
     assert tally.hits - 10 > tally.exact > 100
 
@@ -324,9 +331,9 @@ def test_settings_lie_round_the_threshold():
         assert all(0 < setting.value <= 1 for setting in settings)
 
 
-def told(tallies, bounds, *more):
+def advice_for(tallies, bounds, *more):
     """Return the advice on tallies of 10,000 requests: (setting, hits, wrong)."""
-    result = replayed([("a", 1), ("d", 2)], SPOTS, [BARE])
+    result = run_replay([("a", 1), ("d", 2)], SPOTS, [BARE])
     result.tallies = [
         Tally(setting, requests=10_000, hits=hits, wrong=wrong) for setting, hits, wrong in tallies
     ]
@@ -344,24 +351,24 @@ def test_advice_takes_the_most_hits_within_the_bound():
         (Setting("bounded", 0.02), 5_000, 195),
         (Setting("bounded", 0.05), 7_000, 150),
     ]
-    two, five = told(tallies, (0.02, 0.05))
+    two, five = advice_for(tallies, (0.02, 0.05))
     # Not 0.7, whose interval passes the bound; the policy that was told the bound may come near it.
     assert "max_error=0.02 answers 50.0%" in two
     assert "1.95% of all wrongly" in two
     assert "max_error=0.05 answers 70.0%" in five
     assert "saves 0.7 of 1.00 and 2.8 s of 4 s" in five
-    (alone,) = told(tallies[:3], (0.02,))
+    (alone,) = advice_for(tallies[:3], (0.02,))
     assert "threshold=0.9 answers 30.0%" in alone
-    (wider,) = told(tallies[:3], (0.022,))
+    (wider,) = advice_for(tallies[:3], (0.022,))
     assert "threshold=0.7 answers 60.0%" in wider
     # What has learned nothing yet has kept its bound by serving nothing.
     cold = Tally(Setting("bounded", 0.02), requests=10_000, hits=9_000, exact=9_000)
-    (careful,) = told([(GUARDED, 3_000, 50)], (0.02,), cold)
+    (careful,) = advice_for([(GUARDED, 3_000, 50)], (0.02,), cold)
     assert "threshold=0.9 answers 30.0%" in careful
 
 
 def test_advice_says_when_the_log_is_too_short():
-    (sentence,) = told([(Setting("threshold", 0.9), 3_000, 50)], (0.001,))
+    (sentence,) = advice_for([(Setting("threshold", 0.9), 3_000, 50)], (0.001,))
     assert "nothing that was tried is sure" in sentence
     assert percent(wilson(0.005, 10_000).high) in sentence
 

@@ -55,7 +55,7 @@ class Process:
         async def aplain(question: str) -> int:
             return plain(question)
 
-        def failing(question: str) -> int:
+        def fail(question: str) -> int:
             self.calls += 1
             raise KeyError(question)
 
@@ -67,7 +67,7 @@ class Process:
         self.plain = make(plain)
         loop_tool = make(aplain)
         self.aplain = lambda question: asyncio.run(self._on_loop(loop_tool, question))
-        self.failing = self.ops.tool(cache=self.cache, name="failing")(failing)
+        self.failing = self.ops.tool(cache=self.cache, name="failing")(fail)
         tool = self.ops.tool(cache=self.cache, name="items")(items)
         self.items = lambda question: list(tool(question))
         self.aside = self.ops.aside(lambda question: None, cache=self.cache, name="aside")

@@ -131,14 +131,14 @@ def test_random_bytes_are_refused(envelope: Envelope, garbage: bytes) -> None:
         envelope.open(KEY, garbage)
 
 
-def resealed(body: bytes) -> bytes:
+def reseal(body: bytes) -> bytes:
     return body + PLAIN._seal(KEY, body)
 
 
 @given(body=st.binary(max_size=200))
 def test_garbage_with_a_good_checksum_is_refused(body: bytes) -> None:
     with pytest.raises(UnknownFormatError):
-        PLAIN.open(KEY, resealed(body))
+        PLAIN.open(KEY, reseal(body))
 
 
 @given(value=contents, pairs=tagged, data=st.data())
@@ -151,7 +151,7 @@ def test_a_damaged_body_with_a_good_checksum_raises_nothing_else(
     cut = data.draw(st.integers(0, len(body)))
     for forged in (bytes(body), bytes(body[:cut])):
         try:
-            entry, stamps = PLAIN.open(KEY, resealed(forged))
+            entry, stamps = PLAIN.open(KEY, reseal(forged))
         except UnknownFormatError:
             continue
         assert len(entry.tags) == len(stamps)
@@ -198,7 +198,7 @@ def test_another_version_is_unknown() -> None:
     body = bytearray(PLAIN.seal(KEY, entry_of(1))[:-4])
     body[3] = 9
     with pytest.raises(UnknownFormatError, match="version 9"):
-        PLAIN.open(KEY, resealed(bytes(body)))
+        PLAIN.open(KEY, reseal(bytes(body)))
 
 
 def test_only_what_gets_smaller_is_compressed() -> None:
@@ -218,15 +218,15 @@ def test_compression_starts_above_the_size_only() -> None:
     assert payload.data not in Envelope(CODEC, compress_over=99).seal(KEY, entry)
 
 
-def forged_frame(frame: bytes) -> bytes:
+def forge_frame(frame: bytes) -> bytes:
     """Return an unsigned envelope whose compressed data is the frame."""
     header = struct.pack(">3sBBBBI5d", b"tOe", 2, 1, 0, 4, 0, 1.0, 2.0, 3.0, 0.0, 0.0)
-    return resealed(header + b"json" + frame)
+    return reseal(header + b"json" + frame)
 
 
 def test_a_bomb_is_refused_before_it_goes_off() -> None:
-    fits = forged_frame(zstandard.compress(b'"%b"' % (b"a" * 998)))
-    large = forged_frame(zstandard.compress(b'"%b"' % (b"a" * 999)))
+    fits = forge_frame(zstandard.compress(b'"%b"' % (b"a" * 998)))
+    large = forge_frame(zstandard.compress(b'"%b"' % (b"a" * 999)))
     envelope = Envelope(Codec(max_value_bytes=1000))
     assert len(CODEC.decode(envelope.open(KEY, fits)[0].payload)) == 998
     with pytest.raises(UnknownFormatError, match="too large"):
@@ -236,20 +236,20 @@ def test_a_bomb_is_refused_before_it_goes_off() -> None:
 def test_a_frame_of_unknown_size_is_refused() -> None:
     frame = zstandard.ZstdCompressor(write_content_size=False).compress(b'"a"' * 100)
     with pytest.raises(UnknownFormatError, match="unknown size"):
-        PLAIN.open(KEY, forged_frame(frame))
+        PLAIN.open(KEY, forge_frame(frame))
 
 
 @pytest.mark.parametrize("frame", [b"", b"not zstd", zstandard.compress(b"1") + b"more"])
 def test_a_malformed_frame_is_refused(frame: bytes) -> None:
     with pytest.raises(UnknownFormatError):
-        PLAIN.open(KEY, forged_frame(frame))
+        PLAIN.open(KEY, forge_frame(frame))
 
 
 @pytest.mark.parametrize("tags", [b"[", b"1", b'["a"]', b'["a",1]', b"{}"])
 def test_malformed_tags_are_refused(tags: bytes) -> None:
     header = struct.pack(">3sBBBBI5d", b"tOe", 2, 0, 0, 4, len(tags), 1.0, 2.0, 3.0, 0.0, 0.0)
     with pytest.raises(UnknownFormatError, match="tags"):
-        PLAIN.open(KEY, resealed(header + b"json" + tags + b"1"))
+        PLAIN.open(KEY, reseal(header + b"json" + tags + b"1"))
 
 
 @pytest.mark.parametrize("until", [(3.0, 2.0), (math.nan, 2.0), (1.0, math.nan)])
@@ -298,7 +298,7 @@ def test_threads_share_an_envelope() -> None:
 def test_the_largest_tag_block_and_codec_id_lie_about_their_length() -> None:
     header = struct.pack(">3sBBBBI5d", b"tOe", 2, 0, 0, 255, 2**32 - 1, 1.0, 2.0, 3.0, 0.0, 0.0)
     with pytest.raises(UnknownFormatError):
-        PLAIN.open(KEY, resealed(header + orjson.dumps(1)))
+        PLAIN.open(KEY, reseal(header + orjson.dumps(1)))
 
 
 # Encryption

@@ -692,7 +692,7 @@ class Machine(RuleBasedStateMachine):
         self.voids: list[tuple[bytes | None, str | None]] = []  # (None, None) voids all
         self.count = 0
 
-    def voided_since(self, index: int, key: bytes, tags: tuple[str, ...]) -> bool:
+    def is_void_since(self, index: int, key: bytes, tags: tuple[str, ...]) -> bool:
         return any(
             k == key or t in tags or (k is None and t is None) for k, t in self.voids[index:]
         )
@@ -709,7 +709,7 @@ class Machine(RuleBasedStateMachine):
         payload = CODEC.encode(f"{self.count}:" + "x" * size)
         entry = Entry(payload, now, now + fresh, now + fresh + more, took, 0.0, tags, kind)
         self.memory.set(key, entry, mark)
-        if self.voided_since(index, key, tags):
+        if self.is_void_since(index, key, tags):
             return
         life = float(fresh + more)
         if self.memory.ttl is not None:
@@ -718,7 +718,7 @@ class Machine(RuleBasedStateMachine):
         if life > 0:
             self.known[key] = entry, self.clock.monotonic() + life
 
-    def expected(self, key: bytes) -> Entry | None:
+    def lookup_model(self, key: bytes) -> Entry | None:
         entry, end = self.known.get(key, (None, 0.0))
         return entry if entry is not None and self.clock.monotonic() < end else None
 
@@ -726,7 +726,7 @@ class Machine(RuleBasedStateMachine):
     def look(self, key, tags) -> None:
         found, mark = self.memory.get(key, tags)
         self.marks.append((mark, len(self.voids)))
-        expected = self.expected(key)
+        expected = self.lookup_model(key)
         if expected is not None and expected.tags != tags:
             expected = None
         assert found == expected or (found is None and not self.exact)
@@ -735,7 +735,7 @@ class Machine(RuleBasedStateMachine):
     def look_as_decorators_do(self, key) -> None:
         slot = hot(self.memory, self.clock, key)
         if slot is not None:
-            assert slot.entry == self.expected(key)
+            assert slot.entry == self.lookup_model(key)
             assert slot.entry.kind == "value"
             assert self.clock.monotonic() < slot.entry.fresh_until
 

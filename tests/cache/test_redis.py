@@ -423,7 +423,7 @@ async def _get_and_close(tier: Redis) -> None:
 def test_a_connection_tells_the_server_nothing_of_itself(valkey: Server, namespace: str) -> None:
     tier = make(valkey.url, namespace, client_name=namespace)
     tier.get(key())
-    (client,) = _named(valkey, namespace)
+    (client,) = _clients_of(valkey, namespace)
     tier.close()
     assert (client["lib-name"], client["lib-ver"], client["resp"]) == ("", "", "2")
 
@@ -543,10 +543,10 @@ def test_two_runs_of_a_loop_leave_no_connection(valkey: Server, namespace: str) 
 
 
 def _connections(server: Server, name: str) -> int:
-    return len(_named(server, name))
+    return len(_clients_of(server, name))
 
 
-def _named(server: Server, name: str) -> list[dict[str, str]]:
+def _clients_of(server: Server, name: str) -> list[dict[str, str]]:
     return [client for client in server.command("CLIENT LIST") if client["name"] == name]
 
 

@@ -1,4 +1,4 @@
-"""What every tier must do, as one list: `class TestMine(TierConformance)` runs it on a tier.
+"""The conformance suite of tiers: `class TestMine(TierConformance)` runs it on a tier.
 
 The subclass supplies two fixtures:
 
@@ -349,7 +349,7 @@ class TierConformance:
     @pytest.mark.usefixtures("switch_often")
     def test_threads_never_see_anothers_value(self, tier: Tier, make) -> None:
         keys = [bytes([n]) * 32 for n in range(8)]
-        threads, rounds = 4, 150
+        threads, rounds = 4, 80
         start = threading.Barrier(threads)
 
         def hammer(seed: int) -> None:

@@ -349,7 +349,7 @@ def test_stats_tell_what_is_not_ours_and_stop_in_time(run, valkey, namespace):
     assert "no time" in run("stats", *where, "--seconds", "0")[1]
 
 
-def heard(monkeypatch):
+def capture_published(monkeypatch):
     """Return what is broadcast from now on."""
     published = []
     true = Bus.publish
@@ -364,7 +364,7 @@ def heard(monkeypatch):
 
 def test_clear_forgets_this_namespace_only(run, place, quote, monkeypatch):
     quote("a")
-    published = heard(monkeypatch)
+    published = capture_published(monkeypatch)
     code, out, _ = run("clear", *place[:3], place[3] + "x", "--yes")
     assert (code, "holds nothing" in out) == (0, True)
     assert (
@@ -391,7 +391,7 @@ def test_clear_asks_first(run, place, quote, monkeypatch):
 
 def test_invalidate_forgets_by_tag(run, place, quote, monkeypatch):
     quote("a"), quote("b")
-    published = heard(monkeypatch)
+    published = capture_published(monkeypatch)
     code, out, _ = run("invalidate", "ticker:a", "other", *place)
     assert code == 0
     assert "Invalidated ticker:a in far * [away]" in out
@@ -405,7 +405,7 @@ def test_invalidate_forgets_by_tag(run, place, quote, monkeypatch):
 
 
 def test_invalidate_says_that_nothing_had_the_tag(run, place, quote, monkeypatch):
-    published = heard(monkeypatch)
+    published = capture_published(monkeypatch)
     for empty in (True, False):
         if not empty:
             quote("a")
@@ -457,12 +457,12 @@ def test_inspect_shows_a_type_that_it_does_not_know_as_it_is_kept(run, place, op
 
 def test_inspect_shows_remembered_errors(run, place, ops):
     @ops.tool(cache=Cache(ttl=500, negative=ValueError, negative_ttl=300))
-    def failing():
+    def fail():
         raise ValueError("no such thing")
 
     with pytest.raises(ValueError, match="no such thing"):
-        failing()
-    found = json.loads(run("inspect", failing.key(), *place, "--json")[1])["far * [away]"]
+        fail()
+    found = json.loads(run("inspect", fail.key(), *place, "--json")[1])["far * [away]"]
     assert found["kind"] == "error"
     assert "no such thing" in json.dumps(found["value"])
 

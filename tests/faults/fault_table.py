@@ -112,36 +112,36 @@ def replies(make: Callable[[], Fault]) -> Breaking:
     """Return the fault that is done to the replies."""
 
     @contextmanager
-    def broken(site: Site) -> Iterator[None]:
+    def break_server(site: Site) -> Iterator[None]:
         site.replies(make())
         yield
         site.replies(None)
         site.proxy.hang_up()
 
-    return broken
+    return break_server
 
 
 def commands(*break_it: Sequence[Any], heal: Sequence[Sequence[Any]] = ()) -> Breaking:
     """Return the fault that the server is told to have."""
 
     @contextmanager
-    def broken(site: Site) -> Iterator[None]:
+    def break_server(site: Site) -> Iterator[None]:
         for command in break_it:
             site.command(*command)
         yield
         for command in heal:
             site.command(*command)
 
-    return broken
+    return break_server
 
 
-def repeated(*command: Any) -> Breaking:
+def repeat(*command: Any) -> Breaking:
     """Return the fault of a command that is sent again and again."""
     return lambda site: again_and_again(lambda: site.command(*command))
 
 
 @contextmanager
-def killed(site: Site) -> Iterator[None]:
+def kill(site: Site) -> Iterator[None]:
     site.server.kill()
     yield
     site.server.start()
@@ -149,22 +149,22 @@ def killed(site: Site) -> Iterator[None]:
 
 
 @contextmanager
-def stopped(site: Site) -> Iterator[None]:
+def stop_process(site: Site) -> Iterator[None]:
     site.server.pause()
     yield
     site.server.resume()
 
 
 @contextmanager
-def refused(site: Site) -> Iterator[None]:
+def refuse(site: Site) -> Iterator[None]:
     site.proxy.refuse()
     yield
     site.proxy.accept()
 
 
 FAULTS: dict[str, Breaking] = {
-    "kill": killed,
-    "SIGSTOP": stopped,
+    "kill": kill,
+    "SIGSTOP": stop_process,
     "maxmemory": commands(
         ("CONFIG", "SET", "maxmemory", 1, "maxmemory-policy", "noeviction"),
         heal=[("CONFIG", "SET", "maxmemory", 0)],
@@ -177,10 +177,10 @@ FAULTS: dict[str, Breaking] = {
         ("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"),
         heal=[("ACL", "SETUSER", "default", "nopass")],
     ),
-    "FLUSHALL": repeated("FLUSHALL"),
-    "CLIENT KILL": repeated("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"),
+    "FLUSHALL": repeat("FLUSHALL"),
+    "CLIENT KILL": repeat("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"),
     # Whoever would end a pause is held by it too: so it ends by itself, and begins anew.
-    "CLIENT PAUSE": repeated("CLIENT", "PAUSE", 500, "ALL"),
+    "CLIENT PAUSE": repeat("CLIENT", "PAUSE", 500, "ALL"),
     "delay of 20 ms": replies(lambda: delay(0.02)),
     "delay of 200 ms": replies(lambda: delay(0.2)),
     "delay of 400 ms": replies(lambda: delay(0.4)),
@@ -192,7 +192,7 @@ FAULTS: dict[str, Breaking] = {
     "500 M items declared": replies(lambda: huge(500_000_000, b"*")),
     "black hole": replies(black_hole),
     "trickle of 10 B/s": replies(lambda: trickle(10)),
-    "refusal": refused,
+    "refusal": refuse,
 }
 
 
@@ -230,7 +230,7 @@ class Load:
     def start(self, threads: int, tasks: int) -> None:
         work = [*[self._call] * threads, lambda: asyncio.run(self._call_on_loop(tasks))]
         for number, target in enumerate(work):
-            thread = threading.Thread(target=self._guarded, args=(target,), name=f"load-{number}")
+            thread = threading.Thread(target=self._run_load, args=(target,), name=f"load-{number}")
             thread.daemon = True
             thread.start()
             self._threads.append(thread)
@@ -243,7 +243,7 @@ class Load:
             thread.join(max(0.0, until - time.monotonic()))
         return sum(thread.is_alive() for thread in self._threads)
 
-    def _guarded(self, target: Callable[[], None]) -> None:
+    def _run_load(self, target: Callable[[], None]) -> None:
         try:
             target()
         except BaseException:

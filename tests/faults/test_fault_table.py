@@ -30,6 +30,6 @@ def test_nobody_is_failed_or_misled_and_hits_come_back(tmp_path: Path, fault: st
 
 
 def test_every_fault_has_a_name_of_its_own_in_the_table() -> None:
-    page = Path(__file__).parents[2] / "docs" / "faults.md"
+    page = Path(__file__).parents[2] / "docs" / "operations" / "faults.md"
     rows = [line.split("|")[1].strip() for line in page.read_text().splitlines() if "| " in line]
     assert [name for name in rows if name not in ("fault", "---")] == list(FAULTS)

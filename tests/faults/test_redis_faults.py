@@ -527,18 +527,18 @@ def test_who_waited_for_a_discovery_that_failed_does_not_try_the_next(
 
 
 @pytest.fixture
-def own_cluster(hanging_cluster: Cluster) -> Iterator[Cluster]:
-    yield hanging_cluster
-    for node in hanging_cluster.nodes:
+def own_cluster(unresponsive_cluster: Cluster) -> Iterator[Cluster]:
+    yield unresponsive_cluster
+    for node in unresponsive_cluster.nodes:
         node.resume()
-    for node in hanging_cluster.nodes:
+    for node in unresponsive_cluster.nodes:
         wait_for(
             lambda node=node: b"cluster_state:ok" in node.command("CLUSTER", "INFO"), "agreement"
         )
 
 
 @pytest.fixture(scope="module")
-def hanging_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def unresponsive_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     cluster = Cluster(tmp_path_factory.mktemp("hanging"))
     yield cluster
     cluster.stop()

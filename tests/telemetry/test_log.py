@@ -376,7 +376,7 @@ def test_several_closures_of_one_name_are_told_how_to_share(caplog):
 
 
 def test_the_page_on_the_log_lists_every_kind_and_every_reason_of_the_core():
-    page = (Path(__file__).parents[2] / "docs" / "logging.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "operations" / "logging.md").read_text()
     of_adapters = {
         *("address_in_model", "schema_version_missing", "model_unknown", "image_unknown"),
         "unreadable",
