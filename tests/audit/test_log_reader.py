@@ -145,7 +145,7 @@ def test_the_report_says_which_records_were_taken(toolops: Any, tmp_path: Path) 
 
 def test_a_long_object_is_streamed(run_audit: Any) -> None:
     whole = {"data": [{"question": str(i % 100), "pad": "x" * 50} for i in range(8_000)]}
-    assert run_audit("log.json", json.dumps(whole))["answered"] == 19_900
+    assert run_audit("log.json", json.dumps(whole))["answered"] == 7_900
 
 
 def test_any_array_of_objects_will_do_where_no_name_is_usual(run_audit: Any) -> None:
