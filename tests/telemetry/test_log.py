@@ -35,12 +35,12 @@ def log(clock):
 
 @pytest.fixture
 def fail(log):
-    return partial(log.failed, LOGGER, "down", "%(name)s is down", name="L2")
+    return partial(log.report_failure, LOGGER, "down", "%(name)s is down", name="L2")
 
 
 @pytest.fixture
 def recover(log):
-    return partial(log.recovered, LOGGER, "down", "%(name)s is up again", name="L2")
+    return partial(log.report_recovery, LOGGER, "down", "%(name)s is up again", name="L2")
 
 
 def test_the_first_failure_is_written_at_once_and_more_once_a_minute(fail, clock, caplog):
