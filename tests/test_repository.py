@@ -9,6 +9,7 @@ import subprocess
 import tokenize
 import tomllib
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -196,3 +197,40 @@ def test_every_public_name_is_in_the_reference(root, module):
     listed = {entry.rpartition(".")[2] for entry in entries}
     missing = public_names(root, module) - listed - public_names(root, "toolops_plugins/errors")
     assert not missing, f"add `::: {module}.NAME`, with dots, to a page in docs/reference"
+
+
+def rooms(root: Path) -> dict[str, set[str]]:
+    """Return the packages and root modules of the core, each with those that it imports."""
+    package = root / "toolops_plugins"
+    names = {path.stem for path in package.iterdir() if path.suffix == ".py" or path.is_dir()}
+    found: dict[str, set[str]] = {name: set() for name in names - {"__pycache__"}}
+    for path in package.rglob("*.py"):
+        room = path.relative_to(package).with_suffix("").parts[0]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                top, *inner = node.module.split(".")
+                if top == "toolops_plugins":
+                    imports = inner[:1] or [alias.name for alias in node.names]
+                    # A public name, such as ToolOps, comes from the package itself.
+                    found[room] |= {name if name in names else "__init__" for name in imports}
+        found[room].discard(room)
+    return found
+
+
+def test_the_core_has_few_floors_and_no_circle(root):
+    found = rooms(root)
+    sorter = TopologicalSorter(found)
+    floors: dict[str, int] = {}
+    for room in sorter.static_order():  # a circle is a CycleError
+        floors[room] = 1 + max((floors[other] for other in found[room]), default=0)
+    assert 10 < max(floors.values()) <= 13
+
+
+def test_the_root_of_the_core_is_small(root):
+    assert len(list((root / "toolops_plugins").glob("*.py"))) <= 16
+
+
+def test_the_contract_of_the_layers_is_short(root):
+    tools = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    (layers,) = [c["layers"] for c in tools["importlinter"]["contracts"] if c["type"] == "layers"]
+    assert 10 < len(layers) <= 16

@@ -1,7 +1,7 @@
-"""One resilience and caching core for AI agents.
+"""A caching, coalescing and resilience core for AI agents.
 
-The names here are the public ones. Errors stand in :mod:`toolops_plugins.errors`, events in
-:mod:`toolops_plugins.telemetry`, and what tests need in :mod:`toolops_plugins.testing`.
+These are the public names. Further errors are in :mod:`toolops_plugins.errors`, events in
+:mod:`toolops_plugins.telemetry`, and tools for tests in :mod:`toolops_plugins.testing`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -81,7 +81,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Half of the time of importing this package would go into what only this class needs.
+    # These classes need modules whose import takes as long as all the rest together.
     if name == "Redis":
         from toolops_plugins.cache.redis import Redis  # noqa: PLC0415 - as it says
 
@@ -92,7 +92,7 @@ def __getattr__(name: str) -> Any:
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] != "numpy":
                 raise
-            # Not here: `from toolops_plugins import *` asks for every name.
+            # Not an error yet: `from toolops_plugins import *` asks for every name.
             from toolops_plugins.semantic.unavailable import SemanticCache as Missing  # noqa: PLC0415 - rarely needed
 
             return Missing

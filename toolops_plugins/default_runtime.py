@@ -1,18 +1,17 @@
-"""The runtime that the plain decorators use, and how to choose another."""
+"""The default runtime, and the decorators that use it."""
 
 from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar, Unpack, overload
 
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.policy import Policy, PolicyParts
 from toolops_plugins.runtime import ToolOps
-from toolops_plugins.wrapping.tool_types import Decorator, Tool
+from toolops_plugins.wrapping.tool_types import Decorator, Tool, ToolOptions
 
 __all__ = ["get_default", "readonly", "set_default", "sideeffect", "tool"]
 
@@ -23,12 +22,12 @@ _runtime: ToolOps | None = None
 
 
 def get_default() -> ToolOps:
-    """Return the default runtime, made by :meth:`ToolOps.from_env` when it is first asked for.
+    """Return the default runtime. The first call makes it by :meth:`ToolOps.from_env`.
 
     Raises:
         ConfigurationError: An environment variable's value is wrong.
     """
-    global _runtime  # noqa: PLW0603 - the one thing of this module that changes
+    global _runtime  # noqa: PLW0603 - the default is module state
     with _lock:
         if _runtime is None:
             _runtime = ToolOps.from_env()
@@ -36,10 +35,13 @@ def get_default() -> ToolOps:
 
 
 def set_default(runtime: ToolOps) -> None:
-    """Make another runtime the default, for functions that are decorated from now on.
+    """Make a runtime the default for functions that are decorated from now on.
+
+    Args:
+        runtime: The runtime.
 
     Raises:
-        ConfigurationError: It is no runtime.
+        ConfigurationError: It is not a :class:`ToolOps`.
     """
     global _runtime  # noqa: PLW0603 - as above
     if not isinstance(runtime, ToolOps):
@@ -51,16 +53,7 @@ def set_default(runtime: ToolOps) -> None:
 @overload
 def tool(function: F, /) -> Tool[F]: ...
 @overload
-def tool(
-    function: None = None,
-    /,
-    *,
-    policy: Policy | None = None,
-    name: str | None = None,
-    secret: Sequence[str] = (),
-    ignore: Sequence[str] = (),
-    **parts: Unpack[PolicyParts],
-) -> Decorator: ...
+def tool(function: None = None, /, **options: Unpack[ToolOptions]) -> Decorator: ...
 
 
 def tool(function: Any = None, /, **options: Any) -> Any:
@@ -76,11 +69,7 @@ def readonly(
     /,
     *,
     ttl: float | timedelta | None = 300.0,
-    policy: Policy | None = None,
-    name: str | None = None,
-    secret: Sequence[str] = (),
-    ignore: Sequence[str] = (),
-    **parts: Unpack[PolicyParts],
+    **options: Unpack[ToolOptions],
 ) -> Decorator: ...
 
 
@@ -97,11 +86,7 @@ def sideeffect(
     /,
     *,
     idempotent: bool = False,
-    policy: Policy | None = None,
-    name: str | None = None,
-    secret: Sequence[str] = (),
-    ignore: Sequence[str] = (),
-    **parts: Unpack[PolicyParts],
+    **options: Unpack[ToolOptions],
 ) -> Decorator: ...
 
 

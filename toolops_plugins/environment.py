@@ -1,4 +1,4 @@
-"""A runtime's configuration from environment variables."""
+"""Configure a runtime from environment variables."""
 
 from __future__ import annotations
 
@@ -31,14 +31,17 @@ VARIABLES: Final = (
 """The variables that configure a runtime."""
 
 _PREFIX: Final = "TOOLOPS_"
-_OTHERS: Final = (f"{_PREFIX}DATA", f"{_PREFIX}NOTEBOOK_ROWS")  # of our tests, demo and notebooks
+_OTHERS: Final = (
+    f"{_PREFIX}DATA",
+    f"{_PREFIX}NOTEBOOK_ROWS",
+)  # of our tests and notebooks
 
 
 def options_from(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the arguments of a runtime that the environment asks for.
+    """Return the arguments of the runtime that the environment configures.
 
-    The variables are those that ``ToolOps.from_env`` documents. One of another name that begins
-    like ours has no effect but a warning in the log, with the nearest name: it may be a slip.
+    ``ToolOps.from_env`` documents the variables. An unknown variable with the prefix ``TOOLOPS_``
+    may be a misspelling: it has no effect but a warning in the log, with the nearest known name.
 
     Raises:
         ConfigurationError: A variable's value is wrong; it names the variable.
@@ -51,7 +54,7 @@ def options_from(environ: Mapping[str, str]) -> dict[str, Any]:
         Memory(items, _seconds(environ, "TOOLOPS_MEMORY_TTL", 300 if redis_url else None))
     ]
     if redis_url:
-        from toolops_plugins.cache.redis import Redis  # noqa: PLC0415 - not everybody needs it
+        from toolops_plugins.cache.redis import Redis  # noqa: PLC0415 - many programs do not need it
 
         for name, default in (("TOOLOPS_REDIS_TTL", 3_600), ("TOOLOPS_REDIS_LONG_TTL", 86_400)):
             seconds = _seconds(environ, name, default) or default
@@ -63,7 +66,9 @@ def options_from(environ: Mapping[str, str]) -> dict[str, Any]:
     semantic = None
     if path or url:
         if path and url:
-            raise ConfigurationError("TOOLOPS_CHROMA_PATH", "stands beside TOOLOPS_CHROMA_URL")
+            raise ConfigurationError(
+                "TOOLOPS_CHROMA_PATH", "is set beside TOOLOPS_CHROMA_URL; set only one of the two"
+            )
         try:
             from toolops_plugins.semantic.cache import SemanticCache  # noqa: PLC0415 - imports numpy
         except ModuleNotFoundError as error:
@@ -82,10 +87,10 @@ def options_from(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def unknown_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what is wrong with each variable that looks like one of ours and is none."""
+    """Return the problem of each unknown variable that looks like one of ToolOps's, by name."""
     found: dict[str, str] = {}
     for name in sorted(environ):
-        # A slip may be in the first letters too; but other programs have variables of their own.
+        # The prefix may be misspelled too; but other programs have similar variables.
         if name in (*VARIABLES, *_OTHERS) or not name.upper().startswith(_PREFIX[:4]):
             continue
         from difflib import get_close_matches  # noqa: PLC0415 - rarely needed
@@ -93,23 +98,25 @@ def unknown_variables(environ: Mapping[str, str]) -> dict[str, str]:
         ours = name.upper().startswith(_PREFIX)
         near = get_close_matches(name.upper(), VARIABLES, 1, cutoff=0.6 if ours else 0.85)
         if near:
-            found[name] = f"is not known, and has no effect; did you mean {near[0]}?"
+            found[name] = f"is unknown and has no effect; did you mean {near[0]}?"
         elif ours:
-            found[name] = f"is not known, and has no effect; these are: {', '.join(VARIABLES)}"
+            found[name] = f"is unknown and has no effect; known are: {', '.join(VARIABLES)}"
     return found
 
 
 def switch(environ: Mapping[str, str], name: str) -> bool:
     """Return whether a variable is 1 or "true".
 
+    Args:
+        environ: The environment.
+        name: The variable.
+
     Raises:
-        ConfigurationError: It is neither that nor 0, "false" or empty.
+        ConfigurationError: It is not one of 1, "true", 0, "false" and "".
     """
     text = environ.get(name, "").lower()
     if text not in ("", "0", "1", "false", "true"):
-        raise ConfigurationError(
-            name, "must be 1 or 0"
-        )  # not shown: it may have been meant as a key
+        raise ConfigurationError(name, "must be 1 or 0")  # the value is not shown: it may be a key
     return text in ("1", "true")
 
 

@@ -1,31 +1,30 @@
-"""Every exception of the core, drawn as the tree that it is.
+"""The exceptions of the core, as a tree.
 
 ::
 
     ToolOpsError
-    ├── ConfigurationError          (also ValueError)   a policy or runtime was put together wrongly
-    ├── Rejected                                        the call was not made, by our own decision
+    ├── ConfigurationError          (also ValueError)   a policy or runtime is configured wrongly
+    ├── Rejected                                        a policy decided not to make the call
     │   ├── CircuitOpen                                 its circuit breaker is open
-    │   ├── RateLimited                                 its rate limit is used up
+    │   ├── RateLimited                                 its rate limit is exhausted
     │   ├── BulkheadFull                                its bulkhead and queue are full
     │   └── ThreadPoolFull                              no thread became free for it in time
     ├── CallTimeout                 (also TimeoutError) the call took too long
     │   ├── AttemptTimeout                              one attempt did
     │   ├── TotalTimeout                                all attempts and waits together did
-    │   └── DeadlineExceeded                            this caller would not wait longer
+    │   └── DeadlineExceeded                            this caller's deadline passed
     ├── NotCanonicalError           (also TypeError)    an argument has no canonical form, so no key
-    ├── CodecError                                      a value or stored bytes did not translate
+    ├── CodecError                                      encoding or decoding failed
     │   ├── NotEncodableError       (also TypeError)    no codec takes this value
-    │   │   └── TooLargeError                           it has more bytes than are kept
-    │   ├── UnknownFormatError                          bytes of a format or codec that is not ours
-    │   └── TamperedError                               bytes whose signature does not fit
-    └── TierError                                       a cache tier could not be reached or refused
-        └── EmbeddingError                              an embedder failed, or gave no embedding
+    │   │   └── TooLargeError                           it has more bytes than are stored
+    │   ├── UnknownFormatError                          stored bytes of an unknown format or codec
+    │   └── TamperedError                               stored bytes with a wrong signature
+    └── TierError                                       a cache tier failed
+        └── EmbeddingError                              an embedder failed, or returned no embedding
 
-Of these only ``ConfigurationError``, ``Rejected`` and ``CallTimeout`` ever reach the caller of a
-wrapped function. The others are raised and caught inside, and show up as events: trouble with a
-cache is a miss. When retries are used up the caller gets the function's own last error, not a
-wrapper round it.
+Of these only ``ConfigurationError``, ``Rejected`` and ``CallTimeout`` reach the caller of a wrapped
+function. The others are caught inside and become events: trouble with a cache is a miss. When
+retries are exhausted the caller gets the function's own last error, unwrapped.
 """
 
 from __future__ import annotations
@@ -62,11 +61,11 @@ def _make(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException:
 
 
 class ToolOpsError(Exception):
-    """Base of everything that this library raises of its own.
+    """Base of all exceptions of this library.
 
-    All of them survive pickling and copying with their attributes. Exceptions by default call their
-    class with ``args`` then, which are not what these classes take: an exception that cannot be
-    unpickled hangs ``multiprocessing.Pool`` and breaks ``ProcessPoolExecutor``.
+    They keep their attributes when they are pickled or copied. By default Python would call the
+    class with ``args``, which these classes do not take; an exception that cannot be unpickled
+    hangs ``multiprocessing.Pool`` and breaks ``ProcessPoolExecutor``.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -74,11 +73,11 @@ class ToolOpsError(Exception):
 
 
 class ConfigurationError(ToolOpsError, ValueError):
-    """A policy or a runtime was put together wrongly.
+    """A policy or a runtime is configured wrongly.
 
     Args:
-        parameter: The name of the offending parameter, as the user typed it.
-        problem: What is wrong with it, and what would be right.
+        parameter: The name of the wrong parameter.
+        problem: The problem, and what to do about it.
     """
 
     def __init__(self, parameter: str, problem: str) -> None:
@@ -87,12 +86,12 @@ class ConfigurationError(ToolOpsError, ValueError):
         self.problem = problem
 
 
-class Rejected(ToolOpsError):  # noqa: N818 - named for what happened, as in TimeoutError's kin
-    """The call was not made, by our own decision; it never counts as a failure of the callee.
+class Rejected(ToolOpsError):  # noqa: N818 - a name of the public interface
+    """The call was not made, by a policy's decision. It does not count as a failure of the callee.
 
     Args:
-        message: What was refused, and why.
-        retry_after: Seconds after which a new call has a chance, or None if that is not known.
+        message: The reason.
+        retry_after: Seconds after which a new call has a chance. None: unknown.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
@@ -103,14 +102,14 @@ class Rejected(ToolOpsError):  # noqa: N818 - named for what happened, as in Tim
 class CircuitOpen(Rejected):
     """The circuit breaker of this call is open.
 
-    The message says for how long, and names the type of the last failure. Its text stands only in
-    ``cause``, since it may tell one caller of another's call.
+    The message says for how long, and names the type of the last failure. The text of the failure
+    is in ``cause`` only, since it may reveal another caller's data.
 
     Args:
-        message: What was refused, and why.
-        retry_after: Seconds after which a new call has a chance, or None if that is not known.
-        cause_type: Name of the type of the last failure that was counted, or None.
-        cause: That failure's text, at most 500 characters, or None.
+        message: The reason.
+        retry_after: Seconds after which a new call has a chance. None: unknown.
+        cause_type: The name of the type of the last counted failure, or None.
+        cause: The text of that failure, at most 500 characters; or None.
     """
 
     def __init__(
@@ -127,26 +126,26 @@ class CircuitOpen(Rejected):
 
 
 class RateLimited(Rejected):
-    """The rate limit of this call is used up, and its policy says not to wait (that long)."""
+    """The rate limit of this call is exhausted, and its policy does not wait (that long)."""
 
 
 class BulkheadFull(Rejected):
-    """As many calls as the bulkhead admits are running, and its queue is full."""
+    """All places of the bulkhead are taken, and its queue is full."""
 
 
 class ThreadPoolFull(Rejected):
-    """The call needs a thread, and none became free in its time; the message says who holds them.
+    """No thread became free for the call in time; the message says which tools hold them.
 
-    A runtime has ``max_threads`` threads, of which one tool gets no more than are left to others.
+    A runtime has ``max_threads`` threads, of which one tool gets no more than it leaves to others.
     """
 
 
 class CallTimeout(ToolOpsError, TimeoutError):  # noqa: N818 - as above
-    """The call took longer than it was given.
+    """The call took longer than its time limit.
 
     Args:
-        message: What ran out of time.
-        seconds: The time that it had been given.
+        message: The reason.
+        seconds: The time limit in seconds.
     """
 
     def __init__(self, message: str, *, seconds: float) -> None:
@@ -163,31 +162,31 @@ class TotalTimeout(CallTimeout):
 
 
 class DeadlineExceeded(CallTimeout):
-    """This caller's own deadline passed; the work goes on for others who wait for it."""
+    """The caller's own deadline passed; the work goes on for other callers that wait for it."""
 
 
 class NotCanonicalError(ToolOpsError, TypeError):
     """An argument has no canonical form, so the call has no key and bypasses the cache.
 
     Attributes:
-        kind: The name of the type that has none, or "" where that is not known.
+        kind: The name of the type that has none, or "" if it is unknown.
     """
 
     kind = ""
 
 
 class CodecError(ToolOpsError):
-    """A value could not be turned into bytes, or bytes into a value."""
+    """A value could not be encoded, or stored bytes could not be decoded."""
 
 
 class NotEncodableError(CodecError, TypeError):
     """No registered codec takes this value; it is returned to the caller and not stored.
 
     Attributes:
-        place: The place in the value, such as ``$.items[3]``, without the value's own texts.
-        problem: The type that no codec takes, or another short reason, without data too.
-        read_once: Whether it can be read once only, such as a generator or a file, so that no codec
-            can ever take it.
+        place: The path in the value, such as ``$.items[3]``, without the user's data.
+        problem: The type that no codec takes, or another short reason, without the user's data.
+        read_once: Whether the value can be read once only, as a generator or a file, so that no
+            codec can ever take it.
     """
 
     place = "$"
@@ -196,20 +195,20 @@ class NotEncodableError(CodecError, TypeError):
 
 
 class TooLargeError(NotEncodableError):
-    """The encoded value has more than ``max_value_bytes``, or would take too much memory again."""
+    """The encoded value exceeds ``max_value_bytes``, or would need too much memory when decoded."""
 
 
 class UnknownFormatError(CodecError):
-    """Stored bytes are not of a format, codec or type that this process knows."""
+    """Stored bytes have a format, codec or type that this process does not know."""
 
 
 class TamperedError(CodecError):
-    """Stored bytes carry no signature, or a wrong one, although a secret is configured."""
+    """Stored bytes have no signature, or a wrong one, although a secret is configured."""
 
 
 class TierError(ToolOpsError):
-    """A cache tier could not be reached, was too slow or refused; the call goes on without it."""
+    """A cache tier was unreachable or too slow, or refused; the call goes on without it."""
 
 
 class EmbeddingError(TierError):
-    """An embedder failed, or returned something that is no embedding: to a call this is a miss."""
+    """An embedder failed or did not return an embedding; for a call this is a miss."""

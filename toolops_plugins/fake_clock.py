@@ -1,4 +1,4 @@
-"""A clock for tests that moves only when it is told to."""
+"""A clock for tests, which advances on command only."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ __all__ = ["FakeClock"]
 
 
 class FakeClock:
-    """A clock that stands still until it is told otherwise; sleeping turns it. Thread-safe.
+    """A clock that stands still until it is advanced; sleeping advances it. Thread-safe.
 
-    It drives everything that asks the runtime's clock: TTLs, waits between retries, breakers,
-    limits, deadlines of blocking calls. A coroutine that hangs is not its affair: asyncio cancels
-    that on real time.
+    It drives everything that uses the runtime's clock: TTLs, waits between retries, breakers,
+    limits, deadlines of blocking calls. asyncio cancels a coroutine that hangs by real time.
 
     Args:
-        start: Seconds since the epoch to begin with. Default 1,000,000.
+        start: The initial seconds since the epoch. Default 1,000,000.
     """
 
     def __init__(self, start: float = 1_000_000.0) -> None:
@@ -29,7 +28,7 @@ class FakeClock:
         """The durations of all sleeps, in order."""
 
     def advance(self, seconds: float) -> None:
-        """Turn the hands forward by ``seconds``."""
+        """Advance the clock by ``seconds``."""
         with self._lock:
             self._now += check.seconds("seconds", seconds)
 
@@ -42,11 +41,11 @@ class FakeClock:
         return self._now
 
     def sleep(self, seconds: float) -> None:
-        """Turn the hands forward by ``seconds``, without waiting."""
+        """Advance the clock by ``seconds``, without waiting."""
         self.slept.append(seconds)
         self.advance(seconds)
 
     async def asleep(self, seconds: float) -> None:
-        """Turn the hands forward by ``seconds``, and let other tasks run once."""
+        """Advance the clock by ``seconds``, and let other tasks run once."""
         self.sleep(seconds)
         await asyncio.sleep(0)

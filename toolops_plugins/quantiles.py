@@ -1,12 +1,12 @@
 """Latency quantiles in bounded memory.
 
-The buckets are log-linear, as in HdrHistogram (Tene, 2012): every power of two is cut into 20
+The buckets are log-linear, as in HdrHistogram (Tene, 2012): every power of two is divided into 20
 equal parts, so that the middle of a bucket is at most 2.5 % away from any value in it. One
-histogram holds 740 buckets (6 KB), from 1 microsecond to 36 hours.
+histogram has 740 buckets (6 KB), from 1 microsecond to 36 hours.
 
-There are libraries for this (``hdrhistogram``, ``ddsketch``); this is our own because every call
-through the library is recorded, and theirs spend microseconds of Python on each record. Here it is
-one binary search in C and one increment.
+Every call is recorded, so recording has to be fast. Libraries such as ``hdrhistogram`` and
+``ddsketch`` spend microseconds of Python on each value; this is one binary search in C and one
+increment.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _VALUES = [
 
 
 class Quantiles:
-    """A histogram of durations that answers for any quantile, within 2.5 %.
+    """A histogram of durations that computes any quantile within 2.5 %.
 
     Durations under 0.95 microseconds count as that, and those over 36 hours as 36 hours.
 
@@ -62,14 +62,14 @@ class Quantiles:
         self._counts[bisect_right(_EDGES, seconds)] += 1
 
     def merge(self, other: Quantiles) -> None:
-        """Record everything that ``other`` has recorded."""
+        """Add all durations that ``other`` has recorded."""
         for i, count in enumerate(list(other._counts)):
             if count:
                 self._counts[i] += count
 
     @property
     def count(self) -> int:
-        """How many durations were recorded; read in some microseconds, not for the hot path."""
+        """The number of recorded durations. It takes some microseconds: not for the hot path."""
         return sum(self._counts)
 
     def quantile(self, q: float) -> float | None:
@@ -91,45 +91,45 @@ class RecentQuantiles:
     """As :class:`Quantiles`, but over the latest durations only.
 
     Two histograms take turns: when the current one is full it becomes the previous one, and the
-    one before that is forgotten. An answer so rests on between one and two windows of durations.
+    former previous one is dropped. So a quantile covers between one and two windows of durations.
 
     Safe to use from any threads and event loops, as :class:`Quantiles` is.
 
     Args:
-        window_count: Durations after which the histograms change places.
+        window_count: The number of durations after which the current histogram is full.
 
     Raises:
         ConfigurationError: ``window_count`` is not at least 1.
     """
 
-    __slots__ = ("__weakref__", "_current", "_filled", "_lock", "_previous", "_window")
+    __slots__ = ("__weakref__", "_current", "_lock", "_previous", "_size", "_window")
 
     def __init__(self, window_count: int) -> None:
         self._window = check.count("window_count", window_count)
         self._current = Quantiles()
         self._previous = Quantiles()
-        self._filled = 0
+        self._size = 0
         self._lock = fork_safe(self, threading.Lock())
 
     def add(self, seconds: float) -> None:
         """Record one duration in seconds."""
-        if self._filled >= self._window:
+        if self._size >= self._window:
             with self._lock:
-                if self._filled >= self._window:
+                if self._size >= self._window:
                     self._previous, self._current = self._current, Quantiles()
-                    self._filled = 0
-        self._filled += 1
+                    self._size = 0
+        self._size += 1
         self._current.add(seconds)
 
     @property
     def count(self) -> int:
-        """How many durations an answer rests on."""
+        """The number of durations that a quantile covers."""
         return self._previous.count + self._current.count
 
     def quantile(self, q: float) -> float | None:
         """Return the duration that a share ``q`` of the latest durations does not exceed.
 
-        Args and results are those of :meth:`Quantiles.quantile`.
+        Arguments and result are those of :meth:`Quantiles.quantile`.
         """
         with self._lock:
             both = map(add, self._previous._counts, self._current._counts)  # noqa: SLF001 - its own

@@ -1,4 +1,4 @@
-"""The runtime: what calls share, and the decorators that put calls under it."""
+"""The runtime: the state that calls share, and the methods that users call."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _runtimes: weakref.WeakSet[ToolOps] = weakref.WeakSet()
 
 
 class _Default:
-    """The type of "not given", where None has a meaning of its own."""
+    """The type of a default value where None has a meaning of its own."""
 
     def __reduce__(self) -> str:
         return "_DEFAULT"
@@ -70,51 +70,50 @@ class _Default:
 
 _DEFAULT = _Default()
 _DRAIN_SECONDS = 5.0
-"""Seconds that ``aclose`` waits for what goes on in the background."""
+"""Seconds that ``aclose`` waits for background work."""
 _PLANS = 1_024
-"""Functions whose plans ``call`` and ``acall`` remember."""
+"""The maximum number of plans that ``call`` and ``acall`` remember."""
 _NO_POLICY = Policy()
 
 
 class ToolOps(Decorators, Closing):
     """Owns what calls share: tiers, flights, breakers, limits, statistics.
 
-    Safe to use from any threads and event loops, and after a fork. Pickled, it is found or made
-    again in the other process; see :mod:`toolops_plugins.callables.pickling`. It needs no closing,
-    but ``close()``, ``await aclose()``, ``with`` and ``async with`` release connections and threads
-    at once; a closed runtime opens again when it is used.
+    Safe to use from any threads and event loops, and after a fork. When it is pickled, another
+    process finds it or makes it again; see :mod:`toolops_plugins.callables.pickling`. It need not
+    be closed, but ``close()``, ``await aclose()``, ``with`` and ``async with`` release connections
+    and threads at once. A closed runtime opens again when it is used.
 
     Args:
-        namespace: What keeps this runtime's keys from those of others; any text. Default
+        namespace: Separates the keys of this runtime from those of others; any text. Default
             "default".
-        tiers: Cache tiers, nearest first, or one alone. None: ``[Memory()]``. Those without a label
-            of their own become "L1", "L2", and so on.
-        semantic: The semantic cache that tools with ``semantic=`` share, whose own keys, scopes and
-            collection are those of this runtime; see
+        tiers: The cache tiers, nearest first; or a single one. None: ``[Memory()]``. Tiers without
+            a label are named "L1", "L2", and so on.
+        semantic: The semantic cache for tools with ``semantic=``; see
             :class:`~toolops_plugins.semantic.cache.SemanticCache`. Default none.
-        tenant: Whose answers these are: a context variable or callable, asked at every call, a
-            constant, or None. Part of every key.
-        secret: With it keys are HMACs, and what is stored in Redis and in Chroma is signed: who
-            can write there but lacks the secret cannot plant a value, move one to another tenant,
-            or bring back one that was invalidated; the threat model in docs/ says what remains
-            possible. All who share the cache need the same.
-        encrypt: True: what is stored in Redis, and questions, answers and tags in Chroma, is
-            encrypted with a key derived from the secret; text or bytes: with a key derived from
-            these. Needs the package ``cryptography`` (extra "encrypt") and a secret. Default
-            False.
-        sinks: StreamResult of every call; see :class:`~toolops_plugins.telemetry.events.Sink`.
-        retry_budget: Bounds the retries of all calls together; None: unbounded. By default a fifth
-            of the calls and a small reserve.
-        codec: Turns results into bytes; types are registered there. None: a new one.
-        max_value_bytes: Bytes of an encoded result at most; a larger one is returned and not kept.
-            None: 64 MiB, or what ``codec`` says.
-        clock: The source of time. Default the computer's.
-        max_flights: Coalesced calls that may be under way at once; more run uncoalesced. Default
-            10,000.
-        max_threads: Threads for plain functions that have a time limit, an asynchronous caller, a
-            hedge or a background refresh. One tool gets another only while more are free than it
-            holds: at most half of them, so that a tool which hangs leaves some for all others.
-            Default 64.
+        tenant: The owner of the answers, as part of every key: a context variable or callable that
+            is asked at every call, or a constant. None: no tenant.
+        secret: Makes keys HMACs, and signs the entries in Redis and Chroma. Whoever can write there
+            but lacks the secret cannot plant a value, move one to another tenant, or restore one
+            that was invalidated; the threat model in docs/ says what remains possible. All
+            processes that share the cache need the same secret. None: no signatures.
+        encrypt: True: entries in Redis, and questions, answers and tags in Chroma, are encrypted
+            with a key derived from the secret. Text or bytes: with a key derived from these. Needs
+            the package ``cryptography`` (extra "encrypt") and a secret. Default False.
+        sinks: Receive the event of every call; see
+            :class:`~toolops_plugins.telemetry.events.Sink`. Default none.
+        retry_budget: Limits the retries of all calls together. None: no limit. Default a fifth of
+            the calls, and a small reserve.
+        codec: Encodes results; types are registered there. None: a new one.
+        max_value_bytes: The maximum size of an encoded result; a larger one is returned and not
+            stored. None: 64 MiB, or the limit of ``codec``.
+        clock: The source of time. Default the system's.
+        max_flights: The maximum number of coalesced calls under way; further calls are not
+            coalesced. Default 10,000.
+        max_threads: The number of threads for plain functions with a time limit, an asynchronous
+            caller, a hedge or a background refresh. One tool gets another thread only while more
+            are free than it holds, so at most half of them: a tool that hangs leaves some for all
+            others. Default 64.
 
     Raises:
         ConfigurationError: A value is wrong; it names the parameter.
@@ -147,7 +146,7 @@ class ToolOps(Decorators, Closing):
         self.canon = Canon()
         if codec is not None and max_value_bytes is not None:
             raise ConfigurationError(
-                "max_value_bytes", "is given beside a codec; say Codec(max_value_bytes=...)"
+                "max_value_bytes", "is set beside codec=; use Codec(max_value_bytes=...)"
             )
         self.codec = codec or Codec(MAX_VALUE_BYTES if max_value_bytes is None else max_value_bytes)
         self._emitter = Emitter(sinks, clock=clock)
@@ -173,7 +172,7 @@ class ToolOps(Decorators, Closing):
                 "max_threads": max_threads,
                 "max_value_bytes": self.codec.max_value_bytes,
             },
-            _obstacle(self, secret=key is not None, clock=clock),
+            _pickle_obstacle(self, secret=key is not None, clock=clock),
         )
         self.breakers = Registry("breaker", self._breaker)
         self._planner = Planner(
@@ -196,7 +195,7 @@ class ToolOps(Decorators, Closing):
         return self._threads
 
     def _on_loop(self) -> LoopDriver:
-        """Return the driver for event loops; asyncio, which it imports, costs half an import."""
+        """Return the driver for event loops; made late, since its import of asyncio is slow."""
         if self._loop_driver is None:
             from toolops_plugins.drivers.loop import LoopDriver  # noqa: PLC0415 - as it says
 
@@ -209,34 +208,34 @@ class ToolOps(Decorators, Closing):
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:
-        """Return a runtime that is configured by environment variables.
+        """Return a runtime configured by environment variables.
 
         - ``TOOLOPS_NAMESPACE``: the namespace. Default "default".
         - ``TOOLOPS_REDIS_URL``: adds two Redis tiers; see
           :class:`~toolops_plugins.cache.redis.Redis`. ``REDIS_URL`` is never read.
-        - ``TOOLOPS_MEMORY_ITEMS``, ``TOOLOPS_MEMORY_TTL``: entries of the memory tier, and seconds
-          for which it keeps them. Default 10,000 and, with Redis, 300.
-        - ``TOOLOPS_REDIS_TTL``, ``TOOLOPS_REDIS_LONG_TTL``: seconds for which the first and the
-          second Redis tier keep entries. Default 3,600 and 86,400.
-        - ``TOOLOPS_CHROMA_PATH`` or ``TOOLOPS_CHROMA_URL``: folder or server of a semantic
-          cache. Default: none.
+        - ``TOOLOPS_MEMORY_ITEMS``, ``TOOLOPS_MEMORY_TTL``: the maximum number of entries in the
+          memory tier, and their TTL in seconds. Default 10,000, and with Redis 300.
+        - ``TOOLOPS_REDIS_TTL``, ``TOOLOPS_REDIS_LONG_TTL``: the TTL in seconds of the first and the
+          second Redis tier. Default 3,600 and 86,400.
+        - ``TOOLOPS_CHROMA_PATH`` or ``TOOLOPS_CHROMA_URL``: the folder or server of a semantic
+          cache. Default none.
         - ``TOOLOPS_SECRET``: the secret for keys and signatures.
-        - ``TOOLOPS_ENCRYPT``: 1 to encrypt what is stored, with a key derived from the secret.
+        - ``TOOLOPS_ENCRYPT``: 1 to encrypt stored entries with a key derived from the secret.
 
         Args:
-            environ: Where to look. None: ``os.environ``.
-            options: Arguments of the runtime, which win over the environment.
+            environ: The environment. None: ``os.environ``.
+            options: Arguments of the runtime, which override the environment.
 
         Raises:
             ConfigurationError: A variable's value is wrong; it names the variable.
         """
-        given = options_from(os.environ if environ is None else environ)
-        runtime = cls(**{**given, **options})
+        configured = options_from(os.environ if environ is None else environ)
+        runtime = cls(**{**configured, **options})
         if environ is None and not options:
             runtime._configuration = runtime._configuration._replace(from_environment=True)
         return runtime
 
-    # -- calls that cannot be decorated ----------------------------------------------------------
+    # -- calls without a decorator ---------------------------------------------------------------
 
     def call(
         self,
@@ -250,17 +249,17 @@ class ToolOps(Decorators, Closing):
         """Call a function once, under a policy.
 
         Args:
-            function: The function; ``functools.partial`` serves where one of its parameters is
-                called ``policy`` or ``name``.
+            function: The function. If one of its parameters is called ``policy`` or ``name``, use
+                ``functools.partial``.
             args: Its positional arguments.
-            policy: The policy. None: one that asks for nothing.
+            policy: The policy. None: an empty one.
             name: The tool's name. None: the function's module and qualified name.
             kwargs: Its keyword arguments.
 
         Raises:
             ConfigurationError: The function is asynchronous or a generator, or the policy does not
                 fit it.
-            Exception: What the function raised, or a policy in its place.
+            Exception: The error of the function, or of a policy.
         """
         found, kind = self._open(function, args, kwargs, policy, name)
         if kind != "function":
@@ -278,7 +277,7 @@ class ToolOps(Decorators, Closing):
         name: str | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Await a coroutine function, or a plain one in a thread, once, under a policy.
+        """Call a coroutine function, or a plain one in a thread, once, under a policy.
 
         Args:
             function: As in :meth:`call`.
@@ -289,7 +288,7 @@ class ToolOps(Decorators, Closing):
 
         Raises:
             ConfigurationError: The function is a generator, or the policy does not fit it.
-            Exception: What the function raised, or a policy in its place.
+            Exception: The error of the function, or of a policy.
         """
         found, kind = self._open(function, args, kwargs, policy, name)
         if kind not in ("function", "coroutine"):
@@ -324,12 +323,12 @@ class ToolOps(Decorators, Closing):
 
         Args:
             calls: Coroutines or other awaitables.
-            limit: How many may be under way at once. Default 10.
-            return_exceptions: True: errors stand among the results. False: the first is raised,
-                and all other calls are cancelled.
+            limit: The maximum number of calls under way. Default 10.
+            return_exceptions: True: errors are among the results. False: the first error is raised,
+                and all other calls are cancelled. Default False.
 
         Raises:
-            ConfigurationError: ``limit`` is no positive number.
+            ConfigurationError: ``limit`` is not a positive number.
             Exception: The first error of a call.
         """
         from toolops_plugins.concurrency.gather import gather_calls  # noqa: PLC0415 - imports asyncio
@@ -338,39 +337,38 @@ class ToolOps(Decorators, Closing):
         return await gather_calls(calls, places, return_exceptions=return_exceptions)
 
     def map(self, function: Callable[[T], R], items: Iterable[T], *, limit: int = 10) -> list[R]:
-        """Call a function for each item in threads, at most ``limit`` at a time; results in order.
+        """Call a function for each item in threads, and return the results in order.
 
         Args:
             function: A plain function, wrapped or not. It sees the caller's context variables.
             items: Its arguments.
-            limit: How many may be under way at once. Default 10.
+            limit: The maximum number of calls under way. Default 10.
 
         Raises:
-            ConfigurationError: ``limit`` is no positive number.
-            Exception: The first error in the order of the items, once all have ended.
+            ConfigurationError: ``limit`` is not a positive number.
+            Exception: The first error in the order of the items, raised when all calls have ended.
         """
         return self._threads.map(function, items, check.count("limit", limit))
 
     @contextmanager
     def deadline(self, seconds: float, *, in_thread: bool | None = None) -> Iterator[None]:
-        """Bound how long calls in this block are waited for; work that others wait for goes on.
+        """Limit the time that this block waits for calls; work that other callers need goes on.
 
-        The block may be left in another context than it was entered in, as happens in generators
-        and in fixtures of asynchronous tests: the deadline is over then wherever it was seen.
+        The block may be left in another context than it was entered in, as in generators and in
+        fixtures of asynchronous tests. The deadline then ends in every context that has seen it.
 
         Args:
-            seconds: From now on. An earlier deadline that stands already is kept.
-            in_thread: Whether plain functions run in another thread, so that they can be left in
-                time. Default: as in the block around this one; True in the outermost. False keeps
-                those without a ``Timeout`` of their own in this thread, whose connections and
-                transactions they may need: the deadline then bounds the waits before and between
-                attempts (for other callers' calls, retries, limits, bulkheads), and a result that
-                comes later is returned all the same. ``Timeout(in_thread=False)`` does so for one
-                tool. Coroutines, and functions that run in a thread anyway, are left in time
-                always.
+            seconds: Seconds from now. An earlier deadline of an enclosing block stays in force.
+            in_thread: Whether plain functions run in another thread, so that they can be abandoned
+                in time. None: as in the enclosing block; True in the outermost. False keeps
+                functions without a ``Timeout`` in this thread, whose connections and transactions
+                they may need. The deadline then limits the waits before and between attempts (for
+                other flights, retries, limits, bulkheads), and a result that comes later is still
+                returned. ``Timeout(in_thread=False)`` does so for one tool. Coroutines, and
+                functions that run in a thread anyway, are always abandoned in time.
 
         Raises:
-            DeadlineExceeded: In the block, from the call that is not ready in time.
+            DeadlineExceeded: From a call in the block that has no result in time.
         """
         end = self.clock.monotonic() + check.seconds("seconds", seconds)
         outer = current_deadline()
@@ -387,21 +385,21 @@ class ToolOps(Decorators, Closing):
             except ValueError:  # this is another context
                 own.over = True
 
-    # -- what is kept ------------------------------------------------------------------------
+    # -- invalidation --------------------------------------------------------------------------
 
     def invalidate(self, tags: Iterable[str] = (), *, keys: Iterable[bytes | str] = ()) -> None:
-        """Forget results by tag or key, in every tier, and in the memory of every process.
+        """Invalidate results by tag or key, in every tier and in the memory of every process.
 
-        A call that is under way keeps its own result, but that is not stored, and who asks from
-        now on does not join it.
+        A call under way still returns its result, but does not store it, and later calls do not
+        join it.
 
         Args:
             tags: The tags.
             keys: Keys, as bytes or in hexadecimal.
 
         Raises:
-            ConfigurationError: ``tags`` is a lone string, or a key is none.
-            TierError: A tier could not be reached; all others have been told.
+            ConfigurationError: ``tags`` is a string, or a key is malformed.
+            TierError: A tier could not be reached; the others have invalidated.
         """
         self._threads.run(self._storage.invalidate(tags, keys))
 
@@ -412,10 +410,10 @@ class ToolOps(Decorators, Closing):
         await self._on_loop().run(self._storage.invalidate(tags, keys))
 
     def clear(self) -> None:
-        """Forget all results of this namespace, in every tier and the memory of every process.
+        """Invalidate all results of this namespace, in every tier and the memory of every process.
 
         Raises:
-            TierError: A tier could not be reached; all others have been told.
+            TierError: A tier could not be reached; the others have invalidated.
         """
         self._threads.run(self._storage.clear())
 
@@ -423,24 +421,24 @@ class ToolOps(Decorators, Closing):
         """As :meth:`clear`, without blocking the event loop."""
         await self._on_loop().run(self._storage.clear())
 
-    # -- what happens ------------------------------------------------------------------------
+    # -- events and statistics -----------------------------------------------------------------
 
     def stats(self) -> StatsSnapshot:
-        """Return what calls have cost and saved so far, by tool; it prints itself as a table."""
+        """Return the statistics of all calls so far, by tool; they print as a table."""
         return self._stats.snapshot()
 
     def add_sink(self, sink: SinkLike) -> Callable[[], None]:
-        """Have a sink told of every call from now on; return what takes it away again."""
+        """Add a sink for the events of all calls from now on; return a function that removes it."""
         return self._emitter.add(sink)
 
     def tell(self, event: CallEvent) -> None:
-        """Count a call that was made elsewhere, and have the sinks told of it.
+        """Count a call that no tool of this runtime made, and emit its event.
 
-        For frameworks whose own events tell of calls that no tool of this runtime made. Nothing
-        happens while the runtime is not active.
+        It is for frameworks that report such calls by events of their own. Nothing happens while
+        the runtime is not active.
 
         Args:
-            event: The call; its namespace becomes that of this runtime.
+            event: The event; its namespace is replaced by that of this runtime.
         """
         if not self._shared.active:
             return
@@ -450,11 +448,11 @@ class ToolOps(Decorators, Closing):
             self._emitter.emit(event)
 
     def limiter(self, policy: RateLimit, name: str) -> Limiter:
-        """Return what keeps calls that are made elsewhere under a rate limit.
+        """Return a rate limiter for calls that no tool of this runtime makes.
 
         Args:
-            policy: The limit; its own ``name`` comes first.
-            name: Tools and callers whose limits have one name share their units.
+            policy: The limit. Its own ``name`` takes precedence.
+            name: Limits with the same name share their units.
 
         Raises:
             ConfigurationError: The name is in use with another policy.
@@ -463,7 +461,7 @@ class ToolOps(Decorators, Closing):
 
     @property
     def active(self) -> bool:
-        """False: every call goes straight to its function, as if it had never been wrapped."""
+        """Whether policies apply. False: every call goes straight to its function."""
         return self._shared.active
 
     @active.setter
@@ -471,7 +469,7 @@ class ToolOps(Decorators, Closing):
         self._shared.active = value
 
     def _reset_after_fork(self) -> None:
-        # Only the thread that forked lives on here.
+        # The other threads of the parent do not exist in the child.
         self._shared.flights.reset_after_fork()
         self._shared.streams.reset_after_fork()
         self._storage.reset_after_fork()
@@ -479,19 +477,19 @@ class ToolOps(Decorators, Closing):
             self._loop_driver.reset_after_fork()
 
     def close(self) -> None:
-        """Release connections and threads. Calls that hang in threads are not waited for."""
-        self._storage.stop_listening()
+        """Release connections and threads, without waiting for calls that hang in threads."""
+        self._storage.stop_bus()
         self._threads.run(self._storage.close())
         self._pool.end_idle_threads()
 
     async def aclose(self) -> None:
-        """Wait for what this loop does in the background, and release connections and threads.
+        """Wait for the background work of this loop, and release connections and threads.
 
-        It waits for 5 seconds at most, and cancels what goes on then.
+        It waits for at most 5 seconds, and cancels the rest.
         """
         driver = self._on_loop()
         await driver.drain(_DRAIN_SECONDS)
-        await driver.run_in_thread(self._storage.stop_listening)
+        await driver.run_in_thread(self._storage.stop_bus)
         await driver.run(self._storage.close())
         self._pool.end_idle_threads()
 
@@ -507,25 +505,25 @@ def all_runtimes() -> tuple[ToolOps, ...]:
     return tuple(_runtimes)
 
 
-def _obstacle(runtime: ToolOps, *, secret: bool, clock: Clock) -> str:
-    """Return what of a runtime must not, or cannot, be in a pickle; "" if nothing."""
+def _pickle_obstacle(runtime: ToolOps, *, secret: bool, clock: Clock) -> str:
+    """Return the reason why a runtime cannot be pickled; "" if it can."""
     if secret:
         return "it has a secret"
     if runtime.semantic is not None:
         return "it has a semantic cache, which belongs to one process"
     if clock is not SYSTEM_CLOCK:
-        return "it goes by a clock of its own"
+        return "it has a clock of its own"
     return "" if type(runtime.codec) is Codec else "it has a codec of its own class"
 
 
-def _unpickle(place: RuntimeLocation) -> Any:
+def _unpickle(location: RuntimeLocation) -> Any:
     alive = all_runtimes()
-    return find_runtime(place, [(runtime, runtime._configuration) for runtime in alive])  # noqa: SLF001 - of this module
+    return find_runtime(location, [(runtime, runtime._configuration) for runtime in alive])  # noqa: SLF001 - of this module
 
 
 def _after_fork() -> None:
     for runtime in all_runtimes():
-        runtime._reset_after_fork()  # noqa: SLF001 - a function of this class in all but place
+        runtime._reset_after_fork()  # noqa: SLF001 - of this module
 
 
 if hasattr(os, "register_at_fork"):

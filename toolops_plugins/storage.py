@@ -1,4 +1,4 @@
-"""The tiers of a runtime, and the news of them: trouble, invalidation, other processes."""
+"""The cache tiers of a runtime: their notices, their invalidation, and other processes."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ __all__ = ["Storage"]
 
 
 class Storage:
-    """Looks after the tiers of one runtime. Safe to use from any threads and event loops.
+    """The tiers and the semantic cache of one runtime. Safe to use from any threads and loops.
 
     Args:
-        shared: What all functions of the runtime share.
-        tiers: Nearest first; or the only one.
-        secret: Signs what is stored outside this process, or None.
-        cipher: Encrypts it, or None.
+        shared: The parts of the runtime that all functions share.
+        tiers: The tiers, nearest first; or the only one.
+        secret: Signs entries outside this process. None: they are not signed.
         semantic: The semantic cache, or None.
+        cipher: Encrypts entries outside this process. None: they are not encrypted.
 
     Raises:
-        ConfigurationError: A tier or the semantic cache is none, or serves another runtime.
+        ConfigurationError: A tier or the semantic cache is not one, or serves another runtime.
     """
 
     def __init__(
@@ -86,19 +86,19 @@ class Storage:
         elif isinstance(tier, Memory):
             tier.bind(shared.clock, label)
 
-    # -- news ------------------------------------------------------------------------------------
+    # -- notices ---------------------------------------------------------------------------------
 
     def notice(self, kind: NoticeKind, name: str, detail: str = "") -> None:
-        """Tell the sinks of something that is no call."""
+        """Emit a notice."""
         shared = self._shared
         shared.emitter.notice(Notice(kind, name, detail, shared.clock.time(), shared.namespace))
 
     def notify_threads_full(self, name: str, detail: str) -> None:
-        """Tell the sinks that a tool waits for a thread, and who holds them."""
+        """Emit a notice that a tool waits for a thread, with a text that says who holds them."""
         self.notice("threads_full", name, detail)
 
     def notify_breaker_change(self, breaker: Breaker, old: str, new: str) -> None:
-        """Tell the sinks that a circuit has opened, closed, or is being probed."""
+        """Emit a notice that a circuit breaker has changed its state."""
         shared = self._shared
         opens, closes = new == "open", new == "closed"
         shared.emitter.notice(
@@ -134,7 +134,7 @@ class Storage:
     # -- other processes -------------------------------------------------------------------------
 
     def _make_bus(self) -> Bus | None:
-        """Return what tells the memory of other processes of invalidations, if there may be any."""
+        """Return the bus that sends invalidations to other processes, or None without Redis."""
         remote = next((tier for tier in self.tiers.all if _is_redis(tier)), None)
         if remote is None or not any(isinstance(tier, Memory) for tier in self.tiers.all):
             return None
@@ -154,7 +154,7 @@ class Storage:
         return Bus(remote, self._void, messages=messages)
 
     def _expire(self, message: Message) -> None:
-        """Take nothing from before an invalidation by another process, whoever puts it back."""
+        """Refuse all entries from before an invalidation by another process from now on."""
         if self._semantic is not None:
             self._semantic.expire(
                 [key.hex()[:32] for key in message.keys],
@@ -172,52 +172,56 @@ class Storage:
                 )
 
     def _void(self, keys: Sequence[bytes], tags: Sequence[str], everything: bool) -> None:  # noqa: FBT001 - as the bus calls it
-        self._leave_flights(keys, everything=bool(tags) or everything)
+        self._forget_flights(keys, everything=bool(tags) or everything)
         local = [tier for tier in self.tiers.all if isinstance(tier, Memory)]
         for tier in local:
             tier.void(keys, tags, everything=everything)
         if self._semantic is not None and not everything:
-            # Everything may also be what a subscription that was interrupted has missed.
+            # "Everything" also follows an interrupted subscription, which may have missed nothing.
             try:
                 self._semantic.hear([key.hex()[:32] for key in keys], tags)
-            except Exception as error:  # noqa: BLE001 - told, and no reason to end the listening
+            except Exception as error:  # noqa: BLE001 - a notice is emitted, and the bus goes on
                 self._stage_trouble("invalidation", error)
         self.notice("invalidated", local[0].label, f"{len(keys)} keys, {len(tags)} tags")
 
     def reset_after_fork(self) -> None:
-        """In a forked child, forget what its parent kept in memory.
+        """Clear the memory tiers in a forked child.
 
-        Until the child has a subscription of its own, nobody tells it what has become void. No
-        notice: in the middle of a fork no sink may be called.
+        Until the child has a subscription of its own, it gets no invalidations. There is no notice,
+        since no sink may be called in the middle of a fork.
         """
         if self._shared.bus is not None:
             for tier in self.tiers.all:
                 if isinstance(tier, Memory):
                     tier.clear()
 
-    def stop_listening(self) -> None:
-        """End the thread that hears what other processes invalidate; the next call starts it."""
+    def stop_bus(self) -> None:
+        """End the thread that receives invalidations; the next call starts it again."""
         if self._shared.bus is not None:
             self._shared.bus.close()
 
-    # -- forgetting ------------------------------------------------------------------------------
+    # -- invalidation ----------------------------------------------------------------------------
 
     def invalidate(self, tags: Iterable[str], keys: Iterable[bytes | str]) -> Flow:
-        """Return the flow that forgets results by tag and key, here and elsewhere.
+        """Return the flow that invalidates results by tag and key, in all processes.
+
+        Args:
+            tags: The tags.
+            keys: The keys, as bytes or in hexadecimal.
 
         Raises:
-            ConfigurationError: One of the two is a lone string or no iterable, or a key is none.
-            TierError: A tier could not be reached; all others have been told.
+            ConfigurationError: ``tags`` or ``keys`` is not a list, or a key is malformed.
+            TierError: A tier could not be reached; the others have invalidated.
         """
-        for name, given in (("tags", tags), ("keys", keys)):
-            if isinstance(given, str | bytes) or not isinstance(given, Iterable):
-                raise ConfigurationError(name, f"must be a list, not {type(given).__name__}")
+        for name, value in (("tags", tags), ("keys", keys)):
+            if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+                raise ConfigurationError(name, f"must be a list, not {type(value).__name__}")
         names = [str(tag) for tag in tags]
         digests = [_digest(key) for key in keys]
-        self._leave_flights(digests, everything=bool(names))
+        self._forget_flights(digests, everything=bool(names))
         work: list[Flow] = []
         if self._semantic is not None:
-            # Before the tiers, since what it serves is written to the nearest of them.
+            # Before the tiers, since its answers are copied to the nearest one.
             semantic = self._semantic
             if digests:
                 ids = [digest.hex()[:32] for digest in digests]
@@ -231,22 +235,22 @@ class Storage:
         yield from self._run_and_publish(work, digests, names, everything=False)
 
     def clear(self) -> Flow:
-        """Return the flow that forgets everything, here and elsewhere.
+        """Return the flow that invalidates all results, in all processes.
 
         Raises:
-            TierError: A tier could not be reached; all others have been told.
+            TierError: A tier could not be reached; the others have invalidated.
         """
-        self._leave_flights((), everything=True)
+        self._forget_flights((), everything=True)
         work = [self.tiers.clear()]
         if self._semantic is not None:
             work.insert(0, self._run_semantic(self._semantic.clear, self._semantic.aclear))
         yield from self._run_and_publish(work, (), (), everything=True)
 
     def close(self) -> Flow:
-        """Return the flow that releases what tiers and semantic cache hold.
+        """Return the flow that releases the resources of the tiers and the semantic cache.
 
-        Trouble with that is a notice: whoever closes can do nothing about it. A forked worker
-        cannot write to the index of its parent, for one.
+        Trouble makes a notice, since the caller can do nothing about it. A forked worker cannot
+        write to its parent's index, for example.
         """
         if self._semantic is not None:
             try:
@@ -255,13 +259,13 @@ class Storage:
                 if is_caller_error(error):
                     raise
                 self._semantic_trouble(as_tier_error(error))
-        with suppress(TierError):  # of which there is a notice already
+        with suppress(TierError):  # it has made a notice already
             yield from self.tiers.close()
 
     def _run_semantic(
         self, sync: Callable[..., None], aio: Callable[..., Awaitable[None]], *args: Any
     ) -> Flow:
-        """Have the semantic cache do something; where that fails it is told, and raised."""
+        """Run an operation of the semantic cache; a failure makes a notice, and is raised."""
         try:
             yield Io(sync, aio, *args)
         except Exception as error:
@@ -269,11 +273,11 @@ class Storage:
                 self._tier_trouble("semantic", error)
             raise
 
-    def _leave_flights(self, keys: Sequence[bytes], *, everything: bool) -> None:
-        """Let nobody join what is under way with old data.
+    def _forget_flights(self, keys: Sequence[bytes], *, everything: bool) -> None:
+        """Let no caller join flights and streams that may have read old data.
 
-        Which keys carry a tag is not known here, so a tag stands for everything: all that is lost
-        is that some calls are made twice.
+        The keys of a tag are not known here, so a tag counts as everything; the only cost is that
+        some calls are made twice.
         """
         for key in (None,) if everything else keys:
             self._shared.flights.forget(key)
@@ -282,11 +286,11 @@ class Storage:
     def _run_and_publish(
         self, work: Sequence[Flow], keys: Sequence[bytes], tags: Sequence[str], *, everything: bool
     ) -> Flow:
-        """Do the work in the tiers, then tell other processes; one that fails stops no other."""
+        """Run all operations, then tell other processes; a failure does not stop the others."""
         trouble: TierError | None = None
         bus = self._shared.bus
         if bus is not None:
-            # From before the work: what is written in the course of it is newer.
+            # The moment before the operations: entries written meanwhile are newer.
             moment = bus.moment()
             publish = partial(bus.publish, keys, tags, everything=everything, moment=moment)
             apublish = partial(bus.apublish, keys, tags, everything=everything, moment=moment)
@@ -303,7 +307,7 @@ class Storage:
 
 
 def _is_redis(tier: Tier) -> TypeGuard[Redis]:
-    """Return whether a tier is a Redis, without importing what nobody has imported yet."""
+    """Return whether a tier is a Redis, without importing its module."""
     module = sys.modules.get("toolops_plugins.cache.redis")
     return module is not None and isinstance(tier, module.Redis)
 

@@ -1,4 +1,4 @@
-"""What the tests of users need: a clock to turn, chaos to call up, a switch, and a look inside."""
+"""Tools for users' tests: a fake clock, chaos, a switch for policies, and a view of the layers."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class ChaosError(Exception):
-    """What :class:`Chaos` raises, unless told to raise something else."""
+    """The default error of :class:`Chaos`."""
 
 
 class Chaos:
-    """Makes functions slow and flaky, by probability and seed. Thread-safe.
+    """Makes functions slow and unreliable, with given probabilities. Thread-safe.
 
     Args:
-        error_rate: Share of calls that fail before the function is reached. Default 0.
+        error_rate: The share of calls that fail before the function is called. Default 0.
         error: The exception, or its type. Default :class:`ChaosError`.
-        latency: Seconds that are added to a call; or a pair, between which they are drawn.
+        latency: Seconds that are added to a call; or a pair, for a random number between the two.
             Default 0.
-        latency_rate: Share of calls that are slowed. Default 1.
-        seed: Makes runs repeatable. None: they are not.
+        latency_rate: The share of calls that get the latency. Default 1.
+        seed: The seed of the random numbers. None: runs are not repeatable.
 
     Raises:
         ConfigurationError: A value is wrong.
@@ -69,9 +69,9 @@ class Chaos:
         self._random = random.Random(seed)  # noqa: S311 - repeatable is the point
         self._lock = fork_safe(self, threading.Lock())
         self.calls = 0
-        """How many calls came by."""
+        """The number of calls."""
         self.failed = 0
-        """How many of them were made to fail."""
+        """The number of calls that failed."""
 
     def _draw(self) -> tuple[float, Exception | None]:
         with self._lock:
@@ -84,41 +84,41 @@ class Chaos:
         return delay, self._error() if isinstance(self._error, type) else self._error
 
     def __call__(self, function: F) -> F:
-        """Return a function that does what ``function`` does, when chaos lets it."""
+        """Return a function of the same kind that is slow and fails at random."""
         wrapper: Any
         if inspect.isasyncgenfunction(function):
 
             async def wrapper(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-                await self._atrouble()
+                await self._adisturb()
                 async for item in function(*args, **kwargs):
                     yield item
         elif inspect.iscoroutinefunction(function):
 
             async def wrapper(*args: Any, **kwargs: Any) -> Any:
-                await self._atrouble()
+                await self._adisturb()
                 return await function(*args, **kwargs)
         elif inspect.isgeneratorfunction(function):
 
             def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-                self._trouble()
+                self._disturb()
                 return (yield from function(*args, **kwargs))
         else:
 
             def wrapper(*args: Any, **kwargs: Any) -> Any:
-                self._trouble()
+                self._disturb()
                 return function(*args, **kwargs)
 
         functools.update_wrapper(wrapper, function)
         return cast("F", wrapper)
 
-    def _trouble(self) -> None:
+    def _disturb(self) -> None:
         delay, error = self._draw()
         if delay:
             threading.Event().wait(delay)
         if error is not None:
             raise error
 
-    async def _atrouble(self) -> None:
+    async def _adisturb(self) -> None:
         delay, error = self._draw()
         if delay:
             await asyncio.sleep(delay)
@@ -127,7 +127,7 @@ class Chaos:
 
 
 @contextmanager
-def _restoring(before: dict[ToolOps, bool]) -> Iterator[None]:
+def _restore_at_end(before: dict[ToolOps, bool]) -> Iterator[None]:
     try:
         yield
     finally:
@@ -138,11 +138,11 @@ def _restoring(before: dict[ToolOps, bool]) -> Iterator[None]:
 def set_active(active: bool, *runtimes: ToolOps) -> Any:  # noqa: FBT001 - stamina spells it so
     """Switch runtimes off, so that every call goes straight to its function, or on again.
 
-    Takes effect at once; as a context manager it also restores what was before.
+    It takes effect at once. As a context manager it restores the former state at the end.
 
     Args:
         active: Whether policies apply.
-        runtimes: Which runtimes. None given: all that exist.
+        runtimes: The runtimes. Default all that exist.
 
     Example:
         >>> ops = ToolOps()
@@ -156,7 +156,7 @@ def set_active(active: bool, *runtimes: ToolOps) -> Any:  # noqa: FBT001 - stami
     before = {runtime: runtime.active for runtime in chosen}
     for runtime in chosen:
         runtime.active = active
-    return _restoring(before)
+    return _restore_at_end(before)
 
 
 Layer = Literal[
@@ -172,7 +172,7 @@ def composed(tool: Any) -> list[tuple[Layer, Any]]:
         tool: A wrapped function.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: It is not a wrapped function.
 
     Example:
         >>> from toolops_plugins import Retry

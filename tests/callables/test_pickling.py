@@ -126,7 +126,7 @@ def test_a_cache_aside_by_value_is_the_same_cache() -> None:
         ({"tiers": Redis("redis://h", password="hunter2")}, "has a password"),
         ({"tiers": Redis("redis://h", credential_provider=object())}, "has a password"),
         ({"semantic": SemanticCache("somewhere")}, "it has a semantic cache"),
-        ({"clock": FakeClock()}, "it goes by a clock of its own"),
+        ({"clock": FakeClock()}, "it has a clock of its own"),
         ({"tenant": ContextVar("nowhere")}, "its tenant is a context variable that no module"),
     ],
 )

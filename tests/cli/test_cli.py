@@ -239,7 +239,7 @@ def test_doctor_looks_at_redis_and_tells_no_secret(run, valkey, monkeypatch):
     assert code == 0
     for text in ("valkey 9", "round trip", "a key was written", "set; it is not shown"):
         assert text in out
-    assert re.search(r"TOOLOPS_REDIS_ULR +is not known", out)
+    assert re.search(r"TOOLOPS_REDIS_ULR +is unknown", out)
     assert "hunter2" not in out
 
 

@@ -329,7 +329,7 @@ def test_without_a_policy_calls_are_counted_and_no_more(outcomes) -> None:
         assert made.run("ACME") == "ACME 3"
     assert len(made._runs) == 2
     assert outcomes == ["bypass"] * 2
-    with pytest.raises(ConfigurationError, match="keeps no results"):
+    with pytest.raises(ConfigurationError, match="stores no results"):
         made.toolops_key("ACME")
 
 

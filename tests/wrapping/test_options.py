@@ -361,5 +361,5 @@ def test_the_presets_start_from_a_policy_too(ops: ToolOps) -> None:
 
 def test_an_option_in_the_place_of_the_function_is_told_to_go_by_name():
     for given in (60, Cache(ttl=60)):
-        with pytest.raises(ConfigurationError, match="options are given by name, such as ttl=60"):
+        with pytest.raises(ConfigurationError, match="give options by name, such as ttl=60"):
             ToolOps().readonly(given)

@@ -189,11 +189,11 @@ def _picklable_options(configuration: Configuration) -> dict[str, Any]:
         if name is None:
             raise TypeError("its tenant is a context variable that no module holds")
         options["tenant"] = _Variable(*name)
-    _reduced_forms(options["tiers"])  # raises if a tier has a password
+    _pickle_forms(options["tiers"])  # raises if a tier has a password
     return options
 
 
-def _reduced_forms(tiers: Iterable[Any]) -> list[Any]:
+def _pickle_forms(tiers: Iterable[Any]) -> list[Any]:
     return [tier.__reduce_ex__(_PROTOCOL) for tier in tiers]
 
 
@@ -309,7 +309,7 @@ def _is_alike(configuration: Configuration, options: Mapping[str, Any]) -> bool:
     if configuration.obstacle or own.keys() != options.keys():
         return False
     with suppress(TypeError):
-        return _reduced_forms(own["tiers"]) == _reduced_forms(options["tiers"]) and all(
+        return _pickle_forms(own["tiers"]) == _pickle_forms(options["tiers"]) and all(
             own[name] == options[name] for name in own if name != "tiers"
         )
     return False

@@ -245,7 +245,7 @@ def _fetch_alone(call: Call, seconds: float | None) -> Generator[Step, Any, Answ
     if seconds is None:
         answer: Answer = yield from work()
     else:
-        error = partial(_deadline_exceeded, call, seconds)
+        error = partial(_deadline_error, call, seconds)
         answer = yield Within(seconds, work, error, in_thread=_needs_thread(call))
     if call.plan.stream and isinstance(answer.value, BaseRecording):
         answer.value.join(call)
@@ -324,7 +324,7 @@ def _seconds_left(call: Call) -> float | None:
         return None
     left = deadline.at - call.plan.shared.clock.monotonic()
     if left <= 0.0:
-        raise _deadline_exceeded(call, 0.0)
+        raise _deadline_error(call, 0.0)
     return left
 
 
@@ -336,6 +336,6 @@ def _needs_thread(call: Call) -> bool:
     return deadline is not None and deadline.in_thread
 
 
-def _deadline_exceeded(call: Call, seconds: float) -> DeadlineExceeded:
+def _deadline_error(call: Call, seconds: float) -> DeadlineExceeded:
     message = f"{call.plan.name} gave no result before its caller's deadline"
     return DeadlineExceeded(message, seconds=seconds)

@@ -13,11 +13,11 @@ from toolops_plugins.steps import Invoke, Within
 __all__ = [
     "Limit",
     "attempt_timeout",
+    "no_waiter_error",
     "seconds_left",
     "seconds_left_for",
     "shorter_of",
     "tighter_limit",
-    "unwanted_error",
 ]
 
 
@@ -43,7 +43,7 @@ def seconds_left(limit: Limit | None, clock: Clock) -> float | None:
     if limit is None:
         return None
     if limit.unwanted is not None and limit.unwanted():
-        raise unwanted_error()
+        raise no_waiter_error()
     if limit.at == math.inf:
         return None
     left = limit.at - clock.monotonic()
@@ -78,7 +78,7 @@ def shorter_of(one: float | None, other: float | None) -> float | None:
     return min(one, other)
 
 
-def unwanted_error() -> TimeoutError:
+def no_waiter_error() -> TimeoutError:
     """Return the error that ends a flow for which nobody waits any more."""
     return TimeoutError("nobody waits for this attempt any more")
 

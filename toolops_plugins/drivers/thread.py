@@ -33,11 +33,11 @@ from toolops_plugins.drivers.invocation import (
 from toolops_plugins.drivers.limits import (
     Limit,
     attempt_timeout,
+    no_waiter_error,
     seconds_left,
     seconds_left_for,
     shorter_of,
     tighter_limit,
-    unwanted_error,
 )
 from toolops_plugins.errors import ConfigurationError, DeadlineExceeded
 from toolops_plugins.steps import (
@@ -231,7 +231,7 @@ class ThreadDriver(RuntimePart):
 
         def submit(function: Callable[[], Any], unwanted: Callable[[], bool]) -> Ticket:
             # Once all callers have left the flight, no further attempt is made.
-            inner.append(Limit(math.inf, unwanted_error, in_thread=False, unwanted=unwanted))
+            inner.append(Limit(math.inf, no_waiter_error, in_thread=False, unwanted=unwanted))
             return self._pool.submit(function, step.owner)
 
         def run() -> Any:
@@ -332,7 +332,7 @@ class _Race:
         self.under_way = 0
         unwanted = self._is_over
         self._limit = (
-            Limit(math.inf, unwanted_error, in_thread=False, unwanted=unwanted)
+            Limit(math.inf, no_waiter_error, in_thread=False, unwanted=unwanted)
             if limit is None
             else limit._replace(unwanted=unwanted)
         )

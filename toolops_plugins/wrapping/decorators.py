@@ -1,4 +1,4 @@
-"""The decorators of a runtime: a function goes in, and comes out under a policy."""
+"""The decorators of a runtime, which put functions under policies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from toolops_plugins.policy import Cache, Policy, PolicyParts, Retry
 from toolops_plugins.wrapping.cache_aside import CacheAside, cache_aside_policy
 from toolops_plugins.wrapping.method_tools import ClassMethodTool, MethodTool
 from toolops_plugins.wrapping.planner import Planner
-from toolops_plugins.wrapping.tool_types import Decorator, Tool
+from toolops_plugins.wrapping.tool_types import Decorator, Tool, ToolOptions
 from toolops_plugins.wrapping.wrapper import make_wrapper
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _NO_POLICY = Policy()
 
 
 class Decorators(ABC):
-    """The part of a :class:`~toolops_plugins.runtime.ToolOps` that wraps functions."""
+    """Base of :class:`~toolops_plugins.runtime.ToolOps` with the methods that wrap functions."""
 
     _planner: Planner
     _threads: ThreadDriver
@@ -41,7 +41,7 @@ class Decorators(ABC):
 
     @abstractmethod
     def invalidate(self, tags: Iterable[str] = (), *, keys: Iterable[bytes | str] = ()) -> None:
-        """Forget results by tag or key."""
+        """Invalidate results by tag or key."""
 
     @abstractmethod
     async def ainvalidate(
@@ -52,17 +52,7 @@ class Decorators(ABC):
     @overload
     def tool(self, function: F, /) -> Tool[F]: ...
     @overload
-    def tool(
-        self,
-        function: None = None,
-        /,
-        *,
-        policy: Policy | None = None,
-        name: str | None = None,
-        secret: Sequence[str] = (),
-        ignore: Sequence[str] = (),
-        **parts: Unpack[PolicyParts],
-    ) -> Decorator: ...
+    def tool(self, function: None = None, /, **options: Unpack[ToolOptions]) -> Decorator: ...
 
     def tool(
         self,
@@ -77,21 +67,21 @@ class Decorators(ABC):
     ) -> Any:
         """Put a function under a policy; a decorator, with or without arguments.
 
-        Takes plain functions, coroutine functions, generators and asynchronous generators,
-        methods, class methods, static methods, partials and callable objects. What it returns is
-        as asynchronous as what it got, with the same signature, and has the names of
-        :class:`~toolops_plugins.wrapping.tool_types.Tool` added.
+        It takes plain functions, coroutine functions, generators and asynchronous generators,
+        methods, class methods, static methods, partials and callable objects. The result is of the
+        same kind, has the same signature, and has the attributes of
+        :class:`~toolops_plugins.wrapping.tool_types.Tool`.
 
         Args:
-            function: The function, where the decorator stands without arguments.
-            policy: A policy to start from. None: one that asks for nothing.
-            name: The tool's name: functions of one name and version share their answers, in
-                whatever framework or process they live. None: module and qualified name.
+            function: The function, if the decorator is used without arguments.
+            policy: The policy to start from. None: an empty one.
+            name: The tool's name. Functions of the same name and version share their answers, in
+                all frameworks and processes. None: module and qualified name.
             secret: Parameters that are secret, beside those whose name says so. They count in the
-                key, as part of its digest, and cannot be named in a tag.
+                key, as part of its digest, and cannot be used in a tag.
             ignore: Parameters that do not count in the key.
-            parts: The parts of a :class:`~toolops_plugins.policy.Policy` by name, such as
-                ``cache=Cache(ttl=60)``; they win over ``policy``.
+            parts: Parts of a :class:`~toolops_plugins.policy.Policy` by name, such as
+                ``cache=Cache(ttl=60)``; they override ``policy``.
 
         Raises:
             ConfigurationError: A value is wrong, or does not fit the function or this runtime.
@@ -112,11 +102,7 @@ class Decorators(ABC):
         /,
         *,
         ttl: float | timedelta | None = 300.0,
-        policy: Policy | None = None,
-        name: str | None = None,
-        secret: Sequence[str] = (),
-        ignore: Sequence[str] = (),
-        **parts: Unpack[PolicyParts],
+        **options: Unpack[ToolOptions],
     ) -> Decorator: ...
 
     def readonly(
@@ -131,16 +117,16 @@ class Decorators(ABC):
         ignore: Sequence[str] = (),
         **parts: Unpack[PolicyParts],
     ) -> Any:
-        """Put a function that only reads under cache, coalescing and retry.
+        """Put a function without side effects under cache, coalescing and retry.
 
         Args:
-            function: The function, where the decorator stands without arguments.
-            ttl: Seconds for which results are fresh; ``cache=`` says more. Default 300.
-            policy: A policy whose parts win over the preset. None: none.
+            function: The function, if the decorator is used without arguments.
+            ttl: Seconds that results are fresh; use ``cache=`` for more options. Default 300.
+            policy: A policy whose parts override the preset. None: no other policy.
             name: As in :meth:`tool`.
             secret: As in :meth:`tool`.
             ignore: As in :meth:`tool`.
-            parts: As in :meth:`tool`; they win over the preset.
+            parts: As in :meth:`tool`; they override the preset.
 
         Raises:
             ConfigurationError: As in :meth:`tool`.
@@ -148,7 +134,7 @@ class Decorators(ABC):
         preset: PolicyParts = {"cache": Cache(ttl=ttl), "retry": Retry(), "coalesce": True}
         whole = Policy(**preset) | (policy or _NO_POLICY)
         if parts.get("semantic") or whole.semantic is not None:
-            # What the preset means is "coalesce"; by what, follows from the rest of the policy.
+            # The preset coalesces; with a semantic policy it does so by meaning.
             whole = whole.replace(coalesce=None if policy is None else policy.coalesce)
         whole = whole.replace(**parts)
         decorate = self.tool(policy=whole, name=name, secret=secret, ignore=ignore)
@@ -163,11 +149,7 @@ class Decorators(ABC):
         /,
         *,
         idempotent: bool = False,
-        policy: Policy | None = None,
-        name: str | None = None,
-        secret: Sequence[str] = (),
-        ignore: Sequence[str] = (),
-        **parts: Unpack[PolicyParts],
+        **options: Unpack[ToolOptions],
     ) -> Decorator: ...
 
     def sideeffect(
@@ -182,30 +164,30 @@ class Decorators(ABC):
         ignore: Sequence[str] = (),
         **parts: Unpack[PolicyParts],
     ) -> Any:
-        """Put a function that changes something under everything but cache and coalescing.
+        """Put a function with side effects under a policy without cache and coalescing.
 
         Args:
-            function: The function, where the decorator stands without arguments.
-            idempotent: Whether calling twice does no more than calling once. Only then is it
-                retried (by default as ``Retry()`` says) or hedged. Default False.
-            policy: A policy to start from. None: one that asks for nothing.
+            function: The function, if the decorator is used without arguments.
+            idempotent: Whether two calls have the same effect as one. Only then is the function
+                retried (by default with ``Retry()``) or hedged. Default False.
+            policy: The policy to start from. None: an empty one.
             name: As in :meth:`tool`.
             secret: As in :meth:`tool`.
             ignore: As in :meth:`tool`.
             parts: As in :meth:`tool`, without ``cache``, ``semantic`` and ``coalesce``.
 
         Raises:
-            ConfigurationError: As in :meth:`tool`; or a part is asked for that would run the
-                function too rarely or too often.
+            ConfigurationError: As in :meth:`tool`; or a part of the policy would drop or repeat
+                calls.
         """
         whole = (policy or _NO_POLICY).replace(**parts)
         for option in ("cache", "semantic", "coalesce"):
             if getattr(whole, option):
-                raise ConfigurationError(option, "would drop calls that are to change something")
+                raise ConfigurationError(option, "would drop calls with side effects; leave it out")
         for option in ("retry", "hedge"):
             if getattr(whole, option) is not None and not idempotent:
                 raise ConfigurationError(
-                    option, "would make the change more than once; say idempotent=True if it may be"
+                    option, "would repeat side effects; set idempotent=True if that is harmless"
                 )
         if idempotent and whole.retry is None and "retry" not in parts:
             whole = whole.replace(retry=Retry())
@@ -232,7 +214,7 @@ class Decorators(ABC):
         plans: list[Plan] = []
 
         def make(target: Target) -> Callable[..., Any]:
-            # A second plan for one function shares the name of the first, even of a closure.
+            # A second plan for one function shares the name of the first, even for a closure.
             label = plans[0].name if plans else name
             plan = self._planner.plan(target, policy, name=label, secret=secret, ignore=ignore)
             plans.append(plan)
@@ -241,12 +223,12 @@ class Decorators(ABC):
         wrapper: Any = wrap_hidden_coroutine(target, make) if target.hidden else make(target)
         plan = plans[0]
         copy_metadata(wrapper, wanted)
-        given, keywords = target.args, target.kwargs
+        bound_args, bound_kwargs = target.args, target.kwargs
 
         def digest(*args: Any, **kwargs: Any) -> bytes:
             if plan.keyer is None:
-                raise ConfigurationError("cache", f"{plan.name} keeps no results, so it has no key")
-            return plan.keyer.key((*given, *args), {**keywords, **kwargs})
+                raise ConfigurationError("cache", f"{plan.name} stores no results and has no key")
+            return plan.keyer.key((*bound_args, *args), {**bound_kwargs, **kwargs})
 
         def key(*args: Any, **kwargs: Any) -> str:
             return digest(*args, **kwargs).hex()
@@ -255,12 +237,12 @@ class Decorators(ABC):
             self.invalidate(keys=[digest(*args, **kwargs)])
 
         async def ainvalidate(*args: Any, **kwargs: Any) -> None:
-            given_all, keywords_all = (*given, *args), {**keywords, **kwargs}
-            digested = plan.keyer and plan.keyer.key(given_all, keywords_all, large=False)
-            if not digested:  # its arguments are large; or there is no key, which digest() says
+            all_args, all_kwargs = (*bound_args, *args), {**bound_kwargs, **kwargs}
+            found = plan.keyer and plan.keyer.key(all_args, all_kwargs, large=False)
+            if not found:  # the arguments are large; or there is no key, and digest() raises
                 make = partial(digest, *args, **kwargs)
-                digested = await self._on_loop().run_in_thread(make)
-            await self.ainvalidate(keys=[digested])
+                found = await self._on_loop().run_in_thread(make)
+            await self.ainvalidate(keys=[found])
 
         wrapper.name, wrapper.policy, wrapper.key = plan.name, policy, key
         wrapper.invalidate, wrapper.ainvalidate = invalidate, ainvalidate
@@ -268,27 +250,11 @@ class Decorators(ABC):
 
     @overload
     def aside(
-        self,
-        function: Callable[..., Any],
-        /,
-        *,
-        policy: Policy | None = None,
-        name: str | None = None,
-        secret: Sequence[str] = (),
-        ignore: Sequence[str] = (),
-        **parts: Unpack[PolicyParts],
+        self, function: Callable[..., Any], /, **options: Unpack[ToolOptions]
     ) -> CacheAside: ...
     @overload
     def aside(
-        self,
-        function: None = None,
-        /,
-        *,
-        policy: Policy | None = None,
-        name: str | None = None,
-        secret: Sequence[str] = (),
-        ignore: Sequence[str] = (),
-        **parts: Unpack[PolicyParts],
+        self, function: None = None, /, **options: Unpack[ToolOptions]
     ) -> Callable[[Callable[..., Any]], CacheAside]: ...
 
     def aside(
@@ -302,21 +268,21 @@ class Decorators(ABC):
         ignore: Sequence[str] = (),
         **parts: Unpack[PolicyParts],
     ) -> Any:
-        """Return a cache for calls that somebody else makes between a lookup and a store.
+        """Return a cache with a lookup and a store, between which the caller makes the call.
 
         Args:
-            function: Whose parameters say what makes up a key; it is never called. None: returns a
-                decorator.
-            policy: A policy to start from, with ``cache`` and perhaps ``semantic``, ``price`` and
-                ``tags``; what takes the call itself has no place. Stale answers are not served.
+            function: The function whose parameters make up the key; it is never called. None:
+                returns a decorator.
+            policy: The policy to start from, with ``cache`` and perhaps ``semantic``, ``price`` and
+                ``tags``. The policies for attempts do not apply, and stale answers are not served.
             name: As in :meth:`tool`.
             secret: As in :meth:`tool`.
             ignore: As in :meth:`tool`.
             parts: As in :meth:`tool`.
 
         Raises:
-            ConfigurationError: As in :meth:`tool`; or the policy has no cache, or a part without a
-                place.
+            ConfigurationError: As in :meth:`tool`; or the policy has no cache, or a part that needs
+                the call itself.
         """
         whole = cache_aside_policy((policy or _NO_POLICY).replace(**parts))
 

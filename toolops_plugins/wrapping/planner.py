@@ -1,4 +1,4 @@
-"""From a function and a policy to a tool: the plan behind it, and the function in front."""
+"""Make the plan of a function: its key, its tags, and the state of its policies."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["Planner"]
 
 _BODIES = 10_000
-"""Functions whose first body is remembered."""
+"""The maximum number of functions whose first body is remembered."""
 _SHARED = "so that one user's answer would reach another"
 S = TypeVar("S")
 
@@ -53,10 +53,10 @@ class Planner:
     """Makes the plans of one runtime. Thread-safe.
 
     Args:
-        shared: What all functions of the runtime share.
-        keyspace: Where their keys live.
+        shared: The parts of the runtime that all functions share.
+        keyspace: The keyspace of the runtime.
         tiers: The runtime's tiers.
-        stats: Where calls are counted.
+        stats: Counts the calls.
         breakers: The runtime's breakers.
         semantic: The runtime's semantic cache, or None.
     """
@@ -100,23 +100,23 @@ class Planner:
 
         Args:
             target: The function.
-            policy: What is asked of its calls.
-            name: The tool's name. None: the function's own, told apart from those of others.
+            policy: The policy of its calls.
+            name: The tool's name. None: the function's own, made unique.
             secret: Parameters that are secret.
-            ignore: Parameters that do not count.
-            key_name: The name in its keys, where that was found in another process. None: find it.
+            ignore: Parameters that do not count in the key.
+            key_name: The tool's name in its keys, if another process has chosen it. None: choose.
 
         Raises:
             ConfigurationError: The policy does not fit the function or the runtime.
         """
         self._check(target, policy, secret, ignore)
-        label = name or self._unique(target)
+        label = name or self._unique_label(target)
         definition = definition_of(target.function, target.name)
         _, before = self._bodies.get((label, definition.place), (None, None))
         find = None
         if key_name is None:
             key_name = self._key_name(name, label, target, definition)
-            find = self._found_uses(name, key_name, target, definition, before)
+            find = self._make_uses_finder(name, key_name, target, definition, before)
         cache = policy.cache
         keyer = Keyer(
             target.function,
@@ -127,7 +127,7 @@ class Planner:
             secret=secret,
             method=target.method,
         )
-        semantic_keyer = self._semantic_keyer(target, policy, key_name, ignore, secret)
+        semantic_keyer = self._make_semantic_keyer(target, policy, key_name, ignore, secret)
         if find is not None:
             keyer.add_to_name(find)
             if semantic_keyer is not None:
@@ -162,18 +162,18 @@ class Planner:
         )
         plan.origin = Origin(self.owner, target, tuple(secret), tuple(ignore), key_name, find)
         if before is not None and plan.declare is not None:
-            # Its class may have been defined again too, and answers that are kept are of the new.
+            # Its class may be redefined too, and stored answers are decoded to the new class.
             with suppress(Exception):
                 plan.declare()
         return plan
 
     def _declare(self, function: Callable[..., Any]) -> None:
-        # An adapter's function runs another one, whose results are kept.
+        # An adapter's function calls the user's function, whose results are stored.
         source = getattr(function, "__toolops_source__", None)
         for kind in return_classes(function if source is None else source):
             self._shared.codec.register_from_annotation(kind)
 
-    def _semantic_keyer(
+    def _make_semantic_keyer(
         self,
         target: Target,
         policy: Policy,
@@ -234,7 +234,7 @@ class Planner:
                 self._semantic.refuse_sync()
         check_fallback(policy.fallback, target.kind)
         if target.kind in ("generator", "async_generator") and policy.hedge is not None:
-            raise ConfigurationError("hedge", "does not apply to a stream")
+            raise ConfigurationError("hedge", "does not apply to a stream; leave it out")
         timeout = policy.timeout
         pinned = timeout is not None and not timeout.in_thread
         if target.kind == "function" and policy.hedge is not None and pinned:
@@ -245,27 +245,27 @@ class Planner:
     def _key_name(
         self, name: str | None, label: str, target: Target, definition: Definition
     ) -> str:
-        """Return the name in the keys: answers of a body that was edited are not served any more.
+        """Return the tool's name in its keys, which changes when its body is edited.
 
-        The first body that a runtime meets shares its answers with all processes, and so does each
-        that is the same. Another one of the same place has answers of its own.
+        The first body that a runtime sees shares its answers with all processes, and so does each
+        equal one. A different body of the same place has answers of its own.
         """
-        # Nothing is shared by what two programs have in common: that both are called main.py.
+        # The origin separates two programs that are both called main.py.
         key_name = name or f"{label}{target.origin}"
         if target.distinct and name is None:
-            return key_name  # it is told apart already
+            return key_name  # it is unique already
         place = label, definition.place
         with self._lock:
             first, before = self._bodies.setdefault(place, (definition.body, definition))
             if len(self._bodies) > _BODIES:
                 self._bodies.popitem(last=False)
             self._bodies[place] = first, definition
-        # Under a name that was chosen, functions share their answers on purpose.
+        # Functions with an explicit name share their answers on purpose.
         if definition.body == first or (name is not None and not definition.replaces(before)):
             return key_name
         return f"{key_name}\0{definition.body}"
 
-    def _found_uses(
+    def _make_uses_finder(
         self,
         name: str | None,
         key_name: str,
@@ -273,10 +273,10 @@ class Planner:
         definition: Definition,
         before: Definition | None,
     ) -> Callable[[], str] | None:
-        """Return what finds the part of a key that tells of functions that this one uses.
+        """Return the function that finds the part of the key for the functions that this one uses.
 
-        They are looked at when the first key is made: some are defined further down. The first that
-        a runtime meets shares its answers with all processes, unless it is of a notebook.
+        It runs when the first key is made, since some may be defined further down. The first set
+        that a runtime sees shares its answers with all processes, unless it is of a notebook.
         """
         if target.distinct and name is None:
             return None
@@ -296,12 +296,12 @@ class Planner:
 
         return find
 
-    def _unique(self, target: Target) -> str:
-        """Return the function's name, told apart from that of other closures, dead ones too.
+    def _unique_label(self, target: Target) -> str:
+        """Return the function's name, made unique among closures of the same name.
 
-        Two closures of one name hold different things, such as the user of a request, and would
-        hand out each other's answers. Only the first of a runtime shares its name with those of
-        other processes.
+        Two closures of one name hold different values, such as the user of a request, and must not
+        share answers. Only the first one of a runtime shares its name with other processes. A name
+        is not reused after its closure is gone.
         """
         name, function = target.name, target.function
         if not target.distinct:

@@ -6,12 +6,12 @@ that generic and overloaded functions stay generic and overloaded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, overload
 
-from toolops_plugins.policy import Policy
+from toolops_plugins.policy import Policy, PolicyParts
 
-__all__ = ["Decorator", "Tool"]
+__all__ = ["Decorator", "Tool", "ToolOptions"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -68,3 +68,12 @@ class Decorator(Protocol):
     def __call__(self, function: F, /) -> Tool[F]:
         """Return the function under its policy."""
         ...
+
+
+class ToolOptions(PolicyParts, total=False):
+    """The keyword arguments of every decorator; see :meth:`ToolOps.tool`."""
+
+    policy: Policy | None
+    name: str | None
+    secret: Sequence[str]
+    ignore: Sequence[str]
