@@ -1,4 +1,4 @@
-"""A rough measure of arguments, to know whether an event loop can afford to make their key."""
+"""A rough measure of arguments, taken on event loops before a key is made."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, Final
 __all__ = ["LARGE", "is_large"]
 
 LARGE: Final = 16_384
-"""Parts, or blocks of 64 bytes, of arguments that are large: 1 MiB of text, or 16,384 numbers.
+"""Parts, or blocks of 64 bytes, from which arguments are large.
 
-To make their key takes some milliseconds.
+That is 1 MiB of text or 16,384 numbers. Their key takes some milliseconds to make.
 """
 
 _BLOCK: Final = 6  # bits of a block's size
@@ -21,7 +21,10 @@ _RECORDS: Final = ("__dataclass_fields__", "__pydantic_fields__", "__attrs_attrs
 
 
 def is_large(values: Iterable[Any]) -> bool:
-    """Return whether the canonical form of values would be large; looks at no more than it must."""
+    """Return whether the canonical form of the values would be large.
+
+    It stops at the first value that makes them large.
+    """
     weight = 0
     pending = list(values)
     while pending:
@@ -49,7 +52,7 @@ def is_large(values: Iterable[Any]) -> bool:
 
 
 def _weight(value: Any, kind: type, pending: list[Any]) -> int:
-    """Return the blocks of an array or buffer; have the parts of a record looked at."""
+    """Return the blocks of an array or buffer, and queue the parts of a record for inspection."""
     if any(hasattr(kind, name) for name in _RECORDS):
         try:
             pending += vars(value).values()

@@ -1,4 +1,4 @@
-"""The refusal of a value that no codec takes, with the way to it."""
+"""The failure to encode a value, with the path to the part that no codec takes."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from toolops_plugins.errors import NotEncodableError
 __all__ = ["READ_ONCE", "TOO_DEEP", "EncodingFailure", "describe_failure", "type_name"]
 
 READ_ONCE = "which can be read once only"
-"""The end of the detail of a notice about a generator, a file and the like."""
+"""The end of a notice's detail about a generator, a file or another value that is read once."""
 TOO_DEEP = "a value that contains itself, or is nested too deeply"
 
 _LONGEST = 200
 _NAME: Any = type.__dict__["__name__"]
 _MODEL_PARTS = (".__dict__", ".__pydantic_private__", ".__pydantic_extra__")
-"""Steps of the way into a pydantic model that say nothing to its author."""
+"""Steps of the path into a pydantic model that say nothing to its author."""
 
 
-class EncodingFailure(Exception):  # noqa: N818 - inside of the codec only
-    """A value without an encoding; gathers the way to it, innermost step first.
+class EncodingFailure(Exception):  # noqa: N818 - never leaves the codec
+    """A value without an encoding; gathers the path to it, innermost step first.
 
     Args:
-        reason: Why, for the user's eyes.
-        problem: The same without anything of the value or of a user's message, for the log. None:
-            there is nothing of the sort in the reason.
-        read_once: Whether the value can be read once only.
+        reason: The cause, for the user.
+        problem: The cause without any part of the value or of a user's message, for the log. None:
+            the reason holds no such part.
+        read_once: Whether the value can be read once only. Default False.
     """
 
     def __init__(self, reason: str, problem: str | None = None, *, read_once: bool = False) -> None:
@@ -37,11 +37,11 @@ class EncodingFailure(Exception):  # noqa: N818 - inside of the codec only
 
     def error(self) -> NotEncodableError:
         """Return the error that leaves the codec."""
-        error = NotEncodableError(f"${_way(self.steps)}: {self.reason}")
-        # Keys of dicts that are no names may be anything: addresses, questions, secrets.
+        error = NotEncodableError(f"${_path(self.steps)}: {self.reason}")
+        # Keys of dicts that are no identifiers may be addresses, questions or secrets.
         named = [s if s[0] == "." or s[1:-1].isdecimal() else "[...]" for s in self.steps]
-        # The way into a value without an end says nothing.
-        error.place = "$" if self.reason == TOO_DEEP else f"${_way(named)}"
+        # The path into an endless value says nothing.
+        error.place = "$" if self.reason == TOO_DEEP else f"${_path(named)}"
         error.problem = self.problem
         error.read_once = self.read_once
         return error
@@ -54,11 +54,11 @@ def type_name(kind: type) -> str:
 
 
 def describe_failure(error: Exception, value: object) -> str:
-    """Return what a notice says of a value that the codec refused: the type and its place.
+    """Return the detail of a notice about a value that the codec refused: its type and its place.
 
     Args:
-        error: What the codec raised.
-        value: The value; not even its metaclass is asked, which may raise.
+        error: The codec's error.
+        value: The value. Not even its metaclass is asked, since that may raise.
     """
     if not isinstance(error, NotEncodableError):
         return str(_NAME.__get__(type(value)))
@@ -66,8 +66,8 @@ def describe_failure(error: Exception, value: object) -> str:
     return f"{detail}, {READ_ONCE}" if error.read_once else detail
 
 
-def _way(steps: list[str]) -> str:
-    way = "".join(reversed(steps))
+def _path(steps: list[str]) -> str:
+    path = "".join(reversed(steps))
     for name in _MODEL_PARTS:
-        way = way.replace(name, "")
-    return way if len(way) <= _LONGEST else way[:_LONGEST] + "..."
+        path = path.replace(name, "")
+    return path if len(path) <= _LONGEST else path[:_LONGEST] + "..."

@@ -1,4 +1,4 @@
-"""What is asked, reduced to a key: tool, arguments, and all else that an answer hangs on."""
+"""Keys of calls: digests of the tool, the arguments, the tenant and the namespace."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from toolops_plugins.policy import Cache
 __all__ = ["Keyer", "Keyspace", "TenantLike"]
 
 SCHEMA = 1
-"""Version of the key format: raising it leaves every older entry unread."""
+"""Version of the key format. A new version leaves every older entry unread."""
 
 _MEMO_KEYS = 1_024
 _MEMO_TEXT = 1_024
-"""Keys that each function remembers, and characters of arguments that it remembers one for."""
+"""Keys that are remembered for each function, and the most characters of a key's arguments."""
 
 _NUMBERS = frozenset((int, float, bool, type(None)))
 
@@ -36,17 +36,20 @@ TenantLike: TypeAlias = ContextVar[Any] | Callable[[], Any] | str | None
 
 
 class Keyspace:
-    """Turns requests into keys of 32 bytes: one namespace, one tenant at a time, one schema.
+    """The keys of one namespace: 32 bytes each, for one tenant at a time.
 
-    A key is the SHA-256 of canonical bytes, or their HMAC-SHA-256 where a secret is given; with a
-    secret, somebody who sees keys cannot test guesses of what was asked. Thread-safe.
+    A key is the SHA-256 of canonical bytes, or their HMAC-SHA-256 where a secret is given. With a
+    secret, somebody who sees keys cannot test guesses of the arguments. Thread-safe.
 
     Args:
         namespace: The namespace of the runtime.
         canon: The canonical encoding.
-        tenant: Where the tenant comes from, asked at every call: a context variable, a callable,
-            a constant, or None.
-        secret: Key of the HMAC, or None.
+        tenant: The source of the tenant, asked at every call: a context variable, a callable, a
+            constant, or None. Default None.
+        secret: Key of the HMAC, or None. Default None.
+
+    Raises:
+        ConfigurationError: ``tenant`` is none of these.
     """
 
     def __init__(
@@ -75,15 +78,15 @@ class Keyspace:
 
     @property
     def has_one_tenant(self) -> bool:
-        """Whether the tenant is the same for all calls."""
+        """Whether all calls have the same tenant."""
         return self._ask is None
 
     def prefix(self, name: str, version: str) -> bytes:
-        """Return the canonical bytes that the keys of one tool begin with."""
+        """Return the canonical bytes at the beginning of every key of a tool."""
         return self._root + self.canon.encode((name, version))
 
     def tenant(self) -> bytes:
-        """Return the canonical bytes of the tenant of this call.
+        """Return the canonical bytes of this call's tenant.
 
         Raises:
             NotCanonicalError: The tenant has no canonical form.
@@ -98,16 +101,16 @@ class Keyspace:
 
 
 class Keyer:
-    """The keys of one function, with its signature worked out beforehand. Thread-safe.
+    """Makes the keys of one function, whose signature is analysed once. Thread-safe.
 
     Args:
         function: The function as the user wrote it.
-        keyspace: Where its keys live.
+        keyspace: The keyspace of the runtime.
         name: The tool's name.
         cache: The cache policy, for ``version``, ``key`` and ``key_params``.
-        ignore: Parameters that do not count.
-        secret: Parameters that are secret, beside those whose name says so.
-        method: Whether the first parameter is the receiver of a method.
+        ignore: Parameters that do not count. Default none.
+        secret: Parameters that are secret, beside those with the name of a secret. Default none.
+        method: Whether the first parameter is the receiver of a method. Default False.
 
     Raises:
         ConfigurationError: A parameter that is named does not exist.
@@ -134,11 +137,11 @@ class Keyer:
         self._key = cache.key if cache else None
         self._encode = keyspace.canon.encode
         self._name = name
-        self._find: Callable[[], str] | None = None
+        self._find_suffix: Callable[[], str] | None = None
         self._version = cache.version if cache else "1"
         prefix = self._prefix(name)
-        # A template of the hashed bytes: what is the same in every call is in its place already,
-        # and the canonical bytes of the arguments are dropped into the holes.
+        # A template of the hashed bytes. Constant parts are filled in; the canonical bytes of the
+        # arguments go into the holes.
         self._template: list[bytes | None] = [prefix, None, self._encode(None)]
         self._holes: dict[str, int] = {}
         self._order: list[int] = []
@@ -175,8 +178,8 @@ class Keyer:
         self._takes_rest = inspect.Parameter.VAR_POSITIONAL in kinds
         self._takes_extra = inspect.Parameter.VAR_KEYWORD in kinds
         self._ignored = frozenset(ignore)
-        # Encoding and hashing make up half of a hit in memory. Texts alone are remembered: of other
-        # values, equal ones may differ in type. Texts that may be secret are not.
+        # Encoding and hashing are half of a hit in memory, so keys of short texts are remembered.
+        # Other values can be equal and of different types; texts that may be secret are left out.
         secrets = any(n in secret or is_secret_name(n) for n in parameters)
         plain = self._key is None and not method and not secrets and keyspace.has_one_tenant
         self._memo: dict[tuple[Any, ...], bytes] | None = {} if plain else None
@@ -185,12 +188,12 @@ class Keyer:
         return self._keyspace.prefix(name, self._version)
 
     def add_to_name(self, find: Callable[[], str]) -> None:
-        """Add to the name what is found when the first key is made, and not before."""
-        self._find = find
+        """Append to the name a suffix that is found when the first key is made."""
+        self._find_suffix = find
 
     def _complete_name(self, find: Callable[[], str]) -> None:
         self._template[0] = self._prefix(self._name + find())
-        self._find = None  # two threads may both come here, and find the same
+        self._find_suffix = None  # two threads may both come here, with the same result
 
     def _default(self, parameter: inspect.Parameter) -> bytes | None:
         if parameter.default is parameter.empty:
@@ -198,7 +201,7 @@ class Keyer:
         try:
             return self._encode(parameter.default)
         except NotCanonicalError:
-            # Met again, with a clear error, by each call that leaves the parameter at its default.
+            # Each call that uses the default raises it again.
             return None
 
     def arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,7 +227,8 @@ class Keyer:
         Args:
             args: The positional arguments.
             kwargs: The keyword arguments.
-            large: False: None is returned if the arguments are too large for an event loop.
+            large: Whether to make a key of large arguments, which takes milliseconds. False: None
+                is returned for them, as event loops need it. Default True.
 
         Raises:
             NotCanonicalError: An argument that counts has no canonical form.
@@ -233,17 +237,17 @@ class Keyer:
         memo = self._memo
         if memo is not None and not kwargs:
             for value in args:
-                # The hash of a long text takes long, too.
+                # Hashing a long text takes long, too.
                 if type(value) is not str or len(value) > _MEMO_TEXT:
                     break
             else:
-                return memo.get(args) or self._remembered(memo, args)
+                return memo.get(args) or self._memoize(memo, args)
         if not large and self._is_large(args, kwargs):
             return None
-        return self._made(args, kwargs)
+        return self._make(args, kwargs)
 
-    def _remembered(self, memo: dict[tuple[Any, ...], bytes], args: tuple[Any, ...]) -> bytes:
-        key = self._made(args, {})
+    def _memoize(self, memo: dict[tuple[Any, ...], bytes], args: tuple[Any, ...]) -> bytes:
+        key = self._make(args, {})
         if sum(map(len, args)) <= _MEMO_TEXT:
             if len(memo) >= _MEMO_KEYS:
                 memo.clear()
@@ -251,7 +255,7 @@ class Keyer:
         return key
 
     def _is_large(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-        """Return whether the arguments that count are large; with ``key=`` none of them do."""
+        """Return whether the arguments that count are large; with ``key=`` none of them counts."""
         if _are_small(args) and (not kwargs or _are_small(kwargs.values())):
             return False
         if self._key is not None:
@@ -265,9 +269,9 @@ class Keyer:
         except Exception:  # noqa: BLE001 - a user's class may raise anything where it is looked at
             return False
 
-    def _made(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
-        if self._find is not None:
-            self._complete_name(self._find)
+    def _make(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        if self._find_suffix is not None:
+            self._complete_name(self._find_suffix)
         keyspace = self._keyspace
         encode = self._encode
         if self._key is not None:
@@ -290,13 +294,13 @@ class Keyer:
             if order[i] >= 0:
                 parts[order[i]] = encoders[i](value)
         if kwargs:
-            self._keywords(parts, count, args, kwargs)
+            self._add_keywords(parts, count, args, kwargs)
         try:
             return keyspace.digest(b"".join(parts))  # type: ignore[arg-type] # None is the case below
         except TypeError:
-            return keyspace.digest(self._missing(parts, args, kwargs))
+            return keyspace.digest(self._fill_missing(parts, args, kwargs))
 
-    def _keywords(
+    def _add_keywords(
         self,
         parts: list[bytes | None],
         count: int,
@@ -320,10 +324,10 @@ class Keyer:
             parts.append(encode("**" + self._extra))
             parts.append(encode(extra))
 
-    def _missing(
+    def _fill_missing(
         self, parts: list[bytes | None], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> bytes:
-        """Fill the holes that are left: a missing argument raises, a default may have no form."""
+        """Encode the arguments that the call left out, or raise for one without a default."""
         arguments = self.arguments(args, kwargs)
         for name, place in self._holes.items():
             if place >= 0 and parts[place] is None:

@@ -1,4 +1,4 @@
-"""All that an instance holds beside the value of a built-in type: its attributes and slots."""
+"""The state of an instance beside the value of a built-in type: its attributes and slots."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KNOWN = frozenset(
 )  # fmt: skip
 """Classes whose own state is encoded as their value."""
 _LIBRARIES = frozenset(("numpy", "pydantic"))
-"""Packages whose classes are encoded by what they say of themselves."""
+"""Packages whose classes are encoded by their own description of themselves."""
 
 _slots: weakref.WeakKeyDictionary[type, tuple[tuple[str, Any], ...]] = weakref.WeakKeyDictionary()
 _hidden: weakref.WeakKeyDictionary[type, bool] = weakref.WeakKeyDictionary()
@@ -28,7 +28,7 @@ _hidden: weakref.WeakKeyDictionary[type, bool] = weakref.WeakKeyDictionary()
 def state_of(value: Any) -> dict[str, Any]:
     """Return the attributes of an instance and the values of its slots, by name.
 
-    A slot that a subclass declares again is another one; it comes with the name of its class.
+    A slot that a subclass declares again is a second one; its key names the class.
     """
     try:
         state = dict(object.__getattribute__(value, "__dict__"))
@@ -46,7 +46,7 @@ def state_of(value: Any) -> dict[str, Any]:
 
 
 def has_hidden_state(kind: type) -> bool:
-    """Return whether instances hold something in C that no attribute shows."""
+    """Return whether instances hold state in C that no attribute shows."""
     known = _hidden.get(kind)
     if known is None:
         known = _hidden[kind] = any(map(hides_state, kind.__mro__))
@@ -54,7 +54,7 @@ def has_hidden_state(kind: type) -> bool:
 
 
 def hides_state(kind: type) -> bool:
-    """Return whether a class adds something in C to its base that no attribute shows."""
+    """Return whether a class adds state in C to its base that no attribute shows."""
     base = kind.__base__
     if base is None or _is_known(kind):
         return False
@@ -69,6 +69,7 @@ def _is_known(kind: type) -> bool:
 
 
 def _slots_of(kind: type) -> tuple[tuple[str, Any], ...]:
+    """Return the slots of a class and its bases, but for those of known classes."""
     known = _slots.get(kind)
     if known is None:
         known = _slots[kind] = tuple(

@@ -1,4 +1,4 @@
-"""Signatures of functions: their parameters, the arguments of a call, and names of secrets."""
+"""Signatures of functions: parameters, the arguments of a call, and names of secrets."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _SENSITIVE = (
 
 
 def is_secret_name(name: str) -> bool:
-    """Return whether a parameter of this name is taken for a secret without being told."""
+    """Return whether a parameter of this name counts as a secret without being declared as one."""
     return re.search(_SENSITIVE, name) is not None
 
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature:
-    """Return the signature, or that of ``(*args, **kwargs)`` for builtins which have none."""
+    """Return the signature of a function, or ``(*args, **kwargs)`` for builtins without one."""
     try:
         return inspect.signature(function)
     except ValueError:
@@ -48,8 +48,13 @@ def check_names(
 ) -> None:
     """Refuse names that are no parameters of the function.
 
+    Args:
+        parameters: The function's parameters.
+        option: The option that holds the names, for the error.
+        names: The names.
+
     Raises:
-        ConfigurationError: One of them is unknown, or ``names`` is a lone string.
+        ConfigurationError: A name is unknown, or ``names`` is a single string.
     """
     if isinstance(names, str):
         raise ConfigurationError(option, f"must be a list of parameter names, not {names!r}")

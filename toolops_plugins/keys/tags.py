@@ -1,4 +1,4 @@
-"""The tags of a call, made from the templates or the callable of a cache policy."""
+"""Tags of calls, made from the templates or the callable of a cache policy."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["Tagger"]
 
 
 class Tagger:
-    """The tags of one function's calls, as its policy describes them. Thread-safe.
+    """Makes the tags of one function's calls. Thread-safe.
 
     Args:
         tags: Tags in which ``{name}`` stands for an argument, or a callable over the arguments.
-        keyer: Knows the arguments.
-        secret: Parameters that must not show up in a tag.
+        keyer: The keyer of the function, which knows its arguments.
+        secret: Parameters that must not appear in a tag. Default none.
 
     Raises:
-        ConfigurationError: A template is broken, or names a secret or an unknown parameter.
+        ConfigurationError: A template is malformed, or names a secret or an unknown parameter.
     """
 
     def __init__(self, tags: TagsLike, keyer: Keyer, secret: Iterable[str] = ()) -> None:
