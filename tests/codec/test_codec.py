@@ -494,7 +494,7 @@ jsonable = st.recursive(
         st.lists(inner, max_size=4)
         | st.dictionaries(st.text(max_size=2) | st.just("~"), inner, max_size=2)
         | st.tuples(
-            st.sampled_from([*CODEC._tagged._read]), st.lists(inner | st.text(), max_size=4)
+            st.sampled_from([*CODEC._tagged_json._read]), st.lists(inner | st.text(), max_size=4)
         ).map(lambda t: {"~": [t[0], *t[1]]})
         | st.tuples(st.sampled_from([*CODEC._names]), inner).map(lambda t: {"~": ["@", *t]})
     ),

@@ -257,7 +257,7 @@ def test_no_more_than_a_thousand_are_registered_by_themselves() -> None:
     kinds = [enum.Enum("Kind", {"A": n}) for n in range(1100)]
     for kind in kinds:
         codec.register_from_annotation(kind)
-    assert sum(codec._tagged.knows(kind) for kind in kinds) == 1000
+    assert sum(codec._tagged_json.knows(kind) for kind in kinds) == 1000
 
 
 # -- registration ----------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The codec: values as bytes and back, by type, without pickle."""
+"""Encoding of values as bytes and back, by registered type and without pickle."""
 
 from toolops_plugins.codec.codec import DEFAULT_CODEC, ERROR, JSON, MAX_VALUE_BYTES, TAGGED, Codec
 from toolops_plugins.codec.payload import Payload

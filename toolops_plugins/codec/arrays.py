@@ -1,4 +1,4 @@
-"""Numpy's dtypes and arrays as JSON knows them, and back; numpy itself is imported on first use."""
+"""Numpy dtypes and arrays as JSON values, and back; numpy is imported on first use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ _EMPTY_ITEMS = 1 << 24  # of an array whose items have no bytes
 
 
 def describe_dtype(numpy: Any, dtype: Any) -> Any:
-    """Return a dtype as numpy's own file format describes it, if that is all of it."""
+    """Return a dtype's description in numpy's file format.
+
+    Raises:
+        EncodingFailure: The description does not make the same dtype again.
+    """
     if not dtype.hasobject and dtype.kind in _KINDS and dtype.metadata is None:
         descr = numpy.lib.format.dtype_to_descr(dtype)
         again = numpy.lib.format.descr_to_dtype(descr)
@@ -29,7 +33,7 @@ def describe_dtype(numpy: Any, dtype: Any) -> Any:
 
 
 def read_array(descr: Any, shape: list[int], data: bytes) -> Any:
-    """Return the array of a dtype's description, a shape and bytes in C order.
+    """Return the array for a dtype's description, a shape and bytes in C order.
 
     Raises:
         ValueError: They do not fit each other, or one is over its bound.
@@ -48,7 +52,7 @@ def read_array(descr: Any, shape: list[int], data: bytes) -> Any:
 
 
 def _parts(descr: Any) -> int:
-    """Return how many parts the description of a dtype has; a text counts by its length."""
+    """Return the number of parts in a dtype's description; a text counts by its length."""
     pending, count = [descr], 0
     while pending and count <= _DESCR_PARTS:
         item = pending.pop()

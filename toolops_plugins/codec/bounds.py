@@ -1,6 +1,6 @@
-"""Bounds on what stored bytes may say, so that reading them costs no more than they are worth.
+"""Bounds on stored bytes, so that reading them costs no more than they are worth.
 
-Whoever can write to a store may plant bytes there. What is over a bound is not written either.
+Anybody who can write to a store may plant bytes there. Values over a bound are not written either.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ INT_BITS: Final = 1 << 18
 DECIMAL_DIGITS: Final = 100_000
 PATH_CHARACTERS: Final = 1 << 15
 FLOATS: Final = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
-"""The floats that JSON does not hold; ``float()`` itself takes quadratic time for many digits."""
+"""The floats that JSON does not hold; ``float()`` takes quadratic time for many digits."""
 
 _DECIMAL_EXPONENT = 100_000  # a planted 1e999999999 becomes a gigabyte when it is formatted
 _HASHED = 1_000  # members of a set or dict from which on their hashes are looked at
@@ -43,7 +43,7 @@ _FEW_STRINGS = 100_000
 
 
 def read_int(text: str) -> int:
-    """Return the int of hexadecimal text."""
+    """Return the int that a hexadecimal text stands for."""
     if len(text) > INT_BITS // 4 + 3:
         raise ValueError("an int of too many digits")
     return int(text, 16)
@@ -73,9 +73,12 @@ def read_complex(real: Any, imaginary: Any) -> complex:
 
 
 def check_hashes(members: Sequence[Any]) -> Sequence[Any]:
-    """Return the members of a set or the keys of a dict, unless many were given one hash.
+    """Return the members of a set or the keys of a dict, unless too many share one hash.
 
     Hashes of numbers can be chosen; a set of a million numbers of one hash takes hours to build.
+
+    Raises:
+        ValueError: More than 100 members share a hash.
     """
     if len(members) > _HASHED:
         _, most = Counter(map(hash, members)).most_common(1)[0]
@@ -85,10 +88,11 @@ def check_hashes(members: Sequence[Any]) -> Sequence[Any]:
 
 
 def estimate_memory(data: bytes) -> int:
-    """Return roughly how many bytes of memory a value takes that is read from JSON.
+    """Return roughly the bytes of memory that a value takes once it is read from JSON.
 
-    A list in two characters takes 64 bytes, a dict in six takes 200, so that 64 MB of JSON can
-    become 1.5 GB. Marks inside of texts count only where looking closer would be too much work.
+    A list of two characters takes 64 bytes and a dict of six takes 200, so that 64 MB of JSON can
+    become 1.5 GB. Brackets and commas inside of texts count only where a closer look would be too
+    much work.
     """
     size = len(data)
     if size <= _SMALL or data[:1] == b'"':

@@ -1,18 +1,17 @@
-"""Values to bytes and back, by registered type: never pickle, never a class path from data.
+"""Encoding of values as bytes and back, by registered type, without pickle or class paths.
 
-There are two forms. ``json`` is plain JSON, for what JSON holds exactly; reading it costs one call
-of orjson. ``json+`` is tagged JSON (see :mod:`toolops_plugins.codec.tagged_json`), for everything
-else. A third, ``error``, holds an exception. A round trip is exact: the type of every value at
-every depth is the same as before, or the value is refused. What does not survive is identity: a
-list that occurs twice in a value comes back as two lists.
+There are two forms. ``json`` is plain JSON, for values that JSON represents exactly; reading it
+costs one call of orjson. ``json+`` is tagged JSON (see
+:mod:`toolops_plugins.codec.tagged_json`), for all other values. A third form, ``error``, holds an
+exception. A round trip is exact: the type of every value at every depth stays the same, or the
+value is refused. Identity is lost: a list that occurs twice in a value comes back as two lists.
 
-A value that nobody can change needs no bytes to be given out again and again: it is shared, and
-encoded only when a tier outside this process wants it.
+An immutable value is shared between callers as it is. It is encoded only when a tier outside of
+this process stores it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 import threading
 from collections.abc import Callable
@@ -22,7 +21,6 @@ from typing import Any, Final, TypeVar
 import orjson
 
 from toolops_plugins import check
-from toolops_plugins.callables.definitions import class_name, is_importable
 from toolops_plugins.codec import bounds, structured
 from toolops_plugins.codec.bounds import MAX_VALUE_BYTES
 from toolops_plugins.codec.payload import (
@@ -37,6 +35,7 @@ from toolops_plugins.codec.payload import (
 )
 from toolops_plugins.codec.return_types import field_classes
 from toolops_plugins.codec.tagged_json import MAX_DEPTH, TaggedJson, trim
+from toolops_plugins.codec.type_names import qualified_name, refuse_conflict, registration_name
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import (
     ConfigurationError,
@@ -44,7 +43,6 @@ from toolops_plugins.errors import (
     TooLargeError,
     UnknownFormatError,
 )
-from toolops_plugins.keys.canonical import Canon
 from toolops_plugins.keys.encoding_failures import EncodingFailure
 from toolops_plugins.policy import NOTHING
 
@@ -64,19 +62,20 @@ _T = TypeVar("_T")
 _LEAVES = frozenset((str, int, bool, type(None)))  # orjson itself refuses bad ones of these
 _SMALL = 64 * 1024  # bytes of data whose memory is not worth looking at
 _MEMORY = 4  # times max_value_bytes: memory that a value may take when it is read
-_DECLARED = 1_000  # types that are registered because they are declared
+_DECLARED = 1_000  # types that are registered from annotations
 
 
 class Codec:
     """Turns values into payloads and bytes, and back.
 
-    One per runtime, since types are registered with it. The same names must be registered in every
-    process that shares a cache; where one is missing, its entries are misses. Thread-safe.
+    There is one for each runtime, since types are registered with it. The same names must be
+    registered in every process that shares a cache; where a name is missing, its entries are
+    misses. Thread-safe.
 
     Args:
-        max_value_bytes: Bytes of an encoded value at most; one that has more, or whose parts would
-            take more than four times as much memory when it is read again, is refused on its way in
-            and, as planted by somebody, on its way back. Default 64 MiB.
+        max_value_bytes: Bytes of an encoded value at most. A value with more, or one whose parts
+            would take more than four times as much memory when it is read again, is not stored;
+            stored data of such a size is not read. Default 64 MiB.
 
     Raises:
         ConfigurationError: ``max_value_bytes`` is no positive number.
@@ -84,22 +83,22 @@ class Codec:
 
     def __init__(self, max_value_bytes: int = MAX_VALUE_BYTES) -> None:
         self.max_value_bytes = check.count("max_value_bytes", max_value_bytes)
-        self._tagged = TaggedJson()
+        self._tagged_json = TaggedJson()
         self._names: dict[str, type] = {}
         self._declared: set[type] = set()
         self._error_kinds = dict(structured.BUILTIN_ERRORS)
         self.registrations: dict[str, tuple[tuple[type, str], dict[str, Any]]] = {}
-        """What :meth:`register` was called with by name, for the pickles of the runtime."""
+        """Arguments of all calls of :meth:`register` by name, for the pickles of the runtime."""
         self._lock = fork_safe(self, threading.Lock())
 
     def encode(self, value: Any) -> Payload:
         """Return the payload of a value.
 
-        A value that is deeply immutable is only wrapped, and its bytes are made by :meth:`data`:
-        an enum member that is not registered is kept in memory, and refused only there.
+        A deeply immutable value is only wrapped, and :meth:`data` makes its bytes. So an enum
+        member that is not registered is kept in memory, and refused only by :meth:`data`.
 
         Raises:
-            NotEncodableError: The value, or something in it, has no encoding.
+            NotEncodableError: The value, or a part of it, has no encoding.
             TooLargeError: It is larger than ``max_value_bytes`` allow.
         """
         kind = type(value)
@@ -110,20 +109,20 @@ class Codec:
                     raise self._too_large(kind, size)
                 form = JSON if is_plain_scalar(value) else TAGGED
                 return Payload(form, None, value, OVERHEAD + size)
-            return Payload(TAGGED, self._fitting(kind, self._tagged.dumps(value)))
-        # The value is walked before orjson sees it, which would write tuples, enums and nan as
-        # something else, and overruns its memory on some thousand levels of tuples (3.13.0).
+            return Payload(TAGGED, self._check_size(kind, self._tagged_json.dumps(value)))
+        # The walk comes first, since orjson would write tuples, enums and nan as other types, and
+        # overruns its memory on some thousand levels of tuples (3.13.0).
         try:
-            if _is_plain(value, 0):
-                return Payload(JSON, self._fitting(kind, trim(orjson.dumps(value))))
+            if _is_plain_json(value, 0):
+                return Payload(JSON, self._check_size(kind, trim(orjson.dumps(value))))
         except TooLargeError:
             raise
         except (TypeError, RecursionError):  # a number beyond 64 bits, or a lone surrogate
             pass
-        return Payload(TAGGED, self._fitting(kind, self._tagged.dumps(value)))
+        return Payload(TAGGED, self._check_size(kind, self._tagged_json.dumps(value)))
 
-    def _fitting(self, kind: type, data: bytes) -> bytes:
-        """Return the data of a value, if it is within the bounds."""
+    def _check_size(self, kind: type, data: bytes) -> bytes:
+        """Return the data of a value, or refuse it if it is over the bounds."""
         if len(data) > self.max_value_bytes:
             raise self._too_large(kind, len(data))
         if len(data) > _SMALL and bounds.estimate_memory(data) > _MEMORY * self.max_value_bytes:
@@ -143,8 +142,8 @@ class Codec:
         """Return the value of a payload: the shared one, or a new one that the caller may change.
 
         Raises:
-            UnknownFormatError: The payload was put together by hand, or a registered decoder
-                failed; a payload from :meth:`encode` or :meth:`load` decodes.
+            UnknownFormatError: The payload was made by hand, or a registered decoder failed. A
+                payload of :meth:`encode` or :meth:`load` decodes.
         """
         shared = payload.shared
         if shared is not NOTHING:
@@ -161,28 +160,28 @@ class Codec:
         """Return the bytes of a payload, to be stored beside its codec id.
 
         Raises:
-            NotEncodableError: It is local, holds an enum that is not registered, or is a tuple
-                of too many levels.
-            TooLargeError: It is within the bound, and its bytes are not.
+            NotEncodableError: The payload is local, holds an enum that is not registered, or is a
+                tuple of too many levels.
+            TooLargeError: The value is within the bound, and its bytes are not.
         """
         if payload.data is not None:
             return payload.data
         kind = type(payload.shared)
         if payload.codec == JSON:
-            return self._fitting(kind, orjson.dumps(payload.shared))
+            return self._check_size(kind, orjson.dumps(payload.shared))
         if payload.codec == TAGGED:
-            return self._fitting(kind, self._tagged.dumps(payload.shared))
+            return self._check_size(kind, self._tagged_json.dumps(payload.shared))
         problem = getattr(payload.shared, "problem", None)  # of an exception that is remembered
         raise EncodingFailure(problem or f"{kind.__name__} is kept in this process only").error()
 
     def load(self, codec_id: str, data: bytes) -> Payload:
-        """Return the payload of stored bytes, as :meth:`encode` would have made it.
+        """Return the payload of stored bytes, equal to the one that :meth:`encode` made.
 
         The value is decoded here, so that bad data is found before an entry is kept or promoted.
-        The first :meth:`decode` gets that very value, so it is not decoded twice.
+        The first :meth:`decode` returns that value, so that nothing is decoded twice.
 
         Raises:
-            UnknownFormatError: The codec id is unknown, or the data malformed or larger than
+            UnknownFormatError: The codec id is unknown, or the data is malformed or larger than
                 ``max_value_bytes`` allow.
         """
         if len(data) > _SMALL:
@@ -208,22 +207,21 @@ class Codec:
     ) -> type[_T]:
         """Make values of a type encodable; may decorate a class.
 
-        Without ``encode`` and ``decode``, a dataclass, named tuple or pydantic model is kept by
-        the values of its fields and an enum member by its name. A dataclass or model is put
-        together again without running its ``__init__`` or validators, as copying does, so that
-        what they changed is not changed twice. Classes in the annotations of its fields are
-        registered with it.
+        Without ``encode`` and ``decode``, a dataclass, named tuple or pydantic model is stored by
+        the values of its fields, and an enum member by its name. A dataclass or model is rebuilt
+        without its ``__init__`` and validators, as in copying, so that these do not change a value
+        twice. Classes in the annotations of its fields are registered with it.
 
-        With them, each value is tried: one that does not come back with its type and equal to what
-        it was is refused by :meth:`encode`, unless ``verify`` is False.
+        With them, each value is tested: :meth:`encode` refuses one that does not come back equal
+        and of the same type, unless ``verify`` is False.
 
         Args:
-            kind: The exact type; its subclasses are not meant.
-            name: Under which it is stored; must not change while entries live. Default: the name
-                of the class.
+            kind: The exact type, without its subclasses.
+            name: The name under which it is stored. It must not change while entries live. Default:
+                the name of the class.
             encode: Returns a value that is encodable itself, such as a dict.
-            decode: Returns the value again from what ``encode`` returned, a new one each time.
-            verify: False: what comes back may be less than what was encoded, such as a message
+            decode: Returns a new value from the result of ``encode``.
+            verify: False: a decoded value may be less than the encoded one, such as a message
                 without the id of its run. Default True.
 
         Returns:
@@ -231,12 +229,12 @@ class Codec:
 
         Raises:
             ConfigurationError: The name stands for another type, the type is known already, or it
-                needs ``encode`` and ``decode``: an attribute of its instances begins as something
-                that no codec takes, such as a lock.
+                needs ``encode`` and ``decode`` since an attribute of its new instances holds a
+                value that no codec takes, such as a lock.
         """
         if not isinstance(kind, type):
             raise ConfigurationError("kind", f"must be a class, not {kind!r}")
-        name = _name_of(kind, name)
+        name = registration_name(kind, name)
         if (encode is None) is not (decode is None):
             raise ConfigurationError("encode", "and decode belong together; give both or neither")
         options = {"encode": encode, "decode": decode, "verify": verify}
@@ -248,43 +246,43 @@ class Codec:
             self._refuse_defaults(kind)
         with self._lock:
             known = self._names.get(name)
-            _refuse_conflict(name, known, kind)
-            if known is not kind and self._tagged.knows(kind) and kind not in self._declared:
+            refuse_conflict(name, known, kind)
+            if known is not kind and self._tagged_json.knows(kind) and kind not in self._declared:
                 raise ConfigurationError("kind", f"{kind.__qualname__} is supported already")
-            self._tagged.add(kind, name, encode, decode, verify=verify)
+            self._tagged_json.add(kind, name, encode, decode, verify=verify)
             self._names[name] = kind
             self.registrations[name] = (kind, name), options
             self._declared.discard(kind)
         return kind
 
     def register_from_annotation(self, kind: type) -> None:
-        """Make values of a type encodable that the program declares, if nobody has done so.
+        """Register a type that the program declares, unless it is registered already.
 
-        The type gets a name that no other one has: its module and qualified name, and for a class
-        that no import finds by these a digest of its definition. What cannot be kept by its fields
-        stays as unknown as it was; so does everything past the first thousand.
+        The type's name is unique: its module and qualified name, and for a class that no import
+        finds by these a digest of its definition. A type that its fields do not describe stays
+        unknown, as do all types past the first thousand.
 
         Args:
             kind: A dataclass, named tuple, pydantic model or enum.
         """
         with suppress(ConfigurationError):
-            if self._tagged.knows(kind) or len(self._declared) >= _DECLARED:
+            if self._tagged_json.knows(kind) or len(self._declared) >= _DECLARED:
                 return
             encode, decode = structured.field_codec(kind)
-            name = _full_name(kind)
+            name = qualified_name(kind)
             with self._lock:
-                if not self._tagged.knows(kind):
-                    self._tagged.add(kind, name, encode, decode)
+                if not self._tagged_json.knows(kind):
+                    self._tagged_json.add(kind, name, encode, decode)
                     self._names[name] = kind
                     self._declared.add(kind)
 
     def _refuse_defaults(self, kind: type) -> None:
-        """Refuse a class whose new instances hold what no codec takes."""
+        """Refuse a class whose new instances hold values that no codec takes."""
         for name, value in structured.defaults_of(kind):
             try:
                 self.encode(value)
             except NotEncodableError as error:
-                if not self._tagged.knows(type(value)) and structured.has_fields(type(value)):
+                if not self._tagged_json.knows(type(value)) and structured.has_fields(type(value)):
                     continue  # it may be registered later
                 raise ConfigurationError(
                     "kind",
@@ -308,25 +306,25 @@ class Codec:
         """
         if not isinstance(kind, type) or not issubclass(kind, Exception):
             raise ConfigurationError("kind", f"must be a subclass of Exception, not {kind!r}")
-        name = _name_of(kind, name)
+        name = registration_name(kind, name)
         with self._lock:
-            _refuse_conflict(name, self._error_kinds.get(name), kind)
+            refuse_conflict(name, self._error_kinds.get(name), kind)
             self._error_kinds[name] = kind
         return kind
 
     def error_registrations(self) -> list[tuple[type[Exception], str]]:
-        """Return what :meth:`register_error` was called with, for the pickles of the runtime."""
+        """Return the arguments of all calls of :meth:`register_error`, for pickles of the runtime."""
         known = structured.BUILTIN_ERRORS
         return [(kind, name) for name, kind in self._error_kinds.items() if name not in known]
 
     def encode_error(self, error: Exception) -> Payload:
-        """Return the payload of an exception, which :meth:`decode` turns into a new one.
+        """Return the payload of an exception, from which :meth:`decode` makes a new one.
 
-        Kept are its arguments and attributes; traceback, cause and context are not. Whether it
-        can be put together again is tried here.
+        The payload has the exception's arguments and attributes, without traceback, cause and
+        context. The round trip is tested here.
 
         Raises:
-            NotEncodableError: Its type is not registered, its arguments are not encodable, or they
+            NotEncodableError: The type is not registered, the arguments are not encodable, or they
                 do not make the same exception again. ``Payload.local`` still takes it.
         """
         try:
@@ -336,7 +334,7 @@ class Codec:
         except NotEncodableError:
             raise
         except Exception as failure:
-            # Anything may fail in what an exception class defines itself.
+            # The methods of an exception class may raise anything.
             raise NotEncodableError(f"$: {type(error).__qualname__}: {failure}") from failure
         if not same:
             raise NotEncodableError(
@@ -351,10 +349,10 @@ class Codec:
             raise NotEncodableError(
                 f"$: {kind.__qualname__} is not registered with codec.register_error()"
             )
-        return self._tagged.dumps([name, *structured.split_error(error)])
+        return self._tagged_json.dumps([name, *structured.split_error(error)])
 
     def _read_error(self, data: bytes) -> Exception:
-        content = self._tagged.loads(data)
+        content = self._tagged_json.loads(data)
         try:
             name, args, state = content
             return structured.make_error(self._error_kinds[name], args, state)
@@ -371,14 +369,14 @@ class Codec:
             except orjson.JSONDecodeError as error:
                 raise UnknownFormatError(f"malformed JSON: {error}") from None
         if codec_id == TAGGED:
-            return self._tagged.loads(data)
+            return self._tagged_json.loads(data)
         if codec_id == ERROR:
             return self._read_error(data)
         raise UnknownFormatError(f"the codec {codec_id!r} is not known")
 
 
-def _is_plain(value: Any, depth: int) -> bool:
-    """Return whether JSON holds a dict or list exactly, but for what orjson itself refuses."""
+def _is_plain_json(value: Any, depth: int) -> bool:
+    """Return whether JSON represents a dict or list exactly, but for values that orjson refuses."""
     if depth > MAX_DEPTH:
         return False
     if type(value) is dict:
@@ -393,33 +391,9 @@ def _is_plain(value: Any, depth: int) -> bool:
         if kind is float:
             if not math.isfinite(item):
                 return False
-        elif (kind is not dict and kind is not list) or not _is_plain(item, depth + 1):
+        elif (kind is not dict and kind is not list) or not _is_plain_json(item, depth + 1):
             return False
     return True
-
-
-def _full_name(kind: type) -> str:
-    name = class_name(kind)
-    if is_importable(kind):
-        return name
-    return f"{name}#{hashlib.sha256(Canon().encode(kind)).hexdigest()[:16]}"
-
-
-def _name_of(kind: type, name: str | None) -> str:
-    if name is None:
-        return kind.__name__
-    if not isinstance(name, str) or not name:
-        raise ConfigurationError("name", f"must be a non-empty string, not {name!r}")
-    return name
-
-
-def _refuse_conflict(name: str, known: type | None, kind: type) -> None:
-    if known is None or known is kind:
-        return
-    # The cell of a notebook that is run again makes the same class anew.
-    same = (known.__module__, known.__qualname__) == (kind.__module__, kind.__qualname__)
-    if not same or "<locals>" in kind.__qualname__:
-        raise ConfigurationError("name", f"{name!r} stands for {known.__qualname__} already")
 
 
 DEFAULT_CODEC: Final = Codec()

@@ -1,11 +1,10 @@
-"""Encryption of what is stored outside this process, by the package ``cryptography``.
+"""Encryption of entries outside of this process, by the package ``cryptography``.
 
-AES-256-GCM (NIST SP 800-38D): it authenticates what it encrypts, takes data in the clear along, and
-runs in hardware on all servers. Its weakness is the nonce of 96 bits, which may never come twice
-under one key. So each message has a key of its own, derived from a random salt, as in
-XAES-256-GCM (C2SP, 2024): processes need not count, and a fork cannot repeat anything. Fernet was
-the alternative; it takes no data along, has 128-bit AES, and its base64 makes everything a third
-longer.
+AES-256-GCM (NIST SP 800-38D) authenticates the data that it encrypts and clear data beside it, and
+runs in hardware on all servers. Its weakness is the nonce of 96 bits, which may never repeat under
+one key. So each message has its own key, derived from a random salt, as in XAES-256-GCM (C2SP,
+2024): processes need no counter, and a fork cannot repeat a nonce. The alternative, Fernet, takes
+no clear data along, has 128-bit AES, and grows everything by a third through base64.
 
 A message is: version (1 byte) | id of the key (4) | salt (16) | nonce (12) | data and tag.
 """
@@ -35,8 +34,8 @@ class Cipher:
     """Encrypts and decrypts bytes. Thread-safe, and safe after a fork.
 
     Args:
-        secrets: Secrets from which the keys are derived, at least one. The first encrypts, all
-            decrypt, so that a secret can be changed while data of the old one is still about.
+        secrets: Secrets from which the keys are derived, at least one. The first encrypts and all
+            decrypt, so that a secret can be changed while data of the old one remains.
 
     Raises:
         ConfigurationError: The package ``cryptography`` is missing.
@@ -49,11 +48,11 @@ class Cipher:
         self._id = hmac.digest(keys[0], b"id", "sha256")[:_ID]
 
     def encrypt(self, data: bytes, place: bytes) -> bytes:
-        """Return data that only holders of the secret can read.
+        """Encrypt data, so that only holders of the secret can read it.
 
         Args:
             data: Any bytes.
-            place: Where they are kept: they can be decrypted with the same place only.
+            place: The place of the data, which decryption has to repeat.
         """
         random = os.urandom(_SALT + _NONCE)
         key = _message_key(self._keys[self._id], random[:_SALT])
@@ -62,15 +61,15 @@ class Cipher:
         return head + encrypted
 
     def decrypt(self, message: bytes, place: bytes) -> bytes:
-        """Return what was encrypted.
+        """Return the data of a message.
 
         Args:
-            message: What :meth:`encrypt` returned.
-            place: The same as there.
+            message: A message of :meth:`encrypt`.
+            place: The place that was given there.
 
         Raises:
-            UnknownFormatError: It is of another version, or of a key that is not known here.
-            TamperedError: It was changed, or is kept in another place.
+            UnknownFormatError: The message has another version, or an unknown key.
+            TamperedError: It was changed, or belongs to another place.
         """
         head = message[:_HEAD]
         key = self._keys.get(head[1 : 1 + _ID])
@@ -82,17 +81,17 @@ class Cipher:
                 random[_SALT:], message[_HEAD:], head + place
             )
         except Exception as error:  # InvalidTag; importing it would need the package twice
-            raise TamperedError("what is encrypted was changed or moved") from error
+            raise TamperedError("encrypted data was changed or moved") from error
         return decrypted
 
 
 def make_cipher(encrypt: bool | str | bytes, secret: bytes | None) -> Cipher | None:  # noqa: FBT001 - as users pass it by name
-    """Return the cipher that a user asks for by ``encrypt=``, or None.
+    """Return the cipher for the option ``encrypt=``, or None.
 
     Args:
-        encrypt: False: none. True: one whose key is derived from the secret. Text or bytes: one
-            whose key is derived from these.
-        secret: What signs; what is encrypted is always signed, too.
+        encrypt: False: no cipher. True: a cipher whose key is derived from the secret. Text or
+            bytes: a cipher whose key is derived from these.
+        secret: The secret that signs; encrypted entries are always signed, too.
 
     Raises:
         ConfigurationError: There is no secret, ``encrypt`` is none of these, or the package
@@ -102,7 +101,7 @@ def make_cipher(encrypt: bool | str | bytes, secret: bytes | None) -> Cipher | N
         return None
     if secret is None:
         raise ConfigurationError(
-            "encrypt", "needs secret=... (or TOOLOPS_SECRET), which signs what is encrypted"
+            "encrypt", "needs secret=... (or TOOLOPS_SECRET), which signs encrypted entries"
         )
     if encrypt is True:
         return Cipher([secret])

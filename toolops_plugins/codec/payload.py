@@ -1,4 +1,4 @@
-"""An encoded value, and the values that need no encoding in this process."""
+"""Payloads: encoded values, and values that need no encoding in this process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from toolops_plugins.codec.tagged_json import INT_MAX, INT_MIN, PATHS, is_text
+from toolops_plugins.codec.tagged_scalars import INT_MAX, INT_MIN, PATHS, is_text
 from toolops_plugins.policy import NOTHING
 
 __all__ = [
@@ -38,16 +38,17 @@ OVERHEAD = 120  # of a Payload and the header of its bytes, measured
 
 
 class Payload:
-    """An encoded value; treat as immutable, since it is shared between tiers and threads.
+    """An encoded value. Treat it as immutable, since tiers and threads share it.
 
-    Plain slots, since a named tuple or frozen dataclass takes two to five times as long to make.
+    It has plain slots, since a named tuple or frozen dataclass takes two to five times as long to
+    make.
 
     Args:
         codec: Id of the form of the data.
-        data: The encoded value; None if it is kept in ``shared`` alone.
-        shared: The value itself, where nobody can change it; else ``NOTHING``.
-        size: Bytes that it occupies in memory, roughly. None: worked out from the others.
-        first: A list of the decoded value, which the first reader may take and nobody else.
+        data: The encoded value; None if only ``shared`` holds it.
+        shared: The value itself where nobody can change it, else ``NOTHING``.
+        size: Bytes that it occupies in memory, roughly. None: computed from the others.
+        first: A list of the decoded value, which the first reader takes out.
     """
 
     __slots__ = ("codec", "data", "first", "shared", "size")
@@ -70,7 +71,7 @@ class Payload:
 
     @classmethod
     def local(cls, value: Any) -> Payload:
-        """Return a payload that holds ``value`` itself and can never leave this process."""
+        """Return a payload that holds ``value`` itself and never leaves this process."""
         return cls(LOCAL, None, value)
 
     def __eq__(self, other: object) -> bool:
@@ -86,12 +87,12 @@ class Payload:
     __hash__ = None  # type: ignore[assignment] # a local payload may hold what has no hash
 
     def __repr__(self) -> str:
-        # Not the value: it may be a secret of the user's.
+        # Without the value, which may be a user's secret.
         return f"Payload(codec={self.codec!r}, size={self.size})"
 
 
 def is_plain_scalar(value: Any) -> bool:
-    """Return whether JSON holds a value that is no container exactly."""
+    """Return whether a value is a scalar that JSON represents exactly."""
     kind: type[Any] = type(value)
     if kind is str:
         return is_text(value)
@@ -101,13 +102,13 @@ def is_plain_scalar(value: Any) -> bool:
 
 
 def immutable_size(value: Any) -> int:
-    """Return roughly the bytes of a deeply immutable value, and 0 for any other."""
+    """Return roughly the bytes of a deeply immutable value, and 0 for any other value."""
     kind = type(value)
     if kind in _ATOMS:
         return getsizeof(value)
     if kind is tuple or kind is frozenset:
         total = getsizeof(value)
-        pending = [*value]  # no recursion: the user's stack may be deep already
+        pending = [*value]  # without recursion, since the user's stack may be deep already
         while pending:
             item = pending.pop()
             kind = type(item)
@@ -123,5 +124,5 @@ def immutable_size(value: Any) -> int:
     if kind is datetime or kind is time:
         return getsizeof(value) if type(value.tzinfo) in _ZONES else 0
     if kind in PATHS:
-        return getsizeof(value) + 2 * len(str(value))  # its text, and the parts of it
+        return getsizeof(value) + 2 * len(str(value))  # its text and its parts
     return getsizeof(value) if issubclass(kind, Enum) else 0

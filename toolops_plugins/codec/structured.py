@@ -1,4 +1,4 @@
-"""How dataclasses, named tuples, models, enums and exceptions are taken apart and rebuilt."""
+"""Encoders and decoders of dataclasses, named tuples, models, enums and exceptions."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ BUILTIN_ERRORS: dict[str, type[Exception]] = {
 }
 
 _GENERIC = "__orig_class__"  # where typing keeps the arguments of a generic class
-_Form: TypeAlias = tuple[Callable[[Any], Any], Callable[[Any], Any]]
+_FieldCodec: TypeAlias = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 
 _MODEL_STATE = frozenset(
     ("__dict__", "__pydantic_extra__", "__pydantic_fields_set__", "__pydantic_private__")
 )
 
 
-def field_codec(kind: type) -> _Form:
-    """Return the two functions that take a value of ``kind`` apart, and put it together again.
+def field_codec(kind: type) -> _FieldCodec:
+    """Return two functions: one splits a value of the class into fields, the other rebuilds it.
 
     Raises:
-        ConfigurationError: It is no dataclass, named tuple, pydantic model or enum, or one that
-            its fields do not make up.
+        ConfigurationError: The class is no dataclass, named tuple, pydantic model or enum, or its
+            instances have more state than the fields.
     """
     if issubclass(kind, Enum):
-        return _enum(kind)
+        return _enum_codec(kind)
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None and issubclass(kind, pydantic.BaseModel):
-        return _model(kind)
+        return _model_codec(kind)
     if dataclasses.is_dataclass(kind):
-        return _dataclass(kind)
+        return _dataclass_codec(kind)
     if issubclass(kind, tuple) and hasattr(kind, "_make"):
-        return _named_tuple(kind)
+        return _namedtuple_codec(kind)
     raise ConfigurationError(
         "encode",
         f"is needed, with decode: {kind.__qualname__} is no dataclass, named tuple, pydantic "
@@ -60,7 +60,7 @@ def field_codec(kind: type) -> _Form:
 
 
 def _plain_attributes(value: Any, known: frozenset[str]) -> dict[str, Any]:
-    """Return the instance attributes, without what the class computes again by itself.
+    """Return the instance attributes, without those that the class computes by itself.
 
     Raises:
         NotEncodableError: There is an attribute that no field declares, which would be lost.
@@ -83,7 +83,7 @@ def _refusal(kind: type, problem: str) -> NotEncodableError:
     return error
 
 
-def _slots(kind: type) -> set[str]:
+def _slot_names(kind: type) -> set[str]:
     names: set[str] = set()
     for base in kind.__mro__:
         slots = vars(base).get("__slots__", ())
@@ -91,17 +91,17 @@ def _slots(kind: type) -> set[str]:
     return names - {"__dict__", "__weakref__"}
 
 
-def _enum(kind: type[Enum]) -> _Form:
+def _enum_codec(kind: type[Enum]) -> _FieldCodec:
     if issubclass(kind, Flag):  # a combination may have no name
         return lambda member: member.value, kind
     return lambda member: member.name, lambda name: kind[name]
 
 
-def _dataclass(kind: type) -> _Form:
+def _dataclass_codec(kind: type) -> _FieldCodec:
     names = frozenset(field.name for field in dataclasses.fields(kind))
     maker: Any = kind.__new__
-    if maker is not object.__new__ or not _slots(kind) <= names:
-        # It derives from a built-in type, makes itself in a way of its own, or holds more.
+    if maker is not object.__new__ or not _slot_names(kind) <= names:
+        # It derives from a built-in type, has a constructor of its own, or holds more state.
         raise ConfigurationError(
             "encode", f"is needed, with decode: the fields of {kind.__qualname__} are not all of it"
         )
@@ -115,26 +115,26 @@ def _dataclass(kind: type) -> _Form:
             raise ValueError(f"the fields of {kind.__qualname__} have changed")
         value: Any = object.__new__(kind)
         for name, item in state.items():
-            object.__setattr__(value, name, item)  # as frozen dataclasses do it themselves
+            object.__setattr__(value, name, item)  # as frozen dataclasses do
         return value
 
     return encode, decode
 
 
-def _named_tuple(kind: Any) -> _Form:
+def _namedtuple_codec(kind: Any) -> _FieldCodec:
     def encode(value: Any) -> list[Any]:
         _plain_attributes(value, frozenset())
         return list(value)
 
     def decode(items: list[Any]) -> Any:
-        return kind._make(items)  # a public name, underlined so as not to be a field
+        return kind._make(items)  # public; the underscore keeps it from being a field
 
     return encode, decode
 
 
-def _model(kind: Any) -> _Form:
-    """By the state that pydantic gives to copy and pickle: fields, extras, private attributes."""
-    if not _slots(kind) <= _MODEL_STATE:
+def _model_codec(kind: Any) -> _FieldCodec:
+    """Return a codec of a model's state as pydantic gives it to copy and pickle."""
+    if not _slot_names(kind) <= _MODEL_STATE:
         raise ConfigurationError(
             "encode", f"is needed, with decode: the fields of {kind.__qualname__} are not all of it"
         )
@@ -166,7 +166,7 @@ def has_fields(kind: type) -> bool:
 
 
 def defaults_of(kind: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what attributes of a dataclass or pydantic model begin with, by name."""
+    """Yield the default values of a dataclass's or pydantic model's attributes, by name."""
     makers: list[tuple[str, Callable[[], Any]]] = []
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None and issubclass(kind, pydantic.BaseModel):
@@ -189,9 +189,9 @@ def defaults_of(kind: Any) -> Iterator[tuple[str, Any]]:
 
 
 def split_error(error: Exception) -> tuple[tuple[Any, ...], dict[str, Any] | None]:
-    """Return the arguments and the further state of an exception, as pickle would keep them.
+    """Return the arguments and the further state of an exception, as pickle would store them.
 
-    Its ``args`` alone would not do: the file name of an OSError, for one, is no part of them.
+    Its ``args`` alone are not enough: an OSError, for example, keeps its file name elsewhere.
 
     Raises:
         NotEncodableError: The class reduces itself in a way of its own.
@@ -206,11 +206,11 @@ def split_error(error: Exception) -> tuple[tuple[Any, ...], dict[str, Any] | Non
 def make_error(
     kind: type[Exception], args: tuple[Any, ...], state: dict[str, Any] | None
 ) -> Exception:
-    """Return a new exception of the parts that :func:`split_error` found."""
+    """Return a new exception with the arguments and state of :func:`split_error`."""
     if BUILTIN_ERRORS.get(kind.__name__) is kind:
         error = kind(*args)
     else:
-        # Not by __init__, which may take other arguments than it passed on as args.
+        # Without __init__, whose parameters may differ from args.
         error = kind.__new__(kind, *args)
         error.args = args
     if state is not None:

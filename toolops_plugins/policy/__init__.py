@@ -1,4 +1,4 @@
-"""Policies: frozen values that say what a wrapped call asks for."""
+"""Policies: frozen values that describe how a wrapped call is made."""
 
 from toolops_plugins.policy.base import NOTHING, ExceptionFilter, matches
 from toolops_plugins.policy.policy import (

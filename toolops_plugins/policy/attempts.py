@@ -1,4 +1,4 @@
-"""The parts of a policy that stand between a call and its callee: how often, how long, how many."""
+"""Policies for the attempts of a call: their number, timing and concurrency."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ class Retry(PolicyBase):
 
     Args:
         attempts: Attempts in all, the first included. Default 3.
-        wait: "expo", "fibo", "constant", seconds, or a callable that makes a ``backoff`` wait
+        wait: "expo", "fibo", "constant", seconds, or a callable that returns a ``backoff`` wait
             generator. Default "expo".
         base: Seconds that the named waits start from. Default 0.1.
-        max_wait: Longest single wait in seconds, a server's Retry-After included: where that asks
+        max_wait: Longest single wait in seconds, a server's Retry-After included. If a server asks
             for more, the error is raised at once. Default 30.
         jitter: "full" (a uniform draw up to the wait; Brooker, AWS Architecture Blog, 2015), or
             None. Default "full".
-        max_elapsed: Seconds after the first attempt's start past which no new one starts. None: no
-            limit.
+        max_elapsed: Seconds after the start of the first attempt past which no new attempt starts.
+            None: no limit.
         on: Exceptions (types or predicate) that are worth another attempt. Default: those that
-            speak against the callee (:func:`~toolops_plugins.policy.faults.callee_failed`), so
-            neither bad arguments nor HTTP errors of the 4xx kind. Rejections by our own policies
-            and cancellation never are; of a group each exception must be.
+            speak against the callee (:func:`~toolops_plugins.policy.faults.callee_failed`), which
+            excludes bad arguments and HTTP errors of the 4xx kind. Rejections by our own policies
+            and cancellation are never retried; of a group each exception must match.
         on_result: Predicate: results for which it is true are failures too. None: no result is.
     """
 
@@ -81,17 +81,17 @@ class Retry(PolicyBase):
 
 @policy_class
 class CircuitBreaker(PolicyBase):
-    """Stop calling what keeps failing, and probe whether it has come back.
+    """Stop calling a callee that keeps failing, and probe whether it has recovered.
 
     Args:
         failure_rate: Share of failures in the window that opens the circuit. Default 0.5.
         window: Size of the window: a number of calls, or a timedelta. Default 100 calls.
-        min_calls: Calls that the window must hold before its rates mean anything. Default 10, or
-            the window's size where that is smaller.
+        min_calls: Calls that the window must hold before its rates count. Default 10, or the
+            window's size where that is smaller.
         slow_call: Seconds from which a call counts as slow, or None. Default None.
         slow_rate: Share of slow calls that opens the circuit. Default 1.0.
         open_for: Seconds that the circuit stays open before probing. Default 30.
-        probes: Calls let through half-open; all must succeed to close. Default 3.
+        probes: Calls that a half-open circuit admits; all must succeed to close it. Default 3.
         on: Exceptions (types or predicate) that count as failures. Default: those that speak
             against the callee, as in :class:`Retry`. Of a group one is enough.
         on_result: Predicate: results for which it is true count as failures. None: none do.
@@ -132,14 +132,14 @@ class Timeout(PolicyBase):
     """Bound the time that a call may take.
 
     A coroutine that runs out of time is cancelled, and its caller does not wait for a body that
-    resists. A plain function can only be left where it runs in another thread than its caller. So
-    with a time limit it runs in a bounded pool of threads, with the caller's context variables, and
-    is left there: Python cannot stop a thread, so its work goes on and its result is dropped.
+    resists. A plain function can be abandoned only where it runs in another thread than its caller.
+    So with a time limit it runs in a bounded pool of threads, with the caller's context variables.
+    Python cannot stop a thread: an abandoned function runs on, and its result is dropped.
 
-    What belongs to the caller's thread is not there: connections of ``sqlite3``, Django's
-    transactions and connections, ``threading.local``. Functions that use such things want
-    ``in_thread=False``. They stay in the caller's thread, whatever limits and deadlines there are;
-    time is then checked before each attempt, and bounds every wait for something else.
+    The caller's thread-bound state is not there: connections of ``sqlite3``, Django's transactions
+    and connections, ``threading.local``. Functions that use such state need ``in_thread=False``.
+    They stay in the caller's thread, whatever limits and deadlines there are; time is then checked
+    before each attempt, and bounds every wait of ours.
 
     Args:
         attempt: Seconds for one attempt, or None. Running out counts as a failure and is retried.
@@ -147,7 +147,7 @@ class Timeout(PolicyBase):
             after which the call is rejected with ``ThreadPoolFull``.
         total: Seconds for all attempts and waits together, or None.
         in_thread: Whether a plain function with a limit runs in another thread, where it can be
-            left. Default True. Coroutines stay on their loop.
+            abandoned. Default True. Coroutines stay on their loop.
     """
 
     attempt: float | timedelta | None = None
@@ -221,7 +221,7 @@ class RateLimit(PolicyBase):
         if not callable(self.cost) and self.cost > most:
             raise ConfigurationError("cost", f"is {self.cost!r}; at most {most:g} ever fit")
 
-    def _parsed(self) -> tuple[float, float]:
+    def _parse(self) -> tuple[float, float]:
         match = re.fullmatch(_RATE, self.rate) if isinstance(self.rate, str) else None
         if not match or match[3] not in _UNITS:
             raise ConfigurationError(
@@ -232,17 +232,17 @@ class RateLimit(PolicyBase):
     @property
     def count(self) -> float:
         """Units in one period."""
-        return self._parsed()[0]
+        return self._parse()[0]
 
     @property
     def period(self) -> float:
         """The period in seconds."""
-        return self._parsed()[1]
+        return self._parse()[1]
 
 
 @policy_class
 class Bulkhead(PolicyBase):
-    """Bound how many calls run at once.
+    """Bound the number of calls that run at once.
 
     Args:
         limit: Calls that may run at the same time.
@@ -261,15 +261,15 @@ class Bulkhead(PolicyBase):
 
 @policy_class
 class Hedge(PolicyBase):
-    """Start a second attempt when the first is slower than usual, and take whichever ends first.
+    """Start a second attempt when the first is slower than usual, and take the first that ends.
 
     Only for calls that may safely run twice (Dean and Barroso, The Tail at Scale, CACM 2013). Both
     attempts of a plain function run in threads of the runtime's pool, as with :class:`Timeout`.
 
     Args:
         quantile: Quantile of recent latencies after which the second attempt starts. Default 0.95.
-        min_calls: Successful calls seen before any hedging. Default 20.
-        least: Seconds before which no second attempt ever starts. Default 0.
+        min_calls: Successful calls that must have been seen before any hedging. Default 20.
+        least: Seconds before which no second attempt starts. Default 0.
     """
 
     quantile: float = 0.95

@@ -1,4 +1,4 @@
-"""What policies are made of: the value that is none, exception filters, and frozen values."""
+"""Foundations of policies: the absent value, exception filters and a base of frozen values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Nothing:
-    """The type of :data:`NOTHING`: no value at all, which is not the same as the value None."""
+    """The type of :data:`NOTHING`, which stands for no value and differs from the value None."""
 
     __slots__ = ()
 
@@ -45,12 +45,12 @@ TagsLike: TypeAlias = Sequence[str] | Callable[..., Iterable[str]]
 
 
 def matches(wanted: ExceptionFilter, error: BaseException, *, every: bool = True) -> bool:
-    """Return whether ``error`` is among ``wanted``; a predicate that raises says no.
+    """Return whether an exception passes a filter; a predicate that raises counts as false.
 
     Args:
         wanted: Exception types or a predicate.
-        error: The exception. A group is judged by the exceptions in it, unless ``wanted`` names a
-            type of groups.
+        error: The exception. A group is judged by its exceptions, unless ``wanted`` names a type of
+            groups.
         every: Whether all exceptions of a group must match, or one. Default all.
     """
     if isinstance(error, BaseExceptionGroup):
@@ -71,7 +71,7 @@ def matches(wanted: ExceptionFilter, error: BaseException, *, every: bool = True
 
 
 def iter_leaves(error: BaseException) -> Iterator[BaseException]:
-    """Yield the exceptions of a group, and of the groups in it; of any other exception, itself."""
+    """Yield the exceptions of a group and of its inner groups, or a plain exception itself."""
     waiting = [error]
     while waiting:
         found = waiting.pop()
@@ -82,9 +82,9 @@ def iter_leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 class PolicyBase:
-    """What frozen dataclasses share, written once.
+    """Equality, hash and repr of all policies, written once.
 
-    Generating it for each of them took a tenth of the time of importing this package.
+    To generate them for each dataclass took a tenth of the time of importing this package.
     """
 
     def _fields(self) -> tuple[Any, ...]:

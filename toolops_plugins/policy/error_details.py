@@ -1,7 +1,7 @@
-"""Read from an exception what the server said: its HTTP status, and when to come back.
+"""The HTTP status and the retry delay that an exception reports.
 
-Nothing of a client is imported. The errors of httpx, requests, aiohttp, urllib, botocore, gRPC,
-google-api-core and the clients built on them are known by the names of their attributes.
+No client is imported. Errors of httpx, requests, aiohttp, urllib, botocore, gRPC, google-api-core
+and of clients built on them are recognized by the names of their attributes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PART = re.compile(r"(\d+(?:\.\d*)?)(ms|[smhd])", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _RESET = re.compile(r"(?:x-)?rate-?limit-reset(?:-.+)?|.*ratelimit-.*-reset")
 _LIMITED = frozenset((None, 403, 408, 409, 425, 429, 503, 529))
-"""Statuses, if there is one, of errors that a used up limit explains."""
+"""HTTP statuses, or None, of errors that a used up limit can explain."""
 _GRPC = {
     "INVALID_ARGUMENT": 400,
     "FAILED_PRECONDITION": 400,
@@ -40,18 +40,18 @@ _GRPC = {
     "ABORTED": 409,
     "RESOURCE_EXHAUSTED": 429,
 }
-"""HTTP statuses of gRPC's, as google.rpc.Code gives them; the others are the server's."""
+"""HTTP statuses for gRPC's, as in google.rpc.Code; all others are the server's fault."""
 
 
 def iter_chain(
     error: BaseException, outside: BaseException | None = None
 ) -> Iterator[BaseException]:
-    """Yield an exception and those that it was raised from or in the handling of, at most ten.
+    """Yield an exception and its causes and contexts, at most ten.
 
     Args:
         error: The exception.
-        outside: An exception that was being handled before the call was made, and so has nothing
-            to do with it: the chain ends there. Default None.
+        outside: An exception that was handled before the call was made, and has nothing to do with
+            it: the chain ends there. Default None.
     """
     seen: set[int] = set()
     found: BaseException | None = error
@@ -67,60 +67,60 @@ def iter_chain(
 def status_of(error: object) -> int | None:
     """Return the HTTP status that an exception or a response carries, or None.
 
-    Looks for ``status_code``, ``status`` and ``http_status``, at the object itself and at its
-    ``response``; for botocore's ``response["ResponseMetadata"]["HTTPStatusCode"]``; for ``code``
-    where there are also headers or a response; and for ``code()`` of gRPC.
+    The attributes are ``status_code``, ``status`` and ``http_status``, of the object itself and of
+    its ``response``; botocore's ``response["ResponseMetadata"]["HTTPStatusCode"]``; ``code`` where
+    there are also headers or a response; and ``code()`` of gRPC.
 
     Example:
         >>> import urllib.error
         >>> status_of(urllib.error.HTTPError("http://x", 404, "not found", {}, None))
         404
     """
-    response = _get(error, "response")
+    response = _attribute(error, "response")
     for owner in (error, response):
         for name in ("status_code", "status", "http_status"):
-            status = _status(_get(owner, name))
+            status = _valid_status(_attribute(owner, name))
             if status is not None:
                 return status
     if isinstance(response, Mapping):
         metadata = response.get("ResponseMetadata")
         if isinstance(metadata, Mapping):
-            return _status(metadata.get("HTTPStatusCode"))
-    code = _get(error, "code")
-    if callable(code) and callable(_get(error, "details")):
+            return _valid_status(metadata.get("HTTPStatusCode"))
+    code = _attribute(error, "code")
+    if callable(code) and callable(_attribute(error, "details")):
         with suppress(Exception):
             return _GRPC.get(code().name)
-    if response is not None or _get(error, "headers") is not None:
-        return _status(code)
+    if response is not None or _attribute(error, "headers") is not None:
+        return _valid_status(code)
     return None
 
 
 def retry_after(
     outcome: Any, clock: Clock = SYSTEM_CLOCK, outside: BaseException | None = None
 ) -> float | None:
-    """Return the seconds that a server asks us to wait, if it does.
+    """Return the seconds that a server asks its client to wait, or None.
 
-    Looks at the outcome itself, then at the exceptions it was raised from. Of a group it takes the
-    longest wait. An object may say so by
+    The outcome itself is read first, then the exceptions from which it was raised. Of a group the
+    longest wait counts. An object may name a wait by
 
     - ``retry_after``: a number, a timedelta, or text as in the header;
     - the headers of its ``response``, or its own: a mapping, pairs, or gRPC's trailing metadata, of
-      text or bytes. The header ``retry-after-ms`` (OpenAI, Azure) goes before ``Retry-After`` (RFC
-      9110, section 10.2.3). Where neither is there and the status is that of a limit, the
-      longest reset of what has nothing remaining counts: ``x-ratelimit-reset-requests``
+      text or bytes. The header ``retry-after-ms`` (OpenAI, Azure) precedes ``Retry-After`` (RFC
+      9110, section 10.2.3). Where neither is present and the status is that of a limit, the
+      longest reset of a limit with nothing remaining counts: ``x-ratelimit-reset-requests``
       (OpenAI), ``anthropic-ratelimit-tokens-reset``, ``x-ratelimit-reset`` (GitHub), and so on;
     - ``retry_delay`` or ``retryDelay`` (google.rpc.RetryInfo), its own or in its details.
 
-    Times are seconds, durations such as "6m0s" or "88ms", dates of HTTP, ISO 8601, or seconds since
-    the epoch. What cannot be understood counts as not said.
+    Times are seconds, durations such as "6m0s" or "88ms", HTTP dates, ISO 8601, or seconds since
+    the epoch. Anything else is ignored.
 
     Args:
         outcome: An exception, or a response.
-        clock: The clock to compare a date with.
+        clock: The clock that dates are compared with.
         outside: As in :func:`iter_chain`.
 
     Returns:
-        Seconds, 0 or more (``math.inf`` for a number beyond all sense), or None.
+        Seconds, 0 or more (``math.inf`` for a number too large for a float), or None.
 
     Example:
         >>> class Busy(Exception):
@@ -135,28 +135,28 @@ def _retry_after(
     outcome: Any, clock: Clock, outside: BaseException | None, depth: int
 ) -> float | None:
     if not isinstance(outcome, BaseException):
-        return _own(outcome, clock)
+        return _own_delay(outcome, clock)
     for error in iter_chain(outcome, outside):
         if isinstance(error, BaseExceptionGroup) and depth:
             asked = (_retry_after(leaf, clock, outside, depth - 1) for leaf in iter_leaves(error))
             wait = max((each for each in asked if each is not None), default=None)
         else:
-            wait = _own(error, clock)
+            wait = _own_delay(error, clock)
         if wait is not None:
             return wait
     return None
 
 
-def _own(outcome: Any, clock: Clock) -> float | None:
+def _own_delay(outcome: Any, clock: Clock) -> float | None:
     try:
         wait = _seconds(getattr(outcome, "retry_after", None), clock)
         if wait is not None:
             return wait
         for headers in _all_headers(outcome):
-            found = _named(headers)
+            found = _lower_names(headers)
             wait = _from_headers(found, clock)
             if wait is None and status_of(outcome) in _LIMITED:
-                wait = _reset(found, clock)
+                wait = _longest_reset(found, clock)
             if wait is not None:
                 return wait
         return _from_details(outcome, clock)
@@ -165,20 +165,20 @@ def _own(outcome: Any, clock: Clock) -> float | None:
 
 
 def _all_headers(outcome: Any) -> Iterator[Any]:
-    response = _get(outcome, "response")
+    response = _attribute(outcome, "response")
     if isinstance(response, Mapping):
         metadata = response.get("ResponseMetadata")
         if isinstance(metadata, Mapping):
             yield metadata.get("HTTPHeaders")
         yield response.get("headers")
-    yield _get(response, "headers")
-    yield _get(outcome, "headers")
-    trailing = _get(outcome, "trailing_metadata")
+    yield _attribute(response, "headers")
+    yield _attribute(outcome, "headers")
+    trailing = _attribute(outcome, "trailing_metadata")
     if callable(trailing):
         yield trailing()
 
 
-def _named(headers: Any) -> dict[str, str]:
+def _lower_names(headers: Any) -> dict[str, str]:
     """Return headers by their names in lower case; the first of a name counts."""
     pairs: Iterable[Any] = ()
     if hasattr(headers, "items"):
@@ -195,7 +195,7 @@ def _named(headers: Any) -> dict[str, str]:
         if isinstance(value, list | tuple) and value:
             value = value[0]
         if isinstance(name, str | bytes) and isinstance(value, str | bytes | int | float):
-            found.setdefault(_text(name).strip().lower(), _text(value))
+            found.setdefault(_decode(name).strip().lower(), _decode(value))
     return found
 
 
@@ -207,8 +207,8 @@ def _from_headers(headers: Mapping[str, str], clock: Clock) -> float | None:
     return _seconds(headers.get("retry-after"), clock)
 
 
-def _reset(headers: Mapping[str, str], clock: Clock) -> float | None:
-    """Return how long the limits need that have nothing remaining, or all if none says so."""
+def _longest_reset(headers: Mapping[str, str], clock: Clock) -> float | None:
+    """Return the longest reset of limits with nothing remaining, or of all if none says so."""
     waits: list[float] = []
     used_up: list[float] = []
     spare = False
@@ -232,10 +232,10 @@ def _reset(headers: Mapping[str, str], clock: Clock) -> float | None:
 
 def _from_details(outcome: Any, clock: Clock) -> float | None:
     """Return the delay of a google.rpc.RetryInfo, which is an object or plain data."""
-    wait = _delay(_get(outcome, "retry_delay"), clock)
+    wait = _delay(_attribute(outcome, "retry_delay"), clock)
     if wait is not None:
         return wait
-    waiting = [_get(outcome, name) for name in ("details", "body")]
+    waiting = [_attribute(outcome, name) for name in ("details", "body")]
     for _ in range(_MOST_DETAILS):
         if not waiting:
             return None
@@ -246,7 +246,7 @@ def _from_details(outcome: Any, clock: Clock) -> float | None:
         elif isinstance(item, list | tuple):
             waiting += item[:_MOST_DETAILS]
         else:
-            wait = _delay(_get(item, "retry_delay"), clock)
+            wait = _delay(_attribute(item, "retry_delay"), clock)
         if wait is not None:
             return wait
     return None
@@ -266,7 +266,7 @@ def _seconds(value: Any, clock: Clock) -> float | None:
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if isinstance(value, bytes):
-        value = _text(value)
+        value = _decode(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _from_now(float(value), clock) if value >= 0 else None
     if not isinstance(value, str):
@@ -279,13 +279,13 @@ def _seconds(value: Any, clock: Clock) -> float | None:
     date = _date(text)
     if date is None:
         return None
-    if date.tzinfo is None:  # RFC 9110 knows no dates but those in UTC
+    if date.tzinfo is None:  # dates of RFC 9110 are in UTC
         date = date.replace(tzinfo=UTC)
     return max(0.0, (date - datetime.fromtimestamp(clock.time(), UTC)).total_seconds())
 
 
 def _from_now(number: float, clock: Clock) -> float:
-    """Return a number of seconds, or the time from now where it is a moment of about now."""
+    """Return a number of seconds, or the time until it where it is a moment of about now."""
     now = clock.time()
     for moment in (number, number / 1000):  # some count milliseconds since the epoch
         if number > _WEEK and abs(moment - now) < _WEEK:
@@ -303,18 +303,18 @@ def _date(text: str) -> datetime | None:
     return None
 
 
-def _text(value: Any) -> str:
+def _decode(value: Any) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
-def _status(value: Any) -> int | None:
-    # Text may be a code of the library's own.
+def _valid_status(value: Any) -> int | None:
+    # A text may be a code of the library itself.
     if isinstance(value, int) and not isinstance(value, bool) and 100 <= value < 600:
         return int(value)
     return None
 
 
-def _get(owner: Any, name: str) -> Any:
+def _attribute(owner: Any, name: str) -> Any:
     try:
         return getattr(owner, name, None)
     except Exception:  # noqa: BLE001 - a property may raise anything, such as a warning

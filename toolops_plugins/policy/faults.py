@@ -1,7 +1,7 @@
-"""Tell whose fault an exception is: the callee's, that of the request, or of its arguments.
+"""Attribution of an exception to the callee, to the request or to its arguments.
 
 An agent invents arguments: a ticker that does not exist says nothing about the service that was
-asked for it. Four of them must neither be asked for again nor open the circuit for everybody.
+asked. Four such errors must neither be retried nor open the circuit for everybody.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from toolops_plugins.policy.error_details import iter_chain, retry_after, status
 __all__ = ["Fault", "callee_failed", "fault_of"]
 
 Fault: TypeAlias = Literal["callee", "request", "arguments"]
-"""Whose fault it is.
+"""The party at fault.
 
-- ``callee``: what was called is down, slow, overloaded, or answers what cannot be read.
-- ``request``: what was called has answered, and refused this request.
-- ``arguments``: the arguments are wrong; perhaps nothing was called at all.
+- ``callee``: the callee is down, slow, overloaded, or its answer cannot be read.
+- ``request``: the callee answered and refused this request.
+- ``arguments``: the arguments are wrong; perhaps the callee was never reached.
 """
 
 _MAY_PASS = frozenset((408, 409, 425, 429))
-"""HTTP statuses that are the client's fault by number, but may pass."""
+"""HTTP statuses of client errors that may pass by themselves."""
 _ARGUMENTS = (ValueError, TypeError, LookupError)
 _ARGUMENT_NAMES = frozenset(
     (

@@ -1,9 +1,8 @@
-"""What may be asked of a call: frozen, validated, reusable and composable values.
+"""Policies of a call: frozen, validated, reusable and composable values.
 
-Every class here is immutable, hashable by identity of its fields where they are hashable, and free
-of state: what a policy *does* lives in the rooms above. All durations are in seconds. A wrong
-value raises :class:`~toolops_plugins.errors.ConfigurationError` when the policy is made, which is
-when the function is decorated, and names the parameter.
+Every class here is immutable, hashable where its fields are, and free of state. All durations are
+in seconds. A wrong value raises :class:`~toolops_plugins.errors.ConfigurationError`, which names
+the parameter, when the policy is made: at the decoration of a function.
 """
 
 from __future__ import annotations
@@ -60,14 +59,14 @@ PriceLike: TypeAlias = Union[float, "Price", Callable[[Any], float]]
 
 @policy_class
 class Cache(PolicyBase):
-    """Keep results.
+    """Store results and return them to later calls.
 
     Args:
         ttl: Seconds (or timedelta) that a result is fresh. None: as long as the tiers keep it.
         stale_ttl: Seconds after ``ttl`` in which a result may still be served at once, while a
             fresh one is fetched in the background (stale-while-revalidate, RFC 5861). Default 0.
-        jitter: Share of ``ttl`` by which it is shortened at random, so that what was stored
-            together does not expire together. Default 0.1.
+        jitter: Share of ``ttl`` by which it is shortened at random, so that results that were
+            stored together do not expire together. Default 0.1.
         version: Part of the key; change it when the function's meaning changes. Default "1".
         tags: Names under which results can be invalidated together; ``"ticker:{ticker}"`` takes
             the argument of that name, a callable gets the arguments by name. Default none.
@@ -76,9 +75,11 @@ class Cache(PolicyBase):
             arguments count.
         key_params: The only parameters that count in the key. None: all but the ignored ones.
         beta: Eagerness of early refresh (XFetch; Vattani et al., VLDB 2015). 0: off. Default 1.
-        negative: Exceptions (types or predicate) that are remembered and raised again, with their
-            arguments and attributes alone; one that holds what no codec takes is not. None: none.
-        negative_ttl: Seconds for which they are. Default 5.
+        negative: Exceptions (types or predicate) that are stored and raised again, with their
+            arguments and attributes alone; one that holds a value that no codec takes is not
+            stored.
+            None: none.
+        negative_ttl: Seconds for which they are stored. Default 5.
         stale_if_error: Seconds after ``ttl`` in which a result may stand in for an error
             (stale-if-error, RFC 5861). None: as long as ``stale_ttl``.
         when: Predicate over the result: store it only where this is true. None: store all results.
@@ -131,14 +132,14 @@ class Cache(PolicyBase):
 
 @policy_class
 class Semantic(PolicyBase):
-    """Let questions in other words share an answer; needs a runtime with a semantic cache.
+    """Share answers between questions in other words; needs a runtime with a semantic cache.
 
     Args:
         on: The parameter that holds the question; all others belong to the scope and must be equal.
         max_error: The share of all requests that may get a wrong answer, or None for a threshold.
         threshold: Least similarity to serve, or None for the one calibrated for the embedder.
-        answer: Callable over the result that returns what of it answers the question: what is
-            compared with other answers, and shown to a judge. None: the whole result.
+        answer: Callable over the result that returns the part of it that answers the question. This
+            part is compared with other answers, and shown to a judge. None: the whole result.
     """
 
     on: str
@@ -160,7 +161,7 @@ class Semantic(PolicyBase):
 
 @policy_class
 class Price(PolicyBase):
-    """What a call costs.
+    """The cost of a call.
 
     Args:
         per_call: Money for each call. Default 0.
@@ -218,15 +219,15 @@ class PolicyParts(TypedDict, total=False):
 
 @policy_class
 class Policy(PolicyBase):
-    """All that is asked of a call; the decorators take the same keywords.
+    """All policies of a call; the decorators take the same keywords.
 
-    Policies compose: ``base | Policy(retry=...)`` takes from the right what is set there.
-    ``base.replace(retry=None)`` also takes things away.
+    Policies compose: ``base | Policy(retry=...)`` takes from the right the parts that are set
+    there. ``base.replace(retry=None)`` also removes parts.
 
     Args:
-        cache: Keep results. None: do not.
+        cache: Store results. None: do not.
         retry: Try again. None: do not.
-        breaker: Stop calling what keeps failing. None: do not.
+        breaker: Stop calling a callee that keeps failing. None: do not.
         timeout: Bound the time. None: do not.
         rate_limit: Keep under a limit. None: do not.
         bulkhead: Bound the concurrency. None: do not.
@@ -281,7 +282,7 @@ class Policy(PolicyBase):
             raise ConfigurationError("semantic", "needs cache=, which holds the answers it shares")
 
     def __or__(self, other: Policy) -> Policy:
-        """Return this policy with everything that ``other`` sets."""
+        """Return this policy with every part that ``other`` sets."""
         if not isinstance(other, Policy):
             return NotImplemented
         unset = Policy()
@@ -293,7 +294,7 @@ class Policy(PolicyBase):
         return replace(self, **changes)
 
     def replace(self, **changes: Unpack[PolicyParts]) -> Policy:
-        """Return this policy with the named parts changed; None takes a part away.
+        """Return this policy with the named parts changed; None removes a part.
 
         Raises:
             ConfigurationError: A name is no part of a policy, or a value does not fit it.
