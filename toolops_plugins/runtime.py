@@ -26,7 +26,7 @@ from toolops_plugins.calls.plan import Call, Plan, Shared
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.closing import Closing
 from toolops_plugins.coalesce.flights import Flights
-from toolops_plugins.coalesce.streams import Streams
+from toolops_plugins.coalesce.stream_table import Streams
 from toolops_plugins.codec import MAX_VALUE_BYTES, Codec
 from toolops_plugins.codec.encryption import make_cipher
 from toolops_plugins.concurrency.fork_locks import fork_safe

@@ -20,7 +20,7 @@ from toolops_plugins.callables.pickling import Origin, owner_of
 from toolops_plugins.callables.target import Target
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import Flights
-from toolops_plugins.coalesce.streams import Streams
+from toolops_plugins.coalesce.stream_table import Streams
 from toolops_plugins.codec import Codec
 from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.keys.keyer import Keyer

@@ -1,7 +1,7 @@
-"""One run of an asynchronous generator for many readers, each at its own pace.
+"""Recordings of asynchronous generators, for many readers that each have their own pace.
 
-It runs in one task of one event loop, from its first step to its last, so that timeouts and task
-groups inside it work; and only readers of that loop share it.
+The generator runs in one task of one event loop, from its first step to its last, so that timeouts
+and task groups inside of it work. Only readers of that loop share it.
 """
 
 from __future__ import annotations
@@ -22,39 +22,39 @@ from toolops_plugins.concurrency.tasks import end_tasks
 __all__ = ["AsyncRecording"]
 
 _CLEANING = 5.0
-"""Seconds that the last reader waits for the generator's clean-up where it was not cancelled."""
+"""Seconds that the last reader, unless cancelled, waits for the generator's clean-up."""
 
 
-class _Signals:
-    """What readers and the task of a recording tell each other.
+class _ReaderSignals:
+    """The signals between the readers and the task of a recording.
 
-    The task holds this, so that a reader is held by what it waits for: an event loop itself holds
-    its tasks weakly.
+    The task holds this object, so that readers are referenced by the futures that they wait for: an
+    event loop itself holds its tasks weakly.
     """
 
     def __init__(self) -> None:
-        self.waiting: set[asyncio.Future[None]] = set()
-        self.sent: Any = None
-        self.thrown: Exception | None = None
-        self.stopped = False
+        self.waiters: set[asyncio.Future[None]] = set()
+        self.value_sent: Any = None
+        self.error_thrown: Exception | None = None
+        self.stop = False
         self.want = asyncio.Event()
         self.want.set()
 
     def wake(self) -> None:
-        """Wake those who wait for an item or the end."""
-        for future in self.waiting:
+        """Wake the readers that wait for an item or the end."""
+        for future in self.waiters:
             if not future.done():
                 future.set_result(None)
-        self.waiting.clear()
+        self.waiters.clear()
 
 
 class AsyncRecording(BaseRecording):
-    """An asynchronous generator that is running in a task, and what it has yielded.
+    """An asynchronous generator that runs in a task, with the items that it has yielded.
 
-    To be used on the loop that it was opened on.
+    Use it on the loop on which it was opened.
 
     Args:
-        start: Makes the generator.
+        start: Returns the generator.
         codec: Makes the copies.
         shares: Whether there may be several readers.
     """
@@ -66,26 +66,27 @@ class AsyncRecording(BaseRecording):
         self._start = start
         loop = self._loop = asyncio.get_running_loop()
         self._wanted = 1
-        self._signals = _Signals()
-        wanted = weakref.ref(self)
+        self._signals = _ReaderSignals()
+        recording_ref = weakref.ref(self)
         self._task: asyncio.Task[None] = loop.create_task(
-            _pump(wanted, start(), self._signals), context=wait_graph.context_inside(self.node)
+            _pump(recording_ref, start(), self._signals),
+            context=wait_graph.context_inside(self.node),
         )
-        self._task.add_done_callback(partial(_ended, wanted))
-        weakref.finalize(self, _abandon, loop, self._task).atexit = False
+        self._task.add_done_callback(partial(_on_task_end, recording_ref))
+        weakref.finalize(self, _cancel, loop, self._task).atexit = False
 
     @classmethod
     def make_opener(
         cls, function: Callable[..., Any], codec: Codec, *, shares: bool
     ) -> Callable[..., Any]:
-        """Return what starts the function's generator and awaits its first item."""
+        """Return a function that starts the function's generator and awaits its first item."""
 
         async def open_recording(*args: Any, **kwargs: Any) -> AsyncRecording:
             recording = cls(partial(function, *args, **kwargs), codec, shares=shares)
             wait = wait_graph.wait_for(recording.node)
             try:
                 await recording._reach(0)
-            except GeneratorExit:  # this coroutine was left behind, and may await nothing more
+            except GeneratorExit:  # this coroutine was abandoned, and may not await any more
                 raise
             except BaseException:
                 await recording._stop()
@@ -100,14 +101,14 @@ class AsyncRecording(BaseRecording):
         return open_recording
 
     def put(self, value: Any) -> None:
-        """Put what was yielded at the end, and wake those who wait for it."""
+        """Append an item, and wake the readers that wait for it."""
         self.add(value)
         self._signals.wake()
         if self.count >= self._wanted:
             self._signals.want.clear()
 
     def finish(self, error: BaseException | None) -> None:
-        """Note that nothing more will come, and wake those who wait for it."""
+        """Record the end of the generator, and wake the readers that wait for it."""
         if not self.ended:
             self.end(error)
         self._signals.wake()
@@ -119,26 +120,27 @@ class AsyncRecording(BaseRecording):
             self._wanted = max(self._wanted, index + 1)
             signals.want.set()
             future = self._loop.create_future()
-            signals.waiting.add(future)
+            signals.waiters.add(future)
             try:
                 await future
             finally:
-                signals.waiting.discard(future)
+                signals.waiters.discard(future)
 
     async def _stop(self, seconds: float = 0.0) -> None:
-        self._signals.stopped = True
+        self._signals.stop = True
         await end_tasks((self._task,), seconds)
 
     async def read(self, reader: object) -> AsyncGenerator[Any, Any]:
         """Yield every item from the start, each reader its own copies.
 
-        A reader that meets an item which another one has goes on with a run of its own.
+        A reader that meets an item which only another reader can have continues with a run of its
+        own.
 
         Args:
-            reader: Stands for this reader; has joined already.
+            reader: Stands for this reader, which has joined already.
 
         Raises:
-            Exception: What the generator raised.
+            Exception: The generator's error.
         """
         index = 0
         try:
@@ -150,15 +152,15 @@ class AsyncRecording(BaseRecording):
                 index += 1
                 self.move(reader, index)
                 try:
-                    sent = yield value
+                    value_sent = yield value
                 except Exception as error:
                     if not self.accepts_send:
                         raise
-                    self._signals.thrown = error
+                    self._signals.error_thrown = error
                 else:
-                    if sent is not None and not self.accepts_send:
+                    if value_sent is not None and not self.accepts_send:
                         raise send_refusal()
-                    self._signals.sent = sent
+                    self._signals.value_sent = value_sent
             self.raise_error()
         except ItemUnavailable:
             pass
@@ -166,62 +168,64 @@ class AsyncRecording(BaseRecording):
             return
         finally:
             if self.leave(reader):
-                # Whoever closes a stream expects that its generator has cleaned up.
+                # Users who close a stream expect that its generator has cleaned up.
                 cancelled = isinstance(sys.exception(), asyncio.CancelledError)
                 await self._stop(0.0 if cancelled else _CLEANING)
         async with aclosing(self._start()) as source:
             async for value in source:
-                if index > 0:  # this reader has had it already
+                if index > 0:  # this reader has it already
                     index -= 1
                     continue
                 yield value
 
 
 async def _pump(
-    wanted: weakref.ref[AsyncRecording], source: AsyncGenerator[Any, Any], signals: _Signals
+    recording_ref: weakref.ref[AsyncRecording],
+    source: AsyncGenerator[Any, Any],
+    signals: _ReaderSignals,
 ) -> None:
-    """Run a generator from first step to last, without keeping its recording alive."""
+    """Run a generator from its first step to its last, without keeping its recording alive."""
     error: BaseException | None = None
     try:
         value = await anext(source)
         while True:
-            recording = wanted()
-            if recording is None or signals.stopped:  # it resisted its cancellation
+            recording = recording_ref()
+            if recording is None or signals.stop:  # it resisted its cancellation
                 return
             recording.put(value)
             del recording, value
             await signals.want.wait()
-            sent, signals.sent = signals.sent, None
-            thrown, signals.thrown = signals.thrown, None
-            if thrown is not None:
-                value = await source.athrow(thrown)
+            value_sent, signals.value_sent = signals.value_sent, None
+            error_thrown, signals.error_thrown = signals.error_thrown, None
+            if error_thrown is not None:
+                value = await source.athrow(error_thrown)
             else:
-                value = await (anext(source) if sent is None else source.asend(sent))
-            sent = thrown = None
+                value = await (anext(source) if value_sent is None else source.asend(value_sent))
+            value_sent = error_thrown = None
     except StopAsyncIteration:
         pass
     except BaseException as caught:
         error = caught
-        if not isinstance(caught, Exception):  # others are raised in every reader
+        if not isinstance(caught, Exception):  # an Exception is raised in every reader
             raise
     finally:
         with suppress(Exception):
             await source.aclose()
-        recording = wanted()
+        recording = recording_ref()
         if recording is not None:
             recording.finish(error)
         error = recording = None
 
 
-def _ended(wanted: weakref.ref[AsyncRecording], task: asyncio.Task[None]) -> None:
-    """Let nobody wait for a task that died where it could not say so."""
+def _on_task_end(recording_ref: weakref.ref[AsyncRecording], task: asyncio.Task[None]) -> None:
+    """Release the readers of a task that died without a report."""
     death = None if task.cancelled() else task.exception()
-    recording = wanted()
+    recording = recording_ref()
     if recording is not None:
         recording.finish(death or asyncio.CancelledError())
 
 
-def _abandon(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
+def _cancel(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
     if not task.done() and not task.cancelling():  # as in end_tasks
         with suppress(RuntimeError):  # a closed loop has ended it already
             loop.call_soon_threadsafe(task.cancel)

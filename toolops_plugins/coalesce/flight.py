@@ -1,4 +1,4 @@
-"""One flight: work under way, what came of it, and who waits for it."""
+"""Flights: work under way, its outcome, and its callers."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ __all__ = ["Flight", "FlightOutcome", "FlightResult", "RecentKeys", "deliver", "
 
 
 class FlightResult(NamedTuple):
-    """What a caller got off its flight.
+    """The result of a flight for one caller.
 
     Args:
         value: The result of the work.
-        led: Whether this caller led the flight, or ran the work apart, rather than followed.
+        led: Whether this caller led the flight, or ran the work alone, rather than followed.
     """
 
     value: Any
@@ -34,13 +34,13 @@ class FlightResult(NamedTuple):
 
 
 class FlightOutcome(NamedTuple):
-    """What came of the work.
+    """The outcome of the work.
 
     Args:
         value: Its result.
-        error: What it raised, which is the leader's own.
-        trace: Where it was raised.
-        copy: What followers get copies of: the error as it was before its leader raised it.
+        error: Its exception, which is raised in the leader.
+        trace: The traceback of the exception.
+        copy: The exception as it was before the leader raised it, of which followers get copies.
     """
 
     value: Any
@@ -50,14 +50,14 @@ class FlightOutcome(NamedTuple):
 
 
 class Flight:
-    """Work under way, and who waits for it. All fields are guarded by the table's lock.
+    """Work under way and its callers. The table's lock guards all fields.
 
     Args:
-        key: What makes calls equal.
+        key: The key that equal calls share.
         loop: The event loop that it runs on; None: it runs in a thread.
-        mark: Stands for the call that leads it, until somebody else runs it.
-        place: Where it runs, if that is this thread.
-        generation: How many flights of this key were given up, one after another, before it.
+        mark: Stands for the call that leads it, until another thread runs the work. Default None.
+        place: The call that runs it, if that is in this thread. Default None.
+        generation: Flights of this key that were dropped, in a row, before it. Default 0.
     """
 
     __slots__ = (
@@ -65,7 +65,6 @@ class Flight:
         "death",
         "done",
         "generation",
-        "glance",
         "key",
         "loop",
         "mark",
@@ -73,6 +72,7 @@ class Flight:
         "outcome",
         "parties",
         "place",
+        "probe",
         "task",
         "watches",
     )
@@ -92,23 +92,23 @@ class Flight:
         self.generation = generation
         self.node = wait_graph.Node()
         self.outcome: FlightOutcome | None = None
-        """None though it is done: the work died, or nobody is left who wants what came of it."""
+        """None in a finished flight: the work died, or no caller is left."""
         self.death: BaseException | None = None
         self.done = False
         self.parties = 1
         self.callbacks: dict[object, Callable[[], None]] = {}
         self.task: asyncio.Task[None] | None = None
-        self.glance: loop_liveness.LoopProbe | None = None
+        self.probe: loop_liveness.LoopProbe | None = None
         self.watches: dict[Any, LoopWatch] | None = None
 
 
 class RecentKeys:
-    """Keys of which something is remembered; bounded, the oldest forgotten first.
+    """A bounded set of keys that drops the oldest first.
 
-    Safe to use from any threads: its operations are single ones of a dictionary.
+    Safe to use from any threads, since all operations are single ones of a dictionary.
 
     Args:
-        limit: Keys that are remembered.
+        limit: The size of the set. Default 1,000.
     """
 
     def __init__(self, limit: int = 1_000) -> None:
@@ -119,24 +119,24 @@ class RecentKeys:
         return key in self._keys
 
     def add(self, key: bytes) -> None:
-        """Remember a key."""
+        """Add a key."""
         self._keys[key] = None
         while len(self._keys) > self._limit:
             with suppress(StopIteration, RuntimeError):  # another thread was quicker
                 self._keys.pop(next(iter(self._keys)), None)
 
     def discard(self, key: bytes) -> None:
-        """Forget a key."""
+        """Remove a key."""
         if self._keys:
             self._keys.pop(key, None)
 
 
 def make_failure(error: Exception, outside: BaseException | None) -> FlightOutcome:
-    """Return what comes of work that raised an error.
+    """Return the outcome of work that raised an exception.
 
     Args:
-        error: The error.
-        outside: What was being handled where the work began.
+        error: The exception.
+        outside: The exception that was being handled where the work began.
     """
     return FlightOutcome(None, error, error.__traceback__, _copy(error, outside))
 
@@ -148,11 +148,12 @@ def _copy(error: Exception, outside: BaseException | None = None) -> Exception:
 
 
 def deliver(landing: FlightOutcome, *, led: bool) -> FlightResult:
-    """Return what a caller gets of what came of the work, or raise its error."""
+    """Return a caller's result of an outcome, or raise its exception."""
     if landing.error is None:
         return FlightResult(landing.value, led)
     error = landing.error
     if not led and landing.copy is not None:
         error = _copy(landing.copy)
-    # What cannot be copied is one object for all, whose traceback each raise would lengthen.
+    # An exception without a copy is shared by all callers, and each raise would lengthen its
+    # traceback.
     raise error.with_traceback(landing.trace)

@@ -1,14 +1,15 @@
-"""Whether an event loop still gets on with work, as seen by who waits for it elsewhere.
+"""The liveness of an event loop, as seen by callers that wait for it elsewhere.
 
-A loop may have stopped; or it may be blocked, perhaps by whoever waits for the very caller that
-waits for the work: a blocking call of an agent on a running loop hands its tools to threads. The
-second cannot be seen from outside, so the loop is asked for a sign of life.
+A loop may have stopped. Or it may be blocked, perhaps by a caller that waits for the very caller
+that waits for the work: an agent's blocking call on a running loop hands its tools to threads.
+Blocking cannot be seen from outside, so the loop is asked for a sign of life.
 
-Time is counted in looks: if the whole process was suspended, nobody concludes anything from that.
+Time is counted in looks, so that nobody draws conclusions from a suspension of the whole process.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -18,20 +19,20 @@ if TYPE_CHECKING:
     # Slow to import: whoever runs a loop has imported it, and nobody else needs it.
     import asyncio
 
-__all__ = ["PATIENCE", "LoopLiveness", "LoopProbe"]
+__all__ = ["PATIENCE", "LoopLiveness", "LoopProbe", "current_loop"]
 
 PATIENCE = 0.25
 """Seconds between two looks."""
 
 GRACE = 4
-"""Looks after which the loop is asked for a sign of life, and again that many after each sign."""
+"""Looks after which the loop is asked for a sign of life, and as many after each sign."""
 
 SILENCE = 4
-"""Looks without a sign, after it was asked, that make it a loop which does not turn."""
+"""Looks without a sign, once it was asked for, after which the loop counts as dead."""
 
 
 class LoopLiveness:
-    """What one caller has seen of the loop that it waits for. For that caller alone.
+    """One caller's observations of the loop that it waits for. For that caller alone.
 
     Args:
         loop: The loop; not the caller's own.
@@ -46,11 +47,11 @@ class LoopLiveness:
         self._suspicious = False
 
     def is_dead(self, task: asyncio.Task[Any] | None) -> bool:
-        """Look, once every :data:`PATIENCE`; return whether it is no use to wait any longer.
+        """Look, once every :data:`PATIENCE` seconds; return whether waiting is of no use.
 
         Args:
-            task: What is waited for. A loop which is inside it gets on with it, even if it does
-                nothing else meanwhile: the work may compute, or call what blocks.
+            task: The task that is waited for. A loop that is inside of it makes progress even if it
+                does nothing else meanwhile: the work may compute, or make a blocking call.
         """
         suspicious = self._suspicious
         self._suspicious = not self._loop.is_running()
@@ -61,7 +62,7 @@ class LoopLiveness:
     def _silent(self, task: asyncio.Task[Any] | None) -> bool:
         if self._sign is not None and self._sign.is_set():
             self._sign, self._looks = None, 0
-        if self._sign is not None and task is not None and _current(self._loop) is task:
+        if self._sign is not None and task is not None and _current_task(self._loop) is task:
             self._looks = GRACE
             return False
         self._looks += 1
@@ -73,7 +74,7 @@ class LoopLiveness:
 
 
 class LoopProbe:
-    """What callers that pass by see of a loop, at no set times; see :class:`LoopLiveness`.
+    """Observations of a loop by passing callers, at irregular times; see :class:`LoopLiveness`.
 
     Args:
         loop: The loop; not the caller's own.
@@ -90,13 +91,17 @@ class LoopProbe:
         """Return whether the loop has stopped, or has given no sign of life for long.
 
         Args:
-            task: What nobody waits for; a loop which is inside it gets on with it.
+            task: A task that nobody waits for; a loop that is inside of it makes progress.
         """
         if not self._loop.is_running():
             return True
         now = time.monotonic()
         sign = self._sign
-        if sign is None or sign.is_set() or (task is not None and _current(self._loop) is task):
+        if (
+            sign is None
+            or sign.is_set()
+            or (task is not None and _current_task(self._loop) is task)
+        ):
             sign = self._sign = threading.Event()
             self._since = now
             with suppress(RuntimeError):  # it was closed this instant
@@ -104,7 +109,13 @@ class LoopProbe:
         return now - self._since > PATIENCE * SILENCE
 
 
-def _current(loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any] | None:
+def _current_task(loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any] | None:
     import asyncio  # noqa: PLC0415 - see above
 
     return asyncio.current_task(loop)
+
+
+def current_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the loop that runs in this thread, or None."""
+    loaded = sys.modules.get("asyncio")  # before it is imported no loop runs
+    return None if loaded is None else loaded._get_running_loop()  # noqa: SLF001 - public in all but name

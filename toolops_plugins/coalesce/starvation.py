@@ -1,12 +1,12 @@
-"""Queues of work that waits for a thread, as a caller that holds a thread can see them.
+"""Queues of work that waits for a thread, as seen by a caller that holds a thread.
 
 A call on an event loop needs threads as well: for a name lookup, for files, for ``to_thread``. If
-those who hold all threads of a pool wait for that call, it never ends. So whoever waits in a thread
-looks at the queues of the pool that it sits in, at that of the loop's default executor and at
+the callers that hold all threads of a pool wait for that call, it never ends. So a caller that
+waits in a thread looks at the queues of its own pool, of the loop's default executor, and of
 anyio's and asgiref's, and leaves where they do not move.
 
-The frameworks are known by their attributes and never imported. A pool that nobody knows is known
-by its worker: a function near the bottom of this thread's stack which gets its work from a queue.
+The frameworks are recognized by their attributes and never imported. An unknown pool is recognized
+by its worker: a function near the bottom of this thread's stack that gets its work from a queue.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 __all__ = ["Backlog", "ThreadCall", "holds_thread"]
 
 _BOTTOM = 12
-"""Frames at the bottom of a thread's stack among which a pool's worker is."""
+"""Frames at the bottom of a thread's stack that may be a pool's worker."""
 _TOP = 4
-"""Frames at its top among which the wait for another thread is."""
+"""Frames at its top that may be a wait for another thread."""
 _WAITS = frozenset(("wait", "join", "_wait_for_tstate_lock", "get", "result", "select", "acquire"))
-"""Functions in which a thread waits for another one; the last but one for all that a loop does."""
+"""Functions in which a thread waits for another one; ``select`` stands for an idle event loop."""
 _MODULES = ("threading.py", "queue.py", "_base.py", "selectors.py", "pool.py", "locks.py")
 
 
 class Backlog:
-    """What one caller has seen of the queues that matter to it. For that caller alone.
+    """One caller's observations of the queues that it depends on. For that caller alone.
 
     Args:
-        loop: The event loop of the work that is waited for; None: it runs in a thread.
+        loop: The event loop of the awaited work; None: it runs in a thread.
     """
 
     __slots__ = ("_before", "_loop", "looks")
@@ -48,13 +48,13 @@ class Backlog:
         self._loop = loop
         self._before: dict[int, Any] = {}
         self.looks = 0
-        """How many looks in a row have found that nothing moved."""
+        """Looks in a row that have found a queue without motion."""
 
     def look(self) -> int:
-        """Look at the queues; return how many looks in a row have found that nothing moved."""
+        """Look at the queues; return how many looks in a row have found a queue without motion."""
         try:
-            now = dict(_waiting(self._loop))
-        except Exception:  # noqa: BLE001 - what is not ours may be in any state
+            now = dict(_iter_backlogs(self._loop))
+        except Exception:  # noqa: BLE001 - the objects of frameworks may be in any state
             now = {}
         self.looks = self.looks + 1 if any(map(self._is_stuck, now.items())) else 0
         self._before = now
@@ -68,29 +68,29 @@ class Backlog:
         return before is not None and now is before
 
 
-def _waiting(loop: asyncio.AbstractEventLoop | None) -> Iterator[tuple[int, Any]]:
-    """Yield each queue in which something waits, with its length or the first that waits."""
-    for queue in {id(queue): queue for queue in _queues(loop)}.values():
+def _iter_backlogs(loop: asyncio.AbstractEventLoop | None) -> Iterator[tuple[int, Any]]:
+    """Yield each non-empty queue, with its length or its first member."""
+    for queue in {id(queue): queue for queue in _iter_queues(loop)}.values():
         size = queue.qsize()
         if size:
             yield id(queue), size
-    for limiter in _limiters(loop):
+    for limiter in _iter_limiters(loop):
         waiting = getattr(limiter, "_wait_queue", ())
         for first in waiting:
             yield id(limiter), waiting[first]
             break
-    for executor in _current_thread_executors():
+    for executor in _iter_thread_executors():
         size = len(getattr(executor, "_work_items", ()))
         if size:
             yield id(executor), size
 
 
-def _queues(loop: asyncio.AbstractEventLoop | None) -> Iterator[Any]:
-    yield from _own_pool()
+def _iter_queues(loop: asyncio.AbstractEventLoop | None) -> Iterator[Any]:
+    yield from _iter_pool_queues()
     executors: list[Any] = []
     if loop is not None:
         executors.append(getattr(loop, "_default_executor", None))
-        if not hasattr(loop, "_default_executor"):  # as uvloop's, which shows nobody its own
+        if not hasattr(loop, "_default_executor"):  # such as uvloop's, which hides its own
             futures = sys.modules.get("concurrent.futures.thread")
             yield from list(getattr(futures, "_threads_queues", {}).values())
     asgiref = sys.modules.get("asgiref.sync")
@@ -104,29 +104,29 @@ def _queues(loop: asyncio.AbstractEventLoop | None) -> Iterator[Any]:
             yield queue
 
 
-def _own_pool() -> Iterator[Any]:
-    """Yield the queues that the worker of this thread's pool gets its work from."""
+def _iter_pool_queues() -> Iterator[Any]:
+    """Yield the queues from which the worker of this thread's pool gets its work."""
     if threading.current_thread() is threading.main_thread():
         return
-    frames = list(_stack(sys._getframe()))[-_BOTTOM:]  # noqa: SLF001 - the only way to the stack
+    frames = list(_iter_stack(sys._getframe()))[-_BOTTOM:]  # noqa: SLF001 - the only way to the stack
     for frame in frames:
         if "get" not in frame.f_code.co_names:
             continue
         values = list(frame.f_locals.values())
         with suppress(AttributeError):
             values += object.__getattribute__(frame.f_locals.get("self"), "__dict__").values()
-        # By the type itself: to ask a proxy for its class may load it.
+        # By type(), since a proxy may load its object when it is asked for its class.
         yield from (value for value in values if issubclass(type(value), Queue | SimpleQueue))
 
 
-def _stack(frame: FrameType | None) -> Iterator[FrameType]:
+def _iter_stack(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None:
         yield frame
         frame = frame.f_back
 
 
-def _limiters(loop: asyncio.AbstractEventLoop | None) -> Iterator[Any]:
-    """Yield anyio's limiters of threads: of the work's loop, and of that which owns this thread."""
+def _iter_limiters(loop: asyncio.AbstractEventLoop | None) -> Iterator[Any]:
+    """Yield anyio's thread limiters: of the work's loop, and of the loop that owns this thread."""
     anyio = sys.modules.get("anyio.lowlevel")
     if anyio is None:
         return
@@ -134,16 +134,16 @@ def _limiters(loop: asyncio.AbstractEventLoop | None) -> Iterator[Any]:
     owner = getattr(threading.current_thread(), "loop", None)
     for token in {id(each): each for each in (loop, owner) if each is not None}.values():
         held: Iterable[Any] = ()
-        with suppress(TypeError):  # no loop: it cannot be weakly referenced
+        with suppress(TypeError):  # it cannot be weakly referenced, and so is no loop
             held = list((variables.get(token) or {}).values())
         for value in held:
             if hasattr(value, "_wait_queue") and hasattr(value, "total_tokens"):
                 yield value
 
 
-def _current_thread_executors() -> Iterator[Any]:
-    """Yield asgiref's executors that run work in this very thread, once it gets back to them."""
-    executor = _executor_of_context()
+def _iter_thread_executors() -> Iterator[Any]:
+    """Yield asgiref's executors whose work runs in this very thread, once it returns to them."""
+    executor = _asgiref_executor()
     while executor is not None and getattr(executor, "_work_thread", None) is _this_thread():
         yield executor
         executor = getattr(executor, "_old_executor", None)
@@ -153,22 +153,22 @@ def _this_thread() -> threading.Thread:
     return threading.current_thread()
 
 
-def _executor_of_context() -> Any:
+def _asgiref_executor() -> Any:
     asgiref = sys.modules.get("asgiref.sync")
     held = None if asgiref is None else getattr(asgiref.AsyncToSync, "executors", None)
     return getattr(held, "current", None)
 
 
 def holds_thread() -> bool:
-    """Return whether a thread waits for this coroutine, and is needed by others, by asgiref."""
-    return _executor_of_context() is not None
+    """Return whether this coroutine holds a thread, through asgiref, that others need."""
+    return _asgiref_executor() is not None
 
 
 class ThreadCall:
-    """A call of a function in a thread: where work runs that is not on a loop.
+    """A function's call in a thread, in which work runs that is not on a loop.
 
     Args:
-        above: Which function: 1 is the one that makes this. Default 1.
+        above: The function, as a number of frames: 1 is the one that makes this object. Default 1.
     """
 
     __slots__ = ("_frame", "_greenlet", "_ident")
@@ -180,15 +180,15 @@ class ThreadCall:
         self._greenlet = None if greenlet is None else greenlet.getcurrent()
 
     def is_on_stack(self) -> bool:
-        """Return whether that call is still on the stack of its thread, or of its greenlet."""
+        """Return whether the call is still on the stack of its thread, or of its greenlet."""
         stacks = [self._top(), getattr(self._greenlet, "gr_frame", None)]
-        return any(frame is self._frame for top in stacks for frame in _stack(top))
+        return any(frame is self._frame for top in stacks for frame in _iter_stack(top))
 
     def waits_for_thread(self) -> bool:
-        """Return whether its thread seems to wait for another one."""
+        """Return whether its thread seems to wait for another thread."""
         return any(
             frame.f_code.co_name in _WAITS and frame.f_code.co_filename.endswith(_MODULES)
-            for frame in islice(_stack(self._top()), _TOP)
+            for frame in islice(_iter_stack(self._top()), _TOP)
         )
 
     def _top(self) -> FrameType | None:

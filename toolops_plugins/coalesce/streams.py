@@ -1,23 +1,23 @@
-"""One run of a generator for many readers, each at its own pace.
+"""Recordings of generators, for many readers that each have their own pace.
 
-A recording holds the generator and what it has yielded so far. Whoever is farthest ahead pulls the
-next item; all others find it there. So nobody waits for a slow reader, a generator never runs ahead
-of the quickest one, and anybody may leave: the last to go closes it. A reader that joins late sees
-everything from the start.
+A recording holds the generator and the items that it has yielded so far. The reader that is
+farthest ahead pulls the next item; all others find it there. So nobody waits for a slow reader, and
+a generator never runs ahead of the quickest one. Any reader may leave, and the last one closes the
+generator. A reader that joins late gets every item from the start.
 
 Readers of a plain generator may be any threads; one of them pulls at a time. A thread with a
-running event loop never waits for another, and so shares with none. Those of an asynchronous
-generator share it within one event loop; see :mod:`toolops_plugins.coalesce.async_streams`.
+running event loop never waits for another thread, and so shares with none. Readers of an
+asynchronous generator share it within one event loop; see
+:mod:`toolops_plugins.coalesce.async_streams`.
 
-A recording lives as long as somebody reads it or is about to. Nothing else holds it: one whose
-readers were all too impatient for its first item is closed when the last of them has gone.
+A recording lives for as long as it has a reader, or a caller that is about to read. If all callers
+give up before the first item, it is closed when the last of them leaves.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -28,29 +28,30 @@ from typing import Any
 
 from toolops_plugins.coalesce import wait_graph
 from toolops_plugins.coalesce.error_copies import copy_error
+from toolops_plugins.coalesce.loop_liveness import current_loop
 from toolops_plugins.coalesce.value_copies import copy_value, count_parts
 from toolops_plugins.codec import Codec, Payload
 from toolops_plugins.errors import ConfigurationError, ToolOpsError
 from toolops_plugins.keys.encoding_failures import describe_failure
 from toolops_plugins.policy.base import NOTHING
 
-__all__ = ["BaseRecording", "ItemUnavailable", "Recording", "Streams"]
+__all__ = ["BaseRecording", "ItemUnavailable", "Recording"]
 
 MAX_ITEMS = 10_000
 MAX_BYTES = 16 * 1024 * 1024
-"""Past either, a recording forgets what all its readers have seen, and nobody joins it any more."""
+"""Past either a recording drops items that all its readers have seen, and cannot be joined."""
 
 
 class ItemUnavailable(Exception):  # noqa: N818 - a signal to the reader, never seen by users
-    """An item can be had by one reader only, and another has it."""
+    """An item can be had by one reader only, and another reader has it."""
 
 
 class _Item:
-    """What was yielded.
+    """An item of a stream.
 
     Args:
         payload: Its encoded form, of which each reader gets a copy; None if no codec takes it.
-        value: The item itself, for the first reader that cannot have a copy of the payload.
+        value: The item itself, for the first reader if there is no payload.
         template: A copy of it for all others; NOTHING if copying it could have an effect.
     """
 
@@ -63,7 +64,7 @@ class _Item:
 
 
 class BaseRecording:
-    """What both kinds of recording hold. Only one thread at a time may add and end.
+    """The state of plain and asynchronous recordings. Only one thread at a time may add and end.
 
     Args:
         codec: Makes the copies.
@@ -87,23 +88,23 @@ class BaseRecording:
         self._trace: TracebackType | None = None
         self.returned: Any = None
         self.complete = True
-        """Whether every item is still there, and can be encoded."""
+        """Whether every item is still present, and can be encoded."""
         self.unencodable: str | None = None
         """The type of the first item that cannot be encoded, or decoded again."""
         self.overflown = False
         self.single_use = False
-        """Whether there is an item that only one reader can have."""
+        """Whether only one reader can have some item."""
         self.accepts_send = False
-        """Whether its one reader may send and throw into it, as nobody else ever sees its items."""
+        """Whether its reader may send and throw into it, since nobody else sees the items."""
         self.owner: Any = None
-        """Whatever whoever made it notes for its end."""
+        """An object of its maker's, for use at its end."""
         self._joined = False
         self._raised = False
         self._claimed = False
         self._closed = False
 
     def add(self, value: Any) -> None:
-        """Put what was yielded at the end."""
+        """Append an item."""
         try:
             payload = self._codec.encode(value)
             self._bytes += payload.size
@@ -123,7 +124,7 @@ class BaseRecording:
         return copy_value(value)
 
     def take(self, index: int) -> Any:
-        """Return what was yielded at that place: a copy, or itself to the first who asks for it.
+        """Return the item at an index: a copy, or the item itself for the first that asks.
 
         Raises:
             ItemUnavailable: Another reader has it, and copying it could have an effect.
@@ -148,7 +149,7 @@ class BaseRecording:
         self.unencodable = self.unencodable or describe_failure(error, value)
 
     def all(self) -> list[Any]:
-        """Return copies of all items of a whole recording."""
+        """Return copies of all items of a complete recording."""
         return [self.take(index) for index in range(self.count)]
 
     def read(self, reader: object) -> Any:
@@ -156,7 +157,7 @@ class BaseRecording:
         raise NotImplementedError
 
     def move(self, reader: object, index: int) -> None:
-        """Note how far a reader has come."""
+        """Record the position of a reader."""
         with self._seats:
             self._places[reader] = index
             if self.overflown:
@@ -165,7 +166,7 @@ class BaseRecording:
                     del self._items[seen]
 
     def claim(self) -> bool:
-        """Return True once, to the first who sees the end: whose task it is to keep it."""
+        """Return True once, to the first reader that sees the end and has to store the stream."""
         with self._seats:
             first = self.ended and self.error is None and not self._claimed
             self._claimed = self._claimed or first
@@ -236,7 +237,7 @@ class BaseRecording:
 
 
 def send_refusal() -> ConfigurationError:
-    """Return the error of a value that is sent into a stream which is kept or shared."""
+    """Return the error for sending a value into a stream that is cached or shared."""
     return ConfigurationError(
         "send",
         "cannot reach a stream that is cached or coalesced, whose items others read too; wrap the"
@@ -245,10 +246,10 @@ def send_refusal() -> ConfigurationError:
 
 
 class Recording(BaseRecording):
-    """A generator that is running, and what it has yielded. Safe to read from any threads.
+    """A plain generator and the items that it has yielded. Safe to read from any threads.
 
     Args:
-        start: Makes the generator.
+        start: Returns the generator.
         codec: Makes the copies.
         shares: Whether there may be several readers.
     """
@@ -261,13 +262,13 @@ class Recording(BaseRecording):
         self._source = start()
         self._lock = threading.Lock()
         self._pulling = False
-        self._home = _looping()
+        self._home = _loop_thread()
 
     @classmethod
     def make_opener(
         cls, function: Callable[..., Any], codec: Codec, *, shares: bool
     ) -> Callable[..., Recording]:
-        """Return what starts the function's generator and has its first item."""
+        """Return a function that starts the function's generator and pulls its first item."""
 
         def open_recording(*args: Any, **kwargs: Any) -> Recording:
             recording = cls(partial(function, *args, **kwargs), codec, shares=shares)
@@ -284,15 +285,15 @@ class Recording(BaseRecording):
         return open_recording
 
     def _admits(self) -> bool:
-        here = _looping()
+        here = _loop_thread()
         if self._home is None and here is not None and not self._places:
-            self._home = here  # it was opened for this thread, by one that keeps time
+            self._home = here  # it was opened for this thread, by the thread of a timeout
         return self._home in (here, threading.get_ident())
 
     def _pull(self, step: Callable[[], Any] | None = None) -> None:
         outside = sys.exception()
         if self._pulling:
-            # Somebody was interrupted in here, so that the generator has ended or an item is lost.
+            # A reader was interrupted in here, so the generator has ended or an item is lost.
             self.end(KeyboardInterrupt())
             return
         self._pulling = True
@@ -310,15 +311,19 @@ class Recording(BaseRecording):
         self._pulling = False
 
     def read(self, reader: object) -> Generator[Any, Any, Any]:
-        """Yield every item from the start, each reader its own copies; return what came last.
+        """Yield every item from the start, each reader its own copies.
 
-        A reader that meets an item which another one has goes on with a run of its own.
+        A reader that meets an item which only another reader can have continues with a run of its
+        own.
 
         Args:
-            reader: Stands for this reader; has joined already.
+            reader: Stands for this reader, which has joined already.
+
+        Returns:
+            The generator's result.
 
         Raises:
-            Exception: What the generator raised.
+            Exception: The generator's error.
         """
         index = 0
         try:
@@ -360,58 +365,6 @@ class Recording(BaseRecording):
             return (yield from source)
 
 
-class Streams:
-    """The recordings under way in one runtime. Safe to use from any threads and event loops.
-
-    Args:
-        limit: Recordings that can be joined at once; more are read by their first reader only.
-            Default 1,000.
-    """
-
-    def __init__(self, limit: int = 1_000) -> None:
-        self._limit = limit
-        self._table: weakref.WeakValueDictionary[bytes, BaseRecording] = (
-            weakref.WeakValueDictionary()
-        )
-
-    def __len__(self) -> int:
-        """Return the number of recordings that can be joined."""
-        return len(self._table)
-
-    def offer(self, place: bytes, recording: BaseRecording) -> None:
-        """Let others join a recording, unless there is one for that place."""
-        known = self._table.get(place)
-        if len(self._table) < self._limit and (known is None or not known.joinable):
-            self._table[place] = recording
-
-    def look(self, place: bytes) -> BaseRecording | None:
-        """Return the recording of that place that can be joined, or None."""
-        recording = self._table.get(place)
-        return recording if recording is not None and recording.joinable else None
-
-    def find(self, place: bytes, reader: object) -> BaseRecording | None:
-        """Return the recording of that place, joined by ``reader``, or None."""
-        recording = self._table.get(place)
-        return recording if recording is not None and recording.join(reader) else None
-
-    def forget(self, key: bytes | None = None) -> None:
-        """Let later readers of ``key`` (None: of all) start anew; who reads goes on reading."""
-        for place in list(self._table.keys()):
-            if key is None or place.endswith(key):
-                self._table.pop(place, None)
-
-    def remove(self, place: bytes, recording: BaseRecording) -> None:
-        """Let nobody join a recording any more."""
-        if self._table.get(place) is recording:
-            self._table.pop(place, None)
-
-    def reset_after_fork(self) -> None:
-        """Start empty in a forked child, where no thread but this one has survived."""
-        self._table = weakref.WeakValueDictionary[bytes, BaseRecording]()
-
-
-def _looping() -> int | None:
-    """Return this thread's number if an event loop is running in it."""
-    loaded = sys.modules.get("asyncio")
-    running = None if loaded is None else loaded._get_running_loop()  # noqa: SLF001 - public in all but name
-    return None if running is None else threading.get_ident()
+def _loop_thread() -> int | None:
+    """Return this thread's id if an event loop runs in it."""
+    return None if current_loop() is None else threading.get_ident()

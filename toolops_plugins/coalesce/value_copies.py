@@ -1,9 +1,9 @@
-"""Copies of results that no codec takes, of types that are known to be copied without any effect.
+"""Copies of results that no codec takes, for types that copying is known not to affect.
 
-To copy some things is to read them: iterators, files, responses, cursors, whatever holds one of
-those, and whatever defines how it is copied or pickled in a way of its own. So nothing is copied in
-order to find out. A result is looked through first, and counts as copyable only where each part of
-it is of a known type, or an instance of a plain class whose whole state is.
+To copy some objects is to read them: iterators, files, responses, cursors, objects that hold one of
+these, and objects that define how they are copied or pickled. So nothing is copied as a test. A
+result is examined first, and can be copied only where each part of it is of a known type, or an
+instance of a plain class whose whole state can be.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from toolops_plugins.policy.base import NOTHING, Nothing
 __all__ = ["LARGE", "copy_value", "count_parts"]
 
 LARGE = 10_000
-"""Parts from which a value is large: no event loop copies it, nor looks through the rest of it."""
+"""Parts from which a value is large: no event loop copies it, or examines all of it."""
 
 _ATOMS = frozenset(
     (
@@ -56,7 +56,7 @@ _ATOMS = frozenset(
 )
 _SEQUENCES = frozenset((list, tuple, set, frozenset, deque))
 _MAPPINGS = frozenset((dict, OrderedDict, defaultdict, Counter, types.SimpleNamespace))
-# No instance is asked for anything here: an attribute of a proxy may be what it loads.
+# No attribute of an instance is read, since that may make a proxy load its object.
 _FOREIGN = frozenset(
     (
         *(("numpy", "ndarray"), ("pandas", "DataFrame"), ("pandas", "Series")),
@@ -65,7 +65,7 @@ _FOREIGN = frozenset(
 )
 """Types of other packages that copy themselves, by package and name."""
 _COPYING = ("__reduce_ex__", "__reduce__", "__getstate__")
-_OWN_WAYS = (
+_COPY_HOOKS = (
     *("__deepcopy__", "__copy__", "__setstate__", "__getnewargs__", "__getnewargs_ex__"),
     *("__getattr__", "__getattribute__", "__new__"),
 )
@@ -78,30 +78,30 @@ _READ = frozenset(
         *("get_nowait", "receive", "receive_nowait", "add_done_callback"),
     )
 )
-"""Methods of what is read, or held, and not only looked at."""
+"""Methods of objects that are read or held."""
 _READ_PREFIXES = ("iter_", "aiter_", "aread", "get_next")
 
 
 def copy_value(value: Any) -> Any:
-    """Return a copy of a value that :func:`count_parts` counts, or NOTHING if that fails."""
+    """Return a copy of a value that :func:`count_parts` accepts, or NOTHING if that fails."""
     try:
         return deepcopy(value)
-    except Exception:  # noqa: BLE001 - its constructor may refuse; too many levels are an error too
+    except Exception:  # noqa: BLE001 - its constructor may refuse, or it has too many levels
         return NOTHING
 
 
 def count_parts(value: Any, most: float = float("inf")) -> int | None:
-    """Return how many parts a value has; None: copying it may have an effect.
+    """Return the number of parts of a value, or None if copying it may have an effect.
 
     Args:
         value: The value.
-        most: Parts after which no more is looked at. Default: without a limit.
+        most: Parts after which the count stops. Default: no limit.
     """
     try:
         if getattr(type(value), "__toolops_shareable__", False) is True:
             return 1
         return _count_parts(value, most)
-    except Exception:  # noqa: BLE001 - a class, and its class, may raise whatever is asked of them
+    except Exception:  # noqa: BLE001 - a class or metaclass may raise anything
         return None
 
 
@@ -118,15 +118,15 @@ def _count_parts(value: Any, most: float) -> int | None:
         if id(part) in seen:
             continue
         seen.add(id(part))
-        inside = _inside(part, kind)
+        inside = _parts_of(part, kind)
         if inside is None:
             return None
         pending += inside
     return count
 
 
-def _inside(part: Any, kind: type) -> list[Any] | None:
-    """Return what a part of a value holds; None: nobody knows."""
+def _parts_of(part: Any, kind: type) -> list[Any] | None:
+    """Return the parts inside of a part, or None if they are unknown."""
     if kind in _SEQUENCES:
         return list(part)
     if kind in _MAPPINGS:
@@ -139,7 +139,7 @@ def _inside(part: Any, kind: type) -> list[Any] | None:
         return []
     if not kind.__flags__ & (1 << 9):  # Py_TPFLAGS_HEAPTYPE: a type of C code
         return None
-    return _state(part, kind)
+    return _instance_parts(part, kind)
 
 
 def _is_foreign(part: Any, kind: type) -> bool:
@@ -151,9 +151,9 @@ def _is_foreign(part: Any, kind: type) -> bool:
     return package == "numpy" and numpy is not None and isinstance(part, numpy.generic)
 
 
-def _state(part: Any, kind: type) -> list[Any] | None:
-    """Return all that an instance of a class holds, if it is copied as any object is."""
-    if not _is_plain(kind):
+def _instance_parts(part: Any, kind: type) -> list[Any] | None:
+    """Return the whole state of an instance of a class, if it is copied as any plain object is."""
+    if not _has_plain_copy(kind):
         return None
     inside: list[Any] = []
     for base in kind.__mro__:
@@ -170,16 +170,17 @@ def _state(part: Any, kind: type) -> list[Any] | None:
     return inside
 
 
-def _is_plain(kind: type) -> bool:
-    """Return whether a class leaves it to Python, or to a known maker of classes, to copy it.
+def _has_plain_copy(kind: type) -> bool:
+    """Return whether a class leaves copying to Python, or to a known maker of classes.
 
-    Its instances must not be such as are read, nor have more state than attributes and slots.
+    Its instances must not be of the kind that is read, nor have more state than attributes and
+    slots.
     """
     pydantic = sys.modules.get("pydantic")
     model = pydantic.BaseModel if pydantic is not None else None
     is_model = model is not None and issubclass(kind, model)
     known = model if is_model else object
-    # A named tuple is made of its items, which is what its own __getnewargs__ says.
+    # The __getnewargs__ of a named tuple returns its items.
     is_record = issubclass(kind, tuple) and hasattr(kind, "_fields") and kind.__base__ is tuple
     if not is_record and kind.__base__ is not object and not _derives_from_plain(kind):
         return False
@@ -187,34 +188,34 @@ def _is_plain(kind: type) -> bool:
         own = getattr(kind, name, None)
         if own is not getattr(known, name, None) and not _is_generated(own):
             return False
-    for name in _OWN_WAYS:
+    for name in _COPY_HOOKS:
         own = getattr(kind, name, None)
         if own is None or own is getattr(known, name, None) or _is_generated(own):
             continue
         if not (is_record and name in _OF_TUPLES):
             return False
-    return not any(_is_read(kind, is_model=is_model))
+    return not any(_reading_signs(kind, is_model=is_model))
 
 
 def _derives_from_plain(kind: type) -> bool:
-    """Return whether a class has no ancestor of C code but ``object``, whose state is hidden."""
+    """Return whether a class has no ancestor in C code, with hidden state, but ``object``."""
     return all(base is object or base.__flags__ & (1 << 9) for base in kind.__mro__)
 
 
 def _is_generated(own: Any) -> bool:
-    """Return whether a method was made by dataclasses or attrs, for classes with slots."""
+    """Return whether a method was generated by dataclasses or attrs, for classes with slots."""
     return getattr(own, "__module__", None) in ("dataclasses", "attr._make") or own in (
         getattr(dataclasses, "_dataclass_getstate", NOTHING),
         getattr(dataclasses, "_dataclass_setstate", NOTHING),
     )
 
 
-def _is_read(kind: type, *, is_model: bool) -> Iterator[bool]:
+def _reading_signs(kind: type, *, is_model: bool) -> Iterator[bool]:
     for base in kind.__mro__[:-1]:
         if is_model and base.__module__.startswith("pydantic."):
             continue
         for name, member in vars(base).items():
             if name in _READ or name.startswith(_READ_PREFIXES):
                 yield callable(member) or isinstance(member, property)
-        # What can be iterated and has no length is iterated once, as far as anybody knows.
+        # An iterable without a length can perhaps be iterated only once.
         yield not is_model and "__iter__" in vars(base) and not hasattr(kind, "__len__")

@@ -1,11 +1,11 @@
-"""Who waits for whom, so that nobody waits in a circle.
+"""The wait-for graph of work under way, which prevents deadlocks.
 
-Work that others wait for, a flight or a recording, is a node; that the body of one waits for
-another is an edge. A caller that would close a circle is told so before it waits. (A wait-for
-graph, as databases keep it against deadlock; here a circle is refused rather than broken.)
+Work that callers wait for, a flight or a recording, is a node; an edge means that the body of one
+waits for another. A caller whose wait would close a circle learns so before it waits. (Databases
+keep such a graph against deadlock and break circles; here a circle is refused.)
 
-Which work a caller belongs to is known from its context variables. One graph serves all runtimes,
-since their tools may call each other.
+Context variables tell the work that a caller belongs to. One graph serves all runtimes, since
+their tools may call each other.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ __all__ = ["Node", "Wait", "context_inside", "enter", "finish", "leave", "wait_f
 class Node:
     """Work under way. Contexts hold it for as long as they live, so it holds nothing itself."""
 
-    __slots__ = ("over", "waits")
+    __slots__ = ("done", "waits")
 
     def __init__(self) -> None:
-        self.over = False
+        self.done = False
         self.waits: dict[Node, int] = {}
 
 
 class Wait(NamedTuple):
-    """That a caller waits: for what, and inside which work, if it is inside any."""
+    """A caller's wait: for which work, and inside of which work, if any."""
 
     goal: Node
     inside: Node | None
@@ -37,7 +37,7 @@ class Wait(NamedTuple):
 
 _inside: ContextVar[tuple[Node, ...]] = ContextVar("toolops_inside", default=())
 """The work that this code belongs to, innermost last."""
-# Reentrant: the collector may end an abandoned coroutine, which then stops waiting, anywhere.
+# Reentrant: the garbage collector may end an abandoned coroutine, and so a wait, anywhere.
 _lock = threading.RLock()
 
 
@@ -51,8 +51,8 @@ if hasattr(os, "register_at_fork"):
 
 
 def wait_for(goal: Node) -> Wait | None:
-    """Note that the caller waits for ``goal``; return None if that would close a circle."""
-    chain = [node for node in _inside.get() if not node.over]
+    """Record that the caller waits for ``goal``; return None if that would close a circle."""
+    chain = [node for node in _inside.get() if not node.done]
     if not chain:
         return Wait(goal, None)
     inside = chain[-1]
@@ -64,7 +64,7 @@ def wait_for(goal: Node) -> Wait | None:
 
 
 def _reaches(start: Node, goals: list[Node]) -> bool:
-    """Return whether ``start`` is, or waits directly or through others for, one of ``goals``."""
+    """Return whether ``start`` is one of ``goals``, or waits for one directly or through others."""
     seen = {start}
     stack = [start]
     while stack:
@@ -78,7 +78,7 @@ def _reaches(start: Node, goals: list[Node]) -> bool:
 
 
 def leave(wait: Wait) -> None:
-    """Note that the caller waits no more."""
+    """Record that the caller waits no more."""
     if wait.inside is None:
         return
     with _lock:
@@ -89,8 +89,8 @@ def leave(wait: Wait) -> None:
 
 
 def finish(node: Node) -> None:
-    """Note that the work is done, and so waits for nothing."""
-    node.over = True
+    """Record that the work is done, and so waits for nothing."""
+    node.done = True
     if node.waits:
         with _lock:
             node.waits.clear()

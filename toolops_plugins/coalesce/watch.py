@@ -1,4 +1,4 @@
-"""Repeated looks at a flight by those who wait for it, four times a second."""
+"""Watches of a flight by its followers, which look four times a second."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["LONGEST", "LoopWatch", "Verdict", "Watch"]
 
 LONGEST = 480
-"""Looks, two minutes, after which a follower leaves work on a loop whatever it sees."""
+"""Looks, worth two minutes, after which a follower leaves work on a loop in any case."""
 _FOR_A_LOOP = 1
 _FOR_A_THREAD = 4
 _FOR_A_BUSY_THREAD = 40
-"""Looks in a row that find queues which do not move, before a follower leaves the work: on a loop;
-in a thread that waits for another one; in a thread that does not seem to."""
+"""Looks at motionless queues in a row, after which a follower leaves: work on a loop; work in a
+thread that waits for another thread; work in a thread that does not seem to."""
 _GENERATIONS = 10
-"""Flights that were given up one after another, past which patience grows no more."""
+"""Dropped flights in a row, past which patience grows no more."""
 
 
 class Verdict(Enum):
@@ -36,25 +36,25 @@ class Verdict(Enum):
 
 
 class Watch:
-    """What one caller, in a thread or on a loop of its own, sees of the flight that it waits for.
+    """One follower's observations of a flight, made in a thread or on a loop of its own.
 
-    Each flight that has to be given up makes those that follow its successor twice as patient, so
-    that where all is merely slow, few calls are made.
+    Each flight that has to be dropped doubles the patience of its successor's followers, so that
+    few calls are made where everything is merely slow.
 
     Args:
         flight: The flight.
         same_loop: Whether it runs on the caller's own loop. Default False.
     """
 
-    __slots__ = ("_backlog", "_flight", "_gone", "_looks", "_pulse")
+    __slots__ = ("_absences", "_backlog", "_flight", "_liveness", "_looks")
 
     def __init__(self, flight: Flight, *, same_loop: bool = False) -> None:
         self._flight = flight
         loop = flight.loop
-        self._pulse = None if loop is None or same_loop else loop_liveness.LoopLiveness(loop)
+        self._liveness = None if loop is None or same_loop else loop_liveness.LoopLiveness(loop)
         self._backlog = Backlog(loop)
         self._looks = 0
-        self._gone = 0
+        self._absences = 0
 
     def look(self) -> Verdict:
         """Look, once every :data:`loop_liveness.PATIENCE` seconds."""
@@ -62,7 +62,7 @@ class Watch:
         self._looks += 1
         if self._is_dead(flight):
             return Verdict.DEAD
-        if self._pulse is not None and self._pulse.is_dead(flight.task):
+        if self._liveness is not None and self._liveness.is_dead(flight.task):
             return Verdict.STUCK
         stuck = self._backlog.look()
         patience = 1 << min(flight.generation, _GENERATIONS)
@@ -73,13 +73,13 @@ class Watch:
         return Verdict.PENDING
 
     def _is_dead(self, flight: Flight) -> bool:
-        """Return whether two looks have found nobody who would ever land it."""
+        """Return whether two looks in a row found nobody who could ever end the flight."""
         place = flight.place
         gone = flight.task is None if flight.loop is not None else place is not None
         if gone and place is not None:
             gone = not place.is_on_stack()
-        self._gone = self._gone + 1 if gone and not flight.done else 0
-        return self._gone > 1
+        self._absences = self._absences + 1 if gone and not flight.done else 0
+        return self._absences > 1
 
     def _patience(self, flight: Flight) -> int:
         if flight.loop is not None:
@@ -90,45 +90,45 @@ class Watch:
 
 
 class LoopWatch:
-    """Looks after a flight for all who follow it on one event loop, by one timer.
+    """Watches a flight for all its followers on one event loop, by one timer.
 
     Args:
         flight: The flight.
         loop: The running loop.
-        is_lost: Looks, and does what has to be done; returns whether to wait no longer.
+        check: Looks at the flight and acts on the verdict; returns whether to wait no longer.
 
     Attributes:
-        rings: What wakes those who follow.
-        over: Whether it looks no more.
+        wakers: Functions that wake the followers.
+        over: Whether the watch has ended.
     """
 
-    __slots__ = ("_flight", "_is_lost", "_loop", "_timer", "_watch", "over", "rings")
+    __slots__ = ("_check", "_flight", "_loop", "_timer", "_watch", "over", "wakers")
 
     def __init__(
         self,
         flight: Flight,
         loop: asyncio.AbstractEventLoop,
-        is_lost: Callable[[Flight, Watch], bool],
+        check: Callable[[Flight, Watch], bool],
     ) -> None:
         self._flight = flight
         self._loop = loop
-        self._is_lost = is_lost
+        self._check = check
         self._watch = Watch(flight, same_loop=flight.loop is loop)
-        self.rings: dict[object, Callable[[], None]] = {}
+        self.wakers: dict[object, Callable[[], None]] = {}
         self.over = False
         self._timer = loop.call_later(loop_liveness.PATIENCE, self._look)
 
     def leave(self, ticket: object) -> None:
-        """Take one off who follows; nobody looks for none."""
-        self.rings.pop(ticket, None)
-        if not self.rings:
+        """Remove a follower; the watch ends with the last one."""
+        self.wakers.pop(ticket, None)
+        if not self.wakers:
             self.over = True
             self._timer.cancel()
 
     def _look(self) -> None:
-        if self._flight.done or self._is_lost(self._flight, self._watch):
+        if self._flight.done or self._check(self._flight, self._watch):
             self.over = True
-            for ring in list(self.rings.values()):
-                ring()
+            for wake in list(self.wakers.values()):
+                wake()
         else:
             self._timer = self._loop.call_later(loop_liveness.PATIENCE, self._look)

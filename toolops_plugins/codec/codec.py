@@ -313,7 +313,7 @@ class Codec:
         return kind
 
     def error_registrations(self) -> list[tuple[type[Exception], str]]:
-        """Return the arguments of all calls of :meth:`register_error`, for pickles of the runtime."""
+        """Return the arguments of all calls of :meth:`register_error`, for a runtime's pickle."""
         known = structured.BUILTIN_ERRORS
         return [(kind, name) for name, kind in self._error_kinds.items() if name not in known]
 
