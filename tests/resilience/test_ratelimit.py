@@ -14,7 +14,8 @@ from toolops_plugins import ToolOps
 from toolops_plugins.errors import ConfigurationError, DeadlineExceeded, RateLimited
 from toolops_plugins.policy import RateLimit
 from toolops_plugins.resilience import ratelimit as module
-from toolops_plugins.resilience.ratelimit import Limiter, SlidingWindow
+from toolops_plugins.resilience.limiter_states import SlidingWindow
+from toolops_plugins.resilience.ratelimit import Limiter
 from toolops_plugins.testing import FakeClock
 
 

@@ -314,7 +314,7 @@ def test_threads_add_remove_and_emit_at_once(shaken_threads):
 
     shaken_threads(work)
     assert len(steady.events) == 8 * 50
-    assert len(emitter._outlets) == 1
+    assert len(emitter._entries) == 1
     emitter.emit(EVENT)
     assert len(steady.events) == 8 * 50 + 1
 

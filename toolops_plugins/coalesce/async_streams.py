@@ -81,7 +81,7 @@ class AsyncRecording(BaseRecording):
     ) -> Callable[..., Any]:
         """Return a function that starts the function's generator and awaits its first item."""
 
-        async def open_recording(*args: Any, **kwargs: Any) -> AsyncRecording:
+        async def open_stream(*args: Any, **kwargs: Any) -> AsyncRecording:
             recording = cls(partial(function, *args, **kwargs), codec, shares=shares)
             wait = wait_graph.wait_for(recording.node)
             try:
@@ -98,7 +98,7 @@ class AsyncRecording(BaseRecording):
                 recording.raise_error()
             return recording
 
-        return open_recording
+        return open_stream
 
     def put(self, value: Any) -> None:
         """Append an item, and wake the readers that wait for it."""

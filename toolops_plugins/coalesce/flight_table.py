@@ -75,7 +75,7 @@ class FlightTable:
         return True
 
     def forget(self, key: bytes | None = None) -> None:
-        """Let later callers of ``key`` (None: of all) start anew; present ones keep their flight."""
+        """Let later callers of ``key`` (None: of all) start anew, and present ones finish."""
         with self._lock:
             if key is None:
                 self._table.clear()

@@ -125,7 +125,7 @@ class Flights(FlightTable):
         try:
             return self._run_flight(key, work, submit, seconds, mark)
         except BaseException:
-            self._finish_interrupted(key, mark)
+            self._finish_after_interrupt(key, mark)
             raise
 
     def _run_flight(
@@ -181,7 +181,7 @@ class Flights(FlightTable):
         flight.mark = None
         return ticket
 
-    def _finish_interrupted(self, key: bytes, mark: object) -> None:
+    def _finish_after_interrupt(self, key: bytes, mark: object) -> None:
         """End, without an outcome, a flight whose leader was interrupted outside of its work."""
         flight = self._table.get(key)
         if flight is not None and flight.mark is mark and flight.task is None:
@@ -293,7 +293,7 @@ class Flights(FlightTable):
                     raise asyncio.CancelledError  # noqa: TRY301 - as if it were awaited here
                 generation = flight.generation + 1
         except BaseException:
-            self._finish_interrupted(key, mark)
+            self._finish_after_interrupt(key, mark)
             raise
 
     def _start_task(

@@ -174,7 +174,7 @@ class BaseRecording:
 
     @property
     def joinable(self) -> bool:
-        """Whether a reader could still see everything from the start."""
+        """True if a new reader can still get everything from the start."""
         # Nothing is forgotten before somebody has seen it, so one reader can always begin.
         late = self._joined and (self.overflown or self.single_use)
         return not self._closed and self.error is None and not late
@@ -270,7 +270,7 @@ class Recording(BaseRecording):
     ) -> Callable[..., Recording]:
         """Return a function that starts the function's generator and pulls its first item."""
 
-        def open_recording(*args: Any, **kwargs: Any) -> Recording:
+        def open_stream(*args: Any, **kwargs: Any) -> Recording:
             recording = cls(partial(function, *args, **kwargs), codec, shares=shares)
             wait = wait_graph.wait_for(recording.node)
             try:
@@ -282,7 +282,7 @@ class Recording(BaseRecording):
             recording.raise_error()
             return recording
 
-        return open_recording
+        return open_stream
 
     def _admits(self) -> bool:
         here = _loop_thread()

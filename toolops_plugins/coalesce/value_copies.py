@@ -194,7 +194,7 @@ def _has_plain_copy(kind: type) -> bool:
             continue
         if not (is_record and name in _OF_TUPLES):
             return False
-    return not any(_reading_signs(kind, is_model=is_model))
+    return not any(_read_signs(kind, is_model=is_model))
 
 
 def _derives_from_plain(kind: type) -> bool:
@@ -210,7 +210,7 @@ def _is_generated(own: Any) -> bool:
     )
 
 
-def _reading_signs(kind: type, *, is_model: bool) -> Iterator[bool]:
+def _read_signs(kind: type, *, is_model: bool) -> Iterator[bool]:
     for base in kind.__mro__[:-1]:
         if is_model and base.__module__.startswith("pydantic."):
             continue

@@ -20,7 +20,7 @@ __all__ = [
     "PATH_CHARACTERS",
     "check_hashes",
     "estimate_memory",
-    "is_bounded",
+    "is_within_bounds",
     "read_complex",
     "read_decimal",
     "read_int",
@@ -53,12 +53,12 @@ def read_decimal(text: str) -> Decimal:
     """Return the Decimal of a text."""
     if len(text) <= DECIMAL_DIGITS:
         value = Decimal(text)
-        if is_bounded(value, text):
+        if is_within_bounds(value, text):
             return value
     raise ValueError("a Decimal of too many digits, or with too large an exponent")
 
 
-def is_bounded(value: Decimal, text: str) -> bool:
+def is_within_bounds(value: Decimal, text: str) -> bool:
     """Return whether a Decimal and its text are within the bounds."""
     if len(text) > DECIMAL_DIGITS:
         return False

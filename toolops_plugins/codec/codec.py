@@ -35,7 +35,7 @@ from toolops_plugins.codec.payload import (
 )
 from toolops_plugins.codec.return_types import field_classes
 from toolops_plugins.codec.tagged_json import MAX_DEPTH, TaggedJson, trim
-from toolops_plugins.codec.type_names import qualified_name, refuse_conflict, registration_name
+from toolops_plugins.codec.type_names import full_name, refuse_conflict, registration_name
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import (
     ConfigurationError,
@@ -269,7 +269,7 @@ class Codec:
             if self._tagged_json.knows(kind) or len(self._declared) >= _DECLARED:
                 return
             encode, decode = structured.field_codec(kind)
-            name = qualified_name(kind)
+            name = full_name(kind)
             with self._lock:
                 if not self._tagged_json.knows(kind):
                     self._tagged_json.add(kind, name, encode, decode)

@@ -93,7 +93,7 @@ def write_int(value: int, _: int = 0) -> Node:
 def write_decimal(value: Decimal, _: int) -> Node:
     """Write a Decimal as text."""
     text = str(value)
-    if not bounds.is_bounded(value, text):
+    if not bounds.is_within_bounds(value, text):
         raise EncodingFailure("a Decimal of too many digits, or with too large an exponent")
     return make_tag("D", text)
 

@@ -8,10 +8,10 @@ from toolops_plugins.callables.definitions import class_name, is_importable
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.keys.canonical import Canon
 
-__all__ = ["qualified_name", "refuse_conflict", "registration_name"]
+__all__ = ["full_name", "refuse_conflict", "registration_name"]
 
 
-def qualified_name(kind: type) -> str:
+def full_name(kind: type) -> str:
     """Return a class's module and qualified name, with a digest of it if no import finds it."""
     name = class_name(kind)
     if is_importable(kind):

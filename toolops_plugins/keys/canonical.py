@@ -78,8 +78,8 @@ class Canon:
             memoryview: lambda v: frame(b"V", v.tobytes()),
             list: lambda v: self._encode_items(b"l", v),
             tuple: lambda v: self._encode_items(b"t", v),
-            set: lambda v: self._encode_unordered(b"S", v),
-            frozenset: lambda v: self._encode_unordered(b"Z", v),
+            set: lambda v: self._encode_set(b"S", v),
+            frozenset: lambda v: self._encode_set(b"Z", v),
             dict: self._encode_dict,
             range: lambda v: b"r%d;%d;%d;" % (v.start, v.stop, v.step),
             slice: lambda v: self._encode_items(b"/", (v.start, v.stop, v.step)),
@@ -153,7 +153,7 @@ class Canon:
         encode = self.encode
         return b"%b%d[%b" % (tag, len(values), b"".join([encode(v) for v in values]))
 
-    def _encode_unordered(self, tag: bytes, values: Iterable[Any]) -> bytes:
+    def _encode_set(self, tag: bytes, values: Iterable[Any]) -> bytes:
         parts = sorted(map(self.encode, values))
         return b"%b%d[%b" % (tag, len(parts), b"".join(parts))
 

@@ -78,7 +78,7 @@ class Keyspace:
 
     @property
     def has_one_tenant(self) -> bool:
-        """Whether all calls have the same tenant."""
+        """True if all calls have the same tenant."""
         return self._ask is None
 
     def prefix(self, name: str, version: str) -> bytes:
@@ -298,7 +298,7 @@ class Keyer:
         try:
             return keyspace.digest(b"".join(parts))  # type: ignore[arg-type] # None is the case below
         except TypeError:
-            return keyspace.digest(self._fill_missing(parts, args, kwargs))
+            return keyspace.digest(self._fill_defaults(parts, args, kwargs))
 
     def _add_keywords(
         self,
@@ -324,7 +324,7 @@ class Keyer:
             parts.append(encode("**" + self._extra))
             parts.append(encode(extra))
 
-    def _fill_missing(
+    def _fill_defaults(
         self, parts: list[bytes | None], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> bytes:
         """Encode the arguments that the call left out, or raise for one without a default."""

@@ -56,7 +56,7 @@ def has_hidden_state(kind: type) -> bool:
 def hides_state(kind: type) -> bool:
     """Return whether a class adds state in C to its base that no attribute shows."""
     base = kind.__base__
-    if base is None or _is_known(kind):
+    if base is None or _has_known_state(kind):
         return False
     own = vars(kind)
     slots = sum(isinstance(item, types.MemberDescriptorType) for item in own.values())
@@ -64,7 +64,7 @@ def hides_state(kind: type) -> bool:
     return kind.__basicsize__ - base.__basicsize__ > _WORD * (slots + extra)
 
 
-def _is_known(kind: type) -> bool:
+def _has_known_state(kind: type) -> bool:
     return kind in _KNOWN or kind.__module__.partition(".")[0] in _LIBRARIES
 
 
@@ -75,7 +75,7 @@ def _slots_of(kind: type) -> tuple[tuple[str, Any], ...]:
         known = _slots[kind] = tuple(
             (name, item)
             for base in kind.__mro__
-            if not _is_known(base)
+            if not _has_known_state(base)
             for name, item in vars(base).items()
             if isinstance(item, types.MemberDescriptorType)
         )

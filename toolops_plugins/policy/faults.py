@@ -42,16 +42,16 @@ _THROTTLED = ("throttl", "toomanyrequests", "limitexceeded", "slowdown", "throug
 
 
 def callee_failed(error: BaseException) -> bool:
-    """Return whether an exception speaks against what was called; the default of ``on=``.
+    """Return whether an exception speaks against the callee; the default of ``on=``.
 
     It does not if it is a ``ValueError``, ``TypeError``, ``LookupError`` (such as ``KeyError``) or
-    a validation error, or came with an HTTP status of the 4xx kind. It does even so
+    a validation error, or came with an HTTP status of the 4xx kind. It still does
 
-    - with the statuses 408, 409, 425 and 429, a ``Retry-After``, or a code of AWS for throttling;
-    - if it is a JSON error, or bytes could not be decoded: that is what the callee sent;
+    - with the statuses 408, 409, 425 and 429, a ``Retry-After``, or an AWS code for throttling;
+    - if it is a JSON error, or bytes could not be decoded, since the callee sent them;
     - if it was raised from an ``OSError``, such as ``ConnectionError`` or ``TimeoutError``.
 
-    A group of exceptions speaks against the callee if one of it does.
+    A group of exceptions speaks against the callee if one of them does.
 
     Example:
         >>> callee_failed(ConnectionError("reset")), callee_failed(KeyError("no such ticker"))
@@ -61,7 +61,7 @@ def callee_failed(error: BaseException) -> bool:
 
 
 def fault_of(error: BaseException, outside: BaseException | None = None) -> Fault:
-    """Return whose fault an exception is, as :func:`callee_failed` says.
+    """Return the party at fault for an exception, by the rules of :func:`callee_failed`.
 
     Args:
         error: The exception.
@@ -79,7 +79,7 @@ def fault_of(error: BaseException, outside: BaseException | None = None) -> Faul
 
 
 def _by_answer(error: BaseException) -> Fault | None:
-    """Return what the exception knows of the callee's answer, or that there was none."""
+    """Return the fault that the callee's answer, or the lack of one, shows; None if nothing does."""
     status = status_of(error)
     if status is not None and 400 <= status < 500 and status not in _MAY_PASS:
         asked_back = retry_after(error) is not None or _is_throttled(error)
@@ -109,7 +109,7 @@ def _is_throttled(error: BaseException) -> bool:
 
 
 def _is_json(error: BaseException) -> bool:
-    """Return whether pydantic was given text that is no JSON."""
+    """Return whether a validation error of pydantic's is about text that is no JSON."""
     try:
         found: Any = error.errors(include_url=False, include_context=False, include_input=False)  # type: ignore[attr-defined]  # duck-typed
         return any(each["type"] == "json_invalid" for each in found)

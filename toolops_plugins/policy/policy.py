@@ -309,10 +309,10 @@ class Policy(PolicyBase):
 
     @property
     def coalesces(self) -> bool:
-        """Whether concurrent equal calls run once."""
+        """True if concurrent equal calls run once."""
         return self.cache is not None if self.coalesce is None else bool(self.coalesce)
 
     @property
     def coalesces_meaning(self) -> bool:
-        """Whether concurrent calls that ask the same in other words run once."""
+        """True if concurrent calls that ask the same in other words run once."""
         return self.semantic is not None and self.coalesce in (None, "semantic")

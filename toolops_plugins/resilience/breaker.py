@@ -1,4 +1,4 @@
-"""A circuit breaker: stop calling what keeps failing, and probe whether it has come back.
+"""A circuit breaker, which stops calls to a failing callee and probes whether it has recovered.
 
 The pattern is Nygard's (Release It!, 2007); windows, rates and probes follow resilience4j.
 """
@@ -28,17 +28,17 @@ from toolops_plugins.resilience.circuit import (
 __all__ = ["Breaker", "BreakerSnapshot", "BreakerState", "Permit", "StateName"]
 
 _LONGEST = 500
-"""Characters of an error's text that are kept."""
+"""Characters of an error's text that are stored."""
 
 
 class Breaker:
     """A circuit breaker for one callee, shared by all calls to it.
 
-    Ask :meth:`admit` before each call, and tell the permit how it went. An error that does not
+    Ask :meth:`admit` before each call, and report the outcome to the permit. An error that does not
     match ``policy.on`` counts as a success: the callee answered. Rejections by our own policies,
-    callers' deadlines and every kind of cancellation or exit count as nothing, and so does what is
-    wrong with the arguments where ``policy.on`` is the default. A group of exceptions is a failure
-    if one of them is.
+    callers' deadlines and every kind of cancellation or exit do not count. Errors of the arguments
+    do not count either where ``policy.on`` is the default. A group of exceptions is a failure if
+    one of them is.
 
     Safe to share between any threads and event loops; nothing here blocks.
 
@@ -47,7 +47,7 @@ class Breaker:
         name: The callee's name, for errors and telemetry.
         clock: The source of time.
         on_change: Called with the breaker, the old and the new state after each change, outside
-            of every lock. What it raises is dropped. None: nobody is told.
+            of every lock. Its exceptions are dropped. None: no call.
         state: Where outcomes are counted. None: in this process.
 
     Example:
@@ -85,7 +85,7 @@ class Breaker:
             else check.seconds("slow_call", policy.slow_call)
         )
         self._state = (
-            LocalBreakerState(policy, name, clock, self._changed) if state is None else state
+            LocalBreakerState(policy, name, clock, self._report_change) if state is None else state
         )
         self.local = self._state.local
         self._cause: tuple[str, str] | None = None  # of the last failure: its type and its text
@@ -96,10 +96,10 @@ class Breaker:
         """Return a permit for one call.
 
         Raises:
-            CircuitOpen: The call is not to be made. ``retry_after`` is the time until the circuit
-                lets probes through; it is None where that depends on probes under way, or on
-                whoever forced the circuit open. ``cause`` and ``cause_type`` tell of the last
-                failure that was counted.
+            CircuitOpen: The call must not be made. ``retry_after`` is the time until the circuit
+                admits probes; it is None where that depends on probes under way, or on a caller
+                that forced the circuit open. ``cause`` and ``cause_type`` describe the last failure
+                that was counted.
         """
         try:
             ticket = self._state.admit()
@@ -112,7 +112,7 @@ class Breaker:
         return Permit(self, self._slow_call, self._state, ticket)
 
     def guard(self) -> BreakerContext:
-        """Return a context manager, for ``with`` and ``async with``, that guards one call."""
+        """Return a context manager for one call, for ``with`` and ``async with``."""
         return BreakerContext(self)
 
     def force_open(self) -> None:
@@ -133,12 +133,12 @@ class Breaker:
 
     @property
     def rejections(self) -> int:
-        """Calls that were rejected since the circuit has opened, roughly under many threads."""
+        """Calls that were rejected since the circuit opened; approximate under many threads."""
         return self._rejections - self._before
 
     @property
     def cause_type(self) -> str | None:
-        """Name of the type of the last failure that was counted, or None."""
+        """Type name of the last failure that was counted, or None."""
         return None if self._cause is None else self._cause[0]
 
     @property
@@ -147,17 +147,17 @@ class Breaker:
         return self._state.snapshot().state
 
     def snapshot(self) -> BreakerSnapshot:
-        """Return the state and the rates of this moment."""
+        """Return the current state and rates."""
         return self._state.snapshot()
 
-    def _failed(self, error: Exception) -> None:
-        # Texts only: the exception would keep the frames of its call alive, and what they hold.
+    def _remember_cause(self, error: Exception) -> None:
+        # Texts only, since the exception would keep the frames of its call alive.
         text = ""
         with suppress(Exception):
             text = str(error)[:_LONGEST]
         self._cause = type(error).__name__, text
 
-    def _changed(self, old: StateName, new: StateName) -> None:
+    def _report_change(self, old: StateName, new: StateName) -> None:
         if old != "half_open" and new in ("open", "forced_open"):
             self._before = self._rejections
         if self._on_change is not None:
@@ -166,10 +166,10 @@ class Breaker:
 
 
 class Permit:
-    """Leave to make one call. Its first outcome counts, and later ones are ignored.
+    """Permission for one call. Its first outcome counts, and later ones are ignored.
 
-    Outcomes that come in after the circuit has changed its state do not count in the new one. The
-    permit of a probe that brings no outcome holds its place for ``open_for`` at most.
+    An outcome does not count if the circuit has changed its state meanwhile. The permit of a probe
+    without an outcome holds its place for ``open_for`` at most.
     """
 
     __slots__ = ("_breaker", "_outside", "_policy", "_slow_call", "_state", "_ticket")
@@ -182,15 +182,15 @@ class Permit:
         self._slow_call = slow_call
         self._state = state
         self._ticket = ticket
-        # What the caller is handling, if anything, becomes the context of what the call raises.
+        # An exception that the caller is handling becomes the context of the call's own.
         self._outside = sys.exception()
 
     def succeed(self, seconds: float, result: Any = NOTHING) -> None:
         """Report that the call returned.
 
         Args:
-            seconds: How long it took.
-            result: What it returned, for ``policy.on_result``. Default: nothing to judge.
+            seconds: The duration of the call.
+            result: Its result, for ``policy.on_result``. Default: no result to judge.
         """
         bad = self._policy.on_result
         failed = False
@@ -200,13 +200,13 @@ class Permit:
         self._record(failed, seconds >= self._slow_call)
 
     def fail(self, error: BaseException, seconds: float) -> None:
-        """Report that the call raised.
+        """Report that the call raised an exception.
 
         Args:
-            error: What it raised.
-            seconds: How long it took.
+            error: The exception.
+            seconds: The duration of the call.
         """
-        # That of asyncio is no Exception, as GeneratorExit and KeyboardInterrupt are none.
+        # That of asyncio is no Exception, and neither are GeneratorExit and KeyboardInterrupt.
         from concurrent.futures import CancelledError  # noqa: PLC0415 - on a failure, not at import
 
         ours = (Rejected, DeadlineExceeded, ConfigurationError, CancelledError)
@@ -215,18 +215,18 @@ class Permit:
         else:
             failed = self._judge(error)
             if failed:
-                self._breaker._failed(error)  # noqa: SLF001 - a permit is a part of its breaker
+                self._breaker._remember_cause(error)  # noqa: SLF001 - a permit is a part of its breaker
             self._record(failed, failed is not None and seconds >= self._slow_call)
 
     def _judge(self, error: Exception) -> bool | None:
-        """Return whether an error is a failure of the callee; None where it says nothing of it."""
+        """Return whether an error is a failure of the callee; None where it does not tell."""
         if self._policy.on is not callee_failed:
             return matches(self._policy.on, error, every=False)
         fault = fault_of(error, self._outside)
         return None if fault == "arguments" else fault == "callee"
 
     def release(self) -> None:
-        """Report that the call was not made, or was given up for reasons that are not its own."""
+        """Report that the call was not made, or was given up for reasons of the caller."""
         self._record(None, slow=False)
 
     def _record(self, failed: bool | None, slow: bool) -> None:  # noqa: FBT001 - hot path
@@ -239,9 +239,9 @@ class Permit:
 
 
 class BreakerContext:
-    """Guards one call, as ``with breaker.guard():`` or ``async with breaker.guard():``.
+    """The context of one call, as ``with breaker.guard():`` or ``async with breaker.guard():``.
 
-    It gives its permit, so that ``permit.succeed(seconds, result)`` can also report a result.
+    It yields its permit, so that ``permit.succeed(seconds, result)`` can also report a result.
     """
 
     __slots__ = ("_breaker", "_permit", "_started")

@@ -1,6 +1,6 @@
-"""A bulkhead: so many calls at once, so many in the queue, and no more.
+"""A bulkhead, which bounds the number of concurrent calls and of callers that wait.
 
-Named after the walls that keep one leak from sinking the ship (Nygard, Release It!, 2007).
+It is named after the walls that keep one leak from sinking a ship (Nygard, Release It!, 2007).
 """
 
 from __future__ import annotations
@@ -15,21 +15,20 @@ from toolops_plugins.errors import BulkheadFull
 from toolops_plugins.policy import Bulkhead
 
 if TYPE_CHECKING:
-    import asyncio  # which takes longer to import than all of this library
+    import asyncio  # it takes longer to import than all of this library
 
 __all__ = ["BulkheadPlace", "Gate"]
 
 
 class Gate:
-    """Lets a bounded number of calls through at once, from any threads and event loops together.
+    """Admits a bounded number of calls at once, from any threads and event loops together.
 
-    Whoever waits is served in order of arrival: a place that becomes free is handed over to the
-    first in the queue, and nobody who comes later can take it. Safe to share between any threads
-    and event loops.
+    Callers that wait are served in order of arrival: a place that becomes free goes to the first in
+    the queue, and no later caller can take it. Safe to share between any threads and event loops.
 
     Args:
-        policy: How many may run, and how many may wait.
-        name: The name of what is guarded, for errors.
+        policy: How many calls may run, and how many callers may wait.
+        name: The name of the callee, for errors.
 
     Example:
         >>> gate = Gate(Bulkhead(limit=1), "quotes")
@@ -46,7 +45,7 @@ class Gate:
         self._limit = policy.limit
         self._running = 0
         self._era = 0
-        self._lost = 0  # places that were taken before a fork, and may be given back after it
+        self._lost = 0  # places that were taken before a fork, and may be returned after it
         self._queue: OrderedDict[_Waiter, None] = OrderedDict()
         self._lock = fork_safe(self, threading.Lock())
 
@@ -61,7 +60,7 @@ class Gate:
         return len(self._queue)
 
     def reset_after_fork(self) -> None:
-        """Start empty: whoever is inside or waits is so in the parent."""
+        """Start empty in a forked child: the calls inside and in the queue are the parent's."""
         self._era += 1
         self._lost = self._running
         self._running = 0
@@ -77,13 +76,13 @@ class Gate:
             return True
 
     def acquire(self, timeout: float | None = None) -> None:
-        """Take a place; block this thread until there is one.
+        """Take a place, and block this thread until there is one.
 
-        In a thread that runs an event loop this does not wait unless a timeout is given: the place
-        may be held by a task of the very loop that would be blocked.
+        In a thread that runs an event loop it does not wait unless a timeout is given: a task of
+        the very loop that would be blocked may hold the place.
 
         Args:
-            timeout: Seconds to wait at most. None: as long as it takes.
+            timeout: Seconds to wait at most. None: no limit.
 
         Raises:
             BulkheadFull: The queue is full too.
@@ -91,7 +90,7 @@ class Gate:
         """
         if self.try_acquire():
             return
-        if timeout is None and _on_a_loop():
+        if timeout is None and _is_on_loop():
             raise BulkheadFull(f"the bulkhead of {self.name!r} is full and this is an event loop")
         waiter = _ThreadWaiter()
         if self._enqueue(waiter):
@@ -107,7 +106,7 @@ class Gate:
             )
 
     async def aacquire(self) -> None:
-        """Take a place; suspend this task until there is one.
+        """Take a place, and suspend this task until there is one.
 
         Raises:
             BulkheadFull: The queue is full too.
@@ -124,16 +123,16 @@ class Gate:
             raise
 
     def place(self) -> BulkheadPlace:
-        """Return the place that the caller has just taken, as something to be given back."""
+        """Return the place that the caller has just taken, as an object with ``release()``."""
         return BulkheadPlace(self, self._era)
 
     def release_from(self, era: int) -> None:
-        """Give back a place of that era: one that was taken before a fork is none in the child."""
+        """Return a place of an era; a place from before a fork does not count in the child."""
         if era == self._era:
             self.release()
 
     def release(self) -> None:
-        """Give a place back; from any thread.
+        """Return a place; from any thread.
 
         Raises:
             RuntimeError: No place is taken.
@@ -152,9 +151,9 @@ class Gate:
                 waiter.granted = True
             if waiter.wake():
                 return
-            with self._lock:  # its loop is closed
+            with self._lock:  # the waiter's loop is closed
                 if not waiter.granted:
-                    return  # and it has just passed the place on by itself
+                    return  # it has just passed the place on by itself
                 waiter.granted = False
 
     def __enter__(self) -> None:
@@ -180,7 +179,7 @@ class Gate:
         self.release()
 
     def _enqueue(self, waiter: _Waiter) -> bool:
-        """Join the queue; return True if that was not needed, since a place has become free."""
+        """Join the queue; return True if a place has become free instead."""
         with self._lock:
             if self._running < self._limit:
                 self._running += 1
@@ -196,7 +195,7 @@ class Gate:
     def _leave(self, waiter: _Waiter, *, keep: bool = False) -> bool:
         """Stop waiting; return whether a place had been granted meanwhile.
 
-        Such a place goes to the next in the queue, unless the caller wants to ``keep`` it.
+        Such a place goes to the next caller in the queue, unless ``keep`` is set.
         """
         with self._lock:
             self._queue.pop(waiter, None)
@@ -207,11 +206,11 @@ class Gate:
 
 
 class BulkheadPlace:
-    """A place that is taken, and is given back once, from any thread.
+    """A place that is taken, and is returned once, from any thread.
 
     Args:
-        gate: Where it was taken.
-        era: When, in forks.
+        gate: The gate of the place.
+        era: The number of the gate's forks when it was taken.
     """
 
     __slots__ = ("_era", "_gate")
@@ -221,7 +220,7 @@ class BulkheadPlace:
         self._era = era
 
     def release(self) -> None:
-        """Give it back. More than once does no more."""
+        """Return the place. A second call does nothing."""
         try:
             gate = self._gate
             del self._gate  # of several threads here, one succeeds
@@ -235,7 +234,7 @@ class _Waiter(Protocol):
     """Whether a place was handed to it; read and written under the gate's lock."""
 
     def wake(self) -> bool:
-        """Let it go on; return False if it cannot."""
+        """Let the caller continue; return False if it cannot."""
         ...
 
 
@@ -261,7 +260,7 @@ class _TaskWaiter:
     __slots__ = ("_loop", "future", "granted")
 
     def __init__(self) -> None:
-        import asyncio  # noqa: PLC0415 - slow to import, and here it has been
+        import asyncio  # noqa: PLC0415 - slow to import, and imported already by this caller
 
         self.granted = False
         self._loop = asyncio.get_running_loop()
@@ -279,7 +278,7 @@ class _TaskWaiter:
             self.future.set_result(None)
 
 
-def _on_a_loop() -> bool:
+def _is_on_loop() -> bool:
     import asyncio  # noqa: PLC0415 - slow to import, and only a full bulkhead comes here
 
     try:

@@ -1,4 +1,4 @@
-"""The states of a circuit breaker and the outcomes that move it from one to the next."""
+"""The state machine of a circuit breaker, and the window of outcomes that drives it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _BUCKETS = 20  # of a time window
 
 
 class BreakerSnapshot(NamedTuple):
-    """What a breaker looks like at one moment.
+    """The state and rates of a breaker at one moment.
 
     Args:
         state: Its state. An open circuit turns half-open when the next call comes.
         failure_rate: Share of failures among the calls in the window; 0 if there are none.
-        slow_rate: Share of slow calls likewise.
+        slow_rate: Share of slow calls, likewise.
         calls: Calls in the window.
         opened_total: How often the circuit has opened by itself.
     """
@@ -41,26 +41,27 @@ class BreakerSnapshot(NamedTuple):
 
 
 class BreakerState(Protocol):
-    """Where a breaker's outcomes are counted and its state is kept.
+    """The store of a breaker's state and outcomes.
 
-    This is the seam for a state that several processes share. An implementation is safe to use
-    from any threads and event loops.
+    A state that several processes share can implement this protocol. It must be safe to use from
+    any threads and event loops.
     """
 
     local: bool
     """True: nothing blocks, so the flow calls the breaker directly. False: the flow goes through an
-    ``Io`` step, and the state also has awaitable twins."""
+    ``Io`` step, and the state also has awaitable twins.
+    """
 
     def admit(self) -> int:
-        """Return the ticket of a call that may go ahead; raise CircuitOpen if it may not."""
+        """Return the ticket of a call that may proceed; raise CircuitOpen if it may not."""
         ...
 
     def record(self, ticket: int, failed: bool | None, slow: bool) -> None:  # noqa: FBT001 - hot path
-        """Take a ticket back with its outcome; ``failed`` None: there is none."""
+        """Record the outcome of a ticket; ``failed`` None: there is none."""
         ...
 
     def force(self, state: StateName) -> None:
-        """Go to a state, with an empty window."""
+        """Enter a state, with an empty window."""
         ...
 
     def snapshot(self) -> BreakerSnapshot:
@@ -69,7 +70,7 @@ class BreakerState(Protocol):
 
 
 class LocalBreakerState:
-    """The state machine, for one process.
+    """The state machine for one process.
 
     Safe to use from any threads and event loops; nothing here blocks.
 
@@ -77,11 +78,11 @@ class LocalBreakerState:
         policy: When to open and for how long.
         name: The callee's name, for errors.
         clock: The source of time.
-        changed: Called with the old and the new state after each change, outside of the lock.
+        on_change: Called with the old and the new state after each change, outside of the lock.
     """
 
-    # Every change of state starts an era, whose number no ticket had before. Calls of a closed
-    # circuit share the era's number as their ticket, and each probe has one of its own.
+    # Every change of state starts an era with a new number. All calls of a closed circuit have the
+    # era's number as their ticket, and each probe has a number of its own.
 
     local = True
 
@@ -90,26 +91,26 @@ class LocalBreakerState:
         policy: CircuitBreaker,
         name: str,
         clock: Clock,
-        changed: Callable[[StateName, StateName], None],
+        on_change: Callable[[StateName, StateName], None],
     ) -> None:
         self._policy = policy
         self._name = name
         self._clock = clock
-        self._changed = changed
+        self._on_change = on_change
         self._open_for = check.seconds("open_for", policy.open_for)
         self._window = _window(policy, clock)
         self._state: StateName = "closed"
         self._era = self._serial = 0
         self._until = 0.0
         self._probes: dict[int, float] = {}  # ticket -> when its place is taken back
-        self._passed = 0
+        self._probe_successes = 0
         self._opened_total = 0
         self._lock = fork_safe(self, threading.Lock())
 
     def admit(self) -> int:
-        """Return the ticket of a call that may go ahead; raise CircuitOpen if it may not."""
-        # Read before the state is: should that change in between, the ticket belongs to an era
-        # that is over, and its outcome will not count.
+        """Return the ticket of a call that may proceed; raise CircuitOpen if it may not."""
+        # Read before the state. If that changes in between, the ticket belongs to an era that is
+        # over, and its outcome does not count.
         era = self._era
         state = self._state
         if state in ("closed", "forced_closed", "metrics_only"):
@@ -121,9 +122,9 @@ class LocalBreakerState:
         with self._lock:
             if self._state == "open" and now >= self._until:
                 old = self._enter("half_open")
-            state, until, ticket = self._state, self._until, self._probe(now)
+            state, until, ticket = self._state, self._until, self._admit_probe(now)
         if old:
-            self._changed(old, "half_open")
+            self._on_change(old, "half_open")
         if ticket is not None:
             return ticket
         if state == "open":
@@ -133,35 +134,35 @@ class LocalBreakerState:
             )
         if state == "half_open":
             raise CircuitOpen(f"the circuit of {self._name!r} is being probed")
-        return self.admit()  # somebody closed or forced it since we looked
+        return self.admit()  # another thread has closed or forced it since
 
     def record(self, ticket: int, failed: bool | None, slow: bool) -> None:  # noqa: FBT001 - hot path
-        """Take a ticket back with its outcome; ``failed`` None: there is none."""
+        """Record the outcome of a ticket; ``failed`` None: there is none."""
         old = None
         with self._lock:
             if ticket < self._era:
                 return
             if self._state == "half_open":
-                # An expired probe has lost its place, but what it learnt still counts.
+                # An expired probe has lost its place, but its outcome still counts.
                 self._probes.pop(ticket, None)
                 old = self._judge_probe(failed, slow)
             elif failed is not None and self._state in ("closed", "metrics_only"):
                 totals = self._window.add(failed, slow)
-                if self._state == "closed" and self._too_bad(*totals):
+                if self._state == "closed" and self._is_over_limit(*totals):
                     old = self._enter("open")
             new = self._state
         if old:
-            self._changed(old, new)
+            self._on_change(old, new)
 
     def force(self, state: StateName) -> None:
-        """Go to a state, with an empty window."""
+        """Enter a state, with an empty window."""
         with self._lock:
             old = self._enter(state)
         if old != state:
-            self._changed(old, state)
+            self._on_change(old, state)
 
     def reset_after_fork(self) -> None:
-        """Take back the places of probes that are under way in the parent."""
+        """Free the places of probes that are under way in the parent."""
         self._probes.clear()
 
     def snapshot(self) -> BreakerSnapshot:
@@ -183,21 +184,21 @@ class LocalBreakerState:
         self._serial += 1
         self._era = self._serial
         self._probes.clear()
-        self._passed = 0
+        self._probe_successes = 0
         if state == "open":
             self._until = self._clock.monotonic() + self._open_for
             self._opened_total += 1
-        elif state != "half_open":  # whose snapshot still tells what opened the circuit
+        elif state != "half_open":  # its snapshot still shows the rates that opened the circuit
             self._window = _window(self._policy, self._clock)
         return old
 
-    def _probe(self, now: float) -> int | None:
+    def _admit_probe(self, now: float) -> int | None:
         if self._state != "half_open":
             return None
-        if self._passed + len(self._probes) >= self._policy.probes:
+        if self._probe_successes + len(self._probes) >= self._policy.probes:
             for ticket in [ticket for ticket, end in self._probes.items() if now >= end]:
                 del self._probes[ticket]
-            if self._passed + len(self._probes) >= self._policy.probes:
+            if self._probe_successes + len(self._probes) >= self._policy.probes:
                 return None
         self._serial += 1
         self._probes[self._serial] = now + self._open_for
@@ -208,10 +209,10 @@ class LocalBreakerState:
             return None
         if failed or slow:
             return self._enter("open")
-        self._passed += 1
-        return self._enter("closed") if self._passed >= self._policy.probes else None
+        self._probe_successes += 1
+        return self._enter("closed") if self._probe_successes >= self._policy.probes else None
 
-    def _too_bad(self, calls: int, failures: int, slow: int) -> bool:
+    def _is_over_limit(self, calls: int, failures: int, slow: int) -> bool:
         return calls >= self._policy.min_calls and (
             failures / calls >= self._policy.failure_rate
             or (slow > 0 and slow / calls >= self._policy.slow_rate)
@@ -219,14 +220,14 @@ class LocalBreakerState:
 
 
 class _Window(Protocol):
-    """Recent outcomes; both methods return the calls, the failures and the slow calls in it."""
+    """Recent outcomes; both methods return the numbers of calls, failures and slow calls in it."""
 
     def add(self, failed: bool, slow: bool) -> tuple[int, int, int]: ...  # noqa: FBT001 - hot path
     def totals(self) -> tuple[int, int, int]: ...
 
 
 class _CountWindow:
-    """The latest outcomes, in a ring of a byte each that grows up to its size."""
+    """The latest outcomes, in a ring with one byte for each."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -253,7 +254,7 @@ class _CountWindow:
 
 
 class _TimeWindow:
-    """The outcomes of a time, in 20 buckets; the oldest bucket goes as a whole."""
+    """The outcomes of a period, in 20 buckets; the oldest bucket expires as a whole."""
 
     def __init__(self, seconds: float, clock: Clock) -> None:
         self._width = seconds / _BUCKETS

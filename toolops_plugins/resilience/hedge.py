@@ -1,6 +1,6 @@
-"""When to start a second attempt beside one that is slow.
+"""Hedged requests: a second attempt beside a slow one.
 
-Hedged requests, from Dean and Barroso, The Tail at Scale, CACM 56(2), 2013.
+From Dean and Barroso, The Tail at Scale, CACM 56(2), 2013.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ _EVERY = 32  # calls after which the quantile is computed anew
 
 
 class Hedger:
-    """Follows the latencies of a callee, shared by all calls to it.
+    """Measures the latencies of a callee and derives the delay of a second attempt.
 
-    Safe to share between any threads and event loops; nothing here blocks.
+    All calls to the callee share it. Safe to share between any threads and event loops; nothing
+    here blocks.
 
     Args:
-        policy: The quantile, and how many calls must have been seen.
+        policy: The quantile, and the calls that must have been seen.
 
     Example:
         >>> hedger = Hedger(Hedge(quantile=0.95, min_calls=20))
@@ -42,14 +43,14 @@ class Hedger:
         self._delay: float | None = None
 
     def observe(self, seconds: float) -> None:
-        """Record how long a successful attempt took."""
+        """Record the duration of a successful attempt."""
         self._recent.add(seconds)
         self._seen += 1
 
     def delay(self) -> float | None:
-        """Return the seconds after which a second attempt is worth it, or None for never yet.
+        """Return the seconds after which to start a second attempt, or None for never yet.
 
-        The quantile is taken anew every 32 calls.
+        The quantile is computed anew every 32 calls.
         """
         seen = self._seen
         if seen >= self._due:

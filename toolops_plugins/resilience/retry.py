@@ -1,7 +1,7 @@
-"""Whether and when to try again.
+"""Retries: the decision to try again, and the wait before it.
 
-The waits are those of the ``backoff`` package; what decides here is which errors are worth another
-attempt, what the server asked for, how much time is left, and what the budget allows.
+The waits are those of the ``backoff`` package. Decided here are the errors that are worth another
+attempt, the wait that the server asks for, the time that is left, and the budget.
 """
 
 from __future__ import annotations
@@ -33,13 +33,12 @@ class RetryBudget:
 
     A token bucket after Finagle's ``RetryBudget`` (com.twitter.finagle.service): every first
     attempt puts ``ratio`` of a token in, every retry takes a whole one out. So that a quiet service
-    can retry too, the bucket starts with ``reserve`` tokens and fills up to that by itself in 10
-    seconds.
-    The bucket overflows at ten reserves (at least one token): a long healthy time does not save up
-    for a storm.
+    can retry too, the bucket starts with ``reserve`` tokens and refills up to that by itself in 10
+    seconds. The bucket overflows at ten reserves (at least one token), so that a long healthy time
+    does not save up for a storm.
 
-    Over any time, retries stay under ``ratio`` of the first attempts, plus what the bucket held,
-    plus ``reserve`` every 10 seconds. Safe to share between any threads and event loops.
+    Over any time, retries stay under ``ratio`` of the first attempts, plus the content of the
+    bucket, plus ``reserve`` every 10 seconds. Safe to share between any threads and event loops.
 
     Args:
         ratio: Retries per first attempt that are allowed in the long run. Default 0.2.
@@ -47,7 +46,7 @@ class RetryBudget:
         clock: The source of time.
 
     Attributes:
-        exhausted: How many retries were refused.
+        exhausted: Retries that were refused.
 
     Raises:
         ConfigurationError: ``ratio`` or ``reserve`` is negative or not finite.
@@ -104,9 +103,9 @@ class RetryBudget:
 
 
 class Retrying:
-    """The retries of one call: ask it after each failure, and wait as long as it says.
+    """The retries of one call: ask it after each failure, and wait for as long as it says.
 
-    Make one just before the first attempt. It belongs to that call, and is not to be shared.
+    Make one just before the first attempt. It belongs to that call, and must not be shared.
 
     Args:
         policy: What to retry, how often and after which waits.
@@ -135,7 +134,7 @@ class Retrying:
         self._waits: Callable[[Any], float] | None = None
         self._started = 0.0 if policy.max_elapsed is None else clock.monotonic()
         self.attempts = 1
-        # What the caller is handling, if anything, becomes the context of what the attempts raise.
+        # An exception that the caller is handling becomes the context of the attempts' own.
         self._outside = sys.exception()
         if budget is not None:
             budget.deposit()
@@ -144,13 +143,13 @@ class Retrying:
         """Return the seconds to wait before the next attempt, or None to raise ``error``.
 
         Rejections by our own policies, the total timeout, a caller's deadline and every kind of
-        cancellation or exit are never retried, whatever the policy says. Nor is a group of
-        exceptions unless each of them would be.
+        cancellation or exit are never retried. A group of exceptions is retried only if each of
+        them is.
 
         Args:
-            error: What the attempt raised.
+            error: The attempt's exception.
         """
-        # That of asyncio is no Exception, as GeneratorExit and KeyboardInterrupt are none.
+        # That of asyncio is no Exception, and neither are GeneratorExit and KeyboardInterrupt.
         from concurrent.futures import CancelledError  # noqa: PLC0415 - on a failure, not at import
 
         if self.attempts >= self._policy.attempts:
@@ -169,10 +168,10 @@ class Retrying:
         """Return the seconds to wait before the next attempt, or None to take ``result``.
 
         The last attempt's result is taken even where ``on_result`` calls it a failure. A predicate
-        that raises calls nothing a failure.
+        that raises counts as false.
 
         Args:
-            result: What the attempt returned.
+            result: The attempt's result.
         """
         failed = self._policy.on_result
         if failed is None or self.attempts >= self._policy.attempts:
@@ -191,7 +190,7 @@ class Retrying:
         if wait is None or (asked is not None and asked > longest):
             return None
         if asked is not None:
-            # A server that tells all its clients the same second would meet them all again in it.
+            # Clients that were all given the same second must not all return in it.
             spread = random.uniform(0, asked / 10) if policy.jitter else 0.0  # noqa: S311 - timing
             wait = max(wait, min(asked + spread, longest))
         if policy.max_elapsed is not None:
@@ -204,7 +203,7 @@ class Retrying:
         return wait
 
     def _wait(self, outcome: Any, longest: float) -> float | None:
-        """Return the policy's own wait; None where its generator has ended or is broken."""
+        """Return the policy's own wait; None where its generator has ended or raises."""
         from backoff import full_jitter  # noqa: PLC0415 - on the first failure, not at import
 
         try:
@@ -220,13 +219,13 @@ class Retrying:
 def _waits(policy: Retry, longest: float) -> Callable[[Any], float]:
     """Return a function from an attempt's outcome to the next wait, in the policy's unit.
 
-    The generators of backoff 2 give nothing at first and are then sent outcomes; those of backoff
-    1, and those that one would naively write, give their first wait at once and are sent nothing.
+    The generators of backoff 2 yield nothing at first and are then sent outcomes. Those of backoff
+    1, and simple generators of users, yield their first wait at once and are sent nothing.
     """
     import backoff  # noqa: PLC0415 - on the first failure, not at import
 
     made: Generator[float, Any, None]
-    # No generator may count up for ever: numbers too big for a float would end it with an error.
+    # No generator may count up forever: numbers too large for a float would end it with an error.
     most = int(min(longest / (_unit(policy) or math.inf), 1e15)) + 1
     if callable(policy.wait):
         made = policy.wait()

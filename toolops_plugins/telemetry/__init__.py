@@ -1,1 +1,1 @@
-"""What happened to every call, and where to send the news."""
+"""Events of every call, their statistics, and the sinks that receive them."""

@@ -1,12 +1,12 @@
-"""What happened to one call, or around the calls, and how the news reaches whoever listens.
+"""Events of calls, notices of trouble, and the emitter that hands them to sinks.
 
-A :class:`CallEvent` tells of one call, a :class:`Notice` of anything else. An :class:`Emitter`
-hands both to *sinks*: objects with ``on_call(event)`` and, if they wish, ``on_notice(notice)``, or
-plain functions of a CallEvent. Sinks run inside the user's call, in whatever thread or event loop
-that uses, so a sink must be quick, must not block and must be thread-safe; one that has real work
-to do puts the event into a queue of its own.
+A :class:`CallEvent` describes one call, a :class:`Notice` anything else. An :class:`Emitter` hands
+both to *sinks*: objects with ``on_call(event)`` and, optionally, ``on_notice(notice)``, or plain
+functions of a CallEvent. Sinks run inside the user's call, in the thread or event loop of that
+call, so a sink must be quick, must not block and must be thread-safe. A sink with real work to do
+puts the event into a queue of its own.
 
-Nothing here holds an argument, a result or an exception's message, any of which may be secret.
+Events hold no argument, result or exception message, since these may be secret.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ __all__ = [
 Outcome: TypeAlias = Literal[
     "hit", "stale", "coalesced", "miss", "fallback", "rejected", "error", "bypass", "refresh"
 ]
-"""How a call ended.
+"""The outcome of a call.
 
-- ``hit``: a fresh answer from a cache tier, or from the semantic cache. A remembered exception
+- ``hit``: a fresh answer from a cache tier, or from the semantic cache. A stored exception
   that was raised again is a hit too, with ``error`` set.
 - ``stale``: an answer past its ``fresh_until``, served while a new one is fetched or in place of
   an error; in the latter case ``error`` is set.
 - ``coalesced``: the answer of an equal call that was already under way.
 - ``miss``: the function ran, and returned. With ``reason`` set its result was not stored.
-- ``fallback``: the policy's fallback answered; ``error`` tells what had failed.
+- ``fallback``: the policy's fallback answered; ``error`` names the failure.
 - ``rejected``: a policy refused to make the call, and the caller got the ``Rejected`` error.
-- ``error``: any other exception reached the caller, from the function, from the flight it had
-  joined, or for want of time.
-- ``bypass``: the function ran, and returned, without the cache having been asked.
-- ``refresh``: the function ran in the background, ahead of expiry or behind a stale answer. Nobody
-  waited for it, so it is not a call; but its price was paid. With ``error`` set it failed.
+- ``error``: any other exception reached the caller: from the function, from the flight that it had
+  joined, or for lack of time.
+- ``bypass``: the function ran, and returned, without a lookup in the cache.
+- ``refresh``: the function ran in the background, ahead of expiry or behind a stale answer. No
+  caller waited, so it is not a call; but its price was paid. With ``error`` set it failed.
 """
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -70,35 +70,36 @@ NoticeKind: TypeAlias = Literal[
     "stage_failed",
     "threads_full",
 ]
-"""What a notice is about.
+"""The kind of a notice.
 
-- ``tier_failed``: ``name`` is the tier's label, ``detail`` the type of what failed, or a few words
+- ``tier_failed``: ``name`` is the tier's label, ``detail`` the type of the failure, or a few words
   about an embedder. The label of the semantic cache is "semantic".
 - ``tier_recovered``: ``name`` is the label of a tier that had failed and now works.
 - ``unknown_format``, ``tampered``: ``name`` is the tier that held the bytes, or "semantic", or the
-  tier whose server passed on a message that is not signed; or, if they only failed when a call
-  decoded them, the tool.
-- ``not_encodable``: ``name`` is the tool whose result, or remembered exception, no codec takes;
-  ``detail`` the type that is not known and its place in the result.
+  tier whose server passed on a message that is not signed; or the tool, if the bytes only failed
+  when a call decoded them.
+- ``not_encodable``: ``name`` is the tool whose result, or stored exception, no codec takes;
+  ``detail`` the unknown type and its place in the result.
 - ``too_large``: ``name`` is the tool whose result is larger than the codec's ``max_value_bytes``.
 - ``breaker``: ``name`` is the breaker's, ``detail`` its old and new state.
-- ``bypass``: ``name`` is a tool whose calls go past the cache, or do without something else that
-  was asked for, ``detail`` the reason; once for each pair.
+- ``bypass``: ``name`` is a tool whose calls bypass the cache, or miss some other part of their
+  policy, ``detail`` the reason; once for each pair.
 - ``refresh_failed``: ``name`` is the tool, ``detail`` the exception's type.
-- ``invalidated``: another process invalidated; ``name`` is the tier that heard of it.
+- ``invalidated``: another process invalidated; ``name`` is the tier that received the message.
 - ``threads_full``: ``name`` is a tool whose calls wait for a thread, ``detail`` says who holds
   them.
 - ``sink_failed``: ``name`` is the sink's type, ``detail`` the exception's type; once for each sink.
-- ``stage_failed``: a part of this library failed in a call, which went on without it; ``name`` is
+- ``stage_failed``: a part of this library failed in a call, which continued without it; ``name`` is
   the tool, ``detail`` the part and the exception's type.
 """
 
 
 class CallEvent(NamedTuple):
-    """One call, from the moment it was made to the moment its caller had the answer.
+    """One call, from its start to its caller's answer.
 
     A named tuple, since a frozen dataclass takes four times as long to make. Fields are ordered so
-    that a hit can be told by position. What an outcome does not set keeps its default.
+    that a hit can be described by position. A field that does not apply to the outcome keeps its
+    default.
 
     Args:
         name: The tool's name.
@@ -107,26 +108,26 @@ class CallEvent(NamedTuple):
         started: Seconds since the epoch at which the call was made.
         namespace: The runtime's namespace.
         tier: Label of the tier that answered, such as "L1"; for hit and stale.
-        saved_latency: Seconds that the caller was spared: what computing the answer once took,
-            less ``latency``, and never below 0; for hit and stale. For coalesced what is known of
+        saved_latency: Seconds that the caller was spared: the time of the answer's computation,
+            less ``latency``, and never below 0; for hit and stale. For coalesced the known part of
             it, else 0.
         saved_price: Money that was not spent again; for hit, stale and coalesced.
         key: The key's digest in hexadecimal, whole or its beginning. None: the call has no key.
         tags: The call's tags.
         price: Money that this call spent, its failed attempts included where they are priced; for
             miss, bypass and refresh, and for fallback and error after the function had run.
-        attempts: How often the function was started for this call. 0 where somebody or something
-            else answered, or the call was rejected.
-        reason: A short machine word: why there was no key, no lookup or no store ("not_canonical",
-            "no_cache", "not_encodable", ...), or what rejected the call ("circuit_open",
-            "rate_limited", "bulkhead_full"). None: nothing of the kind.
-        error: Name of the type of the exception that the caller got, or would have got had there
-            been no fallback or stale answer. Never its message.
+        attempts: How often the function was started for this call. 0 where the answer came from
+            elsewhere, or the call was rejected.
+        reason: A short machine word: the reason for no key, lookup or store ("not_canonical",
+            "no_cache", "not_encodable", ...), or for a rejection ("circuit_open", "rate_limited",
+            "bulkhead_full"). None: none of these.
+        error: Type name of the exception that the caller got, or would have got without the
+            fallback or stale answer. Never its message.
         hedged: Whether a second attempt was raced against the first.
-        semantic: What the semantic cache decided, such as the similarity, by name. None: it was
-            not asked. Not to be changed by whoever receives it.
-        details: What else is known, such as a model's "input_tokens", by name. None: nothing. Not
-            to be changed either.
+        semantic: The decision of the semantic cache, such as the similarity, by name. None: it was
+            not asked. Receivers must not change it.
+        details: Further details, such as a model's "input_tokens", by name. None: none. Receivers
+            must not change them either.
     """
 
     name: str
@@ -149,30 +150,30 @@ class CallEvent(NamedTuple):
 
     @property
     def retried(self) -> bool:
-        """Whether the function was started again after it had failed."""
+        """True if the function was started again after a failure."""
         return self.attempts > 1 + self.hedged
 
     @property
     def asked_cache(self) -> bool:
-        """Whether this was a call whose answer might have come from the cache or a shared flight.
+        """True if the call's answer might have come from the cache or a shared flight.
 
-        These are the calls with a key, but for those that went past the cache. A refresh is none,
-        since nobody asked for it.
+        These are the calls with a key, except for those that bypassed the cache. A refresh is none,
+        since no caller asked for it.
         """
         return self.key is not None and self.outcome not in ("bypass", "refresh")
 
 
 class Notice(NamedTuple):
-    """Something that is no call: trouble with a tier or a codec, a breaker's change of state.
+    """An event beside calls: trouble with a tier or a codec, or a breaker's change of state.
 
     Args:
-        kind: What it is about; see :data:`NoticeKind`.
+        kind: The kind; see :data:`NoticeKind`.
         name: The tier, tool, breaker or sink concerned.
         detail: A word or two more, without secrets: a state, a reason, an exception's type.
         started: Seconds since the epoch at which it happened.
         namespace: The runtime's namespace.
         error: Of a breaker that opens: the type of the last failure, if there was one. Of a bypass:
-            the type of what was raised, or of the argument that has no canonical form. Else "".
+            the type of the exception, or of the argument that has no canonical form. Else "".
         calls: Of a breaker that closes: calls that were rejected since it opened. Else 0.
     """
 
@@ -186,10 +187,10 @@ class Notice(NamedTuple):
 
 
 class Sink(Protocol):
-    """Where events go. A sink that also has ``on_notice(notice)`` gets the notices too."""
+    """A receiver of events. If it also has ``on_notice(notice)``, it receives notices too."""
 
     def on_call(self, event: CallEvent, /) -> object:
-        """Take note of a call; what is returned is ignored."""
+        """Receive the event of a call; the result is ignored."""
         ...
 
 
@@ -230,8 +231,8 @@ def attributes(event: CallEvent) -> dict[str, str | int | float | bool]:
     return found
 
 
-class _Outlet:
-    """One added sink, with what became of it."""
+class _SinkEntry:
+    """One added sink, with its failures."""
 
     __slots__ = ("dropped", "label", "on_call", "on_notice")
 
@@ -258,27 +259,27 @@ class _Outlet:
 
 
 class Emitter:
-    """Hands events to sinks, and keeps the trouble that sinks make from the calls.
+    """Hands events to sinks, and keeps the failures of sinks away from calls.
 
-    Notices are also written to the log, each kind as :mod:`toolops_plugins.telemetry.log` says.
-    Emitting takes no lock: it walks a tuple that adding and removing replace. A sink that raises
-    misses that one event, which is counted; KeyboardInterrupt and its like pass. Safe to use from
-    any threads and event loops.
+    Notices are also written to the log; see :mod:`toolops_plugins.telemetry.log`. Emitting takes no
+    lock: it walks a tuple that adding and removing replace. A sink that raises misses that one
+    event, which is counted; KeyboardInterrupt and similar exceptions pass. Safe to use from any
+    threads and event loops.
 
     Args:
         sinks: The first sinks.
-        max_warnings: How many pairs of tool and reason :meth:`warn` remembers; when they are used
-            up it keeps quiet. Default 1,000.
-        clock: Bounds how often the log hears of one cause.
+        max_warnings: Pairs of tool and reason that :meth:`warn` remembers; past them it warns no
+            more. Default 1,000.
+        clock: The clock that limits how often the log repeats a cause.
 
     Raises:
-        ConfigurationError: A sink can not be called, or is a coroutine function.
+        ConfigurationError: A sink cannot be called, or is a coroutine function.
     """
 
-    __slots__ = ("__weakref__", "_lock", "_log", "_max_warnings", "_outlets", "_warned", "active")
+    __slots__ = ("__weakref__", "_entries", "_lock", "_log", "_max_warnings", "_warnings", "active")
 
     active: bool
-    """Whether anybody listens; where nobody does there is no need to build an event."""
+    """Whether there is a sink; without one there is no need to make events."""
 
     def __init__(
         self,
@@ -289,51 +290,51 @@ class Emitter:
     ) -> None:
         # Reentrant: a signal handler or a finalizer may call a tool while its thread is in here.
         self._lock = fork_safe(self, threading.RLock())
-        self._outlets = tuple(_Outlet(sink) for sink in sinks)
-        self._warned: set[tuple[str, str]] = set()
+        self._entries = tuple(_SinkEntry(sink) for sink in sinks)
+        self._warnings: set[tuple[str, str]] = set()
         self._max_warnings = max_warnings
         self._log = ProblemLog(clock)
-        self.active = bool(self._outlets)
+        self.active = bool(self._entries)
 
     def add(self, sink: SinkLike) -> Callable[[], None]:
         """Add a sink, and return a function that removes it again.
 
-        A sink that is added twice gets everything twice. The function may be called more than
+        A sink that is added twice receives everything twice. The function may be called more than
         once; an event that is being emitted meanwhile may still arrive.
 
         Raises:
-            ConfigurationError: The sink can not be called, or is a coroutine function.
+            ConfigurationError: The sink cannot be called, or is a coroutine function.
         """
-        outlet = _Outlet(sink)
+        entry = _SinkEntry(sink)
         with self._lock:
-            self._outlets = (*self._outlets, outlet)
+            self._entries = (*self._entries, entry)
             self.active = True
 
         def remove() -> None:
             with self._lock:
-                self._outlets = tuple(other for other in self._outlets if other is not outlet)
-                self.active = bool(self._outlets)
+                self._entries = tuple(other for other in self._entries if other is not entry)
+                self.active = bool(self._entries)
 
         return remove
 
     def emit(self, event: CallEvent) -> None:
         """Hand an event to every sink."""
-        for outlet in self._outlets:
+        for entry in self._entries:
             try:
-                outlet.on_call(event)
+                entry.on_call(event)
             except Exception as error:  # noqa: BLE001 - a sink must not disturb the user's call
-                self._drop(outlet, error, event.started, event.namespace)
+                self._count_failure(entry, error, event.started, event.namespace)
 
     def notice(self, notice: Notice) -> None:
         """Write a notice to the log, and hand it to every sink that takes notices."""
         self._log.write_notice(*notice)
-        for outlet in self._outlets:
-            if outlet.on_notice is None:
+        for entry in self._entries:
+            if entry.on_notice is None:
                 continue
             try:
-                outlet.on_notice(notice)
+                entry.on_notice(notice)
             except Exception as error:  # noqa: BLE001 - a sink must not disturb the user's call
-                self._drop(outlet, error, notice.started, notice.namespace)
+                self._count_failure(entry, error, notice.started, notice.namespace)
 
     def warn(
         self,
@@ -344,38 +345,40 @@ class Emitter:
         namespace: str = "",
         error: str = "",
     ) -> None:
-        """Say once that calls of a name go past the cache: in the log, and as a "bypass" notice.
+        """Warn once that calls of a name bypass the cache: in the log, and by a "bypass" notice.
 
         Args:
-            name: What they are counted by, such as a tool.
+            name: The name that the calls are counted by, such as a tool's.
             reason: The machine word that its events carry too.
             started: Seconds since the epoch.
             namespace: The runtime's namespace.
-            error: The type of the exception, or of the argument, that is to blame.
+            error: The type of the exception, or of the argument, that is the cause.
         """
         pair = (name, reason)
         # Read without the lock first, since a tool that bypasses comes here with every call.
-        if pair in self._warned:
+        if pair in self._warnings:
             return
         with self._lock:
-            if pair in self._warned or len(self._warned) >= self._max_warnings:
+            if pair in self._warnings or len(self._warnings) >= self._max_warnings:
                 return
-            self._warned.add(pair)
+            self._warnings.add(pair)
         self.notice(Notice("bypass", name, reason, started, namespace, error))
 
     @property
     def dropped(self) -> dict[str, int]:
-        """Events and notices that the present sinks did not take, by the sink's type or name."""
+        """Events and notices that the present sinks failed to take, by the sink's type or name."""
         counts: dict[str, int] = {}
-        for outlet in self._outlets:
-            counts[outlet.label] = counts.get(outlet.label, 0) + outlet.dropped
+        for entry in self._entries:
+            counts[entry.label] = counts.get(entry.label, 0) + entry.dropped
         return counts
 
-    def _drop(self, outlet: _Outlet, error: Exception, started: float, namespace: str) -> None:
+    def _count_failure(
+        self, entry: _SinkEntry, error: Exception, started: float, namespace: str
+    ) -> None:
         with self._lock:
-            outlet.dropped += 1
-            first = outlet.dropped == 1
-        # Told once only: a broken sink fails at every call, and each notice may make one more fail.
+            entry.dropped += 1
+            first = entry.dropped == 1
+        # Reported once: a broken sink fails at every call, and each notice may make another fail.
         if first:
             kind = type(error).__name__
-            self.notice(Notice("sink_failed", outlet.label, kind, started, namespace))
+            self.notice(Notice("sink_failed", entry.label, kind, started, namespace))

@@ -1,19 +1,19 @@
-"""Write trouble to the standard library's log: at once, then at most once a minute with a count.
+"""Log lines about trouble: at once, then at most once a minute with a count.
 
 Every :class:`~toolops_plugins.telemetry.events.Notice` that is emitted comes through here, so a
-part of the library that has something to report emits a notice and writes no line of its own. A new
-kind of notice gets a row in ``_LINES``, or is put into ``SILENT``. What has no runtime, and so no
-emitter, makes a :class:`ProblemLog` and calls it directly::
+part of the library with something to report emits a notice and writes no line of its own. A new
+kind of notice gets a row in ``_LINES``, or is added to ``SILENT``. A part without a runtime, and so
+without an emitter, makes a :class:`ProblemLog` and calls it directly::
 
     log = ProblemLog()
     logger = "toolops_plugins.semantic"
     log.report_failure(logger, "open", "the index %(name)r cannot be opened", name=path)
     log.report_recovery(logger, "open", "the index %(name)r is open again", name=path)
 
-Lines go to loggers named by package (``toolops_plugins.cache``, ``toolops_plugins.semantic``,
-``toolops_plugins.resilience``, ``toolops_plugins.telemetry``), which nobody here configures. They
-name tiers, tools, breakers and types of exceptions, and never an argument, a result, a key, a
-question or an exception's message.
+Lines go to loggers that are named by package (``toolops_plugins.cache``,
+``toolops_plugins.semantic``, ``toolops_plugins.resilience``, ``toolops_plugins.telemetry``) and
+never configured here. They name tiers, tools, breakers and types of exceptions, and never an
+argument, a result, a key, a question or an exception's message.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Line(NamedTuple):
     recovery_of: str | None = None
     """The kind of notice whose trouble has ended."""
     apart: bool = False
-    """Whether notices of one name with other details are other causes."""
+    """Whether notices of one name with different details have different causes."""
 
 
 _LINES = {
@@ -136,32 +136,32 @@ _CLOSED = (
 
 
 class _Problem:
-    """What is known of one cause."""
+    """The record of one cause."""
 
     __slots__ = ("announced", "count", "seen", "since", "unwritten", "written")
 
     def __init__(self) -> None:
-        self.since: float | None = None  # when the failures began that nothing has ended yet
-        self.count = 0  # how many there were since then
-        self.seen = 0.0  # when the latest was
-        self.written: float | None = None  # when the latest line was
+        self.since: float | None = None  # time of the first failure since the last recovery
+        self.count = 0  # failures since then
+        self.seen = 0.0  # time of the latest failure
+        self.written: float | None = None  # time of the latest line
         self.unwritten = 0  # failures since that line
-        self.announced = False  # whether a line told of the present failures
+        self.announced = False  # whether a line reported the present failures
 
 
 class ProblemLog:
     """Writes one WARNING at once for each cause, then at most one each interval with a count.
 
-    What has recovered is written too, with how long the trouble took and how many failures there
-    were, if a line told of the trouble. A cause that fails and recovers all the time gets at most
-    one line of each sort in an interval. No exception leaves this class, whatever a handler raises.
+    A recovery is written too, with the duration of the trouble and the number of failures, if a
+    line reported the trouble. A cause that fails and recovers all the time gets at most one line of
+    each sort in an interval. No exception leaves this class, whatever a handler raises.
 
     Safe to use from any threads and event loops, and after a fork.
 
     Args:
-        clock: Its monotonic time is used.
+        clock: The clock whose monotonic time is used.
         interval: Seconds between two lines about one cause. Default 60.
-        max_causes: How many causes are told apart. Of more that fail in one interval only the
+        max_causes: Causes that are told apart. Of further causes that fail in one interval only the
             number is written. Default 1,000.
     """
 
@@ -181,8 +181,8 @@ class ProblemLog:
 
         Args:
             logger: The logger's name.
-            cause: What is counted together, such as a kind of trouble and a name.
-            text: The line, with places such as ``%(name)r``; no place for what may be secret.
+            cause: The identity of the cause, such as a kind of trouble and a name.
+            text: The line, with places such as ``%(name)r``; no place for a possible secret.
             values: The values of the places.
         """
         now = self._clock.monotonic()
@@ -206,12 +206,12 @@ class ProblemLog:
         _write(logger, text, values)
 
     def report_recovery(self, logger: str, cause: Hashable, text: str, /, **values: object) -> None:
-        """Write that failures have ended, if a line told of them.
+        """Write that failures have ended, if a line reported them.
 
         Args:
             logger: The logger's name.
             cause: As in :meth:`report_failure`.
-            text: As in :meth:`report_failure`; how long and how often it failed is added.
+            text: As in :meth:`report_failure`; the duration and number of failures are added.
             values: As in :meth:`report_failure`.
         """
         with self._lock:
@@ -243,9 +243,9 @@ class ProblemLog:
             kind: The notice's kind; one without a row in the table gets a plain line.
             name: The notice's name.
             detail: The notice's detail.
-            started: Not told.
-            namespace: The runtime's namespace; told where it is not the default one.
-            error: The notice's error, which is a type's name.
+            started: Ignored.
+            namespace: The runtime's namespace; written unless it is the default one.
+            error: The notice's error, a type's name.
             calls: The notice's calls.
         """
         line = _LINES.get(kind)

@@ -1,6 +1,6 @@
-"""What the numbers of a runtime look like to people: as text, as HTML and as plain data.
+"""Reports of a runtime's numbers, as text, as HTML and as plain data.
 
-Money has no currency here: it is in whatever unit the prices of the policies are in.
+Money has no currency here: it is in the unit of the policies' prices.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Latency:
 
     Args:
         p50: The median.
-        p95: What 95% of the calls stayed within.
-        p99: What 99% of the calls stayed within.
+        p95: The bound of 95% of the calls.
+        p99: The bound of 99% of the calls.
     """
 
     p50: float | None = None
@@ -37,10 +37,10 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class ToolReport:
-    """The numbers of one tool, or of all together.
+    """The numbers of one tool, or of all tools together.
 
     ``calls`` is the sum of hits, stale, coalesced, misses, fallbacks, rejected, errors and
-    bypassed; refreshes are not calls, but what they cost is in ``spent``.
+    bypassed. Refreshes are not calls, but their cost is in ``spent``.
 
     Args:
         name: The tool's name.
@@ -51,7 +51,7 @@ class ToolReport:
         fallbacks: Calls that the fallback answered.
         rejected: Calls that a policy refused to make.
         errors: Calls that ended with another exception.
-        bypassed: Calls for which the function ran without the cache being asked.
+        bypassed: Calls for which the function ran without a lookup in the cache.
         refreshes: Runs of the function in the background.
         asked: Calls that asked the cache; see :attr:`hit_rate`.
         attempts: How often the function was started.
@@ -99,22 +99,22 @@ class ToolReport:
 
     @property
     def calls(self) -> int:
-        """Calls in all."""
+        """All calls."""
         ran = self.misses + self.errors + self.bypassed
         return self.shared + ran + self.fallbacks + self.rejected
 
     @property
     def hit_rate(self) -> float | None:
-        """Of the calls that asked the cache, the share that needed no run of their own.
+        """Share of the calls that asked the cache and needed no run of their own.
 
-        Hits, stale and coalesced over all calls with a key that did not go past the cache. A call
-        that asked, was not answered and then failed or was rejected lowers the rate; one of a tool
-        without a cache does not count. None: nobody asked.
+        Hits, stale and coalesced over all calls with a key that did not bypass the cache. A call
+        that asked, got no answer and then failed or was rejected lowers the rate; a call of a tool
+        without a cache does not count. None: no call asked.
         """
         return self.shared / self.asked if self.asked else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the numbers as what JSON knows; durations in seconds."""
+        """Return the numbers as plain JSON types; durations in seconds."""
         plain = asdict(self)
         plain["tiers"] = self.hits_by_tier
         return {"calls": self.calls, "hits": self.hits, "hit_rate": self.hit_rate, **plain}
@@ -146,11 +146,11 @@ class StatsSnapshot:
         return len(self.tools)
 
     def __bool__(self) -> bool:
-        """Whether anything was counted."""
+        """Return True if anything was counted."""
         return bool(self.tools)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as what JSON knows."""
+        """Return everything as plain JSON types."""
         return {
             "tools": {tool.name: tool.to_dict() for tool in self.tools},
             "total": self.total.to_dict(),
@@ -160,13 +160,13 @@ class StatsSnapshot:
         if not self.tools:
             return "No calls yet."
         # Two tables, since one would not fit a terminal.
-        tables = (_counts(self.total), [_NAME, *_measures(self.total)])
+        tables = (_count_columns(self.total), [_NAME, *_time_columns(self.total)])
         return "\n\n".join(self._text(columns) for columns in tables)
 
     def _text(self, columns: list[_Column]) -> str:
         lines = [[column.title for column in columns]]
         lines += [[column.text(tool) for column in columns] for tool in self._rows()]
-        widths = [max(_cells(line[at]) for line in lines) for at in range(len(columns))]
+        widths = [max(_cell_width(line[at]) for line in lines) for at in range(len(columns))]
         texts = ["  ".join(map(_pad, line, widths, range(len(line)))) for line in lines]
         rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
         return "\n".join([texts[0], rule, *texts[1:-1], *self._rest(), rule, texts[-1]])
@@ -175,7 +175,7 @@ class StatsSnapshot:
         """Return the table for a notebook: self-contained, and in the page's own colours."""
         if not self.tools:
             return "<p>No calls yet.</p>"
-        columns = _counts(self.total) + _measures(self.total)
+        columns = _count_columns(self.total) + _time_columns(self.total)
         head = "".join(f'<th scope="col">{escape(column.title)}</th>' for column in columns)
         rows = [_html_row(tool, columns) for tool in self._rows()]
         rest = "".join(
@@ -199,21 +199,21 @@ class _Column(NamedTuple):
     text: Callable[[ToolReport], str]
 
 
-_NAME = _Column("tool", lambda tool: _name(tool.name))
+_NAME = _Column("tool", lambda tool: _printable_name(tool.name))
 _RATE = _Column("hit rate", lambda tool: "-" if tool.hit_rate is None else f"{tool.hit_rate:.1%}")
 _REST = (
     "stale", "coalesced", "misses", "fallbacks", "rejected", "errors", "bypassed", "refreshes"
 )  # fmt: skip
 
 
-def _counts(total: ToolReport) -> list[_Column]:
-    """Return the columns of counts, without those that never counted anything."""
+def _count_columns(total: ToolReport) -> list[_Column]:
+    """Return the columns of counts, without those that are zero for all tools."""
     columns = [_NAME, _Column("calls", lambda tool: f"{tool.calls:,}"), _RATE]
-    columns += [_tier(label) for label, _ in total.tiers]
-    return columns + [_count(title) for title in _REST if getattr(total, title)]
+    columns += [_tier_column(label) for label, _ in total.tiers]
+    return columns + [_count_column(title) for title in _REST if getattr(total, title)]
 
 
-def _measures(total: ToolReport) -> list[_Column]:
+def _time_columns(total: ToolReport) -> list[_Column]:
     """Return the columns of time and, if there was any, money."""
     columns = [
         _Column("p50", lambda tool: duration(tool.latency.p50)),
@@ -231,22 +231,24 @@ def _measures(total: ToolReport) -> list[_Column]:
     return columns
 
 
-def _tier(label: str) -> _Column:
-    return _Column(f"{_name(label)} hits", lambda tool: f"{tool.hits_by_tier.get(label, 0):,}")
+def _tier_column(label: str) -> _Column:
+    return _Column(
+        f"{_printable_name(label)} hits", lambda tool: f"{tool.hits_by_tier.get(label, 0):,}"
+    )
 
 
-def _count(title: str) -> _Column:
+def _count_column(title: str) -> _Column:
     return _Column(title, lambda tool: f"{getattr(tool, title):,}")
 
 
 def duration(seconds: float | None) -> str:
-    """Return a time as a reader says it, to three digits: "45 us", "1.2 ms", "2 min 5 s"."""
+    """Return a time in a readable unit, to three digits: "45 us", "1.2 ms", "2 min 5 s"."""
     if seconds is None or not math.isfinite(seconds):
         return "-"
     if seconds == 0:
         return "0 s"
     for unit, size in (("ns", 1e-9), ("us", 1e-6), ("ms", 1e-3), ("s", 1.0)):
-        # What would be rounded up to 1000 is said in the next unit; 60 seconds are a minute.
+        # A number that rounds up to 1000 is written in the next unit; 60 seconds are a minute.
         number = seconds / size
         if number < (59.95 if unit == "s" else 999.5):
             return f"{float(f'{number:.3g}'):g} {unit}"
@@ -260,7 +262,7 @@ def duration(seconds: float | None) -> str:
 
 
 def money(amount: float) -> str:
-    """Return an amount without a currency: two places, or three digits of what is less than 1."""
+    """Return an amount without a currency: to two places, or three digits of one below 1."""
     if amount == 0:
         return "0"
     if not 1e-12 < abs(amount) < 0.9995:
@@ -269,20 +271,20 @@ def money(amount: float) -> str:
     return f"{amount:.{places}f}".rstrip("0")
 
 
-def _name(name: str) -> str:
-    """Return a name that stays on its line: nothing that moves the cursor, and not too long."""
+def _printable_name(name: str) -> str:
+    """Return a name that stays on its line: no control characters, and not too long."""
     plain = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in name)
     return plain if len(plain) <= _WIDTH else f"{plain[: _WIDTH - 3]}..."
 
 
-def _cells(text: str) -> int:
-    """Return how many cells of a terminal the text fills; most of East Asia's letters fill two."""
+def _cell_width(text: str) -> int:
+    """Return the terminal cells that a text fills; most East Asian letters fill two."""
     wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
     return len(text) + wide - sum(bool(unicodedata.combining(char)) for char in text)
 
 
 def _pad(text: str, width: int, at: int) -> str:
-    space = " " * (width - _cells(text))
+    space = " " * (width - _cell_width(text))
     return text + space if at == 0 else space + text
 
 

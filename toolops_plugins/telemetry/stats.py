@@ -15,7 +15,7 @@ from toolops_plugins.telemetry.report import Latency, StatsSnapshot, ToolReport
 __all__ = ["OTHER", "Stats", "ToolStats"]
 
 OTHER = "(other)"
-"""The name under which the tools beyond the cap are counted together."""
+"""The name under which the tools past the limit are counted together."""
 
 Sketches: TypeAlias = dict[str, Quantiles]
 
@@ -26,16 +26,16 @@ _SUMMED = (
 """Fields of a report that add up."""
 
 _BATCH = 32
-"""Calls that may wait to be counted; bounds the memory they hold and the pause of counting them."""
+"""Calls that may wait to be counted. It bounds their memory and the pause of counting them."""
 
 
 class ToolStats:
-    """The numbers of one tool; made by :meth:`Stats.recorder` and good for the runtime's life.
+    """The numbers of one tool; made by :meth:`Stats.recorder` and valid for the runtime's life.
 
     A call is recorded by appending it to a deque, which is atomic, and every 32 calls are counted
-    in one go under a lock: a hit pays for a fraction of the lock, and no count is ever lost. Taking
-    from a deque, unlike swapping a list, cannot miss what another thread is just appending.
-    Safe to use from any threads and event loops.
+    in one go under a lock. So a hit pays for a fraction of the lock, and no count is ever lost.
+    Taking from a deque, unlike swapping a list, cannot miss an item that another thread is just
+    appending. Safe to use from any threads and event loops.
 
     Args:
         name: The tool's name.
@@ -65,7 +65,7 @@ class ToolStats:
         self.name = name
         self._local_tier = local_tier
         # Reentrant, with a flag: a signal handler or a finalizer may call a tool while its thread
-        # is counting. It must neither wait for itself nor count in the middle of a sum.
+        # is counting. It must neither deadlock nor count in the middle of a sum.
         self._lock = fork_safe(self, threading.RLock())
         self._counting = False
         self._hits: deque[tuple[float, float, float]] = deque()
@@ -73,7 +73,7 @@ class ToolStats:
         self._zero()
 
     def hit(self, latency: float, saved_seconds: float = 0.0, saved_price: float = 0.0) -> None:
-        """Record a fresh hit in the local tier, the cheap way.
+        """Record a fresh hit in the local tier, without an event.
 
         Args:
             latency: Seconds that the caller waited.
@@ -126,13 +126,13 @@ class ToolStats:
             )
 
     def near_hits(self) -> int:
-        """Return how many hits this process has answered from its own memory, roughly."""
+        """Return roughly how many hits this process has answered from its own memory."""
         return self._near_hits + len(self._hits)
 
     def _zero(self) -> None:
         self._counts: dict[Outcome, int] = dict.fromkeys(OUTCOMES, 0)
         self._tiers: dict[str, int] = {}
-        # By "hit", "miss" and "other", each made when it is first needed: most tools never see all.
+        # By "hit", "miss" and "other", each made on first use, since most tools need not all.
         self._sketches: Sketches = {}
         self._near_hits = 0
         self._asked = 0
@@ -142,18 +142,18 @@ class ToolStats:
         self._spent = 0.0
 
     def _count(self) -> None:
-        """Count what is pending when this begins; what comes later waits for the next batch."""
+        """Count the pending calls of this moment; later ones wait for the next batch."""
         with self._lock:
             if self._counting:
                 return
             self._counting = True
             try:
-                self._count_pending()
+                self._count_batch()
             finally:
                 self._counting = False
 
-    def _count_pending(self) -> None:
-        # Nobody else takes anything meanwhile, so there is as much to take as there was.
+    def _count_batch(self) -> None:
+        # No other thread takes items meanwhile, so the deques do not get shorter.
         take = self._hits.popleft
         hits = [take() for _ in range(len(self._hits))]
         if hits:
@@ -196,8 +196,8 @@ class Stats:
     """The numbers of all tools of a runtime. Safe to use from any threads and event loops.
 
     Args:
-        max_tools: How many tools are told apart; those that come later are counted together under
-            "(other)". Default 1,000.
+        max_tools: Tools that are told apart; later ones are counted together under "(other)".
+            Default 1,000.
         local_tier: Label of the tier whose hits are recorded by :meth:`ToolStats.hit`.
             Default "L1".
 
@@ -213,7 +213,7 @@ class Stats:
         self._other = ToolStats(OTHER, local_tier)
 
     def recorder(self, name: str) -> ToolStats:
-        """Return where calls of a tool are recorded; the same for the same name, to be kept."""
+        """Return the recorder of a tool's calls; the same for the same name, to be kept."""
         found = self._recorders.get(name)
         if found is not None:
             return found
@@ -228,7 +228,7 @@ class Stats:
         """Return the numbers up to now.
 
         Those of one tool belong to one moment; tools are read one after the other, and the total is
-        the sum of what was read. Takes some tenths of a millisecond for each tool.
+        their sum. Takes some tenths of a millisecond for each tool.
         """
         with self._lock:
             recorders = [*self._recorders.values(), self._other]
@@ -239,7 +239,7 @@ class Stats:
         return StatsSnapshot(tuple(called), _total(called, sketches))
 
     def reset(self) -> None:
-        """Begin at zero again; recorders stay good."""
+        """Start again at zero; recorders stay valid."""
         with self._lock:
             recorders = [*self._recorders.values(), self._other]
         for recorder in recorders:

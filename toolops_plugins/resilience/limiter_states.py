@@ -1,0 +1,326 @@
+"""Algorithms of rate limits: a token bucket and a sliding window."""
+
+from __future__ import annotations
+
+import math
+import threading
+from bisect import bisect_left, bisect_right, insort
+from collections import deque
+from itertools import islice
+from typing import Any, Protocol
+
+from toolops_plugins.clock import Clock
+from toolops_plugins.concurrency.fork_locks import fork_safe
+
+__all__ = ["LimiterState", "SlidingWindow", "TokenBucket"]
+
+# Seconds that are a rounding error: a monotonic clock has such steps after months.
+_EPSILON = 1e-6
+
+
+class LimiterState(Protocol):
+    """The store of a limit's units.
+
+    A limit that several processes share can implement this protocol. It must be safe to use from
+    any threads and event loops.
+    """
+
+    local: bool
+    """True: nothing blocks, so the flow calls the limiter directly. False: the flow goes through an
+    ``Io`` step, and the state also has awaitable twins."""
+
+    capacity: float
+    """The units that can ever go at once."""
+
+    def take(self, cost: float, patience: float) -> tuple[float, Any]:
+        """Return the seconds to wait before spending ``cost`` units, and a claim on them.
+
+        Where the wait would be longer than ``patience`` no units are taken, and the claim is None.
+        """
+        ...
+
+    def give_back(self, cost: float, claim: Any) -> None:
+        """Return units that will not be spent."""
+        ...
+
+
+class TokenBucket:
+    """Units that refill at a constant rate, up to a burst.
+
+    In any time of ``t`` seconds at most ``burst + t * count / period`` units are spent. The state
+    is one number, by virtual scheduling (GCRA; ITU-T I.371, annex A): the time at which the bucket
+    will be full again.
+
+    Units that are returned are for later callers. The last caller in the queue returns them at
+    once. A caller further up leaves a gap at its own time: the callers behind it have times of
+    their own, and the units that they wait for must not be spent twice. A later caller that fits
+    takes the first gap. When the time of a gap passes, its units stay in the bucket as far as it
+    holds them. Units that are returned after their time are reduced by those that may have refilled
+    meanwhile: the bucket could have been full, and then holds no more.
+
+    Args:
+        count: Units in a period.
+        period: Seconds.
+        burst: Units that may go at once after a quiet time.
+        clock: The source of time.
+    """
+
+    local = True
+    _GAPS = 1024
+
+    def __init__(self, count: float, period: float, burst: float, clock: Clock) -> None:
+        self.capacity = burst
+        self._unit = period / count
+        self._depth = burst * self._unit
+        self._clock = clock
+        self._full = -math.inf
+        self._gaps: list[tuple[float, float]] = []  # (claim, units) in order of time
+        self._spare = 0.0  # units of gaps that have passed while others waited
+        self._widest = 0.0  # the most units that a caller in line may wait for
+        self._line_empty = -math.inf  # when there was last nobody in line
+        self._lock = fork_safe(self, threading.Lock())
+
+    def take(self, cost: float, patience: float) -> tuple[float, tuple[float, float] | None]:
+        """Return the seconds to wait and a claim, as :meth:`LimiterState.take` does.
+
+        A claim holds the time at which the bucket is full again after it, and the time of its
+        units.
+        """
+        with self._lock:
+            now = self._clock.monotonic()
+            self._update_line(now)
+            if self._gaps or self._spare:
+                self._expire(now)
+            full = max(now, self._full) + cost * self._unit
+            delay = full - self._depth - now
+            if delay > _EPSILON and cost <= self._spare:
+                self._spare -= cost
+                return 0.0, (now + self._depth, now)
+            gap = self._find_gap(cost, now, delay) if self._gaps else None
+            if gap is not None:
+                delay = gap - self._depth - now
+            if delay - patience > _EPSILON:
+                return delay, None
+            if gap is None:
+                waits = self._full - self._depth > now
+                self._widest = max(self._widest, cost) if waits else cost
+                self._full = full
+            else:
+                self._fill_gap(gap, cost)
+                full = gap
+        wait = delay if delay > _EPSILON else 0.0
+        return wait, (full, now + wait)
+
+    def give_back(self, cost: float, claim: tuple[float, float]) -> None:
+        """Return units that will not be spent."""
+        full, start = claim
+        with self._lock:
+            now = self._clock.monotonic()
+            self._update_line(now)
+            if abs(self._full - full) >= _EPSILON:
+                # While a caller is in the queue the bucket is not full, and loses no units.
+                cost -= max(self._line_empty - start, 0.0) / self._unit
+                if cost <= 0.0:
+                    return
+            insort(self._gaps, (full, cost))
+            while self._gaps and abs(self._full - self._gaps[-1][0]) < _EPSILON:
+                self._full -= self._gaps.pop()[1] * self._unit
+            self._expire(now)
+
+    def _update_line(self, now: float) -> None:
+        if self._full - self._depth <= now:
+            self._line_empty = now
+
+    def reset_after_fork(self) -> None:
+        """Keep the spent units; the callers in the queue are the parent's."""
+        now = self._clock.monotonic()
+        self._full = min(self._full, now + self._depth)
+        self._gaps = []
+        self._spare = 0.0
+
+    def _expire(self, now: float) -> None:
+        """Move the units of past gaps into the bucket, and drop gaps past the cap."""
+        gaps = self._gaps
+        first = bisect_left(gaps, (now + self._depth,))
+        if first:
+            # The bucket also has to hold the units that the next caller waits for.
+            room = max(self.capacity - self._widest, 0.0)
+            self._spare = min(self._spare + sum(units for _, units in gaps[:first]), room)
+        del gaps[: max(first, len(gaps) - self._GAPS)]
+        if self._spare and self._full - self._depth <= now:  # the queue is empty
+            self._full -= self._spare * self._unit
+            self._spare = 0.0
+
+    def _find_gap(self, cost: float, now: float, delay: float) -> float | None:
+        """Return the claim of the first gap that is wide enough and comes before ``delay``."""
+        for claim, units in self._gaps:
+            if claim - self._depth - now >= delay:
+                break
+            if units >= cost:
+                return claim
+        return None
+
+    def _fill_gap(self, gap: float, cost: float) -> None:
+        i = next(i for i, (claim, units) in enumerate(self._gaps) if claim == gap and units >= cost)
+        claim, units = self._gaps.pop(i)
+        if units > cost:
+            insort(self._gaps, (claim, units - cost))
+
+
+class SlidingWindow:
+    """At most ``count`` units in any period, wherever it begins.
+
+    The state is an exact log of spent units, with the times that were given to callers in the
+    queue. Turns follow the order of asking. Units that are returned are for later callers: after a
+    caller has left the queue, a later one gets the earliest time at which no window would hold too
+    much, which changes no other caller's time.
+
+    Where the log of one period grows past 1024 entries, entries that lie less than a 1024th of the
+    period apart become one, which counts from the time of the first to that of the last. By that
+    much the limit errs on the safe side.
+
+    Args:
+        count: Units in any period.
+        period: Seconds.
+        clock: The source of time.
+    """
+
+    local = True
+    _ENTRIES = 1024
+
+    def __init__(self, count: float, period: float, clock: Clock) -> None:
+        self.capacity = count
+        self._rounded_capacity = count * (1 + 1e-9)  # forgives the rounding of sums of fractions
+        self._period = period
+        self._clock = clock
+        # Entries [first time, last time, units] in order of time, those to come included.
+        self._log: deque[list[float]] = deque()
+        # How many entries at the front lie a period or more before the last one; and the units of
+        # all the others.
+        self._passed = 0
+        self._units = 0.0
+        self._left_until = -math.inf  # when units that came back count in no window any more
+        self._lock = fork_safe(self, threading.Lock())
+
+    def take(self, cost: float, patience: float) -> tuple[float, list[float] | None]:
+        """Return the seconds to wait and a claim, as :meth:`LimiterState.take` does."""
+        with self._lock:
+            log, now = self._log, self._clock.monotonic()
+            self._expire(now)
+            if now < self._left_until:
+                start = self._find_earliest(now, cost)
+                if start - now - patience > _EPSILON:
+                    return start - now, None
+                return start - now, self._insert(start, cost)
+            start = max(now, log[-1][1]) if log else now
+            passed, units = self._passed, self._units
+            while passed < len(log) and (
+                log[passed][1] + self._period <= start or units + cost > self._rounded_capacity
+            ):
+                start = max(start, log[passed][1] + self._period)
+                units -= log[passed][2]
+                passed += 1
+            if start - now - patience > _EPSILON:
+                return start - now, None
+            if passed == len(log):
+                units = 0.0  # without the remainder of rounding
+            self._passed, self._units = passed, units + cost
+            return start - now, self._enter(start, cost)
+
+    def give_back(self, cost: float, claim: list[float]) -> None:
+        """Return units that will not be spent."""
+        with self._lock:
+            log = self._log
+            claim[2] -= cost
+            self._left_until = max(self._left_until, claim[1] + self._period)
+            if claim[2] <= self._rounded_capacity - self.capacity:
+                for i, entry in enumerate(log):
+                    if entry is claim:
+                        del log[i]
+                        break
+            self._recompute_window()
+            if not log:
+                self._left_until = -math.inf
+
+    def reset_after_fork(self) -> None:
+        """Keep the spent units; the callers in the queue are the parent's."""
+        now = self._clock.monotonic()
+        self._log = deque(entry for entry in self._log if entry[0] <= now)
+        self._left_until = -math.inf
+        self._recompute_window()
+
+    def _recompute_window(self) -> None:
+        """Find the window that ends with the last entry."""
+        log = self._log
+        last = log[-1][1] if log else -math.inf
+        self._passed = 0
+        while self._passed < len(log) and log[self._passed][1] + self._period <= last:
+            self._passed += 1
+        self._units = sum(entry[2] for entry in islice(log, self._passed, None))
+
+    def _find_earliest(self, now: float, cost: float) -> float:
+        """Return the first time from ``now`` on at which ``cost`` units fit into every window.
+
+        One pass over the times at which the load of the window that ends there changes.
+        """
+        log, period, room = list(self._log), self._period, self._rounded_capacity - cost
+        start, load = now, 0.0
+        come = go = 0
+        while go < len(log):
+            # A window is open at its beginning: an entry of a period ago has left it.
+            if come < len(log) and log[come][0] < log[go][1] + period:
+                at = log[come][0]
+                load += log[come][2]
+                come += 1
+            else:
+                at = log[go][1] + period
+                load -= log[go][2]
+                go += 1
+            if at >= start + period:
+                break
+            if load > room and go < len(log):
+                # Too full from here to the next change, where it may fit.
+                following = log[go][1] + period
+                if come < len(log):
+                    following = min(following, log[come][0])
+                start = max(start, following)
+        return start
+
+    def _insert(self, start: float, cost: float) -> list[float]:
+        """Enter units among times that were given before."""
+        log = self._log
+        i = bisect_right(log, start, key=lambda entry: entry[1])
+        before = log[i - 1] if i else None
+        if (
+            before is not None
+            and len(log) >= self._ENTRIES
+            and start - before[0] < self._period / self._ENTRIES
+        ):
+            before[1] = start
+            before[2] += cost
+            entry = before
+        else:
+            entry = [start, start, cost]
+            log.insert(i, entry)
+        self._recompute_window()
+        return entry
+
+    def _expire(self, now: float) -> None:
+        log = self._log
+        while log and log[0][1] + self._period <= now:
+            units = log.popleft()[2]
+            if self._passed:
+                self._passed -= 1
+            else:
+                self._units -= units
+
+    def _enter(self, start: float, cost: float) -> list[float]:
+        log = self._log
+        if len(log) - self._passed >= self._ENTRIES:
+            last = log[-1]
+            if start - last[0] < self._period / self._ENTRIES:
+                last[1] = start
+                last[2] += cost
+                return last
+        log.append([start, start, cost])
+        return log[-1]
