@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.telemetry import stats as stats_module
 from toolops_plugins.telemetry.events import OUTCOMES, CallEvent
-from toolops_plugins.telemetry.report import StatsSnapshot, ToolReport, _cells, duration, money
+from toolops_plugins.telemetry.report import StatsSnapshot, ToolReport, _cell_width, duration, money
 from toolops_plugins.telemetry.stats import OTHER, Stats
 
 EVENTS = st.lists(
@@ -415,7 +415,7 @@ def test_no_name_breaks_the_text(names):
     for table in repr(stats.snapshot()).split("\n\n"):
         lines = table.split("\n")
         assert len(lines) == len(names) + 4
-        assert len({_cells(line) for line in lines}) == 1
+        assert len({_cell_width(line) for line in lines}) == 1
         assert all(line.isprintable() for line in lines)
 
 

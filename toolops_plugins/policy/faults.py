@@ -79,7 +79,7 @@ def fault_of(error: BaseException, outside: BaseException | None = None) -> Faul
 
 
 def _by_answer(error: BaseException) -> Fault | None:
-    """Return the fault that the callee's answer, or the lack of one, shows; None if nothing does."""
+    """Return the fault that the answer, or the lack of one, shows; None without a sign."""
     status = status_of(error)
     if status is not None and 400 <= status < 500 and status not in _MAY_PASS:
         asked_back = retry_after(error) is not None or _is_throttled(error)
