@@ -96,8 +96,10 @@ def face(request: pytest.FixtureRequest, tier: Redis) -> Face:
 
 
 class TestConformance(TierConformance):
-    @pytest.fixture
-    def tier(self, url: str, namespace: str) -> Iterator[Redis]:
+    # Sentinels only lead to a standalone server; the tests below reach it through them.
+    @pytest.fixture(params=["valkey", "valkey_cluster"])
+    def tier(self, request: pytest.FixtureRequest, namespace: str) -> Iterator[Redis]:
+        url = request.getfixturevalue(request.param).url
         made = make(url, namespace, ttl=TTL)
         yield made
         made.close()
