@@ -1,4 +1,4 @@
-"""What stands behind every subject: a counted body, and callers of it in threads and tasks."""
+"""A body that counts its calls, and callers of it in threads and tasks."""
 
 from __future__ import annotations
 

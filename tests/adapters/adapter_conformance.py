@@ -1,4 +1,4 @@
-"""What every adapter must do, as one list: ``class TestMine(AdapterConformance)`` runs it.
+"""The list of tests that every adapter passes: ``class TestMine(AdapterConformance)`` runs it.
 
 A subclass says only how its framework's object is made, guarded, called and read: see
 :class:`~adapters.adapter_subject.Subject`. What a framework has no place for it names in ``lacks``,

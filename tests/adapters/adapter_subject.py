@@ -1,4 +1,4 @@
-"""What the conformance suite asks of a subject: how it is made, guarded, called and read."""
+"""A subject of the conformance suite: how it is made, guarded, called and read."""
 
 from __future__ import annotations
 

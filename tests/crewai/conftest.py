@@ -1,4 +1,4 @@
-"""What tests of the CrewAI adapters share; it imports CrewAI, which it keeps to itself.
+"""Fixtures of the tests of the CrewAI adapter; CrewAI is kept from reaching its servers.
 
 CrewAI reads HOME when it is imported, writes below it, and tells its makers how it is used unless
 it is told not to. So all that is said first, before anything here imports it. It also takes four

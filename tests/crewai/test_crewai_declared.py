@@ -1,4 +1,4 @@
-"""What the function of a CrewAI tool declares to return is kept."""
+"""Results of the types that the function of a CrewAI tool declares are kept."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def test_installing_twice_counts_once(ops, llm) -> None:
 def test_installing_again_loses_nothing_that_is_under_way(ops) -> None:
     for event in pair("1"):
         install(ops)
-        module._installation._listener._heard(None, event)
+        module._installation._listener._on_event(None, event)
     assert calls(ops) == 1
 
 
@@ -112,7 +112,7 @@ def test_without_a_runtime_the_default_one_counts(ops, llm) -> None:
 
 def test_installing_puts_back_what_was_removed(ops, llm) -> None:
     install(ops, tool_hook=True)
-    crewai_event_bus.off(LLMCallStartedEvent, module._installation._listener._heard)
+    crewai_event_bus.off(LLMCallStartedEvent, module._installation._listener._on_event)
     clear_all_global_hooks()
     llm().call("What?")
     assert calls(ops) == 0
@@ -217,7 +217,7 @@ def test_ends_may_come_first(ops) -> None:
     with ToolOpsListener(ops) as listener:
         for n in range(3):
             for event in reversed(pair(str(n))):
-                listener._heard(None, event)
+                listener._on_event(None, event)
         assert calls(ops) == 3
         assert len(listener._counts.pairs) == 0
 
@@ -225,8 +225,8 @@ def test_ends_may_come_first(ops) -> None:
 def test_events_of_a_closed_listener_are_late(ops) -> None:
     with ToolOpsListener(ops) as listener:
         began, ended = pair("1")
-        listener._heard(None, began)
-    listener._heard(None, ended)
+        listener._on_event(None, began)
+    listener._on_event(None, ended)
     assert calls(ops) == 0
 
 
@@ -234,10 +234,10 @@ def test_what_never_ends_is_forgotten(ops) -> None:
     with ToolOpsListener(ops, max_calls=3) as listener:
         pairs = [pair(str(n)) for n in range(10)]
         for began, _ in pairs:
-            listener._heard(None, began)
+            listener._on_event(None, began)
         assert len(listener._counts.pairs) == 3
         for _, ended in pairs:
-            listener._heard(None, ended)
+            listener._on_event(None, ended)
         assert calls(ops) == 3
         assert len(listener._counts.pairs) == 3  # ends whose begin never came
 
@@ -254,7 +254,7 @@ def test_events_without_what_they_should_hold(ops, caplog) -> None:
         began = ToolUsageStartedEvent(tool_name="quote", tool_args={})
         began.__dict__.pop("task_id")
         with caplog.at_level("DEBUG", logger="toolops_plugins"):
-            listener._heard(None, began)
+            listener._on_event(None, began)
         assert caplog.messages == ["ToolUsageStartedEvent was not counted: AttributeError"]
 
 

@@ -1,4 +1,4 @@
-"""What is read of the tokens that providers tell CrewAI, and what they cost."""
+"""Tokens and prices of the calls that providers report to CrewAI."""
 
 from __future__ import annotations
 

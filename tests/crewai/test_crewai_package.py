@@ -1,4 +1,4 @@
-"""What the CrewAI package offers, how it refuses what is wrong, and what importing it loads."""
+"""The public names of the CrewAI package, its errors, and what importing it loads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of the LangChain adapters share."""
+"""Fixtures of the tests of the LangChain adapter."""
 
 from __future__ import annotations
 

@@ -320,8 +320,8 @@ def test_a_schema_known_by_name_only_needs_a_version(ops, chat, openai_server, s
     assert len(openai_server.requests) == 2
     assert [n.detail for n in sink.notices] == ["schema_version_missing"]
     for version, requests in (("1", 3), ("1", 3), ("2", 4)):
-        versioned = chat(cache=ToolOpsCache(ops, schema_version=version))
-        assert ask(versioned.with_structured_output(Answer), FRANCE) == Answer(city="Paris")
+        with_version = chat(cache=ToolOpsCache(ops, schema_version=version))
+        assert ask(with_version.with_structured_output(Answer), FRANCE) == Answer(city="Paris")
         assert len(openai_server.requests) == requests
 
 

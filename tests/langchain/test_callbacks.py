@@ -34,12 +34,12 @@ from langgraph.errors import GraphInterrupt
 
 from langchain_toolops import ToolOpsCache, guard_llm
 from langchain_toolops._event_dedup import (
-    guarded,
-    guarded_tool,
+    has_error_note,
+    has_run_note,
+    mark_inside,
+    mark_tool,
     note_error,
     note_run,
-    was_error_noted,
-    was_run_noted,
 )
 from langchain_toolops.callbacks import ToolOpsCallbackHandler
 from langchain_toolops.middleware import ToolOpsMiddleware
@@ -247,7 +247,7 @@ def test_what_another_model_gives_is_counted_beside_a_toolops_cache(
 
 
 def test_models_behind_a_guard_are_counted_by_it_alone(server, chat, ops, config, sink):
-    with guarded():
+    with mark_inside():
         chat().invoke("how many?", config)
         list(chat().stream("how many?", config))
     assert sink.events == []
@@ -348,10 +348,10 @@ def test_a_tool_call_behind_a_guard_is_counted_by_it_and_what_it_calls_is_not(op
         return search.invoke(call).content + search.invoke(query)
 
     call = {"type": "tool_call", "id": "c1", "name": "outer", "args": {"query": "a"}}
-    with guarded_tool("c1"):
+    with mark_tool("c1"):
         assert outer.invoke(call, config).content == "AA"
     assert [event.name for event in sink.events] == ["tool:search"] * 2
-    with guarded_tool(None):
+    with mark_tool(None):
         outer.invoke({"query": "a"}, config)
     assert ops.stats()["tool:outer"].calls == 1
 
@@ -489,11 +489,11 @@ def test_an_error_that_threads_share_is_counted_in_each():
         for _ in range(10):
             run = uuid4()
             note_error(error)
-            found += was_error_noted(error, run) and was_error_noted(error, run)
+            found += has_error_note(error, run) and has_error_note(error, run)
         return found
 
     assert [caller.result() for caller in [start(fail) for _ in range(8)]] == [10] * 8
-    assert not was_error_noted(error, uuid4())
+    assert not has_error_note(error, uuid4())
 
 
 def test_an_error_that_is_noted_stays_small_and_can_be_pickled():
@@ -501,12 +501,12 @@ def test_an_error_that_is_noted_stays_small_and_can_be_pickled():
     for _ in range(1_000):  # one error for all, as some raise it
         note_error(error)
         run = uuid4()
-        assert was_error_noted(error, run)
+        assert has_error_note(error, run)
     pickled = pickle.dumps(error)
     assert len(pickled) < 10_000
     copy = pickle.loads(pickled)
     assert repr(copy) == repr(error) == "KeyError('a')"
-    assert was_error_noted(copy, run)
+    assert has_error_note(copy, run)
 
 
 def test_an_error_that_takes_no_attributes_can_be_noted():
@@ -516,7 +516,7 @@ def test_an_error_that_takes_no_attributes_can_be_noted():
 
     error = FrozenError(3)
     note_error(error)
-    assert was_error_noted(error, uuid4())
+    assert has_error_note(error, uuid4())
 
 
 def test_a_second_handler_counts_nothing_twice(server, chat, ops, config, sink):
@@ -555,10 +555,10 @@ def test_a_run_under_way_is_not_forgotten_for_those_that_have_ended():
     for _ in range(20_000):
         run = uuid4()
         note_run(run)
-        assert was_run_noted(run)
-    assert was_run_noted(run)  # as a second handler asks
-    assert was_run_noted(under_way)
-    assert not was_run_noted(uuid4())
+        assert has_run_note(run)
+    assert has_run_note(run)  # as a second handler asks
+    assert has_run_note(under_way)
+    assert not has_run_note(uuid4())
 
 
 class Around(BaseChatModel):

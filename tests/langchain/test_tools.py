@@ -22,7 +22,7 @@ from openai_server import OpenAIServer
 from servers import Server
 from tool_kinds import KINDS, Kind, Place
 
-from langchain_toolops._event_dedup import was_run_noted
+from langchain_toolops._event_dedup import has_run_note
 from langchain_toolops.tools import ToolOpsTool, wrap_tool, wrap_tools
 from toolops_plugins import (
     Bulkhead,
@@ -193,7 +193,7 @@ def test_callbacks_are_told_of_every_call_once(kind: Kind, ops: ToolOps) -> None
         listener = Listener()
         each.invoke(call_of(each, kind.args), {"callbacks": [listener], "tags": ["mine"]})
         heard.append([event for event in listener.heard if event[0] != "retriever"])
-        noted = [was_run_noted(run) for run in listener.runs]
+        noted = [has_run_note(run) for run in listener.runs]
         assert noted == [each is wrapped]
     assert heard[0] == heard[1] == heard[2]
 
@@ -206,11 +206,11 @@ async def test_the_handler_counts_an_asynchronous_run_no_second_time(ops: ToolOp
 
     wrapped, run = wrap_tool(add, ops=ops), uuid4()
     await wrapped.ainvoke({"a": 1}, {"run_id": run})
-    assert was_run_noted(run)
+    assert has_run_note(run)
     ops.active = False  # nor does the runtime count now
     second = uuid4()
     await wrapped.ainvoke({"a": 1}, {"run_id": second})
-    assert not was_run_noted(second)
+    assert not has_run_note(second)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=repr)

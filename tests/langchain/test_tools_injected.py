@@ -1,4 +1,4 @@
-"""What a tool is injected with reaches nobody else, be it by cache or by a shared call."""
+"""A result that depends on injected arguments reaches nobody else."""
 
 from __future__ import annotations
 

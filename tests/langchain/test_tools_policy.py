@@ -1,4 +1,4 @@
-"""What of a tool's calls is equal, what is kept, and what of a policy applies to it."""
+"""Keys, stored results and policies of wrapped LangChain tools."""
 
 from __future__ import annotations
 

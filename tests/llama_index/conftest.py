@@ -1,4 +1,4 @@
-"""What tests of the LlamaIndex adapters share."""
+"""Fixtures of the tests of the LlamaIndex adapter."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ from llama_index.embeddings.openai import OpenAIEmbedding
 from pydantic import BaseModel
 from servers import wait_for
 
-from llama_index.callbacks.toolops._event_dedup import counted
+from llama_index.callbacks.toolops._event_dedup import mark_inside
 from llama_index.callbacks.toolops._event_run import calls_around
 from llama_index.callbacks.toolops.callbacks import ToolOpsCallbackHandler
 from llama_index.callbacks.toolops.instrumentation import _installation, install, uninstall
@@ -80,7 +80,8 @@ class System:
 
     @property
     def open(self) -> int:
-        events = _installation._listener._events
+        listener = _installation._listener
+        events = None if listener is None else listener._events
         return sum(len(each._calls) for each in (self.handler, events) if each is not None)
 
 
@@ -595,7 +596,7 @@ def test_a_router_that_fires_its_callback_twice_is_one_retrieval(system, ops):
 
 @pytest.mark.parametrize("endpoint", ["chat", "complete", "stream_chat", "stream_complete"])
 def test_models_inside_a_guarded_call_are_not_counted(endpoint, system, sink, echo):
-    with counted("llm"):
+    with mark_inside("llm"):
         ENDPOINTS[endpoint][1](echo())
     assert sink.events == []
     assert system.open == 0
@@ -606,7 +607,7 @@ async def test_a_stream_that_begins_inside_is_not_counted_wherever_it_is_read(
     endpoint, system, sink, echo
 ):
     model = echo()
-    with counted("llm"):
+    with mark_inside("llm"):
         stream = await getattr(model, endpoint)(HELLO if "chat" in endpoint else "hello there")
     await read(stream)
     assert sink.events == []
@@ -616,7 +617,7 @@ async def test_a_stream_that_begins_inside_is_not_counted_wherever_it_is_read(
 
 
 def test_embeddings_inside_a_guarded_call_are_not_counted_but_models_are(system, sink, echo):
-    with counted("embedding"):
+    with mark_inside("embedding"):
         Vectors(model_name="vectors").get_text_embedding("x")
         echo().complete("x")
     assert sink.names() == ["llm:echo"]

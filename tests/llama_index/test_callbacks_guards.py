@@ -1,4 +1,4 @@
-"""What the runtime counts itself stays counted once, whichever handlers are installed."""
+"""Guarded calls are counted once, with any handlers installed."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from llama_index_instrumentation.base import BaseEvent
 from llama_index_instrumentation.event_handlers import BaseEventHandler
 from workflows.errors import WorkflowCancelledByUser
 
-from llama_index.callbacks.toolops._event_dedup import counted, is_guarded
+from llama_index.callbacks.toolops._event_dedup import has_guard, mark_inside
 from llama_index.callbacks.toolops.events import CacheHitEvent, tell_hit
 from llama_index.callbacks.toolops.instrumentation import (
     ToolOpsEventHandler,
@@ -184,13 +184,13 @@ def test_a_guarded_tool_is_not_counted_but_what_it_calls_is(installed, ops):
     inner = FunctionTool.from_defaults(lambda: other(a=1, b=2).raw_output, name="inner")
 
     def run() -> Any:
-        with counted("tool", inner):
+        with mark_inside("tool", inner):
             return inner().raw_output
 
     assert Guarded(run, ToolMetadata(description="", name="guarded"))().raw_output == 3
     assert counts(ops) == {"tool:other": 1}
-    assert not is_guarded(inner)
-    assert not is_guarded(None)
+    assert not has_guard(inner)
+    assert not has_guard(None)
 
 
 def test_eight_threads_call_one_tool(installed, ops):

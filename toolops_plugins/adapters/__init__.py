@@ -1,4 +1,4 @@
-"""What the adapters of all frameworks share, and no user needs to know of.
+"""The logic that the adapters of all frameworks share; no public interface.
 
 An adapter translates between its framework and the runtime. What two of them would write in the
 same words stands here, once; so each package knows its own framework and this room, and no other.

@@ -1,4 +1,4 @@
-"""What the runtime has counted already, so that no handler of events counts it once more."""
+"""Remember the runs that the runtime has counted, so that no handler counts them again."""
 
 from __future__ import annotations
 

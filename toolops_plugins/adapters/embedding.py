@@ -16,7 +16,14 @@ from collections.abc import Awaitable, Callable, Collection, Container, Iterable
 from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
-from toolops_plugins.adapters.embedding_batch import NO_BATCH, Batch, Key, Packed, Role, unpacked
+from toolops_plugins.adapters.embedding_batch import (
+    NO_BATCH,
+    Batch,
+    Key,
+    Packed,
+    Role,
+    unpack_vector,
+)
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import NOTHING, Policy
@@ -102,8 +109,8 @@ class SharedEmbedding:
         if callable(calls.tags) or any("{" in tag for tag in calls.tags):
             calls = replace(calls, tags=())  # these are of a text
         wrap = ops.tool(policy=calls, name=f"{name} (batches)", ignore=["batch"])
-        self._run = wrap(self._bring)
-        self._arun = wrap(self._abring_batch)
+        self._run = wrap(self._fetch)
+        self._arun = wrap(self._afetch_batch)
         self._lock = fork_safe(self, threading.Lock())
         self._under_way: dict[tuple[str, Role, str], Batch] = {}
         self._landed = 0
@@ -123,7 +130,7 @@ class SharedEmbedding:
         Raises:
             Exception: What the embedder raised, or a policy in its place.
         """
-        wanted = _wanted(role, texts)
+        wanted = _missing_texts(role, texts)
         found: dict[Key, Packed] = {}
         missing = list(wanted)
         while missing:
@@ -142,13 +149,13 @@ class SharedEmbedding:
             finally:
                 self._leave((*own, *others))
             missing = [key for key in wanted if key not in found]
-        return [unpacked(found[role, text]) for text in texts]
+        return [unpack_vector(found[role, text]) for text in texts]
 
     async def avectors(
         self, role: Role, texts: Sequence[str], told: Told | None = None
     ) -> list[list[float]]:
         """As :meth:`vectors`, without blocking the event loop."""
-        wanted = _wanted(role, texts)
+        wanted = _missing_texts(role, texts)
         found: dict[Key, Packed] = {}
         missing = list(wanted)
         while missing:
@@ -158,12 +165,12 @@ class SharedEmbedding:
             own, others = self._board(role, [key for key in missing if key not in found], seen)
             try:
                 limit = _AT_ONCE if self._workers is None else self._workers()
-                calls = (self._abring(batch, missing, found, told) for batch in (*own, *others))
+                calls = (self._afetch(batch, missing, found, told) for batch in (*own, *others))
                 await self._ops.gather(*calls, limit=limit)
             finally:
                 self._leave((*own, *others))
             missing = [key for key in wanted if key not in found]
-        return [unpacked(found[role, text]) for text in texts]
+        return [unpack_vector(found[role, text]) for text in texts]
 
     def warn(self, reason: str) -> None:
         """Tell, once for each reason, that something goes past this cache.
@@ -174,7 +181,7 @@ class SharedEmbedding:
         if self._aside is not None:
             self._aside.warn(reason)
 
-    async def _abring(
+    async def _afetch(
         self,
         batch: Batch,
         missing: Sequence[Key],
@@ -189,13 +196,13 @@ class SharedEmbedding:
 
     # -- batches ---------------------------------------------------------------------------------
 
-    def _bring(self, number: int, batch: Batch) -> None:  # noqa: ARG002 - the number is the key
+    def _fetch(self, number: int, batch: Batch) -> None:  # noqa: ARG002 - the number is the key
         if batch.vectors is None:
             began = self._ops.clock.monotonic()
             vectors = self._embed(batch.role, batch.texts)
             batch.take(vectors, self._ops.clock.monotonic() - began)
 
-    async def _abring_batch(self, number: int, batch: Batch) -> None:  # noqa: ARG002 - as above
+    async def _afetch_batch(self, number: int, batch: Batch) -> None:  # noqa: ARG002 - as above
         if batch.vectors is None:
             began = self._ops.clock.monotonic()
             vectors = await self._aembed(batch.role, batch.texts)
@@ -340,7 +347,7 @@ class SharedEmbedding:
             await self._ops.gather(*(lane() for _ in range(lanes)), limit=lanes)
 
 
-def _wanted(role: Role, texts: Sequence[str]) -> dict[Key, None]:
+def _missing_texts(role: Role, texts: Sequence[str]) -> dict[Key, None]:
     """Return the keys of texts, each once.
 
     Raises:

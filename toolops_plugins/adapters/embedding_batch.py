@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
-__all__ = ["NO_BATCH", "Batch", "Key", "Packed", "Role", "packed", "unpacked"]
+__all__ = ["NO_BATCH", "Batch", "Key", "Packed", "Role", "pack_vector", "unpack_vector"]
 
 Role: TypeAlias = str
 Key: TypeAlias = tuple[Role, str]
@@ -55,7 +55,7 @@ class Batch:
                 f"the embedder gave {len(vectors)} vectors for {len(self.texts)} texts"
             )
         self.took = took / len(self.texts)
-        self.vectors = [packed(vector) for vector in vectors]
+        self.vectors = [pack_vector(vector) for vector in vectors]
 
     def found(self) -> dict[Key, Packed]:
         """Return what came of the texts."""
@@ -63,7 +63,7 @@ class Batch:
         return dict(zip(keys, self.vectors or (), strict=False))
 
 
-def packed(vector: Iterable[float]) -> Packed:
+def pack_vector(vector: Iterable[float]) -> Packed:
     """Return a vector as it is kept."""
     numbers = array("d", vector)
     if sys.byteorder == "big":
@@ -71,7 +71,7 @@ def packed(vector: Iterable[float]) -> Packed:
     return numbers.tobytes()
 
 
-def unpacked(vector: Packed) -> list[float]:
+def unpack_vector(vector: Packed) -> list[float]:
     """Return the numbers of a vector that was kept."""
     numbers = array("d")
     numbers.frombytes(vector)

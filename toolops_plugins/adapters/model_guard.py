@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, TypeVar, cast
 from toolops_plugins.adapters.fallback_answers import with_substitutes
 from toolops_plugins.adapters.model_policy import may_pass, name_parts, narrow_errors
 from toolops_plugins.adapters.signals import adapt_policy
-from toolops_plugins.adapters.subclasses import refuse_pickling
+from toolops_plugins.adapters.subclasses import refuse_pickle
 from toolops_plugins.calls.context import REFRESH
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import NOTHING, Policy
@@ -140,7 +140,7 @@ class ModelGuard:
             "__qualname__": kind.__qualname__,
             "__doc__": kind.__doc__,
             "__toolops_guard__": self,
-            "__reduce_ex__": refuse_pickling,
+            "__reduce_ex__": refuse_pickle,
             **methods,
         }
         return cast("type[_M]", type(kind)(kind.__name__, (kind,), body))  # type: ignore[misc] # the metaclass makes a class

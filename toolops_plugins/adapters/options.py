@@ -1,4 +1,4 @@
-"""What users give to every adapter, checked where it is given."""
+"""Check the options that all adapters take."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import Policy
 from toolops_plugins.runtime import ToolOps
 
-__all__ = ["keeps_usage", "policy_of", "runtime_of", "versioned"]
+__all__ = ["keeps_usage", "policy_of", "runtime_of", "with_version"]
 
 
 def runtime_of(ops: Any) -> ToolOps:
@@ -54,7 +54,7 @@ def keeps_usage(usage_on_hit: Any) -> bool:
     return bool(usage_on_hit == "keep")
 
 
-def versioned(policy: Policy, version: str) -> Policy:
+def with_version(policy: Policy, version: str) -> Policy:
     """Return the policy with the version in its keys.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What models cost: money by tokens, for handlers of events and for policies alike."""
+"""Prices of models by tokens, for handlers of events and for policies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What frameworks run, as the handlers of their events tell a runtime of it."""
+"""Report the runs of a framework to a runtime."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.runtime import ToolOps
 from toolops_plugins.telemetry.events import CallEvent, Outcome
 
-__all__ = ["Details", "Prices", "Run", "Teller"]
+__all__ = ["Details", "Prices", "Run", "RunReporter"]
 
 logger = logging.getLogger("toolops_plugins")
 
@@ -44,7 +44,7 @@ class Run:
         self.first: float | None = None  # when the first token came
 
 
-class Teller:
+class RunReporter:
     """Tells a runtime what came of runs, and what they cost. Safe to use from any threads.
 
     Args:

@@ -42,12 +42,12 @@ def release(value: Any) -> Any:
     return value
 
 
-def adapt_policy(policy: Policy, is_stored: Callable[[Any], bool]) -> Policy:
+def adapt_policy(policy: Policy, may_store: Callable[[Any], bool]) -> Policy:
     """Return a policy that stores no signal, and no result that the adapter does not want stored.
 
     Args:
         policy: The user's policy; its own callables see results only.
-        is_stored: The adapter's predicate over results.
+        may_store: The adapter's predicate over results.
     """
     policy = map_results(policy, _Results)
     cache = policy.cache
@@ -56,7 +56,7 @@ def adapt_policy(policy: Policy, is_stored: Callable[[Any], bool]) -> Policy:
     own = cache.when
 
     def when(value: Any) -> bool:
-        if type(value) is Signal or not is_stored(value):
+        if type(value) is Signal or not may_store(value):
             return False
         return own is None or bool(own(value))
 

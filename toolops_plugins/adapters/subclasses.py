@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from toolops_plugins.concurrency.fork_locks import fork_safe
 
-__all__ = ["SubclassCache", "refuse_pickling"]
+__all__ = ["SubclassCache", "refuse_pickle"]
 
 
 class SubclassCache:
@@ -39,7 +39,7 @@ class SubclassCache:
             return found
 
 
-def refuse_pickling(guarded: Any, protocol: Any) -> NoReturn:  # noqa: ARG001 - as pickle calls it
+def refuse_pickle(guarded: Any, protocol: Any) -> NoReturn:  # noqa: ARG001 - as pickle calls it
     """Say that an instance of such a subclass stays here; to stand as its ``__reduce_ex__``.
 
     Raises:

@@ -7,7 +7,7 @@ import keyword
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["ABSENT", "FORM", "ToolArguments", "named_signature"]
+__all__ = ["ABSENT", "FORM", "ToolArguments", "keyword_signature"]
 
 FORM = "_toolops_form"
 """The argument that keeps tools apart that have one name and equal arguments."""
@@ -31,7 +31,7 @@ ABSENT = _Absent()
 """The default of an argument that has none and need not be given."""
 
 
-def named_signature(defaults: Mapping[str, Any], *, is_open: bool) -> inspect.Signature:
+def keyword_signature(defaults: Mapping[str, Any], *, is_open: bool) -> inspect.Signature:
     """Return a signature of keyword-only parameters.
 
     Args:
@@ -95,7 +95,7 @@ class ToolArguments:
         named.update(dict.fromkeys(others, ABSENT))
         if form is not None:
             named[FORM] = form
-        self.signature = named_signature(
+        self.signature = keyword_signature(
             named, is_open=self._extra is not None or self._rest is not None
         )
 

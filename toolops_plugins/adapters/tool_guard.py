@@ -146,7 +146,7 @@ class ToolGuard(ABC):
         return self
 
     def _faces(self, policy: Policy, *, sync: bool, aio: bool) -> _Faces:
-        whole = adapt_policy(self.adapt(policy), self.is_stored)
+        whole = adapt_policy(self.adapt(policy), self.may_store)
         current = self.call_type.current
 
         def run(**_: Any) -> Any:
@@ -294,7 +294,7 @@ class ToolGuard(ABC):
         """Return whether a result may be given to other calls; a signal concerns one call alone."""
         return type(value) is not Signal and not isinstance(value, SINGLE_USE)
 
-    def is_stored(self, value: Any) -> bool:
+    def may_store(self, value: Any) -> bool:
         """Return whether a result may be stored."""
         return self.is_shareable(value)
 

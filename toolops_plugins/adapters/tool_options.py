@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from toolops_plugins.adapters.options import policy_of, versioned
+from toolops_plugins.adapters.options import policy_of, with_version
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import Cache, Policy, PolicyParts, Retry
 
@@ -38,7 +38,7 @@ def read_only_policy(policy: Any, parts: PolicyParts, version: str) -> Policy:
         # With "semantic", whether calls are shared by meaning follows from the rest of the policy.
         shares = None if parts.get("semantic") else True
         policy = Policy(cache=Cache(ttl=300.0), retry=Retry(), coalesce=shares)
-    return versioned(policy_of(policy).replace(**parts), version)
+    return with_version(policy_of(policy).replace(**parts), version)
 
 
 def list_tools(tools: Any, single: tuple[type, ...], advice: str) -> list[Any]:

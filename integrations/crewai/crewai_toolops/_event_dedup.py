@@ -1,4 +1,4 @@
-"""What the event listener cannot tell from events: which tool calls somebody else has answered.
+"""Mark the tool calls that a runtime, or CrewAI's own cache, has answered.
 
 CrewAI emits the events of a tool around its call, in the same context. So whatever runs in between
 finds the id of the event with which the call began, and both marks are kept under that:
@@ -19,7 +19,7 @@ from crewai.utilities.string_utils import sanitize_tool_name
 
 from toolops_plugins.adapters.counted_runs import Runs
 
-__all__ = ["note_cached", "note_tool", "was_cached", "was_tool_noted"]
+__all__ = ["has_cache_answer", "has_tool_note", "note_cache_answer", "note_tool"]
 
 _tools: Runs[tuple[str, str]] = Runs()
 _cached: Runs[str] = Runs()
@@ -39,7 +39,7 @@ def note_tool(name: str) -> None:
         _tools.note((began, sanitize_tool_name(name)))
 
 
-def was_tool_noted(began: str, name: str) -> bool:
+def has_tool_note(began: str, name: str) -> bool:
     """Return whether a runtime counts a call; any number of listeners may ask.
 
     Args:
@@ -50,14 +50,14 @@ def was_tool_noted(began: str, name: str) -> bool:
     return _tools.has((began, name)) or _tools.has((began, _NUMBERED.sub("", name)))
 
 
-def note_cached() -> None:
+def note_cache_answer() -> None:
     """Note that CrewAI's own cache answers the call that is under way around whoever asks."""
     began = get_current_parent_id()
     if began is not None:
         _cached.note(began)
 
 
-def was_cached(began: str) -> bool:
+def has_cache_answer(began: str) -> bool:
     """Return whether CrewAI's own cache has answered a call; any number of listeners may ask.
 
     Args:

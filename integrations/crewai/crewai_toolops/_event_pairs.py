@@ -117,7 +117,7 @@ class Pairs:
         with self._lock:
             return len(self._begins) + len(self._ends) + len(self._firsts)
 
-    def begun(self, key: Hashable, begin: Begin) -> End | None:
+    def add_begin(self, key: Hashable, begin: Begin) -> End | None:
         """Note that a call has begun; return its end, if that came first."""
         with self._lock:
             end = self._ends.take(
@@ -129,7 +129,7 @@ class Pairs:
                 self._begins.add(key, begin)
             return end
 
-    def ended(self, key: Hashable, end: End) -> Begin | None:
+    def add_end(self, key: Hashable, end: End) -> Begin | None:
         """Note that a call has ended; return its begin, unless that is still to come."""
         with self._lock:
             begin = self._begins.take(
@@ -141,7 +141,7 @@ class Pairs:
                 self._ends.add(key, end)
             return begin
 
-    def progressed(self, call: str, at: float) -> None:
+    def add_token(self, call: str, at: float) -> None:
         """Note that a token of a model's call has come."""
         if call in self._firsts:  # a look without the lock, since each token comes here
             return

@@ -1,4 +1,4 @@
-"""What CrewAI's events tell of calls, read into begins and ends."""
+"""Read the begins and the ends of calls from CrewAI's events."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.tool_arguments import FORM, ToolArguments
 from toolops_plugins.adapters.tool_guard import Body, ToolCall, ToolGuard
 
-__all__ = ["CrewAIToolGuard", "is_running"]
+__all__ = ["CrewAIToolGuard", "is_inside_call"]
 
 
 class _Call(ToolCall):
@@ -34,7 +34,7 @@ class _Call(ToolCall):
         self.tool = tool
 
 
-def is_running(tool: object) -> bool:
+def is_inside_call(tool: object) -> bool:
     """Return whether the body of a tool is under way around whoever asks."""
     call = _Call.current.get()
     return call is not None and call.tool is tool
@@ -106,7 +106,7 @@ class CrewAIToolGuard(ToolGuard):
             given: The tool, and what tells it from others of its name, or None.
         """
         tool, form = given
-        if is_running(tool) or not self.ops.active:
+        if is_inside_call(tool) or not self.ops.active:
             return None
         named = self._by_name(form, args, kwargs)
         if named is None:
@@ -124,7 +124,7 @@ class CrewAIToolGuard(ToolGuard):
         """Return whether an exception is one that CrewAI raises for itself."""
         return is_signal(error)
 
-    def is_stored(self, value: Any) -> bool:
+    def may_store(self, value: Any) -> bool:
         """Return whether the result of the call under way may be stored; the tool has a say."""
         if isinstance(value, ToolFailure) or not self.is_shareable(value):
             return False

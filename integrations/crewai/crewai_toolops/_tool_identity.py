@@ -1,4 +1,4 @@
-"""What tells tools of one name apart: their class, and what they were configured with."""
+"""Tell tools of one name apart, by their class and their configuration."""
 
 from __future__ import annotations
 
@@ -118,26 +118,26 @@ def form_of(ops: ToolOps, kind: type, tool: Any, names: Iterable[str]) -> bytes:
     try:
         parts = [encode(kind)]
         for name in names:
-            parts += encode(name), _encoded(ops, getattr(tool, name), _DEPTH)
+            parts += encode(name), _encode(ops, getattr(tool, name), _DEPTH)
     except NotCanonicalError:
         return os.urandom(32)  # holds something that cannot even be known again: it is alone
     return hashlib.sha256(b"".join(parts)).digest()
 
 
-def _encoded(ops: ToolOps, value: Any, depth: int) -> bytes:
+def _encode(ops: ToolOps, value: Any, depth: int) -> bytes:
     canon = ops.canon
     try:
         return canon.encode(value)
     except NotCanonicalError:
         kind = type(value)
         if depth and kind in (list, tuple, set, frozenset):
-            parts = [_encoded(ops, each, depth - 1) for each in value]
+            parts = [_encode(ops, each, depth - 1) for each in value]
             if kind in (set, frozenset):
                 parts.sort()
             return canon.encode((kind.__name__, parts))
         if depth and kind is dict:
             items = sorted(
-                (canon.receiver(key), _encoded(ops, each, depth - 1)) for key, each in value.items()
+                (canon.receiver(key), _encode(ops, each, depth - 1)) for key, each in value.items()
             )
             return canon.encode((kind.__name__, items))
         return canon.receiver(value)

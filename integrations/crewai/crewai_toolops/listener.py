@@ -20,7 +20,7 @@ from crewai.hooks.tool_hooks import (
 )
 from crewai.utilities.string_utils import sanitize_tool_name
 
-from crewai_toolops._event_dedup import note_cached, was_cached, was_tool_noted
+from crewai_toolops._event_dedup import has_cache_answer, has_tool_note, note_cache_answer
 from crewai_toolops._event_pairs import Begin, End, Pairs
 from crewai_toolops._event_reader import BEGINS, ENDS, begin_of, end_of, key_of
 from crewai_toolops._llm_guard import inside_guard
@@ -32,13 +32,13 @@ from toolops_plugins.adapters.model_guard import guard_of
 from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.adapters.prices import TokenPrice
 from toolops_plugins.adapters.run_events import Prices as AnyPrices
-from toolops_plugins.adapters.run_events import Run, Teller
+from toolops_plugins.adapters.run_events import Run, RunReporter
 
 __all__ = ["Prices", "ToolOpsListener", "install", "uninstall"]
 
 logger = logging.getLogger("toolops_plugins")
 
-_HEARD: tuple[type[BaseEvent], ...] = (*BEGINS, *ENDS, LLMStreamChunkEvent)
+_KINDS: tuple[type[BaseEvent], ...] = (*BEGINS, *ENDS, LLMStreamChunkEvent)
 
 Prices: TypeAlias = Mapping[str, TokenPrice | tuple[float, float]] | AnyPrices
 
@@ -50,32 +50,32 @@ class _Counts:
         self.ops = runtime_of(ops)
         if isinstance(prices, Mapping):
             prices = ModelPrices(prices)
-        self._teller = Teller(self.ops, prices)
+        self._reporter = RunReporter(self.ops, prices)
         self.pairs = Pairs(check.count("max_calls", max_calls))
 
-    def heard(self, source: Any, event: Any) -> None:
+    def count(self, source: Any, event: Any) -> None:
         """Take note of an event, and tell of the call whose second half it is."""
         chat = getattr(event, "call_id", None)
         if chat is not None and (guard_of(source) is not None or inside_guard()):
             return
         if isinstance(event, LLMStreamChunkEvent):
             if event.chunk or event.tool_call is not None:
-                self.pairs.progressed(event.call_id, event.timestamp.timestamp())
+                self.pairs.add_token(event.call_id, event.timestamp.timestamp())
             return
         key = key_of(source, event)
         begin: Begin | None
         end: End | None
         if isinstance(event, BEGINS):
             begin = begin_of(event)
-            end = self.pairs.begun(key, begin)
+            end = self.pairs.add_begin(key, begin)
         else:
             end = end_of(source, event)
-            begin = self.pairs.ended(key, end)
+            begin = self.pairs.add_end(key, end)
         if begin is not None and end is not None:
             self._tell(begin, end, None if chat is None else self.pairs.first(chat))
 
     def _tell(self, begin: Begin, end: End, first: float | None) -> None:
-        clock, tell = self.ops.clock, self._teller.tell
+        clock, tell = self.ops.clock, self._reporter.tell
         # By the times of the events: the bus hands them over when it comes to it.
         began = clock.monotonic() - max(0.0, end.at - begin.at)
         run = Run(end.kind, end.name, end.model, began, begin.at)
@@ -83,17 +83,17 @@ class _Counts:
             if first is not None:
                 run.first = began + max(0.0, first - begin.at)
             details = {
-                **(self._teller.details(run, end.model, end.usage) or {}),
+                **(self._reporter.details(run, end.model, end.usage) or {}),
                 **(end.details or {}),
             }
-            price = self._teller.money(names_of(end.model), end.usage)
+            price = self._reporter.money(names_of(end.model), end.usage)
             tell(run, end.outcome, details, price=price, error=end.error)
             return
         outcome = end.outcome
         if end.kind == "tool":
-            if was_tool_noted(begin.event_id, end.name):
+            if has_tool_note(begin.event_id, end.name):
                 return
-            if outcome == "miss" and was_cached(begin.event_id):
+            if outcome == "miss" and has_cache_answer(begin.event_id):
                 outcome = "hit"
         asked = outcome in ("hit", "miss")
         tell(
@@ -144,8 +144,8 @@ class ToolOpsListener(BaseEventListener):
 
     def setup_listeners(self, crewai_event_bus: CrewAIEventsBus) -> None:
         """Register the handlers with the bus; doing it again puts back those that are missing."""
-        for kind in _HEARD:
-            crewai_event_bus.register_handler(kind, self._heard)
+        for kind in _KINDS:
+            crewai_event_bus.register_handler(kind, self._on_event)
         if self._tool_hook and self._before_tool not in get_before_tool_call_hooks():
             register_before_tool_call_hook(self._before_tool)
 
@@ -160,8 +160,8 @@ class ToolOpsListener(BaseEventListener):
         waits for them. May be called more than once.
         """
         self._counts = None
-        for kind in _HEARD:
-            crewai_event_bus.off(kind, self._heard)
+        for kind in _KINDS:
+            crewai_event_bus.off(kind, self._on_event)
         unregister_before_tool_call_hook(self._before_tool)
 
     def __enter__(self) -> Self:
@@ -177,13 +177,13 @@ class ToolOpsListener(BaseEventListener):
         """Close the listener."""
         self.close()
 
-    def _heard(self, source: Any, event: Any) -> None:
+    def _on_event(self, source: Any, event: Any) -> None:
         counts = self._counts
         try:
             if counts is None:
                 self.close()  # scoped_handlers() has put it back when they ended
             elif not is_replaying():
-                counts.heard(source, event)
+                counts.count(source, event)
         except Exception as error:  # noqa: BLE001 - nobody but us is to hear of our mistakes
             logger.debug("%s was not counted: %s", type(event).__name__, type(error).__name__)
 
@@ -197,7 +197,7 @@ class ToolOpsListener(BaseEventListener):
             given = json.dumps(context.tool_input) if context.tool_input else ""
             name = sanitize_tool_name(context.tool_name)
             if cache.read(tool=name, input=given) is not None:
-                note_cached()
+                note_cache_answer()
         except Exception as error:  # noqa: BLE001 - it would abort or disturb the user's call
             logger.debug("A call of a tool was not looked at: %s", type(error).__name__)
 

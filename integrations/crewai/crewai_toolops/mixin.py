@@ -21,12 +21,12 @@ from crewai.tools.structured_tool import CrewStructuredTool
 from pydantic import BaseModel, PrivateAttr
 
 from crewai_toolops._tool_failures import OnError, on_error_of
-from crewai_toolops._tool_guard import CrewAIToolGuard, is_running
+from crewai_toolops._tool_guard import CrewAIToolGuard, is_inside_call
 from crewai_toolops._tool_guard_registry import FORM_OF, GUARDS, Settings, ToolGuards
 from crewai_toolops._tool_identity import is_own
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.internals import resolve
-from toolops_plugins.adapters.options import policy_of, runtime_of, versioned
+from toolops_plugins.adapters.options import policy_of, runtime_of, with_version
 from toolops_plugins.errors import ConfigurationError
 
 __all__ = ["WRAPPED", "ToolOpsMixin", "guard_function", "guards_of", "settings_of"]
@@ -140,7 +140,7 @@ class ToolOpsMixin(BaseModel):
                 cls.toolops_ignore,
                 cls.toolops_on_error,
             )
-            setattr(cls, _OF_CLASS, _checked(cls, ToolGuards(cls, settings)))
+            setattr(cls, _OF_CLASS, _check_names(cls, ToolGuards(cls, settings)))
 
     def model_post_init(self, context: Any, /) -> None:
         """Go on to the tool's own; pydantic puts the making of private attributes here."""
@@ -148,7 +148,7 @@ class ToolOpsMixin(BaseModel):
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if is_own(self, name) and not is_running(self):
+        if is_own(self, name) and not is_inside_call(self):
             _forget(self)
 
     def __copy__(self) -> Self:
@@ -243,11 +243,11 @@ def settings_of(
     for option, given in (("secret", secret), ("ignore", ignore)):
         if isinstance(given, str):
             raise ConfigurationError(option, f"must be a list of names, not {given!r}")
-    whole = versioned(policy_of(policy), version)
+    whole = with_version(policy_of(policy), version)
     return Settings(ops, whole, name, tuple(secret), tuple(ignore), on_error_of(on_error))
 
 
-def _checked(kind: Any, guards: ToolGuards) -> ToolGuards:
+def _check_names(kind: Any, guards: ToolGuards) -> ToolGuards:
     """Return the guards of a class, of which what was said names only what there is.
 
     Raises:
@@ -289,15 +289,15 @@ def guard_function(tool: Any) -> None:
         return
     guards_of_it, run = guards, function
 
-    def guarded(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
         guard, form = guards_of_it.of(tool)
         return guard.run(partial(run, *args, **kwargs), args, kwargs, tool, form)
 
-    async def aguarded(*args: Any, **kwargs: Any) -> Any:
+    async def acall(*args: Any, **kwargs: Any) -> Any:
         guard, form = guards_of_it.of(tool)
         return await guard.arun(partial(run, *args, **kwargs), args, kwargs, tool, form)
 
-    face: Any = aguarded if resolve(function).kind == "coroutine" else guarded
+    face: Any = acall if resolve(function).kind == "coroutine" else call
     # Not by setattr(), which might validate it.
     tool.__dict__["func"] = wraps(function)(face)
 
@@ -323,7 +323,7 @@ def _guard_methods(kind: Any) -> None:
         if not isinstance(method, FunctionType):
             raise ConfigurationError(name, f"of {kind.__name__} must be a plain method")
         if not getattr(method, "__isabstractmethod__", False):
-            _put(kind, name, _aguarded if inspect.iscoroutinefunction(method) else _guarded)
+            _put(kind, name, _async_method if inspect.iscoroutinefunction(method) else _sync_method)
 
 
 def _put(kind: Any, name: str, wrap: Callable[[Any], Any]) -> None:
@@ -334,28 +334,28 @@ def _put(kind: Any, name: str, wrap: Callable[[Any], Any]) -> None:
         setattr(kind, name, wrapped)
 
 
-def _guarded(method: Any) -> Any:
-    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
-        guards = None if is_running(self) else guards_of(self)
+def _sync_method(method: Any) -> Any:
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        guards = None if is_inside_call(self) else guards_of(self)
         body = partial(method, self, *args, **kwargs)
         if guards is None:
             return body()
         guard, form = guards.of(self)
         return guard.run(body, args, kwargs, self, form)
 
-    return guarded
+    return call
 
 
-def _aguarded(method: Any) -> Any:
-    async def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
-        guards = None if is_running(self) else guards_of(self)
+def _async_method(method: Any) -> Any:
+    async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        guards = None if is_inside_call(self) else guards_of(self)
         body = partial(method, self, *args, **kwargs)
         if guards is None:
             return await body()
         guard, form = guards.of(self)
         return await guard.arun(body, args, kwargs, self, form)
 
-    return guarded
+    return call
 
 
 @cache

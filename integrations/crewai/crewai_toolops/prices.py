@@ -1,4 +1,4 @@
-"""What models cost: money by tokens, for the event listener and for policies alike."""
+"""Prices of models by tokens, for the event listener and for policies."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def usage_of(told: Any) -> dict[str, Any] | None:
     """
     if not isinstance(told, Mapping) or not told:
         return None
-    metrics = UsageMetrics.from_provider_dict(_renamed(told))
+    metrics = UsageMetrics.from_provider_dict(_rename_usage(told))
     if metrics is None or not (metrics.prompt_tokens or metrics.completion_tokens):
         return None
     usage: dict[str, Any] = {
@@ -71,7 +71,7 @@ def usage_of(told: Any) -> dict[str, Any] | None:
     return usage
 
 
-def _renamed(told: Mapping[str, Any]) -> dict[str, Any]:
+def _rename_usage(told: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a provider told, under names that CrewAI's own table knows: not Bedrock's."""
     if "inputTokens" not in told:
         return dict(told)

@@ -20,7 +20,7 @@ from crewai_toolops.mixin import WRAPPED, ToolOpsMixin, guard_function, settings
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.options import policy_of, runtime_of
 from toolops_plugins.adapters.pydantic_state import copy_as
-from toolops_plugins.adapters.subclasses import SubclassCache, refuse_pickling
+from toolops_plugins.adapters.subclasses import SubclassCache, refuse_pickle
 from toolops_plugins.adapters.tool_options import (
     check_function,
     check_names,
@@ -125,7 +125,7 @@ def wrap_tool(
     whole = policy_of(policy).replace(**parts)
     settings = settings_of(runtime_of(ops), whole, name, version, secret, ignore, on_error)
     given = {"secret": settings.secret, "ignore": settings.ignore}
-    for option, takes in _known_names(wanted, settings):
+    for option, takes in _name_checks(wanted, settings):
         check_names(option, given[option], [takes], wanted.name)
     return _wrap(wanted, settings)
 
@@ -169,7 +169,7 @@ def wrap_tools(
     wanted = [_tool(each) for each in list_tools(tools, _TOOLS, "wrap_tool() takes one")]
     whole = policy_of(policy).replace(**parts)
     settings = settings_of(runtime_of(ops), whole, None, version, secret, ignore, on_error)
-    known = [dict(_known_names(tool, settings)) for tool in wanted]
+    known = [dict(_name_checks(tool, settings)) for tool in wanted]
     for option, names in (("secret", settings.secret), ("ignore", settings.ignore)):
         check_names(option, names, [takes[option] for takes in known], "none of the tools")
     made = []
@@ -217,7 +217,7 @@ def _guards(tool: Any, settings: Settings) -> ToolGuards:
     return ToolGuards(type(tool), settings, tool.func if runs_function(tool) else None)
 
 
-def _known_names(tool: Any, settings: Settings) -> Iterator[tuple[str, Callable[[str], bool]]]:
+def _name_checks(tool: Any, settings: Settings) -> Iterator[tuple[str, Callable[[str], bool]]]:
     """Yield, for each option that holds names, whether a name is one of the tool's."""
     arguments = _guards(tool, settings).arguments()
     fields = own_names(getattr(tool, "_original_tool", None) or tool)
@@ -238,7 +238,7 @@ def _subclass(kind: Any) -> type[Any]:
         "__module__": kind.__module__,
         "__qualname__": kind.__qualname__,
         "__doc__": kind.__doc__,
-        "__reduce_ex__": refuse_pickling,
+        "__reduce_ex__": refuse_pickle,
         WRAPPED: kind,
     }
     made: type[Any] = type(kind)(kind.__name__, (ToolOpsMixin, kind), methods)

@@ -123,10 +123,10 @@ class Functions:
         policy: Policy,
         faces: Callable[[Sequence[str]], Faces],
         ignore: tuple[str, ...],
-        is_stored: Callable[[Any], bool],
+        may_store: Callable[[Any], bool],
     ) -> None:
         self._ops = ops
-        self._policy = adapt_policy(policy, is_stored)
+        self._policy = adapt_policy(policy, may_store)
         self._alone = self._policy.replace(cache=None, semantic=None, coalesce=False)
         self._faces = faces
         self._ignore = ignore

@@ -1,4 +1,4 @@
-"""What a tool is run with behind its caller's back, when a result that was served is fetched anew.
+"""Run a tool without the run of its caller, who does not wait for the result.
 
 The run that asked has ended by then, or is about to: nothing may begin under it any more, nor come
 out of the stream of its graph. What the configuration says of user and thread stays.
@@ -42,8 +42,8 @@ def background_run(body: partial[Any]) -> Iterator[Callable[[], Any]]:
     token = var_child_runnable_config.set(None if config is None else _alone(config))
     try:
         with tracing_context(**{**get_tracing_context(), "parent": False}):
-            args = map(_detached, body.args)
-            named = {name: _detached(value) for name, value in body.keywords.items()}
+            args = map(_detach, body.args)
+            named = {name: _detach(value) for name, value in body.keywords.items()}
             yield partial(body.func, *args, **named)
     finally:
         with suppress(ValueError):  # the coroutine was left behind, and is ended elsewhere
@@ -62,7 +62,7 @@ def _alone(config: RunnableConfig) -> RunnableConfig:
     return left
 
 
-def _detached(value: Any) -> Any:
+def _detach(value: Any) -> Any:
     """Return an argument of a tool's body without the run that it belongs to."""
     if isinstance(value, BaseRunManager):
         return type(value).get_noop_manager()

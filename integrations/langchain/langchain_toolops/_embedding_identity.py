@@ -1,4 +1,4 @@
-"""What tells one embedder's vectors from another's."""
+"""Tell the vectors of one embedder from those of another."""
 
 from __future__ import annotations
 

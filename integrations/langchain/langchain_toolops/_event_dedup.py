@@ -1,4 +1,4 @@
-"""What the runtime has counted already, so that the callback handler does not count it again.
+"""Mark what the runtime has counted, so that the callback handler does not count it again.
 
 Four marks, since LangChain's callbacks tell little of what a run went through:
 
@@ -21,16 +21,16 @@ from uuid import UUID
 from toolops_plugins.adapters.counted_runs import Runs
 
 __all__ = [
-    "guarded",
-    "guarded_tool",
+    "has_error_note",
+    "has_note",
+    "has_run_note",
     "inside_guard",
     "inside_tool",
+    "mark_inside",
+    "mark_tool",
     "note_error",
     "note_generations",
     "note_run",
-    "was_error_noted",
-    "was_noted",
-    "was_run_noted",
 ]
 
 _generations: dict[int, weakref.ref[Any]] = {}
@@ -44,13 +44,13 @@ def note_generations(generations: Iterable[Any]) -> None:
     for each in generations:
         address = id(each)
 
-        def gone(_: Any, address: int = address) -> None:
+        def forget(_: Any, address: int = address) -> None:
             _generations.pop(address, None)
 
-        _generations[address] = weakref.ref(each, gone)
+        _generations[address] = weakref.ref(each, forget)
 
 
-def was_noted(generation: Any) -> bool:
+def has_note(generation: Any) -> bool:
     """Return whether a cache has counted what gave this generation."""
     reference = _generations.get(id(generation))
     return reference is not None and reference() is generation
@@ -61,7 +61,7 @@ def note_run(run: UUID) -> None:
     _runs.note(run)
 
 
-def was_run_noted(run: UUID) -> bool:
+def has_run_note(run: UUID) -> bool:
     """Return whether the runtime counts this run; any number of handlers may ask."""
     return _runs.has(run)
 
@@ -71,7 +71,7 @@ def note_error(error: BaseException) -> None:
     _runs.note_error(error)
 
 
-def was_error_noted(error: BaseException, run: UUID) -> bool:
+def has_error_note(error: BaseException, run: UUID) -> bool:
     """Return whether the runtime has counted this error of a run.
 
     The first run that asks is the one in which it was raised; to those around it, through which it
@@ -81,7 +81,7 @@ def was_error_noted(error: BaseException, run: UUID) -> bool:
 
 
 @contextmanager
-def guarded() -> Iterator[None]:
+def mark_inside() -> Iterator[None]:
     """Mark what begins in this block as counted by the call around it."""
     token = _inside.set(True)
     try:
@@ -96,7 +96,7 @@ def inside_guard() -> bool:
 
 
 @contextmanager
-def guarded_tool(call_id: str | None) -> Iterator[None]:
+def mark_tool(call_id: str | None) -> Iterator[None]:
     """Mark the run of one tool call in this block as counted by the call around it.
 
     Args:

@@ -1,4 +1,4 @@
-"""What can be read from what LangChain's callbacks tell of a run, and from how it ended."""
+"""Read the name of a run from LangChain's callbacks, and what has answered it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, Literal, TypeAlias
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, Generation
 
-from langchain_toolops._event_dedup import was_noted
+from langchain_toolops._event_dedup import has_note
 
-__all__ = ["Kind", "calls_tools", "name_of_run", "was_cached", "was_counted"]
+__all__ = ["Kind", "calls_tools", "has_count_mark", "is_cache_answer", "name_of_run"]
 
 Kind: TypeAlias = Literal["chat", "llm", "tool", "retriever", "chain"]
 
@@ -29,15 +29,15 @@ def calls_tools(chunk: Any) -> bool:
     return bool(getattr(getattr(chunk, "message", None), "tool_call_chunks", None))
 
 
-def was_counted(generation: Generation) -> bool:
+def has_count_mark(generation: Generation) -> bool:
     """Return whether a ToolOpsCache has counted what gave this: it marks what it serves."""
     message = generation.message if isinstance(generation, ChatGeneration) else None
     if message is not None and "toolops" in message.response_metadata:
         return True
-    return was_noted(generation)
+    return has_note(generation)
 
 
-def was_cached(generation: Generation) -> bool:
+def is_cache_answer(generation: Generation) -> bool:
     """Return whether a cache has answered: LangChain says that it cost nothing."""
     message = generation.message if isinstance(generation, ChatGeneration) else None
     usage = message.usage_metadata if isinstance(message, AIMessage) else None

@@ -22,15 +22,15 @@ from langchain_toolops._tool_injection import (
     Including,
     config_arguments,
     current_config,
-    injected_arguments,
-    injected_values,
-    is_refused,
-    was_answered,
+    has_human_answer,
+    injection_names,
+    may_not_share,
+    values_in_key,
 )
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.internals import callee_failed
 from toolops_plugins.adapters.signals import Signal
-from toolops_plugins.adapters.tool_arguments import ABSENT, named_signature
+from toolops_plugins.adapters.tool_arguments import ABSENT, keyword_signature
 from toolops_plugins.adapters.tool_guard import SINGLE_USE, Body, ToolCall, ToolGuard
 from toolops_plugins.policy import ExceptionFilter, matches
 
@@ -96,7 +96,7 @@ class LangChainToolGuard(ToolGuard):
     ) -> None:
         teach(ops.codec)
         self._include = include
-        self._injected = injected_arguments(tool)
+        self._injected = injection_names(tool)
         self._artifact = tool.response_format == "content_and_artifact"
         self._reserved = self._injected | config_arguments(tool) | _framework_arguments(tool)
         self._names, defaults, closed = _arguments(tool)
@@ -104,7 +104,7 @@ class LangChainToolGuard(ToolGuard):
         counted += [n for n in include if n not in counted]
         named = {n: defaults.get(n, ABSENT) for n in counted}
         refusal = None
-        if is_refused(self._injected, include, injected):
+        if may_not_share(self._injected, include, injected):
             names = ", ".join(sorted(self._injected - include.keys()))
             refusal = f"it is injected with {names}; see include_injected"
         sync, aio = _ways(tool)
@@ -112,7 +112,7 @@ class LangChainToolGuard(ToolGuard):
             ops,
             name,
             policy,
-            named_signature(named, is_open=not closed),
+            keyword_signature(named, is_open=not closed),
             sync=sync,
             aio=aio,
             secret=secret,
@@ -138,7 +138,7 @@ class LangChainToolGuard(ToolGuard):
 
     def may_share(self) -> bool:
         """Return whether no human has answered an interrupt, on which the result may hang."""
-        return not was_answered(current_config())
+        return not has_human_answer(current_config())
 
     def is_signal(self, error: Exception) -> bool:
         """Return whether an exception is LangGraph's, or what a tool answers to the model."""
@@ -153,7 +153,7 @@ class LangChainToolGuard(ToolGuard):
             filters.append(policy.cache.negative)
         return any(each is not callee_failed and _names(each, error) for each in filters)
 
-    def is_stored(self, value: Any) -> bool:
+    def may_store(self, value: Any) -> bool:
         """Return whether a result is the same for each call: no message and no Command."""
         if isinstance(value, SINGLE_USE):
             return False
@@ -162,14 +162,14 @@ class LangChainToolGuard(ToolGuard):
                 return False
             value = value[0]
         if isinstance(value, list):
-            return not any(map(_is_addressed, value))
-        return not _is_addressed(value)
+            return not any(map(_has_addressee, value))
+        return not _has_addressee(value)
 
     def is_shareable(self, value: Any) -> bool:
         """Return whether a result may be given to other calls: what a tool answers may."""
         if type(value) is Signal:
             return isinstance(value.error, ToolException)
-        return self.is_stored(value)
+        return self.may_store(value)
 
     # -- arguments ---------------------------------------------------------------------------
 
@@ -207,7 +207,7 @@ class LangChainToolGuard(ToolGuard):
         """Return the arguments that count, by name."""
         given = {**dict(zip(self._names, args, strict=False)), **kwargs}
         counted = {name: value for name, value in given.items() if name not in self._reserved}
-        return {**counted, **injected_values(self._include, given)} if self._include else counted
+        return {**counted, **values_in_key(self._include, given)} if self._include else counted
 
 
 def _source(tool: BaseTool) -> Any:
@@ -224,7 +224,7 @@ def _names(wanted: ExceptionFilter, error: ToolException) -> bool:
     return matches(wanted, error)
 
 
-def _is_addressed(value: Any) -> bool:
+def _has_addressee(value: Any) -> bool:
     """Return whether a value is addressed to one tool call, as a Command and a message are."""
     return isinstance(value, ToolOutputMixin | BaseMessage)
 

@@ -1,4 +1,4 @@
-"""What a tool is given beside the arguments that a model writes.
+"""Find the arguments of a tool that LangChain injects, and the part of them that counts in a key.
 
 State, store, runtime and configuration are injected when a tool runs. They tell users apart, so a
 result that depends on them must not reach somebody else: a tool with such arguments is kept and
@@ -30,13 +30,13 @@ __all__ = [
     "IncludeLike",
     "Including",
     "config_arguments",
-    "counted_part",
     "current_config",
+    "has_human_answer",
     "include_of",
-    "injected_arguments",
-    "injected_values",
-    "is_refused",
-    "was_answered",
+    "injection_names",
+    "may_not_share",
+    "part_in_key",
+    "values_in_key",
 ]
 
 IncludeLike: TypeAlias = Iterable[str] | Mapping[str, Callable[[Any], Any]]
@@ -49,7 +49,7 @@ _OF_THE_RUN = ("__", "checkpoint", "langgraph_", "ls_", "lc_")
 """Prefixes of what a configuration holds about the run, and nothing about whom it is for."""
 
 
-def injected_arguments(tool: BaseTool) -> frozenset[str]:
+def injection_names(tool: BaseTool) -> frozenset[str]:
     """Return the names of all arguments that no model writes.
 
     They are those with LangChain's and LangGraph's annotations, be it in the schema or in the
@@ -61,13 +61,13 @@ def injected_arguments(tool: BaseTool) -> frozenset[str]:
     visible = _visible(tool)
     for function in _functions(tool):
         hints = _hints(function)
-        names |= {name for name, hint in hints.items() if _is_injected(hint)}
+        names |= {name for name, hint in hints.items() if _is_injection(hint)}
         # LangGraph goes by this name alone; tools from MCP servers annotate it with no more.
         names |= {"runtime"} & hints.keys() - visible
     schema = tool.args_schema
     if schema is not None and not isinstance(schema, dict):
         annotations = get_all_basemodel_annotations(schema)
-        names |= {name for name, hint in annotations.items() if _is_injected(hint)}
+        names |= {name for name, hint in annotations.items() if _is_injection(hint)}
     names.discard("return")
     return frozenset(names)
 
@@ -89,7 +89,7 @@ def _runs_runnable(function: Callable[..., Any], tool: BaseTool) -> bool:
     inner: Any = function.func if isinstance(function, partial) else function
     owner = getattr(inner, "__self__", None)
     if isinstance(owner, BaseTool):
-        return owner is not tool and bool(injected_arguments(owner))
+        return owner is not tool and bool(injection_names(owner))
     if isinstance(owner, Runnable):
         return True
     maker: Any = convert_runnable_to_tool
@@ -126,9 +126,9 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
         return {}
 
 
-def _is_injected(hint: Any) -> bool:
+def _is_injection(hint: Any) -> bool:
     if get_origin(hint) in (Union, UnionType):
-        return any(map(_is_injected, get_args(hint)))
+        return any(map(_is_injection, get_args(hint)))
     return _is_injected_arg_type(hint)
 
 
@@ -152,7 +152,7 @@ def include_of(names: IncludeLike) -> Including:
     return dict(names)
 
 
-def is_refused(
+def may_not_share(
     injected: frozenset[str], include: Including, mode: Literal["refuse", "ignore"]
 ) -> bool:
     """Return whether results must be neither kept nor shared, since what they hang on is unknown.
@@ -170,12 +170,12 @@ def is_refused(
     return mode == "refuse" and not injected <= include.keys()
 
 
-def injected_values(include: Including, given: Mapping[str, Any]) -> dict[str, Any]:
+def values_in_key(include: Including, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return what counts of the injected arguments of a call."""
-    return {name: counted_part(ask, given[name]) for name, ask in include.items() if name in given}
+    return {name: part_in_key(ask, given[name]) for name, ask in include.items() if name in given}
 
 
-def counted_part(ask: Callable[[Any], Any], given: Any) -> Any:
+def part_in_key(ask: Callable[[Any], Any], given: Any) -> Any:
     """Return what the user's callable says of a value; a call goes past the cache if it fails."""
     try:
         return ask(given)
@@ -203,7 +203,7 @@ def current_config() -> RunnableConfig | None:
     return var_child_runnable_config.get()
 
 
-def was_answered(config: Mapping[str, Any] | None) -> bool:
+def has_human_answer(config: Mapping[str, Any] | None) -> bool:
     """Return whether a human has answered an interrupt of the graph's task that is under way.
 
     What a tool makes of such an answer belongs to this one task: it is not in the arguments.

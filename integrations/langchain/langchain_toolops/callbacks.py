@@ -25,18 +25,24 @@ from langchain_core.outputs import (
 )
 
 from langchain_toolops._event_dedup import (
+    has_error_note,
+    has_run_note,
     inside_guard,
     inside_tool,
-    was_error_noted,
-    was_run_noted,
 )
-from langchain_toolops._event_runs import Kind, calls_tools, name_of_run, was_cached, was_counted
+from langchain_toolops._event_runs import (
+    Kind,
+    calls_tools,
+    has_count_mark,
+    is_cache_answer,
+    name_of_run,
+)
 from langchain_toolops._graph_signals import is_graph_signal
 from langchain_toolops.prices import ModelPrices, TokenPrice, model_of, usage_of
 from toolops_plugins import ConfigurationError, ToolOps
 from toolops_plugins.adapters.internals import check, fork_safe
 from toolops_plugins.adapters.options import runtime_of
-from toolops_plugins.adapters.run_events import Details, Run, Teller
+from toolops_plugins.adapters.run_events import Details, Run, RunReporter
 
 __all__ = ["ToolOpsCallbackHandler"]
 
@@ -106,7 +112,7 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
         if isinstance(prices, Mapping):
             prices = ModelPrices(prices)
         self._ops = runtime_of(ops)
-        self._teller = Teller(self._ops, prices)
+        self._reporter = RunReporter(self._ops, prices)
         self._chains = chains
         self._max_runs = check.count("max_runs", max_runs)
         self._lock = fork_safe(self, threading.Lock())
@@ -156,36 +162,36 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
         run = self._runs.get(run_id)
         if run is None or run.first is not None:
             return
-        if isinstance(chunk, Generation) and was_counted(chunk):
-            self._taken(run_id)  # at once, since a stream that its reader leaves has no answer
+        if isinstance(chunk, Generation) and has_count_mark(chunk):
+            self._take(run_id)  # at once, since a stream that its reader leaves has no answer
         elif token or calls_tools(chunk):
             run.first = self._ops.clock.monotonic()
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
         """Count a model's run that has ended."""
-        run = self._taken(run_id)
+        run = self._take(run_id)
         generations = [each for batch in response.generations for each in batch]
-        if run is None or any(map(was_counted, generations)):
+        if run is None or any(map(has_count_mark, generations)):
             return
         usage = usage_of(response)
         names = [run.model, *model_of(response)]
         details = self._details(run, next((name for name in names if name), ""), usage)
-        money = self._teller.money(names, usage)
-        if any(map(was_cached, generations)):
+        money = self._reporter.money(names, usage)
+        if any(map(is_cache_answer, generations)):
             if len(self._cached) < _CACHED:
                 self._cached.add(run.name)
-            self._teller.tell(run, "hit", details, tier="langchain", saved=money, key=run_id.hex)
-        elif self._was_asked(run, generations):
-            self._teller.tell(run, "miss", details, price=money, key=run_id.hex)
+            self._reporter.tell(run, "hit", details, tier="langchain", saved=money, key=run_id.hex)
+        elif self._has_cache(run, generations):
+            self._reporter.tell(run, "miss", details, price=money, key=run_id.hex)
         else:
-            self._teller.tell(run, "bypass", details, price=money)
+            self._reporter.tell(run, "bypass", details, price=money)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
         """Count a model's run that has failed."""
-        if was_error_noted(error, run_id):
-            self._taken(run_id)
+        if has_error_note(error, run_id):
+            self._take(run_id)
         else:
-            self._failed(run_id, error)
+            self._fail(run_id, error)
 
     # -- tools, retrievers, chains ---------------------------------------------------------------
 
@@ -204,17 +210,17 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
 
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
         """Count a tool's run that has ended."""
-        run = self._taken(run_id)
+        run = self._take(run_id)
         if run is None:
             return
         if isinstance(output, ToolMessage) and output.status == "error":
-            self._teller.tell(run, "error", reason="handled")  # and told to the model
+            self._reporter.tell(run, "error", reason="handled")  # and told to the model
         else:
-            self._teller.tell(run, "bypass")
+            self._reporter.tell(run, "bypass")
 
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
         """Count a tool's run that has failed."""
-        self._failed(run_id, error)
+        self._fail(run_id, error)
 
     def on_retriever_start(
         self,
@@ -235,11 +241,11 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
         **kwargs: Any,  # noqa: ARG002 - as above
     ) -> None:
         """Count a retriever's run that has ended."""
-        self._ended(run_id)
+        self._end(run_id)
 
     def on_retriever_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
         """Count a retriever's run that has failed."""
-        self._failed(run_id, error)
+        self._fail(run_id, error)
 
     def on_chain_start(
         self,
@@ -256,11 +262,11 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
         """Count a chain's run that has ended."""
-        self._ended(run_id)
+        self._end(run_id)
 
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
         """Count a chain's run that has failed."""
-        self._failed(run_id, error)
+        self._fail(run_id, error)
 
     # -- what they share -------------------------------------------------------------------------
 
@@ -291,30 +297,30 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
             if len(self._runs) > self._max_runs:
                 self._runs.popitem(last=False)
 
-    def _taken(self, run_id: UUID) -> Run | None:
+    def _take(self, run_id: UUID) -> Run | None:
         """Return a run that has ended, once, and only if the runtime has not counted it."""
         with self._lock:
             run = self._runs.pop(run_id, None)
-        return None if was_run_noted(run_id) else run
+        return None if has_run_note(run_id) else run
 
-    def _ended(self, run_id: UUID) -> None:
-        run = self._taken(run_id)
+    def _end(self, run_id: UUID) -> None:
+        run = self._take(run_id)
         if run is not None:
-            self._teller.tell(run, "bypass")
+            self._reporter.tell(run, "bypass")
 
-    def _failed(self, run_id: UUID, error: BaseException) -> None:
-        run = self._taken(run_id)
+    def _fail(self, run_id: UUID, error: BaseException) -> None:
+        run = self._take(run_id)
         if run is None:
             return
         details = self._details(run, run.model, None)
         if is_graph_signal(error):
-            self._teller.tell(run, "bypass", details, reason="interrupted")
+            self._reporter.tell(run, "bypass", details, reason="interrupted")
         elif isinstance(error, GeneratorExit):  # a stream that its reader has left
-            self._teller.tell(run, "bypass", details, reason="left")
+            self._reporter.tell(run, "bypass", details, reason="left")
         else:
-            self._teller.tell(run, "error", details, error=type(error).__name__)
+            self._reporter.tell(run, "error", details, error=type(error).__name__)
 
-    def _was_asked(self, run: Run, generations: Sequence[Generation]) -> bool:
+    def _has_cache(self, run: Run, generations: Sequence[Generation]) -> bool:
         """Return whether a cache was asked before the model, as far as can be told."""
         if any(isinstance(each, ChatGenerationChunk | GenerationChunk) for each in generations):
             return False  # a stream, which asks none
@@ -323,4 +329,4 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
     def _details(self, run: Run, model: str, usage: Mapping[str, Any] | None) -> Details | None:
         if run.kind not in ("chat", "llm"):
             return None
-        return self._teller.details(run, model, usage) or {}
+        return self._reporter.details(run, model, usage) or {}

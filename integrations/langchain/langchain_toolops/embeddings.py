@@ -112,13 +112,13 @@ class ToolOpsEmbeddings(Embeddings):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # For other processes, where the runtime is found or made again.
-        return _unpickled, (type(self), self.embedder, self._ops, self._model, self._policy)
+        return _restore, (type(self), self.embedder, self._ops, self._model, self._policy)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.embedder!r})"
 
 
-def _unpickled(
+def _restore(
     kind: type[ToolOpsEmbeddings],
     embedder: Embeddings,
     ops: ToolOps,

@@ -42,15 +42,15 @@ from langchain_toolops._agent_identity import (
     tool_arguments,
     tool_identity,
 )
-from langchain_toolops._event_dedup import guarded, guarded_tool
+from langchain_toolops._event_dedup import mark_inside, mark_tool
 from langchain_toolops._fallback_answers import message_of
 from langchain_toolops._llm_conversation import question_of
 from langchain_toolops._llm_identity import is_outage, model_identity, model_name
 from langchain_toolops._tool_injection import (
-    counted_part,
     current_config,
-    injected_arguments,
-    was_answered,
+    has_human_answer,
+    injection_names,
+    part_in_key,
 )
 from langchain_toolops.tools import ToolOpsTool
 from toolops_plugins import (
@@ -61,7 +61,7 @@ from toolops_plugins import (
 from toolops_plugins.adapters.fallback_answers import Substitute, with_substitutes
 from toolops_plugins.adapters.model_identity import Unknown
 from toolops_plugins.adapters.model_policy import MODEL_POLICY, narrow_errors
-from toolops_plugins.adapters.options import keeps_usage, policy_of, runtime_of, versioned
+from toolops_plugins.adapters.options import keeps_usage, policy_of, runtime_of, with_version
 from toolops_plugins.adapters.policy_views import compare_by
 from toolops_plugins.policy import NOTHING
 
@@ -156,7 +156,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         self._injected = injected
         self._keeps_usage = keeps_usage(usage_on_hit)
         teach_answers(self._ops.codec)
-        policy = versioned(policy_of(model, "model"), version)
+        policy = with_version(policy_of(model, "model"), version)
         policy = compare_by(narrow_errors(policy, is_outage), answer_content)
         policy = with_substitutes(policy)
         self._models = Functions(
@@ -176,7 +176,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         self._compared = not named  # whether the names were held against those of an agent
 
     def _of_tools(self, policy: Policy, version: str) -> Functions:
-        whole = _attended(versioned(policy, version))
+        whole = _without_refresh(with_version(policy, version))
         return Functions(self._ops, whole, _tool_faces, (_OWN,), is_whole_tool_answer)
 
     def _compare(self, tools: Iterable[Any]) -> None:
@@ -204,7 +204,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         """Make a model call under the policy; LangChain calls this."""
 
         def call() -> Any:
-            with guarded():
+            with mark_inside():
                 return handler(request)
 
         result: ModelResult = self._models.run(self._model_call(request, call))
@@ -218,7 +218,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         """As :meth:`wrap_model_call`, without blocking the event loop."""
 
         async def call() -> Any:
-            with guarded():
+            with mark_inside():
                 return await handler(request)
 
         result: ModelResult = await self._models.arun(self._model_call(request, call))
@@ -235,7 +235,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
             args=(*self._question(request), request, own),
             kwargs={},
             names=(),
-            shared=self._models.needs_key and not was_answered(current_config()),
+            shared=self._models.needs_key and not has_human_answer(current_config()),
         )
 
     def _question(self, request: ModelRequest[Any]) -> tuple[str, Any]:
@@ -285,7 +285,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
             return handler(request)
 
         def call() -> Any:
-            with guarded_tool(request.tool_call["id"]):
+            with mark_tool(request.tool_call["id"]):
                 return handler(request)
 
         functions = self._of_tool(request)
@@ -301,7 +301,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
             return await handler(request)
 
         async def call() -> Any:
-            with guarded_tool(request.tool_call["id"]):
+            with mark_tool(request.tool_call["id"]):
                 return await handler(request)
 
         functions = self._of_tool(request)
@@ -334,9 +334,9 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
 
     def _arguments(self, request: ToolCallRequest, tool: BaseTool) -> dict[str, Any] | None:
         """Return what counts in the key of a tool call, or None if it has none."""
-        if was_answered(getattr(request.runtime, "config", None)):
+        if has_human_answer(getattr(request.runtime, "config", None)):
             return None
-        injected = injected_arguments(tool)
+        injected = injection_names(tool)
         if injected and self._injected == "refuse":
             return None
         try:
@@ -344,7 +344,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         except Exception:  # noqa: BLE001 - of the schema; the tool tells the model what is wrong
             return None
         if injected and callable(self._injected):
-            arguments[_INJECTED] = counted_part(self._injected, request)
+            arguments[_INJECTED] = part_in_key(self._injected, request)
         return arguments
 
 
@@ -390,7 +390,7 @@ def _tool_faces(names: Sequence[str]) -> Faces:
     return run, arun
 
 
-def _attended(policy: Policy) -> Policy:
+def _without_refresh(policy: Policy) -> Policy:
     """Return the policy of tool calls without refresh in the background."""
     cache = policy.cache
     if cache is None:

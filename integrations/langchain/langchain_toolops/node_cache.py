@@ -61,7 +61,7 @@ class ToolOpsNodeCache(BaseCache[ValueT]):
         self._ops = runtime_of(ops)
         self._name = name
 
-        def written(namespace: Sequence[str], key: str) -> Any:
+        def serialized(namespace: Sequence[str], key: str) -> Any:
             """Names what makes up the key; it is never called."""
 
         def tags(namespace: Sequence[str], key: str) -> list[str]:  # noqa: ARG001 - as above
@@ -69,7 +69,7 @@ class ToolOpsNodeCache(BaseCache[ValueT]):
 
         # Without jitter: LangGraph's times are exact.
         cache = Cache(ttl=ttl, jitter=0.0, tags=tags)
-        self._aside = self._ops.aside(written, cache=cache, name=name)
+        self._aside = self._ops.aside(serialized, cache=cache, name=name)
 
     def get(self, keys: Sequence[FullKey]) -> dict[FullKey, ValueT]:
         """Return what is kept for the keys; those of which nothing is are left out."""
@@ -84,20 +84,20 @@ class ToolOpsNodeCache(BaseCache[ValueT]):
 
     def set(self, pairs: Mapping[FullKey, tuple[ValueT, int | None]]) -> None:
         """Keep values, each for its own number of seconds or, with None, as long as may be."""
-        for (namespace, key), written, ttl in self._written(pairs):
+        for (namespace, key), serialized, ttl in self._serialize(pairs):
             if ttl is None:
-                self._aside.store(written, list(namespace), key)
+                self._aside.store(serialized, list(namespace), key)
             else:
-                self._aside.store_for(ttl, written, list(namespace), key)
+                self._aside.store_for(ttl, serialized, list(namespace), key)
 
     async def aset(self, pairs: Mapping[FullKey, tuple[ValueT, int | None]]) -> None:
         """As :meth:`set`, without blocking the event loop."""
         await self._ops.gather(
             *(
-                self._aside.astore(written, list(namespace), key)
+                self._aside.astore(serialized, list(namespace), key)
                 if ttl is None
-                else self._aside.astore_for(ttl, written, list(namespace), key)
-                for (namespace, key), written, ttl in self._written(pairs)
+                else self._aside.astore_for(ttl, serialized, list(namespace), key)
+                for (namespace, key), serialized, ttl in self._serialize(pairs)
             ),
             limit=_AT_ONCE,
         )
@@ -129,30 +129,30 @@ class ToolOpsNodeCache(BaseCache[ValueT]):
 
     def _read(self, found: Mapping[FullKey, Any]) -> dict[FullKey, ValueT]:
         values: dict[FullKey, ValueT] = {}
-        for key, written in found.items():
-            if written is NOTHING:
+        for key, serialized in found.items():
+            if serialized is NOTHING:
                 continue
             try:
-                kind, data = written
+                kind, data = serialized
                 values[key] = self.serde.loads_typed((kind, data))
             except Exception:  # noqa: BLE001 - whatever cannot be read is a miss
                 self._aside.warn("unreadable")
         return values
 
-    def _written(
+    def _serialize(
         self, pairs: Mapping[FullKey, tuple[ValueT, int | None]]
     ) -> Iterable[tuple[FullKey, tuple[str, bytes], int | None]]:
         for key, (value, ttl) in pairs.items():
             if ttl is not None and ttl <= 0:
                 continue  # it is over before anybody can ask
             try:
-                written = self.serde.dumps_typed(value)
+                serialized = self.serde.dumps_typed(value)
                 # A class that may not be revived comes back as a plain dict, which a hit must not.
-                whole = self.serde.dumps_typed(self.serde.loads_typed(written)) == written
+                whole = self.serde.dumps_typed(self.serde.loads_typed(serialized)) == serialized
             except Exception:  # noqa: BLE001 - whatever cannot be written is not kept
                 whole = False
             if whole:
-                yield key, written, ttl
+                yield key, serialized, ttl
             else:
                 self._aside.warn("not_encodable")
 

@@ -1,4 +1,4 @@
-"""What models cost: money by tokens, for the callback handler and for policies alike."""
+"""Prices of models by tokens, for the callback handler and for policies."""
 
 from __future__ import annotations
 

@@ -16,11 +16,11 @@ from langchain_core.tools import tool as tool_of
 from pydantic import ConfigDict, PrivateAttr
 
 from langchain_toolops._tool_guard import LangChainToolGuard, takes_argument
-from langchain_toolops._tool_injection import IncludeLike, Including, include_of, injected_arguments
+from langchain_toolops._tool_injection import IncludeLike, Including, include_of, injection_names
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.adapters.pydantic_state import copy_as
-from toolops_plugins.adapters.subclasses import SubclassCache, refuse_pickling
+from toolops_plugins.adapters.subclasses import SubclassCache, refuse_pickle
 from toolops_plugins.adapters.tool_guard import PolicyAttribute
 from toolops_plugins.adapters.tool_options import (
     check_function,
@@ -201,7 +201,7 @@ def wrap_tool(
     wanted = _tool(tool)
     check_name(name)
     include = include_of(include_injected)
-    for each in include.keys() - injected_arguments(wanted):
+    for each in include.keys() - injection_names(wanted):
         raise ConfigurationError(
             "include_injected", f"names {each!r}, with which {wanted.name} is not injected"
         )
@@ -242,7 +242,7 @@ def wrap_tools(
     """
     wanted = [_tool(each) for each in list_tools(tools, (BaseTool,), "wrap_tool() takes one")]
     include = include_of(include_injected)
-    for name in include.keys() - frozenset().union(*map(injected_arguments, wanted)):
+    for name in include.keys() - frozenset().union(*map(injection_names, wanted)):
         raise ConfigurationError(
             "include_injected", f"names {name!r}, with which none of the tools is injected"
         )
@@ -287,7 +287,7 @@ def _wrap(
     injected: Literal["refuse", "ignore"],
     include: Including,
 ) -> ToolOpsTool:
-    names = injected_arguments(tool)
+    names = injection_names(tool)
     mine = {name: ask for name, ask in include.items() if name in names}
     guard = LangChainToolGuard(tool, ops, name or tool.name, policy, injected, mine, secret, ignore)
     wrapped: ToolOpsTool = copy_as(tool, _classes.of(type(tool)), {"_toolops_guard": guard})
@@ -298,12 +298,12 @@ def _subclass(kind: Any) -> type[BaseTool]:
     run, arun = kind._run, kind._arun  # noqa: SLF001 - methods for subclasses to write
 
     @wraps(run)
-    def guarded(self: ToolOpsTool, *args: Any, **kwargs: Any) -> Any:
+    def call(self: ToolOpsTool, *args: Any, **kwargs: Any) -> Any:
         guard, body = self._toolops_guard, partial(run, self, *args, **kwargs)
         return body() if guard is None else guard.run(body, args, kwargs)
 
     @wraps(arun)
-    async def aguarded(self: ToolOpsTool, *args: Any, **kwargs: Any) -> Any:
+    async def acall(self: ToolOpsTool, *args: Any, **kwargs: Any) -> Any:
         guard, body = self._toolops_guard, partial(arun, self, *args, **kwargs)
         return await body() if guard is None else await guard.arun(body, args, kwargs)
 
@@ -318,11 +318,11 @@ def _subclass(kind: Any) -> type[BaseTool]:
         "__qualname__": kind.__qualname__,
         "__doc__": kind.__doc__,
         "__init__": wraps(kind.__init__)(init),
-        "__reduce_ex__": refuse_pickling,
-        "_run": guarded,
+        "__reduce_ex__": refuse_pickle,
+        "_run": call,
     }
     if arun is not BaseTool._arun:  # noqa: SLF001 - as above; that one calls _run, and LangChain asks for it
-        methods["_arun"] = aguarded
+        methods["_arun"] = acall
     # The tool's own class comes first, so that nothing of its own is hidden.
     made: type[BaseTool] = type(kind)(kind.__name__, (kind, ToolOpsTool), methods)
     return made

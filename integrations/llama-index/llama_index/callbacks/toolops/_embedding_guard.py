@@ -1,4 +1,4 @@
-"""What stands behind a guarded embedding model, whatever class that is of."""
+"""Answer the calls of a guarded embedding model from the cache and from its inner model."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ from typing import Any, Self
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.schema import ImageType
 
-from llama_index.callbacks.toolops._embedding_identity import NOT_ASKED, model_of, name_of, watched
-from llama_index.callbacks.toolops._event_dedup import counted
+from llama_index.callbacks.toolops._embedding_identity import (
+    NOT_ASKED,
+    change_marks,
+    model_of,
+    name_of,
+)
+from llama_index.callbacks.toolops._event_dedup import mark_inside
 from llama_index.callbacks.toolops.events import tell_hit
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.embedding import SharedEmbedding
@@ -24,7 +29,7 @@ from toolops_plugins.adapters.pydantic_state import view_of
 
 __all__ = ["EmbeddingGuard"]
 
-_KNOWN = "_toolops_known"
+_MODEL_STATE = "_toolops_known"
 """Where, among its private attributes, a guarded model holds what is known of it."""
 _SINGLES = {
     "query": "get_query_embedding",
@@ -70,7 +75,7 @@ class EmbeddingGuard:
         """Return an unguarded model like this one, which shares no private state with it."""
         view: BaseEmbedding = self.view(model)
         private = {**(view.__pydantic_private__ or {})}
-        private.pop(_KNOWN, None)
+        private.pop(_MODEL_STATE, None)
         object.__setattr__(view, "__pydantic_private__", private)
         return view
 
@@ -85,15 +90,15 @@ class EmbeddingGuard:
             texts: The texts.
             bar: A progress bar of tqdm's kind, to be told how many texts are there. None: none.
         """
-        known = self.known(model)
-        return known.shared.vectors(role, texts, _teller(known.name, bar))
+        known = self.state_of(model)
+        return known.embedding.vectors(role, texts, _reporter(known.name, bar))
 
     async def avectors(
         self, model: BaseEmbedding, role: str, texts: Sequence[str], bar: Any = None
     ) -> list[list[float]]:
         """As :meth:`vectors`, without blocking the event loop."""
-        known = self.known(model)
-        return await known.shared.avectors(role, texts, _teller(known.name, bar))
+        known = self.state_of(model)
+        return await known.embedding.avectors(role, texts, _reporter(known.name, bar))
 
     def images(
         self, model: BaseEmbedding, images: Sequence[ImageType], bar: Any = None
@@ -106,7 +111,7 @@ class EmbeddingGuard:
         if not strangers:
             return vectors
         others = self.view(model).get_image_embedding_batch(strangers)
-        return _merged(read, vectors, others)
+        return _merge(read, vectors, others)
 
     async def aimages(
         self, model: BaseEmbedding, images: Sequence[ImageType], bar: Any = None
@@ -119,7 +124,7 @@ class EmbeddingGuard:
         if not strangers:
             return vectors
         others = await self.view(model).aget_image_embedding_batch(strangers)
-        return _merged(read, vectors, others)
+        return _merge(read, vectors, others)
 
     def _strangers(
         self, model: BaseEmbedding, images: Sequence[ImageType], read: Sequence[_Image | None]
@@ -127,11 +132,11 @@ class EmbeddingGuard:
         """Return the images of which nobody here knows the content."""
         found = [each for each, image in zip(images, read, strict=True) if image is None]
         if found:
-            self.known(model).shared.warn("image_unknown")
+            self.state_of(model).embedding.warn("image_unknown")
         return found
 
-    def known(self, model: BaseEmbedding) -> _Known:
-        """Return what is known of a guarded model as it is now.
+    def state_of(self, model: BaseEmbedding) -> _ModelState:
+        """Return the state of a guarded model as it is now.
 
         Raises:
             ConfigurationError: The model cannot be told from others, or the policy asks for
@@ -141,45 +146,45 @@ class EmbeddingGuard:
         if private is None:  # its class has no private attributes
             private = {}
             object.__setattr__(model, "__pydantic_private__", private)
-        known: _Known | None = private.get(_KNOWN)
+        known: _ModelState | None = private.get(_MODEL_STATE)
         if known is None or not known.is_of(model):
             with self._lock:
-                known = _Known(self, model, private.get(_KNOWN))
-                private[_KNOWN] = known
+                known = _ModelState(self, model, private.get(_MODEL_STATE))
+                private[_MODEL_STATE] = known
         return known
 
     def was_set(self, model: BaseEmbedding, name: str) -> None:
         """Note that a field was set."""
         if name not in NOT_ASKED and model.__pydantic_private__ is not None:
-            known = model.__pydantic_private__.get(_KNOWN)
+            known = model.__pydantic_private__.get(_MODEL_STATE)
             if known is not None:
                 known.is_stale = True
 
-    def told(self, model: BaseEmbedding) -> tuple[str, str]:
-        """Return the name of a model, and what tells it from others."""
-        told = model_of(self.plain(model), self._ops.canon, self._name)
-        return self._name or name_of(model), told
+    def identify(self, model: BaseEmbedding) -> tuple[str, str]:
+        """Return the name of a model, and a digest that tells it from others."""
+        identity = model_of(self.plain(model), self._ops.canon, self._name)
+        return self._name or name_of(model), identity
 
-    def shared(self, view: Any, name: str, told: str) -> SharedEmbedding:
+    def embedding_of(self, view: Any, name: str, identity: str) -> SharedEmbedding:
         """Return the embedding of texts by a model.
 
         Args:
             view: The unguarded model.
-            name: What it is counted by.
-            told: What tells it from others.
+            name: The name that it is counted by.
+            identity: A digest that tells it from others.
         """
 
         def embed(role: str, texts: list[str]) -> Sequence[Iterable[float]]:
-            with counted("embedding"):
+            with mark_inside("embedding"):
                 if len(texts) > 1:
-                    return list(getattr(view, _BATCHES[role])(_opened(texts)))
-                return [getattr(view, _SINGLES[role])(_opened(texts)[0])]
+                    return list(getattr(view, _BATCHES[role])(_open_images(texts)))
+                return [getattr(view, _SINGLES[role])(_open_images(texts)[0])]
 
         async def aembed(role: str, texts: list[str]) -> Sequence[Iterable[float]]:
-            with counted("embedding"):
+            with mark_inside("embedding"):
                 if len(texts) > 1:
-                    return list(await getattr(view, f"a{_BATCHES[role]}")(_opened(texts)))
-                return [await getattr(view, f"a{_SINGLES[role]}")(_opened(texts)[0])]
+                    return list(await getattr(view, f"a{_BATCHES[role]}")(_open_images(texts)))
+                return [await getattr(view, f"a{_SINGLES[role]}")(_open_images(texts)[0])]
 
         def workers() -> int:
             count = view.num_workers
@@ -189,7 +194,7 @@ class EmbeddingGuard:
             self._ops,
             name_parts(self._ops, self._policy, f"embed:{name}"),
             name=name,
-            model=told,
+            model=identity,
             embed=embed,
             aembed=aembed,
             most=lambda: int(view.embed_batch_size),
@@ -197,40 +202,44 @@ class EmbeddingGuard:
         )
 
 
-class _Known:
-    """What is known of one guarded model, as long as it stays what it is.
+class _ModelState:
+    """The identity and the shared embedding of a guarded model, until its fields change.
 
     Args:
-        guard: What it shares with others.
+        guard: The guard, which copies of the model share.
         model: The guarded model.
-        before: What was known of it, or of that which it was copied from.
+        before: The state before the change, or of the model that this one is a copy of.
     """
 
-    def __init__(self, guard: EmbeddingGuard, model: BaseEmbedding, before: _Known | None) -> None:
-        self.shared: SharedEmbedding
+    def __init__(
+        self, guard: EmbeddingGuard, model: BaseEmbedding, before: _ModelState | None
+    ) -> None:
+        self.embedding: SharedEmbedding
         self.is_stale = False
         self.state = model.__dict__
-        self._watched = watched(model)
-        self.name, self.told = guard.told(model)
-        if before is not None and before.state is self.state and before.told == self.told:
-            self.shared = before.shared
+        self._marks = change_marks(model)
+        self.name, self.identity = guard.identify(model)
+        if before is not None and before.state is self.state and before.identity == self.identity:
+            self.embedding = before.embedding
         else:
-            self.shared = guard.shared(guard.view(model), self.name, self.told)
+            self.embedding = guard.embedding_of(guard.view(model), self.name, self.identity)
 
     def is_of(self, model: BaseEmbedding) -> bool:
         """Return whether this is known of the model, and still true."""
         return (
-            not self.is_stale and self.state is model.__dict__ and self._watched == watched(model)
+            not self.is_stale
+            and self.state is model.__dict__
+            and self._marks == change_marks(model)
         )
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Known:
+    def __deepcopy__(self, memo: dict[int, Any]) -> _ModelState:
         return self  # which is not of the copy
 
 
-def _teller(name: str, bar: Any) -> Callable[[Sequence[str], bool], None]:
+def _reporter(name: str, bar: Any) -> Callable[[Sequence[str], bool], None]:
     hit = False
 
-    def told(texts: Sequence[str], kept: bool) -> None:  # noqa: FBT001 - as it is called
+    def report(texts: Sequence[str], kept: bool) -> None:  # noqa: FBT001 - as it is called
         nonlocal hit
         if kept and not hit:
             hit = True
@@ -238,7 +247,7 @@ def _teller(name: str, bar: Any) -> Callable[[Sequence[str], bool], None]:
         if bar is not None:
             bar.update(len(texts))
 
-    return told
+    return report
 
 
 class _Image(str):
@@ -262,7 +271,7 @@ class _Image(str):
         self._image = image
         return self
 
-    def opened(self) -> ImageType:
+    def open(self) -> ImageType:
         """Return the image for one more look at it."""
         # Whoever has read a stream leaves it at its end, where another attempt finds nothing.
         return BytesIO(self._image.getvalue()) if isinstance(self._image, BytesIO) else self._image
@@ -275,11 +284,11 @@ def _read(images: Sequence[ImageType]) -> list[_Image | None]:
     return [_Image.read(image) for image in images]
 
 
-def _opened(images: Sequence[str]) -> list[ImageType]:
-    return [image.opened() if isinstance(image, _Image) else image for image in images]
+def _open_images(images: Sequence[str]) -> list[ImageType]:
+    return [image.open() if isinstance(image, _Image) else image for image in images]
 
 
-def _merged(
+def _merge(
     read: Sequence[_Image | None],
     vectors: Iterable[list[float]],
     others: Iterable[list[float]],

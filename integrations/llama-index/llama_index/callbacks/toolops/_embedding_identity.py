@@ -1,4 +1,4 @@
-"""What tells one embedding model's vectors from another's."""
+"""Tell the vectors of one embedding model from those of another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toolops_plugins import ConfigurationError
 from toolops_plugins.adapters.internals import Canon, is_secret_name
 from toolops_plugins.errors import NotCanonicalError
 
-__all__ = ["NOT_ASKED", "model_of", "name_of", "watched"]
+__all__ = ["NOT_ASKED", "change_marks", "model_of", "name_of"]
 
 NOT_ASKED = frozenset(
     (
@@ -40,7 +40,7 @@ _names: weakref.WeakKeyDictionary[type[BaseEmbedding], tuple[tuple[str, bool], .
 
 def name_of(model: BaseEmbedding) -> str:
     """Return the name under which a model's texts are counted."""
-    return model.model_name if _is_named(model) else type(model).__name__
+    return model.model_name if _has_name(model) else type(model).__name__
 
 
 def model_of(model: BaseEmbedding, canon: Canon, name: str | None = None) -> str:
@@ -63,7 +63,7 @@ def model_of(model: BaseEmbedding, canon: Canon, name: str | None = None) -> str
     """
     whole: dict[str, bytes] = {}
     told = name is not None
-    for field, value in _asked(model):
+    for field, value in _fields_in_key(model):
         try:
             whole[field] = canon.encode(_without_secrets(value))
         except NotCanonicalError:
@@ -73,21 +73,21 @@ def model_of(model: BaseEmbedding, canon: Canon, name: str | None = None) -> str
         if value is None or is_secret_name(attribute):
             continue
         if isinstance(value, _SETTINGS):
-            whole[attribute] = canon.encode(_settled(canon, attribute, value, told=told))
-        elif not (told or _is_named(model) or isinstance(value, _STATE)):
+            whole[attribute] = canon.encode(_setting_in_key(canon, attribute, value, told=told))
+        elif not (told or _has_name(model) or isinstance(value, _STATE)):
             whole[attribute] = _itself(canon, attribute, value)
     # The class itself, since two that were made by one function share their name.
     return hashlib.sha256(canon.encode([type(model), name, whole])).hexdigest()
 
 
-def watched(model: BaseEmbedding) -> list[Any]:
+def change_marks(model: BaseEmbedding) -> list[Any]:
     """Return the fields by which a change of the model is noticed: its texts and dicts.
 
     Numbers and lists are none of them, since they may be counters of the model's own.
     """
     return [
         dict(value) if isinstance(value, dict) else value
-        for _, value in _asked(model)
+        for _, value in _fields_in_key(model)
         if isinstance(value, str | dict)
     ]
 
@@ -101,11 +101,11 @@ def _itself(canon: Canon, name: str, value: Any) -> bytes:
         ) from None
 
 
-def _settled(canon: Canon, name: str, value: Any, *, told: bool) -> Any:
+def _setting_in_key(canon: Canon, name: str, value: Any, *, told: bool) -> Any:
     """Return a private setting for a key, with the objects inside of mappings as themselves."""
     if isinstance(value, Mapping):
         return {
-            key: _settled(canon, name, each, told=told)
+            key: _setting_in_key(canon, name, each, told=told)
             for key, each in value.items()
             if not is_secret_name(str(key))
         }
@@ -115,11 +115,11 @@ def _settled(canon: Canon, name: str, value: Any, *, told: bool) -> Any:
         return None if told else _itself(canon, name, value)
 
 
-def _is_named(model: BaseEmbedding) -> bool:
+def _has_name(model: BaseEmbedding) -> bool:
     return bool(model.model_name) and model.model_name != "unknown"  # LlamaIndex's default
 
 
-def _asked_names(kind: type[BaseEmbedding]) -> tuple[tuple[str, bool], ...]:
+def _field_names(kind: type[BaseEmbedding]) -> tuple[tuple[str, bool], ...]:
     """Return the fields that may count, and of each whether the class does not write it down."""
     known = _names.get(kind)
     if known is None:
@@ -131,9 +131,9 @@ def _asked_names(kind: type[BaseEmbedding]) -> tuple[tuple[str, bool], ...]:
     return known
 
 
-def _asked(model: BaseEmbedding) -> Iterator[tuple[str, Any]]:
+def _fields_in_key(model: BaseEmbedding) -> Iterator[tuple[str, Any]]:
     fields = vars(model)
-    for name, unwritten in _asked_names(type(model)):
+    for name, unwritten in _field_names(type(model)):
         value = fields.get(name)
         # What a class does not want to be written down are its clients, and sometimes settings.
         if value is not None and not (unwritten and not isinstance(value, _SETTINGS)):

@@ -44,7 +44,7 @@ def text_faces(guard: EmbeddingGuard, kind: type[BaseEmbedding]) -> dict[str, Ca
         **kwargs: Any,
     ) -> Any:
         if kwargs and _has_own(kind, "get_text_embedding_batch"):
-            guard.known(model).shared.warn("arguments_unknown")
+            guard.state_of(model).embedding.warn("arguments_unknown")
             return guard.view(model).get_text_embedding_batch(texts, show_progress, **kwargs)
         with _bar(texts if show_progress else (), "Generating embeddings") as bar:
             return guard.vectors(model, "text", texts, bar)
@@ -56,7 +56,7 @@ def text_faces(guard: EmbeddingGuard, kind: type[BaseEmbedding]) -> dict[str, Ca
         **kwargs: Any,
     ) -> Any:
         if kwargs and _has_own(kind, "aget_text_embedding_batch"):
-            guard.known(model).shared.warn("arguments_unknown")
+            guard.state_of(model).embedding.warn("arguments_unknown")
             view = guard.view(model)
             return await view.aget_text_embedding_batch(texts, show_progress, **kwargs)
         with _bar(texts if show_progress else (), "Generating embeddings") as bar:

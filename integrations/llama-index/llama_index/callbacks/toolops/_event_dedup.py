@@ -1,8 +1,8 @@
-"""What the runtime counts itself, so that no handler counts it again.
+"""Mark what the runtime counts, so that no handler counts it again.
 
 Two marks, both read by the callback handler and by the handlers of the instrumentation alike:
 
-- :func:`counted`, a block around the inner call of a guarded model, embedding or tool;
+- :func:`mark_inside`, a block around the inner call of a guarded model, embedding or tool;
 - ``__toolops_guarded__``, true on the class or the instance of a guarded tool, whose own spans
   begin before any code of ours runs.
 """
@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Literal
 
-__all__ = ["counted", "inside_counted", "is_guarded"]
+__all__ = ["has_guard", "is_inside", "mark_inside"]
 
 _kinds: ContextVar[frozenset[str]] = ContextVar("toolops_llama_index_kinds", default=frozenset())
 _tool: ContextVar[Any] = ContextVar("toolops_llama_index_tool", default=None)
 
 
 @contextmanager
-def counted(kind: Literal["llm", "embedding", "tool"], tool: object = None) -> Iterator[None]:
+def mark_inside(kind: Literal["llm", "embedding", "tool"], tool: object = None) -> Iterator[None]:
     """Mark what begins in this block as counted by the call around it.
 
     Models and embeddings that begin inside are counted whatever they are. Of tools it is the one
@@ -40,12 +40,12 @@ def counted(kind: Literal["llm", "embedding", "tool"], tool: object = None) -> I
         variable.reset(token)
 
 
-def inside_counted(kind: Literal["llm", "embedding"]) -> bool:
+def is_inside(kind: Literal["llm", "embedding"]) -> bool:
     """Return whether a guarded call of this kind is under way around whoever asks."""
     return kind in _kinds.get()
 
 
-def is_guarded(tool: object) -> bool:
+def has_guard(tool: object) -> bool:
     """Return whether the runtime counts this tool: a guarded one, or the inner one of it."""
     return tool is not None and (
         _tool.get() is tool or getattr(tool, "__toolops_guarded__", False) is True

@@ -25,7 +25,7 @@ __all__ = [
     "Kind",
     "calls_around",
     "class_of",
-    "given_key",
+    "input_key",
     "left_bodies",
     "model_of_payload",
     "owner_of",
@@ -149,7 +149,7 @@ def left_bodies() -> None:
         call = call.around
 
 
-def given_key(given: Any) -> Hashable:
+def input_key(given: Any) -> Hashable:
     """Return what tells messages, or a prompt, from others, and holds none of them."""
     if isinstance(given, str):
         return hash(given)

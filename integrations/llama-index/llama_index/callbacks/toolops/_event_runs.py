@@ -22,7 +22,7 @@ from collections.abc import Hashable, Mapping
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any, Literal, TypeAlias
 
-from llama_index.callbacks.toolops._event_dedup import inside_counted
+from llama_index.callbacks.toolops._event_dedup import is_inside
 from llama_index.callbacks.toolops._event_run import (
     MODELS,
     Call,
@@ -39,7 +39,7 @@ from toolops_plugins.adapters.internals import check, fork_safe
 from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.adapters.prices import TokenPrice
 from toolops_plugins.adapters.run_events import Prices as AnyPrices
-from toolops_plugins.adapters.run_events import Teller
+from toolops_plugins.adapters.run_events import RunReporter
 
 __all__ = ["Calls", "Prices"]
 
@@ -71,7 +71,7 @@ class Calls:
         self.ops = runtime_of(ops)
         if isinstance(prices, Mapping):
             prices = ModelPrices(prices)
-        self._teller = Teller(self.ops, prices)
+        self._reporter = RunReporter(self.ops, prices)
         self._max = check.count("max_calls", max_calls)
         self._yields = yields
         # Reentrant, since a stream may be collected, and so be forgotten, while its thread is here.
@@ -119,7 +119,7 @@ class Calls:
         if call.part_of is None and method:
             # Asynchronous streams of a CustomLLM call its synchronous ones when first read.
             call.part_of = self._lazy.pop((owner, method, given), None)
-        call.silent = call.part_of is not None or inside_counted("llm")
+        call.silent = call.part_of is not None or is_inside("llm")
         if method.startswith("astream_"):
             call.lazy = (owner, method[1:], given)
         self._note(key, call)
@@ -141,7 +141,7 @@ class Calls:
             if self._yields and other.kind == kind and other.calls is not self:
                 return None
         if kind == "embedding":
-            call.silent = inside_counted("embedding")
+            call.silent = is_inside("embedding")
         self._note(key, call)
         return call
 
@@ -177,7 +177,7 @@ class Calls:
 
     # -- what happens meanwhile ------------------------------------------------------------------
 
-    def progressed(self, key: Hashable, response: Any) -> None:
+    def add_progress(self, key: Hashable, response: Any) -> None:
         """Note that a stream has brought something."""
         call = self.of(key, MODELS)
         if call is None:
@@ -186,7 +186,7 @@ class Calls:
         if call.first is None and says_something(response):
             call.first = self.ops.clock.monotonic()
 
-    def returned(self, span: str, result: Any) -> None:
+    def end_span(self, span: str, result: Any) -> None:
         """Note that a span has ended well: what is still open there, but a stream, has too."""
         if span not in self._open:
             return
@@ -195,64 +195,64 @@ class Calls:
             for call in tuple(self._open.get(span, ())):
                 if call.is_model and is_stream:
                     call.inside = False
-                    call.stream = weakref.ref(result, self._collected(span, call))
+                    call.stream = weakref.ref(result, self._when_collected(span, call))
                 else:
-                    self.ended(span, (call.kind,))
+                    self.end(span, (call.kind,))
 
     def forget(self) -> None:
         """Forget what is under way, since nobody will tell of its end."""
         with self._lock:
             for key, calls in tuple(self._open.items()):
                 for call in tuple(calls):
-                    self._removed(key, call)
+                    self._remove(key, call)
 
-    def _collected(self, key: Hashable, call: Call) -> Any:
+    def _when_collected(self, key: Hashable, call: Call) -> Any:
         """Return what forgets a call once its stream, which tells no end if never read, is gone."""
 
-        def gone(_: Any) -> None:
+        def forget_stream(_: Any) -> None:
             if call.read:
-                self.failed(key, MODELS, GeneratorExit())
+                self.fail(key, MODELS, GeneratorExit())
             else:
                 self._take(key, MODELS)  # no provider was asked: integrations ask when first read
 
-        return gone
+        return forget_stream
 
     # -- ends ------------------------------------------------------------------------------------
 
-    def ended(self, key: Hashable, kinds: tuple[str, ...], response: Any = None) -> None:
+    def end(self, key: Hashable, kinds: tuple[str, ...], response: Any = None) -> None:
         """Count a call that has ended well."""
         call = self._take(key, kinds)
         if call is None:
             return
         if not call.is_model:
-            self._tell(call, "bypass", self._described(call))
+            self._tell(call, "bypass", self._describe(call))
             return
         # What answers with an object, as a StructuredLLM does, leaves the tokens to its parts.
         usage = usage_of(response) or call.usage
         names = [call.model, *model_of(response), *call.names]
         if call.part_of is not None:
             call.part_of.take(usage, names)
-        details = self._teller.details(call, next((name for name in names if name), ""), usage)
-        self._tell(call, "bypass", details, price=self._teller.money(names, usage))
+        details = self._reporter.details(call, next((name for name in names if name), ""), usage)
+        self._tell(call, "bypass", details, price=self._reporter.money(names, usage))
 
-    def cancelled(self, span: str) -> None:
+    def cancel(self, span: str) -> None:
         """Count a workflow that its user has cancelled."""
         call = self._take(span, ("agent", "workflow"))
         if call is not None:
             self._tell(call, "bypass", reason="cancelled")
 
-    def handled(self, key: Hashable, kinds: tuple[str, ...]) -> None:
+    def end_with_error(self, key: Hashable, kinds: tuple[str, ...]) -> None:
         """Count a call whose failure the component has told, instead of raising it."""
         call = self._take(key, kinds)
         if call is not None:
             self._tell(call, "error", reason="handled")
 
-    def failed(self, key: Hashable, kinds: tuple[str, ...], error: BaseException | None) -> None:
+    def fail(self, key: Hashable, kinds: tuple[str, ...], error: BaseException | None) -> None:
         """Count a call that has failed, or whose stream its reader has left."""
         call = self._take(key, kinds)
         if call is None:
             return
-        details = self._described(call)
+        details = self._describe(call)
         if isinstance(error, GeneratorExit):
             self._tell(call, "bypass", details, reason="left")
         elif type(error).__name__ == _INTERRUPT:
@@ -261,11 +261,11 @@ class Calls:
             name = "Exception" if error is None else type(error).__name__
             self._tell(call, "error", details, error=name)
 
-    def dropped(self, span: str, error: BaseException | None) -> None:
+    def drop_span(self, span: str, error: BaseException | None) -> None:
         """Count what is open in a span that has failed."""
         with self._lock:
             for call in tuple(self._open.get(span, ())):
-                self.failed(span, (call.kind,), error)
+                self.fail(span, (call.kind,), error)
 
     # -- what they share -------------------------------------------------------------------------
 
@@ -278,16 +278,16 @@ class Calls:
                 self._lazy[call.lazy] = call
             while self._number > self._max:
                 oldest, calls = next(iter(self._open.items()))
-                self._removed(oldest, calls[0])
+                self._remove(oldest, calls[0])
 
     def _take(self, key: Hashable, kinds: tuple[str, ...]) -> Call | None:
         with self._lock:
             call = self.of(key, kinds)
             if call is not None:
-                self._removed(key, call)
+                self._remove(key, call)
             return call
 
-    def _removed(self, key: Hashable, call: Call) -> None:
+    def _remove(self, key: Hashable, call: Call) -> None:
         call.open = False
         call.stream = None
         self._number -= 1
@@ -298,9 +298,9 @@ class Calls:
         if self._lazy.get(call.lazy) is call:
             del self._lazy[call.lazy]
 
-    def _described(self, call: Call) -> Any:
-        return self._teller.details(call, call.model, None)
+    def _describe(self, call: Call) -> Any:
+        return self._reporter.details(call, call.model, None)
 
     def _tell(self, call: Call, *args: Any, **options: Any) -> None:
         if not call.silent:
-            self._teller.tell(call, *args, **options)
+            self._reporter.tell(call, *args, **options)

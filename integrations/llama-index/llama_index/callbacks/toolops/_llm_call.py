@@ -19,7 +19,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.callbacks.base import global_stack_trace, global_stack_trace_ids
 from llama_index_instrumentation.span import active_span_id
 
-from llama_index.callbacks.toolops._event_dedup import counted
+from llama_index.callbacks.toolops._event_dedup import mark_inside
 from llama_index.callbacks.toolops._llm_answers import Response, mark_hit
 from llama_index.callbacks.toolops._llm_chunks import Joiner, Piece, Splitter
 from llama_index.callbacks.toolops.events import tell_hit
@@ -133,7 +133,7 @@ def _is_response(chunk: Any) -> bool:
 @contextmanager
 def _inside() -> Iterator[None]:
     """Mark what begins in this block as part of the call; there must be no yield in it."""
-    with counted("llm"), capture_outcome(None):
+    with mark_inside("llm"), capture_outcome(None):
         yield
 
 

@@ -26,7 +26,7 @@ from llama_index_instrumentation.span_handlers import BaseSpanHandler
 from llama_index.callbacks.toolops.prices import usage_of
 from toolops_plugins.adapters.internals import fork_safe
 
-__all__ = ["estimated", "settle"]
+__all__ = ["estimate_tokens", "settle"]
 
 logger = logging.getLogger("llama_index.callbacks.toolops")
 
@@ -148,7 +148,7 @@ def settle() -> None:
             root_dispatcher.add_span_handler(_begins)
 
 
-def estimated(text: str) -> float:
+def estimate_tokens(text: str) -> float:
     """Return about how many tokens a text has."""
     return len(text.encode("utf-8", "surrogatepass")) / 4
 

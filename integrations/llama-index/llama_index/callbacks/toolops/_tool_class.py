@@ -22,7 +22,7 @@ from toolops_plugins.adapters.subclasses import SubclassCache
 from toolops_plugins.adapters.tool_guard import PolicyAttribute
 from toolops_plugins.errors import ConfigurationError
 
-__all__ = ["GuardedTool", "copy_guarded", "is_plain"]
+__all__ = ["GuardedTool", "copy_with_guard", "is_plain"]
 
 _ENTRIES = ("call", "acall", "__call__")
 """The methods by which LlamaIndex calls a tool."""
@@ -100,7 +100,7 @@ def _with_defaults(tool: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
     return {**tool._field_defaults, **tool.partial_params, **kwargs}
 
 
-def copy_guarded(tool: BaseTool, guard: LlamaIndexToolGuard) -> GuardedTool:
+def copy_with_guard(tool: BaseTool, guard: LlamaIndexToolGuard) -> GuardedTool:
     """Return a copy of a tool whose calls pass a guard."""
     made: Any = copy.copy(tool)
     object.__setattr__(made, "__class__", _classes.of(type(tool)))
@@ -110,8 +110,8 @@ def copy_guarded(tool: BaseTool, guard: LlamaIndexToolGuard) -> GuardedTool:
     else:
         # Its body runs on a tool of the old class that has the same attributes; see _bare().
         vars(made)["__toolops_guarded__"] = True
-    guarded: GuardedTool = made
-    return guarded
+    call: GuardedTool = made
+    return call
 
 
 def is_plain(kind: type[BaseTool]) -> bool:
@@ -126,15 +126,15 @@ def _guard_functions(tool: Any, guard: LlamaIndexToolGuard) -> None:
     function, awaited, real = tool._fn, tool._async_fn, tool._real_fn  # noqa: SLF001 - of a copy that is ours
 
     @wraps(real)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
         return guard.run(partial(function, *args, **kwargs), args, kwargs)
 
     @wraps(real)
-    async def aguarded(*args: Any, **kwargs: Any) -> Any:
+    async def acall(*args: Any, **kwargs: Any) -> Any:
         return await guard.arun(partial(awaited, *args, **kwargs), args, kwargs)
 
-    tool._fn, tool._async_fn = guarded, aguarded  # noqa: SLF001 - as above
-    tool._real_fn = aguarded if inspect.iscoroutinefunction(real) else guarded  # noqa: SLF001 - as above
+    tool._fn, tool._async_fn = call, acall  # noqa: SLF001 - as above
+    tool._real_fn = acall if inspect.iscoroutinefunction(real) else call  # noqa: SLF001 - as above
 
 
 def _subclass(kind: Any) -> type[BaseTool]:
@@ -204,7 +204,7 @@ def _without_span(kind: type, name: str) -> Callable[..., Any]:
 
 def _sync_method(kind: Any, method: Any) -> Any:
     @wraps(method, updated=())
-    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         guard = vars(self).get(_GUARD)
         if guard is None:
             return method(self, *args, **kwargs)
@@ -212,12 +212,12 @@ def _sync_method(kind: Any, method: Any) -> Any:
         output = partial(_output, self, args, kwargs)
         return guard.run(body, args, _with_defaults(self, kwargs), output)
 
-    return guarded
+    return call
 
 
 def _async_method(kind: Any, method: Any) -> Any:
     @wraps(method, updated=())
-    async def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+    async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         guard = vars(self).get(_GUARD)
         if guard is None:
             return await method(self, *args, **kwargs)
@@ -225,7 +225,7 @@ def _async_method(kind: Any, method: Any) -> Any:
         output = partial(_output, self, args, kwargs)
         return await guard.arun(body, args, _with_defaults(self, kwargs), output)
 
-    return guarded
+    return call
 
 
 def _bare(tool: Any, kind: type) -> Any:

@@ -1,4 +1,4 @@
-"""What tools return, for the core's codec: their outputs, nodes and the responses of query engines.
+"""Encode what tools return: outputs, nodes and the responses of query engines.
 
 LlamaIndex's nodes take themselves apart by way of pickle, and put themselves together by running
 their validators. Neither is asked here: a value is its fields, and is made again of them.
@@ -69,8 +69,8 @@ def teach_tools(codec: Codec) -> None:
     """
     teach(codec)
     for model in _MODELS:
-        encode: Callable[[Any], Any] = partial(_taken_apart, model)
-        decode: Callable[[Any], Any] = partial(_made, model)
+        encode: Callable[[Any], Any] = partial(_take_apart, model)
+        decode: Callable[[Any], Any] = partial(_make, model)
         codec.register(
             model, f"llama_index.{model.__name__}", encode=encode, decode=decode, verify=False
         )
@@ -78,7 +78,7 @@ def teach_tools(codec: Codec) -> None:
         codec.register(other, f"llama_index.{other.__name__}")
 
 
-def _taken_apart(kind: type[BaseModel], value: BaseModel) -> dict[str, Any]:
+def _take_apart(kind: type[BaseModel], value: BaseModel) -> dict[str, Any]:
     fields = value.__dict__
     if fields.keys() != kind.model_fields.keys():
         raise TypeError(f"{kind.__name__} holds other attributes than its fields")
@@ -91,7 +91,7 @@ def _taken_apart(kind: type[BaseModel], value: BaseModel) -> dict[str, Any]:
     return {name: part for name, part in kept.items() if part is not None}
 
 
-def _made(kind: type[BaseModel], kept: dict[str, Any]) -> Any:
+def _make(kind: type[BaseModel], kept: dict[str, Any]) -> Any:
     if kept["fields"].keys() != kind.model_fields.keys():
         raise ValueError(f"the fields of {kind.__name__} have changed")
     value: Any = object.__new__(kind)

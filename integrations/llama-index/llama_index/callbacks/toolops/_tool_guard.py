@@ -146,7 +146,7 @@ class LlamaIndexToolGuard(ToolGuard):
         streamed = isinstance(value, StreamingResponse | AsyncStreamingResponse)
         return not streamed and super().is_shareable(value)
 
-    def is_stored(self, value: Any) -> bool:
+    def may_store(self, value: Any) -> bool:
         """Return whether a result may be stored: no error, and no output that shows a secret."""
         if not self.is_shareable(value):
             return False

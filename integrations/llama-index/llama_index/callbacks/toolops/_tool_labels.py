@@ -1,4 +1,4 @@
-"""What a tool is made of, by which it is told from others of its name.
+"""Tell a tool from others of its name, by the parts that it is made of.
 
 LlamaIndex names tools by itself: every query engine tool is ``query_engine_tool`` unless told
 otherwise, and the tools of two specs have the same names.

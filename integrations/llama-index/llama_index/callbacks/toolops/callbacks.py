@@ -13,7 +13,7 @@ from llama_index_instrumentation.span import active_span_id
 
 from llama_index.callbacks.toolops._event_run import (
     Kind,
-    given_key,
+    input_key,
     left_bodies,
     owner_of,
 )
@@ -92,7 +92,7 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
         try:
             self._begins(event_type, payload or {}, event_id)
         except Exception as error:  # noqa: BLE001 - it would abort the user's call
-            _failed("begin", event_type, error)
+            _log_failure("begin", event_type, error)
         return event_id
 
     def on_event_end(
@@ -106,7 +106,7 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
         try:
             self._ends(event_type, payload, event_id)
         except Exception as error:  # noqa: BLE001 - it would abort the user's call
-            _failed("end", event_type, error)
+            _log_failure("end", event_type, error)
 
     def start_trace(self, trace_id: str | None = None) -> None:  # noqa: ARG002 - of LlamaIndex's signature
         """Note that the outermost trace begins here."""
@@ -126,7 +126,7 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
             messages = payload.get(EventPayload.MESSAGES)
             given = payload.get(EventPayload.PROMPT) if messages is None else messages
             chat = messages is not None
-            self._calls.model(event_id, "chat" if chat else "llm", told, span, given_key(given))
+            self._calls.model(event_id, "chat" if chat else "llm", told, span, input_key(given))
             return
         if event_type == CBEventType.EMBEDDING:
             call = self._calls.embedding(event_id, told, span)
@@ -167,13 +167,13 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
             raised = sys.exception()
             error = None if id(raised) == call.handled else raised
         if isinstance(error, BaseException):
-            self._calls.failed(event_id, kinds, error)
+            self._calls.fail(event_id, kinds, error)
             return
         response = told.get(EventPayload.RESPONSE)
         if response is None:
             response = told.get(EventPayload.COMPLETION)
-        self._calls.ended(event_id, kinds, response)
+        self._calls.end(event_id, kinds, response)
 
 
-def _failed(what: str, event_type: CBEventType, error: Exception) -> None:
+def _log_failure(what: str, event_type: CBEventType, error: Exception) -> None:
     logger.debug("The %s of %s was not noted: %s", what, event_type, type(error).__name__)

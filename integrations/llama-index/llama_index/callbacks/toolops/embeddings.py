@@ -82,7 +82,7 @@ def guard_embedding(
     guard = EmbeddingGuard(type(model), whole, runtime_of(ops), name)
     copy = model.model_copy()
     copy.__class__ = _subclass(type(model), guard)
-    guard.known(copy)  # now, so that what is wrong is said here
+    guard.state_of(copy)  # now, so that what is wrong is said here
     warn_of_retries(model, getattr(model, "max_retries", 0), whole)
     return copy
 

@@ -27,11 +27,11 @@ from llama_index_instrumentation.span_handlers import BaseSpanHandler
 from pydantic import PrivateAttr
 from workflows import Workflow
 
-from llama_index.callbacks.toolops._event_dedup import is_guarded
+from llama_index.callbacks.toolops._event_dedup import has_guard
 from llama_index.callbacks.toolops._event_run import (
     MODELS,
     Kind,
-    given_key,
+    input_key,
     owner_of,
     span_parts,
 )
@@ -112,27 +112,27 @@ class ToolOpsEventHandler(BaseEventHandler):
     def _handle(self, event: BaseEvent) -> None:
         span = event.span_id or ""
         if isinstance(event, _IN_PROGRESS):
-            self._calls.progressed(span, event.response)
+            self._calls.add_progress(span, event.response)
             return
         if isinstance(event, ExceptionEvent):
-            self._calls.failed(span, MODELS, event.exception)
+            self._calls.fail(span, MODELS, event.exception)
             return
         for each in type(event).__mro__:
             if each in _STARTS:
                 self._begins(_STARTS[each], event, span)
                 return
             if each in _ENDS:
-                self._calls.ended(span, _ENDS[each], getattr(event, "response", None))
+                self._calls.end(span, _ENDS[each], getattr(event, "response", None))
                 return
         if type(event).__name__ == _CANCELLED:
-            self._calls.cancelled(span)
+            self._calls.cancel(span)
 
     def _begins(self, kind: Kind, event: Any, span: str) -> None:
         if kind == "chat":
-            given = given_key(event.messages)
+            given = input_key(event.messages)
             self._calls.model(span, "chat", event.model_dict, event.span_id, given)
         elif kind == "llm":
-            given = given_key(event.prompt)
+            given = input_key(event.prompt)
             self._calls.model(span, "llm", event.model_dict, event.span_id, given)
         elif kind == "embedding":
             self._calls.embedding(span, event.model_dict, event.span_id)
@@ -180,7 +180,7 @@ class ToolOpsSpanHandler(BaseSpanHandler[BaseSpan]):
             elif isinstance(instance, Workflow):
                 self._workflow_begins(id_, instance)
         except Exception as error:  # noqa: BLE001 - nobody but us is to hear of our mistakes
-            _failed("begin", error)
+            _log_failure("begin", error)
 
     def prepare_to_exit_span(
         self,
@@ -193,10 +193,10 @@ class ToolOpsSpanHandler(BaseSpanHandler[BaseSpan]):
         """Count what has ended with its span."""
         try:
             if isinstance(result, ToolOutput) and result.is_error:
-                self._calls.handled(id_, ("tool",))
-            self._calls.returned(id_, result)
+                self._calls.end_with_error(id_, ("tool",))
+            self._calls.end_span(id_, result)
         except Exception as error:  # noqa: BLE001 - nobody but us is to hear of our mistakes
-            _failed("end", error)
+            _log_failure("end", error)
 
     def prepare_to_drop_span(
         self,
@@ -208,13 +208,13 @@ class ToolOpsSpanHandler(BaseSpanHandler[BaseSpan]):
     ) -> None:
         """Count what has failed with its span."""
         try:
-            self._calls.dropped(id_, err)
+            self._calls.drop_span(id_, err)
         except Exception as error:  # noqa: BLE001 - nobody but us is to hear of our mistakes
-            _failed("failure", error)
+            _log_failure("failure", error)
 
     def _tool_begins(self, span: str, tool: BaseTool) -> None:
         method = span_parts(span)[1]
-        if method not in _TOOL_METHODS or is_guarded(tool):
+        if method not in _TOOL_METHODS or has_guard(tool):
             return
         name = tool.metadata.name or type(tool).__name__
         if not self._calls.repeats_tool(name, method):
@@ -307,5 +307,5 @@ def uninstall() -> None:
     _installation.take()
 
 
-def _failed(what: str, error: Exception) -> None:
+def _log_failure(what: str, error: Exception) -> None:
     logger.debug("The %s of a span was not noted: %s", what, type(error).__name__)

@@ -244,14 +244,14 @@ class ToolOpsKVStore(BaseKVStore):
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (type(self), self._ops, self._policy, self._name)
+        return _restore, (type(self), self._ops, self._policy, self._name)
 
     def __repr__(self) -> str:
         # Always the same, since an ingestion pipeline hashes it, with the model that has the store.
         return f"{type(self).__name__}({self._name!r})"
 
 
-def _unpickled(
+def _restore(
     kind: type[ToolOpsKVStore], ops: ToolOps, policy: Policy | None, name: str
 ) -> ToolOpsKVStore:
     return kind(ops, policy=policy, name=name)

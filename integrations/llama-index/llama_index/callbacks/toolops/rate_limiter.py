@@ -8,7 +8,7 @@ from typing import Any
 
 from llama_index.core.rate_limiter import BaseRateLimiter
 
-from llama_index.callbacks.toolops._token_settlement import estimated, settle
+from llama_index.callbacks.toolops._token_settlement import estimate_tokens, settle
 from toolops_plugins import ConfigurationError, RateLimit, ToolOps
 from toolops_plugins.adapters.internals import fork_safe
 from toolops_plugins.adapters.options import runtime_of
@@ -84,7 +84,7 @@ class ToolOpsRateLimiter(BaseRateLimiter):
             its_name = None if name is None else f"{name} (tokens)"
             self._tokens = _limiter(runtime, counted, its_name, "llama_index tokens")
             settle()
-        self.count = estimated if count is None else count
+        self.count = estimate_tokens if count is None else count
         """Says how many tokens a text has, where nobody else does."""
         self._clock = runtime.clock
         self._lock = fork_safe(self, threading.Lock())
@@ -100,7 +100,7 @@ class ToolOpsRateLimiter(BaseRateLimiter):
             RateLimited: The wait would be longer than the ``wait`` of a limit, or so many tokens
                 never fit into theirs.
         """
-        delay, reservations = self._reserved(num_tokens)
+        delay, reservations = self._reserve(num_tokens)
         if delay:
             try:
                 self._clock.sleep(delay)
@@ -110,7 +110,7 @@ class ToolOpsRateLimiter(BaseRateLimiter):
 
     async def async_acquire(self, num_tokens: int = 0) -> None:
         """As :meth:`acquire`, without blocking the event loop."""
-        delay, reservations = self._reserved(num_tokens)
+        delay, reservations = self._reserve(num_tokens)
         if delay:
             try:
                 await self._clock.asleep(delay)
@@ -129,7 +129,7 @@ class ToolOpsRateLimiter(BaseRateLimiter):
         if self._tokens is not None:
             self._tokens.spend(tokens)
 
-    def _reserved(self, num_tokens: int) -> tuple[float, list[Reservation]]:
+    def _reserve(self, num_tokens: int) -> tuple[float, list[Reservation]]:
         """Set units aside, in the order of asking; return how long to wait for all of them."""
         made: list[Reservation] = []
         with self._lock:  # else two callers might be each the first, of one limit

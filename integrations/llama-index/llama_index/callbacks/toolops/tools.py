@@ -18,7 +18,7 @@ from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.tools import AsyncBaseTool, BaseTool, FunctionTool
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
 
-from llama_index.callbacks.toolops._tool_class import GuardedTool, copy_guarded, is_plain
+from llama_index.callbacks.toolops._tool_class import GuardedTool, copy_with_guard, is_plain
 from llama_index.callbacks.toolops._tool_guard import LlamaIndexToolGuard
 from llama_index.callbacks.toolops._tool_labels import label_of
 from toolops_plugins import Policy, ToolOps
@@ -244,7 +244,7 @@ def _guard(
         aio=isinstance(tool, AsyncBaseTool) or hasattr(tool, "acall"),
         source=_source(tool),
     )
-    return copy_guarded(tool, guard)
+    return copy_with_guard(tool, guard)
 
 
 def _source(tool: BaseTool) -> Any:
