@@ -42,22 +42,26 @@ setup: $(VENV)/ready ## Create .venv with everything that test and lint need
 demo: setup ## Audit real questions, then run fifty agents with and without ToolOps
 	$(BIN)/python examples/demo.py
 
-# The core's rooms without what starts a server, and each adapter's conformance list for one kind of tool.
+# The core without what starts servers or processes, and each adapter's conformance list for one kind
+# of tool; a property is tried with a fifth of the examples.
 QUICK := $(addprefix tests/,calls codec coalesce concurrency drivers keys policy resilience telemetry \
-	wrapping cache runtime semantic/guards test_import.py test_public.py test_repository.py \
+	wrapping cache/test_memory.py cache/test_tiers.py runtime/test_calls.py runtime/test_closing.py \
+	semantic/guards test_import.py test_public.py test_repository.py \
 	langchain/test_langchain_conformance.py::TestTool \
 	llama_index/test_llama_index_conformance.py::TestTool \
 	$(if $(CREWAI),crewai/test_crewai_tools_conformance.py::TestTool))
 quick: setup ## Run what takes little of the test suite, before each commit
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not server" $(QUICK)
+	$(BIN)/python -m pytest -n auto --dist worksteal --hypothesis-profile quick -m "not server" $(QUICK)
 
 test: setup ## Run the whole test suite, in random order on all cores
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 # `make soak SEED=7 SECONDS=600` plays the rounds of that seed again, or for longer.
 SECONDS := 180
-soak: setup ## Play random schedules over all policies for minutes; the seed is printed
+soak: setup ## Play random schedules over all policies for minutes, then try every property at length
 	$(BIN)/python -X dev tests/soak.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m pytest -n auto --dist worksteal --hypothesis-profile soak -m hypothesis \
+		-o timeout=900
 
 lint: setup ## Check style, types, the walls between the rooms, and every example in the docs
 	$(BIN)/ruff check

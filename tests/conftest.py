@@ -22,6 +22,9 @@ hypothesis.settings.register_profile(
     print_blob=True,  # a failure on a build machine can be replayed on a desk
     suppress_health_check=[hypothesis.HealthCheck.too_slow],  # as for the deadline
 )
+for name, examples in (("quick", 20), ("soak", 1000)):
+    profile = hypothesis.settings.get_profile("toolops")
+    hypothesis.settings.register_profile(name, profile, max_examples=examples)
 hypothesis.settings.load_profile("toolops")
 
 

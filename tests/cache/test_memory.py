@@ -769,4 +769,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestModel = Machine.TestCase
-TestModel.settings = settings(max_examples=120, stateful_step_count=40)
+TestModel.settings = settings(stateful_step_count=40)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from callers import LONG, Latch, Loop, start
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from servers import wait_for
 
@@ -109,7 +109,6 @@ def two_loops() -> Iterator[list[Loop]]:
         loop.close()
 
 
-@settings(max_examples=150)
 @given(schedule=st.lists(STEPS, min_size=2, max_size=12))
 def test_every_caller_of_any_schedule_ends_as_it_may(
     two_loops: list[Loop], schedule: list[Any]

@@ -212,7 +212,7 @@ class Model(RuleBasedStateMachine):
 
 
 TestModel = Model.TestCase
-TestModel.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestModel.settings = settings(stateful_step_count=50)
 
 
 # Closed

@@ -7,7 +7,7 @@ import threading
 from fractions import Fraction
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from toolops_plugins import ToolOps
@@ -103,7 +103,6 @@ CANCELLED_WHEN_FULL = [
 
 
 @example(CANCELLED_WHEN_FULL, 4.0, None)
-@settings(max_examples=400)
 @given(ACTIONS, st.sampled_from([4.0, 5.0, 8.0]), st.sampled_from([None, 0, 3, 20]))
 def test_a_bucket_never_passes_its_burst_and_rate_in_any_interval(actions, burst, wait):
     limiter, clock = make("10/10s", burst=burst, wait=wait)
@@ -118,7 +117,6 @@ def test_a_bucket_never_passes_its_burst_and_rate_in_any_interval(actions, burst
         assert starts == sorted(starts)
 
 
-@settings(max_examples=400)
 @given(ACTIONS, st.sampled_from([None, 0, 3, 20]), st.sampled_from([2, 1024]))
 def test_a_window_never_holds_more_than_its_count(actions, wait, entries):
     limiter, clock = make("6/10s", algorithm="sliding_window", wait=wait)
@@ -371,7 +369,6 @@ class Line:
         return next(start for start in choices if start >= now and self.fits(start, cost))
 
 
-@settings(max_examples=400)
 @given(ACTIONS)
 def test_a_window_gives_the_earliest_time_that_fits_once_somebody_has_left_the_line(actions):
     limiter, clock = make("6/10s", algorithm="sliding_window")

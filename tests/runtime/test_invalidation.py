@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from toolops_plugins.errors import ConfigurationError
@@ -139,7 +139,6 @@ names = st.tuples(
 
 
 @given(voids=st.lists(names, max_size=40), roomy=st.booleans())
-@settings(max_examples=150)
 def test_agrees_with_a_list_of_all_that_happened(voids, roomy: bool):
     invalidations = Invalidations() if roomy else Invalidations(max_names=8)
     marks = [invalidations.now()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from questions import TEN_WAYS
 
@@ -103,7 +103,6 @@ password reset $20 two price cheaper beat did captial recieve please thanks if u
 questions = st.builds(" ".join, st.lists(st.sampled_from(WORDS.split()), max_size=8))
 
 
-@settings(max_examples=600, deadline=None)
 @given(questions, questions)
 def test_alike_is_the_same_from_both_sides_and_never_despite_a_veto(one, other):
     veto, alike = ALL.weigh(one, other)
@@ -112,7 +111,6 @@ def test_alike_is_the_same_from_both_sides_and_never_despite_a_veto(one, other):
     assert not (veto and alike)
 
 
-@settings(max_examples=400, deadline=None)
 @given(questions, questions)
 def test_hashed_traits_are_alike_only_where_plain_ones_are(one, other):
     if ALL.are_equivalent(one, Traits.from_json(ALL.hash_traits(other))):

@@ -9,7 +9,7 @@ import string
 from importlib.resources import files
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import toolops_plugins.semantic.guards as room
@@ -42,14 +42,12 @@ pieces = st.lists(
 """What the reading of values has to do with."""
 
 
-@settings(max_examples=400, deadline=None)
 @given(anything | questions | pieces)
 def test_a_text_never_vetoes_itself(text):
     assert GUARD.veto(text, text) is None
     assert GUARD.veto(text, Traits.from_json(GUARD.hash_traits(text))) is None
 
 
-@settings(max_examples=400, deadline=None)
 @given(anything | questions | pieces, anything | questions | pieces)
 def test_no_pair_of_texts_raises_and_the_first_veto_is_that_of_the_verdicts(one, other):
     verdicts = GUARD.verdicts(one, other)
@@ -58,7 +56,6 @@ def test_no_pair_of_texts_raises_and_the_first_veto_is_that_of_the_verdicts(one,
     GUARD.veto(one, Traits.from_json(GUARD.hash_traits(other)))
 
 
-@settings(max_examples=600, deadline=None)
 @given(questions, questions)
 def test_whether_two_questions_share_an_answer_does_not_depend_on_which_was_first(one, other):
     assert {name: veto is None for name, veto in GUARD.verdicts(one, other).items()} == {
@@ -66,7 +63,6 @@ def test_whether_two_questions_share_an_answer_does_not_depend_on_which_was_firs
     }
 
 
-@settings(max_examples=600, deadline=None)
 @given(questions, questions)
 def test_hashed_traits_judge_as_plain_ones_where_nothing_is_misspelt(one, other):
     hashed = Traits.from_json(GUARD.hash_traits(other))
@@ -75,7 +71,6 @@ def test_hashed_traits_judge_as_plain_ones_where_nothing_is_misspelt(one, other)
     }
 
 
-@settings(max_examples=200, deadline=None)
 @given(anything | questions)
 def test_traits_survive_json(text):
     traits = GUARD.traits(text)
@@ -112,7 +107,6 @@ def test_no_short_word_is_too_short_for_an_ending():
             ask(word + ending)
 
 
-@settings(max_examples=400, deadline=None)
 @given(st.lists(inflected | st.text(max_size=8), max_size=6).map(" ".join), questions)
 @example("How many human beings have ever lived?", "How many people have ever lived?")
 @example("How many human beings have ever lived?", "How many human beings live now?")
