@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from adapters.adapter_body import WHO, Body, Trouble, all_of
-from adapters.adapter_subject import KEPT, Subject, needs
+from adapters.adapter_subject import KEPT, Subject, needs, one_way
 from callers import Notices
 from redis import Redis as Client
 
@@ -27,6 +27,7 @@ class Apart(Subject):
 
         return shared
 
+    @one_way
     async def test_tenants_are_apart(self, way: str, body: Body, make_ops) -> None:
         guarded = self.guard(self.original(body), make_ops(tenant=WHO), KEPT)
         for who in ("alice", "bob", "alice", "bob"):
@@ -58,12 +59,14 @@ class Apart(Subject):
             assert ops.stats().total.hits_by_tier == {"L2": 1}
             assert unused.runs == []
 
+    @one_way
     async def test_namespaces_are_apart(self, way: str, body: Body, shared, namespace: str) -> None:
         for name in (namespace, f"{namespace}-other"):
             guarded = self.guard(self.original(body), shared(name), KEPT)
             await self.ask(way, guarded, "x")
         assert body.runs == ["x"] * 2
 
+    @one_way
     async def test_a_redis_that_is_down_is_a_miss(self, way: str, body: Body, make_ops) -> None:
         nobody = Redis("redis://127.0.0.1:1/0", ttl=60)
         guarded = self.guard(self.original(body), make_ops(tiers=[nobody]), KEPT)
@@ -75,6 +78,7 @@ class Apart(Subject):
     @pytest.mark.parametrize(
         "foreign", [[{"foreign": 1}], ([{"foreign": 1}], None)], ids=["value", "stream"]
     )
+    @one_way
     async def test_an_entry_that_cannot_be_its_own_is_a_miss(
         self, way: str, body: Body, make_ops, events, foreign: Any
     ) -> None:
@@ -98,6 +102,7 @@ class Apart(Subject):
     # Secrets -------------------------------------------------------------------------------------
 
     @needs("secret")
+    @one_way
     async def test_what_it_is_reached_with_is_never_seen(
         self, way: str, body: Body, shared, valkey, events, caplog
     ) -> None:
@@ -116,6 +121,7 @@ class Apart(Subject):
         self._unseen(secret, body, events, notices, caplog, valkey, ops)
 
     @needs("secret_argument")
+    @one_way
     async def test_a_secret_argument_counts_and_is_never_seen(
         self, way: str, body: Body, shared, valkey, events, caplog
     ) -> None:

@@ -26,7 +26,7 @@ from adapters.adapter_apart import Apart  # noqa: E402 - its asserts are to be r
 from adapters.adapter_body import Body, Trouble  # noqa: E402 - as above
 from adapters.adapter_policies import Policies  # noqa: E402 - as above
 from adapters.adapter_sharing import Sharing  # noqa: E402 - as above
-from adapters.adapter_subject import KEPT, needs  # noqa: E402 - as above
+from adapters.adapter_subject import KEPT, needs, one_way  # noqa: E402 - as above
 from broken_stages import CORE, TROUBLES, Broken, break_stage  # noqa: E402 - as above
 
 from toolops_plugins import Cache, CallEvent, ConfigurationError  # noqa: E402 - as above
@@ -82,6 +82,7 @@ class AdapterConformance(Sharing, Policies, Apart):
         assert (counted.calls, counted.misses, counted.hits) == (4, 2, 2)
 
     @needs("errors_told")
+    @one_way
     async def test_errors_are_told_by_their_type_alone(
         self, way: str, body, ops, made, events
     ) -> None:
@@ -96,11 +97,13 @@ class AdapterConformance(Sharing, Policies, Apart):
         assert ops.stats().total.errors == 1
 
     @needs("thing", "bypass_told")
+    @one_way
     async def test_a_call_past_the_cache_is_told(self, way: str, made, events) -> None:
         await self.ask(way, made(), "x", thing=object())
         (event,) = events
         assert (event.outcome, event.reason, event.key) == ("bypass", "not_canonical", None)
 
+    @one_way
     async def test_a_sink_that_raises_harms_nobody(self, way: str, body, make_ops, events) -> None:
         ops = make_ops(sinks=[_Broken()])
         guarded = self.guard(self.original(body), ops, KEPT)
@@ -111,6 +114,7 @@ class AdapterConformance(Sharing, Policies, Apart):
         assert ops.stats().total.hits == 1
 
     @pytest.mark.parametrize("stage", [*CORE, "tier"])
+    @one_way
     async def test_a_stage_that_raises_harms_nobody(
         self, stage: str, way: str, body, make_ops, monkeypatch, caplog
     ) -> None:
@@ -134,6 +138,7 @@ class AdapterConformance(Sharing, Policies, Apart):
         assert "a stage of ours" not in caplog.text
         monkeypatch.undo()
 
+    @one_way
     async def test_a_runtime_that_is_not_active_does_nothing(
         self, way: str, body, ops, made, events: list[CallEvent]
     ) -> None:
@@ -151,6 +156,7 @@ class AdapterConformance(Sharing, Policies, Apart):
     # What it is ----------------------------------------------------------------------------------
 
     @needs("original")
+    @one_way
     async def test_the_original_is_left_as_it_is(self, way: str, body, ops, events) -> None:
         original = self.original(body)
         before = self.state(original)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from adapters.adapter_body import Trouble, all_of, reach_aboard
-from adapters.adapter_subject import KEPT, Subject, needs
+from adapters.adapter_subject import KEPT, Subject, needs, one_way
 from callers import LONG, Notices
 
 from toolops_plugins import (
@@ -50,6 +50,7 @@ class Policies(Subject):
 
     # Time ----------------------------------------------------------------------------------------
 
+    @one_way
     async def test_results_expire(self, way: str, body, timed, clock: FakeClock) -> None:
         guarded = timed()
         for passed, runs in ((0.0, 1), (50.0, 1), (20.0, 2), (1.0, 2)):
@@ -130,6 +131,7 @@ class Policies(Subject):
         assert max(event.attempts for event in events) == 3
 
     @needs("retry")
+    @one_way
     async def test_the_last_error_is_the_callers(self, way: str, body, make_ops, events) -> None:
         ops = make_ops(retry_budget=None)
         guarded = self.guard(
@@ -143,6 +145,7 @@ class Policies(Subject):
         assert await self.hear(way, guarded, "x") == body.of("x")
 
     @needs("breaker")
+    @one_way
     async def test_an_open_breaker_rejects_without_a_call(
         self, way: str, body, timed, clock: FakeClock, events
     ) -> None:
@@ -163,6 +166,7 @@ class Policies(Subject):
 
     @needs("breaker", "retry", "arguments")
     @pytest.mark.parametrize("kind", [ValueError, TypeError, KeyError])
+    @one_way
     async def test_bad_arguments_are_no_failures_of_what_is_called(
         self, way: str, body, made, kind: type[Exception]
     ) -> None:
@@ -176,6 +180,7 @@ class Policies(Subject):
         assert await self.hear(way, guarded, "x") == body.of("x")
 
     @needs("breaker", "retry")
+    @one_way
     async def test_retries_go_through_the_breaker(self, way: str, body, make_ops) -> None:
         ops = make_ops(retry_budget=None)
         policy = KEPT.replace(breaker=BRITTLE, retry=Retry(attempts=6, wait=0.0))
@@ -186,6 +191,7 @@ class Policies(Subject):
         assert body.runs == ["x"] * 2
 
     @needs("breaker")
+    @one_way
     async def test_hits_pass_an_open_breaker(self, way: str, body, made) -> None:
         guarded = made(breaker=BRITTLE)
         await self.ask(way, guarded, "x")
@@ -217,6 +223,7 @@ class Policies(Subject):
             assert await self.hear(way, guarded, f"x{number}") == "instead"
 
     @needs("fallback")
+    @one_way
     async def test_a_fallback_that_could_not_stand_in_is_refused(
         self, way: str, body, made
     ) -> None:
@@ -245,6 +252,7 @@ class Policies(Subject):
     # Limits --------------------------------------------------------------------------------------
 
     @needs("rate_limit")
+    @one_way
     async def test_a_rate_limit_holds_and_hits_are_free(self, way: str, body, made, events) -> None:
         guarded = made(rate_limit=RateLimit("2/h", wait=0))
         for text in ("x", "x", "y", "y"):
@@ -255,6 +263,7 @@ class Policies(Subject):
         assert self.told(events) == ["miss", "hit", "miss", "hit", "rejected"]
 
     @needs("bulkhead")
+    @one_way
     async def test_a_bulkhead_bounds_what_runs_at_once(self, way: str, body, ops, made) -> None:
         guarded = made(bulkhead=Bulkhead(1))
         body.hold()
@@ -270,6 +279,7 @@ class Policies(Subject):
 
     # Names ---------------------------------------------------------------------------------------
 
+    @one_way
     async def test_tags_invalidate(self, way: str, body, ops, made) -> None:
         guarded = made(tags=("group",))
         for _ in range(2):
@@ -281,6 +291,7 @@ class Policies(Subject):
         await self.ask(way, guarded, "x")
         assert body.runs == ["x"] * 2
 
+    @one_way
     async def test_versions_are_apart(self, way: str, body, made) -> None:
         for version in ("1", "2", "1"):
             guarded = made(cache=replace(KEPT.cache, version=version))
@@ -288,6 +299,7 @@ class Policies(Subject):
         assert body.runs == ["x"] * 2
 
     @needs("thing")
+    @one_way
     async def test_an_argument_counts(self, way: str, body, made) -> None:
         guarded = made()
         for thing in (1, "1", [1], 1, "1", [1]):
@@ -295,6 +307,7 @@ class Policies(Subject):
         assert body.runs == ["x"] * 3
 
     @needs("thing")
+    @one_way
     async def test_what_has_no_canonical_form_goes_past_the_cache_with_a_warning(
         self, way: str, body, made, notices: Notices
     ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from adapters.adapter_body import Trouble, all_of, reach_aboard
-from adapters.adapter_subject import KEPT, Subject, needs
+from adapters.adapter_subject import KEPT, Subject, needs, one_way
 
 from toolops_plugins import CallTimeout, Memory, Redis, ToolOps
 
@@ -27,6 +27,7 @@ class Sharing(Subject):
         assert self.shape(again) == self.shape(first)
         assert body.runs == ["x"]
 
+    @one_way
     async def test_different_calls_are_apart(self, way: str, body, made) -> None:
         guarded = made()
         for text in ("x", "y", "X", "x", "y"):
@@ -54,6 +55,7 @@ class Sharing(Subject):
         assert body.runs == ["x"] * 3
 
     @needs("uncached")
+    @one_way
     async def test_without_a_cache_every_call_is_made(self, way: str, body, ops) -> None:
         guarded = self.uncached(self.original(body), ops)
         for _ in range(2):
@@ -229,6 +231,7 @@ class Sharing(Subject):
         assert set(body.runs) == {"x", "y"}
         assert body.runs[-1] == "y"
 
+    @one_way
     async def test_a_closed_runtime_opens_again(self, way: str, body, ops, made) -> None:
         # As ToolOps says of itself: closing releases connections and threads, and ends nothing.
         guarded = made()

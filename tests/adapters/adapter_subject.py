@@ -7,6 +7,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
+from zlib import crc32
 
 import pytest
 from adapters.adapter_body import Body, begun
@@ -14,12 +15,13 @@ from callers import LONG, Notices
 
 from toolops_plugins import Cache, CallEvent, Policy, ToolOps
 
-__all__ = ["KEPT", "Subject", "needs"]
+__all__ = ["KEPT", "Subject", "needs", "one_way"]
 
 KEPT = Policy(cache=Cache(ttl=60.0, jitter=0.0, beta=0.0))
 """Results are kept for a minute, and equal calls shared; nothing is left to chance."""
 
 _NEEDS = "adapter_needs"
+_ONE_WAY = "adapter_one_way"
 _capabilities = {"sync", "async", "refused"}
 
 
@@ -32,6 +34,15 @@ def needs(*capabilities: str) -> Callable[[Any], Any]:
         return test
 
     return marked
+
+
+def one_way(test: Any) -> Any:
+    """Mark a test of what the runtime does alike in all ways, which takes one of them.
+
+    Of the subjects some take the one and some the other.
+    """
+    setattr(test, _ONE_WAY, True)
+    return test
 
 
 class Subject:
@@ -196,8 +207,12 @@ class Subject:
         chosen = {name: ways for name, ways in crowds.items() if set(ways) <= set(self.ways)}
         if mixes:
             chosen |= {"thread leads": ("sync", "async"), "task leads": ("async", "sync")}
+        ways = self.ways
+        if getattr(metafunc.function, _ONE_WAY, False):
+            chosen_way = crc32(f"{type(self).__name__} {metafunc.function.__name__}".encode())
+            ways = (ways[chosen_way % len(ways)],)
         for name, values in (
-            ("way", {way: way for way in self.ways}),
+            ("way", {way: way for way in ways}),
             ("other", {way: way for way in self.ways}),
             ("crowd", chosen),
             ("mix", {"thread leads": chosen["thread leads"]} if mixes else chosen),

@@ -400,10 +400,8 @@ def test_tool_calls_of_a_hit_have_ids_of_their_own(ops, llm, openai_server, ask,
 @pytest.mark.parametrize(
     "reply",
     [
-        "",
         "  ",
         {"content": "Par", "finish_reason": "length"},
-        {"content": "I may not", "finish_reason": "content_filter"},
         [{"name": "quote", "arguments": '{"tick'}],
     ],
 )
@@ -529,16 +527,11 @@ def test_what_no_attempt_can_mend_is_not_tried_again(ops, llm, openai_server, as
     assert len(openai_server.requests) == 1
 
 
-def test_stacked_retries_are_warned_about(ops, llm):
-    with pytest.warns(UserWarning, match=r"max_retries=2.*3 attempts") as told:
-        guard_llm(llm(max_retries=2), ops=ops)
-    assert len(told) == 1
-    assert told[0].filename == __file__
+def test_retries_among_the_parameters_of_a_client_are_warned_about(ops, llm):
     with pytest.warns(UserWarning, match="max_retries=4"):
         guard_llm(llm(client_params={"max_retries": 4}), ops=ops)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        guard_llm(llm(max_retries=2), MODEL_POLICY.replace(retry=None), ops=ops)
         guard_llm(llm(max_retries=2, client_params={"max_retries": 0}), ops=ops)
 
 

@@ -103,6 +103,12 @@ def ask(request: pytest.FixtureRequest) -> Callable[[Any, Any], Any]:
     return WAYS[request.param]
 
 
+# An answer and a stream, in a thread and on a loop: policies hold alike for all.
+@pytest.fixture(params=["invoke", "astream"])
+def face(request: pytest.FixtureRequest) -> Callable[[Any, Any], Any]:
+    return WAYS[request.param]
+
+
 class TestAsAnyModel(ChatModelUnitTests):
     """LangChain's own suite for chat models, on a guarded one."""
 
@@ -245,18 +251,18 @@ def test_what_cannot_be_told_apart_goes_past(ops, events):
 @pytest.mark.parametrize(
     "reply", [{"content": ""}, {"content": "Once upon", "finish_reason": "length"}]
 )
-def test_empty_and_truncated_answers_are_not_kept(model, openai_server, reply, ask, events):
+def test_empty_and_truncated_answers_are_not_kept(model, openai_server, reply, face, events):
     openai_server.reply = lambda body: reply
-    ask(model, FRANCE)
-    ask(model, FRANCE)
+    face(model, FRANCE)
+    face(model, FRANCE)
     assert len(openai_server.requests) == 2
     assert [event.reason for event in events] == ["not_wanted"] * 2
 
 
-def test_usage_can_be_zeroed(ops, chat, ask):
+def test_usage_can_be_zeroed(ops, chat, face):
     model = guard_llm(chat(stream_usage=True), ops=ops, usage_on_hit="zero")
-    assert ask(model, FRANCE).usage_metadata["total_tokens"] > 0
-    assert ask(model, FRANCE).usage_metadata["total_tokens"] == 0
+    assert face(model, FRANCE).usage_metadata["total_tokens"] > 0
+    assert face(model, FRANCE).usage_metadata["total_tokens"] == 0
 
 
 # Callbacks
@@ -319,11 +325,11 @@ class Limit(BaseRateLimiter):
         return self.acquire()
 
 
-def test_only_real_calls_ask_the_rate_limiter(ops, chat, ask):
+def test_only_real_calls_ask_the_rate_limiter(ops, chat, face):
     limit = Limit()
     model = guard_llm(chat(rate_limiter=limit), ops=ops)
     for _ in range(3):
-        ask(model, FRANCE)
+        face(model, FRANCE)
     assert limit.asked == 1
 
 
@@ -371,14 +377,14 @@ async def test_a_stream_of_many_chunks_does_not_block_the_loop(ops):
 # Policies
 
 
-def test_a_failure_is_tried_again_where_that_may_help(ops, chat, openai_server, ask):
+def test_a_failure_is_tried_again_where_that_may_help(ops, chat, openai_server, face):
     answers = iter([{"status": 503}, "Paris"])
     openai_server.reply = lambda body: next(answers)
     policy = Policy(cache=Cache(), retry=Retry(attempts=2, wait=0.0))
-    assert ask(guard_llm(chat(), policy, ops=ops), FRANCE).content == "Paris"
+    assert face(guard_llm(chat(), policy, ops=ops), FRANCE).content == "Paris"
     answers = iter([{"status": 401}, "Paris"])
     with pytest.raises(Exception, match="401"):
-        ask(guard_llm(chat(), policy, ops=ops), AGAIN)
+        face(guard_llm(chat(), policy, ops=ops), AGAIN)
 
 
 def test_both_ways_of_asking_share_a_breaker(ops, chat, openai_server):
@@ -394,21 +400,21 @@ def test_both_ways_of_asking_share_a_breaker(ops, chat, openai_server):
     assert len(openai_server.requests) == 2
 
 
-def test_a_stale_answer_is_a_hit(chat, openai_server, ask):
+def test_a_stale_answer_is_a_hit(chat, openai_server, face):
     clock = FakeClock()
     policy = Policy(cache=Cache(ttl=10, stale_if_error=100))
     with ToolOps(clock=clock) as ops:
         model = guard_llm(chat(stream_usage=True), policy, ops=ops, usage_on_hit="zero")
-        ask(model, FRANCE)
+        face(model, FRANCE)
         clock.advance(20)
         openai_server.reply = lambda body: {"status": 500}
-        stale = ask(model, FRANCE)
+        stale = face(model, FRANCE)
     assert stale.content == FRANCE
     assert stale.response_metadata["toolops"] == {"hit": True}
     assert stale.usage_metadata["total_tokens"] == 0
 
 
-def test_other_policies_for_one_model_stand_beside_each_other(ops, chat, openai_server, ask):
+def test_other_policies_for_one_model_stand_beside_each_other(ops, chat, openai_server, face):
     policies = [
         MODEL_POLICY,
         MODEL_POLICY.replace(breaker=CircuitBreaker(min_calls=3)),
@@ -417,15 +423,15 @@ def test_other_policies_for_one_model_stand_beside_each_other(ops, chat, openai_
         MODEL_POLICY,
     ]
     for policy in policies:
-        ask(guard_llm(chat(), policy, ops=ops), FRANCE)
+        face(guard_llm(chat(), policy, ops=ops), FRANCE)
     agent = create_agent(chat(), middleware=[ToolOpsMiddleware(ops)])
     agent.invoke({"messages": [("user", FRANCE)]})
     names = set(ops.breakers.items())
     assert names == {"openai:gpt-test", "openai:gpt-test #2"}
 
 
-@pytest.mark.parametrize("planted", ["text", 5, None, [], ["a"], {"generations": []}])
-def test_an_entry_of_another_kind_is_no_answer(ops, chat, openai_server, ask, planted):
+@pytest.mark.parametrize("planted", ["text", ["a"], {"generations": []}])
+def test_an_entry_of_another_kind_is_no_answer(ops, chat, openai_server, face, planted):
     policy = Policy(cache=Cache())
     model = guard_llm(chat(), policy, ops=ops)
     asked = model.__toolops_guard__._question(chat(), [HumanMessage(FRANCE)], None, {})
@@ -435,46 +441,46 @@ def test_an_entry_of_another_kind_is_no_answer(ops, chat, openai_server, ask, pl
             return planted
 
         ops.tool(plant, name=name, policy=policy, ignore=["own"])(*asked, None)
-    assert ask(model, FRANCE).content == FRANCE
+    assert face(model, FRANCE).content == FRANCE
 
 
-def test_a_fallback_is_a_text(ops, chat, openai_server, ask):
+def test_a_fallback_is_a_text(ops, chat, openai_server, face):
     openai_server.reply = lambda body: {"status": 500}
     policy = Policy(cache=Cache(), fallback="Ask me later.")
-    assert ask(guard_llm(chat(), policy, ops=ops), FRANCE).content == "Ask me later."
+    assert face(guard_llm(chat(), policy, ops=ops), FRANCE).content == "Ask me later."
 
 
-def test_the_rest_of_a_policy_has_its_place(ops, chat, ask, openai_server):
+def test_the_rest_of_a_policy_has_its_place(ops, chat, face, openai_server):
     policy = Policy(cache=Cache(), bulkhead=Bulkhead(2), hedge=Hedge(), price=lambda _: 0.5)
-    ask(guard_llm(chat(), policy, ops=ops), FRANCE)
+    face(guard_llm(chat(), policy, ops=ops), FRANCE)
     assert ops.stats().total.spent == 0.5
 
 
-def test_tokens_are_priced_every_way(ops, chat, ask):
+def test_tokens_are_priced_every_way(ops, chat, face):
     prices = ModelPrices({"gpt-test": (1_000_000.0, 0.0)})
     policy = MODEL_POLICY.replace(price=prices)
     model = guard_llm(chat(stream_usage=True), policy, ops=ops)
     for _ in range(2):
-        tokens = ask(model, FRANCE).usage_metadata["input_tokens"]
+        tokens = face(model, FRANCE).usage_metadata["input_tokens"]
     total = ops.stats().total
     assert (total.spent, total.saved_price) == (tokens, tokens)
     assert tokens > 0
 
 
-def test_questions_in_other_words_share_an_answer(chat, openai_server, tmp_path: Path, ask):
+def test_questions_in_other_words_share_an_answer(chat, openai_server, tmp_path: Path, face):
     with ToolOps(semantic=SemanticCache(path=tmp_path)) as ops:
         policy = MODEL_POLICY.replace(semantic=Semantic(on="question"))
         model = guard_llm(chat(), policy, ops=ops)
-        assert ask(model, FRANCE).content == FRANCE
-        assert ask(model, AGAIN).content == FRANCE
-        ask(model, [SystemMessage("Answer in French."), HumanMessage(AGAIN)])
+        assert face(model, FRANCE).content == FRANCE
+        assert face(model, AGAIN).content == FRANCE
+        face(model, [SystemMessage("Answer in French."), HumanMessage(AGAIN)])
         assert len(openai_server.requests) == 2
 
 
-def test_answers_and_streams_are_shared_through_redis(chat, openai_server, namespace, valkey, ask):
+def test_answers_and_streams_are_shared_through_redis(chat, openai_server, namespace, valkey, face):
     for _ in range(2):
         with ToolOps(namespace, [Memory(), Redis(valkey.url, ttl=60)]) as ops:
-            assert ask(guard_llm(chat(), ops=ops), FRANCE).content == FRANCE
+            assert face(guard_llm(chat(), ops=ops), FRANCE).content == FRANCE
     assert len(openai_server.requests) == 1
 
 
@@ -517,9 +523,12 @@ async def test_a_caller_that_leaves_harms_nobody(model, openai_server):
 # What is refused, and other models
 
 
-def test_what_cannot_be_guarded_is_refused(ops, model, chat):
-    with pytest.raises(ConfigurationError, match="guarded already"):
-        guard_llm(model, ops=ops)
+def test_the_default_retries_of_a_client_are_warned_of(ops, chat):
+    with pytest.warns(UserWarning, match="max_retries=2"):
+        guard_llm(chat(max_retries=None), ops=ops)
+
+
+def test_what_cannot_be_guarded_is_refused(ops, chat):
     with pytest.raises(ConfigurationError, match="guard the model first"):
         guard_llm(chat().bind(stop=["."]), ops=ops)
     with pytest.raises(ConfigurationError, match="usage_on_hit"):

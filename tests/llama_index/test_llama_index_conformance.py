@@ -222,6 +222,8 @@ class TestChat(AdapterConformance):
 
 
 class TestComplete(TestChat):
+    only = Sharing  # the guard of chats makes these calls too
+
     def call(self, guarded: Any, text: str, **more: Any) -> Any:
         return guarded.complete(text, **more)
 
@@ -265,6 +267,7 @@ class TestStreamChat(TestChat):
 
 
 class TestStreamComplete(TestComplete):
+    only = Sharing
     lacks: ClassVar[dict[str, str]] = TestStreamChat.lacks
 
     def call(self, guarded: Any, text: str, **more: Any) -> Any:
