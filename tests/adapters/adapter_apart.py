@@ -16,11 +16,11 @@ from toolops_plugins import Memory, Redis
 
 
 class Apart(Subject):
-    """Who may see whose answers, and what stands in Redis."""
+    """Tenants, namespaces and secrets: no caller sees the answers of another."""
 
     @pytest.fixture
     def shared(self, make_ops, valkey, namespace: str) -> Any:
-        """What makes runtimes with a memory of their own and one Redis."""
+        """Makes runtimes with a memory of their own and one Redis."""
 
         def shared(name: str = namespace, **options: Any) -> Any:
             return make_ops(name, tiers=[Memory(), Redis(valkey.url, ttl=60)], **options)
@@ -46,7 +46,7 @@ class Apart(Subject):
             callers.append(self.begin(mix[number % len(mix)], guarded, "x"))
             WHO.reset(token)
         answers = await all_of(callers)
-        assert list(map(self.said, answers)) == [body.of("x", who) for who in tenants]
+        assert list(map(self.text_of, answers)) == [body.of("x", who) for who in tenants]
 
     async def test_runtimes_share_one_redis(self, way: str, body: Body, shared) -> None:
         answer = await self.ask(way, self.guard(self.original(body), shared(), KEPT), "x")
@@ -54,7 +54,7 @@ class Apart(Subject):
             ops, unused = shared(), Body()
             guarded = self.guard(self.original(unused), ops, KEPT)
             hit = await self.ask(other, guarded, "x")
-            assert self.said(hit) == self.said(answer) == body.of("x")
+            assert self.text_of(hit) == self.text_of(answer) == body.of("x")
             assert self.shape(hit) == self.shape(answer)
             assert ops.stats().total.hits_by_tier == {"L2": 1}
             assert unused.runs == []
@@ -95,7 +95,7 @@ class Apart(Subject):
                 replaced += 1
         assert replaced == 1
         again = await self.ask(way, guarded, "x")
-        assert self.said(again) == body.of("x")
+        assert self.text_of(again) == body.of("x")
         assert self.shape(again) == self.shape(answer)
         assert body.runs == ["x"] * 2
 
@@ -136,7 +136,7 @@ class Apart(Subject):
         for secret in secrets:
             self._unseen(secret, body, events, notices, caplog, valkey, ops)
 
-    def stored(self, body: Body) -> bytes:
+    def entry(self, body: Body) -> bytes:
         """Return a part of the answers that stands in Redis as it is."""
         return body.word.encode()
 
@@ -145,7 +145,7 @@ class Apart(Subject):
     ) -> None:
         """Look for a secret wherever something is told or kept."""
         kept = _dump(valkey.client(), ops.namespace)
-        assert any(self.stored(body) in each for each in kept), "Redis cannot be read like this"
+        assert any(self.entry(body) in each for each in kept), "Redis cannot be read like this"
         assert events
         for where, text in {
             "events": repr(events),

@@ -14,11 +14,11 @@ from toolops_plugins import ToolOps
 __all__ = ["WHO", "Body", "Trouble", "aboard", "all_of", "reach_aboard"]
 
 WHO: ContextVar[str] = ContextVar("adapter_conformance_who", default="")
-"""Who asks: the tenant where a runtime looks at it, and always part of the answer."""
+"""The caller: the tenant where a runtime looks at it, and always part of the answer."""
 
 
 class Trouble(Exception):  # noqa: N818 - named for what it is, as the library's own are
-    """What a body that is told to fail raises."""
+    """The error of a body that is told to fail."""
 
 
 class Body:
@@ -35,13 +35,13 @@ class Body:
         self.cancelled: list[str] = []
         """The texts whose asynchronous runs were cancelled."""
         self.failures = 0
-        """How many of the next runs fail."""
+        """The number of the next runs that fail."""
         self.complaint = "trouble"
-        """What they say."""
+        """Their message."""
         self.kind: type[Exception] = Trouble
-        """What they raise."""
+        """Their type."""
         self.resists = False
-        """Whether asynchronous runs suppress their cancellation."""
+        """True if asynchronous runs suppress their cancellation."""
         self.started = Latch()
         self.release = Latch()
         self.release.open()

@@ -50,7 +50,7 @@ CALLING = (
     "stale_if_error",
     "timeout",
 )
-"""What only who makes the call itself can have, and no cache beside it."""
+"""Capabilities of an adapter that makes the call itself, which a mere cache does not have."""
 
 
 class _Broken:
@@ -72,7 +72,7 @@ class AdapterConformance(Sharing, Policies, Apart):
         guarded = made(price=2.0)
         for text in ("x", "x", "y", "x"):
             await self.ask(way, guarded, text)
-        assert self.told(events) == ["miss", "hit", "miss", "hit"]
+        assert self.outcomes(events) == ["miss", "hit", "miss", "hit"]
         assert {event.namespace for event in events} == {ops.namespace}
         assert {event.tier for event in events if event.outcome == "hit"} == {"L1"}
         total = ops.stats().total
@@ -91,7 +91,7 @@ class AdapterConformance(Sharing, Policies, Apart):
         body.complaint = "nobody but the caller hears this"
         with pytest.raises(Trouble, match=body.complaint):
             await self.ask(way, guarded, "x")
-        assert self.told(events) == ["error"]
+        assert self.outcomes(events) == ["error"]
         assert {event.error for event in events} == {"Trouble"}
         assert body.complaint not in repr(events)
         assert ops.stats().total.errors == 1
@@ -110,7 +110,7 @@ class AdapterConformance(Sharing, Policies, Apart):
         for _ in range(2):
             assert await self.hear(way, guarded, "x") == body.of("x")
         assert body.runs == ["x"]
-        assert self.told(events) == ["miss", "hit"]
+        assert self.outcomes(events) == ["miss", "hit"]
         assert ops.stats().total.hits == 1
 
     @pytest.mark.parametrize("stage", [*CORE, "tier"])
@@ -201,7 +201,7 @@ class AdapterConformance(Sharing, Policies, Apart):
                 assert self.pickle_error in str(error)  # noqa: PT017 - it may be pickled as well
 
     pickle_error = "cannot be pickled: its runtime belongs to this process. Pickle the"
-    """What is said where it cannot be pickled."""
+    """The message where it cannot be pickled."""
     pickles: ClassVar[tuple[Any, ...]] = (pickle.dumps, cloudpickle.dumps)
     """By what it is pickled, or that is said."""
 

@@ -40,7 +40,7 @@ class Policies(Subject):
 
     @pytest.fixture
     def timed(self, make_ops, clock: FakeClock, body) -> Any:
-        """What makes the guarded object in a runtime whose time can be turned."""
+        """Makes the guarded object in a runtime with a fake clock."""
         ops = make_ops(clock=clock)
 
         def timed(cache: Cache | None = KEPT.cache, **parts: Any) -> Any:
@@ -72,7 +72,7 @@ class Policies(Subject):
                 await asyncio.sleep(0)
         assert await self.hear(way, guarded, "x") == body.of("x") != old
         assert body.runs == ["x", "x"]
-        assert "stale" in self.told(events)
+        assert "stale" in self.outcomes(events)
 
     @needs("stale_if_error")
     async def test_a_stale_answer_stands_in_for_an_error(
@@ -87,7 +87,7 @@ class Policies(Subject):
         with pytest.raises(Trouble):
             await self.ask(way, guarded, "x")
         assert body.runs == ["x"] * 3
-        assert self.told(events) == ["miss", "stale", "error"]
+        assert self.outcomes(events) == ["miss", "stale", "error"]
 
     @needs("timeout")
     @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ class Policies(Subject):
         body.failures = 2
         assert await self.hear(way, guarded, "x") == body.of("x")
         assert body.runs == ["x"] * 3
-        assert self.told(events) == ["miss"]
+        assert self.outcomes(events) == ["miss"]
         assert max(event.attempts for event in events) == 3
 
     @needs("retry")
@@ -141,7 +141,7 @@ class Policies(Subject):
         with pytest.raises(Trouble):
             await self.ask(way, guarded, "x")
         assert body.runs == ["x"] * 3
-        assert self.told(events) == ["error"]
+        assert self.outcomes(events) == ["error"]
         assert await self.hear(way, guarded, "x") == body.of("x")
 
     @needs("breaker")
@@ -162,7 +162,7 @@ class Policies(Subject):
         clock.advance(31.0)
         assert await self.hear(way, guarded, "x") == body.of("x")
         assert await self.hear(way, guarded, "y") == body.of("y")
-        assert self.told(events) == ["error"] * 2 + ["rejected"] * 2 + ["miss"] * 2
+        assert self.outcomes(events) == ["error"] * 2 + ["rejected"] * 2 + ["miss"] * 2
 
     @needs("breaker", "retry", "arguments")
     @pytest.mark.parametrize("kind", [ValueError, TypeError, KeyError])
@@ -208,7 +208,7 @@ class Policies(Subject):
         assert await self.hear(way, guarded, "x") == "instead"
         assert await self.hear(way, guarded, "x") == body.of("x")
         assert body.runs == ["x"] * 2
-        assert self.told(events) == ["fallback", "miss"]
+        assert self.outcomes(events) == ["fallback", "miss"]
 
     @needs("fallback")
     async def test_a_fallback_may_be_of_any_form(self, way: str, body, made) -> None:
@@ -260,7 +260,7 @@ class Policies(Subject):
         with pytest.raises(RateLimited):
             await self.ask(way, guarded, "z")
         assert body.runs == ["x", "y"]
-        assert self.told(events) == ["miss", "hit", "miss", "hit", "rejected"]
+        assert self.outcomes(events) == ["miss", "hit", "miss", "hit", "rejected"]
 
     @needs("bulkhead")
     @one_way
@@ -272,7 +272,7 @@ class Policies(Subject):
         with pytest.raises(BulkheadFull):
             await self.ask(way, guarded, "y")
         body.release.open()
-        assert self.said(*await all_of([first])) == body.of("x")
+        assert self.text_of(*await all_of([first])) == body.of("x")
         await reach_aboard(ops, 0)
         assert await self.hear(way, guarded, "y") == body.of("y")
         assert body.runs == ["x", "y"]
@@ -314,7 +314,7 @@ class Policies(Subject):
         guarded = made()
         for _ in range(2):
             answer = await self.ask(way, guarded, "x", thing=object())
-            assert self.said(answer) == body.of("x")
+            assert self.text_of(answer) == body.of("x")
         assert body.runs == ["x"] * 2
         assert len(notices.reasons) == 1  # once, and not at every call
 

@@ -23,7 +23,7 @@ class Sharing(Subject):
         guarded = made()
         first = await self.ask(way, guarded, "x")
         again = await self.ask(other, guarded, "x")
-        assert self.said(first) == self.said(again) == body.of("x")
+        assert self.text_of(first) == self.text_of(again) == body.of("x")
         assert self.shape(again) == self.shape(first)
         assert body.runs == ["x"]
 
@@ -39,9 +39,9 @@ class Sharing(Subject):
         guarded = made()
         for _ in range(3):  # what was computed, and two hits
             answer = await self.ask(way, guarded, "x")
-            assert self.said(answer) == body.of("x")
+            assert self.text_of(answer) == body.of("x")
             self.spoil(answer)
-            assert self.said(answer) != body.of("x")
+            assert self.text_of(answer) != body.of("x")
         assert body.runs == ["x"]
 
     async def test_errors_are_never_kept(self, way: str, body, made) -> None:
@@ -57,7 +57,7 @@ class Sharing(Subject):
     @needs("uncached")
     @one_way
     async def test_without_a_cache_every_call_is_made(self, way: str, body, ops) -> None:
-        guarded = self.uncached(self.original(body), ops)
+        guarded = self.guard_uncached(self.original(body), ops)
         for _ in range(2):
             assert await self.hear(way, guarded, "x") == body.of("x")
         assert body.runs == ["x"] * 2
@@ -76,14 +76,14 @@ class Sharing(Subject):
         await reach_aboard(ops, MANY)
         body.release.open()
         answers = await all_of(callers)
-        assert [self.said(answer) for answer in answers] == [body.of("x")] * MANY
+        assert [self.text_of(answer) for answer in answers] == [body.of("x")] * MANY
         assert len(set(map(repr, map(self.shape, answers)))) == 1
         self.spoil(answers[0])
         self.spoil(answers[-1])
-        assert [self.said(answer) for answer in answers[1:-1]] == [body.of("x")] * (MANY - 2)
+        assert [self.text_of(answer) for answer in answers[1:-1]] == [body.of("x")] * (MANY - 2)
         assert await self.hear(crowd[0], guarded, "x") == body.of("x")
         assert body.runs == ["x"]
-        assert sorted(self.told(events)) == ["coalesced"] * (MANY - 1) + ["hit", "miss"]
+        assert sorted(self.outcomes(events)) == ["coalesced"] * (MANY - 1) + ["hit", "miss"]
 
     @needs("coalescing")
     async def test_the_leaders_error_reaches_all(self, crowd: Any, body, ops, made, events) -> None:
@@ -95,7 +95,7 @@ class Sharing(Subject):
         body.release.open()
         assert [type(error) for error in await all_of(callers)] == [Trouble] * MANY
         assert body.runs == ["x"]
-        assert self.told(events) == ["error"] * MANY
+        assert self.outcomes(events) == ["error"] * MANY
 
     @needs("coalescing")
     async def test_each_caller_has_an_error_of_his_own(self, crowd: Any, body, ops, made) -> None:
@@ -121,7 +121,7 @@ class Sharing(Subject):
     async def test_each_caller_reads_a_result_of_his_own(
         self, crowd: Any, body, ops, notices
     ) -> None:
-        guarded = self.guard(self.reading(body), ops, KEPT)
+        guarded = self.guard(self.single_use(body), ops, KEPT)
         body.hold()
         callers = [self.begin(crowd[n % len(crowd)], guarded, "x") for n in range(MANY)]
         await reach_aboard(ops, MANY)
@@ -138,7 +138,7 @@ class Sharing(Subject):
         ways = [mix[number % len(mix)] for number in range(MANY)]
         callers = [self.begin(way, guarded, text) for way, text in zip(ways, texts, strict=True)]
         answers = await all_of(callers)
-        assert [self.said(answer) for answer in answers] == [body.of(text) for text in texts]
+        assert [self.text_of(answer) for answer in answers] == [body.of(text) for text in texts]
 
     # Leaving -------------------------------------------------------------------------------------
 
@@ -155,7 +155,7 @@ class Sharing(Subject):
         await reach_aboard(ops, 2)
         body.release.open()
         answers = await all_of([tasks[1], tasks[3]])
-        assert [self.said(answer) for answer in answers] == [body.of("x")] * 2
+        assert [self.text_of(answer) for answer in answers] == [body.of("x")] * 2
         assert (body.runs, body.cancelled) == (["x"], [])
 
     @needs("coalescing", "mixing", "sync", "async", "cancelling")
@@ -171,7 +171,7 @@ class Sharing(Subject):
             await leader
         body.release.open()
         answers = await all_of(threads)
-        assert [self.said(answer) for answer in answers] == [body.of("x")] * 2
+        assert [self.text_of(answer) for answer in answers] == [body.of("x")] * 2
         assert (body.runs, body.cancelled) == (["x"], [])
 
     @needs("async", "cancelling")
@@ -200,7 +200,7 @@ class Sharing(Subject):
         with ops.deadline(0.01), pytest.raises(CallTimeout):
             await self.ask(way, guarded, "x")
         body.release.open()
-        assert self.said(*await all_of([patient])) == body.of("x")
+        assert self.text_of(*await all_of([patient])) == body.of("x")
         assert body.runs == ["x"]
 
     # Loops ---------------------------------------------------------------------------------------
@@ -213,8 +213,8 @@ class Sharing(Subject):
         leader = self.begin("async", guarded, "x")
         await body.started.opened()
         body.release.open()  # but the leader cannot notice before this task lets go
-        assert self.said(self.call(guarded, "x")) == body.of("x")
-        assert self.said(*await all_of([leader])) == body.of("x")
+        assert self.text_of(self.call(guarded, "x")) == body.of("x")
+        assert self.text_of(*await all_of([leader])) == body.of("x")
 
     @needs("async")
     def test_two_runs_of_asyncio_both_work(self, valkey, namespace: str, body) -> None:
@@ -223,7 +223,7 @@ class Sharing(Subject):
 
             async def crowd(text: str) -> list[str]:
                 callers = [self.begin("async", guarded, text) for _ in range(3)]
-                return [self.said(answer) for answer in await all_of(callers)]
+                return [self.text_of(answer) for answer in await all_of(callers)]
 
             for text in ("x", "y", "x"):
                 assert asyncio.run(crowd(text)) == [body.of(text)] * 3

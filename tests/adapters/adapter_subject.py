@@ -54,7 +54,7 @@ class Subject:
     ways: ClassVar[tuple[str, ...]] = ("sync", "async")
     """The faces that it has."""
     lacks: ClassVar[Mapping[str, str]] = {}
-    """What the framework has no place for, with the reason; tests of it are not collected."""
+    """Capabilities that the framework does not have, with reasons; their tests are left out."""
     refused: ClassVar[tuple[Policy, ...]] = ()
     """Policies that it must refuse, since it could not keep to them."""
 
@@ -70,7 +70,7 @@ class Subject:
         """
         raise NotImplementedError
 
-    def reading(self, body: Body) -> Any:
+    def single_use(self, body: Body) -> Any:
         """Return one like :meth:`original`, whose result can be read once; optional."""
         raise NotImplementedError
 
@@ -82,7 +82,7 @@ class Subject:
         """Put it behind a policy."""
         raise NotImplementedError
 
-    def uncached(self, original: Any, ops: Any) -> Any:
+    def guard_uncached(self, original: Any, ops: Any) -> Any:
         """Put it behind a policy that neither keeps nor shares anything."""
         return self.guard(original, ops, Policy(coalesce=False))
 
@@ -100,7 +100,7 @@ class Subject:
         """Call it on this event loop."""
         raise NotImplementedError
 
-    def said(self, answer: Any) -> str:
+    def text_of(self, answer: Any) -> str:
         """Return the text of an answer."""
         raise NotImplementedError
 
@@ -112,7 +112,7 @@ class Subject:
         """Return the types of which an answer is made."""
         return type(answer)
 
-    def told(self, events: list[CallEvent]) -> list[str]:
+    def outcomes(self, events: list[CallEvent]) -> list[str]:
         """Return how the calls ended, by what the sinks were told."""
         return [event.outcome for event in events]
 
@@ -138,7 +138,7 @@ class Subject:
 
     @pytest.fixture
     async def make_ops(self, events: list[CallEvent]) -> AsyncIterator[Callable[..., ToolOps]]:
-        """What makes runtimes, which tell their events; no flight may be left in any."""
+        """Makes runtimes that record their events; no flight may be left in any."""
         made: list[ToolOps] = []
 
         def make(*args: Any, sinks: Any = (), **options: Any) -> ToolOps:
@@ -162,7 +162,7 @@ class Subject:
 
     @pytest.fixture
     def made(self, body: Body, ops: ToolOps) -> Callable[..., Any]:
-        """What makes the guarded object, of a policy or its parts."""
+        """Makes the guarded object, of a policy or its parts."""
 
         def made(policy: Policy = KEPT, **parts: Any) -> Any:
             return self.guard(self.original(body), ops, policy.replace(**parts))
@@ -180,7 +180,7 @@ class Subject:
 
     async def hear(self, way: str, guarded: Any, text: str, **more: Any) -> str:
         """Make a call, and return the text of the answer."""
-        return self.said(await self.ask(way, guarded, text, **more))
+        return self.text_of(await self.ask(way, guarded, text, **more))
 
     # Which tests there are -----------------------------------------------------------------------
 
@@ -194,7 +194,7 @@ class Subject:
         missing = set(cls.lacks) | ({"sync", "async"} - set(cls.ways))
         if not cls.refused:
             missing.add("refused")
-        if "reading" not in vars(cls):  # another's would be made in another way
+        if "single_use" not in vars(cls):  # another's would be made in another way
             missing.add("read_once")
         for name in dir(cls):
             left_out = cls.only is not None and not hasattr(cls.only, name)

@@ -93,7 +93,7 @@ def openai_server() -> Iterator[OpenAIServer]:
 
 @pytest.fixture
 def llm(openai_server: OpenAIServer) -> Callable[..., Any]:
-    """What makes models, as CrewAI's ``LLM(...)`` does, that speak to that server.
+    """Makes models, as CrewAI's ``LLM(...)`` does, that speak to that server.
 
     They never try again by themselves. ``native=False`` makes one without function calling.
     """

@@ -45,16 +45,16 @@ class TestModel(AdapterConformance):
         return guard_llm(original, policy, ops=ops)
 
     def call(self, guarded: Any, text: str, thing: Any = None, **more: Any) -> Any:
-        return guarded.call(*self.asked(text, thing), **more)
+        return guarded.call(*self.arguments_of(text, thing), **more)
 
     async def acall(self, guarded: Any, text: str, thing: Any = None, **more: Any) -> Any:
-        return await guarded.acall(*self.asked(text, thing), **more)
+        return await guarded.acall(*self.arguments_of(text, thing), **more)
 
-    def asked(self, text: str, thing: Any) -> tuple[Any, Any]:
+    def arguments_of(self, text: str, thing: Any) -> tuple[Any, Any]:
         tools = None if thing is None else [{"name": "thing", "default": thing}]
         return [{"role": "user", "content": text}], tools
 
-    def said(self, answer: Any) -> str:
+    def text_of(self, answer: Any) -> str:
         assert type(answer) is str
         return answer
 

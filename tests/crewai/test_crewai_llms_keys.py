@@ -1,4 +1,4 @@
-"""What of a conversation with a CrewAI model is the question, and what else makes the key."""
+"""The question of a conversation with a CrewAI model, and the rest of the key."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def tools_of(id_: str, result: str = "7") -> list[dict[str, Any]]:
     ]
 
 
-def encoded(messages: Any, **options: Any) -> bytes:
+def key_of(messages: Any, **options: Any) -> bytes:
     return Canon().encode(list(question_of(messages, **options)))
 
 
@@ -46,7 +46,7 @@ def test_the_last_user_text_is_the_question():
 
 
 def test_a_text_is_what_its_user_says():
-    assert encoded(USER["content"]) == encoded([USER])
+    assert key_of(USER["content"]) == key_of([USER])
 
 
 @pytest.mark.parametrize(
@@ -102,21 +102,19 @@ def test_a_result_that_is_worked_on_is_no_question(told):
 
 
 def test_what_crewai_says_behind_a_tool_is_part_of_the_key():
-    assert encoded([USER, WRITTEN, URGING]) != encoded([USER, WRITTEN])
+    assert key_of([USER, WRITTEN, URGING]) != key_of([USER, WRITTEN])
 
 
 def test_what_a_tool_has_said_is_part_of_the_key():
     turns = [USER, *tools_of("1")]
-    assert encoded(turns, after_tools=True) != encoded(
-        [USER, *tools_of("1", "8")], after_tools=True
-    )
+    assert key_of(turns, after_tools=True) != key_of([USER, *tools_of("1", "8")], after_tools=True)
 
 
 def test_ids_of_calls_are_numbers_by_which_results_are_found():
-    assert encoded([USER, *tools_of("1"), *tools_of("2")]) == encoded(
+    assert key_of([USER, *tools_of("1"), *tools_of("2")]) == key_of(
         [USER, *tools_of("7"), *tools_of("3")]
     )
-    assert encoded([USER, *tools_of("1"), *tools_of("2")]) != encoded(
+    assert key_of([USER, *tools_of("1"), *tools_of("2")]) != key_of(
         [USER, *tools_of("1"), *tools_of("1")]
     )
 
@@ -125,7 +123,7 @@ def test_ids_that_are_content_stay():
     def of(id_: str) -> list[Any]:
         return [{"role": "user", "content": [{"type": "file", "id": id_}]}]
 
-    assert encoded(of("1")) != encoded(of("2"))
+    assert key_of(of("1")) != key_of(of("2"))
 
 
 @pytest.mark.parametrize("name", ["input", "args", "arguments"])
@@ -134,8 +132,8 @@ def test_arguments_that_are_called_as_ids_are_stay(name):
         call = {"type": "tool_use", "id": "1", "name": "get", name: given}
         return [{"role": "assistant", "content": [call]}, *tools_of("1")]
 
-    assert encoded(of({"call_id": "a"})) != encoded(of({"call_id": "b"}))
-    assert encoded(of({"day": None})) != encoded(of({}))
+    assert key_of(of({"call_id": "a"})) != key_of(of({"call_id": "b"}))
+    assert key_of(of({"day": None})) != key_of(of({}))
 
 
 class ImagePath(BaseModel):
@@ -157,10 +155,10 @@ def test_files_count_by_what_stands_in_them(tmp_path):
     with pytest.raises(FileNotFoundError):
         question_of(of(path))
     path.write_bytes(b"a cat")
-    before = encoded(of(path))
-    assert before == encoded(of(path))
+    before = key_of(of(path))
+    assert before == key_of(of(path))
     path.write_bytes(b"a dog")
-    assert before != encoded(of(path))
+    assert before != key_of(of(path))
 
 
 async def test_files_are_not_read_on_the_event_loop(ops, tmp_path):
@@ -195,7 +193,7 @@ def test_pictures_stay_in_their_places():
     question, turns = question_of([{"role": "user", "content": [picture, text]}])
     assert question == "What is it?"
     assert turns == [["user", [picture, None]]]
-    assert encoded([{"role": "user", "content": [picture, text]}]) != encoded(
+    assert key_of([{"role": "user", "content": [picture, text]}]) != key_of(
         [{"role": "user", "content": [text, picture]}]
     )
 
@@ -204,7 +202,7 @@ def test_where_one_text_ends_is_part_of_the_key():
     def of(*texts: str) -> list[Any]:
         return [{"role": "user", "content": [{"type": "text", "text": t} for t in texts]}]
 
-    assert encoded(of("a\nb", "c")) != encoded(of("a", "b\nc"))
+    assert key_of(of("a\nb", "c")) != key_of(of("a", "b\nc"))
 
 
 def test_the_parts_of_a_package_count_by_their_fields():
@@ -217,8 +215,8 @@ def test_the_parts_of_a_package_count_by_their_fields():
             {"role": "assistant", "content": "", "raw_tool_call_parts": [Part(id=id_, name=name)]}
         ]
 
-    assert encoded(of("1", "a")) == encoded(of("2", "a"))
-    assert encoded(of("1", "a")) != encoded(of("1", "b"))
+    assert key_of(of("1", "a")) == key_of(of("2", "a"))
+    assert key_of(of("1", "a")) != key_of(of("1", "b"))
 
 
 @pytest.mark.parametrize("messages", [None, 7, ["text"], [{"content": "no role"}]])

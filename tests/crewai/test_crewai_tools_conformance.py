@@ -48,7 +48,7 @@ class TestTool(AdapterConformance):
         made._body = body
         return made
 
-    def reading(self, body: Body) -> Any:
+    def single_use(self, body: Body) -> Any:
         made = Reading()
         made._body = body
         return made
@@ -65,7 +65,7 @@ class TestTool(AdapterConformance):
     async def acall(self, guarded: Any, text: str, **more: Any) -> Any:
         return await guarded.arun(text=text, **more)
 
-    def said(self, answer: Any) -> str:
+    def text_of(self, answer: Any) -> str:
         return answer["said"]
 
     def spoil(self, answer: Any) -> None:

@@ -20,7 +20,7 @@ def openai_server() -> Iterator[OpenAIServer]:
 
 @pytest.fixture
 def chat(openai_server: OpenAIServer) -> Callable[..., ChatOpenAI]:
-    """What makes chat models that speak to that server and never try again by themselves."""
+    """Makes chat models that speak to that server and never retry by themselves."""
 
     def make(**options: Any) -> ChatOpenAI:
         given = {"model": "gpt-test", "api_key": "sk-test", "max_retries": 0, **options}
@@ -31,7 +31,7 @@ def chat(openai_server: OpenAIServer) -> Callable[..., ChatOpenAI]:
 
 @pytest.fixture(params=["invoke", "ainvoke"])
 def ask(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """What asks an agent, in either face; each asynchronous call has an event loop of its own."""
+    """Asks an agent in either way; each asynchronous call has an event loop of its own."""
 
     def ask(agent: Any, text: str, config: Any = None) -> Any:
         state = {"messages": [("user", text)]}

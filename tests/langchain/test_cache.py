@@ -554,13 +554,13 @@ def test_secrets_of_the_model_are_stored_nowhere(chat, openai_server, namespace,
 
 
 @pytest.fixture
-def meant(sink: Sink, tmp_path: Path) -> Iterator[ToolOps]:
+def semantic_ops(sink: Sink, tmp_path: Path) -> Iterator[ToolOps]:
     with ToolOps(sinks=[sink], semantic=SemanticCache(path=tmp_path)) as ops:
         yield ops
 
 
-def test_the_last_human_text_is_looked_up_by_meaning(meant, chat, openai_server, ask, sink):
-    model = chat(cache=ToolOpsCache(meant))
+def test_the_last_human_text_is_looked_up_by_meaning(semantic_ops, chat, openai_server, ask, sink):
+    model = chat(cache=ToolOpsCache(semantic_ops))
     assert ask(model, FRANCE).content == FRANCE
     assert ask(model, AGAIN).content == FRANCE
     assert ask(model, "What is the capital of Spain?").content.endswith("Spain?")
@@ -568,8 +568,8 @@ def test_the_last_human_text_is_looked_up_by_meaning(meant, chat, openai_server,
     assert sink.events[1].tier == "semantic"
 
 
-def test_the_rest_of_the_conversation_is_the_scope(meant, chat, openai_server):
-    cache = ToolOpsCache(meant)
+def test_the_rest_of_the_conversation_is_the_scope(semantic_ops, chat, openai_server):
+    cache = ToolOpsCache(semantic_ops)
     model = chat(cache=cache)
     system = SystemMessage("Answer in French.")
     for asked in (
@@ -588,7 +588,7 @@ def test_the_rest_of_the_conversation_is_the_scope(meant, chat, openai_server):
     assert len(openai_server.requests) == 5
 
 
-def test_a_turn_that_ends_in_a_tool_result_is_not_unless_asked_for(meant):
+def test_a_turn_that_ends_in_a_tool_result_is_not_unless_asked_for(semantic_ops):
     def asked(text: str) -> str:
         return prompt(
             HumanMessage(text),
@@ -596,17 +596,17 @@ def test_a_turn_that_ends_in_a_tool_result_is_not_unless_asked_for(meant):
             ToolMessage("Paris", tool_call_id="c"),
         )
 
-    exact = ToolOpsCache(meant)
+    exact = ToolOpsCache(semantic_ops)
     exact.update(asked(FRANCE), "m", [generation()])
     assert exact.lookup(asked(FRANCE), "m") is not None
     assert exact.lookup(asked(AGAIN), "m") is None
-    loose = ToolOpsCache(meant, after_tools=True, name="loose")
+    loose = ToolOpsCache(semantic_ops, after_tools=True, name="loose")
     loose.update(asked(FRANCE), "m", [generation()])
     assert loose.lookup(asked(AGAIN), "m") is not None
 
 
-def test_meaning_can_be_switched_off(meant, chat, openai_server):
-    model = chat(cache=ToolOpsCache(meant, semantic=False))
+def test_meaning_can_be_switched_off(semantic_ops, chat, openai_server):
+    model = chat(cache=ToolOpsCache(semantic_ops, semantic=False))
     model.invoke(FRANCE)
     model.invoke(AGAIN)
     assert len(openai_server.requests) == 2

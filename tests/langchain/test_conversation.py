@@ -1,4 +1,4 @@
-"""What of a conversation is the key, and what is the question."""
+"""The question of a conversation with a chat model, and its part of the key."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_an_id_that_is_all_there_is_counts(make):
     assert one != two
 
 
-def written(*arguments: Any) -> tuple[str, Any]:
+def question_after(*arguments: Any) -> tuple[str, Any]:
     call = {"name": "f", "args": {"n": list(arguments)}, "id": "c"}
     return question_in_text(dumps([SystemMessage("s"), AIMessage("", tool_calls=[call]), FRANCE]))
 
@@ -178,11 +178,11 @@ FRANCE = HumanMessage("What is the capital of France?")
 
 
 def test_numbers_count_to_the_last_digit():
-    assert written(123456789012345678901) != written(123456789012345678902)
+    assert question_after(123456789012345678901) != question_after(123456789012345678902)
 
 
 def test_what_only_pythons_json_can_read_is_a_conversation_all_the_same():
-    question, scope = written(float("nan"))
+    question, scope = question_after(float("nan"))
     assert question == FRANCE.content
     assert len(scope) == 3
     assert scope[0] == ["system", "s"]

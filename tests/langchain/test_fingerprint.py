@@ -1,4 +1,4 @@
-"""What the key of a model call is made of, besides the conversation."""
+"""The key of a model call besides the conversation."""
 
 from __future__ import annotations
 

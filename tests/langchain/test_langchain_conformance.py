@@ -91,7 +91,7 @@ class TestTool(AdapterConformance):
 
         return StructuredTool.from_function(echo, aecho, name="echo", description="Echo.")
 
-    def reading(self, body: Body) -> Any:
+    def single_use(self, body: Body) -> Any:
         def echo(text: str) -> Any:
             return iter(body.answer(text))
 
@@ -112,7 +112,7 @@ class TestTool(AdapterConformance):
     async def acall(self, guarded: Any, text: str, **more: Any) -> Any:
         return await guarded.ainvoke({"text": text, **more})
 
-    def said(self, answer: Any) -> str:
+    def text_of(self, answer: Any) -> str:
         return answer["said"]
 
     def spoil(self, answer: Any) -> None:
@@ -139,7 +139,7 @@ class TestModel(AdapterConformance):
     async def acall(self, guarded: Any, text: str, **more: Any) -> Any:
         return await guarded.ainvoke(text, **more)
 
-    def said(self, answer: Any) -> str:
+    def text_of(self, answer: Any) -> str:
         assert answer.response_metadata.get("list", [1]) == [1]
         return answer.text
 
@@ -224,7 +224,7 @@ class TestAgentTool(TestAgent):
         guard = ToolOpsMiddleware(ops, model=None, tools=policy)
         return create_agent(Asking(body=body), [tool], middleware=[guard])
 
-    def told(self, events: Any) -> list[str]:
+    def outcomes(self, events: Any) -> list[str]:
         return [event.outcome for event in events if event.name == "echo"]
 
 
@@ -293,7 +293,7 @@ class TestEmbeddings(AdapterConformance):
     def guard(self, original: Any, ops: Any, policy: Any) -> Any:
         return ToolOpsEmbeddings(original, ops, policy=policy)
 
-    def uncached(self, original: Any, ops: Any) -> Any:
+    def guard_uncached(self, original: Any, ops: Any) -> Any:
         return ToolOpsEmbeddings(original, ops, cache=None, coalesce=False)
 
     def kind(self, original: Any) -> type:
@@ -305,17 +305,17 @@ class TestEmbeddings(AdapterConformance):
     async def acall(self, guarded: Any, text: str, **more: Any) -> Any:
         return await guarded.aembed_query(text)
 
-    def said(self, answer: Any) -> str:
+    def text_of(self, answer: Any) -> str:
         return "".join(chr(int(number)) for number in answer)
 
     def spoil(self, answer: Any) -> None:
         answer[0] += 1.0
 
-    def stored(self, body: Body) -> bytes:
+    def entry(self, body: Body) -> bytes:
         # Vectors are bytes of eight for each number, and bytes stand in JSON as Base64.
         return b64encode(struct.pack(f"<{len(body.word)}d", *map(ord, body.word)))
 
-    def told(self, events: Any) -> list[str]:
+    def outcomes(self, events: Any) -> list[str]:
         # Each text is told, and each call of the embedder; a text that has no vector is not.
         told = ("coalesced", "error", "rejected")
         return [e.outcome for e in events if "(batches)" not in e.name or e.outcome in told]

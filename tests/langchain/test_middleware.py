@@ -63,12 +63,12 @@ class LastTurn(AgentMiddleware):
     """Shows the model the last question alone, as trimmed conversations are."""
 
     def wrap_model_call(self, request, handler):
-        return handler(self._trimmed(request))
+        return handler(self._trim(request))
 
     async def awrap_model_call(self, request, handler):
-        return await handler(self._trimmed(request))
+        return await handler(self._trim(request))
 
-    def _trimmed(self, request):
+    def _trim(self, request):
         last = max(i for i, m in enumerate(request.messages) if isinstance(m, HumanMessage))
         return request.override(messages=request.messages[last:])
 
@@ -112,7 +112,7 @@ def aboard(ops: ToolOps) -> int:
     return sum(map(flights.count_callers, list(flights._table)))
 
 
-def adding(body: dict[str, Any]) -> Any:
+def call_tool_first(body: dict[str, Any]) -> Any:
     """Call the tool first, and say its result then."""
     last = body["messages"][-1]
     if last["role"] == "tool":
@@ -124,7 +124,7 @@ def adding(body: dict[str, Any]) -> Any:
 
 
 def test_the_second_run_of_an_agent_with_tools_makes_no_model_call(agent, ask, openai_server):
-    openai_server.reply = adding
+    openai_server.reply = call_tool_first
     made = agent([add])
     first, second = ask(made, "1 + 2?"), ask(made, "1 + 2?")
     assert len(openai_server.requests) == 2
@@ -173,7 +173,7 @@ def test_a_thread_asked_twice_ends_with_four_messages(agent, ask, openai_server)
 
 
 def test_tool_calls_of_two_hits_in_one_thread_differ(agent, ask, openai_server):
-    openai_server.reply = adding
+    openai_server.reply = call_tool_first
     made = agent([add], outer=[LastTurn()], checkpointer=InMemorySaver())
     config = {"configurable": {"thread_id": "1"}}
     for _ in range(3):
@@ -190,12 +190,12 @@ def test_a_stream_of_messages_brings_a_hit_too(agent, aio):
     state = {"messages": [("user", "one two")]}
     config = {"configurable": {"thread_id": "1"}}
 
-    async def streamed():
+    async def read_stream():
         return [c async for c, _ in made.astream(state, config, stream_mode="messages")]
 
     def texts():
         if aio:
-            chunks = asyncio.run(streamed())
+            chunks = asyncio.run(read_stream())
         else:
             chunks = [chunk for chunk, _ in made.stream(state, config, stream_mode="messages")]
         return [chunk.content for chunk in chunks if chunk.type != "human" and chunk.content]
@@ -234,20 +234,20 @@ def test_what_changes_the_answer_changes_the_key(agent, ask, chat, openai_server
 
 def test_tools_and_prompts_are_part_of_the_key(agent, ask, openai_server):
     @tool("add")
-    def described(a: int, b: int = 2) -> int:
+    def other_words(a: int, b: int = 2) -> int:
         """Add two numbers, but in other words."""
         return a + b
 
     @tool("add")
-    def typed(a: float, b: float = 2) -> float:
+    def other_types(a: float, b: float = 2) -> float:
         """Add two numbers."""
         return a + b
 
     agents = [
         agent(),
         agent([add]),
-        agent([described]),
-        agent([typed]),
+        agent([other_words]),
+        agent([other_types]),
         agent(system_prompt="Be brief."),
         agent(system_prompt="Be kind."),
         agent(name="ann"),
@@ -315,7 +315,7 @@ class Spot(TypedDict):
 PARIS = {"name": "Paris", "people": 2}
 
 
-def placing(body: dict[str, Any]) -> Any:
+def answer_place(body: dict[str, Any]) -> Any:
     """Answer in the form that was asked for, whatever its name."""
     if "response_format" in body:
         return '{"name": "Paris", "people": 2}'
@@ -335,7 +335,7 @@ def placing(body: dict[str, Any]) -> Any:
 def test_a_structured_hit_is_made_by_the_requests_own_schema(
     agent, chat, openai_server, schema, strategy, model
 ):
-    openai_server.reply = placing
+    openai_server.reply = answer_place
     made = agent(model=chat(model=model), response_format=strategy(schema))
     first, second = (made.invoke({"messages": [("user", "where?")]}) for _ in "12")
     assert len(openai_server.requests) == 1
@@ -349,7 +349,7 @@ def test_a_structured_hit_is_made_by_the_requests_own_schema(
 def test_a_schema_of_the_same_name_with_other_fields_is_another_key(
     agent, ask, chat, openai_server
 ):
-    openai_server.reply = placing
+    openai_server.reply = answer_place
     schemas = [
         City,
         create_model("City", name=(str, ...), people=(float, ...)),
@@ -363,7 +363,7 @@ def test_a_schema_of_the_same_name_with_other_fields_is_another_key(
 
 
 def test_a_schema_that_has_become_stricter_is_asked_again(agent, ask, openai_server):
-    openai_server.reply = placing
+    openai_server.reply = answer_place
 
     def schema(least):
         class Town(BaseModel):
@@ -383,7 +383,7 @@ def test_a_schema_that_has_become_stricter_is_asked_again(agent, ask, openai_ser
 
 def test_an_answer_at_odds_with_its_schema_is_not_kept(agent, ask, openai_server):
     wrong = [{"name": "City", "arguments": {"name": "Paris"}}]
-    replies = iter([wrong, placing, wrong, placing])
+    replies = iter([wrong, answer_place, wrong, answer_place])
 
     def reply(body):
         return found(body) if callable(found := next(replies)) else found
@@ -399,15 +399,15 @@ def test_an_answer_at_odds_with_its_schema_is_not_kept(agent, ask, openai_server
 def test_what_an_inner_middleware_has_made_itself_is_not_kept(agent, ask, openai_server, ops):
     class Own(AgentMiddleware):
         def wrap_model_call(self, request, handler):
-            return self._changed(handler(request))
+            return self._change(handler(request))
 
         async def awrap_model_call(self, request, handler):
-            return self._changed(await handler(request))
+            return self._change(await handler(request))
 
-        def _changed(self, response):
+        def _change(self, response):
             return ModelResponse(response.result, structured_response=City(name="?", people=0))
 
-    openai_server.reply = placing
+    openai_server.reply = answer_place
     made = agent(response_format=ProviderStrategy(City), inner=[Own()])
     for _ in range(2):
         assert ask(made, "where?")["structured_response"].name == "?"
@@ -572,14 +572,14 @@ def test_a_refresh_in_the_background_streams_into_no_graph(agent, openai_server,
 
         def after_model(self, state, runtime):
             if openai_server.reply({}) == "new":
-                wait_for(refreshed, "the refresh", LONG)
+                wait_for(has_refreshed, "the refresh", LONG)
 
         async def aafter_model(self, state, runtime):
             async with asyncio.timeout(LONG):
-                while openai_server.reply({}) == "new" and not refreshed():  # noqa: ASYNC110 - no event
+                while openai_server.reply({}) == "new" and not has_refreshed():  # noqa: ASYNC110 - no event
                     await asyncio.sleep(0.001)
 
-    def refreshed():
+    def has_refreshed():
         return ops.stats().tools[0].refreshes == 1
 
     made = agent(
@@ -587,12 +587,12 @@ def test_a_refresh_in_the_background_streams_into_no_graph(agent, openai_server,
     )
     state = {"messages": [("user", "hi")]}
 
-    async def streamed():
+    async def read_stream():
         return [c async for c, _ in made.astream(state, stream_mode="messages")]
 
     def text():
         if aio:
-            chunks = asyncio.run(streamed())
+            chunks = asyncio.run(read_stream())
         else:
             chunks = [chunk for chunk, _ in made.stream(state, stream_mode="messages")]
         return "".join(chunk.content for chunk in chunks)
@@ -608,7 +608,7 @@ def test_a_refresh_in_the_background_streams_into_no_graph(agent, openai_server,
 
 
 async def test_fifty_tasks_that_ask_the_same_make_one_call(agent, openai_server):
-    openai_server.reply = adding
+    openai_server.reply = call_tool_first
     made = agent([add])
     state = {"messages": [("user", "1 + 2?")]}
     runs = await asyncio.gather(*(made.ainvoke(state) for _ in range(50)))
@@ -619,7 +619,7 @@ async def test_fifty_tasks_that_ask_the_same_make_one_call(agent, openai_server)
 
 
 def test_fifty_threads_that_ask_the_same_make_one_call(agent, openai_server, ops):
-    openai_server.reply = adding
+    openai_server.reply = call_tool_first
     openai_server.gate = gate = Latch()
     made = agent([add])
     runs = [start(made.invoke, {"messages": [("user", "1 + 2?")]}) for _ in range(50)]
@@ -693,7 +693,7 @@ def test_a_judge_is_shown_what_an_answer_says(agent, ask, openai_server, tmp_pat
 def test_a_turn_after_tool_results_is_shared_if_asked_for(
     meaningful, agent, ask, openai_server, after
 ):
-    openai_server.reply = adding
+    openai_server.reply = call_tool_first
     made = agent([add], policy=WITH_MEANING, runtime=meaningful, semantic_after_tools=after)
     for question in (FRANCE, AGAIN):
         ask(made, question)
@@ -727,7 +727,7 @@ def test_a_wrong_value_is_told_at_once(ops, wrong):
 
 
 def test_nothing_is_counted_twice_beside_the_callback_handler(chat, ask, ops, openai_server):
-    openai_server.reply = adding
+    openai_server.reply = call_tool_first
     events: list[Any] = []
     ops.add_sink(events.append)
     for tools in (None, Policy(cache=Cache(ttl=60))):
@@ -755,7 +755,7 @@ def test_hits_cost_nothing_and_tell_what_they_saved(agent, ask, ops, openai_serv
 def test_answers_go_through_a_real_server_without_secrets(
     agent, ask, chat, valkey, namespace, openai_server
 ):
-    openai_server.reply = adding
+    openai_server.reply = call_tool_first
     model = chat(api_key="sk-hidden", default_headers={"X-Token": "header-hidden"})
     for _ in range(2):
         with ToolOps(namespace, [Redis(valkey.url)]) as runtime:

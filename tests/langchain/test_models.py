@@ -75,14 +75,14 @@ def model(ops: ToolOps, chat: Callable[..., ChatOpenAI]) -> ChatOpenAI:
     return guard_llm(chat(), ops=ops)
 
 
-async def astreamed(model: Any, question: Any) -> Any:
+async def aread_stream(model: Any, question: Any) -> Any:
     whole = None
     async for chunk in model.astream(question):
         whole = chunk if whole is None else whole + chunk
     return whole
 
 
-def streamed(model: Any, question: Any) -> Any:
+def read_stream(model: Any, question: Any) -> Any:
     whole = None
     for chunk in model.stream(question):
         whole = chunk if whole is None else whole + chunk
@@ -92,8 +92,8 @@ def streamed(model: Any, question: Any) -> Any:
 WAYS: dict[str, Callable[[Any, Any], Any]] = {
     "invoke": lambda model, question: model.invoke(question),
     "ainvoke": lambda model, question: asyncio.run(model.ainvoke(question)),
-    "stream": streamed,
-    "astream": lambda model, question: asyncio.run(astreamed(model, question)),
+    "stream": read_stream,
+    "astream": lambda model, question: asyncio.run(aread_stream(model, question)),
     "batch": lambda model, question: model.batch([question])[0],
 }
 
@@ -501,7 +501,7 @@ def test_fifty_threads_ask_once(model, openai_server, events, way):
 @pytest.mark.parametrize("streams", [False, True])
 async def test_fifty_tasks_ask_once(model, openai_server, streams):
     async def ask() -> Any:
-        return await (astreamed(model, FRANCE) if streams else model.ainvoke(FRANCE))
+        return await (aread_stream(model, FRANCE) if streams else model.ainvoke(FRANCE))
 
     answers = await asyncio.gather(*(ask() for _ in range(50)))
     assert {answer.content for answer in answers} == {FRANCE}

@@ -54,7 +54,7 @@ def _one_certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
 def llm(
     openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch, _one_certificate: str
 ) -> Callable[..., OpenAI]:
-    """What makes OpenAI models that speak to that server and never try again by themselves.
+    """Makes OpenAI models that speak to that server and never retry by themselves.
 
     The model is one that LlamaIndex knows, since it looks up what it can: chat, tools, and answers
     by a JSON schema. "gpt-4" has no JSON schemas, so that it makes structured answers by tools.
@@ -69,7 +69,7 @@ def llm(
 
 
 class EchoLLM(CustomLLM):
-    """A model as users write them: it repeats its prompt, and counts how often it was asked.
+    """A model as users write them: it repeats its prompt, and keeps a log of its calls.
 
     Its chat methods, and its asynchronous ones, come from LlamaIndex and end in these two.
     """
@@ -79,7 +79,7 @@ class EchoLLM(CustomLLM):
 
     @property
     def calls(self) -> int:
-        """How often a prompt has come."""
+        """The number of prompts so far."""
         return len(self._log)
 
     @property
@@ -110,13 +110,13 @@ class EchoLLM(CustomLLM):
 
 @pytest.fixture
 def echo() -> Callable[..., EchoLLM]:
-    """What makes custom models that repeat their prompt, and count in ``calls``."""
+    """Makes custom models that repeat their prompt, and count in ``calls``."""
     return EchoLLM
 
 
 @pytest.fixture
 def mock_llm() -> Callable[..., MockLLM]:
-    """What makes LlamaIndex's own mock models, which repeat their prompt."""
+    """Makes LlamaIndex's own mock models, which repeat their prompt."""
     return MockLLM
 
 
@@ -138,7 +138,7 @@ def _settings() -> Iterator[None]:
 
 @pytest.fixture
 def events() -> list[CallEvent]:
-    """What the runtime of the fixture ``ops`` tells."""
+    """The events of the runtime of the fixture ``ops``."""
     return []
 
 

@@ -49,7 +49,7 @@ class TestTool(AdapterConformance):
 
         return FunctionTool.from_defaults(echo, name="echo", async_fn=aecho)
 
-    def reading(self, body: Body) -> Any:
+    def single_use(self, body: Body) -> Any:
         def echo(text: str) -> Any:
             return iter(body.answer(text))
 
@@ -70,7 +70,7 @@ class TestTool(AdapterConformance):
     async def acall(self, guarded: Any, text: str, **more: Any) -> Any:
         return await guarded.acall(text=text, **more)
 
-    def said(self, answer: Any) -> str:
+    def text_of(self, answer: Any) -> str:
         said: str = answer.raw_output["said"]
         assert said in answer.content
         return said
@@ -132,11 +132,11 @@ class Echo(CustomLLM):
 
     @llm_chat_callback()
     def chat(self, messages: Any, **kwargs: Any) -> ChatResponse:
-        return _chatted(self._body.answer(messages[-1].content))
+        return _chat_response(self._body.answer(messages[-1].content))
 
     @llm_chat_callback()
     async def achat(self, messages: Any, **kwargs: Any) -> ChatResponse:
-        return _chatted(await self._body.aanswer(messages[-1].content))
+        return _chat_response(await self._body.aanswer(messages[-1].content))
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
@@ -151,23 +151,23 @@ class Echo(CustomLLM):
     @llm_chat_callback()
     def stream_chat(self, messages: Any, **kwargs: Any) -> Iterator[ChatResponse]:
         def chunks() -> Iterator[ChatResponse]:
-            for text, delta in _grown(self._body.answer(messages[-1].content)):
-                yield _chatted(text, delta)
+            for text, delta in _deltas(self._body.answer(messages[-1].content)):
+                yield _chat_response(text, delta)
 
         return chunks()
 
     @llm_chat_callback()
     async def astream_chat(self, messages: Any, **kwargs: Any) -> AsyncIterator[ChatResponse]:
         async def chunks() -> AsyncIterator[ChatResponse]:
-            for text, delta in _grown(await self._body.aanswer(messages[-1].content)):
-                yield _chatted(text, delta)
+            for text, delta in _deltas(await self._body.aanswer(messages[-1].content)):
+                yield _chat_response(text, delta)
 
         return chunks()
 
     @llm_completion_callback()
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
         def chunks() -> Iterator[CompletionResponse]:
-            for text, delta in _grown(self._body.answer(prompt)):
+            for text, delta in _deltas(self._body.answer(prompt)):
                 yield CompletionResponse(text=text, delta=delta)
 
         return chunks()
@@ -175,17 +175,17 @@ class Echo(CustomLLM):
     @llm_completion_callback()
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
         async def chunks() -> AsyncIterator[CompletionResponse]:
-            for text, delta in _grown(await self._body.aanswer(prompt)):
+            for text, delta in _deltas(await self._body.aanswer(prompt)):
                 yield CompletionResponse(text=text, delta=delta)
 
         return chunks()
 
 
-def _chatted(text: str, delta: str | None = None) -> ChatResponse:
+def _chat_response(text: str, delta: str | None = None) -> ChatResponse:
     return ChatResponse(message=ChatMessage(text, role=MessageRole.ASSISTANT), delta=delta)
 
 
-def _grown(text: str) -> list[tuple[str, str]]:
+def _deltas(text: str) -> list[tuple[str, str]]:
     first, blank, rest = text.partition(" ")
     return [(first, first), (first + blank, blank), (text, rest)]
 
@@ -206,7 +206,7 @@ class TestChat(AdapterConformance):
     async def acall(self, guarded: Any, text: str, **more: Any) -> Any:
         return await guarded.achat([ChatMessage(text)], **more)
 
-    def said(self, answer: Any) -> str:
+    def text_of(self, answer: Any) -> str:
         assert answer.message.role is MessageRole.ASSISTANT
         return answer.message.content
 
@@ -215,7 +215,7 @@ class TestChat(AdapterConformance):
 
     def fallbacks(self) -> list[Any]:
         message = ChatMessage("instead", role=MessageRole.ASSISTANT)
-        return ["instead", message, _chatted("instead"), CompletionResponse(text="instead")]
+        return ["instead", message, _chat_response("instead"), CompletionResponse(text="instead")]
 
     def shape(self, answer: Any) -> Any:
         return type(answer), type(answer.message), list(map(type, answer.message.blocks))
@@ -230,7 +230,7 @@ class TestComplete(TestChat):
     async def acall(self, guarded: Any, text: str, **more: Any) -> Any:
         return await guarded.acomplete(text, **more)
 
-    def said(self, answer: Any) -> str:
+    def text_of(self, answer: Any) -> str:
         return answer.text
 
     def spoil(self, answer: Any) -> None:
@@ -253,8 +253,8 @@ class TestStreamChat(TestChat):
     async def acall(self, guarded: Any, text: str, **more: Any) -> Any:
         return [chunk async for chunk in await guarded.astream_chat([ChatMessage(text)], **more)]
 
-    def said(self, answer: Any) -> str:
-        said = super().said(answer[-1])
+    def text_of(self, answer: Any) -> str:
+        said = super().text_of(answer[-1])
         assert "".join(chunk.delta or "" for chunk in answer) == said or said == "spoilt"
         return said
 
@@ -276,7 +276,7 @@ class TestStreamComplete(TestComplete):
     async def acall(self, guarded: Any, text: str, **more: Any) -> Any:
         return [chunk async for chunk in await guarded.astream_complete(text, **more)]
 
-    def said(self, answer: Any) -> str:
+    def text_of(self, answer: Any) -> str:
         said: str = answer[-1].text
         assert "".join(chunk.delta or "" for chunk in answer) == said or said == "spoilt"
         return said
@@ -332,7 +332,7 @@ class TestQueryEmbedding(AdapterConformance):
     def guard(self, original: Any, ops: Any, policy: Any) -> Any:
         return guard_embedding(original, policy, ops=ops)
 
-    def uncached(self, original: Any, ops: Any) -> Any:
+    def guard_uncached(self, original: Any, ops: Any) -> Any:
         return guard_embedding(original, ops=ops, cache=None, coalesce=False)
 
     def call(self, guarded: Any, text: str, **more: Any) -> Any:
@@ -341,17 +341,17 @@ class TestQueryEmbedding(AdapterConformance):
     async def acall(self, guarded: Any, text: str, **more: Any) -> Any:
         return await guarded.aget_query_embedding(text)
 
-    def said(self, answer: Any) -> str:
+    def text_of(self, answer: Any) -> str:
         return "".join(chr(int(number)) for number in answer)
 
     def spoil(self, answer: Any) -> None:
         answer[0] += 1.0
 
-    def stored(self, body: Body) -> bytes:
+    def entry(self, body: Body) -> bytes:
         # Vectors are bytes of eight for each number, and bytes stand in JSON as Base64.
         return b64encode(struct.pack(f"<{len(body.word)}d", *map(ord, body.word)))
 
-    def told(self, events: Any) -> list[str]:
+    def outcomes(self, events: Any) -> list[str]:
         # Each text is told, and each call of the model; a text that has no vector is not.
         told = ("coalesced", "error", "rejected")
         return [e.outcome for e in events if "(batches)" not in e.name or e.outcome in told]
@@ -388,8 +388,8 @@ class TestCachedEmbedding(TestQueryEmbedding):
         store = ToolOpsKVStore(ops, policy=policy)
         return original.model_copy(update={"embeddings_cache": store})
 
-    def stored(self, body: Body) -> bytes:
+    def entry(self, body: Body) -> bytes:
         return b",".join(b"%d.0" % ord(letter) for letter in body.word)
 
-    def told(self, events: Any) -> list[str]:
+    def outcomes(self, events: Any) -> list[str]:
         return [event.outcome for event in events]

@@ -58,7 +58,7 @@ def chat(request: pytest.FixtureRequest) -> Callable[..., Any]:
     return CHATS[request.param]
 
 
-def said(response: Any) -> str:
+def text_of(response: Any) -> str:
     return response.text if isinstance(response, CompletionResponse) else response.message.content
 
 
@@ -118,7 +118,7 @@ def test_it_says_that_it_cannot_be_pickled(model):
 def test_settings_hand_it_their_callback_manager(model, openai_server, face):
     Settings.llm = model
     assert Settings.llm.callback_manager is Settings.callback_manager
-    assert said(face(Settings.llm, FRANCE)) == FRANCE
+    assert text_of(face(Settings.llm, FRANCE)) == FRANCE
 
 
 # Hits
@@ -126,7 +126,7 @@ def test_settings_hand_it_their_callback_manager(model, openai_server, face):
 
 def test_an_answer_is_paid_for_once(model, openai_server, ask, events):
     first, second = ask(model, FRANCE), ask(model, FRANCE)
-    assert said(first) == said(second) == FRANCE
+    assert text_of(first) == text_of(second) == FRANCE
     assert len(openai_server.requests) == 1
     assert type(first) is type(second)
     assert "toolops" not in first.additional_kwargs
@@ -137,7 +137,7 @@ def test_an_answer_is_paid_for_once(model, openai_server, ask, events):
 @pytest.mark.parametrize("way", ["chat", "complete"])
 def test_synchronous_and_asynchronous_calls_share_an_answer(model, openai_server, way):
     first, second = WAYS[way](model, FRANCE), WAYS[f"a{way}"](model, FRANCE)
-    assert (said(first), len(openai_server.requests)) == (said(second), 1)
+    assert (text_of(first), len(openai_server.requests)) == (text_of(second), 1)
 
 
 def test_each_caller_has_an_answer_of_his_own(model, face):
@@ -221,7 +221,7 @@ def test_answers_and_streams_are_shared_through_redis(llm, openai_server, namesp
             answers.append(face(guard_llm(llm(), ops=ops), FRANCE))
     assert len(openai_server.requests) == 1
     assert answers[0].raw == answers[1].raw
-    assert said(answers[1]) == FRANCE
+    assert text_of(answers[1]) == FRANCE
 
 
 # What is not kept
@@ -300,8 +300,8 @@ async def test_an_asynchronous_stream_that_is_left_early_is_not_kept(model, open
 def test_two_loops_in_a_row(model, openai_server):
     for text in (FRANCE, "and of Italy?"):
         for _ in range(2):
-            assert said(CHATS["achat"](model, text)) == text
-            assert said(CHATS["astream_chat"](model, text)) == text
+            assert text_of(CHATS["achat"](model, text)) == text
+            assert text_of(CHATS["astream_chat"](model, text)) == text
     assert len(openai_server.requests) == 4
 
 
@@ -312,7 +312,7 @@ def test_two_loops_in_a_row(model, openai_server):
 def test_a_custom_model_is_guarded_every_way(ops, echo, way, events):
     model = guard_llm(echo(), Policy(cache=Cache()), ops=ops)
     first, second = WAYS[way](model, "how is it?"), WAYS[way](model, "how is it?")
-    assert said(first) == said(second)
+    assert text_of(first) == text_of(second)
     assert second.raw == first.raw
     assert model.calls == 1
     assert [event.outcome for event in events] == ["miss", "hit"]
@@ -322,5 +322,5 @@ def test_a_custom_model_is_guarded_every_way(ops, echo, way, events):
 def test_mock_models_are_guarded_every_way(ops, mock_llm, way, events):
     model = guard_llm(mock_llm(max_tokens=3), ops=ops)
     first, second = WAYS[way](model, "how?"), WAYS[way](model, "how?")
-    assert said(first) == said(second)
+    assert text_of(first) == text_of(second)
     assert [event.outcome for event in events] == ["miss", "hit"]

@@ -47,7 +47,7 @@ class Town(BaseModel):
 PARIS = {"name": "Paris", "country": "France"}
 
 
-def structured(body: dict[str, Any]) -> Any:
+def answer_structured(body: dict[str, Any]) -> Any:
     """Answer as asked: by a JSON schema, or by a call of the one tool."""
     if "response_format" in body:
         return json.dumps(PARIS)
@@ -107,7 +107,7 @@ def test_a_prediction_of_a_custom_model_is_paid_for_once(ops, echo, way):
 @pytest.mark.parametrize("name", ["gpt-4o-mini", "gpt-4"])
 @pytest.mark.parametrize("way", list(STRUCTURED))
 def test_a_structured_answer_is_paid_for_once(ops, llm, openai_server, way, name):
-    openai_server.reply = structured
+    openai_server.reply = answer_structured
     model = guard_llm(llm(model=name), ops=ops)
     for each in (llm(model=name), model, model):
         answer = STRUCTURED[way](each)
@@ -119,7 +119,7 @@ def test_a_structured_answer_is_paid_for_once(ops, llm, openai_server, way, name
 
 
 def test_another_schema_is_another_question(model, openai_server):
-    openai_server.reply = structured
+    openai_server.reply = answer_structured
     model.structured_predict(City, FRANCE, country="France")
     model.structured_predict(Town, FRANCE, country="France")
     assert len(openai_server.requests) == 2
@@ -133,7 +133,7 @@ def fetch(city: str) -> str:
 WEATHER = FunctionTool.from_defaults(fetch, name="weather")
 
 
-def calling(body: dict[str, Any]) -> Any:
+def call_tool_once(body: dict[str, Any]) -> Any:
     """Call the tool once, and say what it said."""
     last = body["messages"][-1]
     if last["role"] == "tool":
@@ -143,7 +143,7 @@ def calling(body: dict[str, Any]) -> Any:
 
 @pytest.mark.parametrize("way", ["predict_and_call", "apredict_and_call"])
 def test_predict_and_call(model, openai_server, way):
-    openai_server.reply = calling
+    openai_server.reply = call_tool_once
     for _ in range(2):
         answer = getattr(model, way)([WEATHER], user_msg="how is it?")
         answer = asyncio.run(answer) if way.startswith("a") else answer
@@ -153,7 +153,7 @@ def test_predict_and_call(model, openai_server, way):
 
 @pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
 def test_chat_with_tools(model, openai_server, way):
-    openai_server.reply = calling
+    openai_server.reply = call_tool_once
 
     def ask(**options: Any) -> Any:
         made = getattr(model, f"{way}_with_tools")([WEATHER], user_msg="how is it?", **options)
@@ -172,7 +172,7 @@ def test_chat_with_tools(model, openai_server, way):
     assert len(openai_server.requests) == 2
 
 
-def stepping(body: dict[str, Any]) -> Any:
+def call_tool_twice(body: dict[str, Any]) -> Any:
     """Call the tool for two cities, one after the other, and say what it said."""
     asked = max(i for i, m in enumerate(body["messages"]) if m["role"] == "user")
     told = [m["content"] for m in body["messages"][asked:] if m["role"] == "tool"]
@@ -194,7 +194,7 @@ def run(agent: Any, text: str = "how is it?") -> str:
 
 @pytest.mark.parametrize("streaming", [True, False])
 def test_a_function_agent_runs_again_for_nothing(model, openai_server, streaming):
-    openai_server.reply = stepping
+    openai_server.reply = call_tool_twice
     for _ in range(3):
         agent = FunctionAgent(tools=[WEATHER], llm=model, streaming=streaming)
         assert run(agent) == "sunny in Paris and sunny in Rome"
@@ -204,7 +204,7 @@ def test_a_function_agent_runs_again_for_nothing(model, openai_server, streaming
 
 @pytest.mark.parametrize("streaming", [True, False])
 def test_a_conversation_goes_on_from_a_hit(ops, llm, openai_server, streaming):
-    openai_server.reply = stepping
+    openai_server.reply = call_tool_twice
     model = guard_llm(llm(), ops=ops)
 
     async def go() -> list[str]:
@@ -219,7 +219,7 @@ def test_a_conversation_goes_on_from_a_hit(ops, llm, openai_server, streaming):
     assert len(openai_server.requests) == before
 
 
-def reacting(body: dict[str, Any]) -> str:
+def answer_react(body: dict[str, Any]) -> str:
     text = json.dumps(body["messages"])
     if "Observation: sunny" in text:
         return "Thought: I can answer.\nAnswer: It is sunny."
@@ -228,7 +228,7 @@ def reacting(body: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("streaming", [True, False])
 def test_a_react_agent_runs_again_for_nothing(model, openai_server, streaming):
-    openai_server.reply = reacting
+    openai_server.reply = answer_react
     for _ in range(2):
         agent = ReActAgent(tools=[WEATHER], llm=model, streaming=streaming)
         assert run(agent) == "It is sunny."

@@ -78,7 +78,7 @@ class Noting(BaseEventHandler):
 
 
 @pytest.fixture
-def noted() -> Iterator[Noting]:
+def notes() -> Iterator[Noting]:
     root, handler = get_dispatcher(), Noting()
     before = root.event_handlers
     root.event_handlers = [*before, handler]
@@ -122,22 +122,22 @@ def ask(request: pytest.FixtureRequest) -> Callable[[Any], Any]:
     return WAYS[request.param]
 
 
-def test_a_hit_fires_nothing_but_a_hit(model, pairs, noted, spans, ask):
+def test_a_hit_fires_nothing_but_a_hit(model, pairs, notes, spans, ask):
     ask(model)
-    assert (pairs.models, len(noted.of(*STARTS)), len(noted.of(*ENDS))) == (1, 1, 1)
+    assert (pairs.models, len(notes.of(*STARTS)), len(notes.of(*ENDS))) == (1, 1, 1)
     assert len(spans.completed_spans) == 1
-    assert not noted.of(CacheHitEvent)
+    assert not notes.of(CacheHitEvent)
     for hits in (1, 2):
         ask(model)
-        assert (pairs.models, len(noted.of(*STARTS)), len(noted.of(*ENDS))) == (1, 1, 1)
+        assert (pairs.models, len(notes.of(*STARTS)), len(notes.of(*ENDS))) == (1, 1, 1)
         assert len(spans.completed_spans) == 1
-        assert len(noted.of(CacheHitEvent)) == hits
+        assert len(notes.of(CacheHitEvent)) == hits
 
 
-def test_a_hit_tells_where_it_came_from_and_nothing_of_what_was_asked(model, noted, ask, ops):
+def test_a_hit_tells_where_it_came_from_and_nothing_of_what_was_asked(model, notes, ask, ops):
     ask(model)
     ask(model)
-    (hit,) = noted.of(CacheHitEvent)
+    (hit,) = notes.of(CacheHitEvent)
     assert hit.name in [tool.name for tool in ops.stats().tools]
     assert (hit.kind, hit.tier) == ("llm", "L1")
     assert hit.saved_seconds >= 0
@@ -184,7 +184,7 @@ def test_what_calls_itself_is_one_call(ops, echo, events, way):
     assert ops.stats().total.calls == 2
 
 
-def test_a_stream_that_is_left_early_leaves_no_open_record(model, pairs, spans, noted):
+def test_a_stream_that_is_left_early_leaves_no_open_record(model, pairs, spans, notes):
     stream = model.stream_chat(user(FRANCE))
     next(stream)
     stream.close()
@@ -203,25 +203,25 @@ async def test_an_asynchronous_stream_that_is_left_early_leaves_no_open_record(m
 
 
 @pytest.mark.parametrize("way", ["stream_chat", "astream_chat"])
-def test_a_stream_belongs_to_where_it_was_asked_for(model, noted, spans, way):
+def test_a_stream_belongs_to_where_it_was_asked_for(model, notes, spans, way):
     def asked() -> Any:
         token = active_span_id.set("the query")
         try:
             if way == "stream_chat":
                 return model.stream_chat(user(FRANCE))
-            return asyncio.run(_opened())
+            return asyncio.run(_open())
         finally:
             active_span_id.reset(token)
 
-    async def _opened() -> Any:
+    async def _open() -> Any:
         return await model.astream_chat(user(FRANCE))
 
-    async def drained(stream: Any) -> None:
+    async def drain(stream: Any) -> None:
         async for _ in stream:
             pass
 
     for _ in range(2):
         stream = asked()
-        list(stream) if way == "stream_chat" else asyncio.run(drained(stream))
+        list(stream) if way == "stream_chat" else asyncio.run(drain(stream))
     assert [span.parent_id for span in spans.completed_spans] == ["the query"]
-    assert [hit.span_id for hit in noted.of(CacheHitEvent)] == ["the query"]
+    assert [hit.span_id for hit in notes.of(CacheHitEvent)] == ["the query"]

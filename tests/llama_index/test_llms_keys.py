@@ -1,4 +1,4 @@
-"""What tells one call of a guarded model from another, and what does not."""
+"""The differences between two calls of a guarded model that count, and those that do not."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_tenants_share_nothing(echo):
         assert model.calls == 2
 
 
-def called(id_: str, arguments: Any, *, put_away: bool) -> list[ChatMessage]:
+def with_tool_call(id_: str, arguments: Any, *, put_away: bool) -> list[ChatMessage]:
     """Return a conversation with a tool call, fresh from the model or out of a memory."""
     block = ToolCallBlock(tool_call_id=id_, tool_name="weather", tool_kwargs=arguments)
     function = {"name": "weather", "arguments": "{}"}
@@ -173,16 +173,16 @@ def called(id_: str, arguments: Any, *, put_away: bool) -> list[ChatMessage]:
 
 def test_ids_of_tool_calls_and_where_they_were_kept_do_not_count(ops, echo, events):
     model = guard_llm(echo(), ops=ops)
-    model.chat(called("call_1", {"city": "Paris"}, put_away=False))
-    model.chat(called("call_2", '{"city":"Paris"}', put_away=True))
-    model.chat(called("call_3", {"city": "Rome"}, put_away=False))
+    model.chat(with_tool_call("call_1", {"city": "Paris"}, put_away=False))
+    model.chat(with_tool_call("call_2", '{"city":"Paris"}', put_away=True))
+    model.chat(with_tool_call("call_3", {"city": "Rome"}, put_away=False))
     assert outcomes(events) == ["miss", "hit", "miss"]
 
 
 def test_a_call_that_stands_beside_the_blocks_alone_counts(ops, echo, events):
     model = guard_llm(echo(), ops=ops)
     for city in (None, "Paris", "Rome", "Paris"):
-        messages = called("call_1", {}, put_away=True)
+        messages = with_tool_call("call_1", {}, put_away=True)
         function = {"name": "weather", "arguments": city}
         if city is not None:
             messages[1].additional_kwargs["tool_calls"].append({"id": "2", "function": function})

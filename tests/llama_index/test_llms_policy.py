@@ -64,7 +64,7 @@ def ask(request: pytest.FixtureRequest) -> Callable[..., Any]:
     return WAYS[request.param]
 
 
-def said(response: Any) -> str:
+def text_of(response: Any) -> str:
     return response.text if isinstance(response, CompletionResponse) else response.message.content
 
 
@@ -75,7 +75,7 @@ def test_a_failure_is_tried_again(ops, llm, openai_server, ask):
     failures = [{"status": 500}, {"status": 429}]
     openai_server.reply = lambda body: failures.pop() if failures else "Paris"
     policy = MODEL_POLICY.replace(retry=Retry(attempts=3, wait=0))
-    assert said(ask(guard_llm(llm(), policy, ops=ops), FRANCE)) == "Paris"
+    assert text_of(ask(guard_llm(llm(), policy, ops=ops), FRANCE)) == "Paris"
     assert len(openai_server.requests) == 3
 
 
@@ -107,7 +107,7 @@ def test_stale_answers_stand_in_for_errors(llm, openai_server, ask):
         clock.advance(20)
         openai_server.reply = lambda body: {"status": 500}
         stale = ask(model, FRANCE)
-        assert said(stale) == FRANCE
+        assert text_of(stale) == FRANCE
         assert stale.additional_kwargs["toolops"] == {"hit": True}
 
 
@@ -116,7 +116,7 @@ def test_a_fallback_is_a_text(ops, llm, openai_server, ask, fallback):
     openai_server.reply = lambda body: {"status": 500}
     model = guard_llm(llm(), Policy(cache=Cache(), fallback=fallback), ops=ops)
     response = ask(model, FRANCE)
-    assert said(response) == "Ask me later."
+    assert text_of(response) == "Ask me later."
     assert "toolops" not in response.additional_kwargs
     assert isinstance(response, ChatResponse | CompletionResponse)
 
@@ -205,7 +205,7 @@ def test_callables_of_a_policy_see_responses(ops, llm, openai_server, ask):
     assert ops.stats().total.spent == 0.5
     for result in seen:
         last = result[-1] if isinstance(result, list) else result
-        assert said(last) == FRANCE
+        assert text_of(last) == FRANCE
         assert type(last.raw).__module__.startswith("openai.types.")
 
 
@@ -235,14 +235,14 @@ def test_a_stream_that_tells_no_tokens_costs_nothing(ops, llm, way):
 def test_parts_of_a_policy_by_name_win_and_add_to_the_default(ops, llm, openai_server, ask):
     model = guard_llm(llm(), ops=ops, cache=None, fallback="later")
     for _ in range(2):
-        assert said(ask(model, FRANCE)) == FRANCE
+        assert text_of(ask(model, FRANCE)) == FRANCE
     assert len(openai_server.requests) == 2
     openai_server.reply = lambda body: 500
-    assert said(ask(model, FRANCE)) == "later"
+    assert text_of(ask(model, FRANCE)) == "later"
     assert len(openai_server.requests) == 2 + MODEL_POLICY.retry.attempts
     own = guard_llm(llm(), Policy(cache=Cache(ttl=60)), ops=ops, cache=None, coalesce=False)
     openai_server.reply = lambda body: {"content": "own"}
-    assert [said(ask(own, FRANCE)) for _ in range(2)] == ["own"] * 2
+    assert [text_of(ask(own, FRANCE)) for _ in range(2)] == ["own"] * 2
     with pytest.raises(ConfigurationError, match="cahce"):
         guard_llm(llm(), ops=ops, cahce=None)
 
@@ -251,7 +251,7 @@ def test_parts_of_a_policy_by_name_win_and_add_to_the_default(ops, llm, openai_s
 
 
 @pytest.fixture
-def meaning(tmp_path: Path) -> Iterator[ToolOps]:
+def semantic_ops(tmp_path: Path) -> Iterator[ToolOps]:
     with ToolOps(semantic=SemanticCache(path=tmp_path)) as ops:
         yield ops
 
@@ -259,15 +259,15 @@ def meaning(tmp_path: Path) -> Iterator[ToolOps]:
 BY_MEANING = MODEL_POLICY.replace(semantic=Semantic(on="question"))
 
 
-def test_questions_in_other_words_share_an_answer(meaning, llm, openai_server, ask):
-    model = guard_llm(llm(), BY_MEANING, ops=meaning)
-    assert said(ask(model, FRANCE)) == FRANCE
-    assert said(ask(model, AGAIN)) == FRANCE
+def test_questions_in_other_words_share_an_answer(semantic_ops, llm, openai_server, ask):
+    model = guard_llm(llm(), BY_MEANING, ops=semantic_ops)
+    assert text_of(ask(model, FRANCE)) == FRANCE
+    assert text_of(ask(model, AGAIN)) == FRANCE
     assert len(openai_server.requests) == 1
 
 
-def test_only_the_last_user_text_is_compared(meaning, llm, openai_server):
-    model = guard_llm(llm(), BY_MEANING, ops=meaning)
+def test_only_the_last_user_text_is_compared(semantic_ops, llm, openai_server):
+    model = guard_llm(llm(), BY_MEANING, ops=semantic_ops)
     french = ChatMessage(role=MessageRole.SYSTEM, content="Answer in French.")
     for before in ([], [french], user("Hello.")):
         model.chat([*before, *user(FRANCE)])
@@ -289,16 +289,16 @@ def result_of(question: str) -> list[ChatMessage]:
 
 @pytest.mark.parametrize(("after_tools", "requests"), [(False, 2), (True, 1)])
 def test_after_a_tools_result_there_is_no_question(
-    meaning, llm, openai_server, after_tools, requests
+    semantic_ops, llm, openai_server, after_tools, requests
 ):
-    model = guard_llm(llm(), BY_MEANING, ops=meaning, after_tools=after_tools)
+    model = guard_llm(llm(), BY_MEANING, ops=semantic_ops, after_tools=after_tools)
     for question in (FRANCE, AGAIN):
         model.chat(result_of(question))
     assert len(openai_server.requests) == requests
 
 
-def test_what_a_react_agent_has_observed_is_no_question(meaning, echo):
-    model = guard_llm(echo(), BY_MEANING, ops=meaning)
+def test_what_a_react_agent_has_observed_is_no_question(semantic_ops, echo):
+    model = guard_llm(echo(), BY_MEANING, ops=semantic_ops)
     for result in (FRANCE, AGAIN):  # which are as good as equal, as results seldom are
         steps = [
             ActionReasoningStep(thought="Look.", action="look", action_input={}),
@@ -308,8 +308,8 @@ def test_what_a_react_agent_has_observed_is_no_question(meaning, echo):
     assert model.calls == 2
 
 
-def test_a_formatted_prompt_is_only_looked_up_exactly(meaning, echo):
-    model = guard_llm(echo(), BY_MEANING, ops=meaning)
+def test_a_formatted_prompt_is_only_looked_up_exactly(semantic_ops, echo):
+    model = guard_llm(echo(), BY_MEANING, ops=semantic_ops)
     for question in (FRANCE, AGAIN, AGAIN):
         model.complete(f"Be brief.\n\n{question}", formatted=True)
     assert model.calls == 2
@@ -326,7 +326,7 @@ def test_fifty_threads_ask_once(model, openai_server, events, way):
         wait_for(lambda: len(openai_server.requests) == 1, "the request")
         gate.open()
         answers = [each.result(20) for each in asked]
-    assert {said(answer) for answer in answers} == {FRANCE}
+    assert {text_of(answer) for answer in answers} == {FRANCE}
     assert len({id(answer) for answer in answers}) == 50
     assert len(openai_server.requests) == 1
 
@@ -339,7 +339,7 @@ async def test_fifty_tasks_ask_once(model, openai_server, streams):
         return await model.achat(user(FRANCE))
 
     answers = await asyncio.gather(*(one() for _ in range(50)))
-    assert {said(answer) for answer in answers} == {FRANCE}
+    assert {text_of(answer) for answer in answers} == {FRANCE}
     assert len(openai_server.requests) == 1
 
 
@@ -347,7 +347,7 @@ def test_threads_and_loops_share_a_call_of_a_custom_model(ops, echo, events):
     model = guard_llm(echo(), ops=ops)
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(WAYS[way], model, FRANCE) for way in ("chat", "achat") * 4]
-        assert len({said(each.result(20)) for each in asked}) == 1
+        assert len({text_of(each.result(20)) for each in asked}) == 1
     assert model.calls == 1
 
 
@@ -356,7 +356,7 @@ def test_a_slow_reader_and_a_quick_one_share_a_stream(model, openai_server):
     next(slow)
     quick = list(model.stream_chat(user(FRANCE)))
     rest = list(slow)
-    assert said(rest[-1]) == said(quick[-1]) == FRANCE
+    assert text_of(rest[-1]) == text_of(quick[-1]) == FRANCE
     assert [chunk.delta for chunk in rest] == [chunk.delta for chunk in quick[1:]]
     assert len(openai_server.requests) == 1
 
@@ -367,7 +367,7 @@ def test_who_began_a_stream_may_leave_it_to_others(model, openai_server):
     second = model.stream_chat(user(FRANCE))
     next(second)
     first.close()
-    assert said(list(second)[-1]) == FRANCE
+    assert text_of(list(second)[-1]) == FRANCE
     assert list(model.stream_chat(user(FRANCE)))
     assert len(openai_server.requests) == 1
 
@@ -380,7 +380,7 @@ async def test_a_caller_that_leaves_harms_nobody(model, openai_server):
     with pytest.raises(asyncio.CancelledError):
         await tasks[0]
     gate.open()
-    assert [said(await task) for task in tasks[1:]] == [FRANCE] * 2
+    assert [text_of(await task) for task in tasks[1:]] == [FRANCE] * 2
     assert len(openai_server.requests) == 1
 
 
@@ -412,7 +412,7 @@ def test_what_cannot_be_guarded_is_refused(ops, model, llm):
 @pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
 @pytest.mark.parametrize("wrong", ["hello", ChatMessage("hello"), 5])
 def test_what_is_no_conversation_is_left_to_the_model_to_refuse(ops, llm, way, wrong):
-    def refused(model):
+    def refusal(model):
         async def ask():
             answer = await getattr(model, way)(wrong)
             return [chunk async for chunk in answer] if way == "astream_chat" else answer
@@ -421,7 +421,7 @@ def test_what_is_no_conversation_is_left_to_the_model_to_refuse(ops, llm, way, w
             asyncio.run(ask()) if way.startswith("a") else list(getattr(model, way)(wrong))
         return str(caught.value)
 
-    assert refused(guard_llm(llm(), ops=ops, breaker=None)) == refused(llm())
+    assert refusal(guard_llm(llm(), ops=ops, breaker=None)) == refusal(llm())
 
 
 @pytest.mark.parametrize("planted", ["text", ["a"], ChatMessage("x")])
@@ -446,7 +446,7 @@ def test_an_entry_of_another_kind_is_no_answer(ops, llm, openai_server, ask, pla
             if kind:
                 list(told)
     before = len(openai_server.requests)
-    assert said(ask(model, FRANCE)) == FRANCE
+    assert text_of(ask(model, FRANCE)) == FRANCE
     assert len(openai_server.requests) == before + 1
     assert events[-1].outcome == "hit"
 
@@ -455,5 +455,5 @@ def test_a_runtime_that_is_switched_off_leaves_the_model_alone(ops, llm, openai_
     model = guard_llm(llm(), ops=ops)
     ops.active = False
     for _ in range(2):
-        assert said(ask(model, FRANCE)) == FRANCE
+        assert text_of(ask(model, FRANCE)) == FRANCE
     assert len(openai_server.requests) == 2
