@@ -58,13 +58,13 @@ class Body:
 
     def answer(self, text: str) -> str:
         """Answer in a thread."""
-        release = self._begun(text)
+        release = self._begin(text)
         release.wait()
-        return self._ended(text)
+        return self._end(text)
 
     async def aanswer(self, text: str) -> str:
         """Answer on an event loop."""
-        release = self._begun(text)
+        release = self._begin(text)
         try:
             await release.opened()
         except asyncio.CancelledError:
@@ -72,25 +72,25 @@ class Body:
             if not self.resists:
                 raise
             await release.opened()
-        return self._ended(text)
+        return self._end(text)
 
     def of(self, text: str, who: str = "") -> str:
         """Return what it answers."""
         return f"{self.word} to {text}" + (f" for {who}" if who else "")
 
-    def _begun(self, text: str) -> Latch:
+    def _begin(self, text: str) -> Latch:
         self.runs.append(text)
         self.started.open()
         return self.release
 
-    def _ended(self, text: str) -> str:
+    def _end(self, text: str) -> str:
         if self.failures > 0:
             self.failures -= 1
             raise self.kind(self.complaint)
         return self.of(text, WHO.get())
 
 
-def begun(way: str, call: Any, acall: Any, *args: Any, **more: Any) -> asyncio.Future[Any]:
+def start_call(way: str, call: Any, acall: Any, *args: Any, **more: Any) -> asyncio.Future[Any]:
     """Make a call in a thread of its own ("sync") or in a task ("async"), in this context."""
     if way == "async":
         return asyncio.ensure_future(acall(*args, **more))

@@ -58,7 +58,7 @@ class ModelConformance:
     ask: ClassVar[Callable[..., str]]
 
     def model(
-        self, asked: list[Any], reason: Any = "stop", size: int = 0, max_retries: int = 0
+        self, conversations: list[Any], reason: Any = "stop", size: int = 0, max_retries: int = 0
     ) -> Any:
         """Return a model that answers "fine".
 
@@ -80,68 +80,74 @@ class ModelConformance:
             yield ops
 
     @pytest.fixture
-    def asked(self) -> list[Any]:
+    def conversations(self) -> list[Any]:
         return []
 
     @pytest.mark.parametrize("reason", INCOMPLETE)
-    def test_an_incomplete_answer_is_not_stored(self, reason: str, asked, ops) -> None:
-        guarded = self.guard(self.model(asked, reason), ops=ops)
+    def test_an_incomplete_answer_is_not_stored(self, reason: str, conversations, ops) -> None:
+        guarded = self.guard(self.model(conversations, reason), ops=ops)
         for _ in range(2):
             assert self.ask(guarded, self.conversation("id", "1")) == "fine"
-        assert len(asked) == 2
+        assert len(conversations) == 2
 
     @pytest.mark.parametrize("reason", [None, "stop", "end_turn", str(FinishReason.STOP)])
-    def test_an_answer_that_ended_by_itself_is_stored(self, reason: Any, asked, ops) -> None:
-        guarded = self.guard(self.model(asked, reason), ops=ops)
+    def test_an_answer_that_ended_by_itself_is_stored(
+        self, reason: Any, conversations, ops
+    ) -> None:
+        guarded = self.guard(self.model(conversations, reason), ops=ops)
         for _ in range(2):
             assert self.ask(guarded, self.conversation("id", "1")) == "fine"
-        assert len(asked) == 1
+        assert len(conversations) == 1
 
     @pytest.mark.parametrize("name", IDS)
-    def test_ids_of_tool_calls_do_not_count(self, name: str, asked, ops) -> None:
-        guarded = self.guard(self.model(asked), ops=ops)
+    def test_ids_of_tool_calls_do_not_count(self, name: str, conversations, ops) -> None:
+        guarded = self.guard(self.model(conversations), ops=ops)
         for id_ in ("one", "two"):
             self.ask(guarded, self.conversation(name, id_))
-        assert len(asked) == 1
+        assert len(conversations) == 1
         self.ask(guarded, self.conversation(name, "one", '{"n": 1}'))
-        assert len(asked) == 2
+        assert len(conversations) == 2
 
-    def test_private_whole_numbers_of_a_model_count(self, asked, ops) -> None:
+    def test_private_whole_numbers_of_a_model_count(self, conversations, ops) -> None:
         for size in (1, 2, 1):
-            guarded = self.guard(self.model(asked, size=size), ops=ops)
+            guarded = self.guard(self.model(conversations, size=size), ops=ops)
             self.ask(guarded, self.conversation("id", "1"))
-        assert len(asked) == 2
+        assert len(conversations) == 2
 
-    def test_the_default_policy_stores_retries_and_breaks(self, asked, ops) -> None:
+    def test_the_default_policy_stores_retries_and_breaks(self, conversations, ops) -> None:
         for policy in ({}, {"policy": None}):
-            guarded = self.guard(self.model(asked), ops=ops, **policy)
+            guarded = self.guard(self.model(conversations), ops=ops, **policy)
             chosen = type(guarded).__toolops_guard__.policy
             assert chosen.cache == Cache(ttl=3_600.0)
             assert isinstance(chosen.retry, Retry)
             assert isinstance(chosen.breaker, CircuitBreaker)
 
-    def test_parts_win_over_the_policy(self, asked, ops) -> None:
-        guarded = self.guard(self.model(asked), Policy(cache=Cache()), ops=ops, cache=None)
+    def test_parts_win_over_the_policy(self, conversations, ops) -> None:
+        guarded = self.guard(self.model(conversations), Policy(cache=Cache()), ops=ops, cache=None)
         for _ in range(2):
             self.ask(guarded, self.conversation("id", "1"))
-        assert len(asked) == 2
+        assert len(conversations) == 2
 
-    def test_a_clients_own_retries_beside_the_policys_are_warned_of(self, asked, ops) -> None:
+    def test_a_clients_own_retries_beside_the_policys_are_warned_of(
+        self, conversations, ops
+    ) -> None:
         with pytest.warns(UserWarning, match=r"max_retries=2.*3 attempts") as found:
-            self.guard(self.model(asked, max_retries=2), ops=ops)
+            self.guard(self.model(conversations, max_retries=2), ops=ops)
         assert found[0].filename == __file__
-        self.guard(self.model(asked, max_retries=2), ops=ops, retry=None)
+        self.guard(self.model(conversations, max_retries=2), ops=ops, retry=None)
 
     @pytest.mark.parametrize(("options", "message"), WRONG)
-    def test_a_wrong_option_is_refused(self, options: dict[str, Any], message: str, asked) -> None:
+    def test_a_wrong_option_is_refused(
+        self, options: dict[str, Any], message: str, conversations
+    ) -> None:
         with pytest.raises(ConfigurationError, match=message):
-            self.guard(self.model(asked), **options)
+            self.guard(self.model(conversations), **options)
 
     @pytest.mark.parametrize("wrong", [None, object()])
     def test_an_object_that_is_no_model_is_refused(self, wrong: Any, ops) -> None:
         with pytest.raises(ConfigurationError, match="llm: must be an? "):
             self.guard(wrong, ops=ops)
 
-    def test_guarding_twice_is_refused(self, asked, ops) -> None:
+    def test_guarding_twice_is_refused(self, conversations, ops) -> None:
         with pytest.raises(ConfigurationError, match="llm: is guarded already"):
-            self.guard(self.guard(self.model(asked), ops=ops), ops=ops)
+            self.guard(self.guard(self.model(conversations), ops=ops), ops=ops)

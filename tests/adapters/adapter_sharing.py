@@ -19,8 +19,10 @@ class Sharing(Subject):
 
     # One after the other -------------------------------------------------------------------------
 
-    async def test_equal_calls_are_made_once(self, way: str, other: str, body, made) -> None:
-        guarded = made()
+    async def test_equal_calls_are_made_once(
+        self, way: str, other: str, body, make_guarded
+    ) -> None:
+        guarded = make_guarded()
         first = await self.ask(way, guarded, "x")
         again = await self.ask(other, guarded, "x")
         assert self.text_of(first) == self.text_of(again) == body.of("x")
@@ -28,15 +30,17 @@ class Sharing(Subject):
         assert body.runs == ["x"]
 
     @one_way
-    async def test_different_calls_are_apart(self, way: str, body, made) -> None:
-        guarded = made()
+    async def test_different_calls_are_apart(self, way: str, body, make_guarded) -> None:
+        guarded = make_guarded()
         for text in ("x", "y", "X", "x", "y"):
             assert await self.hear(way, guarded, text) == body.of(text)
         assert body.runs == ["x", "y", "X"]
 
     @needs("mutable")
-    async def test_a_mutated_answer_never_changes_the_next(self, way: str, body, made) -> None:
-        guarded = made()
+    async def test_a_mutated_answer_never_changes_the_next(
+        self, way: str, body, make_guarded
+    ) -> None:
+        guarded = make_guarded()
         for _ in range(3):  # what was computed, and two hits
             answer = await self.ask(way, guarded, "x")
             assert self.text_of(answer) == body.of("x")
@@ -44,8 +48,8 @@ class Sharing(Subject):
             assert self.text_of(answer) != body.of("x")
         assert body.runs == ["x"]
 
-    async def test_errors_are_never_kept(self, way: str, body, made) -> None:
-        guarded = made()
+    async def test_errors_are_never_kept(self, way: str, body, make_guarded) -> None:
+        guarded = make_guarded()
         body.failures = 2
         for _ in range(2):
             with pytest.raises(Trouble):
@@ -57,7 +61,7 @@ class Sharing(Subject):
     @needs("uncached")
     @one_way
     async def test_without_a_cache_every_call_is_made(self, way: str, body, ops) -> None:
-        guarded = self.guard_uncached(self.original(body), ops)
+        guarded = self.guard_plain(self.original(body), ops)
         for _ in range(2):
             assert await self.hear(way, guarded, "x") == body.of("x")
         assert body.runs == ["x"] * 2
@@ -65,8 +69,10 @@ class Sharing(Subject):
     # At the same time ----------------------------------------------------------------------------
 
     @needs("coalescing")
-    async def test_a_crowd_makes_one_call(self, crowd: Any, body, ops, made, events) -> None:
-        guarded = made()
+    async def test_a_crowd_makes_one_call(
+        self, crowd: Any, body, ops, make_guarded, events
+    ) -> None:
+        guarded = make_guarded()
         body.hold()
         callers: list[Any] = []
         for number in range(MANY):
@@ -86,8 +92,10 @@ class Sharing(Subject):
         assert sorted(self.outcomes(events)) == ["coalesced"] * (MANY - 1) + ["hit", "miss"]
 
     @needs("coalescing")
-    async def test_the_leaders_error_reaches_all(self, crowd: Any, body, ops, made, events) -> None:
-        guarded = made()
+    async def test_the_leaders_error_reaches_all(
+        self, crowd: Any, body, ops, make_guarded, events
+    ) -> None:
+        guarded = make_guarded()
         body.hold()
         body.failures = 1
         callers = [self.begin(crowd[n % len(crowd)], guarded, "x") for n in range(MANY)]
@@ -98,8 +106,10 @@ class Sharing(Subject):
         assert self.outcomes(events) == ["error"] * MANY
 
     @needs("coalescing")
-    async def test_each_caller_has_an_error_of_his_own(self, crowd: Any, body, ops, made) -> None:
-        guarded = made()
+    async def test_each_caller_has_an_error_of_his_own(
+        self, crowd: Any, body, ops, make_guarded
+    ) -> None:
+        guarded = make_guarded()
         body.hold()
         body.failures = 1
         callers = [self.begin(crowd[n % len(crowd)], guarded, "x") for n in range(MANY)]
@@ -131,9 +141,9 @@ class Sharing(Subject):
         assert [self.read(answer) for answer in answers] == [body.of("x")] * (MANY + 1)
 
     async def test_a_crowd_with_different_questions_gets_its_own_answers(
-        self, mix: Any, body, made
+        self, mix: Any, body, make_guarded
     ) -> None:
-        guarded = made()
+        guarded = make_guarded()
         texts = [f"x{number % 3}" for number in range(MANY)]
         ways = [mix[number % len(mix)] for number in range(MANY)]
         callers = [self.begin(way, guarded, text) for way, text in zip(ways, texts, strict=True)]
@@ -143,8 +153,8 @@ class Sharing(Subject):
     # Leaving -------------------------------------------------------------------------------------
 
     @needs("coalescing", "async", "cancelling")
-    async def test_who_leaves_harms_nobody(self, body, ops, made) -> None:
-        guarded = made()
+    async def test_who_leaves_harms_nobody(self, body, ops, make_guarded) -> None:
+        guarded = make_guarded()
         body.hold()
         tasks = [self.begin("async", guarded, "x") for _ in range(4)]
         await reach_aboard(ops, 4)
@@ -159,8 +169,10 @@ class Sharing(Subject):
         assert (body.runs, body.cancelled) == (["x"], [])
 
     @needs("coalescing", "mixing", "sync", "async", "cancelling")
-    async def test_a_cancelled_leader_leaves_threads_unharmed(self, body, ops, made) -> None:
-        guarded = made()
+    async def test_a_cancelled_leader_leaves_threads_unharmed(
+        self, body, ops, make_guarded
+    ) -> None:
+        guarded = make_guarded()
         body.hold()
         leader = self.begin("async", guarded, "x")
         await reach_aboard(ops, 1)
@@ -175,8 +187,8 @@ class Sharing(Subject):
         assert (body.runs, body.cancelled) == (["x"], [])
 
     @needs("async", "cancelling")
-    async def test_the_last_one_gone_cancels_the_work(self, body, ops, made) -> None:
-        guarded = made()
+    async def test_the_last_one_gone_cancels_the_work(self, body, ops, make_guarded) -> None:
+        guarded = make_guarded()
         body.hold()
         tasks = [self.begin("async", guarded, "x") for _ in range(3)]
         await reach_aboard(ops, 3)
@@ -192,8 +204,8 @@ class Sharing(Subject):
         assert body.runs == ["x", "x"]
 
     @needs("coalescing", "deadline")
-    async def test_a_deadline_is_the_callers_own(self, way: str, body, ops, made) -> None:
-        guarded = made()
+    async def test_a_deadline_is_the_callers_own(self, way: str, body, ops, make_guarded) -> None:
+        guarded = make_guarded()
         body.hold()
         patient = self.begin(way, guarded, "x")
         await reach_aboard(ops, 1)
@@ -207,8 +219,10 @@ class Sharing(Subject):
 
     @needs("sync", "async", "coalescing", "inline")
     @pytest.mark.allow_blocking("a plain call on a loop blocks it, by its nature")
-    async def test_a_sync_call_on_a_loop_does_not_wait_for_that_loop(self, body, made) -> None:
-        guarded = made()
+    async def test_a_sync_call_on_a_loop_does_not_wait_for_that_loop(
+        self, body, make_guarded
+    ) -> None:
+        guarded = make_guarded()
         body.hold()
         leader = self.begin("async", guarded, "x")
         await body.started.opened()
@@ -232,9 +246,9 @@ class Sharing(Subject):
         assert body.runs[-1] == "y"
 
     @one_way
-    async def test_a_closed_runtime_opens_again(self, way: str, body, ops, made) -> None:
+    async def test_a_closed_runtime_opens_again(self, way: str, body, ops, make_guarded) -> None:
         # As ToolOps says of itself: closing releases connections and threads, and ends nothing.
-        guarded = made()
+        guarded = make_guarded()
         await self.ask(way, guarded, "x")
         await ops.aclose()
         runs = len(body.runs)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from zlib import crc32
 
 import pytest
-from adapters.adapter_body import Body, begun
+from adapters.adapter_body import Body, start_call
 from callers import LONG, Notices
 
 from toolops_plugins import Cache, CallEvent, Policy, ToolOps
@@ -29,11 +29,11 @@ def needs(*capabilities: str) -> Callable[[Any], Any]:
     """Mark a test that only what has certain capabilities can pass; see :attr:`Subject.lacks`."""
     _capabilities.update(capabilities)
 
-    def marked(test: Any) -> Any:
+    def mark(test: Any) -> Any:
         setattr(test, _NEEDS, frozenset(capabilities))
         return test
 
-    return marked
+    return mark
 
 
 def one_way(test: Any) -> Any:
@@ -82,7 +82,7 @@ class Subject:
         """Put it behind a policy."""
         raise NotImplementedError
 
-    def guard_uncached(self, original: Any, ops: Any) -> Any:
+    def guard_plain(self, original: Any, ops: Any) -> Any:
         """Put it behind a policy that neither keeps nor shares anything."""
         return self.guard(original, ops, Policy(coalesce=False))
 
@@ -161,17 +161,17 @@ class Subject:
         return Notices(ops)
 
     @pytest.fixture
-    def made(self, body: Body, ops: ToolOps) -> Callable[..., Any]:
+    def make_guarded(self, body: Body, ops: ToolOps) -> Callable[..., Any]:
         """Makes the guarded object, of a policy or its parts."""
 
-        def made(policy: Policy = KEPT, **parts: Any) -> Any:
+        def make_guarded(policy: Policy = KEPT, **parts: Any) -> Any:
             return self.guard(self.original(body), ops, policy.replace(**parts))
 
-        return made
+        return make_guarded
 
     def begin(self, way: str, guarded: Any, text: str, **more: Any) -> asyncio.Future[Any]:
         """Begin a call, in a thread of its own or in a task."""
-        return begun(way, self.call, self.acall, guarded, text, **more)
+        return start_call(way, self.call, self.acall, guarded, text, **more)
 
     async def ask(self, way: str, guarded: Any, text: str, **more: Any) -> Any:
         """Make a call, in a thread of its own or in a task; it may not hang."""

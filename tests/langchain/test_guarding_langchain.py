@@ -37,10 +37,10 @@ class TestModel(ModelConformance):
     ask = staticmethod(lambda model, conversation: model.invoke(conversation).text)
 
     def model(
-        self, asked: list[Any], reason: Any = "stop", size: int = 0, max_retries: int = 0
+        self, conversations: list[Any], reason: Any = "stop", size: int = 0, max_retries: int = 0
     ) -> Fine:
         made = Fine(max_retries=max_retries)
-        made._asked, made._reason, made._size = asked, reason, size
+        made._asked, made._reason, made._size = conversations, reason, size
         return made
 
     def conversation(self, name: str, id_: str, arguments: str = "{}") -> list[Any]:
@@ -49,8 +49,8 @@ class TestModel(ModelConformance):
         answer = AIMessage(content, tool_calls=calls)
         return [HumanMessage("How is it?"), answer, ToolMessage("7", tool_call_id=id_)]
 
-    def test_the_older_name_takes_the_runtime_first(self, ops, asked) -> None:
-        guarded = guard_model(self.model(asked), ops, policy=None, after_tools=True)
+    def test_the_older_name_takes_the_runtime_first(self, ops, conversations) -> None:
+        guarded = guard_model(self.model(conversations), ops, policy=None, after_tools=True)
         for _ in range(2):
             assert guarded.invoke("How is it?").text == "fine"
-        assert len(asked) == 1
+        assert len(conversations) == 1

@@ -293,7 +293,7 @@ class TestEmbeddings(AdapterConformance):
     def guard(self, original: Any, ops: Any, policy: Any) -> Any:
         return ToolOpsEmbeddings(original, ops, policy=policy)
 
-    def guard_uncached(self, original: Any, ops: Any) -> Any:
+    def guard_plain(self, original: Any, ops: Any) -> Any:
         return ToolOpsEmbeddings(original, ops, cache=None, coalesce=False)
 
     def kind(self, original: Any) -> type:

@@ -46,10 +46,10 @@ class TestModel(ModelConformance):
     ask = staticmethod(lambda model, conversation: model.chat(conversation).message.content)
 
     def model(
-        self, asked: list[Any], reason: Any = "stop", size: int = 0, max_retries: int = 0
+        self, conversations: list[Any], reason: Any = "stop", size: int = 0, max_retries: int = 0
     ) -> Fine:
         made = Fine(max_retries=max_retries)
-        made._asked, made._reason, made._size = asked, reason, size
+        made._asked, made._reason, made._size = conversations, reason, size
         return made
 
     def conversation(self, name: str, id_: str, arguments: str = "{}") -> list[Any]:

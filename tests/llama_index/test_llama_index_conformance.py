@@ -332,7 +332,7 @@ class TestQueryEmbedding(AdapterConformance):
     def guard(self, original: Any, ops: Any, policy: Any) -> Any:
         return guard_embedding(original, policy, ops=ops)
 
-    def guard_uncached(self, original: Any, ops: Any) -> Any:
+    def guard_plain(self, original: Any, ops: Any) -> Any:
         return guard_embedding(original, ops=ops, cache=None, coalesce=False)
 
     def call(self, guarded: Any, text: str, **more: Any) -> Any:
