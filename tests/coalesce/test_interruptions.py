@@ -27,17 +27,21 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop_liveness, "SILENCE", 1_000)
 
 
-def test_interrupts_anywhere_leave_no_key_that_hangs(root: Path) -> None:
-    seed = random.SystemRandom().randrange(10**6)
-    ended = subprocess.run(
-        [sys.executable, root / "tests/bombardment.py", str(seed)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ended.returncode == 0, f"seed {seed}: {ended.stdout}{ended.stderr[-4_000:]}"
-    assert ended.stdout.count("interrupts") == 3
+# In CPython 3.14 an interrupt can come between the `__enter__` of a lock and the body of its `with`,
+# so that any lock may stay held (python/cpython#148874, fixed in 3.15).
+if sys.version_info[:2] != (3, 14):
+
+    def test_interrupts_anywhere_leave_no_key_that_hangs(root: Path) -> None:
+        seed = random.SystemRandom().randrange(10**6)
+        ended = subprocess.run(
+            [sys.executable, root / "tests/bombardment.py", str(seed)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert ended.returncode == 0, f"seed {seed}: {ended.stdout}{ended.stderr[-4_000:]}"
+        assert ended.stdout.count("interrupts") == 3
 
 
 @pytest.mark.parametrize("death", [KeyboardInterrupt, SystemExit])
