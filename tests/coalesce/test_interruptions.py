@@ -27,7 +27,7 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop_liveness, "SILENCE", 1_000)
 
 
-# In CPython 3.14 an interrupt can come between the `__enter__` of a lock and the body of its `with`,
+# In CPython 3.14 an interrupt can come between the `__enter__` of a lock and the body of `with`,
 # so that any lock may stay held (python/cpython#148874, fixed in 3.15).
 if sys.version_info[:2] != (3, 14):
 
