@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import pkgutil
 import re
 import string
 from importlib.resources import files
@@ -39,7 +38,7 @@ pieces = st.lists(
     ),
     max_size=30,
 ).map("".join)
-"""What the reading of values has to do with."""
+"""Pieces of texts with values."""
 
 
 @given(anything | questions | pieces)
@@ -89,8 +88,9 @@ SHORT = [
 LISTED = sorted(
     {
         word
-        for module in pkgutil.iter_modules(room.__path__)
-        for word in re.findall(r"[a-z]+", (files(room) / f"{module.name}.py").read_text())
+        for file in (*files(room).iterdir(), *(files(room) / "english").iterdir())
+        if file.name.endswith((".py", ".txt", ".toml"))
+        for word in re.findall(r"[a-z]+", file.read_text("utf-8"))
     }
 )
 inflected = st.builds(
