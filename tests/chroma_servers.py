@@ -80,9 +80,11 @@ class ChromaServer:
         os.kill(self._process.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """End :meth:`pause`."""
-        assert self._process is not None
-        os.kill(self._process.pid, signal.SIGCONT)
+        """End :meth:`pause`, and start again after :meth:`stop`."""
+        if self._process is None:
+            self.start()
+        else:
+            os.kill(self._process.pid, signal.SIGCONT)
 
 
 @pytest.fixture(scope="session")
@@ -91,6 +93,21 @@ def chroma_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChromaSe
     server = ChromaServer(tmp_path_factory.mktemp("chroma") / "data")
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def restartable_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChromaServer]:
+    """One server for the tests that pause and stop it."""
+    server = ChromaServer(tmp_path_factory.mktemp("restartable") / "data")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_server(restartable_server: ChromaServer) -> ChromaServer:
+    """A running server that the test may pause and stop, with a ``collection`` of its own."""
+    restartable_server.resume()
+    return restartable_server
 
 
 @pytest.fixture

@@ -9,12 +9,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
 from callers import LONG, Notices, start
-from chroma_servers import ChromaServer
 
 from toolops_plugins import Semantic, SemanticCache, ToolOps
 from toolops_plugins.errors import DeadlineExceeded, TierError
@@ -213,16 +211,8 @@ print(ask("What is the capital of France?"))
     assert "Traceback" not in done.stderr
 
 
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[ChromaServer]:
-    server = ChromaServer(tmp_path / "data")
-    yield server
-    server.resume()
-    server.stop()
-
-
-async def test_a_server_that_hangs_after_it_was_open(own_server):
-    semantic = SemanticCache(url=own_server.url, timeout=LONG)
+async def test_a_server_that_hangs_after_it_was_open(own_server, collection):
+    semantic = SemanticCache(url=own_server.url, timeout=LONG, collection=collection)
     ops = ToolOps("faults", semantic=semantic)
     notices, asked = Notices(ops), Asked(ops)
     await in_time(asked.sync, FRANCE)
@@ -252,10 +242,10 @@ def clear(ops: ToolOps) -> None:
     [(invalidate_tag, None, True), (invalidate_tag, b"0" * 32, False), (clear, None, False)],
 )
 def test_what_was_forgotten_in_vain_is_deleted_when_the_server_is_back(
-    own_server, clock, forget, secret, opened
+    own_server, collection, clock, forget, secret, opened
 ):
     def make() -> tuple[ToolOps, SemanticCache, Any]:
-        semantic = SemanticCache(url=own_server.url, timeout=LONG)
+        semantic = SemanticCache(url=own_server.url, timeout=LONG, collection=collection)
         ops = ToolOps("forget", semantic=semantic, secret=secret, clock=clock)
 
         @ops.readonly(semantic=Semantic(on="question"), tags=["place"], name="ask")

@@ -143,54 +143,59 @@ import json, resource, signal, sys
 from toolops_plugins import Semantic, SemanticCache, ToolOps
 from toolops_plugins.testing import FakeClock
 
-clock = FakeClock()
-ops = ToolOps("t", semantic=SemanticCache(sys.argv[1]), clock=clock)
-told = []
 class Sink:
+    def __init__(self): self.details = []
     def on_call(self, event): pass
-    def on_notice(self, notice): told.append(notice.detail)
-ops.add_sink(Sink())
-questions = []
-@ops.readonly(semantic=Semantic(on="question"))
-def ask(question):
-    questions.append(question)
-    return question.upper()
+    def on_notice(self, notice): self.details.append(notice.detail)
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), hard))
-full = [ask("What is the capital of France?") for _ in range(2)]
-full.append(ask("Where are the Alps?"))
-try:
+
+def fill(folder, room):
+    clock = FakeClock()
+    ops = ToolOps("t", semantic=SemanticCache(folder), clock=clock)
+    sink = Sink()
+    ops.add_sink(sink)
+    questions = []
+    @ops.readonly(semantic=Semantic(on="question"))
+    def ask(question):
+        questions.append(question)
+        return question.upper()
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    full = [ask("What is the capital of France?") for _ in range(2)]
+    full.append(ask("Where are the Alps?"))
+    try:
+        ops.semantic.flush()
+    except Exception as error:
+        full.append(type(error).__name__)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    clock.advance(120)
+    ask("How long is a year?")
+    again = [ask("how long is a year"), ask("tell me how long a year is")]
     ops.semantic.flush()
-except Exception as error:
-    full.append(type(error).__name__)
-resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-clock.advance(120)
-ask("How long is a year?")
-again = [ask("how long is a year"), ask("tell me how long a year is")]
-ops.semantic.flush()
-ops.close()
-print(json.dumps([full, told, again, questions]))
+    ops.close()
+    return room, full, sink.details, again, questions
+
+print(json.dumps([fill(f"{sys.argv[1]}/{room}", int(room)) for room in sys.argv[2:]]))
 """
 
 
-@pytest.mark.parametrize("room", [0, 10, 5_000, 60_000])
-def test_a_full_disk_is_a_miss_and_no_lock_stays_behind(room: int, tmp_path: Path) -> None:
+def test_a_full_disk_is_a_miss_and_no_lock_stays_behind(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", FULL, str(tmp_path / "index"), str(room)],
+        [sys.executable, "-c", FULL, str(tmp_path), "0", "10", "5000", "60000"],
         capture_output=True,
         text=True,
-        timeout=LONG,
+        timeout=2 * LONG,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    full, told, again, questions = json.loads(done.stdout)
-    assert full[:3] == ["WHAT IS THE CAPITAL OF FRANCE?"] * 2 + ["WHERE ARE THE ALPS?"]
-    assert told
-    # Once there is room, the same process goes on with the folder.
-    assert again == ["HOW LONG IS A YEAR?"] * 2
-    assert questions[-1] == "How long is a year?"
+    for room, full, details, again, questions in json.loads(done.stdout):
+        assert full[:3] == ["WHAT IS THE CAPITAL OF FRANCE?"] * 2 + ["WHERE ARE THE ALPS?"], room
+        assert details, room
+        # Once there is room, the same process goes on with the folder.
+        assert again == ["HOW LONG IS A YEAR?"] * 2, room
+        assert questions[-1] == "How long is a year?", room
     assert "Traceback" not in done.stderr
 
 

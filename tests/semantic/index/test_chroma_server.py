@@ -172,17 +172,10 @@ def test_a_server_that_is_not_there() -> None:
             store.count()
 
 
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[ChromaServer]:
-    server = ChromaServer(tmp_path / "data")
-    yield server
-    server.stop()
-
-
 async def test_a_server_that_hangs_dies_and_comes_back(
-    own_server: ChromaServer, monkeypatch: pytest.MonkeyPatch
+    own_server: ChromaServer, collection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = Store(url=own_server.url, embedder="test", dimension=16)
+    store = Store(url=own_server.url, collection=collection, embedder="test", dimension=16)
     x = make_vectors(20)
     await asyncio.to_thread(store.write, [make_row(n) for n in range(20)], x)
     own_server.pause()

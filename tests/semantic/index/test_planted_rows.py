@@ -217,10 +217,9 @@ def test_a_row_put_back_after_it_was_invalidated_is_not_served(index, forget):
     assert index.cache(**options).find(AGAIN, "ann").value == "Parigi"
 
 
+@pytest.mark.parametrize("index", ["server"], indirect=True)  # a folder has one process only
 @FORGET
 def test_another_that_runs_already_refuses_it_too(index, forget):
-    if "url" not in index.options:
-        return  # of an embedded index one process has the only image
     store_answers(index)
     copies = index.copies()
     clock = FakeClock()
