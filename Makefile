@@ -63,7 +63,7 @@ soak: setup ## Play random schedules over all policies for minutes, then try eve
 	$(BIN)/python -m pytest -n auto --dist worksteal --hypothesis-profile soak -m hypothesis \
 		-o timeout=900
 
-lint: setup ## Check style, types, the walls between the rooms, and every example in the docs
+lint: setup ## Check style, types, the layers of imports, every example, and the documentation
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(if $(CREWAI),$(BIN)/mypy)

@@ -1,4 +1,4 @@
-"""What must be true of the files themselves, wherever they are checked out."""
+"""The files of a checkout: no registry, no path of one machine, reasons, pins and pages."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ def comments(paths: list[Path]) -> Iterator[tuple[str, str]]:
                     yield f"{path.name}:{token.start[0]}: {token.string}", token.string
 
 
-def unexplained(comment: str) -> bool:
+def is_unexplained(comment: str) -> bool:
     return bool(NOQA.search(comment) or TYPE_IGNORE.search(comment))
 
 
 def test_every_suppression_says_why(files):
-    assert not [place for place, comment in comments(files) if unexplained(comment)]
+    assert not [place for place, comment in comments(files) if is_unexplained(comment)]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_every_suppression_says_why(files):
     ],
 )
 def test_what_counts_as_saying_why(comment, explained):
-    assert unexplained(comment) is not explained
+    assert is_unexplained(comment) is not explained
 
 
 def requirements(project: dict) -> Iterator[str]:
