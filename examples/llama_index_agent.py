@@ -16,7 +16,7 @@ from llama_index.core.base.llms.types import ChatMessage, ToolCallBlock
 from llama_index.core.llms.mock import MockFunctionCallingLLM
 from llama_index.core.tools import FunctionTool
 
-from llama_index.callbacks.toolops import guard_llm, guard_tools
+from llama_index.callbacks.toolops import guard_llm, wrap_tools
 from toolops_plugins import ToolOps
 
 
@@ -44,7 +44,7 @@ def main() -> None:
     with ToolOps("shop") as ops:
         agent = FunctionAgent(
             llm=guard_llm(MockFunctionCallingLLM(response_generator=reply), ops=ops),
-            tools=guard_tools([FunctionTool.from_defaults(find_order)], ops=ops),
+            tools=wrap_tools([FunctionTool.from_defaults(find_order)], ops=ops),
         )
         asyncio.run(ask(agent))
         print(ops.stats())
