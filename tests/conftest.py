@@ -14,6 +14,7 @@ from availability import HAS_CREWAI
 pytest_plugins = ["guards", "servers", "commands"]
 
 ROOT = Path(__file__).resolve().parents[1]
+LONG = {"test_benchmarks.py", "test_notebooks.py", "test_demo.py"}
 collect_ignore = [] if HAS_CREWAI else ["crewai"]
 
 hypothesis.settings.register_profile(
@@ -30,6 +31,12 @@ hypothesis.settings.load_profile("toolops")
 
 def pytest_report_header() -> str | None:
     return None if HAS_CREWAI else "crewai does not support this Python: its tests are left out"
+
+
+@pytest.hookimpl(trylast=True)  # after the order was shuffled
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # A long test that begins last leaves all workers but one idle.
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 @pytest.hookimpl(wrapper=True)
