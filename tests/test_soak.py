@@ -18,7 +18,7 @@ def test_a_round_of_random_schedules_finds_nothing(root: Path) -> None:
             "dev",
             root / "tests/soak.py",
             "--seconds",
-            "5",
+            "3",
             "--seed",
             str(seed),
         ],

@@ -127,10 +127,9 @@ KINDS = [
 ]  # fmt: skip
 IDS = [type.__dict__["__name__"].__get__(kind) + str(n) for n, kind in enumerate(KINDS)]
 POLICIES = {
-    "cache": Policy(cache=Cache(ttl=60)),
+    "cache": Policy(cache=Cache(ttl=60, when=bool), price=len),
     "coalesce": Policy(coalesce=True),
     "both": Policy(cache=Cache(ttl=60), coalesce=True),
-    "when": Policy(cache=Cache(ttl=60, when=bool), coalesce=True, price=len),
 }
 
 
