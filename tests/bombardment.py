@@ -1,4 +1,4 @@
-"""Interrupts at random, in threads that make calls: a program, since they strike anywhere in it.
+"""A program that interrupts threads at random points of their calls.
 
 KeyboardInterrupts come as a signal or a debugger brings them, wherever the interpreter looks for
 them, which is after calls and on loops. They also strike finalizers and pytest's own hooks, so this

@@ -1,4 +1,4 @@
-"""Every stage of a call that is ours, made to raise: for tests that no call suffers from it."""
+"""Make any stage of a call raise, for tests that no call suffers from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Callers of one tool at the same time: real threads, real loops and real forks."""
+"""Simultaneous callers of one tool: real threads, real loops and real forks."""
 
 from __future__ import annotations
 

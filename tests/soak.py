@@ -1,4 +1,4 @@
-"""Random schedules over all policies: threads, loops, short loops, cancellations, deadlines, forks.
+"""Random schedules over all policies: threads, loops, cancellations, deadlines and forks.
 
 Run as a program: ``python -X dev tests/soak.py --seconds 180 --seed 7``. Each round makes a runtime
 with tools of random policies and lets random callers loose on them. It prints its seed, which makes

@@ -1,4 +1,4 @@
-"""A round of the random schedules that ``make soak`` plays for minutes."""
+"""A short run of the random schedules of ``make soak``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LangChain tools of every kind, each of which notes its runs."""
+"""LangChain tools of every kind, which record their runs."""
 
 from __future__ import annotations
 

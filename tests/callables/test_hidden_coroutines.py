@@ -1,4 +1,4 @@
-"""Coroutine functions that hide behind plain functions are under their policies all the same."""
+"""Policies apply to coroutine functions behind plain functions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Source:
         return {"ticker": ticker}
 
 
-def traced(function):
+def trace(function):
     @functools.wraps(function)
     def wrapper(*args, **kwargs):
         return function(*args, **kwargs)
@@ -47,7 +47,7 @@ def traced(function):
     return wrapper
 
 
-def running(function):
+def run_here(function):
     """What many command lines use: a plain function that runs the coroutine itself."""
 
     @functools.wraps(function)
@@ -57,7 +57,7 @@ def running(function):
     return wrapper
 
 
-def hidden(source):
+def hide(source):
     async def quote(ticker):
         return await source(ticker)
 
@@ -68,7 +68,7 @@ class Shop:
     def __init__(self, source):
         self.source = source
 
-    @traced
+    @trace
     async def quote(self, ticker):
         return await self.source(ticker)
 
@@ -77,7 +77,7 @@ class Called:
     def __init__(self, source):
         self.source = source
 
-    @traced
+    @trace
     async def __call__(self, ticker):
         return await self.source(ticker)
 
@@ -92,10 +92,10 @@ def by_generator(source):
 
 WAYS = {
     "of a generator": by_generator,
-    "decorated": lambda source: traced(hidden(source)),
-    "twice": lambda source: traced(traced(hidden(source))),
-    "partial": lambda source: functools.partial(traced(hidden(source))),
-    "decorated partial": lambda source: traced(functools.partial(hidden(source))),
+    "decorated": lambda source: trace(hide(source)),
+    "twice": lambda source: trace(trace(hide(source))),
+    "partial": lambda source: functools.partial(trace(hide(source))),
+    "decorated partial": lambda source: trace(functools.partial(hide(source))),
     "method": lambda source: Shop(source).quote,
     "object": Called,
     "async object": lambda source: source,
@@ -104,7 +104,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_comes_back_is_awaited_under_the_policies(ops, way):
+def test_a_returned_awaitable_is_awaited_under_the_policies(ops, way):
     source = Source()
     tool = ops.tool(**POLICY)(WAYS[way](source))
 
@@ -131,7 +131,7 @@ async def test_a_time_limit_and_a_breaker_hold(ops):
     never = asyncio.Event()
 
     @ops.tool(timeout=Timeout(attempt=0.01), breaker=CircuitBreaker(window=2))
-    @traced
+    @trace
     async def hang():
         await never.wait()
 
@@ -149,14 +149,14 @@ def test_methods_and_class_methods_of_a_class(ops):
             self.owner = owner
 
         @ops.tool(**POLICY)
-        @traced
+        @trace
         async def balance(self, currency):
             self.runs.append((self.owner, currency))
             return self.owner, currency
 
         @classmethod
         @ops.tool(**POLICY)
-        @traced
+        @trace
         async def rate(cls, currency):
             cls.runs.append(currency)
             return cls.__name__, currency
@@ -174,7 +174,7 @@ def test_methods_and_class_methods_of_a_class(ops):
 
 def test_a_wrapper_that_runs_its_coroutine_stays_a_plain_function(ops):
     source = Source()
-    tool = ops.tool(**POLICY)(running(hidden(source)))
+    tool = ops.tool(**POLICY)(run_here(hide(source)))
     for _ in range(3):
         assert tool("ACME") == {"ticker": "ACME"}
     assert len(source.runs) == 3
@@ -183,11 +183,11 @@ def test_a_wrapper_that_runs_its_coroutine_stays_a_plain_function(ops):
 
 
 def test_a_wrapper_that_fails_before_there_is_a_coroutine(ops):
-    @functools.wraps(hidden(None))
-    def refusing(ticker):
+    @functools.wraps(hide(None))
+    def refuse(ticker):
         raise PermissionError(ticker)
 
-    tool = ops.tool(cache=Cache(ttl=60))(refusing)
+    tool = ops.tool(cache=Cache(ttl=60))(refuse)
     for _ in range(2):
         with pytest.raises(PermissionError):
             tool("ACME")
@@ -221,7 +221,7 @@ class Later:
 
 REFUSED = {
     "lambda": lambda: lambda ticker: Source()(ticker),
-    "mock": lambda: MagicMock(side_effect=hidden(Source())),
+    "mock": lambda: MagicMock(side_effect=hide(Source())),
     "awaitable": lambda: lambda ticker: Later(),
 }
 
@@ -252,7 +252,7 @@ async def test_a_task_is_refused_and_lives_on(ops):
 
 
 @pytest.mark.parametrize("way", [*WAYS, "lambda"])
-async def test_acall_awaits_whatever_a_function_makes(ops, way):
+async def test_acall_awaits_any_awaitable(ops, way):
     source = Source()
     make = {**WAYS, "lambda": lambda source: lambda ticker: source(ticker)}[way]
     policy = ops.tool(**POLICY)(lambda: None).policy
@@ -267,7 +267,7 @@ async def test_acall_awaits_whatever_a_function_makes(ops, way):
 
 def test_a_hidden_generator_is_each_callers_own(ops):
     @ops.tool(**POLICY)
-    @traced
+    @trace
     def count(to):
         yield from range(to)
 
@@ -276,7 +276,7 @@ def test_a_hidden_generator_is_each_callers_own(ops):
 
 async def test_a_hidden_async_generator_is_each_callers_own(ops):
     @ops.tool(**POLICY)
-    @traced
+    @trace
     async def count(to):
         for number in range(to):
             yield number

@@ -1,4 +1,4 @@
-"""Runtimes and wrapped functions that travel to other processes."""
+"""Runtimes and wrapped functions that are pickled for other processes."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_a_cache_aside_by_value_is_the_same_cache() -> None:
         ({"tenant": ContextVar("nowhere")}, "its tenant is a context variable that no module"),
     ],
 )
-def test_what_must_not_be_in_a_pickle_is_told_with_the_way_out(
+def test_a_runtime_that_cannot_be_pickled_says_what_to_do(
     options: dict[str, Any], problem: str
 ) -> None:
     ops = ToolOps("pickled", **options)
@@ -187,7 +187,7 @@ class Quote:
     price: float
 
 
-def test_tools_of_every_kind_work_elsewhere_and_share_what_is_in_redis(
+def test_tools_of_every_kind_work_in_another_process_and_share_redis(
     valkey: Any, namespace: str
 ) -> None:
     tiers = [Memory(max_items=7), Redis(valkey.url, ttl=60)]
@@ -200,7 +200,7 @@ def test_tools_of_every_kind_work_elsewhere_and_share_what_is_in_redis(
         return n, runs()
 
     @ops.readonly(ttl=60)
-    async def awaited(n: int) -> tuple[int, int]:
+    async def coroutine(n: int) -> tuple[int, int]:
         return n, runs()
 
     @ops.tool(cache=Cache(ttl=60))
@@ -220,7 +220,7 @@ def test_tools_of_every_kind_work_elsewhere_and_share_what_is_in_redis(
         return [item async for item in astream(n)]
 
     here = os.getpid()
-    plain(1), asyncio.run(awaited(1)), list(stream(1)), asyncio.run(read(1)), quote("ACME")
+    plain(1), asyncio.run(coroutine(1)), list(stream(1)), asyncio.run(read(1)), quote("ACME")
     code = """
 plain, awaited, stream, astream, quote, ops = things
 async def read(n):
@@ -230,7 +230,7 @@ for n in (1, 2):
     print(plain(n), asyncio.run(awaited(n)), list(stream(n)), asyncio.run(read(n)))
 print(quote("ACME").price, plain.key(1), ops.stats().total.hits, own, ops)
 """
-    lines = elsewhere((plain, awaited, stream, astream, quote, ops), code).splitlines()
+    lines = elsewhere((plain, coroutine, stream, astream, quote, ops), code).splitlines()
     first, second = lines[0], lines[1]
     price, key, hits, own, text = lines[2].split(" ", 4)
     assert first == f"(1, {here}) (1, {here}) [1, {here}] [1, {here}]"
@@ -274,7 +274,7 @@ print(things[1].key(1))
     tenant.reset(token)
 
 
-def test_what_comes_from_the_environment_comes_from_it_there_too(
+def test_a_runtime_of_the_environment_is_found_by_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TOOLOPS_NAMESPACE", "pickled-env")
@@ -305,7 +305,7 @@ print(things(1), things(1), get_default().stats().total.hits)
     assert elsewhere(local, code) == "1 1 1"
 
 
-def test_a_module_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_module_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     import types
 
     module = types.ModuleType("nowhere_to_be_found")

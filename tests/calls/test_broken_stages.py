@@ -1,4 +1,4 @@
-"""No exception of ours reaches a caller: every stage is made to raise, on every way to a call."""
+"""Calls in which a stage of the library raises: the error never reaches the caller."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ PAIRS = [(stage, way) for stage in (*CORE, *SEMANTIC) for way in ways_to(stage)]
     [(*pair, trouble) for pair, trouble in zip(PAIRS, itertools.cycle(TROUBLES))],
     ids=[f"{stage}-{way.__name__}" for stage, way in PAIRS],
 )
-def test_a_stage_that_raises_is_a_miss_that_is_told(
+def test_a_stage_that_raises_is_a_miss_with_a_notice(
     stage: str, way: Any, trouble: Any, tmp_path: Path, monkeypatch: Any, caplog: Any
 ) -> None:
     policy = POLICY if stage in SEMANTIC else Policy(cache=Cache(ttl=60.0))
@@ -174,7 +174,7 @@ def test_a_stage_that_raises_is_a_miss_that_is_told(
 
 @pytest.mark.parametrize("local", [True, False], ids=["local", "remote"])
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-def test_a_tier_that_raises_whatever_it_likes_is_a_miss_that_is_told(
+def test_a_tier_that_raises_any_exception_is_a_miss_with_a_notice(
     way: Any, local: Any, caplog: Any
 ) -> None:
     for trouble in TROUBLES:
@@ -187,7 +187,7 @@ def test_a_tier_that_raises_whatever_it_likes_is_a_miss_that_is_told(
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-async def test_forgetting_in_a_tier_that_raises_whatever_it_likes_is_a_tier_error(
+async def test_invalidation_in_a_tier_that_raises_any_exception_is_a_tier_error(
     trouble: Any,
 ) -> None:
     tier = Broken(trouble, local=False)
@@ -257,7 +257,7 @@ def ways_with(parameter: Any) -> list[Any]:
     [(parameter, way) for parameter in CALLABLES for way in ways_with(parameter)],
     ids=lambda function: function.__name__,
 )
-def test_a_callable_of_the_users_that_raises_is_told_and_harms_no_call(
+def test_a_users_callable_that_raises_makes_a_notice_and_harms_no_call(
     parameter: Any, way: Any, tmp_path: Path, caplog: Any
 ) -> None:
     trouble = TROUBLES[(WAYS.index(way) + CALLABLES.index(parameter)) % len(TROUBLES)]
@@ -281,12 +281,12 @@ def test_an_error_that_cannot_be_remembered_is_the_functions_own(
     notices = Notices(ops)
 
     @ops.tool(cache=Cache(ttl=60.0, negative=KeyError))
-    def failing(question: str) -> str:
+    def fail(question: str) -> str:
         raise KeyError(question)
 
     for _ in range(2):
         with pytest.raises(KeyError):
-            failing(FRANCE)
+            fail(FRANCE)
     assert {notice.kind for notice in notices.all} == {"stage_failed"}
 
 

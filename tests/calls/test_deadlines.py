@@ -1,4 +1,4 @@
-"""The deadline of a caller: a block that may be left in another context than it was entered in."""
+"""Deadlines of blocks, also of blocks that are left in another context."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_deadline_around_it_stands_again(ops: ToolOps, clock: FakeClock) -> 
     assert there.run(tool) == "made"
 
 
-def test_one_that_was_left_elsewhere_does_not_shorten_the_next(
+def test_a_deadline_left_in_another_context_does_not_shorten_the_next(
     ops: ToolOps, clock: FakeClock
 ) -> None:
     here, there = contextvars.copy_context(), contextvars.copy_context()
@@ -92,20 +92,20 @@ async def test_a_generator_may_hold_it_and_be_closed_by_another_task(
 
 async def test_a_fixture_may_hold_it_whose_ends_run_in_two_tasks(ops: ToolOps) -> None:
     @asynccontextmanager
-    async def bounded() -> AsyncIterator[None]:
+    async def fetch_in_time() -> AsyncIterator[None]:
         with ops.deadline(5):
             yield
 
-    fixture = bounded()
+    fixture = fetch_in_time()
     await asyncio.create_task(fixture.__aenter__())
     await asyncio.create_task(fixture.__aexit__(None, None, None))
 
     @contextmanager
-    def bounded_too() -> Iterator[None]:
+    def fetch_in_time_too() -> Iterator[None]:
         with ops.deadline(5):
             yield
 
-    one = bounded_too()
+    one = fetch_in_time_too()
     contextvars.copy_context().run(one.__enter__)
     one.__exit__(None, None, None)
     assert DEADLINE.get() is None
@@ -157,7 +157,7 @@ def test_a_result_that_comes_late_is_returned_and_kept(
         assert made == [1]
 
 
-def test_a_leader_without_time_leaves_the_flight_to_those_who_wait_with_it() -> None:
+def test_a_leader_without_time_leaves_the_flight_to_its_followers() -> None:
     ops = ToolOps("deadlines")
     made = []
 
@@ -184,7 +184,7 @@ def test_a_leader_without_time_leaves_the_flight_to_those_who_wait_with_it() -> 
 
 
 @POLICIES
-def test_a_call_that_is_left_behind_ends_without_a_word(
+def test_an_abandoned_call_ends_without_a_complaint(
     policy: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     ops = ToolOps("deadlines")

@@ -1,4 +1,4 @@
-"""What stands in for an error: values, callables of every signature, classes, and streams."""
+"""Fallbacks: values, callables of every signature, classes and streams."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ def ops() -> ToolOps:
 def fail(request: pytest.FixtureRequest, ops: ToolOps) -> Callable[..., Any]:
     """Make a call that fails, under a fallback, and return what came instead."""
 
-    def failing(ticker: str = "ACME") -> str:
+    def raise_error(ticker: str = "ACME") -> str:
         raise OSError("down")
 
-    async def afailing(ticker: str = "ACME") -> str:
+    async def araise_error(ticker: str = "ACME") -> str:
         raise OSError("down")
 
     async def fail(fallback: Any) -> Any:
         if request.param == "sync":
-            return ops.tool(fallback=fallback, name="t")(failing)()
+            return ops.tool(fallback=fallback, name="t")(raise_error)()
         if request.param == "async":
-            return await ops.tool(fallback=fallback, name="t")(afailing)()
+            return await ops.tool(fallback=fallback, name="t")(araise_error)()
         from toolops_plugins import Policy
 
         if request.param == "call":
-            return ops.call(failing, policy=Policy(fallback=fallback))
-        return await ops.acall(afailing, policy=Policy(fallback=fallback))
+            return ops.call(raise_error, policy=Policy(fallback=fallback))
+        return await ops.acall(araise_error, policy=Policy(fallback=fallback))
 
     return fail
 
@@ -51,7 +51,7 @@ class Answer:
 
 
 @dataclass
-class Told:
+class Received:
     error: Exception
     arguments: Any = None
     stale: Any = "unset"
@@ -117,7 +117,7 @@ ERROR = "OSError('down')"
         (None, None),
     ],
 )
-async def test_a_fallback_is_called_with_what_it_takes(
+async def test_a_fallback_is_called_with_the_values_that_it_takes(
     fail: Any, fallback: Any, result: Any
 ) -> None:
     found = await fail(fallback)
@@ -125,8 +125,8 @@ async def test_a_fallback_is_called_with_what_it_takes(
     assert type(found) is type(result)
 
 
-async def test_a_class_gets_what_bears_the_names(fail: Any) -> None:
-    found = await fail(Told)
+async def test_a_class_gets_the_values_that_its_parameters_name(fail: Any) -> None:
+    found = await fail(Received)
     assert (repr(found.error), found.arguments, found.stale) == (ERROR, {"ticker": "ACME"}, None)
 
 
@@ -169,7 +169,7 @@ async def aitems() -> AsyncIterator[str]:
         (map(str, [1]), "is a map, which can be used once"),
     ],
 )
-async def test_what_cannot_be_called_is_refused_when_it_is_put_to_use(
+async def test_a_fallback_that_cannot_be_called_is_refused(
     fail: Any, fallback: Any, text: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=f"^fallback: {text}"):
@@ -178,30 +178,30 @@ async def test_what_cannot_be_called_is_refused_when_it_is_put_to_use(
 
 class Awaited:
     async def __call__(self) -> str:
-        return "awaited"
+        return "coroutine"
 
 
-async def awaited(error: Exception) -> str:
+async def coroutine(error: Exception) -> str:
     return f"no {error}"
 
 
-def test_what_must_be_awaited_suits_no_plain_function(ops: ToolOps) -> None:
-    for fallback in (awaited, Awaited(), functools.partial(awaited)):
+def test_an_asynchronous_fallback_suits_no_plain_function(ops: ToolOps) -> None:
+    for fallback in (coroutine, Awaited(), functools.partial(coroutine)):
         with pytest.raises(ConfigurationError, match="fallback: is a coroutine function"):
             ops.tool(fallback=fallback)(lambda: None)
     with pytest.raises(ConfigurationError, match="fallback: is an asynchronous generator"):
         ops.tool(fallback=aitems)(items)
 
 
-async def test_what_must_be_awaited_suits_a_coroutine_function(ops: ToolOps) -> None:
-    async def failing() -> str:
+async def test_an_asynchronous_fallback_suits_a_coroutine_function(ops: ToolOps) -> None:
+    async def raise_error() -> str:
         raise OSError("down")
 
-    assert await ops.tool(fallback=awaited)(failing)() == "no down"
-    assert await ops.tool(fallback=Awaited())(failing)() == "awaited"
+    assert await ops.tool(fallback=coroutine)(raise_error)() == "no down"
+    assert await ops.tool(fallback=Awaited())(raise_error)() == "coroutine"
 
 
-async def test_what_cannot_be_copied_is_shared(fail: Any) -> None:
+async def test_a_value_that_cannot_be_copied_is_shared(fail: Any) -> None:
     lock = threading.Lock()
     assert await fail({"lock": lock}) == {"lock": lock}
 
@@ -219,19 +219,19 @@ async def test_a_value_is_copied(fail: Any) -> None:
 def read(request: pytest.FixtureRequest, ops: ToolOps) -> Callable[..., Any]:
     """Read a stream that fails before its first item, under a fallback."""
 
-    def failing() -> Iterator[str]:
+    def raise_error() -> Iterator[str]:
         raise OSError("down")
         yield ""
 
-    async def afailing() -> AsyncIterator[str]:
+    async def araise_error() -> AsyncIterator[str]:
         raise OSError("down")
         yield ""
 
     async def read(fallback: Any) -> list[Any]:
         policy: Any = {"fallback": fallback, "name": "s", "cache": Cache(ttl=60)}
         if request.param == "sync":
-            return list(ops.tool(**policy)(failing)())
-        return [item async for item in ops.tool(**policy)(afailing)()]
+            return list(ops.tool(**policy)(raise_error)())
+        return [item async for item in ops.tool(**policy)(araise_error)()]
 
     return read
 
@@ -263,31 +263,31 @@ async def test_streams_take_a_message_or_its_parts(read: Any, fallback: Any, res
 
 
 async def test_an_asynchronous_stream_takes_another(ops: ToolOps) -> None:
-    async def failing() -> AsyncIterator[str]:
+    async def raise_error() -> AsyncIterator[str]:
         raise OSError("down")
         yield ""
 
-    wrapped = ops.tool(fallback=aitems)(failing)
+    wrapped = ops.tool(fallback=aitems)(raise_error)
     assert [item async for item in wrapped()] == ["once"]
 
 
 def test_an_asynchronous_stream_made_for_a_plain_one_is_an_error(ops: ToolOps) -> None:
     @ops.tool(fallback=lambda: aitems())
-    def failing() -> Iterator[str]:
+    def raise_error() -> Iterator[str]:
         raise OSError("down")
         yield ""
 
     with pytest.raises(ConfigurationError, match="fallback: made an asynchronous stream"):
-        list(failing())
+        list(raise_error())
 
 
 async def test_a_stream_that_has_begun_is_not_replaced(ops: ToolOps) -> None:
     @ops.tool(fallback="sorry")
-    def failing() -> Iterator[str]:
+    def raise_error() -> Iterator[str]:
         yield "begun"
         raise OSError("down")
 
-    stream = failing()
+    stream = raise_error()
     assert next(stream) == "begun"
     with pytest.raises(OSError, match="down"):
         next(stream)

@@ -1,4 +1,4 @@
-"""The path of a call, walked by a scripted driver: no I/O, no threads, and a fake clock."""
+"""The flow of a call under a scripted driver: no I/O, no threads, and a fake clock."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_a_miss_runs_the_function_and_a_hit_does_not():
     assert bench.script.steps == [Fly, Invoke, Fly, Invoke]
 
 
-def test_every_policy_stands_in_its_place():
+def test_the_policies_apply_in_order():
     bench = Bench(
         cache=Cache(ttl=60),
         timeout=Timeout(attempt=1, total=9),
@@ -327,7 +327,7 @@ def test_a_result_that_cannot_be_encoded_is_returned_and_not_kept():
     assert [(n.kind, n.detail) for n in bench.notices] == [("not_encodable", "object")]
 
 
-def test_an_argument_without_a_form_goes_past_the_cache_with_a_warning():
+def test_an_argument_without_a_form_bypasses_the_cache_with_a_warning():
     bench = Bench(cache=Cache(ttl=60))
     bench.ask(object())
     bench.ask(object())
@@ -337,11 +337,14 @@ def test_an_argument_without_a_form_goes_past_the_cache_with_a_warning():
     assert [(n.kind, n.detail) for n in bench.notices] == [("bypass", "not_canonical")]
 
 
-def test_a_broken_key_function_or_tag_goes_past_the_cache():
-    def broken(text):
+def test_a_broken_key_function_or_tag_bypasses_the_cache():
+    def broken_tool(text):
         raise RuntimeError(text)
 
-    for cache, reason in ((Cache(key=broken), "key_failed"), (Cache(tags=broken), "tags_failed")):
+    for cache, reason in (
+        (Cache(key=broken_tool), "key_failed"),
+        (Cache(tags=broken_tool), "tags_failed"),
+    ):
         bench = Bench(cache=cache)
         assert bench.ask("q") == "answer 1"
         assert bench.ask("q") == "answer 2"
@@ -431,7 +434,7 @@ def test_a_fallback_value_replaces_the_error():
     assert bench.events[0].error == "OSError"
 
 
-def test_a_fallback_gets_error_arguments_and_what_is_left_of_an_answer():
+def test_a_fallback_gets_error_arguments_and_the_stale_answer():
     seen = []
 
     def fallback(error, arguments, stale):
@@ -541,7 +544,7 @@ def test_a_broken_price_costs_nobody_the_answer():
     assert bench.events[-1].price == 0
 
 
-def test_time_saved_is_what_the_function_took():
+def test_time_saved_is_the_time_of_the_function():
     bench = Bench(cache=Cache(ttl=600))
     bench.ask("q", answers=[Slow(2.0, "slow")])
     bench.ask("q")
@@ -557,7 +560,7 @@ def test_an_inactive_runtime_does_nothing_at_all():
     assert not bench.events
 
 
-def test_a_call_that_is_cancelled_is_told_of_too():
+def test_a_cancelled_call_makes_an_event_too():
     bench = Bench(cache=Cache(ttl=60))
     call = bench.plan.open(("q",), {})
     flow = call_flow(call)
@@ -569,7 +572,7 @@ def test_a_call_that_is_cancelled_is_told_of_too():
     ]
 
 
-def test_invalidation_drops_what_is_under_way():
+def test_invalidation_drops_calls_under_way():
     bench = Bench(cache=Cache(ttl=60, tags=["all"]))
     for forget in (
         lambda key: bench.ops.invalidate(["all"]),
@@ -579,12 +582,12 @@ def test_invalidation_drops_what_is_under_way():
         call = bench.plan.open(("q",), {})
         forgotten = forget
 
-        def interrupted(step, key=call.key, forgotten=forgotten):
+        def interrupt(step, key=call.key, forgotten=forgotten):
             if isinstance(step, Invoke):
                 forgotten(key)
             return Script.take(bench.script, step)
 
-        bench.script.take = interrupted
+        bench.script.take = interrupt
         old = bench.script.walk(call_flow(call))
         del bench.script.take
         assert bench.ask("q") != old

@@ -1,4 +1,4 @@
-"""Refreshes in the background whose event loop ends, stops or is blocked before they are done."""
+"""Background refreshes whose event loop ends, stops or blocks before they are done."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_refresh_that_was_cancelled_before_its_first_step_is_made_up_for() -> 
     assert asyncio.run(ask()) == 2
 
 
-def test_whoever_comes_next_fetches_whatever_kind_of_caller_it_is() -> None:
+def test_the_next_caller_of_any_kind_fetches() -> None:
     prices = Prices()
     prices.turns = 50
     assert asyncio.run(prices.request()) == 1
@@ -108,7 +108,7 @@ def test_whoever_comes_next_fetches_whatever_kind_of_caller_it_is() -> None:
     assert prices.sync() == 3
 
 
-def test_many_who_come_next_fetch_once(loops: Callable[[], Loop]) -> None:
+def test_many_next_callers_fetch_once(loops: Callable[[], Loop]) -> None:
     prices = Prices()
     prices.turns = 50
     asyncio.run(prices.request())
@@ -155,7 +155,7 @@ def test_a_fresh_result_is_not_refreshed_ahead_again_and_again() -> None:
     assert asyncio.run(prices.request()) == 3
 
 
-def test_a_long_lived_loop_refreshes_in_the_background_as_ever(loops: Callable[[], Loop]) -> None:
+def test_a_long_lived_loop_refreshes_in_the_background(loops: Callable[[], Loop]) -> None:
     prices = Prices()
     loop = loops()
     assert loop.start(prices.aio()).result(LONG) == 1

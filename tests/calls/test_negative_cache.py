@@ -1,4 +1,4 @@
-"""Negative caching keeps what an exception says, and nothing of the call that raised it."""
+"""Negative caching stores an exception without the objects of its call."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def tool(ops: ToolOps, fail: Any) -> Any:
     return ops.tool(cache=Cache(ttl=60, negative=Exception, negative_ttl=3600), name="look")(fail)
 
 
-def chained(name: Any) -> None:
+def chain(name: Any) -> None:
     body = Body()
     try:
         try:
@@ -50,7 +50,7 @@ def chained(name: Any) -> None:
         raise NotThere(name)  # noqa: B904 - its context leads to the body
 
 
-def caused(name: Any) -> None:
+def cause(name: Any) -> None:
     try:
         raise ValueError(Body())  # noqa: TRY301 - as above
     except ValueError as error:
@@ -61,7 +61,7 @@ def plain(name: Any) -> None:
     raise NotThere(name)
 
 
-@pytest.mark.parametrize("fail", [plain, chained, caused])
+@pytest.mark.parametrize("fail", [plain, chain, cause])
 @pytest.mark.parametrize("way", ["sync", "aio"])
 async def test_no_request_is_kept_alive(fail: Any, way: str) -> None:
     ops = ToolOps()
@@ -120,7 +120,7 @@ def test_a_remembered_exception_is_equal_and_nobody_shares_it() -> None:
     ops.close()
 
 
-def test_what_an_exception_holds_is_counted() -> None:
+def test_the_size_of_an_exception_is_counted() -> None:
     memory = Memory(max_bytes=200_000)
     ops = ToolOps(tiers=[memory])
     look = tool(ops, lambda name: fail_with(name))
@@ -173,7 +173,7 @@ def with_group(name: Any) -> None:
         (with_group, ""),
     ],
 )
-def test_an_exception_that_holds_what_no_codec_takes_is_not_kept_and_says_so(
+def test_an_exception_that_no_codec_takes_is_not_stored(
     fail: Any, place: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     ops = ToolOps()

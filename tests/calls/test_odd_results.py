@@ -1,4 +1,4 @@
-"""A result is returned, whatever its class raises or says of itself."""
+"""Results whose class raises or lies when it is inspected are returned unchanged."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class AllRaises:
         raise RuntimeError
 
 
-def lying(kind: Any) -> type:
+def liar(kind: Any) -> type:
     class Liar:
         @property
         def __class__(self) -> Any:
@@ -123,7 +123,7 @@ class AllAttributes:
 
 KINDS = [
     MetaResult, ClosedMetaResult, AllRaises, RaisingClass, RaisingList, RaisingDict, AllAttributes,
-    *map(lying, (str, int, dict, list, enum.Enum, type, types.GeneratorType, types.CoroutineType)),
+    *map(liar, (str, int, dict, list, enum.Enum, type, types.GeneratorType, types.CoroutineType)),
 ]  # fmt: skip
 IDS = [type.__dict__["__name__"].__get__(kind) + str(n) for n, kind in enumerate(KINDS)]
 POLICIES = {

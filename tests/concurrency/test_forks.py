@@ -1,4 +1,4 @@
-"""A forked child begins empty, whatever threads, tasks and callers were doing in its parent."""
+"""A forked child starts empty, whatever threads, tasks and callers its parent had."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ class Held:
         self.inside = 0
         self.go = Latch()
 
-        @ops.tool(name="held", **policy)
+        @ops.tool(name="hold", **policy)
         def plain(n: int = 0) -> int:
             if os.getpid() == self.parent:
                 self.inside += 1
                 self.go.wait()
             return n
 
-        @ops.tool(name="held", **policy)
+        @ops.tool(name="hold", **policy)
         async def coroutine(n: int = 0) -> int:
             if os.getpid() == self.parent:
                 self.inside += 1
@@ -72,13 +72,13 @@ class Held:
         self.plain, self.coroutine = plain, coroutine
 
     def gate(self) -> Gate:
-        found = self.ops._planner._gates.find("held")
+        found = self.ops._planner._gates.find("hold")
         assert found is not None
         return found
 
 
 @pytest.fixture
-def held(ops: ToolOps) -> Iterator[Callable[..., Held]]:
+def hold(ops: ToolOps) -> Iterator[Callable[..., Held]]:
     made: list[Held] = []
 
     def make(**policy: Any) -> Held:
@@ -92,10 +92,10 @@ def held(ops: ToolOps) -> Iterator[Callable[..., Held]]:
 
 @pytest.mark.parametrize("queue", [0, 5])
 @pytest.mark.parametrize("timeout", [None, Timeout(attempt=LONG)])
-def test_a_bulkhead_is_empty_whoever_was_inside_or_waited(
-    held: Callable[..., Held], loops: Callable[[], Loop], queue: int, timeout: Timeout | None
+def test_a_bulkhead_is_empty_in_a_forked_child(
+    hold: Callable[..., Held], loops: Callable[[], Loop], queue: int, timeout: Timeout | None
 ) -> None:
-    tool = held(bulkhead=Bulkhead(2, queue=queue), timeout=timeout)
+    tool = hold(bulkhead=Bulkhead(2, queue=queue), timeout=timeout)
     callers = [start(tool.plain)]
     loop = loops()
     callers.append(loop.start(tool.coroutine()))
@@ -116,18 +116,18 @@ def test_a_bulkhead_is_empty_whoever_was_inside_or_waited(
     assert tool.gate().occupancy == 0
 
 
-def test_who_forks_inside_a_bulkhead_leaves_it_in_both_processes(ops: ToolOps) -> None:
+def test_a_caller_that_forks_inside_a_bulkhead_leaves_it_in_both_processes(ops: ToolOps) -> None:
     codes: list[int] = []
 
-    @ops.tool(bulkhead=Bulkhead(1), name="forking")
-    def forking(deep: int) -> int:
+    @ops.tool(bulkhead=Bulkhead(1), name="fork_inside")
+    def fork_inside(deep: int) -> int:
         if deep:
-            codes.append(in_child(lambda: forking(deep - 1) == deep - 1))
+            codes.append(in_child(lambda: fork_inside(deep - 1) == deep - 1))
         return deep
 
     gate_of = ops._planner._gates.find
-    assert forking(2) == 2
-    gate = gate_of("forking")
+    assert fork_inside(2) == 2
+    gate = gate_of("fork_inside")
     assert gate is not None
     assert gate.occupancy == 0
     assert codes == [0]
@@ -191,10 +191,10 @@ def test_the_probes_of_a_breaker_have_their_places_back() -> None:
     assert breaker.state == "closed"
 
 
-def test_a_flight_and_a_thread_that_are_held_hold_nobody_in_the_child(
-    held: Callable[..., Held],
+def test_a_busy_flight_and_thread_block_no_caller_in_the_child(
+    hold: Callable[..., Held],
 ) -> None:
-    tool = held(cache=Cache(ttl=60), timeout=Timeout(attempt=LONG))
+    tool = hold(cache=Cache(ttl=60), timeout=Timeout(attempt=LONG))
     callers = [start(tool.plain, n) for n in range(3)]
     wait_for(lambda: tool.inside == 3, "three under way", LONG)
     assert in_child(lambda: [tool.plain(n) for n in range(4)] == [0, 1, 2, 3]) == 0
@@ -203,13 +203,13 @@ def test_a_flight_and_a_thread_that_are_held_hold_nobody_in_the_child(
 
 
 def test_coroutines_of_the_parent_clean_nothing_up_in_the_child(
-    ops: ToolOps, held: Callable[..., Held], loops: Callable[[], Loop]
+    ops: ToolOps, hold: Callable[..., Held], loops: Callable[[], Loop]
 ) -> None:
     """Their connections are the parent's; and nobody is warned of tasks that never end."""
     parent = os.getpid()
     wrong: list[str] = []
     answers: list[int] = []
-    tool = held(bulkhead=Bulkhead(1, queue=5))
+    tool = hold(bulkhead=Bulkhead(1, queue=5))
 
     @ops.tool(cache=Cache(ttl=0.001, stale_ttl=60, beta=0))
     async def answer(n: int) -> int:

@@ -1,4 +1,4 @@
-"""The pool of threads: bounded, shared fairly, and never running what nobody waits for."""
+"""The thread pool: bounded, shared fairly, and free of work that nobody waits for."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_one_owner_gets_no_more_threads_than_are_left_to_others(hold: Hold) -> N
     assert len(pool) <= 8
 
 
-def test_what_holds_its_share_is_told_so(hold: Hold) -> None:
+def test_an_owner_that_holds_its_share_is_described(hold: Hold) -> None:
     pool = Pool(limit=8)
     for _ in range(5):
         pool.submit(hold.job("a"), "a")
@@ -115,7 +115,7 @@ def test_work_without_an_owner_may_have_all_threads_and_bulk_work_leaves_some(ho
     assert pool.queue_length == 8
 
 
-def test_what_was_dropped_never_runs(hold: Hold) -> None:
+def test_a_dropped_function_never_runs(hold: Hold) -> None:
     pool = Pool(limit=1)
     first = pool.submit(hold.job("held"), "a")
     hold.reach(1)
@@ -158,7 +158,7 @@ def test_a_thread_of_the_pool_gets_another_one_beyond_the_limit() -> None:
     wait_for(lambda: len(pool) <= 1, "one thread again", LONG)
 
 
-def test_idle_threads_end_when_they_are_told_to_or_after_a_while() -> None:
+def test_idle_threads_end_on_command_or_after_a_while() -> None:
     for pool in (Pool(idle=60), Pool(idle=0.01)):
         done = threading.Event()
         pool.submit(done.set)

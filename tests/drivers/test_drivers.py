@@ -1,4 +1,4 @@
-"""The two drivers on real threads and loops: time limits, hedges, background work, both alike."""
+"""Time limits, hedges and background work under both drivers, on real threads and loops."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def body():
     body.go.set()
 
 
-def test_a_plain_function_that_is_too_slow_is_left_behind(ops, body):
+def test_a_slow_plain_function_is_abandoned(ops, body):
     tool = ops.tool(timeout=Timeout(attempt=0.05))(lambda number: body(number))
     with pytest.raises(AttemptTimeout) as caught:
         tool(1)
@@ -344,7 +344,7 @@ def test_one_limit_for_all_that_share_its_name(ops):
         ops.tool(rate_limit=RateLimit("3/h", name="provider"))(lambda: 3)
 
 
-async def test_gather_bounds_what_runs_at_once_and_keeps_the_order(ops):
+async def test_gather_bounds_the_calls_under_way_and_keeps_the_order(ops):
     running = most = 0
 
     async def job(number):
@@ -382,7 +382,7 @@ async def test_gather_stops_at_the_first_error_or_keeps_all(ops):
         await ops.gather(limit=0)
 
 
-def test_map_bounds_what_runs_at_once_and_keeps_the_order(ops):
+def test_map_bounds_the_calls_under_way_and_keeps_the_order(ops):
     lock, running, most = threading.Lock(), 0, 0
 
     def job(number):
@@ -419,7 +419,7 @@ def test_a_pool_is_bounded_and_reuses_its_threads():
     assert len(pool) <= 3
 
 
-def test_an_offer_is_refused_when_too_much_waits():
+def test_an_offer_is_refused_when_the_queue_is_full():
     pool = Pool(limit=1, backlog=2)
     go = threading.Event()
     taken = [pool.offer(lambda: go.wait(20)) for _ in range(10)]

@@ -1,4 +1,4 @@
-"""Plain functions in threads: when they move, what is dropped, whose share it is, who waits."""
+"""Plain functions in the thread pool: when they run there, their shares, and dropped calls."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def deadline_of_a_task(busy: Busy) -> None:
         asyncio.run(ask())
 
 
-def cancelled_task(busy: Busy) -> None:
+def cancel_task(busy: Busy) -> None:
     async def ask() -> None:
         task = asyncio.create_task(busy.ops.acall(busy.send, policy=Policy(retry=RETRY)))
         while not busy.ops._pool.queue_length:  # noqa: ASYNC110 - there is no event for it
@@ -167,7 +167,7 @@ def left_task(busy: Busy) -> None:
     loop.close()
 
 
-def interrupted_map(busy: Busy) -> None:
+def interrupt_map(busy: Busy) -> None:
     def items() -> Iterator[int]:
         yield 1
         raise KeyboardInterrupt
@@ -187,12 +187,12 @@ def interrupted_map(busy: Busy) -> None:
         attempt_of_a_task,
         total_of_a_task,
         deadline_of_a_task,
-        cancelled_task,
+        cancel_task,
         left_task,
-        interrupted_map,
+        interrupt_map,
     ],
 )
-def test_what_waits_for_a_thread_when_its_caller_gives_up_never_runs(
+def test_a_queued_function_whose_caller_gives_up_never_runs(
     busy: Busy, give_up: Callable[[Busy], None]
 ) -> None:
     give_up(busy)
@@ -697,7 +697,7 @@ IN_TASKS = {
 
 
 @pytest.mark.parametrize("policy", IN_THREADS.values(), ids=IN_THREADS)
-def test_what_a_function_sets_in_a_thread_is_set_for_its_caller(
+def test_context_variables_of_a_function_in_a_thread_are_set_for_its_caller(
     ops: ToolOps, policy: dict[str, Any]
 ) -> None:
     @ops.tool(**policy)
@@ -717,7 +717,7 @@ def test_what_a_function_sets_in_a_thread_is_set_for_its_caller(
 
 
 @pytest.mark.parametrize("policy", IN_TASKS.values(), ids=IN_TASKS)
-async def test_what_a_coroutine_sets_is_set_for_its_caller(
+async def test_context_variables_of_a_coroutine_are_set_for_its_caller(
     ops: ToolOps, policy: dict[str, Any]
 ) -> None:
     @ops.tool(**policy)
@@ -733,13 +733,13 @@ async def test_what_a_coroutine_sets_is_set_for_its_caller(
     assert seen == ["unset", "a", "a", "b", "b", "c"]
 
 
-async def test_what_a_function_sets_is_set_for_the_task_that_calls_it(ops: ToolOps) -> None:
+async def test_context_variables_of_a_function_are_set_for_the_calling_task(ops: ToolOps) -> None:
     await ops.acall(variable.set, "here")
     assert variable.get() == "here"
 
 
 @pytest.mark.parametrize("policy", IN_TASKS.values(), ids=IN_TASKS)
-async def test_what_was_set_before_an_error_is_set_too(
+async def test_context_variables_set_before_an_error_are_set_too(
     ops: ToolOps, policy: dict[str, Any]
 ) -> None:
     policy = {key: value for key, value in policy.items() if key != "retry"}

@@ -1,4 +1,4 @@
-"""Calls where asyncio's event loop does not run: under trio, by anyio, and under none at all."""
+"""Calls without a running asyncio loop: under trio, by anyio, and without any loop."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ async def items(n: int = 1) -> AsyncIterator[int]:
         lambda ops: ops.aside(body, cache=Cache(ttl=60)).alookup(1),
     ],
 )
-def test_what_must_be_awaited_says_what_to_do(run: Any, ops: ToolOps, call: Any) -> None:
+def test_an_asynchronous_fallback_of_a_plain_function_says_what_to_do(
+    run: Any, ops: ToolOps, call: Any
+) -> None:
     async def main() -> None:
         with pytest.raises(ConfigurationError, match=SENTENCE):
             await call(ops)
@@ -73,7 +75,7 @@ def test_plain_functions_work_in_a_thread(run: Any, ops: ToolOps) -> None:
     assert ops.stats().total.hits == 1
 
 
-def test_on_asyncio_anyio_is_as_good_as_any(ops: ToolOps) -> None:
+def test_anyio_on_asyncio_works(ops: ToolOps) -> None:
     function = ops.readonly(ttl=60)(body)
 
     async def main() -> int:

@@ -1,4 +1,4 @@
-"""Bodies that resist their cancellation: nobody waits for them, and their errors are retrieved.
+"""Coroutines that resist their cancellation: no caller waits for them.
 
 Each body waits for a latch that is opened only after its caller has returned: whoever waits for the
 body waits for ever.
@@ -110,7 +110,7 @@ async def deadline_of_a_flight(ops: ToolOps, body: Stubborn) -> None:
         await tool()
 
 
-async def deadline_of_one_that_was_not_decorated(ops: ToolOps, body: Stubborn) -> None:
+async def deadline_of_call(ops: ToolOps, body: Stubborn) -> None:
     with ops.deadline(SHORT), pytest.raises(DeadlineExceeded):
         await ops.acall(body.body)
 
@@ -156,7 +156,7 @@ async def judge(ops: ToolOps, body: Stubborn) -> None:
     assert failures == ["judge"]
 
 
-async def cancelled(ops: ToolOps, body: Stubborn, **policy: Any) -> None:
+async def cancel_call(ops: ToolOps, body: Stubborn, **policy: Any) -> None:
     task = asyncio.create_task(ops.tool(**policy)(body.body)())
     await body.reach()
     task.cancel()
@@ -164,15 +164,15 @@ async def cancelled(ops: ToolOps, body: Stubborn, **policy: Any) -> None:
     assert task.cancelled()
 
 
-async def cancelled_flight(ops: ToolOps, body: Stubborn) -> None:
-    await cancelled(ops, body, coalesce=True)
+async def cancel_flight(ops: ToolOps, body: Stubborn) -> None:
+    await cancel_call(ops, body, coalesce=True)
 
 
-async def cancelled_attempt(ops: ToolOps, body: Stubborn) -> None:
-    await cancelled(ops, body, timeout=Timeout(attempt=LONG))
+async def cancel_attempt(ops: ToolOps, body: Stubborn) -> None:
+    await cancel_call(ops, body, timeout=Timeout(attempt=LONG))
 
 
-async def cancelled_race(ops: ToolOps, body: Stubborn) -> None:
+async def cancel_race(ops: ToolOps, body: Stubborn) -> None:
     calls = []
 
     @ops.tool(hedge=Hedge(min_calls=1))
@@ -189,7 +189,7 @@ async def cancelled_race(ops: ToolOps, body: Stubborn) -> None:
     assert task.cancelled()
 
 
-async def gathered(ops: ToolOps, body: Stubborn) -> None:
+async def gather_calls(ops: ToolOps, body: Stubborn) -> None:
     async def fail() -> int:
         await body.reach()
         raise LookupError
@@ -198,7 +198,7 @@ async def gathered(ops: ToolOps, body: Stubborn) -> None:
         await ops.gather(body.body(), fail(), limit=2)
 
 
-async def gathering_that_is_cancelled(ops: ToolOps, body: Stubborn) -> None:
+async def cancel_gather(ops: ToolOps, body: Stubborn) -> None:
     task = asyncio.create_task(ops.gather(body.body(), body.body(), body.body(), limit=2))
     await body.reach()
     task.cancel()
@@ -223,8 +223,8 @@ async def second_item(ops: ToolOps, body: Stubborn) -> None:
     await stream.aclose()
 
 
-async def closing(ops: ToolOps, body: Stubborn) -> None:
-    async def resisting() -> AsyncIterator[int]:
+async def close_runtime(ops: ToolOps, body: Stubborn) -> None:
+    async def resist() -> AsyncIterator[int]:
         try:
             yield 1
         finally:
@@ -236,7 +236,7 @@ async def closing(ops: ToolOps, body: Stubborn) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(async_streams, "_CLEANING", SHORT)
         for policy in ({}, {"coalesce": True}):
-            stream = ops.tool(**policy)(resisting)()
+            stream = ops.tool(**policy)(resist)()
             assert await anext(stream) == 1
             await stream.aclose()
             del stream  # nothing that is collected now may interrupt the clean-up
@@ -268,24 +268,24 @@ WAYS: list[Callable[[ToolOps, Stubborn], Coroutine[Any, Any, None]]] = [
     total,
     deadline,
     deadline_of_a_flight,
-    deadline_of_one_that_was_not_decorated,
+    deadline_of_call,
     deadline_past_the_cap_of_flights,
     judge,
     hedge,
-    cancelled_flight,
-    cancelled_attempt,
-    cancelled_race,
-    gathered,
-    gathering_that_is_cancelled,
+    cancel_flight,
+    cancel_attempt,
+    cancel_race,
+    gather_calls,
+    cancel_gather,
     first_item,
     second_item,
-    closing,
+    close_runtime,
     refresh,
 ]
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_nobody_waits_for_a_body_that_resists(
+async def test_no_caller_waits_for_a_body_that_resists(
     ops: ToolOps,
     way: Callable[[ToolOps, Stubborn], Coroutine[Any, Any, None]],
     caplog: pytest.LogCaptureFixture,
@@ -387,7 +387,7 @@ async def test_a_value_that_comes_too_late_is_not_a_result(ops: ToolOps) -> None
         await tool()
 
 
-def test_a_task_whose_loop_was_closed_is_let_go_without_a_warning(
+def test_a_task_of_a_closed_loop_is_dropped_without_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     loop = asyncio.new_event_loop()
@@ -430,7 +430,7 @@ async def test_the_error_of_a_task_that_had_ended_already_is_retrieved_too() -> 
     assert not complaints
 
 
-async def test_a_task_is_left_to_itself_while_another_loop_leaves_its_own() -> None:
+async def test_a_task_is_detached_while_another_loop_detaches_its_own() -> None:
     release = asyncio.Event()
     begun = [asyncio.create_task(release.wait()) for _ in range(3)]
 

@@ -1,4 +1,4 @@
-"""Calls that cannot be decorated: call, acall, gather and map."""
+"""Calls without a decorator: call, acall, gather and map."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def test_calls_of_one_name_share(ops: ToolOps) -> None:
     assert ops.call(lambda n: n + 100, 1, policy=CACHE, name="next") == 2
 
 
-async def test_calls_refuse_what_they_cannot_make(ops: ToolOps) -> None:
+async def test_calls_refuse_unsupported_functions(ops: ToolOps) -> None:
     with pytest.raises(ConfigurationError, match="acall"):
         ops.call(_acoroutine, 1)
     for function in (_agenerator, _anasyncgenerator):

@@ -1,4 +1,4 @@
-"""What is configured wrongly, or lacks a package, and what is said of it."""
+"""Wrong configuration and missing packages, and their error messages."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_tiers_without_labels_are_named_by_their_place() -> None:
         ([Memory(label="L2"), Memory()], "two tiers have one label: ['L2', 'L2']; give each"),
     ],
 )
-def test_what_is_no_list_of_tiers(tiers: Any, text: str) -> None:
+def test_a_wrong_list_of_tiers_is_refused(tiers: Any, text: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^tiers: .*{re.escape(text)}") as caught:
         ToolOps(tiers=tiers)
     assert "hunter2" not in str(caught.value)
@@ -167,7 +167,7 @@ def test_a_semantic_cache_is_no_class() -> None:
         ("TOOLOPS_SECRETS", "TOOLOPS_SECRET"),
     ],
 )
-def test_a_misspelt_variable_is_told_with_the_nearest_name(
+def test_a_misspelt_variable_is_reported_with_the_nearest_name(
     caplog: pytest.LogCaptureFixture, name: str, near: str
 ) -> None:
     caplog.set_level(logging.WARNING, logger="toolops_plugins")
@@ -178,7 +178,7 @@ def test_a_misspelt_variable_is_told_with_the_nearest_name(
     assert (found.verdict, f"did you mean {near}?" in found.text) == ("note", True)
 
 
-def test_an_unknown_variable_is_told_with_all_names(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unknown_variable_is_reported_with_all_names(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, logger="toolops_plugins")
     ToolOps.from_env({"TOOLOPS_XYZZY_99": "hunter2"})
     (line,) = caplog.messages
@@ -186,7 +186,7 @@ def test_an_unknown_variable_is_told_with_all_names(caplog: pytest.LogCaptureFix
     assert "TOOLOPS_REDIS_TTL" in line
 
 
-def test_other_variables_are_nobodys_affair(caplog: pytest.LogCaptureFixture) -> None:
+def test_other_variables_are_ignored(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, logger="toolops_plugins")
     others = {"TOOLOPS_DATA": "x", "REDIS_URL": "x", "TOOLBOX_PATH": "x", "TOOL": "x", "PATH": "x"}
     ToolOps.from_env({**others, "TOOLOPS_NAMESPACE": "shop", "TOOLOPS_NOTEBOOK_ROWS": "9"})

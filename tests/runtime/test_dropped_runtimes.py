@@ -1,4 +1,4 @@
-"""Runtimes that nobody closes: what they held goes with them."""
+"""Runtimes that are dropped without being closed release their resources."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def server(tmp_path):
     started.stop()
 
 
-def held(server: Server) -> tuple[int, int, int]:
+def count_held(server: Server) -> tuple[int, int, int]:
     """Return this process's threads of the bus and descriptors, and the server's connections."""
     gc.collect()
     threads = sum(thread.name == "toolops-bus" for thread in threading.enumerate())
@@ -33,11 +33,11 @@ def held(server: Server) -> tuple[int, int, int]:
 
 def assert_flat(server: Server, work: Callable[[int], Any]) -> None:
     work(0)  # whatever is made once
-    before = held(server)
+    before = count_held(server)
     for number in range(1, 9):
         work(number)
     wait_for(
-        lambda: all(now <= then for now, then in zip(held(server), before, strict=True)),
+        lambda: all(now <= then for now, then in zip(count_held(server), before, strict=True)),
         f"as much as before ({before})",
         5,
     )
@@ -90,13 +90,13 @@ def test_a_runtime_for_each_request_of_one_event_loop(server):
                 await asyncio.sleep(0)
 
         runner.run(settle())
-        before = held(server)
+        before = count_held(server)
         for number in range(1, 9):
             runner.run(request(number))
 
         def flat() -> bool:
             runner.run(settle())
-            return all(now <= then for now, then in zip(held(server), before, strict=True))
+            return all(now <= then for now, then in zip(count_held(server), before, strict=True))
 
         wait_for(flat, f"as much as before ({before})", 5)
 
@@ -110,11 +110,11 @@ def test_a_runtime_that_is_dropped_while_its_server_is_away(server):
     wait_for(lambda: not dropped[0]._shared.bus.ready.is_set(), "the break")
     dropped.clear()
 
-    def ended() -> bool:
+    def has_ended() -> bool:
         gc.collect()
         return not thread.is_alive()
 
-    wait_for(ended, "the end of its thread", 5)
+    wait_for(has_ended, "the end of its thread", 5)
 
 
 def test_a_tier_that_many_runtimes_share(server):

@@ -1,4 +1,4 @@
-"""Errors keep what they say wherever they are sent: copied, pickled, and across processes."""
+"""Errors keep their attributes when they are copied, pickled or sent to other processes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def all_classes():
     return sorted((kind for kind in found if kind.__module__.startswith(ours)), key=repr)
 
 
-def made(kind):
+def make(kind):
     maker = next(MADE[parent.__name__] for parent in kind.__mro__ if parent.__name__ in MADE)
     error = maker(kind)
     error.add_note("a note")
@@ -56,7 +56,7 @@ WAYS = {
 @pytest.mark.parametrize("kind", all_classes(), ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("way", WAYS)
 def test_every_error_survives_with_all_it_knows(kind, way):
-    error = made(kind)
+    error = make(kind)
     for number in range(pickle.HIGHEST_PROTOCOL + 1):
         again = WAYS[way](error, number)
         assert type(again) is kind

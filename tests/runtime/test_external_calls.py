@@ -1,4 +1,4 @@
-"""Calls that are made elsewhere: told, limited and kept by the runtime all the same."""
+"""Calls that no tool of the runtime makes: counted, limited and cached all the same."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def ops(clock):
     return ToolOps("elsewhere", clock=clock)
 
 
-def test_what_is_told_is_counted_and_reaches_the_sinks(ops):
+def test_an_external_call_is_counted_and_reaches_the_sinks(ops):
     events = []
     ops.add_sink(events.append)
     ops.tell(CallEvent("chat:m", "bypass", 0.5, namespace="other", price=2.0, attempts=1))
@@ -33,7 +33,7 @@ def test_what_is_told_is_counted_and_reaches_the_sinks(ops):
     )
 
 
-def test_nothing_is_told_while_the_runtime_is_not_active(ops):
+def test_an_inactive_runtime_emits_no_events(ops):
     events = []
     ops.add_sink(events.append)
     ops.active = False

@@ -1,3 +1,5 @@
+"""The record of invalidations of one process."""
+
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +16,7 @@ KEYS = [bytes([n]) for n in range(8)]
 TAGS = [f"t{n}" for n in range(8)]
 
 
-def test_what_nobody_voided_holds():
+def test_a_name_without_invalidation_is_valid():
     invalidations = Invalidations()
     assert invalidations.holds(invalidations.now(), b"k", ["t"])
     mark = invalidations.now()
@@ -83,7 +85,7 @@ def test_only_the_tags_count_in_holds_tags():
     assert not invalidations.holds_tags(mark, ["s", "t"])
 
 
-def test_what_is_forgotten_counts_as_void():
+def test_a_forgotten_name_counts_as_void():
     invalidations = Invalidations(max_names=40)
     early = invalidations.now()
     invalidations.void(keys=[b"first"], tags=["first"])
@@ -105,7 +107,7 @@ def test_deletions_do_not_wear_out_the_memory_of_tags():
     assert invalidations.holds_tags(mark, ["t"])
 
 
-def test_recent_names_are_told_apart():
+def test_recent_names_are_distinguished():
     invalidations = Invalidations(max_names=40)
     for n in range(95):
         invalidations.void(keys=[b"%d" % n])
@@ -155,7 +157,7 @@ def test_agrees_with_a_list_of_all_that_happened(voids, roomy: bool):
                 assert holds is not voided
 
 
-def test_threads_see_what_they_voided():
+def test_threads_see_their_own_invalidations():
     invalidations = Invalidations(max_names=200)
 
     def work(n: int) -> None:

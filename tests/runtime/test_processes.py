@@ -1,4 +1,4 @@
-"""Several runtimes on one server, as of several processes; and real processes."""
+"""Several runtimes on one server, in one process and in several."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ async def test_sync_and_async_faces_share_keys_and_tiers(sides):
         lambda side: side.ops.invalidate(["quotes"]),
         lambda side: side.ops.invalidate(tags=["ticker:ACME"]),
         lambda side: side.ops.clear(),
-        lambda side: asyncio.run(_closing(side, side.quote.ainvalidate("ACME"))),
-        lambda side: asyncio.run(_closing(side, side.ops.ainvalidate(["quotes"]))),
-        lambda side: asyncio.run(_closing(side, side.ops.aclear())),
+        lambda side: asyncio.run(_close_after(side, side.quote.ainvalidate("ACME"))),
+        lambda side: asyncio.run(_close_after(side, side.ops.ainvalidate(["quotes"]))),
+        lambda side: asyncio.run(_close_after(side, side.ops.aclear())),
     ],
     ids=["key", "tag", "made-tag", "clear", "async-key", "async-tag", "async-clear"],
 )
-def test_what_one_process_forgets_the_memory_of_others_forgets_too(sides, forget):
+def test_an_invalidation_reaches_the_memory_of_other_processes(sides, forget):
     one, two = sides
     one.quote("ACME")
     two.quote("ACME")
@@ -105,7 +105,7 @@ def test_what_one_process_forgets_the_memory_of_others_forgets_too(sides, forget
     assert two.last == ("miss", None)
 
 
-async def _closing(side, work):
+async def _close_after(side, work):
     await work
     await side.ops.aclose()
 
@@ -122,7 +122,7 @@ def test_other_tags_and_keys_stay(sides):
     assert one.last == ("miss", None)
 
 
-def test_a_namespace_clears_itself_only_whatever_its_name(valkey, namespace):
+def test_a_namespace_of_any_name_clears_only_itself(valkey, namespace):
     names = [
         namespace,
         f"{namespace}*",
@@ -264,7 +264,7 @@ def test_a_tag_that_is_no_text_to_utf8_is_a_tag_as_any_other(sides, face):
     if face == "sync":
         one.ops.invalidate(tags=odd)
     else:
-        asyncio.run(_closing(one, one.ops.ainvalidate(tags=odd)))
+        asyncio.run(_close_after(one, one.ops.ainvalidate(tags=odd)))
     wait_for(lambda: "invalidated" in heard, "the other process to hear of it")
     two.quote("ACME")
     assert two.last == ("miss", None)

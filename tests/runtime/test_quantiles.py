@@ -1,3 +1,5 @@
+"""Quantiles and their error bounds."""
+
 from __future__ import annotations
 
 import math
@@ -14,7 +16,7 @@ from toolops_plugins.quantiles import Quantiles, RecentQuantiles
 durations = st.floats(min_value=1e-6, max_value=86_400.0)
 
 
-def filled(values):
+def fill(values):
     quantiles = Quantiles()
     for value in values:
         quantiles.add(value)
@@ -24,15 +26,15 @@ def filled(values):
 @given(st.lists(durations, min_size=1, max_size=60), st.floats(0, 1))
 def test_every_quantile_is_within_two_and_a_half_percent_of_the_exact_one(values, q):
     exact = sorted(values)[max(1, math.ceil(q * len(values))) - 1]
-    assert filled(values).quantile(q) == pytest.approx(exact, rel=0.0251)
+    assert fill(values).quantile(q) == pytest.approx(exact, rel=0.0251)
 
 
 @given(st.lists(durations, max_size=40), st.lists(durations, max_size=40), st.floats(0, 1))
 def test_merging_equals_recording_all_in_one(left, right, q):
-    merged = filled(left)
-    merged.merge(filled(right))
+    merged = fill(left)
+    merged.merge(fill(right))
     assert merged.count == len(left) + len(right)
-    assert merged.quantile(q) == filled(left + right).quantile(q)
+    assert merged.quantile(q) == fill(left + right).quantile(q)
 
 
 def test_nothing_recorded_has_no_quantile():
@@ -43,7 +45,7 @@ def test_nothing_recorded_has_no_quantile():
 
 @pytest.mark.parametrize("value", [0.0, -1.0, 1e-12, 1e9, math.inf])
 def test_out_of_range_counts_at_the_end_of_the_range(value):
-    quantiles = filled([value])
+    quantiles = fill([value])
     assert quantiles.count == 1
     assert quantiles.quantile(0.5) == pytest.approx(1e-6 if value < 1 else 36 * 3600, rel=0.08)
 
@@ -51,7 +53,7 @@ def test_out_of_range_counts_at_the_end_of_the_range(value):
 @pytest.mark.parametrize("q", [-0.1, 1.1, math.nan])
 def test_a_share_outside_of_zero_and_one_is_refused(q):
     with pytest.raises(ConfigurationError, match="q:"):
-        filled([1.0]).quantile(q)
+        fill([1.0]).quantile(q)
 
 
 def test_memory_does_not_grow():
@@ -62,7 +64,7 @@ def test_memory_does_not_grow():
     assert len(quantiles._counts) == size
 
 
-def test_the_recent_ones_forget_what_is_older_than_two_windows():
+def test_recent_quantiles_drop_durations_older_than_two_windows():
     recent = RecentQuantiles(10)
     for _ in range(10):
         recent.add(100.0)

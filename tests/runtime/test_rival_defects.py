@@ -1,4 +1,4 @@
-"""What the nearest rival, ToolOps 1.0.0, gets wrong: one test for each.
+"""Defects of the rival ToolOps 1.0.0 that this library does not have, one test for each.
 
 Its semantic cache, which embeds the hexadecimal digest of the key, is a matter for the issue that
 brings ours.
@@ -206,7 +206,7 @@ async def test_mutating_a_result_does_not_poison_the_cache() -> None:
     assert await quote() == {"prices": [1, 2], "by": {"name": "x"}}
 
 
-def test_mutating_a_shared_result_does_not_reach_those_who_share_it() -> None:
+def test_mutating_a_shared_result_does_not_reach_other_callers() -> None:
     ops = ToolOps()
     started, release = threading.Event(), threading.Event()
 
@@ -231,7 +231,7 @@ def test_mutating_a_shared_result_does_not_reach_those_who_share_it() -> None:
 
 @pytest.mark.parametrize("options", [{}, {"secret": ["who"]}])
 @pytest.mark.parametrize("name", ["api_key", "password", "who"])
-def test_bob_does_not_get_what_is_alices(options: dict[str, list[str]], name: str) -> None:
+def test_bob_does_not_get_the_answer_of_alice(options: dict[str, list[str]], name: str) -> None:
     ops = ToolOps()
     events = []
     ops.add_sink(events.append)
@@ -295,7 +295,7 @@ def test_memory_is_bounded() -> None:
     assert not ops._shared.flights
 
 
-def test_what_is_remembered_of_tools_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_state_of_tools_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names may come from outside, such as one for each function of a server."""
     from toolops_plugins import Policy
 

@@ -1,4 +1,4 @@
-"""What users' tests are given."""
+"""The tools for users' tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from toolops_plugins import (
 from toolops_plugins.testing import Chaos, ChaosError, FakeClock, composed, set_active
 
 
-def test_a_fake_clock_turns_when_told_and_when_slept():
+def test_a_fake_clock_advances_on_command_and_on_sleep():
     clock = FakeClock(start=100)
     clock.advance(5)
     clock.sleep(2)
@@ -109,7 +109,7 @@ async def test_chaos_takes_every_kind_of_function():
 @pytest.mark.parametrize(
     ("name", "value"), [("error_rate", 2), ("latency", -1), ("latency_rate", "often")]
 )
-def test_chaos_refuses_what_is_no_chaos(name, value):
+def test_chaos_refuses_wrong_values(name, value):
     with pytest.raises(ConfigurationError, match=name):
         Chaos(**{name: value})
 

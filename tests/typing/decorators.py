@@ -1,4 +1,4 @@
-"""What type checkers see of wrapped functions; `make lint` checks it by two, nobody runs it.
+"""The types of wrapped functions, checked by two type checkers in `make lint` and never run.
 
 An ignore that nothing needs is an error, so those here are tests of what must not pass.
 """
@@ -130,20 +130,20 @@ def both(value: Any, upper: Any = None) -> Any:
     return value if upper is None else str(value)
 
 
-def _halved(value: Any) -> Any:
+def _halve(value: Any) -> Any:
     return value
 
 
 @overload
-def halved(value: int) -> float: ...
+def halve(value: int) -> float: ...
 @overload
-def halved(value: str) -> str: ...
-def halved(value: Any) -> Any:
-    return _halved(value)
+def halve(value: str) -> str: ...
+def halve(value: Any) -> Any:
+    return _halve(value)
 
 
-wrapped = ops.tool(halved)
-wrapped_by_options = ops.readonly(ttl=5)(halved)
+wrapped = ops.tool(halve)
+wrapped_by_options = ops.readonly(ttl=5)(halve)
 
 assert_type(first([1]), int | None)
 assert_type(first(["a"], default="b"), str | None)

@@ -1,4 +1,4 @@
-"""What a type checker sees of the policies; `make lint` checks it, nobody runs it."""
+"""The types of the policies, checked in `make lint` and never run."""
 
 from __future__ import annotations
 

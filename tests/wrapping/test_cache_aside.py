@@ -1,4 +1,4 @@
-"""Cache-aside: a lookup and a store, with somebody else's call in between."""
+"""Cache-aside: a lookup and a store, between which the caller makes the call."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def face(request: pytest.FixtureRequest) -> Callable[..., Any]:
     return call
 
 
-def test_what_was_stored_is_looked_up(ops, events, face):
+def test_a_stored_value_is_found(ops, events, face):
     aside = ops.aside(answer, name="model", cache=Cache(ttl=60), price=0.5, tags=["models"])
     assert face("lookup", "who?", aside=aside) is NOTHING
     ops.clock.advance(2.0)
@@ -82,7 +82,7 @@ def test_what_was_stored_is_looked_up(ops, events, face):
     assert (told.name, told.saved_price) == ("model", 0.5)
 
 
-def test_a_value_that_came_with_others_is_worth_what_it_took_itself(ops, events, face):
+def test_a_value_of_a_batch_counts_its_own_share_of_the_time(ops, events, face):
     aside = ops.aside(answer, name="model", cache=Cache(ttl=60, tags=["models"]))
     assert face("lookup", "who?", aside=aside) is NOTHING
     ops.clock.advance(2.0)
@@ -123,7 +123,7 @@ def test_an_answer_expires_and_is_never_served_stale(ops, face):
     assert face("lookup", "q", aside=aside) is NOTHING
 
 
-def test_what_was_invalidated_between_lookup_and_store_is_not_kept(ops, face):
+def test_a_value_invalidated_since_the_lookup_is_not_stored(ops, face):
     aside = ops.aside(answer, cache=Cache(tags=["models"]))
     assert face("lookup", "q", aside=aside) is NOTHING
     ops.invalidate(["models"])
@@ -140,7 +140,7 @@ def test_unwanted_values_are_counted_and_not_kept(ops, events, face):
     assert [event.reason for event in events] == ["not_wanted"]
 
 
-def test_nobody_hears_of_what_could_not_be_kept_if_it_was_not_to_be(ops, sink, face):
+def test_a_result_that_is_not_to_be_stored_makes_no_notice(ops, sink, face):
     aside = ops.aside(answer, name="model", cache=Cache(when=lambda value: False))
     face("store", object(), "q", aside=aside)
     ops.readonly(lambda: object(), name="a", cache=Cache(when=lambda value: False))()
@@ -149,7 +149,7 @@ def test_nobody_hears_of_what_could_not_be_kept_if_it_was_not_to_be(ops, sink, f
     assert [notice.kind for notice in sink.notices] == ["not_encodable"]
 
 
-def test_what_has_no_key_goes_past(ops, events, sink, face):
+def test_a_call_without_a_key_bypasses_the_cache(ops, events, sink, face):
     aside = ops.aside(answer, name="model", cache=Cache())
     for _ in range(2):
         assert face("lookup", "q", object(), aside=aside) is NOTHING
@@ -192,7 +192,7 @@ def test_an_inactive_runtime_neither_looks_up_nor_stores(ops, events, face):
         ({"cache": Cache(), "fallback": None}, "fallback"),
     ],
 )
-def test_what_takes_the_call_itself_has_no_place(ops, options, name):
+def test_policies_for_attempts_are_refused(ops, options, name):
     with pytest.raises(ConfigurationError) as caught:
         ops.aside(answer, **options)
     assert caught.value.parameter == name
@@ -233,7 +233,7 @@ def test_an_index_opens_for_the_first_store_too(tmp_path: Path, face):
         assert len(semantic) == 1
 
 
-def test_only_what_the_policy_calls_the_answer_is_compared(tmp_path: Path, face):
+def test_only_the_answer_of_the_policy_is_compared(tmp_path: Path, face):
     semantic = SemanticCache(path=tmp_path)
     with ToolOps(semantic=semantic) as ops:
         asked = Semantic(on="question", max_error=0.05, answer=lambda value: value["text"])

@@ -117,7 +117,7 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", [Shop, Corner])
-def test_helpers_take_what_the_tool_takes(way, kind):
+def test_helpers_take_the_arguments_of_the_tool(way, kind):
     tool, ask, args = WAYS[way](kind())
     first = ask(tool)
     assert ask(tool) == first

@@ -1,4 +1,4 @@
-"""What a wrapped function is asked for, and what is refused when it is wrapped."""
+"""The options of the decorators, and the functions and options that they refuse."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def ops() -> ToolOps:
 @pytest.mark.parametrize(
     ("name", "value"), [("tags", "a"), ("tags", None), ("keys", b"a"), ("keys", 3)]
 )
-async def test_what_is_invalidated_is_a_list(ops: ToolOps, name: str, value: Any) -> None:
+async def test_tags_and_keys_are_lists(ops: ToolOps, name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"{name}: must be a list"):
         ops.invalidate(**{name: value})
     with pytest.raises(ConfigurationError, match=f"{name}: must be a list"):
@@ -157,7 +157,7 @@ def test_dataclasses_and_models_are_arguments_and_results(ops: ToolOps) -> None:
     assert len(runs) == 7
 
 
-def test_an_argument_without_a_canonical_form_goes_past_the_cache_with_a_warning(
+def test_an_argument_without_a_canonical_form_bypasses_the_cache_with_a_warning(
     ops: ToolOps, caplog: pytest.LogCaptureFixture
 ) -> None:
     notices = Notices(ops)
@@ -292,7 +292,7 @@ def test_wrong_values_are_refused_by_name(parameter: str, wrong: Callable[[], An
         ("cash", _sync, {"cash": 1}),
     ],
 )
-def test_what_does_not_fit_the_function_is_refused_at_decoration(
+def test_options_that_do_not_fit_the_function_are_refused_at_decoration(
     ops: ToolOps, parameter: str, function: Any, options: dict[str, Any]
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
@@ -359,7 +359,7 @@ def test_the_presets_start_from_a_policy_too(ops: ToolOps) -> None:
         ops.sideeffect(policy=provider)(lambda: 1)
 
 
-def test_an_option_in_the_place_of_the_function_is_told_to_go_by_name():
+def test_an_option_in_place_of_the_function_is_refused():
     for given in (60, Cache(ttl=60)):
         with pytest.raises(ConfigurationError, match="give options by name, such as ttl=60"):
             ToolOps().readonly(given)

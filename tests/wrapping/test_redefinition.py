@@ -1,4 +1,4 @@
-"""Functions that are defined again: cells of notebooks, modules that are loaded again, exec."""
+"""Functions that are defined again: by notebook cells, module reloads and exec."""
 
 from __future__ import annotations
 
@@ -393,7 +393,7 @@ def test_two_files_of_one_place_in_one_execution_conflict(ops):
 # --- policies ---------------------------------------------------------------------------------
 
 
-def retrying(limit):
+def retry_twice(limit):
     return CircuitBreaker(on=lambda error: len(str(error)) < limit)
 
 
@@ -403,8 +403,8 @@ def retrying(limit):
         (CircuitBreaker(), CircuitBreaker(), True),
         (CircuitBreaker(), CircuitBreaker(window=5), False),
         (CircuitBreaker(), RateLimit("1/s"), False),
-        (retrying(1), retrying(1), True),
-        (retrying(1), retrying(2), False),
+        (retry_twice(1), retry_twice(1), True),
+        (retry_twice(1), retry_twice(2), False),
         (CircuitBreaker(on=lambda e: True), CircuitBreaker(on=lambda e: True), True),
         (CircuitBreaker(on=lambda e: True), CircuitBreaker(on=lambda e: False), False),
         (CircuitBreaker(on=lambda e, n=1: True), CircuitBreaker(on=lambda e, n=2: True), False),
@@ -413,7 +413,7 @@ def retrying(limit):
         (CircuitBreaker(on=(KeyError, OSError)), CircuitBreaker(on=(KeyError,)), False),
     ],
 )
-def test_policies_are_the_same_by_what_they_ask_for(one, other, same):
+def test_policies_are_compared_by_value(one, other, same):
     assert same_policy(one, other) is same
     assert same_policy(other, one) is same
 

@@ -1,4 +1,4 @@
-"""Generators and asynchronous generators: kept once read to their end, shared while they run."""
+"""Generators and asynchronous generators: stored at their end, shared while they run."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ async def test_other_arguments_are_another_stream(ops: ToolOps, face: Any) -> No
     assert source.runs == 2
 
 
-async def test_both_faces_share_what_is_kept(ops: ToolOps) -> None:
+async def test_sync_and_async_callers_share_the_cache(ops: ToolOps) -> None:
     source = Source(ops)
     assert await Sync(source).read() == await Aio(source).read() == [1, 2, 3]
     assert source.runs == 1
@@ -421,7 +421,7 @@ async def test_readers_of_an_error_do_not_lengthen_its_traceback(ops: ToolOps, f
 
 
 @pytest.mark.parametrize("cap", ["MAX_ITEMS", "MAX_BYTES"])
-async def test_past_the_cap_nothing_is_kept_and_nobody_joins(
+async def test_past_the_cap_a_stream_is_neither_stored_nor_shared(
     ops: ToolOps, face: Any, monkeypatch: pytest.MonkeyPatch, cap: str
 ) -> None:
     three = 3 if cap == "MAX_ITEMS" else 3 * ops.codec.encode("item 0").size
@@ -461,7 +461,7 @@ async def test_the_first_item_may_be_past_the_cap(
         assert source.closed == run
 
 
-async def test_past_the_cap_what_all_have_seen_is_forgotten(
+async def test_past_the_cap_items_that_all_have_read_are_dropped(
     ops: ToolOps, face: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "MAX_ITEMS", 10)
@@ -637,7 +637,7 @@ async def test_tasks_share_one_run(ops: ToolOps) -> None:
     assert source.runs == source.closed == 1
 
 
-def test_loops_do_not_share_a_run_but_what_is_kept(ops: ToolOps) -> None:
+def test_loops_share_the_cache_but_no_run(ops: ToolOps) -> None:
     source = Source(ops)
     together = threading.Barrier(2)
 
@@ -1033,7 +1033,7 @@ def test_the_return_value_is_kept(ops: ToolOps) -> None:
     assert source.runs == 1
 
 
-def test_what_is_thrown_into_a_reader_is_its_own_affair(ops: ToolOps) -> None:
+def test_an_exception_thrown_into_a_reader_reaches_no_other(ops: ToolOps) -> None:
     source = Source(ops)
     one, two = source.sync(), source.sync()
     next(one)
@@ -1171,7 +1171,7 @@ async def test_inactive_an_asynchronous_generator_is_its_own_self(ops: ToolOps) 
     assert closed == [1] * 4
 
 
-async def test_what_kind_of_function_it_is_stays_visible(ops: ToolOps) -> None:
+async def test_the_kind_of_a_function_stays_visible(ops: ToolOps) -> None:
     source = Source(ops)
     assert inspect.isgeneratorfunction(source.sync)
     assert inspect.isasyncgenfunction(source.aio)
@@ -1241,7 +1241,7 @@ async def _play(steps: list[Any], *, fails: bool, face: Any) -> None:
 
 @pytest.mark.parametrize("policy", [{}, {"coalesce": True}, {"cache": Cache(ttl=60)}])
 @pytest.mark.parametrize("place", [0, 2])
-async def test_a_reader_that_waits_is_held_by_what_it_waits_for(
+async def test_a_waiting_reader_is_kept_alive(
     ops: ToolOps, policy: dict[str, Any], place: int
 ) -> None:
     """An event loop holds its tasks weakly: a bare generator is held by whoever will wake it."""
@@ -1273,7 +1273,7 @@ async def test_a_reader_that_waits_is_held_by_what_it_waits_for(
     gc.collect()
 
 
-async def test_a_reader_that_nobody_waits_for_holds_nothing(ops: ToolOps) -> None:
+async def test_an_abandoned_reader_keeps_nothing_alive(ops: ToolOps) -> None:
     ended = asyncio.Event()
 
     @ops.tool(coalesce=True)

@@ -1,4 +1,4 @@
-"""Values that are sent and exceptions that are thrown into wrapped generators."""
+"""Values and exceptions that are sent and thrown into wrapped generators."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ KINDS = pytest.mark.parametrize("kind", ["plain", "async"])
 
 @KINDS
 @pytest.mark.parametrize("policy", [{}, {"retry": Retry()}, {"timeout": Timeout(total=20)}])
-async def test_they_reach_a_generator_that_nobody_else_reads(
+async def test_they_reach_a_generator_with_one_reader(
     ops: ToolOps, kind: str, policy: dict[str, Any]
 ) -> None:
     face = Face(ops, kind, **policy)
@@ -97,7 +97,9 @@ async def test_they_reach_a_generator_that_nobody_else_reads(
 
 
 @KINDS
-async def test_what_a_generator_does_not_catch_comes_back(ops: ToolOps, kind: str) -> None:
+async def test_an_exception_that_a_generator_does_not_catch_is_raised(
+    ops: ToolOps, kind: str
+) -> None:
     face = Face(ops, kind)
     stream = face.open()
     await face.next(stream)
@@ -118,7 +120,7 @@ async def test_what_a_generator_does_not_catch_comes_back(ops: ToolOps, kind: st
     "policy",
     [{"cache": Cache(ttl=60)}, {"coalesce": True}, {"cache": Cache(ttl=60), "coalesce": False}],
 )
-async def test_what_others_read_takes_no_values_and_says_so(
+async def test_a_shared_stream_refuses_values(
     ops: ToolOps, kind: str, policy: dict[str, Any]
 ) -> None:
     face = Face(ops, kind, **policy)

@@ -1,4 +1,4 @@
-"""Whatever can be called can be wrapped, and looks and answers as it did before."""
+"""Wrapped callables of every kind look and behave as before."""
 
 from __future__ import annotations
 
@@ -341,7 +341,7 @@ def test_callables_written_in_c_do_not_get_each_others_answers(
 
 
 @pytest.mark.parametrize("wanted", [1, "text", None, [len], object()])
-def test_what_cannot_be_called_cannot_be_wrapped(ops: ToolOps, wanted: Any) -> None:
+def test_an_object_that_is_not_callable_is_refused(ops: ToolOps, wanted: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         ops.tool(coalesce=True)(wanted)
     assert caught.value.parameter == "function"
@@ -460,7 +460,7 @@ def test_with_and_without_parentheses(ops: ToolOps) -> None:
         return n
 
     @ops.readonly
-    def kept(n: int) -> int:
+    def store(n: int) -> int:
         return n
 
     @ops.readonly(ttl=5)
@@ -475,11 +475,11 @@ def test_with_and_without_parentheses(ops: ToolOps) -> None:
     def put(n: int) -> int:
         return n
 
-    assert [f(1) for f in (bare, empty, kept, briefly, change, put)] == [1] * 6
+    assert [f(1) for f in (bare, empty, store, briefly, change, put)] == [1] * 6
     assert bare.policy == Policy()
-    assert kept.policy.cache.ttl == 300
-    assert kept.policy.coalesces
-    assert kept.policy.retry == Retry()
+    assert store.policy.cache.ttl == 300
+    assert store.policy.coalesces
+    assert store.policy.retry == Retry()
     assert briefly.policy.cache.ttl == 5
     assert change.policy.retry is None
     assert put.policy.retry == Retry()
@@ -509,7 +509,7 @@ def test_the_plain_decorators_use_the_default_runtime() -> None:
     assert mine.stats().total.calls == 3
 
 
-def _documented(ticker: str, /, day: int = 1, *rest: int, exact: bool = False, **more: Any) -> str:
+def _docs_of(ticker: str, /, day: int = 1, *rest: int, exact: bool = False, **more: Any) -> str:
     """Say something.
 
     Args:
@@ -533,7 +533,7 @@ async def _anasyncgenerator(n: int) -> AsyncIterator[int]:
     yield n
 
 
-@pytest.mark.parametrize("function", [_documented, _acoroutine, _agenerator, _anasyncgenerator])
+@pytest.mark.parametrize("function", [_docs_of, _acoroutine, _agenerator, _anasyncgenerator])
 @pytest.mark.parametrize("preset", ["tool", "readonly", "sideeffect"])
 def test_looks_are_preserved(ops: ToolOps, function: Any, preset: str) -> None:
     wrapped = getattr(ops, preset)(function)
@@ -634,12 +634,12 @@ def test_a_type_error_of_the_function_itself_is_a_failure_like_any_other(ops: To
     runs = []
 
     @ops.tool(retry=Retry(attempts=3, on=TypeError), cache=Cache(ttl=60))
-    def broken(n: int) -> Any:
+    def break_it(n: int) -> Any:
         runs.append(n)
         return n + "text"  # type: ignore[operator] # that is the point
 
     with pytest.raises(TypeError, match="unsupported operand"):
-        broken(1)
+        break_it(1)
     assert len(runs) == 3
 
 
