@@ -23,7 +23,7 @@ from contextlib import suppress
 from typing import Any
 
 from toolops_plugins import Cache, ToolOps
-from toolops_plugins.coalesce import loop_liveness as pulse
+from toolops_plugins.coalesce import loop_liveness
 
 LONG = 20.0
 
@@ -127,7 +127,7 @@ def readers(seed: int) -> int:
 
 
 def main(seed: int) -> None:
-    pulse.PATIENCE = 0.005
+    loop_liveness.PATIENCE = 0.005
     warnings.simplefilter("ignore")  # loops and coroutines are left as they are, by design
     logging.disable()
     sys.unraisablehook = lambda _: None

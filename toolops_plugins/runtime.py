@@ -20,9 +20,10 @@ from toolops_plugins.callables.pickling import (
     locate_runtime,
 )
 from toolops_plugins.callables.target import resolve
+from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.context import DEADLINE, Deadline, current_deadline
 from toolops_plugins.calls.flow import call_flow
-from toolops_plugins.calls.plan import Call, Plan, Shared
+from toolops_plugins.calls.plan import Plan, Shared
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.closing import Closing
 from toolops_plugins.coalesce.flights import Flights

@@ -23,8 +23,8 @@ from toolops_plugins import (
     ToolOps,
     TotalTimeout,
 )
+from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.flow import call_flow
-from toolops_plugins.calls.plan import Call
 from toolops_plugins.coalesce.flights import FlightResult
 from toolops_plugins.errors import TierError
 from toolops_plugins.steps import Ask, Enter, Fly, Invoke, Io, Race, Sleep, Spawn, Within

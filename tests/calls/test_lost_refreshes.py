@@ -12,7 +12,7 @@ from callers import LONG, Latch, Loop, new_loops, start
 from servers import wait_for
 
 from toolops_plugins import Cache, ToolOps
-from toolops_plugins.coalesce import loop_liveness as pulse
+from toolops_plugins.coalesce import loop_liveness
 from toolops_plugins.testing import FakeClock
 
 
@@ -190,7 +190,7 @@ def test_a_loop_that_has_stopped_in_mid_refresh_does_not_hold_the_key(ending: st
 def test_a_loop_that_is_blocked_does_not_hold_the_key(
     loops: Callable[[], Loop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pulse, "PATIENCE", 0.001)
+    monkeypatch.setattr(loop_liveness, "PATIENCE", 0.001)
     prices = Prices()
     loop = loops()
     assert loop.start(prices.aio()).result(LONG) == 1
@@ -209,7 +209,7 @@ def test_a_loop_that_is_blocked_does_not_hold_the_key(
 def test_a_refresh_on_a_loop_that_turns_is_left_alone(
     loops: Callable[[], Loop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pulse, "PATIENCE", 0.5)
+    monkeypatch.setattr(loop_liveness, "PATIENCE", 0.5)
     prices = Prices()
     loop = loops()
     assert loop.start(prices.aio()).result(LONG) == 1

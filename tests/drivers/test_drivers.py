@@ -30,12 +30,6 @@ from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.testing import FakeClock
 
 
-@pytest.fixture
-def ops():
-    with ToolOps("drivers") as ops:
-        yield ops
-
-
 class Body:
     """A function, plain or not, whose calls block until they are let go."""
 

@@ -79,12 +79,6 @@ def busy() -> Iterator[Busy]:
     busy.go.open()
 
 
-@pytest.fixture
-def ops() -> Iterator[ToolOps]:
-    with ToolOps("threads") as ops:
-        yield ops
-
-
 # Abandoned work
 
 RETRY = Retry(attempts=3, wait=0.0)

@@ -25,11 +25,6 @@ def run(request: pytest.FixtureRequest) -> Callable[..., Any]:
     return run
 
 
-@pytest.fixture
-def ops() -> ToolOps:
-    return ToolOps("trio")
-
-
 async def body(n: int = 1) -> int:
     return n
 

@@ -13,7 +13,7 @@ import pytest
 from servers import Server, start_valkey, wait_for
 
 from toolops_plugins import Cache, Memory, Redis, Semantic, SemanticCache, Timeout, ToolOps
-from toolops_plugins.semantic.index import write_behind as writer
+from toolops_plugins.semantic.index import write_behind
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_the_threads_that_calls_ran_in():
 
 
 def test_a_semantic_cache_with_a_folder_for_each_request(tmp_path, monkeypatch):
-    monkeypatch.setattr(writer, "_IDLE", 0.01)
+    monkeypatch.setattr(write_behind, "_IDLE", 0.01)
 
     def request(number: int) -> None:
         ops = ToolOps("folders", semantic=SemanticCache(path=tmp_path / str(number)))

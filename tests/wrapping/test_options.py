@@ -30,11 +30,6 @@ from toolops_plugins import (
 CACHE = Policy(cache=Cache(ttl=60))
 
 
-@pytest.fixture
-def ops() -> ToolOps:
-    return ToolOps("wrapping")
-
-
 # Keys, invalidation, names
 
 

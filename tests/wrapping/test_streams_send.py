@@ -66,11 +66,6 @@ class Face:
         return stream.throw(error) if self.kind == "plain" else await stream.athrow(error)
 
 
-@pytest.fixture
-def ops() -> ToolOps:
-    return ToolOps("sent")
-
-
 KINDS = pytest.mark.parametrize("kind", ["plain", "async"])
 
 

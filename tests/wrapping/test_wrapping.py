@@ -31,11 +31,6 @@ from toolops_plugins.testing import FakeClock
 CACHE = Policy(cache=Cache(ttl=60))
 
 
-@pytest.fixture
-def ops() -> ToolOps:
-    return ToolOps("wrapping")
-
-
 # Kinds
 
 

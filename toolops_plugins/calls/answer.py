@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
-from toolops_plugins.calls.plan import Call
+from toolops_plugins.calls.call import Call
 from toolops_plugins.codec import Payload
 from toolops_plugins.errors import TooLargeError
 from toolops_plugins.keys.encoding_failures import describe_failure

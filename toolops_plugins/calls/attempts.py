@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from toolops_plugins.callables.hidden_coroutines import is_awaitable, refusal
-from toolops_plugins.calls.plan import Call
+from toolops_plugins.calls.call import Call
 from toolops_plugins.errors import TotalTimeout
 from toolops_plugins.resilience.bulkhead import BulkheadPlace
 from toolops_plugins.resilience.retry import Retrying

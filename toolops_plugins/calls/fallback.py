@@ -11,7 +11,7 @@ from inspect import Parameter
 from typing import Any, NamedTuple, get_origin
 
 from toolops_plugins.callables.target import Kind
-from toolops_plugins.calls.plan import Call
+from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.results import decode_entry
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import NOTHING

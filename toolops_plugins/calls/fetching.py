@@ -8,8 +8,9 @@ from typing import Any
 from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.calls.answer import Answer, emit_notice, report_refusal, run_optional
 from toolops_plugins.calls.attempts import run_attempts
+from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.negative_cache import encode_error
-from toolops_plugins.calls.plan import Call, Plan
+from toolops_plugins.calls.plan import Plan
 from toolops_plugins.calls.results import (
     encode_result,
     is_cacheable,

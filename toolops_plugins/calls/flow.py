@@ -32,10 +32,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from toolops_plugins.cache.tiers import LookupResult
 from toolops_plugins.calls.answer import Answer, record_call, run_optional
+from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.context import DEADLINE, current_deadline, reset_variable
 from toolops_plugins.calls.fallback import run_fallback
 from toolops_plugins.calls.fetching import fetch, store_error
-from toolops_plugins.calls.plan import Call
 from toolops_plugins.calls.results import copy_answer, stale_value
 from toolops_plugins.calls.semantic_lookup import lookup_semantic
 from toolops_plugins.calls.serving import serve_entry

@@ -1,7 +1,7 @@
-"""The plan of a wrapped function, and the state of one call.
+"""The plan of a wrapped function.
 
 A :class:`Plan` is made once, when a function is wrapped. Its :meth:`Plan.open` is the hot path: it
-returns the fresh result that this process holds, or else a :class:`Call` for the flow to work on.
+returns the fresh result that this process holds, or else a :class:`Call` for the flow.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from toolops_plugins.cache.entry import Mark
 from toolops_plugins.cache.memory import MOST, Memory
 from toolops_plugins.cache.memory_slot import Slot
 from toolops_plugins.cache.tiers import Tiers
 from toolops_plugins.callables.pickling import Origin, owner_of
 from toolops_plugins.callables.target import Target
+from toolops_plugins.calls.call import Call
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import Flights
 from toolops_plugins.coalesce.stream_table import Streams
@@ -38,9 +38,8 @@ from toolops_plugins.telemetry.stats import ToolStats
 if TYPE_CHECKING:
     from toolops_plugins.cache.invalidation_bus import Bus
     from toolops_plugins.calls.semantic_keyer import SemanticKeyer
-    from toolops_plugins.semantic.lookup import Lookup
 
-__all__ = ["Call", "Plan", "Shared", "replan"]
+__all__ = ["Plan", "Shared", "replan"]
 
 _EMPTY = Memory(max_items=1)
 """Stands in where no memory tier is first, so that the hot path needs no check."""
@@ -87,55 +86,6 @@ class Lifetimes(NamedTuple):
     stale_ttl: float = 0.0
     stale_if_error: float = 0.0
     negative_ttl: float = 0.0
-
-
-class Call:
-    """The state of one call, and the data of its event."""
-
-    __slots__ = (
-        "args",
-        "attempts",
-        "began",
-        "charges",
-        "error",
-        "hedged",
-        "key",
-        "kwargs",
-        "large",
-        "lookup",
-        "marks",
-        "near",
-        "plan",
-        "reason",
-        "scope",
-        "seconds",
-        "spent",
-        "store_semantic",
-        "tags",
-    )
-
-    def __init__(
-        self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any], began: float
-    ) -> None:
-        self.plan = plan
-        self.args = args
-        self.kwargs = kwargs
-        self.began = began
-        self.key: bytes | None = None
-        self.tags: tuple[str, ...] = ()
-        self.attempts = 0
-        self.spent = 0.0
-        self.seconds = 0.0  # of the last attempt, without any wait before it
-        self.charges = 0  # attempts whose price is in `spent` already
-        self.hedged = False
-        self.reason: str | None = None
-        self.error: BaseException | None = None
-        self.marks: Sequence[Mark] = ()
-        self.lookup: Lookup | None = None  # of the semantic cache
-        self.store_semantic = True  # whether the semantic cache stores the answer
-        self.large = False  # whether its key is not made yet, since the arguments are large
-        self.near = True  # whether the first tier may hold an entry
-        self.scope = b""  # who can join its stream: callers on one event loop, or in any thread
 
 
 class Plan:

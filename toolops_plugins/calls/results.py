@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from toolops_plugins.cache.entry import Entry
 from toolops_plugins.calls.answer import Answer, emit_notice, report_refusal
+from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.negative_cache import CachedError
-from toolops_plugins.calls.plan import Call
 from toolops_plugins.coalesce.value_copies import LARGE, copy_value, count_parts
 from toolops_plugins.codec import Payload
 from toolops_plugins.errors import TooLargeError

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.cache.tiers import LookupResult
 from toolops_plugins.calls.answer import Answer, emit_notice, report_refusal
-from toolops_plugins.calls.plan import Call
+from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.results import copy_answer, decode_entry
 from toolops_plugins.calls.semantic_keyer import SemanticKeyer
 from toolops_plugins.coalesce.flights import FlightResult

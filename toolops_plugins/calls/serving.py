@@ -9,9 +9,9 @@ from functools import partial
 from toolops_plugins.cache.entry import Entry
 from toolops_plugins.cache.tiers import is_newer
 from toolops_plugins.calls.answer import Answer, emit_notice, record_call
+from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.context import DEADLINE, REFRESH, reset_variable
 from toolops_plugins.calls.fetching import fetch
-from toolops_plugins.calls.plan import Call
 from toolops_plugins.calls.results import decode_entry
 from toolops_plugins.coalesce.flights import FlightResult
 from toolops_plugins.policy import NOTHING, Cache

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from toolops_plugins import check
 from toolops_plugins.cache.entry import Mark
 from toolops_plugins.calls.answer import Answer, record_call, run_optional
+from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.flow import make_key, start_bus, tags_of
-from toolops_plugins.calls.plan import Call, Plan
+from toolops_plugins.calls.plan import Plan
 from toolops_plugins.calls.results import encode_result, is_cacheable, make_entry
 from toolops_plugins.calls.semantic_lookup import lookup_semantic, store_semantic
 from toolops_plugins.calls.serving import serve_entry

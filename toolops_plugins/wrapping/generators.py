@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.callables.target import Target
 from toolops_plugins.calls.answer import record_call
+from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.fallback import fallback_items
 from toolops_plugins.calls.fetching import store_stream
 from toolops_plugins.calls.flow import StreamResult, call_flow
-from toolops_plugins.calls.plan import Call, Plan
+from toolops_plugins.calls.plan import Plan
 from toolops_plugins.coalesce.streams import BaseRecording, send_refusal
 from toolops_plugins.drivers.thread import ThreadDriver
 from toolops_plugins.errors import ConfigurationError

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.callables.target import Target
+from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.flow import call_flow
-from toolops_plugins.calls.plan import Call, Plan
+from toolops_plugins.calls.plan import Plan
 from toolops_plugins.drivers.thread import ThreadDriver
 from toolops_plugins.wrapping.generators import astream_of, stream_of
 
