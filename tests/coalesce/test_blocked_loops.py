@@ -6,32 +6,17 @@ Agents do this: a blocking call on a running loop hands its tools to threads, an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
 
 import pytest
-from callers import LONG, Latch, Loop, Work, new_loops, new_runtime, start
+from callers import LONG, Latch, Loop, Work, start
 from servers import wait_for
 
 from toolops_plugins import Cache, DeadlineExceeded, ToolOps
 from toolops_plugins.coalesce import loop_liveness
-
-
-@pytest.fixture
-def loops() -> Iterator[Callable[[], Loop]]:
-    yield from new_loops()
-
-
-@pytest.fixture
-def ops() -> Iterator[ToolOps]:
-    yield from new_runtime()
-
-
-@pytest.fixture
-def work(ops: ToolOps) -> Work:
-    return Work(ops)
 
 
 @pytest.fixture
@@ -55,13 +40,13 @@ def block(loop: Loop, callers: Callable[[], list[Future[Any]]]) -> Future[list[A
     """Have the loop's own thread start callers in other threads and wait for them."""
     answers: Future[list[Any]] = Future()
 
-    def blocking() -> None:
+    def block_here() -> None:
         try:
             answers.set_result([caller.result(LONG) for caller in callers()])
         except BaseException as error:
             answers.set_exception(error)
 
-    loop.loop.call_soon_threadsafe(blocking)
+    loop.loop.call_soon_threadsafe(block_here)
     return answers
 
 
@@ -97,7 +82,7 @@ def test_callers_that_block_the_leading_loop_share_a_run_of_their_own(
 def test_a_follower_of_a_follower_is_served_too(
     ops: ToolOps, loops: Callable[[], Loop], looks: list[bool]
 ) -> None:
-    """Who blocks the loop need not follow its flight; it may wait for another's that does."""
+    """The loop is blocked by a caller of another flight, whose leader follows this one."""
     work = Work(ops)
 
     @ops.tool(name="outer", coalesce=True)
@@ -231,7 +216,7 @@ def test_work_that_blocks_its_own_loop_by_a_thread_that_asks_for_it(
 # The pulse
 
 
-def looks_until_lost(watch: loop_liveness.LoopLiveness, task: Any = None) -> int:
+def count_looks(watch: loop_liveness.LoopLiveness, task: Any = None) -> int:
     for number in range(1, 1_000):
         if watch.is_dead(task):
             return number
@@ -240,7 +225,7 @@ def looks_until_lost(watch: loop_liveness.LoopLiveness, task: Any = None) -> int
 
 async def test_a_loop_that_does_not_turn_is_lost_after_both_periods() -> None:
     watch = loop_liveness.LoopLiveness(asyncio.get_running_loop())
-    assert looks_until_lost(watch) == loop_liveness.GRACE + loop_liveness.SILENCE
+    assert count_looks(watch) == loop_liveness.GRACE + loop_liveness.SILENCE
 
 
 async def test_a_loop_that_turns_is_never_lost() -> None:
@@ -248,7 +233,7 @@ async def test_a_loop_that_turns_is_never_lost() -> None:
     for _ in range(10 * (loop_liveness.GRACE + loop_liveness.SILENCE)):
         assert not watch.is_dead(None)
         await asyncio.sleep(0)
-    assert looks_until_lost(watch) >= loop_liveness.SILENCE  # until it turns no more
+    assert count_looks(watch) >= loop_liveness.SILENCE  # until it turns no more
 
 
 async def test_a_loop_is_asked_once_a_period_and_not_within_the_first(
@@ -273,12 +258,12 @@ async def test_a_loop_is_asked_once_a_period_and_not_within_the_first(
 
 async def test_a_loop_that_runs_the_work_itself_is_not_lost_until_it_runs_something_else() -> None:
     watch = loop_liveness.LoopLiveness(asyncio.get_running_loop())
-    assert looks_until_lost(watch, asyncio.current_task()) == 0
-    assert looks_until_lost(watch) == loop_liveness.SILENCE
+    assert count_looks(watch, asyncio.current_task()) == 0
+    assert count_looks(watch) == loop_liveness.SILENCE
 
 
 def test_a_loop_that_stands_still_is_lost_at_the_second_look() -> None:
     loop = asyncio.new_event_loop()
-    assert looks_until_lost(loop_liveness.LoopLiveness(loop)) == 2
+    assert count_looks(loop_liveness.LoopLiveness(loop)) == 2
     loop.close()
-    assert looks_until_lost(loop_liveness.LoopLiveness(loop)) == 2
+    assert count_looks(loop_liveness.LoopLiveness(loop)) == 2

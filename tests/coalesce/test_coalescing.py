@@ -10,32 +10,16 @@ import asyncio
 import gc
 import traceback
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextvars import ContextVar, copy_context
 from typing import Any
 
 import pytest
-from callers import LONG, Latch, Loop, Work, new_loops, new_runtime, start
+from callers import LONG, Latch, Loop, Work, start
 from servers import wait_for
 
 from toolops_plugins import Cache, DeadlineExceeded, Timeout, ToolOps
 from toolops_plugins.testing import FakeClock
-
-
-@pytest.fixture
-def loops() -> Iterator[Callable[[], Loop]]:
-    yield from new_loops()
-
-
-@pytest.fixture
-def ops() -> Iterator[ToolOps]:
-    yield from new_runtime()
-
-
-@pytest.fixture
-def work(ops: ToolOps) -> Work:
-    return Work(ops)
-
 
 # One run
 
@@ -344,7 +328,7 @@ async def test_a_body_that_refuses_to_be_cancelled_holds_its_last_caller_only(op
 
 def test_an_impatient_thread_leaves_the_others_unharmed(ops: ToolOps, work: Work) -> None:
     def ask_briefly() -> Any:
-        with ops.deadline(0.02):
+        with ops.deadline(0.2):
             return work.sync(1)
 
     leader = start(ask_briefly)
@@ -360,7 +344,7 @@ def test_an_impatient_thread_leaves_the_others_unharmed(ops: ToolOps, work: Work
 
 async def test_an_impatient_task_leaves_the_others_unharmed(ops: ToolOps, work: Work) -> None:
     async def ask_briefly() -> Any:
-        with ops.deadline(0.02):
+        with ops.deadline(0.2):
             return await work.aio(1)
 
     impatient = [asyncio.create_task(ask_briefly())]
@@ -493,7 +477,7 @@ def test_work_that_everybody_left_before_it_began_is_not_begun() -> None:
 
     blocking = start(block)
     busy.wait()
-    with pytest.raises(DeadlineExceeded), ops.deadline(0.02):
+    with pytest.raises(DeadlineExceeded), ops.deadline(0.2):
         work.sync(1)  # queues for the only thread
     release.open()
     blocking.result(LONG)
@@ -527,7 +511,7 @@ def test_a_deadline_holds_past_the_cap_too() -> None:
     work.started.wait()
 
     def ask_briefly() -> Any:
-        with ops.deadline(0.02):
+        with ops.deadline(0.2):
             return work.sync(2)
 
     second = start(ask_briefly)
@@ -615,8 +599,8 @@ async def test_context_variables_are_visible_in_the_body(ops: ToolOps) -> None:
     assert await asyncio.to_thread(sync) == "ada"
     assert await ops.acall(user.get) == "ada"
 
-    def hurried() -> str:
+    def hurry() -> str:
         with ops.deadline(LONG):
             return sync()
 
-    assert await asyncio.to_thread(hurried) == "ada"
+    assert await asyncio.to_thread(hurry) == "ada"

@@ -1,4 +1,4 @@
-"""Every caller raises an error of its own, equal to what was raised for all of them."""
+"""Copies of errors: each caller raises its own, equal to the one that the work raised."""
 
 from __future__ import annotations
 
@@ -12,20 +12,10 @@ from typing import Any, Self
 import httpx
 import pydantic
 import pytest
-from callers import LONG, Work, new_runtime, start
+from callers import LONG, Work, start
 
 from toolops_plugins import Cache, ToolOps
 from toolops_plugins.coalesce.error_copies import copy_error
-
-
-@pytest.fixture
-def ops() -> Iterator[ToolOps]:
-    yield from new_runtime()
-
-
-@pytest.fixture
-def work(ops: ToolOps) -> Work:
-    return Work(ops)
 
 
 class KeywordError(Exception):
@@ -72,7 +62,7 @@ class Model(pydantic.BaseModel):
     number: int
 
 
-def raised(call: Callable[[], Any]) -> BaseException:
+def catch(call: Callable[[], Any]) -> BaseException:
     try:
         call()
     except BaseException as error:
@@ -80,7 +70,7 @@ def raised(call: Callable[[], Any]) -> BaseException:
     raise AssertionError("it did not raise")
 
 
-def opened() -> None:
+def open_missing_file() -> None:
     Path("/nowhere/at/all").read_text()
 
 
@@ -91,13 +81,13 @@ ERRORS = {
     "new": lambda: MadeError(1, 2),
     "two bases": lambda: TwoError("key"),
     "guarded": lambda: GuardedError("guarded"),
-    "file": lambda: raised(opened),
+    "file": lambda: catch(open_missing_file),
     "file without a name": lambda: OSError(2, "gone"),
-    "unicode": lambda: raised(lambda: b"\xff".decode()),
-    "syntax": lambda: raised(lambda: compile("a b", "file", "exec")),
-    "json": lambda: raised(lambda: json.loads("{")),
-    "pydantic": lambda: raised(lambda: Model(number="x")),
-    "attribute": lambda: raised(lambda: object().absent),
+    "unicode": lambda: catch(lambda: b"\xff".decode()),
+    "syntax": lambda: catch(lambda: compile("a b", "file", "exec")),
+    "json": lambda: catch(lambda: json.loads("{")),
+    "pydantic": lambda: catch(lambda: Model(number="x")),
+    "attribute": lambda: catch(lambda: object().absent),
     "stop": lambda: StopIteration(5),
     "import": lambda: ImportError("no", name="name", path="path"),
     "http": lambda: httpx.HTTPStatusError(
@@ -166,7 +156,7 @@ def test_what_nobody_can_copy_is_shared() -> None:
 # Callers of one flight
 
 
-def handling(name: str, call: Callable[[], Any]) -> Any:
+def call_in_handler(name: str, call: Callable[[], Any]) -> Any:
     """Make a call while an exception is being handled, as that of another request."""
     error = RuntimeError(name)
     try:
@@ -190,9 +180,9 @@ def test_the_leader_gets_the_original_and_everybody_else_a_copy(work: Work) -> N
         raise error from cause
 
     def ask(name: str) -> None:
-        with pytest.raises(KeywordError) as raised:
-            handling(name, lambda: work.sync(1))
-        caught = raised.value
+        with pytest.raises(KeywordError) as catch:
+            call_in_handler(name, lambda: work.sync(1))
+        caught = catch.value
         errors.append(caught)
         context = caught.__context__
         while context is not None:
@@ -218,10 +208,10 @@ def test_the_leader_gets_the_original_and_everybody_else_a_copy(work: Work) -> N
 
 def test_the_context_that_the_work_itself_made_is_kept(work: Work) -> None:
     def fail(n: int) -> None:
-        handling("first", lambda: int("second"))
+        call_in_handler("first", lambda: int("second"))
 
     def lead() -> None:
-        handling("of the leader", lambda: work.sync(1))
+        call_in_handler("of the leader", lambda: work.sync(1))
 
     work.outcome = fail
     leader = start(lead)
@@ -254,7 +244,7 @@ def test_nothing_of_the_leader_is_in_what_the_error_came_from(work: Work, way: s
             raise
 
     def lead() -> None:
-        handling("of the leader", lambda: work.sync(1))
+        call_in_handler("of the leader", lambda: work.sync(1))
 
     work.outcome = fail
     leader = start(lead)
@@ -313,7 +303,7 @@ async def test_a_remembered_error_is_a_new_one_for_each(
         if way == "aio":
             await on_loop()
         else:
-            handling(name, in_thread)
+            call_in_handler(name, in_thread)
 
     seen = []
     for number in range(4):
@@ -365,12 +355,12 @@ async def test_a_stream_that_fails_at_once_fails_for_each_on_its_own(ops: ToolOp
     release = asyncio.Event()
 
     @ops.tool(name="stream", coalesce=True)
-    async def broken() -> AsyncIterator[int]:
+    async def fail() -> AsyncIterator[int]:
         await release.wait()
         raise KeywordError(1, field="a")
         yield 1
 
-    tasks = [asyncio.ensure_future(anext(broken())) for _ in range(3)]
+    tasks = [asyncio.ensure_future(anext(fail())) for _ in range(3)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     release.set()

@@ -1,4 +1,4 @@
-"""A flight lands whatever interrupts its leader, between whichever two instructions that comes."""
+"""Flights whose leader is interrupted, between any two instructions."""
 
 from __future__ import annotations
 
@@ -6,19 +6,13 @@ import asyncio
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from callers import LONG, new_runtime, start
+from callers import LONG, start
 
 from toolops_plugins import ToolOps, ToolOpsError
 from toolops_plugins.coalesce import loop_liveness, starvation, streams
-
-
-@pytest.fixture
-def ops() -> Iterator[ToolOps]:
-    yield from new_runtime()
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +69,7 @@ async def test_a_body_that_dies_on_a_loop_leaves_no_key_that_hangs(
 def test_a_flight_whose_leader_has_gone_is_landed_by_who_waits_for_it(ops: ToolOps) -> None:
     table = ops._shared.flights
 
-    def interrupted() -> None:  # between the table and the work, and once more on its way out
+    def interrupt() -> None:  # between the table and the work, and once more on its way out
         table._join(key, None, object(), 0)
 
     @ops.tool(coalesce=True)
@@ -83,7 +77,7 @@ def test_a_flight_whose_leader_has_gone_is_landed_by_who_waits_for_it(ops: ToolO
         return 1
 
     key = bytes.fromhex(work.key())
-    interrupted()
+    interrupt()
     assert table.count_callers(key) == 1
     assert [call.result(LONG) for call in [start(work) for _ in range(3)]] == [1] * 3
 

@@ -1,26 +1,20 @@
-"""Followers' copies of large results are made in a thread, those of small ones where they are."""
+"""Copies of large results are made in a thread, and those of small ones on the loop."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from callers import LONG, Work, new_runtime
+from callers import LONG, Work
 
 from toolops_plugins import ToolOps
 from toolops_plugins.calls import results
 from toolops_plugins.coalesce.value_copies import LARGE
 
 
-@pytest.fixture
-def ops() -> Iterator[ToolOps]:
-    yield from new_runtime()
-
-
-async def shared(work: Work, outcome: Any) -> list[Any]:
+async def share_result(work: Work, outcome: Any) -> list[Any]:
     work.outcome = lambda n: outcome
     tasks = [asyncio.create_task(work.aio(1)) for _ in range(3)]
     await work.reach_aboard(3)
@@ -34,13 +28,13 @@ async def test_encoded_results(ops: ToolOps, large: bool, monkeypatch: pytest.Mo
     decode = ops.codec.decode
     threads: list[int] = []
 
-    def noted(payload: Any) -> Any:
+    def note_thread(payload: Any) -> Any:
         threads.append(threading.get_ident())
         return decode(payload)
 
-    monkeypatch.setattr(ops.codec, "decode", noted)
+    monkeypatch.setattr(ops.codec, "decode", note_thread)
     value = ["x" * 100] * (results.LARGE_BYTES // 100 + 1 if large else 10)
-    assert await shared(Work(ops), value) == [value] * 3
+    assert await share_result(Work(ops), value) == [value] * 3
     here = threading.get_ident()
     assert len(threads) == 2
     assert all((thread != here) is large for thread in threads)
@@ -58,13 +52,13 @@ async def test_results_that_no_codec_takes(
     copy = results.copy_value
     threads: list[int] = []
 
-    def noted(value: Any) -> Any:
+    def note_thread(value: Any) -> Any:
         threads.append(threading.get_ident())
         return copy(value)
 
-    monkeypatch.setattr(results, "copy_value", noted)
+    monkeypatch.setattr(results, "copy_value", note_thread)
     value = Plain(LARGE if large else 10)
-    found = await shared(Work(ops), value)
+    found = await share_result(Work(ops), value)
     assert [each.parts for each in found] == [value.parts] * 3
     assert len({id(each) for each in found}) == 3
     here = threading.get_ident()

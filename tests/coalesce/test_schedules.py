@@ -1,4 +1,4 @@
-"""Coalesced callers in any order: whatever the schedule, everyone ends as they may."""
+"""Coalesced callers in any order: every schedule ends for every caller."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from callers import LONG, Latch, Loop, start
 from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from servers import wait_for
 
 from toolops_plugins import DeadlineExceeded, ToolOps
@@ -92,11 +93,11 @@ class Schedule:
         for latch in latches:
             latch.open()
 
-    def hurried_sync(self) -> Any:
+    def sync_in_a_hurry(self) -> Any:
         with self.ops.deadline(0.001):
             return self.sync()
 
-    async def hurried_aio(self) -> Any:
+    async def aio_in_a_hurry(self) -> Any:
         with self.ops.deadline(0.001):
             return await self.aio()
 
@@ -109,6 +110,7 @@ def two_loops() -> Iterator[list[Loop]]:
         loop.close()
 
 
+@examples(0.7)
 @given(schedule=st.lists(STEPS, min_size=2, max_size=12))
 def test_every_caller_of_any_schedule_ends_as_it_may(
     two_loops: list[Loop], schedule: list[Any]
@@ -126,11 +128,11 @@ def test_every_caller_of_any_schedule_ends_as_it_may(
         elif step == "thread":
             calls.append((step, start(play.sync)))
         elif step == "hurried thread":
-            calls.append((step, start(play.hurried_sync)))
+            calls.append((step, start(play.sync_in_a_hurry)))
         elif step in ("loop0", "loop1"):
             calls.append((step, two_loops[int(step[-1])].start(play.aio())))
         elif step == "hurried loop0":
-            calls.append((step, two_loops[0].start(play.hurried_aio())))
+            calls.append((step, two_loops[0].start(play.aio_in_a_hurry())))
         elif step[0] == "end":
             dead += step[1] == "death"
             play.end(step[1])

@@ -1,4 +1,4 @@
-"""Results that one caller alone can have: each of many equal calls at once gets its own."""
+"""Results of single use: each of many concurrent equal calls gets its own."""
 
 from __future__ import annotations
 
@@ -15,18 +15,13 @@ import httpx
 import pydantic
 import pytest
 import requests
-from callers import LONG, Latch, new_runtime, start
+from callers import LONG, Latch, start
 from servers import wait_for
 
 from toolops_plugins import Cache, DeadlineExceeded, ToolOps
 from toolops_plugins.coalesce.value_copies import count_parts
 
 WORDS = ["one", "two", "three"]
-
-
-@pytest.fixture
-def ops() -> Iterator[ToolOps]:
-    yield from new_runtime()
 
 
 class Untouchable:
@@ -113,7 +108,7 @@ async def awords() -> AsyncIterator[str]:
         yield word
 
 
-async def drained(stream: Any) -> list[str]:
+async def drain(stream: Any) -> list[str]:
     return [item async for item in stream]
 
 
@@ -133,20 +128,20 @@ def cursor() -> Any:
     return CONNECTIONS[-1].execute("VALUES ('one'), ('two'), ('three')")
 
 
-def queued() -> Any:
+def make_queue() -> Any:
     queue: asyncio.Queue[str] = asyncio.Queue()
     for word in WORDS:
         queue.put_nowait(word)
     return queue
 
 
-def requested() -> Any:
+def make_requests_response() -> Any:
     response = requests.Response()
     response.raw = io.BytesIO(b"one two three")
     return response
 
 
-def streamed() -> Any:
+def make_httpx_stream() -> Any:
     return httpx.Response(200, content=(word.encode() for word in WORDS))
 
 
@@ -161,18 +156,21 @@ KINDS: dict[str, tuple[Callable[[], Any], Callable[[Any], list[str]]]] = {
     "generator": (words, list),
     "iterator": (lambda: iter(WORDS), list),
     "map": (lambda: map(str, WORDS), list),
-    "asynchronous generator": (awords, lambda stream: asyncio.run(drained(stream))),
+    "asynchronous generator": (awords, lambda stream: asyncio.run(drain(stream))),
     "file": (lambda: io.StringIO("one two three"), lambda file: file.read().split()),
     "cursor": (cursor, lambda rows: [word for (word,) in rows.fetchall()]),
-    "requests": (requested, lambda response: response.content.decode().split()),
-    "httpx": (streamed, lambda response: [chunk.decode() for chunk in response.iter_raw()]),
+    "requests": (make_requests_response, lambda response: response.content.decode().split()),
+    "httpx": (
+        make_httpx_stream,
+        lambda response: list(map(bytes.decode, response.iter_raw())),
+    ),
     "next": (lambda: partial(next, iter(WORDS)), lambda call: [call() for _ in WORDS]),
     "list": (lambda: [words()], lambda value: list(value[0])),
     "dict": (lambda: {"rows": (words(),)}, lambda value: list(value["rows"][0])),
     "named tuple": (lambda: Row(words()), lambda value: list(value.cells)),
     "dataclass": (lambda: Held({"in": words()}), lambda value: list(value.stream["in"])),
     "model": (lambda: Model(held=words()), lambda value: list(value.held)),
-    "queue": (queued, lambda queue: [queue.get_nowait() for _ in WORDS]),
+    "queue": (make_queue, lambda queue: [queue.get_nowait() for _ in WORDS]),
     "read": (Reader, read_until_empty),
     "iterable": (Lines, list),
     "own pickling": (Loader, lambda value: value.left),
@@ -245,7 +243,7 @@ async def test_a_coroutine_function_may_return_a_stream(ops: ToolOps) -> None:
     work.first.open()
     work.others.open()
     streams = await asyncio.gather(*tasks)
-    assert [await drained(stream) for stream in streams] == [WORDS] * 3
+    assert [await drain(stream) for stream in streams] == [WORDS] * 3
 
 
 def test_who_asks_later_does_not_wait_for_what_cannot_be_shared(ops: ToolOps) -> None:
@@ -272,13 +270,13 @@ def test_who_asks_later_does_not_wait_for_what_cannot_be_shared(ops: ToolOps) ->
 async def test_a_follower_that_calls_for_itself_keeps_its_deadline(ops: ToolOps) -> None:
     work = Work(ops, words, coalesce=True)
 
-    async def hurried() -> Any:
+    async def hurry() -> Any:
         with ops.deadline(0.2):
             return await work.aio()
 
     leader = asyncio.create_task(work.aio())
     await asyncio.sleep(0)
-    follower = asyncio.create_task(hurried())
+    follower = asyncio.create_task(hurry())
     await asyncio.sleep(0)
     work.first.open()
     with pytest.raises(DeadlineExceeded):
@@ -375,7 +373,7 @@ async def test_an_item_that_one_reader_can_have_sends_the_others_on_their_own_wa
         firsts = [next(reader) for reader in plain]
         found = [[first, *reader] for first, reader in zip(firsts, plain, strict=True)]
     else:
-        found = await asyncio.gather(*(drained(on_loop()) for _ in range(3)))
+        found = await asyncio.gather(*(drain(on_loop()) for _ in range(3)))
     for got in found:
         assert list(got.pop(place)) == WORDS
         assert got == [number for number in range(3) if number != place]

@@ -1,11 +1,11 @@
-"""Work on a loop needs threads, all of which wait for that work: some of them have to leave."""
+"""Work on a loop that needs a thread while its followers hold all threads."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from multiprocessing.pool import ThreadPool
@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 import pytest
 from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
-from callers import LONG, Latch, Loop, new_loops, new_runtime, start
+from callers import LONG, Latch, Loop, start
 from servers import wait_for
 from starlette.concurrency import run_in_threadpool
 
@@ -25,16 +25,6 @@ from toolops_plugins.coalesce.flight import Flight
 from toolops_plugins.coalesce.starvation import Backlog, ThreadCall
 
 pytestmark = pytest.mark.filterwarnings("error")
-
-
-@pytest.fixture
-def ops() -> Iterator[ToolOps]:
-    yield from new_runtime()
-
-
-@pytest.fixture
-def loops() -> Iterator[Callable[[], Loop]]:
-    yield from new_loops()
 
 
 @pytest.fixture(autouse=True)
@@ -83,14 +73,14 @@ class Quote:
             return await asyncio.gather(leader, *herd)
 
 
-def bounded(threads: int) -> ThreadPoolExecutor:
+def limit_threads(threads: int) -> ThreadPoolExecutor:
     """Make a pool of so many threads the default one of the running loop."""
     pool = ThreadPoolExecutor(threads)
     asyncio.get_running_loop().set_default_executor(pool)
     return pool
 
 
-def found(answers: list[Any]) -> set[Any]:
+def set_of(answers: list[Any]) -> set[Any]:
     return set(answers)
 
 
@@ -109,7 +99,7 @@ async def a_name() -> None:
 @pytest.mark.parametrize("followers", ["threads", "loops in threads", "threads of threads"])
 async def test_asyncio(ops: ToolOps, need: Any, followers: str) -> None:
     quote = Quote(ops, need)
-    bounded(3)
+    limit_threads(3)
 
     def in_a_pool_of_its_own() -> Any:
         with ThreadPoolExecutor(2) as inner:
@@ -121,7 +111,7 @@ async def test_asyncio(ops: ToolOps, need: Any, followers: str) -> None:
         "threads of threads": in_a_pool_of_its_own,
     }[followers]
     answers = await quote.herd(lambda: asyncio.to_thread(call), 12, 3)
-    assert found(answers) <= {"loop", "thread"}
+    assert set_of(answers) <= {"loop", "thread"}
     assert len(answers) == 13
     assert len(quote.runs) <= 4
 
@@ -156,7 +146,7 @@ async def test_asgiref(ops: ToolOps, face: str, sensitive: bool) -> None:
     """As Django runs views: those that are not asynchronous share one thread."""
     need = sync_to_async(threading.get_ident, thread_sensitive=sensitive)
     quote = Quote(ops, need)
-    bounded(2)
+    limit_threads(2)
     call = quote.sync if face == "sync" else async_to_sync(quote.aio)
     view = sync_to_async(call, thread_sensitive=sensitive)
     answers = await quote.herd(view, 6, 1 if sensitive else 2)
@@ -190,7 +180,7 @@ def test_a_loop_that_does_not_show_its_pool(ops: ToolOps) -> None:
             return inner.submit(quote.sync).result(LONG)
 
     async def main() -> list[Any]:
-        bounded(3)
+        limit_threads(3)
         return await quote.herd(lambda: asyncio.to_thread(in_a_pool_of_its_own), 6, 3)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -271,15 +261,15 @@ def test_a_thread_that_leads_and_needs_a_thread_of_the_pool_that_its_followers_h
     pool = ThreadPoolExecutor(3)
 
     @ops.tool(coalesce=True)
-    def nested() -> int:
+    def recurse() -> int:
         runs.append(1)
         if len(runs) > 1:
             return len(runs)
         release.wait()
         return pool.submit(int, 1).result(LONG)
 
-    calls = [pool.submit(nested) for _ in range(9)]
-    key = bytes.fromhex(nested.key())
+    calls = [pool.submit(recurse) for _ in range(9)]
+    key = bytes.fromhex(recurse.key())
     wait_for(lambda: ops._shared.flights.count_callers(key) == 3, "three aboard", LONG)
     release.open()
     assert len([call.result(LONG) for call in calls]) == 9

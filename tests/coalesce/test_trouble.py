@@ -1,35 +1,19 @@
-"""Coalesced callers in trouble: nobody hangs, whoever dies, closes a circle or forks."""
+"""Coalesced callers in trouble: death, circles and forks leave nobody waiting."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from callers import LONG, Latch, Loop, Work, in_child, new_loops, new_runtime, start
+from callers import LONG, Latch, Loop, Work, in_child, start
 from servers import wait_for
 
 from toolops_plugins import Cache, Timeout, ToolOps
-
-
-@pytest.fixture
-def loops() -> Iterator[Callable[[], Loop]]:
-    yield from new_loops()
-
-
-@pytest.fixture
-def ops() -> Iterator[ToolOps]:
-    yield from new_runtime()
-
-
-@pytest.fixture
-def work(ops: ToolOps) -> Work:
-    return Work(ops)
-
 
 # Lost leaders
 

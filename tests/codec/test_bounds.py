@@ -1,4 +1,4 @@
-"""Planted bytes cost memory and time within bounds only; what is over a bound is not kept."""
+"""Bounds on planted bytes: their cost in memory and time, and values over a bound."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KEY = b"k" * 32
 MIB = 1 << 20
 
 
-def planted(data: bytes, codec: bytes = b"json", *, packed: bool = True) -> bytes:
+def plant(data: bytes, codec: bytes = b"json", *, packed: bool = True) -> bytes:
     """Return an unsigned envelope that anybody can make who can write to the store."""
     header = struct.pack(
         ">3sBBBBI5d", b"tOe", 2, int(packed), 0, len(codec), 0, 1.0, 2e9, 2e9, 0.0, 0.0
@@ -62,7 +62,7 @@ import resource, sys
 from toolops_plugins import Codec
 from toolops_plugins.cache.envelope import Envelope
 from toolops_plugins.errors import UnknownFormatError
-import numpy, zstandard
+import zstandard
 envelope = Envelope(Codec())
 data = open(sys.argv[1], "rb").read()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -78,8 +78,8 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_planted_value_takes_no_memory(name: str, tmp_path: Any) -> None:
     codec, data = BOMBS[name]
-    file = tmp_path / "planted"
-    file.write_bytes(planted(data, codec))
+    file = tmp_path / "plant"
+    file.write_bytes(plant(data, codec))
     assert file.stat().st_size < MIB
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(file)],
@@ -112,7 +112,7 @@ def test_frames_that_say_too_much_of_themselves_are_refused() -> None:
         # A window of a gigabyte, as the frame's header tells it.
         b"\x28\xb5\x2f\xfd\x80\xa0\x03\x00\x00\x00\x19\x00\x00\x22\x61\x22",
     ):
-        header = planted(b"", packed=False)[:-4]
+        header = plant(b"", packed=False)[:-4]
         body = header[:4] + b"\1" + header[5:] + frame
         sealed = body + struct.pack(">I", zlib.crc32(body, zlib.crc32(KEY)))
         with pytest.raises(UnknownFormatError):

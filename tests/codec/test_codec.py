@@ -1,4 +1,4 @@
-"""Values come back exactly as they went in, or are refused."""
+"""Round trips of values, which are exact or refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is encrypted comes out in its own place and with its own key, as it was, or not at all."""
+"""Encryption: messages decrypt in their own place with their own key, unchanged, or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a function declares to return is kept; what no codec takes is told once, with its place."""
+"""Declared return types are stored, and results that no codec takes are reported once."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ Alias = NewType("Alias", Page)  # type: ignore[valid-newtype]  # pydantic's plug
 
 
 def page() -> Page:
-    made = Page(lines=[Line("a")], note=Note(Line("b")), extra={"c": [1]})
-    made._seen.append(7)
-    made._first = Line("d")
-    return made
+    make_local = Page(lines=[Line("a")], note=Note(Line("b")), extra={"c": [1]})
+    make_local._seen.append(7)
+    make_local._first = Line("d")
+    return make_local
 
 
 HINTS: list[tuple[Any, Any]] = [
@@ -234,7 +234,7 @@ def test_a_class_that_cannot_be_kept_by_its_fields_stays_unknown() -> None:
     class Nothing:
         pass
 
-    def slotted() -> Slotted:
+    def with_slots() -> Slotted:
         return Slotted(1)
 
     def unknown() -> Missing: ...  # type: ignore[name-defined]  # noqa: F821 - as it says
@@ -242,10 +242,10 @@ def test_a_class_that_cannot_be_kept_by_its_fields_stays_unknown() -> None:
         return Nothing()
 
     codec = Codec()
-    for function in (slotted, unknown, other, len, str.upper, int):
+    for function in (with_slots, unknown, other, len, str.upper, int):
         for kind in return_classes(function):
             codec.register_from_annotation(kind)
-    assert return_classes(slotted) == [Slotted]
+    assert return_classes(with_slots) == [Slotted]
     assert return_classes(unknown) == []
     for value in (Slotted(1), Nothing()):
         with pytest.raises(NotEncodableError):
@@ -283,13 +283,13 @@ def test_models_come_back_equal_in_value_and_type(
 ) -> None:
     codec = Codec()
     codec.register(Page)
-    made = Page(lines=[Line(text)], more=extra)
-    made._seen = seen
-    again = through_bytes(codec, {"a": made})["a"]
+    make_local = Page(lines=[Line(text)], more=extra)
+    make_local._seen = seen
+    again = through_bytes(codec, {"a": make_local})["a"]
     assert type(again) is Page
-    assert again == made
+    assert again == make_local
     assert again._seen == seen
-    assert again.model_fields_set == made.model_fields_set
+    assert again.model_fields_set == make_local.model_fields_set
 
 
 def test_a_model_whose_instances_hold_a_lock_is_refused_at_registration() -> None:
@@ -451,7 +451,7 @@ def test_a_result_that_no_codec_takes_is_told_once(
 
 
 def test_a_local_class_is_not_kept_alive_by_looking_for_it() -> None:
-    def made() -> weakref.ref[Any]:
+    def make_local() -> weakref.ref[Any]:
         @dataclass
         class Local:
             x: int
@@ -463,7 +463,7 @@ def test_a_local_class_is_not_kept_alive_by_looking_for_it() -> None:
 
     import gc
 
-    reference = made()
+    reference = make_local()
     gc.collect()
     assert reference() is None
 

@@ -1,4 +1,4 @@
-"""Keys: everything that makes two calls one call, and nothing else."""
+"""Keys: equal for equal calls, and different for all others."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from toolops_plugins.errors import ConfigurationError, NotCanonicalError
 from toolops_plugins.keys.canonical import Canon
@@ -140,17 +141,20 @@ def exactly(a, b):
     return a == b
 
 
+@examples(0.6)
 @given(values, values)
 def test_encodings_are_equal_exactly_when_values_are(a, b):
     assert (canon.encode(a) == canon.encode(b)) == exactly(a, b)
 
 
+@examples(0.4)
 @given(st.dictionaries(st.text() | st.integers() | st.booleans(), scalars))
 def test_the_order_of_a_dict_does_not_matter(value):
     turned = dict(reversed(list(value.items())))
     assert canon.encode(turned) == canon.encode(value)
 
 
+@examples(0.5)
 @given(st.lists(scalars, max_size=4), st.lists(scalars, max_size=4))
 def test_nothing_runs_over_from_one_argument_into_the_next(a, b):
     if not exactly([a, b], [b, a]):
@@ -239,7 +243,7 @@ def test_encodings_do_not_depend_on_the_process():
             capture_output=True,
             text=True,
         ).stdout
-        for seed in ("1", "2", "3")
+        for seed in ("1", "2")
     }
     assert len(results) == 1
 

@@ -1,4 +1,4 @@
-"""Keys of large arguments are made off the event loop, and are the same ones."""
+"""Keys of large arguments, which are made off the event loop and do not change."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import numpy as np
 import pydantic
 import pytest
 from callers import Notices
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from toolops_plugins import Cache, Semantic, SemanticCache, ToolOps
 from toolops_plugins.keys.argument_size import LARGE, is_large
@@ -85,7 +86,7 @@ def weight(value: Any) -> int:
     return 1 + (sum(map(weight, value)) if isinstance(value, list) else 0)
 
 
-@settings(max_examples=40)
+@examples(0.3)
 @given(
     st.recursive(
         st.integers() | st.text() | st.integers(0, LARGE * 64).map(lambda n: "a" * n),

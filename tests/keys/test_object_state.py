@@ -1,4 +1,4 @@
-"""Keys count all that an argument or a receiver holds, and tell classes of one name apart."""
+"""The state of arguments and receivers in keys, and classes of one name."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Desk:
     user: dataclasses.InitVar[Any] = None
 
     @functools.cached_property
-    def greeting(self) -> str:
+    def salute(self) -> str:
         return "hello"
 
 
@@ -161,8 +161,8 @@ def test_what_is_set_on_an_enum_s_member_counts() -> None:
 
 def test_what_is_set_on_the_instance_in_place_of_a_cached_property_counts() -> None:
     one, two = Desk(), Desk()
-    one.greeting = "good day"
-    two.greeting = "good night"
+    one.salute = "good day"
+    two.salute = "good night"
     assert canon.encode(one) != canon.encode(two)
 
 
@@ -386,7 +386,7 @@ def models() -> list[Any]:
         class Item(pydantic.BaseModel):
             count: int = 1
 
-            def signed(self) -> int:
+            def scale(self) -> int:
                 return sign * self.count
 
         return Item()

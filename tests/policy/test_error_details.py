@@ -1,4 +1,4 @@
-"""What exceptions of clients say of the server: status, and when to come back."""
+"""The status and retry delay that clients' exceptions report."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class AnyError(Exception):
         vars(self).update(attributes)
 
 
-def asking(seconds):
+def ask_for(seconds):
     return AnyError(retry_after=seconds)
 
 
@@ -209,7 +209,7 @@ def test_details_that_go_round_in_circles_have_an_end():
 # --- chains and groups ------------------------------------------------------------------------
 
 
-def raised(make):
+def catch(make):
     try:
         make()
     except Exception as error:
@@ -223,26 +223,26 @@ def test_an_error_tells_what_it_was_raised_from():
     def explicitly():
         raise RuntimeError("wrapped") from AnyError("busy", retry_after=5)
 
-    def in_passing():
+    def raise_in_handler():
         try:
             fail()
         except AnyError:
             raise RuntimeError("wrapped")  # noqa: B904 - as many write it
 
-    def suppressed():
+    def raise_from_none():
         try:
             fail()
         except AnyError:
             raise RuntimeError("wrapped") from None
 
-    assert retry_after(raised(explicitly)) == 5
-    assert retry_after(raised(in_passing)) == 5
-    assert retry_after(raised(suppressed)) is None
+    assert retry_after(catch(explicitly)) == 5
+    assert retry_after(catch(raise_in_handler)) == 5
+    assert retry_after(catch(raise_from_none)) is None
 
 
 def test_the_error_itself_comes_before_what_it_was_raised_from():
-    error = asking(1)
-    error.__cause__ = asking(5)
+    error = ask_for(1)
+    error.__cause__ = ask_for(5)
     assert retry_after(error) == 1
 
 
@@ -262,18 +262,18 @@ def test_a_chain_ends_even_if_it_goes_round_in_circles():
 
 
 def test_of_a_group_the_longest_wait_counts():
-    nested = ExceptionGroup("in", [asking(2), ExceptionGroup("deeper", [asking(9), KeyError()])])
-    assert retry_after(ExceptionGroup("out", [nested, asking(1), ValueError()])) == 9
+    nested = ExceptionGroup("in", [ask_for(2), ExceptionGroup("deeper", [ask_for(9), KeyError()])])
+    assert retry_after(ExceptionGroup("out", [nested, ask_for(1), ValueError()])) == 9
     assert retry_after(ExceptionGroup("out", [ValueError()])) is None
 
 
 def test_what_the_caller_is_handling_is_no_part_of_the_chain():
     policy = Retry(attempts=2, wait=0)
     try:
-        raise asking(3_600)
+        raise ask_for(3_600)
     except AnyError:
         retrying = Retrying(policy)
-        assert retrying.after_error(raised(lambda: 1 / 0)) == 0.0
+        assert retrying.after_error(catch(lambda: 1 / 0)) == 0.0
 
 
 def test_a_wait_beyond_the_longest_is_not_waited():

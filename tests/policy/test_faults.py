@@ -1,4 +1,4 @@
-"""What is the callee's fault and what is not, and what retries and breakers make of it."""
+"""The attribution of errors to the callee, and its use by retries and breakers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from toolops_plugins.resilience.retry import Retrying
 REQUEST = httpx.Request("GET", "http://x")
 
 
-def raised(make):
+def catch(make):
     try:
         make()
     except BaseException as error:
@@ -49,13 +49,13 @@ def raised(make):
 
 def httpx_error(status, **headers):
     response = httpx.Response(status, headers=headers, request=REQUEST)
-    return raised(response.raise_for_status)
+    return catch(response.raise_for_status)
 
 
 def requests_error(status):
     response = requests.Response()
     response.status_code = status
-    return raised(response.raise_for_status)
+    return catch(response.raise_for_status)
 
 
 def aiohttp_error(status):
@@ -98,7 +98,7 @@ class Quote(pydantic.BaseModel):
 def test_http_errors(make, status, fault):
     error = make(status)
     assert fault_of(error) == fault
-    wrapped = raised(lambda: _raise(RuntimeError("lookup failed"), error))
+    wrapped = catch(lambda: _raise(RuntimeError("lookup failed"), error))
     assert fault_of(wrapped) == fault
 
 
@@ -113,18 +113,18 @@ def _raise(error, cause):
         (TypeError(), "arguments"),
         (KeyError("ACME"), "arguments"),
         (IndexError(), "arguments"),
-        (raised(lambda: Quote(price="much")), "arguments"),
-        (raised(lambda: jsonschema.validate(1, {"type": "string"})), "arguments"),
+        (catch(lambda: Quote(price="much")), "arguments"),
+        (catch(lambda: jsonschema.validate(1, {"type": "string"})), "arguments"),
         (marshmallow.ValidationError("no"), "arguments"),
-        (raised(lambda: httpx.get("ftp://x")), "arguments"),
-        (raised(lambda: requests.get("no url")), "arguments"),
-        (raised(lambda: "é".encode("ascii")), "arguments"),
+        (catch(lambda: httpx.get("ftp://x")), "arguments"),
+        (catch(lambda: requests.get("no url")), "arguments"),
+        (catch(lambda: "é".encode("ascii")), "arguments"),
         (ConfigurationError("ttl", "wrong"), "arguments"),
-        (raised(lambda: json.loads("<html>")), "callee"),
-        (raised(lambda: orjson.loads("<html>")), "callee"),
-        (raised(lambda: Quote.model_validate_json("<html>")), "callee"),
-        (raised(lambda: Quote.model_validate_json("{}")), "arguments"),
-        (raised(lambda: b"\xff".decode()), "callee"),
+        (catch(lambda: json.loads("<html>")), "callee"),
+        (catch(lambda: orjson.loads("<html>")), "callee"),
+        (catch(lambda: Quote.model_validate_json("<html>")), "callee"),
+        (catch(lambda: Quote.model_validate_json("{}")), "arguments"),
+        (catch(lambda: b"\xff".decode()), "callee"),
         (ssl.SSLCertVerificationError("expired"), "callee"),  # an OSError and a ValueError
         (httpx.ConnectTimeout("slow"), "callee"),
         (requests.ConnectionError(), "callee"),
@@ -150,14 +150,14 @@ def test_an_error_with_a_cause_in_the_callee_is_the_callees():
     def explicitly():
         raise ValueError("no price") from ConnectionError("reset")
 
-    def in_passing():
+    def raise_in_handler():
         try:
             _raise(TimeoutError(), None)
         except TimeoutError:
             raise KeyError("price")  # noqa: B904 - as many write it
 
-    assert fault_of(raised(explicitly)) == "callee"
-    assert fault_of(raised(in_passing)) == "callee"
+    assert fault_of(catch(explicitly)) == "callee"
+    assert fault_of(catch(raise_in_handler)) == "callee"
 
 
 def test_what_the_caller_is_handling_is_no_cause():
@@ -168,7 +168,7 @@ def test_what_the_caller_is_handling_is_no_cause():
     except httpx.HTTPStatusError:
         # The error of the tool that stands in for the one that found nothing.
         retrying, permit = Retrying(policy), breaker.admit()
-        error = raised(lambda: 1 / 0)
+        error = catch(lambda: 1 / 0)
         assert retrying.after_error(error) is not None
         permit.fail(error, 0.1)
     assert breaker.state == "open"

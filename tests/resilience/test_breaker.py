@@ -1,3 +1,5 @@
+"""The circuit breaker, against a model of its states."""
+
 from __future__ import annotations
 
 import asyncio
@@ -9,9 +11,9 @@ import weakref
 from datetime import timedelta
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from properties import examples
 
 from toolops_plugins.errors import (
     AttemptTimeout,
@@ -58,7 +60,7 @@ def succeed(breaker, times=1, seconds=0.1):
         breaker.admit().succeed(seconds)
 
 
-def opened(**policy):
+def make_open(**policy):
     breaker, clock, changes = make(window=2, **policy)
     fail(breaker, 2)
     assert breaker.state == "open"
@@ -67,7 +69,7 @@ def opened(**policy):
 
 def half_open(**policy):
     """A half-open breaker with one probe under way."""
-    breaker, clock, changes = opened(**policy)
+    breaker, clock, changes = make_open(**policy)
     clock.now += 30
     return breaker, clock, changes, breaker.admit()
 
@@ -124,7 +126,7 @@ class Model(RuleBasedStateMachine):
         elif state != "half_open":
             self.outcomes = []
 
-    def counted(self):
+    def outcomes_in_window(self):
         if isinstance(self.policy.window, timedelta):
             return [o for o in self.outcomes if o[0] > int(self.clock.now) - 20]
         return self.outcomes[-self.policy.window :]
@@ -144,11 +146,11 @@ class Model(RuleBasedStateMachine):
                 self.go("closed")
         elif self.state in ("closed", "metrics_only"):
             self.outcomes.append((int(self.clock.now), failed, slow))
-            counted = self.counted()
-            failures = sum(f for _, f, _ in counted) / len(counted)
-            slows = sum(s for _, _, s in counted) / len(counted)
+            window = self.outcomes_in_window()
+            failures = sum(f for _, f, _ in window) / len(window)
+            slows = sum(s for _, _, s in window) / len(window)
             bad = failures >= self.policy.failure_rate or slows >= self.policy.slow_rate
-            if self.state == "closed" and len(counted) >= self.policy.min_calls and bad:
+            if self.state == "closed" and len(window) >= self.policy.min_calls and bad:
                 self.go("open")
 
     @rule()
@@ -203,16 +205,16 @@ class Model(RuleBasedStateMachine):
             return
         assert self.breaker.state == self.state
         assert self.changes == self.expected
-        snapshot, counted = self.breaker.snapshot(), self.counted()
-        assert snapshot.calls == len(counted)
-        if counted:
-            assert snapshot.failure_rate == sum(f for _, f, _ in counted) / len(counted)
-            assert snapshot.slow_rate == sum(s for _, _, s in counted) / len(counted)
+        snapshot, window = self.breaker.snapshot(), self.outcomes_in_window()
+        assert snapshot.calls == len(window)
+        if window:
+            assert snapshot.failure_rate == sum(f for _, f, _ in window) / len(window)
+            assert snapshot.slow_rate == sum(s for _, _, s in window) / len(window)
         assert snapshot.opened_total == sum(new == "open" for _, new in self.expected)
 
 
 TestModel = Model.TestCase
-TestModel.settings = settings(stateful_step_count=50)
+TestModel.settings = examples(0.5, stateful_step_count=40)
 
 
 # Closed
@@ -321,7 +323,7 @@ def test_results_may_count_as_failures(on_result, state):
 
 
 class Answer:
-    """What the frame of a failed call holds."""
+    """An object in the frame of a failed call."""
 
 
 def test_a_rejection_tells_the_last_failure_and_for_how_long():
@@ -375,7 +377,7 @@ def test_a_rejection_holds_no_frame_of_the_failed_call():
 
 
 def test_it_probes_after_open_for_and_closes_when_all_probes_succeed():
-    breaker, clock, changes = opened(open_for=30, probes=3)
+    breaker, clock, changes = make_open(open_for=30, probes=3)
     clock.now += 29
     with pytest.raises(CircuitOpen, match=r"'quotes' is open") as caught:
         breaker.admit()

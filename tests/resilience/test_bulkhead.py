@@ -1,3 +1,5 @@
+"""The bulkhead, in threads and on event loops."""
+
 from __future__ import annotations
 
 import asyncio
@@ -8,9 +10,9 @@ import threading
 import time
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from properties import examples
 
 from toolops_plugins.errors import BulkheadFull
 from toolops_plugins.policy import Bulkhead
@@ -143,7 +145,7 @@ class Model(RuleBasedStateMachine):
 
 
 TestModel = Model.TestCase
-TestModel.settings = settings(stateful_step_count=30)
+TestModel.settings = examples(0.5, stateful_step_count=30)
 
 
 # Threads
@@ -195,11 +197,11 @@ def test_a_place_granted_just_as_the_time_ran_out_is_kept(monkeypatch):
     gate = make(queue=1)
     gate.acquire()
 
-    def granted_too_late(self, timeout):
+    def grant_too_late(self, timeout):
         gate.release()
         return False
 
-    monkeypatch.setattr(module._ThreadWaiter, "wait", granted_too_late)
+    monkeypatch.setattr(module._ThreadWaiter, "wait", grant_too_late)
     gate.acquire(timeout=1)
     assert gate.occupancy == 1
     assert gate.queue_length == 0
@@ -209,11 +211,11 @@ def test_a_place_granted_just_as_the_thread_was_interrupted_goes_on(monkeypatch)
     gate = make(queue=1)
     gate.acquire()
 
-    def interrupted(self, timeout):
+    def interrupt(self, timeout):
         gate.release()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module._ThreadWaiter, "wait", interrupted)
+    monkeypatch.setattr(module._ThreadWaiter, "wait", interrupt)
     with pytest.raises(KeyboardInterrupt):
         gate.acquire()
     assert gate.occupancy == gate.queue_length == 0

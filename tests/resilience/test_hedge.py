@@ -1,3 +1,5 @@
+"""The delay of hedged requests."""
+
 from __future__ import annotations
 
 import doctest

@@ -1,3 +1,5 @@
+"""Rate limits, against their definitions."""
+
 from __future__ import annotations
 
 import asyncio
@@ -67,8 +69,8 @@ ACTIONS = st.lists(
 )
 
 
-def spent(limiter, clock, actions):
-    """When how many units went ahead, in order of time; and the waits, in order of asking."""
+def play(limiter, clock, actions):
+    """Return the units by their start, in order of time, and the starts in order of asking."""
     reserved, delays = [], []
     for kind, value in actions:
         if kind == "wait":
@@ -107,7 +109,7 @@ CANCELLED_WHEN_FULL = [
 def test_a_bucket_never_passes_its_burst_and_rate_in_any_interval(actions, burst, wait):
     limiter, clock = make("10/10s", burst=burst, wait=wait)
     limiter._state._GAPS = 3
-    units, starts = spent(limiter, clock, actions)
+    units, starts = play(limiter, clock, actions)
     for i, (begin, _) in enumerate(units):
         total = 0.0
         for end, cost in units[i:]:
@@ -121,7 +123,7 @@ def test_a_bucket_never_passes_its_burst_and_rate_in_any_interval(actions, burst
 def test_a_window_never_holds_more_than_its_count(actions, wait, entries):
     limiter, clock = make("6/10s", algorithm="sliding_window", wait=wait)
     limiter._state._ENTRIES = entries
-    units, starts = spent(limiter, clock, actions)
+    units, starts = play(limiter, clock, actions)
     for end, _ in units:
         assert sum(cost for at, cost in units if end - 10 + 1e-6 < at <= end) <= 6
     if not any(kind.startswith("cancel") for kind, _ in actions):

@@ -1,3 +1,5 @@
+"""Retries: waits, decisions, server delays and the budget."""
+
 from __future__ import annotations
 
 import asyncio
@@ -52,7 +54,7 @@ class AskingError(Exception):
         self.__dict__.update(given)
 
 
-def failing(error):
+def make_failing_function(error):
     def fail():
         raise error
 
@@ -94,7 +96,7 @@ def test_the_examples_in_the_docstrings_run():
         (lambda: iter_of(3, -1, math.nan, 9), [3.0, 0.0, 0.0, 5.0]),
         (lambda: backoff.constant([1, 2]), [1.0, 2.0]),
         (lambda: backoff.runtime(value=lambda error: len(str(error))), [4.0] * 6),
-        (failing(RuntimeError()), []),
+        (make_failing_function(RuntimeError()), []),
         (lambda: iter_of("soon"), []),
         (lambda: 5, []),
     ],

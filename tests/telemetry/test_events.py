@@ -1,3 +1,5 @@
+"""Events, notices and the emitter."""
+
 from __future__ import annotations
 
 import asyncio
@@ -10,6 +12,7 @@ import pytest
 from callers import shaken
 from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.telemetry import events as events_module
@@ -53,7 +56,7 @@ class Broken:
 
 
 @pytest.fixture
-def shaken_threads():
+def thread_shaker():
     return partial(shaken, events_module)
 
 
@@ -108,6 +111,7 @@ def test_attributes_name_every_detail():
     assert set(CallEvent._fields) - {"semantic", "details", "namespace"} <= names
 
 
+@examples(0.4)
 @given(
     st.builds(
         CallEvent,
@@ -300,7 +304,7 @@ def test_what_could_never_take_an_event_is_refused_at_once(sink):
     assert not emitter.active
 
 
-def test_threads_add_remove_and_emit_at_once(shaken_threads):
+def test_threads_add_remove_and_emit_at_once(thread_shaker):
     emitter, steady = Emitter(), Recorder()
     emitter.add(steady)
 
@@ -312,21 +316,21 @@ def test_threads_add_remove_and_emit_at_once(shaken_threads):
             remove()
             assert mine.events
 
-    shaken_threads(work)
+    thread_shaker(work)
     assert len(steady.events) == 8 * 50
     assert len(emitter._entries) == 1
     emitter.emit(EVENT)
     assert len(steady.events) == 8 * 50 + 1
 
 
-def test_drops_are_counted_exactly_under_threads(shaken_threads):
+def test_drops_are_counted_exactly_under_threads(thread_shaker):
     emitter = Emitter([lambda _: 1 / 0])
 
     def work():
         for _ in range(100):
             emitter.emit(EVENT)
 
-    shaken_threads(work)
+    thread_shaker(work)
     assert sum(emitter.dropped.values()) == 8 * 100
 
 
@@ -355,7 +359,7 @@ def test_warnings_are_bounded(caplog):
     for at in range(1_000):
         emitter.warn(f"tool{at}", "not_canonical")
     assert len(caplog.records) == 10
-    assert len(emitter._warned) == 10
+    assert len(emitter._warnings) == 10
 
 
 def test_a_name_cannot_forge_a_line_of_the_log(caplog):
@@ -363,10 +367,10 @@ def test_a_name_cannot_forge_a_line_of_the_log(caplog):
     assert "\n" not in caplog.records[0].getMessage()
 
 
-def test_threads_warn_once(shaken_threads):
+def test_threads_warn_once(thread_shaker):
     sink = Recorder()
     emitter = Emitter([sink])
-    shaken_threads(lambda: emitter.warn("quote", "not_canonical"))
+    thread_shaker(lambda: emitter.warn("quote", "not_canonical"))
     assert len(sink.notices) == 1
 
 

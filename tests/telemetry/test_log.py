@@ -1,4 +1,4 @@
-"""What is written to the log, how often, and what never is."""
+"""Log lines about trouble: their text, their rate, and the secrets that they never hold."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Statistics of calls, and their reports."""
+
 from __future__ import annotations
 
 import json
@@ -12,6 +14,7 @@ import pytest
 from callers import shaken
 from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.telemetry import stats as stats_module
@@ -47,7 +50,7 @@ FIELD = {
 SUMS = ("saved_seconds", "saved_price", "spent")
 
 
-def filled(events):
+def fill(events):
     stats = Stats()
     for event in events:
         stats.recorder(event.name).record(event)
@@ -55,7 +58,7 @@ def filled(events):
 
 
 @pytest.fixture
-def shaken_threads():
+def thread_shaker():
     return partial(shaken, stats_module)
 
 
@@ -79,9 +82,10 @@ def test_a_tool_that_was_never_called_has_no_row():
     assert list(stats.snapshot()) == []
 
 
+@examples(0.3)
 @given(EVENTS)
 def test_every_event_is_counted_in_its_place(events):
-    snapshot = filled(events).snapshot()
+    snapshot = fill(events).snapshot()
     assert {tool.name for tool in snapshot} == {event.name for event in events}
     for tool in snapshot:
         mine = [event for event in events if event.name == tool.name]
@@ -98,11 +102,7 @@ def test_every_event_is_counted_in_its_place(events):
         assert math.isclose(tool.spent, math.fsum(event.price for event in mine))
         assert math.isclose(tool.saved_price, math.fsum(event.saved_price for event in mine))
         assert math.isclose(tool.saved_seconds, math.fsum(event.saved_latency for event in mine))
-
-
-@given(EVENTS)
-def test_the_total_is_the_sum_of_its_rows(events):
-    snapshot = filled(events).snapshot()
+    # The total is the sum of the rows.
     for field in (*FIELD.values(), "hits", "calls", "asked", "attempts"):
         assert getattr(snapshot.total, field) == sum(getattr(tool, field) for tool in snapshot)
     for field in SUMS:
@@ -112,6 +112,7 @@ def test_the_total_is_the_sum_of_its_rows(events):
     assert snapshot.total.hits_by_tier == tiers
 
 
+@examples(0.5)
 @given(
     st.lists(st.tuples(st.floats(0, 1e3), st.floats(0, 1e3), st.floats(0, 1e3)), max_size=100),
     st.integers(0, 100),
@@ -234,7 +235,7 @@ def test_an_old_snapshot_stays_as_it_was():
 # --- threads, reentrance, bounds ------------------------------------------------------------
 
 
-def test_no_count_is_lost_under_threads(shaken_threads):
+def test_no_count_is_lost_under_threads(thread_shaker):
     stats = Stats()
     recorder = stats.recorder("quote")
     miss = CallEvent("quote", "miss", 0.5, price=1.0, attempts=1, key="ab")
@@ -248,7 +249,7 @@ def test_no_count_is_lost_under_threads(shaken_threads):
             if at % 100 == 0:
                 seen.append(stats.snapshot().total.calls)
 
-    shaken_threads(work)
+    thread_shaker(work)
     tool = stats.snapshot()["quote"]
     assert tool.hits == 3_200
     assert tool.misses == tool.attempts == 800
@@ -259,21 +260,21 @@ def test_no_count_is_lost_under_threads(shaken_threads):
     assert (sketches["hit"].count, sketches["miss"].count) == (3_200, 800)
 
 
-def test_one_name_has_one_recorder_under_threads(shaken_threads):
+def test_one_name_has_one_recorder_under_threads(thread_shaker):
     stats = Stats(max_tools=50)
 
     def work():
         for at in range(100):
             stats.recorder(f"tool{at}").hit(1e-6)
 
-    shaken_threads(work)
+    thread_shaker(work)
     snapshot = stats.snapshot()
     assert len(snapshot) == 51
     assert snapshot[OTHER].calls == 8 * 50
     assert {tool.calls for tool in snapshot if tool.name != OTHER} == {8}
 
 
-def test_a_reset_among_calls_leaves_whole_numbers(shaken_threads):
+def test_a_reset_among_calls_leaves_whole_numbers(thread_shaker):
     stats = Stats()
     recorder = stats.recorder("quote")
 
@@ -283,7 +284,7 @@ def test_a_reset_among_calls_leaves_whole_numbers(shaken_threads):
             if at % 50 == 0:
                 stats.reset()
 
-    shaken_threads(work)
+    thread_shaker(work)
     total = stats.snapshot().total
     assert total.hits == total.asked == total.saved_seconds
 
@@ -407,6 +408,7 @@ def test_money_is_left_out_where_none_was_counted():
 NAMES = st.lists(st.text(max_size=60), min_size=1, max_size=5, unique=True)
 
 
+@examples(0.4)
 @given(NAMES)
 def test_no_name_breaks_the_text(names):
     stats = Stats()
@@ -428,6 +430,7 @@ def test_wide_letters_keep_the_columns():
     assert [len(line) - len(lines[0]) for line in lines[2:4]] == [0, -2]
 
 
+@examples(0.4)
 @given(NAMES)
 def test_no_name_breaks_the_html(names):
     stats = Stats()
