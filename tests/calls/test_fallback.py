@@ -13,7 +13,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from toolops_plugins import Cache, ConfigurationError, ToolOps
+from toolops_plugins import Cache, ConfigurationError, Policy, ToolOps
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def ops() -> ToolOps:
     return ToolOps("fallback")
 
 
-@pytest.fixture(params=["sync", "async", "call", "acall"])
+@pytest.fixture(params=["sync", "async"])
 def fail(request: pytest.FixtureRequest, ops: ToolOps) -> Callable[..., Any]:
     """Make a call that fails, under a fallback, and return what came instead."""
 
@@ -34,13 +34,7 @@ def fail(request: pytest.FixtureRequest, ops: ToolOps) -> Callable[..., Any]:
     async def fail(fallback: Any) -> Any:
         if request.param == "sync":
             return ops.tool(fallback=fallback, name="t")(raise_error)()
-        if request.param == "async":
-            return await ops.tool(fallback=fallback, name="t")(araise_error)()
-        from toolops_plugins import Policy
-
-        if request.param == "call":
-            return ops.call(raise_error, policy=Policy(fallback=fallback))
-        return await ops.acall(araise_error, policy=Policy(fallback=fallback))
+        return await ops.tool(fallback=fallback, name="t")(araise_error)()
 
     return fail
 
@@ -123,6 +117,25 @@ async def test_a_fallback_is_called_with_the_values_that_it_takes(
     found = await fail(fallback)
     assert found == result
     assert type(found) is type(result)
+
+
+async def test_call_and_acall_take_a_fallback_as_tools_do(ops: ToolOps) -> None:
+    def raise_error(ticker: str) -> str:
+        raise OSError("down")
+
+    async def araise_error(ticker: str) -> str:
+        raise OSError("down")
+
+    def stand_in(error: Exception, arguments: dict[str, Any]) -> Any:
+        return repr(error), arguments
+
+    policy, refused = Policy(fallback=stand_in), Policy(fallback=iter([1]))
+    assert ops.call(raise_error, "ACME", policy=policy) == (ERROR, {"ticker": "ACME"})
+    assert await ops.acall(araise_error, "ACME", policy=policy) == (ERROR, {"ticker": "ACME"})
+    with pytest.raises(ConfigurationError, match="fallback: is a list_iterator"):
+        ops.call(raise_error, "ACME", policy=refused)
+    with pytest.raises(ConfigurationError, match="fallback: is a list_iterator"):
+        await ops.acall(araise_error, "ACME", policy=refused)
 
 
 async def test_a_class_gets_the_values_that_its_parameters_name(fail: Any) -> None:
