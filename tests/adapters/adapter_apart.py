@@ -19,13 +19,13 @@ class Apart(Subject):
     """Tenants, namespaces and secrets: no caller sees the answers of another."""
 
     @pytest.fixture
-    def make_shared(self, make_ops, valkey, namespace: str) -> Any:
+    def make_with_redis(self, make_ops, valkey, namespace: str) -> Any:
         """Makes runtimes with a memory of their own and one Redis."""
 
-        def make_shared(name: str = namespace, **options: Any) -> Any:
+        def make_with_redis(name: str = namespace, **options: Any) -> Any:
             return make_ops(name, tiers=[Memory(), Redis(valkey.url, ttl=60)], **options)
 
-        return make_shared
+        return make_with_redis
 
     @one_way
     async def test_tenants_are_apart(self, way: str, body: Body, make_ops) -> None:
@@ -48,10 +48,10 @@ class Apart(Subject):
         answers = await all_of(callers)
         assert list(map(self.text_of, answers)) == [body.of("x", who) for who in tenants]
 
-    async def test_runtimes_share_one_redis(self, way: str, body: Body, make_shared) -> None:
-        answer = await self.ask(way, self.guard(self.original(body), make_shared(), KEPT), "x")
+    async def test_runtimes_share_one_redis(self, way: str, body: Body, make_with_redis) -> None:
+        answer = await self.ask(way, self.guard(self.original(body), make_with_redis(), KEPT), "x")
         for other in self.ways:
-            ops, unused = make_shared(), Body()
+            ops, unused = make_with_redis(), Body()
             guarded = self.guard(self.original(unused), ops, KEPT)
             hit = await self.ask(other, guarded, "x")
             assert self.text_of(hit) == self.text_of(answer) == body.of("x")
@@ -61,10 +61,10 @@ class Apart(Subject):
 
     @one_way
     async def test_namespaces_are_apart(
-        self, way: str, body: Body, make_shared, namespace: str
+        self, way: str, body: Body, make_with_redis, namespace: str
     ) -> None:
         for name in (namespace, f"{namespace}-other"):
-            guarded = self.guard(self.original(body), make_shared(name), KEPT)
+            guarded = self.guard(self.original(body), make_with_redis(name), KEPT)
             await self.ask(way, guarded, "x")
         assert body.runs == ["x"] * 2
 
@@ -106,10 +106,10 @@ class Apart(Subject):
     @needs("secret")
     @one_way
     async def test_what_it_is_reached_with_is_never_seen(
-        self, way: str, body: Body, make_shared, valkey, events, caplog
+        self, way: str, body: Body, make_with_redis, valkey, events, caplog
     ) -> None:
         secret = f"sk-{uuid.uuid4().hex}"
-        ops = make_shared()
+        ops = make_with_redis()
         notices = Notices(ops)
         body.complaint = f"cannot log in with {secret}"
         with caplog.at_level(logging.DEBUG):
@@ -125,10 +125,10 @@ class Apart(Subject):
     @needs("secret_argument")
     @one_way
     async def test_a_secret_argument_counts_and_is_never_seen(
-        self, way: str, body: Body, make_shared, valkey, events, caplog
+        self, way: str, body: Body, make_with_redis, valkey, events, caplog
     ) -> None:
         secrets = [f"sk-{uuid.uuid4().hex}" for _ in range(2)]
-        ops = make_shared()
+        ops = make_with_redis()
         notices = Notices(ops)
         with caplog.at_level(logging.DEBUG):
             guarded = self.guard(self.original(body), ops, KEPT)

@@ -68,8 +68,8 @@ class AdapterConformance(Sharing, Policies, Apart):
 
     # What is told --------------------------------------------------------------------------------
 
-    async def test_each_call_is_told_once(self, way: str, body, ops, make_guarded, events) -> None:
-        guarded = make_guarded(price=2.0)
+    async def test_each_call_is_told_once(self, way: str, body, ops, make_subject, events) -> None:
+        guarded = make_subject(price=2.0)
         for text in ("x", "x", "y", "x"):
             await self.ask(way, guarded, text)
         assert self.outcomes(events) == ["miss", "hit", "miss", "hit"]
@@ -84,9 +84,9 @@ class AdapterConformance(Sharing, Policies, Apart):
     @needs("errors_told")
     @one_way
     async def test_errors_are_told_by_their_type_alone(
-        self, way: str, body, ops, make_guarded, events
+        self, way: str, body, ops, make_subject, events
     ) -> None:
-        guarded = make_guarded()
+        guarded = make_subject()
         body.failures = 1
         body.complaint = "nobody but the caller hears this"
         with pytest.raises(Trouble, match=body.complaint):
@@ -98,8 +98,8 @@ class AdapterConformance(Sharing, Policies, Apart):
 
     @needs("thing", "bypass_told")
     @one_way
-    async def test_a_call_past_the_cache_is_told(self, way: str, make_guarded, events) -> None:
-        await self.ask(way, make_guarded(), "x", thing=object())
+    async def test_a_call_past_the_cache_is_told(self, way: str, make_subject, events) -> None:
+        await self.ask(way, make_subject(), "x", thing=object())
         (event,) = events
         assert (event.outcome, event.reason, event.key) == ("bypass", "not_canonical", None)
 
@@ -140,9 +140,9 @@ class AdapterConformance(Sharing, Policies, Apart):
 
     @one_way
     async def test_a_runtime_that_is_not_active_does_nothing(
-        self, way: str, body, ops, make_guarded, events: list[CallEvent]
+        self, way: str, body, ops, make_subject, events: list[CallEvent]
     ) -> None:
-        guarded = make_guarded()
+        guarded = make_subject()
         ops.active = False
         for _ in range(2):
             assert await self.hear(way, guarded, "x") == body.of("x")
@@ -173,16 +173,16 @@ class AdapterConformance(Sharing, Policies, Apart):
 
     @needs("original")
     async def test_answers_are_of_the_type_that_the_original_gives(
-        self, way: str, body, make_guarded
+        self, way: str, body, make_subject
     ) -> None:
         plain = await self.ask(way, self.original(body), "x")
-        guarded = make_guarded()
+        guarded = make_subject()
         for _ in range(2):
             assert self.shape(await self.ask(way, guarded, "x")) == self.shape(plain)
 
     @needs("original")
-    def test_it_is_what_it_was(self, body, make_guarded) -> None:
-        guarded, original = make_guarded(), self.original(body)
+    def test_it_is_what_it_was(self, body, make_subject) -> None:
+        guarded, original = make_subject(), self.original(body)
         assert isinstance(guarded, self.kind(original))
         assert body.runs == []  # guarding calls nothing
 
@@ -191,8 +191,8 @@ class AdapterConformance(Sharing, Policies, Apart):
         return type(original)
 
     @needs("original")
-    def test_it_is_copied_and_pickled_or_says_what_to_do(self, body, make_guarded) -> None:
-        guarded = make_guarded()
+    def test_it_is_copied_and_pickled_or_says_what_to_do(self, body, make_subject) -> None:
+        guarded = make_subject()
         assert isinstance(copy.copy(guarded), type(guarded))
         for dumps in self.pickles:
             try:
@@ -206,9 +206,9 @@ class AdapterConformance(Sharing, Policies, Apart):
     """By what it is pickled, or that is said."""
 
     @needs("once")
-    def test_guarding_twice_is_refused(self, ops, make_guarded) -> None:
+    def test_guarding_twice_is_refused(self, ops, make_subject) -> None:
         with pytest.raises(ConfigurationError, match="already"):
-            self.guard(make_guarded(), ops, KEPT)
+            self.guard(make_subject(), ops, KEPT)
 
     def test_a_wrong_runtime_is_refused(self, body) -> None:
         for wrong in ("ops", 1, KEPT):

@@ -39,20 +39,20 @@ class Policies(Subject):
         return FakeClock()
 
     @pytest.fixture
-    def make_timed(self, make_ops, clock: FakeClock, body) -> Any:
+    def make_with_clock(self, make_ops, clock: FakeClock, body) -> Any:
         """Makes the guarded object in a runtime with a fake clock."""
         ops = make_ops(clock=clock)
 
-        def make_timed(cache: Cache | None = KEPT.cache, **parts: Any) -> Any:
+        def make_with_clock(cache: Cache | None = KEPT.cache, **parts: Any) -> Any:
             return self.guard(self.original(body), ops, KEPT.replace(cache=cache, **parts))
 
-        return make_timed
+        return make_with_clock
 
     # Time ----------------------------------------------------------------------------------------
 
     @one_way
-    async def test_results_expire(self, way: str, body, make_timed, clock: FakeClock) -> None:
-        guarded = make_timed()
+    async def test_results_expire(self, way: str, body, make_with_clock, clock: FakeClock) -> None:
+        guarded = make_with_clock()
         for passed, runs in ((0.0, 1), (50.0, 1), (20.0, 2), (1.0, 2)):
             clock.advance(passed)
             await self.ask(way, guarded, "x")
@@ -60,9 +60,9 @@ class Policies(Subject):
 
     @needs("refresh")
     async def test_stale_answers_are_served_while_a_new_one_comes(
-        self, way: str, body, make_timed, clock: FakeClock, events
+        self, way: str, body, make_with_clock, clock: FakeClock, events
     ) -> None:
-        guarded = make_timed(replace(KEPT.cache, stale_ttl=600.0))
+        guarded = make_with_clock(replace(KEPT.cache, stale_ttl=600.0))
         old = await self.hear(way, guarded, "x")
         clock.advance(100.0)
         body.word = "newer answer"
@@ -76,9 +76,9 @@ class Policies(Subject):
 
     @needs("stale_if_error")
     async def test_a_stale_answer_stands_in_for_an_error(
-        self, way: str, body, make_timed, clock: FakeClock, events
+        self, way: str, body, make_with_clock, clock: FakeClock, events
     ) -> None:
-        guarded = make_timed(replace(KEPT.cache, stale_if_error=600.0))
+        guarded = make_with_clock(replace(KEPT.cache, stale_if_error=600.0))
         await self.ask(way, guarded, "x")
         clock.advance(100.0)
         body.failures = 2
@@ -96,9 +96,9 @@ class Policies(Subject):
         ids=["attempt", "total"],
     )
     async def test_time_limits_end_a_call(
-        self, way: str, body, make_guarded, limit: Timeout, error: type[Exception]
+        self, way: str, body, make_subject, limit: Timeout, error: type[Exception]
     ) -> None:
-        guarded = make_guarded(timeout=limit)
+        guarded = make_subject(timeout=limit)
         body.hold()
         with pytest.raises(error):
             await self.ask(way, guarded, "x")
@@ -107,9 +107,9 @@ class Policies(Subject):
 
     @needs("timeout", "async", "cancelling")
     async def test_a_body_that_resists_cancellation_holds_nobody_up(
-        self, body, make_guarded
+        self, body, make_subject
     ) -> None:
-        guarded = make_guarded(timeout=Timeout(total=0.05))
+        guarded = make_subject(timeout=Timeout(total=0.05))
         body.hold()
         body.resists = True
         before = asyncio.all_tasks()
@@ -124,8 +124,8 @@ class Policies(Subject):
     # Failures ------------------------------------------------------------------------------------
 
     @needs("retry")
-    async def test_failures_are_tried_again(self, way: str, body, make_guarded, events) -> None:
-        guarded = make_guarded(retry=Retry(attempts=3, wait=0.0))
+    async def test_failures_are_tried_again(self, way: str, body, make_subject, events) -> None:
+        guarded = make_subject(retry=Retry(attempts=3, wait=0.0))
         body.failures = 2
         assert await self.hear(way, guarded, "x") == body.of("x")
         assert body.runs == ["x"] * 3
@@ -149,9 +149,9 @@ class Policies(Subject):
     @needs("breaker")
     @one_way
     async def test_an_open_breaker_rejects_without_a_call(
-        self, way: str, body, make_timed, clock: FakeClock, events
+        self, way: str, body, make_with_clock, clock: FakeClock, events
     ) -> None:
-        guarded = make_timed(breaker=BRITTLE)
+        guarded = make_with_clock(breaker=BRITTLE)
         body.failures = 2
         for _ in range(2):
             with pytest.raises(Trouble):
@@ -170,9 +170,9 @@ class Policies(Subject):
     @pytest.mark.parametrize("kind", [ValueError, TypeError, KeyError])
     @one_way
     async def test_bad_arguments_are_no_failures_of_what_is_called(
-        self, way: str, body, make_guarded, kind: type[Exception]
+        self, way: str, body, make_subject, kind: type[Exception]
     ) -> None:
-        guarded = make_guarded(breaker=BRITTLE, retry=Retry(attempts=3, wait=0.0))
+        guarded = make_subject(breaker=BRITTLE, retry=Retry(attempts=3, wait=0.0))
         body.kind = kind
         for number in range(4):
             body.failures = 1
@@ -194,8 +194,8 @@ class Policies(Subject):
 
     @needs("breaker")
     @one_way
-    async def test_hits_pass_an_open_breaker(self, way: str, body, make_guarded) -> None:
-        guarded = make_guarded(breaker=BRITTLE)
+    async def test_hits_pass_an_open_breaker(self, way: str, body, make_subject) -> None:
+        guarded = make_subject(breaker=BRITTLE)
         await self.ask(way, guarded, "x")
         body.failures = 9
         for text in ("y", "z", "y", "z"):
@@ -205,9 +205,9 @@ class Policies(Subject):
 
     @needs("fallback")
     async def test_a_fallback_answers_and_is_not_kept(
-        self, way: str, body, make_guarded, events
+        self, way: str, body, make_subject, events
     ) -> None:
-        guarded = make_guarded(fallback=self.fallback())
+        guarded = make_subject(fallback=self.fallback())
         body.failures = 1
         assert await self.hear(way, guarded, "x") == "instead"
         assert await self.hear(way, guarded, "x") == body.of("x")
@@ -215,33 +215,33 @@ class Policies(Subject):
         assert self.outcomes(events) == ["fallback", "miss"]
 
     @needs("fallback")
-    async def test_a_fallback_may_be_of_any_form(self, way: str, body, make_guarded) -> None:
+    async def test_a_fallback_may_be_of_any_form(self, way: str, body, make_subject) -> None:
         def by_name(*, error: Exception, stale: Any) -> Any:
             return self.fallback()
 
         forms = self.fallbacks()
         made_of = [lambda: self.fallback(), lambda error: self.fallback(), by_name]
         for number, fallback in enumerate([*forms, *made_of, *(_always(f) for f in forms)]):
-            guarded = make_guarded(fallback=fallback)
+            guarded = make_subject(fallback=fallback)
             body.failures = 1
             assert await self.hear(way, guarded, f"x{number}") == "instead"
 
     @needs("fallback")
     @one_way
     async def test_a_fallback_that_could_not_stand_in_is_refused(
-        self, way: str, body, make_guarded
+        self, way: str, body, make_subject
     ) -> None:
         for wrong in (ValueError, iter([self.fallback()]), lambda a, b, c, d: None):
             with pytest.raises(ConfigurationError, match="fallback: "):
                 # Some are put together when they are first called.
-                await self.ask(way, make_guarded(fallback=wrong), "x")
+                await self.ask(way, make_subject(fallback=wrong), "x")
         assert body.runs == []
 
     @needs("fallback", "own_fallback")
     async def test_a_fallback_that_is_no_answer_is_an_error(
-        self, way: str, body, make_guarded
+        self, way: str, body, make_subject
     ) -> None:
-        guarded = make_guarded(fallback=dict)
+        guarded = make_subject(fallback=dict)
         body.failures = 1
         with pytest.raises(ConfigurationError, match="fallback: must be a text.*not dict"):
             await self.ask(way, guarded, "x")
@@ -260,9 +260,9 @@ class Policies(Subject):
     @needs("rate_limit")
     @one_way
     async def test_a_rate_limit_holds_and_hits_are_free(
-        self, way: str, body, make_guarded, events
+        self, way: str, body, make_subject, events
     ) -> None:
-        guarded = make_guarded(rate_limit=RateLimit("2/h", wait=0))
+        guarded = make_subject(rate_limit=RateLimit("2/h", wait=0))
         for text in ("x", "x", "y", "y"):
             assert await self.hear(way, guarded, text) == body.of(text)
         with pytest.raises(RateLimited):
@@ -273,9 +273,9 @@ class Policies(Subject):
     @needs("bulkhead")
     @one_way
     async def test_a_bulkhead_bounds_what_runs_at_once(
-        self, way: str, body, ops, make_guarded
+        self, way: str, body, ops, make_subject
     ) -> None:
-        guarded = make_guarded(bulkhead=Bulkhead(1))
+        guarded = make_subject(bulkhead=Bulkhead(1))
         body.hold()
         first = self.begin(way, guarded, "x")
         await body.started.opened()
@@ -290,8 +290,8 @@ class Policies(Subject):
     # Names ---------------------------------------------------------------------------------------
 
     @one_way
-    async def test_tags_invalidate(self, way: str, body, ops, make_guarded) -> None:
-        guarded = make_guarded(tags=("group",))
+    async def test_tags_invalidate(self, way: str, body, ops, make_subject) -> None:
+        guarded = make_subject(tags=("group",))
         for _ in range(2):
             await self.ask(way, guarded, "x")
         await ops.ainvalidate(tags=["other"])
@@ -302,16 +302,16 @@ class Policies(Subject):
         assert body.runs == ["x"] * 2
 
     @one_way
-    async def test_versions_are_apart(self, way: str, body, make_guarded) -> None:
+    async def test_versions_are_apart(self, way: str, body, make_subject) -> None:
         for version in ("1", "2", "1"):
-            guarded = make_guarded(cache=replace(KEPT.cache, version=version))
+            guarded = make_subject(cache=replace(KEPT.cache, version=version))
             await self.ask(way, guarded, "x")
         assert body.runs == ["x"] * 2
 
     @needs("thing")
     @one_way
-    async def test_an_argument_counts(self, way: str, body, make_guarded) -> None:
-        guarded = make_guarded()
+    async def test_an_argument_counts(self, way: str, body, make_subject) -> None:
+        guarded = make_subject()
         for thing in (1, "1", [1], 1, "1", [1]):
             await self.ask(way, guarded, "x", thing=thing)
         assert body.runs == ["x"] * 3
@@ -319,9 +319,9 @@ class Policies(Subject):
     @needs("thing")
     @one_way
     async def test_what_has_no_canonical_form_goes_past_the_cache_with_a_warning(
-        self, way: str, body, make_guarded, notices: Notices
+        self, way: str, body, make_subject, notices: Notices
     ) -> None:
-        guarded = make_guarded()
+        guarded = make_subject()
         for _ in range(2):
             answer = await self.ask(way, guarded, "x", thing=object())
             assert self.text_of(answer) == body.of("x")

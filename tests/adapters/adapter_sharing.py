@@ -20,9 +20,9 @@ class Sharing(Subject):
     # One after the other -------------------------------------------------------------------------
 
     async def test_equal_calls_are_made_once(
-        self, way: str, other: str, body, make_guarded
+        self, way: str, other: str, body, make_subject
     ) -> None:
-        guarded = make_guarded()
+        guarded = make_subject()
         first = await self.ask(way, guarded, "x")
         again = await self.ask(other, guarded, "x")
         assert self.text_of(first) == self.text_of(again) == body.of("x")
@@ -30,17 +30,17 @@ class Sharing(Subject):
         assert body.runs == ["x"]
 
     @one_way
-    async def test_different_calls_are_apart(self, way: str, body, make_guarded) -> None:
-        guarded = make_guarded()
+    async def test_different_calls_are_apart(self, way: str, body, make_subject) -> None:
+        guarded = make_subject()
         for text in ("x", "y", "X", "x", "y"):
             assert await self.hear(way, guarded, text) == body.of(text)
         assert body.runs == ["x", "y", "X"]
 
     @needs("mutable")
     async def test_a_mutated_answer_never_changes_the_next(
-        self, way: str, body, make_guarded
+        self, way: str, body, make_subject
     ) -> None:
-        guarded = make_guarded()
+        guarded = make_subject()
         for _ in range(3):  # what was computed, and two hits
             answer = await self.ask(way, guarded, "x")
             assert self.text_of(answer) == body.of("x")
@@ -48,8 +48,8 @@ class Sharing(Subject):
             assert self.text_of(answer) != body.of("x")
         assert body.runs == ["x"]
 
-    async def test_errors_are_never_kept(self, way: str, body, make_guarded) -> None:
-        guarded = make_guarded()
+    async def test_errors_are_never_kept(self, way: str, body, make_subject) -> None:
+        guarded = make_subject()
         body.failures = 2
         for _ in range(2):
             with pytest.raises(Trouble):
@@ -70,9 +70,9 @@ class Sharing(Subject):
 
     @needs("coalescing")
     async def test_a_crowd_makes_one_call(
-        self, crowd: Any, body, ops, make_guarded, events
+        self, crowd: Any, body, ops, make_subject, events
     ) -> None:
-        guarded = make_guarded()
+        guarded = make_subject()
         body.hold()
         callers: list[Any] = []
         for number in range(MANY):
@@ -93,9 +93,9 @@ class Sharing(Subject):
 
     @needs("coalescing")
     async def test_the_leaders_error_reaches_all(
-        self, crowd: Any, body, ops, make_guarded, events
+        self, crowd: Any, body, ops, make_subject, events
     ) -> None:
-        guarded = make_guarded()
+        guarded = make_subject()
         body.hold()
         body.failures = 1
         callers = [self.begin(crowd[n % len(crowd)], guarded, "x") for n in range(MANY)]
@@ -107,9 +107,9 @@ class Sharing(Subject):
 
     @needs("coalescing")
     async def test_each_caller_has_an_error_of_his_own(
-        self, crowd: Any, body, ops, make_guarded
+        self, crowd: Any, body, ops, make_subject
     ) -> None:
-        guarded = make_guarded()
+        guarded = make_subject()
         body.hold()
         body.failures = 1
         callers = [self.begin(crowd[n % len(crowd)], guarded, "x") for n in range(MANY)]
@@ -141,9 +141,9 @@ class Sharing(Subject):
         assert [self.read(answer) for answer in answers] == [body.of("x")] * (MANY + 1)
 
     async def test_a_crowd_with_different_questions_gets_its_own_answers(
-        self, mix: Any, body, make_guarded
+        self, mix: Any, body, make_subject
     ) -> None:
-        guarded = make_guarded()
+        guarded = make_subject()
         texts = [f"x{number % 3}" for number in range(MANY)]
         ways = [mix[number % len(mix)] for number in range(MANY)]
         callers = [self.begin(way, guarded, text) for way, text in zip(ways, texts, strict=True)]
@@ -153,8 +153,8 @@ class Sharing(Subject):
     # Leaving -------------------------------------------------------------------------------------
 
     @needs("coalescing", "async", "cancelling")
-    async def test_who_leaves_harms_nobody(self, body, ops, make_guarded) -> None:
-        guarded = make_guarded()
+    async def test_who_leaves_harms_nobody(self, body, ops, make_subject) -> None:
+        guarded = make_subject()
         body.hold()
         tasks = [self.begin("async", guarded, "x") for _ in range(4)]
         await reach_aboard(ops, 4)
@@ -170,9 +170,9 @@ class Sharing(Subject):
 
     @needs("coalescing", "mixing", "sync", "async", "cancelling")
     async def test_a_cancelled_leader_leaves_threads_unharmed(
-        self, body, ops, make_guarded
+        self, body, ops, make_subject
     ) -> None:
-        guarded = make_guarded()
+        guarded = make_subject()
         body.hold()
         leader = self.begin("async", guarded, "x")
         await reach_aboard(ops, 1)
@@ -187,8 +187,8 @@ class Sharing(Subject):
         assert (body.runs, body.cancelled) == (["x"], [])
 
     @needs("async", "cancelling")
-    async def test_the_last_one_gone_cancels_the_work(self, body, ops, make_guarded) -> None:
-        guarded = make_guarded()
+    async def test_the_last_one_gone_cancels_the_work(self, body, ops, make_subject) -> None:
+        guarded = make_subject()
         body.hold()
         tasks = [self.begin("async", guarded, "x") for _ in range(3)]
         await reach_aboard(ops, 3)
@@ -204,8 +204,8 @@ class Sharing(Subject):
         assert body.runs == ["x", "x"]
 
     @needs("coalescing", "deadline")
-    async def test_a_deadline_is_the_callers_own(self, way: str, body, ops, make_guarded) -> None:
-        guarded = make_guarded()
+    async def test_a_deadline_is_the_callers_own(self, way: str, body, ops, make_subject) -> None:
+        guarded = make_subject()
         body.hold()
         patient = self.begin(way, guarded, "x")
         await reach_aboard(ops, 1)
@@ -220,9 +220,9 @@ class Sharing(Subject):
     @needs("sync", "async", "coalescing", "inline")
     @pytest.mark.allow_blocking("a plain call on a loop blocks it, by its nature")
     async def test_a_sync_call_on_a_loop_does_not_wait_for_that_loop(
-        self, body, make_guarded
+        self, body, make_subject
     ) -> None:
-        guarded = make_guarded()
+        guarded = make_subject()
         body.hold()
         leader = self.begin("async", guarded, "x")
         await body.started.opened()
@@ -246,9 +246,9 @@ class Sharing(Subject):
         assert body.runs[-1] == "y"
 
     @one_way
-    async def test_a_closed_runtime_opens_again(self, way: str, body, ops, make_guarded) -> None:
+    async def test_a_closed_runtime_opens_again(self, way: str, body, ops, make_subject) -> None:
         # As ToolOps says of itself: closing releases connections and threads, and ends nothing.
-        guarded = make_guarded()
+        guarded = make_subject()
         await self.ask(way, guarded, "x")
         await ops.aclose()
         runs = len(body.runs)

@@ -161,13 +161,13 @@ class Subject:
         return Notices(ops)
 
     @pytest.fixture
-    def make_guarded(self, body: Body, ops: ToolOps) -> Callable[..., Any]:
+    def make_subject(self, body: Body, ops: ToolOps) -> Callable[..., Any]:
         """Makes the guarded object, of a policy or its parts."""
 
-        def make_guarded(policy: Policy = KEPT, **parts: Any) -> Any:
+        def make_subject(policy: Policy = KEPT, **parts: Any) -> Any:
             return self.guard(self.original(body), ops, policy.replace(**parts))
 
-        return make_guarded
+        return make_subject
 
     def begin(self, way: str, guarded: Any, text: str, **more: Any) -> asyncio.Future[Any]:
         """Begin a call, in a thread of its own or in a task."""

@@ -71,7 +71,7 @@ def ops(events: list[CallEvent]) -> Iterator[ToolOps]:
 
 
 @pytest.fixture
-def guarded_llm(ops: ToolOps, llm: Callable[..., Any]) -> Any:
+def own_llm(ops: ToolOps, llm: Callable[..., Any]) -> Any:
     return guard_llm(llm(), ops=ops)
 
 
@@ -93,24 +93,24 @@ def outcomes(events: list[CallEvent]) -> list[str]:
 # What it is
 
 
-def test_it_stays_what_it_was(guarded_llm, llm):
+def test_it_stays_what_it_was(own_llm, llm):
     plain = llm()
-    assert isinstance(guarded_llm, OpenAICompletion)
-    assert type(guarded_llm).__name__ == "OpenAICompletion"
+    assert isinstance(own_llm, OpenAICompletion)
+    assert type(own_llm).__name__ == "OpenAICompletion"
     assert type(plain) is OpenAICompletion
-    assert guarded_llm.model_dump() == plain.model_dump()
-    assert guarded_llm.to_config_dict() == plain.to_config_dict()
-    assert guarded_llm.supports_function_calling() is plain.supports_function_calling()
-    assert guarded_llm.supports_stop_words() is plain.supports_stop_words()
-    assert guarded_llm.get_context_window_size() == plain.get_context_window_size()
-    assert "guard" not in repr(guarded_llm)
+    assert own_llm.model_dump() == plain.model_dump()
+    assert own_llm.to_config_dict() == plain.to_config_dict()
+    assert own_llm.supports_function_calling() is plain.supports_function_calling()
+    assert own_llm.supports_stop_words() is plain.supports_stop_words()
+    assert own_llm.get_context_window_size() == plain.get_context_window_size()
+    assert "guard" not in repr(own_llm)
 
 
 def test_the_model_that_was_given_is_left_alone(ops, llm, openai_server):
     plain = llm()
-    guarded_llm = guard_llm(plain, ops=ops)
-    guarded_llm.temperature = 0.5
-    guarded_llm.call("hi")
+    own_llm = guard_llm(plain, ops=ops)
+    own_llm.temperature = 0.5
+    own_llm.call("hi")
     assert plain.temperature is None
     assert plain.get_token_usage_summary().total_tokens == 0
     plain.call("hi")
@@ -118,9 +118,9 @@ def test_the_model_that_was_given_is_left_alone(ops, llm, openai_server):
     assert len(openai_server.requests) == 3
 
 
-def test_copies_are_guarded_too(guarded_llm, openai_server):
-    guarded_llm.call("hi")
-    copied = copy.copy(guarded_llm)
+def test_copies_are_guarded_too(own_llm, openai_server):
+    own_llm.call("hi")
+    copied = copy.copy(own_llm)
     assert copied.call("hi") == copied.model_copy().call("hi") == "hi"
     assert len(openai_server.requests) == 1
 
@@ -130,13 +130,13 @@ def test_deep_copies_are_guarded_too(ops):
         def call(self, messages, **kwargs):
             return "yes"
 
-    guarded_llm = guard_llm(Own(model="own"), ops=ops)
-    assert type(copy.deepcopy(guarded_llm)) is type(guarded_llm)
+    own_llm = guard_llm(Own(model="own"), ops=ops)
+    assert type(copy.deepcopy(own_llm)) is type(own_llm)
 
 
-def test_it_cannot_be_pickled(guarded_llm):
+def test_it_cannot_be_pickled(own_llm):
     with pytest.raises(TypeError, match="guard it there"):
-        pickle.dumps(guarded_llm)
+        pickle.dumps(own_llm)
 
 
 def test_a_copy_that_its_class_makes_of_a_plain_model_is_guarded(ops):
@@ -150,9 +150,9 @@ def test_a_copy_that_its_class_makes_of_a_plain_model_is_guarded(ops):
         def __copy__(self):  # as crewai.LLM does for what goes through LiteLLM
             return Own(model=self.model)
 
-    guarded_llm = guard_llm(Own(model="own"), ops=ops)
-    guarded_llm.call("hi")
-    assert copy.copy(guarded_llm).call("hi") == "yes"
+    own_llm = guard_llm(Own(model="own"), ops=ops)
+    own_llm.call("hi")
+    assert copy.copy(own_llm).call("hi") == "yes"
     assert asked == ["hi"]
 
 
@@ -162,9 +162,9 @@ def test_only_models_are_guarded(given):
         guard_llm(given)
 
 
-def test_a_model_is_guarded_once(guarded_llm, ops):
+def test_a_model_is_guarded_once(own_llm, ops):
     with pytest.raises(ConfigurationError, match="already"):
-        guard_llm(guarded_llm, ops=ops)
+        guard_llm(own_llm, ops=ops)
 
 
 def test_a_runtime_is_no_policy(llm, ops):
@@ -175,33 +175,33 @@ def test_a_runtime_is_no_policy(llm, ops):
 # What is paid for
 
 
-def test_an_answer_is_paid_for_once(guarded_llm, openai_server, ask, events):
-    assert ask(guarded_llm, FRANCE) == ask(guarded_llm, FRANCE) == FRANCE
+def test_an_answer_is_paid_for_once(own_llm, openai_server, ask, events):
+    assert ask(own_llm, FRANCE) == ask(own_llm, FRANCE) == FRANCE
     assert len(openai_server.requests) == 1
     assert outcomes(events) == ["miss", "hit"]
     assert events[0].name == "openai:gpt-4o-mini"
 
 
-def test_both_ways_and_both_forms_share_an_answer(guarded_llm, openai_server):
+def test_both_ways_and_both_forms_share_an_answer(own_llm, openai_server):
     messages = [{"role": "user", "content": FRANCE}]
-    assert guarded_llm.call(FRANCE) == asyncio.run(guarded_llm.acall(messages)) == FRANCE
-    assert guarded_llm.call(messages=messages, callbacks=[]) == FRANCE
+    assert own_llm.call(FRANCE) == asyncio.run(own_llm.acall(messages)) == FRANCE
+    assert own_llm.call(messages=messages, callbacks=[]) == FRANCE
     assert len(openai_server.requests) == 1
 
 
-def test_hits_count_no_tokens(guarded_llm, ask):
-    ask(guarded_llm, FRANCE)
-    before = guarded_llm.get_token_usage_summary()
-    ask(guarded_llm, FRANCE)
+def test_hits_count_no_tokens(own_llm, ask):
+    ask(own_llm, FRANCE)
+    before = own_llm.get_token_usage_summary()
+    ask(own_llm, FRANCE)
     assert before.successful_requests == 1
     assert before.total_tokens > 0
-    assert guarded_llm.get_token_usage_summary() == before
+    assert own_llm.get_token_usage_summary() == before
 
 
-def test_equal_calls_at_the_same_time_are_made_once(guarded_llm, openai_server, ask, events):
+def test_equal_calls_at_the_same_time_are_made_once(own_llm, openai_server, ask, events):
     openai_server.gate = gate = Latch()
     with ThreadPoolExecutor(4) as pool:
-        answers = [pool.submit(ask, guarded_llm, FRANCE) for _ in range(4)]
+        answers = [pool.submit(ask, own_llm, FRANCE) for _ in range(4)]
         wait_for(lambda: openai_server.requests, "a request")
         gate.open()
         assert [answer.result() for answer in answers] == [FRANCE] * 4
@@ -209,9 +209,9 @@ def test_equal_calls_at_the_same_time_are_made_once(guarded_llm, openai_server, 
     assert outcomes(events).count("miss") == 1
 
 
-async def test_the_event_loop_is_never_blocked(guarded_llm, openai_server):
+async def test_the_event_loop_is_never_blocked(own_llm, openai_server):
     openai_server.gate = gate = Latch()
-    answers = asyncio.gather(*(guarded_llm.acall(FRANCE) for _ in range(3)))
+    answers = asyncio.gather(*(own_llm.acall(FRANCE) for _ in range(3)))
     await asyncio.to_thread(wait_for, lambda: openai_server.requests, "a request")
     gate.open()
     assert await answers == [FRANCE] * 3
@@ -237,12 +237,12 @@ async def test_the_event_loop_is_never_blocked(guarded_llm, openai_server):
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_what_changes_the_answer_is_part_of_the_key(guarded_llm, openai_server, ask, change):
-    ask(guarded_llm, FRANCE)
+def test_what_changes_the_answer_is_part_of_the_key(own_llm, openai_server, ask, change):
+    ask(own_llm, FRANCE)
     for name, value in change.items():
-        setattr(guarded_llm, name, value)
-    ask(guarded_llm, FRANCE)
-    ask(guarded_llm, FRANCE)
+        setattr(own_llm, name, value)
+    ask(own_llm, FRANCE)
+    ask(own_llm, FRANCE)
     assert len(openai_server.requests) == 2
 
 
@@ -271,45 +271,45 @@ def test_timeouts_and_retries_are_no_part_of_the_key(ops, llm, openai_server):
     assert len(openai_server.requests) == 1
 
 
-def test_the_stop_words_of_the_call_count_in_any_order(guarded_llm, openai_server):
+def test_the_stop_words_of_the_call_count_in_any_order(own_llm, openai_server):
     for words in (["A", "B"], ["B", "A"], None, ["A"]):
-        with call_stop_override(guarded_llm, words):
-            guarded_llm.call(FRANCE)
+        with call_stop_override(own_llm, words):
+            own_llm.call(FRANCE)
     assert len(openai_server.requests) == 3
 
 
-def test_who_asks_is_no_part_of_the_key(guarded_llm, openai_server):
+def test_who_asks_is_no_part_of_the_key(own_llm, openai_server):
     class Somebody:
         id = "1"
         role = "role"
         name = description = "name"
 
-    guarded_llm.call(FRANCE, from_task=Somebody(), from_agent=Somebody(), callbacks=[print])
-    guarded_llm.call(FRANCE)
+    own_llm.call(FRANCE, from_task=Somebody(), from_agent=Somebody(), callbacks=[print])
+    own_llm.call(FRANCE)
     assert len(openai_server.requests) == 1
 
 
-def test_tools_and_schemas_are_part_of_the_key(guarded_llm, openai_server, ask):
+def test_tools_and_schemas_are_part_of_the_key(own_llm, openai_server, ask):
     openai_server.reply = lambda body: '{"city": "Paris", "inhabitants": 2}'
     other = json.loads(json.dumps(TOOLS).replace("A price", "The price"))
     schema = type("Capital", (Capital,), {"__annotations__": {"land": str}, "land": ""})
     for given in ({}, {"tools": TOOLS}, {"tools": other}, {"response_model": Capital}):
-        ask(guarded_llm, FRANCE, **given)
-        ask(guarded_llm, FRANCE, **given)
-    ask(guarded_llm, FRANCE, response_model=schema)
+        ask(own_llm, FRANCE, **given)
+        ask(own_llm, FRANCE, **given)
+    ask(own_llm, FRANCE, response_model=schema)
     assert len(openai_server.requests) == 5
 
 
-def test_the_whole_conversation_is_part_of_the_key(guarded_llm, openai_server):
+def test_the_whole_conversation_is_part_of_the_key(own_llm, openai_server):
     question = {"role": "user", "content": FRANCE}
-    guarded_llm.call([question])
-    guarded_llm.call([{"role": "system", "content": "Be brief."}, question])
-    guarded_llm.call([question, {"role": "assistant", "content": "Paris"}, question])
-    guarded_llm.call([{**question, "cache_breakpoint": True}])  # which says nothing to the model
+    own_llm.call([question])
+    own_llm.call([{"role": "system", "content": "Be brief."}, question])
+    own_llm.call([question, {"role": "assistant", "content": "Paris"}, question])
+    own_llm.call([{**question, "cache_breakpoint": True}])  # which says nothing to the model
     assert len(openai_server.requests) == 3
 
 
-def test_the_ids_of_tool_calls_are_no_part_of_the_key(guarded_llm, openai_server):
+def test_the_ids_of_tool_calls_are_no_part_of_the_key(own_llm, openai_server):
     def turn(id_: str, result: str) -> list[Any]:
         call = {"id": id_, "type": "function", "function": {"name": "q", "arguments": "{}"}}
         return [
@@ -318,33 +318,31 @@ def test_the_ids_of_tool_calls_are_no_part_of_the_key(guarded_llm, openai_server
             {"role": "tool", "tool_call_id": id_, "content": result},
         ]
 
-    guarded_llm.call(turn("call_1", "x"))
-    guarded_llm.call(turn("call_2", "x"))
-    guarded_llm.call(turn("call_1", "y"))
-    guarded_llm.call(
-        [*turn("call_1", "x")[:2], {**turn("call_9", "x")[2], "tool_call_id": "call_9"}]
-    )
+    own_llm.call(turn("call_1", "x"))
+    own_llm.call(turn("call_2", "x"))
+    own_llm.call(turn("call_1", "y"))
+    own_llm.call([*turn("call_1", "x")[:2], {**turn("call_9", "x")[2], "tool_call_id": "call_9"}])
     assert len(openai_server.requests) == 3
 
 
 def test_tenants_do_not_share(llm, openai_server):
     tenant: ContextVar[str] = ContextVar("tenant", default="ann")
     with ToolOps(tenant=tenant) as ops:
-        guarded_llm = guard_llm(llm(), ops=ops)
-        guarded_llm.call(FRANCE)
+        own_llm = guard_llm(llm(), ops=ops)
+        own_llm.call(FRANCE)
         token = tenant.set("bob")
-        guarded_llm.call(FRANCE)
+        own_llm.call(FRANCE)
         tenant.reset(token)
-        guarded_llm.call(FRANCE)
+        own_llm.call(FRANCE)
     assert len(openai_server.requests) == 2
 
 
 def test_a_conversation_that_its_provider_keeps_goes_past_the_cache(
     ops, llm, events, openai_server
 ):
-    guarded_llm = guard_llm(llm(auto_chain=True), ops=ops)
-    guarded_llm.call(FRANCE)
-    guarded_llm.call(FRANCE)
+    own_llm = guard_llm(llm(auto_chain=True), ops=ops)
+    own_llm.call(FRANCE)
+    own_llm.call(FRANCE)
     assert len(openai_server.requests) == 2
     assert outcomes(events) == ["bypass", "bypass"]
 
@@ -352,26 +350,26 @@ def test_a_conversation_that_its_provider_keeps_goes_past_the_cache(
 # Answers
 
 
-def test_a_structured_answer_comes_back_as_the_live_class(guarded_llm, openai_server, ask):
+def test_a_structured_answer_comes_back_as_the_live_class(own_llm, openai_server, ask):
     openai_server.reply = lambda body: '{"city": "Paris", "inhabitants": 2}'
-    first = ask(guarded_llm, FRANCE, response_model=Capital)
-    second = ask(guarded_llm, FRANCE, response_model=Capital)
+    first = ask(own_llm, FRANCE, response_model=Capital)
+    second = ask(own_llm, FRANCE, response_model=Capital)
     assert type(second) is Capital
     assert first == second
     assert first is not second
     second.city = "Rome"
-    assert ask(guarded_llm, FRANCE, response_model=Capital).city == "Paris"
+    assert ask(own_llm, FRANCE, response_model=Capital).city == "Paris"
     assert len(openai_server.requests) == 1
 
 
 def test_the_models_own_response_format_does_too(ops, llm, openai_server, ask):
     openai_server.reply = lambda body: '{"city": "Paris", "inhabitants": 2}'
-    guarded_llm = guard_llm(llm(response_format=Capital), ops=ops)
-    assert type(ask(guarded_llm, FRANCE)) is type(ask(guarded_llm, FRANCE)) is Capital
+    own_llm = guard_llm(llm(response_format=Capital), ops=ops)
+    assert type(ask(own_llm, FRANCE)) is type(ask(own_llm, FRANCE)) is Capital
     assert len(openai_server.requests) == 1
 
 
-def test_an_instance_that_would_not_come_back_the_same_is_not_kept(guarded_llm, openai_server):
+def test_an_instance_that_would_not_come_back_the_same_is_not_kept(own_llm, openai_server):
     class Growing(BaseModel):
         city: str
 
@@ -380,15 +378,15 @@ def test_an_instance_that_would_not_come_back_the_same_is_not_kept(guarded_llm, 
 
     openai_server.reply = lambda body: '{"city": "Paris"}'
     for _ in range(2):
-        assert guarded_llm.call(FRANCE, response_model=Growing).city == "Paris!"
+        assert own_llm.call(FRANCE, response_model=Growing).city == "Paris!"
     assert len(openai_server.requests) == 2
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_tool_calls_of_a_hit_have_ids_of_their_own(ops, llm, openai_server, ask, stream):
     openai_server.reply = lambda body: [CALL, CALL]
-    guarded_llm = guard_llm(llm(stream=stream), ops=ops)
-    answers = [ask(guarded_llm, FRANCE, tools=TOOLS) for _ in range(3)]
+    own_llm = guard_llm(llm(stream=stream), ops=ops)
+    answers = [ask(own_llm, FRANCE, tools=TOOLS) for _ in range(3)]
     assert len(openai_server.requests) == 1
     assert [[type(call) for call in calls] for calls in answers[1:]] == [
         [type(call) for call in answers[0]]
@@ -410,19 +408,19 @@ def test_tool_calls_of_a_hit_have_ids_of_their_own(ops, llm, openai_server, ask,
 @pytest.mark.parametrize("stream", [False, True])
 def test_empty_and_cut_answers_are_not_kept(ops, llm, openai_server, ask, reply, stream):
     openai_server.reply = lambda body: reply
-    guarded_llm = guard_llm(llm(stream=stream), ops=ops)
-    ask(guarded_llm, FRANCE)
-    ask(guarded_llm, FRANCE)
+    own_llm = guard_llm(llm(stream=stream), ops=ops)
+    ask(own_llm, FRANCE)
+    ask(own_llm, FRANCE)
     assert len(openai_server.requests) == 2
 
 
 def test_errors_are_not_kept(ops, llm, openai_server, ask):
-    guarded_llm = guard_llm(llm(), MODEL_POLICY.replace(retry=None), ops=ops)
+    own_llm = guard_llm(llm(), MODEL_POLICY.replace(retry=None), ops=ops)
     openai_server.reply = lambda body: {"status": 400}
     with pytest.raises(Exception, match="400"):
-        ask(guarded_llm, FRANCE)
+        ask(own_llm, FRANCE)
     openai_server.reply = lambda body: "Paris"
-    assert ask(guarded_llm, FRANCE) == "Paris"
+    assert ask(own_llm, FRANCE) == "Paris"
 
 
 def test_callables_of_a_policy_get_what_users_know(ops, llm, openai_server):
@@ -432,27 +430,27 @@ def test_callables_of_a_policy_get_what_users_know(ops, llm, openai_server):
         seen.append(value)
         return True
 
-    guarded_llm = guard_llm(llm(), MODEL_POLICY.replace(cache=Cache(when=note)), ops=ops)
-    guarded_llm.call(FRANCE)
+    own_llm = guard_llm(llm(), MODEL_POLICY.replace(cache=Cache(when=note)), ops=ops)
+    own_llm.call(FRANCE)
     openai_server.reply = lambda body: '{"city": "Paris", "inhabitants": 2}'
-    guarded_llm.call(FRANCE, response_model=Capital)
+    own_llm.call(FRANCE, response_model=Capital)
     openai_server.reply = lambda body: [CALL]
-    guarded_llm.call(FRANCE, tools=TOOLS)
+    own_llm.call(FRANCE, tools=TOOLS)
     assert seen[:2] == [FRANCE, {"city": "Paris", "inhabitants": 2}]
     assert seen[2][0]["function"]["name"] == "quote"
 
 
 def test_prices_are_counted_and_saved(ops, llm, events):
-    guarded_llm = guard_llm(llm(), MODEL_POLICY.replace(price=len), ops=ops)
-    guarded_llm.call("four")
-    guarded_llm.call("four")
+    own_llm = guard_llm(llm(), MODEL_POLICY.replace(price=len), ops=ops)
+    own_llm.call("four")
+    own_llm.call("four")
     assert [(event.price, event.saved_price) for event in events] == [(4, 0), (0, 4)]
 
 
 # Tools that the model itself runs
 
 
-def test_calls_that_run_tools_are_made_every_time(guarded_llm, openai_server, ask, events):
+def test_calls_that_run_tools_are_made_every_time(own_llm, openai_server, ask, events):
     ran: list[str] = []
 
     def quote(ticker: str) -> str:
@@ -461,26 +459,26 @@ def test_calls_that_run_tools_are_made_every_time(guarded_llm, openai_server, as
 
     openai_server.reply = lambda body: [CALL]
     given = {"tools": TOOLS, "available_functions": {"quote": quote}}
-    assert ask(guarded_llm, FRANCE, **given) == ask(guarded_llm, FRANCE, **given) == "A is 1"
+    assert ask(own_llm, FRANCE, **given) == ask(own_llm, FRANCE, **given) == "A is 1"
     assert ran == ["A", "A"]
     assert outcomes(events) == ["bypass", "bypass"]
 
 
-def test_a_tool_that_the_model_runs_may_ask_the_model(guarded_llm, openai_server, events):
+def test_a_tool_that_the_model_runs_may_ask_the_model(own_llm, openai_server, events):
     openai_server.reply = lambda body: [CALL] if body.get("tools") else "inner"
     given = {
         "tools": TOOLS,
-        "available_functions": {"quote": lambda ticker: guarded_llm.call(ticker)},
+        "available_functions": {"quote": lambda ticker: own_llm.call(ticker)},
     }
-    assert guarded_llm.call(FRANCE, **given) == "inner"
-    assert guarded_llm.call(FRANCE, **given) == "inner"
+    assert own_llm.call(FRANCE, **given) == "inner"
+    assert own_llm.call(FRANCE, **given) == "inner"
     assert outcomes(events) == ["miss", "bypass", "hit", "bypass"]
 
 
-def test_calls_that_run_tools_are_not_tried_again(guarded_llm, openai_server):
+def test_calls_that_run_tools_are_not_tried_again(own_llm, openai_server):
     openai_server.reply = lambda body: {"status": 500}
     with pytest.raises(Exception, match="500"):
-        guarded_llm.call(FRANCE, tools=TOOLS, available_functions={"quote": print})
+        own_llm.call(FRANCE, tools=TOOLS, available_functions={"quote": print})
     assert len(openai_server.requests) == 1
 
 
@@ -489,10 +487,10 @@ def test_calls_that_run_tools_are_not_tried_again(guarded_llm, openai_server):
 
 def test_under_a_rate_limit_the_policy_alone_tries_again(ops, llm, openai_server, ask, events):
     fast = MODEL_POLICY.replace(retry=Retry(attempts=3, wait=0.0))
-    guarded_llm = guard_llm(llm(), fast, ops=ops)
+    own_llm = guard_llm(llm(), fast, ops=ops)
     openai_server.reply = lambda body: {"status": 429}
     with pytest.raises(Exception, match="429"):
-        ask(guarded_llm, FRANCE)
+        ask(own_llm, FRANCE)
     assert len(openai_server.requests) == 3
     assert [(event.outcome, event.attempts) for event in events] == [("error", 3)]
 
@@ -513,8 +511,8 @@ def test_without_a_retry_crewai_tries_again_inside_one_call(ops, events):
                 raise LimitedError
             return "yes"
 
-    guarded_llm = guard_llm(Own(model="own"), MODEL_POLICY.replace(retry=None), ops=ops)
-    assert guarded_llm.call("hi") == "yes"
+    own_llm = guard_llm(Own(model="own"), MODEL_POLICY.replace(retry=None), ops=ops)
+    assert own_llm.call("hi") == "yes"
     assert len(tried) == 3
     assert [(event.outcome, event.attempts) for event in events] == [("miss", 1)]
 
@@ -522,10 +520,10 @@ def test_without_a_retry_crewai_tries_again_inside_one_call(ops, events):
 @pytest.mark.parametrize("status", [400, 404])
 def test_what_no_attempt_can_mend_is_not_tried_again(ops, llm, openai_server, ask, status):
     fast = MODEL_POLICY.replace(retry=Retry(attempts=3, wait=0.0))
-    guarded_llm = guard_llm(llm(), fast, ops=ops)
+    own_llm = guard_llm(llm(), fast, ops=ops)
     openai_server.reply = lambda body: {"status": status}
     with pytest.raises(Exception, match=r"40[04]|not found"):
-        ask(guarded_llm, FRANCE)
+        ask(own_llm, FRANCE)
     assert len(openai_server.requests) == 1
 
 
@@ -539,13 +537,13 @@ def test_retries_among_the_parameters_of_a_client_are_warned_about(ops, llm):
 
 def test_a_breaker_stands_before_the_provider(ops, llm, openai_server, ask):
     policy = Policy(breaker=CircuitBreaker(failure_rate=0.5, min_calls=2, window=2))
-    guarded_llm = guard_llm(llm(), policy, ops=ops)
+    own_llm = guard_llm(llm(), policy, ops=ops)
     openai_server.reply = lambda body: {"status": 500}
     for _ in range(2):
         with pytest.raises(Exception, match="500"):
-            ask(guarded_llm, FRANCE)
+            ask(own_llm, FRANCE)
     with pytest.raises(CircuitOpen):
-        ask(guarded_llm, FRANCE)
+        ask(own_llm, FRANCE)
     assert len(openai_server.requests) == 2
 
 
@@ -553,21 +551,21 @@ def test_an_answer_that_does_not_fit_does_not_speak_against_the_provider(
     ops, llm, openai_server, ask
 ):
     policy = Policy(breaker=CircuitBreaker(failure_rate=0.5, min_calls=2, window=2))
-    guarded_llm = guard_llm(llm(), policy, ops=ops)
+    own_llm = guard_llm(llm(), policy, ops=ops)
     openai_server.reply = lambda body: "no JSON"
     for _ in range(3):
         with pytest.raises(ValidationError):
-            ask(guarded_llm, FRANCE, response_model=Capital)
+            ask(own_llm, FRANCE, response_model=Capital)
     openai_server.reply = lambda body: "Paris"
-    assert ask(guarded_llm, FRANCE) == "Paris"
+    assert ask(own_llm, FRANCE) == "Paris"
 
 
 def test_a_fallback_stands_in(ops, llm, openai_server, ask):
-    guarded_llm = guard_llm(llm(), Policy(cache=Cache(), fallback="I cannot say."), ops=ops)
+    own_llm = guard_llm(llm(), Policy(cache=Cache(), fallback="I cannot say."), ops=ops)
     openai_server.reply = lambda body: {"status": 400}
-    assert ask(guarded_llm, FRANCE) == "I cannot say."
+    assert ask(own_llm, FRANCE) == "I cannot say."
     openai_server.reply = lambda body: "Paris"
-    assert ask(guarded_llm, FRANCE) == "Paris"
+    assert ask(own_llm, FRANCE) == "Paris"
 
 
 def test_a_refresh_goes_on_behind_the_answer():
@@ -585,19 +583,19 @@ def test_a_refresh_goes_on_behind_the_answer():
 
     with ToolOps(tiers=[Memory(clock=clock)], clock=clock) as ops:
         policy = Policy(cache=Cache(ttl=10, stale_ttl=100, jitter=0, beta=0))
-        guarded_llm = guard_llm(Slow(model="slow"), policy, ops=ops)
+        own_llm = guard_llm(Slow(model="slow"), policy, ops=ops)
         messages = [{"role": "user", "content": FRANCE}]
         agent = SimpleNamespace(id="1", role="Analyst")
-        guarded_llm.call(messages, from_agent=agent)
+        own_llm.call(messages, from_agent=agent)
         clock.advance(11)
-        assert guarded_llm.call(messages, from_agent=agent) == "answer 1"
+        assert own_llm.call(messages, from_agent=agent) == "answer 1"
         begun.wait()
         messages.append({"role": "assistant", "content": "an agent goes on"})
         gate.open()
         wait_for(lambda: len(seen) == 2, "the refresh")
         # It reads what was asked, for nobody in particular.
         assert seen[1] == (messages[:1], None)
-        wait_for(lambda: guarded_llm.call(messages[:1]) == "answer 2", "its answer")
+        wait_for(lambda: own_llm.call(messages[:1]) == "answer 2", "its answer")
 
 
 # Questions in other words
@@ -609,11 +607,11 @@ def test_questions_in_other_words_share_an_answer(llm, openai_server, tmp_path, 
 
     with ToolOps(semantic=SemanticCache(path=tmp_path)) as ops:
         policy = MODEL_POLICY.replace(semantic=Semantic(on="question"))
-        guarded_llm = guard_llm(llm(), policy, ops=ops)
-        assert ask(guarded_llm, conversation(FRANCE)) == FRANCE
-        assert ask(guarded_llm, conversation(AGAIN)) == FRANCE
-        assert ask(guarded_llm, conversation(AGAIN, "You are rude.")) == AGAIN
-        assert ask(guarded_llm, conversation("What is the capital of Peru?")) != FRANCE
+        own_llm = guard_llm(llm(), policy, ops=ops)
+        assert ask(own_llm, conversation(FRANCE)) == FRANCE
+        assert ask(own_llm, conversation(AGAIN)) == FRANCE
+        assert ask(own_llm, conversation(AGAIN, "You are rude.")) == AGAIN
+        assert ask(own_llm, conversation("What is the capital of Peru?")) != FRANCE
     assert len(openai_server.requests) == 3
 
 
@@ -629,16 +627,16 @@ def test_a_turn_behind_tools_has_a_question_if_told_so(llm, openai_server, tmp_p
 
     with ToolOps(semantic=SemanticCache(path=tmp_path)) as ops:
         policy = MODEL_POLICY.replace(semantic=Semantic(on="question"))
-        guarded_llm = guard_llm(llm(), policy, ops=ops, after_tools=after_tools)
-        guarded_llm.call(turn(FRANCE))
-        guarded_llm.call(turn(AGAIN))
+        own_llm = guard_llm(llm(), policy, ops=ops, after_tools=after_tools)
+        own_llm.call(turn(FRANCE))
+        own_llm.call(turn(AGAIN))
     assert len(openai_server.requests) == 2 - after_tools
 
 
 # Hooks
 
 
-def test_hooks_run_once_for_each_call(guarded_llm, openai_server, ask):
+def test_hooks_run_once_for_each_call(own_llm, openai_server, ask):
     seen: list[str] = []
 
     def before(context: Any) -> None:
@@ -652,18 +650,18 @@ def test_hooks_run_once_for_each_call(guarded_llm, openai_server, ask):
     register_before_llm_call_hook(before)
     register_after_llm_call_hook(after)
     messages = [{"role": "user", "content": FRANCE}]
-    assert [ask(guarded_llm, messages), ask(guarded_llm, FRANCE)] == ["BE BRIEF."] * 2
+    assert [ask(own_llm, messages), ask(own_llm, FRANCE)] == ["BE BRIEF."] * 2
     assert seen == ["before", "after"] * 2
     assert len(messages) == 1
     assert len(openai_server.requests) == 1
     assert len(openai_server.requests[0]["messages"]) == 2
 
 
-def test_a_hook_may_refuse_a_hit(guarded_llm, openai_server, ask):
-    ask(guarded_llm, FRANCE)
+def test_a_hook_may_refuse_a_hit(own_llm, openai_server, ask):
+    ask(own_llm, FRANCE)
     register_before_llm_call_hook(lambda context: False)
     with pytest.raises(LLMCallBlockedError):
-        ask(guarded_llm, FRANCE)
+        ask(own_llm, FRANCE)
     assert len(openai_server.requests) == 1
 
 
@@ -675,9 +673,9 @@ def test_a_denial_of_a_models_own_is_no_failure(ops, events):
             denied.append(messages)
             raise LLMCallBlockedError("no")
 
-    guarded_llm = guard_llm(Own(model="own"), ops=ops)
+    own_llm = guard_llm(Own(model="own"), ops=ops)
     with pytest.raises(LLMCallBlockedError):
-        guarded_llm.call("hi")
+        own_llm.call("hi")
     assert len(denied) == 1
     assert outcomes(events) == ["miss"]
 
@@ -711,10 +709,10 @@ class Counting(BaseLLM):
 
 
 def test_a_class_of_the_users_own(ops, events):
-    guarded_llm = guard_llm(Counting(), ops=ops)
-    assert [guarded_llm.call("hi"), guarded_llm.call("hi", None, [])] == ["here 1"] * 2
-    assert guarded_llm.call("ho") == "here 2"
-    assert guarded_llm.calls == 2
+    own_llm = guard_llm(Counting(), ops=ops)
+    assert [own_llm.call("hi"), own_llm.call("hi", None, [])] == ["here 1"] * 2
+    assert own_llm.call("ho") == "here 2"
+    assert own_llm.calls == 2
     assert events[0].name == "Counting:counting"
 
 
@@ -783,13 +781,13 @@ def test_a_model_that_asks_another_is_told_apart_by_it(ops, private):
         def call(self, messages, **kwargs):
             return (self.inner or self._inner).call(messages)
 
-    def nested_model(place: str) -> Any:
+    def outer_model(place: str) -> Any:
         inner = Inner(model="inner", place=place)
         made = Outer(model="outer", inner=None if private else inner)
         made._inner = inner
         return guard_llm(made, ops=ops)
 
-    assert [nested_model(place).call("hi") for place in ("here", "there")] == ["here", "there"]
+    assert [outer_model(place).call("hi") for place in ("here", "there")] == ["here", "there"]
 
 
 def test_what_a_copy_is_made_with_tells_it_apart(ops):
@@ -806,8 +804,8 @@ def test_what_has_no_canonical_form_goes_past_the_cache(ops, events):
         def call(self, messages, **kwargs):
             return "yes"
 
-    guarded_llm = guard_llm(Odd(model="odd", client=object()), ops=ops)
-    guarded_llm.call("hi")
+    own_llm = guard_llm(Odd(model="odd", client=object()), ops=ops)
+    own_llm.call("hi")
     assert outcomes(events) == ["bypass"]
 
 
@@ -827,10 +825,10 @@ def test_it_may_say_its_key_itself(ops, events):
 
 
 def test_a_model_that_is_not_asynchronous_stays_so(ops):
-    guarded_llm = guard_llm(Counting(), ops=ops)
+    own_llm = guard_llm(Counting(), ops=ops)
     with pytest.raises(NotImplementedError):
-        asyncio.run(guarded_llm.acall("hi"))
-    assert guarded_llm.call("hi") == "here 1"
+        asyncio.run(own_llm.acall("hi"))
+    assert own_llm.call("hi") == "here 1"
 
 
 def test_a_class_that_calls_its_parent_is_guarded_once(ops, llm, openai_server, events, ask):
@@ -843,19 +841,19 @@ def test_a_class_that_calls_its_parent_is_guarded_once(ops, llm, openai_server, 
 
     given = {"model": "gpt-4o", "api_key": "sk", "base_url": openai_server.url, "max_retries": 0}
     fast = MODEL_POLICY.replace(retry=Retry(attempts=2, wait=0.0))
-    guarded_llm = guard_llm(Polite(**given), fast, ops=ops)
-    assert ask(guarded_llm, "hi") == ask(guarded_llm, "hi") == "Please: hi"
+    own_llm = guard_llm(Polite(**given), fast, ops=ops)
+    assert ask(own_llm, "hi") == ask(own_llm, "hi") == "Please: hi"
     assert outcomes(events) == ["miss", "hit"]
     openai_server.reply = lambda body: {"status": 429}
     with pytest.raises(Exception, match="429"):
-        ask(guarded_llm, "ho")
+        ask(own_llm, "ho")
     assert len(openai_server.requests) == 3
 
 
 def test_what_no_event_can_hold_is_no_obstacle(ops):
-    guarded_llm = guard_llm(Counting(), ops=ops)
+    own_llm = guard_llm(Counting(), ops=ops)
     messages = [{"role": "user", "content": "hi"}]
-    assert [guarded_llm.call(messages, tools=["a tool"]) for _ in range(2)] == ["here 1"] * 2
+    assert [own_llm.call(messages, tools=["a tool"]) for _ in range(2)] == ["here 1"] * 2
 
 
 @pytest.mark.parametrize("given", [{}, {"response_format": "text"}])
@@ -866,12 +864,12 @@ def test_a_class_that_hands_its_arguments_on_is_guarded(ops, llm, openai_server,
             return super().call(*args, **kwargs)
 
     options = {"model": "gpt-4o", "api_key": "sk", "base_url": openai_server.url, "max_retries": 0}
-    guarded_llm = guard_llm(Open(**options), ops=ops)
-    assert guarded_llm.call("hi", None, **given) == guarded_llm.call(messages="hi", **given) == "hi"
+    own_llm = guard_llm(Open(**options), ops=ops)
+    assert own_llm.call("hi", None, **given) == own_llm.call(messages="hi", **given) == "hi"
     assert len(openai_server.requests) == 1
     openai_server.reply = lambda body: [CALL]
     for _ in range(2):
-        assert guarded_llm.call("hi", TOOLS, None, {"quote": lambda ticker: ticker}) == "A"
+        assert own_llm.call("hi", TOOLS, None, {"quote": lambda ticker: ticker}) == "A"
     assert len(openai_server.requests) == 3
 
 
@@ -880,8 +878,8 @@ def test_a_class_that_takes_keywords_alone_is_guarded(ops):
         def call(self, **kwargs):
             return str(kwargs["messages"])
 
-    guarded_llm = guard_llm(Bare(model="bare"), ops=ops)
-    assert [guarded_llm.call(messages="hi"), guarded_llm.call(messages="ho")] == ["hi", "ho"]
+    own_llm = guard_llm(Bare(model="bare"), ops=ops)
+    assert [own_llm.call(messages="hi"), own_llm.call(messages="ho")] == ["hi", "ho"]
 
 
 def test_a_model_that_asks_itself_is_guarded_once(ops, events):
@@ -889,11 +887,11 @@ def test_a_model_that_asks_itself_is_guarded_once(ops, events):
         def call(self, messages, tools=None, **kwargs):
             return "yes" if tools is None else self.call(messages)
 
-    guarded_llm = guard_llm(Twice(model="twice"), ops=ops)
-    assert guarded_llm.call("hi", tools=[]) == "yes"
+    own_llm = guard_llm(Twice(model="twice"), ops=ops)
+    assert own_llm.call("hi", tools=[]) == "yes"
     assert outcomes(events) == ["miss"]
 
 
-def test_arguments_that_do_not_fit_are_the_models_to_refuse(guarded_llm):
+def test_arguments_that_do_not_fit_are_the_models_to_refuse(own_llm):
     with pytest.raises(TypeError, match="nonsense"):
-        guarded_llm.call("hi", nonsense=1)
+        own_llm.call("hi", nonsense=1)

@@ -55,7 +55,7 @@ def ops(events: list[CallEvent]) -> Iterator[ToolOps]:
 
 
 @pytest.fixture
-def guarded_llm(ops: ToolOps, llm: Callable[..., Any]) -> Any:
+def crew_llm(ops: ToolOps, llm: Callable[..., Any]) -> Any:
     return guard_llm(llm(), ops=ops)
 
 
@@ -130,8 +130,8 @@ def by_text(body: dict[str, Any]) -> str:
 @pytest.mark.parametrize("native", [True, False])
 def test_a_second_kickoff_makes_no_request(ops, llm, openai_server, kickoff, native):
     openai_server.reply = by_tool if native else by_text
-    guarded_llm = guard_llm(llm(native=native), ops=ops)
-    crew = crew_of(guarded_llm)
+    crew_llm = guard_llm(llm(native=native), ops=ops)
+    crew = crew_of(crew_llm)
     first = kickoff(crew, inputs={"share": "ACME"})
     made = len(openai_server.requests)
     assert made == 2
@@ -227,9 +227,9 @@ def test_under_a_rate_limit_the_guard_is_entered_once(ops, llm, openai_server, e
     assert [(event.outcome, event.attempts) for event in events] == [("miss", 3)]
 
 
-def test_a_streaming_crew_streams_hits_too(guarded_llm, openai_server):
+def test_a_streaming_crew_streams_hits_too(crew_llm, openai_server):
     openai_server.reply = lambda body: "It costs 7."
-    crew = crew_of(guarded_llm)
+    crew = crew_of(crew_llm)
     crew.stream = True
     texts = []
     for _ in range(2):
@@ -240,11 +240,11 @@ def test_a_streaming_crew_streams_hits_too(guarded_llm, openai_server):
     assert len(openai_server.requests) == 1
 
 
-def test_hooks_of_an_agent_run_for_hits(guarded_llm, openai_server):
+def test_hooks_of_an_agent_run_for_hits(crew_llm, openai_server):
     openai_server.reply = by_tool
     seen: list[Any] = []
     register_before_llm_call_hook(lambda context: seen.append(context.agent.role))
-    crew = crew_of(guarded_llm)
+    crew = crew_of(crew_llm)
     crew.kickoff()
     crew.kickoff()
     assert seen == ["Analyst"] * 4
@@ -255,12 +255,12 @@ def test_hooks_of_an_agent_run_for_hits(guarded_llm, openai_server):
 
 
 @pytest.mark.parametrize("way", ["call", "acall"])
-def test_a_hit_is_a_pair_of_events_that_counts_no_tokens(guarded_llm, call_events, way):
+def test_a_hit_is_a_pair_of_events_that_counts_no_tokens(crew_llm, call_events, way):
     for _ in range(2):
         if way == "call":
-            guarded_llm.call(FRANCE)
+            crew_llm.call(FRANCE)
         else:
-            asyncio.run(guarded_llm.acall(FRANCE))
+            asyncio.run(crew_llm.acall(FRANCE))
     _, paid, start, hit = call_events()
     assert isinstance(start, LLMCallStartedEvent)
     assert isinstance(hit, LLMCallCompletedEvent)
@@ -276,9 +276,9 @@ def test_a_hit_is_a_pair_of_events_that_counts_no_tokens(guarded_llm, call_event
     assert hit.fingerprint_metadata == start.fingerprint_metadata == {"toolops": told}
 
 
-def test_events_of_hits_name_their_agent(guarded_llm, openai_server, call_events):
+def test_events_of_hits_name_their_agent(crew_llm, openai_server, call_events):
     openai_server.reply = by_tool
-    crew = crew_of(guarded_llm)
+    crew = crew_of(crew_llm)
     crew.kickoff()
     crew.kickoff()
     completed = [event for event in call_events() if isinstance(event, LLMCallCompletedEvent)]
@@ -288,10 +288,10 @@ def test_events_of_hits_name_their_agent(guarded_llm, openai_server, call_events
     assert [event.usage is None for event in completed] == [False, False, True, True]
 
 
-def test_who_waits_for_anothers_answer_emits_a_pair_too(guarded_llm, openai_server, call_events):
+def test_who_waits_for_anothers_answer_emits_a_pair_too(crew_llm, openai_server, call_events):
     openai_server.gate = gate = Latch()
     with ThreadPoolExecutor(3) as pool:
-        answers = [pool.submit(guarded_llm.call, FRANCE) for _ in range(3)]
+        answers = [pool.submit(crew_llm.call, FRANCE) for _ in range(3)]
         wait_for(lambda: openai_server.requests, "a request")
         gate.open()
         assert {answer.result() for answer in answers} == {FRANCE}
@@ -305,17 +305,17 @@ def test_a_call_that_was_made_is_never_told_as_a_hit(ops, call_events):
         def call(self, messages, **kwargs):
             return None
 
-    guarded_llm = guard_llm(Silent(model="silent"), ops=ops)
-    assert [guarded_llm.call(FRANCE), guarded_llm.call(FRANCE)] == [None, None]
+    crew_llm = guard_llm(Silent(model="silent"), ops=ops)
+    assert [crew_llm.call(FRANCE), crew_llm.call(FRANCE)] == [None, None]
     assert call_events() == []
 
 
 def test_a_hit_of_a_stream_is_one_chunk(ops, llm, openai_server, call_events):
-    guarded_llm = guard_llm(llm(stream=True), ops=ops)
-    guarded_llm.call(FRANCE)
+    crew_llm = guard_llm(llm(stream=True), ops=ops)
+    crew_llm.call(FRANCE)
     before = len(call_events())
     assert before > 3
-    guarded_llm.call(FRANCE)
+    crew_llm.call(FRANCE)
     start, chunk, end = call_events()[before:]
     assert chunk.chunk == FRANCE
     assert chunk.call_id == start.call_id == end.call_id
@@ -324,42 +324,42 @@ def test_a_hit_of_a_stream_is_one_chunk(ops, llm, openai_server, call_events):
 
 def test_a_hit_of_streamed_tool_calls_is_a_chunk_for_each(ops, llm, openai_server, call_events):
     openai_server.reply = lambda body: [CALL, CALL]
-    guarded_llm = guard_llm(llm(stream=True), ops=ops)
+    crew_llm = guard_llm(llm(stream=True), ops=ops)
     tools = [{"type": "function", "function": {"name": "quote", "parameters": {}}}]
-    guarded_llm.call(FRANCE, tools=tools)
+    crew_llm.call(FRANCE, tools=tools)
     before = len(call_events())
-    calls = guarded_llm.call(FRANCE, tools=tools)
+    calls = crew_llm.call(FRANCE, tools=tools)
     _, first, second, _ = call_events()[before:]
     assert [first.tool_call.id, second.tool_call.id] == [call["id"] for call in calls]
     assert first.tool_call.function.name == "quote"
 
 
-def test_stream_events_of_a_hit(guarded_llm, openai_server):
+def test_stream_events_of_a_hit(crew_llm, openai_server):
     for _ in range(2):
-        frames = list(guarded_llm.stream_events(FRANCE))
+        frames = list(crew_llm.stream_events(FRANCE))
         assert "".join(str(frame.content or "") for frame in frames) == FRANCE
     assert len(openai_server.requests) == 1
 
 
 def test_a_rejection_is_a_failed_call(ops, llm, openai_server, call_events):
     policy = Policy(breaker=CircuitBreaker(failure_rate=0.5, min_calls=1, window=1))
-    guarded_llm = guard_llm(llm(), policy, ops=ops)
+    crew_llm = guard_llm(llm(), policy, ops=ops)
     openai_server.reply = lambda body: {"status": 500}
     with pytest.raises(Exception, match="500"):
-        guarded_llm.call(FRANCE)
+        crew_llm.call(FRANCE)
     before = len(call_events())
     with pytest.raises(CircuitOpen):
-        guarded_llm.call(FRANCE)
+        crew_llm.call(FRANCE)
     start, failed = call_events()[before:]
     assert isinstance(start, LLMCallStartedEvent)
     assert "CircuitOpen" in failed.error
     assert failed.fingerprint_metadata == {"toolops": {"called": False}}
 
 
-def test_a_denial_is_a_failed_call(guarded_llm, openai_server, call_events):
+def test_a_denial_is_a_failed_call(crew_llm, openai_server, call_events):
     register_before_llm_call_hook(lambda context: False)
     with pytest.raises(ValueError, match="blocked"):
-        guarded_llm.call(FRANCE)
+        crew_llm.call(FRANCE)
     start, failed = call_events()
     assert isinstance(start, LLMCallStartedEvent)
     assert "blocked" in failed.error
@@ -375,9 +375,9 @@ def test_a_fallback_is_a_pair_of_events(ops, llm, openai_server, call_events):
     assert end.fingerprint_metadata == {"toolops": {"fallback": True}}
 
 
-def test_a_structured_hit_tells_what_a_paid_one_does(guarded_llm, openai_server, call_events):
+def test_a_structured_hit_tells_what_a_paid_one_does(crew_llm, openai_server, call_events):
     openai_server.reply = lambda body: '{"city": "Paris", "people": 2}'
     for _ in range(2):
-        guarded_llm.call(FRANCE, response_model=Capital)
+        crew_llm.call(FRANCE, response_model=Capital)
     _, paid, _, hit = call_events()
     assert hit.response == paid.response

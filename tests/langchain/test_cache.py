@@ -589,7 +589,7 @@ def test_the_rest_of_the_conversation_is_the_scope(semantic_ops, chat, openai_se
 
 
 def test_a_turn_that_ends_in_a_tool_result_is_not_unless_asked_for(semantic_ops):
-    def asked(text: str) -> str:
+    def after_tools(text: str) -> str:
         return prompt(
             HumanMessage(text),
             AIMessage("", tool_calls=[{"name": "f", "args": {}, "id": "c"}]),
@@ -597,12 +597,12 @@ def test_a_turn_that_ends_in_a_tool_result_is_not_unless_asked_for(semantic_ops)
         )
 
     exact = ToolOpsCache(semantic_ops)
-    exact.update(asked(FRANCE), "m", [generation()])
-    assert exact.lookup(asked(FRANCE), "m") is not None
-    assert exact.lookup(asked(AGAIN), "m") is None
+    exact.update(after_tools(FRANCE), "m", [generation()])
+    assert exact.lookup(after_tools(FRANCE), "m") is not None
+    assert exact.lookup(after_tools(AGAIN), "m") is None
     loose = ToolOpsCache(semantic_ops, after_tools=True, name="loose")
-    loose.update(asked(FRANCE), "m", [generation()])
-    assert loose.lookup(asked(AGAIN), "m") is not None
+    loose.update(after_tools(FRANCE), "m", [generation()])
+    assert loose.lookup(after_tools(AGAIN), "m") is not None
 
 
 def test_meaning_can_be_switched_off(semantic_ops, chat, openai_server):

@@ -572,14 +572,14 @@ def test_a_refresh_in_the_background_streams_into_no_graph(agent, openai_server,
 
         def after_model(self, state, runtime):
             if openai_server.reply({}) == "new":
-                wait_for(has_refreshed, "the refresh", LONG)
+                wait_for(is_fresh, "the refresh", LONG)
 
         async def aafter_model(self, state, runtime):
             async with asyncio.timeout(LONG):
-                while openai_server.reply({}) == "new" and not has_refreshed():  # noqa: ASYNC110 - no event
+                while openai_server.reply({}) == "new" and not is_fresh():  # noqa: ASYNC110 - no event
                     await asyncio.sleep(0.001)
 
-    def has_refreshed():
+    def is_fresh():
         return ops.stats().tools[0].refreshes == 1
 
     made = agent(

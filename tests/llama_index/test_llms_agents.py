@@ -47,7 +47,7 @@ class Town(BaseModel):
 PARIS = {"name": "Paris", "country": "France"}
 
 
-def answer_structured(body: dict[str, Any]) -> Any:
+def answer_by_schema(body: dict[str, Any]) -> Any:
     """Answer as asked: by a JSON schema, or by a call of the one tool."""
     if "response_format" in body:
         return json.dumps(PARIS)
@@ -107,7 +107,7 @@ def test_a_prediction_of_a_custom_model_is_paid_for_once(ops, echo, way):
 @pytest.mark.parametrize("name", ["gpt-4o-mini", "gpt-4"])
 @pytest.mark.parametrize("way", list(STRUCTURED))
 def test_a_structured_answer_is_paid_for_once(ops, llm, openai_server, way, name):
-    openai_server.reply = answer_structured
+    openai_server.reply = answer_by_schema
     model = guard_llm(llm(model=name), ops=ops)
     for each in (llm(model=name), model, model):
         answer = STRUCTURED[way](each)
@@ -119,7 +119,7 @@ def test_a_structured_answer_is_paid_for_once(ops, llm, openai_server, way, name
 
 
 def test_another_schema_is_another_question(model, openai_server):
-    openai_server.reply = answer_structured
+    openai_server.reply = answer_by_schema
     model.structured_predict(City, FRANCE, country="France")
     model.structured_predict(Town, FRANCE, country="France")
     assert len(openai_server.requests) == 2

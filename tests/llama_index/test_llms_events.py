@@ -204,7 +204,7 @@ async def test_an_asynchronous_stream_that_is_left_early_leaves_no_open_record(m
 
 @pytest.mark.parametrize("way", ["stream_chat", "astream_chat"])
 def test_a_stream_belongs_to_where_it_was_asked_for(model, notes, spans, way):
-    def asked() -> Any:
+    def open_stream() -> Any:
         token = active_span_id.set("the query")
         try:
             if way == "stream_chat":
@@ -221,7 +221,7 @@ def test_a_stream_belongs_to_where_it_was_asked_for(model, notes, spans, way):
             pass
 
     for _ in range(2):
-        stream = asked()
+        stream = open_stream()
         list(stream) if way == "stream_chat" else asyncio.run(drain(stream))
     assert [span.parent_id for span in spans.completed_spans] == ["the query"]
     assert [hit.span_id for hit in notes.of(CacheHitEvent)] == ["the query"]
