@@ -580,7 +580,7 @@ def test_what_was_learned_outlives_the_process_and_is_kept_once(make):
         learner = cache.answers.index.learned.learner()
         labels.append(learner._window.count + learner._other_count)
         cache.flush()
-        assert len(cache.answers.index.store.read_states()) == 1
+        assert len(cache.answers.index.store.states.read()) == 1
         cache.close()
     assert labels[0] >= 4
     assert labels[0] < labels[1] < labels[2]
@@ -591,7 +591,7 @@ def test_closing_waits_until_what_was_learned_before_has_been_read(make, monkeyp
     index = cache.answers.index
     index.open()
     store, release, done = index.store, Latch(), []
-    read, close = store.read_states, store.close
+    read, close = store.states.read, store.close
 
     def slow_read():
         release.wait()
@@ -600,7 +600,7 @@ def test_closing_waits_until_what_was_learned_before_has_been_read(make, monkeyp
         finally:
             done.append("read")
 
-    monkeypatch.setattr(store, "read_states", slow_read)
+    monkeypatch.setattr(store.states, "read", slow_read)
     monkeypatch.setattr(store, "close", lambda: (done.append("closed"), close()))
     index.learned.learner()
     closing = start(cache.close)

@@ -103,7 +103,7 @@ def test_nothing_is_there_at_first(store: Store) -> None:
     assert store.count() == 0
     assert list(store.load()) == []
     assert store.search([scope_of(0)], make_vectors(1), 5, NOW) == [[]]
-    assert store.read_states() == {}
+    assert store.states.read() == {}
 
 
 @WITH_HTTP_CLIENT
@@ -266,27 +266,27 @@ def test_clear_leaves_a_store_that_works(make: Callable[..., Store]) -> None:
     x = make_vectors(3)
     store.write([make_row(n) for n in range(3)], x)
     assert other.count() == 3
-    store.write_state("p", b"learned")
+    store.states.write("p", b"learned")
     store.clear()
     for each in (store, other):
         assert each.count() == 0
         assert each.search([scope_of(0)], x[:1], 5, NOW) == [[]]
     other.write([make_row(9)], x[:1])
     assert texts(store.search([scope_of(0)], x[:1], 5, NOW)[0]) == [make_row(9).text]
-    assert store.read_states() == {"p": b"learned"}
+    assert store.states.read() == {"p": b"learned"}
 
 
 @WITH_HTTP_CLIENT
 def test_learned_states(make: Callable[..., Store]) -> None:
     store = make()
     large = bytes(range(256)) * 1_000
-    store.write_state("one", b"\x00old")
-    store.write_state("one", large)
-    store.write_state("two", b"")
-    assert make().read_states() == {"one": large, "two": b""}
-    store.drop_states(["one", "unknown"])
-    store.drop_states([])
-    assert store.read_states() == {"two": b""}
+    store.states.write("one", b"\x00old")
+    store.states.write("one", large)
+    store.states.write("two", b"")
+    assert make().states.read() == {"one": large, "two": b""}
+    store.states.drop(["one", "unknown"])
+    store.states.drop([])
+    assert store.states.read() == {"two": b""}
     assert store.count() == 0
 
 
@@ -320,9 +320,9 @@ def test_records_of_other_hands_are_passed_over_and_counted(store: Store) -> Non
     found = store.search([scope_of(0)], x[:1], 20, NOW)[0]
     # The entry with a broken vector can be served, as it was found by a good one.
     assert {row.id for row, _ in found} == {make_row(0).id, "b" * 32}
-    store.write_state("good", b"state")
+    store.states.write("good", b"state")
     store._link.state.add(ids=["bad"], embeddings=[[1.0]], metadatas=[{"state": "%%%"}])
-    assert store.read_states() == {"good": b"state"}
+    assert store.states.read() == {"good": b"state"}
 
 
 def test_people_can_read_what_is_stored(store: Store) -> None:

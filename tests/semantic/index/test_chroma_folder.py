@@ -336,7 +336,7 @@ def test_an_index_that_was_torn_is_built_again(
     (files,) = index_files(tmp_path, "toolops")
     shutil.copytree(files, tmp_path / "old")
     store.write(rows[60:], x[60:])
-    store.write_state("p", b"learned")
+    store.states.write("p", b"learned")
     store.close()
     if how == "old":
         shutil.rmtree(files)
@@ -349,7 +349,7 @@ def test_an_index_that_was_torn_is_built_again(
     store = open_store(tmp_path)
     assert store.stale
     assert ids_of(store) == {row.id for row in rows}
-    assert store.read_states() == {"p": b"learned"}
+    assert store.states.read() == {"p": b"learned"}
     store.delete([rows[0].id])
     store.touch([rows[1]])
     store.write([make_row(500)], x[:1])

@@ -152,14 +152,14 @@ def test_two_processes_share_what_they_store(store: Store, chroma_server: Chroma
             assert store._link.queries._client is None
             store.write([make_row(1)], make_vectors(1))
             assert len(store.search([scope_of(0)], make_vectors(1), 3, NOW)[0]) == 1
-            store.write_state("child", b"learned")
+            store.states.write("child", b"learned")
             status = 7
         finally:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
     ((hit, _),) = store.search([scope_of(0)], make_vectors(1), 3, NOW)[0]
     assert hit.id == make_row(1).id
-    assert store.read_states() == {"child": b"learned"}
+    assert store.states.read() == {"child": b"learned"}
 
 
 def test_a_server_that_is_not_there() -> None:

@@ -279,11 +279,11 @@ def test_what_was_learned_is_signed(index):
     cache.answers.index.learned.note_change()
     cache.flush()
     store = cache.answers.index.store
-    assert len(store.read_states()) == 1
+    assert len(store.states.read()) == 1
     states = index.states()
     for id_ in states.get(include=[])["ids"]:
         states.update(ids=[id_], metadatas=[{"state": b64encode(b"planted").decode()}])
-    assert store.read_states() == {}
+    assert store.states.read() == {}
     assert store.tampered == 1
 
 

@@ -11,8 +11,6 @@ import asyncio
 import math
 import os
 import random
-import uuid
-from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeAlias
@@ -26,7 +24,7 @@ from toolops_plugins.semantic.index import chroma_records as records
 from toolops_plugins.semantic.index.chroma_connection import Link
 from toolops_plugins.semantic.index.chroma_hits import Hits
 from toolops_plugins.semantic.index.chroma_scopes import fold
-from toolops_plugins.semantic.index.invalidations import Voids
+from toolops_plugins.semantic.index.chroma_state import StateStore, Tally
 from toolops_plugins.semantic.index.protection import Protection
 from toolops_plugins.semantic.index.rows import Row
 
@@ -36,7 +34,6 @@ Vectors: TypeAlias = NDArray[np.float32]
 
 _WEIGHT = 8_000_000  # bytes of one write; a server takes 40 MB, and base64 and JSON add half
 _SAMPLE = 1_000  # entries from which the age of the least recently served ones is estimated
-_VOIDS = 64  # records of invalidations above which they are merged
 _ROOM = 20  # shrinking frees a twentieth, so that it is rarely needed
 
 
@@ -81,14 +78,21 @@ class Store:
         """Whether other processes may change the entries, which is so on a server."""
         self.native: bool = self._link.queries is not None
         """Whether :meth:`asearch` awaits the server, and blocks no thread."""
-        self.skipped = 0
-        """Number of records that were skipped, since they are foreign or broken."""
-        self.tampered = 0
-        """Number of records without a valid signature."""
-        self.voids = Voids()
-        """The known invalidations; empty without a secret."""
+        self._tally = Tally()
+        self.states = StateStore(self._link, self._protection, self._tally)
+        """Learned states and invalidations."""
         self.signed = secret is not None
         """Whether records are signed."""
+
+    @property
+    def skipped(self) -> int:
+        """The number of records that were skipped, since they are foreign or broken."""
+        return self._tally.skipped
+
+    @property
+    def tampered(self) -> int:
+        """The number of records without a valid signature."""
+        return self._tally.tampered
 
     def __repr__(self) -> str:
         return f"Store({self._link.place!r}, collection={self._link.name!r})"
@@ -158,13 +162,13 @@ class Store:
         try:
             row = records.decode(id_, document, record, self._protection)
         except TamperedError:
-            self.tampered += 1
+            self._tally.tampered += 1
             row = None
         x = None if row is None else records.vector(record, self._link.dimension)
         if row is None or x is None:
-            self.skipped += 1
+            self._tally.skipped += 1
             return None
-        return None if self.voids.covers(row) else (row, x)
+        return None if self.states.voids.covers(row) else (row, x)
 
     def _hit(
         self, id_: str, document: str | None, record: Any
@@ -173,7 +177,7 @@ class Store:
             return self._decode(id_, document, record)
         row = records.decode(id_, document, record)
         if row is None:
-            self.skipped += 1
+            self._tally.skipped += 1
             return None
         return row, None
 
@@ -360,105 +364,6 @@ class Store:
                 f"which takes {form}"
             )
         return fold(scopes, vectors)
-
-    # -- learned state ------------------------------------------------------------------------
-
-    def read_states(self) -> dict[str, bytes]:
-        """Return the learned states by process id; broken ones are skipped.
-
-        Raises:
-            TierError: Chroma failed.
-        """
-        found = self._link.run_state(lambda states: states.get(include=["metadatas"]))
-        kept: dict[str, bytes] = {}
-        for process, record in zip(found["ids"], found["metadatas"], strict=True):
-            if not isinstance(record, dict) or "state" not in record:
-                continue  # an invalidation
-            try:
-                if self._protection is None:
-                    kept[process] = b64decode(record["state"], validate=True)
-                else:
-                    kept[process] = self._protection.decode_state(process, record)
-            except TamperedError:
-                self.tampered += 1
-                self.skipped += 1
-            except (TypeError, ValueError):
-                self.skipped += 1
-        return kept
-
-    def write_state(self, process: str, state: bytes) -> None:
-        """Store the learned state of a process, replacing its earlier one.
-
-        Args:
-            process: The process's id.
-            state: Any bytes.
-
-        Raises:
-            TierError: Chroma failed.
-        """
-        if self._protection is None:
-            record = {"state": b64encode(state).decode("ascii")}
-        else:
-            record = self._protection.encode_state(process, state)
-        self._link.run_state(
-            lambda states: states.upsert(ids=[process], embeddings=[[1.0]], metadatas=[record]),
-            change=True,
-        )
-
-    def drop_states(self, processes: Sequence[str]) -> None:
-        """Delete learned states.
-
-        Raises:
-            TierError: Chroma failed.
-        """
-        if processes:
-            self._link.run_state(lambda states: states.delete(ids=list(processes)), change=True)
-
-    # -- invalidations, where there is a secret ---------------------------------------------------
-
-    def write_void(self, void: Voids) -> None:
-        """Store an invalidation for other and later processes; needs a secret.
-
-        It is stored with the learned state, apart from the rows: a restored row is older than it.
-        An attacker who can write to Chroma can also delete it; then only processes that have read
-        it before detect a restored row.
-
-        Raises:
-            TierError: Chroma failed.
-        """
-        self.voids.merge(void)
-        if self._protection is None:
-            return
-        id_ = f"void-{uuid.uuid4().hex}"
-        record = self._protection.encode_void(id_, void.dumps())
-        self._link.run_state(
-            lambda states: states.upsert(ids=[id_], embeddings=[[1.0]], metadatas=[record]),
-            change=True,
-        )
-
-    def read_voids(self) -> None:
-        """Read the stored invalidations; many are merged into one.
-
-        Raises:
-            TierError: Chroma failed.
-        """
-        protection = self._protection
-        if protection is None:
-            return
-        found = self._link.run_state(lambda states: states.get(include=["metadatas"]))
-        read: list[str] = []
-        for id_, record in zip(found["ids"], found["metadatas"], strict=True):
-            if not isinstance(record, dict) or "void" not in record:
-                continue
-            try:
-                self.voids.merge(Voids.loads(protection.decode_void(id_, record)))
-            except (TamperedError, TypeError, ValueError):
-                self.tampered += 1
-            else:
-                read.append(id_)
-        if len(read) > _VOIDS:
-            self.write_void(self.voids)
-            self.drop_states(read)
 
     # -- recovery of the index ------------------------------------------------------------------
 

@@ -15,13 +15,17 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from importlib.util import find_spec
-from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, TypeVar
 
 from toolops_plugins import check
 from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.semantic.index.bounded_calls import BoundedCalls
+from toolops_plugins.semantic.index.chroma_clients import (
+    close_clients,
+    folder_of_client,
+    is_absent,
+)
 from toolops_plugins.semantic.index.chroma_folder import (
     LAYOUT,
     STATE,
@@ -106,7 +110,9 @@ class Link:
         self.timeout = _TIMEOUT if timeout is None else timeout
         self._server = None if url is None else Server(url)
         self.queries = None if self._server is None else Queries(self._server, self.timeout)
-        folder, self.shared = _nature(client) if client is not None else (path, url is not None)
+        folder, self.shared = (
+            folder_of_client(client) if client is not None else (path, url is not None)
+        )
         self._path = None if folder is None else Path(folder)
         self._inherited = False
         self._told = False
@@ -305,7 +311,7 @@ class Link:
                 folder.leave()
             elif self._calls is not None:
                 # In the background, since a request may still be running.
-                self._calls.offer(partial(_close_all, client, self._given, sessions))
+                self._calls.offer(partial(close_clients, client, self._given, sessions))
 
     # -- running ---------------------------------------------------------------------------------
 
@@ -318,7 +324,7 @@ class Link:
         except TierError as error:
             if is_corrupt(error):
                 self._begin_anew()
-            if not _is_absent(error.__cause__):
+            if not is_absent(error.__cause__):
                 raise
         try:
             with self._opening:
@@ -414,7 +420,7 @@ class Link:
         try:
             self.client.delete_collection(self.name)
         except Exception as error:  # another process has just done it
-            if not _is_absent(error):
+            if not is_absent(error):
                 raise
         for each in files:
             shutil.rmtree(each, ignore_errors=True)
@@ -470,35 +476,6 @@ def _leave(folder: Folder) -> None:
         folder.leave()
     except Exception as error:  # noqa: BLE001 - Chroma may raise anything, and nobody waits for it
         _LOG.warning("the semantic index in %s failed when it was closed: %s", folder.path, error)
-
-
-def _close_all(client: Any, given: Any, sessions: list[Any]) -> None:
-    """Close connections to a server, but not the user's client."""
-    if client is not None and client is not given:
-        client.close()
-    for session in sessions:
-        session.close()
-
-
-def _nature(client: Any) -> tuple[str | None, bool]:
-    """Return the folder of the user's client, if it has one, and whether it is shared."""
-    try:
-        settings = client.get_settings()
-        implementation = str(settings.chroma_api_impl)
-    except AttributeError as error:
-        raise ConfigurationError("client", f"is no client of chromadb: {client!r}") from error
-    if iscoroutinefunction(getattr(client, "heartbeat", None)):
-        raise ConfigurationError(
-            "client", "is asynchronous; give a chromadb.HttpClient, or the URL as `url`"
-        )
-    if implementation.rpartition(".")[2] not in ("RustBindingsAPI", "SegmentAPI"):
-        return None, True
-    return (settings.persist_directory if settings.is_persistent else None), False
-
-
-def _is_absent(error: BaseException | None) -> bool:
-    # By name: an import of chromadb takes a second.
-    return isinstance(error, MissingError) or type(error).__name__ == "NotFoundError"
 
 
 _links: weakref.WeakSet[Link] = weakref.WeakSet()

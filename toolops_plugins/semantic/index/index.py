@@ -185,10 +185,10 @@ class Index:
 
     def _open_store(self, name: str, dimension: int) -> Store:
         store = self._make_store(embedder=name, dimension=dimension)
-        store.voids = self._voids
+        store.states.voids = self._voids
         store.open()
         with store.within(store.timeout):
-            store.read_voids()
+            store.states.read_voids()
             self._pending.run(store)
         if store.aside is not None:
             self._on_trouble(TierError(f"the index was corrupt, and is now in {store.aside}"))
@@ -354,7 +354,7 @@ class Index:
     def _read_voids(self) -> None:
         ticket = self._ticket()
         try:
-            self.store.read_voids()
+            self.store.states.read_voids()
         except TierError:
             self._cooldown.fail(ticket)
             raise
@@ -608,7 +608,7 @@ class Index:
             # The record first: rows that are deleted without it could be restored.
             try:
                 if self.store.signed:
-                    self.store.write_void(void)
+                    self.store.states.write_void(void)
             finally:
                 delete(self.store)
 

@@ -108,7 +108,7 @@ class LearnerState:
         """Merge the states of earlier and other processes."""
         self._home.is_loaded.wait()
         try:
-            states = self._home.store.read_states()
+            states = self._home.store.states.read()
             for process, state in states.items():
                 if process != self._process and self._learner is not None:
                     self._learner.merge(state)
@@ -200,8 +200,8 @@ class LearnerState:
             return
         self._unsaved = False
         home = self._home
-        home.store.write_state(self._process, self._learner.state())
+        home.store.states.write(self._process, self._learner.state())
         # A state holds everything that its writer has merged; running processes store theirs again.
         if self._merged and (not home.store.shared or len(self._merged) >= _STATES):
-            home.store.drop_states(self._merged)
+            home.store.states.drop(self._merged)
             self._merged = []

@@ -48,7 +48,7 @@ class PendingDeletions:
         """
         while (void := self._first()) is not None:
             if store.signed:
-                store.write_void(void)
+                store.states.write_void(void)
             names = void.names()
             if names.everything:
                 store.clear()
