@@ -100,7 +100,7 @@ def loops(seed: int) -> int:
 
 
 def readers(seed: int) -> int:
-    """Interrupt readers of streams; nobody reads a part for the whole, then or afterwards."""
+    """Interrupt readers of streams; no reader takes a part for the whole, then or afterwards."""
     ops = ToolOps("readers")
     wrong = []
 

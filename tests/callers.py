@@ -21,7 +21,7 @@ LONG = 20.0  # seconds after which a caller is taken to hang; only a failing tes
 
 
 class Latch:
-    """Opens once; threads and tasks of any loops may wait for it."""
+    """A gate that opens once, for threads and for tasks of any loops."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -55,7 +55,7 @@ class Latch:
 
 
 class Work:
-    """One key with a synchronous and an asynchronous face, whose body waits to be released."""
+    """A synchronous and an asynchronous tool of one key, whose body waits to be released."""
 
     def __init__(self, ops: ToolOps, **policy: Any) -> None:
         self.ops = ops
@@ -149,7 +149,7 @@ class Loop:
 
 
 def new_loops() -> Iterator[Callable[[], Loop]]:
-    """The body of a fixture: what makes loops, which are closed in the end."""
+    """Body of a fixture that makes loops and closes them at the end."""
     made: list[Loop] = []
 
     def make() -> Loop:
@@ -162,7 +162,7 @@ def new_loops() -> Iterator[Callable[[], Loop]]:
 
 
 def new_runtime() -> Iterator[ToolOps]:
-    """The body of a fixture: a runtime of which no flight may be left in the end."""
+    """Body of a fixture that makes a runtime, and checks that no flight is left at the end."""
     runtime = ToolOps("callers")
     yield runtime
     wait_for(lambda: not runtime._shared.flights, "an empty table of flights", LONG)

@@ -58,7 +58,7 @@ class Hiccup(Exception):  # noqa: N818 - what a tool may raise; a hiccup passes
 
 
 class Tool:
-    """A tool of a random kind and policy, and what is known of its runs.
+    """A tool of a random kind and policy, with a record of its runs.
 
     Args:
         ops: The runtime.
@@ -371,7 +371,7 @@ class Round:
 
 
 class Complaints(logging.Handler):
-    """What asyncio and the interpreter have to say of errors that nobody retrieved."""
+    """The errors that asyncio and the interpreter report because nobody retrieved them."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -401,7 +401,7 @@ def _tell(line: str) -> None:
 
 
 def main() -> int:
-    """Play rounds for as long as asked; return 1 if anything was wrong."""
+    """Play rounds for the given time; return 1 if anything was wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]  # it has one
     parser.add_argument("--seconds", type=float, default=180.0, help="for how long; default 180")
     parser.add_argument("--seed", type=int, default=None, help="of the first round")

@@ -91,14 +91,14 @@ def _search(
     call: Call, semantic_keyer: SemanticKeyer, marks: Sequence[Mark]
 ) -> Generator[Step, Any, Answer | None]:
     """Return the answer of the index, or None; store the lookup on the call."""
-    asked = yield from _question(call)
-    if asked is None:
+    question = yield from _question(call)
+    if question is None:
         return None
     index = semantic_keyer.cache.answers.index
     if not index.ready:  # it holds the state of the learner
         yield Io(index.open, index.aopen)
     semantic_keyer.count_exact_hits(call.plan.stats.near_hits())
-    lookup: Lookup = yield from semantic_keyer.cache.answers.lookup(asked, semantic_keyer.rule)
+    lookup: Lookup = yield from semantic_keyer.cache.answers.lookup(question, semantic_keyer.rule)
     call.lookup = lookup
     return None if lookup.row is None else _answer_from(call, semantic_keyer, lookup, marks)
 
@@ -238,8 +238,8 @@ def _keep(
     entry: Entry,
     mark: int | None,
 ) -> Generator[Step, Any, Learning | None]:
-    asked = (yield from _question(call)) if call.lookup is None else call.lookup.asked
-    if asked is None:
+    question = (yield from _question(call)) if call.lookup is None else call.lookup.asked
+    if question is None:
         return None
     clock = call.plan.shared.clock
     answers = semantic_keyer.cache.answers
@@ -247,7 +247,7 @@ def _keep(
     if not index.ready:  # there was no lookup
         yield Io(index.open, index.aopen)
     return answers.keep(
-        asked,
+        question,
         semantic_keyer.rule,
         call.lookup,
         value,
