@@ -1,4 +1,4 @@
-"""What every test may use; `guards` says what none may do."""
+"""Fixtures of every test; `guards` holds what no test may do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What no test may do, whatever it is about: a pytest plugin that watches every one.
+"""A pytest plugin that fails a test which reaches out, blocks an event loop, or leaves work behind.
 
 - Reach the network. An audit hook refuses every connection, datagram and name lookup that is not
   for this machine, in every thread and on every event loop. Subprocesses are not watched.

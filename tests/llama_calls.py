@@ -1,4 +1,4 @@
-"""What tests of guarded LlamaIndex models ask, and how they read what streams."""
+"""Calls of guarded LlamaIndex models in tests, and readers of their streams."""
 
 from __future__ import annotations
 
