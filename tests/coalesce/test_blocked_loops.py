@@ -223,12 +223,12 @@ def count_looks(watch: loop_liveness.LoopLiveness, task: Any = None) -> int:
     return 0
 
 
-async def test_a_loop_that_does_not_turn_is_lost_after_both_periods() -> None:
+async def test_a_loop_that_does_not_turn_is_dead_after_both_periods() -> None:
     watch = loop_liveness.LoopLiveness(asyncio.get_running_loop())
     assert count_looks(watch) == loop_liveness.GRACE + loop_liveness.SILENCE
 
 
-async def test_a_loop_that_turns_is_never_lost() -> None:
+async def test_a_loop_that_turns_is_never_dead() -> None:
     watch = loop_liveness.LoopLiveness(asyncio.get_running_loop())
     for _ in range(10 * (loop_liveness.GRACE + loop_liveness.SILENCE)):
         assert not watch.is_dead(None)
@@ -256,13 +256,13 @@ async def test_a_loop_is_asked_once_a_period_and_not_within_the_first(
     assert len(asked) <= 11
 
 
-async def test_a_loop_that_runs_the_work_itself_is_not_lost_until_it_runs_something_else() -> None:
+async def test_a_loop_that_runs_the_work_itself_is_alive_until_it_runs_something_else() -> None:
     watch = loop_liveness.LoopLiveness(asyncio.get_running_loop())
     assert count_looks(watch, asyncio.current_task()) == 0
     assert count_looks(watch) == loop_liveness.SILENCE
 
 
-def test_a_loop_that_stands_still_is_lost_at_the_second_look() -> None:
+def test_a_loop_that_stands_still_is_dead_at_the_second_look() -> None:
     loop = asyncio.new_event_loop()
     assert count_looks(loop_liveness.LoopLiveness(loop)) == 2
     loop.close()

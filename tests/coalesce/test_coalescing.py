@@ -43,7 +43,7 @@ def test_equal_calls_from_any_mix_of_threads_and_loops_run_once(
     assert len({id(result) for result in results}) == 21
 
 
-def test_calls_with_other_arguments_fly_apart(work: Work) -> None:
+def test_calls_with_other_arguments_run_separately(work: Work) -> None:
     calls = [start(work.sync, n) for n in (1, 2, 1, 2)]
     work.await_aboard(2, 1)
     work.await_aboard(2, 2)
@@ -68,7 +68,7 @@ async def test_ten_thousand_waiters_cost_one_call(work: Work) -> None:
     assert work.runs == ["loop"]
 
 
-def test_outcomes_tell_who_led_and_who_followed(ops: ToolOps) -> None:
+def test_results_name_the_leader_and_the_followers(ops: ToolOps) -> None:
     work = Work(ops)
     calls = [start(work.sync, 1) for _ in range(4)]
     work.await_aboard(4)
@@ -201,7 +201,7 @@ async def test_a_cancelled_leader_does_not_take_a_thread_with_it(work: Work) -> 
     assert work.runs == ["loop"]
 
 
-async def test_when_the_last_goes_the_work_has_cleaned_up_before_it_is_gone(ops: ToolOps) -> None:
+async def test_the_last_caller_leaves_after_the_work_has_cleaned_up(ops: ToolOps) -> None:
     steps: list[str] = []
     started = asyncio.Event()
 
@@ -266,7 +266,7 @@ async def test_cancelled_before_the_body_began(work: Work) -> None:
 
 
 @pytest.mark.parametrize("turns", range(12))
-async def test_cancelled_in_the_very_moment_of_landing(work: Work, turns: int) -> None:
+async def test_cancelled_in_the_very_moment_of_its_end(work: Work, turns: int) -> None:
     tasks = [asyncio.create_task(work.aio(1)) for _ in range(3)]
     await work.started.opened()
     await work.reach_aboard(3)
@@ -465,7 +465,7 @@ async def test_a_refresh_in_the_background_has_no_callers_deadline() -> None:
     assert len(runs) == 2
 
 
-def test_work_that_everybody_left_before_it_began_is_not_begun() -> None:
+def test_work_without_callers_is_not_started() -> None:
     ops = ToolOps(max_threads=1)
     busy, release = Latch(), Latch()
     work = Work(ops)

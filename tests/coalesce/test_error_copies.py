@@ -140,7 +140,7 @@ def test_the_members_of_a_group_are_copied_too() -> None:
     assert copy.split(ValueError)[0] is not None
 
 
-def test_what_nobody_can_copy_is_shared() -> None:
+def test_an_error_that_cannot_be_copied_is_shared() -> None:
     class Unprintable(Exception):  # noqa: N818 - as its name says
         def __init__(self) -> None:
             super().__init__()
@@ -171,7 +171,7 @@ def spoil(error: BaseException, name: str) -> None:
     error.__dict__["request"] = name
 
 
-def test_the_leader_gets_the_original_and_everybody_else_a_copy(work: Work) -> None:
+def test_the_leader_gets_the_original_and_every_follower_a_copy(work: Work) -> None:
     error = KeywordError(3, field="name")
     cause = LookupError("cause")
     errors: list[BaseException] = []

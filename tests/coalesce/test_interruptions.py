@@ -66,7 +66,7 @@ async def test_a_body_that_dies_on_a_loop_leaves_no_key_that_hangs(
 # What an interrupt leaves, without chance
 
 
-def test_a_flight_whose_leader_has_gone_is_landed_by_who_waits_for_it(ops: ToolOps) -> None:
+def test_a_flight_whose_leader_has_gone_is_ended_by_a_waiting_caller(ops: ToolOps) -> None:
     table = ops._shared.flights
 
     def interrupt() -> None:  # between the table and the work, and once more on its way out
@@ -119,7 +119,7 @@ def test_a_generator_whose_pull_was_interrupted_is_broken_off(ops: ToolOps) -> N
             next(recording.read(reader))
 
 
-def test_a_leader_in_a_greenlet_that_waits_is_no_lost_leader(ops: ToolOps) -> None:
+def test_a_leader_in_a_greenlet_that_waits_is_no_dead_leader(ops: ToolOps) -> None:
     greenlet = pytest.importorskip("greenlet")
     places = []
 

@@ -248,7 +248,7 @@ class Ring:
 
 
 @pytest.mark.parametrize("kinds", ["tt", "ll", "tl", "ttt", "lll", "tlt", "ltl"])
-def test_nobody_waits_in_a_ring(ops: ToolOps, loops: Callable[[], Loop], kinds: str) -> None:
+def test_nobody_waits_in_a_circle(ops: ToolOps, loops: Callable[[], Loop], kinds: str) -> None:
     ring = Ring(ops, len(kinds))
     calls = []
     for number, kind in enumerate(kinds):
@@ -258,14 +258,14 @@ def test_nobody_waits_in_a_ring(ops: ToolOps, loops: Callable[[], Loop], kinds: 
     assert all(runs <= len(kinds) for runs in ring.runs)
 
 
-async def test_nobody_waits_in_a_ring_on_one_loop(ops: ToolOps) -> None:
+async def test_nobody_waits_in_a_circle_on_one_loop(ops: ToolOps) -> None:
     ring = Ring(ops, 3)
     async with asyncio.timeout(LONG):
         results = await asyncio.gather(*(ask() for ask in ring.aio))
     assert sum("apart" in result for result in results) >= 1
 
 
-def test_nobody_waits_in_a_ring_through_two_runtimes() -> None:
+def test_nobody_waits_in_a_circle_through_two_runtimes() -> None:
     one, two = ToolOps("one"), ToolOps("two")
     started, ready = Latch(), Latch()
     runs = []

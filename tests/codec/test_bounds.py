@@ -191,7 +191,7 @@ def test_numbers_within_the_bounds_come_back(value: Any) -> None:
 @pytest.mark.parametrize(
     "value", ["a" * 2000, b"a" * 2000, ["a" * 2000], {"a": [1] * 2000}, [(1,) * 999]]
 )
-def test_a_result_over_the_bound_is_returned_and_not_kept(
+def test_a_result_over_the_bound_is_returned_and_not_stored(
     value: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     ops = ToolOps(max_value_bytes=1000)
@@ -236,7 +236,7 @@ def test_the_bound_is_that_of_the_codec() -> None:
         Codec(max_value_bytes=70_000).load("json", b'"' + b"a" * 70_000 + b'"')
 
 
-def test_memory_is_told_roughly_and_texts_are_no_marks() -> None:
+def test_memory_is_estimated_and_texts_do_not_count() -> None:
     rows = [{"id": n, "name": f"name {n}", "price": n / 7} for n in range(5_000)]
     assert 4 < estimate_memory(orjson.dumps(rows)) / len(orjson.dumps(rows)) < 16
     table = "\n".join(",".join(random.choices("abc", k=9)) for _ in range(30_000))

@@ -305,7 +305,7 @@ def test_a_result_that_is_changed_changes_nothing_for_others(value: Any) -> None
 
 
 @given(frozen)
-def test_what_nobody_can_change_is_shared_and_has_no_bytes(value: Any) -> None:
+def test_an_immutable_value_is_shared_and_has_no_bytes(value: Any) -> None:
     payload = CODEC.encode(value)
     assert payload.data is None
     assert CODEC.decode(payload) is value
@@ -389,7 +389,7 @@ def test_a_key_of_a_subclass_is_never_flattened(value: Any) -> None:
         ([datetime(2020, 1, 1, tzinfo=Zone())], "$[0].tzinfo"),
     ],
 )
-def test_a_refusal_tells_the_way_and_the_type(value: Any, way: str) -> None:
+def test_a_refusal_names_the_path_and_the_type(value: Any, way: str) -> None:
     with pytest.raises(NotEncodableError) as refused:
         CODEC.encode(value)
     message = str(refused.value)
@@ -601,7 +601,7 @@ def test_what_a_class_computes_by_itself_is_left_out() -> None:
         assert again.double == 4
 
 
-def test_slots_of_a_model_must_be_told_how_to_keep() -> None:
+def test_slots_of_a_model_need_an_encoder() -> None:
     class Quote(pydantic.BaseModel):
         __slots__ = ("hidden",)
         price: int = 1
@@ -610,7 +610,7 @@ def test_slots_of_a_model_must_be_told_how_to_keep() -> None:
         Codec().register(Quote)
 
 
-def test_slots_that_are_no_fields_must_be_told_how_to_keep() -> None:
+def test_slots_that_are_no_fields_need_an_encoder() -> None:
     class Base:
         __slots__ = ("hidden",)
 

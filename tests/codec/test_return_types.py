@@ -96,7 +96,7 @@ HINTS: list[tuple[Any, Any]] = [
 
 @pytest.mark.parametrize(("hint", "make"), HINTS, ids=[str(h)[-40:] for h, _ in HINTS])
 @pytest.mark.parametrize("way", ["sync", "aio"])
-async def test_what_a_function_declares_to_return_is_kept(hint: Any, make: Any, way: str) -> None:
+async def test_what_a_function_declares_to_return_is_stored(hint: Any, make: Any, way: str) -> None:
     ops = ToolOps()
     ran = []
 
@@ -126,7 +126,7 @@ async def test_what_a_function_declares_to_return_is_kept(hint: Any, make: Any, 
     ops.close()
 
 
-async def test_the_items_of_a_declared_stream_are_kept() -> None:
+async def test_the_items_of_a_declared_stream_are_stored() -> None:
     ops = ToolOps()
     ran = []
 
@@ -223,7 +223,7 @@ def test_an_explicit_registration_wins_whenever_it_comes() -> None:
     ops.close()
 
 
-def test_a_class_that_cannot_be_kept_by_its_fields_stays_unknown() -> None:
+def test_a_class_that_cannot_be_stored_by_its_fields_stays_unknown() -> None:
     class Base:
         __slots__ = ("hidden",)
 
@@ -420,7 +420,7 @@ class Holder:
         (lambda: Page(lines=[], more=Opaque()), "Opaque at $.more"),
     ],
 )
-def test_a_result_that_no_codec_takes_is_told_once(
+def test_a_result_that_no_codec_takes_is_reported_once(
     make: Any, detail: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     ops = ToolOps()

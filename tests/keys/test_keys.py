@@ -454,7 +454,7 @@ def test_tags_are_made_from_arguments():
         ("{ticker", "no template"),
     ],
 )
-def test_a_tag_that_cannot_be_made_or_would_tell_a_secret_is_refused(tag, problem):
+def test_a_tag_that_cannot_be_made_or_would_show_a_secret_is_refused(tag, problem):
     def f(ticker, api_key, pin): ...
 
     with pytest.raises(ConfigurationError, match=problem):

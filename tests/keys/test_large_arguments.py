@@ -72,7 +72,7 @@ def test_what_is_small_is_not(value: Any) -> None:
     assert not is_large([value, [value]])
 
 
-def test_what_contains_itself_comes_to_an_end() -> None:
+def test_a_value_that_contains_itself_is_large() -> None:
     loop: list[Any] = []
     loop.append(loop)
     assert is_large([loop])

@@ -196,7 +196,7 @@ def test_an_ordered_subclass_keeps_its_order() -> None:
     assert canon.encode(Kind(a=1, b=2)) != canon.encode(Kind(b=2, a=1))
 
 
-def test_arrays_of_other_kinds_are_told_apart() -> None:
+def test_arrays_of_other_kinds_are_distinguished() -> None:
     plain = np.array([1.0, 2.0])
     shown = np.ma.array(plain, mask=[False, False])
     hidden = np.ma.array(plain, mask=[True, False])
@@ -419,7 +419,7 @@ def text_classes() -> list[Any]:
         lambda: [pydantic.create_model("Made", x=(int, n))(x=1) for n in range(2)],
     ],
 )
-def test_instances_of_different_classes_of_one_name_are_told_apart(make: Any) -> None:
+def test_instances_of_different_classes_of_one_name_are_distinguished(make: Any) -> None:
     values = make()
     assert len({(type(v).__module__, type(v).__qualname__) for v in values}) == 1
     assert len({canon.encode(v) for v in values}) == len(values)

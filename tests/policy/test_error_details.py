@@ -88,7 +88,7 @@ CLIENTS = [aiohttp_error, openai_error, requests_error, httpx_error, boto, heade
 
 
 @pytest.mark.parametrize("make", CLIENTS, ids=lambda make: make.__name__)
-def test_clients_tell_the_status(make):
+def test_clients_report_the_status(make):
     assert status_of(make(418)) == 418
 
 
@@ -120,7 +120,7 @@ def test_what_carries_a_status(error, expected):
 
 
 @pytest.mark.parametrize("make", CLIENTS, ids=lambda make: make.__name__)
-def test_clients_tell_when_to_come_back(make):
+def test_clients_report_when_to_retry(make):
     assert retry_after(make(429, Retry_After="7")) == 7.0
     assert retry_after(make(429, retry_after_ms="250")) == 0.25
     assert retry_after(make(429, x_ratelimit_reset_requests="6m0s")) == 360.0
@@ -216,7 +216,7 @@ def catch(make):
         return error
 
 
-def test_an_error_tells_what_it_was_raised_from():
+def test_an_error_leads_to_its_causes():
     def fail():
         raise AnyError("busy", retry_after=5)
 

@@ -196,7 +196,7 @@ def decorators(ops):
 @pytest.mark.parametrize("number", range(3))
 @pytest.mark.parametrize("make", [KeyError, ValueError, TypeError, lambda t: httpx_error(404)])
 @pytest.mark.parametrize("face", ["sync", "async", "stream", "astream"])
-def test_invented_arguments_close_the_tool_to_nobody(ops, number, make, face):
+def test_invented_arguments_open_no_circuit(ops, number, make, face):
     made = []
 
     def quote(ticker):

@@ -23,7 +23,7 @@ from toolops_plugins.errors import (
     RateLimited,
 )
 from toolops_plugins.policy import CircuitBreaker
-from toolops_plugins.resilience import breaker as module
+from toolops_plugins.resilience import breaker as breaker_module
 from toolops_plugins.resilience.breaker import Breaker, BreakerSnapshot
 
 
@@ -75,7 +75,7 @@ def half_open(**policy):
 
 
 def test_the_examples_in_the_docstrings_run():
-    result = doctest.testmod(module)
+    result = doctest.testmod(breaker_module)
     assert result.attempted >= 3
     assert result.failed == 0
 
@@ -326,7 +326,7 @@ class Answer:
     """An object in the frame of a failed call."""
 
 
-def test_a_rejection_tells_the_last_failure_and_for_how_long():
+def test_a_rejection_names_the_last_failure_and_for_how_long():
     breaker, clock, _ = make(window=2, open_for=30)
     for text in ("refused", "hunter2 " * 1_000):
         fail(breaker, error=ConnectionError(text))
@@ -342,7 +342,7 @@ def test_a_rejection_tells_the_last_failure_and_for_how_long():
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_failure_whose_text_cannot_be_told_is_told_by_its_type():
+def test_a_failure_whose_text_cannot_be_read_is_reported_by_its_type():
     class OddError(Exception):
         def __str__(self):
             raise RuntimeError
@@ -487,7 +487,7 @@ def test_forced_states():
     ]
 
 
-def test_a_listener_that_raises_or_asks_back_harms_nobody():
+def test_a_listener_that_raises_or_asks_back_harms_no_call():
     seen = []
 
     def listen(breaker, old, new):

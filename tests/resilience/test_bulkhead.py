@@ -16,7 +16,7 @@ from properties import examples
 
 from toolops_plugins.errors import BulkheadFull
 from toolops_plugins.policy import Bulkhead
-from toolops_plugins.resilience import bulkhead as module
+from toolops_plugins.resilience import bulkhead as bulkhead_module
 from toolops_plugins.resilience.bulkhead import Gate
 
 
@@ -42,7 +42,7 @@ def in_thread(work):
 
 
 def test_the_examples_in_the_docstrings_run():
-    result = doctest.testmod(module)
+    result = doctest.testmod(bulkhead_module)
     assert result.attempted >= 3
     assert result.failed == 0
 
@@ -183,7 +183,7 @@ def test_threads_are_served_in_order_of_arrival():
 
 
 @pytest.mark.parametrize("timeout", [0, -1, 0.01])
-def test_who_waits_too_long_is_told_so_and_leaves_no_trace(timeout):
+def test_a_caller_that_waits_too_long_gets_an_error_and_leaves_no_trace(timeout):
     gate = make(queue=1)
     gate.acquire()
     with pytest.raises(TimeoutError, match="became free in"):
@@ -201,7 +201,7 @@ def test_a_place_granted_just_as_the_time_ran_out_is_kept(monkeypatch):
         gate.release()
         return False
 
-    monkeypatch.setattr(module._ThreadWaiter, "wait", grant_too_late)
+    monkeypatch.setattr(bulkhead_module._ThreadWaiter, "wait", grant_too_late)
     gate.acquire(timeout=1)
     assert gate.occupancy == 1
     assert gate.queue_length == 0
@@ -215,7 +215,7 @@ def test_a_place_granted_just_as_the_thread_was_interrupted_goes_on(monkeypatch)
         gate.release()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module._ThreadWaiter, "wait", interrupt)
+    monkeypatch.setattr(bulkhead_module._ThreadWaiter, "wait", interrupt)
     with pytest.raises(KeyboardInterrupt):
         gate.acquire()
     assert gate.occupancy == gate.queue_length == 0

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolops_plugins.policy import Hedge
-from toolops_plugins.resilience import hedge as module
+from toolops_plugins.resilience import hedge as hedge_module
 from toolops_plugins.resilience.hedge import Hedger
 
 
 def test_the_examples_in_the_docstrings_run():
-    result = doctest.testmod(module)
+    result = doctest.testmod(hedge_module)
     assert result.attempted >= 3
     assert result.failed == 0
 

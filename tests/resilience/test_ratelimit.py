@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from toolops_plugins import ToolOps
 from toolops_plugins.errors import ConfigurationError, DeadlineExceeded, RateLimited
 from toolops_plugins.policy import RateLimit
-from toolops_plugins.resilience import ratelimit as module
+from toolops_plugins.resilience import ratelimit as ratelimit_module
 from toolops_plugins.resilience.limiter_states import SlidingWindow
 from toolops_plugins.resilience.ratelimit import Limiter
 from toolops_plugins.testing import FakeClock
@@ -49,7 +49,7 @@ def make(rate, **policy):
 
 
 def test_the_examples_in_the_docstrings_run():
-    result = doctest.testmod(module)
+    result = doctest.testmod(ratelimit_module)
     assert result.attempted >= 3
     assert result.failed == 0
 
@@ -181,7 +181,7 @@ def test_without_burst_the_whole_count_may_go_at_once():
 @pytest.mark.parametrize("uptime", [0.0, 1e3, 123456.789, 1e7 + 0.1])
 @pytest.mark.parametrize("rate", ["7/s", "100/min", "3000/h", "1000/7s"])
 @BOTH
-def test_rounding_turns_nobody_away(algorithm, rate, uptime):
+def test_rounding_rejects_no_caller(algorithm, rate, uptime):
     limiter, clock = make(rate, wait=0, algorithm=algorithm)
     clock.now = uptime
     policy = limiter.policy
@@ -203,7 +203,7 @@ def test_fractions_add_up_to_the_count(algorithm):
 
 
 @BOTH
-def test_who_would_wait_too_long_is_told_when_to_come_back_and_takes_nothing(algorithm):
+def test_a_caller_that_would_wait_too_long_learns_when_to_retry_and_takes_nothing(algorithm):
     limiter, clock = make("1/10s", wait=4, algorithm=algorithm)
     assert limiter.reserve().delay == 0
     for _ in range(3):
@@ -214,7 +214,7 @@ def test_who_would_wait_too_long_is_told_when_to_come_back_and_takes_nothing(alg
     assert limiter.reserve().delay == pytest.approx(4)
 
 
-def test_a_fixed_cost_that_can_never_fit_is_refused_when_it_is_said():
+def test_a_fixed_cost_that_can_never_fit_is_refused_by_the_policy():
     with pytest.raises(ConfigurationError, match="cost"):
         RateLimit("5/s", cost=6)
     with pytest.raises(ConfigurationError, match="cost"):
@@ -223,7 +223,7 @@ def test_a_fixed_cost_that_can_never_fit_is_refused_when_it_is_said():
 
 
 @pytest.mark.parametrize(("algorithm", "delay"), [("token_bucket", 31.0), ("sliding_window", 60.0)])
-def test_what_was_spent_already_is_made_up_for_by_who_comes_later(algorithm, delay):
+def test_later_callers_make_up_for_units_that_were_spent_already(algorithm, delay):
     limiter, clock = make("60/min", algorithm=algorithm, wait=delay)
     limiter.spend(90)
     limiter.spend(0)
@@ -283,7 +283,7 @@ def test_a_window_takes_units_back_from_the_middle_of_the_line():
     assert limiter.reserve().delay == 20
 
 
-def test_a_bucket_lets_a_newcomer_take_the_turn_of_one_who_left_the_line():
+def test_a_bucket_lets_a_newcomer_take_the_turn_of_a_caller_that_left_the_queue():
     limiter, clock = make("10/10s", burst=3)
     line = [limiter.reserve(cost) for cost in (3, 3, 3, 1)]
     assert [r.delay for r in line] == pytest.approx([0, 3, 6, 7])
@@ -372,7 +372,7 @@ class Line:
 
 
 @given(ACTIONS)
-def test_a_window_gives_the_earliest_time_that_fits_once_somebody_has_left_the_line(actions):
+def test_a_window_gives_the_earliest_time_that_fits_after_a_caller_left_the_queue(actions):
     limiter, clock = make("6/10s", algorithm="sliding_window")
     line, reserved, left_at = Line(6, 10), [], -math.inf
     for kind, value in actions:
@@ -424,7 +424,7 @@ def test_callers_who_give_up_take_no_turns_from_others(algorithm, bunch, patienc
         assert held <= (20 if algorithm == "token_bucket" else 10)
 
 
-def test_a_bucket_keeps_the_units_of_a_turn_that_nobody_took():
+def test_a_bucket_keeps_the_units_of_a_turn_that_was_not_taken():
     limiter, clock = make("10/10s", burst=3)
     line = [limiter.reserve(cost) for cost in (3, 1, 1, 1, 1, 1)]
     assert [r.delay for r in line] == pytest.approx([0, 1, 2, 3, 4, 5])

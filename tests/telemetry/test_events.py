@@ -161,7 +161,7 @@ def test_objects_and_functions_are_sinks():
     assert emitter.dropped == {"Recorder": 0, "CallsOnly": 0, "list.append": 0}
 
 
-def test_nobody_listens_until_a_sink_is_added_and_after_it_is_removed():
+def test_an_emitter_is_active_while_it_has_sinks():
     emitter, first, second = Emitter(), Recorder(), Recorder()
     assert not emitter.active
     remove_first = emitter.add(first)
@@ -220,7 +220,7 @@ def test_a_sink_that_raises_misses_that_event_only():
     assert sum(emitter.dropped.values()) == 1
 
 
-def test_a_broken_sink_is_told_of_once_and_counted_always(caplog):
+def test_a_broken_sink_is_reported_once_and_counted_always(caplog):
     other = Recorder()
     emitter = Emitter([Broken(), other])
     for _ in range(5):
@@ -337,7 +337,7 @@ def test_drops_are_counted_exactly_under_threads(thread_shaker):
 # --- warnings -------------------------------------------------------------------------------
 
 
-def test_a_bypass_is_said_once_for_each_tool_and_reason(caplog):
+def test_a_bypass_is_reported_once_for_each_tool_and_reason(caplog):
     sink = Recorder()
     emitter = Emitter([sink])
     for _ in range(3):

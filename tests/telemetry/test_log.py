@@ -134,7 +134,7 @@ def test_a_child_forked_while_a_thread_writes_can_write(log, fail):
         thread.join()
 
 
-def test_a_handler_that_raises_disturbs_nobody(fail):
+def test_a_handler_that_raises_disturbs_no_call(fail):
     class Broken(logging.Handler):
         def emit(self, record):
             raise OSError("disk full")
@@ -236,7 +236,7 @@ def quote(tier, clock, notices):
         yield ops.tool(cache=Cache(ttl=60))(lambda ticker, api_key="hunter2": ticker)
 
 
-def test_a_tier_that_fails_and_recovers_is_told_of(quote, tier, clock, notices, caplog):
+def test_a_tier_that_fails_and_recovers_is_reported(quote, tier, clock, notices, caplog):
     quote("ACME")
     assert caplog.messages == []
     tier.broken = {"get", "set"}
@@ -266,7 +266,7 @@ def test_a_tier_that_reads_and_cannot_write_has_not_recovered(quote, tier, notic
     assert notices[-1] == ("tier_recovered", "L2")
 
 
-def test_a_circuit_that_opens_and_closes_is_told_of(clock, caplog):
+def test_a_circuit_that_opens_and_closes_is_reported(clock, caplog):
     down = True
 
     with ToolOps(clock=clock) as ops:
@@ -318,7 +318,7 @@ def way_out(ops, caplog, body, *args, **policy):
         lambda: sqlite3.connect(":memory:").cursor(),
     ],
 )
-def test_of_what_can_be_read_once_only_nobody_is_told_to_register_it(make, caplog):
+def test_of_what_can_be_read_once_only_no_notice_asks_for_a_registration(make, caplog):
     held = make()
     with ToolOps() as ops:
         line = way_out(ops, caplog, lambda: held)
@@ -329,7 +329,7 @@ def test_of_what_can_be_read_once_only_nobody_is_told_to_register_it(make, caplo
         held.connection.close()
 
 
-def test_a_value_without_an_end_is_told_of_in_a_few_words(caplog):
+def test_a_value_without_an_end_is_reported_in_a_few_words(caplog):
     endless = []
     endless.append(endless)
     with ToolOps() as ops:
@@ -337,7 +337,7 @@ def test_a_value_without_an_end_is_told_of_in_a_few_words(caplog):
     assert line.endswith("no codec takes a value that contains itself, or is nested too deeply")
 
 
-def test_an_argument_without_a_form_is_told_of_with_its_type_and_the_ways_out(caplog):
+def test_an_argument_without_a_form_is_reported_with_its_type_and_the_ways_out(caplog):
     with ToolOps() as ops:
         line = way_out(ops, caplog, lambda client: 1, threading.Lock())
     for part in ("'search'", "_thread.lock", "ignore=[", "ops.canon.register()", "__toolops_key__"):
@@ -361,12 +361,12 @@ def test_an_argument_without_a_form_is_told_of_with_its_type_and_the_ways_out(ca
         ),
     ],
 )
-def test_a_function_of_the_policy_that_raises_is_told_of_by_its_parameter(policy, end, caplog):
+def test_a_function_of_the_policy_that_raises_is_reported_by_its_parameter(policy, end, caplog):
     with ToolOps() as ops:
         assert way_out(ops, caplog, lambda: 1, **policy).endswith(end)
 
 
-def test_several_closures_of_one_name_are_told_how_to_share(caplog):
+def test_several_closures_of_one_name_are_warned_of_the_way_to_share(caplog):
     with ToolOps() as ops:
         for number in range(2):
             ops.tool(cache=Cache(ttl=60))(lambda number=number: number)

@@ -140,7 +140,7 @@ def test_a_cheap_hit_counts_as_a_hit_event_does(hits, looked_at):
     assert one == other
 
 
-def test_latencies_are_told_apart():
+def test_latencies_are_distinguished():
     stats = Stats()
     recorder = stats.recorder("quote")
     for at in range(1, 1001):
@@ -468,7 +468,7 @@ def test_the_html_has_the_numbers_and_fetches_nothing():
     assert "url(" not in html
 
 
-def test_only_the_busiest_tools_are_shown_but_all_are_told():
+def test_only_the_busiest_tools_are_shown_but_all_are_listed():
     stats = Stats()
     for at in range(35):
         for _ in range(35 - at):
@@ -521,7 +521,7 @@ def test_the_dictionary_is_json_and_complete():
         (86_400 * 36_500, "36,500.0 d"),
     ],
 )
-def test_durations_are_said_as_people_do(seconds, text):
+def test_durations_are_written_as_people_do(seconds, text):
     assert duration(seconds) == text
 
 
@@ -529,7 +529,7 @@ UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0,
 
 
 @given(st.floats(1e-9, 1e9))
-def test_a_duration_as_said_is_close(seconds):
+def test_a_duration_as_text_is_close(seconds):
     parts = duration(seconds).replace(",", "").split()
     said = sum(
         float(number) * UNITS[unit] for number, unit in zip(parts[::2], parts[1::2], strict=True)
@@ -557,5 +557,5 @@ def test_money_has_the_digits_that_matter(amount, text):
 
 
 @given(st.floats(1e-11, 1e9))
-def test_money_as_said_is_close(amount):
+def test_money_as_text_is_close(amount):
     assert float(money(amount).replace(",", "")) == pytest.approx(amount, rel=0.01)
