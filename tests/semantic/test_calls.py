@@ -422,7 +422,7 @@ async def test_one_of_two_may_leave(ops, leaver):
     held.release.open()
     assert await callers[1 - leaver] == {"to": FRANCE}
     assert held.questions == [FRANCE]
-    assert not ops._storage._semantic.answers.boarding._under_way
+    assert not ops._storage._semantic.answers.in_flight._under_way
 
 
 # Trouble

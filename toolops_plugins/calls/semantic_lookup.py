@@ -171,9 +171,9 @@ def _join_or_fetch(
 ) -> Generator[Step, Any, Answer]:
     """Join the flight of a similar question, or fetch."""
     flight = call.scope + (call.key or b"")
-    boarding = semantic_keyer.cache.answers.boarding
+    in_flight = semantic_keyer.cache.answers.in_flight
     try:
-        other = boarding.board(lookup, flight)
+        other = in_flight.board(lookup, flight)
     except Exception as error:  # noqa: BLE001 - a call that cannot join a flight is made alone
         _report(call, error)
         alone: Answer = yield from fetch()
@@ -196,7 +196,7 @@ def _join_or_fetch(
         fresh = yield from fetch()
     finally:
         try:
-            boarding.leave(lookup, flight)
+            in_flight.leave(lookup, flight)
         except Exception as error:  # noqa: BLE001 - the answer, or the function's error, stands
             _report(call, error)
     return fresh

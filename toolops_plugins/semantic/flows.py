@@ -60,7 +60,7 @@ class SemanticFlows:
     ) -> None:
         self.index = index
         self.decider = Decider(index.learned.learner, guards)
-        self.boarding = InFlight(self.decider, index.learned, store_text=store_text)
+        self.in_flight = InFlight(self.decider, index.learned, store_text=store_text)
         self.codec = codec
         self._guards = guards
         self._judge = judge

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from toolops_plugins.semantic.index import memory_scope as shelf
+from toolops_plugins.semantic.index import memory_scope
 from toolops_plugins.semantic.index.memory import MemoryIndex, usefulness
 from toolops_plugins.semantic.index.rows import Row
 
@@ -38,8 +38,8 @@ class AgainstAScan(RuleBasedStateMachine):
     @initialize(most=st.sampled_from([5, 40, 1_000]))
     def begin(self, most):
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(shelf, "CELL", 8)
-        self.patch.setattr(shelf, "SPARSE", 3)
+        self.patch.setattr(memory_scope, "CELL", 8)
+        self.patch.setattr(memory_scope, "SPARSE", 3)
         self.index = MemoryIndex(DIMENSION, max_items=most)
         self.most = most
         self.now = 100.0
@@ -155,12 +155,12 @@ class AgainstAScan(RuleBasedStateMachine):
             return
         assert len(self.index) == len(self.model) <= self.most
         assert self.index.scopes() == len({each.scope for each, _ in self.model.values()})
-        blocks = [b for s in self.index._shelves.values() for b in s.view[1]]
+        blocks = [b for s in self.index._scope_indexes.values() for b in s.view[1]]
         assert blocks == sorted(blocks, key=blocks.index)
         assert set(blocks) == set(self.index._places.blocks.values())
         assert all(0 < len(block.rows) <= 8 for block in blocks)
         assert all(block.dead * 4 <= len(block.rows) for block in blocks)
-        for each in self.index._shelves.values():
+        for each in self.index._scope_indexes.values():
             centres, cells = each.view
             assert (centres is None) == (len(cells) == 1)
             assert centres is None or len(centres) == len(cells)
@@ -310,7 +310,7 @@ def test_what_is_kept_on_the_side_stays_in_proportion_to_the_rows():
     index.remove([f"{n:032x}" for n in range(100)])
     assert not index._tags
     assert not index._places.blocks
-    assert not index._shelves
+    assert not index._scope_indexes
     assert len(index._ends) <= 64
 
 

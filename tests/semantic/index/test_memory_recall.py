@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from toolops_plugins.semantic.index import memory_scope as shelf
+from toolops_plugins.semantic.index import memory_scope
 from toolops_plugins.semantic.index.memory import MemoryIndex
 from toolops_plugins.semantic.index.rows import Row
 
@@ -49,7 +49,7 @@ def recall(index, vectors, asked):
         found = index.search(SCOPE, x, 16, 2.0)
         first += found[0][1] >= top - 1e-3
         near += sum(similarity >= last - 1e-3 for _, similarity in found)
-        seen += sum(len(block.rows) for block in index._shelves[SCOPE].near(x))
+        seen += sum(len(block.rows) for block in index._scope_indexes[SCOPE].near(x))
     assert (best > 0.6).mean() > 0.9
     return first / len(asked), near / 16 / len(asked), seen / len(asked) / COUNT
 
@@ -68,8 +68,8 @@ def test_the_nearest_row_is_found_though_a_quarter_of_the_rows_is_looked_at(orde
 def test_neighbours_are_sorted_out_again_when_a_cell_is_halved(monkeypatch):
     # Looking at a twelfth shows how good the cells are: 0.934 of the nearest 16; 0.915 if the rows
     # of the neighbours stay where they are, and 0.874 if those of the cell may not go there either.
-    monkeypatch.setattr(shelf, "PROBE", 256)
-    monkeypatch.setattr(shelf, "REACH", 8.0)
+    monkeypatch.setattr(memory_scope, "PROBE", 256)
+    monkeypatch.setattr(memory_scope, "REACH", 8.0)
     vectors, asked = topics(1)
     first, near, seen = recall(full_index(vectors), vectors, asked)
     assert seen < 0.09

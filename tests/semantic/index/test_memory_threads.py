@@ -7,8 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from toolops_plugins.semantic.index import memory as resident
-from toolops_plugins.semantic.index import memory_scope as shelf
+from toolops_plugins.semantic.index import memory, memory_scope
 from toolops_plugins.semantic.index.memory import MemoryIndex
 from toolops_plugins.semantic.index.memory_blocks import VectorBlock
 from toolops_plugins.semantic.index.rows import Row
@@ -19,8 +18,8 @@ SCOPES = [bytes([n]) * 16 for n in range(2)]
 
 @pytest.fixture
 def fast_switches(monkeypatch):
-    monkeypatch.setattr(shelf, "CELL", 16)
-    monkeypatch.setattr(shelf, "SPARSE", 4)
+    monkeypatch.setattr(memory_scope, "CELL", 16)
+    monkeypatch.setattr(memory_scope, "SPARSE", 4)
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     yield
@@ -132,7 +131,7 @@ def test_a_block_shows_its_rows_only_when_their_vectors_are_there():
 
 
 def test_no_view_that_is_published_lacks_a_row(fast_switches, monkeypatch):
-    class Watched(shelf.ScopeIndex):
+    class Watched(memory_scope.ScopeIndex):
         def __setattr__(self, name, value):
             if name == "view" and hasattr(self, "view"):
                 before = {id(each) for block in self.view[1] for each in block}
@@ -143,7 +142,7 @@ def test_no_view_that_is_published_lacks_a_row(fast_switches, monkeypatch):
             super().__setattr__(name, value)
 
     changes = []
-    monkeypatch.setattr(resident, "ScopeIndex", Watched)
+    monkeypatch.setattr(memory, "ScopeIndex", Watched)
     index = MemoryIndex(DIMENSION, max_items=1_000)
     for turn in range(20):
         index.add([row(40 * turn + n, SCOPES[0]) for n in range(40)], clusters(40, turn))

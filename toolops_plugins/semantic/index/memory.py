@@ -81,7 +81,7 @@ class MemoryIndex:
         self._start()
 
     def _start(self) -> None:
-        self._shelves: dict[_Scope, ScopeIndex] = {}
+        self._scope_indexes: dict[_Scope, ScopeIndex] = {}
         self._places = SlotMap()
         self._tags: dict[str, set[str]] = {}
         self._ids: list[str] = []  # for sampling; removed ids are dropped when drawn
@@ -103,12 +103,12 @@ class MemoryIndex:
         Returns:
             Rows with their cosine similarity, the nearest first.
         """
-        shelf = self._shelves.get(scope)
-        if shelf is None:
+        scope_index = self._scope_indexes.get(scope)
+        if scope_index is None:
             return []
         x = x / SCALE
         parts: list[_Part] = []
-        for block in shelf.near(x):
+        for block in scope_index.near(x):
             rows = block.rows
             count = len(rows)  # read before the array, which may be replaced by a larger one
             # Not by BLAS's matrix product, whose threads wait for each other.
@@ -132,9 +132,9 @@ class MemoryIndex:
         x = x / SCALE
         asked: dict[VectorBlock, list[int]] = {}
         for i, scope in enumerate(scopes):
-            shelf = self._shelves.get(scope)
-            if shelf is not None:
-                for block in shelf.near(x[i]):
+            scope_index = self._scope_indexes.get(scope)
+            if scope_index is not None:
+                for block in scope_index.near(x[i]):
                     asked.setdefault(block, []).append(i)
         parts: list[list[_Part]] = [[] for _ in scopes]
         for block, askers in asked.items():
@@ -167,8 +167,12 @@ class MemoryIndex:
     def of_scope(self, scope: _Scope) -> list[str]:
         """Return the ids of the rows of a scope."""
         with self._lock:
-            shelf = self._shelves.get(scope)
-            return [] if shelf is None else [row.id for block in shelf.view[1] for row in block]
+            scope_index = self._scope_indexes.get(scope)
+            return (
+                []
+                if scope_index is None
+                else [row.id for block in scope_index.view[1] for row in block]
+            )
 
     def rows(self) -> list[Row]:
         """Return all rows."""
@@ -181,7 +185,7 @@ class MemoryIndex:
 
     def scopes(self) -> int:
         """Return the number of scopes that have rows."""
-        return len(self._shelves)
+        return len(self._scope_indexes)
 
     def bytes(self) -> int:
         """Return the approximate memory in use, without the rows themselves."""
@@ -189,7 +193,7 @@ class MemoryIndex:
             vectors = sum(block.codes.nbytes for block in self._places.blocks.values())
             marks = sum(map(len, self._tags.values()))
         each = 85 * len(self._places) + 64 * len(self._ends) + 64 * marks + 400 * len(self._tags)
-        return vectors + each + 270 * len(self._places.blocks) + 160 * len(self._shelves)
+        return vectors + each + 270 * len(self._places.blocks) + 160 * len(self._scope_indexes)
 
     # Writing
 
@@ -270,11 +274,11 @@ class MemoryIndex:
                 self._tags.setdefault(tag, set()).add(row.id)
             if row.expires < math.inf:
                 heapq.heappush(self._ends, (row.expires, row.id))
-        shelf = self._shelves.get(scope)
-        if shelf is None:
-            self._shelves[scope] = ScopeIndex(self._places, scope, rows, codes)
+        scope_index = self._scope_indexes.get(scope)
+        if scope_index is None:
+            self._scope_indexes[scope] = ScopeIndex(self._places, scope, rows, codes)
         else:
-            shelf.add(self._places, rows, codes)
+            scope_index.add(self._places, rows, codes)
         if len(self._ids) > 2 * len(self._places) + 64:
             self._ids = list(self._places)
         return gone
@@ -290,7 +294,7 @@ class MemoryIndex:
             touched[block] = None
             gone.append(row)
             self._due.pop(id, None)
-            self._shelves[row.scope].live -= 1
+            self._scope_indexes[row.scope].live -= 1
             for tag in row.tags:
                 marked = self._tags.get(tag)
                 if marked is not None:
@@ -298,14 +302,14 @@ class MemoryIndex:
                     if not marked:
                         del self._tags[tag]
         for block in touched:
-            shelf = self._shelves.get(block.scope)
-            if shelf is None:
+            scope_index = self._scope_indexes.get(block.scope)
+            if scope_index is None:
                 continue
-            if shelf.live:
-                shelf.tidy(self._places, block)
+            if scope_index.live:
+                scope_index.tidy(self._places, block)
             else:
-                del self._shelves[block.scope]
-                for each in shelf.view[1]:
+                del self._scope_indexes[block.scope]
+                for each in scope_index.view[1]:
                     self._places.forget(each)
         if len(self._ends) > 2 * len(self._places) + 64:
             self._ends = [
@@ -336,10 +340,10 @@ class MemoryIndex:
             sample = self._sample(_SAMPLE * some)
             # Only the logarithm: scopes of ended conversations must not outlive the rows of a
             # scope in use.
-            fair = len(self._places) / len(self._shelves)
+            fair = len(self._places) / len(self._scope_indexes)
             worth = [
                 usefulness(row, self._latest, self.dimension)
-                / (1.0 + math.log2(max(self._shelves[row.scope].live / fair, 1.0)))
+                / (1.0 + math.log2(max(self._scope_indexes[row.scope].live / fair, 1.0)))
                 for row in sample
             ]
             order = sorted(range(len(sample)), key=worth.__getitem__)
