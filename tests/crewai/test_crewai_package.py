@@ -111,9 +111,11 @@ def test_neither_the_core_nor_the_other_adapters_import_crewai():
 
 def test_the_bare_redis_url_is_never_read():
     program = (
-        "from toolops_plugins import get_default; import crewai_toolops\n"
-        "print(*[type(tier).__name__ for tier in get_default()._tiers.all])"
+        "import os; from toolops_plugins import ToolOps, get_default; import crewai_toolops\n"
+        "print(*[f'bare:{type(tier).__name__}' for tier in get_default()._tiers.all])\n"
+        # So that it could be seen if it were read.
+        "os.environ['TOOLOPS_REDIS_URL'] = os.environ['REDIS_URL']\n"
+        "print(*[type(tier).__name__ for tier in ToolOps.from_env()._tiers.all])"
     )
-    assert packages(program, REDIS_URL="redis://127.0.0.1:1") == {"Memory"}
-    # So that it could be seen if it were read.
-    assert packages(program, TOOLOPS_REDIS_URL="redis://127.0.0.1:1") == {"Memory", "Redis"}
+    found = packages(program, REDIS_URL="redis://127.0.0.1:1")
+    assert found == {"bare:Memory", "Memory", "Redis"}

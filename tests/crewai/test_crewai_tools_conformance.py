@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from adapters.adapter_body import Body
-from adapters.adapter_conformance import AdapterConformance
+from adapters.adapter_conformance import AdapterConformance, Sharing
 from crewai.tools import BaseTool, tool
 from pydantic import PrivateAttr
 
@@ -99,6 +99,7 @@ class TestMixin(TestTool):
 
 
 class TestFunction(TestTool):
+    only = Sharing
     ways: ClassVar[tuple[str, ...]] = ("sync",)
 
     def original(self, body: Body, secret: str = "") -> Any:

@@ -352,10 +352,9 @@ class Noting(TransformComponent):
         return nodes
 
 
-@pytest.mark.parametrize("face", ["sync", "async"])
 @pytest.mark.allow_blocking("LlamaIndex starts its worker processes on the event loop")
 async def test_a_pipeline_with_two_workers_shares_the_store(
-    face, valkey, namespace, tmp_path, monkeypatch
+    valkey, namespace, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("multiprocessing.cpu_count", lambda: 2)
     ops = ToolOps(namespace, [Memory(), Redis(valkey.url, **PATIENT)])
@@ -368,8 +367,6 @@ async def test_a_pipeline_with_two_workers_shares_the_store(
     documents = [Document(text=f"text {n}", id_=str(n)) for n in range(4)]
 
     async def run(documents, workers=None):
-        if face == "sync":
-            return pipeline.run(documents=documents, num_workers=workers)
         return await pipeline.arun(documents=documents, num_workers=workers)
 
     def noted():
