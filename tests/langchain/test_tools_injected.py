@@ -36,7 +36,7 @@ from openai_server import OpenAIServer
 from pydantic import BaseModel
 from servers import wait_for
 
-from langchain_toolops._tool_injection import config_arguments, injected_arguments
+from langchain_toolops._tool_injection import config_arguments, injection_names
 from langchain_toolops.tools import ToolOpsTool, wrap_tool, wrap_tools
 from toolops_plugins import (
     Cache,
@@ -264,21 +264,19 @@ def test_injection_is_seen_wherever_it_is_written() -> None:
         x: int
 
     objects = StructuredTool(name="o", description="O.", args_schema=Bare, func=Object())
-    assert injected_arguments(objects) >= {"who"}
+    assert injection_names(objects) >= {"who"}
     bound = StructuredTool(
         name="o", description="O.", args_schema=Bare, func=partial(optional, x=1)
     )
-    assert injected_arguments(bound) == set("abc")
+    assert injection_names(bound) == set("abc")
     made = StructuredTool.from_function(with_schema, description="D.", args_schema=Schema)
-    assert injected_arguments(made) == {"hidden"}
-    assert injected_arguments(StructuredTool.from_function(optional, description="D.")) == set(
-        "abc"
-    )
-    assert injected_arguments(OnlyAsync()) == {"runtime", "config"}
+    assert injection_names(made) == {"hidden"}
+    assert injection_names(StructuredTool.from_function(optional, description="D.")) == set("abc")
+    assert injection_names(OnlyAsync()) == {"runtime", "config"}
     assert config_arguments(OnlyAsync()) == {"config"}
     for each in INJECTED:
-        assert injected_arguments(each) == {NAMES[each.name]}
-        assert injected_arguments(wrap_tool(each, ops=ToolOps())) == {NAMES[each.name]}
+        assert injection_names(each) == {NAMES[each.name]}
+        assert injection_names(wrap_tool(each, ops=ToolOps())) == {NAMES[each.name]}
 
 
 def test_a_tool_that_runs_a_runnable_has_its_configuration() -> None:
@@ -295,12 +293,12 @@ def test_a_tool_that_runs_a_runnable_has_its_configuration() -> None:
 
     given = {"name": "made", "description": "Made."}
     for bare in (RUNNABLE.invoke, partial(RUNNABLE.invoke, config=None), of_config.run):
-        assert injected_arguments(Tool(func=bare, **given)) == {"config"}
+        assert injection_names(Tool(func=bare, **given)) == {"config"}
     only = Tool(func=None, coroutine=RUNNABLE.ainvoke, **given)
-    assert injected_arguments(only) == {"config"}
+    assert injection_names(only) == {"config"}
     for harmless in (ask, Index().search, Tool(func=ask, **given).run):
-        assert injected_arguments(Tool(func=harmless, **given)) == set()
-    assert injected_arguments(create_retriever_tool(Found(), "found", "Find.")) == set()
+        assert injection_names(Tool(func=harmless, **given)) == set()
+    assert injection_names(create_retriever_tool(Found(), "found", "Find.")) == set()
 
 
 def fail(_: Any) -> Any:
@@ -331,7 +329,7 @@ def test_a_tool_of_an_mcp_server_may_be_kept(ops: ToolOps) -> None:
         coroutine=call_tool,
         response_format="content_and_artifact",
     )
-    assert injected_arguments(made) == {"runtime"}
+    assert injection_names(made) == {"runtime"}
     kept = wrap_tool(made, ops=ops, injected="ignore")
     assert len({ask(kept, user) for user in ("ann", "bob")}) == len(RUNS) == 1
     refused = wrap_tool(made, ops=ops)
@@ -343,7 +341,7 @@ def test_a_tool_of_an_mcp_server_may_be_kept(ops: ToolOps) -> None:
         """Measure how long it runs."""
         return runtime
 
-    assert injected_arguments(measure) == set()
+    assert injection_names(measure) == set()
 
 
 # Whose call it is

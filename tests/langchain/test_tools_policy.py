@@ -406,7 +406,7 @@ def test_a_stale_result_is_served_while_a_fresh_one_is_fetched(*, aio: bool) -> 
 
         async def ask() -> str:
             message = await wrapped.ainvoke(call_of(wrapped, {"where": "here"}))
-            await ops._on_loop().settle()
+            await ops._on_loop().drain()
             return str(message.content)
 
         def asked() -> str:
@@ -518,7 +518,7 @@ def test_a_refresh_begins_nothing_under_a_run_that_has_ended(
         async def ask(config: Any) -> list[Any]:
             heard = [each async for each in compiled.astream(given, config, stream_mode="custom")]
             gone.open()
-            await ops._on_loop().settle()
+            await ops._on_loop().drain()
             return heard
 
         def asked(heard: Heard) -> list[Any]:
@@ -584,7 +584,7 @@ def test_a_refresh_belongs_to_no_trace() -> None:
 
     async def ask() -> None:
         await wrapped.ainvoke({})
-        await ops._on_loop().settle()
+        await ops._on_loop().drain()
 
     with ToolOps(clock=clock) as ops:
         wrapped = wrap_tool(look, ops=ops, cache=Cache(ttl=10, stale_ttl=100, jitter=0.0))
@@ -602,7 +602,7 @@ def test_a_refresh_of_a_tool_that_delegates_runs_it() -> None:
 
     async def ask() -> None:
         await wrapped.ainvoke(kind.args)
-        await ops._on_loop().settle()
+        await ops._on_loop().drain()
 
     with ToolOps(clock=clock) as ops:
         kept = Cache(ttl=10, stale_ttl=100, jitter=0.0)
