@@ -7,7 +7,7 @@ results still belong together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -119,6 +119,9 @@ def split_question(
     return "\n".join(parts), turns
 
 
+_PLAIN = frozenset({type(None), str, bytes, bool, int, float})
+
+
 def names_file(value: Any) -> bool:
     """Return whether an object of a conversation names a file, whose content may change."""
     return isinstance(getattr(value, "path", None), str | Path)
@@ -130,12 +133,23 @@ def reads_files(value: Any) -> bool:
     Args:
         value: The conversation, or any part of it.
     """
-    if value is None or isinstance(value, str | bytes | int | float):
+    parts: Iterable[Any]
+    kind = type(value)
+    if kind is dict:
+        parts = value.values()
+    elif kind is list or kind is tuple:
+        parts = value
+    elif issubclass(kind, str):
         return False
-    if isinstance(value, Mapping):
-        return any(map(reads_files, value.values()))
-    if isinstance(value, list | tuple):
-        return any(map(reads_files, value))
-    if not hasattr(type(value), "model_fields"):
+    elif hasattr(kind, "model_fields"):
+        if names_file(value):
+            return True
+        parts = vars(value).values()
+    elif isinstance(value, Mapping):
+        parts = value.values()
+    elif isinstance(value, list | tuple):
+        parts = value
+    else:
         return False
-    return names_file(value) or any(map(reads_files, vars(value).values()))
+    parts = [part for part in parts if type(part) not in _PLAIN]
+    return any(map(reads_files, parts)) if parts else False
