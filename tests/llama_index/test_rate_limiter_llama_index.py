@@ -131,7 +131,7 @@ async def test_who_gives_up_gives_its_turn_back(ops, clock):
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert limiter._reserved(0)[0] == pytest.approx(1.0)
+    assert limiter._reserve(0)[0] == pytest.approx(1.0)
     assert limiter._tokens.reserve(58, wait=0).delay == 0.0
 
 
@@ -200,7 +200,7 @@ def test_a_stream_is_counted_at_its_end_by_what_it_says_or_an_estimate(ops, cloc
     limiter = ToolOpsRateLimiter(None, ops, tokens="60/min", count=lambda text: 40 * bool(text))
     model = llm(rate_limiter=limiter)
     stream = model.stream_chat([ChatMessage("one two")])
-    assert limiter._reserved(0)[0] == 0.0
+    assert limiter._reserve(0)[0] == 0.0
     list(stream)
     # One for the call, one for the look at it, and 79 for the question and the answer.
     assert limiter._tokens.reserve(1).delay == pytest.approx(82 - 60)
