@@ -199,7 +199,11 @@ def test_an_embedder_of_ones_own(run, log, tmp_path, monkeypatch):
             ("--semantic", "--truth", "tenant"),
             "--truth: 'tenant' has the same value in all 6",
         ),
-        (None, ("--semantic", "--truth", "question"), "--truth: 'question' holds the questions"),
+        (
+            None,
+            ("--semantic", "--truth", "question"),
+            "--truth: 'question' is the field of the question",
+        ),
         (None, ("--semantic", "--truth", "intent", "--max-error", "2"), "--max-error: must lie"),
         (None, ("--semantic", "--max-error", "0.1"), "--max-error: needs --truth"),
         (None, ("--semantic", "--threshold", "0"), "--threshold: must lie between"),

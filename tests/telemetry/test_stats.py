@@ -534,7 +534,7 @@ def test_a_duration_as_text_is_close(seconds):
     said = sum(
         float(number) * UNITS[unit] for number, unit in zip(parts[::2], parts[1::2], strict=True)
     )
-    assert said == pytest.approx(seconds, rel=0.01)
+    assert said == pytest.approx(seconds, rel=0.025)  # 0.05 of two days
 
 
 @pytest.mark.parametrize(
