@@ -7,7 +7,7 @@ results still belong together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -120,6 +120,8 @@ def split_question(
 
 
 _PLAIN = frozenset({type(None), str, bytes, bool, int, float})
+_MOST_PARTS = 100_000
+"""The parts of a conversation that are looked at on an event loop; one may contain itself."""
 
 
 def names_file(value: Any) -> bool:
@@ -132,24 +134,26 @@ def reads_files(value: Any) -> bool:
 
     Args:
         value: The conversation, or any part of it.
+
+    Returns:
+        True also for a conversation of so many parts that it is not searched for files.
     """
-    parts: Iterable[Any]
-    kind = type(value)
-    if kind is dict:
-        parts = value.values()
-    elif kind is list or kind is tuple:
-        parts = value
-    elif issubclass(kind, str):
-        return False
-    elif hasattr(kind, "model_fields"):
-        if names_file(value):
+    pending = [value]
+    for part in pending:  # which grows meanwhile
+        kind = type(part)
+        if kind in _PLAIN or issubclass(kind, str):
+            continue
+        if kind is dict:
+            pending += part.values()
+        elif isinstance(part, list | tuple):
+            pending += part
+        elif hasattr(kind, "model_fields"):
+            fields = vars(part)
+            if isinstance(fields.get("path"), str | Path):
+                return True
+            pending += fields.values()
+        elif isinstance(part, Mapping):
+            pending += part.values()
+        if len(pending) > _MOST_PARTS:
             return True
-        parts = vars(value).values()
-    elif isinstance(value, Mapping):
-        parts = value.values()
-    elif isinstance(value, list | tuple):
-        parts = value
-    else:
-        return False
-    parts = [part for part in parts if type(part) not in _PLAIN]
-    return any(map(reads_files, parts)) if parts else False
+    return False
