@@ -25,7 +25,7 @@ status (an error from 400 on) and headers; or a list of tool calls alone."""
 
 
 class Gate(Protocol):
-    """What replies wait for: a `threading.Event`, or a `callers.Latch`."""
+    """The event that replies wait for: a `threading.Event`, or a `callers.Latch`."""
 
     def wait(self) -> Any:
         """Return once the gate is open."""
@@ -58,7 +58,7 @@ class OpenAIServer:
 
     @property
     def url(self) -> str:
-        """What a client takes as its base URL."""
+        """The base URL for a client."""
         return f"http://{self.host}:{self.port}/v1"
 
     def close(self) -> None:

@@ -285,7 +285,7 @@ def start_valkey(folder: Path, **options: Any) -> Server:
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[contextlib.ExitStack]:
-    """What is stopped when the session ends."""
+    """The servers to stop at the end of the session."""
     with contextlib.ExitStack() as stack:
         yield stack
 

@@ -48,7 +48,7 @@ class Kind:
 
 
 class Weather(BaseModel):
-    """Where and for how long."""
+    """A place and a number of days."""
 
     city: str = Field(description="The city.")
     days: int = Field(default=3, description="How many days.")

@@ -266,7 +266,7 @@ def test_repeats_are_counted_and_priced():
 
 
 def simulate(calls, latency, ttl):
-    """What a cache does, written down as simply as it goes."""
+    """Simulate a cache as simply as possible."""
     ends, good, now = {}, {}, -1
     counts, waited, bursts = Counter(), 0.0, set()
     for time, question in calls:

@@ -233,7 +233,7 @@ class TestHotPath:
 
 
 class TestVoid:
-    """What a runtime tells the tier when other processes invalidate."""
+    """Invalidations by other processes."""
 
     def test_voids_keys_and_tags_at_once(self) -> None:
         memory = Memory(clock=ManualClock())

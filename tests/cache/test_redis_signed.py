@@ -213,7 +213,7 @@ def test_a_void_result_does_not_take_the_place_of_a_newer_one(
 def test_who_was_deceived_in_one_tier_does_not_pass_it_on_in_another(
     tier_of: Make, forget: Callable[[Redis], None]
 ) -> None:
-    """What it found there is older than the last invalidation here."""
+    """The entry found there is older than the last invalidation here."""
     old = entry("old", "x")
     old = old._replace(created=old.created - 10)
     one, other = tier_of(), tier_of()

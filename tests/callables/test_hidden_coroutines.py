@@ -48,7 +48,7 @@ def trace(function):
 
 
 def run_here(function):
-    """What many command lines use: a plain function that runs the coroutine itself."""
+    """Run the coroutine from a plain function, as many command lines do."""
 
     @functools.wraps(function)
     def wrapper(*args, **kwargs):

@@ -45,7 +45,7 @@ def bad(ticker: str) -> str:
 
 
 class Told:
-    """What a runtime was told."""
+    """The events of a runtime."""
 
     def __init__(self, ops: ToolOps) -> None:
         self._events: list[CallEvent] = []
@@ -59,7 +59,7 @@ class Told:
 
     @property
     def rows(self) -> dict[tuple[str, str], int]:
-        """How often each row had each outcome."""
+        """Return the count of each outcome, by row."""
         return Counter((event.name, event.outcome) for event in self.events)
 
     def of(self, name: str) -> list[CallEvent]:

@@ -61,7 +61,7 @@ def crew_llm(ops: ToolOps, llm: Callable[..., Any]) -> Any:
 
 @pytest.fixture
 def call_events() -> Iterator[Callable[[], list[Any]]]:
-    """What listeners of CrewAI hear of calls of models, in order."""
+    """The events about model calls that CrewAI's listeners receive, in order."""
     events: list[Any] = []
     with crewai_event_bus.scoped_handlers():
         for kind in (

@@ -247,7 +247,7 @@ async def test_tenants_reach_the_thread_of_a_structured_tool(ops) -> None:
 
 
 def _who(ticker: str) -> str:
-    """Who asks."""
+    """Return the agent that asks."""
     return f"{ticker} for {WHO.get()}"
 
 

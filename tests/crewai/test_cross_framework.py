@@ -35,7 +35,7 @@ FRAMEWORKS = ("langchain", "llama_index", "crewai")
 
 
 class Service:
-    """What the tool asks."""
+    """The service behind the tool."""
 
     def __init__(self):
         self.calls = []
@@ -64,7 +64,7 @@ def redis_ops(valkey, namespace):
 
 @pytest.fixture
 def agents(openai_server, llm, service, redis_ops):
-    """What asks each framework's agent, by the framework's name."""
+    """Functions that ask the agent of each framework, by name."""
     openai_server.reply = calling([("find_order", {"number": 4711})])
 
     def find_order(number: int, country: str = "de") -> str:

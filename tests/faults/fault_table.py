@@ -50,7 +50,7 @@ PATIENCE = 40.0  # seconds that recovery may take: a tier is left alone for up t
 
 
 class Row(NamedTuple):
-    """What came of one fault."""
+    """The result of one fault."""
 
     fault: str
     calls: int

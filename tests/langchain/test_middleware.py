@@ -92,7 +92,7 @@ def meaningful(tmp_path: Path) -> Iterator[ToolOps]:
 
 @pytest.fixture
 def agent(ops, chat):
-    """What makes agents whose innermost middleware is ours."""
+    """Return a function that makes agents with our middleware innermost."""
 
     def make(tools=(), *, model=None, policy=ToolOpsMiddleware.MODEL, outer=(), inner=(), **given):
         options = {k: given.pop(k) for k in ("runtime", "usage_on_hit", "semantic_after_tools")

@@ -67,7 +67,7 @@ def arguments() -> dict[str, Any]:
 
 @pytest.fixture
 def agent(ops, chat, openai_server, arguments):
-    """What makes agents whose model calls the last tool once, and then says its result."""
+    """Return a function that makes agents whose model calls the last tool once."""
 
     def reply(body):
         last = body["messages"][-1]
@@ -85,7 +85,7 @@ def agent(ops, chat, openai_server, arguments):
 
 @pytest.fixture
 def runs() -> list[Any]:
-    """What the bodies of tools note."""
+    """The calls that tools record."""
     return []
 
 

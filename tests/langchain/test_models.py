@@ -132,7 +132,7 @@ class TestAsAnyModel(ChatModelUnitTests):
 
     @pytest.fixture
     def snapshot(self) -> Callable[..., Any]:
-        """What the suite compares a written model with: here, the model that is guarded."""
+        """The model that the suite compares with: the guarded model."""
         given = {**self.standard_chat_model_params, **self.chat_model_params}
         return lambda name: dumpd(ChatOpenAI(**given))
 

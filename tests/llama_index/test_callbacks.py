@@ -67,7 +67,7 @@ class Sink:
 
 
 class System:
-    """What counts in a test, and how many calls it has open."""
+    """A counting system and its number of open calls."""
 
     def __init__(self, name: str, ops: ToolOps, **options: Any) -> None:
         self.name = name
@@ -214,7 +214,7 @@ def test_a_model_without_a_name_goes_by_its_class(system, sink, mock_llm):
 
 
 class Person(BaseModel):
-    """What is asked for."""
+    """A person to extract."""
 
     name: str
 

@@ -52,7 +52,7 @@ from toolops_plugins.testing import FakeClock
 
 
 class Asked:
-    """What a model was asked, and how it can be held or made to fail; shared by its copies."""
+    """The requests of a model, which can be delayed or made to fail; shared by its copies."""
 
     def __init__(self) -> None:
         self.queries: list[str] = []

@@ -54,7 +54,7 @@ class Pairs(BaseCallbackHandler):
 
     @property
     def models(self) -> int:
-        """How many calls of models have begun and ended."""
+        """Return the number of model calls that have begun and ended."""
         begun = [i for i, kind in self.started.items() if kind is CBEventType.LLM]
         assert sorted(begun) == sorted(i for i in self.ended if i in begun)
         return len(begun)

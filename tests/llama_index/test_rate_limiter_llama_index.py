@@ -241,7 +241,7 @@ async def test_a_stream_that_is_made_of_another_as_it_is_read_is_counted_once(op
 
 
 def _left(limiter) -> int:
-    """How many units could be spent now."""
+    """Return the number of units that are available now."""
     left = 0
     while True:
         try:

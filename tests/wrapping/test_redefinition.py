@@ -308,7 +308,7 @@ def quote(ticker):
 
 @pytest.fixture
 def module(ops, tmp_path, monkeypatch, request):
-    """What writes a module and loads it, for the first time or again."""
+    """Return a function that writes a module and loads or reloads it."""
     name = f"quotes_{abs(hash(str(tmp_path)))}"
     holder = f"holder_{abs(hash(str(tmp_path)))}"
     (tmp_path / f"{holder}.py").write_text("ops = None")

@@ -307,7 +307,7 @@ async def test_a_stream_is_invalidated(ops: ToolOps, face: Any, by: str) -> None
 
 @pytest.mark.parametrize("by", ["key", "tag", "clear"])
 async def test_invalidated_in_the_middle(ops: ToolOps, face: Any, by: str) -> None:
-    """Who reads goes on reading; it is not kept, and who comes later starts anew."""
+    """Current readers go on; the stream is not stored, and later readers start anew."""
     source = Source(ops, cache=Cache(ttl=60, tags=["n:{n}"]))
     reader = face(source)
     early = await reader.open(1)
@@ -811,7 +811,7 @@ async def test_when_the_last_is_cancelled_the_source_has_ended_before_it_is_gone
 async def test_cancelled_in_the_very_moment_of_the_first_item(
     ops: ToolOps, callers: int, turns: int
 ) -> None:
-    """Whoever was to read it is gone when it is there: nothing may be left running."""
+    """The only reader is gone when the item arrives; nothing may be left running."""
     release, closed = asyncio.Event(), []
 
     @ops.tool(coalesce=True)
@@ -1293,7 +1293,7 @@ async def test_an_abandoned_reader_keeps_nothing_alive(ops: ToolOps) -> None:
 
 
 async def test_a_stream_whose_task_dies_is_not_taken_for_whole(ops: ToolOps) -> None:
-    """Whatever ends the task, even where it could not say so, its readers are told."""
+    """However the task ends, its readers receive an error."""
     source = Source(ops, [1, 2])
     reader = source.aio()
     assert await anext(reader) == 1

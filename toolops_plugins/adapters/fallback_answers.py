@@ -19,7 +19,7 @@ __all__ = ["Substitute", "map_fallback", "no_answer", "with_substitutes"]
 
 
 class Substitute:
-    """What stands in for an answer, or for one item of a stream.
+    """A fallback in place of an answer, or of one item of a stream.
 
     Args:
         value: The value of the user's fallback, or what it returned.

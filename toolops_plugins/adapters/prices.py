@@ -19,7 +19,7 @@ _DATED = re.compile(r"[-@](\d{8}|\d{4}-\d{2}-\d{2}|latest)$")
 
 @dataclass(frozen=True, slots=True)
 class TokenPrice:
-    """What the tokens of a model cost; by the million, as providers publish it.
+    """The prices of a model, per million tokens, as providers publish them.
 
     Args:
         input: Money for the tokens that go in.

@@ -21,7 +21,7 @@ __all__ = ["Begin", "End", "Pairs"]
 
 
 class Begin(NamedTuple):
-    """How a call began.
+    """The start of a call.
 
     Args:
         event_id: The id of the event that tells it.
@@ -33,7 +33,7 @@ class Begin(NamedTuple):
 
 
 class End(NamedTuple):
-    """How a call has ended. It holds neither arguments nor results.
+    """The end of a call, without arguments and results.
 
     Args:
         began: The id of the event with which it began, as far as CrewAI knows.
@@ -64,7 +64,7 @@ E = TypeVar("E", Begin, End)
 
 
 class _Waiting(Generic[E]):
-    """What waits for its other half, under a key; of more than so many the oldest goes."""
+    """Events that wait for their counterpart, by key; the oldest is dropped beyond a limit."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -34,7 +34,7 @@ _MOST = 1_000
 
 
 class Settings(NamedTuple):
-    """What was said about the calls of a tool, or of all tools of a class.
+    """The options for the calls of a tool, or of all tools of a class.
 
     Args:
         ops: The runtime. None: the default one, at each call.

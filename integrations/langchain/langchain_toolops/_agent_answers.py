@@ -60,7 +60,7 @@ class ToolAnswer(ToolMessage):
 
 
 class Lone:
-    """What a tool's call brought for its own caller alone, such as a command to the graph.
+    """A result for the caller of a tool alone, such as a command to the graph.
 
     Args:
         result: What it brought.

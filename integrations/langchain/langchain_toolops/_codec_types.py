@@ -69,7 +69,7 @@ _INFO = (dict, type(None))
 
 
 class Generations(list[Generation]):
-    """What a model has generated, as LangChain's caches take and give it."""
+    """The generations of a model, as LangChain's caches store them."""
 
 
 def teach(codec: Codec) -> None:

@@ -191,7 +191,7 @@ def test_importing_wordllama_leaves_logging_alone() -> None:
 
 
 class Letters:
-    """What the tests' Chroma functions compute."""
+    """The embedding that the tests' Chroma functions compute."""
 
     def __call__(self, texts: list[str]) -> list[Any]:
         return [np.array([text.count("a"), text.count("b"), 2.0], np.float32) for text in texts]

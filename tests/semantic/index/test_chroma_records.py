@@ -89,7 +89,7 @@ def test_the_cosine_follows_from_the_folded_vectors(scope, seed):
 
 
 def test_codes_do_not_change_between_versions_and_machines():
-    """What is stored was folded with them."""
+    """Stored records were folded with these codes."""
     folded = fold([bytes(range(16))], np.zeros((1, 2), np.float32))[0]
     signs = "".join("+" if value > 0 else "-" for value in folded[2:])
     assert signs == SIGNS

@@ -60,7 +60,7 @@ def test_a_wall_clock_that_is_set_prolongs_nothing(tmp_path: Path, turn: float) 
 
 @pytest.fixture
 def write_ahead(tmp_path: Path) -> Iterator[Any]:
-    """What writes an answer by another host's clock, and opens the folder by ours."""
+    """Return a function that writes an answer by another host's clock and reopens the folder."""
 
     def write(ahead: float, ttl: float = 60.0) -> tuple[Any, list[str], Shifted]:
         with ToolOps("t", semantic=SemanticCache(tmp_path), clock=Shifted(ahead)) as other:

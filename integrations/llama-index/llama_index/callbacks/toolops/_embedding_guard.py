@@ -42,7 +42,7 @@ _AT_ONCE = 32
 
 
 class EmbeddingGuard:
-    """What the guarded models of one class share; safe to use from any threads and event loops.
+    """The state that guarded models of one class share. Safe for any threads and event loops.
 
     What the provider is asked goes through a view of the model: an instance of the model's own
     class that shares all state with the guarded one, so that whatever is changed in the one is

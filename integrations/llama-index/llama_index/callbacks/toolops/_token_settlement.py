@@ -46,7 +46,7 @@ class _Spender(Protocol):
 
 
 class _Calls:
-    """Which limiter let a call go, by the call's span; safe to use from any threads."""
+    """The limiter that admitted each call, by the span of the call. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = fork_safe(self, threading.Lock())
