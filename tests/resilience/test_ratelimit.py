@@ -11,6 +11,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from properties import examples
 
 from toolops_plugins import ToolOps
 from toolops_plugins.errors import ConfigurationError, DeadlineExceeded, RateLimited
@@ -105,6 +106,7 @@ CANCELLED_WHEN_FULL = [
 
 
 @example(CANCELLED_WHEN_FULL, 4.0, None)
+@examples(4)
 @given(ACTIONS, st.sampled_from([4.0, 5.0, 8.0]), st.sampled_from([None, 0, 3, 20]))
 def test_a_bucket_never_passes_its_burst_and_rate_in_any_interval(actions, burst, wait):
     limiter, clock = make("10/10s", burst=burst, wait=wait)
@@ -119,6 +121,7 @@ def test_a_bucket_never_passes_its_burst_and_rate_in_any_interval(actions, burst
         assert starts == sorted(starts)
 
 
+@examples(4)
 @given(ACTIONS, st.sampled_from([None, 0, 3, 20]), st.sampled_from([2, 1024]))
 def test_a_window_never_holds_more_than_its_count(actions, wait, entries):
     limiter, clock = make("6/10s", algorithm="sliding_window", wait=wait)
@@ -130,6 +133,7 @@ def test_a_window_never_holds_more_than_its_count(actions, wait, entries):
         assert starts == sorted(starts)
 
 
+@examples(4)
 @given(st.lists(st.tuples(WAITS, COSTS), max_size=60))
 def test_a_window_gives_the_earliest_turn_that_order_and_count_allow(calls):
     limiter, clock = make("6/10s", algorithm="sliding_window")
@@ -147,6 +151,7 @@ def test_a_window_gives_the_earliest_turn_that_order_and_count_allow(calls):
         went.append((expected, cost))
 
 
+@examples(4)
 @given(st.lists(st.tuples(WAITS, COSTS), max_size=60))
 def test_a_bucket_gives_the_turn_that_a_counted_bucket_would(calls):
     limiter, clock = make("10/10s", burst=4)
