@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager, aclosing, closing, contextmanager
 from contextvars import ContextVar
 from typing import Any, ClassVar, Self, TypeVar, cast
 
+from toolops_plugins.adapters.detachable_call import DetachableCall
 from toolops_plugins.adapters.fallback_answers import with_substitutes
 from toolops_plugins.adapters.model_policy import may_pass, name_parts, narrow_errors
 from toolops_plugins.adapters.signals import adapt_policy
 from toolops_plugins.adapters.subclasses import refuse_pickle
-from toolops_plugins.calls.context import REFRESH
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import NOTHING, Policy
 from toolops_plugins.runtime import ToolOps
@@ -28,22 +28,12 @@ __all__ = [
 _M = TypeVar("_M")
 
 
-class ModelCall:
+class ModelCall(DetachableCall):
     """One caller's call of a guarded model.
 
     A subclass asks the model in ``call``, ``acall``, ``stream`` and ``astream``, as far as its
     guard needs these.
     """
-
-    def __init__(self) -> None:
-        self._refresh = REFRESH.get()
-        self.is_over = False
-        """Whether the caller has gone."""
-
-    @property
-    def is_detached(self) -> bool:
-        """Whether the call goes on behind an answer that its caller has had."""
-        return self.is_over or REFRESH.get() is not self._refresh
 
 
 class ModelGuard:
@@ -87,7 +77,7 @@ class ModelGuard:
 
     @property
     def is_active(self) -> bool:
-        """Whether a call of this model is under way around whoever asks."""
+        """True if a call of this model is under way around whoever asks."""
         return self.active.get() is self
 
     @contextmanager

@@ -14,8 +14,8 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self
 
+from toolops_plugins.adapters.detachable_call import DetachableCall
 from toolops_plugins.adapters.signals import Signal, adapt_policy, release
-from toolops_plugins.calls.context import REFRESH
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import Policy
 from toolops_plugins.runtime import ToolOps
@@ -28,7 +28,7 @@ SINGLE_USE = (Iterator, AsyncIterator, Awaitable)
 """Types of results that can be used once, and so are neither stored nor shared."""
 
 
-class ToolCall:
+class ToolCall(DetachableCall):
     """A call that is under way.
 
     Each subclass has a context variable of its own, so that tools of one framework that call tools
@@ -40,10 +40,9 @@ class ToolCall:
 
     Attributes:
         has_run: Whether this call's own body has run, rather than that of a call that it joined.
-        is_over: Whether the caller has gone.
     """
 
-    __slots__ = ("_refresh", "_token", "arguments", "body", "has_run", "is_over")
+    __slots__ = ("_token", "arguments", "body", "has_run")
 
     current: ClassVar[ContextVar[Any]]
     """The call that is under way around whoever asks, or None."""
@@ -52,11 +51,10 @@ class ToolCall:
         cls.current = ContextVar(f"{cls.__module__}.{cls.__name__}", default=None)
 
     def __init__(self, body: Body, arguments: dict[str, Any]) -> None:
+        super().__init__()
         self.body = body
         self.arguments = arguments
         self.has_run = False
-        self.is_over = False
-        self._refresh = REFRESH.get()
 
     def __enter__(self) -> Self:
         self._token = self.current.set(self)
@@ -69,8 +67,8 @@ class ToolCall:
 
     def start(self) -> AbstractContextManager[Callable[[], Any]]:
         """Return the body within the context to run it in."""
-        if self.is_over or REFRESH.get() is not self._refresh:
-            return self.detach()  # the caller has gone, or got an older result
+        if self.is_detached:
+            return self.detach()
         self.has_run = True
         return nullcontext(self.body)
 
