@@ -19,9 +19,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from servers import free_port, wait_for
 
+from toolops_plugins.codec import JSON, TAGGED
 from toolops_plugins.semantic.index.rows import Row
 
 _RUN = "import sys; from chromadb.cli.cli import app; sys.argv[0] = 'chroma'; sys.exit(app())"
@@ -137,6 +139,27 @@ def make_row(number: int, scope: int = 0, **changes: Any) -> Row:
         "price": 0.125 * number,
     }
     return Row(**(values | changes))
+
+
+def row_strategy(tags: st.SearchStrategy[str]) -> st.SearchStrategy[Row]:
+    """Return a strategy for rows of any content.
+
+    Args:
+        tags: A strategy for the tags.
+    """
+    finite = st.floats(allow_nan=False, allow_infinity=False)
+    return st.builds(
+        make_row,
+        st.integers(0, 2**60),
+        text=st.none() | st.text(st.characters()),  # half surrogates included
+        codec=st.sampled_from([JSON, TAGGED]),
+        data=st.binary(),
+        created=st.floats(allow_nan=False),
+        expires=finite | st.just(math.inf),
+        tags=st.lists(tags, max_size=3).map(tuple),
+        hits=st.integers(0, 2**50),
+        used=st.floats(min_value=1, max_value=2.0**53),
+    )
 
 
 def make_vectors(count: int, dimension: int = 16, seed: int = 0) -> NDArray[np.float32]:

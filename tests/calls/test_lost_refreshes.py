@@ -186,18 +186,22 @@ def test_a_loop_that_has_stopped_in_mid_refresh_does_not_hold_the_key(ending: st
     assert prices.sync() in (2, 3)
 
 
-@pytest.mark.allow_blocking("that a loop is blocked is the subject")
-def test_a_loop_that_is_blocked_does_not_hold_the_key(
-    loops: Callable[[], Loop], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loop_liveness, "PATIENCE", 0.001)
-    prices = Prices()
-    loop = loops()
+def hold_refresh(prices: Prices, loop: Loop) -> None:
+    """Start a refresh on a loop, and hold it until ``prices.held`` is opened."""
     assert loop.start(prices.aio()).result(LONG) == 1
     prices.age()
     prices.held = Latch()
     assert loop.start(prices.aio()).result(LONG) == 1
     wait_for(lambda: prices.begun == 2, "the refresh", LONG)
+
+
+@pytest.mark.allow_blocking("that a loop is blocked is the subject")
+def test_a_loop_that_is_blocked_does_not_hold_the_key(
+    loops: Callable[[], Loop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_liveness, "PATIENCE", 0.001)
+    prices, loop = Prices(), loops()
+    hold_refresh(prices, loop)
     blocked, release = threading.Event(), threading.Event()
     loop.loop.call_soon_threadsafe(lambda: (blocked.set(), release.wait(LONG)))
     blocked.wait(LONG)
@@ -210,13 +214,8 @@ def test_a_refresh_on_a_loop_that_turns_is_left_alone(
     loops: Callable[[], Loop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop_liveness, "PATIENCE", 0.5)
-    prices = Prices()
-    loop = loops()
-    assert loop.start(prices.aio()).result(LONG) == 1
-    prices.age()
-    prices.held = Latch()
-    assert loop.start(prices.aio()).result(LONG) == 1
-    wait_for(lambda: prices.begun == 2, "the refresh", LONG)
+    prices, loop = Prices(), loops()
+    hold_refresh(prices, loop)
     assert [start(prices.sync).result(LONG) for _ in range(20)] == [1] * 20
     prices.held.open()
     wait_for(lambda: prices.sync() == 2, "the refreshed result", LONG)

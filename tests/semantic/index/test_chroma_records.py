@@ -6,28 +6,14 @@ import json
 import math
 
 import numpy as np
-from chroma_servers import fields, make_row, make_vectors, scope_of
+from chroma_servers import fields, make_row, make_vectors, row_strategy, scope_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolops_plugins.codec import JSON, TAGGED
 from toolops_plugins.semantic.index import chroma_records as records
 from toolops_plugins.semantic.index.chroma_scopes import CODE, fold, similarity
 
-NUMBERS = st.floats(allow_nan=False)
-TEXTS = st.text(st.characters())  # half surrogates included
-rows = st.builds(
-    lambda number, **changes: make_row(number, **changes),
-    st.integers(0, 2**60),
-    text=st.none() | TEXTS,
-    codec=st.sampled_from([JSON, TAGGED]),
-    data=st.binary(),
-    created=NUMBERS,
-    expires=st.floats(allow_nan=False, allow_infinity=False) | st.just(math.inf),
-    tags=st.lists(st.text(st.characters(codec="utf-8")), max_size=3).map(tuple),
-    hits=st.integers(0, 2**50),
-    used=st.floats(min_value=1, max_value=2.0**53),
-)
+rows = row_strategy(st.text(st.characters(codec="utf-8")))
 
 
 @given(rows)

@@ -8,11 +8,10 @@ import math
 from base64 import b64decode, b64encode
 
 import pytest
-from chroma_servers import fields, make_row, make_vectors
+from chroma_servers import fields, make_row, make_vectors, row_strategy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolops_plugins.codec import JSON, TAGGED
 from toolops_plugins.codec.encryption import Cipher
 from toolops_plugins.errors import TamperedError
 from toolops_plugins.semantic.index import chroma_records as records
@@ -24,20 +23,7 @@ ENCRYPTED = Protection(b"secret", "desk", Cipher([b"secret"]))
 BOTH = pytest.mark.parametrize("protection", [SIGNED, ENCRYPTED], ids=["signed", "encrypted"])
 X, Y = make_vectors(2)
 
-NUMBERS = st.floats(allow_nan=False)
-TEXTS = st.text(st.characters())  # half surrogates included
-rows = st.builds(
-    lambda number, **changes: make_row(number, **changes),
-    st.integers(0, 2**60),
-    text=st.none() | TEXTS,
-    codec=st.sampled_from([JSON, TAGGED]),
-    data=st.binary(),
-    created=NUMBERS,
-    expires=st.floats(allow_nan=False, allow_infinity=False) | st.just(math.inf),
-    tags=st.lists(TEXTS, max_size=3).map(tuple),
-    hits=st.integers(0, 2**50),
-    used=st.floats(min_value=1, max_value=2.0**53),
-)
+rows = row_strategy(st.text(st.characters()))
 
 
 def store_row(row, protection, x=X):
