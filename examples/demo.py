@@ -49,7 +49,7 @@ Ask = Callable[[str], Awaitable[Any]]
 
 @dataclass
 class Run:
-    """What was measured in one run.
+    """The measurements of one run.
 
     Args:
         seconds: From the first question to the last answer.

@@ -73,7 +73,7 @@ class Tool:
         self.name = f"tool{number}"
         self.kind = self.KINDS[number % len(self.KINDS)]
         self.calm = draw.random() < 0.5
-        """Whether its bodies must not overlap: nobody leaves, and nothing is begun twice."""
+        """True if its bodies must not overlap: nobody leaves, and nothing is begun twice."""
         self.policy = self._policy(draw)
         self.slow = draw.choice((0.0, 0.0005, 0.005))
         self.failing = draw.choice((0.0, 0.0, 0.3))

@@ -41,12 +41,12 @@ class Cooldown:
 
     @property
     def is_down(self) -> bool:
-        """Whether the last report of the server was a failure."""
+        """True if the last report of the server was a failure."""
         return self._until is not None
 
     @property
     def is_active(self) -> bool:
-        """Whether operations are skipped now."""
+        """True if operations are skipped now."""
         until = self._until
         return until is not None and self._clock.monotonic() < until
 

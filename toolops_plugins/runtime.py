@@ -462,7 +462,7 @@ class ToolOps(Decorators, Closing):
 
     @property
     def active(self) -> bool:
-        """Whether policies apply. False: every call goes straight to its function."""
+        """True if policies apply. False: every call goes straight to its function."""
         return self._shared.active
 
     @active.setter

@@ -116,7 +116,7 @@ def ask_all(ask: Callable[[str], Any]) -> list[Any]:
 
 
 def fits(found: list[Any]) -> bool:
-    """Whether each question got its answer, or that to the same in other words."""
+    """True if each question got its answer, or that to the same in other words."""
     france = (answer(FRANCE), answer(AGAIN))
     return all(
         each == answer(SPAIN) if question == SPAIN else each in france

@@ -13,7 +13,7 @@ from crewai.tools import BaseTool
 
 from crewai_toolops import wrap_tool
 from toolops_plugins import Cache, Policy, ToolOps
-from toolops_plugins.coalesce import loop_liveness as pulse
+from toolops_plugins.coalesce import loop_liveness
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def ops() -> Iterator[ToolOps]:
 async def test_a_tool_on_a_loop_needs_a_thread_that_its_followers_hold(
     ops: ToolOps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pulse, "PATIENCE", 0.02)
+    monkeypatch.setattr(loop_liveness, "PATIENCE", 0.02)
     runs: list[str] = []
     release = Latch()
 

@@ -303,7 +303,7 @@ def test_a_failure_is_never_kept(native, openai_server, llm, runs) -> None:
 def test_a_kept_poll_stops_the_agent_on_the_fifth_equal_result(openai_server, llm, runs) -> None:
     @tool("quote")
     def quote(ticker: str) -> str:
-        """Whether the order has been filled."""
+        """True if the order has been filled."""
         runs.append(ticker)
         return f"pending since {len(runs)}" if len(runs) < 6 else "filled"
 

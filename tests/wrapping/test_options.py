@@ -183,7 +183,7 @@ def test_secrets_count_in_the_key_and_cannot_be_dropped(ops: ToolOps) -> None:
 @pytest.mark.parametrize("how", ["ignore", "key_params"])
 @pytest.mark.parametrize("name", ["api_key", "who"])
 def test_no_option_drops_a_secret_from_the_key(ops: ToolOps, how: str, name: str) -> None:
-    """Whether it is named in `secret=` or known by its name."""
+    """True if it is named in `secret=` or known by its name."""
     if name == "who":
 
         def inbox(who: str, n: int = 0) -> str:

@@ -63,7 +63,7 @@ class Setting:
 
     @property
     def default(self) -> bool:
-        """Whether this is the default configuration."""
+        """True if this is the default configuration."""
         return self.alike is not None
 
     @property
@@ -196,7 +196,7 @@ class Result:
 
     @property
     def judged(self) -> bool:
-        """Whether the log has true answers, so that wrong answers can be counted."""
+        """True if the log has true answers, so that wrong answers can be counted."""
         return self.questions.fields.truth is not None
 
     def saved_money(self, tally: Tally) -> float:

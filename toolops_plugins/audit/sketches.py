@@ -33,7 +33,7 @@ class Distinct:
         self._kept: set[int] = set()
         self._largest: list[int] = []  # a heap of the negated hashes
         self.exact = True
-        """Whether the count is exact."""
+        """True if the count is exact."""
 
     def __len__(self) -> int:
         """Return the number of stored hashes."""

@@ -88,14 +88,14 @@ class BaseRecording:
         self._trace: TracebackType | None = None
         self.returned: Any = None
         self.complete = True
-        """Whether every item is still present, and can be encoded."""
+        """True if every item is still present, and can be encoded."""
         self.unencodable: str | None = None
         """The type of the first item that cannot be encoded, or decoded again."""
         self.overflown = False
         self.single_use = False
-        """Whether only one reader can have some item."""
+        """True if only one reader can have some item."""
         self.accepts_send = False
-        """Whether its reader may send and throw into it, since nobody else sees the items."""
+        """True if its reader may send and throw into it, since nobody else sees the items."""
         self.owner: Any = None
         """An object of its maker's, for use at its end."""
         self._joined = False

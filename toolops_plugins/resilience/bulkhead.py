@@ -231,7 +231,7 @@ class BulkheadPlace:
 
 class _Waiter(Protocol):
     granted: bool
-    """Whether a place was handed to it; read and written under the gate's lock."""
+    """True if a place was handed to it; read and written under the gate's lock."""
 
     def wake(self) -> bool:
         """Let the caller continue; return False if it cannot."""

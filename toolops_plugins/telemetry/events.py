@@ -279,7 +279,7 @@ class Emitter:
     __slots__ = ("__weakref__", "_entries", "_lock", "_log", "_max_warnings", "_warnings", "active")
 
     active: bool
-    """Whether there is a sink; without one there is no need to make events."""
+    """True if there is a sink; without one there is no need to make events."""
 
     def __init__(
         self,

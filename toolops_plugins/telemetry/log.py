@@ -45,7 +45,7 @@ class _Line(NamedTuple):
     recovery_of: str | None = None
     """The kind of notice whose trouble has ended."""
     apart: bool = False
-    """Whether notices of one name with different details have different causes."""
+    """True if notices of one name with different details have different causes."""
 
 
 _LINES = {

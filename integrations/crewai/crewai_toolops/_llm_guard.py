@@ -186,7 +186,7 @@ class _LLMCall(ModelCall):
         self._has_begun = False
         self._schema: Any = None
         self.runs_tools = False
-        """Whether the model itself runs the tools that it calls."""
+        """True if the model itself runs the tools that it calls."""
 
     @property
     def _arguments(self) -> dict[str, Any]:
@@ -299,7 +299,7 @@ class _LLMCall(ModelCall):
 
     @property
     def _tries_once(self) -> bool:
-        """Whether CrewAI's own attempts give way to those of the policy."""
+        """True if CrewAI's own attempts give way to those of the policy."""
         return self._guard.retries and not self.runs_tools
 
     def _make(self) -> Callable[[], Any]:

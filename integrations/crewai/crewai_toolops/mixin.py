@@ -163,7 +163,7 @@ class ToolOpsMixin(BaseModel):
 
     @property
     def toolops_keeps(self) -> bool:
-        """Whether results are kept."""
+        """True if results are kept."""
         guards = guards_of(self)
         return guards is not None and guards.settings.policy.cache is not None
 

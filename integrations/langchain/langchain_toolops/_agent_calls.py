@@ -139,7 +139,7 @@ class Functions:
 
     @property
     def needs_key(self) -> bool:
-        """Whether results are kept or shared, so that a key is needed."""
+        """True if results are kept or shared, so that a key is needed."""
         return self._policy.coalesces or self._policy.cache is not None
 
     def run(self, call: AgentCall) -> Any:

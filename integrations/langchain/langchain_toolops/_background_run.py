@@ -85,11 +85,11 @@ def _silent(value: Any) -> Any:
     names = {field.name for field in dataclasses.fields(value)}
     if not {"stream_writer", "context", "store"} <= names:
         return value
-    changed: dict[str, Any] = {"stream_writer": _unheard}
+    changed: dict[str, Any] = {"stream_writer": _discard}
     if "config" in names:
         changed["config"] = _alone(value.config)  # type: ignore[attr-defined] # it is among the names
     return dataclasses.replace(value, **changed)
 
 
-def _unheard(_: Any) -> None:
+def _discard(_: Any) -> None:
     """Take the place of a graph's stream, which has been read."""

@@ -54,7 +54,7 @@ class _MethodCall(ModelCall):
         self.result: Any = None
         """The answer of the model to this caller itself."""
         self.has_begun = False
-        """Whether the model has begun to stream to this caller itself."""
+        """True if the model has begun to stream to this caller itself."""
         self.new_ids: dict[str, str] = {}
         """New ids of the tool calls in a stream that was not made for this caller."""
         if run_manager is not None:

@@ -121,7 +121,7 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
 
     @property
     def ignore_chain(self) -> bool:
-        """Whether LangChain need not tell of chains."""
+        """True if LangChain need not tell of chains."""
         return self._chains == "none"
 
     # -- models ----------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from chroma_servers import ChromaServer, make_row, make_vectors, scope_of
 
 from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.semantic.index import chroma_connection
-from toolops_plugins.semantic.index import chroma_server as chroma_query
+from toolops_plugins.semantic.index import chroma_server as server_module
 from toolops_plugins.semantic.index.chroma import Store
 from toolops_plugins.semantic.index.chroma_server import Server
 
@@ -64,10 +64,10 @@ def test_both_faces_agree(store: Store) -> None:
 
 def test_each_loop_has_its_own_connections_and_closes_them(store: Store) -> None:
     store.write([make_row(n) for n in range(20)], make_vectors(20))
-    for number in range(chroma_query._LOOPS + 3):
+    for number in range(server_module._LOOPS + 3):
         assert asyncio.run(find_ids(store, number))[0] == make_row(number).id
         gc.collect()  # a connection that was left open is a warning, and an error
-    assert len(store._link.queries._seats) <= chroma_query._LOOPS
+    assert len(store._link.queries._seats) <= server_module._LOOPS
 
 
 async def test_a_loop_in_another_thread(store: Store) -> None:

@@ -112,7 +112,7 @@ class Commands:
     """
 
     signed = False
-    """Whether entries and stamps are signed."""
+    """True if entries and stamps are signed."""
 
     def __init__(
         self,

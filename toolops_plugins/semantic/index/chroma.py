@@ -75,14 +75,14 @@ class Store:
         self._protection = None if secret is None else Protection(secret, collection, cipher)
         self._link = Link(path, url, client, collection, embedder, dimension, timeout)
         self.shared: bool = self._link.shared
-        """Whether other processes may change the entries, which is so on a server."""
+        """True if other processes may change the entries, which is so on a server."""
         self.native: bool = self._link.queries is not None
-        """Whether :meth:`asearch` awaits the server, and blocks no thread."""
+        """True if :meth:`asearch` awaits the server, and blocks no thread."""
         self._tally = Tally()
         self.states = StateStore(self._link, self._protection, self._tally)
         """Learned states and invalidations."""
         self.signed = secret is not None
-        """Whether records are signed."""
+        """True if records are signed."""
 
     @property
     def skipped(self) -> int:

@@ -71,7 +71,7 @@ class FolderLock:
             ) from error
         held = self._read()
         self.torn: bool = held.get("state") == _BUSY.decode()
-        """Whether the last process ended during a write."""
+        """True if the last process ended during a write."""
         self.stale: set[str] = set(held.get("stale", ()))
         """The collections whose index lacks entries."""
         self._state = _BUSY if self.torn else _IDLE

@@ -106,7 +106,7 @@ class Call(Run):
 
     @property
     def is_model(self) -> bool:
-        """Whether a model is called."""
+        """True if a model is called."""
         return self.kind in MODELS
 
     def enter(self) -> None:
