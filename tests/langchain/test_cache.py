@@ -459,7 +459,7 @@ def test_a_corrupt_entry_is_a_miss(chat, openai_server, sink, namespace, valkey,
         model = chat(cache=ToolOpsCache(ops))
         ask(model, FRANCE)
         with valkey.client() as client:
-            for key in client.scan_iter("*"):
+            for key in client.scan_iter(f"toolops:{namespace}:*"):
                 if client.type(key) == b"string" and b"Paris" not in key:
                     value = client.get(key)
                     client.set(key, value[:-20] + b"x" * 20)
@@ -521,10 +521,10 @@ def test_what_cannot_be_stored_is_returned_and_not_stored(cache, sink):
     assert "not_encodable" in {notice.kind for notice in sink.notices}
 
 
-def dump(valkey: Any) -> bytes:
+def dump(valkey: Any, namespace: str) -> bytes:
     with valkey.client() as client:
         parts = []
-        for key in client.scan_iter("*"):
+        for key in client.scan_iter(f"toolops:{namespace}:*"):
             parts += [key, client.dump(key) or b""]
             if client.type(key) == b"string":
                 parts.append(client.get(key))
@@ -542,7 +542,7 @@ def test_secrets_of_the_model_are_stored_nowhere(chat, openai_server, namespace,
         assert model.invoke(AGAIN).content == FRANCE
         semantic.flush()
     assert openai_server.headers[0]["x-auth"] == secret
-    stored = dump(valkey) + b"".join(
+    stored = dump(valkey, namespace) + b"".join(
         path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()
     )
     assert FRANCE.encode() in stored
