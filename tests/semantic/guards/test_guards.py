@@ -56,6 +56,10 @@ VETOED = [
     ("visa for France from India", "visa for India from France"),
     ("delete all files except logs", "delete all files"),
     ("what did Anna tell Ben", "what did Ben tell Anna"),
+    ("which countries did France invade", "which countries invaded France"),
+    ("switch the lights on and the heating off", "switch the lights off and the heating on"),
+    ("learn C++", "learn C#"),
+    ("Thanks for 4 tickets, where is my parcel?", "Where is my parcel?"),
 ]
 
 PASSED = [
@@ -97,6 +101,9 @@ PASSED = [
     ("twenty-five euros", "€25"),
     ("2 hrs", "120 minutes"),
     ("what time does the bank open", "when does the bank open"),
+    ("how do I repair a broken radio", "how do I repair a radio"),
+    ("ihave lost my card", "I have lost my card"),
+    ("My name is Anna Berg. Where is my parcel?", "Where is my parcel?"),
 ]
 
 
@@ -124,6 +131,7 @@ BY_GUARD = [
     ("kind", "what is the address of the clinic", "why is the clinic", "where"),
     ("order", "trains from Oslo to Bergen", "trains from Bergen to Oslo", "swapped"),
     ("order", "did Ajax beat Porto", "did Porto beat Ajax", "swapped"),
+    ("order", "what is my limit", "what is your limit", "persons"),
     ("words", "hotels in Oslo", "hotels in Bergen", "oslo"),
     ("words", "vaccines", "vaccines for travellers", "travellers"),
 ]
@@ -251,6 +259,14 @@ def test_hashed_traits_hold_no_word_and_depend_on_the_secret():
     assert hashed == Guards(secret=b"one").hash_traits(text)
 
 
+def test_hashed_traits_without_a_secret_hold_no_word_and_are_the_same_everywhere():
+    hashed = Guards().hash_traits("hotels in Oslo")
+    assert "oslo" not in hashed.lower()
+    assert hashed == Guards().hash_traits("hotels in Oslo")
+    assert Guards().veto("hotels in Oslo", Traits.from_json(hashed)) is None
+    assert Guards().veto("hotels in Bergen", Traits.from_json(hashed)) is not None
+
+
 def test_a_veto_on_hashed_traits_names_the_words_of_the_question_only():
     veto = ALL.veto("hotels in Oslo", Traits.from_json(ALL.hash_traits("hotels in Bergen")))
     assert veto is not None
@@ -289,6 +305,7 @@ def test_a_long_text_is_compared_as_a_whole():
     text = "Summarise: " + "the quick brown fox jumps. " * 200
     assert ALL.veto(text, text.upper().replace(" ", "  ")) is None
     assert ALL.veto(text, text + "not") is not None
+    assert Guards(["words"]).veto(text, text + "not") is not None
     assert ALL.veto(text, "Summarise") is not None
     assert ALL.veto(text, Traits.from_json(ALL.hash_traits(text))) is None
     assert ALL.veto(text + "\ud800", text + "\udfff") is not None
