@@ -1,19 +1,21 @@
 """Latency quantiles in bounded memory.
 
-The buckets are log-linear, as in HdrHistogram (Tene, 2012): every power of two is divided into 20
-equal parts, so that the middle of a bucket is at most 2.5 % away from any value in it. One
-histogram has 740 buckets (6 KB), from 1 microsecond to 36 hours.
+The buckets are log-linear, as in HdrHistogram (Tene, 2012): every power of two is divided into 32
+equal parts, so that the middle of a bucket is at most 1.6 % away from any value in it. One
+histogram has 1,185 buckets (9 KB), from 1 microsecond to 36 hours.
 
 Every call is recorded, so recording has to be fast. Libraries such as ``hdrhistogram`` and
-``ddsketch`` spend microseconds of Python on each value; this is one binary search in C and one
-increment.
+``ddsketch`` spend microseconds of Python on each value. Here the bits of a float name its bucket:
+the exponent is the power of two, and the first five bits of the fraction are the part. That takes
+half the time of a binary search among the edges, which a single value is worth.
 """
 
 from __future__ import annotations
 
 import threading
+from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 from math import ceil
 from operator import add
@@ -23,7 +25,7 @@ from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["Quantiles", "RecentQuantiles"]
 
-_PARTS = 20
+_PARTS = 32
 _LOW, _HIGH = -20, 17  # powers of two: 0.95 microseconds and 36 hours
 _EDGES = [2.0**e * (1 + part / _PARTS) for e in range(_LOW, _HIGH) for part in range(_PARTS)]
 _VALUES = [
@@ -32,9 +34,15 @@ _VALUES = [
     _EDGES[-1],  # everything longer
 ]
 
+# A 32-bit float (IEEE 754) has 23 bits of fraction below an exponent that counts from -127. Without
+# the lower 18 bits there remain the exponent and the five bits that tell 32 parts apart.
+_DROPPED_BITS = 18
+_FIRST = ((_LOW + 127) << 5) - 1  # of the bucket that is below the first edge
+_INFINITY = 0x7F80_0000  # larger bits are those of negative numbers, and of NaN
+
 
 class Quantiles:
-    """A histogram of durations that computes any quantile within 2.5 %.
+    """A histogram of durations that computes any quantile within 1.6 %.
 
     Durations under 0.95 microseconds count as that, and those over 36 hours as 36 hours.
 
@@ -61,6 +69,16 @@ class Quantiles:
         """Record one duration in seconds."""
         self._counts[bisect_right(_EDGES, seconds)] += 1
 
+    def add_all(self, durations: Sequence[float]) -> None:
+        """Record many durations in seconds, in half the time of :meth:`add` for each."""
+        counts = self._counts
+        for bits in array("I", array("f", durations).tobytes()):
+            place = (bits >> _DROPPED_BITS) - _FIRST
+            try:
+                counts[place if place > 0 else 0] += 1  # noqa: FURB136 - max() takes twice as long
+            except IndexError:  # longer than the last edge, or negative
+                counts[-1 if bits <= _INFINITY else 0] += 1
+
     def merge(self, other: Quantiles) -> None:
         """Add all durations that ``other`` has recorded."""
         for i, count in enumerate(list(other._counts)):
@@ -79,7 +97,7 @@ class Quantiles:
             q: The share, from 0 (the shortest) to 1 (the longest).
 
         Returns:
-            Seconds, at most 2.5 % off; None if nothing was recorded.
+            Seconds, at most 1.6 % off; None if nothing was recorded.
 
         Raises:
             ConfigurationError: ``q`` does not lie between 0 and 1.

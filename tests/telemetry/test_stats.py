@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections import Counter
 from dataclasses import FrozenInstanceError, fields
@@ -110,6 +111,29 @@ def test_every_event_is_counted_in_its_place(events):
         assert math.isclose(getattr(snapshot.total, field), rows)
     tiers = sum((Counter(tool.hits_by_tier) for tool in snapshot), Counter())
     assert snapshot.total.hits_by_tier == tiers
+
+
+@examples(0.3)
+@given(EVENTS, st.integers(0, 120))
+def test_a_call_without_an_event_counts_as_one_with_it(events, looked_at):
+    stats = Stats()
+    for at, event in enumerate(events):
+        stats.recorder(event.name).count(
+            event.outcome,
+            event.latency,
+            event.attempts,
+            event.price,
+            event.saved_latency,
+            event.saved_price,
+            event.tier,
+            event.asked_cache,
+        )
+        if at == looked_at:
+            stats.snapshot()  # to look is not to touch
+    one, other = stats.snapshot().total.to_dict(), fill(events).snapshot().total.to_dict()
+    for field in SUMS:
+        assert one.pop(field) == pytest.approx(other.pop(field))
+    assert one == other
 
 
 @examples(0.5)
@@ -315,6 +339,34 @@ def test_a_call_made_in_the_middle_of_counting_is_counted_too():
     assert total.hits == total.saved_price == 3 + sum(made)
 
 
+def test_a_wrong_event_takes_no_other_call_with_it():
+    stats = Stats()
+    recorder = stats.recorder("quote")
+    for _ in range(10):
+        recorder.count("miss", 1.0, 1, 2.0)
+    recorder.record(CallEvent("quote", "miss", 1.0, price="free"))
+    for _ in range(10):
+        recorder.count("miss", 1.0, 1, 2.0)
+    with pytest.raises(TypeError):
+        stats.snapshot()
+    tool = stats.snapshot()["quote"]
+    assert tool.spent == 40.0
+    assert recorder._sketches["miss"].count == 20
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_child_forked_while_another_thread_counts_counts_too():
+    recorder = Stats().recorder("quote")
+    recorder._counting = True  # as that thread leaves it
+    child = os.fork()
+    if child == 0:
+        for _ in range(40):
+            recorder.hit(1e-6)
+            recorder.count("miss", 1.0)
+        os._exit(len(recorder._hits) + len(recorder._calls))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) < 2 * 32
+
+
 def test_a_hundred_thousand_tools_stay_within_the_cap():
     stats = Stats()
     for at in range(100_000):
@@ -333,7 +385,7 @@ def test_what_waits_to_be_counted_is_bounded():
         recorder.hit(1e-6)
         recorder.record(event)
         assert len(recorder._hits) < 32
-        assert len(recorder._events) < 32
+        assert len(recorder._calls) < 32
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, "many", True])

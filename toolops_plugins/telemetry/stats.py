@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter, deque
+from collections import Counter
 from typing import Any, TypeAlias
 
 from toolops_plugins import check
@@ -19,6 +19,9 @@ OTHER = "(other)"
 
 Sketches: TypeAlias = dict[str, Quantiles]
 
+_Call: TypeAlias = tuple[Outcome, float, int, float, float, float, str | None, bool]
+"""The arguments of :meth:`ToolStats.count`."""
+
 _SUMMED = (
     "stale", "coalesced", "misses", "fallbacks", "rejected", "errors", "bypassed", "refreshes",
     "asked", "attempts", "saved_seconds", "saved_price", "spent",
@@ -32,10 +35,11 @@ _BATCH = 32
 class ToolStats:
     """The numbers of one tool; made by :meth:`Stats.recorder` and valid for the runtime's life.
 
-    A call is recorded by appending it to a deque, which is atomic, and every 32 calls are counted
-    in one go under a lock. So a hit pays for a fraction of the lock, and no count is ever lost.
-    Taking from a deque, unlike swapping a list, cannot miss an item that another thread is just
-    appending. Safe to use from any threads and event loops.
+    A call is recorded by appending a tuple to a list, which is atomic, and every 32 calls are
+    counted in one go under a lock: column by column, in loops of C. So a call pays for a fraction
+    of the lock, and no count is ever lost. The counted part is deleted from the front of the same
+    list; to swap the list could miss a call that another thread is just appending. Safe to use from
+    any threads and event loops.
 
     Args:
         name: The tool's name.
@@ -46,9 +50,9 @@ class ToolStats:
         "__weakref__",
         "_asked",
         "_attempts",
+        "_calls",
         "_counting",
         "_counts",
-        "_events",
         "_hits",
         "_local_tier",
         "_lock",
@@ -68,9 +72,13 @@ class ToolStats:
         # is counting. It must neither deadlock nor count in the middle of a sum.
         self._lock = fork_safe(self, threading.RLock())
         self._counting = False
-        self._hits: deque[tuple[float, float, float]] = deque()
-        self._events: deque[CallEvent] = deque()
+        self._hits: list[tuple[float, float, float]] = []
+        self._calls: list[_Call] = []
         self._zero()
+
+    def reset_after_fork(self) -> None:
+        """Count again in a forked child; another thread of the parent may just have counted."""
+        self._counting = False
 
     def hit(self, latency: float, saved_seconds: float = 0.0, saved_price: float = 0.0) -> None:
         """Record a fresh hit in the local tier, without an event.
@@ -80,15 +88,57 @@ class ToolStats:
             saved_seconds: Seconds that the caller was spared.
             saved_price: Money that was not spent again.
         """
-        self._hits.append((latency, saved_seconds, saved_price))
-        if len(self._hits) >= _BATCH:
+        hits = self._hits
+        hits.append((latency, saved_seconds, saved_price))
+        if len(hits) >= _BATCH:
+            self._count()
+
+    def count(
+        self,
+        outcome: Outcome,
+        latency: float,
+        attempts: int = 0,
+        spent: float = 0.0,
+        saved_latency: float = 0.0,
+        saved_price: float = 0.0,
+        tier: str | None = None,
+        asked_cache: bool = False,  # noqa: FBT001, FBT002 - by position it is a third cheaper
+    ) -> None:
+        """Record a call with any outcome, or a refresh, without an event.
+
+        It takes half a microsecond, its share of the counting included, when the arguments are
+        given by position. They are those of a :class:`CallEvent`, and are not checked.
+
+        Args:
+            outcome: How the call ended.
+            latency: Seconds that the caller waited; for a refresh, that the function took.
+            attempts: How often the function was started for this call. Default 0.
+            spent: Money that this call spent. Default 0.
+            saved_latency: Seconds that the caller was spared. Default 0.
+            saved_price: Money that was not spent again. Default 0.
+            tier: Label of the tier that answered a hit. Default None: the local tier.
+            asked_cache: Whether the answer might have come from the cache or a shared flight: the
+                call has a key, and is neither a bypass nor a refresh. Default False.
+        """
+        calls = self._calls
+        calls.append(
+            (outcome, latency, attempts, spent, saved_latency, saved_price, tier, asked_cache)
+        )
+        if len(calls) >= _BATCH:
             self._count()
 
     def record(self, event: CallEvent) -> None:
-        """Record a call with any outcome, or a refresh."""
-        self._events.append(event)
-        if len(self._events) >= _BATCH:
-            self._count()
+        """Record the call of an event."""
+        self.count(
+            event.outcome,
+            event.latency,
+            event.attempts,
+            event.price,
+            event.saved_latency,
+            event.saved_price,
+            event.tier,
+            event.asked_cache,
+        )
 
     def reset(self) -> None:
         """Forget everything."""
@@ -153,37 +203,55 @@ class ToolStats:
                 self._counting = False
 
     def _count_batch(self) -> None:
-        # No other thread takes items meanwhile, so the deques do not get shorter.
-        take = self._hits.popleft
-        hits = [take() for _ in range(len(self._hits))]
+        hits = self._hits[:]
         if hits:
-            self._tiers[self._local_tier] = self._tiers.get(self._local_tier, 0) + len(hits)
-            self._asked += len(hits)
-            self._near_hits += len(hits)
             latencies, seconds, prices = zip(*hits, strict=True)
-            self._saved_seconds += sum(seconds)
-            self._saved_price += sum(prices)
-            add = self._sketch("hit").add
-            for latency in latencies:
-                add(latency)
-        for _ in range(len(self._events)):
-            self._count_event(self._events.popleft())
+            saved_seconds, saved_price = sum(seconds), sum(prices)
+            del self._hits[: len(hits)]
+            self._near_hits += len(hits)
+            self._asked += len(hits)
+            self._saved_seconds += saved_seconds
+            self._saved_price += saved_price
+            self._add_hits(self._local_tier, len(hits))
+            self._sketch("hit").add_all(latencies)
+        if self._calls:
+            self._count_calls()
 
-    def _count_event(self, event: CallEvent) -> None:
-        outcome = event.outcome
-        self._attempts += event.attempts
-        self._spent += event.price
-        self._saved_seconds += event.saved_latency
-        self._saved_price += event.saved_price
-        self._asked += event.asked_cache
-        if outcome == "hit":
-            tier = event.tier or self._local_tier
-            self._tiers[tier] = self._tiers.get(tier, 0) + 1
-        else:
-            self._counts[outcome] += 1
-        if outcome != "refresh":
-            group = outcome if outcome in ("hit", "miss") else "other"
-            self._sketch(group).add(event.latency)
+    def _count_calls(self) -> None:
+        counts, local_tier = self._counts, self._local_tier
+        latencies: dict[str, list[float]] = {"hit": [], "miss": [], "other": []}
+        done = asked = attempts = 0
+        spent = saved_seconds = saved_price = 0.0
+        try:
+            # The sums are local variables, which takes a fifth of the time off the loop.
+            for outcome, latency, tries, cost, seconds, price, tier, asks in self._calls[:]:
+                done += 1
+                attempts += tries
+                spent += cost
+                saved_seconds += seconds
+                saved_price += price
+                asked += asks
+                if outcome == "hit":
+                    self._add_hits(tier or local_tier, 1)
+                    latencies["hit"].append(latency)
+                    continue
+                counts[outcome] += 1
+                if outcome != "refresh":
+                    latencies["miss" if outcome == "miss" else "other"].append(latency)
+        finally:
+            # An event of a user's may hold anything: what was counted before it stays counted.
+            del self._calls[:done]
+            self._asked += asked
+            self._attempts += attempts
+            self._spent += spent
+            self._saved_seconds += saved_seconds
+            self._saved_price += saved_price
+            for group, seconds_waited in latencies.items():
+                if seconds_waited:
+                    self._sketch(group).add_all(seconds_waited)
+
+    def _add_hits(self, tier: str, count: int) -> None:
+        self._tiers[tier] = self._tiers.get(tier, 0) + count
 
     def _sketch(self, group: str) -> Quantiles:
         sketch = self._sketches.get(group)
