@@ -36,10 +36,9 @@ class ToolStats:
     """The numbers of one tool; made by :meth:`Stats.recorder` and valid for the runtime's life.
 
     A call is recorded by appending a tuple to a list, which is atomic, and every 32 calls are
-    counted in one go under a lock: column by column, in loops of C. So a call pays for a fraction
-    of the lock, and no count is ever lost. The counted part is deleted from the front of the same
-    list; to swap the list could miss a call that another thread is just appending. Safe to use from
-    any threads and event loops.
+    counted in one go under a lock. So a call pays for a fraction of the lock, and no count is ever
+    lost: the counted part is deleted from the front of the same list, since swapping the list could
+    miss a call that another thread is just appending. Safe to use from any threads and event loops.
 
     Args:
         name: The tool's name.
