@@ -42,6 +42,10 @@ class Breaker:
 
     Safe to share between any threads and event loops; nothing here blocks.
 
+    A caller that reports each outcome exactly once, as the flow of a tool does, can do without the
+    permit's object: :meth:`take_ticket` admits it as :meth:`admit` does, and
+    :meth:`record_success`, :meth:`record_failure` or :meth:`record_nothing` takes the ticket back.
+
     Args:
         policy: When to open, for how long, and what counts as a failure.
         name: The callee's name, for errors and telemetry.
@@ -49,6 +53,10 @@ class Breaker:
         on_change: Called with the breaker, the old and the new state after each change, outside
             of every lock. Its exceptions are dropped. None: no call.
         state: Where outcomes are counted. None: in this process.
+
+    Attributes:
+        needs_seconds: Whether the durations of calls matter: those that are not slow may be
+            reported as 0.0 where this is False.
 
     Example:
         >>> breaker = Breaker(CircuitBreaker(window=2, open_for=30), "quotes")
@@ -84,9 +92,16 @@ class Breaker:
             if policy.slow_call is None
             else check.seconds("slow_call", policy.slow_call)
         )
-        self._state = (
-            LocalBreakerState(policy, name, clock, self._report_change) if state is None else state
-        )
+        self.needs_seconds = policy.slow_call is not None
+        self._on_result = policy.on_result
+        self._state: BreakerState
+        self._tickets: LocalBreakerState | _NoTickets
+        if state is None:
+            self._state = self._tickets = LocalBreakerState(
+                policy, name, clock, self._report_change
+            )
+        else:
+            self._state, self._tickets = state, _NoTickets()
         self.local = self._state.local
         self._cause: tuple[str, str] | None = None  # of the last failure: its type and its text
         self._serial = itertools.count(1)
@@ -101,15 +116,55 @@ class Breaker:
                 that forced the circuit open. ``cause`` and ``cause_type`` describe the last failure
                 that was counted.
         """
-        try:
-            ticket = self._state.admit()
-        except CircuitOpen as error:
-            self._rejections = next(self._serial)
-            if self._cause is not None:
-                error.cause_type, error.cause = self._cause
-                error.args = (f"{error}; the last failure was {error.cause_type}",)
-            raise
-        return Permit(self, self._slow_call, self._state, ticket)
+        return Permit(self, self.take_ticket())
+
+    def take_ticket(self) -> int:
+        """Admit one call, as :meth:`admit` does; return its ticket.
+
+        Its outcome has to be recorded once.
+        """
+        ticket = self._tickets.common_ticket
+        return self._ask() if ticket is None else ticket
+
+    def record_success(self, ticket: int, seconds: float, result: Any = NOTHING) -> None:
+        """Record that the call of a ticket returned; see :meth:`Permit.succeed`."""
+        if self._on_result is None and seconds < self._slow_call:
+            if ticket != self._tickets.steady_ticket:
+                self._state.record(ticket, failed=False, slow=False)
+            return
+        failed = False
+        if self._on_result is not None and result is not NOTHING:
+            with suppress(Exception):  # a broken predicate must not cost the user a result
+                failed = bool(self._on_result(result))
+        self._state.record(ticket, failed, seconds >= self._slow_call)
+
+    def record_failure(
+        self, ticket: int, error: BaseException, seconds: float, outside: BaseException | None
+    ) -> None:
+        """Record that the call of a ticket raised an exception; see :meth:`Permit.fail`.
+
+        Args:
+            ticket: The ticket.
+            error: The exception.
+            seconds: The duration of the call.
+            outside: The exception that the caller was handling when it made the call, which is
+                ``sys.exception()`` before it; or None.
+        """
+        # That of asyncio is no Exception, and neither are GeneratorExit and KeyboardInterrupt.
+        from concurrent.futures import CancelledError  # noqa: PLC0415 - on a failure, not at import
+
+        ours = (Rejected, DeadlineExceeded, ConfigurationError, CancelledError)
+        if not isinstance(error, Exception) or all(isinstance(e, ours) for e in iter_leaves(error)):
+            self.record_nothing(ticket)
+        else:
+            failed = self._judge(error, outside)
+            if failed:
+                self._remember_cause(error)
+            self._state.record(ticket, failed, failed is not None and seconds >= self._slow_call)
+
+    def record_nothing(self, ticket: int) -> None:
+        """Record that the call of a ticket was not made, or was given up by the caller."""
+        self._state.record(ticket, None, slow=False)
 
     def guard(self) -> BreakerContext:
         """Return a context manager for one call, for ``with`` and ``async with``."""
@@ -150,6 +205,24 @@ class Breaker:
         """Return the current state and rates."""
         return self._state.snapshot()
 
+    def _ask(self) -> int:
+        """Ask the state for a ticket, and complete its rejection."""
+        try:
+            return self._state.admit()
+        except CircuitOpen as error:
+            self._rejections = next(self._serial)
+            if self._cause is not None:
+                error.cause_type, error.cause = self._cause
+                error.args = (f"{error}; the last failure was {error.cause_type}",)
+            raise
+
+    def _judge(self, error: Exception, outside: BaseException | None) -> bool | None:
+        """Return whether an error is a failure of the callee; None where it does not tell."""
+        if self.policy.on is not callee_failed:
+            return matches(self.policy.on, error, every=False)
+        fault = fault_of(error, outside)
+        return None if fault == "arguments" else fault == "callee"
+
     def _remember_cause(self, error: Exception) -> None:
         # Texts only, since the exception would keep the frames of its call alive.
         text = ""
@@ -172,15 +245,10 @@ class Permit:
     without an outcome holds its place for ``open_for`` at most.
     """
 
-    __slots__ = ("_breaker", "_outside", "_policy", "_slow_call", "_state", "_ticket")
+    __slots__ = ("_breaker", "_outside", "_ticket")
 
-    def __init__(
-        self, breaker: Breaker, slow_call: float, state: BreakerState, ticket: int
-    ) -> None:
+    def __init__(self, breaker: Breaker, ticket: int) -> None:
         self._breaker = breaker
-        self._policy = breaker.policy
-        self._slow_call = slow_call
-        self._state = state
         self._ticket = ticket
         # An exception that the caller is handling becomes the context of the call's own.
         self._outside = sys.exception()
@@ -192,12 +260,9 @@ class Permit:
             seconds: The duration of the call.
             result: Its result, for ``policy.on_result``. Default: no result to judge.
         """
-        bad = self._policy.on_result
-        failed = False
-        if bad is not None and result is not NOTHING:
-            with suppress(Exception):  # a broken predicate must not cost the user a result
-                failed = bool(bad(result))
-        self._record(failed, seconds >= self._slow_call)
+        ticket = self._pop_ticket()
+        if ticket is not None:
+            self._breaker.record_success(ticket, seconds, result)
 
     def fail(self, error: BaseException, seconds: float) -> None:
         """Report that the call raised an exception.
@@ -206,36 +271,30 @@ class Permit:
             error: The exception.
             seconds: The duration of the call.
         """
-        # That of asyncio is no Exception, and neither are GeneratorExit and KeyboardInterrupt.
-        from concurrent.futures import CancelledError  # noqa: PLC0415 - on a failure, not at import
-
-        ours = (Rejected, DeadlineExceeded, ConfigurationError, CancelledError)
-        if not isinstance(error, Exception) or all(isinstance(e, ours) for e in iter_leaves(error)):
-            self.release()
-        else:
-            failed = self._judge(error)
-            if failed:
-                self._breaker._remember_cause(error)  # noqa: SLF001 - a permit is a part of its breaker
-            self._record(failed, failed is not None and seconds >= self._slow_call)
-
-    def _judge(self, error: Exception) -> bool | None:
-        """Return whether an error is a failure of the callee; None where it does not tell."""
-        if self._policy.on is not callee_failed:
-            return matches(self._policy.on, error, every=False)
-        fault = fault_of(error, self._outside)
-        return None if fault == "arguments" else fault == "callee"
+        ticket = self._pop_ticket()
+        if ticket is not None:
+            self._breaker.record_failure(ticket, error, seconds, self._outside)
 
     def release(self) -> None:
         """Report that the call was not made, or was given up for reasons of the caller."""
-        self._record(None, slow=False)
+        ticket = self._pop_ticket()
+        if ticket is not None:
+            self._breaker.record_nothing(ticket)
 
-    def _record(self, failed: bool | None, slow: bool) -> None:  # noqa: FBT001 - hot path
+    def _pop_ticket(self) -> int | None:
         try:
             ticket = self._ticket
             del self._ticket  # of several threads here, one succeeds
         except AttributeError:
-            return
-        self._state.record(ticket, failed, slow)
+            return None
+        return ticket
+
+
+class _NoTickets:
+    """The tickets of a state that was passed in, which has to be asked for each call."""
+
+    common_ticket: int | None = None
+    steady_ticket: int | None = None
 
 
 class BreakerContext:

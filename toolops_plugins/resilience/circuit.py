@@ -79,10 +79,22 @@ class LocalBreakerState:
         name: The callee's name, for errors.
         clock: The source of time.
         on_change: Called with the old and the new state after each change, outside of the lock.
+
+    Attributes:
+        common_ticket: The ticket of every call while no call is turned away; None while each call
+            has to ask :meth:`admit`.
+        steady_ticket: The ticket whose good outcomes need no :meth:`record`, since the window is
+            full of good outcomes and one more changes nothing; or None. A good outcome is neither
+            failed nor slow.
     """
 
     # Every change of state starts an era with a new number. All calls of a closed circuit have the
     # era's number as their ticket, and each probe has a number of its own.
+    #
+    # Both attributes are written under the lock and read without it. One read tells all: the
+    # ticket of an era that is over does not count, and a good outcome that is dropped because of
+    # `steady_ticket` took place when that was read. Healthy calls are nearly all calls, so that
+    # they neither take the lock nor touch the window: 0.2 microseconds of 1.1.
 
     local = True
 
@@ -98,9 +110,12 @@ class LocalBreakerState:
         self._clock = clock
         self._on_change = on_change
         self._open_for = check.seconds("open_for", policy.open_for)
+        self._min_calls = policy.min_calls
         self._window = _window(policy, clock)
         self._state: StateName = "closed"
         self._era = self._serial = 0
+        self.common_ticket: int | None = 0
+        self.steady_ticket: int | None = None
         self._until = 0.0
         self._probes: dict[int, float] = {}  # ticket -> when its place is taken back
         self._probe_successes = 0
@@ -109,13 +124,10 @@ class LocalBreakerState:
 
     def admit(self) -> int:
         """Return the ticket of a call that may proceed; raise CircuitOpen if it may not."""
-        # Read before the state. If that changes in between, the ticket belongs to an era that is
-        # over, and its outcome does not count.
-        era = self._era
-        state = self._state
-        if state in ("closed", "forced_closed", "metrics_only"):
-            return era
-        if state == "forced_open":
+        common = self.common_ticket
+        if common is not None:
+            return common
+        if self._state == "forced_open":
             raise CircuitOpen(f"the circuit of {self._name!r} is forced open")
         now = self._clock.monotonic()
         old = None
@@ -147,9 +159,14 @@ class LocalBreakerState:
                 self._probes.pop(ticket, None)
                 old = self._judge_probe(failed, slow)
             elif failed is not None and self._state in ("closed", "metrics_only"):
-                totals = self._window.add(failed, slow)
-                if self._state == "closed" and self._is_over_limit(*totals):
-                    old = self._enter("open")
+                window = self._window
+                window.add(failed, slow)
+                if window.failures or window.slow:
+                    self.steady_ticket = None
+                    if self._state == "closed" and self._is_over_limit(window):
+                        old = self._enter("open")
+                elif window.calls == window.size:
+                    self.steady_ticket = self._era
             new = self._state
         if old:
             self._on_change(old, new)
@@ -164,15 +181,18 @@ class LocalBreakerState:
     def reset_after_fork(self) -> None:
         """Free the places of probes that are under way in the parent."""
         self._probes.clear()
+        self._set_tickets()  # the fork may have come between two lines of a change
 
     def snapshot(self) -> BreakerSnapshot:
         """Return the state and the rates."""
         with self._lock:
-            calls, failures, slow = self._window.totals()
+            window = self._window
+            window.advance()
+            calls = window.calls
             return BreakerSnapshot(
                 self._state,
-                failures / calls if calls else 0.0,
-                slow / calls if calls else 0.0,
+                window.failures / calls if calls else 0.0,
+                window.slow / calls if calls else 0.0,
                 calls,
                 self._opened_total,
             )
@@ -190,7 +210,13 @@ class LocalBreakerState:
             self._opened_total += 1
         elif state != "half_open":  # its snapshot still shows the rates that opened the circuit
             self._window = _window(self._policy, self._clock)
+        self._set_tickets()
         return old
+
+    def _set_tickets(self) -> None:
+        admits_all = self._state in ("closed", "forced_closed", "metrics_only")
+        self.common_ticket = self._era if admits_all else None
+        self.steady_ticket = None
 
     def _admit_probe(self, now: float) -> int | None:
         if self._state != "half_open":
@@ -212,79 +238,93 @@ class LocalBreakerState:
         self._probe_successes += 1
         return self._enter("closed") if self._probe_successes >= self._policy.probes else None
 
-    def _is_over_limit(self, calls: int, failures: int, slow: int) -> bool:
-        return calls >= self._policy.min_calls and (
-            failures / calls >= self._policy.failure_rate
-            or (slow > 0 and slow / calls >= self._policy.slow_rate)
+    def _is_over_limit(self, window: _Window) -> bool:
+        calls = window.calls
+        return calls >= self._min_calls and (
+            window.failures / calls >= self._policy.failure_rate
+            or (window.slow > 0 and window.slow / calls >= self._policy.slow_rate)
         )
 
 
 class _Window(Protocol):
-    """Recent outcomes; both methods return the numbers of calls, failures and slow calls in it."""
+    """Recent outcomes, as running sums."""
 
-    def add(self, failed: bool, slow: bool) -> tuple[int, int, int]: ...  # noqa: FBT001 - hot path
-    def totals(self) -> tuple[int, int, int]: ...
+    calls: int
+    failures: int
+    slow: int
+    size: int | None
+    """The calls that fill the window; None if it takes any number."""
+
+    def add(self, failed: bool, slow: bool) -> None: ...  # noqa: FBT001 - hot path
+
+    def advance(self) -> None:
+        """Drop what has expired by now."""
+        ...
 
 
 class _CountWindow:
     """The latest outcomes, in a ring with one byte for each."""
 
     def __init__(self, size: int) -> None:
-        self._size = size
-        self._ring = bytearray()
+        self.size = size
+        self.calls = self.failures = self.slow = 0
+        self._ring = bytearray()  # it grows as calls come, since the size may be huge
         self._next = 0
-        self._failures = self._slow = 0
 
-    def add(self, failed: bool, slow: bool) -> tuple[int, int, int]:  # noqa: FBT001 - hot path
+    def add(self, failed: bool, slow: bool) -> None:  # noqa: FBT001 - hot path
         outcome = failed + 2 * slow
-        if len(self._ring) < self._size:
+        if self.calls < self.size:
             self._ring.append(outcome)
+            self.calls += 1
         else:
-            oldest = self._ring[self._next]
-            self._failures -= oldest & 1
-            self._slow -= oldest >> 1
-            self._ring[self._next] = outcome
-            self._next = (self._next + 1) % self._size
-        self._failures += failed
-        self._slow += slow
-        return len(self._ring), self._failures, self._slow
+            at = self._next
+            oldest = self._ring[at]
+            if oldest:
+                self.failures -= oldest & 1
+                self.slow -= oldest >> 1
+            self._ring[at] = outcome
+            self._next = at + 1 if at + 1 < self.size else 0
+        if outcome:
+            self.failures += failed
+            self.slow += slow
 
-    def totals(self) -> tuple[int, int, int]:
-        return len(self._ring), self._failures, self._slow
+    def advance(self) -> None:
+        pass
 
 
 class _TimeWindow:
     """The outcomes of a period, in 20 buckets; the oldest bucket expires as a whole."""
 
+    size = None
+
     def __init__(self, seconds: float, clock: Clock) -> None:
+        self.calls = self.failures = self.slow = 0
         self._width = seconds / _BUCKETS
-        self._clock = clock
-        self._buckets = [(0, 0, 0)] * _BUCKETS
+        self._monotonic = clock.monotonic
+        self._buckets = [[0, 0, 0] for _ in range(_BUCKETS)]  # calls, failures, slow calls
         self._at = int(clock.monotonic() // self._width)
-        self._calls = self._failures = self._slow = 0
 
-    def add(self, failed: bool, slow: bool) -> tuple[int, int, int]:  # noqa: FBT001 - hot path
-        self._advance()
-        i = self._at % _BUCKETS
-        calls, failures, slows = self._buckets[i]
-        self._buckets[i] = (calls + 1, failures + failed, slows + slow)
-        self._calls += 1
-        self._failures += failed
-        self._slow += slow
-        return self._calls, self._failures, self._slow
+    def add(self, failed: bool, slow: bool) -> None:  # noqa: FBT001 - hot path
+        if self._monotonic() // self._width > self._at:
+            self.advance()
+        bucket = self._buckets[self._at % _BUCKETS]
+        bucket[0] += 1
+        self.calls += 1
+        if failed:
+            bucket[1] += 1
+            self.failures += 1
+        if slow:
+            bucket[2] += 1
+            self.slow += 1
 
-    def totals(self) -> tuple[int, int, int]:
-        self._advance()
-        return self._calls, self._failures, self._slow
-
-    def _advance(self) -> None:
-        at = int(self._clock.monotonic() // self._width)
+    def advance(self) -> None:
+        at = int(self._monotonic() // self._width)
         for passed in range(self._at + 1, min(at, self._at + _BUCKETS) + 1):
-            calls, failures, slow = self._buckets[passed % _BUCKETS]
-            self._buckets[passed % _BUCKETS] = (0, 0, 0)
-            self._calls -= calls
-            self._failures -= failures
-            self._slow -= slow
+            bucket = self._buckets[passed % _BUCKETS]
+            self.calls -= bucket[0]
+            self.failures -= bucket[1]
+            self.slow -= bucket[2]
+            bucket[:] = 0, 0, 0
         self._at = max(at, self._at)
 
 
