@@ -30,6 +30,9 @@ class Gate:
         policy: How many calls may run, and how many callers may wait.
         name: The name of the callee, for errors.
 
+    Attributes:
+        era: The number of forks since it was made, for :meth:`release_from`.
+
     Example:
         >>> gate = Gate(Bulkhead(limit=1), "quotes")
         >>> with gate:
@@ -44,7 +47,7 @@ class Gate:
         self.name = name
         self._limit = policy.limit
         self._running = 0
-        self._era = 0
+        self.era = 0
         self._lost = 0  # places that were taken before a fork, and may be returned after it
         self._queue: OrderedDict[_Waiter, None] = OrderedDict()
         self._lock = fork_safe(self, threading.Lock())
@@ -61,19 +64,27 @@ class Gate:
 
     def reset_after_fork(self) -> None:
         """Start empty in a forked child: the calls inside and in the queue are the parent's."""
-        self._era += 1
+        self.era += 1
         self._lost = self._running
         self._running = 0
         self._queue.clear()
 
     def try_acquire(self) -> bool:
         """Take a place if one is free; return whether there was one. Never blocks."""
+        return self.take_place() is not None
+
+    def take_place(self) -> int | None:
+        """Take a place if one is free, for :meth:`release_from`; never blocks.
+
+        Returns:
+            The place's era, or None if no place was free.
+        """
         with self._lock:
             # While anybody waits no place is free, as each is handed over.
             if self._running >= self._limit:
-                return False
+                return None
             self._running += 1
-            return True
+            return self.era
 
     def acquire(self, timeout: float | None = None) -> None:
         """Take a place, and block this thread until there is one.
@@ -124,12 +135,17 @@ class Gate:
 
     def place(self) -> BulkheadPlace:
         """Return the place that the caller has just taken, as an object with ``release()``."""
-        return BulkheadPlace(self, self._era)
+        return BulkheadPlace(self, self.era)
 
     def release_from(self, era: int) -> None:
         """Return a place of an era; a place from before a fork does not count in the child."""
-        if era == self._era:
-            self.release()
+        with self._lock:
+            if era != self.era:
+                return
+            if self._running and not self._queue:
+                self._running -= 1
+                return
+        self.release()
 
     def release(self) -> None:
         """Return a place; from any thread.

@@ -72,7 +72,7 @@ class TokenBucket:
         self.capacity = burst
         self._unit = period / count
         self._depth = burst * self._unit
-        self._clock = clock
+        self._monotonic = clock.monotonic
         self._full = -math.inf
         self._gaps: list[tuple[float, float]] = []  # (claim, units) in order of time
         self._spare = 0.0  # units of gaps that have passed while others waited
@@ -87,27 +87,41 @@ class TokenBucket:
         units.
         """
         with self._lock:
-            now = self._clock.monotonic()
-            self._update_line(now)
-            if self._gaps or self._spare:
-                self._expire(now)
-            full = max(now, self._full) + cost * self._unit
-            delay = full - self._depth - now
-            if delay > _EPSILON and cost <= self._spare:
-                self._spare -= cost
-                return 0.0, (now + self._depth, now)
-            gap = self._find_gap(cost, now, delay) if self._gaps else None
-            if gap is not None:
-                delay = gap - self._depth - now
-            if delay - patience > _EPSILON:
-                return delay, None
-            if gap is None:
-                waits = self._full - self._depth > now
-                self._widest = max(self._widest, cost) if waits else cost
-                self._full = full
-            else:
-                self._fill_gap(gap, cost)
-                full = gap
+            now = self._monotonic()
+            full = self._full
+            full = (full if full > now else now) + cost * self._unit
+            if full - self._depth > now or self._gaps or self._spare:
+                return self._take_turn(cost, patience, now)
+            # Most calls find nobody in line, and go at once.
+            self._full = full
+            self._line_empty = now
+            self._widest = cost
+            return 0.0, (full, now)
+
+    def _take_turn(
+        self, cost: float, patience: float, now: float
+    ) -> tuple[float, tuple[float, float] | None]:
+        """Take units for which there is a line, or a gap in one."""
+        self._update_line(now)
+        if self._gaps or self._spare:
+            self._expire(now)
+        full = max(now, self._full) + cost * self._unit
+        delay = full - self._depth - now
+        if delay > _EPSILON and cost <= self._spare:
+            self._spare -= cost
+            return 0.0, (now + self._depth, now)
+        gap = self._find_gap(cost, now, delay) if self._gaps else None
+        if gap is not None:
+            delay = gap - self._depth - now
+        if delay - patience > _EPSILON:
+            return delay, None
+        if gap is None:
+            waits = self._full - self._depth > now
+            self._widest = max(self._widest, cost) if waits else cost
+            self._full = full
+        else:
+            self._fill_gap(gap, cost)
+            full = gap
         wait = delay if delay > _EPSILON else 0.0
         return wait, (full, now + wait)
 
@@ -115,7 +129,7 @@ class TokenBucket:
         """Return units that will not be spent."""
         full, start = claim
         with self._lock:
-            now = self._clock.monotonic()
+            now = self._monotonic()
             self._update_line(now)
             if abs(self._full - full) >= _EPSILON:
                 # While a caller is in the queue the bucket is not full, and loses no units.
@@ -133,7 +147,7 @@ class TokenBucket:
 
     def reset_after_fork(self) -> None:
         """Keep the spent units; the callers in the queue are the parent's."""
-        now = self._clock.monotonic()
+        now = self._monotonic()
         self._full = min(self._full, now + self._depth)
         self._gaps = []
         self._spare = 0.0
@@ -192,7 +206,7 @@ class SlidingWindow:
         self.capacity = count
         self._rounded_capacity = count * (1 + 1e-9)  # forgives the rounding of sums of fractions
         self._period = period
-        self._clock = clock
+        self._monotonic = clock.monotonic
         # Entries [first time, last time, units] in order of time, those to come included.
         self._log: deque[list[float]] = deque()
         # How many entries at the front lie a period or more before the last one; and the units of
@@ -205,14 +219,17 @@ class SlidingWindow:
     def take(self, cost: float, patience: float) -> tuple[float, list[float] | None]:
         """Return the seconds to wait and a claim, as :meth:`LimiterState.take` does."""
         with self._lock:
-            log, now = self._log, self._clock.monotonic()
-            self._expire(now)
+            log, now = self._log, self._monotonic()
+            while log and log[0][1] + self._period <= now:
+                self._drop_first()
             if now < self._left_until:
                 start = self._find_earliest(now, cost)
                 if start - now - patience > _EPSILON:
                     return start - now, None
                 return start - now, self._insert(start, cost)
-            start = max(now, log[-1][1]) if log else now
+            start = now
+            if log and log[-1][1] > now:
+                start = log[-1][1]
             passed, units = self._passed, self._units
             while passed < len(log) and (
                 log[passed][1] + self._period <= start or units + cost > self._rounded_capacity
@@ -244,7 +261,7 @@ class SlidingWindow:
 
     def reset_after_fork(self) -> None:
         """Keep the spent units; the callers in the queue are the parent's."""
-        now = self._clock.monotonic()
+        now = self._monotonic()
         self._log = deque(entry for entry in self._log if entry[0] <= now)
         self._left_until = -math.inf
         self._recompute_window()
@@ -305,14 +322,12 @@ class SlidingWindow:
         self._recompute_window()
         return entry
 
-    def _expire(self, now: float) -> None:
-        log = self._log
-        while log and log[0][1] + self._period <= now:
-            units = log.popleft()[2]
-            if self._passed:
-                self._passed -= 1
-            else:
-                self._units -= units
+    def _drop_first(self) -> None:
+        units = self._log.popleft()[2]
+        if self._passed:
+            self._passed -= 1
+        else:
+            self._units -= units
 
     def _enter(self, start: float, cost: float) -> list[float]:
         log = self._log
@@ -322,5 +337,6 @@ class SlidingWindow:
                 last[1] = start
                 last[2] += cost
                 return last
-        log.append([start, start, cost])
-        return log[-1]
+        entry = [start, start, cost]
+        log.append(entry)
+        return entry

@@ -49,6 +49,9 @@ class Limiter:
 
     Safe to share between any threads and event loops. :meth:`reserve` never blocks.
 
+    A caller that gives units back at most once, as the flow of a tool does, can do without the
+    reservation's object: :meth:`take` reserves as :meth:`reserve` does.
+
     Delays are exact. The moment at which a waiting caller wakes up depends on its clock.
 
     Args:
@@ -85,6 +88,7 @@ class Limiter:
             else:
                 state = TokenBucket(count, period, policy.burst or count, clock)
         self._state = state
+        self._capacity = state.capacity
         self.local = state.local
 
     def reserve(self, cost: float = 1.0, wait: float | None = None) -> Reservation:
@@ -101,17 +105,29 @@ class Limiter:
                 (``retry_after`` is None).
             ConfigurationError: ``cost`` is negative or no number.
         """
-        state = self._state
-        if not 0 < cost <= state.capacity:
-            return self._reserve_odd_cost(cost)
+        delay, claim = self.take(cost, wait)
+        return Reservation(delay, self._state, cost, claim)
+
+    def take(self, cost: float = 1.0, wait: float | None = None) -> tuple[float, Any]:
+        """Reserve units as :meth:`reserve` does; return the delay, and a claim on the units.
+
+        The claim goes to :meth:`give_back` if the units will not be spent.
+        """
+        if not 0 < cost <= self._capacity:
+            return self._take_odd_cost(cost)
         patience = self._patience if wait is None else min(wait, self._patience)
-        delay, claim = state.take(cost, patience)
-        if claim is None:
+        taken = self._state.take(cost, patience)
+        if taken[1] is None:
             raise RateLimited(
                 f"the rate limit of {self.name!r} ({self.policy.rate}) is used up",
-                retry_after=delay - patience,
+                retry_after=taken[0] - patience,
             )
-        return Reservation(delay, state, cost, claim)
+        return taken
+
+    def give_back(self, cost: float, claim: Any) -> None:
+        """Return the units of a claim of :meth:`take`, once at most."""
+        if claim is not None:
+            self._state.give_back(cost, claim)
 
     def acquire(self, cost: float = 1.0) -> None:
         """Block this thread until ``cost`` units may be spent; see :meth:`reserve`."""
@@ -145,12 +161,12 @@ class Limiter:
         if cost > 0:
             self._state.take(cost, math.inf)
 
-    def _reserve_odd_cost(self, cost: float) -> Reservation:
+    def _take_odd_cost(self, cost: float) -> tuple[float, None]:
         if check.number("cost", cost) < 0:
             raise ConfigurationError("cost", f"must be 0 or more, not {cost!r}")
         if cost:
             raise RateLimited(
                 f"a call of {cost:g} units never fits into the rate limit of {self.name!r}"
-                f" ({self.policy.rate}), which lets {self._state.capacity:g} go at once"
+                f" ({self.policy.rate}), which lets {self._capacity:g} go at once"
             )
-        return Reservation(0.0, self._state, cost, None)
+        return 0.0, None
