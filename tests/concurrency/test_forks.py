@@ -26,6 +26,7 @@ from toolops_plugins import (
     default_runtime,
 )
 from toolops_plugins.concurrency.fork_locks import fork_safe
+from toolops_plugins.errors import CircuitOpen
 from toolops_plugins.resilience.bulkhead import Gate
 from toolops_plugins.testing import FakeClock
 
@@ -136,11 +137,12 @@ def test_a_caller_that_forks_inside_a_bulkhead_leaves_it_in_both_processes(ops: 
 def test_a_child_that_goes_on_in_a_body_gives_back_no_place_of_its_own() -> None:
     gate = Gate(Bulkhead(2), "x")
     with gate:
-        place = gate.place()
+        place, era = gate.place(), gate.era
 
         def child() -> bool:
             with gate:
                 place.release()  # taken in the parent
+                gate.release_from(era)
                 if gate.occupancy != 1:
                     return False
             gate.release()  # taken in the parent, by who does not say so
@@ -189,6 +191,22 @@ def test_the_probes_of_a_breaker_have_their_places_back() -> None:
     for permit in under_way:
         permit.succeed(0.1)
     assert breaker.state == "closed"
+
+
+def test_a_breaker_that_was_forked_in_the_middle_of_a_change_asks_again() -> None:
+    clock = FakeClock()
+    breaker = ToolOps(clock=clock)._breaker(CircuitBreaker(window=1), "x")
+    breaker.admit().fail(OSError(), 0.0)
+    breaker._state.common_ticket = 0  # type: ignore[attr-defined]  # as it was before
+
+    def child() -> bool:
+        try:
+            breaker.admit()
+        except CircuitOpen:
+            return True
+        return False
+
+    assert in_child(child) == 0
 
 
 def test_a_busy_flight_and_thread_block_no_caller_in_the_child(

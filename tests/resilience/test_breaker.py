@@ -319,6 +319,123 @@ def test_results_may_count_as_failures(on_result, state):
     assert breaker.state == state
 
 
+# Tickets, and windows in which a good call changes nothing
+
+
+def test_a_caller_that_records_each_outcome_once_needs_no_permit():
+    breaker, clock, _ = make(window=4, min_calls=4, slow_call=2, probes=1, on=OSError)
+    assert breaker.needs_seconds
+    breaker.record_success(breaker.take_ticket(), 1.9)
+    breaker.record_success(breaker.take_ticket(), 2.0)
+    breaker.record_nothing(breaker.take_ticket())
+    breaker.record_failure(breaker.take_ticket(), asyncio.CancelledError(), 0.1, None)
+    breaker.record_failure(breaker.take_ticket(), OSError("refused"), 0.1, None)
+    assert breaker.snapshot() == BreakerSnapshot("closed", 1 / 3, 1 / 3, 3, 0)
+    breaker.record_failure(breaker.take_ticket(), OSError("refused"), 0.1, None)
+    with pytest.raises(CircuitOpen, match="the last failure was OSError"):
+        breaker.take_ticket()
+    assert breaker.rejections == 1
+    clock.now += 30
+    probe = breaker.take_ticket()
+    with pytest.raises(CircuitOpen, match="probed"):
+        breaker.take_ticket()
+    breaker.record_success(probe, 0.1)
+    assert breaker.state == "closed"
+
+
+def test_a_tickets_failure_is_judged_without_what_was_handled_before_the_call():
+    breaker, _, _ = make(window=1)
+    outside = ConnectionError("handled by the caller")
+    error = ValueError("wrong ticker")
+    error.__context__ = outside
+    breaker.record_failure(breaker.take_ticket(), error, 0.1, outside)
+    assert breaker.snapshot().calls == 0
+    breaker.record_failure(breaker.take_ticket(), error, 0.1, None)
+    assert breaker.state == "open"
+
+
+def test_a_result_is_judged_by_its_ticket_too():
+    breaker, _, _ = make(window=2, on_result=lambda r: r is None)
+    assert not breaker.needs_seconds
+    for result in (1, None):
+        breaker.record_success(breaker.take_ticket(), 0.1, result)
+    assert breaker.snapshot() == BreakerSnapshot("open", 0.5, 0.0, 2, 1)
+
+
+@pytest.mark.parametrize("good", [5, 6, 9])
+@pytest.mark.parametrize("bad", ["failed", "slow"])
+def test_good_calls_into_a_window_full_of_them_leave_it_as_it_is(good, bad):
+    breaker, _, _ = make(window=6, min_calls=1, failure_rate=0.5, slow_call=2, slow_rate=0.5)
+    succeed(breaker, good)
+    assert breaker.snapshot().calls == min(good, 6)
+    for number in range(1, 4):
+        assert breaker.state == "closed"
+        if bad == "failed":
+            fail(breaker)
+        else:
+            succeed(breaker, seconds=2.0)
+        rate = breaker.snapshot()[1 if bad == "failed" else 2]
+        assert rate == number / min(good + number, 6)
+    assert breaker.state == "open"
+
+
+def test_a_bad_call_is_forgotten_after_as_many_good_ones_as_the_window_holds():
+    breaker, _, _ = make(window=6, min_calls=6, failure_rate=0.5)
+    for _ in range(3):
+        succeed(breaker, 8)
+        fail(breaker, 2)
+        succeed(breaker, 4)
+        assert breaker.snapshot().failure_rate == 2 / 6
+        succeed(breaker)
+        assert breaker.snapshot().failure_rate == 1 / 6
+        succeed(breaker)
+        assert breaker.snapshot().failure_rate == 0
+
+
+def test_a_good_call_from_before_a_reset_does_not_count():
+    breaker, _, _ = make(window=2)
+    early = breaker.admit()
+    succeed(breaker, 3)
+    breaker.reset()
+    early.succeed(0.1)
+    assert breaker.snapshot().calls == 0
+    succeed(breaker, 3)
+    breaker.force_closed()
+    succeed(breaker)
+    breaker.metrics_only()
+    succeed(breaker, 3)
+    assert breaker.snapshot() == BreakerSnapshot("metrics_only", 0.0, 0.0, 2, 0)
+    fail(breaker)
+    assert breaker.snapshot() == BreakerSnapshot("metrics_only", 0.5, 0.0, 2, 0)
+
+
+def test_a_state_that_was_passed_in_is_asked_for_each_call():
+    class Shared:
+        local = True
+
+        def __init__(self):
+            self.recorded = []
+
+        def admit(self):
+            return 7
+
+        def record(self, ticket, failed, slow):
+            self.recorded.append((ticket, failed, slow))
+
+    shared = Shared()
+    breaker = Breaker(CircuitBreaker(on=OSError, slow_call=2), "x", Clock(), state=shared)
+    breaker.admit().succeed(0.1)
+    breaker.admit().succeed(2)
+    breaker.admit().fail(OSError(), 0.1)
+    breaker.admit().release()
+    assert shared.recorded == [
+        (7, False, False),
+        (7, False, True),
+        (7, True, False),
+        (7, None, False),
+    ]
+
+
 # What a rejection tells
 
 

@@ -160,6 +160,27 @@ def test_a_full_bulkhead_rejects():
     assert gate.occupancy == 0
 
 
+def test_a_place_without_an_object_is_returned_to_its_era():
+    gate = make(limit=2, queue=1)
+    places = [gate.take_place(), gate.take_place()]
+    assert places == [gate.era] * 2
+    assert gate.take_place() is None
+    with pytest.raises(TimeoutError):
+        gate.acquire(timeout=0)
+    waiting = in_thread(gate.acquire)
+    until(lambda: gate.queue_length == 1)
+    gate.release_from(places.pop())  # the place goes to the thread
+    waiting.join()
+    assert gate.occupancy == 2
+    gate.release_from(gate.era + 1)
+    assert gate.occupancy == 2
+    gate.release_from(gate.era)
+    gate.release_from(gate.era)
+    assert gate.occupancy == 0
+    with pytest.raises(RuntimeError, match="no place in the bulkhead of 'quotes' is taken"):
+        gate.release_from(gate.era)
+
+
 def test_threads_are_served_in_order_of_arrival():
     gate, order = make(queue=5), []
     gate.acquire()

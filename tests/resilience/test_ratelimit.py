@@ -279,6 +279,25 @@ def test_the_last_in_line_gives_all_its_units_back(algorithm):
     assert limiter.reserve(4).delay > 0
 
 
+@BOTH
+def test_a_caller_that_gives_back_once_at_most_needs_no_reservation(algorithm):
+    limiter, _ = make("10/10s", algorithm=algorithm, wait=10)
+    assert limiter.take(6)[0] == 0
+    delay, claim = limiter.take(10)
+    assert delay == pytest.approx(6 if algorithm == "token_bucket" else 10)
+    with pytest.raises(RateLimited, match=r"'quotes' \(10/10s\) is used up"):
+        limiter.take(10)
+    limiter.give_back(10, claim)
+    with pytest.raises(RateLimited):
+        limiter.take(10, 0)
+    assert limiter.take(4, 0)[0] == 0
+    limiter.give_back(0, limiter.take(0)[1])
+    for wrong in (-1, 10.5):
+        with pytest.raises((ConfigurationError, RateLimited)):
+            limiter.take(wrong)
+    assert limiter.take()[0] > 0
+
+
 def test_a_window_takes_units_back_from_the_middle_of_the_line():
     limiter, _ = make("2/10s", algorithm="sliding_window")
     line = [limiter.reserve() for _ in range(4)]
@@ -376,6 +395,18 @@ class Line:
         return next(start for start in choices if start >= now and self.fits(start, cost))
 
 
+LAST_ONE_LEFT_WHEN_ALL_BEFORE_HAD_EXPIRED = [
+    ("reserve", 0.5),
+    ("wait", 15.0),
+    ("reserve", 1.0),
+    ("cancel", 1),
+    ("reserve", 4.0),
+    ("reserve", 3.0),
+    ("reserve", 1.0),
+]
+
+
+@example(LAST_ONE_LEFT_WHEN_ALL_BEFORE_HAD_EXPIRED)
 @given(ACTIONS)
 def test_a_window_gives_the_earliest_time_that_fits_after_a_caller_left_the_queue(actions):
     limiter, clock = make("6/10s", algorithm="sliding_window")
@@ -399,7 +430,9 @@ def test_a_window_gives_the_earliest_time_that_fits_after_a_caller_left_the_queu
                 continue
             reservation.cancel()
             line.taken.remove((start, cost))
-            left_at = max(left_at, start + 10) if line.taken else -math.inf
+            # Where nobody is left in the window, turns follow the order of asking again.
+            empty = all(at + 10 <= clock.now for at, _ in line.taken)
+            left_at = -math.inf if empty else max(left_at, start + 10)
 
 
 @pytest.mark.parametrize("patience", [0.5, 1.0, 1.5, 3.0])

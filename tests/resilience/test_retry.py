@@ -369,6 +369,38 @@ def test_an_error_that_is_not_retried_costs_no_budget():
     assert budget.tokens == before
 
 
+def test_retries_that_begin_after_the_first_attempt_are_those_of_before_it():
+    clock = Clock()
+    budget = RetryBudget(ratio=0, reserve=1, clock=clock)
+    policy = Retry(attempts=9, wait=1, jitter=None, max_elapsed=5)
+    outside = ConnectionError("handled by the caller")
+
+    def make_late(**given_):
+        given_ = {"started": clock.now - 3, "outside": None} | given_
+        return Retrying.after_first_attempt(policy, clock, budget, **given_)
+
+    assert make_late(started=clock.now - 4.5).after_error(OSError()) is None
+    error = ValueError("wrong ticker")
+    error.__context__ = outside
+    assert make_late(outside=outside).after_error(error) is None
+    retrying = make_late()
+    assert (retrying.after_error(error), retrying.attempts) == (1, 2)
+    assert retrying.after_error(error) is None  # the budget is used up
+    assert budget.exhausted == 1
+
+
+@pytest.mark.parametrize("spent", [0, 1])
+def test_a_full_budget_takes_no_more_and_a_used_one_does(spent):
+    budget = RetryBudget(ratio=2.5, reserve=1, clock=Clock())
+    for _ in range(9):
+        budget.deposit()
+    assert budget.tokens == 10
+    for _ in range(spent):
+        budget.withdraw()
+    budget.deposit()
+    assert [budget.withdraw() for _ in range(11)] == [True] * 10 + [False]
+
+
 # The loop, with plain functions and coroutines
 
 

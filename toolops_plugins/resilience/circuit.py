@@ -252,8 +252,11 @@ class _Window(Protocol):
     calls: int
     failures: int
     slow: int
-    size: int | None
-    """The calls that fill the window; None if it takes any number."""
+
+    @property
+    def size(self) -> int | None:
+        """The calls that fill the window; None if it takes any number."""
+        ...
 
     def add(self, failed: bool, slow: bool) -> None: ...  # noqa: FBT001 - hot path
 

@@ -81,6 +81,9 @@ class RetryBudget:
 
     def deposit(self) -> None:
         """Count a first attempt."""
+        # Read without the lock, which takes as long as all the rest: a full bucket stays full.
+        if self._tokens >= self._cap:
+            return
         with self._lock:
             self._tokens = min(self._cap, self._tokens + self._ratio)
 
@@ -106,6 +109,7 @@ class Retrying:
     """The retries of one call: ask it after each failure, and wait for as long as it says.
 
     Make one just before the first attempt. It belongs to that call, and must not be shared.
+    :meth:`after_first_attempt` makes one only when the first attempt has failed.
 
     Args:
         policy: What to retry, how often and after which waits.
@@ -138,6 +142,36 @@ class Retrying:
         self._outside = sys.exception()
         if budget is not None:
             budget.deposit()
+
+    @classmethod
+    def after_first_attempt(
+        cls,
+        policy: Retry,
+        clock: Clock,
+        budget: RetryBudget | None,
+        *,
+        started: float,
+        outside: BaseException | None,
+    ) -> Retrying:
+        """Return the retries of a call whose first attempt is over.
+
+        Before that attempt the caller must have called ``budget.deposit()``, unless there is no
+        budget.
+
+        Args:
+            policy: The policy.
+            clock: The source of time.
+            budget: The budget to share with other calls, or None.
+            started: The clock's monotonic time before the attempt; of no account where
+                ``policy.max_elapsed`` is None.
+            outside: The exception that the caller was handling before the attempt, which is
+                ``sys.exception()`` there; or None.
+        """
+        retrying = cls(policy, clock)
+        retrying._budget = budget
+        retrying._started = started
+        retrying._outside = outside
+        return retrying
 
     def after_error(self, error: BaseException) -> float | None:
         """Return the seconds to wait before the next attempt, or None to raise ``error``.
