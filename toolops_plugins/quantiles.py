@@ -111,7 +111,7 @@ class RecentQuantiles:
     Two histograms take turns: when the current one is full it becomes the previous one, and the
     former previous one is dropped. So a quantile covers between one and two windows of durations.
 
-    Safe to use from any threads and event loops, as :class:`Quantiles` is.
+    Safe to use from any threads and event loops.
 
     Args:
         window_count: The number of durations after which the current histogram is full.
@@ -124,25 +124,29 @@ class RecentQuantiles:
 
     def __init__(self, window_count: int) -> None:
         self._window = check.count("window_count", window_count)
-        self._current = Quantiles()
-        self._previous = Quantiles()
+        self._current = _Histogram()
+        self._previous = _Histogram()
         self._size = 0
         self._lock = fork_safe(self, threading.Lock())
 
     def add(self, seconds: float) -> None:
         """Record one duration in seconds."""
-        if self._size >= self._window:
-            with self._lock:
+        self.add_all((seconds,))
+
+    def add_all(self, durations: Iterable[float]) -> None:
+        """Record durations in seconds, under one lock for all."""
+        with self._lock:
+            for seconds in durations:
                 if self._size >= self._window:
-                    self._previous, self._current = self._current, Quantiles()
+                    self._previous, self._current = self._current, _Histogram()
                     self._size = 0
-        self._size += 1
-        self._current.add(seconds)
+                self._size += 1
+                self._current.add(seconds)
 
     @property
     def count(self) -> int:
         """The number of durations that a quantile covers."""
-        return self._previous.count + self._current.count
+        return sum(self._previous.counts) + sum(self._current.counts)
 
     def quantile(self, q: float) -> float | None:
         """Return the duration that a share ``q`` of the latest durations does not exceed.
@@ -150,13 +154,39 @@ class RecentQuantiles:
         Arguments and result are those of :meth:`Quantiles.quantile`.
         """
         with self._lock:
-            both = map(add, self._previous._counts, self._current._counts)  # noqa: SLF001 - its own
-        return _quantile(both, q)
+            previous, current = self._previous, self._current
+            low = min(previous.low, current.low)
+            high = max(previous.high, current.high) + 1
+            both = list(map(add, previous.counts[low:high], current.counts[low:high]))
+        return _quantile(both, q, low)
 
 
-def _quantile(counts: Iterable[int], q: float) -> float | None:
+class _Histogram:
+    """The counts of durations, and the first and the last bucket that holds any.
+
+    Latencies of one callee fill some tens of the 740 buckets: a quantile of those takes 4
+    microseconds, and one of all 40.
+    """
+
+    __slots__ = ("counts", "high", "low")
+
+    def __init__(self) -> None:
+        self.counts = [0] * len(_VALUES)
+        self.low, self.high = len(_VALUES), -1
+
+    def add(self, seconds: float) -> None:
+        i = bisect_right(_EDGES, seconds)
+        self.counts[i] += 1
+        if i < self.low:  # noqa: PLR1730 - min() takes longer than all the rest
+            self.low = i
+        if i > self.high:  # noqa: PLR1730 - as above
+            self.high = i
+
+
+def _quantile(counts: Iterable[int], q: float, first: int = 0) -> float | None:
+    """Return the quantile of counts; the first of them is that of bucket ``first``."""
     check.share("q", q, zero=True)
     upto = list(accumulate(counts))
-    if not upto[-1]:
+    if not upto or not upto[-1]:
         return None
-    return _VALUES[bisect_left(upto, max(1, ceil(q * upto[-1])))]
+    return _VALUES[first + bisect_left(upto, max(1, ceil(q * upto[-1])))]

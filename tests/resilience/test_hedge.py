@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import doctest
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -66,3 +68,17 @@ def test_a_large_min_calls_is_reached():
     for _ in range(3000):
         hedger.observe(1.0)
     assert hedger.delay() is not None
+
+
+def test_durations_from_many_threads_are_all_seen():
+    hedger = Hedger(Hedge(quantile=0.5, min_calls=3990))
+    start = threading.Barrier(4)
+
+    def work():
+        start.wait()
+        for _ in range(1000):
+            hedger.observe(1.0)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: work(), range(4)))
+    assert hedger.delay() == pytest.approx(1.0, rel=0.026)

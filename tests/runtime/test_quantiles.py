@@ -85,6 +85,28 @@ def test_recent_quantiles_drop_durations_older_than_two_windows():
     assert recent.quantile(1.0) == pytest.approx(1.0, rel=0.026)
 
 
+@given(
+    st.integers(1, 20),
+    st.lists(st.lists(st.floats(1e-7, 1e6), max_size=8), max_size=12),
+    st.floats(0, 1),
+)
+def test_recent_quantiles_are_those_of_the_durations_that_are_left(window, batches, q):
+    recent, plain = RecentQuantiles(window), [Quantiles(), Quantiles()]
+    size = 0
+    for batch in batches:
+        recent.add_all(batch)
+        for seconds in batch:
+            if size == window:
+                plain, size = [plain[1], Quantiles()], 0
+            plain[1].add(seconds)
+            size += 1
+        both = Quantiles()
+        both.merge(plain[0])
+        both.merge(plain[1])
+        assert recent.quantile(q) == both.quantile(q)
+        assert recent.count == both.count
+
+
 @given(st.integers(1, 20), st.integers(0, 100))
 def test_the_recent_count_lies_between_one_and_two_windows(window, total):
     recent = RecentQuantiles(window)
