@@ -32,7 +32,7 @@ OPENSSL := --no-deps --only-binary :all: --python-version 3.11 --platform manyli
 	psycopg2-binary==2.9.5
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test soak lint docs faults bench constraints clean
+.PHONY: help setup demo quick test soak sync lint docs faults bench constraints clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -63,9 +63,13 @@ soak: setup ## Play random schedules over all policies for minutes, then try eve
 	$(BIN)/python -m pytest -n auto --dist worksteal --hypothesis-profile soak -m hypothesis \
 		-o timeout=900
 
+sync: setup ## Generate the path of a call in threads from that on event loops
+	$(BIN)/python scripts/make_sync.py
+
 lint: setup ## Check style, types, the layers of imports, every example, and the documentation
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/python scripts/make_sync.py --check
 	$(if $(CREWAI),$(BIN)/mypy)
 	$(if $(CREWAI),$(BIN)/basedpyright)
 	$(if $(CREWAI),$(BIN)/lint-imports)

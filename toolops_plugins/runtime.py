@@ -22,8 +22,8 @@ from toolops_plugins.callables.pickling import (
 from toolops_plugins.callables.target import resolve
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.context import DEADLINE, Deadline, current_deadline
-from toolops_plugins.calls.flow import call_flow
 from toolops_plugins.calls.plan import Plan, Shared
+from toolops_plugins.calls.sync.flow import run_call
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.closing import Closing
 from toolops_plugins.coalesce.flights import Flights
@@ -267,7 +267,7 @@ class ToolOps(Decorators, Closing):
             raise ConfigurationError(
                 "function", f"is a {kind}; use `await ops.acall(...)`, or a decorator"
             )
-        return cast("R", self._threads.run(call_flow(found)) if type(found) is Call else found)
+        return cast("R", run_call(self._threads, found) if type(found) is Call else found)
 
     async def acall(
         self,
@@ -294,7 +294,13 @@ class ToolOps(Decorators, Closing):
         found, kind = self._open(function, args, kwargs, policy, name)
         if kind not in ("function", "coroutine"):
             raise ConfigurationError("function", f"is a {kind}; use a decorator")
-        return await self._on_loop().run(call_flow(found)) if type(found) is Call else found
+        if type(found) is not Call:
+            return found
+        from toolops_plugins.calls.aio.flow import run_call as arun_call  # noqa: PLC0415 - as asyncio
+        from toolops_plugins.concurrency.running_loop import get_running_loop  # noqa: PLC0415 - imports asyncio
+
+        get_running_loop()
+        return await arun_call(self._on_loop(), found)
 
     def _open(
         self,

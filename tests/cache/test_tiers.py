@@ -1,13 +1,21 @@
-"""The ordered walk through the tiers, with a near one, a far one behind steps, and a broken one."""
+"""Lookups, writes and invalidation in order: a near tier, a far one, and a broken one."""
 
 from __future__ import annotations
+
+import asyncio
 
 import pytest
 
 from toolops_plugins.cache.entry import Entry
 from toolops_plugins.cache.memory import Memory
 from toolops_plugins.cache.tiers import Tiers
+from toolops_plugins.calls.aio import tiers as aio_tiers
+from toolops_plugins.calls.sync import tiers as sync_tiers
+from toolops_plugins.coalesce.flights import Flights
 from toolops_plugins.codec import Codec
+from toolops_plugins.concurrency.pool import Pool
+from toolops_plugins.drivers.loop import LoopDriver
+from toolops_plugins.drivers.thread import ThreadDriver
 from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.steps import Io
 from toolops_plugins.testing import FakeClock
@@ -16,7 +24,7 @@ codec = Codec()
 
 
 class Far(Memory):
-    """A tier that is not local, so that the walk has to yield steps for it."""
+    """A tier that is not local, so that the driver has to ask it."""
 
     local = False
 
@@ -25,7 +33,12 @@ class Broken(Far):
     def get(self, *_):
         raise TierError("unreachable")
 
-    set = delete = invalidate = clear = get_many = set_many = get
+    set = delete = invalidate = clear = get
+
+    async def aget(self, *_):
+        raise TierError("unreachable")
+
+    aset = aget
 
 
 @pytest.fixture
@@ -69,6 +82,60 @@ def walk(clock):
     return walk
 
 
+class Calls:
+    """Lookups and writes of one face, with the names of the operations on far tiers."""
+
+    def __init__(self, clock):
+        self.far = []
+        self._parts = (clock, Flights(), Pool())
+
+    def _note(self, function):
+        self.far.append(function.__name__.removeprefix("a"))
+
+
+class SyncCalls(Calls):
+    def __init__(self, clock):
+        super().__init__(clock)
+        note = self._note
+
+        class Driver(ThreadDriver):
+            def io(self, function, *args):
+                note(function)
+                return super().io(function, *args)
+
+        self.driver = Driver(*self._parts)
+
+    def find_entry(self, *args):
+        return sync_tiers.find_entry(self.driver, *args)
+
+    def store_entry(self, *args):
+        return sync_tiers.store_entry(self.driver, *args)
+
+
+class AsyncCalls(Calls):
+    def __init__(self, clock):
+        super().__init__(clock)
+        note = self._note
+
+        class Driver(LoopDriver):
+            async def io(self, function, *args):
+                note(function)
+                return await super().io(function, *args)
+
+        self.driver = Driver(*self._parts)
+
+    def find_entry(self, *args):
+        return asyncio.run(aio_tiers.find_entry(self.driver, *args))
+
+    def store_entry(self, *args):
+        return asyncio.run(aio_tiers.store_entry(self.driver, *args))
+
+
+@pytest.fixture(params=[SyncCalls, AsyncCalls])
+def calls(request, clock):
+    return request.param(clock)
+
+
 @pytest.fixture
 def tiers(clock, troubles):
     near = Memory(clock=clock)
@@ -80,76 +147,57 @@ def tiers(clock, troubles):
 KEYS = [bytes([n]) * 32 for n in range(4)]
 
 
-def test_a_write_goes_to_all_that_can_be_reached(tiers, walk, entry, troubles):
-    walk(tiers.store(KEYS[0], entry("a")))
+def test_a_write_goes_to_all_that_can_be_reached(tiers, calls, entry, troubles):
+    calls.store_entry(tiers, KEYS[0], entry("a"))
     assert [len(tier) for tier in tiers.all] == [1, 0, 1]
     assert troubles == ["L3"]
 
 
-def test_a_lookup_stops_at_the_first_fresh_entry_and_promotes_it(tiers, walk, entry, clock):
+def test_a_lookup_stops_at_the_first_fresh_entry_and_promotes_it(tiers, calls, entry, clock):
     near, _, far = tiers.all
     far.set(KEYS[0], entry("a"))
-    found = walk(tiers.lookup(KEYS[0], (), clock.monotonic()))
+    found = calls.find_entry(tiers, KEYS[0], (), clock.monotonic())
     assert codec.decode(found.entry.payload) == "a"
     assert found.tier == "L2"
     assert len(near) == 1
-    assert walk(tiers.lookup(KEYS[0], (), clock.monotonic())).tier == "L1"
-    assert walk.steps == []
+    assert calls.find_entry(tiers, KEYS[0], (), clock.monotonic()).tier == "L1"
+    assert calls.far == ["get", "get"]  # of the broken tier and the far one; the copy is near
 
 
-def test_of_stale_entries_the_freshest_is_found_and_none_promoted(tiers, walk, entry, clock):
+def test_of_stale_entries_the_freshest_is_found_and_none_promoted(tiers, calls, entry, clock):
     near, _, far = tiers.all
     near.set(KEYS[0], entry("old", age=90))
     far.set(KEYS[0], entry("newer", age=70))
-    found = walk(tiers.lookup(KEYS[0], (), clock.monotonic()))
+    found = calls.find_entry(tiers, KEYS[0], (), clock.monotonic())
     assert codec.decode(found.entry.payload) == "newer"
     assert codec.decode(near.get(KEYS[0])[0].payload) == "old"
 
 
-def test_a_tier_whose_lookup_failed_is_not_written(tiers, walk, entry, clock, troubles):
-    found = walk(tiers.lookup(KEYS[0], (), clock.monotonic()))
+def test_a_tier_whose_lookup_failed_is_not_written(tiers, calls, entry, clock, troubles):
+    found = calls.find_entry(tiers, KEYS[0], (), clock.monotonic())
     assert troubles == ["L3"]
-    walk(tiers.store(KEYS[0], entry("a"), found.marks))
+    calls.store_entry(tiers, KEYS[0], entry("a"), found.marks)
     assert troubles == ["L3"]
     assert [len(tier) for tier in tiers.all] == [1, 0, 1]
 
 
-def test_a_write_after_an_invalidation_is_dropped(tiers, walk, entry, clock):
-    found = walk(tiers.lookup(KEYS[0], ("t",), clock.monotonic()))
+def test_a_write_after_an_invalidation_is_dropped(tiers, calls, walk, entry, clock):
+    found = calls.find_entry(tiers, KEYS[0], ("t",), clock.monotonic())
     with pytest.raises(TierError):
         walk(tiers.invalidate(["t"]))
-    walk(tiers.store(KEYS[0], entry("a", tags=("t",)), found.marks))
-    assert walk(tiers.lookup(KEYS[0], ("t",), clock.monotonic())).entry is None
+    calls.store_entry(tiers, KEYS[0], entry("a", tags=("t",)), found.marks)
+    assert calls.find_entry(tiers, KEYS[0], ("t",), clock.monotonic()).entry is None
 
 
-def test_what_is_to_be_refreshed_does_not_count_as_fresh(tiers, walk, entry, clock):
-    walk(tiers.store(KEYS[0], entry("a")))
-    found = walk(tiers.lookup(KEYS[0], (), clock.monotonic(), newer_than=clock.monotonic()))
+def test_what_is_to_be_refreshed_does_not_count_as_fresh(tiers, calls, entry, clock):
+    calls.store_entry(tiers, KEYS[0], entry("a"))
+    found = calls.find_entry(tiers, KEYS[0], (), clock.monotonic(), clock.monotonic())
     assert len(found.marks) == 3
 
 
-def test_many_keys_ask_each_tier_once(tiers, walk, entry, clock):
-    near, _, far = tiers.all
-    near.set(KEYS[0], entry("a"))
-    far.set(KEYS[1], entry("b"))
-    far.set(KEYS[2], entry("stale", age=90))
-    found = walk(tiers.get_many([*KEYS, KEYS[1]], clock.monotonic()))
-    assert {key: codec.decode(e.payload) for key, e in found.items()} == {
-        KEYS[0]: "a",
-        KEYS[1]: "b",
-    }
-    assert walk.steps.count("get_many") == 1
-    assert near.get(KEYS[1])[0] is not None
-    walk(tiers.set_many({KEYS[3]: entry("d")}))
-    assert near.get(KEYS[3])[0] is not None
-    assert far.get(KEYS[3])[0] is not None
-    assert walk(tiers.get_many([KEYS[3]], clock.monotonic()))
-    assert walk.steps == []
-
-
-def test_all_are_told_though_one_fails(tiers, walk, entry):
+def test_all_are_told_though_one_fails(tiers, calls, walk, entry):
     for tell in (tiers.delete([KEYS[0]]), tiers.invalidate(["t"]), tiers.clear()):
-        walk(tiers.store(KEYS[0], entry("a", tags=("t",))))
+        calls.store_entry(tiers, KEYS[0], entry("a", tags=("t",)))
         with pytest.raises(TierError):
             walk(tell)
         near, _, far = tiers.all
@@ -168,7 +216,9 @@ def test_many_keys_are_one_operation_where_a_tier_can_do_that(walk, clock, entry
     near, far = Memory(clock=clock), Far(clock=clock, label="L2")
     quick = Quick(clock=clock, label="L3")
     tiers = Tiers([near, far, quick], lambda *_: None)
-    walk(tiers.set_many({key: entry("a") for key in KEYS}))
+    for tier in tiers.all:
+        for key in KEYS:
+            tier.set(key, entry("a"))
     walk(tiers.delete(KEYS[:3]))
     assert walk.steps == ["delete_many", "delete", "delete", "delete"]
     for tier in tiers.all:

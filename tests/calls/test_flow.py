@@ -1,8 +1,10 @@
-"""The flow of a call under a scripted driver: no I/O, no threads, and a fake clock."""
+"""The path of a call in threads and on event loops, by a fake clock and prepared answers."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import asyncio
+import inspect
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -23,11 +25,13 @@ from toolops_plugins import (
     ToolOps,
     TotalTimeout,
 )
+from toolops_plugins.callables.target import resolve
+from toolops_plugins.calls.aio import flow as aio_flow
 from toolops_plugins.calls.call import Call
-from toolops_plugins.calls.flow import call_flow
-from toolops_plugins.coalesce.flights import FlightResult
+from toolops_plugins.calls.sync import flow as sync_flow
+from toolops_plugins.drivers.loop import LoopDriver
+from toolops_plugins.drivers.thread import ThreadDriver
 from toolops_plugins.errors import TierError
-from toolops_plugins.steps import Ask, Enter, Fly, Invoke, Io, Race, Sleep, Spawn, Within
 from toolops_plugins.testing import FakeClock
 
 
@@ -38,65 +42,68 @@ class Slow(NamedTuple):
     value: object
 
 
-class Script:
-    """Walks flows by hand: notes each step, and does what a driver would do, without any I/O."""
+class Scripted:
+    """What the drivers of these tests have in common: they note their steps."""
 
-    def __init__(self, clock, answers=()):
-        self.clock = clock
-        self.answers = list(answers)
-        self.steps = []
-        self.spawned = []
-        self.made = 0
+    steps: list[str]
+    spawned: list[Any]
 
-    def walk(self, flow):
-        try:
-            step = flow.send(None)
-            while True:
-                try:
-                    result = self.take(step)
-                except Exception as error:
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(result)
-        except StopIteration as end:
-            return end.value
+    def spawn(self, work, *args, **_):
+        """Keep background work, for the test to run."""
+        self.spawned.append((work, args))
 
-    def take(self, step):
-        self.steps.append(type(step))
-        match step:
-            case Invoke():
-                self.made += 1
-                answer = self.answers.pop(0) if self.answers else f"answer {self.made}"
-                if isinstance(answer, Slow):
-                    self.clock.advance(answer.seconds)
-                    answer = answer.value
-                if isinstance(answer, Exception):
-                    raise answer
-                return answer
-            case Sleep():
-                self.clock.sleep(step.seconds)
-            case Within() | Race():
-                return self.walk(step.work())
-            case Fly():
-                return FlightResult(self.walk(step.work()), led=True)
-            case Spawn():
-                self.spawned.append(step.work)
-            case Ask():
-                return step.function(*step.args)
-            case Io():
-                return step.sync(*step.args)
-            case Enter():
-                step.gate.acquire(0)
-        return None
+
+class ScriptedThread(Scripted, ThreadDriver):
+    """The driver of threads, with a list of its steps."""
+
+    def within(self, *args, **options):
+        self.steps.append("within")
+        return super().within(*args, **options)
+
+    def sleep(self, seconds):
+        self.steps.append("sleep")
+        super().sleep(seconds)
+
+    def fly(self, *args, **options):
+        self.steps.append("fly")
+        return super().fly(*args, **options)
+
+    def race(self, *args, **options):
+        self.steps.append("race")
+        return super().race(*args, **options)
+
+
+class ScriptedLoop(Scripted, LoopDriver):
+    """The driver of loops, with a list of its steps."""
+
+    def within(self, *args, **options):
+        self.steps.append("within")
+        return super().within(*args, **options)
+
+    async def sleep(self, seconds):
+        self.steps.append("sleep")
+        await super().sleep(seconds)
+
+    async def fly(self, *args, **options):
+        self.steps.append("fly")
+        return await super().fly(*args, **options)
+
+    async def race(self, *args, **options):
+        self.steps.append("race")
+        return await super().race(*args, **options)
 
 
 class Bench:
-    """A runtime with a fake clock, whose wrapped function is the script's next answer."""
+    """A runtime with a fake clock, whose wrapped function gives the next answer of a list."""
+
+    face = "sync"
 
     def __init__(self, *tiers, clock=None, **policy):
         self.clock = clock or FakeClock()
         self.events = []
         self.notices = []
+        self.answers = []
+        self.made = 0
         self.ops = ToolOps(
             "bench",
             [Memory(clock=self.clock), *tiers],
@@ -104,8 +111,30 @@ class Bench:
             sinks=[self],
         )
         self.policy = Policy(**policy)
-        self.plan = self.ops._planner.plan(resolve_question(), self.policy)
-        self.script = Script(self.clock)
+        self.plan = self.ops._planner.plan(resolve(self._target()), self.policy)
+        driver = ScriptedThread if self.face == "sync" else ScriptedLoop
+        self.driver = driver(self.clock, self.ops._shared.flights, self.ops._pool)
+        self.steps = self.driver.steps = []
+        self.driver.spawned = []
+
+    def _target(self):
+        def question(text):
+            self.steps.append("call")
+            self.made += 1
+            answer = self.answers.pop(0) if self.answers else f"answer {self.made}"
+            if isinstance(answer, Slow):
+                self.clock.advance(answer.seconds)
+                answer = answer.value
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer() if inspect.isfunction(answer) else answer
+
+        async def aquestion(text):
+            return question(text)
+
+        target = question if self.face == "sync" else aquestion
+        target.__name__ = target.__qualname__ = "question"
+        return target
 
     def on_call(self, event):
         self.events.append(event)
@@ -114,30 +143,42 @@ class Bench:
         self.notices.append(notice)
 
     def ask(self, *args, answers=()):
-        self.script.answers.extend(answers)
+        self.answers.extend(answers)
         found = self.plan.open(args, {})
-        return self.script.walk(call_flow(found)) if isinstance(found, Call) else found
+        if not isinstance(found, Call):
+            return found
+        if self.face == "sync":
+            return sync_flow.runner_of(self.driver, self.plan)(self.driver, found)
+        return self._run(aio_flow.runner_of(self.driver, self.plan)(self.driver, found))
+
+    def _run(self, coroutine):
+        return asyncio.run(coroutine)
+
+    def run_spawned(self):
+        """Run the background work that was started last."""
+        work, args = self.driver.spawned.pop()
+        if self.face == "sync":
+            work(self.driver, *args)
+        else:
+            self._run(work(self.driver, *args))
 
     @property
     def outcomes(self):
         return [event.outcome for event in self.events]
 
 
-def question(text):
-    raise AssertionError("the script answers")
-
-
-def resolve_question():
-    from toolops_plugins.callables.target import resolve
-
-    return resolve(question)
+@pytest.fixture(autouse=True, params=["sync", "async"])
+def face(request, monkeypatch):
+    """Run each test for callers in threads and on event loops."""
+    monkeypatch.setattr(Bench, "face", request.param)
+    return request.param
 
 
 def test_a_miss_runs_the_function_and_a_hit_does_not():
     bench = Bench(cache=Cache(ttl=60))
     assert [bench.ask("q"), bench.ask("q"), bench.ask("p")] == ["answer 1", "answer 1", "answer 2"]
     assert bench.outcomes == ["miss", "hit", "miss"]
-    assert bench.script.steps == [Fly, Invoke, Fly, Invoke]
+    assert bench.steps == ["fly", "call", "fly", "call"]
 
 
 def test_the_policies_apply_in_order():
@@ -151,10 +192,10 @@ def test_the_policies_apply_in_order():
         hedge=Hedge(min_calls=1),
     )
     bench.ask("first", answers=[Slow(0.5, "slow")])
-    bench.script.steps.clear()
+    bench.steps.clear()
     bench.ask("second", answers=[OSError(), "fine"])
-    assert bench.script.steps == [
-        Fly, Within, Race, Sleep, Invoke, Sleep, Race, Sleep, Invoke
+    assert bench.steps == [
+        "fly", "within", "race", "sleep", "call", "sleep", "race", "sleep", "call"
     ]  # fmt: skip
     assert bench.events[-1].attempts == 2
 
@@ -186,8 +227,8 @@ def test_a_stale_result_is_served_at_once_and_refreshed_behind():
     bench.clock.advance(70)
     assert bench.ask("q") == "answer 1"
     assert bench.outcomes == ["miss", "stale"]
-    [refresh] = bench.script.spawned
-    bench.script.walk(refresh())
+    assert len(bench.driver.spawned) == 1
+    bench.run_spawned()
     assert bench.outcomes == ["miss", "stale", "refresh"]
     assert bench.ask("q") == "answer 2"
     bench.clock.advance(91)
@@ -199,8 +240,8 @@ def test_a_refresh_that_fails_leaves_the_old_result():
     bench.ask("q")
     bench.clock.advance(70)
     bench.ask("q")
-    bench.script.answers.append(OSError("down"))
-    bench.script.walk(bench.script.spawned.pop()())
+    bench.answers.append(OSError("down"))
+    bench.run_spawned()
     assert bench.ask("q") == "answer 1"
     assert [notice.kind for notice in bench.notices] == ["refresh_failed"]
     assert bench.notices[0].detail == "OSError"
@@ -214,10 +255,10 @@ def test_a_refresh_takes_what_another_process_has_fetched_meanwhile():
     clock.advance(70)
     two = _share(clock, far)
     assert [one.ask("q"), two.ask("q")] == ["answer 1", "answer 1"]
-    two.script.answers.append("newer")
-    two.script.walk(two.script.spawned.pop()())
-    one.script.walk(one.script.spawned.pop()())
-    assert one.script.made == 1
+    two.answers.append("newer")
+    two.run_spawned()
+    one.run_spawned()
+    assert one.made == 1
     assert one.ask("q") == "newer"
 
 
@@ -246,12 +287,12 @@ def test_a_hot_key_is_refreshed_ahead_of_its_expiry():
     for _ in range(100):
         bench.clock.advance(0.01)
         assert bench.ask("q") == "costly"
-    assert not bench.script.spawned  # with 99 s to go the odds are e^-20
+    assert not bench.driver.spawned  # with 99 s to go the odds are e^-20
     bench.clock.advance(98.9)
     for _ in range(200):
         bench.clock.advance(0.0001)
         assert bench.ask("q") == "costly"
-    assert bench.script.spawned
+    assert bench.driver.spawned
     assert set(bench.outcomes[1:]) == {"hit"}
 
 
@@ -261,15 +302,15 @@ def test_early_refresh_can_be_switched_off():
     bench.clock.advance(94.99)
     for _ in range(100):
         bench.ask("q")
-    assert not bench.script.spawned
+    assert not bench.driver.spawned
 
 
 def test_chosen_exceptions_are_remembered_for_a_while():
     bench = Bench(cache=Cache(ttl=60, negative=LookupError, negative_ttl=5))
     for _ in range(3):
         with pytest.raises(KeyError, match="gone"):
-            bench.ask("q", answers=[KeyError("gone")] if not bench.script.made else ())
-    assert bench.script.made == 1
+            bench.ask("q", answers=[KeyError("gone")] if not bench.made else ())
+    assert bench.made == 1
     assert bench.outcomes == ["error", "hit", "hit"]
     assert bench.events[-1].error == "KeyError"
     bench.clock.advance(5.1)
@@ -285,8 +326,8 @@ def test_an_exception_that_is_to_be_remembered_does_not_drive_out_a_stale_result
     bench.ask("q")
     bench.clock.advance(65)
     assert bench.ask("q") == "answer 1"
-    bench.script.answers.append(OSError("down"))
-    bench.script.walk(bench.script.spawned.pop()())
+    bench.answers.append(OSError("down"))
+    bench.run_spawned()
     bench.clock.advance(100)
     for _ in range(3):
         assert bench.ask("q", answers=[OSError("down")]) == "answer 1"
@@ -307,7 +348,7 @@ def test_empty_values_are_values(value):
     bench = Bench(cache=Cache(ttl=60))
     assert bench.ask("q", answers=[value]) == value
     assert bench.ask("q") == value
-    assert bench.script.made == 1
+    assert bench.made == 1
 
 
 def test_a_result_that_is_not_wanted_is_not_kept():
@@ -331,7 +372,7 @@ def test_an_argument_without_a_form_bypasses_the_cache_with_a_warning():
     bench = Bench(cache=Cache(ttl=60))
     bench.ask(object())
     bench.ask(object())
-    assert bench.script.made == 2
+    assert bench.made == 2
     assert bench.outcomes == ["bypass", "bypass"]
     assert bench.events[0].reason == "not_canonical"
     assert [(n.kind, n.detail) for n in bench.notices] == [("bypass", "not_canonical")]
@@ -367,12 +408,12 @@ def test_every_attempt_asks_the_breaker():
     )
     with pytest.raises(CircuitOpen):
         bench.ask("q", answers=[OSError()] * 6)
-    assert bench.script.made == 2
+    assert bench.made == 2
     assert bench.events[-1].outcome == "rejected"
     assert bench.events[-1].reason == "circuit_open"
     with pytest.raises(CircuitOpen):
         bench.ask("q")
-    assert bench.script.made == 2
+    assert bench.made == 2
 
 
 def test_our_own_rejections_do_not_count_against_the_callee():
@@ -473,7 +514,7 @@ def test_a_remembered_exception_meets_the_same_fallback():
     bench = Bench(cache=Cache(ttl=60, negative=OSError), fallback="instead")
     assert bench.ask("q", answers=[OSError()]) == "instead"
     assert bench.ask("q") == "instead"
-    assert bench.script.made == 1
+    assert bench.made == 1
 
 
 def test_the_total_timeout_is_an_error_like_any_other():
@@ -556,17 +597,14 @@ def test_an_inactive_runtime_does_nothing_at_all():
     bench = Bench(cache=Cache(ttl=60), retry=Retry(), breaker=CircuitBreaker())
     bench.ops.active = False
     assert [bench.ask("q"), bench.ask("q")] == ["answer 1", "answer 2"]
-    assert bench.script.steps == [Invoke, Invoke]
+    assert bench.steps == ["call", "call"]
     assert not bench.events
 
 
 def test_a_cancelled_call_makes_an_event_too():
-    bench = Bench(cache=Cache(ttl=60))
-    call = bench.plan.open(("q",), {})
-    flow = call_flow(call)
-    flow.send(None)
+    bench = Bench()
     with pytest.raises(KeyboardInterrupt):
-        flow.throw(KeyboardInterrupt())
+        bench.ask("q", answers=[KeyboardInterrupt()])
     assert [(event.outcome, event.error) for event in bench.events] == [
         ("error", "KeyboardInterrupt")
     ]
@@ -579,18 +617,14 @@ def test_invalidation_drops_calls_under_way():
         lambda key: bench.ops.invalidate(keys=[key]),
         lambda key: bench.ops.clear(),
     ):
-        call = bench.plan.open(("q",), {})
-        forgotten = forget
+        key = bench.plan.open(("q",), {}).key
 
-        def interrupt(step, key=call.key, forgotten=forgotten):
-            if isinstance(step, Invoke):
-                forgotten(key)
-            return Script.take(bench.script, step)
+        def answer(forget=forget, key=key):
+            forget(key)
+            return "old"
 
-        bench.script.take = interrupt
-        old = bench.script.walk(call_flow(call))
-        del bench.script.take
-        assert bench.ask("q") != old
+        assert bench.ask("q", answers=[answer]) == "old"
+        assert bench.ask("q") != "old"
         bench.ops.clear()
 
 

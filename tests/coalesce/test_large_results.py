@@ -11,6 +11,7 @@ from callers import LONG, Work
 
 from toolops_plugins import ToolOps
 from toolops_plugins.calls import results
+from toolops_plugins.calls.aio import results as aio_results
 from toolops_plugins.coalesce.value_copies import LARGE
 
 
@@ -56,7 +57,8 @@ async def test_results_that_no_codec_takes(
         threads.append(threading.get_ident())
         return copy(value)
 
-    monkeypatch.setattr(results, "copy_value", note_thread)
+    for module in (results, aio_results):
+        monkeypatch.setattr(module, "copy_value", note_thread)
     value = Plain(LARGE if large else 10)
     found = await share_result(Work(ops), value)
     assert [each.parts for each in found] == [value.parts] * 3

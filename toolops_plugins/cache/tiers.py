@@ -1,7 +1,7 @@
-"""Lookups, writes and invalidations across all tiers, nearest tier first.
+"""The tiers of a runtime: the nearest one, their failures, and invalidation in all of them.
 
-A hit in a far tier is copied to the nearer ones. Every method that may need I/O is a flow (see
-:mod:`toolops_plugins.steps`), run by the same drivers as the calls themselves.
+Lookups and writes are in :mod:`toolops_plugins.calls.aio.tiers`. Invalidation is written as
+generators of I/O (see :mod:`toolops_plugins.steps`), for callers in threads and on event loops.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from typing import Any, NamedTuple
 
 from toolops_plugins.cache.entry import Entry, Mark, Tier
 from toolops_plugins.errors import ConfigurationError, TierError
-from toolops_plugins.steps import Io, Step, as_tier_error, is_caller_error
+from toolops_plugins.steps import Io, as_tier_error, is_caller_error
 
-__all__ = ["LookupResult", "Tiers", "class_problem", "is_newer", "tier_list"]
+__all__ = ["SKIP", "LookupResult", "Tiers", "class_problem", "is_newer", "tier_list"]
 
 
 class _Skip:
     """The mark of a tier whose lookup failed. Nothing is written to that tier."""
 
 
-_SKIP = _Skip()
+SKIP = _Skip()
+"""The only mark of its class."""
 _SAME = 0.001  # seconds
 
 
@@ -76,7 +77,8 @@ class Tiers:
         self.remote = any(not tier.local for tier in self.all)
         self._on_trouble = on_trouble
         self._on_recovery = on_recovery
-        self._failing: set[tuple[str, str]] = set()  # labels, with "read" or "write"
+        self.failing: set[tuple[str, str]] = set()
+        """Labels of tiers that have failed, each with "read" or "write"."""
         # An entry without a TTL lives as long as the tier with the longest TTL stores it.
         ttls = [math.inf if tier.ttl is None else tier.ttl for tier in tiers]
         self.longest_ttl = max(ttls, default=math.inf)
@@ -95,22 +97,23 @@ class Tiers:
                 )
         chosen = [tier for tier in self.all if tier.label in wanted]
         some = Tiers(chosen, self._on_trouble, self._on_recovery)
-        some._failing = self._failing
+        some.failing = self.failing
         return some
 
-    def _record_failure(self, tier: Tier, error: Exception, way: str) -> None:
+    def record_failure(self, tier: Tier, error: Exception, way: str) -> None:
         """Report a failure of a tier. Raise the error again if it belongs to the caller."""
         if is_caller_error(error):
             raise error
-        self._failing.add((tier.label, way))
+        self.failing.add((tier.label, way))
         self._on_trouble(tier.label, error)
 
-    def _record_success(self, tier: Tier, way: str) -> None:
+    def record_success(self, tier: Tier, way: str) -> None:
+        """Report that a tier works, if it had failed."""
         # A full Redis still answers reads, so reads and writes are tracked apart.
         label = tier.label
-        if (label, way) in self._failing:
-            self._failing.discard((label, way))
-            if not any(other == label for other, _ in tuple(self._failing)):
+        if (label, way) in self.failing:
+            self.failing.discard((label, way))
+            if not any(other == label for other, _ in tuple(self.failing)):
                 self._on_recovery(label)
 
     def near(self, key: bytes, tags: Sequence[str]) -> tuple[Entry, str] | None:
@@ -119,66 +122,11 @@ class Tiers:
             try:
                 entry, _ = self.all[0].get(key, tags)
             except Exception as error:  # noqa: BLE001 - a failure of a tier is a miss
-                self._record_failure(self.all[0], error, "read")
+                self.record_failure(self.all[0], error, "read")
                 return None
             if entry is not None:
                 return entry, self.all[0].label
         return None
-
-    def lookup(
-        self, key: bytes, tags: Sequence[str], now: float, newer_than: float = -math.inf
-    ) -> Generator[Step, Any, LookupResult]:
-        """Ask one tier after the other for a fresh entry, and copy it to the nearer tiers.
-
-        Args:
-            key: The key.
-            tags: The tags of the call.
-            now: The runtime's monotonic time.
-            newer_than: Monotonic time. An entry computed then or earlier does not count as fresh;
-                a refresh passes the time of the entry that it replaces.
-        """
-        marks: list[Mark] = []
-        best: Entry | None = None
-        best_tier: str | None = None
-        for tier in self.all:
-            try:
-                if tier.local:
-                    entry, mark = tier.get(key, tags)
-                else:
-                    entry, mark = yield Io(tier.get, tier.aget, key, tags)
-            except Exception as error:  # noqa: BLE001 - an error of the caller is raised again
-                self._record_failure(tier, error, "read")
-                marks.append(_SKIP)
-                continue
-            if self._failing:
-                self._record_success(tier, "read")
-            if entry is not None and entry.fresh_until > now and is_newer(entry, newer_than):
-                if marks:
-                    yield from self.store(key, entry, marks)
-                return LookupResult(entry, tier.label, tuple(marks))
-            marks.append(mark)
-            if entry is not None and (best is None or entry.fresh_until > best.fresh_until):
-                best, best_tier = entry, tier.label
-        return LookupResult(best, best_tier, tuple(marks))
-
-    def store(
-        self, key: bytes, entry: Entry, marks: Sequence[Mark] | None = None
-    ) -> Generator[Step, Any, None]:
-        """Write an entry to every tier that has a mark; to all tiers if ``marks`` is None."""
-        tiers = self.all if marks is None else self.all[: len(marks)]
-        for tier, mark in zip(tiers, marks or [None] * len(tiers), strict=True):
-            if mark is _SKIP:
-                continue
-            try:
-                if tier.local:
-                    tier.set(key, entry, mark)
-                else:
-                    yield Io(tier.set, tier.aset, key, entry, mark)
-            except Exception as error:  # noqa: BLE001 - an error of the caller is raised again
-                self._record_failure(tier, error, "write")
-            else:
-                if self._failing:
-                    self._record_success(tier, "write")
 
     @property
     def nearest(self) -> Tier | None:
@@ -188,63 +136,13 @@ class Tiers:
     def store_near(self, key: bytes, entry: Entry, marks: Sequence[Mark]) -> None:
         """Write an entry to the first tier alone, if that needs no I/O."""
         tier = self.nearest
-        if tier is not None and marks and marks[0] is not _SKIP:
+        if tier is not None and marks and marks[0] is not SKIP:
             try:
                 tier.set(key, entry, marks[0])
             except Exception as error:  # noqa: BLE001 - a failure costs only the copy
                 self._on_trouble(tier.label, error)
 
-    def get_many(
-        self, keys: Sequence[bytes], now: float
-    ) -> Generator[Step, Any, dict[bytes, Entry]]:
-        """Return the fresh entries of many untagged keys, with one request to each tier.
-
-        Args:
-            keys: The keys.
-            now: The runtime's monotonic time.
-        """
-        found: dict[bytes, Entry] = {}
-        for depth, tier in enumerate(self.all):
-            left = [key for key in dict.fromkeys(keys) if key not in found]
-            if not left:
-                break
-            try:
-                if tier.local:
-                    got = {key: tier.get(key)[0] for key in left}
-                else:
-                    got = yield Io(tier.get_many, tier.aget_many, left)
-            except Exception as error:  # noqa: BLE001 - an error of the caller is raised again
-                self._record_failure(tier, error, "read")
-                continue
-            if self._failing:
-                self._record_success(tier, "read")
-            fresh = {k: e for k, e in got.items() if e is not None and e.fresh_until > now}
-            found.update(fresh)
-            if depth and fresh:
-                yield from self._write_many(self.all[:depth], fresh)
-        return found
-
-    def set_many(self, entries: Mapping[bytes, Entry]) -> Generator[Step, Any, None]:
-        """Write many entries to every tier, as of now."""
-        yield from self._write_many(self.all, entries)
-
-    def _write_many(
-        self, tiers: Sequence[Tier], entries: Mapping[bytes, Entry]
-    ) -> Generator[Step, Any, None]:
-        for tier in tiers:
-            try:
-                if tier.local:
-                    for key, entry in entries.items():
-                        tier.set(key, entry)
-                else:
-                    yield Io(tier.set_many, tier.aset_many, entries)
-            except Exception as error:  # noqa: BLE001 - an error of the caller is raised again
-                self._record_failure(tier, error, "write")
-            else:
-                if self._failing:
-                    self._record_success(tier, "write")
-
-    def delete(self, keys: Sequence[bytes]) -> Generator[Step, Any, None]:
+    def delete(self, keys: Sequence[bytes]) -> Generator[Io, Any, None]:
         """Delete keys in every tier, in one request where the tier supports that.
 
         Raises:
@@ -252,7 +150,7 @@ class Tiers:
         """
         yield from self._broadcast("delete", "adelete", each=keys)
 
-    def invalidate(self, tags: Sequence[str]) -> Generator[Step, Any, None]:
+    def invalidate(self, tags: Sequence[str]) -> Generator[Io, Any, None]:
         """Delete all entries with one of the tags, in every tier.
 
         Raises:
@@ -260,7 +158,7 @@ class Tiers:
         """
         yield from self._broadcast("invalidate", "ainvalidate", tags)
 
-    def clear(self) -> Generator[Step, Any, None]:
+    def clear(self) -> Generator[Io, Any, None]:
         """Delete all entries, in every tier.
 
         Raises:
@@ -268,13 +166,13 @@ class Tiers:
         """
         yield from self._broadcast("clear", "aclear")
 
-    def close(self) -> Generator[Step, Any, None]:
+    def close(self) -> Generator[Io, Any, None]:
         """Release the resources of every tier."""
         yield from self._broadcast("close", "aclose")
 
     def _broadcast(
         self, sync: str, aio: str, *args: Any, each: Sequence[Any] | None = None
-    ) -> Generator[Step, Any, None]:
+    ) -> Generator[Io, Any, None]:
         # Farthest first. Otherwise a call in between could fill the near tier from the far one.
         trouble: TierError | None = None
         for tier in reversed(self.all):
@@ -290,7 +188,7 @@ class Tiers:
                     else:
                         yield Io(getattr(tier, blocking), getattr(tier, awaiting), *arguments)
                 except Exception as error:  # noqa: BLE001 - an error of the caller is raised again
-                    self._record_failure(tier, error, "write")
+                    self.record_failure(tier, error, "write")
                     trouble = trouble or as_tier_error(error)
         if trouble is not None:
             raise trouble

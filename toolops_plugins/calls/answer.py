@@ -4,23 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, NoReturn
 
 from toolops_plugins.calls.call import Call
+from toolops_plugins.coalesce.error_copies import copy_error
 from toolops_plugins.codec import Payload
-from toolops_plugins.errors import TooLargeError
+from toolops_plugins.errors import (
+    BulkheadFull,
+    CircuitOpen,
+    RateLimited,
+    Rejected,
+    ThreadPoolFull,
+    TooLargeError,
+)
 from toolops_plugins.keys.encoding_failures import describe_failure
 from toolops_plugins.policy import NOTHING
-from toolops_plugins.steps import Flow, is_caller_error
 from toolops_plugins.telemetry.events import CallEvent, Notice, NoticeKind, Outcome
 
 __all__ = [
     "Answer",
+    "StreamResult",
     "emit_notice",
+    "raise_cached_error",
     "record_call",
+    "record_failure",
     "report_failure",
     "report_refusal",
-    "run_optional",
+    "tags_of",
 ]
 
 
@@ -57,36 +67,73 @@ class Answer(NamedTuple):
     single_use: bool = False
 
 
+class StreamResult(NamedTuple):
+    """The result of a call that is a stream. Its event is made when it has been read.
+
+    Args:
+        value: A recording under way that the call has joined; or, from the cache, the items and
+            what the generator returned; or the fallback.
+        outcome: How the call ended, unless reading fails.
+        answer: For the event.
+    """
+
+    value: Any
+    outcome: Outcome
+    answer: Answer | None
+
+
+_REJECTIONS: dict[type[BaseException], str] = {
+    CircuitOpen: "circuit_open",
+    ThreadPoolFull: "thread_pool_full",
+    RateLimited: "rate_limited",
+    BulkheadFull: "bulkhead_full",
+}
+
+
+def tags_of(call: Call) -> tuple[str, ...]:
+    """Return the tags of a call; if they cannot be made, the call loses its key."""
+    if call.key is None:
+        return call.plan.tagger.fixed or ()
+    try:
+        return call.plan.tagger.tags(call.args, call.kwargs)
+    except Exception as error:  # noqa: BLE001 - a result that no tag can invalidate is not stored
+        call.key, call.reason = None, "tags_failed"
+        call.plan.warn("tags_failed", type(error).__name__)
+        return ()
+
+
+def raise_cached_error(answer: Answer) -> NoReturn:
+    """Raise a copy of the exception that is the value of an answer.
+
+    The memory tier and all followers of a flight may share one exception object.
+    """
+    raise copy_error(answer.value).with_traceback(None)
+
+
+def record_failure(call: Call, error: BaseException, answer: Answer | None) -> None:
+    """Count a call that has raised, and emit its event.
+
+    Args:
+        call: The call.
+        error: The error that its caller gets.
+        answer: The answer that holds the error, if it is a cached one; or None.
+    """
+    call.error = error
+    outcome: Outcome
+    if answer is not None:
+        outcome = "hit"
+    else:
+        outcome = "rejected" if isinstance(error, Rejected) else "error"
+        call.reason = _REJECTIONS.get(type(error)) or call.reason
+    record_call(call, outcome, answer)
+
+
 def record_call(call: Call, outcome: Outcome, answer: Answer | None) -> None:
     """Count a call that has ended, and emit its event."""
     try:
         _count(call, outcome, answer)
     except Exception as error:  # noqa: BLE001 - the call itself has ended well
         report_failure(call, "event", error)
-
-
-def run_optional(call: Call, stage: str, work: Flow, otherwise: Any = None) -> Flow:
-    """Run a part of a flow that the call can do without.
-
-    Trouble with the cache of any kind ends here, in a notice.
-
-    Args:
-        call: The call.
-        stage: The name of the part, for the notice.
-        work: The part. It must not contain the user's function.
-        otherwise: The result if the part fails. Default None.
-
-    Raises:
-        CallTimeout: The caller's time is up.
-        ConfigurationError: The part is configured wrongly.
-    """
-    try:
-        return (yield from work)
-    except Exception as error:
-        if is_caller_error(error):
-            raise
-        report_failure(call, stage, error)
-        return otherwise
 
 
 def report_failure(call: Call, stage: str, error: Exception) -> None:

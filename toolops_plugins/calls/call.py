@@ -17,27 +17,29 @@ __all__ = ["Call"]
 class Call:
     """The state of one call, and the data of its event."""
 
-    __slots__ = (
-        "args",
-        "attempts",
-        "began",
-        "charges",
-        "error",
-        "hedged",
-        "key",
-        "kwargs",
-        "large",
-        "lookup",
-        "marks",
-        "near",
-        "plan",
-        "reason",
-        "scope",
-        "seconds",
-        "spent",
-        "store_semantic",
-        "tags",
-    )
+    # Defaults of the class, not set in __init__: most calls change few of them.
+    key: bytes | None = None
+    tags: tuple[str, ...] = ()
+    attempts = 0
+    spent = 0.0
+    seconds = 0.0
+    """The duration of the last attempt, without any wait before it; measured for those who ask."""
+    charges = 0
+    """Attempts whose price is in ``spent`` already."""
+    hedged = False
+    reason: str | None = None
+    error: BaseException | None = None
+    marks: Sequence[Mark] = ()
+    lookup: Lookup | None = None
+    """The lookup in the semantic cache."""
+    store_semantic = True
+    """Whether the semantic cache stores the answer."""
+    large = False
+    """Whether its key is not made yet, since the arguments are large."""
+    near = True
+    """Whether the first tier may hold an entry."""
+    scope = b""
+    """Who can join its stream: callers on one event loop, or in any thread."""
 
     def __init__(
         self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any], began: float
@@ -46,18 +48,3 @@ class Call:
         self.args = args
         self.kwargs = kwargs
         self.began = began
-        self.key: bytes | None = None
-        self.tags: tuple[str, ...] = ()
-        self.attempts = 0
-        self.spent = 0.0
-        self.seconds = 0.0  # of the last attempt, without any wait before it
-        self.charges = 0  # attempts whose price is in `spent` already
-        self.hedged = False
-        self.reason: str | None = None
-        self.error: BaseException | None = None
-        self.marks: Sequence[Mark] = ()
-        self.lookup: Lookup | None = None  # of the semantic cache
-        self.store_semantic = True  # whether the semantic cache stores the answer
-        self.large = False  # whether its key is not made yet, since the arguments are large
-        self.near = True  # whether the first tier may hold an entry
-        self.scope = b""  # who can join its stream: callers on one event loop, or in any thread

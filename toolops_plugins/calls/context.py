@@ -1,12 +1,26 @@
-"""Context variables of a call: its caller's deadline, and the background refresh it belongs to."""
+"""The context of a call: its caller's deadline, and the background refresh it belongs to."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["DEADLINE", "REFRESH", "Deadline", "current_deadline", "reset_variable"]
+from toolops_plugins.errors import DeadlineExceeded
+
+if TYPE_CHECKING:
+    from toolops_plugins.calls.call import Call
+
+__all__ = [
+    "DEADLINE",
+    "REFRESH",
+    "Deadline",
+    "current_deadline",
+    "deadline_error",
+    "needs_thread",
+    "reset_variable",
+    "seconds_left",
+]
 
 
 class Deadline:
@@ -48,3 +62,32 @@ def reset_variable(variable: ContextVar[Any], token: Token[Any]) -> None:
     """Reset a context variable, unless the garbage collector ends the flow in another context."""
     with suppress(ValueError):
         variable.reset(token)
+
+
+def seconds_left(call: Call) -> float | None:
+    """Return the seconds until the caller's deadline, or None.
+
+    Raises:
+        DeadlineExceeded: It has passed.
+    """
+    deadline = current_deadline()
+    if deadline is None:
+        return None
+    left = deadline.at - call.plan.shared.clock.monotonic()
+    if left <= 0.0:
+        raise deadline_error(call, 0.0)
+    return left
+
+
+def needs_thread(call: Call) -> bool:
+    """Return whether a plain function runs in a thread, where its caller can abandon it."""
+    if call.plan.in_thread is not None:
+        return call.plan.in_thread
+    deadline = current_deadline()
+    return deadline is not None and deadline.in_thread
+
+
+def deadline_error(call: Call, seconds: float) -> DeadlineExceeded:
+    """Return the error of a call whose caller waits no longer."""
+    message = f"{call.plan.name} gave no result before its caller's deadline"
+    return DeadlineExceeded(message, seconds=seconds)

@@ -15,9 +15,8 @@ from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.results import decode_entry
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import NOTHING
-from toolops_plugins.steps import Ask, Flow
 
-__all__ = ["bind_fallback", "check_fallback", "copy_value", "fallback_items", "run_fallback"]
+__all__ = ["bind_fallback", "check_fallback", "copy_value", "fallback_items", "values_for_fallback"]
 
 _OFFERED = ("error", "arguments", "stale")
 _COLLECTIONS = (list, tuple, set, frozenset, deque, range, Iterator, AsyncIterator)
@@ -30,16 +29,6 @@ class _Parameters(NamedTuple):
     named: tuple[str, ...] = ()
 
 
-def run_fallback(call: Call, error: Exception) -> Flow:
-    """Return the policy's fallback for an error; an error of the fallback reaches the caller."""
-    plan = call.plan
-    fallback = plan.policy.fallback
-    if not callable(fallback):
-        return copy_value(fallback)
-    offered = (error, plan.arguments(call.args, call.kwargs), _last_value(call))
-    return (yield Ask(bind_fallback(fallback, offered)))
-
-
 def copy_value(value: Any) -> Any:
     """Return a copy of a fallback's value, which the caller may change.
 
@@ -49,6 +38,11 @@ def copy_value(value: Any) -> Any:
         return deepcopy(value)
     except Exception:  # noqa: BLE001 - a user's class may raise anything
         return value
+
+
+def values_for_fallback(call: Call, error: Exception) -> tuple[Any, Any, Any]:
+    """Return the values that a fallback may take: see :func:`bind_fallback`."""
+    return error, call.plan.arguments(call.args, call.kwargs), _last_value(call)
 
 
 def bind_fallback(fallback: Callable[..., Any], offered: tuple[Any, Any, Any]) -> Callable[[], Any]:

@@ -121,6 +121,7 @@ class Plan:
         "_monotonic",
         "_peek",
         "aio",
+        "aio_attempts",
         "attempt_seconds",
         "breaker",
         "declare",
@@ -139,6 +140,7 @@ class Plan:
         "signature",
         "stats",
         "stream",
+        "sync_attempts",
         "tagger",
         "tiers",
         "total_seconds",
@@ -186,6 +188,10 @@ class Plan:
         timeout = policy.timeout
         self.attempt_seconds = None if timeout is None else _seconds(timeout.attempt)
         self.total_seconds = None if timeout is None else _seconds(timeout.total)
+        self.aio_attempts: Any = None
+        """Makes the attempts on an event loop; composed when the first call comes."""
+        self.sync_attempts: Any = None
+        """Makes them in a thread."""
         self.origin: Origin | None = None
         """What it was made of, for its pickle."""
         self.declare = declare

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import Any, Literal
 
-from toolops_plugins.cache.entry import Entry
+from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.calls.answer import Answer, emit_notice, report_refusal
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.negative_cache import CachedError
-from toolops_plugins.coalesce.value_copies import LARGE, copy_value, count_parts
+from toolops_plugins.coalesce.streams import BaseRecording
+from toolops_plugins.coalesce.value_copies import copy_value, count_parts
 from toolops_plugins.codec import Payload
 from toolops_plugins.errors import TooLargeError
 from toolops_plugins.policy import NOTHING, Cache
-from toolops_plugins.steps import Flow, Invoke
 
 __all__ = [
-    "copy_answer",
+    "LARGE_BYTES",
+    "copy_large",
     "decode_entry",
     "encode_result",
     "is_cacheable",
+    "is_refresh_due",
     "make_entry",
-    "make_template",
     "stale_value",
+    "start_stream",
 ]
 
 LARGE_BYTES = 256 * 1024
@@ -118,43 +120,45 @@ def stale_value(call: Call, entry: Entry | None) -> Any:
     return decode_entry(call, entry)
 
 
-def copy_answer(call: Call, answer: Answer) -> Flow:
-    """Return a follower's own copy of a flight's result; NOTHING: the follower must call itself.
-
-    A large result is copied in a thread, so that it does not block an event loop.
-    """
-    if call.plan.stream:
-        return answer.value  # a recording makes the copies itself
-    payload = answer.payload
-    if payload is None:
-        template = answer.template
-        if template is NOTHING:
-            return NOTHING
-        if (count_parts(template, LARGE) or 0) < LARGE:
-            return copy_value(template)
-        return (yield _in_thread(copy_value, template))
-    decode = call.plan.shared.codec.decode
-    with suppress(Exception):  # a registered type's own methods may raise anything
-        if payload.data is None or payload.size <= LARGE_BYTES:
-            return decode(payload)
-        return (yield _in_thread(decode, payload))
-    return NOTHING
-
-
-def make_template(value: Any) -> Flow:
-    """Return a copy of a result that no codec takes, or NOTHING if copying could have an effect."""
-    parts = count_parts(value, LARGE)
-    if parts is None:
-        return NOTHING
-    if parts < LARGE:
-        return copy_value(value)
-    return (yield _in_thread(_copy_large, value))
-
-
-def _copy_large(value: Any) -> Any:
+def copy_large(value: Any) -> Any:
+    """Return a copy of a large value, or NOTHING if copying could have an effect."""
     return NOTHING if count_parts(value) is None else copy_value(value)
 
 
-def _in_thread(function: Callable[[Any], Any], value: Any) -> Invoke:
-    """Return the step that calls a function here, or in a thread if the driver is a loop."""
-    return Invoke(function, (value,), {}, None, aio=False)
+def is_refresh_due(entry: Entry, beta: float, now: float) -> bool:
+    """Decide whether to refresh ahead of expiry (XFetch; Vattani, Chierichetti, Lowenstein 2015).
+
+    The chance grows as the expiry comes near and with the time that the function takes. Among many
+    callers one, and hardly ever two, refreshes before the entry expires for all of them.
+    """
+    if beta == 0.0 or entry.took == 0.0 or entry.fresh_until == math.inf:
+        return False
+    chance = 1.0 - random.random()  # noqa: S311 - not for secrets
+    return now - entry.took * beta * math.log(chance) >= entry.fresh_until
+
+
+def start_stream(
+    call: Call, recording: BaseRecording, marks: Sequence[Mark], took: float
+) -> Answer:
+    """Let other callers join a stream, and note on the call what its end needs."""
+    call.marks = marks
+    call.spent += call.plan.price_of_failure()
+    call.charges += 1
+    recording.owner = call
+    streams = call.plan.shared.streams
+    if call.key is not None and call.plan.policy.coalesces:
+        key = call.scope + call.key
+        streams.offer(key, recording)
+        if recording.single_use:
+            call.plan.shared.flights.single_use.add(key)
+        else:
+            call.plan.shared.flights.single_use.discard(key)
+    return Answer(
+        recording,
+        None,
+        "miss",
+        None,
+        took,
+        call.plan.price_of_failure(),
+        single_use=recording.single_use,
+    )

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from toolops_plugins.coalesce import loop_liveness, wait_graph
 from toolops_plugins.coalesce.error_copies import copy_error
 from toolops_plugins.coalesce.starvation import ThreadCall
-from toolops_plugins.steps import StopIterationCarrier
 
 if TYPE_CHECKING:
     # Slow to import: whoever runs a loop has imported it, and nobody else needs it.
@@ -138,13 +137,7 @@ def make_failure(error: Exception, outside: BaseException | None) -> FlightOutco
         error: The exception.
         outside: The exception that was being handled where the work began.
     """
-    return FlightOutcome(None, error, error.__traceback__, _copy(error, outside))
-
-
-def _copy(error: Exception, outside: BaseException | None = None) -> Exception:
-    if isinstance(error, StopIterationCarrier):
-        return StopIterationCarrier(copy_error(error.error, outside))
-    return copy_error(error, outside)
+    return FlightOutcome(None, error, error.__traceback__, copy_error(error, outside))
 
 
 def deliver(landing: FlightOutcome, *, led: bool) -> FlightResult:
@@ -153,7 +146,7 @@ def deliver(landing: FlightOutcome, *, led: bool) -> FlightResult:
         return FlightResult(landing.value, led)
     error = landing.error
     if not led and landing.copy is not None:
-        error = _copy(landing.copy)
+        error = copy_error(landing.copy)
     # An exception without a copy is shared by all callers, and each raise would lengthen its
     # traceback.
     raise error.with_traceback(landing.trace)

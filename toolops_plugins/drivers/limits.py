@@ -1,4 +1,4 @@
-"""Time limits of flows, as both drivers enforce them."""
+"""Time limits of calls, as both drivers enforce them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from toolops_plugins.clock import Clock
+from toolops_plugins.drivers.attempt import Attempt
 from toolops_plugins.errors import AttemptTimeout
-from toolops_plugins.steps import Invoke, Within
 
 __all__ = [
     "Limit",
@@ -22,13 +22,13 @@ __all__ = [
 
 
 class Limit(NamedTuple):
-    """The time at which a flow is given up, on the monotonic clock.
+    """The time at which a part of a call is given up, on the monotonic clock.
 
     Args:
         at: The time.
-        error: Makes the error that the flow ends with.
+        error: Makes the error that it ends with.
         in_thread: Whether plain functions run in a thread, where they can be abandoned in time.
-        unwanted: Returns whether nobody waits for the flow any more, because it has lost a race or
+        unwanted: Returns whether nobody waits for it any more, because it has lost a race or
             all callers have left its flight; it takes no further step then. None: somebody waits.
     """
 
@@ -52,18 +52,17 @@ def seconds_left(limit: Limit | None, clock: Clock) -> float | None:
     return left
 
 
-def seconds_left_for(step: Invoke, limit: Limit | None, clock: Clock) -> float | None:
+def seconds_left_for(attempt: Attempt, limit: Limit | None, clock: Clock) -> float | None:
     """Return the seconds left for an attempt; if there are none, mark it as not reached."""
     try:
         return seconds_left(limit, clock)
     except BaseException:
-        step.reached = False
+        attempt.reached = False
         raise
 
 
-def tighter_limit(step: Within, limit: Limit | None, clock: Clock) -> Limit:
-    """Return the limit inside a step: its own or the enclosing one, whichever comes first."""
-    inner = Limit(clock.monotonic() + step.seconds, step.error, step.in_thread)
+def tighter_limit(inner: Limit, limit: Limit | None) -> Limit:
+    """Return the limit that comes first: one of a part of a call, or the one that encloses it."""
     if limit is None:
         return inner
     in_thread = limit.in_thread or inner.in_thread
@@ -79,7 +78,7 @@ def shorter_of(one: float | None, other: float | None) -> float | None:
 
 
 def no_waiter_error() -> TimeoutError:
-    """Return the error that ends a flow for which nobody waits any more."""
+    """Return the error that ends work for which nobody waits any more."""
     return TimeoutError("nobody waits for this attempt any more")
 
 

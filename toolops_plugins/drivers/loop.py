@@ -1,4 +1,6 @@
-"""The driver that runs flows on an event loop; see :mod:`toolops_plugins.drivers.thread`.
+"""The driver of calls on event loops: whatever takes time is awaited.
+
+Its methods are those of the driver for threads (:mod:`toolops_plugins.drivers.thread`).
 
 A module of its own, since asyncio is slow to import and synchronous programs do not need it.
 """
@@ -6,12 +8,13 @@ A module of its own, since asyncio is slow to import and synchronous programs do
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import threading
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
 from inspect import isawaitable
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from toolops_plugins.callables.hidden_coroutines import is_awaitable
 from toolops_plugins.callables.pickling import RuntimePart
@@ -29,7 +32,8 @@ from toolops_plugins.concurrency.tasks import (
     wait_for_end,
 )
 from toolops_plugins.concurrency.to_thread import ThreadCall, run_in_pool
-from toolops_plugins.drivers.invocation import call_function, note_abandonment, run_invocation
+from toolops_plugins.drivers.attempt import Attempt
+from toolops_plugins.drivers.invocation import note_abandonment, run_attempt
 from toolops_plugins.drivers.limits import (
     Limit,
     attempt_timeout,
@@ -38,37 +42,31 @@ from toolops_plugins.drivers.limits import (
     shorter_of,
     tighter_limit,
 )
-from toolops_plugins.steps import (
-    Ask,
-    Enter,
-    Flow,
-    Fly,
-    Invoke,
-    Io,
-    Race,
-    Sleep,
-    Spawn,
-    Step,
-    StopIterationCarrier,
-    Within,
-)
+from toolops_plugins.steps import Gate, Io
 
 __all__ = ["LoopDriver"]
 
 T = TypeVar("T")
 
+_TURN = 0.002
+"""Seconds between two looks at an event of another thread."""
+
 
 class LoopDriver(RuntimePart):
-    """Runs flows on the running event loop. Safe to use from any loops at once.
+    """Awaits on the running event loop what takes time. Safe to use from any loops at once.
 
     Args:
         clock: The source of time.
         flights: The flights of the runtime.
         pool: Runs plain functions.
-        backlog: The maximum number of background flows; further ones are dropped. Default 1,000.
+        backlog: The maximum number of background calls; further ones are dropped. Default 1,000.
+
+    Attributes:
+        limit: The time at which all that it does is given up, or None.
     """
 
     part = "_on_loop"
+    limit: Limit | None = None
 
     def __init__(self, clock: Clock, flights: Flights, pool: Pool, *, backlog: int = 1_000) -> None:
         self._clock = clock
@@ -76,36 +74,45 @@ class LoopDriver(RuntimePart):
         self._pool = pool
         self._backlog = backlog
         self._background: set[asyncio.Task[None]] = set()
-        self._take: Mapping[type[Step], Callable[[Any, Limit | None], Awaitable[Any]]] = {
-            Ask: self._ask,
-            Enter: self._enter,
-            Fly: self._fly,
-            Invoke: self._invoke,
-            Io: self._io,
-            Race: self._race,
-            Sleep: self._sleep,
-            Spawn: self._spawn,
-            Within: self._within,
-        }
 
-    async def run(self, flow: Flow, limit: Limit | None = None) -> Any:
-        """Run a flow to its end, within the limit if any; return its result or raise its error."""
+    def bounded(self, limit: Limit | None) -> Self:
+        """Return this driver with another limit, or with none."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other.limit = limit
+        return other
+
+    def _unbounded(self) -> Self:
+        return self if self.limit is None else self.bounded(None)
+
+    def within(
+        self, seconds: float, error: Callable[[], BaseException], *, in_thread: bool = True
+    ) -> Self:
+        """Return this driver with a limit: after ``seconds``, what it does raises ``error()``.
+
+        With ``in_thread`` plain functions run in a thread, where they can be abandoned.
+        """
+        inner = Limit(self._clock.monotonic() + seconds, error, in_thread)
+        return self.bounded(tighter_limit(inner, self.limit))
+
+    async def run(self, flow: Generator[Io, Any, T]) -> T:
+        """Run a generator of I/O to its end; return its result or raise its error."""
         get_running_loop()
-        take = self._take
         try:
             step = flow.send(None)
             while True:
                 try:
-                    result = await take[type(step)](step, limit)
-                except BaseException as error:  # noqa: BLE001 - the flow handles every error
+                    result = await self.io(step.aio, *step.args)
+                except BaseException as error:  # noqa: BLE001 - the generator handles its errors
                     step = flow.throw(error)
                 else:
                     step = flow.send(result)
         except StopIteration as end:
-            return end.value
+            value: T = end.value
+            return value
 
     async def drain(self, seconds: float | None = None) -> None:
-        """Wait until all background flows of this loop have ended.
+        """Wait until all background work of this loop has ended.
 
         Args:
             seconds: Seconds after which the rest is cancelled. None: no limit.
@@ -116,7 +123,7 @@ class LoopDriver(RuntimePart):
             left = None if end is None else max(0.0, end - loop.time())
             await asyncio.wait(tasks, timeout=left)
             if left == 0.0:
-                self._background -= tasks
+                self._background.difference_update(tasks)
                 await end_tasks(tasks)
 
     def reset_after_fork(self) -> None:
@@ -127,9 +134,8 @@ class LoopDriver(RuntimePart):
     async def _await_within(
         self,
         make: Callable[[], Awaitable[T]],
-        limit: Limit | None,
         own: float | None = None,
-        step: Invoke | None = None,
+        attempt: Attempt | None = None,
     ) -> T:
         """Await what ``make`` returns, within its own time and the limit.
 
@@ -138,14 +144,14 @@ class LoopDriver(RuntimePart):
 
         Args:
             make: Returns the awaitable.
-            limit: The enclosing limit, or None.
             own: Its own time in seconds, or None.
-            step: The step, if it is an attempt; or None.
+            attempt: The attempt that it is, or None.
         """
+        limit = self.limit
         left = (
             seconds_left(limit, self._clock)
-            if step is None
-            else seconds_left_for(step, limit, self._clock)
+            if attempt is None
+            else seconds_left_for(attempt, limit, self._clock)
         )
         seconds = shorter_of(own, left)
         if seconds is None:
@@ -155,93 +161,111 @@ class LoopDriver(RuntimePart):
         try:
             await wait_for_end(task, seconds)
         except GeneratorExit:  # the loop has ended, so that this coroutine may await nothing more
-            self._abandon(task, step)
+            _abandon(task, attempt)
             raise
         except BaseException:
-            await self._end(task, step)
+            await _end(task, attempt)
             raise
         if task.done():
             apply_context(context)
             return task.result()
-        await self._end(task, step)
+        await _end(task, attempt)
         if limit is not None and seconds == left:
             raise limit.error()
         raise attempt_timeout(own)
 
-    async def _end(self, task: asyncio.Task[Any], step: Invoke | None) -> None:
-        """Cancel an attempt; one that resists keeps its place in the bulkhead until it ends."""
-        try:
-            await end_tasks((task,))
-        finally:
-            _hand_over(task, step)
-
-    def _abandon(self, task: asyncio.Task[Any], step: Invoke | None) -> None:
-        with suppress(RuntimeError):  # a closed loop has ended it already
-            task.cancel()
-        detach(task)
-        _hand_over(task, step)
-
-    async def _io(self, step: Io, limit: Limit | None) -> Any:
+    async def io(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """Do I/O: await a coroutine function of this library."""
         # The timeouts of the client bound it, and the caller's deadline if there is one. Another
         # timer would slow down every lookup.
-        if limit is None:
-            return await step.aio(*step.args)
-        return await self._await_within(partial(step.aio, *step.args), limit)
+        if self.limit is None:
+            return await function(*args)
+        return await self._await_within(partial(function, *args))
 
-    async def _sleep(self, step: Sleep, limit: Limit | None) -> None:
+    async def wait(self, event: threading.Event, seconds: float) -> None:
+        """Wait for an event of another thread, for at most so many seconds."""
+        for _ in range(int(seconds / _TURN)):
+            if event.is_set():
+                return
+            await self.sleep(_TURN)
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep; at the limit, raise its error."""
+        limit = self.limit
         left = seconds_left(limit, self._clock)
-        if limit is not None and left is not None and left < step.seconds:
+        if limit is not None and left is not None and left < seconds:
             await self._clock.asleep(left)
             raise limit.error()
-        await self._clock.asleep(step.seconds)
+        await self._clock.asleep(seconds)
 
-    async def _enter(self, step: Enter, limit: Limit | None) -> None:
+    async def enter(self, gate: Gate) -> None:
+        """Take a place at a gate, after waiting in its queue."""
+        limit = self.limit
         left = seconds_left(limit, self._clock)
         if limit is None or left is None:
-            await step.gate.aacquire()
+            await gate.aacquire()
             return
         try:
             # In this task: a place that is granted to another task could be lost.
             async with asyncio.timeout(left):
-                await step.gate.aacquire()
+                await gate.aacquire()
         except TimeoutError:
             raise limit.error() from None
 
-    async def _ask(self, step: Ask, limit: Limit | None) -> Any:
-        answer = call_function(step.function, step.args, {})
-        return await self._await_within(lambda: answer, limit) if isawaitable(answer) else answer
+    async def ask(self, function: Callable[[], Any]) -> Any:
+        """Call a user's callback, a function or a coroutine function, and return its result."""
+        answer = function()
+        return await self._await_within(lambda: answer) if isawaitable(answer) else answer
 
-    async def _invoke(self, step: Invoke, limit: Limit | None) -> Any:
-        if not step.aio:
-            value = await self._invoke_in_thread(step, limit)
+    async def compute(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a function of this library that takes long, in a thread."""
+        attempt = Attempt(function, args, {}, aio=False)
+        value: T = await self._invoke_in_thread(attempt)
+        return value
+
+    def runs_in_place(self, *, aio: bool, seconds: float | None, in_thread: bool) -> bool:  # noqa: ARG002 - as the other driver
+        """Return whether a function is called in place where no limit encloses the call.
+
+        Args:
+            aio: Whether it returns an awaitable.
+            seconds: Seconds that an attempt may take, or None.
+            in_thread: Whether a plain function with a limit runs in a thread.
+        """
+        return aio and seconds is None
+
+    async def invoke(self, attempt: Attempt) -> Any:
+        """Make an attempt: in a task of its own where a limit may abandon it, else in place.
+
+        A plain function runs in a thread.
+        """
+        if not attempt.aio:
+            value = await self._invoke_in_thread(attempt)
             if not is_awaitable(value):
                 return value
             # A plain function may return a coroutine, which this loop can run.
-            return await self._await_within(lambda: value, limit, step.seconds, step)
-        if limit is None and step.seconds is None:
-            return await step.function(*step.args, **step.kwargs)
-        make = partial(step.function, *step.args, **step.kwargs)
-        return await self._await_within(make, limit, step.seconds, step)
+            return await self._await_within(lambda: value, attempt.seconds, attempt)
+        if self.limit is None and attempt.seconds is None:
+            return await attempt.function(*attempt.args, **attempt.kwargs)
+        make = partial(attempt.function, *attempt.args, **attempt.kwargs)
+        return await self._await_within(make, attempt.seconds, attempt)
 
-    async def _invoke_in_thread(self, step: Invoke, limit: Limit | None) -> Any:
-        left = seconds_left_for(step, limit, self._clock)
-        call = ThreadCall(self._pool, partial(run_invocation, step), step.owner)
+    async def _invoke_in_thread(self, attempt: Attempt) -> Any:
+        left = seconds_left_for(attempt, self.limit, self._clock)
+        call = ThreadCall(self._pool, partial(run_attempt, attempt), attempt.owner)
         try:
-            await self._wait(call, step, left, limit)
+            await self._wait_for(call, attempt, left)
         except BaseException:
-            note_abandonment(call.ticket, step)
+            note_abandonment(call.ticket, attempt)
             raise
-        step.queue_seconds = call.ticket.queue_seconds
+        attempt.queue_seconds = call.ticket.queue_seconds
         try:
             return call.result()
-        except StopIterationCarrier as stopped:
-            raise RuntimeError("the function raised StopIteration") from stopped.error
+        except StopIteration as error:  # which no coroutine can raise
+            raise RuntimeError("the function raised StopIteration") from error
 
-    async def _wait(
-        self, call: ThreadCall, step: Invoke, left: float | None, limit: Limit | None
-    ) -> None:
+    async def _wait_for(self, call: ThreadCall, attempt: Attempt, left: float | None) -> None:
         """Wait for a function in the pool; raise the error of the limit that it reaches."""
-        own = step.seconds
+        limit, own = self.limit, attempt.seconds
         seconds = shorter_of(own, left)
         if seconds is None:
             await call.ended
@@ -250,7 +274,7 @@ class LoopDriver(RuntimePart):
         if call.ended.done():
             return
         if call.ticket.drop():
-            rejection = self._pool.rejection(step.owner)
+            rejection = self._pool.rejection(attempt.owner)
             if limit is not None and seconds == left:
                 raise limit.error() from rejection
             raise rejection
@@ -269,51 +293,79 @@ class LoopDriver(RuntimePart):
         """Run a function of this library in the pool, beyond the limit if all threads are busy."""
         return await run_in_pool(self._pool, function, beyond=True)
 
-    async def _within(self, step: Within, limit: Limit | None) -> Any:
-        return await self.run(step.work(), tighter_limit(step, limit, self._clock))
+    async def fly(
+        self,
+        key: bytes,
+        work: Callable[..., Awaitable[Any]],
+        *args: Any,
+        seconds: float | None = None,
+        in_thread: bool = False,  # noqa: ARG002 - the other driver needs it
+        owner: str | None = None,  # noqa: ARG002 - the other driver needs it
+    ) -> FlightResult:
+        """Run ``work(driver, *args)`` as the one flight for ``key``, or wait for the one under way.
 
-    async def _fly(self, step: Fly, limit: Limit | None) -> FlightResult:
-        left = seconds_left(limit, self._clock)
-        seconds = step.seconds if left is None else min(left, step.seconds or left)
+        Args:
+            key: The key that equal calls share.
+            work: Does the work, with a driver without a limit.
+            args: Further arguments of the work.
+            seconds: Seconds that this caller waits. None: without limit. Default None.
+            in_thread: Of no effect on a loop.
+            owner: Of no effect on a loop.
+
+        Returns:
+            The flight's result, and whether this caller led it.
+        """
+        left = seconds_left(self.limit, self._clock)
+        seconds = seconds if left is None else min(left, seconds or left)
+        driver = self._unbounded()
         changes = ContextChanges()
-
         caller = None if seconds is None else asyncio.current_task()
 
-        async def work() -> Any:
+        async def run() -> Any:
             with changes:
-                if asyncio.current_task() is caller:  # it runs without a flight
-                    return await run_with_timeout(self.run(step.work()), None)
-                return await self.run(step.work())
+                if caller is not None and asyncio.current_task() is caller:
+                    # It runs without a flight.
+                    return await run_with_timeout(work(driver, *args), None)
+                return await work(driver, *args)
 
         try:
-            arrival = await self._flights.arun(step.key, work, seconds)
+            return await self._flights.arun(key, run, seconds)
         except TimeoutError:
-            seconds_left(limit, self._clock)
+            seconds_left(self.limit, self._clock)
             raise
         finally:
             changes.apply()
-        return arrival
 
-    async def _race(self, step: Race, limit: Limit | None) -> Any:
+    async def race(
+        self,
+        seconds: float,
+        work: Callable[..., Awaitable[Any]],
+        *args: Any,
+        owner: str | None = None,  # noqa: ARG002 - the other driver needs it
+    ) -> Any:
+        """Run ``work(driver, *args)``; if it takes longer than ``seconds``, run it a second time.
+
+        The first success wins and the other run is cancelled; if both fail, the first error is
+        raised.
+        """
         runners: dict[asyncio.Task[Any], Context] = {}
 
         def start() -> asyncio.Task[Any]:
             context = copy_context()
-            loop = asyncio.get_running_loop()
-            task = loop.create_task(self.run(step.work(), limit), context=context)
+            task = start_task(work(self, *args), context)
             runners[task] = context
             return task
 
         try:
             first = start()
-            await wait_for_end(first, step.seconds)
+            await wait_for_end(first, seconds)
             winner = first
             if not first.done():
                 start()
                 winner = await _winner(first, runners)
         except GeneratorExit:  # the loop has ended, so that this coroutine may await nothing more
             for task in runners:
-                self._abandon(task, None)
+                _abandon(task, None)
             raise
         except BaseException:
             await end_tasks(runners)
@@ -322,21 +374,40 @@ class LoopDriver(RuntimePart):
         apply_context(runners[winner])
         return winner.result()
 
-    async def _spawn(self, step: Spawn, limit: Limit | None) -> None:  # noqa: ARG002 - as all
+    def spawn(
+        self,
+        work: Callable[..., Awaitable[None]],
+        *args: Any,
+        on_cancel: Callable[[], None] | None = None,
+        owner: str | None = None,  # noqa: ARG002 - the other driver needs it
+    ) -> None:
+        """Run ``work(driver, *args)`` in the background; its errors become events.
+
+        Args:
+            work: Does the work.
+            args: Further arguments of the work.
+            on_cancel: Called if the event loop ends before the work does. Default None.
+            owner: Of no effect on a loop.
+        """
+        # Background work beyond the backlog is dropped: a later call will start it again.
         if len(self._background) >= self._backlog:
             return
-        task = asyncio.get_running_loop().create_task(self._run_in_background(step.work))
+        run = _run_in_background(work, self._unbounded(), *args)
+        task = asyncio.get_running_loop().create_task(run)
         self._background.add(task)
-        task.add_done_callback(partial(self._end_background, step))
+        task.add_done_callback(partial(self._end_background, on_cancel))
 
-    def _end_background(self, step: Spawn, task: asyncio.Task[None]) -> None:
+    def _end_background(
+        self, on_cancel: Callable[[], None] | None, task: asyncio.Task[None]
+    ) -> None:
         self._background.discard(task)
-        if task.cancelled() and step.on_cancel is not None:
-            step.on_cancel()
+        if task.cancelled() and on_cancel is not None:
+            on_cancel()
 
-    async def _run_in_background(self, work: Callable[[], Flow]) -> None:
-        with suppress(Exception):  # the flow has emitted an event
-            await self.run(work())
+
+async def _run_in_background(work: Callable[..., Awaitable[None]], *args: Any) -> None:
+    with suppress(Exception):  # the work has emitted an event
+        await work(*args)
 
 
 async def _winner(
@@ -351,10 +422,25 @@ async def _winner(
     return first
 
 
-def _hand_over(task: asyncio.Task[Any], step: Invoke | None) -> None:
+async def _end(task: asyncio.Task[Any], attempt: Attempt | None) -> None:
+    """Cancel an attempt; one that resists keeps its place in the bulkhead until it ends."""
+    try:
+        await end_tasks((task,))
+    finally:
+        _hand_over(task, attempt)
+
+
+def _abandon(task: asyncio.Task[Any], attempt: Attempt | None) -> None:
+    with suppress(RuntimeError):  # a closed loop has ended it already
+        task.cancel()
+    detach(task)
+    _hand_over(task, attempt)
+
+
+def _hand_over(task: asyncio.Task[Any], attempt: Attempt | None) -> None:
     """Let an abandoned attempt leave its bulkhead once it has ended."""
-    if step is None or step.leave is None or task.done():
+    if attempt is None or attempt.leave is None or task.done():
         return
-    step.abandoned = True
-    leave = step.leave
+    attempt.abandoned = True
+    leave = attempt.leave
     task.add_done_callback(lambda _: leave())

@@ -1,8 +1,8 @@
-"""The driver that runs flows in the calling thread.
+"""The driver of calls in threads: whatever takes time blocks the calling thread.
 
-It does for each step what the driver for event loops does, but blocks instead of awaiting. Neither
-knows policies. A plain function runs in a bounded pool of daemon threads, with the caller's context
-variables, if its caller is asynchronous, if a time limit may abandon it, or if it is hedged. Python
+Its methods are those of the driver for event loops (:mod:`toolops_plugins.drivers.loop`), which
+awaits instead. Neither knows policies. A plain function runs in a bounded pool of daemon threads,
+with the caller's context variables, if a time limit may abandon it, or if it is hedged. Python
 cannot stop a thread: a function that runs out of time goes on there, and its result is dropped. A
 function that still waits for a thread when its caller gives up never runs.
 """
@@ -11,25 +11,21 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from inspect import isawaitable
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from toolops_plugins.callables.pickling import RuntimePart
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import FlightResult, Flights
 from toolops_plugins.concurrency.contexts import ContextChanges, apply_context
 from toolops_plugins.concurrency.pool import BULK, Outcome, Pool, Ticket
-from toolops_plugins.drivers.invocation import (
-    call_function,
-    close_awaitable,
-    note_abandonment,
-    run_invocation,
-)
+from toolops_plugins.drivers.attempt import Attempt
+from toolops_plugins.drivers.invocation import close_awaitable, note_abandonment, run_attempt
 from toolops_plugins.drivers.limits import (
     Limit,
     attempt_timeout,
@@ -40,20 +36,7 @@ from toolops_plugins.drivers.limits import (
     tighter_limit,
 )
 from toolops_plugins.errors import ConfigurationError, DeadlineExceeded
-from toolops_plugins.steps import (
-    Ask,
-    Enter,
-    Flow,
-    Fly,
-    Invoke,
-    Io,
-    Race,
-    Sleep,
-    Spawn,
-    Step,
-    StopIterationCarrier,
-    Within,
-)
+from toolops_plugins.steps import Gate, Io
 
 __all__ = ["ThreadDriver"]
 
@@ -62,121 +45,156 @@ R = TypeVar("R")
 
 
 class ThreadDriver(RuntimePart):
-    """Runs flows in the calling thread. Safe to use from any threads at once.
+    """Does in the calling thread what takes time. Safe to use from any threads at once.
 
     Args:
         clock: The source of time.
         flights: The flights of the runtime.
-        pool: Runs functions with a time limit, and background flows.
+        pool: Runs functions with a time limit, and background work.
+
+    Attributes:
+        limit: The time at which all that it does is given up, or None.
     """
 
     part = "_in_threads"
+    limit: Limit | None = None
 
     def __init__(self, clock: Clock, flights: Flights, pool: Pool) -> None:
         self._clock = clock
         self._flights = flights
         self._pool = pool
-        self._take: Mapping[type[Step], Callable[[Any, Limit | None], Any]] = {
-            Ask: self._ask,
-            Enter: self._enter,
-            Fly: self._fly,
-            Invoke: self._invoke,
-            Io: self._io,
-            Race: self._race,
-            Sleep: self._sleep,
-            Spawn: self._spawn,
-            Within: self._within,
-        }
 
-    def run(self, flow: Flow) -> Any:
-        """Run a flow to its end; return its result or raise its error."""
-        try:
-            return self._run(flow, None)
-        except StopIterationCarrier as stopped:
-            raise stopped.error from None
+    def bounded(self, limit: Limit | None) -> Self:
+        """Return this driver with another limit, or with none."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other.limit = limit
+        return other
 
-    def _run(self, flow: Flow, limit: Limit | None) -> Any:
-        take = self._take
+    def _unbounded(self) -> Self:
+        return self if self.limit is None else self.bounded(None)
+
+    def within(
+        self, seconds: float, error: Callable[[], BaseException], *, in_thread: bool = True
+    ) -> Self:
+        """Return this driver with a limit: after ``seconds``, what it does raises ``error()``.
+
+        With ``in_thread`` plain functions run in a thread, where they can be abandoned.
+        """
+        inner = Limit(self._clock.monotonic() + seconds, error, in_thread)
+        return self.bounded(tighter_limit(inner, self.limit))
+
+    def run(self, flow: Generator[Io, Any, T]) -> T:
+        """Run a generator of I/O to its end; return its result or raise its error."""
         try:
             step = flow.send(None)
             while True:
                 try:
-                    result = take[type(step)](step, limit)
-                except BaseException as error:  # noqa: BLE001 - the flow handles every error
+                    result = self.io(step.sync, *step.args)
+                except BaseException as error:  # noqa: BLE001 - the generator handles its errors
                     step = flow.throw(error)
                 else:
                     step = flow.send(result)
         except StopIteration as end:
-            return end.value
+            value: T = end.value
+            return value
 
-    def _io(self, step: Io, limit: Limit | None) -> Any:
-        self._check(limit)
-        return step.sync(*step.args)
+    def io(self, function: Callable[..., T], *args: Any) -> T:
+        """Do I/O: call a function that blocks."""
+        self._check()
+        return function(*args)
 
-    def _check(self, limit: Limit | None) -> None:
+    def _check(self) -> None:
         # A function that ran in this thread may have ended late; its result is still used.
-        if limit is not None and limit.in_thread:
-            seconds_left(limit, self._clock)
+        if self.limit is not None and self.limit.in_thread:
+            seconds_left(self.limit, self._clock)
 
-    def _sleep(self, step: Sleep, limit: Limit | None) -> None:
+    def wait(self, event: threading.Event, seconds: float) -> None:
+        """Wait for an event of another thread, for at most so many seconds."""
+        self._check()
+        event.wait(seconds)
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep; at the limit, raise its error."""
+        limit = self.limit
         left = seconds_left(limit, self._clock)
-        if limit is not None and left is not None and left < step.seconds:
+        if limit is not None and left is not None and left < seconds:
             self._clock.sleep(left)
             raise limit.error()
-        self._clock.sleep(step.seconds)
+        self._clock.sleep(seconds)
 
-    def _enter(self, step: Enter, limit: Limit | None) -> None:
+    def enter(self, gate: Gate) -> None:
+        """Take a place at a gate, after waiting in its queue."""
+        limit = self.limit
         left = seconds_left(limit, self._clock)
         try:
-            step.gate.acquire(left)
+            gate.acquire(left)
         except TimeoutError:
             if limit is None:
                 raise
             raise limit.error() from None
 
-    def _ask(self, step: Ask, limit: Limit | None) -> Any:
-        self._check(limit)
-        answer = call_function(step.function, step.args, {})
+    def ask(self, function: Callable[[], Any]) -> Any:
+        """Call a user's callback, and return its result.
+
+        Raises:
+            ConfigurationError: It is a coroutine function.
+        """
+        self._check()
+        answer = function()
         if isawaitable(answer):
             close_awaitable(answer)
             raise ConfigurationError(
-                getattr(step.function, "__name__", "callback"),
+                getattr(function, "__name__", "callback"),
                 "is a coroutine function, which only an asynchronous call can await",
             )
         return answer
 
-    def _invoke(self, step: Invoke, limit: Limit | None) -> Any:
-        left = seconds_left_for(step, limit, self._clock)
-        moves = step.in_thread if step.seconds is not None else False
+    def compute(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a function of this library that takes long."""
+        self._check()
+        return function(*args)
+
+    def runs_in_place(self, *, aio: bool, seconds: float | None, in_thread: bool) -> bool:  # noqa: ARG002 - as the other driver
+        """Return whether a function is called in place where no limit encloses the call.
+
+        Args:
+            aio: Whether it returns an awaitable.
+            seconds: Seconds that an attempt may take, or None.
+            in_thread: Whether a plain function with a limit runs in a thread.
+        """
+        return seconds is None or not in_thread
+
+    def invoke(self, attempt: Attempt) -> Any:
+        """Make an attempt: in this thread, or in the pool where a limit may abandon it."""
+        limit = self.limit
+        left = seconds_left_for(attempt, limit, self._clock)
+        moves = attempt.in_thread if attempt.seconds is not None else False
         if not moves and (limit is None or not limit.in_thread):
-            return call_function(step.function, step.args, step.kwargs)
+            return attempt.function(*attempt.args, **attempt.kwargs)
         outcome, context = Outcome(), copy_context()
-        work = partial(outcome.run, partial(run_invocation, step))
-        ticket = self._pool.submit(partial(context.run, work), step.owner)
+        work = partial(outcome.run, partial(run_attempt, attempt))
+        ticket = self._pool.submit(partial(context.run, work), attempt.owner)
         try:
-            self._wait(outcome, ticket, step, left, limit)
+            self._wait_for(outcome, ticket, attempt, left)
         except BaseException:
-            note_abandonment(ticket, step)
+            note_abandonment(ticket, attempt)
             raise
-        step.queue_seconds = ticket.queue_seconds
+        attempt.queue_seconds = ticket.queue_seconds
         apply_context(context)
         return outcome.result()
 
-    def _wait(
-        self,
-        outcome: Outcome,
-        ticket: Ticket,
-        step: Invoke,
-        left: float | None,
-        limit: Limit | None,
+    def _wait_for(
+        self, outcome: Outcome, ticket: Ticket, attempt: Attempt, left: float | None
     ) -> None:
         """Wait for a function in the pool; raise the error of the limit that it reaches."""
-        own = step.seconds if step.in_thread else None
+        limit = self.limit
+        own = attempt.seconds if attempt.in_thread else None
         seconds = shorter_of(own, left)
         if outcome.wait(seconds):
             return
         if ticket.drop():
-            rejection = self._pool.rejection(step.owner)
+            rejection = self._pool.rejection(attempt.owner)
             if limit is not None and seconds == left:
                 raise limit.error() from rejection
             raise rejection
@@ -216,86 +234,134 @@ class ThreadDriver(RuntimePart):
             raise
         return [outcome.result() for outcome in outcomes]
 
-    def _within(self, step: Within, limit: Limit | None) -> Any:
-        return self._run(step.work(), tighter_limit(step, limit, self._clock))
+    def fly(
+        self,
+        key: bytes,
+        work: Callable[..., Any],
+        *args: Any,
+        seconds: float | None = None,
+        in_thread: bool = False,
+        owner: str | None = None,
+    ) -> FlightResult:
+        """Run ``work(driver, *args)`` as the one flight for ``key``, or wait for the one under way.
 
-    def _fly(self, step: Fly, limit: Limit | None) -> FlightResult:
-        left = seconds_left(limit, self._clock)
-        seconds = step.seconds if left is None else min(left, step.seconds or left)
+        Args:
+            key: The key that equal calls share.
+            work: Does the work, with a driver of its own limit.
+            args: Further arguments of the work.
+            seconds: Seconds that this caller waits. None: without limit. Default None.
+            in_thread: Whether a leader with a limit runs the work in a thread, where it can be
+                abandoned. Default False.
+            owner: The tool whose share of the threads it uses. Default None: of no tool.
+
+        Returns:
+            The flight's result, and whether this caller led it.
+        """
+        left = seconds_left(self.limit, self._clock)
+        seconds = seconds if left is None else min(left, seconds or left)
+        driver = self._unbounded()
         if seconds is None:
-            return self._flights.run(step.key, lambda: self._run(step.work(), None), None)
-        if not step.in_thread:
-            return self._lead_here(step, seconds, limit)
+            return self._flights.run(key, partial(work, driver, *args), None)
+        if not in_thread:
+            return self._lead_here(key, work, args, seconds)
         inner: list[Limit] = []
         changes = ContextChanges()
 
         def submit(function: Callable[[], Any], unwanted: Callable[[], bool]) -> Ticket:
             # Once all callers have left the flight, no further attempt is made.
             inner.append(Limit(math.inf, no_waiter_error, in_thread=False, unwanted=unwanted))
-            return self._pool.submit(function, step.owner)
+            return self._pool.submit(function, owner)
 
         def run() -> Any:
             with changes:
-                return self._run(step.work(), inner[0] if inner else None)
+                return work(driver.bounded(inner[0]) if inner else driver, *args)
 
         try:
-            return self._flights.run(step.key, run, submit, seconds)
+            return self._flights.run(key, run, submit, seconds)
         except TimeoutError:
-            seconds_left(limit, self._clock)
+            seconds_left(self.limit, self._clock)
             raise
         finally:
             changes.apply()
 
-    def _lead_here(self, step: Fly, seconds: float, limit: Limit | None) -> FlightResult:
+    def _lead_here(
+        self, key: bytes, work: Callable[..., Any], args: tuple[Any, ...], seconds: float
+    ) -> FlightResult:
         """Join a flight, or lead it in this thread.
 
         A leader that runs out of time gives the flight up, and one of its followers leads the next.
         """
         own = Limit(self._clock.monotonic() + seconds, _LeaderTimeout, in_thread=False)
         try:
-            return self._flights.run(step.key, lambda: self._run(step.work(), own), None, seconds)
+            return self._flights.run(key, partial(work, self.bounded(own), *args), None, seconds)
         except _LeaderTimeout:
-            seconds_left(limit, self._clock)
+            seconds_left(self.limit, self._clock)
             raise DeadlineExceeded(f"no result within {seconds} s", seconds=seconds) from None
         except TimeoutError:
-            seconds_left(limit, self._clock)
+            seconds_left(self.limit, self._clock)
             raise
 
-    def _race(self, step: Race, limit: Limit | None) -> Any:
-        left = seconds_left(limit, self._clock)
-        if not self._pool.has_room(step.owner):
+    def race(
+        self,
+        seconds: float,
+        work: Callable[..., Any],
+        *args: Any,
+        owner: str | None = None,
+    ) -> Any:
+        """Run ``work(driver, *args)``; if it takes longer than ``seconds``, run it a second time.
+
+        The first success wins and the other run is cancelled; if both fail, the first error is
+        raised. ``owner`` is the tool whose share of the threads it uses.
+        """
+        left = seconds_left(self.limit, self._clock)
+        if not self._pool.has_room(owner):
             # A second attempt is not worth a wait for a thread, and the first needs none.
-            return self._run(step.work(), limit)
-        race = _Race(step, limit, self._pool, self._run)
+            return work(self, *args)
+        race = _Race(self, self._pool, owner, work, args)
         try:
             first = race.start()
-            ended = race.next(step.seconds if left is None else min(step.seconds, left))
+            ended = race.next(seconds if left is None else min(seconds, left))
             if ended is None:
-                if self._pool.has_room(step.owner):
+                if self._pool.has_room(owner):
                     race.start()
-                ended = self._wait_for_racer(race, limit)
+                ended = self._wait_for_racer(race)
                 if ended.outcome.error is not None and race.under_way:
-                    other = self._wait_for_racer(race, limit)
+                    other = self._wait_for_racer(race)
                     ended = other if other.outcome.error is None else first
         finally:
             race.end()
         apply_context(ended.context)
         return ended.outcome.result()
 
-    def _wait_for_racer(self, race: _Race, limit: Limit | None) -> _Racer:
-        ended = race.next(seconds_left(limit, self._clock))
+    def _wait_for_racer(self, race: _Race) -> _Racer:
+        ended = race.next(seconds_left(self.limit, self._clock))
         if ended is None:
-            raise limit.error() if limit is not None else TimeoutError
+            raise self.limit.error() if self.limit is not None else TimeoutError
         return ended
 
-    def _spawn(self, step: Spawn, limit: Limit | None) -> None:  # noqa: ARG002 - as all
-        # Background work beyond the backlog is dropped: a later call will start it again.
-        work = partial(copy_context().run, self._run_in_background, step.work)
-        self._pool.offer(work, step.owner)
+    def spawn(
+        self,
+        work: Callable[..., Any],
+        *args: Any,
+        on_cancel: Callable[[], None] | None = None,  # noqa: ARG002 - no loop can end its work
+        owner: str | None = None,
+    ) -> None:
+        """Run ``work(driver, *args)`` in the background; its errors become events.
 
-    def _run_in_background(self, work: Callable[[], Flow]) -> None:
-        with suppress(Exception):  # the flow has emitted an event
-            self._run(work(), None)
+        Args:
+            work: Does the work.
+            args: Further arguments of the work.
+            on_cancel: Called if the event loop ends before the work does. Default None.
+            owner: The tool whose share of the threads it uses. Default None: of no tool.
+        """
+        # Background work beyond the backlog is dropped: a later call will start it again.
+        run = partial(copy_context().run, _run_in_background, work, self._unbounded(), *args)
+        self._pool.offer(run, owner)
+
+
+def _run_in_background(work: Callable[..., Any], *args: Any) -> None:
+    with suppress(Exception):  # the work has emitted an event
+        work(*args)
 
 
 class _LeaderTimeout(BaseException):
@@ -318,24 +384,25 @@ class _Race:
 
     def __init__(
         self,
-        step: Race,
-        limit: Limit | None,
+        driver: ThreadDriver,
         pool: Pool,
-        run: Callable[[Flow, Limit | None], Any],
+        owner: str | None,
+        work: Callable[..., Any],
+        args: tuple[Any, ...],
     ) -> None:
-        self._step = step
         self._pool = pool
-        self._run = run
+        self._owner = owner
         self._ends: SimpleQueue[_Racer] = SimpleQueue()
         self._racers: list[_Racer] = []
         self._over = False
         self.under_way = 0
-        unwanted = self._is_over
-        self._limit = (
+        unwanted, limit = self._is_over, driver.limit
+        limit = (
             Limit(math.inf, no_waiter_error, in_thread=False, unwanted=unwanted)
             if limit is None
             else limit._replace(unwanted=unwanted)
         )
+        self._run = partial(work, driver.bounded(limit), *args)
 
     def _is_over(self) -> bool:
         return self._over
@@ -345,12 +412,12 @@ class _Race:
         racer = _Racer()
 
         def run() -> None:
-            racer.outcome.run(partial(self._run, self._step.work(), self._limit))
+            racer.outcome.run(self._run)
             self._ends.put(racer)
 
         self.under_way += 1
         self._racers.append(racer)
-        racer.ticket = self._pool.submit(partial(racer.context.run, run), self._step.owner)
+        racer.ticket = self._pool.submit(partial(racer.context.run, run), self._owner)
         return racer
 
     def next(self, seconds: float | None) -> _Racer | None:

@@ -9,25 +9,21 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from toolops_plugins import check
 from toolops_plugins.cache.entry import Mark
-from toolops_plugins.calls.answer import Answer, record_call, run_optional
+from toolops_plugins.calls.answer import Answer, record_call, tags_of
 from toolops_plugins.calls.call import Call
-from toolops_plugins.calls.flow import make_key, start_bus, tags_of
 from toolops_plugins.calls.plan import Plan
-from toolops_plugins.calls.results import encode_result, is_cacheable, make_entry
-from toolops_plugins.calls.semantic_lookup import lookup_semantic, store_semantic
-from toolops_plugins.calls.serving import serve_entry
+from toolops_plugins.calls.sync import aside as sync_calls
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.drivers.thread import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import NOTHING, Policy
-from toolops_plugins.steps import Flow, Step
-from toolops_plugins.telemetry.events import Outcome
 
 if TYPE_CHECKING:
     from toolops_plugins.drivers.loop import LoopDriver
@@ -47,8 +43,8 @@ class CacheAside:
 
     Args:
         plan: The plan of the function whose signature names the arguments.
-        threads: Runs the flows of synchronous callers.
-        loops: Returns the driver that runs those of asynchronous callers.
+        threads: Does what takes time for synchronous callers.
+        loops: Returns the driver that does so for asynchronous callers.
     """
 
     def __init__(self, plan: Plan, threads: ThreadDriver, loops: Callable[[], LoopDriver]) -> None:
@@ -80,23 +76,40 @@ class CacheAside:
     def lookup(self, *args: Any, **kwargs: Any) -> Any:
         """Return the value stored for these arguments, or ``NOTHING``; every caller gets a copy."""
         found = self._plan.open(args, kwargs)
-        return self._threads.run(self._lookup(found)) if type(found) is Call else found
+        if type(found) is not Call:
+            return found
+        if not self._plan.shared.active:
+            return NOTHING
+        return self._finish_lookup(found, sync_calls.look_aside(self._threads, found))
 
     async def alookup(self, *args: Any, **kwargs: Any) -> Any:
         """As :meth:`lookup`, without blocking the event loop."""
+        driver, calls = self._on_loop()
         found = self._plan.open(args, kwargs)
-        return await self._loops().run(self._lookup(found)) if type(found) is Call else found
+        if type(found) is not Call:
+            return found
+        if not self._plan.shared.active:
+            return NOTHING
+        return self._finish_lookup(found, await calls.look_aside(driver, found))
+
+    def _on_loop(self) -> tuple[LoopDriver, Any]:
+        """Return the driver for event loops, and the calls that it drives."""
+        from toolops_plugins.calls.aio import aside  # noqa: PLC0415 - as the driver, where needed
+        from toolops_plugins.concurrency.running_loop import get_running_loop  # noqa: PLC0415 - imports asyncio
+
+        get_running_loop()
+        return self._loops(), aside
 
     def store(self, value: Any, /, *args: Any, **kwargs: Any) -> None:
         """Store the value for these arguments, and count the call that returned it.
 
         Its duration is the time since the lookup that missed.
         """
-        self._threads.run(self._store(value, args, kwargs))
+        self._store(value, args, kwargs)
 
     async def astore(self, value: Any, /, *args: Any, **kwargs: Any) -> None:
         """As :meth:`store`, without blocking the event loop."""
-        await self._loops().run(self._store(value, args, kwargs))
+        await self._astore(value, args, kwargs)
 
     def store_for(self, ttl: float, value: Any, /, *args: Any, **kwargs: Any) -> None:
         """As :meth:`store`, for ``ttl`` seconds instead of the policy's.
@@ -104,29 +117,24 @@ class CacheAside:
         Raises:
             ConfigurationError: ``ttl`` is not more than 0.
         """
-        self._threads.run(self._store(value, args, kwargs, ttl=_check_ttl(ttl)))
+        self._store(value, args, kwargs, ttl=_check_ttl(ttl))
 
     async def astore_for(self, ttl: float, value: Any, /, *args: Any, **kwargs: Any) -> None:
         """As :meth:`store_for`, without blocking the event loop."""
-        await self._loops().run(self._store(value, args, kwargs, ttl=_check_ttl(ttl)))
+        await self._astore(value, args, kwargs, ttl=_check_ttl(ttl))
 
     def store_took(self, seconds: float, value: Any, /, *args: Any, **kwargs: Any) -> None:
         """As :meth:`store`, with ``seconds`` as the duration of the call.
 
         For values that one call returns together: each counts its share of the time.
         """
-        self._threads.run(self._store(value, args, kwargs, seconds=seconds))
+        self._store(value, args, kwargs, seconds=seconds)
 
     async def astore_took(self, seconds: float, value: Any, /, *args: Any, **kwargs: Any) -> None:
         """As :meth:`store_took`, without blocking the event loop."""
-        await self._loops().run(self._store(value, args, kwargs, seconds=seconds))
+        await self._astore(value, args, kwargs, seconds=seconds)
 
-    def _lookup(self, call: Call) -> Flow:
-        if not self._plan.shared.active:
-            return NOTHING
-        if call.large:
-            yield from make_key(call)
-        answer = yield from run_optional(call, "lookup", _find_answer(call))
+    def _finish_lookup(self, call: Call, answer: Answer | None) -> Any:
         if answer is not None:
             record_call(call, answer.outcome, answer)
             return answer.value
@@ -137,6 +145,17 @@ class CacheAside:
                 if len(self._misses) > _MISSES:
                     self._misses.popitem(last=False)
         return NOTHING
+
+    def _match(
+        self, seconds: float | None, call: Call
+    ) -> tuple[Call, float, Sequence[Mark] | None]:
+        """Return the call of the lookup that missed, its duration, and its marks."""
+        with self._lock:
+            miss = self._misses.pop(call.key, None) if call.key is not None else None
+        if miss is None:
+            call.tags = tags_of(call)
+            return call, seconds or 0.0, None
+        return miss, call.began - miss.began if seconds is None else seconds, miss.marks
 
     def warn(self, reason: str) -> None:
         """Emit a warning, once for each reason, that calls bypass this cache.
@@ -154,23 +173,24 @@ class CacheAside:
         *,
         ttl: float | None = None,
         seconds: float | None = None,
-    ) -> Flow:
-        if not self._plan.shared.active:
-            return
-        call = self._plan.begin(args, kwargs)
-        if call.large:
-            yield from make_key(call)
-        took = 0.0 if seconds is None else seconds
-        with self._lock:
-            miss = self._misses.pop(call.key, None) if call.key is not None else None
-        if miss is not None:
-            if seconds is None:
-                took = call.began - miss.began
-            call = miss
-        else:
-            call.tags = tags_of(call)
-        marks = call.marks if miss is not None else None
-        yield from run_optional(call, "store", _store_value(call, value, took, marks, ttl))
+    ) -> None:
+        if self._plan.shared.active:
+            call = self._plan.begin(args, kwargs)
+            sync_calls.store_aside(self._threads, call, value, partial(self._match, seconds), ttl)
+
+    async def _astore(
+        self,
+        value: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        ttl: float | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        driver, calls = self._on_loop()
+        if self._plan.shared.active:
+            call = self._plan.begin(args, kwargs)
+            await calls.store_aside(driver, call, value, partial(self._match, seconds), ttl)
 
 
 def cache_aside_policy(policy: Policy) -> Policy:
@@ -198,57 +218,5 @@ def cache_aside_policy(policy: Policy) -> Policy:
     return policy.replace(cache=cache, coalesce=False)
 
 
-def _find_answer(call: Call) -> Generator[Step, Any, Answer | None]:
-    """Return the answer that is stored for a call, or None."""
-    plan = call.plan
-    cache = plan.policy.cache
-    call.tags = tags_of(call)
-    if call.key is None or cache is None:
-        return None
-    bus = plan.shared.bus
-    if bus is not None and not bus.ready.is_set():
-        yield from run_optional(call, "bus", start_bus(bus))
-    found = yield from plan.tiers.lookup(call.key, call.tags, plan.shared.clock.monotonic())
-    call.marks = found.marks
-    answer: Answer | None = None
-    if found.entry is not None:
-        answer = yield from serve_entry(call, cache, found.entry, found.tier)
-    if answer is None and plan.semantic_keyer is not None:
-        answer, _ = yield from lookup_semantic(call, plan.semantic_keyer, found, _no_fetch)
-    return answer
-
-
-def _no_fetch() -> Flow:
-    raise AssertionError("a cache-aside cannot make the call")
-
-
 def _check_ttl(ttl: float) -> float:
     return check.seconds("ttl", ttl, zero=False)
-
-
-def _store_value(
-    call: Call, value: Any, took: float, marks: Sequence[Mark] | None, ttl: float | None
-) -> Flow:
-    """Store a value, unless it was invalidated since the lookup.
-
-    Args:
-        call: The call.
-        value: Its result.
-        took: Seconds that it took.
-        marks: The invalidation marks of the lookup. None: there was no lookup.
-        ttl: Seconds that it is fresh. None: as the policy says.
-    """
-    plan = call.plan
-    cache = plan.policy.cache
-    price = plan.charge(call, value)
-    call.attempts = 1
-    payload = None
-    if call.key is not None and cache is not None and is_cacheable(call, cache, value):
-        payload = encode_result(call, value, report=True)
-        if payload is not None:
-            entry = make_entry(call, cache, payload, took, price, ttl=ttl)
-            yield from plan.tiers.store(call.key, entry, marks)
-            if plan.semantic_keyer is not None:
-                yield from store_semantic(call, value, payload, entry, plan.semantic_keyer.mark())
-    outcome: Outcome = "bypass" if call.key is None else "miss"
-    record_call(call, outcome, Answer(value, payload, "miss", None, took, price))

@@ -1,6 +1,6 @@
 """Wrappers of generators, plain and asynchronous.
 
-A stream takes the path of any other call (see :mod:`toolops_plugins.calls.flow`) with a recording
+A stream takes the path of any other call (:mod:`toolops_plugins.calls.aio.flow`) with a recording
 as its result, and with these differences:
 
 - The policies for attempts apply until the first item. A later failure reaches the reader, and is
@@ -22,12 +22,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.callables.target import Target
-from toolops_plugins.calls.answer import record_call
+from toolops_plugins.calls.answer import StreamResult, record_call
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.fallback import fallback_items
-from toolops_plugins.calls.fetching import store_stream
-from toolops_plugins.calls.flow import StreamResult, call_flow
 from toolops_plugins.calls.plan import Plan
+from toolops_plugins.calls.sync.fetching import store_stream
+from toolops_plugins.calls.sync.flow import run_call
 from toolops_plugins.coalesce.streams import BaseRecording, send_refusal
 from toolops_plugins.drivers.thread import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
@@ -48,7 +48,7 @@ def stream_of(plan: Plan, target: Target, threads: ThreadDriver) -> Callable[...
             return (yield from target.function(*bound_args, *args, **{**bound_kwargs, **kwargs}))
         call = plan.begin((*bound_args, *args), {**bound_kwargs, **kwargs})
         call.scope = b"stream"
-        result: StreamResult = threads.run(call_flow(call))
+        result: StreamResult = run_call(threads, call)
         source = result.value
         if not isinstance(source, BaseRecording):
             items, returned = _replay(result)
@@ -69,7 +69,7 @@ def stream_of(plan: Plan, target: Target, threads: ThreadDriver) -> Callable[...
         try:
             returned = yield from source.read(call)
             if source.claim():
-                threads.run(store_stream(source))
+                store_stream(threads, source)
         except BaseException as error:
             call.error = None if isinstance(error, GeneratorExit) else error
             raise
@@ -82,6 +82,8 @@ def stream_of(plan: Plan, target: Target, threads: ThreadDriver) -> Callable[...
 
 def astream_of(plan: Plan, target: Target, loops: LoopDriver) -> Callable[..., Any]:
     """Return the asynchronous generator function that users call in place of the target."""
+    from toolops_plugins.calls.aio.fetching import store_stream as astore_stream  # noqa: PLC0415 - as asyncio
+    from toolops_plugins.calls.aio.flow import run_call as arun_call  # noqa: PLC0415 - as asyncio
     from toolops_plugins.concurrency.running_loop import get_running_loop  # noqa: PLC0415 - imports asyncio
 
     bound_args, bound_kwargs = target.args, target.kwargs
@@ -106,7 +108,7 @@ def astream_of(plan: Plan, target: Target, loops: LoopDriver) -> Callable[..., A
             return
         call = plan.begin((*bound_args, *args), {**bound_kwargs, **kwargs})
         call.scope = b"stream%d" % id(get_running_loop())
-        result: StreamResult = await loops.run(call_flow(call))
+        result: StreamResult = await arun_call(loops, call)
         source = result.value
         if not isinstance(source, BaseRecording):
             items, _ = _replay(result)
@@ -133,7 +135,7 @@ def astream_of(plan: Plan, target: Target, loops: LoopDriver) -> Callable[..., A
                     else:
                         item = await reader.asend(sent)
             if source.claim():
-                await loops.run(store_stream(source))
+                await astore_stream(loops, source)
         except BaseException as error:
             call.error = None if isinstance(error, GeneratorExit) else error
             raise

@@ -1,0 +1,115 @@
+"""Questions to the semantic cache, and the answers that its rows make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from toolops_plugins.cache.entry import Entry, Mark
+from toolops_plugins.calls.answer import Answer, emit_notice
+from toolops_plugins.calls.call import Call
+from toolops_plugins.calls.results import decode_entry
+from toolops_plugins.calls.semantic_keyer import SemanticKeyer
+from toolops_plugins.errors import CodecError, NotCanonicalError
+from toolops_plugins.policy.base import NOTHING
+from toolops_plugins.steps import tier_problem
+from toolops_plugins.telemetry.events import Notice, NoticeKind
+
+if TYPE_CHECKING:
+    from toolops_plugins.semantic.lookup import Lookup, Question
+
+__all__ = [
+    "describe_match",
+    "make_answer",
+    "make_question",
+    "notify_semantic",
+    "report_semantic_failure",
+]
+
+
+def make_question(call: Call) -> Question | None:
+    """Return the question of a call, or None if there is nothing to compare."""
+    semantic_keyer = call.plan.semantic_keyer
+    if semantic_keyer is None or call.key is None:
+        return None
+    try:
+        return semantic_keyer.question(call.key, call.args, call.kwargs)
+    except NotCanonicalError as error:  # with cache.key= the scope alone can fail
+        call.plan.warn("scope_not_canonical", error.kind)
+        return None
+
+
+def report_semantic_failure(call: Call, error: Exception) -> None:
+    """Emit a notice of trouble with the index, an embedder, a guard or a judge."""
+    notify_semantic(call, "tier_failed", tier_problem(error))
+
+
+def notify_semantic(call: Call, kind: NoticeKind, detail: str = "") -> None:
+    """Emit a notice about the semantic cache."""
+    shared = call.plan.shared
+    shared.emitter.notice(Notice(kind, "semantic", detail, shared.clock.time(), shared.namespace))
+
+
+def make_answer(
+    call: Call, semantic_keyer: SemanticKeyer, lookup: Lookup, marks: Sequence[Mark]
+) -> Answer | None:
+    """Return the answer that a row makes, or None if it cannot be decoded."""
+    row = lookup.row
+    if row is None:
+        return None
+    plan = call.plan
+    try:
+        payload = plan.shared.codec.load(row.codec, row.data)
+    except CodecError as error:
+        emit_notice(call, "unknown_format", type(error).__name__)
+        return None
+    # A row holds seconds since the epoch, an entry the time of the monotonic clock.
+    now, since = plan.shared.clock.monotonic(), plan.shared.clock.time()
+    left = semantic_keyer.cache.answers.index.lifetimes.left(row)
+    until = now + min(left, semantic_keyer.cache.near_ttl)
+    entry = Entry(
+        payload, now - max(since - row.created, 0.0), until, until, row.took, row.price, call.tags,
+        "stream" if plan.stream else "value",
+    )  # fmt: skip
+    value = decode_entry(call, entry)
+    if value is NOTHING:
+        return None
+    _copy_near(call, semantic_keyer, lookup, entry, marks)
+    return Answer(
+        value,
+        payload,
+        "hit",
+        "semantic",
+        row.took,
+        row.price,
+        semantic=describe_match(lookup, row.text),
+    )
+
+
+def _copy_near(
+    call: Call, semantic_keyer: SemanticKeyer, lookup: Lookup, entry: Entry, marks: Sequence[Mark]
+) -> None:
+    """Store the answer in the nearest tier, until the row that it came from is invalidated."""
+    tiers, key, row = call.plan.tiers, call.key, lookup.row
+    if tiers.nearest is None or key is None or row is None:
+        return
+    index = semantic_keyer.cache.answers.index
+    index.copies.note(row.id, row.tags, key, semantic_keyer.cache.near_ttl, tiers.nearest.delete)
+    tiers.store_near(key, entry, marks)
+    if not index.holds(row, lookup.mark):  # it was invalidated before the copy was noted
+        tiers.nearest.delete(key)
+
+
+def describe_match(lookup: Lookup, matched: str | None) -> dict[str, str | int | float | bool]:
+    """Return the details of a match, for the event of the call.
+
+    Args:
+        lookup: The lookup.
+        matched: The question of the answer that is served, or None.
+    """
+    marks = lookup.details()
+    marks["policy"] = lookup.policy
+    marks["similarity"] = lookup.similarity
+    if matched is not None:
+        marks["question"] = matched
+    return marks

@@ -1,0 +1,298 @@
+"""The path of every call.
+
+::
+
+    Plan.open: key -> fresh in this process? return
+      run_call: event
+        fallback
+          the caller's deadline
+            cache tiers (fresh: return; stale: remembered; refresh ahead of expiry spawned)
+              one flight per key
+                semantic cache, or the flight of the same question in other words
+                  total timeout
+                    retry + budget
+                      circuit breaker
+                        hedge
+                          rate limit
+                            bulkhead
+                              attempt timeout
+                                the call
+
+Tiers that need I/O are asked before the flight, since a hit there needs none. Inside the flight the
+cache is asked once more for what another flight has stored meanwhile. Otherwise a caller could miss
+in the cache, see that flight land, and run the function a second time.
+"""
+
+# Generated from ../aio by scripts/make_sync.py; edit that, then run `make sync`.
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from toolops_plugins.cache.tiers import LookupResult
+from toolops_plugins.calls.answer import (
+    Answer,
+    StreamResult,
+    raise_cached_error,
+    record_call,
+    record_failure,
+    tags_of,
+)
+from toolops_plugins.calls.call import Call
+from toolops_plugins.calls.context import (
+    DEADLINE,
+    deadline_error,
+    needs_thread,
+    reset_variable,
+    seconds_left,
+)
+from toolops_plugins.calls.fallback import bind_fallback, copy_value, values_for_fallback
+from toolops_plugins.calls.plan import Plan
+from toolops_plugins.calls.results import stale_value
+from toolops_plugins.calls.sync.attempts import attempts_of
+from toolops_plugins.calls.sync.fetching import fetch, store_error
+from toolops_plugins.calls.sync.results import copy_answer, make_key, run_optional, start_bus
+from toolops_plugins.calls.sync.semantic_lookup import lookup_semantic
+from toolops_plugins.calls.sync.serving import serve_entry
+from toolops_plugins.calls.sync.tiers import find_entry
+from toolops_plugins.coalesce.flights import FlightResult
+from toolops_plugins.coalesce.streams import BaseRecording
+from toolops_plugins.drivers.attempt import Attempt
+from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.policy import NOTHING
+from toolops_plugins.telemetry.events import Outcome
+
+if TYPE_CHECKING:
+    from toolops_plugins.drivers.thread import ThreadDriver
+
+__all__ = ["run_call", "runner_of"]
+
+
+def runner_of(driver: ThreadDriver, plan: Plan) -> Callable[[ThreadDriver, Call], Any]:
+    """Return the function that runs a plan's calls: a short one where nothing is shared.
+
+    Args:
+        driver: The driver of the runtime.
+        plan: The plan.
+    """
+    if plan.keyer is not None or plan.stream or plan.policy.fallback is not NOTHING:
+        return run_call
+    attempts = attempts_of(driver, plan)
+    shared, charged = plan.shared, plan.policy.price is not None
+
+    def run_unshared(driver: ThreadDriver, call: Call) -> Any:
+        if DEADLINE.get() is not None or not shared.active:
+            return run_call(driver, call)
+        call.reason = "no_cache"
+        try:
+            value = attempts(driver, call)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            record_failure(call, error, None)
+            raise
+        if charged:
+            plan.charge(call, value)
+        record_call(call, "bypass", None)
+        return value
+
+    return run_unshared
+
+
+def run_call(driver: ThreadDriver, call: Call) -> Any:
+    """Run one call; return what the caller gets, or raise its error."""
+    plan = call.plan
+    if not plan.shared.active:
+        attempt = Attempt(plan.function, call.args, call.kwargs, aio=plan.aio, owner=plan.name)
+        return driver.invoke(attempt)
+    if plan.declare is not None:
+        plan.register_from_annotation()
+    answer: Answer | None = None
+    outcome: Outcome
+    try:
+        if call.large:
+            make_key(driver, call)
+        call.tags = tags_of(call)
+        try:
+            answer, outcome = _get_answer(driver, call)
+            if answer.raises:
+                raise_cached_error(answer)
+            value, call.error = answer.value, answer.error
+        except Exception as error:
+            if plan.policy.fallback is NOTHING or isinstance(error, ConfigurationError):
+                raise
+            value = _run_fallback(driver, call, error)
+            call.error, outcome, answer = error, "fallback", None
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        record_failure(call, error, answer)
+        raise
+    if plan.stream:
+        return StreamResult(value, outcome, answer)
+    record_call(call, outcome, answer)
+    return value
+
+
+def _run_fallback(driver: ThreadDriver, call: Call, error: Exception) -> Any:
+    """Return the policy's fallback for an error; an error of the fallback reaches the caller."""
+    fallback = call.plan.policy.fallback
+    if not callable(fallback):
+        return copy_value(fallback)
+    return driver.ask(bind_fallback(fallback, values_for_fallback(call, error)))
+
+
+def _get_answer(driver: ThreadDriver, call: Call) -> tuple[Answer, Outcome]:
+    """Get an answer within the caller's deadline; return it with the outcome of the call."""
+    plan = call.plan
+    seconds = seconds_left(call)
+    if call.key is None:
+        call.reason = call.reason or "no_cache"
+        return _fetch_alone(driver, call, seconds), "bypass"
+    cache = plan.policy.cache
+    shared = plan.shared
+    flights = shared.flights
+    bus = shared.bus
+    if bus is not None and not bus.ready.is_set() and cache is not None:
+        run_optional(call, "bus", start_bus, driver, bus)
+    if cache is not None and call.near:
+        near = plan.tiers.near(call.key, call.tags)
+        answer = None if near is None else serve_entry(driver, call, cache, *near)
+        if answer is not None:
+            return answer, answer.outcome
+    key = call.scope + call.key
+    if not plan.policy.coalesces or key in flights.single_use:
+        answer = _fetch_alone(driver, call, seconds)
+        return answer, answer.outcome
+    found = None
+    if cache is not None and plan.tiers.remote and not flights.count_callers(key):
+        # A flight costs a task of its own, and a hit in Redis needs none.
+        found = find_entry(driver, plan.tiers, call.key, call.tags, shared.clock.monotonic())
+        if found.entry is not None:
+            answer = serve_entry(driver, call, cache, found.entry, found.tier)
+            if answer is not None:
+                return answer, answer.outcome
+    work = _find_or_fetch if seconds is None else _without_deadline
+    if plan.stream:
+        work = partial(_join_stream, key, work)
+    while True:
+        recording = shared.streams.find(key, call) if plan.stream else None
+        if recording is not None:
+            return Answer(recording, None, "miss"), "coalesced"
+        arrival: FlightResult = driver.fly(
+            key, work, call, found, seconds=seconds,
+            in_thread=seconds is not None and needs_thread(call), owner=plan.name,
+        )  # fmt: skip
+        answer = arrival.value
+        # Only a stream's value may be examined: isinstance() can run code of a user's object.
+        if plan.stream and isinstance(answer.value, BaseRecording):
+            shared_answer = (arrival.led or not answer.single_use) and answer.value.join(call)
+        elif arrival.led or answer.raises:
+            shared_answer = True
+        else:
+            # The leader's own object stays the leader's.
+            copy = copy_answer(driver, call, answer)
+            shared_answer = copy is not NOTHING
+            answer = answer._replace(value=copy)
+        if shared_answer:
+            break
+        if arrival.led or answer.single_use or answer.payload is not None:
+            answer = _fetch_alone(driver, call, seconds_left(call))
+            return answer, answer.outcome
+        # The leader made no copy, since nobody waited yet when it landed; or all readers of the
+        # stream have left it, which closed it. Try again.
+        seconds = seconds_left(call)
+    if arrival.led:
+        return answer, answer.outcome
+    return answer, "coalesced" if answer.outcome == "miss" else answer.outcome
+
+
+def _fetch_alone(driver: ThreadDriver, call: Call, seconds: float | None) -> Answer:
+    """Get the answer without a flight."""
+    if seconds is not None:
+        error = partial(deadline_error, call, seconds)
+        driver = driver.within(seconds, error, in_thread=needs_thread(call))
+    answer = _find_or_fetch(driver, call)
+    if call.plan.stream and isinstance(answer.value, BaseRecording):
+        answer.value.join(call)
+    return answer
+
+
+def _join_stream(
+    key: bytes,
+    work: Callable[[ThreadDriver, Call, LookupResult | None], Answer],
+    driver: ThreadDriver,
+    call: Call,
+    found: LookupResult | None,
+) -> Answer:
+    """Return a recording that began since the caller looked for one, or else do the work."""
+    recording = call.plan.shared.streams.look(key)
+    if recording is None:
+        return work(driver, call, found)
+    return Answer(recording, None, "coalesced", single_use=recording.single_use)
+
+
+def _without_deadline(driver: ThreadDriver, call: Call, found: LookupResult | None) -> Answer:
+    """Run shared work without the leader's deadline."""
+    token = DEADLINE.set(None)
+    try:
+        return _find_or_fetch(driver, call, found)
+    finally:
+        reset_variable(DEADLINE, token)
+
+
+def _find_or_fetch(driver: ThreadDriver, call: Call, found: LookupResult | None = None) -> Answer:
+    """Ask the tiers, then the function: the work of a flight, done once for all its followers.
+
+    Args:
+        driver: Does what takes time.
+        call: The call.
+        found: The result of a lookup before the flight. Another flight may have landed since; so
+            the tiers of this process are asked again, or all tiers if the first is not local.
+    """
+    plan = call.plan
+    cache = plan.policy.cache
+    if cache is None or call.key is None:
+        return fetch(driver, call)
+    monotonic = plan.shared.clock.monotonic
+    now = monotonic()
+    if found is None or not plan.tiers.all[0].local:
+        found = find_entry(driver, plan.tiers, call.key, call.tags, now)
+    else:
+        near = plan.tiers.near(call.key, call.tags)
+        if near is not None and near[0].fresh_until > now:
+            found = LookupResult(*near, found.marks)
+    entry, marks = found.entry, found.marks
+    if entry is not None:
+        answer = serve_entry(driver, call, cache, entry, found.tier)
+        if answer is not None:
+            return answer
+    refetch: Callable[[ThreadDriver], Answer] | None = None
+    if plan.semantic_keyer is not None:
+        answer, refetch = lookup_semantic(
+            driver,
+            call,
+            plan.semantic_keyer,
+            found,
+            lambda driver: fetch(driver, call, cache, marks),
+        )
+        if answer is not None:
+            return answer
+    began = monotonic()
+    flights = plan.shared.flights
+    try:
+        answer = fetch(driver, call, cache, marks) if refetch is None else refetch(driver)
+    except Exception as error:
+        flights.cancelled_refreshes.discard(call.key)
+        stale = stale_value(call, entry)
+        if entry is None or stale is NOTHING:
+            if cache.negative is not None:
+                took = monotonic() - began
+                run_optional(call, "negative", store_error, driver, call, cache, error, took, marks)
+            raise
+        return Answer(
+            stale, entry.payload, "stale", found.tier, entry.took, entry.price, error=error
+        )
+    flights.cancelled_refreshes.discard(call.key)
+    return answer

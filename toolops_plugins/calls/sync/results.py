@@ -1,0 +1,101 @@
+"""Keys, copies and optional parts of a call, as far as they may take time."""
+
+# Generated from ../aio by scripts/make_sync.py; edit that, then run `make sync`.
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from toolops_plugins.calls.answer import Answer, report_failure
+from toolops_plugins.calls.call import Call
+from toolops_plugins.calls.results import LARGE_BYTES, copy_large
+from toolops_plugins.coalesce.value_copies import LARGE, copy_value, count_parts
+from toolops_plugins.policy import NOTHING
+from toolops_plugins.steps import is_caller_error
+
+if TYPE_CHECKING:
+    from toolops_plugins.cache.invalidation_bus import Bus
+    from toolops_plugins.drivers.thread import ThreadDriver
+
+__all__ = ["copy_answer", "make_key", "make_template", "run_optional", "start_bus"]
+
+_BUS_WAIT = 0.05
+"""Seconds that the first call with a cache waits for the subscription to invalidations."""
+
+
+def make_key(driver: ThreadDriver, call: Call) -> None:
+    """Make the key of a call with large arguments; in another thread for an event loop."""
+    plan = call.plan
+    if plan.keyer is None:
+        return
+    try:
+        call.key = driver.compute(plan.keyer.key, call.args, call.kwargs)
+    except Exception as error:  # noqa: BLE001 - as in Plan.open
+        plan.note_missing_key(call, error)
+
+
+def start_bus(driver: ThreadDriver, bus: Bus) -> None:
+    """Subscribe to the invalidations of other processes before anything is stored here.
+
+    Waits a moment for the subscription, once: invalidations before it are lost.
+    """
+    if bus.start():
+        driver.wait(bus.ready, _BUS_WAIT)
+
+
+def run_optional(call: Call, stage: str, function: Callable[..., Any], *args: Any) -> Any:
+    """Run a part of a call that the call can do without; return None if it fails.
+
+    Trouble with the cache of any kind ends here, in a notice.
+
+    Args:
+        call: The call.
+        stage: The name of the part, for the notice.
+        function: Does the part. It must not call the user's function.
+        args: Its arguments.
+
+    Raises:
+        CallTimeout: The caller's time is up.
+        ConfigurationError: The part is configured wrongly.
+    """
+    try:
+        return function(*args)
+    except Exception as error:
+        if is_caller_error(error):
+            raise
+        report_failure(call, stage, error)
+        return None
+
+
+def copy_answer(driver: ThreadDriver, call: Call, answer: Answer) -> Any:
+    """Return a follower's own copy of a flight's result; NOTHING: the follower must call itself.
+
+    A large result is copied in a thread, so that it does not block an event loop.
+    """
+    if call.plan.stream:
+        return answer.value  # a recording makes the copies itself
+    payload = answer.payload
+    if payload is None:
+        template = answer.template
+        if template is NOTHING:
+            return NOTHING
+        if (count_parts(template, LARGE) or 0) < LARGE:
+            return copy_value(template)
+        return driver.compute(copy_value, template)
+    decode = call.plan.shared.codec.decode
+    with suppress(Exception):  # a registered type's own methods may raise anything
+        if payload.data is None or payload.size <= LARGE_BYTES:
+            return decode(payload)
+        return driver.compute(decode, payload)
+    return NOTHING
+
+
+def make_template(driver: ThreadDriver, value: Any) -> Any:
+    """Return a copy of a result that no codec takes, or NOTHING if copying could have an effect."""
+    parts = count_parts(value, LARGE)
+    if parts is None:
+        return NOTHING
+    if parts < LARGE:
+        return copy_value(value)
+    return driver.compute(copy_large, value)
