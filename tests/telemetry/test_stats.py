@@ -363,7 +363,7 @@ def test_a_child_forked_while_another_thread_counts_counts_too():
         for _ in range(40):
             recorder.hit(1e-6)
             recorder.count("miss", 1.0)
-        os._exit(len(recorder._hits) + len(recorder._calls))
+        os._exit(len(recorder.hits) + len(recorder._calls))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) < 2 * 32
 
 
@@ -384,7 +384,7 @@ def test_what_waits_to_be_counted_is_bounded():
     for _ in range(1_000):
         recorder.hit(1e-6)
         recorder.record(event)
-        assert len(recorder._hits) < 32
+        assert len(recorder.hits) < 32
         assert len(recorder._calls) < 32
 
 

@@ -1,6 +1,6 @@
 """The plan of a wrapped function.
 
-A :class:`Plan` is made once, when a function is wrapped. Its :meth:`Plan.open` is the hot path: it
+A :class:`Plan` is made once, when a function is wrapped. Its :attr:`Plan.open` is the hot path: it
 returns the fresh result that this process holds, or else a :class:`Call` for the flow.
 """
 
@@ -12,12 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from toolops_plugins.cache.memory import MOST, Memory
-from toolops_plugins.cache.memory_slot import Slot
 from toolops_plugins.cache.tiers import Tiers
 from toolops_plugins.callables.pickling import Origin, owner_of
 from toolops_plugins.callables.target import Target
 from toolops_plugins.calls.call import Call
+from toolops_plugins.calls.opening import Open, make_open
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import Flights
 from toolops_plugins.coalesce.stream_table import Streams
@@ -32,7 +31,7 @@ from toolops_plugins.resilience.bulkhead import Gate
 from toolops_plugins.resilience.hedge import Hedger
 from toolops_plugins.resilience.ratelimit import Limiter
 from toolops_plugins.resilience.retry import RetryBudget
-from toolops_plugins.telemetry.events import CallEvent, Emitter
+from toolops_plugins.telemetry.events import Emitter
 from toolops_plugins.telemetry.stats import ToolStats
 
 if TYPE_CHECKING:
@@ -40,9 +39,6 @@ if TYPE_CHECKING:
     from toolops_plugins.calls.semantic_keyer import SemanticKeyer
 
 __all__ = ["Plan", "Shared", "replan"]
-
-_EMPTY = Memory(max_items=1)
-"""Stands in where no memory tier is first, so that the hot path needs no check."""
 
 
 @dataclass(slots=True)
@@ -114,12 +110,6 @@ class Plan:
     """
 
     __slots__ = (
-        "_count_hit",
-        "_decode",
-        "_emitter",
-        "_memory",
-        "_monotonic",
-        "_peek",
         "aio",
         "aio_attempts",
         "attempt_seconds",
@@ -133,6 +123,7 @@ class Plan:
         "lifetimes",
         "limiter",
         "name",
+        "open",
         "origin",
         "policy",
         "semantic_keyer",
@@ -195,14 +186,11 @@ class Plan:
         self.origin: Origin | None = None
         """What it was made of, for its pickle."""
         self.declare = declare
-        self._monotonic = shared.clock.monotonic
-        self._decode = shared.codec.decode
-        self._count_hit = stats.hit
-        self._emitter = shared.emitter
-        # The hot path looks at the first tier only; the flow asks all others.
-        first = tiers.all[0] if tiers.all and policy.cache is not None else None
-        self._memory = first if isinstance(first, Memory) else _EMPTY
-        self._peek = self._memory.peek
+        self.open: Open = make_open(self)
+        """Returns the fresh result that this process holds for a call, or a :class:`Call`.
+
+        Takes the arguments of the call, as a tuple and a dict.
+        """
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         if self.origin is None:
@@ -211,43 +199,9 @@ class Plan:
         origin.append(key_name if find is None else key_name + find())
         return replan, (owner_of(owner), self.policy, self.name, *origin)
 
-    def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Return the fresh result that this process holds for a call, or a :class:`Call`."""
-        began = self._monotonic()
-        keyer = self.keyer
-        if keyer is None or not self.shared.active:
-            return Call(self, args, kwargs, began)
-        try:
-            key = keyer.key(args, kwargs, large=False)
-        except Exception as error:  # noqa: BLE001 - without a key the call bypasses the cache
-            return self.note_missing_key(Call(self, args, kwargs, began), error)
-        if key is None:
-            call = Call(self, args, kwargs, began)
-            call.large = True
-            return call
-        slot: Slot | None = None
-        try:
-            slot = self._peek(key)
-            if slot is not None and began < slot.soft and slot.seq >= self._memory.era:
-                if slot.freq < MOST:
-                    slot.freq += 1
-                value = self._decode(slot.payload)
-                latency = self._monotonic() - began
-                saved = slot.took - latency
-                self._count_hit(latency, max(0.0, saved), slot.price)
-                if self._emitter.active:
-                    self._emit_hit(slot, key, latency)
-                return value
-        except Exception:  # noqa: BLE001, S110 - the flow meets it again, and reports it
-            pass
-        call = Call(self, args, kwargs, began)
-        call.key = key
-        call.near = slot is not None or self._memory is _EMPTY
-        return call
-
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         """Return a :class:`Call` with its key, without looking for a result."""
-        call = Call(self, args, kwargs, self._monotonic())
+        call = Call(self, args, kwargs, self.shared.clock.monotonic())
         if self.keyer is not None and self.shared.active:
             try:
                 call.key = self.keyer.key(args, kwargs, large=False)
@@ -255,23 +209,6 @@ class Plan:
             except Exception as error:  # noqa: BLE001 - as in open()
                 self.note_missing_key(call, error)
         return call
-
-    def _emit_hit(self, slot: Slot, key: bytes, latency: float) -> None:
-        shared = self.shared
-        shared.emitter.emit(
-            CallEvent(
-                self.name,
-                "hit",
-                latency,
-                shared.clock.time() - latency,
-                shared.namespace,
-                self._memory.label,
-                max(slot.took - latency, 0.0),
-                slot.price,
-                key.hex(),
-                slot.tags,
-            )
-        )
 
     def note_missing_key(self, call: Call, error: Exception) -> Call:
         """Record why a call has no key, and emit a warning."""

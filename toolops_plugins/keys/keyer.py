@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, TypeAlias, overload
+from typing import Any, Final, TypeAlias, overload
 
 from toolops_plugins.errors import ConfigurationError, NotCanonicalError
 from toolops_plugins.keys.argument_size import is_large
@@ -21,14 +21,16 @@ from toolops_plugins.keys.signature import (
 )
 from toolops_plugins.policy import Cache
 
-__all__ = ["Keyer", "Keyspace", "TenantLike"]
+__all__ = ["MEMO_TEXT", "Keyer", "Keyspace", "TenantLike"]
 
 SCHEMA = 1
 """Version of the key format. A new version leaves every older entry unread."""
 
 _MEMO_KEYS = 1_024
-_MEMO_TEXT = 1_024
-"""Keys that are remembered for each function, and the most characters of a key's arguments."""
+"""Keys that are remembered for each function."""
+MEMO_TEXT: Final = 1_024
+"""Characters of the arguments of a key that is remembered."""
+_MEMO_BITS = 1_024  # of an int among them
 
 _NUMBERS = frozenset((int, float, bool, type(None)))
 
@@ -112,6 +114,12 @@ class Keyer:
         secret: Parameters that are secret, beside those with the name of a secret. Default none.
         method: Whether the first parameter is the receiver of a method. Default False.
 
+    Attributes:
+        remembered: Takes the positional arguments of a call without keywords, and returns their key
+            or None, for the price of a dictionary lookup. Every argument must be a str of at most
+            ``MEMO_TEXT`` characters, an int, or None, and of exactly that type; others may equal
+            them. None: no key is remembered.
+
     Raises:
         ConfigurationError: A parameter that is named does not exist.
     """
@@ -178,11 +186,12 @@ class Keyer:
         self._takes_rest = inspect.Parameter.VAR_POSITIONAL in kinds
         self._takes_extra = inspect.Parameter.VAR_KEYWORD in kinds
         self._ignored = frozenset(ignore)
-        # Encoding and hashing are half of a hit in memory, so keys of short texts are remembered.
-        # Other values can be equal and of different types; texts that may be secret are left out.
+        # Encoding and hashing are most of a hit in memory, so keys of short arguments are
+        # remembered; those that may be secret are not, nor those whose name nobody has declared.
         secrets = any(n in secret or is_secret_name(n) for n in parameters)
         plain = self._key is None and not method and not secrets and keyspace.has_one_tenant
         self._memo: dict[tuple[Any, ...], bytes] | None = {} if plain else None
+        self.remembered = None if self._memo is None else self._memo.get
 
     def _prefix(self, name: str) -> bytes:
         return self._keyspace.prefix(name, self._version)
@@ -235,23 +244,32 @@ class Keyer:
             TypeError: The arguments do not fit the signature.
         """
         memo = self._memo
-        if memo is not None and not kwargs:
-            for value in args:
-                # Hashing a long text takes long, too.
-                if type(value) is not str or len(value) > _MEMO_TEXT:
-                    break
-            else:
-                return memo.get(args) or self._memoize(memo, args)
+        if memo is not None and not (kwargs and self._takes_extra):
+            identity = _identity_of(args, kwargs)
+            if identity is not None:
+                return memo.get(identity) or self._memoize(memo, identity, args, kwargs)
         if not large and self._is_large(args, kwargs):
             return None
         return self._make(args, kwargs)
 
-    def _memoize(self, memo: dict[tuple[Any, ...], bytes], args: tuple[Any, ...]) -> bytes:
-        key = self._make(args, {})
-        if sum(map(len, args)) <= _MEMO_TEXT:
+    def _memoize(
+        self,
+        memo: dict[tuple[Any, ...], bytes],
+        identity: tuple[Any, ...],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> bytes:
+        key = self._make(args, kwargs)
+        text = 0
+        for value in (*args, *kwargs.values()):
+            if type(value) is str:
+                text += len(value)
+            elif type(value) is int and value.bit_length() > _MEMO_BITS:
+                return key
+        if text <= MEMO_TEXT:
             if len(memo) >= _MEMO_KEYS:
                 memo.clear()
-            memo[args] = key
+            memo[identity] = key
         return key
 
     def _is_large(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
@@ -341,9 +359,36 @@ class Keyer:
 def _are_small(values: Iterable[Any]) -> bool:
     for value in values:
         kind = type(value)
-        if kind not in _NUMBERS and (kind is not str or len(value) > _MEMO_TEXT):
+        if kind not in _NUMBERS and (kind is not str or len(value) > MEMO_TEXT):
             return False
     return True
+
+
+def _identity_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """Return a tuple that equals that of another call only if their arguments are the same.
+
+    Texts, ints and None equal nothing of another type, so they stand for themselves. Other numbers
+    do (True equals 1), and have their types beside them. None is returned where a value is of any
+    other type, since its own methods must not run, is a zero that equals a zero of another sign, a
+    NaN that equals nothing, or a long text, whose hash takes long too.
+    """
+    identity = args if not kwargs else (*args, *kwargs.items())
+    typed = False
+    for value in args if not kwargs else (*args, *kwargs.values()):
+        kind = type(value)
+        if kind is str:
+            if len(value) > MEMO_TEXT:
+                return None
+        elif kind is float or kind is bool:
+            if kind is float and (value == 0 or value != value):  # noqa: PLR0124 - the NaN test
+                return None
+            typed = True
+        elif kind is not int and value is not None:
+            return None
+    if typed:
+        # No pair of a keyword and its value equals the pair of a tuple and a tuple.
+        return identity, tuple(map(type, (*args, *kwargs.values())))
+    return identity
 
 
 def _value_of(variable: ContextVar[Any]) -> Any:

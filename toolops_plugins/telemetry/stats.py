@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from toolops_plugins import check
 from toolops_plugins.concurrency.fork_locks import fork_safe
@@ -12,7 +12,7 @@ from toolops_plugins.quantiles import Quantiles
 from toolops_plugins.telemetry.events import OUTCOMES, CallEvent, Outcome
 from toolops_plugins.telemetry.report import Latency, StatsSnapshot, ToolReport
 
-__all__ = ["OTHER", "Stats", "ToolStats"]
+__all__ = ["BATCH", "OTHER", "Stats", "ToolStats"]
 
 OTHER = "(other)"
 """The name under which the tools past the limit are counted together."""
@@ -28,7 +28,7 @@ _SUMMED = (
 )  # fmt: skip
 """Fields of a report that add up."""
 
-_BATCH = 32
+BATCH: Final = 32
 """Calls that may wait to be counted. It bounds their memory and the pause of counting them."""
 
 
@@ -43,6 +43,11 @@ class ToolStats:
     Args:
         name: The tool's name.
         local_tier: Label under which :meth:`hit` counts.
+
+    Attributes:
+        hits: The hits that wait to be counted, as the arguments of :meth:`hit`. The hot path
+            appends to it instead of calling that method, and when it holds ``BATCH`` calls
+            :meth:`count_pending`.
     """
 
     __slots__ = (
@@ -52,7 +57,6 @@ class ToolStats:
         "_calls",
         "_counting",
         "_counts",
-        "_hits",
         "_local_tier",
         "_lock",
         "_near_hits",
@@ -61,6 +65,7 @@ class ToolStats:
         "_sketches",
         "_spent",
         "_tiers",
+        "hits",
         "name",
     )
 
@@ -71,7 +76,7 @@ class ToolStats:
         # is counting. It must neither deadlock nor count in the middle of a sum.
         self._lock = fork_safe(self, threading.RLock())
         self._counting = False
-        self._hits: list[tuple[float, float, float]] = []
+        self.hits: list[tuple[float, float, float]] = []
         self._calls: list[_Call] = []
         self._zero()
 
@@ -87,10 +92,10 @@ class ToolStats:
             saved_seconds: Seconds that the caller was spared.
             saved_price: Money that was not spent again.
         """
-        hits = self._hits
+        hits = self.hits
         hits.append((latency, saved_seconds, saved_price))
-        if len(hits) >= _BATCH:
-            self._count()
+        if len(hits) >= BATCH:
+            self.count_pending()
 
     def count(
         self,
@@ -123,8 +128,8 @@ class ToolStats:
         calls.append(
             (outcome, latency, attempts, spent, saved_latency, saved_price, tier, asked_cache)
         )
-        if len(calls) >= _BATCH:
-            self._count()
+        if len(calls) >= BATCH:
+            self.count_pending()
 
     def record(self, event: CallEvent) -> None:
         """Record the call of an event."""
@@ -142,7 +147,7 @@ class ToolStats:
     def reset(self) -> None:
         """Forget everything."""
         with self._lock:
-            self._count()
+            self.count_pending()
             self._zero()
 
     def report(self, sketches: Sketches) -> ToolReport:
@@ -152,7 +157,7 @@ class ToolStats:
             sketches: Latencies of other tools, to which this tool's are added.
         """
         with self._lock:
-            self._count()
+            self.count_pending()
             _merge(sketches, self._sketches)
             counts = self._counts
             return ToolReport(
@@ -176,7 +181,7 @@ class ToolStats:
 
     def near_hits(self) -> int:
         """Return roughly how many hits this process has answered from its own memory."""
-        return self._near_hits + len(self._hits)
+        return self._near_hits + len(self.hits)
 
     def _zero(self) -> None:
         self._counts: dict[Outcome, int] = dict.fromkeys(OUTCOMES, 0)
@@ -190,7 +195,7 @@ class ToolStats:
         self._saved_price = 0.0
         self._spent = 0.0
 
-    def _count(self) -> None:
+    def count_pending(self) -> None:
         """Count the pending calls of this moment; later ones wait for the next batch."""
         with self._lock:
             if self._counting:
@@ -202,11 +207,11 @@ class ToolStats:
                 self._counting = False
 
     def _count_batch(self) -> None:
-        hits = self._hits[:]
+        hits = self.hits[:]
         if hits:
             latencies, seconds, prices = zip(*hits, strict=True)
             saved_seconds, saved_price = sum(seconds), sum(prices)
-            del self._hits[: len(hits)]
+            del self.hits[: len(hits)]
             self._near_hits += len(hits)
             self._asked += len(hits)
             self._saved_seconds += saved_seconds
