@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from datetime import date, timedelta
 from itertools import cycle
 from typing import Any
 
@@ -27,6 +28,7 @@ from timing import Effort, Laps, Turn, aturn_of, race, turn_of
 from toolops_plugins import Cache, ToolOps
 
 QUESTIONS = [f"what is the price of article {number}?" for number in range(100)]
+DAYS = [date(2026, 1, 1) + timedelta(days) for days in range(len(QUESTIONS))]
 SMALL_DICT = {"ticker": "ACME", "price": 12.5, "open": True, "venues": ["XETR", "XNYS"]}
 VALUES: dict[str, Any] = {"a string": "The answer is 42.", "a small dict": SMALL_DICT}
 SINK = f"{OURS}, one sink"
@@ -53,7 +55,7 @@ def section(kind: str, title: str, value: Any, effort: Effort) -> Section:
         body.prove(name, len(QUESTIONS))
     rows = [row(name, laps, absent) for name in (OURS, SINK, FRESH_KEY, *peers.MEMORY)]
     notes = [
-        '"New key": the argument is a number, whose key is not remembered as that of a string.'
+        '"New key": the argument is a date, whose key is not remembered as that of a string.'
     ]
     return Section(
         f"Hit in memory, {kind}, {title}", ("best us", "median us", "x ours"), rows, notes
@@ -84,7 +86,7 @@ def contestants(
         except peers.Absent as why:
             absent[name] = str(why)
             continue
-        arguments = cycle(range(len(QUESTIONS)) if name == FRESH_KEY else QUESTIONS)
+        arguments = cycle(DAYS if name == FRESH_KEY else QUESTIONS)
         turns[name] = (
             aturn_of(call, arguments, runner) if kind == "async" else turn_of(call, arguments)
         )

@@ -10,6 +10,7 @@ import hashlib
 import subprocess
 import sys
 from collections import OrderedDict, namedtuple
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -470,3 +471,61 @@ def test_names_that_are_no_parameters_are_refused():
         keyer(f, Cache(key_params=["b"]))
     with pytest.raises(ConfigurationError, match="list of parameter names"):
         keyer(f, ignore="a")
+
+
+# --- remembered keys ---------------------------------------------------------------------------
+
+NEARLY_EQUAL = st.one_of(
+    st.sampled_from(
+        [0, 1, True, False, 1.0, 0.0, -0.0, 2**53, float(2**53), None, "", "1", "x" * 2_000]
+    ),
+    st.sampled_from([Text("1"), Level.LOW, np.float64(1.0), float("nan"), float("inf"), 2**2_000]),
+    st.integers(-2, 2),
+    st.text(st.characters(categories=None), max_size=2),  # lone surrogates, too
+)
+
+
+@examples(1)
+@given(st.lists(st.tuples(NEARLY_EQUAL, NEARLY_EQUAL, st.integers(0, 2)), max_size=40))
+def test_a_remembered_key_is_the_key_that_would_be_made(calls):
+    def search(a, b=1):
+        pass
+
+    remembering = keyer(search)
+    for a, b, keywords in calls:
+        args, kwargs = [((a, b), {}), ((a,), {"b": b}), ((), {"b": b, "a": a})][keywords]
+        assert remembering.key(args, kwargs) == keyer(search).key(args, kwargs)
+        assert remembering.key(args, kwargs) == keyer(search).key(args, kwargs)
+
+
+def test_keys_of_long_arguments_and_of_secrets_are_not_remembered():
+    def search(query, **others):
+        pass
+
+    def login(user, password):
+        pass
+
+    texts = keyer(search)
+    for args, kwargs in [
+        (("x" * 2_000,), {}),
+        ((2**2_000,), {}),
+        (("x" * 600, "y" * 600), {}),
+        (("x",), {"api_key": "hush"}),
+        ((["x"],), {}),
+        ((0.0,), {}),
+    ]:
+        with suppress(TypeError):  # one argument too many
+            texts.key(args, kwargs)
+    assert texts.remembered(("x",)) is None
+    assert not texts._memo
+    texts.key(("x",), {})
+    assert texts.remembered(("x",)) is not None
+    assert keyer(login).remembered is None
+    assert keyer(search, secret=["query"]).remembered is None
+
+
+def test_remembered_keys_are_bounded():
+    numbers = keyer(lambda number: number)
+    for number in range(5_000):
+        numbers.key((number,), {})
+        assert len(numbers._memo) <= 1_024
