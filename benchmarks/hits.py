@@ -54,9 +54,7 @@ def section(kind: str, title: str, value: Any, effort: Effort) -> Section:
     for name, body in bodies.items():
         body.prove(name, len(QUESTIONS))
     rows = [row(name, laps, absent) for name in (OURS, SINK, FRESH_KEY, *peers.MEMORY)]
-    notes = [
-        '"New key": the argument is a date, whose key is not remembered as that of a string.'
-    ]
+    notes = ['"New key": the argument is a date, whose key is not remembered as that of a string.']
     return Section(
         f"Hit in memory, {kind}, {title}", ("best us", "median us", "x ours"), rows, notes
     )
