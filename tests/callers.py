@@ -118,6 +118,25 @@ def start(function: Callable[..., Any], *args: Any) -> Future[Any]:
     return future
 
 
+def race_for_lock(owner: Any, function: Callable[[], Any]) -> list[Any]:
+    """Call a function in two threads that both wait for the owner's lock before either has it."""
+    lock, meeting = owner._lock, threading.Barrier(2, timeout=LONG)
+
+    class Meeting:
+        def __enter__(self) -> None:
+            meeting.wait()
+            lock.__enter__()
+
+        def __exit__(self, *error: object) -> None:
+            lock.__exit__(*error)
+
+    owner._lock = Meeting()
+    try:
+        return [future.result(LONG) for future in (start(function), start(function))]
+    finally:
+        owner._lock = lock
+
+
 class Loop:
     """An event loop in a thread of its own."""
 

@@ -6,11 +6,13 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
+from weakref import WeakMethod
 
 import pytest
 from callers import LONG, in_child
 from servers import wait_for
 
+from toolops_plugins.concurrency import pool as pool_module
 from toolops_plugins.concurrency.pool import BULK, Pool, Ticket
 from toolops_plugins.errors import ThreadPoolFull
 
@@ -187,6 +189,52 @@ def test_a_machine_without_threads_is_a_rejection(monkeypatch: pytest.MonkeyPatc
     done = threading.Event()
     pool.submit(done.set, "a")
     assert done.wait(LONG)
+
+
+def test_a_machine_without_more_threads_leaves_the_work_to_those_that_there_are(
+    hold: Hold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = Pool(limit=4)
+    pool.submit(hold.job("held"), "a")
+    hold.reach(1)
+
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        ticket = pool.submit(hold.note("later"), "b")
+    assert ticket.started_at is None
+    assert (len(pool), pool.queue_length) == (1, 1)
+    hold.go.set()
+    empty(pool)
+    assert hold.ran == ["held", "later"]
+
+
+@pytest.mark.parametrize(("owner", "notices"), [("b", ["b"]), (None, [])])
+def test_an_owner_that_waits_for_threads_that_hang_is_told(
+    hold: Hold, monkeypatch: pytest.MonkeyPatch, owner: str | None, notices: list[str]
+) -> None:
+    class Sink:
+        def __init__(self) -> None:
+            self.notices: list[str] = []
+
+        def notify(self, owner: str, text: str) -> None:
+            self.notices.append(owner)
+            raise RuntimeError(text)  # it harms nobody
+
+    sink, pool = Sink(), Pool(limit=1)
+    pool.on_full = WeakMethod(sink.notify)
+    pool.submit(hold.job("held"), "a")
+    hold.reach(1)
+    pool.submit(hold.note(1), owner)  # the thread has not been held for long
+    assert sink.notices == []
+    monkeypatch.setattr(pool_module, "_HUNG", 0.0)
+    pool.submit(hold.note(2), owner)
+    assert sink.notices == notices
+    hold.go.set()
+    empty(pool)
+    assert hold.ran == ["held", 1, 2]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

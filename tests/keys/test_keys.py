@@ -9,10 +9,11 @@ import gc
 import hashlib
 import subprocess
 import sys
+import threading
 from collections import OrderedDict, namedtuple
 from contextlib import suppress
 from contextvars import ContextVar
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
@@ -22,12 +23,14 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pydantic
 import pytest
+from callers import race_for_lock
 from hypothesis import given
 from hypothesis import strategies as st
 from properties import examples
 
 from toolops_plugins.errors import ConfigurationError, NotCanonicalError
 from toolops_plugins.keys.canonical import Canon
+from toolops_plugins.keys.identity_tokens import IdentityTokens
 from toolops_plugins.keys.keyer import Keyer, Keyspace
 from toolops_plugins.keys.signature import is_secret_name
 from toolops_plugins.keys.tags import Tagger
@@ -69,6 +72,20 @@ class Text(str):
     __slots__ = ()
 
 
+class Winter(tzinfo):
+    """A time zone of neither zoneinfo nor datetime."""
+
+    def utcoffset(self, moment):
+        return timedelta(hours=1)
+
+    def dst(self, moment):
+        return None
+
+
+class Island(Winter):
+    """Another one with the same offset."""
+
+
 canon = Canon()
 
 DISTINCT = [
@@ -78,6 +95,7 @@ DISTINCT = [
     datetime(2024, 1, 1), datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 1, fold=1),
     datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=1))),
     datetime(2024, 1, 1, tzinfo=ZoneInfo("Europe/Berlin")),
+    datetime(2024, 1, 1, tzinfo=Winter()), datetime(2024, 1, 1, tzinfo=Island()),
     date(2024, 1, 1), time(1, 2), timedelta(seconds=1), "2024-01-01",
     Decimal("1"), Decimal("1.0"), Fraction(1), UUID(int=1), PurePosixPath("1"), Path("1"),
     [], [1], [[1]], (1,), (), {1}, frozenset({1}), {}, {"a": 1}, {1: "a"}, [1, 2], [2, 1],
@@ -200,6 +218,24 @@ def test_encoders_can_be_registered_for_a_type():
         canon.encode(Money(1))
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_what_a_receiver_holds_is_encoded_as_registered(late):
+    class Money:
+        def __init__(self, cents):
+            self.cents = cents
+
+    own = Canon()
+    shop = dataclasses.make_dataclass("Shop", ["lock", "debt"])(threading.Lock(), Money(1))
+    if late:
+        own.receiver(shop)
+    own.register(Money, lambda money: money.cents)
+    one = own.receiver(shop)
+    shop.debt = Money(1)
+    assert own.receiver(shop) == one
+    shop.debt = Money(2)
+    assert own.receiver(shop) != one
+
+
 def test_an_object_may_bring_its_own_key():
     class Client:
         def __init__(self, url):
@@ -229,6 +265,15 @@ def test_a_receiver_without_a_form_counts_as_itself_while_it_lives():
         del shop
         gc.collect(0)
     assert canon.receiver(Point(1)) == canon.receiver(Point(1))
+
+
+def test_threads_that_ask_for_one_object_s_token_at_once_get_the_same():
+    class Shop:
+        pass
+
+    shop, tokens = Shop(), IdentityTokens()
+    one, other = race_for_lock(tokens, lambda: tokens.token_of(shop))
+    assert one == other == tokens.token_of(shop)
 
 
 def test_encodings_do_not_depend_on_the_process():
@@ -344,6 +389,41 @@ def test_ignored_parameters_do_not_count_and_need_no_form():
 
     key = keyer(f, ignore=["request_id"]).key
     assert key(("q",), {"request_id": object()}) == key(("q", 7), {}) != key(("p",), {})
+
+
+def test_ignored_variable_arguments_do_not_count_and_need_no_form():
+    def f(question, *context): ...
+
+    key = keyer(f, ignore=["context"]).key
+    assert key(("q", object()), {}) == key(("q",), {}) != key(("p",), {})
+
+
+def test_a_default_counts_once_its_type_has_an_encoder():
+    class Money:
+        cents = 1
+
+    euro = Money()
+
+    def f(a, b=euro, /, c=2): ...
+
+    own = Canon()
+    key = keyer(f, space=Keyspace("shop", own)).key
+    with pytest.raises(NotCanonicalError):
+        key((1,), {})
+    own.register(Money, lambda money: money.cents)
+    assert key((1,), {}) == key((1, Money()), {}) == key((1, Money(), 2), {})
+    assert key((1,), {}) != key((2,), {})
+
+
+def test_long_texts_are_encoded_for_each_call():
+    def f(a, b): ...
+
+    made = keyer(f)
+    half = "x" * 600
+    assert made.key((half, half), {}) == made.key((half,), {"b": half})
+    assert made.key((half, half), {}) != made.key((half, "x"), {})
+    assert (half, half) not in made._memo
+    assert (half, "x") in made._memo
 
 
 def test_only_the_chosen_parameters_count():

@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict, defaultdict
 from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import attrs
 import numpy as np
@@ -82,6 +82,14 @@ class Bag(dict):
 
 class Row(dict):
     __slots__ = ("user",)
+
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass
+class Box(Generic[T]):
+    content: T
 
 
 class Names(list):
@@ -174,6 +182,12 @@ def test_the_content_of_a_builtin_under_a_dataclass_counts() -> None:
     one, two = Bag(), Bag()
     one["a"] = 1
     assert canon.encode(one) != canon.encode(two)
+
+
+def test_what_a_generic_class_was_called_with_counts() -> None:
+    assert canon.encode(Box[int](1)) == canon.encode(Box[int](1))
+    kinds = Box(1), Box[int](1), Box[float](1)
+    assert len({canon.encode(box) for box in kinds}) == 3
 
 
 def test_a_default_factory_counts_and_a_lambda_has_no_form() -> None:

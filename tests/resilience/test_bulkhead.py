@@ -242,6 +242,43 @@ def test_a_place_granted_just_as_the_thread_was_interrupted_goes_on(monkeypatch)
     assert gate.occupancy == gate.queue_length == 0
 
 
+class Freed(Gate):
+    """A gate of which a place becomes free just after a caller found none."""
+
+    def try_acquire(self):
+        free = super().try_acquire()
+        if not free:
+            self.release()
+        return free
+
+
+@pytest.mark.parametrize("aio", [False, True])
+def test_a_place_that_became_free_before_the_caller_joined_the_queue_is_taken(aio):
+    gate = Freed(Bulkhead(1, 1), "quotes")
+    gate.acquire()
+    if aio:
+        asyncio.run(gate.aacquire())
+    else:
+        gate.acquire()
+    assert (gate.occupancy, gate.queue_length) == (1, 0)
+
+
+def test_a_place_taken_before_a_fork_is_no_place_of_the_child():
+    gate = make(limit=2)
+    for _ in range(2):
+        gate.acquire()
+    inherited = gate.place()
+    gate.reset_after_fork()  # as a forked child does
+    gate.acquire()
+    inherited.release()
+    assert gate.occupancy == 1
+    for _ in range(3):  # the child's place, and two by the exits of its parent's blocks
+        gate.release()
+    assert gate.occupancy == 0
+    with pytest.raises(RuntimeError, match="is taken"):
+        gate.release()
+
+
 def test_a_timeout_beyond_all_sense_is_allowed():
     gate = make(queue=1)
     gate.acquire()

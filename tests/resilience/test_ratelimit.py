@@ -325,6 +325,52 @@ def test_a_newcomer_that_does_not_fit_into_a_gap_goes_to_the_end():
     assert [limiter.reserve(cost).delay for cost in (2, 1)] == pytest.approx([6, 1])
 
 
+def test_units_that_have_refilled_meanwhile_are_not_given_back():
+    limiter, clock = make("10/10s", burst=3)
+    early = limiter.reserve(3)
+    limiter.reserve(1)
+    clock.now += 60
+    limiter.reserve(1)
+    early.cancel()
+    assert [limiter.reserve().delay for _ in range(3)] == pytest.approx([0, 0, 1])
+
+
+def test_a_newcomer_of_a_window_that_others_have_left_still_waits_no_longer_than_it_may():
+    limiter, _ = make("2/10s", algorithm="sliding_window", wait=10)
+    line = [limiter.reserve() for _ in range(4)]
+    line[2].cancel()
+    assert limiter.reserve().delay == 10
+    with pytest.raises(RateLimited) as caught:
+        limiter.reserve()
+    assert caught.value.retry_after == 10
+    line[3].cancel()
+    assert limiter.reserve().delay == 10
+
+
+def test_a_window_takes_units_back_that_have_become_one_entry_with_others():
+    limiter, clock = make("4/10s", algorithm="sliding_window")
+    limiter._state._ENTRIES = 2
+    limiter.reserve()
+    limiter.reserve()
+    clock.now += 2.5
+    last = limiter.reserve()  # joins the one before it
+    last.cancel()
+    assert limiter.reserve(2).delay == 0
+    assert limiter.reserve().delay > 0
+
+
+def test_a_turn_among_earlier_ones_becomes_one_entry_with_its_neighbour():
+    limiter, clock = make("3/10s", algorithm="sliding_window")
+    limiter._state._ENTRIES = 2
+    line = [limiter.reserve() for _ in range(5)]
+    line[3].cancel()
+    clock.now += 1
+    entries = len(limiter._state._log)
+    assert limiter.reserve().delay == pytest.approx(9)
+    assert len(limiter._state._log) == entries
+    assert limiter.reserve(2).delay == pytest.approx(19)
+
+
 def test_the_gaps_in_a_line_are_bounded():
     limiter, clock = make("1/s")
     line = [limiter.reserve() for _ in range(5000)]

@@ -12,7 +12,7 @@ from functools import partial
 from html.parser import HTMLParser
 
 import pytest
-from callers import shaken
+from callers import race_for_lock, shaken
 from hypothesis import given
 from hypothesis import strategies as st
 from properties import examples
@@ -296,6 +296,12 @@ def test_one_name_has_one_recorder_under_threads(thread_shaker):
     assert len(snapshot) == 51
     assert snapshot[OTHER].calls == 8 * 50
     assert {tool.calls for tool in snapshot if tool.name != OTHER} == {8}
+
+
+def test_two_threads_that_make_one_recorder_at_once_get_the_same():
+    stats = Stats()
+    one, other = race_for_lock(stats, lambda: stats.recorder("quote"))
+    assert one is other is stats.recorder("quote")
 
 
 def test_a_reset_among_calls_leaves_whole_numbers(thread_shaker):

@@ -22,22 +22,20 @@ class ContextChanges:
     """
 
     __slots__ = ("_before", "_found")
+    _before: Context
 
     def __init__(self) -> None:
-        self._before: Context | None = None
         self._found: list[tuple[ContextVar[Any], Any]] = []
 
     def __enter__(self) -> None:
         self._before = copy_context()
 
     def __exit__(self, *_: object) -> None:
-        before = self._before
-        if before is not None:
-            self._found += (
-                (variable, value)
-                for variable, value in copy_context().items()
-                if before.get(variable, _NOTHING) is not value
-            )
+        self._found += (
+            (variable, value)
+            for variable, value in copy_context().items()
+            if self._before.get(variable, _NOTHING) is not value
+        )
 
     def apply(self) -> None:
         """Set the recorded variables in this context."""
