@@ -51,6 +51,7 @@ def test_no_changed_message_is_taken(place, bit):
     assert reader.decode(bytes(data), "two") is None
     assert reader.decode(bytes(data[:place]), "two") is None
     assert len(refused) == 2
+    assert messages().decode(bytes(data), "two") is None  # though nobody wants to know
 
 
 @pytest.mark.parametrize("cipher", [None, Cipher([b"secret"])], ids=["signed", "encrypted"])

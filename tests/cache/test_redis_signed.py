@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from toolops_plugins.cache.entry import Entry
 from toolops_plugins.cache.envelope import Envelope
 from toolops_plugins.cache.redis import Redis
+from toolops_plugins.cache.redis.signed_commands import SignedCommands
 from toolops_plugins.cache.redis.stamps import Stamps
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.codec import Codec
@@ -388,6 +389,48 @@ def test_stamps_only_grow_newer_whatever_the_clock_does(moments: list[float]) ->
 
 def test_two_invalidations_at_one_time_make_two_stamps() -> None:
     assert Stamps(b"s", "n", "l").make(b"x", 5.0) != Stamps(b"s", "n", "l").make(b"x", 5.0)
+
+
+def test_two_stamps_made_at_one_time_follow_each_other() -> None:
+    stamps = Stamps(b"secret", "n", "r1")
+    first = stamps.make(b"x", 5.0)
+    assert stamps.accept(b"x", first)
+    assert stamps.accept(b"x", stamps.make(b"x", 5.0))
+    assert not stamps.accept(b"x", first)
+
+
+def test_an_invalidation_that_comes_late_changes_nothing() -> None:
+    stamps = Stamps(b"secret", "n", "r1")
+    stamps.expire(b"x", 5.0)
+    stamps.expire(b"x", 4.0)
+    assert stamps.last_invalidation(b"x") == 5.0
+    other = Stamps(b"secret", "n", "r1")  # of another process
+    assert not stamps.accept(b"x", other.make(b"x", 4.5))
+    assert stamps.accept(b"x", other.make(b"x", 5.5))
+
+
+def test_signed_commands_need_a_secret() -> None:
+    with pytest.raises(ValueError, match="secret"):
+        SignedCommands("n", "r1", TTL, Envelope(CODEC), SYSTEM_CLOCK, False, None)
+
+
+def test_more_keys_than_one_request_takes_are_found_too(tier_of: Make) -> None:
+    keys = [number.to_bytes(32, "big") for number in range(600)]
+    tier_of().set_many({key: entry(number) for number, key in enumerate(keys)})
+    found = tier_of().get_many([*keys, ALICE])
+    assert [value(found[key]) for key in keys] == list(range(600))
+    assert ALICE not in found
+
+
+async def test_a_plain_lookup_on_a_loop_hits_and_sees_every_invalidation(tier_of: Make) -> None:
+    one, other = tier_of(), tier_of()
+    await one.aset(ALICE, entry("a"))
+    for tier in (one, other, other):  # at first the stamp of the tier is not known
+        assert value((await tier.aget(ALICE))[0]) == "a"
+    await one.adelete(ALICE)
+    assert (await other.aget(ALICE))[0] is None
+    for tier in (one, other):
+        await tier.aclose()
 
 
 def test_what_is_remembered_of_stamps_is_bounded() -> None:
