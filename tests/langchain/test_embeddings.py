@@ -268,6 +268,7 @@ def test_a_real_model_is_asked_once(openai_server, ops):
         ({"model": "text-embedding-3-large"}, False),
         ({"dimensions": 8}, False),
         ({"model_kwargs": {"user": "x"}}, False),
+        ({"model_kwargs": {"extra_body": {"tags": ["x"]}}}, False),
         ({"api_key": "sk-other"}, True),
         ({"chunk_size": 5, "max_retries": 7, "timeout": 3.0}, True),
     ],

@@ -10,7 +10,7 @@ from langchain.chat_models import init_chat_model
 from langchain_core.language_models import BaseChatModel, FakeListChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.tools import tool
+from langchain_core.tools import StructuredTool, tool
 from pydantic import BaseModel, Field, PrivateAttr
 
 from langchain_toolops import _agent_identity
@@ -113,6 +113,7 @@ def test_a_class_may_say_for_itself_what_tells_its_instances_apart():
         lambda chat: chat(api_key=lambda: "sk-test"),
         lambda chat: Routing(inner=object()),
         lambda chat: init_chat_model(configurable_fields=("model",)),
+        lambda chat: chat().with_listeners(on_end=print),  # it is configured by a function
     ],
 )
 def test_what_has_no_canonical_form_has_no_key(chat, make):
@@ -138,6 +139,17 @@ def test_a_tool_is_what_a_model_is_told_of_it():
     builtin = {"type": "web_search"}
     assert tool_identity(builtin) == builtin
     assert tool_identity(add)["function"]["name"] == "add"
+
+
+def test_a_tool_of_a_json_schema_is_known_by_it():
+    def make(kind):
+        schema = {"title": "add", "type": "object", "properties": {"a": {"type": kind}}}
+        return StructuredTool.from_function(
+            lambda a: a, name="add", description="Add.", args_schema=schema
+        )
+
+    assert key(tool_identity(make("integer"))) == key(tool_identity(make("integer")))
+    assert key(tool_identity(make("integer"))) != key(tool_identity(make("number")))
 
 
 def test_a_name_made_at_random_is_no_part_of_a_key():

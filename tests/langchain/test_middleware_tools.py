@@ -45,6 +45,7 @@ from toolops_plugins import (
 from toolops_plugins.testing import FakeClock
 
 KEPT = Policy(cache=Cache(ttl=60))
+OTHER_WORDS = KEPT.replace(semantic=Semantic(on="query"))
 
 
 class Mine(AgentState):
@@ -288,7 +289,10 @@ def test_results_can_be_tagged_by_arguments(agent, ask, ops, arguments, runs):
     assert len(runs) == 2
 
 
-def test_a_tool_can_be_asked_in_other_words(agent, ask, arguments, runs, tmp_path: Path):
+@pytest.mark.parametrize("policy", [OTHER_WORDS, {"search": OTHER_WORDS}], ids=["all", "named"])
+def test_a_tool_can_be_asked_in_other_words(
+    agent, ask, arguments, runs, policy, tmp_path: Path, caplog
+):
     @tool
     def search(query: str, top: int = 3) -> str:
         """Search."""
@@ -296,15 +300,27 @@ def test_a_tool_can_be_asked_in_other_words(agent, ask, arguments, runs, tmp_pat
         return query
 
     with ToolOps(semantic=SemanticCache(tmp_path / "index")) as runtime:
-        policy = Policy(cache=Cache(ttl=60), semantic=Semantic(on="query"))
         made = agent(search, policy=policy, runtime=runtime)
         for query in ("What is the capital of France?", "what's the capital of France"):
             arguments["query"] = query
             found = result(ask(made, "hi")).content
     assert runs == [found] == ["What is the capital of France?"]
+    assert not caplog.records  # the policy fits the tool
 
 
 # What is not kept
+
+
+def test_a_fallback_may_be_a_message(agent, ask):
+    @tool
+    def look() -> str:
+        """Look."""
+        raise ConnectionError
+
+    instead = ToolMessage("blind", tool_call_id="", status="error", artifact=[1])
+    messages = ask(agent(look, policy=Policy(fallback=instead)), "hi")["messages"]
+    (found,) = (message for message in messages if isinstance(message, ToolMessage))
+    assert (found.content, found.status, found.artifact) == ("blind", "error", [1])
 
 
 def test_what_is_no_plain_result_is_never_kept(agent, ask, runs):

@@ -13,7 +13,11 @@ import pytest
 from callers import Latch
 from langchain.agents import create_agent
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.language_models.chat_models import (
+    BaseChatModel,
+    agenerate_from_stream,
+    generate_from_stream,
+)
 from langchain_core.language_models.fake_chat_models import (
     FakeListChatModel,
     GenericFakeChatModel,
@@ -26,6 +30,7 @@ from langchain_core.runnables import ConfigurableField
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from langchain_tests.unit_tests import ChatModelUnitTests
+from openai import BadRequestError
 from pydantic import BaseModel, create_model
 from servers import wait_for
 
@@ -325,18 +330,115 @@ class Limit(BaseRateLimiter):
         return self.acquire()
 
 
-def test_only_real_calls_ask_the_rate_limiter(ops, chat, face):
+def test_only_real_calls_ask_the_rate_limiter(ops, chat, ask):
     limit = Limit()
     model = guard_llm(chat(rate_limiter=limit), ops=ops)
     for _ in range(3):
-        face(model, FRANCE)
+        ask(model, FRANCE)
     assert limit.asked == 1
 
 
-def test_models_that_call_their_own_methods_are_one_call(ops, ask, events):
-    model = guard_llm(FakeListChatModel(responses=["a", "b"]), ONE_AT_A_TIME, ops=ops)
-    assert ask(model, FRANCE).content == "a"
+class Least(BaseChatModel):
+    """A model of a user's own, whose methods are written by means of each other."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "least"
+
+
+class OfStream(Least):
+    """Collects its stream for an answer."""
+
+    def _stream(self, messages, stop=None, run_manager=None, **kwargs):
+        for text in "a", "b":
+            yield ChatGenerationChunk(message=AIMessageChunk(text))
+
+    async def _astream(self, messages, stop=None, run_manager=None, **kwargs):
+        for text in "a", "b":
+            yield ChatGenerationChunk(message=AIMessageChunk(text))
+
+    def _generate(self, messages, stop=None, run_manager=None, **kwargs):
+        return generate_from_stream(self._stream(messages, stop, run_manager, **kwargs))
+
+    async def _agenerate(self, messages, stop=None, run_manager=None, **kwargs):
+        return await agenerate_from_stream(self._astream(messages, stop, run_manager, **kwargs))
+
+
+class OfAnswer(Least):
+    """Streams its whole answer as one chunk."""
+
+    def _generate(self, messages, stop=None, run_manager=None, **kwargs):
+        return ChatResult(generations=[ChatGeneration(message=AIMessage("ab"))])
+
+    async def _agenerate(self, messages, stop=None, run_manager=None, **kwargs):
+        return self._generate(messages, stop, run_manager, **kwargs)
+
+    def _stream(self, messages, stop=None, run_manager=None, **kwargs):
+        yield self._chunk(self._generate(messages, stop, run_manager, **kwargs))
+
+    async def _astream(self, messages, stop=None, run_manager=None, **kwargs):
+        yield self._chunk(await self._agenerate(messages, stop, run_manager, **kwargs))
+
+    def _chunk(self, result):
+        content = result.generations[0].message.content
+        return ChatGenerationChunk(message=AIMessageChunk(content))
+
+
+@pytest.mark.parametrize("make", [lambda: FakeListChatModel(responses=["ab"]), OfStream, OfAnswer])
+def test_models_that_call_their_own_methods_are_one_call(ops, ask, events, make):
+    model = guard_llm(make(), ONE_AT_A_TIME, ops=ops)
+    assert ask(model, FRANCE).content == "ab"
     assert [event.outcome for event in events] == ["bypass"]
+
+
+class Told(BaseCallbackHandler):
+    """Notes the tokens that a run was told of, and its error."""
+
+    def __init__(self) -> None:
+        self.tokens: list[str] = []
+        self.errors: list[BaseException] = []
+
+    def on_llm_new_token(self, token: str, **kwargs: Any) -> None:
+        self.tokens.append(token)
+
+    def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
+        self.errors.append(error)
+
+
+class Watched(Least):
+    """Collects the stream of another model, and tells that the run."""
+
+    inner: Any
+
+    def _stream(self, messages, stop=None, run_manager=None, **kwargs):
+        yield from self.inner._stream(messages, stop, run_manager, **kwargs)
+
+    async def _astream(self, messages, stop=None, run_manager=None, **kwargs):
+        async for chunk in self.inner._astream(messages, stop, run_manager, **kwargs):
+            yield chunk
+
+    def _generate(self, messages, stop=None, run_manager=None, **kwargs):
+        return generate_from_stream(self._stream(messages, stop, run_manager, **kwargs))
+
+    async def _agenerate(self, messages, stop=None, run_manager=None, **kwargs):
+        return await agenerate_from_stream(self._astream(messages, stop, run_manager, **kwargs))
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+def test_a_stream_tells_the_run_that_it_is_given_of_tokens_and_errors(
+    ops, chat, openai_server, way
+):
+    model = Watched(inner=guard_llm(chat(), ops=ops))
+    for _ in range(2):  # a stream of the server, and a hit
+        told = Told()
+        assert WAYS[way](model.with_config(callbacks=[told]), FRANCE).content == FRANCE
+        assert "".join(told.tokens) == FRANCE
+    assert len(openai_server.requests) == 1
+    openai_server.reply = lambda body: {"status": 400}
+    told = Told()
+    with pytest.raises(BadRequestError) as caught:
+        WAYS[way](model.with_config(callbacks=[told]), "and of Spain?")
+    assert told.errors == [caught.value]
 
 
 ONE_AT_A_TIME = Policy(bulkhead=Bulkhead(1))
@@ -444,9 +546,33 @@ def test_an_entry_of_another_kind_is_no_answer(ops, chat, openai_server, face, p
     assert face(model, FRANCE).content == FRANCE
 
 
-def test_a_fallback_is_a_text(ops, chat, openai_server, face):
+@pytest.mark.parametrize("way", ["stream", "astream"])
+def test_a_stream_of_another_kind_is_no_answer(ops, chat, openai_server, way):
+    policy = Policy(cache=Cache())
+    model = guard_llm(chat(), policy, ops=ops)
+    asked = model.__toolops_guard__._question(chat(), [HumanMessage(FRANCE)], None, {})
+
+    def plant(question, scope, own):
+        yield "text"
+
+    planted = ops.tool(plant, name="openai:gpt-test stream", policy=policy, ignore=["own"])
+    assert list(planted(*asked, None)) == ["text"]
+    assert WAYS[way](model, FRANCE).content == FRANCE
+    assert len(openai_server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "fallback",
+    [
+        "Ask me later.",
+        AIMessageChunk("Ask me later."),
+        lambda error, arguments: ChatGenerationChunk(message=AIMessageChunk("Ask me later.")),
+    ],
+    ids=["text", "message", "chunk"],
+)
+def test_a_fallback_is_a_text_or_a_message(ops, chat, openai_server, face, fallback):
     openai_server.reply = lambda body: {"status": 500}
-    policy = Policy(cache=Cache(), fallback="Ask me later.")
+    policy = Policy(cache=Cache(), fallback=fallback)
     assert face(guard_llm(chat(), policy, ops=ops), FRANCE).content == "Ask me later."
 
 
@@ -552,6 +678,18 @@ def test_the_least_model_is_guarded_every_way(ops, ask, events):
     model = guard_llm(Plain(), Policy(cache=Cache()), ops=ops)
     assert [ask(model, "how?").content for _ in range(2)] == ["fine", "fine"]
     assert [event.outcome for event in events] == ["miss", "hit"]
+
+
+def test_a_tool_call_without_an_id_stays_without_one(ops, ask):
+    class Caller(Plain):
+        def _generate(self, messages, stop=None, run_manager=None, **kwargs):
+            call = {"name": "add", "args": {"a": 1}, "id": None}
+            message = AIMessage("", tool_calls=[call])
+            return ChatResult(generations=[ChatGeneration(message=message)])
+
+    model = guard_llm(Caller(), Policy(cache=Cache()), ops=ops)
+    found = [ask(model, "add") for _ in range(2)]
+    assert [[call["id"] for call in each.tool_calls] for each in found] == [[None], [None]]
 
 
 def test_models_of_langchains_own_tests_are_guarded(ops):

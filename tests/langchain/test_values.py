@@ -25,6 +25,7 @@ from langchain_core.outputs import (
 )
 
 from langchain_toolops import _codec_types
+from langchain_toolops._agent_answers import teach_answers
 from langchain_toolops._codec_types import Generations, teach
 from toolops_plugins import Codec
 from toolops_plugins.errors import CodecError
@@ -62,7 +63,7 @@ VALUES: list[Any] = [
 def codec() -> Codec:
     made = Codec()
     teach(made)
-    teach(made)  # as two adapters of one runtime do
+    teach_answers(made)  # as two adapters of one runtime do
     return made
 
 
@@ -145,6 +146,8 @@ def test_an_artifact_may_be_an_array(codec):
         '{"~":["@","langchain.Generations",[{"message":{"content":"a"},"info":5}]]}',
         '{"~":["@","langchain.Generations",["a"]]}',
         '{"~":["@","langchain.Document",{"page_content":5}]}',
+        '{"~":["@","langchain.ModelResponse",[[],false]]}',
+        '{"~":["@","langchain.ModelResponse",[["a"],false]]}',
         '{"~":["@","langchain_core.messages.AIMessage",{"content":"a"}]}',
     ],
 )
