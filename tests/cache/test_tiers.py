@@ -16,7 +16,7 @@ from toolops_plugins.codec import Codec
 from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.drivers.loop import LoopDriver
 from toolops_plugins.drivers.thread import ThreadDriver
-from toolops_plugins.errors import ConfigurationError, TierError
+from toolops_plugins.errors import ConfigurationError, DeadlineExceeded, TierError
 from toolops_plugins.steps import Io
 from toolops_plugins.testing import FakeClock
 
@@ -193,6 +193,35 @@ def test_what_is_to_be_refreshed_does_not_count_as_fresh(tiers, calls, entry, cl
     calls.store_entry(tiers, KEYS[0], entry("a"))
     found = calls.find_entry(tiers, KEYS[0], (), clock.monotonic(), clock.monotonic())
     assert len(found.marks) == 3
+
+
+def test_the_end_of_the_caller_s_time_is_no_failure_of_a_tier(calls, entry, clock, troubles):
+    class Late(Memory):
+        def get(self, *_):
+            raise DeadlineExceeded("the deadline has passed", seconds=1.0)
+
+        set = get
+
+    tiers = Tiers([Late(clock=clock)], lambda label, error: troubles.append(label))
+    with pytest.raises(DeadlineExceeded):
+        calls.find_entry(tiers, KEYS[0], (), clock.monotonic())
+    with pytest.raises(DeadlineExceeded):
+        calls.store_entry(tiers, KEYS[0], entry("a"))
+    assert troubles == []
+
+
+def test_a_copy_in_the_near_tier_needs_a_lookup_that_has_reached_it(calls, entry, clock):
+    class Flaky(Memory):
+        def get(self, *_):
+            raise TierError("unreachable")
+
+    flaky = Flaky(clock=clock)
+    tiers = Tiers([flaky], lambda *_: None)
+    marks = calls.find_entry(tiers, KEYS[0], (), clock.monotonic()).marks
+    tiers.store_near(KEYS[0], entry("a"), marks)
+    assert len(flaky) == 0
+    tiers.store_near(KEYS[0], entry("a"), [None])
+    assert len(flaky) == 1
 
 
 def test_all_are_told_though_one_fails(tiers, calls, walk, entry):
