@@ -62,6 +62,11 @@ class Cooldown:
                 self._until = now + self._lease
             return self._turn
 
+    def enter_if_up(self) -> int | None:
+        """Return a ticket if the last report was no failure; never begins a probe."""
+        turn = self._turn
+        return turn if self._until is None else None
+
     def is_stale(self, ticket: int) -> bool:
         """Return whether another operation has failed since ``ticket`` was issued."""
         return ticket != self._turn

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from toolops_plugins.cache.operation_deadline import DEADLINE
 from toolops_plugins.cache.redis.url import Target
+from toolops_plugins.cache.redis.value_requests import ReadyConnections
 from toolops_plugins.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class LoopClient:
         loop: The loop.
         client: The redis-py client.
         closers: Coroutine functions that release the client.
+        ready: The connections that are kept ready, or None if none may be.
         limit: Largest number of concurrent operations.
         quick: Seconds for a reply on an open connection.
         slow: Seconds for an operation that may have to discover the server and connect to it.
@@ -46,12 +48,14 @@ class LoopClient:
         loop: asyncio.AbstractEventLoop,
         client: Any,
         closers: list[Callable[[], Any]],
+        ready: ReadyConnections | None,
         limit: int,
         quick: float,
         slow: float,
     ) -> None:
         self.loop = loop
         self.client = client
+        self.ready = ready
         self.gate = asyncio.Semaphore(limit)
         self.users = 0
         self.used = 0
@@ -138,6 +142,7 @@ class _OpenClients:
 
     def __init__(self) -> None:
         self.client: Any = None
+        self.ready: ReadyConnections | None = None
         self.closers: list[Callable[[], Any]] = []
         self.loops: dict[asyncio.AbstractEventLoop, LoopClient] = {}
 
@@ -149,6 +154,7 @@ _inherited: list[LoopClient] = []
 def _release(clients: _OpenClients) -> list[LoopClient]:
     """Close the client of all threads, retire those of loops, and return the latter."""
     closers, clients.client, clients.closers = clients.closers, None, []
+    clients.ready = None
     loop_clients, clients.loops = list(clients.loops.values()), {}
     for close in closers:
         with suppress(Exception):  # a broken connection is closed already
@@ -209,8 +215,18 @@ class Clients:
             "redis": self._client_options("redis"),
             "redis.asyncio": self._client_options("redis.asyncio"),
         }
+        # Pools of clusters and Sentinels choose the server, and those of credential providers renew
+        # passwords, when a connection is checked out or returned.
+        settings = self._settings["redis"]
+        self.keeps_ready = (
+            target.kind in ("standalone", "unix")
+            and str(settings["protocol"]) == "2"
+            and not settings.get("credential_provider")
+            and not settings.get("health_check_interval")
+        )
+        """Whether connections for values are kept ready beside the pool."""
         self.limits: Limits = self._sockets().Limits(_LARGEST)
-        self.lost: type[Exception] = import_module("redis").ConnectionError
+        self.lost = (import_module("redis").ConnectionError, ConnectionError)
         try:
             # Validates the options; it does not connect.
             import_module("redis").Redis(**self._settings["redis"])
@@ -227,11 +243,17 @@ class Clients:
             self.gate.put(None)
         _inherited.extend(self._clients.loops.values())
         self._clients.client, self._clients.closers, self._clients.loops = None, [], {}
+        self._clients.ready = None
 
     @property
     def client(self) -> Any:
         """The client of all threads, or None if it is not open."""
         return self._clients.client
+
+    @property
+    def ready(self) -> ReadyConnections | None:
+        """The connections of all threads that are kept ready, or None."""
+        return self._clients.ready
 
     def open(self) -> Any:
         """Return the client of all threads; the caller holds ``opening``.
@@ -242,8 +264,13 @@ class Clients:
         if clients.client is None:
             discover = self._target.kind == "cluster"
             made = _run_in_time(lambda: self._make("redis")) if discover else self._make("redis")
-            clients.client, clients.closers = made
+            client, clients.closers = made
+            clients.ready = self._ready(client)
+            clients.client = client
         return clients.client
+
+    def _ready(self, client: Any) -> ReadyConnections | None:
+        return ReadyConnections(client.connection_pool) if self.keeps_ready else None
 
     def _sockets(self) -> Any:
         return import_module("toolops_plugins.cache.redis.sockets")
@@ -265,6 +292,7 @@ class Clients:
             loop,
             client,
             closers,
+            self._ready(client),
             self._max_connections,
             self.quick,
             self.slow,

@@ -129,6 +129,8 @@ class Commands:
         place, own = (quote(text, "", errors="surrogatepass") for text in (namespace, label))
         self.channel = f"toolops:{place}:void"
         self.prefix = f"toolops:{place}:{own}:"
+        self._prefix = self.prefix.encode()
+        self._prefix_length = len(self._prefix)
         self.space_name = f"{self.prefix}space"
         self.plain = Seen(NO_GENERATION, {}, 0)
         self._ttl = ttl
@@ -138,6 +140,15 @@ class Commands:
         self._cluster = cluster
         self._on_trouble = on_trouble
         self._clears = 0
+
+    def get_request(self, key: bytes) -> bytes:
+        """Return the request for the value of an entry's key."""
+        digits = key.hex().encode()
+        return b"*2\r\n$3\r\nGET\r\n$%d\r\n%b%b\r\n" % (
+            self._prefix_length + len(digits),
+            self._prefix,
+            digits,
+        )
 
     def ask_time(self) -> Work[None]:
         """Request the server's time, if a request is due."""

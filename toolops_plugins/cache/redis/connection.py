@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from importlib import import_module
 from queue import Empty
 from time import monotonic
@@ -13,11 +14,13 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from toolops_plugins.cache.operation_deadline import DEADLINE
 from toolops_plugins.cache.redis.clients import Clients, LoopClient
 from toolops_plugins.cache.redis.reply_sizes import ReplyTooLargeError
+from toolops_plugins.cache.redis.value_requests import ReadyConnections
 from toolops_plugins.clock import Clock
 from toolops_plugins.cooldown import Cooldown
 from toolops_plugins.errors import TierError
 
 __all__ = [
+    "LATE",
     "READING",
     "WRITING",
     "Action",
@@ -26,6 +29,7 @@ __all__ = [
     "Work",
     "afetch",
     "fetch",
+    "leaves_reply",
     "many",
     "mget",
     "one",
@@ -44,7 +48,7 @@ Action: TypeAlias = Callable[[Any, Any], Any]
 Work: TypeAlias = Generator[tuple[bool, Action, Any], Any, Answer]
 """An operation: it yields READING or WRITING, an action, and the argument of the action."""
 
-_LATE = 0.1  # lag of an event loop, in seconds, above which a timeout is the fault of the loop
+LATE = 0.1  # lag of an event loop, in seconds, above which a timeout is the fault of the loop
 
 # Codes of errors without a class in redis-py, by what they prevent.
 _STOPS_WRITES = ("READONLY", "OOM", "MISCONF", "NOREPLICAS")
@@ -83,7 +87,7 @@ def _exchange(client: Any, *command: str) -> Any:
         connection.send_command(*command)
         return connection.read_response()
     except BaseException as error:
-        if _leaves_reply(error):
+        if leaves_reply(error):
             connection.disconnect()
         raise
     finally:
@@ -97,14 +101,14 @@ async def _aexchange(client: Any, *command: str) -> Any:
         await connection.send_command(*command)
         return await connection.read_response()
     except BaseException as error:
-        if _leaves_reply(error):
+        if leaves_reply(error):
             await connection.disconnect(nowait=True)
         raise
     finally:
         await pool.release(connection)
 
 
-def _leaves_reply(error: BaseException) -> bool:
+def leaves_reply(error: BaseException) -> bool:
     """Return whether (a part of) a reply may still arrive on the connection after an error."""
     from redis.exceptions import ResponseError  # noqa: PLC0415 - redis is imported on first use
 
@@ -202,13 +206,16 @@ class Connection:
             DEADLINE.end, DEADLINE.replies = end, True
             try:
                 client = clients.client or self._open_client(tickets)
+                ready = clients.ready
+                if ready is not None and ready.idle:
+                    _give_back(ready)
                 reply = _raise_error(action(client, argument))
             except TierError:
                 raise
             except Exception as error:
                 if fair or not isinstance(error, self._timeouts):
-                    self._record_failure(error, write, tickets)
-                raise TierError(self._text(error)) from error
+                    self.record_failure(error, write, tickets)
+                raise TierError(self.explain(error)) from error
             finally:
                 DEADLINE.end, DEADLINE.replies = None, False
             self._record_success(write, tickets)
@@ -254,6 +261,8 @@ class Connection:
                 warm = seat.warm
                 async with asyncio.timeout_at(min(end, now + seat.patience())) as timer:
                     try:
+                        if seat.ready is not None and seat.ready.idle:
+                            await seat.ready.pool.release(seat.ready.idle.pop())
                         reply = _raise_error(await action(seat.client, argument))
                     except self.clients.lost:
                         if not warm:
@@ -265,12 +274,12 @@ class Connection:
                         reply = _raise_error(await action(seat.client, argument))
             except Exception as error:
                 if timer.expired() and _is_late(timer):
-                    raise TierError(f"{self._place}: the event loop was blocked") from error
+                    raise self.blocked() from error
                 if timer.expired() and not fair:
                     pass  # less time was left than a server may take
-                elif self._record_failure(error, write, tickets):
+                elif self.record_failure(error, write, tickets):
                     seat.warm = 0
-                raise TierError(self._text(error)) from error
+                raise TierError(self.explain(error)) from error
             if seat.users > seat.warm:  # noqa: PLR1730 - max() costs a call in the hot path
                 seat.warm = seat.users
             self._record_success(write, tickets)
@@ -319,7 +328,7 @@ class Connection:
         try:
             return await self.clients.open_loop_client()
         except Exception as error:
-            raise TierError(self._text(error)) from error
+            raise TierError(self.explain(error)) from error
 
     def _enter(self, write: bool) -> tuple[int, int]:  # noqa: FBT001 - as above
         # Writes first: an action that has passed the other cooldown may be its only probe.
@@ -332,6 +341,10 @@ class Connection:
     def _busy(self) -> TierError:
         return TierError(f"{self._place}: all of its connections are in use")
 
+    def blocked(self) -> TierError:
+        """Return the error for a timeout that is the fault of this process."""
+        return TierError(f"{self._place}: the event loop was blocked")
+
     def _recheck(self, tickets: tuple[int, int]) -> None:
         if self.cooldown.is_stale(tickets[0]):
             raise TierError(f"{self._place}: skipped, since it failed a moment ago")
@@ -342,7 +355,7 @@ class Connection:
         if write and self.write_cooldown.is_down:
             self.write_cooldown.succeed(tickets[1])
 
-    def _record_failure(self, error: Exception, write: bool, tickets: tuple[int, int]) -> bool:  # noqa: FBT001 - as above
+    def record_failure(self, error: Exception, write: bool, tickets: tuple[int, int]) -> bool:  # noqa: FBT001 - as above
         """Record an error; return whether the server counts as down."""
         stops = _effect_of(error, write)
         if stops == "all":
@@ -354,15 +367,22 @@ class Connection:
             self.write_cooldown.fail(tickets[1])
         return False
 
-    def _text(self, error: Exception) -> str:
+    def explain(self, error: Exception) -> str:
+        """Return the text of a TierError that an error causes."""
         detail = str(error)
         return f"{self._place}: {type(error).__name__}{': ' if detail else ''}{detail}"
+
+
+def _give_back(ready: ReadyConnections) -> None:
+    """Return a ready connection to the pool, so that the pool does not open another one."""
+    with suppress(IndexError):  # another thread was faster
+        ready.pool.release(ready.idle.pop())
 
 
 def _is_late(timer: asyncio.Timeout) -> bool:
     """Return whether the loop handled a timeout so late that the server is not to blame."""
     due = timer.when()
-    return due is not None and asyncio.get_running_loop().time() - due > _LATE
+    return due is not None and asyncio.get_running_loop().time() - due > LATE
 
 
 def _raise_error(reply: Any) -> Any:

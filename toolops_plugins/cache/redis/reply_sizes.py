@@ -39,10 +39,10 @@ class ReplySizes:
         largest: Largest accepted string, in bytes.
     """
 
-    __slots__ = ("_largest", "_line", "_skip")
+    __slots__ = ("_line", "_skip", "largest")
 
     def __init__(self, largest: int) -> None:
-        self._largest = largest
+        self.largest = largest
         self._skip = 0  # remaining bytes of a string
         self._line = b""  # the start of an incomplete line
 
@@ -75,9 +75,9 @@ class ReplySizes:
 
     def check(self, size: int) -> None:
         """Raise if a string of ``size`` bytes is above the limit."""
-        if size > self._largest:
+        if size > self.largest:
             raise ReplyTooLargeError(
-                f"the server declares {size:,} bytes, and {self._largest:,} are accepted",
+                f"the server declares {size:,} bytes, and {self.largest:,} are accepted",
                 stored=True,
             )
 

@@ -21,8 +21,11 @@ from redis.connection import Connection
 from toolops_plugins.cache.operation_deadline import DEADLINE
 from toolops_plugins.cache.redis.host_lookup import afind_addresses, find_addresses
 from toolops_plugins.cache.redis.reply_sizes import ReplySizes, ReplyTooLargeError
+from toolops_plugins.cache.redis.value_requests import OTHER, LoopReplies, parse_values
 
 __all__ = ["Limits", "bound", "bound_cluster", "bound_loop_cluster"]
+
+_PIECE = 65_536  # bytes of one read from a socket
 
 
 class Limits:
@@ -153,6 +156,7 @@ class _Socket:
         sock.settimeout(seconds)
         self._reply_end = 0.0
         self._sizes = ReplySizes(largest)
+        self._unread = b""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
@@ -172,17 +176,63 @@ class _Socket:
                     self._set_timer()
                     sent += self._sock.send(view[sent:])
 
+    def exchange(self, request: bytes, end: float) -> Any:
+        """Send a request for values, and return its reply if that arrives in one piece.
+
+        Args:
+            request: The request.
+            end: Monotonic time by which the operation must end.
+
+        Returns:
+            The value or values, or OTHER if the caller must read the reply by :meth:`recv`.
+
+        Raises:
+            ConnectionResetError: The server has closed the connection.
+        """
+        now = monotonic()
+        left = end - now
+        seconds = self._seconds
+        if seconds is not None:
+            self._reply_end = now + seconds
+            left = min(left, seconds)
+        # As in _set_timer: a timeout that is close enough saves a system call.
+        real = self._real
+        if real is None or not 0.0 < real <= 1.25 * left:
+            if left <= 0:
+                raise TimeoutError("no time is left for this operation")
+            self._real = left
+            self._sock.settimeout(left)
+        sock = self._sock
+        if sock.send(request) < len(request):
+            raise TimeoutError("the server does not read its requests")
+        data = sock.recv(_PIECE)
+        if not data:
+            raise ConnectionResetError("the server has closed the connection")
+        reply = parse_values(data, self._sizes.largest)
+        if reply is OTHER:
+            self._unread = data
+        return reply
+
     def recv(self, size: int, *flags: int) -> bytes:
         if flags:  # MSG_PEEK
             return self._sock.recv(size, *flags)  # type: ignore[no-any-return]  # a socket's
-        data: bytes = self._wait(self._sock.recv, size)
+        data: bytes = self._take(size) or self._wait(self._sock.recv, size)
         self._check(data)
         return data
 
     def recv_into(self, buffer: Any) -> int:
-        size: int = self._wait(self._sock.recv_into, buffer)
-        self._check(bytes(memoryview(buffer)[:size]))
+        with memoryview(buffer) as view:
+            data = self._take(len(view))
+            size: int = len(data) or self._wait(self._sock.recv_into, buffer)
+            if data:
+                view[:size] = data
+            self._check(bytes(view[:size]))
         return size
+
+    def _take(self, size: int) -> bytes:
+        """Return bytes that :meth:`exchange` has read and not parsed."""
+        data, self._unread = self._unread[:size], self._unread[size:]
+        return data
 
     def _wait(self, read: Callable[[Any], Any], argument: Any) -> Any:
         try:
@@ -264,6 +314,9 @@ class _AsyncLimits:
             await _AsyncLimits._connect_by_address(self, connect)
         else:
             await connect()
+        transport = self._writer.transport
+        self.replies = LoopReplies(transport, self._limits.largest)
+        transport.set_protocol(self.replies)
         raw = self._reader
         self._reader = _Reader(raw, self._limits.largest, self._writer.transport.abort)
         if getattr(self._parser, "_stream", None) is raw:  # a Unix socket's parser has it already

@@ -28,9 +28,11 @@ from toolops_plugins.cache.redis.connection import (
     one,
     route,
 )
+from toolops_plugins.cache.redis.ready_reads import ReadyReads
 from toolops_plugins.cache.redis.signed_commands import SignedCommands
 from toolops_plugins.cache.redis.survey import Survey, survey
 from toolops_plugins.cache.redis.url import parse
+from toolops_plugins.cache.redis.value_requests import value_request
 from toolops_plugins.clock import Clock
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.keys.signature import is_secret_name
@@ -165,6 +167,7 @@ class Redis:
         self._signed: SignedCommands | None = None
         self._fetch: Action = route if cluster else fetch
         self._afetch: Action = route if cluster else afetch
+        self._reads: ReadyReads | None = None
         self._connection: Connection | None = None
         self._namespace: str | None = None
         _tiers.add(self)
@@ -223,6 +226,7 @@ class Redis:
         self._connection = Connection(
             self._clients, clock, self._lease, self.label or str(self._target)
         )
+        self._reads = ReadyReads(self._connection) if self._clients.keeps_ready else None
 
     @property
     def connection(self) -> Connection:
@@ -259,12 +263,15 @@ class Redis:
             return connection.walk(commands.lookup(key, tags))
         if (signed := self._signed) is not None:
             if not self._cluster:
-                found = signed.read_plain(key, connection.do(READING, mget, signed.names(key)))
+                found = signed.read_plain(key, self._values(connection, signed.names(key)))
                 if found is not None:
                     return found
             return connection.walk(commands.lookup(key, tags))
         plain = commands.plain
-        data = connection.do(READING, self._fetch, commands.prefix + key.hex())
+        if (reads := self._reads) is not None:
+            data = reads.read(commands.get_request(key))
+        else:
+            data = connection.do(READING, self._fetch, commands.prefix + key.hex())
         return commands.read(key, data, plain)
 
     async def aget(self, key: bytes, tags: Sequence[str] = ()) -> tuple[Entry | None, Mark]:
@@ -275,15 +282,26 @@ class Redis:
             return await connection.awalk(commands.lookup(key, tags))
         if (signed := self._signed) is not None:
             if not self._cluster:
-                found = signed.read_plain(
-                    key, await connection.ado(READING, mget, signed.names(key))
-                )
+                found = signed.read_plain(key, await self._avalues(connection, signed.names(key)))
                 if found is not None:
                     return found
             return await connection.awalk(commands.lookup(key, tags))
         plain = commands.plain
-        data = await connection.ado(READING, self._afetch, commands.prefix + key.hex())
+        if (reads := self._reads) is not None:
+            data = await reads.aread(commands.get_request(key))
+        else:
+            data = await connection.ado(READING, self._afetch, commands.prefix + key.hex())
         return commands.read(key, data, plain)
+
+    def _values(self, connection: Connection, names: list[str]) -> Any:
+        if (reads := self._reads) is not None:
+            return reads.read(value_request([name.encode() for name in names]))
+        return connection.do(READING, mget, names)
+
+    async def _avalues(self, connection: Connection, names: list[str]) -> Any:
+        if (reads := self._reads) is not None:
+            return await reads.aread(value_request([name.encode() for name in names]))
+        return await connection.ado(READING, mget, names)
 
     def set(self, key: bytes, entry: Entry, mark: Mark = None) -> None:
         """Commands the entry for at most ``ttl`` seconds, never past its ``stale_until``."""
