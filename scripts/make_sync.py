@@ -20,6 +20,7 @@ TARGET = ROOT / "toolops_plugins/calls/sync"
 NOTICE = "# Generated from ../aio by scripts/make_sync.py; edit that, then run `make sync`.\n"
 
 RULES = (
+    (r"(?m)^.*# async only\n", ""),
     (r"\basync (def|with|for)\b", r"\1"),
     (r"\bawait ", ""),
     (r"\bLoopDriver\b", "ThreadDriver"),

@@ -63,7 +63,7 @@ _METHODS = {
     "memory write": [("cache.memory.Memory", "set")],
     "encoding": [("codec.Codec", "encode")],
     "decoding": [("codec.Codec", "decode")],
-    "event": [("telemetry.stats.ToolStats", "record"), ("telemetry.stats.ToolStats", "hit")],
+    "event": [("telemetry.stats.ToolStats", "count"), ("telemetry.stats.ToolStats", "hit")],
     "sinks": [("telemetry.events.Emitter", "emit")],
     "embedder": [
         ("semantic.embedding.cached.Embeddings", n) for n in ("one", "aone", "many", "amany")

@@ -144,23 +144,20 @@ class Bench:
 
     def ask(self, *args, answers=()):
         self.answers.extend(answers)
+        flow = sync_flow if self.face == "sync" else aio_flow
+        if self.plan.only_attempts:
+            return self._end(flow.make_attempts_call(self.driver, self.plan)(*args))
         found = self.plan.open(args, {})
-        if not isinstance(found, Call):
-            return found
-        if self.face == "sync":
-            return sync_flow.runner_of(self.driver, self.plan)(self.driver, found)
-        return self._run(aio_flow.runner_of(self.driver, self.plan)(self.driver, found))
+        return self._end(flow.run_call(self.driver, found)) if type(found) is Call else found
 
-    def _run(self, coroutine):
-        return asyncio.run(coroutine)
+    def _end(self, result):
+        """Return a result, which a loop may have to bring about."""
+        return result if self.face == "sync" else asyncio.run(result)
 
     def run_spawned(self):
         """Run the background work that was started last."""
         work, args = self.driver.spawned.pop()
-        if self.face == "sync":
-            work(self.driver, *args)
-        else:
-            self._run(work(self.driver, *args))
+        self._end(work(self.driver, *args))
 
     @property
     def outcomes(self):

@@ -147,30 +147,41 @@ def _count(call: Call, outcome: Outcome, answer: Answer | None) -> None:
     shared = plan.shared
     latency = shared.clock.monotonic() - call.began
     saved_latency = saved_price = 0.0
-    if answer is not None and outcome in ("hit", "stale", "coalesced"):
-        saved_latency = max(answer.took - latency, 0.0)
-        saved_price = answer.price
-    event = CallEvent(
-        plan.name,
-        outcome,
-        latency,
-        shared.clock.time() - latency,
-        shared.namespace,
-        answer.tier if answer is not None else None,
-        saved_latency,
-        saved_price,
-        None if call.key is None else call.key.hex(),
-        call.tags,
-        call.spent + plan.price_of_failure() * (call.attempts - call.charges),
-        call.attempts,
-        call.reason,
-        None if call.error is None else type(call.error).__name__,
-        call.hedged,
-        None if answer is None else answer.semantic,
+    tier = None
+    if answer is not None:
+        tier = answer.tier
+        if outcome in ("hit", "stale", "coalesced"):
+            saved_latency = max(answer.took - latency, 0.0)
+            saved_price = answer.price
+    price = call.spent
+    if plan.policy.price is not None:
+        price += plan.price_of_failure() * (call.attempts - call.charges)
+    asked_cache = call.key is not None and outcome not in ("bypass", "refresh")
+    plan.stats.count(
+        outcome, latency, call.attempts, price, saved_latency, saved_price, tier, asked_cache
     )
-    plan.stats.record(event)
-    if shared.emitter.active:
-        shared.emitter.emit(event)
+    if not shared.emitter.active:
+        return
+    shared.emitter.emit(
+        CallEvent(
+            plan.name,
+            outcome,
+            latency,
+            shared.clock.time() - latency,
+            shared.namespace,
+            tier,
+            saved_latency,
+            saved_price,
+            None if call.key is None else call.key.hex(),
+            call.tags,
+            price,
+            call.attempts,
+            call.reason,
+            None if call.error is None else type(call.error).__name__,
+            call.hedged,
+            None if answer is None else answer.semantic,
+        )
+    )
 
 
 def report_refusal(call: Call, error: Exception, value: object) -> None:

@@ -25,7 +25,7 @@ from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.keys.keyer import Keyer
 from toolops_plugins.keys.signature import arguments_of
 from toolops_plugins.keys.tags import Tagger
-from toolops_plugins.policy import Cache, Policy, Price
+from toolops_plugins.policy import NOTHING, Cache, Policy, Price
 from toolops_plugins.resilience.breaker import Breaker
 from toolops_plugins.resilience.bulkhead import Gate
 from toolops_plugins.resilience.hedge import Hedger
@@ -198,6 +198,11 @@ class Plan:
         owner, *origin, key_name, find = self.origin
         origin.append(key_name if find is None else key_name + find())
         return replan, (owner_of(owner), self.policy, self.name, *origin)
+
+    @property
+    def only_attempts(self) -> bool:
+        """True if its calls have nothing but attempts: no cache, flight, stream or fallback."""
+        return self.keyer is None and not self.stream and self.policy.fallback is NOTHING
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         """Return a :class:`Call` with its key, without looking for a result."""

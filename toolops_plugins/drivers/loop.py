@@ -67,6 +67,9 @@ class LoopDriver(RuntimePart):
 
     part = "_on_loop"
     limit: Limit | None = None
+    # The function in C itself, since every call asks.
+    find_loop = staticmethod(asyncio._get_running_loop)  # noqa: SLF001 - documented for other loops
+    require_loop = staticmethod(get_running_loop)
 
     def __init__(self, clock: Clock, flights: Flights, pool: Pool, *, backlog: int = 1_000) -> None:
         self._clock = clock

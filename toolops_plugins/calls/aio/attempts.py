@@ -6,6 +6,7 @@ others do not exist at run time.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,10 @@ from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.plan import Plan
 from toolops_plugins.drivers.attempt import Attempt
 from toolops_plugins.errors import TotalTimeout
+from toolops_plugins.policy import Retry
 from toolops_plugins.resilience.breaker import Breaker
 from toolops_plugins.resilience.bulkhead import BulkheadPlace
 from toolops_plugins.resilience.hedge import Hedger
-from toolops_plugins.resilience.ratelimit import Reservation
 from toolops_plugins.resilience.retry import Retrying
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def _compose(driver: LoopDriver, plan: Plan) -> Callable[[LoopDriver, Call], Awa
     if plan.breaker is not None:
         run = _pass_breaker(plan.breaker, run)
     if plan.policy.retry is not None:
-        run = _retry(plan, run)
+        run = _retry(plan, plan.policy.retry, run)
     if plan.total_seconds is not None:
         run = _limit_time(plan, plan.total_seconds, run)
     return run
@@ -65,23 +66,33 @@ def _limit_time(
 
 
 def _retry(
-    plan: Plan, run: Callable[[LoopDriver, Call], Awaitable[Any]]
+    plan: Plan, policy: Retry, run: Callable[[LoopDriver, Call], Awaitable[Any]]
 ) -> Callable[[LoopDriver, Call], Awaitable[Any]]:
-    policy = plan.policy.retry
-    if policy is None:
-        return run
-    clock, budget = plan.shared.clock, plan.shared.budget
+    clock, budget, judges = plan.shared.clock, plan.shared.budget, policy.on_result is not None
+    timed = policy.max_elapsed is not None
 
     async def retry(driver: LoopDriver, call: Call) -> Any:
-        retrying = Retrying(policy, clock, budget)
+        if budget is not None:
+            budget.deposit()
+        started = clock.monotonic() if timed else 0.0
+        outside = sys.exception()
+        retrying: Retrying | None = None
         while True:
             try:
                 value = await run(driver, call)
             except Exception as error:
+                retrying = retrying or Retrying.after_first_attempt(
+                    policy, clock, budget, started=started, outside=outside
+                )
                 wait = None if _is_callers(call, error) else retrying.after_error(error)
                 if wait is None:
                     raise
             else:
+                if not judges:
+                    return value
+                retrying = retrying or Retrying.after_first_attempt(
+                    policy, clock, budget, started=started, outside=outside
+                )
                 wait = retrying.after_result(value)
                 if wait is None:
                     return value
@@ -94,24 +105,25 @@ def _retry(
 def _pass_breaker(
     breaker: Breaker, run: Callable[[LoopDriver, Call], Awaitable[Any]]
 ) -> Callable[[LoopDriver, Call], Awaitable[Any]]:
-    admit = breaker.admit
+    take_ticket, record_success = breaker.take_ticket, breaker.record_success
 
     async def pass_breaker(driver: LoopDriver, call: Call) -> Any:
-        permit = admit()
+        ticket = take_ticket()
+        outside = sys.exception()
         before = call.attempts
         try:
             value = await run(driver, call)
         except Exception as error:
             # If the function was not reached, it is no failure of the callee.
             if call.attempts == before or _is_callers(call, error):
-                permit.release()
+                breaker.record_nothing(ticket)
             else:
-                permit.fail(error, call.seconds)
+                breaker.record_failure(ticket, error, call.seconds, outside)
             raise
         except BaseException:
-            permit.release()
+            breaker.record_nothing(ticket)
             raise
-        permit.succeed(call.seconds, value)
+        record_success(ticket, call.seconds, value)
         return value
 
     return pass_breaker
@@ -148,40 +160,52 @@ def _attempt(plan: Plan, *, direct: bool) -> Callable[[LoopDriver, Call], Awaita
     """
     function, aio, limiter, gate = plan.function, plan.aio, plan.limiter, plan.gate
     monotonic = plan.shared.clock.monotonic
-    measured = plan.breaker is not None or plan.hedger is not None
+    measures = plan.hedger is not None or (plan.breaker is not None and plan.breaker.needs_seconds)
+    # The units are 1, or any number, or depend on the arguments.
+    cost: Any = 1.0 if limiter is None else limiter.policy.cost
+    varies = callable(cost)
 
     async def attempt(driver: LoopDriver, call: Call) -> Any:
-        reservation: Reservation | None = None
-        place: BulkheadPlace | None = None
-        if limiter is not None or gate is not None:
-            try:
-                if limiter is not None:
-                    cost = limiter.policy.cost
-                    units = cost(*call.args, **call.kwargs) if callable(cost) else cost
-                    reservation = limiter.reserve(units)
-                    if reservation.delay > 0.0:
-                        await driver.sleep(reservation.delay)
-                if gate is not None:
-                    if not gate.try_acquire():
-                        await driver.enter(gate)
-                    place = gate.place()
-            except BaseException:
-                # Units that were not spent go back.
-                if reservation is not None:
-                    reservation.cancel()
-                raise
+        units, claim, era = cost, None, 0
+        if limiter is not None:
+            if varies:
+                units = cost(*call.args, **call.kwargs)
+            delay, claim = limiter.take(units)
+            if delay > 0.0:
+                try:
+                    await driver.sleep(delay)
+                except BaseException:
+                    limiter.give_back(units, claim)  # they were not spent
+                    raise
+        if gate is not None:
+            place = gate.take_place()
+            if place is None:
+                try:
+                    await driver.enter(gate)
+                except BaseException:
+                    if limiter is not None:
+                        limiter.give_back(units, claim)
+                    raise
+                place = gate.era
+            era = place
         call.attempts += 1
         if not direct or driver.limit is not None:
-            value = await _attempt_in_time(driver, call, reservation, place)
+            step = _limit_attempt(call, None if gate is None else gate.place())
+            try:
+                value = await _invoke(driver, call, step)
+            finally:
+                if not step.reached and limiter is not None:
+                    limiter.give_back(units, claim)
+        elif not measures and gate is None:
+            value = await function(*call.args, **call.kwargs)
         else:
-            began = monotonic() if measured else 0.0
+            began = monotonic()
             try:
                 value = await function(*call.args, **call.kwargs)
             finally:
-                if measured:
-                    call.seconds = monotonic() - began
-                if place is not None:
-                    place.release()
+                call.seconds = monotonic() - began
+                if gate is not None:
+                    gate.release_from(era)
         if not aio and is_awaitable(value):
             raise refusal(plan.name, value)
         return value
@@ -189,13 +213,16 @@ def _attempt(plan: Plan, *, direct: bool) -> Callable[[LoopDriver, Call], Awaita
     return attempt
 
 
-async def _attempt_in_time(
-    driver: LoopDriver, call: Call, reservation: Reservation | None, place: BulkheadPlace | None
-) -> Any:
-    """Make an attempt that a time limit may abandon, or that runs in a thread."""
+def _limit_attempt(call: Call, place: BulkheadPlace | None) -> Attempt:
+    """Return an attempt that a time limit may abandon, or that runs in a thread.
+
+    Args:
+        call: The call.
+        place: The place in the bulkhead that the function holds until it has ended, or None.
+    """
     plan = call.plan
     timeout = plan.policy.timeout
-    step = Attempt(
+    return Attempt(
         plan.function,
         call.args,
         call.kwargs,
@@ -205,19 +232,20 @@ async def _attempt_in_time(
         owner=plan.name,
         leave=None if place is None else place.release,
     )
-    monotonic = plan.shared.clock.monotonic
+
+
+async def _invoke(driver: LoopDriver, call: Call, attempt: Attempt) -> Any:
+    monotonic = call.plan.shared.clock.monotonic
     began = monotonic()
     try:
-        return await driver.invoke(step)
+        return await driver.invoke(attempt)
     finally:
-        call.seconds = max(0.0, monotonic() - began - step.queue_seconds)
-        if not step.reached:
+        call.seconds = max(0.0, monotonic() - began - attempt.queue_seconds)
+        if not attempt.reached:
             call.attempts -= 1
-            if reservation is not None:
-                reservation.cancel()
         # A function that still runs in a thread keeps its place until it has ended.
-        if place is not None and not step.abandoned:
-            place.release()
+        if attempt.leave is not None and not attempt.abandoned:
+            attempt.leave()
 
 
 def _total_timeout(message: str, seconds: float) -> TotalTimeout:

@@ -42,6 +42,7 @@ from toolops_plugins.calls.answer import (
     raise_cached_error,
     record_call,
     record_failure,
+    report_failure,
     tags_of,
 )
 from toolops_plugins.calls.call import Call
@@ -65,38 +66,50 @@ from toolops_plugins.telemetry.events import Outcome
 if TYPE_CHECKING:
     from toolops_plugins.drivers.loop import LoopDriver
 
-__all__ = ["run_call", "runner_of"]
+__all__ = ["make_attempts_call", "run_call"]
 
 
-def runner_of(driver: LoopDriver, plan: Plan) -> Callable[[LoopDriver, Call], Awaitable[Any]]:
-    """Return the function that runs a plan's calls: a short one where nothing is shared.
+def make_attempts_call(driver: LoopDriver, plan: Plan) -> Callable[..., Awaitable[Any]]:
+    """Return the function that users call where a plan's calls have nothing but attempts.
 
     Args:
         driver: The driver of the runtime.
-        plan: The plan.
+        plan: The plan, whose ``only_attempts`` is true.
     """
-    if plan.keyer is not None or plan.stream or plan.policy.fallback is not NOTHING:
-        return run_call
     attempts = attempts_of(driver, plan)
-    shared, charged = plan.shared, plan.policy.price is not None
+    shared, emitter = plan.shared, plan.shared.emitter
+    monotonic, record_bypass = shared.clock.monotonic, plan.stats.bypass
+    is_free = plan.policy.price is None
+    find_loop = driver.find_loop  # async only
 
-    async def run_unshared(driver: LoopDriver, call: Call) -> Any:
+    async def call_attempts(*args: Any, **kwargs: Any) -> Any:
+        if find_loop() is None:  # async only
+            driver.require_loop()  # async only
+        call = Call(plan, args, kwargs, monotonic())
         if DEADLINE.get() is not None or not shared.active:
             return await run_call(driver, call)
-        call.reason = "no_cache"
         try:
             value = await attempts(driver, call)
         except GeneratorExit:
             raise
         except BaseException as error:
+            call.reason = "no_cache"
+            call.tags = tags_of(call)
             record_failure(call, error, None)
             raise
-        if charged:
+        if is_free and call.attempts == 1 and not emitter.active:
+            try:
+                record_bypass(monotonic() - call.began)
+            except Exception as error:  # noqa: BLE001 - the call itself has ended well
+                report_failure(call, "event", error)
+        else:
+            call.reason = "no_cache"
+            call.tags = tags_of(call)
             plan.charge(call, value)
-        record_call(call, "bypass", None)
+            record_call(call, "bypass", None)
         return value
 
-    return run_unshared
+    return call_attempts
 
 
 async def run_call(driver: LoopDriver, call: Call) -> Any:

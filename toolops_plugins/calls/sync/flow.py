@@ -37,6 +37,7 @@ from toolops_plugins.calls.answer import (
     raise_cached_error,
     record_call,
     record_failure,
+    report_failure,
     tags_of,
 )
 from toolops_plugins.calls.call import Call
@@ -66,38 +67,47 @@ from toolops_plugins.telemetry.events import Outcome
 if TYPE_CHECKING:
     from toolops_plugins.drivers.thread import ThreadDriver
 
-__all__ = ["run_call", "runner_of"]
+__all__ = ["make_attempts_call", "run_call"]
 
 
-def runner_of(driver: ThreadDriver, plan: Plan) -> Callable[[ThreadDriver, Call], Any]:
-    """Return the function that runs a plan's calls: a short one where nothing is shared.
+def make_attempts_call(driver: ThreadDriver, plan: Plan) -> Callable[..., Any]:
+    """Return the function that users call where a plan's calls have nothing but attempts.
 
     Args:
         driver: The driver of the runtime.
-        plan: The plan.
+        plan: The plan, whose ``only_attempts`` is true.
     """
-    if plan.keyer is not None or plan.stream or plan.policy.fallback is not NOTHING:
-        return run_call
     attempts = attempts_of(driver, plan)
-    shared, charged = plan.shared, plan.policy.price is not None
+    shared, emitter = plan.shared, plan.shared.emitter
+    monotonic, record_bypass = shared.clock.monotonic, plan.stats.bypass
+    is_free = plan.policy.price is None
 
-    def run_unshared(driver: ThreadDriver, call: Call) -> Any:
+    def call_attempts(*args: Any, **kwargs: Any) -> Any:
+        call = Call(plan, args, kwargs, monotonic())
         if DEADLINE.get() is not None or not shared.active:
             return run_call(driver, call)
-        call.reason = "no_cache"
         try:
             value = attempts(driver, call)
         except GeneratorExit:
             raise
         except BaseException as error:
+            call.reason = "no_cache"
+            call.tags = tags_of(call)
             record_failure(call, error, None)
             raise
-        if charged:
+        if is_free and call.attempts == 1 and not emitter.active:
+            try:
+                record_bypass(monotonic() - call.began)
+            except Exception as error:  # noqa: BLE001 - the call itself has ended well
+                report_failure(call, "event", error)
+        else:
+            call.reason = "no_cache"
+            call.tags = tags_of(call)
             plan.charge(call, value)
-        record_call(call, "bypass", None)
+            record_call(call, "bypass", None)
         return value
 
-    return run_unshared
+    return call_attempts
 
 
 def run_call(driver: ThreadDriver, call: Call) -> Any:
