@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -117,6 +118,7 @@ class LocalBreakerState:
         self.common_ticket: int | None = 0
         self.steady_ticket: int | None = None
         self._until = 0.0
+        self._rejects_until = -math.inf  # `_until` where the circuit is open; read without the lock
         self._probes: dict[int, float] = {}  # ticket -> when its place is taken back
         self._probe_successes = 0
         self._opened_total = 0
@@ -130,23 +132,23 @@ class LocalBreakerState:
         if self._state == "forced_open":
             raise CircuitOpen(f"the circuit of {self._name!r} is forced open")
         now = self._clock.monotonic()
+        left = self._rejects_until - now
+        if left > 0:
+            raise CircuitOpen(
+                f"the circuit of {self._name!r} is open for another {left:.1f} s", retry_after=left
+            )
         old = None
         with self._lock:
             if self._state == "open" and now >= self._until:
                 old = self._enter("half_open")
-            state, until, ticket = self._state, self._until, self._admit_probe(now)
+            state, ticket = self._state, self._admit_probe(now)
         if old:
             self._on_change(old, "half_open")
         if ticket is not None:
             return ticket
-        if state == "open":
-            left = until - now
-            raise CircuitOpen(
-                f"the circuit of {self._name!r} is open for another {left:.1f} s", retry_after=left
-            )
         if state == "half_open":
             raise CircuitOpen(f"the circuit of {self._name!r} is being probed")
-        return self.admit()  # another thread has closed or forced it since
+        return self.admit()  # another thread has changed the state since
 
     def record(self, ticket: int, failed: bool | None, slow: bool) -> None:  # noqa: FBT001 - hot path
         """Record the outcome of a ticket; ``failed`` None: there is none."""
@@ -181,7 +183,7 @@ class LocalBreakerState:
     def reset_after_fork(self) -> None:
         """Free the places of probes that are under way in the parent."""
         self._probes.clear()
-        self._set_tickets()  # the fork may have come between two lines of a change
+        self._publish_state()  # the fork may have come between two lines of a change
 
     def snapshot(self) -> BreakerSnapshot:
         """Return the state and the rates."""
@@ -210,13 +212,15 @@ class LocalBreakerState:
             self._opened_total += 1
         elif state != "half_open":  # its snapshot still shows the rates that opened the circuit
             self._window = _window(self._policy, self._clock)
-        self._set_tickets()
+        self._publish_state()
         return old
 
-    def _set_tickets(self) -> None:
+    def _publish_state(self) -> None:
+        """Set what is read without the lock."""
         admits_all = self._state in ("closed", "forced_closed", "metrics_only")
         self.common_ticket = self._era if admits_all else None
         self.steady_ticket = None
+        self._rejects_until = self._until if self._state == "open" else -math.inf
 
     def _admit_probe(self, now: float) -> int | None:
         if self._state != "half_open":
