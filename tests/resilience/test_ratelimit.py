@@ -518,6 +518,28 @@ def test_a_bucket_keeps_the_units_of_a_turn_that_was_not_taken():
     assert [limiter.reserve().delay for _ in range(3)] == pytest.approx([0, 0, 3.5])
 
 
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_a_full_bucket_holds_no_units_of_turns_that_passed(meanwhile):
+    limiter, clock = make("10/10s", burst=3)
+    line = [limiter.reserve(cost) for cost in (3, 1, 1, 1)]
+    line[1].cancel()
+    if meanwhile:  # somebody asks while others still wait, and takes nothing
+        clock.now += 1.5
+        with pytest.raises(RateLimited):
+            limiter.reserve(3, wait=0)
+    clock.now += 100
+    assert [limiter.reserve().delay for _ in range(4)] == pytest.approx([0, 0, 0, 1])
+
+
+def test_a_call_without_a_line_gives_back_all_its_units_whatever_waited_before():
+    limiter, clock = make("10/10s", burst=3)
+    assert [limiter.reserve(3).delay for _ in range(2)] == pytest.approx([0, 3])
+    clock.now += 100
+    first, _ = limiter.reserve(), limiter.reserve()
+    first.cancel()
+    assert [limiter.reserve(2).delay for _ in range(2)] == pytest.approx([0, 2])
+
+
 def test_a_line_that_all_have_left_is_empty():
     limiter, clock = make("10/10s", burst=3)
     line = [limiter.reserve() for _ in range(9)]

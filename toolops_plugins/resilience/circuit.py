@@ -117,8 +117,7 @@ class LocalBreakerState:
         self._era = self._serial = 0
         self.common_ticket: int | None = 0
         self.steady_ticket: int | None = None
-        self._until = 0.0
-        self._rejects_until = -math.inf  # `_until` where the circuit is open; read without the lock
+        self._until = -math.inf
         self._probes: dict[int, float] = {}  # ticket -> when its place is taken back
         self._probe_successes = 0
         self._opened_total = 0
@@ -132,7 +131,7 @@ class LocalBreakerState:
         if self._state == "forced_open":
             raise CircuitOpen(f"the circuit of {self._name!r} is forced open")
         now = self._clock.monotonic()
-        left = self._rejects_until - now
+        left = self._until - now  # over where the circuit is half-open
         if left > 0:
             raise CircuitOpen(
                 f"the circuit of {self._name!r} is open for another {left:.1f} s", retry_after=left
@@ -220,7 +219,6 @@ class LocalBreakerState:
         admits_all = self._state in ("closed", "forced_closed", "metrics_only")
         self.common_ticket = self._era if admits_all else None
         self.steady_ticket = None
-        self._rejects_until = self._until if self._state == "open" else -math.inf
 
     def _admit_probe(self, now: float) -> int | None:
         if self._state != "half_open":

@@ -94,7 +94,6 @@ class TokenBucket:
                 return self._take_turn(cost, patience, now)
             # Most calls find nobody in line, and go at once.
             self._full = full
-            self._line_empty = now
             self._widest = cost
             return 0.0, (full, now)
 
