@@ -153,6 +153,8 @@ def _own_delay(outcome: Any, clock: Clock) -> float | None:
         if wait is not None:
             return wait
         for headers in _all_headers(outcome):
+            if headers is None:
+                continue
             found = _lower_names(headers)
             wait = _from_headers(found, clock)
             if wait is None and status_of(outcome) in _LIMITED:
@@ -235,7 +237,8 @@ def _from_details(outcome: Any, clock: Clock) -> float | None:
     wait = _delay(_attribute(outcome, "retry_delay"), clock)
     if wait is not None:
         return wait
-    waiting = [_attribute(outcome, name) for name in ("details", "body")]
+    parts = (_attribute(outcome, name) for name in ("details", "body"))
+    waiting = [part for part in parts if part is not None]
     for _ in range(_MOST_DETAILS):
         if not waiting:
             return None
@@ -253,9 +256,11 @@ def _from_details(outcome: Any, clock: Clock) -> float | None:
 
 
 def _delay(value: Any, clock: Clock) -> float | None:
+    if value is None:
+        return None
     if isinstance(value, Mapping):
         seconds, nanos = value.get("seconds", 0), value.get("nanos", 0)
-    elif value is not None and hasattr(value, "seconds") and hasattr(value, "nanos"):
+    elif hasattr(value, "seconds") and hasattr(value, "nanos"):
         seconds, nanos = value.seconds, value.nanos
     else:
         return _seconds(value, clock)
@@ -263,6 +268,8 @@ def _delay(value: Any, clock: Clock) -> float | None:
 
 
 def _seconds(value: Any, clock: Clock) -> float | None:
+    if value is None:
+        return None
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if isinstance(value, bytes):

@@ -70,12 +70,11 @@ def fault_of(error: BaseException, outside: BaseException | None = None) -> Faul
     if isinstance(error, BaseExceptionGroup):
         faults = {fault_of(leaf, outside) for leaf in iter_leaves(error)}
         return next(fault for fault in ("callee", "request", "arguments") if fault in faults)
-    own = _by_type(error)
     for each in iter_chain(error, outside):
         said = _by_answer(each)
         if said is not None:
             return said
-    return own
+    return _by_type(error)
 
 
 def _by_answer(error: BaseException) -> Fault | None:

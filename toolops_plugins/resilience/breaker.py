@@ -154,13 +154,14 @@ class Breaker:
         from concurrent.futures import CancelledError  # noqa: PLC0415 - on a failure, not at import
 
         ours = (Rejected, DeadlineExceeded, ConfigurationError, CancelledError)
-        if not isinstance(error, Exception) or all(isinstance(e, ours) for e in iter_leaves(error)):
+        leaves = iter_leaves(error) if isinstance(error, BaseExceptionGroup) else (error,)
+        if not isinstance(error, Exception) or all(isinstance(leaf, ours) for leaf in leaves):
             self.record_nothing(ticket)
-        else:
-            failed = self._judge(error, outside)
-            if failed:
-                self._remember_cause(error)
-            self._state.record(ticket, failed, failed is not None and seconds >= self._slow_call)
+            return
+        failed = self._judge(error, outside)
+        if failed:
+            self._remember_cause(error)
+        self._state.record(ticket, failed, failed is not None and seconds >= self._slow_call)
 
     def record_nothing(self, ticket: int) -> None:
         """Record that the call of a ticket was not made, or was given up by the caller."""
@@ -225,9 +226,10 @@ class Breaker:
 
     def _remember_cause(self, error: Exception) -> None:
         # Texts only, since the exception would keep the frames of its call alive.
-        text = ""
-        with suppress(Exception):
+        try:
             text = str(error)[:_LONGEST]
+        except Exception:  # noqa: BLE001 - it is the user's
+            text = ""
         self._cause = type(error).__name__, text
 
     def _report_change(self, old: StateName, new: StateName) -> None:

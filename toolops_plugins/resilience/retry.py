@@ -11,8 +11,9 @@ import random
 import sys
 import threading
 from collections.abc import Callable, Generator
+from datetime import timedelta
 from itertools import chain, repeat
-from typing import Any
+from typing import Any, cast
 
 from toolops_plugins import check
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
@@ -188,12 +189,12 @@ class Retrying:
 
         if self.attempts >= self._policy.attempts:
             return None
-        for leaf in iter_leaves(error):
+        leaves = tuple(iter_leaves(error)) if isinstance(error, BaseExceptionGroup) else (error,)
+        for leaf in leaves:
             if not isinstance(leaf, Exception) or isinstance(leaf, (*_NEVER, CancelledError)):
                 return None
         if self._policy.on is callee_failed:
-            found = (fault_of(leaf, self._outside) == "callee" for leaf in iter_leaves(error))
-            wanted = all(found)
+            wanted = all(fault_of(leaf, self._outside) == "callee" for leaf in leaves)
         else:
             wanted = matches(self._policy.on, error)
         return self._next(error) if wanted else None
@@ -218,7 +219,7 @@ class Retrying:
         return self._next(result)
 
     def _next(self, outcome: Any) -> float | None:
-        policy, longest = self._policy, check.seconds("max_wait", self._policy.max_wait)
+        policy, longest = self._policy, _plain(self._policy.max_wait)
         wait = self._wait(outcome, longest)
         asked = retry_after(outcome, self._clock, self._outside)
         if wait is None or (asked is not None and asked > longest):
@@ -228,7 +229,7 @@ class Retrying:
             spread = random.uniform(0, asked / 10) if policy.jitter else 0.0  # noqa: S311 - timing
             wait = max(wait, min(asked + spread, longest))
         if policy.max_elapsed is not None:
-            end = self._started + check.seconds("max_elapsed", policy.max_elapsed)
+            end = self._started + _plain(policy.max_elapsed)
             if self._clock.monotonic() + wait > end:
                 return None
         if self._budget is not None and not self._budget.withdraw():
@@ -280,4 +281,9 @@ def _waits(policy: Retry, longest: float) -> Callable[[Any], float]:
 
 def _unit(policy: Retry) -> float:
     """Return the seconds in one unit of the generator: only the named ones start from ``base``."""
-    return check.seconds("base", policy.base) if isinstance(policy.wait, str) else 1.0
+    return _plain(policy.base) if isinstance(policy.wait, str) else 1.0
+
+
+def _plain(seconds: float | timedelta) -> float:
+    """Return a policy's seconds, which are a number: the policy has made one of a timedelta."""
+    return cast("float", seconds)
