@@ -342,6 +342,24 @@ def test_an_impatient_thread_leaves_the_others_unharmed(ops: ToolOps, work: Work
     assert [follower.result(LONG) for follower in followers] == [[1], [1]]
 
 
+def test_an_impatient_follower_leaves_the_flight_of_a_patient_leader(
+    ops: ToolOps, work: Work
+) -> None:
+    def ask_briefly() -> Any:
+        with ops.deadline(0.2):
+            return work.sync(1)
+
+    leader = start(work.sync, 1)
+    work.started.wait()
+    follower = start(work.sync, 1)
+    work.await_aboard(2)
+    assert isinstance(start(ask_briefly).exception(LONG), DeadlineExceeded)
+    assert work.aboard() == 2
+    work.release.open()
+    assert [leader.result(LONG), follower.result(LONG)] == [[1], [1]]
+    assert work.runs == ["thread"]
+
+
 async def test_an_impatient_task_leaves_the_others_unharmed(ops: ToolOps, work: Work) -> None:
     async def ask_briefly() -> Any:
         with ops.deadline(0.2):

@@ -260,6 +260,13 @@ def test_a_window_of_time_moves_on_step_by_step():
     assert breaker.snapshot().calls == 20
 
 
+def test_one_slow_call_opens_it_where_that_is_the_rate():
+    breaker, _, _ = make(window=4, min_calls=4, slow_call=2, slow_rate=0.25)
+    succeed(breaker, 3)
+    succeed(breaker, 1, seconds=2.5)
+    assert breaker.state == "open"
+
+
 def test_slow_calls_open_it():
     breaker, _, _ = make(window=4, slow_call=2, slow_rate=0.5)
     succeed(breaker, 2, seconds=1.9)

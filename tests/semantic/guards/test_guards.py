@@ -51,6 +51,7 @@ VETOED = [
     ("lawyers in Boston", "lawyers in Austin"),
     ("How do I lock my account", "how do i unlock my account"),
     ("install node 18", "install node 20"),
+    ("hotels for 10-20 people", "hotels for 10-30 people"),
     ("recipes with nuts", "recipes without nuts"),
     ("table for two", "table for three"),
     ("visa for France from India", "visa for India from France"),
