@@ -83,7 +83,8 @@ def make_open(plan: Plan) -> Open:
                 payload = slot.payload
                 value = payload.shared
                 if value is NOTHING:
-                    value = decode(payload)
+                    copy = payload.copy
+                    value = decode(payload) if copy is None else copy()
                 latency = monotonic() - began
                 saved = slot.took - latency
                 if saved < 0.0:  # noqa: PLR1730 - max() takes five times as long

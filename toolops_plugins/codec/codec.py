@@ -23,6 +23,7 @@ import orjson
 from toolops_plugins import check
 from toolops_plugins.codec import bounds, structured
 from toolops_plugins.codec.bounds import MAX_VALUE_BYTES
+from toolops_plugins.codec.copiers import copier_of, copyable_payload
 from toolops_plugins.codec.payload import (
     ERROR,
     JSON,
@@ -114,12 +115,12 @@ class Codec:
         # overruns its memory on some thousand levels of tuples (3.13.0).
         try:
             if _is_plain_json(value, 0):
-                return Payload(JSON, self._check_size(kind, trim(orjson.dumps(value))))
+                return copyable_payload(JSON, self._check_size(kind, trim(orjson.dumps(value))))
         except TooLargeError:
             raise
         except (TypeError, RecursionError):  # a number beyond 64 bits, or a lone surrogate
             pass
-        return Payload(TAGGED, self._check_size(kind, self._tagged_json.dumps(value)))
+        return copyable_payload(TAGGED, self._check_size(kind, self._tagged_json.dumps(value)))
 
     def _check_size(self, kind: type, data: bytes) -> bytes:
         """Return the data of a value, or refuse it if it is over the bounds."""
@@ -148,13 +149,22 @@ class Codec:
         shared = payload.shared
         if shared is not NOTHING:
             return shared
+        copy = payload.copy
+        if copy is not None:
+            return copy()
         first = payload.first
         if first:
             try:
                 return first.pop()
             except IndexError:  # another thread took it
                 pass
-        return self._read(payload.codec, payload.data)
+        value = self._read(payload.codec, payload.data)
+        if payload.copies:
+            payload.copy = copy = copier_of(value)
+            if copy is not None:
+                return copy()
+            payload.copies = False
+        return value
 
     def data(self, payload: Payload) -> bytes:
         """Return the bytes of a payload, to be stored beside its codec id.
@@ -194,6 +204,8 @@ class Codec:
         size = 0 if kind is dict or kind is list else immutable_size(value)
         if size:
             return Payload(codec_id, None, value, OVERHEAD + size)
+        if kind is dict or kind is list:
+            return copyable_payload(codec_id, data, [value])
         return Payload(codec_id, data, NOTHING, OVERHEAD + len(data), [value])
 
     def register(

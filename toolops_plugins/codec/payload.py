@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
@@ -49,9 +50,14 @@ class Payload:
         shared: The value itself where nobody can change it, else ``NOTHING``.
         size: Bytes that it occupies in memory, roughly. None: computed from the others.
         first: A list of the decoded value, which the first reader takes out.
+        copies: Whether the first reader of the data keeps a template of the value; its memory is
+            part of ``size``. Default False.
+
+    Attributes:
+        copy: Returns a new copy of the value; None: nobody has read it yet, or it gets no template.
     """
 
-    __slots__ = ("codec", "data", "first", "shared", "size")
+    __slots__ = ("codec", "copies", "copy", "data", "first", "shared", "size")
 
     def __init__(
         self,
@@ -60,6 +66,8 @@ class Payload:
         shared: Any = NOTHING,
         size: int | None = None,
         first: list[Any] | None = None,
+        *,
+        copies: bool = False,
     ) -> None:
         self.codec = codec
         self.data = data
@@ -68,6 +76,8 @@ class Payload:
             size = OVERHEAD + (getsizeof(shared) if data is None else len(data))
         self.size = size
         self.first = first
+        self.copies = copies
+        self.copy: Callable[[], Any] | None = None
 
     @classmethod
     def local(cls, value: Any) -> Payload:

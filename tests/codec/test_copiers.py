@@ -1,0 +1,112 @@
+"""Copies of small values from templates."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from toolops_plugins.codec import Codec
+
+CODEC = Codec()
+
+
+def nested(number: int) -> dict[str, Any]:
+    return {
+        "ticker": f"ticker {number}",
+        "price": number + 0.5,
+        "open": True,
+        "venues": [f"venue {number}", f"other {number}"],
+        "rows": [{"at": [number + 1_000], "none": None}, {}],
+    }
+
+
+SMALL = [
+    {},
+    [],
+    {"a": 1},
+    ["a", 1.5, None],
+    [[[[]]]],
+    nested(1),
+    {"due": date(2026, 1, 2), "price": Decimal("1.50"), 1: (1, "a"), "raw": b"\0"},
+]
+
+
+def containers_of(value: Any) -> list[Any]:
+    if not isinstance(value, dict | list):
+        return []
+    items = value.values() if isinstance(value, dict) else value
+    return [value, *(container for item in items for container in containers_of(item))]
+
+
+@pytest.mark.parametrize("value", SMALL, ids=repr)
+def test_copies_of_a_small_value_share_nothing_that_can_change(value: Any) -> None:
+    payload = CODEC.encode(value)
+    copies = [CODEC.decode(payload) for _ in range(3)]
+    assert payload.copy is not None
+    assert [repr(copy) for copy in copies] == [repr(value)] * 3
+    found = [id(container) for each in (value, *copies) for container in containers_of(each)]
+    assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"a": {1, 2}}, {"a": bytearray(b"x")}, [[1], {"b": {"c": {3}}}]],
+    ids=repr,
+)
+def test_a_value_with_other_objects_that_can_change_is_read_again(value: Any) -> None:
+    payload = CODEC.encode(value)
+    first, second = CODEC.decode(payload), CODEC.decode(payload)
+    assert first == second == value
+    assert payload.copy is None
+
+
+@pytest.mark.parametrize(
+    "value", [["x" * 5_000], [0] * 200, [[]] * 40], ids=["text", "parts", "lists"]
+)
+def test_a_large_value_gets_no_template(value: Any) -> None:
+    payload = CODEC.encode(value)
+    assert CODEC.decode(payload) == CODEC.decode(payload) == value
+    assert payload.copy is None
+    assert payload.size < len(CODEC.data(payload)) + 200
+
+
+def test_a_loaded_value_gets_a_template_too() -> None:
+    payload = CODEC.load("json", b'{"a":[1]}')
+    values = [CODEC.decode(payload) for _ in range(3)]
+    assert payload.copy is not None
+    assert values == [{"a": [1]}] * 3
+    values[0]["a"].append(2)
+    values[1]["a"].append(3)
+    assert values[2] == CODEC.decode(payload) == {"a": [1]}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        nested,
+        lambda number: {"text": f"{number:01000}"},
+        lambda number: {f"key {number} {at}": at + 1_000 for at in range(30)},
+        lambda number: [[number + 1_000] for _ in range(15)],
+        lambda number: [[[[[[number + 1_000]]]]]],
+    ],
+    ids=["nested", "text", "wide", "rows", "deep"],
+)
+def test_a_template_takes_no_more_memory_than_is_counted(make: Any) -> None:
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        payloads = [CODEC.encode(make(number)) for number in range(500)]
+        for payload in payloads:
+            CODEC.decode(payload)
+        gc.collect()
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert 0.3 < taken / sum(payload.size for payload in payloads) < 1.05
+    assert all(payload.copy is not None for payload in payloads)
