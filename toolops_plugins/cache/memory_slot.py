@@ -73,7 +73,8 @@ class Slot:
         self.seq = seq
         self.freq = 0
         self.queue = OUT
-        self.cold = _COLD.pack(hard, size, created, fresh_until, stale_until, _KINDS.index(kind))
+        number = 0 if kind == "value" else _KINDS.index(kind)
+        self.cold = _COLD.pack(hard, size, created, fresh_until, stale_until, number)
 
     @property
     def entry(self) -> Entry:
