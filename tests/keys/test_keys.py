@@ -604,6 +604,26 @@ def test_keys_of_long_arguments_and_of_secrets_are_not_remembered():
     assert keyer(search, secret=["query"]).remembered is None
 
 
+def test_a_remembered_key_is_that_of_the_tenant():
+    tenants = ["ann", "bob", None, "ann", 7, True, 1, "x" * 2_000, Text("ann"), 1.0]
+    asked = []
+
+    def ask():
+        asked.append(current)
+        return current
+
+    remembering = keyer(lambda a: a, space=Keyspace("shop", canon, ask))
+    assert remembering.remembered is None
+    keys = []
+    for _ in range(2):
+        for current in tenants:
+            keys.append(remembering.key(("x",), {}))
+            fresh = keyer(lambda a: a, space=Keyspace("shop", canon, lambda: current))  # noqa: B023 - called at once
+            assert keys[-1] == fresh.key(("x",), {})
+    assert len(asked) == 2 * len(tenants)
+    assert len(set(keys)) == len(tenants) - 1
+
+
 def test_remembered_keys_are_bounded():
     numbers = keyer(lambda number: number)
     for number in range(5_000):

@@ -326,8 +326,8 @@ class Memory:
     def _small_is_full(self) -> bool:
         return self._small_items * 10 >= self.max_items or self._small_bytes * 10 >= self.max_bytes
 
-    # A function, so that no variable keeps a dropped slot alive. A finalizer of the user's then runs
-    # between two steps of the loop, never while the ring is being changed.
+    # This is a function so that no variable keeps a dropped slot alive. A user's finalizer then
+    # runs between two steps of the loop, never while the ring is being changed.
 
     def _evict(self, slot: Slot, patience: int, now: float) -> bool:
         """Evict the slot at the end of its queue or requeue it; return whether it was evicted."""

@@ -50,6 +50,9 @@ class Keyspace:
             constant, or None. Default None.
         secret: Key of the HMAC, or None. Default None.
 
+    Attributes:
+        ask: Returns the tenant of this call; None: all calls have the same one.
+
     Raises:
         ConfigurationError: ``tenant`` is none of these.
     """
@@ -64,12 +67,12 @@ class Keyspace:
         self.canon = canon
         self._secret = secret
         self._root = canon.encode(("toolops", SCHEMA, namespace))
-        self._ask: Callable[[], Any] | None = None
+        self.ask: Callable[[], Any] | None = None
         self._fixed = canon.encode(None)
         if isinstance(tenant, ContextVar):
-            self._ask = partial(_value_of, tenant)
+            self.ask = partial(_value_of, tenant)
         elif callable(tenant):
-            self._ask = tenant
+            self.ask = tenant
         elif tenant is None or isinstance(tenant, str):
             self._fixed = canon.encode(tenant)
         else:
@@ -77,11 +80,6 @@ class Keyspace:
                 "tenant",
                 f"must be a ContextVar, a callable, a string or None, not {type(tenant).__name__}",
             )
-
-    @property
-    def has_one_tenant(self) -> bool:
-        """True if all calls have the same tenant."""
-        return self._ask is None
 
     def prefix(self, name: str, version: str) -> bytes:
         """Return the canonical bytes at the beginning of every key of a tool."""
@@ -93,7 +91,7 @@ class Keyspace:
         Raises:
             NotCanonicalError: The tenant has no canonical form.
         """
-        return self._fixed if self._ask is None else self.canon.encode(self._ask())
+        return self._fixed if self.ask is None else self.canon.encode(self.ask())
 
     def digest(self, body: bytes) -> bytes:
         """Return the key for canonical bytes."""
@@ -189,9 +187,11 @@ class Keyer:
         # Encoding and hashing are most of a hit in memory, so keys of short arguments are
         # remembered; those that may be secret are not, nor those whose name nobody has declared.
         secrets = any(n in secret or is_secret_name(n) for n in parameters)
-        plain = self._key is None and not method and not secrets and keyspace.has_one_tenant
+        plain = self._key is None and not method and not secrets
         self._memo: dict[tuple[Any, ...], bytes] | None = {} if plain else None
-        self.remembered = None if self._memo is None else self._memo.get
+        self.remembered: Callable[[tuple[Any, ...]], bytes | None] | None = None
+        if self._memo is not None and keyspace.ask is None:
+            self.remembered = self._memo.get
 
     def _prefix(self, name: str) -> bytes:
         return self._keyspace.prefix(name, self._version)
@@ -247,26 +247,42 @@ class Keyer:
         if memo is not None and not (kwargs and self._takes_extra):
             identity = _identity_of(args, kwargs)
             if identity is not None:
-                return memo.get(identity) or self._memoize(memo, identity, args, kwargs)
+                if self._keyspace.ask is not None:
+                    return self._key_of_tenant(self._keyspace.ask(), identity, args, kwargs)
+                return memo.get(identity) or self._memoize(identity, args, kwargs)
         if not large and self._is_large(args, kwargs):
             return None
         return self._make(args, kwargs)
 
-    def _memoize(
+    def _key_of_tenant(
         self,
-        memo: dict[tuple[Any, ...], bytes],
+        tenant: Any,
         identity: tuple[Any, ...],
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
     ) -> bytes:
-        key = self._make(args, kwargs)
+        if tenant is not None and (type(tenant) is not str or len(tenant) > MEMO_TEXT):
+            return self._make(args, kwargs, self._encode(tenant))
+        identity = tenant, identity
+        known = None if self._memo is None else self._memo.get(identity)
+        return known or self._memoize(identity, args, kwargs, self._encode(tenant))
+
+    def _memoize(
+        self,
+        identity: tuple[Any, ...],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        tenant: bytes | None = None,
+    ) -> bytes:
+        key = self._make(args, kwargs, tenant)
+        memo = self._memo
         text = 0
         for value in (*args, *kwargs.values()):
             if type(value) is str:
                 text += len(value)
             elif type(value) is int and value.bit_length() > _MEMO_BITS:
                 return key
-        if text <= MEMO_TEXT:
+        if memo is not None and text <= MEMO_TEXT:
             if len(memo) >= _MEMO_KEYS:
                 memo.clear()
             memo[identity] = key
@@ -287,18 +303,20 @@ class Keyer:
         except Exception:  # noqa: BLE001 - a user's class may raise anything where it is looked at
             return False
 
-    def _make(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+    def _make(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], tenant: bytes | None = None
+    ) -> bytes:
         if self._find_suffix is not None:
             self._complete_name(self._find_suffix)
         keyspace = self._keyspace
         encode = self._encode
+        if tenant is None:
+            tenant = keyspace.tenant()
         if self._key is not None:
             given = encode(self._key(*args, **kwargs))
-            return keyspace.digest(
-                b"".join((self._template[0] or b"", keyspace.tenant(), b"K", given))
-            )
+            return keyspace.digest(b"".join((self._template[0] or b"", tenant, b"K", given)))
         parts = self._template.copy()
-        parts[1] = keyspace.tenant()
+        parts[1] = tenant
         order = self._order
         count = len(args)
         if count > len(order):
