@@ -76,12 +76,14 @@ class Lifetimes(NamedTuple):
         stale_ttl: How long it may be served after that.
         stale_if_error: How long it may be served after that in place of an error.
         negative_ttl: How long an exception is kept.
+        stale: How long it is kept after it was fresh: the longer one of the two.
     """
 
     ttl: float | None = None
     stale_ttl: float = 0.0
     stale_if_error: float = 0.0
     negative_ttl: float = 0.0
+    stale: float = 0.0
 
 
 class Plan:
@@ -114,6 +116,7 @@ class Plan:
         "aio_attempts",
         "attempt_seconds",
         "breaker",
+        "coalesces",
         "declare",
         "function",
         "gate",
@@ -174,6 +177,7 @@ class Plan:
         self.hedger = hedger
         self.stream = stream
         self.semantic_keyer = semantic_keyer
+        self.coalesces = policy.coalesces
         self.in_thread = _runs_in_thread(policy)
         self.lifetimes = _lifetimes_of(policy.cache)
         timeout = policy.timeout
@@ -303,11 +307,14 @@ def _lifetimes_of(cache: Cache | None) -> Lifetimes:
         return Lifetimes()
     stale = _seconds(cache.stale_ttl) or 0.0
     stale_if_error = _seconds(cache.stale_if_error)
+    if stale_if_error is None:
+        stale_if_error = stale
     return Lifetimes(
         _seconds(cache.ttl),
         stale,
-        stale if stale_if_error is None else stale_if_error,
+        stale_if_error,
         _seconds(cache.negative_ttl) or 0.0,
+        max(stale, stale_if_error),
     )
 
 

@@ -56,11 +56,10 @@ def make_entry(
     plan = call.plan
     lifetimes = plan.lifetimes
     now = plan.shared.clock.monotonic()
-    ttl = lifetimes.ttl if ttl is None else ttl
-    ttl = plan.tiers.longest_ttl if ttl is None else ttl
+    if ttl is None:
+        ttl = plan.tiers.longest_ttl if lifetimes.ttl is None else lifetimes.ttl
     fresh = now + ttl * (1.0 - cache.jitter * random.random())  # noqa: S311 - not for secrets
-    stale = fresh + max(lifetimes.stale_ttl, lifetimes.stale_if_error)
-    return Entry(payload, now, fresh, stale, took, price, call.tags, kind)
+    return Entry(payload, now, fresh, fresh + lifetimes.stale, took, price, call.tags, kind)
 
 
 def encode_result(call: Call, value: Any, *, report: bool) -> Payload | None:
@@ -146,7 +145,7 @@ def start_stream(
     call.charges += 1
     recording.owner = call
     streams = call.plan.shared.streams
-    if call.key is not None and call.plan.policy.coalesces:
+    if call.key is not None and call.plan.coalesces:
         key = call.scope + call.key
         streams.offer(key, recording)
         if recording.single_use:

@@ -257,6 +257,8 @@ class ThreadDriver(RuntimePart):
         Returns:
             The flight's result, and whether this caller led it.
         """
+        if seconds is None and self.limit is None:
+            return self._flights.run(key, partial(work, self, *args), None)
         left = seconds_left(self.limit, self._clock)
         seconds = seconds if left is None else min(left, seconds or left)
         driver = self._unbounded()

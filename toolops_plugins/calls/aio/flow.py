@@ -174,7 +174,7 @@ async def _get_answer(driver: LoopDriver, call: Call) -> tuple[Answer, Outcome]:
         if answer is not None:
             return answer, answer.outcome
     key = call.scope + call.key
-    if not plan.policy.coalesces or key in flights.single_use:
+    if not plan.coalesces or key in flights.single_use:
         answer = await _fetch_alone(driver, call, seconds)
         return answer, answer.outcome
     found = None

@@ -52,7 +52,7 @@ def fetch(
         return start_stream(call, value, marks, took)
     price = plan.charge(call, value)
     payload = None
-    coalesces = plan.policy.coalesces
+    coalesces = plan.coalesces
     store = cache is not None and is_cacheable(call, cache, value)
     if store or coalesces:
         payload = encode_result(call, value, report=store)

@@ -172,7 +172,7 @@ def _get_answer(driver: ThreadDriver, call: Call) -> tuple[Answer, Outcome]:
         if answer is not None:
             return answer, answer.outcome
     key = call.scope + call.key
-    if not plan.policy.coalesces or key in flights.single_use:
+    if not plan.coalesces or key in flights.single_use:
         answer = _fetch_alone(driver, call, seconds)
         return answer, answer.outcome
     found = None
