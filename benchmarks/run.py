@@ -1,8 +1,8 @@
 """Measure ToolOps Plugins and its peers in one run; print figures, ratios and targets.
 
-The targets are those of the design. A missed target is missed on this machine, in this run:
-absolute figures depend on both, ratios much less. Each module states what it measures and what it
-leaves out.
+The overview at the end shows the goals of the core in one table, which is composed from the
+sections before it. A missed target is missed on this machine, in this run: absolute figures depend
+on both, ratios much less. Each module states what it measures and what it leaves out.
 """
 
 from __future__ import annotations
@@ -11,23 +11,16 @@ import argparse
 import importlib
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import overview
 import report
-from timing import FULL, QUICK, TINY
+from timing import FULL, QUICK, TINY, Effort
 
-BENCHMARKS = (
-    "hits",
-    "redis_hits",
-    "misses",
-    "memory",
-    "coalesce",
-    "imports",
-    "tiers",
-    "langchain_hits",
-    "llama_index_hits",
-    "semantic",
-)
+OVERVIEW = ("hits", "misses", "coalesce", "redis_hits", "imports", "langchain_hits")
+"""The benchmarks whose figures the overview shows."""
+BENCHMARKS = (*OVERVIEW, "memory", "tiers", "llama_index_hits", "semantic")
 """Modules of this folder, imported when they are run: two of them import a framework each."""
 
 
@@ -40,7 +33,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write figures to this file")
     effort = parser.add_mutually_exclusive_group()
     effort.add_argument(
-        "--quick", dest="effort", action="store_const", const=QUICK, help="fewer rounds"
+        "--quick",
+        dest="effort",
+        action="store_const",
+        const=QUICK,
+        help="only what the overview shows, in fewer rounds",
     )
     effort.add_argument(
         "--tiny",
@@ -55,14 +52,21 @@ def main() -> None:
     facts = report.machine()
     print(report.header(facts), end="\n\n", flush=True)
     sections: list[report.Section] = []
-    for name in options.only or BENCHMARKS:
+    for name in chosen(options.only, options.effort):
         for section in importlib.import_module(name).run(options.effort):
             sections.append(section)
             print(section, end="\n\n", flush=True)
+    if table := overview.compose(sections):
+        print(table, end="\n\n")
     print(report.summary(sections))
     print(f"({time.perf_counter() - start:.0f} s)")
     if options.json:
         options.json.write_text(json.dumps(report.as_json(facts, sections), indent=1) + "\n")
+
+
+def chosen(only: Sequence[str] | None, effort: Effort) -> Sequence[str]:
+    """Return the benchmarks to run: those that were named, or else all that the effort covers."""
+    return only or (BENCHMARKS if effort.details else OVERVIEW)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """Timing of contestants that take turns.
 
 The order of the turns is drawn anew for every round, so that other load on the machine affects all
-contestants alike. A turn makes as many calls as take a few hundredths of a second, in a loop, in
-one task or thread, on the wall clock. Before the first round each contestant finds its number of
-calls; that also warms it up.
+contestants alike. A turn makes as many calls as take a few thousandths of a second, in a loop, in
+one task or thread. Its clock is that of the wall, or that of the processor where no contestant
+waits for anything outside the process: other load then takes no part. Before the first round each
+contestant finds its number of calls; that also warms it up.
 
 - *Best* is the fastest turn: noise only ever adds time (see the documentation of ``timeit``).
 - *Median* is the median of all turns.
-- *Ratios* are medians of the ratios within each round, in which both had the same noise.
+- *Ratios* are ratios of the best turns. Turns are short and many, so that each contestant has some
+  without an interruption.
 
 The garbage collector is on, as in production. It is run by hand before every turn, so that no
 contestant pays for the garbage of another, and objects older than the contest are frozen.
@@ -19,6 +21,7 @@ import asyncio
 import gc
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
@@ -27,15 +30,24 @@ from typing import Any
 Turn = Callable[[int], float]
 """A function that makes a number of calls and returns the seconds that they took together."""
 
+Clock = Callable[[], float]
+
 CALLS_MOST = 1_000_000
 
 
 @dataclass(frozen=True)
 class Effort:
-    """Shares of the full number of rounds, and of the full number of calls."""
+    """Shares of the full number of rounds, and of the full number of calls.
+
+    Args:
+        rounds_share: The share of rounds.
+        calls_share: The share of calls in a round, and of seconds.
+        details: Measure also what the overview does not show.
+    """
 
     rounds_share: float = 1.0
     calls_share: float = 1.0
+    details: bool = True
 
     def rounds(self, full: int) -> int:
         return max(3, round(full * self.rounds_share))
@@ -48,7 +60,7 @@ class Effort:
 
 
 FULL = Effort()
-QUICK = Effort(rounds_share=0.25)
+QUICK = Effort(rounds_share=0.5, details=False)
 TINY = Effort(rounds_share=0.0, calls_share=0.01)
 
 
@@ -67,15 +79,16 @@ class Laps:
     def median(self, name: str) -> float:
         return median(self.laps[name])
 
-    def ratio(self, name: str, other: str, less: str | None = None) -> float:
-        """Return the ratio of two contestants, each less the time of the third, ``less``."""
-        floor = self.laps[less] if less else [0.0] * len(self.laps[name])
-        rounds = zip(self.laps[name], self.laps[other], floor, strict=True)
-        return median((mine - bare) / max(its - bare, 1e-12) for mine, its, bare in rounds)
+    def ratio(self, name: str, other: str) -> float:
+        """Return the ratio of the best turns of two contestants."""
+        return self.best(name) / self.best(other)
 
     def overhead(self, name: str, over: str) -> float:
-        """Return the seconds by which the best turn is longer than that of another contestant."""
-        return self.best(name) - self.best(over)
+        """Return the seconds by which the best turn is longer than that of another contestant.
+
+        At least a nanosecond, by which a figure can be divided.
+        """
+        return max(self.best(name) - self.best(over), 1e-9)
 
 
 def race(turns: Mapping[str, Turn], rounds: int, seconds: float) -> Laps:
@@ -84,17 +97,24 @@ def race(turns: Mapping[str, Turn], rounds: int, seconds: float) -> Laps:
     laps: dict[str, list[float]] = {name: [] for name in turns}
     order = list(turns)
     draw = random.Random(1)
-    gc.collect()
-    gc.freeze()
-    try:
+    with frozen_heap():
         for _ in range(rounds):
             draw.shuffle(order)
             for name in order:
                 gc.collect()
                 laps[name].append(turns[name](calls[name]) / calls[name])
+    return Laps(laps)
+
+
+@contextmanager
+def frozen_heap() -> Iterator[None]:
+    """Hide the objects that exist already from the garbage collector."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
     finally:
         gc.unfreeze()
-    return Laps(laps)
 
 
 def _calls_in(turn: Turn, seconds: float) -> int:
@@ -107,27 +127,32 @@ def _calls_in(turn: Turn, seconds: float) -> int:
         calls *= 4
 
 
-def turn_of(call: Callable[[Any], Any], arguments: Iterator[Any]) -> Turn:
+def turn_of(
+    call: Callable[[Any], Any], arguments: Iterator[Any], clock: Clock = perf_counter
+) -> Turn:
     """Return a turn that calls a plain function of one argument."""
 
     def turn(calls: int) -> float:
-        start = perf_counter()
+        start = clock()
         for _ in range(calls):
             call(next(arguments))
-        return perf_counter() - start
+        return clock() - start
 
     return turn
 
 
 def aturn_of(
-    call: Callable[[Any], Awaitable[Any]], arguments: Iterator[Any], runner: asyncio.Runner
+    call: Callable[[Any], Awaitable[Any]],
+    arguments: Iterator[Any],
+    runner: asyncio.Runner,
+    clock: Clock = perf_counter,
 ) -> Turn:
     """Return a turn that awaits a coroutine function of one argument on the runner's loop."""
 
     async def turn(calls: int) -> float:
-        start = perf_counter()
+        start = clock()
         for _ in range(calls):
             await call(next(arguments))
-        return perf_counter() - start
+        return clock() - start
 
     return lambda calls: runner.run(turn(calls))

@@ -1,0 +1,53 @@
+"""The overview: every goal of the core in one table, composed from the sections of a run.
+
+Ours stands beside each peer that can do the same work, and the goals are ratios of our figure to
+another of the same run. Peers that promise less are compared all the same: each section's module
+says where their work differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from report import Line, Section, count, figure
+
+TITLE = "Overview: what a call takes, in us unless another unit is named"
+PEERS = ("nopanic", "pyresilience")
+"""The peers with columns of their own: they do most of what is measured."""
+COLUMNS = ("", "ours", *PEERS, "ratio", "goal", "", "others")
+
+
+def compose(sections: Iterable[Section]) -> str:
+    """Return the table of all lines of the sections, and the number of goals met."""
+    lines = [line for section in sections for line in section.lines]
+    if not lines:
+        return ""
+    rows = [COLUMNS, *(row for line in lines for row in rows_of(line))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    texts = [TITLE, "-" * len(TITLE), *(aligned(row, widths) for row in rows)]
+    goals = [goal for line in lines for goal in line.goals()]
+    return "\n".join([*texts, f"Goals: {count(goals)}"])
+
+
+def rows_of(line: Line) -> list[tuple[str, ...]]:
+    """Return the cells of a line: one row for each of its goals, or one without a goal."""
+    name = line.name if line.unit == "us" else f"{line.name}, {line.unit}"
+    peers = [figure(line.others.get(peer)) for peer in PEERS]
+    rest = sorted((value, other) for other, value in line.others.items() if other not in PEERS)
+    others = ", ".join(f"{other} {figure(value)}" for value, other in rest)
+    goals = [
+        (figure(goal.figure), goal.text, goal.outcome if goal.figure is not None else "n/a")
+        for goal in line.goals()
+    ] or [("", "", "")]
+    first = (name, figure(line.ours), *peers, *goals[0], others)
+    return [first, *(("", "", "", "", *goal, "") for goal in goals[1:])]
+
+
+def aligned(row: tuple[str, ...], widths: list[int]) -> str:
+    """Return a row as text: words to the left, numbers to the right."""
+    numbers = COLUMNS[1 : COLUMNS.index("goal")]
+    cells = [
+        f"{cell:>{width}}" if column in numbers else f"{cell:{width}}"
+        for cell, width, column in zip(row, widths, COLUMNS, strict=True)
+    ]
+    return "  ".join(cells).rstrip()
