@@ -127,7 +127,7 @@ CASES = {
         {
             "nopanic": peers.nopanic_six,
             "pyresilience": peers.pyresilience_six,
-            "ToolOps 1.0.0": peers.toolops_five,
+            "ToolOps 1.0.0": peers.toolops_four,
         },
         {"async": {"nopanic": 1.5}, "sync": {"nopanic": 1.0, "pyresilience": 1.0}},
     ),

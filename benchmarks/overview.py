@@ -29,17 +29,34 @@ def compose(sections: Iterable[Section]) -> str:
     return "\n".join([*texts, f"Goals: {count(goals)}"])
 
 
+def as_markdown(sections: Iterable[Section]) -> str:
+    """Return the same table for the page of figures."""
+    rows = [("", "ours", *PEERS, "others", "ratio, goal"), ("---",) * (len(PEERS) + 4)]
+    for line in (line for section in sections for line in section.lines):
+        goals = (f"{figure(goal.figure)}, {goal}" for goal in line.goals())
+        rows.append((*cells_of(line), others_of(line), "; ".join(goals)))
+    return "".join(f"|{'|'.join(f' {cell} ' if cell else ' ' for cell in row)}|\n" for row in rows)
+
+
+def cells_of(line: Line) -> tuple[str, ...]:
+    """Return the name, our figure and those of the peers with columns of their own."""
+    name = line.name if line.unit == "us" else f"{line.name}, {line.unit}"
+    return name, figure(line.ours), *(figure(line.others.get(peer)) for peer in PEERS)
+
+
+def others_of(line: Line) -> str:
+    """Return the other figures as text, the smallest first."""
+    rest = sorted((value, other) for other, value in line.others.items() if other not in PEERS)
+    return ", ".join(f"{other} {figure(value)}" for value, other in rest)
+
+
 def rows_of(line: Line) -> list[tuple[str, ...]]:
     """Return the cells of a line: one row for each of its goals, or one without a goal."""
-    name = line.name if line.unit == "us" else f"{line.name}, {line.unit}"
-    peers = [figure(line.others.get(peer)) for peer in PEERS]
-    rest = sorted((value, other) for other, value in line.others.items() if other not in PEERS)
-    others = ", ".join(f"{other} {figure(value)}" for value, other in rest)
     goals = [
         (figure(goal.figure), goal.text, goal.outcome if goal.figure is not None else "n/a")
         for goal in line.goals()
     ] or [("", "", "")]
-    first = (name, figure(line.ours), *peers, *goals[0], others)
+    first = (*cells_of(line), *goals[0], others_of(line))
     return [first, *(("", "", "", "", *goal, "") for goal in goals[1:])]
 
 

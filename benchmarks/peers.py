@@ -258,7 +258,7 @@ def pyresilience_six(function: Function) -> Function:
     )(function)
 
 
-def toolops_five(function: Function) -> Function:
+def toolops_four(function: Function) -> Function:
     """Wrap with what ToolOps 1.0.0 has of the six: no bulkhead and no rate limit."""
     package = _toolops()
     package.cache_manager.register("memory", load("toolops.cache").MemoryCache(), is_default=True)

@@ -31,6 +31,9 @@ def main() -> None:
         "--only", action="append", choices=BENCHMARKS, help="run this one; may be repeated"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write figures to this file")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="also write the overview as a Markdown table"
+    )
     effort = parser.add_mutually_exclusive_group()
     effort.add_argument(
         "--quick",
@@ -60,6 +63,8 @@ def main() -> None:
         print(table, end="\n\n")
     print(report.summary(sections))
     print(f"({time.perf_counter() - start:.0f} s)")
+    if options.markdown:
+        options.markdown.write_text(overview.as_markdown(sections))
     if options.json:
         options.json.write_text(json.dumps(report.as_json(facts, sections), indent=1) + "\n")
 

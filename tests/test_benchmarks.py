@@ -145,7 +145,7 @@ def test_the_overview_shows_every_case_and_counts_its_goals(bench):
 
 
 @pytest.mark.timeout(300)
-def test_no_line_shows_the_overview_of_other_benchmarks(bench):
+def test_a_run_without_lines_prints_no_overview(bench):
     text, _ = bench.processes(("semantic",))
     assert "Overview: " not in text
 
@@ -303,6 +303,21 @@ def test_the_overview_puts_each_goal_beside_the_figures(room):
     assert last == "Goals: 1 met, 2 missed"
 
 
+def test_the_overview_as_markdown_has_a_row_for_each_line(room):
+    report, overview = room("report"), room("overview")
+    lines = [
+        report.Line("hit", 3.0, {"nopanic": 2.0, "x": 40.0}, {"nopanic": 1, "x": 1}),
+        report.Line("start", 60.0, {}, unit="ms"),
+    ]
+    section = report.Section("one", (), [report.Row("row")], lines=lines)
+    assert overview.as_markdown([section]).splitlines() == [
+        "| | ours | nopanic | pyresilience | others | ratio, goal |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| hit | 3.00 | 2.00 | - | x 40.0 | 1.50, <= 1 x nopanic: MISSED; 0.07, <= 1 x x: met |",
+        "| start, ms | 60.0 | - | - | | |",
+    ]
+
+
 def test_there_is_no_overview_of_sections_without_lines(room):
     report, overview = room("report"), room("overview")
     assert overview.compose([report.Section("one", (), [report.Row("row")])]) == ""
@@ -319,6 +334,8 @@ def test_a_quick_run_measures_what_the_overview_shows_and_no_more(room):
 
 def test_the_page_of_figures_names_commands_that_exist(root, room):
     page = (root / "docs/operations/benchmarks.md").read_text()
+    for name in OVERVIEW:
+        assert f"| {name.replace('100 t', '10,000 t').replace('20 t', '2,000 t')} |" in page, name
     targets = re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(), re.MULTILINE)
     assert {"bench", "bench-quick"} <= set(re.findall(r"`make ([a-z-]+)`", page)) <= set(targets)
     assert set(re.findall(r"--only ([a-z_]+)", page)) <= set(room("run").BENCHMARKS)
