@@ -32,7 +32,7 @@ from typing import Any
 
 import peers
 from report import OURS, Line, Row, Section, at_least, at_most
-from timing import Effort, frozen_heap
+from timing import Effort, freeze_heap
 
 from toolops_plugins import Cache, ToolOps
 
@@ -138,7 +138,7 @@ def take_turns(asks: Mapping[str, Round], rounds: int) -> dict[str, Outcome]:
     for number in range(rounds + 1):
         draw.shuffle(order)
         for name in order:
-            with frozen_heap():
+            with freeze_heap():
                 figures = asks[name](f"question {number}")
             if number:  # the first round is the warm-up
                 outcomes[name].add(*figures)

@@ -24,7 +24,7 @@ def compose(sections: Iterable[Section]) -> str:
         return ""
     rows = [COLUMNS, *(row for line in lines for row in rows_of(line))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    texts = [TITLE, "-" * len(TITLE), *(aligned(row, widths) for row in rows)]
+    texts = [TITLE, "-" * len(TITLE), *(align(row, widths) for row in rows)]
     goals = [goal for line in lines for goal in line.goals()]
     return "\n".join([*texts, f"Goals: {count(goals)}"])
 
@@ -60,7 +60,7 @@ def rows_of(line: Line) -> list[tuple[str, ...]]:
     return [first, *(("", "", "", "", *goal, "") for goal in goals[1:])]
 
 
-def aligned(row: tuple[str, ...], widths: list[int]) -> str:
+def align(row: tuple[str, ...], widths: list[int]) -> str:
     """Return a row as text: words to the left, numbers to the right."""
     numbers = COLUMNS[1 : COLUMNS.index("goal")]
     cells = [

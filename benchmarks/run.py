@@ -55,7 +55,7 @@ def main() -> None:
     facts = report.machine()
     print(report.header(facts), end="\n\n", flush=True)
     sections: list[report.Section] = []
-    for name in chosen(options.only, options.effort):
+    for name in choose(options.only, options.effort):
         for section in importlib.import_module(name).run(options.effort):
             sections.append(section)
             print(section, end="\n\n", flush=True)
@@ -69,7 +69,7 @@ def main() -> None:
         options.json.write_text(json.dumps(report.as_json(facts, sections), indent=1) + "\n")
 
 
-def chosen(only: Sequence[str] | None, effort: Effort) -> Sequence[str]:
+def choose(only: Sequence[str] | None, effort: Effort) -> Sequence[str]:
     """Return the benchmarks to run: those that were named, or else all that the effort covers."""
     return only or (BENCHMARKS if effort.details else OVERVIEW)
 

@@ -97,7 +97,7 @@ def race(turns: Mapping[str, Turn], rounds: int, seconds: float) -> Laps:
     laps: dict[str, list[float]] = {name: [] for name in turns}
     order = list(turns)
     draw = random.Random(1)
-    with frozen_heap():
+    with freeze_heap():
         for _ in range(rounds):
             draw.shuffle(order)
             for name in order:
@@ -107,7 +107,7 @@ def race(turns: Mapping[str, Turn], rounds: int, seconds: float) -> Laps:
 
 
 @contextmanager
-def frozen_heap() -> Iterator[None]:
+def freeze_heap() -> Iterator[None]:
     """Hide the objects that exist already from the garbage collector."""
     gc.collect()
     gc.freeze()

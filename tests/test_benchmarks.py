@@ -327,9 +327,9 @@ def test_a_quick_run_measures_what_the_overview_shows_and_no_more(room):
     timing, run = room("timing"), room("run")
     assert timing.FULL.details
     assert not timing.QUICK.details
-    assert run.chosen(None, timing.FULL) == run.BENCHMARKS
-    assert run.chosen(None, timing.QUICK) == run.OVERVIEW
-    assert run.chosen(["tiers"], timing.QUICK) == ["tiers"]
+    assert run.choose(None, timing.FULL) == run.BENCHMARKS
+    assert run.choose(None, timing.QUICK) == run.OVERVIEW
+    assert run.choose(["tiers"], timing.QUICK) == ["tiers"]
 
 
 def test_the_page_of_figures_names_commands_that_exist(root, room):
