@@ -13,6 +13,8 @@ from callers import LONG, start
 
 from toolops_plugins import ToolOps, ToolOpsError
 from toolops_plugins.coalesce import loop_liveness, starvation, streams
+from toolops_plugins.coalesce.flight import Flight
+from toolops_plugins.coalesce.starvation import ThreadCall
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +72,7 @@ def test_a_flight_whose_leader_has_gone_is_ended_by_a_waiting_caller(ops: ToolOp
     table = ops._shared.flights
 
     def interrupt() -> None:  # between the table and the work, and once more on its way out
-        table._join(key, None, object(), 0)
+        table.lead(Flight(key, None, ThreadCall()))
 
     @ops.tool(coalesce=True)
     def work() -> int:
@@ -89,7 +91,7 @@ async def test_a_flight_that_never_took_off_is_led_by_the_next_on_its_loop(ops: 
     async def work() -> int:
         return 1
 
-    table._join(bytes.fromhex(work.key()), asyncio.get_running_loop(), object(), 0)
+    table.lead(Flight(bytes.fromhex(work.key()), asyncio.get_running_loop()))
     assert await work() == 1
 
 
@@ -104,7 +106,7 @@ async def test_a_flight_that_never_took_off_is_left_by_followers_elsewhere(ops: 
     async def awork() -> int:
         return 1
 
-    table._join(bytes.fromhex(work.key()), asyncio.get_running_loop(), object(), 0)
+    table.lead(Flight(bytes.fromhex(work.key()), asyncio.get_running_loop()))
     callers = [start(work), start(lambda: asyncio.run(awork()))]
     assert [await asyncio.wrap_future(caller) for caller in callers] == [1, 1]
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from toolops_plugins.coalesce import loop_liveness, wait_graph
 from toolops_plugins.coalesce.error_copies import copy_error
 from toolops_plugins.coalesce.starvation import ThreadCall
+from toolops_plugins.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
     # Slow to import: whoever runs a loop has imported it, and nobody else needs it.
@@ -17,7 +19,17 @@ if TYPE_CHECKING:
 
     from toolops_plugins.coalesce.watch import LoopWatch
 
-__all__ = ["Flight", "FlightOutcome", "FlightResult", "RecentKeys", "deliver", "make_failure"]
+__all__ = [
+    "Flight",
+    "FlightOutcome",
+    "FlightResult",
+    "RecentKeys",
+    "deliver",
+    "make_deadline_error",
+    "make_outcome",
+    "make_result",
+    "wake",
+]
 
 
 class FlightResult(NamedTuple):
@@ -48,57 +60,49 @@ class FlightOutcome(NamedTuple):
     copy: Exception | None = None
 
 
+# Both take a tuple of all fields. The constructors of the classes are written in Python, and take
+# twice as long; a flight without followers makes one of each.
+make_result = partial(tuple.__new__, FlightResult)
+make_outcome = partial(tuple.__new__, FlightOutcome)
+
+
 class Flight:
     """Work under way and its callers. The table's lock guards all fields.
 
     Args:
         key: The key that equal calls share.
         loop: The event loop that it runs on; None: it runs in a thread.
-        mark: Stands for the call that leads it, until another thread runs the work. Default None.
         place: The call that runs it, if that is in this thread. Default None.
         generation: Flights of this key that were dropped, in a row, before it. Default 0.
     """
 
-    __slots__ = (
-        "callbacks",
-        "death",
-        "done",
-        "generation",
-        "key",
-        "loop",
-        "mark",
-        "node",
-        "outcome",
-        "parties",
-        "place",
-        "probe",
-        "task",
-        "watches",
-    )
+    outcome: FlightOutcome | None = None
+    """None in a finished flight: the work died, or no caller is left."""
+    death: BaseException | None = None
+    done = False
+    parties = 1
+    elsewhere = False
+    """True if another thread than its leader's runs it."""
+    followed = False
+    """True once anybody has followed it."""
+    waiters: dict[Any, asyncio.AbstractEventLoop | None] | None = None
+    """What its callers wait for: the lock of a thread, with None, or a future and its loop."""
+    task: asyncio.Task[Any] | None = None
+    probe: loop_liveness.LoopProbe | None = None
+    watches: dict[Any, LoopWatch] | None = None
 
     def __init__(
         self,
         key: bytes,
         loop: asyncio.AbstractEventLoop | None,
-        mark: object = None,
         place: ThreadCall | None = None,
         generation: int = 0,
     ) -> None:
         self.key = key
         self.loop = loop
-        self.mark = mark
         self.place = place
         self.generation = generation
         self.node = wait_graph.Node()
-        self.outcome: FlightOutcome | None = None
-        """None in a finished flight: the work died, or no caller is left."""
-        self.death: BaseException | None = None
-        self.done = False
-        self.parties = 1
-        self.callbacks: dict[object, Callable[[], None]] = {}
-        self.task: asyncio.Task[None] | None = None
-        self.probe: loop_liveness.LoopProbe | None = None
-        self.watches: dict[Any, LoopWatch] | None = None
 
 
 class RecentKeys:
@@ -130,23 +134,49 @@ class RecentKeys:
             self._keys.pop(key, None)
 
 
-def make_failure(error: Exception, outside: BaseException | None) -> FlightOutcome:
-    """Return the outcome of work that raised an exception.
+def wake(
+    waiters: Mapping[Any, asyncio.AbstractEventLoop | None],
+    here: asyncio.AbstractEventLoop | None,
+) -> None:
+    """Wake callers: each thread, and all callers of a loop by one callback.
 
     Args:
-        error: The exception.
-        outside: The exception that was being handled where the work began.
+        waiters: What they wait for, as in :class:`Flight`.
+        here: The loop that runs in this thread, or None.
     """
-    return FlightOutcome(None, error, error.__traceback__, copy_error(error, outside))
+    elsewhere: dict[asyncio.AbstractEventLoop, list[asyncio.Future[Any]]] = {}
+    for waiter, loop in waiters.items():
+        if loop is here and loop is not None:
+            if not waiter.done():
+                waiter.set_result(None)
+        elif loop is None:
+            with suppress(RuntimeError):  # it is awake already
+                waiter.release()
+        else:
+            elsewhere.setdefault(loop, []).append(waiter)
+    for loop, futures in elsewhere.items():
+        with suppress(RuntimeError):  # a closed loop has no caller left to wake
+            loop.call_soon_threadsafe(_set_all, futures)
 
 
-def deliver(landing: FlightOutcome, *, led: bool) -> FlightResult:
+def _set_all(futures: Iterable[asyncio.Future[Any]]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)
+
+
+def deliver(outcome: FlightOutcome, *, led: bool) -> FlightResult:
     """Return a caller's result of an outcome, or raise its exception."""
-    if landing.error is None:
-        return FlightResult(landing.value, led)
-    error = landing.error
-    if not led and landing.copy is not None:
-        error = copy_error(landing.copy)
+    error = outcome.error
+    if error is None:
+        return make_result((outcome.value, led))
+    if not led and outcome.copy is not None:
+        error = copy_error(outcome.copy)
     # An exception without a copy is shared by all callers, and each raise would lengthen its
     # traceback.
-    raise error.with_traceback(landing.trace)
+    raise error.with_traceback(outcome.trace)
+
+
+def make_deadline_error(seconds: float | None) -> DeadlineExceeded:
+    """Return the error of a caller whose time limit has passed."""
+    return DeadlineExceeded(f"no result within {seconds} s", seconds=seconds or 0.0)

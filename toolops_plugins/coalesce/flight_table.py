@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from enum import Enum
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.coalesce import loop_liveness, wait_graph
-from toolops_plugins.coalesce.flight import Flight, FlightOutcome, RecentKeys
+from toolops_plugins.coalesce.error_copies import copy_error
+from toolops_plugins.coalesce.flight import Flight, FlightOutcome, RecentKeys, wake
 from toolops_plugins.coalesce.loop_liveness import current_loop
-from toolops_plugins.coalesce.starvation import ThreadCall
-from toolops_plugins.coalesce.watch import Verdict, Watch
+from toolops_plugins.coalesce.watch import LoopWatch, Verdict, Watch
 
 if TYPE_CHECKING:
     # Slow to import: whoever runs a loop has imported it, and nobody else needs it.
     import asyncio
 
-__all__ = ["ALONE", "FlightTable", "Role"]
+__all__ = ["FlightTable", "Refusal"]
 
 
-class Role(NamedTuple):
-    """The role of a caller: leader or follower of ``flight``, or alone where that is None."""
+class Refusal(Enum):
+    """The reason why a caller does not follow a flight.
 
-    flight: Flight | None
-    leads: bool = False
-    wait: wait_graph.Wait | None = None
+    Attributes:
+        GONE: The flight has ended meanwhile, or was dead.
+        ALONE: Its wait could close a circle, or block a running loop: it runs the work alone.
+    """
 
-
-ALONE = Role(None)
+    GONE = 0
+    ALONE = 1
 
 
 class FlightTable:
@@ -71,7 +73,7 @@ class FlightTable:
             flight.probe = loop_liveness.LoopProbe(flight.loop)
         if not flight.probe.is_dead(flight.task):
             return False
-        self._drop_stuck(flight)
+        self.drop_stuck(flight)
         return True
 
     def forget(self, key: bytes | None = None) -> None:
@@ -94,38 +96,94 @@ class FlightTable:
             adopt(self._tasks)
         self._tasks = set()
 
-    def _join(
-        self,
-        key: bytes,
-        loop: asyncio.AbstractEventLoop | None,
-        mark: object,
-        generation: int,
-    ) -> Role:
+    def find(self, key: bytes) -> Flight | None:
+        """Return the flight of ``key``, or None."""
+        return self._table.get(key)
+
+    def lead(self, flight: Flight) -> bool:
+        """Put a flight into the table; return False if it is full, or has one of that key."""
         with self._lock:
-            flight = self._table.get(key)
-            if flight is not None and self._is_dead(flight, loop):
+            if flight.key in self._table or len(self._table) >= self._limit:
+                return False
+            self._table[flight.key] = flight
+            return True
+
+    def follow(
+        self, flight: Flight, waiter: Any, loop: asyncio.AbstractEventLoop | None
+    ) -> wait_graph.Wait | Refusal:
+        """Join a flight that the table held a moment ago.
+
+        Args:
+            flight: The flight.
+            waiter: Woken when the flight ends: a locked lock, or a future of ``loop``.
+            loop: The running loop; None: the caller waits in a thread.
+        """
+        with self._lock:
+            if self._table.get(flight.key) is not flight:
+                return Refusal.GONE
+            if self._is_dead(flight, loop):
                 self._drop(flight)
-                flight = None
-            if flight is None:
-                if len(self._table) >= self._limit:
-                    return ALONE
-                place = None if loop is not None else ThreadCall(2)
-                flight = self._table[key] = Flight(key, loop, mark, place, generation)
-                return Role(flight, leads=True, wait=wait_graph.wait_for(flight.node))
+                return Refusal.GONE
             if loop is None and current_loop() is not None:
-                return ALONE
+                return Refusal.ALONE
             wait = wait_graph.wait_for(flight.node)
             if wait is None:
-                return ALONE
+                return Refusal.ALONE
             flight.parties += 1
-            return Role(flight, leads=False, wait=wait)
+            flight.followed = True
+            if flight.waiters is None:
+                flight.waiters = {}
+            flight.waiters[waiter] = loop
+            return wait
+
+    def add_waiter(
+        self, flight: Flight, waiter: Any, loop: asyncio.AbstractEventLoop | None
+    ) -> bool:
+        """Have a leader woken when its flight ends; return False if it has ended already."""
+        with self._lock:
+            if flight.done:
+                return False
+            if flight.waiters is None:
+                flight.waiters = {}
+            flight.waiters[waiter] = loop
+            return True
+
+    def hold(self, flight: Flight, task: asyncio.Task[None]) -> None:
+        """Hold the task of a flight until it has ended. An event loop holds its tasks weakly."""
+        self._tasks.add(task)
+        if flight.task is None:  # it has not begun
+            flight.task = task
+            task.add_done_callback(partial(self._finish_unbegun, flight))
+
+    def release(self, task: asyncio.Task[Any]) -> None:
+        """Hold a task no longer."""
+        self._tasks.discard(task)
+
+    def _finish_unbegun(self, flight: Flight, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self.finish(flight, None)  # if it was cancelled before its first step
+
+    def watch(self, flight: Flight, loop: asyncio.AbstractEventLoop) -> LoopWatch:
+        """Return the watch of a flight for its followers on a loop that is not its own.
+
+        On its own loop only followers that hold a thread, by asgiref, need it.
+        """
+        with self._lock:
+            if flight.watches is None:
+                flight.watches = {}
+            watch = flight.watches.get(loop)
+            if watch is None or watch.over:
+                watch = flight.watches[loop] = LoopWatch(flight, loop, self.check)
+            return watch
 
     def _is_dead(self, flight: Flight, loop: asyncio.AbstractEventLoop | None) -> bool:
         """Return whether nobody will ever end a flight: its loop was closed or interrupted."""
         if flight.loop is None:
             return flight.done
         # Between joining and starting the task nothing else can run on the same loop.
-        return flight.done or flight.loop.is_closed() or (flight.loop is loop and not flight.task)
+        return (
+            flight.done or flight.loop.is_closed() or (flight.loop is loop and flight.task is None)
+        )
 
     def _drop(self, flight: Flight) -> None:
         """Let nobody join a flight any more; the caller holds the lock."""
@@ -134,29 +192,17 @@ class FlightTable:
         if flight.task is not None and flight.loop is not None and flight.loop.is_closed():
             self._tasks.discard(flight.task)  # it will never end
 
-    def _add_callback(self, flight: Flight, ticket: object, call: Callable[[], None]) -> bool:
-        """Have ``call`` called when the flight ends; return False if it has ended already."""
-        with self._lock:
-            if flight.done:
-                return False
-            flight.callbacks[ticket] = call
-            return True
-
-    def _drop_stuck(self, flight: Flight) -> None:
+    def drop_stuck(self, flight: Flight) -> None:
         """Free the key of a flight without progress; its callers find out for themselves."""
         with self._lock:
             self._drop(flight)
 
-    def _leave(self, role: Role, ticket: object = None) -> bool:
+    def leave(self, flight: Flight, waiter: Any) -> bool:
         """Remove one caller; return whether it was the last one, so that the work was cancelled."""
-        flight = role.flight
-        if flight is None:
-            return False
         with self._lock:
             flight.parties -= 1
-            flight.callbacks.pop(ticket, None)
-            if role.wait is not None:
-                wait_graph.leave(role.wait)
+            if flight.waiters is not None:
+                flight.waiters.pop(waiter, None)
             if flight.parties:
                 return False
             # Tracebacks may hold the flight for long, and no caller wants its outcome any more.
@@ -173,29 +219,64 @@ class FlightTable:
             flight.loop.call_soon_threadsafe(flight.task.cancel)
         return True
 
-    def _finish(self, flight: Flight, outcome: FlightOutcome | None) -> None:
+    def finish(
+        self, flight: Flight, outcome: FlightOutcome | None, *, leaving: bool = False
+    ) -> None:
         """End a flight and wake all its callers, once.
 
         If this is interrupted in the middle, waiting callers see so at their next look.
+
+        Args:
+            flight: The flight.
+            outcome: The outcome of its work. None: there is none, so that it is lost.
+            leaving: Whether its leader, who has the outcome, leaves it at once. Default False.
         """
         with self._lock:
             if flight.done:
                 return
-            flight.outcome = outcome if flight.parties else None
-            self._drop(flight)
+            if leaving:
+                flight.parties -= 1
+            if flight.parties:
+                flight.outcome = outcome
+            if self._table.get(flight.key) is flight:
+                del self._table[flight.key]
             flight.done = True
-            flight.mark = flight.place = None
+            flight.place = None
             wait_graph.finish(flight.node)
-            calls = list(flight.callbacks.values())
-            flight.callbacks.clear()
-        for call in calls:
-            call()
+            waiters, flight.waiters = flight.waiters, None
+        if waiters is not None:
+            wake(waiters, current_loop())
 
-    def _check(self, flight: Flight, watch: Watch) -> bool:
+    def fail(
+        self,
+        flight: Flight,
+        error: Exception,
+        outside: BaseException | None,
+        *,
+        leaving: bool = False,
+    ) -> None:
+        """End a flight whose work raised an exception.
+
+        Args:
+            flight: The flight.
+            error: The exception, as it was caught.
+            outside: The exception that was being handled where the work began.
+            leaving: As in :meth:`finish`. Default False.
+        """
+        with self._lock:
+            self._drop(flight)  # nobody follows it any more
+        copy = copy_error(error, outside) if flight.followed else None
+        trace = error.__traceback__
+        if trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next  # without the frame that caught it, which holds the flight
+        outcome = FlightOutcome(None, error, trace, copy)
+        self.finish(flight, outcome, leaving=leaving)
+
+    def check(self, flight: Flight, watch: Watch) -> bool:
         """Look at a flight and act on the verdict; return whether to wait for it no longer."""
         seen = watch.look()
+        if seen is not Verdict.PENDING:
+            self.drop_stuck(flight)
         if seen is Verdict.DEAD:
-            self._finish(flight, None)
-        elif seen is Verdict.STUCK:
-            self._drop_stuck(flight)
+            self.finish(flight, None)
         return seen is not Verdict.PENDING

@@ -298,8 +298,11 @@ class Recording(BaseRecording):
             return
         self._pulling = True
         try:
-            with wait_graph.enter(self.node):
+            token = wait_graph.enter(self.node)
+            try:
                 value = next(self._source) if step is None else step()
+            finally:
+                wait_graph.exit_work(token)
             self.add(value)
         except StopIteration as end:
             self.returned = end.value

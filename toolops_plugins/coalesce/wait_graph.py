@@ -12,28 +12,39 @@ from __future__ import annotations
 
 import os
 import threading
-from contextvars import Context, ContextVar, copy_context
+from contextvars import Context, ContextVar, Token, copy_context
 from typing import NamedTuple
 
-__all__ = ["Node", "Wait", "context_inside", "enter", "finish", "leave", "wait_for"]
+__all__ = [
+    "Node",
+    "Wait",
+    "context_inside",
+    "enter",
+    "exit_work",
+    "finish",
+    "leave",
+    "measure_depth",
+    "wait_for",
+]
 
 
 class Node:
     """Work under way. Contexts hold it for as long as they live, so it holds nothing itself."""
 
-    __slots__ = ("done", "waits")
-
-    def __init__(self) -> None:
-        self.done = False
-        self.waits: dict[Node, int] = {}
+    done = False
+    waits: dict[Node, int] | None = None
+    """The work that it waits for, and how often; None: it has never waited."""
 
 
 class Wait(NamedTuple):
     """A caller's wait: for which work, and inside of which work, if any."""
 
-    goal: Node
+    goal: Node | None
     inside: Node | None
 
+
+OUTSIDE = Wait(None, None)
+"""The wait of any caller that belongs to no work, and so can close no circle."""
 
 _inside: ContextVar[tuple[Node, ...]] = ContextVar("toolops_inside", default=())
 """The work that this code belongs to, innermost last."""
@@ -52,18 +63,23 @@ if hasattr(os, "register_at_fork"):
 
 def wait_for(goal: Node) -> Wait | None:
     """Record that the caller waits for ``goal``; return None if that would close a circle."""
-    chain = [node for node in _inside.get() if not node.done]
+    chain = _inside.get()
     if not chain:
-        return Wait(goal, None)
+        return OUTSIDE
+    chain = tuple(node for node in chain if not node.done)
+    if not chain:
+        return OUTSIDE
     inside = chain[-1]
     with _lock:
         if _reaches(goal, chain):
             return None
+        if inside.waits is None:
+            inside.waits = {}
         inside.waits[goal] = inside.waits.get(goal, 0) + 1
     return Wait(goal, inside)
 
 
-def _reaches(start: Node, goals: list[Node]) -> bool:
+def _reaches(start: Node, goals: tuple[Node, ...]) -> bool:
     """Return whether ``start`` is one of ``goals``, or waits for one directly or through others."""
     seen = {start}
     stack = [start]
@@ -71,7 +87,7 @@ def _reaches(start: Node, goals: list[Node]) -> bool:
         node = stack.pop()
         if node in goals:
             return True
-        fresh = [other for other in tuple(node.waits) if other not in seen]
+        fresh = [other for other in tuple(node.waits or ()) if other not in seen]
         seen.update(fresh)
         stack += fresh
     return False
@@ -79,10 +95,12 @@ def _reaches(start: Node, goals: list[Node]) -> bool:
 
 def leave(wait: Wait) -> None:
     """Record that the caller waits no more."""
-    if wait.inside is None:
+    if wait.inside is None or wait.goal is None:
         return
     with _lock:
         waits = wait.inside.waits
+        if waits is None:  # it has ended, which ends its waits
+            return
         left = waits.pop(wait.goal, 0) - 1
         if left > 0:
             waits[wait.goal] = left
@@ -91,28 +109,31 @@ def leave(wait: Wait) -> None:
 def finish(node: Node) -> None:
     """Record that the work is done, and so waits for nothing."""
     node.done = True
-    if node.waits:
+    if node.waits is not None:
         with _lock:
-            node.waits.clear()
+            node.waits = None
 
 
-class enter:  # noqa: N801 - used as a context manager, like contextlib's
-    """Run a block as part of the work."""
+def enter(node: Node) -> Token[tuple[Node, ...]]:
+    """Make the code that follows in this context part of the work, until :func:`exit_work`."""
+    chain = _inside.get()
+    if chain:
+        # A context may outlive the work that it was copied in, and so may contexts made of it.
+        chain = tuple(other for other in chain if not other.done)
+    return _inside.set((*chain, node))
 
-    __slots__ = ("_node", "_token")
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+exit_work = _inside.reset
+"""Undoes :func:`enter`, given the token that it returned."""
 
-    def __enter__(self) -> None:
-        self._token = _inside.set((*_inside.get(), self._node))
 
-    def __exit__(self, *error: object) -> None:
-        _inside.reset(self._token)
+def measure_depth() -> int:
+    """Return the number of pieces of work that this code belongs to, one inside of the other."""
+    return len(_inside.get())
 
 
 def context_inside(node: Node) -> Context:
     """Return a copy of the caller's context whose code is part of the work."""
     context = copy_context()
-    context.run(_inside.set, (*_inside.get(), node))
+    context.run(enter, node)
     return context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.coalesce import loop_liveness
 from toolops_plugins.coalesce.flight import Flight
@@ -98,11 +98,11 @@ class LoopWatch:
         check: Looks at the flight and acts on the verdict; returns whether to wait no longer.
 
     Attributes:
-        wakers: Functions that wake the followers.
+        waiters: The futures that the followers wait for.
         over: Whether the watch has ended.
     """
 
-    __slots__ = ("_check", "_flight", "_loop", "_timer", "_watch", "over", "wakers")
+    __slots__ = ("_check", "_flight", "_loop", "_timer", "_watch", "over", "waiters")
 
     def __init__(
         self,
@@ -114,21 +114,22 @@ class LoopWatch:
         self._loop = loop
         self._check = check
         self._watch = Watch(flight, same_loop=flight.loop is loop)
-        self.wakers: dict[object, Callable[[], None]] = {}
+        self.waiters: set[asyncio.Future[Any]] = set()
         self.over = False
         self._timer = loop.call_later(loop_liveness.PATIENCE, self._look)
 
-    def leave(self, ticket: object) -> None:
+    def leave(self, waiter: asyncio.Future[Any]) -> None:
         """Remove a follower; the watch ends with the last one."""
-        self.wakers.pop(ticket, None)
-        if not self.wakers:
+        self.waiters.discard(waiter)
+        if not self.waiters:
             self.over = True
             self._timer.cancel()
 
     def _look(self) -> None:
         if self._flight.done or self._check(self._flight, self._watch):
             self.over = True
-            for wake in list(self.wakers.values()):
-                wake()
+            for waiter in list(self.waiters):
+                if not waiter.done():
+                    waiter.set_result(None)
         else:
             self._timer = self._loop.call_later(loop_liveness.PATIENCE, self._look)
