@@ -16,6 +16,7 @@ import math
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from sys import getsizeof
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -36,6 +37,7 @@ from toolops_plugins.codec.payload import (
 )
 from toolops_plugins.codec.return_types import field_classes
 from toolops_plugins.codec.tagged_json import MAX_DEPTH, TaggedJson, trim
+from toolops_plugins.codec.tagged_scalars import is_text
 from toolops_plugins.codec.type_names import full_name, refuse_conflict, registration_name
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import (
@@ -103,6 +105,11 @@ class Codec:
             TooLargeError: It is larger than ``max_value_bytes`` allow.
         """
         kind = type(value)
+        if kind is str:  # as below, in half the time
+            size = getsizeof(value)
+            if size > self.max_value_bytes:
+                raise self._too_large(kind, size)
+            return Payload(JSON if is_text(value) else TAGGED, None, value, OVERHEAD + size)
         if kind is not dict and kind is not list:
             size = immutable_size(value)
             if size:

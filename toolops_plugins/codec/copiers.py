@@ -33,9 +33,15 @@ def copyable_payload(codec_id: str, data: bytes, first: list[Any] | None = None)
         data: The encoded value.
         first: As for :class:`Payload`.
     """
-    template = _template_size(data)
-    size = OVERHEAD + len(data) + template
-    return Payload(codec_id, data, NOTHING, size, first, copies=template > 0)
+    size = OVERHEAD + len(data)
+    if len(data) <= _BYTES:
+        # Marks inside of texts count, too, since a closer look would take longer.
+        containers = data.count(b"{") + data.count(b"[")
+        parts = data.count(b",") + containers
+        if containers <= _CONTAINERS and parts <= _PARTS:
+            size += len(data) + containers * _CONTAINER + parts * _PART
+            return Payload(codec_id, data, NOTHING, size, first, True)  # noqa: FBT003 - a named argument takes longer
+    return Payload(codec_id, data, NOTHING, size, first)
 
 
 def copier_of(template: Any) -> Copier | None:
@@ -69,15 +75,3 @@ def _copy_nested(copy: Copier, children: list[tuple[Any, Copier]]) -> Any:
     for place, copy_child in children:
         value[place] = copy_child()
     return value
-
-
-def _template_size(data: bytes) -> int:
-    """Return the bytes that a template of encoded data takes at most; 0: it gets none."""
-    if len(data) > _BYTES:
-        return 0
-    # Marks inside of texts count, too, since a closer look would take longer.
-    containers = data.count(b"{") + data.count(b"[")
-    parts = data.count(b",") + containers
-    if containers > _CONTAINERS or parts > _PARTS:
-        return 0
-    return len(data) + containers * _CONTAINER + parts * _PART

@@ -66,8 +66,7 @@ class Payload:
         shared: Any = NOTHING,
         size: int | None = None,
         first: list[Any] | None = None,
-        *,
-        copies: bool = False,
+        copies: bool = False,  # noqa: FBT001, FBT002 - as in copyable_payload()
     ) -> None:
         self.codec = codec
         self.data = data

@@ -204,13 +204,7 @@ class Keyer:
     ) -> bytes:
         key = self._make(args, kwargs, tenant)
         memo = self._memo
-        text = 0
-        for value in (*args, *kwargs.values()):
-            if type(value) is str:
-                text += len(value)
-            elif type(value) is int and value.bit_length() > _MEMO_BITS:
-                return key
-        if memo is not None and text <= MEMO_TEXT:
+        if memo is not None:
             if len(memo) >= _MEMO_KEYS:
                 memo.clear()
             memo[identity] = key
@@ -239,7 +233,7 @@ class Keyer:
         keyspace = self._keyspace
         encode = self._encode
         if tenant is None:
-            tenant = keyspace.tenant()
+            tenant = keyspace.fixed if keyspace.ask is None else keyspace.tenant()
         if self._key is not None:
             given = encode(self._key(*args, **kwargs))
             return keyspace.digest(b"".join((self._template[0] or b"", tenant, b"K", given)))
@@ -254,9 +248,11 @@ class Keyer:
                 parts.append(encode("*" + self._rest))
                 parts.append(encode(args[len(order) :]))
         encoders = self._encoders
-        for i, value in enumerate(args[: len(order)] if count > len(order) else args):
+        i = 0
+        for value in args if count <= len(order) else args[: len(order)]:
             if order[i] >= 0:
                 parts[order[i]] = encoders[i](value)
+            i += 1  # noqa: SIM113 - with enumerate() a key takes a fifth longer
         if kwargs:
             self._add_keywords(parts, count, args, kwargs)
         try:
@@ -316,21 +312,26 @@ def _identity_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any,
     Texts, ints and None equal nothing of another type, so they stand for themselves. Other numbers
     do (True equals 1), and have their types beside them. None is returned where a value is of any
     other type, since its own methods must not run, is a zero that equals a zero of another sign, a
-    NaN that equals nothing, or a long text, whose hash takes long too.
+    NaN that equals nothing, or where the texts are long, so that to remember them takes memory.
     """
     identity = args if not kwargs else (*args, *kwargs.items())
     typed = False
+    characters = 0
     for value in args if not kwargs else (*args, *kwargs.values()):
         kind = type(value)
         if kind is str:
-            if len(value) > MEMO_TEXT:
+            characters += len(value)
+        elif kind is int:
+            if value.bit_length() > _MEMO_BITS:
                 return None
         elif kind is float or kind is bool:
             if kind is float and (value == 0 or value != value):  # noqa: PLR0124 - the NaN test
                 return None
             typed = True
-        elif kind is not int and value is not None:
+        elif value is not None:
             return None
+    if characters > MEMO_TEXT:
+        return None
     if typed:
         # No pair of a keyword and its value equals the pair of a tuple and a tuple.
         return identity, tuple(map(type, (*args, *kwargs.values())))

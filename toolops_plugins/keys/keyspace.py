@@ -35,6 +35,7 @@ class Keyspace:
 
     Attributes:
         ask: Returns the tenant of this call; None: all calls have the same one.
+        fixed: The canonical bytes of that one.
 
     Raises:
         ConfigurationError: ``tenant`` is none of these.
@@ -51,13 +52,13 @@ class Keyspace:
         self._secret = secret
         self._root = canon.encode(("toolops", SCHEMA, namespace))
         self.ask: Callable[[], Any] | None = None
-        self._fixed = canon.encode(None)
+        self.fixed = canon.encode(None)
         if isinstance(tenant, ContextVar):
             self.ask = partial(_value_of, tenant)
         elif callable(tenant):
             self.ask = tenant
         elif tenant is None or isinstance(tenant, str):
-            self._fixed = canon.encode(tenant)
+            self.fixed = canon.encode(tenant)
         else:
             raise ConfigurationError(
                 "tenant",
@@ -74,7 +75,7 @@ class Keyspace:
         Raises:
             NotCanonicalError: The tenant has no canonical form.
         """
-        return self._fixed if self.ask is None else self.canon.encode(self.ask())
+        return self.fixed if self.ask is None else self.canon.encode(self.ask())
 
     def digest(self, body: bytes) -> bytes:
         """Return the key for canonical bytes."""

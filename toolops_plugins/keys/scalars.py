@@ -11,6 +11,9 @@ from zoneinfo import ZoneInfo
 __all__ = ["encode_float", "encode_path", "encode_text", "frame", "moment_encoder"]
 
 _DOUBLE = struct.Struct(">d")
+_SHORT = 128
+_TEXT_HEADS = [b"s%d:" % size for size in range(_SHORT)]
+"""The beginnings of short texts, since formatting one takes half of the time of its encoding."""
 _NAN = b"f" + _DOUBLE.pack(float("nan"))
 
 
@@ -25,7 +28,8 @@ def encode_text(value: str) -> bytes:
         data = value.encode()
     except UnicodeEncodeError:
         data = value.encode("utf-8", "surrogatepass")
-    return b"s%d:%b" % (len(data), data)
+    size = len(data)
+    return (_TEXT_HEADS[size] if size < _SHORT else b"s%d:" % size) + data
 
 
 def encode_float(value: float) -> bytes:

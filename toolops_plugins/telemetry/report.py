@@ -6,10 +6,8 @@ Money has no currency here: it is in the unit of the policies' prices.
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from html import escape
 from typing import Any, NamedTuple
 
 __all__ = ["Latency", "StatsSnapshot", "ToolReport"]
@@ -176,6 +174,8 @@ class StatsSnapshot:
         if not self.tools:
             return "<p>No calls yet.</p>"
         columns = _count_columns(self.total) + _time_columns(self.total)
+        from html import escape  # noqa: PLC0415 - as in _html_row()
+
         head = "".join(f'<th scope="col">{escape(column.title)}</th>' for column in columns)
         rows = [_html_row(tool, columns) for tool in self._rows()]
         rest = "".join(
@@ -279,6 +279,8 @@ def _printable_name(name: str) -> str:
 
 def _cell_width(text: str) -> int:
     """Return the terminal cells that a text fills; most East Asian letters fill two."""
+    import unicodedata  # noqa: PLC0415 - needed for tables only
+
     wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
     return len(text) + wide - sum(bool(unicodedata.combining(char)) for char in text)
 
@@ -290,6 +292,8 @@ def _pad(text: str, width: int, at: int) -> str:
 
 def _html_row(tool: ToolReport, columns: list[_Column]) -> str:
     name, *others = columns
+    from html import escape  # noqa: PLC0415 - needed for tables only, and imports all entities
+
     cells = [f'<th scope="row" title="{escape(tool.name)}">{escape(name.text(tool))}</th>']
     for column in others:
         bar = _bar(tool.hit_rate) if column is _RATE and tool.hit_rate is not None else ""
