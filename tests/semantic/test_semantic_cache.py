@@ -202,7 +202,7 @@ def test_the_least_useful_answers_make_room(make):
     assert cache.find(AGAIN).value == "Paris"
     assert len(cache) <= 20
     cache.flush()
-    wait_for(lambda: cache.answers.index.store.count() <= 20, "room", LONG)
+    assert cache.answers.index.store.count() <= 20
 
 
 # Forgetting

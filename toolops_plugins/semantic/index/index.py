@@ -268,7 +268,6 @@ class Index:
             with self.store.within(patience):
                 self.flush(patience)
                 self._writer.finish(patience)
-                self._delete_evictions()
         finally:
             with suppress(TierError):  # a hanging write ends when the store is closed
                 self._writer.forget((), self._close_store, patience)
@@ -520,7 +519,7 @@ class Index:
         self.store.touch(rows)
 
     def flush(self, seconds: float = -1.0) -> None:
-        """Write all pending entries.
+        """Write all pending entries, and delete those that had to make room.
 
         Args:
             seconds: Timeout for a running write. Default: no timeout.
@@ -530,6 +529,7 @@ class Index:
         """
         self._embed()
         self._writer.flush(seconds)
+        self._delete_evictions()
         self.learned.save()
 
     async def aflush(self) -> None:
