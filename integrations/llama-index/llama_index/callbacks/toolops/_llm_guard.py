@@ -24,6 +24,7 @@ from llama_index.callbacks.toolops._llm_call import EndpointCall, Reader, report
 from llama_index.callbacks.toolops._llm_chunks import teach_chunks
 from llama_index.callbacks.toolops._llm_conversation import question_of
 from llama_index.callbacks.toolops._llm_identity import (
+    identity_memo,
     model_identity,
     model_name,
     prompt_identity,
@@ -64,6 +65,7 @@ class LLMGuard(ModelGuard):
         self._kind = type(llm)
         self._after_tools = after_tools
         self._keeps_usage = keeps_usage
+        self._identities = identity_memo(ops)
         self.wrap_calls(compare_by(self.policy, content_of), _is_whole)
         self.wrap_streams(stream_policy(self.policy), is_whole_stream)
 
@@ -150,7 +152,10 @@ class LLMGuard(ModelGuard):
         return EndpointCall(make, partial(identify, question), CompletionResponse, prompt)
 
     def _identity(self, llm: Any) -> Any:
-        return model_identity(view_of(llm, self._kind), self.ops.canon.receiver)
+        def make() -> Any:
+            return model_identity(view_of(llm, self._kind), self.ops.canon.receiver)
+
+        return self._identities.identity(llm, make)
 
     # -- answers ---------------------------------------------------------------------------------
 

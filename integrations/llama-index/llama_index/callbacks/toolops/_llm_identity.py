@@ -19,6 +19,8 @@ from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.tools import BaseTool
 from pydantic import BaseModel
 
+from toolops_plugins import ToolOps
+from toolops_plugins.adapters.identity_memo import IdentityMemo
 from toolops_plugins.adapters.model_identity import (
     SETTINGS,
     WATCH_FIELDS,
@@ -29,7 +31,7 @@ from toolops_plugins.adapters.model_identity import (
 from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.policy import NOTHING
 
-__all__ = ["model_identity", "model_name", "prompt_identity", "request_identity"]
+__all__ = ["identity_memo", "model_identity", "model_name", "prompt_identity", "request_identity"]
 
 _SKIP = WATCH_FIELDS | {
     "reuse_client",  # it says how the answer travels
@@ -80,9 +82,31 @@ def model_identity(llm: BaseLLM, receiver: _Receiver) -> Any:
     return [class_identity(type(llm)), fields, llm.model_extra, _private(llm, receiver)]
 
 
+def identity_memo(ops: ToolOps) -> IdentityMemo:
+    """Return the memory of a guarded model's identity."""
+    return IdentityMemo(ops.canon, _SKIP, _is_ignored)
+
+
+def _is_ignored(llm: BaseLLM, name: str, value: Any) -> bool:
+    """Return whether an attribute does not count in :func:`model_identity`, whatever it holds."""
+    if isinstance(value, (*_SETTINGS, BaseLLM)):
+        return False
+    field = type(llm).model_fields.get(name)
+    if field is not None:
+        return bool(field.exclude)
+    return name in (llm.__pydantic_private__ or {}) and (
+        _is_named(llm) or isinstance(value, _MEMORY)
+    )
+
+
+def _is_named(llm: BaseLLM) -> bool:
+    """Return whether a field of a model says which model is asked."""
+    return any(isinstance(getattr(llm, name, None), str) for name in ("model", "model_name"))
+
+
 def _private(llm: BaseLLM, receiver: _Receiver) -> dict[str, Any]:
     """Return what counts of a model's private attributes."""
-    named = any(isinstance(getattr(llm, name, None), str) for name in ("model", "model_name"))
+    named = _is_named(llm)
 
     def replace(value: Any) -> Any:
         if isinstance(value, BaseLLM):
