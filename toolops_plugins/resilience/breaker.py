@@ -55,8 +55,8 @@ class Breaker:
         state: Where outcomes are counted. None: in this process.
 
     Attributes:
-        needs_seconds: Whether the durations of calls matter: those that are not slow may be
-            reported as 0.0 where this is False.
+        needs_seconds: True if the policy looks for slow calls. If it is False, any duration may be
+            reported, such as 0.0.
 
     Example:
         >>> breaker = Breaker(CircuitBreaker(window=2, open_for=30), "quotes")
