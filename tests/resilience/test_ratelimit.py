@@ -105,7 +105,66 @@ CANCELLED_WHEN_FULL = [
 ]
 
 
+TWO_TURNS_THAT_END_AT_ONE_TIME = [
+    ("reserve", 1.0),
+    ("wait", 1.0),
+    ("reserve", 4.0),
+    ("reserve", 1.0),
+    ("reserve", 1.0),
+    ("reserve", 3.0),
+    ("cancel", 2),
+    ("cancel late", 0),
+    ("reserve", 4.0),
+    ("wait", 10.0),
+    ("reserve", 1.0),  # it ends where the one before it did, since the third one's unit is left
+    ("cancel late", 3),  # that one
+    ("reserve", 4.0),
+    ("reserve", 4.0),
+]
+
+A_LONGER_TURN_AFTER_ONE_THAT_WAS_LEFT = [
+    ("reserve", 4.0),
+    ("reserve", 0.5),
+    ("reserve", 3.0),
+    ("cancel", 0),
+    ("wait", 1.0),
+    ("reserve", 4.0),  # the bucket has to hold all of its units, and none of the first
+    ("wait", 7.0),
+    ("reserve", 3.0),
+]
+CANCELLED_WHEN_OTHERS_HAD_TAKEN_WHAT_WAS_LEFT = [
+    *[("reserve", 1.0)] * 6,
+    ("reserve", 0.5),
+    ("reserve", 2.0),
+    ("reserve", 4.0),
+    ("cancel late", 2),
+    ("wait", 7.0),
+    ("reserve", 1.0),
+    ("cancel late", 0),
+    ("reserve", 1.0),
+]
+
+A_PART_OF_A_TURN_THAT_WAS_LEFT = [
+    ("reserve", 1.0),
+    ("reserve", 0.5),
+    ("reserve", 3.0),
+    ("cancel", 0),
+    ("reserve", 2.0),
+    ("cancel", 1),
+    ("wait", 0.25),
+    ("reserve", 1.0),
+    ("cancel late", 1),
+    ("cancel late", 0),
+    ("reserve", 3.0),
+    ("reserve", 1.0),
+]
+
+
 @example(CANCELLED_WHEN_FULL, 4.0, None)
+@example(A_PART_OF_A_TURN_THAT_WAS_LEFT, 4.0, 3)
+@example(A_LONGER_TURN_AFTER_ONE_THAT_WAS_LEFT, 4.0, None)
+@example(CANCELLED_WHEN_OTHERS_HAD_TAKEN_WHAT_WAS_LEFT, 5.0, None)
+@example(TWO_TURNS_THAT_END_AT_ONE_TIME, 8.0, 20)
 @examples(4)
 @given(ACTIONS, st.sampled_from([4.0, 5.0, 8.0]), st.sampled_from([None, 0, 3, 20]))
 def test_a_bucket_never_passes_its_burst_and_rate_in_any_interval(actions, burst, wait):

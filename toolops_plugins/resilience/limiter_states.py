@@ -7,7 +7,7 @@ import threading
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from toolops_plugins.clock import Clock
 from toolops_plugins.concurrency.fork_locks import fork_safe
@@ -16,6 +16,11 @@ __all__ = ["LimiterState", "SlidingWindow", "TokenBucket"]
 
 # Seconds that are a rounding error: a monotonic clock has such steps after months.
 _EPSILON = 1e-6
+
+_BucketClaim: TypeAlias = tuple[float, float, int]
+"""The time at which the bucket is full again after these units, which no other units share; the
+time at which they may be spent; and the number of shifts by which the first of both is measured."""
+_NOT_IN_LINE = -1  # for the number of shifts
 
 
 class LimiterState(Protocol):
@@ -77,15 +82,13 @@ class TokenBucket:
         self._gaps: list[tuple[float, float]] = []  # (claim, units) in order of time
         self._spare = 0.0  # units of gaps that have passed while others waited
         self._widest = 0.0  # the most units that a caller in line may wait for
-        self._line_empty = -math.inf  # when there was last nobody in line
+        self._maybe_full = -math.inf  # when the bucket may last have been full
+        self._spare_taken = -math.inf  # when spare units were last taken
+        self._shifts = 0  # how often the time of the full bucket has moved for spare units
         self._lock = fork_safe(self, threading.Lock())
 
-    def take(self, cost: float, patience: float) -> tuple[float, tuple[float, float] | None]:
-        """Return the seconds to wait and a claim, as :meth:`LimiterState.take` does.
-
-        A claim holds the time at which the bucket is full again after it, and the time of its
-        units.
-        """
+    def take(self, cost: float, patience: float) -> tuple[float, _BucketClaim | None]:
+        """Return the seconds to wait and a claim, as :meth:`LimiterState.take` does."""
         with self._lock:
             now = self._monotonic()
             full = self._full
@@ -95,20 +98,22 @@ class TokenBucket:
             # Most calls find nobody in line, and go at once.
             self._full = full
             self._widest = cost
-            return 0.0, (full, now)
+            return 0.0, (full, now, self._shifts)
 
     def _take_turn(
         self, cost: float, patience: float, now: float
-    ) -> tuple[float, tuple[float, float] | None]:
+    ) -> tuple[float, _BucketClaim | None]:
         """Take units for which there is a line, or a gap in one."""
-        self._update_line(now)
+        self._note_fullness(now)
         if self._gaps or self._spare:
             self._expire(now)
         full = max(now, self._full) + cost * self._unit
         delay = full - self._depth - now
         if delay > _EPSILON and cost <= self._spare:
             self._spare -= cost
-            return 0.0, (now + self._depth, now)
+            # Together with the units that wait, that may have been all that the bucket could hold.
+            self._maybe_full = self._spare_taken = now
+            return 0.0, (now + self._depth, now, _NOT_IN_LINE)
         gap = self._find_gap(cost, now, delay) if self._gaps else None
         if gap is not None:
             delay = gap - self._depth - now
@@ -117,37 +122,43 @@ class TokenBucket:
         if gap is None:
             waits = self._full - self._depth > now
             self._widest = max(self._widest, cost) if waits else cost
+            self._spare = min(self._spare, self._room_for_spare())
             self._full = full
         else:
-            self._fill_gap(gap, cost)
-            full = gap
+            full = self._fill_gap(gap, cost)
         wait = delay if delay > _EPSILON else 0.0
-        return wait, (full, now + wait)
+        return wait, (full, now + wait, self._shifts)
 
-    def give_back(self, cost: float, claim: tuple[float, float]) -> None:
+    def give_back(self, cost: float, claim: _BucketClaim) -> None:
         """Return units that will not be spent."""
-        full, start = claim
+        full, start, shifts = claim
         with self._lock:
             now = self._monotonic()
-            self._update_line(now)
-            if abs(self._full - full) >= _EPSILON:
-                # While a caller is in the queue the bucket is not full, and loses no units.
-                cost -= max(self._line_empty - start, 0.0) / self._unit
-                if cost <= 0.0:
-                    return
-            insort(self._gaps, (full, cost))
-            while self._gaps and abs(self._full - self._gaps[-1][0]) < _EPSILON:
-                self._full -= self._gaps.pop()[1] * self._unit
+            self._note_fullness(now)
+            last = shifts == self._shifts and abs(self._full - full) < _EPSILON
+            # While a caller is in the queue the bucket is not full, and loses no units.
+            since = self._spare_taken if last else self._maybe_full
+            cost -= max(since - start, 0.0) / self._unit
+            if cost <= 0.0:
+                return
+            if last:
+                self._full -= cost * self._unit
+                # Those before it may have left already.
+                while self._gaps and abs(self._full - self._gaps[-1][0]) < _EPSILON:
+                    self._full -= self._gaps.pop()[1] * self._unit
+            else:
+                insort(self._gaps, (full, cost))
             self._expire(now)
 
-    def _update_line(self, now: float) -> None:
+    def _note_fullness(self, now: float) -> None:
         if self._full - self._depth <= now:
-            self._line_empty = now
+            self._maybe_full = now
 
     def reset_after_fork(self) -> None:
         """Keep the spent units; the callers in the queue are the parent's."""
         now = self._monotonic()
         self._full = min(self._full, now + self._depth)
+        self._shifts += 1
         self._gaps = []
         self._spare = 0.0
 
@@ -156,13 +167,17 @@ class TokenBucket:
         gaps = self._gaps
         first = bisect_left(gaps, (now + self._depth,))
         if first:
-            # The bucket also has to hold the units that the next caller waits for.
-            room = max(self.capacity - self._widest, 0.0)
-            self._spare = min(self._spare + sum(units for _, units in gaps[:first]), room)
+            past = sum(units for _, units in gaps[:first])
+            self._spare = min(self._spare + past, self._room_for_spare())
         del gaps[: max(first, len(gaps) - self._GAPS)]
         if self._spare and self._full - self._depth <= now:  # the queue is empty
             self._full -= self._spare * self._unit
             self._spare = 0.0
+            self._shifts += 1
+
+    def _room_for_spare(self) -> float:
+        # The bucket also has to hold the units that the next caller waits for.
+        return max(self.capacity - self._widest, 0.0)
 
     def _find_gap(self, cost: float, now: float, delay: float) -> float | None:
         """Return the claim of the first gap that is wide enough and comes before ``delay``."""
@@ -173,11 +188,13 @@ class TokenBucket:
                 return claim
         return None
 
-    def _fill_gap(self, gap: float, cost: float) -> None:
+    def _fill_gap(self, gap: float, cost: float) -> float:
+        """Put units into a gap; return the end of their own part of it, which is the first."""
         i = next(i for i, (claim, units) in enumerate(self._gaps) if claim == gap and units >= cost)
         claim, units = self._gaps.pop(i)
         if units > cost:
             insort(self._gaps, (claim, units - cost))
+        return claim - (units - cost) * self._unit
 
 
 class SlidingWindow:
