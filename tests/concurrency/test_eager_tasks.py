@@ -17,7 +17,7 @@ variable: ContextVar[str] = ContextVar("variable", default="outside")
 
 
 def begin(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-    return start_eagerly(coroutine, asyncio.get_running_loop(), copy_context())
+    return start_eagerly(coroutine, asyncio.get_running_loop(), copy_context()).task
 
 
 async def test_the_first_step_runs_at_once_in_the_task_and_its_context() -> None:
@@ -49,6 +49,43 @@ async def test_the_result_or_error_of_a_coroutine_without_a_wait_is_that_of_its_
     assert await begin(work()) == 1
     with pytest.raises(LookupError, match="first step"):
         await begin(fail())
+
+
+async def test_a_coroutine_without_a_wait_has_ended_at_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    async def work(turns: int) -> int:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if turns == 1:
+            raise LookupError("second step")
+        return turns
+
+    async def fail() -> None:
+        raise LookupError("first step")
+
+    started = start_eagerly(work(0), loop, copy_context())
+    assert started.done()
+    assert started.result() == 0
+    failed = start_eagerly(fail(), loop, copy_context())
+    assert failed.done()
+    with pytest.raises(LookupError, match="first step"):
+        failed.result()
+    slow = start_eagerly(work(2), loop, copy_context())
+    assert not slow.done()
+    assert await slow.task == 2
+    assert slow.done()
+    assert slow.result() == 2
+    late = start_eagerly(work(1), loop, copy_context())
+    await asyncio.wait([late.task])
+    with pytest.raises(LookupError, match="second step"):
+        late.result()
+    await asyncio.sleep(0)
+    del failed, late
+    gc.collect()
+    assert not caplog.records  # of an exception that was never retrieved
 
 
 async def test_a_coroutine_that_has_ended_cannot_be_cancelled() -> None:

@@ -111,7 +111,7 @@ class LoopFlights:
         context = copy_context()
         coroutine = self._do(flight, work)
         if wait_graph.measure_depth() < _NESTED:
-            task = start_eagerly(coroutine, loop, context)
+            task = start_eagerly(coroutine, loop, context).task
         else:
             task = loop.create_task(coroutine, context=context)
         if not flight.done:

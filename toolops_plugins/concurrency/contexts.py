@@ -7,6 +7,7 @@ sets there are set in the caller's context when it has ended, as if it had run i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
@@ -22,20 +23,20 @@ class ContextChanges:
     """
 
     __slots__ = ("_before", "_found")
+
     _before: Context
 
     def __init__(self) -> None:
-        self._found: list[tuple[ContextVar[Any], Any]] = []
+        self._found: Sequence[tuple[ContextVar[Any], Any]] = ()
 
     def __enter__(self) -> None:
         self._before = copy_context()
 
     def __exit__(self, *_: object) -> None:
-        self._found += (
-            (variable, value)
-            for variable, value in copy_context().items()
-            if self._before.get(variable, _NOTHING) is not value
-        )
+        before = self._before
+        for variable, value in copy_context().items():
+            if before.get(variable, _NOTHING) is not value:
+                self._found = (*self._found, (variable, value))
 
     def apply(self) -> None:
         """Set the recorded variables in this context."""

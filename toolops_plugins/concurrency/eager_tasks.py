@@ -16,9 +16,9 @@ import types
 from collections.abc import Coroutine, Generator
 from contextlib import suppress
 from contextvars import Context
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
-__all__ = ["start_eagerly"]
+__all__ = ["EagerTask", "start_eagerly"]
 
 T = TypeVar("T")
 
@@ -26,9 +26,48 @@ _NAME = "toolops"
 """The name of the tasks: asyncio would format a number for each."""
 
 
+class EagerTask(Generic[T]):
+    """A task whose first step has run, unless the loop has a task factory.
+
+    Before Python 3.12 a task is not done before its next turn, even if its coroutine has ended.
+
+    Args:
+        task: The task.
+        end: How the coroutine has ended in its first step: its result or error. None: it has not.
+
+    Attributes:
+        task: The task.
+    """
+
+    __slots__ = ("_end", "task")
+
+    def __init__(self, task: asyncio.Task[T], end: list[Any] | None) -> None:
+        self.task = task
+        self._end = end
+
+    def done(self) -> bool:
+        """Return whether the coroutine has ended."""
+        return self._end is not None or self.task.done()
+
+    def result(self) -> T:
+        """Return the coroutine's result or raise its error, once it has ended; for one call."""
+        end = self._end
+        if end is None:
+            return self.task.result()
+        value: T = end[0]
+        if end[1] is None:
+            return value
+        # The task raises it no more, which would lengthen its traceback.
+        error: BaseException = end.pop()
+        try:
+            raise error
+        finally:
+            del error  # it would refer to itself through its traceback
+
+
 def start_eagerly(
     coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop, context: Context
-) -> asyncio.Task[T]:
+) -> EagerTask[T]:
     """Start a task, whose first step runs now unless the loop has a task factory.
 
     Args:
@@ -37,15 +76,16 @@ def start_eagerly(
         context: The context that it runs in, which no code runs in now.
     """
     if loop.get_task_factory() is not None:
-        return loop.create_task(coroutine, context=context)
+        return EagerTask(loop.create_task(coroutine, context=context), None)
     if sys.version_info >= (3, 12):
-        return asyncio.Task(coroutine, loop=loop, name=_NAME, context=context, eager_start=True)
+        task = asyncio.Task(coroutine, loop=loop, name=_NAME, context=context, eager_start=True)
+        return EagerTask(task, None)
     return _start_before_312(coroutine, loop, context)
 
 
 def _start_before_312(
     coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop, context: Context
-) -> asyncio.Task[T]:
+) -> EagerTask[T]:
     adapter = _run_first_step(coroutine)
     task = asyncio.Task(adapter, loop=loop, name=_NAME, context=context)
     caller = asyncio.current_task(loop)
@@ -53,7 +93,7 @@ def _start_before_312(
         if caller is not None:
             asyncio._leave_task(loop, caller)  # noqa: SLF001 - documented in "Extending asyncio"
         asyncio._enter_task(loop, task)  # noqa: SLF001 - as above
-        context.run(adapter.send, None)
+        end = context.run(adapter.send, None)
         asyncio._leave_task(loop, task)  # noqa: SLF001 - as above
         if caller is not None:
             asyncio._enter_task(loop, caller)  # noqa: SLF001 - as above
@@ -63,23 +103,29 @@ def _start_before_312(
         if caller is not None and asyncio.current_task(loop) is None:
             asyncio._enter_task(loop, caller)  # noqa: SLF001 - as above
         raise
-    return task
+    return EagerTask(task, end)
 
 
 @types.coroutine
 def _run_first_step(coroutine: Coroutine[Any, Any, T]) -> Generator[Any, None, T]:
-    """Run a coroutine's first step, pause until the task takes a step, and then run the rest."""
+    """Run a coroutine's first step, pause until the task takes a step, and then run the rest.
+
+    Yields first how the coroutine has ended, as an :class:`EagerTask` takes it, or None.
+    """
     try:
         awaited = coroutine.send(None)
     except StopIteration as end:
         try:  # noqa: SIM105 - suppress() takes a quarter as long as the whole step
-            yield
+            yield [end.value, None]
         except asyncio.CancelledError:
             pass  # it had ended before
         return end.value  # type: ignore[no-any-return]  # the type of a StopIteration is open
-    except BaseException:
+    except BaseException as first:
+        failure = [None, first]
         with suppress(asyncio.CancelledError):  # as above
-            yield
+            yield failure
+        if len(failure) == 1:  # its starter has raised it
+            return cast("T", None)  # nobody asks the task
         raise
     # ``await`` marks the future that it yields, and a task removes the mark when it begins to wait.
     # Others may wait for the same future until then.
@@ -111,4 +157,5 @@ def _run_first_step(coroutine: Coroutine[Any, Any, T]) -> Generator[Any, None, T
         try:
             awaited = coroutine.throw(error)
         except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]  # as above
+            late: T = end.value
+            return late
