@@ -6,13 +6,25 @@ A module of its own, since asyncio is slow to import and synchronous programs do
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Iterable
 from contextlib import suppress
-from contextvars import Context
+from contextvars import Context, copy_context
+from functools import partial
 from inspect import iscoroutine
 from typing import Any, TypeVar
 
-__all__ = ["adopt", "detach", "end_tasks", "run_with_timeout", "start_task", "wait_for_end"]
+from toolops_plugins.concurrency.eager_tasks import EagerTask, start_eagerly
+
+__all__ = [
+    "adopt",
+    "begin_task",
+    "detach",
+    "end_tasks",
+    "run_with_timeout",
+    "start_task",
+    "wait_for_end",
+]
 
 T = TypeVar("T")
 
@@ -36,6 +48,19 @@ def start_task(awaitable: Awaitable[T], context: Context | None = None) -> async
     """
     work = awaitable if iscoroutine(awaitable) else _await(awaitable)
     return asyncio.get_running_loop().create_task(work, context=context)
+
+
+def begin_task(awaitable: Awaitable[T], context: Context | None = None) -> EagerTask[T]:
+    """Start a task that awaits something, and run its first step at once.
+
+    Args:
+        awaitable: The awaitable.
+        context: The context that it runs in. None: a copy of the current one.
+    """
+    work = awaitable if iscoroutine(awaitable) else _await(awaitable)
+    return start_eagerly(
+        work, asyncio.get_running_loop(), copy_context() if context is None else context
+    )
 
 
 async def _await(awaitable: Awaitable[T]) -> T:
@@ -75,19 +100,21 @@ async def wait_for_end(future: asyncio.Future[Any], seconds: float | None) -> No
         return
     loop = asyncio.get_running_loop()
     waiter = loop.create_future()
-
-    def wake(_: object = None) -> None:
-        if not waiter.done():
-            waiter.set_result(None)
-
+    wake = partial(_wake, waiter)
     future.add_done_callback(wake)
     timer = None if seconds is None else loop.call_later(seconds, wake)
     try:
         await waiter
     finally:
-        future.remove_done_callback(wake)
         if timer is not None:
             timer.cancel()
+        if not future.done():
+            future.remove_done_callback(wake)
+
+
+def _wake(waiter: asyncio.Future[None], _: object = None) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 async def run_with_timeout(awaitable: Awaitable[T], seconds: float | None) -> T:
@@ -100,7 +127,13 @@ async def run_with_timeout(awaitable: Awaitable[T], seconds: float | None) -> T:
     Raises:
         TimeoutError: The time has passed.
     """
-    task = start_task(awaitable)
+    began = time.monotonic()
+    started = begin_task(awaitable)
+    if started.done():
+        return started.result()
+    task = started.task
+    if seconds is not None:
+        seconds -= time.monotonic() - began
     try:
         await wait_for_end(task, seconds)
     except GeneratorExit:  # the caller's loop has ended, so that it may await nothing more
