@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
@@ -20,14 +20,13 @@ from toolops_plugins.callables.hidden_coroutines import is_awaitable
 from toolops_plugins.callables.pickling import RuntimePart
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import FlightResult, Flights
-from toolops_plugins.concurrency.contexts import ContextChanges, apply_context
+from toolops_plugins.concurrency.contexts import apply_context
 from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.concurrency.running_loop import get_running_loop
 from toolops_plugins.concurrency.tasks import (
     adopt,
     detach,
     end_tasks,
-    run_with_timeout,
     start_task,
     wait_for_end,
 )
@@ -299,7 +298,7 @@ class LoopDriver(RuntimePart):
     async def fly(
         self,
         key: bytes,
-        work: Callable[..., Awaitable[Any]],
+        work: Callable[..., Coroutine[Any, Any, Any]],
         *args: Any,
         seconds: float | None = None,
         in_thread: bool = False,  # noqa: ARG002 - the other driver needs it
@@ -318,26 +317,15 @@ class LoopDriver(RuntimePart):
         Returns:
             The flight's result, and whether this caller led it.
         """
+        if seconds is None and self.limit is None:
+            return await self._flights.arun(key, partial(work, self, *args))
         left = seconds_left(self.limit, self._clock)
         seconds = seconds if left is None else min(left, seconds or left)
-        driver = self._unbounded()
-        changes = ContextChanges()
-        caller = None if seconds is None else asyncio.current_task()
-
-        async def run() -> Any:
-            with changes:
-                if caller is not None and asyncio.current_task() is caller:
-                    # It runs without a flight.
-                    return await run_with_timeout(work(driver, *args), None)
-                return await work(driver, *args)
-
         try:
-            return await self._flights.arun(key, run, seconds)
+            return await self._flights.arun(key, partial(work, self._unbounded(), *args), seconds)
         except TimeoutError:
             seconds_left(self.limit, self._clock)
             raise
-        finally:
-            changes.apply()
 
     async def race(
         self,

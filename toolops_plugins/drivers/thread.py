@@ -22,7 +22,7 @@ from typing import Any, Self, TypeVar
 from toolops_plugins.callables.pickling import RuntimePart
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import FlightResult, Flights
-from toolops_plugins.concurrency.contexts import ContextChanges, apply_context
+from toolops_plugins.concurrency.contexts import apply_context
 from toolops_plugins.concurrency.pool import BULK, Outcome, Pool, Ticket
 from toolops_plugins.drivers.attempt import Attempt
 from toolops_plugins.drivers.invocation import close_awaitable, note_abandonment, run_attempt
@@ -267,7 +267,6 @@ class ThreadDriver(RuntimePart):
         if not in_thread:
             return self._lead_here(key, work, args, seconds)
         inner: list[Limit] = []
-        changes = ContextChanges()
 
         def submit(function: Callable[[], Any], unwanted: Callable[[], bool]) -> Ticket:
             # Once all callers have left the flight, no further attempt is made.
@@ -275,16 +274,13 @@ class ThreadDriver(RuntimePart):
             return self._pool.submit(function, owner)
 
         def run() -> Any:
-            with changes:
-                return work(driver.bounded(inner[0]) if inner else driver, *args)
+            return work(driver.bounded(inner[0]) if inner else driver, *args)
 
         try:
             return self._flights.run(key, run, submit, seconds)
         except TimeoutError:
             seconds_left(self.limit, self._clock)
             raise
-        finally:
-            changes.apply()
 
     def _lead_here(
         self, key: bytes, work: Callable[..., Any], args: tuple[Any, ...], seconds: float
