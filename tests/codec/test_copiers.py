@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import gc
+import sys
 import tracemalloc
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from callers import shaken
 
-from toolops_plugins.codec import Codec
+from toolops_plugins.codec import Codec, codec
 
 CODEC = Codec()
 
@@ -49,6 +51,11 @@ def test_copies_of_a_small_value_share_nothing_that_can_change(value: Any) -> No
     copies = [CODEC.decode(payload) for _ in range(3)]
     assert payload.copy is not None
     assert [repr(copy) for copy in copies] == [repr(value)] * 3
+    assert payload.data is None
+    assert CODEC.data(payload) == CODEC.data(CODEC.encode(value))
+    again = CODEC.encode(value)
+    CODEC.decode(again)
+    assert again == payload
     found = [id(container) for each in (value, *copies) for container in containers_of(each)]
     assert len(set(found)) == len(found)
 
@@ -85,16 +92,40 @@ def test_a_loaded_value_gets_a_template_too() -> None:
     assert values[2] == CODEC.decode(payload) == {"a": [1]}
 
 
+def test_an_escaped_character_counts_as_wide_as_it_becomes() -> None:
+    data = b'{"text":"' + b"x" * 1_000 + rb"\ud83d\ude00" + b'"}'
+    payload = CODEC.load("json", data)
+    CODEC.decode(payload)
+    text = CODEC.decode(payload)["text"]
+    assert payload.size > sys.getsizeof(text) > 4_000
+
+
+def test_threads_that_read_at_once_all_get_copies() -> None:
+    payloads = [CODEC.encode({"a": [number]}) for number in range(50)]
+    results = []
+
+    def read() -> None:
+        for payload in payloads:
+            results.append(CODEC.decode(payload))
+            assert CODEC.data(payload)
+
+    shaken(codec, read)
+    assert len(results) == 8 * 50
+    assert len({id(result["a"]) for result in results}) == 8 * 50
+    assert sorted(result["a"][0] for result in results) == sorted(list(range(50)) * 8)
+
+
 @pytest.mark.parametrize(
     "make",
     [
         nested,
         lambda number: {"text": f"{number:01000}"},
+        lambda number: {"text": f"{number:01000}\U0001f600"},
         lambda number: {f"key {number} {at}": at + 1_000 for at in range(30)},
         lambda number: [[number + 1_000] for _ in range(15)],
         lambda number: [[[[[[number + 1_000]]]]]],
     ],
-    ids=["nested", "text", "wide", "rows", "deep"],
+    ids=["nested", "text", "emoji", "wide", "rows", "deep"],
 )
 def test_a_template_takes_no_more_memory_than_is_counted(make: Any) -> None:
     gc.collect()

@@ -165,10 +165,15 @@ class Codec:
                 return first.pop()
             except IndexError:  # another thread took it
                 pass
-        value = self._read(payload.codec, payload.data)
+        data = payload.data
+        if data is None and payload.copy is not None:  # another thread has just read it
+            return payload.copy()
+        value = self._read(payload.codec, data)
         if payload.copies:
-            payload.copy = copy = copier_of(value)
+            copy = copier_of(value)
             if copy is not None:
+                payload.copy = copy  # first, since whoever finds no data looks for it
+                payload.data = None
                 return copy()
             payload.copies = False
         return value
@@ -181,13 +186,15 @@ class Codec:
                 tuple of too many levels.
             TooLargeError: The value is within the bound, and its bytes are not.
         """
-        if payload.data is not None:
-            return payload.data
-        kind = type(payload.shared)
+        data = payload.data
+        if data is not None:
+            return data
+        value = payload.shared if payload.copy is None else payload.copy()
+        kind = type(value)
         if payload.codec == JSON:
-            return self._check_size(kind, orjson.dumps(payload.shared))
+            return self._check_size(kind, trim(orjson.dumps(value)))
         if payload.codec == TAGGED:
-            return self._check_size(kind, self._tagged_json.dumps(payload.shared))
+            return self._check_size(kind, self._tagged_json.dumps(value))
         problem = getattr(payload.shared, "problem", None)  # of an exception that is remembered
         raise EncodingFailure(problem or f"{kind.__name__} is kept in this process only").error()
 

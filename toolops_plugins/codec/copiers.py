@@ -1,7 +1,7 @@
 """Copies of small dicts and lists, made from a template instead of from bytes.
 
 To read the bytes of a small dict takes a third of a hit in memory. The first hit of an entry keeps
-what it has read as a template, which nobody else holds; the methods of dict and list copy it in a
+what it has read as a template in place of the bytes; the methods of dict and list copy it in a
 fraction of that time. Its texts, numbers and other immutable parts are shared by all copies.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from sys import getsizeof
 from typing import Any, Final, TypeAlias
 
 from toolops_plugins.codec.payload import OVERHEAD, Payload, immutable_size
@@ -26,22 +27,26 @@ _PART: Final = 100  # bytes of a part and its place, beside its text
 
 
 def copyable_payload(codec_id: str, data: bytes, first: list[Any] | None = None) -> Payload:
-    """Return the payload of an encoded dict or list, with the memory of its template.
+    """Return the payload of an encoded dict or list, with the memory that its template will take.
 
     Args:
         codec_id: Id of the form of the data.
         data: The encoded value.
         first: As for :class:`Payload`.
     """
-    size = OVERHEAD + len(data)
-    if len(data) <= _BYTES:
+    size = len(data)
+    if size <= _BYTES:
         # Marks inside of texts count, too, since a closer look would take longer.
         containers = data.count(b"{") + data.count(b"[")
         parts = data.count(b",") + containers
         if containers <= _CONTAINERS and parts <= _PARTS:
-            size += len(data) + containers * _CONTAINER + parts * _PART
+            if not data.isascii():
+                size = getsizeof(data.decode())  # one wide character widens its whole text
+            elif b"\\u" in data:
+                size *= 4
+            size += OVERHEAD + containers * _CONTAINER + parts * _PART
             return Payload(codec_id, data, NOTHING, size, first, True)  # noqa: FBT003 - a named argument takes longer
-    return Payload(codec_id, data, NOTHING, size, first)
+    return Payload(codec_id, data, NOTHING, OVERHEAD + size, first)
 
 
 def copier_of(template: Any) -> Copier | None:

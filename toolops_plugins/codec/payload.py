@@ -46,12 +46,12 @@ class Payload:
 
     Args:
         codec: Id of the form of the data.
-        data: The encoded value; None if only ``shared`` holds it.
+        data: The encoded value; None if only ``shared`` or ``copy`` holds it.
         shared: The value itself where nobody can change it, else ``NOTHING``.
         size: Bytes that it occupies in memory, roughly. None: computed from the others.
         first: A list of the decoded value, which the first reader takes out.
-        copies: Whether the first reader of the data keeps a template of the value; its memory is
-            part of ``size``. Default False.
+        copies: Whether the first reader of the data keeps a template of the value in its place;
+            ``size`` is then that of the template, which is the larger one. Default False.
 
     Attributes:
         copy: Returns a new copy of the value; None: nobody has read it yet, or it gets no template.
@@ -88,10 +88,14 @@ class Payload:
             return NotImplemented
         return (
             self.codec == other.codec
-            and self.data == other.data
+            and self._contents() == other._contents()
             and type(self.shared) is type(other.shared)
             and bool(self.shared == other.shared)
         )
+
+    def _contents(self) -> Any:
+        # What has been read, and so has no data, is not compared with what has not.
+        return self.data if self.copy is None else self.copy()
 
     __hash__ = None  # type: ignore[assignment] # a local payload may hold what has no hash
 
