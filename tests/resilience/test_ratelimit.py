@@ -159,8 +159,38 @@ A_PART_OF_A_TURN_THAT_WAS_LEFT = [
     ("reserve", 1.0),
 ]
 
+OTHERS_WAIT_IN_A_TURN_THAT_WAS_LEFT = [
+    ("reserve", 0.5),
+    ("reserve", 4.0),
+    ("reserve", 2.0),
+    ("cancel late", 1),
+    ("reserve", 0.5),
+    ("reserve", 1.0),
+    ("cancel late", 1),
+    ("reserve", 3.0),
+    ("cancel", 0),
+    ("cancel late", 2),
+    ("reserve", 3.0),
+]
+
+A_TURN_FROM_BEFORE_UNITS_CAME_BACK = [
+    ("reserve", 1.0),
+    ("reserve", 2.0),
+    ("cancel", 1),
+    ("reserve", 3.0),
+    ("cancel late", 0),
+    ("cancel", 0),
+    ("reserve", 3.0),
+    ("wait", 1.0),
+    ("reserve", 1.0),
+    ("cancel late", 0),
+    ("reserve", 4.0),
+]
+
 
 @example(CANCELLED_WHEN_FULL, 4.0, None)
+@example(A_TURN_FROM_BEFORE_UNITS_CAME_BACK, 4.0, 0)
+@example(OTHERS_WAIT_IN_A_TURN_THAT_WAS_LEFT, 4.0, 3)
 @example(A_PART_OF_A_TURN_THAT_WAS_LEFT, 4.0, 3)
 @example(A_LONGER_TURN_AFTER_ONE_THAT_WAS_LEFT, 4.0, None)
 @example(CANCELLED_WHEN_OTHERS_HAD_TAKEN_WHAT_WAS_LEFT, 5.0, None)

@@ -18,8 +18,8 @@ __all__ = ["LimiterState", "SlidingWindow", "TokenBucket"]
 _EPSILON = 1e-6
 
 _BucketClaim: TypeAlias = tuple[float, float, int]
-"""The time at which the bucket is full again after these units, which no other units share; the
-time at which they may be spent; and the number of shifts by which the first of both is measured."""
+"""The time at which the bucket is full again after these units; the time at which they may be
+spent; and the number of shifts when the first of both was set, or _NOT_IN_LINE."""
 _NOT_IN_LINE = -1  # for the number of shifts
 
 
@@ -79,7 +79,8 @@ class TokenBucket:
         self._depth = burst * self._unit
         self._monotonic = clock.monotonic
         self._full = -math.inf
-        self._gaps: list[tuple[float, float]] = []  # (claim, units) in order of time
+        # In order of time: the end of a turn, its units, and the shifts of its claim.
+        self._gaps: list[tuple[float, float, int]] = []
         self._spare = 0.0  # units of gaps that have passed while others waited
         self._widest = 0.0  # the most units that a caller in line may wait for
         self._maybe_full = -math.inf  # when the bucket may last have been full
@@ -114,6 +115,7 @@ class TokenBucket:
             # Together with the units that wait, that may have been all that the bucket could hold.
             self._maybe_full = self._spare_taken = now
             return 0.0, (now + self._depth, now, _NOT_IN_LINE)
+        shifts = self._shifts
         gap = self._find_gap(cost, now, delay) if self._gaps else None
         if gap is not None:
             delay = gap - self._depth - now
@@ -125,9 +127,9 @@ class TokenBucket:
             self._spare = min(self._spare, self._room_for_spare())
             self._full = full
         else:
-            full = self._fill_gap(gap, cost)
+            full, shifts = gap, self._fill_gap(gap, cost)
         wait = delay if delay > _EPSILON else 0.0
-        return wait, (full, now + wait, self._shifts)
+        return wait, (full, now + wait, shifts)
 
     def give_back(self, cost: float, claim: _BucketClaim) -> None:
         """Return units that will not be spent."""
@@ -144,10 +146,10 @@ class TokenBucket:
             if last:
                 self._full -= cost * self._unit
                 # Those before it may have left already.
-                while self._gaps and abs(self._full - self._gaps[-1][0]) < _EPSILON:
+                while self._is_last_turn_a_gap():
                     self._full -= self._gaps.pop()[1] * self._unit
             else:
-                insort(self._gaps, (full, cost))
+                insort(self._gaps, (full, cost, shifts))
             self._expire(now)
 
     def _note_fullness(self, now: float) -> None:
@@ -167,7 +169,7 @@ class TokenBucket:
         gaps = self._gaps
         first = bisect_left(gaps, (now + self._depth,))
         if first:
-            past = sum(units for _, units in gaps[:first])
+            past = sum(units for _, units, _ in gaps[:first])
             self._spare = min(self._spare + past, self._room_for_spare())
         del gaps[: max(first, len(gaps) - self._GAPS)]
         if self._spare and self._full - self._depth <= now:  # the queue is empty
@@ -181,20 +183,29 @@ class TokenBucket:
 
     def _find_gap(self, cost: float, now: float, delay: float) -> float | None:
         """Return the claim of the first gap that is wide enough and comes before ``delay``."""
-        for claim, units in self._gaps:
+        for claim, units, _ in self._gaps:
             if claim - self._depth - now >= delay:
                 break
             if units >= cost:
                 return claim
         return None
 
-    def _fill_gap(self, gap: float, cost: float) -> float:
-        """Put units into a gap; return the end of their own part of it, which is the first."""
-        i = next(i for i, (claim, units) in enumerate(self._gaps) if claim == gap and units >= cost)
-        claim, units = self._gaps.pop(i)
-        if units > cost:
-            insort(self._gaps, (claim, units - cost))
-        return claim - (units - cost) * self._unit
+    def _fill_gap(self, gap: float, cost: float) -> int:
+        """Put units into a gap; return the shifts for their claim."""
+        i = next(i for i, (end, units, _) in enumerate(self._gaps) if end == gap and units >= cost)
+        _, units, shifts = self._gaps.pop(i)
+        if units <= cost:
+            return shifts
+        # All that share a turn wait for its time, up to which the bucket may be full: even where
+        # they come to be the last, their units are not returned at once.
+        insort(self._gaps, (gap, units - cost, _NOT_IN_LINE))
+        return _NOT_IN_LINE
+
+    def _is_last_turn_a_gap(self) -> bool:
+        if not self._gaps:
+            return False
+        end, _, shifts = self._gaps[-1]
+        return shifts == self._shifts and abs(self._full - end) < _EPSILON
 
 
 class SlidingWindow:
