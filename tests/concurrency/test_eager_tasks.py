@@ -11,13 +11,13 @@ from typing import Any
 import anyio
 import pytest
 
-from toolops_plugins.concurrency.eager_tasks import start_eagerly
+from toolops_plugins.concurrency.eager_tasks import EagerTask, start_eagerly
 
 variable: ContextVar[str] = ContextVar("variable", default="outside")
 
 
 def begin(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-    return start_eagerly(coroutine, asyncio.get_running_loop(), copy_context()).task
+    return start_eagerly(coroutine, asyncio.get_running_loop(), copy_context())[0]
 
 
 async def test_the_first_step_runs_at_once_in_the_task_and_its_context() -> None:
@@ -66,19 +66,19 @@ async def test_a_coroutine_without_a_wait_has_ended_at_once(
     async def fail() -> None:
         raise LookupError("first step")
 
-    started = start_eagerly(work(0), loop, copy_context())
+    started = EagerTask(*start_eagerly(work(0), loop, copy_context()))
     assert started.done()
     assert started.result() == 0
-    failed = start_eagerly(fail(), loop, copy_context())
+    failed = EagerTask(*start_eagerly(fail(), loop, copy_context()))
     assert failed.done()
     with pytest.raises(LookupError, match="first step"):
         failed.result()
-    slow = start_eagerly(work(2), loop, copy_context())
+    slow = EagerTask(*start_eagerly(work(2), loop, copy_context()))
     assert not slow.done()
     assert await slow.task == 2
     assert slow.done()
     assert slow.result() == 2
-    late = start_eagerly(work(1), loop, copy_context())
+    late = EagerTask(*start_eagerly(work(1), loop, copy_context()))
     await asyncio.wait([late.task])
     with pytest.raises(LookupError, match="second step"):
         late.result()

@@ -80,7 +80,7 @@ class LoopFlights:
                     return make_result((await work(), True))
                 # Alone it is in no table, but its caller can leave it like any other flight.
                 inside = wait_graph.wait_for(own.node)
-                context = self._start(own, work, loop)
+                context = self._start(own, work, loop, inside)
             except BaseException:
                 # An interrupt may come anywhere. Only a task can end its flight itself.
                 if own.task is None:
@@ -89,7 +89,7 @@ class LoopFlights:
             if own.done and not own.followed:
                 # Work that had nothing to wait for, as it is common for tools that only compute.
                 outcome, own.outcome = own.outcome, None
-                if inside is not None:
+                if inside is not None and inside is not wait_graph.OUTSIDE:
                     wait_graph.leave(inside)
             else:
                 outcome = await self._wait(
@@ -99,6 +99,8 @@ class LoopFlights:
             if outcome is None:
                 # Work that was cancelled from outside is a cancellation to its leader.
                 raise asyncio.CancelledError
+            if outcome.error is None:
+                return make_result((outcome.value, True))
             return deliver(outcome, led=True)
 
     def _start(
@@ -106,12 +108,13 @@ class LoopFlights:
         flight: Flight,
         work: Callable[[], Coroutine[Any, Any, Any]],
         loop: AbstractEventLoop,
+        inside: wait_graph.Wait | None,
     ) -> Context:
         """Start the task of a flight, and return its context."""
         context = copy_context()
         coroutine = self._do(flight, work)
-        if wait_graph.measure_depth() < _NESTED:
-            task = start_eagerly(coroutine, loop, context).task
+        if inside is wait_graph.OUTSIDE or wait_graph.measure_depth() < _NESTED:
+            task, _ = start_eagerly(coroutine, loop, context)
         else:
             task = loop.create_task(coroutine, context=context)
         if not flight.done:

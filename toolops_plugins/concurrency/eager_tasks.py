@@ -67,25 +67,28 @@ class EagerTask(Generic[T]):
 
 def start_eagerly(
     coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop, context: Context
-) -> EagerTask[T]:
+) -> tuple[asyncio.Task[T], list[Any] | None]:
     """Start a task, whose first step runs now unless the loop has a task factory.
 
     Args:
         coroutine: The coroutine.
         loop: The running loop.
         context: The context that it runs in, which no code runs in now.
+
+    Returns:
+        What makes an :class:`EagerTask`: the task, and how the coroutine has ended.
     """
     if loop.get_task_factory() is not None:
-        return EagerTask(loop.create_task(coroutine, context=context), None)
+        return loop.create_task(coroutine, context=context), None
     if sys.version_info >= (3, 12):
         task = asyncio.Task(coroutine, loop=loop, name=_NAME, context=context, eager_start=True)
-        return EagerTask(task, None)
+        return task, None
     return _start_before_312(coroutine, loop, context)
 
 
 def _start_before_312(
     coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop, context: Context
-) -> EagerTask[T]:
+) -> tuple[asyncio.Task[T], list[Any] | None]:
     adapter = _run_first_step(coroutine)
     task = asyncio.Task(adapter, loop=loop, name=_NAME, context=context)
     caller = asyncio.current_task(loop)
@@ -103,7 +106,7 @@ def _start_before_312(
         if caller is not None and asyncio.current_task(loop) is None:
             asyncio._enter_task(loop, caller)  # noqa: SLF001 - as above
         raise
-    return EagerTask(task, end)
+    return task, end
 
 
 @types.coroutine

@@ -58,9 +58,9 @@ def begin_task(awaitable: Awaitable[T], context: Context | None = None) -> Eager
         context: The context that it runs in. None: a copy of the current one.
     """
     work = awaitable if iscoroutine(awaitable) else _await(awaitable)
-    return start_eagerly(
-        work, asyncio.get_running_loop(), copy_context() if context is None else context
-    )
+    if context is None:
+        context = copy_context()
+    return EagerTask(*start_eagerly(work, asyncio.get_running_loop(), context))
 
 
 async def _await(awaitable: Awaitable[T]) -> T:
