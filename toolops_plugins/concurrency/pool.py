@@ -164,14 +164,14 @@ class Pool:
         Raises:
             ThreadPoolFull: The system starts no thread, and the pool has none to wait for.
         """
-        return self._put(Ticket(self, function, owner), beyond or self.is_inside())
+        return self._put(Ticket(self, function, owner), beyond=beyond, offered=False)
 
     def offer(self, function: Callable[[], Any], owner: str | None = None) -> bool:
         """Run ``function`` later, unless the queue is full; return whether it will run."""
         if self._queued >= self._backlog:
             return False
         try:
-            self._put(Ticket(self, function, owner), beyond=False)
+            self._put(Ticket(self, function, owner), beyond=False, offered=True)
         except ThreadPoolFull:
             return False
         return True
@@ -231,9 +231,9 @@ class Pool:
 
     def _admits(self, owner: str | None) -> bool:
         free = self._limit - len(self._busy)
-        if owner is None:
-            return free > 0
-        return free > (self._limit // 4 if owner is BULK else self._held.get(owner, 0))
+        if owner is BULK:
+            return free > self._limit // 4
+        return free > (0 if owner is None else self._held.get(owner, 0))
 
     def _assign(self, ticket: Ticket) -> tuple[_Worker, bool]:
         """Assign a function to an idle or new worker; return the worker, and whether it is new."""
@@ -281,18 +281,21 @@ class Pool:
 
     # -- threads ---------------------------------------------------------------------------------
 
-    def _put(self, ticket: Ticket, beyond: bool) -> Ticket:  # noqa: FBT001 - hot path
+    def _put(self, ticket: Ticket, *, beyond: bool, offered: bool) -> Ticket:
         with self._lock:
-            if not beyond and not self._admits(ticket.owner):
-                self._enqueue(ticket)
-                started = None
-                hung = self._is_hung()
+            if self._admits(ticket.owner) or beyond or (not offered and self.is_inside()):
+                worker, new = self._assign(ticket)
             else:
-                started = self._assign(ticket)
-        if started is not None:
-            self._start(*started)
-        elif hung:
-            self._notify_full(ticket.owner, self.describe(ticket.owner))
+                self._enqueue(ticket)
+                worker, new = None, False
+                hung = self._is_hung()
+        if worker is None:
+            if hung:
+                self._notify_full(ticket.owner, self.describe(ticket.owner))
+        elif new:
+            self._start(worker)
+        else:
+            worker.asleep.release()
         return ticket
 
     def _is_hung(self) -> bool:
@@ -305,10 +308,7 @@ class Pool:
             with suppress(Exception):  # a user's sink may raise anything
                 notify(owner, text)
 
-    def _start(self, worker: _Worker, new: bool) -> None:  # noqa: FBT001 - hot path
-        if not new:
-            worker.asleep.release()
-            return
+    def _start(self, worker: _Worker) -> None:
         try:
             threading.Thread(target=self._work, args=(worker,), name="toolops", daemon=True).start()
         except RuntimeError as error:  # the system starts no more threads
@@ -340,21 +340,24 @@ class Pool:
         """Wait for the next function; return False if there is none and the thread ends."""
         with self._lock:
             self._free(worker)
-            ticket = self._next()
-            others = []
+            ticket = self._next() if self._waiting else None
+            others: list[tuple[_Worker, bool]] = []
             if ticket is not None:
                 worker.ticket = ticket
                 self._take(worker, ticket)
                 # One owner's free thread may admit functions of several others.
-                while (other := self._next()) is not None:
-                    others.append(self._assign(other))
+                while (further := self._next()) is not None:
+                    others.append(self._assign(further))
             elif len(self) >= self._limit:
                 return False  # this thread was beyond the limit
             else:
                 self._idle.append(worker)
-        for started in others:
+        for other, new in others:
+            if not new:
+                other.asleep.release()
+                continue
             with suppress(ThreadPoolFull):  # the function is queued again for an existing thread
-                self._start(*started)
+                self._start(other)
         if ticket is not None:
             return True
         if worker.asleep.acquire(timeout=self._idle_seconds):
