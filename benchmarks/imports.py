@@ -72,7 +72,7 @@ SHOWN = 12
 def run(effort: Effort) -> list[Section]:
     """Measure the statement, the adapters, and the packages."""
     names = tuple(CONTESTANTS) if effort.details else QUICK
-    sections = [statements(names, effort.rounds(20))]
+    sections = [statements(names, effort.rounds(15))]
     if effort.details:
         sections += [adapters(effort.calls(7)), packages(effort.rounds(8))]
     return sections

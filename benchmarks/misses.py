@@ -169,15 +169,20 @@ def measure(kind: str, name: str, case: Case, effort: Effort) -> Line:
     laps = contest(
         kind, wraps, effort.rounds(80), effort, threads=threads, fill="cache" in case.policies
     )
-    others = {peer: laps.overhead(peer, BARE) * 1e6 for peer in case.wraps if peer in laps}
+    others = {peer: overhead_us(laps, peer) for peer in case.wraps if peer in laps}
     if with_unit:
         others[unit] = laps.best(unit) * 1e6
     return Line(
         f"miss, {name}, {kind}",
-        laps.overhead(OURS, BARE) * 1e6,
+        overhead_us(laps, OURS),
         others,
         case.limits.get(kind, {}),
     )
+
+
+def overhead_us(laps: Laps, name: str) -> float:
+    """Return what a contestant adds to the bare call, at least a nanosecond: it is divided by."""
+    return max(laps.overhead(name, BARE) * 1e6, 1e-3)
 
 
 def by_policy(kind: str, effort: Effort) -> Section:

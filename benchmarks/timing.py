@@ -84,11 +84,8 @@ class Laps:
         return self.best(name) / self.best(other)
 
     def overhead(self, name: str, over: str) -> float:
-        """Return the seconds by which the best turn is longer than that of another contestant.
-
-        At least a nanosecond, by which a figure can be divided.
-        """
-        return max(self.best(name) - self.best(over), 1e-9)
+        """Return the seconds by which the best turn is longer than that of another contestant."""
+        return self.best(name) - self.best(over)
 
 
 def race(turns: Mapping[str, Turn], rounds: int, seconds: float) -> Laps:
