@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutine
 from typing import Any, Self, TypeVar
 
 from toolops_plugins.callables.hidden_coroutines import is_awaitable
@@ -21,6 +21,7 @@ from toolops_plugins.callables.pickling import RuntimePart
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import FlightResult, Flights
 from toolops_plugins.concurrency.contexts import apply_context
+from toolops_plugins.concurrency.eager_tasks import EagerTask, start_eagerly
 from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.concurrency.running_loop import get_running_loop
 from toolops_plugins.concurrency.tasks import (
@@ -47,6 +48,9 @@ __all__ = ["LoopDriver"]
 
 T = TypeVar("T")
 
+_NESTED = 16
+"""First steps inside of each other, each with its frames, past which the next one starts in a turn
+of its own."""
 _TURN = 0.002
 """Seconds between two looks at an event of another thread."""
 
@@ -159,18 +163,20 @@ class LoopDriver(RuntimePart):
         if seconds is None:
             return await make()
         context = copy_context()
-        task = start_task(make(), context)
-        try:
-            await wait_for_end(task, seconds)
-        except GeneratorExit:  # the loop has ended, so that this coroutine may await nothing more
-            _abandon(task, attempt)
-            raise
-        except BaseException:
-            await _end(task, attempt)
-            raise
-        if task.done():
+        started = _start(make(), context)
+        task = started.task
+        if not started.done():  # as work is after its first step that has nothing to wait for
+            try:
+                await wait_for_end(task, seconds)
+            except GeneratorExit:  # the loop has ended, so that this may await nothing more
+                _abandon(task, attempt)
+                raise
+            except BaseException:
+                await _end(task, attempt)
+                raise
+        if started.done():
             apply_context(context)
-            return task.result()
+            return started.result()
         await _end(task, attempt)
         if limit is not None and seconds == left:
             raise limit.error()
@@ -341,19 +347,22 @@ class LoopDriver(RuntimePart):
         """
         runners: dict[asyncio.Task[Any], Context] = {}
 
-        def start() -> asyncio.Task[Any]:
+        def start() -> EagerTask[Any]:
             context = copy_context()
-            task = start_task(work(self, *args), context)
-            runners[task] = context
-            return task
+            started = _start(work(self, *args), context)
+            runners[started.task] = context
+            return started
 
+        first = start()
+        if first.done():
+            apply_context(runners[first.task])
+            return first.result()
         try:
-            first = start()
-            await wait_for_end(first, seconds)
-            winner = first
-            if not first.done():
+            winner = first.task
+            await wait_for_end(winner, seconds)
+            if not winner.done():
                 start()
-                winner = await _winner(first, runners)
+                winner = await _winner(winner, runners)
         except GeneratorExit:  # the loop has ended, so that this coroutine may await nothing more
             for task in runners:
                 _abandon(task, None)
@@ -394,6 +403,31 @@ class LoopDriver(RuntimePart):
         self._background.discard(task)
         if task.cancelled() and on_cancel is not None:
             on_cancel()
+
+
+class _Nesting(threading.local):
+    """How many first steps run inside of each other in this thread."""
+
+    depth = 0
+
+
+_nesting = _Nesting()
+
+
+def _start(awaitable: Awaitable[T], context: Context) -> EagerTask[T]:
+    """Start a task whose first step runs at once, unless too many such steps are nested."""
+    if _nesting.depth >= _NESTED:
+        return EagerTask(start_task(awaitable, context), None)
+    work = awaitable if iscoroutine(awaitable) else _await(awaitable)
+    _nesting.depth += 1
+    try:
+        return start_eagerly(work, asyncio.get_running_loop(), context)
+    finally:
+        _nesting.depth -= 1
+
+
+async def _await(awaitable: Awaitable[T]) -> T:
+    return await awaitable
 
 
 async def _run_in_background(work: Callable[..., Awaitable[None]], *args: Any) -> None:
