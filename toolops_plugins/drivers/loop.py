@@ -421,7 +421,7 @@ def _start(awaitable: Awaitable[T], context: Context) -> EagerTask[T]:
     work = awaitable if iscoroutine(awaitable) else _await(awaitable)
     _nesting.depth += 1
     try:
-        return start_eagerly(work, asyncio.get_running_loop(), context)
+        return EagerTask(*start_eagerly(work, asyncio.get_running_loop(), context))
     finally:
         _nesting.depth -= 1
 
