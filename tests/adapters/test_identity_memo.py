@@ -108,3 +108,14 @@ def test_an_identity_without_a_form_is_handed_on() -> None:
     assert IdentityMemo(canon, (), _is_client).identity(Model(), lambda: [client]) == [client]
     model = Model()
     assert IdentityMemo(canon, (), _is_client).identity(model, lambda: model) is model
+
+
+def test_a_property_in_place_of_a_field_is_asked_each_time() -> None:
+    class Computed(Model):
+        pass
+
+    Computed.model = property(lambda self: "n")  # type: ignore[assignment, misc]
+    model, memo = Computed(), Memo()
+    memo(model)
+    memo(model)
+    assert memo.made == 2

@@ -88,6 +88,8 @@ class IdentityMemo:
         """Return the containers among a model's values, or None if one may change unnoticed."""
         found = []
         for name, value in zip(names, values, strict=True):
+            if isinstance(getattr(type(model), name, None), property):
+                return None  # of which the stored value does not tell
             if type(value) in _ATOMS or isinstance(value, Enum) or name.lstrip("_") in self._skip:
                 continue
             if _is_plain(value):

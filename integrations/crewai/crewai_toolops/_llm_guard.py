@@ -35,6 +35,7 @@ from crewai_toolops._llm_events import LLMEventCapture, emit_answer, emit_failur
 from crewai_toolops._llm_identity import (
     DENIALS,
     Configuration,
+    fields_memo,
     is_outage,
     is_passing,
     model_identity,
@@ -75,6 +76,7 @@ class LLMGuard(ModelGuard):
         super().__init__(ops, policy, model_name(llm), is_outage, is_passing)
         self.kind = kind = type(llm)
         self.configuration = Configuration(kind)
+        self.fields = fields_memo(ops, self.configuration)
         self.after_tools = after_tools
         self.retries = policy.retry is not None
         # What CrewAI's own clients do in each call; other classes call hooks if they like.
@@ -255,7 +257,7 @@ class _LLMCall(ModelCall):
                 for name, value in given.items()
                 if name not in _NOT_SENT and value is not None
             }
-            identity = model_identity(self._llm, guard.kind, guard.configuration)
+            identity = model_identity(self._llm, guard.kind, guard.configuration, guard.fields)
             return question, [turns, identity, beside]
 
         return identify(make)

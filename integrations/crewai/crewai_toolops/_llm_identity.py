@@ -15,6 +15,8 @@ from crewai.llms.base_llm import BaseLLM, LLMCallBlockedError
 from crewai.tools import BaseTool
 from pydantic import BaseModel, ValidationError
 
+from toolops_plugins import ToolOps
+from toolops_plugins.adapters.identity_memo import IdentityMemo
 from toolops_plugins.adapters.model_identity import SETTINGS, WATCH_FIELDS, replace_values
 from toolops_plugins.adapters.model_policy import may_pass
 from toolops_plugins.errors import NotCanonicalError
@@ -23,6 +25,7 @@ from toolops_plugins.policy import NOTHING
 __all__ = [
     "DENIALS",
     "Configuration",
+    "fields_memo",
     "is_outage",
     "is_passing",
     "model_identity",
@@ -95,6 +98,12 @@ class Configuration:
                 found[name] = request_identity(value)
         return found
 
+    def is_ignored(self, llm: BaseLLM, name: str, value: Any) -> bool:  # noqa: ARG002 - as a memory of identities calls it
+        """Return whether an attribute does not count among :meth:`fields`."""
+        if name not in self._native:
+            return True
+        return name in self._unwritten and not isinstance(value, _SETTINGS)
+
     def _counts(self, name: str, value: Any) -> bool:
         if name in self._native or name in self._private or name == _NAME:
             return False
@@ -108,7 +117,17 @@ def _attributes(llm: BaseLLM) -> dict[str, Any]:
     return {**vars(llm), **(getattr(llm, "__pydantic_private__", None) or {})}
 
 
-def model_identity(llm: BaseLLM, kind: type[BaseLLM], configuration: Configuration) -> Any:
+def fields_memo(ops: ToolOps, configuration: Configuration) -> IdentityMemo:
+    """Return the memory of the fields of a guarded model."""
+    return IdentityMemo(ops.canon, _SKIP, configuration.is_ignored)
+
+
+def model_identity(
+    llm: BaseLLM,
+    kind: type[BaseLLM],
+    configuration: Configuration,
+    memo: IdentityMemo | None = None,
+) -> Any:
     """Return the values that tell a model from others that might answer differently.
 
     These are the class and all fields, also those that were changed after construction, but for
@@ -119,6 +138,7 @@ def model_identity(llm: BaseLLM, kind: type[BaseLLM], configuration: Configurati
         llm: The live model.
         kind: Its class, before it was guarded.
         configuration: What is known of the class.
+        memo: The memory of the model's fields. None: they are looked at each time.
 
     Raises:
         NotCanonicalError: The provider keeps the conversation, so an answer depends on what was
@@ -129,9 +149,10 @@ def model_identity(llm: BaseLLM, kind: type[BaseLLM], configuration: Configurati
     if any(getattr(llm, name, False) for name in _CHAINED):
         raise NotCanonicalError("the model goes on with a conversation that its provider keeps")
     address = _address(llm)  # which may be what sets the credentials
+    fields = configuration.fields
     return [
         kind,
-        configuration.fields(llm),
+        fields(llm) if memo is None else memo.identity(llm, lambda: [fields(llm)]),
         vars(llm).get(_NAME) or None,
         address,
         sorted(llm.stop_sequences),  # which CrewAI puts together in no particular order
