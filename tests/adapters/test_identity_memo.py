@@ -114,7 +114,7 @@ def test_a_property_in_place_of_a_field_is_asked_each_time() -> None:
     class Computed(Model):
         pass
 
-    Computed.model = property(lambda self: "n")  # type: ignore[assignment, misc]
+    Computed.model = property(lambda self: "n")  # type: ignore[assignment, misc]  # a class of a user may have one
     model, memo = Computed(), Memo()
     memo(model)
     memo(model)
