@@ -14,10 +14,9 @@ from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
 from inspect import isawaitable, iscoroutine
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from toolops_plugins.callables.hidden_coroutines import is_awaitable
-from toolops_plugins.callables.pickling import RuntimePart
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import FlightResult, Flights
 from toolops_plugins.concurrency.contexts import apply_context
@@ -33,14 +32,13 @@ from toolops_plugins.concurrency.tasks import (
 )
 from toolops_plugins.concurrency.to_thread import ThreadCall, run_in_pool
 from toolops_plugins.drivers.attempt import Attempt
+from toolops_plugins.drivers.driver import Driver
 from toolops_plugins.drivers.invocation import note_abandonment, run_attempt
 from toolops_plugins.drivers.limits import (
-    Limit,
     attempt_timeout,
     seconds_left,
     seconds_left_for,
     shorter_of,
-    tighter_limit,
 )
 from toolops_plugins.steps import Gate, Io
 
@@ -55,7 +53,7 @@ _TURN = 0.002
 """Seconds between two looks at an event of another thread."""
 
 
-class LoopDriver(RuntimePart):
+class LoopDriver(Driver):
     """Awaits on the running event loop what takes time. Safe to use from any loops at once.
 
     Args:
@@ -63,43 +61,17 @@ class LoopDriver(RuntimePart):
         flights: The flights of the runtime.
         pool: Runs plain functions.
         backlog: The maximum number of background calls; further ones are dropped. Default 1,000.
-
-    Attributes:
-        limit: The time at which all that it does is given up, or None.
     """
 
     part = "_on_loop"
-    limit: Limit | None = None
     # The function in C itself, since every call asks.
     find_loop = staticmethod(asyncio._get_running_loop)  # noqa: SLF001 - documented for other loops
     require_loop = staticmethod(get_running_loop)
 
     def __init__(self, clock: Clock, flights: Flights, pool: Pool, *, backlog: int = 1_000) -> None:
-        self._clock = clock
-        self._flights = flights
-        self._pool = pool
+        super().__init__(clock, flights, pool)
         self._backlog = backlog
         self._background: set[asyncio.Task[None]] = set()
-
-    def bounded(self, limit: Limit | None) -> Self:
-        """Return this driver with another limit, or with none."""
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        other.limit = limit
-        return other
-
-    def _unbounded(self) -> Self:
-        return self if self.limit is None else self.bounded(None)
-
-    def within(
-        self, seconds: float, error: Callable[[], BaseException], *, in_thread: bool = True
-    ) -> Self:
-        """Return this driver with a limit: after ``seconds``, what it does raises ``error()``.
-
-        With ``in_thread`` plain functions run in a thread, where they can be abandoned.
-        """
-        inner = Limit(self._clock.monotonic() + seconds, error, in_thread)
-        return self.bounded(tighter_limit(inner, self.limit))
 
     async def run(self, flow: Generator[Io, Any, T]) -> T:
         """Run a generator of I/O to its end; return its result or raise its error."""

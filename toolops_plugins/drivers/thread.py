@@ -17,14 +17,13 @@ from contextvars import copy_context
 from functools import partial
 from inspect import isawaitable
 from queue import Empty, SimpleQueue
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
-from toolops_plugins.callables.pickling import RuntimePart
-from toolops_plugins.clock import Clock
-from toolops_plugins.coalesce.flights import FlightResult, Flights
+from toolops_plugins.coalesce.flights import FlightResult
 from toolops_plugins.concurrency.contexts import apply_context
 from toolops_plugins.concurrency.pool import BULK, Outcome, Pool, Ticket
 from toolops_plugins.drivers.attempt import Attempt
+from toolops_plugins.drivers.driver import Driver
 from toolops_plugins.drivers.invocation import close_awaitable, note_abandonment, run_attempt
 from toolops_plugins.drivers.limits import (
     Limit,
@@ -33,7 +32,6 @@ from toolops_plugins.drivers.limits import (
     seconds_left,
     seconds_left_for,
     shorter_of,
-    tighter_limit,
 )
 from toolops_plugins.errors import ConfigurationError, DeadlineExceeded
 from toolops_plugins.steps import Gate, Io
@@ -44,45 +42,16 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class ThreadDriver(RuntimePart):
+class ThreadDriver(Driver):
     """Does in the calling thread what takes time. Safe to use from any threads at once.
 
     Args:
         clock: The source of time.
         flights: The flights of the runtime.
         pool: Runs functions with a time limit, and background work.
-
-    Attributes:
-        limit: The time at which all that it does is given up, or None.
     """
 
     part = "_in_threads"
-    limit: Limit | None = None
-
-    def __init__(self, clock: Clock, flights: Flights, pool: Pool) -> None:
-        self._clock = clock
-        self._flights = flights
-        self._pool = pool
-
-    def bounded(self, limit: Limit | None) -> Self:
-        """Return this driver with another limit, or with none."""
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        other.limit = limit
-        return other
-
-    def _unbounded(self) -> Self:
-        return self if self.limit is None else self.bounded(None)
-
-    def within(
-        self, seconds: float, error: Callable[[], BaseException], *, in_thread: bool = True
-    ) -> Self:
-        """Return this driver with a limit: after ``seconds``, what it does raises ``error()``.
-
-        With ``in_thread`` plain functions run in a thread, where they can be abandoned.
-        """
-        inner = Limit(self._clock.monotonic() + seconds, error, in_thread)
-        return self.bounded(tighter_limit(inner, self.limit))
 
     def run(self, flow: Generator[Io, Any, T]) -> T:
         """Run a generator of I/O to its end; return its result or raise its error."""
