@@ -179,7 +179,7 @@ class LoopFlights:
                 timer.cancel()
             if watch is not None:
                 watch.leave(waiter)
-            if wait is not None:
+            if wait is not None and wait is not wait_graph.OUTSIDE:
                 wait_graph.leave(wait)
             last = table.leave(flight, waiter)
             if last and flight.loop is loop and flight.task is not None and not closing:
