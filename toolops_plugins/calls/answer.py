@@ -28,6 +28,7 @@ __all__ = [
     "raise_cached_error",
     "record_call",
     "record_failure",
+    "record_pending",
     "report_failure",
     "report_refusal",
     "tags_of",
@@ -132,6 +133,14 @@ def record_call(call: Call, outcome: Outcome, answer: Answer | None) -> None:
     """Count a call that has ended, and emit its event."""
     try:
         _count(call, outcome, answer)
+    except Exception as error:  # noqa: BLE001 - the call itself has ended well
+        report_failure(call, "event", error)
+
+
+def record_pending(call: Call) -> None:
+    """Count the calls whose latencies wait for that."""
+    try:
+        call.plan.stats.count_pending()
     except Exception as error:  # noqa: BLE001 - the call itself has ended well
         report_failure(call, "event", error)
 

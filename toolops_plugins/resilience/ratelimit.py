@@ -89,6 +89,7 @@ class Limiter:
                 state = TokenBucket(count, period, policy.burst or count, clock)
         self._state = state
         self._capacity = state.capacity
+        self._take = state.take
         self.local = state.local
 
     def reserve(self, cost: float = 1.0, wait: float | None = None) -> Reservation:
@@ -116,7 +117,7 @@ class Limiter:
         if not 0 < cost <= self._capacity:
             return self._take_odd_cost(cost)
         patience = self._patience if wait is None else min(wait, self._patience)
-        taken = self._state.take(cost, patience)
+        taken = self._take(cost, patience)
         if taken[1] is None:
             raise RateLimited(
                 f"the rate limit of {self.name!r} ({self.policy.rate}) is used up",

@@ -54,7 +54,6 @@ class ToolStats:
         "__weakref__",
         "_asked",
         "_attempts",
-        "_bypasses",
         "_calls",
         "_counting",
         "_counts",
@@ -66,6 +65,7 @@ class ToolStats:
         "_sketches",
         "_spent",
         "_tiers",
+        "bypasses",
         "hits",
         "name",
     )
@@ -79,7 +79,9 @@ class ToolStats:
         self._counting = False
         self.hits: list[tuple[float, float, float]] = []
         self._calls: list[_Call] = []
-        self._bypasses: list[float] = []
+        self.bypasses: list[float] = []
+        """Latencies of pending calls without key and price that succeeded at once. Whoever appends
+        the last of ``BATCH`` calls :meth:`count_pending`; a method would double the time."""
         self._zero()
 
     def reset_after_fork(self) -> None:
@@ -131,19 +133,6 @@ class ToolStats:
             (outcome, latency, attempts, spent, saved_latency, saved_price, tier, asked_cache)
         )
         if len(calls) >= BATCH:
-            self.count_pending()
-
-    def bypass(self, latency: float) -> None:
-        """Record a call without cache, key and price that succeeded at its first attempt.
-
-        It takes half as long as :meth:`count`.
-
-        Args:
-            latency: Seconds that the caller waited.
-        """
-        latencies = self._bypasses
-        latencies.append(latency)
-        if len(latencies) >= BATCH:
             self.count_pending()
 
     def record(self, event: CallEvent) -> None:
@@ -233,12 +222,12 @@ class ToolStats:
             self._saved_price += saved_price
             self._add_hits(self._local_tier, len(hits))
             self._sketch("hit").add_all(latencies)
-        bypasses = self._bypasses[:]
-        if bypasses:
-            del self._bypasses[: len(bypasses)]
-            self._counts["bypass"] += len(bypasses)
-            self._attempts += len(bypasses)
-            self._sketch("other").add_all(bypasses)
+        waited = self.bypasses[:]
+        if waited:
+            del self.bypasses[: len(waited)]
+            self._counts["bypass"] += len(waited)
+            self._attempts += len(waited)
+            self._sketch("other").add_all(waited)
         if self._calls:
             self._count_calls()
 

@@ -42,7 +42,7 @@ from toolops_plugins.calls.answer import (
     raise_cached_error,
     record_call,
     record_failure,
-    report_failure,
+    record_pending,
     tags_of,
 )
 from toolops_plugins.calls.call import Call
@@ -62,6 +62,7 @@ from toolops_plugins.drivers.attempt import Attempt
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import NOTHING
 from toolops_plugins.telemetry.events import Outcome
+from toolops_plugins.telemetry.stats import BATCH
 
 if TYPE_CHECKING:
     from toolops_plugins.drivers.loop import LoopDriver
@@ -78,7 +79,7 @@ def make_attempts_call(driver: LoopDriver, plan: Plan) -> Callable[..., Awaitabl
     """
     attempts = attempts_of(driver, plan)
     shared, emitter = plan.shared, plan.shared.emitter
-    monotonic, record_bypass = shared.clock.monotonic, plan.stats.bypass
+    monotonic, bypasses = shared.clock.monotonic, plan.stats.bypasses
     is_free = plan.policy.price is None
     find_loop = driver.find_loop  # async only
 
@@ -98,10 +99,9 @@ def make_attempts_call(driver: LoopDriver, plan: Plan) -> Callable[..., Awaitabl
             record_failure(call, error, None)
             raise
         if is_free and call.attempts == 1 and not emitter.active:
-            try:
-                record_bypass(monotonic() - call.began)
-            except Exception as error:  # noqa: BLE001 - the call itself has ended well
-                report_failure(call, "event", error)
+            bypasses.append(monotonic() - call.began)
+            if len(bypasses) >= BATCH:
+                record_pending(call)
         else:
             call.reason = "no_cache"
             call.tags = tags_of(call)

@@ -37,7 +37,7 @@ from toolops_plugins.calls.answer import (
     raise_cached_error,
     record_call,
     record_failure,
-    report_failure,
+    record_pending,
     tags_of,
 )
 from toolops_plugins.calls.call import Call
@@ -63,6 +63,7 @@ from toolops_plugins.drivers.attempt import Attempt
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import NOTHING
 from toolops_plugins.telemetry.events import Outcome
+from toolops_plugins.telemetry.stats import BATCH
 
 if TYPE_CHECKING:
     from toolops_plugins.drivers.thread import ThreadDriver
@@ -79,7 +80,7 @@ def make_attempts_call(driver: ThreadDriver, plan: Plan) -> Callable[..., Any]:
     """
     attempts = attempts_of(driver, plan)
     shared, emitter = plan.shared, plan.shared.emitter
-    monotonic, record_bypass = shared.clock.monotonic, plan.stats.bypass
+    monotonic, bypasses = shared.clock.monotonic, plan.stats.bypasses
     is_free = plan.policy.price is None
 
     def call_attempts(*args: Any, **kwargs: Any) -> Any:
@@ -96,10 +97,9 @@ def make_attempts_call(driver: ThreadDriver, plan: Plan) -> Callable[..., Any]:
             record_failure(call, error, None)
             raise
         if is_free and call.attempts == 1 and not emitter.active:
-            try:
-                record_bypass(monotonic() - call.began)
-            except Exception as error:  # noqa: BLE001 - the call itself has ended well
-                report_failure(call, "event", error)
+            bypasses.append(monotonic() - call.began)
+            if len(bypasses) >= BATCH:
+                record_pending(call)
         else:
             call.reason = "no_cache"
             call.tags = tags_of(call)
