@@ -18,6 +18,8 @@ from toolops_plugins.errors import ConfigurationError
 
 __all__ = ["is_awaitable", "refusal", "wrap_hidden_coroutine"]
 
+_PLAIN_TYPES = frozenset((str, bytes, int, float, bool, type(None), list, dict, tuple, set))
+
 _FIRST_OUTCOME: ContextVar[tuple[object, list[Callable[[], Any]]] | None] = ContextVar(
     "toolops_made", default=None
 )
@@ -26,8 +28,12 @@ _FIRST_OUTCOME: ContextVar[tuple[object, list[Callable[[], Any]]] | None] = Cont
 
 def is_awaitable(value: object) -> bool:
     """Return whether a value is a coroutine, a future or another awaitable."""
+    kind = type(value)
+    # A missing attribute is found in three times the time. A metaclass of the user's may raise.
+    if type(kind) is type and kind in _PLAIN_TYPES:
+        return False
     try:
-        return hasattr(type(value), "__await__")
+        return hasattr(kind, "__await__")
     except Exception:  # noqa: BLE001 - a metaclass may raise anything
         return False
 
