@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import ContextVar, copy_context
 from typing import Any
 
@@ -86,6 +88,28 @@ async def test_a_coroutine_without_a_wait_has_ended_at_once(
     del failed, late
     gc.collect()
     assert not caplog.records  # of an exception that was never retrieved
+
+
+async def test_tasks_of_ended_coroutines_do_not_pile_up() -> None:
+    async def work() -> None:
+        pass
+
+    async def fail() -> None:
+        raise LookupError
+
+    turns: list[int] = []
+    asyncio.get_running_loop().call_soon(turns.append, 1)
+    for coroutine in (work, fail):
+        for _ in range(3_000):
+            started = EagerTask(
+                *start_eagerly(coroutine(), asyncio.get_running_loop(), copy_context())
+            )
+            if not started.done():
+                await asyncio.wait([started.task])
+            with suppress(LookupError):
+                started.result()
+        assert len(asyncio.all_tasks()) < 1_100
+    assert turns or sys.version_info >= (3, 12)  # where they end at once
 
 
 async def test_a_coroutine_that_has_ended_cannot_be_cancelled() -> None:

@@ -144,7 +144,7 @@ def wake(
         waiters: What they wait for, as in :class:`Flight`.
         here: The loop that runs in this thread, or None.
     """
-    elsewhere: dict[asyncio.AbstractEventLoop, list[asyncio.Future[Any]]] = {}
+    elsewhere: dict[asyncio.AbstractEventLoop, list[asyncio.Future[Any]]] | None = None
     for waiter, loop in waiters.items():
         if loop is here and loop is not None:
             if not waiter.done():
@@ -153,7 +153,11 @@ def wake(
             with suppress(RuntimeError):  # it is awake already
                 waiter.release()
         else:
+            if elsewhere is None:
+                elsewhere = {}
             elsewhere.setdefault(loop, []).append(waiter)
+    if elsewhere is None:
+        return
     for loop, futures in elsewhere.items():
         with suppress(RuntimeError):  # a closed loop has no caller left to wake
             loop.call_soon_threadsafe(_set_all, futures)

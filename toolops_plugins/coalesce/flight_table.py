@@ -180,10 +180,10 @@ class FlightTable:
         """Return whether nobody will ever end a flight: its loop was closed or interrupted."""
         if flight.loop is None:
             return flight.done
-        # Between joining and starting the task nothing else can run on the same loop.
-        return (
-            flight.done or flight.loop.is_closed() or (flight.loop is loop and flight.task is None)
-        )
+        if flight.loop is loop:
+            # Between joining and starting the task nothing else can run on the same loop.
+            return flight.done or flight.task is None
+        return flight.done or flight.loop.is_closed()
 
     def _drop(self, flight: Flight) -> None:
         """Let nobody join a flight any more; the caller holds the lock."""
@@ -199,6 +199,9 @@ class FlightTable:
 
     def leave(self, flight: Flight, waiter: Any) -> bool:
         """Remove one caller; return whether it was the last one, so that the work was cancelled."""
+        if flight.done and not flight.followed:  # which changes no more
+            flight.outcome = None
+            return False
         with self._lock:
             flight.parties -= 1
             if flight.waiters is not None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 import types
 from collections.abc import Coroutine, Generator
 from contextlib import suppress
@@ -24,6 +25,20 @@ T = TypeVar("T")
 
 _NAME = "toolops"
 """The name of the tasks: asyncio would format a number for each."""
+
+_MOST_ENDED = 1_000
+"""Tasks of ended coroutines that may wait for their empty step. Past it the next one begins in a
+later turn: calls that have nothing to wait for would otherwise pile them up for ever."""
+
+
+class _Ended(threading.local):
+    """The tasks of this thread's loop that wait for their empty step."""
+
+    loop = 0
+    count = 0
+
+
+_ended = _Ended()
 
 
 class EagerTask(Generic[T]):
@@ -68,7 +83,7 @@ class EagerTask(Generic[T]):
 def start_eagerly(
     coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop, context: Context
 ) -> tuple[asyncio.Task[T], list[Any] | None]:
-    """Start a task, whose first step runs now unless the loop has a task factory.
+    """Start a task, whose first step runs now, unless the loop has a task factory.
 
     Args:
         coroutine: The coroutine.
@@ -89,6 +104,10 @@ def start_eagerly(
 def _start_before_312(
     coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop, context: Context
 ) -> tuple[asyncio.Task[T], list[Any] | None]:
+    if _ended.loop != id(loop):
+        _ended.loop, _ended.count = id(loop), 0
+    if _ended.count >= _MOST_ENDED:
+        return loop.create_task(coroutine, context=context), None
     adapter = _run_first_step(coroutine)
     task = asyncio.Task(adapter, loop=loop, name=_NAME, context=context)
     caller = asyncio.current_task(loop)
@@ -106,6 +125,8 @@ def _start_before_312(
         if caller is not None and asyncio.current_task(loop) is None:
             asyncio._enter_task(loop, caller)  # noqa: SLF001 - as above
         raise
+    if end is not None:
+        _ended.count += 1
     return task, end
 
 
@@ -122,11 +143,13 @@ def _run_first_step(coroutine: Coroutine[Any, Any, T]) -> Generator[Any, None, T
             yield [end.value, None]
         except asyncio.CancelledError:
             pass  # it had ended before
+        _ended.count -= 1
         return end.value  # type: ignore[no-any-return]  # the type of a StopIteration is open
     except BaseException as first:
         failure = [None, first]
         with suppress(asyncio.CancelledError):  # as above
             yield failure
+        _ended.count -= 1
         if len(failure) == 1:  # its starter has raised it
             return cast("T", None)  # nobody asks the task
         raise
