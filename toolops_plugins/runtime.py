@@ -43,7 +43,6 @@ from toolops_plugins.resilience.ratelimit import Limiter
 from toolops_plugins.resilience.retry import RetryBudget
 from toolops_plugins.storage import Storage
 from toolops_plugins.telemetry.events import CallEvent, Emitter, SinkLike
-from toolops_plugins.telemetry.report import StatsSnapshot
 from toolops_plugins.telemetry.stats import Stats
 from toolops_plugins.wrapping.decorators import Decorators
 from toolops_plugins.wrapping.planner import Planner
@@ -52,6 +51,7 @@ from toolops_plugins.wrapping.registry import Registry
 if TYPE_CHECKING:
     from toolops_plugins.drivers.loop import LoopDriver
     from toolops_plugins.semantic.cache import SemanticCache
+    from toolops_plugins.telemetry.report import StatsSnapshot
 
 __all__ = ["ToolOps", "all_runtimes"]
 

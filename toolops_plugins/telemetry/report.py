@@ -6,12 +6,20 @@ Money has no currency here: it is in the unit of the policies' prices.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-__all__ = ["Latency", "StatsSnapshot", "ToolReport"]
+from toolops_plugins.quantiles import Quantiles
 
+__all__ = ["Latency", "StatsSnapshot", "ToolReport", "latencies_of", "total_of"]
+
+_SUMMED = (
+    "stale", "coalesced", "misses", "fallbacks", "rejected", "errors", "bypassed", "refreshes",
+    "asked", "attempts", "saved_seconds", "saved_price", "spent",
+)  # fmt: skip
+"""Fields of a report that add up."""
 _SHOWN = 30
 """Tools in a text or HTML table; to_dict() has them all."""
 _WIDTH = 40
@@ -192,6 +200,35 @@ class StatsSnapshot:
     def _rest(self) -> list[str]:
         more = len(self.tools) - _SHOWN
         return [f"... and {more:,} more"] if more > 0 else []
+
+
+def total_of(reports: list[ToolReport], sketches: Mapping[str, Quantiles]) -> ToolReport:
+    """Return the sum of the reports of all tools, with the latencies of all of them."""
+    tiers: Counter[str] = Counter()
+    for report in reports:
+        tiers.update(report.hits_by_tier)
+    sums: dict[str, Any] = {
+        field: sum(getattr(report, field) for report in reports) for field in _SUMMED
+    }
+    return ToolReport("total", tiers=tuple(sorted(tiers.items())), **sums, **latencies_of(sketches))
+
+
+def latencies_of(sketches: Mapping[str, Quantiles]) -> dict[str, Any]:
+    """Return the latencies of a report, by the names of its fields."""
+    every = Quantiles()
+    for sketch in sketches.values():
+        every.merge(sketch)
+    return {
+        "latency": _latency(every),
+        "hit_latency": _latency(sketches.get("hit")),
+        "miss_latency": _latency(sketches.get("miss")),
+    }
+
+
+def _latency(sketch: Quantiles | None) -> Latency:
+    if sketch is None or not sketch.count:
+        return Latency()
+    return Latency(sketch.quantile(0.5), sketch.quantile(0.95), sketch.quantile(0.99))
 
 
 class _Column(NamedTuple):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from toolops_plugins import check
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.quantiles import Quantiles
 from toolops_plugins.telemetry.events import OUTCOMES, CallEvent, Outcome
-from toolops_plugins.telemetry.report import Latency, StatsSnapshot, ToolReport
+
+if TYPE_CHECKING:
+    from toolops_plugins.telemetry.report import StatsSnapshot, ToolReport
 
 __all__ = ["BATCH", "OTHER", "Stats", "ToolStats"]
 
@@ -21,12 +22,6 @@ Sketches: TypeAlias = dict[str, Quantiles]
 
 _Call: TypeAlias = tuple[Outcome, float, int, float, float, float, str | None, bool]
 """The arguments of :meth:`ToolStats.count`."""
-
-_SUMMED = (
-    "stale", "coalesced", "misses", "fallbacks", "rejected", "errors", "bypassed", "refreshes",
-    "asked", "attempts", "saved_seconds", "saved_price", "spent",
-)  # fmt: skip
-"""Fields of a report that add up."""
 
 BATCH: Final = 32
 """Calls that may wait to be counted. It bounds their memory and the pause of counting them."""
@@ -160,6 +155,8 @@ class ToolStats:
         Args:
             sketches: Latencies of other tools, to which this tool's are added.
         """
+        from toolops_plugins.telemetry.report import ToolReport, latencies_of  # noqa: PLC0415 - for reports only
+
         with self._lock:
             self.count_pending()
             _merge(sketches, self._sketches)
@@ -180,7 +177,7 @@ class ToolStats:
                 saved_seconds=self._saved_seconds,
                 saved_price=self._saved_price,
                 spent=self._spent,
-                **_latencies(self._sketches),
+                **latencies_of(self._sketches),
             )
 
     def near_hits(self) -> int:
@@ -312,13 +309,15 @@ class Stats:
         Those of one tool belong to one moment; tools are read one after the other, and the total is
         their sum. Takes some tenths of a millisecond for each tool.
         """
+        from toolops_plugins.telemetry.report import StatsSnapshot, total_of  # noqa: PLC0415 - as in report()
+
         with self._lock:
             recorders = [*self._recorders.values(), self._other]
         sketches: Sketches = {}
         reports = [recorder.report(sketches) for recorder in recorders]
         called = [report for report in reports if report.calls or report.refreshes]
         called.sort(key=lambda report: (-report.calls, report.name))
-        return StatsSnapshot(tuple(called), _total(called, sketches))
+        return StatsSnapshot(tuple(called), total_of(called, sketches))
 
     def reset(self) -> None:
         """Start again at zero; recorders stay valid."""
@@ -328,33 +327,6 @@ class Stats:
             recorder.reset()
 
 
-def _total(reports: list[ToolReport], sketches: Sketches) -> ToolReport:
-    tiers: Counter[str] = Counter()
-    for report in reports:
-        tiers.update(report.hits_by_tier)
-    sums: dict[str, Any] = {
-        field: sum(getattr(report, field) for report in reports) for field in _SUMMED
-    }
-    return ToolReport("total", tiers=tuple(sorted(tiers.items())), **sums, **_latencies(sketches))
-
-
 def _merge(into: Sketches, sketches: Sketches) -> None:
     for group, sketch in sketches.items():
         into.setdefault(group, Quantiles()).merge(sketch)
-
-
-def _latencies(sketches: Sketches) -> dict[str, Any]:
-    every = Quantiles()
-    for sketch in sketches.values():
-        every.merge(sketch)
-    return {
-        "latency": _latency(every),
-        "hit_latency": _latency(sketches.get("hit")),
-        "miss_latency": _latency(sketches.get("miss")),
-    }
-
-
-def _latency(sketch: Quantiles | None) -> Latency:
-    if sketch is None or not sketch.count:
-        return Latency()
-    return Latency(sketch.quantile(0.5), sketch.quantile(0.95), sketch.quantile(0.99))
