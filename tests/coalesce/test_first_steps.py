@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from callers import LONG, Latch, start
 from servers import wait_for
 
 from toolops_plugins import ToolOps
+from toolops_plugins.coalesce.flights import Flights
 
 
 async def test_work_that_waits_for_nothing_takes_no_turn_of_the_loop(ops: ToolOps) -> None:
@@ -120,3 +124,33 @@ def test_all_callers_of_another_loop_are_woken_by_one_callback(ops: ToolOps) -> 
     loop.call_soon_threadsafe(loop.stop)
     thread.join(LONG)
     loop.close()
+
+
+class WorkError(Exception):
+    """An exception that can be weakly referenced."""
+
+
+@pytest.mark.parametrize("turns", [0, 1])
+async def test_an_error_that_its_leader_has_handled_is_freed_at_once(turns: int) -> None:
+    flights = Flights()
+    failures: list[weakref.ref[WorkError]] = []
+
+    async def fail() -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        failure = WorkError()
+        failures.append(weakref.ref(failure))
+        try:
+            raise failure
+        finally:
+            del failure
+
+    gc.collect()
+    gc.disable()
+    try:
+        with suppress(WorkError):
+            await flights.arun(b"key", fail)
+        await asyncio.sleep(0)
+        assert failures[0]() is None
+    finally:
+        gc.enable()

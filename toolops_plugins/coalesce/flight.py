@@ -178,7 +178,10 @@ def deliver(outcome: FlightOutcome, *, led: bool) -> FlightResult:
         error = copy_error(outcome.copy)
     # An exception without a copy is shared by all callers, and each raise would lengthen its
     # traceback.
-    raise error.with_traceback(outcome.trace)
+    try:
+        raise error.with_traceback(outcome.trace)
+    finally:
+        del error, outcome  # the exception would refer to itself through its traceback
 
 
 def make_deadline_error(seconds: float | None) -> DeadlineExceeded:

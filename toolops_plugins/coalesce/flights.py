@@ -192,7 +192,10 @@ class Flights(FlightTable):
             raise
         if outcome is not None:
             apply_context(context)
-            return deliver(outcome, led=True)
+            try:
+                return deliver(outcome, led=True)
+            finally:
+                del outcome  # its exception would refer to itself through its traceback
         if flight.death is not None:
             raise flight.death
         return None

@@ -101,7 +101,10 @@ class LoopFlights:
                 raise asyncio.CancelledError
             if outcome.error is None:
                 return make_result((outcome.value, True))
-            return deliver(outcome, led=True)
+            try:
+                return deliver(outcome, led=True)
+            finally:
+                del outcome  # its exception would refer to itself through its traceback
 
     def _start(
         self,
