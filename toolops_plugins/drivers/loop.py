@@ -164,10 +164,11 @@ class LoopDriver(Driver):
 
     async def wait(self, event: threading.Event, seconds: float) -> None:
         """Wait for an event of another thread, for at most so many seconds."""
-        for _ in range(int(seconds / _TURN)):
+        left = seconds_left(self.limit, self._clock)
+        for _ in range(int(min(seconds, seconds if left is None else left) / _TURN)):
             if event.is_set():
                 return
-            await self.sleep(_TURN)
+            await asyncio.sleep(_TURN)  # in real time, which the other thread takes
 
     async def sleep(self, seconds: float) -> None:
         """Sleep; at the limit, raise its error."""

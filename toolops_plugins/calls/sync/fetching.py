@@ -50,7 +50,7 @@ def fetch(
     took = monotonic() - began
     if plan.stream:
         return start_stream(call, value, marks, took)
-    price = plan.charge(call, value)
+    price = 0.0 if plan.policy.price is None else plan.charge(call, value)
     payload = None
     coalesces = plan.coalesces
     store = cache is not None and is_cacheable(call, cache, value)
