@@ -26,7 +26,9 @@ from toolops_plugins import (
     ToolOps,
     TotalTimeout,
 )
+from toolops_plugins.coalesce.flights import Flights
 from toolops_plugins.concurrency.pool import Pool
+from toolops_plugins.drivers.loop import LoopDriver
 from toolops_plugins.testing import FakeClock
 
 
@@ -448,3 +450,23 @@ def test_a_forked_child_has_a_runtime_of_its_own(ops, body):
     body.go.set()
     holder.join()
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+async def test_an_event_of_another_thread_is_awaited_in_real_time():
+    clock = FakeClock()
+    driver = LoopDriver(clock, Flights(), Pool())
+    event, waits = threading.Event(), threading.Event()
+
+    def set_event() -> None:
+        waits.wait(20)
+        event.set()
+
+    thread = threading.Thread(target=set_event)
+    thread.start()
+    task = asyncio.create_task(driver.wait(event, 20.0))
+    await asyncio.sleep(0)
+    waits.set()
+    await task
+    thread.join()
+    assert event.is_set()
+    assert clock.slept == []
