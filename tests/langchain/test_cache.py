@@ -485,6 +485,61 @@ def test_a_planted_entry_is_a_miss_and_makes_no_class(cache, ops, planted, sink)
     assert cache.lookup("p", "m") is None
 
 
+@pytest.mark.parametrize(
+    "planted",
+    [
+        b'["langchain.generation",{"message":{"content":5},"info":null}]',
+        b'["langchain.generation",{"message":{"content":"a","id":"b"},"info":5}]',
+        b'["langchain.generation",{"message":{"content":"a"}}]',
+        b'["langchain.generation",{"message":null,"info":null}]',
+        b'["langchain.generation",[]]',
+        b'["langchain.generation"]',
+        b'["os.system","ls"]',
+        b"[]",
+    ],
+)
+def test_a_planted_list_is_a_miss(cache, ops, planted):
+    cache.update("p", "m", [generation()])
+    (slot,) = ops._tiers.all[0]._slots.values()
+    assert slot.payload.codec == "json"
+    slot.payload.data = planted
+    assert cache.lookup("p", "m") is None
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"finish_reason": "stop", "usage": {"details": [{"cached": 1, "share": 0.5}]}},
+        {"pair": (1, 2), "odd": float("inf"), "numbers": {1: "a"}},
+    ],
+)
+def test_metadata_comes_back_exactly_and_to_each_caller_anew(cache, metadata):
+    message = AIMessage("Paris", response_metadata=metadata)
+    cache.update("p", "m", [ChatGeneration(message=message, generation_info={"a": [1]})])
+    first, second = (cache.lookup("p", "m")[0] for _ in range(2))
+    for found in (first, second):
+        assert found.text == "Paris"
+        assert found.generation_info == {"a": [1]}
+        assert found.message.response_metadata == {**metadata, "toolops": {"hit": True}}
+        assert found.message.model_fields_set == {"content", "response_metadata"}
+        found.generation_info["a"].append(2)
+        found.message.response_metadata.clear()
+    assert "toolops" not in metadata
+
+
+def test_a_policys_own_functions_see_generations(ops):
+    seen = []
+
+    def price(generations):
+        seen.append(generations)
+        return 1.0
+
+    policy = Policy(cache=Cache(when=seen.append), price=price)
+    ToolOpsCache(ops, policy=policy).update("p", "m", [generation()])
+    assert len(seen) == 2  # what may be stored, and what it has cost
+    assert all(found[0].message.content == generation().message.content for found in seen)
+
+
 def test_generations_of_every_kind_come_back_as_they_were(cache, ops):
     message = AIMessage(
         [{"type": "text", "text": "a"}, {"type": "reasoning", "reasoning": "b"}],

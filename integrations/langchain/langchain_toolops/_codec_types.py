@@ -35,7 +35,7 @@ from pydantic import BaseModel
 from toolops_plugins import Codec
 from toolops_plugins.adapters.pydantic_state import build_model
 
-__all__ = ["Generations", "teach"]
+__all__ = ["Generations", "dump_simple", "load_simple", "teach"]
 
 _MESSAGES: tuple[type[BaseMessage], ...] = (
     AIMessageChunk,
@@ -147,7 +147,7 @@ def _dump_generations(generations: Generations) -> list[Any]:
     stored: list[Any] = []
     for each in generations:
         if type(each) is ChatGeneration and type(each.message) is AIMessage:
-            stored.append({"message": _message_fields(each.message), "info": each.generation_info})
+            stored.append(_stored(each.message, each.generation_info))
         else:
             stored.append(each)
     return stored
@@ -155,7 +155,7 @@ def _dump_generations(generations: Generations) -> list[Any]:
 
 def _load_generations(stored: list[Any]) -> Generations:
     return Generations(
-        [_generation(e) if type(e) is dict else _check_generation(e) for e in stored]
+        [load_simple(e) if type(e) is dict else _check_generation(e) for e in stored]
     )
 
 
@@ -165,7 +165,20 @@ def _check_generation(read: Any) -> Generation:
     return read
 
 
-def _generation(stored: dict[str, Any]) -> ChatGeneration:
+def _stored(message: AIMessage, info: Any) -> dict[str, Any]:
+    return {"message": _message_fields(message), "info": info}
+
+
+def dump_simple(generation: Generation) -> dict[str, Any] | None:
+    """Return the fields of a generation whose message needs no validators, or None for others."""
+    if type(generation) is not ChatGeneration or type(generation.message) is not AIMessage:
+        return None
+    stored = _stored(generation.message, generation.generation_info)
+    return None if _build_message(stored["message"]) is None else stored
+
+
+def load_simple(stored: dict[str, Any]) -> ChatGeneration:
+    """Return the generation of stored fields."""
     fields, info = stored["message"], stored["info"]
     message = _build_message(fields)
     if message is None or type(info) not in _INFO:

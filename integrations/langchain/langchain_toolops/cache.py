@@ -9,10 +9,11 @@ from typing import Any, Literal
 from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
 from langchain_core.outputs import ChatGeneration
 
-from langchain_toolops._codec_types import Generations, teach
+from langchain_toolops._codec_types import teach
 from langchain_toolops._event_dedup import note_generations
 from langchain_toolops._llm_answers import are_whole, content_of, mark_hit
 from langchain_toolops._llm_conversation import question_in_text
+from langchain_toolops._stored_answers import GenerationsView, dump, load
 from toolops_plugins import (
     Cache,
     Policy,
@@ -21,7 +22,7 @@ from toolops_plugins import (
     ToolOps,
 )
 from toolops_plugins.adapters.options import keeps_usage, policy_of, runtime_of
-from toolops_plugins.adapters.policy_views import compare_by
+from toolops_plugins.adapters.policy_views import compare_by, map_results
 from toolops_plugins.adapters.signals import adapt_policy
 from toolops_plugins.errors import NotCanonicalError
 
@@ -96,10 +97,13 @@ class ToolOpsCache(BaseCache):
         if semantic is True:
             semantic = Semantic(on="question")
         whole = compare_by(whole.replace(semantic=semantic or None), content_of)
+        whole = map_results(whole, GenerationsView)
         if not callable(whole.tags):
             whole = whole.replace(tags=(*whole.tags, name))
         self._memo: dict[tuple[str, str], _KeyParts] = {}
-        self._aside = self._ops.aside(_generate, policy=adapt_policy(whole, are_whole), name=name)
+        self._aside = self._ops.aside(
+            _generate, policy=adapt_policy(whole, GenerationsView(are_whole)), name=name
+        )
 
     def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
         """Return fresh copies of the generations kept for a prompt, or None."""
@@ -116,14 +120,14 @@ class ToolOpsCache(BaseCache):
         parts = self._key_parts(prompt, llm_string)
         if parts is not None:
             note_generations(return_val)
-            self._aside.store(Generations(return_val), *parts)
+            self._aside.store(dump(return_val), *parts)
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
         """As :meth:`update`, without blocking the event loop."""
         parts = self._key_parts(prompt, llm_string)
         if parts is not None:
             note_generations(return_val)
-            await self._aside.astore(Generations(return_val), *parts)
+            await self._aside.astore(dump(return_val), *parts)
 
     def clear(self, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
         """Forget all that was kept under this cache's name, in every process; nothing else."""
@@ -173,14 +177,15 @@ class ToolOpsCache(BaseCache):
 
     def _result(self, found: Any) -> RETURN_VAL_TYPE | None:
         """Return what the cache gave as LangChain wants it, or None for anything else."""
-        if type(found) is not Generations or not found:
+        generations = load(found)
+        if generations is None:
             return None
-        for each in found:
+        for each in generations:
             if isinstance(each, ChatGeneration):
                 mark_hit(each.message, keeps_usage=self._keeps_usage)
             else:
                 note_generations((each,))  # which has no place for a mark
-        return found
+        return generations
 
 
 def _generate(question: str, scope: str, model: str, schema_version: str) -> Any:
