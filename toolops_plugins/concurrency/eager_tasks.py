@@ -15,7 +15,6 @@ import sys
 import threading
 import types
 from collections.abc import Coroutine, Generator
-from contextlib import suppress
 from contextvars import Context
 from typing import Any, Generic, TypeVar, cast
 
@@ -136,23 +135,25 @@ def _run_first_step(coroutine: Coroutine[Any, Any, T]) -> Generator[Any, None, T
 
     Yields first how the coroutine has ended, as an :class:`EagerTask` takes it, or None.
     """
+    awaited: Any = None
+    end: list[Any] | None = None
     try:
         awaited = coroutine.send(None)
-    except StopIteration as end:
+    except StopIteration as stop:
+        end = [stop.value, None]
+    except BaseException as failure:  # noqa: BLE001 - raised by the starter or the task
+        end = [None, failure]
+    if end is not None:
+        # Until the next turn, only the end is kept.
+        del coroutine
         try:  # noqa: SIM105 - suppress() takes a quarter as long as the whole step
-            yield [end.value, None]
+            yield end
         except asyncio.CancelledError:
             pass  # it had ended before
         _ended.count -= 1
-        return end.value  # type: ignore[no-any-return]  # the type of a StopIteration is open
-    except BaseException as first:
-        failure = [None, first]
-        with suppress(asyncio.CancelledError):  # as above
-            yield failure
-        _ended.count -= 1
-        if len(failure) == 1:  # its starter has raised it
-            return cast("T", None)  # nobody asks the task
-        raise
+        if len(end) > 1 and end[1] is not None:  # the starter has not raised it
+            raise end.pop()
+        return cast("T", end[0])
     # ``await`` marks the future that it yields, and a task removes the mark when it begins to wait.
     # Others may wait for the same future until then.
     is_future = getattr(awaited, "_asyncio_future_blocking", False)
@@ -182,6 +183,6 @@ def _run_first_step(coroutine: Coroutine[Any, Any, T]) -> Generator[Any, None, T
             return result
         try:
             awaited = coroutine.throw(error)
-        except StopIteration as end:
-            late: T = end.value
+        except StopIteration as stop:
+            late: T = stop.value
             return late
