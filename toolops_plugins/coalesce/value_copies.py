@@ -17,16 +17,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from copy import deepcopy
 from datetime import date, datetime, time, timedelta, timezone
-from decimal import Decimal
 from enum import Enum
-from fractions import Fraction
-from pathlib import PosixPath, PurePosixPath, PureWindowsPath, WindowsPath
 from re import Pattern
 from typing import Any
-from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from toolops_plugins.policy.base import NOTHING, Nothing
+from toolops_plugins.standard_types import standard_name
 
 __all__ = ["LARGE", "copy_value", "count_parts"]
 
@@ -49,8 +45,7 @@ _ATOMS = frozenset(
             array,
             Pattern,
         ),
-        *(date, datetime, time, timedelta, timezone, ZoneInfo, Decimal, Fraction, UUID),
-        *(PosixPath, PurePosixPath, PureWindowsPath, WindowsPath),
+        *(date, datetime, time, timedelta, timezone),
         *(type(Ellipsis), type(NotImplemented), Nothing, type),
     )
 )
@@ -135,7 +130,7 @@ def _parts_of(part: Any, kind: type) -> list[Any] | None:
         return [*members, *members.values(), *factory]
     if kind is type or issubclass(kind, type):
         return []  # copying a class gives the class
-    if _is_foreign(part, kind):
+    if standard_name(kind) or _is_foreign(part, kind):
         return []
     if not kind.__flags__ & (1 << 9):  # Py_TPFLAGS_HEAPTYPE: a type of C code
         return None

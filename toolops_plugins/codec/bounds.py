@@ -9,13 +9,16 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 __all__ = [
     "DECIMAL_DIGITS",
     "FLOATS",
     "INT_BITS",
+    "MAX_DEPTH",
     "MAX_VALUE_BYTES",
     "PATH_CHARACTERS",
     "check_hashes",
@@ -31,6 +34,8 @@ MAX_VALUE_BYTES: Final = 64 * 1024 * 1024
 INT_BITS: Final = 1 << 18
 DECIMAL_DIGITS: Final = 100_000
 PATH_CHARACTERS: Final = 1 << 15
+MAX_DEPTH: Final = 250
+"""Levels at which a value that contains itself is given up; orjson writes 253 of its own."""
 FLOATS: Final = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 """The floats that JSON does not hold; ``float()`` takes quadratic time for many digits."""
 
@@ -51,6 +56,8 @@ def read_int(text: str) -> int:
 
 def read_decimal(text: str) -> Decimal:
     """Return the Decimal of a text."""
+    from decimal import Decimal  # noqa: PLC0415 - rare, and takes a millisecond to import
+
     if len(text) <= DECIMAL_DIGITS:
         value = Decimal(text)
         if is_within_bounds(value, text):

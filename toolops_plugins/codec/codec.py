@@ -17,13 +17,11 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from sys import getsizeof
-from typing import Any, Final, TypeVar
-
-import orjson
+from typing import Any, TypeVar
 
 from toolops_plugins import check
 from toolops_plugins.codec import bounds, structured
-from toolops_plugins.codec.bounds import MAX_VALUE_BYTES
+from toolops_plugins.codec.bounds import MAX_DEPTH, MAX_VALUE_BYTES
 from toolops_plugins.codec.copiers import copier_of, copyable_payload
 from toolops_plugins.codec.payload import (
     ERROR,
@@ -36,7 +34,6 @@ from toolops_plugins.codec.payload import (
     is_plain_scalar,
 )
 from toolops_plugins.codec.return_types import field_classes
-from toolops_plugins.codec.tagged_json import MAX_DEPTH, TaggedJson, trim
 from toolops_plugins.codec.tagged_scalars import is_text
 from toolops_plugins.codec.type_names import full_name, refuse_conflict, registration_name
 from toolops_plugins.concurrency.fork_locks import fork_safe
@@ -50,7 +47,6 @@ from toolops_plugins.keys.encoding_failures import EncodingFailure
 from toolops_plugins.policy import NOTHING
 
 __all__ = [
-    "DEFAULT_CODEC",
     "ERROR",
     "JSON",
     "LOCAL",
@@ -85,6 +81,9 @@ class Codec:
     """
 
     def __init__(self, max_value_bytes: int = MAX_VALUE_BYTES) -> None:
+        # With orjson, and what that imports itself, it takes as long as a tenth of this package.
+        from toolops_plugins.codec.tagged_json import TaggedJson  # noqa: PLC0415 - as it says
+
         self.max_value_bytes = check.count("max_value_bytes", max_value_bytes)
         self._tagged_json = TaggedJson()
         self._names: dict[str, type] = {}
@@ -122,7 +121,8 @@ class Codec:
         # overruns its memory on some thousand levels of tuples (3.13.0).
         try:
             if _is_plain_json(value, 0):
-                return copyable_payload(JSON, self._check_size(kind, trim(orjson.dumps(value))))
+                data = self._tagged_json.dumps_plain(value)
+                return copyable_payload(JSON, self._check_size(kind, data))
         except TooLargeError:
             raise
         except (TypeError, RecursionError):  # a number beyond 64 bits, or a lone surrogate
@@ -192,7 +192,7 @@ class Codec:
         value = payload.shared if payload.copy is None else payload.copy()
         kind = type(value)
         if payload.codec == JSON:
-            return self._check_size(kind, trim(orjson.dumps(value)))
+            return self._check_size(kind, self._tagged_json.dumps_plain(value))
         if payload.codec == TAGGED:
             return self._check_size(kind, self._tagged_json.dumps(value))
         problem = getattr(payload.shared, "problem", None)  # of an exception that is remembered
@@ -390,10 +390,7 @@ class Codec:
         if data is None:
             raise UnknownFormatError(f"a payload of codec {codec_id!r} holds no data")
         if codec_id == JSON:
-            try:
-                return orjson.loads(data)
-            except orjson.JSONDecodeError as error:
-                raise UnknownFormatError(f"malformed JSON: {error}") from None
+            return self._tagged_json.loads_plain(data)
         if codec_id == TAGGED:
             return self._tagged_json.loads(data)
         if codec_id == ERROR:
@@ -420,7 +417,3 @@ def _is_plain_json(value: Any, depth: int) -> bool:
         elif (kind is not dict and kind is not list) or not _is_plain_json(item, depth + 1):
             return False
     return True
-
-
-DEFAULT_CODEC: Final = Codec()
-"""The codec of the default runtime."""

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone
-from decimal import Decimal
 from enum import Enum
 from sys import getsizeof
 from typing import Any, Final
-from uuid import UUID
-from zoneinfo import ZoneInfo
 
-from toolops_plugins.codec.tagged_scalars import INT_MAX, INT_MIN, PATHS, is_text
+from toolops_plugins.codec.tagged_scalars import INT_MAX, INT_MIN, is_text
 from toolops_plugins.policy import NOTHING
+from toolops_plugins.standard_types import PATHS, standard_name
 
 __all__ = [
     "ERROR",
@@ -31,10 +29,10 @@ TAGGED: Final = "json+"
 ERROR: Final = "error"
 LOCAL: Final = "local"
 
-_ZONES = (type(None), timezone, ZoneInfo)
 _ATOMS: frozenset[type] = frozenset(
-    (str, int, float, bool, bytes, complex, date, timedelta, Decimal, UUID, *_ZONES)
+    (str, int, float, bool, bytes, complex, date, timedelta, timezone, type(None))
 )
+_STANDARD = frozenset(("Decimal", "UUID", "ZoneInfo"))
 OVERHEAD = 120  # of a Payload and the header of its bytes, measured
 
 
@@ -135,7 +133,12 @@ def immutable_size(value: Any) -> int:
             total += size
         return total
     if kind is datetime or kind is time:
-        return getsizeof(value) if type(value.tzinfo) in _ZONES else 0
-    if kind in PATHS:
+        zone = value.tzinfo
+        known = zone is None or type(zone) is timezone or standard_name(type(zone)) == "ZoneInfo"
+        return getsizeof(value) if known else 0
+    name = standard_name(kind)
+    if name in _STANDARD:
+        return getsizeof(value)
+    if name in PATHS:
         return getsizeof(value) + 2 * len(str(value))  # its text and its parts
     return getsizeof(value) if issubclass(kind, Enum) else 0

@@ -31,7 +31,6 @@ import importlib
 import sys
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta, timezone
-from decimal import Decimal
 from typing import Any, TypeAlias
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -39,8 +38,8 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from toolops_plugins.codec import arrays, bounds
+from toolops_plugins.codec.bounds import MAX_DEPTH
 from toolops_plugins.codec.tagged_scalars import (
-    PATHS,
     TAG,
     Node,
     make_tag,
@@ -58,18 +57,19 @@ from toolops_plugins.codec.tagged_scalars import (
 )
 from toolops_plugins.errors import NotEncodableError, UnknownFormatError
 from toolops_plugins.keys.encoding_failures import READ_ONCE, TOO_DEEP, EncodingFailure, type_name
+from toolops_plugins.standard_types import PATHS, standard_name
 
-__all__ = ["MAX_DEPTH", "TaggedJson", "trim"]
+__all__ = ["TaggedJson"]
 
 _TAG_KEY = b'"~"'
 """A tag in JSON; a text that is just this counts as well, one that holds it has it escaped."""
-MAX_DEPTH = 250
-"""Levels at which a value that contains itself is given up; orjson writes 253 of its own."""
 _READ_ONCE = ("__next__", "__anext__", "__await__")
 _Write: TypeAlias = Callable[[Any, int], Node]
+_STANDARD: dict[str, _Write] = {"Decimal": write_decimal, **dict.fromkeys(PATHS, write_path)}
+"""Writers of types that are told by name; see :mod:`toolops_plugins.standard_types`."""
 
 
-def trim(data: bytes) -> bytes:
+def _trim(data: bytes) -> bytes:
     """Return the bytes without the spare room that orjson leaves behind them.
 
     orjson 3.13 hands out its whole buffer: 4 KB for 22 bytes, 8 KB for 1 KB. Neither ``len`` nor
@@ -79,7 +79,10 @@ def trim(data: bytes) -> bytes:
 
 
 class TaggedJson:
-    """Writes and reads tagged JSON of the types that were added to it. Thread-safe."""
+    """Writes and reads plain JSON, and tagged JSON of the types that were added to it.
+
+    Thread-safe.
+    """
 
     def __init__(self) -> None:
         self._write: dict[type, _Write] = {
@@ -102,9 +105,7 @@ class TaggedJson:
             timedelta: lambda v, _: make_tag("td", v.days, v.seconds, v.microseconds),
             timezone: write_zone,
             ZoneInfo: write_zone_key,
-            Decimal: write_decimal,
             UUID: lambda v, _: make_tag("u", v.hex),
-            **dict.fromkeys(PATHS, write_path),
         }
         self._read: dict[str, Callable[..., Any]] = {
             "s": lambda text: read_base64(text).decode("utf-8", "surrogatepass"),
@@ -139,7 +140,7 @@ class TaggedJson:
 
     def knows(self, kind: type) -> bool:
         """Return whether this exact type is supported already."""
-        return kind in self._write
+        return kind in self._write or standard_name(kind) in _STANDARD
 
     def add(
         self,
@@ -184,6 +185,25 @@ class TaggedJson:
         self._by_name[name] = decode
         self._write[kind] = write
 
+    def dumps_plain(self, value: Any) -> bytes:
+        """Return the JSON of a value that JSON represents exactly.
+
+        Raises:
+            TypeError: It holds a number beyond 64 bits, or a lone surrogate.
+        """
+        return _trim(orjson.dumps(value))
+
+    def loads_plain(self, data: bytes) -> Any:
+        """Return the value of plain JSON.
+
+        Raises:
+            UnknownFormatError: The data is malformed.
+        """
+        try:
+            return orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise UnknownFormatError(f"malformed JSON: {error}") from None
+
     def dumps(self, value: Any) -> bytes:
         """Return the tagged JSON of a value.
 
@@ -192,7 +212,7 @@ class TaggedJson:
                 path to the part.
         """
         try:
-            return trim(orjson.dumps(self._to_node(value, 0)))
+            return _trim(orjson.dumps(self._to_node(value, 0)))
         except EncodingFailure as refused:
             raise refused.error() from None
         except RecursionError:
@@ -251,7 +271,7 @@ class TaggedJson:
         write = self._write.get(type(value))
         if write is not None:
             return write(value, depth)
-        return self._write_foreign(value)
+        return self._write_foreign(value, depth)
 
     def _write_items(self, values: Iterable[Any], depth: int) -> list[Node]:
         if depth >= MAX_DEPTH:
@@ -290,9 +310,12 @@ class TaggedJson:
             raise
         return make_tag(tag, value.replace(tzinfo=None, fold=0).isoformat(), value.fold, zone)
 
-    def _write_foreign(self, value: Any) -> Node:
-        """Write values of numpy and pydantic without importing either."""
+    def _write_foreign(self, value: Any, depth: int) -> Node:
+        """Write values of packages and modules that need not be imported."""
         kind = type(value)
+        write = _STANDARD.get(standard_name(kind))
+        if write is not None:
+            return self._write.setdefault(kind, write)(value, depth)
         numpy = sys.modules.get("numpy")
         if numpy is not None:
             if kind is numpy.str_:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import binascii
 import math
 from datetime import timezone
-from decimal import Decimal
-from pathlib import Path, PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
-from typing import Any, TypeAlias
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from toolops_plugins.codec import arrays, bounds
 from toolops_plugins.keys.encoding_failures import EncodingFailure
+from toolops_plugins.standard_types import PATHS
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+    from pathlib import PurePath
+    from zoneinfo import ZoneInfo
 
 __all__ = [
     "INT_MAX",
     "INT_MIN",
-    "PATHS",
     "TAG",
     "Node",
     "is_text",
@@ -38,10 +40,6 @@ INT_MIN, INT_MAX = -(2**63), 2**64 - 1
 """The integers that orjson takes and returns unchanged."""
 
 TAG = "~"
-PATHS: frozenset[type[PurePath]] = frozenset(
-    (PurePosixPath, PureWindowsPath, PosixPath, WindowsPath, PurePath, Path)
-)
-_PATH_NAMES = {kind.__name__: kind for kind in PATHS}
 
 Node: TypeAlias = Any
 """What orjson writes and reads."""
@@ -110,7 +108,11 @@ def read_path(name: str, text: str) -> PurePath:
     """Return the path of a class's name and a text."""
     if len(text) > bounds.PATH_CHARACTERS:
         raise ValueError("a path of too many characters")
-    return _PATH_NAMES[name](text)
+    if name not in PATHS:
+        raise ValueError("no class of paths")
+    import pathlib  # noqa: PLC0415 - rare, and takes 3 ms to import
+
+    return cast("PurePath", getattr(pathlib, name)(text))
 
 
 def read_array(descr: Any, shape: list[int], text: str) -> Any:

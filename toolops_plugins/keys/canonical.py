@@ -22,11 +22,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
-from fractions import Fraction
-from pathlib import Path, PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
 from typing import Any
-from uuid import UUID
 
 from toolops_plugins.callables.definitions import class_name, definition_of, is_importable
 from toolops_plugins.concurrency.fork_locks import fork_safe
@@ -35,12 +31,13 @@ from toolops_plugins.keys.encoding_failures import type_name
 from toolops_plugins.keys.identity_tokens import IDENTITIES
 from toolops_plugins.keys.object_state import has_hidden_state, state_of
 from toolops_plugins.keys.scalars import (
+    STANDARD,
     encode_float,
-    encode_path,
     encode_text,
     frame,
     moment_encoder,
 )
+from toolops_plugins.standard_types import derives_from, standard_name
 
 __all__ = ["Canon"]
 
@@ -55,7 +52,6 @@ _ENUM_MACHINERY = frozenset(
 _ARRAY_MACHINERY = frozenset(
     ("_mask", "_fill_value", "_sharedmask", "_basedict", "_baseclass", "_isfield", "_data", "_mmap")
 )
-_PATHS = frozenset((PurePath, PurePosixPath, PureWindowsPath, Path, PosixPath, WindowsPath))
 
 
 class Canon:
@@ -88,10 +84,6 @@ class Canon:
             time: moment_encoder(b"h"),
             date: lambda v: frame(b"a", v.isoformat().encode()),
             timedelta: lambda v: b"w%d;%d;%d;" % (v.days, v.seconds, v.microseconds),
-            Decimal: lambda v: frame(b"%", str(v).encode()),
-            Fraction: lambda v: b"q%d;%d;" % (v.numerator, v.denominator),
-            UUID: lambda v: b"u" + v.bytes,
-            **dict.fromkeys(_PATHS, encode_path),
         }
         self._registered: dict[type, Encode] = {}
         self._definitions: weakref.WeakKeyDictionary[type, bytes] = weakref.WeakKeyDictionary()
@@ -181,6 +173,9 @@ class Canon:
 
     def _encode_other(self, value: Any) -> bytes:
         kind = type(value)
+        encode = STANDARD.get(standard_name(kind))
+        if encode is not None:
+            return self._table.setdefault(kind, encode)(value)
         own = getattr(kind, "__toolops_key__", None)
         if own is not None:
             return b"K" + encode_text(class_name(kind)) + self.encode(own(value))
@@ -192,7 +187,7 @@ class Canon:
             return b"k" + self._encode_class(value)
         if has_hidden_state(kind):
             return self._encode_foreign(value) or self._refuse(value)
-        if issubclass(kind, PurePath):
+        if derives_from(kind, "PurePath"):
             return (
                 b"P"
                 + self._encode_class(kind)

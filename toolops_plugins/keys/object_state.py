@@ -5,19 +5,15 @@ from __future__ import annotations
 import types
 import weakref
 from collections import OrderedDict
-from pathlib import Path, PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
 from typing import Any
+
+from toolops_plugins.standard_types import PATHS, standard_name
 
 __all__ = ["has_hidden_state", "hides_state", "state_of"]
 
 _WORD = tuple.__itemsize__  # bytes of a pointer
-_KNOWN = frozenset(
-    (
-        object, str, int, float, bytes, tuple, list, dict, set, frozenset, OrderedDict,
-        PurePath, PurePosixPath, PureWindowsPath, Path, PosixPath, WindowsPath,
-    )
-)  # fmt: skip
-"""Classes whose own state is encoded as their value."""
+_KNOWN = frozenset((object, str, int, float, bytes, tuple, list, dict, set, frozenset, OrderedDict))
+"""Classes whose own state is encoded as their value, beside those of paths."""
 _LIBRARIES = frozenset(("numpy", "pydantic"))
 """Packages whose classes are encoded by their own description of themselves."""
 
@@ -65,7 +61,9 @@ def hides_state(kind: type) -> bool:
 
 
 def _has_known_state(kind: type) -> bool:
-    return kind in _KNOWN or kind.__module__.partition(".")[0] in _LIBRARIES
+    if kind in _KNOWN or standard_name(kind) in PATHS:
+        return True
+    return kind.__module__.partition(".")[0] in _LIBRARIES
 
 
 def _slots_of(kind: type) -> tuple[tuple[str, Any], ...]:

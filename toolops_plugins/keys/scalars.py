@@ -6,9 +6,10 @@ import struct
 from collections.abc import Callable
 from datetime import datetime, time, timezone
 from typing import Any
-from zoneinfo import ZoneInfo
 
-__all__ = ["encode_float", "encode_path", "encode_text", "frame", "moment_encoder"]
+from toolops_plugins.standard_types import PATHS, derives_from
+
+__all__ = ["STANDARD", "encode_float", "encode_text", "frame", "moment_encoder"]
 
 _DOUBLE = struct.Struct(">d")
 _SHORT = 128
@@ -39,8 +40,10 @@ def encode_float(value: float) -> bytes:
 
 def _encode_zone(value: datetime | time) -> bytes:
     zone = value.tzinfo
-    if isinstance(zone, ZoneInfo) and zone.key is not None:
-        return encode_text(zone.key)
+    if derives_from(type(zone), "ZoneInfo"):
+        key: str | None = getattr(zone, "key", None)
+        if key is not None:
+            return encode_text(key)
     if zone is None or isinstance(zone, timezone):
         return encode_text(str(zone))
     # Of any other time zone only the offset is known, which isoformat() contains.
@@ -52,6 +55,15 @@ def moment_encoder(tag: bytes) -> Callable[[Any], bytes]:
     return lambda v: frame(tag, b"%b%d%b" % (v.isoformat().encode(), v.fold, _encode_zone(v)))
 
 
-def encode_path(value: Any) -> bytes:
+def _encode_path(value: Any) -> bytes:
     """Encode a path of the standard library by its class and text."""
     return b"P" + encode_text(type(value).__name__) + encode_text(str(value))
+
+
+STANDARD: dict[str, Callable[[Any], bytes]] = {
+    "Decimal": lambda v: frame(b"%", str(v).encode()),
+    "Fraction": lambda v: b"q%d;%d;" % (v.numerator, v.denominator),
+    "UUID": lambda v: b"u" + v.bytes,
+    **dict.fromkeys(PATHS, _encode_path),
+}
+"""Encoders of types that are told by name; see :mod:`toolops_plugins.standard_types`."""
