@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Generator
+import threading
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -76,3 +77,21 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data: {folder} is missing (set TOOLOPS_DATA to where it is)")
     return folder
+
+
+@pytest.fixture
+def spinning_threads() -> Iterator[None]:
+    """Keep two threads busy, so that any other may stand still for some milliseconds."""
+    stop: list[bool] = []
+
+    def spin() -> None:
+        while not stop:
+            pass
+
+    spinners = [threading.Thread(target=spin) for _ in range(2)]
+    for spinner in spinners:
+        spinner.start()
+    yield
+    stop.append(True)
+    for spinner in spinners:
+        spinner.join()

@@ -651,7 +651,7 @@ def test_a_forked_child_has_connections_of_its_own(valkey: Server, namespace: st
     tier.set_many({key(n): entry(n) for n in range(50)})
     # As if threads that the child does not have held everything.
     for _ in range(32):
-        tier._clients.gate.get()
+        assert tier._clients.gate.take(0.0)
     locks = [tier._clients._lock, tier._clients.opening, tier.connection.cooldown._lock]
     for lock in locks:
         lock.acquire()
@@ -662,7 +662,7 @@ def test_a_forked_child_has_connections_of_its_own(valkey: Server, namespace: st
     for lock in locks:
         lock.release()
     for _ in range(32):
-        tier._clients.gate.put(None)
+        tier._clients.gate.give_back()
     mine = [value(tier.get(key(n % 50))[0]) for n in range(200)]
     theirs = results.get()
     child.join()

@@ -35,6 +35,8 @@ from toolops_plugins import (
     TotalTimeout,
     runtime,
 )
+from toolops_plugins.concurrency.pool import Pool
+from toolops_plugins.drivers.thread import _Race
 from toolops_plugins.errors import ThreadPoolFull
 from toolops_plugins.testing import FakeClock
 
@@ -841,3 +843,10 @@ async def test_closing_waits_for_no_refresh_that_hangs(monkeypatch: pytest.Monke
     await began.wait()
     await ops.aclose()
     assert ended == ["cancelled"]
+
+
+def test_the_wait_for_a_racer_ends_however_short_it_is(
+    ops: ToolOps, spinning_threads: None
+) -> None:
+    race = _Race(ops._in_threads(), Pool(), None, lambda _: None, ())
+    assert [race.next(1e-6) for _ in range(300)] == [None] * 300

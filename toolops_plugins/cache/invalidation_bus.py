@@ -13,7 +13,6 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, Protocol
 
@@ -64,18 +63,20 @@ class _Stop:
     """A stop flag that wakes the thread, whether it waits for the server or sleeps.
 
     It is not a ``threading.Event``: the garbage collector may call :meth:`set` in the very thread
-    that holds the lock of an event.
+    that holds the lock of an event. Nor is it a ``SimpleQueue``, whose timed waits may never end.
     """
 
     def __init__(self) -> None:
         self._pid = os.getpid()
         self._is_set = False
-        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._wake = threading.Lock()
+        self._wake.acquire()
         self.connection: Any = None
 
     def set(self) -> None:
         self._is_set = True
-        self._wake.put(None)
+        with suppress(RuntimeError):  # it has been released, and nobody has taken it since
+            self._wake.release()
         sock = getattr(self.connection, "_sock", None)
         if sock is not None and self._pid == os.getpid():  # in a child it is the parent's
             with suppress(Exception):  # it is closed already
@@ -85,8 +86,7 @@ class _Stop:
         return self._is_set
 
     def wait(self, seconds: float) -> None:
-        with suppress(Empty):
-            self._wake.get(timeout=seconds)
+        self._wake.acquire(timeout=seconds)
 
 
 class Bus:

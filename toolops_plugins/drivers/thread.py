@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import math
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from inspect import isawaitable
-from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from toolops_plugins.coalesce.flights import FlightResult
@@ -359,7 +360,11 @@ class _Race:
     ) -> None:
         self._pool = pool
         self._owner = owner
-        self._ends: SimpleQueue[_Racer] = SimpleQueue()
+        # No SimpleQueue, whose get() may wait for ever if its time is up between two of its steps
+        # (CPython 3.11 to 3.13).
+        self._ended: deque[_Racer] = deque()
+        self._wakeup = threading.Lock()
+        self._wakeup.acquire()
         self._racers: list[_Racer] = []
         self._over = False
         self.under_way = 0
@@ -380,7 +385,9 @@ class _Race:
 
         def run() -> None:
             racer.outcome.run(self._run)
-            self._ends.put(racer)
+            self._ended.append(racer)
+            with suppress(RuntimeError):  # the other one has released it just now
+                self._wakeup.release()
 
         self.under_way += 1
         self._racers.append(racer)
@@ -389,12 +396,15 @@ class _Race:
 
     def next(self, seconds: float | None) -> _Racer | None:
         """Wait for the attempt that ends next; return it, or None if none ends in time."""
-        try:
-            ended = self._ends.get(timeout=seconds)
-        except Empty:
+        end = None if seconds is None else time.monotonic() + seconds
+        while not self._ended:
+            left = -1.0 if end is None else min(end - time.monotonic(), threading.TIMEOUT_MAX)
+            if not self._wakeup.acquire(timeout=left if end is None else max(0.0, left)):
+                break
+        if not self._ended:
             return None
         self.under_way -= 1
-        return ended
+        return self._ended.popleft()
 
     def end(self) -> None:
         """Stop an attempt that is under way at its next step."""

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from importlib import import_module
-from queue import Empty
 from time import monotonic
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -196,10 +195,8 @@ class Connection:
         gate = clients.gate
         now = monotonic()
         end = min(end, now + clients.slow)
-        try:
-            gate.get(timeout=max(0.0, end - clients.quick - now))
-        except Empty:
-            raise self._busy() from None
+        if not gate.take(end - clients.quick - now):
+            raise self._busy()
         try:
             tickets = self._enter(write)
             fair = end - monotonic() >= clients.quick
@@ -221,7 +218,7 @@ class Connection:
             self._record_success(write, tickets)
             return reply
         finally:
-            gate.put(None)
+            gate.give_back()
 
     def _open_client(self, tickets: tuple[int, int]) -> Any:
         """Return the client of all threads; the first caller makes it."""

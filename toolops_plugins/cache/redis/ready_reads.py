@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from queue import Empty
 from time import monotonic
 from typing import Any
 
@@ -58,9 +57,7 @@ class ReadyReads:
     def _read_ready(self, ready: ReadyConnections, request: bytes, end: float) -> Any:
         """Read on a ready connection; return OTHER if that cannot be done, or it was closed."""
         gate = self._clients.gate
-        try:
-            gate.get_nowait()
-        except Empty:
+        if not gate.take(0.0):
             return OTHER
         try:
             ticket = self._connection.cooldown.enter_if_up()
@@ -87,7 +84,7 @@ class ReadyReads:
             ready.idle.append(connection)
             return reply
         finally:
-            gate.put(None)
+            gate.give_back()
 
     def _read_pooled(self, client: Any, request: bytes) -> Any:
         """Read on a connection of the pool, and keep it ready."""
