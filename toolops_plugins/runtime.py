@@ -29,11 +29,9 @@ from toolops_plugins.closing import Closing
 from toolops_plugins.coalesce.flights import Flights
 from toolops_plugins.coalesce.stream_table import Streams
 from toolops_plugins.codec import MAX_VALUE_BYTES, Codec
-from toolops_plugins.codec.encryption import make_cipher
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.drivers.thread import ThreadDriver
-from toolops_plugins.environment import options_from
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.keys.canonical import Canon
 from toolops_plugins.keys.keyer import Keyspace, TenantLike
@@ -140,7 +138,11 @@ class ToolOps(Decorators, Closing):
         if not isinstance(namespace, str) or not namespace:
             raise ConfigurationError("namespace", f"must be a non-empty string, not {namespace!r}")
         key = check.secret("secret", secret)
-        cipher = make_cipher(encrypt, key)
+        cipher = None
+        if encrypt is not False:
+            from toolops_plugins.codec.encryption import make_cipher  # noqa: PLC0415 - rarely needed
+
+            cipher = make_cipher(encrypt, key)
         self.namespace = namespace
         self.semantic = semantic
         self.clock = clock
@@ -230,6 +232,8 @@ class ToolOps(Decorators, Closing):
         Raises:
             ConfigurationError: A variable's value is wrong; it names the variable.
         """
+        from toolops_plugins.environment import options_from  # noqa: PLC0415 - imports logging
+
         configured = options_from(os.environ if environ is None else environ)
         runtime = cls(**{**configured, **options})
         if environ is None and not options:

@@ -12,7 +12,6 @@ from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
 from toolops_plugins.cache.tiers import Tiers, class_problem, tier_list
 from toolops_plugins.calls.plan import Shared
-from toolops_plugins.codec.encryption import Cipher
 from toolops_plugins.errors import (
     ConfigurationError,
     NotEncodableError,
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from toolops_plugins.cache.invalidation_bus import Bus
     from toolops_plugins.cache.invalidation_messages import Message
     from toolops_plugins.cache.redis import Redis
+    from toolops_plugins.codec.encryption import Cipher
     from toolops_plugins.semantic.cache import SemanticCache
 
 __all__ = ["Storage"]

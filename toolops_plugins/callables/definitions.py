@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
-import hashlib
 import re
 import sys
 import types
@@ -18,6 +17,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from toolops_plugins.callables.digests import short_digest
 from toolops_plugins.callables.program import MAIN_MODULES, program_of
 from toolops_plugins.errors import NotCanonicalError
 
@@ -99,7 +99,7 @@ def code_digest(function: Any) -> str:
 
 @functools.lru_cache(4096)
 def _code_digest(code: types.CodeType) -> str:
-    return hashlib.sha256(b"".join(_code(code))).hexdigest()[:16]
+    return short_digest(b"".join(_code(code)))
 
 
 def uses_digest(function: Any) -> str:
@@ -138,7 +138,7 @@ def _uses_digest(function: types.FunctionType) -> str:
                     digests.append(f"{name} {code_digest(each)}")
                     waiting.append(each)
     text = "\n".join(sorted(digests))
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16] if text else ""
+    return short_digest(text.encode("utf-8", "replace")) if text else ""
 
 
 @functools.lru_cache(4096)

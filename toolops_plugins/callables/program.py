@@ -7,11 +7,12 @@ nothing where several programs share a cache.
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+from toolops_plugins.callables.digests import short_digest
 
 __all__ = ["MAIN_MODULES", "Program", "program_of"]
 
@@ -70,5 +71,5 @@ def _by_file(file: str, *, interactive: bool) -> Program:
     stem = os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122 - pathlib is slow to import
     if stem == "__main__":  # a folder or an archive that Python runs
         stem = os.path.splitext(os.path.basename(os.path.dirname(path)))[0]  # noqa: PTH119, PTH120, PTH122 - as above
-    digest = hashlib.sha256(path.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    digest = short_digest(path.encode("utf-8", "surrogatepass"))
     return Program(stem or "__main__", digest, interactive)

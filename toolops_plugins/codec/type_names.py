@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from toolops_plugins.callables.definitions import class_name, is_importable
+from toolops_plugins.callables.digests import short_digest
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.keys.canonical import Canon
 
@@ -16,7 +15,7 @@ def full_name(kind: type) -> str:
     name = class_name(kind)
     if is_importable(kind):
         return name
-    return f"{name}#{hashlib.sha256(Canon().encode(kind)).hexdigest()[:16]}"
+    return f"{name}#{short_digest(Canon().encode(kind))}"
 
 
 def registration_name(kind: type, name: str | None) -> str:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import hashlib
 import sys
 import threading
 import weakref
@@ -25,6 +24,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from toolops_plugins.callables.definitions import class_name, definition_of, is_importable
+from toolops_plugins.callables.digests import sha256
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.keys.encoding_failures import type_name
@@ -267,7 +267,7 @@ class Canon:
             self._defining.add(kind)
             try:
                 definition = definition_of(kind, self._strict, self._encode_class)
-                known = hashlib.sha256(definition).digest()
+                known = sha256(definition)
             except Exception:  # noqa: BLE001 - the body of a class may hold anything
                 known = IDENTITIES.token_of(kind)
             finally:

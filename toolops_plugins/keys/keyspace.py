@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
@@ -48,6 +46,11 @@ class Keyspace:
         tenant: TenantLike = None,
         secret: bytes | None = None,
     ) -> None:
+        # Late, since they load OpenSSL, in 3 ms.
+        import hashlib  # noqa: PLC0415 - as it says
+        import hmac  # noqa: PLC0415 - as it says
+
+        self._sha256, self._hmac = hashlib.sha256, hmac.digest
         self.canon = canon
         self._secret = secret
         self._root = canon.encode(("toolops", SCHEMA, namespace))
@@ -80,8 +83,8 @@ class Keyspace:
     def digest(self, body: bytes) -> bytes:
         """Return the key for canonical bytes."""
         if self._secret is None:
-            return hashlib.sha256(body).digest()
-        return hmac.digest(self._secret, body, "sha256")
+            return self._sha256(body).digest()
+        return self._hmac(self._secret, body, "sha256")
 
 
 def _value_of(variable: ContextVar[Any]) -> Any:

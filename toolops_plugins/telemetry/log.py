@@ -18,7 +18,6 @@ argument, a result, a key, a question or an exception's message.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -300,4 +299,6 @@ class ProblemLog:
 
 def _write(logger: str, text: str, values: dict[str, object]) -> None:
     with suppress(Exception):  # a handler or filter of the user's may raise anything
+        import logging  # noqa: PLC0415 - takes 3 ms to import, and is needed in trouble only
+
         logging.getLogger(logger).warning(text, values)

@@ -14,7 +14,6 @@ from toolops_plugins.calls.plan import Plan
 from toolops_plugins.drivers.thread import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import Cache, Policy, PolicyParts, Retry
-from toolops_plugins.wrapping.cache_aside import CacheAside, cache_aside_policy
 from toolops_plugins.wrapping.method_tools import ClassMethodTool, MethodTool
 from toolops_plugins.wrapping.planner import Planner
 from toolops_plugins.wrapping.tool_types import Decorator, Tool, ToolOptions
@@ -22,6 +21,7 @@ from toolops_plugins.wrapping.wrapper import make_wrapper
 
 if TYPE_CHECKING:
     from toolops_plugins.drivers.loop import LoopDriver
+    from toolops_plugins.wrapping.cache_aside import CacheAside
 
 __all__ = ["Decorators"]
 
@@ -284,6 +284,11 @@ class Decorators(ABC):
             ConfigurationError: As in :meth:`tool`; or the policy has no cache, or a part that needs
                 the call itself.
         """
+        from toolops_plugins.wrapping.cache_aside import (  # noqa: PLC0415 - rarely needed
+            CacheAside,
+            cache_aside_policy,
+        )
+
         whole = cache_aside_policy((policy or _NO_POLICY).replace(**parts))
 
         def wrap(wanted: Callable[..., Any]) -> CacheAside:
