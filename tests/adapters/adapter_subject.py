@@ -22,7 +22,7 @@ KEPT = Policy(cache=Cache(ttl=60.0, jitter=0.0, beta=0.0))
 
 _NEEDS = "adapter_needs"
 _ONE_WAY = "adapter_one_way"
-_capabilities = {"sync", "async", "refused"}
+_capabilities = {"sync", "async", "refused", "decoding"}
 
 
 def needs(*capabilities: str) -> Callable[[Any], Any]:
