@@ -5,21 +5,24 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.calls.answer import Answer, emit_notice, report_refusal
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.negative_cache import CachedError
 from toolops_plugins.coalesce.streams import BaseRecording
-from toolops_plugins.coalesce.value_copies import copy_value, count_parts
+from toolops_plugins.coalesce.value_copies import LARGE, copy_value, count_parts
 from toolops_plugins.codec import Payload
 from toolops_plugins.errors import TooLargeError
 from toolops_plugins.policy import NOTHING, Cache
 
 __all__ = [
+    "LARGE_ANSWER",
     "LARGE_BYTES",
     "copy_large",
+    "copy_large_answer",
+    "copy_small_answer",
     "decode_entry",
     "encode_result",
     "is_cacheable",
@@ -29,6 +32,8 @@ __all__ = [
     "start_stream",
 ]
 
+LARGE_ANSWER: Final = object()
+"""Stands for the copy of an answer that is too large to be made on an event loop."""
 LARGE_BYTES = 256 * 1024
 """Encoded bytes from which on a follower's copy is made in a thread: about a millisecond."""
 
@@ -117,6 +122,40 @@ def stale_value(call: Call, entry: Entry | None) -> Any:
     if plan.shared.clock.monotonic() >= entry.fresh_until + plan.lifetimes.stale_if_error:
         return NOTHING
     return decode_entry(call, entry)
+
+
+def copy_small_answer(call: Call, answer: Answer) -> Any:
+    """Return a follower's own copy of a flight's result.
+
+    Returns:
+        The copy; LARGE_ANSWER if making it takes long; NOTHING if the follower must call itself.
+    """
+    if call.plan.stream:
+        return answer.value  # a recording makes the copies itself
+    payload = answer.payload
+    if payload is None:
+        template = answer.template
+        if template is NOTHING:
+            return NOTHING
+        if (count_parts(template, LARGE) or 0) < LARGE:
+            return copy_value(template)
+        return LARGE_ANSWER
+    if payload.data is not None and payload.size > LARGE_BYTES:
+        return LARGE_ANSWER
+    return _decode_payload(call, payload)
+
+
+def copy_large_answer(call: Call, answer: Answer) -> Any:
+    """Return a follower's own copy of a flight's large result, or NOTHING."""
+    payload = answer.payload
+    return copy_value(answer.template) if payload is None else _decode_payload(call, payload)
+
+
+def _decode_payload(call: Call, payload: Payload) -> Any:
+    try:
+        return call.plan.shared.codec.decode(payload)
+    except Exception:  # noqa: BLE001 - a registered type's own methods may raise anything
+        return NOTHING
 
 
 def copy_large(value: Any) -> Any:

@@ -274,7 +274,7 @@ class LoopDriver(Driver):
         """Run a function of this library in the pool, beyond the limit if all threads are busy."""
         return await run_in_pool(self._pool, function, beyond=True)
 
-    async def fly(
+    def fly(
         self,
         key: bytes,
         work: Callable[..., Coroutine[Any, Any, Any]],
@@ -282,7 +282,7 @@ class LoopDriver(Driver):
         seconds: float | None = None,
         in_thread: bool = False,  # noqa: ARG002 - the other driver needs it
         owner: str | None = None,  # noqa: ARG002 - the other driver needs it
-    ) -> FlightResult:
+    ) -> Awaitable[FlightResult]:
         """Run ``work(driver, *args)`` as the one flight for ``key``, or wait for the one under way.
 
         Args:
@@ -297,11 +297,17 @@ class LoopDriver(Driver):
             The flight's result, and whether this caller led it.
         """
         if seconds is None and self.limit is None:
-            return await self._flights.arun(key, partial(work, self, *args))
+            # Without a coroutine of its own, of which there would be one for each who waits.
+            return self._flights.arun(key, partial(work, self, *args))
+        return self._fly_within(key, partial(work, self._unbounded(), *args), seconds)
+
+    async def _fly_within(
+        self, key: bytes, work: Callable[[], Coroutine[Any, Any, Any]], seconds: float | None
+    ) -> FlightResult:
         left = seconds_left(self.limit, self._clock)
         seconds = seconds if left is None else min(left, seconds or left)
         try:
-            return await self._flights.arun(key, partial(work, self._unbounded(), *args), seconds)
+            return await self._flights.arun(key, work, seconds)
         except TimeoutError:
             seconds_left(self.limit, self._clock)
             raise

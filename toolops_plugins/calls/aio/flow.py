@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 from toolops_plugins.cache.tiers import LookupResult
 from toolops_plugins.calls.aio.attempts import attempts_of
 from toolops_plugins.calls.aio.fetching import fetch, store_error
-from toolops_plugins.calls.aio.results import copy_answer, make_key, run_optional, start_bus
+from toolops_plugins.calls.aio.results import make_key, run_optional, start_bus
 from toolops_plugins.calls.aio.semantic_lookup import lookup_semantic
 from toolops_plugins.calls.aio.serving import serve_entry
 from toolops_plugins.calls.aio.tiers import find_entry
@@ -55,7 +55,12 @@ from toolops_plugins.calls.context import (
 )
 from toolops_plugins.calls.fallback import bind_fallback, copy_value, values_for_fallback
 from toolops_plugins.calls.plan import Plan
-from toolops_plugins.calls.results import stale_value
+from toolops_plugins.calls.results import (
+    LARGE_ANSWER,
+    copy_large_answer,
+    copy_small_answer,
+    stale_value,
+)
 from toolops_plugins.coalesce.flights import FlightResult
 from toolops_plugins.coalesce.streams import BaseRecording
 from toolops_plugins.drivers.attempt import Attempt
@@ -127,10 +132,10 @@ async def run_call(driver: LoopDriver, call: Call) -> Any:
             await make_key(driver, call)
         call.tags = tags_of(call)
         try:
-            answer, outcome = await _get_answer(driver, call)
+            value, answer, outcome = await _get_answer(driver, call)
             if answer.raises:
                 raise_cached_error(answer)
-            value, call.error = answer.value, answer.error
+            call.error = answer.error
         except Exception as error:
             if plan.policy.fallback is NOTHING or isinstance(error, ConfigurationError):
                 raise
@@ -155,13 +160,18 @@ async def _run_fallback(driver: LoopDriver, call: Call, error: Exception) -> Any
     return await driver.ask(bind_fallback(fallback, values_for_fallback(call, error)))
 
 
-async def _get_answer(driver: LoopDriver, call: Call) -> tuple[Answer, Outcome]:
-    """Get an answer within the caller's deadline; return it with the outcome of the call."""
+async def _get_answer(driver: LoopDriver, call: Call) -> tuple[Any, Answer, Outcome]:
+    """Get an answer within the caller's deadline.
+
+    Returns:
+        The value for this caller, the answer, and the outcome of the call.
+    """
     plan = call.plan
     seconds = seconds_left(call)
     if call.key is None:
         call.reason = call.reason or "no_cache"
-        return await _fetch_alone(driver, call, seconds), "bypass"
+        answer = await _fetch_alone(driver, call, seconds)
+        return answer.value, answer, "bypass"
     cache = plan.policy.cache
     shared = plan.shared
     flights = shared.flights
@@ -170,54 +180,56 @@ async def _get_answer(driver: LoopDriver, call: Call) -> tuple[Answer, Outcome]:
         await run_optional(call, "bus", start_bus, driver, bus)
     if cache is not None and call.near:
         near = plan.tiers.near(call.key, call.tags)
-        answer = None if near is None else serve_entry(driver, call, cache, *near)
-        if answer is not None:
-            return answer, answer.outcome
+        served = None if near is None else serve_entry(driver, call, cache, *near)
+        if served is not None:
+            return served.value, served, served.outcome
     key = call.scope + call.key
     if not plan.coalesces or key in flights.single_use:
         answer = await _fetch_alone(driver, call, seconds)
-        return answer, answer.outcome
+        return answer.value, answer, answer.outcome
     found = None
     if cache is not None and plan.tiers.remote and not flights.count_callers(key):
         # A flight costs a task of its own, and a hit in Redis needs none.
         found = await find_entry(driver, plan.tiers, call.key, call.tags, shared.clock.monotonic())
         if found.entry is not None:
-            answer = serve_entry(driver, call, cache, found.entry, found.tier)
-            if answer is not None:
-                return answer, answer.outcome
+            served = serve_entry(driver, call, cache, found.entry, found.tier)
+            if served is not None:
+                return served.value, served, served.outcome
     work = _find_or_fetch if seconds is None else _without_deadline
     if plan.stream:
         work = partial(_join_stream, key, work)
     while True:
         recording = shared.streams.find(key, call) if plan.stream else None
         if recording is not None:
-            return Answer(recording, None, "miss"), "coalesced"
+            return recording, Answer(recording, None, "miss"), "coalesced"
         arrival: FlightResult = await driver.fly(
             key, work, call, found, seconds=seconds,
             in_thread=seconds is not None and needs_thread(call), owner=plan.name,
         )  # fmt: skip
         answer = arrival.value
+        value = answer.value
         # Only a stream's value may be examined: isinstance() can run code of a user's object.
-        if plan.stream and isinstance(answer.value, BaseRecording):
-            shared_answer = (arrival.led or not answer.single_use) and answer.value.join(call)
+        if plan.stream and isinstance(value, BaseRecording):
+            has_value = (arrival.led or not answer.single_use) and value.join(call)
         elif arrival.led or answer.raises:
-            shared_answer = True
+            has_value = True
         else:
             # The leader's own object stays the leader's.
-            copy = await copy_answer(driver, call, answer)
-            shared_answer = copy is not NOTHING
-            answer = answer._replace(value=copy)
-        if shared_answer:
+            value = copy_small_answer(call, answer)
+            if value is LARGE_ANSWER:
+                value = await driver.compute(copy_large_answer, call, answer)
+            has_value = value is not NOTHING
+        if has_value:
             break
         if arrival.led or answer.single_use or answer.payload is not None:
             answer = await _fetch_alone(driver, call, seconds_left(call))
-            return answer, answer.outcome
+            return answer.value, answer, answer.outcome
         # The leader made no copy, since nobody waited yet when it landed; or all readers of the
         # stream have left it, which closed it. Try again.
         seconds = seconds_left(call)
-    if arrival.led:
-        return answer, answer.outcome
-    return answer, "coalesced" if answer.outcome == "miss" else answer.outcome
+    if arrival.led or answer.outcome != "miss":
+        return value, answer, answer.outcome
+    return value, answer, "coalesced"
 
 
 async def _fetch_alone(driver: LoopDriver, call: Call, seconds: float | None) -> Answer:

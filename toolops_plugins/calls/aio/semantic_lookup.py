@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.cache.tiers import LookupResult
-from toolops_plugins.calls.aio.results import copy_answer
 from toolops_plugins.calls.answer import Answer, report_refusal
 from toolops_plugins.calls.call import Call
+from toolops_plugins.calls.results import LARGE_ANSWER, copy_large_answer, copy_small_answer
 from toolops_plugins.calls.semantic_answers import (
     describe_match,
     make_answer,
@@ -127,7 +127,9 @@ async def _join_or_fetch(
         answer: Answer = arrival.value
         if arrival.led:
             return answer
-        value = answer.value if answer.raises else await copy_answer(driver, call, answer)
+        value = answer.value if answer.raises else copy_small_answer(call, answer)
+        if value is LARGE_ANSWER:
+            value = await driver.compute(copy_large_answer, call, answer)
         if value is not NOTHING:
             marks = describe_match(lookup, other.text)
             marks["similarity"] = other.similarity

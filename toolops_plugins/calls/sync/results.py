@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from toolops_plugins.calls.answer import Answer, report_failure
+from toolops_plugins.calls.answer import report_failure
 from toolops_plugins.calls.call import Call
-from toolops_plugins.calls.results import LARGE_BYTES, copy_large
+from toolops_plugins.calls.results import copy_large
 from toolops_plugins.coalesce.value_copies import LARGE, copy_value, count_parts
 from toolops_plugins.policy import NOTHING
 from toolops_plugins.steps import is_caller_error
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from toolops_plugins.cache.invalidation_bus import Bus
     from toolops_plugins.drivers.thread import ThreadDriver
 
-__all__ = ["copy_answer", "make_key", "make_template", "run_optional", "start_bus"]
+__all__ = ["make_key", "make_template", "run_optional", "start_bus"]
 
 _BUS_WAIT = 0.05
 """Seconds that the first call with a cache waits for the subscription to invalidations."""
@@ -66,29 +65,6 @@ def run_optional(call: Call, stage: str, function: Callable[..., Any], *args: An
             raise
         report_failure(call, stage, error)
         return None
-
-
-def copy_answer(driver: ThreadDriver, call: Call, answer: Answer) -> Any:
-    """Return a follower's own copy of a flight's result; NOTHING: the follower must call itself.
-
-    A large result is copied in a thread, so that it does not block an event loop.
-    """
-    if call.plan.stream:
-        return answer.value  # a recording makes the copies itself
-    payload = answer.payload
-    if payload is None:
-        template = answer.template
-        if template is NOTHING:
-            return NOTHING
-        if (count_parts(template, LARGE) or 0) < LARGE:
-            return copy_value(template)
-        return driver.compute(copy_value, template)
-    decode = call.plan.shared.codec.decode
-    with suppress(Exception):  # a registered type's own methods may raise anything
-        if payload.data is None or payload.size <= LARGE_BYTES:
-            return decode(payload)
-        return driver.compute(decode, payload)
-    return NOTHING
 
 
 def make_template(driver: ThreadDriver, value: Any) -> Any:
