@@ -27,26 +27,56 @@ HEAVY = {
 }
 
 LATE = {
+    "asyncio",
     "decimal",
     "fractions",
+    "hashlib",
     "json",
+    "logging",
     "orjson",
     "pathlib",
     "urllib",
     "uuid",
     "zoneinfo",
 }
-"""Modules that only a runtime, or a value of one of their types, needs."""
+"""Modules that only a runtime, trouble, or a value of one of their types needs."""
+
+POLICIES = {
+    "toolops_plugins.calls.fallback",
+    "toolops_plugins.calls.semantic_keyer",
+    "toolops_plugins.coalesce.streams",
+    "toolops_plugins.codec.encryption",
+    "toolops_plugins.resilience.breaker",
+    "toolops_plugins.resilience.bulkhead",
+    "toolops_plugins.resilience.hedge",
+    "toolops_plugins.resilience.ratelimit",
+    "toolops_plugins.telemetry.report",
+    "toolops_plugins.wrapping.cache_aside",
+    "toolops_plugins.wrapping.generators",
+}
+"""Our modules that only some programs need."""
+
+
+def modules_after(root, program):
+    """Return the names of the modules that a program imports itself."""
+    program = f"import sys\nbefore = set(sys.modules)\n{program}\nprint(*set(sys.modules) - before)"
+    return subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
+    ).stdout.split()
 
 
 def test_import_is_light(root):
-    program = (
-        "import sys; before = set(sys.modules); "
-        "import toolops_plugins; print(*set(sys.modules) - before)"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
-    )
-    loaded = {name.partition(".")[0] for name in run.stdout.split()}
-    assert "toolops_plugins" in loaded
-    assert not loaded & (HEAVY | LATE)
+    modules = set(modules_after(root, "import toolops_plugins"))
+    assert "toolops_plugins" in modules
+    assert not {name.partition(".")[0] for name in modules} & (HEAVY | LATE)
+    assert not modules & POLICIES
+
+
+def test_a_tool_imports_one_path_of_a_call(root):
+    tool = "from toolops_plugins import ToolOps\n@ToolOps().tool\n{} call(): ..."
+    plain = set(modules_after(root, tool.format("def")))
+    assert "toolops_plugins.calls.sync.flow" in plain
+    assert not plain & {"asyncio", "toolops_plugins.calls.aio.flow"}
+    coroutine = set(modules_after(root, tool.format("async def")))
+    assert {"asyncio", "toolops_plugins.calls.aio.flow"} <= coroutine
+    assert "toolops_plugins.calls.sync.flow" not in coroutine

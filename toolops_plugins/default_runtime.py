@@ -6,12 +6,14 @@ import sys
 import threading
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.runtime import ToolOps
-from toolops_plugins.wrapping.tool_types import Decorator, Tool, ToolOptions
+
+if TYPE_CHECKING:
+    from toolops_plugins.wrapping.tool_types import Decorator, Tool, ToolOptions
 
 __all__ = ["get_default", "readonly", "set_default", "sideeffect", "tool"]
 

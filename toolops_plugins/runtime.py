@@ -23,7 +23,6 @@ from toolops_plugins.callables.target import resolve
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.context import DEADLINE, Deadline, current_deadline
 from toolops_plugins.calls.plan import Plan, Shared
-from toolops_plugins.calls.sync.flow import run_call
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.closing import Closing
 from toolops_plugins.coalesce.flights import Flights
@@ -36,8 +35,6 @@ from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.keys.canonical import Canon
 from toolops_plugins.keys.keyer import Keyspace, TenantLike
 from toolops_plugins.policy import CircuitBreaker, Policy, RateLimit
-from toolops_plugins.resilience.breaker import Breaker
-from toolops_plugins.resilience.ratelimit import Limiter
 from toolops_plugins.resilience.retry import RetryBudget
 from toolops_plugins.storage import Storage
 from toolops_plugins.telemetry.events import CallEvent, Emitter, SinkLike
@@ -48,6 +45,8 @@ from toolops_plugins.wrapping.registry import Registry
 
 if TYPE_CHECKING:
     from toolops_plugins.drivers.loop import LoopDriver
+    from toolops_plugins.resilience.breaker import Breaker
+    from toolops_plugins.resilience.ratelimit import Limiter
     from toolops_plugins.semantic.cache import SemanticCache
     from toolops_plugins.telemetry.report import StatsSnapshot
 
@@ -207,6 +206,8 @@ class ToolOps(Decorators, Closing):
         return self._loop_driver
 
     def _breaker(self, policy: CircuitBreaker, name: str) -> Breaker:
+        from toolops_plugins.resilience.breaker import Breaker  # noqa: PLC0415 - rarely needed
+
         return Breaker(policy, name, self.clock, self._storage.notify_breaker_change)
 
     @classmethod
@@ -271,7 +272,11 @@ class ToolOps(Decorators, Closing):
             raise ConfigurationError(
                 "function", f"is a {kind}; use `await ops.acall(...)`, or a decorator"
             )
-        return cast("R", run_call(self._threads, found) if type(found) is Call else found)
+        if type(found) is not Call:
+            return cast("R", found)
+        from toolops_plugins.calls.sync.flow import run_call  # noqa: PLC0415 - as in acall()
+
+        return cast("R", run_call(self._threads, found))
 
     async def acall(
         self,

@@ -19,7 +19,6 @@ from toolops_plugins.errors import (
     TierError,
     TooLargeError,
 )
-from toolops_plugins.resilience.breaker import Breaker
 from toolops_plugins.steps import Flow, Io, as_tier_error, is_caller_error, tier_problem
 from toolops_plugins.telemetry.events import Notice, NoticeKind
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from toolops_plugins.cache.invalidation_messages import Message
     from toolops_plugins.cache.redis import Redis
     from toolops_plugins.codec.encryption import Cipher
+    from toolops_plugins.resilience.breaker import Breaker
     from toolops_plugins.semantic.cache import SemanticCache
 
 __all__ = ["Storage"]

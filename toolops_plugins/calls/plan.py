@@ -19,24 +19,24 @@ from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.opening import Open, make_open
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import Flights
-from toolops_plugins.coalesce.stream_table import Streams
 from toolops_plugins.codec import Codec
 from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.keys.keyer import Keyer
 from toolops_plugins.keys.signature import arguments_of
 from toolops_plugins.keys.tags import Tagger
 from toolops_plugins.policy import NOTHING, Cache, Policy, Price
-from toolops_plugins.resilience.breaker import Breaker
-from toolops_plugins.resilience.bulkhead import Gate
-from toolops_plugins.resilience.hedge import Hedger
-from toolops_plugins.resilience.ratelimit import Limiter
-from toolops_plugins.resilience.retry import RetryBudget
 from toolops_plugins.telemetry.events import Emitter
 from toolops_plugins.telemetry.stats import ToolStats
 
 if TYPE_CHECKING:
     from toolops_plugins.cache.invalidation_bus import Bus
     from toolops_plugins.calls.semantic_keyer import SemanticKeyer
+    from toolops_plugins.coalesce.stream_table import Streams
+    from toolops_plugins.resilience.breaker import Breaker
+    from toolops_plugins.resilience.bulkhead import Gate
+    from toolops_plugins.resilience.hedge import Hedger
+    from toolops_plugins.resilience.ratelimit import Limiter
+    from toolops_plugins.resilience.retry import RetryBudget
 
 __all__ = ["Plan", "Shared", "replan"]
 

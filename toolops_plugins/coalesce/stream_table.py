@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import weakref
+from typing import TYPE_CHECKING
 
-from toolops_plugins.coalesce.streams import BaseRecording
+if TYPE_CHECKING:
+    from toolops_plugins.coalesce.streams import BaseRecording
 
 __all__ = ["Streams"]
 
@@ -58,4 +60,4 @@ class Streams:
 
     def reset_after_fork(self) -> None:
         """Start empty in a forked child, where only this thread survives."""
-        self._table = weakref.WeakValueDictionary[bytes, BaseRecording]()
+        self._table = weakref.WeakValueDictionary()

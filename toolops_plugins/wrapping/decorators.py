@@ -16,12 +16,12 @@ from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import Cache, Policy, PolicyParts, Retry
 from toolops_plugins.wrapping.method_tools import ClassMethodTool, MethodTool
 from toolops_plugins.wrapping.planner import Planner
-from toolops_plugins.wrapping.tool_types import Decorator, Tool, ToolOptions
 from toolops_plugins.wrapping.wrapper import make_wrapper
 
 if TYPE_CHECKING:
     from toolops_plugins.drivers.loop import LoopDriver
     from toolops_plugins.wrapping.cache_aside import CacheAside
+    from toolops_plugins.wrapping.tool_types import Decorator, Tool, ToolOptions
 
 __all__ = ["Decorators"]
 

@@ -18,27 +18,25 @@ from typing import (
 from toolops_plugins.cache.tiers import Tiers
 from toolops_plugins.callables.pickling import Origin, RuntimePart
 from toolops_plugins.callables.target import Target
-from toolops_plugins.calls.fallback import check_fallback
 from toolops_plugins.calls.plan import Plan, Shared
-from toolops_plugins.calls.semantic_keyer import SemanticKeyer
 from toolops_plugins.clock import Clock
-from toolops_plugins.coalesce.streams import Recording
 from toolops_plugins.codec.return_types import return_classes
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.keys.keyer import Keyer, Keyspace
 from toolops_plugins.keys.signature import check_names, is_secret_name, signature_of
 from toolops_plugins.keys.tags import Tagger
-from toolops_plugins.policy import Policy
-from toolops_plugins.resilience.breaker import Breaker
-from toolops_plugins.resilience.bulkhead import Gate
-from toolops_plugins.resilience.hedge import Hedger
-from toolops_plugins.resilience.ratelimit import Limiter
+from toolops_plugins.policy import NOTHING, Bulkhead, Hedge, Policy, RateLimit
 from toolops_plugins.telemetry.stats import Stats
 from toolops_plugins.wrapping.redefinition import Definition, definition_of, uses_of
 from toolops_plugins.wrapping.registry import Registry
 
 if TYPE_CHECKING:
+    from toolops_plugins.calls.semantic_keyer import SemanticKeyer
+    from toolops_plugins.resilience.breaker import Breaker
+    from toolops_plugins.resilience.bulkhead import Gate
+    from toolops_plugins.resilience.hedge import Hedger
+    from toolops_plugins.resilience.ratelimit import Limiter
     from toolops_plugins.semantic.cache import SemanticCache
 
 __all__ = ["Planner"]
@@ -77,8 +75,8 @@ class Planner:
         self._stats = stats
         self._breakers = breakers
         self._semantic = semantic
-        self.limiters = Registry("rate_limit", lambda p, name: Limiter(p, name, clock))
-        self._gates = Registry("bulkhead", Gate)
+        self.limiters = Registry("rate_limit", partial(_make_limiter, clock))
+        self._gates = Registry("bulkhead", _make_gate)
         self.owner: Callable[[], Any] = RuntimePart.owner
         self._lock = fork_safe(self, threading.Lock())
         self._labels: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
@@ -155,7 +153,7 @@ class Planner:
             breaker=state(self._breakers, breaker),
             limiter=state(self.limiters, limit),
             gate=state(self._gates, bulkhead),
-            hedger=None if policy.hedge is None else Hedger(policy.hedge),
+            hedger=None if policy.hedge is None else _make_hedger(policy.hedge),
             stream=target.kind in ("generator", "async_generator"),
             semantic_keyer=semantic_keyer,
             declare=partial(self._declare, target.function),
@@ -183,6 +181,8 @@ class Planner:
     ) -> SemanticKeyer | None:
         if self._semantic is None or policy.semantic is None or policy.cache is None:
             return None
+        from toolops_plugins.calls.semantic_keyer import SemanticKeyer  # noqa: PLC0415 - rarely needed
+
         return SemanticKeyer(
             self._semantic,
             policy.semantic,
@@ -196,6 +196,8 @@ class Planner:
 
     def _function(self, target: Target, policy: Policy) -> Callable[..., Any]:
         if target.kind == "generator":
+            from toolops_plugins.coalesce.streams import Recording  # noqa: PLC0415 - rarely needed
+
             return Recording.make_opener(
                 target.function, self._shared.codec, shares=policy.coalesces
             )
@@ -232,7 +234,10 @@ class Planner:
                 )
             if target.kind in ("function", "generator"):
                 self._semantic.refuse_sync()
-        check_fallback(policy.fallback, target.kind)
+        if policy.fallback is not NOTHING:
+            from toolops_plugins.calls.fallback import check_fallback  # noqa: PLC0415 - rarely needed
+
+            check_fallback(policy.fallback, target.kind)
         if target.kind in ("generator", "async_generator") and policy.hedge is not None:
             raise ConfigurationError("hedge", "does not apply to a stream; leave it out")
         timeout = policy.timeout
@@ -319,3 +324,24 @@ class Planner:
                 name, "name_taken", started=shared.clock.time(), namespace=shared.namespace
             )
         return label
+
+
+# The modules of these policies are imported where a policy asks for them.
+
+
+def _make_limiter(clock: Clock, policy: RateLimit, name: str) -> Limiter:
+    from toolops_plugins.resilience.ratelimit import Limiter  # noqa: PLC0415 - as it says above
+
+    return Limiter(policy, name, clock)
+
+
+def _make_gate(policy: Bulkhead, name: str) -> Gate:
+    from toolops_plugins.resilience.bulkhead import Gate  # noqa: PLC0415 - as it says above
+
+    return Gate(policy, name)
+
+
+def _make_hedger(policy: Hedge) -> Hedger:
+    from toolops_plugins.resilience.hedge import Hedger  # noqa: PLC0415 - as it says above
+
+    return Hedger(policy)

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 from toolops_plugins.callables.target import Target
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.plan import Plan
-from toolops_plugins.calls.sync.flow import make_attempts_call, run_call
 from toolops_plugins.drivers.thread import ThreadDriver
-from toolops_plugins.wrapping.generators import astream_of, stream_of
 
 if TYPE_CHECKING:
     from toolops_plugins.drivers.loop import LoopDriver
@@ -22,13 +20,24 @@ def make_wrapper(
     plan: Plan, target: Target, threads: ThreadDriver, loops: Callable[[], LoopDriver]
 ) -> Callable[..., Any]:
     """Return the function that users call, of the same kind as its target."""
-    open_ = plan.open
-    if target.kind == "generator":
-        return stream_of(plan, target, threads)
-    if target.kind == "async_generator":
-        return astream_of(plan, target, loops())
+    if target.kind in ("generator", "async_generator"):
+        from toolops_plugins.wrapping import generators  # noqa: PLC0415 - rarely needed
+
+        if target.kind == "generator":
+            return generators.stream_of(plan, target, threads)
+        return generators.astream_of(plan, target, loops())
     if target.kind == "coroutine":
         return _coroutine_function(plan, target, loops())
+    return _plain_function(plan, target, threads)
+
+
+def _plain_function(plan: Plan, target: Target, threads: ThreadDriver) -> Callable[..., Any]:
+    from toolops_plugins.calls.sync.flow import (  # noqa: PLC0415 - where needed, as its twin below
+        make_attempts_call,
+        run_call,
+    )
+
+    open_ = plan.open
     if plan.only_attempts:
         return _bind(target, make_attempts_call(threads, plan))
 

@@ -18,13 +18,13 @@ from toolops_plugins.calls.plan import Plan
 from toolops_plugins.drivers.attempt import Attempt
 from toolops_plugins.errors import TotalTimeout
 from toolops_plugins.policy import Retry
-from toolops_plugins.resilience.breaker import Breaker
-from toolops_plugins.resilience.bulkhead import BulkheadPlace
-from toolops_plugins.resilience.hedge import Hedger
 from toolops_plugins.resilience.retry import Retrying
 
 if TYPE_CHECKING:
     from toolops_plugins.drivers.thread import ThreadDriver
+    from toolops_plugins.resilience.breaker import Breaker
+    from toolops_plugins.resilience.bulkhead import BulkheadPlace
+    from toolops_plugins.resilience.hedge import Hedger
 
 __all__ = ["attempts_of"]
 
