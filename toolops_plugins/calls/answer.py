@@ -119,7 +119,7 @@ def record_failure(call: Call, error: BaseException, answer: Answer | None) -> N
         error: The error that its caller gets.
         answer: The answer that holds the error, if it is a cached one; or None.
     """
-    call.error = error
+    call.error = type(error).__name__
     outcome: Outcome
     if answer is not None:
         outcome = "hit"
@@ -186,7 +186,7 @@ def _count(call: Call, outcome: Outcome, answer: Answer | None) -> None:
             price,
             call.attempts,
             call.reason,
-            None if call.error is None else type(call.error).__name__,
+            call.error,
             call.hedged,
             None if answer is None else answer.semantic,
         )

@@ -28,7 +28,8 @@ class Call:
     """Attempts whose price is in ``spent`` already."""
     hedged = False
     reason: str | None = None
-    error: BaseException | None = None
+    error: str | None = None
+    """The name of its error's type. The error itself would refer to this call by its frames."""
     marks: Sequence[Mark] = ()
     lookup: Lookup | None = None
     """The lookup in the semantic cache."""

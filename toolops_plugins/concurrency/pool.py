@@ -61,10 +61,14 @@ class Outcome:
         return self._done.acquire(timeout=min(max(seconds, 0.0), threading.TIMEOUT_MAX))
 
     def result(self) -> Any:
-        """Return the value or raise the error."""
-        if self.error is not None:
-            raise self.error
-        return self.value
+        """Return the value or raise the error; for one call."""
+        error, self.error = self.error, None
+        if error is None:
+            return self.value
+        try:
+            raise error
+        finally:
+            del error  # it would refer to itself through its traceback
 
 
 class Ticket:

@@ -71,7 +71,7 @@ def stream_of(plan: Plan, target: Target, threads: ThreadDriver) -> Callable[...
             if source.claim():
                 store_stream(threads, source)
         except BaseException as error:
-            call.error = None if isinstance(error, GeneratorExit) else error
+            call.error = None if isinstance(error, GeneratorExit) else type(error).__name__
             raise
         finally:
             _record(call, result, source)
@@ -137,7 +137,7 @@ def astream_of(plan: Plan, target: Target, loops: LoopDriver) -> Callable[..., A
             if source.claim():
                 await astore_stream(loops, source)
         except BaseException as error:
-            call.error = None if isinstance(error, GeneratorExit) else error
+            call.error = None if isinstance(error, GeneratorExit) else type(error).__name__
             raise
         finally:
             await reader.aclose()

@@ -93,7 +93,7 @@ async def _refresh_in_background(
     try:
         arrival: FlightResult = await driver.fly(key, _fetch_newer, again, created)
     except Exception as error:  # noqa: BLE001 - nobody waits for it; the stale entry stays
-        again.error = error
+        again.error = type(error).__name__
         emit_notice(again, "refresh_failed", type(error).__name__)
         record_call(again, "refresh", None)
     except GeneratorExit:  # its event loop has ended

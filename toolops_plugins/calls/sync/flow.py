@@ -133,12 +133,13 @@ def run_call(driver: ThreadDriver, call: Call) -> Any:
             value, answer, outcome = _get_answer(driver, call)
             if answer.raises:
                 raise_cached_error(answer)
-            call.error = answer.error
+            if answer.error is not None:
+                call.error = type(answer.error).__name__
         except Exception as error:
             if plan.policy.fallback is NOTHING or isinstance(error, ConfigurationError):
                 raise
             value = _run_fallback(driver, call, error)
-            call.error, outcome, answer = error, "fallback", None
+            call.error, outcome, answer = type(error).__name__, "fallback", None
     except GeneratorExit:
         raise
     except BaseException as error:
