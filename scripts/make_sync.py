@@ -26,7 +26,7 @@ RULES = (
     (r"\bLoopDriver\b", "ThreadDriver"),
     (r"\bdrivers\.loop\b", "drivers.thread"),
     (r"\bcalls\.aio\b", "calls.sync"),
-    (r"\baio_attempts\b", "sync_attempts"),
+    (r"\baio_(attempts|parts)\b", r"sync_\1"),
     (r"\.a(get|set|open)\b", r".\1"),
     (r"\bAwaitable, ", ""),
     (r"(import .*), Awaitable\b", r"\1"),

@@ -114,6 +114,7 @@ class Plan:
     __slots__ = (
         "aio",
         "aio_attempts",
+        "aio_parts",
         "attempt_seconds",
         "breaker",
         "coalesces",
@@ -135,6 +136,7 @@ class Plan:
         "stats",
         "stream",
         "sync_attempts",
+        "sync_parts",
         "tagger",
         "tiers",
         "total_seconds",
@@ -187,6 +189,10 @@ class Plan:
         """Makes the attempts on an event loop; composed when the first call comes."""
         self.sync_attempts: Any = None
         """Makes them in a thread."""
+        self.aio_parts: tuple[Any, ...] | None = None
+        """What a call with nothing but attempts needs, on an event loop."""
+        self.sync_parts: tuple[Any, ...] | None = None
+        """The same in a thread."""
         self.origin: Origin | None = None
         """What it was made of, for its pickle."""
         self.declare = declare

@@ -418,12 +418,14 @@ async def _winner(
     first: asyncio.Task[Any], runners: Mapping[asyncio.Task[Any], Context]
 ) -> asyncio.Task[Any]:
     """Return the task that succeeds first, or ``first`` if none does."""
-    while pending := {task for task in runners if not task.done()}:
-        done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            if not task.cancelled() and task.exception() is None:
+    while True:
+        for task in runners:
+            if task.done() and not task.cancelled() and task.exception() is None:
                 return task
-    return first
+        pending = [task for task in runners if not task.done()]
+        if not pending:
+            return first
+        await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
 
 
 async def _end(task: asyncio.Task[Any], attempt: Attempt | None) -> None:

@@ -37,12 +37,13 @@ def _plain_function(plan: Plan, target: Target, threads: ThreadDriver) -> Callab
         run_call,
     )
 
-    open_ = plan.open
     if plan.only_attempts:
         return _bind(target, make_attempts_call(threads, plan))
 
+    # It refers to the plan, not to `plan.open`: it may be pickled by value, with all that it
+    # refers to, and only the plan knows how.
     def call(*args: Any, **kwargs: Any) -> Any:
-        found = open_(args, kwargs)
+        found = plan.open(args, kwargs)
         return run_call(threads, found) if type(found) is Call else found
 
     return _bind(target, call)
@@ -65,10 +66,10 @@ def _coroutine_function(plan: Plan, target: Target, loops: LoopDriver) -> Callab
 
     if plan.only_attempts:
         return _abind(target, flow.make_attempts_call(loops, plan))
-    open_, run_call = plan.open, flow.run_call
+    run_call = flow.run_call
 
     async def acall(*args: Any, **kwargs: Any) -> Any:
-        found = open_(args, kwargs)
+        found = plan.open(args, kwargs)
         if type(found) is not Call:
             return found
         if loops.find_loop() is None:

@@ -82,17 +82,15 @@ def make_attempts_call(driver: LoopDriver, plan: Plan) -> Callable[..., Awaitabl
         driver: The driver of the runtime.
         plan: The plan, whose ``only_attempts`` is true.
     """
-    attempts = attempts_of(driver, plan)
-    shared, emitter = plan.shared, plan.shared.emitter
-    monotonic, bypasses = shared.clock.monotonic, plan.stats.bypasses
-    is_free = plan.policy.price is None
     find_loop = driver.find_loop  # async only
 
     async def call_attempts(*args: Any, **kwargs: Any) -> Any:
         if find_loop() is None:  # async only
             driver.require_loop()  # async only
+        parts = plan.aio_parts or _prepare(driver, plan)
+        attempts, shared, emitter, monotonic, bypasses, find_deadline, is_free = parts
         call = Call(plan, args, kwargs, monotonic())
-        if DEADLINE.get() is not None or not shared.active:
+        if find_deadline() is not None or not shared.active:
             return await run_call(driver, call)
         try:
             value = await attempts(driver, call)
@@ -115,6 +113,20 @@ def make_attempts_call(driver: LoopDriver, plan: Plan) -> Callable[..., Awaitabl
         return value
 
     return call_attempts
+
+
+def _prepare(driver: LoopDriver, plan: Plan) -> tuple[Any, ...]:
+    """Return all that a call with nothing but attempts needs, which is looked up once.
+
+    It stands in the plan, since the function that users hold may be pickled by value, with the
+    plan that it refers to.
+    """
+    shared = plan.shared
+    parts = plan.aio_parts = (
+        attempts_of(driver, plan), shared, shared.emitter, shared.clock.monotonic,
+        plan.stats.bypasses, DEADLINE.get, plan.policy.price is None,
+    )  # fmt: skip
+    return parts
 
 
 async def run_call(driver: LoopDriver, call: Call) -> Any:

@@ -83,14 +83,12 @@ def make_attempts_call(driver: ThreadDriver, plan: Plan) -> Callable[..., Any]:
         driver: The driver of the runtime.
         plan: The plan, whose ``only_attempts`` is true.
     """
-    attempts = attempts_of(driver, plan)
-    shared, emitter = plan.shared, plan.shared.emitter
-    monotonic, bypasses = shared.clock.monotonic, plan.stats.bypasses
-    is_free = plan.policy.price is None
 
     def call_attempts(*args: Any, **kwargs: Any) -> Any:
+        parts = plan.sync_parts or _prepare(driver, plan)
+        attempts, shared, emitter, monotonic, bypasses, find_deadline, is_free = parts
         call = Call(plan, args, kwargs, monotonic())
-        if DEADLINE.get() is not None or not shared.active:
+        if find_deadline() is not None or not shared.active:
             return run_call(driver, call)
         try:
             value = attempts(driver, call)
@@ -113,6 +111,20 @@ def make_attempts_call(driver: ThreadDriver, plan: Plan) -> Callable[..., Any]:
         return value
 
     return call_attempts
+
+
+def _prepare(driver: ThreadDriver, plan: Plan) -> tuple[Any, ...]:
+    """Return all that a call with nothing but attempts needs, which is looked up once.
+
+    It stands in the plan, since the function that users hold may be pickled by value, with the
+    plan that it refers to.
+    """
+    shared = plan.shared
+    parts = plan.sync_parts = (
+        attempts_of(driver, plan), shared, shared.emitter, shared.clock.monotonic,
+        plan.stats.bypasses, DEADLINE.get, plan.policy.price is None,
+    )  # fmt: skip
+    return parts
 
 
 def run_call(driver: ThreadDriver, call: Call) -> Any:
