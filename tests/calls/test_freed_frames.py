@@ -5,6 +5,7 @@ A cycle would keep a request, with all that its frames refer to, until the next 
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
@@ -62,12 +63,15 @@ def test_of_a_plain_function(ops: ToolOps, policy: dict[str, Any], without_colle
     assert [frame() for frame in frames] == [None, None]
 
 
+@pytest.mark.parametrize("waits", [False, True])
 async def test_of_a_coroutine_function(
-    ops: ToolOps, policy: dict[str, Any], without_collector: None
+    ops: ToolOps, policy: dict[str, Any], without_collector: None, waits: bool
 ) -> None:
     frames: list[weakref.ref[Large]] = []
 
     async def tool(fails: bool) -> None:
+        if waits:
+            await asyncio.sleep(0.001)
         fail(frames, fails=fails)
 
     guarded = ops.tool(**policy)(tool)

@@ -65,18 +65,29 @@ class EagerTask(Generic[T]):
 
     def result(self) -> T:
         """Return the coroutine's result or raise its error, once it has ended; for one call."""
-        end = self._end
-        if end is None:
-            return self.task.result()
-        value: T = end[0]
-        if end[1] is None:
-            return value
-        # The task raises it no more, which would lengthen its traceback.
-        error: BaseException = end.pop()
+        value, error = self.outcome()
+        if error is None:
+            return cast("T", value)
         try:
             raise error
         finally:
             del error  # it would refer to itself through its traceback
+
+    def outcome(self) -> tuple[T | None, BaseException | None]:
+        """Return the coroutine's result and its error, of which one is None; for one call.
+
+        The task refers to the error. A caller that raises it and still refers to the task would
+        close a circle, through the traceback; so it deletes its references first.
+
+        Raises:
+            CancelledError: The task was cancelled.
+        """
+        end = self._end
+        if end is None:
+            error = self.task.exception()
+            return (self.task.result(), None) if error is None else (None, error)
+        # The task raises an error no more, which would lengthen its traceback.
+        return end[0], None if end[1] is None else end.pop()
 
 
 def start_eagerly(
@@ -95,8 +106,11 @@ def start_eagerly(
     if loop.get_task_factory() is not None:
         return loop.create_task(coroutine, context=context), None
     if sys.version_info >= (3, 12):
-        task = asyncio.Task(coroutine, loop=loop, name=_NAME, context=context, eager_start=True)
-        return task, None
+        # In no variable: the frames of an error in the first step lead to this one.
+        return (
+            asyncio.Task(coroutine, loop=loop, name=_NAME, context=context, eager_start=True),
+            None,
+        )
     return _start_before_312(coroutine, loop, context)
 
 

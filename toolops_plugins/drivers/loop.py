@@ -9,25 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
-from inspect import isawaitable, iscoroutine
-from typing import Any, TypeVar
+from inspect import isawaitable
+from typing import Any, TypeVar, cast
 
 from toolops_plugins.callables.hidden_coroutines import is_awaitable
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import FlightResult, Flights
 from toolops_plugins.concurrency.contexts import apply_context
-from toolops_plugins.concurrency.eager_tasks import EagerTask, start_eagerly
+from toolops_plugins.concurrency.eager_tasks import EagerTask
 from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.concurrency.running_loop import get_running_loop
 from toolops_plugins.concurrency.tasks import (
     adopt,
+    begin_task,
     detach,
     end_tasks,
-    start_task,
     wait_for_end,
 )
 from toolops_plugins.concurrency.to_thread import ThreadCall, run_in_pool
@@ -46,9 +47,6 @@ __all__ = ["LoopDriver"]
 
 T = TypeVar("T")
 
-_NESTED = 16
-"""First steps inside of each other, each with its frames, past which the next one starts in a turn
-of its own."""
 _TURN = 0.002
 """Seconds between two looks at an event of another thread."""
 
@@ -135,11 +133,12 @@ class LoopDriver(Driver):
         if seconds is None:
             return await make()
         context = copy_context()
-        started = _start(make(), context)
+        end = time.monotonic() + seconds
+        started = begin_task(make(), context)
         task = started.task
         if not started.done():  # as work is after its first step that has nothing to wait for
             try:
-                await wait_for_end(task, seconds)
+                await wait_for_end(task, end - time.monotonic())
             except GeneratorExit:  # the loop has ended, so that this may await nothing more
                 _abandon(task, attempt)
                 raise
@@ -148,7 +147,14 @@ class LoopDriver(Driver):
                 raise
         if started.done():
             apply_context(context)
-            return started.result()
+            value, error = started.outcome()
+            if error is None:
+                return cast("T", value)
+            del started, task
+            try:
+                raise error
+            finally:
+                del error
         await _end(task, attempt)
         if limit is not None and seconds == left:
             raise limit.error()
@@ -324,34 +330,38 @@ class LoopDriver(Driver):
         The first success wins and the other run is cancelled; if both fail, the first error is
         raised.
         """
-        runners: dict[asyncio.Task[Any], Context] = {}
-
-        def start() -> EagerTask[Any]:
-            context = copy_context()
-            started = _start(work(self, *args), context)
-            runners[started.task] = context
-            return started
-
-        first = start()
-        if first.done():
-            apply_context(runners[first.task])
-            return first.result()
-        try:
-            winner = first.task
-            await wait_for_end(winner, seconds)
-            if not winner.done():
-                start()
-                winner = await _winner(winner, runners)
-        except GeneratorExit:  # the loop has ended, so that this coroutine may await nothing more
-            for task in runners:
-                _abandon(task, None)
-            raise
-        except BaseException:
+        # Not in a function of its own: the frames of an error in a first step lead to where it was
+        # started, and a variable there would close a circle.
+        context = copy_context()
+        winner = begin_task(work(self, *args), context)
+        runners = {winner.task: context}
+        if not winner.done():
+            try:
+                await wait_for_end(winner.task, seconds)
+                if not winner.done():
+                    context = copy_context()
+                    second = begin_task(work(self, *args), context)
+                    runners[second.task] = context
+                    del second
+                    winner = EagerTask(await _find_winner(winner.task, runners), None)
+            except GeneratorExit:  # the loop has ended, so that this may await nothing more
+                for task in runners:
+                    _abandon(task, None)
+                raise
+            except BaseException:
+                await end_tasks(runners)
+                raise
             await end_tasks(runners)
-            raise
-        await end_tasks(runners)
-        apply_context(runners[winner])
-        return winner.result()
+        apply_context(runners[winner.task])
+        value, error = winner.outcome()
+        runners.clear()
+        del winner
+        if error is None:
+            return value
+        try:
+            raise error
+        finally:
+            del error
 
     def spawn(
         self,
@@ -384,37 +394,12 @@ class LoopDriver(Driver):
             on_cancel()
 
 
-class _Nesting(threading.local):
-    """How many first steps run inside of each other in this thread."""
-
-    depth = 0
-
-
-_nesting = _Nesting()
-
-
-def _start(awaitable: Awaitable[T], context: Context) -> EagerTask[T]:
-    """Start a task whose first step runs at once, unless too many such steps are nested."""
-    if _nesting.depth >= _NESTED:
-        return EagerTask(start_task(awaitable, context), None)
-    work = awaitable if iscoroutine(awaitable) else _await(awaitable)
-    _nesting.depth += 1
-    try:
-        return EagerTask(*start_eagerly(work, asyncio.get_running_loop(), context))
-    finally:
-        _nesting.depth -= 1
-
-
-async def _await(awaitable: Awaitable[T]) -> T:
-    return await awaitable
-
-
 async def _run_in_background(work: Callable[..., Awaitable[None]], *args: Any) -> None:
     with suppress(Exception):  # the work has emitted an event
         await work(*args)
 
 
-async def _winner(
+async def _find_winner(
     first: asyncio.Task[Any], runners: Mapping[asyncio.Task[Any], Context]
 ) -> asyncio.Task[Any]:
     """Return the task that succeeds first, or ``first`` if none does."""
