@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import FrozenInstanceError, dataclass, fields, replace
 
 import pytest
 
@@ -29,3 +29,13 @@ def test_copies_are_equal_and_immutable():
         assert hash(same) == hash(policy)
         with pytest.raises(FrozenInstanceError):
             same.attempts = 1
+
+
+def test_users_derive_frozen_policies_of_their_own():
+    @dataclass(frozen=True)
+    class Patient(Retry):
+        attempts: int = 9
+
+    assert Patient().attempts == 9
+    with pytest.raises(FrozenInstanceError):
+        Patient().attempts = 1

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import FrozenInstanceError, dataclass
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, dataclass_transform
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, TypeVar, dataclass_transform
 
 __all__ = [
     "NOTHING",
@@ -82,21 +82,10 @@ def iter_leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 class PolicyBase:
-    """Immutability, equality, hash and repr of all policies, written once.
+    """Equality, hash and repr of all policies, written once.
 
     To generate them for each dataclass took a tenth of the time of importing this package.
     """
-
-    __match_args__: ClassVar[tuple[str, ...]] = ()
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        # __init__ sets each field once; nobody sets it again, or anything else.
-        if name in vars(self) or name not in self.__match_args__:
-            raise FrozenInstanceError(f"cannot assign to field {name!r}")
-        object.__setattr__(self, name, value)
-
-    def __delattr__(self, name: str) -> None:
-        raise FrozenInstanceError(f"cannot delete field {name!r}")
 
     def _fields(self) -> tuple[Any, ...]:
         return tuple(vars(self).values())
@@ -116,5 +105,5 @@ class PolicyBase:
 
 @dataclass_transform(frozen_default=True)
 def policy_class(kind: type[T]) -> type[T]:
-    """Make a dataclass of a class, which :class:`PolicyBase` keeps frozen; a decorator."""
-    return dataclass(eq=False, repr=False)(kind)
+    """Make a frozen dataclass of a class; a decorator."""
+    return dataclass(frozen=True, eq=False, repr=False)(kind)
