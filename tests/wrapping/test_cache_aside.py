@@ -254,3 +254,13 @@ def test_a_broken_view_of_the_answer_compares_all_of_it(tmp_path: Path, face):
         aside = ops.aside(answer, cache=Cache(), semantic=asked)
         face("store", {"text": "Paris"}, "What is the capital of France?", aside=aside)
         assert face("lookup", "what's the capital of France", aside=aside) == {"text": "Paris"}
+
+
+def test_large_arguments_have_keys_too(ops: ToolOps, face: Any) -> None:
+    aside = ops.aside(answer, name="model", cache=Cache(ttl=60))
+    large = "x" * 1_000_000
+    assert face("lookup", large, aside=aside) is NOTHING
+    face("store", ["I"], large, aside=aside)
+    assert face("lookup", large, aside=aside) == ["I"]
+    assert face("lookup", large + "y", aside=aside) is NOTHING
+    assert face("lookup", "x", aside=aside) is NOTHING

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from toolops_plugins.calls.answer import report_failure
 from toolops_plugins.calls.call import Call
@@ -15,6 +15,7 @@ from toolops_plugins.steps import is_caller_error
 if TYPE_CHECKING:
     from toolops_plugins.cache.invalidation_bus import Bus
     from toolops_plugins.drivers.loop import LoopDriver
+    from toolops_plugins.keys.keyer import Keyer
 
 __all__ = ["make_key", "make_template", "run_optional", "start_bus"]
 
@@ -25,10 +26,9 @@ _BUS_WAIT = 0.05
 async def make_key(driver: LoopDriver, call: Call) -> None:
     """Make the key of a call with large arguments; in another thread for an event loop."""
     plan = call.plan
-    if plan.keyer is None:
-        return
+    keyer = cast("Keyer", plan.keyer)  # which has found the arguments large
     try:
-        call.key = await driver.compute(plan.keyer.key, call.args, call.kwargs)
+        call.key = await driver.compute(keyer.key, call.args, call.kwargs)
     except Exception as error:  # noqa: BLE001 - as in Plan.open
         plan.note_missing_key(call, error)
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from toolops_plugins.calls.answer import report_failure
 from toolops_plugins.calls.call import Call
@@ -16,6 +16,7 @@ from toolops_plugins.steps import is_caller_error
 if TYPE_CHECKING:
     from toolops_plugins.cache.invalidation_bus import Bus
     from toolops_plugins.drivers.thread import ThreadDriver
+    from toolops_plugins.keys.keyer import Keyer
 
 __all__ = ["make_key", "make_template", "run_optional", "start_bus"]
 
@@ -26,10 +27,9 @@ _BUS_WAIT = 0.05
 def make_key(driver: ThreadDriver, call: Call) -> None:
     """Make the key of a call with large arguments; in another thread for an event loop."""
     plan = call.plan
-    if plan.keyer is None:
-        return
+    keyer = cast("Keyer", plan.keyer)  # which has found the arguments large
     try:
-        call.key = driver.compute(plan.keyer.key, call.args, call.kwargs)
+        call.key = driver.compute(keyer.key, call.args, call.kwargs)
     except Exception as error:  # noqa: BLE001 - as in Plan.open
         plan.note_missing_key(call, error)
 
