@@ -637,3 +637,14 @@ def test_a_memory_tier_goes_by_the_clock_of_its_runtime():
     assert made == ["q", "q"]
     with pytest.raises(ConfigurationError, match="another clock"):
         ToolOps("clocks", [memory])
+
+
+def test_an_exception_that_another_tool_has_stored_is_a_miss_here():
+    clock = FakeClock()
+    far = Memory(label="L2", clock=clock)
+    one = Bench(far, clock=clock, cache=Cache(ttl=60, negative=OSError))
+    with pytest.raises(OSError, match="down"):
+        one.ask("q", answers=[OSError("down")])
+    two = Bench(far, clock=clock, cache=Cache(ttl=60))
+    assert two.ask("q") == "answer 1"
+    assert two.outcomes == ["miss"]

@@ -154,3 +154,20 @@ async def test_an_error_that_its_leader_has_handled_is_freed_at_once(turns: int)
         assert failures[0]() is None
     finally:
         gc.enable()
+
+
+async def test_a_child_holds_its_parents_tasks_and_forgets_their_flights() -> None:
+    flights = Flights()
+    release = asyncio.Event()
+    running = asyncio.create_task(flights.arun(b"key", release.wait))
+    await asyncio.sleep(0)
+    assert len(flights) == 1
+    flights.reset_after_fork()  # as in a child, where no loop runs the task
+    assert len(flights) == 0
+    assert await flights.arun(b"key", _give_seven) == (7, True)
+    release.set()
+    assert await running == (True, True)
+
+
+async def _give_seven() -> int:
+    return 7

@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 import pytest
-from callers import LONG, Work
+from callers import LONG, Work, start
 
 from toolops_plugins import ToolOps
 from toolops_plugins.calls import results
@@ -66,3 +66,19 @@ async def test_results_that_no_codec_takes(
     here = threading.get_ident()
     assert len(threads) == 3  # the template, and two copies of it
     assert all((thread != here) is large for thread in threads)
+
+
+@pytest.mark.parametrize("parts", [10, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("encodes", [True, False], ids=["encoded", "not encoded"])
+def test_threads_make_their_copies_themselves(ops: ToolOps, parts: int, encodes: bool) -> None:
+    work = Work(ops)
+    value = ["x" * 100] * parts if encodes else Plain(parts)
+    work.outcome = lambda n: value
+    callers = [start(work.sync, 1) for _ in range(3)]
+    work.await_aboard(3)
+    work.release.open()
+    found = [caller.result(LONG) for caller in callers]
+    assert work.runs == ["thread"]
+    assert len({id(each) for each in found}) == 3
+    expected = value if encodes else vars(value)
+    assert [each if encodes else vars(each) for each in found] == [expected] * 3
