@@ -13,7 +13,7 @@ import pytest
 from callers import LONG, Latch, start
 from servers import wait_for
 
-from toolops_plugins import ToolOps
+from toolops_plugins import Timeout, ToolOps
 from toolops_plugins.coalesce.flights import Flights
 
 
@@ -87,6 +87,29 @@ async def test_calls_inside_of_calls_do_not_use_up_the_stack(ops: ToolOps) -> No
         return 1 + await descend(depth - 1) if depth else 0
 
     assert await descend(200) == 200
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"coalesce": True},
+        {"timeout": Timeout(attempt=LONG)},
+        {"coalesce": True, "timeout": Timeout(attempt=LONG)},
+    ],
+    ids=["flights", "attempts", "both"],
+)
+async def test_calls_inside_of_calls_leave_the_stack_to_the_tools(
+    ops: ToolOps, options: dict[str, Any]
+) -> None:
+    # As an agent that calls an agent: each has many frames of its own.
+    async def think(frames: int, depth: int) -> int:
+        return await think(frames - 1, depth) if frames else await descend(depth)
+
+    @ops.tool(**options)
+    async def descend(depth: int) -> int:
+        return 1 + await think(60, depth - 1) if depth else 0
+
+    assert await descend(20) == 20
 
 
 def test_all_callers_of_another_loop_are_woken_by_one_callback(ops: ToolOps) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import ContextVar, copy_context
@@ -119,6 +121,19 @@ async def test_a_coroutine_that_has_ended_cannot_be_cancelled() -> None:
     task = begin(work())
     task.cancel()
     assert await task == 1
+
+
+async def test_a_coroutine_that_cancels_its_own_task_and_waits_no_more_is_cancelled() -> None:
+    async def work() -> int:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        return 1
+
+    started = EagerTask(*start_eagerly(work(), asyncio.get_running_loop(), copy_context()))
+    assert started.done()
+    with pytest.raises(asyncio.CancelledError):
+        raise started.outcome()[1] or AssertionError
 
 
 @pytest.mark.parametrize("turns", range(4))
@@ -304,3 +319,38 @@ async def test_debug_mode_finds_nothing_to_tell(caplog: pytest.LogCaptureFixture
     finally:
         loop.set_debug(False)
     assert not caplog.records
+
+
+@pytest.mark.parametrize("package", ["nest_asyncio", "nest_asyncio2"])
+def test_a_first_step_may_run_the_loop_inside_of_itself(package: str) -> None:
+    # In a process of its own, since these packages change asyncio for good. LlamaIndex and
+    # notebooks use them.
+    pytest.importorskip(package)
+    program = f"""
+    import asyncio
+    import {package} as nest
+    from toolops_plugins import Timeout, ToolOps
+
+    nest.apply()
+    ops = ToolOps()
+
+    @ops.tool(coalesce=True, timeout=Timeout(attempt=60))
+    async def inner(turns):
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return turns
+
+    @ops.tool(coalesce=True, timeout=Timeout(attempt=60))
+    async def outer(turns):
+        result = asyncio.get_running_loop().run_until_complete(inner(turns))
+        await asyncio.sleep(0)
+        return result
+
+    async def main():
+        return [await outer(0), await outer(2)]
+
+    print(asyncio.run(main()))
+    """
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert (done.stdout, done.stderr) == ("[0, 2]\n", "")

@@ -31,7 +31,7 @@ from toolops_plugins.concurrency.tasks import end_tasks
 
 __all__ = ["LoopFlights"]
 
-_NESTED = 16
+_NESTED = 8
 """Pieces of work, one inside of the other, past which the next starts in a later turn of the loop.
 Each that starts at once adds its frames to the stack."""
 

@@ -95,6 +95,8 @@ def start_eagerly(
 ) -> tuple[asyncio.Task[T], list[Any] | None]:
     """Start a task, whose first step runs now, unless the loop has a task factory.
 
+    Nor does it run now on a loop that may be run inside of itself (nest_asyncio, Python 3.11).
+
     Args:
         coroutine: The coroutine.
         loop: The running loop.
@@ -119,7 +121,9 @@ def _start_before_312(
 ) -> tuple[asyncio.Task[T], list[Any] | None]:
     if _ended.loop != id(loop):
         _ended.loop, _ended.count = id(loop), 0
-    if _ended.count >= _MOST_ENDED:
+    # nest_asyncio lets a first step run the loop, which would then take the task's next step in the
+    # middle of its first: the context refuses that, and the step is lost.
+    if _ended.count >= _MOST_ENDED or getattr(loop, "_nest_patched", False):
         return loop.create_task(coroutine, context=context), None
     adapter = _run_first_step(coroutine)
     task = asyncio.Task(adapter, loop=loop, name=_NAME, context=context)
@@ -140,6 +144,9 @@ def _start_before_312(
         raise
     if end is not None:
         _ended.count += 1
+        if end[1] is None and task.cancelling():
+            # Cancelled by its own first step: a task that ends before it waits is cancelled, too.
+            end[:] = None, asyncio.CancelledError()
     return task, end
 
 

@@ -29,7 +29,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-_NESTED = 16
+_NESTED = 8
 """First steps inside of each other, past which the next task begins in a later turn of the loop.
 Each adds its frames to the stack."""
 _TURNS = 10
