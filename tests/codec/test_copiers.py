@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import tracemalloc
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -80,6 +81,21 @@ def test_a_large_value_gets_no_template(value: Any) -> None:
     assert CODEC.decode(payload) == CODEC.decode(payload) == value
     assert payload.copy is None
     assert payload.size < len(CODEC.data(payload)) + 200
+
+
+def test_no_two_copies_share_a_key_that_can_change() -> None:
+    @dataclass(frozen=True)
+    class Ticker:
+        name: str
+        notes: list[str] = field(default_factory=list, compare=False)
+
+    own = Codec()
+    own.register(Ticker)
+    payload = own.encode({Ticker("ACME"): 1})
+    for value in [own.decode(payload) for _ in range(3)]:
+        [ticker] = value
+        assert not ticker.notes
+        ticker.notes.append("a caller's own")
 
 
 def test_a_loaded_value_gets_a_template_too() -> None:

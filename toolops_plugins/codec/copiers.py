@@ -64,6 +64,9 @@ def copier_of(template: Any) -> Copier | None:
         return None
     children = []
     for place, item in zip(places, items, strict=True):
+        # A key that has a hash may still hold a list that does not count for it.
+        if type(place) is not str and not immutable_size(place):
+            return None
         if type(item) is dict or type(item) is list:
             child = copier_of(item)
             if child is None:
