@@ -1,18 +1,21 @@
-"""Errors free the frames of their call once they are handled.
+"""Errors free the frames of their call once they are handled, and dropped tools their plans.
 
-A cycle would keep a request, with all that its frames refer to, until the next collection.
+A cycle would keep a request, with all that it refers to, until the next collection.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
+from callers import LONG
+from servers import wait_for
 
 from toolops_plugins import Cache, CircuitBreaker, Hedge, Retry, Timeout, ToolOps
 
@@ -79,3 +82,33 @@ async def test_of_a_coroutine_function(
     with suppress(OSError):
         await guarded(True)
     assert [frame() for frame in frames] == [None, None]
+
+
+def find_plan(function: Any) -> weakref.ref[Any]:
+    """Return a reference to the plan of a wrapped function."""
+    cells = inspect.getclosurevars(function).nonlocals
+    return weakref.ref(cells["plan"])
+
+
+def test_of_a_dropped_tool(ops: ToolOps, policy: dict[str, Any], without_collector: None) -> None:
+    def tool(number: int) -> int:
+        return number
+
+    guarded = ops.tool(**policy)(tool)
+    plan = find_plan(guarded)
+    assert [guarded(1), guarded(1), guarded(2)] == [1, 1, 2]
+    del guarded, tool
+    wait_for(lambda: plan() is None, "the end of the plan", LONG)  # a thread may still hold it
+
+
+async def test_of_a_dropped_coroutine_tool(
+    ops: ToolOps, policy: dict[str, Any], without_collector: None
+) -> None:
+    async def tool(number: int) -> int:
+        return number
+
+    guarded = ops.tool(**policy)(tool)
+    plan = find_plan(guarded)
+    assert [await guarded(1), await guarded(1), await guarded(2)] == [1, 1, 2]
+    del guarded, tool
+    assert plan() is None

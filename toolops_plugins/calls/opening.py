@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from toolops_plugins.cache.memory import MOST, Memory
 from toolops_plugins.cache.memory_slot import Slot
@@ -33,10 +34,13 @@ def make_open(plan: Plan) -> Open:
     the slots of the memory tier, the list of hits to count. A hit takes 0.75 microseconds so, and
     1.1 with a method for each step.
     """
+    # Weak, since the plan refers to this function: a dropped tool is freed at once, with a runtime
+    # that nothing else refers to. Whoever calls it holds the plan.
+    find_plan = cast("Callable[[], Plan]", weakref.ref(plan))
     shared, keyer, stats = plan.shared, plan.keyer, plan.stats
     monotonic = shared.clock.monotonic
     if keyer is None:
-        return lambda args, kwargs: Call(plan, args, kwargs, monotonic())
+        return lambda args, kwargs: Call(find_plan(), args, kwargs, monotonic())
     decode = shared.codec.decode
     name, namespace, wall_time = plan.name, shared.namespace, shared.clock.time
     emitter, emit = shared.emitter, shared.emitter.emit
@@ -53,7 +57,7 @@ def make_open(plan: Plan) -> Open:
     def open_(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         began = monotonic()
         if not shared.active:
-            return Call(plan, args, kwargs, began)
+            return Call(find_plan(), args, kwargs, began)
         key = None
         slot: Slot | None = None
         try:
@@ -70,9 +74,9 @@ def make_open(plan: Plan) -> Open:
             if key is None:
                 key = find_key(args, kwargs, large=False)
         except Exception as error:  # noqa: BLE001 - without a key the call bypasses the cache
-            return plan.note_missing_key(Call(plan, args, kwargs, began), error)
+            return find_plan().note_missing_key(Call(find_plan(), args, kwargs, began), error)
         if key is None:
-            call = Call(plan, args, kwargs, began)
+            call = Call(find_plan(), args, kwargs, began)
             call.large = True
             return call
         try:
@@ -106,7 +110,7 @@ def make_open(plan: Plan) -> Open:
                 return value
         except Exception:  # noqa: BLE001, S110 - the flow meets it again, and reports it
             pass
-        call = Call(plan, args, kwargs, began)
+        call = Call(find_plan(), args, kwargs, began)
         call.key = key
         call.near = near or slot is not None
         return call

@@ -112,6 +112,7 @@ class Plan:
     """
 
     __slots__ = (
+        "__weakref__",
         "aio",
         "aio_attempts",
         "aio_parts",

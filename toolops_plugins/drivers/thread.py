@@ -366,18 +366,16 @@ class _Race:
         self._wakeup = threading.Lock()
         self._wakeup.acquire()
         self._racers: list[_Racer] = []
-        self._over = False
+        self._over: list[bool] = []  # not empty once the race is over
         self.under_way = 0
-        unwanted, limit = self._is_over, driver.limit
+        # It refers to the list, not to the race, which refers to it.
+        unwanted, limit = partial(bool, self._over), driver.limit
         limit = (
             Limit(math.inf, no_waiter_error, in_thread=False, unwanted=unwanted)
             if limit is None
             else limit._replace(unwanted=unwanted)
         )
         self._run = partial(work, driver.bounded(limit), *args)
-
-    def _is_over(self) -> bool:
-        return self._over
 
     def start(self) -> _Racer:
         """Start an attempt."""
@@ -408,7 +406,7 @@ class _Race:
 
     def end(self) -> None:
         """Stop an attempt that is under way at its next step."""
-        self._over = True
+        self._over.append(True)
         for racer in self._racers:
             if racer.ticket is not None:
                 racer.ticket.drop()

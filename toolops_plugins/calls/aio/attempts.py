@@ -37,12 +37,14 @@ def attempts_of(driver: LoopDriver, plan: Plan) -> Callable[[LoopDriver, Call], 
 
 
 def _compose(driver: LoopDriver, plan: Plan) -> Callable[[LoopDriver, Call], Awaitable[Any]]:
+    # None of these functions refers to the plan, which holds them: it would be freed by the garbage
+    # collector alone.
     timeout = plan.policy.timeout
     in_thread = timeout is None or timeout.in_thread
     direct = driver.runs_in_place(aio=plan.aio, seconds=plan.attempt_seconds, in_thread=in_thread)
     run = _attempt(plan, direct=direct)
     if plan.hedger is not None:
-        run = _hedge(plan, plan.hedger, run)
+        run = _hedge(plan.hedger, run)
     if plan.breaker is not None:
         run = _pass_breaker(plan.breaker, run)
     if plan.policy.retry is not None:
@@ -96,7 +98,7 @@ def _retry(
                 wait = retrying.after_result(value)
                 if wait is None:
                     return value
-                plan.charge(call, value)
+                call.plan.charge(call, value)
             await driver.sleep(wait)
 
     return retry
@@ -135,7 +137,7 @@ def _is_callers(call: Call, error: Exception) -> bool:
 
 
 def _hedge(
-    plan: Plan, hedger: Hedger, run: Callable[[LoopDriver, Call], Awaitable[Any]]
+    hedger: Hedger, run: Callable[[LoopDriver, Call], Awaitable[Any]]
 ) -> Callable[[LoopDriver, Call], Awaitable[Any]]:
     async def hedge(driver: LoopDriver, call: Call) -> Any:
         delay = hedger.delay()
@@ -143,7 +145,7 @@ def _hedge(
             value = await run(driver, call)
         else:
             before = call.attempts
-            value = await driver.race(delay, run, call, owner=plan.name)
+            value = await driver.race(delay, run, call, owner=call.plan.name)
             call.hedged = call.hedged or call.attempts - before > 1
         hedger.observe(call.seconds)
         return value
@@ -207,7 +209,7 @@ def _attempt(plan: Plan, *, direct: bool) -> Callable[[LoopDriver, Call], Awaita
                 if gate is not None:
                     gate.release_from(era)
         if not aio and is_awaitable(value):
-            raise refusal(plan.name, value)
+            raise refusal(call.plan.name, value)
         return value
 
     return attempt
