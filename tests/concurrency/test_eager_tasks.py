@@ -354,3 +354,21 @@ def test_a_first_step_may_run_the_loop_inside_of_itself(package: str) -> None:
     command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
     assert (done.stdout, done.stderr) == ("[0, 2]\n", "")
+
+
+def test_a_loop_that_ends_does_not_complain_of_an_error_that_nobody_waits_for() -> None:
+    complaints: list[dict[str, Any]] = []
+
+    async def fail() -> None:
+        raise LookupError("first step")
+
+    async def main() -> asyncio.Task[Any]:
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
+        return begin(fail())
+
+    task = asyncio.run(main())
+    if sys.version_info < (3, 12):  # later an eager task has ended by then
+        assert task.cancelled()
+    else:
+        assert isinstance(task.exception(), LookupError)
+    assert complaints == []

@@ -162,9 +162,11 @@ def test_a_semantic_cache_with_a_folder_for_each_request(tmp_path, monkeypatch):
         assert ask("What is the capital of France?") == "WHAT IS THE CAPITAL OF FRANCE?"
 
     def now() -> tuple[int, int]:
+        gc.collect()
         return len(names()), len(list(Path("/proc/self/fd").iterdir()))
 
     request(0)
+    gc.collect()
     wait_for(lambda: "toolops-index" not in names(), "the end of the writer", 5)
     before = now()
     for number in range(1, 4):
