@@ -22,6 +22,7 @@ from servers import wait_for
 from toolops_plugins import ConfigurationError, Semantic, SemanticCache, ToolOps
 from toolops_plugins.errors import NotEncodableError, TierError
 from toolops_plugins.semantic.index import shared
+from toolops_plugins.semantic.index.chroma import Store
 from toolops_plugins.testing import FakeClock
 
 FRANCE = "What is the capital of France?"
@@ -667,3 +668,32 @@ def test_the_default_folder_is_hidden_in_the_working_directory(tmp_path, monkeyp
     with SemanticCache() as cache:
         cache.put(FRANCE, "Paris")
     assert [path.name for path in tmp_path.iterdir()] == [".toolops"]
+
+
+@pytest.mark.parametrize(
+    "forget",
+    [
+        lambda cache: cache.clear("ann"),
+        lambda cache: cache.invalidate(["geography"]),
+        lambda cache: cache.clear(),
+    ],
+    ids=["scope", "tag", "all"],
+)
+def test_what_is_invalidated_while_it_is_loaded_stays_out_of_memory(make, monkeypatch, forget):
+    first = make()
+    first.put(FRANCE, "Paris", scope="ann", tags=["geography"])
+    first.close()
+    load = Store.load
+
+    def load_late(store):
+        batches = list(load(store))  # they were read before the invalidation
+        assert batches
+        forget(again)
+        yield from batches
+
+    monkeypatch.setattr(Store, "load", load_late)
+    again = make()
+    again.answers.index.open()
+    wait_for(again.answers.index.is_loaded.is_set, "loading", LONG)
+    assert again.find(AGAIN, "ann") is None
+    assert len(again) == 0

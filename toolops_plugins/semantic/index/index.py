@@ -242,11 +242,14 @@ class Index:
     def _load_all(self) -> None:
         for rows, vectors in self.store.load():
             with self.lock:
-                # Entries that were put or removed meanwhile are newer than the stored ones.
+                # Entries that were put or removed meanwhile are newer than the stored ones. Those
+                # of a scope or tag that was invalidated since they were read are void.
                 new = [
                     i
                     for i, row in enumerate(rows)
-                    if row.id not in self._gone and self.memory.get(row.id) is None
+                    if row.id not in self._gone
+                    and self.memory.get(row.id) is None
+                    and not self._voids.covers(row)
                 ]
                 if new:
                     self._into_memory([rows[i] for i in new], vectors[new])
@@ -554,8 +557,8 @@ class Index:
         Raises:
             TierError: The store could not be reached; memory has forgotten them.
         """
+        void = self._note_void(tags=tags)  # first, for entries that are being loaded
         ids = self._void(tags=tags)
-        void = self._note_void(tags=tags)
         self._delete_for_good(ids, lambda store: store.delete_where(tags=tags), void)
 
     def clear(self, scope: bytes | None = None) -> None:
@@ -564,6 +567,11 @@ class Index:
         Raises:
             TierError: The store could not be reached; memory has forgotten them.
         """
+        # First, for entries that are being loaded.
+        if scope is None:
+            void = self._note_void(everything=True)
+        else:
+            void = self._note_void(scopes=[scope])
         with self.lock:
             self._invalidations.void(everything=True)
             ids: list[str] = []
@@ -574,10 +582,8 @@ class Index:
             self._out_of_memory(ids)
         self.copies.forget(everything=True)
         if scope is None:
-            void = self._note_void(everything=True)
             self._delete_for_good(ids, lambda store: store.clear(), void)
         else:
-            void = self._note_void(scopes=[scope])
             self._delete_for_good(ids, lambda store: store.delete_where(scope=scope), void)
 
     def _note_void(
