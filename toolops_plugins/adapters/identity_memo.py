@@ -5,7 +5,6 @@ To make the identity of a model and its canonical form takes longer than all the
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Container
 from enum import Enum
 from operator import is_
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from toolops_plugins.callables.digests import sha256
 from toolops_plugins.keys.canonical import Canon
 
 __all__ = ["IdentityMemo"]
@@ -75,7 +75,7 @@ class IdentityMemo:
         if type(identity) is not list:
             return identity
         try:
-            digest = hashlib.sha256(self._canon.encode(identity)).digest()
+            digest = sha256(self._canon.encode(identity))
         except Exception:  # noqa: BLE001 - of users' classes; the keyer meets it again, and tells of it
             return identity
         if containers is not None:

@@ -52,7 +52,7 @@ class Answer(NamedTuple):
         semantic: The details of the semantic cache's decision, or None.
         template: A copy of a result that no codec takes, from which followers get copies; or
             NOTHING. It was made before the leader got the result.
-        lone: Whether only the leader gets the result, since copying it could have an effect.
+        single_use: Whether only the leader gets the result, since copying it could have an effect.
     """
 
     value: Any

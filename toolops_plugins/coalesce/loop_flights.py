@@ -31,10 +31,6 @@ from toolops_plugins.concurrency.tasks import end_tasks
 
 __all__ = ["LoopFlights"]
 
-_NESTED = 8
-"""Pieces of work, one inside of the other, past which the next starts in a later turn of the loop.
-Each that starts at once adds its frames to the stack."""
-
 _TIME_IS_UP = "time is up"
 
 
@@ -80,7 +76,7 @@ class LoopFlights:
                     return make_result((await work(), True))
                 # Alone it is in no table, but its caller can leave it like any other flight.
                 inside = wait_graph.wait_for(own.node)
-                context = self._start(own, work, loop, inside)
+                context = self._start(own, work, loop)
             except BaseException:
                 # An interrupt may come anywhere. Only a task can end its flight itself.
                 if own.task is None:
@@ -111,15 +107,11 @@ class LoopFlights:
         flight: Flight,
         work: Callable[[], Coroutine[Any, Any, Any]],
         loop: AbstractEventLoop,
-        inside: wait_graph.Wait | None,
     ) -> Context:
         """Start the task of a flight, and return its context."""
         context = copy_context()
         coroutine = self._do(flight, work)
-        if inside is wait_graph.OUTSIDE or wait_graph.measure_depth() < _NESTED:
-            task, _ = start_eagerly(coroutine, loop, context)
-        else:
-            task = loop.create_task(coroutine, context=context)
+        task, _ = start_eagerly(coroutine, loop, context)
         if not flight.done:
             self._table.hold(flight, task)
         return context

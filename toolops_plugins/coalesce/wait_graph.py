@@ -23,7 +23,6 @@ __all__ = [
     "exit_work",
     "finish",
     "leave",
-    "measure_depth",
     "wait_for",
 ]
 
@@ -125,11 +124,6 @@ def enter(node: Node) -> Token[tuple[Node, ...]]:
 
 exit_work = _inside.reset
 """Undoes :func:`enter`, given the token that it returned."""
-
-
-def measure_depth() -> int:
-    """Return the number of pieces of work that this code belongs to, one inside of the other."""
-    return len(_inside.get())
 
 
 def context_inside(node: Node) -> Context:

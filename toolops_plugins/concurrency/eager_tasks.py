@@ -30,14 +30,26 @@ _MOST_ENDED = 1_000
 later turn: calls that have nothing to wait for would otherwise pile them up for ever."""
 
 
-class _Ended(threading.local):
-    """The tasks of this thread's loop that wait for their empty step."""
+_NESTED = 8
+"""First steps inside of each other, past which the next task begins in a later turn of the loop.
+Each adds its frames to the stack."""
 
+
+class _FirstSteps(threading.local):
+    """The first steps of one thread.
+
+    Attributes:
+        depth: First steps under way, one inside of the other.
+        loop: The loop of the count.
+        ended: Tasks of that loop that wait for their empty step.
+    """
+
+    depth = 0
     loop = 0
-    count = 0
+    ended = 0
 
 
-_ended = _Ended()
+_steps = _FirstSteps()
 
 
 class EagerTask(Generic[T]):
@@ -95,7 +107,8 @@ def start_eagerly(
 ) -> tuple[asyncio.Task[T], list[Any] | None]:
     """Start a task, whose first step runs now, unless the loop has a task factory.
 
-    Nor does it run now on a loop that may be run inside of itself (nest_asyncio, Python 3.11).
+    Nor does it run now inside of too many other first steps, or on a loop that may be run inside of
+    itself (nest_asyncio, Python 3.11).
 
     Args:
         coroutine: The coroutine.
@@ -105,25 +118,29 @@ def start_eagerly(
     Returns:
         What makes an :class:`EagerTask`: the task, and how the coroutine has ended.
     """
-    if loop.get_task_factory() is not None:
+    if loop.get_task_factory() is not None or _steps.depth >= _NESTED:
         return loop.create_task(coroutine, context=context), None
-    if sys.version_info >= (3, 12):
-        # In no variable: the frames of an error in the first step lead to this one.
-        return (
-            asyncio.Task(coroutine, loop=loop, name=_NAME, context=context, eager_start=True),
-            None,
-        )
-    return _start_before_312(coroutine, loop, context)
+    _steps.depth += 1
+    try:
+        if sys.version_info >= (3, 12):
+            # In no variable: the frames of an error in the first step lead to this one.
+            return (
+                asyncio.Task(coroutine, loop=loop, name=_NAME, context=context, eager_start=True),
+                None,
+            )
+        return _start_before_312(coroutine, loop, context)
+    finally:
+        _steps.depth -= 1
 
 
 def _start_before_312(
     coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop, context: Context
 ) -> tuple[asyncio.Task[T], list[Any] | None]:
-    if _ended.loop != id(loop):
-        _ended.loop, _ended.count = id(loop), 0
+    if _steps.loop != id(loop):
+        _steps.loop, _steps.ended = id(loop), 0
     # nest_asyncio lets a first step run the loop, which would then take the task's next step in the
     # middle of its first: the context refuses that, and the step is lost.
-    if _ended.count >= _MOST_ENDED or getattr(loop, "_nest_patched", False):
+    if _steps.ended >= _MOST_ENDED or getattr(loop, "_nest_patched", False):
         return loop.create_task(coroutine, context=context), None
     adapter = _run_first_step(coroutine)
     task = asyncio.Task(adapter, loop=loop, name=_NAME, context=context)
@@ -143,7 +160,7 @@ def _start_before_312(
             asyncio._enter_task(loop, caller)  # noqa: SLF001 - as above
         raise
     if end is not None:
-        _ended.count += 1
+        _steps.ended += 1
         if end[1] is None and task.cancelling():
             # Cancelled by its own first step: a task that ends before it waits is cancelled, too.
             end[:] = None, asyncio.CancelledError()
@@ -175,7 +192,7 @@ def _run_first_step(coroutine: Coroutine[Any, Any, T]) -> Generator[Any, None, T
             if len(end) > 1 and end[1] is not None:
                 raise
         finally:
-            _ended.count -= 1
+            _steps.ended -= 1
         if len(end) > 1 and end[1] is not None:  # the starter has not raised it
             raise end.pop()
         return cast("T", end[0])

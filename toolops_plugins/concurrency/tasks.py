@@ -6,7 +6,6 @@ A module of its own, since asyncio is slow to import and synchronous programs do
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Awaitable, Iterable
 from contextlib import suppress
@@ -29,9 +28,6 @@ __all__ = [
 
 T = TypeVar("T")
 
-_NESTED = 8
-"""First steps inside of each other, past which the next task begins in a later turn of the loop.
-Each adds its frames to the stack."""
 _TURNS = 10
 """Turns of the loop in which a cancelled task can clean up before it is detached."""
 
@@ -41,15 +37,6 @@ _detached: set[asyncio.Task[Any]] = set()
 
 _parents_tasks: list[asyncio.Task[Any]] = []
 """Tasks of the parent process, which no loop of this forked child runs."""
-
-
-class _Nesting(threading.local):
-    """How many first steps run inside of each other in this thread."""
-
-    depth = 0
-
-
-_nesting = _Nesting()
 
 
 def start_task(awaitable: Awaitable[T], context: Context | None = None) -> asyncio.Task[T]:
@@ -72,16 +59,10 @@ def begin_task(awaitable: Awaitable[T], context: Context | None = None) -> Eager
         awaitable: The awaitable.
         context: The context that it runs in. None: a copy of the current one.
     """
-    if _nesting.depth >= _NESTED:
-        return EagerTask(start_task(awaitable, context), None)
     work = awaitable if iscoroutine(awaitable) else _await(awaitable)
     if context is None:
         context = copy_context()
-    _nesting.depth += 1
-    try:
-        return EagerTask(*start_eagerly(work, asyncio.get_running_loop(), context))
-    finally:
-        _nesting.depth -= 1
+    return EagerTask(*start_eagerly(work, asyncio.get_running_loop(), context))
 
 
 async def _await(awaitable: Awaitable[T]) -> T:

@@ -15,7 +15,7 @@ __all__ = ["Driver"]
 
 
 class Driver(RuntimePart):
-    """What takes time in a call, under a limit or none.
+    """Base of the drivers, which do what takes time in a call, under a limit or none.
 
     Args:
         clock: The source of time.
@@ -41,14 +41,14 @@ class Driver(RuntimePart):
         With ``in_thread`` plain functions run in a thread, where they can be abandoned.
         """
         inner = Limit(self._clock.monotonic() + seconds, error, in_thread)
-        return self.bounded(tighter_limit(inner, self.limit))
+        return self.with_limit(tighter_limit(inner, self.limit))
 
-    def bounded(self, limit: Limit | None) -> Self:
+    def with_limit(self, limit: Limit | None) -> Self:
         """Return this driver with another limit, or with none."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         other.limit = limit
         return other
 
-    def _unbounded(self) -> Self:
-        return self if self.limit is None else self.bounded(None)
+    def _without_limit(self) -> Self:
+        return self if self.limit is None else self.with_limit(None)

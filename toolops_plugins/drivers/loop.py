@@ -305,7 +305,7 @@ class LoopDriver(Driver):
         if seconds is None and self.limit is None:
             # Without a coroutine of its own, of which there would be one for each who waits.
             return self._flights.arun(key, partial(work, self, *args))
-        return self._fly_within(key, partial(work, self._unbounded(), *args), seconds)
+        return self._fly_within(key, partial(work, self._without_limit(), *args), seconds)
 
     async def _fly_within(
         self, key: bytes, work: Callable[[], Coroutine[Any, Any, Any]], seconds: float | None
@@ -381,7 +381,7 @@ class LoopDriver(Driver):
         # Background work beyond the backlog is dropped: a later call will start it again.
         if len(self._background) >= self._backlog:
             return
-        run = _run_in_background(work, self._unbounded(), *args)
+        run = _run_in_background(work, self._without_limit(), *args)
         task = asyncio.get_running_loop().create_task(run)
         self._background.add(task)
         task.add_done_callback(partial(self._end_background, on_cancel))

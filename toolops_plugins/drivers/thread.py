@@ -231,7 +231,7 @@ class ThreadDriver(Driver):
             return self._flights.run(key, partial(work, self, *args), None)
         left = seconds_left(self.limit, self._clock)
         seconds = seconds if left is None else min(left, seconds or left)
-        driver = self._unbounded()
+        driver = self._without_limit()
         if seconds is None:
             return self._flights.run(key, partial(work, driver, *args), None)
         if not in_thread:
@@ -244,7 +244,7 @@ class ThreadDriver(Driver):
             return self._pool.submit(function, owner)
 
         def run() -> Any:
-            return work(driver.bounded(inner[0]) if inner else driver, *args)
+            return work(driver.with_limit(inner[0]) if inner else driver, *args)
 
         try:
             return self._flights.run(key, run, submit, seconds)
@@ -261,7 +261,7 @@ class ThreadDriver(Driver):
         """
         own = Limit(self._clock.monotonic() + seconds, _LeaderTimeout, in_thread=False)
         try:
-            return self._flights.run(key, partial(work, self.bounded(own), *args), None, seconds)
+            return self._flights.run(key, partial(work, self.with_limit(own), *args), None, seconds)
         except _LeaderTimeout:
             seconds_left(self.limit, self._clock)
             raise DeadlineExceeded(f"no result within {seconds} s", seconds=seconds) from None
@@ -323,7 +323,7 @@ class ThreadDriver(Driver):
             owner: The tool whose share of the threads it uses. Default None: of no tool.
         """
         # Background work beyond the backlog is dropped: a later call will start it again.
-        run = partial(copy_context().run, _run_in_background, work, self._unbounded(), *args)
+        run = partial(copy_context().run, _run_in_background, work, self._without_limit(), *args)
         self._pool.offer(run, owner)
 
 
@@ -375,7 +375,7 @@ class _Race:
             if limit is None
             else limit._replace(unwanted=unwanted)
         )
-        self._run = partial(work, driver.bounded(limit), *args)
+        self._run = partial(work, driver.with_limit(limit), *args)
 
     def start(self) -> _Racer:
         """Start an attempt."""
