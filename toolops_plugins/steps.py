@@ -8,7 +8,7 @@ path of a call itself is plain code (:mod:`toolops_plugins.calls.aio`).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from toolops_plugins.errors import CallTimeout, ConfigurationError, EmbeddingError, TierError
 
@@ -17,9 +17,13 @@ __all__ = [
     "Gate",
     "Io",
     "as_tier_error",
+    "awalk",
     "is_caller_error",
     "tier_problem",
+    "walk",
 ]
+
+T = TypeVar("T")
 
 
 def is_caller_error(error: Exception) -> bool:
@@ -75,3 +79,49 @@ class Io:
 
 
 Flow: TypeAlias = Generator[Io, Any, Any]
+
+
+def _call(function: Callable[..., Any], *args: Any) -> Any:
+    return function(*args)
+
+
+def walk(flow: Generator[Io, Any, T], io: Callable[..., Any] = _call) -> T:
+    """Run a flow in this thread; return its result or raise its error.
+
+    Args:
+        flow: The flow.
+        io: Calls the function of a step with its arguments. Default: nothing else.
+    """
+    try:
+        step = flow.send(None)
+        while True:
+            try:
+                result = io(step.sync, *step.args)
+            except BaseException as error:  # noqa: BLE001 - the flow handles its errors
+                step = flow.throw(error)
+            else:
+                step = flow.send(result)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+
+
+async def awalk(flow: Generator[Io, Any, T], io: Callable[..., Awaitable[Any]] = _call) -> T:
+    """Run a flow on the running event loop; return its result or raise its error.
+
+    Args:
+        flow: The flow.
+        io: Awaits the coroutine function of a step with its arguments. Default: nothing else.
+    """
+    try:
+        step = flow.send(None)
+        while True:
+            try:
+                result = await io(step.aio, *step.args)
+            except BaseException as error:  # noqa: BLE001 - the flow handles its errors
+                step = flow.throw(error)
+            else:
+                step = flow.send(result)
+    except StopIteration as end:
+        value: T = end.value
+        return value

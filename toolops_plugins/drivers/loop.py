@@ -41,7 +41,7 @@ from toolops_plugins.drivers.limits import (
     seconds_left_for,
     shorter_of,
 )
-from toolops_plugins.steps import Gate, Io
+from toolops_plugins.steps import Gate, Io, awalk
 
 __all__ = ["LoopDriver"]
 
@@ -74,18 +74,7 @@ class LoopDriver(Driver):
     async def run(self, flow: Generator[Io, Any, T]) -> T:
         """Run a generator of I/O to its end; return its result or raise its error."""
         get_running_loop()
-        try:
-            step = flow.send(None)
-            while True:
-                try:
-                    result = await self.io(step.aio, *step.args)
-                except BaseException as error:  # noqa: BLE001 - the generator handles its errors
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(result)
-        except StopIteration as end:
-            value: T = end.value
-            return value
+        return await awalk(flow, self.io)
 
     async def drain(self, seconds: float | None = None) -> None:
         """Wait until all background work of this loop has ended.

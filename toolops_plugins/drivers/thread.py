@@ -35,7 +35,7 @@ from toolops_plugins.drivers.limits import (
     shorter_of,
 )
 from toolops_plugins.errors import ConfigurationError, DeadlineExceeded
-from toolops_plugins.steps import Gate, Io
+from toolops_plugins.steps import Gate, Io, walk
 
 __all__ = ["ThreadDriver"]
 
@@ -56,18 +56,7 @@ class ThreadDriver(Driver):
 
     def run(self, flow: Generator[Io, Any, T]) -> T:
         """Run a generator of I/O to its end; return its result or raise its error."""
-        try:
-            step = flow.send(None)
-            while True:
-                try:
-                    result = self.io(step.sync, *step.args)
-                except BaseException as error:  # noqa: BLE001 - the generator handles its errors
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(result)
-        except StopIteration as end:
-            value: T = end.value
-            return value
+        return walk(flow, self.io)
 
     def io(self, function: Callable[..., T], *args: Any) -> T:
         """Do I/O: call a function that blocks."""

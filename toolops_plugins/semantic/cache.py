@@ -26,13 +26,12 @@ from toolops_plugins.semantic.flows import Learning, SemanticFlows
 from toolops_plugins.semantic.guards import Guard, Guards
 from toolops_plugins.semantic.index.chroma import Store
 from toolops_plugins.semantic.index.shared import index_for
-from toolops_plugins.semantic.io_driver import awalk, walk
 from toolops_plugins.semantic.judge import Judge, JudgeLike
 from toolops_plugins.semantic.lifecycle import Lifecycle
 from toolops_plugins.semantic.long_texts import LongText
 from toolops_plugins.semantic.lookup import Lookup, Rule
 from toolops_plugins.semantic.matches import Explanation, Match
-from toolops_plugins.steps import Io, as_tier_error
+from toolops_plugins.steps import Io, as_tier_error, awalk, walk
 
 __all__ = ["SemanticCache"]
 

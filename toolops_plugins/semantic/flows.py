@@ -1,7 +1,7 @@
 """The flows of the semantic cache, without I/O: look up, decide, store and learn.
 
 The drivers of a runtime run the flows; where the cache is used alone,
-:mod:`toolops_plugins.semantic.io_driver` does.
+:func:`toolops_plugins.steps.walk` does.
 """
 
 from __future__ import annotations
