@@ -95,7 +95,7 @@ async def test_many_at_once(openai_server, chat):
 def test_closing_leaves_neither_thread_nor_port():
     before = set(threading.enumerate())
     with OpenAIServer() as server:
-        assert set(threading.enumerate()) != before
-    assert set(threading.enumerate()) == before
+        assert set(threading.enumerate()) - before
+    assert set(threading.enumerate()) <= before  # those of other tests may end meanwhile
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((server.host, server.port))
