@@ -1,4 +1,7 @@
-"""An OpenAI-compatible server on loopback, for real clients: chat completions and embeddings."""
+"""An OpenAI-compatible server on loopback, for real clients.
+
+It speaks chat completions, the Responses API and embeddings.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,15 @@ from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias
 
+from openai_responses import ResponsesAnswer, messages_of
+
 __all__ = ["Gate", "OpenAIServer", "Reply", "last_user_text"]
 
 Body: TypeAlias = dict[str, Any]
 Reply: TypeAlias = str | dict[str, Any] | list[dict[str, Any]]
 """A text; or a dict with any of content, tool_calls (of name and arguments), finish_reason, usage,
-status (an error from 400 on) and headers; or a list of tool calls alone."""
+status (an error from 400 on) and headers; or a list of tool calls alone. The Responses API takes
+`output` too, items that go before all else."""
 
 
 class Gate(Protocol):
@@ -112,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.owner.take(body, dict(self.headers))
         if self.path.endswith("/embeddings"):
             self._send(200, _embedded(body))
-        elif not self.path.endswith("/chat/completions"):
+        elif not self.path.endswith(("/chat/completions", "/responses")):
             self._send(404, _error(404, f"no such path: {self.path}"))
         else:
             self._chat(body)
@@ -133,6 +139,9 @@ class _Handler(BaseHTTPRequestHandler):
         if status >= 400:
             self._send(status, _error(status, reply.get("content") or "as told"), headers)
             return
+        if self.path.endswith("/responses"):
+            self._responses(body, reply, headers)
+            return
         answer = _Answer(body, reply, self.owner.number)
         if not body.get("stream"):
             self._send(200, answer.whole(), headers)
@@ -141,6 +150,15 @@ class _Handler(BaseHTTPRequestHandler):
         for chunk in answer.chunks():
             self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
         self.wfile.write(b"data: [DONE]\n\n")
+
+    def _responses(self, body: Body, reply: dict[str, Any], headers: Mapping[str, str]) -> None:
+        answer = ResponsesAnswer(body, reply, self.owner.number)
+        if not body.get("stream"):
+            self._send(200, answer.whole(), headers)
+            return
+        self._open(200, "text/event-stream", headers)
+        for event in answer.events():
+            self.wfile.write(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
 
     def _send(self, status: int, content: Any, headers: Mapping[str, str] | None = None) -> None:
         self._open(status, "application/json", headers or {})
@@ -214,7 +232,7 @@ class _Answer:
 
 def last_user_text(body: Body) -> str:
     """Return the last thing that the user said; the reply of a server that was told nothing."""
-    for message in reversed(body["messages"]):
+    for message in reversed(body.get("messages") or messages_of(body)):
         if message["role"] == "user":
             return _text(message)
     return ""

@@ -52,6 +52,31 @@ def test_tool_calls_have_ids_of_their_own(openai_server, chat, streaming):
     assert openai_server.requests[0]["tools"][0]["function"]["name"] == "add"
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_the_responses_api_brings_text_tool_calls_reasoning_and_usage(
+    openai_server, chat, streaming
+):
+    thought = {"type": "summary_text", "text": "well then"}
+    openai_server.reply = lambda body: {
+        "output": [{"type": "reasoning", "id": "rs_1", "summary": [thought]}],
+        "content": "one two",
+        "tool_calls": [{"name": "add", "arguments": {"a": 1}}],
+    }
+    answer = chat(use_responses_api=True, streaming=streaming).invoke("go on")
+    assert answer.text == "one two"
+    assert [call["args"] for call in answer.tool_calls] == [{"a": 1}]
+    assert [block["type"] for block in answer.content] == ["reasoning", "text", "function_call"]
+    assert answer.usage_metadata["output_tokens"] == 3
+    assert answer.response_metadata["status"] == "completed"
+
+
+def test_a_response_that_was_cut_off_is_incomplete(openai_server, chat):
+    openai_server.reply = lambda body: {"content": "one", "finish_reason": "length"}
+    metadata = chat(use_responses_api=True).invoke("hi").response_metadata
+    assert metadata["status"] == "incomplete"
+    assert metadata["incomplete_details"] == {"reason": "max_output_tokens"}
+
+
 def test_errors_have_status_and_headers(openai_server, chat):
     openai_server.reply = lambda body: {"status": 429, "headers": {"Retry-After": "7"}}
     with pytest.raises(openai.RateLimitError) as caught:
