@@ -8,6 +8,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
 from toolops_plugins import check
@@ -21,7 +22,14 @@ from toolops_plugins.callables.pickling import (
 )
 from toolops_plugins.callables.target import resolve
 from toolops_plugins.calls.call import Call
-from toolops_plugins.calls.context import DEADLINE, Deadline, current_deadline
+from toolops_plugins.calls.context import (
+    DEADLINE,
+    FORCED_REFRESH,
+    Deadline,
+    ForcedRefresh,
+    current_deadline,
+    reset_variable,
+)
 from toolops_plugins.calls.plan import Plan, Shared
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.closing import Closing
@@ -400,6 +408,37 @@ class ToolOps(Decorators, Closing):
                 DEADLINE.reset(token)
             except ValueError:  # this is another context
                 own.over = True
+
+    @contextmanager
+    def force_refresh(self) -> Iterator[None]:
+        """Make each call in this block anew, once, as when a user asks to regenerate an answer.
+
+        What is stored for such a call is forgotten first: the exact results in every tier and in
+        the memory of every process, and the stored answer to that question in other words. Then the
+        call is made and its result is stored, under the same policies as ever. Equal calls in one
+        block are made once, and calls under way outside of it are not joined. If the call fails,
+        its error reaches the caller, and nothing is stored. Where a tier cannot be reached to
+        forget, the call is made and not stored, with ``reason`` "not_forgotten" in its event.
+
+        The block counts for this runtime, in this thread and task and whatever these start with
+        their context: tasks, ``asyncio.to_thread``, the steps of an agent. Other callers go on as
+        before; while one call is made anew they may have to make theirs, too. It may be left in
+        another context than it was entered in.
+
+        Example:
+            >>> with ops.force_refresh():
+            ...     answer = agent.invoke(question)
+        """
+        outer = FORCED_REFRESH.get()
+        block = ForcedRefresh(self._shared, partial(self._storage.invalidate, ()), outer)
+        self._shared.forced_refreshes.add(block)
+        token = FORCED_REFRESH.set(block)
+        try:
+            yield
+        finally:
+            block.over = True
+            self._shared.forced_refreshes.discard(block)
+            reset_variable(FORCED_REFRESH, token)
 
     # -- invalidation --------------------------------------------------------------------------
 

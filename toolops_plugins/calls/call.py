@@ -40,7 +40,10 @@ class Call:
     near = True
     """Whether the first tier may hold an entry."""
     scope = b""
-    """Who can join its stream: callers on one event loop, or in any thread."""
+    """Who can join its flight or its stream: for a stream, callers on one event loop or in threads;
+    for a call in a block that forces a refresh, other calls in that block."""
+    forced = False
+    """Whether it must not be answered by what was stored before its block."""
 
     def __init__(
         self, plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any], began: float

@@ -1,7 +1,9 @@
-"""The context of a call: its caller's deadline, and the background refresh it belongs to."""
+"""The context of a call: its deadline, its background refresh, and the block that forces one."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
@@ -10,12 +12,17 @@ from toolops_plugins.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
     from toolops_plugins.calls.call import Call
+    from toolops_plugins.calls.plan import Shared
+    from toolops_plugins.steps import Flow
 
 __all__ = [
     "DEADLINE",
+    "FORCED_REFRESH",
     "REFRESH",
     "Deadline",
+    "ForcedRefresh",
     "current_deadline",
+    "current_forced_refresh",
     "deadline_error",
     "needs_thread",
     "reset_variable",
@@ -56,6 +63,47 @@ def current_deadline() -> Deadline | None:
     while deadline is not None and deadline.over:
         deadline = deadline.outer
     return deadline
+
+
+class ForcedRefresh:
+    """A block whose calls are made anew, each once.
+
+    Args:
+        shared: The parts of the runtime whose calls these are.
+        forget: Returns the flow that invalidates the results of keys.
+        outer: The enclosing block, of this runtime or another, or None.
+
+    Attributes:
+        over: True once the block has been left, which may happen in another context.
+        token: Tells it from all other blocks.
+        forgotten: Keys whose results from before this block are gone.
+    """
+
+    __slots__ = ("forget", "forgotten", "outer", "over", "shared", "token")
+
+    def __init__(
+        self, shared: Shared, forget: Callable[[list[bytes]], Flow], outer: ForcedRefresh | None
+    ) -> None:
+        self.shared = shared
+        self.forget = forget
+        self.outer = outer
+        self.over = False
+        self.token = os.urandom(8)
+        self.forgotten: set[bytes] = set()
+
+
+FORCED_REFRESH: ContextVar[ForcedRefresh | None] = ContextVar(
+    "toolops_forced_refresh", default=None
+)
+"""The innermost block of this context, or None; see :func:`current_forced_refresh`."""
+
+
+def current_forced_refresh(shared: Shared) -> ForcedRefresh | None:
+    """Return the innermost block of this context that forces a runtime's calls, or None."""
+    block = FORCED_REFRESH.get()
+    while block is not None and (block.over or block.shared is not shared):
+        block = block.outer
+    return block
 
 
 def reset_variable(variable: ContextVar[Any], token: Token[Any]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from toolops_plugins.cache.memory import MOST, Memory
 from toolops_plugins.cache.memory_slot import Slot
 from toolops_plugins.calls.call import Call
+from toolops_plugins.calls.context import current_forced_refresh
 from toolops_plugins.keys.keyer import MEMO_TEXT
 from toolops_plugins.policy import NOTHING
 from toolops_plugins.telemetry.events import CallEvent
@@ -56,6 +57,8 @@ def make_open(plan: Plan) -> Open:
 
     def open_(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         began = monotonic()
+        if shared.forced_refreshes and current_forced_refresh(shared) is not None:
+            return find_plan().begin(args, kwargs)
         if not shared.active:
             return Call(find_plan(), args, kwargs, began)
         key = None

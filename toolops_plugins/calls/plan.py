@@ -9,13 +9,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from toolops_plugins.cache.tiers import Tiers
 from toolops_plugins.callables.pickling import Origin, owner_of
 from toolops_plugins.callables.target import Target
 from toolops_plugins.calls.call import Call
+from toolops_plugins.calls.context import ForcedRefresh
 from toolops_plugins.calls.opening import Open, make_open
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import Flights
@@ -55,6 +56,7 @@ class Shared:
         budget: The retry budget, or None.
         active: False: every call goes straight to its function. Default True.
         bus: Receives the invalidations of other processes; None: there is none.
+        forced_refreshes: The blocks that are open now, in any context, whose calls are made anew.
     """
 
     namespace: str
@@ -66,6 +68,7 @@ class Shared:
     budget: RetryBudget | None
     active: bool = True
     bus: Bus | None = None
+    forced_refreshes: set[ForcedRefresh] = field(default_factory=set)
 
 
 class Lifetimes(NamedTuple):

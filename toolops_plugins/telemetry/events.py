@@ -119,8 +119,8 @@ class CallEvent(NamedTuple):
         attempts: How often the function was started for this call. 0 where the answer came from
             elsewhere, or the call was rejected.
         reason: A short machine word: the reason for no key, lookup or store ("not_canonical",
-            "no_cache", "not_encodable", ...), or for a rejection ("circuit_open", "rate_limited",
-            "bulkhead_full"). None: none of these.
+            "no_cache", "not_encodable", "not_forgotten", ...), or for a rejection ("circuit_open",
+            "rate_limited", "bulkhead_full"). None: none of these.
         error: Type name of the exception that the caller got, or would have got without the
             fallback or stale answer. Never its message.
         hedged: Whether a second attempt was raced against the first.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from toolops_plugins.cache.entry import Mark
+from toolops_plugins.calls.aio.forced_refresh import forget_stored
 from toolops_plugins.calls.aio.results import make_key, run_optional, start_bus
 from toolops_plugins.calls.aio.semantic_lookup import lookup_semantic, store_semantic
 from toolops_plugins.calls.aio.serving import serve_entry
@@ -38,13 +39,15 @@ async def _find_answer(driver: LoopDriver, call: Call) -> Answer | None:
     bus = plan.shared.bus
     if bus is not None and not bus.ready.is_set():
         await run_optional(call, "bus", start_bus, driver, bus)
+    if plan.shared.forced_refreshes and not await forget_stored(driver, call, None):
+        return None
     now = plan.shared.clock.monotonic()
     found = await find_entry(driver, plan.tiers, call.key, call.tags, now)
     call.marks = found.marks
     answer: Answer | None = None
     if found.entry is not None:
         answer = serve_entry(driver, call, cache, found.entry, found.tier)
-    if answer is None and plan.semantic_keyer is not None:
+    if answer is None and plan.semantic_keyer is not None and not call.forced:
         answer, _ = await lookup_semantic(driver, call, plan.semantic_keyer, found, _no_fetch)
     return answer
 

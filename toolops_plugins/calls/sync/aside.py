@@ -10,6 +10,7 @@ from toolops_plugins.cache.entry import Mark
 from toolops_plugins.calls.answer import Answer, record_call, tags_of
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.results import encode_result, is_cacheable, make_entry
+from toolops_plugins.calls.sync.forced_refresh import forget_stored
 from toolops_plugins.calls.sync.results import make_key, run_optional, start_bus
 from toolops_plugins.calls.sync.semantic_lookup import lookup_semantic, store_semantic
 from toolops_plugins.calls.sync.serving import serve_entry
@@ -39,13 +40,15 @@ def _find_answer(driver: ThreadDriver, call: Call) -> Answer | None:
     bus = plan.shared.bus
     if bus is not None and not bus.ready.is_set():
         run_optional(call, "bus", start_bus, driver, bus)
+    if plan.shared.forced_refreshes and not forget_stored(driver, call, None):
+        return None
     now = plan.shared.clock.monotonic()
     found = find_entry(driver, plan.tiers, call.key, call.tags, now)
     call.marks = found.marks
     answer: Answer | None = None
     if found.entry is not None:
         answer = serve_entry(driver, call, cache, found.entry, found.tier)
-    if answer is None and plan.semantic_keyer is not None:
+    if answer is None and plan.semantic_keyer is not None and not call.forced:
         answer, _ = lookup_semantic(driver, call, plan.semantic_keyer, found, _no_fetch)
     return answer
 

@@ -58,6 +58,7 @@ from toolops_plugins.calls.results import (
 )
 from toolops_plugins.calls.sync.attempts import attempts_of
 from toolops_plugins.calls.sync.fetching import fetch, store_error
+from toolops_plugins.calls.sync.forced_refresh import forget_stored
 from toolops_plugins.calls.sync.results import make_key, run_optional, start_bus
 from toolops_plugins.calls.sync.semantic_lookup import lookup_semantic
 from toolops_plugins.calls.sync.serving import serve_entry
@@ -179,6 +180,8 @@ def _get_answer(driver: ThreadDriver, call: Call) -> tuple[Any, Answer, Outcome]
     """
     plan = call.plan
     seconds = seconds_left(call)
+    if plan.shared.forced_refreshes and call.key is not None:
+        forget_stored(driver, call, seconds)
     if call.key is None:
         call.reason = call.reason or "no_cache"
         answer = _fetch_alone(driver, call, seconds)
@@ -304,7 +307,7 @@ def _find_or_fetch(driver: ThreadDriver, call: Call, found: LookupResult | None 
         if answer is not None:
             return answer
     refetch: Callable[[ThreadDriver], Answer] | None = None
-    if plan.semantic_keyer is not None:
+    if plan.semantic_keyer is not None and not call.forced:
         answer, refetch = lookup_semantic(
             driver,
             call,

@@ -1,0 +1,64 @@
+"""Calls in a block that forces a refresh: what was stored for them before is forgotten first.
+
+After that a call takes its usual path. Whatever it finds has begun since: the results of calls that
+were under way are not stored any more, and nobody joins these. So equal calls in one block are made
+once.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from toolops_plugins.calls.aio.results import run_optional
+from toolops_plugins.calls.call import Call
+from toolops_plugins.calls.context import ForcedRefresh, current_forced_refresh, needs_thread
+from toolops_plugins.errors import TierError
+
+if TYPE_CHECKING:
+    from toolops_plugins.drivers.loop import LoopDriver
+
+__all__ = ["forget_stored"]
+
+
+async def forget_stored(driver: LoopDriver, call: Call, seconds: float | None) -> bool:
+    """Forget what was stored for a call before the block of this context, if there is one.
+
+    Where it cannot be forgotten, the call loses its key: it is made, and is not stored.
+
+    Args:
+        driver: Does the I/O.
+        call: The call, which has a key.
+        seconds: Seconds that its caller waits. None: without limit.
+
+    Returns:
+        Whether its result may be stored.
+    """
+    block = current_forced_refresh(call.plan.shared)
+    key = call.key
+    if block is None or key is None:
+        return True
+    # Whoever is not in this block may be answered by meaning, so that nobody here may join them.
+    call.forced, call.scope = True, block.token + call.scope
+    if key in block.forgotten:
+        return True
+    in_thread = seconds is not None and needs_thread(call)
+    # The flights of a key end with it, and are forgotten with it; this one must not be.
+    await driver.fly(
+        key + block.token, _forget, call, block,
+        seconds=seconds, in_thread=in_thread, owner=call.plan.name,
+    )  # fmt: skip
+    if key in block.forgotten:
+        return True
+    call.key, call.reason = None, "not_forgotten"
+    return False
+
+
+async def _forget(driver: LoopDriver, call: Call, block: ForcedRefresh) -> None:
+    await run_optional(call, "forced_refresh", _invalidate, driver, call.key or b"", block)
+
+
+async def _invalidate(driver: LoopDriver, key: bytes, block: ForcedRefresh) -> None:
+    with suppress(TierError):  # which has made a notice
+        await driver.run(block.forget([key]))
+        block.forgotten.add(key)
