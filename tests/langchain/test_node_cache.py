@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import operator
 import socket
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -13,10 +13,12 @@ import pytest
 from broken_stages import TROUBLES, Broken
 from callers import Notices
 from langchain_core.messages import AIMessage
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import CachePolicy, interrupt
+from langgraph.types import CachePolicy, Command, interrupt
 from typing_extensions import TypedDict
+from value_kinds import KINDS, PLAIN, describe
 
 from langchain_toolops.node_cache import ToolOpsNodeCache
 from toolops_plugins import ConfigurationError, Memory, Redis, ToolOps
@@ -64,7 +66,7 @@ async def test_what_was_set_is_got_and_nothing_else(cache):
     other = (NS, "other")
     await cache.set({KEY: (value, None), (("elsewhere",), "k"): ([1], 60)})
     found = await cache.get([KEY, other])
-    assert found == {KEY: deque([["answer", {"text": "four", "parts": [1, 2.5, None]}]])}
+    assert found == {KEY: deque([("answer", {"text": "four", "parts": [1, 2.5, None]})])}
     assert await cache.get([]) == {}
     found[KEY].clear()
     assert len((await cache.get([KEY]))[KEY]) == 1
@@ -201,6 +203,83 @@ def test_lookups_and_what_they_saved_are_counted():
     assert (report.misses, report.hits, report.saved_seconds) == (1, 2, 4.0)
 
 
+KEPT = {
+    *PLAIN,
+    "IP address",
+    "Decimal",
+    "Decimal nan",
+    "Path",
+    "UUID",
+    "ZoneInfo",
+    "bytes",
+    "date",
+    "datetime in UTC",
+    "deque",
+    "frozenset",
+    "infinity",
+    "int keys",
+    "minus zero",
+    "mixed keys",
+    "naive datetime",
+    "named timezone",
+    "nan",
+    "numpy array",
+    "numpy array in Fortran order",
+    "numpy array inside",
+    "numpy array with nan",
+    "regular expression",
+    "set",
+    "time",
+    "timedelta",
+    "tuple as a key",
+}
+"""Kinds that LangGraph's serializer brings back whole."""
+OWN = {
+    "IntEnum",
+    "NamedTuple",
+    "SecretStr",
+    "dataclass with slots",
+    "enum",
+    "namedtuple",
+    "namedtuple inside",
+    "pydantic model",
+}
+"""Kinds that it brings back too where their classes are allowed; it knows no other way to tell."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_does_not_come_back_in_value_and_type_is_not_kept(kind, caplog):
+    for serde, kept in (
+        (None, KEPT),
+        (JsonPlusSerializer(allowed_msgpack_modules=True), KEPT | OWN),
+    ):
+        cache = ToolOpsNodeCache(ToolOps("kinds"), serde=serde)
+        value = KINDS[kind]()
+        cache.set({KEY: (deque([("out", value), ("branch:to:next", None)]), None)})
+        found = cache.get([KEY])
+        assert (KEY in found) is (kind in kept)
+        for writes in found.values():
+            assert type(writes) is deque
+            assert [type(write) for write in writes] == [tuple, tuple]
+            assert describe(writes[0][1]) == describe(value)
+
+
+def test_a_warning_names_the_node_the_place_and_the_kind_once(caplog):
+    cache = ToolOpsNodeCache(ToolOps("told"))
+    for number in range(3):
+        key = (NS, str(number))
+        cache.set({key: (deque([("out", {"seen": [Counter("a")]})]), None)})
+    cache.set({KEY: (deque([("out", {"seen": [(number, 2)]})]), None)})
+    cache.set({KEY: (deque([("out", {"seen": object()})]), None)})
+    told = [record.getMessage() for record in caplog.records if record.name == "langchain_toolops"]
+    start = "Results of the node 'shop' are not kept: in 'out', "
+    assert [each.removeprefix(start) for each in told] == [
+        "seen[0]: collections.Counter comes back as dict",
+        "seen[0]: tuple comes back as list",
+        "the serializer refuses dict (TypeError)",
+    ]
+
+
 # -- in a graph
 
 
@@ -287,6 +366,50 @@ def test_a_node_that_fails_or_interrupts_is_not_kept():
         with pytest.raises(KeyError):
             graph.invoke({"question": "fail", "answers": []})
     assert runs == ["fail", "fail"]
+
+
+async def run(graph, given, config, way):
+    """Run a graph to its end, or to where it waits for an answer, in one of LangGraph's ways."""
+    if way == "invoke":
+        return await asyncio.to_thread(graph.invoke, given, config)
+    if way == "ainvoke":
+        return await graph.ainvoke(given, config)
+    if way == "stream":
+        chunks = await asyncio.to_thread(
+            lambda: list(graph.stream(given, config, stream_mode="values"))
+        )
+    else:
+        chunks = [each async for each in graph.astream(given, config, stream_mode="values")]
+    return chunks[-1]
+
+
+WAYS = ["invoke", "ainvoke", "stream", "astream"]
+
+
+async def answers_of_two_threads(graph, way):
+    """Let two threads run into an interrupt each, and answer each in its own way."""
+    found = []
+    for thread in ("yes", "no"):
+        config = {"configurable": {"thread_id": thread}}
+        asked = await run(graph, {"question": "pay?"}, config, way)
+        while "__interrupt__" in asked:
+            asked = await run(graph, Command(resume=thread), config, way)
+        found.append(asked["answers"])
+    return found
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_answer_of_a_human_is_of_its_thread_alone(way):
+    def ask(state):
+        return {"answers": [interrupt("sure?"), interrupt("really?")]}
+
+    graph = StateGraph(State)
+    graph.add_node("ask", ask, cache_policy=CachePolicy())
+    graph.add_edge(START, "ask")
+    compiled = graph.compile(
+        cache=ToolOpsNodeCache(ToolOps("asking")), checkpointer=InMemorySaver()
+    )
+    assert await answers_of_two_threads(compiled, way) == [["yes", "yes"], ["no", "no"]]
 
 
 @pytest.mark.parametrize("local", [True, False])

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from langgraph.cache.base import BaseCache, FullKey, Namespace, ValueT
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+from langchain_toolops._node_writes import (
+    INTERRUPTED,
+    NotKeptError,
+    StoredWrites,
+    WritesCodec,
+    has_signal,
+)
 from toolops_plugins import Cache, TierError, ToolOps
 from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.policy import NOTHING
@@ -20,6 +27,7 @@ logger = logging.getLogger("langchain_toolops")
 
 _AT_ONCE = 10
 """Keys that are asked for or written at the same time on an event loop."""
+_MOST_WARNINGS = 1_000
 
 
 class ToolOpsNodeCache(BaseCache[ValueT]):
@@ -28,6 +36,11 @@ class ToolOpsNodeCache(BaseCache[ValueT]):
     Results go to the runtime's tiers, for as long as the node's ``CachePolicy`` says. LangGraph
     looks up and writes in two separate steps, so equal nodes that run at the same time are not
     coalesced.
+
+    What the serializer does not bring back in value and type at every depth is not kept: it turns
+    tuples into lists, a Counter into a dict and exceptions into texts, and it loses time zones and
+    artifacts. A warning names the node, the place and the type, once for each. Neither is a node
+    kept in whose run a human answered an ``interrupt()``.
 
     Safe to use from any threads and event loops. Trouble with a tier is a miss or a no-op, with a
     notice to the runtime's sinks; nothing here raises for it.
@@ -58,6 +71,8 @@ class ToolOpsNodeCache(BaseCache[ValueT]):
         super().__init__(
             serde=serde or JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None)
         )
+        self._writes = WritesCodec(self.serde)
+        self._warned: set[tuple[str, str]] = set()
         self._ops = runtime_of(ops)
         self._name = name
 
@@ -129,32 +144,38 @@ class ToolOpsNodeCache(BaseCache[ValueT]):
 
     def _read(self, found: Mapping[FullKey, Any]) -> dict[FullKey, ValueT]:
         values: dict[FullKey, ValueT] = {}
-        for key, serialized in found.items():
-            if serialized is NOTHING:
+        for key, stored in found.items():
+            if stored is NOTHING:
                 continue
             try:
-                kind, data = serialized
-                values[key] = self.serde.loads_typed((kind, data))
+                values[key] = self._writes.load(stored)
             except Exception:  # noqa: BLE001 - whatever cannot be read is a miss
                 self._aside.warn("unreadable")
         return values
 
     def _serialize(
         self, pairs: Mapping[FullKey, tuple[ValueT, int | None]]
-    ) -> Iterable[tuple[FullKey, tuple[str, bytes], int | None]]:
+    ) -> Iterator[tuple[FullKey, StoredWrites, int | None]]:
         for key, (value, ttl) in pairs.items():
             if ttl is not None and ttl <= 0:
                 continue  # it is over before anybody can ask
+            if has_signal(value):
+                self._warn(key[0], "interrupted", INTERRUPTED)
+                continue
             try:
-                serialized = self.serde.dumps_typed(value)
-                # A class that may not be revived comes back as a plain dict, which a hit must not.
-                whole = self.serde.dumps_typed(self.serde.loads_typed(serialized)) == serialized
-            except Exception:  # noqa: BLE001 - whatever cannot be written is not kept
-                whole = False
-            if whole:
-                yield key, serialized, ttl
-            else:
-                self._aside.warn("not_encodable")
+                stored = self._writes.dump(value)
+            except NotKeptError as error:
+                self._warn(key[0], "not_encodable", str(error))
+                continue
+            yield key, stored, ttl
+
+    def _warn(self, namespace: Sequence[str], reason: str, problem: str) -> None:
+        """Say once for each node and problem why its results are not kept."""
+        self._aside.warn(reason)
+        node = namespace[-1] if namespace else ""
+        if (node, problem) not in self._warned and len(self._warned) < _MOST_WARNINGS:
+            self._warned.add((node, problem))
+            logger.warning("Results of the node %r are not kept: %s", node, problem)
 
 
 def _cannot_clear(error: TierError) -> None:
