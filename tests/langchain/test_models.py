@@ -162,7 +162,9 @@ def test_an_answer_is_paid_for_once(model, openai_server, ask, events):
     assert type(first) is type(second)
     assert not first.response_metadata.get("toolops", {"hit": False})["hit"]
     assert second.response_metadata["toolops"] == {"hit": True}
-    assert second.usage_metadata == first.usage_metadata
+    assert type(second.usage_metadata) is type(first.usage_metadata)  # streams tell none here
+    if first.usage_metadata:
+        assert first.usage_metadata["total_tokens"] > second.usage_metadata["total_tokens"] == 0
     assert first.id != second.id
     assert [event.outcome for event in events] == ["miss", "hit"]
 
@@ -585,7 +587,7 @@ def test_the_rest_of_a_policy_has_its_place(ops, chat, face, openai_server):
 def test_tokens_are_priced_every_way(ops, chat, face):
     prices = ModelPrices({"gpt-test": (1_000_000.0, 0.0)})
     policy = MODEL_POLICY.replace(price=prices)
-    model = guard_llm(chat(stream_usage=True), policy, ops=ops)
+    model = guard_llm(chat(stream_usage=True), policy, ops=ops, usage_on_hit="keep")
     for _ in range(2):
         tokens = face(model, FRANCE).usage_metadata["input_tokens"]
     total = ops.stats().total

@@ -151,7 +151,8 @@ def test_each_caller_has_an_answer_of_his_own(model, face):
 
 
 @pytest.mark.parametrize("way", ["chat", "achat"])
-def test_a_hit_is_the_answer_again_with_its_types(model, way):
+def test_a_hit_is_the_answer_again_with_its_types(ops, llm, way):
+    model = guard_llm(llm(), ops=ops, usage_on_hit="keep")
     first, second = (CHATS[way](model, FRANCE) for _ in range(2))
     assert type(second.raw) is ChatCompletion
     assert second.raw == first.raw
@@ -200,25 +201,27 @@ def test_a_tool_call_gets_a_new_id_each_time(model, openai_server, chat):
     assert len(openai_server.requests) == 1
 
 
-@pytest.mark.parametrize("usage_on_hit", ["keep", "zero"])
+@pytest.mark.parametrize("is_kept", [True, False])
 @pytest.mark.parametrize("way", ["chat", "achat", "complete"])
-def test_tokens_of_a_hit(ops, llm, usage_on_hit, way):
-    model = guard_llm(llm(), ops=ops, usage_on_hit=usage_on_hit)
+def test_tokens_of_a_hit(ops, llm, is_kept, way):
+    model = guard_llm(llm(), ops=ops, **({"usage_on_hit": "keep"} if is_kept else {}))
     first, second = (WAYS[way](model, FRANCE) for _ in range(2))
     assert first.additional_kwargs["total_tokens"] > 0
-    if usage_on_hit == "keep":
+    if is_kept:
         assert second.additional_kwargs["total_tokens"] == first.additional_kwargs["total_tokens"]
         assert second.raw.usage == first.raw.usage
     else:
         assert second.additional_kwargs["total_tokens"] == 0
-        assert second.raw.usage is None
+        assert type(second.raw.usage) is type(first.raw.usage)
+        assert second.raw.usage.total_tokens == 0
+        assert second.raw.model == first.raw.model
 
 
 def test_answers_and_streams_are_shared_through_redis(llm, openai_server, namespace, valkey, face):
     answers = []
     for _ in range(2):
         with ToolOps(namespace, [Memory(), Redis(valkey.url, ttl=60)]) as ops:
-            answers.append(face(guard_llm(llm(), ops=ops), FRANCE))
+            answers.append(face(guard_llm(llm(), ops=ops, usage_on_hit="keep"), FRANCE))
     assert len(openai_server.requests) == 1
     assert answers[0].raw == answers[1].raw
     assert text_of(answers[1]) == FRANCE

@@ -213,7 +213,8 @@ def test_callables_of_a_policy_see_responses(ops, llm, openai_server, ask):
 def test_tokens_are_priced_every_way(ops, llm, way):
     prices = ModelPrices({"gpt-4o-mini": (1_000_000.0, 0.0)})
     usage = {"stream_options": {"include_usage": True}}
-    model = guard_llm(llm(additional_kwargs=usage), MODEL_POLICY.replace(price=prices), ops=ops)
+    policy = MODEL_POLICY.replace(price=prices)
+    model = guard_llm(llm(additional_kwargs=usage), policy, ops=ops, usage_on_hit="keep")
     for _ in range(2):
         tokens = WAYS[way](model, FRANCE).additional_kwargs["prompt_tokens"]
     total = ops.stats().total

@@ -6,14 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, Generation
 
 from toolops_plugins.adapters.answers import HIT, is_cut_off, new_id, replace_ids
+from toolops_plugins.adapters.usage import zero_counts, zero_tokens
 
-__all__ = ["are_whole", "content_of", "is_whole", "mark_hit", "merge_chunks"]
-
-_NO_TOKENS = UsageMetadata(input_tokens=0, output_tokens=0, total_tokens=0)
+__all__ = ["are_whole", "content_of", "is_whole", "mark_generation", "mark_hit", "merge_chunks"]
 
 
 def is_whole(message: BaseMessage) -> bool:
@@ -89,10 +87,18 @@ def mark_hit(
     if message.tool_calls or message.invalid_tool_calls or new_ids:
         _replace_ids(message, {} if new_ids is None else new_ids)
     if not keeps_usage:
-        for name in ("token_usage", "usage"):
-            message.response_metadata.pop(name, None)
+        zero_counts(message.response_metadata)
         if message.usage_metadata is not None:
-            message.usage_metadata = _NO_TOKENS.copy()
+            message.usage_metadata = zero_tokens(message.usage_metadata)
+
+
+def mark_generation(
+    generation: ChatGeneration, *, keeps_usage: bool, new_ids: dict[str, str] | None = None
+) -> None:
+    """Mark a generation that nobody else has as a hit, as :func:`mark_hit` does its message."""
+    mark_hit(generation.message, keeps_usage=keeps_usage, new_ids=new_ids)
+    if not keeps_usage:
+        zero_counts(generation.generation_info)
 
 
 def _replace_ids(message: AIMessage, new_ids: dict[str, str]) -> None:

@@ -20,7 +20,7 @@ from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_toolops._codec_types import teach
 from langchain_toolops._event_dedup import note_error, note_run
 from langchain_toolops._fallback_answers import chunk_of, result_of
-from langchain_toolops._llm_answers import are_whole, content_of, mark_hit, merge_chunks
+from langchain_toolops._llm_answers import are_whole, content_of, mark_generation, merge_chunks
 from langchain_toolops._llm_conversation import question_of
 from langchain_toolops._llm_identity import (
     is_outage,
@@ -33,6 +33,7 @@ from toolops_plugins.adapters.fallback_answers import Substitute
 from toolops_plugins.adapters.model_guard import ModelCall, ModelGuard, aread_within, read_within
 from toolops_plugins.adapters.model_identity import identify
 from toolops_plugins.adapters.policy_views import compare_by
+from toolops_plugins.adapters.usage import zero_counts
 
 __all__ = ["LLMGuard"]
 
@@ -258,9 +259,9 @@ class LLMGuard(ModelGuard):
         if type(answer) is not ChatResult or not answer.generations:
             return None
         for generation in answer.generations:
-            mark_hit(generation.message, keeps_usage=self._keeps_usage)
-        if not self._keeps_usage and answer.llm_output:
-            answer.llm_output.pop("token_usage", None)
+            mark_generation(generation, keeps_usage=self._keeps_usage)
+        if not self._keeps_usage:
+            zero_counts(answer.llm_output)
         return answer
 
     def _chunk(self, item: Any, own: _MethodCall, *, first: bool) -> ChatGenerationChunk | None:
@@ -278,7 +279,7 @@ class LLMGuard(ModelGuard):
             if first:
                 message.response_metadata["toolops"] = {"hit": False}
             return item
-        mark_hit(message, keeps_usage=self._keeps_usage, new_ids=own.new_ids)
+        mark_generation(item, keeps_usage=self._keeps_usage, new_ids=own.new_ids)
         if not first:
             del message.response_metadata["toolops"]
         return item

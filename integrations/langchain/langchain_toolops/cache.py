@@ -11,7 +11,7 @@ from langchain_core.outputs import ChatGeneration
 
 from langchain_toolops._codec_types import teach
 from langchain_toolops._event_dedup import note_generations
-from langchain_toolops._llm_answers import are_whole, content_of, mark_hit
+from langchain_toolops._llm_answers import are_whole, content_of, mark_generation
 from langchain_toolops._llm_conversation import question_in_text
 from langchain_toolops._stored_answers import GenerationsView, dump, load
 from toolops_plugins import (
@@ -67,8 +67,8 @@ class ToolOpsCache(BaseCache):
             False.
         schema_version: Stands for the fields of the response schemas where LangChain tells a cache
             only their class names; change it with them. None: such calls go past the cache.
-        usage_on_hit: "keep": a hit carries the token counts of the call that made it. "zero": it
-            carries none. Default "keep".
+        usage_on_hit: "zero": a hit says that it took no tokens, so that counters count each
+            paid call once. "keep": it tells the tokens of the call that made it. Default "zero".
         name: Name under which its calls are counted. Default "langchain.llm".
 
     Raises:
@@ -83,7 +83,7 @@ class ToolOpsCache(BaseCache):
         semantic: Semantic | bool | None = None,
         after_tools: bool = False,
         schema_version: str | None = None,
-        usage_on_hit: Literal["keep", "zero"] = "keep",
+        usage_on_hit: Literal["keep", "zero"] = "zero",
         name: str = "langchain.llm",
     ) -> None:
         self._ops = runtime_of(ops)
@@ -182,7 +182,7 @@ class ToolOpsCache(BaseCache):
             return None
         for each in generations:
             if isinstance(each, ChatGeneration):
-                mark_hit(each.message, keeps_usage=self._keeps_usage)
+                mark_generation(each, keeps_usage=self._keeps_usage)
             else:
                 note_generations((each,))  # which has no place for a mark
         return generations

@@ -125,8 +125,8 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
             "refuse".
         version: Part of every key; change it when what tools or answers mean has changed. Default
             "1".
-        usage_on_hit: "keep": a hit carries the token counts of the call that made it. "zero": it
-            carries none. Default "keep".
+        usage_on_hit: "zero": a hit says that it took no tokens, so that counters count each
+            paid call once. "keep": it tells the tokens of the call that made it. Default "zero".
 
     Raises:
         ConfigurationError: A value is wrong, or does not fit the runtime.
@@ -144,7 +144,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         semantic_after_tools: bool = False,
         injected: InjectedLike = "refuse",
         version: str = "1",
-        usage_on_hit: Literal["keep", "zero"] = "keep",
+        usage_on_hit: Literal["keep", "zero"] = "zero",
     ) -> None:
         super().__init__()
         if not (callable(injected) or injected in ("refuse", "ignore")):

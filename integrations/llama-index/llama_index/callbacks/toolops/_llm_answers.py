@@ -20,19 +20,11 @@ from toolops_plugins.adapters.answers import (
     is_json_object,
     new_id,
 )
+from toolops_plugins.adapters.usage import USAGES, zero_counts, zero_tokens
 
 __all__ = ["Response", "content_of", "is_whole", "mark_hit", "says_cut_off"]
 
 Response: TypeAlias = ChatResponse | CompletionResponse
-
-_TOKENS = (
-    "prompt_tokens",
-    "completion_tokens",
-    "total_tokens",
-    "input_tokens",
-    "output_tokens",
-)
-_USAGES = ("usage", "usage_metadata")
 
 
 def is_whole(response: Response) -> bool:
@@ -91,15 +83,18 @@ def mark_hit(response: Response, *, keeps_usage: bool, new_ids: dict[str, str]) 
         _replace_ids(response, new_ids)
     if keeps_usage:
         return
-    for name in _TOKENS:
-        if response.additional_kwargs.get(name):
-            response.additional_kwargs[name] = 0
-    response.additional_kwargs.pop("usage", None)
-    for name in _USAGES:
-        if isinstance(response.raw, dict):
-            response.raw.pop(name, None)
-        elif getattr(response.raw, name, None) is not None:
-            setattr(response.raw, name, None)
+    zero_counts(response.additional_kwargs)
+    if isinstance(response, ChatResponse):
+        beside = dict(response.message.additional_kwargs)  # which chunks share
+        zero_counts(beside)
+        response.message.additional_kwargs = beside
+    if isinstance(response.raw, dict):
+        zero_counts(response.raw)
+        return
+    for name in USAGES:
+        usage = getattr(response.raw, name, None)
+        if usage is not None:
+            setattr(response.raw, name, zero_tokens(usage))
 
 
 def _replace_ids(response: ChatResponse, new_ids: dict[str, str]) -> None:

@@ -25,7 +25,7 @@ def guard_llm(
     *,
     ops: ToolOps | None = None,
     after_tools: bool = False,
-    usage_on_hit: Literal["keep", "zero"] = "keep",
+    usage_on_hit: Literal["keep", "zero"] = "zero",
     **parts: Unpack[PolicyParts],
 ) -> M:
     """Return a model like this one whose calls go through a policy.
@@ -68,8 +68,8 @@ def guard_llm(
         ops: The runtime. None: :func:`toolops_plugins.get_default`.
         after_tools: Whether a call that ends in tool results may share the answer to its question
             in other words. Default False.
-        usage_on_hit: "keep": a hit carries the token counts of the call that made it. "zero": it
-            carries none. Default "keep".
+        usage_on_hit: "zero": a hit says that it took no tokens, so that counters count each
+            paid call once. "keep": it tells the tokens of the call that made it. Default "zero".
         parts: Parts of the policy by name, such as ``cache=Cache(ttl=60)``; they win over
             ``policy``.
 
