@@ -264,3 +264,13 @@ def test_large_arguments_have_keys_too(ops: ToolOps, face: Any) -> None:
     assert face("lookup", large, aside=aside) == ["I"]
     assert face("lookup", large + "y", aside=aside) is NOTHING
     assert face("lookup", "x", aside=aside) is NOTHING
+
+
+async def test_arguments_may_have_any_name(ops: ToolOps) -> None:
+    def answer(**anything: Any) -> None: ...
+
+    aside = ops.aside(answer, cache=Cache())
+    assert aside.lookup(self=1, value=2) is NOTHING
+    aside.store("a", self=1, value=2)
+    assert await aside.alookup(self=1, value=2) == "a"
+    assert aside.key(self=1, value=2) != aside.key(self=2, value=2)

@@ -62,7 +62,7 @@ class CacheAside:
     def __reduce__(self) -> tuple[Any, ...]:
         return CacheAside, (self._plan, self._threads, self._loops)
 
-    def key(self, *args: Any, **kwargs: Any) -> bytes:
+    def key(self, /, *args: Any, **kwargs: Any) -> bytes:
         """Return the key of these arguments.
 
         Raises:
@@ -73,7 +73,7 @@ class CacheAside:
             raise ConfigurationError("cache", f"{self.name} stores no results, so it has no key")
         return self._plan.keyer.key(args, kwargs)
 
-    def lookup(self, *args: Any, **kwargs: Any) -> Any:
+    def lookup(self, /, *args: Any, **kwargs: Any) -> Any:
         """Return the value stored for these arguments, or ``NOTHING``; every caller gets a copy."""
         found = self._plan.open(args, kwargs)
         if type(found) is not Call:
@@ -82,7 +82,7 @@ class CacheAside:
             return NOTHING
         return self._finish_lookup(found, sync_calls.look_aside(self._threads, found))
 
-    async def alookup(self, *args: Any, **kwargs: Any) -> Any:
+    async def alookup(self, /, *args: Any, **kwargs: Any) -> Any:
         """As :meth:`lookup`, without blocking the event loop."""
         driver, calls = self._on_loop()
         found = self._plan.open(args, kwargs)

@@ -107,7 +107,7 @@ class LLMGuard(ModelGuard):
         # CrewAI's mark of a method that has its attempts around it comes along. Without it these
         # would be put around this one too, and each of them would come to the guard.
         @wraps(inner)
-        def call(llm: Any, *args: Any, **kwargs: Any) -> Any:
+        def call(llm: Any, /, *args: Any, **kwargs: Any) -> Any:
             own = self._call(llm, inner, signature, args, kwargs)
             if own is None:
                 return inner(llm, *args, **kwargs)
@@ -128,7 +128,7 @@ class LLMGuard(ModelGuard):
         signature = _signature(inner)
 
         @wraps(inner)
-        async def acall(llm: Any, *args: Any, **kwargs: Any) -> Any:
+        async def acall(llm: Any, /, *args: Any, **kwargs: Any) -> Any:
             own = self._call(llm, inner, signature, args, kwargs)
             if own is None:
                 return await inner(llm, *args, **kwargs)
@@ -198,7 +198,10 @@ class _LLMCall(ModelCall):
             if parameter.kind is parameter.VAR_KEYWORD:
                 given.update(given.pop(name, {}))
         if self._first in given:
-            given = {"messages": given.pop(self._first), **given}
+            messages = given.pop(self._first)
+            if "messages" in given:  # a keyword of a class that calls its messages otherwise
+                given["messages="] = given.pop("messages")
+            given["messages"] = messages
         return given
 
     # -- around the call -------------------------------------------------------------------------

@@ -167,7 +167,7 @@ class ToolOpsMixin(BaseModel):
         guards = guards_of(self)
         return guards is not None and guards.settings.policy.cache is not None
 
-    def toolops_key(self, *args: Any, **kwargs: Any) -> str:
+    def toolops_key(self, /, *args: Any, **kwargs: Any) -> str:
         """Return the key of a call, in hexadecimal.
 
         Args:
@@ -181,7 +181,7 @@ class ToolOpsMixin(BaseModel):
         """
         return self._toolops_call(args, kwargs)[1]
 
-    def toolops_invalidate(self, *args: Any, **kwargs: Any) -> None:
+    def toolops_invalidate(self, /, *args: Any, **kwargs: Any) -> None:
         """Forget the result of a call in every tier and every process.
 
         Args:
@@ -196,7 +196,7 @@ class ToolOpsMixin(BaseModel):
         guard, key = self._toolops_call(args, kwargs)
         guard.ops.invalidate(keys=[key])
 
-    async def toolops_ainvalidate(self, *args: Any, **kwargs: Any) -> None:
+    async def toolops_ainvalidate(self, /, *args: Any, **kwargs: Any) -> None:
         """As :meth:`toolops_invalidate`, without blocking the event loop."""
         guard, key = self._toolops_call(args, kwargs)
         await guard.ops.ainvalidate(keys=[key])
@@ -335,7 +335,7 @@ def _put(kind: Any, name: str, wrap: Callable[[Any], Any]) -> None:
 
 
 def _sync_method(method: Any) -> Any:
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         guards = None if is_inside_call(self) else guards_of(self)
         body = partial(method, self, *args, **kwargs)
         if guards is None:
@@ -347,7 +347,7 @@ def _sync_method(method: Any) -> Any:
 
 
 def _async_method(method: Any) -> Any:
-    async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+    async def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         guards = None if is_inside_call(self) else guards_of(self)
         body = partial(method, self, *args, **kwargs)
         if guards is None:
@@ -381,7 +381,7 @@ def _contextual(method: Any) -> Any:
 
 
 def _in_context(method: Any) -> Any:
-    async def ainvoke(self: Any, *args: Any, **kwargs: Any) -> Any:
+    async def ainvoke(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         if inspect.iscoroutinefunction(self.func):
             return await method(self, *args, **kwargs)
         # CrewAI's own thread would not know the tenant, nor await what an asynchronous tool gives.

@@ -153,7 +153,7 @@ class LLMGuard(ModelGuard):
         inner = kind._generate  # noqa: SLF001 - a method for model classes to write
 
         def _generate(
-            model: Any, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
+            model: Any, /, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
         ) -> ChatResult:
             method = partial(inner, model, messages, stop=stop, **kwargs)
             if self.is_active:
@@ -172,7 +172,7 @@ class LLMGuard(ModelGuard):
         inner = kind._agenerate  # noqa: SLF001 - a method for model classes to write
 
         async def _agenerate(
-            model: Any, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
+            model: Any, /, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
         ) -> ChatResult:
             method = partial(inner, model, messages, stop=stop, **kwargs)
             if self.is_active:
@@ -191,7 +191,7 @@ class LLMGuard(ModelGuard):
         inner = kind._stream  # noqa: SLF001 - a method for model classes to write
 
         def _stream(
-            model: Any, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
+            model: Any, /, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
         ) -> Iterator[ChatGenerationChunk]:
             method = partial(inner, model, messages, stop=stop, **kwargs)
             if self.is_active:
@@ -215,7 +215,7 @@ class LLMGuard(ModelGuard):
         inner = kind._astream  # noqa: SLF001 - a method for model classes to write
 
         async def _astream(
-            model: Any, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
+            model: Any, /, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
         ) -> AsyncIterator[ChatGenerationChunk]:
             method = partial(inner, model, messages, stop=stop, **kwargs)
             if self.is_active:

@@ -243,10 +243,26 @@ def takes_argument(tool: BaseTool, name: str) -> bool:
 
 
 def _framework_arguments(tool: BaseTool) -> frozenset[str]:
-    """Return what LangChain itself hands to ``_run``."""
-    if isinstance(tool, StructuredTool | Tool):
-        return frozenset(("run_manager", "config", "callbacks"))
-    return frozenset(("run_manager", "callbacks"))
+    """Return what LangChain itself hands to a tool, in place of what a model may have written.
+
+    It goes by the parameters, so that a tool which takes anything may have an argument of such a
+    name for itself.
+    """
+    if not isinstance(tool, StructuredTool | Tool):
+        bodies: list[Any] = [tool._run]  # noqa: SLF001 - a method for subclasses to write
+        if _ways(tool)[1]:
+            bodies.append(tool._arun)  # noqa: SLF001 - as above
+        return frozenset({"run_manager"} if all(_takes(b, "run_manager") for b in bodies) else ())
+    bodies = [body for body in (tool.func, tool.coroutine) if body is not None]
+    hands_on = bodies and all(_takes(body, "callbacks") for body in bodies)
+    return frozenset(("run_manager", "config", *(("callbacks",) if hands_on else ())))
+
+
+def _takes(function: Any, name: str) -> bool:
+    try:
+        return name in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # a builtin, which gets nothing from LangChain
+        return False
 
 
 def _arguments(tool: BaseTool) -> tuple[tuple[str, ...], dict[str, Any], bool]:

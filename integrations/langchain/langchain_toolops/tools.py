@@ -85,9 +85,9 @@ class ToolOpsTool(BaseTool):
             **options: Unpack[WrapOptions],
         ) -> None: ...
 
-        def _run(self, *args: Any, **kwargs: Any) -> Any: ...
+        def _run(self, /, *args: Any, **kwargs: Any) -> Any: ...
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, /, *args: Any, **kwargs: Any) -> Any:
         """Wrap a tool, as :func:`wrap_tool` does."""
         return wrap_tool(*args, **kwargs) if cls is ToolOpsTool else super().__new__(cls)
 
@@ -298,16 +298,16 @@ def _subclass(kind: Any) -> type[BaseTool]:
     run, arun = kind._run, kind._arun  # noqa: SLF001 - methods for subclasses to write
 
     @wraps(run)
-    def call(self: ToolOpsTool, *args: Any, **kwargs: Any) -> Any:
+    def call(self: ToolOpsTool, /, *args: Any, **kwargs: Any) -> Any:
         guard, body = self._toolops_guard, partial(run, self, *args, **kwargs)
         return body() if guard is None else guard.run(body, args, kwargs)
 
     @wraps(arun)
-    async def acall(self: ToolOpsTool, *args: Any, **kwargs: Any) -> Any:
+    async def acall(self: ToolOpsTool, /, *args: Any, **kwargs: Any) -> Any:
         guard, body = self._toolops_guard, partial(arun, self, *args, **kwargs)
         return await body() if guard is None else await guard.arun(body, args, kwargs)
 
-    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+    def init(self: Any, /, *args: Any, **kwargs: Any) -> None:
         # Python calls this once more on what ToolOpsTool(tool) has returned.
         if self.__dict__:
             return

@@ -25,20 +25,21 @@ def text_faces(guard: EmbeddingGuard, kind: type[BaseEmbedding]) -> dict[str, Ca
         kind: The model's own class.
     """
 
-    def get_query_embedding(model: Any, query: str) -> list[float]:
+    def get_query_embedding(model: Any, /, query: str) -> list[float]:
         return guard.vectors(model, "query", [query])[0]
 
-    async def aget_query_embedding(model: Any, query: str) -> list[float]:
+    async def aget_query_embedding(model: Any, /, query: str) -> list[float]:
         return (await guard.avectors(model, "query", [query]))[0]
 
-    def get_text_embedding(model: Any, text: str) -> list[float]:
+    def get_text_embedding(model: Any, /, text: str) -> list[float]:
         return guard.vectors(model, "text", [text])[0]
 
-    async def aget_text_embedding(model: Any, text: str) -> list[float]:
+    async def aget_text_embedding(model: Any, /, text: str) -> list[float]:
         return (await guard.avectors(model, "text", [text]))[0]
 
     def get_text_embedding_batch(
         model: Any,
+        /,
         texts: list[str],
         show_progress: bool = False,  # noqa: FBT001, FBT002 - as LlamaIndex has it
         **kwargs: Any,
@@ -51,6 +52,7 @@ def text_faces(guard: EmbeddingGuard, kind: type[BaseEmbedding]) -> dict[str, Ca
 
     async def aget_text_embedding_batch(
         model: Any,
+        /,
         texts: list[str],
         show_progress: bool = False,  # noqa: FBT001, FBT002 - as LlamaIndex has it
         **kwargs: Any,
@@ -62,10 +64,10 @@ def text_faces(guard: EmbeddingGuard, kind: type[BaseEmbedding]) -> dict[str, Ca
         with _bar(texts if show_progress else (), "Generating embeddings") as bar:
             return await guard.avectors(model, "text", texts, bar)
 
-    def _get_text_embeddings(model: Any, texts: list[str]) -> list[list[float]]:
+    def _get_text_embeddings(model: Any, /, texts: list[str]) -> list[list[float]]:
         return guard.vectors(model, "text", texts)
 
-    async def _aget_text_embeddings(model: Any, texts: list[str]) -> list[list[float]]:
+    async def _aget_text_embeddings(model: Any, /, texts: list[str]) -> list[list[float]]:
         return await guard.avectors(model, "text", texts)
 
     return {
@@ -91,14 +93,15 @@ def image_faces(guard: EmbeddingGuard) -> dict[str, Callable[..., Any]]:
         guard: What guards the model.
     """
 
-    def get_image_embedding(model: Any, img_file_path: ImageType) -> list[float]:
+    def get_image_embedding(model: Any, /, img_file_path: ImageType) -> list[float]:
         return guard.images(model, [img_file_path])[0]
 
-    async def aget_image_embedding(model: Any, img_file_path: ImageType) -> list[float]:
+    async def aget_image_embedding(model: Any, /, img_file_path: ImageType) -> list[float]:
         return (await guard.aimages(model, [img_file_path]))[0]
 
     def get_image_embedding_batch(
         model: Any,
+        /,
         img_file_paths: list[ImageType],
         show_progress: bool = False,  # noqa: FBT001, FBT002 - as LlamaIndex has it
     ) -> list[list[float]]:
@@ -107,17 +110,18 @@ def image_faces(guard: EmbeddingGuard) -> dict[str, Callable[..., Any]]:
 
     async def aget_image_embedding_batch(
         model: Any,
+        /,
         img_file_paths: list[ImageType],
         show_progress: bool = False,  # noqa: FBT001, FBT002 - as LlamaIndex has it
     ) -> list[list[float]]:
         with _bar(img_file_paths if show_progress else (), "Generating image embeddings") as bar:
             return await guard.aimages(model, img_file_paths, bar)
 
-    def _get_image_embeddings(model: Any, img_file_paths: list[ImageType]) -> list[list[float]]:
+    def _get_image_embeddings(model: Any, /, img_file_paths: list[ImageType]) -> list[list[float]]:
         return guard.images(model, img_file_paths)
 
     async def _aget_image_embeddings(
-        model: Any, img_file_paths: list[ImageType]
+        model: Any, /, img_file_paths: list[ImageType]
     ) -> list[list[float]]:
         return await guard.aimages(model, img_file_paths)
 

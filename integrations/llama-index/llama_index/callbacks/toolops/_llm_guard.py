@@ -72,33 +72,46 @@ class LLMGuard(ModelGuard):
     def endpoints(self) -> dict[str, Callable[..., Any]]:
         """Return the methods that stand in place of the model's own, by name."""
 
-        def chat(llm: Any, messages: Any, **kwargs: Any) -> Any:
+        def chat(llm: Any, /, messages: Any, **kwargs: Any) -> Any:
             return self._answer(self._chat(llm, "chat", messages, kwargs))
 
-        async def achat(llm: Any, messages: Any, **kwargs: Any) -> Any:
+        async def achat(llm: Any, /, messages: Any, **kwargs: Any) -> Any:
             return await self._aanswer(self._chat(llm, "achat", messages, kwargs))
 
-        def stream_chat(llm: Any, messages: Any, **kwargs: Any) -> Any:
+        def stream_chat(llm: Any, /, messages: Any, **kwargs: Any) -> Any:
             own = self._chat(llm, "stream_chat", messages, kwargs)
             return self._read(own.question(), own)
 
-        async def astream_chat(llm: Any, messages: Any, **kwargs: Any) -> Any:
+        async def astream_chat(llm: Any, /, messages: Any, **kwargs: Any) -> Any:
             own = self._chat(llm, "astream_chat", messages, kwargs)
             return self._aread(await own.aquestion(), own)
 
-        def complete(llm: Any, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - LlamaIndex says so
+        def complete(llm: Any, /, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - LlamaIndex says so
             return self._answer(self._completion(llm, "complete", prompt, formatted, kwargs))
 
-        async def acomplete(llm: Any, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - as above
+        async def acomplete(
+            llm: Any,
+            /,
+            prompt: str,
+            formatted: bool = False,  # noqa: FBT001, FBT002 - as above
+            **kwargs: Any,
+        ) -> Any:
             own = self._completion(llm, "acomplete", prompt, formatted, kwargs)
             return await self._aanswer(own)
 
-        def stream_complete(llm: Any, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - as above
+        def stream_complete(
+            llm: Any,
+            /,
+            prompt: str,
+            formatted: bool = False,  # noqa: FBT001, FBT002 - as above
+            **kwargs: Any,
+        ) -> Any:
             own = self._completion(llm, "stream_complete", prompt, formatted, kwargs)
             return self._read(own.question(), own)
 
         async def astream_complete(
             llm: Any,
+            /,
             prompt: str,
             formatted: bool = False,  # noqa: FBT001, FBT002 - as above
             **kwargs: Any,

@@ -60,7 +60,7 @@ class GuardedTool(BaseTool):
         call: Callable[..., ToolOutput]
         acall: Callable[..., Awaitable[ToolOutput]]
 
-    def key(self, *args: Any, **kwargs: Any) -> str:
+    def key(self, /, *args: Any, **kwargs: Any) -> str:
         """Return the key of a call, in hexadecimal.
 
         Args:
@@ -73,7 +73,7 @@ class GuardedTool(BaseTool):
         """
         return _guard_of(self).key(args, _with_defaults(self, kwargs))
 
-    def invalidate(self, *args: Any, **kwargs: Any) -> None:
+    def invalidate(self, /, *args: Any, **kwargs: Any) -> None:
         """Forget the result of a call in every tier and every process.
 
         Args:
@@ -87,7 +87,7 @@ class GuardedTool(BaseTool):
         key = _guard_of(self).key(args, _with_defaults(self, kwargs))
         _guard_of(self).ops.invalidate(keys=[key])
 
-    async def ainvalidate(self, *args: Any, **kwargs: Any) -> None:
+    async def ainvalidate(self, /, *args: Any, **kwargs: Any) -> None:
         """As :meth:`invalidate`, without blocking the event loop."""
         key = _guard_of(self).key(args, _with_defaults(self, kwargs))
         await _guard_of(self).ops.ainvalidate(keys=[key])
@@ -204,7 +204,7 @@ def _without_span(kind: type, name: str) -> Callable[..., Any]:
 
 def _sync_method(kind: Any, method: Any) -> Any:
     @wraps(method, updated=())
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         guard = vars(self).get(_GUARD)
         if guard is None:
             return method(self, *args, **kwargs)
@@ -217,7 +217,7 @@ def _sync_method(kind: Any, method: Any) -> Any:
 
 def _async_method(kind: Any, method: Any) -> Any:
     @wraps(method, updated=())
-    async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+    async def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         guard = vars(self).get(_GUARD)
         if guard is None:
             return await method(self, *args, **kwargs)
