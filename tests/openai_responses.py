@@ -42,7 +42,10 @@ class ResponsesAnswer:
         for call in reply.get("tool_calls", ()):
             arguments = call["arguments"]
             text = arguments if isinstance(arguments, str) else json.dumps(arguments)
-            ids = {"id": f"fc_{number()}", "call_id": f"call_{number()}"}
+            ids = {
+                "id": call.get("item_id") or f"fc_{number()}",
+                "call_id": call.get("id") or f"call_{number()}",
+            }
             made = {"type": "function_call", "name": call["name"], "arguments": text, **ids}
             self._output.append({**made, "status": "completed"})
         self._is_cut_off = reply.get("finish_reason") in ("length", "content_filter")

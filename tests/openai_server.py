@@ -25,9 +25,9 @@ __all__ = ["Gate", "OpenAIServer", "Reply", "last_user_text"]
 
 Body: TypeAlias = dict[str, Any]
 Reply: TypeAlias = str | dict[str, Any] | list[dict[str, Any]]
-"""A text; or a dict with any of content, tool_calls (of name and arguments), finish_reason, usage,
-status (an error from 400 on) and headers; or a list of tool calls alone. The Responses API takes
-`output` too, items that go before all else."""
+"""A text; or a dict with any of content, tool_calls (of name, arguments and perhaps id),
+finish_reason, usage, status (an error from 400 on) and headers; or a list of tool calls alone. The
+Responses API takes `output` too, items that go before all else."""
 
 
 class Gate(Protocol):
@@ -179,7 +179,7 @@ class _Answer:
         self._content: str | None = reply.get("content")
         self._calls = [
             {
-                "id": f"call_{number()}",
+                "id": call.get("id") or f"call_{number()}",
                 "type": "function",
                 "function": {"name": call["name"], "arguments": _as_text(call["arguments"])},
             }

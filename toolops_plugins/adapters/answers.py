@@ -1,4 +1,4 @@
-"""Rules for the answers of models: incomplete ones, ids of tool calls, and the mark of a hit.
+"""Rules for the answers of models: incomplete ones, and the mark of a hit.
 
 There is one table for all frameworks, since each of them passes on the words of the same providers.
 """
@@ -6,25 +6,19 @@ There is one table for all frameworks, since each of them passes on the words of
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
 __all__ = [
     "HIT",
-    "TOOL_CALL_IDS",
     "field_of",
     "is_cut_off",
     "is_cut_off_reason",
     "is_json_object",
-    "new_id",
-    "replace_ids",
 ]
 
 HIT: Mapping[str, Any] = {"hit": True}
 """The value under "toolops" in the metadata of an answer from the cache."""
-TOOL_CALL_IDS = frozenset(("id", "call_id", "tool_call_id", "tool_id", "tool_use_id", "toolUseId"))
-"""Names under which providers and frameworks hold the id of a tool call."""
 _REASONS = ("finish_reason", "stop_reason", "done_reason", "stopReason")
 _CUT_OFF = frozenset(
     (
@@ -86,32 +80,3 @@ def is_json_object(arguments: Any) -> bool:
         return isinstance(json.loads(arguments), dict)
     except ValueError:
         return False
-
-
-def new_id(id_: str, fresh: dict[str, str]) -> str:
-    """Return an id that no other answer has, in place of one of a tool call.
-
-    Some providers refuse a conversation in which two calls have one id.
-
-    Args:
-        id_: The id that the tool call had.
-        fresh: The new ids so far, by the old ones; the answer's is added.
-    """
-    return fresh.setdefault(id_, f"call_{uuid.uuid4().hex[:24]}")
-
-
-def replace_ids(value: Any, fresh: Mapping[str, str], name: str = "") -> Any:
-    """Return a value with new ids of tool calls at any depth of its lists and dicts.
-
-    Args:
-        value: The value; it is left as it is.
-        fresh: The new ids, by the old ones.
-        name: The name under which the value stands.
-    """
-    if isinstance(value, str):
-        return fresh.get(value, value) if name in TOOL_CALL_IDS else value
-    if isinstance(value, list):
-        return [replace_ids(each, fresh) for each in value]
-    if isinstance(value, dict):
-        return {key: replace_ids(content, fresh, key) for key, content in value.items()}
-    return value

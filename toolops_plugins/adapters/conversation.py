@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from toolops_plugins.adapters.answers import TOOL_CALL_IDS, field_of
+from toolops_plugins.adapters.answers import field_of
+from toolops_plugins.adapters.call_ids import TOOL_CALL_IDS
 
 __all__ = ["CallNumbers", "Question", "names_file", "reads_files", "split_question"]
 

@@ -20,7 +20,8 @@ from pydantic import BaseModel
 
 from crewai_toolops.prices import names_of, usage_of
 from toolops_plugins import Codec, Policy
-from toolops_plugins.adapters.answers import TOOL_CALL_IDS, field_of, is_json_object, new_id
+from toolops_plugins.adapters.answers import field_of, is_json_object
+from toolops_plugins.adapters.call_ids import TOOL_CALL_IDS, CallIds
 from toolops_plugins.adapters.policy_views import compare_by, map_results
 from toolops_plugins.adapters.prices import PriceTable
 
@@ -140,9 +141,7 @@ def restore_answer(answer: Answer, schema: Any) -> Any:
         return schema.model_validate_json(answer.value)
     value = answer.value
     if answer.form != _PLAIN or (isinstance(value, list) and is_tool_call_list(value)):
-        for call in value:
-            if isinstance(call, dict):
-                _replace_ids(call)
+        value = _replace_ids(value)
     return value if answer.form == _PLAIN else _build(answer.form, value)
 
 
@@ -157,13 +156,19 @@ def _build(form: str, calls: list[Any]) -> list[Any]:
     return [kind.model_validate(call) for call in calls]
 
 
-def _replace_ids(call: dict[str, Any]) -> None:
-    new_ids: dict[str, str] = {}
-    for holder in (call, call.get("function_call")):
-        if isinstance(holder, dict):
-            for name in TOOL_CALL_IDS & holder.keys():
-                if isinstance(holder[name], str):
-                    holder[name] = new_id(holder[name], new_ids)
+def _replace_ids(calls: list[Any]) -> list[Any]:
+    """Return tool calls with new ids."""
+    new_ids = CallIds()
+    for call in calls:
+        for holder in (call, field_of(call, "function_call"), field_of(call, "toolUse")):
+            name = field_of(holder, "name") or field_of(field_of(holder, "function"), "name")
+            tool = name if isinstance(name, str) else None
+            for key in sorted(TOOL_CALL_IDS):
+                id_ = field_of(holder, key)
+                if isinstance(id_, str) and id_:
+                    new_ids.renew(id_, tool)
+    replaced: list[Any] = new_ids.replace(calls)
+    return replaced
 
 
 def _has_content(raw: Any) -> bool:

@@ -19,6 +19,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_toolops._codec_types import teach
 from langchain_toolops._llm_answers import content_of, is_whole, mark_hit
 from toolops_plugins import Codec
+from toolops_plugins.adapters.call_ids import CallIds
 from toolops_plugins.errors import NotEncodableError
 
 __all__ = [
@@ -169,13 +170,13 @@ def restore_answer(
     Raises:
         Exception: The messages do not fit the format any more.
     """
-    new_ids: dict[str, str] = {}
+    new_ids = CallIds()
     for message in answer.result:
         message.id = None  # the graph gives every message an id of its own
         if isinstance(message, AIMessage):
             mark_hit(message, keeps_usage=keeps_usage, new_ids=new_ids)
         elif isinstance(message, ToolMessage):
-            message.tool_call_id = new_ids.get(message.tool_call_id, message.tool_call_id)
+            message.tool_call_id = new_ids.get(message.tool_call_id)
     structured = answer.structured_response
     if structured is _TO_BE_PARSED:
         structured = _parse_structured(answer.result, response_format)

@@ -8,10 +8,20 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, Generation
 
-from toolops_plugins.adapters.answers import HIT, is_cut_off, new_id, replace_ids
+from toolops_plugins.adapters.answers import HIT, is_cut_off
+from toolops_plugins.adapters.call_ids import CallIds
 from toolops_plugins.adapters.usage import zero_counts, zero_tokens
 
 __all__ = ["are_whole", "content_of", "is_whole", "mark_generation", "mark_hit", "merge_chunks"]
+
+_WITH_IDS = (
+    "tool_calls",
+    "invalid_tool_calls",
+    "content",
+    "additional_kwargs",
+    "response_metadata",
+)
+"""Fields of a message that may hold the ids of its tool calls."""
 
 
 def is_whole(message: BaseMessage) -> bool:
@@ -71,9 +81,7 @@ def merge_chunks(chunks: Sequence[ChatGenerationChunk]) -> ChatGenerationChunk:
     return chunks[0] + list(chunks[1:]) if len(chunks) > 1 else chunks[0]
 
 
-def mark_hit(
-    message: BaseMessage, *, keeps_usage: bool, new_ids: dict[str, str] | None = None
-) -> None:
+def mark_hit(message: BaseMessage, *, keeps_usage: bool, new_ids: CallIds | None = None) -> None:
     """Mark a message that nobody else has as a hit, and give its tool calls new ids.
 
     Args:
@@ -85,7 +93,7 @@ def mark_hit(
     if not isinstance(message, AIMessage):
         return
     if message.tool_calls or message.invalid_tool_calls or new_ids:
-        _replace_ids(message, {} if new_ids is None else new_ids)
+        _replace_ids(message, CallIds() if new_ids is None else new_ids)
     if not keeps_usage:
         zero_counts(message.response_metadata)
         if message.usage_metadata is not None:
@@ -93,7 +101,7 @@ def mark_hit(
 
 
 def mark_generation(
-    generation: ChatGeneration, *, keeps_usage: bool, new_ids: dict[str, str] | None = None
+    generation: ChatGeneration, *, keeps_usage: bool, new_ids: CallIds | None = None
 ) -> None:
     """Mark a generation that nobody else has as a hit, as :func:`mark_hit` does its message."""
     mark_hit(generation.message, keeps_usage=keeps_usage, new_ids=new_ids)
@@ -101,13 +109,14 @@ def mark_generation(
         zero_counts(generation.generation_info)
 
 
-def _replace_ids(message: AIMessage, new_ids: dict[str, str]) -> None:
+def _replace_ids(message: AIMessage, new_ids: CallIds) -> None:
     for call in (*message.tool_calls, *message.invalid_tool_calls):
         if call["id"]:
-            new_id(call["id"], new_ids)
+            new_ids.renew(call["id"], call["name"])
     if not new_ids:
         return
-    for name in ("tool_calls", "invalid_tool_calls", "content", "additional_kwargs"):
-        setattr(message, name, replace_ids(getattr(message, name), new_ids))
+    new_ids.add_items(message.content)
+    for name in _WITH_IDS:
+        setattr(message, name, new_ids.replace(getattr(message, name)))
     if isinstance(message, AIMessageChunk):
-        message.tool_call_chunks = replace_ids(message.tool_call_chunks, new_ids)
+        message.tool_call_chunks = new_ids.replace(message.tool_call_chunks)

@@ -29,6 +29,7 @@ from langchain_toolops._llm_identity import (
     request_identity,
 )
 from toolops_plugins import Policy, ToolOps
+from toolops_plugins.adapters.call_ids import CallIds
 from toolops_plugins.adapters.fallback_answers import Substitute
 from toolops_plugins.adapters.model_guard import ModelCall, ModelGuard, aread_within, read_within
 from toolops_plugins.adapters.model_identity import identify
@@ -56,7 +57,7 @@ class _MethodCall(ModelCall):
         """The answer of the model to this caller itself."""
         self.has_begun = False
         """True if the model has begun to stream to this caller itself."""
-        self.new_ids: dict[str, str] = {}
+        self.new_ids = CallIds()
         """New ids of the tool calls in a stream that was not made for this caller."""
         if run_manager is not None:
             note_run(run_manager.run_id)  # which the runtime counts, and no callback handler

@@ -21,6 +21,7 @@ from toolops_plugins import (
     TierError,
     ToolOps,
 )
+from toolops_plugins.adapters.call_ids import CallIds
 from toolops_plugins.adapters.options import keeps_usage, policy_of, runtime_of
 from toolops_plugins.adapters.policy_views import compare_by, map_results
 from toolops_plugins.adapters.signals import adapt_policy
@@ -180,9 +181,10 @@ class ToolOpsCache(BaseCache):
         generations = load(found)
         if generations is None:
             return None
+        new_ids = CallIds()
         for each in generations:
             if isinstance(each, ChatGeneration):
-                mark_generation(each, keeps_usage=self._keeps_usage)
+                mark_generation(each, keeps_usage=self._keeps_usage, new_ids=new_ids)
             else:
                 note_generations((each,))  # which has no place for a mark
         return generations

@@ -12,14 +12,8 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
-from toolops_plugins.adapters.answers import (
-    HIT,
-    TOOL_CALL_IDS,
-    field_of,
-    is_cut_off,
-    is_json_object,
-    new_id,
-)
+from toolops_plugins.adapters.answers import HIT, field_of, is_cut_off, is_json_object
+from toolops_plugins.adapters.call_ids import TOOL_CALL_IDS, CallIds
 from toolops_plugins.adapters.usage import USAGES, zero_counts, zero_tokens
 
 __all__ = ["Response", "content_of", "is_whole", "mark_hit", "says_cut_off"]
@@ -70,7 +64,7 @@ def content_of(response: Any) -> Any:
     return [text, calls] if calls else text
 
 
-def mark_hit(response: Response, *, keeps_usage: bool, new_ids: dict[str, str]) -> None:
+def mark_hit(response: Response, *, keeps_usage: bool, new_ids: CallIds) -> None:
     """Mark a response that nobody else has as a hit, and give its tool calls new ids.
 
     Args:
@@ -97,17 +91,26 @@ def mark_hit(response: Response, *, keeps_usage: bool, new_ids: dict[str, str]) 
             setattr(response.raw, name, zero_tokens(usage))
 
 
-def _replace_ids(response: ChatResponse, new_ids: dict[str, str]) -> None:
+def _replace_ids(response: ChatResponse, new_ids: CallIds) -> None:
     message = response.message
     for block in message.blocks:
         if isinstance(block, ToolCallBlock) and block.tool_call_id:
-            block.tool_call_id = new_id(block.tool_call_id, new_ids)
+            block.tool_call_id = new_ids.renew(block.tool_call_id, block.tool_name)
     calls = message.additional_kwargs.get("tool_calls")
     for call in calls if isinstance(calls, list) else ():
-        for name in TOOL_CALL_IDS:
+        for name in sorted(TOOL_CALL_IDS):
             id_ = field_of(call, name)
             if isinstance(id_, str) and id_:
-                if isinstance(call, dict):
-                    call[name] = new_id(id_, new_ids)
-                else:
-                    setattr(call, name, new_id(id_, new_ids))
+                new_ids.renew(id_, _name_of(call))
+    item = field_of(response.raw, "item")
+    begun = field_of(item, "call_id")  # in a stream of the Responses API, before the block is there
+    if isinstance(begun, str) and begun:
+        new_ids.renew(begun, _name_of(item))
+    if new_ids:
+        message.additional_kwargs = new_ids.replace(message.additional_kwargs)
+        response.raw = new_ids.replace(response.raw)
+
+
+def _name_of(call: Any) -> str | None:
+    name = field_of(call, "name") or field_of(field_of(call, "function"), "name")
+    return name if isinstance(name, str) else None

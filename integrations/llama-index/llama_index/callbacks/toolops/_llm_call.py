@@ -24,6 +24,7 @@ from llama_index.callbacks.toolops._llm_answers import Response, mark_hit
 from llama_index.callbacks.toolops._llm_chunks import Joiner, Piece, Splitter
 from llama_index.callbacks.toolops.events import tell_hit
 from toolops_plugins import CallEvent, ToolOps
+from toolops_plugins.adapters.call_ids import CallIds
 from toolops_plugins.adapters.conversation import reads_files
 from toolops_plugins.adapters.fallback_answers import Substitute, no_answer
 from toolops_plugins.adapters.model_guard import ModelCall, aread_within, read_within
@@ -152,7 +153,7 @@ class Reader:
         self._own = own
         self._keeps_usage = keeps_usage
         self._joiner = Joiner()
-        self._new_ids: dict[str, str] = {}
+        self._new_ids = CallIds()
         self._text = ""
         self._is_own: bool | None = None
         self._is_reported = False

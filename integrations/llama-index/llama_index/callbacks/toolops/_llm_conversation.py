@@ -15,7 +15,8 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatMessage, MessageRole, TextBlock, ToolCallBlock
 from pydantic import AnyUrl, BaseModel
 
-from toolops_plugins.adapters.answers import TOOL_CALL_IDS, field_of
+from toolops_plugins.adapters.answers import field_of
+from toolops_plugins.adapters.call_ids import TOOL_CALL_IDS
 from toolops_plugins.adapters.conversation import (
     CallNumbers,
     Question,

@@ -32,6 +32,7 @@ from llama_index.callbacks.toolops._llm_identity import (
 )
 from llama_index.callbacks.toolops._llm_policy import is_whole_stream, stream_policy
 from toolops_plugins import Policy, ToolOps
+from toolops_plugins.adapters.call_ids import CallIds
 from toolops_plugins.adapters.fallback_answers import Substitute
 from toolops_plugins.adapters.model_guard import ModelGuard, aread_within, read_within
 from toolops_plugins.adapters.model_identity import identify
@@ -196,7 +197,7 @@ class LLMGuard(ModelGuard):
             return answer
         if type(answer) is not kind:
             return None
-        mark_hit(answer, keeps_usage=self._keeps_usage, new_ids={})
+        mark_hit(answer, keeps_usage=self._keeps_usage, new_ids=CallIds())
         report_hit(outcome.name, outcome.hit)
         return answer
 
