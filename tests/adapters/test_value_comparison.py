@@ -1,4 +1,4 @@
-"""What a serializer brings back is compared in value and type, whatever ``==`` says."""
+"""Compare what a serializer brings back in value and type, whatever ``==`` says."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from langgraph.cache.base import BaseCache, FullKey, Namespace, ValueT
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+from langchain_toolops._node_runs import LANGGRAPH, UNSEEN, NodeRun, NodeRuns
 from langchain_toolops._node_writes import (
     INTERRUPTED,
     NotKeptError,
@@ -28,6 +29,8 @@ logger = logging.getLogger("langchain_toolops")
 _AT_ONCE = 10
 """Keys that are asked for or written at the same time on an event loop."""
 _MOST_WARNINGS = 1_000
+_LOCAL_TTL = 3600.0
+"""Seconds for which results are kept that no other process can ask for, and soon nobody."""
 
 
 class ToolOpsNodeCache(BaseCache[ValueT]):
@@ -39,8 +42,17 @@ class ToolOpsNodeCache(BaseCache[ValueT]):
 
     What the serializer does not bring back in value and type at every depth is not kept: it turns
     tuples into lists, a Counter into a dict and exceptions into texts, and it loses time zones and
-    artifacts. A warning names the node, the place and the type, once for each. Neither is a node
-    kept in whose run a human answered an ``interrupt()``.
+    artifacts. Neither is a node kept in whose run a human answered an ``interrupt()``, nor one that
+    is seen to read the run beside its input: it, or a branch behind it, takes ``config``,
+    ``runtime``, ``store``, ``writer`` or ``previous``, or calls ``get_config()`` or its like,
+    itself or in a function that it names. Put what such a node needs into the state. A warning says
+    so once for each node and reason.
+
+    Nodes of one name are kept apart by the code of their functions and the functions that these
+    name, by constants in them, by edges and branches. A node that holds an object, such as a
+    closure over a client, a callable object or a model, is kept for this process, as long as the
+    object lives, and for an hour at most, with a warning: other processes cannot name the object.
+    Changes inside of it do not count.
 
     Safe to use from any threads and event loops. Trouble with a tier is a miss or a no-op, with a
     notice to the runtime's sinks; nothing here raises for it.
@@ -72,7 +84,8 @@ class ToolOpsNodeCache(BaseCache[ValueT]):
             serde=serde or JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None)
         )
         self._writes = WritesCodec(self.serde)
-        self._warned: set[tuple[str, str]] = set()
+        self._runs = NodeRuns()
+        self._warned: set[tuple[tuple[str, ...], str]] = set()
         self._ops = runtime_of(ops)
         self._name = name
 
@@ -88,31 +101,33 @@ class ToolOpsNodeCache(BaseCache[ValueT]):
 
     def get(self, keys: Sequence[FullKey]) -> dict[FullKey, ValueT]:
         """Return what is kept for the keys; those of which nothing is are left out."""
-        return self._read({key: self._aside.lookup(list(key[0]), key[1]) for key in keys})
+        names = self._names(keys)
+        return self._read({key: self._aside.lookup(*name) for key, name in names.items()})
 
     async def aget(self, keys: Sequence[FullKey]) -> dict[FullKey, ValueT]:
         """As :meth:`get`, without blocking the event loop."""
+        names = self._names(keys)
         found = await self._ops.gather(
-            *(self._aside.alookup(list(key[0]), key[1]) for key in keys), limit=_AT_ONCE
+            *(self._aside.alookup(*name) for name in names.values()), limit=_AT_ONCE
         )
-        return self._read(dict(zip(keys, found, strict=True)))
+        return self._read(dict(zip(names, found, strict=True)))
 
     def set(self, pairs: Mapping[FullKey, tuple[ValueT, int | None]]) -> None:
         """Keep values, each for its own number of seconds or, with None, as long as may be."""
-        for (namespace, key), serialized, ttl in self._serialize(pairs):
+        for name, stored, ttl in self._serialize(pairs):
             if ttl is None:
-                self._aside.store(serialized, list(namespace), key)
+                self._aside.store(stored, *name)
             else:
-                self._aside.store_for(ttl, serialized, list(namespace), key)
+                self._aside.store_for(ttl, stored, *name)
 
     async def aset(self, pairs: Mapping[FullKey, tuple[ValueT, int | None]]) -> None:
         """As :meth:`set`, without blocking the event loop."""
         await self._ops.gather(
             *(
-                self._aside.astore(serialized, list(namespace), key)
+                self._aside.astore(stored, *name)
                 if ttl is None
-                else self._aside.astore_for(ttl, serialized, list(namespace), key)
-                for (namespace, key), serialized, ttl in self._serialize(pairs)
+                else self._aside.astore_for(ttl, stored, *name)
+                for name, stored, ttl in self._serialize(pairs)
             ),
             limit=_AT_ONCE,
         )
@@ -153,12 +168,31 @@ class ToolOpsNodeCache(BaseCache[ValueT]):
                 self._aside.warn("unreadable")
         return values
 
+    def _names(self, keys: Sequence[FullKey]) -> dict[FullKey, tuple[list[str], str]]:
+        """Return under what each key is kept, without those of nodes that are not kept."""
+        names = {}
+        runs = self._runs.asked(keys)
+        for key in keys:
+            run = runs.get(key)
+            if run is not None and run.reason:
+                self._warn(key[0], run.reason, run.problem)
+            else:
+                names[key] = _name(key, run)
+        return names
+
     def _serialize(
         self, pairs: Mapping[FullKey, tuple[ValueT, int | None]]
-    ) -> Iterator[tuple[FullKey, StoredWrites, int | None]]:
-        for key, (value, ttl) in pairs.items():
+    ) -> Iterator[tuple[tuple[list[str], str], StoredWrites, float | None]]:
+        for key, (value, given) in pairs.items():
+            ttl: float | None = given
             if ttl is not None and ttl <= 0:
                 continue  # it is over before anybody can ask
+            run = self._runs.run_of(value)
+            if run is None and key[0][:1] == (LANGGRAPH,):
+                run = UNSEEN
+            if run is not None and run.reason:
+                self._warn(key[0], run.reason, run.problem)
+                continue
             if has_signal(value):
                 self._warn(key[0], "interrupted", INTERRUPTED)
                 continue
@@ -167,15 +201,39 @@ class ToolOpsNodeCache(BaseCache[ValueT]):
             except NotKeptError as error:
                 self._warn(key[0], "not_encodable", str(error))
                 continue
-            yield key, stored, ttl
+            if run is not None and run.local:
+                self._warn_of_local(key[0], run.local)
+                ttl = min(_LOCAL_TTL if ttl is None else ttl, _LOCAL_TTL)
+            yield _name(key, run), stored, ttl
 
     def _warn(self, namespace: Sequence[str], reason: str, problem: str) -> None:
         """Say once for each node and problem why its results are not kept."""
         self._aside.warn(reason)
-        node = namespace[-1] if namespace else ""
-        if (node, problem) not in self._warned and len(self._warned) < _MOST_WARNINGS:
-            self._warned.add((node, problem))
-            logger.warning("Results of the node %r are not kept: %s", node, problem)
+        if self._is_new(namespace, problem):
+            logger.warning("Results of the node %r are not kept: %s", namespace[-1], problem)
+
+    def _warn_of_local(self, namespace: Sequence[str], kind: str) -> None:
+        if self._is_new(namespace, kind):
+            logger.warning(
+                "Results of the node %r are kept for this process and its own function alone, for"
+                " an hour at most: it holds a %s, which other processes cannot name; make it a"
+                " function of a module that holds no objects",
+                namespace[-1],
+                kind,
+            )
+
+    def _is_new(self, namespace: Sequence[str], problem: str) -> bool:
+        warning = (tuple(namespace), problem)
+        if warning in self._warned or len(self._warned) >= _MOST_WARNINGS:
+            return False
+        self._warned.add(warning)
+        return True
+
+
+def _name(key: FullKey, run: NodeRun | None) -> tuple[list[str], str]:
+    """Return the arguments that an entry is kept under."""
+    namespace, digest = key
+    return list(namespace), digest if run is None else f"{digest}:{run.identity}"
 
 
 def _cannot_clear(error: TierError) -> None:
