@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import AbstractContextManager, aclosing, closing, contextmanager
 from contextvars import ContextVar
 from typing import Any, ClassVar, Self, TypeVar, cast
@@ -118,12 +126,15 @@ class ModelGuard:
         wrap = self.ops.tool(policy=policy, name=f"{self.name} stream", ignore=["own"])
         self.stream, self.astream = wrap(_stream), wrap(_astream)
 
-    def make_subclass(self, kind: type[_M], methods: Mapping[str, Any]) -> type[_M]:
+    def make_subclass(
+        self, kind: type[_M], methods: Mapping[str, Any], absent: Iterable[str] = ()
+    ) -> type[_M]:
         """Return a class that differs from a model's in nothing but what is guarded.
 
         Args:
             kind: The model's class.
             methods: The methods that are guarded, by name.
+            absent: Names of methods that the class is to have no more.
         """
         body = {
             "__module__": kind.__module__,
@@ -133,7 +144,10 @@ class ModelGuard:
             "__reduce_ex__": refuse_pickle,
             **methods,
         }
-        return cast("type[_M]", type(kind)(kind.__name__, (kind,), body))  # type: ignore[misc] # the metaclass makes a class
+        made: Any = type(kind)(kind.__name__, (kind,), body)  # type: ignore[misc] # the metaclass makes a class
+        for name in absent:
+            setattr(made, name, None)  # which in the body would be a field of pydantic's
+        return cast("type[_M]", made)
 
 
 def guard_of(llm: Any) -> ModelGuard | None:

@@ -27,6 +27,7 @@ __all__ = [
     "Lone",
     "ToolAnswer",
     "answer_content",
+    "answer_in",
     "answer_of",
     "is_whole_answer",
     "is_whole_tool_answer",
@@ -155,6 +156,15 @@ def is_whole_answer(answer: Any) -> bool:
 def answer_content(answer: Any) -> Any:
     """Return what of a model's response answers the question."""
     return [content_of(message) for message in answer.result if isinstance(message, AIMessage)]
+
+
+def answer_in(result: Any) -> AIMessage | None:
+    """Return what the model has said in a result of the middleware, or None where it is none."""
+    if isinstance(result, ExtendedModelResponse):
+        result = result.model_response
+    if isinstance(result, ModelResponse):
+        return next((m for m in result.result if isinstance(m, AIMessage)), None)
+    return result if isinstance(result, AIMessage) else None
 
 
 def restore_answer(

@@ -37,6 +37,8 @@ class HandlerCall(ModelCall):
         self._handler = handler
         self._pack = pack
         self._results: list[tuple[Any, Any]] = []
+        self.is_foreign = False
+        """Whether the caller's result is one that its own handler has not brought."""
 
     def call(self) -> Any:
         """Make the call, and return what the runtime is to keep of it."""
@@ -189,4 +191,5 @@ def _result(call: AgentCall, value: Any) -> Any:
     if type(value) is Signal:
         # Another graph's interrupt is nothing to this one.
         return NOTHING if mine is None else release(value)
+    call.own.is_foreign = mine is None
     return call.take(value) if mine is None else mine

@@ -36,7 +36,13 @@ from toolops_plugins.adapters.model_identity import identify
 from toolops_plugins.adapters.policy_views import compare_by
 from toolops_plugins.adapters.usage import zero_counts
 
-__all__ = ["LLMGuard"]
+__all__ = ["STREAM_EVENTS", "LLMGuard"]
+
+STREAM_EVENTS = ("_stream_chat_model_events", "_astream_chat_model_events")
+"""Methods by which a class makes LangChain's newest stream events itself.
+
+Without them LangChain makes these events of a model's chunks.
+"""
 
 
 class _MethodCall(ModelCall):

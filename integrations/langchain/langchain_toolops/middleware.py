@@ -28,6 +28,7 @@ from langchain_toolops._agent_answers import (
     Lone,
     ToolAnswer,
     answer_content,
+    answer_in,
     answer_of,
     is_whole_answer,
     is_whole_tool_answer,
@@ -46,6 +47,7 @@ from langchain_toolops._event_dedup import mark_inside, mark_tool
 from langchain_toolops._fallback_answers import message_of
 from langchain_toolops._llm_conversation import question_of
 from langchain_toolops._llm_identity import is_outage, model_identity, model_name
+from langchain_toolops._run_replay import areplay_run, replay_run
 from langchain_toolops._tool_injection import (
     current_config,
     has_human_answer,
@@ -83,9 +85,13 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
     A model call is known by the live model (class, parameters, address, headers), the tools, the
     fields of the response schema, the system prompt and the conversation, in which the ids of
     messages and tool calls do not count. Equal calls that run at the same time, in any threads and
-    event loops, are made once. A hit has no message id and new ids for its tool calls, and says
+    event loops, are made once. A hit has a message id and ids of tool calls of its own, and says
     ``{"toolops": {"hit": True}}`` in its response metadata. Never kept are errors, and answers that
     are empty, cut off or at odds with their schema.
+
+    An answer that the model was not asked for (a hit, another caller's, a fallback) is shown as a
+    run of the model: callbacks, tracers, stream events and ``stream_mode="messages"`` get what they
+    get of the model itself, in one chunk where that streams. Where nobody watches there is no run.
 
     Tool calls are only counted, unless ``tools`` says more: nobody here can know whether a tool
     changes something. A call is known by the tool's name and its validated arguments. Never kept
@@ -207,7 +213,11 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
             with mark_inside():
                 return handler(request)
 
-        result: ModelResult = self._models.run(self._model_call(request, call))
+        made = self._model_call(request, call)
+        result: ModelResult = self._models.run(made)
+        shown = answer_in(result) if made.own.is_foreign else None
+        if shown is not None:
+            replay_run(request.model, _asked(request), request.model_settings, shown)
         return result
 
     async def awrap_model_call(
@@ -221,7 +231,11 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
             with mark_inside():
                 return await handler(request)
 
-        result: ModelResult = await self._models.arun(self._model_call(request, call))
+        made = self._model_call(request, call)
+        result: ModelResult = await self._models.arun(made)
+        shown = answer_in(result) if made.own.is_foreign else None
+        if shown is not None:
+            await areplay_run(request.model, _asked(request), request.model_settings, shown)
         return result
 
     def _model_call(self, request: ModelRequest[Any], call: Callable[[], Any]) -> AgentCall:
@@ -242,10 +256,8 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         """Return the question, and all else that the answer hangs on."""
         if not self._models.needs_key:
             return "", None
-        system = request.system_message
-        messages = [*([] if system is None else [system]), *request.messages]
         try:
-            question, turns = question_of(messages, after_tools=self._after_tools)
+            question, turns = question_of(_asked(request), after_tools=self._after_tools)
             return question, [
                 turns,
                 model_identity(request.model),
@@ -346,6 +358,12 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         if injected and callable(self._injected):
             arguments[_INJECTED] = part_in_key(self._injected, request)
         return arguments
+
+
+def _asked(request: ModelRequest[Any]) -> list[Any]:
+    """Return the conversation that reaches the model."""
+    system = request.system_message
+    return [*([] if system is None else [system]), *request.messages]
 
 
 class _Absent(Enum):

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar, Unpack
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.runnables import RunnableBinding
 
-from langchain_toolops._llm_guard import LLMGuard
+from langchain_toolops._llm_guard import STREAM_EVENTS, LLMGuard
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.model_guard import check_model
 from toolops_plugins.adapters.model_policy import MODEL_POLICY, model_policy_of, warn_of_retries
@@ -108,7 +108,7 @@ def _guard(
     )
     warn_of_retries(llm, _own_retries(llm), policy, stacklevel=4)
     copy = llm.model_copy(update={"rate_limiter": None})
-    copy.__class__ = guard.make_subclass(type(llm), guard.methods(type(llm)))
+    copy.__class__ = guard.make_subclass(type(llm), guard.methods(type(llm)), STREAM_EVENTS)
     return copy
 
 
