@@ -14,20 +14,52 @@ import socketserver
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias
 
 from openai_responses import ResponsesAnswer, messages_of
 
-__all__ = ["Gate", "OpenAIServer", "Reply", "last_user_text"]
+__all__ = ["Gate", "OpenAIServer", "Reply", "Verbatim", "last_user_text"]
+
+
+@dataclass(frozen=True)
+class Verbatim:
+    """An answer that is sent just as it is given, at any path.
+
+    Attributes:
+        whole: The answer to who does not ask for a stream.
+        chunks: What is streamed: the data of events; a text is a line as it stands, and a pair is
+            an event's name and data.
+        is_done: Whether the stream ends with ``[DONE]``.
+    """
+
+    whole: Mapping[str, Any]
+    chunks: Sequence[Mapping[str, Any] | str | tuple[str, Mapping[str, Any]]]
+    is_done: bool = True
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of the stream."""
+        for chunk in self.chunks:
+            if isinstance(chunk, str):
+                yield chunk
+                continue
+            if isinstance(chunk, tuple):
+                yield f"event: {chunk[0]}"
+            yield f"data: {json.dumps(chunk[1] if isinstance(chunk, tuple) else chunk)}"
+            yield ""
+        if self.is_done:
+            yield "data: [DONE]"
+            yield ""
+
 
 Body: TypeAlias = dict[str, Any]
-Reply: TypeAlias = str | dict[str, Any] | list[dict[str, Any]]
+Reply: TypeAlias = str | dict[str, Any] | list[dict[str, Any]] | Verbatim
 """A text; or a dict with any of content, tool_calls (of name, arguments and perhaps id),
-finish_reason, usage, status (an error from 400 on) and headers; or a list of tool calls alone. The
-Responses API takes `output` too, items that go before all else."""
+finish_reason, usage, status (an error from 400 on) and headers; or a list of tool calls alone; or
+an answer as it is. The Responses API takes `output` too, items that go before all else."""
 
 
 class Gate(Protocol):
@@ -130,6 +162,9 @@ class _Handler(BaseHTTPRequestHandler):
             # An error of the test; 400 is what no client tries again.
             self._send(400, _error(400, repr(error)))
             return
+        if isinstance(reply, Verbatim):
+            self._send_verbatim(body, reply)
+            return
         if isinstance(reply, str):
             reply = {"content": reply}
         elif isinstance(reply, list):
@@ -159,6 +194,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._open(200, "text/event-stream", headers)
         for event in answer.events():
             self.wfile.write(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+
+    def _send_verbatim(self, body: Body, reply: Verbatim) -> None:
+        if not body.get("stream"):
+            self._send(200, reply.whole)
+            return
+        self._open(200, "text/event-stream", {})
+        for line in reply.lines():
+            self.wfile.write(f"{line}\n".encode())
 
     def _send(self, status: int, content: Any, headers: Mapping[str, str] | None = None) -> None:
         self._open(status, "application/json", headers or {})

@@ -1,0 +1,209 @@
+"""Answers of every provider's shape, as guarded models give and keep them.
+
+A first call gives what the client alone gives, in value and type. Good ends are kept, and a hit
+gives the same again, with ids of the same shape for its tool calls. What did not end by itself, and
+what the client refuses, is not kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable, Iterator
+from typing import Any
+from zlib import crc32
+
+import pytest
+from openai_server import OpenAIServer, Verbatim
+from provider_shapes import PROVIDERS, Provider
+from pydantic import BaseModel
+
+from toolops_plugins import Cache, Policy, ToolOps
+
+__all__ = ["CITIES", "WEATHER", "ProviderConformance", "spell"]
+
+TEXT = "take two pills but never with alcohol"
+CITIES = (("get_weather", {"city": "Paris"}), ("get_weather", {"city": "Oslo, in the north"}))
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Return the weather of a city.",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}},
+            "required": ["city"],
+        },
+    },
+}
+_KEPT = Policy(cache=Cache(ttl=60.0, jitter=0.0, beta=0.0))
+
+
+class ProviderConformance:
+    """The guarded models of one framework, whose client speaks to a server of each shape."""
+
+    # What a subclass says ------------------------------------------------------------------------
+
+    @classmethod
+    def client(cls, url: str) -> Any:
+        """Return the framework's own model, whose client speaks to a server."""
+        raise NotImplementedError
+
+    def guard(self, client: Any, ops: ToolOps, policy: Policy, **options: Any) -> Any:
+        """Return the model behind a policy, with hits that keep their usage."""
+        raise NotImplementedError
+
+    def ask(self, way: str, model: Any, text: str, tools: list[Any]) -> list[Any]:
+        """Ask in the way ``invoke`` or ``stream``, and return all that came."""
+        raise NotImplementedError
+
+    async def aask(self, way: str, model: Any, text: str, tools: list[Any]) -> list[Any]:
+        """Ask in the way ``ainvoke`` or ``astream``, and return all that came."""
+        raise NotImplementedError
+
+    def text_of(self, items: list[Any]) -> str:
+        """Return the whole text of what came."""
+        raise NotImplementedError
+
+    def calls_of(self, items: list[Any]) -> list[tuple[str, Any]]:
+        """Return the ids and arguments of the tool calls of what came."""
+        raise NotImplementedError
+
+    def ids_of(self, items: list[Any]) -> list[str]:
+        """Return the ids of the tool calls of what came, of all pieces of them."""
+        return [id_ for id_, _ in self.calls_of(items)]
+
+    def tokens_of(self, items: list[Any]) -> int:
+        """Return the tokens that a counter finds in what came."""
+        raise NotImplementedError
+
+    def spell(self, items: list[Any]) -> Any:
+        """Return what came in a form in which two are equal if their values and types are."""
+        return spell(items)
+
+    def reads(self, provider: Provider, way: str) -> bool:
+        """Return whether the framework's own client finds the end in what a provider sends."""
+        return True
+
+    # What the tests use --------------------------------------------------------------------------
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def server(cls) -> Iterator[OpenAIServer]:
+        with OpenAIServer() as server:
+            yield server
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def bare(cls, server: OpenAIServer) -> Any:
+        return cls.client(server.url)
+
+    @pytest.fixture
+    def ops(self) -> Iterator[ToolOps]:
+        with ToolOps() as ops:
+            yield ops
+
+    @pytest.fixture
+    def guarded(self, bare: Any, ops: ToolOps) -> Any:
+        return self.guard(bare, ops, _KEPT)
+
+    @pytest.fixture
+    def hear(self, server: OpenAIServer, way: str) -> Callable[..., Any]:
+        """Asks a model for an answer, and returns what came, or the type of the error."""
+
+        def hear(model: Any, answer: Verbatim, text: str = "hi", *, tools: bool = False) -> Any:
+            server.reply = lambda _: answer
+            given = [WEATHER] if tools else []
+            # OpenAI's client leaves a stream that nobody reads on to the collector, which closes
+            # it; inside of the connections' own lock that would wait for itself.
+            gc.disable()
+            try:
+                if way.startswith("a"):
+                    return asyncio.run(self.aask(way, model, text, given))
+                return self.ask(way, model, text, given)
+            except Exception as error:
+                return type(error)
+            finally:
+                gc.enable()
+
+        return hear
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Ask for each provider in two ways, of which the other providers take the other two."""
+        if not {"provider", "way"} <= set(metafunc.fixturenames):
+            return
+        name = metafunc.function.__name__
+        turns = [crc32(f"{provider.name} {name}".encode()) % 2 for provider in PROVIDERS]
+        chosen = [
+            pytest.param(provider, "a" * flipped + way, id=f"{provider.name}-{'a' * flipped}{way}")
+            for provider, turn in zip(PROVIDERS, turns, strict=True)
+            for way, flipped in (("invoke", turn), ("stream", 1 - turn))
+            if way == "stream" or "cut" not in metafunc.fixturenames
+        ]
+        metafunc.parametrize(("provider", "way"), chosen)
+
+    # The list ------------------------------------------------------------------------------------
+
+    def test_a_text(self, provider: Provider, way: str, bare, guarded, hear, server) -> None:
+        answer = provider.text(TEXT)
+        alone, first = hear(bare, answer), hear(guarded, answer)
+        assert self._spell(first) == self._spell(alone)
+        before = len(server.requests)
+        second = hear(guarded, answer)
+        assert self._spell(second) == self._spell(first)
+        is_hit = self.is_read(provider, way, first) and TEXT in self.text_of(first)
+        assert len(server.requests) == before + (not is_hit)
+
+    def test_tool_calls(self, provider: Provider, way: str, bare, guarded, hear, server) -> None:
+        answer = provider.calls(*CITIES)
+        alone, first = hear(bare, answer, tools=True), hear(guarded, answer, tools=True)
+        assert self._spell(first) == self._spell(alone)
+        before = len(server.requests)
+        second = hear(guarded, answer, tools=True)
+        made = self.calls_of(first) if self.is_read(provider, way, first) else []
+        is_hit = [arguments for _, arguments in made] == [city for _, city in CITIES]
+        assert len(server.requests) == before + (not is_hit)
+        if not is_hit:
+            assert self._spell(second) == self._spell(first)
+            return
+        old, new = self.ids_of(first), self.ids_of(second)
+        # What the provider's own object says of the ids in a hit is left open.
+        assert self._spell(second, old, new) == self._spell(first, old)
+        self.check_ids(provider, made, self.calls_of(second))
+
+    def is_read(self, provider: Provider, way: str, items: Any) -> bool:
+        return isinstance(items, list) and self.reads(provider, way)
+
+    def check_ids(self, provider: Provider, made: list[Any], again: list[Any]) -> None:
+        assert len({id_ for id_, _ in (*made, *again)}) == len(made) + len(again)
+
+    def _spell(self, items: Any, *ids: list[str]) -> Any:
+        if not isinstance(items, list):
+            return items
+        new = {id_: f"id {number}" for each in ids for number, id_ in enumerate(each)}
+        return _replace(self.spell(items), new)
+
+
+def spell(value: Any) -> Any:
+    """Return a value with the names of its types, at any depth."""
+    kind = type(value).__qualname__
+    if isinstance(value, BaseModel):
+        fields = {**vars(value), **(value.model_extra or {})}
+        return kind, {n: spell(content) for n, content in fields.items() if not n.startswith("_")}
+    if isinstance(value, dict):
+        return kind, {name: spell(content) for name, content in value.items()}
+    if isinstance(value, list | tuple):
+        return kind, [spell(each) for each in value]
+    return kind, value
+
+
+def _replace(value: Any, ids: dict[str, str]) -> Any:
+    if isinstance(value, str):
+        for old, new in ids.items():
+            value = new if value == old else value
+        return value
+    if isinstance(value, dict):
+        return {name: _replace(content, ids) for name, content in value.items()}
+    if isinstance(value, list | tuple):
+        return [_replace(each, ids) for each in value]
+    return value
