@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 from availability import HAS_CREWAI
 
+pytest.register_assert_rewrite("adapters.adapter_vectors")
 pytest_plugins = ["guards", "servers", "commands"]
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -22,7 +22,7 @@ from typing import Any, Protocol, Self, TypeAlias
 
 from openai_responses import ResponsesAnswer, messages_of
 
-__all__ = ["Gate", "OpenAIServer", "Reply", "Verbatim", "last_user_text"]
+__all__ = ["Gate", "OpenAIServer", "RefusedText", "Reply", "Verbatim", "last_user_text"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,10 @@ finish_reason, usage, status (an error from 400 on) and headers; or a list of to
 an answer as it is. The Responses API takes `output` too, items that go before all else."""
 
 
+class RefusedText(Exception):  # noqa: N818 - it is an answer of the server
+    """A text that the server does not embed, such as one that is too long."""
+
+
 class Gate(Protocol):
     """The event that replies wait for: a `threading.Event`, or a `callers.Latch`."""
 
@@ -81,6 +85,8 @@ class OpenAIServer:
         self.requests: list[Body] = []  # in order of arrival; appending to a list is atomic
         self.headers: list[dict[str, str]] = []  # of each request; names in small letters
         self.reply: Callable[[Body], Reply] = last_user_text
+        self.embed: Callable[[str], Any] | None = None
+        """The vector of a text, or anything in its place; a `RefusedText` is an error of 400."""
         self.gate: Gate | None = None
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -148,8 +154,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.owner.take(body, dict(self.headers))
-        if self.path.endswith("/embeddings"):
-            self._send(200, _embedded(body))
+        if self.path.partition("?")[0].endswith("/embeddings"):
+            try:
+                self._send(200, _embedded(body, self.owner.embed))
+            except RefusedText as error:
+                self._send(400, _error(400, str(error)))
         elif not self.path.endswith(("/chat/completions", "/responses")):
             self._send(404, _error(404, f"no such path: {self.path}"))
         else:
@@ -302,17 +311,17 @@ def _error(status: int, message: str) -> dict[str, Any]:
     return {"error": {"message": message, "type": "test", "param": None, "code": str(status)}}
 
 
-def _embedded(body: Body) -> dict[str, Any]:
+def _embedded(body: Body, embed: Callable[[str], Any] | None) -> dict[str, Any]:
     given = body["input"]
     # A text, a list of texts, a list of tokens, or a list of those.
     inputs = [given] if isinstance(given, str) or (given and isinstance(given[0], int)) else given
     size = body.get("dimensions") or 16
     data = []
     for index, each in enumerate(inputs):
-        vector = _vector(json.dumps(each), size)
-        coded: Any = vector
-        if body.get("encoding_format") == "base64":
-            coded = base64.b64encode(struct.pack(f"<{size}f", *vector)).decode()
+        coded: Any = _vector(json.dumps(each), size) if embed is None else embed(each)
+        numbers = isinstance(coded, list) and all(type(number) is float for number in coded)
+        if numbers and coded and body.get("encoding_format") == "base64":
+            coded = base64.b64encode(struct.pack(f"<{len(coded)}f", *coded)).decode()
         data.append({"object": "embedding", "index": index, "embedding": coded})
     tokens = sum(len(each.split()) if isinstance(each, str) else len(each) for each in inputs)
     return {

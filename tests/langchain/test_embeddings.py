@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import struct
 import threading
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
+import tiktoken
 from callers import LONG, Latch, Loop, in_child, new_loops, start
 from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_openai import OpenAIEmbeddings
@@ -207,7 +210,7 @@ async def test_the_twins_share_what_is_kept(embeddings, inner):
 
 
 def test_redis_keeps_them_for_other_processes(valkey, namespace, inner):
-    vector = [0.1, 1 / 3, 1e-300, float("inf"), -0.0]
+    vector = [0.1, 1 / 3, 1e-300, 1.7e308, -0.0]
     inner.embed_query = lambda text: vector
     for _ in range(2):
         with ToolOps(namespace, [Redis(valkey.url, **PATIENT)]) as ops:
@@ -229,10 +232,11 @@ async def test_redis_serves_a_loop(valkey, namespace, inner):
 
 
 def test_what_is_found_but_no_vector_is_a_miss(embeddings, inner):
-    for planted in ("text", b"seven b", None, [1.0]):
+    nan = struct.pack("<2d", 1.0, float("nan"))
+    for planted in ("text", b"seven b", None, [1.0], b"", nan):
         embeddings._shared._aside.store(planted, "lengths", "document", "a")
         assert embeddings.embed_documents(["a"]) == [[1.1, -1 / 3]]
-    assert len(inner.batches) == 4
+    assert len(inner.batches) == 6
 
 
 @pytest.mark.parametrize("answer", [[], [[1.0], [2.0]]])
@@ -247,7 +251,7 @@ def test_an_embedder_that_gives_too_few_or_many_is_an_error(embeddings, inner, a
 
 def openai(**options):
     given = {"model": "text-embedding-3-small", "api_key": "sk-test", **options}
-    return OpenAIEmbeddings(check_embedding_ctx_length=False, **given)
+    return OpenAIEmbeddings(**{"check_embedding_ctx_length": False, **given})
 
 
 def test_a_real_model_is_asked_once(openai_server, ops):
@@ -269,15 +273,149 @@ def test_a_real_model_is_asked_once(openai_server, ops):
         ({"dimensions": 8}, False),
         ({"model_kwargs": {"user": "x"}}, False),
         ({"model_kwargs": {"extra_body": {"tags": ["x"]}}}, False),
+        ({"check_embedding_ctx_length": True}, False),
+        ({"tiktoken_enabled": False}, False),
+        ({"tiktoken_model_name": "text-embedding-ada-002"}, False),
+        ({"embedding_ctx_length": 100}, False),
+        ({"skip_empty": True}, False),
+        ({"allowed_special": {"<|endoftext|>"}}, False),
+        ({"disallowed_special": "all"}, False),
+        ({"disallowed_special": ["<|endoftext|>"]}, False),
+        ({"deployment": "other"}, False),
+        ({"openai_api_version": "2024-01-01"}, False),
+        ({"default_headers": {"x-route": "eu"}}, False),
+        ({"default_query": {"version": "2"}}, False),
+        ({"model_kwargs": {"encoding_format": "float"}}, False),
         ({"api_key": "sk-other"}, True),
         ({"chunk_size": 5, "max_retries": 7, "timeout": 3.0}, True),
+        ({"retry_min_seconds": 1, "retry_max_seconds": 2, "show_progress_bar": True}, True),
     ],
 )
-def test_models_share_vectors_only_if_they_answer_alike(openai_server, ops, change, same):
-    for options in ({}, change):
-        embedder = openai(base_url=openai_server.url, **options)
-        ToolOpsEmbeddings(embedder, ops).embed_query("a")
+@pytest.mark.parametrize("name", [None, "mine"])
+def test_models_share_vectors_only_if_they_answer_alike(openai_server, ops, change, same, name):
+    encoding = tiktoken.Encoding(
+        "bytes",
+        pat_str=".",
+        mergeable_ranks={bytes([n]): n for n in range(256)},
+        special_tokens={"<|endoftext|>": 256},
+    )
+    with pytest.MonkeyPatch.context() as patched:
+        # The real ones are downloaded.
+        patched.setattr(tiktoken, "encoding_for_model", lambda name: encoding)
+        patched.setattr(tiktoken, "get_encoding", lambda name: encoding)
+        for options in ({}, change, {}, change):
+            embedder = openai(base_url=openai_server.url, **options)
+            guarded = ToolOpsEmbeddings(embedder, ops, model=name)
+            guarded.embed_query("a")
     assert len(openai_server.requests) == (1 if same else 2)
+
+
+def test_a_client_of_ones_own_is_no_part_of_what_tells_models_apart(openai_server, ops):
+    for _ in range(2):
+        with httpx.Client() as client:
+            embedder = openai(base_url=openai_server.url, http_client=client)
+            ToolOpsEmbeddings(embedder, ops).embed_query("a")
+    assert len(openai_server.requests) == 1
+
+
+def test_secrets_in_headers_are_no_part_of_what_tells_models_apart(openai_server, ops):
+    for key in ("one", "two"):
+        headers = {"Authorization": key, "api-key": key, "x-route": "eu"}
+        embedder = openai(base_url=openai_server.url, default_headers=headers)
+        ToolOpsEmbeddings(embedder, ops).embed_query("a")
+    assert len(openai_server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("model", "text-embedding-3-large"),
+        ("dimensions", 8),
+        ("dimensions", 32),
+        ("model_kwargs", {"user": "x"}),
+        ("skip_empty", True),
+        ("embedding_ctx_length", 10_000),
+    ],
+)
+def test_a_setting_of_a_real_client_that_changes_counts(openai_server, ops, name, value):
+    embedder = openai(base_url=openai_server.url)
+    guarded = ToolOpsEmbeddings(embedder, ops)
+    before = getattr(embedder, name)
+    for each in (before, value, before, value):
+        setattr(embedder, name, each)
+        assert guarded.embed_query("a") == embedder.embed_query("a")
+    assert len(openai_server.requests) == 2 + 4
+
+
+def test_a_setting_that_changes_inside_of_a_dict_counts(openai_server, ops):
+    embedder = openai(base_url=openai_server.url, model_kwargs={"extra_body": {"tags": ["x"]}})
+    guarded = ToolOpsEmbeddings(embedder, ops)
+    for _ in range(2):
+        guarded.embed_query("a")
+    embedder.model_kwargs["extra_body"]["tags"].append("y")
+    for _ in range(2):
+        guarded.embed_query("a")
+    assert len(openai_server.requests) == 2
+
+
+def test_a_chunk_size_counts_where_nobody_knows_what_it_means(ops, inner):
+    class Chunked(BaseModel, Embeddings):
+        model: str = "m"
+        chunk_size: int
+
+        def embed_documents(self, texts):
+            return inner.embed_documents(texts)
+
+        def embed_query(self, text):
+            return inner.embed_query(text)
+
+    for size in (100, 200, 100):
+        ToolOpsEmbeddings(Chunked(chunk_size=size), ops).embed_query("x")
+    assert inner.queries == ["x", "x"]
+
+
+class Cleaned(BaseModel, Embeddings):
+    """Changes texts by a function."""
+
+    model: str = "m"
+    clean: Any = None
+
+    def embed_documents(self, texts):
+        return [self.embed_query(text) for text in texts]
+
+    def embed_query(self, text):
+        return [float(len(text if self.clean is None else self.clean(text)))]
+
+
+def test_objects_tell_models_apart(ops):
+    half, whole = (lambda text: text[: len(text) // 2]), (lambda text: text)
+    found = [
+        ToolOpsEmbeddings(Cleaned(clean=clean), ops).embed_query("four")
+        for clean in (half, whole, half, whole)
+    ]
+    assert found == [[2.0], [4.0], [2.0], [4.0]]
+    assert ops.stats()["embed:m"].hits == 2
+
+
+def test_an_object_that_nothing_tells_from_others_needs_a_name(ops):
+    odd = Cleaned(clean=None)
+    odd.__dict__["clean"] = iter([])  # of which there are no weak references
+    with pytest.raises(ConfigurationError, match="its clean cannot be told"):
+        ToolOpsEmbeddings(odd, ops)
+    assert ToolOpsEmbeddings(odd, ops, model="odd") is not None
+
+
+@pytest.mark.parametrize(("given", "most"), [(None, 3), (2, 2), (10, 5)])
+def test_batches_are_of_the_embedders_size_or_the_given_one(openai_server, ops, given, most):
+    embedder = openai(base_url=openai_server.url, chunk_size=3 if given is None else 1000)
+    guarded = ToolOpsEmbeddings(embedder, ops, batch_size=given)
+    guarded.embed_documents(["a", "b", "c", "d", "e"])
+    assert max(len(request["input"]) for request in openai_server.requests) == most
+    assert (
+        pickle.loads(pickle.dumps(ToolOpsEmbeddings(Cleaned(), ops, batch_size=7)))._batch_size == 7
+    )
+    with pytest.raises(ConfigurationError, match="batch_size"):
+        ToolOpsEmbeddings(embedder, ops, batch_size=0)
 
 
 def local(number: float) -> Embeddings:

@@ -249,6 +249,11 @@ class TestCachedModel(TestModel):
         return original.model_copy(update={"cache": ToolOpsCache(ops, policy=policy)})
 
 
+def _letters(text: str) -> list[float]:
+    """Return the letters of a text as a vector, all of one length."""
+    return [float(ord(letter)) for letter in text.ljust(60)]
+
+
 class Letters(BaseModel, Embeddings):
     """An embedder whose vectors are the letters of what the body says."""
 
@@ -261,10 +266,10 @@ class Letters(BaseModel, Embeddings):
         self._body = body
 
     def embed_query(self, text: str) -> list[float]:
-        return [float(ord(letter)) for letter in self._body.answer(text)]
+        return _letters(self._body.answer(text))
 
     async def aembed_query(self, text: str) -> list[float]:
-        return [float(ord(letter)) for letter in await self._body.aanswer(text)]
+        return _letters(await self._body.aanswer(text))
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         return [self.embed_query(text) for text in texts]
@@ -307,7 +312,7 @@ class TestEmbeddings(AdapterConformance):
         return await guarded.aembed_query(text)
 
     def text_of(self, answer: Any) -> str:
-        return "".join(chr(int(number)) for number in answer)
+        return "".join(chr(int(number)) for number in answer).rstrip()
 
     def spoil(self, answer: Any) -> None:
         answer[0] += 1.0

@@ -593,9 +593,9 @@ def test_what_a_model_keeps_in_private_counts(ops, named, made):
 
 def test_a_setting_that_is_not_dumped_counts(ops):
     class Hidden(Lengths):
-        dimensions: int = Field(exclude=True)
+        layers: int = Field(exclude=True)
 
-    models = [Hidden(model_name="m", dimensions=n) for n in (1, 2, 1)]
+    models = [Hidden(model_name="m", layers=n) for n in (1, 2, 1)]
     for model in models:
         guard_embedding(model, ops=ops).get_query_embedding("x")
     assert [model.asked.queries for model in models] == [["x"], ["x"], []]

@@ -158,6 +158,30 @@ def test_a_model_that_was_changed_or_copied_is_another(store):
     assert copy.deepcopy(model).embeddings_cache is store
 
 
+@pytest.mark.parametrize(
+    "odd", [[float("nan"), 0.5], [float("inf"), 0.5], [0.0, 0.0], [1.0], [1.0, 2.0, 3.0], []]
+)
+def test_what_is_no_vector_is_not_kept(face, store, notices, odd):
+    class Odd(Known):
+        _odd: Any = PrivateAttr(default=None)
+
+        def _embedded(self, role, text):
+            found = super()._embedded(role, text)
+            return self._odd if text == "b" and self._odd is not None else found
+
+    model = Odd(embeddings_cache=store)
+    model._odd = odd
+    for _ in range(2):
+        assert face(model, "get_text_embedding", "a") == [1.0, 0.25]
+        assert repr(face(model, "get_text_embedding", "b")) == repr(odd)
+    model._odd = None
+    for _ in range(2):
+        batch = face(model, "get_text_embedding_batch", ["a", "b"])
+        assert batch == [[1.0, 0.25]] * 2
+    assert model._asked == ["a", "b", "b", "b"]
+    assert notices == [("bypass", "vector_unsound")]
+
+
 def test_what_a_subclass_makes_of_its_methods_is_still_told(store):
     class Own(Known):
         def get_query_embedding(self, query):

@@ -289,6 +289,11 @@ class TestStreamComplete(TestComplete):
         return list(map(type, answer))
 
 
+def _letters(text: str) -> list[float]:
+    """Return the letters of a text as a vector, all of one length."""
+    return [float(ord(letter)) for letter in text.ljust(60)]
+
+
 class Letters(BaseEmbedding):
     """A model whose vectors are the letters of what the body says."""
 
@@ -300,10 +305,10 @@ class Letters(BaseEmbedding):
         self._body = body
 
     def _get_query_embedding(self, query: str) -> list[float]:
-        return [float(ord(letter)) for letter in self._body.answer(query)]
+        return _letters(self._body.answer(query))
 
     async def _aget_query_embedding(self, query: str) -> list[float]:
-        return [float(ord(letter)) for letter in await self._body.aanswer(query)]
+        return _letters(await self._body.aanswer(query))
 
     def _get_text_embedding(self, text: str) -> list[float]:
         return self._get_query_embedding(text)
@@ -343,7 +348,7 @@ class TestQueryEmbedding(AdapterConformance):
         return await guarded.aget_query_embedding(text)
 
     def text_of(self, answer: Any) -> str:
-        return "".join(chr(int(number)) for number in answer)
+        return "".join(chr(int(number)) for number in answer).rstrip()
 
     def spoil(self, answer: Any) -> None:
         answer[0] += 1.0

@@ -3,25 +3,25 @@
 A text is looked up alone, and what is missing goes to the embedder in one batch. Concurrent callers
 share texts, not batches: who needs a text that is under way waits for the batch that holds it, and
 sends only the rest. The batch itself is a coalesced call of the runtime, so whatever befalls its
-caller (a timeout, a cancellation, a loop that ends), those who wait for it are served.
+caller (a timeout, a cancellation, a loop that ends), those who wait for it are served. Where it
+fails, though, and holds texts that they do not need, they send their own texts again without those.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
-from toolops_plugins.adapters.embedding_batch import (
-    NO_BATCH,
-    Batch,
-    Key,
+from toolops_plugins.adapters.embedding_batch import NO_BATCH, Batch, Found, Key, Role
+from toolops_plugins.adapters.embedding_lanes import run_each
+from toolops_plugins.adapters.embedding_vectors import (
     Packed,
-    Role,
+    VectorLengths,
+    is_packed,
     unpack_vector,
 )
 from toolops_plugins.concurrency.fork_locks import fork_safe
@@ -31,14 +31,10 @@ from toolops_plugins.runtime import ToolOps
 
 __all__ = ["SharedEmbedding"]
 
-_T = TypeVar("_T")
-
 Told: TypeAlias = Callable[[Sequence[str], bool], None]
 """Takes texts whose vectors are there now, and whether they had been kept."""
 _AT_ONCE = 32
-"""Texts that are looked up or written at the same time on an event loop."""
-_TURN = 200
-"""Texts that are done on an event loop before others there get their turns."""
+"""Batches of an asynchronous caller that are under way at once, unless something else is said."""
 _RECENT = 10_000
 """Texts of which is known when they landed; it is asked within moments."""
 
@@ -49,13 +45,15 @@ class SharedEmbedding:
     Each text is kept by namespace, model, role and its own characters. Texts that stand in a list
     twice are embedded once, and so are those that several callers need at the same time, from any
     mix of threads and event loops. Vectors come back exactly, as lists of floats that are the
-    caller's own.
+    caller's own. What is no sound vector is handed on as the embedder gave it, and not kept: see
+    :mod:`toolops_plugins.adapters.embedding_vectors`.
 
     Retry, timeout, breaker, rate limit and bulkhead stand around the call of the embedder, which
-    gets all missing texts of a caller at once, or as many as ``most`` says. Two names are counted:
-    under "embed:<name>" each text, under "embed:<name> (batches)" each call of the embedder. A
-    ``price`` is that of a text, and the time that a hit saves is a text's share of that of its
-    batch.
+    gets all missing texts of a caller at once, or as many as ``most`` says. Each batch is kept as
+    soon as it is there, so that a call that fails halfway pays only for the rest when it is tried
+    again. Two names are counted: under "embed:<name>" each text, under "embed:<name> (batches)"
+    each call of the embedder. A ``price`` is that of a text, and the time that a hit saves is a
+    text's share of that of its batch.
 
     Safe to use from any threads and event loops.
 
@@ -70,6 +68,9 @@ class SharedEmbedding:
         most: Says how many texts the embedder may get at once. None: any number.
         workers: Says how many batches of one asynchronous caller may be under way at once. None:
             32.
+        dimensions: Says how many numbers a vector must have, if the embedder's settings tell it.
+        is_current: Says whether the embedder still is the model that ``model`` tells. What it gave
+            while it changed is not kept.
 
     Raises:
         ConfigurationError: The policy asks for something that has no place here: ``semantic``,
@@ -83,10 +84,12 @@ class SharedEmbedding:
         *,
         name: str,
         model: Any,
-        embed: Callable[[Role, list[str]], Sequence[Iterable[float]]],
-        aembed: Callable[[Role, list[str]], Awaitable[Sequence[Iterable[float]]]],
+        embed: Callable[[Role, list[str]], Any],
+        aembed: Callable[[Role, list[str]], Awaitable[Any]],
         most: Callable[[], int] | None = None,
         workers: Callable[[], int] | None = None,
+        dimensions: Callable[[], int | None] | None = None,
+        is_current: Callable[[], bool] | None = None,
     ) -> None:
         for part in ("semantic", "hedge"):
             if getattr(policy, part) is not None:
@@ -99,6 +102,9 @@ class SharedEmbedding:
         self._aembed = aembed
         self._most = most
         self._workers = workers
+        self._lengths = VectorLengths(dimensions)
+        self._is_current = is_current
+        self._storing: set[asyncio.Task[None]] = set()
         name = f"embed:{name}"
         self._shares = policy.coalesce is not False
         self._aside = None
@@ -131,21 +137,17 @@ class SharedEmbedding:
             Exception: What the embedder raised, or a policy in its place.
         """
         wanted = _missing_texts(role, texts)
-        found: dict[Key, Packed] = {}
+        found: dict[Key, Found] = {}
+        alone: set[Key] = set()
         missing = list(wanted)
         while missing:
             seen = self._landed
             found.update(self._look_up(missing))
             _tell(told, missing, found, kept=True)
-            own, others = self._board(role, [key for key in missing if key not in found], seen)
+            rest = [key for key in missing if key not in found]
+            own, others = self._board(role, rest, seen, alone)
             try:
-                # The own batch first: nobody may wait for others before those can go on.
-                for batch in (*own, *others):
-                    self._run(batch.number, batch)
-                    found.update(batch.found())
-                    if self._keeps(batch):
-                        self._store(batch)
-                    _tell(told, missing, batch.found())
+                alone |= self._fetch_all(own, others, rest, found, told)
             finally:
                 self._leave((*own, *others))
             missing = [key for key in wanted if key not in found]
@@ -156,17 +158,17 @@ class SharedEmbedding:
     ) -> list[list[float]]:
         """As :meth:`vectors`, without blocking the event loop."""
         wanted = _missing_texts(role, texts)
-        found: dict[Key, Packed] = {}
+        found: dict[Key, Found] = {}
+        alone: set[Key] = set()
         missing = list(wanted)
         while missing:
             seen = self._landed
             found.update(await self._alook_up(missing))
             _tell(told, missing, found, kept=True)
-            own, others = self._board(role, [key for key in missing if key not in found], seen)
+            rest = [key for key in missing if key not in found]
+            own, others = self._board(role, rest, seen, alone)
             try:
-                limit = _AT_ONCE if self._workers is None else self._workers()
-                calls = (self._afetch(batch, missing, found, told) for batch in (*own, *others))
-                await self._ops.gather(*calls, limit=limit)
+                alone |= await self._afetch_all(own, others, rest, found, told)
             finally:
                 self._leave((*own, *others))
             missing = [key for key in wanted if key not in found]
@@ -181,35 +183,106 @@ class SharedEmbedding:
         if self._aside is not None:
             self._aside.warn(reason)
 
-    async def _afetch(
+    def _fetch_all(
         self,
-        batch: Batch,
-        missing: Sequence[Key],
-        found: dict[Key, Packed],
+        own: Sequence[Batch],
+        others: Sequence[Batch],
+        rest: Sequence[Key],
+        found: dict[Key, Found],
         told: Told | None,
-    ) -> None:
-        await self._arun(batch.number, batch)
-        found.update(batch.found())
-        if self._keeps(batch):
-            await self._astore(batch)
-        _tell(told, missing, batch.found())
+    ) -> set[Key]:
+        """Fetch batches, and return the texts of those that failed for what others put into them.
+
+        Args:
+            own: Batches of the caller.
+            others: Batches of other callers.
+            rest: What the caller still needs.
+            found: Takes what came of them.
+            told: As in :meth:`vectors`.
+        """
+        failed: set[Key] = set()
+        # The own batch first: nobody may wait for others before those can go on.
+        for batch in (*own, *others):
+            is_apart = batch not in own and not batch.is_within(rest)
+            try:
+                if not (is_apart and batch.has_failed):  # by now
+                    self._run(batch.number, batch)
+            except Exception:
+                if not is_apart:
+                    raise
+            if batch.vectors is None:
+                failed.update(batch.keys())
+                continue
+            found.update(batch.found())
+            if self._keeps(batch):
+                self._store(batch)
+            _tell(told, rest, batch.found())
+        return failed
+
+    async def _afetch_all(
+        self,
+        own: Sequence[Batch],
+        others: Sequence[Batch],
+        rest: Sequence[Key],
+        found: dict[Key, Found],
+        told: Told | None,
+    ) -> set[Key]:
+        """As :meth:`_fetch_all`, some at a time; after a failure no further one is begun."""
+        failed: set[Key] = set()
+        errors: list[Exception] = []
+
+        async def fetch(batch: Batch) -> None:
+            if errors:
+                return
+            is_apart = batch not in own and not batch.is_within(rest)
+            try:
+                if not (is_apart and batch.has_failed):  # by now
+                    await self._arun(batch.number, batch)
+            except Exception as error:  # noqa: BLE001 - raised below, when the others are kept
+                if not is_apart:
+                    errors.append(error)
+            if batch.vectors is None:
+                failed.update(batch.keys())
+                return
+            found.update(batch.found())
+            if self._keeps(batch):
+                # Apart, so that a caller who leaves now does not lose what was paid for.
+                task = asyncio.ensure_future(self._astore(batch))
+                self._storing.add(task)
+                task.add_done_callback(self._storing.discard)
+                await asyncio.shield(task)
+            _tell(told, rest, batch.found())
+
+        limit = _AT_ONCE if self._workers is None else self._workers()
+        await self._ops.gather(*map(fetch, (*own, *others)), limit=limit)
+        if errors:
+            raise errors[0]
+        return failed
 
     # -- batches ---------------------------------------------------------------------------------
 
     def _fetch(self, number: int, batch: Batch) -> None:  # noqa: ARG002 - the number is the key
         if batch.vectors is None:
             began = self._ops.clock.monotonic()
-            vectors = self._embed(batch.role, batch.texts)
-            batch.take(vectors, self._ops.clock.monotonic() - began)
+            with batch.attempt():
+                vectors = self._embed(batch.role, batch.texts)
+                self._take(batch, vectors, self._ops.clock.monotonic() - began)
 
     async def _afetch_batch(self, number: int, batch: Batch) -> None:  # noqa: ARG002 - as above
         if batch.vectors is None:
             began = self._ops.clock.monotonic()
-            vectors = await self._aembed(batch.role, batch.texts)
-            batch.take(vectors, self._ops.clock.monotonic() - began)
+            with batch.attempt():
+                vectors = await self._aembed(batch.role, batch.texts)
+                self._take(batch, vectors, self._ops.clock.monotonic() - began)
+
+    def _take(self, batch: Batch, vectors: Any, took: float) -> None:
+        is_certain = self._is_current is None or self._is_current()
+        batch.take(vectors, took, self._lengths, is_certain=is_certain)
+        if self._aside is not None and len(batch.sound()) < len(batch.texts):
+            self._aside.warn("vector_unsound" if is_certain else "settings_changed")
 
     def _board(
-        self, role: Role, missing: Sequence[Key], seen: int
+        self, role: Role, missing: Sequence[Key], seen: int, alone: Container[Key]
     ) -> tuple[list[Batch], list[Batch]]:
         """Return the batches to send, if any, and those of others that hold missing texts.
 
@@ -218,6 +291,7 @@ class SharedEmbedding:
             missing: What was looked up in vain.
             seen: How many batches had landed before that; if one of the texts has landed since,
                 nothing is boarded, since it may be found now.
+            alone: Texts whose batch has failed, which the caller sends without the texts of others.
         """
         if not missing:
             return [], []
@@ -228,12 +302,16 @@ class SharedEmbedding:
         with self._lock:
             if any(self._recent.get(hash(key), 0) > seen for key in keys):
                 return [], []
-            others = {self._under_way[key]: None for key in keys if key in self._under_way}
-            rest = [key[-1] for key in keys if key not in self._under_way]
-            own = self._batches(role, rest)
+            shared = [key for key in keys if key in self._under_way and key[1:] not in alone]
+            others = {self._under_way[key]: None for key in shared}
+            rest = dict.fromkeys(keys)
+            for key in shared:
+                del rest[key]
+            own = self._batches(role, [key[-1] for key in rest])
             for batch in own:
                 batch.whose = whose
-                self._under_way.update(((whose, role, text), batch) for text in batch.texts)
+                for text in batch.texts:
+                    self._under_way.setdefault((whose, role, text), batch)
             for batch in (*own, *others):
                 batch.parties += 1
         return own, list(others)
@@ -285,29 +363,36 @@ class SharedEmbedding:
             first, batch.kept = not batch.kept, True
         return first and self._aside is not None
 
-    def _look_up(self, keys: Sequence[Key]) -> dict[Key, Packed]:
+    def _look_up(self, keys: Sequence[Key]) -> dict[Key, Found]:
         if self._aside is None:
             return {}
         look = self._aside.lookup
-        return _hits(keys, [look(self._model, role, text) for role, text in keys])
+        return self._hits(keys, [look(self._model, role, text) for role, text in keys])
 
-    async def _alook_up(self, keys: Sequence[Key]) -> dict[Key, Packed]:
+    async def _alook_up(self, keys: Sequence[Key]) -> dict[Key, Found]:
         if self._aside is None:
             return {}
         look = self._aside.alookup
         if len(keys) == 1:  # without the price of a task
-            return _hits(keys, [await look(self._model, *keys[0])])
+            return self._hits(keys, [await look(self._model, *keys[0])])
         found: list[Any] = [None] * len(keys)
 
         async def one(number: int) -> None:
             found[number] = await look(self._model, *keys[number])
 
-        await self._each(one, range(len(keys)))
-        return _hits(keys, found)
+        await run_each(self._ops.gather, one, range(len(keys)))
+        return self._hits(keys, found)
+
+    def _hits(self, keys: Sequence[Key], found: Sequence[Any]) -> dict[Key, Found]:
+        """Return the vectors among what was found, all of one role."""
+        pairs = zip(keys, found, strict=True)
+        vectors = {key[1]: value for key, value in pairs if is_packed(value)}
+        role = keys[0][0] if keys else ""
+        return {(role, text): value for text, value in self._lengths.fit(role, vectors).items()}
 
     def _store(self, batch: Batch) -> None:
         if self._aside is not None:
-            for (role, text), vector in batch.found().items():
+            for (role, text), vector in batch.sound().items():
                 self._aside.store_took(batch.took, vector, self._model, role, text)
 
     async def _astore(self, batch: Batch) -> None:
@@ -318,33 +403,7 @@ class SharedEmbedding:
                 key, vector = kept
                 await store(batch.took, vector, self._model, *key)
 
-            await self._each(one, batch.found().items())
-
-    async def _each(self, one: Callable[[_T], Awaitable[None]], items: Collection[_T]) -> None:
-        """Do something for all items, a bounded number at a time.
-
-        What is in memory takes no waiting, and a task for each text would take longer than the
-        text. So they are done one after the other until the first that waits, and then side by
-        side.
-        """
-        waiting = iter(items)
-        waits: list[None] = []
-        turn = asyncio.get_running_loop().call_soon(waits.append, None)
-        for item in itertools.islice(waiting, _TURN):
-            await one(item)
-            if waits:
-                break
-        turn.cancel()
-
-        async def lane() -> None:
-            for done, item in enumerate(waiting, 1):
-                await one(item)
-                if done % _TURN == 0:
-                    await asyncio.sleep(0)
-
-        if waits or len(items) > _TURN:
-            lanes = min(len(items), _AT_ONCE)
-            await self._ops.gather(*(lane() for _ in range(lanes)), limit=lanes)
+            await run_each(self._ops.gather, one, batch.sound().items())
 
 
 def _missing_texts(role: Role, texts: Sequence[str]) -> dict[Key, None]:
@@ -369,12 +428,3 @@ def _tell(
 
 def _text(model: Any, role: Role, text: str) -> Any:
     """Names what makes up the key of a vector; it is never called."""
-
-
-def _hits(keys: Sequence[Key], found: Sequence[Any]) -> dict[Key, Packed]:
-    # Whatever else is found there is none of ours.
-    return {
-        key: vector
-        for key, vector in zip(keys, found, strict=True)
-        if isinstance(vector, bytes) and len(vector) % 8 == 0
-    }

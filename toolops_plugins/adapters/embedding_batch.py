@@ -1,19 +1,25 @@
-"""Texts that are embedded together, and the form in which what comes of them is kept."""
+"""Texts that are embedded together."""
 
 from __future__ import annotations
 
 import itertools
-import sys
-from array import array
-from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
 
-__all__ = ["NO_BATCH", "Batch", "Key", "Packed", "Role", "pack_vector", "unpack_vector"]
+from toolops_plugins.adapters.embedding_vectors import (
+    Packed,
+    RawVector,
+    VectorLengths,
+    list_vectors,
+    pack_vector,
+)
+
+__all__ = ["NO_BATCH", "Batch", "Found", "Key", "Role"]
 
 Role: TypeAlias = str
 Key: TypeAlias = tuple[Role, str]
-Packed: TypeAlias = bytes
-"""A vector as eight bytes for each number: exact, immutable, and far quicker than as text."""
+Found: TypeAlias = Packed | RawVector
 
 _numbers = itertools.count(1)
 
@@ -30,54 +36,82 @@ class Batch:
         parties: Callers that need it; guarded by the owner's lock.
         kept: Whether somebody has begun to keep what came of it; guarded likewise.
         whose: The tenant that may share it.
+        has_failed: Whether its last attempt has failed.
     """
 
-    __slots__ = ("kept", "number", "parties", "role", "texts", "took", "vectors", "whose")
+    __slots__ = ("_is_certain", "has_failed", "kept", "number", "parties", "role", "texts", "took",
+                 "vectors", "whose")  # fmt: skip
 
     def __init__(self, role: Role, texts: list[str]) -> None:
         self.number = next(_numbers)
         self.role = role
         self.texts = texts
-        self.vectors: list[Packed] | None = None
+        self.vectors: list[Found] | None = None
         self.took = 0.0
         self.parties = 0
         self.kept = False
         self.whose = ""
+        self.has_failed = False
+        self._is_certain = True
 
-    def take(self, vectors: Sequence[Iterable[float]], took: float) -> None:
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Note whether what is done in this block fails."""
+        self.has_failed = False
+        try:
+            yield
+        except Exception:
+            self.has_failed = True
+            raise
+
+    def take(
+        self, given: Any, took: float, lengths: VectorLengths, *, is_certain: bool = True
+    ) -> None:
         """Take what the embedder gave, and the seconds that it took.
 
+        Args:
+            given: The vectors, in the order of the texts.
+            took: The seconds.
+            lengths: The lengths of the embedder's vectors.
+            is_certain: Whether it is certain that these are this embedder's vectors. False: none is
+                kept.
+
         Raises:
-            ValueError: These are not as many as the texts.
+            ValueError: The vectors are not as many as the texts.
         """
-        if len(vectors) != len(self.texts):
-            raise ValueError(
-                f"the embedder gave {len(vectors)} vectors for {len(self.texts)} texts"
-            )
+        vectors = list_vectors(given, len(self.texts))
+        packed = [
+            pack_vector(vector, text) for vector, text in zip(vectors, self.texts, strict=True)
+        ]
+        pairs = zip(self.texts, packed, strict=True)
+        sizes = [(text, len(vector) // 8) for text, vector in pairs if vector is not None]
+        length = lengths.learn(self.role, sizes) if is_certain else None
+        self._is_certain = is_certain and length is not None
         self.took = took / len(self.texts)
-        self.vectors = [pack_vector(vector) for vector in vectors]
+        self.vectors = [
+            RawVector(vector)
+            if known is None or (length is not None and len(known) != length * 8)
+            else known
+            for vector, known in zip(vectors, packed, strict=True)
+        ]
 
-    def found(self) -> dict[Key, Packed]:
+    def keys(self) -> list[Key]:
+        """Return the keys of its texts, in order."""
+        return [(self.role, text) for text in self.texts]
+
+    def found(self) -> dict[Key, Found]:
         """Return what came of the texts."""
-        keys = [(self.role, text) for text in self.texts]
-        return dict(zip(keys, self.vectors or (), strict=False))
+        return dict(zip(self.keys(), self.vectors or (), strict=False))
 
+    def sound(self) -> dict[Key, Packed]:
+        """Return the vectors that may be kept."""
+        if not self._is_certain:
+            return {}
+        return {key: each for key, each in self.found().items() if isinstance(each, bytes)}
 
-def pack_vector(vector: Iterable[float]) -> Packed:
-    """Return a vector as it is kept."""
-    numbers = array("d", vector)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers.tobytes()
-
-
-def unpack_vector(vector: Packed) -> list[float]:
-    """Return the numbers of a vector that was kept."""
-    numbers = array("d")
-    numbers.frombytes(vector)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers.tolist()
+    def is_within(self, keys: Container[Key]) -> bool:
+        """Return whether all of its texts are among some keys."""
+        return all(key in keys for key in self.keys())
 
 
 NO_BATCH = Batch("", [])

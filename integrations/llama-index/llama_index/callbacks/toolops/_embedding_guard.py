@@ -14,23 +14,22 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.schema import ImageType
 
 from llama_index.callbacks.toolops._embedding_identity import (
-    NOT_ASKED,
-    change_marks,
-    model_of,
+    MODEL_STATE,
+    dimensions_of,
+    live_identity,
     name_of,
 )
 from llama_index.callbacks.toolops._event_dedup import mark_inside
 from llama_index.callbacks.toolops.events import tell_hit
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.embedding import SharedEmbedding
+from toolops_plugins.adapters.embedding_identity import LiveIdentity
 from toolops_plugins.adapters.internals import fork_safe
 from toolops_plugins.adapters.model_policy import name_parts
 from toolops_plugins.adapters.pydantic_state import view_of
 
 __all__ = ["EmbeddingGuard"]
 
-_MODEL_STATE = "_toolops_known"
-"""Where, among its private attributes, a guarded model holds what is known of it."""
 _SINGLES = {
     "query": "get_query_embedding",
     "text": "get_text_embedding",
@@ -75,7 +74,7 @@ class EmbeddingGuard:
         """Return an unguarded model like this one, which shares no private state with it."""
         view: BaseEmbedding = self.view(model)
         private = {**(view.__pydantic_private__ or {})}
-        private.pop(_MODEL_STATE, None)
+        private.pop(MODEL_STATE, None)
         object.__setattr__(view, "__pydantic_private__", private)
         return view
 
@@ -146,42 +145,38 @@ class EmbeddingGuard:
         if private is None:  # its class has no private attributes
             private = {}
             object.__setattr__(model, "__pydantic_private__", private)
-        known: _ModelState | None = private.get(_MODEL_STATE)
-        if known is None or not known.is_of(model):
+        known: _ModelState | None = private.get(MODEL_STATE)
+        if known is None or known.state is not model.__dict__:  # a copy has the original's
             with self._lock:
-                known = _ModelState(self, model, private.get(_MODEL_STATE))
-                private[_MODEL_STATE] = known
+                known = private[MODEL_STATE] = _ModelState(self, self.view(model))
         return known
 
-    def was_set(self, model: BaseEmbedding, name: str) -> None:
-        """Note that a field was set."""
-        if name not in NOT_ASKED and model.__pydantic_private__ is not None:
-            known = model.__pydantic_private__.get(_MODEL_STATE)
-            if known is not None:
-                known.is_stale = True
+    def live_identity(self, view: BaseEmbedding) -> LiveIdentity:
+        """Return the identity of a model as it is set now."""
+        return live_identity(view, self._ops.canon, self._name)
 
-    def identify(self, model: BaseEmbedding) -> tuple[str, str]:
-        """Return the name of a model, and a digest that tells it from others."""
-        identity = model_of(self.plain(model), self._ops.canon, self._name)
-        return self._name or name_of(model), identity
+    def name_of(self, view: BaseEmbedding) -> str:
+        """Return the name that a model is counted by."""
+        return self._name or name_of(view)
 
-    def embedding_of(self, view: Any, name: str, identity: str) -> SharedEmbedding:
+    def embedding_of(self, view: Any, live: LiveIdentity, identity: bytes) -> SharedEmbedding:
         """Return the embedding of texts by a model.
 
         Args:
             view: The unguarded model.
-            name: The name that it is counted by.
-            identity: A digest that tells it from others.
+            live: Its identity as it is set now.
+            identity: Its identity as it is set for this embedding.
         """
+        name = self.name_of(view)
 
         def embed(role: str, texts: list[str]) -> Sequence[Iterable[float]]:
-            with mark_inside("embedding"):
+            with mark_inside("embedding"), live.watch():
                 if len(texts) > 1:
                     return list(getattr(view, _BATCHES[role])(_open_images(texts)))
                 return [getattr(view, _SINGLES[role])(_open_images(texts)[0])]
 
         async def aembed(role: str, texts: list[str]) -> Sequence[Iterable[float]]:
-            with mark_inside("embedding"):
+            with mark_inside("embedding"), live.watch():
                 if len(texts) > 1:
                     return list(await getattr(view, f"a{_BATCHES[role]}")(_open_images(texts)))
                 return [await getattr(view, f"a{_SINGLES[role]}")(_open_images(texts)[0])]
@@ -199,38 +194,47 @@ class EmbeddingGuard:
             aembed=aembed,
             most=lambda: int(view.embed_batch_size),
             workers=workers,
+            dimensions=lambda: dimensions_of(view),
+            is_current=lambda: live.current() == identity,
         )
 
 
 class _ModelState:
-    """The identity and the shared embedding of a guarded model, until its fields change.
+    """The identity and the shared embedding of a guarded model.
 
     Args:
         guard: The guard, which copies of the model share.
-        model: The guarded model.
-        before: The state before the change, or of the model that this one is a copy of.
+        view: The unguarded model.
+
+    Raises:
+        ConfigurationError: The model cannot be told from others, or the policy asks for something
+            that has no place here.
     """
 
-    def __init__(
-        self, guard: EmbeddingGuard, model: BaseEmbedding, before: _ModelState | None
-    ) -> None:
-        self.embedding: SharedEmbedding
-        self.is_stale = False
-        self.state = model.__dict__
-        self._marks = change_marks(model)
-        self.name, self.identity = guard.identify(model)
-        if before is not None and before.state is self.state and before.identity == self.identity:
-            self.embedding = before.embedding
-        else:
-            self.embedding = guard.embedding_of(guard.view(model), self.name, self.identity)
+    def __init__(self, guard: EmbeddingGuard, view: BaseEmbedding) -> None:
+        self.state = view.__dict__
+        self._guard = guard
+        self._view = view
+        self._live = guard.live_identity(view)
+        identity = self._live.current()
+        self._known = identity, guard.embedding_of(view, self._live, identity)
+        self._lock = fork_safe(self, threading.Lock())
 
-    def is_of(self, model: BaseEmbedding) -> bool:
-        """Return whether this is known of the model, and still true."""
-        return (
-            not self.is_stale
-            and self.state is model.__dict__
-            and self._marks == change_marks(model)
-        )
+    @property
+    def name(self) -> str:
+        """The name that the model is counted by."""
+        return self._guard.name_of(self._view)
+
+    @property
+    def embedding(self) -> SharedEmbedding:
+        """The embedding by the model as it is set now."""
+        identity = self._live.current()
+        if identity != self._known[0]:
+            with self._lock:
+                if identity != self._known[0]:
+                    made = self._guard.embedding_of(self._view, self._live, identity)
+                    self._known = identity, made
+        return self._known[1]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _ModelState:
         return self  # which is not of the copy

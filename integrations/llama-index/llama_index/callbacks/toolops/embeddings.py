@@ -35,7 +35,15 @@ def guard_embedding(
     lies. Texts that stand in a list twice are embedded once, and so are those that several callers
     need at the same time, from any mix of threads and event loops. The rest goes to the model in
     batches of its ``embed_batch_size``, asynchronously ``num_workers`` at a time (32, where that is
-    not more than 1). Each batch passes the policy and the model's own ``rate_limiter``.
+    not more than 1). Each batch passes the policy and the model's own ``rate_limiter``, and is kept
+    as soon as it is there: if another fails, the next attempt pays only for the rest. Where a text
+    makes a batch fail, other callers who wait for texts of that batch send their own again without
+    it.
+
+    What is no sound vector is handed on as the model gave it, not kept, and asked for again: one
+    with NaN, infinities or anything but numbers, an empty one, one of zeros alone (unless its text
+    has no letter or digit), and one of another length than the model's ``dimensions`` or most of
+    its vectors. So is what the model gave while its settings changed.
 
     The model itself fires its events and spans, once for each batch that it embeds. No others are
     fired but a :class:`~llama_index.callbacks.toolops.CacheHitEvent` for each call that found
@@ -45,9 +53,8 @@ def guard_embedding(
 
     Two things go past the cache: images that are neither files nor ``BytesIO``, such as addresses,
     and batches with keyword arguments whose meaning the model's class alone knows. What is changed
-    in the guarded model later holds from the next call on, but for what is changed inside of a
-    list. A copy of it is guarded alike; a pickle, such as those for a pipeline's worker processes,
-    holds the model without cache and policies.
+    in the guarded model later holds from the next call on. A copy of it is guarded alike; a pickle,
+    such as those for a pipeline's worker processes, holds the model without cache and policies.
 
     Safe to use from any threads and event loops.
 
@@ -110,7 +117,6 @@ def _subclass(kind: type[_Model], guard: EmbeddingGuard) -> type[_Model]:
         if name == "embeddings_cache":
             _refuse_cache(value)
         kind.__setattr__(model, name, value)
-        guard.was_set(model, name)
 
     body: dict[str, Any] = {
         "__module__": kind.__module__,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
+from collections import OrderedDict
 from collections.abc import Coroutine, Sequence
 from enum import Enum
 from types import FrameType
@@ -16,8 +18,10 @@ from llama_index.core.storage.kvstore.types import (
     BaseKVStore,
 )
 
-from llama_index.callbacks.toolops._embedding_identity import model_of
+from llama_index.callbacks.toolops._embedding_identity import dimensions_of, model_of
 from toolops_plugins import Cache, ConfigurationError, Policy, TierError, ToolOps
+from toolops_plugins.adapters.embedding_vectors import VectorLengths, is_sound
+from toolops_plugins.adapters.internals import fork_safe
 from toolops_plugins.adapters.options import policy_of, runtime_of
 from toolops_plugins.policy import NOTHING
 
@@ -37,6 +41,8 @@ _ROLES = {
 }
 """The methods of embedding models that ask their cache, and what their texts are to the model."""
 _AT_ONCE = 32
+_MOST_MODELS = 100
+"""Models of which the length of vectors is remembered."""
 
 _Key: TypeAlias = tuple[str, str, str, str]
 """Collection, key, and model and role where it is a vector."""
@@ -50,7 +56,8 @@ class ToolOpsKVStore(BaseKVStore):
     "embeddings" it looks at the method that called it, and the model's class and fields, and its
     role, become part of the key. Any number of models can share one store. Whoever asks there
     without being a method of an embedding model is told nothing, and nothing of theirs is kept,
-    with a notice to the runtime's sinks. A store can do no more: with
+    with a notice to the runtime's sinks. What is no sound vector is not kept: see
+    :func:`~llama_index.callbacks.toolops.guard_embedding`. A store can do no more: with
     :func:`~llama_index.callbacks.toolops.guard_embedding`, texts are embedded once too when several
     callers need them at the same time, and only what is missing passes the rate limiter.
 
@@ -103,11 +110,13 @@ class ToolOpsKVStore(BaseKVStore):
 
         whole = whole.replace(tags=tags if callable(given) else (*given, *own))
         self._aside = self._ops.aside(_value, policy=whole, name=name)
+        self._lengths: OrderedDict[str, VectorLengths] = OrderedDict()
+        self._lock = fork_safe(self, threading.Lock())
 
     def get(self, key: str, collection: str = DEFAULT_COLLECTION) -> dict[str, Any] | None:
         """Return a copy of what is kept for a key, or None."""
         whole = self._whole(key, collection, sys._getframe(1))  # noqa: SLF001 - see the class
-        return None if whole is None else _read(self._aside.lookup(*whole))
+        return None if whole is None else self._read(whole, self._aside.lookup(*whole))
 
     def aget(
         self, key: str, collection: str = DEFAULT_COLLECTION
@@ -118,7 +127,7 @@ class ToolOpsKVStore(BaseKVStore):
     def put(self, key: str, val: dict[str, Any], collection: str = DEFAULT_COLLECTION) -> None:
         """Keep a value; one that has no exact form in bytes is not kept, with a notice."""
         whole = self._whole(key, collection, sys._getframe(1))  # noqa: SLF001 - as above
-        if whole is not None:
+        if whole is not None and self._is_kept(whole, val):
             self._aside.store(_plain(val), *whole)
 
     def aput(
@@ -138,7 +147,7 @@ class ToolOpsKVStore(BaseKVStore):
         frame = sys._getframe(1)  # noqa: SLF001 - as above
         for key, val in kv_pairs:
             whole = self._whole(key, collection, frame)
-            if whole is not None:
+            if whole is not None and self._is_kept(whole, val):
                 self._aside.store(_plain(val), *whole)
 
     def aput_all(
@@ -200,10 +209,10 @@ class ToolOpsKVStore(BaseKVStore):
             _cannot_forget(error)
 
     async def _aget(self, whole: _Key | None) -> dict[str, Any] | None:
-        return None if whole is None else _read(await self._aside.alookup(*whole))
+        return None if whole is None else self._read(whole, await self._aside.alookup(*whole))
 
     async def _aput(self, whole: _Key | None, val: dict[str, Any]) -> None:
-        if whole is not None:
+        if whole is not None and self._is_kept(whole, val):
             await self._aside.astore(_plain(val), *whole)
 
     async def _aput_all(self, pairs: Sequence[tuple[_Key | None, dict[str, Any]]]) -> None:
@@ -228,10 +237,50 @@ class ToolOpsKVStore(BaseKVStore):
             self._aside.warn("model_unknown")
             return None
         try:
-            return collection, key, model_of(model, self._ops.canon), role
+            identity = model_of(model, self._ops.canon)
         except ConfigurationError:
             self._aside.warn("model_unknown")
             return None
+        with self._lock:
+            if identity not in self._lengths:
+                dimensions = dimensions_of(model)
+                self._lengths[identity] = VectorLengths(lambda: dimensions)
+            self._lengths.move_to_end(identity)
+            while len(self._lengths) > _MOST_MODELS:
+                self._lengths.popitem(last=False)
+        return collection, key, identity, role
+
+    def _is_kept(self, whole: _Key, value: dict[str, Any]) -> bool:
+        """Return whether a value may be kept: any, but for what should be a vector and is none."""
+        _, text, identity, role = whole
+        if not identity or not isinstance(value, dict):
+            return True
+        kept = all(
+            is_sound(vector, text) and self._fits(identity, role, text, vector)
+            for vector in value.values()
+        )
+        if not kept:
+            self._aside.warn("vector_unsound")
+        return kept
+
+    def _read(self, whole: _Key, found: Any) -> dict[str, Any] | None:
+        """Return what was found, unless it is none of ours, or a vector of another length."""
+        if not isinstance(found, dict):
+            return None
+        _, text, identity, role = whole
+        vectors = list(found.values()) if identity else []
+        if not all(
+            isinstance(vector, list) and self._fits(identity, role, text, vector)
+            for vector in vectors
+        ):
+            return None
+        return found
+
+    def _fits(self, identity: str, role: str, text: str, vector: Sequence[Any]) -> bool:
+        lengths = self._lengths.get(identity)
+        if lengths is None:  # many models have come since
+            return True
+        return lengths.learn(role, [(text, len(vector))]) in (None, len(vector))
 
     def _tag(self, collection: str | None) -> str:
         return self._name if collection is None else f"{self._name}:{collection}"
@@ -273,10 +322,6 @@ def _plain(value: Any) -> Any:
         # Vectors are long.
         return value if value and type(value[0]) is float else [_plain(each) for each in value]
     return value.value if isinstance(value, str | int) and isinstance(value, Enum) else value
-
-
-def _read(found: Any) -> dict[str, Any] | None:
-    return found if isinstance(found, dict) else None
 
 
 def _cannot_forget(error: TierError) -> None:
