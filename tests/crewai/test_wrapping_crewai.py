@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from adapters.adapter_values import ValuesConformance
 from adapters.adapter_wrapping import WrappingConformance
 from crewai.tools import tool
 
@@ -12,4 +13,9 @@ class TestWrapping(WrappingConformance):
     wrap_tool = staticmethod(wrap_tool)
     wrap_tools = staticmethod(wrap_tools)
     tool = staticmethod(tool)
+    ask = staticmethod(lambda wrapped, **given: wrapped.run(**given))
+
+
+class TestValues(ValuesConformance):
+    wrap_tool = staticmethod(wrap_tool)
     ask = staticmethod(lambda wrapped, **given: wrapped.run(**given))

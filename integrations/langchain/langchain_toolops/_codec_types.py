@@ -8,7 +8,7 @@ A message leaves without its id, which belongs to the run that made it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import orjson
@@ -195,17 +195,28 @@ def load_simple(stored: dict[str, Any]) -> ChatGeneration:
 def _fields(value: BaseModel) -> dict[str, Any]:
     """Return the fields that are not at their defaults."""
     kept = {}
-    for name, field in type(value).model_fields.items():
+    for name, default in _defaults_of(type(value)):
         content = getattr(value, name)
-        if field.is_required() or not (content is field.default or _is_empty(content)):
+        if content is default:
+            continue
+        # By type, since an artifact may be an array, which has no truth value.
+        kind = type(content)
+        if kind not in (str, list, dict) or content or kind is not type(default):
             kept[name] = content
     kept.pop("type", None)
     return kept
 
 
-def _is_empty(content: Any) -> bool:
-    # By type, since an artifact may be an array, which has no truth value.
-    return type(content) in (str, list, dict) and not content
+@lru_cache(100)
+def _defaults_of(kind: type[BaseModel]) -> tuple[tuple[str, Any], ...]:
+    """Return the names of a model's fields with their defaults; of a required one a new object."""
+    return tuple(
+        (
+            name,
+            object() if field.is_required() else field.get_default(call_default_factory=True),
+        )
+        for name, field in kind.model_fields.items()
+    )
 
 
 def _chat_fields(generation: BaseModel) -> dict[str, Any]:
