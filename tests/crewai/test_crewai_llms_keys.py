@@ -159,6 +159,12 @@ def test_files_count_by_what_stands_in_them(tmp_path):
     assert before == key_of(of(path))
     path.write_bytes(b"a dog")
     assert before != key_of(of(path))
+    # Where a file lies is told to nobody; its name may be.
+    for name, is_same in (("picture.png", True), ("other.png", False)):
+        elsewhere = tmp_path / "elsewhere" / name
+        elsewhere.parent.mkdir(exist_ok=True)
+        elsewhere.write_bytes(b"a cat")
+        assert (key_of(of(elsewhere)) == before) is is_same
 
 
 async def test_files_are_not_read_on_the_event_loop(ops, tmp_path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json as json_library
+import uuid
 from typing import Any
 
 import pytest
@@ -138,22 +140,81 @@ def test_a_picture_stays_in_the_scope():
 @pytest.mark.parametrize(
     "blocks",
     [
-        [{"type": "tool_use", "id": "{}", "name": "f", "input": {}}],
-        [{"type": "text", "text": "a", "id": "lc_{}"}],
-        [{"type": "reasoning", "id": "rs_{}", "summary": [{"text": "so"}]}],
+        [{"type": "tool_use", "id": "MARK", "name": "f", "input": {}}],
+        [
+            {
+                "type": "function_call",
+                "id": "fc_MARK",
+                "call_id": "MARK",
+                "name": "f",
+                "arguments": "",
+            }
+        ],
+        [{"type": "tool_call", "id": "MARK", "extras": {"item_id": "fc_MARK", "status": "done"}}],
+        [{"type": "text", "text": "a", "id": "lc_MARK"}],
+        [{"type": "text", "text": "a", "id": "lc_run--MARK"}],
+        [{"type": "non_standard", "value": {"type": "text", "id": "run-MARK-0"}, "id": "lc_MARK"}],
     ],
 )
-def test_ids_in_the_blocks_of_a_model_do_not_count(blocks):
+@pytest.mark.parametrize("is_text", [False, True])
+def test_ids_of_calls_and_generated_ids_do_not_count(blocks, is_text):
     def turn(mark: str) -> Any:
-        content = [
-            {key: value.replace("{}", mark) if key == "id" else value for key, value in b.items()}
-            for b in blocks
-        ]
+        content = json_library.loads(json_library.dumps(blocks).replace("MARK", mark))
         calls = [{"name": "f", "args": {}, "id": mark}]
-        results = [ToolMessage("r", tool_call_id=mark)]
-        return question_of([HumanMessage("a"), AIMessage(content, tool_calls=calls), *results])
+        ids = {"__openai_function_call_ids__": {mark: f"fc_{mark}"}}
+        answer = AIMessage(content, tool_calls=calls, additional_kwargs=ids)
+        conversation = [HumanMessage("a"), answer, ToolMessage("r", tool_call_id=mark)]
+        return question_in_text(dumps(conversation)) if is_text else question_of(conversation)
+
+    assert turn(str(uuid.uuid4())) == turn(str(uuid.uuid4()))
+
+
+def test_ids_of_calls_that_are_in_the_content_alone_do_not_count():
+    def turn(mark: str) -> Any:
+        call = {"type": "tool_use", "id": mark, "name": "f", "input": {"id": "x"}}
+        return question_of([AIMessage([call]), ToolMessage("r", tool_call_id=mark)])
 
     assert turn("one") == turn("two")
+    wrong = [{"name": "f", "args": "{", "id": mark, "error": "no JSON"} for mark in ("1", "2")]
+    one, two = ([AIMessage("", invalid_tool_calls=[call])] for call in wrong)
+    assert question_of(one) == question_of(two)
+
+
+@pytest.mark.parametrize("kind", [HumanMessage, SystemMessage, AIMessage])
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "reasoning", "id": "rs_{}", "summary": [{"text": "so"}]},
+        {"type": "text", "text": "a", "annotations": [], "id": "msg_{}"},
+        {"type": "image_generation_call", "id": "ig_{}", "result": "AAAA"},
+        {"type": "image", "file_id": "file-{}"},
+        {"type": "file", "source_type": "id", "id": "file-{}"},
+        {"type": "image", "id": "lc_invoice_{}", "url": "http://x"},
+        {"type": "text", "text": "lc_{}", "annotations": []},
+    ],
+)
+def test_ids_by_which_a_provider_knows_something_count(kind, block):
+    def turn(mark: str) -> Any:
+        content = [
+            {k: v.replace("{}", mark) if isinstance(v, str) else v for k, v in block.items()}
+        ]
+        return question_of([kind(content), HumanMessage("b")])
+
+    assert turn("one") == turn("one")
+    assert turn("one") != turn("two")
+
+
+def test_the_id_of_a_response_counts_where_the_provider_goes_on_from_it():
+    def turn(id_: str, **options: Any) -> Any:
+        answer = AIMessage("b", response_metadata={"id": id_})
+        conversation = [HumanMessage("a"), answer, HumanMessage("c")]
+        assert question_of(conversation, **options) == question_in_text(
+            dumps(conversation), **options
+        )
+        return question_of(conversation, **options)
+
+    assert turn("resp_1") == turn("resp_2")
+    assert turn("resp_1", by_response=True) != turn("resp_2", by_response=True)
 
 
 @pytest.mark.parametrize(

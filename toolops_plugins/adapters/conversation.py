@@ -8,6 +8,7 @@ results still belong together.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from io import BytesIO, IOBase
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,10 +20,10 @@ __all__ = ["CallNumbers", "Question", "names_file", "reads_files", "split_questi
 Question: TypeAlias = tuple[str, list[Any]]
 """The question, "" if there is none, and everything else that reaches the model."""
 _NAMES = sorted(TOOL_CALL_IDS)
+_GENERATED = ("id", "index")
+"""Names under which a block may hold what the framework has made itself."""
 _VERBATIM = frozenset(("args", "arguments", "input", "json", "output", "response"))
 """Names of what a tool was given or has returned; the names inside of it are the tool's own."""
-_SAYS_NOTHING = frozenset(("id", "index", "status", "type"))
-"""Where a block has nothing else, the provider knows by its id what it is: a picture, a sound."""
 
 
 class CallNumbers:
@@ -31,11 +32,18 @@ class CallNumbers:
     Args:
         plain: Turns an object that is no text, list, tuple or mapping into one of these, or leaves
             it as it is. None: all are left.
+        is_generated: Returns whether an ``id``, or the ``index`` of a block, is one that the
+            framework has made itself, so that the provider knows nothing by it. None: none is.
     """
 
-    def __init__(self, plain: Callable[[Any], Any] | None = None) -> None:
+    def __init__(
+        self,
+        plain: Callable[[Any], Any] | None = None,
+        is_generated: Callable[[str], bool] | None = None,
+    ) -> None:
         self._numbers: dict[str, int] = {}
         self._plain = plain
+        self._is_generated = is_generated
 
     def number(self, id_: Any) -> int | None:
         """Return the number of a tool call, a new one for a new id; None for what is no id."""
@@ -51,31 +59,47 @@ class CallNumbers:
         if inner is not None:
             self.number(field_of(inner, "id"))
 
-    def replace(self, value: Any, name: str = "", *, drop_ids: bool = False) -> Any:
+    def replace(self, value: Any, name: str = "") -> Any:
         """Return a value with numbers in place of the ids of tool calls, at any depth.
 
-        Only the ids of calls that have a number are replaced. Another id may be that of a file,
-        and tells two conversations apart.
+        Only the ids of calls that have a number are replaced, and left out are ids that the
+        framework has generated and those of the items that hold a call. Another id may be that of
+        a file or of a thought, and tells two conversations apart.
 
         Args:
             value: The value; it is left as it is.
             name: The name under which it stands.
-            drop_ids: Whether to leave out an ``id`` of something else than a tool call, where a
-                mapping holds more than that.
         """
         if isinstance(value, str):
             return ["call", self._numbers[value]] if self._is_call(name, value) else value
         if isinstance(value, Mapping):
-            drops = drop_ids and any(value[key] for key in value if key not in _SAYS_NOTHING)
+            of_item = self._item_id(value, name)
             return {
-                key: each if key in _VERBATIM else self.replace(each, key, drop_ids=drop_ids)
+                key: each if key in _VERBATIM else self.replace(each, key)
                 for key, each in value.items()
-                if not drops or key != "id" or self._is_call(key, each)
+                if not (key == of_item or (key in _GENERATED and self._was_generated(each)))
             }
         if isinstance(value, list | tuple):
-            return [self.replace(each, name, drop_ids=drop_ids) for each in value]
+            return [self.replace(each, name) for each in value]
         plain = value if self._plain is None else self._plain(value)
-        return value if plain is value else self.replace(plain, name, drop_ids=drop_ids)
+        return value if plain is value else self.replace(plain, name)
+
+    def _was_generated(self, value: Any) -> bool:
+        return (
+            self._is_generated is not None
+            and isinstance(value, str)
+            and not self._is_call("id", value)
+            and self._is_generated(value)
+        )
+
+    def _item_id(self, block: Mapping[str, Any], name: str) -> str | None:
+        """Return the name of the id of the item that holds a call, in the Responses API.
+
+        It stands beside the call's own, or among the extras of LangChain's form of a call.
+        """
+        if self._is_call("call_id", block.get("call_id")):
+            return "id"
+        return "item_id" if name == "extras" else None
 
     def _is_call(self, name: str, value: Any) -> bool:
         return name in TOOL_CALL_IDS and isinstance(value, str) and value in self._numbers
@@ -130,6 +154,10 @@ def names_file(value: Any) -> bool:
     return isinstance(getattr(value, "path", None), str | Path)
 
 
+def _is_file(value: Any) -> bool:
+    return isinstance(value, IOBase) and not isinstance(value, BytesIO)
+
+
 def reads_files(value: Any) -> bool:
     """Return whether files have to be read to know what a conversation asks.
 
@@ -150,7 +178,7 @@ def reads_files(value: Any) -> bool:
             pending += part
         elif hasattr(kind, "model_fields"):
             fields = vars(part)
-            if isinstance(fields.get("path"), str | Path):
+            if isinstance(fields.get("path"), str | Path) or any(map(_is_file, fields.values())):
                 return True
             pending += fields.values()
         elif isinstance(part, Mapping):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from crewai.llms.cache import CACHE_BREAKPOINT_KEY
@@ -153,12 +154,16 @@ def _turn(message: Any, numbers: CallNumbers) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a model as its class and its fields, with the content of a file that it names."""
+    """Return a model as its class and its fields, with the content of a file that it names.
+
+    The name of the file counts, which a provider may be told; the folder does not.
+    """
     if not isinstance(value, BaseModel):
         return value
     fields = {name: getattr(value, name) for name in type(value).model_fields}
     if names_file(value):
         fields["content"] = _digest(value)
+        fields["path"] = Path(value.path).name  # type: ignore[attr-defined]  # it has one
     return [type(value), fields]
 
 

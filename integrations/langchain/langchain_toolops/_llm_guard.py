@@ -23,6 +23,7 @@ from langchain_toolops._fallback_answers import chunk_of, result_of
 from langchain_toolops._llm_answers import are_whole, content_of, mark_generation, merge_chunks
 from langchain_toolops._llm_conversation import question_of
 from langchain_toolops._llm_identity import (
+    continues_response,
     is_outage,
     model_identity,
     model_name,
@@ -252,7 +253,11 @@ class LLMGuard(ModelGuard):
         """Return the question, and everything else that the answer depends on."""
 
         def make() -> tuple[str, Any]:
-            question, turns = question_of(messages, after_tools=self._after_tools)
+            question, turns = question_of(
+                messages,
+                after_tools=self._after_tools,
+                by_response=continues_response(model),
+            )
             return question, [turns, model_identity(model), stop, request_identity(kwargs)]
 
         return identify(make)

@@ -27,7 +27,7 @@ from toolops_plugins.adapters.model_policy import may_pass
 from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.policy import NOTHING
 
-__all__ = ["is_outage", "model_identity", "model_name", "request_identity"]
+__all__ = ["continues_response", "is_outage", "model_identity", "model_name", "request_identity"]
 
 _SKIP = WATCH_FIELDS | {
     # How a run is watched.
@@ -45,6 +45,14 @@ _SKIP = WATCH_FIELDS | {
     "streaming",
 }
 """Fields of models that change nothing in what is answered."""
+
+
+def continues_response(model: Any) -> bool:
+    """Return whether a model sends the id of its last response in place of the turns before it."""
+    while isinstance(model, RunnableBinding | DynamicRunnable):
+        is_binding = isinstance(model, RunnableBinding)
+        model = model.bound if is_binding else model.prepare(ensure_config())[0]
+    return getattr(model, "use_previous_response_id", False) is True
 
 
 def model_identity(model: Any, config: RunnableConfig | None = None) -> Any:

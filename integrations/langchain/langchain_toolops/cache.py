@@ -35,6 +35,7 @@ _ADDRESS = " at 0x"
 _CLASS = "<class '"
 _SCHEMA = "ls_structured_output_format"
 """Under this name LangChain writes down the fields of a response schema, where it does."""
+_BY_RESPONSE = '"use_previous_response_id": true'
 _MEMO = 512
 _MEMO_TEXT = 4_096
 """Prompts whose parts are remembered, and their length with the model's: half of a hit's work."""
@@ -46,9 +47,9 @@ _KeyParts = tuple[str, str, str, str]
 class ToolOpsCache(BaseCache):
     """A cache for ``set_llm_cache`` or a model's ``cache=``: exact tiers, then by meaning.
 
-    A prompt is looked up exactly, without the ids of messages and tool calls; then, if the runtime
-    has a semantic cache, by the meaning of the last human text, among prompts that agree in all
-    else: model, parameters, tools, response format, system prompt and earlier turns.
+    A prompt is looked up exactly, without the ids of messages and tool calls and those that
+    LangChain gives content blocks; then, if the runtime has a semantic cache, by the meaning of the
+    last human text, among prompts that agree in all else: model, parameters, tools, response format, system prompt and earlier turns.
 
     LangChain looks up and updates in two separate steps, so nothing is coalesced here, and neither
     ``stream`` nor ``astream`` of a model reads or writes its cache. For agents use
@@ -168,7 +169,11 @@ class ToolOpsCache(BaseCache):
                 version = f"schemas {self._schema_version}"
         if reason is None:
             try:
-                question, scope = question_in_text(prompt, after_tools=self._after_tools)
+                question, scope = question_in_text(
+                    prompt,
+                    after_tools=self._after_tools,
+                    by_response=_BY_RESPONSE in llm_string,
+                )
                 # As texts, since keys of texts are remembered.
                 return question, json.dumps(scope), llm_string, version
             except (NotCanonicalError, RecursionError):

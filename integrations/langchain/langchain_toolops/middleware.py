@@ -46,7 +46,12 @@ from langchain_toolops._agent_identity import (
 from langchain_toolops._event_dedup import mark_inside, mark_tool
 from langchain_toolops._fallback_answers import message_of
 from langchain_toolops._llm_conversation import question_of
-from langchain_toolops._llm_identity import is_outage, model_identity, model_name
+from langchain_toolops._llm_identity import (
+    continues_response,
+    is_outage,
+    model_identity,
+    model_name,
+)
 from langchain_toolops._run_replay import areplay_run, replay_run
 from langchain_toolops._tool_injection import (
     current_config,
@@ -84,8 +89,9 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
 
     A model call is known by the live model (class, parameters, address, headers), the tools, the
     fields of the response schema, the system prompt and the conversation, in which the ids of
-    messages and tool calls do not count. Equal calls that run at the same time, in any threads and
-    event loops, are made once. A hit has a message id and ids of tool calls of its own, and says
+    messages, tool calls and generated ones of content blocks do not count. Equal calls that run at
+    the same time, in any threads and event loops, are made once. A hit has a message id and ids of
+    tool calls of its own, and says
     ``{"toolops": {"hit": True}}`` in its response metadata. Never kept are errors, and answers that
     are empty, cut off or at odds with their schema.
 
@@ -257,7 +263,11 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         if not self._models.needs_key:
             return "", None
         try:
-            question, turns = question_of(_asked(request), after_tools=self._after_tools)
+            question, turns = question_of(
+                _asked(request),
+                after_tools=self._after_tools,
+                by_response=continues_response(request.model),
+            )
             return question, [
                 turns,
                 model_identity(request.model),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from io import IOBase
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from toolops_plugins.policy import NOTHING
 
 __all__ = ["question_of"]
 
+_UNSENT = ("block_type", "num_tokens")
+"""Fields of blocks of which no provider is told."""
 _OBSERVATION = "Observation: "
 """The beginning of a tool's result that LlamaIndex's ReActAgent passes on as the user."""
 
@@ -120,16 +123,19 @@ def _is_among(call: Any, ids: set[str | None]) -> bool:
 def _fields(model: BaseModel) -> dict[str, Any]:
     """Return the fields of a block that are set, with models inside as their fields.
 
-    A file stands there with its content, which may be another one the next time.
+    A file stands there with its content, which may be another one the next time, and which may lie
+    elsewhere: of its path no more than the ending is told to a provider.
     """
     fields = {
         name: _plain(value)
         for name, value in ((name, getattr(model, name)) for name in type(model).model_fields)
-        if value is not None and name != "block_type"
+        if value is not None and name not in _UNSENT
     }
     if names_file(model):
-        with Path(model.path).open("rb") as file:  # type: ignore[attr-defined]  # it has one
+        path = Path(model.path)  # type: ignore[attr-defined]  # it has one
+        with path.open("rb") as file:
             fields["content"] = hashlib.file_digest(file, "sha256").digest()
+        fields["path"] = path.suffix
     return fields
 
 
@@ -140,7 +146,19 @@ def _plain(value: Any) -> Any:
 def _plain_model(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return [type(value).__name__, _fields(value)]
+    if isinstance(value, IOBase) and value.seekable():
+        return _digest(value)
     return str(value) if isinstance(value, AnyUrl) else NOTHING
+
+
+def _digest(file: Any) -> bytes:
+    """Return the digest of what an open file holds, which the model reads from its beginning."""
+    place = file.tell()
+    file.seek(0)
+    try:
+        return hashlib.sha256(file.read()).digest()
+    finally:
+        file.seek(place)
 
 
 def _dump(value: Any) -> Any:
