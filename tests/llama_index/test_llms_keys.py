@@ -492,7 +492,7 @@ def responses() -> Iterator[Callable[..., tuple[OpenAIResponses, Provider]]]:
 
 def test_openais_responses_are_guarded(ops, responses, events):
     plain, provider = responses()
-    model = guard_llm(plain, ops=ops)
+    model = guard_llm(plain, ops=ops, usage_on_hit="keep")
     first, second = (model.chat(user(FRANCE)) for _ in range(2))
     assert len(provider.bodies) == 1
     assert second.message == first.message

@@ -49,7 +49,8 @@ class ToolOpsCache(BaseCache):
 
     A prompt is looked up exactly, without the ids of messages and tool calls and those that
     LangChain gives content blocks; then, if the runtime has a semantic cache, by the meaning of the
-    last human text, among prompts that agree in all else: model, parameters, tools, response format, system prompt and earlier turns.
+    last human text, among prompts that agree in all else: model, parameters, tools, response
+    format, system prompt and earlier turns.
 
     LangChain looks up and updates in two separate steps, so nothing is coalesced here, and neither
     ``stream`` nor ``astream`` of a model reads or writes its cache. For agents use
