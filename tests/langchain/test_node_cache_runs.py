@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import types
 from dataclasses import dataclass
 from typing import Any
 
@@ -388,7 +389,60 @@ def in_a_closure(read=get_config):
     return node
 
 
+class Users:
+    def current(self):
+        return self.found
+
+    @property
+    def found(self):
+        return get_config()["configurable"]["user"]
+
+    @staticmethod
+    def of_the_run():
+        return get_config()["configurable"]["user"]
+
+
+users = Users()
+library = types.ModuleType("library")
+library.current = gets_config
+
+
+def asks_object(state):
+    return {"answer": users.of_the_run()}
+
+
+def asks_module(state):
+    return library.current(state)
+
+
+def asks_held():
+    held = Users()
+
+    def node(state):
+        return {"answer": held.of_the_run()}
+
+    return node
+
+
+@functools.cache
+def cached_reader(user):
+    return get_config()["configurable"]["user"]
+
+
+def asks_cached(state):
+    return {"answer": cached_reader(object())}
+
+
 class Reader:
+    def through(self, state):
+        return {"answer": self._user()}
+
+    def _user(self):
+        return self._deeper()
+
+    def _deeper(self):
+        return get_config()["configurable"]["user"]
+
     def __call__(self, state, config: RunnableConfig):
         return {"answer": config["configurable"]["user"]}
 
@@ -414,11 +468,16 @@ READERS = {
             gets_store,
             gets_writer,
             asks_helper,
+            asks_object,
+            asks_module,
+            asks_cached,
         )
     },
     "closure": in_a_closure(),
     "callable object": Reader(),
     "method": Reader().method,
+    "method of a method": Reader().through,
+    "object in a closure": asks_held(),
     "partial": functools.partial(takes_config),
     "runnable": RunnableLambda(takes_config),
     "chain": RunnableLambda(lambda state: state) | RunnableLambda(gets_config),

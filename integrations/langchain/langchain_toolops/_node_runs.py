@@ -55,7 +55,10 @@ class NodeRuns:
         self._runs: dict[int, tuple[weakref.ref[Any], NodeRun]] = {}
         self._lock = fork_safe(self, threading.Lock())
 
-    def asked(self, keys: Iterable[FullKey]) -> dict[FullKey, NodeRun]:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return NodeRuns, ()
+
+    def look_up(self, keys: Iterable[FullKey]) -> dict[FullKey, NodeRun]:
         """Return the runs for which LangGraph asks, by their keys, and remember them.
 
         It is called by the methods of the cache that LangGraph calls. Keys that somebody else asks
@@ -68,17 +71,16 @@ class NodeRuns:
         runs = dict.fromkeys(wanted, UNSEEN)
         if loop is None:
             return runs
-        for task in tuple(loop.tasks.values()):
-            cache_key = task.cache_key
-            if cache_key is None or (key := (cache_key.ns, cache_key.key)) not in wanted:
-                continue
-            try:
-                runs[key] = self._remember(task.writes, _run_of(loop, task))
-            except Exception:  # noqa: BLE001 - LangGraph's tasks are not as they were
-                runs[key] = UNSEEN
+        try:
+            for task in tuple(loop.tasks.values()):
+                cache_key = task.cache_key
+                if cache_key is not None and (key := (cache_key.ns, cache_key.key)) in wanted:
+                    runs[key] = self._remember(task.writes, _make_run(loop, task))
+        except Exception:  # noqa: BLE001 - LangGraph's tasks are not as they were
+            return dict.fromkeys(wanted, UNSEEN)
         return runs
 
-    def run_of(self, writes: Any) -> NodeRun | None:
+    def find_run(self, writes: Any) -> NodeRun | None:
         """Return the run that has made these writes, or None if nobody has asked for it."""
         with self._lock:
             found = self._runs.get(id(writes))
@@ -113,7 +115,7 @@ def _asking_loop() -> Any:
     return None
 
 
-def _run_of(loop: Any, task: Any) -> NodeRun:
+def _make_run(loop: Any, task: Any) -> NodeRun:
     if _is_answered(loop, task):
         return NodeRun("", reason="interrupted", problem=INTERRUPTED)
     node = loop.nodes.get(task.name) if len(task.cache_key.ns) > 2 else None

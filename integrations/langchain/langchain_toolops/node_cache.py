@@ -171,7 +171,7 @@ class ToolOpsNodeCache(BaseCache[ValueT]):
     def _names(self, keys: Sequence[FullKey]) -> dict[FullKey, tuple[list[str], str]]:
         """Return under what each key is kept, without those of nodes that are not kept."""
         names = {}
-        runs = self._runs.asked(keys)
+        runs = self._runs.look_up(keys)
         for key in keys:
             run = runs.get(key)
             if run is not None and run.reason:
@@ -187,7 +187,7 @@ class ToolOpsNodeCache(BaseCache[ValueT]):
             ttl: float | None = given
             if ttl is not None and ttl <= 0:
                 continue  # it is over before anybody can ask
-            run = self._runs.run_of(value)
+            run = self._runs.find_run(value)
             if run is None and key[0][:1] == (LANGGRAPH,):
                 run = UNSEEN
             if run is not None and run.reason:
