@@ -388,7 +388,8 @@ class SharedEmbedding:
         pairs = zip(keys, found, strict=True)
         vectors = {key[1]: value for key, value in pairs if is_packed(value)}
         role = keys[0][0] if keys else ""
-        return {(role, text): value for text, value in self._lengths.fit(role, vectors).items()}
+        sound = self._lengths.fit(role, vectors, lambda: self._whose() or "")
+        return {(role, text): value for text, value in sound.items()}
 
     def _store(self, batch: Batch) -> None:
         if self._aside is not None:

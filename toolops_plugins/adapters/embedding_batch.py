@@ -85,7 +85,7 @@ class Batch:
         ]
         pairs = zip(self.texts, packed, strict=True)
         sizes = [(text, len(vector) // 8) for text, vector in pairs if vector is not None]
-        length = lengths.learn(self.role, sizes) if is_certain else None
+        length = lengths.learn(self.role, sizes, self.whose) if is_certain else None
         self._is_certain = is_certain and length is not None
         self.took = took / len(self.texts)
         self.vectors = [

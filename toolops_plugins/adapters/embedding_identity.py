@@ -123,7 +123,7 @@ class _State(NamedTuple):
     texts: list[tuple[Any, _Text | None]]
     """The containers among the values, each with its text; None: it may change unnoticed."""
     parts: dict[str, bytes]
-    digest: bytes
+    digest: str
 
 
 class LiveIdentity:
@@ -149,7 +149,7 @@ class LiveIdentity:
         self._lock = fork_safe(self, threading.Lock())
         self._known = self._state(*_attributes(model))
 
-    def current(self) -> bytes:
+    def current(self) -> str:
         """Return the digest of the embedder's settings."""
         names, values = _attributes(self._model)
         known = self._known
@@ -176,7 +176,7 @@ class LiveIdentity:
         """Forget the calls of the parent, which do not end here; for a forked child."""
         self._running = 0
 
-    def _renew(self, names: tuple[str, ...], values: tuple[Any, ...], *, is_own: bool) -> bytes:
+    def _renew(self, names: tuple[str, ...], values: tuple[Any, ...], *, is_own: bool) -> str:
         """Make the identity again, and return its digest; under the lock."""
         known = self._known
         texts = {id(each): text for each, text in known.texts}
@@ -202,7 +202,9 @@ class LiveIdentity:
             b"%d:%b%d:%b" % (len(name.encode()), name.encode(), len(part), part)
             for name, part in sorted(kept.items())
         )
-        return _State(names, values, texts, kept, sha256(whole))
+        return _State(
+            names, values, texts, kept, sha256(whole).hex()
+        )  # a text, as keys are memoized
 
 
 def _attributes(model: BaseModel) -> tuple[tuple[str, ...], tuple[Any, ...]]:

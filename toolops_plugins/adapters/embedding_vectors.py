@@ -13,6 +13,7 @@ import math
 import sys
 import threading
 from array import array
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from numbers import Real
 from typing import Any, TypeAlias
@@ -34,10 +35,12 @@ Packed: TypeAlias = bytes
 """A vector as eight bytes for each number: exact, immutable, and far quicker than as text."""
 
 _SIZE = 8
-_MOST_TEXTS = 1_000
+_MOST_TEXTS = 100
 """Texts that are remembered for a length of vectors."""
-_MOST_LENGTHS = 100
+_MOST_LENGTHS = 20
 """Lengths that are remembered for a role."""
+_MOST_GROUPS = 1_000
+"""Tenants and roles that are remembered."""
 
 
 class RawVector:
@@ -133,7 +136,7 @@ class VectorLengths:
 
     An embedder's vectors of one role have one length. It is the one that the settings ask for, or
     else that of most texts so far, so that one odd vector neither passes for a good one nor keeps
-    all others out.
+    all others out. What one tenant is given decides nothing for another.
 
     Args:
         declared: Returns the length that the embedder is set to, or None if it is not known.
@@ -141,38 +144,91 @@ class VectorLengths:
 
     def __init__(self, declared: Callable[[], int | None] | None = None) -> None:
         self._declared = declared
-        self._known: dict[str, int] = {}
-        self._texts: dict[str, dict[int, set[int]]] = {}
+        self._groups: OrderedDict[tuple[str, str], _Group] = OrderedDict()
+        self._seen: dict[str, set[int]] = {}
         self._lock = fork_safe(self, threading.Lock())
 
-    def expected(self, role: str) -> int | None:
-        """Return the number of a vector's numbers, or None if nothing tells it yet."""
-        declared = None if self._declared is None else self._declared()
-        return self._known.get(role) if declared is None else declared
+    def learn(self, role: str, lengths: Iterable[tuple[str, int]], whose: str = "") -> int | None:
+        """Take the lengths of the vectors of some texts, and return the expected one.
 
-    def learn(self, role: str, lengths: Iterable[tuple[str, int]]) -> int | None:
-        """Take the lengths of the vectors of some texts, and return the expected one."""
+        Args:
+            role: The role of the texts.
+            lengths: The texts, each with the number of its vector's numbers.
+            whose: The tenant.
+        """
         with self._lock:
-            texts = self._texts.setdefault(role, {})
+            group = self._groups.setdefault((whose, role), _Group())
+            self._groups.move_to_end((whose, role))
+            seen = self._seen.setdefault(role, set())
             for text, length in lengths:
-                if length in texts or len(texts) < _MOST_LENGTHS:
-                    seen = texts.setdefault(length, set())
-                    if len(seen) < _MOST_TEXTS:
-                        seen.add(hash(text))
-            ranks = sorted(texts, key=lambda length: -len(texts[length]))
-            if ranks and (len(ranks) == 1 or len(texts[ranks[0]]) > len(texts[ranks[1]])):
-                self._known[role] = ranks[0]
-        return self.expected(role)
+                group.count(text, length)
+                if len(seen) < _MOST_LENGTHS:
+                    seen.add(length)
+            group.decide()
+            while len(self._groups) > _MOST_GROUPS:
+                self._groups.popitem(last=False)
+        declared = None if self._declared is None else self._declared()
+        return group.expected if declared is None else declared
 
-    def fit(self, role: str, found: dict[str, Packed]) -> dict[str, Packed]:
-        """Return those of the cached vectors that have the expected length."""
-        length = self.expected(role)
-        if length is None and found:
-            sizes = [(text, len(vector) // _SIZE) for text, vector in found.items()]
-            length = self.learn(role, sizes)
+    def fit(
+        self, role: str, found: dict[str, Packed], whose: Callable[[], str]
+    ) -> dict[str, Packed]:
+        """Return those of the cached vectors that have the expected length.
+
+        Args:
+            role: The role of the texts.
+            found: The texts, each with its vector.
+            whose: Returns the tenant. It is not asked while all vectors have one length.
+        """
+        lengths = {len(vector) for vector in found.values()}
+        if not lengths:
+            return found
+        length = None if self._declared is None else self._declared()
         if length is None:
+            seen = self._seen.get(role, ())
+            if len(lengths) == len(seen) == 1 and next(iter(lengths)) // _SIZE in seen:
+                return found
+            group = self._groups.get((whose(), role))
+            length = None if group is None else group.expected
+        if length is None:
+            sizes = [(text, len(vector) // _SIZE) for text, vector in found.items()]
+            length = self.learn(role, sizes, whose())
+        if length is None or lengths == {length * _SIZE}:
             return found
         return {text: vector for text, vector in found.items() if len(vector) == length * _SIZE}
+
+
+class _Group:
+    """The lengths of the vectors of one role and tenant; changed under the owner's lock.
+
+    Attributes:
+        expected: The length of most texts, or None if nothing tells it.
+    """
+
+    __slots__ = ("_texts", "expected")
+
+    def __init__(self) -> None:
+        self.expected: int | None = None
+        self._texts: dict[int, set[int]] = {}  # by their hashes, since texts may be long
+
+    def count(self, text: str, length: int) -> None:
+        """Note the length of a text's vector."""
+        texts = self._texts.get(length)
+        if texts is None:
+            if len(self._texts) == _MOST_LENGTHS:
+                return
+            texts = self._texts[length] = set()
+        if len(texts) < _MOST_TEXTS:
+            texts.add(hash(text))
+
+    def decide(self) -> None:
+        """Find the expected length; it stays where two lengths have equally many texts."""
+        ranks = sorted(self._texts, key=lambda length: -len(self._texts[length]))
+        first, second = (*ranks[:2], None, None)[:2]
+        if first is not None and (
+            second is None or len(self._texts[first]) > len(self._texts[second])
+        ):
+            self.expected = first
 
 
 def list_vectors(given: Any, count: int) -> list[Any]:

@@ -159,7 +159,7 @@ class EmbeddingGuard:
         """Return the name that a model is counted by."""
         return self._name or name_of(view)
 
-    def embedding_of(self, view: Any, live: LiveIdentity, identity: bytes) -> SharedEmbedding:
+    def embedding_of(self, view: Any, live: LiveIdentity, identity: str) -> SharedEmbedding:
         """Return the embedding of texts by a model.
 
         Args:
