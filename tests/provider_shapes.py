@@ -413,7 +413,7 @@ PROVIDERS = (
         "tgi",
         "",
         ("0", "1"),
-        ".",
+        "[0-9]+",
         bad=("length", "incomplete"),
         end="eos_token",
         call_end="eos_token",

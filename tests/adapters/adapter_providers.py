@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Iterator
-from typing import Any
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
 from zlib import crc32
 
 import pytest
-from openai_server import OpenAIServer, Verbatim
-from provider_shapes import PROVIDERS, Provider
+from openai_server import OpenAIServer
+from provider_shapes import PROVIDERS
 from pydantic import BaseModel
 
 from toolops_plugins import Cache, Policy, ToolOps
@@ -39,26 +40,61 @@ WEATHER = {
 _KEPT = Policy(cache=Cache(ttl=60.0, jitter=0.0, beta=0.0))
 
 
+class Script:
+    """The answers of a model that has no server; it takes the place of one."""
+
+    def __init__(self) -> None:
+        self.reply: Any = None
+        self.requests: list[Any] = []
+
+    def take(self) -> Any:
+        """Return the answer to the next call."""
+        self.requests.append(None)
+        return self.reply(None)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Script:
+        return self
+
+
 class ProviderConformance:
-    """The guarded models of one framework, whose client speaks to a server of each shape."""
+    """The guarded models of one framework, whose client speaks to a server of each shape.
+
+    Attributes:
+        providers: The shapes.
+        has_server: Whether the model's client speaks to a server; else its answers are scripted.
+    """
+
+    providers: ClassVar[Sequence[Any]] = PROVIDERS
+    has_server: ClassVar[bool] = True
 
     # What a subclass says ------------------------------------------------------------------------
 
     @classmethod
-    def client(cls, url: str) -> Any:
-        """Return the framework's own model, whose client speaks to a server."""
+    def client(cls, server: Any) -> Any:
+        """Return the framework's own model, whose client speaks to the server, or its script."""
         raise NotImplementedError
 
     def guard(self, client: Any, ops: ToolOps, policy: Policy, **options: Any) -> Any:
         """Return the model behind a policy, with hits that keep their usage."""
         raise NotImplementedError
 
-    def ask(self, way: str, model: Any, text: str, tools: list[Any]) -> list[Any]:
-        """Ask in the way ``invoke`` or ``stream``, and return all that came."""
+    def ask(self, way: str, model: Any, asked: Any, tools: list[Any]) -> list[Any]:
+        """Ask in the way ``invoke`` or ``stream``, and return all that came.
+
+        Args:
+            way: The way.
+            model: The model.
+            asked: A question, or what :meth:`follow_up` returned.
+            tools: The tools that the model may call.
+        """
         raise NotImplementedError
 
-    async def aask(self, way: str, model: Any, text: str, tools: list[Any]) -> list[Any]:
+    async def aask(self, way: str, model: Any, asked: Any, tools: list[Any]) -> list[Any]:
         """Ask in the way ``ainvoke`` or ``astream``, and return all that came."""
+        raise NotImplementedError
+
+    def follow_up(self, items: list[Any]) -> Any:
+        """Return the conversation of "hi", an answer that called tools, and their results."""
         raise NotImplementedError
 
     def text_of(self, items: list[Any]) -> str:
@@ -81,7 +117,7 @@ class ProviderConformance:
         """Return what came in a form in which two are equal if their values and types are."""
         return spell(items)
 
-    def reads(self, provider: Provider, way: str) -> bool:
+    def reads(self, provider: Any, way: str) -> bool:
         """Return whether the framework's own client finds the end in what a provider sends."""
         return True
 
@@ -89,14 +125,17 @@ class ProviderConformance:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def server(cls) -> Iterator[OpenAIServer]:
+    def server(cls) -> Iterator[Any]:
+        if not cls.has_server:
+            yield Script()
+            return
         with OpenAIServer() as server:
             yield server
 
     @pytest.fixture(scope="class")
     @classmethod
-    def bare(cls, server: OpenAIServer) -> Any:
-        return cls.client(server.url)
+    def bare(cls, server: Any) -> Any:
+        return cls.client(server)
 
     @pytest.fixture
     def ops(self) -> Iterator[ToolOps]:
@@ -108,10 +147,10 @@ class ProviderConformance:
         return self.guard(bare, ops, _KEPT)
 
     @pytest.fixture
-    def hear(self, server: OpenAIServer, way: str) -> Callable[..., Any]:
+    def hear(self, server: Any, way: str) -> Callable[..., Any]:
         """Asks a model for an answer, and returns what came, or the type of the error."""
 
-        def hear(model: Any, answer: Verbatim, text: str = "hi", *, tools: bool = False) -> Any:
+        def hear(model: Any, answer: Any, asked: Any = "hi", *, tools: bool = False) -> Any:
             server.reply = lambda _: answer
             given = [WEATHER] if tools else []
             # OpenAI's client leaves a stream that nobody reads on to the collector, which closes
@@ -119,8 +158,8 @@ class ProviderConformance:
             gc.disable()
             try:
                 if way.startswith("a"):
-                    return asyncio.run(self.aask(way, model, text, given))
-                return self.ask(way, model, text, given)
+                    return asyncio.run(self.aask(way, model, asked, given))
+                return self.ask(way, model, asked, given)
             except Exception as error:
                 return type(error)
             finally:
@@ -133,10 +172,10 @@ class ProviderConformance:
         if not {"provider", "way"} <= set(metafunc.fixturenames):
             return
         name = metafunc.function.__name__
-        turns = [crc32(f"{provider.name} {name}".encode()) % 2 for provider in PROVIDERS]
+        turns = [crc32(f"{provider.name} {name}".encode()) % 2 for provider in self.providers]
         chosen = [
             pytest.param(provider, "a" * flipped + way, id=f"{provider.name}-{'a' * flipped}{way}")
-            for provider, turn in zip(PROVIDERS, turns, strict=True)
+            for provider, turn in zip(self.providers, turns, strict=True)
             for way, flipped in (("invoke", turn), ("stream", 1 - turn))
             if way == "stream" or "cut" not in metafunc.fixturenames
         ]
@@ -144,7 +183,7 @@ class ProviderConformance:
 
     # The list ------------------------------------------------------------------------------------
 
-    def test_a_text(self, provider: Provider, way: str, bare, guarded, hear, server) -> None:
+    def test_a_text(self, provider: Any, way: str, bare, guarded, hear, server) -> None:
         answer = provider.text(TEXT)
         alone, first = hear(bare, answer), hear(guarded, answer)
         assert self._spell(first) == self._spell(alone)
@@ -154,7 +193,7 @@ class ProviderConformance:
         is_hit = self.is_read(provider, way, first) and TEXT in self.text_of(first)
         assert len(server.requests) == before + (not is_hit)
 
-    def test_tool_calls(self, provider: Provider, way: str, bare, guarded, hear, server) -> None:
+    def test_tool_calls(self, provider: Any, way: str, bare, guarded, hear, server) -> None:
         answer = provider.calls(*CITIES)
         alone, first = hear(bare, answer, tools=True), hear(guarded, answer, tools=True)
         assert self._spell(first) == self._spell(alone)
@@ -167,21 +206,28 @@ class ProviderConformance:
             assert self._spell(second) == self._spell(first)
             return
         old, new = self.ids_of(first), self.ids_of(second)
-        # What the provider's own object says of the ids in a hit is left open.
-        assert self._spell(second, old, new) == self._spell(first, old)
+        assert self._spell(second, new) == self._spell(first, old)
         self.check_ids(provider, made, self.calls_of(second))
+        # The next turn is the same question, whichever ids its calls have.
+        before = len(server.requests)
+        for items in (first, second, hear(guarded, answer, tools=True)):
+            told = hear(guarded, provider.text(TEXT), self.follow_up(items), tools=True)
+        is_kept = isinstance(told, list) and TEXT in self.text_of(told)
+        assert len(server.requests) == before + (1 if is_kept else 3)
 
-    def is_read(self, provider: Provider, way: str, items: Any) -> bool:
+    def is_read(self, provider: Any, way: str, items: Any) -> bool:
         return isinstance(items, list) and self.reads(provider, way)
 
-    def check_ids(self, provider: Provider, made: list[Any], again: list[Any]) -> None:
-        assert len({id_ for id_, _ in (*made, *again)}) == len(made) + len(again)
+    def check_ids(self, provider: Any, made: list[Any], again: list[Any]) -> None:
+        old, new = [[id_ for id_, _ in calls] for calls in (made, again)]
+        assert len({*old, *new}) == len(old) + len(new)
+        if all(re.fullmatch(provider.call_form, id_) for id_ in old):
+            assert all(re.fullmatch(provider.call_form, id_) for id_ in new)
 
-    def _spell(self, items: Any, *ids: list[str]) -> Any:
+    def _spell(self, items: Any, ids: Sequence[str] = ()) -> Any:
         if not isinstance(items, list):
             return items
-        new = {id_: f"id {number}" for each in ids for number, id_ in enumerate(each)}
-        return _replace(self.spell(items), new)
+        return _replace(self.spell(items), {id_: f"id {n}" for n, id_ in enumerate(ids)})
 
 
 def spell(value: Any) -> Any:
@@ -199,11 +245,9 @@ def spell(value: Any) -> Any:
 
 def _replace(value: Any, ids: dict[str, str]) -> Any:
     if isinstance(value, str):
-        for old, new in ids.items():
-            value = new if value == old else value
-        return value
+        return ids.get(value, value)
     if isinstance(value, dict):
-        return {name: _replace(content, ids) for name, content in value.items()}
+        return {ids.get(name, name): _replace(content, ids) for name, content in value.items()}
     if isinstance(value, list | tuple):
         return [_replace(each, ids) for each in value]
     return value

@@ -7,7 +7,6 @@ from typing import Any
 
 import crewai
 from adapters.adapter_providers import ProviderConformance
-from provider_shapes import Provider
 
 from crewai_toolops import guard_llm
 from toolops_plugins import Policy, ToolOps
@@ -15,19 +14,25 @@ from toolops_plugins import Policy, ToolOps
 
 class TestOpenAICompletion(ProviderConformance):
     @classmethod
-    def client(cls, url: str) -> Any:
-        return crewai.LLM(model="gpt-4o-mini", api_key="sk-test", base_url=url, max_retries=0)
+    def client(cls, server: Any) -> Any:
+        return crewai.LLM(model="gpt-4o-mini", api_key="k", base_url=server.url, max_retries=0)
 
     def guard(self, client: Any, ops: ToolOps, policy: Policy, **options: Any) -> Any:
         return guard_llm(client, policy, ops=ops, **options)
 
-    def ask(self, way: str, model: Any, text: str, tools: list[Any]) -> list[Any]:
+    def ask(self, way: str, model: Any, asked: Any, tools: list[Any]) -> list[Any]:
         model.stream = way == "stream"
-        return [model.call(text, tools=tools or None)]
+        return [model.call(asked, tools=tools or None)]
 
-    async def aask(self, way: str, model: Any, text: str, tools: list[Any]) -> list[Any]:
+    async def aask(self, way: str, model: Any, asked: Any, tools: list[Any]) -> list[Any]:
         model.stream = way == "astream"
-        return [await model.acall(text, tools=tools or None)]
+        return [await model.acall(asked, tools=tools or None)]
+
+    def follow_up(self, items: list[Any]) -> Any:
+        calls = [c if isinstance(c, dict) else c.model_dump() for c in items[0]]
+        results = [{"role": "tool", "tool_call_id": c["id"], "content": "sunny"} for c in calls]
+        called = {"role": "assistant", "content": None, "tool_calls": calls}
+        return [{"role": "user", "content": "hi"}, called, *results]
 
     def text_of(self, items: list[Any]) -> str:
         return str(items[0])
@@ -37,6 +42,3 @@ class TestOpenAICompletion(ProviderConformance):
             return []
         calls = [c if isinstance(c, dict) else c.model_dump() for c in items[0]]
         return [(call["id"] or "", json.loads(call["function"]["arguments"])) for call in calls]
-
-    def reads(self, provider: Provider, way: str) -> bool:
-        return True

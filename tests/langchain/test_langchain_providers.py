@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from adapters.adapter_providers import ProviderConformance, spell
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import HumanMessage, ToolMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
+from langchain_shapes import MESSAGES, pieces_of
+from pydantic import Field
 
 from langchain_toolops import guard_llm
 from toolops_plugins import Policy, ToolOps
@@ -13,21 +19,25 @@ from toolops_plugins import Policy, ToolOps
 
 class TestChatOpenAI(ProviderConformance):
     @classmethod
-    def client(cls, url: str) -> ChatOpenAI:
-        return ChatOpenAI(model="m", api_key="sk-test", base_url=url, max_retries=0)
+    def client(cls, server: Any) -> Any:
+        return ChatOpenAI(model="m", api_key="sk-test", base_url=server.url, max_retries=0)
 
     def guard(self, client: Any, ops: ToolOps, policy: Policy, **options: Any) -> Any:
         return guard_llm(client, policy, ops=ops, **{"usage_on_hit": "keep", **options})
 
-    def ask(self, way: str, model: Any, text: str, tools: list[Any]) -> list[Any]:
-        asked = model.bind_tools(tools) if tools else model
-        return [asked.invoke(text)] if way == "invoke" else list(asked.stream(text))
+    def ask(self, way: str, model: Any, asked: Any, tools: list[Any]) -> list[Any]:
+        bound = model.bind_tools(tools) if tools else model
+        return [bound.invoke(asked)] if way == "invoke" else list(bound.stream(asked))
 
-    async def aask(self, way: str, model: Any, text: str, tools: list[Any]) -> list[Any]:
-        asked = model.bind_tools(tools) if tools else model
+    async def aask(self, way: str, model: Any, asked: Any, tools: list[Any]) -> list[Any]:
+        bound = model.bind_tools(tools) if tools else model
         if way == "ainvoke":
-            return [await asked.ainvoke(text)]
-        return [chunk async for chunk in asked.astream(text)]
+            return [await bound.ainvoke(asked)]
+        return [chunk async for chunk in bound.astream(asked)]
+
+    def follow_up(self, items: list[Any]) -> Any:
+        results = [ToolMessage("sunny", tool_call_id=id_) for id_, _ in self.calls_of(items)]
+        return [HumanMessage("hi"), _whole(items), *results]
 
     def text_of(self, items: list[Any]) -> str:
         return _whole(items).text
@@ -49,3 +59,42 @@ class TestChatOpenAI(ProviderConformance):
 
 def _whole(items: list[Any]) -> Any:
     return sum(items[1:], items[0])
+
+
+class Scripted(BaseChatModel):
+    """A model of another provider's package, as far as its answers show."""
+
+    script: Any = Field(exclude=True)
+
+    @property
+    def _llm_type(self) -> str:
+        return "scripted"
+
+    def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
+        return self.bind(tools=tools, **kwargs)
+
+    def _generate(self, messages, stop=None, run_manager=None, **kwargs: Any) -> ChatResult:
+        message = self.script.take().whole.model_copy(deep=True)
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    async def _agenerate(self, messages, stop=None, run_manager=None, **kwargs: Any) -> ChatResult:
+        return self._generate(messages)
+
+    def _stream(self, messages, stop=None, run_manager=None, **kwargs: Any) -> Iterator[Any]:
+        for chunk in pieces_of(self.script.take()):
+            yield ChatGenerationChunk(message=chunk)
+
+    async def _astream(self, messages, stop=None, run_manager=None, **kwargs: Any) -> Any:
+        for chunk in self._stream(messages):
+            yield chunk
+
+
+class TestMessages(TestChatOpenAI):
+    """Messages in the shapes of other providers' packages."""
+
+    providers = MESSAGES
+    has_server = False
+
+    @classmethod
+    def client(cls, server: Any) -> Scripted:
+        return Scripted(script=server)

@@ -17,26 +17,33 @@ from toolops_plugins import Policy, ToolOps
 
 class TestOpenAI(ProviderConformance):
     @classmethod
-    def client(cls, url: str) -> OpenAI:
-        return OpenAI(model="gpt-4o-mini", api_key="sk-test", api_base=url, max_retries=0)
+    def client(cls, server: Any) -> Any:
+        return OpenAI(model="gpt-4o-mini", api_key="k", api_base=server.url, max_retries=0)
 
     def guard(self, client: Any, ops: ToolOps, policy: Policy, **options: Any) -> Any:
         return guard_llm(client, policy, ops=ops, **{"usage_on_hit": "keep", **options})
 
-    def ask(self, way: str, model: Any, text: str, tools: list[Any]) -> list[Any]:
-        asked = [ChatMessage(text)]
+    def ask(self, way: str, model: Any, asked: Any, tools: list[Any]) -> list[Any]:
+        messages = _messages(asked)
         given = {"tools": tools} if tools else {}
         if way == "invoke":
-            return [model.chat(asked, **given)]
+            return [model.chat(messages, **given)]
         # What a chunk holds of a tool call grows with the chunks behind it.
-        return [deepcopy(chunk) for chunk in model.stream_chat(asked, **given)]
+        return [deepcopy(chunk) for chunk in model.stream_chat(messages, **given)]
 
-    async def aask(self, way: str, model: Any, text: str, tools: list[Any]) -> list[Any]:
-        asked = [ChatMessage(text)]
+    async def aask(self, way: str, model: Any, asked: Any, tools: list[Any]) -> list[Any]:
+        messages = _messages(asked)
         given = {"tools": tools} if tools else {}
         if way == "ainvoke":
-            return [await model.achat(asked, **given)]
-        return [deepcopy(chunk) async for chunk in await model.astream_chat(asked, **given)]
+            return [await model.achat(messages, **given)]
+        return [deepcopy(chunk) async for chunk in await model.astream_chat(messages, **given)]
+
+    def follow_up(self, items: list[Any]) -> Any:
+        results = [
+            ChatMessage("sunny", role="tool", additional_kwargs={"tool_call_id": id_})
+            for id_, _ in self.calls_of(items)
+        ]
+        return [ChatMessage("hi"), items[-1].message, *results]
 
     def text_of(self, items: list[Any]) -> str:
         return items[-1].message.content or ""
@@ -54,6 +61,10 @@ class TestOpenAI(ProviderConformance):
 
     def spell(self, items: list[Any]) -> Any:
         return super().spell([_unmarked(item) for item in items])
+
+
+def _messages(asked: Any) -> list[ChatMessage]:
+    return [ChatMessage(asked)] if isinstance(asked, str) else asked
 
 
 def _arguments(given: Any) -> Any:

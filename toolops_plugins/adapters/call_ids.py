@@ -17,8 +17,6 @@ __all__ = ["TOOL_CALL_IDS", "CallIds"]
 TOOL_CALL_IDS = frozenset(("id", "call_id", "tool_call_id", "tool_id", "tool_use_id", "toolUseId"))
 """Names under which providers and frameworks hold the id of a tool call."""
 _HOLDERS = TOOL_CALL_IDS | {"item_id"}
-_ITEM_IDS = "__openai_function_call_ids__"
-"""Under this name LangChain holds the ids of the Responses API's items, by those of their calls."""
 _VERBATIM = frozenset(("args", "arguments", "input", "tool_kwargs"))
 """Names of what a tool is given, in which the ids are the tool's own."""
 
@@ -111,8 +109,10 @@ class CallIds:
         if isinstance(value, list):
             return [self.replace(each, name if isinstance(each, list) else "") for each in value]
         if isinstance(value, dict):
-            if name == _ITEM_IDS:
-                return {self.get(call): self.get(item) for call, item in value.items()}
+            if value.keys() <= self._new.keys():
+                # By the ids of calls LangChain holds those of the Responses API's items, and the
+                # signatures of thoughts that Gemini refuses to go on without.
+                return {self.get(id_): self._replace_by_call(each) for id_, each in value.items()}
             return {
                 key: content if key in _VERBATIM else self.replace(content, key)
                 for key, content in value.items()
@@ -122,6 +122,9 @@ class CallIds:
                 if fields:
                     fields.update(self.replace(fields))
         return value
+
+    def _replace_by_call(self, value: Any) -> Any:
+        return self.get(value) if isinstance(value, str) else self.replace(value)
 
     def _make(self, id_: str, tool: str | None) -> str:
         # A word with no more than its separator is the first part of an id in a stream.

@@ -73,6 +73,9 @@ class CallNumbers:
         if isinstance(value, str):
             return ["call", self._numbers[value]] if self._is_call(name, value) else value
         if isinstance(value, Mapping):
+            if value and all(key in self._numbers for key in value):  # such as by call: signatures
+                by_call = {self._numbers[key]: each for key, each in value.items()}
+                return ["by call", [[n, self.replace(by_call[n])] for n in sorted(by_call)]]
             of_item = self._item_id(value, name)
             return {
                 key: each if key in _VERBATIM else self.replace(each, key)
