@@ -144,8 +144,8 @@ class SharedEmbedding:
             seen = self._landed
             found.update(self._look_up(missing))
             _tell(told, missing, found, kept=True)
-            rest = [key for key in missing if key not in found]
-            own, others = self._board(role, rest, seen, alone)
+            rest = {key: None for key in missing if key not in found}
+            own, others = self._board(role, list(rest), seen, alone)
             try:
                 alone |= self._fetch_all(own, others, rest, found, told)
             finally:
@@ -165,8 +165,8 @@ class SharedEmbedding:
             seen = self._landed
             found.update(await self._alook_up(missing))
             _tell(told, missing, found, kept=True)
-            rest = [key for key in missing if key not in found]
-            own, others = self._board(role, rest, seen, alone)
+            rest = {key: None for key in missing if key not in found}
+            own, others = self._board(role, list(rest), seen, alone)
             try:
                 alone |= await self._afetch_all(own, others, rest, found, told)
             finally:
@@ -187,7 +187,7 @@ class SharedEmbedding:
         self,
         own: Sequence[Batch],
         others: Sequence[Batch],
-        rest: Sequence[Key],
+        rest: dict[Key, None],
         found: dict[Key, Found],
         told: Told | None,
     ) -> set[Key]:
@@ -216,14 +216,14 @@ class SharedEmbedding:
             found.update(batch.found())
             if self._keeps(batch):
                 self._store(batch)
-            _tell(told, rest, batch.found())
+            _tell(told, batch.keys(), rest)
         return failed
 
     async def _afetch_all(
         self,
         own: Sequence[Batch],
         others: Sequence[Batch],
-        rest: Sequence[Key],
+        rest: dict[Key, None],
         found: dict[Key, Found],
         told: Told | None,
     ) -> set[Key]:
@@ -251,7 +251,7 @@ class SharedEmbedding:
                 self._storing.add(task)
                 task.add_done_callback(self._storing.discard)
                 await asyncio.shield(task)
-            _tell(told, rest, batch.found())
+            _tell(told, batch.keys(), rest)
 
         limit = _AT_ONCE if self._workers is None else self._workers()
         await self._ops.gather(*map(fetch, (*own, *others)), limit=limit)

@@ -124,6 +124,11 @@ _BYPASSES = {
     "model_unknown": _PAST
     + "no embedding model is known to ask for it; see ToolOpsKVStore, or use guard_embedding()",
     "image_unknown": _PAST + "an image is neither a file nor a BytesIO",
+    "vector_unsound": "A vector of %(name)r is not kept (%(detail)s): it is empty, all zeros, or"
+    " not of finite numbers, or has another length than its settings ask for or its others have;"
+    " the caller has it as the embedder gave it",
+    "settings_changed": "Vectors of %(name)r are not kept (%(detail)s): the embedder's settings"
+    " changed while it made them",
 }
 """Lines of notices of kind "bypass", by their reason; ``%(error)s`` may be empty."""
 
