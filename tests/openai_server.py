@@ -154,7 +154,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.owner.take(body, dict(self.headers))
-        if self.path.partition("?")[0].endswith("/embeddings"):
+        self.path = self.path.partition("?")[0]  # Azure's clients name the version there
+        if self.path.endswith("/embeddings"):
             try:
                 self._send(200, _embedded(body, self.owner.embed))
             except RefusedText as error:

@@ -17,6 +17,7 @@ from crewai_toolops._llm_conversation import question_of
 from crewai_toolops._llm_identity import is_passing, request_identity
 from crewai_toolops.llms import guard_llm
 from toolops_plugins import Codec
+from toolops_plugins.adapters.live_values import LiveValues
 from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.keys.canonical import Canon
 
@@ -250,8 +251,10 @@ def test_tools_count_by_what_a_model_is_told():
         def _run(self, ticker: str) -> str:
             return ticker
 
+    live = LiveValues(Canon(), print)
     told = [
-        repr(request_identity([each])) for each in (quote, other, Quote(place="there"), Quote())
+        repr(request_identity([each], live))
+        for each in (quote, other, Quote(place="there"), Quote())
     ]
     assert told[0] != told[1]
     assert told[2] == told[3]

@@ -13,10 +13,12 @@ from collections.abc import (
 )
 from contextlib import AbstractContextManager, aclosing, closing, contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, ClassVar, Self, TypeVar, cast
 
 from toolops_plugins.adapters.detachable_call import DetachableCall
 from toolops_plugins.adapters.fallback_answers import with_substitutes
+from toolops_plugins.adapters.live_values import LiveValues, LocalNotices
 from toolops_plugins.adapters.model_policy import may_pass, name_parts, narrow_errors
 from toolops_plugins.adapters.signals import adapt_policy
 from toolops_plugins.adapters.subclasses import refuse_pickle
@@ -78,10 +80,15 @@ class ModelGuard:
     ) -> None:
         self.ops = ops
         self.name = name
+        self._notices = LocalNotices(ops)
         self.policy = name_parts(ops, narrow_errors(policy, is_outage, is_passing), name)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
+
+    def live_values(self) -> LiveValues:
+        """Return what makes functions and credentials into parts of one identity."""
+        return LiveValues(self.ops.canon, partial(self._notices.tell, self.name))
 
     @property
     def is_active(self) -> bool:

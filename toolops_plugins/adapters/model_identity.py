@@ -11,8 +11,10 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Container, Mapping
+from functools import partial
 from typing import Any
 
+from toolops_plugins.adapters.live_values import LiveValues
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.policy import NOTHING
@@ -24,7 +26,9 @@ __all__ = [
     "class_identity",
     "field_identities",
     "identify",
+    "private_identities",
     "replace_values",
+    "replacer",
 ]
 
 WATCH_FIELDS = frozenset(
@@ -60,7 +64,9 @@ class Unknown:
         self._error = error
 
     def __toolops_key__(self) -> Any:
-        raise NotCanonicalError(type(self._error).__name__) from self._error
+        unknown = NotCanonicalError(type(self._error).__name__)
+        unknown.kind = getattr(self._error, "kind", "")
+        raise unknown from self._error
 
 
 def identify(make: Callable[[], tuple[str, Any]]) -> tuple[str, Any]:
@@ -89,6 +95,7 @@ def class_identity(kind: type) -> Any:
 def field_identities(
     model: Any,
     replace: Callable[[Any], Any],
+    live: LiveValues,
     *,
     skip: Container[str] = WATCH_FIELDS,
     settings: tuple[type, ...] = SETTINGS,
@@ -97,18 +104,75 @@ def field_identities(
 
     Args:
         model: The live model.
-        replace: Returns a field's value as it counts.
+        replace: Returns what stands in place of a value, or NOTHING.
+        live: Makes what functions and credentials count as.
         skip: Names of fields that change nothing, or count in another way.
         settings: Types that count in fields that the class does not write down, most of which are
             clients.
+
+    Raises:
+        NotCanonicalError: A field cannot be told from others; the error names it.
     """
+    kind = type(model)
+    make = replacer(replace, live)
     found = {}
-    for name, field in type(model).model_fields.items():
+    for name, field in kind.model_fields.items():
         value = None if name in skip else getattr(model, name, None)
         # Most are None, and to leave them out says the same.
-        if value is not None and (not field.exclude or isinstance(value, settings)):
-            found[name] = replace(value)
+        if value is not None:
+            whole = not field.exclude or isinstance(value, settings)
+            counted = live.identity_of(kind, name, make if whole else live.added, value)
+            if counted is not NOTHING:
+                found[name] = counted
     return found
+
+
+def private_identities(
+    model: Any,
+    replace: Callable[[Any], Any],
+    live: LiveValues,
+    *,
+    skip: Container[str] = (),
+    counts: Callable[[Any], bool] = lambda value: isinstance(value, SETTINGS),
+) -> dict[str, Any]:
+    """Return the private attributes of a pydantic model that may change its answers, by name.
+
+    Args:
+        model: The live model.
+        replace: As for :func:`field_identities`.
+        live: As for :func:`field_identities`.
+        skip: Names of attributes that change nothing, without leading underscores.
+        counts: Whether a value counts as it is. Of others only credentials do, and what a client
+            adds to requests.
+
+    Raises:
+        NotCanonicalError: An attribute cannot be told from others; the error names it.
+    """
+    kind = type(model)
+    make = replacer(replace, live)
+    added = partial(live.added, hidden=True)
+    found = {}
+    for name, value in (model.__pydantic_private__ or {}).items():
+        if value is not None and name.lstrip("_") not in skip:
+            counted = live.identity_of(kind, name, make if counts(value) else added, value)
+            if counted is not NOTHING:
+                found[name] = counted
+    return found
+
+
+def replacer(replace: Callable[[Any], Any], live: LiveValues) -> Callable[[Any], Any]:
+    """Return a function that makes what an attribute of a model counts as.
+
+    Args:
+        replace: As for :func:`field_identities`.
+        live: As for :func:`field_identities`.
+    """
+
+    def replace_any(value: Any) -> Any:
+        found = replace(value)
+        return live.replace(value) if found is NOTHING else found
+
+    return partial(replace_values, replace=replace_any)
 
 
 def replace_values(value: Any, replace: Callable[[Any], Any]) -> Any:

@@ -112,6 +112,9 @@ _BYPASSES = {
     "price_failed": "A call of %(name)r counts as free (%(detail)s): price= raised%(error)s",
     "name_taken": "Several functions are called %(name)r (%(detail)s): each but the first has a"
     " cache of its own, in this process; give name= to those that may share answers",
+    "process_local": "Answers of %(name)r are shared within this process only (%(detail)s):"
+    "%(error)s is a function or another object that only this process knows; give it the attribute"
+    " __toolops_key__, such as the name of an account, to share them with others",
     "address_in_model": _PAST
     + "the model's parameters hold an object that its text names by address; use guard_llm() or"
     " ToolOpsMiddleware, which see the model itself",

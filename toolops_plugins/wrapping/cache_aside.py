@@ -157,13 +157,14 @@ class CacheAside:
             return call, seconds or 0.0, None
         return miss, call.began - miss.began if seconds is None else seconds, miss.marks
 
-    def warn(self, reason: str) -> None:
+    def warn(self, reason: str, error: str = "") -> None:
         """Emit a warning, once for each reason, that calls bypass this cache.
 
         Args:
             reason: A short machine-readable word.
+            error: The type or the place of what is to blame. Default "".
         """
-        self._plan.warn(reason)
+        self._plan.warn(reason, error)
 
     def _store(
         self,

@@ -75,7 +75,7 @@ class LLMGuard(ModelGuard):
         teach(ops.codec)
         super().__init__(ops, policy, model_name(llm), is_outage, is_passing)
         self.kind = kind = type(llm)
-        self.configuration = Configuration(kind)
+        self.configuration = Configuration(kind, self.live_values)
         self.fields = fields_memo(ops, self.configuration)
         self.after_tools = after_tools
         self.retries = policy.retry is not None
@@ -255,12 +255,13 @@ class _LLMCall(ModelCall):
         def make() -> tuple[str, Any]:
             guard, given = self._guard, self._arguments
             question, turns = question_of(given.pop("messages", ()), after_tools=guard.after_tools)
-            beside = {
-                name: request_identity(value)
-                for name, value in given.items()
-                if name not in _NOT_SENT and value is not None
-            }
-            identity = model_identity(self._llm, guard.kind, guard.configuration, guard.fields)
+            live = guard.live_values()
+            sent = {n: v for n, v in given.items() if n not in _NOT_SENT and v is not None}
+            make = partial(request_identity, live=live)
+            beside = live.arguments_of(guard.kind, sent, make)
+            identity = model_identity(
+                self._llm, guard.kind, guard.configuration, live, guard.fields
+            )
             return question, [turns, identity, beside]
 
         return identify(make)

@@ -6,8 +6,8 @@ sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from typing import Any
 
 from crewai.hooks.dispatch import HookAborted
@@ -17,7 +17,13 @@ from pydantic import BaseModel, ValidationError
 
 from toolops_plugins import ToolOps
 from toolops_plugins.adapters.identity_memo import IdentityMemo
-from toolops_plugins.adapters.model_identity import SETTINGS, WATCH_FIELDS, replace_values
+from toolops_plugins.adapters.live_values import LiveValues, may_add
+from toolops_plugins.adapters.model_identity import (
+    SETTINGS,
+    WATCH_FIELDS,
+    replace_values,
+    replacer,
+)
 from toolops_plugins.adapters.model_policy import may_pass
 from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.policy import NOTHING
@@ -60,9 +66,12 @@ class Configuration:
 
     Args:
         kind: The class of the model.
+        make_live: Makes what makes functions and credentials count, for one identity.
     """
 
-    def __init__(self, kind: type[BaseLLM]) -> None:
+    def __init__(self, kind: type[BaseLLM], make_live: Callable[[], LiveValues]) -> None:
+        self._kind = kind
+        self._make_live = make_live
         native = next(c for c in kind.__mro__ if c.__module__.partition(".")[0] == "crewai")
         self._native = frozenset(getattr(native, "model_fields", ()))
         self._private = frozenset(getattr(native, "__private_attributes__", ()))
@@ -76,40 +85,76 @@ class Configuration:
 
     def current(self, llm: BaseLLM) -> dict[str, Any]:
         """Return everything that the model adds to CrewAI's fields, as it is now."""
-        return {n: request_identity(v) for n, v in _attributes(llm).items() if self._counts(n, v)}
+        found = {n: self._identity(n, v) for n, v in _attributes(llm).items()}
+        return {n: counted for n, counted in found.items() if counted is not NOTHING}
 
     def note(self, llm: BaseLLM, name: str) -> None:
         """Note that an attribute of the model was set from outside a call."""
         noted = dict(vars(llm).get(_NAME, {}))  # a new one, since copies of the model share the old
         noted.pop(name, None)
         attributes = _attributes(llm)
-        if name in attributes and self._counts(name, attributes[name]):
-            noted[name] = request_identity(attributes[name])
+        counted = self._identity(name, attributes.get(name))
+        if name in attributes and counted is not NOTHING:
+            noted[name] = counted
         object.__setattr__(llm, _NAME, noted)
 
     def fields(self, llm: BaseLLM) -> dict[str, Any]:
         """Return CrewAI's own fields of the model that change what is answered."""
+        live = self._make_live()
+        make = replacer(partial(_plain, live=live), live)
         found = {}
         for name in self._native - _SKIP:
             value = getattr(llm, name, None)
-            if name in self._unwritten and not isinstance(value, _SETTINGS):
-                continue
             if value is not None:  # most are, and to leave them out says the same
-                found[name] = request_identity(value)
+                is_hidden = name in self._unwritten and not isinstance(value, _SETTINGS)
+                counted = live.identity_of(
+                    self._kind, name, live.added if is_hidden else make, value
+                )
+                if counted is not NOTHING:
+                    found[name] = counted
         return found
 
     def is_ignored(self, llm: BaseLLM, name: str, value: Any) -> bool:  # noqa: ARG002 - as a memory of identities calls it
         """Return whether an attribute does not count among :meth:`fields`."""
         if name not in self._native:
             return True
-        return name in self._unwritten and not isinstance(value, _SETTINGS)
+        is_hidden = name in self._unwritten and not isinstance(value, _SETTINGS)
+        return is_hidden and not may_add(name, value)
 
-    def _counts(self, name: str, value: Any) -> bool:
-        if name in self._native or name in self._private or name == _NAME:
-            return False
+    def _identity(self, name: str, value: Any) -> Any:
+        """Return what an attribute that the model adds to CrewAI's counts as, or NOTHING."""
+        if value is None or name in self._native or name in self._private or name == _NAME:
+            return NOTHING
         # By convention clients, locks and the like; but a plain value may be what it is set to.
-        is_hidden = name.startswith("_") or name in self._unwritten
-        return not is_hidden or isinstance(value, _SETTINGS)
+        is_private = name.startswith("_")
+        is_hidden = is_private or name in self._unwritten
+
+        def identity() -> Any:
+            live = self._make_live()
+            if is_hidden and not isinstance(value, _SETTINGS):
+                make: Any = partial(live.added, hidden=is_private)
+            else:
+                make = replacer(partial(_plain, live=live), live)
+            return live.identity_of(self._kind, name, make, value)
+
+        try:
+            return identity()
+        except NotCanonicalError:
+            return _Later(identity)
+
+
+class _Later:
+    """A value that has no canonical form yet; calls go past the cache until it has.
+
+    Args:
+        make: Makes what it counts as.
+    """
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+
+    def __toolops_key__(self) -> Any:
+        return self._make()
 
 
 def _attributes(llm: BaseLLM) -> dict[str, Any]:
@@ -126,6 +171,7 @@ def model_identity(
     llm: BaseLLM,
     kind: type[BaseLLM],
     configuration: Configuration,
+    live: LiveValues,
     memo: IdentityMemo | None = None,
 ) -> Any:
     """Return the values that tell a model from others that might answer differently.
@@ -138,6 +184,7 @@ def model_identity(
         llm: The live model.
         kind: Its class, before it was guarded.
         configuration: What is known of the class.
+        live: Makes what functions and credentials count as.
         memo: The memory of the model's fields. None: they are looked at each time.
 
     Raises:
@@ -158,7 +205,7 @@ def model_identity(
         sorted(llm.stop_sequences),  # which CrewAI puts together in no particular order
         bool(llm._effective_stream()),  # noqa: SLF001 - where a call looks itself, and answers in another form
         # Claude's thoughts go into the next request, beside the conversation.
-        request_identity(getattr(llm, "_previous_thinking_blocks", None)),
+        request_identity(getattr(llm, "_previous_thinking_blocks", None), live),
     ]
 
 
@@ -201,9 +248,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__
 
 
-def request_identity(value: Any) -> Any:
+def request_identity(value: Any, live: LiveValues) -> Any:
     """Return what a model is sent beside the conversation, with schemas for tools and classes."""
-    return replace_values(value, _plain)
+    return replace_values(value, partial(_plain, live=live))
 
 
 @lru_cache(maxsize=256)
@@ -211,16 +258,16 @@ def _schema(kind: type[BaseModel]) -> Any:
     return [kind.__qualname__, kind.model_json_schema()]
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, live: LiveValues) -> Any:
     if isinstance(value, BaseTool):
-        return ["tool", value.name, value.description, request_identity(value.args_schema)]
+        return ["tool", value.name, value.description, request_identity(value.args_schema, live)]
     if isinstance(value, type) and issubclass(value, BaseModel):
         return _schema(value)
     if isinstance(value, BaseLLM):
         kind = type(value)
-        configuration = Configuration(kind)
+        configuration = Configuration(kind, lambda: live)
         # Of a model within a model that is not guarded itself, nothing was noted.
         is_guarded = getattr(kind, "__toolops_guard__", None) is not None
         beside = None if is_guarded else configuration.current(value)
-        return [model_identity(value, kind, configuration), beside]
+        return [model_identity(value, kind, configuration, live), beside]
     return set(value) if type(value) is set else NOTHING

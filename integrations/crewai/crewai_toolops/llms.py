@@ -58,7 +58,8 @@ def guard_llm(
     A class of your own counts with what it adds to CrewAI's fields as it was when it was guarded,
     or was last set from outside a call; names that begin with an underscore, and fields that are
     not written down (``exclude=True``), only where they hold plain values, mappings or models.
-    ``__toolops_key__()`` says it better.
+    ``__toolops_key__()`` says it better. A function that gives credentials, and an interceptor,
+    count as themselves, in this process alone unless they have the attribute ``__toolops_key__``.
 
     Args:
         llm: What ``LLM(...)`` returns, or an instance of your own ``BaseLLM``; it is left as it is.

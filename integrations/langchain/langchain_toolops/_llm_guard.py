@@ -258,7 +258,9 @@ class LLMGuard(ModelGuard):
                 after_tools=self._after_tools,
                 by_response=continues_response(model),
             )
-            return question, [turns, model_identity(model), stop, request_identity(kwargs)]
+            live = self.live_values()
+            given = live.arguments_of(type(model), kwargs, request_identity)
+            return question, [turns, model_identity(model, live), stop, given]
 
         return identify(make)
 

@@ -7,7 +7,6 @@ later changes, and the fields of a response schema.
 from __future__ import annotations
 
 import sys
-from functools import partial
 from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
@@ -16,12 +15,14 @@ from langchain_core.runnables.configurable import DynamicRunnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
+from toolops_plugins.adapters.live_values import LiveValues
 from toolops_plugins.adapters.model_identity import (
-    SETTINGS,
     WATCH_FIELDS,
     class_identity,
     field_identities,
+    private_identities,
     replace_values,
+    replacer,
 )
 from toolops_plugins.adapters.model_policy import may_pass
 from toolops_plugins.errors import NotCanonicalError
@@ -55,7 +56,7 @@ def continues_response(model: Any) -> bool:
     return getattr(model, "use_previous_response_id", False) is True
 
 
-def model_identity(model: Any, config: RunnableConfig | None = None) -> Any:
+def model_identity(model: Any, live: LiveValues, config: RunnableConfig | None = None) -> Any:
     """Return the values that tell a model from others that might answer differently.
 
     These are the class and all fields, also those that were changed after construction, but for
@@ -66,37 +67,44 @@ def model_identity(model: Any, config: RunnableConfig | None = None) -> Any:
 
     Args:
         model: The live model.
+        live: Makes what functions and credentials count as.
         config: The configuration that the bindings around it add to the run's. None: nothing.
 
     Raises:
-        NotCanonicalError: Its configuration is made by functions when it runs.
+        NotCanonicalError: Its configuration is made by functions when it runs, or a field cannot be
+            told from others.
     """
     if hasattr(type(model), "__toolops_key__"):
         return model
     if isinstance(model, DynamicRunnable):
         chosen, config = model.prepare(ensure_config(config))
-        return model_identity(chosen, config)
+        return model_identity(chosen, live, config)
     if isinstance(model, RunnableBinding):
         if model.config_factories:
             raise NotCanonicalError("the configuration of a model is made when it runs")
-        bound = model_identity(model.bound, merge_configs(config, model.config))
-        return ["binding", bound, request_identity(model.kwargs)]
+        bound = model_identity(model.bound, live, merge_configs(config, model.config))
+        kind = type(model.bound)
+        return ["binding", bound, live.arguments_of(kind, model.kwargs, request_identity)]
     if not (isinstance(model, BaseModel) and isinstance(model, Runnable)):
         return model  # of which the keyer knows whether it has a canonical form
 
     def inner(value: Any) -> Any:
-        return model_identity(value, config) if isinstance(value, Runnable) else NOTHING
+        return model_identity(value, live, config) if isinstance(value, Runnable) else NOTHING
 
-    plain = partial(replace_values, replace=inner)
-    private = model.__pydantic_private__ or {}
+    kind, plain = type(model), replacer(inner, live)
+    extra = model.model_extra or {}
     return [
-        class_identity(type(model)),
-        field_identities(model, plain, skip=_SKIP),
-        model.model_extra,
-        {name: plain(value) for name, value in private.items() if isinstance(value, SETTINGS)},
+        class_identity(kind),
+        field_identities(model, inner, live, skip=_SKIP),
+        {name: live.identity_of(kind, name, plain, value) for name, value in extra.items()},
+        private_identities(model, inner, live),
         # By these a model class names what its instances keep elsewhere.
-        plain(getattr(model, "_identifying_params", None)),
+        live.identity_of(kind, "_identifying_params", lambda m: plain(_params(m)), model),
     ]
+
+
+def _params(model: Any) -> Any:
+    return getattr(model, "_identifying_params", None)
 
 
 def model_name(model: Any) -> str:

@@ -66,6 +66,7 @@ from toolops_plugins import (
     ToolOps,
 )
 from toolops_plugins.adapters.fallback_answers import Substitute, with_substitutes
+from toolops_plugins.adapters.live_values import LiveValues, LocalNotices
 from toolops_plugins.adapters.model_identity import Unknown
 from toolops_plugins.adapters.model_policy import MODEL_POLICY, narrow_errors
 from toolops_plugins.adapters.options import keeps_usage, policy_of, runtime_of, with_version
@@ -164,6 +165,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
                 "injected", f'must be "refuse", "ignore" or a callable, not {injected!r}'
             )
         self._ops = runtime_of(ops)
+        self._notices = LocalNotices(self._ops)
         self._after_tools = semantic_after_tools
         self._injected = injected
         self._keeps_usage = keeps_usage(usage_on_hit)
@@ -270,7 +272,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
             )
             return question, [
                 turns,
-                model_identity(request.model),
+                model_identity(request.model, self._live_values(request.model)),
                 request.model_settings,
                 [tool_identity(tool) for tool in request.tools],
                 request.tool_choice,
@@ -280,6 +282,10 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
             ]
         except Exception as error:  # noqa: BLE001 - of users' classes; the call goes past the cache
             return "", Unknown(error)
+
+    def _live_values(self, model: Any) -> LiveValues:
+        tell = self._notices.tell
+        return LiveValues(self._ops.canon, lambda place: tell(model_name(model), place))
 
     def _model_result(self, value: Any, request: ModelRequest[Any]) -> Any:
         """Return what another call has brought as the caller's result, or NOTHING."""

@@ -43,8 +43,9 @@ def guard_llm(
 
     The key holds the model's class and all of its fields, secrets as digest; of private attributes
     it holds texts, numbers, truth values and mappings. A private counter makes each call another:
-    let the class tell its instances apart by ``__toolops_key__()``. Safe to use from any threads
-    and event loops.
+    let the class tell its instances apart by ``__toolops_key__()``. A function that gives
+    credentials counts as itself, in this process alone unless it has the attribute
+    ``__toolops_key__``. Safe to use from any threads and event loops.
 
     Args:
         llm: The model; it is left as it is.

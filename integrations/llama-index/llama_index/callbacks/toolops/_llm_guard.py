@@ -140,7 +140,7 @@ class LLMGuard(ModelGuard):
         def question() -> tuple[str, Any]:
             text, turns = question_of(given, after_tools=self._after_tools)
             known = prompt_identity(llm, given)
-            return text, ["chat", turns, self._identity(llm), known, request_identity(kwargs)]
+            return text, ["chat", turns, self._identity(llm), known, self._arguments(kwargs)]
 
         make = partial(getattr(view_of(llm, self._kind), name), given, **kwargs)
         return EndpointCall(make, partial(identify, question), ChatResponse, given)
@@ -156,7 +156,7 @@ class LLMGuard(ModelGuard):
         """Return the call of an endpoint that takes a prompt."""
 
         def question() -> tuple[str, Any]:
-            known = [formatted, prompt_identity(llm, prompt), request_identity(kwargs)]
+            known = [formatted, prompt_identity(llm, prompt), self._arguments(kwargs)]
             # A prompt that was formatted holds more than the question.
             text, turns = ("", prompt) if formatted else (prompt, None)
             return text, ["complete", turns, self._identity(llm), known]
@@ -165,9 +165,13 @@ class LLMGuard(ModelGuard):
         make = partial(getattr(view, name), prompt, formatted=formatted, **kwargs)
         return EndpointCall(make, partial(identify, question), CompletionResponse, prompt)
 
+    def _arguments(self, kwargs: Mapping[str, Any]) -> dict[str, bytes]:
+        return self.live_values().arguments_of(self._kind, kwargs, request_identity)
+
     def _identity(self, llm: Any) -> Any:
         def make() -> Any:
-            return model_identity(view_of(llm, self._kind), self.ops.canon.receiver)
+            view = view_of(llm, self._kind)
+            return model_identity(view, self.ops.canon.receiver, self.live_values())
 
         return self._identities.identity(llm, make)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 from llama_index.core.base.llms.base import BaseLLM
@@ -21,12 +21,15 @@ from pydantic import BaseModel
 
 from toolops_plugins import ToolOps
 from toolops_plugins.adapters.identity_memo import IdentityMemo
+from toolops_plugins.adapters.live_values import LiveValues, may_add
 from toolops_plugins.adapters.model_identity import (
     SETTINGS,
     WATCH_FIELDS,
     class_identity,
     field_identities,
+    private_identities,
     replace_values,
+    replacer,
 )
 from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.policy import NOTHING
@@ -49,7 +52,7 @@ _MEMORY = (list, set)
 _DEFAULT_PROMPTS = (None, messages_to_prompt, default_completion_to_prompt)
 
 
-def model_identity(llm: BaseLLM, receiver: _Receiver) -> Any:
+def model_identity(llm: BaseLLM, receiver: _Receiver, live: LiveValues) -> Any:
     """Return the values that tell a model from others that might answer differently.
 
     These are the class and all fields, also those that were changed after construction, but for
@@ -62,10 +65,11 @@ def model_identity(llm: BaseLLM, receiver: _Receiver) -> Any:
     Args:
         llm: The live model.
         receiver: Returns a private object as it counts in keys.
+        live: Makes what functions and credentials count as.
 
     Raises:
         NotCanonicalError: The model keeps the conversation on the provider's server, so an answer
-            depends on what was asked before; or a field holds an anonymous function.
+            depends on what was asked before; or a field cannot be told from others.
     """
     if hasattr(type(llm), "__toolops_key__"):
         return llm
@@ -74,12 +78,20 @@ def model_identity(llm: BaseLLM, receiver: _Receiver) -> Any:
 
     def replace(value: Any) -> Any:
         if isinstance(value, BaseLLM):
-            return model_identity(value, receiver)
-        return _function(value) if isinstance(value, types.FunctionType) else NOTHING
+            return model_identity(value, receiver, live)
+        if isinstance(value, types.FunctionType) and not live.is_at_credentials:
+            with suppress(NotCanonicalError):
+                return _function(value)
+        return NOTHING
 
-    plain = partial(replace_values, replace=replace)
-    fields = field_identities(llm, plain, skip=_SKIP, settings=_SETTINGS)
-    return [class_identity(type(llm)), fields, llm.model_extra, _private(llm, receiver)]
+    kind, plain = type(llm), replacer(replace, live)
+    extra = llm.model_extra or {}
+    return [
+        class_identity(kind),
+        field_identities(llm, replace, live, skip=_SKIP, settings=_SETTINGS),
+        {name: live.identity_of(kind, name, plain, value) for name, value in extra.items()},
+        _private(llm, receiver, live),
+    ]
 
 
 def identity_memo(ops: ToolOps) -> IdentityMemo:
@@ -92,6 +104,8 @@ def _is_ignored(llm: BaseLLM, name: str, value: Any) -> bool:
     if isinstance(value, (*_SETTINGS, BaseLLM)):
         return False
     field = type(llm).model_fields.get(name)
+    if may_add(name, value, hidden=field is None):
+        return False
     if field is not None:
         return bool(field.exclude)
     return name in (llm.__pydantic_private__ or {}) and (
@@ -104,23 +118,20 @@ def _is_named(llm: BaseLLM) -> bool:
     return any(isinstance(getattr(llm, name, None), str) for name in ("model", "model_name"))
 
 
-def _private(llm: BaseLLM, receiver: _Receiver) -> dict[str, Any]:
+def _private(llm: BaseLLM, receiver: _Receiver, live: LiveValues) -> dict[str, Any]:
     """Return what counts of a model's private attributes."""
     named = _is_named(llm)
 
     def replace(value: Any) -> Any:
         if isinstance(value, BaseLLM):
-            return model_identity(value, receiver)
+            return model_identity(value, receiver, live)
         return NOTHING if isinstance(value, Mapping) else receiver(value)
 
-    found = {}
-    for name, value in (llm.__pydantic_private__ or {}).items():
-        if value is None or name.lstrip("_") in _SKIP:
-            continue
+    def counts(value: Any) -> bool:
         is_setting = isinstance(value, (*_SETTINGS, BaseLLM))
-        if is_setting or not (named or isinstance(value, _MEMORY)):
-            found[name] = replace_values(value, replace)
-    return found
+        return is_setting or not (named or isinstance(value, _MEMORY))
+
+    return private_identities(llm, replace, live, skip=_SKIP, counts=counts)
 
 
 def prompt_identity(llm: Any, given: str | Sequence[ChatMessage]) -> Any:

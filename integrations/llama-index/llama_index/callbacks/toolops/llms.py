@@ -52,10 +52,11 @@ def guard_llm(
     it holds texts, numbers, truth values and mappings, and every object where no field ``model`` or
     ``model_name`` says which model is asked. Other private values, such as the weights of a local
     model beside a name, do not count, and a private counter makes each call another: let the class
-    tell its instances apart by ``__toolops_key__()``. Pictures and other files count by their
-    content. A model whose fields or arguments have no canonical form, or that goes on with a
-    conversation which its provider keeps (``OpenAIResponses(track_previous_responses=True)``),
-    bypasses the cache with a warning event. Safe to use from any threads and event loops.
+    tell its instances apart by ``__toolops_key__()``. A function that gives credentials counts as
+    itself, in this process alone unless it has the attribute ``__toolops_key__``. Pictures and
+    other files count by their content. A model whose fields or arguments have no canonical form, or
+    that goes on with a conversation which its provider keeps
+    (``OpenAIResponses(track_previous_responses=True)``), bypasses the cache with a warning event. Safe to use from any threads and event loops.
 
     Args:
         llm: The model; it is left as it is.
