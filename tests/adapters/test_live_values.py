@@ -1,4 +1,4 @@
-"""What functions count as in other processes."""
+"""Identities of functions in other processes, and the names of credentials."""
 
 from __future__ import annotations
 

@@ -56,7 +56,8 @@ def guard_llm(
     itself, in this process alone unless it has the attribute ``__toolops_key__``. Pictures and
     other files count by their content. A model whose fields or arguments have no canonical form, or
     that goes on with a conversation which its provider keeps
-    (``OpenAIResponses(track_previous_responses=True)``), bypasses the cache with a warning event. Safe to use from any threads and event loops.
+    (``OpenAIResponses(track_previous_responses=True)``), bypasses the cache with a warning event.
+    Safe to use from any threads and event loops.
 
     Args:
         llm: The model; it is left as it is.
