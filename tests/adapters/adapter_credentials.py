@@ -146,8 +146,8 @@ class CredentialConformance:
     def test_functions_of_one_name_are_one(self, kind: str, outcomes, caplog) -> None:
         values: list[Any] = []
         for name in ("a", "a", "b"):
-            value = partial(_token, name)
-            value.__toolops_key__ = name  # type: ignore[attr-defined]
+            value: Any = partial(_token, name)
+            value.__toolops_key__ = name
             values.append(value)
         values += [NamedAccount("a").token, NamedAccount("a").token, NamedAccount("b").token]
         found = outcomes(self.kinds[kind], *values)
