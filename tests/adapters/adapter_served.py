@@ -1,4 +1,4 @@
-"""What a cache serves of a model's answers: paid for once, forgotten and made anew on demand.
+"""Served answers of models: paid for once, forgotten, and made anew on demand.
 
 Each adapter asks real clients, which speak HTTP to the tests' server, in every way that it has:
 ``class TestMine(ServedConformance)`` runs the list.
