@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
 import pytest
-from openai_server import OpenAIServer
+from openai_server import OpenAIServer, last_user_text
 
-from toolops_plugins import ToolOps
+from toolops_plugins import Policy, Semantic, SemanticCache, ToolOps
+from toolops_plugins.adapters.model_policy import MODEL_POLICY
 
 __all__ = ["Face", "ServedConformance"]
 
@@ -24,6 +26,16 @@ None: answers of the framework tell no tokens.
 """
 
 QUESTION = "What is the capital of France?"
+AGAIN = "what's the capital of France"
+OTHER = "What is the capital of Spain?"
+
+_ONE_FACE = "served_one_face"
+
+
+def one_face(test: Any) -> Any:
+    """Mark a test of what is alike for all ways of asking, which takes the first."""
+    setattr(test, _ONE_FACE, True)
+    return test
 
 
 class ServedConformance:
@@ -35,19 +47,22 @@ class ServedConformance:
 
     faces: ClassVar[Mapping[str, Face]]
 
-    def guarded(self, server: OpenAIServer, ops: ToolOps, **options: Any) -> Any:
-        """Return what is asked: a model, or an agent, behind the default policy.
+    def guarded(self, server: OpenAIServer, ops: ToolOps, policy: Policy = MODEL_POLICY) -> Any:
+        """Return what is asked: a model, or an agent, behind a policy."""
+        raise NotImplementedError
 
-        Args:
-            server: Answers.
-            ops: The runtime.
-            options: Options of the function or class that guards.
-        """
+    def forget(self, guarded: Any, ops: ToolOps, text: str, *, aio: bool) -> None:
+        """Forget the answer to a question, in the way that is meant for this."""
         raise NotImplementedError
 
     def count_tokens(self, guarded: Any) -> AbstractContextManager[Callable[[], int]]:
         """Return a context in which the framework's own counter counts tokens, and its total."""
         raise NotImplementedError
+
+    @pytest.fixture
+    def by_meaning(self, tmp_path: Path) -> Iterator[ToolOps]:
+        with ToolOps(semantic=SemanticCache(tmp_path)) as ops:
+            yield ops
 
     @pytest.fixture
     def ops(self) -> Iterator[ToolOps]:
@@ -56,7 +71,9 @@ class ServedConformance:
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         if "face" in metafunc.fixturenames:
-            faces = self.faces
+            faces = dict(self.faces)
+            if getattr(metafunc.function, _ONE_FACE, False):
+                faces = dict([next(iter(faces.items()))])
             metafunc.parametrize("face", list(faces.values()), ids=list(faces))
 
     # Tokens --------------------------------------------------------------------------------------
@@ -74,3 +91,73 @@ class ServedConformance:
         else:
             assert said > 0
             assert more == [0, 0]
+
+    # Forgetting ----------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("aio", [False, True])
+    def test_a_forgotten_answer_is_made_anew_and_no_other(
+        self, face: Face, aio: bool, openai_server, ops
+    ) -> None:
+        guarded = self.guarded(openai_server, ops)
+        for text in (QUESTION, OTHER, QUESTION):
+            face(guarded, text)
+        assert len(openai_server.requests) == 2
+        self.forget(guarded, ops, QUESTION, aio=aio)
+        for _ in range(2):
+            face(guarded, OTHER)
+            face(guarded, QUESTION)
+        assert [last_user_text(body) for body in openai_server.requests] == [
+            QUESTION,
+            OTHER,
+            QUESTION,
+        ]
+
+    @one_face
+    def test_an_answer_by_meaning_is_forgotten_with_its_question(
+        self, face: Face, openai_server, by_meaning
+    ) -> None:
+        policy = MODEL_POLICY.replace(semantic=Semantic(on="question"))
+        guarded = self.guarded(openai_server, by_meaning, policy)
+        face(guarded, QUESTION)
+        self.forget(guarded, by_meaning, QUESTION, aio=False)
+        face(guarded, AGAIN)
+        assert len(openai_server.requests) == 2
+
+    @one_face
+    def test_an_answer_in_other_words_is_forgotten(
+        self, face: Face, openai_server, by_meaning
+    ) -> None:
+        policy = MODEL_POLICY.replace(semantic=Semantic(on="question"))
+        guarded = self.guarded(openai_server, by_meaning, policy)
+        for text in (QUESTION, AGAIN):
+            face(guarded, text)
+        assert len(openai_server.requests) == 1
+        self.forget(guarded, by_meaning, AGAIN, aio=True)
+        for text in (AGAIN, AGAIN):
+            face(guarded, text)
+        assert len(openai_server.requests) == 2
+
+    # Regenerating --------------------------------------------------------------------------------
+
+    def test_a_regenerated_answer_replaces_the_stored_one(
+        self, face: Face, openai_server, ops
+    ) -> None:
+        openai_server.reply = lambda body: f"number {len(openai_server.requests)}"
+        guarded = self.guarded(openai_server, ops)
+        assert face(guarded, QUESTION)[0] == "number 1"
+        with ops.force_refresh():
+            assert face(guarded, QUESTION)[0] == "number 2"
+        assert [face(guarded, QUESTION)[0] for _ in range(2)] == ["number 2"] * 2
+        assert len(openai_server.requests) == 2
+
+    @one_face
+    def test_a_regenerated_answer_replaces_the_one_in_other_words(
+        self, face: Face, openai_server, by_meaning
+    ) -> None:
+        openai_server.reply = lambda body: f"number {len(openai_server.requests)}"
+        policy = MODEL_POLICY.replace(semantic=Semantic(on="question"))
+        guarded = self.guarded(openai_server, by_meaning, policy)
+        assert [face(guarded, text)[0] for text in (QUESTION, AGAIN)] == ["number 1"] * 2
+        with by_meaning.force_refresh():
+            assert face(guarded, AGAIN)[0] == "number 2"
+        assert face(guarded, AGAIN)[0] == "number 2"

@@ -18,6 +18,8 @@ NAMES = [
     "TokenPrice",
     "ToolOpsListener",
     "ToolOpsMixin",
+    "aforget_answer",
+    "forget_answer",
     "guard_llm",
     "install",
     "uninstall",

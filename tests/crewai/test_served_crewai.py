@@ -11,8 +11,8 @@ import crewai
 from adapters.adapter_served import Face, ServedConformance
 from openai_server import OpenAIServer
 
-from crewai_toolops import guard_llm
-from toolops_plugins import ToolOps
+from crewai_toolops import MODEL_POLICY, aforget_answer, forget_answer, guard_llm
+from toolops_plugins import Policy, ToolOps
 
 
 class TestModel(ServedConformance):
@@ -22,7 +22,7 @@ class TestModel(ServedConformance):
     }
     streams = False
 
-    def guarded(self, server: OpenAIServer, ops: ToolOps, **options: Any) -> Any:
+    def guarded(self, server: OpenAIServer, ops: ToolOps, policy: Policy = MODEL_POLICY) -> Any:
         model = crewai.LLM(
             model="gpt-4o-mini",
             api_key="sk-test",
@@ -30,7 +30,13 @@ class TestModel(ServedConformance):
             base_url=server.url,
             stream=self.streams,
         )
-        return guard_llm(model, ops=ops, **options)
+        return guard_llm(model, policy, ops=ops)
+
+    def forget(self, guarded: Any, ops: ToolOps, text: str, *, aio: bool) -> None:
+        if aio:
+            asyncio.run(aforget_answer(guarded, text))
+        else:
+            forget_answer(guarded, text)
 
     @contextmanager
     def count_tokens(self, guarded: Any) -> Iterator[Callable[[], int]]:

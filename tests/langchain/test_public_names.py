@@ -34,6 +34,8 @@ NAMES = [
     "ToolOpsNodeCache",
     "ToolOpsRateLimiter",
     "ToolOpsTool",
+    "aforget_answer",
+    "forget_answer",
     "guard_llm",
     "guard_model",
     "wrap_tool",

@@ -14,8 +14,15 @@ from langchain_core.messages import AIMessage
 from langchain_openai import ChatOpenAI
 from openai_server import OpenAIServer
 
-from langchain_toolops import ToolOpsCache, ToolOpsMiddleware, guard_llm
-from toolops_plugins import ToolOps
+from langchain_toolops import (
+    MODEL_POLICY,
+    ToolOpsCache,
+    ToolOpsMiddleware,
+    aforget_answer,
+    forget_answer,
+    guard_llm,
+)
+from toolops_plugins import Policy, ToolOps
 
 
 def model_of(server: OpenAIServer, **options: Any) -> ChatOpenAI:
@@ -47,8 +54,15 @@ class TestModel(ServedConformance):
         "bound": lambda model, text: read(model.bind(temperature=0.5).invoke(text)),
     }
 
-    def guarded(self, server: OpenAIServer, ops: ToolOps, **options: Any) -> Any:
-        return guard_llm(model_of(server), ops=ops, **options)
+    def guarded(self, server: OpenAIServer, ops: ToolOps, policy: Policy = MODEL_POLICY) -> Any:
+        return guard_llm(model_of(server), policy, ops=ops)
+
+    def forget(self, guarded: Any, ops: ToolOps, text: str, *, aio: bool) -> None:
+        for model in (guarded, guarded.bind(temperature=0.5)):
+            if aio:
+                asyncio.run(aforget_answer(model, text))
+            else:
+                forget_answer(model, text)
 
     @contextmanager
     def count_tokens(self, guarded: Any) -> Iterator[Callable[[], int]]:
@@ -64,8 +78,8 @@ class TestCachedModel(TestModel):
         if "stream" not in name
     }
 
-    def guarded(self, server: OpenAIServer, ops: ToolOps, **options: Any) -> Any:
-        return model_of(server, cache=ToolOpsCache(ops, **options))
+    def guarded(self, server: OpenAIServer, ops: ToolOps, policy: Policy = MODEL_POLICY) -> Any:
+        return model_of(server, cache=ToolOpsCache(ops, semantic=policy.semantic))
 
 
 def last(state: dict[str, Any]) -> tuple[str, int | None]:
@@ -95,5 +109,14 @@ class TestAgent(TestModel):
         ),
     }
 
-    def guarded(self, server: OpenAIServer, ops: ToolOps, **options: Any) -> Any:
-        return create_agent(model_of(server), middleware=[ToolOpsMiddleware(ops, **options)])
+    def guarded(self, server: OpenAIServer, ops: ToolOps, policy: Policy = MODEL_POLICY) -> Any:
+        return create_agent(model_of(server), middleware=[ToolOpsMiddleware(ops, model=policy)])
+
+    def forget(self, guarded: Any, ops: ToolOps, text: str, *, aio: bool) -> None:
+        # A message of the agent, of whichever run, tells the key of its answer.
+        message = guarded.invoke(state_of(text))["messages"][-1]
+        keys = [message.response_metadata["toolops_key"]]
+        if aio:
+            asyncio.run(ops.ainvalidate(keys=keys))
+        else:
+            ops.invalidate(keys=keys)

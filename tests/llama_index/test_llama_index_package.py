@@ -25,6 +25,8 @@ NAMES = [
     "ToolOpsKVStore",
     "ToolOpsRateLimiter",
     "ToolOpsSpanHandler",
+    "aforget_answer",
+    "forget_answer",
     "guard_embedding",
     "guard_llm",
     "guard_tool",

@@ -15,8 +15,13 @@ from llama_index.core.base.llms.types import CompletionResponse
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from openai_server import OpenAIServer
 
-from llama_index.callbacks.toolops import guard_llm
-from toolops_plugins import ToolOps
+from llama_index.callbacks.toolops import (
+    MODEL_POLICY,
+    aforget_answer,
+    forget_answer,
+    guard_llm,
+)
+from toolops_plugins import Policy, ToolOps
 
 
 def told(response: Any) -> tuple[str, int | None]:
@@ -50,12 +55,19 @@ class TestModel(ServedConformance):
     def _make_llm(self, llm: Callable[..., Any]) -> None:
         self.llm = llm
 
-    def guarded(self, server: OpenAIServer, ops: ToolOps, **options: Any) -> Any:
+    def guarded(self, server: OpenAIServer, ops: ToolOps, policy: Policy = MODEL_POLICY) -> Any:
         model = self.llm(
             callback_manager=CallbackManager([TokenCountingHandler()]),
             additional_kwargs={"stream_options": {"include_usage": True}},
         )
-        return guard_llm(model, ops=ops, **options)
+        return guard_llm(model, policy, ops=ops)
+
+    def forget(self, guarded: Any, ops: ToolOps, text: str, *, aio: bool) -> None:
+        for given in (text, user(text)):
+            if aio:
+                asyncio.run(aforget_answer(guarded, given))
+            else:
+                forget_answer(guarded, given)
 
     @contextmanager
     def count_tokens(self, guarded: Any) -> Iterator[Callable[[], int]]:

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Self, TypeVar, cast
 
 from toolops_plugins.adapters.detachable_call import DetachableCall
 from toolops_plugins.adapters.fallback_answers import with_substitutes
+from toolops_plugins.adapters.forgetting import ForgettableCall, aforget_calls, forget_calls
 from toolops_plugins.adapters.live_values import LiveValues, LocalNotices
 from toolops_plugins.adapters.model_policy import may_pass, name_parts, narrow_errors
 from toolops_plugins.adapters.signals import adapt_policy
@@ -132,6 +133,26 @@ class ModelGuard:
         policy = adapt_policy(with_substitutes(policy, stream=True).replace(hedge=None), is_whole)
         wrap = self.ops.tool(policy=policy, name=f"{self.name} stream", ignore=["own"])
         self.stream, self.astream = wrap(_stream), wrap(_astream)
+
+    def forget(self, question: str, scope: Any) -> None:
+        """Forget the answers to a question, those of streams too.
+
+        Args:
+            question: The question.
+            scope: Everything else that the answer depends on.
+
+        Raises:
+            TierError: A tier could not be reached; the others have forgotten.
+        """
+        forget_calls(self.ops, self._calls_of(question, scope))
+
+    async def aforget(self, question: str, scope: Any) -> None:
+        """As :meth:`forget`, without blocking the event loop."""
+        await aforget_calls(self.ops, self._calls_of(question, scope))
+
+    def _calls_of(self, question: str, scope: Any) -> list[ForgettableCall]:
+        wrapped = [getattr(self, name, None) for name in ("ask", "stream")]
+        return [(each, (question, scope, None)) for each in wrapped if each is not None]
 
     def make_subclass(
         self, kind: type[_M], methods: Mapping[str, Any], absent: Iterable[str] = ()

@@ -55,6 +55,10 @@ class CacheAside:
         self._misses: OrderedDict[bytes, Call] = OrderedDict()
 
     @property
+    def __toolops_plan__(self) -> Plan:
+        return self._plan
+
+    @property
     def name(self) -> str:
         """The name under which its calls are counted."""
         return self._plan.name

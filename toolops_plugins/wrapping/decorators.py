@@ -246,6 +246,7 @@ class Decorators(ABC):
 
         wrapper.name, wrapper.policy, wrapper.key = plan.name, policy, key
         wrapper.invalidate, wrapper.ainvalidate = invalidate, ainvalidate
+        wrapper.__toolops_plan__ = plan  # for adapters
         return MethodTool(wrapper) if target.method and not target.args else wrapper
 
     @overload

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from crewai_toolops.forgetting import aforget_answer, forget_answer
     from crewai_toolops.listener import ToolOpsListener, install, uninstall
     from crewai_toolops.llms import MODEL_POLICY, guard_llm
     from crewai_toolops.mixin import ToolOpsMixin
@@ -27,6 +28,8 @@ __all__ = [
     "TokenPrice",
     "ToolOpsListener",
     "ToolOpsMixin",
+    "aforget_answer",
+    "forget_answer",
     "guard_llm",
     "install",
     "uninstall",
@@ -40,6 +43,8 @@ _PLACES = {
     "TokenPrice": "prices",
     "ToolOpsListener": "listener",
     "ToolOpsMixin": "mixin",
+    "aforget_answer": "forgetting",
+    "forget_answer": "forgetting",
     "guard_llm": "llms",
     "install": "listener",
     "uninstall": "listener",

@@ -145,6 +145,17 @@ class LLMGuard(ModelGuard):
 
         return acall
 
+    def call_of(self, llm: Any, messages: Any, kwargs: dict[str, Any]) -> _LLMCall:
+        """Return a call that is not made, with what hooks leave of its messages.
+
+        Raises:
+            TypeError: The arguments do not fit the model.
+        """
+        inner = self.kind.call
+        own = _LLMCall(self, llm, inner, _signature(inner).bind(llm, messages, **kwargs))
+        own.begin()
+        return own
+
     def _call(
         self,
         llm: Any,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_toolops.cache import ToolOpsCache
 from langchain_toolops.callbacks import ToolOpsCallbackHandler
 from langchain_toolops.embeddings import ToolOpsEmbeddings
+from langchain_toolops.forgetting import aforget_answer, forget_answer
 from langchain_toolops.models import MODEL_POLICY, guard_llm, guard_model
 from langchain_toolops.prices import ModelPrices, TokenPrice
 from langchain_toolops.rate_limiter import ToolOpsRateLimiter
@@ -39,6 +40,8 @@ __all__ = [
     "ToolOpsNodeCache",
     "ToolOpsRateLimiter",
     "ToolOpsTool",
+    "aforget_answer",
+    "forget_answer",
     "guard_llm",
     "guard_model",
     "wrap_tool",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -31,12 +32,14 @@ __all__ = [
     "answer_of",
     "is_whole_answer",
     "is_whole_tool_answer",
+    "mark_key",
     "restore_answer",
     "teach_answers",
     "tool_answer_of",
     "tool_message",
 ]
 
+_KEY = "toolops_key"
 _TO_BE_PARSED = object()
 """Stands for a structured response, which is never stored: the live request makes it again."""
 
@@ -165,6 +168,26 @@ def answer_in(result: Any) -> AIMessage | None:
     if isinstance(result, ModelResponse):
         return next((m for m in result.result if isinstance(m, AIMessage)), None)
     return result if isinstance(result, AIMessage) else None
+
+
+def mark_key(answer: Answer, find_key: Callable[[], str]) -> None:
+    """Let what a model has said tell the key under which the answer may be kept.
+
+    It is stored with the answer: so a hit tells it too, and one by meaning the key of its origin.
+
+    Args:
+        answer: The answer, which has just been made.
+        find_key: Returns the key, in hexadecimal.
+    """
+    if answer.lone or not is_whole_answer(answer):
+        return
+    try:
+        key = find_key()
+    except Exception:  # noqa: BLE001 - of users' classes; the call went past the cache
+        return
+    for message in answer.result:
+        if isinstance(message, AIMessage):
+            message.response_metadata = {**message.response_metadata, _KEY: key}
 
 
 def restore_answer(

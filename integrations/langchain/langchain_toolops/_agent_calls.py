@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from langchain_core.runnables.config import var_child_runnable_config
@@ -39,6 +40,8 @@ class HandlerCall(ModelCall):
         self._results: list[tuple[Any, Any]] = []
         self.is_foreign = False
         """Whether the caller's result is one that its own handler has not brought."""
+        self.find_key: Callable[[], str] | None = None
+        """Returns the key under which the result may be kept; None where it is not kept."""
 
     def call(self) -> Any:
         """Make the call, and return what the runtime is to keep of it."""
@@ -148,10 +151,11 @@ class Functions:
         """Make one call, and return its caller's result."""
         try:
             if call.shared:
-                value = self._function(call, aio=False, alone=False)(*call.args, **call.kwargs)
+                value = self._shared(call, aio=False)(*call.args, **call.kwargs)
                 taken = _result(call, value)
                 if taken is not NOTHING:
                     return taken
+            call.own.find_key = None
             alone = self._function(call, aio=False, alone=True)
             return _result(call, alone(*call.args, **call.kwargs))
         finally:
@@ -161,14 +165,21 @@ class Functions:
         """As :meth:`run`, without blocking the event loop."""
         try:
             if call.shared:
-                value = await self._function(call, aio=True, alone=False)(*call.args, **call.kwargs)
+                value = await self._shared(call, aio=True)(*call.args, **call.kwargs)
                 taken = _result(call, value)
                 if taken is not NOTHING:
                     return taken
+            call.own.find_key = None
             alone = self._function(call, aio=True, alone=True)
             return _result(call, await alone(*call.args, **call.kwargs))
         finally:
             call.own.is_over = True
+
+    def _shared(self, call: AgentCall, *, aio: bool) -> Any:
+        function = self._function(call, aio=aio, alone=False)
+        if self._policy.cache is not None:
+            call.own.find_key = partial(function.key, *call.args, **call.kwargs)
+        return function
 
     def _function(self, call: AgentCall, *, aio: bool, alone: bool) -> Any:
         known = call.name, call.names, aio, alone

@@ -168,7 +168,7 @@ class LLMGuard(ModelGuard):
                 return method(run_manager=run_manager)
             own = _MethodCall(self, method, run_manager)
             try:
-                answer = self.ask(*self._question(model, messages, stop, kwargs), own)
+                answer = self.ask(*self.question(model, messages, stop, kwargs), own)
                 result = self._result(answer, own)
                 return own.call() if result is None else result
             finally:
@@ -187,7 +187,7 @@ class LLMGuard(ModelGuard):
                 return await method(run_manager=run_manager)
             own = _MethodCall(self, method, run_manager)
             try:
-                answer = await self.aask(*self._question(model, messages, stop, kwargs), own)
+                answer = await self.aask(*self.question(model, messages, stop, kwargs), own)
                 result = self._result(answer, own)
                 return await own.acall() if result is None else result
             finally:
@@ -206,7 +206,7 @@ class LLMGuard(ModelGuard):
                 yield from method(run_manager=run_manager)
                 return
             own = _MethodCall(self, method, run_manager)
-            items = self.stream(*self._question(model, messages, stop, kwargs), own)
+            items = self.stream(*self.question(model, messages, stop, kwargs), own)
             with _note_errors(run_manager), closing(items):
                 for number, item in enumerate(items):
                     chunk = self._chunk(item, own, first=not number)
@@ -231,7 +231,7 @@ class LLMGuard(ModelGuard):
                     yield chunk
                 return
             own = _MethodCall(self, method, run_manager)
-            items = self.astream(*self._question(model, messages, stop, kwargs), own)
+            items = self.astream(*self.question(model, messages, stop, kwargs), own)
             first = True
             with _note_errors(run_manager):
                 async with aclosing(items):
@@ -247,7 +247,7 @@ class LLMGuard(ModelGuard):
 
         return _astream
 
-    def _question(
+    def question(
         self, model: BaseChatModel, messages: Any, stop: Any, kwargs: Mapping[str, Any]
     ) -> tuple[str, Any]:
         """Return the question, and everything else that the answer depends on."""

@@ -22,6 +22,7 @@ from toolops_plugins import (
     ToolOps,
 )
 from toolops_plugins.adapters.call_ids import CallIds
+from toolops_plugins.adapters.forgetting import aforget_calls, forget_calls
 from toolops_plugins.adapters.options import keeps_usage, policy_of, runtime_of
 from toolops_plugins.adapters.policy_views import compare_by, map_results
 from toolops_plugins.adapters.signals import adapt_policy
@@ -131,6 +132,28 @@ class ToolOpsCache(BaseCache):
         if parts is not None:
             note_generations(return_val)
             await self._aside.astore(dump(return_val), *parts)
+
+    def forget(self, prompt: str, llm_string: str) -> None:
+        """Forget the generations kept for a prompt, and those that its meaning would find.
+
+        :func:`~langchain_toolops.forget_answer` makes both texts of a model and its input.
+
+        Args:
+            prompt: As in :meth:`lookup`.
+            llm_string: As in :meth:`lookup`.
+
+        Raises:
+            TierError: A tier could not be reached; the others have forgotten.
+        """
+        parts = self._key_parts(prompt, llm_string)
+        if parts is not None:
+            forget_calls(self._ops, [(self._aside, parts)])
+
+    async def aforget(self, prompt: str, llm_string: str) -> None:
+        """As :meth:`forget`, without blocking the event loop."""
+        parts = self._key_parts(prompt, llm_string)
+        if parts is not None:
+            await aforget_calls(self._ops, [(self._aside, parts)])
 
     def clear(self, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
         """Forget all that was kept under this cache's name, in every process; nothing else."""

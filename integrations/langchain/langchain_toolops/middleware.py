@@ -32,6 +32,7 @@ from langchain_toolops._agent_answers import (
     answer_of,
     is_whole_answer,
     is_whole_tool_answer,
+    mark_key,
     restore_answer,
     teach_answers,
     tool_answer_of,
@@ -249,7 +250,14 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
     def _model_call(self, request: ModelRequest[Any], call: Callable[[], Any]) -> AgentCall:
         if not self._compared:
             self._compare(request.tools)
-        own = HandlerCall(call, partial(answer_of, response_format=request.response_format))
+
+        def pack(response: Any) -> Answer:
+            answer = answer_of(response, request.response_format)
+            if own.find_key is not None:
+                mark_key(answer, own.find_key)
+            return answer
+
+        own = HandlerCall(call, pack)
         return AgentCall(
             name=model_name(request.model),
             own=own,

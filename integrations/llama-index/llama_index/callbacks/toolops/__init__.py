@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from llama_index.callbacks.toolops.callbacks import ToolOpsCallbackHandler
     from llama_index.callbacks.toolops.embeddings import guard_embedding
     from llama_index.callbacks.toolops.events import CacheHitEvent
+    from llama_index.callbacks.toolops.forgetting import aforget_answer, forget_answer
     from llama_index.callbacks.toolops.instrumentation import (
         ToolOpsEventHandler,
         ToolOpsSpanHandler,
@@ -50,6 +51,8 @@ __all__ = [
     "ToolOpsKVStore",
     "ToolOpsRateLimiter",
     "ToolOpsSpanHandler",
+    "aforget_answer",
+    "forget_answer",
     "guard_embedding",
     "guard_llm",
     "guard_tool",
@@ -71,6 +74,8 @@ _PLACES = {
     "ToolOpsKVStore": "kvstore",
     "ToolOpsRateLimiter": "rate_limiter",
     "ToolOpsSpanHandler": "instrumentation",
+    "aforget_answer": "forgetting",
+    "forget_answer": "forgetting",
     "guard_embedding": "embeddings",
     "guard_llm": "llms",
     "guard_tool": "tools",

@@ -133,6 +133,13 @@ class LLMGuard(ModelGuard):
 
     # -- calls -----------------------------------------------------------------------------------
 
+    def call_of(self, llm: Any, given: Any, kwargs: Mapping[str, Any]) -> EndpointCall:
+        """Return the call of ``complete`` with a prompt, or of ``chat`` with messages."""
+        if isinstance(given, str):
+            rest = dict(kwargs)
+            return self._completion(llm, "complete", given, rest.pop("formatted", False), rest)
+        return self._chat(llm, "chat", given, kwargs)
+
     def _chat(self, llm: Any, name: str, messages: Any, kwargs: Mapping[str, Any]) -> EndpointCall:
         """Return the call of an endpoint that takes messages."""
         given = _list(messages)
