@@ -124,18 +124,22 @@ class ServedConformance:
         assert len(openai_server.requests) == 2
 
     @one_face
-    def test_an_answer_in_other_words_is_forgotten(
-        self, face: Face, openai_server, by_meaning
+    @pytest.mark.parametrize("aio", [False, True])
+    def test_an_answer_in_other_words_is_forgotten_for_good(
+        self, face: Face, aio: bool, openai_server, tmp_path: Path
     ) -> None:
         policy = MODEL_POLICY.replace(semantic=Semantic(on="question"))
-        guarded = self.guarded(openai_server, by_meaning, policy)
-        for text in (QUESTION, AGAIN):
-            face(guarded, text)
-        assert len(openai_server.requests) == 1
-        self.forget(guarded, by_meaning, AGAIN, aio=True)
-        for text in (AGAIN, AGAIN):
-            face(guarded, text)
-        assert len(openai_server.requests) == 2
+        with ToolOps(semantic=SemanticCache(tmp_path)) as ops:
+            guarded = self.guarded(openai_server, ops, policy)
+            for text in (QUESTION, AGAIN):
+                face(guarded, text)
+            assert len(openai_server.requests) == 1
+            self.forget(guarded, ops, AGAIN, aio=aio)
+        with ToolOps(semantic=SemanticCache(tmp_path)) as ops:
+            guarded = self.guarded(openai_server, ops, policy)
+            for _ in range(2):
+                face(guarded, AGAIN)
+            assert len(openai_server.requests) == 2
 
     # Regenerating --------------------------------------------------------------------------------
 
