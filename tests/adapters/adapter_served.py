@@ -125,21 +125,18 @@ class ServedConformance:
 
     @one_face
     @pytest.mark.parametrize("aio", [False, True])
-    def test_an_answer_in_other_words_is_forgotten_for_good(
-        self, face: Face, aio: bool, openai_server, tmp_path: Path
+    def test_an_answer_in_other_words_is_forgotten(
+        self, face: Face, aio: bool, openai_server, by_meaning
     ) -> None:
         policy = MODEL_POLICY.replace(semantic=Semantic(on="question"))
-        with ToolOps(semantic=SemanticCache(tmp_path)) as ops:
-            guarded = self.guarded(openai_server, ops, policy)
-            for text in (QUESTION, AGAIN):
-                face(guarded, text)
-            assert len(openai_server.requests) == 1
-            self.forget(guarded, ops, AGAIN, aio=aio)
-        with ToolOps(semantic=SemanticCache(tmp_path)) as ops:
-            guarded = self.guarded(openai_server, ops, policy)
-            for _ in range(2):
-                face(guarded, AGAIN)
-            assert len(openai_server.requests) == 2
+        guarded = self.guarded(openai_server, by_meaning, policy)
+        for text in (QUESTION, AGAIN):
+            face(guarded, text)
+        assert len(openai_server.requests) == 1
+        self.forget(guarded, by_meaning, AGAIN, aio=aio)
+        for _ in range(2):
+            face(guarded, AGAIN)
+        assert len(openai_server.requests) == 2
 
     # Regenerating --------------------------------------------------------------------------------
 

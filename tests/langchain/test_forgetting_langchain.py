@@ -217,5 +217,3 @@ def test_the_key_does_not_count_in_what_is_asked_next(ops, chat, openai_server):
     for _ in range(3):
         agent.invoke({"messages": [("user", QUESTION)]})
     assert len(openai_server.requests) == 2
-
-

@@ -29,9 +29,6 @@ def forget_answer(llm: BaseLLM, input: Any, /, **kwargs: Any) -> None:  # noqa: 
     Raises:
         ConfigurationError: The model is not guarded.
         TierError: A tier could not be reached; the others have forgotten.
-
-    Example:
-        >>> forget_answer(llm, "What is in stock?")
     """
     guard = _guard_of(llm)
     call = guard.call_of(llm, input, kwargs)

@@ -55,9 +55,6 @@ def forget_answer(
     Raises:
         ConfigurationError: There is no such model.
         TierError: A tier could not be reached; the others have forgotten.
-
-    Example:
-        >>> forget_answer(model.bind_tools(tools), messages)
     """
     for target in _targets(model, config, kwargs):
         given = input

@@ -32,9 +32,6 @@ def forget_answer(llm: LLM, input: str | Sequence[ChatMessage], /, **kwargs: Any
     Raises:
         ConfigurationError: The model is not guarded.
         TierError: A tier could not be reached; the others have forgotten.
-
-    Example:
-        >>> forget_answer(llm, [ChatMessage("What is in stock?", role="user")])
     """
     guard = _guard_of(llm)
     guard.forget(*guard.call_of(llm, input, kwargs).question())
