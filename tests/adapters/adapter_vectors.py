@@ -252,6 +252,22 @@ class Vectors:
             assert await self.ask(way, guarded, ["first", "c", "d"]) == [[1.0] * 3] * 3
         assert asked == ["first"]
 
+    async def test_a_query_of_another_length_than_the_texts_is_not_kept(
+        self, way: str, ops
+    ) -> None:
+        asked: list[str] = []
+
+        def give(texts: list[str]) -> list[Any]:
+            asked.extend(texts)
+            return [[1.0] * (3 if asked.count("q") != 1 else 2) for _ in texts]
+
+        guarded = self.guard(self.fake(give), ops)
+        await self.ask(way, guarded, ["a", "b"])
+        assert await self.ask_query(way, guarded, "q") == [1.0] * 2
+        for _ in range(2):
+            assert await self.ask_query(way, guarded, "q") == [1.0] * 3
+        assert asked == ["a", "b", "q", "q"]
+
     async def test_two_lengths_that_nothing_decides_are_not_kept(self, way: str, ops) -> None:
         asked: list[str] = []
 

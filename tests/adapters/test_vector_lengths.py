@@ -36,10 +36,20 @@ def test_roles_and_tenants_are_apart():
     lengths = VectorLengths()
     assert lengths.learn("text", [("a", 2)], "alice") == 2
     assert lengths.learn("text", [("a", 3)], "bob") == 3
-    assert lengths.learn("query", [("a", 4)], "alice") == 4
+    assert lengths.learn("query", [("a", 4)], "alice") == 4  # by one text as well
     found = {"a": packed(2)}
     assert lengths.fit("text", found, lambda: "alice") == found
     assert lengths.fit("text", found, lambda: "bob") == {}
+
+
+def test_several_texts_of_one_role_decide_for_another_until_it_shows_its_own():
+    lengths = VectorLengths()
+    assert lengths.learn("text", [("a", 3), ("b", 3)]) == 3
+    assert lengths.learn("query", [("a", 2)]) == 3
+    assert lengths.fit("query", {"a": packed(2)}, nobody) == {}
+    assert lengths.learn("query", [("a", 2)]) == 3
+    assert lengths.learn("query", [("b", 2)]) == 2
+    assert lengths.learn("text", [("c", 3)]) == 3
 
 
 def test_the_tenant_is_not_asked_while_all_vectors_have_one_length():

@@ -18,7 +18,7 @@ from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_openai import OpenAIEmbeddings
 from langchain_tests.integration_tests import EmbeddingsIntegrationTests
 from langchain_tests.unit_tests import EmbeddingsUnitTests
-from pydantic import BaseModel, PrivateAttr
+from pydantic import BaseModel, PrivateAttr, SecretStr
 from servers import wait_for
 
 from langchain_toolops.embeddings import ToolOpsEmbeddings
@@ -479,6 +479,22 @@ def test_a_secret_is_no_part_of_what_tells_models_apart(ops, inner):
 
     for key in ("one", "two"):
         ToolOpsEmbeddings(Keyed(model="m", api_key=key), ops).embed_query("x")
+    assert inner.queries == ["x"]
+
+
+def test_a_secret_of_another_name_is_no_part_either(ops, inner):
+    class Keyed(BaseModel, Embeddings):
+        model: str = "m"
+        access_key_id: SecretStr
+
+        def embed_documents(self, texts):
+            return inner.embed_documents(texts)
+
+        def embed_query(self, text):
+            return inner.embed_query(text)
+
+    for key in ("one", "two"):
+        ToolOpsEmbeddings(Keyed(access_key_id=SecretStr(key)), ops).embed_query("x")
     assert inner.queries == ["x"]
 
 

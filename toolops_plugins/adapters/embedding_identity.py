@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from operator import is_
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretBytes, SecretStr
 
 from toolops_plugins.callables.digests import sha256
 from toolops_plugins.concurrency.fork_locks import fork_safe
@@ -59,7 +59,7 @@ def identity_parts(
     such as clients and loaded models, only where no field names the model.
 
     Args:
-        fields: The fields that count.
+        fields: The fields that count, but for secrets.
         private: All private attributes. Texts, numbers and mappings among them count.
         canon: Makes the canonical form.
         is_named: Whether a field names the model.
@@ -71,6 +71,8 @@ def identity_parts(
     """
     parts: dict[str, bytes] = {}
     for name, value in fields.items():
+        if isinstance(value, SecretStr | SecretBytes):
+            continue
         parts[name] = canon.encode(_setting(canon, name, value, option, is_told=is_told))
     for name, value in private.items():
         if value is None or is_secret_name(name):

@@ -39,6 +39,8 @@ _MOST_TEXTS = 100
 """Texts that are remembered for a length of vectors."""
 _MOST_LENGTHS = 20
 """Lengths that are remembered for a role."""
+_SEVERAL = 2
+"""Texts of one role whose vectors decide for another."""
 _MOST_GROUPS = 1_000
 """Tenants and roles that are remembered."""
 
@@ -136,7 +138,9 @@ class VectorLengths:
 
     An embedder's vectors of one role have one length. It is the one that the settings ask for, or
     else that of most texts so far, so that one odd vector neither passes for a good one nor keeps
-    all others out. What one tenant is given decides nothing for another.
+    all others out. Where a role has shown it for one text at most, several texts of another role
+    decide, since queries and documents are compared with each other. What one tenant is given
+    decides nothing for another.
 
     Args:
         declared: Returns the length that the embedder is set to, or None if it is not known.
@@ -145,7 +149,8 @@ class VectorLengths:
     def __init__(self, declared: Callable[[], int | None] | None = None) -> None:
         self._declared = declared
         self._groups: OrderedDict[tuple[str, str], _Group] = OrderedDict()
-        self._seen: dict[str, set[int]] = {}
+        self._roles: set[str] = set()
+        self._lengths: set[int] = set()
         self._lock = fork_safe(self, threading.Lock())
 
     def learn(self, role: str, lengths: Iterable[tuple[str, int]], whose: str = "") -> int | None:
@@ -159,16 +164,27 @@ class VectorLengths:
         with self._lock:
             group = self._groups.setdefault((whose, role), _Group())
             self._groups.move_to_end((whose, role))
-            seen = self._seen.setdefault(role, set())
+            self._roles.add(role)
             for text, length in lengths:
                 group.count(text, length)
-                if len(seen) < _MOST_LENGTHS:
-                    seen.add(length)
+                if len(self._lengths) < _MOST_LENGTHS:
+                    self._lengths.add(length)
             group.decide()
             while len(self._groups) > _MOST_GROUPS:
                 self._groups.popitem(last=False)
+            expected = self._expected(role, whose)
         declared = None if self._declared is None else self._declared()
-        return group.expected if declared is None else declared
+        return expected if declared is None else declared
+
+    def _expected(self, role: str, whose: str) -> int | None:
+        """Return the length that vectors have shown, of this role or others; under the lock."""
+        own = self._groups.get((whose, role), _Group())
+        if own.support < _SEVERAL:
+            for other in self._roles:
+                group = self._groups.get((whose, other))
+                if group is not None and group.support >= _SEVERAL:
+                    return group.expected
+        return own.expected
 
     def fit(
         self, role: str, found: dict[str, Packed], whose: Callable[[], str]
@@ -185,11 +201,12 @@ class VectorLengths:
             return found
         length = None if self._declared is None else self._declared()
         if length is None:
-            seen = self._seen.get(role, ())
-            if len(lengths) == len(seen) == 1 and next(iter(lengths)) // _SIZE in seen:
+            known = self._lengths
+            if len(lengths) == len(known) == 1 and next(iter(lengths)) // _SIZE in known:
                 return found
-            group = self._groups.get((whose(), role))
-            length = None if group is None else group.expected
+            tenant = whose()
+            with self._lock:
+                length = self._expected(role, tenant)
         if length is None:
             sizes = [(text, len(vector) // _SIZE) for text, vector in found.items()]
             length = self.learn(role, sizes, whose())
@@ -203,12 +220,14 @@ class _Group:
 
     Attributes:
         expected: The length of most texts, or None if nothing tells it.
+        support: The number of texts that have shown it.
     """
 
-    __slots__ = ("_texts", "expected")
+    __slots__ = ("_texts", "expected", "support")
 
     def __init__(self) -> None:
         self.expected: int | None = None
+        self.support = 0
         self._texts: dict[int, set[int]] = {}  # by their hashes, since texts may be long
 
     def count(self, text: str, length: int) -> None:
@@ -229,6 +248,7 @@ class _Group:
             second is None or len(self._texts[first]) > len(self._texts[second])
         ):
             self.expected = first
+        self.support = len(self._texts.get(self.expected, ())) if self.expected else 0
 
 
 def list_vectors(given: Any, count: int) -> list[Any]:

@@ -53,8 +53,10 @@ class ToolOpsEmbeddings(Embeddings):
         model: What tells the model from others, and what it is counted by. None: what a field of
             the embedder says, such as ``model``. Of a pydantic model, as nearly all embedders are,
             the class and all settings count beside it, as they are at the time of the call, but for
-            secrets and those that only say how the model is reached and tried. Of others the name
-            alone counts, so it must tell whatever changes their vectors.
+            secrets and those that only say how the model is reached and tried. An object among
+            them that has no canonical form counts as itself, so that other processes do not share
+            the vectors; with a name given here it does not count. Of other embedders the name alone
+            counts, so it must tell whatever changes their vectors.
         policy: A policy to start from. None: keep vectors as long as the tiers do.
         parts: Its parts by name, as :meth:`toolops_plugins.ToolOps.tool` takes them;
             ``cache=None`` keeps nothing, ``coalesce=False`` shares nothing.
