@@ -66,6 +66,10 @@ class IdConformance:
         """Return the whole answer to the name of the way; the model has a tool "get_weather"."""
         raise NotImplementedError
 
+    def go_on(self, model: Any, way: str, answer: Any) -> Any:
+        """Return the answer to such an answer, and a result of each of its calls."""
+        raise NotImplementedError
+
     def places(self, answer: Any) -> dict[str, list[str]]:
         """Return the ids of an answer's tool calls, by the places that hold them."""
         raise NotImplementedError
@@ -128,3 +132,15 @@ class IdConformance:
             for hit in hits:
                 assert len({*old, *self.ids(hit)}) == 2 * len(old)
                 assert self.arguments(hit) == self.arguments(first) == [{"id": i} for i in old]
+
+    def test_a_conversation_goes_on_from_a_hit_as_from_the_first_answer(
+        self, model: Any, server: OpenAIServer
+    ) -> None:
+        old = [id_ for id_, _ in SHAPES]
+        for way in self.ways:
+            server.requests.clear()
+            answers = self.answers(model, server, way, old)
+            server.reply = lambda body: "fine"
+            for answer in answers:
+                self.go_on(model, way, answer)
+            assert len(server.requests) == 2

@@ -89,6 +89,16 @@ def test_the_ids_in_what_a_tool_is_given_are_its_own() -> None:
     assert call["id"] == "7"
 
 
+def test_what_belongs_to_each_call_goes_with_it() -> None:
+    new_ids = CallIds()
+    olds = ["call_Ab12Cd34Ef56", "call_Gh78Ij90Kl12"]
+    news = [new_ids.renew(old) for old in olds]
+    signatures = {"signatures": dict(zip(olds, ["c2ln", "bmVk"], strict=True))}
+    assert new_ids.replace(signatures) == {
+        "signatures": dict(zip(news, ["c2ln", "bmVk"], strict=True))
+    }
+
+
 def test_the_id_of_an_item_is_renewed_with_that_of_its_call() -> None:
     item = {"type": "function_call", "id": "fc_0123456789abcdef", "call_id": "call_Ab12Cd34Ef56"}
     new_ids = CallIds()

@@ -32,10 +32,28 @@ class TestModel(IdConformance):
         return guard_llm(client, policy, ops=ops)
 
     def ask(self, model: Any, way: str) -> list[Any]:
-        asked = [{"role": "user", "content": way}]
+        return self.answer(model, way, [{"role": "user", "content": way}])
+
+    def go_on(self, model: Any, way: str, answer: list[Any]) -> Any:
+        calls = [
+            {
+                "id": id_,
+                "type": "function",
+                "function": {"name": "get_weather", "arguments": json.dumps(given)},
+            }
+            for id_, given in zip(self.ids(answer), self.arguments(answer), strict=True)
+        ]
+        results = [
+            {"role": "tool", "tool_call_id": call["id"], "content": "rain"} for call in calls
+        ]
+        asked = {"role": "user", "content": way}
+        called = {"role": "assistant", "content": None, "tool_calls": calls}
+        return self.answer(model, way, [asked, called, *results])
+
+    def answer(self, model: Any, way: str, messages: list[Any]) -> Any:
         if way == "invoke":
-            return model.call(asked, tools=[_TOOL])
-        return asyncio.run(model.acall(asked, tools=[_TOOL]))
+            return model.call(messages, tools=[_TOOL])
+        return asyncio.run(model.acall(messages, tools=[_TOOL]))
 
     def places(self, answer: list[Any]) -> dict[str, list[str]]:
         return {"calls": [call["id"] if isinstance(call, dict) else call.id for call in answer]}

@@ -169,6 +169,16 @@ def test_ids_of_calls_and_generated_ids_do_not_count(blocks, is_text):
     assert turn(str(uuid.uuid4())) == turn(str(uuid.uuid4()))
 
 
+def test_what_belongs_to_each_call_counts_without_their_ids():
+    def turn(ids: str, signatures: str) -> Any:
+        calls = [{"name": "f", "args": {}, "id": id_} for id_ in ids]
+        beside = {"signatures": dict(zip(ids, signatures, strict=True))}
+        return question_of([AIMessage("", tool_calls=calls, additional_kwargs=beside)])
+
+    assert turn("ab", "xy") == turn("cd", "xy")
+    assert turn("ab", "xy") != turn("ab", "yx")
+
+
 def test_ids_of_calls_that_are_in_the_content_alone_do_not_count():
     def turn(mark: str) -> Any:
         call = {"type": "tool_use", "id": mark, "name": "f", "input": {"id": "x"}}

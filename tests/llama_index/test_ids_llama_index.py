@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from adapters.adapter_ids import IdConformance
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ToolCallBlock
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole, ToolCallBlock
 from llama_index.llms.openai import OpenAI, OpenAIResponses
 
 from llama_index.callbacks.toolops import guard_llm
@@ -22,13 +22,29 @@ class TestModel(IdConformance):
         return guard_llm(client, policy, ops=ops)
 
     def ask(self, model: Any, way: str) -> list[ChatResponse]:
+        return self.answer(model, way, [ChatMessage(way)])
+
+    def go_on(self, model: Any, way: str, answer: list[ChatResponse]) -> list[ChatResponse]:
+        message = answer[-1].message
+        results = [
+            ChatMessage(
+                "rain",
+                role=MessageRole.TOOL,
+                additional_kwargs={"tool_call_id": block.tool_call_id},
+            )
+            for block in message.blocks
+            if isinstance(block, ToolCallBlock)
+        ]
+        return self.answer(model, way, [ChatMessage(way), message, *results])
+
+    def answer(self, model: Any, way: str, messages: list[ChatMessage]) -> list[ChatResponse]:
         if way == "invoke":
-            return [model.chat([ChatMessage(way)])]
+            return [model.chat(messages)]
         if way == "ainvoke":
-            return [asyncio.run(model.achat([ChatMessage(way)]))]
+            return [asyncio.run(model.achat(messages))]
         if way == "stream":
-            return list(model.stream_chat([ChatMessage(way)]))
-        return asyncio.run(_read(model, way))
+            return list(model.stream_chat(messages))
+        return asyncio.run(_read(model, messages))
 
     def places(self, answer: list[ChatResponse]) -> dict[str, list[str]]:
         last = answer[-1].message
@@ -49,8 +65,8 @@ class TestModel(IdConformance):
         return [json.loads(b.tool_kwargs) for b in blocks]
 
 
-async def _read(model: Any, way: str) -> list[ChatResponse]:
-    return [chunk async for chunk in await model.astream_chat([ChatMessage(way)])]
+async def _read(model: Any, messages: list[ChatMessage]) -> list[ChatResponse]:
+    return [chunk async for chunk in await model.astream_chat(messages)]
 
 
 class TestResponses(TestModel):

@@ -50,7 +50,8 @@ class CallIds:
         self._new: dict[str, str] = {}
         self._pieces: dict[str, str] = {}
         """The rest of ids that were known in part, which the provider's own chunks hold."""
-        self._has_reasoning = False
+        self.keeps_items = False
+        """True if the provider knows which items belong to the reasoning before them."""
 
     def __bool__(self) -> bool:
         return bool(self._new)
@@ -83,16 +84,17 @@ class CallIds:
         for block in content if isinstance(content, list) else ():
             if not isinstance(block, dict):
                 continue
-            if block.get("type") == "reasoning" and block.get("id"):
-                self._has_reasoning = True
+            if block.get("type") == "reasoning":
+                self.keeps_items = True
             extras = block.get("extras")
             if block.get("call_id") in self._new:
-                self._add_item(block.get("id"))
+                self.add_item(block.get("id"))
             elif block.get("id") in self._new and isinstance(extras, dict):
-                self._add_item(extras.get("item_id"))
+                self.add_item(extras.get("item_id"))
 
-    def _add_item(self, id_: Any) -> None:
-        if isinstance(id_, str) and id_ and not self._has_reasoning:
+    def add_item(self, id_: Any) -> None:
+        """Renew the id of one such item."""
+        if isinstance(id_, str) and id_ and not self.keeps_items:
             self.renew(id_)
 
     def replace(self, value: Any, name: str = "") -> Any:
@@ -132,6 +134,7 @@ class CallIds:
             return id_
         begun = max((old for old in self._new if id_.startswith(old)), key=len, default="")
         taken = {id_, *self._new, *self._new.values()}
+        made = id_
         for _ in range(_TRIES):
             made = _draw(id_, tool)
             if begun and len(made) == len(id_) and len(self._new[begun]) == len(begun):

@@ -12,8 +12,18 @@ from toolops_plugins.adapters.answers import HIT, is_cut_off
 from toolops_plugins.adapters.call_ids import CallIds
 from toolops_plugins.adapters.usage import zero_counts, zero_tokens
 
-__all__ = ["are_whole", "content_of", "is_whole", "mark_generation", "mark_hit", "merge_chunks"]
+__all__ = [
+    "ITEM_IDS",
+    "are_whole",
+    "content_of",
+    "is_whole",
+    "mark_generation",
+    "mark_hit",
+    "merge_chunks",
+]
 
+ITEM_IDS = "__openai_function_call_ids__"
+"""Under this name are the ids of the Responses API's items, by those of the calls in them."""
 _WITH_IDS = (
     "tool_calls",
     "invalid_tool_calls",
@@ -92,6 +102,8 @@ def mark_hit(message: BaseMessage, *, keeps_usage: bool, new_ids: CallIds | None
     message.response_metadata["toolops"] = dict(HIT)
     if not isinstance(message, AIMessage):
         return
+    if new_ids is not None and (message.additional_kwargs or type(message.content) is list):
+        _add_items(message, new_ids)  # of a stream, in which reasoning comes before its calls
     if message.tool_calls or message.invalid_tool_calls or new_ids:
         _replace_ids(message, CallIds() if new_ids is None else new_ids)
     if not keeps_usage:
@@ -115,8 +127,17 @@ def _replace_ids(message: AIMessage, new_ids: CallIds) -> None:
             new_ids.renew(call["id"], call["name"])
     if not new_ids:
         return
-    new_ids.add_items(message.content)
+    _add_items(message, new_ids)
     for name in _WITH_IDS:
         setattr(message, name, new_ids.replace(getattr(message, name)))
     if isinstance(message, AIMessageChunk):
         message.tool_call_chunks = new_ids.replace(message.tool_call_chunks)
+
+
+def _add_items(message: AIMessage, new_ids: CallIds) -> None:
+    new_ids.add_items(message.content)
+    if "reasoning" in message.additional_kwargs:
+        new_ids.keeps_items = True
+    items = message.additional_kwargs.get(ITEM_IDS)
+    for id_ in items.values() if isinstance(items, dict) else ():
+        new_ids.add_item(id_)

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 from langchain_core.messages import BaseMessage
 
+from langchain_toolops._llm_answers import ITEM_IDS
 from toolops_plugins.adapters.conversation import CallNumbers, Question, split_question
 from toolops_plugins.errors import NotCanonicalError
 
@@ -36,7 +37,7 @@ _KINDS = {
 """By the class name, since a chunk that was streamed says the same as a message."""
 _FIELDS = ("name", "role", "tool_call_id", "invalid_tool_calls")
 """Fields that count beside content, tool calls and status."""
-_SAID_ELSEWHERE = ("tool_calls", "parsed", "__openai_function_call_ids__")
+_SAID_ELSEWHERE = ("tool_calls", "parsed", ITEM_IDS)
 """The provider's own form of tool calls, what a structured answer was parsed into, and the ids of
 the items that hold the calls."""
 _CALLS = ("custom_tool_call", "function_call", "tool_call", "tool_use")
