@@ -220,6 +220,9 @@ class ProviderConformance:
 
     def check_ids(self, provider: Any, made: list[Any], again: list[Any]) -> None:
         old, new = [[id_ for id_, _ in calls] for calls in (made, again)]
+        if provider.call_form == CITIES[0][0]:  # who has no ids of its own takes the tool's name
+            assert {*old, *new} == {CITIES[0][0]}
+            return
         assert len({*old, *new}) == len(old) + len(new)
         if all(re.fullmatch(provider.call_form, id_) for id_ in old):
             assert all(re.fullmatch(provider.call_form, id_) for id_ in new)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import enum
 import json
+from collections.abc import AsyncIterator
 from copy import deepcopy
 from typing import Any
 
 from adapters.adapter_providers import ProviderConformance
 from llama_index.core.base.llms.types import ToolCallBlock
-from llama_index.core.llms import ChatMessage
+from llama_index.core.llms import ChatMessage, CustomLLM, LLMMetadata
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.llms.openai import OpenAI
+from llama_shapes import RESPONSES
+from pydantic import PrivateAttr
 
 from llama_index.callbacks.toolops import guard_llm
 from toolops_plugins import Policy, ToolOps
@@ -77,3 +82,74 @@ def _arguments(given: Any) -> Any:
 def _unmarked(item: Any) -> Any:
     beside = {name: v for name, v in item.additional_kwargs.items() if name != "toolops"}
     return item.model_copy(update={"additional_kwargs": beside})
+
+
+class Scripted(CustomLLM):
+    """A model of another provider's package, as far as its answers show."""
+
+    model: str = "scripted"
+    _script: Any = PrivateAttr()
+
+    def __init__(self, script: Any) -> None:
+        super().__init__()
+        self._script = script
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        return LLMMetadata(is_chat_model=True, is_function_calling_model=True)
+
+    @llm_chat_callback()
+    def chat(self, messages: Any, **kwargs: Any) -> Any:
+        return self._script.take().whole.model_copy(deep=True)
+
+    @llm_chat_callback()
+    async def achat(self, messages: Any, **kwargs: Any) -> Any:
+        return self._script.take().whole.model_copy(deep=True)
+
+    @llm_chat_callback()
+    def stream_chat(self, messages: Any, **kwargs: Any) -> Any:
+        return (chunk.model_copy(deep=True) for chunk in self._script.take().chunks)
+
+    @llm_chat_callback()
+    async def astream_chat(self, messages: Any, **kwargs: Any) -> Any:
+        async def chunks() -> AsyncIterator[Any]:
+            for chunk in self._script.take().chunks:
+                yield chunk.model_copy(deep=True)
+
+        return chunks()
+
+    @llm_completion_callback()
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+    @llm_completion_callback()
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+
+class TestResponses(TestOpenAI):
+    """Responses in the shapes of other providers' packages."""
+
+    providers = RESPONSES
+    has_server = False
+
+    @classmethod
+    def client(cls, server: Any) -> Any:
+        return Scripted(server)
+
+    def spell(self, items: list[Any]) -> Any:
+        # In a hit, a provider's own object is plain data.
+        return _plain(super().spell(items))
+
+
+def _plain(spelled: Any) -> Any:
+    if isinstance(spelled, enum.Enum):
+        return spelled.value
+    if isinstance(spelled, dict):
+        return {name: _plain(content) for name, content in spelled.items()}
+    if isinstance(spelled, list):
+        return [_plain(each) for each in spelled]
+    if isinstance(spelled, tuple):
+        kind, value = spelled
+        return ("str" if isinstance(value, enum.Enum) else kind), _plain(value)
+    return spelled

@@ -134,7 +134,10 @@ class Answer(BaseModel):
         ({"a": ("b", 1)}, {"a": ["b", 1]}),
         ({"a": Answer(text="hm", parts=[])}, {"a": {"text": "hm", "parts": []}}),
         (object(), None),
-        ({"a": object()}, None),
+        (
+            {"a": object(), "b": b"\x00", "c": MessageRole.USER},
+            {"a": None, "b": b"\x00", "c": "user"},
+        ),
     ],
 )
 @pytest.mark.parametrize("kind", ["whole", "stream"])

@@ -2,11 +2,13 @@
 
 A response carries its provider's own object in ``raw``. Those of the OpenAI package come back as
 the types that they were. Of any other provider's object the plain data is found (what its
-``model_dump()`` returns), and where it has none, nothing.
+``model_dump()`` returns, with the values of enums), and where a part of it has none, nothing.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import enum
 import sys
 import weakref
 from collections.abc import Callable, Iterator
@@ -68,7 +70,7 @@ _of_openai: dict[type, str] = {}
 """Its types that codecs know, with their names."""
 _registered: weakref.WeakKeyDictionary[Codec, frozenset[str]] = weakref.WeakKeyDictionary()
 """The modules of the OpenAI package that were in use when a codec came to know its types."""
-_PLAIN = (str, int, float, bool, type(None))
+_PLAIN = (str, int, float, bool, bytes, dt.datetime, type(None))
 _ROLES = {role.value: role for role in MessageRole}
 
 
@@ -228,11 +230,21 @@ def _plain(value: Any) -> Any:
     if kind in _PLAIN:
         return value
     if kind is dict:
-        return {name: _plain(content) for name, content in value.items()}
+        return {name: _part(content) for name, content in value.items()}
     if kind in (list, tuple):
-        return [_plain(each) for each in value]
+        return [_part(each) for each in value]
+    if isinstance(value, enum.Enum):  # such as Gemini's finish reasons
+        return _plain(value.value)
     if isinstance(value, BaseModel):
         return _plain(value.model_dump(mode="json", warnings=False))
     if isinstance(value, dict):
         return _plain(dict(value))
     raise TypeError(f"{kind.__name__} is no plain data")
+
+
+def _part(value: Any) -> Any:
+    """Return what is found of a part of a provider's own object, of which the rest has more."""
+    try:
+        return _plain(value)
+    except Exception:  # noqa: BLE001 - as above
+        return None
