@@ -7,7 +7,11 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from langchain.agents.middleware.types import ExtendedModelResponse, ModelResponse
+from langchain.agents.middleware.types import (
+    ExtendedModelResponse,
+    ModelRequest,
+    ModelResponse,
+)
 from langchain.agents.structured_output import (
     AutoStrategy,
     OutputToolBinding,
@@ -18,6 +22,7 @@ from langchain.agents.structured_output import (
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langchain_toolops._codec_types import teach
+from langchain_toolops._inner_runs import InnerRuns
 from langchain_toolops._llm_answers import content_of, is_whole, mark_hit
 from toolops_plugins import Codec
 from toolops_plugins.adapters.call_ids import CallIds
@@ -50,14 +55,17 @@ class Answer(ModelResponse[Any]):
 
     Attributes:
         lone: Whether it is for its own caller alone.
+        is_models: Whether the model that was asked has made it.
     """
 
     lone: bool = False
+    is_models: bool = True
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Answer:
         if self.lone:
             return self
-        return Answer(deepcopy(self.result, memo), deepcopy(self.structured_response, memo))
+        result, structured = deepcopy((self.result, self.structured_response), memo)
+        return Answer(result, structured, is_models=self.is_models)
 
 
 class ToolAnswer(ToolMessage):
@@ -120,13 +128,14 @@ def _load_tool_answer(fields: Any) -> ToolAnswer:
 # Models
 
 
-def answer_of(response: Any, response_format: Any) -> Answer:
+def answer_of(response: Any, runs: InnerRuns, *, request: ModelRequest[Any]) -> Answer:
     """Return what a model call brought, as the runtime keeps it.
 
     Args:
         response: What the handler returned.
-        response_format: What the request asked for. Where the structured response is not just
-            what the messages say in that format, it is for its own caller alone.
+        runs: The runs in which it was made.
+        request: The request. Where the structured response is not just what the messages say in
+            the format that it asks for, it is for its own caller alone.
     """
     command = None
     if isinstance(response, ExtendedModelResponse):
@@ -137,16 +146,20 @@ def answer_of(response: Any, response_format: Any) -> Answer:
     lone = command is not None
     if structured is not None and not lone:
         try:
-            again = _parse_structured(response.result, response_format)
+            again = _parse_structured(response.result, request.response_format)
             lone = type(again) is not type(structured) or bool(again != structured)
         except Exception:  # noqa: BLE001 - of the schema's own code; what cannot be compared is not kept
             lone = True
-    return Answer(response.result, structured, lone)
+    answers = [message for message in response.result if isinstance(message, AIMessage)]
+    made = all(
+        runs.is_answer_of(message, request.model, request.model_settings) for message in answers
+    )
+    return Answer(response.result, structured, lone, made)
 
 
 def is_whole_answer(answer: Any) -> bool:
     """Return whether a model's answer may be kept: it is whole, and went through its schema."""
-    if type(answer) is not Answer:
+    if type(answer) is not Answer or not answer.is_models:
         return False
     messages = answer.result
     if not any(isinstance(message, AIMessage) for message in messages):
@@ -240,11 +253,18 @@ def _by_provider(strategy: ProviderStrategy[Any], message: AIMessage) -> Any:
 # Tools
 
 
-def tool_answer_of(result: Any, name: str, call_id: str | None) -> ToolAnswer | Lone:
+def tool_answer_of(
+    result: Any,
+    runs: InnerRuns,  # noqa: ARG001 - as for models
+    *,
+    name: str,
+    call_id: str | None,
+) -> ToolAnswer | Lone:
     """Return what a tool call brought, as the runtime keeps it.
 
     Args:
         result: What the handler returned.
+        runs: The runs in which it was made.
         name: The tool's name.
         call_id: The id of its call. A message that is more than content and artifact for this
             call is one that the tool has made itself, and for its own caller alone.

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from langchain_core.runnables.config import var_child_runnable_config
 
 from langchain_toolops._graph_signals import is_graph_signal
+from langchain_toolops._inner_runs import InnerRuns
+from langchain_toolops._other_retries import note_failure, note_tried, was_failed
 from toolops_plugins import Cache, Policy, ToolOps
 from toolops_plugins.adapters.internals import fork_safe
 from toolops_plugins.adapters.model_guard import ModelCall
@@ -19,6 +23,8 @@ from toolops_plugins.adapters.signals import Signal, adapt_policy, release
 from toolops_plugins.policy import NOTHING
 
 __all__ = ["AgentCall", "Faces", "Functions", "HandlerCall"]
+
+logger = logging.getLogger("langchain_toolops")
 
 Faces: TypeAlias = tuple[Callable[..., Any], Callable[..., Awaitable[Any]]]
 _NAMES = 1_000
@@ -30,10 +36,11 @@ class HandlerCall(ModelCall):
 
     Args:
         handler: Called without arguments, it makes the real call.
-        pack: Returns a result of the handler in the form that the runtime keeps.
+        pack: Returns a result of the handler in the form that the runtime keeps, by the runs in
+            which it was made.
     """
 
-    def __init__(self, handler: Callable[[], Any], pack: Callable[[Any], Any]) -> None:
+    def __init__(self, handler: Callable[[], Any], pack: Callable[[Any, InnerRuns], Any]) -> None:
         super().__init__()
         self._handler = handler
         self._pack = pack
@@ -46,18 +53,24 @@ class HandlerCall(ModelCall):
     def call(self) -> Any:
         """Make the call, and return what the runtime is to keep of it."""
         self._detach()
+        runs = InnerRuns()
         try:
-            return self._note(self._handler())
+            with runs.watch():
+                result = self._handler()
+            return self._note(result, runs)
         except Exception as error:  # noqa: BLE001 - it is raised again, unless it is none
-            return self._note_signal(error)
+            return self._note_error(error, runs)
 
     async def acall(self) -> Any:
         """Make the call of a handler that makes an awaitable."""
         self._detach()
+        runs = InnerRuns()
         try:
-            return self._note(await self._handler())
+            with runs.watch():
+                result = await self._handler()
+            return self._note(result, runs)
         except Exception as error:  # noqa: BLE001 - it is raised again, unless it is none
-            return self._note_signal(error)
+            return self._note_error(error, runs)
 
     def own_result(self, value: Any) -> Any:
         """Return the handler's result of which ``value`` is the form that is kept; else None."""
@@ -71,13 +84,15 @@ class HandlerCall(ModelCall):
         if self.is_detached:
             var_child_runnable_config.set(None)
 
-    def _note(self, result: Any) -> Any:
-        form = self._pack(result)
+    def _note(self, result: Any, runs: InnerRuns) -> Any:
+        form = self._pack(result, runs)
         self._results.append((form, result))
         return form
 
-    def _note_signal(self, error: Exception) -> Signal:
+    def _note_error(self, error: Exception, runs: InnerRuns) -> Signal:
         if not is_graph_signal(error):
+            if runs.failed > 1:
+                note_tried(error)
             raise error
         signal = Signal(error)
         self._results.append((signal, signal))
@@ -96,6 +111,7 @@ class AgentCall(NamedTuple):
         kwargs: Its keyword arguments.
         names: The names of its variable parameters.
         shared: Whether the call may be kept and shared.
+        request: The request of the agent.
     """
 
     name: str
@@ -105,6 +121,7 @@ class AgentCall(NamedTuple):
     kwargs: dict[str, Any]
     names: tuple[str, ...]
     shared: bool
+    request: Any
 
 
 class Functions:
@@ -135,8 +152,9 @@ class Functions:
         self._alone = self._policy.replace(cache=None, semantic=None, coalesce=False)
         self._faces = faces
         self._ignore = ignore
-        self._made: OrderedDict[tuple[str, tuple[str, ...], bool, bool], Any] = OrderedDict()
+        self._made: OrderedDict[tuple[str, tuple[str, ...], bool, bool, bool], Any] = OrderedDict()
         self._lock = fork_safe(self, threading.Lock())
+        self._warned = False
         if policy.semantic is not None:
             # So that what does not fit the runtime is told now, and not by the first call.
             probe = Policy(cache=Cache(), semantic=policy.semantic)
@@ -149,7 +167,7 @@ class Functions:
 
     def run(self, call: AgentCall) -> Any:
         """Make one call, and return its caller's result."""
-        try:
+        with self._note_failure(call):
             if call.shared:
                 value = self._shared(call, aio=False)(*call.args, **call.kwargs)
                 taken = _result(call, value)
@@ -158,12 +176,10 @@ class Functions:
             call.own.find_key = None
             alone = self._function(call, aio=False, alone=True)
             return _result(call, alone(*call.args, **call.kwargs))
-        finally:
-            call.own.is_over = True
 
     async def arun(self, call: AgentCall) -> Any:
         """As :meth:`run`, without blocking the event loop."""
-        try:
+        with self._note_failure(call):
             if call.shared:
                 value = await self._shared(call, aio=True)(*call.args, **call.kwargs)
                 taken = _result(call, value)
@@ -172,6 +188,15 @@ class Functions:
             call.own.find_key = None
             alone = self._function(call, aio=True, alone=True)
             return _result(call, await alone(*call.args, **call.kwargs))
+
+    @contextmanager
+    def _note_failure(self, call: AgentCall) -> Iterator[None]:
+        try:
+            yield
+        except Exception:
+            if self._policy.retry is not None:
+                note_failure(call.request)
+            raise
         finally:
             call.own.is_over = True
 
@@ -181,12 +206,31 @@ class Functions:
             call.own.find_key = partial(function.key, *call.args, **call.kwargs)
         return function
 
+    def _is_tried_again(self, call: AgentCall) -> bool:
+        """Return whether other middleware tries this failed call again; warn of it once."""
+        retry = self._policy.retry
+        if retry is None or not was_failed(call.request):
+            return False
+        if not self._warned:
+            self._warned = True
+            logger.warning(
+                "Other middleware tries failed calls of %r again, and so does the policy (%d"
+                " attempts). After its attempts each further call is tried once; leave retries to"
+                " one of them: a policy with retry=None, or no retry middleware",
+                call.name,
+                retry.attempts,
+            )
+        return True
+
     def _function(self, call: AgentCall, *, aio: bool, alone: bool) -> Any:
-        known = call.name, call.names, aio, alone
+        once = self._is_tried_again(call)
+        known = call.name, call.names, aio, alone, once
         found = self._made.get(known)
         if found is None:
             policy = self._alone if alone else self._policy
             policy = name_parts(self._ops, policy, call.name)
+            if once:
+                policy = policy.replace(retry=None)
             wrap = self._ops.tool(policy=policy, name=call.name, ignore=self._ignore)
             found = wrap(self._faces(call.names)[aio])
             with self._lock:

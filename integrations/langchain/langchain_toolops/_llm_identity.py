@@ -16,6 +16,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel
 
 from toolops_plugins.adapters.live_values import LiveValues
+from toolops_plugins.adapters.model_guard import guard_of
 from toolops_plugins.adapters.model_identity import (
     WATCH_FIELDS,
     class_identity,
@@ -28,7 +29,15 @@ from toolops_plugins.adapters.model_policy import may_pass
 from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.policy import NOTHING
 
-__all__ = ["continues_response", "is_outage", "model_identity", "model_name", "request_identity"]
+__all__ = [
+    "continues_response",
+    "find_model",
+    "is_guarded",
+    "is_outage",
+    "model_identity",
+    "model_name",
+    "request_identity",
+]
 
 _SKIP = WATCH_FIELDS | {
     # How a run is watched.
@@ -50,9 +59,7 @@ _SKIP = WATCH_FIELDS | {
 
 def continues_response(model: Any) -> bool:
     """Return whether a model sends the id of its last response in place of the turns before it."""
-    while isinstance(model, RunnableBinding | DynamicRunnable):
-        is_binding = isinstance(model, RunnableBinding)
-        model = model.bound if is_binding else model.prepare(ensure_config())[0]
+    model, _ = find_model(model)
     return getattr(model, "use_previous_response_id", False) is True
 
 
@@ -105,6 +112,25 @@ def model_identity(model: Any, live: LiveValues, config: RunnableConfig | None =
 
 def _params(model: Any) -> Any:
     return getattr(model, "_identifying_params", None)
+
+
+def find_model(model: Any) -> tuple[Any, RunnableConfig]:
+    """Return the model inside of bindings, and the configuration of its runs."""
+    config = ensure_config()
+    while True:
+        if isinstance(model, DynamicRunnable):
+            model, config = model.prepare(config)
+        elif isinstance(model, RunnableBinding):
+            model, config = model.bound, merge_configs(config, model.config)
+        else:
+            return model, config
+
+
+def is_guarded(model: Any) -> bool:
+    """Return whether a model, or the one inside of bindings around it, is guarded already."""
+    while isinstance(model, RunnableBinding):
+        model = model.bound
+    return guard_of(model) is not None
 
 
 def model_name(model: Any) -> str:

@@ -16,13 +16,12 @@ from langchain_core.callbacks import CallbackManager
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import RunnableBinding, RunnableConfig
-from langchain_core.runnables.config import ensure_config, merge_configs
-from langchain_core.runnables.configurable import DynamicRunnable
+from langchain_core.runnables import RunnableConfig
 
 from langchain_toolops._event_dedup import mark_inside
 from langchain_toolops._fallback_answers import chunk_of
 from langchain_toolops._llm_guard import STREAM_EVENTS
+from langchain_toolops._llm_identity import find_model
 from toolops_plugins.adapters.model_guard import guard_of
 
 __all__ = ["areplay_run", "replay_run"]
@@ -44,7 +43,7 @@ def replay_run(model: Any, messages: list[Any], settings: Any, answer: AIMessage
     Raises:
         Exception: A callback handler has raised it that wants its errors to be raised.
     """
-    model, config = _find_model(model)
+    model, config = find_model(model)
     if _is_watched(model, config):
         copy = _answering_copy(model, answer)
         with mark_inside():
@@ -53,7 +52,7 @@ def replay_run(model: Any, messages: list[Any], settings: Any, answer: AIMessage
 
 async def areplay_run(model: Any, messages: list[Any], settings: Any, answer: AIMessage) -> None:
     """As :func:`replay_run`, on the event loop."""
-    model, config = _find_model(model)
+    model, config = find_model(model)
     if _is_watched(model, config):
         copy = _answering_copy(model, answer)
         with mark_inside():
@@ -82,18 +81,6 @@ def _answering_copy(model: Any, answer: AIMessage) -> BaseChatModel:
     # The name is the agent's, which sets it when the model has answered.
     copy.__dict__[_ANSWER] = answer.model_copy(update={"name": None})
     return copy
-
-
-def _find_model(model: Any) -> tuple[Any, RunnableConfig]:
-    """Return the model inside of bindings, and the configuration of its runs."""
-    config = ensure_config()
-    while True:
-        if isinstance(model, DynamicRunnable):
-            model, config = model.prepare(config)
-        elif isinstance(model, RunnableBinding):
-            model, config = model.bound, merge_configs(config, model.config)
-        else:
-            return model, config
 
 
 class _AnyModel(BaseChatModel):

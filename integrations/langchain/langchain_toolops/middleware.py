@@ -46,13 +46,16 @@ from langchain_toolops._agent_identity import (
 )
 from langchain_toolops._event_dedup import mark_inside, mark_tool
 from langchain_toolops._fallback_answers import message_of
+from langchain_toolops._inner_runs import InnerRuns
 from langchain_toolops._llm_conversation import question_of
 from langchain_toolops._llm_identity import (
     continues_response,
+    is_guarded,
     is_outage,
     model_identity,
     model_name,
 )
+from langchain_toolops._other_retries import is_passing, is_passing_tool_error
 from langchain_toolops._run_replay import areplay_run, replay_run
 from langchain_toolops._tool_injection import (
     current_config,
@@ -67,6 +70,7 @@ from toolops_plugins import (
     ToolOps,
 )
 from toolops_plugins.adapters.fallback_answers import Substitute, with_substitutes
+from toolops_plugins.adapters.internals import callee_failed
 from toolops_plugins.adapters.live_values import LiveValues, LocalNotices
 from toolops_plugins.adapters.model_identity import Unknown
 from toolops_plugins.adapters.model_policy import MODEL_POLICY, narrow_errors
@@ -107,8 +111,11 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
     human has answered. A tool that :func:`~langchain_toolops.wrap_tool` has wrapped already goes
     its own way.
 
-    Interrupts and cancellation pass through all policies untouched. Stand this middleware last in
-    the list: what others change in a request inside of it, it cannot see. Models try again by
+    Interrupts and cancellation pass through all policies untouched. Put this middleware last in the
+    list: it cannot see what others change in a request inside of it. An answer of another model, or
+    one that other middleware has made, is not kept. What a retry inside has tried several times is
+    not tried again, and a call that a retry around this repeats is tried once. A model that
+    :func:`~langchain_toolops.guard_llm` has guarded goes its own way. Models try again by
     themselves; with ``max_retries=0`` they leave that to the policy.
 
     Safe to use from any threads and event loops, and in any number of agents.
@@ -172,7 +179,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         self._keeps_usage = keeps_usage(usage_on_hit)
         teach_answers(self._ops.codec)
         policy = with_version(policy_of(model, "model"), version)
-        policy = compare_by(narrow_errors(policy, is_outage), answer_content)
+        policy = compare_by(narrow_errors(policy, is_outage, is_passing), answer_content)
         policy = with_substitutes(policy)
         self._models = Functions(
             self._ops, policy, _model_faces, ("request", "own"), is_whole_answer
@@ -191,6 +198,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         self._compared = not named  # whether the names were held against those of an agent
 
     def _of_tools(self, policy: Policy, version: str) -> Functions:
+        policy = narrow_errors(policy, callee_failed, is_passing_tool_error)
         whole = _without_refresh(with_version(policy, version))
         return Functions(self._ops, whole, _tool_faces, (_OWN,), is_whole_tool_answer)
 
@@ -217,6 +225,8 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ModelResult:
         """Make a model call under the policy; LangChain calls this."""
+        if self._is_guarded(request):
+            return handler(request)
 
         def call() -> Any:
             with mark_inside():
@@ -235,6 +245,8 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ModelResult:
         """As :meth:`wrap_model_call`, without blocking the event loop."""
+        if self._is_guarded(request):
+            return await handler(request)
 
         async def call() -> Any:
             with mark_inside():
@@ -247,12 +259,14 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
             await areplay_run(request.model, _asked(request), request.model_settings, shown)
         return result
 
-    def _model_call(self, request: ModelRequest[Any], call: Callable[[], Any]) -> AgentCall:
+    def _is_guarded(self, request: ModelRequest[Any]) -> bool:
         if not self._compared:
             self._compare(request.tools)
+        return is_guarded(request.model)
 
-        def pack(response: Any) -> Answer:
-            answer = answer_of(response, request.response_format)
+    def _model_call(self, request: ModelRequest[Any], call: Callable[[], Any]) -> AgentCall:
+        def pack(response: Any, runs: InnerRuns) -> Answer:
+            answer = answer_of(response, runs, request=request)
             if own.find_key is not None:
                 mark_key(answer, own.find_key)
             return answer
@@ -266,6 +280,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
             kwargs={},
             names=(),
             shared=self._models.needs_key and not has_human_answer(current_config()),
+            request=request,
         )
 
     def _question(self, request: ModelRequest[Any]) -> tuple[str, Any]:
@@ -366,6 +381,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
             kwargs=call["args"] if arguments is None else arguments,
             names=tuple(tool.args),
             shared=arguments is not None,
+            request=request,
         )
 
     def _arguments(self, request: ToolCallRequest, tool: BaseTool) -> dict[str, Any] | None:
