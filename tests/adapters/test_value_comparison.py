@@ -70,6 +70,9 @@ def test_a_private_attribute_counts_and_the_fields_that_were_set_do_not():
     seen._seen = 5
     assert "_seen" in (find_difference(seen, Order(number=1)) or "")
     assert find_difference(Line(number=1), Line(number=1, note="")) is None
+    marked = Line(number=1)
+    vars(marked)["mark"] = 1
+    assert find_difference(marked, Line(number=1)) == "mark: int comes back as NoneType"
 
 
 def test_a_comparison_asks_no_class_and_ends():

@@ -12,11 +12,18 @@ from typing import Annotated, Any
 import pytest
 from broken_stages import TROUBLES, Broken
 from callers import Notices
-from langchain_core.messages import AIMessage
+from langchain_core.documents import Document
+from langchain_core.messages import (
+    AIMessage,
+    HumanMessage,
+    RemoveMessage,
+    SystemMessage,
+    ToolMessage,
+)
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import CachePolicy, Command, interrupt
+from langgraph.types import CachePolicy, Command, Send, interrupt
 from typing_extensions import TypedDict
 from value_kinds import KINDS, PLAIN, describe
 
@@ -76,6 +83,29 @@ async def test_messages_come_back_as_messages(cache):
     message = AIMessage("hi", id="m1", tool_calls=[{"name": "f", "args": {"a": 1}, "id": "c1"}])
     await cache.set({KEY: (deque([("messages", message)]), None)})
     assert (await cache.get([KEY]))[KEY][0][1] == message
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ([HumanMessage("a", id="1"), SystemMessage("b"), RemoveMessage(id="2")], True),
+        (ToolMessage("a", tool_call_id="c", artifact={"a": 1}, status="error"), True),
+        (ToolMessage("a", tool_call_id="c", artifact=[]), True),
+        (ToolMessage("a", tool_call_id="c", artifact=(1, 2)), False),
+        (ToolMessage("a", tool_call_id="c", artifact={"a": Counter("a")}), False),
+        (AIMessage("a", additional_kwargs={"a": ValueError("x")}), False),
+        (AIMessage([{"type": "text", "text": "a"}], response_metadata={"a": [1.5, None]}), True),
+        ([Document("a", metadata={"a": 1}), Document("b", id="3")], True),
+        ([Document("a", metadata={"a": (1,)})], False),
+        (Send("node", {"a": 1}), True),
+        (Send("node", {"a": (1,)}), False),
+    ],
+)
+def test_messages_are_kept_with_what_they_hold_or_not_at_all(value, kept):
+    cache = ToolOpsNodeCache(ToolOps("messages"))
+    cache.set({KEY: (deque([("messages", value)]), None)})
+    found = cache.get([KEY])
+    assert found == ({KEY: deque([("messages", value)])} if kept else {})
 
 
 async def test_clear_forgets_the_namespaces_that_are_named(cache, ops):

@@ -617,6 +617,27 @@ async def test_an_answer_of_a_human_is_of_its_thread_alone(kind, way):
         assert set(state["answer"]) == {answer}
 
 
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("checkpointer", [None, False])
+@pytest.mark.parametrize("inner", ["node", "graph", "graph without a checkpointer"])
+async def test_an_answer_is_not_kept_inside_of_an_inner_graph(inner, checkpointer, way):
+    asks = asks_twice if inner == "graph" and checkpointer is None else asks_once
+    asking = {
+        "node": asks,
+        "graph": in_a_graph(asks),
+        "graph without a checkpointer": in_a_graph(asks, checkpointer=False),
+    }[inner]
+    cached = a_graph(asking, a_cache(), checkpointer=checkpointer)
+    graph = in_a_graph(cached, checkpointer=InMemorySaver())
+    for number, answer in enumerate(("yes", "no")):
+        config = {"configurable": {"thread_id": str(number)}}
+        state = await run(graph, {"question": "pay"}, way, config)
+        for _ in range(2):
+            if "__interrupt__" in state:
+                state = await run(graph, Command(resume=answer), way, config)
+        assert set(state["answer"]) == {answer}
+
+
 async def test_answers_by_the_name_of_their_interrupt_are_not_kept():
     graph = a_graph(in_a_graph(asks_twice), a_cache(), checkpointer=InMemorySaver())
     for thread in ("yes", "no"):

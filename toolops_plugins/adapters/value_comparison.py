@@ -196,9 +196,13 @@ class _Comparison:
             self.compare(each, members[each])
 
     def _compare_models(self, before: BaseModel, after: BaseModel) -> None:
-        fields, others = vars(before), vars(after)
-        for name in type(before).model_fields:
+        kind, fields, others = type(before), vars(before), vars(after)
+        for name in kind.model_fields:
             self._step(f".{name}", fields.get(name), others.get(name))
+        more = (fields.keys() | others.keys()) - kind.model_fields.keys()
+        for name in sorted(more):
+            if not isinstance(getattr_static(kind, name, None), cached_property):
+                self._step(f".{name}", fields.get(name), others.get(name))
         self._step("", before.__pydantic_extra__, after.__pydantic_extra__)
         self._step("", before.__pydantic_private__ or None, after.__pydantic_private__ or None)
 

@@ -19,6 +19,7 @@ from langgraph.cache.base import FullKey
 
 from langchain_toolops._node_identity import identify
 from langchain_toolops._node_writes import INTERRUPTED
+from langchain_toolops._tool_injection import has_human_answer
 from toolops_plugins.adapters.internals import fork_safe
 
 __all__ = ["LANGGRAPH", "UNSEEN", "NodeRun", "NodeRuns"]
@@ -141,11 +142,4 @@ def _is_answered(loop: Any, task: Any) -> bool:
     for owner, channel, _ in loop.checkpoint_pending_writes:
         if channel in _ANSWERS and owner in (task.id, _NULL_TASK):
             return True
-    own = task.config["configurable"]
-    scratchpad = own.get("__pregel_scratchpad")
-    if scratchpad is not None and (
-        scratchpad.resume or scratchpad.get_null_resume(consume=False) is not None
-    ):
-        return True
-    # A graph without a checkpointer begins anew when the graph around it is resumed.
-    return bool(loop.is_nested and loop.checkpointer is None and own.get("__pregel_resuming"))
+    return has_human_answer(task.config)
