@@ -16,10 +16,11 @@ from langchain_core.messages import (
     ToolMessage,
 )
 from langchain_core.messages import content as blocks
+from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 
-from langchain_toolops import ToolOpsCache, ToolOpsMiddleware, guard_llm
-from toolops_plugins import ToolOps
+from langchain_toolops import ToolOpsCache, ToolOpsMiddleware, guard_llm, wrap_tool
+from toolops_plugins import Cache, Policy, ToolOps
 
 pytestmark = pytest.mark.filterwarnings("ignore:OpenAI may require a filename:UserWarning")
 
@@ -129,6 +130,32 @@ _DIFFERENT: dict[str, tuple[MakeConversation, MakeConversation]] = {
         _called(lambda: [blocks.create_text_block("23 C")]),
     ),
 }
+
+
+def test_generated_ids_in_the_arguments_of_a_tool_do_not_count():
+    taken = []
+
+    @tool
+    def look(parts: list[Any]) -> str:
+        """Look at something."""
+        taken.append(parts)
+        return "a cat"
+
+    with ToolOps() as ops:
+        guarded = wrap_tool(look, Policy(cache=Cache()), ops=ops)
+        for _ in range(2):
+            assert guarded.invoke({"parts": [{"content": [_picture()]}]}) == "a cat"
+        assert len(taken) == 1
+        assert taken[0][0]["content"][0]["id"].startswith("lc_")  # as it was given
+        generated = _picture()["id"]
+        for part in ({"id": generated}, {"type": "image", "id": "one"}, {"text": generated}):
+            guarded.invoke({"parts": [part]})
+        assert len(taken) == 4
+        for _ in range(2):
+            guarded.invoke({"parts": [AIMessage([_picture()], id=f"lc_run--{uuid.uuid4()}")]})
+        assert len(taken) == 5
+        guarded.invoke({"parts": [AIMessage([_picture()], id="1")]})
+        assert len(taken) == 6
 
 
 def _client(url: str, **options: Any) -> ChatOpenAI:

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 from langchain_core.messages import BaseMessage
 
+from langchain_toolops._block_ids import is_generated
 from langchain_toolops._llm_answers import ITEM_IDS
 from toolops_plugins.adapters.conversation import CallNumbers, Question, split_question
 from toolops_plugins.errors import NotCanonicalError
@@ -42,10 +43,6 @@ _SAID_ELSEWHERE = ("tool_calls", "parsed", ITEM_IDS)
 the items that hold the calls."""
 _CALLS = ("custom_tool_call", "function_call", "tool_call", "tool_use")
 """Types of blocks that are tool calls."""
-_GENERATED = re.compile(
-    r"(?:lc_|(?:lc_)?run-{1,2})[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}(?:-\d+)?"  # of a UUID
-    r"|lc_[a-z]+_[0-9a-f]+"  # the place of a block in a stream
-)
 _LONG = re.compile(r"\d{17}")
 
 
@@ -124,15 +121,11 @@ def _has_unwritten(value: Any) -> bool:
 def _split(
     messages: Sequence[tuple[str, Mapping[str, Any]]], *, after_tools: bool, by_response: bool
 ) -> Question:
-    numbers = CallNumbers(is_generated=_is_generated)
+    numbers = CallNumbers(is_generated=is_generated)
     turns = [_turn(kind, fields, numbers, by_response=by_response) for kind, fields in messages]
     return split_question(
         turns, lambda index: messages[index][0] == "human", _text_of, after_tools=after_tools
     )
-
-
-def _is_generated(id_: str) -> bool:
-    return _GENERATED.fullmatch(id_) is not None
 
 
 def _text_of(block: Any) -> str | None:

@@ -15,6 +15,7 @@ from langchain_core.utils.pydantic import get_fields
 from pydantic import ValidationError
 
 from langchain_toolops._background_run import background_run
+from langchain_toolops._block_ids import without_generated_ids
 from langchain_toolops._codec_types import teach
 from langchain_toolops._event_dedup import note_run
 from langchain_toolops._graph_signals import is_graph_signal
@@ -207,7 +208,9 @@ class LangChainToolGuard(ToolGuard):
         """Return the arguments that count, by name."""
         given = {**dict(zip(self._names, args, strict=False)), **kwargs}
         counted = {name: value for name, value in given.items() if name not in self._reserved}
-        return {**counted, **values_in_key(self._include, given)} if self._include else counted
+        if self._include:
+            counted = {**counted, **values_in_key(self._include, given)}
+        return {name: without_generated_ids(value) for name, value in counted.items()}
 
 
 def _source(tool: BaseTool) -> Any:
