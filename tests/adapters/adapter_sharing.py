@@ -256,3 +256,32 @@ class Sharing(Subject):
             assert await self.hear(way, guarded, "x") == body.of("x")
             assert await self.hear(way, guarded, "y") == body.of("y")
         assert len(body.runs) == runs + 2
+
+    # Made anew -----------------------------------------------------------------------------------
+
+    async def test_a_call_in_a_forced_refresh_is_made_anew_once_and_stored(
+        self, way: str, other: str, body, ops, make_subject
+    ) -> None:
+        guarded = make_subject()
+        old = await self.hear(way, guarded, "x")
+        body.word = "newer answer"
+        assert await self.hear(other, guarded, "x") == old
+        with ops.force_refresh():
+            for _ in range(2):
+                assert await self.hear(way, guarded, "x") == body.of("x") != old
+            assert await self.hear(way, guarded, "y") == body.of("y")
+        for text in ("x", "y"):
+            assert await self.hear(other, guarded, text) == body.of(text)
+        assert body.runs == ["x", "x", "y"]
+
+    @one_way
+    async def test_a_forced_refresh_that_fails_serves_no_older_result(
+        self, way: str, body, ops, make_subject
+    ) -> None:
+        guarded = make_subject()
+        await self.hear(way, guarded, "x")
+        body.failures = 1
+        with ops.force_refresh(), pytest.raises(Exception, match=body.complaint):
+            await self.ask(way, guarded, "x")
+        assert await self.hear(way, guarded, "x") == body.of("x")
+        assert body.runs == ["x"] * 3
