@@ -381,3 +381,18 @@ def test_a_structured_hit_tells_what_a_paid_one_does(crew_llm, openai_server, ca
         crew_llm.call(FRANCE, response_model=Capital)
     _, paid, _, hit = call_events()
     assert hit.response == paid.response
+
+
+# Made anew
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_a_forced_refresh_reaches_the_calls_of_a_crew(
+    ops, crew_llm, openai_server, kickoff, in_thread
+):
+    openai_server.reply = lambda body: f"number {len(openai_server.requests)}"
+    crew = crew_of(crew_llm, async_execution=in_thread)
+    assert [kickoff(crew).raw for _ in range(2)] == ["number 1"] * 2
+    with ops.force_refresh():
+        assert kickoff(crew).raw == "number 2"
+    assert [kickoff(crew).raw for _ in range(2)] == ["number 2"] * 2

@@ -18,12 +18,13 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import ConfigurableField
+from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 from servers import wait_for
 
-from langchain_toolops import ToolOpsCallbackHandler, ToolOpsMiddleware, guard_llm
-from toolops_plugins import CallEvent, ToolOps
+from langchain_toolops import ToolOpsCallbackHandler, ToolOpsMiddleware, guard_llm, wrap_tool
+from toolops_plugins import Cache, CallEvent, Policy, ToolOps
 
 QUESTION = {"messages": [("user", "one plus two")]}
 
@@ -378,3 +379,44 @@ def test_a_handler_that_raises_is_heard_on_a_hit_too(agent, ask):
     ask(made, "hi")
     with pytest.raises(PermissionError, match="not this one"):
         ask(made, "hi", {"callbacks": [Strict()]})
+
+
+def test_a_forced_refresh_asks_the_model_and_the_tools_of_an_agent_anew(
+    ops, chat, ask, openai_server
+):
+    openai_server.reply = call_tool_first
+    added: list[int] = []
+
+    @tool
+    def plus(a: int, b: int = 2) -> int:
+        """Add two numbers."""
+        added.append(a)
+        return a + b
+
+    openai_server.reply = lambda body: (
+        f"number {len(openai_server.requests)}"
+        if body["messages"][-1]["role"] == "tool"
+        else [{"name": "plus", "arguments": {"a": 1}}]
+    )
+    kept = Policy(cache=Cache(ttl=60.0))
+    agents = [
+        create_agent(chat(), [plus], middleware=[ToolOpsMiddleware(ops, tools=kept)]),
+        create_agent(guard_llm(chat(temperature=0.5), ops=ops), [wrap_tool(plus, kept, ops=ops)]),
+    ]
+    for made in agents:
+        before, calls = len(openai_server.requests), len(added)
+        for _ in range(2):
+            assert ask(made, "hi")["messages"][-1].text == f"number {before + 2}"
+        with ops.force_refresh():
+            assert ask(made, "hi")["messages"][-1].text == f"number {before + 4}"
+        assert ask(made, "hi")["messages"][-1].text == f"number {before + 4}"
+        assert len(openai_server.requests) == before + 4
+        assert len(added) == calls + 2
+
+
+def test_a_forced_refresh_reaches_the_threads_of_a_batch(ops, chat, openai_server):
+    model = guard_llm(chat(), ops=ops)
+    for _ in range(2):
+        with ops.force_refresh():
+            model.batch(["a", "b", "a"])
+    assert len(openai_server.requests) == 4

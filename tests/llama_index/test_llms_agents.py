@@ -285,3 +285,38 @@ def test_a_query_engine_of_a_mock_model(ops):
     )
     assert {str(engine.query("the capital?")) for _ in range(2)} == {"text text"}
     assert ops.stats().total.hits == 1
+
+
+# Made anew
+
+
+ASKED: dict[str, Callable[[Any, Any], str]] = {
+    "agent": lambda model, _: str(asyncio.run(_run(FunctionAgent(llm=model)))),
+    "workflow": lambda model, _: str(
+        asyncio.run(_run(AgentWorkflow.from_tools_or_functions([], llm=model)))
+    ),
+    "query engine": lambda model, index: str(index.as_query_engine(llm=model).query("what?")),
+    "query engine, aquery": lambda model, index: str(
+        asyncio.run(index.as_query_engine(llm=model).aquery("what?"))
+    ),
+    "predict": lambda model, _: model.predict(FRANCE, country="France"),
+}
+
+
+async def _run(agent: Any) -> Any:
+    return await agent.run("what?")
+
+
+@pytest.mark.parametrize("way", ASKED)
+def test_a_forced_refresh_reaches_what_is_built_on_a_model(ops, llm, openai_server, way):
+    openai_server.reply = lambda body: f"number {len(openai_server.requests)}"
+    model = guard_llm(llm(), ops=ops)
+    index = SummaryIndex([TextNode(text="a text")])
+
+    def ask() -> str:
+        return ASKED[way](model, index)
+
+    assert [ask() for _ in range(2)] == ["number 1"] * 2
+    with ops.force_refresh():
+        assert ask() == "number 2"
+    assert [ask() for _ in range(2)] == ["number 2"] * 2
