@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
+from langchain.chat_models import init_chat_model
 from langchain_core.language_models import BaseLLM
 from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_core.outputs import Generation, LLMResult
@@ -95,6 +96,26 @@ def test_it_reaches_the_model_through_what_stands_around_it(
     for _ in range(2):
         model.invoke("something else")
         runnable.invoke(QUESTION)
+    assert len(openai_server.requests) == 3
+
+
+def test_a_model_that_is_chosen_by_the_configuration_is_found(ops, openai_server):
+    model = init_chat_model(
+        "gpt-test",
+        model_provider="openai",
+        configurable_fields=("temperature",),
+        base_url=openai_server.url,
+        api_key="sk-test",
+        max_retries=0,
+        cache=ToolOpsCache(ops),
+    )
+    config: Any = {"configurable": {"temperature": 0.5}}
+    for given in (config, None, config, None):
+        model.bind_tools([add]).invoke(QUESTION, given)
+    assert len(openai_server.requests) == 2
+    forget_answer(model.bind_tools([add]), QUESTION, config)
+    for given in (config, None):
+        model.bind_tools([add]).invoke(QUESTION, given)
     assert len(openai_server.requests) == 3
 
 

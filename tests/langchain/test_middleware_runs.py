@@ -11,6 +11,7 @@ import pytest
 from callers import Latch
 from langchain.agents import create_agent
 from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
+from langchain.chat_models import init_chat_model
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models._compat_bridge import chunks_to_events
@@ -347,6 +348,23 @@ def test_a_fallback_is_shown_as_an_answer(agent, openai_server, aio, value):
         assert message.text == "Sorry."
         assert "toolops" not in message.response_metadata
         assert items[-1][1]["messages"][-1].id == message.id
+
+
+def test_a_model_that_is_chosen_by_the_configuration_is_shown_too(agent, openai_server):
+    openai_server.reply = lambda body: {"status": 500}
+    model = init_chat_model(
+        "gpt-test",
+        model_provider="openai",
+        configurable_fields=("temperature",),
+        base_url=openai_server.url,
+        api_key="sk-test",
+        max_retries=0,
+    )
+    policy = ToolOpsMiddleware.MODEL.replace(fallback="Sorry.", retry=None)
+    runs = Runs()
+    agent(model=model, middleware={"model": policy}).invoke(QUESTION, {"callbacks": [runs]})
+    start = "start ChatOpenAI gpt-test"
+    assert runs.kinds == [start, "error", start, "end"]
 
 
 @pytest.mark.parametrize("strategy", [ToolStrategy, ProviderStrategy])

@@ -45,7 +45,7 @@ def replay_run(model: Any, messages: list[Any], settings: Any, answer: AIMessage
     """
     model, config = find_model(model)
     if _is_watched(model, config):
-        copy = _answering_copy(model, answer)
+        copy = _answering_copy(model, config, answer)
         with mark_inside():
             answer.id = copy.invoke(messages, config, **settings).id
 
@@ -54,7 +54,7 @@ async def areplay_run(model: Any, messages: list[Any], settings: Any, answer: AI
     """As :func:`replay_run`, on the event loop."""
     model, config = find_model(model)
     if _is_watched(model, config):
-        copy = _answering_copy(model, answer)
+        copy = _answering_copy(model, config, answer)
         with mark_inside():
             answer.id = (await copy.ainvoke(messages, config, **settings)).id
 
@@ -69,8 +69,10 @@ def _is_watched(model: Any, config: RunnableConfig) -> bool:
     return bool(manager.handlers)
 
 
-def _answering_copy(model: Any, answer: AIMessage) -> BaseChatModel:
+def _answering_copy(model: Any, config: RunnableConfig, answer: AIMessage) -> BaseChatModel:
     """Return a model that differs from one in nothing but what it answers."""
+    if type(model).__name__ == "_ConfigurableModel":  # of init_chat_model()
+        model = model._model(config)  # noqa: SLF001 - as it runs
     if isinstance(model, BaseChatModel):
         getattr(model, "_serialized", None)  # which LangChain remembers, and copies share
         copy = model.model_copy(update={"cache": False, "rate_limiter": None})
@@ -84,7 +86,7 @@ def _answering_copy(model: Any, answer: AIMessage) -> BaseChatModel:
 
 
 class _AnyModel(BaseChatModel):
-    """Stands for a model of a class that LangChain chooses when it runs."""
+    """Stands for a model of which nobody here knows how it runs."""
 
     @property
     def _llm_type(self) -> str:

@@ -114,6 +114,8 @@ def _find(
     if isinstance(runnable, DynamicRunnable):
         chosen, config = runnable.prepare(config)
         yield from _find(chosen, before, config, kwargs)
+    elif type(runnable).__name__ == "_ConfigurableModel":  # of init_chat_model()
+        yield from _find(runnable._model(config), before, config, kwargs)  # noqa: SLF001 - as it runs
     elif isinstance(runnable, RunnableBindingBase):
         whole = merge_configs(config, runnable.config)
         yield from _find(runnable.bound, before, whole, {**runnable.kwargs, **kwargs})

@@ -104,6 +104,8 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
     An answer that the model was not asked for (a hit, another caller's, a fallback) is shown as a
     run of the model: callbacks, tracers, stream events and ``stream_mode="messages"`` get what they
     get of the model itself, in one chunk where that streams. Where nobody watches there is no run.
+    What the model says tells under ``toolops_key`` in its response metadata the key of the answer,
+    so that ``ops.invalidate(keys=[...])`` forgets it.
 
     Tool calls are only counted, unless ``tools`` says more: nobody here can know whether a tool
     changes something. A call is known by the tool's name and its validated arguments. Never kept
