@@ -160,6 +160,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(200, _embedded(body, self.owner.embed))
             except RefusedText as error:
                 self._send(400, _error(400, str(error)))
+        elif self.path.endswith("/v1/completions"):
+            self._completions(body)
         elif not self.path.endswith(("/chat/completions", "/responses")):
             self._send(404, _error(404, f"no such path: {self.path}"))
         else:
@@ -194,6 +196,26 @@ class _Handler(BaseHTTPRequestHandler):
         self._open(200, "text/event-stream", headers)
         for chunk in answer.chunks():
             self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+        self.wfile.write(b"data: [DONE]\n\n")
+
+    def _completions(self, body: Body) -> None:
+        """Answer prompts with texts, as each would be answered as a chat."""
+        given = body["prompt"]
+        prompts = [given] if isinstance(given, str) else given
+        chats = [{**body, "messages": [{"role": "user", "content": each}]} for each in prompts]
+        replies = [self.owner.reply(chat) for chat in chats]
+        told: list[dict[str, Any]] = [{"content": r} if isinstance(r, str) else r for r in replies]  # type: ignore[misc]  # no tool calls here
+        failed = next((each for each in told if each.get("status", 200) >= 400), None)
+        if failed is not None:
+            self._send(failed["status"], _error(failed["status"], "as told"))
+            return
+        answers = [_Answer(*each, self.owner.number) for each in zip(chats, told, strict=True)]
+        if not body.get("stream"):
+            self._send(200, completion_of(answers))
+            return
+        self._open(200, "text/event-stream", {})
+        for chunk in answers[0].chunks():
+            self.wfile.write(b"data: " + json.dumps(completion_chunk(chunk)).encode() + b"\n\n")
         self.wfile.write(b"data: [DONE]\n\n")
 
     def _responses(self, body: Body, reply: dict[str, Any], headers: Mapping[str, str]) -> None:
@@ -281,6 +303,39 @@ class _Answer:
     def _chunk(self, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
         choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
         return {**self._base, "object": "chat.completion.chunk", "choices": [choice]}
+
+
+def completion_of(answers: list[_Answer]) -> dict[str, Any]:
+    """Return answers to chats as one answer to the prompts of a completion."""
+    wholes = [answer.whole() for answer in answers]
+    choices = [
+        {
+            "index": index,
+            "text": choice["message"]["content"] or "",
+            "finish_reason": choice["finish_reason"],
+            "logprobs": None,
+        }
+        for index, choice in enumerate(each for whole in wholes for each in whole["choices"])
+    ]
+    usage = {
+        name: sum(whole["usage"][name] for whole in wholes)
+        for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+    }
+    return {**wholes[0], "object": "text_completion", "choices": choices, "usage": usage}
+
+
+def completion_chunk(chunk: dict[str, Any]) -> dict[str, Any]:
+    """Return a chunk of a chat as one of a completion."""
+    choices = [
+        {
+            "index": 0,
+            "text": choice["delta"].get("content") or "",
+            "finish_reason": choice["finish_reason"],
+            "logprobs": None,
+        }
+        for choice in chunk["choices"]
+    ]
+    return {**chunk, "object": "text_completion", "choices": choices}
 
 
 def last_user_text(body: Body) -> str:

@@ -143,6 +143,13 @@ class ModelConformance:
         with pytest.raises(ConfigurationError, match=message):
             self.guard(self.model(conversations), **options)
 
+    def test_what_only_names_a_model_is_refused_with_advice(self, conversations, ops) -> None:
+        model = self.model(conversations)
+        with pytest.raises(ConfigurationError, match="make one of the class"):
+            self.guard(type(model), ops=ops)
+        with pytest.raises(ConfigurationError, match=r"must be a.* model|must be an LLM"):
+            self.guard("openai/gpt-4o", ops=ops)
+
     @pytest.mark.parametrize("wrong", [None, object()])
     def test_an_object_that_is_no_model_is_refused(self, wrong: Any, ops) -> None:
         with pytest.raises(ConfigurationError, match="llm: must be an? "):

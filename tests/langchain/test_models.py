@@ -657,8 +657,6 @@ def test_the_default_retries_of_a_client_are_warned_of(ops, chat):
 
 
 def test_what_cannot_be_guarded_is_refused(ops, chat):
-    with pytest.raises(ConfigurationError, match="guard the model first"):
-        guard_llm(chat().bind(stop=["."]), ops=ops)
     with pytest.raises(ConfigurationError, match="usage_on_hit"):
         guard_llm(chat(), ops=ops, usage_on_hit="half")
     with pytest.raises(ConfigurationError, match="semantic"):

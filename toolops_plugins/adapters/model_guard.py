@@ -184,13 +184,13 @@ def guard_of(llm: Any) -> ModelGuard | None:
     return guard if isinstance(guard, ModelGuard) else None
 
 
-def check_model(llm: Any, kind: type, description: str, hint: str = "") -> None:
+def check_model(llm: Any, kind: type | tuple[type, ...], description: str, hint: str = "") -> None:
     """Check what a user wants to guard.
 
     Args:
         llm: What was given.
-        kind: The framework's class of models.
-        description: What it must be, such as "a chat model of LangChain".
+        kind: The framework's class of models, or several.
+        description: What it must be, such as "a model of LangChain".
         hint: What to do about it, behind a semicolon; or nothing.
 
     Raises:

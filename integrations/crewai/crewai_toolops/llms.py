@@ -88,7 +88,7 @@ def guard_llm(
     """
     if isinstance(llm, str):
         raise ConfigurationError("llm", f"must be a model: guard_llm(LLM(model={llm!r}))")
-    check_model(llm, BaseLLM, "an LLM of CrewAI")
+    check_model(llm, BaseLLM, "an LLM of CrewAI", _advice_for(llm))
     policy = model_policy_of(policy, parts)
     guard = LLMGuard(runtime_of(ops), policy, llm, after_tools=after_tools)
     warn_of_retries(llm, _own_retries(llm), policy)
@@ -99,6 +99,17 @@ def guard_llm(
     guard.configuration.note_all(copy)
     object.__setattr__(copy, "__class__", guard.make_subclass(type(llm), _methods(guard)))
     return copy
+
+
+def _advice_for(given: Any) -> str:
+    """Return what to do with something that is no model, behind a semicolon; or nothing."""
+    if isinstance(given, type):
+        return "; make one of the class"
+    if isinstance(getattr(given, "llm", None), BaseLLM | str):
+        return "; guard its model: Agent(llm=guard_llm(LLM(model=...)))"
+    if "langchain" in str(type(given).__mro__):
+        return "; models of LangChain are guarded by langchain_toolops.guard_llm()"
+    return ""
 
 
 def _own_retries(llm: Any) -> int:

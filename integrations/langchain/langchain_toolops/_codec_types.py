@@ -29,6 +29,7 @@ from langchain_core.outputs import (
     ChatResult,
     Generation,
     GenerationChunk,
+    LLMResult,
 )
 from pydantic import BaseModel
 
@@ -87,6 +88,7 @@ def teach(codec: Codec) -> None:
     for chat in (ChatGeneration, ChatGenerationChunk):
         _register(codec, chat, _chat_fields)
     _register(codec, ChatResult, _result_fields)
+    _register(codec, LLMResult, _llm_fields)
     codec.register(
         Generations,
         "langchain.Generations",
@@ -227,6 +229,11 @@ def _chat_fields(generation: BaseModel) -> dict[str, Any]:
 
 def _result_fields(result: BaseModel) -> dict[str, Any]:
     return {**_fields(result), "generations": Generations(result.generations)}  # type: ignore[attr-defined] # it is a ChatResult
+
+
+def _llm_fields(result: Any) -> dict[str, Any]:
+    # Which run it was is told anew for each caller.
+    return {"generations": result.generations, "llm_output": result.llm_output}
 
 
 def _message_fields(message: BaseMessage) -> dict[str, Any]:

@@ -6,7 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, Generation
+from langchain_core.outputs import (
+    ChatGeneration,
+    ChatGenerationChunk,
+    ChatResult,
+    Generation,
+    LLMResult,
+)
 
 from toolops_plugins.adapters.answers import HIT, is_cut_off
 from toolops_plugins.adapters.call_ids import CallIds
@@ -74,8 +80,10 @@ def content_of(value: Any) -> Any:
             stream: the list of its chunks, and what its generator returned.
     """
     if isinstance(value, tuple) and value and isinstance(value[0], list) and value[0]:
+        if not isinstance(value[0][0], ChatGeneration):
+            return "".join(chunk.text for chunk in value[0])
         return content_of(merge_chunks(value[0]))
-    if isinstance(value, ChatResult):
+    if isinstance(value, ChatResult | LLMResult):
         return content_of(value.generations)
     if isinstance(value, list):
         return content_of(value[0]) if len(value) == 1 else [content_of(each) for each in value]

@@ -37,7 +37,7 @@ from toolops_plugins.adapters.model_identity import identify
 from toolops_plugins.adapters.policy_views import compare_by
 from toolops_plugins.adapters.usage import zero_counts
 
-__all__ = ["STREAM_EVENTS", "LLMGuard"]
+__all__ = ["STREAM_EVENTS", "LLMGuard", "MethodCall", "note_errors"]
 
 STREAM_EVENTS = ("_stream_chat_model_events", "_astream_chat_model_events")
 """Methods by which a class makes LangChain's newest stream events itself.
@@ -46,7 +46,7 @@ Without them LangChain makes these events of a model's chunks.
 """
 
 
-class _MethodCall(ModelCall):
+class MethodCall(ModelCall):
     """One caller's call of one of the four methods.
 
     Args:
@@ -55,7 +55,7 @@ class _MethodCall(ModelCall):
         run_manager: The caller's run manager, or None.
     """
 
-    def __init__(self, guard: LLMGuard, method: Callable[..., Any], run_manager: Any) -> None:
+    def __init__(self, guard: Any, method: Callable[..., Any], run_manager: Any) -> None:
         super().__init__()
         self._guard = guard
         self._method = method
@@ -85,7 +85,7 @@ class _MethodCall(ModelCall):
             self.result = await self._method(run_manager=self._live_run)
         return self.result
 
-    def stream(self) -> Iterator[ChatGenerationChunk]:
+    def stream(self) -> Iterator[Any]:
         """Yield the chunks of the model, without a run: each reader tells its own run of them."""
         if self._guard.limiter is not None:
             self._guard.limiter.acquire(blocking=True)
@@ -93,7 +93,7 @@ class _MethodCall(ModelCall):
             self.has_begun = True
             yield chunk
 
-    async def astream(self) -> AsyncGenerator[ChatGenerationChunk, None]:
+    async def astream(self) -> AsyncGenerator[Any, None]:
         """Yield the chunks of the asynchronous method of the model."""
         if self._guard.limiter is not None:
             await self._guard.limiter.aacquire(blocking=True)
@@ -166,7 +166,7 @@ class LLMGuard(ModelGuard):
             method = partial(inner, model, messages, stop=stop, **kwargs)
             if self.is_active:
                 return method(run_manager=run_manager)
-            own = _MethodCall(self, method, run_manager)
+            own = MethodCall(self, method, run_manager)
             try:
                 answer = self.ask(*self.question(model, messages, stop, kwargs), own)
                 result = self._result(answer, own)
@@ -185,7 +185,7 @@ class LLMGuard(ModelGuard):
             method = partial(inner, model, messages, stop=stop, **kwargs)
             if self.is_active:
                 return await method(run_manager=run_manager)
-            own = _MethodCall(self, method, run_manager)
+            own = MethodCall(self, method, run_manager)
             try:
                 answer = await self.aask(*self.question(model, messages, stop, kwargs), own)
                 result = self._result(answer, own)
@@ -205,9 +205,9 @@ class LLMGuard(ModelGuard):
             if self.is_active:
                 yield from method(run_manager=run_manager)
                 return
-            own = _MethodCall(self, method, run_manager)
+            own = MethodCall(self, method, run_manager)
             items = self.stream(*self.question(model, messages, stop, kwargs), own)
-            with _note_errors(run_manager), closing(items):
+            with note_errors(run_manager), closing(items):
                 for number, item in enumerate(items):
                     chunk = self._chunk(item, own, first=not number)
                     if chunk is None:  # somebody else's entry
@@ -230,10 +230,10 @@ class LLMGuard(ModelGuard):
                 async for chunk in method(run_manager=run_manager):
                     yield chunk
                 return
-            own = _MethodCall(self, method, run_manager)
+            own = MethodCall(self, method, run_manager)
             items = self.astream(*self.question(model, messages, stop, kwargs), own)
             first = True
-            with _note_errors(run_manager):
+            with note_errors(run_manager):
                 async with aclosing(items):
                     async for item in items:
                         known, first = self._chunk(item, own, first=first), False
@@ -264,7 +264,7 @@ class LLMGuard(ModelGuard):
 
         return identify(make)
 
-    def _result(self, answer: Any, own: _MethodCall) -> ChatResult | None:
+    def _result(self, answer: Any, own: MethodCall) -> ChatResult | None:
         """Return an answer of the runtime as a result, or None if it is none of ours."""
         if answer is own.result:
             return cast("ChatResult", answer)
@@ -278,7 +278,7 @@ class LLMGuard(ModelGuard):
             zero_counts(answer.llm_output)
         return answer
 
-    def _chunk(self, item: Any, own: _MethodCall, *, first: bool) -> ChatGenerationChunk | None:
+    def _chunk(self, item: Any, own: MethodCall, *, first: bool) -> ChatGenerationChunk | None:
         """Return an item of the runtime as a chunk, or None if it is none of ours.
 
         The first chunk says where they come from. A model that streams does not know its run, so
@@ -300,7 +300,7 @@ class LLMGuard(ModelGuard):
 
 
 @contextmanager
-def _note_errors(run_manager: Any) -> Iterator[None]:
+def note_errors(run_manager: Any) -> Iterator[None]:
     """Note that the runtime counts an error, where it cannot know of which run."""
     try:
         yield

@@ -32,6 +32,7 @@ from toolops_plugins.policy import NOTHING
 __all__ = [
     "continues_response",
     "find_model",
+    "is_configurable",
     "is_guarded",
     "is_outage",
     "model_identity",
@@ -92,6 +93,9 @@ def model_identity(model: Any, live: LiveValues, config: RunnableConfig | None =
         bound = model_identity(model.bound, live, merge_configs(config, model.config))
         kind = type(model.bound)
         return ["binding", bound, live.arguments_of(kind, model.kwargs, request_identity)]
+    if is_configurable(model):  # which makes it anew by each call
+        made = model._model(ensure_config(config))  # noqa: SLF001 - where LangChain's calls make it
+        return model_identity(made, live, config)
     if not (isinstance(model, BaseModel) and isinstance(model, Runnable)):
         return model  # of which the keyer knows whether it has a canonical form
 
@@ -108,6 +112,12 @@ def model_identity(model: Any, live: LiveValues, config: RunnableConfig | None =
         # By these a model class names what its instances keep elsewhere.
         live.identity_of(kind, "_identifying_params", lambda m: plain(_params(m)), model),
     ]
+
+
+def is_configurable(model: Any) -> bool:
+    """Return whether a model is one of ``init_chat_model(configurable_fields=...)``."""
+    base = sys.modules.get("langchain.chat_models.base")
+    return base is not None and isinstance(model, base._ConfigurableModel)  # noqa: SLF001 - has no other name
 
 
 def _params(model: Any) -> Any:

@@ -57,6 +57,11 @@ class ToolOpsCache(BaseCache):
     ``stream`` nor ``astream`` of a model reads or writes its cache. For agents use
     :class:`~langchain_toolops.ToolOpsMiddleware`, which does not have these limits.
 
+    Of plain models (``BaseLLM``, such as ``langchain_openai.OpenAI``) LangChain tells a cache the
+    fields and ``stop``, but nothing else that is given with a call or bound to the model:
+    ``invoke("q", temperature=0)`` and ``invoke("q", temperature=1)`` share an answer. Set such
+    parameters in the model's fields, or use :func:`~langchain_toolops.guard_llm`, which sees them.
+
     Safe to use from any threads and event loops. Trouble with the cache is a miss or a no-op, with
     a notice to the runtime's sinks; nothing here raises.
 

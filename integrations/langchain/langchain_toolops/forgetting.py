@@ -1,4 +1,4 @@
-"""Forget single answers of chat models, and of plain ones behind a cache."""
+"""Forget single answers of models."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from langchain_core.runnables.config import ensure_config, merge_configs
 from langchain_core.runnables.configurable import DynamicRunnable
 
 from langchain_toolops._llm_guard import LLMGuard
+from langchain_toolops._text_guard import TextGuard
 from langchain_toolops.cache import ToolOpsCache
 from toolops_plugins import ConfigurationError
 from toolops_plugins.adapters.model_guard import guard_of
@@ -150,6 +151,8 @@ def _stored(target: _Target, given: Any) -> Iterator[tuple[Any, tuple[Any, Any]]
     if isinstance(guard, LLMGuard):
         messages = _normalize_messages(prompt.to_messages())
         yield guard, guard.question(model, messages, stop, kwargs)
+    elif isinstance(guard, TextGuard):
+        yield guard, guard.question(model, prompt.to_string(), stop, kwargs)
     if cache is None:
         return
     if isinstance(model, BaseChatModel):

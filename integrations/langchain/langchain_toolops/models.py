@@ -1,13 +1,16 @@
-"""Chat models behind a policy, which stay the models that they were."""
+"""Models behind a policy, which stay the models that they were."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar, Unpack
+from typing import Any, Literal, TypeVar, Unpack, cast
 
 from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.runnables import RunnableBinding
+from langchain_core.language_models.llms import BaseLLM
+from langchain_core.runnables import Runnable
 
 from langchain_toolops._llm_guard import STREAM_EVENTS, LLMGuard
+from langchain_toolops._model_runnables import advice_for, guard_inner
+from langchain_toolops._text_guard import TextGuard
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.model_guard import check_model
 from toolops_plugins.adapters.model_policy import MODEL_POLICY, model_policy_of, warn_of_retries
@@ -16,7 +19,7 @@ from toolops_plugins.policy import PolicyParts
 
 __all__ = ["MODEL_POLICY", "guard_llm", "guard_model"]
 
-M = TypeVar("M", bound=BaseChatModel)
+M = TypeVar("M", bound=Runnable[Any, Any])
 
 
 def guard_llm(
@@ -28,12 +31,18 @@ def guard_llm(
     usage_on_hit: Literal["keep", "zero"] = "zero",
     **parts: Unpack[PolicyParts],
 ) -> M:
-    """Return a chat model like this one whose calls go through a policy.
+    """Return a model like this one whose calls go through a policy.
 
     It is a copy, of a subclass made for it, which guards the four methods that reach the provider.
     So it is still an instance of the model's class, with its fields, callbacks and tracing, and
     ``invoke``, ``stream``, ``batch``, their asynchronous twins, ``bind_tools`` and
     ``with_structured_output`` work as before: all of them end in those four methods.
+
+    Plain models (``BaseLLM``), which answer prompts with text, are guarded alike. Each prompt of a
+    batch is then a call of its own, of which up to 20 are under way at once. A runnable around
+    models is guarded by guarding each of them: ``bind()``, ``with_config()``, ``with_retry()``,
+    ``with_fallbacks()``, ``configurable_fields()`` and ``configurable_alternatives()``. A ``model``
+    that is given with a call is another model.
 
     Equal calls that run at the same time are made once, streams too: a later caller gets what has
     come so far, and the rest as it comes. Answers of ``invoke`` and of ``stream`` are kept apart.
@@ -51,9 +60,10 @@ def guard_llm(
         llm: The model; it is left as it is.
         policy: The policy of its calls; ``MODEL_POLICY.replace(...)`` adds to the default. With
             ``semantic=Semantic(on="question")`` questions in other words share an answer.
-            Callables in it get a ``ChatResult``, or the list of chunks of a stream. ``hedge`` does
-            not apply to streams. None: ``MODEL_POLICY``, by which answers are kept for an hour, and
-            calls are retried and stand behind a circuit breaker.
+            Callables in it get a ``ChatResult``, of plain models an ``LLMResult``, or the list of
+            chunks of a stream. ``hedge`` does not apply to streams. None: ``MODEL_POLICY``, by
+            which answers are kept for an hour, and calls are retried and stand behind a circuit
+            breaker.
         ops: The runtime. None: :func:`toolops_plugins.get_default`.
         after_tools: Whether a call that ends in tool results may share the answer to its question
             in other words. Default False.
@@ -94,23 +104,34 @@ def _guard(
     after_tools: bool,  # noqa: FBT001 - as it came
     usage_on_hit: Literal["keep", "zero"],
     parts: PolicyParts,
+    depth: int = 0,
 ) -> M:
     given: Any = llm
-    is_bound = isinstance(given, RunnableBinding) and isinstance(given.bound, BaseChatModel)
-    hint = "; guard the model first, and bind to it what you like" if is_bound else ""
-    check_model(llm, BaseChatModel, "a chat model of LangChain", hint)
-    policy = model_policy_of(policy, parts)
-    guard = LLMGuard(
-        runtime_of(ops),
-        policy,
-        llm,
-        after_tools=after_tools,
-        keeps_usage=keeps_usage(usage_on_hit),
-    )
-    warn_of_retries(llm, _own_retries(llm), policy, stacklevel=4)
-    copy = llm.model_copy(update={"rate_limiter": None})
-    copy.__class__ = guard.make_subclass(type(llm), guard.methods(type(llm)), STREAM_EVENTS)
-    return copy
+    whole = model_policy_of(policy, parts)
+    runtime, keeps = runtime_of(ops), keeps_usage(usage_on_hit)
+
+    def guard_model_in(inner: Any) -> Any:
+        return _guard(inner, policy, ops, after_tools, usage_on_hit, parts, depth + 1)
+
+    if not isinstance(given, BaseChatModel | BaseLLM):
+        around: M | None = guard_inner(given, guard_model_in)
+        if around is not None:
+            return around
+    check_model(llm, (BaseChatModel, BaseLLM), "a model of LangChain", advice_for(given))
+    guard: LLMGuard | TextGuard
+    absent: tuple[str, ...] = ()
+    changes: dict[str, Any] = {}
+    if isinstance(given, BaseLLM):
+        guard = TextGuard(runtime, whole, given, keeps_usage=keeps)
+    else:
+        guard = LLMGuard(runtime, whole, given, after_tools=after_tools, keeps_usage=keeps)
+        absent, changes = STREAM_EVENTS, {"rate_limiter": None}
+    methods = guard.methods(type(given))
+    # Each runnable around the model adds three frames before the user's own.
+    warn_of_retries(given, _own_retries(given), whole, stacklevel=4 + 3 * depth)
+    copy: Any = given.model_copy(update=changes)
+    copy.__class__ = guard.make_subclass(type(given), methods, absent)
+    return cast("M", copy)
 
 
 def _own_retries(llm: Any) -> Any:

@@ -89,8 +89,7 @@ def guard_llm(
         raise ConfigurationError(
             "llm", "is a StructuredLLM; guard its model: guard_llm(llm).as_structured_llm(...)"
         )
-    hint = "; make one of the class" if isinstance(llm, type) else ""
-    check_model(llm, LLM, "an LLM of LlamaIndex", hint)
+    check_model(llm, LLM, "an LLM of LlamaIndex", _advice_for(llm))
     policy = model_policy_of(policy, parts)
     guard = LLMGuard(
         runtime_of(ops),
@@ -108,3 +107,14 @@ def guard_llm(
         setattr(kind, name, endpoint)
     copy.__class__ = kind
     return copy
+
+
+def _advice_for(given: Any) -> str:
+    """Return what to do with something that is no model, behind a semicolon; or nothing."""
+    if isinstance(given, type):
+        return "; make one of the class"
+    if isinstance(given, str):  # as Settings.llm and resolve_llm() take it
+        return f"; make one: guard_llm(resolve_llm({given!r})), or guard_llm(OpenAI(model=...))"
+    if "langchain" in str(type(given).__mro__):
+        return "; guard LangChain's models by langchain_toolops.guard_llm(), within LangChainLLM()"
+    return ""
