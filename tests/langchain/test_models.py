@@ -538,7 +538,7 @@ def test_other_policies_for_one_model_stand_beside_each_other(ops, chat, openai_
 def test_an_entry_of_another_kind_is_no_answer(ops, chat, openai_server, face, planted):
     policy = Policy(cache=Cache())
     model = guard_llm(chat(), policy, ops=ops)
-    asked = model.__toolops_guard__._question(chat(), [HumanMessage(FRANCE)], None, {})
+    asked = model.__toolops_guard__.question(chat(), [HumanMessage(FRANCE)], None, {})
     for name in ("openai:gpt-test", "openai:gpt-test stream"):
 
         def plant(question, scope, own):
@@ -552,7 +552,7 @@ def test_an_entry_of_another_kind_is_no_answer(ops, chat, openai_server, face, p
 def test_a_stream_of_another_kind_is_no_answer(ops, chat, openai_server, way):
     policy = Policy(cache=Cache())
     model = guard_llm(chat(), policy, ops=ops)
-    asked = model.__toolops_guard__._question(chat(), [HumanMessage(FRANCE)], None, {})
+    asked = model.__toolops_guard__.question(chat(), [HumanMessage(FRANCE)], None, {})
 
     def plant(question, scope, own):
         yield "text"

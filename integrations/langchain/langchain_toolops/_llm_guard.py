@@ -29,6 +29,7 @@ from langchain_toolops._llm_identity import (
     model_name,
     request_identity,
 )
+from langchain_toolops._other_retries import is_passing
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.call_ids import CallIds
 from toolops_plugins.adapters.fallback_answers import Substitute
@@ -134,7 +135,7 @@ class LLMGuard(ModelGuard):
         keeps_usage: bool,
     ) -> None:
         teach(ops.codec)
-        super().__init__(ops, policy, model_name(model), is_outage)
+        super().__init__(ops, policy, model_name(model), is_outage, is_passing)
         self._after_tools = after_tools
         self._keeps_usage = keeps_usage
         self.limiter: BaseRateLimiter | None = model.rate_limiter

@@ -1,7 +1,8 @@
-"""Notice other middleware that tries failed calls again, since attempts of two retries multiply.
+"""Notice who else tries failed calls again, since the attempts of two retries multiply.
 
-A retry around ours calls its handler again with the very request that has failed; then one attempt
-is made. An error that comes from a retry inside of ours is not tried again.
+Middleware around ours calls its handler again with the very request that has failed; then one
+attempt is made, as when LangGraph runs a failed node again. An error that comes from a retry inside
+of ours is not tried again.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ import threading
 import weakref
 from typing import Any
 
+from langchain_core.runnables.config import var_child_runnable_config
+
 from toolops_plugins.adapters.internals import callee_failed, fork_safe
 from toolops_plugins.adapters.model_policy import may_pass
 
 __all__ = ["is_passing", "is_passing_tool_error", "note_failure", "note_tried", "was_failed"]
 
 _MARK = "__toolops_tried__"
+_RUNTIME = "__pregel_runtime"
+"""Where LangGraph's configuration of a node holds what is known of its run."""
 
 _failed: dict[int, weakref.ref[Any]] = {}
 _lock = fork_safe(sys.modules[__name__], threading.Lock())
@@ -46,9 +51,17 @@ def note_tried(error: BaseException) -> None:
 
 def is_passing(error: BaseException) -> bool:
     """Return whether a failed call of a model is worth another attempt."""
-    return _MARK not in vars(error) and may_pass(error)
+    return may_pass(error) and not _is_tried_elsewhere(error)
 
 
 def is_passing_tool_error(error: BaseException) -> bool:
     """Return whether a failed call of a tool is worth another attempt."""
-    return _MARK not in vars(error) and callee_failed(error)
+    return callee_failed(error) and not _is_tried_elsewhere(error)
+
+
+def _is_tried_elsewhere(error: BaseException) -> bool:
+    if _MARK in vars(error):
+        return True
+    configurable = (var_child_runnable_config.get() or {}).get("configurable") or {}
+    info = getattr(configurable.get(_RUNTIME), "execution_info", None)
+    return getattr(info, "node_attempt", 1) > 1
