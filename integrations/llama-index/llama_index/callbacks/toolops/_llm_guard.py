@@ -31,6 +31,7 @@ from llama_index.callbacks.toolops._llm_identity import (
     request_identity,
 )
 from llama_index.callbacks.toolops._llm_policy import is_whole_stream, stream_policy
+from llama_index.callbacks.toolops._other_retries import is_passing
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.call_ids import CallIds
 from toolops_plugins.adapters.fallback_answers import Substitute
@@ -62,7 +63,7 @@ class LLMGuard(ModelGuard):
     ) -> None:
         teach(ops.codec)
         teach_chunks(ops.codec)
-        super().__init__(ops, policy, model_name(llm))
+        super().__init__(ops, policy, model_name(llm), is_passing=is_passing)
         self._kind = type(llm)
         self._after_tools = after_tools
         self._keeps_usage = keeps_usage
