@@ -14,6 +14,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.prompts import PromptTemplate
 from langchain_core.runnables import ConfigurableField, RunnableConfig, RunnableLambda
 from langchain_core.tools import tool
+from langchain_openai import ChatOpenAI
 from langgraph.cache.base import BaseCache
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.config import get_config, get_store, get_stream_writer
@@ -25,9 +26,11 @@ from langgraph.runtime import Runtime, get_runtime
 from langgraph.store.base import BaseStore
 from langgraph.store.memory import InMemoryStore
 from langgraph.types import CachePolicy, Command, RetryPolicy, Send, StreamWriter, interrupt
+from pydantic import BaseModel
 from typing_extensions import TypedDict
 from value_kinds import KINDS
 
+from langchain_toolops import guard_model, wrap_tool
 from langchain_toolops.node_cache import ToolOpsNodeCache
 from toolops_plugins import Memory, Redis, ToolOps
 
@@ -530,6 +533,31 @@ async def test_a_method_of_a_reader_s_name_reads_no_run():
 
     def node(state):
         return {"answer": settings.get_config()["user"]}
+
+    assert await was_kept(a_graph(node, a_cache()), {"question": "why"})
+
+
+async def test_models_and_tools_that_pass_the_run_on_read_none_of_it():
+    ops = ToolOps("passing on")
+    model = ChatOpenAI(api_key="none", max_retries=0, base_url="http://127.0.0.1:9/v1")
+    guarded = guard_model(model, ops=ops)
+
+    @tool
+    def search(query: str) -> str:
+        """Search."""
+        return f"found {query}"
+
+    wrapped = wrap_tool(search, ops=ops)
+
+    def node(state):
+        models = [
+            each.with_structured_output(Answer, method="function_calling").invoke
+            for each in (model, guarded)
+        ]
+        return {"answer": wrapped.invoke({"query": "x"}) + str(len(models))}
+
+    class Answer(BaseModel):
+        text: str
 
     assert await was_kept(a_graph(node, a_cache()), {"question": "why"})
 

@@ -28,8 +28,8 @@ _RUN_READERS = frozenset(
 )
 """Functions of LangGraph and LangChain that return something of the run, or write to its stream."""
 _FRAMEWORKS = frozenset(("langgraph", "langchain_core", "langchain"))
-_FOREIGN = _FRAMEWORKS | sys.stdlib_module_names
-"""Packages whose functions are not searched for readers."""
+_FOREIGN = ("langchain", "langgraph", "langsmith", "toolops_plugins")
+"""Beginnings of packages that read the run for their own ends, to pass it on."""
 _readers: weakref.WeakKeyDictionary[types.FunctionType, str] = weakref.WeakKeyDictionary()
 _INSTRUCTIONS = {
     "LOAD_GLOBAL": "global",
@@ -82,7 +82,7 @@ def find_reader(function: types.FunctionType) -> str:
 
 
 def _search_reader(function: types.FunctionType) -> str:
-    waiting, seen = [function], {function}
+    waiting, seen, home = [function], {function}, _home(function)
     while waiting and len(seen) < _MOST_FUNCTIONS:
         current = waiting.pop()
         names = read_names(current.__code__)
@@ -97,9 +97,9 @@ def _search_reader(function: types.FunctionType) -> str:
                 return f"it calls {name}()"
         held += [getattr_static(each, "__wrapped__", None) for each in held]  # of functools.cache
         used = [each for each in held if isinstance(each, types.FunctionType)]
-        used += [item for each in held for item in _find_attributes(each, names)]
+        used += [item for each in held for item in _find_attributes(each, names, home)]
         for each in used:
-            if each not in seen and _home(each) not in _FOREIGN:
+            if each not in seen and not _is_foreign(each, home):
                 seen.add(each)
                 waiting.append(each)
     return ""
@@ -120,15 +120,21 @@ def find_methods(thing: Any, method: types.FunctionType) -> list[types.FunctionT
     """Return a method of an object with those of its methods that it names, and so on."""
     methods = [method]
     for each in methods:  # which grows meanwhile
-        found = _find_attributes(thing, read_names(each.__code__))
+        found = _find_attributes(thing, read_names(each.__code__), _home(method))
         methods += [item for item in found if item not in methods][:_MOST_FUNCTIONS]
     return methods
 
 
-def _find_attributes(thing: Any, names: Names) -> list[types.FunctionType]:
-    """Return the functions of an object's class, a class or a module that code may name."""
+def _find_attributes(thing: Any, names: Names, home: str) -> list[types.FunctionType]:
+    """Return the functions of an object's class, a class or a module that code may name.
+
+    Args:
+        thing: The object, class or module.
+        names: The names in the code.
+        home: The package of the code.
+    """
     kind: Any = thing if isinstance(thing, type | types.ModuleType) else type(thing)
-    if _home(kind) in _FOREIGN:
+    if _is_foreign(kind, home):
         return []
     found = []
     for name in sorted(names.others):
@@ -140,6 +146,12 @@ def _find_attributes(thing: Any, names: Names) -> list[types.FunctionType]:
         if isinstance(item, types.FunctionType):
             found.append(item)
     return found
+
+
+def _is_foreign(thing: Any, home: str) -> bool:
+    """Return whether a function or class is of a framework or of Python, and not of ``home``."""
+    other = _home(thing)
+    return other != home and (other in sys.stdlib_module_names or other.startswith(_FOREIGN))
 
 
 def _home(thing: Any) -> str:
