@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from callers import Latch
@@ -20,6 +20,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import ConfigurableField
 from langchain_core.tools import tool
+from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 from servers import wait_for
@@ -257,6 +258,53 @@ def test_a_model_that_does_not_stream_looks_the_same_twice(agent):
     for _ in range(2):
         ((message, _),) = read_stream(made, aio=False)
         assert (type(message), message.text) == (AIMessage, "It is three.")
+
+
+class Direct(ChatOpenAI):
+    """A model with a way of its own to its provider, past the methods that LangChain names."""
+
+    paid: ClassVar[list[str]] = []
+
+    def invoke(self, *args: Any, **kwargs: Any) -> Any:
+        self.paid.append("invoke")
+        return super().invoke(*args, **kwargs)
+
+    async def ainvoke(self, *args: Any, **kwargs: Any) -> Any:
+        self.paid.append("ainvoke")
+        return await super().ainvoke(*args, **kwargs)
+
+    def generate(self, *args: Any, **kwargs: Any) -> Any:
+        self.paid.append("generate")
+        return super().generate(*args, **kwargs)
+
+
+def test_a_model_of_any_class_is_not_asked_for_the_run_of_a_hit(agent, ask, openai_server):
+    model = Direct(model="gpt-test", api_key="k", max_retries=0, base_url=openai_server.url)
+    Direct.paid.clear()
+    made = agent(model=model)
+    runs = Runs()
+    ask(made, "hi")
+    paid = list(Direct.paid)
+    assert ask(made, "hi", {"callbacks": [runs]})["messages"][-1].text == "hi"
+    assert runs.kinds == ["start Direct gpt-test", "end"]
+    assert Direct.paid == paid
+    assert len(openai_server.requests) == 1
+
+
+def test_a_tracer_sees_the_same_tree_of_runs(agent, ask, openai_server):
+    openai_server.reply = call_tool_first
+    made = agent([add])
+
+    def tree(run: Any) -> Any:
+        return run.name, run.run_type, [tree(child) for child in run.child_runs]
+
+    trees = []
+    for _ in range(2):
+        collector = RunCollectorCallbackHandler()
+        ask(made, "one plus two", {"callbacks": [collector]})
+        trees.append([tree(run) for run in collector.traced_runs])
+    assert trees[0] == trees[1]
+    assert "ChatOpenAI" in str(trees)
 
 
 def test_a_configured_model_and_a_bound_one_show_their_hits(agent, chat, openai_server):

@@ -27,6 +27,17 @@ from toolops_plugins.adapters.model_guard import guard_of
 __all__ = ["areplay_run", "replay_run"]
 
 _ANSWER = "_toolops_answer"
+_ON_THE_WAY = (
+    "invoke",
+    "ainvoke",
+    "generate_prompt",
+    "agenerate_prompt",
+    "generate",
+    "agenerate",
+    "_generate_with_cache",
+    "_agenerate_with_cache",
+)
+"""Methods between a run and the answer, by which a class might still reach its provider."""
 _KINDS = 256
 """Classes of models of which is remembered how they answer."""
 
@@ -110,6 +121,7 @@ def _answering_class(kind: type[BaseChatModel]) -> type[BaseChatModel]:
         "__module__": kind.__module__,
         "__qualname__": kind.__qualname__,
         "__doc__": kind.__doc__,
+        **{name: getattr(BaseChatModel, name) for name in _ON_THE_WAY},
         "_generate": _generate,
         "_agenerate": _agenerate,
     }
