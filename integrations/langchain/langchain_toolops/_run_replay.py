@@ -21,7 +21,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_toolops._event_dedup import mark_inside
 from langchain_toolops._fallback_answers import chunk_of
 from langchain_toolops._llm_guard import STREAM_EVENTS
-from langchain_toolops._llm_identity import find_model
+from langchain_toolops._llm_identity import find_model, is_configurable
 from toolops_plugins.adapters.model_guard import guard_of
 
 __all__ = ["areplay_run", "replay_run"]
@@ -82,7 +82,7 @@ def _is_watched(model: Any, config: RunnableConfig) -> bool:
 
 def _answering_copy(model: Any, config: RunnableConfig, answer: AIMessage) -> BaseChatModel:
     """Return a model that differs from one in nothing but what it answers."""
-    if type(model).__name__ == "_ConfigurableModel":  # of init_chat_model()
+    if is_configurable(model):
         model = model._model(config)  # noqa: SLF001 - as it runs
     if isinstance(model, BaseChatModel):
         getattr(model, "_serialized", None)  # which LangChain remembers, and copies share

@@ -21,6 +21,7 @@ from langchain_core.runnables.config import ensure_config, merge_configs
 from langchain_core.runnables.configurable import DynamicRunnable
 
 from langchain_toolops._llm_guard import LLMGuard
+from langchain_toolops._llm_identity import is_configurable
 from langchain_toolops._text_guard import TextGuard
 from langchain_toolops.cache import ToolOpsCache
 from toolops_plugins import ConfigurationError
@@ -115,7 +116,7 @@ def _find(
     if isinstance(runnable, DynamicRunnable):
         chosen, config = runnable.prepare(config)
         yield from _find(chosen, before, config, kwargs)
-    elif type(runnable).__name__ == "_ConfigurableModel":  # of init_chat_model()
+    elif is_configurable(runnable):
         yield from _find(runnable._model(config), before, config, kwargs)  # noqa: SLF001 - as it runs
     elif isinstance(runnable, RunnableBindingBase):
         whole = merge_configs(config, runnable.config)
