@@ -57,6 +57,7 @@ class Provider:
         repeats: What later deltas say again: "role", and "id" of a tool call.
         no_text: The content of an answer that only calls tools.
         is_done: Whether a stream ends with ``[DONE]``.
+        call_ends: Whether the chunk of a whole call tells the end, and what goes with that.
         has_parts: Whether a text is a list of parts, of which the first is what the model thought.
     """
 
@@ -83,6 +84,7 @@ class Provider:
     repeats: frozenset[str] = frozenset()
     no_text: str | None = None
     is_done: bool = True
+    call_ends: bool = False
     has_parts: bool = False
 
     def text(self, text: str, end: str | None = "", *, error: Json | None = None) -> Verbatim:
@@ -138,10 +140,13 @@ class Provider:
         for word in text.split(" ") if text else ():
             space = "" if text.endswith(word) else " "
             yield self._chunk({**again, "content": word + space})
-        for number, call in enumerate(calls):
+        for number, call in enumerate(() if self.call_ends else calls):
             for piece in self._pieces(number, call):
                 yield self._chunk({**again, "tool_calls": [piece]})
         last = self._chunk({**again, "content": ""}, end, self.choice)
+        if calls and self.call_ends:
+            whole = [piece for n, call in enumerate(calls) for piece in self._pieces(n, call)]
+            last["choices"][0]["delta"]["tool_calls"] = whole
         if self.usage is None or self.usage_in != "alone":
             yield {**last, **({} if self.usage is None else {"usage": self.usage})}
             return
@@ -264,6 +269,7 @@ PROVIDERS = (
         bad=("length", "model_length", "error"),
         usage_in="last",
         pieces=1,
+        call_ends=True,
     ),
     Provider(
         "mistral_thinking",
@@ -273,6 +279,7 @@ PROVIDERS = (
         bad=("length", "model_length", "error"),
         usage_in="last",
         pieces=1,
+        call_ends=True,
         thought=({"content": [_THOUGHT]},),
         has_parts=True,
     ),

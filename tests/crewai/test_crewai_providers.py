@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
-from typing import Any
+from typing import Any, ClassVar
 
 import crewai
 from adapters.adapter_providers import ProviderConformance
@@ -12,6 +12,7 @@ from crew_shapes import RESULTS
 from crewai.events.types.llm_events import LLMCallType
 from crewai.llms.base_llm import BaseLLM, llm_call_context
 from pydantic import Field
+from responses_shapes import RESPONSES_PROVIDERS
 
 from crewai_toolops import guard_llm
 from toolops_plugins import Policy, ToolOps
@@ -25,19 +26,24 @@ class TestOpenAICompletion(ProviderConformance):
     def guard(self, client: Any, ops: ToolOps, policy: Policy, **options: Any) -> Any:
         return guard_llm(client, policy, ops=ops, **options)
 
-    def ask(self, way: str, model: Any, asked: Any, tools: list[Any]) -> list[Any]:
+    def ask(self, way: str, model: Any, asked: Any, tools: Any) -> list[Any]:
         model.stream = way == "stream"
-        return [model.call(asked, tools=tools or None)]
+        return [model.call(asked, **_given(tools))]
 
-    async def aask(self, way: str, model: Any, asked: Any, tools: list[Any]) -> list[Any]:
+    async def aask(self, way: str, model: Any, asked: Any, tools: Any) -> list[Any]:
         model.stream = way == "astream"
-        return [await model.acall(asked, tools=tools or None)]
+        return [await model.acall(asked, **_given(tools))]
 
     def follow_up(self, items: list[Any]) -> Any:
         calls = [c if isinstance(c, dict) else c.model_dump() for c in items[0]]
         results = [{"role": "tool", "tool_call_id": _id(c), "content": "sunny"} for c in calls]
         called = {"role": "assistant", "content": None, "tool_calls": calls}
         return [{"role": "user", "content": "hi"}, called, *results]
+
+    counting: ClassVar[dict[str, Any]] = {}
+
+    def tokens_of(self, model: Any, answers: list[Any]) -> int:
+        return model.get_token_usage_summary().total_tokens  # which it counts itself
 
     def text_of(self, items: list[Any]) -> str:
         return str(items[0])
@@ -47,6 +53,22 @@ class TestOpenAICompletion(ProviderConformance):
             return []
         calls = [c if isinstance(c, dict) else c.model_dump() for c in items[0]]
         return [(_id(call), _arguments(call)) for call in calls]
+
+
+class TestResponsesAPI(TestOpenAICompletion):
+    """The same class at the Responses API."""
+
+    providers = RESPONSES_PROVIDERS
+
+    @classmethod
+    def client(cls, server: Any) -> Any:
+        return crewai.LLM(
+            model="gpt-4o-mini",
+            api_key="k",
+            base_url=server.url,
+            max_retries=0,
+            api="responses",
+        )
 
 
 class Scripted(BaseLLM):
@@ -91,10 +113,14 @@ class TestResults(TestOpenAICompletion):
         return Scripted(model="scripted", script=server)
 
 
+def _given(tools: Any) -> dict[str, Any]:
+    return {"response_model": tools} if isinstance(tools, type) else {"tools": tools or None}
+
+
 def _id(call: dict[str, Any]) -> str:
     return call.get("toolUseId") or call.get("id") or ""
 
 
 def _arguments(call: dict[str, Any]) -> Any:
-    given = call["function"]["arguments"] if "function" in call else call["input"]
+    given = call.get("function", call).get("arguments", call.get("input"))
     return json.loads(given) if isinstance(given, str) else given

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from adapters.adapter_providers import ProviderConformance, spell
+from adapters.adapter_providers import ProviderConformance
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
 from langchain_shapes import MESSAGES, pieces_of
 from pydantic import Field
+from responses_shapes import RESPONSES_PROVIDERS
 
 from langchain_toolops import guard_llm
 from toolops_plugins import Policy, ToolOps
@@ -25,12 +26,12 @@ class TestChatOpenAI(ProviderConformance):
     def guard(self, client: Any, ops: ToolOps, policy: Policy, **options: Any) -> Any:
         return guard_llm(client, policy, ops=ops, **{"usage_on_hit": "keep", **options})
 
-    def ask(self, way: str, model: Any, asked: Any, tools: list[Any]) -> list[Any]:
-        bound = model.bind_tools(tools) if tools else model
+    def ask(self, way: str, model: Any, asked: Any, tools: Any) -> list[Any]:
+        bound = _bind(model, tools)
         return [bound.invoke(asked)] if way == "invoke" else list(bound.stream(asked))
 
-    async def aask(self, way: str, model: Any, asked: Any, tools: list[Any]) -> list[Any]:
-        bound = model.bind_tools(tools) if tools else model
+    async def aask(self, way: str, model: Any, asked: Any, tools: Any) -> list[Any]:
+        bound = _bind(model, tools)
         if way == "ainvoke":
             return [await bound.ainvoke(asked)]
         return [chunk async for chunk in bound.astream(asked)]
@@ -45,16 +46,34 @@ class TestChatOpenAI(ProviderConformance):
     def calls_of(self, items: list[Any]) -> list[tuple[str, Any]]:
         return [(call["id"] or "", call["args"]) for call in _whole(items).tool_calls]
 
-    def tokens_of(self, items: list[Any]) -> int:
-        return sum(item.usage_metadata["total_tokens"] for item in items if item.usage_metadata)
+    def ids_of(self, items: list[Any]) -> list[str]:
+        content = _whole(items).content
+        blocks = [block for block in content if isinstance(block, dict)]
+        of_items = [block["id"] for block in blocks if block.get("type") == "function_call"]
+        return [*super().ids_of(items), *of_items]
+
+    def tokens_of(self, model: Any, answers: list[Any]) -> int:
+        heard = [item for items in answers if isinstance(items, list) for item in items]
+        return sum(item.usage_metadata["total_tokens"] for item in heard if item.usage_metadata)
 
     def spell(self, items: list[Any]) -> Any:
-        plain = []
-        for item in items:
-            metadata = {k: v for k, v in item.response_metadata.items() if k != "toolops"}
-            id_ = "run" if (item.id or "").startswith("lc_run") else item.id
-            plain.append(item.model_copy(update={"response_metadata": metadata, "id": id_}))
-        return spell(plain)
+        return super().spell([_unmarked(item) for item in items])
+
+    def spell_kept(self, items: list[Any]) -> Any:
+        # The id of a message is that of its run or its response, which a hit is none of.
+        return self.spell([item.model_copy(update={"id": None}) for item in items])
+
+
+def _unmarked(item: Any) -> Any:
+    metadata = {name: v for name, v in item.response_metadata.items() if name != "toolops"}
+    id_ = "run" if (item.id or "").startswith("lc_run") else item.id
+    return item.model_copy(update={"response_metadata": metadata, "id": id_})
+
+
+def _bind(model: Any, tools: Any) -> Any:
+    if isinstance(tools, type):
+        return model.with_structured_output(tools, method="json_schema")
+    return model.bind_tools(tools) if tools else model
 
 
 def _whole(items: list[Any]) -> Any:
@@ -98,3 +117,19 @@ class TestMessages(TestChatOpenAI):
     @classmethod
     def client(cls, server: Any) -> Scripted:
         return Scripted(script=server)
+
+
+class TestResponsesAPI(TestChatOpenAI):
+    """The same client at the Responses API."""
+
+    providers = RESPONSES_PROVIDERS
+
+    @classmethod
+    def client(cls, server: Any) -> Any:
+        return ChatOpenAI(
+            model="m",
+            api_key="sk-test",
+            base_url=server.url,
+            max_retries=0,
+            use_responses_api=True,
+        )

@@ -10,11 +10,13 @@ from typing import Any
 
 from adapters.adapter_providers import ProviderConformance
 from llama_index.core.base.llms.types import ToolCallBlock
+from llama_index.core.callbacks.token_counting import get_tokens_from_response
 from llama_index.core.llms import ChatMessage, CustomLLM, LLMMetadata
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
-from llama_index.llms.openai import OpenAI
+from llama_index.llms.openai import OpenAI, OpenAIResponses
 from llama_shapes import RESPONSES
 from pydantic import PrivateAttr
+from responses_shapes import RESPONSES_PROVIDERS
 
 from llama_index.callbacks.toolops import guard_llm
 from toolops_plugins import Policy, ToolOps
@@ -28,20 +30,23 @@ class TestOpenAI(ProviderConformance):
     def guard(self, client: Any, ops: ToolOps, policy: Policy, **options: Any) -> Any:
         return guard_llm(client, policy, ops=ops, **{"usage_on_hit": "keep", **options})
 
-    def ask(self, way: str, model: Any, asked: Any, tools: list[Any]) -> list[Any]:
+    def ask(self, way: str, model: Any, asked: Any, tools: Any) -> list[Any]:
         messages = _messages(asked)
-        given = {"tools": tools} if tools else {}
+        model, given = _bind(model, tools)
         if way == "invoke":
             return [model.chat(messages, **given)]
         # What a chunk holds of a tool call grows with the chunks behind it.
         return [deepcopy(chunk) for chunk in model.stream_chat(messages, **given)]
 
-    async def aask(self, way: str, model: Any, asked: Any, tools: list[Any]) -> list[Any]:
+    async def aask(self, way: str, model: Any, asked: Any, tools: Any) -> list[Any]:
         messages = _messages(asked)
-        given = {"tools": tools} if tools else {}
+        model, given = _bind(model, tools)
         if way == "ainvoke":
             return [await model.achat(messages, **given)]
         return [deepcopy(chunk) async for chunk in await model.astream_chat(messages, **given)]
+
+    def structured_of(self, items: Any) -> Any:
+        return super().structured_of([items[-1].raw] if isinstance(items, list) and items else [])
 
     def follow_up(self, items: list[Any]) -> Any:
         results = [
@@ -61,11 +66,19 @@ class TestOpenAI(ProviderConformance):
         # An id that is said again with each piece grows as the arguments do.
         return list(dict.fromkeys(id_ for item in items for id_, _ in self.calls_of([item])))
 
-    def tokens_of(self, items: list[Any]) -> int:
-        return sum(item.additional_kwargs.get("total_tokens", 0) for item in items)
+    def tokens_of(self, model: Any, answers: list[Any]) -> int:
+        heard = [item for items in answers if isinstance(items, list) for item in items]
+        told = sum(item.additional_kwargs.get("total_tokens") or 0 for item in heard)
+        return told + sum(sum(get_tokens_from_response(item)) for item in heard)
 
     def spell(self, items: list[Any]) -> Any:
         return super().spell([_unmarked(item) for item in items])
+
+
+def _bind(model: Any, tools: Any) -> tuple[Any, dict[str, Any]]:
+    if isinstance(tools, type):
+        return model.as_structured_llm(tools), {}
+    return model, ({"tools": tools} if tools else {})
 
 
 def _messages(asked: Any) -> list[ChatMessage]:
@@ -82,6 +95,16 @@ def _arguments(given: Any) -> Any:
 def _unmarked(item: Any) -> Any:
     beside = {name: v for name, v in item.additional_kwargs.items() if name != "toolops"}
     return item.model_copy(update={"additional_kwargs": beside})
+
+
+class TestResponsesAPI(TestOpenAI):
+    """Its client of the Responses API."""
+
+    providers = RESPONSES_PROVIDERS
+
+    @classmethod
+    def client(cls, server: Any) -> Any:
+        return OpenAIResponses(model="gpt-4o-mini", api_key="k", api_base=server.url, max_retries=0)
 
 
 class Scripted(CustomLLM):

@@ -7,6 +7,7 @@ inside a guarded call is part of that.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager
 from contextvars import ContextVar
@@ -65,6 +66,8 @@ class MethodCall(ModelCall):
         """The answer of the model to this caller itself."""
         self.has_begun = False
         """True if the model has begun to stream to this caller itself."""
+        self.ids: deque[str | None] = deque()
+        """The ids of the model's own chunks which this caller has not read yet: none is stored."""
         self.new_ids = CallIds()
         """New ids of the tool calls in a stream that was not made for this caller."""
         if run_manager is not None:
@@ -90,17 +93,23 @@ class MethodCall(ModelCall):
         """Yield the chunks of the model, without a run: each reader tells its own run of them."""
         if self._guard.limiter is not None:
             self._guard.limiter.acquire(blocking=True)
+        ids: deque[str | None] = deque()
+        self.ids = ids
         for chunk in read_within(self._method(), self._guard.activate):
             self.has_begun = True
+            ids.append(_id_of(chunk))
             yield chunk
 
     async def astream(self) -> AsyncGenerator[Any, None]:
         """Yield the chunks of the asynchronous method of the model."""
         if self._guard.limiter is not None:
             await self._guard.limiter.aacquire(blocking=True)
+        ids: deque[str | None] = deque()
+        self.ids = ids
         async with aclosing(aread_within(self._method(), self._guard.activate)) as chunks:
             async for chunk in chunks:
                 self.has_begun = True
+                ids.append(_id_of(chunk))
                 yield chunk
 
     @property
@@ -293,11 +302,18 @@ class LLMGuard(ModelGuard):
         if own.has_begun:
             if first:
                 message.response_metadata["toolops"] = {"hit": False}
+            if own.ids:
+                message.id = own.ids.popleft()
             return item
         mark_generation(item, keeps_usage=self._keeps_usage, new_ids=own.new_ids)
         if not first:
             del message.response_metadata["toolops"]
         return item
+
+
+def _id_of(chunk: Any) -> str | None:
+    """Return the id of a chunk's message; those of plain models have none."""
+    return getattr(getattr(chunk, "message", None), "id", None)
 
 
 @contextmanager
