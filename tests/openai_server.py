@@ -194,7 +194,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, answer.whole(), headers)
             return
         self._open(200, "text/event-stream", headers)
-        for chunk in answer.chunks():
+        for number, chunk in enumerate(answer.chunks()):
+            if number == reply.get("chunks"):
+                return
             self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
         self.wfile.write(b"data: [DONE]\n\n")
 

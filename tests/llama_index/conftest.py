@@ -104,6 +104,7 @@ class EchoLLM(CustomLLM):
             for word in re.findall(r"\S+\s*", prompt):
                 text += word
                 yield CompletionResponse(text=text, delta=word)
+            yield CompletionResponse(text=text, delta="", raw={"finish_reason": "stop"})
 
         return chunks()
 

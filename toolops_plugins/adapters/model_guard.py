@@ -21,6 +21,7 @@ from toolops_plugins.adapters.fallback_answers import with_substitutes
 from toolops_plugins.adapters.forgetting import ForgettableCall, aforget_calls, forget_calls
 from toolops_plugins.adapters.live_values import LiveValues, LocalNotices
 from toolops_plugins.adapters.model_policy import may_pass, name_parts, narrow_errors
+from toolops_plugins.adapters.notices import warn_of_untold_end
 from toolops_plugins.adapters.signals import adapt_policy
 from toolops_plugins.adapters.subclasses import refuse_pickle
 from toolops_plugins.errors import ConfigurationError
@@ -133,6 +134,10 @@ class ModelGuard:
         policy = adapt_policy(with_substitutes(policy, stream=True).replace(hedge=None), is_whole)
         wrap = self.ops.tool(policy=policy, name=f"{self.name} stream", ignore=["own"])
         self.stream, self.astream = wrap(_stream), wrap(_astream)
+
+    def warn_of_untold_end(self) -> None:
+        """Tell, once, that a stream is not kept, since it may have been cut."""
+        warn_of_untold_end(self.ops, f"{self.name} stream")
 
     def forget(self, question: str, scope: Any) -> None:
         """Forget the answers to a question, those of streams too.

@@ -126,6 +126,9 @@ _BYPASSES = {
     "unreadable": "A stored value of %(name)r cannot be read (%(detail)s) and counts as a miss",
     "model_unknown": _PAST
     + "no embedding model is known to ask for it; see ToolOpsKVStore, or use guard_embedding()",
+    "end_untold": "A stream of %(name)r is not kept (%(detail)s): it ended without a finish reason,"
+    " so it may have been cut; let a model of your own say one with its last chunk, such as"
+    ' {"finish_reason": "stop"} in the metadata',
     "image_unknown": _PAST + "an image is neither a file nor a BytesIO",
     "vector_unsound": "A vector of %(name)r is not kept (%(detail)s): it is empty, all zeros, or"
     " not of finite numbers, or has another length than its settings ask for or its others have;"

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from crewai_toolops.prices import names_of, usage_of
 from toolops_plugins import Codec, Policy
-from toolops_plugins.adapters.answers import field_of, is_json_object
+from toolops_plugins.adapters.answers import field_of, is_whole_call
 from toolops_plugins.adapters.call_ids import TOOL_CALL_IDS, CallIds
 from toolops_plugins.adapters.policy_views import compare_by, map_results
 from toolops_plugins.adapters.prices import PriceTable
@@ -93,18 +93,18 @@ def teach(codec: Codec) -> None:
     )
 
 
-def pack_answer(raw: Any, schema: Any, *, usage: Any, is_cut_off: bool, owner: Any) -> Answer:
+def pack_answer(raw: Any, schema: Any, *, usage: Any, may_be_kept: bool, owner: Any) -> Answer:
     """Return the answer of a model in the form that is kept.
 
     Args:
         raw: The answer.
         schema: The class that the call asked for. None: none.
         usage: Its tokens.
-        is_cut_off: Whether the provider has said that it did not end by itself.
+        may_be_kept: Whether it ended by itself, as far as anybody knows.
         owner: The call.
     """
     form, value = _pack(raw, schema)
-    whole = not is_cut_off and _has_content(raw)
+    whole = may_be_kept and _has_content(raw)
     return Answer(form, value, usage, whole=whole, raw=raw, owner=owner)
 
 
@@ -175,8 +175,7 @@ def _has_content(raw: Any) -> bool:
     if isinstance(raw, str):
         return bool(raw.strip())
     if isinstance(raw, list):
-        calls = (field_of(call, "function") for call in raw)
-        return bool(raw) and all(is_json_object(field_of(call, "arguments")) for call in calls)
+        return bool(raw) and (not is_tool_call_list(raw) or all(map(is_whole_call, raw)))
     return raw is not None and raw != {}
 
 

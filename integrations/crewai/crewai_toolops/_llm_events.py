@@ -27,7 +27,7 @@ from crewai.llms.base_llm import BaseLLM, llm_call_context
 from crewai.utilities.serialization import to_serializable
 from pydantic import BaseModel
 
-from toolops_plugins.adapters.answers import is_cut_off_reason
+from toolops_plugins.adapters.finish_reasons import Ending, finish_of
 
 __all__ = ["LLMEventCapture", "emit_answer", "emit_failure"]
 
@@ -38,14 +38,16 @@ class LLMEventCapture:
     """The events that a call emits about its own answer.
 
     Attributes:
-        is_cut_off: Whether the answer did not end by itself.
+        ending: How the answer ended.
+        is_streamed: Whether it came in chunks.
         usage: Its tokens, as its provider named them. None: unknown.
     """
 
-    __slots__ = ("is_cut_off", "usage")
+    __slots__ = ("ending", "is_streamed", "usage")
 
     def __init__(self) -> None:
-        self.is_cut_off = False
+        self.ending = Ending()
+        self.is_streamed = False
         self.usage: dict[str, int] | None = None
 
     @contextmanager
@@ -59,9 +61,11 @@ class LLMEventCapture:
 
     def _take(self, _: Any, event: Any) -> None:
         if isinstance(event, LLMCallCompletedEvent):
-            self.is_cut_off = is_cut_off_reason(event.finish_reason)
+            self.ending.note(finish_of(event.finish_reason))
             usage = event.usage or {}
             self.usage = {name: n for name, n in usage.items() if isinstance(n, int)} or None
+        elif isinstance(event, LLMStreamChunkEvent):
+            self.is_streamed = True
 
 
 def emit_answer(

@@ -47,6 +47,7 @@ from toolops_plugins.adapters.conversation import reads_files
 from toolops_plugins.adapters.fallback_answers import Substitute, no_answer
 from toolops_plugins.adapters.model_guard import ModelCall, ModelGuard
 from toolops_plugins.adapters.model_identity import identify
+from toolops_plugins.adapters.notices import warn_of_untold_end
 from toolops_plugins.adapters.signals import Signal, release
 from toolops_plugins.policy import NOTHING
 
@@ -310,8 +311,17 @@ class _LLMCall(ModelCall):
         return self._pack(raw, events)
 
     def _pack(self, raw: Any, events: LLMEventCapture) -> Answer:
+        guard = self._guard
+        # Not every chunk is an event; a user's class may take the field for nothing.
+        streamed = events.is_streamed or (guard.hooks and bool(self._llm._effective_stream()))  # noqa: SLF001 - where a call looks itself
+        if streamed and events.ending.is_open:
+            warn_of_untold_end(guard.ops, guard.name)
         return pack_answer(
-            raw, self._schema, usage=events.usage, is_cut_off=events.is_cut_off, owner=self
+            raw,
+            self._schema,
+            usage=events.usage,
+            may_be_kept=events.ending.may_be_kept(streamed=streamed),
+            owner=self,
         )
 
     @property

@@ -23,7 +23,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langchain_toolops._codec_types import teach
 from langchain_toolops._inner_runs import InnerRuns
-from langchain_toolops._llm_answers import content_of, is_whole, mark_hit
+from langchain_toolops._llm_answers import content_of, is_whole, mark_hit, must_tell_end
 from toolops_plugins import Codec
 from toolops_plugins.adapters.call_ids import CallIds
 from toolops_plugins.errors import NotEncodableError
@@ -166,7 +166,8 @@ def is_whole_answer(answer: Any) -> bool:
         return False
     if len(messages) > 1 and answer.structured_response is None:
         return False  # the other messages tell the model that its answer does not fit the schema
-    return all(is_whole(m) for m in messages if not isinstance(m, ToolMessage))
+    answers = (message for message in messages if not isinstance(message, ToolMessage))
+    return all(is_whole(each, streamed=must_tell_end(each)) for each in answers)
 
 
 def answer_content(answer: Any) -> Any:

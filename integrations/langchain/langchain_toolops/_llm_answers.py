@@ -14,18 +14,24 @@ from langchain_core.outputs import (
     LLMResult,
 )
 
-from toolops_plugins.adapters.answers import HIT, is_cut_off
+from toolops_plugins.adapters.answers import HIT, is_json_object, is_whole_call
 from toolops_plugins.adapters.call_ids import CallIds
+from toolops_plugins.adapters.finish_reasons import Ending, Finish
 from toolops_plugins.adapters.usage import zero_counts, zero_tokens
 
 __all__ = [
     "ITEM_IDS",
     "are_whole",
+    "are_whole_for_cache",
     "content_of",
+    "ending_of_stream",
+    "has_content",
+    "is_of_chunks",
     "is_whole",
     "mark_generation",
     "mark_hit",
     "merge_chunks",
+    "must_tell_end",
 ]
 
 ITEM_IDS = "__openai_function_call_ids__"
@@ -38,38 +44,143 @@ _WITH_IDS = (
     "response_metadata",
 )
 """Fields of a message that may hold the ids of its tool calls."""
+_RUN = "lc_run--"
+_UUID = 36
+"""The beginning and the length of the ids that LangChain makes of a run's."""
+_SILENT = ("text", "thinking", "reasoning", "redacted_thinking")
 
 
-def is_whole(message: BaseMessage) -> bool:
-    """Return whether a model's message has content, and ended by itself."""
-    if not isinstance(message, AIMessage) or message.invalid_tool_calls:
-        return False
-    if not (message.tool_calls or message.text.strip() or _has_other_blocks(message.content)):
-        return False
-    return not is_cut_off(message.response_metadata)
+def is_whole(message: BaseMessage, *, streamed: bool) -> bool:
+    """Return whether a model's message has content, and ended by itself.
+
+    Args:
+        message: The message.
+        streamed: Whether it came in chunks, so that its end must have been told.
+    """
+    return _ending_of(message).may_be_kept(streamed=streamed) and has_content(message)
 
 
 def are_whole(generations: Iterable[Generation]) -> bool:
-    """Return whether there are generations, and all of them are whole."""
-    found = False
+    """Return whether there are generations of one call of a model, and all of them are whole."""
+    endings = []
     for each in generations:
-        found = True
-        if is_cut_off(each.generation_info):
-            return False
+        ending = Ending((each.generation_info,))
         if isinstance(each, ChatGeneration):
-            if not is_whole(each.message):
-                return False
-        elif not each.text.strip():
+            ending = _ending_of(each.message, each.generation_info)
+        if not (ending.may_be_kept(streamed=False) and _says_something(each)):
             return False
-    return found
+        endings.append(ending)
+    # Where one tells its end, another that does not has none.
+    return bool(endings) and len({ending.is_told for ending in endings}) == 1
 
 
-def _has_other_blocks(content: Any) -> bool:
-    """Return whether there is a block that is neither text nor thought, such as a picture."""
-    silent = ("text", "thinking", "reasoning", "redacted_thinking", "refusal")
-    return isinstance(content, list) and any(
-        isinstance(block, dict) and block.get("type") not in silent for block in content
-    )
+def are_whole_for_cache(generations: Sequence[Generation]) -> bool:
+    """Return whether the generations that LangChain hands to its cache are whole.
+
+    LangChain makes the answer of ``invoke`` of a stream where somebody listens to its tokens. It
+    makes tool calls of what JSON there is, and nobody can see any more whether that was all.
+    """
+    for each in generations:
+        message = each.message if isinstance(each, ChatGeneration) else None
+        if not isinstance(message, AIMessage):
+            continue
+        if is_of_chunks(message) and message.tool_calls:
+            return False
+        if must_tell_end(message) and not _ending_of(message, each.generation_info).is_told:
+            return False
+    return are_whole(generations)
+
+
+def _ending_of(message: BaseMessage, info: Any = None) -> Ending:
+    return Ending((info, message.response_metadata, message.additional_kwargs))
+
+
+def _says_something(generation: Generation) -> bool:
+    if isinstance(generation, ChatGeneration):
+        return has_content(generation.message)
+    return bool(generation.text.strip())
+
+
+def is_of_chunks(message: BaseMessage) -> bool:
+    """Return whether LangChain has made a message of chunks, as far as its id shows.
+
+    Such a message has the id of its run, and one that came whole has a number behind that.
+    """
+    id_ = message.id or ""
+    return id_.startswith(_RUN) and len(id_) == len(_RUN) + _UUID
+
+
+def must_tell_end(message: BaseMessage) -> bool:
+    """Return whether a message without a finish reason may be of a stream that was cut.
+
+    A provider that gives its answers ids gives them finish reasons too.
+    """
+    if is_of_chunks(message):
+        return True
+    id_ = message.id or ""
+    return bool(id_) and not id_.startswith(_RUN) and "model_provider" in message.response_metadata
+
+
+def ending_of_stream(chunks: Iterable[ChatGenerationChunk]) -> Ending:
+    """Return how a stream ended.
+
+    Each chunk is read by itself: where two of them tell a reason, LangChain joins the words.
+    """
+    ending = Ending()
+    for chunk in chunks:
+        message = chunk.message
+        for holder in (chunk.generation_info, message.response_metadata, message.additional_kwargs):
+            ending.read(holder)
+        if isinstance(message, AIMessageChunk) and message.chunk_position == "last":
+            # LangChain ends every stream with an empty chunk of this position, also a stream that
+            # was cut, and a model that passes on another's stream passes that on.
+            own = message.content or message.tool_call_chunks or message.response_metadata
+            ending.note(Finish.GOOD if own else Finish.UNTOLD)
+    return ending
+
+
+def has_content(message: BaseMessage) -> bool:
+    """Return whether a model's message has content, and nothing in it is broken or refused."""
+    if not isinstance(message, AIMessage) or not _has_whole_calls(message):
+        return False
+    blocks = message.content if isinstance(message.content, list) else []
+    kinds = [_kind(block) for block in blocks if isinstance(block, dict)]
+    if "refusal" in kinds:
+        return False
+    # Other blocks are such as a picture.
+    others = any(kind not in _SILENT for kind in kinds)
+    return bool(message.tool_calls or message.text.strip() or others)
+
+
+def _has_whole_calls(message: AIMessage) -> bool:
+    """Return whether all tool calls have a name, and arguments that ``invoke`` takes.
+
+    LangChain mends the JSON of chunks, and so makes calls of arguments that were cut.
+    """
+    if message.invalid_tool_calls or not all(map(is_whole_call, message.tool_calls)):
+        return False
+    if isinstance(message, AIMessageChunk) and not all(
+        is_json_object(call["args"]) for call in message.tool_call_chunks
+    ):
+        return False
+    for block in message.content if isinstance(message.content, list) else ():
+        if isinstance(block, dict) and block.get("type") in ("function_call", "tool_use"):
+            arguments = (block.get("arguments"), block.get("input"), block.get("partial_json"))
+            if not all(map(is_json_object, arguments)):
+                return False
+    raw = message.additional_kwargs
+    if not is_json_object((raw.get("function_call") or {}).get("arguments")):
+        return False
+    calls = raw.get("tool_calls")
+    return all(map(is_whole_call, calls if isinstance(calls, list) else ()))
+
+
+def _kind(block: dict[str, Any]) -> Any:
+    """Return the type of a block; in LangChain's standard form a refusal stands in another."""
+    value = block.get("value")
+    if block.get("type") == "non_standard" and isinstance(value, dict):
+        return value.get("type")
+    return block.get("type")
 
 
 def content_of(value: Any) -> Any:

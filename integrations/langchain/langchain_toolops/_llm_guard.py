@@ -21,7 +21,14 @@ from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_toolops._codec_types import teach
 from langchain_toolops._event_dedup import note_error, note_run
 from langchain_toolops._fallback_answers import chunk_of, result_of
-from langchain_toolops._llm_answers import are_whole, content_of, mark_generation, merge_chunks
+from langchain_toolops._llm_answers import (
+    are_whole,
+    content_of,
+    ending_of_stream,
+    has_content,
+    mark_generation,
+    merge_chunks,
+)
 from langchain_toolops._llm_conversation import question_of
 from langchain_toolops._llm_identity import (
     continues_response,
@@ -150,7 +157,7 @@ class LLMGuard(ModelGuard):
         self.limiter: BaseRateLimiter | None = model.rate_limiter
         policy = compare_by(self.policy, content_of)
         self.wrap_calls(policy, _is_whole)
-        self.wrap_streams(policy, _is_whole_stream)
+        self.wrap_streams(policy, self._is_whole_stream)
 
     def methods(self, kind: type[BaseChatModel]) -> dict[str, Callable[..., Any]]:
         """Return the guarded methods of a model class, by name.
@@ -310,6 +317,17 @@ class LLMGuard(ModelGuard):
             del message.response_metadata["toolops"]
         return item
 
+    def _is_whole_stream(self, chunks: Any) -> bool:
+        """Return whether the chunks of a stream are an answer, whose end was told."""
+        if not chunks or not all(isinstance(chunk, ChatGenerationChunk) for chunk in chunks):
+            return False
+        ending = ending_of_stream(chunks)
+        if ending.may_be_kept(streamed=True):
+            return has_content(merge_chunks(chunks).message)
+        if ending.is_open:
+            self.warn_of_untold_end()
+        return False
+
 
 def _id_of(chunk: Any) -> str | None:
     """Return the id of a chunk's message; those of plain models have none."""
@@ -329,7 +347,3 @@ def note_errors(run_manager: Any) -> Iterator[None]:
 
 def _is_whole(result: Any) -> bool:
     return isinstance(result, ChatResult) and are_whole(result.generations)
-
-
-def _is_whole_stream(chunks: Any) -> bool:
-    return bool(chunks) and are_whole([merge_chunks(chunks)])

@@ -11,7 +11,7 @@ from langchain_core.outputs import ChatGeneration
 
 from langchain_toolops._codec_types import teach
 from langchain_toolops._event_dedup import note_generations
-from langchain_toolops._llm_answers import are_whole, content_of, mark_generation
+from langchain_toolops._llm_answers import are_whole_for_cache, content_of, mark_generation
 from langchain_toolops._llm_conversation import question_in_text
 from langchain_toolops._stored_answers import GenerationsView, dump, load
 from toolops_plugins import (
@@ -111,7 +111,7 @@ class ToolOpsCache(BaseCache):
             whole = whole.replace(tags=(*whole.tags, name))
         self._memo: dict[tuple[str, str], _KeyParts] = {}
         self._aside = self._ops.aside(
-            _generate, policy=adapt_policy(whole, GenerationsView(are_whole)), name=name
+            _generate, policy=adapt_policy(whole, GenerationsView(are_whole_for_cache)), name=name
         )
 
     def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:

@@ -12,44 +12,47 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
-from toolops_plugins.adapters.answers import HIT, field_of, is_cut_off, is_json_object
+from toolops_plugins.adapters.answers import HIT, field_of, is_json_object, is_whole_call
 from toolops_plugins.adapters.call_ids import TOOL_CALL_IDS, CallIds
+from toolops_plugins.adapters.finish_reasons import Ending
 from toolops_plugins.adapters.usage import USAGES, zero_counts, zero_tokens
 
-__all__ = ["Response", "content_of", "is_whole", "mark_hit", "says_cut_off"]
+__all__ = ["Response", "content_of", "ending_of", "has_content", "is_whole", "mark_hit"]
 
 Response: TypeAlias = ChatResponse | CompletionResponse
 
 
 def is_whole(response: Response) -> bool:
     """Return whether a response has content, and ended by itself as far as it says."""
-    if says_cut_off(response):
-        return False
+    return ending_of(response).may_be_kept(streamed=False) and has_content(response)
+
+
+def ending_of(response: Response) -> Ending:
+    """Return what a response, or a chunk of a stream, says of the end of the answer."""
+    beside = response.message.additional_kwargs if isinstance(response, ChatResponse) else None
+    return Ending((response.additional_kwargs, response.raw, beside))
+
+
+def has_content(response: Response) -> bool:
+    """Return whether a response has content, and no broken tool call."""
     if isinstance(response, CompletionResponse):
         return bool(response.text.strip())
     message = response.message
-    found = bool(message.additional_kwargs.get("tool_calls"))
+    calls = message.additional_kwargs.get("tool_calls")
+    if not all(map(is_whole_call, calls if isinstance(calls, list | tuple) else ())):
+        return False
+    found = bool(calls)
     for block in message.blocks:
         if isinstance(block, TextBlock):
             found = found or bool(block.text.strip())
         elif isinstance(block, ToolCallBlock):
-            if not is_json_object(block.tool_kwargs):  # a text is what came of the JSON
+            # A text is what came of the JSON.
+            if not (block.tool_name.strip() and is_json_object(block.tool_kwargs)):
                 return False
             found = True
         elif not isinstance(block, ThinkingBlock):
             found = True
     return found
-
-
-def says_cut_off(response: Response, raw: Any = None) -> bool:
-    """Return whether a response says that it was cut off, or withheld.
-
-    Args:
-        response: The response.
-        raw: The provider's own object, where it is not in the response.
-    """
-    beside = response.message.additional_kwargs if isinstance(response, ChatResponse) else None
-    return any(map(is_cut_off, (response.additional_kwargs, response.raw, raw, beside)))
 
 
 def content_of(response: Any) -> Any:

@@ -7,7 +7,7 @@ off on the way into the cache, and put back on the way out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from llama_index.core.base.llms.types import (
@@ -19,8 +19,9 @@ from llama_index.core.base.llms.types import (
 )
 
 from llama_index.callbacks.toolops._codec_types import pack_raw, unpack_raw
-from llama_index.callbacks.toolops._llm_answers import Response
+from llama_index.callbacks.toolops._llm_answers import Response, ending_of
 from toolops_plugins import Codec
+from toolops_plugins.adapters.finish_reasons import Ending
 
 __all__ = ["Joiner", "Piece", "Splitter", "join_pieces", "teach_chunks"]
 
@@ -41,17 +42,24 @@ class Piece:
         raw: The provider's own object, packed: it takes long to make, and the one who has asked
             the model needs it no second time.
         run: With the first chunk of a stream, what tells that stream from all others.
+        ending: What the chunk says of the end of the answer, as ``Ending.dump`` returns it.
     """
 
-    __slots__ = ("kept", "raw", "response", "run")
+    __slots__ = ("ending", "kept", "raw", "response", "run")
 
     def __init__(
-        self, response: Response, kept: list[int], raw: list[Any], run: bytes = b""
+        self,
+        response: Response,
+        kept: list[int],
+        raw: list[Any],
+        run: bytes = b"",
+        ending: Sequence[Any] = (),
     ) -> None:
         self.response = response
         self.kept = kept
         self.raw = raw
         self.run = run
+        self.ending = ending
 
 
 class Splitter:
@@ -76,7 +84,9 @@ class Splitter:
             cut.append(text[kept[-1] :])
         self._before = texts
         run, self._run = self._run, b""
-        return Piece(_with_texts(response, cut, None), kept, pack_raw(response.raw), run)
+        piece = _with_texts(response, cut, None)
+        # Of the chunk itself, since not all of the provider's own object is kept.
+        return Piece(piece, kept, pack_raw(response.raw), run, ending_of(response).dump())
 
 
 class Joiner:
@@ -108,18 +118,19 @@ def teach_chunks(codec: Codec) -> None:
 
 
 def _parts(piece: Piece) -> list[Any]:
-    return [piece.response, piece.kept, piece.raw, piece.run]
+    return [piece.response, piece.kept, piece.raw, piece.run, piece.ending]
 
 
 def _piece(parts: Any) -> Piece:
-    response, kept, raw, run = parts
+    response, kept, raw, run, ending = parts
     if type(response) not in (ChatResponse, CompletionResponse):
         raise TypeError("a piece is of something that is no response")
     if len(kept) != len(_texts(response)) or not all(type(length) is int for length in kept):
         raise ValueError("a piece does not say of each text how much of it was there before")
     if len(raw) != 2:
         raise ValueError("a piece does not say of which type the provider's object was")
-    return Piece(response, kept, raw, run)
+    Ending().add(ending)
+    return Piece(response, kept, raw, run, ending)
 
 
 def _texts(response: Response) -> list[str]:

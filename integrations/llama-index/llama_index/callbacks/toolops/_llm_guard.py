@@ -69,7 +69,9 @@ class LLMGuard(ModelGuard):
         self._keeps_usage = keeps_usage
         self._identities = identity_memo(ops)
         self.wrap_calls(compare_by(self.policy, content_of), _is_whole)
-        self.wrap_streams(stream_policy(self.policy), is_whole_stream)
+        self.wrap_streams(
+            stream_policy(self.policy), partial(is_whole_stream, warn=self.warn_of_untold_end)
+        )
 
     def endpoints(self) -> dict[str, Callable[..., Any]]:
         """Return the methods that stand in place of the model's own, by name."""

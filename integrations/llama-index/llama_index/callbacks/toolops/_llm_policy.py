@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from llama_index.callbacks.toolops._llm_answers import content_of, is_whole, says_cut_off
+from llama_index.callbacks.toolops._llm_answers import content_of, has_content
 from llama_index.callbacks.toolops._llm_chunks import Piece, join_pieces
 from toolops_plugins import Policy
+from toolops_plugins.adapters.finish_reasons import Ending
 from toolops_plugins.adapters.policy_views import compare_by, map_results
 
-__all__ = ["is_whole_stream", "stream_policy"]
+__all__ = ["ending_of_stream", "is_whole_stream", "stream_policy"]
 
 
 def stream_policy(policy: Policy) -> Policy:
@@ -21,14 +22,32 @@ def stream_policy(policy: Policy) -> Policy:
     return map_results(compare_by(policy, _last_content), _over_chunks)
 
 
-def is_whole_stream(pieces: Any) -> bool:
-    """Return whether a stream, in the form that is kept, has content, and ended by itself."""
+def ending_of_stream(pieces: Any) -> Ending | None:
+    """Return how a stream, in the form that is kept, ended; None if it is none of ours."""
     if not pieces or not all(type(piece) is Piece for piece in pieces):
+        return None
+    ending = Ending()
+    for piece in pieces:
+        ending.add(piece.ending)
+    return ending
+
+
+def is_whole_stream(pieces: Any, warn: Callable[[], None]) -> bool:
+    """Return whether a stream, in the form that is kept, has content, and an end that was told.
+
+    Args:
+        pieces: Its pieces.
+        warn: Tells of a stream without an end.
+    """
+    ending = ending_of_stream(pieces)
+    if ending is None:
         return False
-    if any(says_cut_off(piece.response, piece.raw[1]) for piece in pieces):
+    if ending.is_open:
+        warn()
+    if not ending.may_be_kept(streamed=True):
         return False
     *_, last = join_pieces(pieces)
-    return is_whole(last)
+    return has_content(last)
 
 
 def _over_chunks(function: Callable[[Any], Any]) -> Callable[[Any], Any]:

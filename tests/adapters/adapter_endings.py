@@ -1,0 +1,151 @@
+"""The ends of answers on which all adapters agree: what is kept, and what is asked for again.
+
+The models are the frameworks' own clients, which speak to the server of the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import pytest
+from openai_server import OpenAIServer
+
+from toolops_plugins import Notice, ToolOps
+
+__all__ = ["BAD_ENDS", "GOOD_ENDS", "EndingConformance"]
+
+GOOD_ENDS = (
+    "stop",
+    "STOP",
+    "end_turn",
+    "stop_sequence",
+    "tool_calls",
+    "tool_use",
+    "function_call",
+    "completed",
+    "COMPLETE",
+    "eos",
+    "eos_token",
+    "FinishReason.STOP",
+)
+BAD_ENDS = (
+    "length",
+    "content_filter",
+    "error",
+    "abort",
+    "insufficient_system_resource",
+    "model_context_window_exceeded",
+    "pause_turn",
+    "refusal",
+    "RECITATION",
+    "SAFETY",
+    "MALFORMED_FUNCTION_CALL",
+    "guardrail_intervened",
+    "network_error",
+    "sensitive",
+    "load",
+    "stopped",
+    "a word of tomorrow",
+)
+BROKEN = ('{"city": "Par', '{"city": ', "[1]", '"Paris"')
+"""Arguments of a tool call that are no JSON object."""
+
+
+class EndingConformance:
+    """Models that one adapter guards, and the ways to ask them.
+
+    Attributes:
+        wholes: Ways to ask for an answer at once. Each takes the guarded model and a question.
+        streams: Ways to ask for a stream, and to read all of it.
+        keeps_streamed_calls: Whether tool calls that came in chunks are kept.
+    """
+
+    wholes: ClassVar[dict[str, Callable[..., Any]]]
+    streams: ClassVar[dict[str, Callable[..., Any]]]
+    keeps_streamed_calls: ClassVar[bool] = True
+
+    def make(self, server: OpenAIServer, ops: ToolOps, *, stream: bool) -> Any:
+        """Return a guarded model that speaks to the server."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def notices(self) -> list[Notice]:
+        return []
+
+    @pytest.fixture
+    def ops(self, notices: list[Notice]) -> Iterator[ToolOps]:
+        class Sink:
+            def on_call(self, event: Any) -> None: ...
+
+            def on_notice(self, notice: Notice) -> None:
+                notices.append(notice)
+
+        with ToolOps(sinks=[Sink()]) as ops:
+            yield ops
+
+    @pytest.fixture
+    def server(self) -> Iterator[OpenAIServer]:
+        with OpenAIServer() as server:
+            yield server
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        if "way" in metafunc.fixturenames:
+            ways = {} if "streamed" in metafunc.function.__name__ else self.wholes
+            metafunc.parametrize("way", [*ways, *self.streams])
+
+    def calls(self, way: str, server: OpenAIServer, ops: ToolOps, replies: list[Any]) -> list[int]:
+        """Ask once for each reply; return how many requests there were after each."""
+        streams = way in self.streams
+        guarded = self.make(server, ops, stream=streams)
+        ask = self.streams[way] if streams else self.wholes[way]
+        counts = []
+        for reply in replies:
+            server.reply = lambda _, reply=reply: reply
+            ask(guarded, "How is it?")
+            counts.append(len(server.requests))
+        return counts
+
+    def test_known_good_ends_are_kept(self, way: str, server) -> None:
+        for reason in GOOD_ENDS:
+            server.requests.clear()
+            with ToolOps(f"ends {reason}") as ops:
+                reply = {"content": "It is fine", "finish_reason": reason}
+                assert self.calls(way, server, ops, [reply] * 2) == [1, 1], reason
+
+    def test_all_other_ends_are_not_kept(self, way: str, server) -> None:
+        for reason in BAD_ENDS:
+            server.requests.clear()
+            with ToolOps(f"ends {reason}") as ops:
+                reply = {"content": "It is fi", "finish_reason": reason}
+                assert self.calls(way, server, ops, [reply] * 2) == [1, 2], reason
+
+    def test_a_good_answer_after_a_bad_one_is_kept(self, way: str, server, ops) -> None:
+        half = {"content": "It is", "finish_reason": "length"}
+        assert self.calls(way, server, ops, [half, "It is fine", "It was"]) == [1, 2, 2]
+
+    def test_a_streamed_answer_without_an_end_is_not_kept(
+        self, way: str, server, ops, notices
+    ) -> None:
+        cut = {"content": "take two pills, never with alcohol", "chunks": 3}
+        untold = {"content": "take two pills, never with alcohol", "finish_reason": None}
+        whole = "take two pills, never with alcohol"
+        replies = [cut, untold, cut, whole, whole]
+        assert self.calls(way, server, ops, replies) == [1, 2, 3, 4, 4]
+        found = [n for n in notices if (n.kind, n.detail) == ("bypass", "end_untold")]
+        assert len(found) == 1
+
+    @pytest.mark.parametrize("arguments", BROKEN)
+    def test_a_streamed_tool_call_with_broken_arguments_is_not_kept(
+        self, way: str, arguments: str, server, ops
+    ) -> None:
+        broken = [{"name": "weather", "arguments": arguments}]
+        whole = [{"name": "weather", "arguments": '{"city": "Paris"}'}]
+        counts = self.calls(way, server, ops, [broken, broken, whole, whole])
+        assert counts == ([1, 2, 3, 3] if self.keeps_streamed_calls else [1, 2, 3, 4])
+
+    def test_a_streamed_tool_call_without_a_name_is_not_kept(self, way: str, server, ops) -> None:
+        nameless = [{"name": "", "arguments": "{}"}]
+        named = [{"name": "now", "arguments": ""}]
+        counts = self.calls(way, server, ops, [nameless, nameless, named, named])
+        assert counts == ([1, 2, 3, 3] if self.keeps_streamed_calls else [1, 2, 3, 4])
