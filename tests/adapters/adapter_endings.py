@@ -95,30 +95,39 @@ class EndingConformance:
             metafunc.parametrize("way", [*ways, *self.streams])
 
     def calls(self, way: str, server: OpenAIServer, ops: ToolOps, replies: list[Any]) -> list[int]:
-        """Ask once for each reply; return how many requests there were after each."""
+        """Ask one question once for each reply; return how many calls there were after each."""
+        ask = self.asker(way, server, ops)
+        return [ask("How is it?", reply) for reply in replies]
+
+    def asker(self, way: str, server: OpenAIServer, ops: ToolOps) -> Callable[[str, Any], int]:
+        """Return what asks a question that has a reply, and returns the number of calls for it."""
         streams = way in self.streams
         guarded = self.make(server, ops, stream=streams)
         ask = self.streams[way] if streams else self.wholes[way]
-        counts = []
-        for reply in replies:
-            server.reply = lambda _, reply=reply: reply
-            ask(guarded, "How is it?")
-            counts.append(len(server.requests))
-        return counts
 
-    def test_known_good_ends_are_kept(self, way: str, server) -> None:
+        def asked(body: dict[str, Any]) -> str:
+            return next(m["content"] for m in body["messages"] if m["role"] == "user")
+
+        def call(question: str, reply: Any) -> int:
+            # An agent goes on after a tool.
+            server.reply = lambda body: reply if body["messages"][-1]["role"] == "user" else "done"
+            ask(guarded, question)
+            bodies = [body for body in server.requests if body["messages"][-1]["role"] == "user"]
+            return sum(asked(body) == question for body in bodies)
+
+        return call
+
+    def test_known_good_ends_are_kept(self, way: str, server, ops) -> None:
+        ask = self.asker(way, server, ops)
         for reason in GOOD_ENDS:
-            server.requests.clear()
-            with ToolOps(f"ends {reason}") as ops:
-                reply = {"content": "It is fine", "finish_reason": reason}
-                assert self.calls(way, server, ops, [reply] * 2) == [1, 1], reason
+            reply = {"content": "It is fine", "finish_reason": reason}
+            assert [ask(reason, reply) for _ in range(2)] == [1, 1], reason
 
-    def test_all_other_ends_are_not_kept(self, way: str, server) -> None:
+    def test_all_other_ends_are_not_kept(self, way: str, server, ops) -> None:
+        ask = self.asker(way, server, ops)
         for reason in BAD_ENDS:
-            server.requests.clear()
-            with ToolOps(f"ends {reason}") as ops:
-                reply = {"content": "It is fi", "finish_reason": reason}
-                assert self.calls(way, server, ops, [reply] * 2) == [1, 2], reason
+            reply = {"content": "It is fi", "finish_reason": reason}
+            assert [ask(reason, reply) for _ in range(2)] == [1, 2], reason
 
     def test_a_good_answer_after_a_bad_one_is_kept(self, way: str, server, ops) -> None:
         half = {"content": "It is", "finish_reason": "length"}

@@ -23,7 +23,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langchain_toolops._codec_types import teach
 from langchain_toolops._inner_runs import InnerRuns
-from langchain_toolops._llm_answers import content_of, is_whole, mark_hit, must_tell_end
+from langchain_toolops._llm_answers import content_of, is_whole, mark_hit
 from toolops_plugins import Codec
 from toolops_plugins.adapters.call_ids import CallIds
 from toolops_plugins.errors import NotEncodableError
@@ -56,16 +56,18 @@ class Answer(ModelResponse[Any]):
     Attributes:
         lone: Whether it is for its own caller alone.
         is_models: Whether the model that was asked has made it.
+        may_be_half: Whether it may be half an answer.
     """
 
     lone: bool = False
     is_models: bool = True
+    may_be_half: bool = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Answer:
         if self.lone:
             return self
         result, structured = deepcopy((self.result, self.structured_response), memo)
-        return Answer(result, structured, is_models=self.is_models)
+        return Answer(result, structured, is_models=self.is_models, may_be_half=self.may_be_half)
 
 
 class ToolAnswer(ToolMessage):
@@ -159,7 +161,7 @@ def answer_of(response: Any, runs: InnerRuns, *, request: ModelRequest[Any]) -> 
 
 def is_whole_answer(answer: Any) -> bool:
     """Return whether a model's answer may be kept: it is whole, and went through its schema."""
-    if type(answer) is not Answer or not answer.is_models:
+    if type(answer) is not Answer or not answer.is_models or answer.may_be_half:
         return False
     messages = answer.result
     if not any(isinstance(message, AIMessage) for message in messages):
@@ -167,7 +169,7 @@ def is_whole_answer(answer: Any) -> bool:
     if len(messages) > 1 and answer.structured_response is None:
         return False  # the other messages tell the model that its answer does not fit the schema
     answers = (message for message in messages if not isinstance(message, ToolMessage))
-    return all(is_whole(each, streamed=must_tell_end(each)) for each in answers)
+    return all(is_whole(each) for each in answers)
 
 
 def answer_content(answer: Any) -> Any:

@@ -22,7 +22,6 @@ from toolops_plugins.adapters.usage import zero_counts, zero_tokens
 __all__ = [
     "ITEM_IDS",
     "are_whole",
-    "are_whole_for_cache",
     "content_of",
     "ending_of_stream",
     "has_content",
@@ -30,6 +29,7 @@ __all__ = [
     "is_whole",
     "mark_generation",
     "mark_hit",
+    "may_be_half",
     "merge_chunks",
     "must_tell_end",
 ]
@@ -50,14 +50,9 @@ _UUID = 36
 _SILENT = ("text", "thinking", "reasoning", "redacted_thinking")
 
 
-def is_whole(message: BaseMessage, *, streamed: bool) -> bool:
-    """Return whether a model's message has content, and ended by itself.
-
-    Args:
-        message: The message.
-        streamed: Whether it came in chunks, so that its end must have been told.
-    """
-    return _ending_of(message).may_be_kept(streamed=streamed) and has_content(message)
+def is_whole(message: BaseMessage) -> bool:
+    """Return whether a model's message has content, and ended by itself as far as it says."""
+    return _ending_of(message).may_be_kept(streamed=False) and has_content(message)
 
 
 def are_whole(generations: Iterable[Generation]) -> bool:
@@ -74,21 +69,24 @@ def are_whole(generations: Iterable[Generation]) -> bool:
     return bool(endings) and len({ending.is_told for ending in endings}) == 1
 
 
-def are_whole_for_cache(generations: Sequence[Generation]) -> bool:
-    """Return whether the generations that LangChain hands to its cache are whole.
+def may_be_half(generations: Iterable[Generation]) -> bool:
+    """Return whether the generations that LangChain hands to a cache may be half a stream.
 
     LangChain makes the answer of ``invoke`` of a stream where somebody listens to its tokens. It
     makes tool calls of what JSON there is, and nobody can see any more whether that was all.
     """
     for each in generations:
-        message = each.message if isinstance(each, ChatGeneration) else None
-        if not isinstance(message, AIMessage):
-            continue
-        if is_of_chunks(message) and message.tool_calls:
-            return False
-        if must_tell_end(message) and not _ending_of(message, each.generation_info).is_told:
-            return False
-    return are_whole(generations)
+        info = each.generation_info or {}
+        if not isinstance(each, ChatGeneration):
+            # OpenAI's model of texts says so of a stream that was cut.
+            if info.get("finish_reason", "") is None:
+                return True
+        elif isinstance(each.message, AIMessage):
+            if is_of_chunks(each.message) and each.message.tool_calls:
+                return True
+            if must_tell_end(each.message) and not _ending_of(each.message, info).is_told:
+                return True
+    return False
 
 
 def _ending_of(message: BaseMessage, info: Any = None) -> Ending:

@@ -9,9 +9,9 @@ from typing import Any, Literal
 from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
 from langchain_core.outputs import ChatGeneration
 
-from langchain_toolops._codec_types import teach
+from langchain_toolops._codec_types import Generations, teach
 from langchain_toolops._event_dedup import note_generations
-from langchain_toolops._llm_answers import are_whole_for_cache, content_of, mark_generation
+from langchain_toolops._llm_answers import are_whole, content_of, mark_generation, may_be_half
 from langchain_toolops._llm_conversation import question_in_text
 from langchain_toolops._stored_answers import GenerationsView, dump, load
 from toolops_plugins import (
@@ -110,9 +110,7 @@ class ToolOpsCache(BaseCache):
         if not callable(whole.tags):
             whole = whole.replace(tags=(*whole.tags, name))
         self._memo: dict[tuple[str, str], _KeyParts] = {}
-        self._aside = self._ops.aside(
-            _generate, policy=adapt_policy(whole, GenerationsView(are_whole_for_cache)), name=name
-        )
+        self._aside = self._ops.aside(_generate, policy=adapt_policy(whole, _is_kept), name=name)
 
     def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
         """Return fresh copies of the generations kept for a prompt, or None."""
@@ -129,14 +127,14 @@ class ToolOpsCache(BaseCache):
         parts = self._key_parts(prompt, llm_string)
         if parts is not None:
             note_generations(return_val)
-            self._aside.store(dump(return_val), *parts)
+            self._aside.store(self._dump(return_val), *parts)
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
         """As :meth:`update`, without blocking the event loop."""
         parts = self._key_parts(prompt, llm_string)
         if parts is not None:
             note_generations(return_val)
-            await self._aside.astore(dump(return_val), *parts)
+            await self._aside.astore(self._dump(return_val), *parts)
 
     def forget(self, prompt: str, llm_string: str) -> None:
         """Forget the generations kept for a prompt, and those that its meaning would find.
@@ -173,6 +171,13 @@ class ToolOpsCache(BaseCache):
             await self._ops.ainvalidate([self._aside.name])
         except TierError as error:
             _cannot_clear(error)
+
+    def _dump(self, generations: RETURN_VAL_TYPE) -> Any:
+        """Return what is stored of generations, or such as are not stored."""
+        if not may_be_half(generations):
+            return dump(generations)
+        self._aside.warn("end_untold")
+        return _Doubtful(generations)
 
     def _key_parts(self, prompt: str, llm_string: str) -> _KeyParts | None:
         """Return what makes up the key, or None for what must go past the cache."""
@@ -222,6 +227,14 @@ class ToolOpsCache(BaseCache):
             else:
                 note_generations((each,))  # which has no place for a mark
         return generations
+
+
+class _Doubtful(Generations):
+    """Generations that may be half an answer."""
+
+
+def _is_kept(value: Any) -> bool:
+    return type(value) is not _Doubtful and GenerationsView(are_whole)(value)
 
 
 def _generate(question: str, scope: str, model: str, schema_version: str) -> Any:

@@ -39,6 +39,7 @@ from langchain_toolops._agent_answers import (
     tool_message,
 )
 from langchain_toolops._agent_calls import AgentCall, Faces, Functions, HandlerCall
+from langchain_toolops._agent_chunks import ChunkRecorder, record_chunks
 from langchain_toolops._agent_identity import (
     format_identity,
     tool_arguments,
@@ -74,6 +75,7 @@ from toolops_plugins.adapters.internals import callee_failed
 from toolops_plugins.adapters.live_values import LiveValues, LocalNotices
 from toolops_plugins.adapters.model_identity import Unknown
 from toolops_plugins.adapters.model_policy import MODEL_POLICY, narrow_errors
+from toolops_plugins.adapters.notices import warn_of_untold_end
 from toolops_plugins.adapters.options import keeps_usage, policy_of, runtime_of, with_version
 from toolops_plugins.adapters.policy_views import compare_by
 from toolops_plugins.policy import NOTHING
@@ -229,12 +231,13 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         """Make a model call under the policy; LangChain calls this."""
         if self._is_guarded(request):
             return handler(request)
+        recorder = ChunkRecorder()
 
         def call() -> Any:
-            with mark_inside():
+            with mark_inside(), record_chunks(recorder):
                 return handler(request)
 
-        made = self._model_call(request, call)
+        made = self._model_call(request, call, recorder)
         result: ModelResult = self._models.run(made)
         shown = answer_in(result) if made.own.is_foreign else None
         if shown is not None:
@@ -249,12 +252,13 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         """As :meth:`wrap_model_call`, without blocking the event loop."""
         if self._is_guarded(request):
             return await handler(request)
+        recorder = ChunkRecorder()
 
         async def call() -> Any:
-            with mark_inside():
+            with mark_inside(), record_chunks(recorder):
                 return await handler(request)
 
-        made = self._model_call(request, call)
+        made = self._model_call(request, call, recorder)
         result: ModelResult = await self._models.arun(made)
         shown = answer_in(result) if made.own.is_foreign else None
         if shown is not None:
@@ -266,16 +270,22 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
             self._compare(request.tools)
         return is_guarded(request.model)
 
-    def _model_call(self, request: ModelRequest[Any], call: Callable[[], Any]) -> AgentCall:
+    def _model_call(
+        self, request: ModelRequest[Any], call: Callable[[], Any], recorder: ChunkRecorder
+    ) -> AgentCall:
+        name = model_name(request.model)
+
         def pack(response: Any, runs: InnerRuns) -> Answer:
             answer = answer_of(response, runs, request=request)
+            warn = partial(warn_of_untold_end, self._ops, name)
+            answer.may_be_half = recorder.may_be_half(answer.result, warn)
             if own.find_key is not None:
                 mark_key(answer, own.find_key)
             return answer
 
         own = HandlerCall(call, pack)
         return AgentCall(
-            name=model_name(request.model),
+            name=name,
             own=own,
             take=partial(self._model_result, request=request),
             args=(*self._question(request), request, own),

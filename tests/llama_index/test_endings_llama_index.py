@@ -1,0 +1,56 @@
+"""Ends of answers of LlamaIndex's models, by the conformance list of all adapters."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, ClassVar
+
+import pytest
+from adapters.adapter_endings import EndingConformance
+from llama_index.core.llms import ChatMessage
+from llama_index.llms.openai import OpenAI
+from openai_server import OpenAIServer
+
+from llama_index.callbacks.toolops import guard_llm
+from toolops_plugins import ToolOps
+
+
+def messages(text: str) -> list[ChatMessage]:
+    return [ChatMessage(text)]
+
+
+async def read(stream: Any) -> None:
+    async for _ in await stream:
+        pass
+
+
+class TestModel(EndingConformance):
+    wholes: ClassVar[dict[str, Any]] = {
+        "chat": lambda llm, text: llm.chat(messages(text)),
+        "achat": lambda llm, text: asyncio.run(llm.achat(messages(text))),
+    }
+    streams: ClassVar[dict[str, Any]] = {
+        "stream_chat": lambda llm, text: list(llm.stream_chat(messages(text))),
+        "astream_chat": lambda llm, text: asyncio.run(read(llm.astream_chat(messages(text)))),
+    }
+
+    @pytest.fixture(autouse=True)
+    def _make(self, llm: Any) -> None:
+        self.llm = llm  # which speaks no TLS
+
+    def make(self, server: OpenAIServer, ops: ToolOps, *, stream: bool) -> Any:
+        return guard_llm(
+            OpenAI(model="gpt-4o-mini", api_key="k", api_base=server.url, max_retries=0), ops=ops
+        )
+
+
+class TestCompletion(TestModel):
+    wholes: ClassVar[dict[str, Any]] = {
+        "complete": lambda llm, text: llm.complete(text),
+        "acomplete": lambda llm, text: asyncio.run(llm.acomplete(text)),
+    }
+    streams: ClassVar[dict[str, Any]] = {
+        "stream_complete": lambda llm, text: list(llm.stream_complete(text)),
+        "astream_complete": lambda llm, text: asyncio.run(read(llm.astream_complete(text))),
+    }
+    keeps_streamed_calls: ClassVar[bool] = False  # a completion is a text
