@@ -5,15 +5,18 @@ The models are the frameworks' own clients, which speak to the server of the tes
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import pytest
 from openai_server import OpenAIServer
+from servers import wait_for
 
 from toolops_plugins import Notice, ToolOps
 
-__all__ = ["BAD_ENDS", "GOOD_ENDS", "EndingConformance"]
+__all__ = ["BAD_ENDS", "GOOD_ENDS", "EndingConformance", "OwnModelConformance"]
 
 GOOD_ENDS = (
     "stop",
@@ -158,3 +161,55 @@ class EndingConformance:
         named = [{"name": "now", "arguments": ""}]
         counts = self.calls(way, server, ops, [nameless, nameless, named, named])
         assert counts == ([1, 2, 3, 3] if self.keeps_streamed_calls else [1, 2, 3, 4])
+
+    def test_whoever_waits_for_half_a_stream_gets_what_the_first_has(
+        self, way: str, server, ops
+    ) -> None:
+        if way not in self.streams:
+            pytest.skip("only a stream is cut")
+        with ThreadPoolExecutor(3) as threads:
+            ask = self.asker(way, server, ops)
+            half = {"content": "take two pills, never with alcohol", "chunks": 3}
+            server.gate = gate = threading.Event()
+            calls = [threads.submit(ask, "How is it?", half) for _ in range(3)]
+            wait_for(lambda: server.requests)
+            gate.set()
+            counts = [call.result() for call in calls]
+        assert max(counts) <= 3
+        assert ask("How is it?", "fine") == max(counts) + 1
+        assert ask("How is it?", "fine") == max(counts) + 1
+
+
+class OwnModelConformance:
+    """Models as users write them, whose streams tell of their end what the test says.
+
+    Attributes:
+        read: Reads the stream of a model's answer.
+    """
+
+    read: ClassVar[Callable[..., Any]]
+
+    def make(self, calls: list[Any], ops: ToolOps, reason: str | None) -> Any:
+        """Return a guarded model that streams a text, with a reason or without."""
+        raise NotImplementedError
+
+    @pytest.mark.parametrize("reason", ["stop", "error", None])
+    def test_a_stream_of_a_users_own_model_is_kept_if_it_tells_a_good_end(
+        self, reason: str | None
+    ) -> None:
+        notices: list[Notice] = []
+
+        class Sink:
+            def on_call(self, event: Any) -> None: ...
+
+            def on_notice(self, notice: Notice) -> None:
+                notices.append(notice)
+
+        calls: list[Any] = []
+        with ToolOps(sinks=[Sink()]) as ops:
+            guarded = self.make(calls, ops, reason)
+            for _ in range(3):
+                type(self).read(guarded)
+        assert len(calls) == (1 if reason == "stop" else 3)
+        found = [n.detail for n in notices if n.kind == "bypass"]
+        assert found == (["end_untold"] if reason is None else [])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import pytest
+from adapters.adapter_endings import BAD_ENDS, GOOD_ENDS
 
 from toolops_plugins import (
     Cache,
@@ -28,13 +29,11 @@ class FinishReason(enum.Enum):
 
 
 INCOMPLETE = (
-    "content_filter",
+    *BAD_ENDS,
     "incomplete",
-    "length",
     "max_output_tokens",
     "MAX_TOKENS",
     "model_length",
-    "SAFETY",
     str(FinishReason.MAX_TOKENS),
 )
 IDS = ("id", "call_id", "tool_call_id", "tool_id", "tool_use_id", "toolUseId")
@@ -90,7 +89,7 @@ class ModelConformance:
             assert self.ask(guarded, self.conversation("id", "1")) == "fine"
         assert len(conversations) == 2
 
-    @pytest.mark.parametrize("reason", [None, "stop", "end_turn", str(FinishReason.STOP)])
+    @pytest.mark.parametrize("reason", [None, *GOOD_ENDS, str(FinishReason.STOP)])
     def test_an_answer_that_ended_by_itself_is_stored(
         self, reason: Any, conversations, ops
     ) -> None:

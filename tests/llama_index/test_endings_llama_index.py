@@ -6,10 +6,11 @@ import asyncio
 from typing import Any, ClassVar
 
 import pytest
-from adapters.adapter_endings import EndingConformance
-from llama_index.core.llms import ChatMessage
+from adapters.adapter_endings import EndingConformance, OwnModelConformance
+from llama_index.core.llms import ChatMessage, CompletionResponse, CustomLLM, LLMMetadata
 from llama_index.llms.openai import OpenAI
 from openai_server import OpenAIServer
+from pydantic import PrivateAttr
 
 from llama_index.callbacks.toolops import guard_llm
 from toolops_plugins import ToolOps
@@ -54,3 +55,36 @@ class TestCompletion(TestModel):
         "astream_complete": lambda llm, text: asyncio.run(read(llm.astream_complete(text))),
     }
     keeps_streamed_calls: ClassVar[bool] = False  # a completion is a text
+
+
+class Own(CustomLLM):
+    """A model of a user's own that streams."""
+
+    reason: str | None = None
+    _calls: list[Any] = PrivateAttr()
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        return LLMMetadata(model_name="own")
+
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
+        self._calls.append(prompt)
+        yield CompletionResponse(text="It is ", delta="It is ")
+        raw = {"finish_reason": self.reason}
+        yield CompletionResponse(text="It is fine", delta="fine", raw=raw)
+
+
+class TestOwnModel(OwnModelConformance):
+    read = staticmethod(lambda llm: list(llm.stream_chat(messages("How is it?"))))
+
+    def make(self, calls: list[Any], ops: ToolOps, reason: str | None) -> Any:
+        model = Own(reason=reason)
+        model._calls = calls
+        return guard_llm(model, ops=ops)
+
+
+class TestOwnCompletion(TestOwnModel):
+    read = staticmethod(lambda llm: list(llm.stream_complete("How is it?")))

@@ -35,11 +35,11 @@ def guard_llm(
     in the copy later, such as its temperature, holds from the next call on.
 
     Equal calls that run at the same time are made once. Errors are never kept, nor answers that are
-    empty or that the provider has cut off. A hit has new ids for its tool calls; an answer to
-    ``response_model`` comes back as an instance of the class that the live call names. The key
-    holds the model's class and fields, address, stop words, the conversation without the ids of
-    its tool calls, tools, and the schema of the response; not ``from_task``, ``from_agent`` and
-    ``callbacks``. All of it is hashed, the API key with it.
+    empty or that the provider has cut off, nor streams whose events tell no finish reason. A hit
+    has new ids for its tool calls; an answer to ``response_model`` comes back as an instance of the
+    class that the live call names. The key holds the model's class and fields, address, stop words,
+    the conversation without the ids of its tool calls, tools, and the schema of the response; not
+    ``from_task``, ``from_agent`` and ``callbacks``. All of it is hashed, the API key with it.
 
     A hit counts no tokens. It emits the pair of events that every call of CrewAI emits, whose
     ``fingerprint_metadata`` says ``{"toolops": {"hit": True, "usage": ...}}`` with the tokens that

@@ -22,6 +22,7 @@ from langchain_toolops._llm_identity import (
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.answers import HIT
 from toolops_plugins.adapters.fallback_answers import Substitute, no_answer
+from toolops_plugins.adapters.finish_reasons import Ending
 from toolops_plugins.adapters.model_guard import ModelGuard
 from toolops_plugins.adapters.model_identity import identify
 from toolops_plugins.adapters.policy_views import compare_by
@@ -57,7 +58,14 @@ class TextGuard(ModelGuard):
         self._keeps_usage = keeps_usage
         policy = compare_by(self.policy, content_of)
         self.wrap_calls(policy, _is_whole)
-        self.wrap_streams(policy, _is_whole_stream)
+        self.wrap_streams(policy, self._is_whole_stream)
+
+    def _is_whole_stream(self, chunks: Any) -> bool:
+        """Return whether the chunks of a stream are an answer, whose end was told."""
+        ending = Ending(chunk.generation_info for chunk in chunks)
+        if ending.is_open:
+            self.warn_of_untold_end()
+        return ending.may_be_kept(streamed=True) and any(chunk.text.strip() for chunk in chunks)
 
     def methods(self, kind: type[BaseLLM]) -> dict[str, Callable[..., Any]]:
         """Return the guarded methods of a model class, by name.
@@ -240,17 +248,6 @@ def _join(results: Sequence[LLMResult]) -> LLMResult:
 
 def _is_whole(result: Any) -> bool:
     return isinstance(result, LLMResult) and all(map(are_whole, result.generations))
-
-
-def _is_whole_stream(chunks: Any) -> bool:
-    if not chunks:
-        return False
-    info: dict[str, Any] = {}
-    for chunk in chunks:
-        told = chunk.generation_info or {}
-        info.update({name: value for name, value in told.items() if value is not None})
-    text = "".join(chunk.text for chunk in chunks)
-    return are_whole([GenerationChunk(text=text, generation_info=info or None)])
 
 
 def _result_of(value: Any) -> LLMResult:

@@ -62,6 +62,10 @@ class ToolOpsCache(BaseCache):
     ``invoke("q", temperature=0)`` and ``invoke("q", temperature=1)`` share an answer. Set such
     parameters in the model's fields, or use :func:`~langchain_toolops.guard_llm`, which sees them.
 
+    Of a stream the cache does not see whether the arguments of a tool call came whole, so tool
+    calls of a model that streams in ``invoke`` are not kept. :func:`~langchain_toolops.guard_llm`
+    and the middleware keep them.
+
     Safe to use from any threads and event loops. Trouble with the cache is a miss or a no-op, with
     a notice to the runtime's sinks; nothing here raises.
 
@@ -123,7 +127,7 @@ class ToolOpsCache(BaseCache):
         return None if parts is None else self._result(await self._aside.alookup(*parts))
 
     def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
-        """Keep the generations for a prompt, unless they are empty or were cut off."""
+        """Keep the generations for a prompt, unless they are empty or may have been cut off."""
         parts = self._key_parts(prompt, llm_string)
         if parts is not None:
             note_generations(return_val)

@@ -101,7 +101,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
     the same time, in any threads and event loops, are made once. A hit has a message id and ids of
     tool calls of its own, and says
     ``{"toolops": {"hit": True}}`` in its response metadata. Never kept are errors, and answers that
-    are empty, cut off or at odds with their schema.
+    are empty, cut off, broken or at odds with their schema.
 
     An answer that the model was not asked for (a hit, another caller's, a fallback) is shown as a
     run of the model: callbacks, tracers, stream events and ``stream_mode="messages"`` get what they

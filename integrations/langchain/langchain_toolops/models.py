@@ -47,8 +47,10 @@ def guard_llm(
     Equal calls that run at the same time are made once, streams too: a later caller gets what has
     come so far, and the rest as it comes. Answers of ``invoke`` and of ``stream`` are kept apart.
     A hit says ``{"toolops": {"hit": True}}`` in its response metadata; a stream that is none says
-    ``False``. Errors are never kept, nor answers that are empty or cut off. The model's own
-    ``rate_limiter`` is asked for real calls only.
+    ``False``. Errors are never kept, nor answers that are empty or cut off, nor streams that tell
+    no end: let a model of your own give its last chunk
+    ``response_metadata={"finish_reason": "stop"}``. The model's own ``rate_limiter`` is asked for
+    real calls only.
 
     The key holds the model's class and all of its fields, secrets as digest; of private attributes
     it holds texts, numbers, truth values and mappings. A private counter makes each call another:
