@@ -140,9 +140,10 @@ class TestAgentOfOwnModel(TestOwnModel):
 
 def test_the_position_of_a_models_own_last_chunk_is_an_end():
     with ToolOps() as ops:
-        model = guard_llm(FakeListChatModel(responses=["one", "two"]), ops=ops)
+        model = guard_llm(FakeListChatModel(responses=["fine"]), ops=ops)
         for _ in range(2):
-            assert "".join(chunk.text for chunk in model.stream("How is it?")) == "one"
+            assert "".join(chunk.text for chunk in model.stream("How is it?")) == "fine"
+        assert ops.stats().total.hits == 1
 
 
 class Wrapping(Own):
