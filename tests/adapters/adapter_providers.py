@@ -16,7 +16,7 @@ from zlib import crc32
 
 import pytest
 from openai_server import OpenAIServer
-from provider_shapes import PROVIDERS
+from provider_shapes import BROKEN, PROVIDERS
 from pydantic import BaseModel
 
 from toolops_plugins import Cache, Policy, ToolOps
@@ -198,10 +198,16 @@ class ProviderConformance:
         for provider in self.providers:
             turn = crc32(f"{provider.name} {metafunc.function.__name__}".encode())
             pair = ("invoke", "astream") if turn % 2 else ("ainvoke", "stream")
-            if "once" in names:
+            if "streamed" in names:
+                pair = pair[1:]
+            elif "once" in names:
                 pair = (WAYS[turn // 2 % len(WAYS)],)
             chosen += [pytest.param(provider, way, id=f"{provider.name}-{way}") for way in pair]
         metafunc.parametrize(("provider", "way"), chosen)
+
+    @pytest.fixture
+    def streamed(self) -> None:
+        """Marks a test of streams alone, in one way for each provider."""
 
     @pytest.fixture
     def once(self) -> None:
@@ -241,6 +247,35 @@ class ProviderConformance:
             told = hear(guarded, provider.text(TEXT), self.follow_up(items), tools=True)
         is_kept = isinstance(told, list) and TEXT in self.text_of(told)
         assert len(server.requests) == before + (1 if is_kept else 3)
+
+    def test_bad_ends(
+        self, provider: Any, way: str, once: None, bare, guarded, hear, server
+    ) -> None:
+        for number, end in enumerate(provider.bad):
+            is_text = number % 2 == 0
+            answer = provider.text(TEXT, end) if is_text else provider.calls(*CITIES, end=end)
+            alone = hear(bare, answer, end)
+            before = len(server.requests)
+            for _ in range(2):
+                assert self._spell(hear(guarded, answer, end)) == self._spell(alone)
+            assert len(server.requests) == before + 2, end
+
+    def test_broken_streams(
+        self, provider: Any, way: str, streamed: None, bare, guarded, hear, server
+    ) -> None:
+        broken = [
+            provider.text(TEXT, None),
+            provider.calls(*CITIES, end=None),
+            *([provider.calls((CITIES[0][0], BROKEN))] if self.has_server else ()),
+            *(provider.text(TEXT, error=error) for error in provider.errors),
+            *(provider.calls(*CITIES, error=error) for error in provider.errors),
+        ]
+        for number, answer in enumerate(broken):
+            alone = hear(bare, answer, str(number))
+            before = len(server.requests)
+            for _ in range(2):
+                assert self._spell(hear(guarded, answer, str(number))) == self._spell(alone)
+            assert len(server.requests) == before + 2, number
 
     def test_tokens_are_counted_once(
         self, provider: Any, way: str, once: None, bare, hear, server, ops

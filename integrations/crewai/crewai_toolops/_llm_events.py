@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from crewai.events.event_bus import crewai_event_bus
@@ -27,9 +28,10 @@ from crewai.llms.base_llm import BaseLLM, llm_call_context
 from crewai.utilities.serialization import to_serializable
 from pydantic import BaseModel
 
-from toolops_plugins.adapters.finish_reasons import Ending, finish_of
+from toolops_plugins.adapters.answers import field_of
+from toolops_plugins.adapters.finish_reasons import Ending, Finish, finish_of
 
-__all__ = ["LLMEventCapture", "emit_answer", "emit_failure"]
+__all__ = ["LLMEventCapture", "emit_answer", "emit_failure", "note_usage"]
 
 logger = logging.getLogger("crewai_toolops")
 
@@ -54,9 +56,11 @@ class LLMEventCapture:
     def capture(self) -> Iterator[None]:
         """Take what is emitted in this block, and in what it begins."""
         token = add_stream_sink(self._take)
+        own = _current.set(self)
         try:
             yield
         finally:
+            _current.reset(own)
             reset_stream_sinks(token)
 
     def _take(self, _: Any, event: Any) -> None:
@@ -66,6 +70,29 @@ class LLMEventCapture:
             self.usage = {name: n for name, n in usage.items() if isinstance(n, int)} or None
         elif isinstance(event, LLMStreamChunkEvent):
             self.is_streamed = True
+
+
+_current: ContextVar[LLMEventCapture | None] = ContextVar("toolops_crewai_events", default=None)
+
+
+def note_usage(response: Any) -> None:
+    """Note what the answer, or the chunk of a stream, that tells the usage says beside it.
+
+    CrewAI passes over the rest of such a chunk. Many providers tell the end there and nowhere else;
+    a part of the answer in it is lost.
+
+    Args:
+        response: What the client of OpenAI has given.
+    """
+    capture = _current.get()
+    if capture is None:
+        return
+    capture.ending.read(response)
+    choices = field_of(response, "choices")
+    for choice in choices if isinstance(choices, list) else ():
+        delta = field_of(choice, "delta")
+        if field_of(delta, "content") or field_of(delta, "tool_calls"):
+            capture.ending.note(Finish.BAD)
 
 
 def emit_answer(

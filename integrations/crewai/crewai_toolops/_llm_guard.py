@@ -31,7 +31,7 @@ from crewai_toolops._llm_answers import (
     teach,
 )
 from crewai_toolops._llm_conversation import question_of
-from crewai_toolops._llm_events import LLMEventCapture, emit_answer, emit_failure
+from crewai_toolops._llm_events import LLMEventCapture, emit_answer, emit_failure, note_usage
 from crewai_toolops._llm_identity import (
     DENIALS,
     Configuration,
@@ -55,6 +55,8 @@ __all__ = ["LLMGuard", "inside_guard"]
 
 _NOT_SENT = frozenset(("available_functions", "callbacks", "from_agent", "from_task"))
 """Arguments that change nothing in what a model is asked."""
+_EXTRACT_USAGE = "_extract_openai_token_usage"
+"""The method of CrewAI's clients of OpenAI that gets each chunk with a count of tokens."""
 
 
 class LLMGuard(ModelGuard):
@@ -100,6 +102,9 @@ class LLMGuard(ModelGuard):
         # A model without a method of its own raises NotImplementedError, which is no call.
         if self.kind.acall is not BaseLLM.acall:
             made["acall"] = self._guard_acall(self.kind.acall)
+        extract = getattr(self.kind, _EXTRACT_USAGE, None)
+        if extract is not None:
+            made[_EXTRACT_USAGE] = _note_usage_of(extract)
         return made
 
     def _guard_call(self, inner: Callable[..., Any]) -> Callable[..., Any]:
@@ -371,6 +376,15 @@ class _LLMCall(ModelCall):
         mark = {"hit": True, "usage": answer.usage} if answer.usage else {"hit": True}
         emit_answer(self._llm, self._arguments, value, mark)
         return value
+
+
+def _note_usage_of(extract: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(extract)
+    def extract_usage(llm: Any, response: Any) -> Any:
+        note_usage(response)
+        return extract(llm, response)
+
+    return extract_usage
 
 
 def _signature(inner: Callable[..., Any]) -> inspect.Signature:
