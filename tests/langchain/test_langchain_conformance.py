@@ -12,8 +12,16 @@ from adapters.adapter_conformance import CALLING, KEPT, AdapterConformance, Shar
 from langchain.agents import create_agent
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.language_models.llms import LLM
 from langchain_core.messages import AIMessage, AIMessageChunk, ToolCall, ToolMessage
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.outputs import (
+    ChatGeneration,
+    ChatGenerationChunk,
+    ChatResult,
+    Generation,
+    GenerationChunk,
+    LLMResult,
+)
 from langchain_core.tools import StructuredTool
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr
 
@@ -166,6 +174,91 @@ class TestModelStream(TestModel):
 
     async def acall(self, guarded: Any, text: str, **more: Any) -> Any:
         return _whole([chunk async for chunk in guarded.astream(text, **more)])
+
+
+class PlainEcho(LLM):
+    """A plain model of which every endpoint is its own."""
+
+    body: Body = Field(exclude=True)
+    key: SecretStr = SecretStr("")
+
+    model_config: ClassVar[Any] = {"arbitrary_types_allowed": True}
+
+    @property
+    def _llm_type(self) -> str:
+        return "plain"
+
+    def _call(self, prompt, stop=None, run_manager=None, **kwargs: Any) -> str:
+        return self.body.answer(prompt)
+
+    async def _acall(self, prompt, stop=None, run_manager=None, **kwargs: Any) -> str:
+        return await self.body.aanswer(prompt)
+
+
+class StreamingPlainEcho(PlainEcho):
+    """And one that streams."""
+
+    def _stream(
+        self, prompt, stop=None, run_manager=None, **kwargs: Any
+    ) -> Iterator[GenerationChunk]:
+        yield from _text_chunks(self.body.answer(prompt))
+
+    async def _astream(
+        self, prompt, stop=None, run_manager=None, **kwargs: Any
+    ) -> AsyncIterator[GenerationChunk]:
+        for chunk in _text_chunks(await self.body.aanswer(prompt)):
+            yield chunk
+
+
+def _text_chunks(text: str) -> list[GenerationChunk]:
+    last = GenerationChunk(text="", generation_info={"finish_reason": "stop"})
+    return [*(GenerationChunk(text=part) for part in text.partition(" ")), last]
+
+
+class TestPlainModel(AdapterConformance):
+    lacks: ClassVar[dict[str, str]] = TestModel.lacks
+    refused: ClassVar[tuple[Policy, ...]] = TestModel.refused
+
+    def original(self, body: Body, secret: str = "") -> PlainEcho:
+        return PlainEcho(body=body, key=SecretStr(secret))
+
+    def guard(self, original: Any, ops: Any, policy: Any) -> Any:
+        return guard_llm(original, policy, ops=ops)
+
+    def call(self, guarded: Any, text: str, **more: Any) -> Any:
+        return guarded.generate([text], **more)
+
+    async def acall(self, guarded: Any, text: str, **more: Any) -> Any:
+        return await guarded.agenerate([text], **more)
+
+    def text_of(self, answer: Any) -> str:
+        return answer.generations[0][0].text
+
+    def spoil(self, answer: Any) -> None:
+        answer.generations[0][0].text = "spoilt"
+
+    def fallbacks(self) -> list[Any]:
+        whole = Generation(text="instead")
+        return ["instead", whole, LLMResult(generations=[[whole]])]
+
+
+class TestPlainModelStream(TestPlainModel):
+    lacks: ClassVar[dict[str, str]] = {**TestPlainModel.lacks, **TestModelStream.lacks}
+
+    def original(self, body: Body, secret: str = "") -> StreamingPlainEcho:
+        return StreamingPlainEcho(body=body, key=SecretStr(secret))
+
+    def call(self, guarded: Any, text: str, **more: Any) -> Any:
+        return [*guarded.stream(text, **more)]
+
+    async def acall(self, guarded: Any, text: str, **more: Any) -> Any:
+        return [chunk async for chunk in guarded.astream(text, **more)]
+
+    def text_of(self, answer: Any) -> str:
+        return "".join(answer)
+
+    def spoil(self, answer: Any) -> None:
+        answer.append("spoilt")
 
 
 def _whole(chunks: list[AIMessageChunk]) -> AIMessageChunk:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
@@ -26,6 +26,8 @@ __all__ = ["LiveValues", "LocalNotices", "is_credential_name", "may_add"]
 _FUNCTIONS = (FunctionType, MethodType, BuiltinFunctionType, partial)
 _SINGLE_USE = (Iterator, AsyncIterator, Awaitable)
 _ATOMS = frozenset((type(None), str, bytes, bool, int, float))
+_PLAIN = frozenset((str, bool, int, float))
+"""Types of values that count as they are wherever they stand, as ``SETTINGS`` says."""
 _NAME = "__toolops_key__"
 _GETTER = re.compile(
     r"_(?:provider|source|getter|factory|supplier|function|func|fn|callback|callable)s?$"
@@ -36,6 +38,7 @@ _PLAIN_CLIENTS = ("httpx", "openai")
 """Packages whose own classes of clients and transports add nothing to a request."""
 
 
+@lru_cache(maxsize=1_024)
 def is_credential_name(name: str) -> bool:
     """Return whether a field of this name holds credentials, or what gives or adds them."""
     return bool(_OTHERS.search(name)) or is_secret_name(_GETTER.sub("", name))
@@ -103,11 +106,13 @@ class LiveValues:
             kind: The class of the model.
             name: The name of the attribute.
             make: Makes it.
-            value: The value, which ``make`` is called with.
+            value: The value, which ``make`` is called with unless it is plain.
 
         Raises:
             NotCanonicalError: It cannot be told from others; the error names the attribute.
         """
+        if type(value) in _PLAIN:
+            return value
         before, self._place = self._place, (kind, name)
         try:
             return make(value)
@@ -120,7 +125,7 @@ class LiveValues:
 
     def arguments_of(
         self, kind: type, given: Mapping[str, Any], make: Callable[[Any], Any]
-    ) -> dict[str, bytes]:
+    ) -> dict[str, Any]:
         """Return what the arguments of a call count as, by name.
 
         Args:
@@ -132,10 +137,13 @@ class LiveValues:
             NotCanonicalError: One cannot be told from others; the error names it.
         """
         encode = self._canon.encode
-        return {
-            name: self.identity_of(kind, name, lambda given: encode(make(given)), value)
-            for name, value in given.items()
-        }
+        if not given:
+            return {}
+
+        def encoded(value: Any) -> bytes:
+            return encode(make(value))
+
+        return {name: self.identity_of(kind, name, encoded, each) for name, each in given.items()}
 
     def replace(self, value: Any) -> Any:
         """Return what a value counts as, or NOTHING for one that counts as it is.

@@ -175,7 +175,7 @@ class LLMGuard(ModelGuard):
         make = partial(getattr(view, name), prompt, formatted=formatted, **kwargs)
         return EndpointCall(make, partial(identify, question), CompletionResponse, prompt)
 
-    def _arguments(self, kwargs: Mapping[str, Any]) -> dict[str, bytes]:
+    def _arguments(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         return self.live_values().arguments_of(self._kind, kwargs, request_identity)
 
     def _identity(self, llm: Any) -> Any:
