@@ -16,9 +16,16 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, ClassVar, Self, TypeVar, cast
 
+from toolops_plugins.adapters.answer_schema import AnswerSchema
 from toolops_plugins.adapters.detachable_call import DetachableCall
 from toolops_plugins.adapters.fallback_answers import with_substitutes
 from toolops_plugins.adapters.forgetting import ForgettableCall, aforget_calls, forget_calls
+from toolops_plugins.adapters.invalid_answers import (
+    InvalidAnswer,
+    ends_invalid,
+    over_valid,
+    teach_invalid,
+)
 from toolops_plugins.adapters.live_values import LiveValues, LocalNotices
 from toolops_plugins.adapters.model_policy import may_pass, name_parts, narrow_errors
 from toolops_plugins.adapters.notices import warn_of_untold_end
@@ -46,6 +53,19 @@ class ModelCall(DetachableCall):
     A subclass asks the model in ``call``, ``acall``, ``stream`` and ``astream``, as far as its
     guard needs these.
     """
+
+    def answer_schema(self) -> AnswerSchema | None:
+        """Return what the answer must fit to be stored, or None if that is anything."""
+        return None
+
+    def fits(self, schema: AnswerSchema, answer: Any) -> bool:
+        """Return whether an answer fits the schema of this call.
+
+        Args:
+            schema: The schema.
+            answer: The answer; of a stream, the list of its items.
+        """
+        raise NotImplementedError
 
 
 class ModelGuard:
@@ -116,7 +136,8 @@ class ModelGuard:
         Raises:
             ConfigurationError: The policy does not fit the runtime.
         """
-        policy = adapt_policy(with_substitutes(policy), is_whole)
+        teach_invalid(self.ops.codec)
+        policy = adapt_policy(over_valid(with_substitutes(policy)), _only_valid(is_whole))
         wrap = self.ops.tool(policy=policy, name=self.name, ignore=["own"])
         self.ask, self.aask = wrap(_call), wrap(_acall)
 
@@ -131,7 +152,9 @@ class ModelGuard:
         Raises:
             ConfigurationError: The policy does not fit the runtime.
         """
-        policy = adapt_policy(with_substitutes(policy, stream=True).replace(hedge=None), is_whole)
+        teach_invalid(self.ops.codec)
+        policy = over_valid(with_substitutes(policy, stream=True).replace(hedge=None))
+        policy = adapt_policy(policy, _only_valid(is_whole))
         wrap = self.ops.tool(policy=policy, name=f"{self.name} stream", ignore=["own"])
         self.stream, self.astream = wrap(_stream), wrap(_astream)
 
@@ -247,20 +270,56 @@ async def aread_within(
                 await items.aclose()
 
 
+def _only_valid(is_whole: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Return a predicate that takes no answer that misses its schema."""
+
+    def is_valid(value: Any) -> bool:
+        invalid = type(value) is InvalidAnswer or ends_invalid(value)
+        return not invalid and is_whole(value)
+
+    return is_valid
+
+
+def _check(own: ModelCall, answer: Any) -> Any:
+    """Return an answer, wrapped if it misses the schema of its call."""
+    schema = _schema_of(own)
+    return answer if schema is None or own.fits(schema, answer) else InvalidAnswer(answer)
+
+
+def _schema_of(own: ModelCall) -> AnswerSchema | None:
+    try:
+        return own.answer_schema()
+    except Exception:  # noqa: BLE001 - of users' classes: what nobody can read asks for nothing
+        return None
+
+
 def _call(question: str, scope: Any, own: Any) -> Any:  # noqa: ARG001 - they make the key
-    return own.call()
+    return _check(own, own.call())
 
 
 async def _acall(question: str, scope: Any, own: Any) -> Any:  # noqa: ARG001 - as above
-    return await own.acall()
+    return _check(own, await own.acall())
 
 
 def _stream(question: str, scope: Any, own: Any) -> Iterator[Any]:  # noqa: ARG001 - as above
-    with closing(own.stream()) as items:
-        yield from items
+    schema = _schema_of(own)
+    items: list[Any] = []
+    with closing(own.stream()) as stream:
+        for item in stream:
+            if schema is not None:
+                items.append(item)
+            yield item
+    if schema is not None and not own.fits(schema, items):
+        yield InvalidAnswer()
 
 
 async def _astream(question: str, scope: Any, own: Any) -> AsyncIterator[Any]:  # noqa: ARG001 - as above
-    async with aclosing(own.astream()) as items:
-        async for item in items:
+    schema = _schema_of(own)
+    items: list[Any] = []
+    async with aclosing(own.astream()) as stream:
+        async for item in stream:
+            if schema is not None:
+                items.append(item)
             yield item
+    if schema is not None and not own.fits(schema, items):
+        yield InvalidAnswer()

@@ -20,11 +20,14 @@ from langchain.agents.structured_output import (
     ToolStrategy,
 )
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.tools import BaseTool
 
 from langchain_toolops._codec_types import teach
 from langchain_toolops._inner_runs import InnerRuns
 from langchain_toolops._llm_answers import content_of, is_whole, mark_hit
+from langchain_toolops._llm_schema import accepts_message
 from toolops_plugins import Codec
+from toolops_plugins.adapters.answer_schema import schema_of
 from toolops_plugins.adapters.call_ids import CallIds
 from toolops_plugins.errors import NotEncodableError
 
@@ -57,17 +60,25 @@ class Answer(ModelResponse[Any]):
         lone: Whether it is for its own caller alone.
         is_models: Whether the model that was asked has made it.
         may_be_half: Whether it may be half an answer.
+        fits: Whether it fits the schemas of what was asked for.
     """
 
     lone: bool = False
     is_models: bool = True
     may_be_half: bool = False
+    fits: bool = True
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Answer:
         if self.lone:
             return self
         result, structured = deepcopy((self.result, self.structured_response), memo)
-        return Answer(result, structured, is_models=self.is_models, may_be_half=self.may_be_half)
+        return Answer(
+            result,
+            structured,
+            is_models=self.is_models,
+            may_be_half=self.may_be_half,
+            fits=self.fits,
+        )
 
 
 class ToolAnswer(ToolMessage):
@@ -156,12 +167,38 @@ def answer_of(response: Any, runs: InnerRuns, *, request: ModelRequest[Any]) -> 
     made = all(
         runs.is_answer_of(message, request.model, request.model_settings) for message in answers
     )
-    return Answer(response.result, structured, lone, made)
+    fits = structured is not None or _fits(response.result, request)
+    return Answer(response.result, structured, lone, made, fits=fits)
+
+
+def _fits(messages: Any, request: ModelRequest[Any]) -> bool:
+    """Return whether messages without a structured response fit what was asked for."""
+    asked = [message for message in messages if isinstance(message, AIMessage)]
+    called = {call["name"] for message in asked for call in message.tool_calls}
+    if request.response_format is not None and not called:
+        return False  # the agent ends here, without what its user waits for
+    try:
+        tools = [_describe(tool, called) for tool in request.tools]
+        settings = {**(request.model_settings or {}), "tool_choice": request.tool_choice}
+        schema = schema_of(settings, tools=tools)
+    except Exception:  # noqa: BLE001 - of users' tools; what cannot be checked is not kept
+        return False
+    return schema is None or all(accepts_message(schema, message) for message in asked)
+
+
+def _describe(tool: Any, called: set[str]) -> Any:
+    """Return a tool as a request holds it; its schema takes long, and counts where it is called."""
+    if not isinstance(tool, BaseTool):
+        return tool
+    return {
+        "name": tool.name,
+        "parameters": tool.tool_call_schema if tool.name in called else {},
+    }
 
 
 def is_whole_answer(answer: Any) -> bool:
     """Return whether a model's answer may be kept: it is whole, and went through its schema."""
-    if type(answer) is not Answer or not answer.is_models or answer.may_be_half:
+    if type(answer) is not Answer or not (answer.is_models and answer.fits) or answer.may_be_half:
         return False
     messages = answer.result
     if not any(isinstance(message, AIMessage) for message in messages):

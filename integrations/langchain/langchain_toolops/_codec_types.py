@@ -11,7 +11,6 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
 
-import orjson
 from langchain_core.documents import Document
 from langchain_core.messages import (
     AIMessage,
@@ -35,6 +34,7 @@ from pydantic import BaseModel
 
 from toolops_plugins import Codec
 from toolops_plugins.adapters.pydantic_state import build_model
+from toolops_plugins.adapters.structured_values import dump_structured
 
 __all__ = ["Generations", "dump_simple", "load_simple", "teach"]
 
@@ -241,17 +241,6 @@ def _message_fields(message: BaseMessage) -> dict[str, Any]:
     kept.pop("id", None)
     extra = kept.get("additional_kwargs")
     if extra and isinstance(extra.get("parsed"), BaseModel):
-        kept["additional_kwargs"] = {**extra, "parsed": _dump_parsed(extra["parsed"], message.text)}
+        fields = dump_structured(extra["parsed"], message.text)
+        kept["additional_kwargs"] = {**extra, "parsed": fields}
     return kept
-
-
-def _dump_parsed(parsed: BaseModel, text: str) -> dict[str, Any]:
-    """Return the fields from which a structured output is made again, as its readers do.
-
-    Raises:
-        ValueError: They do not make the same.
-    """
-    fields: dict[str, Any] = orjson.loads(text.encode())
-    if type(parsed)(**fields) != parsed:
-        raise ValueError("a structured output that its own text does not make again")
-    return fields

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, ClassVar, cast
 
 from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.rate_limiters import BaseRateLimiter
 
@@ -37,10 +38,22 @@ from langchain_toolops._llm_identity import (
     model_name,
     request_identity,
 )
+from langchain_toolops._llm_schema import (
+    accepts_answer,
+    format_methods,
+    model_schema,
+    parsed_class,
+    plain_parsed,
+    restore_parsed,
+    structured_format,
+    unsent_schema,
+)
 from langchain_toolops._other_retries import is_passing
 from toolops_plugins import Policy, ToolOps
+from toolops_plugins.adapters.answer_schema import AnswerSchema
 from toolops_plugins.adapters.call_ids import CallIds
 from toolops_plugins.adapters.fallback_answers import Substitute
+from toolops_plugins.adapters.invalid_answers import InvalidAnswer, valid_or_not
 from toolops_plugins.adapters.model_guard import ModelCall, ModelGuard, aread_within, read_within
 from toolops_plugins.adapters.model_identity import identify
 from toolops_plugins.adapters.policy_views import compare_by
@@ -64,11 +77,14 @@ class MethodCall(ModelCall):
         run_manager: The caller's run manager, or None.
     """
 
-    def __init__(self, guard: Any, method: Callable[..., Any], run_manager: Any) -> None:
+    def __init__(self, guard: Any, method: partial[Any], run_manager: Any) -> None:
         super().__init__()
         self._guard = guard
         self._method = method
         self._run_manager = run_manager
+        self._format = structured_format()
+        self.parsed_class = parsed_class(method.keywords)
+        """The class of which answers hold an instance, or None."""
         self.result: Any = None
         """The answer of the model to this caller itself."""
         self.has_begun = False
@@ -97,14 +113,19 @@ class MethodCall(ModelCall):
         return self.result
 
     def stream(self) -> Iterator[Any]:
-        """Yield the chunks of the model, without a run: each reader tells its own run of them."""
+        """Yield the chunks of the model, without a run: each reader tells its own run of them.
+
+        A structured output stands in them as its fields.
+        """
         if self._guard.limiter is not None:
             self._guard.limiter.acquire(blocking=True)
         ids: deque[str | None] = deque()
         self.ids = ids
+        text = ""
         for chunk in read_within(self._method(), self._guard.activate):
             self.has_begun = True
             ids.append(_id_of(chunk))
+            text = self._note_text(chunk, text)
             yield chunk
 
     async def astream(self) -> AsyncGenerator[Any, None]:
@@ -113,11 +134,31 @@ class MethodCall(ModelCall):
             await self._guard.limiter.aacquire(blocking=True)
         ids: deque[str | None] = deque()
         self.ids = ids
+        text = ""
         async with aclosing(aread_within(self._method(), self._guard.activate)) as chunks:
             async for chunk in chunks:
                 self.has_begun = True
                 ids.append(_id_of(chunk))
+                text = self._note_text(chunk, text)
                 yield chunk
+
+    def _note_text(self, chunk: Any, text: str) -> str:
+        """Return the text so far; where it makes a structured output, leave that to each reader."""
+        if self.parsed_class is None or not isinstance(chunk, ChatGenerationChunk):
+            return ""
+        text += chunk.text
+        plain_parsed(chunk.message, text)
+        return text
+
+    def answer_schema(self) -> AnswerSchema | None:
+        """Return what the answer must fit, if answers are stored."""
+        if self._guard.policy.cache is None:
+            return None
+        return model_schema(self._method.args[0], self._method.keywords, self._format)
+
+    def fits(self, schema: AnswerSchema, answer: Any) -> bool:
+        """Return whether a result, or the chunks of a stream, fit the schema."""
+        return accepts_answer(schema, answer)
 
     @property
     def _live_run(self) -> Any:
@@ -164,7 +205,8 @@ class LLMGuard(ModelGuard):
 
         A method that the class does not have by itself works by way of the others.
         """
-        made: dict[str, Callable[..., Any]] = {"_generate": self._generate_of(kind)}
+        made: dict[str, Callable[..., Any]] = format_methods(kind)
+        made["_generate"] = self._generate_of(kind)
         for name, make in (
             ("_agenerate", self._agenerate_of),
             ("_stream", self._stream_of),
@@ -225,10 +267,12 @@ class LLMGuard(ModelGuard):
             own = MethodCall(self, method, run_manager)
             items = self.stream(*self.question(model, messages, stop, kwargs), own)
             with note_errors(run_manager), closing(items):
-                for number, item in enumerate(items):
+                for number, item in enumerate(_read(items, own)):
                     chunk = self._chunk(item, own, first=not number)
                     if chunk is None:  # somebody else's entry
-                        yield from own.stream()
+                        for each in own.stream():
+                            _restore(each.message, own)
+                            yield each
                         return
                     if run_manager is not None:
                         run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -252,10 +296,11 @@ class LLMGuard(ModelGuard):
             first = True
             with note_errors(run_manager):
                 async with aclosing(items):
-                    async for item in items:
+                    async for item in _aread(items, own):
                         known, first = self._chunk(item, own, first=first), False
                         if known is None:
                             async for chunk in own.astream():
+                                _restore(chunk.message, own)
                                 yield chunk
                             return
                         if run_manager is not None:
@@ -277,12 +322,15 @@ class LLMGuard(ModelGuard):
             )
             live = self.live_values()
             given = live.arguments_of(type(model), kwargs, request_identity)
-            return question, [turns, model_identity(model, live), stop, given]
+            scope = [turns, model_identity(model, live), stop, given]
+            unsent = unsent_schema(structured_format())
+            return question, scope if unsent is None else [*scope, request_identity(unsent)]
 
         return identify(make)
 
     def _result(self, answer: Any, own: MethodCall) -> ChatResult | None:
         """Return an answer of the runtime as a result, or None if it is none of ours."""
+        answer = valid_or_not(answer)
         if answer is own.result:
             return cast("ChatResult", answer)
         if type(answer) is Substitute:
@@ -290,6 +338,8 @@ class LLMGuard(ModelGuard):
         if type(answer) is not ChatResult or not answer.generations:
             return None
         for generation in answer.generations:
+            if not _restore(generation.message, own):
+                return None
             mark_generation(generation, keeps_usage=self._keeps_usage)
         if not self._keeps_usage:
             zero_counts(answer.llm_output)
@@ -306,6 +356,8 @@ class LLMGuard(ModelGuard):
         if not isinstance(item, ChatGenerationChunk):
             return None
         message = item.message
+        if not _restore(message, own) and not own.has_begun:
+            return None
         if own.has_begun:
             if first:
                 message.response_metadata["toolops"] = {"hit": False}
@@ -332,6 +384,44 @@ class LLMGuard(ModelGuard):
 def _id_of(chunk: Any) -> str | None:
     """Return the id of a chunk's message; those of plain models have none."""
     return getattr(getattr(chunk, "message", None), "id", None)
+
+
+def _restore(message: BaseMessage, own: MethodCall) -> bool:
+    """Make the structured output in a message an instance again; return whether that is done."""
+    try:
+        restore_parsed(message, own.parsed_class)
+    except Exception:  # noqa: BLE001 - of the live class, which has changed: the entry is not for it
+        return False
+    return True
+
+
+def _read(items: Iterator[Any], own: MethodCall) -> Iterator[Any]:
+    """Yield the items of a stream; None in their place where they are not for this caller."""
+    for item in items:
+        if own.parsed_class is not None and not own.has_begun:
+            # The structured output comes last: too late to find that its class has changed.
+            yield from _restored([item, *items], own)
+            return
+        if type(item) is not InvalidAnswer:
+            yield item
+
+
+async def _aread(items: AsyncIterator[Any], own: MethodCall) -> AsyncGenerator[Any, None]:
+    """Yield the items of an asynchronous stream, as :func:`_read` does."""
+    async for item in items:
+        if own.parsed_class is not None and not own.has_begun:
+            for each in _restored([item, *[rest async for rest in items]], own):
+                yield each
+            return
+        if type(item) is not InvalidAnswer:
+            yield item
+
+
+def _restored(items: list[Any], own: MethodCall) -> list[Any]:
+    chunks = [item for item in items if isinstance(item, ChatGenerationChunk)]
+    if not all(_restore(chunk.message, own) for chunk in chunks):
+        return [None]
+    return [item for item in items if type(item) is not InvalidAnswer]
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.answers import HIT
 from toolops_plugins.adapters.fallback_answers import Substitute, no_answer
 from toolops_plugins.adapters.finish_reasons import Ending
+from toolops_plugins.adapters.invalid_answers import avalid_items, valid_items, valid_or_not
 from toolops_plugins.adapters.model_guard import ModelGuard
 from toolops_plugins.adapters.model_identity import identify
 from toolops_plugins.adapters.policy_views import compare_by
@@ -143,7 +144,7 @@ class TextGuard(ModelGuard):
             own = MethodCall(self, method, run_manager)
             items = self.stream(*self.question(model, prompt, stop, kwargs), own)
             with note_errors(run_manager), closing(items):
-                for number, item in enumerate(items):
+                for number, item in enumerate(valid_items(items)):
                     chunk = self._chunk(item, own, first=not number)
                     if chunk is None:  # somebody else's entry
                         yield from own.stream()
@@ -170,7 +171,7 @@ class TextGuard(ModelGuard):
             first = True
             with note_errors(run_manager):
                 async with aclosing(items):
-                    async for item in items:
+                    async for item in avalid_items(items):
                         known, first = self._chunk(item, own, first=first), False
                         if known is None:
                             async for chunk in own.astream():
@@ -196,6 +197,7 @@ class TextGuard(ModelGuard):
 
     def _result(self, answer: Any, own: MethodCall) -> LLMResult | None:
         """Return an answer of the runtime as a result, or None if it is none of ours."""
+        answer = valid_or_not(answer)
         if type(answer) is Substitute:
             return _result_of(answer.value)
         if type(answer) is not LLMResult or len(answer.generations) != 1:

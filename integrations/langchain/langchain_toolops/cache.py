@@ -13,6 +13,7 @@ from langchain_toolops._codec_types import Generations, teach
 from langchain_toolops._event_dedup import note_generations
 from langchain_toolops._llm_answers import are_whole, content_of, mark_generation, may_be_half
 from langchain_toolops._llm_conversation import question_in_text
+from langchain_toolops._llm_schema import accepts_cached
 from langchain_toolops._stored_answers import GenerationsView, dump, load
 from toolops_plugins import (
     Cache,
@@ -127,10 +128,12 @@ class ToolOpsCache(BaseCache):
         return None if parts is None else self._result(await self._aside.alookup(*parts))
 
     def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
-        """Keep the generations for a prompt, unless they are empty or may have been cut off."""
+        """Keep the generations for a prompt, if they are whole and fit their schema."""
         parts = self._key_parts(prompt, llm_string)
         if parts is not None:
             note_generations(return_val)
+            if not accepts_cached(llm_string, return_val):
+                return
             self._aside.store(self._dump(return_val), *parts)
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
@@ -138,6 +141,8 @@ class ToolOpsCache(BaseCache):
         parts = self._key_parts(prompt, llm_string)
         if parts is not None:
             note_generations(return_val)
+            if not accepts_cached(llm_string, return_val):
+                return
             await self._aside.astore(self._dump(return_val), *parts)
 
     def forget(self, prompt: str, llm_string: str) -> None:
