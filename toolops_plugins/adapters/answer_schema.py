@@ -91,9 +91,9 @@ def schema_of(
         output = _output_of(request)
     if output is None and not named:
         return None
-    if forced and len(named) == 1 and is_model_class(output):
-        # The one tool that must be called is the answer in another dress.
-        return AnswerSchema(None, dict.fromkeys(named, output), forced)
+    if len(named) == 1 and is_model_class(output) and (forced or output.__name__ in named):
+        # The one tool is the answer in another form.
+        return AnswerSchema(output, dict.fromkeys(named, output), forced)
     return AnswerSchema(output, named, forced)
 
 

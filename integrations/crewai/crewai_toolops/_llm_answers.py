@@ -24,6 +24,7 @@ from toolops_plugins.adapters.answers import field_of, is_whole_call
 from toolops_plugins.adapters.call_ids import TOOL_CALL_IDS, CallIds
 from toolops_plugins.adapters.policy_views import compare_by, map_results
 from toolops_plugins.adapters.prices import PriceTable
+from toolops_plugins.adapters.structured_values import dump_structured
 
 __all__ = ["Answer", "is_whole", "over_answers", "pack_answer", "restore_answer", "teach"]
 
@@ -112,10 +113,8 @@ def _pack(raw: Any, schema: Any) -> tuple[str, Any]:
     """Return the form of an answer, and its data; what would not come back as it is, stays."""
     try:
         if isinstance(raw, BaseModel) and type(raw) is schema:
-            text = raw.model_dump_json(by_alias=True, round_trip=True)
-            if schema.model_validate_json(text) == raw:
-                return _MODEL, text
-        elif isinstance(raw, list) and raw and isinstance(raw[0], BaseModel):
+            return _MODEL, json.dumps(dump_structured(raw))
+        if isinstance(raw, list) and raw and isinstance(raw[0], BaseModel):
             for form in _CALLS:
                 kind = _kind(form)
                 if all(type(call) is kind for call in raw):

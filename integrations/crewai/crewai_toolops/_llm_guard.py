@@ -42,6 +42,7 @@ from crewai_toolops._llm_identity import (
     model_name,
     request_identity,
 )
+from crewai_toolops._llm_schema import fits_request
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.conversation import reads_files
 from toolops_plugins.adapters.fallback_answers import Substitute, no_answer
@@ -321,13 +322,16 @@ class _LLMCall(ModelCall):
         streamed = events.is_streamed or (guard.hooks and bool(self._llm._effective_stream()))  # noqa: SLF001 - where a call looks itself
         if streamed and events.ending.is_open:
             warn_of_untold_end(guard.ops, guard.name)
-        return pack_answer(
+        answer = pack_answer(
             raw,
             self._schema,
             usage=events.usage,
             may_be_kept=events.ending.may_be_kept(streamed=streamed),
             owner=self,
         )
+        if answer.whole and self._guard.policy.cache is not None and not self.runs_tools:
+            answer.whole = fits_request(self._llm, self._arguments, self._schema, raw)
+        return answer
 
     @property
     def _tries_once(self) -> bool:

@@ -35,7 +35,8 @@ def guard_llm(
     in the copy later, such as its temperature, holds from the next call on.
 
     Equal calls that run at the same time are made once. Errors are never kept, nor answers that are
-    empty or that the provider has cut off, nor streams whose events tell no finish reason. A hit
+    empty or that the provider has cut off, nor streams whose events tell no finish reason, nor
+    answers that miss the schema of the response or of the tools that they call. A hit
     has new ids for its tool calls; an answer to ``response_model`` comes back as an instance of the
     class that the live call names. The key holds the model's class and fields, address, stop words,
     the conversation without the ids of its tool calls, tools, and the schema of the response; not

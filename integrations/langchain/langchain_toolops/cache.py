@@ -67,6 +67,10 @@ class ToolOpsCache(BaseCache):
     calls of a model that streams in ``invoke`` are not kept. :func:`~langchain_toolops.guard_llm`
     and the middleware keep them.
 
+    Answers that miss the schema of their structured output are not kept, as far as LangChain tells
+    a cache of it: it does not tell of the schema in JSON mode, nor of a class's own validators.
+    ``guard_llm`` knows both.
+
     Safe to use from any threads and event loops. Trouble with the cache is a miss or a no-op, with
     a notice to the runtime's sinks; nothing here raises.
 

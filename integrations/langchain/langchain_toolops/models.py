@@ -49,8 +49,9 @@ def guard_llm(
     A hit says ``{"toolops": {"hit": True}}`` in its response metadata; a stream that is none says
     ``False``. Errors are never kept, nor answers that are empty or cut off, nor streams that tell
     no end: let a model of your own give its last chunk
-    ``response_metadata={"finish_reason": "stop"}``. The model's own ``rate_limiter`` is asked for
-    real calls only.
+    ``response_metadata={"finish_reason": "stop"}``. Nor are answers kept that miss the schema of
+    their structured output or of the tools that they call. The model's own ``rate_limiter`` is
+    asked for real calls only.
 
     The key holds the model's class and all of its fields, secrets as digest; of private attributes
     it holds texts, numbers, truth values and mappings. A private counter makes each call another:

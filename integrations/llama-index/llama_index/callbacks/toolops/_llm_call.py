@@ -22,8 +22,10 @@ from llama_index_instrumentation.span import active_span_id
 from llama_index.callbacks.toolops._event_dedup import mark_inside
 from llama_index.callbacks.toolops._llm_answers import Response, mark_hit
 from llama_index.callbacks.toolops._llm_chunks import Joiner, Piece, Splitter
+from llama_index.callbacks.toolops._llm_schema import accepts_response, accepts_stream
 from llama_index.callbacks.toolops.events import tell_hit
 from toolops_plugins import CallEvent, ToolOps
+from toolops_plugins.adapters.answer_schema import AnswerSchema
 from toolops_plugins.adapters.call_ids import CallIds
 from toolops_plugins.adapters.conversation import reads_files
 from toolops_plugins.adapters.fallback_answers import Substitute, no_answer
@@ -44,6 +46,7 @@ class EndpointCall(ModelCall):
         question: Returns the question, and everything else that the answer depends on.
         kind: The class of the endpoint's responses.
         given: The messages or the prompt.
+        schema: Returns what the answer must fit to be stored. None: that is anything.
     """
 
     def __init__(
@@ -52,8 +55,10 @@ class EndpointCall(ModelCall):
         question: Callable[[], tuple[str, Any]],
         kind: type[Any],
         given: Any,
+        schema: Callable[[], AnswerSchema | None] | None = None,
     ) -> None:
         super().__init__()
+        self._schema = schema
         self.question = question
         self.kind = kind
         self.made: deque[Any] = deque()
@@ -69,6 +74,16 @@ class EndpointCall(ModelCall):
         if reads_files(self._given):
             return await asyncio.to_thread(self.question)
         return self.question()
+
+    def answer_schema(self) -> AnswerSchema | None:
+        """Return what the answer must fit to be stored, or None."""
+        return None if self._schema is None else self._schema()
+
+    def fits(self, schema: AnswerSchema, answer: Any) -> bool:
+        """Return whether a response, or the pieces of a stream, fit the schema."""
+        if isinstance(answer, list):
+            return accepts_stream(schema, answer)
+        return accepts_response(schema, answer)
 
     def call(self) -> Any:
         """Ask the model."""

@@ -31,10 +31,17 @@ from llama_index.callbacks.toolops._llm_identity import (
     request_identity,
 )
 from llama_index.callbacks.toolops._llm_policy import is_whole_stream, stream_policy
+from llama_index.callbacks.toolops._llm_schema import (
+    call_schema,
+    output_class,
+    structured_methods,
+)
 from llama_index.callbacks.toolops._other_retries import is_passing
 from toolops_plugins import Policy, ToolOps
+from toolops_plugins.adapters.answer_schema import AnswerSchema
 from toolops_plugins.adapters.call_ids import CallIds
 from toolops_plugins.adapters.fallback_answers import Substitute
+from toolops_plugins.adapters.invalid_answers import InvalidAnswer, valid_or_not
 from toolops_plugins.adapters.model_guard import ModelGuard, aread_within, read_within
 from toolops_plugins.adapters.model_identity import identify
 from toolops_plugins.adapters.outcomes import CallOutcome, capture_outcome
@@ -124,10 +131,9 @@ class LLMGuard(ModelGuard):
             return self._aread(own.question(), own)
 
         chats: list[Any] = [chat, achat, stream_chat, astream_chat]
-        made = {
-            function.__name__: function
-            for function in (*chats, complete, acomplete, stream_complete, astream_complete)
-        }
+        made = structured_methods(self._kind)
+        for each in (*chats, complete, acomplete, stream_complete, astream_complete):
+            made[each.__name__] = each
         for name, function in made.items():
             function.__qualname__ = f"{self._kind.__qualname__}.{name}"
             function.__module__ = self._kind.__module__
@@ -153,7 +159,8 @@ class LLMGuard(ModelGuard):
             return text, ["chat", turns, self._identity(llm), known, self._arguments(kwargs)]
 
         make = partial(getattr(view_of(llm, self._kind), name), given, **kwargs)
-        return EndpointCall(make, partial(identify, question), ChatResponse, given)
+        schema = self._schema(llm, given, kwargs)
+        return EndpointCall(make, partial(identify, question), ChatResponse, given, schema)
 
     def _completion(
         self,
@@ -173,7 +180,16 @@ class LLMGuard(ModelGuard):
 
         view = view_of(llm, self._kind)
         make = partial(getattr(view, name), prompt, formatted=formatted, **kwargs)
-        return EndpointCall(make, partial(identify, question), CompletionResponse, prompt)
+        schema = self._schema(llm, prompt, kwargs)
+        return EndpointCall(make, partial(identify, question), CompletionResponse, prompt, schema)
+
+    def _schema(
+        self, llm: Any, given: Any, kwargs: Mapping[str, Any]
+    ) -> Callable[[], AnswerSchema | None] | None:
+        """Return what finds out what an answer must fit, if answers are stored."""
+        if self.policy.cache is None:
+            return None
+        return partial(call_schema, llm, given, kwargs, output_class())
 
     def _arguments(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         return self.live_values().arguments_of(self._kind, kwargs, request_identity)
@@ -205,6 +221,7 @@ class LLMGuard(ModelGuard):
 
     def _response(self, answer: Any, outcome: CallOutcome, kind: type[Any]) -> Any:
         """Return an answer of the runtime as a response, or None if it is none of ours."""
+        answer = valid_or_not(answer)
         if type(answer) is Substitute:
             return response_of(kind, answer.value)
         if outcome.hit is None:
@@ -221,6 +238,8 @@ class LLMGuard(ModelGuard):
         items = read_within(self.stream(*question, own), reader.capture)
         try:
             for item in items:
+                if type(item) is InvalidAnswer:
+                    continue
                 chunk = reader.chunk(item)
                 if chunk is None:  # somebody else's entry
                     with closing(own.stream()) as pieces:
@@ -241,6 +260,8 @@ class LLMGuard(ModelGuard):
         items = aread_within(self.astream(*question, own), reader.capture)
         try:
             async for item in items:
+                if type(item) is InvalidAnswer:
+                    continue
                 chunk = reader.chunk(item)
                 if chunk is None:
                     async with aclosing(own.astream()) as pieces:

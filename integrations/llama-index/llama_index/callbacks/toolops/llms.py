@@ -39,8 +39,9 @@ def guard_llm(
 
     Equal calls that run at the same time are made once, streams too: a later caller gets what has
     come so far, and the rest as it comes. Answers and streams are kept apart. Errors are never
-    kept, nor answers that are empty or cut off, nor streams that were not read to their end or that
-    told none: let a model of your own give its last chunk ``raw={"finish_reason": "stop"}``. A
+    kept, nor answers that are empty or cut off, or that miss the schema of their structured output
+    or of the tools that they call, nor streams that were not read to their end or that told none:
+    let a model of your own give its last chunk ``raw={"finish_reason": "stop"}``. A
     stream begins when it is first read.
 
     The caller whose call reached the provider gets the model's own response. A hit is a copy that
