@@ -105,7 +105,11 @@ def _comes_back(message: BaseMessage) -> bool:
     if not isinstance(parsed, BaseModel):
         return True
     try:
-        return bool(type(parsed)(**dump_structured(parsed, message.text)) == parsed)
+        fields = dump_structured(parsed, message.text)
+    except ValueError:
+        return True  # it is the codec that tells of it
+    try:
+        return bool(type(parsed)(**fields) == parsed)
     except Exception:  # noqa: BLE001 - of the class's own validators
         return False
 
