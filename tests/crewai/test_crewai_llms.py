@@ -238,6 +238,7 @@ async def test_the_event_loop_is_never_blocked(own_llm, openai_server):
     ids=lambda change: next(iter(change)),
 )
 def test_what_changes_the_answer_is_part_of_the_key(own_llm, openai_server, ask, change):
+    openai_server.reply = lambda body: '{"city": "Paris"}'  # as JSON mode wants it
     ask(own_llm, FRANCE)
     for name, value in change.items():
         setattr(own_llm, name, value)
