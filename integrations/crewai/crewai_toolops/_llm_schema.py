@@ -46,11 +46,11 @@ def _schema(llm: Any, given: Mapping[str, Any], kind: Any) -> AnswerSchema | Non
     schema = schema_of(request, kind)
     if schema is not None:
         return schema
-    written = _written_schema(given.get("messages"))
+    written = _schema_in_prompt(given.get("messages"))
     return None if written is None else schema_of({"response_format": written})
 
 
-def _written_schema(messages: Any) -> Any:
+def _schema_in_prompt(messages: Any) -> Any:
     """Return the schema in CrewAI's instructions to a model that converts a text, or None.
 
     An agent's own prompt holds them too, but further back: it may think before it answers.

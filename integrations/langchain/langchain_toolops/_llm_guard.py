@@ -40,13 +40,13 @@ from langchain_toolops._llm_identity import (
 )
 from langchain_toolops._llm_schema import (
     accepts_answer,
+    dump_output,
     format_methods,
+    local_schema,
     model_schema,
-    parsed_class,
-    plain_parsed,
-    restore_parsed,
-    structured_format,
-    unsent_schema,
+    output_format,
+    response_class,
+    restore_output,
 )
 from langchain_toolops._other_retries import is_passing
 from toolops_plugins import Policy, ToolOps
@@ -82,8 +82,8 @@ class MethodCall(ModelCall):
         self._guard = guard
         self._method = method
         self._run_manager = run_manager
-        self._format = structured_format()
-        self.parsed_class = parsed_class(method.keywords)
+        self._format = output_format()
+        self.response_class = response_class(method.keywords)
         """The class of which answers hold an instance, or None."""
         self.result: Any = None
         """The answer of the model to this caller itself."""
@@ -144,10 +144,10 @@ class MethodCall(ModelCall):
 
     def _note_text(self, chunk: Any, text: str) -> str:
         """Return the text so far; where it makes a structured output, leave that to each reader."""
-        if self.parsed_class is None or not isinstance(chunk, ChatGenerationChunk):
+        if self.response_class is None or not isinstance(chunk, ChatGenerationChunk):
             return ""
         text += chunk.text
-        plain_parsed(chunk.message, text)
+        dump_output(chunk.message, text)
         return text
 
     def answer_schema(self) -> AnswerSchema | None:
@@ -323,7 +323,7 @@ class LLMGuard(ModelGuard):
             live = self.live_values()
             given = live.arguments_of(type(model), kwargs, request_identity)
             scope = [turns, model_identity(model, live), stop, given]
-            unsent = unsent_schema(structured_format())
+            unsent = local_schema(output_format())
             return question, scope if unsent is None else [*scope, request_identity(unsent)]
 
         return identify(make)
@@ -389,7 +389,7 @@ def _id_of(chunk: Any) -> str | None:
 def _restore(message: BaseMessage, own: MethodCall) -> bool:
     """Make the structured output in a message an instance again; return whether that is done."""
     try:
-        restore_parsed(message, own.parsed_class)
+        restore_output(message, own.response_class)
     except Exception:  # noqa: BLE001 - of the live class, which has changed: the entry is not for it
         return False
     return True
@@ -398,9 +398,9 @@ def _restore(message: BaseMessage, own: MethodCall) -> bool:
 def _read(items: Iterator[Any], own: MethodCall) -> Iterator[Any]:
     """Yield the items of a stream; None in their place where they are not for this caller."""
     for item in items:
-        if own.parsed_class is not None and not own.has_begun:
+        if own.response_class is not None and not own.has_begun:
             # The structured output comes last: too late to find that its class has changed.
-            yield from _restored([item, *items], own)
+            yield from _restore_items([item, *items], own)
             return
         if type(item) is not InvalidAnswer:
             yield item
@@ -409,15 +409,15 @@ def _read(items: Iterator[Any], own: MethodCall) -> Iterator[Any]:
 async def _aread(items: AsyncIterator[Any], own: MethodCall) -> AsyncGenerator[Any, None]:
     """Yield the items of an asynchronous stream, as :func:`_read` does."""
     async for item in items:
-        if own.parsed_class is not None and not own.has_begun:
-            for each in _restored([item, *[rest async for rest in items]], own):
+        if own.response_class is not None and not own.has_begun:
+            for each in _restore_items([item, *[rest async for rest in items]], own):
                 yield each
             return
         if type(item) is not InvalidAnswer:
             yield item
 
 
-def _restored(items: list[Any], own: MethodCall) -> list[Any]:
+def _restore_items(items: list[Any], own: MethodCall) -> list[Any]:
     chunks = [item for item in items if isinstance(item, ChatGenerationChunk)]
     if not all(_restore(chunk.message, own) for chunk in chunks):
         return [None]

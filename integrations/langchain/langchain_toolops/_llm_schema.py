@@ -23,15 +23,15 @@ from toolops_plugins.adapters.structured_values import dump_structured, load_str
 
 __all__ = [
     "accepts_answer",
-    "accepts_cached",
+    "accepts_generations",
     "accepts_message",
+    "dump_output",
     "format_methods",
+    "local_schema",
     "model_schema",
-    "parsed_class",
-    "plain_parsed",
-    "restore_parsed",
-    "structured_format",
-    "unsent_schema",
+    "output_format",
+    "response_class",
+    "restore_output",
 ]
 
 _NAMES = ("ls_structured_output_format", "structured_output_format")
@@ -45,12 +45,12 @@ _CLASS = re.compile("<(class|enum) [^<>]*>")
 _SETTINGS = ("model_kwargs", "extra_body")
 
 
-def structured_format() -> Any:
+def output_format() -> Any:
     """Return what ``with_structured_output`` has said of the call under way, or None."""
     return _format.get()
 
 
-def unsent_schema(format_: Any) -> Any:
+def local_schema(format_: Any) -> Any:
     """Return the schema of a call that does not send it, or None: in JSON mode none is sent."""
     if not isinstance(format_, Mapping):
         return None
@@ -64,18 +64,18 @@ def model_schema(model: Any, kwargs: Mapping[str, Any], format_: Any) -> AnswerS
     Args:
         model: The model.
         kwargs: What its method got beside the messages.
-        format_: What :func:`structured_format` has returned.
+        format_: What :func:`output_format` has returned.
     """
     settings = {name: getattr(model, name, None) for name in _SETTINGS}
     beside = settings.pop("model_kwargs") or {}
     output = format_.get("schema") if isinstance(format_, Mapping) else None
     if not is_model_class(output):
-        unsent = unsent_schema(format_)
+        unsent = local_schema(format_)
         output = None if unsent is None else convert_to_json_schema(unsent)
     return schema_of({**settings, **beside, **kwargs}, output)
 
 
-def accepts_cached(llm_string: str, generations: Iterable[Generation]) -> bool:
+def accepts_generations(llm_string: str, generations: Iterable[Generation]) -> bool:
     """Return whether generations fit what LangChain tells a cache of their request.
 
     Args:
@@ -83,13 +83,13 @@ def accepts_cached(llm_string: str, generations: Iterable[Generation]) -> bool:
         generations: The answers.
     """
     messages = [each.message for each in generations if isinstance(each, ChatGeneration)]
-    schema = _cached_schema(llm_string) if messages else None
+    schema = _schema_in_text(llm_string) if messages else None
     if schema is not None and not all(accepts_message(schema, each) for each in messages):
         return False
     return all(map(_comes_back, messages))
 
 
-def _cached_schema(llm_string: str) -> AnswerSchema | None:
+def _schema_in_text(llm_string: str) -> AnswerSchema | None:
     """Return the schema in the parameters, which stand behind the model as Python writes them."""
     text = llm_string[llm_string.rfind(_PARAMETERS) + 3 :] if _PARAMETERS in llm_string else ""
     try:
@@ -156,13 +156,13 @@ def accepts_message(schema: AnswerSchema, message: BaseMessage) -> bool:
     return schema.accepts(message.text, calls)
 
 
-def parsed_class(kwargs: Mapping[str, Any]) -> type[BaseModel] | None:
+def response_class(kwargs: Mapping[str, Any]) -> type[BaseModel] | None:
     """Return the class of which the client's package makes an instance of each answer, or None."""
     kind = kwargs.get("response_format")
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
-def plain_parsed(message: BaseMessage, text: str) -> None:
+def dump_output(message: BaseMessage, text: str) -> None:
     """Put fields in place of the structured output in a message that nobody else has.
 
     Args:
@@ -175,7 +175,7 @@ def plain_parsed(message: BaseMessage, text: str) -> None:
             message.additional_kwargs["parsed"] = dump_structured(parsed, text)
 
 
-def restore_parsed(message: BaseMessage, kind: type[BaseModel] | None) -> None:
+def restore_output(message: BaseMessage, kind: type[BaseModel] | None) -> None:
     """Make the structured output in a message that was stored an instance again.
 
     Args:
@@ -195,43 +195,43 @@ def format_methods(kind: type[BaseChatModel]) -> dict[str, Callable[..., Any]]:
     generate, agenerate, stream, astream = kind.generate, kind.agenerate, kind.stream, kind.astream
 
     @wraps(generate)
-    def noted_generate(model: Any, *args: Any, **kwargs: Any) -> Any:
-        given = _given(kwargs)
+    def note_generate(model: Any, *args: Any, **kwargs: Any) -> Any:
+        given = _format_of(kwargs)
         if given is None and _format.get() is None:
             return generate(model, *args, **kwargs)
         with _note(given):
             return generate(model, *args, **kwargs)
 
     @wraps(agenerate)
-    async def noted_agenerate(model: Any, *args: Any, **kwargs: Any) -> Any:
-        with _note(_given(kwargs)):
+    async def note_agenerate(model: Any, *args: Any, **kwargs: Any) -> Any:
+        with _note(_format_of(kwargs)):
             return await agenerate(model, *args, **kwargs)
 
     @wraps(stream)
-    def noted_stream(model: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
+    def note_stream(model: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
         chunks = stream(model, *args, **kwargs)
-        given = _given(kwargs)
+        given = _format_of(kwargs)
         if given is None and _format.get() is None:
             return chunks
         return read_within(chunks, lambda: _note(given))
 
     @wraps(astream)
-    def noted_astream(model: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+    def note_astream(model: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         chunks = astream(model, *args, **kwargs)
-        given = _given(kwargs)
+        given = _format_of(kwargs)
         if given is None and _format.get() is None:
             return chunks
         return aread_within(chunks, lambda: _note(given))
 
     return {
-        "generate": noted_generate,
-        "agenerate": noted_agenerate,
-        "stream": noted_stream,
-        "astream": noted_astream,
+        "generate": note_generate,
+        "agenerate": note_agenerate,
+        "stream": note_stream,
+        "astream": note_astream,
     }
 
 
-def _given(kwargs: Mapping[str, Any]) -> Any:
+def _format_of(kwargs: Mapping[str, Any]) -> Any:
     return kwargs.get(_NAMES[0]) or kwargs.get(_NAMES[1])
 
 

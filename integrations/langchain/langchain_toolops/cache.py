@@ -13,7 +13,7 @@ from langchain_toolops._codec_types import Generations, teach
 from langchain_toolops._event_dedup import note_generations
 from langchain_toolops._llm_answers import are_whole, content_of, mark_generation, may_be_half
 from langchain_toolops._llm_conversation import question_in_text
-from langchain_toolops._llm_schema import accepts_cached
+from langchain_toolops._llm_schema import accepts_generations
 from langchain_toolops._stored_answers import GenerationsView, dump, load
 from toolops_plugins import (
     Cache,
@@ -136,7 +136,7 @@ class ToolOpsCache(BaseCache):
         parts = self._key_parts(prompt, llm_string)
         if parts is not None:
             note_generations(return_val)
-            if not accepts_cached(llm_string, return_val):
+            if not accepts_generations(llm_string, return_val):
                 return
             self._aside.store(self._dump(return_val), *parts)
 
@@ -145,7 +145,7 @@ class ToolOpsCache(BaseCache):
         parts = self._key_parts(prompt, llm_string)
         if parts is not None:
             note_generations(return_val)
-            if not accepts_cached(llm_string, return_val):
+            if not accepts_generations(llm_string, return_val):
                 return
             await self._aside.astore(self._dump(return_val), *parts)
 

@@ -34,7 +34,7 @@ from llama_index.callbacks.toolops._llm_policy import is_whole_stream, stream_po
 from llama_index.callbacks.toolops._llm_schema import (
     call_schema,
     output_class,
-    structured_methods,
+    output_methods,
 )
 from llama_index.callbacks.toolops._other_retries import is_passing
 from toolops_plugins import Policy, ToolOps
@@ -131,7 +131,7 @@ class LLMGuard(ModelGuard):
             return self._aread(own.question(), own)
 
         chats: list[Any] = [chat, achat, stream_chat, astream_chat]
-        made = structured_methods(self._kind)
+        made = output_methods(self._kind)
         for each in (*chats, complete, acomplete, stream_complete, astream_complete):
             made[each.__name__] = each
         for name, function in made.items():

@@ -26,7 +26,7 @@ __all__ = [
     "accepts_stream",
     "call_schema",
     "output_class",
-    "structured_methods",
+    "output_methods",
 ]
 
 _output: ContextVar[Any] = ContextVar("toolops_llama_index_output", default=None)
@@ -54,12 +54,12 @@ def call_schema(
     request = {**(settings if isinstance(settings, Mapping) else {}), **kwargs}
     schema = schema_of(request, output)
     if schema is None:
-        written = _written_schema(given)
+        written = _schema_in_prompt(given)
         schema = None if written is None else AnswerSchema(written)
     return schema
 
 
-def _written_schema(given: Any) -> Any:
+def _schema_in_prompt(given: Any) -> Any:
     """Return the JSON schema that LlamaIndex has put into a prompt, or None."""
     texts = [given] if isinstance(given, str) else []
     if isinstance(given, list):
@@ -106,38 +106,35 @@ def _older_calls(message: ChatMessage) -> list[tuple[str, Any]]:
     return found
 
 
-def structured_methods(kind: type[Any]) -> dict[str, Callable[..., Any]]:
+def output_methods(kind: type[Any]) -> dict[str, Callable[..., Any]]:
     """Return a model class's methods for structured output, which note the class of each call."""
 
-    def structured_predict(llm: Any, output_cls: Any, *args: Any, **kwargs: Any) -> Any:
+    def predict(llm: Any, output_cls: Any, *args: Any, **kwargs: Any) -> Any:
         with _note(output_cls):
             return kind.structured_predict(llm, output_cls, *args, **kwargs)
 
-    async def astructured_predict(llm: Any, output_cls: Any, *args: Any, **kwargs: Any) -> Any:
+    async def apredict(llm: Any, output_cls: Any, *args: Any, **kwargs: Any) -> Any:
         with _note(output_cls):
             return await kind.astructured_predict(llm, output_cls, *args, **kwargs)
 
-    def stream_structured_predict(
-        llm: Any, output_cls: Any, *args: Any, **kwargs: Any
-    ) -> Generator[Any]:
+    def stream_predict(llm: Any, output_cls: Any, *args: Any, **kwargs: Any) -> Generator[Any]:
         with _note(output_cls):
             parts = kind.stream_structured_predict(llm, output_cls, *args, **kwargs)
         return read_within(parts, lambda: _note(output_cls))
 
-    async def astream_structured_predict(
+    async def astream_predict(
         llm: Any, output_cls: Any, *args: Any, **kwargs: Any
     ) -> AsyncGenerator[Any]:
         with _note(output_cls):
             parts = await kind.astream_structured_predict(llm, output_cls, *args, **kwargs)
         return aread_within(parts, lambda: _note(output_cls))
 
-    made: list[Any] = [
-        structured_predict,
-        astructured_predict,
-        stream_structured_predict,
-        astream_structured_predict,
-    ]
-    return {function.__name__: function for function in made}
+    return {
+        "structured_predict": predict,
+        "astructured_predict": apredict,
+        "stream_structured_predict": stream_predict,
+        "astream_structured_predict": astream_predict,
+    }
 
 
 @contextmanager
