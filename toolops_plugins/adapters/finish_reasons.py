@@ -236,7 +236,7 @@ class Ending:
     def _read(self, holder: Any, place: int | None, depth: int, *, gemini: bool = False) -> None:
         if not holder or isinstance(holder, str | bytes | int | float | list | tuple):
             return
-        self._note(place, max(_told_reason(holder, gemini=gemini), _told_trouble(holder)))
+        self._note(place, max(_read_reason(holder, gemini=gemini), _read_trouble(holder)))
         if depth >= _DEPTH:
             return
         for name in _INNER:
@@ -252,7 +252,7 @@ class Ending:
                 self._read(each, index, depth + 1, gemini=name == "candidates")
 
 
-def _told_reason(holder: Any, *, gemini: bool) -> Finish:
+def _read_reason(holder: Any, *, gemini: bool) -> Finish:
     """Return what the reason in a holder says, by whatever name."""
     numbers = gemini or bool(field_of(holder, "safety_ratings") is not None)
     reasons = [field_of(holder, name) for name in _REASONS]
@@ -262,13 +262,13 @@ def _told_reason(holder: Any, *, gemini: bool) -> Finish:
         return Finish.BAD
     # Gateways call an error of the provider a stop, and hand on its own word beside it.
     native = finish_of(field_of(holder, "native_finish_reason"))
-    status = _told_status(holder)
+    status = _read_status(holder)
     if native is Finish.BAD or status is Finish.BAD:
         return Finish.BAD
     return finish if told else max(native, status)
 
 
-def _told_status(holder: Any) -> Finish:
+def _read_status(holder: Any) -> Finish:
     """Return what the status of a response says."""
     status = field_of(holder, "status")
     if isinstance(status, enum.Enum):
@@ -283,7 +283,7 @@ def _told_status(holder: Any) -> Finish:
     return Finish.GOOD if field_of(holder, "done") is True else Finish.UNTOLD
 
 
-def _told_trouble(holder: Any) -> Finish:
+def _read_trouble(holder: Any) -> Finish:
     """Return BAD where a holder says that the answer is a refusal, was blocked, or failed."""
     if field_of(holder, "error") or field_of(holder, "refusal"):
         return Finish.BAD

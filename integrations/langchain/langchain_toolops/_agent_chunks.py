@@ -17,10 +17,10 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.tracers.context import register_configure_hook
 
 from langchain_toolops._llm_answers import (
-    ending_of_stream,
     has_content,
     merge_chunks,
     must_tell_end,
+    read_stream_end,
 )
 from toolops_plugins.adapters.finish_reasons import Ending
 
@@ -56,7 +56,7 @@ class ChunkRecorder(BaseCallbackHandler):
         for message in messages:
             chunks = self._chunks_of(message)
             if chunks:
-                ending = ending_of_stream(chunks)
+                ending = read_stream_end(chunks)
             elif isinstance(message, AIMessage) and must_tell_end(message):
                 ending = Ending((message.response_metadata, message.additional_kwargs))
             else:

@@ -23,7 +23,6 @@ __all__ = [
     "ITEM_IDS",
     "are_whole",
     "content_of",
-    "ending_of_stream",
     "has_content",
     "is_of_chunks",
     "is_whole",
@@ -32,6 +31,7 @@ __all__ = [
     "may_be_half",
     "merge_chunks",
     "must_tell_end",
+    "read_stream_end",
 ]
 
 ITEM_IDS = "__openai_function_call_ids__"
@@ -52,7 +52,7 @@ _SILENT = ("text", "thinking", "reasoning", "redacted_thinking")
 
 def is_whole(message: BaseMessage) -> bool:
     """Return whether a model's message has content, and ended by itself as far as it says."""
-    return _ending_of(message).may_be_kept(streamed=False) and has_content(message)
+    return _read_end(message).may_be_kept(streamed=False) and has_content(message)
 
 
 def are_whole(generations: Iterable[Generation]) -> bool:
@@ -61,7 +61,7 @@ def are_whole(generations: Iterable[Generation]) -> bool:
     for each in generations:
         ending = Ending((each.generation_info,))
         if isinstance(each, ChatGeneration):
-            ending = _ending_of(each.message, each.generation_info)
+            ending = _read_end(each.message, each.generation_info)
         if not (ending.may_be_kept(streamed=False) and _says_something(each)):
             return False
         endings.append(ending)
@@ -84,12 +84,12 @@ def may_be_half(generations: Iterable[Generation]) -> bool:
         elif isinstance(each.message, AIMessage):
             if is_of_chunks(each.message) and each.message.tool_calls:
                 return True
-            if must_tell_end(each.message) and not _ending_of(each.message, info).is_told:
+            if must_tell_end(each.message) and not _read_end(each.message, info).is_told:
                 return True
     return False
 
 
-def _ending_of(message: BaseMessage, info: Any = None) -> Ending:
+def _read_end(message: BaseMessage, info: Any = None) -> Ending:
     return Ending((info, message.response_metadata, message.additional_kwargs))
 
 
@@ -119,7 +119,7 @@ def must_tell_end(message: BaseMessage) -> bool:
     return bool(id_) and not id_.startswith(_RUN) and "model_provider" in message.response_metadata
 
 
-def ending_of_stream(chunks: Iterable[ChatGenerationChunk]) -> Ending:
+def read_stream_end(chunks: Iterable[ChatGenerationChunk]) -> Ending:
     """Return how a stream ended.
 
     Each chunk is read by itself: where two of them tell a reason, LangChain joins the words.

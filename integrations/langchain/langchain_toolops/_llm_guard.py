@@ -25,10 +25,10 @@ from langchain_toolops._fallback_answers import chunk_of, result_of
 from langchain_toolops._llm_answers import (
     are_whole,
     content_of,
-    ending_of_stream,
     has_content,
     mark_generation,
     merge_chunks,
+    read_stream_end,
 )
 from langchain_toolops._llm_conversation import question_of
 from langchain_toolops._llm_identity import (
@@ -373,7 +373,7 @@ class LLMGuard(ModelGuard):
         """Return whether the chunks of a stream are an answer, whose end was told."""
         if not chunks or not all(isinstance(chunk, ChatGenerationChunk) for chunk in chunks):
             return False
-        ending = ending_of_stream(chunks)
+        ending = read_stream_end(chunks)
         if ending.may_be_kept(streamed=True):
             return has_content(merge_chunks(chunks).message)
         if ending.is_open:

@@ -17,17 +17,17 @@ from toolops_plugins.adapters.call_ids import TOOL_CALL_IDS, CallIds
 from toolops_plugins.adapters.finish_reasons import Ending
 from toolops_plugins.adapters.usage import USAGES, zero_counts, zero_tokens
 
-__all__ = ["Response", "content_of", "ending_of", "has_content", "is_whole", "mark_hit"]
+__all__ = ["Response", "content_of", "has_content", "is_whole", "mark_hit", "read_end"]
 
 Response: TypeAlias = ChatResponse | CompletionResponse
 
 
 def is_whole(response: Response) -> bool:
     """Return whether a response has content, and ended by itself as far as it says."""
-    return ending_of(response).may_be_kept(streamed=False) and has_content(response)
+    return read_end(response).may_be_kept(streamed=False) and has_content(response)
 
 
-def ending_of(response: Response) -> Ending:
+def read_end(response: Response) -> Ending:
     """Return what a response, or a chunk of a stream, says of the end of the answer."""
     beside = response.message.additional_kwargs if isinstance(response, ChatResponse) else None
     return Ending((response.additional_kwargs, response.raw, beside))

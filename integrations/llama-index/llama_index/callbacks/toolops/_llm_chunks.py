@@ -19,7 +19,7 @@ from llama_index.core.base.llms.types import (
 )
 
 from llama_index.callbacks.toolops._codec_types import pack_raw, unpack_raw
-from llama_index.callbacks.toolops._llm_answers import Response, ending_of
+from llama_index.callbacks.toolops._llm_answers import Response, read_end
 from toolops_plugins import Codec
 from toolops_plugins.adapters.finish_reasons import Ending
 
@@ -86,7 +86,7 @@ class Splitter:
         run, self._run = self._run, b""
         piece = _with_texts(response, cut, None)
         # Of the chunk itself, since not all of the provider's own object is kept.
-        return Piece(piece, kept, pack_raw(response.raw), run, ending_of(response).dump())
+        return Piece(piece, kept, pack_raw(response.raw), run, read_end(response).dump())
 
 
 class Joiner:

@@ -11,7 +11,7 @@ from toolops_plugins import Policy
 from toolops_plugins.adapters.finish_reasons import Ending
 from toolops_plugins.adapters.policy_views import compare_by, map_results
 
-__all__ = ["ending_of_stream", "is_whole_stream", "stream_policy"]
+__all__ = ["is_whole_stream", "read_stream_end", "stream_policy"]
 
 
 def stream_policy(policy: Policy) -> Policy:
@@ -22,7 +22,7 @@ def stream_policy(policy: Policy) -> Policy:
     return map_results(compare_by(policy, _last_content), _over_chunks)
 
 
-def ending_of_stream(pieces: Any) -> Ending | None:
+def read_stream_end(pieces: Any) -> Ending | None:
     """Return how a stream, in the form that is kept, ended; None if it is none of ours."""
     if not pieces or not all(type(piece) is Piece for piece in pieces):
         return None
@@ -39,7 +39,7 @@ def is_whole_stream(pieces: Any, warn: Callable[[], None]) -> bool:
         pieces: Its pieces.
         warn: Tells of a stream without an end.
     """
-    ending = ending_of_stream(pieces)
+    ending = read_stream_end(pieces)
     if ending is None:
         return False
     if ending.is_open:
