@@ -277,6 +277,23 @@ class ProviderConformance:
                 assert self._spell(hear(guarded, answer, str(number))) == self._spell(alone)
             assert len(server.requests) == before + 2, number
 
+    def test_structured_answers(
+        self, provider: Any, way: str, once: None, bare, guarded, hear, server
+    ) -> None:
+        answer = provider.text(City(city="Paris").model_dump_json())
+        alone, first = hear(bare, answer, schema=City), hear(guarded, answer, schema=City)
+        assert self._spell(first) == self._spell(alone)
+        before = len(server.requests)
+        second = hear(guarded, answer, schema=City)
+        assert self._kept(second) == self._kept(first)
+        is_hit = self.structured_of(first) == City(city="Paris")
+        assert len(server.requests) == before + (not is_hit)
+        wrong = provider.text('{"town": "Paris"}')
+        before = len(server.requests)
+        for _ in range(2):
+            assert self.structured_of(hear(guarded, wrong, "where", schema=City)) is None
+        assert len(server.requests) == before + 2
+
     def test_tokens_are_counted_once(
         self, provider: Any, way: str, once: None, bare, hear, server, ops
     ) -> None:
