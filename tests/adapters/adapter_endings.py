@@ -5,11 +5,14 @@ The models are the frameworks' own clients, which speak to the server of the tes
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import pytest
 from openai_server import OpenAIServer
+from servers import wait_for
 
 from toolops_plugins import Notice, ToolOps
 
@@ -158,6 +161,23 @@ class EndingConformance:
         named = [{"name": "now", "arguments": ""}]
         counts = self.calls(way, server, ops, [nameless, nameless, named, named])
         assert counts == ([1, 2, 3, 3] if self.keeps_streamed_calls else [1, 2, 3, 4])
+
+    def test_whoever_shares_half_of_a_streamed_answer_gets_what_the_first_has(
+        self, way: str, server, ops
+    ) -> None:
+        with ThreadPoolExecutor(3) as threads:
+            ask = self.asker(way, server, ops)
+            half = {"content": "take two pills, never with alcohol", "chunks": 3}
+            server.gate = gate = threading.Event()
+            try:
+                calls = [threads.submit(ask, "How is it?", half) for _ in range(3)]
+                wait_for(lambda: server.requests, "the first request")
+            finally:
+                gate.set()
+            counts = [call.result() for call in calls]
+        assert max(counts) <= 3
+        assert ask("How is it?", "fine") == max(counts) + 1
+        assert ask("How is it?", "fine") == max(counts) + 1
 
 
 class OwnModelConformance:
