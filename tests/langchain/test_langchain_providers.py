@@ -14,7 +14,7 @@ from langchain_shapes import MESSAGES, pieces_of
 from pydantic import Field
 from responses_shapes import RESPONSES_PROVIDERS
 
-from langchain_toolops import guard_llm
+from langchain_toolops import ToolOpsCache, guard_llm
 from toolops_plugins import Policy, ToolOps
 
 
@@ -135,3 +135,20 @@ class TestResponsesAPI(TestChatOpenAI):
             max_retries=0,
             use_responses_api=True,
         )
+
+
+class TestCachedMessages(TestMessages):
+    """The same messages through LangChain's cache."""
+
+    def guard(self, client: Any, ops: ToolOps, policy: Policy, **options: Any) -> Any:
+        cache = ToolOpsCache(ops, policy=policy, **{"usage_on_hit": "keep", **options})
+        return client.model_copy(update={"cache": cache})
+
+    def spell_kept(self, items: list[Any]) -> Any:
+        items = [item.model_copy(deep=True) for item in items]
+        for item in items:
+            (item.usage_metadata or {}).pop("total_cost", None)  # LangChain adds it to each hit
+        return super().spell_kept(items)
+
+    def reads(self, provider: Any, way: str) -> bool:
+        return "stream" not in way  # LangChain streams past its cache
