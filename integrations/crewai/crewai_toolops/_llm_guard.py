@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial, wraps
 from typing import Any, ClassVar
@@ -43,7 +43,9 @@ from crewai_toolops._llm_identity import (
     request_identity,
 )
 from crewai_toolops._llm_schema import fits_request
-from toolops_plugins import Policy, ToolOps
+from crewai_toolops._other_retries import note_failure, trying_again
+from crewai_toolops._refused_answers import note_question, take_refused
+from toolops_plugins import Policy, TierError, ToolOps
 from toolops_plugins.adapters.conversation import reads_files
 from toolops_plugins.adapters.fallback_answers import Substitute, no_answer
 from toolops_plugins.adapters.model_guard import ModelCall, ModelGuard
@@ -121,7 +123,12 @@ class LLMGuard(ModelGuard):
             own.begin()
             try:
                 ask = self._ask_once if own.runs_tools else self.ask
-                result = own.restore(ask(*own.question(), own))
+                refused = own.take_refused()
+                if refused is not None:
+                    with suppress(TierError):
+                        self.forget(*refused)
+                with own.counting():
+                    result = own.restore(ask(*own.note(own.question()), own))
                 if result is NOTHING:  # somebody else's entry
                     result = release(own.call()).raw
             except Exception as error:
@@ -142,7 +149,12 @@ class LLMGuard(ModelGuard):
             own.begin()
             try:
                 ask = self._aask_once if own.runs_tools else self.aask
-                result = own.restore(await ask(*await own.aquestion(), own))
+                refused = own.take_refused()
+                if refused is not None:
+                    with suppress(TierError):
+                        await self.aforget(*refused)
+                with own.counting():
+                    result = own.restore(await ask(*own.note(await own.aquestion()), own))
                 if result is NOTHING:
                     result = release(await own.acall()).raw
             except Exception as error:
@@ -205,6 +217,8 @@ class _LLMCall(ModelCall):
         self._is_hooked = False
         self._has_begun = False
         self._schema: Any = None
+        self._origin: tuple[Any, Any] = (None, None)
+        """The agent and the task that the call is made for, each None if there is none."""
         self.runs_tools = False
         """True if the model itself runs the tools that it calls."""
 
@@ -234,6 +248,7 @@ class _LLMCall(ModelCall):
         given = self._arguments
         self.runs_tools = bool(given.get("available_functions"))
         self._schema = _schema(self._llm, given)
+        self._origin = given.get("from_agent"), given.get("from_task")
         messages = given.get("messages")
         if isinstance(messages, list):
             # Agents go on with their list while a refresh may still be reading it.
@@ -260,8 +275,25 @@ class _LLMCall(ModelCall):
             given["messages"], result, given.get("from_agent")
         )
 
+    def counting(self) -> AbstractContextManager[None]:
+        """Return the block to ask in: one attempt where CrewAI itself tries again."""
+        return trying_again(*self._origin)
+
+    def take_refused(self) -> tuple[str, Any] | None:
+        """Return what was last asked for this call's task, if its answer has been refused."""
+        task = self._origin[1]
+        return None if task is None else take_refused(task, self._guard)
+
+    def note(self, asked: tuple[str, Any]) -> tuple[str, Any]:
+        """Return a question, which is remembered for the task that it is asked for."""
+        task = self._origin[1]
+        if task is not None and not self.runs_tools:
+            note_question(task, self._guard, asked)
+        return asked
+
     def report(self, error: Exception) -> None:
-        """Emit the events of an error, if the provider was not asked for it."""
+        """Note an error, and emit its events if the provider was not asked for it."""
+        note_failure(*self._origin)
         if not self._has_begun:
             emit_failure(self._llm, self._arguments, error)
 

@@ -15,6 +15,7 @@ from crewai.llms.base_llm import BaseLLM, LLMCallBlockedError
 from crewai.tools import BaseTool
 from pydantic import BaseModel, ValidationError
 
+from crewai_toolops._other_retries import is_tried_elsewhere
 from toolops_plugins import ToolOps
 from toolops_plugins.adapters.identity_memo import IdentityMemo
 from toolops_plugins.adapters.live_values import LiveValues, may_add
@@ -223,11 +224,8 @@ def model_name(llm: BaseLLM) -> str:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Return whether a failed model call is worth another attempt.
-
-    CrewAI wraps some errors of the provider's package in its own, which have no HTTP status.
-    """
-    return all(map(may_pass, _causes(error)))
+    """Return whether a failed model call is worth another attempt here."""
+    return not is_tried_elsewhere() and _is_passing(error)
 
 
 def is_outage(error: BaseException) -> bool:
@@ -236,7 +234,12 @@ def is_outage(error: BaseException) -> bool:
     An answer that does not fit what was asked for is an answer: it may be worth another attempt,
     and is no reason to ask nobody else.
     """
-    return is_passing(error) and not any(isinstance(e, ValidationError) for e in _causes(error))
+    return _is_passing(error) and not any(isinstance(e, ValidationError) for e in _causes(error))
+
+
+def _is_passing(error: BaseException) -> bool:
+    # CrewAI wraps some errors of the provider's package in its own, which have no HTTP status.
+    return all(map(may_pass, _causes(error)))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -51,6 +51,10 @@ def guard_llm(
     Hooks (``before_llm_call``, ``after_llm_call``) run once for each call, hits included, and the
     key is made of what they leave of the messages.
 
+    When an agent executes a failed task again (``max_retry_limit``), a call is tried once: attempts
+    add up, and do not multiply. An answer that a task's guardrail refuses is forgotten when the
+    task next asks.
+
     Calls with ``available_functions`` run tools themselves, as CrewAI's planning does: these go
     past the cache, and are made once; breaker, limits and timeouts still hold. A model that keeps
     the conversation with its provider (``auto_chain``), or whose fields have no canonical form,

@@ -1,0 +1,52 @@
+"""Notice when an agent executes a failed task again, since the attempts of two retries multiply.
+
+An agent does so by itself after an error (``max_retry_limit``, two times by default). Then a call
+is tried once: the policy has tried as often as it may at the first execution. The agent counts its
+failures over all its life, and a task has the time of its start: so what has failed at another
+count of the same run is being executed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from typing import Any
+
+from crewai_toolops._task_notes import TaskNotes
+
+__all__ = ["is_tried_elsewhere", "note_failure", "trying_again"]
+
+_failures: TaskNotes[tuple[Any, Any]] = TaskNotes()
+_NO_BLOCK: AbstractContextManager[None] = nullcontext()
+_again: ContextVar[bool] = ContextVar("toolops_crewai_again", default=False)
+
+
+def note_failure(agent: Any, task: Any) -> None:
+    """Note that all attempts of a call have failed in a run of a task."""
+    if task is not None and hasattr(agent, "_times_executed"):
+        _failures.set(task, _run(agent, task))
+
+
+def trying_again(agent: Any, task: Any) -> AbstractContextManager[None]:
+    """Return a block in which calls are tried once, if the agent executes the task once more."""
+    failed = _failures.get(task)
+    return _NO_BLOCK if failed is None else _trying_once(failed, _run(agent, task))
+
+
+@contextmanager
+def _trying_once(failed: tuple[Any, Any], run: tuple[Any, Any]) -> Iterator[None]:
+    token = _again.set(failed[0] == run[0] and failed[1] != run[1])
+    try:
+        yield
+    finally:
+        _again.reset(token)
+
+
+def is_tried_elsewhere() -> bool:
+    """Return whether the call under way is one that CrewAI itself makes again."""
+    return _again.get()
+
+
+def _run(agent: Any, task: Any) -> tuple[Any, Any]:
+    return getattr(task, "start_time", None), getattr(agent, "_times_executed", 0)
