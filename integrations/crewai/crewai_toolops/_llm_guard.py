@@ -43,8 +43,8 @@ from crewai_toolops._llm_identity import (
     request_identity,
 )
 from crewai_toolops._llm_schema import fits_request
-from crewai_toolops._other_retries import note_failure, trying_again
-from crewai_toolops._refused_answers import note_question, take_refused
+from crewai_toolops._other_retries import note_failure, limit_attempts
+from crewai_toolops._refused_answers import Asked, note_question, take_refusal
 from toolops_plugins import Policy, TierError, ToolOps
 from toolops_plugins.adapters.conversation import reads_files
 from toolops_plugins.adapters.fallback_answers import Substitute, no_answer
@@ -123,11 +123,11 @@ class LLMGuard(ModelGuard):
             own.begin()
             try:
                 ask = self._ask_once if own.runs_tools else self.ask
-                refused = own.take_refused()
+                refused = own.take_refusal()
                 if refused is not None:
                     with suppress(TierError):
-                        self.forget(*refused)
-                with own.counting():
+                        refused.guard.forget(*refused.question)
+                with own.limit_attempts():
                     result = own.restore(ask(*own.note(own.question()), own))
                 if result is NOTHING:  # somebody else's entry
                     result = release(own.call()).raw
@@ -149,11 +149,11 @@ class LLMGuard(ModelGuard):
             own.begin()
             try:
                 ask = self._aask_once if own.runs_tools else self.aask
-                refused = own.take_refused()
+                refused = own.take_refusal()
                 if refused is not None:
                     with suppress(TierError):
-                        await self.aforget(*refused)
-                with own.counting():
+                        await refused.guard.aforget(*refused.question)
+                with own.limit_attempts():
                     result = own.restore(await ask(*own.note(await own.aquestion()), own))
                 if result is NOTHING:
                     result = release(await own.acall()).raw
@@ -275,14 +275,14 @@ class _LLMCall(ModelCall):
             given["messages"], result, given.get("from_agent")
         )
 
-    def counting(self) -> AbstractContextManager[None]:
+    def limit_attempts(self) -> AbstractContextManager[None]:
         """Return the block to ask in: one attempt where CrewAI itself tries again."""
-        return trying_again(*self._origin)
+        return limit_attempts(*self._origin)
 
-    def take_refused(self) -> tuple[str, Any] | None:
+    def take_refusal(self) -> Asked | None:
         """Return what was last asked for this call's task, if its answer has been refused."""
         task = self._origin[1]
-        return None if task is None else take_refused(task, self._guard)
+        return None if task is None else take_refusal(task)
 
     def note(self, asked: tuple[str, Any]) -> tuple[str, Any]:
         """Return a question, which is remembered for the task that it is asked for."""

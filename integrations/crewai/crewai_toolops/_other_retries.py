@@ -15,7 +15,7 @@ from typing import Any
 
 from crewai_toolops._task_notes import TaskNotes
 
-__all__ = ["is_tried_elsewhere", "note_failure", "trying_again"]
+__all__ = ["is_tried_elsewhere", "note_failure", "limit_attempts"]
 
 _failures: TaskNotes[tuple[Any, Any]] = TaskNotes()
 _NO_BLOCK: AbstractContextManager[None] = nullcontext()
@@ -28,14 +28,14 @@ def note_failure(agent: Any, task: Any) -> None:
         _failures.set(task, _run(agent, task))
 
 
-def trying_again(agent: Any, task: Any) -> AbstractContextManager[None]:
+def limit_attempts(agent: Any, task: Any) -> AbstractContextManager[None]:
     """Return a block in which calls are tried once, if the agent executes the task once more."""
     failed = _failures.get(task)
-    return _NO_BLOCK if failed is None else _trying_once(failed, _run(agent, task))
+    return _NO_BLOCK if failed is None else _try_once(failed, _run(agent, task))
 
 
 @contextmanager
-def _trying_once(failed: tuple[Any, Any], run: tuple[Any, Any]) -> Iterator[None]:
+def _try_once(failed: tuple[Any, Any], run: tuple[Any, Any]) -> Iterator[None]:
     token = _again.set(failed[0] == run[0] and failed[1] != run[1])
     try:
         yield

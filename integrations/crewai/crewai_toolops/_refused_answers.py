@@ -11,10 +11,20 @@ from typing import Any, NamedTuple
 
 from crewai_toolops._task_notes import TaskNotes
 
-__all__ = ["note_question", "take_refused"]
+__all__ = ["Asked", "note_question", "take_refusal"]
 
 
-class _Asked(NamedTuple):
+class Asked(NamedTuple):
+    """What was asked of a model for a task, and the state of the task at that time.
+
+    Attributes:
+        start: The time when the task began.
+        refusals: The answers that its guardrails had refused.
+        output: The output of its last run that went well.
+        guard: The guard of the model.
+        question: The question, and everything else that the answer depends on.
+    """
+
     start: Any
     refusals: int
     output: Any
@@ -22,24 +32,24 @@ class _Asked(NamedTuple):
     question: tuple[str, Any]
 
 
-_asked: TaskNotes[_Asked] = TaskNotes()
+_asked: TaskNotes[Asked] = TaskNotes()
 
 
 def note_question(task: Any, guard: Any, question: tuple[str, Any]) -> None:
     """Note what is asked of a model for a task, if the task has a guardrail."""
     if getattr(task, "_guardrail", None) or getattr(task, "_guardrails", None):
-        _asked.set(task, _Asked(task.start_time, _refusals(task), task.output, guard, question))
+        _asked.set(task, Asked(task.start_time, _refusals(task), task.output, guard, question))
 
 
-def take_refused(task: Any, guard: Any) -> tuple[str, Any] | None:
+def take_refusal(task: Any) -> Asked | None:
     """Return what was last asked of a model for a task, once, if its answer was refused since."""
     last = _asked.get(task)
-    if last is None or last.guard is not guard:
+    if last is None:
         return None
     _asked.pop(task)
     if last.start == task.start_time:
-        return None if last.refusals == _refusals(task) else last.question
-    return last.question if task.output is last.output else None
+        return None if last.refusals == _refusals(task) else last
+    return last if task.output is last.output else None
 
 
 def _refusals(task: Any) -> int:

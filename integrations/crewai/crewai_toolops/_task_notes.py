@@ -1,4 +1,4 @@
-"""What was seen in a run of a task, as long as the task lives; tasks of CrewAI have no hash."""
+"""Notes on runs of tasks, each kept as long as its task lives; tasks of CrewAI have no hash."""
 
 from __future__ import annotations
 
