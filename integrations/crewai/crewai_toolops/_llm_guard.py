@@ -43,7 +43,7 @@ from crewai_toolops._llm_identity import (
     request_identity,
 )
 from crewai_toolops._llm_schema import fits_request
-from crewai_toolops._other_retries import note_failure, limit_attempts
+from crewai_toolops._other_retries import limit_attempts, note_failure
 from crewai_toolops._refused_answers import Asked, note_question, take_refusal
 from toolops_plugins import Policy, TierError, ToolOps
 from toolops_plugins.adapters.conversation import reads_files

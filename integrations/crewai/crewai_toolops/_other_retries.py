@@ -15,7 +15,7 @@ from typing import Any
 
 from crewai_toolops._task_notes import TaskNotes
 
-__all__ = ["is_tried_elsewhere", "note_failure", "limit_attempts"]
+__all__ = ["is_tried_elsewhere", "limit_attempts", "note_failure"]
 
 _failures: TaskNotes[tuple[Any, Any]] = TaskNotes()
 _NO_BLOCK: AbstractContextManager[None] = nullcontext()
