@@ -129,6 +129,7 @@ NODE: dict[str, Any] = {
     [
         ({"type": ["integer", "null"]}, [1, 1.0, None], [True, "1", 1.5]),
         ({"type": "INTEGER", "nullable": True}, [1, None], ["1"]),
+        ({"enum": ["a"], "nullable": True}, ["a", None], ["b"]),
         ({"type": "number"}, [1, 1.5], [True, "1", None]),
         ({"enum": ["a", 1]}, ["a", 1], ["b", True]),
         ({"const": "a"}, ["a"], ["b", None]),
