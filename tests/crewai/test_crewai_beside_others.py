@@ -16,7 +16,9 @@ from crewai.hooks import (
     HookAborted,
     clear_all_global_hooks,
     register_after_llm_call_hook,
+    register_after_tool_call_hook,
     register_before_llm_call_hook,
+    register_before_tool_call_hook,
 )
 from crewai.tools import tool
 from pydantic import BaseModel
@@ -242,6 +244,40 @@ def test_a_hook_that_aborts_is_no_failure_and_no_answer(
 
 
 # Tools, statistics and flows
+
+
+def test_hooks_around_a_tool_run_once_for_each_call_and_change_nothing_that_is_kept(
+    ops, model, openai_server, events, kickoff
+):
+    runs: list[Any] = []
+    seen: list[Any] = []
+
+    @tool
+    def look(q: str) -> str:
+        """Look something up."""
+        runs.append(q)
+        if len(runs) == 1:
+            raise ConnectionError("away")
+        return "7"
+
+    def reply(body: Any) -> Any:
+        last = body["messages"][-1]
+        return last["content"] if last["role"] == "tool" else [LOOK]
+
+    def number(context: Any) -> str:
+        seen.append(context.tool_result)
+        return f"{context.tool_result}, told {len(seen)} times"
+
+    openai_server.reply = reply
+    register_before_tool_call_hook(lambda context: seen.append(context.tool_input["q"]))
+    register_after_tool_call_hook(number)
+    wrapped = wrap_tool(look, ops=ops, policy=MODEL)
+    crew = crew_of(model, agent={"tools": [wrapped]}, cache=False)
+    assert [kickoff(crew).raw for _ in range(2)] == ["7, told 2 times", "7, told 4 times"]
+    assert seen == ["ACME", "7"] * 2
+    assert [
+        pair for event, pair in zip(events, outcomes(events), strict=True) if event.name == "look"
+    ] == [("miss", 2), ("hit", 0)]
 
 
 def test_a_tool_is_kept_once_and_run_once(ops, model, openai_server, events, kickoff):
