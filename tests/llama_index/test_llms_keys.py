@@ -124,7 +124,7 @@ def test_another_conversation_is_another_question(ops, echo, events, messages):
         {"tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]},
         {"tools": [FunctionTool.from_defaults(lambda x: x, name="f", description="d")]},
         {"tool_choice": "required"},
-        {"response_format": {"type": "json_object"}},
+        {"response_format": {"type": "text"}},
         {"extra_headers": {"X-Team": "b"}},
     ],
     ids=["temperature", "tools", "tool objects", "tool_choice", "response_format", "headers"],
