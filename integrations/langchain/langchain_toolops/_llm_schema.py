@@ -195,7 +195,7 @@ def format_methods(kind: type[BaseChatModel]) -> dict[str, Callable[..., Any]]:
     generate, agenerate, stream, astream = kind.generate, kind.agenerate, kind.stream, kind.astream
 
     @wraps(generate)
-    def note_generate(model: Any, *args: Any, **kwargs: Any) -> Any:
+    def note_generate(model: Any, /, *args: Any, **kwargs: Any) -> Any:
         given = _format_of(kwargs)
         if given is None and _format.get() is None:
             return generate(model, *args, **kwargs)
@@ -203,12 +203,12 @@ def format_methods(kind: type[BaseChatModel]) -> dict[str, Callable[..., Any]]:
             return generate(model, *args, **kwargs)
 
     @wraps(agenerate)
-    async def note_agenerate(model: Any, *args: Any, **kwargs: Any) -> Any:
+    async def note_agenerate(model: Any, /, *args: Any, **kwargs: Any) -> Any:
         with _note(_format_of(kwargs)):
             return await agenerate(model, *args, **kwargs)
 
     @wraps(stream)
-    def note_stream(model: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
+    def note_stream(model: Any, /, *args: Any, **kwargs: Any) -> Iterator[Any]:
         chunks = stream(model, *args, **kwargs)
         given = _format_of(kwargs)
         if given is None and _format.get() is None:
@@ -216,7 +216,7 @@ def format_methods(kind: type[BaseChatModel]) -> dict[str, Callable[..., Any]]:
         return read_within(chunks, lambda: _note(given))
 
     @wraps(astream)
-    def note_astream(model: Any, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+    def note_astream(model: Any, /, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         chunks = astream(model, *args, **kwargs)
         given = _format_of(kwargs)
         if given is None and _format.get() is None:

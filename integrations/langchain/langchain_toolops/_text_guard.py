@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, closing
+from contextlib import aclosing
 from functools import partial
 from typing import Any, cast
 
@@ -12,19 +12,19 @@ from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 
 from langchain_toolops._codec_types import teach
 from langchain_toolops._llm_answers import are_whole, content_of
-from langchain_toolops._llm_guard import MethodCall, note_errors
 from langchain_toolops._llm_identity import (
     is_outage,
     model_identity,
     model_name,
     request_identity,
 )
+from langchain_toolops._method_guard import MethodCall, MethodGuard
+from langchain_toolops._other_retries import is_passing
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.answers import HIT
 from toolops_plugins.adapters.fallback_answers import Substitute, no_answer
 from toolops_plugins.adapters.finish_reasons import Ending
-from toolops_plugins.adapters.invalid_answers import avalid_items, valid_items, valid_or_not
-from toolops_plugins.adapters.model_guard import ModelGuard
+from toolops_plugins.adapters.invalid_answers import valid_or_not
 from toolops_plugins.adapters.model_identity import identify
 from toolops_plugins.adapters.policy_views import compare_by
 from toolops_plugins.adapters.usage import zero_counts
@@ -35,7 +35,7 @@ _AT_ONCE = 20
 """Prompts of one batch that are asked at once."""
 
 
-class TextGuard(ModelGuard):
+class TextGuard(MethodGuard):
     """The guarded methods of one plain model, and what they share.
 
     Each prompt of a batch is a call of its own.
@@ -50,12 +50,9 @@ class TextGuard(ModelGuard):
         ConfigurationError: The policy does not fit the runtime.
     """
 
-    limiter = None
-    """Plain models have no rate limiter of LangChain's."""
-
     def __init__(self, ops: ToolOps, policy: Policy, model: BaseLLM, *, keeps_usage: bool) -> None:
         teach(ops.codec)
-        super().__init__(ops, policy, model_name(model), is_outage)
+        super().__init__(ops, policy, model_name(model), is_outage, is_passing)
         self._keeps_usage = keeps_usage
         policy = compare_by(self.policy, content_of)
         self.wrap_calls(policy, _is_whole)
@@ -93,13 +90,10 @@ class TextGuard(ModelGuard):
                 return inner(model, prompts, stop=stop, run_manager=run_manager, **kwargs)
 
             def ask(prompt: str, run: Any = None) -> LLMResult:
-                own = MethodCall(self, partial(inner, model, [prompt], stop=stop, **kwargs), run)
-                try:
-                    answer = self.ask(*self.question(model, prompt, stop, kwargs), own)
-                    result = self._result(answer, own)
-                    return own.call() if result is None else result
-                finally:
-                    own.is_over = True
+                method = partial(inner, model, [prompt], stop=stop, **kwargs)
+                question = self.question(model, prompt, stop, kwargs)
+                result: LLMResult = self.call_method(method, question, run)
+                return result
 
             if len(prompts) == 1:
                 return ask(prompts[0], run_manager)
@@ -117,13 +111,10 @@ class TextGuard(ModelGuard):
                 return await inner(model, prompts, stop=stop, run_manager=run_manager, **kwargs)
 
             async def ask(prompt: str, run: Any = None) -> LLMResult:
-                own = MethodCall(self, partial(inner, model, [prompt], stop=stop, **kwargs), run)
-                try:
-                    answer = await self.aask(*self.question(model, prompt, stop, kwargs), own)
-                    result = self._result(answer, own)
-                    return await own.acall() if result is None else result
-                finally:
-                    own.is_over = True
+                method = partial(inner, model, [prompt], stop=stop, **kwargs)
+                question = self.question(model, prompt, stop, kwargs)
+                result: LLMResult = await self.acall_method(method, question, run)
+                return result
 
             if len(prompts) == 1:
                 return await ask(prompts[0], run_manager)
@@ -141,17 +132,8 @@ class TextGuard(ModelGuard):
             if self.is_active:
                 yield from method(run_manager=run_manager)
                 return
-            own = MethodCall(self, method, run_manager)
-            items = self.stream(*self.question(model, prompt, stop, kwargs), own)
-            with note_errors(run_manager), closing(items):
-                for number, item in enumerate(valid_items(items)):
-                    chunk = self._chunk(item, own, first=not number)
-                    if chunk is None:  # somebody else's entry
-                        yield from own.stream()
-                        return
-                    if run_manager is not None:
-                        run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-                    yield chunk
+            question = self.question(model, prompt, stop, kwargs)
+            yield from self.read_method(method, question, run_manager)
 
         return _stream
 
@@ -166,20 +148,10 @@ class TextGuard(ModelGuard):
                 async for chunk in method(run_manager=run_manager):
                     yield chunk
                 return
-            own = MethodCall(self, method, run_manager)
-            items = self.astream(*self.question(model, prompt, stop, kwargs), own)
-            first = True
-            with note_errors(run_manager):
-                async with aclosing(items):
-                    async for item in avalid_items(items):
-                        known, first = self._chunk(item, own, first=first), False
-                        if known is None:
-                            async for chunk in own.astream():
-                                yield chunk
-                            return
-                        if run_manager is not None:
-                            await run_manager.on_llm_new_token(known.text, chunk=known)
-                        yield known
+            question = self.question(model, prompt, stop, kwargs)
+            async with aclosing(self.aread_method(method, question, run_manager)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
 
         return _astream
 
