@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from toolops_plugins.cache.entry import Mark
-from toolops_plugins.calls.aio.forced_refresh import forget_stored
+from toolops_plugins.calls.aio.forced_refresh import forget_earlier_result
 from toolops_plugins.calls.aio.results import make_key, run_optional, start_bus
 from toolops_plugins.calls.aio.semantic_lookup import lookup_semantic, store_semantic
 from toolops_plugins.calls.aio.serving import serve_entry
@@ -39,7 +39,7 @@ async def _find_answer(driver: LoopDriver, call: Call) -> Answer | None:
     bus = plan.shared.bus
     if bus is not None and not bus.ready.is_set():
         await run_optional(call, "bus", start_bus, driver, bus)
-    if plan.shared.forced_refreshes and not await forget_stored(driver, call, None):
+    if plan.shared.forced_refreshes and not await forget_earlier_result(driver, call, None):
         return None
     now = plan.shared.clock.monotonic()
     found = await find_entry(driver, plan.tiers, call.key, call.tags, now)

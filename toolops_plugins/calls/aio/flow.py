@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 from toolops_plugins.cache.tiers import LookupResult
 from toolops_plugins.calls.aio.attempts import attempts_of
 from toolops_plugins.calls.aio.fetching import fetch, store_error
-from toolops_plugins.calls.aio.forced_refresh import forget_stored
+from toolops_plugins.calls.aio.forced_refresh import forget_earlier_result
 from toolops_plugins.calls.aio.results import make_key, run_optional, start_bus
 from toolops_plugins.calls.aio.semantic_lookup import lookup_semantic
 from toolops_plugins.calls.aio.serving import serve_entry
@@ -183,7 +183,7 @@ async def _get_answer(driver: LoopDriver, call: Call) -> tuple[Any, Answer, Outc
     plan = call.plan
     seconds = seconds_left(call)
     if plan.shared.forced_refreshes and call.key is not None:
-        await forget_stored(driver, call, seconds)
+        await forget_earlier_result(driver, call, seconds)
     if call.key is None:
         call.reason = call.reason or "no_cache"
         answer = await _fetch_alone(driver, call, seconds)

@@ -18,10 +18,10 @@ from toolops_plugins.errors import TierError
 if TYPE_CHECKING:
     from toolops_plugins.drivers.loop import LoopDriver
 
-__all__ = ["forget_stored"]
+__all__ = ["forget_earlier_result"]
 
 
-async def forget_stored(driver: LoopDriver, call: Call, seconds: float | None) -> bool:
+async def forget_earlier_result(driver: LoopDriver, call: Call, seconds: float | None) -> bool:
     """Forget what was stored for a call before the block of this context, if there is one.
 
     Where it cannot be forgotten, the call loses its key: it is made, and is not stored.

@@ -10,7 +10,7 @@ from toolops_plugins.cache.entry import Mark
 from toolops_plugins.calls.answer import Answer, record_call, tags_of
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.results import encode_result, is_cacheable, make_entry
-from toolops_plugins.calls.sync.forced_refresh import forget_stored
+from toolops_plugins.calls.sync.forced_refresh import forget_earlier_result
 from toolops_plugins.calls.sync.results import make_key, run_optional, start_bus
 from toolops_plugins.calls.sync.semantic_lookup import lookup_semantic, store_semantic
 from toolops_plugins.calls.sync.serving import serve_entry
@@ -40,7 +40,7 @@ def _find_answer(driver: ThreadDriver, call: Call) -> Answer | None:
     bus = plan.shared.bus
     if bus is not None and not bus.ready.is_set():
         run_optional(call, "bus", start_bus, driver, bus)
-    if plan.shared.forced_refreshes and not forget_stored(driver, call, None):
+    if plan.shared.forced_refreshes and not forget_earlier_result(driver, call, None):
         return None
     now = plan.shared.clock.monotonic()
     found = find_entry(driver, plan.tiers, call.key, call.tags, now)

@@ -58,7 +58,7 @@ from toolops_plugins.calls.results import (
 )
 from toolops_plugins.calls.sync.attempts import attempts_of
 from toolops_plugins.calls.sync.fetching import fetch, store_error
-from toolops_plugins.calls.sync.forced_refresh import forget_stored
+from toolops_plugins.calls.sync.forced_refresh import forget_earlier_result
 from toolops_plugins.calls.sync.results import make_key, run_optional, start_bus
 from toolops_plugins.calls.sync.semantic_lookup import lookup_semantic
 from toolops_plugins.calls.sync.serving import serve_entry
@@ -181,7 +181,7 @@ def _get_answer(driver: ThreadDriver, call: Call) -> tuple[Any, Answer, Outcome]
     plan = call.plan
     seconds = seconds_left(call)
     if plan.shared.forced_refreshes and call.key is not None:
-        forget_stored(driver, call, seconds)
+        forget_earlier_result(driver, call, seconds)
     if call.key is None:
         call.reason = call.reason or "no_cache"
         answer = _fetch_alone(driver, call, seconds)
