@@ -13,11 +13,11 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
-from crewai_toolops._task_notes import TaskNotes
+from toolops_plugins.adapters.object_notes import ObjectNotes
 
 __all__ = ["is_tried_elsewhere", "limit_attempts", "note_failure"]
 
-_failures: TaskNotes[tuple[Any, Any]] = TaskNotes()
+_failures: ObjectNotes[tuple[Any, Any]] = ObjectNotes()
 _NO_BLOCK: AbstractContextManager[None] = nullcontext()
 _again: ContextVar[bool] = ContextVar("toolops_crewai_again", default=False)
 

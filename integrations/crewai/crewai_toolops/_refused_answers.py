@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from crewai_toolops._task_notes import TaskNotes
+from toolops_plugins.adapters.object_notes import ObjectNotes
 
 __all__ = ["Asked", "note_question", "take_refusal"]
 
@@ -32,7 +32,7 @@ class Asked(NamedTuple):
     question: tuple[str, Any]
 
 
-_asked: TaskNotes[Asked] = TaskNotes()
+_asked: ObjectNotes[Asked] = ObjectNotes()
 
 
 def note_question(task: Any, guard: Any, question: tuple[str, Any]) -> None:

@@ -11,7 +11,6 @@ Four marks, since LangChain's callbacks tell little of what a run went through:
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,6 +18,7 @@ from typing import Any
 from uuid import UUID
 
 from toolops_plugins.adapters.counted_runs import Runs
+from toolops_plugins.adapters.object_notes import ObjectNotes
 
 __all__ = [
     "has_error_note",
@@ -33,7 +33,7 @@ __all__ = [
     "note_run",
 ]
 
-_generations: dict[int, weakref.ref[Any]] = {}
+_generations: ObjectNotes[bool] = ObjectNotes()
 _runs: Runs[UUID] = Runs()
 _inside: ContextVar[bool] = ContextVar("toolops_langchain_guarded", default=False)
 _tool: ContextVar[str | None] = ContextVar("toolops_langchain_guarded_tool", default=None)
@@ -42,18 +42,12 @@ _tool: ContextVar[str | None] = ContextVar("toolops_langchain_guarded_tool", def
 def note_generations(generations: Iterable[Any]) -> None:
     """Note that a cache has counted what gave these; valid while they live."""
     for each in generations:
-        address = id(each)
-
-        def forget(_: Any, address: int = address) -> None:
-            _generations.pop(address, None)
-
-        _generations[address] = weakref.ref(each, forget)
+        _generations.set(each, True)  # noqa: FBT003 - the note
 
 
 def has_note(generation: Any) -> bool:
     """Return whether a cache has counted what gave this generation."""
-    reference = _generations.get(id(generation))
-    return reference is not None and reference() is generation
+    return _generations.get(generation) is True
 
 
 def note_run(run: UUID) -> None:

@@ -7,15 +7,13 @@ of ours is not tried again.
 
 from __future__ import annotations
 
-import sys
-import threading
-import weakref
 from typing import Any
 
 from langchain_core.runnables.config import var_child_runnable_config
 
-from toolops_plugins.adapters.internals import callee_failed, fork_safe
+from toolops_plugins.adapters.internals import callee_failed
 from toolops_plugins.adapters.model_policy import may_pass
+from toolops_plugins.adapters.object_notes import ObjectNotes
 
 __all__ = ["is_passing", "is_passing_tool_error", "note_failure", "note_tried", "was_failed"]
 
@@ -23,25 +21,17 @@ _MARK = "__toolops_tried__"
 _RUNTIME = "__pregel_runtime"
 """Where LangGraph's configuration of a node holds what is known of its run."""
 
-_failed: dict[int, weakref.ref[Any]] = {}
-_lock = fork_safe(sys.modules[__name__], threading.Lock())
+_failed: ObjectNotes[bool] = ObjectNotes()
 
 
 def note_failure(request: Any) -> None:
     """Note that all attempts of a request have failed; valid while it lives."""
-    address = id(request)
-
-    def forget(_: Any) -> None:
-        _failed.pop(address, None)
-
-    with _lock:
-        _failed[address] = weakref.ref(request, forget)
+    _failed.set(request, True)  # noqa: FBT003 - the note
 
 
 def was_failed(request: Any) -> bool:
     """Return whether all attempts of this very request have failed before."""
-    reference = _failed.get(id(request))
-    return reference is not None and reference() is request
+    return _failed.get(request) is True
 
 
 def note_tried(error: BaseException) -> None:
