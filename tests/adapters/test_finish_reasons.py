@@ -58,7 +58,7 @@ BAD: list[Any] = [
     True,
     {"type": "abort"},
     {},
-    object(),
+    object,
 ]
 OPEN: list[Any] = [None, "", 0, "null", "not_finished", "in_progress", "FINISH_REASON_UNSPECIFIED"]
 
