@@ -108,6 +108,40 @@ class TestModel(KeywordConformance):
         return guard_llm(original, policy, ops=ops)
 
 
+class NotingPredict(Noting):
+    """As above, for the variables of a template."""
+
+    def structured_predict(self, output_cls: Any, prompt: Any, **variables: Any) -> Any:
+        self._seen.append(variables)
+        return output_cls()
+
+    async def astructured_predict(self, output_cls: Any, prompt: Any, **variables: Any) -> Any:
+        return self.structured_predict(output_cls, prompt, **variables)
+
+    def stream_structured_predict(self, output_cls: Any, prompt: Any, **variables: Any) -> Any:
+        return iter([self.structured_predict(output_cls, prompt, **variables)])
+
+    async def astream_structured_predict(
+        self, output_cls: Any, prompt: Any, **variables: Any
+    ) -> Any:
+        return _later(self.stream_structured_predict(output_cls, prompt, **variables))
+
+
+class TestStructuredPredict(TestModel):
+    stores = False  # the answers that are stored are those of the endpoints
+    ways: ClassVar[Mapping[str, Callable[..., Any]]] = {
+        "predict": lambda model, given: model.structured_predict(dict, "q", **given),
+        "apredict": lambda model, given: model.astructured_predict(dict, "q", **given),
+        "stream": lambda model, given: list(model.stream_structured_predict(dict, "q", **given)),
+        "astream": lambda model, given: _read(model.astream_structured_predict(dict, "q", **given)),
+    }
+
+    def original(self, seen: Seen) -> Noting:
+        made = NotingPredict()
+        made._seen = seen
+        return made
+
+
 class TestTool(ToolKeywordConformance):
     package = llama_index.callbacks.toolops
     ways: ClassVar[Mapping[str, Callable[..., Any]]] = {

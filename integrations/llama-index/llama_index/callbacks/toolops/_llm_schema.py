@@ -109,21 +109,22 @@ def _older_calls(message: ChatMessage) -> list[tuple[str, Any]]:
 def output_methods(kind: type[Any]) -> dict[str, Callable[..., Any]]:
     """Return a model class's methods for structured output, which note the class of each call."""
 
-    def predict(llm: Any, output_cls: Any, *args: Any, **kwargs: Any) -> Any:
+    # A template may have a variable of any name, so that of the model is no keyword.
+    def predict(llm: Any, /, output_cls: Any, *args: Any, **kwargs: Any) -> Any:
         with _note(output_cls):
             return kind.structured_predict(llm, output_cls, *args, **kwargs)
 
-    async def apredict(llm: Any, output_cls: Any, *args: Any, **kwargs: Any) -> Any:
+    async def apredict(llm: Any, /, output_cls: Any, *args: Any, **kwargs: Any) -> Any:
         with _note(output_cls):
             return await kind.astructured_predict(llm, output_cls, *args, **kwargs)
 
-    def stream_predict(llm: Any, output_cls: Any, *args: Any, **kwargs: Any) -> Generator[Any]:
+    def stream_predict(llm: Any, /, output_cls: Any, *args: Any, **kwargs: Any) -> Generator[Any]:
         with _note(output_cls):
             parts = kind.stream_structured_predict(llm, output_cls, *args, **kwargs)
         return read_within(parts, lambda: _note(output_cls))
 
     async def astream_predict(
-        llm: Any, output_cls: Any, *args: Any, **kwargs: Any
+        llm: Any, /, output_cls: Any, *args: Any, **kwargs: Any
     ) -> AsyncGenerator[Any]:
         with _note(output_cls):
             parts = await kind.astream_structured_predict(llm, output_cls, *args, **kwargs)
