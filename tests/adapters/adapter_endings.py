@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import pytest
-from openai_server import OpenAIServer
+from openai_server import OpenAIServer, Verbatim
 from servers import wait_for
 
 from toolops_plugins import Notice, ToolOps
@@ -53,6 +53,13 @@ BAD_ENDS = (
 )
 BROKEN = ('{"city": "Par', '{"city": ', "[1]", '"Paris"')
 """Arguments of a tool call that are no JSON object."""
+
+
+def chunk(delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
+    """Return one chunk of a chat."""
+    choice = {"index": 0, "delta": delta, "finish_reason": reason}
+    base = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o-mini"}
+    return {**base, "choices": [choice]}
 
 
 class EndingConformance:
@@ -146,6 +153,15 @@ class EndingConformance:
         assert self.calls(way, server, ops, replies) == [1, 2, 3, 4, 4]
         found = [n for n in notices if (n.kind, n.detail) == ("bypass", "end_untold")]
         assert len(found) == 1
+
+    @pytest.mark.parametrize("reason", ["stop", "length", None])
+    def test_a_streamed_answer_whose_usage_follows_with_an_empty_choice_is_kept(
+        self, way: str, reason: str | None, server, ops
+    ) -> None:
+        usage = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
+        told = [chunk({"content": "fine"}), chunk({}, reason), {**chunk({}), "usage": usage}]
+        counts = self.calls(way, server, ops, [Verbatim({}, told)] * 2)
+        assert counts == ([1, 1] if reason == "stop" else [1, 2])
 
     @pytest.mark.parametrize("arguments", BROKEN)
     def test_a_streamed_tool_call_with_broken_arguments_is_not_kept(

@@ -87,7 +87,9 @@ def note_usage(response: Any) -> None:
     capture = _current.get()
     if capture is None:
         return
-    capture.ending.read(response)
+    # Not by the place of the choice: CrewAI says of no place where in the stream it saw the end.
+    for _, finish in Ending((response,)).dump():
+        capture.ending.note(Finish(finish))
     choices = field_of(response, "choices")
     for choice in choices if isinstance(choices, list) else ():
         delta = field_of(choice, "delta")
