@@ -38,12 +38,19 @@ class HandlerCall(ModelCall):
         handler: Called without arguments, it makes the real call.
         pack: Returns a result of the handler in the form that the runtime keeps, by the runs in
             which it was made.
+        make_runs: Makes what notes the runs of an attempt.
     """
 
-    def __init__(self, handler: Callable[[], Any], pack: Callable[[Any, InnerRuns], Any]) -> None:
+    def __init__(
+        self,
+        handler: Callable[[], Any],
+        pack: Callable[[Any, Any], Any],
+        make_runs: Callable[[], InnerRuns] = InnerRuns,
+    ) -> None:
         super().__init__()
         self._handler = handler
         self._pack = pack
+        self._make_runs = make_runs
         self._results: list[tuple[Any, Any]] = []
         self.is_foreign = False
         """Whether the caller's result is one that its own handler has not brought."""
@@ -53,7 +60,7 @@ class HandlerCall(ModelCall):
     def call(self) -> Any:
         """Make the call, and return what the runtime is to keep of it."""
         self._detach()
-        runs = InnerRuns()
+        runs = self._make_runs()
         try:
             with runs.watch():
                 result = self._handler()
@@ -64,7 +71,7 @@ class HandlerCall(ModelCall):
     async def acall(self) -> Any:
         """Make the call of a handler that makes an awaitable."""
         self._detach()
-        runs = InnerRuns()
+        runs = self._make_runs()
         try:
             with runs.watch():
                 result = await self._handler()

@@ -39,7 +39,6 @@ from langchain_toolops._agent_answers import (
     tool_message,
 )
 from langchain_toolops._agent_calls import AgentCall, Faces, Functions, HandlerCall
-from langchain_toolops._agent_chunks import ChunkRecorder, record_chunks
 from langchain_toolops._agent_identity import (
     format_identity,
     tool_arguments,
@@ -47,7 +46,6 @@ from langchain_toolops._agent_identity import (
 )
 from langchain_toolops._event_dedup import mark_inside, mark_tool
 from langchain_toolops._fallback_answers import message_of
-from langchain_toolops._inner_runs import InnerRuns
 from langchain_toolops._llm_conversation import question_of
 from langchain_toolops._llm_identity import (
     continues_response,
@@ -56,6 +54,7 @@ from langchain_toolops._llm_identity import (
     model_identity,
     model_name,
 )
+from langchain_toolops._model_runs import ModelRuns
 from langchain_toolops._other_retries import is_passing, is_passing_tool_error
 from langchain_toolops._run_replay import areplay_run, replay_run
 from langchain_toolops._tool_injection import (
@@ -231,13 +230,12 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         """Make a model call under the policy; LangChain calls this."""
         if self._is_guarded(request):
             return handler(request)
-        recorder = ChunkRecorder()
 
         def call() -> Any:
-            with mark_inside(), record_chunks(recorder):
+            with mark_inside():
                 return handler(request)
 
-        made = self._model_call(request, call, recorder)
+        made = self._model_call(request, call)
         result: ModelResult = self._models.run(made)
         shown = answer_in(result) if made.own.is_foreign else None
         if shown is not None:
@@ -252,13 +250,12 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         """As :meth:`wrap_model_call`, without blocking the event loop."""
         if self._is_guarded(request):
             return await handler(request)
-        recorder = ChunkRecorder()
 
         async def call() -> Any:
-            with mark_inside(), record_chunks(recorder):
+            with mark_inside():
                 return await handler(request)
 
-        made = self._model_call(request, call, recorder)
+        made = self._model_call(request, call)
         result: ModelResult = await self._models.arun(made)
         shown = answer_in(result) if made.own.is_foreign else None
         if shown is not None:
@@ -270,20 +267,18 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
             self._compare(request.tools)
         return is_guarded(request.model)
 
-    def _model_call(
-        self, request: ModelRequest[Any], call: Callable[[], Any], recorder: ChunkRecorder
-    ) -> AgentCall:
+    def _model_call(self, request: ModelRequest[Any], call: Callable[[], Any]) -> AgentCall:
         name = model_name(request.model)
 
-        def pack(response: Any, runs: InnerRuns) -> Answer:
+        def pack(response: Any, runs: ModelRuns) -> Answer:
             answer = answer_of(response, runs, request=request)
             warn = partial(warn_of_untold_end, self._ops, name)
-            answer.may_be_half = recorder.may_be_half(answer.result, warn)
+            answer.may_be_half = runs.may_be_half(answer.result, warn)
             if own.find_key is not None:
                 mark_key(answer, own.find_key)
             return answer
 
-        own = HandlerCall(call, pack)
+        own = HandlerCall(call, pack, ModelRuns)
         return AgentCall(
             name=name,
             own=own,

@@ -6,16 +6,13 @@ tool call were cut.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
-from langchain_core.tracers.context import register_configure_hook
 
+from langchain_toolops._inner_runs import InnerRuns
 from langchain_toolops._llm_answers import (
     has_content,
     merge_chunks,
@@ -24,22 +21,15 @@ from langchain_toolops._llm_answers import (
 )
 from toolops_plugins.adapters.finish_reasons import Ending
 
-__all__ = ["ChunkRecorder", "record_chunks"]
-
-_recorder: ContextVar[ChunkRecorder | None] = ContextVar("toolops_chunks", default=None)
-register_configure_hook(_recorder, inheritable=True)
+__all__ = ["ModelRuns"]
 
 
-class ChunkRecorder(BaseCallbackHandler):
-    """The chunks of one call of an agent's model, by their runs."""
-
-    run_inline = True
+class ModelRuns(InnerRuns):
+    """The runs of one attempt of an agent's model, with the chunks of each."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._chunks: dict[Any, list[ChatGenerationChunk]] = {}
-
-    def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing; without this method LangChain would make a text of all messages."""
 
     def on_llm_new_token(self, *_: Any, chunk: Any = None, run_id: Any, **__: Any) -> None:
         """Take a chunk."""
@@ -75,13 +65,3 @@ class ChunkRecorder(BaseCallbackHandler):
             if any(chunk.message.id == message.id for chunk in chunks):
                 return chunks
         return []
-
-
-@contextmanager
-def record_chunks(recorder: ChunkRecorder) -> Iterator[None]:
-    """Record the chunks of the models that are called in this block."""
-    token = _recorder.set(recorder)
-    try:
-        yield
-    finally:
-        _recorder.reset(token)
