@@ -15,6 +15,7 @@ import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import (
     AgentMiddleware,
+    HumanInTheLoopMiddleware,
     ModelCallLimitMiddleware,
     ModelChoice,
     ModelFallbackMiddleware,
@@ -26,7 +27,10 @@ from langchain.agents.middleware import (
 )
 from langchain_core.decisions import BaseDecisionModel, ChoiceAnswer, ClassifierResponse
 from langchain_core.language_models import FakeListChatModel
+from langchain_core.messages import SystemMessage
 from langchain_core.tools import BaseTool, tool
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
 
 from langchain_toolops import ToolOpsMiddleware, guard_model, wrap_tool
 from toolops_plugins import Cache, CallEvent, Policy, Retry, ToolOps
@@ -331,3 +335,97 @@ def test_an_answer_of_a_fake_model_is_stored(ops, events):
         answer = agent.invoke({"messages": [("user", "hi")]})["messages"][-1]
         assert answer.content == "one"
     assert [outcome for _, outcome, _ in outcomes(events)] == ["miss", "hit"]
+
+
+# What others change inside of ours
+
+
+@ORDERS
+@pytest.mark.parametrize("tool_name", ["look", "find"])
+def test_a_call_that_a_human_has_edited_is_not_stored_as_the_models(
+    order, tool_name, ops, chat, openai_server
+):
+    openai_server.reply = call_tool_first
+
+    @tool
+    def look(q: str) -> str:
+        """Look something up."""
+        return f"looked for {q}"
+
+    @tool
+    def find(q: str) -> str:
+        """Find something."""
+        return f"found {q}"
+
+    human = HumanInTheLoopMiddleware({"look": True})
+    ours = ToolOpsMiddleware(ops, model=MODEL, tools=TOOLS)
+    both = [human, ours] if order == "around" else [ours, human]
+    agent = create_agent(chat(), [look, find], middleware=both, checkpointer=InMemorySaver())
+    results = []
+    for number, edited in enumerate(("one", "two", None)):
+        config: Any = {"configurable": {"thread_id": str(number)}}
+        agent.invoke({"messages": [("user", "hi")]}, config)
+        decision: Any = {"type": "approve"}
+        if edited is not None:
+            action = {"name": tool_name, "args": {"q": edited}}
+            decision = {"type": "edit", "edited_action": action}
+        state = agent.invoke(Command(resume={"decisions": [decision]}), config)
+        results.append(state["messages"][-2].text)
+    verb = "looked for" if tool_name == "look" else "found"
+    assert f"{verb} one" in results[0]
+    assert f"{verb} two" in results[1]
+    assert results[2] == "looked for x"
+
+
+class Changing(AgentMiddleware[Any, Any]):
+    """Adds to the system prompt, and to the arguments of tools, what holds for its user alone.
+
+    Args:
+        user: The user. None: it changes nothing.
+    """
+
+    def __init__(self, user: str | None) -> None:
+        super().__init__()
+        self._user = user
+
+    def wrap_model_call(self, request, handler):
+        if self._user is None:
+            return handler(request)
+        return handler(request.override(system_message=SystemMessage(f"You serve {self._user}")))
+
+    def wrap_tool_call(self, request, handler):
+        if self._user is None:
+            return handler(request)
+        call = request.tool_call
+        changed = {**call, "args": {**call["args"], "q": self._user}}
+        return handler(request.override(tool_call=changed))
+
+    async def awrap_model_call(self, request, handler):
+        return await self.wrap_model_call(request, handler)
+
+    async def awrap_tool_call(self, request, handler):
+        return await self.wrap_tool_call(request, handler)
+
+
+@ORDERS
+def test_what_is_changed_for_each_user_is_answered_to_each(run, order, openai_server):
+    def reply(body: dict[str, Any]) -> Any:
+        last = body["messages"][-1]
+        if last["role"] != "tool":
+            return call_tool_first(body)
+        return f"{body['messages'][0]['content']}, {last['content']}"
+
+    openai_server.reply = reply
+    look = Broken(failures=0).tool
+    for user in ("ann", "bob"):
+        assert run(Changing(user), order, tools=[look]) == f"You serve {user}, {user}"
+
+
+@ORDERS
+def test_what_is_not_changed_is_stored(run, order, openai_server):
+    openai_server.reply = call_tool_first
+    broken = Broken(failures=0)
+    for _ in range(2):
+        assert run(Changing(None), order, tools=[broken.tool]) == "done"
+    assert broken.runs == 1
+    assert len(openai_server.requests) == 2

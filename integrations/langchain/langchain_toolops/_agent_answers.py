@@ -19,13 +19,14 @@ from langchain.agents.structured_output import (
     ProviderStrategyBinding,
     ToolStrategy,
 )
-from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, ToolCall, ToolMessage
 from langchain_core.tools import BaseTool
 
 from langchain_toolops._codec_types import teach
 from langchain_toolops._inner_runs import InnerRuns
 from langchain_toolops._llm_answers import content_of, is_whole, mark_hit
 from langchain_toolops._llm_schema import accepts_message
+from langchain_toolops._tool_injection import injection_names
 from toolops_plugins import Codec
 from toolops_plugins.adapters.answer_schema import schema_of
 from toolops_plugins.adapters.call_ids import CallIds
@@ -38,6 +39,7 @@ __all__ = [
     "answer_content",
     "answer_in",
     "answer_of",
+    "asked_of",
     "is_whole_answer",
     "is_whole_tool_answer",
     "mark_key",
@@ -58,7 +60,7 @@ class Answer(ModelResponse[Any]):
 
     Attributes:
         lone: Whether it is for its own caller alone.
-        is_models: Whether the model that was asked has made it.
+        is_models: Whether the model that was asked has made it, of what it was asked.
         may_be_half: Whether it may be half an answer.
         fits: Whether it fits the schemas of what was asked for.
     """
@@ -164,11 +166,20 @@ def answer_of(response: Any, runs: InnerRuns, *, request: ModelRequest[Any]) -> 
         except Exception:  # noqa: BLE001 - of the schema's own code; what cannot be compared is not kept
             lone = True
     answers = [message for message in response.result if isinstance(message, AIMessage)]
+    asked = asked_of(request)
     made = all(
-        runs.is_answer_of(message, request.model, request.model_settings) for message in answers
+        runs.is_answer_of(message, request.model, request.model_settings)
+        and runs.is_answer_to(message, asked)
+        for message in answers
     )
     fits = structured is not None or _fits(response.result, request)
     return Answer(response.result, structured, lone, made, fits=fits)
+
+
+def asked_of(request: ModelRequest[Any]) -> list[Any]:
+    """Return the conversation that reaches the model."""
+    system = request.system_message
+    return [*([] if system is None else [system]), *request.messages]
 
 
 def _fits(messages: Any, request: ModelRequest[Any]) -> bool:
@@ -295,20 +306,24 @@ def _by_provider(strategy: ProviderStrategy[Any], message: AIMessage) -> Any:
 
 def tool_answer_of(
     result: Any,
-    runs: InnerRuns,  # noqa: ARG001 - as for models
+    runs: InnerRuns,
     *,
-    name: str,
-    call_id: str | None,
+    call: ToolCall,
+    tool: BaseTool,
 ) -> ToolAnswer | Lone:
     """Return what a tool call brought, as the runtime keeps it.
 
     Args:
         result: What the handler returned.
-        runs: The runs in which it was made.
-        name: The tool's name.
-        call_id: The id of its call. A message that is more than content and artifact for this
-            call is one that the tool has made itself, and for its own caller alone.
+        runs: The runs in which it was made. Where a human, or middleware, has put another call in
+            the place of this one, it is for its own caller alone.
+        call: The call of the tool. A message that is more than content and artifact for this
+            call is one that the tool has made itself, and for its own caller alone too.
+        tool: The tool.
     """
+    name, call_id = call["name"], call["id"]
+    if not runs.is_result_of(call, injection_names(tool)):
+        return Lone(result)
     if type(result) is not ToolMessage or result != ToolMessage(
         content=result.content,
         artifact=result.artifact,

@@ -1,13 +1,15 @@
 """See what other middleware does inside of ours, by the runs of models and tools in one call.
 
 A fallback asks another model, and a retry that gives up makes a message of the error: neither may
-be kept as the answer of the model that was asked. What a retry there has tried several times, the
-policy does not try again, or the attempts of both would multiply.
+be kept as the answer of the model that was asked. Nor may an answer to something else than was
+asked: a human may edit the call of a tool there, and a prompt may be made for each user. What a
+retry there has tried several times, the policy does not try again, or the attempts of both would
+multiply.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeAlias
@@ -18,6 +20,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import RunnableBinding
+from langchain_core.tools.base import FILTERED_ARGS
 from langchain_core.tracers.context import register_configure_hook
 
 from langchain_toolops._llm_identity import find_model
@@ -38,8 +41,9 @@ class InnerRuns(BaseCallbackHandler):
 
     def __init__(self) -> None:
         self.failed = 0
-        self._under_way: dict[UUID, ModelName] = {}
-        self._made: dict[str, ModelName] = {}
+        self._under_way: dict[UUID, tuple[ModelName, Sequence[BaseMessage]]] = {}
+        self._made: dict[str, tuple[ModelName, Sequence[BaseMessage]]] = {}
+        self._called: dict[Any, tuple[Any, Any]] = {}
 
     @contextmanager
     def watch(self) -> Iterator[None]:
@@ -53,29 +57,42 @@ class InnerRuns(BaseCallbackHandler):
     def on_chat_model_start(
         self,
         serialized: dict[str, Any],  # noqa: ARG002 - LangChain's signature
-        messages: list[list[BaseMessage]],  # noqa: ARG002 - the same
+        messages: list[list[BaseMessage]],
         *,
         run_id: UUID,
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,  # noqa: ARG002 - the same
     ) -> None:
-        """Note the model of a run."""
-        self._under_way[run_id] = _name_in(metadata or {})
+        """Note the model of a run, and what it is asked."""
+        asked = messages[0] if len(messages) == 1 else ()
+        self._under_way[run_id] = _name_in(metadata or {}), asked
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - LangChain's signature
         """Note the answers of a run."""
-        name = self._under_way.pop(run_id, None)
-        if name is None:
+        run = self._under_way.pop(run_id, None)
+        if run is None:
             return
         for generations in response.generations:
             for each in generations:
                 if isinstance(each, ChatGeneration) and each.message.id:
-                    self._made[each.message.id] = name
+                    self._made[each.message.id] = run
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - LangChain's signature
         """Count a run that has failed."""
         self.failed += 1
         self._under_way.pop(run_id, None)
+
+    def on_tool_start(
+        self,
+        serialized: dict[str, Any],
+        input_str: str,  # noqa: ARG002 - LangChain's signature
+        *,
+        inputs: dict[str, Any] | None = None,
+        tool_call_id: str | None = None,
+        **kwargs: Any,  # noqa: ARG002 - the same
+    ) -> None:
+        """Note the arguments of a tool that is run for a call."""
+        self._called[tool_call_id] = (serialized or {}).get("name"), inputs
 
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - LangChain's signature
         """Count a run that has failed."""
@@ -91,9 +108,10 @@ class InnerRuns(BaseCallbackHandler):
         """
         if message.id is None:
             return False
-        name = self._made.get(message.id)
-        if name is None:  # its run told nobody
+        run = self._made.get(message.id)
+        if run is None:  # its run told nobody
             return True
+        name, _ = run
         try:
             bound = model.kwargs if isinstance(model, RunnableBinding) else {}
             model, _ = find_model(model)
@@ -104,6 +122,46 @@ class InnerRuns(BaseCallbackHandler):
         except Exception:  # noqa: BLE001 - a model that cannot say its name is taken at its word
             return True
         return name == _name_in(own)
+
+    def is_answer_to(self, message: AIMessage, asked: Sequence[Any]) -> bool:
+        """Return whether an answer may be one to a conversation, and not to a changed one.
+
+        Args:
+            message: The answer.
+            asked: The conversation that the model was to be asked.
+        """
+        _, told = self._made.get(message.id or "", (None, ()))
+        if not told or not all(isinstance(each, BaseMessage) for each in asked):
+            return True
+        return list(map(_said, told)) == list(map(_said, asked))
+
+    def is_result_of(self, call: Mapping[str, Any], injected: Iterable[str]) -> bool:
+        """Return whether a tool was run for its call as it stands, as far as its run tells.
+
+        Args:
+            call: The call, as the model has written it.
+            injected: The arguments that no model writes.
+        """
+        run = self._called.get(call["id"])
+        if run is None:
+            return True
+        name, inputs = run
+        if name != call["name"] or inputs is None:
+            return bool(name == call["name"])
+        hidden = {*injected, *FILTERED_ARGS}
+        told, written = (
+            {key: value for key, value in given.items() if key not in hidden}
+            for given in (inputs, call["args"])
+        )
+        try:
+            return bool(told == written)
+        except Exception:  # noqa: BLE001 - of users' classes; what cannot be compared is not kept
+            return False
+
+
+def _said(message: BaseMessage) -> Any:
+    calls = message.tool_calls if isinstance(message, AIMessage) else ()
+    return message.type, message.text, [(call["name"], call["args"]) for call in calls]
 
 
 def _name_in(params: Mapping[str, Any]) -> ModelName:

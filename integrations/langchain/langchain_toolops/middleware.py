@@ -30,6 +30,7 @@ from langchain_toolops._agent_answers import (
     answer_content,
     answer_in,
     answer_of,
+    asked_of,
     is_whole_answer,
     is_whole_tool_answer,
     mark_key,
@@ -115,11 +116,13 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
     its own way.
 
     Interrupts and cancellation pass through all policies untouched. Put this middleware last in the
-    list: it cannot see what others change in a request inside of it. An answer of another model, or
-    one that other middleware has made, is not kept. What a retry inside has tried several times is
-    not tried again, and a call that a retry around this repeats is tried once. A model that
-    :func:`~langchain_toolops.guard_llm` has guarded goes its own way. Models try again by
-    themselves; with ``max_retries=0`` they leave that to the policy.
+    list. What others do inside of it, it sees in part: never kept are an answer of another model,
+    one that other middleware has made, one to changed messages, and the result of a tool call that
+    a human or other middleware has changed; changed tools, formats and settings it does not see.
+    What a retry inside has tried several times is not tried again, and a call that a retry around
+    this repeats is tried once. A model that :func:`~langchain_toolops.guard_llm` has guarded goes
+    its own way. Models try again by themselves; with ``max_retries=0`` they leave that to the
+    policy.
 
     Safe to use from any threads and event loops, and in any number of agents.
 
@@ -239,7 +242,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         result: ModelResult = self._models.run(made)
         shown = answer_in(result) if made.own.is_foreign else None
         if shown is not None:
-            replay_run(request.model, _asked(request), request.model_settings, shown)
+            replay_run(request.model, asked_of(request), request.model_settings, shown)
         return result
 
     async def awrap_model_call(
@@ -259,7 +262,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         result: ModelResult = await self._models.arun(made)
         shown = answer_in(result) if made.own.is_foreign else None
         if shown is not None:
-            await areplay_run(request.model, _asked(request), request.model_settings, shown)
+            await areplay_run(request.model, asked_of(request), request.model_settings, shown)
         return result
 
     def _is_guarded(self, request: ModelRequest[Any]) -> bool:
@@ -296,7 +299,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
             return "", None
         try:
             question, turns = question_of(
-                _asked(request),
+                asked_of(request),
                 after_tools=self._after_tools,
                 by_response=continues_response(request.model),
             )
@@ -378,7 +381,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
     ) -> AgentCall:
         call = request.tool_call
         name = call["name"]
-        own = HandlerCall(make, partial(tool_answer_of, name=name, call_id=call["id"]))
+        own = HandlerCall(make, partial(tool_answer_of, call=call, tool=tool))
         arguments = self._arguments(request, tool) if functions.needs_key else None
         return AgentCall(
             name=name,
@@ -405,12 +408,6 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         if injected and callable(self._injected):
             arguments[_INJECTED] = part_in_key(self._injected, request)
         return arguments
-
-
-def _asked(request: ModelRequest[Any]) -> list[Any]:
-    """Return the conversation that reaches the model."""
-    system = request.system_message
-    return [*([] if system is None else [system]), *request.messages]
 
 
 class _Absent(Enum):
