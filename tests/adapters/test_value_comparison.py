@@ -88,3 +88,13 @@ def test_a_comparison_asks_no_class_and_ends():
     assert find_difference(np.zeros(1), read_only) == "numpy.ndarray comes back read-only"
     assert find_difference(read_only, np.zeros(1)) is None
     assert find_difference(UUID(int=1), UUID(int=2)) is not None
+
+
+def test_a_class_of_texts_may_come_back_as_plain_ones():
+    class Text(str):
+        __slots__ = ()
+
+    assert find_difference([Text("a")], ["a"]) is not None
+    assert find_difference([Text("a")], ["a"], texts=(Text,)) is None
+    assert find_difference([Text("a")], ["b"], texts=(Text,)) is not None
+    assert find_difference(["a"], [Text("a")], texts=(Text,)) is not None

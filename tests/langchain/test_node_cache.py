@@ -453,3 +453,11 @@ async def test_a_tier_that_raises_is_a_miss_and_no_error(trouble, local):
     for namespaces in (None, [("node",)]):
         cache.clear(namespaces)
         await cache.aclear(namespaces)
+
+
+async def test_the_text_of_a_message_is_kept(cache):
+    text = AIMessage("sunny").text
+    assert type(text) is not str
+    await cache.set({KEY: (deque([("out", {"a": [text]})]), None)})
+    kept = await cache.get([KEY])
+    assert kept == {KEY: deque([("out", {"a": ["sunny"]})])}

@@ -56,6 +56,7 @@ VALUES: list[Any] = [
     Generations([Generation(text="a"), ChatGeneration(message=HumanMessage("b"))]),
     ChatResult(generations=[ChatGeneration(message=AIMessage("a"))], llm_output={"model": "m"}),
     ("content", [Document("a")]),
+    {"answer": AIMessage("a").text},
 ]
 
 

@@ -22,6 +22,7 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
 )
+from langchain_core.messages.base import TextAccessor
 from langchain_core.outputs import (
     ChatGeneration,
     ChatGenerationChunk,
@@ -98,6 +99,14 @@ def teach(codec: Codec) -> None:
     )
     for other in (Document, Generation, GenerationChunk):
         _register(codec, other, _fields)
+    # The text of a message, which tools return.
+    codec.register(
+        TextAccessor,
+        "langchain.TextAccessor",
+        encode=str.__str__,
+        decode=TextAccessor,
+        verify=False,
+    )
 
 
 def _register(

@@ -11,6 +11,7 @@ import sys
 from collections import deque
 from typing import Any, TypeAlias
 
+from langchain_core.messages.base import TextAccessor
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from toolops_plugins.adapters.value_comparison import find_difference, type_name
@@ -96,14 +97,20 @@ class WritesCodec:
         try:
             again = self.load(stored)
             if _PAIRS not in stored[2] or len(writes) != len(again):
-                return find_difference(writes, again)
+                return _find_difference(writes, again)
             for (channel, value), (other, read) in zip(writes, again, strict=True):
-                difference = find_difference(channel, other) or find_difference(value, read)
+                difference = _find_difference(channel, other) or _find_difference(value, read)
                 if difference is not None:
                     return f"in {channel!r}, {difference}"
         except Exception as error:  # noqa: BLE001 - of a serializer, and of the classes that it builds
             return f"they cannot be read again ({type(error).__name__})"
         return None
+
+
+def _find_difference(before: Any, after: Any) -> str | None:
+    # The ``text`` of a message is one but for a call that is deprecated, and a checkpoint brings
+    # back the plain text too.
+    return find_difference(before, after, texts=(TextAccessor,))
 
 
 def _is_pairs(writes: Any) -> bool:
