@@ -151,43 +151,47 @@ class Echo(CustomLLM):
     @llm_chat_callback()
     def stream_chat(self, messages: Any, **kwargs: Any) -> Iterator[ChatResponse]:
         def chunks() -> Iterator[ChatResponse]:
-            for text, delta in _deltas(self._body.answer(messages[-1].content)):
-                yield _chat_response(text, delta)
+            for text, delta, raw in _deltas(self._body.answer(messages[-1].content)):
+                yield _chat_response(text, delta, raw)
 
         return chunks()
 
     @llm_chat_callback()
     async def astream_chat(self, messages: Any, **kwargs: Any) -> AsyncIterator[ChatResponse]:
         async def chunks() -> AsyncIterator[ChatResponse]:
-            for text, delta in _deltas(await self._body.aanswer(messages[-1].content)):
-                yield _chat_response(text, delta)
+            for text, delta, raw in _deltas(await self._body.aanswer(messages[-1].content)):
+                yield _chat_response(text, delta, raw)
 
         return chunks()
 
     @llm_completion_callback()
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
         def chunks() -> Iterator[CompletionResponse]:
-            for text, delta in _deltas(self._body.answer(prompt)):
-                yield CompletionResponse(text=text, delta=delta)
+            for text, delta, raw in _deltas(self._body.answer(prompt)):
+                yield CompletionResponse(text=text, delta=delta, raw=raw)
 
         return chunks()
 
     @llm_completion_callback()
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
         async def chunks() -> AsyncIterator[CompletionResponse]:
-            for text, delta in _deltas(await self._body.aanswer(prompt)):
-                yield CompletionResponse(text=text, delta=delta)
+            for text, delta, raw in _deltas(await self._body.aanswer(prompt)):
+                yield CompletionResponse(text=text, delta=delta, raw=raw)
 
         return chunks()
 
 
-def _chat_response(text: str, delta: str | None = None) -> ChatResponse:
-    return ChatResponse(message=ChatMessage(text, role=MessageRole.ASSISTANT), delta=delta)
+def _chat_response(text: str, delta: str | None = None, raw: Any = None) -> ChatResponse:
+    return ChatResponse(message=ChatMessage(text, role=MessageRole.ASSISTANT), delta=delta, raw=raw)
 
 
-def _deltas(text: str) -> list[tuple[str, str]]:
+def _deltas(text: str) -> list[tuple[str, str, Any]]:
+    """Return the text so far, what is new in it, and what the provider says, for each chunk."""
     first, blank, rest = text.partition(" ")
-    return [(first, first), (first + blank, blank), (text, rest)]
+    return [(first, first, None), (first + blank, blank, None), (text, rest, _END)]
+
+
+_END = {"finish_reason": "stop"}
 
 
 class TestChat(AdapterConformance):
