@@ -60,6 +60,7 @@ AROUND: dict[str, Callable[[Any], Any]] = {
     "model=": lambda model: model.bind(model="gpt-other"),
     "bind_tools": lambda model: model.bind_tools([add]),
     "json_schema": lambda model: model.with_structured_output(City),
+    "json_mode": lambda model: model.with_structured_output(City, method="json_mode"),
     "function_calling": lambda model: model.with_structured_output(City, method="function_calling"),
     "include_raw": lambda model: model.with_structured_output(City, include_raw=True),
     "with_config": lambda model: model.with_config(tags=["a"]),

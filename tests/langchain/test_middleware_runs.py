@@ -135,6 +135,27 @@ def test_a_hit_is_heard_as_the_call_itself_was(agent, ask, openai_server):
         assert marks == [{"hit": True}] * 2
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_hit_tells_its_end_where_the_call_itself_has_told_it(agent, ask, chat, streaming):
+    made = agent(model=chat(streaming=streaming))
+    results: list[Any] = []
+
+    class Results(BaseCallbackHandler):
+        def on_llm_end(self, response, **kwargs: Any):
+            results.append(response)
+
+    for _ in range(2):
+        ask(made, "one plus two", {"callbacks": [Results()]})
+    ends = [each.generations[0][0].generation_info["finish_reason"] for each in results]
+    assert ends == ["stop", "stop"]
+    assert [each.generations[0][0].message.text for each in results] == ["one plus two"] * 2
+    if not streaming:
+        made_output, hit_output = (each.llm_output for each in results)
+        assert made_output["token_usage"]["total_tokens"] > 0
+        assert hit_output["token_usage"]["total_tokens"] == 0
+        assert hit_output["model_name"] == made_output["model_name"]
+
+
 def test_callbacks_of_the_model_itself_hear_a_hit(agent, ask, chat):
     runs = Runs()
     made = agent(model=chat(callbacks=[runs]))

@@ -27,8 +27,10 @@ __all__ = [
     "accepts_message",
     "dump_output",
     "format_methods",
+    "format_of",
     "local_schema",
     "model_schema",
+    "note_format",
     "output_format",
     "response_class",
     "restore_output",
@@ -196,32 +198,32 @@ def format_methods(kind: type[BaseChatModel]) -> dict[str, Callable[..., Any]]:
 
     @wraps(generate)
     def note_generate(model: Any, /, *args: Any, **kwargs: Any) -> Any:
-        given = _format_of(kwargs)
+        given = format_of(kwargs)
         if given is None and _format.get() is None:
             return generate(model, *args, **kwargs)
-        with _note(given):
+        with note_format(given):
             return generate(model, *args, **kwargs)
 
     @wraps(agenerate)
     async def note_agenerate(model: Any, /, *args: Any, **kwargs: Any) -> Any:
-        with _note(_format_of(kwargs)):
+        with note_format(format_of(kwargs)):
             return await agenerate(model, *args, **kwargs)
 
     @wraps(stream)
     def note_stream(model: Any, /, *args: Any, **kwargs: Any) -> Iterator[Any]:
         chunks = stream(model, *args, **kwargs)
-        given = _format_of(kwargs)
+        given = format_of(kwargs)
         if given is None and _format.get() is None:
             return chunks
-        return read_within(chunks, lambda: _note(given))
+        return read_within(chunks, lambda: note_format(given))
 
     @wraps(astream)
     def note_astream(model: Any, /, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         chunks = astream(model, *args, **kwargs)
-        given = _format_of(kwargs)
+        given = format_of(kwargs)
         if given is None and _format.get() is None:
             return chunks
-        return aread_within(chunks, lambda: _note(given))
+        return aread_within(chunks, lambda: note_format(given))
 
     return {
         "generate": note_generate,
@@ -231,12 +233,14 @@ def format_methods(kind: type[BaseChatModel]) -> dict[str, Callable[..., Any]]:
     }
 
 
-def _format_of(kwargs: Mapping[str, Any]) -> Any:
+def format_of(kwargs: Mapping[str, Any]) -> Any:
+    """Return what ``with_structured_output`` says of a call in its arguments, or None."""
     return kwargs.get(_NAMES[0]) or kwargs.get(_NAMES[1])
 
 
 @contextmanager
-def _note(format_: Any) -> Iterator[None]:
+def note_format(format_: Any) -> Iterator[None]:
+    """Let :func:`output_format` return a format in this block."""
     token = _format.set(format_)
     try:
         yield

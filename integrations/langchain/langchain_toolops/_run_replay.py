@@ -38,6 +38,7 @@ _ON_THE_WAY = (
     "_agenerate_with_cache",
 )
 """Methods between a run and the answer, by which a class might still reach its provider."""
+_INFO = ("finish_reason", "logprobs")
 _KINDS = 256
 """Classes of models of which is remembered how they answer."""
 
@@ -137,7 +138,21 @@ def _answering_class(kind: type[BaseChatModel]) -> type[BaseChatModel]:
 
 
 def _generate(model: Any, *_: Any, **__: Any) -> ChatResult:
-    return ChatResult(generations=[ChatGeneration(message=vars(model)[_ANSWER])])
+    message = vars(model)[_ANSWER]
+    generation = ChatGeneration(message=message, generation_info=_info_of(message))
+    # Some classes read the tokens of every output that they are given.
+    told = "token_usage" in message.response_metadata
+    output = dict(message.response_metadata) if told else None
+    for name in ("toolops", "toolops_key", *_INFO):
+        if output is not None:
+            output.pop(name, None)
+    return ChatResult(generations=[generation], llm_output=output)
+
+
+def _info_of(message: AIMessage) -> dict[str, Any] | None:
+    """Return what a model tells of an answer beside its message, as LangChain has joined it."""
+    told = message.response_metadata
+    return {name: told[name] for name in _INFO if name in told} or None
 
 
 async def _agenerate(model: Any, *_: Any, **__: Any) -> ChatResult:
@@ -148,6 +163,7 @@ def _stream(model: Any, *_: Any, **__: Any) -> Iterator[ChatGenerationChunk]:
     chunk = chunk_of(vars(model)[_ANSWER])
     if isinstance(chunk.message, AIMessageChunk):
         chunk.message.chunk_position = "last"
+    chunk.generation_info = _info_of(vars(model)[_ANSWER])
     yield chunk
 
 

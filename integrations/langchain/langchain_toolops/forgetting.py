@@ -22,6 +22,7 @@ from langchain_core.runnables.configurable import DynamicRunnable
 
 from langchain_toolops._llm_guard import LLMGuard
 from langchain_toolops._llm_identity import is_configurable
+from langchain_toolops._llm_schema import format_of, note_format
 from langchain_toolops._text_guard import TextGuard
 from langchain_toolops.cache import ToolOpsCache
 from toolops_plugins import ConfigurationError
@@ -151,7 +152,9 @@ def _stored(target: _Target, given: Any) -> Iterator[tuple[Any, tuple[Any, Any]]
     guard, cache = guard_of(model), _cache_of(model)
     if isinstance(guard, LLMGuard):
         messages = _normalize_messages(prompt.to_messages())
-        yield guard, guard.question(model, messages, stop, kwargs)
+        with note_format(format_of(target.kwargs)):  # a schema that is not sent counts too
+            question = guard.question(model, messages, stop, kwargs)
+        yield guard, question
     elif isinstance(guard, TextGuard):
         yield guard, guard.question(model, prompt.to_string(), stop, kwargs)
     if cache is None:
