@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from llama_index.core.base.llms.types import (
@@ -88,10 +89,20 @@ def mark_hit(response: Response, *, keeps_usage: bool, new_ids: CallIds) -> None
     if isinstance(response.raw, dict):
         zero_counts(response.raw)
         return
+    held = _fields_of(response.raw)
     for name in USAGES:
-        usage = getattr(response.raw, name, None)
+        usage = held.get(name)
         if usage is not None:
             setattr(response.raw, name, zero_tokens(usage))
+
+
+def _fields_of(raw: Any) -> Mapping[str, Any]:
+    """Return what the provider's object holds by name; to ask it for what it lacks takes long."""
+    if isinstance(raw, Mapping):
+        return raw
+    own: dict[str, Any] = getattr(raw, "__dict__", None) or {}
+    beside = getattr(raw, "__pydantic_extra__", None) if own else None
+    return {**own, **beside} if beside else own
 
 
 def _replace_ids(response: ChatResponse, new_ids: CallIds) -> None:
@@ -105,7 +116,7 @@ def _replace_ids(response: ChatResponse, new_ids: CallIds) -> None:
             id_ = field_of(call, name)
             if isinstance(id_, str) and id_:
                 new_ids.renew(id_, _name_of(call))
-    item = field_of(response.raw, "item")
+    item = _fields_of(response.raw).get("item")
     begun = field_of(item, "call_id")  # in a stream of the Responses API, before the block is there
     if isinstance(begun, str) and begun:
         new_ids.renew(begun, _name_of(item))
