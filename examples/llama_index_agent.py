@@ -19,13 +19,16 @@ from llama_index.core.tools import FunctionTool
 from llama_index.callbacks.toolops import guard_llm, wrap_tools
 from toolops_plugins import ToolOps
 
+END = {"finish_reason": "stop"}
+
 
 def reply(messages: Sequence[ChatMessage], **_: Any) -> ChatMessage:
-    """Call the tool first, and answer from its result."""
+    """Call the tool first, and answer from its result; like a provider, tell the end of both."""
     if messages[-1].role == "tool":
-        return ChatMessage(f"It is on its way: {messages[-1].content}.", role="assistant")
+        said = f"It is on its way: {messages[-1].content}."
+        return ChatMessage(said, role="assistant", additional_kwargs=END)
     call = ToolCallBlock(tool_call_id="1", tool_name="find_order", tool_kwargs={"number": 4711})
-    return ChatMessage(role="assistant", blocks=[call])
+    return ChatMessage(role="assistant", blocks=[call], additional_kwargs=END)
 
 
 def find_order(number: int) -> str:

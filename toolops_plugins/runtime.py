@@ -426,8 +426,16 @@ class ToolOps(Decorators, Closing):
         another context than it was entered in.
 
         Example:
+            >>> from toolops_plugins import Cache
+            >>> ops, runs = ToolOps("regenerate"), []
+            >>> count = ops.tool(cache=Cache(ttl=60))(lambda: runs.append(1) or len(runs))
+            >>> count(), count()
+            (1, 1)
             >>> with ops.force_refresh():
-            ...     answer = agent.invoke(question)
+            ...     count()
+            2
+            >>> count()
+            2
         """
         outer = FORCED_REFRESH.get()
         block = ForcedRefresh(self._shared, partial(self._storage.invalidate, ()), outer)

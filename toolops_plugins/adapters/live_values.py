@@ -119,7 +119,7 @@ class LiveValues:
         except _UnknownFieldError:
             raise
         except Exception as error:
-            raise _UnknownFieldError(kind, name, error) from error
+            raise _unknown_field(kind, name, error) from error
         finally:
             self._place = before
 
@@ -261,15 +261,19 @@ def _is_plain(kind: type) -> bool:
 
 
 class _UnknownFieldError(NotCanonicalError):
-    """An attribute of a model cannot be told from others.
+    """An attribute of a model cannot be told from others."""
+
+
+def _unknown_field(owner: type, name: str, error: Exception) -> _UnknownFieldError:
+    """Return the error that names the class of a model and its attribute.
 
     Args:
         owner: The class of the model.
         name: The name of the attribute.
         error: The reason.
     """
-
-    def __init__(self, owner: type, name: str, error: Exception) -> None:
-        place = f"{owner.__name__}.{name}"
-        super().__init__(f"{place}: {error}" if isinstance(error, NotCanonicalError) else place)
-        self.kind = f"{getattr(error, 'kind', '') or type(error).__name__} in {place}"
+    place = f"{owner.__name__}.{name}"
+    text = f"{place}: {error}" if isinstance(error, NotCanonicalError) else place
+    unknown = _UnknownFieldError(text)
+    unknown.kind = f"{getattr(error, 'kind', '') or type(error).__name__} in {place}"
+    return unknown
