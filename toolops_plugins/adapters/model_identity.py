@@ -50,6 +50,7 @@ Whole numbers count, though some are counters: a counter costs hits, and an unco
 tokens would serve one model's answer for another's.
 """
 _local_classes: weakref.WeakKeyDictionary[type, bytes] = weakref.WeakKeyDictionary()
+_PLAIN = frozenset((type(None), str, bool, int, float))
 _lock = fork_safe(sys.modules[__name__], threading.Lock())
 
 
@@ -180,13 +181,19 @@ def replace_values(value: Any, replace: Callable[[Any], Any]) -> Any:
 
     Args:
         value: The value; it is left as it is, and containers are copied.
-        replace: Returns what stands in a value's place, or NOTHING for one that stays.
+        replace: Returns what stands in a value's place, or NOTHING for one that stays. It is not
+            asked about texts, numbers, truth values and None, which are most of what there is.
     """
+    if type(value) in _PLAIN:
+        return value
     found = replace(value)
     if found is not NOTHING:
         return found
     if isinstance(value, Mapping):  # such as headers, whatever the class of the mapping
-        return {name: replace_values(each, replace) for name, each in value.items()}
+        return {
+            name: each if type(each) in _PLAIN else replace_values(each, replace)
+            for name, each in value.items()
+        }
     if type(value) in (list, tuple):
-        return [replace_values(each, replace) for each in value]
+        return [each if type(each) in _PLAIN else replace_values(each, replace) for each in value]
     return value
