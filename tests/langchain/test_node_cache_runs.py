@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import types
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,13 @@ from toolops_plugins import Memory, Redis, ToolOps
 
 PATIENT = {"socket_timeout": 10, "connect_timeout": 10}
 WAYS = ["invoke", "ainvoke", "stream", "astream"]
+
+
+def ways_of(kinds: Iterable[str], on_loop: str) -> list[tuple[str, str]]:
+    """Return each kind of node with each way to run it; one kind runs on a loop alone."""
+    return [(kind, way) for kind in kinds for way in WAYS if kind != on_loop or way[0] == "a"]
+
+
 WORD = "a word"
 
 
@@ -168,11 +176,8 @@ AMBIGUOUS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kind", AMBIGUOUS)
+@pytest.mark.parametrize(("kind", "way"), ways_of(AMBIGUOUS, "coroutine function"))
 async def test_nodes_of_one_name_are_apart_and_each_finds_its_own(kind, way):
-    if kind == "coroutine function" and way in ("invoke", "stream"):
-        pytest.skip("LangGraph runs it on a loop alone")
     cache = a_cache()
     graphs = [a_graph(AMBIGUOUS[kind](text), cache) for text in ("one", "two")]
     for _ in range(2):
@@ -628,11 +633,8 @@ ASKING = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kind", ASKING)
+@pytest.mark.parametrize(("kind", "way"), ways_of(ASKING, "on a loop"))
 async def test_an_answer_of_a_human_is_of_its_thread_alone(kind, way):
-    if kind == "on a loop" and way in ("invoke", "stream"):
-        pytest.skip("LangGraph runs it on a loop alone")
     graph = a_graph(ASKING[kind], a_cache(), checkpointer=InMemorySaver())
     for number, answer in enumerate(("yes", "no", "yes")):
         config = {"configurable": {"thread_id": str(number)}}
