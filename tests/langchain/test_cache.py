@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from callers import Notices
 from langchain_core.globals import set_llm_cache
 from langchain_core.language_models.fake import FakeListLLM
 from langchain_core.load import dumps
@@ -716,3 +717,14 @@ def test_memory_stays_capped():
             cache.lookup(f"p{number}", "m")
         assert len(ops._tiers.all[0]) <= 10
         assert len(cache._memo) <= 512
+
+
+def test_a_streamed_tool_call_is_not_kept_and_its_notice_says_why(chat, openai_server):
+    openai_server.reply = lambda body: [{"name": "add", "arguments": {"a": 1}}]
+    with ToolOps() as ops:
+        notices = Notices(ops)
+        model = chat(streaming=True, cache=ToolOpsCache(ops))
+        for _ in range(2):
+            assert model.invoke("add").tool_calls[0]["args"] == {"a": 1}
+        assert len(openai_server.requests) == 2
+        assert notices.reasons == ["call_streamed"]

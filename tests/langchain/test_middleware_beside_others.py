@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from callers import Notices
 from langchain.agents import create_agent
 from langchain.agents.middleware import (
     AgentMiddleware,
@@ -408,7 +409,9 @@ class Changing(AgentMiddleware[Any, Any]):
 
 
 @ORDERS
-def test_what_is_changed_for_each_user_is_answered_to_each(run, order, openai_server):
+def test_what_is_changed_for_each_user_is_answered_to_each(run, order, openai_server, ops):
+    notices = Notices(ops)
+
     def reply(body: dict[str, Any]) -> Any:
         last = body["messages"][-1]
         if last["role"] != "tool":
@@ -419,13 +422,17 @@ def test_what_is_changed_for_each_user_is_answered_to_each(run, order, openai_se
     look = Broken(failures=0).tool
     for user in ("ann", "bob"):
         assert run(Changing(user), order, tools=[look]) == f"You serve {user}, {user}"
+    told = set(notices.reasons)  # for the model, and for the tool
+    assert told == (set() if order == "around" else {"request_changed"})
 
 
 @ORDERS
-def test_what_is_not_changed_is_stored(run, order, openai_server):
+def test_what_is_not_changed_is_stored(run, order, openai_server, ops):
+    notices = Notices(ops)
     openai_server.reply = call_tool_first
     broken = Broken(failures=0)
     for _ in range(2):
         assert run(Changing(None), order, tools=[broken.tool]) == "done"
     assert broken.runs == 1
     assert len(openai_server.requests) == 2
+    assert notices.reasons == []

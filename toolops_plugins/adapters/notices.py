@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from toolops_plugins.runtime import ToolOps
 
-__all__ = ["warn_of_untold_end"]
+__all__ = ["warn_of_changed_request", "warn_of_untold_end"]
 
 
 def warn_of_untold_end(ops: ToolOps, name: str) -> None:
@@ -14,5 +14,19 @@ def warn_of_untold_end(ops: ToolOps, name: str) -> None:
         ops: The runtime.
         name: The name under which the stream is counted.
     """
+    _warn(ops, name, "end_untold")
+
+
+def warn_of_changed_request(ops: ToolOps, name: str) -> None:
+    """Tell, once for each name, that what others have changed on the way is not kept.
+
+    Args:
+        ops: The runtime.
+        name: The name of the model or tool.
+    """
+    _warn(ops, name, "request_changed")
+
+
+def _warn(ops: ToolOps, name: str, reason: str) -> None:
     emitter = ops._emitter  # noqa: SLF001 - of this package
-    emitter.warn(name, "end_untold", started=ops.clock.time(), namespace=ops.namespace)
+    emitter.warn(name, reason, started=ops.clock.time(), namespace=ops.namespace)

@@ -129,6 +129,11 @@ _BYPASSES = {
     "end_untold": "A stream of %(name)r is not kept (%(detail)s): it ended without a finish reason,"
     " so it may have been cut; let a model of your own say one with its last chunk, such as"
     ' {"finish_reason": "stop"} in the metadata',
+    "call_streamed": "A tool call of %(name)r is not kept (%(detail)s): it was made of a stream, of"
+    " which a cache does not see whether all arguments came; use guard_llm() or ToolOpsMiddleware,"
+    " which see the stream",
+    "request_changed": "Results of %(name)r are not kept (%(detail)s): middleware inside of"
+    " ToolOpsMiddleware changes what is asked; put ToolOpsMiddleware last in the list",
     "image_unknown": _PAST + "an image is neither a file nor a BytesIO",
     "vector_unsound": "A vector of %(name)r is not kept (%(detail)s): it is empty, all zeros, or"
     " not of finite numbers, or has another length than its settings ask for or its others have;"

@@ -35,12 +35,15 @@ class InnerRuns(BaseCallbackHandler):
 
     Attributes:
         failed: Runs of models and tools that have failed.
+        has_changes: Whether something else was asked than what the agent has asked, as far as was
+            looked.
     """
 
     run_inline = True  # on the event loop the answer may come before a task that notes it
 
     def __init__(self) -> None:
         self.failed = 0
+        self.has_changes = False
         self._under_way: dict[UUID, tuple[ModelName, Sequence[BaseMessage]]] = {}
         self._made: dict[str, tuple[ModelName, Sequence[BaseMessage]]] = {}
         self._called: dict[Any, tuple[Any, Any]] = {}
@@ -133,7 +136,9 @@ class InnerRuns(BaseCallbackHandler):
         _, told = self._made.get(message.id or "", (None, ()))
         if not told or not all(isinstance(each, BaseMessage) for each in asked):
             return True
-        return list(map(_said, told)) == list(map(_said, asked))
+        same = list(map(_said, told)) == list(map(_said, asked))
+        self.has_changes |= not same
+        return same
 
     def is_result_of(self, call: Mapping[str, Any], injected: Iterable[str]) -> bool:
         """Return whether a tool was run for its call as it stands, as far as its run tells.
@@ -145,18 +150,24 @@ class InnerRuns(BaseCallbackHandler):
         run = self._called.get(call["id"])
         if run is None:
             return True
-        name, inputs = run
-        if name != call["name"] or inputs is None:
-            return bool(name == call["name"])
-        hidden = {*injected, *FILTERED_ARGS}
-        told, written = (
-            {key: value for key, value in given.items() if key not in hidden}
-            for given in (inputs, call["args"])
-        )
-        try:
-            return bool(told == written)
-        except Exception:  # noqa: BLE001 - of users' classes; what cannot be compared is not kept
-            return False
+        same = _has_arguments(run, call, {*injected, *FILTERED_ARGS})
+        self.has_changes |= not same
+        return same
+
+
+def _has_arguments(run: tuple[Any, Any], call: Mapping[str, Any], hidden: set[str]) -> bool:
+    """Return whether a tool was run with the arguments of a call, but for those that are hidden."""
+    name, inputs = run
+    if name != call["name"] or inputs is None:
+        return bool(name == call["name"])
+    told, written = (
+        {key: value for key, value in given.items() if key not in hidden}
+        for given in (inputs, call["args"])
+    )
+    try:
+        return bool(told == written)
+    except Exception:  # noqa: BLE001 - of users' classes; what cannot be compared is not kept
+        return False
 
 
 def _said(message: BaseMessage) -> Any:

@@ -32,6 +32,7 @@ __all__ = [
     "merge_chunks",
     "must_tell_end",
     "read_stream_end",
+    "tell_end",
 ]
 
 ITEM_IDS = "__openai_function_call_ids__"
@@ -87,6 +88,14 @@ def may_be_half(generations: Iterable[Generation]) -> bool:
             if must_tell_end(each.message) and not _read_end(each.message, info).is_told:
                 return True
     return False
+
+
+def tell_end(generations: Iterable[Generation]) -> bool:
+    """Return whether each generation of a chat model says how it ended."""
+    return all(
+        isinstance(each, ChatGeneration) and _read_end(each.message, each.generation_info).is_told
+        for each in generations
+    )
 
 
 def _read_end(message: BaseMessage, info: Any = None) -> Ending:

@@ -11,7 +11,13 @@ from langchain_core.outputs import ChatGeneration
 
 from langchain_toolops._codec_types import Generations, teach
 from langchain_toolops._event_dedup import note_generations
-from langchain_toolops._llm_answers import are_whole, content_of, mark_generation, may_be_half
+from langchain_toolops._llm_answers import (
+    are_whole,
+    content_of,
+    mark_generation,
+    may_be_half,
+    tell_end,
+)
 from langchain_toolops._llm_conversation import question_in_text
 from langchain_toolops._llm_schema import accepts_generations
 from langchain_toolops._stored_answers import GenerationsView, dump, load
@@ -189,7 +195,7 @@ class ToolOpsCache(BaseCache):
         """Return what is stored of generations, or such as are not stored."""
         if not may_be_half(generations):
             return dump(generations)
-        self._aside.warn("end_untold")
+        self._aside.warn("call_streamed" if tell_end(generations) else "end_untold")
         return _Doubtful(generations)
 
     def _key_parts(self, prompt: str, llm_string: str) -> _KeyParts | None:

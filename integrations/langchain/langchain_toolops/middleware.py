@@ -47,6 +47,7 @@ from langchain_toolops._agent_identity import (
 )
 from langchain_toolops._event_dedup import mark_inside, mark_tool
 from langchain_toolops._fallback_answers import message_of
+from langchain_toolops._inner_runs import InnerRuns
 from langchain_toolops._llm_conversation import question_of
 from langchain_toolops._llm_identity import (
     continues_response,
@@ -75,7 +76,7 @@ from toolops_plugins.adapters.internals import callee_failed
 from toolops_plugins.adapters.live_values import LiveValues, LocalNotices
 from toolops_plugins.adapters.model_identity import Unknown
 from toolops_plugins.adapters.model_policy import MODEL_POLICY, narrow_errors
-from toolops_plugins.adapters.notices import warn_of_untold_end
+from toolops_plugins.adapters.notices import warn_of_changed_request, warn_of_untold_end
 from toolops_plugins.adapters.options import keeps_usage, policy_of, runtime_of, with_version
 from toolops_plugins.adapters.policy_views import compare_by
 from toolops_plugins.policy import NOTHING
@@ -276,6 +277,8 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         def pack(response: Any, runs: ModelRuns) -> Answer:
             answer = answer_of(response, runs, request=request)
             warn = partial(warn_of_untold_end, self._ops, name)
+            if runs.has_changes and own.find_key is not None:
+                warn_of_changed_request(self._ops, name)
             answer.may_be_half = runs.may_be_half(answer.result, warn)
             if own.find_key is not None:
                 mark_key(answer, own.find_key)
@@ -381,7 +384,14 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
     ) -> AgentCall:
         call = request.tool_call
         name = call["name"]
-        own = HandlerCall(make, partial(tool_answer_of, call=call, tool=tool))
+
+        def pack(result: Any, runs: InnerRuns) -> ToolAnswer | Lone:
+            answer = tool_answer_of(result, runs, call=call, tool=tool)
+            if runs.has_changes and own.find_key is not None:
+                warn_of_changed_request(self._ops, name)
+            return answer
+
+        own = HandlerCall(make, pack)
         arguments = self._arguments(request, tool) if functions.needs_key else None
         return AgentCall(
             name=name,
