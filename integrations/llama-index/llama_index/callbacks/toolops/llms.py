@@ -35,6 +35,7 @@ def guard_llm(
     an instance of the model's class, with its fields, metadata and callback manager, and all that
     LlamaIndex does with a model works as before, since it ends in those eight: ``predict``,
     ``structured_predict``, ``as_structured_llm``, ``predict_and_call``, query engines and agents.
+    (Not so ``OpenAIResponses.structured_predict``, which asks its client past them.)
     What is changed in the copy later, such as its temperature, holds from the next call on.
 
     Equal calls that run at the same time are made once, streams too: a later caller gets what has
