@@ -18,10 +18,9 @@ from toolops_plugins.errors import NotCanonicalError
 from toolops_plugins.keys.canonical import Canon
 from toolops_plugins.keys.identity_tokens import IDENTITIES
 from toolops_plugins.keys.signature import is_secret_name
-from toolops_plugins.policy import NOTHING, Cache
-from toolops_plugins.runtime import ToolOps
+from toolops_plugins.policy import NOTHING
 
-__all__ = ["LiveValues", "LocalNotices", "is_credential_name", "may_add"]
+__all__ = ["LiveValues", "is_credential_name", "may_add"]
 
 _FUNCTIONS = (FunctionType, MethodType, BuiltinFunctionType, partial)
 _SINGLE_USE = (Iterator, AsyncIterator, Awaitable)
@@ -57,33 +56,6 @@ def may_add(name: str, value: Any, *, hidden: bool = False) -> bool:
     if isinstance(value, _SINGLE_USE):
         return False
     return is_credential_name(name) or (not hidden and isinstance(value, _FUNCTIONS))
-
-
-class LocalNotices:
-    """Tells, once for each model, that answers are shared within this process only.
-
-    Args:
-        ops: The runtime.
-    """
-
-    def __init__(self, ops: ToolOps) -> None:
-        self._ops = ops
-        self._told: set[tuple[str, str]] = set()
-
-    def tell(self, name: str, place: str) -> None:
-        """Tell of one value.
-
-        Args:
-            name: The name under which the model's calls are counted.
-            place: The class and the field that hold the value.
-        """
-        if (name, place) not in self._told:
-            self._told.add((name, place))
-            self._ops.aside(_ask, name=name, cache=Cache()).warn("process_local", place)
-
-
-def _ask(question: str) -> Any:
-    """Stands for a model, of which only the name counts."""
 
 
 class LiveValues:

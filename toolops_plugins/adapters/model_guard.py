@@ -26,9 +26,9 @@ from toolops_plugins.adapters.invalid_answers import (
     over_valid,
     teach_invalid,
 )
-from toolops_plugins.adapters.live_values import LiveValues, LocalNotices
+from toolops_plugins.adapters.live_values import LiveValues
 from toolops_plugins.adapters.model_policy import may_pass, name_parts, narrow_errors
-from toolops_plugins.adapters.notices import warn_of_untold_end
+from toolops_plugins.adapters.notices import warn_of_local_value, warn_of_untold_end
 from toolops_plugins.adapters.signals import adapt_policy
 from toolops_plugins.adapters.subclasses import refuse_pickle
 from toolops_plugins.errors import ConfigurationError
@@ -102,7 +102,6 @@ class ModelGuard:
     ) -> None:
         self.ops = ops
         self.name = name
-        self._notices = LocalNotices(ops)
         self.policy = name_parts(ops, narrow_errors(policy, is_outage, is_passing), name)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -110,7 +109,7 @@ class ModelGuard:
 
     def live_values(self) -> LiveValues:
         """Return what makes functions and credentials into parts of one identity."""
-        return LiveValues(self.ops.canon, partial(self._notices.tell, self.name))
+        return LiveValues(self.ops.canon, partial(warn_of_local_value, self.ops, self.name))
 
     @property
     def is_active(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from toolops_plugins.runtime import ToolOps
 
-__all__ = ["warn_of_changed_request", "warn_of_untold_end"]
+__all__ = ["warn_of_changed_request", "warn_of_local_value", "warn_of_untold_end"]
 
 
 def warn_of_untold_end(ops: ToolOps, name: str) -> None:
@@ -27,6 +27,17 @@ def warn_of_changed_request(ops: ToolOps, name: str) -> None:
     _warn(ops, name, "request_changed")
 
 
-def _warn(ops: ToolOps, name: str, reason: str) -> None:
+def warn_of_local_value(ops: ToolOps, name: str, place: str) -> None:
+    """Tell, once for each name, that answers are shared within this process only.
+
+    Args:
+        ops: The runtime.
+        name: The name under which the model's calls are counted.
+        place: The class and the field that hold the value.
+    """
+    _warn(ops, name, "process_local", place)
+
+
+def _warn(ops: ToolOps, name: str, reason: str, error: str = "") -> None:
     emitter = ops._emitter  # noqa: SLF001 - of this package
-    emitter.warn(name, reason, started=ops.clock.time(), namespace=ops.namespace)
+    emitter.warn(name, reason, started=ops.clock.time(), namespace=ops.namespace, error=error)

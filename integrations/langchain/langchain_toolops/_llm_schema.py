@@ -22,6 +22,7 @@ from toolops_plugins.adapters.model_guard import aread_within, read_within
 from toolops_plugins.adapters.structured_values import dump_structured, load_structured
 
 __all__ = [
+    "FORMAT_NAMES",
     "accepts_answer",
     "accepts_generations",
     "accepts_message",
@@ -36,7 +37,7 @@ __all__ = [
     "restore_output",
 ]
 
-_NAMES = ("ls_structured_output_format", "structured_output_format")
+FORMAT_NAMES = ("ls_structured_output_format", "structured_output_format")
 """Under these ``with_structured_output`` tells a call the schema by which its answer is read.
 
 LangChain takes them out again before it calls the model's own methods.
@@ -235,7 +236,7 @@ def format_methods(kind: type[BaseChatModel]) -> dict[str, Callable[..., Any]]:
 
 def format_of(kwargs: Mapping[str, Any]) -> Any:
     """Return what ``with_structured_output`` says of a call in its arguments, or None."""
-    return kwargs.get(_NAMES[0]) or kwargs.get(_NAMES[1])
+    return kwargs.get(FORMAT_NAMES[0]) or kwargs.get(FORMAT_NAMES[1])
 
 
 @contextmanager

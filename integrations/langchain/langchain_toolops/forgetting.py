@@ -22,16 +22,13 @@ from langchain_core.runnables.configurable import DynamicRunnable
 
 from langchain_toolops._llm_guard import LLMGuard
 from langchain_toolops._llm_identity import is_configurable
-from langchain_toolops._llm_schema import format_of, note_format
+from langchain_toolops._llm_schema import FORMAT_NAMES, format_of, note_format
 from langchain_toolops._text_guard import TextGuard
 from langchain_toolops.cache import ToolOpsCache
 from toolops_plugins import ConfigurationError
 from toolops_plugins.adapters.model_guard import guard_of
 
 __all__ = ["aforget_answer", "forget_answer"]
-
-_UNSENT = ("ls_structured_output_format", "structured_output_format")
-"""Keywords that LangChain takes away before it calls a model."""
 
 
 def forget_answer(
@@ -146,7 +143,7 @@ def _cache_of(model: Any) -> ToolOpsCache | None:
 def _stored(target: _Target, given: Any) -> Iterator[tuple[Any, tuple[Any, Any]]]:
     """Yield what stores answers of a model, with the two parts by which it knows the call."""
     model = target.model
-    kwargs = {name: value for name, value in target.kwargs.items() if name not in _UNSENT}
+    kwargs = {name: value for name, value in target.kwargs.items() if name not in FORMAT_NAMES}
     stop = kwargs.pop("stop", None)
     prompt = model._convert_input(given)  # noqa: SLF001 - as its own methods do
     guard, cache = guard_of(model), _cache_of(model)

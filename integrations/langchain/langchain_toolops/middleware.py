@@ -73,10 +73,14 @@ from toolops_plugins import (
 )
 from toolops_plugins.adapters.fallback_answers import Substitute, with_substitutes
 from toolops_plugins.adapters.internals import callee_failed
-from toolops_plugins.adapters.live_values import LiveValues, LocalNotices
+from toolops_plugins.adapters.live_values import LiveValues
 from toolops_plugins.adapters.model_identity import Unknown
 from toolops_plugins.adapters.model_policy import MODEL_POLICY, narrow_errors
-from toolops_plugins.adapters.notices import warn_of_changed_request, warn_of_untold_end
+from toolops_plugins.adapters.notices import (
+    warn_of_changed_request,
+    warn_of_local_value,
+    warn_of_untold_end,
+)
 from toolops_plugins.adapters.options import keeps_usage, policy_of, runtime_of, with_version
 from toolops_plugins.adapters.policy_views import compare_by
 from toolops_plugins.policy import NOTHING
@@ -180,7 +184,6 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
                 "injected", f'must be "refuse", "ignore" or a callable, not {injected!r}'
             )
         self._ops = runtime_of(ops)
-        self._notices = LocalNotices(self._ops)
         self._after_tools = semantic_after_tools
         self._injected = injected
         self._keeps_usage = keeps_usage(usage_on_hit)
@@ -320,8 +323,10 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
             return "", Unknown(error)
 
     def _live_values(self, model: Any) -> LiveValues:
-        tell = self._notices.tell
-        return LiveValues(self._ops.canon, lambda place: tell(model_name(model), place))
+        def tell(place: str) -> None:
+            warn_of_local_value(self._ops, model_name(model), place)
+
+        return LiveValues(self._ops.canon, tell)
 
     def _model_result(self, value: Any, request: ModelRequest[Any]) -> Any:
         """Return what another call has brought as the caller's result, or NOTHING."""
