@@ -26,6 +26,7 @@ from langchain_toolops._codec_types import teach
 from langchain_toolops._inner_runs import InnerRuns
 from langchain_toolops._llm_answers import content_of, is_whole, mark_hit
 from langchain_toolops._llm_schema import accepts_message
+from langchain_toolops._model_runs import ModelRuns
 from langchain_toolops._tool_injection import injection_names
 from toolops_plugins import Codec
 from toolops_plugins.adapters.answer_schema import schema_of
@@ -60,27 +61,18 @@ class Answer(ModelResponse[Any]):
 
     Attributes:
         lone: Whether it is for its own caller alone.
-        is_models: Whether the model that was asked has made it, of what it was asked.
-        may_be_half: Whether it may be half an answer.
-        fits: Whether it fits the schemas of what was asked for.
+        is_sound: Whether the model that was asked has made it, of what it was asked, to its end,
+            and it fits the schemas of what was asked for.
     """
 
     lone: bool = False
-    is_models: bool = True
-    may_be_half: bool = False
-    fits: bool = True
+    is_sound: bool = True
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Answer:
         if self.lone:
             return self
         result, structured = deepcopy((self.result, self.structured_response), memo)
-        return Answer(
-            result,
-            structured,
-            is_models=self.is_models,
-            may_be_half=self.may_be_half,
-            fits=self.fits,
-        )
+        return Answer(result, structured, is_sound=self.is_sound)
 
 
 class ToolAnswer(ToolMessage):
@@ -143,7 +135,13 @@ def _load_tool_answer(fields: Any) -> ToolAnswer:
 # Models
 
 
-def answer_of(response: Any, runs: InnerRuns, *, request: ModelRequest[Any]) -> Answer:
+def answer_of(
+    response: Any,
+    runs: ModelRuns,
+    *,
+    request: ModelRequest[Any],
+    warn_of_untold_end: Callable[[], None],
+) -> Answer:
     """Return what a model call brought, as the runtime keeps it.
 
     Args:
@@ -151,6 +149,7 @@ def answer_of(response: Any, runs: InnerRuns, *, request: ModelRequest[Any]) -> 
         runs: The runs in which it was made.
         request: The request. Where the structured response is not just what the messages say in
             the format that it asks for, it is for its own caller alone.
+        warn_of_untold_end: Tells of a stream without an end.
     """
     command = None
     if isinstance(response, ExtendedModelResponse):
@@ -167,13 +166,14 @@ def answer_of(response: Any, runs: InnerRuns, *, request: ModelRequest[Any]) -> 
             lone = True
     answers = [message for message in response.result if isinstance(message, AIMessage)]
     asked = asked_of(request)
-    made = all(
+    is_made = all(
         runs.is_answer_of(message, request.model, request.model_settings)
         and runs.is_answer_to(message, asked)
         for message in answers
     )
+    may_be_half = runs.may_be_half(response.result, warn_of_untold_end)
     fits = structured is not None or _fits(response.result, request)
-    return Answer(response.result, structured, lone, made, fits=fits)
+    return Answer(response.result, structured, lone, is_made and fits and not may_be_half)
 
 
 def asked_of(request: ModelRequest[Any]) -> list[Any]:
@@ -209,7 +209,7 @@ def _describe(tool: Any, called: set[str]) -> Any:
 
 def is_whole_answer(answer: Any) -> bool:
     """Return whether a model's answer may be kept: it is whole, and went through its schema."""
-    if type(answer) is not Answer or not (answer.is_models and answer.fits) or answer.may_be_half:
+    if type(answer) is not Answer or not answer.is_sound:
         return False
     messages = answer.result
     if not any(isinstance(message, AIMessage) for message in messages):

@@ -278,12 +278,11 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         name = model_name(request.model)
 
         def pack(response: Any, runs: ModelRuns) -> Answer:
-            answer = answer_of(response, runs, request=request)
             warn = partial(warn_of_untold_end, self._ops, name)
-            if runs.has_changes and own.find_key is not None:
-                warn_of_changed_request(self._ops, name)
-            answer.may_be_half = runs.may_be_half(answer.result, warn)
+            answer = answer_of(response, runs, request=request, warn_of_untold_end=warn)
             if own.find_key is not None:
+                if runs.has_changes:
+                    warn_of_changed_request(self._ops, name)
                 mark_key(answer, own.find_key)
             return answer
 
