@@ -11,12 +11,13 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
-from contextlib import AbstractContextManager, aclosing, closing, contextmanager
+from contextlib import AbstractContextManager, aclosing, closing
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, ClassVar, Self, TypeVar, cast
 
 from toolops_plugins.adapters.answer_schema import AnswerSchema
+from toolops_plugins.adapters.context_variables import set_within
 from toolops_plugins.adapters.detachable_call import DetachableCall
 from toolops_plugins.adapters.fallback_answers import with_substitutes
 from toolops_plugins.adapters.forgetting import ForgettableCall, aforget_calls, forget_calls
@@ -116,14 +117,9 @@ class ModelGuard:
         """True if a call of this model is under way around whoever asks."""
         return self.active.get() is self
 
-    @contextmanager
-    def activate(self) -> Iterator[None]:
+    def activate(self) -> AbstractContextManager[None]:
         """Make what begins in this block part of a call; there must be no yield in it."""
-        token = self.active.set(self)
-        try:
-            yield
-        finally:
-            self.active.reset(token)
+        return set_within(self.active, self)
 
     def wrap_calls(self, policy: Policy, is_whole: Callable[[Any], bool]) -> None:
         """Make ``ask`` and ``aask``.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 
+from toolops_plugins.adapters.context_variables import set_within
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.runtime import ToolOps
 from toolops_plugins.telemetry.events import CallEvent
@@ -50,18 +50,13 @@ class CallOutcome:
         return event if event is not None and event.outcome in _HITS else None
 
 
-@contextmanager
-def capture_outcome(outcome: CallOutcome | None) -> Iterator[None]:
+def capture_outcome(outcome: CallOutcome | None) -> AbstractContextManager[None]:
     """Capture the outcome of a call that ends in this block, which must have no yield in it.
 
     Args:
         outcome: Takes the event. None: the calls in this block are others.
     """
-    token = _current.set(outcome)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+    return set_within(_current, outcome)
 
 
 def _note(event: CallEvent) -> None:

@@ -8,11 +8,11 @@ count of the same run is being executed again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
+from toolops_plugins.adapters.context_variables import set_within
 from toolops_plugins.adapters.object_notes import ObjectNotes
 
 __all__ = ["is_tried_elsewhere", "limit_attempts", "note_failure"]
@@ -31,16 +31,10 @@ def note_failure(agent: Any, task: Any) -> None:
 def limit_attempts(agent: Any, task: Any) -> AbstractContextManager[None]:
     """Return a block in which calls are tried once, if the agent executes the task once more."""
     failed = _failures.get(task)
-    return _NO_BLOCK if failed is None else _try_once(failed, _run(agent, task))
-
-
-@contextmanager
-def _try_once(failed: tuple[Any, Any], run: tuple[Any, Any]) -> Iterator[None]:
-    token = _again.set(failed[0] == run[0] and failed[1] != run[1])
-    try:
-        yield
-    finally:
-        _again.reset(token)
+    if failed is None:
+        return _NO_BLOCK
+    run = _run(agent, task)
+    return set_within(_again, failed[0] == run[0] and failed[1] != run[1])
 
 
 def is_tried_elsewhere() -> bool:

@@ -11,12 +11,13 @@ Four marks, since LangChain's callbacks tell little of what a run went through:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any
 from uuid import UUID
 
+from toolops_plugins.adapters.context_variables import set_within
 from toolops_plugins.adapters.counted_runs import Runs
 from toolops_plugins.adapters.object_notes import ObjectNotes
 
@@ -74,14 +75,9 @@ def has_error_note(error: BaseException, run: UUID) -> bool:
     return _runs.has_error(error, run)
 
 
-@contextmanager
-def mark_inside() -> Iterator[None]:
+def mark_inside() -> AbstractContextManager[None]:
     """Mark what begins in this block as counted by the call around it."""
-    token = _inside.set(True)
-    try:
-        yield
-    finally:
-        _inside.reset(token)
+    return set_within(_inside, True)  # noqa: FBT003 - the value
 
 
 def inside_guard() -> bool:
@@ -89,18 +85,13 @@ def inside_guard() -> bool:
     return _inside.get()
 
 
-@contextmanager
-def mark_tool(call_id: str | None) -> Iterator[None]:
+def mark_tool(call_id: str | None) -> AbstractContextManager[None]:
     """Mark the run of one tool call in this block as counted by the call around it.
 
     Args:
         call_id: The id of the tool call. What the tool itself calls has others, or none.
     """
-    token = _tool.set(call_id)
-    try:
-        yield
-    finally:
-        _tool.reset(token)
+    return set_within(_tool, call_id)
 
 
 def inside_tool(call_id: Any) -> bool:

@@ -9,8 +9,8 @@ multiply.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -24,6 +24,7 @@ from langchain_core.tools.base import FILTERED_ARGS
 from langchain_core.tracers.context import register_configure_hook
 
 from langchain_toolops._llm_identity import find_model
+from toolops_plugins.adapters.context_variables import set_within
 
 __all__ = ["InnerRuns"]
 
@@ -48,14 +49,9 @@ class InnerRuns(BaseCallbackHandler):
         self._made: dict[str, tuple[ModelName, Sequence[BaseMessage]]] = {}
         self._called: dict[Any, tuple[Any, Any]] = {}
 
-    @contextmanager
-    def watch(self) -> Iterator[None]:
+    def watch(self) -> AbstractContextManager[None]:
         """Watch the runs that begin in this block."""
-        token = _current.set(self)
-        try:
-            yield
-        finally:
-            _current.reset(token)
+        return set_within(_current, self)
 
     def on_chat_model_start(
         self,

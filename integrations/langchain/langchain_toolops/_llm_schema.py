@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any
@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from langchain_toolops._llm_answers import merge_chunks
 from toolops_plugins.adapters.answer_schema import AnswerSchema, is_model_class, schema_of
+from toolops_plugins.adapters.context_variables import set_within
 from toolops_plugins.adapters.model_guard import aread_within, read_within
 from toolops_plugins.adapters.structured_values import dump_structured, load_structured
 
@@ -239,11 +240,6 @@ def format_of(kwargs: Mapping[str, Any]) -> Any:
     return kwargs.get(FORMAT_NAMES[0]) or kwargs.get(FORMAT_NAMES[1])
 
 
-@contextmanager
-def note_format(format_: Any) -> Iterator[None]:
+def note_format(format_: Any) -> AbstractContextManager[None]:
     """Let :func:`output_format` return a format in this block."""
-    token = _format.set(format_)
-    try:
-        yield
-    finally:
-        _format.reset(token)
+    return set_within(_format, format_)

@@ -9,10 +9,11 @@ Two marks, both read by the callback handler and by the handlers of the instrume
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any, Literal
+
+from toolops_plugins.adapters.context_variables import set_within
 
 __all__ = ["has_guard", "is_inside", "mark_inside"]
 
@@ -20,8 +21,9 @@ _kinds: ContextVar[frozenset[str]] = ContextVar("toolops_llama_index_kinds", def
 _tool: ContextVar[Any] = ContextVar("toolops_llama_index_tool", default=None)
 
 
-@contextmanager
-def mark_inside(kind: Literal["llm", "embedding", "tool"], tool: object = None) -> Iterator[None]:
+def mark_inside(
+    kind: Literal["llm", "embedding", "tool"], tool: object = None
+) -> AbstractContextManager[None]:
     """Mark what begins in this block as counted by the call around it.
 
     Models and embeddings that begin inside are counted whatever they are. Of tools it is the one
@@ -33,11 +35,7 @@ def mark_inside(kind: Literal["llm", "embedding", "tool"], tool: object = None) 
         tool: The inner tool, for the kind "tool".
     """
     variable: ContextVar[Any] = _tool if kind == "tool" else _kinds
-    token = variable.set(tool if kind == "tool" else _kinds.get() | {kind})
-    try:
-        yield
-    finally:
-        variable.reset(token)
+    return set_within(variable, tool if kind == "tool" else _kinds.get() | {kind})
 
 
 def is_inside(kind: Literal["llm", "embedding"]) -> bool:

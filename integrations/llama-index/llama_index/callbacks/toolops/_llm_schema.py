@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any
 
@@ -19,6 +19,7 @@ from llama_index.core.output_parsers.pydantic import PYDANTIC_FORMAT_TMPL
 from llama_index.callbacks.toolops._llm_chunks import join_pieces
 from toolops_plugins.adapters.answer_schema import AnswerSchema, schema_of
 from toolops_plugins.adapters.answers import field_of
+from toolops_plugins.adapters.context_variables import set_within
 from toolops_plugins.adapters.model_guard import aread_within, read_within
 
 __all__ = [
@@ -138,10 +139,5 @@ def output_methods(kind: type[Any]) -> dict[str, Callable[..., Any]]:
     }
 
 
-@contextmanager
-def _note(output: Any) -> Iterator[None]:
-    token = _output.set(output)
-    try:
-        yield
-    finally:
-        _output.reset(token)
+def _note(output: Any) -> AbstractContextManager[None]:
+    return set_within(_output, output)
