@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-import keyword
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from enum import Enum
 from functools import partial
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -37,7 +33,6 @@ from langchain_toolops._agent_answers import (
     restore_answer,
     teach_answers,
     tool_answer_of,
-    tool_message,
 )
 from langchain_toolops._agent_calls import AgentCall, Faces, Functions, HandlerCall
 from langchain_toolops._agent_identity import (
@@ -45,6 +40,7 @@ from langchain_toolops._agent_identity import (
     tool_arguments,
     tool_identity,
 )
+from langchain_toolops._agent_tools import OWN, drop_refresh, tool_faces, tool_result
 from langchain_toolops._event_dedup import mark_inside, mark_tool
 from langchain_toolops._fallback_answers import message_of
 from langchain_toolops._inner_runs import InnerRuns
@@ -93,7 +89,6 @@ ModelResult: TypeAlias = ModelResponse[Any] | AIMessage | ExtendedModelResponse[
 ToolResult: TypeAlias = ToolMessage | Command[Any]
 InjectedLike: TypeAlias = Literal["refuse", "ignore"] | Callable[[ToolCallRequest], Any]
 
-_OWN = "_toolops_own"
 _INJECTED = "_toolops_injected"
 
 
@@ -209,8 +204,8 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
 
     def _of_tools(self, policy: Policy, version: str) -> Functions:
         policy = narrow_errors(policy, callee_failed, is_passing_tool_error)
-        whole = _without_refresh(with_version(policy, version))
-        return Functions(self._ops, whole, _tool_faces, (_OWN,), is_whole_tool_answer)
+        whole = drop_refresh(with_version(policy, version))
+        return Functions(self._ops, whole, tool_faces, (OWN,), is_whole_tool_answer)
 
     def _compare(self, tools: Iterable[Any]) -> None:
         """Tell, once, of policies that no tool of the agent will ever be under."""
@@ -400,7 +395,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         return AgentCall(
             name=name,
             own=own,
-            take=partial(_tool_result, request=request),
+            take=partial(tool_result, request=request),
             args=(own,),
             kwargs=call["args"] if arguments is None else arguments,
             names=tuple(tool.args),
@@ -424,12 +419,6 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         return arguments
 
 
-class _Absent(Enum):
-    """Stands in a key for an argument that a call does without."""
-
-    ABSENT = "absent"
-
-
 def _ask_model(question: str, scope: Any, request: Any, own: HandlerCall) -> Any:  # noqa: ARG001 - they make the key
     return own.call()
 
@@ -440,49 +429,3 @@ async def _aask_model(question: str, scope: Any, request: Any, own: HandlerCall)
 
 def _model_faces(_: Sequence[str]) -> Faces:
     return _ask_model, _aask_model
-
-
-def _tool_faces(names: Sequence[str]) -> Faces:
-    """Return functions with a tool's own parameters, so that policies can name these."""
-
-    def run(own: HandlerCall, /, **_: Any) -> Any:
-        return own.call()
-
-    async def arun(own: HandlerCall, /, **_: Any) -> Any:
-        return await own.acall()
-
-    own = inspect.Parameter(_OWN, inspect.Parameter.POSITIONAL_ONLY)
-    named = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_Absent.ABSENT)
-        for name in names
-        if name.isidentifier() and not keyword.iskeyword(name)
-    ]
-    # By its default the keys differ from those under which wrap_tool keeps the same tool's results.
-    form = inspect.Parameter("_toolops_form", inspect.Parameter.KEYWORD_ONLY, default="message")
-    others = inspect.Parameter("_toolops_others", inspect.Parameter.VAR_KEYWORD)
-    signature = inspect.Signature([own, *named, form, others])
-    for function in (run, arun):
-        setattr(function, "__signature__", signature)  # noqa: B010 - typed functions do not have it
-    return run, arun
-
-
-def _without_refresh(policy: Policy) -> Policy:
-    """Return the policy of tool calls without refresh in the background."""
-    cache = policy.cache
-    if cache is None:
-        return policy
-    patience = cache.stale_ttl if cache.stale_if_error is None else cache.stale_if_error
-    calm = replace(cache, beta=0.0, stale_ttl=0.0, stale_if_error=patience)
-    return policy.replace(cache=calm)
-
-
-def _tool_result(value: Any, request: ToolCallRequest) -> Any:
-    """Return what another call has brought as the caller's result, or NOTHING."""
-    if type(value) is Lone:
-        return NOTHING
-    name, call_id = request.tool_call["name"], request.tool_call["id"]
-    if type(value) is ToolAnswer:
-        return tool_message(value, name, call_id)
-    if isinstance(value, ToolMessage | Command):  # a fallback's
-        return value
-    return ToolMessage(value, name=name, tool_call_id=call_id or "")
