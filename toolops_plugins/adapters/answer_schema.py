@@ -37,7 +37,7 @@ _PARAMETERS = ("parameters", "input_schema", "inputSchema", "parametersJsonSchem
 
 @dataclass(frozen=True)
 class AnswerSchema:
-    """What an answer must fit.
+    """The schemas that an answer must fit.
 
     Attributes:
         output: A pydantic class or a JSON schema for the text; True: any JSON. None: any text.
@@ -86,7 +86,7 @@ def schema_of(
     found = request.get("tools") or request.get("functions") if tools is None else tools
     every = list(found) if isinstance(found, Iterable) and not isinstance(found, str) else []
     named = dict(pair for each in every for pair in _read_tools(each))
-    forced = _forced(request, named, every)
+    forced = _find_forced_tools(request, named, every)
     if output is None:
         output = _output_of(request)
     if output is None and not named:
@@ -161,7 +161,7 @@ def _read_tools(tool: Any) -> Iterator[tuple[str, Any]]:
             yield tool["name"], schema
 
 
-def _forced(
+def _find_forced_tools(
     request: Mapping[str, Any], named: Mapping[str, Any], every: list[Any]
 ) -> frozenset[str]:
     """Return the names of the tools of which a request forces one to be called."""

@@ -73,22 +73,22 @@ def identity_parts(
     for name, value in fields.items():
         if isinstance(value, SecretStr | SecretBytes):
             continue
-        parts[name] = canon.encode(_setting(canon, name, value, option, is_told=is_told))
+        parts[name] = canon.encode(_value_for_key(canon, name, value, option, is_told=is_told))
     for name, value in private.items():
         if value is None or is_secret_name(name):
             continue
         if isinstance(value, SETTINGS):
-            parts[name] = canon.encode(_setting(canon, name, value, option, is_told=is_told))
+            parts[name] = canon.encode(_value_for_key(canon, name, value, option, is_told=is_told))
         elif not (is_told or is_named or isinstance(value, _STATE)):
             parts[name] = _itself(canon, name, value, option)
     return parts
 
 
-def _setting(canon: Canon, name: str, value: Any, option: str, *, is_told: bool) -> Any:
+def _value_for_key(canon: Canon, name: str, value: Any, option: str, *, is_told: bool) -> Any:
     """Return a setting for a key, without secrets and with objects inside of it as themselves."""
     if isinstance(value, Mapping):  # such as headers
         return {
-            key: _setting(canon, name, each, option, is_told=is_told)
+            key: _value_for_key(canon, name, each, option, is_told=is_told)
             for key, each in value.items()
             if not is_secret_name(str(key).replace("-", "_"))
         }
@@ -96,7 +96,7 @@ def _setting(canon: Canon, name: str, value: Any, option: str, *, is_told: bool)
         return canon.encode(value)
     except NotCanonicalError:
         if type(value) in (list, tuple):
-            return [_setting(canon, name, each, option, is_told=is_told) for each in value]
+            return [_value_for_key(canon, name, each, option, is_told=is_told) for each in value]
         return None if is_told else _itself(canon, name, value, option)
 
 

@@ -119,7 +119,7 @@ _GEMINI_STOP = 1
 
 
 class Finish(enum.IntEnum):
-    """What a finish reason says; of two for one answer the greater one counts."""
+    """The meaning of a finish reason; of two for one answer the greater one counts."""
 
     UNTOLD = 0
     UNFINISHED = 1
@@ -171,7 +171,7 @@ def _finish_of_word(word: str) -> Finish:
 
 
 class Ending:
-    """How one answer ended, by all that is known of it: its metadata, or the chunks of its stream.
+    """The end of one answer, by all that is known of it: its metadata, or the chunks of its stream.
 
     Args:
         holders: Mappings, or objects of a provider's package; None says nothing.

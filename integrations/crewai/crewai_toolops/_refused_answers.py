@@ -15,7 +15,7 @@ __all__ = ["Asked", "note_question", "take_refusal"]
 
 
 class Asked(NamedTuple):
-    """What was asked of a model for a task, and the state of the task at that time.
+    """A question to a model for a task, and the state of the task at that time.
 
     Attributes:
         start: The time when the task began.

@@ -176,7 +176,7 @@ class Functions:
         """Make one call, and return its caller's result."""
         with self._note_failure(call):
             if call.shared:
-                value = self._shared(call, aio=False)(*call.args, **call.kwargs)
+                value = self._share(call, aio=False)(*call.args, **call.kwargs)
                 taken = _result(call, value)
                 if taken is not NOTHING:
                     return taken
@@ -188,7 +188,7 @@ class Functions:
         """As :meth:`run`, without blocking the event loop."""
         with self._note_failure(call):
             if call.shared:
-                value = await self._shared(call, aio=True)(*call.args, **call.kwargs)
+                value = await self._share(call, aio=True)(*call.args, **call.kwargs)
                 taken = _result(call, value)
                 if taken is not NOTHING:
                     return taken
@@ -207,7 +207,7 @@ class Functions:
         finally:
             call.own.is_over = True
 
-    def _shared(self, call: AgentCall, *, aio: bool) -> Any:
+    def _share(self, call: AgentCall, *, aio: bool) -> Any:
         function = self._function(call, aio=aio, alone=False)
         if self._policy.cache is not None:
             call.own.find_key = partial(function.key, *call.args, **call.kwargs)

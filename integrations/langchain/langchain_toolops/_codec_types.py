@@ -158,7 +158,7 @@ def _dump_generations(generations: Generations) -> list[Any]:
     stored: list[Any] = []
     for each in generations:
         if type(each) is ChatGeneration and type(each.message) is AIMessage:
-            stored.append(_stored(each.message, each.generation_info))
+            stored.append(_dump_message(each.message, each.generation_info))
         else:
             stored.append(each)
     return stored
@@ -176,7 +176,7 @@ def _check_generation(read: Any) -> Generation:
     return read
 
 
-def _stored(message: AIMessage, info: Any) -> dict[str, Any]:
+def _dump_message(message: AIMessage, info: Any) -> dict[str, Any]:
     return {"message": _message_fields(message), "info": info}
 
 
@@ -184,7 +184,7 @@ def dump_simple(generation: Generation) -> dict[str, Any] | None:
     """Return the fields of a generation whose message needs no validators, or None for others."""
     if type(generation) is not ChatGeneration or type(generation.message) is not AIMessage:
         return None
-    stored = _stored(generation.message, generation.generation_info)
+    stored = _dump_message(generation.message, generation.generation_info)
     return None if _build_message(stored["message"]) is None else stored
 
 

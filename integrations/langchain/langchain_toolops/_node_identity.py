@@ -50,7 +50,7 @@ _INNER = (
 
 
 class NodeIdentity(NamedTuple):
-    """What tells the node apart from others of its name."""
+    """The parts that tell a node apart from others of its name."""
 
     digest: str
     local: str

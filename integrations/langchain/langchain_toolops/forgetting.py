@@ -60,7 +60,7 @@ def forget_answer(
         given = input
         for step in target.before:
             given = step.invoke(given, target.config)
-        for guard, args in _stored(target, given):
+        for guard, args in _find_stores(target, given):
             guard.forget(*args)
 
 
@@ -76,7 +76,7 @@ async def aforget_answer(
         given = input
         for step in target.before:
             given = await step.ainvoke(given, target.config)
-        for guard, args in _stored(target, given):
+        for guard, args in _find_stores(target, given):
             await guard.aforget(*args)
 
 
@@ -140,7 +140,7 @@ def _cache_of(model: Any) -> ToolOpsCache | None:
     return cache if isinstance(cache, ToolOpsCache) else None
 
 
-def _stored(target: _Target, given: Any) -> Iterator[tuple[Any, tuple[Any, Any]]]:
+def _find_stores(target: _Target, given: Any) -> Iterator[tuple[Any, tuple[Any, Any]]]:
     """Yield what stores answers of a model, with the two parts by which it knows the call."""
     model = target.model
     kwargs = {name: value for name, value in target.kwargs.items() if name not in FORMAT_NAMES}
