@@ -59,8 +59,9 @@ test: setup ## Run the whole test suite, in random order on all cores
 
 # `make soak SEED=7 SECONDS=600` plays the rounds of that seed again, or for longer.
 SECONDS := 180
-soak: setup ## Play random schedules over all policies for minutes, then try every property at length
+soak: setup ## Play random schedules for minutes, read odd texts, then try every property at length
 	$(BIN)/python -X dev tests/soak.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python tests/odd_texts.py $(if $(SEED),--seed $(SEED))
 	$(BIN)/python -m pytest -n auto --dist worksteal --hypothesis-profile soak -m hypothesis \
 		-o timeout=900
 

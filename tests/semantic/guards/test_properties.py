@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import re
-import string
-from importlib.resources import files
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from odd_texts import ENDINGS, LISTED, SHORT
 
 import toolops_plugins.semantic.guards as room
 from toolops_plugins.semantic.guards import GUARDS, Guards, Traits
@@ -78,21 +76,6 @@ def test_traits_survive_json(text):
 
 # Words that no list was made for: whatever an ending is taken off, something must be left to read.
 
-ENDINGS = [
-    *("", "s", "es", "ies", "ing", "ings", "ed", "ied", "er", "est", "ly", "ness", "ment", "ion"),
-    *("ions", "able", "less", "ful", "y", "e", "ee", "is", "ys", "our", "iz", "ize", "ate", "'s"),
-]
-SHORT = [
-    "".join(each) for n in (1, 2) for each in itertools.product(string.ascii_lowercase, repeat=n)
-]
-LISTED = sorted(
-    {
-        word
-        for file in (*files(room).iterdir(), *(files(room) / "english").iterdir())
-        if file.name.endswith((".py", ".txt", ".toml"))
-        for word in re.findall(r"[a-z]+", file.read_text("utf-8"))
-    }
-)
 inflected = st.builds(
     "{}{}{}".format,
     st.sampled_from(["", "un", "re", "non"]),

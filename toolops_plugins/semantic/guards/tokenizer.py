@@ -185,7 +185,7 @@ def _parts(low: str) -> tuple[str, ...]:
 def _apostrophe(low: str) -> tuple[str, ...]:
     base, _, tail = low.rpartition("'")
     if tail == "t" and base.endswith("n"):
-        return (base[:-1], "not")
+        return (base[:-1], "not") if len(base) > 1 else ("not",)
     if tail == "s" and base:
         return (base, "is") if base in _ASKING else _parts(base)
     if tail in _TAILS and base.isalpha():
