@@ -64,12 +64,12 @@ _PIECES = (
     "‰", "≤", "!=", "==", "<=", "&&", "||", "C++", "C#", "a+b", "x²", "H₂O", "√2", "∞", "NaN",
     "inf", "http://a.b/c?d=e&f#g", "a@b.c", "/usr/bin/env", "C:\\x", "--force", "-f", "{}", "[[",
     "<b>", "'", '"', "`", "\u2019s", "...", "?!", "👍", "👎", "👨\u200d👩\u200d👧",
-    "🏳\ufe0f\u200d🌈", "🇩🇪", "e\u0301", "\u0301", "\u200d", "\u200b", "\ufeff", "\u202e", "\x00", "\ud800",
-    "\udfff", "\ud83d\ude00", "\U0010ffff", "İ", "\u0131", "ß", "\u017f", "ﬁ", "ǆ", "Σς", "a dozen",
-    "half", "one hundred and", "third", "twenty-first", "million", "tomorrow", "Monday", "from", "to",
-    "than", "vs", "and", "or", "all", "any", "my", "your", "please", "thanks", "hi",
+    "🏳\ufe0f\u200d🌈", "🇩🇪", "e\u0301", "\u0301", "\u200d", "\u200b", "\ufeff", "\u202e", "\x00",
+    "\ud800", "\udfff", "\ud83d\ude00", "\U0010ffff", "İ", "\u0131", "ß", "\u017f", "ﬁ", "ǆ", "Σς", "a dozen",
+    "half", "one hundred and", "third", "twenty-first", "million", "tomorrow", "Monday", "from",
+    "to", "than", "vs", "and", "or", "all", "any", "my", "your", "please", "thanks", "hi",
 )  # fmt: skip
-_SPACES = (
+_SPACES = (  # fmt: skip
     " ",
     " ",
     " ",
