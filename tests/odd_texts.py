@@ -65,27 +65,13 @@ _PIECES = (
     "inf", "http://a.b/c?d=e&f#g", "a@b.c", "/usr/bin/env", "C:\\x", "--force", "-f", "{}", "[[",
     "<b>", "'", '"', "`", "\u2019s", "...", "?!", "👍", "👎", "👨\u200d👩\u200d👧",
     "🏳\ufe0f\u200d🌈", "🇩🇪", "e\u0301", "\u0301", "\u200d", "\u200b", "\ufeff", "\u202e", "\x00",
-    "\ud800", "\udfff", "\ud83d\ude00", "\U0010ffff", "İ", "\u0131", "ß", "\u017f", "ﬁ", "ǆ", "Σς", "a dozen",
-    "half", "one hundred and", "third", "twenty-first", "million", "tomorrow", "Monday", "from",
-    "to", "than", "vs", "and", "or", "all", "any", "my", "your", "please", "thanks", "hi",
+    "\ud800", "\udfff", "\ud83d\ude00", "\U0010ffff", "İ", "\u0131", "ß", "\u017f", "ﬁ", "ǆ", "Σς",
+    "a dozen", "half", "one hundred and", "third", "twenty-first", "million", "tomorrow", "Monday",
+    "from", "to", "than", "vs", "and", "or", "all", "any", "my", "your", "please", "thanks", "hi",
 )  # fmt: skip
-_SPACES = (  # fmt: skip
-    " ",
-    " ",
-    " ",
-    " ",
-    "",
-    "\t",
-    "\n",
-    "\r\n",
-    "\u00a0",
-    "\u2009",
-    "\u3000",
-    "-",
-    ", ",
-    ". ",
-    "'",
-)
+_SPACES = (
+    *(" ",) * 4, "", "\t", "\n", "\r\n", "\u00a0", "\u2009", "\u3000", "-", ", ", ". ", "'"
+)  # fmt: skip
 
 
 def _draw_letters(draw: random.Random, size: int) -> str:
