@@ -277,11 +277,15 @@ class Storage:
         """Let no caller join flights and streams that may have read old data.
 
         The keys of a tag are not known here, so a tag counts as everything; the only cost is that
-        some calls are made twice.
+        some calls are made twice. Flights that wait for one of the same question in other words
+        get its result, so they are forgotten with it.
         """
-        for key in (None,) if everything else keys:
-            self._shared.flights.forget(key)
-            self._shared.streams.forget(key)
+        if everything:
+            self._shared.forget_flight(None)
+            return
+        waiting = [] if self._semantic is None else self._semantic.joined_flights(keys)
+        for key in (*keys, *waiting):
+            self._shared.forget_flight(key)
 
     def _run_and_publish(
         self, work: Sequence[Flow], keys: Sequence[bytes], tags: Sequence[str], *, everything: bool

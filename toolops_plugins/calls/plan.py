@@ -70,6 +70,11 @@ class Shared:
     bus: Bus | None = None
     forced_refreshes: set[ForcedRefresh] = field(default_factory=set)
 
+    def forget_flight(self, key: bytes | None) -> None:
+        """Let no caller join the flight and stream of a key from now on; None: of all keys."""
+        self.flights.forget(key)
+        self.streams.forget(key)
+
 
 class Lifetimes(NamedTuple):
     """The durations of a cache policy, in seconds.

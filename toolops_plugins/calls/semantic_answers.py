@@ -74,7 +74,8 @@ def make_answer(
     value = decode_entry(call, entry)
     if value is NOTHING:
         return None
-    _copy_near(call, semantic_keyer, lookup, entry, marks)
+    if not _copy_near(call, semantic_keyer, lookup, entry, marks):
+        return None
     return Answer(
         value,
         payload,
@@ -88,16 +89,32 @@ def make_answer(
 
 def _copy_near(
     call: Call, semantic_keyer: SemanticKeyer, lookup: Lookup, entry: Entry, marks: Sequence[Mark]
-) -> None:
-    """Store the answer in the nearest tier, until the row that it came from is invalidated."""
-    tiers, key, row = call.plan.tiers, call.key, lookup.row
-    if tiers.nearest is None or key is None or row is None:
-        return
-    index = semantic_keyer.cache.answers.index
-    index.copies.note(row.id, row.tags, key, semantic_keyer.cache.near_ttl, tiers.nearest.delete)
-    tiers.store_near(key, entry, marks)
-    if not index.holds(row, lookup.mark):  # it was invalidated before the copy was noted
-        tiers.nearest.delete(key)
+) -> bool:
+    """Store the answer in the nearest tier, until the row that it came from is invalidated.
+
+    With the copy goes the flight of the call, whose later callers would get the same answer.
+
+    Returns:
+        Whether the answer may be served: the row was not invalidated before this was noted.
+    """
+    plan, key, row = call.plan, call.key, lookup.row
+    if key is None or row is None:
+        return True
+    cache, nearest = semantic_keyer.cache, plan.tiers.nearest
+    index, forget_flight = cache.answers.index, plan.shared.forget_flight
+
+    def forget(key: bytes) -> None:
+        forget_flight(key)
+        if nearest is not None:
+            nearest.delete(key)
+
+    index.copies.note(row.id, row.tags, key, cache.near_ttl, forget)
+    if nearest is not None:
+        plan.tiers.store_near(key, entry, marks)
+    if index.may_answer(lookup.asked.id, row, lookup.mark):
+        return True
+    forget(key)
+    return False
 
 
 def describe_match(lookup: Lookup, matched: str | None) -> dict[str, str | int | float | bool]:

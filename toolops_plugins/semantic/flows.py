@@ -60,7 +60,9 @@ class SemanticFlows:
     ) -> None:
         self.index = index
         self.decider = Decider(index.learned.learner, guards)
-        self.in_flight = InFlight(self.decider, index.learned, store_text=store_text)
+        self.in_flight = InFlight(
+            self.decider, index.learned, store_text=store_text, is_void=index.is_void
+        )
         self.codec = codec
         self._guards = guards
         self._judge = judge
@@ -98,7 +100,7 @@ class SemanticFlows:
             return lookup
         if lookup.row is not None and self._judge is not None and self._is_unsure(lookup):
             yield from self._ask_to_serve(self._judge, lookup, lookup.row)
-        if lookup.row is not None and index.is_void(asked.id, lookup.row):
+        if lookup.row is not None and not index.may_answer(asked.id, lookup.row, mark):
             lookup.refuse("invalidated")
         if lookup.row is not None:
             index.note_hit(lookup.row)

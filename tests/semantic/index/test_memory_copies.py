@@ -135,8 +135,8 @@ def test_a_copy_that_is_made_while_its_entry_goes_is_not_kept(ops, moment, monke
             note(self, *args)
 
     monkeypatch.setattr(Copies, "note", forget_then_note)
-    assert tool.ask(AGAIN) == 1  # it was looked up before
-    assert tool.ask(AGAIN) == 2
+    # It was looked up before, but somebody may have joined the call since.
+    assert [tool.ask(AGAIN), tool.ask(AGAIN)] == [2, 2]
 
 
 def test_streams_are_copied_and_forgotten_too(ops):

@@ -35,6 +35,7 @@ from toolops_plugins.steps import is_caller_error
 if TYPE_CHECKING:
     from toolops_plugins.drivers.thread import ThreadDriver
     from toolops_plugins.semantic.flows import Learning
+    from toolops_plugins.semantic.in_flight import QuestionInFlight
     from toolops_plugins.semantic.lookup import Lookup, Question
 
 __all__ = ["lookup_semantic", "store_semantic"]
@@ -120,28 +121,39 @@ def _join_or_fetch(
     except Exception as error:  # noqa: BLE001 - a call that cannot join a flight is made alone
         report_semantic_failure(call, error)
         return fetch(driver)
-    if other is not None and call.plan.shared.flights.count_callers(other.flight):
-        # If the flight lands before this call joins it, this call leads a new one.
-        arrival: FlightResult = driver.fly(other.flight, _fetch_for, fetch)
-        answer: Answer = arrival.value
-        if arrival.led:
-            return answer
-        value = answer.value if answer.raises else copy_small_answer(call, answer)
-        if value is LARGE_ANSWER:
-            value = driver.compute(copy_large_answer, call, answer)
-        if value is not NOTHING:
-            marks = describe_match(lookup, other.text)
-            marks["similarity"] = other.similarity
-            outcome = "coalesced" if answer.outcome == "miss" else answer.outcome
-            return answer._replace(value=value, outcome=outcome, semantic=marks)
-        return fetch(driver)
     try:
+        if other is not None and call.plan.shared.flights.count_callers(other.flight):
+            return _join(driver, call, lookup, other, fetch)
         return fetch(driver)
     finally:
         try:
-            in_flight.leave(lookup, flight)
+            in_flight.leave(lookup, flight, None if other is None else other.flight)
         except Exception as error:  # noqa: BLE001 - the answer, or the function's error, stands
             report_semantic_failure(call, error)
+
+
+def _join(
+    driver: ThreadDriver,
+    call: Call,
+    lookup: Lookup,
+    other: QuestionInFlight,
+    fetch: Callable[[ThreadDriver], Answer],
+) -> Answer:
+    """Return the answer of a similar question's flight, or of a fetch where it cannot be shared."""
+    # If the flight lands before this call joins it, this call leads a new one.
+    arrival: FlightResult = driver.fly(other.flight, _fetch_for, fetch)
+    answer: Answer = arrival.value
+    if arrival.led:
+        return answer
+    value = answer.value if answer.raises else copy_small_answer(call, answer)
+    if value is LARGE_ANSWER:
+        value = driver.compute(copy_large_answer, call, answer)
+    if value is NOTHING:
+        return fetch(driver)
+    marks = describe_match(lookup, other.text)
+    marks["similarity"] = other.similarity
+    outcome = "coalesced" if answer.outcome == "miss" else answer.outcome
+    return answer._replace(value=value, outcome=outcome, semantic=marks)
 
 
 def _fetch_for(driver: ThreadDriver, fetch: Callable[[ThreadDriver], Answer]) -> Answer:

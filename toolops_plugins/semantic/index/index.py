@@ -711,6 +711,16 @@ class Index:
         number, moment = voided
         return row.created <= moment if row.mark is None else row.mark < number
 
+    def may_answer(self, id_: str, row: Row, mark: int) -> bool:
+        """Return whether an entry may still answer a question.
+
+        Args:
+            id_: The id of the question's own entry.
+            row: The entry.
+            mark: The mark of the moment before it was found.
+        """
+        return self.holds(row, mark) and not self.is_void(id_, row)
+
     def _out_of_memory(self, ids: Sequence[str]) -> None:
         # Called with the lock held.
         if not self.ready:
