@@ -17,6 +17,7 @@ HEAVY = {
     "numpy",
     "opentelemetry",
     "prometheus_client",
+    "py3langid",
     "pydantic",
     "pydantic_settings",
     "redis",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from toolops_plugins.semantic.guards import lexicon
 
 __all__ = [
+    "ALSO_FOREIGN",
     "AUXILIARIES",
     "CONTRACTIONS",
     "DROPPED",
@@ -58,6 +59,9 @@ MARKERS: dict[str, str] = _WORDS["role_markers"]
 
 CONTRACTIONS: dict[str, str] = _WORDS["contractions"]
 """Short forms, with and without apostrophes, and their full forms."""
+
+ALSO_FOREIGN = frozenset(_WORDS["also_foreign"])
+"""Small English words that other languages have too."""
 
 FOREIGN = frozenset(_WORDS["foreign"])
 """Function words of other languages that English does not have, without accents."""
