@@ -12,10 +12,11 @@ from toolops_plugins import ConfigurationError, ToolOps
 
 NAMES = {
     "AttemptTimeout", "Bulkhead", "BulkheadFull", "Cache", "CallEvent", "CallTimeout",
-    "CircuitBreaker", "CircuitOpen", "Codec", "ConfigurationError", "DeadlineExceeded", "Hedge",
-    "Memory", "Notice", "Policy", "Price", "RateLimit", "RateLimited", "Redis", "Rejected",
-    "Retry", "RetryBudget", "Semantic", "SemanticCache", "TierError", "Timeout", "ToolOps",
-    "ToolOpsError", "TotalTimeout", "get_default", "readonly", "set_default", "sideeffect", "tool",
+    "CircuitBreaker", "CircuitOpen", "Codec", "ConfigurationError", "DeadlineExceeded",
+    "Explanation", "Hedge", "Memory", "Notice", "Policy", "Price", "RateLimit", "RateLimited",
+    "Redis", "Rejected", "Retry", "RetryBudget", "Semantic", "SemanticCache", "TierError",
+    "Timeout", "ToolOps", "ToolOpsError", "TotalTimeout", "get_default", "readonly", "set_default",
+    "sideeffect", "tool",
 }  # fmt: skip
 
 
@@ -27,8 +28,8 @@ def test_the_public_names_are_these_and_no_others():
         for name, value in vars(toolops_plugins).items()
         if not name.startswith("_") and not isinstance(value, types.ModuleType)
     }
-    # Two are imported on first use; the other two names serve the type checker.
-    assert public - {"TYPE_CHECKING", "Any"} == NAMES - {"Redis", "SemanticCache"}
+    # Three are imported on first use; the other two names serve the type checker.
+    assert public - {"TYPE_CHECKING", "Any"} == NAMES - {"Explanation", "Redis", "SemanticCache"}
     with pytest.raises(AttributeError, match="'Rediss'"):
         _ = toolops_plugins.Rediss
 

@@ -41,6 +41,7 @@ from toolops_plugins.telemetry.events import CallEvent, Notice
 if TYPE_CHECKING:
     from toolops_plugins.cache.redis import Redis
     from toolops_plugins.semantic.cache import SemanticCache
+    from toolops_plugins.semantic.matches import Explanation
 
 __all__ = [
     "AttemptTimeout",
@@ -54,6 +55,7 @@ __all__ = [
     "Codec",
     "ConfigurationError",
     "DeadlineExceeded",
+    "Explanation",
     "Hedge",
     "Memory",
     "Notice",
@@ -86,6 +88,10 @@ def __getattr__(name: str) -> Any:
         from toolops_plugins.cache.redis import Redis  # noqa: PLC0415 - as it says
 
         return Redis
+    if name == "Explanation":
+        from toolops_plugins.semantic.matches import Explanation  # noqa: PLC0415 - rarely needed
+
+        return Explanation
     if name == "SemanticCache":
         try:
             from toolops_plugins.semantic.cache import SemanticCache  # noqa: PLC0415 - imports numpy

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Generic, TypeVar, assert_type, overload
 
 import toolops_plugins
-from toolops_plugins import Cache, CircuitBreaker, Policy, Retry, Timeout, ToolOps
+from toolops_plugins import Cache, CircuitBreaker, Explanation, Policy, Retry, Timeout, ToolOps
 
 ops = ToolOps("typing")
 T = TypeVar("T")
@@ -104,6 +104,9 @@ assert_type(plain.key("ACME"), str)
 assert_type(plain.policy, Policy)
 assert_type(plain.name, str)
 plain.invalidate("ACME")
+assert_type(plain.explain("ACME", day=1), Explanation)
+assert_type(read.explain(ticker="ACME"), Explanation)
+assert_type(plain.explain("ACME").to_json(), str)
 read.invalidate(ticker="ACME")
 default_tool.invalidate("ACME")
 
@@ -248,6 +251,7 @@ shop.rate.invalidate("EUR")
 Shop.tax.invalidate("DE")
 shop.tax.invalidate("DE")
 assert_type(shop.price.key("ACME"), str)
+assert_type(shop.price.explain("ACME"), Explanation)
 assert_type(Shop.rate.key("EUR"), str)
 assert_type(shop.price.policy, Policy)
 
@@ -278,6 +282,7 @@ takes(Shop.rate)
 
 plain(1)  # type: ignore[arg-type] # a wrong argument is seen through the wrapper
 plain.key(ticker=1)  # type: ignore[arg-type] # and through its helpers
+plain.explain(1)  # type: ignore[arg-type] # as above
 shop.price(1)  # type: ignore[arg-type] # and through a method
 shop.price.invalidate(1)  # type: ignore[arg-type] # and through the helpers of a method
 shop.price.invalidate(shop, "ACME")  # type: ignore[call-arg, arg-type] # which has its receiver
@@ -303,6 +308,7 @@ async def calls() -> None:
     assert_type(await shop.aprice("ACME"), float)
     assert_type(await Shop.arate("EUR"), float)
     await shop.aprice.ainvalidate("ACME")
+    assert_type(await shop.aprice.aexplain("ACME"), Explanation)
     await coroutine(1)  # type: ignore[arg-type] # a wrong argument of a coroutine function
     assert_type(ops.call(plain.__wrapped__, "ACME"), Any)
     assert_type(await ops.gather(coroutine("a"), coroutine("b"), limit=2), list[int])

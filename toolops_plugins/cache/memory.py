@@ -192,6 +192,14 @@ class Memory:
             slot.freq += 1
         return slot.entry, mark
 
+    def find(self, key: bytes, tags: Sequence[str] = ()) -> Entry | None:
+        """Return the entry as :meth:`get` does, but count no hit and drop nothing."""
+        mark = self._invalidations.now()
+        slot = self.peek(key)
+        if slot is None or self._is_expired(slot, self._monotonic(), mark):
+            return None
+        return slot.entry if slot.tags in (tags, tuple(sorted(set(tags)))) else None
+
     def get_many(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
         """Return the untagged entries among the keys."""
         found = {key: self.get(key)[0] for key in keys}

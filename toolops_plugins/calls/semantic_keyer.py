@@ -58,7 +58,7 @@ class SemanticKeyer:
         self.failed = False  # whether the last lookup failed
         rule = semantic.rule(policy.threshold, policy.max_error)
         self.rule = rule._replace(answer=policy.answer)
-        self._on = on
+        self.on = on
         others = None if chosen is None else [name for name in chosen if name != on]
         self._keyer = Keyer(
             target.function,
@@ -95,13 +95,18 @@ class SemanticKeyer:
         """
         from toolops_plugins.semantic.lookup import Question  # noqa: PLC0415 - imports numpy
 
-        arguments = arguments_of(self._keyer.signature, args, kwargs)
-        text = arguments.get(self._on)
-        if text is None and self._var_keyword is not None:
-            text = arguments[self._var_keyword].get(self._on)
+        text = self.argument(args, kwargs)
         if not isinstance(text, str) or len(text) > self.cache.max_text or not text.strip():
             return None
         return Question(text, self._keyer.key(args, kwargs)[:16], key.hex()[:32])
+
+    def argument(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Return the argument that holds the question, of whatever type it is."""
+        arguments = arguments_of(self._keyer.signature, args, kwargs)
+        text = arguments.get(self.on)
+        if text is None and self._var_keyword is not None:
+            text = arguments[self._var_keyword].get(self.on)
+        return text
 
     def mark(self) -> int:
         """Return the invalidation mark of this moment, for a later write."""

@@ -10,6 +10,7 @@ import re
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,10 @@ from toolops_plugins.steps import Io, as_tier_error, awalk, walk
 __all__ = ["SemanticCache"]
 
 _LOG = logging.getLogger("toolops_plugins")
+_ELSEWHERE = (
+    "The questions of a runtime's tools are in scopes of their own: use tool.explain(...), or "
+    "explain_answer(model, ...) for a guarded model."
+)
 _REMEMBERED = 1_000
 """Misses that wait for their answers, from which the bounded policy learns."""
 
@@ -455,9 +460,12 @@ class SemanticCache(Lifecycle):
         )
 
     def explain(self, text: str, scope: Any = "") -> Explanation:
-        """Return why a question would be a hit or a miss now.
+        """Return why a question would be a hit or a miss now, among those of one scope.
 
-        It counts, serves and learns nothing, and asks no judge.
+        It counts, serves and learns nothing, and asks no judge. It looks where :meth:`put` and
+        :meth:`find` of this cache do, under its own threshold or bound. A tool of a runtime has
+        scopes and a policy of its own: use ``tool.explain(...)`` with the arguments of its call,
+        and ``explain_answer`` of the adapters for a guarded model.
 
         Args:
             text: The question.
@@ -469,14 +477,19 @@ class SemanticCache(Lifecycle):
         """
         if self._is_long(text):
             return self._explain_long(text, scope)
-        return self.answers.explain(walk(self._lookup(text, scope, dry=True)), scope)
+        return self._explain(walk(self._lookup(text, scope, dry=True)), scope)
 
     async def aexplain(self, text: str, scope: Any = "") -> Explanation:
         """Like :meth:`explain`, without blocking the event loop."""
         if self._is_long(text):
             return self._explain_long(text, scope)
-        lookup = await awalk(self._lookup(text, scope, dry=True))
-        return self.answers.explain(lookup, scope)
+        return self._explain(await awalk(self._lookup(text, scope, dry=True)), scope)
+
+    def _explain(self, lookup: Lookup, scope: Any) -> Explanation:
+        explanation = self.answers.explain(lookup, scope)
+        if self._bound and explanation.reason == "nothing_near":
+            return replace(explanation, note=_ELSEWHERE)
+        return explanation
 
     def _explain_long(self, text: str, scope: Any) -> Explanation:
         served = self._exact_match(text, scope) is not None

@@ -7,6 +7,7 @@ The drivers of a runtime run the flows; where the cache is used alone,
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -133,8 +134,21 @@ class SemanticFlows:
         return self.codec.decode(self.codec.load(row.codec, row.data))
 
     def explain(self, lookup: Lookup, scope: Any) -> Explanation:
-        """Return the explanation of a lookup."""
-        return self.decider.explain(lookup, scope)
+        """Return the explanation of a dry lookup."""
+        explanation = self.decider.explain(lookup, scope)
+        row = lookup.row
+        if row is None:
+            return explanation
+        if self.index.is_void(lookup.asked.id, row):
+            return replace(explanation, served=False, reason="invalidated")
+        try:
+            self.value_of(row)
+        except CodecError:
+            return replace(explanation, served=False, reason="unreadable")
+        if self._judge is not None and self._is_unsure(lookup):
+            note = "The judge is asked first, and has the last word."
+            return replace(explanation, note=note)
+        return explanation
 
     def keep(
         self,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from toolops_plugins.semantic.bounded import Bounded
 from toolops_plugins.semantic.decision import Decision, Neighbour, Threshold
-from toolops_plugins.semantic.guards import Guards, Traits
+from toolops_plugins.semantic.guards import Guards, Traits, Veto
 from toolops_plugins.semantic.index.index import Near, Vector
 from toolops_plugins.semantic.index.rows import Row
 from toolops_plugins.semantic.matches import Candidate, Detail, Explanation
@@ -211,16 +211,46 @@ class Decider:
             reason,
             lookup.rule.policy,
             lookup.details(),
-            self.candidates(lookup.asked.text, lookup.near),
+            self._candidates(lookup, reason),
         )
 
-    def candidates(self, text: str, near: Near) -> Sequence[Candidate]:
+    def _candidates(self, lookup: Lookup, reason: str) -> Sequence[Candidate]:
         """Return the neighbours of a question with all verdicts on them."""
-        return [
-            Candidate(row.text, similarity, self._guards.verdicts(text, known), row.id)
-            for row, similarity in near
-            if (known := _comparable(row)) is not None
-        ]
+        text, decision = lookup.asked.text, lookup.decision
+        chosen = lookup.asked.id if decision is None else decision.id
+        found = []
+        for row, similarity in lookup.near:
+            known = _comparable(row)
+            if known is None:
+                continue
+            verdicts = self._guards.verdicts(text, known)
+            outcome = reason
+            if row.id != chosen:
+                outcome = self._outcome(lookup.rule, text, known, similarity, verdicts)
+            found.append(Candidate(row.text, similarity, verdicts, row.id, outcome))
+        return found
+
+    def _outcome(
+        self,
+        rule: Rule,
+        text: str,
+        known: str | Traits,
+        similarity: float,
+        verdicts: Mapping[str, Veto | None],
+    ) -> str:
+        """Return what speaks against a neighbour that the decision is not about, or "near"."""
+        vetoes = [veto for veto in verdicts.values() if veto is not None]
+        if rule.max_error is not None:
+            if not vetoes:
+                return "near"
+            return "doubted" if vetoes[0].guard in _EVIDENCE else "vetoed"
+        if similarity < rule.alike:
+            return "below_threshold"
+        if vetoes:
+            return "vetoed"
+        if similarity >= rule.threshold or self._guards.are_equivalent(text, known):
+            return "near"
+        return "below_threshold"
 
 
 def _comparable(row: Row) -> str | Traits | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from toolops_plugins.semantic.guards import Veto
+if TYPE_CHECKING:
+    from toolops_plugins.semantic.guards import Veto
 
 __all__ = ["Candidate", "Detail", "Explanation", "Match"]
 
@@ -48,32 +48,52 @@ class Candidate:
         similarity: Cosine of the two questions.
         verdicts: The verdict of each guard by name; None without a veto.
         id: The id of its entry.
+        outcome: What the decision says of it: the reason of the decision where it is about this
+            candidate, such as "served" or "too_risky"; "vetoed"; "doubted", where a veto is one
+            part of the evidence; "below_threshold"; or "near".
     """
 
     question: str | None
     similarity: float
     verdicts: Mapping[str, Veto | None]
     id: str
+    outcome: str = "near"
 
     @property
     def veto(self) -> Veto | None:
         """The first veto, or None."""
         return next((veto for veto in self.verdicts.values() if veto is not None), None)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return it in types that JSON knows."""
+        return {
+            "question": self.question,
+            "similarity": self.similarity,
+            "outcome": self.outcome,
+            "guards": {
+                name: None if veto is None else veto.reason for name, veto in self.verdicts.items()
+            },
+            "id": self.id,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The reasons for a hit or a miss, printed as a table.
+    """The reasons for a hit or a miss: text by ``str()``, a picture in notebooks, and JSON.
 
     Args:
-        question: The question.
-        scope: The scope of the search, as given.
+        question: The question; "" for a tool that compares no question by meaning.
+        scope: Where the search looked: the scope as given, or the other arguments of a tool's call
+            by name. Of these only numbers and short texts are shown, and no secret ones.
         served: Whether it is a hit.
-        reason: The reason in a word: "exact", "served", "below_threshold", "vetoed", "too_risky",
-            "audited", "cold", "nothing_near", "judge", "invalidated", "too_long".
-        policy: "threshold" or "bounded".
+        reason: The reason in a word, such as "exact", "served", "below_threshold", "vetoed",
+            "too_risky", "cold" or "nothing_near"; ``because`` is the sentence.
+        policy: "threshold" or "bounded"; "exact" where nothing is compared by meaning.
         details: The evidence: the threshold, or features, risk and budget.
         candidates: The nearest stored questions of the scope, nearest first.
+        tool: The name of the tool or model; "" for a cache that is used alone.
+        tier: The label of the tier that holds the answer to exactly this call, or "".
+        note: Advice, or "".
     """
 
     question: str
@@ -83,43 +103,52 @@ class Explanation:
     policy: str
     details: Mapping[str, Detail]
     candidates: Sequence[Candidate]
+    tool: str = ""
+    tier: str = ""
+    note: str = ""
 
-    def _rows(self) -> list[tuple[str, str, str]]:
-        return [
-            (
-                f"{each.similarity:.3f}",
-                "(not kept)" if each.question is None else each.question,
-                "" if each.veto is None else f"{each.veto.guard}: {each.veto.reason}",
-            )
-            for each in self.candidates
-        ]
+    @property
+    def because(self) -> str:
+        """The reason as a sentence."""
+        from toolops_plugins.semantic.explanation_text import sentence  # noqa: PLC0415 - rarely needed
 
-    def _facts(self) -> str:
-        return ", ".join(
-            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-            for name, value in self.details.items()
-        )
+        return sentence(self)
 
     def __str__(self) -> str:
-        verdict = "a hit" if self.served else "a miss"
-        lines = [f"{self.question!r}: {verdict} ({self.policy}: {self.reason})"]
-        if self.details:
-            lines.append(f"  {self._facts()}")
-        for similarity, question, veto in self._rows():
-            lines.append(f"  {similarity}  {question}" + (f"  [vetoed, {veto}]" if veto else ""))
-        return "\n".join(lines)
+        from toolops_plugins.semantic.explanation_text import text_of  # noqa: PLC0415 - as above
+
+        return text_of(self)
 
     def _repr_html_(self) -> str:
-        """Return the table for a notebook."""
-        cells = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in self._rows()
-        )
-        verdict = "hit" if self.served else "miss"
-        return (
-            f"<p><b>{html.escape(self.question)}</b>: {verdict} "
-            f"({html.escape(self.policy)}: {html.escape(self.reason)})<br>"
-            f"<small>{html.escape(self._facts())}</small></p><table><thead><tr>"
-            f"<th>similarity</th><th>stored question</th><th>veto</th></tr></thead>"
-            f"<tbody>{cells}</tbody></table>"
-        )
+        """Return a picture for notebooks: self-contained, and in the page's own colours."""
+        from toolops_plugins.semantic.explanation_html import html_of  # noqa: PLC0415 - as above
+
+        return html_of(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it in types that JSON knows; a number that is not finite becomes None."""
+        from toolops_plugins.semantic.explanation_text import plain_value  # noqa: PLC0415 - as above
+
+        return {
+            "tool": self.tool,
+            "question": self.question,
+            "scope": plain_value(self.scope),
+            "served": self.served,
+            "reason": self.reason,
+            "because": self.because,
+            "policy": self.policy,
+            "tier": self.tier,
+            "note": self.note,
+            "details": plain_value(self.details),
+            "candidates": [plain_value(each.to_dict()) for each in self.candidates],
+        }
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """Return it as JSON.
+
+        Args:
+            indent: Spaces of indentation. None: all in one line.
+        """
+        import json  # noqa: PLC0415 - as above
+
+        return json.dumps(self.to_dict(), indent=indent, allow_nan=False)

@@ -18,6 +18,7 @@ from toolops_plugins import check
 from toolops_plugins.cache.entry import Mark
 from toolops_plugins.calls.answer import Answer, record_call, tags_of
 from toolops_plugins.calls.call import Call
+from toolops_plugins.calls.explaining import explain_call, is_large_call
 from toolops_plugins.calls.plan import Plan
 from toolops_plugins.calls.sync import aside as sync_calls
 from toolops_plugins.concurrency.fork_locks import fork_safe
@@ -27,6 +28,7 @@ from toolops_plugins.policy import NOTHING, Policy
 
 if TYPE_CHECKING:
     from toolops_plugins.drivers.loop import LoopDriver
+    from toolops_plugins.semantic.matches import Explanation
 
 __all__ = ["CacheAside", "cache_aside_policy"]
 
@@ -137,6 +139,21 @@ class CacheAside:
     async def astore_took(self, seconds: float, value: Any, /, *args: Any, **kwargs: Any) -> None:
         """As :meth:`store_took`, without blocking the event loop."""
         await self._astore(value, args, kwargs, seconds=seconds)
+
+    def explain(self, /, *args: Any, **kwargs: Any) -> Explanation:
+        """Return why a lookup would be a hit or a miss now; it counts and stores nothing.
+
+        Raises:
+            TypeError: The arguments do not fit the signature.
+        """
+        return self._threads.run(explain_call(self._plan, args, kwargs))
+
+    async def aexplain(self, /, *args: Any, **kwargs: Any) -> Explanation:
+        """As :meth:`explain`, without blocking the event loop."""
+        driver, _ = self._on_loop()
+        if is_large_call(self._plan, args, kwargs):
+            return await driver.run_in_thread(partial(self.explain, *args, **kwargs))
+        return await driver.run(explain_call(self._plan, args, kwargs))
 
     def _finish_lookup(self, call: Call, answer: Answer | None) -> Any:
         if answer is not None:

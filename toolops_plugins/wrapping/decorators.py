@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from toolops_plugins.callables.hidden_coroutines import wrap_hidden_coroutine
 from toolops_plugins.callables.target import Target, copy_metadata, resolve
+from toolops_plugins.calls.explaining import explain_call, is_large_call
 from toolops_plugins.calls.plan import Plan
 from toolops_plugins.drivers.thread import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
@@ -20,6 +21,7 @@ from toolops_plugins.wrapping.wrapper import make_wrapper
 
 if TYPE_CHECKING:
     from toolops_plugins.drivers.loop import LoopDriver
+    from toolops_plugins.semantic.matches import Explanation
     from toolops_plugins.wrapping.cache_aside import CacheAside
     from toolops_plugins.wrapping.tool_types import Decorator, Tool, ToolOptions
 
@@ -244,8 +246,19 @@ class Decorators(ABC):
                 found = await self._on_loop().run_in_thread(make)
             await self.ainvalidate(keys=[found])
 
+        def explain(*args: Any, **kwargs: Any) -> Explanation:
+            flow = explain_call(plan, (*bound_args, *args), {**bound_kwargs, **kwargs})
+            return self._threads.run(flow)
+
+        async def aexplain(*args: Any, **kwargs: Any) -> Explanation:
+            all_args, all_kwargs = (*bound_args, *args), {**bound_kwargs, **kwargs}
+            if is_large_call(plan, all_args, all_kwargs):
+                return await self._on_loop().run_in_thread(partial(explain, *args, **kwargs))
+            return await self._on_loop().run(explain_call(plan, all_args, all_kwargs))
+
         wrapper.name, wrapper.policy, wrapper.key = plan.name, policy, key
         wrapper.invalidate, wrapper.ainvalidate = invalidate, ainvalidate
+        wrapper.explain, wrapper.aexplain = explain, aexplain
         wrapper.__toolops_plan__ = plan  # for adapters
         return MethodTool(wrapper) if target.method and not target.args else wrapper
 

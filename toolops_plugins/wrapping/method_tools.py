@@ -13,7 +13,7 @@ from typing import Any
 
 __all__ = ["BoundTool", "ClassMethodTool", "MethodTool"]
 
-_HELPERS = frozenset({"ainvalidate", "invalidate", "key"})
+_HELPERS = frozenset({"aexplain", "ainvalidate", "explain", "invalidate", "key"})
 """Attributes of a tool that take the arguments of a call, and so need the receiver."""
 
 

@@ -7,9 +7,12 @@ that generic and overloaded functions stay generic and overloaded.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, overload
 
 from toolops_plugins.policy import Policy, PolicyParts
+
+if TYPE_CHECKING:
+    from toolops_plugins.semantic.matches import Explanation
 
 __all__ = ["Decorator", "Tool", "ToolOptions"]
 
@@ -59,6 +62,25 @@ class Tool(Protocol[F_co]):  # type: ignore[misc]  # a tool is only ever called,
 
     async def ainvalidate(self: Tool[Callable[P, Any]], *args: P.args, **kwargs: P.kwargs) -> None:
         """As :meth:`invalidate`, without blocking the event loop."""
+        ...
+
+    def explain(self: Tool[Callable[P, Any]], *args: P.args, **kwargs: P.kwargs) -> Explanation:
+        """Return why a call would be a hit or a miss now: by itself, and by its meaning.
+
+        The search has the call's own scope: its other arguments, the tool, its version, the tenant
+        and the namespace. Nothing is called, counted, learned or stored, and no judge is asked.
+        Calls under way, which such a call might join, are not looked at.
+
+        Raises:
+            ConfigurationError: The tool stores no results.
+            TypeError: The arguments do not fit the function.
+        """
+        ...
+
+    async def aexplain(
+        self: Tool[Callable[P, Any]], *args: P.args, **kwargs: P.kwargs
+    ) -> Explanation:
+        """As :meth:`explain`, without blocking the event loop."""
         ...
 
 
