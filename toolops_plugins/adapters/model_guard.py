@@ -13,8 +13,9 @@ from collections.abc import (
 )
 from contextlib import AbstractContextManager, aclosing, closing
 from contextvars import ContextVar
+from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
 from toolops_plugins.adapters.answer_schema import AnswerSchema
 from toolops_plugins.adapters.context_variables import set_within
@@ -36,6 +37,9 @@ from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import NOTHING, Policy
 from toolops_plugins.runtime import ToolOps
 
+if TYPE_CHECKING:
+    from toolops_plugins.semantic.matches import Explanation
+
 __all__ = [
     "ModelCall",
     "ModelGuard",
@@ -43,9 +47,14 @@ __all__ = [
     "check_model",
     "guard_of",
     "read_within",
+    "without_scope",
 ]
 
 _M = TypeVar("_M")
+_SCOPE_NOTE = (
+    "Its scope is the model with its settings, tools and system prompt, the earlier turns, tenant "
+    "and namespace."
+)
 
 
 class ModelCall(DetachableCall):
@@ -173,6 +182,28 @@ class ModelGuard:
         """As :meth:`forget`, without blocking the event loop."""
         await aforget_calls(self.ops, self._calls_of(question, scope))
 
+    def explain(self, question: str, scope: Any, *, of_stream: bool = False) -> Explanation:
+        """Explain how a question would be decided now.
+
+        Args:
+            question: The question.
+            scope: Everything else that the answer depends on.
+            of_stream: Explain a stream, whose answers are stored apart. Default False.
+
+        Raises:
+            ConfigurationError: The model's answers are not stored.
+        """
+        function = self._function(of_stream=of_stream)
+        return without_scope(function.explain(question, scope, None), question)
+
+    async def aexplain(self, question: str, scope: Any, *, of_stream: bool = False) -> Explanation:
+        """As :meth:`explain`, without blocking the event loop."""
+        function = self._function(of_stream=of_stream)
+        return without_scope(await function.aexplain(question, scope, None), question)
+
+    def _function(self, *, of_stream: bool) -> Any:
+        return self.stream if of_stream else self.ask
+
     def _calls_of(self, question: str, scope: Any) -> list[ForgettableCall]:
         wrapped = [getattr(self, name, None) for name in ("ask", "stream")]
         return [(each, (question, scope, None)) for each in wrapped if each is not None]
@@ -199,6 +230,12 @@ class ModelGuard:
         for name in absent:
             setattr(made, name, None)  # which in the body would be a field of pydantic's
         return cast("type[_M]", made)
+
+
+def without_scope(explanation: Explanation, question: str) -> Explanation:
+    """Return an explanation that names what is in a model's scope, but shows none of it."""
+    note = _SCOPE_NOTE if explanation.reason == "nothing_near" else explanation.note
+    return replace(explanation, question=question, scope="", note=note)
 
 
 def guard_of(llm: Any) -> ModelGuard | None:

@@ -11,14 +11,19 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import ContextVar
+from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from toolops_plugins.adapters.detachable_call import DetachableCall
 from toolops_plugins.adapters.signals import Signal, adapt_policy, release
+from toolops_plugins.adapters.tool_arguments import ABSENT, FORM
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import Policy
 from toolops_plugins.runtime import ToolOps
+
+if TYPE_CHECKING:
+    from toolops_plugins.semantic.matches import Explanation
 
 __all__ = ["SINGLE_USE", "Body", "PolicyAttribute", "ToolCall", "ToolGuard"]
 
@@ -26,6 +31,7 @@ Body = partial[Any]
 """A tool's own function or method, with all arguments of a call."""
 SINGLE_USE = (Iterator, AsyncIterator, Awaitable)
 """Types of results that can be used once, and so are neither stored nor shared."""
+_ABSENT_SHOWN = f"<{type(ABSENT).__name__}>"
 
 
 class ToolCall(DetachableCall):
@@ -234,11 +240,34 @@ class ToolGuard(ABC):
             ConfigurationError: Results are neither stored nor shared.
             TypeError: The arguments do not fit the tool.
         """
+        key: str = self._function().key(**self._check(arguments))
+        return key
+
+    def explain_call(self, arguments: dict[str, Any] | None) -> Explanation:
+        """Explain how a call would be decided now.
+
+        Args:
+            arguments: As for :meth:`key_of`.
+
+        Raises:
+            ConfigurationError: As for :meth:`key_of`.
+            TypeError: As for :meth:`key_of`.
+        """
+        return _without_form(self._function().explain(**self._check(arguments)))
+
+    async def aexplain_call(self, arguments: dict[str, Any] | None) -> Explanation:
+        """As :meth:`explain_call`, without blocking the event loop."""
+        return _without_form(await self._function().aexplain(**self._check(arguments)))
+
+    def _function(self) -> Any:
+        """Return a wrapped function; both have the same keys."""
+        return self._shared.aio or self._shared.sync
+
+    def _check(self, arguments: dict[str, Any] | None) -> dict[str, Any]:
         self.check_stores()
         if arguments is None:
             raise TypeError(f"the arguments do not fit {self.name}")
-        key: str = (self._shared.aio or self._shared.sync).key(**arguments)
-        return key
+        return arguments
 
     def check_stores(self) -> None:
         """Refuse to name a key where results are neither stored nor shared.
@@ -319,6 +348,16 @@ class PolicyAttribute:
         if tool is None:
             raise AttributeError("policy")
         return self._guard_of(tool).policy
+
+
+def _without_form(explanation: Explanation) -> Explanation:
+    """Return an explanation that shows arguments of the tool only."""
+    scope = {
+        name: shown
+        for name, shown in explanation.scope.items()
+        if name != FORM and shown != _ABSENT_SHOWN
+    }
+    return replace(explanation, scope=scope)
 
 
 def _refuse(error: ConfigurationError) -> Callable[..., Any]:

@@ -31,7 +31,7 @@ _LONG = 60
 _SCOPE_NOTE = (
     "Its scope is this tool and version, tenant and namespace, and the same other arguments."
 )
-_EXACT_NOTE = "This tool compares exactly only; Semantic(on=...) lets other words share an answer."
+_EXACT_NOTE = "Calls are compared exactly only; Semantic(on=...) lets other words share an answer."
 
 
 def is_large_call(plan: Plan, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -121,7 +121,7 @@ class _Draft:
         chosen = None if cache is None else cache.key_params
         self.arguments.apply_defaults()
         return {
-            name: "(secret)" if name in hidden or is_secret_name(name) else _shown(value)
+            name: "(secret)" if name in hidden or is_secret_name(name) else _show(value)
             for name, value in self.arguments.arguments.items()
             if name not in ignored and (chosen is None or name in chosen)
         }
@@ -151,7 +151,7 @@ class _Draft:
         )
 
 
-def _shown(value: Any) -> str:
+def _show(value: Any) -> str:
     """Return an argument for people: numbers and short texts, and of all else the type."""
     if value is None or isinstance(value, bool | int | float):
         return repr(value)

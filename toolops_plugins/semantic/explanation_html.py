@@ -15,7 +15,7 @@ from toolops_plugins.semantic.explanation_text import (
     format_detail,
     one_line,
     outcome_of,
-    shown_candidates,
+    select_candidates,
     veto_of,
 )
 
@@ -164,7 +164,7 @@ def _scale(
 def _candidate_table(explanation: Explanation) -> str:
     if not explanation.candidates:
         return ""
-    shown = shown_candidates(explanation, _SHOWN)
+    shown = select_candidates(explanation, _SHOWN)
     names = list(dict.fromkeys(name for each in shown for name in each.verdicts))
     bounds = bounds_of(explanation)
     guards = "".join(f'<th class="guard"><span>{_escape(name)}</span></th>' for name in names)

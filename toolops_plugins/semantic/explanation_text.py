@@ -22,7 +22,7 @@ __all__ = [
     "plain_value",
     "scope_of",
     "sentence",
-    "shown_candidates",
+    "select_candidates",
     "text_of",
     "veto_of",
 ]
@@ -44,7 +44,7 @@ _SENTENCES = {
     "unreadable": "The stored answer cannot be decoded in this process.",
     "unavailable": "The semantic index or its embedder is in trouble, so calls go on without it.",
     "too_long": "The question is longer than max_text, so it is compared exactly only.",
-    "no_question": "The argument is not a text with words in it, so it is compared exactly only.",
+    "no_question": "There is no text to compare by meaning, so the call is compared exactly only.",
     "not_stored": "The answer to exactly this call is not stored.",
     "not_canonical": "An argument has no canonical form, so the call goes past the cache.",
     "tags_failed": "The tags of the call cannot be made, so the call goes past the cache.",
@@ -164,7 +164,7 @@ def bounds_of(explanation: Explanation) -> list[tuple[str, float]]:
     return found
 
 
-def shown_candidates(explanation: Explanation, most: int) -> Sequence[Candidate]:
+def select_candidates(explanation: Explanation, most: int) -> Sequence[Candidate]:
     """Return the nearest candidates, and whichever one the decision is about."""
     candidates = explanation.candidates
     return [
@@ -242,7 +242,7 @@ def _wrap(text: str, hanging: int = 0) -> list[str]:
 
 
 def _candidate_lines(explanation: Explanation) -> Iterable[str]:
-    candidates = shown_candidates(explanation, _SHOWN)
+    candidates = select_candidates(explanation, _SHOWN)
     width = max((len(outcome_of(each)) for each in candidates), default=0)
     for each in candidates:
         # The question stands last, since characters of some scripts are two columns wide.

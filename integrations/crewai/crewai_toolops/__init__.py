@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from crewai_toolops.explaining import aexplain_answer, explain_answer
     from crewai_toolops.forgetting import aforget_answer, forget_answer
     from crewai_toolops.listener import ToolOpsListener, install, uninstall
     from crewai_toolops.llms import MODEL_POLICY, guard_llm
@@ -28,7 +29,9 @@ __all__ = [
     "TokenPrice",
     "ToolOpsListener",
     "ToolOpsMixin",
+    "aexplain_answer",
     "aforget_answer",
+    "explain_answer",
     "forget_answer",
     "guard_llm",
     "install",
@@ -43,7 +46,9 @@ _PLACES = {
     "TokenPrice": "prices",
     "ToolOpsListener": "listener",
     "ToolOpsMixin": "mixin",
+    "aexplain_answer": "explaining",
     "aforget_answer": "forgetting",
+    "explain_answer": "explaining",
     "forget_answer": "forgetting",
     "guard_llm": "llms",
     "install": "listener",

@@ -108,7 +108,7 @@ class CrewAIToolGuard(ToolGuard):
         tool, form = given
         if is_inside_call(tool) or not self.ops.active:
             return None
-        named = self._by_name(form, args, kwargs)
+        named = self.arguments(form, args, kwargs)
         if named is None:
             return None  # the tool itself will say so, in the words that its users know
         note_tool(getattr(tool, "name", ""))
@@ -148,9 +148,10 @@ class CrewAIToolGuard(ToolGuard):
             ConfigurationError: Results are neither stored nor shared.
             TypeError: The arguments do not fit the tool.
         """
-        return self.key_of(self._by_name(form, args, kwargs))
+        return self.key_of(self.arguments(form, args, kwargs))
 
-    def _by_name(self, form: bytes | None, args: Any, kwargs: Any) -> dict[str, Any] | None:
+    def arguments(self, form: bytes | None, args: Any, kwargs: Any) -> dict[str, Any] | None:
+        """Return the arguments of a call by name, or None if they do not fit the tool."""
         named = self._arguments.by_name(args, kwargs)
         if named is not None and self._has_form:
             named[FORM] = form

@@ -6,9 +6,7 @@ from typing import Any
 
 from crewai.llms.base_llm import BaseLLM
 
-from crewai_toolops._llm_guard import LLMGuard
-from toolops_plugins import ConfigurationError
-from toolops_plugins.adapters.model_guard import guard_of
+from crewai_toolops._llm_guard import require_guard
 
 __all__ = ["aforget_answer", "forget_answer"]
 
@@ -30,20 +28,13 @@ def forget_answer(llm: BaseLLM, input: Any, /, **kwargs: Any) -> None:  # noqa: 
         ConfigurationError: The model is not guarded.
         TierError: A tier could not be reached; the others have forgotten.
     """
-    guard = _guard_of(llm)
+    guard = require_guard(llm)
     call = guard.call_of(llm, input, kwargs)
     guard.forget(*call.question())
 
 
 async def aforget_answer(llm: BaseLLM, input: Any, /, **kwargs: Any) -> None:  # noqa: A002 - as above
     """As :func:`forget_answer`, without blocking the event loop."""
-    guard = _guard_of(llm)
+    guard = require_guard(llm)
     call = guard.call_of(llm, input, kwargs)
     await guard.aforget(*await call.aquestion())
-
-
-def _guard_of(llm: Any) -> LLMGuard:
-    guard = guard_of(llm)
-    if not isinstance(guard, LLMGuard):
-        raise ConfigurationError("llm", f"must be a guarded model, not {llm!r:.200}")
-    return guard

@@ -24,7 +24,7 @@ from crewai_toolops._tool_failures import OnError, on_error_of
 from crewai_toolops._tool_guard import CrewAIToolGuard, is_inside_call
 from crewai_toolops._tool_guard_registry import FORM_OF, GUARDS, Settings, ToolGuards
 from crewai_toolops._tool_identity import is_own
-from toolops_plugins import Policy, ToolOps
+from toolops_plugins import Explanation, Policy, ToolOps
 from toolops_plugins.adapters.internals import resolve
 from toolops_plugins.adapters.options import policy_of, runtime_of, with_version
 from toolops_plugins.errors import ConfigurationError
@@ -201,9 +201,35 @@ class ToolOpsMixin(BaseModel):
         guard, key = self._toolops_call(args, kwargs)
         await guard.ops.ainvalidate(keys=[key])
 
+    def toolops_explain(self, /, *args: Any, **kwargs: Any) -> Explanation:
+        """Return why a call would be a hit or a miss now; nothing is called, counted or stored.
+
+        Args:
+            args: As for :meth:`toolops_key`.
+            kwargs: As for :meth:`toolops_key`.
+
+        Raises:
+            ConfigurationError: As for :meth:`toolops_key`; or the policy has no cache.
+            TypeError: As for :meth:`toolops_key`.
+            ValueError: As for :meth:`toolops_key`.
+        """
+        guard, arguments = self._toolops_arguments(args, kwargs)
+        return guard.explain_call(arguments)
+
+    async def toolops_aexplain(self, /, *args: Any, **kwargs: Any) -> Explanation:
+        """As :meth:`toolops_explain`, without blocking the event loop."""
+        guard, arguments = self._toolops_arguments(args, kwargs)
+        return await guard.aexplain_call(arguments)
+
     def _toolops_call(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[CrewAIToolGuard, str]:
+        guard, arguments = self._toolops_arguments(args, kwargs)
+        return guard, guard.key_of(arguments)
+
+    def _toolops_arguments(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[CrewAIToolGuard, dict[str, Any] | None]:
         guards = guards_of(self)
         if guards is None:
             raise ConfigurationError("tool", "was not made by wrap_tool()")
@@ -213,7 +239,7 @@ class ToolOpsMixin(BaseModel):
             validate = tool._validate_kwargs if is_own else tool._parse_args  # noqa: SLF001 - as its run() does
             kwargs = validate(kwargs)
         guard, form = guards.of(self)
-        return guard, guard.key(form, args, kwargs)
+        return guard, guard.arguments(form, args, kwargs)
 
 
 def guards_of(tool: Any) -> ToolGuards | None:

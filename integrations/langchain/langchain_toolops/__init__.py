@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_toolops.cache import ToolOpsCache
 from langchain_toolops.callbacks import ToolOpsCallbackHandler
 from langchain_toolops.embeddings import ToolOpsEmbeddings
+from langchain_toolops.explaining import aexplain_answer, explain_answer
 from langchain_toolops.forgetting import aforget_answer, forget_answer
 from langchain_toolops.models import MODEL_POLICY, guard_llm, guard_model
 from langchain_toolops.prices import ModelPrices, TokenPrice
@@ -40,7 +41,9 @@ __all__ = [
     "ToolOpsNodeCache",
     "ToolOpsRateLimiter",
     "ToolOpsTool",
+    "aexplain_answer",
     "aforget_answer",
+    "explain_answer",
     "forget_answer",
     "guard_llm",
     "guard_model",

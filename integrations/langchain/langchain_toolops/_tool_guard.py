@@ -185,8 +185,21 @@ class LangChainToolGuard(ToolGuard):
             ConfigurationError: Results are neither stored nor shared.
             ValidationError: The input does not fit the tool's schema.
         """
+        return self.key_of(self.arguments(tool, given))
+
+    def arguments(self, tool: BaseTool, given: str | dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a call that count, by name.
+
+        Args:
+            tool: As for :meth:`key`.
+            given: As for :meth:`key`.
+
+        Raises:
+            ConfigurationError: As for :meth:`key`.
+            ValidationError: As for :meth:`key`.
+        """
         self.check_stores()
-        return self.key_of(self._by_name(*self._parse(tool, given)))
+        return self._by_name(*self._parse(tool, given))
 
     def _parse(
         self, tool: BaseTool, given: str | dict[str, Any]

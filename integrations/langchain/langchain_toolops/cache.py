@@ -23,6 +23,7 @@ from langchain_toolops._llm_schema import accepts_generations
 from langchain_toolops._stored_answers import GenerationsView, dump, load
 from toolops_plugins import (
     Cache,
+    Explanation,
     Policy,
     Semantic,
     TierError,
@@ -30,6 +31,7 @@ from toolops_plugins import (
 )
 from toolops_plugins.adapters.call_ids import CallIds
 from toolops_plugins.adapters.forgetting import aforget_calls, forget_calls
+from toolops_plugins.adapters.model_guard import without_scope
 from toolops_plugins.adapters.options import keeps_usage, policy_of, runtime_of
 from toolops_plugins.adapters.policy_views import compare_by, map_results
 from toolops_plugins.adapters.signals import adapt_policy
@@ -47,6 +49,13 @@ _BY_RESPONSE = '"use_previous_response_id": true'
 _MEMO = 512
 _MEMO_TEXT = 4_096
 """Prompts whose parts are remembered, and their length with the model's: half of a hit's work."""
+
+_PAST = {
+    "address_in_model": "LangChain describes the model by an address in memory, which is no key.",
+    "schema_version_missing": "LangChain tells of a response schema only its class: give "
+    "ToolOpsCache(schema_version=...), or use guard_llm().",
+}
+"""Why calls go past the cache."""
 
 _KeyParts = tuple[str, str, str, str]
 """Question, scope, model and version of the schemas."""
@@ -177,6 +186,31 @@ class ToolOpsCache(BaseCache):
         if parts is not None:
             await aforget_calls(self._ops, [(self._aside, parts)])
 
+    def explain(self, prompt: str, llm_string: str) -> Explanation:
+        """Return why a lookup would be a hit or a miss now; it counts and stores nothing.
+
+        :func:`~langchain_toolops.explain_answer` makes both texts of a model and its input.
+
+        Args:
+            prompt: As in :meth:`lookup`.
+            llm_string: As in :meth:`lookup`.
+        """
+        parts = self._split(prompt, llm_string)
+        if isinstance(parts, str):
+            return self._explain_bypass(parts)
+        return without_scope(self._aside.explain(*parts), parts[0])
+
+    async def aexplain(self, prompt: str, llm_string: str) -> Explanation:
+        """As :meth:`explain`, without blocking the event loop."""
+        parts = self._split(prompt, llm_string)
+        if isinstance(parts, str):
+            return self._explain_bypass(parts)
+        return without_scope(await self._aside.aexplain(*parts), parts[0])
+
+    def _explain_bypass(self, reason: str) -> Explanation:
+        note = _PAST.get(reason, "")
+        return Explanation("", "", False, reason, "exact", {}, (), self._aside.name, "", note)  # noqa: FBT003 - its fields
+
     def clear(self, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
         """Forget all that was kept under this cache's name, in every process; nothing else."""
         try:
@@ -203,36 +237,34 @@ class ToolOpsCache(BaseCache):
         texts = prompt, llm_string
         parts = self._memo.get(texts)
         if parts is None:
-            parts = self._split(prompt, llm_string)
-            if parts is not None and len(prompt) + len(llm_string) <= _MEMO_TEXT:
+            found = self._split(prompt, llm_string)
+            if isinstance(found, str):
+                self._aside.warn(found)
+                return None
+            parts = found
+            if len(prompt) + len(llm_string) <= _MEMO_TEXT:
                 if len(self._memo) >= _MEMO:
                     self._memo.clear()
                 self._memo[texts] = parts
         return parts
 
-    def _split(self, prompt: str, llm_string: str) -> _KeyParts | None:
-        reason = None
+    def _split(self, prompt: str, llm_string: str) -> _KeyParts | str:
+        """Return what makes up the key, or the reason why a call must go past the cache."""
         version = ""
         if _ADDRESS in llm_string:
-            reason = "address_in_model"
-        elif _CLASS in llm_string and _SCHEMA not in llm_string:
+            return "address_in_model"
+        if _CLASS in llm_string and _SCHEMA not in llm_string:
             if self._schema_version is None:
-                reason = "schema_version_missing"
-            else:
-                version = f"schemas {self._schema_version}"
-        if reason is None:
-            try:
-                question, scope = question_in_text(
-                    prompt,
-                    after_tools=self._after_tools,
-                    by_response=_BY_RESPONSE in llm_string,
-                )
-                # As texts, since keys of texts are remembered.
-                return question, json.dumps(scope), llm_string, version
-            except (NotCanonicalError, RecursionError):
-                reason = "not_canonical"
-        self._aside.warn(reason)
-        return None
+                return "schema_version_missing"
+            version = f"schemas {self._schema_version}"
+        try:
+            question, scope = question_in_text(
+                prompt, after_tools=self._after_tools, by_response=_BY_RESPONSE in llm_string
+            )
+            # As texts, since keys of texts are remembered.
+            return question, json.dumps(scope), llm_string, version
+        except (NotCanonicalError, RecursionError):
+            return "not_canonical"
 
     def _result(self, found: Any) -> RETURN_VAL_TYPE | None:
         """Return what the cache gave as LangChain wants it, or None for anything else."""

@@ -17,7 +17,7 @@ from pydantic import ConfigDict, PrivateAttr
 
 from langchain_toolops._tool_guard import LangChainToolGuard, takes_argument
 from langchain_toolops._tool_injection import IncludeLike, Including, include_of, injection_names
-from toolops_plugins import Policy, ToolOps
+from toolops_plugins import Explanation, Policy, ToolOps
 from toolops_plugins.adapters.options import runtime_of
 from toolops_plugins.adapters.pydantic_state import copy_as
 from toolops_plugins.adapters.subclasses import SubclassCache, refuse_pickle
@@ -130,6 +130,24 @@ class ToolOpsTool(BaseTool):
         """As :meth:`invalidate`, without blocking the event loop."""
         guard = _guard_of(self)
         await guard.ops.ainvalidate(keys=[guard.key(self, args)])
+
+    def explain(self, args: str | dict[str, Any]) -> Explanation:
+        """Return why a call would be a hit or a miss now; nothing is called, counted or stored.
+
+        Args:
+            args: As for :meth:`key`.
+
+        Raises:
+            ConfigurationError: As for :meth:`key`; or the policy has no cache.
+            ValidationError: As for :meth:`key`.
+        """
+        guard = _guard_of(self)
+        return guard.explain_call(guard.arguments(self, args))
+
+    async def aexplain(self, args: str | dict[str, Any]) -> Explanation:
+        """As :meth:`explain`, without blocking the event loop."""
+        guard = _guard_of(self)
+        return await guard.aexplain_call(guard.arguments(self, args))
 
 
 def _guard_of(tool: ToolOpsTool) -> LangChainToolGuard:

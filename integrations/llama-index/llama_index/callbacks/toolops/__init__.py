@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from llama_index.callbacks.toolops.callbacks import ToolOpsCallbackHandler
     from llama_index.callbacks.toolops.embeddings import guard_embedding
     from llama_index.callbacks.toolops.events import CacheHitEvent
+    from llama_index.callbacks.toolops.explaining import aexplain_answer, explain_answer
     from llama_index.callbacks.toolops.forgetting import aforget_answer, forget_answer
     from llama_index.callbacks.toolops.instrumentation import (
         ToolOpsEventHandler,
@@ -51,7 +52,9 @@ __all__ = [
     "ToolOpsKVStore",
     "ToolOpsRateLimiter",
     "ToolOpsSpanHandler",
+    "aexplain_answer",
     "aforget_answer",
+    "explain_answer",
     "forget_answer",
     "guard_embedding",
     "guard_llm",
@@ -74,7 +77,9 @@ _PLACES = {
     "ToolOpsKVStore": "kvstore",
     "ToolOpsRateLimiter": "rate_limiter",
     "ToolOpsSpanHandler": "instrumentation",
+    "aexplain_answer": "explaining",
     "aforget_answer": "forgetting",
+    "explain_answer": "explaining",
     "forget_answer": "forgetting",
     "guard_embedding": "embeddings",
     "guard_llm": "llms",

@@ -18,6 +18,7 @@ from llama_index.core.tools import (
 from llama_index_instrumentation.dispatcher import DISPATCHER_SPAN_DECORATED_ATTR
 
 from llama_index.callbacks.toolops._tool_guard import LlamaIndexToolGuard
+from toolops_plugins import Explanation
 from toolops_plugins.adapters.subclasses import SubclassCache
 from toolops_plugins.adapters.tool_guard import PolicyAttribute
 from toolops_plugins.errors import ConfigurationError
@@ -91,6 +92,25 @@ class GuardedTool(BaseTool):
         """As :meth:`invalidate`, without blocking the event loop."""
         key = _guard_of(self).key(args, _with_defaults(self, kwargs))
         await _guard_of(self).ops.ainvalidate(keys=[key])
+
+    def explain(self, /, *args: Any, **kwargs: Any) -> Explanation:
+        """Return why a call would be a hit or a miss now; nothing is called, counted or stored.
+
+        Args:
+            args: As for :meth:`key`.
+            kwargs: As for :meth:`key`.
+
+        Raises:
+            ConfigurationError: As for :meth:`key`; or the policy has no cache.
+            TypeError: As for :meth:`key`.
+        """
+        guard = _guard_of(self)
+        return guard.explain_call(guard.arguments(args, _with_defaults(self, kwargs)))
+
+    async def aexplain(self, /, *args: Any, **kwargs: Any) -> Explanation:
+        """As :meth:`explain`, without blocking the event loop."""
+        guard = _guard_of(self)
+        return await guard.aexplain_call(guard.arguments(args, _with_defaults(self, kwargs)))
 
 
 def _with_defaults(tool: Any, kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -178,7 +178,11 @@ class LlamaIndexToolGuard(ToolGuard):
             ConfigurationError: Results are neither stored nor shared.
             TypeError: The arguments do not fit the tool.
         """
-        return self.key_of(self._arguments.by_name(args, self._arguments.with_context(kwargs)))
+        return self.key_of(self.arguments(args, kwargs))
+
+    def arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the arguments of a call by name, or None if they do not fit the tool."""
+        return self._arguments.by_name(args, self._arguments.with_context(kwargs))
 
 
 def _note_fallback(value: Any) -> Any:

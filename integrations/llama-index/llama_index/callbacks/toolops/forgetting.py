@@ -8,9 +8,7 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.llms.llm import LLM
 
-from llama_index.callbacks.toolops._llm_guard import LLMGuard
-from toolops_plugins import ConfigurationError
-from toolops_plugins.adapters.model_guard import guard_of
+from llama_index.callbacks.toolops._llm_guard import require_guard
 
 __all__ = ["aforget_answer", "forget_answer"]
 
@@ -33,18 +31,11 @@ def forget_answer(llm: LLM, input: str | Sequence[ChatMessage], /, **kwargs: Any
         ConfigurationError: The model is not guarded.
         TierError: A tier could not be reached; the others have forgotten.
     """
-    guard = _guard_of(llm)
+    guard = require_guard(llm)
     guard.forget(*guard.call_of(llm, input, kwargs).question())
 
 
 async def aforget_answer(llm: LLM, input: str | Sequence[ChatMessage], /, **kwargs: Any) -> None:  # noqa: A002 - as above
     """As :func:`forget_answer`, without blocking the event loop."""
-    guard = _guard_of(llm)
+    guard = require_guard(llm)
     await guard.aforget(*await guard.call_of(llm, input, kwargs).aquestion())
-
-
-def _guard_of(llm: Any) -> LLMGuard:
-    guard = guard_of(llm)
-    if not isinstance(guard, LLMGuard):
-        raise ConfigurationError("llm", f"must be a guarded model, not {llm!r:.200}")
-    return guard
