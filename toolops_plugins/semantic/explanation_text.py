@@ -21,8 +21,8 @@ __all__ = [
     "outcome_of",
     "plain_value",
     "scope_of",
-    "sentence",
     "select_candidates",
+    "sentence",
     "text_of",
     "veto_of",
 ]
