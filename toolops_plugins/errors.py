@@ -23,8 +23,9 @@
         └── EmbeddingError                              an embedder failed, or returned no embedding
 
 Of these only ``ConfigurationError``, ``Rejected`` and ``CallTimeout`` reach the caller of a wrapped
-function. The others are caught inside and become events: trouble with a cache is a miss. When
-retries are exhausted the caller gets the function's own last error, unwrapped.
+function, and of these none from the semantic cache. The others are caught inside and become events:
+trouble with a cache is a miss. When retries are exhausted the caller gets the function's own last
+error, unwrapped.
 """
 
 from __future__ import annotations
@@ -207,7 +208,13 @@ class TamperedError(CodecError):
 
 
 class TierError(ToolOpsError):
-    """A cache tier was unreachable or too slow, or refused; the call goes on without it."""
+    """A cache tier was unreachable or too slow, or refused; the call goes on without it.
+
+    Attributes:
+        notice: The kind of the notice that tells of it.
+    """
+
+    notice = "tier_failed"
 
 
 class EmbeddingError(TierError):

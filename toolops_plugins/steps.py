@@ -20,6 +20,7 @@ __all__ = [
     "awalk",
     "is_caller_error",
     "tier_problem",
+    "trouble_kind",
     "walk",
 ]
 
@@ -38,10 +39,19 @@ def is_caller_error(error: Exception) -> bool:
 
 
 def tier_problem(error: Exception) -> str:
-    """Return the detail of a notice on a tier: the error's type, or an embedder's reason."""
-    if isinstance(error, EmbeddingError) and error.__cause__ is None:
+    """Return the detail of a notice on a tier: the error's type, or a reason of this library."""
+    cause = error.__cause__
+    if isinstance(error, ConfigurationError) or (
+        isinstance(error, EmbeddingError) and cause is None
+    ):
         return str(error)
-    return type(error.__cause__ or error).__name__
+    # No truth value is asked for: an exception of a user's class may have any.
+    return type(error if cause is None else cause).__name__
+
+
+def trouble_kind(error: Exception) -> str:
+    """Return the kind of the notice on trouble with a tier or the semantic cache."""
+    return error.notice if isinstance(error, TierError) else TierError.notice
 
 
 def as_tier_error(error: Exception) -> TierError:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from toolops_plugins.cache.entry import Tier
 from toolops_plugins.cache.memory import Memory
@@ -19,7 +19,14 @@ from toolops_plugins.errors import (
     TierError,
     TooLargeError,
 )
-from toolops_plugins.steps import Flow, Io, as_tier_error, is_caller_error, tier_problem
+from toolops_plugins.steps import (
+    Flow,
+    Io,
+    as_tier_error,
+    is_caller_error,
+    tier_problem,
+    trouble_kind,
+)
 from toolops_plugins.telemetry.events import Notice, NoticeKind
 
 if TYPE_CHECKING:
@@ -114,7 +121,7 @@ class Storage:
         )
 
     def _tier_trouble(self, label: str, error: Exception) -> None:
-        self.notice("tier_failed", label, tier_problem(error))
+        self.notice(cast("NoticeKind", trouble_kind(error)), label, tier_problem(error))
 
     def _stage_trouble(self, stage: str, error: Exception) -> None:
         self.notice("stage_failed", "semantic", f"{stage}: {type(error).__name__}")

@@ -460,16 +460,24 @@ def test_a_server_that_is_down_is_a_miss_with_a_notice(unused_tcp_port_factory):
     assert {notice.kind for notice in notices.all} == {"tier_failed"}
 
 
-def test_an_index_of_another_embedder_is_an_error_that_says_so(tmp_path):
+def test_an_index_of_another_embedder_is_a_miss_that_is_told(tmp_path, caplog):
     with SemanticCache(tmp_path, collection="toolops-t") as alone:
         alone.put(FRANCE, "Paris")
+    del alone
 
     def other(texts: list[str]) -> Any:
         return [[1.0, 0.0]] * len(texts)
 
     ops = ToolOps("t", semantic=SemanticCache(tmp_path, embedder=other))
+    asked = Question(ops)
+    for question in (FRANCE, AGAIN, SPAIN):
+        assert asked.sync(question) == {"to": question}
+    (line,) = caplog.messages
+    assert "wordllama" in line
+    assert "other" in line
     with pytest.raises(ConfigurationError, match="wordllama"):
-        Question(ops).sync(FRANCE)
+        ops.semantic.open()
+    ops.close()
 
 
 # What is asked for

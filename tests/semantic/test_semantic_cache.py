@@ -341,7 +341,7 @@ def test_a_second_process_is_refused_and_told_what_to_do(cache, tmp_path):
         import sys
         from toolops_plugins import ConfigurationError, SemanticCache
         try:
-            SemanticCache(sys.argv[1]).find("anything")
+            SemanticCache(sys.argv[1]).open()
         except ConfigurationError as error:
             print(error)
         """,
@@ -360,9 +360,13 @@ def test_an_index_refuses_another_embedder(make):
     def other(texts: list[str]) -> Any:
         return [[1.0, 0.0]] * len(texts)
 
+    refusing = SemanticCache(cache.path, embedder=other)
     with pytest.raises(ConfigurationError, match="wordllama") as refused:
-        make(embedder=other).find(FRANCE)
+        refusing.open()
     assert "other" in str(refused.value)
+    assert refusing.find(FRANCE) is None
+    refusing.put(FRANCE, "Lyon")
+    assert refusing.find(FRANCE) is None
 
 
 def test_a_forked_child_reads_and_does_not_disturb(cache):

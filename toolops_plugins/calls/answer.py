@@ -148,7 +148,8 @@ def record_pending(call: Call) -> None:
 def report_failure(call: Call, stage: str, error: Exception) -> None:
     """Emit a notice that a stage of this library failed; the call goes on without it."""
     with suppress(Exception):  # there is nobody else to tell
-        emit_notice(call, "stage_failed", f"{stage}: {type(error.__cause__ or error).__name__}")
+        cause = error if error.__cause__ is None else error.__cause__
+        emit_notice(call, "stage_failed", f"{stage}: {type(cause).__name__}")
 
 
 def _count(call: Call, outcome: Outcome, answer: Answer | None) -> None:

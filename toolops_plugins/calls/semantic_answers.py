@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, cast
 
 from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.calls.answer import Answer, emit_notice
@@ -12,16 +13,19 @@ from toolops_plugins.calls.results import decode_entry
 from toolops_plugins.calls.semantic_keyer import SemanticKeyer
 from toolops_plugins.errors import CodecError, NotCanonicalError
 from toolops_plugins.policy.base import NOTHING
-from toolops_plugins.steps import tier_problem
+from toolops_plugins.steps import tier_problem, trouble_kind
 from toolops_plugins.telemetry.events import Notice, NoticeKind
 
 if TYPE_CHECKING:
+    from toolops_plugins.semantic.in_flight import QuestionInFlight
     from toolops_plugins.semantic.lookup import Lookup, Question
 
 __all__ = [
+    "describe_joining",
     "describe_match",
     "make_answer",
     "make_question",
+    "mark_semantic",
     "notify_semantic",
     "report_semantic_failure",
 ]
@@ -41,7 +45,8 @@ def make_question(call: Call) -> Question | None:
 
 def report_semantic_failure(call: Call, error: Exception) -> None:
     """Emit a notice of trouble with the index, an embedder, a guard or a judge."""
-    notify_semantic(call, "tier_failed", tier_problem(error))
+    with suppress(Exception):  # an exception of a user's class may raise when it is described
+        notify_semantic(call, cast("NoticeKind", trouble_kind(error)), tier_problem(error))
 
 
 def notify_semantic(call: Call, kind: NoticeKind, detail: str = "") -> None:
@@ -130,3 +135,34 @@ def describe_match(lookup: Lookup, matched: str | None) -> dict[str, str | int |
     if matched is not None:
         marks["question"] = matched
     return marks
+
+
+def describe_joining(
+    call: Call, lookup: Lookup, other: QuestionInFlight
+) -> dict[str, str | int | float | bool] | None:
+    """Return the details of a match with a question in flight, or None if there are none.
+
+    Args:
+        call: The call that has joined the other's flight.
+        lookup: Its lookup.
+        other: The question in flight.
+    """
+    try:
+        marks = describe_match(lookup, other.text)
+    except Exception as error:  # noqa: BLE001 - the answer of the flight stands
+        report_semantic_failure(call, error)
+        return None
+    marks["similarity"] = other.similarity
+    return marks
+
+
+def mark_semantic(call: Call) -> int | None:
+    """Return the invalidation mark of this moment for a later write, or None without one."""
+    if call.plan.semantic_keyer is None:
+        return None
+    try:
+        return call.plan.semantic_keyer.mark()
+    except Exception as error:  # noqa: BLE001 - only the write to the semantic cache needs it
+        report_semantic_failure(call, error)
+        call.store_semantic = False
+        return None

@@ -11,7 +11,7 @@ from typing import Any
 
 from toolops_plugins.errors import ConfigurationError
 
-__all__ = ["get_running_loop"]
+__all__ = ["get_running_loop", "is_loop_running"]
 
 _WAYS = (
     "run it with asyncio.run(...) or anyio.run(..., backend='asyncio'), or wrap a plain function "
@@ -29,6 +29,11 @@ def get_running_loop() -> asyncio.AbstractEventLoop:
         return asyncio.get_running_loop()
     except RuntimeError:
         raise ConfigurationError("event loop", _problem()) from None
+
+
+def is_loop_running() -> bool:
+    """Return whether this thread runs an event loop of asyncio, which must not be blocked."""
+    return asyncio._get_running_loop() is not None  # noqa: SLF001 - documented for other loops
 
 
 def _problem() -> str:

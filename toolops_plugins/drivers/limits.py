@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from toolops_plugins.clock import Clock
 from toolops_plugins.drivers.attempt import Attempt
-from toolops_plugins.errors import AttemptTimeout
+from toolops_plugins.errors import AttemptTimeout, CallTimeout
 
 __all__ = [
     "Limit",
     "attempt_timeout",
+    "ends_call",
     "no_waiter_error",
     "seconds_left",
     "seconds_left_for",
@@ -80,6 +81,18 @@ def shorter_of(one: float | None, other: float | None) -> float | None:
 def no_waiter_error() -> TimeoutError:
     """Return the error that ends work for which nobody waits any more."""
     return TimeoutError("nobody waits for this attempt any more")
+
+
+def ends_call(limit: Limit | None, error: Exception) -> bool:
+    """Return whether an error of an optional part says that the call itself has no time left.
+
+    Args:
+        limit: The limit of the part.
+        error: The error that the part raised.
+    """
+    if limit is None:
+        return False
+    return isinstance(error, CallTimeout) or (limit.unwanted is not None and limit.unwanted())
 
 
 def attempt_timeout(seconds: float | None) -> AttemptTimeout:

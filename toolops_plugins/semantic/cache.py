@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import math
 import os
 import re
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,22 +21,26 @@ from toolops_plugins.codec import Codec
 from toolops_plugins.codec.encryption import Cipher, make_cipher
 from toolops_plugins.codec.signing import derive_key
 from toolops_plugins.concurrency.pool import Pool
-from toolops_plugins.errors import CodecError, ConfigurationError
+from toolops_plugins.concurrency.running_loop import is_loop_running
+from toolops_plugins.errors import CodecError, ConfigurationError, TamperedError
 from toolops_plugins.semantic.embedding.embedders import Embedder, embedder_of, thresholds_of
 from toolops_plugins.semantic.flows import Learning, SemanticFlows
 from toolops_plugins.semantic.guards import Guard, Guards
 from toolops_plugins.semantic.index.chroma import Store
+from toolops_plugins.semantic.index.chroma_folder import warn_if_in_use
 from toolops_plugins.semantic.index.shared import index_for
 from toolops_plugins.semantic.judge import Judge, JudgeLike
 from toolops_plugins.semantic.lifecycle import Lifecycle
 from toolops_plugins.semantic.long_texts import LongText
-from toolops_plugins.semantic.lookup import Lookup, Rule
+from toolops_plugins.semantic.lookup import Lookup, Question, Rule
 from toolops_plugins.semantic.matches import Explanation, Match
-from toolops_plugins.steps import Io, as_tier_error, awalk, walk
+from toolops_plugins.steps import Io, as_tier_error, awalk, tier_problem, trouble_kind, walk
+from toolops_plugins.telemetry.log import ProblemLog
 
 __all__ = ["SemanticCache"]
 
-_LOG = logging.getLogger("toolops_plugins")
+_PROBLEMS = ProblemLog()
+"""The log of caches without a runtime."""
 _ELSEWHERE = (
     "The questions of a runtime's tools are in scopes of their own: use tool.explain(...), or "
     "explain_answer(model, ...) for a guarded model."
@@ -47,6 +51,10 @@ _REMEMBERED = 1_000
 
 class SemanticCache(Lifecycle):
     """A cache of answers by the meaning of their question, alone or as ``ToolOps(semantic=...)``.
+
+    Trouble with the index, the embedder, a guard or the judge is a miss and a line in the log, and
+    raises in no lookup or write. So is an embedded folder that another process uses: it is said
+    once, when this object is made or when it is found, and the folder is used once it is free.
 
     Entries are stored in Chroma. Safe to use from any threads and event loops. Nothing is opened
     before the first use. Writes are searchable at once and stored in the background within
@@ -195,6 +203,12 @@ class SemanticCache(Lifecycle):
         self._on_failure: Callable[[str, Exception], None] = _log_failure
         self._bound = False
         self._misses: OrderedDict[str, Lookup] = OrderedDict()
+        if self.path is not None:
+            look = partial(warn_if_in_use, self.path)
+            if is_loop_running():  # which no file may block
+                self._pool.offer(look)
+            else:
+                look()
 
     # -- the parts, created at first use ----------------------------------------------
 
@@ -297,11 +311,13 @@ class SemanticCache(Lifecycle):
 
     # -- use without a runtime ---------------------------------------------------------------------
 
-    def _lookup(self, text: str, scope: Any, *, dry: bool = False) -> Generator[Io, Any, Lookup]:
-        return self.answers.lookup(self._question(text, scope), self.rule(None, None), dry=dry)
+    def _lookup(self, asked: Question, *, dry: bool = False) -> Generator[Io, Any, Lookup]:
+        return self.answers.lookup(asked, self.rule(None, None), dry=dry)
 
     def find(self, text: str, scope: Any = "") -> Match | None:
         """Return the answer that may be served for a question, or None.
+
+        Trouble with the index or the embedder is a miss too, and a line in the log.
 
         Args:
             text: The question.
@@ -310,20 +326,32 @@ class SemanticCache(Lifecycle):
                 them. Default "".
 
         Raises:
-            ConfigurationError: An argument is invalid; the index is of another embedder, or open in
-                another process; or the judge is a coroutine function.
-            TierError: The index could not be reached, or the embedder failed.
+            ConfigurationError: An argument is invalid, or the judge is a coroutine function.
         """
         self.refuse_sync()
         if self._is_long(text):
             return self._exact_match(text, scope)
-        return self._match(walk(self._lookup(text, scope)))
+        asked = self._question(text, scope)
+        try:
+            return self._match(walk(self._lookup(asked)))
+        except Exception as error:  # noqa: BLE001 - trouble with a cache is a miss
+            self._report_trouble(error)
+            return None
 
     async def afind(self, text: str, scope: Any = "") -> Match | None:
         """Like :meth:`find`, without blocking the event loop."""
         if self._is_long(text):
             return self._exact_match(text, scope)
-        return self._match(await awalk(self._lookup(text, scope)))
+        asked = self._question(text, scope)
+        try:
+            return self._match(await awalk(self._lookup(asked)))
+        except Exception as error:  # noqa: BLE001 - trouble with a cache is a miss
+            self._report_trouble(error)
+            return None
+
+    def _report_trouble(self, error: Exception) -> None:
+        with suppress(Exception):  # an exception of a user's class may raise when it is described
+            self._on_trouble(error)
 
     def _is_long(self, text: str) -> bool:
         return isinstance(text, str) and len(text) > self.max_text
@@ -377,6 +405,8 @@ class SemanticCache(Lifecycle):
     ) -> None:
         """Store the answer to a question; it is searchable at once and written in the background.
 
+        Where the index cannot be used, nothing is stored, and a line in the log says so.
+
         After a miss in :meth:`find`, the bounded policy also learns whether the nearest answer
         would have been right.
 
@@ -392,14 +422,17 @@ class SemanticCache(Lifecycle):
         Raises:
             ConfigurationError: As in :meth:`find`.
             NotEncodableError: No codec takes the answer.
-            TierError: The index could not be opened.
         """
         self.refuse_sync()
-        if not self._is_long(text):
+        keep = self._prepare(text, value, scope, ttl, tags, took, price)
+        if keep is None:
+            return
+        try:
             self.open()
-        learning = self._keep(text, value, scope, ttl, tags, took, price)
-        if learning is not None:
-            self.learn_later(learning)
+            if (learning := keep()) is not None:
+                self.learn_later(learning)
+        except Exception as error:  # noqa: BLE001 - trouble with a cache is a miss
+            self._report_trouble(error)
 
     def learn_later(self, learning: Learning) -> None:
         """Learn in a thread of this cache, if no event loop is needed."""
@@ -418,13 +451,17 @@ class SemanticCache(Lifecycle):
         price: float = 0.0,
     ) -> None:
         """Like :meth:`put`, without blocking the event loop; awaits the judge."""
-        if not self._is_long(text):
+        keep = self._prepare(text, value, scope, ttl, tags, took, price)
+        if keep is None:
+            return
+        try:
             await self.aopen()
-        learning = self._keep(text, value, scope, ttl, tags, took, price)
-        if learning is not None:
-            await awalk(learning())
+            if (learning := keep()) is not None:
+                await awalk(learning())
+        except Exception as error:  # noqa: BLE001 - trouble with a cache is a miss
+            self._report_trouble(error)
 
-    def _keep(
+    def _prepare(
         self,
         text: str,
         value: Any,
@@ -433,31 +470,36 @@ class SemanticCache(Lifecycle):
         tags: Sequence[str],
         took: float,
         price: float,
-    ) -> Learning | None:
+    ) -> Callable[[], Learning | None] | None:
+        """Check and encode an answer; return the function that stores it, or None if it has."""
         asked = self._question(text, scope)
         seconds = self._ttl if ttl is None else check.seconds("ttl", ttl, zero=False)
         names = tuple(sorted(set(check.texts("tags", tags))))
-        answers = self.answers
+        self._codec = self._codec or Codec()
+        payload = self._codec.encode(value)
         if self._is_long(text):
             now, until = self._clock.time(), self._clock.monotonic() + seconds
-            payload = answers.codec.encode(value)
             kept = LongText(asked.scope, payload, now, now + seconds, until, names)
             self._long.put(asked.id, kept)
             return None
         with self._lock:
             lookup = self._misses.pop(asked.id, None)
-        return answers.keep(
-            asked,
-            self.rule(None, None),
-            lookup,
-            value,
-            answers.codec.encode(value),
-            mark=answers.index.mark(),  # as of now, whenever it was looked up
-            expires=self._clock.time() + seconds,
-            tags=names,
-            took=took,
-            price=price,
-        )
+
+        def keep() -> Learning | None:
+            return self.answers.keep(
+                asked,
+                self.rule(None, None),
+                lookup,
+                value,
+                payload,
+                mark=self.answers.index.mark(),  # as of now, whenever it was looked up
+                expires=self._clock.time() + seconds,
+                tags=names,
+                took=took,
+                price=price,
+            )
+
+        return keep
 
     def explain(self, text: str, scope: Any = "") -> Explanation:
         """Return why a question would be a hit or a miss now, among those of one scope.
@@ -472,18 +514,22 @@ class SemanticCache(Lifecycle):
             scope: As in :meth:`find`.
 
         Raises:
-            ConfigurationError: As in :meth:`find`.
-            TierError: As in :meth:`find`.
+            ConfigurationError: An argument is invalid, or the index is of another embedder, or open
+                in another process.
+            TierError: The index could not be reached, or the embedder failed.
         """
         if self._is_long(text):
             return self._explain_long(text, scope)
-        return self._explain(walk(self._lookup(text, scope, dry=True)), scope)
+        asked = self._question(text, scope)
+        return self._explain(walk(self._lookup(asked, dry=True)), scope)
 
     async def aexplain(self, text: str, scope: Any = "") -> Explanation:
         """Like :meth:`explain`, without blocking the event loop."""
         if self._is_long(text):
             return self._explain_long(text, scope)
-        return self._explain(await awalk(self._lookup(text, scope, dry=True)), scope)
+        return self._explain(
+            await awalk(self._lookup(self._question(text, scope), dry=True)), scope
+        )
 
     def _explain(self, lookup: Lookup, scope: Any) -> Explanation:
         explanation = self.answers.explain(lookup, scope)
@@ -525,9 +571,9 @@ def quietly(work: Callable[[], Any], on_trouble: Callable[[Exception], None]) ->
 
 
 def _log_failure(stage: str, error: Exception) -> None:
-    _LOG.warning("semantic cache: its %s failed with %s", stage, type(error).__name__)
+    _PROBLEMS.write_notice("stage_failed", "semantic", f"{stage}: {type(error).__name__}")
 
 
 def _log(error: Exception) -> None:
-    # Not the message: an embedder may quote the question in it.
-    _LOG.warning("semantic cache: %s", type(error.__cause__ or error).__name__)
+    kind = "tampered" if isinstance(error, TamperedError) else trouble_kind(error)
+    _PROBLEMS.write_notice(kind, "semantic", tier_problem(error))

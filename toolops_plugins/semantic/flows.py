@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from toolops_plugins.codec import Codec, Payload
 from toolops_plugins.errors import CodecError
 from toolops_plugins.keys.canonical import Canon
+from toolops_plugins.semantic.decision import Decision
 from toolops_plugins.semantic.guards import Guards
 from toolops_plugins.semantic.in_flight import InFlight
 from toolops_plugins.semantic.index.index import Index
@@ -214,12 +215,20 @@ class SemanticFlows:
         if candidate is not None and candidate.id not in agreeing and self._may_agree(value):
             index.put(row, lookup.x, mark, agreeing)
             return partial(self._compare_and_learn, lookup, candidate, value, agreeing)
-        learner = index.learned.learner()
-        learner.learn(decision, agreeing)
-        index.learned.note_change()
-        if not learner.redundant(decision, agreeing):
+        if self._learn(decision, agreeing):
             index.put(row, lookup.x, mark, agreeing)
         return None
+
+    def _learn(self, decision: Decision, agreeing: list[str]) -> bool:
+        """Learn from an answer; return whether it is to be stored."""
+        try:
+            learner = self.index.learned.learner()
+            learner.learn(decision, agreeing)
+            self.index.learned.note_change()
+            return not learner.redundant(decision, agreeing)
+        except Exception as error:  # noqa: BLE001 - the answer is right, whatever is learned of it
+            self._on_failure("learning", error)
+            return True
 
     def _answer(self, rule: Rule, value: Any) -> Any:
         """Return the part of a value that is compared with other answers."""

@@ -90,9 +90,15 @@ class InFlight:
             row = Row(asked.id, asked.scope, asked.text, "", b"", flight[-16:], 0.0)
             row.mark = lookup.mark
             others[flight] = row, lookup.x
-            if lookup.rule.max_error is not None:
-                # Until its answer is known, it is a group of its own.
-                self._learned.announce(row, lookup.x)
+            try:
+                if lookup.rule.max_error is not None:
+                    # Until its answer is known, it is a group of its own.
+                    self._learned.announce(row, lookup.x)
+            except BaseException:
+                del others[flight]
+                if not others:
+                    del self._under_way[asked.scope]
+                raise
             if len(others) > _MOST:
                 _, (oldest, _) = others.popitem(last=False)
                 self._withdraw(lookup, oldest)

@@ -16,7 +16,7 @@ from toolops_plugins import check
 from toolops_plugins.concurrency.pool import Outcome, Pool
 from toolops_plugins.concurrency.tasks import run_with_timeout
 from toolops_plugins.concurrency.to_thread import run_in_pool
-from toolops_plugins.errors import ConfigurationError, NotCanonicalError
+from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.keys.canonical import Canon
 
 __all__ = ["Judge", "JudgeLike", "digest_of", "is_free_text"]
@@ -48,7 +48,7 @@ def digest_of(canon: Canon, value: Any, data: bytes, secret: bytes | None) -> by
     else:
         try:
             form = b"c" + canon.encode(value)
-        except NotCanonicalError:
+        except Exception:  # noqa: BLE001 - methods of a user's class may raise anything
             form = b"d" + data
     return hashlib.blake2b(form, digest_size=16, key=(secret or b"")[:64]).digest()
 

@@ -58,6 +58,7 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 NoticeKind: TypeAlias = Literal[
     "tier_failed",
     "tier_recovered",
+    "folder_in_use",
     "unknown_format",
     "tampered",
     "not_encodable",
@@ -75,6 +76,8 @@ NoticeKind: TypeAlias = Literal[
 - ``tier_failed``: ``name`` is the tier's label, ``detail`` the type of the failure, or a few words
   about an embedder. The label of the semantic cache is "semantic".
 - ``tier_recovered``: ``name`` is the label of a tier that had failed and now works.
+- ``folder_in_use``: another process uses the folder of the semantic cache, so a call went on
+  without it; ``detail`` says what to do.
 - ``unknown_format``, ``tampered``: ``name`` is the tier that held the bytes, or "semantic", or the
   tier whose server passed on a message that is not signed; or the tool, if the bytes only failed
   when a call decoded them.

@@ -28,7 +28,7 @@ from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.keys.encoding_failures import READ_ONCE, TOO_DEEP
 
-__all__ = ["SILENT", "ProblemLog"]
+__all__ = ["SILENT", "ProblemLog", "write_line"]
 
 _CACHE = "toolops_plugins.cache"
 _SEMANTIC = "toolops_plugins.semantic"
@@ -90,8 +90,8 @@ _LINES = {
         apart=True,
     ),
 }
-SILENT = frozenset({"invalidated"})
-"""Kinds of notices that are no trouble, and so make no line."""
+SILENT = frozenset({"invalidated", "folder_in_use"})
+"""Kinds of notices that make no line: they are no trouble, or the index has written one itself."""
 
 _REGISTER = "; register its type with codec.register(), or return plain data"
 _TAKE_OUT = "; return plain data made from it, such as a list, a dict or a text"
@@ -218,7 +218,7 @@ class ProblemLog:
         if more and earlier is not None:
             text += " (%(more)d more in the last %(ago).0f s)"
             values = {**values, "more": more, "ago": now - earlier}
-        _write(logger, text, values)
+        write_line(logger, text, **values)
 
     def report_recovery(self, logger: str, cause: Hashable, text: str, /, **values: object) -> None:
         """Write that failures have ended, if a line reported them.
@@ -240,7 +240,7 @@ class ProblemLog:
                 return
             problem.unwritten = 0
         text += ", after %(seconds).1f s (%(failures)d times)"
-        _write(logger, text, {**values, "seconds": seconds, "failures": failures})
+        write_line(logger, text, **{**values, "seconds": seconds, "failures": failures})
 
     def write_notice(
         self,
@@ -313,7 +313,14 @@ class ProblemLog:
         return problem
 
 
-def _write(logger: str, text: str, values: dict[str, object]) -> None:
+def write_line(logger: str, text: str, /, **values: object) -> None:
+    """Write a WARNING; no exception leaves it, whatever a handler raises.
+
+    Args:
+        logger: The logger's name.
+        text: The line, with places such as ``%(name)r``; no place for a possible secret.
+        values: The values of the places.
+    """
     with suppress(Exception):  # a handler or filter of the user's may raise anything
         import logging  # noqa: PLC0415 - takes 3 ms to import, and is needed in trouble only
 

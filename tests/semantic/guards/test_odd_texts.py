@@ -41,3 +41,20 @@ def test_a_short_form_without_its_word_is_read(text: str) -> None:
     assert guards.veto(text, text) is None
     assert guards.veto(text, "Open it, is it?") is not None
     assert not failures
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ("1.000.000 billion", "1.000.001 billion"),
+        ("1" * 310 + " and a half", "1" * 310),
+        ("1" * 310 + " minutes past three", "1" * 311 + " minutes past three"),
+        ("half past " + "9" * 310, "half past nine"),
+    ],
+)
+def test_an_endless_number_is_read(text: str, other: str) -> None:
+    failures: list[Exception] = []
+    guards = Guards(on_failure=lambda _, error: failures.append(error))
+    assert guards.veto(text, text) is None
+    assert guards.veto(text, other) is not None
+    assert not failures

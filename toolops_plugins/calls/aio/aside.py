@@ -14,6 +14,7 @@ from toolops_plugins.calls.aio.tiers import find_entry, store_entry
 from toolops_plugins.calls.answer import Answer, record_call, tags_of
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.results import encode_result, is_cacheable, make_entry
+from toolops_plugins.calls.semantic_answers import mark_semantic
 from toolops_plugins.telemetry.events import Outcome
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ async def _store_value(
             entry = make_entry(call, cache, payload, took, price, ttl=ttl)
             await store_entry(driver, plan.tiers, call.key, entry, marks)
             if plan.semantic_keyer is not None:
-                mark = plan.semantic_keyer.mark()
+                mark = mark_semantic(call)
                 await store_semantic(driver, call, value, payload, entry, mark)
     outcome: Outcome = "bypass" if call.key is None else "miss"
     record_call(call, outcome, Answer(value, payload, "miss", None, took, price))

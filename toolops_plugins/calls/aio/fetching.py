@@ -10,10 +10,11 @@ from toolops_plugins.calls.aio.attempts import attempts_of
 from toolops_plugins.calls.aio.results import make_template, run_optional
 from toolops_plugins.calls.aio.semantic_lookup import store_semantic
 from toolops_plugins.calls.aio.tiers import store_entry
-from toolops_plugins.calls.answer import Answer, emit_notice, report_failure, report_refusal
+from toolops_plugins.calls.answer import Answer, emit_notice, report_refusal
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.negative_cache import encode_error
 from toolops_plugins.calls.results import encode_result, is_cacheable, make_entry, start_stream
+from toolops_plugins.calls.semantic_answers import mark_semantic
 from toolops_plugins.coalesce.flights import Flights
 from toolops_plugins.coalesce.streams import BaseRecording
 from toolops_plugins.errors import NotEncodableError
@@ -39,12 +40,7 @@ async def fetch(
     plan = call.plan
     monotonic = plan.shared.clock.monotonic
     began = monotonic()
-    mark = None
-    if plan.semantic_keyer is not None:
-        try:
-            mark = plan.semantic_keyer.mark()
-        except Exception as error:  # noqa: BLE001 - only the write to the semantic cache needs it
-            report_failure(call, "mark", error)
+    mark = mark_semantic(call)
     value = await attempts_of(driver, plan)(driver, call)
     took = monotonic() - began
     if plan.stream:

@@ -18,7 +18,7 @@ from toolops_plugins.calls.answer import Answer, report_refusal
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.results import LARGE_ANSWER, copy_large_answer, copy_small_answer
 from toolops_plugins.calls.semantic_answers import (
-    describe_match,
+    describe_joining,
     make_answer,
     make_question,
     notify_semantic,
@@ -27,9 +27,9 @@ from toolops_plugins.calls.semantic_answers import (
 from toolops_plugins.calls.semantic_keyer import SemanticKeyer
 from toolops_plugins.coalesce.flights import FlightResult
 from toolops_plugins.codec import Payload
+from toolops_plugins.drivers.limits import ends_call
 from toolops_plugins.errors import NotEncodableError
 from toolops_plugins.policy import NOTHING
-from toolops_plugins.steps import is_caller_error
 
 if TYPE_CHECKING:
     from toolops_plugins.drivers.loop import LoopDriver
@@ -72,7 +72,7 @@ async def lookup_semantic(
     try:
         answer = await _search(driver, call, semantic_keyer, found.marks)
     except Exception as error:
-        if is_caller_error(error):
+        if ends_call(driver.limit, error):
             raise
         semantic_keyer.failed = True
         call.store_semantic, call.lookup = False, None
@@ -151,8 +151,7 @@ async def _join(
         value = await driver.compute(copy_large_answer, call, answer)
     if value is NOTHING:
         return await fetch(driver)
-    marks = describe_match(lookup, other.text)
-    marks["similarity"] = other.similarity
+    marks = describe_joining(call, lookup, other)
     outcome = "coalesced" if answer.outcome == "miss" else answer.outcome
     return answer._replace(value=value, outcome=outcome, semantic=marks)
 
@@ -186,15 +185,14 @@ async def store_semantic(
         return
     try:
         learning = await _keep(driver, call, semantic_keyer, value, payload, entry, mark)
+        if learning is not None:
+            driver.spawn(_learn, call, learning)
     except NotEncodableError as error:
         report_refusal(call, error, value)
     except Exception as error:
-        if is_caller_error(error):
+        if ends_call(driver.limit, error):
             raise
         report_semantic_failure(call, error)
-    else:
-        if learning is not None:
-            driver.spawn(_learn, call, learning)
 
 
 async def _keep(

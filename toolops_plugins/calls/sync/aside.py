@@ -10,6 +10,7 @@ from toolops_plugins.cache.entry import Mark
 from toolops_plugins.calls.answer import Answer, record_call, tags_of
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.results import encode_result, is_cacheable, make_entry
+from toolops_plugins.calls.semantic_answers import mark_semantic
 from toolops_plugins.calls.sync.forced_refresh import forget_earlier_result
 from toolops_plugins.calls.sync.results import make_key, run_optional, start_bus
 from toolops_plugins.calls.sync.semantic_lookup import lookup_semantic, store_semantic
@@ -99,7 +100,7 @@ def _store_value(
             entry = make_entry(call, cache, payload, took, price, ttl=ttl)
             store_entry(driver, plan.tiers, call.key, entry, marks)
             if plan.semantic_keyer is not None:
-                mark = plan.semantic_keyer.mark()
+                mark = mark_semantic(call)
                 store_semantic(driver, call, value, payload, entry, mark)
     outcome: Outcome = "bypass" if call.key is None else "miss"
     record_call(call, outcome, Answer(value, payload, "miss", None, took, price))

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from toolops_plugins.cache.entry import Entry, Mark
-from toolops_plugins.calls.answer import Answer, emit_notice, report_failure, report_refusal
+from toolops_plugins.calls.answer import Answer, emit_notice, report_refusal
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.negative_cache import encode_error
 from toolops_plugins.calls.results import encode_result, is_cacheable, make_entry, start_stream
+from toolops_plugins.calls.semantic_answers import mark_semantic
 from toolops_plugins.calls.sync.attempts import attempts_of
 from toolops_plugins.calls.sync.results import make_template, run_optional
 from toolops_plugins.calls.sync.semantic_lookup import store_semantic
@@ -40,12 +41,7 @@ def fetch(
     plan = call.plan
     monotonic = plan.shared.clock.monotonic
     began = monotonic()
-    mark = None
-    if plan.semantic_keyer is not None:
-        try:
-            mark = plan.semantic_keyer.mark()
-        except Exception as error:  # noqa: BLE001 - only the write to the semantic cache needs it
-            report_failure(call, "mark", error)
+    mark = mark_semantic(call)
     value = attempts_of(driver, plan)(driver, call)
     took = monotonic() - began
     if plan.stream:

@@ -32,7 +32,7 @@ from toolops_plugins.check import count
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.concurrency.pool import Outcome, Pool
 from toolops_plugins.cooldown import Cooldown
-from toolops_plugins.errors import EmbeddingError
+from toolops_plugins.errors import EmbeddingError, ThreadPoolFull
 from toolops_plugins.semantic.embedding.batches import (
     Aembed,
     Result,
@@ -137,7 +137,17 @@ class Embeddings:
 
         If the embedder does not know it before its first embedding, this embeds a text in the
         calling thread; on an event loop, read it after the first embedding.
+
+        Raises:
+            EmbeddingError: The embedder failed.
         """
+        try:
+            return self._ask_dimension()
+        except Exception as error:  # noqa: BLE001 - an embedder may raise anything
+            problem = failure(error)
+            raise problem from problem.__cause__
+
+    def _ask_dimension(self) -> int:
         if self._timeout is None or self._quick is not None:
             return self._embedder.dimension
         outcome = Outcome()
@@ -275,7 +285,12 @@ class Embeddings:
         return found, missing
 
     def _quick_all(self, missing: dict[Key, str]) -> bool:
-        return self._quick is not None and all(map(self._quick, missing.values()))
+        if self._quick is None:
+            return False
+        try:
+            return all(map(self._quick, missing.values()))
+        except Exception:  # noqa: BLE001 - what the embedder cannot tell is not quick
+            return False
 
     def _embed_here(self, missing: dict[Key, str]) -> dict[Key, Result]:
         results = dict(
@@ -349,7 +364,7 @@ class Embeddings:
     def _submit(self, line: _Line) -> None:
         try:
             self._pool.submit(partial(self._work, line))
-        except RuntimeError as error:  # no thread can be started, such as at exit
+        except (RuntimeError, ThreadPoolFull) as error:  # no thread can be started, as at exit
             self._abandon(line, error)
 
     def _work(self, line: _Line) -> None:

@@ -104,11 +104,14 @@ def _at(words: list[str], at: int, said: list[str]) -> tuple[tuple[str, ...], in
     return None
 
 
+_DIGITS = 16  # of which a float keeps each one
+
+
 def _figure(word: str) -> float | None:
-    """Return the number that one word stands for."""
+    """Return the number that one word stands for, unless it has more digits than can be counted."""
     if word in _NUMBERS:
         return _NUMBERS[word]
-    if word[0] == "#" and word[1:].replace(".", "", 1).isdecimal():
+    if word[0] == "#" and len(word) <= _DIGITS and word[1:].replace(".", "", 1).isdecimal():
         return float(word[1:])
     return None
 

@@ -187,7 +187,7 @@ def _number(digits: str, *, sign: str = "") -> str:
 def _scale(number: str, scale: int) -> str:
     whole, _, part = number[1:].partition(".")
     zeros = len(str(scale)) - 1
-    if scale != 10**zeros or len(part) > zeros:
+    if scale != 10**zeros or len(part) > zeros or "." in part:
         return number + f"*{scale}" if part else f"#{int(whole) * scale}"
     return "#" + str(int(whole + part + "0" * (zeros - len(part))))
 

@@ -64,6 +64,8 @@ the time and misses up to 2 % of the nearest; a smaller ef_search saves a tenth 
 class ForkedIndexError(TierError):
     """An embedded index that was opened before a fork and belongs to the parent."""
 
+    notice = "folder_in_use"
+
 
 class Link:
     """The connection to a collection of entries and one of learned state. Safe for any threads.
@@ -166,9 +168,10 @@ class Link:
             if not self._told:
                 self._told = True
                 _LOG.warning(
-                    "the semantic index in %s was opened before this process was forked: it "
-                    "answers here from its copy in memory, and stores nothing; share an index by "
-                    "a server and its URL",
+                    "The semantic index in %s was opened before this process was forked, so it "
+                    "answers here from its copy in memory, and stores nothing; to share it, start "
+                    "a server by `chroma run --path %s` and use its URL in all processes",
+                    self.place,
                     self.place,
                 )
             raise ForkedIndexError(

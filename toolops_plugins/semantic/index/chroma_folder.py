@@ -24,9 +24,22 @@ from typing import Any
 
 from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import ConfigurationError, TierError
-from toolops_plugins.semantic.index.chroma_folder_lock import FolderError, FolderLock
+from toolops_plugins.semantic.index.chroma_folder_lock import (
+    FolderError,
+    FolderLock,
+    find_holder,
+)
+from toolops_plugins.semantic.index.folder_warnings import note_free, warn_in_use
 
-__all__ = ["LAYOUT", "STATE", "Folder", "enter", "index_files", "is_corrupt"]
+__all__ = [
+    "LAYOUT",
+    "STATE",
+    "Folder",
+    "enter",
+    "index_files",
+    "is_corrupt",
+    "warn_if_in_use",
+]
 
 _LOG = logging.getLogger("toolops_plugins.semantic")
 _DATABASE = "chroma.sqlite3"
@@ -196,7 +209,18 @@ def enter(path: str | os.PathLike[str] | None, client: Any = None) -> Folder:
             folder = _folders[place] = Folder(place, client)
         else:
             folder.users += 1
-        return folder
+    note_free(place)
+    return folder
+
+
+def warn_if_in_use(path: Path) -> None:
+    """Log once that another process uses a folder, if one does now."""
+    try:
+        place = path.resolve()
+    except (OSError, RuntimeError):  # opening it will say what is wrong
+        return
+    if place not in _folders and (error := find_holder(place)) is not None:
+        warn_in_use(error)
 
 
 def index_files(path: Path, name: str) -> list[Path]:

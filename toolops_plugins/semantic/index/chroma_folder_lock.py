@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,11 +17,14 @@ from typing import Any
 
 from toolops_plugins.errors import ConfigurationError, TierError
 
-__all__ = ["FolderError", "FolderLock"]
+__all__ = ["FolderError", "FolderInUseError", "FolderLock", "find_holder"]
 
 _NAME = "toolops.lock"
 _BUSY, _IDLE = b"w", b"-"
 _FAR = 1 << 30  # Windows blocks reads of a locked range, so an unused one is locked
+_ATTEMPTS = 4
+_PAUSE = 0.005
+"""Seconds between two attempts: a process that looks for a holder has the lock for a moment."""
 
 
 class FolderError(ConfigurationError, TierError):
@@ -28,6 +32,28 @@ class FolderError(ConfigurationError, TierError):
 
     Opening it raises; in the call of a tool it is a failure of the cache like any other.
     """
+
+
+class FolderInUseError(FolderError):
+    """A folder that another process has locked.
+
+    Args:
+        folder: The folder.
+        pid: The id of that process, or "unknown".
+    """
+
+    notice = "folder_in_use"
+
+    def __init__(self, folder: Path, pid: object) -> None:
+        super().__init__(
+            "path",
+            f"{folder} is in use by another process (pid {pid}). "
+            "Chroma's embedded index is for one process only, and two would corrupt it. To "
+            "share it, start a server with `chroma run --path "
+            f"{folder}` and give its URL instead: SemanticCache(url='http://localhost:8000')",
+        )
+        self.folder = folder
+        self.pid = pid
 
 
 class FolderLock:
@@ -56,20 +82,18 @@ class FolderLock:
             raise
 
     def _hold(self, folder: Path) -> None:
-        held = self._read()
-        try:
-            _lock(self._file)
-        except OSError as error:
-            if not isinstance(error, BlockingIOError | PermissionError):
+        for attempt in range(_ATTEMPTS):
+            held = _read(self._file)
+            try:
+                _lock(self._file)
+                break
+            except (BlockingIOError, PermissionError) as error:
+                if attempt + 1 == _ATTEMPTS:
+                    raise FolderInUseError(folder, held.get("pid", "unknown")) from error
+                time.sleep(_PAUSE)
+            except OSError as error:
                 raise FolderError("path", f"{folder} cannot be locked: {error}") from error
-            raise FolderError(
-                "path",
-                f"{folder} is in use by another process (pid {held.get('pid', 'unknown')}). "
-                "Chroma's embedded index is for one process only, and two would corrupt it. To "
-                "share it, start a server with `chroma run --path "
-                f"{folder}` and give its URL instead: SemanticCache(url='http://localhost:8000')",
-            ) from error
-        held = self._read()
+        held = _read(self._file)
         self.torn: bool = held.get("state") == _BUSY.decode()
         """True if the last process ended during a write."""
         self.stale: set[str] = set(held.get("stale", ()))
@@ -113,17 +137,39 @@ class FolderLock:
         with suppress(OSError):
             os.close(self._file)
 
-    def _read(self) -> dict[str, Any]:
-        os.lseek(self._file, 0, os.SEEK_SET)
-        text = os.read(self._file, 1 << 20)
-        if not text:
-            return {}
-        try:
-            found = json.loads(text[1:])
-            stale = [name for name in found["stale"] if isinstance(name, str)]
-            return {"state": chr(text[0]), "pid": found["pid"], "stale": stale}
-        except (KeyError, TypeError, ValueError):
-            return {"state": _BUSY.decode()}  # truncated, so the state is unknown
+
+def find_holder(folder: Path) -> FolderInUseError | None:
+    """Return the error of opening a folder that another process has locked, or None.
+
+    Nothing is created, and nothing stays locked.
+    """
+    try:
+        file = os.open(folder / _NAME, os.O_RDWR)
+    except OSError:
+        return None  # nobody has used it yet, or opening it will say why it cannot be used
+    try:
+        _lock(file)
+    except (BlockingIOError, PermissionError):
+        with suppress(OSError):
+            return FolderInUseError(folder, _read(file).get("pid", "unknown"))
+    except OSError:
+        pass
+    finally:
+        os.close(file)
+    return None
+
+
+def _read(file: int) -> dict[str, Any]:
+    os.lseek(file, 0, os.SEEK_SET)
+    text = os.read(file, 1 << 20)
+    if not text:
+        return {}
+    try:
+        found = json.loads(text[1:])
+        stale = [name for name in found["stale"] if isinstance(name, str)]
+        return {"state": chr(text[0]), "pid": found["pid"], "stale": stale}
+    except (KeyError, TypeError, ValueError):
+        return {"state": _BUSY.decode()}  # truncated, so the state is unknown
 
 
 def _put(file: int, content: bytes, *, cut: bool = True) -> None:

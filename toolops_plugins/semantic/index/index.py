@@ -7,11 +7,11 @@ memory holds only the pending writes of this process.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -23,12 +23,19 @@ from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.concurrency.to_thread import run_in_pool
 from toolops_plugins.cooldown import Cooldown
-from toolops_plugins.errors import TamperedError, TierError
+from toolops_plugins.errors import (
+    ConfigurationError,
+    TamperedError,
+    ThreadPoolFull,
+    TierError,
+    ToolOpsError,
+)
 from toolops_plugins.invalidation import Invalidations
 from toolops_plugins.semantic.embedding.cached import Embeddings
 from toolops_plugins.semantic.embedding.embedders import Embedder
 from toolops_plugins.semantic.index.chroma import Store
-from toolops_plugins.semantic.index.chroma_folder_lock import FolderError
+from toolops_plugins.semantic.index.chroma_folder_lock import FolderInUseError
+from toolops_plugins.semantic.index.folder_warnings import warn_in_use
 from toolops_plugins.semantic.index.invalidations import Voids
 from toolops_plugins.semantic.index.learning import LearnerState
 from toolops_plugins.semantic.index.lifetimes import Lifetimes
@@ -37,11 +44,9 @@ from toolops_plugins.semantic.index.memory_copies import Copies
 from toolops_plugins.semantic.index.pending_deletions import PendingDeletions
 from toolops_plugins.semantic.index.rows import Row
 from toolops_plugins.semantic.index.write_behind import Writer
-from toolops_plugins.steps import Io, as_tier_error, is_caller_error
+from toolops_plugins.steps import Io, as_tier_error
 
 __all__ = ["Index", "Near", "Vector"]
-
-_LOG = logging.getLogger("toolops_plugins.semantic")
 
 Vector = npt.NDArray[np.float32]
 Near = list[tuple[Row, float]]
@@ -115,7 +120,7 @@ class Index:
         self._voided: OrderedDict[str, tuple[int, float]] = OrderedDict()  # when ids were removed
         self._cooldown = Cooldown(clock, lease=30.0)
         self._whole = False  # whether memory holds all entries
-        self._explained = ""  # the logged failure to open
+        self._refusal: ConfigurationError | None = None  # why it could not be opened
         self._evicted: dict[str, None] = {}  # evicted ids that are still stored
         self._written = 0  # rows since the last check of the size of the index
         self._gone: set[str] = set()  # ids that were removed while loading
@@ -164,24 +169,18 @@ class Index:
             try:
                 store = self._open_store(name, dimension)
             except Exception as error:
-                if is_caller_error(error):  # the store itself has answered
-                    self._cooldown.succeed(ticket)
-                else:
-                    self._cooldown.fail(ticket)
-                    self._explain_failure(error)
+                self._cooldown.fail(ticket)
+                if isinstance(error, ConfigurationError):
+                    self._refusal = error
+                if isinstance(error, FolderInUseError):
+                    warn_in_use(error)
                 raise
             self._cooldown.succeed(ticket)
-            self._explained = ""
+            self._refusal = None
             self._begin(store)
 
     def _is_ready(self) -> bool:
         return self.ready  # another thread may have closed it
-
-    def _explain_failure(self, error: Exception) -> None:
-        """Log once why a folder cannot be used, with the remedy."""
-        if isinstance(error, FolderError) and str(error) != self._explained:
-            self._explained = str(error)
-            _LOG.warning("the semantic index cannot be opened: %s", error)
 
     def _open_store(self, name: str, dimension: int) -> Store:
         store = self._make_store(embedder=name, dimension=dimension)
@@ -210,13 +209,20 @@ class Index:
         if not store.shared:
             try:
                 self._pool.submit(self._load)
-            except RuntimeError:  # no thread can be started, such as at exit
+            except ThreadPoolFull:  # such as at exit
                 self.is_loaded.set()
 
     def _refuse_in_cooldown(self) -> None:
         """Raise at once during a cooldown, without a change of threads."""
         if self._cooldown.is_active:
-            raise TierError("the semantic index failed a moment ago and is left alone for a while")
+            raise self._pause_error()
+
+    def _pause_error(self) -> ToolOpsError:
+        """Return the error of a call in a cooldown, with the reason if it is a lasting one."""
+        refusal = None if self.ready else self._refusal
+        if refusal is not None:
+            return copy(refusal)  # a shared traceback would grow with every caller
+        return TierError("the semantic index failed a moment ago and is left alone for a while")
 
     async def aopen(self) -> None:
         """Like :meth:`open`, without blocking the event loop."""
@@ -300,6 +306,8 @@ class Index:
     def reset_after_fork(self) -> None:
         """Continue in a forked child with the entries in memory, without writing."""
         self._embedding = threading.RLock()
+        self._cooldown.reset()
+        self._refusal = None
         self.learned.reset_after_fork()
         self._writer.reset_after_fork()
         self._pending = PendingDeletions()  # the old ones belong to the parent
@@ -405,7 +413,7 @@ class Index:
     def _ticket(self) -> int:
         ticket = self._cooldown.enter()
         if ticket is None:
-            raise TierError("the semantic index failed a moment ago and is left alone for a while")
+            raise self._pause_error()
         return ticket
 
     def note_hit(self, row: Row) -> None:
@@ -455,10 +463,9 @@ class Index:
                 return
             try:
                 vectors = self.embeddings.many([text for _, text, _ in waiting])
-            except TierError as error:
-                self._on_trouble(error)  # entries without a vector are dropped
-            else:
                 self._put_all(waiting, vectors)
+            except Exception as error:  # noqa: BLE001 - entries without a vector are dropped
+                self._on_trouble(as_tier_error(error))
             with self.lock:
                 # Last, so that a search always finds them in one place.
                 del self._unembedded[: len(waiting)]

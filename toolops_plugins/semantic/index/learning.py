@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from toolops_plugins.clock import Clock
 from toolops_plugins.concurrency.pool import Pool
-from toolops_plugins.errors import TierError
+from toolops_plugins.errors import ThreadPoolFull, TierError
 from toolops_plugins.semantic.bounded import Bounded
 from toolops_plugins.semantic.index.chroma import Store
 from toolops_plugins.semantic.index.memory import MemoryIndex
@@ -95,9 +95,8 @@ class LearnerState:
                 self._recall_done.clear()
                 try:
                     self._pool.submit(self._recall)
-                except RuntimeError:
+                except ThreadPoolFull:  # such as at exit; what was learned before is not read
                     self._recall_done.set()
-                    raise
             return self._learner
 
     def _vector_of(self, id_: str) -> npt.NDArray[np.float32] | None:
@@ -165,9 +164,9 @@ class LearnerState:
     def withdraw(self, row: Row) -> None:
         """Remove a question in flight, unless its answer was stored meanwhile."""
         with self._home.lock:
+            self._announced.pop(row.id, None)
             if self._home.memory.get(row.id) is None:
                 self.learner().remove(row.id)
-            self._announced.pop(row.id, None)
 
     def agree(self, id_: str, agreeing: Sequence[str]) -> None:
         """Record that the answer of an entry agrees with those of others."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any, Protocol
 
@@ -188,9 +188,13 @@ class Writer:
 
     def _wake(self) -> None:
         # Called with the lock held. Many rows wake the thread once.
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="toolops-index", daemon=True)
-            self._thread.start()
+        if self._thread is None or not self._thread.is_alive():
+            thread = threading.Thread(target=self._work, name="toolops-index", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no thread can be started now; the next row tries again
+                return
+            self._thread = thread
         elif self._idle or len(self._rows) == _BATCH:
             self._changed.notify()
 
@@ -224,7 +228,8 @@ class Writer:
                 self._after()
             except Exception as error:  # noqa: BLE001 - errors in the background are reported
                 self._cooldown.fail(ticket)
-                self._on_trouble(as_tier_error(error))
+                with suppress(Exception):  # the thread must outlive whoever is told
+                    self._on_trouble(as_tier_error(error))
             else:
                 self._cooldown.succeed(ticket)
 
