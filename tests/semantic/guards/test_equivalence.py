@@ -70,7 +70,7 @@ def test_in_any_doubt_two_texts_are_not_alike(question, candidate):
 
 def test_weighing_gives_the_first_veto_and_whether_the_two_are_alike():
     assert ALL.weigh("hotels in Oslo", "hotels in Oslo, please") == (None, True)
-    assert ALL.weigh("Is parking free?", "Is parking free today?") == (None, False)
+    assert ALL.weigh("hotels in Oslo", "see hotels in Oslo yourself") == (None, False)
     veto, same = ALL.weigh("hotels in Oslo", "hotels in Bergen")
     assert veto == ALL.veto("hotels in Oslo", "hotels in Bergen") is not None
     assert not same

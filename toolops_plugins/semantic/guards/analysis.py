@@ -6,7 +6,7 @@ import hashlib
 from functools import lru_cache
 from typing import NamedTuple
 
-from toolops_plugins.semantic.guards.courtesy import strip_courtesy
+from toolops_plugins.semantic.guards.courtesy import requests_in, strip_courtesy
 from toolops_plugins.semantic.guards.function_words import (
     DROPPED,
     FOREIGN,
@@ -27,6 +27,7 @@ from toolops_plugins.semantic.guards.light_words import (
 )
 from toolops_plugins.semantic.guards.near_synonyms import degree_form
 from toolops_plugins.semantic.guards.question_kinds import kind_of
+from toolops_plugins.semantic.guards.scope import MARK, PRESENT, mark_scope
 from toolops_plugins.semantic.guards.stems import PAST, key, stem, without_un
 from toolops_plugins.semantic.guards.tokenizer import fold, replace, tokenize
 from toolops_plugins.semantic.guards.traits import (
@@ -48,14 +49,14 @@ LONG = 400
 """Longest text, in characters, that is analysed; longer ones are compared as a whole."""
 
 _GENERIC = frozenset(map(stem, GENERIC))
-_PERSONS = THIRD_PERSON | {"my": "my", "our": "my", "your": "your"}
+_PERSONS = THIRD_PERSON | {"my": "my", "our": "my", "your": "your", "their": "their"}
 _ENGLISH = DROPPED | NEGATORS
 _FAILURES = frozenset(map(key, word_list("fail problem broken malfunction")))
 _TRANSPARENT = frozenset(
     word_list(
         "a an the my your our his her their its this that these those can will should "
         "would could do "
-        "did have has am are is be must may might"
+        "did have has am are is be must may might either both"
     )
 )
 """Words between a preposition or a subject and its noun or verb."""
@@ -63,13 +64,20 @@ _BEING = frozenset(word_list("is are was were be been being"))
 _MODALS = frozenset(word_list("can could will would shall should may might must"))
 _DEGREES = {"most": "est", "more": "er"}
 _ADJECTIVAL = ("able", "ible", "ive", "ous", "ful", "ic", "ant", "ent", "ular", "al")
+_INVERTING = (_BEING | _MODALS | frozenset(word_list("why how did does has have"))) - {"being"}
+"""First words of questions in which "not" stands before the subject: why is not my card."""
 _PRONOUNS = frozenset(word_list("i we you they he she it"))
+_ANYBODY = frozenset(
+    word_list("they someone somebody anyone anybody everyone everybody one who people users")
+)
 _BETWEEN = frozenset(
     word_list("over up down off out the a an his her its their my your our by who whom")
 )
 """Words between a verb and its object."""
 _CONDITIONS = frozenset(("if", "unless", "provided", "during", "despite"))
 """Words that begin a condition; all words after them restrict the question."""
+_JOINTS = {"and": "and", "but": "and", "without": "and", "except": "and", "or": "or"}
+"""Words that join what stands on either side of them, with the name of the role."""
 _MOVING = PARTICLES | {"before", "after"}
 
 
@@ -84,6 +92,7 @@ class _WordRole(NamedTuple):
     negates: bool
     fails: bool
     transparent: bool
+    joint: str  # the role of the words around a conjunction
 
 
 @lru_cache(maxsize=16384)
@@ -93,6 +102,13 @@ def _role_of(low: str) -> _WordRole:
     if not small:
         if low in UNITS:
             name, level = "u:" + UNITS[low], NAME
+        elif low.startswith(MARK):
+            return _WordRole(
+                low,
+                Word(low[len(MARK) :], NAME),
+                "" if low in PRESENT else low[len(MARK) :],
+                *("", False, False, False, True, ""),
+            )
         else:
             rest = without_un(low)
             negates = rest is not None
@@ -107,6 +123,7 @@ def _role_of(low: str) -> _WordRole:
         negates,
         low in TROUBLE,
         low in _TRANSPARENT,
+        _JOINTS.get(low, ""),
     )
 
 
@@ -125,7 +142,8 @@ def read(text: str) -> Traits:
     if len(text) > LONG:
         whole = " ".join(text.casefold().split())
         return Traits(whole=hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest())
-    lows, capitals = tokenize(strip_courtesy(fold(text)))
+    text = strip_courtesy(fold(text))
+    lows, capitals = tokenize(text)
     english = _may_be_english(lows, plain=text.isascii())
     if english:
         replace(lows, capitals)
@@ -135,9 +153,10 @@ def read(text: str) -> Traits:
             _compare(lows, capitals)
         if "b" in lows:
             _name_variables(lows)
+        mark_scope(lows, capitals)
     if not VALUE_WORDS.isdisjoint(lows) or any(low[0] == "#" for low in lows):
         lows, capitals = read_values(lows, capitals)
-    gathering = _TraitsBuilder()
+    gathering = _TraitsBuilder(requests_in(text), inverted=bool(lows) and lows[0] in _INVERTING)
     for low, capital in zip(lows, capitals, strict=True):
         gathering.take(low, capital=capital)
     gathered = gathering.traits
@@ -149,6 +168,9 @@ def read(text: str) -> Traits:
     else:
         gathered.negated = gathering.negations % 2 == 1
         gathered.kind = kind_of(lows, gathered.words)
+    negated = gathering.roles.get("not", [])
+    if len(negated) < gathering.negations:  # as many as there are negations
+        gathering.roles["not"] = [*negated, *[""] * (gathering.negations - len(negated))]
     gathered.persons = frozenset(gathering.persons)
     gathered.particles = frozenset(gathering.particles)
     gathered.order = tuple(gathering.order)
@@ -196,15 +218,20 @@ class _TraitsBuilder:
     """Collects the traits of a text word by word."""
 
     __slots__ = (
+        "_anybody",
         "_asked",
         "_been",
         "_condition",
         "_did",
         "_doer",
         "_done",
+        "_inverted",
+        "_joined",
+        "_joint",
         "_marker",
         "_name",
         "_pronoun",
+        "_requests",
         "negations",
         "order",
         "particles",
@@ -214,7 +241,9 @@ class _TraitsBuilder:
         "values",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, requests: frozenset[str], *, inverted: bool) -> None:
+        self._requests = requests
+        self._inverted = inverted  # whether the first "not" may stand before the subject
         self.traits = Traits()
         self.values: list[str] = []
         self.order: list[str] = []
@@ -226,9 +255,12 @@ class _TraitsBuilder:
         self._name = ""  # the name that stands directly before
         self._did = False
         self._condition = False
+        self._anybody = False
         self._asked = False
         self._been = False
         self._pronoun = False  # whether the word directly before is one
+        self._joint = ""  # the conjunction before the next word, and the word before it
+        self._joined = ""
         self._doer = ""  # the subject of the next verb
         self._done = ""  # the verb whose subject or object follows
 
@@ -242,14 +274,23 @@ class _TraitsBuilder:
                 self._place(low)
             self._name = ""
             return
-        name, word, marker, person, moves, negates, fails, transparent = _role_of(low)
+        name, word, marker, person, moves, negates, fails, transparent, joint = _role_of(low)
         if negates:
             self.negations += 1
         if fails:
             self.traits.trouble = True
+        if name.startswith(MARK):  # it chooses what follows, wherever that stands
+            self.traits.words.setdefault(name, word)
+            self._marker = marker or self._marker
+            self._anybody = True
+            return
+        if low in _ANYBODY:
+            self._anybody = True
         if name:
             if capital and word.level != NAME:
                 word = Word(low, NAME)
+            elif low in self._requests and word.level < CONTENT:
+                word = Word(low, CONTENT)
             self.traits.words.setdefault(name, word)
             before = self.order[-1] if self.order else ""
             by = self._marker == "by"
@@ -267,16 +308,21 @@ class _TraitsBuilder:
             if marker:
                 self._marker = marker
             return
+        if joint and self.order:
+            self._joint, self._joined = joint, self.order[-1]
         self._name = ""
         self._pronoun = low in _PRONOUNS
         if moves:
             self.particles.add(low)
             if self.order:
                 self._note("moved", self.order[-1], low)
-        if person:
+        if person == "their":  # without somebody before whom it may mean
+            if len(self.order) < 2 and not self._anybody:
+                self.persons.add(person)
+        elif person:
             self.persons.add(person)
         if marker:
-            self._marker = marker
+            self._marker = "" if negates and self._inverted and not self.order else marker
         elif not transparent:
             self._marker = ""
         if low in _CONDITIONS:
@@ -323,6 +369,9 @@ class _TraitsBuilder:
         if self._marker:
             self.roles.setdefault(self._marker, []).append(name)
             self._marker = ""
+        if self._joint:
+            self._note(self._joint, self._joined, name)
+            self._joint = ""
         if self._did:
             self.roles.setdefault("did", []).append(name)
             self._did = False

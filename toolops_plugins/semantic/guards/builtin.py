@@ -10,9 +10,14 @@ from toolops_plugins.semantic.guards.lexicon import word_list
 from toolops_plugins.semantic.guards.light_words import CATEGORIES
 from toolops_plugins.semantic.guards.pairing import Pair
 from toolops_plugins.semantic.guards.question_kinds import IMPLIED, are_in_conflict
-from toolops_plugins.semantic.guards.relations import role_swap
+from toolops_plugins.semantic.guards.relations import (
+    changed_conjunction,
+    exchanged_words,
+    role_swap,
+)
 from toolops_plugins.semantic.guards.stems import in_family, key, opposites_of
 from toolops_plugins.semantic.guards.traits import ACTING, LIGHT, NAME, Traits, Word
+from toolops_plugins.semantic.guards.units import UNITS
 
 __all__ = ["BUILT_IN", "Veto"]
 
@@ -29,6 +34,8 @@ class Veto(NamedTuple):
     reason: str
 
 
+_UNITS = frozenset("u:" + unit for unit in UNITS.values())
+"""Keys of units without a number."""
 _REPAIR = key("fix")
 _FAILURE = key("fail")
 _TROUBLED = frozenset(map(key, word_list("declined rejected refused denied error stuck")))
@@ -111,6 +118,9 @@ def negation(pair: Pair) -> Veto | None:
         return (
             None if differs else Veto("negation", f'"{turned[0]}" is the opposite of "{turned[1]}"')
         )
+    flipped = "" if turned else _negated_in_one(question, candidate)
+    if flipped:
+        return Veto("negation", _negated(pair, flipped))
     if not differs and question.trouble == candidate.trouble:
         return None
     if (question.negated or question.trouble) == (candidate.negated or candidate.trouble):
@@ -119,6 +129,25 @@ def negation(pair: Pair) -> Veto | None:
         return None  # a request for a repair implies a failure
     negative = "question" if question.negated or question.trouble else "candidate"
     return Veto("negation", f"only the {negative} is negated")
+
+
+def _negated_in_one(question: Traits, candidate: Traits) -> str:
+    """Return a word with content that only one text negates, where it negates more, or nothing."""
+    mine, other = question.roles.get("not", ()), candidate.roles.get("not", ())
+    if len(mine) == len(other):
+        return ""
+    if len(mine) < len(other):
+        mine, other, candidate = other, mine, question
+    for name in mine:
+        word = candidate.words.get(name)
+        if word is not None and word.level >= LIGHT and name not in other:
+            return name
+    return ""
+
+
+def _negated(pair: Pair, name: str) -> str:
+    word = pair.names().get(name, "")
+    return f'"{word}" is negated in one of the two' if word else "only one of the two is negated"
 
 
 def _words_without_match(ours: Traits, theirs: Traits) -> list[str]:
@@ -140,7 +169,7 @@ def order(pair: Pair) -> Veto | None:
         return None
     if question.persons != candidate.persons:
         mine, other = question.persons - candidate.persons, candidate.persons - question.persons
-        if mine and other:
+        if (mine and other) or "their" in mine | other:
             return Veto("order", _difference("persons", sorted(mine), sorted(other)))
     why = role_swap(question, candidate, pair.digest)
     return None if why is None else Veto("order", why)
@@ -156,8 +185,18 @@ def words(pair: Pair) -> Veto | None:
     if not (question.english and candidate.english):
         return None
     mine, other = pair.left()
+    joints = changed_conjunction(question, candidate, pair.found)
+    if joints is not None:
+        return Veto("words", f'"{joints[0]}" and "{joints[1]}" join the same words')
+    exchanged = exchanged_words(question, candidate, pair.found)
+    if exchanged is not None:
+        return Veto("words", _exchange(pair, *exchanged))
     if not mine and not other:
         return None
+    units = frozenset(map(pair.digest, _UNITS))
+    if not units.isdisjoint(mine) and not units.isdisjoint(other):
+        mine, other = _only(mine, units), _only(other, units)
+        return Veto("words", _difference("units", _texts_of(pair, mine), _texts_of(pair, other)))
     strong = _strong(pair, mine, candidate, question)
     rival = _strong(pair, other, question, candidate)
     if not rival and strong:
@@ -188,6 +227,18 @@ def _strong(pair: Pair, left: dict[str, Word], theirs: Traits, ours: Traits) -> 
             continue
         strong[name] = word
     return strong
+
+
+def _exchange(pair: Pair, first: str, second: str) -> str:
+    names = pair.names()
+    one, other = names.get(first, ""), names.get(second, "")
+    if not one or not other:
+        return "one of the repeated words is exchanged for another"
+    return f'"{one}" stands in place of "{other}"'
+
+
+def _only(left: dict[str, Word], names: frozenset[str]) -> dict[str, Word]:
+    return {name: word for name, word in left.items() if name in names}
 
 
 def _verbs_of_little_content(left: dict[str, Word]) -> dict[str, Word]:

@@ -9,7 +9,7 @@ from toolops_plugins.semantic.guards.function_words import AUXILIARIES
 from toolops_plugins.semantic.guards.lexicon import word_list
 from toolops_plugins.semantic.guards.stems import key
 
-__all__ = ["IMPLIED", "YES_OR_NO", "are_in_conflict", "kind_of"]
+__all__ = ["IMPLIED", "MEASURED", "YES_OR_NO", "are_in_conflict", "kind_of"]
 
 YES_OR_NO = "yes or no"
 DEFINITION = "what is a"
@@ -67,12 +67,13 @@ _BY_NOUN = {
     }.items()
     for noun in nouns.split()
 }
-_MEASURED = frozenset(
+MEASURED = frozenset(
     word_list(
         "quantity count duration often distance age height size speed weight depth width "
         "temperature"
     )
 )
+"""Kinds of question for a measure, which are also the words that stand for "how many" and such."""
 _WORDS = {
     "who": "who",
     "whom": "who",
@@ -83,7 +84,7 @@ _WORDS = {
     "how": "how",
     "what": "what",
     "which": "what",
-    **{kind: kind for kind in _MEASURED},
+    **{kind: kind for kind in MEASURED},
 }
 _LOOSE = frozenset(("when", "where", "who", "which", "age", "height", "size", "speed", "weight"))
 _LOOSE |= frozenset(("depth", "width", "temperature", "distance", "duration", "what", "how"))
@@ -132,8 +133,8 @@ def kind_of(words: list[str], content: Mapping[str, Any]) -> str:
 _APART = {
     "what": frozenset(("who", "when", "where", "why", "often", "duration", "count")),
     "how": frozenset(("who", "when", "where", "why", "often", "quantity", "count", "age"))
-    | _MEASURED,
-    YES_OR_NO: frozenset(("who", "when", "where", "why")) | _MEASURED,
+    | MEASURED,
+    YES_OR_NO: frozenset(("who", "when", "where", "why")) | MEASURED,
 }
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 
 from toolops_plugins.semantic.guards.function_words import PARTICLE_OPPOSITES
-from toolops_plugins.semantic.guards.lexicon import function_words
+from toolops_plugins.semantic.guards.lexicon import function_words, word_list
 from toolops_plugins.semantic.guards.stems import key
-from toolops_plugins.semantic.guards.traits import Traits
+from toolops_plugins.semantic.guards.traits import LIGHT, Traits
 from toolops_plugins.semantic.guards.units import UNITS
 
-__all__ = ["TWO_SIDED", "pairs_in", "role_swap"]
+__all__ = ["TWO_SIDED", "changed_conjunction", "exchanged_words", "pairs_in", "role_swap"]
 
 TWO_SIDED = frozenset(map(key, function_words()["two_sided_verbs"]))
 """Keys of verbs between two parties, so that swapping them matters."""
 _UNITS = frozenset("#u:" + unit for unit in UNITS.values())
 _MONTHS = frozenset(f"#m{month}" for month in range(1, 13))
-_SUBJECTS = frozenset(("i", "me", "did", "left", "right", "if", "agent", "patient", "moved"))
+_SUBJECTS = frozenset(
+    word_list("i me did left right if agent patient moved and or not"),
+)
 """Roles that are no prepositions; they have rules of their own."""
 
 _EXCHANGING = (key("replace"), key("substitute"), key("exchange"))
@@ -47,6 +50,8 @@ def _find_swap(question: Traits, candidate: Traits, digest: Callable[[str], str]
         )
         if both and (strict or _elsewhere(gone, come, question, candidate)):
             return f'what stands after "{role}" is swapped with something else'
+    if ("not" in mine or "not" in other) and _negations_swapped(question, candidate):
+        return "what is negated is swapped with something else"
     for role, names in mine.items():
         against = PARTICLE_OPPOSITES.get(role)
         rivals = other.get(against, ()) if against else ()
@@ -90,6 +95,61 @@ def pairs_in(roles: dict[str, tuple[str, ...]], role: str) -> set[tuple[str, str
     """Return the pairs of words that a role holds: verbs with who does it, or to whom."""
     names = roles.get(role, ())
     return set(zip(names[::2], names[1::2], strict=True))
+
+
+def changed_conjunction(
+    question: Traits, candidate: Traits, found: dict[str, str]
+) -> tuple[str, str] | None:
+    """Return the two conjunctions if "and" and "or" join the same two words, or None."""
+    for one, other in (("and", "or"), ("or", "and")):
+        if one not in question.roles or other not in candidate.roles:
+            continue
+        mine = {
+            frozenset((found.get(before, before), found.get(after, after)))
+            for before, after in pairs_in(question.roles, one) - pairs_in(question.roles, other)
+        }
+        if not mine.isdisjoint(map(frozenset, pairs_in(candidate.roles, other))):
+            return one, other
+    return None
+
+
+def exchanged_words(
+    question: Traits, candidate: Traits, found: dict[str, str]
+) -> tuple[str, str] | None:
+    """Return two words of both texts of which each is repeated in one text only, or None.
+
+    "I have a lid and a hinge: is the lid covered" and "... is the hinge covered" have equal words.
+    """
+    ours, theirs = question.order, candidate.order
+    if len(ours) == len(set(ours)) and len(theirs) == len(set(theirs)):
+        return None
+    mine = Counter(found.get(name, name) for name in ours)
+    other = Counter(theirs)
+    more = [name for name in mine if mine[name] > other[name] > 0]
+    less = [name for name in other if other[name] > mine[name] > 0]
+    words = candidate.words
+    for first in more:
+        for second in less:
+            if (
+                first in words
+                and second in words
+                and min(words[first].level, words[second].level) >= LIGHT
+            ):
+                return first, second
+    return None
+
+
+def _negations_swapped(question: Traits, candidate: Traits) -> bool:
+    """Return whether of two words that are joined in both texts either negates another."""
+    mine, other = (
+        {name for role in ("not", "without") for name in traits.roles.get(role, ())}
+        for traits in (question, candidate)
+    )
+    return any(
+        (first in mine - other and second in other - mine)
+        or (first in other - mine and second in mine - other)
+        for first, second in pairs_in(question.roles, "and") | pairs_in(question.roles, "or")
+    )
 
 
 def _elsewhere(gone: set[str], come: set[str], question: Traits, candidate: Traits) -> bool:
