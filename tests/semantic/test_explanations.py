@@ -79,6 +79,18 @@ def test_text_is_short_and_aligned():
     ]
 
 
+def test_a_candidate_on_the_other_side_keeps_the_columns():
+    pair = [candidate("a?", 0.9), candidate("b?", -0.1)]
+    assert str(replace(BOUNDED, candidates=pair)).splitlines()[-2:] == [
+        "   0.900  near  a?",
+        "  -0.100  near  b?",
+    ]
+
+
+def test_a_console_shows_the_table():
+    assert repr(BOUNDED) == str(BOUNDED)
+
+
 def test_a_bound_is_told_in_per_cent_and_features_by_themselves():
     lines = str(BOUNDED).splitlines()
     assert "  max_error  2 %" in lines
@@ -135,6 +147,7 @@ def test_html_is_whole_and_shows_what_the_text_does():
     assert 'left:82.0%" title="threshold 0.82"' in shown
     assert 'title="numbers: 4711 is not 4712"' in shown
     assert "12.5 %; bound: 2 %" in BOUNDED._repr_html_()
+    assert "\n" not in shown  # Markdown ends HTML at an empty line
     # In the colours of the page, light or dark.
     assert not re.search(r"[{;\s]background: #?(fff|white)", shown)
 

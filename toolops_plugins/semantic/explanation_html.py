@@ -88,7 +88,8 @@ def html_of(explanation: Explanation) -> str:
     if facts:
         parts.append(f"<p>{facts}</p>")
     parts += [_risk_table(explanation), _candidate_table(explanation), _evidence(explanation)]
-    whole = f'<div class="toolops-explanation"><style>{_STYLE}</style>{"".join(parts)}</div>'
+    style = " ".join(_STYLE.split())  # since Markdown ends HTML at an empty line
+    whole = f'<div class="toolops-explanation"><style>{style}</style>{"".join(parts)}</div>'
     # Questions may hold halves of surrogate pairs, which no page can be made of.
     return whole.encode("utf-8", "replace").decode()
 

@@ -244,13 +244,14 @@ def _wrap(text: str, hanging: int = 0) -> list[str]:
 def _candidate_lines(explanation: Explanation) -> Iterable[str]:
     candidates = select_candidates(explanation, _SHOWN)
     width = max((len(outcome_of(each)) for each in candidates), default=0)
+    digits = max((len(f"{each.similarity:.3f}") for each in candidates), default=0)
     for each in candidates:
         # The question stands last, since characters of some scripts are two columns wide.
         stored = "(not kept)" if each.question is None else one_line(each.question, _LONG)
-        yield f"  {each.similarity:.3f}  {outcome_of(each):<{width}}  {stored}"
+        yield f"  {each.similarity:>{digits}.3f}  {outcome_of(each):<{width}}  {stored}"
         veto = veto_of(each)
         if veto:
-            yield f"{'':{9 + width}}  {veto}"
+            yield f"{'':{4 + digits + width}}  {veto}"
     more = len(explanation.candidates) - len(candidates)
     if more > 0:
         yield f"  ... and {more} more"

@@ -77,9 +77,9 @@ class Candidate:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Explanation:
-    """The reasons for a hit or a miss: text by ``str()``, a picture in notebooks, and JSON.
+    """The reasons for a hit or a miss: a table as text, a picture in notebooks, and JSON.
 
     Args:
         question: The question; "" for a tool that compares no question by meaning.
@@ -114,7 +114,7 @@ class Explanation:
 
         return sentence(self)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         from toolops_plugins.semantic.explanation_text import text_of  # noqa: PLC0415 - as above
 
         return text_of(self)
