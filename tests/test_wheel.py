@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tarfile
 import venv
+import zipfile
 from pathlib import Path
 
 import orjson
@@ -56,9 +57,14 @@ print(built_in.veto("whats the pirce of a ticket", "How much does a ticket cost?
     assert same == "None"
 
 
-def test_the_source_distribution_holds_every_word_list(distributions, root):
+@pytest.mark.parametrize("lists", ["english/*", "languages/*.toml"])
+def test_both_distributions_hold_every_word_list(distributions, root, lists):
+    folder = root / "toolops_plugins" / "semantic" / "guards"
+    expected = {str(path.relative_to(root)) for path in folder.glob(lists) if path.is_file()}
+    assert expected
     (archive,) = distributions.glob("*.tar.gz")
     with tarfile.open(archive) as opened:
-        names = {Path(name).name for name in opened.getnames() if "/english/" in name}
-    folder = root / "toolops_plugins" / "semantic" / "guards" / "english"
-    assert names == {file.name for file in folder.iterdir()} != set()
+        assert expected <= {name.partition("/")[2] for name in opened.getnames()}
+    (wheel,) = distributions.glob("*.whl")
+    with zipfile.ZipFile(wheel) as opened:
+        assert expected <= set(opened.namelist())
