@@ -22,6 +22,8 @@ fr|Bonjour, est-ce que le musée est ouvert le lundi ?|Le lundi, le musée est-i
 fr|Comment est-ce que je peux bloquer ma carte ?|Comment bloquer ma carte ?
 fr|Quel train part à 7 heures ?|Quels trains partent à sept heures ?
 fr|Combien font soixante et onze euros ?|Combien font 71 euros ?
+de|Wo kann ich meine Rechnungen finden?|Wo finde ich meine Rechnungen?
+fr|Comment je résilie mon contrat ?|Comment résilier mon contrat ?
 fr|Comment telecharger un releve ?|Comment télécharger un releve ?
 fr|Merci de m'indiquer l'adresse du consulat d'Italie|Quelle est l'adresse du consulat d'Italie ?
 es|¿Está abierto el museo los domingos?|¿El museo está abierto los domingos?
@@ -60,6 +62,9 @@ de|Wie stelle ich den Ton an?|Wie stelle ich den Ton ab?
 de|Wie lange ist Weißwein haltbar?|Wie lange ist Rotwein haltbar?
 de|Wo ist die Leiter?|Wo ist der Leiter?
 de|Wie buchen wir das?|Wie büchen wir das?
+de|Was kann ich trinken?|Was trinke ich?
+de|Wo parke ich?|Wo kann ich parken?
+fr|Comment change la loi ?|Comment changer la loi ?
 fr|Qui voit Paul ?|Qui Paul voit-il ?
 fr|Où est la clé dessus ?|Où est la clé dessous ?
 fr|Combien pèse un livre ?|Combien pèse une livre ?
@@ -70,6 +75,7 @@ fr|Le magasin ferme quand ?|Le magasin fermé quand ?
 fr|Qui mange ici ?|Qui mangera ici ?
 fr|Quand arrive-t-il ?|Quand arrivent-ils ?
 fr|Je veux voir un film|Je ne veux pas voir un film
+es|¿Cómo se llama mi banco?|¿Cómo llamo mi banco?
 es|¿Cuánto gano?|¿Cuánto gana?
 es|¿Llega hoy?|¿Llegan hoy?
 es|¿Dónde está mi hijo?|¿Dónde está mi hija?
@@ -85,12 +91,15 @@ pt|Onde posso pagar?|Onde pode pagar?
 pt|Ela pode vir?|Ela pôde vir?
 pt|Cancele a reunião|Cancele as reuniões
 it|Dov'è il capitale?|Dov'è la capitale?
+it|È in ritardo?|Sono in ritardo?
+it|Come si chiama il medico?|Come chiamo il medico?
 it|Ho pagato la multa?|Ha pagato la multa?
 it|Un treno da Roma|Un treno di Roma
 it|Come è andata?|Come non è andata?
 it|Andrà in banca?|Andò in banca?
 it|Quanto costa?|Quanto costava?
 it|Elimina la sveglia|Elimina le sveglie
+nl|Waar staat zijn auto?|Waar staat de auto?
 nl|Waar is hij?|Waar is zij?
 nl|Kan ik voor de les eten?|Kan ik na de les eten?
 nl|Hoeveel weegt de bal?|Hoeveel weegt het bal?

@@ -11,6 +11,7 @@ STOPS = frozenset(".!?;…,")
 """Signs between clauses."""
 
 _REFLEXIVE = frozenset(("se", "si"))
+_ANYONE = _REFLEXIVE | {"je", "-je", "on", "-on"}
 _GERMANIC = frozenset(("de", "nl"))
 _SUBJECTS = frozenset(("-il", "-elle", "-ils", "-elles"))
 """French subjects after the verb, which repeat the noun before it: le musée est-il ouvert."""
@@ -83,6 +84,8 @@ class Units:
                 follows = False
             elif word in lists.copulas:
                 follows = True
+                if word in lists.plural_copulas:
+                    self.they.add("be")
             elif word in _SUBJECTS and any(unit not in lists.questions for unit in self.units):
                 pass
             elif word in lists.genitives and self.units and not before:
@@ -146,6 +149,7 @@ def _romance_verb(words: list[str], lists: WordLists) -> tuple[str, list[str]]:
 
     Empty, with all words, where there is no such verb.
     """
+    reflexive = [[verb] for verb in lists.reflexive]
     for at, word in enumerate(words[:-1]):
         if word not in lists.how:
             continue
@@ -153,9 +157,11 @@ def _romance_verb(words: list[str], lists: WordLists) -> tuple[str, list[str]]:
         endings = lists.verb_endings
         filler = lists.how_fillers.find(words, after)
         if filler is not None:
-            if words[after + filler[0] - 1] in _REFLEXIVE:
-                endings = lists.impersonal_endings + endings
             after += filler[0]
+            if words[after - 1] in _ANYONE:
+                endings = lists.impersonal_endings + endings
+            if words[after - 1] in _REFLEXIVE and words[after : after + 1] in reflexive:
+                break
         if after == len(words) or not words[after].isalpha():
             break
         verb = words[after]
@@ -186,9 +192,13 @@ def _germanic_verb(words: list[str], lists: WordLists) -> tuple[str, list[str]]:
         verb = words[-1]
         rest = words[: subject + (not manner)] + words[subject + 1 : -1]
         if verb in lists.can and len(rest) > 1:
-            verb = rest.pop()
+            can, verb = verb, rest.pop()
+            if not manner and verb not in lists.where:
+                rest.append(can)
     elif asking and finite in lists.can and len(rest) > 1:
         verb = rest.pop()
+        if not manner and verb not in lists.where:
+            rest.append(finite)
     else:
         verb = finite
         if rest and rest[-1] in lists.particles and len(rest) > 1:

@@ -82,15 +82,18 @@ class WordLists:
         self.prepositions = words("prepositions")
         self.genitives = words("genitives")
         # Without its accent, "to be" is "and" in Portuguese and Italian: then it is not dropped.
-        self.copulas = words("copulas") - {"e"}
+        self.plural_copulas = words("plural_copulas")
+        self.copulas = (words("copulas") - {"e"}) | self.plural_copulas
         self.questions = words("questions")
         self.how = words("how")
         self.can = words("can")
+        self.where = words("where")
         self.anyone = words("anyone")
         self.possessives = words("possessives")
         self.particles = words("particles")
         self.times = words("times")
         self.clitics = words("clitics")
+        self.reflexive = words("reflexive")
         self.gendered = words("gendered")
         self.speech = words("speech")
         self.accent_pairs = frozenset(tables.get("accent_pairs", ()))
