@@ -6,13 +6,29 @@ import asyncio
 from typing import Any
 
 import pytest
-from adapters.adapter_explaining import QUESTION, SECRET, ModelsExplained, ToolsExplained
+from adapters.adapter_explaining import (
+    AGAIN,
+    OTHER,
+    QUESTION,
+    SECRET,
+    ModelsExplained,
+    ToolsExplained,
+)
+from langchain.agents import create_agent
+from langchain.agents.middleware import AgentMiddleware
 from langchain_core.globals import get_llm_cache, set_llm_cache
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_openai import ChatOpenAI
 from openai_server import OpenAIServer
 
-from langchain_toolops import ToolOpsCache, aexplain_answer, explain_answer, guard_llm, wrap_tool
+from langchain_toolops import (
+    ToolOpsCache,
+    ToolOpsMiddleware,
+    aexplain_answer,
+    explain_answer,
+    guard_llm,
+    wrap_tool,
+)
 from toolops_plugins import (
     ConfigurationError,
     Explanation,
@@ -82,6 +98,61 @@ class TestCachedModels(TestModels):
         guarded = self.guarded(openai_server, ops, self.policy)
         with pytest.raises(ConfigurationError, match="of_stream: LangChain asks no cache"):
             self.explain(guarded, QUESTION, aio=False, of_stream=True)
+
+
+class Explaining(AgentMiddleware[Any, Any, Any]):
+    """Explains each model call before it is made."""
+
+    def __init__(self, toolops: ToolOpsMiddleware) -> None:
+        super().__init__()
+        self.toolops = toolops
+        self.found: list[Explanation] = []
+
+    def wrap_model_call(self, request: Any, handler: Any) -> Any:
+        self.found.append(self.toolops.explain_model_call(request))
+        return handler(request)
+
+    async def awrap_model_call(self, request: Any, handler: Any) -> Any:
+        self.found.append(await self.toolops.aexplain_model_call(request))
+        return await handler(request)
+
+
+@pytest.mark.parametrize("aio", [False, True])
+def test_model_calls_of_an_agent_are_explained(aio, openai_server, tmp_path):
+    with ToolOps(semantic=SemanticCache(tmp_path)) as ops:
+        toolops = ToolOpsMiddleware(ops, model=TestModels.policy)
+        explaining = Explaining(toolops)
+        agent = create_agent(model_of(openai_server), middleware=[explaining, toolops])
+        for text in (QUESTION, QUESTION, AGAIN, OTHER):
+            state = {"messages": [("user", text)]}
+            if aio:
+                asyncio.run(agent.ainvoke(state))
+            else:
+                agent.invoke(state)
+        first, *others = explaining.found
+        assert first.reason == "nothing_near"
+        assert [each.served for each in others] == [True, True, False]
+        assert [each.reason for each in others[:2]] == ["exact", "served"]
+        assert others[1].question == AGAIN
+        assert SECRET not in str(explaining.found)
+        assert ops.stats().total.calls == 4
+        assert len(openai_server.requests) == 2
+
+
+@pytest.mark.parametrize("model", [None, TestModels.policy.replace(cache=None, semantic=None)])
+def test_an_agent_that_stores_nothing_says_so(model, openai_server, ops):
+    toolops = ToolOpsMiddleware(ops, model=model)
+    agent = create_agent(model_of(openai_server), middleware=[Explaining(toolops), toolops])
+    with pytest.raises(ConfigurationError, match="stores no results"):
+        agent.invoke({"messages": [("user", QUESTION)]})
+
+
+def test_an_agent_with_a_guarded_model_names_the_other_way(openai_server, ops):
+    toolops = ToolOpsMiddleware(ops)
+    model = guard_llm(model_of(openai_server), ops=ops)
+    agent = create_agent(model, middleware=[Explaining(toolops), toolops])
+    with pytest.raises(ConfigurationError, match="explain_answer"):
+        agent.invoke({"messages": [("user", QUESTION)]})
 
 
 @pytest.fixture

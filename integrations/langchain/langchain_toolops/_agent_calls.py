@@ -15,9 +15,9 @@ from langchain_core.runnables.config import var_child_runnable_config
 from langchain_toolops._graph_signals import is_graph_signal
 from langchain_toolops._inner_runs import InnerRuns
 from langchain_toolops._other_retries import note_failure, note_tried, was_failed
-from toolops_plugins import Cache, Policy, ToolOps
+from toolops_plugins import Cache, Explanation, Policy, ToolOps
 from toolops_plugins.adapters.internals import fork_safe
-from toolops_plugins.adapters.model_guard import ModelCall
+from toolops_plugins.adapters.model_guard import ModelCall, without_scope
 from toolops_plugins.adapters.model_policy import name_parts
 from toolops_plugins.adapters.signals import Signal, adapt_policy, release
 from toolops_plugins.policy import NOTHING
@@ -195,6 +195,20 @@ class Functions:
             call.own.find_key = None
             alone = self._function(call, aio=True, alone=True)
             return _result(call, await alone(*call.args, **call.kwargs))
+
+    def explain(self, call: AgentCall) -> Explanation:
+        """Explain how a call would be decided now; its first argument is the question.
+
+        Raises:
+            ConfigurationError: Its result is not stored.
+        """
+        function = self._function(call, aio=True, alone=not call.shared)
+        return without_scope(function.explain(*call.args, **call.kwargs), call.args[0])
+
+    async def aexplain(self, call: AgentCall) -> Explanation:
+        """As :meth:`explain`, without blocking the event loop."""
+        function = self._function(call, aio=True, alone=not call.shared)
+        return without_scope(await function.aexplain(*call.args, **call.kwargs), call.args[0])
 
     @contextmanager
     def _note_failure(self, call: AgentCall) -> Iterator[None]:

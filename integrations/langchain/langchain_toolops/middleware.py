@@ -64,6 +64,7 @@ from langchain_toolops._tool_injection import (
 from langchain_toolops.tools import ToolOpsTool
 from toolops_plugins import (
     ConfigurationError,
+    Explanation,
     Policy,
     ToolOps,
 )
@@ -263,6 +264,31 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         if shown is not None:
             await areplay_run(request.model, asked_of(request), request.model_settings, shown)
         return result
+
+    def explain_model_call(self, request: ModelRequest[Any]) -> Explanation:
+        """Return why a model call would be a hit or a miss now; nothing is called or counted.
+
+        It is for middleware in front of this one, whose ``wrap_model_call`` gets the request.
+
+        Args:
+            request: The request of the call.
+
+        Raises:
+            ConfigurationError: The answers are not stored, or the model is guarded by itself.
+        """
+        return self._models.explain(self._call_to_explain(request))
+
+    async def aexplain_model_call(self, request: ModelRequest[Any]) -> Explanation:
+        """As :meth:`explain_model_call`, without blocking the event loop."""
+        return await self._models.aexplain(self._call_to_explain(request))
+
+    def _call_to_explain(self, request: ModelRequest[Any]) -> AgentCall:
+        if is_guarded(request.model):
+            raise ConfigurationError(
+                "request",
+                "has a model that guard_llm() has guarded; use explain_answer(model, ...)",
+            )
+        return self._model_call(request, lambda: None)
 
     def _is_guarded(self, request: ModelRequest[Any]) -> bool:
         if not self._compared:
