@@ -30,7 +30,7 @@ _SCORES = (-2.0, 10.0)
 
 # Colours that can be read on white and on black; all else is in the page's own.
 _STYLE = """
-.toolops-explanation { line-height: 1.45; max-width: 72em; }
+.toolops-explanation { line-height: 1.45; max-width: 72em; overflow-x: auto; }
 .toolops-explanation p { margin: .3em 0; }
 .toolops-explanation .verdict { border-radius: .3em; padding: .1em .5em; font-weight: 600;
   color: #fff; background: #a3631a; }
@@ -65,6 +65,8 @@ _STYLE = """
 .toolops-explanation .scale b.lower { border-left-style: dotted; }
 """
 
+_TABLE = '<table class="part">'
+"""Material for MkDocs restyles tables without a class."""
 _BARS = {"served": "served", "exact": "served", "vetoed": "vetoed", "doubted": "doubted"}
 _FAR = frozenset({"below_threshold", "too_risky", "cold"})
 
@@ -117,7 +119,7 @@ def _risk_table(explanation: Explanation) -> str:
         ends = [score, *(value for _, value in lines), *_SCORES]
         text = f"{format_detail('z', score)}; needed: {format_detail('theta', least)}"
         rows.append(_scale_row("score", score, lines, (min(ends), max(ends)), state, text))
-    return f"<table>{''.join(rows)}</table>" if rows else ""
+    return f"{_TABLE}{''.join(rows)}</table>" if rows else ""
 
 
 def _scale_row(
@@ -182,7 +184,7 @@ def _candidate_table(explanation: Explanation) -> str:
         if len(bounds) > 1:
             least += f"; dotted: {bounds[1][1]:.4g}, where the guards match every word"
         legend = f'<p class="faint">{least}.</p>'
-    return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>{rest}{legend}"
+    return f"{_TABLE}<thead>{head}</thead><tbody>{rows}</tbody></table>{rest}{legend}"
 
 
 def _candidate_row(candidate: Candidate, names: list[str], bounds: list[tuple[str, float]]) -> str:
@@ -212,4 +214,4 @@ def _evidence(explanation: Explanation) -> str:
         f'<tr><td class="faint">{_escape(name)}</td><td class="number">{_escape(value)}</td></tr>'
         for name, value in evidence_of(explanation)
     )
-    return f"<details><summary>evidence</summary><table>{rows}</table></details>" if rows else ""
+    return f"<details><summary>evidence</summary>{_TABLE}{rows}</table></details>" if rows else ""
