@@ -252,7 +252,7 @@ def test_a_stage_that_raises_is_a_miss_of_the_cache_alone(
 def test_wrong_arguments_are_still_told(tmp_path: Path) -> None:
     cache = SemanticCache(tmp_path)
     with pytest.raises(ConfigurationError, match="text"):
-        cache.find(1)  # type: ignore[arg-type]
+        cache.find(1)  # type: ignore[arg-type]  # what is refused
     with pytest.raises(ConfigurationError, match="ttl"):
         cache.put(FRANCE, "Paris", ttl=-1)
     with pytest.raises(TypeError, match="no codec|generator|encode"):
