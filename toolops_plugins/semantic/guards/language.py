@@ -29,7 +29,7 @@ from toolops_plugins.semantic.guards.notation import is_notation, is_work_on_wor
 from toolops_plugins.semantic.guards.spelling import correct
 from toolops_plugins.semantic.guards.stems import is_real
 
-__all__ = ["language_of"]
+__all__ = ["Reading", "language_of", "likely_language", "read_language"]
 
 _SURE = 0.4
 """Least probability at which the verdict of py3langid counts. Of 11,590 short texts of user
@@ -75,6 +75,18 @@ class _Count(NamedTuple):
     foreign: int
 
 
+class Reading(NamedTuple):
+    """What can be told of a text before it is read.
+
+    Args:
+        language: The ISO 639-1 code of its language, or "" where it is not certain.
+        notation: Whether it is code, a formula, a command, a query, a path or an address.
+    """
+
+    language: str
+    notation: bool
+
+
 def language_of(text: str) -> str:
     """Return the ISO 639-1 code of a text's language, or "" where it is not certain.
 
@@ -82,39 +94,51 @@ def language_of(text: str) -> str:
     ("translate 'perro'"), symbols, and short texts that may be in several languages. Only languages
     in Latin letters are told apart, since the guards have no resources for others.
     """
+    return read_language(text).language
+
+
+def read_language(text: str) -> Reading:
+    """Return the language of a text, and whether it is notation; never raises."""
     try:
-        return _language_of(text)
+        return _read_language(text)
     except Exception:  # noqa: BLE001 - a text that cannot be read is in no language
-        return ""
+        return Reading("", notation=True)
 
 
-def _language_of(text: str) -> str:
+def likely_language(text: str) -> str:
+    """Return the likeliest language of a text, certain or not."""
+    return _identify(text)[0]
+
+
+def _read_language(text: str) -> Reading:
     letters = [character for character in text if character.isalpha()]
-    if len(letters) < 3 or max(letters) > "\u024f":  # not a Latin letter
-        return ""
     count = _count(text)
-    if _is_mixed(text):
-        return ""
     read = count.small + count.known
     if is_notation(text, words=read, evident=count.evident):
-        return ""
+        return Reading("", notation=True)
+    if len(letters) < 3 or max(letters) > "\u024f" or _is_mixed(text):  # not a Latin letter
+        return _UNCERTAIN
     if is_work_on_words(text, unknown=count.unknown + count.slips > 0):
-        return ""
+        return _UNCERTAIN
     doubtful = count.unknown + count.slips
     if not count.foreign:
         if not doubtful and (read > 1 if count.evident else count.known > 1 or read > 3):
-            return "en"
+            return _ENGLISH
         if count.evident and read >= 4 * count.unknown + 2 * count.slips:
-            return "en"
+            return _ENGLISH
     if len(letters) < 8 or sum(count) - count.evident < 2:
-        return ""  # too short for statistics of letters
+        return _UNCERTAIN  # too short for statistics of letters
     language, confidence = _identify(text)
     if language == "en":
         known = read + count.slips > count.unknown and not count.foreign
-        return "en" if known and (count.small or confidence > _SURE) else ""
+        return _ENGLISH if known and (count.small or confidence > _SURE) else _UNCERTAIN
     if len(language) != 2 or confidence < _SURE or count.evident > 1:
-        return ""
-    return language
+        return _UNCERTAIN
+    return Reading(language, notation=False)
+
+
+_ENGLISH = Reading("en", notation=False)
+_UNCERTAIN = Reading("", notation=False)
 
 
 def _is_mixed(text: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 __all__ = [
     "class_lists",
+    "courtesies",
     "entries",
     "expand_phrase",
     "function_words",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 _FOLDER = files("toolops_plugins.semantic.guards").joinpath("english")
+_COURTESIES = files("toolops_plugins.semantic.guards").joinpath("courtesies.toml").read_text("utf-8")
 _TEXTS = {file.name: file.read_text("utf-8") for file in _FOLDER.iterdir()}
 
 
@@ -62,6 +64,12 @@ def entries(name: str) -> tuple[tuple[str, str], ...]:
 def function_words() -> dict[str, Any]:
     """Return the lists and tables of ``function_words.toml`` by their names."""
     return _tables("function_words.toml")
+
+
+@cache
+def courtesies() -> dict[str, dict[str, list[str]]]:
+    """Return the courtesies of ``courtesies.toml`` by language and place."""
+    return tomllib.loads(_COURTESIES)
 
 
 @cache

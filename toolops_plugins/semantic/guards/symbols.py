@@ -1,0 +1,90 @@
+"""Symbols that carry meaning: operators, flags of commands, emoji.
+
+They are compared as words are, one by one and in their order. Symbols that :mod:`.tokenizer` reads
+as words or as parts of values are none of these: ``20%``, ``$5``, ``2 + 2``, ``C++``, ``#4``.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+__all__ = ["symbols_in"]
+
+_ANY = re.compile(r"[-+*/^=<>~#@|\\%&$]")
+_READ = re.compile(
+    r"\S+://\S+|[\w.+-]+@[\w-]+\.\w+|(?:(?<=\s)|^)[~.]?(?:/[\w.-]+)+/?|\w+(?:/[\w.-]+){2,}/?"
+    r"|(?<=[\d)])\s*[-+*/^=<>×÷]\s*(?=[\d(])"  # noqa: RUF001 - sums, which are read as words
+    r"|(?<=\w)(?:\+\+|#)(?![\w+#])|(?<=\d)\s*[%€£¥₹$]|#(?=\d)|(?<=\w)[/@\\&](?=\w)|(?<!&)&(?!&)"
+    r"|[$€£¥₹](?=-?\d)|\*(?=\w[^*]*\w\*)|(?<=\w)\*(?!\w|\s*\w)"
+)
+_OPERATOR = re.compile(r"!(?=[=~])[=~]+|[+*/^=<>~#@|\\%&$]+(?:-(?=>))?>?|<-|->")
+_FLAG = re.compile(r"(?:^|(?<=\s))(?:-[A-Za-z]\b|--[A-Za-z][\w-]*)")
+_MINUS = re.compile(r"(?<![\w'’-])[^\W\d]\s*-\s*[^\W\d](?![\w'’-])")  # noqa: RUF001 - typed so
+_SAME = {
+    "≠": "!=",
+    "<>": "!=",
+    "≤": "<=",
+    "≥": ">=",
+    "→": "->",
+    "←": "<-",
+    "∧": "&&",
+    "∨": "||",
+    "×": "*",  # noqa: RUF001 - the sign is meant
+    "∙": "*",
+    "÷": "/",
+    "−": "-",  # noqa: RUF001 - the sign is meant
+}
+_UNITS = re.compile(r"(?:\b|\d)(?:[cdkm]?m|ft|in|yd|mi)[²³]")
+_RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼ⁿ₀₁₂₃₄₅₆₇₈₉₊₋₌", "0123456789+-=n0123456789+-=", strict=True))
+_SILENT = frozenset("°™®©•§")
+_POLITE = frozenset("🙏😊🙂😀😃😄😁😅🤗❤💛👋✨")
+"""Emoji that are courtesies at the beginning and the end of a text."""
+
+
+def symbols_in(text: str) -> tuple[str, ...]:
+    """Return the symbols of a text that carry meaning, in their order; emoji come last."""
+    plain = text.isascii()
+    if plain and _ANY.search(text) is None:
+        return ()
+    found = []
+    rest = _READ.sub(" ", text)
+    if "-" in rest:
+        found += [flag.strip() for flag in _FLAG.findall(rest)]
+        found += ["-"] * len(_MINUS.findall(rest))
+        rest = _FLAG.sub(" ", rest)
+    found += [_SAME.get(sign, sign) for sign in _OPERATOR.findall(rest)]
+    if not plain:
+        found += _raised_in(text)
+        found += _pictures_in(rest)
+    return tuple(found)
+
+
+def _raised_in(text: str) -> list[str]:
+    """Return superscripts and subscripts, which are read as plain digits after units only."""
+    raised = [letter for letter in _UNITS.sub("", text) if letter in _RAISED]
+    return [f"{'_' if '₀' <= letter <= '₌' else '^'}{_RAISED[letter]}" for letter in raised]
+
+
+def _pictures_in(text: str) -> list[str]:
+    """Return signs outside of ASCII and emoji, each emoji with its modifiers."""
+    found: list[str] = []
+    joins = False
+    for letter in text.strip():
+        if letter.isascii() or letter.isalnum() or letter in _SILENT:
+            joins = False
+        elif letter == "\u200d":
+            joins = bool(found)
+        elif "\U0001f3fb" <= letter <= "\U0001f3ff" or "\U000e0020" <= letter <= "\U000e007f":
+            if found:
+                found[-1] += letter
+        elif unicodedata.category(letter) in ("So", "Sm", "Sc", "Me"):
+            sign = _SAME.get(letter, letter)
+            if (joins or letter == "\u20e3") and found:
+                found[-1] += sign
+            else:
+                found.append(sign)
+            joins = False
+    while found and found[-1] in _POLITE and text.rstrip("\ufe0f .!?)").endswith(found[-1]):
+        text = text.rstrip("\ufe0f .!?)").removesuffix(found.pop())
+    return found
