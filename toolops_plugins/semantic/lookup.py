@@ -17,7 +17,7 @@ __all__ = ["NEIGHBOURS", "Decider", "Lookup", "Question", "Rule"]
 NEIGHBOURS = 16
 """Nearest entries that a decision considers."""
 
-_EVIDENCE = frozenset({"kind", "words", "order"})
+_EVIDENCE = frozenset({"unread", "kind", "words", "order"})
 """Guards whose veto is only evidence under a bound: on BANKING77 four of five of their vetoes are
 of right answers, unlike those on numbers and negation."""
 

@@ -36,13 +36,11 @@ ALIKE = [
     ("weather in Paris", "Paris weather"),
     ("how do I silence notifications", "how do I mute notifications"),
     ("symptoms of numonia", "symptoms of pneumonia"),
+    ("hello!", "Hello"),
+    ("Wie ist das Wetter in Rom?", "wie ist bitte das Wetter in Rom"),
 ]
 
 NOT_ALIKE = [
-    ("", ""),
-    ("hello", "hello"),
-    ("and then?", "and then?"),
-    ("Wie ist das Wetter in Rom?", "Wie ist das Wetter in Rom?"),
     ("Is parking free?", "Is parking free today?"),  # the guards let that pass, for it may do
     ("does my dog like your cat", "does my cat like your dog"),
     ("what is the largest city", "what is the largest country"),

@@ -96,11 +96,9 @@ PASSED = [
     ("how many people live in Peru", "number of people living in Peru"),
     ("gpt-4 price", "GPT4 price"),
     ("was Caesar killed by Brutus", "did Brutus kill Caesar"),
-    ("What is the meaning of serendipity?", "serendipity definition"),
-    ("translate hello into spanish", "hello in Spanish translation"),
     ("cancel my flight plz", "please cancel my flights"),
-    ("twenty-five euros", "€25"),
-    ("2 hrs", "120 minutes"),
+    ("what is twenty-five euros in dollars", "what is €25 in dollars"),
+    ("wait for 2 hrs", "wait for 120 minutes"),
     ("what time does the bank open", "when does the bank open"),
     ("how do I repair a broken radio", "how do I repair a radio"),
     ("ihave lost my card", "I have lost my card"),
@@ -298,8 +296,11 @@ def test_what_is_no_traits_is_a_value_error(text):
         ("какая погода 5 мая", "какая погода 6 мая", True),
     ],
 )
-def test_in_other_languages_only_numbers_and_negations_are_judged(one, other, vetoed):
-    assert (ALL.veto(one, other) is not None) == vetoed
+def test_without_unread_only_numbers_and_negations_are_judged_in_other_languages(
+    one, other, vetoed
+):
+    guards = Guards([name for name in GUARDS if name != "unread"])
+    assert (guards.veto(one, other) is not None) == vetoed
 
 
 def test_a_long_text_is_compared_as_a_whole():

@@ -27,10 +27,10 @@ _ACCENTS = {
 }
 _FINAL = frozenset(
     word_list(
-        "à às até allí así aquí atrás bebé bebê c'è café cafè cafés caffè cioè città com'è così cos'è "
-        "déjà detrás dov'è è é está estás están già là lá lì lunedì martedì mercoledì giovedì venerdì "
-        "más mês où perché però perciò più poiché português qu'à qual'è qué quién sarà sofá também "
-        "también três università você vocês voilà"
+        "à às até allí así aquí atrás bebé bebê c'è café cafè cafés caffè cioè città com'è così "
+        "cos'è déjà detrás dov'è è é está estás están giovedì già là lá lì lunedì martedì "
+        "mercoledì venerdì más mês où perché però perciò più poiché português qu'à qual'è qué "
+        "quién sarà sofá também también três università você vocês voilà"
     )
 )
 """Words with an accent on their last vowel that people often type without it."""

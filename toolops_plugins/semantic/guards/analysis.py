@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from toolops_plugins.semantic.guards.courtesy import requests_in, strip_courtesy
@@ -18,6 +18,7 @@ from toolops_plugins.semantic.guards.function_words import (
     THIRD_PERSON,
     TROUBLE,
 )
+from toolops_plugins.semantic.guards.language import read_language
 from toolops_plugins.semantic.guards.lexicon import word_list
 from toolops_plugins.semantic.guards.light_words import (
     ACTING_STEMS,
@@ -25,10 +26,12 @@ from toolops_plugins.semantic.guards.light_words import (
     HARMLESS_STEMS,
     LIGHT_STEMS,
 )
+from toolops_plugins.semantic.guards.near_repeats import normal_form
 from toolops_plugins.semantic.guards.near_synonyms import degree_form
 from toolops_plugins.semantic.guards.question_kinds import kind_of
 from toolops_plugins.semantic.guards.scope import MARK, PRESENT, mark_scope
 from toolops_plugins.semantic.guards.stems import PAST, key, stem, without_un
+from toolops_plugins.semantic.guards.symbols import symbols_in
 from toolops_plugins.semantic.guards.tokenizer import fold, replace, tokenize
 from toolops_plugins.semantic.guards.traits import (
     ACTING,
@@ -142,9 +145,13 @@ def read(text: str) -> Traits:
     if len(text) > LONG:
         whole = " ".join(text.casefold().split())
         return Traits(whole=hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest())
+    reading = read_language(text)
+    form, symbols = partial(normal_form, text, reading), symbols_in(text)
     text = strip_courtesy(fold(text))
     lows, capitals = tokenize(text)
-    english = _may_be_english(lows, plain=text.isascii())
+    english = reading.language == "en" or (
+        not reading.language and _may_be_english(lows, plain=text.isascii())
+    )
     if english:
         replace(lows, capitals)
         if "which" in lows or "what" in lows:
@@ -160,7 +167,12 @@ def read(text: str) -> Traits:
     for low, capital in zip(lows, capitals, strict=True):
         gathering.take(low, capital=capital)
     gathered = gathering.traits
+    gathered.set_form(form)
+    gathered.language = reading.language
     gathered.english = english
+    if reading.strange is not None:
+        gathered.strange = frozenset(map(key, reading.strange))
+    gathered.symbols = symbols
     gathered.values = tuple(sorted(gathering.values))
     if not english:
         negations = sum(low in FOREIGN_NEGATORS for low in lows)

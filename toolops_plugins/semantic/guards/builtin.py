@@ -1,4 +1,4 @@
-"""The built-in guards: numbers, negation, kind, words and order."""
+"""The built-in guards: numbers, negation, unread, kind, words and order."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from toolops_plugins.semantic.guards.relations import (
 from toolops_plugins.semantic.guards.stems import in_family, key, opposites_of
 from toolops_plugins.semantic.guards.traits import ACTING, LIGHT, NAME, Traits, Word
 from toolops_plugins.semantic.guards.units import UNITS
+from toolops_plugins.semantic.guards.unread import is_readable
 
 __all__ = ["BUILT_IN", "Veto"]
 
@@ -43,12 +44,15 @@ _TROUBLED = frozenset(map(key, word_list("declined rejected refused denied error
 
 
 def numbers(pair: Pair) -> Veto | None:
-    """Veto different numbers, amounts, dates, times, units and identifiers."""
+    """Veto different numbers, amounts, dates, times, units, identifiers and symbols."""
     question, candidate = pair.question, pair.candidate
     if question.whole or candidate.whole:
         if question.whole == candidate.whole:
             return None
         return Veto("numbers", "one of the texts is too long to be read, and they differ")
+    if question.symbols != candidate.symbols:
+        mine, other = (_symbols_of(pair, traits) for traits in (question, candidate))
+        return Veto("numbers", _difference("symbols", mine, other))
     if question.values == candidate.values:
         return None
     single = pair.digest("#1")
@@ -57,6 +61,13 @@ def numbers(pair: Pair) -> Veto | None:
     if not mine and not other:
         return None
     return Veto("numbers", _difference("numbers", _values(pair, mine), _values(pair, other)))
+
+
+def _symbols_of(pair: Pair, traits: Traits) -> list[str]:
+    if not traits.hashed:
+        return list(traits.symbols)
+    names = {pair.digest(symbol): symbol for symbol in pair.plain.symbols}
+    return [names.get(symbol, "") for symbol in traits.symbols]
 
 
 def _values_without_match(ours: Traits, theirs: Traits, single: str) -> list[str]:
@@ -152,6 +163,21 @@ def _negated(pair: Pair, name: str) -> str:
 
 def _words_without_match(ours: Traits, theirs: Traits) -> list[str]:
     return [name for name in ours.words if name not in theirs.words]
+
+
+def unread(pair: Pair) -> Veto | None:
+    """Veto texts that no guard can read, unless they are near repeats.
+
+    Such are texts that are not confidently in a language that the guards have word lists of: mixed
+    texts, code, formulas, commands, addresses, texts about words, symbols.
+    """
+    if is_readable(pair) or pair.is_near_repeat():
+        return None
+    question, candidate = pair.question.language, pair.candidate.language
+    if question == candidate:
+        name = f'the language "{question}"' if question else "this notation or language"
+        return Veto("unread", f"no guard knows {name}, and the texts are no near repeats")
+    return Veto("unread", "the texts are not surely in one language that the guards know")
 
 
 def kind(pair: Pair) -> Veto | None:
@@ -277,8 +303,10 @@ def _texts_of(pair: Pair, words: dict[str, Word]) -> list[str]:
 BUILT_IN: dict[str, Callable[[Pair], Veto | None]] = {
     "numbers": numbers,
     "negation": negation,
+    "unread": unread,
     "kind": kind,
     "words": words,
     "order": order,
 }
-"""The built-in guards by name, the cheapest first."""
+"""The built-in guards by name. Those that count as evidence under a bound come after those that
+always veto, since the first veto is the one that counts."""

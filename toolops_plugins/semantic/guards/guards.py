@@ -15,6 +15,7 @@ from toolops_plugins.semantic.guards.builtin import BUILT_IN, Veto
 from toolops_plugins.semantic.guards.equivalence import are_equivalent
 from toolops_plugins.semantic.guards.pairing import Pair
 from toolops_plugins.semantic.guards.traits import Traits
+from toolops_plugins.semantic.guards.unread import READABLE
 
 __all__ = ["GUARDS", "Guard", "Guards"]
 
@@ -35,9 +36,12 @@ def _identity(word: str) -> str:
 class Guards:
     """Veto pairs of texts whose difference changes the answer, whatever their similarity.
 
-    The guards know English. Of a text in another language, only numbers, identifiers and, in some
-    languages, negations are compared. A text of more than 400 characters is compared as a whole:
-    any difference except in case and white space is a veto.
+    The guards know English. What they cannot read, which is text in other languages, code,
+    formulas, commands, texts about words and strings of symbols, the guard "unread" vetoes unless
+    the two are near repeats (see :meth:`repeats`). Leave it out for an embedder that knows the
+    languages of the texts: in other ones than English, only numbers, symbols and, in some,
+    negations are compared then. A text of more than 400 characters is compared as a whole: any
+    difference except in case and white space is a veto.
 
     Safe to use from any threads and event loops; no method blocks or awaits.
 
@@ -68,7 +72,7 @@ class Guards:
         self._guards = chosen
         self._secret = secret
         self._on_failure = on_failure or _ignore
-        self._others = [judge for name, judge in BUILT_IN.items() if name not in chosen]
+        self._others = [name for name in BUILT_IN if name not in chosen]
         self.custom = any(not isinstance(guard, str) for guard in chosen)
         self._read = lru_cache(maxsize=_MEMORY)(read)
         self._digest = lru_cache(maxsize=16 * _MEMORY)(self._digest_of)
@@ -105,9 +109,9 @@ class Guards:
     def are_equivalent(self, question: str, candidate: str | Traits) -> bool:
         """Return whether two questions are equivalent, so that a lower similarity suffices.
 
-        True if no guard has a veto, and every content word, name, number and relation of either
-        text is matched in the other: by itself, a typing error, a synonym or another form. False in
-        any doubt, and for texts without content words. Typing errors in particular change an
+        True if no guard has a veto, and the texts are near repeats, or every content word, name,
+        number and relation of either text is matched in the other: by itself, a typing error, a
+        synonym or another form. False in any doubt. Typing errors in particular change an
         embedding while the words are still recognisable.
 
         Args:
@@ -115,6 +119,21 @@ class Guards:
             candidate: The cached question, or its traits, restored from :meth:`hash_traits`.
         """
         return self.weigh(question, candidate)[1]
+
+    def repeats(self, question: str, candidate: str | Traits) -> bool:
+        """Return whether two questions are near repeats, in any language or notation.
+
+        True if nothing differs but case, spacing, end punctuation, courtesies that are known in
+        about 40 languages, and accents where one of the two has none at all and the language is
+        one in which people leave them out: in German, "schon" and "schön" are two words. In code,
+        commands and addresses, case and punctuation count.
+
+        Args:
+            question: The question.
+            candidate: The cached question, or its traits, restored from :meth:`hash_traits`.
+        """
+        pair = self._pair(question, candidate)
+        return pair is not None and pair.is_near_repeat()
 
     def weigh(self, question: str, candidate: str | Traits) -> tuple[Veto | None, bool]:
         """Return the first veto, and whether the questions are equivalent, in one pass.
@@ -157,7 +176,9 @@ class Guards:
         if pair is None:
             return False
         try:
-            return are_equivalent(pair) and not any(judge(pair) for judge in self._others)
+            if not pair.is_near_repeat() and not are_equivalent(pair):
+                return False
+            return not any(_veto(name, pair) for name in self._others)
         except Exception as error:  # noqa: BLE001 - in any doubt two texts are not equivalent
             self._on_failure("guard", error)
             return False
@@ -171,7 +192,7 @@ class Guards:
             return None
         try:
             if isinstance(guard, str):
-                return None if pair is None else BUILT_IN[guard](pair)
+                return None if pair is None else _veto(guard, pair)
             return guard(question, candidate)  # type: ignore[arg-type]  # no traits: see above
         except Exception as error:  # noqa: BLE001 - a guard that fails vetoes
             self._on_failure("guard", error)
@@ -202,6 +223,14 @@ def _validate(guards: Sequence[str | Guard]) -> Sequence[str | Guard]:
         ):
             raise ConfigurationError("guards", f"{_name(guard)} is async; a guard must not wait")
     return guards
+
+
+def _veto(name: str, pair: Pair) -> Veto | None:
+    """Return the veto of a built-in guard; none has a say on near repeats that it cannot read."""
+    question, candidate = pair.question.language, pair.candidate.language
+    if (question not in READABLE or candidate not in READABLE) and pair.is_near_repeat():
+        return None
+    return BUILT_IN[name](pair)
 
 
 def _name(guard: Guard) -> str:

@@ -11,8 +11,10 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
+from functools import lru_cache
 from importlib import import_module
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
 
 from toolops_plugins.semantic.guards.function_words import (
     ALSO_FOREIGN,
@@ -36,11 +38,12 @@ _SURE = 0.4
 interfaces in 70 other languages, 46 were taken for German, French, Spanish, Portuguese, Italian or
 Dutch, and 34 of 1,174 in these six for another language, mostly Spanish for Galician or Catalan."""
 
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")  # noqa: RUF001 - an apostrophe that people type
-_SENTENCE = re.compile(r"[.?!;:\n¿¡—]+")
-_SMALL = DROPPED | NEGATORS | PARTICLES | frozenset(THIRD_PERSON) | frozenset(CONTRACTIONS)
-_EVIDENCE = _SMALL - ALSO_FOREIGN - FOREIGN
-_FOREIGN = (FOREIGN | FOREIGN_NEGATORS) - _SMALL
+_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*-?")
+_WORD_OR_STOP = re.compile(_WORD.pattern + r"|[.?!;:\n¿¡—]")
+_STOPS = frozenset(".?!;:\n¿¡—")
+_SMALL_WORDS = DROPPED | NEGATORS | PARTICLES | frozenset(THIRD_PERSON) | frozenset(CONTRACTIONS)
+_EVIDENCE = _SMALL_WORDS - ALSO_FOREIGN - FOREIGN
+_FOREIGN_WORDS = (FOREIGN | FOREIGN_NEGATORS) - _SMALL_WORDS
 _ACCENTED = frozenset(
     word_list(
         "à açaí appliqué attaché blasé bébé brûlée café cafés château cliché clichés consommé "
@@ -52,27 +55,23 @@ _ACCENTED = frozenset(
 )
 """Words with accents that English texts have."""
 
-
-class _Count(NamedTuple):
-    """The words of a text by what they say of its language.
-
-    Args:
-        small: Small English words.
-        evident: Those of them that no other language has.
-        known: Other English words.
-        slips: Words that are English if a typing error in them is mended.
-        unknown: Words that are no names and in no English list.
-        names: Words with a capital that is not due, in no English list.
-        foreign: Small words of other languages that English does not have.
-    """
-
-    small: int
-    evident: int
-    known: int
-    slips: int
-    unknown: int
-    names: int
-    foreign: int
+# The classes of words by what they say of the language of a text.
+_SMALL: Final = 0
+"""A small English word that other languages have too."""
+_EVIDENT: Final = 1
+"""A small English word that no other language has."""
+_KNOWN: Final = 2
+"""Another English word."""
+_SINGLE: Final = 3
+"""A single letter, which says nothing."""
+_SLIP: Final = 4
+"""A word that is English if a typing error in it is mended."""
+_UNKNOWN: Final = 5
+"""A word in no English list."""
+_FOREIGN: Final = 6
+"""A small word of other languages that English does not have."""
+_NAME: Final = 7
+"""A word in no English list with a capital that is not due."""
 
 
 class Reading(NamedTuple):
@@ -81,10 +80,18 @@ class Reading(NamedTuple):
     Args:
         language: The ISO 639-1 code of its language, or "" where it is not certain.
         notation: Whether it is code, a formula, a command, a query, a path or an address.
+        strange: Its words that make it uncertain whether it is English; None where it is not for
+            single words.
     """
 
     language: str
-    notation: bool
+    notation: bool = False
+    strange: frozenset[str] | None = None
+
+
+_ENGLISH = Reading("en")
+_UNCERTAIN = Reading("")
+_NOTATION = Reading("", notation=True)
 
 
 def language_of(text: str) -> str:
@@ -102,7 +109,7 @@ def read_language(text: str) -> Reading:
     try:
         return _read_language(text)
     except Exception:  # noqa: BLE001 - a text that cannot be read is in no language
-        return Reading("", notation=True)
+        return _NOTATION
 
 
 def likely_language(text: str) -> str:
@@ -111,77 +118,100 @@ def likely_language(text: str) -> str:
 
 
 def _read_language(text: str) -> Reading:
-    letters = [character for character in text if character.isalpha()]
-    count = _count(text)
-    read = count.small + count.known
-    if is_notation(text, words=read, evident=count.evident):
-        return Reading("", notation=True)
-    if len(letters) < 3 or max(letters) > "\u024f" or _is_mixed(text):  # not a Latin letter
+    if not text.isascii():
+        text = text.replace("’", "'")  # noqa: RUF001 - an apostrophe that people type
+    words, classes, mixed = _classify_words(text)
+    evident, known = classes.count(_EVIDENT), classes.count(_KNOWN)
+    small = evident + classes.count(_SMALL)
+    slips, unknown = classes.count(_SLIP), classes.count(_UNKNOWN)
+    read, doubtful, foreign = small + known, slips + unknown, _FOREIGN in classes
+    if is_notation(text, words=read, evident=evident):
+        return _NOTATION
+    if mixed or not words or _has_other_letters(text):
         return _UNCERTAIN
-    if is_work_on_words(text, unknown=count.unknown + count.slips > 0):
+    if is_work_on_words(text, words, unknown=doubtful > 0):
         return _UNCERTAIN
-    doubtful = count.unknown + count.slips
-    if not count.foreign:
-        if not doubtful and (read > 1 if count.evident else count.known > 1 or read > 3):
+    if not foreign:
+        if not doubtful and (read > 1 if evident else known > (read < 4)):
             return _ENGLISH
-        if count.evident and read >= 4 * count.unknown + 2 * count.slips:
+        if evident and read >= 4 * unknown + 2 * slips:
             return _ENGLISH
-    if len(letters) < 8 or sum(count) - count.evident < 2:
-        return _UNCERTAIN  # too short for statistics of letters
+    unsure = Reading("", strange=_strange(words, classes))
+    if sum(map(len, words)) < 8 or len(words) - classes.count(_SINGLE) < 2:
+        return unsure  # too short for statistics of letters
     language, confidence = _identify(text)
     if language == "en":
-        known = read + count.slips > count.unknown and not count.foreign
-        return _ENGLISH if known and (count.small or confidence > _SURE) else _UNCERTAIN
-    if len(language) != 2 or confidence < _SURE or count.evident > 1:
-        return _UNCERTAIN
-    return Reading(language, notation=False)
+        likely = read + slips > unknown and not foreign
+        return _ENGLISH if likely and (small or confidence > _SURE) else unsure
+    if len(language) != 2 or confidence < _SURE or evident > 1:
+        return unsure
+    return Reading(language)
 
 
-_ENGLISH = Reading("en", notation=False)
-_UNCERTAIN = Reading("", notation=False)
+def _has_other_letters(text: str) -> bool:
+    """Return whether a text has letters that are not Latin."""
+    return not text.isascii() and any(letter > "\u024f" and letter.isalpha() for letter in text)
 
 
-def _is_mixed(text: str) -> bool:
-    """Return whether one sentence of several has mostly English words, and another has not."""
-    sentences = [part for part in _SENTENCE.split(text) if part.count(" ") > 1]
-    if len(sentences) < 2:
-        return False
-    counts = [_count(sentence) for sentence in sentences]
-    strange = [
-        each.unknown + each.foreign > each.small + each.known + each.slips for each in counts
-    ]
-    return any(strange) and not all(strange)
+def _classify_words(text: str) -> tuple[list[str], list[int], bool]:
+    """Return the words in lower case, the class of each, and whether languages are mixed.
 
-
-def _count(text: str) -> _Count:
-    small = evident = known = slips = unknown = names = foreign = 0
-    for number, match in enumerate(_WORD.finditer(text)):
-        written = match[0].replace("’", "'")  # noqa: RUF001 - an apostrophe that people type
+    They are where one sentence of several has mostly English words, and another has not.
+    """
+    words = _WORD.findall(text.lower())
+    classes = list(map(_class_of, words))
+    if not words or max(classes) <= _SINGLE:  # most texts
+        return words, classes, False
+    words, classes, starts = [], [], [0]
+    for written in _WORD_OR_STOP.findall(text):
+        if written in _STOPS:
+            starts.append(len(words))
+            continue
         low = written.lower()
-        base = low.partition("'")[0]
-        name = number > 0 and written[0].isupper()
-        if not low.isascii():
-            if low in _ACCENTED:
-                known += 1
-            elif name:
-                names += 1
-            else:
-                unknown += 1
-        elif low in _SMALL or base in _SMALL or low.endswith("n't"):
-            small += 1
-            evident += low in _EVIDENCE or "'" in low
-        elif is_real(low) or is_real(base):
-            known += 1
-        elif low in _FOREIGN:
-            foreign += not name and text[match.end() : match.end() + 1] != "-"  # non-toxic
-        elif name:
-            names += 1
-        elif len(low) > 1:
-            if correct(low) != low:
-                slips += 1
-            else:
-                unknown += 1
-    return _Count(small, evident, known, slips, unknown, names, foreign)
+        found = _class_of(low)
+        if found > _SINGLE and words and written[0].isupper():
+            found = _NAME
+        words.append(low)
+        classes.append(found)
+    if len(starts) == 1:
+        return words, classes, False
+    sentences = [classes[start:end] for start, end in pairwise([*starts, len(words)])]
+    strange = {_is_strange(each) for each in sentences if len(each) > 2}
+    return words, classes, len(strange) == 2
+
+
+def _is_strange(classes: list[int]) -> bool:
+    strange = classes.count(_UNKNOWN) + classes.count(_FOREIGN)
+    return 2 * strange > len(classes) - classes.count(_SINGLE) - classes.count(_NAME)
+
+
+@lru_cache(maxsize=16384)
+def _class_of(low: str) -> int:
+    if low[-1] == "-":
+        if low in ("non-", "e-"):
+            return _KNOWN
+        low = low[:-1]
+    if not low.isascii():
+        return _KNOWN if low in _ACCENTED else _UNKNOWN
+    base = low.partition("'")[0]
+    if low in _SMALL_WORDS or base in _SMALL_WORDS or low.endswith("n't"):
+        return _EVIDENT if low in _EVIDENCE or base != low else _SMALL
+    if is_real(low) or is_real(base) or (low[-1] == "s" and is_real(low[:-1])):
+        return _KNOWN
+    if low in _FOREIGN_WORDS:
+        return _FOREIGN
+    if len(low) == 1:
+        return _SINGLE
+    return _SLIP if correct(low) != low else _UNKNOWN
+
+
+def _strange(words: list[str], classes: list[int]) -> frozenset[str]:
+    """Return the words that are no English ones, those that are slips mended."""
+    strange: set[str] = set()
+    for word, found in zip(words, classes, strict=True):
+        if _SINGLE < found < _NAME:
+            strange.update(correct(word.removesuffix("-")).split())
+    return frozenset(strange)
 
 
 _lock = threading.Lock()

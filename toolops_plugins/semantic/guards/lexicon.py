@@ -28,7 +28,9 @@ __all__ = [
 ]
 
 _FOLDER = files("toolops_plugins.semantic.guards").joinpath("english")
-_COURTESIES = files("toolops_plugins.semantic.guards").joinpath("courtesies.toml").read_text("utf-8")
+_COURTESIES = (
+    files("toolops_plugins.semantic.guards").joinpath("courtesies.toml").read_text("utf-8")
+)
 _TEXTS = {file.name: file.read_text("utf-8") for file in _FOLDER.iterdir()}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from toolops_plugins.semantic.guards.accents import drop_typing_accents
 from toolops_plugins.semantic.guards.language import Reading, likely_language, read_language
 from toolops_plugins.semantic.guards.lexicon import courtesies
 
-__all__ = ["NormalForm", "are_near_repeats", "normal_form"]
+__all__ = ["NO_FORM", "NormalForm", "are_near_repeats", "normal_form"]
 
 _TYPED = str.maketrans(
     {
@@ -42,7 +43,7 @@ _TYPED = str.maketrans(
 """Characters that people type for one another, and those that nobody sees."""
 
 _SPACED = re.compile(r"\s*([;!?()\"=+*<>]|(?<!\d)[,:]|[,:](?!\d))\s*")
-"""Characters beside which a space means nothing. It may elsewhere: ``rm -rf ./a``, ``rm -rf . /a``."""
+"""Characters beside which a space means nothing, unlike that in ``rm -rf . /a``."""
 
 _IN_FORMULA = re.compile(r" *([-+*=<>^(),]) *")
 
@@ -68,11 +69,18 @@ class NormalForm(NamedTuple):
     exact: str
     bare: str
 
-    def share(self, other: NormalForm) -> bool:
+    def with_digests(self, digest: Callable[[str], str]) -> NormalForm:
+        """Return a copy of which nobody can tell the text without the digest's key."""
+        return NormalForm(*(each and digest(each) for each in self))
+
+    def is_shared(self, other: NormalForm) -> bool:
         """Return whether the texts of both forms are near repeats."""
         if not self.exact or not other.exact:
             return False
-        return self.exact == other.exact or self.exact == other.bare or self.bare == other.exact
+        return self.exact in other or self.bare == other.exact
+
+
+NO_FORM = NormalForm("", "")
 
 
 def are_near_repeats(one: str, other: str) -> bool:
@@ -81,7 +89,7 @@ def are_near_repeats(one: str, other: str) -> bool:
     Case, spacing, end punctuation and courtesies may differ, and accents where one of the texts has
     none at all and the language is one in which people leave them out.
     """
-    return normal_form(one).share(normal_form(other))
+    return normal_form(one).is_shared(normal_form(other))
 
 
 def normal_form(text: str, reading: Reading | None = None) -> NormalForm:

@@ -19,16 +19,18 @@ _CODE = re.compile(
     r"^\s*#!|^\s*[$>]\s+\w",
     re.MULTILINE,
 )
-_SQL = re.compile(
-    r"^\s*(?:select|insert\s+into|update|delete\s+from|create|alter|drop|show|describe|truncate|"
-    r"with\s+\w+\s+as|grant|explain\s+select)\b",
-    re.IGNORECASE,
+_TABLES = re.compile(
+    r"\b(?:tables?|databases?|schemas?|index(?:es)?|columns?|views?)\b", re.IGNORECASE
 )
 _CLAUSE = re.compile(
-    r"\b(?:from|where|table|tables|values|set|join|database|index|column|columns|order by|"
-    r"group by)\b",
+    r"\b(?:from|where|tables?|values|set|join|database|index|columns?|order by|group by)\b",
     re.IGNORECASE,
 )
+_QUERIES = {
+    **dict.fromkeys(word_list("alter describe drop explain grant show truncate"), _TABLES),
+    **dict.fromkeys(word_list("create delete insert select update with"), _CLAUSE),
+}
+"""First words of queries, and what else is in one."""
 _FLAG = re.compile(r"(?:^|\s)--?[A-Za-z][\w-]*(?:=|\s|$)")
 _OPERATOR = re.compile(
     r"(?<![\w\s])[=<>]|[=<>≤≥≠≈±×÷·∙√∑∏∫∂∞^|~*@\\]|"  # noqa: RUF001 - the sign is meant
@@ -36,33 +38,41 @@ _OPERATOR = re.compile(
 )
 _COMMANDS = frozenset(
     word_list(
-        "ansible apt awk aws az bash brew cargo cd chmod chown conda cp curl df docker du echo "
-        "ffmpeg gcloud gh git go grep gradle helm java journalctl jq kubectl ln ls mkdir mv mvn "
-        "mysql node npm npx pip pnpm podman ps psql python python3 redis-cli rm rsync ruby rustc "
-        "scp sed ssh sudo systemctl tar terraform uv vim wget yarn yum zsh"
+        "ansible apt awk aws az bash brew cargo cd chmod chown conda cp curl df du echo ffmpeg "
+        "gcloud gh git grep gradle journalctl jq kubectl ln ls mkdir mv mvn mysql npm npx pip pnpm "
+        "podman ps psql redis-cli rm rsync rustc scp sed ssh sudo systemctl tar uv vim wget yarn "
+        "yum zsh"
     )
 )
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _SMALL = DROPPED | NEGATORS
 _ARTICLES = frozenset(word_list("a an in on my the to with why how what is does"))
-_PLAIN = re.compile(r"[A-Za-z',. ]+[?!.]?")
+_PLAIN = re.compile(r"[A-Za-z',. ]+[?!.]*")
+
 _QUERY_WORDS = frozenset(
     word_list("where and or not in as on by into is with if else from to of for set all any")
 )
 
-_ABOUT_WORDS = re.compile(
-    r"\b(?:translat\w+|conjugat\w+|pronounc\w+|pronunciation|spell|spells|spelt|spelled|spelling|"
-    r"rhymes?|rhyming|synonyms?|antonyms?|anagrams?|palindromes?|etymology|declension|"
-    r"homophones?|syllables?|transcrib\w+|transliterat\w+)\b",
-    re.IGNORECASE,
+_ABOUT_WORDS = frozenset(
+    word_list(
+        "anagram anagrams antonym antonyms conjugate conjugated conjugation declension etymology "
+        "homophone homophones palindrome palindromes pronounce pronounced pronounces pronunciation "
+        "rhyme rhymed rhymes rhyming spell spelled spelling spellings spells spelt syllable "
+        "syllables synonym synonyms transcribe transcription translate translated translates "
+        "translating translation translations translator transliterate transliteration"
+    )
 )
-_ON_TEXT = re.compile(
-    r"\b(?:define|definition|plural|singular|grammar|proofread|summari[sz]e|rewrite|rephrase|"
-    r"paraphrase|uppercase|lowercase|capitali[sz]e|reverse|encode|decode|shorten|"
-    r"word|phrase|sentence|paragraph|poem|improve)\b",
-    re.IGNORECASE,
+"""Words of texts that are about words."""
+_ON_TEXT = frozenset(
+    word_list(
+        "capitalise capitalize decode define definition encode grammar improve lowercase paragraph "
+        "paraphrase phrase plural poem proofread rephrase reverse rewrite sentence shorten "
+        "singular summarise summarize uppercase word"
+    )
 )
-_MEANING = re.compile(r"\b(?:means?|meaning|define|definition|say)\b", re.IGNORECASE)
+"""Words of texts that may be about another text, and are if that is quoted."""
+_MEANING = frozenset(word_list("define definition mean meaning means say"))
+"""Words of texts that are about a word if that is an unknown one."""
 _QUOTED = re.compile(
     r"[\"“”„«»「」『』]\w|(?:^|[\s(:])['‘]\w[^'’]*['’](?:[\s,.?!):]|$)|:\s+\S"  # noqa: RUF001 - quotes
 )
@@ -76,10 +86,14 @@ def is_notation(text: str, *, words: int, evident: int) -> bool:
         words: How many English words it has.
         evident: How many of them are small ones that only English has.
     """
-    if _PLAIN.fullmatch(text) is not None and text[:1].isupper():
-        return False
-    if _SQL.match(text) and _CLAUSE.search(text) and _are_keywords(text):
+    first = text[:14].split(maxsplit=1)[0].lower() if text.strip() else ""
+    clause = _QUERIES.get(first)
+    if clause is not None and clause.search(text) and _are_keywords(text):
         return True
+    if first in _COMMANDS and not evident and not text[0].isupper():
+        return _ARTICLES.isdisjoint(_WORD.findall(text))
+    if _PLAIN.fullmatch(text) is not None:
+        return False
     if _CODE.search(text) is not None:
         return evident < 3
     if evident and words > 2:
@@ -87,10 +101,7 @@ def is_notation(text: str, *, words: int, evident: int) -> bool:
     if _FLAG.search(text) is not None:
         return True
     odd = len(_OPERATOR.findall(text))
-    if odd and words < 4 * odd:
-        return True
-    first = text.split(maxsplit=1)[0] if text.strip() else ""
-    return first in _COMMANDS and not any(word in _ARTICLES for word in _WORD.findall(text.lower()))
+    return odd > 0 and words < 4 * odd
 
 
 def _are_keywords(text: str) -> bool:
@@ -98,15 +109,16 @@ def _are_keywords(text: str) -> bool:
     return all(word in _QUERY_WORDS or word not in _SMALL for word in _WORD.findall(text.lower()))
 
 
-def is_work_on_words(text: str, *, unknown: bool) -> bool:
+def is_work_on_words(text: str, words: list[str], *, unknown: bool) -> bool:
     """Return whether a text asks for work on words, of which every letter counts.
 
     Args:
         text: The text.
+        words: Its words in lower case.
         unknown: Whether it has a word that is in no list.
     """
-    if _ABOUT_WORDS.search(text) is not None:
+    if not _ABOUT_WORDS.isdisjoint(words):
         return True
-    if _QUOTED.search(text) is not None and _ON_TEXT.search(text) is not None:
+    if unknown and not _MEANING.isdisjoint(words):
         return True
-    return unknown and _MEANING.search(text) is not None
+    return not _ON_TEXT.isdisjoint(words) and _QUOTED.search(text) is not None

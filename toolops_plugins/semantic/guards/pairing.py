@@ -50,6 +50,13 @@ class Pair:
         self.found: dict[str, str] = {}  # words of the question by other ones of the candidate
         self._left: tuple[dict[str, Word], dict[str, Word]] | None = None
 
+    def is_near_repeat(self) -> bool:
+        """Return whether the texts differ in nothing that could change what is asked."""
+        question, candidate = self.question, self.candidate
+        if question.whole or candidate.whole:
+            return question.whole == candidate.whole
+        return question.form.is_shared(candidate.form)
+
     def left(self) -> tuple[dict[str, Word], dict[str, Word]]:
         """Return the words that only the question has, and those that only the candidate has.
 

@@ -29,7 +29,7 @@ _SAME = {
     "→": "->",
     "←": "<-",
     "∧": "&&",
-    "∨": "||",
+    "∨": "||",  # noqa: RUF001 - the sign is meant
     "×": "*",  # noqa: RUF001 - the sign is meant
     "∙": "*",
     "÷": "/",
@@ -55,18 +55,18 @@ def symbols_in(text: str) -> tuple[str, ...]:
         rest = _FLAG.sub(" ", rest)
     found += [_SAME.get(sign, sign) for sign in _OPERATOR.findall(rest)]
     if not plain:
-        found += _raised_in(text)
-        found += _pictures_in(rest)
+        found += _superscripts_in(text)
+        found += _emoji_in(rest)
     return tuple(found)
 
 
-def _raised_in(text: str) -> list[str]:
+def _superscripts_in(text: str) -> list[str]:
     """Return superscripts and subscripts, which are read as plain digits after units only."""
     raised = [letter for letter in _UNITS.sub("", text) if letter in _RAISED]
     return [f"{'_' if '₀' <= letter <= '₌' else '^'}{_RAISED[letter]}" for letter in raised]
 
 
-def _pictures_in(text: str) -> list[str]:
+def _emoji_in(text: str) -> list[str]:
     """Return signs outside of ASCII and emoji, each emoji with its modifiers."""
     found: list[str] = []
     joins = False

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from toolops_plugins.semantic.guards.lexicon import word_list
+from toolops_plugins.semantic.guards.near_repeats import NO_FORM, NormalForm
 
 __all__ = ["ACTING", "CONTENT", "GENERIC_WORD", "HARMLESS", "LIGHT", "NAME", "Traits", "Word"]
 
@@ -50,8 +51,12 @@ class Traits:
     Attributes:
         hashed: Whether words and values are keyed digests.
         whole: A digest of all words of a text that is too long to be analysed; else empty.
+        language: The ISO 639-1 code of its language, or "" where it is not certain.
+        strange: The keys of words that make it uncertain whether it is English; None where it is
+            certain, or uncertain for other reasons.
         english: Whether the text may be English; guards that only know English skip others.
         values: Numbers, dates, units and identifiers, sorted, as often as they occur.
+        symbols: Operators, flags and emoji, in the order of the text.
         one: Whether the word "one" occurs, which may or may not be a number.
         negated: Whether the text is negated an odd number of times.
         trouble: Whether it says that something does not work.
@@ -64,15 +69,19 @@ class Traits:
     """
 
     __slots__ = (
+        "_form",
         "english",
         "hashed",
         "kind",
+        "language",
         "negated",
         "one",
         "order",
         "particles",
         "persons",
         "roles",
+        "strange",
+        "symbols",
         "trouble",
         "values",
         "whole",
@@ -84,8 +93,12 @@ class Traits:
         *,
         hashed: bool = False,
         whole: str = "",
+        language: str = "en",
+        strange: frozenset[str] | None = None,
         english: bool = True,
+        form: NormalForm = NO_FORM,
         values: tuple[str, ...] = (),
+        symbols: tuple[str, ...] = (),
         one: bool = False,
         negated: bool = False,
         trouble: bool = False,
@@ -98,8 +111,12 @@ class Traits:
     ) -> None:
         self.hashed = hashed
         self.whole = whole
+        self.language = language
+        self.strange = strange
         self.english = english
+        self._form: NormalForm | Callable[[], NormalForm] = form
         self.values = values
+        self.symbols = symbols
         self.one = one
         self.negated = negated
         self.trouble = trouble
@@ -109,6 +126,17 @@ class Traits:
         self.words = words or {}
         self.order = order
         self.roles = roles or {}
+
+    @property
+    def form(self) -> NormalForm:
+        """The normal form of the text, which near repeats share."""
+        if not isinstance(self._form, NormalForm):
+            self._form = self._form()
+        return self._form
+
+    def set_form(self, make: Callable[[], NormalForm]) -> None:
+        """Set what makes the normal form when it is asked for, as guards on English rarely do."""
+        self._form = make
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Traits) and self.to_json() == other.to_json()
@@ -121,8 +149,12 @@ class Traits:
         return Traits(
             hashed=True,
             whole=digest(self.whole) if self.whole else "",
+            language=self.language,
+            strange=None if self.strange is None else frozenset(map(digest, self.strange)),
             english=self.english,
+            form=self.form.with_digests(digest),
             values=tuple(sorted(map(digest, self.values))),
+            symbols=tuple(map(digest, self.symbols)),
             one=self.one,
             negated=self.negated,
             trouble=self.trouble,
@@ -143,8 +175,12 @@ class Traits:
             {
                 "hashed": self.hashed,
                 "whole": self.whole,
+                "language": self.language,
+                "strange": None if self.strange is None else sorted(self.strange),
                 "english": self.english,
+                "form": self.form,
                 "values": self.values,
+                "symbols": self.symbols,
                 "one": self.one,
                 "negated": self.negated,
                 "trouble": self.trouble,
@@ -171,8 +207,12 @@ class Traits:
             return cls(
                 hashed=fields["hashed"],
                 whole=fields["whole"],
+                language=fields["language"],
+                strange=None if fields["strange"] is None else frozenset(fields["strange"]),
                 english=fields["english"],
+                form=NormalForm(*fields["form"]),
                 values=tuple(fields["values"]),
+                symbols=tuple(fields["symbols"]),
                 one=fields["one"],
                 negated=fields["negated"],
                 trouble=fields["trouble"],
