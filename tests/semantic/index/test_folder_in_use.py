@@ -8,17 +8,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from callers import LONG, Notices
+from callers import LONG, Latch, Notices, start
 from servers import free_port, wait_for
 
 from toolops_plugins import Cache, ConfigurationError, Semantic, SemanticCache, ToolOps
-from toolops_plugins.semantic.index import folder_warnings
+from toolops_plugins.semantic.index import chroma_folder, folder_warnings
 from toolops_plugins.semantic.index.chroma_folder_lock import (
     FolderInUseError,
     FolderLock,
@@ -58,6 +59,30 @@ def make_tool(ops: ToolOps) -> tuple[Any, list[str]]:
         return question.upper()
 
     return ask, questions
+
+
+def test_a_folder_that_this_process_is_opening_is_not_in_use(
+    tmp_path: Path, lines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cache that is made on an event loop looks in a thread, while its first call opens."""
+    opening, waits = threading.RLock(), Latch()
+
+    class Opening:
+        def __enter__(self) -> None:
+            waits.open()
+            opening.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            opening.release()
+
+    monkeypatch.setattr(chroma_folder, "_opening", Opening())
+    with opening:
+        lock = FolderLock(tmp_path / "index")
+        look = start(chroma_folder.warn_if_in_use, tmp_path / "index")
+        wait_for(lambda: look.done() or waits.is_open(), "a look", LONG)
+        lock.close()
+    look.result(LONG)
+    assert lines() == []
 
 
 @pytest.mark.usefixtures("lock")

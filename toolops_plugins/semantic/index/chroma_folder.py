@@ -219,8 +219,9 @@ def warn_if_in_use(path: Path) -> None:
         place = path.resolve()
     except (OSError, RuntimeError):  # opening it will say what is wrong
         return
-    if place not in _folders and (error := find_holder(place)) is not None:
-        warn_in_use(error)
+    with _opening:  # a folder that this process is opening is locked already
+        if place not in _folders and (error := find_holder(place)) is not None:
+            warn_in_use(error)
 
 
 def index_files(path: Path, name: str) -> list[Path]:
