@@ -10,14 +10,52 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from toolops_plugins import check
 from toolops_plugins.concurrency.fork_locks import fork_safe
 
-__all__ = ["Invalidations"]
+__all__ = ["History", "Invalidations", "Recorded"]
 
 _Name = TypeVar("_Name", bound=Hashable)
+
+
+class Recorded(NamedTuple):
+    """One invalidation, as recorded on a server for processes that were not told of it.
+
+    Args:
+        number: Its number; later ones have higher numbers.
+        keys: Keys of void entries.
+        tags: Tags of void entries.
+        everything: Whether all entries are void.
+        is_own: Whether this process made it.
+        place: Identifies the index on a server from which the entries were deleted; "": none.
+    """
+
+    number: int
+    keys: Sequence[bytes]
+    tags: Sequence[str]
+    everything: bool
+    is_own: bool = False
+    place: str = ""
+
+
+class History(NamedTuple):
+    """The latest invalidations of a namespace.
+
+    Args:
+        id: Identifies the record; another id means that an earlier record was lost.
+        floor: The number of the latest invalidation that is not in it any more.
+        last: The number of the latest invalidation, or the floor.
+        entries: The invalidations after the floor, in order.
+        is_new: Whether this process has just begun the record.
+    """
+
+    id: str
+    floor: int
+    last: int
+    entries: Sequence[Recorded] = ()
+    is_new: bool = False
 
 
 class _Names(Generic[_Name]):

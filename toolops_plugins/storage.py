@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from toolops_plugins.cache.invalidation_messages import Message
     from toolops_plugins.cache.redis import Redis
     from toolops_plugins.codec.encryption import Cipher
+    from toolops_plugins.invalidation import History
     from toolops_plugins.resilience.breaker import Breaker
     from toolops_plugins.semantic.cache import SemanticCache
 
@@ -143,12 +144,17 @@ class Storage:
     def _make_bus(self) -> Bus | None:
         """Return the bus that sends invalidations to other processes, or None without Redis."""
         remote = next((tier for tier in self.tiers.all if _is_redis(tier)), None)
-        if remote is None or not any(isinstance(tier, Memory) for tier in self.tiers.all):
+        semantic = self._semantic
+        has_memory = any(isinstance(tier, Memory) for tier in self.tiers.all)
+        if remote is None or (semantic is None and not has_memory):
             return None
         from toolops_plugins.cache.invalidation_bus import Bus  # noqa: PLC0415 - see _is_redis
-        from toolops_plugins.cache.invalidation_messages import SignedMessages  # noqa: PLC0415 - the same
+        from toolops_plugins.cache.invalidation_messages import (  # noqa: PLC0415 - the same
+            Messages,
+            SignedMessages,
+        )
 
-        messages = None
+        messages = Messages()
         if self._secret is not None:
             messages = SignedMessages(
                 self._secret,
@@ -158,7 +164,48 @@ class Storage:
                 on_message=self._expire,
                 clock=self._shared.clock.time,
             )
-        return Bus(remote, self._void, messages=messages)
+        if semantic is None:
+            return Bus(remote, self._void, messages=messages)
+        messages.place = semantic.place
+        bus = Bus(remote, self._void, messages=messages, on_news=self._follow)
+        self._follow_record(semantic, bus)
+        return bus
+
+    def _follow_record(self, semantic: SemanticCache, bus: Bus) -> None:
+        from toolops_plugins.semantic.index.remote_invalidations import (  # noqa: PLC0415 - numpy
+            Position,
+            Source,
+        )
+
+        def read(position: Position | None) -> History:
+            return bus.history(position)
+
+        async def aread(position: Position | None) -> History:
+            return await bus.ahistory(position)
+
+        semantic.follow(Source(read, aread))
+
+    def _follow(self, message: Message | None) -> None:
+        """Let the semantic cache follow the invalidations of other processes.
+
+        Args:
+            message: The latest one; None: some may have been missed.
+        """
+        semantic = self._semantic
+        if semantic is None:
+            return
+        ids = [key.hex()[:32] for key in message.keys] if message is not None else []
+        tags = message.tags if message is not None else []
+        everything = message is None or message.everything
+        semantic.hear_of_long(ids, tags, everything=everything)
+        if message is None:
+            semantic.fall_behind()
+        try:
+            semantic.catch_up(missed=message is None)
+        except Exception as error:  # noqa: BLE001 - a notice is emitted, and the bus goes on
+            self._stage_trouble("invalidation", error)
+            if message is not None:
+                semantic.hear(ids, tags, everything=everything)
 
     def _expire(self, message: Message) -> None:
         """Refuse all entries from before an invalidation by another process from now on."""
@@ -183,13 +230,8 @@ class Storage:
         local = [tier for tier in self.tiers.all if isinstance(tier, Memory)]
         for tier in local:
             tier.void(keys, tags, everything=everything)
-        if self._semantic is not None and not everything:
-            # "Everything" also follows an interrupted subscription, which may have missed nothing.
-            try:
-                self._semantic.hear([key.hex()[:32] for key in keys], tags)
-            except Exception as error:  # noqa: BLE001 - a notice is emitted, and the bus goes on
-                self._stage_trouble("invalidation", error)
-        self.notice("invalidated", local[0].label, f"{len(keys)} keys, {len(tags)} tags")
+        place = local[0].label if local else "semantic"
+        self.notice("invalidated", place, f"{len(keys)} keys, {len(tags)} tags")
 
     def reset_after_fork(self) -> None:
         """Clear the memory tiers in a forked child.
@@ -306,6 +348,9 @@ class Storage:
             publish = partial(bus.publish, keys, tags, everything=everything, moment=moment)
             apublish = partial(bus.apublish, keys, tags, everything=everything, moment=moment)
             work = [*work, _io_flow(publish, apublish)]
+            if self._semantic is not None:
+                # So that what is called from now on is known to be newer.
+                work.append(_io_flow(self._semantic.catch_up, self._semantic.acatch_up))
         for part in work:
             try:
                 yield from part

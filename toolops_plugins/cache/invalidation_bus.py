@@ -2,7 +2,8 @@
 
 Entries in Redis need no message: all processes see their stamps and tombstones. The bus serves the
 entries in the memory of each process. A process misses the messages that are sent while it is not
-connected, so it drops all entries when it subscribes again after a break.
+connected, so it drops all entries when it subscribes again after a break. What must not be dropped,
+such as the entries of a semantic index, learns what it has missed from a record in Redis.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any, Protocol
 
-from toolops_plugins.cache.invalidation_messages import Messages
+from toolops_plugins.cache.invalidation_log import InvalidationLog, LogCarrier
+from toolops_plugins.cache.invalidation_messages import Message, Messages
 from toolops_plugins.cache.operation_deadline import until
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
+from toolops_plugins.invalidation import History
 
 __all__ = ["Bus", "Carrier"]
 
@@ -27,6 +30,7 @@ _MESSAGE_TIMEOUT = 1.0  # seconds to receive the rest of a message
 _SUBSCRIBE_TIMEOUT = 5.0  # seconds to resolve, connect and subscribe
 _CLOSE_TIMEOUT = 0.4  # seconds that close() waits for the thread
 _SILENCE = 10.0  # seconds without data before a ping, and before the connection is given up
+_REMINDER = 60.0  # seconds between two reads of the record, which a full server drops if unused
 _FIRST_PAUSE = 0.1  # seconds before the first reconnect; doubles
 _LONGEST_PAUSE = 5.0
 
@@ -34,25 +38,8 @@ _LONGEST_PAUSE = 5.0
 _buses: weakref.WeakSet[Bus] = weakref.WeakSet()
 
 
-class Carrier(Protocol):
+class Carrier(LogCarrier, Protocol):
     """The part of a tier that the bus uses; :class:`~toolops_plugins.cache.redis.Redis` has it."""
-
-    @property
-    def channel(self) -> str:
-        """The name of the channel."""
-        ...
-
-    def moment(self) -> float:
-        """Return the estimated time of the server."""
-        ...
-
-    def send(self, *command: Any) -> Any:
-        """Run one command."""
-        ...
-
-    async def asend(self, *command: Any) -> Any:
-        """Run one command."""
-        ...
 
     def listener(self, attempt: int) -> tuple[Any, list[Callable[[], Any]]]:
         """Return a new client for one subscription, and the functions that release it."""
@@ -104,6 +91,9 @@ class Bus:
             Exceptions of the callback are ignored.
         clock: Measures for how long the server has been silent.
         messages: Encodes and decodes messages. Default None: unsigned messages.
+        on_news: Called after ``on_void`` with the message of another process, and with None
+            whenever a subscription stands, before which messages may have been missed. Its
+            exceptions are ignored. Default None: nothing is called.
     """
 
     def __init__(
@@ -112,8 +102,11 @@ class Bus:
         on_void: Callable[[list[bytes], list[str], bool], None],
         clock: Clock = SYSTEM_CLOCK,
         messages: Messages | None = None,
+        on_news: Callable[[Message | None], None] | None = None,
     ) -> None:
         self._messages = messages or Messages()
+        self._log = InvalidationLog(tier, self._messages)
+        self._on_news = on_news
         self._tier = tier
         self._on_void = on_void
         self._clock = clock
@@ -183,9 +176,9 @@ class Bus:
                 Default None: now.
 
         Raises:
-            TierError: The message could not be sent.
+            TierError: The message could not be recorded and sent.
         """
-        self._tier.send(*self._message(keys, tags, everything=everything, moment=moment))
+        self._log.publish(self._message(keys, tags, everything=everything, moment=moment))
 
     async def apublish(
         self,
@@ -196,7 +189,23 @@ class Bus:
         moment: float | None = None,
     ) -> None:
         """As :meth:`publish`."""
-        await self._tier.asend(*self._message(keys, tags, everything=everything, moment=moment))
+        await self._log.apublish(self._message(keys, tags, everything=everything, moment=moment))
+
+    def history(self, known: tuple[str, int] | None = None) -> History:
+        """Return the latest invalidations, those of this process included.
+
+        Args:
+            known: The id of the record and the last number in it that is known already. Default
+                None: nothing is known.
+
+        Raises:
+            TierError: They could not be read.
+        """
+        return self._log.read(self._origin, known)
+
+    async def ahistory(self, known: tuple[str, int] | None = None) -> History:
+        """As :meth:`history`."""
+        return await self._log.aread(self._origin, known)
 
     def _message(
         self,
@@ -205,9 +214,8 @@ class Bus:
         *,
         everything: bool,
         moment: float | None,
-    ) -> tuple[str, str, bytes]:
-        data = self._messages.encode(self._origin, keys, tags, everything=everything, moment=moment)
-        return "PUBLISH", self._tier.channel, data
+    ) -> bytes:
+        return self._messages.encode(self._origin, keys, tags, everything=everything, moment=moment)
 
     def note_subscription(self, stop: _Stop, *, missed: bool) -> None:
         """Record that the subscription stands.
@@ -219,8 +227,10 @@ class Bus:
         if missed:
             self.notify([], [], everything=True)
         with self._lock:
-            if not stop.is_set():
-                self.ready.set()
+            if stop.is_set():
+                return
+            self.ready.set()
+        self._tell(None)
 
     def note_loss(self, stop: _Stop) -> None:
         """Record that the subscription is lost."""
@@ -246,11 +256,23 @@ class Bus:
         message = self._messages.decode(data, self._origin)
         if message is not None:
             self.notify(message.keys, message.tags, everything=message.everything)
+            self._tell(message)
 
     def notify(self, keys: list[bytes], tags: list[str], *, everything: bool) -> None:
         """Call ``on_void``."""
         with suppress(Exception):  # an error of the callback must not end the thread
             self._on_void(keys, tags, everything)
+
+    def remind(self) -> None:
+        """Read the record of invalidations, where it is followed, lest the server drops it."""
+        if self._on_news is not None:
+            with suppress(Exception):  # the tier has recorded the failure
+                self._tier.send("GET", self._tier.channel)
+
+    def _tell(self, message: Message | None) -> None:
+        if self._on_news is not None:
+            with suppress(Exception):  # an error of the callback must not end the thread
+                self._on_news(message)
 
 
 # The functions of the thread. They hold no reference to the bus while they wait, so that a runtime
@@ -292,7 +314,7 @@ def _messages(reference: weakref.ref[Bus], stop: _Stop, attempt: int) -> Iterato
     del bus
     stop.connection = subscription.connection
     try:
-        last_data = clock.monotonic()
+        last_data = last_reminder = clock.monotonic()
         ping_pending = False
         while not stop.is_set():
             with until(monotonic() + _POLL + _MESSAGE_TIMEOUT):
@@ -307,6 +329,13 @@ def _messages(reference: weakref.ref[Bus], stop: _Stop, attempt: int) -> Iterato
                 subscription.ping()
                 last_data = clock.monotonic()
                 ping_pending = True
+            if clock.monotonic() - last_reminder >= _REMINDER:
+                last_reminder = clock.monotonic()
+                bus = reference()
+                if bus is None:
+                    return
+                bus.remind()
+                del bus
     finally:
         stop.connection = None
         _release(closers)

@@ -36,6 +36,8 @@ class Message(NamedTuple):
         everything: Whether all entries are void.
         moment: Start of the invalidation, in seconds since the epoch by the server's clock; None in
             an unsigned message.
+        place: Identifies the semantic index on a server from which the sender has deleted the
+            entries; "": it has deleted none.
     """
 
     origin: str
@@ -43,10 +45,17 @@ class Message(NamedTuple):
     tags: list[str]
     everything: bool
     moment: float | None = None
+    place: str = ""
 
 
 class Messages:
-    """Unsigned messages in JSON; everybody with access to the server can forge one."""
+    """Unsigned messages in JSON; everybody with access to the server can forge one.
+
+    Attributes:
+        place: The place in the messages that are sent; see :class:`Message`.
+    """
+
+    place = ""
 
     def encode(
         self,
@@ -58,7 +67,7 @@ class Messages:
         moment: float | None = None,  # noqa: ARG002 - for those that are signed
     ) -> bytes:
         """Return a message as bytes; the arguments are those of :class:`Message`."""
-        return json.dumps(_form(origin, keys, tags, everything=everything)).encode()
+        return json.dumps(self._form(origin, keys, tags, everything=everything)).encode()
 
     def decode(self, data: bytes, own: str) -> Message | None:
         """Return the message, or None if it is malformed or was sent by this process.
@@ -67,11 +76,26 @@ class Messages:
             data: The bytes.
             own: The identity of this process.
         """
+        found = self.read(data)
+        return None if found is None or found.origin == own else found
+
+    def read(self, data: bytes) -> Message | None:
+        """Return a recorded message, whoever sent it and however old it is; None if malformed."""
         try:
-            found = _message(json.loads(data))
+            return _message(json.loads(data))
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
-        return None if found.origin == own else found
+
+    def _form(
+        self, origin: str, keys: Sequence[bytes], tags: Sequence[str], *, everything: bool
+    ) -> dict[str, Any]:
+        form = {
+            "origin": origin,
+            "keys": [key.hex() for key in keys],
+            "tags": list(tags),
+            "everything": everything,
+        }
+        return form | {"place": self.place} if self.place else form
 
 
 class SignedMessages(Messages):
@@ -117,7 +141,7 @@ class SignedMessages(Messages):
         moment: float | None = None,
     ) -> bytes:
         """As :meth:`Messages.encode`, signed."""
-        form = _form(origin, keys, tags, everything=everything)
+        form = self._form(origin, keys, tags, everything=everything)
         form["moment"] = self._clock() if moment is None else moment
         form["number"] = next(self._numbers)
         body = json.dumps(form).encode()
@@ -132,6 +156,28 @@ class SignedMessages(Messages):
         another version, counts as an invalidation of everything. So no void entry survives while a
         deployment is under way.
         """
+        opened = self._open(data)
+        if opened is None:
+            return None
+        found, number = opened
+        if number is None:
+            return self._invalidate_everything(data[:SIZE])
+        if found.origin == own or not self._accept_number(found.origin, number):
+            return None
+        if self._on_message is not None:
+            self._on_message(found)
+        return found
+
+    def read(self, data: bytes) -> Message | None:
+        """As :meth:`Messages.read`; None if the signature is invalid.
+
+        One that cannot be read counts as an invalidation of everything.
+        """
+        opened = self._open(data)
+        return None if opened is None else opened[0]
+
+    def _open(self, data: bytes) -> tuple[Message, int | None] | None:
+        """Return a signed message and its number; without a number if it cannot be read."""
         signature, body = data[:SIZE], data[SIZE:]
         if not self._signer.verify(signature, body):
             if self._on_refusal is not None:
@@ -143,14 +189,9 @@ class SignedMessages(Messages):
                 body = self._cipher.decrypt(body, self._place)
             form = json.loads(body)
             found = _message(form)._replace(moment=float(form["moment"]))
-            number = int(form["number"])
+            return found, int(form["number"])
         except (CodecError, ValueError, TypeError, KeyError):
-            return self._invalidate_everything(signature)
-        if found.origin == own or not self._accept_number(found.origin, number):
-            return None
-        if self._on_message is not None:
-            self._on_message(found)
-        return found
+            return _EVERYTHING, None
 
     def _invalidate_everything(self, signature: bytes) -> Message | None:
         """Return a message that voids everything, once for each unreadable message."""
@@ -160,7 +201,7 @@ class SignedMessages(Messages):
             self._unreadable[signature] = None
             while len(self._unreadable) > _ORIGINS:
                 del self._unreadable[next(iter(self._unreadable))]
-        return Message("", [], [], everything=True)
+        return _EVERYTHING
 
     def _accept_number(self, origin: str, number: int) -> bool:
         """Record a sequence number; return whether it is new (RFC 4303, appendix A2)."""
@@ -179,18 +220,11 @@ class SignedMessages(Messages):
             return new
 
 
-def _form(
-    origin: str, keys: Sequence[bytes], tags: Sequence[str], *, everything: bool
-) -> dict[str, Any]:
-    return {
-        "origin": origin,
-        "keys": [key.hex() for key in keys],
-        "tags": list(tags),
-        "everything": everything,
-    }
-
-
 def _message(form: Any) -> Message:
     keys = [bytes.fromhex(key) for key in form["keys"]]
     tags = [str(tag) for tag in form["tags"]]
-    return Message(str(form["origin"]), keys, tags, form["everything"] is True)
+    place = str(form.get("place", ""))
+    return Message(str(form["origin"]), keys, tags, form["everything"] is True, place=place)
+
+
+_EVERYTHING: Final = Message("", [], [], everything=True)

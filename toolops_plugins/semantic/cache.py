@@ -273,6 +273,9 @@ class SemanticCache(Lifecycle):
             on_trouble=self._on_trouble,
             embed_timeout=self._embed_timeout,
         )
+        if self._source is not None:
+            index.remote.source = self._source
+            index.remote.place = self.place
         self._codec = self._codec or Codec()
         return SemanticFlows(
             index,
@@ -286,6 +289,15 @@ class SemanticCache(Lifecycle):
             on_failure=self._on_failure,
             max_text=self.max_text,
         )
+
+    @property
+    def place(self) -> str:
+        """Identifies the index on a server, for runtimes; "" for an index of this process."""
+        if self.path is not None:
+            return ""
+        server = self.url if self.url is not None else "a client"
+        form = f"{server}\0{self._collection}".encode("utf-8", "surrogatepass")
+        return hashlib.sha256(form).hexdigest()[:16]
 
     def rule(self, threshold: float | None, max_error: float | None) -> Rule:
         """Return the rule of a tool's policy, with this cache's values as defaults.

@@ -18,6 +18,7 @@ from toolops_plugins.concurrency.to_thread import run_in_pool
 from toolops_plugins.errors import ConfigurationError, NotCanonicalError
 from toolops_plugins.keys.canonical import Canon
 from toolops_plugins.semantic.flows import SemanticFlows
+from toolops_plugins.semantic.index.remote_invalidations import Source
 from toolops_plugins.semantic.long_texts import LongTexts
 from toolops_plugins.semantic.lookup import Question
 
@@ -40,6 +41,7 @@ class Lifecycle(Closing, ABC):
         self._secret: bytes | None = None
         self._answers: SemanticFlows | None = None
         self._long = LongTexts()
+        self._source: Source | None = None
 
     @property
     def answers(self) -> SemanticFlows:
@@ -125,14 +127,55 @@ class Lifecycle(Closing, ABC):
         if self._answers is not None:
             self._answers.index.expire(ids, tags, moment, everything=everything)
 
-    def hear(self, ids: Sequence[str], tags: Sequence[str]) -> None:
-        """Drop what another process invalidated, for runtimes; it never waits or raises.
+    def hear(self, ids: Sequence[str], tags: Sequence[str], *, everything: bool) -> None:
+        """Drop what another process invalidated, for runtimes that cannot read its record.
 
         Args:
             ids: 32 hexadecimal digits each.
             tags: Tags of entries.
+            everything: Whether all entries are invalidated.
         """
-        self.answers.index.hear(ids, tags)
+        if self._answers is not None:
+            self._answers.index.hear(ids, tags, everything=everything)
+
+    def hear_of_long(self, ids: Sequence[str], tags: Sequence[str], *, everything: bool) -> None:
+        """Drop answers to long questions that another process invalidated, for runtimes."""
+        self._long.forget(ids, tags=tags, everything=everything)
+
+    def follow(self, source: Source) -> None:
+        """Follow the record of the invalidations of other processes, for runtimes.
+
+        Args:
+            source: Reads the record.
+        """
+        self._source = source
+
+    @property
+    def place(self) -> str:
+        """Identifies the index on a server, for runtimes; "" for an index of this process."""
+        return ""
+
+    def fall_behind(self) -> None:
+        """Serve nothing of before now until :meth:`catch_up` has succeeded, for runtimes."""
+        if self._answers is not None:
+            self._answers.index.fall_behind()
+
+    def catch_up(self, *, missed: bool = False) -> None:
+        """Follow the invalidations of other processes, for runtimes.
+
+        Args:
+            missed: Whether messages about them may have been missed.
+
+        Raises:
+            TierError: The record could not be read.
+        """
+        if self._answers is not None:
+            self._answers.index.catch_up(missed=missed)
+
+    async def acatch_up(self) -> None:
+        """Like :meth:`catch_up`, without blocking the event loop."""
+        if self._answers is not None:
+            await self._answers.index.acatch_up()
 
     async def aremove(self, ids: Sequence[str]) -> None:
         """Like :meth:`remove`, without blocking the event loop."""

@@ -18,6 +18,7 @@ LIVES: Final = (60, 600, 3_600, 86_400)
 
 _NAME = re.compile(r"([^:]+):(?:([0-9a-f]{64})|(tag|key):[0-9a-f]{64}|space)")
 _TOMBSTONE = 8  # bytes
+_RECORD = "void"  # the record of invalidations
 
 
 @dataclass(slots=True)
@@ -103,6 +104,8 @@ def _facts(client: Any, names: list[Any]) -> tuple[tuple[Any, Any, Any], ...]:
 
 
 def _sort(found: Survey, name: str, length: Any, memory: Any, left: Any) -> None:
+    if name == _RECORD:
+        return
     match = _NAME.fullmatch(name)
     if match is None or isinstance(length, Exception):
         found.foreign += 1

@@ -19,6 +19,7 @@ from toolops_plugins.cache.redis.clients import Clients
 from toolops_plugins.cache.redis.commands import Commands, chunks
 from toolops_plugins.cache.redis.connection import (
     READING,
+    WRITING,
     Action,
     Connection,
     Work,
@@ -405,6 +406,14 @@ class Redis:
     async def asend(self, *command: Any) -> Any:
         """As :meth:`send`."""
         return await self.connection.ado(READING, one, command)
+
+    def change(self, *command: Any) -> Any:
+        """Run one command that writes, and return its reply."""
+        return self.connection.do(WRITING, one, command)
+
+    async def achange(self, *command: Any) -> Any:
+        """As :meth:`change`."""
+        return await self.connection.ado(WRITING, one, command)
 
     def ping(self) -> None:
         """Raise TierError if the server does not answer."""

@@ -76,6 +76,8 @@ def metadata(
         "price": row.price,
         "data": b64encode(row.data).decode("ascii"),
     }
+    if row.seen:
+        entry["seen"] = row.seen
     if row.text is None:
         entry["traits"] = row.traits
     elif row.text != safe(row.text) or (protection is not None and protection.encrypts):
@@ -147,7 +149,7 @@ def _row(id: str, text: str | None, record: Any, protection: Protection | None) 
     else:
         text = _text(entry.get("text", text))
     expires = (record if protection is None else entry).get("expires")
-    return Row(
+    found = Row(
         id=id,
         scope=scope,
         text=text,
@@ -164,6 +166,9 @@ def _row(id: str, text: str | None, record: Any, protection: Protection | None) 
         hits=int(min(max(_number(record["hits"]), 0), _COUNT)),
         used=min(max(_number(record["used"]), 0.0), float(_COUNT)),
     )
+    # Not signed: invalidations that must withstand an attacker are compared with ``created``.
+    found.seen = int(_number(entry.get("seen", 0)))
+    return found
 
 
 def vector(record: Any, dimension: int) -> NDArray[np.float32] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
@@ -10,9 +11,11 @@ from toolops_plugins.errors import TamperedError
 from toolops_plugins.semantic.index.chroma_connection import Link
 from toolops_plugins.semantic.index.invalidations import Voids
 from toolops_plugins.semantic.index.protection import Protection
+from toolops_plugins.semantic.index.remote_invalidations import Position
 
 __all__ = ["StateStore", "Tally"]
 
+_POSITION = "position"  # the id of its record
 _VOIDS = 64  # records of invalidations above which they are merged
 
 
@@ -54,7 +57,7 @@ class StateStore:
         kept: dict[str, bytes] = {}
         for process, record in zip(found["ids"], found["metadatas"], strict=True):
             if not isinstance(record, dict) or "state" not in record:
-                continue  # an invalidation
+                continue  # an invalidation, or the position
             try:
                 if self._protection is None:
                     kept[process] = b64decode(record["state"], validate=True)
@@ -83,6 +86,45 @@ class StateStore:
             record = self._protection.encode_state(process, state)
         self._link.run_state(
             lambda states: states.upsert(ids=[process], embeddings=[[1.0]], metadatas=[record]),
+            change=True,
+        )
+
+    def read_position(self) -> Position | None:
+        """Return the stored position, or None if there is none that can be read.
+
+        Raises:
+            TierError: Chroma failed.
+        """
+        found = self._link.run_state(
+            lambda states: states.get(ids=[_POSITION], include=["metadatas"])
+        )
+        for record in found["metadatas"]:
+            try:
+                if self._protection is None:
+                    data = b64decode(record["position"], validate=True)
+                else:
+                    data = self._protection.decode_position(_POSITION, record)
+                id_, number = json.loads(data)
+                return Position(str(id_), int(number))
+            except TamperedError:
+                self.tally.tampered += 1
+            except (KeyError, TypeError, ValueError):
+                self.tally.skipped += 1
+        return None
+
+    def write_position(self, position: Position) -> None:
+        """Store the position up to which the invalidations of other processes were followed.
+
+        Raises:
+            TierError: Chroma failed.
+        """
+        data = json.dumps(position).encode("ascii")
+        if self._protection is None:
+            record = {"position": b64encode(data).decode("ascii")}
+        else:
+            record = self._protection.encode_position(_POSITION, data)
+        self._link.run_state(
+            lambda states: states.upsert(ids=[_POSITION], embeddings=[[1.0]], metadatas=[record]),
             change=True,
         )
 

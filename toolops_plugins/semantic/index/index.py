@@ -7,6 +7,7 @@ memory holds only the pending writes of this process.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
@@ -30,7 +31,7 @@ from toolops_plugins.errors import (
     TierError,
     ToolOpsError,
 )
-from toolops_plugins.invalidation import Invalidations
+from toolops_plugins.invalidation import History, Invalidations
 from toolops_plugins.semantic.embedding.cached import Embeddings
 from toolops_plugins.semantic.embedding.embedders import Embedder
 from toolops_plugins.semantic.index.chroma import Store
@@ -42,6 +43,7 @@ from toolops_plugins.semantic.index.lifetimes import Lifetimes
 from toolops_plugins.semantic.index.memory import MemoryIndex
 from toolops_plugins.semantic.index.memory_copies import Copies
 from toolops_plugins.semantic.index.pending_deletions import PendingDeletions
+from toolops_plugins.semantic.index.remote_invalidations import News, Position, RemoteInvalidations
 from toolops_plugins.semantic.index.rows import Row
 from toolops_plugins.semantic.index.write_behind import Writer
 from toolops_plugins.steps import Io, as_tier_error
@@ -67,6 +69,10 @@ _PLACES = 4
 """Slots in Chroma's index for each entry of ``max_items``; deleted entries keep theirs."""
 _SWEEP = 60.0
 """Seconds between two sweeps of expired entries and checks of the size."""
+_POSITION = 60.0
+"""Seconds between two writes of the position to a server, at least."""
+_UNDELETED = 1_000
+"""Invalidations by other processes that wait for the store, at most."""
 _VOIDS = 1.0
 """Seconds between two reads of the invalidations of other processes."""
 
@@ -115,6 +121,12 @@ class Index:
         self._invalidations = Invalidations()
         self._voids = Voids()
         self._pending = PendingDeletions()
+        self.remote = RemoteInvalidations()
+        self._was_empty = False  # whether there were no rows when it was opened
+        self._position_written = -_POSITION
+        self._undeleted: list[tuple[News, list[str]]] = []  # news that the store lacks
+        self._deleting = fork_safe(self, threading.RLock(), "_deleting")
+        self._is_forked = False  # an embedded index that the parent of this process stores
         self._voids_read = clock.monotonic()
         self._tampered = 0  # records that were reported to on_trouble
         self._voided: OrderedDict[str, tuple[int, float]] = OrderedDict()  # when ids were removed
@@ -189,6 +201,11 @@ class Index:
         with store.within(store.timeout):
             store.states.read_voids()
             self._pending.run(store)
+            self._was_empty = False
+            if self.remote.source is not None:
+                position = store.states.read_position()
+                self._was_empty = position is None and store.count() == 0
+                self.remote.restore(position, self.mark())
         if store.aside is not None:
             self._on_trouble(TierError(f"the index was corrupt, and is now in {store.aside}"))
         return store
@@ -256,6 +273,7 @@ class Index:
                     if row.id not in self._gone
                     and self.memory.get(row.id) is None
                     and not self._voids.covers(row)
+                    and not self.remote.covers(row)
                 ]
                 if new:
                     self._into_memory([rows[i] for i in new], vectors[new])
@@ -313,6 +331,7 @@ class Index:
         self._pending = PendingDeletions()  # the old ones belong to the parent
         if self.ready and not self.store.shared:
             # An embedded client belongs to the parent: the child has only its memory.
+            self._is_forked = True
             self._whole = True
             self.is_loaded.set()
 
@@ -336,23 +355,42 @@ class Index:
         else:
             near = self.memory.search(scope, x, k, now)
         near = [each for each in near if self.lifetimes.left(each[0]) > 0.0]
+        if self.remote.is_behind:
+            yield from self._try_to_catch_up()
+            near = [each for each in near if self._is_current(each[0])]
         if self._whole:
             return near
         if self.store.signed and self.store.shared:
             yield from self._refresh_voids()
         far: Near = yield Io(self._search_store, self._asearch_store, scope, x, k, now)
         ours = {row.id for row, _ in near}
+        refused = [row.id for row, _ in far if self.remote.covers(row)]
+        if refused:  # written late, by a call from before the invalidation
+            self._pool.offer(partial(self._delete_refused, refused))
         merged = near + [
             (row, s)
             for row, s in far
             if row.id not in ours
             and row.id not in self._gone
+            and row.id not in refused
+            and self.remote.is_certain(row)
             and not self.is_void(row.id, row)
             and not self._pending.covers(row)
             and self.lifetimes.left(row) > 0.0
         ]
         merged.sort(key=lambda each: -each[1])
         return merged[:k]
+
+    def _try_to_catch_up(self) -> Generator[Io, Any, None]:
+        """Learn what other processes have invalidated; until then uncertain rows are left out."""
+        try:
+            yield Io(self.catch_up, self.acatch_up)
+        except TierError as error:
+            self._on_trouble(error)
+
+    def _is_current(self, row: Row) -> bool:
+        """Return whether a row that was found is still stored, and no invalidation was missed."""
+        return self.remote.is_certain(row) and self.memory.get(row.id) is row
 
     def _refresh_voids(self) -> Generator[Io, Any, None]:
         """Read the invalidations of other processes, once a second at most."""
@@ -435,6 +473,7 @@ class Index:
     def put(self, row: Row, x: Vector, mark: int, agreeing: Sequence[str] = ()) -> None:
         """Store an entry, searchable at once, unless it was invalidated since the mark."""
         row.mark = mark
+        row.seen = self.remote.number_at(mark)
         self.lifetimes.begin(row)
         with self.lock:
             if not self.holds(row, mark):
@@ -445,6 +484,7 @@ class Index:
     def put_text(self, row: Row, text: str, mark: int) -> None:
         """Like :meth:`put`, without a vector; the next lookup embeds the text."""
         row.mark = mark
+        row.seen = self.remote.number_at(mark)
         self.lifetimes.begin(row)
         with self.lock:
             if self.holds(row, mark):
@@ -673,22 +713,110 @@ class Index:
         if self.ready and self.store.signed:
             self._voids.add(moment, ids, tags, everything=everything)
 
-    def hear(self, ids: Sequence[str], tags: Sequence[str]) -> None:
+    # -- invalidations by other processes ----------------------------------------------------------
+
+    def catch_up(self, *, missed: bool = False) -> None:
+        """Follow the invalidations of other processes; nothing without a record or while closed.
+
+        Args:
+            missed: Whether messages about them may have been missed.
+
+        Raises:
+            TierError: The record could not be read.
+        """
+        source = self.remote.source
+        if source is not None and self.ready:
+            self._apply(source.read(self.remote.known), missed=missed)
+
+    async def acatch_up(self, *, missed: bool = False) -> None:
+        """Like :meth:`catch_up`, without blocking the event loop."""
+        source = self.remote.source
+        if source is not None and self.ready:
+            self._apply(await source.aread(self.remote.known), missed=missed)
+
+    def fall_behind(self) -> None:
+        """Serve nothing of before now until :meth:`catch_up` has succeeded."""
+        with self.lock:
+            self.remote.fall_behind(self._invalidations.void())
+
+    def _apply(self, history: History, *, missed: bool) -> None:
+        with self.lock:
+            news = self.remote.take(history, missed=missed, is_empty=self._was_empty)
+            gone = self._void_news(news)
+            if self.remote.follow(history, self._invalidations.now()):
+                self._add_undeleted(news, gone)
+        self._pool.offer(self._delete_news)
+
+    def _add_undeleted(self, news: News, gone: list[str]) -> None:
+        # Called with the lock held.
+        self._undeleted.append((news, gone))
+        if len(self._undeleted) > _UNDELETED:
+            # The next process reads them again, from the stored position on.
+            del self._undeleted[0]
+            self._position_written = math.inf
+
+    def _void_news(self, news: News) -> list[str]:
+        # Called with the lock held.
+        if news.everything:
+            self._invalidations.void(everything=True)
+            gone = [row.id for row in self.memory.rows()]
+            self._out_of_memory(gone)
+            self.copies.forget(everything=True)
+            return gone
+        return self._void(news.ids, news.tags) if news.ids or news.tags else []
+
+    def hear(self, ids: Sequence[str], tags: Sequence[str], *, everything: bool = False) -> None:
         """Drop what another process invalidated; the store follows in the background.
 
-        On a server the other process deletes the entries.
+        Args:
+            ids: Ids of entries.
+            tags: Tags of entries.
+            everything: Whether all entries are void.
         """
-        gone = self._void(ids, tags)
-        self._pool.offer(partial(self._delete_remote_invalidations, gone, tags))
+        with self.lock:
+            if not self.ready:
+                return
+            news = News([*ids], [*tags], everything, [*ids], [*tags], everything)
+            self._add_undeleted(news, self._void_news(news))
+        self._pool.offer(self._delete_news)
 
-    def _delete_remote_invalidations(self, ids: Sequence[str], tags: Sequence[str]) -> None:
-        def delete() -> None:
-            if self.ready and not self.store.shared:
-                self.store.delete(ids)
-                self.store.delete_where(tags=tags)
-
+    def _delete_news(self) -> None:
+        """Delete stored rows that other processes have invalidated, then store the position."""
         try:
-            self._writer.forget(ids, delete)
+            with self._deleting:
+                with self.lock:
+                    waiting, position = list(self._undeleted), self.remote.position
+                if not waiting or not self.ready or self._is_forked:
+                    return
+                with self.store.within(self.store.timeout):
+                    for news, gone in waiting:
+                        self._writer.forget(gone, partial(self._delete_stored, news, gone))
+                    self._store_position(position)
+                with self.lock:
+                    del self._undeleted[: len(waiting)]
+        except Exception as error:  # noqa: BLE001 - errors in the background are reported
+            self._on_trouble(as_tier_error(error))
+
+    def _delete_stored(self, news: News, gone: Sequence[str]) -> None:
+        if news.stored_all:
+            self.store.clear()
+            return
+        # On a server, those who invalidate usually delete too.
+        self.store.delete(news.stored_ids if self.store.shared else [*gone, *news.stored_ids])
+        self.store.delete_where(tags=list(dict.fromkeys(news.stored_tags)))
+
+    def _store_position(self, position: Position | None) -> None:
+        """Store the position; on a server, which others follow too, once a minute at most."""
+        now = self.clock.monotonic()
+        if position is None or self._position_written == math.inf:
+            return
+        if not self.store.shared or now - self._position_written >= _POSITION:
+            self._position_written = now
+            self.store.states.write_position(position)
+
+    def _delete_refused(self, ids: Sequence[str]) -> None:
+        try:
+            self._writer.forget((), partial(self._delete_if_open, ids))
         except Exception as error:  # noqa: BLE001 - errors in the background are reported
             self._on_trouble(as_tier_error(error))
 

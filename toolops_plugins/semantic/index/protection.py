@@ -38,6 +38,7 @@ class Protection:
         self._rows = Signer(secret, "semantic row", collection)
         self._states = Signer(secret, "semantic state", collection)
         self._voids = Signer(secret, "semantic invalidation", collection)
+        self._positions = Signer(secret, "semantic position", collection)
         self._tags = derive_key(secret, "semantic tag")
         self._collection = collection
         self._cipher = cipher
@@ -125,6 +126,18 @@ class Protection:
             TamperedError: The signature is missing or wrong.
         """
         return self._decode(self._voids, "void", id_, record)
+
+    def encode_position(self, id_: str, position: bytes) -> dict[str, str]:
+        """Return the metadata for the position in the record of invalidations."""
+        return self._encode(self._positions, "position", id_, position)
+
+    def decode_position(self, id_: str, record: Any) -> bytes:
+        """Return the position in the record of invalidations.
+
+        Raises:
+            TamperedError: The signature is missing or wrong.
+        """
+        return self._decode(self._positions, "position", id_, record)
 
     def _encode(self, signer: Signer, field: str, id_: str, data: bytes) -> dict[str, str]:
         if self._cipher is not None:

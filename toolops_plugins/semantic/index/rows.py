@@ -8,7 +8,7 @@ __all__ = ["Row"]
 
 
 class Row:
-    """One entry of the index; only ``hits``, ``used``, ``mark`` and ``until`` ever change.
+    """One entry of the index; only ``hits``, ``used``, ``mark``, ``seen`` and ``until`` change.
 
     It has slots, since an index holds a hundred thousand of them.
 
@@ -33,6 +33,8 @@ class Row:
     Attributes:
         mark: The mark of the moment at which the answer holds, where this process computed it, as
             in :class:`~toolops_plugins.invalidation.Invalidations`. None: loaded from the store.
+        seen: The number of the last invalidation by another process that was known when its call
+            began, as in :mod:`~toolops_plugins.semantic.index.remote_invalidations`.
         until: Its end by this process's monotonic clock; None: not computed yet.
     """
 
@@ -47,6 +49,7 @@ class Row:
         "mark",
         "price",
         "scope",
+        "seen",
         "tags",
         "text",
         "took",
@@ -87,4 +90,5 @@ class Row:
         self.hits = hits
         self.used = used or created
         self.mark: int | None = None
+        self.seen = 0
         self.until: float | None = None
