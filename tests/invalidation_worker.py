@@ -95,8 +95,13 @@ def run(name: str, *args: Any) -> Any:
             raise ValueError(name)
 
 
-print(json.dumps("ready"), flush=True)
+def tell(result: Any) -> None:
+    sys.stdout.write(json.dumps(result) + "\n")
+    sys.stdout.flush()
+
+
+tell("ready")
 for line in sys.stdin:
-    print(json.dumps(run(*json.loads(line))), flush=True)
+    tell(run(*json.loads(line)))
 loop.run_until_complete(ops.aclose())
 loop.close()
