@@ -7,6 +7,7 @@ from importlib.resources import files
 
 import pytest
 
+from toolops_plugins.semantic.guards import Guards, Traits
 from toolops_plugins.semantic.guards.languages import LANGUAGES, are_equal, read_content
 from toolops_plugins.semantic.guards.languages.content import Content
 
@@ -196,3 +197,41 @@ def test_no_word_is_left_out_that_may_change_an_answer(language):
     left_out |= set(tables.get("one_article", ())) | set(tables.get("other_article", ()))
     for name in ("questions", "prepositions", "possessives", "genitives", "times"):
         assert not left_out & set(tables[name]), name
+
+
+GUARD = Guards(secret=b"a key")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "reason"),
+    [
+        (
+            "Wie kann ich den Wecker bitte einschalten?",
+            "Wie schalte ich den Wecker aus?",
+            'the words differ: "einschalt" and "ausschalt"',
+        ),
+        (
+            "Schlägt Bayern heute Dortmund?",
+            "Schlägt Dortmund heute Bayern?",
+            "the words agree, but not their order or their articles",
+        ),
+        ("Où est le poste ?", "Où est la poste ?", "the words agree, but not their order or"),
+        ("Ist das Haus groß?", "Ist das Haus nicht groß?", 'only the candidate has "nicht"'),
+    ],
+)
+def test_a_veto_names_the_difference(one, other, reason):
+    assert reason in GUARD.verdicts(one, other)["unread"].reason
+    assert GUARD.verdicts(one, Traits.from_json(GUARD.hash_traits(other)))["unread"] is not None
+
+
+def test_questions_of_equal_content_are_equivalent_also_where_digests_are_stored():
+    one, other = "Hola, ¿cuánto cuestan los billetes?", "¿Cuánto cuesta el billete?"
+    assert GUARD.are_equivalent(one, other)
+    assert GUARD.are_equivalent(one, Traits.from_json(GUARD.hash_traits(other)))
+    assert "cuánto" not in GUARD.hash_traits(other)
+
+
+def test_numbers_in_words_and_digits_are_compared():
+    stored = "Zeige mir Hotels mit vier Sternen in Rom"
+    assert GUARD.veto("Zeige mir Hotels mit 4 Sternen in Rom", stored) is None
+    assert GUARD.veto("Zeige mir Hotels mit 5 Sternen in Rom", stored).guard == "numbers"

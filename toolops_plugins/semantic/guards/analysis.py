@@ -19,6 +19,7 @@ from toolops_plugins.semantic.guards.function_words import (
     TROUBLE,
 )
 from toolops_plugins.semantic.guards.language import read_language
+from toolops_plugins.semantic.guards.languages import LANGUAGES, read_content
 from toolops_plugins.semantic.guards.lexicon import word_list
 from toolops_plugins.semantic.guards.light_words import (
     ACTING_STEMS,
@@ -147,6 +148,11 @@ def read(text: str) -> Traits:
         return Traits(whole=hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest())
     reading = read_language(text)
     form, symbols = partial(normal_form, text, reading), symbols_in(text)
+    if reading.language in LANGUAGES:
+        traits = _read_other(text, reading.language)
+        traits.set_form(form)
+        traits.symbols = symbols
+        return traits
     text = strip_courtesy(fold(text))
     lows, capitals = tokenize(text)
     english = reading.language == "en" or (
@@ -188,6 +194,19 @@ def read(text: str) -> Traits:
     gathered.order = tuple(gathering.order)
     gathered.roles = {role: tuple(names) for role, names in gathering.roles.items()}
     return gathered
+
+
+def _read_other(text: str, language: str) -> Traits:
+    """Return the traits of a text in another language that has word lists."""
+    content, numbers = read_content(text, language)
+    words = fold(" ".join(content.units)).split()
+    return Traits(
+        language=language,
+        english=False,
+        content=content,
+        values=numbers,
+        negated=sum(word in FOREIGN_NEGATORS for word in words) % 2 == 1,
+    )
 
 
 def _compare(lows: list[str], capitals: list[bool]) -> None:

@@ -169,15 +169,36 @@ def unread(pair: Pair) -> Veto | None:
     """Veto texts that no guard can read, unless they are near repeats.
 
     Such are texts that are not confidently in a language that the guards have word lists of: mixed
-    texts, code, formulas, commands, addresses, texts about words, symbols.
+    texts, code, formulas, commands, addresses, texts about words, symbols. Of languages of which
+    they have short ones, only texts of equal content are read.
     """
     if is_readable(pair) or pair.is_near_repeat():
         return None
     question, candidate = pair.question.language, pair.candidate.language
+    if pair.question.content and pair.candidate.content and question == candidate:
+        return Veto("unread", _content_difference(pair))
     if question == candidate:
         name = f'the language "{question}"' if question else "this notation or language"
         return Veto("unread", f"no guard knows {name}, and the texts are no near repeats")
     return Veto("unread", "the texts are not surely in one language that the guards know")
+
+
+def _content_difference(pair: Pair) -> str:
+    """Return how the contents of two texts in one of the other languages differ."""
+    mine = pair.question.content.units if pair.question.content else ()
+    other = pair.candidate.content.units if pair.candidate.content else ()
+    plain = pair.plain.content.units if pair.plain.content else ()
+    names = {pair.digest(unit): unit for unit in plain}
+    ours, theirs = (
+        [names.get(unit, "" if pair.question.hashed else unit).removeprefix("v:") for unit in units]
+        for units in (
+            [unit for unit in mine if unit not in other],
+            [unit for unit in other if unit not in mine],
+        )
+    )
+    if not ours and not theirs:
+        return "the words agree, but not their order or their articles"
+    return _difference("words", ours, theirs)
 
 
 def kind(pair: Pair) -> Veto | None:

@@ -30,6 +30,8 @@ def are_equivalent(pair: Pair) -> bool:
     question, candidate = pair.question, pair.candidate
     if question.whole or candidate.whole:
         return question.whole == candidate.whole
+    if pair.has_equal_content():
+        return True
     if not (question.english and candidate.english) or question.values != candidate.values:
         return False
     if question.negated != candidate.negated or question.trouble != candidate.trouble:

@@ -36,12 +36,13 @@ def _identity(word: str) -> str:
 class Guards:
     """Veto pairs of texts whose difference changes the answer, whatever their similarity.
 
-    The guards know English. What they cannot read, which is text in other languages, code,
-    formulas, commands, texts about words and strings of symbols, the guard "unread" vetoes unless
-    the two are near repeats (see :meth:`repeats`). Leave it out for an embedder that knows the
-    languages of the texts: in other ones than English, only numbers, symbols and, in some,
-    negations are compared then. A text of more than 400 characters is compared as a whole: any
-    difference except in case and white space is a veto.
+    The guards know English, and of German, French, Spanish, Portuguese, Italian and Dutch enough to
+    tell texts of equal content. What they cannot read, which is other text in these and all text in
+    other languages, code, formulas, commands, texts about words and strings of symbols, the guard
+    "unread" vetoes unless the two are near repeats (see :meth:`repeats`). Leave it out for an
+    embedder that knows the languages of the texts: in other ones than English, only numbers,
+    symbols and, in some, negations are compared then. A text of more than 400 characters is
+    compared as a whole: any difference except in case and white space is a veto.
 
     Safe to use from any threads and event loops; no method blocks or awaits.
 

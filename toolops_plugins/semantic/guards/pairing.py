@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from toolops_plugins.semantic.guards.derivations import share_root
+from toolops_plugins.semantic.guards.languages import are_equal
 from toolops_plugins.semantic.guards.near_synonyms import kin_of
 from toolops_plugins.semantic.guards.stems import are_siblings, key, opposites_of
 from toolops_plugins.semantic.guards.traits import NAME, Traits, Word
@@ -56,6 +57,16 @@ class Pair:
         if question.whole or candidate.whole:
             return question.whole == candidate.whole
         return question.form.is_shared(candidate.form)
+
+    def has_equal_content(self) -> bool:
+        """Return whether both texts are in one of the languages and say the same in it."""
+        mine, other = self.question.content, self.candidate.content
+        return (
+            mine is not None
+            and other is not None
+            and self.question.values == self.candidate.values
+            and are_equal(mine, other)
+        )
 
     def left(self) -> tuple[dict[str, Word], dict[str, Word]]:
         """Return the words that only the question has, and those that only the candidate has.

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from toolops_plugins.semantic.guards.languages import Content
 from toolops_plugins.semantic.guards.lexicon import word_list
 from toolops_plugins.semantic.guards.near_repeats import NO_FORM, NormalForm
 
@@ -55,6 +56,7 @@ class Traits:
         strange: The keys of words that make it uncertain whether it is English; None where it is
             certain, or uncertain for other reasons.
         english: Whether the text may be English; guards that only know English skip others.
+        content: Its content in a language that has word lists; None for English and all others.
         values: Numbers, dates, units and identifiers, sorted, as often as they occur.
         symbols: Operators, flags and emoji, in the order of the text.
         one: Whether the word "one" occurs, which may or may not be a number.
@@ -70,6 +72,7 @@ class Traits:
 
     __slots__ = (
         "_form",
+        "content",
         "english",
         "hashed",
         "kind",
@@ -97,6 +100,7 @@ class Traits:
         strange: frozenset[str] | None = None,
         english: bool = True,
         form: NormalForm = NO_FORM,
+        content: Content | None = None,
         values: tuple[str, ...] = (),
         symbols: tuple[str, ...] = (),
         one: bool = False,
@@ -115,6 +119,7 @@ class Traits:
         self.strange = strange
         self.english = english
         self._form: NormalForm | Callable[[], NormalForm] = form
+        self.content = content
         self.values = values
         self.symbols = symbols
         self.one = one
@@ -153,6 +158,7 @@ class Traits:
             strange=None if self.strange is None else frozenset(map(digest, self.strange)),
             english=self.english,
             form=self.form.with_digests(digest),
+            content=None if self.content is None else self.content.with_digests(digest),
             values=tuple(sorted(map(digest, self.values))),
             symbols=tuple(map(digest, self.symbols)),
             one=self.one,
@@ -179,6 +185,7 @@ class Traits:
                 "strange": None if self.strange is None else sorted(self.strange),
                 "english": self.english,
                 "form": self.form,
+                "content": None if self.content is None else self.content.to_fields(),
                 "values": self.values,
                 "symbols": self.symbols,
                 "one": self.one,
@@ -204,6 +211,7 @@ class Traits:
         """
         try:
             fields: dict[str, Any] = json.loads(text)
+            content = fields["content"]
             return cls(
                 hashed=fields["hashed"],
                 whole=fields["whole"],
@@ -211,6 +219,7 @@ class Traits:
                 strange=None if fields["strange"] is None else frozenset(fields["strange"]),
                 english=fields["english"],
                 form=NormalForm(*fields["form"]),
+                content=None if content is None else Content.from_fields(content),
                 values=tuple(fields["values"]),
                 symbols=tuple(fields["symbols"]),
                 one=fields["one"],

@@ -21,7 +21,7 @@ def is_readable(pair: Pair) -> bool:
     if question.whole or candidate.whole:
         return True  # compared as a whole by another guard
     if question.language == candidate.language:
-        return question.language in READABLE
+        return question.language in READABLE or pair.has_equal_content()
     if {question.language, candidate.language} != {"en", ""}:
         return False
     unsure, other = (question, candidate) if candidate.language else (candidate, question)
