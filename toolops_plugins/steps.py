@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from toolops_plugins.errors import CallTimeout, ConfigurationError, EmbeddingError, TierError
+from toolops_plugins.errors import (
+    CallTimeout,
+    ConfigurationError,
+    EmbeddingError,
+    TierError,
+    ToolOpsError,
+)
 
 __all__ = [
     "Flow",
@@ -18,6 +24,7 @@ __all__ = [
     "Io",
     "as_tier_error",
     "awalk",
+    "describe_problem",
     "is_caller_error",
     "tier_problem",
     "trouble_kind",
@@ -47,6 +54,11 @@ def tier_problem(error: Exception) -> str:
         return str(error)
     # No truth value is asked for: an exception of a user's class may have any.
     return type(error if cause is None else cause).__name__
+
+
+def describe_problem(error: Exception) -> str:
+    """Return this library's own words on an error, or else its type, for explanations."""
+    return str(error) if isinstance(error, ToolOpsError) else type(error).__name__
 
 
 def trouble_kind(error: Exception) -> str:

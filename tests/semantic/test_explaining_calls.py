@@ -6,6 +6,7 @@ import asyncio
 import functools
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -397,8 +398,27 @@ def test_an_embedder_that_fails_is_told(make, aio):
     ask = ask_by(make(semantic={"embedder": embed}))
     found = explain(ask, FRANCE, aio=aio)
     assert (found.served, found.reason, found.policy) == (False, "unavailable", "threshold")
-    assert found.details["error"]
+    assert "embedder" in found.details["error"]
     assert json.loads(found.to_json())["reason"] == "unavailable"
+
+
+@dataclass
+class Capital:
+    name: str
+
+
+def test_an_answer_that_cannot_be_decoded_here_is_no_hit(make):
+    with make() as first:
+        first.codec.register(Capital)
+        first.tool(name="ask", cache=Cache(ttl=60), semantic=BY_MEANING)(capital_of)(FRANCE)
+    second = make()
+    ask = second.tool(name="ask", cache=Cache(ttl=60), semantic=BY_MEANING)(capital_of)
+    found = ask.explain(AGAIN)
+    assert (found.served, found.reason) == (False, "unreadable")
+
+
+def capital_of(question):
+    return Capital("Paris")
 
 
 def test_a_judge_has_the_last_word(make):

@@ -549,6 +549,19 @@ def test_an_explanation_tells_everything(cache):
     assert cache.explain("How do I bake bread?", scope="empty").reason == "nothing_near"
 
 
+@pytest.mark.parametrize("aio", [False, True])
+def test_trouble_explains_a_miss(make, aio):
+    def embed(texts):
+        raise OSError("no model")
+
+    cache = make(embedder=embed)
+    found = asyncio.run(cache.aexplain(FRANCE)) if aio else cache.explain(FRANCE)
+    assert (found.served, found.reason) == (False, "unavailable")
+    assert "embedder" in found.details["error"]
+    with pytest.raises(ConfigurationError, match="scope"):
+        cache.explain(FRANCE, object())
+
+
 def test_an_explanation_escapes_what_it_shows(cache):
     cache.put("<script>alert(1)</script> capital?", "Paris")
     shown = cache.explain("<b>capital</b>?")._repr_html_()

@@ -15,11 +15,10 @@ from toolops_plugins.errors import (
     ConfigurationError,
     NotCanonicalError,
     TierError,
-    ToolOpsError,
 )
 from toolops_plugins.keys.signature import is_secret_name
 from toolops_plugins.policy import Cache
-from toolops_plugins.steps import Io, is_caller_error, tier_problem
+from toolops_plugins.steps import Io, describe_problem, is_caller_error, tier_problem
 
 if TYPE_CHECKING:
     from toolops_plugins.calls.semantic_keyer import SemanticKeyer
@@ -219,8 +218,8 @@ def _explain_by_meaning(
     except Exception as error:
         if isinstance(error, CallTimeout) and not isinstance(error, TierError):
             raise
-        problem = str(error) if isinstance(error, ToolOpsError) else tier_problem(error)
-        return replace(draft.explain("unavailable", {"error": problem}), policy=keyer.rule.policy)
+        trouble = draft.explain("unavailable", {"error": describe_problem(error)})
+        return replace(trouble, policy=keyer.rule.policy)
     note = _SCOPE_NOTE if explanation.reason == "nothing_near" else explanation.note
     return replace(
         explanation, tool=plan.name, note=note, details={**explanation.details, **draft.details}

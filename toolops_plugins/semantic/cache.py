@@ -34,7 +34,15 @@ from toolops_plugins.semantic.lifecycle import Lifecycle
 from toolops_plugins.semantic.long_texts import LongText
 from toolops_plugins.semantic.lookup import Lookup, Question, Rule
 from toolops_plugins.semantic.matches import Explanation, Match
-from toolops_plugins.steps import Io, as_tier_error, awalk, tier_problem, trouble_kind, walk
+from toolops_plugins.steps import (
+    Io,
+    as_tier_error,
+    awalk,
+    describe_problem,
+    tier_problem,
+    trouble_kind,
+    walk,
+)
 from toolops_plugins.telemetry.log import ProblemLog
 
 __all__ = ["SemanticCache"]
@@ -526,28 +534,36 @@ class SemanticCache(Lifecycle):
             scope: As in :meth:`find`.
 
         Raises:
-            ConfigurationError: An argument is invalid, or the index is of another embedder, or open
-                in another process.
-            TierError: The index could not be reached, or the embedder failed.
+            ConfigurationError: An argument is invalid.
         """
         if self._is_long(text):
             return self._explain_long(text, scope)
         asked = self._question(text, scope)
-        return self._explain(walk(self._lookup(asked, dry=True)), scope)
+        try:
+            return self._explain(walk(self._lookup(asked, dry=True)), scope)
+        except Exception as error:  # noqa: BLE001 - which is what explains a miss
+            return self._explain_trouble(text, scope, error)
 
     async def aexplain(self, text: str, scope: Any = "") -> Explanation:
         """Like :meth:`explain`, without blocking the event loop."""
         if self._is_long(text):
             return self._explain_long(text, scope)
-        return self._explain(
-            await awalk(self._lookup(self._question(text, scope), dry=True)), scope
-        )
+        asked = self._question(text, scope)
+        try:
+            return self._explain(await awalk(self._lookup(asked, dry=True)), scope)
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._explain_trouble(text, scope, error)
 
     def _explain(self, lookup: Lookup, scope: Any) -> Explanation:
         explanation = self.answers.explain(lookup, scope)
         if self._bound and explanation.reason == "nothing_near":
             return replace(explanation, note=_ELSEWHERE)
         return explanation
+
+    def _explain_trouble(self, text: str, scope: Any, error: Exception) -> Explanation:
+        policy = self.rule(None, None).policy
+        details = {"error": describe_problem(error)}
+        return Explanation(text, scope, False, "unavailable", policy, details, ())  # noqa: FBT003 - its fields
 
     def _explain_long(self, text: str, scope: Any) -> Explanation:
         served = self._exact_match(text, scope) is not None

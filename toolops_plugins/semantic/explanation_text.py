@@ -77,6 +77,7 @@ _PROMINENT = (
 _SHARES = frozenset({"max_error", "risk"})
 _SHOWN = 5
 _LONG = 72
+_ERROR = 800
 _WIDTH = 96
 
 
@@ -185,7 +186,7 @@ def format_detail(name: str, value: Any) -> str:
         if not math.isfinite(value):
             return "none yet" if name == "theta" else str(value)
         return f"{100 * value:.3g} %" if name in _SHARES else f"{value:.4g}"
-    return one_line(f"{value:,}" if isinstance(value, int) else str(value), 2 * _LONG)
+    return one_line(f"{value:,}" if isinstance(value, int) else str(value), _ERROR)
 
 
 def one_line(text: str, most: int = 10_000) -> str:

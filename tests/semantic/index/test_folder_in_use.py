@@ -98,6 +98,9 @@ def test_it_is_said_once_when_the_cache_is_made(tmp_path: Path, lines: Any) -> N
     ask, questions = make_tool(ops)
     assert [ask(FRANCE), ask(AGAIN)] == [FRANCE.upper(), AGAIN.upper()]
     assert questions == [FRANCE, AGAIN]
+    found = ask.explain("is France's capital Paris?")
+    assert found.reason == "unavailable"
+    assert "chroma run" in str(found)
     alone = SemanticCache(folder, collection="alone")
     alone.put(FRANCE, "Paris")
     assert alone.find(FRANCE) is None
