@@ -1,0 +1,1 @@
+"""The agreement of two answers in free text."""
