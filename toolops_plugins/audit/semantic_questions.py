@@ -13,7 +13,7 @@ import orjson
 from toolops_plugins.audit.log_reader import MISSING, Broken, Columns, Record, choose, pick
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.keys.canonical import Canon
-from toolops_plugins.semantic.judge import digest_of, is_free_text
+from toolops_plugins.semantic.answers.equality import digest_of, is_free_text
 
 __all__ = ["Fields", "Questions", "fields_of", "gather"]
 

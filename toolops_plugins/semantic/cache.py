@@ -23,7 +23,13 @@ from toolops_plugins.codec.signing import derive_key
 from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.concurrency.running_loop import is_loop_running
 from toolops_plugins.errors import CodecError, ConfigurationError, TamperedError
-from toolops_plugins.semantic.embedding.embedders import Embedder, embedder_of, thresholds_of
+from toolops_plugins.semantic.answers.agreement import Agreement
+from toolops_plugins.semantic.embedding.embedders import (
+    Embedder,
+    embedder_of,
+    included_model,
+    thresholds_of,
+)
 from toolops_plugins.semantic.flows import Learning, SemanticFlows
 from toolops_plugins.semantic.guards import Guard, Guards
 from toolops_plugins.semantic.index.chroma import Store
@@ -87,15 +93,17 @@ class SemanticCache(Lifecycle):
             learns from every miss, decides instead of the threshold. None: the threshold decides.
         guards: Names of built-in guards, and functions ``(question, candidate) -> Veto | None``
             of your own, which veto an answer whatever its similarity. None: all built-in guards.
-        judge: Decides whether two free-text answers are the same and, close to the threshold,
-            whether to serve: ``(question, cached_answer, fresh_answer) -> bool`` or a coroutine
-            function; ``fresh_answer`` is None where there is none yet. An error or a late answer
-            counts as no. None: no judge.
+        judge: Decides whether two answers are the same and, close to the threshold, whether to
+            serve: ``(question, cached_answer, fresh_answer) -> bool | None`` or a coroutine
+            function; ``fresh_answer`` is None where there is none yet. None means that it cannot
+            tell, as an error or a late answer does: nothing is served or learned. Default None: no
+            judge.
         judge_band: Width of the band of similarity around the threshold in which the judge is asked
             before serving. Default 0.05.
         judge_timeout: Seconds for the judge. Default 10.
-        answers_alike: Least cosine of two free-text answers that count as the same where there is
-            no judge. Default 0.9.
+        answers_alike: Least cosine, by ``embedder``, of two free-text answers that count as the
+            same under the bounded policy unless their numbers, names or negations differ. None:
+            their words decide, and the included model. Default None.
         ttl: Seconds for which an answer without a TTL of its own is served. None: no limit.
         near_ttl: Seconds for which a runtime keeps a semantic hit in its memory tier under the
             question's own key. Default 60.
@@ -145,7 +153,7 @@ class SemanticCache(Lifecycle):
         judge: JudgeLike | None = None,
         judge_band: float = 0.05,
         judge_timeout: float = 10.0,
-        answers_alike: float = 0.9,
+        answers_alike: float | None = None,
         ttl: float | None = None,
         near_ttl: float = 60.0,
         timeout: float = 3.0,
@@ -176,7 +184,9 @@ class SemanticCache(Lifecycle):
         self._timeout = check.seconds("timeout", timeout, zero=False)
         self.near_ttl = check.seconds("near_ttl", near_ttl, zero=False)
         self._ttl = math.inf if ttl is None else check.seconds("ttl", ttl, zero=False)
-        self._answers_alike = check.share("answers_alike", answers_alike)
+        self._answers_alike = None
+        if answers_alike is not None:
+            self._answers_alike = check.share("answers_alike", answers_alike)
         self._judge_band = check.share("judge_band", judge_band, zero=True)
         self._client = client
         if collection is not None and not _COLLECTION.fullmatch(collection):
@@ -291,11 +301,12 @@ class SemanticCache(Lifecycle):
             Guards(self._guards, secret=self._secret, on_failure=self._on_failure),
             judge=self._judge,
             judge_band=self._judge_band,
+            agreement=Agreement(included_model()),
             answers_alike=self._answers_alike,
+            pool=self._pool,
             store_text=self._store_text,
             secret=self._secret,
             on_failure=self._on_failure,
-            max_text=self.max_text,
         )
 
     @property

@@ -12,19 +12,27 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from toolops_plugins.codec import Codec, Payload
+from toolops_plugins.concurrency.pool import Pool
+from toolops_plugins.concurrency.to_thread import run_in_pool
 from toolops_plugins.errors import CodecError
 from toolops_plugins.keys.canonical import Canon
+from toolops_plugins.semantic.answers.agreement import Agreement, Verdict
+from toolops_plugins.semantic.answers.equality import digest_of, is_categorical, is_free_text
+from toolops_plugins.semantic.answers.profile import shorten
 from toolops_plugins.semantic.decision import Decision
 from toolops_plugins.semantic.guards import Guards
 from toolops_plugins.semantic.in_flight import InFlight
 from toolops_plugins.semantic.index.index import Index
 from toolops_plugins.semantic.index.rows import Row
-from toolops_plugins.semantic.judge import Judge, digest_of, is_free_text
+from toolops_plugins.semantic.judge import Judge
 from toolops_plugins.semantic.lookup import NEIGHBOURS, Decider, Lookup, Question, Rule
 from toolops_plugins.semantic.matches import Explanation
 from toolops_plugins.steps import Io
 
 __all__ = ["Learning", "SemanticFlows"]
+
+_OTHERS = 3
+"""Neighbours beside the candidate whose answers are compared, for the groups of equal answers."""
 
 Learning: TypeAlias = Callable[[], Generator[Io, Any, None]]
 
@@ -39,10 +47,12 @@ class SemanticFlows:
         judge: The user's judge, or None.
         judge_band: Width of the band above the threshold in which the judge is asked before
             serving.
-        answers_alike: Least cosine of two free-text answers that count as the same.
+        agreement: Compares answers where there is no judge.
+        answers_alike: Least cosine, by the index's embedder, of two free-text answers that count as
+            the same unless they contradict each other. None: the embedder is not asked.
+        pool: The pool in which answers of asynchronous callers are compared.
         store_text: Whether questions are kept as text.
         secret: Key of all digests, or None.
-        max_text: Longest answer, in characters, that is embedded.
         on_failure: Called with the parameter's name and the error when a user's function fails.
     """
 
@@ -54,11 +64,12 @@ class SemanticFlows:
         *,
         judge: Judge | None,
         judge_band: float,
-        answers_alike: float,
+        agreement: Agreement,
+        answers_alike: float | None,
+        pool: Pool,
         store_text: bool,
         secret: bytes | None,
         on_failure: Callable[[str, Exception], None],
-        max_text: int,
     ) -> None:
         self.index = index
         self.decider = Decider(index.learned.learner, guards)
@@ -69,11 +80,12 @@ class SemanticFlows:
         self._guards = guards
         self._judge = judge
         self._judge_band = judge_band
+        self._agreement = agreement
         self._answers_alike = answers_alike
+        self._pool = pool
         self._store_text = store_text
         self._secret = secret
         self._on_failure = on_failure
-        self._max_text = max_text
         self._canon = Canon()
 
     def lookup(
@@ -214,7 +226,7 @@ class SemanticFlows:
         candidate = next((each for each, _ in lookup.near if each.id == decision.id), None)
         if candidate is not None and candidate.id not in agreeing and self._may_agree(value):
             index.put(row, lookup.x, mark, agreeing)
-            return partial(self._compare_and_learn, lookup, candidate, value, agreeing)
+            return partial(self._compare_and_learn, lookup, candidate, value, digest)
         if self._learn(decision, agreeing):
             index.put(row, lookup.x, mark, agreeing)
         return None
@@ -241,30 +253,87 @@ class SemanticFlows:
             return value
 
     def _may_agree(self, value: Any) -> bool:
-        return self._judge is not None or self._is_comparable(value)
-
-    def _is_comparable(self, value: Any) -> bool:
-        """Return whether an answer is free text that may be compared by its embedding."""
-        return is_free_text(value) and len(value) <= self._max_text
+        return self._judge is not None or not is_categorical(value)
 
     def _compare_and_learn(
-        self, lookup: Lookup, candidate: Row, value: Any, agreeing: list[str]
+        self, lookup: Lookup, candidate: Row, value: Any, digest: bytes
     ) -> Generator[Io, Any, None]:
-        """Compare the candidate's answer with the fresh one, and learn the result."""
-        same = False
+        """Compare the fresh answer with those of neighbours, and learn from the verdicts.
+
+        Where nobody can tell whether the candidate's answer was right, nothing is learned of it.
+        """
+        rows = [candidate]
+        if self._judge is not None:
+            verdict = yield from self._ask_to_learn(self._judge, lookup, candidate, value)
+            verdicts = [verdict]
+        else:
+            rows += _others(lookup, candidate, digest)
+            alike = yield from self._are_alike(lookup.rule, candidate, value)
+            compare = partial(self._compare, lookup.rule, rows, value, alike=alike)
+            verdicts = yield Io(compare, partial(run_in_pool, self._pool, compare))
+            verdict = verdicts[0]
+            if verdict is None and _repeat_exactly(lookup, value, digest):
+                verdict = False
+        agreeing = [row.id for row, _ in lookup.near if row.answer == digest]
+        same = [row.id for row, agrees in zip(rows, verdicts, strict=True) if agrees]
+        if same:
+            agreeing += same
+            self.index.learned.agree(lookup.asked.id, agreeing)
+        if lookup.decision is not None and verdict is not None:
+            self.index.learned.learner().learn(lookup.decision, agreeing)
+            self.index.learned.note_change()
+
+    def _ask_to_learn(
+        self, judge: Judge, lookup: Lookup, candidate: Row, value: Any
+    ) -> Generator[Io, Any, Verdict]:
         try:
             cached = self._answer(lookup.rule, self.value_of(candidate))
         except CodecError:
-            return
-        if self._judge is not None:
-            same = yield Io(self._judge.ask, self._judge.aask, lookup.asked.text, cached, value)
-        elif self._is_comparable(cached) and self._is_comparable(value):
-            embeddings = self.index.embeddings
-            a, b = yield Io(embeddings.many, embeddings.amany, [cached, value])
-            same = float(a @ b) >= self._answers_alike
-        if same:
-            agreeing.append(candidate.id)
-            self.index.learned.agree(lookup.asked.id, agreeing)
-        if lookup.decision is not None:
-            self.index.learned.learner().learn(lookup.decision, agreeing)
-            self.index.learned.note_change()
+            return None
+        verdict: Verdict = yield Io(judge.ask, judge.aask, lookup.asked.text, cached, value)
+        return verdict
+
+    def _are_alike(self, rule: Rule, row: Row, value: Any) -> Generator[Io, Any, bool]:
+        """Return whether the index's own embedder finds two free texts alike, if it is asked."""
+        if self._answers_alike is None or not is_free_text(value):
+            return False
+        try:
+            cached = self._answer(rule, self.value_of(row))
+        except CodecError:
+            return False
+        if not is_free_text(cached):
+            return False
+        embeddings = self.index.embeddings
+        texts = [shorten(cached), shorten(value)]
+        a, b = yield Io(embeddings.many, embeddings.amany, texts)
+        return float(a @ b) >= self._answers_alike
+
+    def _compare(self, rule: Rule, rows: list[Row], value: Any, *, alike: bool) -> list[Verdict]:
+        """Return the verdict on the answer of each row; ``alike`` is that of the first."""
+        verdicts: list[Verdict] = []
+        for row in rows:
+            try:
+                cached = self._answer(rule, self.value_of(row))
+            except CodecError:
+                verdicts.append(None)
+            else:
+                first = not verdicts
+                verdicts.append(self._agreement.compare(cached, value, alike=alike and first))
+        return verdicts
+
+
+def _others(lookup: Lookup, candidate: Row, digest: bytes) -> list[Row]:
+    """Return the nearest neighbours with other answers than the candidate's and the fresh one."""
+    found: dict[bytes, Row] = {}
+    for row, _ in lookup.near:
+        if row.answer not in (candidate.answer, digest):
+            found.setdefault(row.answer, row)
+    return list(found.values())[:_OTHERS]
+
+
+def _repeat_exactly(lookup: Lookup, value: Any, digest: bytes) -> bool:
+    """Return whether short answers repeat word for word here, so that other words are another."""
+    if not isinstance(value, str) or is_free_text(value):
+        return False
+    answers = [row.answer for row, _ in lookup.near]
+    return digest in answers or len(set(answers)) < len(answers)

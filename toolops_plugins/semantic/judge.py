@@ -1,12 +1,7 @@
-"""The comparison of two answers, by digest or by the user's judge.
-
-Equal answers have equal digests. Only free texts, which hardly ever repeat word for word, need a
-judge or their similarity.
-"""
+"""The user's judge of two answers."""
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -17,40 +12,10 @@ from toolops_plugins.concurrency.pool import Outcome, Pool
 from toolops_plugins.concurrency.tasks import run_with_timeout
 from toolops_plugins.concurrency.to_thread import run_in_pool
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.keys.canonical import Canon
 
-__all__ = ["Judge", "JudgeLike", "digest_of", "is_free_text"]
+__all__ = ["Judge", "JudgeLike"]
 
-JudgeLike: TypeAlias = Callable[[str, Any, Any], bool | Awaitable[bool]]
-
-_FEW_WORDS = 12
-"""Longer texts, in words, are free text: two right answers are hardly ever identical."""
-
-
-def is_free_text(value: Any) -> bool:
-    """Return whether an answer is free text, which is not compared by equality."""
-    return isinstance(value, str) and len(value.split(maxsplit=_FEW_WORDS)) > _FEW_WORDS
-
-
-def digest_of(canon: Canon, value: Any, data: bytes, secret: bytes | None) -> bytes:
-    """Return 16 bytes that are equal for equal answers.
-
-    Case and white space of texts and the order of keys do not count.
-
-    Args:
-        canon: The canonical encoding.
-        value: The answer.
-        data: Its encoded form, used where it has no canonical form.
-        secret: Key of the digest, so that guessed answers cannot be tested; or None.
-    """
-    if isinstance(value, str):
-        form = b"t" + " ".join(value.split()).casefold().encode("utf-8", "surrogatepass")
-    else:
-        try:
-            form = b"c" + canon.encode(value)
-        except Exception:  # noqa: BLE001 - methods of a user's class may raise anything
-            form = b"d" + data
-    return hashlib.blake2b(form, digest_size=16, key=(secret or b"")[:64]).digest()
+JudgeLike: TypeAlias = Callable[[str, Any, Any], bool | Awaitable[bool | None] | None]
 
 
 class Judge:
@@ -58,8 +23,9 @@ class Judge:
 
     Args:
         function: Takes the question, the cached answer and the fresh one; the last is None where
-            the question is whether to serve. May be a coroutine function.
-        seconds: Timeout; a late judgement counts as no.
+            the question is whether to serve. Returns None where it cannot tell. May be a coroutine
+            function.
+        seconds: Timeout; a late judgement tells nothing.
         pool: The pool in which plain functions run.
         on_failure: Called with "judge" and the error when the judge fails or is late.
 
@@ -100,8 +66,8 @@ class Judge:
                 "judge", "is a coroutine function, which a synchronous call cannot await"
             )
 
-    def ask(self, question: str, cached: Any, fresh: Any) -> bool:
-        """Return whether the judge agrees; an error or a late answer counts as no."""
+    def ask(self, question: str, cached: Any, fresh: Any) -> bool | None:
+        """Return whether the judge agrees; None if it cannot tell, failed or was late."""
         self.refuse_sync()
         outcome = Outcome()
         judging = partial(self._function, question, cached, fresh)
@@ -110,17 +76,21 @@ class Judge:
             if not outcome.wait(self._seconds):
                 ticket.drop()
                 raise TimeoutError  # noqa: TRY301 - a late judgement is a failure
-            return bool(outcome.result())
-        except Exception as error:  # noqa: BLE001 - when in doubt the answers differ
+            return _as_verdict(outcome.result())
+        except Exception as error:  # noqa: BLE001 - of the user's function
             self._on_failure("judge", error)
-            return False
+            return None
 
-    async def aask(self, question: str, cached: Any, fresh: Any) -> bool:
+    async def aask(self, question: str, cached: Any, fresh: Any) -> bool | None:
         """Like :meth:`ask`, without blocking the event loop."""
         try:
             judging: Any = partial(self._function, question, cached, fresh)
             judgement = judging() if self._aio else run_in_pool(self._pool, judging)
-            return bool(await run_with_timeout(judgement, self._seconds))
-        except Exception as error:  # noqa: BLE001 - when in doubt the answers differ
+            return _as_verdict(await run_with_timeout(judgement, self._seconds))
+        except Exception as error:  # noqa: BLE001 - of the user's function
             self._on_failure("judge", error)
-            return False
+            return None
+
+
+def _as_verdict(judgement: Any) -> bool | None:
+    return None if judgement is None else bool(judgement)

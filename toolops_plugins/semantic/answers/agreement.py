@@ -8,32 +8,30 @@ Where the score is in the middle, nothing is told. The weights were fitted to pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import fsum
+from operator import mul
 from typing import Any, Final, NamedTuple, TypeAlias
 
-import numpy as np
-import orjson
-from numpy.typing import NDArray
-
+from toolops_plugins.semantic.answers.equality import FEW_WORDS, as_fields, fold, read_json
 from toolops_plugins.semantic.answers.profile import Profile, read_answer, shorten
+from toolops_plugins.semantic.embedding.embedders import Embedder
 from toolops_plugins.semantic.guards import Guards
 from toolops_plugins.semantic.guards.stems import are_siblings, opposites_of
 
-__all__ = ["FEW_WORDS", "Agreement", "Embed", "Verdict", "is_categorical"]
+__all__ = ["Agreement", "Verdict"]
 
-Embed: TypeAlias = Callable[[list[str]], NDArray[np.float32]]
 Verdict: TypeAlias = bool | None
 """Whether two answers are the same; None if that cannot be told."""
 
-FEW_WORDS: Final = 12
-"""Longer texts, in words, are free text: two right answers are hardly ever identical."""
 _LABEL: Final = 3
 """Words of a short answer that is a label or a name, which is the same or is not."""
 _SAME: Final = 2.0
 _DIFFERENT: Final = -2.25
 _TERSE: Final = 25
 """Words of an answer, at most, in which one negator more changes everything."""
+_ALMOST: Final = 0.75
+"""Share of letters that two answers have in common, from which their words are almost the same."""
 _AS_LONG: Final = 0.7
 _NEAR: Final = 0.6
 """Share of letters that two short answers have in common, from which they may be the same."""
@@ -73,34 +71,41 @@ class Agreement:
     It computes, for at most some milliseconds, and is not called on event loops.
 
     Args:
-        embed: Embeds texts with the included model, for which the measure was calibrated. None:
-            there is none, and free texts are never found to be the same.
+        model: The included model, for which the measure was calibrated. None: it is not installed,
+            and nothing is told of free texts.
     """
 
-    def __init__(self, embed: Embed | None) -> None:
-        self._embed = embed
+    def __init__(self, model: Embedder | None) -> None:
+        self._model = model
         self._guards = Guards()
 
-    def compare(self, cached: Any, fresh: Any) -> Verdict:
+    def compare(self, cached: Any, fresh: Any, *, alike: bool = False) -> Verdict:
         """Return whether two answers are the same, or None if that cannot be told.
+
+        Structured answers are compared part by part; where only their free texts differ, these
+        decide.
 
         Args:
             cached: The stored answer, or the part of it that counts.
             fresh: The new one.
+            alike: Whether another embedder finds two texts alike, which then are the same unless
+                they contradict each other. Default False.
         """
-        return self._compare(cached, fresh, _DEEP)
+        if isinstance(cached, str) and isinstance(fresh, str):
+            return self._compare_texts(cached, fresh, alike=alike)
+        return self._compare_parts(cached, fresh, _DEEP)
 
-    def _compare(self, one: Any, other: Any, depth: int) -> Verdict:
+    def _compare_parts(self, one: Any, other: Any, depth: int) -> Verdict:
         if isinstance(one, str) and isinstance(other, str):
             return self._compare_texts(one, other)
-        if depth == 0 or isinstance(one, str) or isinstance(other, str):
-            return None if depth == 0 else False
-        one, other = _as_plain(one), _as_plain(other)
+        if depth == 0:
+            return None
+        one, other = as_fields(one), as_fields(other)
         if isinstance(one, Mapping) and isinstance(other, Mapping):
             if one.keys() != other.keys():
                 return False
             return self._compare_all([(one[name], other[name]) for name in one], depth)
-        if _is_list(one) and _is_list(other):
+        if isinstance(one, list | tuple) and isinstance(other, list | tuple):
             if len(one) != len(other):
                 return False
             return self._compare_all(list(zip(one, other, strict=True)), depth)
@@ -113,18 +118,18 @@ class Agreement:
         """Compare the parts of structured answers: one that differs is enough."""
         verdict: Verdict = True
         for one, other in pairs:
-            part = self._compare(one, other, depth - 1)
+            part = self._compare_parts(one, other, depth - 1)
             if part is False:
                 return False
             verdict = verdict and part
         return verdict
 
-    def _compare_texts(self, one: str, other: str) -> Verdict:
-        if _fold(one) == _fold(other):
+    def _compare_texts(self, one: str, other: str, *, alike: bool = False) -> Verdict:
+        if fold(one) == fold(other):
             return True
-        data = _as_json(one), _as_json(other)
+        data = read_json(one), read_json(other)
         if data != (None, None):
-            return None not in data and data[0] == data[1]
+            return None not in data and self._compare_parts(*data, _DEEP)
         one, other = shorten(one), shorten(other)
         a, b = read_answer(one), read_answer(other)
         if a.refuses or b.refuses:
@@ -134,16 +139,16 @@ class Agreement:
             return False
         if max(a.size, b.size) <= FEW_WORDS:
             return self._compare_short(one, other, a, b)
-        return self._compare_free(one, other, a, b)
+        return self._compare_free(one, other, a, b, alike=alike)
 
     def _compare_short(self, one: str, other: str, a: Profile, b: Profile) -> Verdict:
         if max(a.size, b.size) <= _LABEL and not (a.values or b.values):
-            same_words = a.words == b.words and a.negates == b.negates
+            same_words = a.words == b.words and a.negations == b.negations
             return same_words or self._guards.are_equivalent(one, other)
         shared, mine, theirs = _split_values(a, b)
         if mine or theirs:
             return False if (mine and theirs) or a.values == () or b.values == () else None
-        if a.negates != b.negates:
+        if bool(a.negations) != bool(b.negations):
             return False
         if a.words == b.words and (a.words or shared):
             return True
@@ -151,22 +156,17 @@ class Agreement:
             return True
         return None if max(_overlaps(a.grams, b.grams)) >= _NEAR or shared else False
 
-    def _compare_free(self, one: str, other: str, a: Profile, b: Profile) -> Verdict:
-        if self._embed is None:
+    def _compare_free(
+        self, one: str, other: str, a: Profile, b: Profile, *, alike: bool
+    ) -> Verdict:
+        if self._model is None:
             return None
-        x, y = self._embed([one, other])
+        x, y = self._model.embed([one, other])
         features = _read_features(a, b, float(x @ y))
-        score = _INTERCEPT + fsum(map(float.__mul__, _WEIGHTS, features))
-        if score <= _DIFFERENT:
+        score = _INTERCEPT + fsum(map(mul, _WEIGHTS, features))
+        if score <= _DIFFERENT and not alike:
             return False
-        return True if score >= _SAME and not _is_contested(a, b) else None
-
-
-def is_categorical(value: Any) -> bool:
-    """Return whether equality is all that there is to compare, as with numbers and words."""
-    if isinstance(value, str):
-        return not value.strip() or len(value.split(maxsplit=1)) == 1
-    return value is None or isinstance(value, bool | int | float | bytes)
+        return True if (score >= _SAME or alike) and not _is_contested(a, b) else None
 
 
 def _read_features(a: Profile, b: Profile, similarity: float) -> _Features:
@@ -192,7 +192,11 @@ def _is_contested(a: Profile, b: Profile) -> bool:
     # A longer answer has more numbers in it, one of the same length another one.
     if (mine and theirs) or ((mine or theirs) and small > _AS_LONG * large):
         return True
-    if small <= _TERSE and (a.negates != b.negates or a.particles != b.particles):
+    if small <= _TERSE and bool(a.negations) != bool(b.negations):
+        return True
+    if small <= _TERSE and a.particles != b.particles:
+        return True
+    if a.negations != b.negations and _overlaps(a.grams, b.grams)[0] >= _ALMOST:
         return True
     if _are_swapped(a, b):
         return True
@@ -234,34 +238,3 @@ def _have_opposites(a: Profile, b: Profile) -> bool:
     if min(a.size, b.size) > _TERSE:
         return False
     return any(are_siblings(one, other) for one in mine for other in theirs)
-
-
-def _fold(text: str) -> str:
-    return " ".join(text.split()).casefold().strip(" .!")
-
-
-def _as_plain(value: Any) -> Any:
-    """Return a model of pydantic or a dataclass as a dictionary of its fields, others as they are."""
-    fields = getattr(type(value), "model_fields", None) or getattr(
-        type(value), "__dataclass_fields__", None
-    )
-    if not isinstance(fields, Mapping):
-        return value
-    return {name: getattr(value, name, None) for name in fields}
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list | tuple)
-
-
-def _as_json(text: str) -> Any:
-    """Return the object or list that a text is in JSON, also within a fence; else None."""
-    bare = text.strip()
-    if bare.startswith("```") and bare.endswith("```"):
-        bare = bare[3:-3].removeprefix("json").strip()
-    if bare[:1] not in ("{", "[") or bare[-1:] not in ("}", "]"):
-        return None
-    try:
-        return orjson.loads(bare)
-    except orjson.JSONDecodeError:
-        return None

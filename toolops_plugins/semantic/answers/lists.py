@@ -11,13 +11,13 @@ from toolops_plugins.semantic.guards.lexicon import word_set
 __all__ = [
     "ARTICLES",
     "CLOCK",
+    "COURTESIES",
     "EMPTY",
     "MINUTES",
     "NAMES",
     "NEGATING_PARTS",
     "NEGATORS",
     "NO",
-    "NO_REPLIES",
     "NUMBERS",
     "PARTICLES",
     "REFUSALS",
@@ -36,7 +36,7 @@ NEGATING_PARTS: Final = tuple(_LISTS["negators"]["parts"].split())
 """Negators of languages without spaces."""
 YES: Final = frozenset(_LISTS["replies"]["yes"].split())
 NO: Final = frozenset(_LISTS["replies"]["no"].split())
-NO_REPLIES: Final = tuple(_LISTS["replies"]["neither"])
+COURTESIES: Final = tuple(_LISTS["replies"]["courtesies"])
 """Beginnings that look like a yes or a no, and are none."""
 REFUSALS: Final = tuple(_LISTS["refusals"]["parts"])
 NUMBERS: Final[dict[str, str]] = {

@@ -23,7 +23,7 @@ _FAR: Final = 9
 _QUOTES: Final = str.maketrans(dict.fromkeys("’‘ʼ`´", "'"))  # noqa: RUF001 - quotes that models type
 _LINE_NUMBER: Final = re.compile(r"^[ \t]*(?:\d{1,2}[.)]|[-*•])[ \t]+", re.MULTILINE)
 _CODE: Final = re.compile(r"```[a-z]*\n?(.*?)```|`([^`\n]+)`", re.DOTALL)
-_QUOTED: Final = re.compile("[\"“”„«»「」]([^\"“”„«»「」\n]{1,60})[\"“”„«»「」]")
+_QUOTED: Final = re.compile('["“”„«»「」]([^"“”„«»「」\n]{1,60})["“”„«»「」]')
 _LINK: Final = re.compile(r"https?://[^\s)>\]]+|[\w.+-]+@[\w-]+\.[\w.]+")
 _HALF_DAY: Final = re.compile(r"(?<=\d)\s?([ap])\.?m\b\.?")
 _SENTENCE: Final = re.compile(r"(?<=[.!?:])\s+|\n+")
@@ -45,7 +45,7 @@ class Profile(NamedTuple):
         targets: The stems of words after "to".
         values: Its numbers.
         names: Its names, identifiers, and words in code and quotes.
-        negates: Whether it has a negator.
+        negations: The number of its negators.
         reply: 1 if it begins with yes, -1 with no, else 0.
         refuses: Whether it says that it does not answer.
         size: Its length in words; two signs of a script without spaces are one.
@@ -58,7 +58,7 @@ class Profile(NamedTuple):
     targets: frozenset[str]
     values: tuple[Value, ...]
     names: frozenset[str]
-    negates: bool
+    negations: int
     reply: int
     refuses: bool
     size: int
@@ -87,7 +87,7 @@ class _Collector:
         self.names: set[str] = set()
         self.marked: set[str] = set()
         self.values: list[Value] = []
-        self.negates = False
+        self.negations = 0
         self.size = 0
         self._capitals = 0
         self._gap = _FAR  # words since the last number
@@ -113,7 +113,7 @@ class _Collector:
                 self.values[-1], self._gap = value, _FAR
                 return
         word = _word(low)
-        self.negates = self.negates or word.negates
+        self.negations += word.negates
         if low in lists.PARTICLES:
             self.particles.add(low)
         if not word.is_empty and not word.negates:
@@ -151,7 +151,7 @@ def shorten(text: str) -> str:
 def read_answer(text: str) -> Profile:
     """Return the profile of an answer, cached for the 256 most recent ones."""
     text = text if text.isascii() else unicodedata.normalize("NFKC", text)
-    text = _HALF_DAY.sub(r" \1m ", text)
+    text = _HALF_DAY.sub(r" \1m ", _without_courtesy(text))
     low = text.translate(_QUOTES).casefold()
     collector = _Collector()
     names = collector.names
@@ -176,7 +176,7 @@ def read_answer(text: str) -> Profile:
         frozenset(collector.roles["to"]),
         tuple(dict.fromkeys(collector.values)),
         frozenset(names),
-        collector.negates or any(part in low for part in lists.NEGATING_PARTS),
+        collector.negations + sum(low.count(part) for part in lists.NEGATING_PARTS),
         _reply(low),
         any(part in low[:_REFUSAL] for part in lists.REFUSALS),
         collector.size,
@@ -211,12 +211,16 @@ def _stem(low: str) -> str:
     return folded[: max(5, len(folded) - 3)]
 
 
+def _without_courtesy(text: str) -> str:
+    """Return an answer without a courtesy at its beginning that looks like a yes or a no."""
+    text = text.lstrip(" *_\"'\n")
+    start = text[:40].lower()
+    return next((text[len(each) :] for each in lists.COURTESIES if start.startswith(each)), text)
+
+
 def _reply(low: str) -> int:
-    start = low.lstrip(" *_\"'\n")
-    if start.startswith(lists.NO_REPLIES):
-        return 0
-    first = re.match(r"\w+", start)
-    word = "" if first is None else first[0]
+    first = re.match(r"\W*(\w+)", low[:40])
+    word = "" if first is None else first[1]
     if word in lists.YES:
         return 1
     return -1 if word in lists.NO else 0

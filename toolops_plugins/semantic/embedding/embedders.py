@@ -28,6 +28,7 @@ __all__ = [
     "EmbedderAdapter",
     "Matrix",
     "embedder_of",
+    "included_model",
     "threshold_of",
     "thresholds_of",
     "unit_rows",
@@ -265,6 +266,11 @@ def _embedder_by_name(name: str | None) -> Embedder:
         _require("chromadb")
         return _CHROMA
     raise ConfigurationError("embedder", f"is 'wordllama' or 'chroma' by name, not {name!r}")
+
+
+def included_model() -> Embedder | None:
+    """Return the model that comes with the extra, loaded at first use; None if it is missing."""
+    return None if find_spec("wordllama") is None else _WORDLLAMA
 
 
 def _require(package: str) -> None:
