@@ -166,7 +166,7 @@ class Agreement:
         score = _INTERCEPT + fsum(map(mul, _WEIGHTS, features))
         if score <= _DIFFERENT and not alike:
             return False
-        return True if (score >= _SAME or alike) and not _is_contested(a, b) else None
+        return True if (score >= _SAME or alike) and not _contradict(a, b) else None
 
 
 def _read_features(a: Profile, b: Profile, similarity: float) -> _Features:
@@ -185,7 +185,7 @@ def _read_features(a: Profile, b: Profile, similarity: float) -> _Features:
     )
 
 
-def _is_contested(a: Profile, b: Profile) -> bool:
+def _contradict(a: Profile, b: Profile) -> bool:
     """Return whether something differs that makes another answer of the same words."""
     _, mine, theirs = _split_values(a, b)
     small, large = sorted((a.size, b.size))
@@ -198,12 +198,12 @@ def _is_contested(a: Profile, b: Profile) -> bool:
         return True
     if a.negations != b.negations and _overlaps(a.grams, b.grams)[0] >= _ALMOST:
         return True
-    if _are_swapped(a, b):
+    if _change_places(a, b):
         return True
     return bool(a.names - b.names and b.names - a.names) or _have_opposites(a, b)
 
 
-def _are_swapped(a: Profile, b: Profile) -> bool:
+def _change_places(a: Profile, b: Profile) -> bool:
     """Return whether two words change places: from A to B, and from B to A."""
     if a.origins & b.targets or a.targets & b.origins:
         return True
