@@ -6,7 +6,7 @@ import tomllib
 from importlib.resources import files
 from typing import Any, Final
 
-from toolops_plugins.semantic.guards.lexicon import word_set
+from toolops_plugins.semantic.guards.lexicon import units, word_set
 
 __all__ = [
     "ARTICLES",
@@ -23,6 +23,7 @@ __all__ = [
     "REFUSALS",
     "ROLES",
     "SIGNS",
+    "UNITS",
     "YES",
 ]
 
@@ -58,4 +59,6 @@ ROLES: Final[dict[str, str]] = {
 ARTICLES: Final = frozenset(_LISTS["articles"]["words"].split())
 """Words between a preposition and its noun."""
 SIGNS: Final = frozenset("$€£¥₹%")
+UNITS: Final = units()
+"""Units and currencies by every form of theirs, signs included."""
 NAMES: Final = word_set("proper_names.txt")

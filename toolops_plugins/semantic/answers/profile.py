@@ -97,6 +97,7 @@ class _Collector:
         """Add the next token; ``first``: of its sentence."""
         low = token.casefold()
         if low in lists.SIGNS:
+            self.words.add(_stem(low))
             self._gap = _FAR
             return
         number = lists.NUMBERS.get(low)
@@ -204,7 +205,12 @@ def _word(low: str) -> _Word:
 
 
 def _stem(low: str) -> str:
-    """Return the stem of a word: that of the guards in English, else its beginning."""
+    """Return the stem of a word: that of the guards in English, else its beginning.
+
+    All forms of a unit or a currency have one.
+    """
+    if low in lists.UNITS:
+        return "u:" + lists.UNITS[low]
     if low.isascii():
         return key(low)
     folded = "".join(c for c in unicodedata.normalize("NFD", low) if not unicodedata.combining(c))
