@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import import_module
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
@@ -26,6 +26,7 @@ from toolops_plugins.semantic.guards.function_words import (
     PARTICLES,
     THIRD_PERSON,
 )
+from toolops_plugins.semantic.guards.languages.word_lists import LANGUAGES, word_lists
 from toolops_plugins.semantic.guards.lexicon import word_list
 from toolops_plugins.semantic.guards.notation import is_notation, is_work_on_words
 from toolops_plugins.semantic.guards.spelling import correct
@@ -37,6 +38,10 @@ _SURE = 0.4
 """Least probability at which the verdict of py3langid counts. Of 11,590 short texts of user
 interfaces in 70 other languages, 46 were taken for German, French, Spanish, Portuguese, Italian or
 Dutch, and 34 of 1,174 in these six for another language, mostly Spanish for Galician or Catalan."""
+
+_LIKELY = 0.15
+"""The same where small words of the language agree, which brings 5 % more of Spanish and Italian
+texts and one more error."""
 
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*-?")
 _WORD_OR_STOP = re.compile(_WORD.pattern + r"|[.?!;:\n¿¡—]")
@@ -143,9 +148,33 @@ def _read_language(text: str) -> Reading:
     if language == "en":
         likely = read + slips > unknown and not foreign
         return _ENGLISH if likely and (small or confidence > _SURE) else unsure
-    if len(language) != 2 or confidence < _SURE or evident > 1:
+    if len(language) != 2 or evident > 1:
+        return unsure
+    if confidence < _SURE and (confidence < _LIKELY or evident or not _fits(words, language)):
         return unsure
     return Reading(language)
+
+
+def _fits(words: list[str], language: str) -> bool:
+    """Return whether a text has at least two small words of a language, a quarter of all."""
+    if language not in LANGUAGES:
+        return False
+    small = _small_words(language)
+    found = sum(word in small for word in words)
+    return found > 1 and 4 * found >= len(words)
+
+
+@cache
+def _small_words(language: str) -> frozenset[str]:
+    lists = word_lists(language)
+    return frozenset().union(
+        lists.articles,
+        lists.prepositions,
+        lists.questions,
+        lists.possessives,
+        lists.copulas,
+        lists.can,
+    )
 
 
 def _has_other_letters(text: str) -> bool:

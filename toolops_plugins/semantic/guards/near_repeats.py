@@ -38,6 +38,9 @@ _TYPED = str.maketrans(
         "।": ".",
         "\u037e": "?",
         "…": "...",
+        "≠": "!=",
+        "≤": "<=",
+        "≥": ">=",
     }
 )
 """Characters that people type for one another, and those that nobody sees."""

@@ -14,7 +14,7 @@ from toolops_plugins.semantic.guards.lexicon import word_list
 __all__ = ["is_notation", "is_work_on_words"]
 
 _CODE = re.compile(
-    r"```|`[^`]+`|\w\([^()]*\)\s*[{;:]|\w\.\w+\(|[{}]|;\s*(?:\n|$)|=>|->|::|[=!]=|\|\||&&|\\\w|</?\w+[^<>]*>|"
+    r"```|`[^`]+`|\w\([^()]*\)\s*[{;:]|\w\.\w+\(|[{}]|[A-Za-z\d_)\]'\"];\s*(?:\n|$)|=>|->|::|[=!]=|\|\||&&|\\\w|</?\w+[^<>]*>|"
     r"^\s*(?:import|from)\s+[\w.]+(?:\s+import\b|\s*$)|^\s*(?:def|class|function|const|let|var)\s+\w+\s*[(=:{]|"
     r"^\s*#!|^\s*[$>]\s+\w",
     re.MULTILINE,
@@ -96,7 +96,7 @@ def is_notation(text: str, *, words: int, evident: int) -> bool:
         return False
     if _CODE.search(text) is not None:
         return evident < 3
-    if evident and words > 2:
+    if evident and words > 1:
         return False
     if _FLAG.search(text) is not None:
         return True
