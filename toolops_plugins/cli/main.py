@@ -22,6 +22,7 @@ from toolops_plugins.cache.redis.survey import LIVES, Survey
 from toolops_plugins.cli.audit import audit
 from toolops_plugins.cli.doctor import Finding, examine, version_of
 from toolops_plugins.cli.redis_namespace import RedisNamespace, key_bytes
+from toolops_plugins.cli.semantic_index import index_of
 from toolops_plugins.environment import switch, unknown_variables
 from toolops_plugins.errors import ConfigurationError, TierError
 from toolops_plugins.telemetry.report import duration, money
@@ -90,6 +91,10 @@ def _environment(redis_url: str | None, namespace: str | None) -> Mapping[str, s
 def _open_namespace(
     redis_url: str | None, namespace: str | None
 ) -> AbstractContextManager[RedisNamespace]:
+    return closing(_redis_namespace(redis_url, namespace))
+
+
+def _redis_namespace(redis_url: str | None, namespace: str | None) -> RedisNamespace:
     environ = _environment(redis_url, namespace)
     url = environ.get("TOOLOPS_REDIS_URL")
     if not url:
@@ -105,9 +110,7 @@ def _open_namespace(
         )
     secret = environ.get("TOOLOPS_SECRET")
     namespace = environ.get("TOOLOPS_NAMESPACE") or "default"
-    return closing(
-        RedisNamespace(url, namespace, secret, encrypt=switch(environ, "TOOLOPS_ENCRYPT"))
-    )
+    return RedisNamespace(url, namespace, secret, encrypt=switch(environ, "TOOLOPS_ENCRYPT"))
 
 
 @toolops.command()
@@ -213,53 +216,125 @@ def _size(count: float) -> str:
     return f"{count:,.1f} GB"
 
 
+def _index_place(command: F) -> F:
+    """Add the options for the semantic index."""
+    path = click.option("--chroma-path", metavar="FOLDER", help="Default: TOOLOPS_CHROMA_PATH.")
+    url = click.option("--chroma-url", metavar="URL", help="Default: TOOLOPS_CHROMA_URL.")
+    return path(url(_place(command)))
+
+
 @toolops.command()
-@_place
+@_index_place
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def clear(redis_url: str | None, namespace: str | None, yes: bool) -> int:  # noqa: FBT001 - click passes it by name
+def clear(yes: bool, **place: str | None) -> int:  # noqa: FBT001 - click passes it by name
     """Delete all entries of a namespace.
 
-    The entries are deleted in Redis and in the memory of all processes that use the namespace.
+    The entries are deleted in Redis, and in the memory and the semantic indexes of all processes
+    that use the namespace there; a process that is down follows when it starts. A semantic index
+    that is named here is deleted too, unless a running process holds its folder.
     """
-    with _open_namespace(redis_url, namespace) as space:
-        place = f"namespace {space.namespace} in {space.place}"
-        if not yes:
-            click.confirm(f"Forget everything of {printable(place)}?", abort=True)
-        _report_change("Cleared", space.clear(), place)
+    changes = _Changes(place)
+    if not yes:
+        click.confirm(f"Forget everything of {printable(changes.place)}?", abort=True)
+    if changes.redis is not None:
+        with closing(changes.redis) as space:
+            _report_change("Cleared", space.clear(), changes.place)
+    changes.delete_stored("Cleared", None)
     return 0
 
 
 @toolops.command()
 @click.argument("tags", metavar="TAG...", nargs=-1)
 @click.option("--tag", "more", multiple=True, metavar="TAG", help="The same, as an option.")
-@_place
-def invalidate(
-    tags: tuple[str, ...], more: tuple[str, ...], redis_url: str | None, namespace: str | None
-) -> int:
+@_index_place
+def invalidate(tags: tuple[str, ...], more: tuple[str, ...], **place: str | None) -> int:
     """Delete all entries with one of the tags.
 
-    The entries are deleted in Redis and in the memory of all processes that use the namespace.
-    Exits with 1 if no entry in Redis has one of the tags; running processes are notified anyway.
+    They are deleted where `toolops clear` deletes entries. Exits with 1 if no stored entry has one
+    of the tags; running processes are notified anyway.
     """
     names = (*tags, *more)
     if not names or not all(names):
         raise ConfigurationError("TAG", "must name at least one tag, and none may be empty")
-    with _open_namespace(redis_url, namespace) as space:
-        place = f"namespace {space.namespace} in {space.place}"
-        known = space.tags_in_use(names)
-        labels = space.invalidate(names)
+    changes = _Changes(place)
+    known: list[str] = []
+    if changes.redis is not None:
+        with closing(changes.redis) as space:
+            known = space.tags_in_use(names)
+            labels = space.invalidate(names)
         if known:
-            _report_change(f"Invalidated {', '.join(known)}", labels, place)
+            _report_change(f"Invalidated {', '.join(known)}", labels, changes.place)
         for tag in dict.fromkeys(names):
             if tag not in known:
-                text = f"Nothing had the tag {tag} in {place}; running processes have been told."
-                click.echo(printable(text))
-    return 0 if known else 1
+                where = f"in {changes.place}; {_TOLD}"
+                click.echo(printable(f"Nothing had the tag {tag} {where}"))
+    deleted = changes.delete_stored(f"Invalidated {', '.join(dict.fromkeys(names))}", names)
+    return 0 if known or deleted else 1
+
+
+_TOLD = "running processes have been told."
+
+
+class _Changes:
+    """The places that a command changes: Redis, a semantic index, or both.
+
+    Args:
+        options: The options of the command line, by name.
+
+    Raises:
+        ConfigurationError: There is no place, or an option is invalid.
+    """
+
+    def __init__(self, options: Mapping[str, str | None]) -> None:
+        environ = _environment(options["redis_url"], options["namespace"])
+        path, url = options["chroma_path"], options["chroma_url"]
+        if path or url:  # the command line names the whole place
+            chosen = {"TOOLOPS_CHROMA_PATH": path or "", "TOOLOPS_CHROMA_URL": url or ""}
+            environ = {**environ, **chosen}
+        self._index = index_of(environ)
+        self.redis: RedisNamespace | None = None
+        if self._index is None or environ.get("TOOLOPS_REDIS_URL"):
+            self.redis = _redis_namespace(options["redis_url"], options["namespace"])
+            self.place = f"namespace {self.redis.namespace} in {self.redis.place}"
+        else:
+            namespace = environ.get("TOOLOPS_NAMESPACE") or "default"
+            self.place = f"namespace {namespace} in {self._index.place}"
+
+    def delete_stored(self, what: str, tags: Sequence[str] | None) -> int:
+        """Delete stored entries of the semantic index, and say so; return their number."""
+        index = self._index
+        if index is None:
+            return 0
+        from toolops_plugins.semantic.index.chroma_folder_lock import (  # noqa: PLC0415 - rarely needed
+            FolderInUseError,
+        )
+
+        try:
+            count = index.clear() if tags is None else index.invalidate(tags)
+        except FolderInUseError as error:
+            if self.redis is None:
+                raise TierError(
+                    f"nothing was deleted: process {error.pid} holds {index.place}, and what it "
+                    "keeps in memory cannot be reached from outside without Redis; call "
+                    "ops.invalidate() or ops.clear() in it, or stop it first"
+                ) from error
+            text = f"Process {error.pid} holds {index.place}, and deletes its own answers there"
+            click.echo(printable(f"{text} if it uses this Redis."))
+            return 0
+        text = f"{what}: {count} answers of the semantic index in {index.place}"
+        if self.redis is not None:
+            text += "."
+        elif index.is_shared:
+            text += "; what running processes keep in their own memory stays until it expires."
+        else:
+            text += ", which no process has open."
+        click.echo(printable(text))
+        return count
 
 
 def _report_change(what: str, labels: list[str], place: str) -> None:
     where = f"{what} in {', '.join(labels)} of" if labels else "Redis holds nothing of"
-    click.echo(printable(f"{where} {place}; running processes have been told."))
+    click.echo(printable(f"{where} {place}; {_TOLD}"))
 
 
 @toolops.command()
