@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
 import pytest
+from adapters.adapter_semantic_failures import SemanticFailures
 from openai_server import OpenAIServer, last_user_text
 
 from toolops_plugins import Policy, Semantic, SemanticCache, ToolOps
@@ -38,7 +39,7 @@ def one_face(test: Any) -> Any:
     return test
 
 
-class ServedConformance:
+class ServedConformance(SemanticFailures):
     """One kind of guarded object, and the ways to ask it.
 
     Attributes:
@@ -70,7 +71,9 @@ class ServedConformance:
             yield ops
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        if "face" in metafunc.fixturenames:
+        if "stages" in metafunc.fixturenames:
+            super().pytest_generate_tests(metafunc)
+        elif "face" in metafunc.fixturenames:
             faces = dict(self.faces)
             if getattr(metafunc.function, _ONE_FACE, False):
                 faces = dict([next(iter(faces.items()))])
