@@ -3,48 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache, partial
-from typing import NamedTuple
+from functools import partial
 
 from toolops_plugins.semantic.guards.courtesy import requests_in, strip_courtesy
 from toolops_plugins.semantic.guards.function_words import (
     DROPPED,
     FOREIGN,
     FOREIGN_NEGATORS,
-    GENERIC,
-    MARKERS,
     NEGATORS,
-    PARTICLES,
-    THIRD_PERSON,
-    TROUBLE,
 )
+from toolops_plugins.semantic.guards.gathering import gather_traits
 from toolops_plugins.semantic.guards.language import read_language
 from toolops_plugins.semantic.guards.languages import LANGUAGES, read_content
-from toolops_plugins.semantic.guards.lexicon import word_list
-from toolops_plugins.semantic.guards.light_words import (
-    ACTING_STEMS,
-    CATEGORY_NOUNS,
-    HARMLESS_STEMS,
-    LIGHT_STEMS,
-)
+from toolops_plugins.semantic.guards.light_words import CATEGORY_NOUNS
 from toolops_plugins.semantic.guards.near_repeats import normal_form
 from toolops_plugins.semantic.guards.near_synonyms import degree_form
 from toolops_plugins.semantic.guards.question_kinds import kind_of
-from toolops_plugins.semantic.guards.scope import MARK, PRESENT, mark_scope
-from toolops_plugins.semantic.guards.stems import PAST, key, stem, without_un
+from toolops_plugins.semantic.guards.scope import mark_scope
+from toolops_plugins.semantic.guards.stems import key
 from toolops_plugins.semantic.guards.symbols import symbols_in
 from toolops_plugins.semantic.guards.tokenizer import fold, replace, tokenize
-from toolops_plugins.semantic.guards.traits import (
-    ACTING,
-    CONTENT,
-    GENERIC_WORD,
-    HARMLESS,
-    LIGHT,
-    NAME,
-    Traits,
-    Word,
-)
-from toolops_plugins.semantic.guards.units import UNITS
+from toolops_plugins.semantic.guards.traits import Traits
 from toolops_plugins.semantic.guards.values import VALUE_WORDS, read_values
 
 __all__ = ["LONG", "read"]
@@ -52,93 +31,10 @@ __all__ = ["LONG", "read"]
 LONG = 400
 """Longest text, in characters, that is analysed; longer ones are compared as a whole."""
 
-_GENERIC = frozenset(map(stem, GENERIC))
-_PERSONS = THIRD_PERSON | {"my": "my", "our": "my", "your": "your", "their": "their"}
+_NOTHING: frozenset[str] = frozenset()
 _ENGLISH = DROPPED | NEGATORS
-_FAILURES = frozenset(map(key, word_list("fail problem broken malfunction")))
-_TRANSPARENT = frozenset(
-    word_list(
-        "a an the my your our his her their its this that these those can will should "
-        "would could do "
-        "did have has am are is be must may might either both"
-    )
-)
-"""Words between a preposition or a subject and its noun or verb."""
-_BEING = frozenset(word_list("is are was were be been being"))
-_MODALS = frozenset(word_list("can could will would shall should may might must"))
 _DEGREES = {"most": "est", "more": "er"}
 _ADJECTIVAL = ("able", "ible", "ive", "ous", "ful", "ic", "ant", "ent", "ular", "al")
-_INVERTING = (_BEING | _MODALS | frozenset(word_list("why how did does has have"))) - {"being"}
-"""First words of questions in which "not" stands before the subject: why is not my card."""
-_PRONOUNS = frozenset(word_list("i we you they he she it"))
-_ANYBODY = frozenset(
-    word_list("they someone somebody anyone anybody everyone everybody one who people users")
-)
-_BETWEEN = frozenset(
-    word_list("over up down off out the a an his her its their my your our by who whom")
-)
-"""Words between a verb and its object."""
-_CONDITIONS = frozenset(("if", "unless", "provided", "during", "despite"))
-"""Words that begin a condition; all words after them restrict the question."""
-_JOINTS = {"and": "and", "but": "and", "without": "and", "except": "and", "or": "or"}
-"""Words that join what stands on either side of them, with the name of the role."""
-_MOVING = PARTICLES | {"before", "after"}
-
-
-class _WordRole(NamedTuple):
-    """The role of a word in a text."""
-
-    name: str  # its key; empty for a word that is not compared
-    word: Word
-    marker: str
-    person: str
-    moves: bool  # a small word with an opposite
-    negates: bool
-    fails: bool
-    transparent: bool
-    joint: str  # the role of the words around a conjunction
-
-
-@lru_cache(maxsize=16384)
-def _role_of(low: str) -> _WordRole:
-    name, level, negates = "", 0, low in NEGATORS
-    small = negates or low in DROPPED or low in _MOVING
-    if not small:
-        if low in UNITS:
-            name, level = "u:" + UNITS[low], NAME
-        elif low.startswith(MARK):
-            return _WordRole(
-                low,
-                Word(low[len(MARK) :], NAME),
-                "" if low in PRESENT else low[len(MARK) :],
-                *("", False, False, False, True, ""),
-            )
-        else:
-            rest = without_un(low)
-            negates = rest is not None
-            name = key(rest or low)
-            level = _level(stem(low), name)
-    return _WordRole(
-        name,
-        Word(low, level),
-        MARKERS.get(low, ""),
-        _PERSONS.get(low, ""),
-        low in _MOVING,
-        negates,
-        low in TROUBLE,
-        low in _TRANSPARENT,
-        _JOINTS.get(low, ""),
-    )
-
-
-def _level(root: str, name: str) -> int:
-    if root in ACTING_STEMS:
-        return ACTING
-    if root in HARMLESS_STEMS:
-        return HARMLESS
-    if root in _GENERIC or name in _FAILURES:
-        return GENERIC_WORD
-    return LIGHT if root in LIGHT_STEMS else CONTENT
 
 
 def read(text: str) -> Traits:
@@ -169,31 +65,23 @@ def read(text: str) -> Traits:
         mark_scope(lows, capitals)
     if not VALUE_WORDS.isdisjoint(lows) or any(low[0] == "#" for low in lows):
         lows, capitals = read_values(lows, capitals)
-    gathering = _TraitsBuilder(requests_in(text), inverted=bool(lows) and lows[0] in _INVERTING)
-    for low, capital in zip(lows, capitals, strict=True):
-        gathering.take(low, capital=capital)
-    gathered = gathering.traits
-    gathered.set_form(form)
-    gathered.language = reading.language
-    gathered.english = english
+    requests = requests_in(text, lows) if english else _NOTHING
+    traits, negations = gather_traits(lows, capitals, requests)
+    traits.set_form(form)
+    traits.language = reading.language
+    traits.english = english
     if reading.strange is not None:
-        gathered.strange = frozenset(map(key, reading.strange))
-    gathered.symbols = symbols
-    gathered.values = tuple(sorted(gathering.values))
+        traits.strange = frozenset(map(key, reading.strange))
+    traits.symbols = symbols
     if not english:
-        negations = sum(low in FOREIGN_NEGATORS for low in lows)
-        gathered.negated = negations % 2 == 1
-    else:
-        gathered.negated = gathering.negations % 2 == 1
-        gathered.kind = kind_of(lows, gathered.words)
-    negated = gathering.roles.get("not", [])
-    if len(negated) < gathering.negations:  # as many as there are negations
-        gathering.roles["not"] = [*negated, *[""] * (gathering.negations - len(negated))]
-    gathered.persons = frozenset(gathering.persons)
-    gathered.particles = frozenset(gathering.particles)
-    gathered.order = tuple(gathering.order)
-    gathered.roles = {role: tuple(names) for role, names in gathering.roles.items()}
-    return gathered
+        traits.negated = sum(low in FOREIGN_NEGATORS for low in lows) % 2 == 1
+        return traits
+    traits.negated = negations % 2 == 1
+    traits.kind = kind_of(lows, traits.words)
+    negated = traits.roles.get("not", ())
+    if len(negated) < negations:  # as many as there are negations
+        traits.roles["not"] = (*negated, *[""] * (negations - len(negated)))
+    return traits
 
 
 def _read_other(text: str, language: str) -> Traits:
@@ -243,169 +131,6 @@ def _drop_category(lows: list[str], capitals: list[bool]) -> None:
 def _picks(low: str) -> bool:
     """Return whether a word selects one of many, such as "largest" or "only"."""
     return low.endswith("est") or low in ("most", "least", "only", "first", "last", "same", "next")
-
-
-class _TraitsBuilder:
-    """Collects the traits of a text word by word."""
-
-    __slots__ = (
-        "_anybody",
-        "_asked",
-        "_been",
-        "_condition",
-        "_did",
-        "_doer",
-        "_done",
-        "_inverted",
-        "_joined",
-        "_joint",
-        "_marker",
-        "_name",
-        "_pronoun",
-        "_requests",
-        "negations",
-        "order",
-        "particles",
-        "persons",
-        "roles",
-        "traits",
-        "values",
-    )
-
-    def __init__(self, requests: frozenset[str], *, inverted: bool) -> None:
-        self._requests = requests
-        self._inverted = inverted  # whether the first "not" may stand before the subject
-        self.traits = Traits()
-        self.values: list[str] = []
-        self.order: list[str] = []
-        self.roles: dict[str, list[str]] = {}
-        self.persons: set[str] = set()
-        self.particles: set[str] = set()
-        self.negations = 0
-        self._marker = ""
-        self._name = ""  # the name that stands directly before
-        self._did = False
-        self._condition = False
-        self._anybody = False
-        self._asked = False
-        self._been = False
-        self._pronoun = False  # whether the word directly before is one
-        self._joint = ""  # the conjunction before the next word, and the word before it
-        self._joined = ""
-        self._doer = ""  # the subject of the next verb
-        self._done = ""  # the verb whose subject or object follows
-
-    def take(self, low: str, *, capital: bool) -> None:
-        """Add the next word."""
-        if low[0] == "#" and len(low) > 1:
-            if low == "#one":
-                self.traits.one = True
-            else:
-                self.values.append(low)
-                self._place(low)
-            self._name = ""
-            return
-        name, word, marker, person, moves, negates, fails, transparent, joint = _role_of(low)
-        if negates:
-            self.negations += 1
-        if fails:
-            self.traits.trouble = True
-        if name.startswith(MARK):  # it chooses what follows, wherever that stands
-            self.traits.words.setdefault(name, word)
-            self._marker = marker or self._marker
-            self._anybody = True
-            return
-        if low in _ANYBODY:
-            self._anybody = True
-        if name:
-            if capital and word.level != NAME:
-                word = Word(low, NAME)
-            elif low in self._requests and word.level < CONTENT:
-                word = Word(low, CONTENT)
-            self.traits.words.setdefault(name, word)
-            before = self.order[-1] if self.order else ""
-            by = self._marker == "by"
-            self._place(name)
-            if low not in THIRD_PERSON:
-                self._relate(name, low, before, by=by)
-            self._pronoun = low in _PRONOUNS
-            if word.level == NAME:
-                if self._name:
-                    self.roles.setdefault("left", []).append(self._name)
-                    self.roles.setdefault("right", []).append(name)
-                self._name = name
-            else:
-                self._name = ""
-            if marker:
-                self._marker = marker
-            return
-        if joint and self.order:
-            self._joint, self._joined = joint, self.order[-1]
-        self._name = ""
-        self._pronoun = low in _PRONOUNS
-        if moves:
-            self.particles.add(low)
-            if self.order:
-                self._note("moved", self.order[-1], low)
-        if person == "their":  # without somebody before whom it may mean
-            if len(self.order) < 2 and not self._anybody:
-                self.persons.add(person)
-        elif person:
-            self.persons.add(person)
-        if marker:
-            self._marker = "" if negates and self._inverted and not self.order else marker
-        elif not transparent:
-            self._marker = ""
-        if low in _CONDITIONS:
-            self._condition = True
-        if low in _BEING:
-            self._been = True
-        elif low not in _BETWEEN:
-            self._done = ""
-        if low in ("did", "does", "do"):
-            self._did = self._asked = True
-        elif low in _MODALS and not self.order:
-            self._asked = True
-        elif low in ("me", "us") and self.order:
-            self.roles.setdefault("me", []).append(self.order[-1])
-
-    def _relate(self, name: str, low: str, before: str, *, by: bool) -> None:
-        """Note the subject and the object of verbs where grammar tells them."""
-        past = low.endswith("ed") or low in PAST
-        if self._doer:
-            self._note("agent", name, self._doer)
-            self._doer, self._done = "", name
-            return
-        if self._done:
-            self._note("agent" if by else "patient", self._done, name)
-            self._done = ""
-        elif self._asked:
-            self._asked, self._doer = False, name
-            return
-        if past:
-            if self._been and before:
-                self._note("patient", name, before)
-            elif before and not self._been and not self._pronoun:
-                self._note("agent", name, before)
-            self._done = name
-            self._been = False
-
-    def _note(self, role: str, verb: str, name: str) -> None:
-        self.roles.setdefault(role, []).extend((verb, name))
-
-    def _place(self, name: str) -> None:
-        self.order.append(name)
-        if self._condition:
-            self.roles.setdefault("if", []).append(name)
-        if self._marker:
-            self.roles.setdefault(self._marker, []).append(name)
-            self._marker = ""
-        if self._joint:
-            self._note(self._joint, self._joined, name)
-            self._joint = ""
-        if self._did:
-            self.roles.setdefault("did", []).append(name)
-            self._did = False
 
 
 def _may_be_english(lows: list[str], *, plain: bool) -> bool:

@@ -240,10 +240,11 @@ def words(pair: Pair) -> Veto | None:
         return Veto("words", _exchange(pair, *exchanged))
     if not mine and not other:
         return None
-    units = frozenset(map(pair.digest, _UNITS))
-    if not units.isdisjoint(mine) and not units.isdisjoint(other):
-        mine, other = _only(mine, units), _only(other, units)
-        return Veto("words", _difference("units", _texts_of(pair, mine), _texts_of(pair, other)))
+    if mine and other:
+        units = _hashed(_UNITS, pair)
+        if not units.isdisjoint(mine) and not units.isdisjoint(other):
+            ours, theirs = _texts_of(pair, _only(mine, units)), _texts_of(pair, _only(other, units))
+            return Veto("words", _difference("units", ours, theirs))
     strong = _strong(pair, mine, candidate, question)
     rival = _strong(pair, other, question, candidate)
     if not rival and strong:
@@ -284,6 +285,10 @@ def _exchange(pair: Pair, first: str, second: str) -> str:
     return f'"{one}" stands in place of "{other}"'
 
 
+def _hashed(names: frozenset[str], pair: Pair) -> frozenset[str]:
+    return frozenset(map(pair.digest, names)) if pair.question.hashed else names
+
+
 def _only(left: dict[str, Word], names: frozenset[str]) -> dict[str, Word]:
     return {name: word for name, word in left.items() if name in names}
 
@@ -303,7 +308,7 @@ def _weighty(pair: Pair, strong: dict[str, Word], ours: Traits) -> dict[str, Wor
 
 
 def _in(pair: Pair, name: str, words: frozenset[str]) -> bool:
-    return name in words or (pair.question.hashed and name in set(map(pair.digest, words)))
+    return name in _hashed(words, pair)
 
 
 def _beside_name(name: str, traits: Traits) -> bool:

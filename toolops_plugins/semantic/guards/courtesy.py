@@ -57,6 +57,8 @@ _VERBS = frozenset(
     word_list("bring call continue include keep put read start stop take use view visit wait watch")
 )
 """Verbs of little content with which a clause may begin that asks for something."""
+_REQUESTING = _VERBS | _ACTIONS
+_NOTHING: frozenset[str] = frozenset()
 _BEFORE_VERBS = frozenset(
     word_list("please pls plz plez kindly just do don dont t not never and but so also then now")
 )
@@ -100,13 +102,17 @@ def strip_courtesy(text: str) -> str:
     return rest if dropped and _WORDS.search(rest.lower()) else text
 
 
-def requests_in(text: str) -> frozenset[str]:
+def requests_in(text: str, words: list[str]) -> frozenset[str]:
     """Return the verbs of little content with which clauses of a text ask for something.
 
     "My parcel is late. Call me back." asks for more than "My parcel is late."
+
+    Args:
+        text: A text.
+        words: Its words, in lower case.
     """
-    if not _has_clauses(text):
-        return frozenset()
+    if _REQUESTING.isdisjoint(words) or not _has_clauses(text):
+        return _NOTHING
     return frozenset(filter(None, map(_request, _CLAUSES.split(text)[::2])))
 
 
@@ -136,7 +142,9 @@ def _is_courtesy(clause: str, *, asks: bool) -> bool:
     if not asks and _VOCATIVES.issuperset(clause.lower().split()):
         return bool(clause.strip())
     words = _WORDS.findall(clause.lower())
-    if not words or len(words) > 24 or any(map(str.isdigit, clause)):
+    if not words or len(words) > 24 or not _known().issuperset(words):
+        return False
+    if any(map(str.isdigit, clause)):
         return False
     rest, polite = _without_phrases(words)
     if not _ALLOWED.issuperset(rest) or len(rest) > 16:
@@ -174,6 +182,13 @@ def _without_phrases(words: list[str]) -> tuple[list[str], bool]:
             rest.append(words[at])
             at += 1
     return rest, polite
+
+
+@cache
+def _known() -> frozenset[str]:
+    """Return every word that a courtesy may have."""
+    patterns = (pattern for found in _phrases().values() for pattern, _ in found)
+    return _ALLOWED.union(*(place for pattern in patterns for place, _ in pattern))
 
 
 _Pattern = tuple[tuple[frozenset[str], bool], ...]

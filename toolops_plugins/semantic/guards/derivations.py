@@ -21,6 +21,8 @@ _BY_LENGTH = {"age": 5, "al": 5, "ic": 5, "ive": 5, "t": 6, "th": 4, "d": 5, "y"
 
 def share_root(one: str, other: str) -> bool:
     """Return whether two lower-case words share a root of four letters or more."""
+    if one[:4] != other[:4]:
+        return False
     shorter = min(len(one), len(other))
     size = next((at for at in range(shorter) if one[at] != other[at]), shorter)
     while size > 3:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from toolops_plugins.semantic.guards.derivations import share_root
 from toolops_plugins.semantic.guards.languages import are_equal
 from toolops_plugins.semantic.guards.near_synonyms import kin_of
-from toolops_plugins.semantic.guards.stems import are_siblings, key, opposites_of
+from toolops_plugins.semantic.guards.stems import are_siblings, is_in_lists, key, opposites_of
 from toolops_plugins.semantic.guards.traits import NAME, Traits, Word
 from toolops_plugins.semantic.guards.typos import is_typo
 
@@ -95,7 +95,8 @@ class Pair:
         hashed = question.hashed
         few = len(mine) * len(other) <= _MOST
         if few and not hashed:
-            self._pair_by_test(mine, other, _misspelt)
+            if not (all(map(_is_listed, mine.values())) and all(map(_is_listed, other.values()))):
+                self._pair_by_test(mine, other, _misspelt)
             self._pair_split_words(mine, other, candidate.words)
             self._pair_split_words(other, mine, question.words)
         self._pair_by_list(mine, other, kin_of)
@@ -115,7 +116,10 @@ class Pair:
             stored = self.digest(name)
             if stored not in mine or (word.level == NAME and related is kin_of):
                 continue
-            for rival in sorted(related(name)):
+            rivals = related(name)
+            if not self.question.hashed:
+                rivals = rivals.intersection(other)
+            for rival in sorted(rivals):
                 its = other.get(self.digest(rival))
                 if its is not None and not (
                     related is kin_of
@@ -136,11 +140,13 @@ class Pair:
                     break
 
     def _nearly(self, one: Word, other: Word) -> bool:
-        if NAME in (one.level, other.level) or are_siblings(one.text, other.text):
+        if NAME in (one.level, other.level):
             return False
-        if key(other.text) in opposites_of(key(one.text)):
+        if not share_root(one.text, other.text) and not self.near(*sorted((one.text, other.text))):
             return False
-        return share_root(one.text, other.text) or self.near(*sorted((one.text, other.text)))
+        return not are_siblings(one.text, other.text) and key(other.text) not in opposites_of(
+            key(one.text)
+        )
 
     def _pair_split_words(
         self, some: dict[str, Word], rest: dict[str, Word], theirs: dict[str, Word]
@@ -155,8 +161,14 @@ class Pair:
                     break
 
 
+def _is_listed(word: Word) -> bool:
+    return is_in_lists(word.text)
+
+
 def _misspelt(one: Word, other: Word) -> bool:
     mine, its = one.text, other.text
+    if is_in_lists(mine) and is_in_lists(its):
+        return False  # two real words
     if abs(len(mine) - len(its)) > 3 or (
         mine[0] != its[0] and mine[:2] != its[1::-1] and len(mine) < 5
     ):

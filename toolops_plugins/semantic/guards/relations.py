@@ -39,9 +39,7 @@ def _find_swap(question: Traits, candidate: Traits, digest: Callable[[str], str]
     mine, other = question.roles, candidate.roles
     for role, names in mine.items():
         rivals = other.get(role)
-        if rivals is None or role in _SUBJECTS:
-            continue
-        if names == rivals:
+        if rivals is None or names == rivals or role in _SUBJECTS:
             continue
         gone, come = set(names).difference(rivals), set(rivals).difference(names)
         both = gone and come and gone.issubset(candidate.order) and come.issubset(question.order)
@@ -54,7 +52,7 @@ def _find_swap(question: Traits, candidate: Traits, digest: Callable[[str], str]
         return "what is negated is swapped with something else"
     for role, names in mine.items():
         against = PARTICLE_OPPOSITES.get(role)
-        rivals = other.get(against, ()) if against else ()
+        rivals = other.get(against) if against else None
         if rivals and role not in other and not set(names).isdisjoint(rivals):
             return f'"{role}" and "{against}" are swapped'
     if len(question.values) > 1 and len(candidate.values) > 1:
@@ -73,22 +71,29 @@ def _find_swap(question: Traits, candidate: Traits, digest: Callable[[str], str]
         if not set(sides).isdisjoint(zip(other["right"], other["left"], strict=True)):
             return "the names stand in another order"
     verbs = frozenset(map(digest, TWO_SIDED)) if question.hashed else TWO_SIDED
+    if "agent" in mine and "patient" in other and _is_turned(question, candidate, verbs):
+        return "who does it and to whom it is done are swapped"
+    if "moved" in mine and "moved" in other:
+        theirs, ours = pairs_in(other, "moved"), pairs_in(mine, "moved")
+        for word, particle in ours - theirs:
+            turned_round = (word, PARTICLE_OPPOSITES.get(particle, ""))
+            if turned_round in theirs - ours:
+                return f'"{particle}" and "{turned_round[1]}" are swapped'
+    return _swap_around_verb(question, candidate, verbs)
+
+
+def _is_turned(question: Traits, candidate: Traits, verbs: frozenset[str]) -> bool:
+    """Return whether one who does something in the question has it done in the candidate."""
+    mine, other = question.roles, candidate.roles
     turned = pairs_in(mine, "agent") & pairs_in(other, "patient") - pairs_in(other, "agent")
-    back = pairs_in(mine, "patient") & pairs_in(other, "agent") - pairs_in(other, "patient")
+    if not turned:
+        return False
     asked = question.kind == candidate.kind and (
         question.kind == "who" or (question.kind == "what" and len(question.order) < 4)
     )
-    if turned and (
-        asked or back or "by" in mine or "by" in other or any(v in verbs for v, _ in turned)
-    ):
-        return "who does it and to whom it is done are swapped"
-    theirs = pairs_in(other, "moved")
-    ours = pairs_in(mine, "moved")
-    for word, particle in ours - theirs:
-        turned_round = (word, PARTICLE_OPPOSITES.get(particle, ""))
-        if turned_round in theirs - ours:
-            return f'"{particle}" and "{turned_round[1]}" are swapped'
-    return _swap_around_verb(question, candidate, verbs)
+    if asked or "by" in mine or "by" in other or any(verb in verbs for verb, _ in turned):
+        return True
+    return bool(pairs_in(mine, "patient") & pairs_in(other, "agent") - pairs_in(other, "patient"))
 
 
 def pairs_in(roles: dict[str, tuple[str, ...]], role: str) -> set[tuple[str, str]]:

@@ -208,6 +208,7 @@ def in_family(word: str) -> bool:
     return word in _families()
 
 
+@lru_cache(maxsize=8192)
 def is_in_lists(word: str) -> bool:
     """Return whether a lower-case word, or what it is an inflection of, is in the lists here."""
     real = _real()

@@ -100,9 +100,10 @@ _ROMAN |= {
 
 def fold(text: str) -> str:
     """Return a text in one form of Unicode, without accents and without the writer's signature."""
-    signed = _SIGNATURE.search(text, max(len(text) - 60, 0))
-    if signed is not None:
-        text = text[: signed.start()]
+    if text[-1:] != "?":
+        signed = _SIGNATURE.search(text, max(len(text) - 60, 0))
+        if signed is not None:
+            text = text[: signed.start()]
     if text.isascii():
         return text
     text = unicodedata.normalize("NFKC", text).translate(_QUOTES)
@@ -123,12 +124,16 @@ def tokenize(text: str) -> tuple[list[str], list[bool]]:
             start = True
             continue
         parts, first, second = _expand(piece)
-        if start and first and not second:
-            parts, first, second = _expand(piece.lower())
-        start = False
-        for part in parts:
-            words.append(part)
+        if start:
+            start = False
+            if first and not second:
+                parts, first, second = _expand(piece.lower())
+        if len(parts) == 1:
+            words.append(parts[0])
             capitals.append(first)
+        else:
+            words.extend(parts)
+            capitals.extend([first] * len(parts))
     marked = sum(capitals)
     if marked and (marked * 2 > len(capitals) > 2 or (len(capitals) < 3 and text.isupper())):
         capitals = [False] * len(capitals)
@@ -196,20 +201,23 @@ def _apostrophe(low: str) -> tuple[str, ...]:
 def replace(words: list[str], capitals: list[bool]) -> None:
     """Replace every phrase that :mod:`.phrases` knows by what it is read as, the longest first."""
     found: list[tuple[int, int, tuple[str, ...]]] = []
-    index, end, tree = 0, len(words), phrases()
-    while index < end:
-        node = tree.get(words[index])
-        after = index
+    first, end = phrases().get, len(words)
+    begin = 0  # where the last phrase ended
+    for index, word in enumerate(words):
+        node = first(word)
+        if node is None or index < begin:
+            continue
+        after, longest = index, None
         while node is not None:
             after += 1
             if node.reading is not None and (
                 node.reading or after == index + 1 or True not in capitals[index + 1 : after]
             ):
-                if found and found[-1][0] == index:
-                    found.pop()
-                found.append((index, after, node.reading))
+                longest = (index, after, node.reading)
             node = node.following.get(words[after]) if after < end else None
-        index = found[-1][1] if found and found[-1][0] == index else index + 1
+        if longest is not None:
+            found.append(longest)
+            begin = longest[1]
     for index, after, reading in reversed(found):
         words[index:after] = reading
         capitals[index:after] = [False] * len(reading)
