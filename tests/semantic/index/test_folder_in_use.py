@@ -219,7 +219,7 @@ workers = []
 for number in range(3):
     if not (child := os.fork()):
         out = [asyncio.run(answer(f"What is {number} plus {each}?")) for each in range(3)]
-        print(json.dumps(out), flush=True)
+        os.write(1, json.dumps(out).encode() + b"\\n")  # print may write twice
         sys.stdin.read()  # the folder is held until all have asked
         os._exit(0)
     workers.append(child)
