@@ -32,13 +32,17 @@ es|¿Cómo se cambia la rueda?|¿Cómo cambio la rueda?
 es|¿Cuánto son treinta y dos dólares?|¿Cuánto son 32 dólares?
 es|donde esta la parada de autobus|¿Dónde está la parada de autobús?
 pt|Gostaria de saber qual é o preço do passe|Qual é o preço do passe?
+pt|A que horas abre a farmácia ao sábado?|Ao sábado a que horas abre a farmácia?
+pt|O que são os sintomas?|O que é o sintoma?
 pt|Como eu faço para apagar a conta?|Como apagar a conta?
 pt|Qual e o horario da biblioteca?|Qual é o horário da biblioteca?
 it|Mi sa dire quanto costano i biglietti?|Quanto costa il biglietto?
 it|È aperta la farmacia la domenica?|La farmacia è aperta la domenica?
+it|A che ora apre il bar il sabato?|Il sabato a che ora apre il bar?
 it|Come posso cancellare il profilo?|Come si cancella il profilo?
 it|Quanto sono ventitré dollari?|Quanto sono 23 dollari?
 nl|Kun je me vertellen wat de hoofdstad van Peru is?|Wat is de hoofdstad van Peru?
+nl|Regent het nu in Gent?|Regent het in Gent nu?
 nl|Hoe zet ik de wekker uit?|Hoe kan ik de wekker uitzetten?
 nl|Ik wil weten hoeveel een kaartje kost|Hoeveel kost een kaartje?
 nl|Welke trein rijdt er over vijfentwintig minuten?|Welke trein rijdt over 25 minuten?
@@ -63,8 +67,14 @@ de|Wie stelle ich den Ton an?|Wie stelle ich den Ton ab?
 de|Wie lange ist Weißwein haltbar?|Wie lange ist Rotwein haltbar?
 de|Wo ist die Leiter?|Wo ist der Leiter?
 de|Wie buchen wir das?|Wie büchen wir das?
+de|Gibt es nur in Berlin Züge?|Gibt es in Berlin nur Züge?
+de|Sind Hunde im Haus und Katzen?|Sind Hunde und Katzen im Haus?
+de|Sagen Sie mir, wie oft ich trainiere|Sagen Sie mir, wie oft man trainiert
 de|Was kann ich trinken?|Was trinke ich?
 de|Wo parke ich?|Wo kann ich parken?
+fr|La piscine est-elle ouverte ce soir ?|La piscine est-elle ouverte le soir ?
+fr|Le musée est-il ouvert lundi ?|Le musée est-il ouvert le lundi ?
+fr|Combien font cent un euros ?|Combien font cent euros ?
 fr|Comment change la loi ?|Comment changer la loi ?
 fr|Qui voit Paul ?|Qui Paul voit-il ?
 fr|Où est la clé dessus ?|Où est la clé dessous ?
@@ -76,6 +86,9 @@ fr|Le magasin ferme quand ?|Le magasin fermé quand ?
 fr|Qui mange ici ?|Qui mangera ici ?
 fr|Quand arrive-t-il ?|Quand arrivent-ils ?
 fr|Je veux voir un film|Je ne veux pas voir un film
+es|¿Abre el museo el lunes?|¿Abre el museo los lunes?
+es|¿Abre el museo el domingo?|¿Abre el museo los domingos?
+es|¿El bebé tiene fiebre?|¿El bebe tiene fiebre?
 es|¿Cómo se llama mi banco?|¿Cómo llamo mi banco?
 es|¿Cuánto gano?|¿Cuánto gana?
 es|¿Llega hoy?|¿Llegan hoy?
@@ -86,12 +99,14 @@ es|Hablo con Ana|Habló con Ana
 es|Pago el recibo|¿Pagó el recibo?
 es|¿Hay foto de Ana en casa de Luis?|¿Hay foto de Luis en casa de Ana?
 es|¿Puedo entrar?|¿Puede entrar?
+pt|É mais barato em Lisboa do que aqui?|É mais barato do que em Lisboa aqui?
 pt|Um voo para Lisboa|Um voo por Lisboa
 pt|Onde ele mora?|Onde ela mora?
 pt|Onde posso pagar?|Onde pode pagar?
 pt|Ela pode vir?|Ela pôde vir?
 pt|Cancele a reunião|Cancele as reuniões
 it|Dov'è il capitale?|Dov'è la capitale?
+it|Il museo è aperto domenica?|Il museo è aperto la domenica?
 it|È in ritardo?|Sono in ritardo?
 it|Come si chiama il medico?|Come chiamo il medico?
 it|Ho pagato la multa?|Ha pagato la multa?

@@ -177,7 +177,7 @@ class Guards:
         if pair is None:
             return False
         try:
-            if not pair.is_near_repeat() and not are_equivalent(pair):
+            if not (pair.has_equal_content() or pair.is_near_repeat() or are_equivalent(pair)):
                 return False
             return not any(_veto(name, pair) for name in self._others)
         except Exception as error:  # noqa: BLE001 - in any doubt two texts are not equivalent
@@ -229,7 +229,11 @@ def _validate(guards: Sequence[str | Guard]) -> Sequence[str | Guard]:
 def _veto(name: str, pair: Pair) -> Veto | None:
     """Return the veto of a built-in guard; none has a say on near repeats that it cannot read."""
     question, candidate = pair.question.language, pair.candidate.language
-    if (question not in READABLE or candidate not in READABLE) and pair.is_near_repeat():
+    if (
+        (question not in READABLE or candidate not in READABLE)
+        and not pair.has_equal_content()  # cheaper to tell
+        and pair.is_near_repeat()
+    ):
         return None
     return BUILT_IN[name](pair)
 

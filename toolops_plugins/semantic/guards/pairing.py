@@ -32,7 +32,7 @@ class Pair:
         plain: The traits of the question, not hashed.
     """
 
-    __slots__ = ("_left", "candidate", "digest", "found", "near", "plain", "question")
+    __slots__ = ("_equal", "_left", "candidate", "digest", "found", "near", "plain", "question")
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class Pair:
         self.digest = digest
         self.plain = plain
         self.found: dict[str, str] = {}  # words of the question by other ones of the candidate
+        self._equal: bool | None = None
         self._left: tuple[dict[str, Word], dict[str, Word]] | None = None
 
     def is_near_repeat(self) -> bool:
@@ -60,13 +61,15 @@ class Pair:
 
     def has_equal_content(self) -> bool:
         """Return whether both texts are in one of the languages and say the same in it."""
-        mine, other = self.question.content, self.candidate.content
-        return (
-            mine is not None
-            and other is not None
-            and self.question.values == self.candidate.values
-            and are_equal(mine, other)
-        )
+        if self._equal is None:
+            mine, other = self.question.content, self.candidate.content
+            self._equal = (
+                mine is not None
+                and other is not None
+                and self.question.values == self.candidate.values
+                and are_equal(mine, other)
+            )
+        return self._equal
 
     def left(self) -> tuple[dict[str, Word], dict[str, Word]]:
         """Return the words that only the question has, and those that only the candidate has.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 from toolops_plugins.semantic.guards.languages.word_lists import WordLists
@@ -31,6 +32,7 @@ class Form(NamedTuple):
     they: bool = False
 
 
+@lru_cache(maxsize=16384)
 def inflect(lists: WordLists, word: str) -> Form:
     """Return the common form of a word."""
     known = lists.forms.get(word)

@@ -33,6 +33,8 @@ def units_of(words: list[str], lists: WordLists, *, asks: bool, opened: bool) ->
         if at == len(words) or words[at] in STOPS:
             units.take_clause(words[start:at])
             start = at + 1
+    if not lists.scopes.isdisjoint(words):
+        units.free.clear()
     if opened and lists.code in _GERMANIC and units.units:
         units.free.add(units.units[-1])
     return units
@@ -79,7 +81,7 @@ class Units:
         follows = False  # whether "to be" stands directly before
         possessed = joined = False
         for at, word in enumerate(words):
-            if word in lists.articles and at + 1 < len(words):
+            if word in lists.articles and at + 1 < len(words) and not _counts(words, at):
                 article = word
                 follows = False
             elif word in lists.copulas:
@@ -118,7 +120,10 @@ class Units:
         """Add a content word."""
         lists = self._lists
         key = word
-        if word[0] == "#" or any(map(str.isdigit, word)):
+        if word in lists.times:  # lundi, le lundi; where no article tells, its very form
+            if article and lists.code not in _GERMANIC:
+                key = f"{article} {word}"
+        elif word[0] == "#" or any(map(str.isdigit, word)):
             key = word if word[0] == "#" else f"#{word}"
             self.values.append(key)
         elif self._inflected and not possessed:
@@ -127,7 +132,7 @@ class Units:
                 self.plural.add(key)
             if they:
                 self.they.add(key)
-        if key in lists.gendered:
+        if word in lists.gendered:
             key = f"{article} {key}"
         if article in lists.one_article:
             self.one_article.add(key)
@@ -142,6 +147,11 @@ class Units:
         elif (before and not (possessed and len(before) == 1)) or word in lists.times or follows:
             self.free.add(unit)
         self.units.append(unit)
+
+
+def _counts(words: list[str], at: int) -> bool:
+    """Return whether an article is the last part of a number: cent un."""
+    return at > 0 and words[at - 1][0] == "#"
 
 
 def _romance_verb(words: list[str], lists: WordLists) -> tuple[str, list[str]]:
@@ -184,6 +194,8 @@ def _germanic_verb(words: list[str], lists: WordLists) -> tuple[str, list[str]]:
     subject = next((at for at, word in enumerate(words) if word in lists.anyone), 0)
     if not subject:
         return "", words
+    if words[0] in lists.how and words[1] in lists.degrees and subject == 2:
+        return "", words  # "wie oft ich": the verb stands last
     manner = words[0] in lists.how and subject <= 2
     asking = not lists.questions.isdisjoint(words[:subject])
     finite = words[subject - 1]

@@ -92,6 +92,8 @@ class WordLists:
         self.possessives = words("possessives")
         self.particles = words("particles")
         self.times = words("times")
+        self.scopes = words("scopes")
+        self.degrees = words("degrees")
         self.clitics = words("clitics")
         self.reflexive = words("reflexive")
         self.gendered = words("gendered")
