@@ -230,6 +230,11 @@ for child in workers:
 )
 
 
+WARM_PRELOAD = PRELOAD.replace(
+    "import asyncio, json\n", "import asyncio, json\nasyncio.run(answer('warm up'))\n"
+)
+
+
 def environment(folder: Path) -> dict[str, str]:
     return os.environ | {
         "FOLDER": str(folder / "index"),
@@ -302,3 +307,20 @@ def test_workers_that_fork_after_the_cache_was_made_answer_and_all_but_one_warn(
         for _, *answers in reply:
             assert answers[0] == answers[1]
     check_warnings(log, {reply[0][0] for reply in replies})
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_workers_that_fork_after_the_first_call_answer_from_their_copies(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", WARM_PRELOAD], env=environment(tmp_path), text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    replies = [json.loads(process.stdout.readline()) for _ in range(3)]
+    _, log = process.communicate(timeout=2 * LONG)
+    for reply in replies:
+        for _, *answers in reply:
+            assert answers[0] == answers[1]
+    warned = [line.partition("|")[0] for line in log.splitlines() if "was forked" in line]
+    assert sorted(map(int, warned)) == sorted(reply[0][0] for reply in replies), log
+    assert "Traceback" not in log

@@ -36,6 +36,7 @@ from toolops_plugins.semantic.index.chroma_folder import (
 )
 from toolops_plugins.semantic.index.chroma_scopes import CODE
 from toolops_plugins.semantic.index.chroma_server import MissingError, Queries, Server
+from toolops_plugins.semantic.index.folder_warnings import warn_inherited
 
 __all__ = ["INDEX", "Link"]
 
@@ -117,7 +118,6 @@ class Link:
         )
         self._path = None if folder is None else Path(folder)
         self._inherited = False
-        self._told = False
         self._held = _OpenFolder()
         self._start()
         _links.add(self)
@@ -165,15 +165,7 @@ class Link:
         if self._is_open():
             return
         if self._inherited:
-            if not self._told:
-                self._told = True
-                _LOG.warning(
-                    "The semantic index in %s was opened before this process was forked, so it "
-                    "answers here from its copy in memory, and stores nothing; to share it, start "
-                    "a server by `chroma run --path %s` and use its URL in all processes",
-                    self.place,
-                    self.place,
-                )
+            warn_inherited(self.place)
             raise ForkedIndexError(
                 f"Chroma at {self.place} was opened before this process was forked, and is its "
                 "parent's alone; share an index by a server and its URL"

@@ -15,11 +15,12 @@ from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.semantic.index.chroma_folder_lock import FolderInUseError
 from toolops_plugins.telemetry.log import write_line
 
-__all__ = ["note_free", "warn_in_use"]
+__all__ = ["note_free", "warn_in_use", "warn_inherited"]
 
 _LOGGER = "toolops_plugins.semantic"
 _lock = fork_safe(sys.modules[__name__], threading.Lock(), "_lock")
 _in_use: set[Path] = set()
+_inherited: set[str] = set()
 
 
 def warn_in_use(error: FolderInUseError) -> None:
@@ -50,5 +51,25 @@ def note_free(folder: Path) -> None:
     )
 
 
+def warn_inherited(place: str) -> None:
+    """Log once that an index belongs to the process from which this one was forked."""
+    with _lock:
+        if place in _inherited:
+            return
+        _inherited.add(place)
+    write_line(
+        _LOGGER,
+        "The semantic index in %(place)s was opened before this process was forked, so it answers "
+        "here from its copy in memory, and stores nothing; to share it, start a server by `chroma "
+        "run --path %(place)s` and use its URL in all processes",
+        place=place,
+    )
+
+
+def _forget_after_fork() -> None:
+    _in_use.clear()
+    _inherited.clear()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_use.clear)
+    os.register_at_fork(after_in_child=_forget_after_fork)
