@@ -50,7 +50,7 @@ class SemanticFlows:
         agreement: Compares answers where there is no judge.
         answers_alike: Least cosine, by the index's embedder, of two free-text answers that count as
             the same unless they contradict each other. None: the embedder is not asked.
-        pool: The pool in which answers of asynchronous callers are compared.
+        pool: The pool in which blocking work of asynchronous callers runs.
         store_text: Whether questions are kept as text.
         secret: Key of all digests, or None.
         on_failure: Called with the parameter's name and the error when a user's function fails.
@@ -109,6 +109,9 @@ class SemanticFlows:
         x = yield Io(index.embeddings.one, index.embeddings.aone, asked.text)
         near = yield from index.search(asked.scope, x, NEIGHBOURS)
         lookup = Lookup(asked, rule, mark, x, near)
+        load = self._guards.load
+        if self._guards.needs_loading(asked.text):
+            yield Io(load, partial(run_in_pool, self._pool, load))
         self.decider.decide(lookup, dry=dry)
         if dry:
             return lookup

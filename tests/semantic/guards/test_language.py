@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -124,10 +125,32 @@ print("py3langid" in sys.modules)
     assert run.stdout.strip() == "False"
 
 
-def test_without_the_identifier_only_english_is_told(monkeypatch):
+def test_without_py3langid_only_english_is_told(monkeypatch):
     from toolops_plugins.semantic.guards import language
 
     monkeypatch.setitem(sys.modules, "py3langid.langid", None)
-    monkeypatch.setattr(language, "_classify", None)
+    monkeypatch.setattr(language, "_identifier", language._Identifier())
     assert language_of("How do I cancel my order?") == "en"
     assert language_of("Wie kann ich meine Karte sperren?") == ""
+
+
+async def test_on_an_event_loop_the_model_is_loaded_in_a_thread(monkeypatch, tmp_path):
+    from toolops_plugins import SemanticCache
+    from toolops_plugins.semantic.guards import language
+
+    threads: list[threading.Thread] = []
+
+    class Identifier(language._Identifier):
+        def load(self):
+            threads.append(threading.current_thread())
+            return super().load()
+
+    monkeypatch.setattr(language, "_identifier", Identifier())
+    async with SemanticCache(tmp_path) as cache:
+        await cache.aput("How do I cancel my order?", "by mail")
+        assert await cache.afind("how can I cancel my order") is not None
+        assert not threads
+        await cache.aput("Où est mon colis ?", "ici")
+        assert await cache.afind("ou est mon colis") is not None
+    assert threads
+    assert threading.current_thread() not in threads

@@ -13,6 +13,7 @@ from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.semantic.guards.analysis import LONG, read
 from toolops_plugins.semantic.guards.builtin import BUILT_IN, Veto
 from toolops_plugins.semantic.guards.equivalence import are_equivalent
+from toolops_plugins.semantic.guards.language import load_identifier, needs_identifier
 from toolops_plugins.semantic.guards.pairing import Pair
 from toolops_plugins.semantic.guards.traits import Traits
 from toolops_plugins.semantic.guards.unread import READABLE
@@ -82,6 +83,14 @@ class Guards:
     def traits(self, text: str) -> Traits:
         """Return the traits of a text, cached for the 2,048 most recent texts."""
         return read(text) if len(text) > LONG else self._read(text)
+
+    def needs_loading(self, text: str) -> bool:
+        """Return whether a text cannot be read before :meth:`load`, which takes half a second."""
+        return "unread" in self._guards and needs_identifier(text)
+
+    def load(self) -> None:
+        """Load what tells the languages of texts that are not plain English."""
+        load_identifier()
 
     def hash_traits(self, text: str) -> str:
         """Return the traits of a text as JSON in which every word and value is a digest.

@@ -16,6 +16,7 @@ from importlib import import_module
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.semantic.guards.function_words import (
     ALSO_FOREIGN,
     CONTRACTIONS,
@@ -32,7 +33,17 @@ from toolops_plugins.semantic.guards.notation import is_notation, is_work_on_wor
 from toolops_plugins.semantic.guards.spelling import correct
 from toolops_plugins.semantic.guards.stems import is_real
 
-__all__ = ["Reading", "language_of", "likely_language", "read_language"]
+__all__ = [
+    "Reading",
+    "language_of",
+    "likely_language",
+    "load_identifier",
+    "needs_identifier",
+    "read_language",
+]
+
+_LONG = 400
+"""Longest text, in characters, whose examination is cached."""
 
 _SURE = 0.4
 """Least probability at which the verdict of py3langid counts. Of 11,590 short texts of user
@@ -94,6 +105,24 @@ class Reading(NamedTuple):
     strange: frozenset[str] | None = None
 
 
+class _Doubt(NamedTuple):
+    """A text of which the word lists tell too little.
+
+    Args:
+        unsure: Its reading if nothing else tells more.
+        words: Its words in lower case.
+        small: How many of them are small English ones.
+        evident: How many of these no other language has.
+        likely: Whether it may be English.
+    """
+
+    unsure: Reading
+    words: tuple[str, ...]
+    small: int
+    evident: int
+    likely: bool
+
+
 _ENGLISH = Reading("en")
 _UNCERTAIN = Reading("")
 _NOTATION = Reading("", notation=True)
@@ -112,17 +141,29 @@ def language_of(text: str) -> str:
 def read_language(text: str) -> Reading:
     """Return the language of a text, and whether it is notation; never raises."""
     try:
-        return _read_language(text)
+        found = _examine(text) if len(text) > _LONG else _examine_short(text)
+        return found if isinstance(found, Reading) else _decide(text, found)
     except Exception:  # noqa: BLE001 - a text that cannot be read is in no language
         return _NOTATION
 
 
 def likely_language(text: str) -> str:
     """Return the likeliest language of a text, certain or not."""
-    return _identify(text)[0]
+    return _identifier.identify(text)[0]
 
 
-def _read_language(text: str) -> Reading:
+def needs_identifier(text: str) -> bool:
+    """Return whether the language of a text can be told only after :func:`load_identifier`."""
+    if _identifier.loaded or len(text) > _LONG:
+        return False
+    try:
+        return isinstance(_examine_short(text), _Doubt)
+    except Exception:  # noqa: BLE001 - a text that cannot be read is in no language
+        return False
+
+
+def _examine(text: str) -> Reading | _Doubt:
+    """Return the language of a text as far as the word lists tell it."""
     if not text.isascii():
         text = text.replace("’", "'")  # noqa: RUF001 - an apostrophe that people type
     words, classes, mixed = _classify_words(text)
@@ -144,18 +185,29 @@ def _read_language(text: str) -> Reading:
     unsure = Reading("", strange=_strange(words, classes))
     if sum(map(len, words)) < 8 or len(words) - classes.count(_SINGLE) < 2:
         return unsure  # too short for statistics of letters
-    language, confidence = _identify(text)
+    likely = read + slips > unknown and not foreign
+    return _Doubt(unsure, tuple(words), small, evident, likely)
+
+
+_examine_short = lru_cache(maxsize=2_048)(_examine)
+
+
+def _decide(text: str, doubt: _Doubt) -> Reading:
+    """Return the language of a text of which the word lists tell too little."""
+    language, confidence = _identifier.identify(text)
     if language == "en":
-        likely = read + slips > unknown and not foreign
-        return _ENGLISH if likely and (small or confidence > _SURE) else unsure
-    if len(language) != 2 or evident > 1:
-        return unsure
-    if confidence < _SURE and (confidence < _LIKELY or evident or not _fits(words, language)):
-        return unsure
+        sure = doubt.likely and (doubt.small or confidence > _SURE)
+        return _ENGLISH if sure else doubt.unsure
+    if len(language) != 2 or doubt.evident > 1:
+        return doubt.unsure
+    if confidence < _SURE and (
+        confidence < _LIKELY or doubt.evident or not _fits(doubt.words, language)
+    ):
+        return doubt.unsure
     return Reading(language)
 
 
-def _fits(words: list[str], language: str) -> bool:
+def _fits(words: tuple[str, ...], language: str) -> bool:
     """Return whether a text has at least two small words of a language, a quarter of all."""
     if language not in LANGUAGES:
         return False
@@ -243,19 +295,33 @@ def _strange(words: list[str], classes: list[int]) -> frozenset[str]:
     return frozenset(strange)
 
 
-_lock = threading.Lock()
-_classify: Callable[[str], tuple[str, float]] | None = None
+class _Identifier:
+    """The identifier py3langid, loaded when the first text needs it. Safe to use from any threads.
 
+    Its model takes half a second to load and 100 MB of memory.
+    """
 
-def _identify(text: str) -> tuple[str, float]:
-    """Return the likeliest language and its probability."""
-    global _classify  # noqa: PLW0603 - loaded once, when a text needs it
-    if _classify is None:
-        with _lock:
-            if _classify is None:
-                _classify = _load()
-    language, confidence = _classify(text.lower())  # capitals mislead the statistics
-    return str(language), float(confidence)
+    def __init__(self) -> None:
+        self._lock = fork_safe(self, threading.Lock())
+        self._classify: Callable[[str], tuple[str, float]] | None = None
+
+    @property
+    def loaded(self) -> bool:
+        """Return whether it answers at once."""
+        return self._classify is not None
+
+    def load(self) -> Callable[[str], tuple[str, float]]:
+        """Return the function that tells languages."""
+        with self._lock:
+            if self._classify is None:
+                self._classify = _load()
+            return self._classify
+
+    def identify(self, text: str) -> tuple[str, float]:
+        """Return the likeliest language and its probability."""
+        classify = self._classify or self.load()
+        language, confidence = classify(text.lower())  # capitals mislead the statistics
+        return str(language), float(confidence)
 
 
 def _load() -> Callable[[str], tuple[str, float]]:
@@ -266,3 +332,11 @@ def _load() -> Callable[[str], tuple[str, float]]:
         return lambda _text: ("", 0.0)
     classify: Callable[[str], tuple[str, float]] = identifier.classify
     return classify
+
+
+_identifier = _Identifier()
+
+
+def load_identifier() -> None:
+    """Load what tells languages that the word lists do not, unless it is loaded."""
+    _identifier.load()
