@@ -117,8 +117,9 @@ def _digest(form: str) -> str:
 def _form_of(text: str, reading: Reading) -> str:
     if not text.isascii() or "`" in text:
         text = unicodedata.normalize("NFC", text).translate(_TYPED)
+    text = " ".join(text.split())
     if reading.notation:  # in code, every letter and every mark counts
-        text = " ".join(text.split()).removesuffix("?").rstrip()
+        text = text.removesuffix("?").rstrip()
         return text if _FLAG.search(text) else _IN_FORMULA.sub(r"\1", text)
     text = " ".join(_SPACED.sub(r" \1 ", _fold_case(text)).split())
     if not text.isascii():

@@ -67,10 +67,19 @@ _ON_TEXT = frozenset(
     word_list(
         "capitalise capitalize decode define definition encode grammar improve lowercase paragraph "
         "paraphrase phrase plural poem proofread rephrase reverse rewrite sentence shorten "
-        "singular summarise summarize uppercase word"
+        "sentiment singular summarise summarize uppercase word"
     )
 )
 """Words of texts that may be about another text, and are if that is quoted."""
+_WORK = frozenset(
+    word_list(
+        "analyse analyze answer check classify complete continue correct edit extract fix format "
+        "label parse"
+    )
+)
+"""First words of texts that are about another text, if that is quoted."""
+_LETTERS = frozenset(word_list("characters consonants letters vowels"))
+"""Words of texts that are about a word if they ask how many."""
 _MEANING = frozenset(word_list("define definition mean meaning means say"))
 """Words of texts that are about a word if that is an unknown one."""
 _QUOTED = re.compile(
@@ -121,4 +130,8 @@ def is_work_on_words(text: str, words: list[str], *, unknown: bool) -> bool:
         return True
     if unknown and not _MEANING.isdisjoint(words):
         return True
-    return not _ON_TEXT.isdisjoint(words) and _QUOTED.search(text) is not None
+    if "many" in words and not _LETTERS.isdisjoint(words):
+        return True
+    if _ON_TEXT.isdisjoint(words) and _WORK.isdisjoint(words[:3]):
+        return False
+    return _QUOTED.search(text) is not None
