@@ -171,7 +171,7 @@ def _examine(text: str) -> Reading | _Doubt:
     small = evident + classes.count(_SMALL)
     slips, unknown = classes.count(_SLIP), classes.count(_UNKNOWN)
     read, doubtful, foreign = small + known, slips + unknown, _FOREIGN in classes
-    if is_notation(text, words=read, evident=evident):
+    if is_notation(text, words, read=read, evident=evident):
         return _NOTATION
     if mixed or not words or _has_other_letters(text):
         return _UNCERTAIN

@@ -40,11 +40,10 @@ _COMMANDS = frozenset(
     word_list(
         "ansible apt awk aws az bash brew cargo cd chmod chown conda cp curl df du echo ffmpeg "
         "gcloud gh git grep gradle journalctl jq kubectl ln ls mkdir mv mvn mysql npm npx pip pnpm "
-        "podman ps psql redis-cli rm rsync rustc scp sed ssh sudo systemctl tar uv vim wget yarn "
+        "podman ps psql rm rsync rustc scp sed ssh sudo systemctl tar uv vim wget yarn "
         "yum zsh"
     )
 )
-_WORD = re.compile(r"[^\W\d_]{2,}")
 _SMALL = DROPPED | NEGATORS
 _ARTICLES = frozenset(word_list("a an in on my the to with why how what is does"))
 _PLAIN = re.compile(r"[A-Za-z',. ]+[?!.]*")
@@ -87,35 +86,36 @@ _QUOTED = re.compile(
 )
 
 
-def is_notation(text: str, *, words: int, evident: int) -> bool:
+def is_notation(text: str, words: list[str], *, read: int, evident: int) -> bool:
     """Return whether a text is code, a formula, a command, a query, a path or an address.
 
     Args:
         text: The text.
-        words: How many English words it has.
+        words: Its words in lower case.
+        read: How many of them are English.
         evident: How many of them are small ones that only English has.
     """
-    first = text[:14].split(maxsplit=1)[0].lower() if text.strip() else ""
+    first = words[0] if words else ""
     clause = _QUERIES.get(first)
-    if clause is not None and clause.search(text) and _are_keywords(text):
+    if clause is not None and clause.search(text) and _are_keywords(words):
         return True
     if first in _COMMANDS and not evident and not text[0].isupper():
-        return _ARTICLES.isdisjoint(_WORD.findall(text))
+        return _ARTICLES.isdisjoint(words)
     if _PLAIN.fullmatch(text) is not None:
         return False
     if _CODE.search(text) is not None:
         return evident < 3
-    if evident and words > 1:
+    if evident and read > 1:
         return False
     if _FLAG.search(text) is not None:
         return True
     odd = len(_OPERATOR.findall(text))
-    return odd > 0 and words < 4 * odd
+    return odd > 0 and read < 4 * odd
 
 
-def _are_keywords(text: str) -> bool:
+def _are_keywords(words: list[str]) -> bool:
     """Return whether all small words of a text are those of a query language."""
-    return all(word in _QUERY_WORDS or word not in _SMALL for word in _WORD.findall(text.lower()))
+    return all(len(word) < 2 or word in _QUERY_WORDS or word not in _SMALL for word in words)
 
 
 def is_work_on_words(text: str, words: list[str], *, unknown: bool) -> bool:
