@@ -332,7 +332,7 @@ class Storage:
         if everything:
             self._shared.forget_flight(None)
             return
-        waiting = [] if self._semantic is None else self._semantic.joined_flights(keys)
+        waiting = [] if self._semantic is None else self._semantic.list_joiners(keys)
         for key in (*keys, *waiting):
             self._shared.forget_flight(key)
 

@@ -28,6 +28,7 @@ None: answers of the framework tell no tokens.
 
 QUESTION = "What is the capital of France?"
 AGAIN = "what's the capital of France"
+THIRD = "Please tell me what the capital of France is."
 OTHER = "What is the capital of Spain?"
 
 _ONE_FACE = "served_one_face"
@@ -140,6 +141,21 @@ class ServedConformance(SemanticFailures):
         for _ in range(2):
             face(guarded, AGAIN)
         assert len(openai_server.requests) == 2
+
+    @one_face
+    @pytest.mark.parametrize("aio", [False, True])
+    @pytest.mark.parametrize("forgotten", [QUESTION, AGAIN])
+    def test_its_copies_in_other_words_are_forgotten_too(
+        self, face: Face, forgotten: str, aio: bool, openai_server, by_meaning
+    ) -> None:
+        openai_server.reply = lambda body: f"number {len(openai_server.requests)}"
+        policy = MODEL_POLICY.replace(semantic=Semantic(on="question"))
+        guarded = self.guarded(openai_server, by_meaning, policy)
+        asked = [face(guarded, text)[0] for text in (QUESTION, AGAIN, THIRD, OTHER)]
+        assert asked == ["number 1"] * 3 + ["number 2"]
+        self.forget(guarded, by_meaning, forgotten, aio=aio)
+        asked = [face(guarded, text)[0] for text in (THIRD, AGAIN, THIRD, OTHER)]
+        assert asked == ["number 3"] * 3 + ["number 2"]
 
     # Regenerating --------------------------------------------------------------------------------
 

@@ -84,8 +84,8 @@ def test_what_joins_and_leaves_leaves_nothing_behind(ops):
     joined = start(held.ask, AGAIN)
     in_flight = ops.semantic.answers.in_flight
     key = bytes.fromhex(held.ask.key(FRANCE))
-    wait_for(lambda: ops.semantic.joined_flights([key]), "the second question joins", LONG)
-    assert ops.semantic.joined_flights([bytes(32)]) == []
+    wait_for(lambda: ops.semantic.list_joiners([key]), "the second question joins", LONG)
+    assert ops.semantic.list_joiners([bytes(32)]) == []
     held.release.open()
     assert first.result(LONG) == joined.result(LONG) == 1
     wait_for(lambda: not in_flight._joined and not in_flight._under_way, "both have left", LONG)

@@ -125,8 +125,8 @@ class InvalidationLog:
         if found is not None:
             return self._history(found, own, known)
         id_ = _new_id()
-        begun = _begun(id_, self._carrier.change(*self._append(b"", id_)))
-        return begun or self.read(own, known)
+        fresh = _new_history(id_, self._carrier.change(*self._append(b"", id_)))
+        return fresh or self.read(own, known)
 
     async def aread(self, own: str, known: tuple[str, int] | None = None) -> History:
         """As :meth:`read`."""
@@ -134,8 +134,8 @@ class InvalidationLog:
         if found is not None:
             return self._history(found, own, known)
         id_ = _new_id()
-        begun = _begun(id_, await self._carrier.achange(*self._append(b"", id_)))
-        return begun or await self.aread(own, known)
+        fresh = _new_history(id_, await self._carrier.achange(*self._append(b"", id_)))
+        return fresh or await self.aread(own, known)
 
     def _append(self, data: bytes, id_: str | None = None) -> tuple[Any, ...]:
         # The key has the name of the channel, which is none of an entry.
@@ -176,7 +176,7 @@ def _new_id() -> str:
     return os.urandom(8).hex()
 
 
-def _begun(id_: str, reply: Any) -> History | None:
+def _new_history(id_: str, reply: Any) -> History | None:
     """Return the history of a record that was missing; None if another process has begun it."""
     number = int(reply[1])
     return History(id_, number, number, is_new=True) if reply[0] == id_.encode() else None

@@ -239,7 +239,7 @@ def clear(yes: bool, **place: str | None) -> int:  # noqa: FBT001 - click passes
     if changes.redis is not None:
         with closing(changes.redis) as space:
             _report_change("Cleared", space.clear(), changes.place)
-    changes.delete_stored("Cleared", None)
+    changes.delete_from_index("Cleared", None)
     return 0
 
 
@@ -268,7 +268,7 @@ def invalidate(tags: tuple[str, ...], more: tuple[str, ...], **place: str | None
             if tag not in known:
                 where = f"in {changes.place}; {_TOLD}"
                 click.echo(printable(f"Nothing had the tag {tag} {where}"))
-    deleted = changes.delete_stored(f"Invalidated {', '.join(dict.fromkeys(names))}", names)
+    deleted = changes.delete_from_index(f"Invalidated {', '.join(dict.fromkeys(names))}", names)
     return 0 if known or deleted else 1
 
 
@@ -300,7 +300,7 @@ class _Changes:
             namespace = environ.get("TOOLOPS_NAMESPACE") or "default"
             self.place = f"namespace {namespace} in {self._index.place}"
 
-    def delete_stored(self, what: str, tags: Sequence[str] | None) -> int:
+    def delete_from_index(self, what: str, tags: Sequence[str] | None) -> int:
         """Delete stored entries of the semantic index, and say so; return their number."""
         index = self._index
         if index is None:

@@ -104,7 +104,7 @@ class InFlight:
                 self._withdraw(lookup, oldest)
         return None
 
-    def joined(self, keys: Sequence[bytes]) -> list[bytes]:
+    def list_joiners(self, keys: Sequence[bytes]) -> list[bytes]:
         """Return the flights of questions that wait for the flights of others.
 
         Args:

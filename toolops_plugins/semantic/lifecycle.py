@@ -105,13 +105,13 @@ class Lifecycle(Closing, ABC):
         self._long.forget(ids)
         self.answers.index.remove(ids)
 
-    def joined_flights(self, keys: Sequence[bytes]) -> list[bytes]:
+    def list_joiners(self, keys: Sequence[bytes]) -> list[bytes]:
         """Return the flights of questions that wait for one of other questions, for runtimes.
 
         Args:
             keys: The keys of these other questions.
         """
-        return [] if self._answers is None else self._answers.in_flight.joined(keys)
+        return [] if self._answers is None else self._answers.in_flight.list_joiners(keys)
 
     def expire(
         self, ids: Sequence[str], tags: Sequence[str], moment: float, *, everything: bool

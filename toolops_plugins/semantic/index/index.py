@@ -366,7 +366,7 @@ class Index:
         ours = {row.id for row, _ in near}
         refused = [row.id for row, _ in far if self.remote.covers(row)]
         if refused:  # written late, by a call from before the invalidation
-            self._pool.offer(partial(self._delete_refused, refused))
+            self._pool.offer(partial(self._delete_late_rows, refused))
         merged = near + [
             (row, s)
             for row, s in far
@@ -726,13 +726,13 @@ class Index:
         """
         source = self.remote.source
         if source is not None and self.ready:
-            self._apply(source.read(self.remote.known), missed=missed)
+            self._apply(source.read(self.remote.position_by_name), missed=missed)
 
     async def acatch_up(self, *, missed: bool = False) -> None:
         """Like :meth:`catch_up`, without blocking the event loop."""
         source = self.remote.source
         if source is not None and self.ready:
-            self._apply(await source.aread(self.remote.known), missed=missed)
+            self._apply(await source.aread(self.remote.position_by_name), missed=missed)
 
     def fall_behind(self) -> None:
         """Serve nothing of before now until :meth:`catch_up` has succeeded."""
@@ -744,10 +744,10 @@ class Index:
             news = self.remote.take(history, missed=missed, is_empty=self._was_empty)
             gone = self._void_news(news)
             if self.remote.follow(history, self._invalidations.now()):
-                self._add_undeleted(news, gone)
+                self._queue_news(news, gone)
         self._pool.offer(self._delete_news)
 
-    def _add_undeleted(self, news: News, gone: list[str]) -> None:
+    def _queue_news(self, news: News, gone: list[str]) -> None:
         # Called with the lock held.
         self._undeleted.append((news, gone))
         if len(self._undeleted) > _UNDELETED:
@@ -777,7 +777,7 @@ class Index:
             if not self.ready:
                 return
             news = News([*ids], [*tags], everything, [*ids], [*tags], everything)
-            self._add_undeleted(news, self._void_news(news))
+            self._queue_news(news, self._void_news(news))
         self._pool.offer(self._delete_news)
 
     def _delete_news(self) -> None:
@@ -790,14 +790,14 @@ class Index:
                     return
                 with self.store.within(self.store.timeout):
                     for news, gone in waiting:
-                        self._writer.forget(gone, partial(self._delete_stored, news, gone))
+                        self._writer.forget(gone, partial(self._delete_in_store, news, gone))
                     self._store_position(position)
                 with self.lock:
                     del self._undeleted[: len(waiting)]
         except Exception as error:  # noqa: BLE001 - errors in the background are reported
             self._on_trouble(as_tier_error(error))
 
-    def _delete_stored(self, news: News, gone: Sequence[str]) -> None:
+    def _delete_in_store(self, news: News, gone: Sequence[str]) -> None:
         if news.stored_all:
             self.store.clear()
             return
@@ -814,7 +814,7 @@ class Index:
             self._position_written = now
             self.store.states.write_position(position)
 
-    def _delete_refused(self, ids: Sequence[str]) -> None:
+    def _delete_late_rows(self, ids: Sequence[str]) -> None:
         try:
             self._writer.forget((), partial(self._delete_if_open, ids))
         except Exception as error:  # noqa: BLE001 - errors in the background are reported

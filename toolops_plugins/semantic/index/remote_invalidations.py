@@ -91,7 +91,7 @@ class RemoteInvalidations:
         return self._position
 
     @property
-    def known(self) -> Position | None:
+    def position_by_name(self) -> Position | None:
         """The position whose invalidations are known by name; None: those of none are."""
         return self._position if self._marks else None
 
