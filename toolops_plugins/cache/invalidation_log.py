@@ -90,6 +90,7 @@ class InvalidationLog:
     def __init__(self, carrier: LogCarrier, messages: Messages) -> None:
         self._carrier = carrier
         self._messages = messages
+        self._own_id = ""  # of the record that this process has begun
 
     def publish(self, data: bytes) -> None:
         """Record a message, and send it to the processes that listen.
@@ -125,8 +126,9 @@ class InvalidationLog:
         if found is not None:
             return self._history(found, own, known)
         id_ = _new_id()
-        fresh = _new_history(id_, self._carrier.change(*self._append(b"", id_)))
-        return fresh or self.read(own, known)
+        return self._new_history(id_, self._carrier.change(*self._append(b"", id_))) or self.read(
+            own, known
+        )
 
     async def aread(self, own: str, known: tuple[str, int] | None = None) -> History:
         """As :meth:`read`."""
@@ -134,8 +136,9 @@ class InvalidationLog:
         if found is not None:
             return self._history(found, own, known)
         id_ = _new_id()
-        fresh = _new_history(id_, await self._carrier.achange(*self._append(b"", id_)))
-        return fresh or await self.aread(own, known)
+        return self._new_history(
+            id_, await self._carrier.achange(*self._append(b"", id_))
+        ) or await self.aread(own, known)
 
     def _append(self, data: bytes, id_: str | None = None) -> tuple[Any, ...]:
         # The key has the name of the channel, which is none of an entry.
@@ -145,17 +148,12 @@ class InvalidationLog:
 
     def _history(self, data: bytes, own: str, known: tuple[str, int] | None) -> History:
         try:
-            end = data.index(b"\n")
-            id_, floor, last = data[:end].split()
+            header, frames = _parse(data)
+            id_, floor, last = header.split()
             skipped = known[1] if known is not None and known[0].encode() == id_ else 0
             entries: list[Recorded] = []
-            while (start := end + 1) < len(data):
-                end = data.index(b"\n", start)
-                number, size = map(int, data[start:end].split())
-                start, end = end + 1, end + size
-                message = None
-                if number > skipped:
-                    message = self._messages.read(data[start : start + size])
+            for number, body in frames:
+                message = self._messages.read(body) if number > skipped else None
                 if message is not None:
                     entries.append(
                         Recorded(
@@ -167,16 +165,37 @@ class InvalidationLog:
                             message.place,
                         )
                     )
-            return History(id_.decode("ascii"), int(floor), int(last), entries)
+            name = id_.decode("ascii")
+            return History(name, int(floor), int(last), entries, name == self._own_id)
         except ValueError as error:
             raise TierError("the record of invalidations in Redis is not readable") from error
+
+    def _new_history(self, id_: str, reply: Any) -> History | None:
+        """Return the history of a record that was missing; None if another process has begun it."""
+        if reply[0] != id_.encode():
+            return None
+        self._own_id = id_
+        number = int(reply[1])
+        return History(id_, number, number, is_new=True)
+
+
+def _parse(data: bytes) -> tuple[bytes, list[tuple[int, bytes]]]:
+    """Return the header of a record, and its messages with their numbers.
+
+    Raises:
+        ValueError: It is none.
+    """
+    end = data.index(b"\n")
+    header, frames = data[:end], []
+    while (start := end + 1) < len(data):
+        head = data.index(b"\n", start)
+        number, size = map(int, data[start:head].split())
+        end = head + size
+        if end >= len(data):
+            raise ValueError("a message is cut off")
+        frames.append((number, data[head + 1 : end + 1]))
+    return header, frames
 
 
 def _new_id() -> str:
     return os.urandom(8).hex()
-
-
-def _new_history(id_: str, reply: Any) -> History | None:
-    """Return the history of a record that was missing; None if another process has begun it."""
-    number = int(reply[1])
-    return History(id_, number, number, is_new=True) if reply[0] == id_.encode() else None

@@ -123,7 +123,7 @@ class Index:
         self._pending = PendingDeletions()
         self.remote = RemoteInvalidations()
         self._was_empty = False  # whether there were no rows when it was opened
-        self._position_written = -_POSITION
+        self._stored_position: tuple[Position | None, float] = None, -_POSITION
         self._undeleted: list[tuple[News, list[str]]] = []  # news that the store lacks
         self._deleting = fork_safe(self, threading.RLock(), "_deleting")
         self._is_forked = False  # an embedded index that the parent of this process stores
@@ -295,6 +295,7 @@ class Index:
             with self.store.within(patience):
                 self.flush(patience)
                 self._writer.finish(patience)
+                self._delete_news(closing=True)
         finally:
             with suppress(TierError):  # a hanging write ends when the store is closed
                 self._writer.forget((), self._close_store, patience)
@@ -349,16 +350,18 @@ class Index:
         """
         if self._unembedded:
             yield Io(self._embed, self._embed_async)
+        if self.remote.is_behind:
+            yield from self._try_to_catch_up()
         now = self.clock.time()
-        if self._whole and len(self.memory) > _INLINE:
+        whole = self._whole  # before the search, which may miss what is being loaded
+        if whole and len(self.memory) > _INLINE:
             near: Near = yield Io(self.memory.search, self._asearch, scope, x, k, now)
         else:
             near = self.memory.search(scope, x, k, now)
         near = [each for each in near if self.lifetimes.left(each[0]) > 0.0]
         if self.remote.is_behind:
-            yield from self._try_to_catch_up()
-            near = [each for each in near if self._is_current(each[0])]
-        if self._whole:
+            near = [each for each in near if self.remote.is_certain(each[0])]
+        if whole:
             return near
         if self.store.signed and self.store.shared:
             yield from self._refresh_voids()
@@ -387,10 +390,6 @@ class Index:
             yield Io(self.catch_up, self.acatch_up)
         except TierError as error:
             self._on_trouble(error)
-
-    def _is_current(self, row: Row) -> bool:
-        """Return whether a row that was found is still stored, and no invalidation was missed."""
-        return self.remote.is_certain(row) and self.memory.get(row.id) is row
 
     def _refresh_voids(self) -> Generator[Io, Any, None]:
         """Read the invalidations of other processes, once a second at most."""
@@ -753,7 +752,7 @@ class Index:
         if len(self._undeleted) > _UNDELETED:
             # The next process reads them again, from the stored position on.
             del self._undeleted[0]
-            self._position_written = math.inf
+            self._stored_position = None, math.inf
 
     def _void_news(self, news: News) -> list[str]:
         # Called with the lock held.
@@ -780,18 +779,18 @@ class Index:
             self._queue_news(news, self._void_news(news))
         self._pool.offer(self._delete_news)
 
-    def _delete_news(self) -> None:
+    def _delete_news(self, *, closing: bool = False) -> None:
         """Delete stored rows that other processes have invalidated, then store the position."""
         try:
             with self._deleting:
                 with self.lock:
                     waiting, position = list(self._undeleted), self.remote.position
-                if not waiting or not self.ready or self._is_forked:
+                if not (waiting or closing) or not self.ready or self._is_forked:
                     return
                 with self.store.within(self.store.timeout):
                     for news, gone in waiting:
                         self._writer.forget(gone, partial(self._delete_in_store, news, gone))
-                    self._store_position(position)
+                    self._store_position(position, soon=closing)
                 with self.lock:
                     del self._undeleted[: len(waiting)]
         except Exception as error:  # noqa: BLE001 - errors in the background are reported
@@ -805,14 +804,15 @@ class Index:
         self.store.delete(news.stored_ids if self.store.shared else [*gone, *news.stored_ids])
         self.store.delete_where(tags=list(dict.fromkeys(news.stored_tags)))
 
-    def _store_position(self, position: Position | None) -> None:
-        """Store the position; on a server, which others follow too, once a minute at most."""
+    def _store_position(self, position: Position | None, *, soon: bool) -> None:
+        """Store a new position; on a server, which others follow too, once a minute at most."""
         now = self.clock.monotonic()
-        if position is None or self._position_written == math.inf:
+        before, last = self._stored_position
+        if position is None or position == before or last == math.inf:
             return
-        if not self.store.shared or now - self._position_written >= _POSITION:
-            self._position_written = now
+        if soon or not self.store.shared or now - last >= _POSITION:
             self.store.states.write_position(position)
+            self._stored_position = position, now
 
     def _delete_late_rows(self, ids: Sequence[str]) -> None:
         try:
