@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
 import pytest
+from adapters import adapter_agreement as agreement
 from adapters.adapter_semantic_failures import SemanticFailures
 from openai_server import OpenAIServer, last_user_text
 
@@ -156,6 +157,42 @@ class ServedConformance(SemanticFailures):
         self.forget(guarded, by_meaning, forgotten, aio=aio)
         asked = [face(guarded, text)[0] for text in (THIRD, AGAIN, THIRD, OTHER)]
         assert asked == ["number 3"] * 3 + ["number 2"]
+
+    # Comparing -----------------------------------------------------------------------------------
+
+    def test_the_same_answer_in_other_words_is_right(
+        self, face: Face, openai_server, by_meaning
+    ) -> None:
+        self.ask_both(face, agreement.SAME, openai_server, by_meaning)
+        agreement.expect_label(by_meaning, right=True)
+
+    @one_face
+    def test_another_answer_is_wrong(self, face: Face, openai_server, by_meaning) -> None:
+        self.ask_both(face, agreement.OTHER, openai_server, by_meaning)
+        agreement.expect_label(by_meaning, right=False)
+
+    @one_face
+    def test_a_judge_gets_what_answers_say(self, face: Face, openai_server, tmp_path) -> None:
+        judged = []
+
+        def judge(question: str, cached: Any, fresh: Any) -> bool:
+            judged.append((cached, fresh))
+            return True
+
+        with ToolOps(semantic=SemanticCache(tmp_path, judge=judge)) as ops:
+            self.ask_both(face, agreement.OTHER, openai_server, ops)
+            agreement.expect_label(ops, right=True)
+        # It is asked again where a loop ends meanwhile.
+        assert {*judged} == {(agreement.ANSWER, agreement.OTHER)}
+
+    def ask_both(self, face: Face, fresh: str, server: OpenAIServer, ops: ToolOps) -> None:
+        """Ask one question in two ways, the second of which gets another answer."""
+        replies = {agreement.QUESTION: agreement.ANSWER, agreement.AGAIN: fresh}
+        server.reply = lambda body: replies[last_user_text(body)]
+        policy = MODEL_POLICY.replace(semantic=Semantic(on="question", max_error=0.05))
+        guarded = self.guarded(server, ops, policy)
+        for text, reply in replies.items():
+            assert face(guarded, text)[0] == reply
 
     # Regenerating --------------------------------------------------------------------------------
 

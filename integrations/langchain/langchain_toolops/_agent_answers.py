@@ -47,6 +47,7 @@ __all__ = [
     "restore_answer",
     "teach_answers",
     "tool_answer_of",
+    "tool_content",
     "tool_message",
 ]
 
@@ -222,7 +223,7 @@ def is_whole_answer(answer: Any) -> bool:
 
 def answer_content(answer: Any) -> Any:
     """Return what of a model's response answers the question."""
-    return [content_of(message) for message in answer.result if isinstance(message, AIMessage)]
+    return content_of([each for each in answer.result if isinstance(each, AIMessage)])
 
 
 def answer_in(result: Any) -> AIMessage | None:
@@ -346,6 +347,11 @@ def tool_answer_of(
 def is_whole_tool_answer(answer: Any) -> bool:
     """Return whether a tool's answer may be kept."""
     return type(answer) is ToolAnswer and answer.status != "error"
+
+
+def tool_content(answer: Any) -> Any:
+    """Return what a tool's answer says, without the id of its call."""
+    return answer.content if isinstance(answer, ToolMessage) else answer
 
 
 def tool_message(answer: ToolAnswer, name: str, call_id: str | None) -> ToolMessage:

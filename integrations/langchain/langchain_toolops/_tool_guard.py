@@ -30,6 +30,7 @@ from langchain_toolops._tool_injection import (
 )
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.internals import callee_failed
+from toolops_plugins.adapters.policy_views import compare_by
 from toolops_plugins.adapters.signals import Signal
 from toolops_plugins.adapters.tool_arguments import ABSENT, keyword_signature
 from toolops_plugins.adapters.tool_guard import SINGLE_USE, Body, ToolCall, ToolGuard
@@ -123,6 +124,10 @@ class LangChainToolGuard(ToolGuard):
         )
 
     # -- calls -------------------------------------------------------------------------------
+
+    def adapt(self, policy: Policy) -> Policy:
+        """Return the policy with results compared by their content, without an artifact."""
+        return compare_by(policy, _content) if self._artifact else policy
 
     def open_call(
         self, body: Body, args: tuple[Any, ...], kwargs: dict[str, Any], *_: Any
@@ -308,3 +313,7 @@ def _arguments(tool: BaseTool) -> tuple[tuple[str, ...], dict[str, Any], bool]:
     if not names and isinstance(tool, Tool):
         names = ("tool_input",)
     return names, {n: v for n, v in defaults.items() if n in names}, closed
+
+
+def _content(value: Any) -> Any:
+    return value[0] if isinstance(value, tuple) and len(value) == 2 else value

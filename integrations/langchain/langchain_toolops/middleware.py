@@ -33,6 +33,7 @@ from langchain_toolops._agent_answers import (
     restore_answer,
     teach_answers,
     tool_answer_of,
+    tool_content,
 )
 from langchain_toolops._agent_calls import AgentCall, Faces, Functions, HandlerCall
 from langchain_toolops._agent_identity import (
@@ -205,7 +206,7 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
 
     def _of_tools(self, policy: Policy, version: str) -> Functions:
         policy = narrow_errors(policy, callee_failed, is_passing_tool_error)
-        whole = drop_refresh(with_version(policy, version))
+        whole = compare_by(drop_refresh(with_version(policy, version)), tool_content)
         return Functions(self._ops, whole, tool_faces, (OWN,), is_whole_tool_answer)
 
     def _compare(self, tools: Iterable[Any]) -> None:

@@ -16,6 +16,7 @@ from llama_index.callbacks.toolops.events import tell_hit
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.fallback_answers import map_fallback
 from toolops_plugins.adapters.internals import is_secret_name
+from toolops_plugins.adapters.policy_views import compare_by
 from toolops_plugins.adapters.signals import release
 from toolops_plugins.adapters.tool_arguments import ToolArguments
 from toolops_plugins.adapters.tool_guard import Body, ToolCall, ToolGuard
@@ -107,8 +108,11 @@ class LlamaIndexToolGuard(ToolGuard):
         )
 
     def adapt(self, policy: Policy) -> Policy:
-        """Return the policy with a fallback which also notes that it has answered."""
-        return map_fallback(policy, _note_fallback)
+        """Return the policy with a fallback which also notes that it has answered.
+
+        Outputs are compared by what they say, not by the arguments that they repeat.
+        """
+        return compare_by(map_fallback(policy, _note_fallback), _content)
 
     def open_call(
         self, body: Body, args: tuple[Any, ...], kwargs: dict[str, Any], *given: Any
@@ -183,6 +187,14 @@ class LlamaIndexToolGuard(ToolGuard):
     def arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
         """Return the arguments of a call by name, or None if they do not fit the tool."""
         return self._arguments.by_name(args, self._arguments.with_context(kwargs))
+
+
+def _content(value: Any) -> Any:
+    """Return what a result says: of an output its plain data, or else its text."""
+    if not isinstance(value, ToolOutput):
+        return value
+    raw = value.raw_output
+    return raw if isinstance(raw, dict | bool | int | float) else value.content
 
 
 def _note_fallback(value: Any) -> Any:
