@@ -19,6 +19,8 @@ de|Wo finde ich im Zug Steckdosen?|Wo finde ich Steckdosen im Zug?
 de|Hotels mit vier Sternen in Rom|Hotels mit 4 Sternen in Rom
 de|Hotels mit 21 Zimmern|Hotels mit einundzwanzig Zimmern
 de|Wo liegt die Straße?|Wo liegt die Strasse?
+de|Welche Dokumente brauche ich denn?|Welches Dokument brauche ich?
+fr|Quel temps fera-t-il demain à Lyon ?|Demain, quel temps fera-t-il à Lyon ?
 fr|Bonjour, est-ce que le musée est ouvert le lundi ?|Le lundi, le musée est-il ouvert ?
 fr|Comment est-ce que je peux bloquer ma carte ?|Comment bloquer ma carte ?
 fr|Quel train part à 7 heures ?|Quels trains partent à sept heures ?
@@ -67,6 +69,7 @@ de|Wie stelle ich den Ton an?|Wie stelle ich den Ton ab?
 de|Wie lange ist Weißwein haltbar?|Wie lange ist Rotwein haltbar?
 de|Wo ist die Leiter?|Wo ist der Leiter?
 de|Wie buchen wir das?|Wie büchen wir das?
+de|Sind Wale Fische?|Sind Fische Wale?
 de|Gibt es nur in Berlin Züge?|Gibt es in Berlin nur Züge?
 de|Sind Hunde im Haus und Katzen?|Sind Hunde und Katzen im Haus?
 de|Sagen Sie mir, wie oft ich trainiere|Sagen Sie mir, wie oft man trainiert
@@ -86,6 +89,7 @@ fr|Le magasin ferme quand ?|Le magasin fermé quand ?
 fr|Qui mange ici ?|Qui mangera ici ?
 fr|Quand arrive-t-il ?|Quand arrivent-ils ?
 fr|Je veux voir un film|Je ne veux pas voir un film
+es|¿Cuántos dólares son 20 euros?|¿Cuántos euros son 20 dólares?
 es|¿Abre el museo el lunes?|¿Abre el museo los lunes?
 es|¿Abre el museo el domingo?|¿Abre el museo los domingos?
 es|¿El bebé tiene fiebre?|¿El bebe tiene fiebre?

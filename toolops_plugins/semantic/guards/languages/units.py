@@ -82,10 +82,10 @@ class Units:
         possessed = joined = False
         for at, word in enumerate(words):
             if word in lists.articles and at + 1 < len(words) and not _counts(words, at):
-                article = word
+                article = word if word[0] != "-" else article
                 follows = False
             elif word in lists.copulas:
-                follows = True
+                follows = lists.code not in _GERMANIC  # sind Wale Fische, sind Fische Wale
                 if word in lists.plural_copulas:
                     self.they.add("be")
             elif word in _SUBJECTS and any(unit not in lists.questions for unit in self.units):
@@ -144,7 +144,11 @@ class Units:
             unit = f"{last} of {unit}"
             if last in self.free:
                 self.free.add(unit)
-        elif (before and not (possessed and len(before) == 1)) or word in lists.times or follows:
+        elif (
+            (before and not (possessed and len(before) == 1))
+            or word in lists.times
+            or (follows and word.isalpha())  # está abierto el museo
+        ):
             self.free.add(unit)
         self.units.append(unit)
 
