@@ -38,6 +38,9 @@ def inflect(lists: WordLists, word: str) -> Form:
     known = lists.forms.get(word)
     if known is not None:
         return Form(known, known != word)
+    known = lists.agreement.get(word)
+    if known is not None:
+        return Form(known, they=word in lists.they)
     if len(word) < _SHORT or not word.isalpha():
         return Form(word)
     return _RULES[lists.code](word)

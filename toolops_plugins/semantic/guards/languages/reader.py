@@ -49,7 +49,11 @@ def read_content(text: str, code: str) -> tuple[Content, tuple[str, ...]]:
     accents = not all(map(str.isascii, words))
     if not accents and lists.bare.isdisjoint(words):
         folded = tuple(units.units)
-    elif not any(_is_ambiguous(word, lists) for word in content):
+    elif not any(
+        _is_ambiguous(word, lists)
+        for at, word in enumerate(content)
+        if at or word not in lists.questions  # nobody begins a question with "ou"
+    ):
         bare = word_lists(code, folded=True)
         plain, opened = _prepare([fold(word, code) for word in words], bare)
         parts.append(_units(plain, bare, asks=asks, opened=opened))

@@ -113,7 +113,9 @@ class WordLists:
         self.asks = phrases("asks")
         self.how_fillers = phrases("how_fillers")
         self.forms = _forms(tables.get("forms", ()), spell)
-        self.verbs = _forms(tables.get("verbs", ()), spell) or self.forms
+        self.agreement = _forms(tables.get("agreement", ()), spell)
+        self.they = frozenset(spell(line.split()[1]) for line in tables.get("agreement", ()))
+        self.verbs = _forms(tables.get("verbs", ()), spell) or self.agreement
         readings = [
             *_number_words(code, tables["numbers"]),
             *((phrase, reading) for phrase, reading in tables.get("readings", {}).items()),
