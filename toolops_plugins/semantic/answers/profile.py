@@ -27,11 +27,14 @@ _QUOTED: Final = re.compile('["“”„«»「」]([^"“”„«»「」\n]{1,
 _LINK: Final = re.compile(r"https?://[^\s)>\]]+|[\w.+-]+@[\w-]+\.[\w.]+")
 _HALF_DAY: Final = re.compile(r"(?<=\d)\s?([ap])\.?m\b\.?")
 _SENTENCE: Final = re.compile(r"(?<=[.!?:])\s+|\n+")
+_SIGNS: Final = "[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+"
+"""Signs of scripts that are written without spaces, or whose words are few signs long."""
 _TOKEN: Final = re.compile(
-    r"\d{1,2}:\d{2}|\d+(?:[.,]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)?\d*(?:[_-]\d+)*|[$€£¥₹%]"
+    rf"\d{{1,2}}:\d{{2}}|\d+(?:[.,]\d+)*|{_SIGNS}"
+    r"|[^\W\d_]+(?:'[^\W\d_]+)?\d*(?:[_-]\d+)*|[$€£¥₹%]"
 )
 _CODE_TOKEN: Final = re.compile(r"[\w.]+|[=<>!+*/%&|~^-]+")
-_UNSPACED: Final = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+_UNSPACED: Final = re.compile(_SIGNS)
 
 
 class Profile(NamedTuple):
