@@ -184,3 +184,32 @@ def test_a_tools_answer_is_the_part_that_its_policy_names(tmp_path):
             assert learner._window.last().right.tolist() == [True]
 
         asyncio.run(both())
+
+
+@pytest.mark.parametrize("size", [7, 1_000])
+def test_the_text_of_a_stream_is_compared_wherever_its_pieces_end(tmp_path, size):
+    with ToolOps("t", semantic=SemanticCache(tmp_path)) as ops:
+        answers = iter([(FIRST, 10), (SAME, size)])
+
+        @ops.readonly(ttl=60.0, semantic=Semantic(on="question", max_error=0.05))
+        def ask(question: str) -> Iterator[str]:
+            text, step = next(answers)
+            for at in range(0, len(text), step):
+                yield text[at : at + step]
+
+        assert "".join(ask(QUESTION)) == FIRST
+        assert "".join(ask(AGAIN)) == SAME
+        wait_for(lambda: labels(ops.semantic) == [True], "a label", LONG)
+
+
+def test_another_stream_is_compared_item_by_item(tmp_path):
+    with ToolOps("t", semantic=SemanticCache(tmp_path)) as ops:
+        answers = iter([[1, 2], [1, 3]])
+
+        @ops.readonly(ttl=60.0, semantic=Semantic(on="question", max_error=0.05))
+        def ask(question: str) -> Iterator[int]:
+            yield from next(answers)
+
+        assert list(ask(QUESTION)) == [1, 2]
+        assert list(ask(AGAIN)) == [1, 3]
+        wait_for(lambda: labels(ops.semantic) == [False], "a label", LONG)

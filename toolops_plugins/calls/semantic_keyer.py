@@ -57,7 +57,10 @@ class SemanticKeyer:
         self.cache = semantic
         self.failed = False  # whether the last lookup failed
         rule = semantic.rule(policy.threshold, policy.max_error)
-        self.rule = rule._replace(answer=policy.answer)
+        answer = policy.answer
+        if answer is None and "generator" in target.kind:
+            answer = _join_texts
+        self.rule = rule._replace(answer=answer)
         self.on = on
         others = None if chosen is None else [name for name in chosen if name != on]
         self._keyer = Keyer(
@@ -121,3 +124,16 @@ class SemanticKeyer:
         new, self._hits = hits - self._hits, hits
         if new > 0 and self.rule.max_error is not None:
             self.cache.answers.index.learned.learner().exact(self.rule.max_error, new)
+
+
+def _join_texts(stream: Any) -> Any:
+    """Return the text of a stream of texts, whose pieces may end anywhere; another one as it is.
+
+    Args:
+        stream: Its items, and what its generator returned.
+    """
+    items, returned = stream
+    if not items or not all(isinstance(item, str) for item in items):
+        return stream
+    text = "".join(items)
+    return text if returned is None else [text, returned]

@@ -139,7 +139,8 @@ class Semantic(PolicyBase):
         max_error: The share of all requests that may get a wrong answer, or None for a threshold.
         threshold: Least similarity to serve, or None for the one calibrated for the embedder.
         answer: Callable over the result that returns the part of it that answers the question. This
-            part is compared with other answers, and shown to a judge. None: the whole result.
+            part is compared with other answers, and shown to a judge. None: the whole result, or
+            the text of a stream of texts.
     """
 
     on: str
