@@ -6,6 +6,8 @@ import tomllib
 from importlib.resources import files
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from toolops_plugins.semantic.guards import Guards, Traits
 from toolops_plugins.semantic.guards.languages import LANGUAGES, are_equal, read_content
@@ -140,6 +142,7 @@ nl|Hoe ver is het van Gent naar Luik?|Hoe ver is het van Luik naar Gent?
 ODD = (
     "| |?|,.!|-|'|''''|l'|-il|je|ich|wie ich|wie|como se|bitte|hola|merci, merci|von|de|de de|à|#"
     "|##|1|²|\ud800|\0|ein|wie ich kann|comment je|🙂|was ist die|was ist|a\n\nb|İ|ﬁ|wie kann ich"
+    "|é \u0301|\u20e1"
 )
 
 
@@ -183,6 +186,18 @@ def test_a_reading_survives_json_and_digests_compare_as_words_do():
 @pytest.mark.parametrize("text", ODD.split("|"))
 def test_odd_texts_are_read(language, text):
     assert isinstance(read_content(text, language)[0], Content)
+
+
+PIECES = """
+' , . ? - de la le un el o a como wie ich kann 12 3,5 é ß \u0301 l' je -il si se 🙂 bitte hola quel
+"""
+texts = st.text(max_size=60) | st.lists(st.sampled_from(PIECES.split()), max_size=12).map(" ".join)
+
+
+@given(texts, st.sampled_from(sorted(LANGUAGES)))
+def test_every_text_is_read_and_equals_itself(text, language):
+    reading, _ = read_content(text, language)
+    assert are_equal(reading, reading) is bool(reading.units)
 
 
 @pytest.mark.parametrize("language", sorted(LANGUAGES))

@@ -55,7 +55,9 @@ def read_content(text: str, code: str) -> tuple[Content, tuple[str, ...]]:
         if at or word not in lists.questions  # nobody begins a question with "ou"
     ):
         bare = word_lists(code, folded=True)
-        plain, opened = _prepare([fold(word, code) for word in words], bare)
+        plain, opened = _prepare(
+            [bare_word for word in words if (bare_word := fold(word, code))], bare
+        )
         parts.append(_units(plain, bare, asks=asks, opened=opened))
         folded = tuple(parts[1].units)
     reading = Content(
