@@ -54,9 +54,12 @@ _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\u
 _BESIDE_UNSPACED = re.compile(rf"(?<=[{_UNSPACED}]) +| +(?=[{_UNSPACED}])")
 """Spaces beside letters of languages that are written without them."""
 
-_ENDS = " .!?;"
+_ENDS = " .!?;:"
 _FLAG = re.compile(r"(?:^|(?<=\s))--?[A-Za-z]\S*")
 _WORDS = re.compile(r"[^\W_]")
+_MOST = 4
+"""Most courtesies at the beginning and the end that are left out."""
+
 _NO_PREFIX = frozenset("假客求教示柬愿願辞辭罪安缨纓战戰")
 """Characters with which a Chinese "please" makes another word: leave, invite, request."""
 
@@ -187,10 +190,9 @@ def _strip_courtesies(text: str, language: str) -> str:
     known = _courtesies_of(language)
     words = text.split()
     words = _strip_anywhere(words, known)
-    before = None
-    while before != words and words:
-        before = words
-        words = _strip_one(words, known)
+    for _ in range(_MOST):
+        if words:
+            words = _strip_one(words, known)
     text = " ".join(words)
     return text if text.isascii() else _strip_affixes(text)
 
@@ -239,8 +241,7 @@ def _with_stop(words: list[str]) -> list[str]:
 def _strip_affixes(text: str) -> str:
     """Return a text in a language without spaces without the courtesies around it."""
     prefixes, suffixes = _affixes()
-    before = None
-    while before != text:
+    for _ in range(_MOST):
         before = text
         for prefix in prefixes:
             rest = text[len(prefix) :].lstrip(" ,.!")
@@ -252,4 +253,6 @@ def _strip_affixes(text: str) -> str:
             if text.endswith(suffix) and rest:
                 text = rest
                 break
+        if text == before:
+            break
     return text
