@@ -31,7 +31,7 @@ from toolops_plugins.semantic.embedding.embedders import (
     thresholds_of,
 )
 from toolops_plugins.semantic.flows import Learning, SemanticFlows
-from toolops_plugins.semantic.guards import Guard, Guards
+from toolops_plugins.semantic.guards import Guard, Guards, prepare
 from toolops_plugins.semantic.index.chroma import Store
 from toolops_plugins.semantic.index.chroma_folder import warn_if_in_use
 from toolops_plugins.semantic.index.shared import index_for
@@ -274,7 +274,7 @@ class SemanticCache(Lifecycle):
         index = index_for(
             place,
             partial(
-                Store,
+                Store if self._guards == [] else _make_store,
                 path=self.path,
                 url=self.url,
                 client=self._client,
@@ -590,6 +590,12 @@ class SemanticCache(Lifecycle):
 
 _COLLECTION = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{1,510}[A-Za-z0-9]")
 """Names of collections that Chroma takes."""
+
+
+def _make_store(**options: Any) -> Store:
+    """Return a store, with the tables of the guards built where it is opened."""
+    prepare()
+    return Store(**options)
 
 
 def collection_of(namespace: str) -> str:

@@ -122,7 +122,7 @@ def _role_of(low: str) -> _WordRole:
         name, level, text = low, NAME, low[len(MARK) :]
         marker = "" if low in PRESENT else text
     elif not (negates or low in DROPPED or low in _MOVING):
-        rest = without_un(low)
+        rest = without_un(low) if low[:2] == "un" else None
         negates = rest is not None
         name = key(rest or low)
         level = _level(stem(low), name)

@@ -11,7 +11,7 @@ import re
 from toolops_plugins.semantic.guards.function_words import DROPPED, NEGATORS
 from toolops_plugins.semantic.guards.lexicon import word_list
 
-__all__ = ["is_notation", "is_work_on_words"]
+__all__ = ["SPECIAL_WORDS", "is_notation", "is_work_on_words"]
 
 _CODE = re.compile(
     r"```|`[^`]+`|\w\([^()]*\)\s*[{;:]|\w\.\w+\(|[{}]|[A-Za-z\d_)\]'\"];\s*(?:\n|$)|=>|->|::|[=!]=|\|\||&&|\\\w|</?\w+[^<>]*>|"
@@ -84,6 +84,10 @@ _MEANING = frozenset(word_list("define definition mean meaning means say"))
 _QUOTED = re.compile(
     r"[\"“”„«»「」『』]\w|(?:^|[\s(:])['‘]\w[^'’]*['’](?:[\s,.?!):]|$)|:\s+\S"  # noqa: RUF001 - quotes
 )
+
+
+SPECIAL_WORDS = _ABOUT_WORDS | _ON_TEXT | frozenset(_QUERIES)
+"""Words without which a text that has three small English words is neither of the two here."""
 
 
 def is_notation(text: str, words: list[str], *, read: int, evident: int) -> bool:

@@ -39,6 +39,7 @@ _ENDINGS = ("ly", "er", "est", "ness", "able", "less", "ful", "y")
 """Endings, beside inflections, that make a real word of a real one."""
 
 
+@lru_cache(maxsize=16384)
 def stem(word: str) -> str:
     """Return the stem of a lower-case word, for comparison only."""
     known = _IRREGULAR.get(word)
@@ -69,6 +70,7 @@ def forms_of(verb: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*regular, *_irregular_by_base().get(verb, ()))))
 
 
+@lru_cache(maxsize=16384)
 def _strip_inflection(word: str) -> str:
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
@@ -224,7 +226,7 @@ def is_real(word: str) -> bool:
     if is_in_lists(word):
         return True
     real = _real()
-    for ending in _ENDINGS:
+    for ending in _ENDINGS if word.endswith(_ENDINGS) else ():
         if word.endswith(ending):
             rest = word[: -len(ending)]
             if len(rest) > 2 and (
@@ -233,7 +235,7 @@ def is_real(word: str) -> bool:
                 or (rest[-1] == "i" and rest[:-1] + "y" in real)
             ):
                 return True
-    for beginning in _BEGINNINGS:
+    for beginning in _BEGINNINGS if word.startswith(_BEGINNINGS) else ():
         rest = word.removeprefix(beginning)
         if 3 < len(rest) < len(word) and (rest in real or _strip_inflection(rest) in real):
             return True

@@ -19,6 +19,9 @@ _TOKEN = re.compile(
     r"(?:%|°[cCfF]?|\+\+|#)?"
     r"|(?<=[\d)] )[-+*/^=<>×÷](?= [\d(])|[$€£¥₹%°.!?\n]"  # noqa: RUF001 - the sign is meant
 )
+_PLAIN = re.compile(r"[A-Za-z ,.?!']*")
+_PLAIN_TOKEN = re.compile(r"[A-Za-z]+(?:[.,']+[A-Za-z]+)*|[.!?]")
+"""What :data:`_TOKEN` finds in texts with no other characters, in half the time."""
 _SUM = re.compile(r"(?<=[\d)])\s*([+*^×÷=<>])\s*(?=[\d(])")  # noqa: RUF001 - the sign is meant
 _SIGNS = frozenset("+*^×÷=<>")  # noqa: RUF001 - the sign is meant
 _STOPS = frozenset(".!?\n")
@@ -119,7 +122,7 @@ def tokenize(text: str) -> tuple[list[str], list[bool]]:
     words: list[str] = []
     capitals: list[bool] = []
     start = True
-    for piece in _TOKEN.findall(text if _SIGNS.isdisjoint(text) else _SUM.sub(r" \1 ", text)):
+    for piece in _pieces(text):
         if piece in _STOPS:
             start = True
             continue
@@ -138,6 +141,12 @@ def tokenize(text: str) -> tuple[list[str], list[bool]]:
     if marked and (marked * 2 > len(capitals) > 2 or (len(capitals) < 3 and text.isupper())):
         capitals = [False] * len(capitals)
     return words, capitals
+
+
+def _pieces(text: str) -> list[str]:
+    if _PLAIN.fullmatch(text) is not None:
+        return _PLAIN_TOKEN.findall(text)
+    return _TOKEN.findall(text if _SIGNS.isdisjoint(text) else _SUM.sub(r" \1 ", text))
 
 
 @lru_cache(maxsize=16384)

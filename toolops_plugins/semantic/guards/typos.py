@@ -20,6 +20,8 @@ __all__ = ["is_typo", "slip_cost", "sound"]
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _VOWELS = frozenset("aeiou")
 _NEVER = 9.0
+_MOST = 2.4
+"""The highest cost that any caller allows."""
 
 
 def _neighbours() -> set[tuple[str, str]]:
@@ -86,6 +88,14 @@ def slip_cost(one: str, other: str, most: float) -> float:
     """Return the weighted distance of two words, or 9 where it is above ``most``."""
     if abs(len(one) - len(other)) * 0.4 > most:
         return _NEVER
+    if one[:2] == other[:2]:  # likely near, and asked for again
+        cost = _distance(one, other, _MOST)
+        return cost if cost <= most else _NEVER
+    return _distance(one, other, most)
+
+
+@lru_cache(maxsize=8192)
+def _distance(one: str, other: str, most: float) -> float:
     drops, puts = _extras(one), _extras(other)
     last: list[float] = []
     before: list[float] = []
@@ -103,11 +113,16 @@ def slip_cost(one: str, other: str, most: float) -> float:
                 cost += mistaken((letter, mark), 1.2)
                 if i and j and letter == other[j - 1] and mark == one[i - 1]:
                     cost = min(cost, last[j - 1] + 0.5)
-            cost = min(cost, before[j + 1] + drop)
+            # Comparisons, since a call of min takes longer than all else here.
+            dropped = before[j + 1] + drop
             cell += puts[j]
-            cell = min(cell, cost)
+            if cost < cell:  # noqa: PLR1730 - see above
+                cell = cost
+            if dropped < cell:  # noqa: PLR1730 - see above
+                cell = dropped
             row.append(cell)
-            lowest = min(lowest, cell)
+            if cell < lowest:  # noqa: PLR1730 - see above
+                lowest = cell
         if lowest > most:
             return _NEVER
     return row[-1] if row[-1] <= most else _NEVER
