@@ -13,9 +13,10 @@ import json
 import os
 import sys
 import threading
+import time
 from typing import Any
 
-from toolops_plugins import Memory, Redis, Semantic, SemanticCache, ToolOps
+from toolops_plugins import Memory, Redis, Semantic, SemanticCache, TierError, ToolOps
 
 options = json.loads(sys.argv[1])
 tiers: list[Any] = [Memory()] if options.get("memory", True) else []
@@ -100,8 +101,17 @@ def tell(result: Any) -> None:
     sys.stdout.flush()
 
 
+def insist(name: str, *args: Any) -> Any:
+    """Run a command again while a busy server of Chroma refuses it, as a program would."""
+    while True:
+        try:
+            return run(name, *args)
+        except TierError:
+            time.sleep(0.1)
+
+
 tell("ready")
 for line in sys.stdin:
-    tell(run(*json.loads(line)))
+    tell(insist(*json.loads(line)))
 loop.run_until_complete(ops.aclose())
 loop.close()

@@ -172,7 +172,7 @@ class Storage:
         return bus
 
     def _follow_record(self, semantic: SemanticCache, bus: Bus) -> None:
-        from toolops_plugins.semantic.index.remote_invalidations import (  # noqa: PLC0415 - numpy
+        from toolops_plugins.semantic.index.remote_invalidations import (  # noqa: PLC0415 - rarely needed
             Position,
             Source,
         )
@@ -349,8 +349,7 @@ class Storage:
             apublish = partial(bus.apublish, keys, tags, everything=everything, moment=moment)
             work = [*work, _io_flow(publish, apublish)]
             if self._semantic is not None:
-                # So that what is called from now on is known to be newer.
-                work.append(_io_flow(self._semantic.catch_up, self._semantic.acatch_up))
+                work.append(self._catch_up(self._semantic))
         for part in work:
             try:
                 yield from part
@@ -360,6 +359,13 @@ class Storage:
                 trouble = trouble or as_tier_error(error)
         if trouble is not None:
             raise trouble
+
+    def _catch_up(self, semantic: SemanticCache) -> Flow:
+        """Let calls from now on be known to be newer than an invalidation of this process."""
+        try:
+            yield Io(semantic.catch_up, semantic.acatch_up)
+        except TierError as error:  # everybody has been told; what is stored now counts as older
+            self._semantic_trouble(error)
 
 
 def _is_redis(tier: Tier) -> TypeGuard[Redis]:

@@ -80,6 +80,15 @@ def test_who_was_down_drops_what_it_has_missed_and_no_more(open_, server):
     assert [two(question) for question in (ALSO, FRANCE)] == [2, 3]
 
 
+def test_who_was_down_drops_everything_after_a_clear(open_, server):
+    one, two = open_("one"), open_("two")
+    assert [two(question) for question in (FRANCE, SPAIN)] == [1, 2]
+    close(two)
+    one.ops.clear()
+    two = open_("two")
+    assert [two(question) for question in (AGAIN, ALSO)] == [3, 4]
+
+
 def test_who_has_missed_more_than_is_recorded_drops_everything(open_, server):
     two = open_("two")
     assert [two(question) for question in (FRANCE, SPAIN)] == [1, 2]
