@@ -110,7 +110,7 @@ class SemanticFlows:
         near = yield from index.search(asked.scope, x, NEIGHBOURS)
         lookup = Lookup(asked, rule, mark, x, near)
         load = self._guards.load
-        if self._guards.needs_loading(asked.text):
+        if self._guards.must_load(asked.text):
             yield Io(load, partial(run_in_pool, self._pool, load))
         self.decider.decide(lookup, dry=dry)
         if dry:

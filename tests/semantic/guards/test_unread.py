@@ -1,4 +1,4 @@
-"""What no guard can read is served to near repeats only, in any language or notation.
+"""Texts that no guard can read are served to near repeats only, in any language or notation.
 
 `pairs_anywhere.tsv` has one pair a line, written by hand: language or notation, "trap" or "same",
 and the two texts. The "same" ones are near repeats, but for those in English.

@@ -105,7 +105,7 @@ class Guards:
         """Return the traits of a text, cached for the 8,192 most recent texts."""
         return read(text) if len(text) > LONG else self._read(text)
 
-    def needs_loading(self, text: str) -> bool:
+    def must_load(self, text: str) -> bool:
         """Return whether a text cannot be read before :meth:`load`, which takes half a second."""
         return "unread" in self._guards and needs_identifier(text)
 

@@ -157,7 +157,7 @@ def likely_language(text: str) -> str:
 
 def needs_identifier(text: str) -> bool:
     """Return whether the language of a text can be told only after :func:`load_identifier`."""
-    if _identifier.loaded or len(text) > _LONG:
+    if _identifier.is_loaded or len(text) > _LONG:
         return False
     try:
         return isinstance(_examine_short(text), _Doubt)
@@ -321,7 +321,7 @@ class _Identifier:
         self._classify: Callable[[str], tuple[str, float]] | None = None
 
     @property
-    def loaded(self) -> bool:
+    def is_loaded(self) -> bool:
         """Return whether it answers at once."""
         return self._classify is not None
 
