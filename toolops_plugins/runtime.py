@@ -453,8 +453,9 @@ class ToolOps(Decorators, Closing):
     def invalidate(self, tags: Iterable[str] = (), *, keys: Iterable[bytes | str] = ()) -> None:
         """Invalidate results by tag or key, in every tier and in the memory of every process.
 
-        A call under way still returns its result, but does not store it, and later calls do not
-        join it.
+        The semantic index, and those of all processes that share the Redis, drop them too, with
+        what was served in other words; a process that is down follows when it starts. A call under
+        way still returns its result, but does not store it, and later calls do not join it.
 
         Args:
             tags: The tags.
@@ -474,6 +475,8 @@ class ToolOps(Decorators, Closing):
 
     def clear(self) -> None:
         """Invalidate all results of this namespace, in every tier and the memory of every process.
+
+        The semantic indexes follow as after :meth:`invalidate`.
 
         Raises:
             TierError: A tier could not be reached; the others have invalidated.

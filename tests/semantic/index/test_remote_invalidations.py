@@ -1,4 +1,4 @@
-"""What an index misses of other processes' invalidations, and learns when it is back.
+"""An index that has missed invalidations by other processes learns of them when it is back.
 
 Two runtimes stand for two processes: each has its index and its subscription.
 """

@@ -92,7 +92,8 @@ class Redis:
     hosts are never compared.
 
     The user of the server needs the commands GET, MGET, SET, PEXPIRE, EVAL, UNLINK, SCAN, PUBLISH,
-    SUBSCRIBE, PING, INFO and TIME. Without TIME, the clock of this host is used instead.
+    SUBSCRIBE, PING, INFO and TIME, for keys and a channel that begin with ``toolops:`` and the
+    namespace. Without TIME, the clock of this host is used instead.
 
     Args:
         url: The servers; see :func:`~toolops_plugins.cache.redis.url.parse`. Its options for
