@@ -22,6 +22,7 @@ class Neighbour(NamedTuple):
         alike: Whether the guards have matched every word of both questions. Default False.
         doubt: The name of a guard with a veto that counts as evidence only; the bounded policy
             learns its weight. Default "": none.
+        repeated: Whether it is the same question but for its writing. Default False.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Neighbour(NamedTuple):
     vetoed: bool = False
     alike: bool = False
     doubt: str = ""
+    repeated: bool = False
 
 
 class Evidence(Protocol):
@@ -48,8 +50,9 @@ class Decision(NamedTuple):
         serve: Whether to serve it.
         similarity: Its similarity to the question; 0 without a candidate.
         reason: "served", "below_threshold", "vetoed" or "nothing_near"; of the bounded policy also
-            "too_risky", "audited" (good enough, but the call is made to learn from it) and "cold"
-            (too few labels yet).
+            "too_risky", "audited" (good enough, but the call is made to learn from it),
+            "unconfirmed" (such answers have turned out to be wrong of late) and "cold" (too few
+            labels yet).
         evidence: The evidence, opaque to all but the policy.
     """
 

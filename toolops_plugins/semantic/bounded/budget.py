@@ -8,9 +8,19 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from toolops_plugins.semantic.bounded.risk import CELLS, PER_BIN, Risk, least_of
+from toolops_plugins.semantic.bounded.account import Account
+from toolops_plugins.semantic.bounded.logistic import Floats
+from toolops_plugins.semantic.bounded.risk import CELLS, Risk, least_of
 
-__all__ = ["EXACT", "NOTHING", "Budget"]
+__all__ = [
+    "EXACT",
+    "NOTHING",
+    "REPEATED",
+    "RISK_OF_REPEATED",
+    "RISK_OF_VOUCHED",
+    "VOUCHED",
+    "Budget",
+]
 
 EXACT: Final = CELLS
 """The cell of an exact hit: served, and never wrong."""
@@ -18,13 +28,26 @@ EXACT: Final = CELLS
 NOTHING: Final = CELLS + 1
 """The cell of a request that cannot be served at all."""
 
+VOUCHED: Final = CELLS
+"""The cell, in the account, of answers for whose questions the guards vouch word by word."""
+
+REPEATED: Final = CELLS + 1
+"""The cell, in the account, of answers to questions that are the same but for their writing."""
+
+RISK_OF_VOUCHED: Final = 0.01
+"""The risk of a vouched question before there are labels."""
+
+RISK_OF_REPEATED: Final = 0.001
+"""The risk of a question that was repeated in another writing: nothing, unless answers change."""
+
 _RING: Final = 1_000  # recent requests that a bound is held over
 _FEW: Final = 100  # own requests after which a process ignores those of an earlier one
 _EVERY: Final = 8  # requests after which the threshold is found anew
 _WORST: Final = 0.5  # a candidate that is more likely wrong than right is never served
 _DECAY: Final = 0.5 ** (1 / 48)  # half-life of the brake: 48 labels
-_SIGMAS: Final = 0.5  # standard deviations kept below the bound, ...
-_HORIZON: Final = 2_000  # ... of the share of wrong answers among this many requests
+_AT_START: Final = 0.1  # expected wrong answers that vouched questions may cost at the start, ...
+_BOUND_AT_START: Final = 0.01  # ... less under smaller bounds than this
+_OF_VOUCHED: Final = 2.0  # multiple of the bound above which vouched questions are too risky
 _NEW: Final = 9.0  # after n labels the model may be wrong by a factor of 1 + 3 / sqrt(n)
 
 
@@ -42,8 +65,10 @@ class Budget:
         "_next",
         "_observed",
         "_predicted",
+        "_prices",
         "_ring",
         "_seen",
+        "account",
         "max_error",
         "rho",
         "theta",
@@ -58,6 +83,10 @@ class Budget:
         """The risk in that cell."""
         self.rho = 1.0
         """The brake: the ratio of recent errors to predicted errors."""
+        self.account = Account(max_error, CELLS + 2)
+        """The wrong answers that are expected so far, and that are allowed."""
+        self._prices: Floats = np.append(np.ones(CELLS), (RISK_OF_VOUCHED, RISK_OF_REPEATED))
+        self.account.price(self._prices)
         self._observed = 0.0
         self._predicted = 0.0
         self._ring = np.full(_RING, NOTHING, np.int8)
@@ -72,6 +101,9 @@ class Budget:
 
     def push(self, cell: int, count: int = 1) -> bool:
         """Count requests; return whether it is time to :meth:`settle`."""
+        self.account.requests += count
+        if cell == EXACT:
+            self.account.hits += count
         if count == 1:
             if self._seen >= _RING:
                 self._counts[self._ring[self._next]] -= 1
@@ -96,11 +128,18 @@ class Budget:
             return self._ring[: self._next].copy()
         return np.roll(self._ring, -self._next)
 
-    def recall(self, cells: NDArray[np.int8]) -> None:
-        """Start with the requests of an earlier process, unless this one has enough of its own."""
+    def recall(self, cells: NDArray[np.int8], requests: int, hits: int) -> None:
+        """Start where an earlier process ended, unless this one has enough requests of its own.
+
+        Args:
+            cells: The cells of its last requests.
+            requests: All its requests.
+            hits: All its hits.
+        """
         if self._seen >= _FEW:
             return
         self._fill(np.append(cells, self.recent()))
+        self.account.resume(requests, hits)
 
     def observe(self, predicted: float, wrong: float) -> None:
         """Compare a prediction with its outcome.
@@ -116,27 +155,47 @@ class Budget:
         excess = self._observed - self._predicted - math.sqrt(self._predicted + 1)
         self.rho = 1 + max(0.0, excess) / (self._predicted + 1)
 
-    def settle(self, risk: Risk, labels: int) -> None:
+    def settle(self, risk: Risk, vouched: float, labels: int) -> None:
         """Find the least score that may be served.
 
-        The risks predict the share of wrong answers if the best recent requests down to a score
-        had been served. That share must stay within the bound, with a margin for errors of the
-        risks and for chance.
+        The risks predict the wrong answers if the best recent requests down to a score had been
+        served. Of all requests and of all hits, they must stay within the rates of the account.
 
         Args:
             risk: The risks by score.
+            vouched: The risk of vouched questions.
             labels: Labels that the risks are estimated from, now or before.
         """
-        shares = self._counts[:CELLS][::-1] / max(min(self._seen, _RING), 1)
+        margin = 1 + math.sqrt(_NEW / labels)
+        prices = np.minimum(risk.by_cell * margin, 1.0)
+        self._prices[:CELLS] = prices
+        self._prices[VOUCHED] = vouched
+        self.account.price(self._prices)
+        recent = max(min(self._seen, _RING), 1)
+        shares = self._counts[:CELLS][::-1] / recent
         risks = risk.by_cell[::-1]
-        mass = np.cumsum(shares * risks)
-        # Errors of the risks within a bin are correlated; those of two bins are independent.
-        bins = np.cumsum(shares.reshape(-1, PER_BIN), axis=1)
-        variance = risk.variance[::-1]
-        above = np.cumsum(bins[:, -1] ** 2 * variance) - bins[:, -1] ** 2 * variance
-        spread = (above[:, None] + bins**2 * variance[:, None]).ravel()
-        high = mass * (1 + math.sqrt(_NEW / labels)) + _SIGMAS * np.sqrt(spread + mass / _HORIZON)
-        fits = (high <= self.max_error / self.rho) & (risks <= _WORST)
+        wrong = np.cumsum(shares * prices[::-1]) * self.rho
+        hits = np.cumsum(shares) + self._counts[EXACT] / recent
+        fits = (
+            (wrong <= self.account.rate())
+            & (wrong <= self.account.rate_of_hits() * hits)
+            & (risks <= _WORST)
+        )
         served = CELLS if fits.all() else int(np.argmin(fits))
         self.theta = CELLS - served
         self.worst = float(risks[served - 1]) if served else 1.0
+
+    def affords(self, cell: int) -> bool:
+        """Return whether a candidate with a score in this cell may be served."""
+        return cell >= self.theta and self.account.affords(float(self._prices[cell]) * self.rho)
+
+    def affords_vouched(self, risk: float) -> bool:
+        """Return whether a candidate may be served for whose question the guards vouch.
+
+        Args:
+            risk: The share of wrong candidates among such questions.
+        """
+        if risk > _OF_VOUCHED * self.max_error:
+            return False
+        start = _AT_START * min(1.0, self.max_error / _BOUND_AT_START)
+        return self.account.affords(risk) or self.account.spent + risk <= start

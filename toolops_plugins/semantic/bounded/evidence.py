@@ -26,6 +26,8 @@ FEATURES: Final = (
     "belonging_share",  # logit of its share in the sum over all of them
     "novelty",  # log of the question's leverage
     "doubted",  # share of the group's votes that are of entries against which a guard speaks
+    "unread",  # share of those that the guards cannot read
+    "vouched",  # share of those whose words the guards have all matched
     "group_record",  # how the model has been off for this group
     "scope_record",  # how it has been off of late in this scope
 )
@@ -43,7 +45,8 @@ class Candidate:
 
     Args:
         key: The group's name.
-        entry: Its nearest entry without a veto; its nearest entry if all have one.
+        entry: Its nearest entry without a veto, one that repeats the question first; its nearest entry
+            if all have a veto.
         features: Its features; the records are still 0.
     """
 
@@ -66,17 +69,19 @@ class _Near:
         "doubted",
         "entry",
         "key",
+        "unread",
         "vote",
+        "vouched",
     )
 
     def __init__(self, key: int, entry: Neighbour) -> None:
         self.key = key
         self.entry = entry
         self.best = self.cosine = entry.similarity
-        self.vote = self.doubted = self.belonging = self.chance = 0.0
+        self.vote = self.belonging = self.chance = 0.0
+        self.doubted = self.unread = self.vouched = 0.0
 
 
-_BY_VOTE = attrgetter("vote")
 _BY_CHANCE = attrgetter("chance")
 
 
@@ -87,7 +92,8 @@ def weigh(
 
     A group's vote is the sum of exp(-(s_0 - s_j) / 0.05) over its entries among the neighbours,
     where s_j are their similarities and s_0 is the greatest of all. The candidate is the one of the
-    four groups with the largest votes that is best by its votes and by ridge regression together.
+    four groups with the largest votes that is best by its votes and by ridge regression together; or
+    the one in which the question is repeated in another writing.
 
     Args:
         x: The question's vector.
@@ -109,16 +115,22 @@ def weigh(
         if held is None:
             nearest = nearest if near else last
             held = near[key] = _Near(key, neighbour)
-        elif held.entry.vetoed and not neighbour.vetoed:
+        elif not neighbour.vetoed and (
+            held.entry.vetoed or (neighbour.repeated and not held.entry.repeated)
+        ):
             held.entry = neighbour
         vote = exp((last - nearest) / _BANDWIDTH)
         held.vote += vote
         total += vote
-        if neighbour.doubt:
+        if neighbour.doubt == "unread":
+            held.unread += vote
+        elif neighbour.doubt:
             held.doubted += vote
+        elif neighbour.alike:
+            held.vouched += vote
     if not near:
         return None
-    order = sorted(near.values(), key=_BY_VOTE, reverse=True)
+    order = sorted(near.values(), key=_by_vote, reverse=True)
     rest = [held.best for held in order[_CONSIDERED:]]
     del order[_CONSIDERED:]
     u = gram.whiten(x)
@@ -131,7 +143,11 @@ def weigh(
             if u is not None:
                 held.belonging = max(float(u @ s[: len(u)]), 0.0)
                 held.chance += 4.0 * held.belonging
-    chosen = max(order, key=_BY_CHANCE)
+    chosen = (
+        order[0]
+        if order[0].entry.repeated and not order[0].entry.vetoed
+        else max(order, key=_BY_CHANCE)
+    )
     rivals = [held for held in order if held is not chosen]
     rest += [held.best for held in rivals]
     belonging = chosen.belonging
@@ -145,10 +161,17 @@ def weigh(
         _logit((belonging + 0.005) / (sum([held.belonging for held in order]) + 0.01)),
         0.0 if u is None else log(max(float(u @ x[: len(u)]), 1e-6)),
         chosen.doubted / chosen.vote,
+        chosen.unread / chosen.vote,
+        chosen.vouched / chosen.vote,
         0.0,
         0.0,
     )
     return Candidate(chosen.key, chosen.entry, np.array(features))
+
+
+def _by_vote(held: _Near) -> tuple[bool, float]:
+    """Return the sort key of groups; one in which the question is repeated comes first."""
+    return held.entry.repeated and not held.entry.vetoed, held.vote
 
 
 def _logit(share: float) -> float:

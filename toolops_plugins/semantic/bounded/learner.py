@@ -13,7 +13,16 @@ import numpy as np
 
 from toolops_plugins.clock import SYSTEM_CLOCK
 from toolops_plugins.concurrency.fork_locks import fork_safe
-from toolops_plugins.semantic.bounded.budget import EXACT, NOTHING, Budget
+from toolops_plugins.semantic.bounded.budget import (
+    EXACT,
+    NOTHING,
+    REPEATED,
+    RISK_OF_REPEATED,
+    RISK_OF_VOUCHED,
+    VOUCHED,
+    Budget,
+)
+from toolops_plugins.semantic.bounded.changes import Changes
 from toolops_plugins.semantic.bounded.evidence import FEATURES, RECORDS, weigh
 from toolops_plugins.semantic.bounded.gram import Gram
 from toolops_plugins.semantic.bounded.groups import Groups, Vector, VectorOf, key_of
@@ -21,15 +30,18 @@ from toolops_plugins.semantic.bounded.labels import Labels, Window
 from toolops_plugins.semantic.bounded.logistic import Floats, Logistic
 from toolops_plugins.semantic.bounded.records import Records
 from toolops_plugins.semantic.bounded.risk import Risk, cell_of
-from toolops_plugins.semantic.bounded.sharing import Share, State, dump, load, newest
+from toolops_plugins.semantic.bounded.sharing import Pace, Share, State, dump, load, newest
+from toolops_plugins.semantic.bounded.vouched import is_vouched, risk_of_vouched
 from toolops_plugins.semantic.decision import Decision, Neighbour
 
 __all__ = ["Bounded"]
 
 _FIRST: Final = 48  # labels before the first fit
 _EVERY: Final = 16  # labels from one fit to the next
-_AUDIT: Final = 0.01  # share of sure candidates that is audited, ...
-_AUDIT_AT_WORST: Final = 0.1  # ... and the additional share of candidates near the threshold
+_AUDIT: Final = 0.005  # share of sure candidates that is audited, ...
+_AUDIT_AT_WORST: Final = 0.05  # ... the additional share of candidates near the threshold, ...
+_AUDIT_ON_CHANGE: Final = 0.04  # ... and that by evidence for a change of answers
+_MOST_AUDITED: Final = 0.3
 _SAME: Final = 0.995  # similarity of a repetition
 _BUDGETS: Final = 64
 _GROUP_RECORDS: Final = 4_096
@@ -40,21 +52,37 @@ _SCOPE_DECAY: Final = 0.5 ** (1 / 200)
 class _LearnerEvidence:
     """The evidence of a decision, with the state to learn from it."""
 
-    __slots__ = ("audited", "features", "key", "max_error", "rho", "risk", "scope", "theta", "z")
+    __slots__ = (
+        "allowed",
+        "audited",
+        "cell",
+        "features",
+        "key",
+        "max_error",
+        "rho",
+        "risk",
+        "scope",
+        "spent",
+        "theta",
+        "z",
+    )
 
     def __init__(self, budget: Budget) -> None:
         self.max_error = budget.max_error
         self.theta = budget.least_score
         self.rho = budget.rho
+        self.spent = budget.account.spent
+        self.allowed = budget.account.allowed
         self.audited = False
         self.features: Floats | None = None
+        self.cell = NOTHING
         self.key = 0
         self.scope = 0
         self.z: float | None = None
         self.risk = 1.0
 
     def details(self) -> Mapping[str, float | int | bool | str]:
-        """Return bound, features, score, risk, threshold and brake by name."""
+        """Return bound, features, score, risk, threshold, brake and account by name."""
         details: dict[str, float | int | bool | str] = {"max_error": self.max_error}
         if self.features is not None:
             details.update(zip(FEATURES, self.features.tolist(), strict=True))
@@ -63,6 +91,8 @@ class _LearnerEvidence:
         details["risk"] = self.risk
         details["theta"] = self.theta
         details["rho"] = self.rho
+        details["spent"] = self.spent
+        details["allowed"] = self.allowed
         details["audited"] = self.audited
         return details
 
@@ -106,6 +136,8 @@ class Bounded:
         self._window = Window()
         self._model: Logistic | None = None
         self._risk: Risk | None = None
+        self._vouched = RISK_OF_VOUCHED
+        self._changes = Changes()
         self._shares: dict[str, Share] = {}
         self._others = Labels.none()
         self._other_count = 0
@@ -147,24 +179,20 @@ class Bounded:
             features = weighed.features = candidate.features
             features[-RECORDS] = self._group_records.lean(weighed.key)
             features[-RECORDS + 1] = self._scope_records.lean(weighed.scope)
-            entry = candidate.entry
-            cell = NOTHING
-            if self._model is None or self._risk is None:
-                reason = "cold"
-            else:
+            if self._model is not None and self._risk is not None:
                 weighed.z = self._model.score(features)
-                cell = cell_of(weighed.z)
-                weighed.risk = float(self._risk.by_cell[cell])
-                if entry.vetoed:
-                    cell = NOTHING
-                    reason = "vetoed"
-                elif cell < budget.theta:
-                    reason = "too_risky"
-                elif not dry and self._audits(weighed.risk / budget.worst):
+                weighed.cell = cell_of(weighed.z)
+                weighed.risk = float(self._risk.by_cell[weighed.cell])
+            entry, cell = candidate.entry, weighed.cell
+            reason = self._weigh_risk(entry, weighed, budget)
+            if reason in ("vetoed", "unconfirmed"):
+                cell = NOTHING
+            if reason == "served" and not dry:
+                if self._audits(weighed, budget):
                     weighed.audited = True
                     reason = "audited"
                 else:
-                    reason = "served"
+                    budget.account.serve(weighed.cell, self._changes.onset)
             self._push(budget, cell, dry=dry)
             return Decision(
                 "bounded",
@@ -175,8 +203,46 @@ class Bounded:
                 evidence=weighed,
             )
 
-    def _audits(self, relative_risk: float) -> bool:
-        return self._random.random() < _AUDIT + _AUDIT_AT_WORST * relative_risk
+    def _weigh_risk(self, entry: Neighbour, weighed: _LearnerEvidence, budget: Budget) -> str:
+        """Return the reason to serve a candidate or not; note the cell of its risk."""
+        if entry.vetoed:
+            return "vetoed"
+        if not self._changes.trusts(weighed.key):
+            return "unconfirmed"
+        if entry.repeated:
+            weighed.cell, weighed.risk = REPEATED, RISK_OF_REPEATED
+            return "served"
+        if weighed.z is not None and budget.affords(weighed.cell):
+            return "served"
+        if (
+            entry.alike
+            and weighed.features is not None
+            and is_vouched(weighed.features)
+            and budget.affords_vouched(self._vouched)
+        ):
+            weighed.cell, weighed.risk = VOUCHED, self._vouched
+            return "served"
+        return "cold" if weighed.z is None else "too_risky"
+
+    def _audits(self, weighed: _LearnerEvidence, budget: Budget) -> bool:
+        share = _AUDIT + _AUDIT_ON_CHANGE * self._changes.attention
+        if weighed.cell == VOUCHED:
+            share += _AUDIT_AT_WORST
+        elif weighed.cell != REPEATED:
+            share += _AUDIT_AT_WORST * weighed.risk / budget.worst
+        return self._random.random() < min(share, _MOST_AUDITED)
+
+    def serve(self, decision: Decision) -> None:
+        """Count an answer that is served after all, upon a decision that was dry.
+
+        Args:
+            decision: The decision. One by another policy is ignored.
+        """
+        weighed = decision.evidence
+        if isinstance(weighed, _LearnerEvidence):
+            with self._lock:
+                account = self._budget(weighed.max_error).account
+                account.serve(weighed.cell, self._changes.onset)
 
     def _budget(self, max_error: float) -> Budget:
         budget = self._budgets.pop(max_error, None)
@@ -194,7 +260,8 @@ class Bounded:
 
     def _settle(self, budget: Budget) -> None:
         if self._risk is not None:
-            budget.settle(self._risk, self._window.count + self._other_count)
+            count = self._window.count + self._other_count
+            budget.settle(self._risk, self._vouched, count)
 
     def exact(self, max_error: float, count: int = 1) -> None:
         """Count exact hits under a bound: requests that are served and cannot be wrong.
@@ -221,9 +288,13 @@ class Bounded:
             return
         right = decision.id in agreeing
         with self._lock:
+            key = self._groups.lead(weighed.key)
+            changed = self._changes.note(key, weighed.risk, right=right)
+            if changed:
+                for budget in self._budgets.values():
+                    budget.account.charge_change(changed)
             if weighed.z is not None:
                 p = 1.0 - weighed.risk
-                key = self._groups.lead(weighed.key)
                 self._group_records.note(key, float(right), p)
                 self._scope_records.note(weighed.scope, float(right), p)
                 self._budget(weighed.max_error).observe(weighed.risk, float(not right))
@@ -231,6 +302,8 @@ class Bounded:
             self._stamp = SYSTEM_CLOCK.time()
             self._gram.refresh()
             count = self._window.count + self._other_count
+            if is_vouched(weighed.features):
+                self._vouched = risk_of_vouched(self._others.then(self._window.last()))
             if self._window.count % _EVERY == 0 or count == _FIRST:
                 self._fit()
 
@@ -248,6 +321,7 @@ class Bounded:
         if early.any():
             scores[early] = model.unseen(features, right)[early]
         self._risk = Risk(scores, 1.0 - right)
+        self._vouched = risk_of_vouched(labels)
         for budget in self._budgets.values():
             self._settle(budget)
 
@@ -277,6 +351,8 @@ class Bounded:
         """
         with self._lock:
             key = key_of(scope, answer)
+            if not self._groups.size(key):
+                self._changes.confirm(key)
             if self._groups.add(id, x, key):
                 self._gram.add(x)
             for other in agreeing:
@@ -288,6 +364,7 @@ class Bounded:
         joined = self._groups.join(one, other)
         if joined is not None:
             self._group_records.join(joined.former, joined.lead)
+            self._changes.join(joined.former, joined.lead)
 
     def remove(self, id: str, x: Vector | None = None) -> None:  # noqa: A002 - as rows call it
         """Note that an entry is gone.
@@ -320,7 +397,10 @@ class Bounded:
             self._window.last().copy(),
             self._group_records.table(),
             self._scope_records.table(),
-            {bound: budget.recent() for bound, budget in self._budgets.items()},
+            {
+                bound: Pace(budget.recent(), budget.account.requests, budget.account.hits)
+                for bound, budget in self._budgets.items()
+            },
         )
 
     def merge(self, state: bytes) -> bool:
@@ -371,9 +451,9 @@ class Bounded:
     def _recall(self, budget: Budget) -> None:
         """Start a budget with the requests of the last process."""
         for share in reversed(list(self._shares.values())):
-            ring = share.rings.get(budget.max_error)
-            if ring is not None:
-                budget.recall(ring)
+            pace = share.paces.get(budget.max_error)
+            if pace is not None:
+                budget.recall(pace.ring, pace.requests, pace.hits)
                 self._settle(budget)
                 return
 

@@ -47,7 +47,7 @@ class Risk:
         wrong: 1.0 or 0.0 for each.
     """
 
-    __slots__ = ("by_cell", "variance")
+    __slots__ = ("by_cell",)
 
     def __init__(self, scores: Floats, wrong: Floats) -> None:
         size = len(_BINS)
@@ -59,8 +59,6 @@ class Risk:
         logits = np.log(risk / (1 - risk))
         self.by_cell: Floats = logistic(np.interp(_MIDDLES, _BINS, logits))
         """The risk in every cell, non-increasing."""
-        self.variance: Floats = risk * (1 - risk) / weight
-        """The uncertainty of the risk in every bin."""
 
 
 def antitonic_fit(values: Floats, weights: Floats) -> Floats:

@@ -21,11 +21,25 @@ from toolops_plugins.semantic.bounded.evidence import FEATURES
 from toolops_plugins.semantic.bounded.labels import WINDOW, Labels
 from toolops_plugins.semantic.bounded.records import Table
 
-__all__ = ["Share", "State", "dump", "load", "newest"]
+__all__ = ["Pace", "Share", "State", "dump", "load", "newest"]
 
-_MAGIC: Final = b"TOB\x01"
+_MAGIC: Final = b"TOB\x02"
 _HEAD: Final = struct.Struct("<4sII")  # magic with version, checksum of the rest, length of header
 _SOURCES: Final = 16
+
+
+class Pace(NamedTuple):
+    """The requests of a process under one bound.
+
+    Args:
+        ring: The cells of its last requests.
+        requests: All its requests.
+        hits: All its hits.
+    """
+
+    ring: NDArray[np.int8]
+    requests: int
+    hits: int
 
 
 class Share(NamedTuple):
@@ -38,7 +52,7 @@ class Share(NamedTuple):
         labels: The last labels.
         groups: The records of groups.
         scopes: The records of scopes.
-        rings: The cells of its last requests, by bound.
+        paces: Its requests, by bound.
     """
 
     source: str
@@ -47,7 +61,7 @@ class Share(NamedTuple):
     labels: Labels
     groups: Table
     scopes: Table
-    rings: dict[float, NDArray[np.int8]]
+    paces: dict[float, Pace]
 
     @property
     def age(self) -> tuple[float, str]:
@@ -84,8 +98,8 @@ def dump(state: State) -> bytes:
     parts: list[bytes] = []
     heads: list[dict[str, Any]] = []
     for share in state.shares:
-        rings = list(share.rings.items())
-        arrays = (*share.labels, *share.groups, *share.scopes, *(ring for _, ring in rings))
+        rings = [pace.ring for pace in share.paces.values()]
+        arrays = (*share.labels, *share.groups, *share.scopes, *rings)
         parts += [array.astype(array.dtype.newbyteorder("<")).tobytes() for array in arrays]
         heads.append(
             {
@@ -95,7 +109,10 @@ def dump(state: State) -> bytes:
                 "labels": len(share.labels.right),
                 "groups": len(share.groups.keys),
                 "scopes": len(share.scopes.keys),
-                "rings": [(bound, len(ring)) for bound, ring in rings],
+                "paces": [
+                    (bound, len(pace.ring), pace.requests, pace.hits)
+                    for bound, pace in share.paces.items()
+                ],
             }
         )
     header = orjson.dumps({"features": FEATURES, "shares": heads, "joined": state.joined})
@@ -150,5 +167,8 @@ class _Reader:
             ),
             self._table(head["groups"]),
             self._table(head["scopes"]),
-            {bound: self._array(np.int8, length) for bound, length in head["rings"]},
+            {
+                bound: Pace(self._array(np.int8, length), requests, hits)
+                for bound, length, requests, hits in head["paces"]
+            },
         )
