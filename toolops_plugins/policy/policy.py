@@ -134,10 +134,16 @@ class Cache(PolicyBase):
 class Semantic(PolicyBase):
     """Share answers between questions in other words; needs a runtime with a semantic cache.
 
+    By default at most 1 % of all requests may get a wrong answer. At first only repetitions in
+    another writing are served, and in English questions for which the guards vouch word by word.
+    Each call that is made shows whether a near answer would have been right, and the more is
+    known, the more is served.
+
     Args:
         on: The parameter that holds the question; all others belong to the scope and must be equal.
-        max_error: The share of all requests that may get a wrong answer, or None for a threshold.
-        threshold: Least similarity to serve, or None for the one calibrated for the embedder.
+        max_error: The share of all requests that may get a wrong answer. None: what the semantic
+            cache was given, else 0.01.
+        threshold: Least similarity to serve, without learning. None: the bound decides.
         answer: Callable over the result that returns the part of it that answers the question. This
             part is compared with other answers, and shown to a judge. None: the whole result, or
             the text of a stream of texts.

@@ -59,6 +59,9 @@ _ELSEWHERE = (
     "The questions of a runtime's tools are in scopes of their own: use tool.explain(...), or "
     "explain_answer(model, ...) for a guarded model."
 )
+_MAX_ERROR = 0.01
+"""Share of all requests of a tool that may get a wrong answer by default."""
+
 _REMEMBERED = 1_000
 """Misses that wait for their answers, from which the bounded policy learns."""
 
@@ -90,7 +93,9 @@ class SemanticCache(Lifecycle):
         threshold: Least cosine similarity to serve. None: the threshold calibrated for the
             embedder.
         max_error: Share of all requests that may get a wrong answer: the bounded policy, which
-            learns from every miss, decides instead of the threshold. None: the threshold decides.
+            learns from every miss, decides instead of the threshold. None: the threshold decides
+            for this cache's own lookups, and a bound of 0.01 for the tools of a runtime, unless
+            ``threshold`` is given.
         guards: Names of built-in guards, and functions ``(question, candidate) -> Veto | None``
             of your own, which veto an answer whatever its similarity. None: all built-in guards.
         judge: Decides whether two answers are the same and, close to the threshold, whether to
@@ -205,8 +210,8 @@ class SemanticCache(Lifecycle):
             self._cipher = make_cipher(encrypt, self._secret)
         self._store_text = store_text
         self._embedder = embedder_of(embedder)
-        self._rule: Rule | None = None
-        self._rule = self.rule(threshold, max_error)
+        self._rule_given = threshold is not None or max_error is not None
+        self._rule = self._make_rule(threshold, max_error)
         self._judge = (
             None if judge is None else Judge(judge, judge_timeout, self._pool, self._report_failure)
         )
@@ -319,15 +324,24 @@ class SemanticCache(Lifecycle):
         return hashlib.sha256(form).hexdigest()[:16]
 
     def rule(self, threshold: float | None, max_error: float | None) -> Rule:
-        """Return the rule of a tool's policy, with this cache's values as defaults.
+        """Return the rule of a tool's policy, with the values given to this cache as defaults.
+
+        Where neither says how to decide, the bound is 1 %: a tool's misses are what it learns from.
+        """
+        if threshold is None and max_error is None:
+            if self._rule_given:
+                return self._rule
+            max_error = _MAX_ERROR
+        return self._make_rule(threshold, max_error)
+
+    def _make_rule(self, threshold: float | None, max_error: float | None) -> Rule:
+        """Return the rule of a threshold or a bound, else that of the calibrated threshold.
 
         A given threshold holds for all questions; a calibrated one is lower for equivalent ones.
         """
         if threshold is not None:
             least = check.share("threshold", threshold)
             return Rule(least, least)
-        if max_error is None and self._rule is not None:
-            return self._rule
         share = None if max_error is None else check.share("max_error", max_error)
         return Rule(*thresholds_of(self._embedder), share)
 

@@ -155,6 +155,8 @@ class Decider:
             lookup.asked, lookup.x, near[:NEIGHBOURS], lookup.rule, dry=True
         )
         if decision.serve and any(row.id == decision.id for row, _ in aboard):
+            if lookup.rule.max_error is not None:
+                self._learner().serve(decision)
             return decision.id
         return None
 
@@ -194,9 +196,9 @@ class Decider:
         known = _comparable(row)
         if known is None:
             return Neighbour(row.id, similarity, vetoed=True)
-        veto = self._guards.veto(text, known)
+        veto, alike = self._guards.weigh(text, known)
         if veto is None:
-            return Neighbour(row.id, similarity)
+            return Neighbour(row.id, similarity, alike=alike)
         if veto.guard in _EVIDENCE:
             return Neighbour(row.id, similarity, doubt=veto.guard)
         return Neighbour(row.id, similarity, vetoed=True)

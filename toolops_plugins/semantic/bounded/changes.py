@@ -11,7 +11,7 @@ _SURPRISE: Final = 0.1  # a wrong candidate of a lower risk puts its group in do
 _WORST: Final = 0.5  # candidates that are more likely wrong than right tell nothing
 _LEAST: Final = 0.02  # risks below this are taken for it, since none is known better
 _SHARE: Final = 0.2  # share of answers that have changed, in the hypothesis that is tested
-_ALARM: Final = 8.0  # evidence for a change, as a log of a likelihood ratio
+_ALARM: Final = 10.0  # evidence for a change, as a log of a likelihood ratio
 _ATTENTION: Final = 1.0  # evidence above which more candidates are audited
 _MOST: Final = 65_536  # groups that are remembered
 
