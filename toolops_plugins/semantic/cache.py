@@ -357,7 +357,7 @@ class SemanticCache(Lifecycle):
     # -- use without a runtime ---------------------------------------------------------------------
 
     def _lookup(self, asked: Question, *, dry: bool = False) -> Generator[Io, Any, Lookup]:
-        return self.answers.lookup(asked, self.rule(None, None), dry=dry)
+        return self.answers.lookup(asked, self._rule, dry=dry)
 
     def find(self, text: str, scope: Any = "") -> Match | None:
         """Return the answer that may be served for a question, or None.
@@ -533,7 +533,7 @@ class SemanticCache(Lifecycle):
         def keep() -> Learning | None:
             return self.answers.keep(
                 asked,
-                self.rule(None, None),
+                self._rule,
                 lookup,
                 value,
                 payload,
@@ -594,7 +594,7 @@ class SemanticCache(Lifecycle):
         served = self._exact_match(text, scope) is not None
         reason = "exact" if served else "too_long"
         details = {"characters": len(text), "max_text": self.max_text}
-        policy = self.rule(None, None).policy
+        policy = self._rule.policy
         return Explanation(text, scope, served, reason, policy, details, ())
 
     def __repr__(self) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import Counter, deque
 from typing import Final
 
 import numpy as np
 
+from toolops_plugins.semantic.bounded.changes import Finding
 from toolops_plugins.semantic.bounded.logistic import Floats
 
 __all__ = ["Account", "allowed_errors"]
@@ -21,6 +23,7 @@ _AHEAD: Final = 0.25  # what is left is spent within this multiple of the reques
 _LEAST_AHEAD: Final = 200.0  # ... but not within fewer requests
 _STEEPEST: Final = 2.0  # multiple of the bound that may be spent in a request
 _MOST_LEFT: Final = 2_000.0  # what the bound gives for more requests than this is not saved
+_REMEMBERED: Final = 100  # answers served since the last sign of quiet
 _MOST_PRICED: Final = 10_000.0  # served answers whose risk is estimated anew
 
 
@@ -56,11 +59,11 @@ class Account:
 
     __slots__ = (
         "_max_error",
-        "_onset",
         "_prices",
         "_served",
         "_since",
         "_sunk",
+        "_suspected",
         "hits",
         "requests",
     )
@@ -70,8 +73,8 @@ class Account:
         self._prices: Floats = np.ones(cells)
         self._served: Floats = np.zeros(cells)
         self._sunk = 0.0
-        self._onset = 0
-        self._since = 0
+        self._since: deque[int] = deque(maxlen=_REMEMBERED)
+        self._suspected: Counter[int] = Counter()
         self.requests = 0
         """Requests under the bound."""
         self.hits = 0
@@ -92,18 +95,16 @@ class Account:
         most = max(count, min(_EARLY * count, _SETTLED))
         return allowed_errors(self._max_error * most, _SIGMAS)
 
-    def serve(self, cell: int, onset: int) -> None:
+    def serve(self, cell: int, key: int) -> None:
         """Charge a served answer.
 
         Args:
             cell: The cell of its risk.
-            onset: When answers may have begun to change; see :meth:`charge_change`.
+            key: Its group.
         """
         self.hits += 1
         self._served[cell] += 1
-        if onset != self._onset:
-            self._onset, self._since = onset, 0
-        self._since += 1
+        self._since.append(key)
 
     def price(self, prices: Floats) -> None:
         """Set upper estimates of the risks by cell, at which recent answers are charged anew."""
@@ -130,14 +131,22 @@ class Account:
         hits = max(1 / self._max_error, (1 + _AHEAD) * self.hits)
         return allowed_errors(_OF_HITS * self._max_error * hits, _SIGMAS_OF_HITS) / hits
 
-    def charge_change(self, share: float) -> None:
-        """Charge answers that were served while right answers changed.
+    def note(self, finding: Finding, key: int) -> None:
+        """Charge what was served of changed answers before an alarm, once it is known.
 
         Args:
-            share: The share of them that was probably wrong.
+            finding: The meaning of the last label.
+            key: Its group.
         """
-        self._sunk += share * self._since
-        self._since = 0
+        if finding is Finding.QUIET:
+            self._since.clear()
+        elif finding is Finding.ALARM:
+            self._suspected = Counter(self._since)
+            self._since.clear()
+        if finding in (Finding.ALARM, Finding.REFUTED):
+            self._sunk += self._suspected.pop(key, 0)
+        elif finding is Finding.CONFIRMED:
+            self._suspected.pop(key, None)
 
     def resume(self, requests: int, hits: int) -> None:
         """Go on at the pace of an earlier process, without what it had left."""

@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import math
+from enum import Enum, auto
 from typing import Final, TypeVar
 
-__all__ = ["Changes"]
+__all__ = ["Changes", "Finding"]
 
 _SURPRISE: Final = 0.1  # a wrong candidate of a lower risk puts its group in doubt
 _WORST: Final = 0.5  # candidates that are more likely wrong than right tell nothing
+_TELLING: Final = 0.25  # a wrong candidate of a lower risk tells that its group has changed
 _LEAST: Final = 0.02  # risks below this are taken for it, since none is known better
 _SHARE: Final = 0.2  # share of answers that have changed, in the hypothesis that is tested
-_ALARM: Final = 10.0  # evidence for a change, as a log of a likelihood ratio
+_ALARM: Final = 8.0  # evidence for a change, as a log of a likelihood ratio
 _ATTENTION: Final = 1.0  # evidence above which more candidates are audited
+_NEW: Final = 0.5  # share of wrong candidates whose question has an answer that is new, at first
+_DECAY: Final = 0.5 ** (1 / 100)  # half-life of that share: 100 wrong candidates
 _MOST: Final = 65_536  # groups that are remembered
 
 _Value = TypeVar("_Value")
+
+
+class Finding(Enum):
+    """The meaning of a label for the answers that were served before it."""
+
+    NONE = auto()
+    """Nothing new."""
+    QUIET = auto()
+    """Nothing speaks for a change."""
+    ALARM = auto()
+    """Many answers have changed; all groups are in doubt."""
+    CONFIRMED = auto()
+    """The answers of a group that was in doubt are right."""
+    REFUTED = auto()
+    """The answers of a group that was in doubt are wrong."""
 
 
 class Changes:
@@ -24,30 +43,22 @@ class Changes:
     A candidate that was wrong against all expectation puts its group in doubt: its answers are not
     served until one of them was right again. Whether many answers have changed at once is tested
     by a cumulative sum of log likelihood ratios (Page, Continuous inspection schemes, 1954), of a
-    fifth of all answers changed against none. At its alarm all groups are in doubt.
+    fifth of all answers changed against none. A changed answer is wrong whatever its risk was, and
+    at first it is unlike those of all neighbours, which wrong candidates seldom are else. At an
+    alarm all groups are in doubt.
 
     Not thread-safe: its owner holds a lock.
     """
 
-    __slots__ = (
-        "_confirmed",
-        "_count",
-        "_doubted",
-        "_epoch",
-        "_evidence",
-        "_predicted",
-        "_wrong",
-        "onset",
-    )
+    __slots__ = ("_confirmed", "_doubted", "_epoch", "_evidence", "_new", "_wrong")
 
     def __init__(self) -> None:
         self._doubted: dict[int, None] = {}
         self._confirmed: dict[int, int] = {}
         self._epoch = 0
         self._evidence = 0.0
-        self._wrong = self._predicted = self._count = 0.0
-        self.onset = 0
-        """A number that grows whenever there is no evidence left for a change."""
+        self._wrong = 10.0
+        self._new = _NEW * self._wrong
 
     @property
     def attention(self) -> float:
@@ -60,51 +71,50 @@ class Changes:
             not self._epoch or self._confirmed.get(key, 0) == self._epoch
         )
 
-    def note(self, key: int, risk: float, *, right: bool) -> float:
-        """Note the label of a candidate.
+    def note(self, key: int, risk: float, *, right: bool, new: bool) -> Finding:
+        """Note the label of a candidate, and return what it means.
 
         Args:
             key: Its group.
             risk: Its risk, as it was estimated before.
             right: Whether it was right.
-
-        Returns:
-            After an alarm, the share of answers that have changed by the labels since the onset;
-            else 0.
+            new: Whether the right answer is unlike those of all neighbours.
         """
-        counts = risk < _WORST and self.trusts(key)
-        risk = min(max(risk, _LEAST), 1 - _LEAST)
+        trusted = self.trusts(key)
+        finding = Finding.NONE
         if right:
             self._doubted.pop(key, None)
             self.confirm(key)
+            if not trusted:
+                finding = Finding.CONFIRMED
         elif risk < _SURPRISE:
             _put(self._doubted, key, None)
-        return self._test(risk, right=right) if counts else 0.0
+        if new and not (right or trusted) and risk < _TELLING:
+            finding = Finding.REFUTED
+        if trusted and risk < _WORST:
+            finding = self._test(max(risk, _LEAST), right=right, new=new)
+        return finding
 
     def confirm(self, key: int) -> None:
         """Trust the answers of a group again after an alarm, or of a new group from the start."""
         if self._epoch:
             _put(self._confirmed, key, self._epoch)
 
-    def _test(self, risk: float, *, right: bool) -> float:
-        ratio = 1 - _SHARE if right else (risk + (1 - risk) * _SHARE) / risk
-        self._evidence += math.log(ratio)
-        if self._evidence <= 0:
-            self._restart()
-            return 0.0
-        self._wrong += not right
-        self._predicted += risk
-        self._count += 1
+    def _test(self, risk: float, *, right: bool, new: bool) -> Finding:
+        ratio = 1 - _SHARE
+        if not right:
+            if new:
+                ratio += _SHARE / (risk * self._new / self._wrong)
+            self._wrong = self._wrong * _DECAY + 1
+            self._new = self._new * _DECAY + new
+        self._evidence = max(0.0, self._evidence + math.log(ratio))
+        if self._evidence == 0.0:
+            return Finding.QUIET
         if self._evidence <= _ALARM:
-            return 0.0
-        share = (self._wrong - self._predicted) / max(self._count - self._predicted, 1.0)
+            return Finding.NONE
+        self._evidence = 0.0
         self._epoch += 1
-        self._restart()
-        return max(0.0, share)
-
-    def _restart(self) -> None:
-        self._evidence = self._wrong = self._predicted = self._count = 0.0
-        self.onset += 1
+        return Finding.ALARM
 
     def join(self, former: int, lead: int) -> None:
         """Treat the group of one key as that of another."""

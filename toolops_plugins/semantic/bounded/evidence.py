@@ -45,8 +45,8 @@ class Candidate:
 
     Args:
         key: The group's name.
-        entry: Its nearest entry without a veto, one that repeats the question first; its nearest entry
-            if all have a veto.
+        entry: Its nearest entry without a veto, one that repeats the question first; its nearest
+            entry if all have a veto.
         features: Its features; the records are still 0.
     """
 
@@ -92,8 +92,8 @@ def weigh(
 
     A group's vote is the sum of exp(-(s_0 - s_j) / 0.05) over its entries among the neighbours,
     where s_j are their similarities and s_0 is the greatest of all. The candidate is the one of the
-    four groups with the largest votes that is best by its votes and by ridge regression together; or
-    the one in which the question is repeated in another writing.
+    four groups with the largest votes that is best by its votes and by ridge regression together,
+    or the one in which the question is repeated in another writing.
 
     Args:
         x: The question's vector.

@@ -22,7 +22,7 @@ from toolops_plugins.semantic.bounded.budget import (
     VOUCHED,
     Budget,
 )
-from toolops_plugins.semantic.bounded.changes import Changes
+from toolops_plugins.semantic.bounded.changes import Changes, Finding
 from toolops_plugins.semantic.bounded.evidence import FEATURES, RECORDS, weigh
 from toolops_plugins.semantic.bounded.gram import Gram
 from toolops_plugins.semantic.bounded.groups import Groups, Vector, VectorOf, key_of
@@ -192,7 +192,7 @@ class Bounded:
                     weighed.audited = True
                     reason = "audited"
                 else:
-                    budget.account.serve(weighed.cell, self._changes.onset)
+                    budget.account.serve(weighed.cell, weighed.key)
             self._push(budget, cell, dry=dry)
             return Decision(
                 "bounded",
@@ -242,7 +242,7 @@ class Bounded:
         if isinstance(weighed, _LearnerEvidence):
             with self._lock:
                 account = self._budget(weighed.max_error).account
-                account.serve(weighed.cell, self._changes.onset)
+                account.serve(weighed.cell, weighed.key)
 
     def _budget(self, max_error: float) -> Budget:
         budget = self._budgets.pop(max_error, None)
@@ -289,10 +289,10 @@ class Bounded:
         right = decision.id in agreeing
         with self._lock:
             key = self._groups.lead(weighed.key)
-            changed = self._changes.note(key, weighed.risk, right=right)
-            if changed:
+            finding = self._changes.note(key, weighed.risk, right=right, new=not agreeing)
+            if finding is not Finding.NONE:
                 for budget in self._budgets.values():
-                    budget.account.charge_change(changed)
+                    budget.account.note(finding, key)
             if weighed.z is not None:
                 p = 1.0 - weighed.risk
                 self._group_records.note(key, float(right), p)
