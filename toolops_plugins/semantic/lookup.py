@@ -198,7 +198,8 @@ class Decider:
             return Neighbour(row.id, similarity, vetoed=True)
         veto, alike = self._guards.weigh(text, known)
         if veto is None:
-            return Neighbour(row.id, similarity, alike=alike)
+            repeated = alike and self._guards.repeats(text, known)
+            return Neighbour(row.id, similarity, alike=alike, repeated=repeated)
         if veto.guard in _EVIDENCE:
             return Neighbour(row.id, similarity, doubt=veto.guard)
         return Neighbour(row.id, similarity, vetoed=True)
