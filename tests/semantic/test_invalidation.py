@@ -31,7 +31,9 @@ class Held:
         self.started, self.release = Latch(), Latch()
         number = itertools.count(1)
 
-        @ops.readonly(retry=None, semantic=Semantic(on="question"), tags=["asked:{question}"])
+        @ops.readonly(
+            retry=None, semantic=Semantic(on="question", threshold=0.5), tags=["asked:{question}"]
+        )
         def ask(question: str) -> int:
             mine = next(number)
             if mine == 1:

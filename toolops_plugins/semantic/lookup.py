@@ -12,7 +12,7 @@ from toolops_plugins.semantic.index.index import Near, Vector
 from toolops_plugins.semantic.index.rows import Row
 from toolops_plugins.semantic.matches import Candidate, Detail, Explanation
 
-__all__ = ["NEIGHBOURS", "Decider", "Lookup", "Question", "Rule"]
+__all__ = ["NEIGHBOURS", "Decider", "Lookup", "Question", "Rule", "as_neighbour"]
 
 NEIGHBOURS = 16
 """Nearest entries that a decision considers."""
@@ -175,9 +175,7 @@ class Decider:
                 neighbours = [Neighbour(row.id, similarity) for row, similarity in near[:1]]
             return Threshold(rule.threshold, rule.alike).decide(neighbours)
         neighbours = [
-            self._neighbour_with_doubt(asked.text, row, similarity)
-            if similarity >= _HARDLY
-            else Neighbour(row.id, similarity)
+            as_neighbour(self._guards, asked.text, _comparable(row), row.id, similarity)
             for row, similarity in near
         ]
         return self._learner().decide(
@@ -190,19 +188,6 @@ class Decider:
             return Neighbour(row.id, similarity, vetoed=True)
         veto, alike = self._guards.weigh(text, known)
         return Neighbour(row.id, similarity, veto is not None, alike)
-
-    def _neighbour_with_doubt(self, text: str, row: Row, similarity: float) -> Neighbour:
-        """Like :meth:`_neighbour`, for the policy that learns the weight of most guards."""
-        known = _comparable(row)
-        if known is None:
-            return Neighbour(row.id, similarity, vetoed=True)
-        veto, alike = self._guards.weigh(text, known)
-        if veto is None:
-            repeated = alike and self._guards.repeats(text, known)
-            return Neighbour(row.id, similarity, alike=alike, repeated=repeated)
-        if veto.guard in _EVIDENCE:
-            return Neighbour(row.id, similarity, doubt=veto.guard)
-        return Neighbour(row.id, similarity, vetoed=True)
 
     def explain(self, lookup: Lookup, scope: Any) -> Explanation:
         """Return the explanation of a lookup."""
@@ -264,3 +249,28 @@ def _comparable(row: Row) -> str | Traits | None:
         return Traits.from_json(row.traits or "")
     except ValueError:  # not written by this library
         return None
+
+
+def as_neighbour(
+    guards: Guards, question: str, known: str | Traits | None, id_: str, similarity: float
+) -> Neighbour:
+    """Return a stored question as a neighbour for the policy that learns the guards' weight.
+
+    Args:
+        guards: The guards; none is asked where no policy serves anyway.
+        question: The question.
+        known: The stored question, or None if it cannot be read.
+        id_: The id of its entry.
+        similarity: Their similarity.
+    """
+    if similarity < _HARDLY:
+        return Neighbour(id_, similarity)
+    if known is None:
+        return Neighbour(id_, similarity, vetoed=True)
+    veto, alike = guards.weigh(question, known)
+    if veto is None:
+        repeated = alike and guards.repeats(question, known)
+        return Neighbour(id_, similarity, alike=alike, repeated=repeated)
+    if veto.guard in _EVIDENCE:
+        return Neighbour(id_, similarity, doubt=veto.guard)
+    return Neighbour(id_, similarity, vetoed=True)

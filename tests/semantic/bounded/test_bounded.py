@@ -87,6 +87,92 @@ def old_world():
     return world
 
 
+def assert_bound_at_every_request(wrong, bound):
+    """The promise: 1.5 times the bound from the hundredth request on, and once from 2,000 on."""
+    requests = np.arange(1, len(wrong) + 1)
+    allowed = bound * np.maximum(requests, np.minimum(1.5 * requests, 2_000))
+    late = np.cumsum(wrong)[99:] > allowed[99:]
+    assert not late.any(), f"first at request {100 + int(late.argmax())}"
+
+
+@pytest.mark.parametrize("bound", [0.005, 0.02, 0.05])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_bound_holds_at_every_request(seed, bound):
+    outcome = World(seed=seed, unclear=0.3, topics=20 + 20 * seed).run(1_200, bound)
+    assert_bound_at_every_request(outcome[:, 1], bound)
+    if bound >= 0.02:
+        assert outcome[600:, 0].mean() > 0.3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_answers_that_change_are_noticed(seed):
+    """Of 40 topics 12 get another answer after half of the requests."""
+    world = World(seed=seed, unclear=0.1)
+    wrong = np.zeros(3_000, bool)
+    served = np.zeros(3_000, bool)
+    for place in range(3_000):
+        x, answer = world.ask()
+        if place >= 1_500 and answer < 12:
+            answer += 1_000
+        decision = world.step(0.02, x, answer)
+        served[place] = decision.serve
+        wrong[place] = decision.serve and world.answers[int(decision.id)] != answer
+    assert_bound_at_every_request(wrong, 0.02)
+    assert served[1_000:1_500].mean() > 0.6
+    assert served[2_500:].mean() > 0.4
+
+
+def test_a_repetition_in_another_writing_is_served_before_there_are_labels():
+    world = World(seed=1)
+    x, answer = world.ask()
+    world.store(x, answer)
+    near = [each._replace(repeated=True, alike=True) for each in world.near(x)]
+    decisions = [world.learner.decide(x, near, max_error=0.005, scope=SCOPE) for _ in range(300)]
+    assert {decision.reason for decision in decisions} == {"served"}
+
+
+def test_a_repetition_goes_before_a_larger_group():
+    world = World(seed=1)
+    for place in range(12):
+        x, _ = world.ask()
+        world.store(x, 1 if place else 0)
+    near = [each._replace(repeated=each.id == "0") for each in world.near(world.vector("0"))]
+    decision = world.learner.decide(world.vector("0"), near, max_error=0.01, scope=SCOPE)
+    assert (decision.id, decision.reason) == ("0", "served")
+
+
+def test_a_few_questions_for_which_the_guards_vouch_are_served_from_the_start():
+    world = World(seed=1)
+    x, answer = world.ask()
+    world.store(x, answer)
+
+    def decide(similarity, bound):
+        near = [Neighbour("0", similarity, alike=True)]
+        return world.learner.decide(x, near, max_error=bound, scope=SCOPE).reason
+
+    assert [decide(0.96, 0.01) for _ in range(8)] == ["served"] * 5 + ["cold"] * 3
+    assert decide(0.94, 0.02) == "cold"
+    assert decide(0.96, 0.004) == "cold"  # fewer may be wrong than of such questions usually are
+
+
+def test_what_turns_out_to_be_wrong_is_not_served_until_it_is_right_again():
+    world = World(seed=1)
+    x, answer = world.ask()
+    world.store(x, answer)
+    near = [Neighbour("0", 0.99, alike=True, repeated=True)]
+
+    def decide():
+        return world.learner.decide(x, near, max_error=0.01, scope=SCOPE)
+
+    first = decide()
+    assert first.serve
+    world.learner.learn(first, [])
+    refused = decide()
+    assert (refused.serve, refused.reason) == (False, "unconfirmed")
+    world.learner.learn(refused, ["0"])
+    assert decide().serve
+
+
 @pytest.mark.parametrize("bound", [0.01, 0.05])
 def test_the_bound_holds_where_a_third_of_all_questions_are_a_toss_up(bound):
     outcome = World(seed=1, unclear=0.33).run(2_500, bound)
@@ -137,12 +223,14 @@ def test_a_decision_says_why_and_what_it_stands_on(old_world):
         seen[decision.reason] = decision
         details = decision.details
         assert set(details) == {
-            *FEATURES, "max_error", "z", "risk", "theta", "rho", "audited",
+            *FEATURES, "max_error", "z", "risk", "theta", "rho", "spent", "allowed", "audited",
         }  # fmt: skip
         assert all(type(value) in (float, bool) for value in details.values())
         assert decision.serve is (decision.reason == "served")
         assert details["audited"] is (decision.reason == "audited")
-        assert (details["z"] >= details["theta"]) is (decision.reason in ("served", "audited"))
+        if decision.serve or decision.reason == "audited":
+            assert details["z"] >= details["theta"]
+            assert details["spent"] <= details["allowed"]
         assert decision.policy == "bounded"
         assert decision.similarity == next(n.similarity for n in near if n.id == decision.id)
     assert set(seen) == {"served", "audited", "too_risky"}
@@ -219,7 +307,7 @@ def test_guards_that_are_right_are_believed_and_others_are_not():
         return served
 
     telling, idle = count_served(telling=True), count_served(telling=False)
-    assert telling[False] > 500
+    assert telling[False] > 400
     assert telling[True] < 0.02 * telling[False]
     assert idle[True] > 0.2 * idle[False]
 
@@ -243,7 +331,7 @@ def test_a_scope_that_is_less_reliable_spoils_little_of_the_others():
         world.learner.learn(decision, world.entries_with(near, answer))
         world.store(x, answer, scope=scope)
         scopes.append(scope)
-    assert served[b"good"] > 760
+    assert served[b"good"] > 500
     assert served[b"bad"] < 200
     assert wrong <= 0.02 * 3_000
 

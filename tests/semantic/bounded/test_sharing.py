@@ -12,7 +12,7 @@ from toolops_plugins.semantic.bounded import Bounded, sharing
 from toolops_plugins.semantic.bounded.evidence import FEATURES
 from toolops_plugins.semantic.bounded.labels import WINDOW, Labels
 from toolops_plugins.semantic.bounded.records import Table
-from toolops_plugins.semantic.bounded.sharing import Share, State, dump, load, newest
+from toolops_plugins.semantic.bounded.sharing import Pace, Share, State, dump, load, newest
 from toolops_plugins.semantic.decision import Neighbour
 
 SCOPE = b"scope"
@@ -196,7 +196,10 @@ def shares(seed, count):
             ),
             Table(rng.integers(2**60, size=5), rng.normal(size=(5, 2)).astype(np.float32)),
             Table(rng.integers(2**60, size=0), np.empty((0, 2), np.float32)),
-            {0.05: rng.integers(100, size=labels).astype(np.int8), 0.01: np.empty(0, np.int8)},
+            {
+                0.05: Pace(rng.integers(100, size=labels).astype(np.int8), 5_000, 900),
+                0.01: Pace(np.empty(0, np.int8), 0, 0),
+            },
         )
         for place in range(count)
         for labels in [int(rng.integers(0, 900))]
@@ -248,7 +251,7 @@ def test_broken_states_are_refused_and_change_nothing(states, data):
     assert learner._shares == {}
 
 
-@pytest.mark.parametrize("state", [b"", b"x", b"TOB", b"{}", b"\0" * 100, b"TOB\x02" + b"\0" * 8])
+@pytest.mark.parametrize("state", [b"", b"x", b"TOB", b"{}", b"\0" * 100, b"TOB\x01" + b"\0" * 8])
 def test_what_is_no_state_is_refused(state):
     assert open_learner().merge(state) is False
 

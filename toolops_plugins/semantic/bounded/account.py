@@ -23,6 +23,7 @@ _AHEAD: Final = 0.25  # what is left is spent within this multiple of the reques
 _LEAST_AHEAD: Final = 200.0  # ... but not within fewer requests
 _STEEPEST: Final = 2.0  # multiple of the bound that may be spent in a request
 _MOST_LEFT: Final = 2_000.0  # what the bound gives for more requests than this is not saved
+_LEFT_TO_RESUME: Final = 20.0  # a process begins with what the bound gives for these requests
 _REMEMBERED: Final = 100  # answers served since the last sign of quiet
 _MOST_PRICED: Final = 10_000.0  # served answers whose risk is estimated anew
 
@@ -149,7 +150,8 @@ class Account:
             self._suspected.pop(key, None)
 
     def resume(self, requests: int, hits: int) -> None:
-        """Go on at the pace of an earlier process, without what it had left."""
+        """Go on at the pace of an earlier process, with little of what it had left."""
         self.requests += min(requests, _SETTLED)
         self.hits += min(hits, _SETTLED)
-        self._sunk += max(0.0, self.allowed - self.spent)
+        left = self._max_error * _LEFT_TO_RESUME
+        self._sunk += max(0.0, self.allowed - self.spent - left)

@@ -197,5 +197,9 @@ class Budget:
         """
         if risk > _OF_VOUCHED * self.max_error:
             return False
+        return self.is_starting(risk) or self.account.affords(risk)
+
+    def is_starting(self, risk: float) -> bool:
+        """Return whether so little was spent that vouched questions are served anyway."""
         start = _AT_START * min(1.0, self.max_error / _BOUND_AT_START)
-        return self.account.affords(risk) or self.account.spent + risk <= start
+        return self.account.spent + risk <= start
