@@ -238,8 +238,8 @@ def test_only_the_answer_of_the_policy_is_compared(tmp_path: Path, face):
     with ToolOps(semantic=semantic) as ops:
         asked = Semantic(on="question", max_error=0.05, answer=lambda value: value["text"])
         aside = ops.aside(answer, cache=Cache(), semantic=asked)
-        for number in range(6):
-            question = f"What is the capital of France{'?' * number}"
+        for number, town in enumerate(("Rome", "Lima", "Oslo", "Bern", "Kyiv", "Cairo")):
+            question = f"Is {town} as large as Paris?"
             assert face("lookup", question, aside=aside) is NOTHING  # nothing is known yet
             face("store", {"text": "Paris", "id": number}, question, aside=aside)
         index = semantic.answers.index
