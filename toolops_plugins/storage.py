@@ -314,13 +314,17 @@ class Storage:
     def _run_semantic(
         self, sync: Callable[..., None], aio: Callable[..., Awaitable[None]], *args: Any
     ) -> Flow:
-        """Run an operation of the semantic cache; a failure makes a notice, and is raised."""
+        """Run an operation of the semantic cache; a failure makes a notice, and is raised.
+
+        A folder in use is none where the process that holds it is told through Redis.
+        """
         try:
             yield Io(sync, aio, *args)
         except Exception as error:
             if not is_caller_error(error):
                 self._tier_trouble("semantic", error)
-            raise
+            if self._shared.bus is None or trouble_kind(error) != "folder_in_use":
+                raise
 
     def _forget_flights(self, keys: Sequence[bytes], *, everything: bool) -> None:
         """Let no caller join flights and streams that may have read old data.

@@ -16,6 +16,8 @@ from callers import LONG
 from chroma_servers import ChromaServer
 from servers import Server, wait_for
 
+from toolops_plugins import Memory, Redis, SemanticCache, TierError, ToolOps
+
 pytestmark = pytest.mark.timeout(300)  # a busy machine starts a process in ten seconds
 
 WORKER = Path(__file__).parents[1] / "invalidation_worker.py"
@@ -206,3 +208,21 @@ def test_what_was_being_computed_is_not_stored(running: list[Process]) -> None:
     for country, answers in old.items():
         for process in (two, one):
             await_news(process, country, answers)
+
+
+def test_who_goes_without_a_folder_invalidates_in_the_process_that_holds_it(
+    tmp_path: Path, valkey: Server, namespace: str
+) -> None:
+    options = {"namespace": namespace, "redis": valkey.url, "path": str(tmp_path), "name": "holder"}
+    holder = Process(options)
+    tiers = [Memory(), Redis(valkey.url, socket_timeout=10, connect_timeout=10)]
+    try:
+        answers = holder.ask(OTHER)
+        with ToolOps(namespace, tiers, semantic=SemanticCache(tmp_path)) as ops:
+            ops.invalidate([f"asked:{wording.format(OTHER)}" for wording in WORDINGS])
+        await_news(holder, OTHER, answers)
+        deaf = ToolOps(namespace, semantic=SemanticCache(tmp_path))  # it cannot tell anybody
+        with deaf, pytest.raises(TierError, match="in use by another process"):
+            deaf.invalidate(["any"])
+    finally:
+        holder.stop()
