@@ -66,7 +66,8 @@ class Guards:
     symbols and, in some, negations are compared then. A text of more than 400 characters is
     compared as a whole: any difference except in case and white space is a veto.
 
-    Safe to use from any threads and event loops; no method blocks or awaits.
+    Safe to use from any threads and event loops. No method waits for anything but :meth:`load`,
+    which the others call themselves at the first text that needs it (see :meth:`must_load`).
 
     Args:
         guards: None for all built-in guards, or a list of names from :data:`GUARDS` and of your own
