@@ -6,7 +6,7 @@ import tomllib
 from importlib.resources import files
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from toolops_plugins.semantic.guards import Guards, Traits
@@ -194,6 +194,7 @@ PIECES = """
 texts = st.text(max_size=60) | st.lists(st.sampled_from(PIECES.split()), max_size=12).map(" ".join)
 
 
+@example("Est-ce le poste ou la poste ?", "fr")
 @given(texts, st.sampled_from(sorted(LANGUAGES)))
 def test_every_text_is_read_and_equals_itself(text, language):
     reading, _ = read_content(text, language)

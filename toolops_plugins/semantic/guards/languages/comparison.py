@@ -17,13 +17,20 @@ def are_equal(one: Content, other: Content) -> bool:
     """
     if one.language != other.language:
         return False
-    if one.one_article & other.other_article or one.other_article & other.one_article:
+    if _have_other_articles(one, other) or _have_other_articles(other, one):
         return False
     if one.they != other.they and one.plural == other.plural:
         return False
     free = one.free | other.free
     return _are_in_order(one.units, other.units, free) or (
         one.accents != other.accents and _are_in_order(one.folded, other.folded, free)
+    )
+
+
+def _have_other_articles(one: Content, other: Content) -> bool:
+    """Return whether a noun has one kind of article in one text and the other in the other."""
+    return not (one.one_article - one.other_article).isdisjoint(
+        other.other_article - other.one_article
     )
 
 
