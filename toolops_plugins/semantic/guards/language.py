@@ -30,7 +30,7 @@ from toolops_plugins.semantic.guards.function_words import (
 from toolops_plugins.semantic.guards.languages.word_lists import LANGUAGES, word_lists
 from toolops_plugins.semantic.guards.lexicon import word_list
 from toolops_plugins.semantic.guards.notation import SPECIAL_WORDS, is_notation, is_work_on_words
-from toolops_plugins.semantic.guards.spelling import correct
+from toolops_plugins.semantic.guards.spelling import MOST_SLIPS, correct
 from toolops_plugins.semantic.guards.stems import is_real
 
 __all__ = [
@@ -259,12 +259,17 @@ def _classify_words(text: str) -> tuple[list[str], list[int], bool]:
     if not words or max(classes) <= _SINGLE:  # most texts
         return words, classes, False
     words, classes, starts = [], [], [0]
+    doubtful = 0
     for written in _WORD_OR_STOP.findall(text):
         if written in _STOPS:
             starts.append(len(words))
             continue
         low = written.lower()
         found = _class_of(low)
+        if found == _UNKNOWN and low.isascii():
+            doubtful += 1
+            if doubtful <= MOST_SLIPS and _is_slip(low):
+                found = _SLIP
         if found > _SINGLE and words and written[0].isupper():
             found = _NAME
         words.append(low)
@@ -298,7 +303,12 @@ def _class_of(low: str) -> int:
         return _FOREIGN
     if len(low) == 1:
         return _SINGLE
-    return _SLIP if correct(low) != low else _UNKNOWN
+    return _UNKNOWN  # or a slip
+
+
+def _is_slip(low: str) -> bool:
+    low = low.removesuffix("-")
+    return correct(low) != low
 
 
 def _strange(words: list[str], classes: list[int]) -> frozenset[str]:
@@ -306,7 +316,9 @@ def _strange(words: list[str], classes: list[int]) -> frozenset[str]:
     strange: set[str] = set()
     for word, found in zip(words, classes, strict=True):
         if _SINGLE < found < _NAME:
-            strange.update(correct(word.removesuffix("-")).split())
+            base = word.removesuffix("-")
+            mended = base if found == _UNKNOWN and base.isascii() else correct(base)
+            strange.update(mended.split())
     return frozenset(strange)
 
 

@@ -24,7 +24,11 @@ from toolops_plugins.semantic.guards.typos import is_typo, slip_cost
 from toolops_plugins.semantic.guards.units import UNITS
 from toolops_plugins.semantic.guards.values import VALUE_WORDS
 
-__all__ = ["correct"]
+__all__ = ["MOST_SLIPS", "correct", "is_strange"]
+
+MOST_SLIPS = 12
+"""Unknown words of a text that may be slips; in a text with more of them the others are left as
+they are, since each takes longer than all else in a text."""
 
 _SMALL = DROPPED | NEGATORS | AUXILIARIES | frozenset(word_list("far much many long old big tall"))
 _RUN = re.compile(r"(.)\1\1+")
@@ -97,6 +101,11 @@ def correct(word: str) -> str:
             return name
         return word  # which of several was meant, nobody knows
     return _split(word)
+
+
+def is_strange(word: str) -> bool:
+    """Return whether a lower-case word is in no list, so that it may be a slip."""
+    return word.isalpha() and not is_real(word) and word not in _correct_words()
 
 
 def _cost(word: str, known: str) -> float:

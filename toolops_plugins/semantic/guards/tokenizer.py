@@ -9,7 +9,7 @@ from functools import lru_cache
 from toolops_plugins.semantic.guards.function_words import CONTRACTIONS
 from toolops_plugins.semantic.guards.lexicon import word_list
 from toolops_plugins.semantic.guards.phrases import phrases
-from toolops_plugins.semantic.guards.spelling import correct
+from toolops_plugins.semantic.guards.spelling import MOST_SLIPS, correct, is_strange
 from toolops_plugins.semantic.guards.values import read_token
 
 __all__ = ["fold", "replace", "tokenize"]
@@ -19,6 +19,8 @@ _TOKEN = re.compile(
     r"(?:%|°[cCfF]?|\+\+|#)?"
     r"|(?<=[\d)] )[-+*/^=<>×÷](?= [\d(])|[$€£¥₹%°.!?\n]"  # noqa: RUF001 - the sign is meant
 )
+_WARY = 120
+"""Length of a text from which its unknown words are counted."""
 _PLAIN = re.compile(r"[A-Za-z ,.?!']*")
 _PLAIN_TOKEN = re.compile(r"[A-Za-z]+(?:[.,']+[A-Za-z]+)*|[.!?]")
 """What :data:`_TOKEN` finds in texts with no other characters, in half the time."""
@@ -122,15 +124,22 @@ def tokenize(text: str) -> tuple[list[str], list[bool]]:
     words: list[str] = []
     capitals: list[bool] = []
     start = True
+    wary = len(text) > _WARY
+    unknown = 0
+    mend = True
     for piece in _pieces(text):
         if piece in _STOPS:
             start = True
             continue
-        parts, first, second = _expand(piece)
+        if wary:
+            strange = is_strange(piece.lower())
+            unknown += strange
+            mend = unknown <= MOST_SLIPS or not strange
+        parts, first, second = _expand(piece, mend)
         if start:
             start = False
             if first and not second:
-                parts, first, second = _expand(piece.lower())
+                parts, first, second = _expand(piece.lower(), mend)
         if len(parts) == 1:
             words.append(parts[0])
             capitals.append(first)
@@ -150,15 +159,20 @@ def _pieces(text: str) -> list[str]:
 
 
 @lru_cache(maxsize=16384)
-def _expand(piece: str) -> tuple[tuple[str, ...], bool, bool]:
-    """Return what a token stands for, and whether its first and its second letter are capitals."""
+def _expand(piece: str, mend: bool) -> tuple[tuple[str, ...], bool, bool]:  # noqa: FBT001 - hot
+    """Return what a token stands for, and whether its first and its second letter are capitals.
+
+    Args:
+        piece: The token.
+        mend: Whether a typing error in it is mended.
+    """
     numeral = _ROMAN.get(piece)
     if numeral is not None:
         return (numeral,), False, False
     low = piece.lower()
     first = piece[0].isupper() and piece != "I" and not low.startswith("i'")
     parts = _parts(low)
-    if not first and len(parts) == 1 and low.isalpha():
+    if mend and not first and len(parts) == 1 and low.isalpha():
         parts = tuple(part for word in correct(low).split() for part in _parts(word))
     return tuple(part for part in parts if part not in _HESITANT), first, piece[1:2].isupper()
 
