@@ -38,7 +38,7 @@ _VOCATIVES = frozenset(
         "young man lady my dear love guys all everyone folks mate darling sir madam boss buddy xx x"
     )
 )
-_TOGETHER = (("no", "idea"), ("don", "know"), ("not", "sure"))
+_TOGETHER = (("no", "clue"), ("no", "idea"), ("don", "know"), ("not", "sure"))
 _NEGATORS = NEGATORS | {"t"}
 _UNKNOWN = frozenset(
     word_list(
