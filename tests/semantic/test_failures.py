@@ -91,7 +91,7 @@ async def test_a_stage_that_raises_anything_is_a_miss(
     cache = SemanticCache(tmp_path, flush_every=0.01, judge=agree, judge_band=band)
     async with ToolOps("failing", semantic=cache, clock=clock) as ops:
         notices = Notices(ops)
-        both = [Asked(ops, Semantic(on="question")), Asked(ops, BOUNDED)]
+        both = [Asked(ops, Semantic(on="question", threshold=0.75)), Asked(ops, BOUNDED)]
         if stage not in ("opening", "dimension"):
             for asked, way in itertools.product(both, range(5)):
                 assert await asked.ask(way, FRANCE) == ["answer to", FRANCE]
@@ -127,7 +127,7 @@ def test_what_is_no_exception_passes(
     stage: str, trouble: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:
     with ToolOps("failing", semantic=SemanticCache(tmp_path)) as ops:
-        asked = Asked(ops, Semantic(on="question"))
+        asked = Asked(ops, Semantic(on="question", threshold=0.75))
         plain = asked.ways[0]
         plain(FRANCE)
         with monkeypatch.context() as patch:
@@ -167,7 +167,9 @@ ANSWERS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("semantic", [Semantic(on="question"), BOUNDED], ids=["threshold", "bound"])
+@pytest.mark.parametrize(
+    "semantic", [Semantic(on="question", threshold=0.75), BOUNDED], ids=["threshold", "bound"]
+)
 async def test_whatever_an_embedder_returns_each_call_gets_its_own_answer(
     semantic: Semantic, tmp_path: Path
 ) -> None:
@@ -209,7 +211,7 @@ async def test_whatever_dimension_an_embedder_tells_each_call_gets_its_own_answe
     tell = dimension if callable(dimension) else lambda self: dimension
     embedder = type("Told", (Shapes,), {"dimension": property(tell)})([vectors])
     async with ToolOps("failing", semantic=SemanticCache(tmp_path, embedder=embedder)) as ops:
-        asked = Asked(ops, Semantic(on="question"))
+        asked = Asked(ops, Semantic(on="question", threshold=0.75))
         for number in range(5):
             question = f"{chr(65 + number)} is number {number}, is it not?"
             assert await asked.ask(number, question) == ["answer to", question]
