@@ -150,6 +150,20 @@ def test_a_bounded_policy_tells_bound_and_evidence(ops):
     assert [each.question for each in found.candidates] == [FRANCE]
 
 
+def test_the_default_tells_what_it_needs_before_it_serves_more(ops):
+    ask = ask_by(ops, semantic=Semantic(on="question"))
+    ask(FRANCE)
+    repeated = ask.explain(f"  {FRANCE.upper()} ")
+    assert (repeated.served, repeated.details["basis"]) == (True, "repeated")
+    assert "the same but for its writing" in repeated.because
+    other = ask.explain("Which city is the capital of France?")
+    assert (other.served, other.policy, other.reason) == (False, "bounded", "cold")
+    assert other.details["labels_missing"] == 48
+    assert "48 more" in other.because
+    assert (other.details["spent"], other.details["max_error"]) == (0.0, 0.01)
+    assert other.details["allowed"] > 0
+
+
 def test_arguments_that_do_not_count_are_in_no_scope(ops):
     @ops.tool(cache=Cache(ttl=60), semantic=BY_MEANING, ignore=["trace"])
     def ask(question: str, trace: int = 0) -> str:

@@ -39,6 +39,12 @@ BOUNDED = Explanation(
     {"max_error": 0.02, "nearness": 2.5, "risk": 0.125, "z": 2.0, "theta": math.inf, "rho": 1.0},
     [candidate(outcome="too_risky"), candidate("b?", 0.7, outcome="doubted")],
 )  # fmt: skip
+COLD = Explanation(
+    "a?", "", False, "cold", "bounded",
+    {"max_error": 0.01, "unread": 0.25, "vouched": 0.0, "risk": 1.0, "theta": math.inf, "rho": 1.0,
+     "spent": 0.01, "allowed": 0.1234, "audited": False, "labels_missing": 31},
+    [candidate(outcome="cold")],
+)  # fmt: skip
 
 
 class Page(HTMLParser):
@@ -95,8 +101,38 @@ def test_a_bound_is_told_in_per_cent_and_features_by_themselves():
     lines = str(BOUNDED).splitlines()
     assert "  max_error  2 %" in lines
     assert "  risk       12.5 %" in lines
-    assert "  theta      none yet" in lines
     assert "  evidence   nearness 2.5" in lines
+    assert "theta" not in str(BOUNDED)  # no score would do
+    assert "needed: more than any, for now" in BOUNDED._repr_html_()
+    known = replace(BOUNDED, details={**BOUNDED.details, "theta": 3.5})
+    assert "  theta      3.5" in str(known).splitlines()
+    assert "2; needed: 3.5" in known._repr_html_()
+
+
+def test_a_cold_policy_says_what_it_waits_for_and_nothing_that_it_does_not_know():
+    lines = str(COLD).splitlines()
+    assert COLD.because.endswith("; 31 more are needed at least.")
+    assert "  spent           0.01 expected wrong answers so far" in lines
+    assert "  allowed         0.123 expected wrong answers by now" in lines
+    assert "  evidence        unread 25 %, vouched 0 %" in lines
+    assert not [line for line in lines if line.lstrip().startswith(("risk", "theta"))]
+    page = " ".join(Page(COLD._repr_html_()).texts)
+    assert "0.01 expected wrong answers so far; allowed by now: 0.123" in page
+    assert "theta" not in page
+    assert "100 %" not in page
+    assert json.loads(COLD.to_json())["details"]["risk"] == 1.0
+
+
+def test_a_hit_within_the_bound_says_what_vouches_for_it():
+    served = replace(COLD, served=True, reason="served", details={"max_error": 0.01, "risk": 0.001})
+    reasons = {
+        basis: replace(served, details={**served.details, "basis": basis})
+        for basis in ("repeated", "vouched")
+    }
+    assert "within the bound" in served.because
+    assert "the same but for its writing" in reasons["repeated"].because
+    assert "match every word" in reasons["vouched"].because
+    assert "basis" not in str(reasons["vouched"])
 
 
 def test_long_lists_and_questions_are_cut():
@@ -116,7 +152,7 @@ def test_long_lists_and_questions_are_cut():
     "reason",
     [
         "exact", "served", "below_threshold", "vetoed", "nothing_near", "too_risky", "audited",
-        "cold", "judge", "invalidated", "too_long", "unavailable",
+        "cold", "unconfirmed", "judge", "invalidated", "too_long", "unavailable",
     ],
 )  # fmt: skip
 def test_each_reason_is_a_sentence(reason):

@@ -13,6 +13,7 @@ from toolops_plugins.semantic.explanation_text import (
     evidence_of,
     facts_of,
     format_detail,
+    known_details,
     one_line,
     outcome_of,
     select_candidates,
@@ -67,7 +68,13 @@ _STYLE = """
 
 _TABLE = '<table class="part">'
 """Material for MkDocs restyles tables without a class."""
-_BARS = {"served": "served", "exact": "served", "vetoed": "vetoed", "doubted": "doubted"}
+_BARS = {
+    "served": "served",
+    "exact": "served",
+    "vetoed": "vetoed",
+    "doubted": "doubted",
+    "unconfirmed": "doubted",
+}
 _FAR = frozenset({"below_threshold", "too_risky", "cold"})
 
 
@@ -105,19 +112,26 @@ def _escape(text: str) -> str:
 
 def _risk_table(explanation: Explanation) -> str:
     """Return scales of risk and score with what the bound allows, as far as they are known."""
-    details = explanation.details
+    details = known_details(explanation)
     risk, bound = details.get("risk"), details.get("max_error")
     score, least = details.get("z"), details.get("theta")
+    spent, allowed = details.get("spent"), details.get("allowed")
     rows = []
     state = "served" if explanation.served else "vetoed"
+    if isinstance(spent, float) and isinstance(allowed, float):
+        # Vouched questions of the start may cost more than is allowed so far.
+        end = max(spent, allowed, 1e-9)
+        text = f"{spent:.3g} expected wrong answers so far; allowed by now: {allowed:.3g}"
+        rows.append(_scale_row("spent", spent, [("allowed", allowed)], (0.0, end), "near", text))
     if isinstance(risk, float) and isinstance(bound, float):
         limit = f"bound: {format_detail('max_error', bound)} of all requests"
         text = f"{format_detail('risk', risk)}; {limit}"
         rows.append(_scale_row("risk", risk, [("max_error", bound)], (0.0, 1.0), state, text))
-    if isinstance(score, float) and isinstance(least, float) and math.isfinite(score):
-        lines = [("theta", least)] if math.isfinite(least) else []
+    if isinstance(score, float) and math.isfinite(score):
+        lines = [("theta", least)] if isinstance(least, float) else []
         ends = [score, *(value for _, value in lines), *_SCORES]
-        text = f"{format_detail('z', score)}; needed: {format_detail('theta', least)}"
+        needed = format_detail("theta", least) if lines else "more than any, for now"
+        text = f"{format_detail('z', score)}; needed: {needed}"
         rows.append(_scale_row("score", score, lines, (min(ends), max(ends)), state, text))
     return f"{_TABLE}{''.join(rows)}</table>" if rows else ""
 

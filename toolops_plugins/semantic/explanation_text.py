@@ -17,6 +17,7 @@ __all__ = [
     "evidence_of",
     "facts_of",
     "format_detail",
+    "known_details",
     "one_line",
     "outcome_of",
     "plain_value",
@@ -33,12 +34,18 @@ _SENTENCES = {
     "cached_error": "This call has failed before; the stored error is raised again.",
     "served": "A stored question is near enough, and no guard vetoes its answer.",
     "served_within_bound": "The risk that the stored answer is wrong is within the bound.",
+    "served_repeated": "The stored question is the same but for its writing.",
+    "served_vouched": "The guards match every word of both questions, and the bound allows it.",
     "below_threshold": "The nearest stored question is less similar than the threshold asks.",
     "vetoed": "A guard vetoes the nearest answer: the stored question asks something else.",
     "nothing_near": "No question with an answer is stored in this scope.",
     "too_risky": "The risk that the nearest answer is wrong is more than the bound allows now.",
     "audited": "The answer could be served, but the call is made to learn if it would be right.",
-    "cold": "Too few answers have been seen to tell right candidates from wrong ones.",
+    "unconfirmed": (
+        "Answers like the nearest one were wrong of late, as when right answers change. "
+        "One of them must be right again first."
+    ),
+    "cold": "Too few calls have been made to tell right candidates from wrong ones.",
     "judge": "The judge says no to the stored answer.",
     "invalidated": "The question was invalidated after the nearest answer was stored.",
     "unreadable": "The stored answer cannot be decoded in this process.",
@@ -65,16 +72,27 @@ _PROMINENT = (
     "threshold",
     "alike_threshold",
     "max_error",
+    "spent",
+    "allowed",
     "risk",
     "z",
     "theta",
     "rho",
     "audited",
     "judge_asked",
+    "labels_missing",
 )
 """Details that everybody wants to see; other numbers are features of the candidate."""
 
-_SHARES = frozenset({"max_error", "risk"})
+_SHARES = frozenset({"max_error", "risk", "doubted", "unread", "vouched"})
+_UNITS = {
+    "spent": "expected wrong answers so far",
+    "allowed": "expected wrong answers by now",
+    "labels_missing": "calls with a near question, to learn from",
+}
+_SAID = frozenset({"basis"})
+"""Details that the sentence says."""
+
 _SHOWN = 5
 _LONG = 72
 _ERROR = 800
@@ -88,8 +106,12 @@ def sentence(explanation: Explanation) -> str:
     """Return the reason of an explanation as a sentence."""
     reason = explanation.reason
     if reason == "served" and explanation.policy == "bounded":
-        reason = "served_within_bound"
-    return _SENTENCES.get(reason, explanation.reason)
+        reason = f"served_{explanation.details.get('basis', 'within_bound')}"
+    said = _SENTENCES.get(reason, explanation.reason)
+    missing = explanation.details.get("labels_missing")
+    if reason == "cold" and missing:
+        said = f"{said[:-1]}; {missing} more are needed at least."
+    return said
 
 
 def outcome_of(candidate: Candidate) -> str:
@@ -132,14 +154,24 @@ def facts_of(explanation: Explanation) -> list[tuple[str, str]]:
         facts.append(("scope", scope))
     if explanation.tier:
         facts.append(("tier", explanation.tier))
-    details = explanation.details
+    details = known_details(explanation)
     facts += [(name, format_detail(name, details[name])) for name in _PROMINENT if name in details]
     facts += [
         (name, format_detail(name, value))
         for name, value in details.items()
-        if name not in _PROMINENT and not _is_feature(value)
+        if name not in _PROMINENT and name not in _SAID and not _is_feature(value)
     ]
     return facts
+
+
+def known_details(explanation: Explanation) -> dict[str, Any]:
+    """Return the details without those that stand for "not known yet"."""
+    details = dict(explanation.details)
+    if details.get("theta") == math.inf:
+        del details["theta"]
+        if "z" not in details and details.get("risk") == 1.0:
+            del details["risk"]
+    return details
 
 
 def evidence_of(explanation: Explanation) -> list[tuple[str, str]]:
@@ -184,8 +216,12 @@ def format_detail(name: str, value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         if not math.isfinite(value):
-            return "none yet" if name == "theta" else str(value)
+            return str(value)
+        if name in _UNITS:
+            return f"{value:.3g} {_UNITS[name]}"
         return f"{100 * value:.3g} %" if name in _SHARES else f"{value:.4g}"
+    if name in _UNITS:
+        return f"{value:,} {_UNITS[name]}"
     return one_line(f"{value:,}" if isinstance(value, int) else str(value), _ERROR)
 
 

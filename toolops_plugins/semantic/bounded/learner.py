@@ -56,9 +56,11 @@ class _LearnerEvidence:
     __slots__ = (
         "allowed",
         "audited",
+        "basis",
         "cell",
         "features",
         "key",
+        "labels_missing",
         "max_error",
         "rho",
         "risk",
@@ -68,8 +70,10 @@ class _LearnerEvidence:
         "z",
     )
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, labels_missing: int) -> None:
         self.max_error = budget.max_error
+        self.labels_missing = labels_missing
+        self.basis = ""
         self.theta = budget.least_score
         self.rho = budget.rho
         self.spent = budget.account.spent
@@ -95,6 +99,10 @@ class _LearnerEvidence:
         details["spent"] = self.spent
         details["allowed"] = self.allowed
         details["audited"] = self.audited
+        if self.basis:
+            details["basis"] = self.basis
+        if self.labels_missing:
+            details["labels_missing"] = self.labels_missing
         return details
 
 
@@ -171,7 +179,7 @@ class Bounded:
         """
         with self._lock:
             budget = self._budget(max_error)
-            weighed = _LearnerEvidence(budget)
+            weighed = _LearnerEvidence(budget, self._labels_missing())
             candidate = weigh(x, neighbours, self._groups, self._gram)
             if candidate is None:
                 self._push(budget, NOTHING, dry=dry)
@@ -211,6 +219,12 @@ class Bounded:
                 evidence=weighed,
             )
 
+    def _labels_missing(self) -> int:
+        """Return how many labels are missing for the first fit."""
+        if self._model is not None:
+            return 0
+        return max(_FIRST - self._window.count - self._other_count, 0)
+
     def _weigh_risk(self, entry: Neighbour, weighed: _LearnerEvidence, budget: Budget) -> str:
         """Return the reason to serve a candidate or not; note the cell of its risk."""
         if entry.vetoed:
@@ -218,6 +232,7 @@ class Bounded:
         if not self._changes.trusts(weighed.key):
             return "unconfirmed"
         if entry.repeated:
+            weighed.basis = "repeated"
             weighed.cell, weighed.risk = REPEATED, RISK_OF_REPEATED
             return "served"
         if weighed.z is not None and budget.affords(weighed.cell):
@@ -228,6 +243,7 @@ class Bounded:
             and is_vouched(weighed.features)
             and budget.affords_vouched(self._vouched)
         ):
+            weighed.basis = "vouched"
             weighed.cell, weighed.risk = VOUCHED, self._vouched
             return "served"
         return "cold" if weighed.z is None else "too_risky"
