@@ -79,6 +79,10 @@ def make_answer(
     value = decode_entry(call, entry)
     if value is NOTHING:
         return None
+    decision = lookup.decision
+    if decision is not None and lookup.rule.max_error is not None:
+        copied = semantic_keyer.copy_hits.wrap(payload, decision, plan.shared.codec.decode)
+        entry = entry._replace(payload=copied)
     if not _copy_near(call, semantic_keyer, lookup, entry, marks):
         return None
     return Answer(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.callables.target import Target
+from toolops_plugins.calls.semantic_copies import CopyHits
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.keys.keyer import Keyer, Keyspace
 from toolops_plugins.keys.signature import arguments_of
@@ -80,6 +81,8 @@ class SemanticKeyer:
             ),
             None,
         )
+        self.copy_hits = CopyHits()
+        """Counts hits of copies of answers that were served under a bound."""
         self._hits = 0
         self.add_to_name = self._keyer.add_to_name
 
@@ -115,15 +118,23 @@ class SemanticKeyer:
         """Return the invalidation mark of this moment, for a later write."""
         return self.cache.answers.index.mark()
 
-    def count_exact_hits(self, hits: int) -> None:
-        """Report exact hits, which cannot be wrong, to the bounded policy.
+    def count_hits(self, hits: int) -> None:
+        """Report the hits of memory to the bounded policy.
+
+        Those of copies of served answers may be wrong; all others are exact hits, which cannot.
 
         Args:
-            hits: The number of exact hits of this tool so far.
+            hits: The number of hits of this tool in memory so far.
         """
         new, self._hits = hits - self._hits, hits
-        if new > 0 and self.rule.max_error is not None:
-            self.cache.answers.index.learned.learner().exact(self.rule.max_error, new)
+        if self.rule.max_error is None:
+            return
+        learned = self.cache.answers.index.learned
+        if copied := self.copy_hits.take():
+            learned.learner().serve_again(copied)
+            new -= sum(count for _, count in copied)
+        if new > 0:
+            learned.learner().exact(self.rule.max_error, new)
 
 
 def _join_texts(stream: Any) -> Any:

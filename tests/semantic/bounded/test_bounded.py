@@ -362,6 +362,27 @@ def test_exact_hits_make_room_for_more_risk():
     assert theta(900) < theta(0)
 
 
+def test_copies_of_served_answers_are_charged_and_fill_the_ring_with_their_scores():
+    world = World(seed=10, unclear=0.3)
+    world.run(800, 0.05)
+    served = next(
+        decision
+        for decision in (world.step(0.05, *world.ask()) for _ in range(200))
+        if decision.serve
+    )
+    budget = world.learner._budgets[0.05]
+    account = budget.account
+    requests, hits, spent = account.requests, account.hits, account.spent
+    world.learner.serve_again([(served, 1), (served, 40)])
+    assert (account.requests, account.hits) == (requests + 41, hits + 41)
+    cell = served.evidence.cell
+    assert account.spent == pytest.approx(spent + 41 * budget._prices[cell], rel=1e-6)
+    assert (budget.recent()[-41:] == cell).all()
+    refused = Threshold(0.5).decide([Neighbour("1", 0.9)])
+    world.learner.serve_again([(refused, 5)])
+    assert account.requests == requests + 41
+
+
 def test_a_repetition_need_not_be_stored(old_world):
     learner, x = old_world.learner, old_world.vector("3")
 

@@ -99,7 +99,7 @@ async def _search(
     index = semantic_keyer.cache.answers.index
     if not index.ready:  # it holds the state of the learner
         await driver.io(index.aopen)
-    semantic_keyer.count_exact_hits(call.plan.stats.near_hits())
+    semantic_keyer.count_hits(call.plan.stats.near_hits())
     lookup: Lookup = await driver.run(
         semantic_keyer.cache.answers.lookup(question, semantic_keyer.rule)
     )

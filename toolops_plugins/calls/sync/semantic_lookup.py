@@ -100,7 +100,7 @@ def _search(
     index = semantic_keyer.cache.answers.index
     if not index.ready:  # it holds the state of the learner
         driver.io(index.open)
-    semantic_keyer.count_exact_hits(call.plan.stats.near_hits())
+    semantic_keyer.count_hits(call.plan.stats.near_hits())
     lookup: Lookup = driver.run(semantic_keyer.cache.answers.lookup(question, semantic_keyer.rule))
     call.lookup = lookup
     return None if lookup.row is None else make_answer(call, semantic_keyer, lookup, marks)

@@ -96,16 +96,17 @@ class Account:
         most = max(count, min(_EARLY * count, _SETTLED))
         return allowed_errors(self._max_error * most, _SIGMAS)
 
-    def serve(self, cell: int, key: int) -> None:
+    def serve(self, cell: int, key: int, count: int = 1) -> None:
         """Charge a served answer.
 
         Args:
             cell: The cell of its risk.
             key: Its group.
+            count: How often it was served. Default 1.
         """
-        self.hits += 1
-        self._served[cell] += 1
-        self._since.append(key)
+        self.hits += count
+        self._served[cell] += count
+        self._since.extend([key] * min(count, _REMEMBERED))
 
     def price(self, prices: Floats) -> None:
         """Set upper estimates of the risks by cell, at which recent answers are charged anew."""

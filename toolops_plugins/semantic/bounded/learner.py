@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -258,7 +258,7 @@ class Bounded:
         return self._random.random() < min(share, _MOST_AUDITED)
 
     def serve(self, decision: Decision) -> None:
-        """Count an answer that is served after all, upon a decision that was dry.
+        """Charge an answer that is served after all, upon a decision that was dry.
 
         Args:
             decision: The decision. One by another policy is ignored.
@@ -268,6 +268,26 @@ class Bounded:
             with self._lock:
                 account = self._budget(weighed.max_error).account
                 account.serve(weighed.cell, weighed.key)
+
+    def serve_again(self, served: Iterable[tuple[Decision, int]]) -> None:
+        """Count requests that got copies of answers that were served before.
+
+        Each is as likely wrong as the answer that was copied.
+
+        Args:
+            served: The decisions to serve these answers, and the number of requests since. Those by
+                another policy are ignored.
+        """
+        with self._lock:
+            for decision, count in served:
+                weighed = decision.evidence
+                if isinstance(weighed, _LearnerEvidence):
+                    budget = self._budget(weighed.max_error)
+                    budget.account.serve(weighed.cell, weighed.key, count)
+                    # The ring does not have those cells that only the account has.
+                    budget.push(NOTHING if weighed.z is None else cell_of(weighed.z), count)
+            for budget in self._budgets.values():
+                self._settle(budget)
 
     def _budget(self, max_error: float) -> Budget:
         budget = self._budgets.pop(max_error, None)
@@ -279,8 +299,8 @@ class Bounded:
             del self._budgets[next(iter(self._budgets))]
         return budget
 
-    def _push(self, budget: Budget, cell: int, *, dry: bool = False) -> None:
-        if not dry and budget.push(cell):
+    def _push(self, budget: Budget, cell: int, count: int = 1, *, dry: bool = False) -> None:
+        if not dry and budget.push(cell, count):
             self._settle(budget)
 
     def _settle(self, budget: Budget) -> None:
@@ -296,9 +316,7 @@ class Bounded:
             count: How many there were. Default 1.
         """
         with self._lock:
-            budget = self._budget(max_error)
-            if budget.push(EXACT, count):
-                self._settle(budget)
+            self._push(self._budget(max_error), EXACT, count)
 
     def learn(self, decision: Decision, agreeing: Collection[str]) -> None:
         """Learn from a call that was made.
