@@ -173,6 +173,61 @@ def test_what_turns_out_to_be_wrong_is_not_served_until_it_is_right_again():
     assert decide().serve
 
 
+def make_learner_with_doubt(answers):
+    """Return a learner with an entry for each answer, of which the first is in doubt."""
+    rng = np.random.default_rng(0)
+    vectors = {str(number): unit(rng.normal(size=WIDTH)) for number in range(len(answers))}
+    learner = Bounded(vector_of=vectors.get)
+    for entry, answer in zip(vectors, answers, strict=True):
+        learner.add(entry, vectors[entry], answer, SCOPE)
+
+    def decide(entry):
+        near = [Neighbour(entry, 0.99, alike=True, repeated=True)]
+        return learner.decide(vectors[entry], near, max_error=0.01, scope=SCOPE)
+
+    learner.learn(decide("0"), [])
+    assert decide("0").reason == "unconfirmed"
+    return learner, vectors, decide
+
+
+def test_doubt_ends_with_the_last_entry_of_a_group():
+    """The same answer, given anew after an invalidation, is right."""
+    learner, vectors, decide = make_learner_with_doubt([b"one"])
+    learner.remove("0")
+    learner.add("0", vectors["0"], b"one", SCOPE)
+    assert decide("0").serve
+
+
+def test_doubt_ends_where_an_entry_gets_another_answer():
+    learner, vectors, decide = make_learner_with_doubt([b"one"])
+    learner.add("0", vectors["0"], b"two", SCOPE)
+    assert decide("0").serve
+    assert not learner._changes._doubted
+
+
+def test_doubt_of_a_group_outlives_the_answer_that_named_it():
+    learner, vectors, decide = make_learner_with_doubt([b"one", b"uno"])
+    learner.add("1", vectors["1"], b"uno", SCOPE, ["0"])
+    assert decide("1").reason == "unconfirmed"
+    for entry in ("0", "1"):
+        (name,) = set(learner._groups.names([entry]))
+        if name == learner._groups.key(entry):
+            learner.remove(entry)
+            break
+    assert decide("1" if entry == "0" else "0").reason == "unconfirmed"
+
+
+def test_questions_in_flight_leave_nothing_behind_after_an_alarm():
+    learner, vectors, _ = make_learner_with_doubt([b"one"])
+    learner._changes._epoch = 1
+    learner.add("0", vectors["0"], b"one", SCOPE)
+    before = dict(learner._changes._confirmed)
+    for number in range(20):
+        learner.add("flight", vectors["0"], b"flight %d" % number, SCOPE)
+        learner.remove("flight")
+    assert learner._changes._confirmed == before
+
+
 @pytest.mark.parametrize("bound", [0.01, 0.05])
 def test_the_bound_holds_where_a_third_of_all_questions_are_a_toss_up(bound):
     outcome = World(seed=1, unclear=0.33).run(2_500, bound)

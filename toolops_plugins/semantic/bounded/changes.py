@@ -83,7 +83,6 @@ class Changes:
         trusted = self.trusts(key)
         finding = Finding.NONE
         if right:
-            self._doubted.pop(key, None)
             self.confirm(key)
             if not trusted:
                 finding = Finding.CONFIRMED
@@ -96,7 +95,8 @@ class Changes:
         return finding
 
     def confirm(self, key: int) -> None:
-        """Trust the answers of a group again after an alarm, or of a new group from the start."""
+        """Trust the answers of a group that was right, or of a new group from the start."""
+        self._doubted.pop(key, None)
         if self._epoch:
             _put(self._confirmed, key, self._epoch)
 
@@ -115,6 +115,11 @@ class Changes:
         self._evidence = 0.0
         self._epoch += 1
         return Finding.ALARM
+
+    def forget(self, key: int) -> None:
+        """Forget a group without entries; the same answer, given anew, is right."""
+        self._doubted.pop(key, None)
+        self._confirmed.pop(key, None)
 
     def join(self, former: int, lead: int) -> None:
         """Treat the group of one key as that of another."""

@@ -13,6 +13,7 @@ __all__ = ["GroupMerge", "Groups", "Vector", "VectorOf", "key_of"]
 
 Vector: TypeAlias = NDArray[np.float32]
 VectorOf: TypeAlias = Callable[[str], Vector | None]
+OnGone: TypeAlias = Callable[[int, int | None], None]
 
 _FEW = 4
 """Smaller groups store no sum; it is computed from the vectors of their members."""
@@ -67,10 +68,13 @@ class Groups:
 
     Args:
         vector_of: Returns the vector of an entry by its id, or None if it is gone.
+        on_gone: Called when a name is no longer that of a group, with the name and that of the
+            group's other answers, or None if there are none.
     """
 
-    def __init__(self, vector_of: VectorOf) -> None:
+    def __init__(self, vector_of: VectorOf, on_gone: OnGone = lambda _name, _heir: None) -> None:
         self._vector_of = vector_of
+        self._on_gone = on_gone
         self._keys: dict[str, int] = {}
         self._groups: dict[int, str | _Group] = {}
         self._names: dict[int, int] = {}  # group names of keys that do not name their group
@@ -179,6 +183,7 @@ class Groups:
         group = self._groups[key]
         if isinstance(group, str):
             del self._groups[key]
+            self._on_gone(key, None)
             return True
         group.keys[key] -= 1
         if not group.keys[key]:
@@ -196,10 +201,13 @@ class Groups:
 
     def _rename(self, gone: int, group: _Group) -> None:
         """Rename a group whose key has left it, since another group may get that key."""
-        if self._names.pop(gone, None) is None and group.keys:
-            first, *others = group.keys
+        if self._names.pop(gone, None) is not None:
+            return
+        first = next(iter(group.keys), None)
+        if first is not None:
             self._names.pop(first, None)
-            self._names.update(dict.fromkeys(others, first))
+            self._names.update((key, first) for key in group.keys if key != first)
+        self._on_gone(gone, first)
 
     def _settle(self, group: _Group, vector: Vector | None = None) -> None:
         """Store a group's sum from now on; ``vector`` replaces it where no vector is known."""

@@ -144,7 +144,7 @@ class Bounded:
         self._vector_of = vector_of or _unknown
         self._source = secrets.token_hex(8)
         self._stamp = 0.0
-        self._groups = Groups(self._vector_of)
+        self._groups = Groups(self._vector_of, self._note_gone)
         self._gram = Gram()
         self._group_records = Records(_GROUP_RECORDS)
         self._scope_records = Records(_SCOPE_RECORDS, _SCOPE_DECAY)
@@ -408,6 +408,13 @@ class Bounded:
         if joined is not None:
             self._group_records.join(joined.former, joined.lead)
             self._changes.join(joined.former, joined.lead)
+
+    def _note_gone(self, name: int, heir: int | None) -> None:
+        if heir is None:
+            self._changes.forget(name)
+        else:
+            self._group_records.join(name, heir)
+            self._changes.join(name, heir)
 
     def remove(self, id: str, x: Vector | None = None) -> None:  # noqa: A002 - as rows call it
         """Note that an entry is gone.
