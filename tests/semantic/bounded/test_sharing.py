@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolops_plugins.semantic.bounded import Bounded, sharing
+from toolops_plugins.semantic.bounded.changes import Doubts
 from toolops_plugins.semantic.bounded.evidence import FEATURES
 from toolops_plugins.semantic.bounded.labels import WINDOW, Labels
 from toolops_plugins.semantic.bounded.records import Table
@@ -143,6 +144,60 @@ def test_a_bound_that_is_first_used_after_the_merge_goes_on_too(states):
     assert len(learner._budgets[0.05].recent()) == 150
 
 
+def raise_alarm(learner):
+    """Let wrong answers come until all groups are in doubt; return one group of them."""
+    key = learner._groups.lead(next(iter(learner._groups._groups)))
+    while learner._changes.trusts(key):
+        learner._changes.confirm(1)
+        learner._changes.note(1, 0.3, right=False, new=True)
+    return key
+
+
+def test_doubts_outlive_a_restart():
+    """The entries whose answers have changed do so, too."""
+    before = teach(open_learner(), 60, 1)
+    keys = sorted({before._groups.lead(key) for key in before._groups._groups})
+    before._changes.note(keys[0], 0.01, right=False, new=False)
+    after = open_learner()
+    after.merge(before.state())
+    assert [key for key in keys if not after._changes.trusts(key)] == keys[:1]
+
+
+def test_an_alarm_outlives_a_restart_and_so_does_what_was_right_since():
+    before = teach(open_learner(), 60, 1)
+    raise_alarm(before)
+    keys = sorted({before._groups.lead(key) for key in before._groups._groups})
+    before._changes.note(keys[2], 0.01, right=True, new=False)
+    after = open_learner()
+    after.merge(before.state())
+    assert [key for key in keys if after._changes.trusts(key)] == keys[2:3]
+    third = open_learner()
+    third.merge(after.state())  # which has learned nothing itself
+    assert [key for key in keys if third._changes.trusts(key)] == keys[2:3]
+
+
+def test_the_process_that_learned_last_says_what_is_in_doubt():
+    early, late = teach(open_learner(), 60, 1), open_learner()
+    key = raise_alarm(early)
+    late.merge(early.state())
+    late._changes.note(key, 0.01, right=True, new=False)
+    teach(late, 1, 2)
+    late._stamp = early._stamp + 1
+    for order in ((early, late), (late, early)):
+        after = open_learner()
+        for learner in order:
+            after.merge(learner.state())
+        assert after._changes.trusts(key)
+
+
+def test_a_process_with_labels_of_its_own_keeps_to_its_own_doubts():
+    before = teach(open_learner(), 60, 1)
+    key = raise_alarm(before)
+    running = teach(open_learner(), 1, 2)
+    running.merge(before.state())
+    assert running._changes.trusts(key)
+
+
 def test_many_restarts_keep_the_newest_and_stay_small():
     state = b""
     sizes = []
@@ -200,6 +255,10 @@ def shares(seed, count):
                 0.05: Pace(rng.integers(100, size=labels).astype(np.int8), 5_000, 900),
                 0.01: Pace(np.empty(0, np.int8), 0, 0),
             },
+            Doubts(
+                rng.integers(2**60, size=place),
+                None if place == 1 else rng.integers(2**60, size=labels),
+            ),
         )
         for place in range(count)
         for labels in [int(rng.integers(0, 900))]

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from enum import Enum, auto
-from typing import Final, TypeVar
+from itertools import islice
+from typing import Final, NamedTuple, TypeVar
 
-__all__ = ["Changes", "Finding"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Changes", "Doubts", "Finding"]
 
 _SURPRISE: Final = 0.1  # a wrong candidate of a lower risk puts its group in doubt
 _WORST: Final = 0.5  # candidates that are more likely wrong than right tell nothing
@@ -18,6 +23,7 @@ _ATTENTION: Final = 1.0  # evidence above which more candidates are audited
 _NEW: Final = 0.5  # share of wrong candidates whose question has an answer that is new, at first
 _DECAY: Final = 0.5 ** (1 / 100)  # half-life of that share: 100 wrong candidates
 _MOST: Final = 65_536  # groups that are remembered
+_MOST_STORED: Final = 16_384  # groups of each sort that a later process remembers
 
 _Value = TypeVar("_Value")
 
@@ -35,6 +41,18 @@ class Finding(Enum):
     """The answers of a group that was in doubt are right."""
     REFUTED = auto()
     """The answers of a group that was in doubt are wrong."""
+
+
+class Doubts(NamedTuple):
+    """The groups in doubt, as arrays.
+
+    Args:
+        doubted: The groups that are in doubt by themselves.
+        confirmed: The groups that were right since the last alarm; None: there was no alarm.
+    """
+
+    doubted: NDArray[np.int64]
+    confirmed: NDArray[np.int64] | None
 
 
 class Changes:
@@ -116,6 +134,25 @@ class Changes:
         self._epoch += 1
         return Finding.ALARM
 
+    def doubts(self) -> Doubts:
+        """Return the groups in doubt."""
+        confirmed = (key for key, epoch in self._confirmed.items() if epoch == self._epoch)
+        return Doubts(
+            _last(self._doubted), _last(dict.fromkeys(confirmed)) if self._epoch else None
+        )
+
+    def recall(self, doubts: Doubts, called: Callable[[int], int]) -> None:
+        """Doubt the groups that another process doubted, and no others.
+
+        Args:
+            doubts: Its doubts.
+            called: Returns the name of a group here.
+        """
+        self._doubted = dict.fromkeys(map(called, doubts.doubted.tolist()))
+        self._epoch = int(doubts.confirmed is not None)
+        confirmed = [] if doubts.confirmed is None else doubts.confirmed.tolist()
+        self._confirmed = dict.fromkeys(map(called, confirmed), self._epoch)
+
     def forget(self, key: int) -> None:
         """Forget a group without entries; the same answer, given anew, is right."""
         self._doubted.pop(key, None)
@@ -135,3 +172,8 @@ def _put(table: dict[int, _Value], key: int, value: _Value) -> None:
     table[key] = value
     if len(table) > _MOST:
         del table[next(iter(table))]
+
+
+def _last(table: dict[int, None]) -> NDArray[np.int64]:
+    keys = list(islice(reversed(table), _MOST_STORED))
+    return np.array(keys[::-1], np.int64)

@@ -451,6 +451,7 @@ class Bounded:
                 bound: Pace(budget.recent(), budget.account.requests, budget.account.hits)
                 for bound, budget in self._budgets.items()
             },
+            self._changes.doubts(),
         )
 
     def merge(self, state: bytes) -> bool:
@@ -493,6 +494,8 @@ class Bounded:
         self._other_count = sum(share.learned for share in shares)
         self._group_records.take((share.groups for share in shares), self._groups.lead)
         self._scope_records.take((share.scopes for share in shares), _itself)
+        if not self._window.count:  # what changed before is of the entries that are still stored
+            self._changes.recall(shares[-1].doubts, self._groups.lead)
         for budget in self._budgets.values():
             self._recall(budget)
         self._gram.refresh()

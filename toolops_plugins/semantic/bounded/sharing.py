@@ -17,13 +17,14 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from toolops_plugins.semantic.bounded.changes import Doubts
 from toolops_plugins.semantic.bounded.evidence import FEATURES
 from toolops_plugins.semantic.bounded.labels import WINDOW, Labels
 from toolops_plugins.semantic.bounded.records import Table
 
 __all__ = ["Pace", "Share", "State", "dump", "load", "newest"]
 
-_MAGIC: Final = b"TOB\x02"
+_MAGIC: Final = b"TOB\x03"
 _HEAD: Final = struct.Struct("<4sII")  # magic with version, checksum of the rest, length of header
 _SOURCES: Final = 16
 
@@ -53,6 +54,7 @@ class Share(NamedTuple):
         groups: The records of groups.
         scopes: The records of scopes.
         paces: Its requests, by bound.
+        doubts: The groups that it doubted.
     """
 
     source: str
@@ -62,6 +64,7 @@ class Share(NamedTuple):
     groups: Table
     scopes: Table
     paces: dict[float, Pace]
+    doubts: Doubts
 
     @property
     def age(self) -> tuple[float, str]:
@@ -99,7 +102,10 @@ def dump(state: State) -> bytes:
     heads: list[dict[str, Any]] = []
     for share in state.shares:
         rings = [pace.ring for pace in share.paces.values()]
-        arrays = (*share.labels, *share.groups, *share.scopes, *rings)
+        doubted, confirmed = share.doubts
+        arrays = [*share.labels, *share.groups, *share.scopes, *rings, doubted]
+        if confirmed is not None:
+            arrays.append(confirmed)
         parts += [array.astype(array.dtype.newbyteorder("<")).tobytes() for array in arrays]
         heads.append(
             {
@@ -113,6 +119,8 @@ def dump(state: State) -> bytes:
                     (bound, len(pace.ring), pace.requests, pace.hits)
                     for bound, pace in share.paces.items()
                 ],
+                "doubted": len(doubted),
+                "confirmed": None if confirmed is None else len(confirmed),
             }
         )
     header = orjson.dumps({"features": FEATURES, "shares": heads, "joined": state.joined})
@@ -171,4 +179,8 @@ class _Reader:
                 bound: Pace(self._array(np.int8, length), requests, hits)
                 for bound, length, requests, hits in head["paces"]
             },
+            Doubts(
+                self._array(np.int64, head["doubted"]),
+                None if head["confirmed"] is None else self._array(np.int64, head["confirmed"]),
+            ),
         )
