@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolops_plugins import ConfigurationError, SemanticCache
+from toolops_plugins import ConfigurationError, Semantic, SemanticCache, ToolOps
 from toolops_plugins.audit.log_reader import Broken, Record
 from toolops_plugins.audit.semantic_advice import advice, percent, warnings
 from toolops_plugins.audit.semantic_questions import Fields, fields_of, gather
@@ -242,9 +242,9 @@ def run_audit(data, settings):
 
 def test_thresholds_do_what_the_cache_does(banking77, tmp_path):
     settings = [Setting("threshold", 0.7), Setting("threshold", 0.7, guarded=False)]
-    watched, _ = settings_around(thresholds_of(embedder_of(None)), [], judged=True)
-    assert watched.default
-    result = run_audit(banking77, [*settings, watched])
+    _, around = settings_around(thresholds_of(embedder_of(None)), [], judged=False)
+    assert around[0].calibrated
+    result = run_audit(banking77, [*settings, around[0]])
     for number, tally in enumerate(result.tallies):
         own = [{"threshold": 0.7}, {"threshold": 0.7, "guards": []}, {}][number]
         with SemanticCache(tmp_path / f"{number}", **own, flush_every=3_600) as cache:
@@ -276,6 +276,33 @@ def test_bounds_do_what_the_cache_does(banking77, tmp_path, monkeypatch):
         assert (tally.hits, tally.wrong) == ask_all(cache, data)
     assert made
     assert tally.hits - 10 > tally.exact > 100
+
+
+def test_the_default_is_that_of_a_tool(tmp_path):
+    with ToolOps("audit", semantic=SemanticCache(tmp_path)) as ops:
+
+        @ops.readonly(semantic=Semantic(on="question"))
+        def ask(question):
+            return question
+
+        ask("How do I pay by card?")
+        rule = ask.explain("How can I pay by card?")
+    default, _ = settings_around((0.8, 0.4), [], judged=True)
+    assert (rule.policy, rule.details["max_error"]) == (default.policy, default.value)
+
+
+def test_pairs_are_those_of_the_default_and_vetoes_those_of_the_calibrated_thresholds():
+    rows = [
+        ("Cancel order 18", "18"), ("CANCEL ORDER 18", "17"), ("Cancel order 17", "17"),
+    ]  # fmt: skip
+    angles = {**TALK, "CANCEL ORDER 18": 5.5}
+    default, settings = settings_around((0.9, 0.5), [], judged=True)
+    result = run_replay(rows, angles, settings, default)
+    assert (result.setting, result.vetoing) == (default, Setting("threshold", 0.9, alike=0.5))
+    # The default serves repetitions from the first request on.
+    assert [(pair.question, pair.truth) for pair in result.wrong] == [("CANCEL ORDER 18", "17")]
+    assert {name: each.vetoes for name, each in result.guarding.items()} == {"numbers": 1}
+    assert [pair.question for pair in result.vetoed] == ["Cancel order 17"]
 
 
 def test_verdicts_are_kept_for_a_batch_only():
@@ -314,14 +341,18 @@ def test_settings_lie_round_the_threshold():
     watched, settings = settings_around(0.8, [0.02], judged=True)
     assert watched in settings
     values = [0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]
-    assert settings == [
-        *(Setting("threshold", value) for value in values),
-        *(Setting("threshold", value, guarded=False) for value in values),
-        Setting("bounded", 0.02),
-    ]
+    bounds, calibrated = [0.01, 0.02], Setting("threshold", 0.8, alike=0.4)
+    thresholds = [Setting("threshold", each, on) for on in (True, False) for each in values]
+    assert settings == [*(Setting("bounded", bound) for bound in bounds), *thresholds]
     default, more = settings_around((0.8, 0.4), [0.02], judged=True)
-    assert more == [default, *settings]
-    assert default == Setting("threshold", 0.8, alike=0.4)
+    assert more == [*settings[:2], calibrated, *thresholds]
+    assert default == Setting("bounded", 0.01)
+    assert default.default
+    # Without answers the default cannot learn.
+    assert settings_around((0.8, 0.4), [0.02], judged=False) == (
+        calibrated,
+        [calibrated, *thresholds],
+    )
     watched, settings = settings_around(0.95, [0.02], judged=False)
     assert all(0.79 < setting.value < 1 for setting in settings)
     assert {setting.policy for setting in settings} == {"threshold"}
@@ -361,6 +392,12 @@ def test_advice_takes_the_most_hits_within_the_bound():
     assert "threshold=0.9 answers 30.0%" in alone
     (wider,) = advice_for(tallies[:3], (0.022,))
     assert "threshold=0.7 answers 60.0%" in wider
+    # Tools do not have the calibrated thresholds.
+    calibrated = (Setting("threshold", 0.8, alike=0.3), 9_000, 5)
+    (settable,) = advice_for([*tallies[:3], calibrated], (0.02,))
+    assert settable == alone
+    (default,) = advice_for([(Setting("bounded", 0.01), 4_000, 60)], (0.02,))
+    assert "the default (max_error=0.01) answers 40.0%" in default
     # What has learned nothing yet has kept its bound by serving nothing.
     cold = Tally(Setting("bounded", 0.02), requests=10_000, hits=9_000, exact=9_000)
     (careful,) = advice_for([(GUARDED, 3_000, 50)], (0.02,), cold)

@@ -68,8 +68,8 @@ def test_it_counts_hits_and_wrong_answers(run, log):
     assert bare["wrong_of_all"]["share"] == 1 / 6
     assert bare["wrong_of_all"]["high"] == pytest.approx(0.5635, abs=1e-4)
     assert bare["wrong_of_hits"]["share"] == 1 / 3
-    cold = at(found, policy="bounded", max_error=0.02)  # six questions teach nothing
-    assert (cold["hits"], cold["exact"]) == (1, 1)
+    cold = at(found, policy="bounded", default=True)  # six questions teach nothing
+    assert (cold["max_error"], cold["hits"], cold["exact"]) == (0.01, 2, 1)  # one is a repetition
     assert found["guards"] == {"numbers": {"vetoes": 1, "right": 1}}
     (veto,) = found["vetoed"]
     assert (veto["line"], veto["matched_line"], veto["guard"]) == (5, 4, "numbers")
@@ -87,7 +87,9 @@ def test_it_prints_tables_and_advice(run, log):
         "0.8 (given) 33.3% 0.00% (0.00-39.0) 0.00% (0.00-65.8) 0.004",
         "0.8 50.0% 16.7% (3.01-56.4) 33.3% (6.15-79.2) 0.006",
         "numbers 1 1 100%",
-        "For at most 2% wrong answers: nothing that was tried is sure",
+        "0.01 (default) 33.3% 0.00% (0.00-39.0) 0.00% (0.00-65.8) 0.004",
+        "For at most 2% wrong answers: the default (max_error=0.01) answers 33.3%",
+        "what the guards vetoed first, under threshold=0.8",
         "1 line left out, since unreadable: 7: not JSON",
     )
     assert_shown(out, parts)
@@ -101,6 +103,7 @@ def test_without_a_truth_it_shows_pairs_to_look_at(run, log):
     assert "how do i reset my password ~ How do I reset my password?" in text
     assert "What does order 18 cost? ~ What does order 17 cost? x numbers:" in text
     assert "read the pairs" in text
+    assert "the default is replayed, max_error=0.01" in text
     found = json.loads(run(log, "--semantic", "--json")[1])
     assert "wrong" not in found["settings"][0]
     assert {setting["policy"] for setting in found["settings"]} == {"threshold"}
@@ -141,7 +144,7 @@ def test_bounds_are_those_that_were_asked_for(run, log):
     options = ("--truth", "intent", "--max-error", "0.1", "--max-error", "0.03")
     found = json.loads(run(log, "--semantic", "--json", *options)[1])
     bounds = [s["max_error"] for s in found["settings"] if s["policy"] == "bounded"]
-    assert bounds == [0.03, 0.1]
+    assert bounds == [0.01, 0.03, 0.1]  # the default is always there
     assert len(found["advice"]) == 2
 
 
@@ -162,7 +165,12 @@ def test_an_embedder_of_ones_own(run, log, tmp_path, monkeypatch):
     assert found["assumed"]["embedder"] == "callable:own_embedder.letters"
     assert found["assumed"]["threshold"] == 0.95
     assert found["assumed"]["alike_threshold"] == 0.8
-    assert found["settings"][0]["default"]
+    assert found["settings"][0]["calibrated"]
+    assert not found["settings"][0]["default"]
+    judged = json.loads(run(log, "--semantic", "--json", "--truth", "intent")[1])
+    assert judged["assumed"]["max_error"] == 0.01
+    assert [each["max_error"] for each in judged["settings"] if each["default"]] == [0.01]
+    assert "calibrated threshold: 0.82, and 0.25" in squeezed(run(log, "--semantic")[1])
     for name, text in (
         ("bogus", "--embedder: must be wordllama, chroma or module:attribute, not 'bogus'"),
         ("no_such_module:x", "--embedder: there is no module 'no_such_module'"),
@@ -266,12 +274,18 @@ class Page(HTMLParser):
         self.text += data
 
 
-@pytest.mark.parametrize("truth", [("--truth", "intent"), ()])
-def test_pictures_are_drawn(run, log, tmp_path, truth):
+@pytest.mark.parametrize(
+    ("truth", "tables"),
+    [
+        (("--truth", "intent", "--threshold", "0.8"), 4), (("--truth", "intent"), 4),
+        (("--threshold", "0.8"), 5), ((), 5),
+    ],
+)  # fmt: skip
+def test_pictures_are_drawn(run, log, tmp_path, truth, tables):
     rows = [{"question": "<b>&evil; $x$</b>", "intent": "<i>"}] * 2
     log.write_text(log.read_text() + "".join(json.dumps(row) + "\n" for row in rows))
     png, page = tmp_path / "x.png", tmp_path / "X.HTML"
-    args = (log, "--semantic", "--threshold", "0.8", *truth)
+    args = (log, "--semantic", *truth)
     code, out, err = run(*args, "--plot", png, "--plot", page)
     assert (code, err) == (0, "")
     assert out == run(*args)[1]
@@ -282,7 +296,7 @@ def test_pictures_are_drawn(run, log, tmp_path, truth):
     text = page.read_text()
     found = Page(text)
     assert found.tags.count("svg") == 1
-    assert found.tags.count("table") == (4 if truth else 5)
+    assert found.tags.count("table") == tables
     assert "b" not in found.tags
     assert "i" not in found.tags
     assert all(link.startswith("#") for link in found.links)  # nothing is fetched
@@ -358,7 +372,12 @@ def test_real_questions(run, data_dir, tmp_path):
         assert 0 < wrong[3] < hits[3] / 5
     assert all(0.5 < pair["similarity"] <= 1 for pair in found["wrong"])
     matched = [pair["matched_line"] for pair in found["wrong"]]
-    assert 0 < len(matched) == len(set(matched)) <= found["settings"][3]["wrong"]
+    assert (
+        0
+        < len(matched)
+        == len(set(matched))
+        <= at(found, policy="threshold", threshold=0.8, guards=True)["wrong"]
+    )
     vetoes = sum(each["vetoes"] for each in found["guards"].values())
     assert vetoes >= sum(each["right"] for each in found["guards"].values()) > 0
     assert "of 8 min 20 s" in found["advice"][0]

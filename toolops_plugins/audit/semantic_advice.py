@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from toolops_plugins.audit.semantic_result import Result, Setting, Share, Tally
 from toolops_plugins.audit.text import several, span
+from toolops_plugins.semantic.lookup import DEFAULT_MAX_ERROR
 from toolops_plugins.telemetry.report import money
 
 __all__ = [
@@ -54,9 +55,10 @@ def _advice(result: Result, bound: float) -> str:
     whole interval must be below the bound. The bounded policy knows its bound beforehand; so its
     measured share must be below the bound, and it must have served at least one paraphrase. A
     setting without guards is never advised, because the errors that guards prevent are rare and may
-    be missing from the log.
+    be missing from the log; nor are the calibrated thresholds, which tools do not have.
     """
-    guarded = [tally for tally in result.tallies if tally.setting.guarded]
+    settable = [tally for tally in result.tallies if not tally.setting.calibrated]
+    guarded = [tally for tally in settable if tally.setting.guarded]
     fit = [tally for tally in guarded if tally.hits and _fits(tally, bound)]
     start = f"For at most {_plain(bound)} wrong answers"
     if not fit:
@@ -99,13 +101,13 @@ def _savings(result: Result, tally: Tally) -> str:
 
 
 def _advice_by_eye(result: Result) -> Iterator[str]:
-    default = next(tally for tally in result.tallies if tally.setting == result.setting)
-    if not default.hits and not result.vetoed:
-        yield f"No two of these questions are as near as {default.setting.value:.4g}."
+    watched = next(tally for tally in result.tallies if tally.setting == result.setting)
+    if not watched.hits and not result.vetoed:
+        yield f"No two of these questions are as near as {watched.setting.value:.4g}."
         return
     yield (
-        f"{default.setting.code} would answer {percent(default.hit_rate)} of the requests and save "
-        f"{_savings(result, default)}. How many of these answers would be wrong, the log does not "
+        f"{watched.setting.code} would answer {percent(watched.hit_rate)} of the requests and save "
+        f"{_savings(result, watched)}. How many of these answers would be wrong, the log does not "
         "say: read the pairs."
     )
     if result.doubtful:
@@ -120,7 +122,8 @@ def _advice_by_eye(result: Result) -> Iterator[str]:
         )
     yield (
         "Better than eyes: a column that is equal where the same answer is wanted, such as an "
-        "intent or the logged answer; name it with --truth and wrong answers are counted."
+        "intent or the logged answer. Name it with --truth: then wrong answers are counted, and "
+        f"the default is replayed, max_error={DEFAULT_MAX_ERROR:.4g}, which learns from answers."
     )
 
 
@@ -132,7 +135,7 @@ def legend(result: Result) -> str:
 
 def guard_legend(result: Result) -> str:
     """Return the legend of the table of guards."""
-    bare = Setting("threshold", result.setting.value, guarded=False)
+    bare = Setting("threshold", result.vetoing.value, guarded=False)
     tally = next(tally for tally in result.tallies if tally.setting == bare)
     if not result.judged:
         return f"without guards {percent(tally.hit_rate)} of all requests would be answered"

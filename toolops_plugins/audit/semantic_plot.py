@@ -110,7 +110,7 @@ def _draw(axes: Any, result: Result) -> None:
             axes.plot(values, rates, "o-", color=color, markersize=5, label=label)
         (tally,) = [tally for tally in result.tallies if tally.setting == result.setting]
         place = tally.setting.value, 100 * tally.hit_rate
-        _mark(axes, tally, place)
+        _mark(axes, tally, place, _GUARDED)
         axes.set_xlabel("threshold: least similarity to be served")
         axes.set_ylim(0, None)
     axes.set_ylabel("hit rate, % of all requests")
@@ -121,15 +121,20 @@ def _draw(axes: Any, result: Result) -> None:
 
 
 def _way(tally: Tally) -> tuple[str, bool]:
-    """Return the curve of a setting; the default has its own."""
-    return "default" if tally.setting.default else tally.setting.policy, tally.setting.guarded
+    """Return the curve of a setting; the calibrated thresholds are a point beside the others."""
+    return "calibrated" if tally.setting.calibrated else tally.setting.policy, tally.setting.guarded
 
 
-def _mark(axes: Any, tally: Tally, place: tuple[float, float]) -> None:
+def _mark(axes: Any, tally: Tally, place: tuple[float, float], color: str) -> None:
     """Mark the inspected setting."""
-    axes.plot(*place, "*", color=_GUARDED, markersize=15, markeredgecolor="white", zorder=4)
-    text = "default" if tally.setting.default else f"{tally.setting.value:.4g} given"
-    _label(axes, text, place, (9, -12), _GUARDED, bold=True)
+    axes.plot(*place, "*", color=color, markersize=15, markeredgecolor="white", zorder=4)
+    setting = tally.setting
+    text, offset = f"{setting.value:.4g} given", (9, -12)
+    if setting.calibrated:
+        text = "calibrated"
+    elif setting.default:
+        text, offset = f"default, {100 * setting.value:.4g}%", (2, 10)
+    _label(axes, text, place, offset, color, bold=True)
 
 
 def _draw_judgements(
@@ -164,8 +169,10 @@ def _draw_judgements(
         offset = (-7, 4) if place[0] > 0.06 * right else (7, -4)
         if tally.setting != result.setting:
             _label(axes, f"{tally.setting.value:.4g}", place, offset, _GUARDED)
-    (chosen,) = [tally for tally in result.tallies if tally.setting == result.setting]
-    _mark(axes, chosen, _place(chosen))
+    for tally in result.tallies:
+        if tally.setting.calibrated and _place(tally)[0] <= right:
+            axes.plot(*_place(tally), "o", color=_GUARDED, fillstyle="none", markersize=8)
+            _label(axes, "calibrated", _place(tally), (9, -10), _GUARDED)
     if bounded:
         shares = [tally.wrong_of_all for tally in bounded]
         reach = [
@@ -178,8 +185,12 @@ def _draw_judgements(
             label="max_error, with 95% interval; bounds dashed",
         )  # fmt: skip
         for tally in bounded:
-            text = f"{100 * tally.setting.value:.4g}%"
-            _label(axes, text, _place(tally), (0, 9), _BOUNDED, bold=True, ha="center")
+            if tally.setting != result.setting:
+                text = f"{100 * tally.setting.value:.4g}%"
+                _label(axes, text, _place(tally), (0, 9), _BOUNDED, bold=True, ha="center")
+    (chosen,) = [tally for tally in result.tallies if tally.setting == result.setting]
+    color = _BOUNDED if chosen.setting.policy == "bounded" else _GUARDED
+    _mark(axes, chosen, _place(chosen), color)
     axes.set_xlabel("wrong answers, % of all requests")
 
 
@@ -233,7 +244,7 @@ small, .faint { color: #707070; } .warning { color: #9a5b00; }
 
 
 def _page(result: Result, source: str, top: int, picture: str) -> str:
-    default = f"under {result.setting.code}"
+    watched, vetoing = f"under {result.setting.code}", f"under {result.vetoing.code}"
     body: list[str] = [
         f"<h1>{_escape(source)}</h1>",
         f'<p class="faint">{"<br>".join(map(_escape, assumptions(result)))}</p>',
@@ -245,14 +256,14 @@ def _page(result: Result, source: str, top: int, picture: str) -> str:
     if result.judged:
         body.append(f'<p class="faint">{_escape(legend(result))}</p>')
     if result.guarding:
-        body += [_heading(f"What the guards vetoed first, {default}"), _table(guard_rows(result))]
+        body += [_heading(f"What the guards vetoed first, {vetoing}"), _table(guard_rows(result))]
         body.append(f'<p class="faint">{_escape(guard_legend(result))}</p>')
     if result.judged:
-        kinds = [(f"Wrong answers, {default}, the most similar", result.wrong)]
+        kinds = [(f"Wrong answers, {watched}, the most similar", result.wrong)]
     else:
         kinds = [
-            (f"Served, {default}, the least similar", result.doubtful),
-            (f"Vetoed, {default}, the most similar", result.vetoed),
+            (f"Served, {watched}, the least similar", result.doubtful),
+            (f"Vetoed, {vetoing}, the most similar", result.vetoed),
         ]
     for title, pairs in kinds:
         if pairs[:top]:

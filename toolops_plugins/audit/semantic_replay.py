@@ -4,8 +4,8 @@ The replay uses the real embedder, memory index, guards and decision, and writes
 does not depend on the setting is done once: each question is embedded once, the guards see each
 pair once, and all thresholds share one search. That search covers all earlier questions; each
 setting filters those that it has stored itself, and the search continues until there are enough.
-The default and the bounded policy consider all neighbours, not only near ones, so each has its own
-index.
+The bounded policy and the calibrated thresholds consider all neighbours, not only near ones, so
+each has its own index.
 """
 
 from __future__ import annotations
@@ -27,7 +27,14 @@ from toolops_plugins.semantic.guards import Guards, Traits, Veto
 from toolops_plugins.semantic.index.index import Near, Vector
 from toolops_plugins.semantic.index.memory import MemoryIndex
 from toolops_plugins.semantic.index.rows import Row
-from toolops_plugins.semantic.lookup import NEIGHBOURS, Decider, Lookup, Question, Rule
+from toolops_plugins.semantic.lookup import (
+    DEFAULT_MAX_ERROR,
+    NEIGHBOURS,
+    Decider,
+    Lookup,
+    Question,
+    Rule,
+)
 
 __all__ = ["Replay", "Tell", "settings_around"]
 
@@ -43,12 +50,13 @@ def settings_around(
 ) -> tuple[Setting, list[Setting]]:
     """Return the inspected setting, and all settings to compare.
 
-    These are seven thresholds with and without guards: the middle one, three steps of 0.05 below
-    it, and three steps towards 1. If the log has true answers, each bound is added, since the
-    bounded policy learns from them.
+    If the log has true answers, these are the default and all bounds, since the bounded policy
+    learns from answers; and seven thresholds with and without guards: the middle one, three steps
+    of 0.05 below it, and three steps towards 1. Inspected is the threshold that the user asked for,
+    else the default, or the calibrated thresholds where the default cannot learn.
 
     Args:
-        thresholds: Both thresholds of the default, or the one that the user asked for.
+        thresholds: Both calibrated thresholds, or the one that the user asked for.
         bounds: Allowed shares of wrong answers.
         judged: Whether the log has true answers.
     """
@@ -61,10 +69,13 @@ def settings_around(
     steps = [threshold - 0.05 * step for step in (3, 2, 1)]
     steps += [threshold, *(1 - (1 - threshold) * part for part in (0.75, 0.5, 0.25))]
     values = sorted({round(value, 4) for value in steps if 0 < value <= 1})
-    settings = [watched] if watched.default else []
+    settings = [watched] if watched.calibrated else []
     settings += [Setting("threshold", value, on) for on in (True, False) for value in values]
     if judged:
-        settings += [Setting("bounded", bound) for bound in bounds]
+        every = sorted({DEFAULT_MAX_ERROR, *bounds})
+        settings = [*(Setting("bounded", bound) for bound in every), *settings]
+        if watched.calibrated:
+            watched = Setting("bounded", DEFAULT_MAX_ERROR)
     return watched, settings
 
 
@@ -74,7 +85,8 @@ class Replay:
     Args:
         questions: The log.
         embedder: The embedder.
-        watched: The inspected setting, whose hits and vetoes are recorded; one of ``settings``.
+        watched: The inspected setting, whose hits are recorded; one of ``settings``. If it is not a
+            threshold, vetoes are recorded under the calibrated ones.
         settings: All settings.
         orders: Seeds of the orders to replay. Default empty: the order of the log.
     """
@@ -91,8 +103,10 @@ class Replay:
         self._embeddings = Embeddings(embedder, cache_items=0)
         self._orders = tuple(orders)
         self._tallies = [Tally(each, max(1, len(self._orders))) for each in settings]
-        self._watched_setting = watched
-        self._watch = Watch(questions)
+        calibrated = (each for each in settings if each.calibrated)
+        vetoing = watched if watched.policy == "threshold" else next(calibrated, watched)
+        self._watched, self._vetoing = watched, vetoing
+        self._watches = {setting: Watch(questions) for setting in (watched, vetoing)}
         entries: dict[tuple[bytes, str], int] = {}
         self._entry = [
             entries.setdefault(key, len(entries))
@@ -135,10 +149,7 @@ class Replay:
     def _stream(self, order: Sequence[int], vectors: Matrix, turn: int, tell: Tell) -> None:
         log = _Log(self._questions, self._entry, self._rows, vectors)
         caches = [_Cache(log, tally, turn) for tally in self._tallies]
-        watches = [
-            self._watch if tally.setting == self._watched_setting and not turn else None
-            for tally in self._tallies
-        ]
+        watches = [None if turn else self._watches.get(tally.setting) for tally in self._tallies]
         total = len(order) * max(1, len(self._orders))
         for start in range(0, len(order), _BATCH):
             tell("replaying", turn * len(order) + start, total)
@@ -156,21 +167,22 @@ class Replay:
             latency: Duration of a call in seconds.
             bounds: Allowed shares of wrong answers.
         """
-        watch = self._watch
+        watch, vetoing = self._watches[self._watched], self._watches[self._vetoing]
         return Result(
             self._questions,
             self._embeddings.name,
-            self._watched_setting,
+            self._watched,
+            self._vetoing,
             self._orders,
             price,
             latency,
             tuple(bounds),
             len(self._rows),
             self._tallies,
-            watch.guarding,
+            vetoing.guarding,
             watch.wrong(),
             watch.doubtful(),
-            watch.veto_pairs(),
+            vetoing.veto_pairs(),
             self._interrupted,
         )
 

@@ -22,7 +22,7 @@ from toolops_plugins.audit.semantic_result import Pair, Result, Share, Tally
 from toolops_plugins.audit.text import bullet, indent, printable, several, table
 from toolops_plugins.telemetry.report import duration, money
 
-_FIRST = 13  # cells of the first column, so that tables below each other agree
+_FIRST = 14  # cells of the first column, so that tables below each other agree
 
 __all__ = [
     "Rows",
@@ -57,8 +57,9 @@ def plain_semantic(result: Result, source: dict[str, Any], top: int) -> dict[str
         },
         "assumed": {
             "embedder": result.embedder,
-            "threshold": result.setting.value,
-            "alike_threshold": result.setting.alike,
+            "max_error": result.setting.value if result.setting.policy == "bounded" else None,
+            "threshold": result.vetoing.value,
+            "alike_threshold": result.vetoing.alike,
             "orders": list(result.orders),
             "price": result.price,
             "latency": result.latency,
@@ -93,6 +94,7 @@ def _plain_tally(result: Result, tally: Tally) -> dict[str, Any]:
         "policy": setting.policy,
         "threshold" if setting.policy == "threshold" else "max_error": setting.value,
         "default": setting.default,
+        "calibrated": setting.calibrated,
         "guards": setting.guarded,
         "requests": tally.requests / tally.orders,
         "hits": tally.hits / tally.orders,
@@ -133,10 +135,13 @@ def assumptions(result: Result) -> list[str]:
         taken += f"  (guessed: {', '.join(fields.guessed)})"
     orders = f"shuffled {several(len(result.orders), 'time')}" if result.orders else "as in the log"
     cost = f"{money(result.price)} and takes {duration(result.latency)}"
-    default = result.setting
+    calibrated = result.vetoing
     decides = ""
-    if default.default:
-        decides = f"; default: {default.value:.4g}, and {default.alike:.4g} where every word pairs"
+    if calibrated.calibrated:
+        decides = (
+            f"; calibrated threshold: {calibrated.value:.4g}, and {calibrated.alike:.4g} where "
+            "every word pairs"
+        )
     sizes = [several(len(result.questions), "request"), f"{result.distinct:,} distinct"]
     if result.judged:
         sizes.append(several(len(result.questions.truths), "truth"))
@@ -152,9 +157,9 @@ def rows_by_setting(result: Result) -> Iterator[Rows]:
     """Yield a table of settings and counts for each policy."""
     of = result.tallies
     ways = (
+        ("max_error", [t for t in of if _is(t, "bounded")]),
         ("threshold", [t for t in of if _is(t, "threshold") and t.setting.guarded]),
         ("no guards", [t for t in of if _is(t, "threshold") and not t.setting.guarded]),
-        ("max_error", [t for t in of if _is(t, "bounded")]),
     )
     wrong = ("wrong, of all", "wrong, of hits") if result.judged else ()
     for name, tallies in ways:
@@ -169,8 +174,10 @@ def _is(tally: Tally, policy: str) -> bool:
 
 def _row_of(result: Result, tally: Tally) -> tuple[str, ...]:
     setting = tally.setting
-    value = "default" if setting.default else f"{setting.value:.4g}"
-    if setting == result.setting and not setting.default:
+    value = "calibrated" if setting.calibrated else f"{setting.value:.4g}"
+    if setting.default:
+        value += " (default)"
+    elif setting == result.setting and not setting.calibrated:
         value += " (given)"
     shares: tuple[str, ...] = ()
     if result.judged:
@@ -181,7 +188,7 @@ def _row_of(result: Result, tally: Tally) -> tuple[str, ...]:
 
 
 def guard_rows(result: Result) -> Rows:
-    """Return a table of the guards' vetoes under the inspected setting."""
+    """Return a table of the guards' vetoes under a threshold."""
     head = ("guard", "vetoes", *(("rightly", "of them") if result.judged else ()))
     rows: Rows = [head]
     ordered = sorted(result.guarding.items(), key=lambda each: (-each[1].vetoes, each[0]))
@@ -210,17 +217,17 @@ def show_semantic(console: Console, result: Result, source: str, top: int) -> No
         console.print(indent(_table(rows)))
     if result.judged:
         console.print(indent(Text(legend(result), style="dim")))
-    default = f"under {result.setting.code}"
+    watched, vetoing = f"under {result.setting.code}", f"under {result.vetoing.code}"
     if result.guarding:
         console.print()
-        console.print(indent(Text(f"what the guards vetoed first, {default}", style="bold")))
+        console.print(indent(Text(f"what the guards vetoed first, {vetoing}", style="bold")))
         console.print(indent(_table(guard_rows(result))))
         console.print(indent(Text(guard_legend(result), style="dim")))
     if result.judged:
-        _show_pairs(console, f"wrong answers, {default}, the most similar", result.wrong[:top])
+        _show_pairs(console, f"wrong answers, {watched}, the most similar", result.wrong[:top])
     else:
-        _show_pairs(console, f"served, {default}, the least similar", result.doubtful[:top])
-        _show_pairs(console, f"vetoed, {default}, the most similar", result.vetoed[:top])
+        _show_pairs(console, f"served, {watched}, the least similar", result.doubtful[:top])
+        _show_pairs(console, f"vetoed, {vetoing}, the most similar", result.vetoed[:top])
     console.print()
     for sentence in advice(result):
         console.print(bullet(">", sentence, "green"))

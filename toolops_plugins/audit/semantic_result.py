@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from toolops_plugins.audit.semantic_questions import Questions
+from toolops_plugins.semantic.lookup import DEFAULT_MAX_ERROR
 
 __all__ = ["Guarding", "Pair", "Result", "Setting", "Share", "Tally", "wilson"]
 
@@ -52,8 +53,8 @@ class Setting:
         policy: The policy that decides.
         value: The threshold, or the allowed share of wrong answers.
         guarded: Whether the guards may veto. Default True.
-        alike: The threshold of questions that the guards find equivalent; only the default has one.
-            Default None: ``value``.
+        alike: The threshold of questions that the guards find equivalent; only the calibrated
+            setting, of a SemanticCache without a runtime, has one. Default None: ``value``.
     """
 
     policy: Literal["threshold", "bounded"]
@@ -63,16 +64,22 @@ class Setting:
 
     @property
     def default(self) -> bool:
-        """True if this is the default configuration."""
+        """True if this is the default of tools."""
+        return self.policy == "bounded" and self.value == DEFAULT_MAX_ERROR
+
+    @property
+    def calibrated(self) -> bool:
+        """True if this is the default of a SemanticCache without a runtime."""
         return self.alike is not None
 
     @property
     def code(self) -> str:
-        """The arguments of ``SemanticCache`` for this configuration."""
-        if self.default:
-            return "the default"
+        """The arguments of ``Semantic`` for this configuration."""
+        if self.calibrated:
+            return "the calibrated threshold"
         name = "threshold" if self.policy == "threshold" else "max_error"
-        return f"{name}={self.value:.4g}" + ("" if self.guarded else ", guards=[]")
+        code = f"{name}={self.value:.4g}" + ("" if self.guarded else ", guards=[]")
+        return f"the default ({code})" if self.default else code
 
 
 @dataclass(slots=True)
@@ -147,7 +154,7 @@ class Pair(NamedTuple):
 
 @dataclass(slots=True)
 class Guarding:
-    """The vetoes of one guard under the inspected setting.
+    """The vetoes of one guard under a threshold.
 
     Args:
         vetoes: Number of answers that this guard was the first to veto.
@@ -165,7 +172,9 @@ class Result:
     Args:
         questions: The questions.
         embedder: The name of the embedder.
-        setting: The inspected setting: the default, or the one that the user asked for.
+        setting: The inspected setting: the default or, without true answers, the calibrated
+            threshold; or the threshold that the user asked for.
+        vetoing: The threshold under which the vetoes of the guards were recorded.
         orders: Seeds of the orders. Empty: the order of the log.
         price: Cost of a call.
         latency: Duration of a call in seconds.
@@ -182,6 +191,7 @@ class Result:
     questions: Questions
     embedder: str
     setting: Setting
+    vetoing: Setting
     orders: tuple[int, ...]
     price: float
     latency: float

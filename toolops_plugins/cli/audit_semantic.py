@@ -49,7 +49,7 @@ _ON: Final = (
     "Field of the question, if --field names several; the other fields and the tool must be equal."
 )
 _EMBEDDER: Final = "wordllama, chroma, or your own as module:attribute. Default: wordllama."
-_THRESHOLD: Final = "Threshold to compare others with. Default: the rule of the cache."
+_THRESHOLD: Final = "Threshold to inspect instead of the default, which is a bound of 1 %."
 _ERROR: Final = "Allowed share of wrong answers; may be repeated. Default: 0.01, 0.02, 0.05."
 _ORDERS: Final = "Number of random orders to replay. Default: the order of the log."
 _LIMITED: Final = "Number of questions to read; 0: all."
@@ -81,7 +81,8 @@ class SemanticOptions(NamedTuple):
         truth: The field of the truth, or None.
         on: The field of the question, or None.
         embedder: The name of the embedder, or None for the default.
-        threshold: The middle threshold, or None for that of the embedder.
+        threshold: The threshold to inspect, or None for the default; then that of the embedder is
+            the middle one.
         bounds: Allowed shares of wrong answers; empty for the default.
         orders: Number of random orders, or None for the order of the log.
         limit: Largest number of questions; 0 for all.

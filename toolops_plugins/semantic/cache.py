@@ -38,7 +38,7 @@ from toolops_plugins.semantic.index.shared import index_for
 from toolops_plugins.semantic.judge import Judge, JudgeLike
 from toolops_plugins.semantic.lifecycle import Lifecycle
 from toolops_plugins.semantic.long_texts import LongText
-from toolops_plugins.semantic.lookup import Lookup, Question, Rule
+from toolops_plugins.semantic.lookup import DEFAULT_MAX_ERROR, Lookup, Question, Rule
 from toolops_plugins.semantic.matches import Explanation, Match
 from toolops_plugins.steps import (
     Io,
@@ -59,9 +59,6 @@ _ELSEWHERE = (
     "The questions of a runtime's tools are in scopes of their own: use tool.explain(...), or "
     "explain_answer(model, ...) for a guarded model."
 )
-_MAX_ERROR = 0.01
-"""Share of all requests of a tool that may get a wrong answer by default."""
-
 _REMEMBERED = 1_000
 """Misses that wait for their answers, from which the bounded policy learns."""
 
@@ -331,7 +328,7 @@ class SemanticCache(Lifecycle):
         if threshold is None and max_error is None:
             if self._rule_given:
                 return self._rule
-            max_error = _MAX_ERROR
+            max_error = DEFAULT_MAX_ERROR
         return self._make_rule(threshold, max_error)
 
     def _make_rule(self, threshold: float | None, max_error: float | None) -> Rule:

@@ -12,7 +12,18 @@ from toolops_plugins.semantic.index.index import Near, Vector
 from toolops_plugins.semantic.index.rows import Row
 from toolops_plugins.semantic.matches import Candidate, Detail, Explanation
 
-__all__ = ["NEIGHBOURS", "Decider", "Lookup", "Question", "Rule", "as_neighbour"]
+__all__ = [
+    "DEFAULT_MAX_ERROR",
+    "NEIGHBOURS",
+    "Decider",
+    "Lookup",
+    "Question",
+    "Rule",
+    "as_neighbour",
+]
+
+DEFAULT_MAX_ERROR = 0.01
+"""Share of all requests of a tool that may get a wrong answer by default."""
 
 NEIGHBOURS = 16
 """Nearest entries that a decision considers."""
