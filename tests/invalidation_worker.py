@@ -44,12 +44,22 @@ def answer(question: str) -> str:
     return found
 
 
-@ops.readonly(name="ask", semantic=Semantic(on="question"), tags=["asked:{question}"], retry=None)
+@ops.readonly(
+    name="ask",
+    semantic=Semantic(on="question", threshold=0.8),
+    tags=["asked:{question}"],
+    retry=None,
+)
 def ask(question: str) -> str:
     return answer(question)
 
 
-@ops.readonly(name="ask", semantic=Semantic(on="question"), tags=["asked:{question}"], retry=None)
+@ops.readonly(
+    name="ask",
+    semantic=Semantic(on="question", threshold=0.8),
+    tags=["asked:{question}"],
+    retry=None,
+)
 async def aask(question: str) -> str:
     return answer(question)
 

@@ -26,6 +26,7 @@ Face: TypeAlias = Callable[[Any, str], tuple[str, int | None]]
 _EACH = ("embedder", "index")
 _OPENING = ("opening", "dimension")
 _FRANCE = "What is the capital of France?"
+_AGAIN = "what's the capital of France"
 
 
 class SemanticFailures:
@@ -85,8 +86,9 @@ class SemanticFailures:
                     break_stage(patch, stage, ODD_TROUBLES[number % len(ODD_TROUBLES)])
                     check(f"Who wrote book {number}?", 1)
                     check(f"How far is planet {number}?", 1)
-                    again = f"what's the capital of France{'!' * number}"
-                    assert face(guarded, again)[0] in (_FRANCE, again), stage
+                    # Stored in an earlier round, or made now.
+                    answer = face(guarded, f"{_AGAIN}{'!' * number}")[0]
+                    assert answer.rstrip("!") in (_FRANCE, _AGAIN), stage
                 if stage in _EACH:
                     assert {notice.kind for notice in notices.all} == {"tier_failed"}
                 clock.advance(61.0)

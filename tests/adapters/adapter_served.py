@@ -121,7 +121,7 @@ class ServedConformance(SemanticFailures):
     def test_an_answer_by_meaning_is_forgotten_with_its_question(
         self, face: Face, openai_server, by_meaning
     ) -> None:
-        policy = MODEL_POLICY.replace(semantic=Semantic(on="question"))
+        policy = MODEL_POLICY.replace(semantic=Semantic(on="question", threshold=0.8))
         guarded = self.guarded(openai_server, by_meaning, policy)
         face(guarded, QUESTION)
         self.forget(guarded, by_meaning, QUESTION, aio=False)
@@ -133,7 +133,7 @@ class ServedConformance(SemanticFailures):
     def test_an_answer_in_other_words_is_forgotten(
         self, face: Face, aio: bool, openai_server, by_meaning
     ) -> None:
-        policy = MODEL_POLICY.replace(semantic=Semantic(on="question"))
+        policy = MODEL_POLICY.replace(semantic=Semantic(on="question", threshold=0.8))
         guarded = self.guarded(openai_server, by_meaning, policy)
         for text in (QUESTION, AGAIN):
             face(guarded, text)
@@ -150,13 +150,23 @@ class ServedConformance(SemanticFailures):
         self, face: Face, forgotten: str, aio: bool, openai_server, by_meaning
     ) -> None:
         openai_server.reply = lambda body: f"number {len(openai_server.requests)}"
-        policy = MODEL_POLICY.replace(semantic=Semantic(on="question"))
+        policy = MODEL_POLICY.replace(semantic=Semantic(on="question", threshold=0.8))
         guarded = self.guarded(openai_server, by_meaning, policy)
         asked = [face(guarded, text)[0] for text in (QUESTION, AGAIN, THIRD, OTHER)]
         assert asked == ["number 1"] * 3 + ["number 2"]
         self.forget(guarded, by_meaning, forgotten, aio=aio)
         asked = [face(guarded, text)[0] for text in (THIRD, AGAIN, THIRD, OTHER)]
         assert asked == ["number 3"] * 3 + ["number 2"]
+
+    def test_a_repetition_in_another_writing_needs_no_setting(
+        self, face: Face, openai_server, by_meaning
+    ) -> None:
+        policy = MODEL_POLICY.replace(semantic=Semantic(on="question"))
+        guarded = self.guarded(openai_server, by_meaning, policy)
+        openai_server.reply = lambda body: f"number {len(openai_server.requests)}"
+        written = (QUESTION, QUESTION.lower(), f"  {QUESTION.upper()}", QUESTION.rstrip("?"), OTHER)
+        asked = [face(guarded, text)[0] for text in written]
+        assert asked == ["number 1"] * 4 + ["number 2"]
 
     # Comparing -----------------------------------------------------------------------------------
 
@@ -212,7 +222,7 @@ class ServedConformance(SemanticFailures):
         self, face: Face, openai_server, by_meaning
     ) -> None:
         openai_server.reply = lambda body: f"number {len(openai_server.requests)}"
-        policy = MODEL_POLICY.replace(semantic=Semantic(on="question"))
+        policy = MODEL_POLICY.replace(semantic=Semantic(on="question", threshold=0.8))
         guarded = self.guarded(openai_server, by_meaning, policy)
         assert [face(guarded, text)[0] for text in (QUESTION, AGAIN)] == ["number 1"] * 2
         with by_meaning.force_refresh():

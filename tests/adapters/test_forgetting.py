@@ -14,7 +14,7 @@ from toolops_plugins.adapters.forgetting import aforget_calls, forget_calls
 QUESTION = "What is the capital of France?"
 AGAIN = "what's the capital of France"
 OTHER = "How do I boil an egg?"
-POLICY = Policy(cache=Cache(ttl=60.0), semantic=Semantic(on="question"))
+POLICY = Policy(cache=Cache(ttl=60.0), semantic=Semantic(on="question", threshold=0.8))
 
 
 def forget(ops: ToolOps, calls: Any, *, aio: bool) -> None:

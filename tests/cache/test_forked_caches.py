@@ -127,7 +127,7 @@ def test_workers_close_a_semantic_cache_of_their_parents(valkey, namespace, tmp_
         semantic=SemanticCache(path=tmp_path / "index"),
     )
     with ops:
-        tool = ops.tool(cache=Cache(ttl=600), semantic=Semantic(on="question"))(
+        tool = ops.tool(cache=Cache(ttl=600), semantic=Semantic(on="question", threshold=0.8))(
             lambda question: question.upper()
         )
         tool("How tall is the Eiffel tower?")

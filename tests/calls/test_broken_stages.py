@@ -224,12 +224,15 @@ def of_answer(fail: Any) -> dict[str, Any]:
 
 
 def of_judge(fail: Any) -> dict[str, Any]:
-    policy = POLICY.replace(semantic=Semantic(on="question"))
+    policy = POLICY.replace(semantic=Semantic(on="question", threshold=0.8))
     return {"policy": policy, "judge": fail, "judge_band": 0.5}
 
 
 def of_guard(fail: Any) -> dict[str, Any]:
-    return {"policy": POLICY.replace(semantic=Semantic(on="question")), "guards": [fail]}
+    return {
+        "policy": POLICY.replace(semantic=Semantic(on="question", threshold=0.8)),
+        "guards": [fail],
+    }
 
 
 def of_embedder(fail: Any) -> dict[str, Any]:

@@ -27,7 +27,9 @@ def running(namespace: str, place: dict[str, Any], **options: Any) -> Iterator[A
     with ToolOps(namespace, semantic=SemanticCache(**place, timeout=20), **options) as ops:
         calls: list[str] = []
 
-        @ops.readonly(name="ask", semantic=Semantic(on="question"), tags=["asked:{question}"])
+        @ops.readonly(
+            name="ask", semantic=Semantic(on="question", threshold=0.8), tags=["asked:{question}"]
+        )
         def ask(question: str) -> str:
             calls.append(question)
             return f"answer to {question}"

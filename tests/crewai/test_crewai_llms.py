@@ -607,7 +607,7 @@ def test_questions_in_other_words_share_an_answer(llm, openai_server, tmp_path, 
         return [{"role": "system", "content": before}, {"role": "user", "content": text}]
 
     with ToolOps(semantic=SemanticCache(path=tmp_path)) as ops:
-        policy = MODEL_POLICY.replace(semantic=Semantic(on="question"))
+        policy = MODEL_POLICY.replace(semantic=Semantic(on="question", threshold=0.8))
         own_llm = guard_llm(llm(), policy, ops=ops)
         assert ask(own_llm, conversation(FRANCE)) == FRANCE
         assert ask(own_llm, conversation(AGAIN)) == FRANCE
@@ -627,7 +627,7 @@ def test_a_turn_behind_tools_has_a_question_if_told_so(llm, openai_server, tmp_p
         ]
 
     with ToolOps(semantic=SemanticCache(path=tmp_path)) as ops:
-        policy = MODEL_POLICY.replace(semantic=Semantic(on="question"))
+        policy = MODEL_POLICY.replace(semantic=Semantic(on="question", threshold=0.8))
         own_llm = guard_llm(llm(), policy, ops=ops, after_tools=after_tools)
         own_llm.call(turn(FRANCE))
         own_llm.call(turn(AGAIN))

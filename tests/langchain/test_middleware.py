@@ -51,7 +51,7 @@ from toolops_plugins.testing import FakeClock
 FRANCE = "What is the capital of France?"
 AGAIN = "what's the capital of France"
 SPAIN = "What is the capital of Spain?"
-WITH_MEANING = ToolOpsMiddleware.MODEL.replace(semantic=Semantic(on="question"))
+WITH_MEANING = ToolOpsMiddleware.MODEL.replace(semantic=Semantic(on="question", threshold=0.8))
 
 
 @tool

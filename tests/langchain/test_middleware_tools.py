@@ -45,7 +45,7 @@ from toolops_plugins import (
 from toolops_plugins.testing import FakeClock
 
 KEPT = Policy(cache=Cache(ttl=60))
-OTHER_WORDS = KEPT.replace(semantic=Semantic(on="query"))
+OTHER_WORDS = KEPT.replace(semantic=Semantic(on="query", threshold=0.8))
 
 
 class Mine(AgentState):

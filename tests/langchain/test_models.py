@@ -597,7 +597,7 @@ def test_tokens_are_priced_every_way(ops, chat, face):
 
 def test_questions_in_other_words_share_an_answer(chat, openai_server, tmp_path: Path, face):
     with ToolOps(semantic=SemanticCache(path=tmp_path)) as ops:
-        policy = MODEL_POLICY.replace(semantic=Semantic(on="question"))
+        policy = MODEL_POLICY.replace(semantic=Semantic(on="question", threshold=0.8))
         model = guard_llm(chat(), policy, ops=ops)
         assert face(model, FRANCE).content == FRANCE
         assert face(model, AGAIN).content == FRANCE
@@ -660,7 +660,9 @@ def test_what_cannot_be_guarded_is_refused(ops, chat):
     with pytest.raises(ConfigurationError, match="usage_on_hit"):
         guard_llm(chat(), ops=ops, usage_on_hit="half")
     with pytest.raises(ConfigurationError, match="semantic"):
-        guard_llm(chat(), MODEL_POLICY.replace(semantic=Semantic(on="question")), ops=ops)
+        guard_llm(
+            chat(), MODEL_POLICY.replace(semantic=Semantic(on="question", threshold=0.8)), ops=ops
+        )
 
 
 class Plain(BaseChatModel):

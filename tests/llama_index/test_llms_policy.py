@@ -257,7 +257,7 @@ def semantic_ops(tmp_path: Path) -> Iterator[ToolOps]:
         yield ops
 
 
-BY_MEANING = MODEL_POLICY.replace(semantic=Semantic(on="question"))
+BY_MEANING = MODEL_POLICY.replace(semantic=Semantic(on="question", threshold=0.8))
 
 
 def test_questions_in_other_words_share_an_answer(semantic_ops, llm, openai_server, ask):

@@ -156,7 +156,7 @@ def test_a_semantic_cache_with_a_folder_for_each_request(tmp_path, monkeypatch):
     def request(number: int) -> None:
         ops = ToolOps("folders", semantic=SemanticCache(path=tmp_path / str(number)))
 
-        @ops.readonly(semantic=Semantic(on="question"))
+        @ops.readonly(semantic=Semantic(on="question", threshold=0.8))
         def ask(question):
             return question.upper()
 

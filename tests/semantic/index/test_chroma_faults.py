@@ -78,12 +78,12 @@ class Asked:
     def __init__(self, ops: ToolOps) -> None:
         self.questions: list[str] = []
 
-        @ops.readonly(name="ask", semantic=Semantic(on="question"))
+        @ops.readonly(name="ask", semantic=Semantic(on="question", threshold=0.8))
         def ask(question: str) -> str:
             self.questions.append(question)
             return question.upper()
 
-        @ops.readonly(name="ask", semantic=Semantic(on="question"))
+        @ops.readonly(name="ask", semantic=Semantic(on="question", threshold=0.8))
         async def aask(question: str) -> str:
             self.questions.append(question)
             return question.upper()
@@ -199,7 +199,7 @@ def test_an_interpreter_ends_although_the_server_hangs(stub):
     script = f"""
 from toolops_plugins import Semantic, SemanticCache, ToolOps
 ops = ToolOps("exit", semantic=SemanticCache(url={stub.url!r}, timeout={SHORT}))
-@ops.readonly(semantic=Semantic(on="question"))
+@ops.readonly(semantic=Semantic(on="question", threshold=0.8))
 def ask(question):
     return question
 print(ask("What is the capital of France?"))
@@ -248,7 +248,7 @@ def test_what_was_forgotten_in_vain_is_deleted_when_the_server_is_back(
         semantic = SemanticCache(url=own_server.url, timeout=LONG, collection=collection)
         ops = ToolOps("forget", semantic=semantic, secret=secret, clock=clock)
 
-        @ops.readonly(semantic=Semantic(on="question"), tags=["place"], name="ask")
+        @ops.readonly(semantic=Semantic(on="question", threshold=0.8), tags=["place"], name="ask")
         def ask(question: str) -> str:
             return next(answers)
 

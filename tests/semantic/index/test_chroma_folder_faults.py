@@ -26,7 +26,7 @@ AGAIN = "what's the capital of France"
 def make_tool(ops: ToolOps) -> tuple[Any, list[str]]:
     questions: list[str] = []
 
-    @ops.readonly(name="ask", semantic=Semantic(on="question"))
+    @ops.readonly(name="ask", semantic=Semantic(on="question", threshold=0.8))
     def ask(question: str) -> str:
         questions.append(question)
         return question.upper()
@@ -157,7 +157,7 @@ def fill(folder, room):
     sink = Sink()
     ops.add_sink(sink)
     questions = []
-    @ops.readonly(semantic=Semantic(on="question"))
+    @ops.readonly(semantic=Semantic(on="question", threshold=0.8))
     def ask(question):
         questions.append(question)
         return question.upper()

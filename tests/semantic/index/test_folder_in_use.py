@@ -53,7 +53,9 @@ def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
 def make_tool(ops: ToolOps) -> tuple[Any, list[str]]:
     questions: list[str] = []
 
-    @ops.readonly(name="ask", semantic=Semantic(on="question"), cache=Cache(ttl=3_600))
+    @ops.readonly(
+        name="ask", semantic=Semantic(on="question", threshold=0.8), cache=Cache(ttl=3_600)
+    )
     def ask(question: str) -> str:
         questions.append(question)
         return question.upper()
@@ -186,7 +188,7 @@ folder = os.environ["FOLDER"]
 ops = ToolOps("web", semantic=SemanticCache(folder))
 alone = SemanticCache(folder, collection="alone")
 
-@ops.readonly(semantic=Semantic(on="question"))
+@ops.readonly(semantic=Semantic(on="question", threshold=0.8))
 async def ask(question: str) -> str:
     return question.upper()
 

@@ -36,7 +36,9 @@ def make_tool(ops: ToolOps, ttl: float = 60.0) -> tuple[Any, list[str]]:
     asked: list[str] = []
 
     @ops.readonly(
-        name="ask", cache=Cache(ttl=ttl, jitter=0.0, beta=0.0), semantic=Semantic(on="question")
+        name="ask",
+        cache=Cache(ttl=ttl, jitter=0.0, beta=0.0),
+        semantic=Semantic(on="question", threshold=0.8),
     )
     def ask(question: str) -> int:
         asked.append(question)

@@ -27,11 +27,11 @@ class Numbered:
     def __init__(self, ops: ToolOps, number: Any = None, **policy: Any) -> None:
         number = number or itertools.count(1)
 
-        @ops.readonly(name="ask", semantic=Semantic(on="question"), **policy)
+        @ops.readonly(name="ask", semantic=Semantic(on="question", threshold=0.8), **policy)
         def ask(question: str) -> int:
             return next(number)
 
-        @ops.readonly(name="ask", semantic=Semantic(on="question"), **policy)
+        @ops.readonly(name="ask", semantic=Semantic(on="question", threshold=0.8), **policy)
         async def aask(question: str) -> int:
             return next(number)
 
@@ -142,7 +142,7 @@ def test_a_copy_that_is_made_while_its_entry_goes_is_not_kept(ops, moment, monke
 def test_streams_are_copied_and_forgotten_too(ops):
     number = itertools.count(1)
 
-    @ops.readonly(semantic=Semantic(on="question"))
+    @ops.readonly(semantic=Semantic(on="question", threshold=0.8))
     def ask(question: str) -> Iterator[int]:
         yield next(number)
 
@@ -152,7 +152,9 @@ def test_streams_are_copied_and_forgotten_too(ops):
 
 
 def test_a_lookup_aside_forgets_too(ops):
-    policy = Policy(cache=Cache(ttl=60.0), semantic=Semantic(on="question"), tags=("all",))
+    policy = Policy(
+        cache=Cache(ttl=60.0), semantic=Semantic(on="question", threshold=0.8), tags=("all",)
+    )
     aside = ops.aside(lambda question: None, policy=policy, name="aside")
     aside.store(1, FRANCE)
     assert [aside.lookup(q) for q in (AGAIN, AGAIN)] == [1, 1]

@@ -327,7 +327,9 @@ def test_a_runtime_encrypts_its_semantic_index_too(index):
     def ask(**options):
         with ToolOps("clinic", semantic=SemanticCache(**index.options), **options) as ops:
 
-            @ops.readonly(cache=Cache(ttl=600), semantic=Semantic(on="question"), name="ask")
+            @ops.readonly(
+                cache=Cache(ttl=600), semantic=Semantic(on="question", threshold=0.8), name="ask"
+            )
             def answer(question: str) -> str:
                 calls.append(question)
                 return "a private answer"
@@ -363,7 +365,7 @@ async def test_in_a_runtime_no_tenant_gets_what_was_planted_for_him(index):
             sinks=[Sink()],
         )
 
-        @ops.readonly(cache=Cache(ttl=600), semantic=Semantic(on="question"))
+        @ops.readonly(cache=Cache(ttl=600), semantic=Semantic(on="question", threshold=0.8))
         async def balance(question: str) -> str:
             return f"of {tenant.get()}"
 

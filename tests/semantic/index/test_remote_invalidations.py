@@ -50,7 +50,9 @@ def open_(tmp_path: Path, server: Server) -> Iterator[Open]:
         made.append(ops)
 
         @ops.readonly(
-            name=f"ask {name}", semantic=Semantic(on="question"), tags=["asked:{question}"]
+            name=f"ask {name}",
+            semantic=Semantic(on="question", threshold=0.8),
+            tags=["asked:{question}"],
         )
         def ask(question: str) -> int:
             return next(runs)
@@ -123,7 +125,11 @@ def test_a_record_that_the_server_drops_is_no_loss_to_who_listens(open_, server)
 def test_entries_from_before_the_first_record_are_kept(open_, server, tmp_path):
     with ToolOps("shop", semantic=SemanticCache(tmp_path / "two")) as ops:
 
-        @ops.readonly(name="ask two", semantic=Semantic(on="question"), tags=["asked:{question}"])
+        @ops.readonly(
+            name="ask two",
+            semantic=Semantic(on="question", threshold=0.8),
+            tags=["asked:{question}"],
+        )
         def ask(question: str) -> int:
             return 100
 
