@@ -88,3 +88,16 @@ def test_a_copy_gives_each_caller_an_answer_of_its_own(ops, loop):
     for _ in range(3):
         ask(AGAIN)["to"] = "something else"
     assert ask(AGAIN) == {"to": FRANCE}
+
+
+@pytest.mark.parametrize("agrees", [False, True])
+def test_what_the_judge_refuses_is_not_charged(tmp_path, agrees):
+    # Under so small a bound even the question in another writing is one for the judge.
+    bound = RISK_OF_REPEATED / 2
+    with SemanticCache(tmp_path, judge=lambda *_: agrees, max_error=bound) as cache:
+        cache.put(FRANCE, "Paris")
+        found = [cache.find(AGAIN) for _ in range(3)]
+        assert [match is not None for match in found] == [agrees] * 3
+        account = cache.answers.index.learned.learner()._budgets[bound].account
+        assert (account.requests, account.hits) == (3, 3 * agrees)
+        assert account.spent == pytest.approx(3 * agrees * RISK_OF_REPEATED)

@@ -118,7 +118,7 @@ class SemanticFlows:
         if lookup.row is not None and self._judge is not None and self._is_unsure(lookup):
             yield from self._ask_to_serve(self._judge, lookup, lookup.row)
         if lookup.row is not None and not index.may_answer(asked.id, lookup.row, mark):
-            lookup.refuse("invalidated")
+            self.decider.refuse(lookup, "invalidated")
         if lookup.row is not None:
             index.note_hit(lookup.row)
         return lookup
@@ -139,7 +139,7 @@ class SemanticFlows:
         else:
             agreed = yield Io(judge.ask, judge.aask, lookup.asked.text, answer, None)
         if not agreed:
-            lookup.refuse("judge")
+            self.decider.refuse(lookup, "judge")
 
     def value_of(self, row: Row) -> Any:
         """Return a new copy of an entry's answer.

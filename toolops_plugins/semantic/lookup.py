@@ -158,6 +158,12 @@ class Decider:
         if decision.serve:
             lookup.serve(*next(each for each in near if each[0].id == decision.id))
 
+    def refuse(self, lookup: Lookup, reason: str) -> None:
+        """Serve nothing after all, and charge nothing for it."""
+        if lookup.decision is not None and lookup.rule.max_error is not None:
+            self._learner().take_back(lookup.decision)
+        lookup.refuse(reason)
+
     def joinable(self, lookup: Lookup, aboard: Near) -> str | None:
         """Return the id of a question in flight whose answer may be shared, or None."""
         near = [*aboard, *lookup.near]

@@ -56,6 +56,20 @@ def test_what_is_spent_is_priced_anew():
     assert account.hits == 10
 
 
+def test_what_was_not_served_after_all_is_not_charged():
+    account = make_account()
+    account.note(Finding.QUIET, 0)
+    for key in (1, 2, 1):
+        account.serve(0, key)
+    account.take_back(0, 1)
+    assert (account.hits, account.spent) == (2, pytest.approx(0.4))
+    account.note(Finding.ALARM, 1)
+    assert account.spent == pytest.approx(1.4)
+    for _ in range(9):
+        account.take_back(0, 7)
+    assert account.spent == pytest.approx(1.0)
+
+
 def test_it_affords_what_is_left_and_no_more():
     account = make_account()
     account.requests = 1_000

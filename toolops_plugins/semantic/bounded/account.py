@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
+from contextlib import suppress
 from typing import Final
 
 import numpy as np
@@ -107,6 +108,13 @@ class Account:
         self.hits += count
         self._served[cell] += count
         self._since.extend([key] * min(count, _REMEMBERED))
+
+    def take_back(self, cell: int, key: int) -> None:
+        """Undo a charge of :meth:`serve` for an answer that was not served after all."""
+        self.hits -= 1
+        self._served[cell] = max(0.0, self._served[cell] - 1)
+        with suppress(ValueError):  # it is not among the last ones any more
+            self._since.remove(key)
 
     def price(self, prices: Floats) -> None:
         """Set upper estimates of the risks by cell, at which recent answers are charged anew."""

@@ -269,6 +269,18 @@ class Bounded:
                 account = self._budget(weighed.max_error).account
                 account.serve(weighed.cell, weighed.key)
 
+    def take_back(self, decision: Decision) -> None:
+        """Undo the charge of an answer that was not served after all, as by the judge's word.
+
+        Args:
+            decision: The decision to serve it. One by another policy is ignored.
+        """
+        weighed = decision.evidence
+        if isinstance(weighed, _LearnerEvidence):
+            with self._lock:
+                account = self._budget(weighed.max_error).account
+                account.take_back(weighed.cell, weighed.key)
+
     def serve_again(self, served: Iterable[tuple[Decision, int]]) -> None:
         """Count requests that got copies of answers that were served before.
 
