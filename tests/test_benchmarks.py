@@ -35,7 +35,7 @@ SECTIONS = {
     "memory": 1,
     "tiers": 1,
     "llama_index_hits": 4,
-    "semantic": 11,
+    "semantic": 14,
 }
 OVERVIEW = (
     *(

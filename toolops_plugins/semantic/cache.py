@@ -53,8 +53,6 @@ from toolops_plugins.telemetry.log import ProblemLog
 
 __all__ = ["SemanticCache"]
 
-_PROBLEMS = ProblemLog()
-"""The log of caches without a runtime."""
 _ELSEWHERE = (
     "The questions of a runtime's tools are in scopes of their own: use tool.explain(...), or "
     "explain_answer(model, ...) for a guarded model."
@@ -219,8 +217,10 @@ class SemanticCache(Lifecycle):
             )
         self._codec = codec
         self._clock = clock
-        self._on_trouble: Callable[[Exception], None] = _log
-        self._on_failure: Callable[[str, Exception], None] = _log_failure
+        # Not methods of this object, which a shared index must not keep alive.
+        problems = ProblemLog(clock)
+        self._on_trouble: Callable[[Exception], None] = partial(_log, problems)
+        self._on_failure: Callable[[str, Exception], None] = partial(_log_failure, problems)
         self._bound = False
         self._misses: OrderedDict[str, Lookup] = OrderedDict()
         if self.path is not None:
@@ -268,8 +268,7 @@ class SemanticCache(Lifecycle):
 
     def _make_answers(self) -> SemanticFlows:
         self._collection = self._collection or "toolops"
-        if self._cipher is None:
-            self._cipher = make_cipher(self._encrypt, self._secret)
+        self._require_cipher()
         # Another secret means other entries in the same folder.
         key = "" if self._secret is None else derive_key(self._secret, "shared index").hex()
         place = None if self.path is None else (str(self.path), self._collection, key)
@@ -341,6 +340,14 @@ class SemanticCache(Lifecycle):
             return Rule(least, least)
         share = None if max_error is None else check.share("max_error", max_error)
         return Rule(*thresholds_of(self._embedder), share)
+
+    def _question(self, text: str, scope: Any) -> Question:
+        self._require_cipher()  # before the index, whose trouble is a miss
+        return super()._question(text, scope)
+
+    def _require_cipher(self) -> None:
+        if self._cipher is None and self._encrypt is not False:
+            self._cipher = make_cipher(self._encrypt, self._secret)
 
     def refuse_sync(self) -> None:
         """Raise if the judge must be awaited, for synchronous callers.
@@ -626,10 +633,10 @@ def quietly(work: Callable[[], Any], on_trouble: Callable[[Exception], None]) ->
         on_trouble(as_tier_error(error))
 
 
-def _log_failure(stage: str, error: Exception) -> None:
-    _PROBLEMS.write_notice("stage_failed", "semantic", f"{stage}: {type(error).__name__}")
+def _log_failure(problems: ProblemLog, stage: str, error: Exception) -> None:
+    problems.write_notice("stage_failed", "semantic", f"{stage}: {type(error).__name__}")
 
 
-def _log(error: Exception) -> None:
+def _log(problems: ProblemLog, error: Exception) -> None:
     kind = "tampered" if isinstance(error, TamperedError) else trouble_kind(error)
-    _PROBLEMS.write_notice(kind, "semantic", tier_problem(error))
+    problems.write_notice(kind, "semantic", tier_problem(error))

@@ -314,6 +314,10 @@ def test_encryption_needs_a_secret(tmp_path):
     with pytest.raises(ConfigurationError, match=r"encrypt: needs secret="):
         SemanticCache(tmp_path, encrypt=True).find(FRANCE)
     with pytest.raises(ConfigurationError, match=r"encrypt: needs secret="):
+        SemanticCache(tmp_path, encrypt=True).put(FRANCE, "Paris")
+    with pytest.raises(ConfigurationError, match=r"encrypt: needs secret="):
+        SemanticCache(tmp_path, encrypt=True).open()
+    with pytest.raises(ConfigurationError, match=r"encrypt: needs secret="):
         ToolOps(semantic=SemanticCache(tmp_path, encrypt=True))
     with pytest.raises(ConfigurationError, match="encrypt: must be"):
         SemanticCache(tmp_path, secret="s", encrypt=7)
