@@ -89,7 +89,7 @@ def explain_call(
     keyer = plan.semantic_keyer
     if keyer is None:
         return draft.explain("not_stored")
-    return (yield from _explain_by_meaning(draft, keyer, key))
+    return (yield from _explain_lookup(draft, keyer, key))
 
 
 class _Draft:
@@ -197,7 +197,7 @@ def _reason_to_serve(plan: Plan, cache: Cache, entry: Entry) -> str | None:
     return "exact" if fresh else "stale"
 
 
-def _explain_by_meaning(
+def _explain_lookup(
     draft: _Draft, keyer: SemanticKeyer, key: bytes
 ) -> Generator[Io, Any, Explanation]:
     """Explain the decision of the semantic cache on a call that is not stored."""

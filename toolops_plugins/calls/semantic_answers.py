@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from toolops_plugins.semantic.lookup import Lookup, Question
 
 __all__ = [
-    "describe_joining",
+    "describe_join",
     "describe_match",
     "make_answer",
     "make_question",
@@ -141,7 +141,7 @@ def describe_match(lookup: Lookup, matched: str | None) -> dict[str, str | int |
     return marks
 
 
-def describe_joining(
+def describe_join(
     call: Call, lookup: Lookup, other: QuestionInFlight
 ) -> dict[str, str | int | float | bool] | None:
     """Return the details of a match with a question in flight, or None if there are none.

@@ -26,8 +26,8 @@ from toolops_plugins.errors import CodecError, ConfigurationError, TamperedError
 from toolops_plugins.semantic.answers.agreement import Agreement
 from toolops_plugins.semantic.embedding.embedders import (
     Embedder,
+    default_model,
     embedder_of,
-    included_model,
     thresholds_of,
 )
 from toolops_plugins.semantic.flows import Learning, SemanticFlows
@@ -302,7 +302,7 @@ class SemanticCache(Lifecycle):
             Guards(self._guards, secret=self._secret, on_failure=self._on_failure),
             judge=self._judge,
             judge_band=self._judge_band,
-            agreement=Agreement(included_model()),
+            agreement=Agreement(default_model()),
             answers_alike=self._answers_alike,
             pool=self._pool,
             store_text=self._store_text,

@@ -15,11 +15,11 @@ from pydantic import BaseModel
 from toolops_plugins.keys.canonical import Canon
 from toolops_plugins.semantic.answers.agreement import Agreement
 from toolops_plugins.semantic.answers.equality import digest_of
-from toolops_plugins.semantic.embedding.embedders import included_model
+from toolops_plugins.semantic.embedding.embedders import default_model
 
 HERE = Path(__file__).parents[1]
 FILES = ["answers_seen.jsonl", "answers_unseen.jsonl", "answers_more.jsonl"]
-MEASURE = Agreement(included_model())
+MEASURE = Agreement(default_model())
 LONG_ANSWER = (
     "You can return unused items within 30 days of delivery. Open your orders, choose the item and "
     "print the label; the refund goes to your card within a week."

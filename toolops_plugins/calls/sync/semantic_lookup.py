@@ -19,7 +19,7 @@ from toolops_plugins.calls.answer import Answer, report_refusal
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.results import LARGE_ANSWER, copy_large_answer, copy_small_answer
 from toolops_plugins.calls.semantic_answers import (
-    describe_joining,
+    describe_join,
     make_answer,
     make_question,
     notify_semantic,
@@ -150,7 +150,7 @@ def _join(
         value = driver.compute(copy_large_answer, call, answer)
     if value is NOTHING:
         return fetch(driver)
-    marks = describe_joining(call, lookup, other)
+    marks = describe_join(call, lookup, other)
     outcome = "coalesced" if answer.outcome == "miss" else answer.outcome
     return answer._replace(value=value, outcome=outcome, semantic=marks)
 

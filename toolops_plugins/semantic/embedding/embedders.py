@@ -27,8 +27,8 @@ __all__ = [
     "Embedder",
     "EmbedderAdapter",
     "Matrix",
+    "default_model",
     "embedder_of",
-    "included_model",
     "threshold_of",
     "thresholds_of",
     "unit_rows",
@@ -268,7 +268,7 @@ def _embedder_by_name(name: str | None) -> Embedder:
     raise ConfigurationError("embedder", f"is 'wordllama' or 'chroma' by name, not {name!r}")
 
 
-def included_model() -> Embedder | None:
+def default_model() -> Embedder | None:
     """Return the model that comes with the extra, loaded at first use; None if it is missing."""
     return None if find_spec("wordllama") is None else _WORDLLAMA
 

@@ -11,8 +11,8 @@ from toolops_plugins.semantic.guards.light_words import CATEGORIES
 from toolops_plugins.semantic.guards.pairing import Pair
 from toolops_plugins.semantic.guards.question_kinds import IMPLIED, are_in_conflict
 from toolops_plugins.semantic.guards.relations import (
-    changed_conjunction,
-    exchanged_words,
+    find_conjunctions,
+    find_exchange,
     role_swap,
 )
 from toolops_plugins.semantic.guards.stems import in_family, key, opposites_of
@@ -129,9 +129,9 @@ def negation(pair: Pair) -> Veto | None:
         return (
             None if differs else Veto("negation", f'"{turned[0]}" is the opposite of "{turned[1]}"')
         )
-    flipped = "" if turned else _negated_in_one(question, candidate)
+    flipped = "" if turned else _find_lone_negation(question, candidate)
     if flipped:
-        return Veto("negation", _negated(pair, flipped))
+        return Veto("negation", _describe_negation(pair, flipped))
     if not differs and question.trouble == candidate.trouble:
         return None
     if (question.negated or question.trouble) == (candidate.negated or candidate.trouble):
@@ -142,7 +142,7 @@ def negation(pair: Pair) -> Veto | None:
     return Veto("negation", f"only the {negative} is negated")
 
 
-def _negated_in_one(question: Traits, candidate: Traits) -> str:
+def _find_lone_negation(question: Traits, candidate: Traits) -> str:
     """Return a word with content that only one text negates, where it negates more, or nothing."""
     mine, other = question.roles.get("not", ()), candidate.roles.get("not", ())
     if len(mine) == len(other):
@@ -156,7 +156,7 @@ def _negated_in_one(question: Traits, candidate: Traits) -> str:
     return ""
 
 
-def _negated(pair: Pair, name: str) -> str:
+def _describe_negation(pair: Pair, name: str) -> str:
     word = pair.names().get(name, "")
     return f'"{word}" is negated in one of the two' if word else "only one of the two is negated"
 
@@ -232,16 +232,16 @@ def words(pair: Pair) -> Veto | None:
     if not (question.english and candidate.english):
         return None
     mine, other = pair.left()
-    joints = changed_conjunction(question, candidate, pair.found)
+    joints = find_conjunctions(question, candidate, pair.found)
     if joints is not None:
         return Veto("words", f'"{joints[0]}" and "{joints[1]}" join the same words')
-    exchanged = exchanged_words(question, candidate, pair.found)
+    exchanged = find_exchange(question, candidate, pair.found)
     if exchanged is not None:
         return Veto("words", _exchange(pair, *exchanged))
     if not mine and not other:
         return None
     if mine and other:
-        units = _hashed(_UNITS, pair)
+        units = _hash_names(_UNITS, pair)
         if not units.isdisjoint(mine) and not units.isdisjoint(other):
             ours, theirs = _texts_of(pair, _only(mine, units)), _texts_of(pair, _only(other, units))
             return Veto("words", _difference("units", ours, theirs))
@@ -285,7 +285,7 @@ def _exchange(pair: Pair, first: str, second: str) -> str:
     return f'"{one}" stands in place of "{other}"'
 
 
-def _hashed(names: frozenset[str], pair: Pair) -> frozenset[str]:
+def _hash_names(names: frozenset[str], pair: Pair) -> frozenset[str]:
     return frozenset(map(pair.digest, names)) if pair.question.hashed else names
 
 
@@ -308,7 +308,7 @@ def _weighty(pair: Pair, strong: dict[str, Word], ours: Traits) -> dict[str, Wor
 
 
 def _in(pair: Pair, name: str, words: frozenset[str]) -> bool:
-    return name in _hashed(words, pair)
+    return name in _hash_names(words, pair)
 
 
 def _beside_name(name: str, traits: Traits) -> bool:

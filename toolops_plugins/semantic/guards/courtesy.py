@@ -142,7 +142,7 @@ def _is_courtesy(clause: str, *, asks: bool) -> bool:
     if not asks and _VOCATIVES.issuperset(clause.lower().split()):
         return bool(clause.strip())
     words = _WORDS.findall(clause.lower())
-    if not words or len(words) > 24 or not _known().issuperset(words):
+    if not words or len(words) > 24 or not _words_of_courtesies().issuperset(words):
         return False
     if any(map(str.isdigit, clause)):
         return False
@@ -185,7 +185,7 @@ def _without_phrases(words: list[str]) -> tuple[list[str], bool]:
 
 
 @cache
-def _known() -> frozenset[str]:
+def _words_of_courtesies() -> frozenset[str]:
     """Return every word that a courtesy may have."""
     patterns = (pattern for found in _phrases().values() for pattern, _ in found)
     return _ALLOWED.union(*(place for pattern in patterns for place, _ in pattern))

@@ -12,7 +12,7 @@ from toolops_plugins.semantic.guards.stems import key
 from toolops_plugins.semantic.guards.traits import LIGHT, Traits
 from toolops_plugins.semantic.guards.units import UNITS
 
-__all__ = ["TWO_SIDED", "changed_conjunction", "exchanged_words", "pairs_in", "role_swap"]
+__all__ = ["TWO_SIDED", "find_conjunctions", "find_exchange", "pairs_in", "role_swap"]
 
 TWO_SIDED = frozenset(map(key, function_words()["two_sided_verbs"]))
 """Keys of verbs between two parties, so that swapping them matters."""
@@ -48,7 +48,7 @@ def _find_swap(question: Traits, candidate: Traits, digest: Callable[[str], str]
         )
         if both and (strict or _elsewhere(gone, come, question, candidate)):
             return f'what stands after "{role}" is swapped with something else'
-    if ("not" in mine or "not" in other) and _negations_swapped(question, candidate):
+    if ("not" in mine or "not" in other) and _swap_negations(question, candidate):
         return "what is negated is swapped with something else"
     for role, names in mine.items():
         against = PARTICLE_OPPOSITES.get(role)
@@ -102,7 +102,7 @@ def pairs_in(roles: dict[str, tuple[str, ...]], role: str) -> set[tuple[str, str
     return set(zip(names[::2], names[1::2], strict=True))
 
 
-def changed_conjunction(
+def find_conjunctions(
     question: Traits, candidate: Traits, found: dict[str, str]
 ) -> tuple[str, str] | None:
     """Return the two conjunctions if "and" and "or" join the same two words, or None."""
@@ -118,7 +118,7 @@ def changed_conjunction(
     return None
 
 
-def exchanged_words(
+def find_exchange(
     question: Traits, candidate: Traits, found: dict[str, str]
 ) -> tuple[str, str] | None:
     """Return two words of both texts of which each is repeated in one text only, or None.
@@ -144,7 +144,7 @@ def exchanged_words(
     return None
 
 
-def _negations_swapped(question: Traits, candidate: Traits) -> bool:
+def _swap_negations(question: Traits, candidate: Traits) -> bool:
     """Return whether of two words that are joined in both texts either negates another."""
     mine, other = (
         {name for role in ("not", "without") for name in traits.roles.get(role, ())}

@@ -36,7 +36,7 @@ from toolops_plugins.semantic.index.chroma_folder import (
 )
 from toolops_plugins.semantic.index.chroma_scopes import CODE
 from toolops_plugins.semantic.index.chroma_server import MissingError, Queries, Server
-from toolops_plugins.semantic.index.folder_warnings import warn_inherited
+from toolops_plugins.semantic.index.folder_warnings import warn_of_fork
 
 __all__ = ["INDEX", "Link"]
 
@@ -165,7 +165,7 @@ class Link:
         if self._is_open():
             return
         if self._inherited:
-            warn_inherited(self.place)
+            warn_of_fork(self.place)
             raise ForkedIndexError(
                 f"Chroma at {self.place} was opened before this process was forked, and is its "
                 "parent's alone; share an index by a server and its URL"

@@ -15,7 +15,7 @@ from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.semantic.index.chroma_folder_lock import FolderInUseError
 from toolops_plugins.telemetry.log import write_line
 
-__all__ = ["note_free", "warn_in_use", "warn_inherited"]
+__all__ = ["note_free", "warn_in_use", "warn_of_fork"]
 
 _LOGGER = "toolops_plugins.semantic"
 _lock = fork_safe(sys.modules[__name__], threading.Lock(), "_lock")
@@ -51,7 +51,7 @@ def note_free(folder: Path) -> None:
     )
 
 
-def warn_inherited(place: str) -> None:
+def warn_of_fork(place: str) -> None:
     """Log once that an index belongs to the process from which this one was forked."""
     with _lock:
         if place in _inherited:
