@@ -23,6 +23,8 @@ class Neighbour(NamedTuple):
         doubt: The name of a guard with a veto that counts as evidence only; the bounded policy
             learns its weight. Default "": none.
         repeated: Whether it is the same question but for its writing. Default False.
+        answer: The digest of its answer, by which the bounded policy knows entries that another
+            process stored. Default b"": unknown.
     """
 
     id: str
@@ -31,6 +33,7 @@ class Neighbour(NamedTuple):
     alike: bool = False
     doubt: str = ""
     repeated: bool = False
+    answer: bytes = b""
 
 
 class Evidence(Protocol):

@@ -192,7 +192,7 @@ class Decider:
                 neighbours = [Neighbour(row.id, similarity) for row, similarity in near[:1]]
             return Threshold(rule.threshold, rule.alike).decide(neighbours)
         neighbours = [
-            as_neighbour(self._guards, asked.text, _comparable(row), row.id, similarity)
+            as_neighbour(self._guards, asked.text, _comparable(row), row.id, similarity, row.answer)
             for row, similarity in near
         ]
         return self._learner().decide(
@@ -269,7 +269,12 @@ def _comparable(row: Row) -> str | Traits | None:
 
 
 def as_neighbour(
-    guards: Guards, question: str, known: str | Traits | None, id_: str, similarity: float
+    guards: Guards,
+    question: str,
+    known: str | Traits | None,
+    id_: str,
+    similarity: float,
+    answer: bytes = b"",
 ) -> Neighbour:
     """Return a stored question as a neighbour for the policy that learns the guards' weight.
 
@@ -279,15 +284,16 @@ def as_neighbour(
         known: The stored question, or None if it cannot be read.
         id_: The id of its entry.
         similarity: Their similarity.
+        answer: The digest of the stored answer. Default b"": unknown.
     """
     if similarity < _HARDLY:
-        return Neighbour(id_, similarity)
+        return Neighbour(id_, similarity, answer=answer)
     if known is None:
-        return Neighbour(id_, similarity, vetoed=True)
+        return Neighbour(id_, similarity, vetoed=True, answer=answer)
     veto, alike = guards.weigh(question, known)
     if veto is None:
         repeated = alike and guards.repeats(question, known)
-        return Neighbour(id_, similarity, alike=alike, repeated=repeated)
+        return Neighbour(id_, similarity, alike=alike, repeated=repeated, answer=answer)
     if veto.guard in _EVIDENCE:
-        return Neighbour(id_, similarity, doubt=veto.guard)
-    return Neighbour(id_, similarity, vetoed=True)
+        return Neighbour(id_, similarity, doubt=veto.guard, answer=answer)
+    return Neighbour(id_, similarity, vetoed=True, answer=answer)

@@ -465,6 +465,21 @@ def test_neighbours_that_it_has_not_been_told_of_are_passed_over(old_world):
     assert (alone.id, alone.reason) == (None, "nothing_near")
 
 
+def test_an_entry_of_another_process_belongs_to_the_group_of_its_answer(old_world):
+    x, _ = old_world.ask()
+    near = old_world.near(x)
+    known = old_world.learner.decide(x, near, max_error=0.05, scope=SCOPE, dry=True)
+    answer = str(old_world.answers[int(known.id)]).encode()
+    elsewhere = near[0]._replace(id="elsewhere", answer=answer)
+    decision = old_world.learner.decide(x, [elsewhere], max_error=0.05, scope=SCOPE, dry=True)
+    assert decision.id == "elsewhere"
+    assert decision.evidence.key == known.evidence.key
+    # Of an answer that nobody here has stored, too.
+    new = elsewhere._replace(alike=True, repeated=True, answer=b"of another process")
+    decision = old_world.learner.decide(x, [new], max_error=0.05, scope=SCOPE, dry=True)
+    assert (decision.id, decision.serve) == ("elsewhere", True)
+
+
 def test_decisions_of_others_teach_nothing(old_world):
     before = old_world.learner.state()
     old_world.learner.learn(Threshold(0.5).decide([Neighbour("1", 0.9)]), ["1"])

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from toolops_plugins.semantic.bounded.gram import Gram
-from toolops_plugins.semantic.bounded.groups import Groups, Vector
+from toolops_plugins.semantic.bounded.groups import Groups, Vector, key_of
 from toolops_plugins.semantic.bounded.logistic import Floats
 from toolops_plugins.semantic.decision import Neighbour
 
@@ -86,7 +86,7 @@ _BY_CHANCE = attrgetter("chance")
 
 
 def weigh(
-    x: Vector, neighbours: Sequence[Neighbour], groups: Groups, gram: Gram
+    x: Vector, neighbours: Sequence[Neighbour], groups: Groups, gram: Gram, scope: bytes
 ) -> Candidate | None:
     """Choose the candidate for a question and compute its features.
 
@@ -100,6 +100,7 @@ def weigh(
         neighbours: Its neighbours, nearest first.
         groups: The groups of entries with equal answers.
         gram: The Gram matrix of all entries.
+        scope: The digest of the question's scope.
 
     Returns:
         The candidate, or None where no neighbour is known.
@@ -107,8 +108,12 @@ def weigh(
     near: dict[int, _Near] = {}
     nearest = last = total = 0.0
     names = groups.names([neighbour.id for neighbour in neighbours])
-    for key, neighbour in zip(names, neighbours, strict=True):
-        if key is None:
+    for name, neighbour in zip(names, neighbours, strict=True):
+        if name is not None:
+            key = name
+        elif neighbour.answer:  # found on a server, where another process stored it
+            key = groups.lead(key_of(scope, neighbour.answer))
+        else:
             continue
         last = neighbour.similarity
         held = near.get(key)

@@ -180,7 +180,7 @@ class Bounded:
         with self._lock:
             budget = self._budget(max_error)
             weighed = _LearnerEvidence(budget, self._labels_missing())
-            candidate = weigh(x, neighbours, self._groups, self._gram)
+            candidate = weigh(x, neighbours, self._groups, self._gram, scope)
             if candidate is None:
                 self._push(budget, NOTHING, dry=dry)
                 return Decision(
