@@ -55,6 +55,58 @@ def test_after_an_alarm_every_group_is_in_doubt_until_it_was_right():
     assert changes.note(1, 0.05, right=False, new=True) is Finding.REFUTED
 
 
+def raise_alarm(changes):
+    while changes.note(-1, 0.3, right=False, new=True) is not Finding.ALARM:
+        changes.confirm(-1)
+
+
+def note_first_labels(changes, *, changed, seed, labels=1_000):
+    """Note the labels of many groups that an alarm has put in doubt, each asked for once."""
+    rng = np.random.default_rng(seed)
+    for key in range(labels):
+        risk = float(rng.uniform(0.01, 0.4))
+        different = rng.random() < changed
+        right = not different and rng.random() >= risk
+        changes.note(key, risk, right=right, new=not right and (different or rng.random() < 0.4))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_false_alarm_ends_for_all_groups_at_once(seed):
+    changes = Changes()
+    raise_alarm(changes)
+    assert not changes.trusts(5_000)
+    note_first_labels(changes, changed=0.0, seed=seed)
+    assert changes.trusts(5_000)
+
+
+@pytest.mark.parametrize("changed", [0.2, 0.5])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_true_alarm_ends_for_each_group_alone(seed, changed):
+    changes = Changes()
+    raise_alarm(changes)
+    note_first_labels(changes, changed=changed, seed=seed)
+    assert not changes.trusts(5_000)
+
+
+def test_what_was_wrong_after_an_alarm_stays_in_doubt_when_the_alarm_ends():
+    changes = Changes()
+    raise_alarm(changes)
+    changes.note(7_000, 0.3, right=False, new=True)
+    note_first_labels(changes, changed=0.0, seed=0)
+    assert changes.trusts(5_000)
+    assert not changes.trusts(7_000)
+
+
+def test_an_alarm_after_a_false_one_puts_all_groups_in_doubt_again():
+    changes = Changes()
+    raise_alarm(changes)
+    note_first_labels(changes, changed=0.0, seed=0)
+    assert changes.trusts(3)
+    changes.confirm(-1)
+    raise_alarm(changes)
+    assert not any(map(changes.trusts, range(1_000)))
+
+
 def test_a_surprise_puts_one_group_in_doubt():
     changes = Changes()
     changes.note(1, 0.02, right=False, new=False)

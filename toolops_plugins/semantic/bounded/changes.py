@@ -63,18 +63,20 @@ class Changes:
     by a cumulative sum of log likelihood ratios (Page, Continuous inspection schemes, 1954), of a
     fifth of all answers changed against none. A changed answer is wrong whatever its risk was, and
     at first it is unlike those of all neighbours, which wrong candidates seldom are else. At an
-    alarm all groups are in doubt.
+    alarm all groups are in doubt. Their labels go on with the test: if they tell that there was no
+    change, the alarm was false, and only those groups stay in doubt that were wrong meanwhile.
 
     Not thread-safe: its owner holds a lock.
     """
 
-    __slots__ = ("_confirmed", "_doubted", "_epoch", "_evidence", "_new", "_wrong")
+    __slots__ = ("_confirmed", "_doubted", "_epoch", "_evidence", "_new", "_since_alarm", "_wrong")
 
     def __init__(self) -> None:
         self._doubted: dict[int, None] = {}
         self._confirmed: dict[int, int] = {}
         self._epoch = 0
         self._evidence = 0.0
+        self._since_alarm = 0.0  # evidence for the last alarm from labels since, 0 at the alarm
         self._wrong = 10.0
         self._new = _NEW * self._wrong
 
@@ -104,12 +106,19 @@ class Changes:
             self.confirm(key)
             if not trusted:
                 finding = Finding.CONFIRMED
-        elif risk < _SURPRISE:
+        elif risk < (_SURPRISE if trusted else _WORST):
             _put(self._doubted, key, None)
         if new and not (right or trusted) and risk < _TELLING:
             finding = Finding.REFUTED
-        if trusted and risk < _WORST:
-            finding = self._test(max(risk, _LEAST), right=right, new=new)
+        if risk < _WORST:
+            ratio = self._ratio(max(risk, _LEAST), right=right, new=new)
+            if trusted:
+                if not right:
+                    self._wrong = self._wrong * _DECAY + 1
+                    self._new = self._new * _DECAY + new
+                finding = self._test(ratio)
+            elif self._epoch:
+                self._test_alarm(ratio)
         return finding
 
     def confirm(self, key: int) -> None:
@@ -118,21 +127,32 @@ class Changes:
         if self._epoch:
             _put(self._confirmed, key, self._epoch)
 
-    def _test(self, risk: float, *, right: bool, new: bool) -> Finding:
+    def _ratio(self, risk: float, *, right: bool, new: bool) -> float:
+        """Return how much likelier a label is if answers have changed."""
         ratio = 1 - _SHARE
-        if not right:
-            if new:
-                ratio += _SHARE / (risk * self._new / self._wrong)
-            self._wrong = self._wrong * _DECAY + 1
-            self._new = self._new * _DECAY + new
+        if new and not right:
+            ratio += _SHARE / (risk * self._new / self._wrong)
+        return ratio
+
+    def _test(self, ratio: float) -> Finding:
         self._evidence = max(0.0, self._evidence + math.log(ratio))
         if self._evidence == 0.0:
             return Finding.QUIET
         if self._evidence <= _ALARM:
             return Finding.NONE
-        self._evidence = 0.0
+        self._evidence = self._since_alarm = 0.0
         self._epoch += 1
         return Finding.ALARM
+
+    def _test_alarm(self, ratio: float) -> None:
+        """End the last alarm if as much speaks against a change as spoke for one.
+
+        Without this a false alarm would cost each group a call, of which a large index has many.
+        """
+        self._since_alarm += math.log(ratio)
+        if self._since_alarm < -_ALARM:
+            self._epoch = 0
+            self._confirmed.clear()
 
     def doubts(self) -> Doubts:
         """Return the groups in doubt."""
