@@ -691,7 +691,7 @@ def test_a_judge_is_shown_what_an_answer_says(agent, ask, openai_server, tmp_pat
     ) as runtime:
         for question in (FRANCE, AGAIN):
             ask(agent(policy=WITH_MEANING, runtime=runtime), question)
-    assert shown == [[FRANCE]]
+    assert shown == [FRANCE]
 
 
 @pytest.mark.parametrize("after", [False, True])

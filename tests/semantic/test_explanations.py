@@ -129,7 +129,7 @@ def test_a_hit_within_the_bound_says_what_vouches_for_it():
         basis: replace(served, details={**served.details, "basis": basis})
         for basis in ("repeated", "vouched")
     }
-    assert "within the bound" in served.because
+    assert "The bound allows the risk" in served.because
     assert "the same but for its writing" in reasons["repeated"].because
     assert "match every word" in reasons["vouched"].because
     assert "basis" not in str(reasons["vouched"])

@@ -33,7 +33,7 @@ _SENTENCES = {
     "stale": "The stored answer is past its ttl; it is served while a fresh one is fetched.",
     "cached_error": "This call has failed before; the stored error is raised again.",
     "served": "A stored question is near enough, and no guard vetoes its answer.",
-    "served_within_bound": "The risk that the stored answer is wrong is within the bound.",
+    "served_within_bound": "The bound allows the risk that the stored answer is wrong.",
     "served_repeated": "The stored question is the same but for its writing.",
     "served_vouched": "The guards match every word of both questions, and the bound allows it.",
     "below_threshold": "The nearest stored question is less similar than the threshold asks.",
