@@ -93,9 +93,11 @@ class ToolOpsCache(BaseCache):
         ops: The runtime. None: :func:`toolops_plugins.get_default`.
         policy: Policy with ``cache``, and perhaps ``price`` and ``tags``. None: keep answers as
             long as the tiers do.
-        semantic: Whether, or how, questions in other words share an answer. True: as the runtime's
-            semantic cache decides. A :class:`~toolops_plugins.Semantic` on "question" says more.
-            None, the default: True if the runtime has a semantic cache.
+        semantic: Whether, or how, questions in other words share an answer. True: as
+            ``Semantic(on="question")``, with the threshold or bound of the runtime's semantic
+            cache, else at most 1 % wrong answers of all requests. A
+            :class:`~toolops_plugins.Semantic` on "question" says more. None, the default: True if
+            the runtime has a semantic cache.
         after_tools: Whether a turn that ends in tool results is looked up by meaning too. Default
             False.
         schema_version: Stands for the fields of the response schemas where LangChain tells a cache
