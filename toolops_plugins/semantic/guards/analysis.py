@@ -16,6 +16,7 @@ from toolops_plugins.semantic.guards.gathering import gather_traits
 from toolops_plugins.semantic.guards.language import read_language
 from toolops_plugins.semantic.guards.languages import LANGUAGES, read_content
 from toolops_plugins.semantic.guards.light_words import CATEGORY_NOUNS
+from toolops_plugins.semantic.guards.literals import literals_in
 from toolops_plugins.semantic.guards.near_repeats import normal_form
 from toolops_plugins.semantic.guards.near_synonyms import degree_form
 from toolops_plugins.semantic.guards.question_kinds import kind_of
@@ -40,10 +41,12 @@ _ADJECTIVAL = ("able", "ible", "ive", "ous", "ful", "ic", "ant", "ent", "ular", 
 def read(text: str) -> Traits:
     """Return the traits of a text of any length; never raises."""
     if len(text) > LONG:
-        whole = " ".join(text.casefold().split())
+        whole = "\0".join((" ".join(text.casefold().split()), *literals_in(text, "en")))
         return Traits(whole=hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest())
     reading = read_language(text)
-    form, symbols = partial(normal_form, text, reading), symbols_in(text)
+    literals = literals_in(text, reading.language)
+    form = partial(normal_form, text, reading, literals)
+    symbols = symbols_in(text) + literals
     if reading.language in LANGUAGES:
         traits = _read_other(text, reading.language)
         traits.set_form(form)

@@ -232,7 +232,7 @@ def gather_traits(
                 # "Their" counts only without somebody before whom it may mean.
                 if role.person and (role.person != "their" or (len(order) < 2 and not anybody)):
                     persons.add(role.person)
-                if role.joint and order:
+                if role.joint and order and not joint:  # "or without" joins as "or" does
                     joint, joined = role.joint, order[-1]
                 if role.condition:
                     condition = True

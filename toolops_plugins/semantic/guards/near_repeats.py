@@ -17,6 +17,9 @@ from typing import NamedTuple
 from toolops_plugins.semantic.guards.accents import drop_typing_accents
 from toolops_plugins.semantic.guards.language import Reading, likely_language, read_language
 from toolops_plugins.semantic.guards.lexicon import courtesies
+from toolops_plugins.semantic.guards.literals import literals_in, unify_quotes
+from toolops_plugins.semantic.guards.notation import fold_keywords
+from toolops_plugins.semantic.guards.symbols import has_factorial
 
 __all__ = ["NO_FORM", "NormalForm", "are_near_repeats", "normal_form"]
 
@@ -53,6 +56,11 @@ _IN_FORMULA = re.compile(r" *([-+*=<>^(),]) *")
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff"
 _BESIDE_UNSPACED = re.compile(rf"(?<=[{_UNSPACED}]) +| +(?=[{_UNSPACED}])")
 """Spaces beside letters of languages that are written without them."""
+
+_BETWEEN_EMOJI = re.compile(
+    r"(?<=[\u2600-\u27bf\U0001f300-\U0001faff]) +"
+    r"(?=[\u2600-\u27bf\U0001f300-\U0001f3fa\U0001f400-\U0001faff])"
+)
 
 _ENDS = " .!?;:"
 _FLAG = re.compile(r"(?:^|(?<=\s))--?[A-Za-z]\S*")
@@ -98,36 +106,47 @@ def are_near_repeats(one: str, other: str) -> bool:
     return normal_form(one).is_shared(normal_form(other))
 
 
-def normal_form(text: str, reading: Reading | None = None) -> NormalForm:
+def normal_form(
+    text: str, reading: Reading | None = None, literals: tuple[str, ...] | None = None
+) -> NormalForm:
     """Return the normal form of a text, as digests.
 
     Args:
         text: The text.
         reading: Its language. None: it is told here.
+        literals: Its parts of which every letter counts. None: they are found here.
     """
-    form = _form_of(text, read_language(text) if reading is None else reading)
-    exact = _digest(form)
+    reading = read_language(text) if reading is None else reading
+    literals = literals_in(text, reading.language) if literals is None else literals
+    form = _form_of(text, reading)
+    exact = _digest(form, literals)
     if form.isascii() or any(letter > "\u024f" and letter.isalpha() for letter in form):
         return NormalForm(exact, "")
     bare = drop_typing_accents(form, likely_language(text))
-    return NormalForm(exact, _digest(bare) if bare else "")
+    return NormalForm(exact, _digest(bare, literals) if bare else "")
 
 
-def _digest(form: str) -> str:
-    return hashlib.sha256(form.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+def _digest(form: str, literals: tuple[str, ...]) -> str:
+    parts = "\0".join((form, *literals))
+    return hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _form_of(text: str, reading: Reading) -> str:
+    factorial = "!" in text and has_factorial(text)
+    if not reading.notation:
+        text = unify_quotes(text)
     if not text.isascii() or "`" in text:
         text = unicodedata.normalize("NFC", text).translate(_TYPED)
     text = " ".join(text.split())
     if reading.notation:  # in code, every letter and every mark counts
-        text = text.removesuffix("?").rstrip()
+        if text[-1:] == "!" and text[-2:-1].isdecimal() and not factorial:
+            text = _strip_end(text)
+        text = fold_keywords(text.removesuffix("?").rstrip())
         return text if _FLAG.search(text) else _IN_FORMULA.sub(r"\1", text)
     text = " ".join(_SPACED.sub(r" \1 ", _fold_case(text)).split())
     if not text.isascii():
-        text = _BESIDE_UNSPACED.sub("", text)
-    text = _strip_end(text)
+        text = _BESIDE_UNSPACED.sub("", _BETWEEN_EMOJI.sub("", text))
+    text = _strip_end(text, factorial=factorial)
     polite = _strip_courtesies(text, reading.language)
     return polite if _WORDS.search(polite) else text
 
@@ -143,12 +162,12 @@ def _fold_case(text: str) -> str:
     return "".join(f"{part.lower()}{flag}" for part, flag in zip(parts, [*flags, ""], strict=True))
 
 
-def _strip_end(text: str) -> str:
-    """Return a text without the punctuation at its end, except in ``5!``, which is a number."""
+def _strip_end(text: str, *, factorial: bool = False) -> str:
+    """Return a text without the punctuation at its end, except in ``2 + 5!``, a number."""
     end = text.rstrip(_ENDS)
     if not end:
         return text
-    if end[-1].isdecimal() and text[len(end) :].strip().startswith("!"):
+    if factorial and end[-1].isdecimal() and "!" in text[len(end) :]:
         return f"{end} !"
     return end
 

@@ -11,7 +11,7 @@ import re
 from toolops_plugins.semantic.guards.function_words import DROPPED, NEGATORS
 from toolops_plugins.semantic.guards.lexicon import word_list
 
-__all__ = ["SPECIAL_WORDS", "is_notation", "is_work_on_words"]
+__all__ = ["SPECIAL_WORDS", "fold_keywords", "is_notation", "is_work_on_words"]
 
 _CODE = re.compile(
     r"```|`[^`]+`|\w\([^()]*\)\s*[{;:]|\w\.\w+\(|[{}]|[A-Za-z\d_)\]'\"];\s*(?:\n|$)|=>|->|::|[=!]=|\|\||&&|\\\w|</?\w+[^<>]*>|"
@@ -84,9 +84,40 @@ _MEANING = frozenset(word_list("define definition mean meaning means say"))
 _QUOTED = re.compile(
     r"[\"“”„«»「」『』]\w|(?:^|[\s(:])['‘]\w[^'’]*['’](?:[\s,.?!):]|$)|:\s+\S"  # noqa: RUF001 - quotes
 )
+_GREEK = re.compile(r"[\u0370-\u03ff\u1f00-\u1fff]")
+_STRING = re.compile(r"('[^']*'|\"[^\"]*\"|`[^`]*`)")
+_FIRST_WORD = re.compile(r"([A-Za-z]+)(?=[:,]?\s+[^\s=+*<>-])")
+_ASSIGNED = re.compile(r"\s*[=(.]")
+_OPENINGS = frozenset(
+    word_list(
+        "add calculate can check complete compute convert could debug decode derive describe "
+        "determine differentiate does encode evaluate expand explain factor factorise factorize "
+        "find fix format give graph how integrate is match optimise optimize parse plot prove "
+        "refactor replace reverse rewrite run show simplify solve test translate use verify what "
+        "when where which why write"
+    )
+)
+"""Words with which a sentence around a formula or code begins."""
+_KEYWORD = re.compile(
+    r"(?<![\w.\[])(?:{})(?![\w\]])".format(
+        "|".join(
+            word_list(
+                "add all alter and as asc avg between by case column count create database delete "
+                "desc distinct drop else end exists explain from full grant group having in index "
+                "inner insert into is join left like limit max min not null offset on or order "
+                "outer right select set show sum table then truncate union update values view when "
+                "where with"
+            )
+        )
+    ),
+    re.IGNORECASE,
+)
+"""Words of queries, in which case says nothing, unlike in names of tables."""
 
+_SAYING = re.compile(r"\bsay\s+[^\"“„«]+\sin\s+\w+\W*$|\bword for\b", re.IGNORECASE)
+"""What asks for a word in another language, which may have two for two synonyms."""
 
-SPECIAL_WORDS = _ABOUT_WORDS | _ON_TEXT | frozenset(_QUERIES)
+SPECIAL_WORDS = _ABOUT_WORDS | _ON_TEXT | frozenset(_QUERIES) | {"say"}
 """Words without which a text that has three small English words is neither of the two here."""
 
 
@@ -107,6 +138,8 @@ def is_notation(text: str, words: list[str], *, read: int, evident: int) -> bool
         return _ARTICLES.isdisjoint(words)
     if _PLAIN.fullmatch(text) is not None:
         return False
+    if _GREEK.search(text) is not None:
+        text = text.rstrip().removesuffix(";")  # the question mark of Greek
     if _CODE.search(text) is not None:
         return evident < 3
     if evident and read > 1:
@@ -122,6 +155,25 @@ def _are_keywords(words: list[str]) -> bool:
     return all(len(word) < 2 or word in _QUERY_WORDS or word not in _SMALL for word in words)
 
 
+def fold_keywords(text: str) -> str:
+    """Return notation with the case of what is none folded, and a query with that of its keywords.
+
+    "Solve x = 4" is "solve x = 4", but "Foo = 4" is not "foo = 4".
+    """
+    first = _FIRST_WORD.match(text)
+    if first is None:
+        return text
+    word = first[1].lower()
+    clause = _QUERIES.get(word)
+    if clause is not None and clause.search(text) and _ASSIGNED.match(text, first.end()) is None:
+        parts = _STRING.split(text)
+        parts[::2] = (_KEYWORD.sub(lambda match: match[0].lower(), part) for part in parts[::2])
+        return "".join(parts).rstrip("; ")
+    if word in _OPENINGS and first[1][1:].islower():
+        return word + text[len(word) :]
+    return text
+
+
 def is_work_on_words(text: str, words: list[str], *, unknown: bool) -> bool:
     """Return whether a text asks for work on words, of which every letter counts.
 
@@ -131,6 +183,8 @@ def is_work_on_words(text: str, words: list[str], *, unknown: bool) -> bool:
         unknown: Whether it has a word that is in no list.
     """
     if not _ABOUT_WORDS.isdisjoint(words):
+        return True
+    if ("say" in words or "word" in words) and _SAYING.search(text) is not None:
         return True
     if unknown and not _MEANING.isdisjoint(words):
         return True

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 
-from toolops_plugins.semantic.guards.function_words import PARTICLE_OPPOSITES
+from toolops_plugins.semantic.guards.function_words import PARTICLE_OPPOSITES, PARTICLES
 from toolops_plugins.semantic.guards.lexicon import function_words, word_list
 from toolops_plugins.semantic.guards.stems import key
 from toolops_plugins.semantic.guards.traits import LIGHT, Traits
@@ -18,6 +18,14 @@ TWO_SIDED = frozenset(map(key, function_words()["two_sided_verbs"]))
 """Keys of verbs between two parties, so that swapping them matters."""
 _UNITS = frozenset("#u:" + unit for unit in UNITS.values())
 _MONTHS = frozenset(f"#m{month}" for month in range(1, 13))
+_ALIKE = (
+    {"in", "on"},
+    {"in", "inside"},
+    {"out", "outside"},
+    {"over", "above"},
+    {"under", "below"},
+)
+"""Particles that may stand for one another after a word: log in, log on."""
 _SUBJECTS = frozenset(
     word_list("i me did left right if agent patient moved and or not"),
 )
@@ -75,11 +83,22 @@ def _find_swap(question: Traits, candidate: Traits, digest: Callable[[str], str]
         return "who does it and to whom it is done are swapped"
     if "moved" in mine and "moved" in other:
         theirs, ours = pairs_in(other, "moved"), pairs_in(mine, "moved")
-        for word, particle in ours - theirs:
-            turned_round = (word, PARTICLE_OPPOSITES.get(particle, ""))
-            if turned_round in theirs - ours:
-                return f'"{particle}" and "{turned_round[1]}" are swapped'
+        turned = _turned_particle(ours, theirs)
+        if turned is not None:
+            return f'"{turned[0]}" and "{turned[1]}" turn the same word'
     return _swap_around_verb(question, candidate, verbs)
+
+
+def _turned_particle(
+    ours: set[tuple[str, str]], theirs: set[tuple[str, str]]
+) -> tuple[str, str] | None:
+    """Return the particles if one word has another in each text, as in "sign in" and "sign up"."""
+    for word, particle in sorted(ours - theirs):
+        for rival, other in sorted(theirs - ours):
+            both = {particle, other}
+            if word == rival and len(both) == 2 and both <= PARTICLES and both not in _ALIKE:
+                return particle, other
+    return None
 
 
 def _is_turned(question: Traits, candidate: Traits, verbs: frozenset[str]) -> bool:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["symbols_in"]
+from toolops_plugins.semantic.guards.lexicon import word_list
+
+__all__ = ["has_factorial", "symbols_in"]
 
 _ANY = re.compile(r"[-+*/^=<>~#@|\\%&$]|\d!")
 _READ = re.compile(
@@ -19,7 +21,15 @@ _READ = re.compile(
     r"|(?<=\w)(?:\+\+|#)(?![\w+#])|(?<=\d)\s*[%€£¥₹$]|#(?=\d)|(?<=\w)[/@\\&](?=\w)|(?<!&)&(?!&)"
     r"|[$€£¥₹](?=-?\d)|\*(?=\w[^*]*\w\*)|(?<=\w)\*(?!\w|\s*\w)"
 )
-_OPERATOR = re.compile(r"!(?=[=~])[=~]+|(?<=\d)!(?![!\w])|[+*/^=<>~#@|\\%&$]+(?:-(?=>))?>?|<-|->")
+_BETWEEN_LETTERS = re.compile(r"(?<![\w/&.'-])[^\W\d_]([/&])\w(?![\w/&'])")
+_ABBREVIATIONS = frozenset(
+    word_list(
+        "a&e a/b a/c b&b b&w b/c c&a c/o d&d h&m i/o k/d m&a m&s m/s n/a o&m p&l p/e q&a r&b r&d "
+        "s&p t&c t&e w/o y/n"
+    )
+)
+"""What is no operation on two letters."""
+_OPERATOR = re.compile(r"!(?=[=~])[=~]+|[+*/^=<>~#@|\\%&$]+(?:-(?=>))?>?|<-|->")
 _FLAG = re.compile(r"(?:^|(?<=\s))(?:-[A-Za-z]\b|--[A-Za-z][\w-]*)")
 _MINUS = re.compile(r"(?<![\w'’-])[^\W\d]\s*-\s*[^\W\d](?![\w'’-])")  # noqa: RUF001 - typed so
 _SAME = {
@@ -43,6 +53,26 @@ _POLITE = frozenset("🙏😊🙂😀😃😄😁😅🤗❤💛👋✨")
 """Emoji that are courtesies at the beginning and the end of a text."""
 
 
+_FACTORIAL = re.compile(
+    r"(?:[+*^(=×÷√]|\s[-/]|\b(?:berechne|bereken|calcola|calcul\w*|comput\w*|c[oó]mo es|divided by"  # noqa: RUF001 - the sign is meant
+    r"|equals?|es|est|evaluat\w*|factorials?|fait|is|ist|minus|of|plus|resolve|simplify|solve|times|é|è))"
+    r"\s*\d+!(?![!\w])|\d!\s*[-+*/^=)×÷<>]",  # noqa: RUF001 - the sign is meant
+    re.IGNORECASE,
+)
+"""A factorial in a formula, or after a word that asks for a value."""
+_END_MARK = re.compile(r"\d!(?![!\w])")
+_LETTERS = re.compile(r"[^\W\d_]{2}|[^\W\d_a-zA-Z]")
+
+
+def has_factorial(text: str) -> bool:
+    """Return whether "!" after a number is a factorial, and not the end mark of a sentence."""
+    if _END_MARK.search(text) is None:
+        return False
+    if _FACTORIAL.search(text) is not None:
+        return True
+    return _LETTERS.search(text) is None
+
+
 def symbols_in(text: str) -> tuple[str, ...]:
     """Return the symbols of a text that carry meaning, in their order; emoji come last."""
     plain = text.isascii()
@@ -55,6 +85,14 @@ def symbols_in(text: str) -> tuple[str, ...]:
         found += ["-"] * len(_MINUS.findall(rest))
         rest = _FLAG.sub(" ", rest)
     found += [_SAME.get(sign, sign) for sign in _OPERATOR.findall(rest)]
+    if "!" in text and has_factorial(text):
+        found.append("!" * len(_END_MARK.findall(text)))
+    if "/" in text or "&" in text:
+        found += [
+            match[1]
+            for match in _BETWEEN_LETTERS.finditer(text)
+            if match[0].lower() not in _ABBREVIATIONS
+        ]
     if not plain:
         found += _superscripts_in(text)
         found += _emoji_in(rest)
