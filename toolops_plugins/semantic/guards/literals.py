@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from toolops_plugins.semantic.guards.lexicon import word_list
 
@@ -46,26 +47,35 @@ _UNITS = re.compile(
 )
 """Units whose other case is another unit, in the case in which they are rarely mistyped."""
 
-_CHEMISTRY = re.compile(
-    r"\b(?:chem\w*|atom\w*|elements?|molecul\w*|molar|mass|compounds?|formula|react\w*|oxid\w*"
-    r"|bond\w*|valen\w*|ions?|ionic|isotopes?|boil\w*|melt\w*|densit\w*|toxic\w*|poison\w*|gas|gases"
-    r"|metals?|alloys?|acids?|electrons?|periodic|symbol|flammable|conduct\w*|emissions?|exposure"
-    r"|detect\w*|inhal\w*|burn\w*|soluble|solubility|catalys\w*|moles?|crystal\w*|magnetic)\b",
-    re.IGNORECASE,
+_CHEMISTRY = frozenset(
+    word_list(
+        "acid acids alloy alloys atom atomic atoms boil boiling bond bonds burn burning catalyst "
+        "chemical chemicals chemistry compound compounds conduct conductive conductivity crystal "
+        "dense density detector detectors electron electrons element elements emission emissions "
+        "exposure flammable formula gas gases inhale inhaled inhaling ion ionic ions isotope "
+        "isotopes magnetic mass melt melting metal metals molar mole molecular molecule molecules "
+        "moles oxidation oxide oxidize periodic poison poisoning poisonous react reacting reaction "
+        "reacts solubility soluble symbol toxic toxicity valence valency"
+    )
 )
+"""Words of texts about chemistry."""
 _FORMULA = re.compile(r"\b(?:[A-Z][a-z]?\d*){1,12}\b")
 _ELEMENTS = re.compile(
     r"Bi|Cn|Co|Cs|Cu|Hf|Hs|Nb|Ni|Np|Os|Pb|Po|Pt|Pu|Sc|Si|Sn|Th|Yb|(?:Ho|In|No)(?=[A-Z\d])"
 )
 """Symbols of elements that in capitals are two elements."""
-_MATHEMATICS = re.compile(
-    r"[=+*^√∑∫πθσ<>]|\b[a-zA-Z]\(\w?|\b(?:variables?|parameters?|coefficients?|constants?|matrix"
-    r"|matrices|vectors?|equations?|formulas?|functions?|polynomials?|derivatives?|integrals?|solve"
-    r"|statistics|statistical|variance|deviation|probabilit\w*|complexity|samples?|population"
-    r"|genotype|alleles?|capital|uppercase|lowercase|physics|loop|array|regex|proof|theorem"
-    r"|notation|letters?)\b",
-    re.IGNORECASE,
+_MATHEMATICS = frozenset(
+    word_list(
+        "allele alleles array capital coefficient coefficients complexity constant constants "
+        "derivative derivatives deviation equation equations formula formulas function functions "
+        "genotype integral integrals letter letters loop lowercase matrices matrix notation "
+        "parameter parameters physics polynomial polynomials population probabilities probability "
+        "proof regex sample samples solve statistical statistics theorem uppercase variable "
+        "variables variance vector vectors"
+    )
 )
+"""Words of texts in which a letter is a variable."""
+_FORMULAS = re.compile(r"[=+*^√∑∫πθσ<>]|\b[a-zA-Z]\(")
 _LETTER = re.compile(
     r"(?:\b(\w+)\s)?(?<![\w.'’-])([B-HJ-Z])(?![\w'’.-]|\+\+|#)|(?<=\d)()([CEFHJLN-SU-Z])\b"  # noqa: RUF001 - typed so
 )
@@ -83,22 +93,22 @@ _FILES = re.compile(
     r"|\b\w*[A-Z]\w*(?=\()|\b\w*[A-Z]\w*_\w+|\b\w+_\w*[A-Z]\w*"
 )
 """Names of files, functions and constants with a capital; not those of libraries: Node.js."""
-_LANGUAGES = re.compile(
-    r"\b(?:c#|csharp|golang|java|kotlin|\.net|python|typescript)(?!\w)", re.IGNORECASE
-)
+_LANGUAGES = frozenset(word_list("csharp golang java kotlin net python typescript"))
 _TYPES = frozenset(
     word_list("Any BigInt Boolean Byte Char Dict Double Float Int List Long Set Short Tuple Void")
 )
 """Types in capitals that a language has beside those in lower case."""
-_WRAPPED = re.compile(r"\b(?:c#|csharp|\.net|typescript)(?!\w)", re.IGNORECASE)
+_WRAPPED = frozenset(word_list("csharp net typescript"))
 _WRAPPERS = frozenset(word_list("Number Object String Symbol"))
 """The same for some languages only."""
 _WORD = re.compile(r"[A-Za-z]+")
 _QUOTE_OPENS = re.compile(r"[\"`“”„‟«»‹›「」『』‘‚´]|(?:^|[\s(:])'\w")  # noqa: RUF001 - quotes
-_CAPITAL = re.compile(
-    r"(?<!^)(?<![.!?]\s)(?:[A-HJ-Z]|I(?=[A-Z]))|\d\s?m[A-Z]|[a-z][A-Z]|^[A-Z]\w*[._(]"
+_HINT = re.compile(
+    r"[a-z\d][A-Z]|Bp|B/|[A-Z]\w*[._(]|_[A-Z]"
+    r"|\b(?!(?:Am|An|As|At|Be|By|Do|Go|He|Hi|I|If|In|Is|It|Me|My|No|Of|Oh|On|Or|So|To|Up|Us|We)\b)"
+    r"[A-Z][a-z]?(?:\b|\d)|\b(?:Any|Big|Bool|Byte|Char|Dict|Doub|Float|Int|List|Long|Make|Dock|Num"
+    r"|Obj|Set|Short|Str|Sym|Tuple|Void)"
 )
-"""A capital that is not due."""
 
 
 def literals_in(text: str, language: str) -> tuple[str, ...]:
@@ -109,16 +119,28 @@ def literals_in(text: str, language: str) -> tuple[str, ...]:
         language: Its language, "" where it is not certain.
     """
     found: list[str] = []
-    if _QUOTE_OPENS.search(text):
+    if _has_quotes(text):
         found += _quotations_in(text, language)
-    if _CAPITAL.search(text) and not text.isupper():
+    if not text[1:].islower() and any(map(_is_odd, text.split())) and not text.isupper():
         found += _symbols_by_case(text)
     return tuple(found)
 
 
+@lru_cache(maxsize=16384)
+def _is_odd(token: str) -> bool:
+    """Return whether a word has capitals as symbols have, and sentences and names mostly not."""
+    return not token.islower() and _HINT.search(token.strip(".,?!")) is not None
+
+
+def _has_quotes(text: str) -> bool:
+    if text.isascii() and '"' not in text and "`" not in text and "'" not in text:
+        return False
+    return _QUOTE_OPENS.search(text) is not None
+
+
 def unify_quotes(text: str) -> str:
     """Return a text with all its quotations between the same marks."""
-    if _QUOTE_OPENS.search(text) is None:
+    if not _has_quotes(text):
         return text
     return _QUOTED.sub(lambda match: f' "{_inside(match)}" ', text)
 
@@ -140,16 +162,18 @@ def _quotations_in(text: str, language: str) -> Iterator[str]:
 
 def _symbols_by_case(text: str) -> Iterator[str]:
     yield from _UNITS.findall(text)
-    if _CHEMISTRY.search(text):
+    words = _WORD.findall(text)
+    lows = {word.lower() for word in words}
+    if not _CHEMISTRY.isdisjoint(lows):
         for formula in _FORMULA.findall(text):
             yield from _ELEMENTS.findall(formula)
-    if _MATHEMATICS.search(text):
+    if not _MATHEMATICS.isdisjoint(lows) or _FORMULAS.search(text):
         for match in _LETTER.finditer(text):
             if (match[1] or "").lower() not in _NAMED:
                 yield match[2] or match[4]
-    yield from _FILES.findall(text)
-    if _LANGUAGES.search(text):
-        words = _WORD.findall(text)
-        types = _TYPES | _WRAPPERS if _WRAPPED.search(text) else _TYPES
-        if sum(map(str.islower, words)) > 1:  # no title
-            yield from (word for word in words[1:] if word in types)
+    if "." in text or "(" in text or "_" in text or "file" in text:
+        yield from _FILES.findall(text)
+    sharp = "#" in text
+    if (sharp or not _LANGUAGES.isdisjoint(lows)) and sum(map(str.islower, words)) > 1:  # no title
+        types = _TYPES if _WRAPPED.isdisjoint(lows) and not sharp else _TYPES | _WRAPPERS
+        yield from (word for word in words[1:] if word in types)

@@ -13,7 +13,7 @@ from toolops_plugins.semantic.guards.lexicon import word_list
 
 __all__ = ["has_factorial", "symbols_in"]
 
-_ANY = re.compile(r"[-+*/^=<>~#@|\\%&$]|\d!")
+_ANY = re.compile(r"[-+*/^=<>~#@|\\%&$!]")
 _READ = re.compile(
     r"\b[a-z]{2,10}://\S+|(?<![\w.+-])[\w.+-]+@[\w-]+\.\w+"
     r"|(?:(?<=\s)|^)[~.]?(?:/[\w.-]+)+/?|(?<!\w)\w+(?:/[\w.-]+){2,}/?"
