@@ -278,3 +278,8 @@ def test_near_repeats_of_notation(one, other):
 )
 def test_what_counts_in_notation(one, other):
     assert served([(one, other)]) == []
+
+
+@pytest.mark.parametrize("text", ["B<a", "N + 1 in statistics", 'Say "B  b" in French', "x = Mb"])
+def test_spaces_around_symbols_do_not_count(text):
+    assert repeated([(text, f"  {'   '.join(text.split())} ")])

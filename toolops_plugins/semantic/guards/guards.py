@@ -158,7 +158,8 @@ class Guards:
         True if nothing differs but case, spacing, end punctuation, courtesies that are known in
         about 40 languages, and accents where one of the two has none at all and the language is
         one in which people leave them out: in German, "schon" and "schön" are two words. In code,
-        commands and addresses, case and punctuation count.
+        commands and addresses, case and punctuation count. So does case in quoted text to be worked
+        on, and where it tells symbols apart: Mb and MB, CO and Co.
 
         Args:
             question: The question.

@@ -121,8 +121,12 @@ def literals_in(text: str, language: str) -> tuple[str, ...]:
     found: list[str] = []
     if _has_quotes(text):
         found += _quotations_in(text, language)
-    if not text[1:].islower() and any(map(_is_odd, text.split())) and not text.isupper():
-        found += _symbols_by_case(text)
+    text = text.lstrip()
+    if text[1:].islower() and text[1:2].isalpha():
+        return tuple(found)  # a capital at the beginning only
+    words = text.split()
+    if any(map(_is_odd, words)) and not text.isupper():
+        found += _symbols_by_case(" ".join(words))
     return tuple(found)
 
 

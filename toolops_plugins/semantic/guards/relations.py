@@ -83,13 +83,13 @@ def _find_swap(question: Traits, candidate: Traits, digest: Callable[[str], str]
         return "who does it and to whom it is done are swapped"
     if "moved" in mine and "moved" in other:
         theirs, ours = pairs_in(other, "moved"), pairs_in(mine, "moved")
-        turned = _turned_particle(ours, theirs)
+        turned = _other_particles(ours, theirs)
         if turned is not None:
             return f'"{turned[0]}" and "{turned[1]}" turn the same word'
     return _swap_around_verb(question, candidate, verbs)
 
 
-def _turned_particle(
+def _other_particles(
     ours: set[tuple[str, str]], theirs: set[tuple[str, str]]
 ) -> tuple[str, str] | None:
     """Return the particles if one word has another in each text, as in "sign in" and "sign up"."""
