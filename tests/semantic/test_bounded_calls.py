@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from callers import LONG, Loop
+from callers import LONG, Latch, Loop
 
 from toolops_plugins import Semantic, SemanticCache, ToolOps
 from toolops_plugins.semantic.bounded.budget import RISK_OF_REPEATED
@@ -71,6 +72,46 @@ def test_hits_of_copies_in_memory_are_charged_like_the_answer_that_was_copied(op
     assert account.spent == pytest.approx(6 * RISK_OF_REPEATED)
     ask("How high is Mount Everest?")  # nothing is charged twice
     assert account.spent == pytest.approx(6 * RISK_OF_REPEATED)
+
+
+class SlowEmbedder:
+    """An embedder to which all texts are alike; of the second on it waits to be released."""
+
+    name = "slow"
+    dimension = 2
+
+    def __init__(self) -> None:
+        self.release = Latch()
+        self.texts = 0
+
+    def embed(self, texts: list[str]) -> list[list[float]]:
+        self.texts += len(texts)
+        if self.texts > 1:
+            self.release.wait()
+        return [[1.0, 0.0] for _ in texts]
+
+
+@pytest.mark.parametrize("size", [10, 500_000])
+async def test_callers_who_share_a_served_answer_are_charged_each(tmp_path, clock, size):
+    embedder = SlowEmbedder()
+    semantic = SemanticCache(tmp_path, embedder=embedder)
+    async with ToolOps("bounded", semantic=semantic, clock=clock) as ops:
+
+        @ops.readonly(ttl=3600.0, semantic=Semantic(on="question", max_error=BOUND))
+        async def ask(question: str) -> list[str]:
+            return [question, "x" * size]
+
+        async def release() -> None:
+            await asyncio.sleep(0)
+            embedder.release.open()
+
+        await ask(FRANCE)
+        *answers, _ = await asyncio.gather(*[ask(AGAIN) for _ in range(5)], release())
+        assert [answer[0] for answer in answers] == [FRANCE] * 5
+        await ask(RHINE)
+        account = account_of(ops)
+        assert (account.requests, account.hits) == (7, 5)
+        assert account.spent == pytest.approx(5 * RISK_OF_REPEATED)
 
 
 def test_hits_of_the_question_itself_are_not_charged(ops, loop):

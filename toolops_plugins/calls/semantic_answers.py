@@ -87,7 +87,7 @@ def make_answer(
         return None
     return Answer(
         value,
-        payload,
+        entry.payload,  # callers who share the answer are counted as readers of the copy are
         "hit",
         "semantic",
         row.took,

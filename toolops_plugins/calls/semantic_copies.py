@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from toolops_plugins.calls.results import LARGE_BYTES
 from toolops_plugins.codec import Payload
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ class CopyHits:
             decision: The decision to serve it.
             read: Returns the value of a payload.
         """
-        counted = Payload(payload.codec, None, size=payload.size)
+        # Without its data a large value would not be copied in a thread.
+        data = payload.data if payload.size > LARGE_BYTES else None
+        counted = Payload(payload.codec, data, size=payload.size)
         counted.copy = _Copy(decision, lambda: read(payload), self._pending)
         return counted
 
