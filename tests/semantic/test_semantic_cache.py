@@ -556,7 +556,7 @@ def test_trouble_explains_a_miss(make, aio):
 
     cache = make(embedder=embed)
     found = asyncio.run(cache.aexplain(FRANCE)) if aio else cache.explain(FRANCE)
-    assert (found.served, found.reason) == (False, "unavailable")
+    assert (found.served, found.reason, found.policy) == (False, "unavailable", "threshold")
     assert "embedder" in found.details["error"]
     with pytest.raises(ConfigurationError, match="scope"):
         cache.explain(FRANCE, object())

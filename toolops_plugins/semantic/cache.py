@@ -590,7 +590,7 @@ class SemanticCache(Lifecycle):
         return explanation
 
     def _explain_trouble(self, text: str, scope: Any, error: Exception) -> Explanation:
-        policy = self.rule(None, None).policy
+        policy = self._rule.policy
         details = {"error": describe_problem(error)}
         return Explanation(text, scope, False, "unavailable", policy, details, ())  # noqa: FBT003 - its fields
 
