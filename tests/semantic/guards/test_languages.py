@@ -51,9 +51,21 @@ nl|Regent het nu in Gent?|Regent het in Gent nu?
 nl|Hoe zet ik de wekker uit?|Hoe kan ik de wekker uitzetten?
 nl|Ik wil weten hoeveel een kaartje kost|Hoeveel kost een kaartje?
 nl|Welke trein rijdt er over vijfentwintig minuten?|Welke trein rijdt over 25 minuten?
+es|¿Las tiendas están abiertas hoy?|las tiendas estan abiertas hoy?
+es|¿Cuánto son doscientos euros en dólares?|¿Cuánto son 200 euros en dólares?
+it|Quanto sono duecento euro in dollari?|Quanto sono 200 euro in dollari?
+pt|Prezados senhores, como cancelo a reserva?|Como cancelo a reserva? Agradeço desde já
+pt|O senhor poderia me dizer onde está o museu?|Onde está o museu?
+nl|Geachte heer of mevrouw, hoe laat opent de winkel?|Hoe laat opent de winkel?
 """
 
 OTHER = """\
+es|¿Por qué es aburrido Juan?|¿Por qué está aburrido Juan?
+es|¿Las tiendas son buenas?|¿Las tiendas están buenas?
+es|¿Cuánto son doscientos euros?|¿Cuánto son doscientos cincuenta euros?
+pt|O João é chato?|O João está chato?
+nl|Beste restaurant in Gent?|Restaurant in Gent?
+it|Quanto sono duecento euro?|Quanto sono trecento euro?
 de|Beißt der Hund den Mann?|Beißt den Hund der Mann?
 de|Hilft der Arzt dem Kind?|Hilft dem Arzt das Kind?
 de|Was kostet Reis?|Was kostet die Reise?

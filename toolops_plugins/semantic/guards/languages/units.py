@@ -33,6 +33,7 @@ def units_of(words: list[str], lists: WordLists, *, asks: bool, opened: bool) ->
         if at == len(words) or words[at] in STOPS:
             units.take_clause(words[start:at])
             start = at + 1
+    units.end()
     if not lists.scopes.isdisjoint(words):
         units.free.clear()
     if opened and lists.code in _GERMANIC and units.units:
@@ -56,6 +57,7 @@ class Units:
     def __init__(self, lists: WordLists, *, inflected: bool) -> None:
         self._lists = lists
         self._inflected = inflected
+        self._states = 0
         self.units: list[str] = []
         self.free: set[str] = set()
         self.values: list[str] = []
@@ -74,6 +76,10 @@ class Units:
             self.units.append(verb)
         self._take(words)
 
+    def end(self) -> None:
+        """Add what the whole text has: es aburrido, está aburrido."""
+        self.units += ["estar"] * self._states
+
     def _take(self, words: list[str]) -> None:
         lists = self._lists
         before: list[str] = []  # prepositions and possessives that bind the next word
@@ -88,6 +94,7 @@ class Units:
                 follows = lists.code not in _GERMANIC  # sind Wale Fische, sind Fische Wale
                 if word in lists.plural_copulas:
                     self.they.add("be")
+                self._states += word in lists.states
             elif word in _SUBJECTS and any(unit not in lists.questions for unit in self.units):
                 pass
             elif word in lists.genitives and self.units and not before:

@@ -84,6 +84,7 @@ class WordLists:
         # Without its accent, "to be" is "and" in Portuguese and Italian: then it is not dropped.
         self.plural_copulas = words("plural_copulas")
         self.copulas = (words("copulas") - {"e"}) | self.plural_copulas
+        self.states = words("states")
         self.questions = words("questions")
         self.how = words("how")
         self.can = words("can")
