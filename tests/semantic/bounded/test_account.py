@@ -118,6 +118,21 @@ def test_answers_that_were_served_while_they_changed_are_charged_once_that_is_kn
     assert account.spent == pytest.approx(before + 5)
 
 
+def test_what_an_alarm_has_charged_is_given_back_if_it_was_false():
+    account = make_account()
+    for key in (1, 1, 2, 3):
+        account.serve(1, key)
+    before = account.spent
+    account.note(Finding.ALARM, 1)
+    account.note(Finding.REFUTED, 2)
+    assert account.spent == pytest.approx(before + 3)
+    account.note(Finding.FALSE_ALARM, 3)
+    assert account.spent == pytest.approx(before)
+    account.note(Finding.REFUTED, 3)
+    account.note(Finding.FALSE_ALARM, 3)
+    assert account.spent == pytest.approx(before)
+
+
 def test_what_was_served_in_quiet_times_is_not_charged_for_a_change():
     account = make_account()
     account.serve(1, 1)

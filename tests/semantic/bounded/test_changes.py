@@ -61,13 +61,19 @@ def raise_alarm(changes):
 
 
 def note_first_labels(changes, *, changed, seed, labels=1_000):
-    """Note the labels of many groups that an alarm has put in doubt, each asked for once."""
+    """Note the labels of many groups that an alarm has put in doubt, each asked for once.
+
+    Return what they meant.
+    """
     rng = np.random.default_rng(seed)
+    findings = []
     for key in range(labels):
         risk = float(rng.uniform(0.01, 0.4))
         different = rng.random() < changed
         right = not different and rng.random() >= risk
-        changes.note(key, risk, right=right, new=not right and (different or rng.random() < 0.4))
+        new = not right and (different or rng.random() < 0.4)
+        findings.append(changes.note(key, risk, right=right, new=new))
+    return findings
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -75,7 +81,7 @@ def test_a_false_alarm_ends_for_all_groups_at_once(seed):
     changes = Changes()
     raise_alarm(changes)
     assert not changes.trusts(5_000)
-    note_first_labels(changes, changed=0.0, seed=seed)
+    assert Finding.FALSE_ALARM in note_first_labels(changes, changed=0.0, seed=seed)
     assert changes.trusts(5_000)
 
 
@@ -84,7 +90,7 @@ def test_a_false_alarm_ends_for_all_groups_at_once(seed):
 def test_a_true_alarm_ends_for_each_group_alone(seed, changed):
     changes = Changes()
     raise_alarm(changes)
-    note_first_labels(changes, changed=changed, seed=seed)
+    assert Finding.FALSE_ALARM not in note_first_labels(changes, changed=changed, seed=seed)
     assert not changes.trusts(5_000)
 
 

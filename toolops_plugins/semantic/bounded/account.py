@@ -60,6 +60,7 @@ class Account:
     """
 
     __slots__ = (
+        "_charged",
         "_max_error",
         "_prices",
         "_served",
@@ -77,6 +78,7 @@ class Account:
         self._sunk = 0.0
         self._since: deque[int] = deque(maxlen=_REMEMBERED)
         self._suspected: Counter[int] = Counter()
+        self._charged = 0  # for answers that were suspected at the last alarm
         self.requests = 0
         """Requests under the bound."""
         self.hits = 0
@@ -144,6 +146,8 @@ class Account:
     def note(self, finding: Finding, key: int) -> None:
         """Charge what was served of changed answers before an alarm, once it is known.
 
+        If the alarm was false, give it back.
+
         Args:
             finding: The meaning of the last label.
             key: Its group.
@@ -153,10 +157,17 @@ class Account:
         elif finding is Finding.ALARM:
             self._suspected = Counter(self._since)
             self._since.clear()
+            self._charged = 0
         if finding in (Finding.ALARM, Finding.REFUTED):
-            self._sunk += self._suspected.pop(key, 0)
+            wrong = self._suspected.pop(key, 0)
+            self._charged += wrong
+            self._sunk += wrong
         elif finding is Finding.CONFIRMED:
             self._suspected.pop(key, None)
+        elif finding is Finding.FALSE_ALARM:
+            self._sunk -= self._charged
+            self._charged = 0
+            self._suspected.clear()
 
     def resume(self, requests: int, hits: int) -> None:
         """Go on at the pace of an earlier process, with little of what it had left."""

@@ -41,6 +41,8 @@ class Finding(Enum):
     """The answers of a group that was in doubt are right."""
     REFUTED = auto()
     """The answers of a group that was in doubt are wrong."""
+    FALSE_ALARM = auto()
+    """Nothing has changed at the last alarm."""
 
 
 class Doubts(NamedTuple):
@@ -111,14 +113,19 @@ class Changes:
         if new and not (right or trusted) and risk < _TELLING:
             finding = Finding.REFUTED
         if risk < _WORST:
-            ratio = self._ratio(max(risk, _LEAST), right=right, new=new)
+            known = max(risk, _LEAST)
+            usual = self._new / self._wrong
             if trusted:
+                finding = self._test(_ratio(known, usual, right=right, new=new))
                 if not right:
                     self._wrong = self._wrong * _DECAY + 1
                     self._new = self._new * _DECAY + new
-                finding = self._test(ratio)
             elif self._epoch:
-                self._test_alarm(ratio)
+                # New answers became usual by those that raised the alarm, perhaps; that must not
+                # be what ends it.
+                ratio = _ratio(known, min(usual, _NEW), right=right, new=new)
+                if self._test_alarm(ratio):
+                    finding = Finding.FALSE_ALARM
         return finding
 
     def confirm(self, key: int) -> None:
@@ -126,13 +133,6 @@ class Changes:
         self._doubted.pop(key, None)
         if self._epoch:
             _put(self._confirmed, key, self._epoch)
-
-    def _ratio(self, risk: float, *, right: bool, new: bool) -> float:
-        """Return how much likelier a label is if answers have changed."""
-        ratio = 1 - _SHARE
-        if new and not right:
-            ratio += _SHARE / (risk * self._new / self._wrong)
-        return ratio
 
     def _test(self, ratio: float) -> Finding:
         self._evidence = max(0.0, self._evidence + math.log(ratio))
@@ -144,15 +144,17 @@ class Changes:
         self._epoch += 1
         return Finding.ALARM
 
-    def _test_alarm(self, ratio: float) -> None:
-        """End the last alarm if as much speaks against a change as spoke for one.
+    def _test_alarm(self, ratio: float) -> bool:
+        """End the last alarm, and return True, if as much speaks against it as spoke for it.
 
         Without this a false alarm would cost each group a call, of which a large index has many.
         """
         self._since_alarm += math.log(ratio)
-        if self._since_alarm < -_ALARM:
-            self._epoch = 0
-            self._confirmed.clear()
+        if self._since_alarm >= -_ALARM:
+            return False
+        self._epoch = 0
+        self._confirmed.clear()
+        return True
 
     def doubts(self) -> Doubts:
         """Return the groups in doubt."""
@@ -185,6 +187,21 @@ class Changes:
         epoch = self._confirmed.pop(former, 0)
         if epoch > self._confirmed.get(lead, 0):
             _put(self._confirmed, lead, epoch)
+
+
+def _ratio(risk: float, usual: float, *, right: bool, new: bool) -> float:
+    """Return how much likelier a label is if answers have changed.
+
+    Args:
+        risk: The risk of the candidate.
+        usual: The share of wrong candidates whose question has a new answer, without a change.
+        right: Whether the candidate was right.
+        new: Whether the right answer is new.
+    """
+    ratio = 1 - _SHARE
+    if new and not right:
+        ratio += _SHARE / (risk * usual)
+    return ratio
 
 
 def _put(table: dict[int, _Value], key: int, value: _Value) -> None:

@@ -41,7 +41,7 @@ _EVERY: Final = 16  # labels from one fit to the next
 _AUDIT: Final = 0.005  # share of sure candidates that is audited, ...
 _AUDIT_AT_WORST: Final = 0.05  # ... the additional share of candidates near the threshold, ...
 _AUDIT_ON_CHANGE: Final = 0.06  # ... and that by evidence for a change of answers
-_AUDIT_OF_VOUCHED: Final = 0.05
+_AUDIT_OF_VOUCHED: Final = 0.05  # share of vouched candidates, once there is a budget for more
 _MOST_AUDITED: Final = 0.3
 _SAME: Final = 0.995  # similarity of a repetition
 _BUDGETS: Final = 64
@@ -128,7 +128,7 @@ class Bounded:
 
     One learner serves one index and embedder, for any number of bounds. Safe to use from any
     threads and event loops; no method blocks except for short computations. A decision
-    took 66 to 160 us on a busy machine, learning 5; a fit every 16 labels takes about 1 ms, and
+    took 66 to 160 us on a busy machine, learning 20; a fit every 16 labels takes about 1 ms, and
     3 ms where the index has grown by a tenth.
 
     Args:
