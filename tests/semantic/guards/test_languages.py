@@ -51,7 +51,6 @@ nl|Regent het nu in Gent?|Regent het in Gent nu?
 nl|Hoe zet ik de wekker uit?|Hoe kan ik de wekker uitzetten?
 nl|Ik wil weten hoeveel een kaartje kost|Hoeveel kost een kaartje?
 nl|Welke trein rijdt er over vijfentwintig minuten?|Welke trein rijdt over 25 minuten?
-es|¿Las tiendas están abiertas hoy?|las tiendas estan abiertas hoy?
 es|¿Cuánto son doscientos euros en dólares?|¿Cuánto son 200 euros en dólares?
 it|Quanto sono duecento euro in dollari?|Quanto sono 200 euro in dollari?
 pt|Prezados senhores, como cancelo a reserva?|Como cancelo a reserva? Agradeço desde já
