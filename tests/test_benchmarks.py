@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,7 @@ PEERS = (
     *("aiocache", "async_lru", "cachekit", "cashews", "interlock", "nopanic", "pyresilience"),
     *("throttled", "toolops", "langchain_redis", "gptcache", "redisvl"),
 )
+PAIRS = len(list((Path(__file__).parent / "semantic").glob("pairs_*.jsonl")))
 SECTIONS = {
     "hits": 4,
     "misses": 4,
@@ -35,7 +37,7 @@ SECTIONS = {
     "memory": 1,
     "tiers": 1,
     "llama_index_hits": 4,
-    "semantic": 14,
+    "semantic": 8 + PAIRS,  # a section for each file of pairs
 }
 OVERVIEW = (
     *(
