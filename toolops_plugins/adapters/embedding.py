@@ -136,7 +136,7 @@ class SharedEmbedding:
         Raises:
             Exception: What the embedder raised, or a policy in its place.
         """
-        wanted = _missing_texts(role, texts)
+        wanted = _select_texts(role, texts)
         found: dict[Key, Found] = {}
         alone: set[Key] = set()
         missing = list(wanted)
@@ -157,7 +157,7 @@ class SharedEmbedding:
         self, role: Role, texts: Sequence[str], told: Told | None = None
     ) -> list[list[float]]:
         """As :meth:`vectors`, without blocking the event loop."""
-        wanted = _missing_texts(role, texts)
+        wanted = _select_texts(role, texts)
         found: dict[Key, Found] = {}
         alone: set[Key] = set()
         missing = list(wanted)
@@ -407,7 +407,7 @@ class SharedEmbedding:
             await run_each(self._ops.gather, one, batch.sound().items())
 
 
-def _missing_texts(role: Role, texts: Sequence[str]) -> dict[Key, None]:
+def _select_texts(role: Role, texts: Sequence[str]) -> dict[Key, None]:
     """Return the keys of texts, each once.
 
     Raises:

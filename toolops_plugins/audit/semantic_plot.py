@@ -256,7 +256,10 @@ def _page(result: Result, source: str, top: int, picture: str) -> str:
     if result.judged:
         body.append(f'<p class="faint">{_escape(legend(result))}</p>')
     if result.guarding:
-        body += [_heading(f"What the guards vetoed first, {vetoing}"), _table(guard_rows(result))]
+        body += [
+            _section_title(f"What the guards vetoed first, {vetoing}"),
+            _table(guard_rows(result)),
+        ]
         body.append(f'<p class="faint">{_escape(guard_legend(result))}</p>')
     if result.judged:
         kinds = [(f"Wrong answers, {watched}, the most similar", result.wrong)]
@@ -267,7 +270,7 @@ def _page(result: Result, source: str, top: int, picture: str) -> str:
         ]
     for title, pairs in kinds:
         if pairs[:top]:
-            body += [_heading(title), _pairs(pairs[:top])]
+            body += [_section_title(title), _pairs(pairs[:top])]
     return (
         '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width">\n'
@@ -277,7 +280,7 @@ def _page(result: Result, source: str, top: int, picture: str) -> str:
     )
 
 
-def _heading(title: str) -> str:
+def _section_title(title: str) -> str:
     return f"<h2>{_escape(title)}</h2>"
 
 

@@ -130,13 +130,13 @@ def doctor(redis_url: str | None, namespace: str | None) -> int:
             section = finding.section
         mark, style = marks[finding.verdict]
         failed += finding.verdict == "fail"
-        console.print(_finding_line(finding, mark, style), soft_wrap=True)
+        console.print(_format_line(finding, mark, style), soft_wrap=True)
     console.print()
     console.print("Something does not work." if failed else "All that is configured works.")
     return 1 if failed else 0
 
 
-def _finding_line(finding: Finding, mark: str, style: str) -> Text:
+def _format_line(finding: Finding, mark: str, style: str) -> Text:
     line = Text("  ").append(f"{mark:4} ", style=style)
     return line.append(f"{finding.name:29} ").append(printable(finding.text))
 

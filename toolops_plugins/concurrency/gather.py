@@ -24,7 +24,7 @@ async def gather_calls(
     try:
         get_running_loop()
     except ConfigurationError:
-        _close_pending(calls)
+        _close_rest(calls)
         raise
     places = asyncio.Semaphore(limit)
 
@@ -41,10 +41,10 @@ async def gather_calls(
         return results
     finally:
         await end_tasks(tasks)
-        _close_pending(calls)
+        _close_rest(calls)
 
 
-def _close_pending(calls: Iterable[Awaitable[Any]]) -> None:
+def _close_rest(calls: Iterable[Awaitable[Any]]) -> None:
     for call in calls:
         if iscoroutine(call) and getcoroutinestate(call) == CORO_CREATED:
             call.close()  # without the warning that it was never awaited

@@ -111,9 +111,9 @@ class LoopClient:
         """Release the client as soon as no operation uses it; callable from any thread."""
         self.retired = True
         with suppress(RuntimeError):  # the loop is closed, and so is its client
-            self.loop.call_soon_threadsafe(self._shut_if_unused)
+            self.loop.call_soon_threadsafe(self._shut_if_idle)
 
-    def _shut_if_unused(self) -> None:
+    def _shut_if_idle(self) -> None:
         if not self.users:
             # Loops refer to tasks weakly, so the task is stored here until it has ended.
             self._task = self.loop.create_task(self._shut())
