@@ -58,7 +58,9 @@ class ChromaServer:
                 env=os.environ | _SILENT,
             )
         try:
-            wait_for(self._answers, "the server's answer")
+            wait_for(
+                self._answers, "the server's answer", 50.0
+            )  # Python starts slowly on a busy machine
         except BaseException:
             self.stop()
             raise
