@@ -58,9 +58,8 @@ class ChromaServer:
                 env=os.environ | _SILENT,
             )
         try:
-            wait_for(
-                self._answers, "the server's answer", 50.0
-            )  # Python starts slowly on a busy machine
+            # On a busy machine it takes half a minute.
+            wait_for(self._answers, "the server's answer", 50.0)
         except BaseException:
             self.stop()
             raise
