@@ -59,9 +59,10 @@ test: setup ## Run the whole test suite, in random order on all cores
 
 # `make soak SEED=7 SECONDS=600` plays the rounds of that seed again, or for longer.
 SECONDS := 180
-soak: setup ## Play random schedules for minutes, read odd texts, then try every property at length
+soak: setup ## Play random schedules, read odd texts, hold bounds on long streams, try every property
 	$(BIN)/python -X dev tests/soak.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 	$(BIN)/python tests/odd_texts.py $(if $(SEED),--seed $(SEED))
+	$(BIN)/python benchmarks/bounded.py --bare --streams all --orders 10 --bounds 0.005,0.01,0.02,0.05
 	$(BIN)/python -m pytest -n auto --dist worksteal --hypothesis-profile soak -m hypothesis \
 		-o timeout=900
 
