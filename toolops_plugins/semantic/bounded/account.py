@@ -17,7 +17,8 @@ __all__ = ["Account", "allowed_errors"]
 _EARLY: Final = 1.5  # multiple of the bound that is allowed ...
 _SETTLED: Final = 2_000  # ... before this many requests
 _FIRST: Final = 100  # the bound is promised from this request on
-_SIGMAS: Final = 3.0  # chance of more wrong answers than allowed: about 1 in 1,000
+_SIGMAS: Final = 3.0  # chance of more wrong answers than allowed: about 1 in 1,000 ...
+_SIGMAS_AT_MOST: Final = 2.5  # ... and about 1 in 160 where risks turned out to be higher
 _SIGMAS_OF_HITS: Final = 1.5
 _OF_HITS: Final = 2.0  # multiple of the bound that is allowed of the hits
 _AHEAD: Final = 0.25  # what is left is spent within this multiple of the requests so far, ...
@@ -92,12 +93,12 @@ class Account:
     @property
     def allowed(self) -> float:
         """The expected number of wrong answers that may have been served by now."""
-        return self._allowed(self.requests)
+        return self._allowed(self.requests, _SIGMAS)
 
-    def _allowed(self, requests: float) -> float:
+    def _allowed(self, requests: float, sigmas: float) -> float:
         count = max(requests, _FIRST)
         most = max(count, min(_EARLY * count, _SETTLED))
-        return allowed_errors(self._max_error * most, _SIGMAS)
+        return allowed_errors(self._max_error * most, sigmas)
 
     def serve(self, cell: int, key: int, count: int = 1) -> None:
         """Charge a served answer.
@@ -128,14 +129,19 @@ class Account:
         self._sunk += max(0.0, unused)
 
     def affords(self, cost: float) -> bool:
-        """Return whether an answer with this expected error may be served."""
-        return self.spent + cost <= self.allowed
+        """Return whether an answer with this expected error may be served.
+
+        What was served is charged anew when risks turn out to be higher. So the account may be
+        overdrawn a little, rather than refuse everything for hundreds of requests;
+        :meth:`rate` brings it back.
+        """
+        return self.spent + cost <= self._allowed(self.requests, _SIGMAS_AT_MOST)
 
     def rate(self) -> float:
         """Return the expected wrong answers a request that may be served from now on."""
         requests = max(self.requests, _FIRST)
         ahead = max(_LEAST_AHEAD, _AHEAD * requests)
-        rate = (self._allowed(requests + ahead) - self.spent) / ahead
+        rate = (self._allowed(requests + ahead, _SIGMAS) - self.spent) / ahead
         return min(max(rate, 0.0), _STEEPEST * self._max_error)
 
     def rate_of_hits(self) -> float:

@@ -25,6 +25,10 @@ Counted in wrong labels, not in labels: there are few in the bins that matter, a
 far off the model can be, by a factor of about 1 ± 1/2.
 """
 
+_FLOOR: Final = 0.002
+"""Share of questions whose answer no score can tell, such as those that got two answers: on
+BANKING77 the model alone expects half of the wrong answers that there are at high scores."""
+
 _MIDDLES: Final[Floats] = _LEAST + _WIDTH * (np.arange(CELLS, dtype=np.float64) + 0.5)
 _BINS: Final[Floats] = _MIDDLES[::PER_BIN] + _WIDTH * (PER_BIN - 1) / 2
 
@@ -54,7 +58,7 @@ class Risk:
         cells = np.clip((scores - _LEAST) / _WIDTH, 0, CELLS - 1).astype(np.int64)
         count = np.bincount(cells // PER_BIN, minlength=size)
         errors = np.bincount(cells // PER_BIN, weights=wrong, minlength=size)
-        weight = count + _PRIOR / logistic(-_BINS)
+        weight = count + _PRIOR / (_FLOOR + (1 - _FLOOR) * logistic(-_BINS))
         risk = antitonic_fit((errors + _PRIOR) / weight, weight)
         logits = np.log(risk / (1 - risk))
         self.by_cell: Floats = logistic(np.interp(_MIDDLES, _BINS, logits))
