@@ -43,9 +43,11 @@ RISK_OF_REPEATED: Final = 0.001
 _RING: Final = 1_000  # recent requests that a bound is held over
 _FEW: Final = 100  # own requests after which a process ignores those of an earlier one
 _EVERY: Final = 8  # requests after which the threshold is found anew
-_WORST: Final = 0.5  # a candidate that is more likely wrong than right is never served
+_WORST: Final = 0.5  # candidates that are more likely wrong than right do not count for the brake
+_RISKIEST: Final = 6.0  # multiple of the bound above which no single candidate is served ...
+_RISKIEST_DOUBTED: Final = 3.0  # ... and none against which a guard speaks
 _DECAY: Final = 0.5 ** (1 / 48)  # half-life of the brake: 48 labels
-_AT_START: Final = 0.05  # expected wrong answers that vouched questions may cost at the start, ...
+_AT_START: Final = 0.1  # expected wrong answers that vouched questions may cost at the start, ...
 _BOUND_AT_START: Final = 0.01  # ... less under smaller bounds than this
 _OF_VOUCHED: Final = 2.0  # multiple of the bound above which vouched questions are too risky
 _NEW: Final = 9.0  # after n labels the model may be wrong by a factor of 1 + 3 / sqrt(n)
@@ -179,14 +181,21 @@ class Budget:
         fits = (
             (wrong <= self.account.rate())
             & (wrong <= self.account.rate_of_hits() * hits)
-            & (risks <= _WORST)
+            & (risks <= min(_RISKIEST * self.max_error, _WORST))
         )
         served = CELLS if fits.all() else int(np.argmin(fits))
         self.theta = CELLS - served
         self.worst = float(risks[served - 1]) if served else 1.0
 
-    def affords(self, cell: int) -> bool:
-        """Return whether a candidate with a score in this cell may be served."""
+    def affords(self, cell: int, *, doubted: bool) -> bool:
+        """Return whether a candidate may be served.
+
+        Args:
+            cell: The cell of its score.
+            doubted: Whether a guard speaks against it.
+        """
+        if doubted and self._prices[cell] > _RISKIEST_DOUBTED * self.max_error:
+            return False
         return cell >= self.theta and self.account.affords(float(self._prices[cell]) * self.rho)
 
     def affords_vouched(self, risk: float) -> bool:

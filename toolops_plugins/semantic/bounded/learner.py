@@ -42,12 +42,16 @@ _AUDIT: Final = 0.005  # share of sure candidates that is audited, ...
 _AUDIT_AT_WORST: Final = 0.05  # ... the additional share of candidates near the threshold, ...
 _AUDIT_ON_CHANGE: Final = 0.06  # ... and that by evidence for a change of answers
 _AUDIT_OF_VOUCHED: Final = 0.05  # share of vouched candidates, once there is a budget for more
+_LEAST_SIMILAR: Final = 0.5  # the guards are asked about more similar questions only
+_FIRST_UNREAD: Final = 100  # labels of what the guards cannot read before any of it is served
+_YOUNG: Final = 300  # labels after which the model alone decides on vouched questions
 _MOST_AUDITED: Final = 0.3
 _SAME: Final = 0.995  # similarity of a repetition
 _BUDGETS: Final = 64
 _GROUP_RECORDS: Final = 4_096
 _SCOPE_RECORDS: Final = 1_024
 _SCOPE_DECAY: Final = 0.5 ** (1 / 200)
+_UNREAD: Final = FEATURES.index("unread")
 
 
 class _LearnerEvidence:
@@ -153,6 +157,7 @@ class Bounded:
         self._model: Logistic | None = None
         self._risk: Risk | None = None
         self._vouched = RISK_OF_VOUCHED
+        self._unread = 0
         self._changes = Changes()
         self._shares: dict[str, Share] = {}
         self._others = Labels.none()
@@ -235,10 +240,16 @@ class Bounded:
             weighed.basis = "repeated"
             weighed.cell, weighed.risk = REPEATED, RISK_OF_REPEATED
             return "served"
-        if weighed.z is not None and budget.affords(weighed.cell):
+        if (
+            weighed.z is not None
+            and entry.similarity >= _LEAST_SIMILAR
+            and (entry.doubt != "unread" or self._unread >= _FIRST_UNREAD)
+            and budget.affords(weighed.cell, doubted=bool(entry.doubt))
+        ):
             return "served"
         if (
             entry.alike
+            and self._window.count + self._other_count < _YOUNG
             and weighed.features is not None
             and is_vouched(weighed.features)
             and budget.affords_vouched(self._vouched)
@@ -377,6 +388,7 @@ class Bounded:
             scores[early] = model.unseen(features, right)[early]
         self._risk = Risk(scores, 1.0 - right)
         self._vouched = risk_of_vouched(labels)
+        self._unread = int((features[:, _UNREAD] > 0).sum())
         for budget in self._budgets.values():
             self._settle(budget)
 

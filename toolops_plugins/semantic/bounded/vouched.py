@@ -12,7 +12,7 @@ from toolops_plugins.semantic.bounded.logistic import Floats
 
 __all__ = ["is_vouched", "risk_of_vouched"]
 
-_NEAR: Final = -log(1.02 - 0.95)  # nearness of a question with a similarity of 0.95
+_NEAR: Final = -log(1.02 - 0.9)  # nearness of a question with a similarity of 0.9
 _MOST: Final = 0.5  # share of the group's votes that are of vouched entries
 _PRIOR: Final = 0.5  # wrong labels that are assumed before there are any
 _NEARNESS: Final = FEATURES.index("nearness")
