@@ -282,8 +282,13 @@ class SemanticFlows:
         if same:
             agreeing += same
             self.index.learned.agree(lookup.asked.id, agreeing)
-        if lookup.decision is not None and verdict is not None:
-            self.index.learned.learner().learn(lookup.decision, agreeing)
+        if lookup.decision is None:
+            return
+        learner = self.index.learned.learner()
+        if verdict is None:
+            learner.skip(lookup.decision)
+        else:
+            learner.learn(lookup.decision, agreeing)
             self.index.learned.note_change()
 
     def _ask_to_learn(

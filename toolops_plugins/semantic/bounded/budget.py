@@ -44,8 +44,8 @@ _RING: Final = 1_000  # recent requests that a bound is held over
 _FEW: Final = 100  # own requests after which a process ignores those of an earlier one
 _EVERY: Final = 8  # requests after which the threshold is found anew
 _WORST: Final = 0.5  # candidates that are more likely wrong than right do not count for the brake
-_RISKIEST: Final = 6.0  # multiple of the bound above which no single candidate is served ...
-_RISKIEST_DOUBTED: Final = 3.0  # ... and none against which a guard speaks
+_RISKIEST: Final = 8.0  # multiple of the bound above which no single candidate is served ...
+_RISKIEST_UNREAD: Final = 2.0  # ... and none that no guard can read
 _DECAY: Final = 0.5 ** (1 / 48)  # half-life of the brake: 48 labels
 _AT_START: Final = 0.1  # expected wrong answers that vouched questions may cost at the start, ...
 _BOUND_AT_START: Final = 0.01  # ... less under smaller bounds than this
@@ -187,14 +187,14 @@ class Budget:
         self.theta = CELLS - served
         self.worst = float(risks[served - 1]) if served else 1.0
 
-    def affords(self, cell: int, *, doubted: bool) -> bool:
+    def affords(self, cell: int, *, unread: bool) -> bool:
         """Return whether a candidate may be served.
 
         Args:
             cell: The cell of its score.
-            doubted: Whether a guard speaks against it.
+            unread: Whether no guard can read it.
         """
-        if doubted and self._prices[cell] > _RISKIEST_DOUBTED * self.max_error:
+        if unread and self._prices[cell] > _RISKIEST_UNREAD * self.max_error:
             return False
         return cell >= self.theta and self.account.affords(float(self._prices[cell]) * self.rho)
 

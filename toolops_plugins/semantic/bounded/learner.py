@@ -51,7 +51,14 @@ _BUDGETS: Final = 64
 _GROUP_RECORDS: Final = 4_096
 _SCOPE_RECORDS: Final = 1_024
 _SCOPE_DECAY: Final = 0.5 ** (1 / 200)
+_DECAY_OF_DOUBTS: Final = 0.5 ** (1 / 100)  # half-life: 100 calls whose candidate was in doubt
+_SOME: Final = 0.5  # share of the group's votes that are in doubt
+_DOUBTED: Final = FEATURES.index("doubted")
 _UNREAD: Final = FEATURES.index("unread")
+
+
+def _is_doubted(features: Floats | None) -> bool:
+    return features is not None and bool(features[_DOUBTED] + features[_UNREAD] > _SOME)
 
 
 class _LearnerEvidence:
@@ -158,6 +165,8 @@ class Bounded:
         self._risk: Risk | None = None
         self._vouched = RISK_OF_VOUCHED
         self._unread = 0
+        self._doubts_told = 0.0
+        self._doubts_untold = 0.0
         self._changes = Changes()
         self._shares: dict[str, Share] = {}
         self._others = Labels.none()
@@ -243,8 +252,8 @@ class Bounded:
         if (
             weighed.z is not None
             and entry.similarity >= _LEAST_SIMILAR
-            and (entry.doubt != "unread" or self._unread >= _FIRST_UNREAD)
-            and budget.affords(weighed.cell, doubted=bool(entry.doubt))
+            and (not entry.doubt or self._knows_doubt(entry.doubt))
+            and budget.affords(weighed.cell, unread=entry.doubt == "unread")
         ):
             return "served"
         if (
@@ -258,6 +267,30 @@ class Bounded:
             weighed.cell, weighed.risk = VOUCHED, self._vouched
             return "served"
         return "cold" if weighed.z is None else "too_risky"
+
+    def _knows_doubt(self, doubt: str) -> bool:
+        """Return whether enough labels show what the doubt of a guard is worth.
+
+        There are too few where most answers cannot be compared: those that can be are mostly right.
+        """
+        if doubt == "unread" and self._unread < _FIRST_UNREAD:
+            return False
+        return self._doubts_told >= self._doubts_untold
+
+    def skip(self, decision: Decision) -> None:
+        """Note a call of which nothing is learned, since its answer cannot be compared.
+
+        Args:
+            decision: The decision on its question. One by another policy is ignored.
+        """
+        weighed = decision.evidence
+        if isinstance(weighed, _LearnerEvidence) and _is_doubted(weighed.features):
+            with self._lock:
+                self._note_doubt(told=0.0)
+
+    def _note_doubt(self, *, told: float) -> None:
+        self._doubts_told = self._doubts_told * _DECAY_OF_DOUBTS + told
+        self._doubts_untold = self._doubts_untold * _DECAY_OF_DOUBTS + 1 - told
 
     def _audits(self, weighed: _LearnerEvidence, budget: Budget) -> bool:
         share = _AUDIT_ON_CHANGE * self._changes.attention
@@ -368,6 +401,8 @@ class Bounded:
             self._stamp = SYSTEM_CLOCK.time()
             self._gram.refresh()
             count = self._window.count + self._other_count
+            if _is_doubted(weighed.features):
+                self._note_doubt(told=1.0)
             if is_vouched(weighed.features):
                 self._vouched = risk_of_vouched(self._others.then(self._window.last()))
             if self._window.count % _EVERY == 0 or count == _FIRST:
