@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Changes", "Doubts", "Finding"]
 
-_SURPRISE: Final = 0.1  # a wrong candidate of a lower risk puts its group in doubt
+_SURPRISE: Final = 0.06  # a wrong candidate of a lower risk puts its group in doubt
 _WORST: Final = 0.5  # candidates that are more likely wrong than right tell nothing
 _TELLING: Final = 0.25  # a wrong candidate of a lower risk tells that its group has changed
 _LEAST: Final = 0.02  # risks below this are taken for it, since none is known better

@@ -18,14 +18,14 @@ CELLS: Final = 112
 PER_BIN: Final = 4
 """Cells whose labels are counted together."""
 
-_PRIOR: Final = 4.0
+_PRIOR: Final = 3.0
 """Weight of the model's own prediction in each bin, in wrong labels.
 
 Counted in wrong labels, not in labels: there are few in the bins that matter, and they limit how
 far off the model can be, by a factor of about 1 ± 1/2.
 """
 
-_FLOOR: Final = 0.002
+_FLOOR: Final = 0.001
 """Share of questions whose answer no score can tell, such as those that got two answers: on
 BANKING77 the model alone expects half of the wrong answers that there are at high scores."""
 
