@@ -54,7 +54,8 @@ def label(count, wrong_at, seed=0):
 def test_without_labels_the_risk_is_the_models_own_word():
     risk = Risk(np.empty(0), np.empty(0))
     for z in (-2.0, 0.0, 3.0, 6.0):
-        assert risk.by_cell[cell_of(z)] == pytest.approx(1 / (1 + math.exp(z)), rel=0.1)
+        word = 0.001 + 0.999 / (1 + math.exp(z))  # a score cannot tell everything
+        assert risk.by_cell[cell_of(z)] == pytest.approx(word, rel=0.1)
 
 
 @pytest.mark.parametrize("factor", [0.3, 1.0, 3.0])
@@ -105,17 +106,17 @@ def test_what_is_served_is_as_much_as_the_bound_allows(bound):
     assert error_and_hits(budget, scores)[0] < risk
 
 
-@pytest.mark.parametrize("filler", [EXACT, NOTHING])
-def test_requests_that_cannot_go_wrong_leave_more_room_for_the_others(filler):
+def test_exact_hits_leave_more_room_for_the_others():
+    """Of all hits no more than twice the bound may be wrong."""
     thetas = []
     for count in (2, 600):
-        budget = Budget(0.02)
-        for z in np.random.default_rng(1).uniform(-3, 8, 300).tolist():
+        budget = Budget(0.005)
+        for z in np.random.default_rng(1).uniform(-3, 4, 300).tolist():
             budget.push(cell_of(z))
-        budget.push(filler, count)
+        budget.push(EXACT, count)
         settle(budget)
         thetas.append(budget.theta)
-    assert thetas[1] < thetas[0] or (filler == NOTHING and thetas[1] == thetas[0])
+    assert thetas[1] < thetas[0]
 
 
 @given(
