@@ -17,9 +17,9 @@ __all__ = ["Account", "allowed_errors"]
 _EARLY: Final = 1.5  # multiple of the bound that is allowed ...
 _SETTLED: Final = 2_000  # ... before this many requests
 _FIRST: Final = 100  # the bound is promised from this request on
-_SIGMAS: Final = 2.6  # chance of more wrong answers than allowed: about 1 in 1,000 ...
-_SIGMAS_AT_MOST: Final = 2.2  # ... and about 1 in 160 where risks turned out to be higher
-_SIGMAS_OF_HITS: Final = 1.0
+_SIGMAS: Final = 2.6  # chance of more wrong answers than allowed: about 1 in 200 ...
+_SIGMAS_AT_MOST: Final = 2.2  # ... and about 1 in 70 where risks turned out to be higher
+_SIGMAS_OF_HITS: Final = 1.0  # a looser limit: early hits are few, and a start without any is bad
 _OF_HITS: Final = 2.0  # multiple of the bound that is allowed of the hits
 _AHEAD: Final = 0.25  # what is left is spent within this multiple of the requests so far, ...
 _LEAST_AHEAD: Final = 200.0  # ... but not within fewer requests
@@ -49,9 +49,10 @@ class Account:
 
     Every served answer is charged with the risk that it was wrong. The risks of recent answers are
     estimated anew whenever more is known, so an answer that looked safe can turn out to have been
-    expensive. The account allows so few expected errors that the actual ones stay within the bound
-    at every request from the hundredth on, except by a chance of about one in a thousand: within
-    1.5 times the bound before 2,000 requests, and within the bound afterwards.
+    expensive. The account allows so few expected errors that more actual ones than promised are
+    improbable at every request from the hundredth on: the promise is 1.5 times the bound before
+    2,000 requests, and the bound afterwards. If the risks are right, the chance at a single request
+    is about one in two hundred.
 
     Not thread-safe: its owner holds a lock.
 
