@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -23,11 +23,13 @@ from toolops_plugins.semantic.bounded.budget import (
     Budget,
 )
 from toolops_plugins.semantic.bounded.changes import Changes, Finding
-from toolops_plugins.semantic.bounded.evidence import FEATURES, RECORDS, weigh
+from toolops_plugins.semantic.bounded.doubt_labels import DoubtLabels
+from toolops_plugins.semantic.bounded.evidence import RECORDS, weigh
 from toolops_plugins.semantic.bounded.gram import Gram
 from toolops_plugins.semantic.bounded.groups import Groups, Vector, VectorOf, key_of
 from toolops_plugins.semantic.bounded.labels import Labels, Window
-from toolops_plugins.semantic.bounded.logistic import Floats, Logistic
+from toolops_plugins.semantic.bounded.learner_evidence import LearnerEvidence
+from toolops_plugins.semantic.bounded.logistic import Logistic
 from toolops_plugins.semantic.bounded.records import Records
 from toolops_plugins.semantic.bounded.risk import Risk, cell_of
 from toolops_plugins.semantic.bounded.sharing import Pace, Share, State, dump, load, newest
@@ -43,7 +45,6 @@ _AUDIT_AT_WORST: Final = 0.04  # ... the additional share of candidates near the
 _AUDIT_ON_CHANGE: Final = 0.06  # ... and that by evidence for a change of answers
 _AUDIT_OF_VOUCHED: Final = 0.05  # share of vouched candidates, once there is a budget for more
 _LEAST_SIMILAR: Final = 0.5  # the guards are asked about more similar questions only
-_FIRST_UNREAD: Final = 100  # labels of what the guards cannot read before any of it is served
 _YOUNG: Final = 300  # labels after which the model alone decides on vouched questions
 _MOST_AUDITED: Final = 0.3
 _SAME: Final = 0.995  # similarity of a repetition
@@ -51,70 +52,6 @@ _BUDGETS: Final = 64
 _GROUP_RECORDS: Final = 4_096
 _SCOPE_RECORDS: Final = 1_024
 _SCOPE_DECAY: Final = 0.5 ** (1 / 200)
-_DECAY_OF_DOUBTS: Final = 0.5 ** (1 / 100)  # half-life: 100 calls whose candidate was in doubt
-_SOME: Final = 0.5  # share of the group's votes that are in doubt
-_DOUBTED: Final = FEATURES.index("doubted")
-_UNREAD: Final = FEATURES.index("unread")
-
-
-def _is_doubted(features: Floats | None) -> bool:
-    return features is not None and bool(features[_DOUBTED] + features[_UNREAD] > _SOME)
-
-
-class _LearnerEvidence:
-    """The evidence of a decision, with the state to learn from it."""
-
-    __slots__ = (
-        "allowed",
-        "audited",
-        "basis",
-        "cell",
-        "features",
-        "key",
-        "labels_missing",
-        "max_error",
-        "rho",
-        "risk",
-        "scope",
-        "spent",
-        "theta",
-        "z",
-    )
-
-    def __init__(self, budget: Budget, labels_missing: int) -> None:
-        self.max_error = budget.max_error
-        self.labels_missing = labels_missing
-        self.basis = ""
-        self.theta = budget.least_score
-        self.rho = budget.rho
-        self.spent = budget.account.spent
-        self.allowed = budget.account.allowed
-        self.audited = False
-        self.features: Floats | None = None
-        self.cell = NOTHING
-        self.key = 0
-        self.scope = 0
-        self.z: float | None = None
-        self.risk = 1.0
-
-    def details(self) -> Mapping[str, float | int | bool | str]:
-        """Return bound, features, score, risk, threshold, brake and account by name."""
-        details: dict[str, float | int | bool | str] = {"max_error": self.max_error}
-        if self.features is not None:
-            details.update(zip(FEATURES, self.features.tolist(), strict=True))
-        if self.z is not None:
-            details["z"] = self.z
-        details["risk"] = self.risk
-        details["theta"] = self.theta
-        details["rho"] = self.rho
-        details["spent"] = self.spent
-        details["allowed"] = self.allowed
-        details["audited"] = self.audited
-        if self.basis:
-            details["basis"] = self.basis
-        if self.labels_missing:
-            details["labels_missing"] = self.labels_missing
-        return details
 
 
 class Bounded:
@@ -164,9 +101,7 @@ class Bounded:
         self._model: Logistic | None = None
         self._risk: Risk | None = None
         self._vouched = RISK_OF_VOUCHED
-        self._unread = 0
-        self._doubts_told = 0.0
-        self._doubts_untold = 0.0
+        self._doubt_labels = DoubtLabels()
         self._changes = Changes()
         self._shares: dict[str, Share] = {}
         self._others = Labels.none()
@@ -193,7 +128,7 @@ class Bounded:
         """
         with self._lock:
             budget = self._budget(max_error)
-            weighed = _LearnerEvidence(budget, self._labels_missing())
+            weighed = LearnerEvidence(budget, self._labels_missing())
             candidate = weigh(x, neighbours, self._groups, self._gram, scope)
             if candidate is None:
                 self._push(budget, NOTHING, dry=dry)
@@ -239,7 +174,7 @@ class Bounded:
             return 0
         return max(_FIRST - self._window.count - self._other_count, 0)
 
-    def _weigh_risk(self, entry: Neighbour, weighed: _LearnerEvidence, budget: Budget) -> str:
+    def _weigh_risk(self, entry: Neighbour, weighed: LearnerEvidence, budget: Budget) -> str:
         """Return the reason to serve a candidate or not; note the cell of its risk."""
         if entry.vetoed:
             return "vetoed"
@@ -252,7 +187,7 @@ class Bounded:
         if (
             weighed.z is not None
             and entry.similarity >= _LEAST_SIMILAR
-            and (not entry.doubt or self._knows_doubt(entry.doubt))
+            and (not entry.doubt or self._doubt_labels.suffice(unread=entry.doubt == "unread"))
             and budget.affords(weighed.cell, unread=entry.doubt == "unread")
         ):
             return "served"
@@ -268,15 +203,6 @@ class Bounded:
             return "served"
         return "cold" if weighed.z is None else "too_risky"
 
-    def _knows_doubt(self, doubt: str) -> bool:
-        """Return whether enough labels show what the doubt of a guard is worth.
-
-        There are too few where most answers cannot be compared: those that can be are mostly right.
-        """
-        if doubt == "unread" and self._unread < _FIRST_UNREAD:
-            return False
-        return self._doubts_told >= self._doubts_untold
-
     def skip(self, decision: Decision) -> None:
         """Note a call of which nothing is learned, since its answer cannot be compared.
 
@@ -284,15 +210,11 @@ class Bounded:
             decision: The decision on its question. One by another policy is ignored.
         """
         weighed = decision.evidence
-        if isinstance(weighed, _LearnerEvidence) and _is_doubted(weighed.features):
+        if isinstance(weighed, LearnerEvidence) and weighed.features is not None:
             with self._lock:
-                self._note_doubt(told=0.0)
+                self._doubt_labels.note(weighed.features, compared=False)
 
-    def _note_doubt(self, *, told: float) -> None:
-        self._doubts_told = self._doubts_told * _DECAY_OF_DOUBTS + told
-        self._doubts_untold = self._doubts_untold * _DECAY_OF_DOUBTS + 1 - told
-
-    def _audits(self, weighed: _LearnerEvidence, budget: Budget) -> bool:
+    def _audits(self, weighed: LearnerEvidence, budget: Budget) -> bool:
         share = _AUDIT_ON_CHANGE * self._changes.attention
         if weighed.cell == VOUCHED:
             if not budget.is_starting(weighed.risk):
@@ -308,7 +230,7 @@ class Bounded:
             decision: The decision. One by another policy is ignored.
         """
         weighed = decision.evidence
-        if isinstance(weighed, _LearnerEvidence):
+        if isinstance(weighed, LearnerEvidence):
             with self._lock:
                 account = self._budget(weighed.max_error).account
                 account.serve(weighed.cell, weighed.key)
@@ -320,7 +242,7 @@ class Bounded:
             decision: The decision to serve it. One by another policy is ignored.
         """
         weighed = decision.evidence
-        if isinstance(weighed, _LearnerEvidence):
+        if isinstance(weighed, LearnerEvidence):
             with self._lock:
                 account = self._budget(weighed.max_error).account
                 account.take_back(weighed.cell, weighed.key)
@@ -337,7 +259,7 @@ class Bounded:
         with self._lock:
             for decision, count in served:
                 weighed = decision.evidence
-                if isinstance(weighed, _LearnerEvidence):
+                if isinstance(weighed, LearnerEvidence):
                     budget = self._budget(weighed.max_error)
                     budget.account.serve(weighed.cell, weighed.key, count)
                     # The ring does not have those cells that only the account has.
@@ -383,7 +305,7 @@ class Bounded:
             agreeing: The ids of its neighbours whose answers agree with the fresh one.
         """
         weighed = decision.evidence
-        if not isinstance(weighed, _LearnerEvidence) or weighed.features is None:
+        if not isinstance(weighed, LearnerEvidence) or weighed.features is None:
             return
         right = decision.id in agreeing
         with self._lock:
@@ -401,8 +323,7 @@ class Bounded:
             self._stamp = SYSTEM_CLOCK.time()
             self._gram.refresh()
             count = self._window.count + self._other_count
-            if _is_doubted(weighed.features):
-                self._note_doubt(told=1.0)
+            self._doubt_labels.note(weighed.features, compared=True)
             if is_vouched(weighed.features):
                 self._vouched = risk_of_vouched(self._others.then(self._window.last()))
             if self._window.count % _EVERY == 0 or count == _FIRST:
@@ -423,7 +344,7 @@ class Bounded:
             scores[early] = model.unseen(features, right)[early]
         self._risk = Risk(scores, 1.0 - right)
         self._vouched = risk_of_vouched(labels)
-        self._unread = int((features[:, _UNREAD] > 0).sum())
+        self._doubt_labels.count_unread(labels)
         for budget in self._budgets.values():
             self._settle(budget)
 
