@@ -18,7 +18,7 @@ SEED = 7
 
 
 def test_no_text_is_too_odd_for_the_guards_and_the_embedder() -> None:
-    assert not check_texts(SEED, 5_000)
+    assert not check_texts(SEED, 1_000)  # `make soak` reads many more
 
 
 @pytest.mark.parametrize(
