@@ -47,10 +47,12 @@ __all__ = [
     "check_model",
     "guard_of",
     "read_within",
+    "require_guard",
     "without_scope",
 ]
 
 _M = TypeVar("_M")
+_G = TypeVar("_G", bound="ModelGuard")
 _SCOPE_NOTE = (
     "Its scope is the model with its settings, tools and system prompt, the earlier turns, tenant "
     "and namespace."
@@ -242,6 +244,22 @@ def guard_of(llm: Any) -> ModelGuard | None:
     """Return the guard of a model, or None where it has none."""
     guard = getattr(type(llm), "__toolops_guard__", None)
     return guard if isinstance(guard, ModelGuard) else None
+
+
+def require_guard(llm: Any, kind: type[_G]) -> _G:
+    """Return the guard of a model.
+
+    Args:
+        llm: What was given.
+        kind: The class of the adapter's guards.
+
+    Raises:
+        ConfigurationError: The model is not guarded by this adapter.
+    """
+    guard = guard_of(llm)
+    if not isinstance(guard, kind):
+        raise ConfigurationError("llm", f"must be a guarded model, not {llm!r:.200}")
+    return guard
 
 
 def check_model(llm: Any, kind: type | tuple[type, ...], description: str, hint: str = "") -> None:

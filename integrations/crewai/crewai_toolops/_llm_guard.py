@@ -29,12 +29,12 @@ from crewai_toolops._llm_identity import (
     is_passing,
     model_name,
 )
-from toolops_plugins import ConfigurationError, Policy, TierError, ToolOps
-from toolops_plugins.adapters.model_guard import ModelGuard, guard_of
+from toolops_plugins import Policy, TierError, ToolOps
+from toolops_plugins.adapters.model_guard import ModelGuard
 from toolops_plugins.adapters.signals import release
 from toolops_plugins.policy import NOTHING
 
-__all__ = ["LLMGuard", "inside_guard", "require_guard"]
+__all__ = ["LLMGuard", "inside_guard"]
 
 _EXTRACT_USAGE = "_extract_openai_token_usage"
 """The method of CrewAI's clients of OpenAI that gets each chunk with a count of tokens."""
@@ -183,15 +183,3 @@ def _note_usage_of(extract: Callable[..., Any]) -> Callable[..., Any]:
 def inside_guard() -> bool:
     """Return whether a guarded call is under way around whoever asks, which counts its parts."""
     return LLMGuard.active.get() is not None
-
-
-def require_guard(llm: Any) -> LLMGuard:
-    """Return the guard of a model.
-
-    Raises:
-        ConfigurationError: The model is not guarded.
-    """
-    guard = guard_of(llm)
-    if not isinstance(guard, LLMGuard):
-        raise ConfigurationError("llm", f"must be a guarded model, not {llm!r:.200}")
-    return guard

@@ -6,8 +6,9 @@ from typing import Any
 
 from crewai.llms.base_llm import BaseLLM
 
-from crewai_toolops._llm_guard import require_guard
+from crewai_toolops._llm_guard import LLMGuard
 from toolops_plugins import Explanation
+from toolops_plugins.adapters.model_guard import require_guard
 
 __all__ = ["aexplain_answer", "explain_answer"]
 
@@ -27,11 +28,11 @@ def explain_answer(llm: BaseLLM, input: Any, /, **kwargs: Any) -> Explanation:  
     Raises:
         ConfigurationError: The model is not guarded, or its answers are not stored.
     """
-    guard = require_guard(llm)
+    guard = require_guard(llm, LLMGuard)
     return guard.explain(*guard.call_of(llm, input, kwargs).question())
 
 
 async def aexplain_answer(llm: BaseLLM, input: Any, /, **kwargs: Any) -> Explanation:  # noqa: A002 - as above
     """As :func:`explain_answer`, without blocking the event loop."""
-    guard = require_guard(llm)
+    guard = require_guard(llm, LLMGuard)
     return await guard.aexplain(*await guard.call_of(llm, input, kwargs).aquestion())

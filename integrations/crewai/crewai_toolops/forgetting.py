@@ -6,7 +6,8 @@ from typing import Any
 
 from crewai.llms.base_llm import BaseLLM
 
-from crewai_toolops._llm_guard import require_guard
+from crewai_toolops._llm_guard import LLMGuard
+from toolops_plugins.adapters.model_guard import require_guard
 
 __all__ = ["aforget_answer", "forget_answer"]
 
@@ -28,13 +29,13 @@ def forget_answer(llm: BaseLLM, input: Any, /, **kwargs: Any) -> None:  # noqa: 
         ConfigurationError: The model is not guarded.
         TierError: A tier could not be reached; the others have forgotten.
     """
-    guard = require_guard(llm)
+    guard = require_guard(llm, LLMGuard)
     call = guard.call_of(llm, input, kwargs)
     guard.forget(*call.question())
 
 
 async def aforget_answer(llm: BaseLLM, input: Any, /, **kwargs: Any) -> None:  # noqa: A002 - as above
     """As :func:`forget_answer`, without blocking the event loop."""
-    guard = require_guard(llm)
+    guard = require_guard(llm, LLMGuard)
     call = guard.call_of(llm, input, kwargs)
     await guard.aforget(*await call.aquestion())

@@ -37,18 +37,18 @@ from llama_index.callbacks.toolops._llm_schema import (
     output_methods,
 )
 from llama_index.callbacks.toolops._other_retries import is_passing
-from toolops_plugins import ConfigurationError, Policy, ToolOps
+from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.answer_schema import AnswerSchema
 from toolops_plugins.adapters.call_ids import CallIds
 from toolops_plugins.adapters.fallback_answers import Substitute
 from toolops_plugins.adapters.invalid_answers import InvalidAnswer, valid_or_not
-from toolops_plugins.adapters.model_guard import ModelGuard, aread_within, guard_of, read_within
+from toolops_plugins.adapters.model_guard import ModelGuard, aread_within, read_within
 from toolops_plugins.adapters.model_identity import identify
 from toolops_plugins.adapters.outcomes import CallOutcome, capture_outcome
 from toolops_plugins.adapters.policy_views import compare_by
 from toolops_plugins.adapters.pydantic_state import view_of
 
-__all__ = ["LLMGuard", "require_guard"]
+__all__ = ["LLMGuard"]
 
 
 class LLMGuard(ModelGuard):
@@ -283,15 +283,3 @@ def _list(messages: Any) -> Any:
 
 def _is_whole(response: Any) -> bool:
     return isinstance(response, ChatResponse | CompletionResponse) and is_whole(response)
-
-
-def require_guard(llm: Any) -> LLMGuard:
-    """Return the guard of a model.
-
-    Raises:
-        ConfigurationError: The model is not guarded.
-    """
-    guard = guard_of(llm)
-    if not isinstance(guard, LLMGuard):
-        raise ConfigurationError("llm", f"must be a guarded model, not {llm!r:.200}")
-    return guard

@@ -8,8 +8,9 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.llms.llm import LLM
 
-from llama_index.callbacks.toolops._llm_guard import require_guard
+from llama_index.callbacks.toolops._llm_guard import LLMGuard
 from toolops_plugins import Explanation
+from toolops_plugins.adapters.model_guard import require_guard
 
 __all__ = ["aexplain_answer", "explain_answer"]
 
@@ -37,7 +38,7 @@ def explain_answer(
     Raises:
         ConfigurationError: The model is not guarded, or its answers are not stored.
     """
-    guard = require_guard(llm)
+    guard = require_guard(llm, LLMGuard)
     question = guard.call_of(llm, input, kwargs).question()
     return guard.explain(*question, of_stream=of_stream)
 
@@ -51,6 +52,6 @@ async def aexplain_answer(
     **kwargs: Any,
 ) -> Explanation:
     """As :func:`explain_answer`, without blocking the event loop."""
-    guard = require_guard(llm)
+    guard = require_guard(llm, LLMGuard)
     question = await guard.call_of(llm, input, kwargs).aquestion()
     return await guard.aexplain(*question, of_stream=of_stream)

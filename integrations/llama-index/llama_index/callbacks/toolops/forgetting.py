@@ -8,7 +8,8 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.llms.llm import LLM
 
-from llama_index.callbacks.toolops._llm_guard import require_guard
+from llama_index.callbacks.toolops._llm_guard import LLMGuard
+from toolops_plugins.adapters.model_guard import require_guard
 
 __all__ = ["aforget_answer", "forget_answer"]
 
@@ -31,11 +32,11 @@ def forget_answer(llm: LLM, input: str | Sequence[ChatMessage], /, **kwargs: Any
         ConfigurationError: The model is not guarded.
         TierError: A tier could not be reached; the others have forgotten.
     """
-    guard = require_guard(llm)
+    guard = require_guard(llm, LLMGuard)
     guard.forget(*guard.call_of(llm, input, kwargs).question())
 
 
 async def aforget_answer(llm: LLM, input: str | Sequence[ChatMessage], /, **kwargs: Any) -> None:  # noqa: A002 - as above
     """As :func:`forget_answer`, without blocking the event loop."""
-    guard = require_guard(llm)
+    guard = require_guard(llm, LLMGuard)
     await guard.aforget(*await guard.call_of(llm, input, kwargs).aquestion())
