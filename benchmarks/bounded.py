@@ -162,7 +162,7 @@ def find_best_threshold(questions: Questions, stream: Stream, bound: float) -> n
 
 @dataclass(frozen=True)
 class Result:
-    """What happened in one run; wrong answers are multiples of the bound."""
+    """The outcome of one run; wrong answers are multiples of the bound."""
 
     hits: float
     wrong: float

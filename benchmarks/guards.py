@@ -117,23 +117,23 @@ def odd_texts() -> dict[str, Callable[[], str]]:
 
     return {
         "one word repeated": lambda: repeat()[:LENGTH],
-        "many commas": filled(lambda: pick(("please, ", "card, ", "no, ", ",", ",,,"))),
-        "numbers": filled(lambda: f"{random.randrange(10 ** random.randint(1, 7))} "),
-        "number words": filled(lambda: f"{pick(numbers.split())} "),
-        "unknown words": filled(lambda: f"{letters(3, 11)} "),
-        "long unknown words": filled(lambda: f"{letters(12, 30)} "),
-        "typing errors": filled(lambda: f"{misspell(pick(words))} "),
-        "real words": filled(lambda: f"{pick(words)} "),
-        "words without spaces": filled(lambda: f"{pick(words)}{pick(words)}{pick(words)} "),
-        "names": filled(lambda: f"{letters(3, 11).capitalize()} "),
-        "joined words": filled(lambda: letters(4, 4) + pick("-_./'@")),
-        "small words": filled(lambda: f"{pick(small.split())} "),
-        "courtesies": filled(lambda: pick(polite.split()) + pick((" ", " ", ", ", ". "))),
-        "any characters": filled(lambda: chr(random.choice((32, random.randrange(33, 0x2FFF))))),
+        "many commas": fill_with(lambda: pick(("please, ", "card, ", "no, ", ",", ",,,"))),
+        "numbers": fill_with(lambda: f"{random.randrange(10 ** random.randint(1, 7))} "),
+        "number words": fill_with(lambda: f"{pick(numbers.split())} "),
+        "unknown words": fill_with(lambda: f"{letters(3, 11)} "),
+        "long unknown words": fill_with(lambda: f"{letters(12, 30)} "),
+        "typing errors": fill_with(lambda: f"{misspell(pick(words))} "),
+        "real words": fill_with(lambda: f"{pick(words)} "),
+        "words without spaces": fill_with(lambda: f"{pick(words)}{pick(words)}{pick(words)} "),
+        "names": fill_with(lambda: f"{letters(3, 11).capitalize()} "),
+        "joined words": fill_with(lambda: letters(4, 4) + pick("-_./'@")),
+        "small words": fill_with(lambda: f"{pick(small.split())} "),
+        "courtesies": fill_with(lambda: pick(polite.split()) + pick((" ", " ", ", ", ". "))),
+        "any characters": fill_with(lambda: chr(random.choice((32, random.randrange(33, 0x2FFF))))),
     }
 
 
-def filled(piece: Callable[[], str]) -> Callable[[], str]:
+def fill_with(piece: Callable[[], str]) -> Callable[[], str]:
     """Return a function that fills a text with pieces."""
 
     def fill() -> str:

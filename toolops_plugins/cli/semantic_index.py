@@ -73,7 +73,7 @@ class StoredIndex:
 
     @property
     def is_shared(self) -> bool:
-        """Whether it is on a server, and other processes may use it now."""
+        """True if it is on a server, where other processes may use it now."""
         return self._url is not None
 
     def clear(self) -> int:

@@ -293,36 +293,33 @@ def test_three_workers_of_uvicorn_answer_and_two_warn_once(tmp_path: Path) -> No
     assert "Traceback" not in log.read_text()
 
 
+def fork_workers(program: str, tmp_path: Path) -> tuple[list[Any], str]:
+    """Run a program whose three forked workers answer; return their replies and its log."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], env=environment(tmp_path), text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    replies = [json.loads(process.stdout.readline()) for _ in range(3)]
+    _, log = process.communicate(timeout=2 * LONG)
+    for reply in replies:
+        for _, *answers in reply:
+            assert answers[0] == answers[1]
+    return replies, log
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_workers_that_fork_after_the_cache_was_made_answer_and_all_but_one_warn(
     tmp_path: Path,
 ) -> None:
     """As gunicorn does with ``--preload``."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", PRELOAD], env=environment(tmp_path), text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdout is not None
-    replies = [json.loads(process.stdout.readline()) for _ in range(3)]
-    _, log = process.communicate(timeout=2 * LONG)
-    for reply in replies:
-        for _, *answers in reply:
-            assert answers[0] == answers[1]
+    replies, log = fork_workers(PRELOAD, tmp_path)
     check_warnings(log, {reply[0][0] for reply in replies})
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_workers_that_fork_after_the_first_call_answer_from_their_copies(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", WARM_PRELOAD], env=environment(tmp_path), text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdout is not None
-    replies = [json.loads(process.stdout.readline()) for _ in range(3)]
-    _, log = process.communicate(timeout=2 * LONG)
-    for reply in replies:
-        for _, *answers in reply:
-            assert answers[0] == answers[1]
+    replies, log = fork_workers(WARM_PRELOAD, tmp_path)
     warned = [line.partition("|")[0] for line in log.splitlines() if "was forked" in line]
     # A child that ends before it has written anything has nothing to say.
     assert len(warned) == len(set(warned)), log

@@ -40,7 +40,7 @@ _DEEP: Final = 8
 
 
 class _Features(NamedTuple):
-    """How much two answers share.
+    """The measures of what two answers share.
 
     Args:
         similarity: Cosine of their embeddings.

@@ -68,7 +68,7 @@ class Profile(NamedTuple):
 
 
 class _Word(NamedTuple):
-    """What is known of a lower-case word by itself."""
+    """A lower-case word by itself."""
 
     stem: str
     grams: tuple[str, ...]

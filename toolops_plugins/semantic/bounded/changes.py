@@ -84,7 +84,7 @@ class Changes:
 
     @property
     def attention(self) -> float:
-        """How much speaks for a change; 0 in quiet times."""
+        """The evidence for a change; 0 in quiet times."""
         return max(0.0, self._evidence - _ATTENTION)
 
     def trusts(self, key: int) -> bool:

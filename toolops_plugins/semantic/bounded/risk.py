@@ -8,14 +8,14 @@ import numpy as np
 
 from toolops_plugins.semantic.bounded.logistic import Floats, logistic
 
-__all__ = ["CELLS", "PER_BIN", "Risk", "antitonic_fit", "cell_of", "least_of"]
+__all__ = ["CELLS", "Risk", "antitonic_fit", "cell_of", "least_of"]
 
 _LEAST: Final = -4.0
 _WIDTH: Final = 0.125
 CELLS: Final = 112
 """Scores fall into cells of 1/8 from -4 to 10; scores outside count in the outermost cells."""
 
-PER_BIN: Final = 4
+_PER_BIN: Final = 4
 """Cells whose labels are counted together."""
 
 _PRIOR: Final = 3.0
@@ -30,7 +30,7 @@ _FLOOR: Final = 0.001
 BANKING77 the model alone expects half of the wrong answers that there are at high scores."""
 
 _MIDDLES: Final[Floats] = _LEAST + _WIDTH * (np.arange(CELLS, dtype=np.float64) + 0.5)
-_BINS: Final[Floats] = _MIDDLES[::PER_BIN] + _WIDTH * (PER_BIN - 1) / 2
+_BINS: Final[Floats] = _MIDDLES[::_PER_BIN] + _WIDTH * (_PER_BIN - 1) / 2
 
 
 def cell_of(z: float) -> int:
@@ -56,8 +56,8 @@ class Risk:
     def __init__(self, scores: Floats, wrong: Floats) -> None:
         size = len(_BINS)
         cells = np.clip((scores - _LEAST) / _WIDTH, 0, CELLS - 1).astype(np.int64)
-        count = np.bincount(cells // PER_BIN, minlength=size)
-        errors = np.bincount(cells // PER_BIN, weights=wrong, minlength=size)
+        count = np.bincount(cells // _PER_BIN, minlength=size)
+        errors = np.bincount(cells // _PER_BIN, weights=wrong, minlength=size)
         weight = count + _PRIOR / (_FLOOR + (1 - _FLOOR) * logistic(-_BINS))
         risk = antitonic_fit((errors + _PRIOR) / weight, weight)
         logits = np.log(risk / (1 - risk))

@@ -94,7 +94,7 @@ _NAME: Final = 7
 
 
 class Reading(NamedTuple):
-    """What can be told of a text before it is read.
+    """The language and notation of a text, told before it is read.
 
     Args:
         language: The ISO 639-1 code of its language, or "" where it is not certain.

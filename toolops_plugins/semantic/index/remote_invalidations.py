@@ -44,7 +44,7 @@ class Source(NamedTuple):
 
 
 class News(NamedTuple):
-    """What other processes have invalidated.
+    """The invalidations of other processes.
 
     Args:
         ids: Ids of void rows.
@@ -97,7 +97,7 @@ class RemoteInvalidations:
 
     @property
     def is_behind(self) -> bool:
-        """Whether invalidations may have been missed since the last :meth:`follow`."""
+        """True if invalidations may have been missed since the last :meth:`follow`."""
         return self._certain is not None
 
     def restore(self, position: Position | None, mark: int) -> None:
