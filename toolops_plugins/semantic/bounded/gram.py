@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from toolops_plugins.concurrency.blas import BLAS_LOCK
 from toolops_plugins.semantic.bounded.groups import Vector
 
 __all__ = ["Gram"]
@@ -63,7 +64,8 @@ class Gram:
             return
         rows = np.stack(self._batch)
         self._batch.clear()
-        product = rows.T @ rows
+        with BLAS_LOCK:
+            product = rows.T @ rows
         self._gram = product if self._gram is None else self._gram + product
 
     def refresh(self) -> None:
@@ -74,7 +76,8 @@ class Gram:
                 return
             ridge = self._gram.astype(np.float64)
             ridge.flat[:: len(ridge) + 1] += _RIDGE
-            self._inverse = np.linalg.inv(ridge).astype(np.float32)
+            with BLAS_LOCK:
+                self._inverse = np.linalg.inv(ridge).astype(np.float32)
             self._fitted = self._count
 
     def whiten(self, x: Vector) -> Vector | None:

@@ -8,6 +8,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from toolops_plugins.concurrency.blas import BLAS_LOCK
+
 __all__ = ["Floats", "Logistic", "logistic"]
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -44,8 +46,9 @@ class Logistic:
         rows = self._rows(features)
         ridge = np.full(rows.shape[1], _RIDGE)
         ridge[-1] = _RIDGE_INTERCEPT
-        self.weights = _newton(rows, right, ridge, start)
-        self._covariance = np.linalg.inv(_hessian(rows, ridge, self.weights))
+        with BLAS_LOCK:
+            self.weights = _newton(rows, right, ridge, start)
+            self._covariance = np.linalg.inv(_hessian(rows, ridge, self.weights))
 
     def _rows(self, features: Floats) -> Floats:
         rows = np.empty((len(features), features.shape[1] + 1))
@@ -73,9 +76,10 @@ class Logistic:
         By one Newton step for each (Pregibon, Logistic regression diagnostics, 1981).
         """
         rows = self._rows(features)
-        z = rows @ self.weights
+        with BLAS_LOCK:
+            z = rows @ self.weights
+            spread = np.einsum("ij,jk,ik->i", rows, self._covariance, rows, optimize=True)
         p = logistic(z)
-        spread = np.einsum("ij,jk,ik->i", rows, self._covariance, rows, optimize=True)
         rest = 1 - np.minimum(p * (1 - p) * spread, 0.9)
         scores: Floats = (z - spread * (right - p) / rest) / np.sqrt(
             1 + math.pi / 8 * spread / rest
