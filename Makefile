@@ -18,7 +18,8 @@ PROJECTS := pyproject.toml $(wildcard integrations/*/pyproject.toml)
 # CrewAI is not made for Python 3.14 and later; what needs it is then neither installed nor tested.
 CREWAI := $(if $(filter 3.11 3.12 3.13,$(VERSION)),-e ./integrations/crewai)
 # The core and the adapters, with all that they can use.
-EDITABLE := -e ./[semantic,plot,encrypt] -e ./integrations/langchain[agents] \
+EXTRAS := semantic,plot,encrypt,prometheus,opentelemetry,structlog,prices,dashboard,notebook
+EDITABLE := -e ./[$(EXTRAS)] -e ./integrations/langchain[agents] \
 	-e ./integrations/llama-index $(CREWAI)
 # Build tools run in an environment of their own, so they need their own constraint.
 INSTALL := -m pip install --quiet --disable-pip-version-check
