@@ -136,6 +136,7 @@ def test_the_same_question_in_other_words_is_a_hit(ops, events):
     hit = events[1]
     assert hit.tier == "semantic"
     assert hit.semantic["policy"] == "threshold"
+    assert hit.semantic["verdict"] == "served"
     assert hit.semantic["question"] == FRANCE
     assert 0.8 <= hit.semantic["similarity"] < 1.0
     assert ops.stats()["ask"].hits == 1
@@ -154,6 +155,10 @@ def test_another_question_is_a_miss(ops, events):
     assert asked.sync(SPAIN) == {"to": SPAIN}
     assert asked.sync("What is not the capital of France?")["to"] != FRANCE
     assert [event.outcome for event in events] == ["miss", "miss", "miss"]
+    verdicts = [event.semantic["verdict"] for event in events]
+    assert verdicts == ["nothing_near", "vetoed", "vetoed"]
+    assert events[1].semantic["similarity"] > 0.5
+    assert "question" not in events[1].semantic
 
 
 @pytest.mark.parametrize("answer", [None, False, 0, "", [], {}])
@@ -363,6 +368,7 @@ async def test_ten_agents_who_ask_in_ten_ways_make_one_call(ops, events):
     assert outcomes == ["coalesced"] * 9 + ["miss"]
     joined = [event for event in events if event.outcome == "coalesced"]
     assert all(event.semantic["question"] == held.questions[0] for event in joined)
+    assert {event.semantic["verdict"] for event in joined} == {"joined"}
 
 
 def test_ten_threads_and_loops_who_ask_in_ten_ways_make_one_call(ops, new_loop):

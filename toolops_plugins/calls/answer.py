@@ -189,9 +189,18 @@ def _count(call: Call, outcome: Outcome, answer: Answer | None) -> None:
             call.reason,
             call.error,
             call.hedged,
-            None if answer is None else answer.semantic,
+            _describe_semantic(call, answer),
         )
     )
+
+
+def _describe_semantic(
+    call: Call, answer: Answer | None
+) -> Mapping[str, str | int | float | bool] | None:
+    """Return the decision of the semantic cache, a refusal too; None: it was not asked."""
+    if answer is not None and answer.semantic is not None:
+        return answer.semantic
+    return None if call.lookup is None else call.lookup.describe()
 
 
 def report_refusal(call: Call, error: Exception, value: object) -> None:

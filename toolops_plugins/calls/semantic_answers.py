@@ -133,9 +133,7 @@ def describe_match(lookup: Lookup, matched: str | None) -> dict[str, str | int |
         lookup: The lookup.
         matched: The question of the answer that is served, or None.
     """
-    marks = lookup.details()
-    marks["policy"] = lookup.policy
-    marks["similarity"] = lookup.similarity
+    marks = lookup.describe()
     if matched is not None:
         marks["question"] = matched
     return marks
@@ -156,7 +154,7 @@ def describe_join(
     except Exception as error:  # noqa: BLE001 - the answer of the flight stands
         report_semantic_failure(call, error)
         return None
-    marks["similarity"] = other.similarity
+    marks.update(verdict="joined", similarity=other.similarity)
     return marks
 
 

@@ -123,9 +123,25 @@ class Lookup:
         """The policy that decided."""
         return "exact" if self.exact else self.rule.policy
 
+    @property
+    def verdict(self) -> str:
+        """The decision in a word: "exact", or the reason of the policy's decision."""
+        if self.exact:
+            return "exact"
+        return "nothing_near" if self.decision is None else self.decision.reason
+
     def details(self) -> dict[str, Detail]:
         """Return the evidence of the decision, for people."""
         return {} if self.decision is None else dict(self.decision.details)
+
+    def describe(self) -> dict[str, Detail]:
+        """Return the verdict, the policy, the similarity and the evidence, for the call's event."""
+        marks = self.details()
+        similarity = self.similarity
+        if self.row is None and self.decision is not None:
+            similarity = self.decision.similarity
+        marks.update(verdict=self.verdict, policy=self.policy, similarity=similarity)
+        return marks
 
 
 class Decider:

@@ -127,8 +127,10 @@ class CallEvent(NamedTuple):
         error: Type name of the exception that the caller got, or would have got without the
             fallback or stale answer. Never its message.
         hedged: Whether a second attempt was raced against the first.
-        semantic: The decision of the semantic cache, such as the similarity, by name. None: it was
-            not asked. Receivers must not change it.
+        semantic: The decision of the semantic cache by name: "verdict" ("served", "exact",
+            "joined", or the reason for a refusal, such as "below_threshold", "vetoed",
+            "too_risky"), "policy", "similarity", the evidence, and for an answer its "question".
+            None: it was not asked. Receivers must not change it.
         details: Further details, such as a model's "input_tokens", by name. None: none. Receivers
             must not change them either.
     """
