@@ -45,7 +45,8 @@ from toolops_plugins.keys.keyer import Keyspace, TenantLike
 from toolops_plugins.policy import CircuitBreaker, Policy, RateLimit
 from toolops_plugins.resilience.retry import RetryBudget
 from toolops_plugins.storage import Storage
-from toolops_plugins.telemetry.events import CallEvent, Emitter, SinkLike
+from toolops_plugins.telemetry.emitter import Emitter
+from toolops_plugins.telemetry.events import CallEvent, SinkLike
 from toolops_plugins.telemetry.stats import Stats
 from toolops_plugins.wrapping.decorators import Decorators
 from toolops_plugins.wrapping.planner import Planner

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from properties import examples
 
 from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.telemetry import events as events_module
+from toolops_plugins.telemetry import emitter as emitter_module
+from toolops_plugins.telemetry.emitter import Emitter
 from toolops_plugins.telemetry.events import (
     OUTCOMES,
     CallEvent,
-    Emitter,
     Notice,
     attributes,
 )
@@ -57,7 +57,7 @@ class Broken:
 
 @pytest.fixture
 def thread_shaker():
-    return partial(shaken, events_module)
+    return partial(shaken, emitter_module)
 
 
 # --- events ---------------------------------------------------------------------------------
@@ -75,8 +75,10 @@ def test_events_and_notices_cannot_be_changed(thing):
 def test_attributes_leave_out_what_has_no_value():
     assert attributes(EVENT) == {
         "toolops.tool": "quote",
+        "toolops.kind": "tool",
         "toolops.outcome": "miss",
         "toolops.latency": 0.25,
+        "toolops.worked": 0.0,
         "toolops.saved_latency": 0.0,
         "toolops.price": 0.0,
         "toolops.saved_price": 0.0,

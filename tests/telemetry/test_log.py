@@ -16,7 +16,8 @@ from callers import in_child, shaken
 from toolops_plugins import Cache, CircuitBreaker, CircuitOpen, Memory, ToolOps
 from toolops_plugins.errors import TierError
 from toolops_plugins.telemetry import log as log_module
-from toolops_plugins.telemetry.events import Emitter, Notice, NoticeKind
+from toolops_plugins.telemetry.emitter import Emitter
+from toolops_plugins.telemetry.events import Notice, NoticeKind
 from toolops_plugins.telemetry.log import SILENT, ProblemLog
 from toolops_plugins.testing import FakeClock
 

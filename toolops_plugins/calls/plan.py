@@ -26,7 +26,8 @@ from toolops_plugins.keys.keyer import Keyer
 from toolops_plugins.keys.signature import arguments_of
 from toolops_plugins.keys.tags import Tagger
 from toolops_plugins.policy import NOTHING, Cache, Policy, Price
-from toolops_plugins.telemetry.events import Emitter
+from toolops_plugins.telemetry.emitter import Emitter
+from toolops_plugins.telemetry.events import CallKind, Details
 from toolops_plugins.telemetry.stats import ToolStats
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Lifetimes(NamedTuple):
 
 
 class Plan:
-    """A function with its policy, compiled. Immutable once made; safe to share between threads.
+    """A function with its policy, compiled. Immutable once called; safe to share between threads.
 
     Args:
         name: The tool's name.
@@ -128,11 +129,14 @@ class Plan:
         "breaker",
         "coalesces",
         "declare",
+        "describe_result",
+        "describe_start",
         "function",
         "gate",
         "hedger",
         "in_thread",
         "keyer",
+        "kind",
         "lifetimes",
         "limiter",
         "name",
@@ -202,6 +206,15 @@ class Plan:
         """What a call with nothing but attempts needs, on an event loop."""
         self.sync_parts: tuple[Any, ...] | None = None
         """The same in a thread."""
+        self.kind: CallKind = "tool"
+        """The kind of the callee. An adapter may set it and the two functions below before the
+        first call."""
+        self.describe_start: Callable[[tuple[Any, ...], dict[str, Any]], Details | None] | None = (
+            None
+        )
+        """Returns what is known of a call before it is made, from its arguments."""
+        self.describe_result: Callable[[Any], Details | None] | None = None
+        """Returns what a result says about its call, such as tokens; of a stream's items too."""
         self.origin: Origin | None = None
         """What it was made of, for its pickle."""
         self.declare = declare

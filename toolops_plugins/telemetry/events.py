@@ -1,37 +1,41 @@
-"""Events of calls, notices of trouble, and the emitter that hands them to sinks.
+"""Events of calls, notices of trouble, and the sinks that receive them.
 
-A :class:`CallEvent` describes one call, a :class:`Notice` anything else. An :class:`Emitter` hands
-both to *sinks*: objects with ``on_call(event)`` and, optionally, ``on_notice(notice)``, or plain
-functions of a CallEvent. Sinks run inside the user's call, in the thread or event loop of that
-call, so a sink must be quick, must not block and must be thread-safe. A sink with real work to do
-puts the event into a queue of its own.
+A :class:`CallEvent` describes one call, a :class:`Notice` anything else. *Sinks* receive both:
+objects with ``on_call(event)`` and, optionally, ``on_notice(notice)``, or plain functions of a
+CallEvent. A :class:`StartSink` is told when a call starts, too. Sinks run inside the user's call,
+in the thread or event loop of that call, so a sink must be quick, must not block and must be
+thread-safe. A sink with real work to do puts the event into a queue of its own.
 
 Events hold no argument, result or exception message, since these may be secret.
 """
 
 from __future__ import annotations
 
-import inspect
-import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, get_args
-
-from toolops_plugins.clock import SYSTEM_CLOCK, Clock
-from toolops_plugins.concurrency.fork_locks import fork_safe
-from toolops_plugins.errors import ConfigurationError
-from toolops_plugins.telemetry.log import ProblemLog
 
 __all__ = [
     "OUTCOMES",
     "CallEvent",
-    "Emitter",
+    "CallKind",
+    "CallStart",
+    "CallStep",
+    "Details",
     "Notice",
     "NoticeKind",
     "Outcome",
     "Sink",
     "SinkLike",
+    "StartSink",
+    "StepKind",
     "attributes",
 ]
+
+Details: TypeAlias = Mapping[str, str | int | float | bool]
+"""Facts about a call by name, which receivers must not change."""
+
+CallKind: TypeAlias = Literal["tool", "chat", "text_completion", "embeddings"]
+"""The kind of the callee: a tool, or a model by the operation that it is asked for."""
 
 Outcome: TypeAlias = Literal[
     "hit", "stale", "coalesced", "miss", "fallback", "rejected", "error", "bypass", "refresh"
@@ -96,6 +100,64 @@ NoticeKind: TypeAlias = Literal[
   the tool, ``detail`` the part and the exception's type.
 """
 
+StepKind: TypeAlias = Literal[
+    "retry", "hedge", "rejected", "limit_wait", "bulkhead_wait", "thread_wait", "breaker"
+]
+"""The kind of a step inside of a call.
+
+- ``retry``: an attempt failed and another one follows; ``seconds`` is the pause before it.
+- ``hedge``: a second attempt is raced against the first, ``seconds`` after it.
+- ``rejected``: a policy refused the attempt; ``detail`` is the reason, as in a
+  :class:`CallEvent`.
+- ``limit_wait``, ``bulkhead_wait``, ``thread_wait``: the attempt waited ``seconds`` for the rate
+  limit, for a place in the bulkhead, or for a thread.
+- ``breaker``: the outcome of the attempt changed the state of the circuit breaker; ``detail`` is
+  its new state.
+"""
+
+
+class CallStart(NamedTuple):
+    """A call that starts; its :class:`CallEvent` follows when it has ended.
+
+    Args:
+        name: The tool's name.
+        namespace: The runtime's namespace.
+        started: Seconds since the epoch at which the call was made.
+        kind: The kind of the callee.
+        details: What is known before the call, by name: "model" (the one that is asked for),
+            "provider", "agent". None: nothing. Receivers must not change it.
+        stream: Whether the caller reads a stream.
+    """
+
+    name: str
+    namespace: str = ""
+    started: float = 0.0
+    kind: CallKind = "tool"
+    details: Details | None = None
+    stream: bool = False
+
+
+class CallStep(NamedTuple):
+    """Something that happens inside of a call.
+
+    Args:
+        kind: The kind; see :data:`StepKind`.
+        attempt: The number of the attempt that it concerns, from 1.
+        seconds: A duration, whose meaning depends on the kind. Else 0.
+        error: Type name of the exception that is the cause. "": there is none.
+        detail: A machine word more; see the kinds. Else "".
+        name: The tool's name.
+        namespace: The runtime's namespace.
+    """
+
+    kind: StepKind
+    attempt: int = 0
+    seconds: float = 0.0
+    error: str = ""
+    detail: str = ""
+    name: str = ""
+    namespace: str = ""
+
 
 class CallEvent(NamedTuple):
     """One call, from its start to its caller's answer.
@@ -133,6 +195,10 @@ class CallEvent(NamedTuple):
             None: it was not asked. Receivers must not change it.
         details: Further details, such as a model's "input_tokens", by name. None: none. Receivers
             must not change them either.
+        kind: The kind of the callee.
+        worked: Seconds that the function itself worked for this call: the sum of its attempts,
+            without waits between them or for limits and threads; of a stream, without its
+            readers' pauses. 0 where it did not run.
     """
 
     name: str
@@ -150,8 +216,10 @@ class CallEvent(NamedTuple):
     reason: str | None = None
     error: str | None = None
     hedged: bool = False
-    semantic: Mapping[str, str | int | float | bool] | None = None
-    details: Mapping[str, str | int | float | bool] | None = None
+    semantic: Details | None = None
+    details: Details | None = None
+    kind: CallKind = "tool"
+    worked: float = 0.0
 
     @property
     def retried(self) -> bool:
@@ -199,7 +267,36 @@ class Sink(Protocol):
         ...
 
 
-SinkLike: TypeAlias = Sink | Callable[[CallEvent], object]
+class StartSink(Protocol):
+    """A sink that is told when a call starts, too, such as one that makes spans.
+
+    For each ``on_start`` there is exactly one ``on_call``, whatever ends the call, and both run in
+    the same context: a context variable that ``on_start`` sets can be reset by its token in
+    ``on_call``. The function sees that variable, as do its threads, its tasks, its further attempts
+    and the calls that it makes. The reader of a stream does not, since a stream has a context of
+    its own.
+
+    Of several such sinks the last one that was told of the start is the first one that is told of
+    the end. Sinks without ``on_start`` are told of the end before them.
+
+    If it has ``on_step(step, state)``, it also receives each :class:`CallStep`, in the thread in
+    which that happens. (``on_step`` of a sink without ``on_start`` has None for the state.)
+    """
+
+    def on_start(self, start: CallStart, /) -> object:
+        """Receive the start of a call; return a state for its ``on_call``."""
+        ...
+
+    def on_call(self, event: CallEvent, state: Any, /) -> object:
+        """Receive the event of a call, with what ``on_start`` returned for it.
+
+        The state is None where there was no start: the sink was added in the middle of the call,
+        ``on_start`` failed, or the call was reported afterwards (:meth:`ToolOps.tell`).
+        """
+        ...
+
+
+SinkLike: TypeAlias = Sink | StartSink | Callable[[CallEvent], object]
 
 
 def attributes(event: CallEvent) -> dict[str, str | int | float | bool]:
@@ -212,8 +309,10 @@ def attributes(event: CallEvent) -> dict[str, str | int | float | bool]:
     """
     found: dict[str, str | int | float | bool] = {
         "toolops.tool": event.name,
+        "toolops.kind": event.kind,
         "toolops.outcome": event.outcome,
         "toolops.latency": event.latency,
+        "toolops.worked": event.worked,
         "toolops.saved_latency": event.saved_latency,
         "toolops.price": event.price,
         "toolops.saved_price": event.saved_price,
@@ -234,156 +333,3 @@ def attributes(event: CallEvent) -> dict[str, str | int | float | bool]:
     for name, value in (event.details or {}).items():
         found[f"toolops.details.{name}"] = value
     return found
-
-
-class _SinkEntry:
-    """One added sink, with its failures."""
-
-    __slots__ = ("dropped", "label", "on_call", "on_notice")
-
-    def __init__(self, sink: SinkLike) -> None:
-        if isinstance(sink, type):
-            raise ConfigurationError("sinks", f"takes a sink, not its type: {sink.__name__}(...)?")
-        on_call: Any = getattr(sink, "on_call", sink)
-        on_notice: Any = getattr(sink, "on_notice", None)
-        for function in (on_call, on_notice) if on_notice is not None else (on_call,):
-            if not callable(function):
-                raise ConfigurationError(
-                    "sinks", f"need on_call(event), or to be functions of an event, not {sink!r}"
-                )
-            if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-                getattr(function, "__call__", None)  # noqa: B004 - its method is wanted, not a test
-            ):
-                raise ConfigurationError(
-                    "sinks", "are called, never awaited; let on_call fill a queue that a task reads"
-                )
-        self.on_call = on_call
-        self.on_notice = on_notice
-        self.label = sink.__qualname__ if inspect.isroutine(sink) else type(sink).__qualname__
-        self.dropped = 0
-
-
-class Emitter:
-    """Hands events to sinks, and keeps the failures of sinks away from calls.
-
-    Notices are also written to the log; see :mod:`toolops_plugins.telemetry.log`. Emitting takes no
-    lock: it walks a tuple that adding and removing replace. A sink that raises misses that one
-    event, which is counted; KeyboardInterrupt and similar exceptions pass. Safe to use from any
-    threads and event loops.
-
-    Args:
-        sinks: The first sinks.
-        max_warnings: Pairs of tool and reason that :meth:`warn` remembers; past them it warns no
-            more. Default 1,000.
-        clock: The clock that limits how often the log repeats a cause.
-
-    Raises:
-        ConfigurationError: A sink cannot be called, or is a coroutine function.
-    """
-
-    __slots__ = ("__weakref__", "_entries", "_lock", "_log", "_max_warnings", "_warnings", "active")
-
-    active: bool
-    """True if there is a sink; without one there is no need to make events."""
-
-    def __init__(
-        self,
-        sinks: Iterable[SinkLike] = (),
-        *,
-        max_warnings: int = 1_000,
-        clock: Clock = SYSTEM_CLOCK,
-    ) -> None:
-        # Reentrant: a signal handler or a finalizer may call a tool while its thread is in here.
-        self._lock = fork_safe(self, threading.RLock())
-        self._entries = tuple(_SinkEntry(sink) for sink in sinks)
-        self._warnings: set[tuple[str, str]] = set()
-        self._max_warnings = max_warnings
-        self._log = ProblemLog(clock)
-        self.active = bool(self._entries)
-
-    def add(self, sink: SinkLike) -> Callable[[], None]:
-        """Add a sink, and return a function that removes it again.
-
-        A sink that is added twice receives everything twice. The function may be called more than
-        once; an event that is being emitted meanwhile may still arrive.
-
-        Raises:
-            ConfigurationError: The sink cannot be called, or is a coroutine function.
-        """
-        entry = _SinkEntry(sink)
-        with self._lock:
-            self._entries = (*self._entries, entry)
-            self.active = True
-
-        def remove() -> None:
-            with self._lock:
-                self._entries = tuple(other for other in self._entries if other is not entry)
-                self.active = bool(self._entries)
-
-        return remove
-
-    def emit(self, event: CallEvent) -> None:
-        """Hand an event to every sink."""
-        for entry in self._entries:
-            try:
-                entry.on_call(event)
-            except Exception as error:  # noqa: BLE001 - a sink must not disturb the user's call
-                self._count_failure(entry, error, event.started, event.namespace)
-
-    def notice(self, notice: Notice) -> None:
-        """Write a notice to the log, and hand it to every sink that takes notices."""
-        self._log.write_notice(*notice)
-        for entry in self._entries:
-            if entry.on_notice is None:
-                continue
-            try:
-                entry.on_notice(notice)
-            except Exception as error:  # noqa: BLE001 - a sink must not disturb the user's call
-                self._count_failure(entry, error, notice.started, notice.namespace)
-
-    def warn(
-        self,
-        name: str,
-        reason: str,
-        *,
-        started: float = 0.0,
-        namespace: str = "",
-        error: str = "",
-    ) -> None:
-        """Warn once that calls of a name bypass the cache: in the log, and by a "bypass" notice.
-
-        Args:
-            name: The name that the calls are counted by, such as a tool's.
-            reason: The machine word that its events carry too.
-            started: Seconds since the epoch.
-            namespace: The runtime's namespace.
-            error: The type of the exception, or of the argument, that is the cause.
-        """
-        pair = (name, reason)
-        # Read without the lock first, since a tool that bypasses comes here with every call.
-        if pair in self._warnings:
-            return
-        with self._lock:
-            if pair in self._warnings or len(self._warnings) >= self._max_warnings:
-                return
-            self._warnings.add(pair)
-        self.notice(Notice("bypass", name, reason, started, namespace, error))
-
-    @property
-    def dropped(self) -> dict[str, int]:
-        """Events and notices that the present sinks failed to take, by the sink's type or name."""
-        counts: dict[str, int] = {}
-        for entry in self._entries:
-            counts[entry.label] = counts.get(entry.label, 0) + entry.dropped
-        return counts
-
-    def _count_failure(
-        self, entry: _SinkEntry, error: Exception, started: float, namespace: str
-    ) -> None:
-        with self._lock:
-            entry.dropped += 1
-            first = entry.dropped == 1
-        # Reported once: a broken sink fails at every call, and each notice may make another fail.
-        if first:
-            kind = type(error).__name__
-            self.notice(Notice("sink_failed", entry.label, kind, started, namespace))

@@ -1,0 +1,299 @@
+"""The emitter, which hands events, notices, starts and steps of calls to sinks."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from toolops_plugins.clock import SYSTEM_CLOCK, Clock
+from toolops_plugins.concurrency.fork_locks import fork_safe
+from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.telemetry.events import CallEvent, CallStart, CallStep, Notice, SinkLike
+from toolops_plugins.telemetry.log import ProblemLog
+
+__all__ = ["Emitter", "StartedCall"]
+
+
+class _SinkEntry:
+    """One added sink, with its failures."""
+
+    __slots__ = ("dropped", "label", "on_call", "on_notice", "on_start", "on_step")
+
+    def __init__(self, sink: SinkLike) -> None:
+        if isinstance(sink, type):
+            raise ConfigurationError("sinks", f"takes a sink, not its type: {sink.__name__}(...)?")
+        self.on_call: Any = getattr(sink, "on_call", sink)
+        self.on_notice: Any = getattr(sink, "on_notice", None)
+        self.on_start: Any = getattr(sink, "on_start", None)
+        self.on_step: Any = getattr(sink, "on_step", None)
+        for function in (self.on_call, self.on_notice, self.on_start, self.on_step):
+            if function is None and function is not self.on_call:
+                continue
+            if not callable(function):
+                raise ConfigurationError(
+                    "sinks", f"need on_call(event), or to be functions of an event, not {sink!r}"
+                )
+            if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+                getattr(function, "__call__", None)  # noqa: B004 - its method is wanted, not a test
+            ):
+                raise ConfigurationError(
+                    "sinks", "are called, never awaited; let on_call fill a queue that a task reads"
+                )
+        self.label = sink.__qualname__ if inspect.isroutine(sink) else type(sink).__qualname__
+        if self.on_start is not None and not _takes_two(self.on_call):
+            raise ConfigurationError(
+                "sinks", f"with on_start need on_call(event, state), which {self.label} has not"
+            )
+        self.dropped = 0
+
+
+def _takes_two(function: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # a function in C that does not tell its parameters
+        return True
+    return True
+
+
+class StartedCall:
+    """A call whose start was handed to sinks; made by :meth:`Emitter.start`.
+
+    Its end reaches each of these sinks once, also those that were removed meanwhile. It must be
+    ended in the context in which it was started.
+    """
+
+    __slots__ = ("_emitter", "_ended", "_entries", "_states", "start")
+
+    def __init__(self, emitter: Emitter, start: CallStart) -> None:
+        self._emitter = emitter
+        self._entries: list[_SinkEntry] = []
+        self._states: dict[_SinkEntry, object] = {}
+        self._ended = False
+        self.start = start
+
+    @property
+    def ended(self) -> bool:
+        """True once the end has been handed to sinks."""
+        return self._ended
+
+    def begin(self, entries: Iterable[_SinkEntry]) -> None:
+        """Hand the start to sinks; for one call."""
+        for entry in entries:
+            # Noted first: whatever an interrupt leaves of its on_start, its on_call follows.
+            self._entries.append(entry)
+            try:
+                self._states[entry] = entry.on_start(self.start)
+            except Exception as error:  # noqa: BLE001 - a sink must not disturb the user's call
+                self._emitter.count_failure(entry, error, self.start.started, self.start.namespace)
+
+    def state_of(self, entry: _SinkEntry) -> object:
+        """Return what ``on_start`` of a sink has returned, or None."""
+        return self._states.get(entry)
+
+    def end(self, event: CallEvent, late: Iterable[_SinkEntry] = ()) -> None:
+        """Hand the end to the sinks that got the start, last one first; later ends do nothing.
+
+        Args:
+            event: The event.
+            late: Sinks that may have come since the start, which are told first.
+        """
+        if self._ended:
+            return
+        self._ended = True
+        entries = [entry for entry in reversed(tuple(late)) if entry not in self._entries]
+        entries += reversed(self._entries)
+        interrupt: BaseException | None = None
+        for entry in entries:
+            try:
+                entry.on_call(event, self._states.pop(entry, None))
+            except Exception as error:  # noqa: BLE001 - a sink must not disturb the user's call
+                self._emitter.count_failure(entry, error, event.started, event.namespace)
+            except BaseException as error:  # noqa: BLE001 - raised once all sinks know the end
+                interrupt = error
+        if interrupt is not None:
+            try:
+                raise interrupt
+            finally:
+                del interrupt  # it would refer to itself through its traceback
+
+
+class Emitter:
+    """Hands events to sinks, and keeps the failures of sinks away from calls.
+
+    Notices are also written to the log; see :mod:`toolops_plugins.telemetry.log`. Emitting takes no
+    lock: it walks a tuple that adding and removing replace. A sink that raises misses that one
+    event, which is counted; KeyboardInterrupt and similar exceptions pass. Safe to use from any
+    threads and event loops.
+
+    Args:
+        sinks: The first sinks.
+        max_warnings: Pairs of tool and reason that :meth:`warn` remembers; past them it warns no
+            more. Default 1,000.
+        clock: The clock that limits how often the log repeats a cause.
+
+    Attributes:
+        active: True if there is a sink; without one there is no need to make events.
+        starters: The sinks with ``on_start``; without one there is no need to start calls.
+        steppers: The sinks with ``on_step``; without one there is no need to make steps.
+
+    Raises:
+        ConfigurationError: A sink cannot be called, or is a coroutine function.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_entries",
+        "_lock",
+        "_log",
+        "_max_warnings",
+        "_plain",
+        "_warnings",
+        "active",
+        "starters",
+        "steppers",
+    )
+
+    active: bool
+    starters: tuple[_SinkEntry, ...]
+    steppers: tuple[_SinkEntry, ...]
+
+    def __init__(
+        self,
+        sinks: Iterable[SinkLike] = (),
+        *,
+        max_warnings: int = 1_000,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        # Reentrant: a signal handler or a finalizer may call a tool while its thread is in here.
+        self._lock = fork_safe(self, threading.RLock())
+        self._warnings: set[tuple[str, str]] = set()
+        self._max_warnings = max_warnings
+        self._log = ProblemLog(clock)
+        self._set_entries(tuple(_SinkEntry(sink) for sink in sinks))
+
+    def _set_entries(self, entries: tuple[_SinkEntry, ...]) -> None:
+        self._entries = entries
+        self._plain = tuple(entry for entry in entries if entry.on_start is None)
+        self.starters = tuple(entry for entry in entries if entry.on_start is not None)
+        self.steppers = tuple(entry for entry in entries if entry.on_step is not None)
+        self.active = bool(entries)
+
+    def add(self, sink: SinkLike) -> Callable[[], None]:
+        """Add a sink, and return a function that removes it again.
+
+        A sink that is added twice receives everything twice. The function may be called more than
+        once; an event that is being emitted meanwhile may still arrive, and so does the end of each
+        call whose start the sink has received.
+
+        Raises:
+            ConfigurationError: The sink cannot be called, or is a coroutine function.
+        """
+        entry = _SinkEntry(sink)
+        with self._lock:
+            self._set_entries((*self._entries, entry))
+
+        def remove() -> None:
+            with self._lock:
+                self._set_entries(tuple(other for other in self._entries if other is not entry))
+
+        return remove
+
+    def start(self, start: CallStart) -> StartedCall:
+        """Return a call that can be started by ``begin(emitter.starters)``."""
+        return StartedCall(self, start)
+
+    def emit(self, event: CallEvent, started: StartedCall | None = None) -> None:
+        """Hand an event to every sink.
+
+        Args:
+            event: The event.
+            started: The start of the call, or None if no sink has received one. Default None.
+        """
+        for entry in self._plain:
+            try:
+                entry.on_call(event)
+            except Exception as error:  # noqa: BLE001 - a sink must not disturb the user's call
+                self.count_failure(entry, error, event.started, event.namespace)
+        if started is not None:
+            started.end(event, self.starters)
+        elif self.starters:
+            StartedCall(self, CallStart(event.name)).end(event, self.starters)
+
+    def step(self, step: CallStep, started: StartedCall | None = None) -> None:
+        """Hand a step to every sink that takes steps, unless its call has ended.
+
+        Args:
+            step: The step.
+            started: The start of the call that it belongs to. Default None: it has none.
+        """
+        if started is not None and started.ended:
+            return
+        for entry in self.steppers:
+            state = None if started is None else started.state_of(entry)
+            try:
+                entry.on_step(step, state)
+            except Exception as error:  # noqa: BLE001 - a sink must not disturb the user's call
+                self.count_failure(entry, error, 0.0, step.namespace)
+
+    def notice(self, notice: Notice) -> None:
+        """Write a notice to the log, and hand it to every sink that takes notices."""
+        self._log.write_notice(*notice)
+        for entry in self._entries:
+            if entry.on_notice is None:
+                continue
+            try:
+                entry.on_notice(notice)
+            except Exception as error:  # noqa: BLE001 - a sink must not disturb the user's call
+                self.count_failure(entry, error, notice.started, notice.namespace)
+
+    def warn(
+        self,
+        name: str,
+        reason: str,
+        *,
+        started: float = 0.0,
+        namespace: str = "",
+        error: str = "",
+    ) -> None:
+        """Warn once that calls of a name bypass the cache: in the log, and by a "bypass" notice.
+
+        Args:
+            name: The name that the calls are counted by, such as a tool's.
+            reason: The machine word that its events carry too.
+            started: Seconds since the epoch.
+            namespace: The runtime's namespace.
+            error: The type of the exception, or of the argument, that is the cause.
+        """
+        pair = (name, reason)
+        # Read without the lock first, since a tool that bypasses comes here with every call.
+        if pair in self._warnings:
+            return
+        with self._lock:
+            if pair in self._warnings or len(self._warnings) >= self._max_warnings:
+                return
+            self._warnings.add(pair)
+        self.notice(Notice("bypass", name, reason, started, namespace, error))
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Events and notices that the present sinks failed to take, by the sink's type or name."""
+        counts: dict[str, int] = {}
+        for entry in self._entries:
+            counts[entry.label] = counts.get(entry.label, 0) + entry.dropped
+        return counts
+
+    def count_failure(
+        self, entry: _SinkEntry, error: Exception, started: float, namespace: str
+    ) -> None:
+        """Count a failure of a sink, and emit a notice of its first one."""
+        with self._lock:
+            entry.dropped += 1
+            first = entry.dropped == 1
+        # Reported once: a broken sink fails at every call, and each notice may make another fail.
+        if first:
+            kind = type(error).__name__
+            self.notice(Notice("sink_failed", entry.label, kind, started, namespace))
