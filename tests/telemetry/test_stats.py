@@ -20,7 +20,14 @@ from properties import examples
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.telemetry import stats as stats_module
 from toolops_plugins.telemetry.events import OUTCOMES, CallEvent
-from toolops_plugins.telemetry.report import StatsSnapshot, ToolReport, _cell_width, duration, money
+from toolops_plugins.telemetry.report import (
+    StatsSnapshot,
+    ToolReport,
+    cell_width,
+    duration,
+    money,
+    shorten_name,
+)
 from toolops_plugins.telemetry.stats import OTHER, Stats
 
 EVENTS = st.lists(
@@ -475,7 +482,7 @@ def test_no_name_breaks_the_text(names):
     for table in repr(stats.snapshot()).split("\n\n"):
         lines = table.split("\n")
         assert len(lines) == len(names) + 4
-        assert len({_cell_width(line) for line in lines}) == 1
+        assert len({cell_width(line) for line in lines}) == 1
         assert all(line.isprintable() for line in lines)
 
 
@@ -497,8 +504,9 @@ def test_no_name_breaks_the_html(names):
         recorder.hit(1e-6)
         recorder.record(CallEvent(name, "hit", 1e-3, tier=name, key="ab"))
     table = Table(stats.snapshot()._repr_html_())
-    assert len(table.rows) == len(names) + 2
-    assert len({len(row) for row in table.rows}) == 1
+    figures = [table.rows[0], *table.rows[1::2]]  # below each is how its calls were answered
+    assert len(figures) == len(names) + 2
+    assert len({len(row) for row in figures}) == 1
 
 
 def test_names_are_escaped_in_html():
@@ -511,19 +519,81 @@ def test_names_are_escaped_in_html():
     assert (
         'title="&lt;script&gt;alert(1)&lt;/script&gt;&quot;onmouseover=&#x27;x&#x27;&amp;"' in html
     )
-    assert table.rows[0][3] == "<img src=x> hits"
+    assert table.rows[2] == ["1 <img src=x> hit"]
 
 
 def test_the_html_has_the_numbers_and_fetches_nothing():
     html = example()._repr_html_()
     table = Table(html)
-    assert table.rows[1][:5] == ["quote", "2,000", "75.0%", "1,500", "500"]
-    assert table.rows[-1][:2] == ["total", "2,001"]
+    saved = ["tool", "calls", "hit rate", "saved time", "saved cost", "spent"]
+    assert table.rows[0][:6] == saved
+    assert table.rows[1][:6] == ["quote", "2,000", "75.0%", "20 min 0 s", "1.50", "0.5"]
+    assert table.rows[2] == ["1,500 L1 hits \N{MIDDLE DOT} 500 misses"]
+    assert table.rows[4] == ["1 bypassed"]
+    assert table.rows[-2][:2] == ["total", "2,001"]
     # A bar where there is a hit rate: the quote and the total, not the send.
     assert table.tags["svg"] == 2
-    assert '<rect width="36.0"' in html
+    assert '<rect width="30.0"' in html
     assert "http" not in html
     assert "url(" not in html
+
+
+def test_trouble_stands_out_in_html():
+    stats = Stats()
+    for outcome in ("miss", "error", "rejected"):
+        stats.recorder("quote").record(CallEvent("quote", outcome, 0.1, key="ab"))
+    html = stats.snapshot()._repr_html_()
+    assert "1 miss \N{MIDDLE DOT} <b>1 rejected</b> \N{MIDDLE DOT} <b>1 error</b>" in html
+
+
+def test_the_text_fits_a_hundred_columns_whatever_was_counted():
+    stats = Stats()
+    for name in ("quote", "company.research." + "travel_" * 20 + "search", "天気" * 40):
+        recorder = stats.recorder(name)
+        for outcome in OUTCOMES:
+            recorder.record(CallEvent(name, outcome, 4_000.0, key="ab", price=1234.5))
+        for tier in ("L2", "L3", "semantic"):
+            recorder.record(CallEvent(name, "hit", 1.0, key="ab", tier=tier, saved_price=5e6))
+    text = repr(stats.snapshot())
+    assert max(cell_width(line) for line in text.splitlines()) <= 100
+    titles = {title for line in text.splitlines() for title in re.split(r"\s{2,}", line.strip())}
+    assert {"semantic hits", "refreshes", "rejected", "p99", "saved cost", "spent"} <= titles
+    assert text.count("\nquote ") == len(text.split("\n\n")) == 5  # each table names its rows
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("quote", "quote"),
+        ("a.b.c.d.search", "a.b....earch"),
+        ("天気予報天気予報", "天気...予報"),
+        ("new\nline", "new\\nline"),
+    ],
+)
+def test_a_long_name_keeps_its_beginning_and_its_end(name, shown):
+    assert shorten_name(name, 12) == shown
+
+
+def test_a_difference_counts_what_came_after():
+    stats = Stats()
+    quote, send = stats.recorder("quote"), stats.recorder("send")
+    send.record(CallEvent("send", "bypass", 0.35, attempts=1))
+    quote.record(CallEvent("quote", "miss", 0.8, key="ab", price=0.5, attempts=1))
+    quote.hit(4e-6, 0.8, 0.5)
+    before = stats.snapshot()
+    quote.record(CallEvent("quote", "hit", 1e-3, tier="L2", key="ab"))
+    quote.hit(4e-6, 0.8, 0.5)
+    stats.recorder("book").record(CallEvent("book", "error", 0.1, attempts=2))
+    found = stats.snapshot().since(before)
+    assert [tool.name for tool in found] == ["quote", "book"]
+    assert found["quote"].hits_by_tier == {"L1": 1, "L2": 1}
+    assert found["quote"].misses == 0
+    assert (found.total.calls, found.total.attempts) == (3, 2)
+    assert found.total.saved_price == pytest.approx(0.5)
+    assert found.total.hit_rate == 1.0
+    assert found.total.latency.p50 is None
+    assert "p50" not in repr(found) + found._repr_html_()
+    assert not stats.snapshot().since(stats.snapshot())
 
 
 def test_only_the_busiest_tools_are_shown_but_all_are_listed():

@@ -19,6 +19,7 @@ from toolops_plugins.semantic.explanation_text import (
     select_candidates,
     veto_of,
 )
+from toolops_plugins.telemetry.html_theme import TABLE, style_element
 
 if TYPE_CHECKING:
     from toolops_plugins.semantic.matches import Candidate, Explanation
@@ -29,45 +30,40 @@ _SHOWN = 8
 _SCORES = (-2.0, 10.0)
 """The range of most scores."""
 
-# Colours that can be read on white and on black; all else is in the page's own.
+_ROOT = ".toolops-explanation"
 _STYLE = """
 .toolops-explanation { line-height: 1.45; max-width: 72em; overflow-x: auto; }
 .toolops-explanation p { margin: .3em 0; }
 .toolops-explanation .verdict { border-radius: .3em; padding: .1em .5em; font-weight: 600;
   color: #fff; background: #a3631a; }
 .toolops-explanation .verdict.hit { background: #23804a; }
-.toolops-explanation .faint { opacity: .7; }
 .toolops-explanation .fact { display: inline-block; margin-right: 1.2em; }
-.toolops-explanation table { border-collapse: collapse; margin: .5em 0; background: none;
-  font-size: inherit; color: inherit; }
-.toolops-explanation tr { background: none !important; }
 .toolops-explanation th, .toolops-explanation td { text-align: left !important;
-  vertical-align: top; padding: .2em .6em .2em 0; border: 0; max-width: 36em;
+  vertical-align: top; padding: .2em .6em .2em 0; max-width: 36em;
   overflow-wrap: anywhere; white-space: normal; font-weight: normal; }
 .toolops-explanation th { vertical-align: bottom; opacity: .7; }
 .toolops-explanation th.guard, .toolops-explanation td.guard { text-align: center !important;
   padding: .2em .25em; }
 .toolops-explanation th.guard span { display: inline-block; writing-mode: vertical-rl;
   transform: rotate(180deg); }
-.toolops-explanation td.guard { color: #d1495b; font-weight: 700; }
-.toolops-explanation td.guard.pass { color: inherit; opacity: .35; font-weight: 400; }
+.toolops-explanation .toolops-table td.guard { color: var(--toolops-red); font-weight: 700; }
+.toolops-explanation .toolops-table td.guard.pass { color: inherit; opacity: .35;
+  font-weight: 400; }
 .toolops-explanation td.question { min-width: 20em; }
 .toolops-explanation td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .toolops-explanation .scale { position: relative; width: 15em; height: .75em; margin: .35em 0;
-  background: rgb(128 128 128 / 18%); border-radius: .15em; }
+  background: var(--toolops-shade); border-radius: .15em; }
 .toolops-explanation .scale i { position: absolute; left: 0; top: 0; bottom: 0;
-  border-radius: .15em; background: #8a8a8a; }
-.toolops-explanation .scale i.served { background: #2a9a5a; }
-.toolops-explanation .scale i.near { background: #3b82c4; }
-.toolops-explanation .scale i.vetoed { background: #d1495b; }
-.toolops-explanation .scale i.doubted { background: #cf8a2d; }
+  border-radius: .15em; background: var(--toolops-grey); }
+.toolops-explanation .scale i.served { background: var(--toolops-green); }
+.toolops-explanation .scale i.near { background: var(--toolops-blue); }
+.toolops-explanation .scale i.vetoed { background: var(--toolops-red); }
+.toolops-explanation .scale i.doubted { background: var(--toolops-amber); }
 .toolops-explanation .scale b { position: absolute; top: -.25em; bottom: -.25em; width: 0;
   border-left: 2px solid currentColor; }
 .toolops-explanation .scale b.lower { border-left-style: dotted; }
 """
 
-_TABLE = '<table class="part">'
-"""Material for MkDocs restyles tables without a class."""
 _BARS = {
     "served": "served",
     "exact": "served",
@@ -97,8 +93,8 @@ def html_of(explanation: Explanation) -> str:
     if facts:
         parts.append(f"<p>{facts}</p>")
     parts += [_risk_table(explanation), _candidate_table(explanation), _evidence(explanation)]
-    style = " ".join(_STYLE.split())  # since Markdown ends HTML at an empty line
-    whole = f'<div class="toolops-explanation"><style>{style}</style>{"".join(parts)}</div>'
+    style = style_element(_ROOT, _STYLE)
+    whole = f'<div class="toolops-explanation">{style}{"".join(parts)}</div>'
     # Questions may hold halves of surrogate pairs, which no page can be made of.
     return whole.encode("utf-8", "replace").decode()
 
@@ -133,7 +129,7 @@ def _risk_table(explanation: Explanation) -> str:
         needed = format_detail("theta", least) if lines else "more than any, for now"
         text = f"{format_detail('z', score)}; needed: {needed}"
         rows.append(_scale_row("score", score, lines, (min(ends), max(ends)), state, text))
-    return f"{_TABLE}{''.join(rows)}</table>" if rows else ""
+    return f"{TABLE}{''.join(rows)}</table>" if rows else ""
 
 
 def _scale_row(
@@ -198,7 +194,7 @@ def _candidate_table(explanation: Explanation) -> str:
         if len(bounds) > 1:
             least += f"; dotted: {bounds[1][1]:.4g}, where the guards match every word"
         legend = f'<p class="faint">{least}.</p>'
-    return f"{_TABLE}<thead>{head}</thead><tbody>{rows}</tbody></table>{rest}{legend}"
+    return f"{TABLE}<thead>{head}</thead><tbody>{rows}</tbody></table>{rest}{legend}"
 
 
 def _candidate_row(candidate: Candidate, names: list[str], bounds: list[tuple[str, float]]) -> str:
@@ -228,4 +224,4 @@ def _evidence(explanation: Explanation) -> str:
         f'<tr><td class="faint">{_escape(name)}</td><td class="number">{_escape(value)}</td></tr>'
         for name, value in evidence_of(explanation)
     )
-    return f"<details><summary>evidence</summary>{_TABLE}{rows}</table></details>" if rows else ""
+    return f"<details><summary>evidence</summary>{TABLE}{rows}</table></details>" if rows else ""

@@ -1,4 +1,4 @@
-"""Reports of a runtime's numbers, as text, as HTML and as plain data.
+"""Reports of a runtime's numbers, as plain data; they print as text, and as HTML in a notebook.
 
 Money has no currency here: it is in the unit of the policies' prices.
 """
@@ -7,23 +7,38 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from toolops_plugins.quantiles import Quantiles
 
-__all__ = ["Latency", "StatsSnapshot", "ToolReport", "latencies_of", "total_of"]
+__all__ = [
+    "OTHER_OUTCOMES",
+    "SHOWN",
+    "Latency",
+    "StatsSnapshot",
+    "ToolReport",
+    "cell_width",
+    "duration",
+    "latencies_of",
+    "money",
+    "percentage",
+    "shorten_name",
+    "total_of",
+]
 
-_SUMMED = (
-    "stale", "coalesced", "misses", "fallbacks", "rejected", "errors", "bypassed", "refreshes",
-    "asked", "attempts", "saved_seconds", "saved_price", "spent",
+OTHER_OUTCOMES = (
+    "stale", "coalesced", "misses", "fallbacks", "rejected", "errors", "bypassed", "refreshes"
 )  # fmt: skip
-"""Fields of a report that add up."""
-_SHOWN = 30
+"""Fields of a report that count calls or refreshes, beside the hits of each tier."""
+SHOWN = 30
 """Tools in a text or HTML table; to_dict() has them all."""
-_WIDTH = 40
-"""Characters of a tool's name in a table."""
+
+_SUMMED = (*OTHER_OUTCOMES, "asked", "attempts", "saved_seconds", "saved_price", "spent")
+"""Fields of a report that add up."""
+_NAME_WIDTH = 40
+"""Terminal cells of a tool's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +170,33 @@ class StatsSnapshot:
         """Return True if anything was counted."""
         return bool(self.tools)
 
+    def since(self, earlier: StatsSnapshot) -> StatsSnapshot:
+        """Return what was counted after an earlier snapshot of the same runtime.
+
+        Tools without a call since then are left out. There are no latencies, since quantiles have
+        no difference.
+
+        Args:
+            earlier: The earlier snapshot.
+
+        Example:
+            >>> from toolops_plugins import ToolOps
+            >>> ops = ToolOps("since")
+            >>> square = ops.readonly(name="square")(lambda number: number * number)
+            >>> square(3), square(3)
+            (9, 9)
+            >>> before = ops.stats()
+            >>> square(3)
+            9
+            >>> ops.stats().since(before)["square"].hits
+            1
+        """
+        old = {tool.name: tool for tool in earlier.tools}
+        tools = [_difference(tool, old.get(tool.name)) for tool in self.tools]
+        called = [tool for tool in tools if tool.calls or tool.refreshes]
+        called.sort(key=lambda tool: (-tool.calls, tool.name))
+        return StatsSnapshot(tuple(called), total_of(called, {}))
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON types."""
         return {
@@ -163,43 +205,15 @@ class StatsSnapshot:
         }
 
     def __repr__(self) -> str:
-        if not self.tools:
-            return "No calls yet."
-        # Two tables, since one would not fit a terminal.
-        tables = (_count_columns(self.total), [_NAME, *_time_columns(self.total)])
-        return "\n\n".join(self._text(columns) for columns in tables)
+        from toolops_plugins.telemetry.report_text import text_of  # noqa: PLC0415 - for tables only
 
-    def _text(self, columns: list[_Column]) -> str:
-        lines = [[column.title for column in columns]]
-        lines += [[column.text(tool) for column in columns] for tool in self._rows()]
-        widths = [max(_cell_width(line[at]) for line in lines) for at in range(len(columns))]
-        texts = ["  ".join(map(_pad, line, widths, range(len(line)))) for line in lines]
-        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-        return "\n".join([texts[0], rule, *texts[1:-1], *self._rest(), rule, texts[-1]])
+        return text_of(self)
 
     def _repr_html_(self) -> str:
         """Return the table for a notebook: self-contained, and in the page's own colours."""
-        if not self.tools:
-            return "<p>No calls yet.</p>"
-        columns = _count_columns(self.total) + _time_columns(self.total)
-        from html import escape  # noqa: PLC0415 - as in _html_row()
+        from toolops_plugins.telemetry.report_html import html_of  # noqa: PLC0415 - for notebooks only
 
-        head = "".join(f'<th scope="col">{escape(column.title)}</th>' for column in columns)
-        rows = [_html_row(tool, columns) for tool in self._rows()]
-        rest = "".join(
-            f'<tr><td colspan="{len(columns)}">{line}</td></tr>' for line in self._rest()
-        )
-        return (
-            f'<div class="toolops-stats"><style>{_STYLE}</style><table><thead><tr>{head}</tr>'
-            f"</thead><tbody>{''.join(rows[:-1])}{rest}</tbody><tfoot>{rows[-1]}</tfoot></table></div>"
-        )
-
-    def _rows(self) -> tuple[ToolReport, ...]:
-        return (*self.tools[:_SHOWN], self.total)
-
-    def _rest(self) -> list[str]:
-        more = len(self.tools) - _SHOWN
-        return [f"... and {more:,} more"] if more > 0 else []
+        return html_of(self)
 
 
 def total_of(reports: list[ToolReport], sketches: Mapping[str, Quantiles]) -> ToolReport:
@@ -211,6 +225,19 @@ def total_of(reports: list[ToolReport], sketches: Mapping[str, Quantiles]) -> To
         field: sum(getattr(report, field) for report in reports) for field in _SUMMED
     }
     return ToolReport("total", tiers=tuple(sorted(tiers.items())), **sums, **latencies_of(sketches))
+
+
+def _difference(report: ToolReport, earlier: ToolReport | None) -> ToolReport:
+    """Return what a tool has counted since an earlier report, without latencies."""
+    if earlier is None:
+        earlier = ToolReport(report.name)
+    before = earlier.hits_by_tier
+    tiers = {label: count - before.get(label, 0) for label, count in report.tiers}
+    sums: dict[str, Any] = {
+        field: getattr(report, field) - getattr(earlier, field) for field in _SUMMED
+    }
+    kept = tuple((label, count) for label, count in tiers.items() if count)
+    return ToolReport(report.name, tiers=kept, **sums)
 
 
 def latencies_of(sketches: Mapping[str, Quantiles]) -> dict[str, Any]:
@@ -229,53 +256,6 @@ def _latency(sketch: Quantiles | None) -> Latency:
     if sketch is None or not sketch.count:
         return Latency()
     return Latency(sketch.quantile(0.5), sketch.quantile(0.95), sketch.quantile(0.99))
-
-
-class _Column(NamedTuple):
-    title: str
-    text: Callable[[ToolReport], str]
-
-
-_NAME = _Column("tool", lambda tool: _printable_name(tool.name))
-_RATE = _Column("hit rate", lambda tool: "-" if tool.hit_rate is None else f"{tool.hit_rate:.1%}")
-_REST = (
-    "stale", "coalesced", "misses", "fallbacks", "rejected", "errors", "bypassed", "refreshes"
-)  # fmt: skip
-
-
-def _count_columns(total: ToolReport) -> list[_Column]:
-    """Return the columns of counts, without those that are zero for all tools."""
-    columns = [_NAME, _Column("calls", lambda tool: f"{tool.calls:,}"), _RATE]
-    columns += [_tier_column(label) for label, _ in total.tiers]
-    return columns + [_count_column(title) for title in _REST if getattr(total, title)]
-
-
-def _time_columns(total: ToolReport) -> list[_Column]:
-    """Return the columns of time and, if there was any, money."""
-    columns = [
-        _Column("p50", lambda tool: duration(tool.latency.p50)),
-        _Column("p95", lambda tool: duration(tool.latency.p95)),
-        _Column("p99", lambda tool: duration(tool.latency.p99)),
-        _Column("hit p50", lambda tool: duration(tool.hit_latency.p50)),
-        _Column("miss p50", lambda tool: duration(tool.miss_latency.p50)),
-        _Column("saved time", lambda tool: duration(tool.saved_seconds)),
-    ]
-    if total.saved_price or total.spent:
-        columns += [
-            _Column("saved cost", lambda tool: money(tool.saved_price)),
-            _Column("spent", lambda tool: money(tool.spent)),
-        ]
-    return columns
-
-
-def _tier_column(label: str) -> _Column:
-    return _Column(
-        f"{_printable_name(label)} hits", lambda tool: f"{tool.hits_by_tier.get(label, 0):,}"
-    )
-
-
-def _count_column(title: str) -> _Column:
-    return _Column(title, lambda tool: f"{getattr(tool, title):,}")
 
 
 def duration(seconds: float | None) -> str:
@@ -308,54 +288,34 @@ def money(amount: float) -> str:
     return f"{amount:.{places}f}".rstrip("0")
 
 
-def _printable_name(name: str) -> str:
-    """Return a name that stays on its line: no control characters, and not too long."""
+def percentage(share: float | None) -> str:
+    """Return a share as text: "75.0%"; "-" for None."""
+    return "-" if share is None else f"{share:.1%}"
+
+
+def shorten_name(name: str, most: int = _NAME_WIDTH) -> str:
+    """Return a name that stays on its line: no control characters, and not too long.
+
+    The middle is left out, since names begin with the module and end with the function.
+
+    Args:
+        name: The name of a tool or tier.
+        most: Terminal cells that it may fill. Default 40.
+    """
     plain = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in name)
-    return plain if len(plain) <= _WIDTH else f"{plain[: _WIDTH - 3]}..."
+    if cell_width(plain) <= most:
+        return plain
+    head, tail = plain[: most // 3], plain[most // 3 - most + 3 :]
+    while cell_width(head) > most // 3:
+        head = head[:-1]
+    while cell_width(head) + 3 + cell_width(tail) > most:
+        tail = tail[1:]
+    return f"{head}...{tail}"
 
 
-def _cell_width(text: str) -> int:
+def cell_width(text: str) -> int:
     """Return the terminal cells that a text fills; most East Asian letters fill two."""
     import unicodedata  # noqa: PLC0415 - needed for tables only
 
     wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
     return len(text) + wide - sum(bool(unicodedata.combining(char)) for char in text)
-
-
-def _pad(text: str, width: int, at: int) -> str:
-    space = " " * (width - _cell_width(text))
-    return text + space if at == 0 else space + text
-
-
-def _html_row(tool: ToolReport, columns: list[_Column]) -> str:
-    name, *others = columns
-    from html import escape  # noqa: PLC0415 - needed for tables only, and imports all entities
-
-    cells = [f'<th scope="row" title="{escape(tool.name)}">{escape(name.text(tool))}</th>']
-    for column in others:
-        bar = _bar(tool.hit_rate) if column is _RATE and tool.hit_rate is not None else ""
-        cells.append(f"<td>{bar}{escape(column.text(tool))}</td>")
-    return f"<tr>{''.join(cells)}</tr>"
-
-
-def _bar(rate: float) -> str:
-    return (
-        '<svg width="48" height="8" viewBox="0 0 48 8" aria-hidden="true" fill="currentColor">'
-        '<rect width="48" height="8" rx="2" opacity=".15"/>'
-        f'<rect width="{48 * rate:.1f}" height="8" rx="2" opacity=".7"/></svg>'
-    )
-
-
-# Only currentColor and opacities: the table takes the page's own colours, light or dark.
-_STYLE = (
-    ".toolops-stats{overflow-x:auto}"
-    ".toolops-stats table{border-collapse:collapse;font-size:13px;"
-    "font-variant-numeric:tabular-nums}"
-    ".toolops-stats th,.toolops-stats td{padding:3px 9px;text-align:right;white-space:nowrap;"
-    "background:none;color:inherit}"
-    ".toolops-stats th:first-child{text-align:left}"
-    ".toolops-stats tbody th,.toolops-stats tfoot td{font-weight:normal}"
-    ".toolops-stats thead tr{border-bottom:1px solid currentColor}"
-    ".toolops-stats tfoot tr{border-top:1px solid currentColor}"
-    ".toolops-stats svg{margin-right:6px}"
-)
