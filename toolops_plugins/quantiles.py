@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, pairwise
 from math import ceil
 from operator import add
@@ -84,6 +84,24 @@ class Quantiles:
         for i, count in enumerate(list(other._counts)):
             if count:
                 self._counts[i] += count
+
+    def buckets(self) -> dict[str, int]:
+        """Return the buckets that are not empty, to be stored and added up as JSON.
+
+        Returns:
+            The counts of durations by the number of their bucket, as text. The numbers mean the
+            same in every process.
+        """
+        return {str(place): count for place, count in enumerate(self._counts) if count}
+
+    @classmethod
+    def from_buckets(cls, buckets: Mapping[str, int]) -> Quantiles:
+        """Return a histogram of the counts that :meth:`buckets` returned, or of sums of such."""
+        made = cls()
+        last = len(_VALUES) - 1
+        for place, count in buckets.items():
+            made._counts[min(int(place), last)] += count
+        return made
 
     @property
     def count(self) -> int:

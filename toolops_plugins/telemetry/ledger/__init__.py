@@ -1,0 +1,34 @@
+"""The ledger: what all processes have counted, minute by minute, in Redis or a SQLite file."""
+
+from toolops_plugins.telemetry.ledger.reader import LedgerReader, open_reader
+from toolops_plugins.telemetry.ledger.records import (
+    DIMENSIONS,
+    BreakerReport,
+    Command,
+    CommandKind,
+    Decisions,
+    Dimension,
+    LedgerError,
+    LimitReport,
+    ProcessState,
+    StoredNotice,
+    Summary,
+    TierState,
+)
+
+__all__ = [
+    "DIMENSIONS",
+    "BreakerReport",
+    "Command",
+    "CommandKind",
+    "Decisions",
+    "Dimension",
+    "LedgerError",
+    "LedgerReader",
+    "LimitReport",
+    "ProcessState",
+    "StoredNotice",
+    "Summary",
+    "TierState",
+    "open_reader",
+]
