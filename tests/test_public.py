@@ -44,7 +44,7 @@ def test_the_methods_of_a_runtime_are_these():
     assert methods == {
         "acall", "aclear", "aclose", "active", "add_sink", "ainvalidate", "aside", "call", "clear",
         "close", "deadline", "force_refresh", "from_env", "gather", "invalidate", "limiter", "map",
-        "readonly", "sideeffect", "stats", "tell", "tool",
+        "readonly", "sideeffect", "state", "stats", "tell", "tool",
     }  # fmt: skip
 
 

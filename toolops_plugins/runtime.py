@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from toolops_plugins.resilience.ratelimit import Limiter
     from toolops_plugins.semantic.cache import SemanticCache
     from toolops_plugins.telemetry.report import StatsSnapshot
+    from toolops_plugins.telemetry.runtime_state import RuntimeState
 
 __all__ = ["ToolOps", "all_runtimes"]
 
@@ -200,6 +201,7 @@ class ToolOps(Decorators, Closing):
         self._loop_driver: LoopDriver | None = None
         self._called: OrderedDict[Any, Plan] = OrderedDict()
         self._lock = fork_safe(self, threading.Lock())
+        self._emitter.connect(partial(_state_of, weakref.ref(self)))
         _runtimes.add(self)
 
     def _in_threads(self) -> ThreadDriver:
@@ -494,6 +496,29 @@ class ToolOps(Decorators, Closing):
         """Return the statistics of all calls so far, by tool; they print as a table."""
         return self._stats.snapshot()
 
+    def state(self) -> RuntimeState:
+        """Return the present state of breakers, tiers, the semantic index and sinks, for exporters.
+
+        It takes no I/O: what only a server knows is None.
+        """
+        from toolops_plugins.telemetry.runtime_state import (  # noqa: PLC0415 - for exporters only
+            BreakerReport,
+            RuntimeState,
+            list_tiers,
+        )
+
+        entries = None if self.semantic is None else self.semantic.entries_in_memory
+        return RuntimeState(
+            self.namespace,
+            tuple(
+                BreakerReport(name, breaker.state, breaker.cause_type or "", breaker.rejections)
+                for name, breaker in self.breakers.items().items()
+            ),
+            list_tiers(self._tiers.all, [label for label, _ in tuple(self._tiers.failing)]),
+            {} if entries is None else {"entries": entries},
+            self._emitter.dropped,
+        )
+
     def add_sink(self, sink: SinkLike) -> Callable[[], None]:
         """Add a sink for the events of all calls from now on; return a function that removes it."""
         return self._emitter.add(sink)
@@ -565,6 +590,11 @@ class ToolOps(Decorators, Closing):
 
     def __repr__(self) -> str:
         return f"ToolOps({self.namespace!r}, tiers={list(self._tiers.all)!r})"
+
+
+def _state_of(find: Callable[[], ToolOps | None]) -> RuntimeState | None:
+    runtime = find()
+    return None if runtime is None else runtime.state()
 
 
 def all_runtimes() -> tuple[ToolOps, ...]:

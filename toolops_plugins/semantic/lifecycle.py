@@ -265,6 +265,11 @@ class Lifecycle(Closing, ABC):
         """Return the number of answers that this process knows of."""
         return 0 if self._answers is None else len(self._answers.index)
 
+    @property
+    def entries_in_memory(self) -> int | None:
+        """The number of answers that this process knows of, if that takes no I/O; else None."""
+        return None if self._answers is None else self._answers.index.entries_in_memory
+
     def __bool__(self) -> bool:
         """Return True, for an empty cache too."""
         return True

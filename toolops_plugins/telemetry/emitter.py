@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
 from toolops_plugins.concurrency.fork_locks import fork_safe
@@ -13,13 +13,16 @@ from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.telemetry.events import CallEvent, CallStart, CallStep, Notice, SinkLike
 from toolops_plugins.telemetry.log import ProblemLog
 
+if TYPE_CHECKING:
+    from toolops_plugins.telemetry.runtime_state import StateSource
+
 __all__ = ["Emitter", "StartedCall"]
 
 
 class _SinkEntry:
     """One added sink, with its failures."""
 
-    __slots__ = ("dropped", "label", "on_call", "on_notice", "on_start", "on_step")
+    __slots__ = ("dropped", "label", "on_call", "on_notice", "on_runtime", "on_start", "on_step")
 
     def __init__(self, sink: SinkLike) -> None:
         if isinstance(sink, type):
@@ -28,7 +31,9 @@ class _SinkEntry:
         self.on_notice: Any = getattr(sink, "on_notice", None)
         self.on_start: Any = getattr(sink, "on_start", None)
         self.on_step: Any = getattr(sink, "on_step", None)
-        for function in (self.on_call, self.on_notice, self.on_start, self.on_step):
+        self.on_runtime: Any = getattr(sink, "on_runtime", None)
+        optional = self.on_notice, self.on_start, self.on_step, self.on_runtime
+        for function in (self.on_call, *optional):
             if function is None and function is not self.on_call:
                 continue
             if not callable(function):
@@ -151,6 +156,7 @@ class Emitter:
         "_log",
         "_max_warnings",
         "_plain",
+        "_state",
         "_warnings",
         "active",
         "starters",
@@ -173,6 +179,7 @@ class Emitter:
         self._warnings: set[tuple[str, str]] = set()
         self._max_warnings = max_warnings
         self._log = ProblemLog(clock)
+        self._state: StateSource | None = None
         self._set_entries(tuple(_SinkEntry(sink) for sink in sinks))
 
     def _set_entries(self, entries: tuple[_SinkEntry, ...]) -> None:
@@ -195,12 +202,31 @@ class Emitter:
         entry = _SinkEntry(sink)
         with self._lock:
             self._set_entries((*self._entries, entry))
+        if self._state is not None:
+            self._connect(entry, self._state)
 
         def remove() -> None:
             with self._lock:
                 self._set_entries(tuple(other for other in self._entries if other is not entry))
 
         return remove
+
+    def connect(self, state: StateSource) -> None:
+        """Hand the source of a runtime's state to every sink with ``on_runtime``, once each.
+
+        Args:
+            state: Returns the present state of the runtime, or None once it is gone.
+        """
+        self._state = state
+        for entry in self._entries:
+            self._connect(entry, state)
+
+    def _connect(self, entry: _SinkEntry, state: StateSource) -> None:
+        if entry.on_runtime is not None:
+            try:
+                entry.on_runtime(state)
+            except Exception as error:  # noqa: BLE001 - as for events
+                self.count_failure(entry, error, 0.0, "")
 
     def start(self, start: CallStart) -> StartedCall:
         """Return a call that can be started by ``begin(emitter.starters)``."""

@@ -260,7 +260,12 @@ class Notice(NamedTuple):
 
 
 class Sink(Protocol):
-    """A receiver of events. If it also has ``on_notice(notice)``, it receives notices too."""
+    """A receiver of events. If it also has ``on_notice(notice)``, it receives notices too.
+
+    If it has ``on_runtime(state)``, it gets once, from each runtime that it is given to, a function
+    that returns the present :class:`~toolops_plugins.telemetry.runtime_state.RuntimeState`, or
+    None once the runtime is gone.
+    """
 
     def on_call(self, event: CallEvent, /) -> object:
         """Receive the event of a call; the result is ignored."""

@@ -160,6 +160,11 @@ class Index:
             return 0
         return len(self.memory) if self._whole else self.store.count() + len(self._writer)
 
+    @property
+    def entries_in_memory(self) -> int | None:
+        """The number of entries, if it is known without I/O; else None."""
+        return len(self.memory) if self.ready and self._whole else None
+
     # -- opening and closing ---------------------------------------------------------------------
 
     def open(self) -> None:

@@ -1,0 +1,94 @@
+"""The present state of a runtime's parts, for exporters: breakers, tiers, the index, sinks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+__all__ = ["BreakerReport", "RuntimeState", "StateSource", "TierReport", "list_tiers"]
+
+
+class BreakerReport(NamedTuple):
+    """The present state of a circuit breaker.
+
+    Args:
+        name: Its name.
+        state: "closed", "open", "half_open", "forced_open", "forced_closed" or "metrics_only".
+        error: Type name of the last failure, or "".
+        rejected: Calls that were rejected since it opened.
+    """
+
+    name: str
+    state: str
+    error: str = ""
+    rejected: int = 0
+
+
+class TierReport(NamedTuple):
+    """The present state of a cache tier; None where this process does not know.
+
+    Args:
+        label: Its label.
+        up: Whether its last operation succeeded.
+        items: Its entries.
+        bytes: Their size.
+        evictions: Entries that were dropped for want of room.
+        max_items: The maximum number of entries.
+        max_bytes: The maximum size.
+    """
+
+    label: str
+    up: bool = True
+    items: int | None = None
+    bytes: int | None = None
+    evictions: int | None = None
+    max_items: int | None = None
+    max_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeState:
+    """The present state of a runtime's parts.
+
+    Args:
+        namespace: The runtime's namespace.
+        breakers: Its circuit breakers.
+        tiers: Its cache tiers, nearest first.
+        index: Facts about its semantic index, such as "entries", by name; empty without one.
+        dropped: Events that sinks failed to take, by the sink's name.
+    """
+
+    namespace: str
+    breakers: tuple[BreakerReport, ...] = ()
+    tiers: tuple[TierReport, ...] = ()
+    index: Mapping[str, int] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+
+StateSource: TypeAlias = Callable[[], RuntimeState | None]
+"""Returns the present state of a runtime, or None if the runtime is gone."""
+
+
+def list_tiers(tiers: Iterable[Any], failing: Iterable[str]) -> tuple[TierReport, ...]:
+    """Return the states of tiers. Only memory tiers know their size without any I/O.
+
+    Args:
+        tiers: The tiers.
+        failing: Labels of those whose last operation failed.
+    """
+    down = set(failing)
+    return tuple(
+        TierReport(
+            tier.label,
+            tier.label not in down,
+            len(tier),
+            tier.nbytes,
+            tier.evictions,
+            tier.max_items,
+            tier.max_bytes,
+        )
+        if tier.local and hasattr(tier, "nbytes")
+        else TierReport(tier.label, tier.label not in down)
+        for tier in tiers
+    )
