@@ -27,7 +27,7 @@ def test_a_state_tells_of_tiers_breakers_and_sinks():
 
     with ToolOps("shop", [Memory(100), Memory(label="far")], sinks=[sink]) as ops:
 
-        @ops.readonly(ttl=60, breaker=CircuitBreaker(window=2, name="service"))
+        @ops.tool(cache=Cache(ttl=60), breaker=CircuitBreaker(window=2, name="service"))
         def quote(symbol):
             if not symbol:
                 raise ConnectionError("refused")
