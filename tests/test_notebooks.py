@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from availability import can_run
+from kernels import keep_kernels_in
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,10 +23,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 @pytest.fixture
 def kernels_at_home(tmp_path, monkeypatch):
     """Kernels write their files where nobody else does, and announce themselves on loopback."""
-    for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR", "IPYTHONDIR"):
-        monkeypatch.setenv(name, str(tmp_path / name.lower()))
-    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path / "matplotlib"))
-    monkeypatch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    keep_kernels_in(tmp_path, monkeypatch)
 
 
 @pytest.mark.timeout(300)

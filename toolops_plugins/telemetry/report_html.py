@@ -39,6 +39,8 @@ _STYLE = """
   font-size: 13px; }
 .toolops-stats th, .toolops-stats td { padding: 5px 8px 0; text-align: right; vertical-align: top;
   white-space: nowrap; font-weight: normal; font-variant-numeric: tabular-nums; }
+.toolops-stats caption { caption-side: top; text-align: left; padding: 0 0 2px; color: inherit;
+  font-weight: 600; white-space: normal; }
 .toolops-stats thead th { padding-bottom: 3px; vertical-align: bottom; white-space: normal;
   opacity: .7; }
 .toolops-stats .toolops-name { padding-left: 0; text-align: left; white-space: normal;
@@ -100,8 +102,13 @@ _LATENCIES = (
 )
 
 
-def html_of(snapshot: StatsSnapshot) -> str:
-    """Return statistics as HTML that stands alone."""
+def html_of(snapshot: StatsSnapshot, title: str = "") -> str:
+    """Return statistics as HTML that stands alone.
+
+    Args:
+        snapshot: The statistics.
+        title: Stands above the table. Default "".
+    """
     if not snapshot.tools:
         return "<p>No calls yet.</p>"
     columns = _columns(snapshot.total)
@@ -113,8 +120,9 @@ def html_of(snapshot: StatsSnapshot) -> str:
     if len(snapshot.tools) > SHOWN:
         line = f"... and {len(snapshot.tools) - SHOWN:,} more"
         body += f'<tr><td class="toolops-name" colspan="{len(columns) + 1}">{line}</td></tr>'
+    caption = f"<caption>{escape(title)}</caption>" if title else ""
     whole = (
-        f'<div class="toolops-stats">{style_element(".toolops-stats", _STYLE)}{TABLE}'
+        f'<div class="toolops-stats">{style_element(".toolops-stats", _STYLE)}{TABLE}{caption}'
         f'<thead><tr><th scope="col" class="toolops-name">tool</th>{head}</tr></thead>'
         f"<tbody>{body}</tbody><tfoot>{_row(snapshot.total, columns)}</tfoot></table></div>"
     )
