@@ -493,8 +493,11 @@ class ToolOps(Decorators, Closing):
     # -- events and statistics -----------------------------------------------------------------
 
     def stats(self) -> StatsSnapshot:
-        """Return the statistics of all calls so far, by tool; they print as a table."""
-        return self._stats.snapshot()
+        """Return the statistics of all calls so far, by tool; they print as a table.
+
+        They also count the notices of trouble by their kind.
+        """
+        return self._stats.snapshot(self._emitter.notices)
 
     def state(self) -> RuntimeState:
         """Return the present state of breakers, tiers, the semantic index and sinks, for exporters.

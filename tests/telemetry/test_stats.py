@@ -104,6 +104,7 @@ def test_every_event_is_counted_in_its_place(events):
         tiers = Counter(event.tier or "L1" for event in mine if event.outcome == "hit")
         assert tool.hits_by_tier == tiers
         assert tool.hits == outcomes["hit"]
+        assert tool.reasons == Counter(event.reason for event in mine if event.reason)
         assert tool.calls == len(mine) - outcomes["refresh"]
         assert tool.asked == sum(event.asked_cache for event in mine)
         assert tool.attempts == sum(event.attempts for event in mine)
@@ -134,6 +135,7 @@ def test_a_call_without_an_event_counts_as_one_with_it(events, looked_at):
             event.saved_price,
             event.tier,
             event.asked_cache,
+            event.reason,
         )
         if at == looked_at:
             stats.snapshot()  # to look is not to touch
@@ -169,6 +171,34 @@ def test_a_cheap_hit_counts_as_a_hit_event_does(hits, looked_at):
     for field in SUMS:
         assert one.pop(field) == pytest.approx(other.pop(field))
     assert one == other
+
+
+def test_reasons_are_bounded():
+    stats = Stats()
+    for number in range(200):
+        stats.recorder("quote").record(CallEvent("quote", "bypass", 0.1, reason=f"r{number}"))
+    reasons = stats.snapshot()["quote"].reasons
+    assert len(reasons) == 51
+    assert reasons[OTHER] == 150
+
+
+def test_notices_and_reasons_are_shown_where_there_are_any():
+    stats = Stats()
+    stats.recorder("quote").record(CallEvent("quote", "bypass", 0.1, reason="not_canonical"))
+    stats.recorder("clock").record(CallEvent("clock", "bypass", 0.1, reason="no_cache"))
+    plain, troubled = stats.snapshot(), stats.snapshot({"tier_failed": 1_200, "bypass": 1})
+    assert "notices" not in repr(plain)
+    assert "notices" not in plain._repr_html_()
+    for text in (repr(troubled), troubled._repr_html_()):
+        assert "notices: 1,200 tier_failed, 1 bypass" in text
+        assert "not from the cache: 1 not_canonical" in text
+        assert "no_cache" not in text
+    assert troubled.to_dict()["notices"] == {"tier_failed": 1_200, "bypass": 1}
+    assert troubled.to_dict()["tools"]["clock"]["reasons"] == {"no_cache": 1}
+    assert troubled.total.reasons == {"no_cache": 1, "not_canonical": 1}
+    only = Stats().snapshot({"tier_failed": 1})
+    assert only
+    assert repr(only) == "No calls yet.\n\nnotices: 1 tier_failed"
 
 
 def test_latencies_are_distinguished():

@@ -100,12 +100,22 @@ class Tiers:
         some.failing = self.failing
         return some
 
-    def record_failure(self, tier: Tier, error: Exception, way: str) -> None:
-        """Report a failure of a tier. Raise the error again if it belongs to the caller."""
+    def record_failure(
+        self, tier: Tier, error: Exception, way: str, *, again: bool = False
+    ) -> None:
+        """Report a failure of a tier. Raise the error again if it belongs to the caller.
+
+        Args:
+            tier: The tier.
+            error: Its error.
+            way: The use that failed: "read" or "write".
+            again: Whether the same call has reported a failure of this tier before. Default False.
+        """
         if is_caller_error(error):
             raise error
         self.failing.add((tier.label, way))
-        self._on_trouble(tier.label, error)
+        if not again:
+            self._on_trouble(tier.label, error)
 
     def record_success(self, tier: Tier, way: str) -> None:
         """Report that a tier works, if it had failed."""

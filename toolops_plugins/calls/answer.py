@@ -168,8 +168,9 @@ def _count(call: Call, outcome: Outcome, answer: Answer | None) -> None:
         price += plan.price_of_failure() * (call.attempts - call.charges)
     asked_cache = call.key is not None and outcome not in ("bypass", "refresh")
     plan.stats.count(
-        outcome, latency, call.attempts, price, saved_latency, saved_price, tier, asked_cache
-    )
+        outcome, latency, call.attempts, price, saved_latency, saved_price, tier, asked_cache,
+        call.reason,
+    )  # fmt: skip
     if not shared.emitter.active:
         return
     shared.emitter.emit(

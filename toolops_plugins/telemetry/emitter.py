@@ -136,8 +136,6 @@ class Emitter:
 
     Args:
         sinks: The first sinks.
-        max_warnings: Pairs of tool and reason that :meth:`warn` remembers; past them it warns no
-            more. Default 1,000.
         clock: The clock that limits how often the log repeats a cause.
 
     Attributes:
@@ -154,10 +152,9 @@ class Emitter:
         "_entries",
         "_lock",
         "_log",
-        "_max_warnings",
+        "_notices",
         "_plain",
         "_state",
-        "_warnings",
         "active",
         "starters",
         "steppers",
@@ -167,17 +164,10 @@ class Emitter:
     starters: tuple[_SinkEntry, ...]
     steppers: tuple[_SinkEntry, ...]
 
-    def __init__(
-        self,
-        sinks: Iterable[SinkLike] = (),
-        *,
-        max_warnings: int = 1_000,
-        clock: Clock = SYSTEM_CLOCK,
-    ) -> None:
+    def __init__(self, sinks: Iterable[SinkLike] = (), *, clock: Clock = SYSTEM_CLOCK) -> None:
         # Reentrant: a signal handler or a finalizer may call a tool while its thread is in here.
         self._lock = fork_safe(self, threading.RLock())
-        self._warnings: set[tuple[str, str]] = set()
-        self._max_warnings = max_warnings
+        self._notices: dict[str, int] = {}
         self._log = ProblemLog(clock)
         self._state: StateSource | None = None
         self._set_entries(tuple(_SinkEntry(sink) for sink in sinks))
@@ -266,15 +256,23 @@ class Emitter:
                 self.count_failure(entry, error, 0.0, step.namespace)
 
     def notice(self, notice: Notice) -> None:
-        """Write a notice to the log, and hand it to every sink that takes notices."""
-        self._log.write_notice(*notice)
-        for entry in self._entries:
-            if entry.on_notice is None:
-                continue
-            try:
-                entry.on_notice(notice)
-            except Exception as error:  # noqa: BLE001 - a sink must not disturb the user's call
-                self.count_failure(entry, error, notice.started, notice.namespace)
+        """Count a notice, write it to the log, and hand it to every sink that takes notices."""
+        self._count_notice(notice.kind)
+        report = self._log.write_notice(*notice)
+        if report is not None and report.failures:
+            calls = notice.calls if notice.kind == "breaker" else report.failures
+            notice = notice._replace(calls=calls, seconds=report.seconds)
+        self._send(notice)
+
+    def notice_rarely(self, notice: Notice) -> None:
+        """Count a notice that many calls make, and emit the first, then one a minute at most.
+
+        That one says in ``calls`` how many there were since the last one.
+        """
+        self._count_notice(notice.kind)
+        report = self._log.write_notice(*notice)
+        if report is not None:
+            self._send(notice._replace(calls=report.more + 1))
 
     def warn(
         self,
@@ -284,8 +282,11 @@ class Emitter:
         started: float = 0.0,
         namespace: str = "",
         error: str = "",
+        place: str = "",
     ) -> None:
-        """Warn once that calls of a name bypass the cache: in the log, and by a "bypass" notice.
+        """Warn that a call of a name bypasses the cache: in the log, and by a "bypass" notice.
+
+        It warns of the first call, and then once a minute at most, with their number.
 
         Args:
             name: The name that the calls are counted by, such as a tool's.
@@ -293,16 +294,15 @@ class Emitter:
             started: Seconds since the epoch.
             namespace: The runtime's namespace.
             error: The type of the exception, or of the argument, that is the cause.
+            place: The parameter that is the cause; see :class:`Notice`.
         """
-        pair = (name, reason)
-        # Read without the lock first, since a tool that bypasses comes here with every call.
-        if pair in self._warnings:
-            return
+        self.notice_rarely(Notice("bypass", name, reason, started, namespace, error, place=place))
+
+    @property
+    def notices(self) -> dict[str, int]:
+        """The number of notices up to now by their kind, in the order of the kinds' names."""
         with self._lock:
-            if pair in self._warnings or len(self._warnings) >= self._max_warnings:
-                return
-            self._warnings.add(pair)
-        self.notice(Notice("bypass", name, reason, started, namespace, error))
+            return dict(sorted(self._notices.items()))
 
     @property
     def dropped(self) -> dict[str, int]:
@@ -315,11 +315,22 @@ class Emitter:
     def count_failure(
         self, entry: _SinkEntry, error: Exception, started: float, namespace: str
     ) -> None:
-        """Count a failure of a sink, and emit a notice of its first one."""
+        """Count a failure of a sink, and emit a notice of the first, then one a minute at most."""
         with self._lock:
             entry.dropped += 1
-            first = entry.dropped == 1
-        # Reported once: a broken sink fails at every call, and each notice may make another fail.
-        if first:
-            kind = type(error).__name__
-            self.notice(Notice("sink_failed", entry.label, kind, started, namespace))
+        # Rarely, since a broken sink fails at every call, and each notice may make another fail.
+        kind = type(error).__name__
+        self.notice_rarely(Notice("sink_failed", entry.label, kind, started, namespace))
+
+    def _count_notice(self, kind: str) -> None:
+        with self._lock:
+            self._notices[kind] = self._notices.get(kind, 0) + 1
+
+    def _send(self, notice: Notice) -> None:
+        for entry in self._entries:
+            if entry.on_notice is None:
+                continue
+            try:
+                entry.on_notice(notice)
+            except Exception as error:  # noqa: BLE001 - a sink must not disturb the user's call
+                self.count_failure(entry, error, notice.started, notice.namespace)

@@ -74,12 +74,16 @@ NoticeKind: TypeAlias = Literal[
     "sink_failed",
     "stage_failed",
     "threads_full",
+    "flights_full",
+    "ledger_failed",
+    "ledger_recovered",
 ]
 """The kind of a notice.
 
 - ``tier_failed``: ``name`` is the tier's label, ``detail`` the type of the failure, or a few words
   about an embedder. The label of the semantic cache is "semantic".
-- ``tier_recovered``: ``name`` is the label of a tier that had failed and now works.
+- ``tier_recovered``: ``name`` is the label of a tier that had failed and now works; ``calls`` and
+  ``seconds`` say how many calls went on without it, and for how long.
 - ``folder_in_use``: another process uses the folder of the semantic cache, so a call went on
   without it; ``detail`` says what to do.
 - ``unknown_format``, ``tampered``: ``name`` is the tier that held the bytes, or "semantic", or the
@@ -90,12 +94,18 @@ NoticeKind: TypeAlias = Literal[
 - ``too_large``: ``name`` is the tool whose result is larger than the codec's ``max_value_bytes``.
 - ``breaker``: ``name`` is the breaker's, ``detail`` its old and new state.
 - ``bypass``: ``name`` is a tool whose calls bypass the cache, or miss some other part of their
-  policy, ``detail`` the reason; once for each pair.
+  policy, ``detail`` the reason, and ``place`` the parameter that is to blame; for the first such
+  call, and then once a minute at most, with the number of ``calls``.
 - ``refresh_failed``: ``name`` is the tool, ``detail`` the exception's type.
 - ``invalidated``: another process invalidated; ``name`` is the tier that received the message.
 - ``threads_full``: ``name`` is a tool whose calls wait for a thread, ``detail`` says who holds
   them.
-- ``sink_failed``: ``name`` is the sink's type, ``detail`` the exception's type; once for each sink.
+- ``flights_full``: ``name`` is a tool whose equal calls are not joined, since too many other
+  calls are under way, as ``detail`` says; for the first such call, and then once a minute at most,
+  with the number of ``calls``.
+- ``ledger_failed``, ``ledger_recovered``: as those of a tier, for the ledger.
+- ``sink_failed``: ``name`` is the sink's type, ``detail`` the exception's type; for the first
+  failure, and then once a minute at most, with the number of failures in ``calls``.
 - ``stage_failed``: a part of this library failed in a call, which continued without it; ``name`` is
   the tool, ``detail`` the part and the exception's type.
 """
@@ -247,7 +257,14 @@ class Notice(NamedTuple):
         namespace: The runtime's namespace.
         error: Of a breaker that opens: the type of the last failure, if there was one. Of a bypass:
             the type of the exception, or of the argument that has no canonical form. Else "".
-        calls: Of a breaker that closes: calls that were rejected since it opened. Else 0.
+        calls: Of a breaker that closes: calls that were rejected since it opened. Of a recovery:
+            calls that went on without what failed. Of a kind that is emitted once a minute at most:
+            calls since the last one, this one included. Else 0.
+        place: Of a bypass for an argument without a canonical form: the parameter's name; "*args"
+            or "**options" for one of the rest, "self." for the object of a method, "key=" or
+            "tenant=" for what such a function returned. Else "".
+        seconds: Of a recovery, and of a breaker that closes: the time since the first failure that
+            was reported. Else 0.
     """
 
     kind: NoticeKind
@@ -257,6 +274,8 @@ class Notice(NamedTuple):
     namespace: str = ""
     error: str = ""
     calls: int = 0
+    place: str = ""
+    seconds: float = 0.0
 
 
 class Sink(Protocol):

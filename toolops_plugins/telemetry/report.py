@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from toolops_plugins.quantiles import Quantiles
@@ -37,6 +37,8 @@ SHOWN = 30
 
 _SUMMED = (*OTHER_OUTCOMES, "asked", "attempts", "saved_seconds", "saved_price", "spent")
 """Fields of a report that add up."""
+_NO_CACHE = "no_cache"
+"""The reason of calls of a tool without a cache, which is no trouble."""
 _NAME_WIDTH = 40
 """Terminal cells of a tool's name."""
 
@@ -82,6 +84,8 @@ class ToolReport:
         latency: Of all calls.
         hit_latency: Of the hits.
         miss_latency: Of the misses.
+        reasons: Calls that went past the cache, were not kept or were rejected, by the reason of
+            their events, such as "not_canonical".
     """
 
     name: str
@@ -102,6 +106,7 @@ class ToolReport:
     latency: Latency = Latency()
     hit_latency: Latency = Latency()
     miss_latency: Latency = Latency()
+    reasons: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @property
     def hits(self) -> int:
@@ -148,10 +153,13 @@ class StatsSnapshot:
     Args:
         tools: One report for each tool that was called, those with the most calls first.
         total: All tools together.
+        notices: Notices of trouble by their kind, such as "tier_failed"; see
+            :data:`~toolops_plugins.telemetry.events.NoticeKind`.
     """
 
     tools: tuple[ToolReport, ...] = ()
     total: ToolReport = ToolReport("total")
+    notices: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     def __getitem__(self, name: str) -> ToolReport:
         """Return the numbers of one tool; KeyError if it was not called."""
@@ -168,7 +176,7 @@ class StatsSnapshot:
 
     def __bool__(self) -> bool:
         """Return True if anything was counted."""
-        return bool(self.tools)
+        return bool(self.tools or self.notices)
 
     def since(self, earlier: StatsSnapshot) -> StatsSnapshot:
         """Return what was counted after an earlier snapshot of the same runtime.
@@ -195,13 +203,21 @@ class StatsSnapshot:
         tools = [_difference(tool, old.get(tool.name)) for tool in self.tools]
         called = [tool for tool in tools if tool.calls or tool.refreshes]
         called.sort(key=lambda tool: (-tool.calls, tool.name))
-        return StatsSnapshot(tuple(called), total_of(called, {}))
+        notices = _subtract(self.notices, earlier.notices)
+        return StatsSnapshot(tuple(called), total_of(called, {}), notices)
+
+    def remarks(self) -> list[str]:
+        """Return a line on the notices, and one on the reasons of calls, where there are any."""
+        reasons = {name: count for name, count in self.total.reasons.items() if name != _NO_CACHE}
+        counts = {"notices": self.notices, "not from the cache": reasons}
+        return [f"{title}: {_list_counts(found)}" for title, found in counts.items() if found]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON types."""
         return {
             "tools": {tool.name: tool.to_dict() for tool in self.tools},
             "total": self.total.to_dict(),
+            "notices": dict(self.notices),
         }
 
     def __repr__(self) -> str:
@@ -219,25 +235,43 @@ class StatsSnapshot:
 def total_of(reports: list[ToolReport], sketches: Mapping[str, Quantiles]) -> ToolReport:
     """Return the sum of the reports of all tools, with the latencies of all of them."""
     tiers: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
     for report in reports:
         tiers.update(report.hits_by_tier)
+        reasons.update(report.reasons)
     sums: dict[str, Any] = {
         field: sum(getattr(report, field) for report in reports) for field in _SUMMED
     }
-    return ToolReport("total", tiers=tuple(sorted(tiers.items())), **sums, **latencies_of(sketches))
+    return ToolReport(
+        "total",
+        tiers=tuple(sorted(tiers.items())),
+        reasons=dict(sorted(reasons.items())),
+        **sums,
+        **latencies_of(sketches),
+    )
 
 
 def _difference(report: ToolReport, earlier: ToolReport | None) -> ToolReport:
     """Return what a tool has counted since an earlier report, without latencies."""
     if earlier is None:
         earlier = ToolReport(report.name)
-    before = earlier.hits_by_tier
-    tiers = {label: count - before.get(label, 0) for label, count in report.tiers}
+    tiers = _subtract(report.hits_by_tier, earlier.hits_by_tier)
     sums: dict[str, Any] = {
         field: getattr(report, field) - getattr(earlier, field) for field in _SUMMED
     }
-    kept = tuple((label, count) for label, count in tiers.items() if count)
-    return ToolReport(report.name, tiers=kept, **sums)
+    reasons = _subtract(report.reasons, earlier.reasons)
+    return ToolReport(report.name, tiers=tuple(tiers.items()), reasons=reasons, **sums)
+
+
+def _subtract(counts: Mapping[str, int], earlier: Mapping[str, int]) -> dict[str, int]:
+    """Return what was counted since, without what was not counted again."""
+    left = {name: count - earlier.get(name, 0) for name, count in counts.items()}
+    return {name: count for name, count in left.items() if count}
+
+
+def _list_counts(counts: Mapping[str, int]) -> str:
+    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count:,} {shorten_name(name)}" for name, count in most[:SHOWN])
 
 
 def latencies_of(sketches: Mapping[str, Quantiles]) -> dict[str, Any]:

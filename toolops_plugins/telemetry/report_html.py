@@ -109,8 +109,9 @@ def html_of(snapshot: StatsSnapshot, title: str = "") -> str:
         snapshot: The statistics.
         title: Stands above the table. Default "".
     """
+    remarks = "".join(f"<p>{escape(remark)}</p>" for remark in snapshot.remarks())
     if not snapshot.tools:
-        return "<p>No calls yet.</p>"
+        return f"<p>No calls yet.</p>{remarks}"
     columns = _columns(snapshot.total)
     head = "".join(
         f'<th scope="col"{_attribute("title", column.hint)}>{escape(column.title)}</th>'
@@ -124,7 +125,7 @@ def html_of(snapshot: StatsSnapshot, title: str = "") -> str:
     whole = (
         f'<div class="toolops-stats">{style_element(".toolops-stats", _STYLE)}{TABLE}{caption}'
         f'<thead><tr><th scope="col" class="toolops-name">tool</th>{head}</tr></thead>'
-        f"<tbody>{body}</tbody><tfoot>{_row(snapshot.total, columns)}</tfoot></table></div>"
+        f"<tbody>{body}</tbody><tfoot>{_row(snapshot.total, columns)}</tfoot></table>{remarks}</div>"
     )
     # Names may hold halves of surrogate pairs, which no page can be made of.
     return whole.encode("utf-8", "replace").decode()

@@ -26,10 +26,9 @@ _WIDTH = 100
 
 def text_of(snapshot: StatsSnapshot) -> str:
     """Return statistics as text: tables of counts, then of time and money."""
-    if not snapshot.tools:
-        return "No calls yet."
     groups = (_count_columns(snapshot.total), _time_columns(snapshot.total))
-    return "\n\n".join(table for columns in groups for table in _tables(snapshot, columns))
+    tables = [table for columns in groups for table in _tables(snapshot, columns)]
+    return "\n\n".join([*(tables if snapshot.tools else ["No calls yet."]), *snapshot.remarks()])
 
 
 def _tables(snapshot: StatsSnapshot, columns: list[_Column]) -> Iterator[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from toolops_plugins import check
@@ -20,8 +22,12 @@ OTHER = "(other)"
 
 Sketches: TypeAlias = dict[str, Quantiles]
 
-_Call: TypeAlias = tuple[Outcome, float, int, float, float, float, str | None, bool]
+_Call: TypeAlias = tuple[Outcome, float, int, float, float, float, str | None, bool, str | None]
 """The arguments of :meth:`ToolStats.count`."""
+
+_NONE: Mapping[str, int] = MappingProxyType({})
+_REASONS = 50
+"""Reasons of one tool that are told apart; there are fewer, but anybody may tell of a call."""
 
 BATCH: Final = 32
 """Calls that may wait to be counted. It bounds their memory and the pause of counting them."""
@@ -55,6 +61,7 @@ class ToolStats:
         "_local_tier",
         "_lock",
         "_near_hits",
+        "_reasons",
         "_saved_price",
         "_saved_seconds",
         "_sketches",
@@ -106,6 +113,7 @@ class ToolStats:
         saved_price: float = 0.0,
         tier: str | None = None,
         asked_cache: bool = False,  # noqa: FBT001, FBT002 - by position it is a third cheaper
+        reason: str | None = None,
     ) -> None:
         """Record a call with any outcome, or a refresh, without an event.
 
@@ -122,10 +130,21 @@ class ToolStats:
             tier: Label of the tier that answered a hit. Default None: the local tier.
             asked_cache: Whether the answer might have come from the cache or a shared flight: the
                 call has a key, and is neither a bypass nor a refresh. Default False.
+            reason: The reason for no key, lookup or store, or for a rejection. Default None.
         """
         calls = self._calls
         calls.append(
-            (outcome, latency, attempts, spent, saved_latency, saved_price, tier, asked_cache)
+            (
+                outcome,
+                latency,
+                attempts,
+                spent,
+                saved_latency,
+                saved_price,
+                tier,
+                asked_cache,
+                reason,
+            )
         )
         if len(calls) >= BATCH:
             self.count_pending()
@@ -141,6 +160,7 @@ class ToolStats:
             event.saved_price,
             event.tier,
             event.asked_cache,
+            event.reason,
         )
 
     def reset(self) -> None:
@@ -177,6 +197,7 @@ class ToolStats:
                 saved_seconds=self._saved_seconds,
                 saved_price=self._saved_price,
                 spent=self._spent,
+                reasons=dict(sorted(self._reasons.items())),
                 **latencies_of(self._sketches),
             )
 
@@ -187,6 +208,7 @@ class ToolStats:
     def _zero(self) -> None:
         self._counts: dict[Outcome, int] = dict.fromkeys(OUTCOMES, 0)
         self._tiers: dict[str, int] = {}
+        self._reasons: dict[str, int] = {}
         # By "hit", "miss" and "other", each made on first use, since most tools need not all.
         self._sketches: Sketches = {}
         self._near_hits = 0
@@ -224,6 +246,7 @@ class ToolStats:
             del self.bypasses[: len(waited)]
             self._counts["bypass"] += len(waited)
             self._attempts += len(waited)
+            self._add_reasons({"no_cache": len(waited)})
             self._sketch("other").add_all(waited)
         if self._calls:
             self._count_calls()
@@ -231,17 +254,20 @@ class ToolStats:
     def _count_calls(self) -> None:
         counts, local_tier = self._counts, self._local_tier
         latencies: dict[str, list[float]] = {"hit": [], "miss": [], "other": []}
+        reasons: dict[str, int] = {}
         done = asked = attempts = 0
         spent = saved_seconds = saved_price = 0.0
         try:
             # The sums are local variables, which takes a fifth of the time off the loop.
-            for outcome, latency, tries, cost, seconds, price, tier, asks in self._calls[:]:
+            for outcome, latency, tries, cost, seconds, price, tier, asks, why in self._calls[:]:
                 done += 1
                 attempts += tries
                 spent += cost
                 saved_seconds += seconds
                 saved_price += price
                 asked += asks
+                if why:
+                    reasons[why] = reasons.get(why, 0) + 1
                 if outcome == "hit":
                     self._add_hits(tier or local_tier, 1)
                     latencies["hit"].append(latency)
@@ -257,12 +283,18 @@ class ToolStats:
             self._spent += spent
             self._saved_seconds += saved_seconds
             self._saved_price += saved_price
+            self._add_reasons(reasons)
             for group, seconds_waited in latencies.items():
                 if seconds_waited:
                     self._sketch(group).add_all(seconds_waited)
 
     def _add_hits(self, tier: str, count: int) -> None:
         self._tiers[tier] = self._tiers.get(tier, 0) + count
+
+    def _add_reasons(self, reasons: Mapping[str, int]) -> None:
+        for reason, count in reasons.items():
+            name = reason if reason in self._reasons or len(self._reasons) < _REASONS else OTHER
+            self._reasons[name] = self._reasons.get(name, 0) + count
 
     def _sketch(self, group: str) -> Quantiles:
         sketch = self._sketches.get(group)
@@ -303,11 +335,14 @@ class Stats:
                 self._recorders[name] = ToolStats(name, self._local_tier)
             return self._recorders[name]
 
-    def snapshot(self) -> StatsSnapshot:
+    def snapshot(self, notices: Mapping[str, int] = _NONE) -> StatsSnapshot:
         """Return the numbers up to now.
 
         Those of one tool belong to one moment; tools are read one after the other, and the total is
         their sum. Takes some tenths of a millisecond for each tool.
+
+        Args:
+            notices: The notices up to now by their kind. Default none.
         """
         from toolops_plugins.telemetry.report import StatsSnapshot, total_of  # noqa: PLC0415 - as in report()
 
@@ -317,7 +352,7 @@ class Stats:
         reports = [recorder.report(sketches) for recorder in recorders]
         called = [report for report in reports if report.calls or report.refreshes]
         called.sort(key=lambda report: (-report.calls, report.name))
-        return StatsSnapshot(tuple(called), total_of(called, sketches))
+        return StatsSnapshot(tuple(called), total_of(called, sketches), dict(notices))
 
     def reset(self) -> None:
         """Start again at zero; recorders stay valid."""

@@ -300,7 +300,8 @@ async def _find_or_fetch(
     monotonic = plan.shared.clock.monotonic
     now = monotonic()
     if found is None or not plan.tiers.all[0].local:
-        found = await find_entry(driver, plan.tiers, call.key, call.tags, now)
+        earlier = () if found is None else found.marks
+        found = await find_entry(driver, plan.tiers, call.key, call.tags, now, earlier=earlier)
     else:
         near = plan.tiers.near(call.key, call.tags)
         if near is not None and near[0].fresh_until > now:

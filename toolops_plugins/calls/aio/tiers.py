@@ -25,6 +25,7 @@ async def find_entry(
     tags: Sequence[str],
     now: float,
     newer_than: float = -math.inf,
+    earlier: Sequence[Mark] = (),
 ) -> LookupResult:
     """Ask one tier after the other for a fresh entry, and copy it to the nearer tiers.
 
@@ -36,6 +37,8 @@ async def find_entry(
         now: The runtime's monotonic time.
         newer_than: Monotonic time. An entry computed then or earlier does not count as fresh; a
             refresh passes the time of the entry that it replaces.
+        earlier: The marks of a lookup by the same call a moment ago. A tier that failed then and
+            fails again is not reported a second time.
     """
     marks: list[Mark] = []
     best: Entry | None = None
@@ -47,7 +50,8 @@ async def find_entry(
             else:
                 entry, mark = await driver.io(tier.aget, key, tags)
         except Exception as error:  # noqa: BLE001 - an error of the caller is raised again
-            tiers.record_failure(tier, error, "read")
+            again = len(marks) < len(earlier) and earlier[len(marks)] is SKIP
+            tiers.record_failure(tier, error, "read", again=again)
             marks.append(SKIP)
             continue
         if tiers.failing:

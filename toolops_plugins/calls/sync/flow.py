@@ -296,7 +296,8 @@ def _find_or_fetch(driver: ThreadDriver, call: Call, found: LookupResult | None 
     monotonic = plan.shared.clock.monotonic
     now = monotonic()
     if found is None or not plan.tiers.all[0].local:
-        found = find_entry(driver, plan.tiers, call.key, call.tags, now)
+        earlier = () if found is None else found.marks
+        found = find_entry(driver, plan.tiers, call.key, call.tags, now, earlier=earlier)
     else:
         near = plan.tiers.near(call.key, call.tags)
         if near is not None and near[0].fresh_until > now:
