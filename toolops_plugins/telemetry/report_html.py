@@ -125,7 +125,8 @@ def html_of(snapshot: StatsSnapshot, title: str = "") -> str:
     whole = (
         f'<div class="toolops-stats">{style_element(".toolops-stats", _STYLE)}{TABLE}{caption}'
         f'<thead><tr><th scope="col" class="toolops-name">tool</th>{head}</tr></thead>'
-        f"<tbody>{body}</tbody><tfoot>{_row(snapshot.total, columns)}</tfoot></table>{remarks}</div>"
+        f"<tbody>{body}</tbody><tfoot>{_row(snapshot.total, columns)}</tfoot></table>"
+        f"{remarks}</div>"
     )
     # Names may hold halves of surrogate pairs, which no page can be made of.
     return whole.encode("utf-8", "replace").decode()
