@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolops_plugins import check
+from toolops_plugins.adapters.published_prices import published_price
 from toolops_plugins.errors import ConfigurationError
 
 __all__ = ["PriceTable", "TokenPrice"]
@@ -65,18 +66,31 @@ class TokenPrice:
 class PriceTable(ABC):
     """Prices by the name of the model; a dated version has the price of its model.
 
-    A framework's table is also a price for policies, over whatever its models answer.
+    A model that is not in the table has its published price, in US dollars, where the extra
+    ``prices`` is installed. A framework's table is also a price for policies, over whatever its
+    models answer.
 
     Args:
         prices: A :class:`TokenPrice`, or a pair of prices for a million tokens that go in and that
-            come out, by the model's name.
+            come out, by the model's name. Default none: all prices are published ones.
+        published: Whether models that are not in the table have their published prices. Default
+            True.
 
     Raises:
         ConfigurationError: A price is none.
     """
 
-    def __init__(self, prices: Mapping[str, TokenPrice | tuple[float, float]]) -> None:
+    def __init__(
+        self,
+        prices: Mapping[str, TokenPrice | tuple[float, float]] | None = None,
+        *,
+        published: bool = True,
+    ) -> None:
+        self._published = published
         self._prices: dict[str, TokenPrice] = {}
+        prices = {} if prices is None else prices
+        if not isinstance(prices, Mapping):
+            raise ConfigurationError("prices", f"must be a mapping, not {prices!r:.100}")
         for name, price in prices.items():
             if isinstance(price, TokenPrice):
                 self._prices[name] = price
@@ -94,13 +108,26 @@ class PriceTable(ABC):
             models: The names that the model goes by, the likeliest first.
             usage: Its tokens, as :class:`TokenPrice` takes them.
         """
+        return self.find(models, usage) or 0.0
+
+    def find(
+        self, models: Sequence[str], usage: Mapping[str, Any] | None, provider: str = ""
+    ) -> float | None:
+        """Return what a call cost; None if no price of its model is known.
+
+        Args:
+            models: As for :meth:`of`.
+            usage: As for :meth:`of`. A call that tells no tokens costs nothing.
+            provider: The model's provider, as the framework calls it. Default "": not known.
+        """
         if not usage:
             return 0.0
         for name in (*models, *(_DATED.sub("", model) for model in models)):
             price = self._prices.get(name)
             if price is not None:
                 return price(usage)
-        return 0.0
+        # What the answer says is the model that was paid for; what was asked for may be an alias.
+        return published_price(models[::-1], usage, provider) if self._published else None
 
     @abstractmethod
     def __call__(self, result: Any) -> float:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from toolops_plugins.adapters.prices import PriceTable
-from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.adapters.model_costs import (
+    Details,
+    ModelCosts,
+    Prices,
+    model_details,
+    token_details,
+)
 from toolops_plugins.runtime import ToolOps
 from toolops_plugins.telemetry.events import CallEvent, Outcome
 
 __all__ = ["Details", "Prices", "Run", "RunReporter"]
-
-logger = logging.getLogger("toolops_plugins")
-
-Details: TypeAlias = dict[str, str | int | float | bool]
-Prices: TypeAlias = PriceTable | Callable[[str, Mapping[str, Any]], float]
 
 _NAME = 100
 """Characters of a run's name that are kept."""
@@ -31,16 +30,30 @@ class Run:
         model: The model's name. Empty: it has none, or none is known.
         began: When it began, by the monotonic clock.
         started: When it began, in seconds since the epoch.
+        provider: The model's provider, as the framework calls it. Default "": not known.
+        agent: The name of the agent that it runs for. Default "": none, or not known.
     """
 
-    __slots__ = ("began", "first", "kind", "model", "name", "started")
+    __slots__ = ("agent", "began", "first", "kind", "model", "name", "provider", "started")
 
-    def __init__(self, kind: str, name: str, model: str, began: float, started: float) -> None:
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        model: str,
+        began: float,
+        started: float,
+        *,
+        provider: str = "",
+        agent: str = "",
+    ) -> None:
         self.kind = kind
         self.name = f"{kind}:{name[:_NAME]}"
         self.model = model
         self.began = began
         self.started = started
+        self.provider = provider
+        self.agent = agent
         self.first: float | None = None  # when the first token came
 
 
@@ -50,45 +63,45 @@ class RunReporter:
     Args:
         ops: The runtime.
         prices: Prices of models, or a callable over model and usage that returns money. None:
-            models are free.
+            published prices, where the extra ``prices`` is installed; else models are free.
 
     Raises:
         ConfigurationError: The prices are none.
     """
 
     def __init__(self, ops: ToolOps, prices: Prices | None) -> None:
-        if prices is not None and not callable(prices):
-            raise ConfigurationError("prices", f"must be a mapping or a callable, not {prices!r}")
         self.ops = ops
-        self._prices = prices
-        self._warned = False
+        self._costs = ModelCosts(ops, prices)
 
-    def money(self, models: Sequence[str], usage: Mapping[str, Any] | None) -> float:
-        """Return what a call of a model has cost; nothing if that cannot be told.
+    def money(self, run: Run, models: Sequence[str], usage: Mapping[str, Any] | None) -> float:
+        """Return what a run of a model has cost; nothing if that cannot be told.
 
         Args:
-            models: The names that the model goes by, the likeliest first.
+            run: The run.
+            models: The names that the model goes by, that which was asked for first.
             usage: Its tokens, as :class:`~toolops_plugins.adapters.prices.TokenPrice` takes them.
         """
-        if self._prices is None or not usage:
-            return 0.0
-        try:
-            if isinstance(self._prices, PriceTable):
-                return self._prices.of(models, usage)
-            return float(self._prices(next((name for name in models if name), ""), usage))
-        except Exception as error:  # noqa: BLE001 - a broken price must not cost the user the count
-            if not self._warned:
-                self._warned = True
-                logger.warning("Prices of models cannot be told: %s", type(error).__name__)
-            return 0.0
+        return self._costs.price(models, usage, run.provider)
 
-    def details(self, run: Run, model: str, usage: Mapping[str, Any] | None) -> Details | None:
-        """Return what sinks get of a model's run beside its event; None if nothing is known."""
-        details: Details = {"model": model} if model else {}
-        for name in ("input_tokens", "output_tokens", "total_tokens"):
-            count = (usage or {}).get(name)
-            if isinstance(count, int):
-                details[name] = count
+    def details(
+        self,
+        run: Run,
+        models: Sequence[str] = (),
+        usage: Mapping[str, Any] | None = None,
+        *,
+        saved: bool = False,
+    ) -> Details | None:
+        """Return what sinks get of a run beside its event; None if nothing is known.
+
+        Args:
+            run: The run.
+            models: As for :meth:`money`. Default: none.
+            usage: As for :meth:`money`. Default None: not known.
+            saved: Whether a cache has answered, so that the tokens were not spent again. Default
+                False.
+        """
+        details = model_details(models, run.provider, run.agent)
+        details.update(token_details(usage, saved=saved))
         if run.first is not None:
             details["time_to_first_token"] = run.first - run.began
         return details or None

@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from toolops_plugins.cache.tiers import Tiers
@@ -312,10 +313,14 @@ class Plan:
         if price is None:
             return 0.0
         try:
-            return float(price(value)) if callable(price) else float(price)
+            money = float(price(value)) if callable(price) else float(price)
         except Exception as error:  # noqa: BLE001 - the user gets the answer all the same
             self.warn("price_failed", type(error).__name__)
             return 0.0
+        if isfinite(money):
+            return money
+        self.warn("price_invalid", str(money))  # which would make nonsense of every sum
+        return 0.0
 
     def price_of_failure(self) -> float:
         """Return the price of an attempt that returned no result."""

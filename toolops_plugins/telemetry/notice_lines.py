@@ -120,6 +120,11 @@ BYPASSES = {
     "tags_failed": _PAST + "making their tags raised%(error)s; see tags=",
     "when_failed": "A result of %(name)r is not kept (%(detail)s): Cache(when=...) raised%(error)s",
     "price_failed": "A call of %(name)r counts as free (%(detail)s): price= raised%(error)s",
+    "price_invalid": "A call of %(name)r counts as free (%(detail)s): price= gave%(error)s, which"
+    " is no amount of money",
+    "price_unknown": "Calls of the model %(name)r count as free (%(detail)s): no price of it is"
+    ' known; the extra "prices" has those of most providers, and ModelPrices({%(name)r: (2.5,'
+    " 10.0)}) takes your own",
     "name_taken": "Several functions are called %(name)r (%(detail)s): each but the first has a"
     " cache of its own, in this process; give name= to those that may share answers",
     "process_local": "Answers of %(name)r are shared within this process only (%(detail)s):"

@@ -46,6 +46,8 @@ class End(NamedTuple):
         details: What sinks get beside.
         reason: As of a :class:`~toolops_plugins.CallEvent`.
         error: As of one too.
+        provider: The provider of the model, or nothing.
+        agent: The role of the agent that has called, as it was written, or nothing.
     """
 
     began: str | None
@@ -58,6 +60,8 @@ class End(NamedTuple):
     details: Details | None = None
     reason: str | None = None
     error: str | None = None
+    provider: str = ""
+    agent: str = ""
 
 
 E = TypeVar("E", Begin, End)

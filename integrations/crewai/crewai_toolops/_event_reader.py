@@ -14,7 +14,7 @@ from crewai_toolops._event_pairs import Begin, End
 from crewai_toolops.prices import usage_of
 from toolops_plugins.adapters.run_events import Details
 
-__all__ = ["BEGINS", "ENDS", "begin_of", "end_of", "key_of"]
+__all__ = ["BEGINS", "ENDS", "begin_of", "end_of", "key_of", "role_of"]
 
 BEGINS: tuple[type[BaseEvent], ...] = (
     llm_events.LLMCallStartedEvent,
@@ -67,7 +67,7 @@ def end_of(source: Any, event: Any) -> End:
     kind = _kind(event)
     told = End(event.started_event_id, event.timestamp.timestamp(), kind, "", "bypass")
     if kind == "chat":
-        return _end_of_chat(told, event)
+        return _end_of_chat(told, source, event)
     if kind == "tool":
         return _end_of_tool(told, source, event)
     details: Details = {name: value for name, value in _ids(event).items() if value}
@@ -83,10 +83,16 @@ def end_of(source: Any, event: Any) -> End:
     return told._replace(outcome="error", error=getattr(error, "__name__", "Exception"))
 
 
-def _end_of_chat(told: End, event: Any) -> End:
+def _end_of_chat(told: End, source: Any, event: Any) -> End:
     model = event.model or ""
     details: Details = {name: value for name, value in _ids(event).items() if value}
-    told = told._replace(name=model or "unknown", model=model, details=details)
+    provider = getattr(source, "provider", None)
+    told = told._replace(
+        name=model or "unknown",
+        model=model,
+        details=details,
+        provider=provider if isinstance(provider, str) else "",
+    )
     if isinstance(event, llm_events.LLMCallFailedEvent):
         return told._replace(outcome="error", error="Exception")  # it tells no type
     return told._replace(usage=usage_of(event.usage))
@@ -149,6 +155,11 @@ def _name(kind: str, source: Any, event: Any) -> str:
         description = getattr(task, "_original_description", None)
         name = getattr(task, "name", None) or description or getattr(task, "description", None)
     else:
-        agent = getattr(event, "agent", None) or source
-        name = getattr(agent, "_original_role", None) or getattr(agent, "role", None)
+        name = role_of(getattr(event, "agent", None) or source)
     return " ".join(str(name or "unknown").split())
+
+
+def role_of(agent: Any) -> str:
+    """Return the role of an agent as its user wrote it, or nothing."""
+    role = getattr(agent, "_original_role", None) or getattr(agent, "role", None)
+    return " ".join(role.split()) if isinstance(role, str) else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import OrderedDict
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -22,7 +23,7 @@ from crewai.utilities.string_utils import sanitize_tool_name
 
 from crewai_toolops._event_dedup import has_cache_answer, has_tool_note, note_cache_answer
 from crewai_toolops._event_pairs import Begin, End, Pairs
-from crewai_toolops._event_reader import BEGINS, ENDS, begin_of, end_of, key_of
+from crewai_toolops._event_reader import BEGINS, ENDS, begin_of, end_of, key_of, role_of
 from crewai_toolops._llm_guard import inside_guard
 from crewai_toolops.prices import ModelPrices, names_of
 from toolops_plugins import ToolOps
@@ -38,6 +39,8 @@ __all__ = ["Prices", "ToolOpsListener", "install", "uninstall"]
 
 logger = logging.getLogger("toolops_plugins")
 
+_ROLES = 1_000
+"""Agents whose roles are remembered."""
 _KINDS: tuple[type[BaseEvent], ...] = (*BEGINS, *ENDS, LLMStreamChunkEvent)
 
 Prices: TypeAlias = Mapping[str, TokenPrice | tuple[float, float]] | AnyPrices
@@ -52,6 +55,8 @@ class _Counts:
             prices = ModelPrices(prices)
         self._reporter = RunReporter(self.ops, prices)
         self.pairs = Pairs(check.count("max_calls", max_calls))
+        # By the agent's id: events of models tell the role with what a kickoff has filled in.
+        self._roles: OrderedDict[str, str] = OrderedDict()
 
     def count(self, source: Any, event: Any) -> None:
         """Take note of an event, and tell of the call whose second half it is."""
@@ -62,6 +67,7 @@ class _Counts:
             if event.chunk or event.tool_call is not None:
                 self.pairs.add_token(event.call_id, event.timestamp.timestamp())
             return
+        self._note_role(event)
         key = key_of(source, event)
         begin: Begin | None
         end: End | None
@@ -70,23 +76,34 @@ class _Counts:
             end = self.pairs.add_begin(key, begin)
         else:
             end = end_of(source, event)
+            end = end._replace(agent=self._roles.get(str((end.details or {}).get("agent_id")), ""))
             begin = self.pairs.add_end(key, end)
         if begin is not None and end is not None:
             self._tell(begin, end, None if chat is None else self.pairs.first(chat))
+
+    def _note_role(self, event: Any) -> None:
+        agent = getattr(event, "agent", None)
+        role = role_of(agent)
+        if role:
+            self._roles[str(getattr(agent, "id", None))] = role
+            if len(self._roles) > _ROLES:
+                self._roles.popitem(last=False)
 
     def _tell(self, begin: Begin, end: End, first: float | None) -> None:
         clock, tell = self.ops.clock, self._reporter.tell
         # By the times of the events: the bus hands them over when it comes to it.
         began = clock.monotonic() - max(0.0, end.at - begin.at)
-        run = Run(end.kind, end.name, end.model, began, begin.at)
+        run = Run(
+            end.kind, end.name, end.model, began, begin.at, provider=end.provider, agent=end.agent
+        )
         if end.kind == "chat":
             if first is not None:
                 run.first = began + max(0.0, first - begin.at)
             details = {
-                **(self._reporter.details(run, end.model, end.usage) or {}),
+                **(self._reporter.details(run, [end.model], end.usage) or {}),
                 **(end.details or {}),
             }
-            price = self._reporter.money(names_of(end.model), end.usage)
+            price = self._reporter.money(run, names_of(end.model), end.usage)
             tell(run, end.outcome, details, price=price, error=end.error)
             return
         outcome = end.outcome
@@ -99,7 +116,7 @@ class _Counts:
         tell(
             run,
             outcome,
-            end.details or None,
+            {**(self._reporter.details(run) or {}), **(end.details or {})} or None,
             tier="crewai" if outcome == "hit" else None,
             key=begin.event_id.replace("-", "") if asked else None,
             reason=end.reason,

@@ -10,7 +10,10 @@ from langchain_core.outputs import ChatGeneration, Generation
 
 from langchain_toolops._event_dedup import has_note
 
-__all__ = ["Kind", "calls_tools", "has_count_mark", "is_cache_answer", "name_of_run"]
+__all__ = ["AGENT", "Kind", "calls_tools", "has_count_mark", "is_cache_answer", "name_of_run", "text_of"]
+
+AGENT = "lc_agent_name"
+"""The name of the agent that runs, in the metadata of its runs."""
 
 Kind: TypeAlias = Literal["chat", "llm", "tool", "retriever", "chain"]
 
@@ -22,6 +25,12 @@ def name_of_run(serialized: Mapping[str, Any] | None, kwargs: Mapping[str, Any])
         path = (serialized or {}).get("id")
         name = path[-1] if isinstance(path, list) and path else "unknown"
     return str(name)
+
+
+def text_of(metadata: Mapping[str, Any] | None, name: str) -> str:
+    """Return a text in the metadata of a run, or nothing."""
+    value = (metadata or {}).get(name)
+    return value if isinstance(value, str) else ""
 
 
 def calls_tools(chunk: Any) -> bool:

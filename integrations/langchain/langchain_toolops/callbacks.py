@@ -31,18 +31,20 @@ from langchain_toolops._event_dedup import (
     inside_tool,
 )
 from langchain_toolops._event_runs import (
+    AGENT,
     Kind,
     calls_tools,
     has_count_mark,
     is_cache_answer,
     name_of_run,
+    text_of,
 )
 from langchain_toolops._graph_signals import is_graph_signal
 from langchain_toolops.prices import ModelPrices, TokenPrice, model_of, usage_of
 from toolops_plugins import ConfigurationError, ToolOps
 from toolops_plugins.adapters.internals import check, fork_safe
 from toolops_plugins.adapters.options import runtime_of
-from toolops_plugins.adapters.run_events import Details, Run, RunReporter
+from toolops_plugins.adapters.run_events import Run, RunReporter
 
 __all__ = ["ToolOpsCallbackHandler"]
 
@@ -175,9 +177,10 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
             return
         usage = usage_of(response)
         names = [run.model, *model_of(response)]
-        details = self._details(run, next((name for name in names if name), ""), usage)
-        money = self._reporter.money(names, usage)
-        if any(map(is_cache_answer, generations)):
+        is_hit = any(map(is_cache_answer, generations))
+        details = self._reporter.details(run, names, usage, saved=is_hit) or {}
+        money = self._reporter.money(run, names, usage)
+        if is_hit:
             if len(self._cached) < _CACHED:
                 self._cached.add(run.name)
             self._reporter.tell(run, "hit", details, tier="langchain", saved=money, key=run_id.hex)
@@ -206,17 +209,18 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
         """Note that a tool begins."""
         if inside_tool(kwargs.get("tool_call_id")):
             return
-        self._begins("tool", name_of_run(serialized, kwargs), run_id)
+        self._begins("tool", name_of_run(serialized, kwargs), run_id, kwargs.get("metadata"))
 
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
         """Count a tool's run that has ended."""
         run = self._take(run_id)
         if run is None:
             return
+        details = self._reporter.details(run)
         if isinstance(output, ToolMessage) and output.status == "error":
-            self._reporter.tell(run, "error", reason="handled")  # and told to the model
+            self._reporter.tell(run, "error", details, reason="handled")  # and told to the model
         else:
-            self._reporter.tell(run, "bypass")
+            self._reporter.tell(run, "bypass", details)
 
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
         """Count a tool's run that has failed."""
@@ -231,7 +235,7 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Note that a retriever begins."""
-        self._begins("retriever", name_of_run(serialized, kwargs), run_id)
+        self._begins("retriever", name_of_run(serialized, kwargs), run_id, kwargs.get("metadata"))
 
     def on_retriever_end(
         self,
@@ -258,7 +262,7 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
     ) -> None:
         """Note that a chain begins, if it is one that is counted."""
         if self._chains == "all" or parent_run_id is None:
-            self._begins("chain", name_of_run(serialized, kwargs), run_id)
+            self._begins("chain", name_of_run(serialized, kwargs), run_id, kwargs.get("metadata"))
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - of LangChain's signature
         """Count a chain's run that has ended."""
@@ -287,11 +291,26 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
             told.get("model"),
         )
         model: str = next((name for name in names if isinstance(name, str) and name), "")
-        self._begins(kind, model or name_of_run(serialized, kwargs), run_id, model)
+        self._begins(kind, model or name_of_run(serialized, kwargs), run_id, metadata, model)
 
-    def _begins(self, kind: Kind, name: str, run_id: UUID, model: str = "") -> None:
+    def _begins(
+        self,
+        kind: Kind,
+        name: str,
+        run_id: UUID,
+        metadata: Mapping[str, Any] | None,
+        model: str = "",
+    ) -> None:
         clock = self._ops.clock
-        run = Run(kind, name, model, clock.monotonic(), clock.time())
+        run = Run(
+            kind,
+            name,
+            model,
+            clock.monotonic(),
+            clock.time(),
+            provider=text_of(metadata, "ls_provider") if kind in ("chat", "llm") else "",
+            agent=text_of(metadata, AGENT),
+        )
         with self._lock:
             self._runs[run_id] = run
             if len(self._runs) > self._max_runs:
@@ -306,13 +325,13 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
     def _end(self, run_id: UUID) -> None:
         run = self._take(run_id)
         if run is not None:
-            self._reporter.tell(run, "bypass")
+            self._reporter.tell(run, "bypass", self._reporter.details(run))
 
     def _fail(self, run_id: UUID, error: BaseException) -> None:
         run = self._take(run_id)
         if run is None:
             return
-        details = self._details(run, run.model, None)
+        details = self._reporter.details(run, [run.model])
         if is_graph_signal(error):
             self._reporter.tell(run, "bypass", details, reason="interrupted")
         elif isinstance(error, GeneratorExit):  # a stream that its reader has left
@@ -325,8 +344,3 @@ class ToolOpsCallbackHandler(BaseCallbackHandler):
         if any(isinstance(each, ChatGenerationChunk | GenerationChunk) for each in generations):
             return False  # a stream, which asks none
         return run.name in self._cached or get_llm_cache() is not None
-
-    def _details(self, run: Run, model: str, usage: Mapping[str, Any] | None) -> Details | None:
-        if run.kind not in ("chat", "llm"):
-            return None
-        return self._reporter.details(run, model, usage) or {}

@@ -232,8 +232,8 @@ class Calls:
         names = [call.model, *model_of(response), *call.names]
         if call.part_of is not None:
             call.part_of.take(usage, names)
-        details = self._reporter.details(call, next((name for name in names if name), ""), usage)
-        self._tell(call, "bypass", details, price=self._reporter.money(names, usage))
+        details = self._reporter.details(call, names, usage)
+        self._tell(call, "bypass", details, price=self._reporter.money(call, names, usage))
 
     def cancel(self, span: str) -> None:
         """Count a workflow that its user has cancelled."""
@@ -299,7 +299,7 @@ class Calls:
             del self._lazy[call.lazy]
 
     def _describe(self, call: Call) -> Any:
-        return self._reporter.details(call, call.model, None)
+        return self._reporter.details(call, [call.model])
 
     def _tell(self, call: Call, *args: Any, **options: Any) -> None:
         if not call.silent:
