@@ -4,17 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from toolops_plugins.adapters.fallback_answers import Substitute
+from toolops_plugins.adapters.invalid_answers import ends_invalid, valid_or_not
 from toolops_plugins.adapters.prices import PriceTable
 from toolops_plugins.adapters.published_prices import has_published_prices
+from toolops_plugins.adapters.signals import Signal
 from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.policy import Policy
+from toolops_plugins.policy.policy import PriceLike
 from toolops_plugins.runtime import ToolOps
+from toolops_plugins.telemetry.events import CallKind
 
-__all__ = ["Details", "ModelCosts", "Prices", "model_details", "token_details"]
+if TYPE_CHECKING:
+    from toolops_plugins.calls.plan import Plan
+
+__all__ = [
+    "Details",
+    "ModelCosts",
+    "ModelCounter",
+    "Prices",
+    "Reading",
+    "model_details",
+    "token_details",
+]
 
 Details: TypeAlias = dict[str, str | int | float | bool]
 Prices: TypeAlias = PriceTable | Callable[[str, Mapping[str, Any]], float]
+
+Reading: TypeAlias = tuple[Sequence[str], Mapping[str, Any] | None]
+"""What an answer tells: the names that its model gives itself, and its tokens."""
 
 _FREE = frozenset(("llamacpp", "llama_cpp", "llamafile", "lmstudio", "ollama", "ollama_chat"))
 """Providers that are programs of the user's own, whose models nobody sells."""
@@ -78,6 +98,90 @@ class ModelCosts:
         ops._emitter.warn(  # noqa: SLF001 - of this package
             name or "model", reason, started=ops.clock.time(), namespace=ops.namespace, error=error
         )
+
+
+class ModelCounter:
+    """Prices and describes the calls of one guarded model, by what its answers tell.
+
+    Safe to use from any threads and event loops.
+
+    Args:
+        ops: The runtime.
+        name: The model's name with its provider's before a colon, as far as they are known.
+        kind: The operation that the model is asked for.
+        price: The price in the user's policy. A callable of the user's own stays as it is; a table
+            of prices, or none, is asked with what answers tell.
+        read: Reads an answer, in the form in which the runtime has it. None: it is none.
+    """
+
+    def __init__(
+        self,
+        ops: ToolOps,
+        name: str,
+        kind: CallKind,
+        price: PriceLike | None,
+        read: Callable[[Any], Reading | None],
+    ) -> None:
+        provider, colon, model = name.partition(":")
+        self.kind: CallKind = kind
+        self._provider = provider if colon else ""
+        self._model = model = model if colon else name
+        self._names = list(dict.fromkeys((model, model.rpartition("/")[2])))
+        self._read = read
+        self._costs: ModelCosts | None = None
+        if price is None or isinstance(price, PriceTable):
+            self._costs = ModelCosts(ops, price)
+
+    def apply_price(self, policy: Policy) -> Policy:
+        """Return the policy with the price of what answers tell, unless the user's is another.
+
+        Args:
+            policy: The policy, whose other callables get answers as users know them already.
+        """
+        return policy if self._costs is None else policy.replace(price=self._price)
+
+    def describe(self, function: Any, agent: Callable[[tuple[Any, ...]], str]) -> None:
+        """Let the events of a wrapped function, or of a lookup and a store, describe the model.
+
+        Args:
+            function: The wrapped function, before its first call.
+            agent: Returns the name of the agent that makes a call, of its positional arguments.
+        """
+        plan: Plan = function.__toolops_plan__
+        plan.kind = self.kind
+        plan.describe_start = lambda args, _: model_details(
+            [self._model], self._provider, agent(args)
+        )
+        plan.describe_result = self._describe_result
+
+    def _price(self, value: Any) -> float:
+        reading = self._read_answer(value)
+        if reading is None or self._costs is None:
+            return 0.0
+        models, usage = reading
+        return self._costs.price([*models, *self._names], usage, self._provider)
+
+    def _describe_result(self, value: Any) -> Details | None:
+        reading = self._read_answer(value)
+        if reading is None:
+            return None
+        models, usage = reading
+        details = token_details(usage)
+        if models and models[0] != self._model:
+            details["response_model"] = models[0]
+        return details or None
+
+    def _read_answer(self, value: Any) -> Reading | None:
+        # Of a stream, the items with what its generator returned.
+        if isinstance(value, tuple) and value and isinstance(value[0], list):
+            value = value[0]
+        if ends_invalid(value):
+            value = value[:-1]
+        value = valid_or_not(value)
+        substitute = isinstance(value, list) and value and type(value[0]) is Substitute
+        if substitute or type(value) in (Signal, Substitute):
+            return None
+        return self._read(value)
 
 
 class _PublishedPrices(PriceTable):

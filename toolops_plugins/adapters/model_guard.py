@@ -29,6 +29,7 @@ from toolops_plugins.adapters.invalid_answers import (
     teach_invalid,
 )
 from toolops_plugins.adapters.live_values import LiveValues
+from toolops_plugins.adapters.model_costs import ModelCounter, Reading
 from toolops_plugins.adapters.model_policy import may_pass, name_parts, narrow_errors
 from toolops_plugins.adapters.notices import warn_of_local_value, warn_of_untold_end
 from toolops_plugins.adapters.signals import adapt_policy
@@ -36,6 +37,7 @@ from toolops_plugins.adapters.subclasses import refuse_pickle
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import NOTHING, Policy
 from toolops_plugins.runtime import ToolOps
+from toolops_plugins.telemetry.events import CallKind
 
 if TYPE_CHECKING:
     from toolops_plugins.semantic.matches import Explanation
@@ -70,6 +72,10 @@ class ModelCall(DetachableCall):
         """Return what the answer must fit to be stored, or None if that is anything."""
         return None
 
+    def agent(self) -> str:
+        """Return the name of the agent that makes the call, or nothing."""
+        return ""
+
     def fits(self, schema: AnswerSchema, answer: Any) -> bool:
         """Return whether an answer fits the schema of this call.
 
@@ -92,6 +98,7 @@ class ModelGuard:
         name: The name under which they are counted.
         is_outage: Whether an error speaks against the service that was called.
         is_passing: Whether an error is worth another attempt.
+        kind: The operation that the model is asked for. Default "chat".
 
     Attributes:
         policy: The policy, with names for its breaker, limit and bulkhead.
@@ -111,13 +118,23 @@ class ModelGuard:
         name: str,
         is_outage: Callable[[BaseException], bool] = may_pass,
         is_passing: Callable[[BaseException], bool] = may_pass,
+        kind: CallKind = "chat",
     ) -> None:
         self.ops = ops
         self.name = name
         self.policy = name_parts(ops, narrow_errors(policy, is_outage, is_passing), name)
+        self._counter = ModelCounter(ops, name, kind, policy.price, self.read_answer)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
+
+    def read_answer(self, answer: Any) -> Reading | None:  # noqa: ARG002 - for adapters
+        """Return the names that the model gives itself in an answer, and its tokens.
+
+        Args:
+            answer: The answer in the form that is kept; of a stream, the list of its items.
+        """
+        return None
 
     def live_values(self) -> LiveValues:
         """Return what makes functions and credentials into parts of one identity."""
@@ -144,7 +161,7 @@ class ModelGuard:
         """
         teach_invalid(self.ops.codec)
         policy = adapt_policy(over_valid(with_substitutes(policy)), _only_valid(is_whole))
-        wrap = self.ops.tool(policy=policy, name=self.name, ignore=["own"])
+        wrap = self._wrapper(policy, self.name)
         self.ask, self.aask = wrap(_call), wrap(_acall)
 
     def wrap_streams(self, policy: Policy, is_whole: Callable[[Any], bool]) -> None:
@@ -161,8 +178,18 @@ class ModelGuard:
         teach_invalid(self.ops.codec)
         policy = over_valid(with_substitutes(policy, stream=True).replace(hedge=None))
         policy = adapt_policy(policy, _only_valid(is_whole))
-        wrap = self.ops.tool(policy=policy, name=f"{self.name} stream", ignore=["own"])
+        wrap = self._wrapper(policy, f"{self.name} stream")
         self.stream, self.astream = wrap(_stream), wrap(_astream)
+
+    def _wrapper(self, policy: Policy, name: str) -> Callable[[Any], Any]:
+        make = self.ops.tool(policy=self._counter.apply_price(policy), name=name, ignore=["own"])
+
+        def wrap(function: Any) -> Any:
+            wrapped = make(function)
+            self._counter.describe(wrapped, _agent_of)
+            return wrapped
+
+        return wrap
 
     def warn_of_untold_end(self) -> None:
         """Tell, once, that a stream is not kept, since it may have been cut."""
@@ -341,6 +368,11 @@ def _schema_of(own: ModelCall) -> AnswerSchema | None:
         return own.answer_schema()
     except Exception:  # noqa: BLE001 - of users' classes: what nobody can read asks for nothing
         return None
+
+
+def _agent_of(args: tuple[Any, ...]) -> str:
+    own = args[-1] if args else None
+    return own.agent() if isinstance(own, ModelCall) else ""
 
 
 def _call(question: str, scope: Any, own: Any) -> Any:  # noqa: ARG001 - they make the key

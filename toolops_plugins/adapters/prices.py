@@ -126,8 +126,7 @@ class PriceTable(ABC):
             price = self._prices.get(name)
             if price is not None:
                 return price(usage)
-        # What the answer says is the model that was paid for; what was asked for may be an alias.
-        return published_price(models[::-1], usage, provider) if self._published else None
+        return published_price(models, usage, provider) if self._published else None
 
     @abstractmethod
     def __call__(self, result: Any) -> float:

@@ -81,7 +81,8 @@ class RunReporter:
             models: The names that the model goes by, that which was asked for first.
             usage: Its tokens, as :class:`~toolops_plugins.adapters.prices.TokenPrice` takes them.
         """
-        return self._costs.price(models, usage, run.provider)
+        # What the answer says is the model that was paid for; what was asked for may be an alias.
+        return self._costs.price([*models[1:], *models[:1]], usage, run.provider)
 
     def details(
         self,

@@ -18,12 +18,10 @@ from typing import Any
 from crewai.utilities.agent_utils import is_tool_call_list
 from pydantic import BaseModel
 
-from crewai_toolops.prices import names_of, usage_of
 from toolops_plugins import Codec, Policy
 from toolops_plugins.adapters.answers import field_of, is_whole_call
 from toolops_plugins.adapters.call_ids import TOOL_CALL_IDS, CallIds
 from toolops_plugins.adapters.policy_views import compare_by, map_results
-from toolops_plugins.adapters.prices import PriceTable
 from toolops_plugins.adapters.structured_values import dump_structured
 
 __all__ = ["Answer", "is_whole", "over_answers", "pack_answer", "restore_answer", "teach"]
@@ -183,19 +181,15 @@ def is_whole(answer: Any) -> bool:
     return type(answer) is Answer and answer.whole
 
 
-def over_answers(policy: Policy, model: str) -> Policy:
+def over_answers(policy: Policy) -> Policy:
     """Return the policy with callables that get answers as users know them.
 
-    Answers are compared by what they say, not by the ids of their tool calls. A table of prices
-    gets the tokens of the call that made an answer.
+    Answers are compared by what they say, not by the ids of their tool calls.
 
     Args:
         policy: The policy.
-        model: The name of the model that answers.
     """
-    price = policy.price
-    policy = map_results(compare_by(policy, _without_ids), _OverContent)
-    return policy.replace(price=_Price(price, model)) if isinstance(price, PriceTable) else policy
+    return map_results(compare_by(policy, _without_ids), _OverContent)
 
 
 @dataclass(frozen=True)
@@ -209,18 +203,6 @@ class _OverContent:
 
     def __call__(self, value: Any) -> Any:
         return self.function(value.content if type(value) is Answer else value)
-
-
-@dataclass(frozen=True)
-class _Price:
-    """A table of prices over what an answer has cost; equal as :class:`_OverContent` is."""
-
-    prices: PriceTable
-    model: str
-
-    def __call__(self, value: Any) -> float:
-        usage = usage_of(value.usage) if type(value) is Answer else None
-        return self.prices.of(names_of(self.model), usage)
 
 
 def _without_ids(value: Any) -> Any:

@@ -17,6 +17,7 @@ from crewai.llms.base_llm import BaseLLM
 from crewai.llms.retry import arun_with_rate_limit_retry, run_with_rate_limit_retry
 from pydantic import BaseModel
 
+from crewai_toolops._event_reader import role_of
 from crewai_toolops._llm_answers import Answer, pack_answer, restore_answer
 from crewai_toolops._llm_conversation import question_of
 from crewai_toolops._llm_events import LLMEventCapture, emit_answer, emit_failure
@@ -144,6 +145,10 @@ class LLMCall(ModelCall):
         note_failure(*self._origin)
         if not self._has_begun:
             emit_failure(self._llm, self._arguments, error)
+
+    def agent(self) -> str:
+        """Return the role of the agent that makes the call, or nothing."""
+        return role_of(self._origin[0])
 
     # -- the question ----------------------------------------------------------------------------
 

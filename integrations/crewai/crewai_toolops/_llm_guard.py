@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from crewai.llms.base_llm import BaseLLM
 
 from crewai_toolops._llm_answers import (
+    Answer,
     is_whole,
     over_answers,
     teach,
@@ -29,7 +30,9 @@ from crewai_toolops._llm_identity import (
     is_passing,
     model_name,
 )
+from crewai_toolops.prices import usage_of
 from toolops_plugins import Policy, TierError, ToolOps
+from toolops_plugins.adapters.model_costs import Reading
 from toolops_plugins.adapters.model_guard import ModelGuard
 from toolops_plugins.adapters.signals import release
 from toolops_plugins.policy import NOTHING
@@ -68,7 +71,7 @@ class LLMGuard(ModelGuard):
             "call" in vars(c) and c is not BaseLLM and c.__module__.partition(".")[0] == "crewai"
             for c in kind.__mro__
         )
-        policy = over_answers(self.policy, llm.model)
+        policy = over_answers(self.policy)
         # Tools that the model itself runs may not be run twice, nor left out.
         self.wrap_calls(
             policy.replace(cache=None, semantic=None, coalesce=False, retry=None, hedge=None),
@@ -76,6 +79,10 @@ class LLMGuard(ModelGuard):
         )
         self._ask_once, self._aask_once = self.ask, self.aask
         self.wrap_calls(policy, is_whole)
+
+    def read_answer(self, answer: Any) -> Reading | None:
+        """Return the tokens of an answer; it does not name its model."""
+        return ((), usage_of(answer.usage)) if type(answer) is Answer else None
 
     def methods(self) -> dict[str, Callable[..., Any]]:
         """Return the guarded methods of the model's class, by name."""

@@ -66,8 +66,12 @@ def usage_of(told: Any) -> dict[str, Any] | None:
         "output_tokens": metrics.completion_tokens,
         "total_tokens": metrics.total_tokens,
     }
-    if metrics.cached_prompt_tokens:
-        usage["input_token_details"] = {"cache_read": metrics.cached_prompt_tokens}
+    parts = {
+        "cache_read": metrics.cached_prompt_tokens,
+        "cache_creation": metrics.cache_creation_tokens,
+    }
+    if any(parts.values()):
+        usage["input_token_details"] = {name: count for name, count in parts.items() if count}
     return usage
 
 

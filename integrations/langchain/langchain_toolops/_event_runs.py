@@ -7,10 +7,11 @@ from typing import Any, Literal, TypeAlias
 
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, Generation
+from langchain_core.runnables.config import var_child_runnable_config
 
 from langchain_toolops._event_dedup import has_note
 
-__all__ = ["AGENT", "Kind", "calls_tools", "has_count_mark", "is_cache_answer", "name_of_run", "text_of"]
+__all__ = ["AGENT", "Kind", "calls_tools", "current_agent", "has_count_mark", "is_cache_answer", "name_of_run", "text_of"]
 
 AGENT = "lc_agent_name"
 """The name of the agent that runs, in the metadata of its runs."""
@@ -31,6 +32,11 @@ def text_of(metadata: Mapping[str, Any] | None, name: str) -> str:
     """Return a text in the metadata of a run, or nothing."""
     value = (metadata or {}).get(name)
     return value if isinstance(value, str) else ""
+
+
+def current_agent() -> str:
+    """Return the name of the agent that runs around whoever asks, or nothing."""
+    return text_of((var_child_runnable_config.get() or {}).get("metadata"), AGENT)
 
 
 def calls_tools(chunk: Any) -> bool:

@@ -19,9 +19,12 @@ from langchain_toolops._llm_schema import (
     output_format,
     response_class,
 )
+from langchain_toolops._event_runs import current_agent
+from langchain_toolops.prices import model_of, usage_of
 from toolops_plugins.adapters.answer_schema import AnswerSchema
 from toolops_plugins.adapters.call_ids import CallIds
 from toolops_plugins.adapters.invalid_answers import avalid_items, valid_items
+from toolops_plugins.adapters.model_costs import Reading
 from toolops_plugins.adapters.model_guard import ModelCall, ModelGuard, aread_within, read_within
 
 __all__ = ["MethodCall", "MethodGuard"]
@@ -109,6 +112,10 @@ class MethodCall(ModelCall):
         dump_output(chunk.message, text)
         return text
 
+    def agent(self) -> str:
+        """Return the name of the agent that calls the model, or nothing."""
+        return current_agent()
+
     def answer_schema(self) -> AnswerSchema | None:
         """Return what the answer must fit, if answers are stored."""
         if self._guard.policy.cache is None:
@@ -135,6 +142,10 @@ class MethodGuard(ModelGuard):
 
     A subclass says how the runtime's answers become results and chunks.
     """
+
+    def read_answer(self, answer: Any) -> Reading:
+        """Return the names that the model gives itself in an answer, and its tokens."""
+        return model_of(answer), usage_of(answer)
 
     limiter: BaseRateLimiter | None = None
     """The model's own rate limiter, which is asked for real calls only."""

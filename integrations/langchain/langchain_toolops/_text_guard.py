@@ -52,7 +52,9 @@ class TextGuard(MethodGuard):
 
     def __init__(self, ops: ToolOps, policy: Policy, model: BaseLLM, *, keeps_usage: bool) -> None:
         teach(ops.codec)
-        super().__init__(ops, policy, model_name(model), is_outage, is_passing)
+        super().__init__(
+            ops, policy, model_name(model), is_outage, is_passing, kind="text_completion"
+        )
         self._keeps_usage = keeps_usage
         policy = compare_by(self.policy, content_of)
         self.wrap_calls(policy, _is_whole)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult, Generation, LLMResult
+from langchain_core.messages.ai import add_usage
+from langchain_core.outputs import (
+    ChatGeneration,
+    ChatGenerationChunk,
+    ChatResult,
+    Generation,
+    LLMResult,
+)
 
 from toolops_plugins.adapters.prices import PriceTable, TokenPrice
 
-__all__ = ["ModelPrices", "TokenPrice", "model_of", "usage_of"]
+__all__ = ["ModelPrices", "TokenPrice", "model_of", "provider_of", "usage_of"]
 
 
 class ModelPrices(PriceTable):
@@ -40,21 +48,25 @@ class ModelPrices(PriceTable):
 def usage_of(result: Any) -> Mapping[str, Any] | None:
     """Return the tokens of one call, from what it gave.
 
-    Of several generations the first with tokens speaks for all: each holds those of the call.
+    Of several generations the first with tokens speaks for all: each holds those of the call. The
+    chunks of a stream each hold their share, as LangChain adds them up.
     """
-    for message in _messages(result):
-        if isinstance(message, AIMessage) and message.usage_metadata:
-            return dict(message.usage_metadata)
+    messages = [message for message in _messages(result) if isinstance(message, AIMessage)]
+    usages = [message.usage_metadata for message in messages if message.usage_metadata]
+    if usages and _is_stream(result):
+        return dict(reduce(add_usage, usages))
+    if usages:
+        return dict(usages[0])
     output = result.llm_output if isinstance(result, LLMResult | ChatResult) else None
-    told = (output or {}).get("token_usage") or (output or {}).get("usage") or {}
+    counts = (output or {}).get("token_usage") or (output or {}).get("usage") or {}
     usage = {
-        name: told[given]
+        name: counts[given]
         for name, given in (
             ("input_tokens", "prompt_tokens"),
             ("output_tokens", "completion_tokens"),
             ("total_tokens", "total_tokens"),
         )
-        if isinstance(told.get(given), int)
+        if isinstance(counts.get(given), int)
     }
     return usage or None
 
@@ -68,6 +80,16 @@ def model_of(result: Any) -> list[str]:
         tellings += [each.generation_info or {} for each in result if isinstance(each, Generation)]
     names = [telling.get(key) for telling in tellings for key in ("model_name", "model")]
     return [name for name in dict.fromkeys(names) if isinstance(name, str) and name]
+
+
+def provider_of(result: Any) -> str:
+    """Return the provider that a result names, or nothing."""
+    names = (message.response_metadata.get("model_provider") for message in _messages(result))
+    return next((name for name in names if isinstance(name, str)), "")
+
+
+def _is_stream(result: Any) -> bool:
+    return isinstance(result, list) and all(isinstance(e, ChatGenerationChunk) for e in result)
 
 
 def _messages(result: Any) -> list[BaseMessage]:

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from llama_index.callbacks.toolops._codec_types import teach
 from llama_index.callbacks.toolops._llm_answers import Response, content_of, is_whole, mark_hit
 from llama_index.callbacks.toolops._llm_call import EndpointCall, Reader, report_hit, response_of
-from llama_index.callbacks.toolops._llm_chunks import teach_chunks
+from llama_index.callbacks.toolops._llm_chunks import Piece, join_pieces, teach_chunks
 from llama_index.callbacks.toolops._llm_conversation import question_of
 from llama_index.callbacks.toolops._llm_identity import (
     identity_memo,
@@ -37,11 +37,13 @@ from llama_index.callbacks.toolops._llm_schema import (
     output_methods,
 )
 from llama_index.callbacks.toolops._other_retries import is_passing
+from llama_index.callbacks.toolops.prices import model_of, usage_of
 from toolops_plugins import Policy, ToolOps
 from toolops_plugins.adapters.answer_schema import AnswerSchema
 from toolops_plugins.adapters.call_ids import CallIds
 from toolops_plugins.adapters.fallback_answers import Substitute
 from toolops_plugins.adapters.invalid_answers import InvalidAnswer, valid_or_not
+from toolops_plugins.adapters.model_costs import Reading
 from toolops_plugins.adapters.model_guard import ModelGuard, aread_within, read_within
 from toolops_plugins.adapters.model_identity import identify
 from toolops_plugins.adapters.outcomes import CallOutcome, capture_outcome
@@ -79,6 +81,12 @@ class LLMGuard(ModelGuard):
         self.wrap_streams(
             stream_policy(self.policy), partial(is_whole_stream, warn=self.warn_of_untold_end)
         )
+
+    def read_answer(self, answer: Any) -> Reading:
+        """Return the names that the model gives itself in an answer, and its tokens."""
+        if isinstance(answer, list) and all(type(item) is Piece for item in answer):
+            answer = list(join_pieces(answer))
+        return model_of(answer), usage_of(answer)
 
     def endpoints(self) -> dict[str, Callable[..., Any]]:
         """Return the methods that stand in place of the model's own, by name."""

@@ -108,9 +108,10 @@ def _usage(told: Any) -> dict[str, Any] | None:
     summed = usage.get("input_tokens", 0) + (output or 0)
     usage["total_tokens"] = total or summed
     details = _of(told, "prompt_tokens_details") or _of(told, "input_tokens_details")
-    cached = extra or _count(details, ("cached_tokens",))
-    if cached:
-        usage["input_token_details"] = {"cache_read": cached}
+    cached = extra or _count(details, ("cached_tokens",)) or 0
+    parts = {"cache_read": cached, "cache_creation": written}
+    if any(parts.values()):
+        usage["input_token_details"] = {name: count for name, count in parts.items() if count}
     return usage
 
 
