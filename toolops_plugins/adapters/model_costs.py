@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from toolops_plugins.adapters.fallback_answers import Substitute
 from toolops_plugins.adapters.invalid_answers import ends_invalid, valid_or_not
@@ -26,6 +26,7 @@ __all__ = [
     "ModelCounter",
     "Prices",
     "Reading",
+    "describe_tool",
     "model_details",
     "token_details",
 ]
@@ -33,11 +34,23 @@ __all__ = [
 Details: TypeAlias = dict[str, str | int | float | bool]
 Prices: TypeAlias = PriceTable | Callable[[str, Mapping[str, Any]], float]
 
-Reading: TypeAlias = tuple[Sequence[str], Mapping[str, Any] | None]
-"""What an answer tells: the names that its model gives itself, and its tokens."""
-
 _FREE = frozenset(("llamacpp", "llama_cpp", "llamafile", "lmstudio", "ollama", "ollama_chat"))
 """Providers that are programs of the user's own, whose models nobody sells."""
+
+
+class Reading(NamedTuple):
+    """What an answer says about the model that made it.
+
+    Args:
+        models: The names that the model gives itself, the likeliest first.
+        usage: Its tokens, as :class:`~toolops_plugins.adapters.prices.TokenPrice` takes them. None:
+            not known.
+        provider: The provider. Default "": not known.
+    """
+
+    models: Sequence[str] = ()
+    usage: Mapping[str, Any] | None = None
+    provider: str = ""
 
 
 class ModelCosts:
@@ -107,7 +120,8 @@ class ModelCounter:
 
     Args:
         ops: The runtime.
-        name: The model's name with its provider's before a colon, as far as they are known.
+        name: The model's name with its provider's before a colon, as far as they are known. "":
+            only answers tell it.
         kind: The operation that the model is asked for.
         price: The price in the user's policy. A callable of the user's own stays as it is; a table
             of prices, or none, is asked with what answers tell.
@@ -158,17 +172,19 @@ class ModelCounter:
         reading = self._read_answer(value)
         if reading is None or self._costs is None:
             return 0.0
-        models, usage = reading
-        return self._costs.price([*models, *self._names], usage, self._provider)
+        models = [*reading.models, *self._names]
+        return self._costs.price(models, reading.usage, self._provider or reading.provider)
 
     def _describe_result(self, value: Any) -> Details | None:
         reading = self._read_answer(value)
         if reading is None:
             return None
-        models, usage = reading
-        details = token_details(usage)
-        if models and models[0] != self._model:
-            details["response_model"] = models[0]
+        details = token_details(reading.usage)
+        model = next(iter(reading.models), "")
+        if not self._model:
+            details.update(model_details([model], reading.provider))
+        elif model and model != self._model:
+            details["response_model"] = model
         return details or None
 
     def _read_answer(self, value: Any) -> Reading | None:
@@ -182,6 +198,22 @@ class ModelCounter:
         if substitute or type(value) in (Signal, Substitute):
             return None
         return self._read(value)
+
+
+def describe_tool(function: Any, agent: Callable[[], str]) -> None:
+    """Let the events of a tool name the agent that calls it.
+
+    Args:
+        function: The wrapped function, before its first call.
+        agent: Returns the agent's name, or nothing.
+    """
+
+    def describe(_: Any, __: Any) -> Details | None:
+        name = agent()
+        return {"agent": name} if name else None
+
+    plan: Plan = function.__toolops_plan__
+    plan.describe_start = describe
 
 
 class _PublishedPrices(PriceTable):

@@ -129,7 +129,7 @@ class ModelGuard:
         return self
 
     def read_answer(self, answer: Any) -> Reading | None:  # noqa: ARG002 - for adapters
-        """Return the names that the model gives itself in an answer, and its tokens.
+        """Return what an answer says about the model that made it.
 
         Args:
             answer: The answer in the form that is kept; of a stream, the list of its items.

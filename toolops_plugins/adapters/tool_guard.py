@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from toolops_plugins.adapters.detachable_call import DetachableCall
+from toolops_plugins.adapters.model_costs import describe_tool
 from toolops_plugins.adapters.signals import Signal, adapt_policy, release
 from toolops_plugins.adapters.tool_arguments import ABSENT, FORM
 from toolops_plugins.errors import ConfigurationError
@@ -170,7 +171,9 @@ class ToolGuard(ABC):
         def face(function: Any) -> Any:
             function.__signature__ = self._signature
             function.__toolops_source__ = self._source
-            return self.ops.tool(policy=whole, **self._options)(function)
+            wrapped = self.ops.tool(policy=whole, **self._options)(function)
+            describe_tool(wrapped, self.agent)
+            return wrapped
 
         awaitable = face(arun) if aio else None
         if not sync:
@@ -308,6 +311,10 @@ class ToolGuard(ABC):
     def run_body(self, body: Callable[[], Any]) -> Any:
         """Run a body in this thread."""
         return body()
+
+    def agent(self) -> str:
+        """Return the name of the agent that makes the call here, or nothing."""
+        return ""
 
     def may_share(self) -> bool:
         """Return whether a call that begins here may get, and leave, a shared result."""

@@ -82,7 +82,7 @@ class LLMGuard(ModelGuard):
 
     def read_answer(self, answer: Any) -> Reading | None:
         """Return the tokens of an answer; it does not name its model."""
-        return ((), usage_of(answer.usage)) if type(answer) is Answer else None
+        return Reading((), usage_of(answer.usage)) if type(answer) is Answer else None
 
     def methods(self) -> dict[str, Callable[..., Any]]:
         """Return the guarded methods of the model's class, by name."""

@@ -12,11 +12,13 @@ from typing import Any, NamedTuple, TypeAlias
 
 from langchain_core.runnables.config import var_child_runnable_config
 
+from langchain_toolops._event_runs import current_agent
 from langchain_toolops._graph_signals import is_graph_signal
 from langchain_toolops._inner_runs import InnerRuns
 from langchain_toolops._other_retries import note_failure, note_tried, was_failed
 from toolops_plugins import Cache, Explanation, Policy, ToolOps
 from toolops_plugins.adapters.internals import fork_safe
+from toolops_plugins.adapters.model_costs import ModelCounter, describe_tool
 from toolops_plugins.adapters.model_guard import ModelCall, without_scope
 from toolops_plugins.adapters.model_policy import name_parts
 from toolops_plugins.adapters.signals import Signal, adapt_policy, release
@@ -140,7 +142,9 @@ class Functions:
         faces: Makes the function that is wrapped, with a plain and an asynchronous face, for the
             names of its variable parameters.
         ignore: Its parameters that do not count in the key.
-        is_stored: Whether a result may be kept.
+        may_store: Whether a result may be kept.
+        counter_of: Makes what prices and describes the calls of a model, of its name. None: these
+            are calls of tools.
 
     Raises:
         ConfigurationError: The runtime cannot share answers by meaning, as the policy asks.
@@ -153,8 +157,10 @@ class Functions:
         faces: Callable[[Sequence[str]], Faces],
         ignore: tuple[str, ...],
         may_store: Callable[[Any], bool],
+        counter_of: Callable[[str], ModelCounter] | None = None,
     ) -> None:
         self._ops = ops
+        self._counter_of = counter_of
         self._policy = adapt_policy(policy, may_store)
         self._alone = self._policy.replace(cache=None, semantic=None, coalesce=False)
         self._faces = faces
@@ -252,8 +258,15 @@ class Functions:
             policy = name_parts(self._ops, policy, call.name)
             if once:
                 policy = policy.replace(retry=None)
+            counter = None if self._counter_of is None else self._counter_of(call.name)
+            if counter is not None:
+                policy = counter.apply_price(policy)
             wrap = self._ops.tool(policy=policy, name=call.name, ignore=self._ignore)
             found = wrap(self._faces(call.names)[aio])
+            if counter is None:
+                describe_tool(found, current_agent)
+            else:
+                counter.describe(found, lambda _: current_agent())
             with self._lock:
                 self._made[known] = found
                 if len(self._made) > _NAMES:

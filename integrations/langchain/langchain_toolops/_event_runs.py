@@ -11,7 +11,16 @@ from langchain_core.runnables.config import var_child_runnable_config
 
 from langchain_toolops._event_dedup import has_note
 
-__all__ = ["AGENT", "Kind", "calls_tools", "current_agent", "has_count_mark", "is_cache_answer", "name_of_run", "text_of"]
+__all__ = [
+    "AGENT",
+    "Kind",
+    "calls_tools",
+    "current_agent",
+    "has_count_mark",
+    "is_cache_answer",
+    "name_of_run",
+    "text_of",
+]
 
 AGENT = "lc_agent_name"
 """The name of the agent that runs, in the metadata of its runs."""

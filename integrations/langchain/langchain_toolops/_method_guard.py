@@ -12,6 +12,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.rate_limiters import BaseRateLimiter
 
 from langchain_toolops._event_dedup import note_error, note_run
+from langchain_toolops._event_runs import current_agent
 from langchain_toolops._llm_schema import (
     accepts_answer,
     dump_output,
@@ -19,8 +20,7 @@ from langchain_toolops._llm_schema import (
     output_format,
     response_class,
 )
-from langchain_toolops._event_runs import current_agent
-from langchain_toolops.prices import model_of, usage_of
+from langchain_toolops.prices import read_result
 from toolops_plugins.adapters.answer_schema import AnswerSchema
 from toolops_plugins.adapters.call_ids import CallIds
 from toolops_plugins.adapters.invalid_answers import avalid_items, valid_items
@@ -144,8 +144,8 @@ class MethodGuard(ModelGuard):
     """
 
     def read_answer(self, answer: Any) -> Reading:
-        """Return the names that the model gives itself in an answer, and its tokens."""
-        return model_of(answer), usage_of(answer)
+        """Return what an answer says about the model that made it."""
+        return read_result(answer)
 
     limiter: BaseRateLimiter | None = None
     """The model's own rate limiter, which is asked for real calls only."""

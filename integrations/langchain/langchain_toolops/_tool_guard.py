@@ -18,6 +18,7 @@ from langchain_toolops._background_run import background_run
 from langchain_toolops._block_ids import without_generated_ids
 from langchain_toolops._codec_types import teach
 from langchain_toolops._event_dedup import note_run
+from langchain_toolops._event_runs import current_agent
 from langchain_toolops._graph_signals import is_graph_signal
 from langchain_toolops._tool_injection import (
     Including,
@@ -128,6 +129,10 @@ class LangChainToolGuard(ToolGuard):
     def adapt(self, policy: Policy) -> Policy:
         """Return the policy with results compared by their content, without an artifact."""
         return compare_by(policy, _content) if self._artifact else policy
+
+    def agent(self) -> str:
+        """Return the name of the agent that calls the tool, or nothing."""
+        return current_agent()
 
     def open_call(
         self, body: Body, args: tuple[Any, ...], kwargs: dict[str, Any], *_: Any

@@ -11,6 +11,7 @@ from langchain_core.outputs import ChatGeneration
 
 from langchain_toolops._codec_types import Generations, teach
 from langchain_toolops._event_dedup import note_generations
+from langchain_toolops._event_runs import current_agent
 from langchain_toolops._llm_answers import (
     are_whole,
     content_of,
@@ -21,6 +22,7 @@ from langchain_toolops._llm_answers import (
 from langchain_toolops._llm_conversation import question_in_text
 from langchain_toolops._llm_schema import accepts_generations
 from langchain_toolops._stored_answers import GenerationsView, dump, load
+from langchain_toolops.prices import read_result
 from toolops_plugins import (
     Cache,
     Explanation,
@@ -31,6 +33,7 @@ from toolops_plugins import (
 )
 from toolops_plugins.adapters.call_ids import CallIds
 from toolops_plugins.adapters.forgetting import aforget_calls, forget_calls
+from toolops_plugins.adapters.model_costs import ModelCounter
 from toolops_plugins.adapters.model_guard import without_scope
 from toolops_plugins.adapters.options import keeps_usage, policy_of, runtime_of
 from toolops_plugins.adapters.policy_views import compare_by, map_results
@@ -132,11 +135,13 @@ class ToolOpsCache(BaseCache):
         if semantic is True:
             semantic = Semantic(on="question")
         whole = compare_by(whole.replace(semantic=semantic or None), content_of)
-        whole = map_results(whole, GenerationsView)
         if not callable(whole.tags):
             whole = whole.replace(tags=(*whole.tags, name))
         self._memo: dict[tuple[str, str], _KeyParts] = {}
+        counter = ModelCounter(self._ops, "", "chat", whole.price, GenerationsView(read_result))
+        whole = counter.apply_price(map_results(whole, GenerationsView))
         self._aside = self._ops.aside(_generate, policy=adapt_policy(whole, _is_kept), name=name)
+        counter.describe(self._aside, lambda _: current_agent())
 
     def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
         """Return fresh copies of the generations kept for a prompt, or None."""

@@ -62,6 +62,7 @@ from langchain_toolops._tool_injection import (
     injection_names,
     part_in_key,
 )
+from langchain_toolops.prices import read_result
 from langchain_toolops.tools import ToolOpsTool
 from toolops_plugins import (
     ConfigurationError,
@@ -72,6 +73,7 @@ from toolops_plugins import (
 from toolops_plugins.adapters.fallback_answers import Substitute, with_substitutes
 from toolops_plugins.adapters.internals import callee_failed
 from toolops_plugins.adapters.live_values import LiveValues
+from toolops_plugins.adapters.model_costs import ModelCounter
 from toolops_plugins.adapters.model_identity import Unknown
 from toolops_plugins.adapters.model_policy import MODEL_POLICY, narrow_errors
 from toolops_plugins.adapters.notices import (
@@ -189,7 +191,12 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         policy = compare_by(narrow_errors(policy, is_outage, is_passing), answer_content)
         policy = with_substitutes(policy)
         self._models = Functions(
-            self._ops, policy, _model_faces, ("request", "own"), is_whole_answer
+            self._ops,
+            policy,
+            _model_faces,
+            ("request", "own"),
+            is_whole_answer,
+            partial(self._counter_of, policy.price),
         )
         if not isinstance(tools, Policy | Mapping | None):
             raise ConfigurationError("tools", f"must be a policy, or policies by name: {tools!r}")
@@ -208,6 +215,9 @@ class ToolOpsMiddleware(AgentMiddleware[Any, Any, Any]):
         policy = narrow_errors(policy, callee_failed, is_passing_tool_error)
         whole = compare_by(drop_refresh(with_version(policy, version)), tool_content)
         return Functions(self._ops, whole, tool_faces, (OWN,), is_whole_tool_answer)
+
+    def _counter_of(self, price: Any, name: str) -> ModelCounter:
+        return ModelCounter(self._ops, name, "chat", price, read_result)
 
     def _compare(self, tools: Iterable[Any]) -> None:
         """Tell, once, of policies that no tool of the agent will ever be under."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import reduce
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.messages.ai import add_usage
+from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_core.outputs import (
     ChatGeneration,
     ChatGenerationChunk,
@@ -16,9 +15,10 @@ from langchain_core.outputs import (
     LLMResult,
 )
 
+from toolops_plugins.adapters.model_costs import Reading
 from toolops_plugins.adapters.prices import PriceTable, TokenPrice
 
-__all__ = ["ModelPrices", "TokenPrice", "model_of", "provider_of", "usage_of"]
+__all__ = ["ModelPrices", "TokenPrice", "model_of", "provider_of", "read_result", "usage_of"]
 
 
 class ModelPrices(PriceTable):
@@ -54,7 +54,7 @@ def usage_of(result: Any) -> Mapping[str, Any] | None:
     messages = [message for message in _messages(result) if isinstance(message, AIMessage)]
     usages = [message.usage_metadata for message in messages if message.usage_metadata]
     if usages and _is_stream(result):
-        return dict(reduce(add_usage, usages))
+        return _sum_of(usages)
     if usages:
         return dict(usages[0])
     output = result.llm_output if isinstance(result, LLMResult | ChatResult) else None
@@ -80,6 +80,18 @@ def model_of(result: Any) -> list[str]:
         tellings += [each.generation_info or {} for each in result if isinstance(each, Generation)]
     names = [telling.get(key) for telling in tellings for key in ("model_name", "model")]
     return [name for name in dict.fromkeys(names) if isinstance(name, str) and name]
+
+
+def _sum_of(usages: Sequence[UsageMetadata]) -> dict[str, Any]:
+    whole: UsageMetadata | None = None
+    for usage in usages:
+        whole = add_usage(whole, usage)
+    return dict(whole or {})
+
+
+def read_result(result: Any) -> Reading:
+    """Return what a result says about the model that made it."""
+    return Reading(model_of(result), usage_of(result), provider_of(result))
 
 
 def provider_of(result: Any) -> str:

@@ -83,10 +83,10 @@ class LLMGuard(ModelGuard):
         )
 
     def read_answer(self, answer: Any) -> Reading:
-        """Return the names that the model gives itself in an answer, and its tokens."""
+        """Return what an answer says about the model that made it."""
         if isinstance(answer, list) and all(type(item) is Piece for item in answer):
             answer = list(join_pieces(answer))
-        return model_of(answer), usage_of(answer)
+        return Reading(model_of(answer), usage_of(answer))
 
     def endpoints(self) -> dict[str, Callable[..., Any]]:
         """Return the methods that stand in place of the model's own, by name."""
