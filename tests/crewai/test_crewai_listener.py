@@ -117,6 +117,8 @@ def test_models_tell_their_tokens_and_price(openai_server, llm, told, ops) -> No
         "input_tokens": 40,
         "output_tokens": 2,
         "total_tokens": 42,
+        "cache_read_tokens": 10,
+        "provider": "openai",
     }
     (report,) = ops.stats().tools
     assert (report.name, report.calls, report.spent) == (MODEL, 1, 40.0)
@@ -126,10 +128,11 @@ def test_models_tell_their_tokens_and_price(openai_server, llm, told, ops) -> No
     ("prices", "money"),
     [
         (ModelPrices({"gpt-4o": TokenPrice(1.0, 0.0, cached_input=0.0, per=1)}), 30.0),
-        (ModelPrices({"other": (1.0, 1.0)}), 0.0),
+        (ModelPrices({"other": (1.0, 1.0)}, published=False), 0.0),
+        (ModelPrices({"other": (1.0, 1.0)}), (30 * 2.5 + 10 * 1.25 + 2 * 10) / 1e6),
         (lambda model, usage: len(model) + usage["output_tokens"], 19.0),
         (lambda model, usage: usage["nothing"], 0.0),
-        (None, 0.0),
+        (None, (30 * 2.5 + 10 * 1.25 + 2 * 10) / 1e6),  # as published
     ],
 )
 def test_prices(prices, money, openai_server, llm, told, ops) -> None:
@@ -144,7 +147,7 @@ def test_prices(prices, money, openai_server, llm, told, ops) -> None:
     }
     with ToolOpsListener(ops, prices=prices):
         llm(model="gpt-4o-2024-08-06").call("What?")
-        assert [event.price for event in told.events] == [money]
+        assert [event.price for event in told.events] == [pytest.approx(money)]
 
 
 @heard

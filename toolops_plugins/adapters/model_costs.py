@@ -260,5 +260,6 @@ def token_details(usage: Mapping[str, Any] | None, *, saved: bool = False) -> De
         counts = {f"saved_{name}": count for name, count in counts.items()}
     else:
         counts["total_tokens"] = usage.get("total_tokens")
-        counts["cache_read_tokens"] = (usage.get("input_token_details") or {}).get("cache_read")
+        read = (usage.get("input_token_details") or {}).get("cache_read")
+        counts["cache_read_tokens"] = read or None
     return {name: count for name, count in counts.items() if type(count) is int}

@@ -1,0 +1,1 @@
+"""The report of what ToolOps has saved, cost and prevented, from a ledger."""
