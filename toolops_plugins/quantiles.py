@@ -108,6 +108,11 @@ class Quantiles:
         """The number of recorded durations. It takes some microseconds: not for the hot path."""
         return sum(self._counts)
 
+    @property
+    def total(self) -> float:
+        """The sum of all durations in seconds, at most 1.6 % off."""
+        return sum(value * count for value, count in zip(_VALUES, self._counts, strict=True))
+
     def quantile(self, q: float) -> float | None:
         """Return the duration that a share ``q`` of all durations does not exceed (nearest rank).
 

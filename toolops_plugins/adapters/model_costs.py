@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
+import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -11,6 +14,7 @@ from toolops_plugins.adapters.invalid_answers import ends_invalid, valid_or_not
 from toolops_plugins.adapters.prices import PriceTable
 from toolops_plugins.adapters.published_prices import has_published_prices
 from toolops_plugins.adapters.signals import Signal
+from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.policy import Policy
 from toolops_plugins.policy.policy import PriceLike
@@ -36,6 +40,12 @@ Prices: TypeAlias = PriceTable | Callable[[str, Mapping[str, Any]], float]
 
 _FREE = frozenset(("llamacpp", "llama_cpp", "llamafile", "lmstudio", "ollama", "ollama_chat"))
 """Providers that are programs of the user's own, whose models nobody sells."""
+
+
+_NAMED = 1_000
+"""Models without a price that are named, for each runtime."""
+_named: weakref.WeakKeyDictionary[ToolOps, set[str]] = weakref.WeakKeyDictionary()
+_lock = fork_safe(sys.modules[__name__], threading.Lock())
 
 
 class Reading(NamedTuple):
@@ -92,8 +102,7 @@ class ModelCosts:
             if isinstance(self._prices, PriceTable):
                 found = self._prices.find([each for each in models if each], usage, provider)
                 if found is None:
-                    if name and provider.lower() not in _FREE:
-                        self._warn(name, "price_unknown")
+                    self._name_unknown(name, provider)
                     return 0.0
                 money = float(found)
             else:
@@ -105,6 +114,16 @@ class ModelCosts:
             return money
         self._warn(name, "price_invalid", str(money))
         return 0.0
+
+    def _name_unknown(self, name: str, provider: str) -> None:
+        if not name or provider.lower() in _FREE:
+            return
+        with _lock:
+            named = _named.setdefault(self._ops, set())
+            if name in named or len(named) >= _NAMED:
+                return
+            named.add(name)
+        self._warn(name, "price_unknown")
 
     def _warn(self, name: str, reason: str, error: str = "") -> None:
         ops = self._ops

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,8 @@ from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
+
+from toolops_plugins.concurrency.fork_locks import fork_safe
 
 __all__ = ["has_published_prices", "published_price"]
 
@@ -41,7 +44,7 @@ _FOUND = 1_000
 _Model = tuple[Any, Any]
 """The package's model and its provider."""
 _found: OrderedDict[tuple[str, ...], tuple[Any, _Model | None]] = OrderedDict()
-_lock = threading.Lock()
+_lock = fork_safe(sys.modules[__name__], threading.Lock())
 
 
 @cache

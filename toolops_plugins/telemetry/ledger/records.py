@@ -57,8 +57,8 @@ class Cell(NamedTuple):
 
 
 _NUMBERS = (
-    "asked", "attempts", "retried", "hedged", "saved_seconds", "saved_cost", "spent_cost",
-    "input_tokens", "output_tokens", "saved_tokens",
+    "asked", "attempts", "retried", "rescued", "hedged", "stale_on_error", "saved_seconds",
+    "saved_cost", "spent_cost", "input_tokens", "output_tokens", "saved_tokens",
 )  # fmt: skip
 _COUNTS = ("outcomes", "tiers", "reasons", "errors")
 # A stored record is read by the thousand, so its names are short.
@@ -86,7 +86,9 @@ class Summary:
         asked: Calls that asked the cache.
         attempts: How often the functions were started.
         retried: Calls that were tried again after a failure.
+        rescued: Those of them that returned in the end.
         hedged: Calls with a second attempt beside the first.
+        stale_on_error: Calls that a stale answer answered in place of an error.
         saved_seconds: Seconds that callers were spared.
         saved_cost: Money that was not spent again. It has no currency of its own.
         spent_cost: Money that was spent.
@@ -104,7 +106,9 @@ class Summary:
     asked: int = 0
     attempts: int = 0
     retried: int = 0
+    rescued: int = 0
     hedged: int = 0
+    stale_on_error: int = 0
     saved_seconds: float = 0.0
     saved_cost: float = 0.0
     spent_cost: float = 0.0
