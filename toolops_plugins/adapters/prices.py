@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolops_plugins import check
-from toolops_plugins.adapters.published_prices import published_price
+from toolops_plugins.adapters.published_prices import find_published_price
 from toolops_plugins.errors import ConfigurationError
 
 __all__ = ["PriceTable", "TokenPrice"]
@@ -126,7 +126,7 @@ class PriceTable(ABC):
             price = self._prices.get(name)
             if price is not None:
                 return price(usage)
-        return published_price(models, usage, provider) if self._published else None
+        return find_published_price(models, usage, provider) if self._published else None
 
     @abstractmethod
     def __call__(self, result: Any) -> float:

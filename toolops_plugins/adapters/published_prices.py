@@ -20,7 +20,7 @@ from typing import Any
 
 from toolops_plugins.concurrency.fork_locks import fork_safe
 
-__all__ = ["has_published_prices", "published_price"]
+__all__ = ["has_published_prices", "find_published_price"]
 
 _PROVIDERS = {
     "azure-openai": "azure",
@@ -53,7 +53,7 @@ def has_published_prices() -> bool:
     return find_spec("genai_prices") is not None
 
 
-def published_price(
+def find_published_price(
     names: Sequence[str], usage: Mapping[str, Any], provider: str = ""
 ) -> float | None:
     """Return what a call of a model costs by its published price.

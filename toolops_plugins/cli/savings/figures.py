@@ -202,7 +202,7 @@ def collect_figures(
     figures.trend = _trend(reader, since, step)
     figures.began = next((max(at, since) for at, sums in figures.trend if sums.outcomes), since)
     figures.misses = _misses(cells, top)
-    figures.prevented = list(_prevented(figures.tools, figures.total))
+    figures.prevented = list(_preventions(figures.tools, figures.total))
     return figures
 
 
@@ -260,7 +260,7 @@ def _advice(sums: Summary) -> str:
     return ""
 
 
-def _prevented(tools: Mapping[str, Summary], total: Summary) -> Iterable[Prevention]:
+def _preventions(tools: Mapping[str, Summary], total: Summary) -> Iterable[Prevention]:
     def outcome(name: str) -> dict[str, int]:
         return {tool: sums.outcomes.get(name, 0) for tool, sums in tools.items()}
 
