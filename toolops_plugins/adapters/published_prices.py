@@ -20,7 +20,7 @@ from typing import Any
 
 from toolops_plugins.concurrency.fork_locks import fork_safe
 
-__all__ = ["has_published_prices", "find_published_price"]
+__all__ = ["find_published_price", "has_published_prices"]
 
 _PROVIDERS = {
     "azure-openai": "azure",

@@ -117,7 +117,7 @@ class Figures:
         return max(self.until - self.began, 60.0)
 
     @property
-    def waited(self) -> float:
+    def seconds_with(self) -> float:
         """Seconds that callers waited."""
         return self.total.waited.total
 
@@ -129,7 +129,7 @@ class Figures:
     @property
     def seconds_without(self) -> float:
         """Seconds that callers would have waited without ToolOps."""
-        return self.waited + self.total.saved_seconds
+        return self.seconds_with + self.total.saved_seconds
 
     @property
     def failures(self) -> int:
@@ -145,19 +145,19 @@ class Figures:
         )
 
     @property
-    def running_cost(self) -> float | None:
+    def service_cost(self) -> float | None:
         """Money that running the service has cost in the time with calls; None: not told."""
         return None if self.cost is None else self.cost * self.seconds
 
     @property
-    def saved_a_month(self) -> float:
+    def monthly_savings(self) -> float:
         """Money that is saved in a month at the pace of the span."""
         return self.total.saved_cost / self.seconds * _MONTH
 
     @property
     def pay_back(self) -> float | None:
         """How many times the service has earned its cost; None without a cost."""
-        cost = self.running_cost
+        cost = self.service_cost
         return self.total.saved_cost / cost if cost else None
 
 
