@@ -43,8 +43,8 @@ def test_the_methods_of_a_runtime_are_these():
     methods = {name for name in dir(ToolOps) if not name.startswith("_")}
     assert methods == {
         "acall", "aclear", "aclose", "active", "add_sink", "ainvalidate", "aside", "call", "clear",
-        "close", "deadline", "force_refresh", "from_env", "gather", "invalidate", "limiter", "map",
-        "readonly", "sideeffect", "state", "stats", "tell", "tool",
+        "close", "deadline", "force_refresh", "from_env", "gather", "invalidate", "limiter", "live",
+        "map", "readonly", "sideeffect", "state", "stats", "tell", "tool",
     }  # fmt: skip
 
 

@@ -57,6 +57,13 @@ print(built_in.veto("whats the pirce of a ticket", "How much does a ticket cost?
     assert same == "None"
 
 
+def test_the_wheel_holds_the_files_of_the_widget(distributions):
+    (wheel,) = distributions.glob("*.whl")
+    with zipfile.ZipFile(wheel) as opened:
+        folder = "toolops_plugins/telemetry/live"
+        assert {f"{folder}/widget.js", f"{folder}/widget.css"} <= set(opened.namelist())
+
+
 @pytest.mark.parametrize("lists", ["english/*", "languages/*.toml"])
 def test_both_distributions_hold_every_word_list(distributions, root, lists):
     folder = root / "toolops_plugins" / "semantic" / "guards"

@@ -8,6 +8,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from toolops_plugins.resilience.breaker import Breaker
     from toolops_plugins.resilience.ratelimit import Limiter
     from toolops_plugins.semantic.cache import SemanticCache
+    from toolops_plugins.telemetry.live.live_stats import LiveStats
     from toolops_plugins.telemetry.report import StatsSnapshot
     from toolops_plugins.telemetry.runtime_state import RuntimeState
 
@@ -521,6 +523,26 @@ class ToolOps(Decorators, Closing):
             {} if entries is None else {"entries": entries},
             self._emitter.dropped,
         )
+
+    def live(self, *, interval: float | timedelta = 1.0) -> LiveStats:
+        """Return a view of the statistics that follows the calls while it is shown in a notebook.
+
+        It is a widget where the extra "notebook" is installed, and updates while a cell runs. Where
+        widgets are off it is the table of :meth:`stats`, which stands still; in a terminal, its
+        text.
+
+        Args:
+            interval: Seconds between two updates, or a timedelta; at least 0.1. Default 1.
+
+        Raises:
+            ConfigurationError: ``interval`` is no such duration.
+        """
+        from toolops_plugins.telemetry.live.live_stats import LiveStats  # noqa: PLC0415 - for notebooks only
+
+        seconds = check.seconds("interval", interval)
+        if seconds < 0.1:
+            raise ConfigurationError("interval", f"must be at least 0.1 seconds, not {interval!r}")
+        return LiveStats(self, seconds)
 
     def add_sink(self, sink: SinkLike) -> Callable[[], None]:
         """Add a sink for the events of all calls from now on; return a function that removes it."""

@@ -7,6 +7,7 @@ more columns would fit no page.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["html_of", "outcomes_of"]
 
 _NAME_CELLS = 80
-_TROUBLE = frozenset({"rejected", "errors"})
+_BREAKS = re.compile(r"([._])(?=\w)")
+"""Places at which a long name may be broken."""
+_TROUBLE = frozenset({"rejected", "error", "errors"})
 _ONE = {
     "misses": "miss",
     "fallbacks": "fallback",
@@ -43,10 +46,11 @@ _STYLE = """
   font-weight: 600; white-space: normal; }
 .toolops-stats thead th { padding-bottom: 3px; vertical-align: bottom; white-space: normal;
   opacity: .7; }
-.toolops-stats .toolops-name { padding-left: 0; text-align: left; white-space: normal;
+.toolops-stats .toolops-name { padding-left: 0; text-align: left !important; white-space: normal;
   overflow-wrap: anywhere; min-width: 10em; max-width: 24em; }
-.toolops-stats td.toolops-outcomes { padding: 0 8px 2px 0; text-align: left; white-space: normal;
-  max-width: 0; font-size: 11px; color: color-mix(in srgb, currentcolor 75%, transparent); }
+.toolops-stats td.toolops-outcomes { padding: 0 8px 2px 0; text-align: left !important;
+  white-space: normal; max-width: 0; font-size: 11px;
+  color: color-mix(in srgb, currentcolor 75%, transparent); }
 .toolops-stats .toolops-outcomes b { font-weight: 600; color: var(--toolops-red); }
 .toolops-stats .toolops-saved { font-weight: 600; }
 .toolops-stats thead tr { border-bottom: 1px solid var(--toolops-line) !important; }
@@ -136,11 +140,11 @@ def outcomes_of(tool: ToolReport) -> list[tuple[str, int]]:
     """Return how the calls of a tool were answered, without what never occurred.
 
     Returns:
-        Pairs such as ("L1 hits", 15), ("coalesced", 2), ("misses", 3).
+        Pairs such as ("L1 hits", 15), ("coalesced", 2), ("miss", 1).
     """
     named = [(f"{label} hit{'s' if count > 1 else ''}", count) for label, count in tool.tiers]
     named += [(name, getattr(tool, name)) for name in OTHER_OUTCOMES]
-    return [(name, count) for name, count in named if count]
+    return [(_ONE.get(name, name) if count == 1 else name, count) for name, count in named if count]
 
 
 def _columns(total: ToolReport) -> list[_Column]:
@@ -153,7 +157,7 @@ def _columns(total: ToolReport) -> list[_Column]:
 
 def _row(tool: ToolReport, columns: list[_Column]) -> str:
     """Return two table rows: the figures of a tool, and how its calls were answered."""
-    shown = escape(shorten_name(tool.name, _NAME_CELLS)).replace(".", ".<wbr/>")
+    shown = _BREAKS.sub(r"\1<wbr/>", escape(shorten_name(tool.name, _NAME_CELLS)))
     cells = [f'<th scope="row" class="toolops-name" title="{escape(tool.name)}">{shown}</th>']
     for column in columns:
         bar = _bar(tool.hit_rate) if column is _RATE and tool.hit_rate is not None else ""
@@ -167,8 +171,7 @@ def _row(tool: ToolReport, columns: list[_Column]) -> str:
 
 
 def _outcome(name: str, count: int) -> str:
-    noun = _ONE.get(name, name) if count == 1 else name
-    text = escape(f"{count:,} {shorten_name(noun)}")
+    text = escape(f"{count:,} {shorten_name(name)}")
     return f"<b>{text}</b>" if name in _TROUBLE else text
 
 

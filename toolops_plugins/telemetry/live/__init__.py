@@ -1,0 +1,1 @@
+"""Live statistics for notebooks: a widget that follows calls while cells run."""
