@@ -107,7 +107,7 @@ _METHODS = {
     "encoding": [("codec.Codec", "encode")],
     "decoding": [("codec.Codec", "decode")],
     "event": [("telemetry.stats.ToolStats", "count"), ("telemetry.stats.ToolStats", "hit")],
-    "sinks": [("telemetry.events.Emitter", "emit")],
+    "sinks": [("telemetry.emitter.Emitter", "emit")],
     "embedder": [
         ("semantic.embedding.cached.Embeddings", n) for n in ("one", "aone", "many", "amany")
     ],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Literal, NamedTuple, NoReturn
 
 from toolops_plugins.calls.call import Call
+from toolops_plugins.calls.hooks import emit_step, start_call
 from toolops_plugins.coalesce.error_copies import copy_error
 from toolops_plugins.codec import Payload
 from toolops_plugins.errors import (
@@ -19,13 +21,17 @@ from toolops_plugins.errors import (
 )
 from toolops_plugins.keys.encoding_failures import describe_failure
 from toolops_plugins.policy import NOTHING
-from toolops_plugins.telemetry.events import CallEvent, Notice, NoticeKind, Outcome
+from toolops_plugins.telemetry.events import CallEvent, Details, Notice, NoticeKind, Outcome
 
 __all__ = [
     "Answer",
     "StreamResult",
     "emit_notice",
+    "emit_rejection",
+    "merge_details",
     "raise_cached_error",
+    "record_abandoned",
+    "record_aside",
     "record_call",
     "record_failure",
     "record_pending",
@@ -129,12 +135,48 @@ def record_failure(call: Call, error: BaseException, answer: Answer | None) -> N
     record_call(call, outcome, answer)
 
 
-def record_call(call: Call, outcome: Outcome, answer: Answer | None) -> None:
-    """Count a call that has ended, and emit its event."""
+def record_call(call: Call, outcome: Outcome, answer: Answer | None, value: Any = NOTHING) -> None:
+    """Count a call that has ended, and emit its event.
+
+    Args:
+        call: The call.
+        outcome: How it ended.
+        answer: The answer that its caller got, or None.
+        value: The value that its caller got; of a stream, its items. Default ``NOTHING``: it says
+            nothing about the call.
+    """
     try:
-        _count(call, outcome, answer)
+        _count(call, outcome, answer, value)
     except Exception as error:  # noqa: BLE001 - the call itself has ended well
         report_failure(call, "event", error)
+
+
+def record_aside(call: Call, outcome: Outcome, answer: Answer) -> None:
+    """Record a call that its caller has made between a lookup and a store.
+
+    Sinks are told of its start and of its end at once, since its start left nothing behind whose
+    end could be missed: a caller may never come back with the result.
+    """
+    try:
+        if call.plan.shared.emitter.starters:
+            start_call(call)
+        record_call(call, outcome, answer, answer.value)
+    finally:
+        record_abandoned(call)
+
+
+def record_abandoned(call: Call) -> None:
+    """Tell the sinks that were told of a call's start of its end, unless they know.
+
+    A call that nobody waits for any more is not counted: its coroutine is closed by the garbage
+    collector, at some time.
+    """
+    start = call.start
+    if start is not None and start.pending:
+        error = sys.exception()
+        call.error = call.error or ("GeneratorExit" if error is None else type(error).__name__)
+        latency = call.plan.shared.clock.monotonic() - call.began
+        start.end(_event(call, "error", latency))
 
 
 def record_pending(call: Call) -> None:
@@ -152,7 +194,7 @@ def report_failure(call: Call, stage: str, error: Exception) -> None:
         emit_notice(call, "stage_failed", f"{stage}: {type(cause).__name__}")
 
 
-def _count(call: Call, outcome: Outcome, answer: Answer | None) -> None:
+def _count(call: Call, outcome: Outcome, answer: Answer | None, value: Any) -> None:
     plan = call.plan
     shared = plan.shared
     latency = shared.clock.monotonic() - call.began
@@ -163,9 +205,7 @@ def _count(call: Call, outcome: Outcome, answer: Answer | None) -> None:
         if outcome in ("hit", "stale", "coalesced"):
             saved_latency = max(answer.took - latency, 0.0)
             saved_price = answer.price
-    price = call.spent
-    if plan.policy.price is not None:
-        price += plan.price_of_failure() * (call.attempts - call.charges)
+    price = _price(call)
     asked_cache = call.key is not None and outcome not in ("bypass", "refresh")
     plan.stats.count(
         outcome, latency, call.attempts, price, saved_latency, saved_price, tier, asked_cache,
@@ -173,35 +213,82 @@ def _count(call: Call, outcome: Outcome, answer: Answer | None) -> None:
     )  # fmt: skip
     if not shared.emitter.active:
         return
-    shared.emitter.emit(
-        CallEvent(
-            plan.name,
-            outcome,
-            latency,
-            shared.clock.time() - latency,
-            shared.namespace,
-            tier,
-            saved_latency,
-            saved_price,
-            None if call.key is None else call.key.hex(),
-            call.tags,
-            price,
-            call.attempts,
-            call.reason,
-            call.error,
-            call.hedged,
-            _describe_semantic(call, answer),
-        )
+    event = _event(call, outcome, latency, answer, saved_latency, saved_price, value)
+    shared.emitter.emit(event, call.start)
+
+
+def _price(call: Call) -> float:
+    plan = call.plan
+    if plan.policy.price is None:
+        return call.spent
+    return call.spent + plan.price_of_failure() * (call.attempts - call.charges)
+
+
+def _event(
+    call: Call,
+    outcome: Outcome,
+    latency: float,
+    answer: Answer | None = None,
+    saved_latency: float = 0.0,
+    saved_price: float = 0.0,
+    value: Any = NOTHING,
+) -> CallEvent:
+    plan = call.plan
+    shared = plan.shared
+    started = shared.clock.time() - latency if call.start is None else call.start.start.started
+    return CallEvent(
+        plan.name,
+        outcome,
+        latency,
+        started,
+        shared.namespace,
+        None if answer is None else answer.tier,
+        saved_latency,
+        saved_price,
+        None if call.key is None else call.key.hex(),
+        call.tags,
+        _price(call),
+        call.attempts,
+        call.reason,
+        call.error,
+        call.hedged,
+        None if answer is None else answer.semantic,
+        _details(call, outcome, value),
+        plan.kind,
+        call.worked,
     )
 
 
-def _describe_semantic(
-    call: Call, answer: Answer | None
-) -> Mapping[str, str | int | float | bool] | None:
-    """Return the decision of the semantic cache, a refusal too; None: it was not asked."""
-    if answer is not None and answer.semantic is not None:
-        return answer.semantic
-    return None if call.lookup is None else call.lookup.describe()
+def _details(call: Call, outcome: Outcome, value: Any) -> Details | None:
+    plan = call.plan
+    if plan.describe_start is None and plan.describe_result is None:
+        return None
+    if call.start is None:
+        known = plan.details_of_start(call.args, call.kwargs)
+    else:
+        known = call.start.start.details
+    return merge_details(known, plan.details_of_result(value), outcome)
+
+
+def merge_details(known: Details | None, found: Details | None, outcome: Outcome) -> Details | None:
+    """Return what was known before a call and what its result says, as its event's details.
+
+    Tokens of an answer that came from elsewhere were saved: "input_tokens" is named
+    "saved_input_tokens" there.
+
+    Args:
+        known: What was known before, or None.
+        found: What the result says, or None.
+        outcome: How the call ended.
+    """
+    if not found:
+        return known
+    if outcome in ("hit", "stale", "coalesced"):
+        found = {
+            f"saved_{name}" if name.endswith("_tokens") else name: value
+            for name, value in found.items()
+        }
+    return {**(known or {}), **found}
 
 
 def report_refusal(call: Call, error: Exception, value: object) -> None:
@@ -214,6 +301,11 @@ def report_refusal(call: Call, error: Exception, value: object) -> None:
     """
     detail = describe_failure(error, value)
     emit_notice(call, "too_large" if isinstance(error, TooLargeError) else "not_encodable", detail)
+
+
+def emit_rejection(call: Call, error: Rejected) -> None:
+    """Tell sinks that a policy refused an attempt of a call."""
+    emit_step(call, "rejected", error=error, detail=_REJECTIONS.get(type(error), ""))
 
 
 def emit_notice(call: Call, kind: NoticeKind, detail: str) -> None:

@@ -10,6 +10,7 @@ from toolops_plugins.cache.entry import Mark
 if TYPE_CHECKING:
     from toolops_plugins.calls.plan import Plan
     from toolops_plugins.semantic.lookup import Lookup
+    from toolops_plugins.telemetry.emitter import StartedCall
 
 __all__ = ["Call"]
 
@@ -24,12 +25,16 @@ class Call:
     spent = 0.0
     seconds = 0.0
     """The duration of the last attempt, without any wait before it; measured for those who ask."""
+    worked = 0.0
+    """Seconds of all attempts that have ended; measured where there is a sink."""
     charges = 0
     """Attempts whose price is in ``spent`` already."""
     hedged = False
     reason: str | None = None
     error: str | None = None
     """The name of its error's type. The error itself would refer to this call by its frames."""
+    start: StartedCall | None = None
+    """Its start, if sinks have been told of it."""
     marks: Sequence[Mark] = ()
     lookup: Lookup | None = None
     """The lookup in the semantic cache."""

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from toolops_plugins.cache.memory import MOST, Memory
 from toolops_plugins.cache.memory_slot import Slot
+from toolops_plugins.calls.answer import merge_details
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.context import current_forced_refresh
+from toolops_plugins.calls.hooks import emit_with_start
 from toolops_plugins.keys.keyer import MEMO_TEXT
 from toolops_plugins.policy import NOTHING
 from toolops_plugins.telemetry.events import CallEvent
@@ -100,16 +102,24 @@ def make_open(plan: Plan) -> Open:
                 if len(hits) >= BATCH:
                     count_pending()
                 if emitter.active:
-                    emit(
-                        new_event(
-                            CallEvent,
-                            (
-                                name, "hit", latency, wall_time() - latency, namespace,
-                                memory.label, saved, slot.price, key.hex(), slot.tags, 0.0, 0,
-                                None, None, False, None, None,
-                            ),
-                        )
+                    plan = find_plan()
+                    known = details = None
+                    if plan.describe_start is not None:
+                        known = details = plan.details_of_start(args, kwargs)
+                    if plan.describe_result is not None:
+                        details = merge_details(known, plan.details_of_result(value), "hit")
+                    event = new_event(
+                        CallEvent,
+                        (
+                            name, "hit", latency, wall_time() - latency, namespace,
+                            memory.label, saved, slot.price, key.hex(), slot.tags, 0.0, 0,
+                            None, None, False, None, details, plan.kind, 0.0,
+                        ),
                     )  # fmt: skip
+                    if emitter.starters:
+                        emit_with_start(plan, event, known)
+                    else:
+                        emit(event)
                 return value
         except Exception:  # noqa: BLE001, S110 - the flow meets it again, and reports it
             pass

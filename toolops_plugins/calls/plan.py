@@ -307,6 +307,25 @@ class Plan:
             error=error,
         )
 
+    def details_of_start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Details | None:
+        """Return what is known of a call before it is made; None also if that fails."""
+        return self._describe(self.describe_start, args, kwargs)
+
+    def details_of_result(self, value: Any) -> Details | None:
+        """Return what a result says about its call; None also if that fails, or for ``NOTHING``."""
+        return None if value is NOTHING else self._describe(self.describe_result, value)
+
+    def _describe(
+        self, describe: Callable[..., Details | None] | None, *args: Any
+    ) -> Details | None:
+        if describe is None:
+            return None
+        try:
+            return describe(*args)
+        except Exception as error:  # noqa: BLE001 - the call goes on without details
+            self.warn("details_failed", type(error).__name__)
+            return None
+
     def price(self, value: Any) -> float:
         """Return the price of the call that returned ``value``; 0 if the price callable fails."""
         price = self.policy.price

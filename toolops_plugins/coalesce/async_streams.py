@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 import weakref
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
@@ -96,12 +97,14 @@ class AsyncRecording(BaseRecording):
                     wait_graph.leave(wait)
             if recording.count == 0:
                 recording.raise_error()
+            recording.worked = 0.0  # the first item is the attempt's
             return recording
 
         return open_stream
 
-    def put(self, value: Any) -> None:
-        """Append an item, and wake the readers that wait for it."""
+    def put(self, value: Any, seconds: float) -> None:
+        """Append an item that took the generator so long, and wake the readers that wait for it."""
+        self.worked += seconds
         self.add(value)
         self._signals.wake()
         if self.count >= self._wanted:
@@ -186,15 +189,17 @@ async def _pump(
 ) -> None:
     """Run a generator from its first step to its last, without keeping its recording alive."""
     error: BaseException | None = None
+    began = time.monotonic()
     try:
         value = await anext(source)
         while True:
             recording = recording_ref()
             if recording is None or signals.stop:  # it resisted its cancellation
                 return
-            recording.put(value)
+            recording.put(value, time.monotonic() - began)
             del recording, value
             await signals.want.wait()
+            began = time.monotonic()
             value_sent, signals.value_sent = signals.value_sent, None
             error_thrown, signals.error_thrown = signals.error_thrown, None
             if error_thrown is not None:
@@ -213,6 +218,7 @@ async def _pump(
             await source.aclose()
         recording = recording_ref()
         if recording is not None:
+            recording.worked += time.monotonic() - began
             recording.finish(error)
         error = recording = None
 

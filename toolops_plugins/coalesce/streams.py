@@ -18,9 +18,11 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import closing
+from contextvars import Context, copy_context
 from functools import partial
 from itertools import islice
 from types import TracebackType
@@ -98,6 +100,8 @@ class BaseRecording:
         """True if its reader may send and throw into it, since nobody else sees the items."""
         self.owner: Any = None
         """An object of its maker's, for use at its end."""
+        self.worked = 0.0
+        """Seconds that the generator has worked since its first item."""
         self._joined = False
         self._raised = False
         self._claimed = False
@@ -252,26 +256,52 @@ class Recording(BaseRecording):
         start: Returns the generator.
         codec: Makes the copies.
         shares: Whether there may be several readers.
+        context: The context in which every step of the generator runs. None: that of the reader
+            that asks for the next item. Default None.
     """
 
     def __init__(
-        self, start: Callable[[], Generator[Any, Any, Any]], codec: Codec, *, shares: bool
+        self,
+        start: Callable[[], Generator[Any, Any, Any]],
+        codec: Codec,
+        *,
+        shares: bool,
+        context: Context | None = None,
     ) -> None:
         super().__init__(codec, shares=shares)
         self._start = start
         self._source = start()
+        self._run: Callable[..., Any] = _call if context is None else context.run
         self._lock = threading.Lock()
         self._pulling = False
         self._home = _loop_thread()
 
     @classmethod
     def make_opener(
-        cls, function: Callable[..., Any], codec: Codec, *, shares: bool
+        cls,
+        function: Callable[..., Any],
+        codec: Codec,
+        *,
+        shares: bool,
+        isolates: Callable[[], bool] = bool,
     ) -> Callable[..., Recording]:
-        """Return a function that starts the function's generator and pulls its first item."""
+        """Return a function that starts the function's generator and pulls its first item.
+
+        Args:
+            function: The generator function.
+            codec: Makes the copies.
+            shares: Whether there may be several readers.
+            isolates: Returns whether the generator runs in a context of its own, which is a copy of
+                that in which it was started. Default: it does not.
+        """
 
         def open_stream(*args: Any, **kwargs: Any) -> Recording:
-            recording = cls(partial(function, *args, **kwargs), codec, shares=shares)
+            recording = cls(
+                partial(function, *args, **kwargs),
+                codec,
+                shares=shares,
+                context=copy_context() if isolates() else None,
+            )
             wait = wait_graph.wait_for(recording.node)
             try:
                 with recording._lock:
@@ -280,6 +310,7 @@ class Recording(BaseRecording):
                 if wait is not None:
                     wait_graph.leave(wait)
             recording.raise_error()
+            recording.worked = 0.0  # the first item is the attempt's
             return recording
 
         return open_stream
@@ -298,12 +329,7 @@ class Recording(BaseRecording):
             return
         self._pulling = True
         try:
-            token = wait_graph.enter(self.node)
-            try:
-                value = next(self._source) if step is None else step()
-            finally:
-                wait_graph.exit_work(token)
-            self.add(value)
+            self.add(self._run(self._take_step, step))
         except StopIteration as end:
             self.returned = end.value
             self.end()
@@ -312,6 +338,15 @@ class Recording(BaseRecording):
             if not isinstance(error, Exception):
                 raise
         self._pulling = False
+
+    def _take_step(self, step: Callable[[], Any] | None) -> Any:
+        token = wait_graph.enter(self.node)
+        began = time.monotonic()
+        try:
+            return next(self._source) if step is None else step()
+        finally:
+            self.worked += time.monotonic() - began
+            wait_graph.exit_work(token)
 
     def read(self, reader: object) -> Generator[Any, Any, Any]:
         """Yield every item from the start, each reader its own copies.
@@ -362,10 +397,14 @@ class Recording(BaseRecording):
         finally:
             if self.leave(reader):
                 with self._lock:
-                    self._source.close()
+                    self._run(self._source.close)
         with closing(self._start()) as source:
             deque(islice(source, index), 0)
             return (yield from source)
+
+
+def _call(function: Callable[..., Any], *args: Any) -> Any:
+    return function(*args)
 
 
 def _loop_thread() -> int | None:

@@ -1,4 +1,4 @@
-"""Copy context variables back from the thread or task of a call to its caller.
+"""Run code in contexts of its own, and copy context variables back to the caller.
 
 A call in a thread or task of its own sees a copy of its caller's context. The variables that it
 sets there are set in the caller's context when it has ended, as if it had run in place. asgiref's
@@ -7,9 +7,12 @@ sets there are set in the caller's context when it has ended, as if it had run i
 
 from __future__ import annotations
 
+import types
+from collections.abc import Generator
 from contextvars import Context
+from typing import Any
 
-__all__ = ["apply_context"]
+__all__ = ["apply_context", "run_steps"]
 
 _NOTHING = object()
 
@@ -19,3 +22,31 @@ def apply_context(context: Context) -> None:
     for variable, value in context.items():
         if variable.get(_NOTHING) is not value:
             variable.set(value)
+
+
+@types.coroutine
+def run_steps(context: Context, steps: Any) -> Generator[Any, Any, Any]:
+    """Run each step of a coroutine or generator in a context, which its caller never sees.
+
+    So the context is the same for all of them, and for the clean-up of one that was abandoned,
+    which may be closed in any other context.
+
+    Args:
+        context: The context. No other code may run in it at the same time.
+        steps: The coroutine or generator, or what an asynchronous generator returns for one item.
+    """
+    run = context.run
+    try:
+        item = run(steps.send, None)
+        while True:
+            try:
+                sent = yield item
+            except GeneratorExit:
+                run(steps.close)
+                raise
+            except BaseException as error:  # noqa: BLE001 - the coroutine handles it
+                item = run(steps.throw, error)
+            else:
+                item = run(steps.send, sent)
+    except StopIteration as end:
+        return end.value

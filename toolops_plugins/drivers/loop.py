@@ -20,7 +20,7 @@ from typing import Any, TypeVar, cast
 from toolops_plugins.callables.hidden_coroutines import is_awaitable
 from toolops_plugins.clock import Clock
 from toolops_plugins.coalesce.flights import FlightResult, Flights
-from toolops_plugins.concurrency.contexts import apply_context
+from toolops_plugins.concurrency.contexts import apply_context, run_steps
 from toolops_plugins.concurrency.eager_tasks import EagerTask
 from toolops_plugins.concurrency.pool import Pool
 from toolops_plugins.concurrency.running_loop import get_running_loop
@@ -156,6 +156,22 @@ class LoopDriver(Driver):
         if self.limit is None:
             return await function(*args)
         return await self._await_within(partial(function, *args))
+
+    async def run_in_context(self, work: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """Await ``work(*args)`` in a copy of this context, which is the same even for its clean-up.
+
+        An abandoned coroutine is closed in any context, by the garbage collector.
+        """
+        context = copy_context()
+        try:
+            value: T = await run_steps(context, work(*args))
+        except GeneratorExit:
+            raise
+        except BaseException:
+            apply_context(context)
+            raise
+        apply_context(context)
+        return value
 
     async def wait(self, event: threading.Event, seconds: float) -> None:
         """Wait for an event of another thread, for at most so many seconds."""

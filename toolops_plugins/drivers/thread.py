@@ -68,6 +68,10 @@ class ThreadDriver(Driver):
         if self.limit is not None and self.limit.in_thread:
             seconds_left(self.limit, self._clock)
 
+    def run_in_context(self, work: Callable[..., T], *args: Any) -> T:
+        """Call ``work(*args)`` in this context, which a function cannot leave before its end."""
+        return work(*args)
+
     def wait(self, event: threading.Event, seconds: float) -> None:
         """Wait for an event of another thread, for at most so many seconds."""
         self._check()

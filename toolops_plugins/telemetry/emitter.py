@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.clock import SYSTEM_CLOCK, Clock
@@ -65,54 +66,78 @@ def _takes_two(function: Callable[..., object]) -> bool:
 
 
 class StartedCall:
-    """A call whose start was handed to sinks; made by :meth:`Emitter.start`.
+    """A call whose start was handed to sinks, which get its end once, whatever happens.
 
-    Its end reaches each of these sinks once, also those that were removed meanwhile. It must be
-    ended in the context in which it was started.
+    Also a sink that was removed meanwhile gets it, and so do all if the call is dropped without an
+    end: when an event loop is closed, nobody closes its asynchronous generators.
+
+    Args:
+        emitter: Counts the failures of sinks.
+        start: The start.
+        context: The context in which sinks are told. None: that of whoever tells them, which has to
+            be the same for start and end. Default None.
     """
 
-    __slots__ = ("_emitter", "_ended", "_entries", "_states", "start")
+    __slots__ = ("_context", "_emitter", "_ended", "_entries", "_states", "start")
 
-    def __init__(self, emitter: Emitter, start: CallStart) -> None:
+    def __init__(self, emitter: Emitter, start: CallStart, context: Context | None = None) -> None:
         self._emitter = emitter
+        self._context = context
         self._entries: list[_SinkEntry] = []
         self._states: dict[_SinkEntry, object] = {}
         self._ended = False
         self.start = start
 
     @property
-    def ended(self) -> bool:
-        """True once the end has been handed to sinks."""
-        return self._ended
+    def pending(self) -> bool:
+        """True if there are sinks that know of the start and not of the end."""
+        return bool(self._entries)
 
-    def begin(self, entries: Iterable[_SinkEntry]) -> None:
+    def begin(self) -> None:
         """Hand the start to sinks; for one call."""
-        for entry in entries:
+        self._run(self._begin)
+
+    def end(self, event: CallEvent) -> None:
+        """Hand the end to the sinks that got the start, last one first; later ends do nothing.
+
+        A sink that has come since the start is told first.
+        """
+        self._run(self._end, event)
+
+    def step(self, step: CallStep) -> None:
+        """Hand a step to all sinks that take steps, unless the call has ended."""
+        if not self._ended:
+            self._emitter.step(step, self._states)
+
+    def _run(self, function: Callable[..., None], *args: object) -> None:
+        if self._context is None:
+            function(*args)
+            return
+        try:
+            self._context.run(function, *args)
+        except RuntimeError as error:
+            if not str(error).startswith("cannot enter context"):
+                raise
+            function(*args)  # the caller is in it already
+
+    def _begin(self) -> None:
+        start = self.start
+        for entry in self._emitter.starters:
             # Noted first: whatever an interrupt leaves of its on_start, its on_call follows.
             self._entries.append(entry)
             try:
-                self._states[entry] = entry.on_start(self.start)
+                self._states[entry] = entry.on_start(start)
             except Exception as error:  # noqa: BLE001 - a sink must not disturb the user's call
-                self._emitter.count_failure(entry, error, self.start.started, self.start.namespace)
+                self._emitter.count_failure(entry, error, start.started, start.namespace)
 
-    def state_of(self, entry: _SinkEntry) -> object:
-        """Return what ``on_start`` of a sink has returned, or None."""
-        return self._states.get(entry)
-
-    def end(self, event: CallEvent, late: Iterable[_SinkEntry] = ()) -> None:
-        """Hand the end to the sinks that got the start, last one first; later ends do nothing.
-
-        Args:
-            event: The event.
-            late: Sinks that may have come since the start, which are told first.
-        """
-        if self._ended:
-            return
-        self._ended = True
-        entries = [entry for entry in reversed(tuple(late)) if entry not in self._entries]
-        entries += reversed(self._entries)
+    def _end(self, event: CallEvent) -> None:
+        if not self._ended:
+            self._ended = True
+            known = set(self._entries)
+            self._entries += [each for each in self._emitter.starters if each not in known]
         interrupt: BaseException | None = None
-        for entry in entries:
+        while self._entries:
+            entry = self._entries.pop()
             try:
                 entry.on_call(event, self._states.pop(entry, None))
             except Exception as error:  # noqa: BLE001 - a sink must not disturb the user's call
@@ -124,6 +149,23 @@ class StartedCall:
                 raise interrupt
             finally:
                 del interrupt  # it would refer to itself through its traceback
+
+    def __del__(self) -> None:
+        if self._entries:
+            start = self.start
+            latency = max(self._emitter.clock.time() - start.started, 0.0)
+            self.end(
+                CallEvent(
+                    start.name,
+                    "error",
+                    latency,
+                    start.started,
+                    start.namespace,
+                    error="GeneratorExit",
+                    details=start.details,
+                    kind=start.kind,
+                )
+            )
 
 
 class Emitter:
@@ -139,6 +181,7 @@ class Emitter:
         clock: The clock that limits how often the log repeats a cause.
 
     Attributes:
+        clock: The clock.
         active: True if there is a sink; without one there is no need to make events.
         starters: The sinks with ``on_start``; without one there is no need to start calls.
         steppers: The sinks with ``on_step``; without one there is no need to make steps.
@@ -156,6 +199,7 @@ class Emitter:
         "_plain",
         "_state",
         "active",
+        "clock",
         "starters",
         "steppers",
     )
@@ -168,6 +212,7 @@ class Emitter:
         # Reentrant: a signal handler or a finalizer may call a tool while its thread is in here.
         self._lock = fork_safe(self, threading.RLock())
         self._notices: dict[str, int] = {}
+        self.clock = clock
         self._log = ProblemLog(clock)
         self._state: StateSource | None = None
         self._set_entries(tuple(_SinkEntry(sink) for sink in sinks))
@@ -218,16 +263,12 @@ class Emitter:
             except Exception as error:  # noqa: BLE001 - as for events
                 self.count_failure(entry, error, 0.0, "")
 
-    def start(self, start: CallStart) -> StartedCall:
-        """Return a call that can be started by ``begin(emitter.starters)``."""
-        return StartedCall(self, start)
-
     def emit(self, event: CallEvent, started: StartedCall | None = None) -> None:
         """Hand an event to every sink.
 
         Args:
             event: The event.
-            started: The start of the call, or None if no sink has received one. Default None.
+            started: The start of the call. Default None: no sink has been told of one.
         """
         for entry in self._plain:
             try:
@@ -235,23 +276,20 @@ class Emitter:
             except Exception as error:  # noqa: BLE001 - a sink must not disturb the user's call
                 self.count_failure(entry, error, event.started, event.namespace)
         if started is not None:
-            started.end(event, self.starters)
+            started.end(event)
         elif self.starters:
-            StartedCall(self, CallStart(event.name)).end(event, self.starters)
+            StartedCall(self, CallStart(event.name)).end(event)
 
-    def step(self, step: CallStep, started: StartedCall | None = None) -> None:
-        """Hand a step to every sink that takes steps, unless its call has ended.
+    def step(self, step: CallStep, states: Mapping[_SinkEntry, object]) -> None:
+        """Hand a step to every sink that takes steps.
 
         Args:
             step: The step.
-            started: The start of the call that it belongs to. Default None: it has none.
+            states: What the ``on_start`` of each sink has returned for the call.
         """
-        if started is not None and started.ended:
-            return
         for entry in self.steppers:
-            state = None if started is None else started.state_of(entry)
             try:
-                entry.on_step(step, state)
+                entry.on_step(step, states.get(entry))
             except Exception as error:  # noqa: BLE001 - a sink must not disturb the user's call
                 self.count_failure(entry, error, 0.0, step.namespace)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from toolops_plugins import check
 from toolops_plugins.cache.entry import Mark
-from toolops_plugins.calls.answer import Answer, record_call, tags_of
+from toolops_plugins.calls.answer import Answer, record_aside, tags_of
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.explaining import explain_call, is_large_call
 from toolops_plugins.calls.plan import Plan
@@ -157,7 +157,7 @@ class CacheAside:
 
     def _finish_lookup(self, call: Call, answer: Answer | None) -> Any:
         if answer is not None:
-            record_call(call, answer.outcome, answer)
+            record_aside(call, answer.outcome, answer)
             return answer.value
         if call.key is not None:
             with self._lock:

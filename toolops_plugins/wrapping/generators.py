@@ -17,20 +17,25 @@ as its result, and with these differences:
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.callables.target import Target
-from toolops_plugins.calls.answer import StreamResult, record_call
+from toolops_plugins.calls.answer import StreamResult, record_abandoned, record_call
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.fallback import fallback_items
+from toolops_plugins.calls.hooks import start_call
 from toolops_plugins.calls.plan import Plan
 from toolops_plugins.calls.sync.fetching import store_stream
 from toolops_plugins.calls.sync.flow import run_call
 from toolops_plugins.coalesce.streams import BaseRecording, send_refusal
+from toolops_plugins.concurrency.contexts import run_steps
 from toolops_plugins.drivers.thread import ThreadDriver
 from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.policy import NOTHING
 
 if TYPE_CHECKING:
     from toolops_plugins.drivers.loop import LoopDriver
@@ -41,43 +46,54 @@ __all__ = ["astream_of", "stream_of"]
 def stream_of(plan: Plan, target: Target, threads: ThreadDriver) -> Callable[..., Any]:
     """Return the generator function that users call in place of the target."""
     bound_args, bound_kwargs = target.args, target.kwargs
-    takes = plan.policy.cache is None and not plan.policy.coalesces
 
-    def stream(*args: Any, **kwargs: Any) -> Generator[Any, None, Any]:
+    def stream(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         if not plan.shared.active:
             return (yield from target.function(*bound_args, *args, **{**bound_kwargs, **kwargs}))
         call = plan.begin((*bound_args, *args), {**bound_kwargs, **kwargs})
         call.scope = b"stream"
-        result: StreamResult = run_call(threads, call)
-        source = result.value
-        if not isinstance(source, BaseRecording):
-            items, returned = _replay(result)
-            record_call(call, result.outcome, result.answer)
-            if isinstance(items, AsyncIterator):
-                raise ConfigurationError(
-                    "fallback",
-                    "made an asynchronous stream; this synchronous one needs a plain one",
-                )
-            if hasattr(items, "send"):
-                yield from items
-                return returned
-            for item in items:
-                if (yield item) is not None:
-                    raise send_refusal()
-            return returned
-        source.accepts_send = takes
+        if not plan.shared.emitter.starters:
+            return (yield from _read(threads, call))
+        context = copy_context()
         try:
-            returned = yield from source.read(call)
-            if source.claim():
-                store_stream(threads, source)
-        except BaseException as error:
-            call.error = None if isinstance(error, GeneratorExit) else type(error).__name__
-            raise
+            start_call(call, context)
+            return (yield from run_steps(context, _read(threads, call)))
         finally:
-            _record(call, result, source)
-        return returned
+            record_abandoned(call)
 
     return stream
+
+
+def _read(threads: ThreadDriver, call: Call) -> Generator[Any, Any, Any]:
+    """Make a call whose result is a stream, yield its items, and record the call at the end."""
+    result: StreamResult = run_call(threads, call)
+    source = result.value
+    if not isinstance(source, BaseRecording):
+        items, returned = _replay(result)
+        _record_replay(call, result, items)
+        if isinstance(items, AsyncIterator):
+            raise ConfigurationError(
+                "fallback",
+                "made an asynchronous stream; this synchronous one needs a plain one",
+            )
+        if hasattr(items, "send"):
+            yield from items
+            return returned
+        for item in items:
+            if (yield item) is not None:
+                raise send_refusal()
+        return returned
+    source.accepts_send = _takes_send(call.plan)
+    try:
+        returned = yield from source.read(call)
+        if source.claim():
+            store_stream(threads, source)
+    except BaseException as error:
+        call.error = None if isinstance(error, GeneratorExit) else type(error).__name__
+        raise
+    finally:
+        _record(call, result, source)
+    return returned
 
 
 def astream_of(plan: Plan, target: Target, loops: LoopDriver) -> Callable[..., Any]:
@@ -87,7 +103,6 @@ def astream_of(plan: Plan, target: Target, loops: LoopDriver) -> Callable[..., A
     from toolops_plugins.concurrency.running_loop import get_running_loop  # noqa: PLC0415 - imports asyncio
 
     bound_args, bound_kwargs = target.args, target.kwargs
-    takes = plan.policy.cache is None and not plan.policy.coalesces
 
     async def stream(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         if not plan.shared.active:
@@ -108,42 +123,66 @@ def astream_of(plan: Plan, target: Target, loops: LoopDriver) -> Callable[..., A
             return
         call = plan.begin((*bound_args, *args), {**bound_kwargs, **kwargs})
         call.scope = b"stream%d" % id(get_running_loop())
-        result: StreamResult = await arun_call(loops, call)
-        source = result.value
-        if not isinstance(source, BaseRecording):
-            items, _ = _replay(result)
-            record_call(call, result.outcome, result.answer)
-            if isinstance(items, AsyncIterator):
-                async for item in items:
-                    if (yield item) is not None:
-                        raise send_refusal()
-                return
-            for item in items:
-                if (yield item) is not None:
-                    raise send_refusal()
-            return
-        source.accepts_send = takes
-        reader = source.read(call)
+        # Awaits something in the context of the stream. No second generator does that around this
+        # one, since a loop that ends closes all of its generators, in any order and context.
+        within: Callable[[Awaitable[Any]], Awaitable[Any]] = _same
         try:
-            with suppress(StopAsyncIteration):
-                item = await anext(reader)
-                while True:
-                    try:
-                        sent = yield item
-                    except Exception as error:  # noqa: BLE001 - the generator handles it
-                        item = await reader.athrow(error)
-                    else:
-                        item = await reader.asend(sent)
-            if source.claim():
-                await astore_stream(loops, source)
-        except BaseException as error:
-            call.error = None if isinstance(error, GeneratorExit) else type(error).__name__
-            raise
+            if plan.shared.emitter.starters:
+                context = copy_context()
+                within = partial(run_steps, context)
+                start_call(call, context)
+            result: StreamResult = await within(arun_call(loops, call))
+            source = result.value
+            if not isinstance(source, BaseRecording):
+                items, _ = _replay(result)
+                _record_replay(call, result, items)
+                if not isinstance(items, AsyncIterator):
+                    for item in items:
+                        if (yield item) is not None:
+                            raise send_refusal()
+                    return
+                with suppress(StopAsyncIteration):
+                    while True:
+                        if (yield await within(_next(items))) is not None:
+                            raise send_refusal()
+                return
+            source.accepts_send = _takes_send(plan)
+            reader = source.read(call)
+            try:
+                with suppress(StopAsyncIteration):
+                    item = await within(anext(reader))
+                    while True:
+                        try:
+                            sent = yield item
+                        except Exception as error:  # noqa: BLE001 - the generator handles it
+                            item = await within(reader.athrow(error))
+                        else:
+                            item = await within(reader.asend(sent))
+                if source.claim():
+                    await within(astore_stream(loops, source))
+            except BaseException as error:
+                call.error = None if isinstance(error, GeneratorExit) else type(error).__name__
+                raise
+            finally:
+                await within(reader.aclose())
+                _record(call, result, source)
         finally:
-            await reader.aclose()
-            _record(call, result, source)
+            record_abandoned(call)
 
     return stream
+
+
+def _same(awaitable: Awaitable[Any]) -> Awaitable[Any]:
+    return awaitable
+
+
+async def _next(items: AsyncIterator[Any]) -> Any:
+    return await anext(items)
+
+
+def _takes_send(plan: Plan) -> bool:
+    """Return whether what is sent and thrown into a stream reaches its generator."""
+    return plan.policy.cache is None and not plan.policy.coalesces
 
 
 def _replay(result: StreamResult) -> tuple[Any, Any]:
@@ -154,13 +193,32 @@ def _replay(result: StreamResult) -> tuple[Any, Any]:
     return fallback_items(result.value), None
 
 
+def _record_replay(call: Call, result: StreamResult, items: Any) -> None:
+    record_call(
+        call, result.outcome, result.answer, NOTHING if result.outcome == "fallback" else items
+    )
+
+
 def _record(call: Call, result: StreamResult, source: BaseRecording) -> None:
     if not source.joinable:
         # A user may keep an exception, and with its traceback the recording.
         call.plan.shared.streams.remove(call.scope + (call.key or b""), source)
+    if source.owner is call:
+        call.worked += source.worked
     if call.error is not None:
         record_call(call, "error", None)
         return
     if not source.ended or source.error is not None:
         call.reason = "not_read_to_end"
-    record_call(call, result.outcome, result.answer)
+    record_call(call, result.outcome, result.answer, _items(call, source))
+
+
+def _items(call: Call, source: BaseRecording) -> Any:
+    """Return the items of a stream, if its event says what they tell about the call."""
+    plan = call.plan
+    if plan.describe_result is None or not source.complete or not plan.shared.emitter.active:
+        return NOTHING
+    try:
+        return source.all()
+    except Exception:  # noqa: BLE001 - an item that cannot be had twice says nothing
+        return NOTHING

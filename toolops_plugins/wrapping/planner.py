@@ -199,7 +199,10 @@ class Planner:
             from toolops_plugins.coalesce.streams import Recording  # noqa: PLC0415 - rarely needed
 
             return Recording.make_opener(
-                target.function, self._shared.codec, shares=policy.coalesces
+                target.function,
+                self._shared.codec,
+                shares=policy.coalesces,
+                isolates=self._has_starters,
             )
         if target.kind == "async_generator":
             from toolops_plugins.coalesce.async_streams import AsyncRecording  # noqa: PLC0415 - imports asyncio
@@ -208,6 +211,9 @@ class Planner:
                 target.function, self._shared.codec, shares=policy.coalesces
             )
         return target.function
+
+    def _has_starters(self) -> bool:
+        return bool(self._shared.emitter.starters)
 
     def _check(
         self, target: Target, policy: Policy, secret: Sequence[str], ignore: Sequence[str]

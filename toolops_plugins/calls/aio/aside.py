@@ -11,7 +11,7 @@ from toolops_plugins.calls.aio.results import make_key, run_optional, start_bus
 from toolops_plugins.calls.aio.semantic_lookup import lookup_semantic, store_semantic
 from toolops_plugins.calls.aio.serving import serve_entry
 from toolops_plugins.calls.aio.tiers import find_entry, store_entry
-from toolops_plugins.calls.answer import Answer, record_call, tags_of
+from toolops_plugins.calls.answer import Answer, record_aside, tags_of
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.results import encode_result, is_cacheable, make_entry
 from toolops_plugins.calls.semantic_answers import mark_semantic
@@ -91,7 +91,7 @@ async def _store_value(
     plan = call.plan
     cache = plan.policy.cache
     price = plan.charge(call, value)
-    call.attempts = 1
+    call.attempts, call.worked = 1, took
     payload = None
     if call.key is not None and cache is not None and is_cacheable(call, cache, value):
         payload = encode_result(call, value, report=True)
@@ -102,4 +102,4 @@ async def _store_value(
                 mark = mark_semantic(call)
                 await store_semantic(driver, call, value, payload, entry, mark)
     outcome: Outcome = "bypass" if call.key is None else "miss"
-    record_call(call, outcome, Answer(value, payload, "miss", None, took, price))
+    record_aside(call, outcome, Answer(value, payload, "miss", None, took, price))

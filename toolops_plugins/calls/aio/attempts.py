@@ -12,18 +12,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from toolops_plugins.callables.hidden_coroutines import is_awaitable, refusal
+from toolops_plugins.calls.answer import emit_rejection
 from toolops_plugins.calls.call import Call
+from toolops_plugins.calls.hooks import emit_step
 from toolops_plugins.calls.plan import Plan
 from toolops_plugins.drivers.attempt import Attempt
-from toolops_plugins.errors import TotalTimeout
+from toolops_plugins.errors import Rejected, ThreadPoolFull, TotalTimeout
 from toolops_plugins.policy import Retry
 from toolops_plugins.resilience.retry import Retrying
 
 if TYPE_CHECKING:
     from toolops_plugins.drivers.loop import LoopDriver
     from toolops_plugins.resilience.breaker import Breaker
-    from toolops_plugins.resilience.bulkhead import BulkheadPlace
+    from toolops_plugins.resilience.bulkhead import BulkheadPlace, Gate
     from toolops_plugins.resilience.hedge import Hedger
+    from toolops_plugins.telemetry.emitter import Emitter
 
 __all__ = ["attempts_of"]
 
@@ -43,10 +46,11 @@ def _compose(driver: LoopDriver, plan: Plan) -> Callable[[LoopDriver, Call], Awa
     in_thread = timeout is None or timeout.in_thread
     direct = driver.runs_in_place(aio=plan.aio, seconds=plan.attempt_seconds, in_thread=in_thread)
     run = _attempt(plan, direct=direct)
+    emitter = plan.shared.emitter
     if plan.hedger is not None:
-        run = _hedge(plan.hedger, run)
+        run = _hedge(plan.hedger, emitter, run)
     if plan.breaker is not None:
-        run = _pass_breaker(plan.breaker, run)
+        run = _pass_breaker(plan.breaker, emitter, run)
     if plan.policy.retry is not None:
         run = _retry(plan, plan.policy.retry, run)
     if plan.total_seconds is not None:
@@ -70,7 +74,9 @@ def _limit_time(
 def _retry(
     plan: Plan, policy: Retry, run: Callable[[LoopDriver, Call], Awaitable[Any]]
 ) -> Callable[[LoopDriver, Call], Awaitable[Any]]:
-    clock, budget, judges = plan.shared.clock, plan.shared.budget, policy.on_result is not None
+    shared = plan.shared
+    clock, budget, judges = shared.clock, shared.budget, policy.on_result is not None
+    emitter = shared.emitter
     timed = policy.max_elapsed is not None
 
     async def retry(driver: LoopDriver, call: Call) -> Any:
@@ -89,6 +95,8 @@ def _retry(
                 wait = None if _is_callers(call, error) else retrying.after_error(error)
                 if wait is None:
                     raise
+                if emitter.steppers:
+                    emit_step(call, "retry", wait, error=error)
             else:
                 if not judges:
                     return value
@@ -99,18 +107,26 @@ def _retry(
                 if wait is None:
                     return value
                 call.plan.charge(call, value)
+                if emitter.steppers:
+                    emit_step(call, "retry", wait, detail="result")
             await driver.sleep(wait)
 
     return retry
 
 
 def _pass_breaker(
-    breaker: Breaker, run: Callable[[LoopDriver, Call], Awaitable[Any]]
+    breaker: Breaker, emitter: Emitter, run: Callable[[LoopDriver, Call], Awaitable[Any]]
 ) -> Callable[[LoopDriver, Call], Awaitable[Any]]:
     take_ticket, record_success = breaker.take_ticket, breaker.record_success
 
     async def pass_breaker(driver: LoopDriver, call: Call) -> Any:
-        ticket = take_ticket()
+        try:
+            ticket = take_ticket()
+        except Rejected as error:
+            if emitter.steppers:
+                emit_rejection(call, error)
+            raise
+        state = breaker.state if emitter.steppers else ""
         outside = sys.exception()
         before = call.attempts
         try:
@@ -121,11 +137,15 @@ def _pass_breaker(
                 breaker.record_nothing(ticket)
             else:
                 breaker.record_failure(ticket, error, call.seconds, outside)
+                if state and breaker.state != state:
+                    emit_step(call, "breaker", error=error, detail=breaker.state)
             raise
         except BaseException:
             breaker.record_nothing(ticket)
             raise
         record_success(ticket, call.seconds, value)
+        if state and breaker.state != state:
+            emit_step(call, "breaker", detail=breaker.state)
         return value
 
     return pass_breaker
@@ -137,7 +157,7 @@ def _is_callers(call: Call, error: Exception) -> bool:
 
 
 def _hedge(
-    hedger: Hedger, run: Callable[[LoopDriver, Call], Awaitable[Any]]
+    hedger: Hedger, emitter: Emitter, run: Callable[[LoopDriver, Call], Awaitable[Any]]
 ) -> Callable[[LoopDriver, Call], Awaitable[Any]]:
     async def hedge(driver: LoopDriver, call: Call) -> Any:
         delay = hedger.delay()
@@ -145,12 +165,28 @@ def _hedge(
             value = await run(driver, call)
         else:
             before = call.attempts
-            value = await driver.race(delay, run, call, owner=call.plan.name)
+            work = _tell_of_second(delay, run) if emitter.steppers else run
+            value = await driver.race(delay, work, call, owner=call.plan.name)
             call.hedged = call.hedged or call.attempts - before > 1
         hedger.observe(call.seconds)
         return value
 
     return hedge
+
+
+def _tell_of_second(
+    delay: float, run: Callable[[LoopDriver, Call], Awaitable[Any]]
+) -> Callable[[LoopDriver, Call], Awaitable[Any]]:
+    """Return the function that runs each of two racing attempts, and tells sinks of the second."""
+    begun: list[bool] = []
+
+    async def run_and_tell(driver: LoopDriver, call: Call) -> Any:
+        if begun:
+            emit_step(call, "hedge", delay)
+        begun.append(True)
+        return await run(driver, call)
+
+    return run_and_tell
 
 
 def _attempt(plan: Plan, *, direct: bool) -> Callable[[LoopDriver, Call], Awaitable[Any]]:
@@ -161,7 +197,7 @@ def _attempt(plan: Plan, *, direct: bool) -> Callable[[LoopDriver, Call], Awaita
         direct: Whether the function can be called in place where no limit encloses the call.
     """
     function, aio, limiter, gate = plan.function, plan.aio, plan.limiter, plan.gate
-    monotonic = plan.shared.clock.monotonic
+    monotonic, emitter = plan.shared.clock.monotonic, plan.shared.emitter
     measures = plan.hedger is not None or (plan.breaker is not None and plan.breaker.needs_seconds)
     # The units are 1, or any number, or depend on the arguments.
     cost: Any = 1.0 if limiter is None else limiter.policy.cost
@@ -172,18 +208,25 @@ def _attempt(plan: Plan, *, direct: bool) -> Callable[[LoopDriver, Call], Awaita
         if limiter is not None:
             if varies:
                 units = cost(*call.args, **call.kwargs)
-            delay, claim = limiter.take(units)
+            try:
+                delay, claim = limiter.take(units)
+            except Rejected as error:
+                if emitter.steppers:
+                    emit_rejection(call, error)
+                raise
             if delay > 0.0:
                 try:
                     await driver.sleep(delay)
                 except BaseException:
                     limiter.give_back(units, claim)  # they were not spent
                     raise
+                if emitter.steppers:
+                    emit_step(call, "limit_wait", delay)
         if gate is not None:
             place = gate.take_place()
             if place is None:
                 try:
-                    await driver.enter(gate)
+                    await _enter(driver, call, gate, emitter)
                 except BaseException:
                     if limiter is not None:
                         limiter.give_back(units, claim)
@@ -198,7 +241,7 @@ def _attempt(plan: Plan, *, direct: bool) -> Callable[[LoopDriver, Call], Awaita
             finally:
                 if not step.reached and limiter is not None:
                     limiter.give_back(units, claim)
-        elif not measures and gate is None:
+        elif not measures and gate is None and not emitter.active:
             value = await function(*call.args, **call.kwargs)
         else:
             began = monotonic()
@@ -206,6 +249,7 @@ def _attempt(plan: Plan, *, direct: bool) -> Callable[[LoopDriver, Call], Awaita
                 value = await function(*call.args, **call.kwargs)
             finally:
                 call.seconds = monotonic() - began
+                call.worked += call.seconds
                 if gate is not None:
                     gate.release_from(era)
         if not aio and is_awaitable(value):
@@ -213,6 +257,20 @@ def _attempt(plan: Plan, *, direct: bool) -> Callable[[LoopDriver, Call], Awaita
         return value
 
     return attempt
+
+
+async def _enter(driver: LoopDriver, call: Call, gate: Gate, emitter: Emitter) -> None:
+    """Wait for a place in the bulkhead."""
+    monotonic = call.plan.shared.clock.monotonic
+    began = monotonic()
+    try:
+        await driver.enter(gate)
+    except Rejected as error:
+        if emitter.steppers:
+            emit_rejection(call, error)
+        raise
+    if emitter.steppers:
+        emit_step(call, "bulkhead_wait", monotonic() - began)
 
 
 def _limit_attempt(call: Call, place: BulkheadPlace | None) -> Attempt:
@@ -237,14 +295,23 @@ def _limit_attempt(call: Call, place: BulkheadPlace | None) -> Attempt:
 
 
 async def _invoke(driver: LoopDriver, call: Call, attempt: Attempt) -> Any:
-    monotonic = call.plan.shared.clock.monotonic
+    shared = call.plan.shared
+    monotonic = shared.clock.monotonic
     began = monotonic()
     try:
         return await driver.invoke(attempt)
+    except ThreadPoolFull as error:
+        if shared.emitter.steppers and not attempt.reached:
+            emit_rejection(call, error)
+        raise
     finally:
         call.seconds = max(0.0, monotonic() - began - attempt.queue_seconds)
-        if not attempt.reached:
+        if attempt.reached:
+            call.worked += call.seconds
+        else:
             call.attempts -= 1
+        if attempt.queue_seconds and shared.emitter.steppers:
+            emit_step(call, "thread_wait", attempt.queue_seconds)
         # A function that still runs in a thread keeps its place until it has ended.
         if attempt.leave is not None and not attempt.abandoned:
             attempt.leave()

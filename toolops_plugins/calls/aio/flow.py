@@ -33,6 +33,7 @@ from toolops_plugins.cache.tiers import LookupResult
 from toolops_plugins.calls.aio.attempts import attempts_of
 from toolops_plugins.calls.aio.fetching import fetch, store_error
 from toolops_plugins.calls.aio.forced_refresh import forget_earlier_result
+from toolops_plugins.calls.aio.hooks import run_between_hooks
 from toolops_plugins.calls.aio.results import make_key, run_optional, start_bus
 from toolops_plugins.calls.aio.semantic_lookup import lookup_semantic
 from toolops_plugins.calls.aio.serving import serve_entry
@@ -91,7 +92,7 @@ def make_attempts_call(driver: LoopDriver, plan: Plan) -> Callable[..., Awaitabl
         parts = plan.aio_parts or _prepare(driver, plan)
         attempts, shared, emitter, monotonic, bypasses, find_deadline, is_free = parts
         call = Call(plan, args, kwargs, monotonic())
-        if find_deadline() is not None or not shared.active:
+        if find_deadline() is not None or emitter.starters or not shared.active:
             return await run_call(driver, call)
         try:
             value = await attempts(driver, call)
@@ -110,7 +111,7 @@ def make_attempts_call(driver: LoopDriver, plan: Plan) -> Callable[..., Awaitabl
             call.reason = "no_cache"
             call.tags = tags_of(call)
             plan.charge(call, value)
-            record_call(call, "bypass", None)
+            record_call(call, "bypass", None, value)
         return value
 
     return call_attempts
@@ -136,6 +137,8 @@ async def run_call(driver: LoopDriver, call: Call) -> Any:
     if not plan.shared.active:
         attempt = Attempt(plan.function, call.args, call.kwargs, aio=plan.aio, owner=plan.name)
         return await driver.invoke(attempt)
+    if plan.shared.emitter.starters and call.start is None:
+        return await run_between_hooks(driver, run_call, call)
     if plan.declare is not None:
         plan.register_from_annotation()
     answer: Answer | None = None
@@ -162,7 +165,7 @@ async def run_call(driver: LoopDriver, call: Call) -> Any:
         raise
     if plan.stream:
         return StreamResult(value, outcome, answer)
-    record_call(call, outcome, answer)
+    record_call(call, outcome, answer, NOTHING if outcome == "fallback" else value)
     return value
 
 

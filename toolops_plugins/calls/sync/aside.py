@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from toolops_plugins.cache.entry import Mark
-from toolops_plugins.calls.answer import Answer, record_call, tags_of
+from toolops_plugins.calls.answer import Answer, record_aside, tags_of
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.results import encode_result, is_cacheable, make_entry
 from toolops_plugins.calls.semantic_answers import mark_semantic
@@ -92,7 +92,7 @@ def _store_value(
     plan = call.plan
     cache = plan.policy.cache
     price = plan.charge(call, value)
-    call.attempts = 1
+    call.attempts, call.worked = 1, took
     payload = None
     if call.key is not None and cache is not None and is_cacheable(call, cache, value):
         payload = encode_result(call, value, report=True)
@@ -103,4 +103,4 @@ def _store_value(
                 mark = mark_semantic(call)
                 store_semantic(driver, call, value, payload, entry, mark)
     outcome: Outcome = "bypass" if call.key is None else "miss"
-    record_call(call, outcome, Answer(value, payload, "miss", None, took, price))
+    record_aside(call, outcome, Answer(value, payload, "miss", None, took, price))

@@ -59,6 +59,7 @@ from toolops_plugins.calls.results import (
 from toolops_plugins.calls.sync.attempts import attempts_of
 from toolops_plugins.calls.sync.fetching import fetch, store_error
 from toolops_plugins.calls.sync.forced_refresh import forget_earlier_result
+from toolops_plugins.calls.sync.hooks import run_between_hooks
 from toolops_plugins.calls.sync.results import make_key, run_optional, start_bus
 from toolops_plugins.calls.sync.semantic_lookup import lookup_semantic
 from toolops_plugins.calls.sync.serving import serve_entry
@@ -89,7 +90,7 @@ def make_attempts_call(driver: ThreadDriver, plan: Plan) -> Callable[..., Any]:
         parts = plan.sync_parts or _prepare(driver, plan)
         attempts, shared, emitter, monotonic, bypasses, find_deadline, is_free = parts
         call = Call(plan, args, kwargs, monotonic())
-        if find_deadline() is not None or not shared.active:
+        if find_deadline() is not None or emitter.starters or not shared.active:
             return run_call(driver, call)
         try:
             value = attempts(driver, call)
@@ -108,7 +109,7 @@ def make_attempts_call(driver: ThreadDriver, plan: Plan) -> Callable[..., Any]:
             call.reason = "no_cache"
             call.tags = tags_of(call)
             plan.charge(call, value)
-            record_call(call, "bypass", None)
+            record_call(call, "bypass", None, value)
         return value
 
     return call_attempts
@@ -134,6 +135,8 @@ def run_call(driver: ThreadDriver, call: Call) -> Any:
     if not plan.shared.active:
         attempt = Attempt(plan.function, call.args, call.kwargs, aio=plan.aio, owner=plan.name)
         return driver.invoke(attempt)
+    if plan.shared.emitter.starters and call.start is None:
+        return run_between_hooks(driver, run_call, call)
     if plan.declare is not None:
         plan.register_from_annotation()
     answer: Answer | None = None
@@ -160,7 +163,7 @@ def run_call(driver: ThreadDriver, call: Call) -> Any:
         raise
     if plan.stream:
         return StreamResult(value, outcome, answer)
-    record_call(call, outcome, answer)
+    record_call(call, outcome, answer, NOTHING if outcome == "fallback" else value)
     return value
 
 

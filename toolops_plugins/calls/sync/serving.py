@@ -3,18 +3,19 @@
 # Generated from ../aio by scripts/make_sync.py; edit that, then run `make sync`.
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from toolops_plugins.cache.entry import Entry
+from toolops_plugins.cache.entry import Entry, Mark
 from toolops_plugins.cache.tiers import is_newer
 from toolops_plugins.calls.answer import Answer, emit_notice, record_call
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.context import DEADLINE, REFRESH, reset_variable
 from toolops_plugins.calls.results import decode_entry, is_refresh_due
 from toolops_plugins.calls.sync.fetching import fetch
+from toolops_plugins.calls.sync.hooks import run_between_hooks
 from toolops_plugins.calls.sync.tiers import find_entry
-from toolops_plugins.coalesce.flights import FlightResult
 from toolops_plugins.policy import NOTHING, Cache
 
 if TYPE_CHECKING:
@@ -90,17 +91,12 @@ def _refresh_in_background(driver: ThreadDriver, call: Call, key: bytes, created
     token = DEADLINE.set(None)  # the caller has its answer already
     mark = REFRESH.set(object())
     try:
-        arrival: FlightResult = driver.fly(key, _fetch_newer, again, created)
+        driver.fly(key, _fetch_newer, again, created)
     except Exception as error:  # noqa: BLE001 - nobody waits for it; the stale entry stays
-        again.error = type(error).__name__
         emit_notice(again, "refresh_failed", type(error).__name__)
-        record_call(again, "refresh", None)
     except GeneratorExit:  # its event loop has ended
         call.plan.shared.flights.cancelled_refreshes.add(call.key or b"")
         raise
-    else:
-        if arrival.led and arrival.value.outcome == "miss":
-            record_call(again, "refresh", arrival.value)
     finally:
         reset_variable(REFRESH, mark)
         reset_variable(DEADLINE, token)
@@ -114,4 +110,19 @@ def _fetch_newer(driver: ThreadDriver, call: Call, created: float) -> Answer:
     found = find_entry(driver, plan.tiers, call.key or b"", call.tags, now, created)
     if found.entry is not None and is_newer(found.entry, created):
         return Answer(NOTHING, found.entry.payload, "hit")
-    return fetch(driver, call, plan.policy.cache, found.marks)
+    if plan.shared.emitter.starters:
+        refreshed: Answer = run_between_hooks(driver, _fetch_again, call, found.marks)
+        return refreshed
+    return _fetch_again(driver, call, found.marks)
+
+
+def _fetch_again(driver: ThreadDriver, call: Call, marks: Sequence[Mark]) -> Answer:
+    """Run the function once more, and record the refresh."""
+    try:
+        answer = fetch(driver, call, call.plan.policy.cache, marks)
+    except Exception as error:
+        call.error = type(error).__name__
+        record_call(call, "refresh", None)
+        raise
+    record_call(call, "refresh", answer, answer.value)
+    return answer

@@ -1,0 +1,85 @@
+"""Tell sinks of the starts, steps and ends of calls; see :class:`StartSink`.
+
+A call is started only where a sink has ``on_start``, so that no other call pays for it.
+"""
+
+from __future__ import annotations
+
+from contextvars import Context
+from typing import TYPE_CHECKING
+
+from toolops_plugins.telemetry.emitter import StartedCall
+from toolops_plugins.telemetry.events import CallEvent, CallStart, CallStep, Details, StepKind
+
+if TYPE_CHECKING:
+    from toolops_plugins.calls.call import Call
+    from toolops_plugins.calls.plan import Plan
+
+__all__ = ["emit_step", "emit_with_start", "start_call"]
+
+
+def start_call(call: Call, context: Context | None = None) -> None:
+    """Tell sinks that a call starts.
+
+    Args:
+        call: The call.
+        context: The context in which they are told of its start and of its end. None: that of
+            whoever tells them, which has to be the same. Default None.
+    """
+    plan = call.plan
+    shared = plan.shared
+    clock = shared.clock
+    start = CallStart(
+        plan.name,
+        shared.namespace,
+        clock.time() - (clock.monotonic() - call.began),
+        plan.kind,
+        plan.details_of_start(call.args, call.kwargs),
+        plan.stream,
+    )
+    call.start = StartedCall(shared.emitter, start, context)
+    call.start.begin()
+
+
+def emit_with_start(plan: Plan, event: CallEvent, details: Details | None) -> None:
+    """Tell sinks of the start and of the end of a call, both of which are over.
+
+    Args:
+        plan: Its plan.
+        event: Its event.
+        details: What was known before it.
+    """
+    emitter = plan.shared.emitter
+    start = CallStart(event.name, event.namespace, event.started, event.kind, details, plan.stream)
+    started = StartedCall(emitter, start)
+    try:
+        started.begin()
+    finally:
+        emitter.emit(event, started)
+
+
+def emit_step(
+    call: Call,
+    kind: StepKind,
+    seconds: float = 0.0,
+    *,
+    error: BaseException | None = None,
+    detail: str = "",
+) -> None:
+    """Tell sinks of a step inside of a call.
+
+    Args:
+        call: The call.
+        kind: The kind of the step.
+        seconds: As the kind says. Default 0.
+        error: The exception that is the cause. Default None.
+        detail: A machine word more. Default "".
+    """
+    plan = call.plan
+    shared = plan.shared
+    cause = "" if error is None else type(error).__name__
+    step = CallStep(kind, call.attempts, seconds, cause, detail, plan.name, shared.namespace)
+    if call.start is None:
+        shared.emitter.step(step, {})
+    else:
+        call.start.step(step)
