@@ -113,6 +113,11 @@ class Quantiles:
         """The sum of all durations in seconds, at most 1.6 % off."""
         return sum(value * count for value, count in zip(_VALUES, self._counts, strict=True))
 
+    def counts_up_to(self, bounds: Iterable[float]) -> list[int]:
+        """Return how many durations were not longer than each bound, within 1.6 % of the bound."""
+        upto = [0, *accumulate(self._counts)]
+        return [upto[bisect_right(_VALUES, bound)] for bound in bounds]
+
     def quantile(self, q: float) -> float | None:
         """Return the duration that a share ``q`` of all durations does not exceed (nearest rank).
 

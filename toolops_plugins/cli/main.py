@@ -23,8 +23,10 @@ from toolops_plugins.cli.audit import audit
 from toolops_plugins.cli.doctor import Finding, examine, version_of
 from toolops_plugins.cli.redis_namespace import RedisNamespace, key_bytes
 from toolops_plugins.cli.semantic_index import index_of
+from toolops_plugins.cli.serve_metrics import serve_metrics
 from toolops_plugins.environment import switch, unknown_variables
 from toolops_plugins.errors import ConfigurationError, TierError
+from toolops_plugins.telemetry.ledger.records import LedgerError
 from toolops_plugins.telemetry.report import duration, money
 
 __all__ = ["main"]
@@ -55,7 +57,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except (click.ClickException, ConfigurationError) as error:
         text = error.format_message() if isinstance(error, click.ClickException) else str(error)
         return _complain(text, 2)
-    except TierError as error:
+    except (TierError, LedgerError) as error:
         return _complain(str(error), 1)
     except click.Abort as error:
         stopped = isinstance(error.__cause__, KeyboardInterrupt)
@@ -70,6 +72,7 @@ def _complain(text: str, code: int) -> int:
 
 
 toolops.add_command(audit)
+toolops.add_command(serve_metrics)
 
 
 # Redis --------------------------------------------------------------------------------------------

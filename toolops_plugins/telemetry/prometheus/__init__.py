@@ -21,6 +21,7 @@ from toolops_plugins.telemetry.prometheus.serving import (
     make_asgi_app,
     make_wsgi_app,
     remove_dead_workers,
+    serve_registry,
     start_http_server,
 )
 from toolops_plugins.telemetry.prometheus.sink import PrometheusSink
@@ -33,5 +34,6 @@ __all__ = [
     "make_asgi_app",
     "make_wsgi_app",
     "remove_dead_workers",
+    "serve_registry",
     "start_http_server",
 ]

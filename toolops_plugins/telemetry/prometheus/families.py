@@ -17,9 +17,9 @@ __all__ = [
     "DROPPED",
     "ENTRIES",
     "FUNCTION_SECONDS",
+    "LEDGER_UP",
     "LIMIT_WAIT",
     "NOTICES",
-    "OTHER",
     "REASONS",
     "RETRIES",
     "SAVED_COST",
@@ -32,13 +32,8 @@ __all__ = [
     "TIER_UP",
     "TOKENS",
     "Family",
-    "LabelValues",
     "check_buckets",
-    "clean_label",
 ]
-
-OTHER: Final = "other"
-"""The label value that stands for all values past the limit."""
 
 STATES: Final = ("closed", "open", "half_open", "forced_open", "forced_closed", "metrics_only")
 """The states of a breaker; each is a series of its own, which is 0 or 1."""
@@ -48,9 +43,6 @@ BUCKETS: Final = (
     2.5, 5.0, 10.0, 30.0, 60.0, 120.0,
 )  # fmt: skip
 """Upper bounds of the histograms in seconds: from a hit in memory to a model that thinks."""
-
-_LONGEST: Final = 200
-"""Characters of a label value that are kept."""
 
 
 class Family(NamedTuple):
@@ -140,36 +132,9 @@ DROPPED = Family(
     ("namespace", "sink"),
 )
 
-
-def clean_label(value: object) -> str:
-    """Return the text of a label value, shortened, and fit for every scrape."""
-    # A lone surrogate would make every later scrape fail.
-    return str(value)[:_LONGEST].encode("utf-8", "backslashreplace").decode()
-
-
-class LabelValues:
-    """The values of a label; past a limit, new ones become "other".
-
-    Safe to use from any threads: two that meet a new value at once may pass the limit by one.
-
-    Args:
-        limit: The maximum number of different values.
-    """
-
-    __slots__ = ("_known", "_limit")
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._known: dict[object, str] = {}
-
-    def bind(self, value: object) -> str:
-        """Return the label value of a value: its text, or "other"."""
-        known = self._known.get(value)
-        if known is None:
-            if len(self._known) >= self._limit:
-                return OTHER
-            known = self._known[value] = clean_label(value)
-        return known
+LEDGER_UP = Family(
+    "toolops_ledger_up", "1 if `toolops serve-metrics` could read the ledger, 0 if not.", ()
+)
 
 
 def check_buckets(buckets: Iterable[float]) -> tuple[float, ...]:

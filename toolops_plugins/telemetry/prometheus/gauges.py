@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from prometheus_client import Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -25,11 +25,14 @@ from toolops_plugins.telemetry.prometheus.families import (
     STATES,
     TIER_UP,
     Family,
-    LabelValues,
 )
+from toolops_plugins.telemetry.prometheus.labels import Labels
 from toolops_plugins.telemetry.runtime_state import RuntimeState, StateSource
 
-__all__ = ["ProcessGauges", "ScrapedGauges", "read_values"]
+if TYPE_CHECKING:
+    from toolops_plugins.telemetry.ledger import ProcessState
+
+__all__ = ["ProcessGauges", "ScrapedGauges", "make_family", "read_values"]
 
 
 Values: TypeAlias = dict[tuple[str, ...], float]
@@ -40,7 +43,7 @@ _PERIOD: Final = 5.0
 
 
 def read_values(
-    runtimes: Iterable[RuntimeState], bounds: Mapping[str, LabelValues]
+    runtimes: Iterable[RuntimeState | ProcessState], labels: Labels
 ) -> dict[Family, Values]:
     """Return the values of all gauges.
 
@@ -48,29 +51,29 @@ def read_values(
     so, and a breaker is in each state that one of them is in.
 
     Args:
-        runtimes: The present states of all runtimes.
-        bounds: The values of each label.
+        runtimes: The present states of all runtimes, of this process or of a ledger's.
+        labels: The values of each label.
     """
     found: dict[Family, Values] = {family: {} for family in _FAMILIES}
     states, tiers, entries, answers, dropped = found.values()
     for runtime in runtimes:
-        namespace = bounds["namespace"].bind(runtime.namespace)
+        namespace = labels.bind("namespace", runtime.namespace)
         for breaker in runtime.breakers:
-            name = bounds["breaker"].bind(breaker.name)
+            name = labels.bind("breaker", breaker.name)
             for state in STATES:
-                series = namespace, name, state
-                states[series] = max(states.get(series, 0.0), float(breaker.state == state))
+                one = namespace, name, state
+                states[one] = max(states.get(one, 0.0), float(breaker.state == state))
         for tier in runtime.tiers:
-            label = namespace, bounds["tier"].bind(tier.label)
-            tiers[label] = min(tiers.get(label, 1.0), float(tier.up))
+            series = namespace, labels.bind("tier", tier.label)
+            tiers[series] = min(tiers.get(series, 1.0), float(tier.up))
             if tier.items is not None:
-                entries[label] = entries.get(label, 0.0) + tier.items
+                entries[series] = entries.get(series, 0.0) + tier.items
         if "entries" in runtime.index:
             known = answers.get((namespace,), 0.0)
             answers[(namespace,)] = max(known, float(runtime.index["entries"]))
         for sink, count in runtime.dropped.items():
-            label = namespace, bounds["sink"].bind(sink)
-            dropped[label] = dropped.get(label, 0.0) + count
+            series = namespace, labels.bind("sink", sink)
+            dropped[series] = dropped.get(series, 0.0) + count
     return found
 
 
@@ -84,8 +87,7 @@ class _Sources:
     def __init__(self, max_label_values: int) -> None:
         self._lock = fork_safe(self, threading.RLock())
         self._sources: list[StateSource] = []
-        names = {name for family in _FAMILIES for name in family.labels}
-        self._bounds = {name: LabelValues(max_label_values) for name in names}
+        self._labels = Labels(max_label_values)
 
     def add(self, source: StateSource) -> None:
         """Read the parts of one more runtime from now on."""
@@ -102,7 +104,7 @@ class _Sources:
                     self._sources.remove(source)
                 else:
                     runtimes.append(runtime)
-            return read_values(runtimes, self._bounds)
+            return read_values(runtimes, self._labels)
 
 
 class ScrapedGauges:
@@ -121,18 +123,19 @@ class ScrapedGauges:
 
     def describe(self) -> Iterable[Metric]:
         """Return the metrics without values, so that the registry knows their names."""
-        return [_make_family(family, {}) for family in _FAMILIES]
+        return [make_family(family, {}) for family in _FAMILIES]
 
     def collect(self) -> Iterable[Metric]:
         """Return the metrics with their present values."""
-        return [_make_family(*item) for item in self._sources.read().items()]
+        return [make_family(*item) for item in self._sources.read().items()]
 
     def refresh(self) -> None:
         """Do nothing: values are read when they are asked for."""
 
 
-def _make_family(family: Family, values: Values) -> Metric:
-    kind = CounterMetricFamily if family is DROPPED else GaugeMetricFamily
+def make_family(family: Family, values: Values) -> Metric:
+    """Return a gauge, or a counter if the name ends so, with its values by labels."""
+    kind = CounterMetricFamily if family.name.endswith("_total") else GaugeMetricFamily
     made = kind(family.name, family.text, labels=family.labels)
     for labels, value in values.items():
         made.add_metric(labels, value)

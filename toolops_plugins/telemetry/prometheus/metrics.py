@@ -13,8 +13,9 @@ from toolops_plugins.concurrency.fork_locks import fork_safe
 from toolops_plugins.errors import ConfigurationError
 from toolops_plugins.telemetry.events import CallEvent
 from toolops_plugins.telemetry.prometheus import families
-from toolops_plugins.telemetry.prometheus.families import Family, LabelValues
+from toolops_plugins.telemetry.prometheus.families import Family
 from toolops_plugins.telemetry.prometheus.gauges import ProcessGauges, ScrapedGauges
+from toolops_plugins.telemetry.prometheus.labels import Labels
 
 __all__ = ["CallSeries", "Metrics", "find_metrics", "is_multiprocess"]
 
@@ -53,7 +54,6 @@ class Metrics:
         self, registry: CollectorRegistry | None, buckets: tuple[float, ...], max_label_values: int
     ) -> None:
         self.options = buckets, max_label_values
-        self._limit = max_label_values
         made: list[Any] = []
 
         def counter(family: Family) -> Counter:
@@ -87,26 +87,9 @@ class Metrics:
         else:
             self.gauges = ScrapedGauges(max_label_values)
             _register(registry, [*made, self.semantic_error, self.gauges])
-        self.tools: dict[tuple[Any, Any], tuple[str, str]] = {}
         self.series: dict[tuple[Any, ...], CallSeries] = {}
-        self._values: dict[str, LabelValues] = {}
-
-    def bind(self, label: str, value: object) -> str:
-        """Return a value of a label, or "other" if it has too many."""
-        values = self._values.get(label)
-        if values is None:
-            values = self._values.setdefault(label, LabelValues(self._limit))
-        return values.bind(value)
-
-    def bind_tool(self, namespace: object, name: object) -> tuple[str, str]:
-        """Return the label values of a namespace and a tool."""
-        found = self.tools.get((namespace, name))
-        if found is None:
-            space = self.bind("namespace", namespace)
-            if len(self.tools) >= self._limit:
-                return space, families.OTHER
-            found = self.tools[namespace, name] = space, families.clean_label(name)
-        return found
+        labels = Labels(max_label_values)
+        self.bind, self.bind_tool = labels.bind, labels.bind_tool
 
     def make_series(self, event: CallEvent) -> CallSeries:
         """Return the series of calls like this one, and remember them."""

@@ -29,6 +29,7 @@ __all__ = [
     "make_asgi_app",
     "make_wsgi_app",
     "remove_dead_workers",
+    "serve_registry",
     "start_http_server",
 ]
 
@@ -110,7 +111,14 @@ def start_http_server(
     Raises:
         OSError: The address cannot be listened at.
     """
-    server, thread = start_client_server(port, addr, _registry_to_show(registry))
+    return serve_registry(_registry_to_show(registry), port, addr)
+
+
+def serve_registry(
+    registry: CollectorRegistry, port: int, addr: str
+) -> tuple[WSGIServer, threading.Thread]:
+    """Serve what a registry holds; see :func:`start_http_server`."""
+    server, thread = start_client_server(port, addr, registry)
     return server, thread
 
 

@@ -1,0 +1,86 @@
+"""`toolops serve-metrics`: serve the figures of other processes to Prometheus."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
+
+import click
+
+from toolops_plugins.audit.text import printable
+from toolops_plugins.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+__all__ = ["serve_metrics"]
+
+
+@click.command(name="serve-metrics")
+@click.option(
+    "--multiproc-dir",
+    metavar="FOLDER",
+    help="Serve what workers write there. Default: PROMETHEUS_MULTIPROC_DIR.",
+)
+@click.option("--ledger", metavar="URL", help="Serve what a ledger gets. Default: TOOLOPS_LEDGER.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=9464,
+    show_default=True,
+    help="The port; 0 for any free one.",
+)
+def serve_metrics(multiproc_dir: str | None, ledger: str | None, host: str, port: int) -> int:
+    """Serve the figures of other processes to Prometheus.
+
+    They come from the folder in which workers with a PrometheusSink keep their metrics, or from a
+    ledger. The process that serves them makes no calls itself. Ctrl-C ends it.
+    """
+    try:
+        from toolops_plugins.telemetry import prometheus  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise click.ClickException(str(error)) from None
+    with ExitStack() as stack:
+        registry, place = _open(multiproc_dir, ledger, os.environ, stack)
+        try:
+            server, thread = prometheus.serve_registry(registry, port, host)
+        except OSError as error:
+            raise ConfigurationError(
+                "--port", f"{port} at {host} cannot be listened at: {error.strerror or error}"
+            ) from None
+        stack.callback(thread.join)
+        stack.callback(server.server_close)
+        stack.callback(server.shutdown)
+        shown = f"[{host}]" if ":" in host else host
+        click.echo(f"Serving {printable(place)} at http://{shown}:{server.server_port}/metrics")
+        threading.Event().wait()
+    return 0
+
+
+def _open(
+    folder: str | None, ledger: str | None, environ: Mapping[str, str], stack: ExitStack
+) -> tuple[CollectorRegistry, str]:
+    """Return the registry to serve, and the name of its source. Options come first."""
+    if folder and ledger:
+        raise ConfigurationError("--ledger", "is given beside --multiproc-dir; serve one of them")
+    if not folder and not ledger:
+        folder, ledger = environ.get("PROMETHEUS_MULTIPROC_DIR"), environ.get("TOOLOPS_LEDGER")
+    if folder:
+        from toolops_plugins.telemetry.prometheus import folder_registry  # noqa: PLC0415 - as above
+
+        return folder_registry(folder), folder
+    if ledger:
+        from toolops_plugins.telemetry.ledger import open_reader  # noqa: PLC0415 - rarely needed
+        from toolops_plugins.telemetry.prometheus.ledger import ledger_registry  # noqa: PLC0415 - as above
+
+        reader = stack.enter_context(closing(open_reader(ledger)))
+        return ledger_registry(reader), reader.place
+    raise ConfigurationError(
+        "--multiproc-dir",
+        "or --ledger is needed, or PROMETHEUS_MULTIPROC_DIR or TOOLOPS_LEDGER: what a process"
+        " counts in its own memory can be served by that process only",
+    )
