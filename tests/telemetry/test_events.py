@@ -90,6 +90,12 @@ def test_attributes_leave_out_what_has_no_value():
     }
 
 
+def test_attributes_hold_no_question():
+    event = EVENT._replace(semantic={"similarity": 0.93, "question": "Am I ill?"})
+    assert "Am I ill?" not in attributes(event).values()
+    assert attributes(event)["toolops.semantic.similarity"] == 0.93
+
+
 def test_attributes_name_every_detail():
     event = CallEvent(
         "ask",

@@ -6,7 +6,8 @@ CallEvent. A :class:`StartSink` is told when a call starts, too. Sinks run insid
 in the thread or event loop of that call, so a sink must be quick, must not block and must be
 thread-safe. A sink with real work to do puts the event into a queue of its own.
 
-Events hold no argument, result or exception message, since these may be secret.
+Events hold no argument, result or exception message, since these may be secret; but see
+:attr:`CallEvent.semantic`.
 """
 
 from __future__ import annotations
@@ -201,7 +202,8 @@ class CallEvent(NamedTuple):
         hedged: Whether a second attempt was raced against the first.
         semantic: The decision of the semantic cache by name: "verdict" ("served", "exact",
             "joined", or the reason for a refusal, such as "below_threshold", "vetoed",
-            "too_risky"), "policy", "similarity", the evidence, and for an answer its "question".
+            "too_risky"), "policy", "similarity", the evidence, and for an answer its "question":
+            the only text of a user in an event, and none of :func:`attributes`.
             None: it was not asked. Receivers must not change it.
         details: Further details, such as a model's "input_tokens", by name. None: none. Receivers
             must not change them either.
@@ -353,7 +355,8 @@ def attributes(event: CallEvent) -> dict[str, str | int | float | bool]:
     }
     found.update((name, text) for name, text in texts.items() if text)
     for name, value in (event.semantic or {}).items():
-        found[f"toolops.semantic.{name}"] = value
+        if name != "question":
+            found[f"toolops.semantic.{name}"] = value
     for name, value in (event.details or {}).items():
         found[f"toolops.details.{name}"] = value
     return found
