@@ -19,11 +19,15 @@ import cloudpickle
 import pytest
 
 pytest.register_assert_rewrite(
-    "adapters.adapter_apart", "adapters.adapter_policies", "adapters.adapter_sharing"
+    "adapters.adapter_apart",
+    "adapters.adapter_hooks",
+    "adapters.adapter_policies",
+    "adapters.adapter_sharing",
 )
 
 from adapters.adapter_apart import Apart  # noqa: E402 - its asserts are to be rewritten
 from adapters.adapter_body import Body, Trouble  # noqa: E402 - as above
+from adapters.adapter_hooks import Hooks  # noqa: E402 - as above
 from adapters.adapter_policies import Policies  # noqa: E402 - as above
 from adapters.adapter_sharing import Sharing  # noqa: E402 - as above
 from adapters.adapter_subject import KEPT, needs, one_way  # noqa: E402 - as above
@@ -47,6 +51,7 @@ CALLING = (
     "rate_limit",
     "refresh",
     "retry",
+    "spans",
     "stale_if_error",
     "timeout",
 )
@@ -63,7 +68,7 @@ class _Broken:
         raise RuntimeError("a broken sink")
 
 
-class AdapterConformance(Sharing, Policies, Apart):
+class AdapterConformance(Sharing, Policies, Apart, Hooks):
     """The whole list; here is what is told, and what the guarded object is."""
 
     # What is told --------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ and task groups inside of it work. Only readers of that loop share it.
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 import time
 import weakref
@@ -58,19 +59,25 @@ class AsyncRecording(BaseRecording):
         start: Returns the generator.
         codec: Makes the copies.
         shares: Whether there may be several readers.
+        monotonic: As in :class:`BaseRecording`. Default the system's time.
     """
 
     def __init__(
-        self, start: Callable[[], AsyncGenerator[Any, None]], codec: Codec, *, shares: bool
+        self,
+        start: Callable[[], AsyncGenerator[Any, None]],
+        codec: Codec,
+        *,
+        shares: bool,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(codec, shares=shares)
+        super().__init__(codec, shares=shares, monotonic=monotonic)
         self._start = start
         loop = self._loop = asyncio.get_running_loop()
         self._wanted = 1
         self._signals = _ReaderSignals()
         recording_ref = weakref.ref(self)
         self._task: asyncio.Task[None] = loop.create_task(
-            _pump(recording_ref, start(), self._signals),
+            _pump(recording_ref, start(), self._signals, monotonic),
             context=wait_graph.context_inside(self.node),
         )
         self._task.add_done_callback(partial(_on_task_end, recording_ref))
@@ -78,12 +85,18 @@ class AsyncRecording(BaseRecording):
 
     @classmethod
     def make_opener(
-        cls, function: Callable[..., Any], codec: Codec, *, shares: bool
+        cls,
+        function: Callable[..., Any],
+        codec: Codec,
+        *,
+        shares: bool,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> Callable[..., Any]:
         """Return a function that starts the function's generator and awaits its first item."""
 
         async def open_stream(*args: Any, **kwargs: Any) -> AsyncRecording:
-            recording = cls(partial(function, *args, **kwargs), codec, shares=shares)
+            start = partial(function, *args, **kwargs)
+            recording = cls(start, codec, shares=shares, monotonic=monotonic)
             wait = wait_graph.wait_for(recording.node)
             try:
                 await recording._reach(0)
@@ -186,20 +199,22 @@ async def _pump(
     recording_ref: weakref.ref[AsyncRecording],
     source: AsyncGenerator[Any, Any],
     signals: _ReaderSignals,
+    monotonic: Callable[[], float],
 ) -> None:
     """Run a generator from its first step to its last, without keeping its recording alive."""
     error: BaseException | None = None
-    began = time.monotonic()
+    began = monotonic()
     try:
         value = await anext(source)
         while True:
             recording = recording_ref()
             if recording is None or signals.stop:  # it resisted its cancellation
                 return
-            recording.put(value, time.monotonic() - began)
+            recording.put(value, monotonic() - began)
+            began = math.inf
             del recording, value
             await signals.want.wait()
-            began = time.monotonic()
+            began = monotonic()
             value_sent, signals.value_sent = signals.value_sent, None
             error_thrown, signals.error_thrown = signals.error_thrown, None
             if error_thrown is not None:
@@ -218,7 +233,7 @@ async def _pump(
             await source.aclose()
         recording = recording_ref()
         if recording is not None:
-            recording.worked += time.monotonic() - began
+            recording.worked += max(0.0, monotonic() - began)
             recording.finish(error)
         error = recording = None
 

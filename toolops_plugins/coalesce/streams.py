@@ -71,12 +71,14 @@ class BaseRecording:
     Args:
         codec: Makes the copies.
         shares: Whether there may be several readers.
+        monotonic: Returns the time, for the seconds that the generator works.
     """
 
-    def __init__(self, codec: Codec, *, shares: bool) -> None:
+    def __init__(self, codec: Codec, *, shares: bool, monotonic: Callable[[], float]) -> None:
         self.node = wait_graph.Node()
         self._codec = codec
         self._shares = shares
+        self._monotonic = monotonic
         self._items: dict[int, _Item] = {}
         self._places: dict[object, int] = {}
         self._waits: dict[object, wait_graph.Wait] = {}
@@ -256,6 +258,7 @@ class Recording(BaseRecording):
         start: Returns the generator.
         codec: Makes the copies.
         shares: Whether there may be several readers.
+        monotonic: As in :class:`BaseRecording`. Default the system's time.
         context: The context in which every step of the generator runs. None: that of the reader
             that asks for the next item. Default None.
     """
@@ -266,9 +269,10 @@ class Recording(BaseRecording):
         codec: Codec,
         *,
         shares: bool,
+        monotonic: Callable[[], float] = time.monotonic,
         context: Context | None = None,
     ) -> None:
-        super().__init__(codec, shares=shares)
+        super().__init__(codec, shares=shares, monotonic=monotonic)
         self._start = start
         self._source = start()
         self._run: Callable[..., Any] = _call if context is None else context.run
@@ -283,6 +287,7 @@ class Recording(BaseRecording):
         codec: Codec,
         *,
         shares: bool,
+        monotonic: Callable[[], float] = time.monotonic,
         isolates: Callable[[], bool] = bool,
     ) -> Callable[..., Recording]:
         """Return a function that starts the function's generator and pulls its first item.
@@ -291,6 +296,7 @@ class Recording(BaseRecording):
             function: The generator function.
             codec: Makes the copies.
             shares: Whether there may be several readers.
+            monotonic: As in :class:`BaseRecording`. Default the system's time.
             isolates: Returns whether the generator runs in a context of its own, which is a copy of
                 that in which it was started. Default: it does not.
         """
@@ -300,6 +306,7 @@ class Recording(BaseRecording):
                 partial(function, *args, **kwargs),
                 codec,
                 shares=shares,
+                monotonic=monotonic,
                 context=copy_context() if isolates() else None,
             )
             wait = wait_graph.wait_for(recording.node)
@@ -341,11 +348,11 @@ class Recording(BaseRecording):
 
     def _take_step(self, step: Callable[[], Any] | None) -> Any:
         token = wait_graph.enter(self.node)
-        began = time.monotonic()
+        began = self._monotonic()
         try:
             return next(self._source) if step is None else step()
         finally:
-            self.worked += time.monotonic() - began
+            self.worked += self._monotonic() - began
             wait_graph.exit_work(token)
 
     def read(self, reader: object) -> Generator[Any, Any, Any]:

@@ -202,13 +202,17 @@ class Planner:
                 target.function,
                 self._shared.codec,
                 shares=policy.coalesces,
+                monotonic=self._shared.clock.monotonic,
                 isolates=self._has_starters,
             )
         if target.kind == "async_generator":
             from toolops_plugins.coalesce.async_streams import AsyncRecording  # noqa: PLC0415 - imports asyncio
 
             return AsyncRecording.make_opener(
-                target.function, self._shared.codec, shares=policy.coalesces
+                target.function,
+                self._shared.codec,
+                shares=policy.coalesces,
+                monotonic=self._shared.clock.monotonic,
             )
         return target.function
 
