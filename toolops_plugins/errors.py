@@ -30,7 +30,7 @@ error, unwrapped.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 __all__ = [
     "AttemptTimeout",
@@ -171,9 +171,13 @@ class NotCanonicalError(ToolOpsError, TypeError):
 
     Attributes:
         kind: The name of the type that has none, or "" if it is unknown.
+        argument: The parameter; "*" or "**" before the name of one that takes the rest, "self." for
+            the object of a method, "key=" or "tenant=" for what such a function returned, "model."
+            for a guarded model and what it is asked; "" if it is unknown.
     """
 
     kind = ""
+    argument = ""
 
 
 class CodecError(ToolOpsError):
@@ -212,9 +216,19 @@ class TierError(ToolOpsError):
 
     Attributes:
         notice: The kind of the notice that tells of it.
+        problem: The cause in a few words of this library, without those of a server; "" if the type
+            of the error says it.
     """
 
     notice = "tier_failed"
+    problem = ""
+
+    @classmethod
+    def of(cls, text: str, problem: str) -> Self:
+        """Return an error with its text and its ``problem``."""
+        error = cls(text)
+        error.problem = problem
+        return error
 
 
 class EmbeddingError(TierError):

@@ -176,6 +176,7 @@ class ToolOps(Decorators, Closing):
         self._storage = Storage(self._shared, chosen, key, semantic, cipher)
         self._tiers = self._storage.tiers
         self._pool.on_full = weakref.WeakMethod(self._storage.notify_threads_full)
+        flights.on_full = weakref.WeakMethod(self._storage.notify_flights_full)
         self._configuration = Configuration(
             {
                 "namespace": namespace,

@@ -48,6 +48,8 @@ def is_caller_error(error: Exception) -> bool:
 def tier_problem(error: Exception) -> str:
     """Return the detail of a notice on a tier: the error's type, or a reason of this library."""
     cause = error.__cause__
+    if isinstance(error, TierError) and error.problem:
+        return error.problem
     if isinstance(error, ConfigurationError) or (
         isinstance(error, EmbeddingError) and cause is None
     ):

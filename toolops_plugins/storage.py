@@ -76,6 +76,7 @@ class Storage:
             semantic.bind(
                 shared.namespace, shared.codec, shared.clock, secret,
                 self._semantic_trouble, self._stage_trouble, cipher,
+                partial(self.notice, "tier_recovered", "semantic"),
             )  # fmt: skip
         for number, tier in enumerate(tiers, 1):
             self._bind(tier, f"L{number}")
@@ -105,10 +106,17 @@ class Storage:
         """Emit a notice that a tool waits for a thread, with a text that says who holds them."""
         self.notice("threads_full", name, detail)
 
+    def notify_flights_full(self, name: str, detail: str) -> None:
+        """Emit a notice that a call of a tool is not joined with equal ones, with the reason."""
+        shared = self._shared
+        shared.emitter.notice_rarely(
+            Notice("flights_full", name, detail, shared.clock.time(), shared.namespace)
+        )
+
     def notify_breaker_change(self, breaker: Breaker, old: str, new: str) -> None:
         """Emit a notice that a circuit breaker has changed its state."""
         shared = self._shared
-        opens, closes = new == "open", new == "closed"
+        opens = new in ("open", "forced_open")
         shared.emitter.notice(
             Notice(
                 "breaker",
@@ -116,8 +124,8 @@ class Storage:
                 f"{old} -> {new}",
                 shared.clock.time(),
                 shared.namespace,
-                breaker.cause_type or "" if opens else "",
-                breaker.rejections if closes else 0,
+                breaker.cause_type or "" if new == "open" else "",
+                0 if opens or new == "half_open" else breaker.rejections,
             )
         )
 

@@ -67,6 +67,7 @@ class Unknown:
     def __toolops_key__(self) -> Any:
         unknown = NotCanonicalError(type(self._error).__name__)
         unknown.kind = getattr(self._error, "kind", "")
+        unknown.argument = "model."
         raise unknown from self._error
 
 

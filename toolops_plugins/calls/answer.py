@@ -36,6 +36,7 @@ __all__ = [
     "record_failure",
     "record_pending",
     "report_failure",
+    "report_full_table",
     "report_refusal",
     "tags_of",
 ]
@@ -306,6 +307,14 @@ def report_refusal(call: Call, error: Exception, value: object) -> None:
 def emit_rejection(call: Call, error: Rejected) -> None:
     """Tell sinks that a policy refused an attempt of a call."""
     emit_step(call, "rejected", error=error, detail=_REJECTIONS.get(type(error), ""))
+
+
+def report_full_table(call: Call, detail: str) -> None:
+    """Emit a notice, once a minute at most, that nobody can join a call, with the reason."""
+    shared = call.plan.shared
+    shared.emitter.notice_rarely(
+        Notice("flights_full", call.plan.name, detail, shared.clock.time(), shared.namespace)
+    )
 
 
 def emit_notice(call: Call, kind: NoticeKind, detail: str) -> None:

@@ -258,8 +258,10 @@ class Plan:
             return call
         else:
             call.reason = "key_failed"
-        kind = error.kind if isinstance(error, NotCanonicalError) else type(error).__name__
-        self.warn(call.reason, kind)
+        if isinstance(error, NotCanonicalError):
+            self.warn(call.reason, error.kind, error.argument)
+        else:
+            self.warn(call.reason, type(error).__name__)
         return call
 
     def register_from_annotation(self) -> None:
@@ -291,12 +293,13 @@ class Plan:
         call.charges += 1
         return price
 
-    def warn(self, reason: str, error: str = "") -> None:
-        """Emit a warning, once for this tool and reason, that calls bypass the cache.
+    def warn(self, reason: str, error: str = "", place: str = "") -> None:
+        """Emit a warning that a call bypasses the cache; see :meth:`Emitter.warn`.
 
         Args:
             reason: A short machine-readable word.
             error: The type of the exception or argument that is the cause. Default "".
+            place: The parameter that is the cause. Default "".
         """
         shared = self.shared
         shared.emitter.warn(
@@ -305,6 +308,7 @@ class Plan:
             started=shared.clock.time(),
             namespace=shared.namespace,
             error=error,
+            place=place,
         )
 
     def details_of_start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Details | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 from toolops_plugins.cache.entry import Entry, Mark
-from toolops_plugins.calls.answer import Answer, emit_notice, report_refusal
+from toolops_plugins.calls.answer import Answer, emit_notice, report_full_table, report_refusal
 from toolops_plugins.calls.call import Call
 from toolops_plugins.calls.negative_cache import CachedError
 from toolops_plugins.coalesce.streams import BaseRecording
@@ -186,7 +186,8 @@ def start_stream(
     streams = call.plan.shared.streams
     if call.key is not None and call.plan.coalesces:
         key = call.scope + call.key
-        streams.offer(key, recording)
+        if not streams.offer(key, recording):
+            report_full_table(call, f"all {streams.limit:,} places for streams under way are taken")
         if recording.single_use:
             call.plan.shared.flights.single_use.add(key)
         else:

@@ -39,7 +39,7 @@ def make_question(call: Call) -> Question | None:
     try:
         return semantic_keyer.question(call.key, call.args, call.kwargs)
     except NotCanonicalError as error:  # with cache.key= the scope alone can fail
-        call.plan.warn("scope_not_canonical", error.kind)
+        call.plan.warn("scope_not_canonical", error.kind, error.argument)
         return None
 
 

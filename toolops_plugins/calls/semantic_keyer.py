@@ -56,7 +56,6 @@ class SemanticKeyer:
                 "semantic", f"names {on!r}, which does not count in the key: all its values are one"
             )
         self.cache = semantic
-        self.failed = False  # whether the last lookup failed
         rule = semantic.rule(policy.threshold, policy.max_error)
         answer = policy.answer
         if answer is None and "generator" in target.kind:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
 from functools import partial
@@ -42,6 +44,9 @@ class FlightTable:
 
     def __init__(self, limit: int = 10_000) -> None:
         self._limit = limit
+        self.on_full: weakref.WeakMethod[Callable[[str, str], object]] | None = None
+        """Called with the tool of a call that runs alone, and a text that says why. Weak, since a
+        flight under way would otherwise keep a runtime alive."""
         # Reentrant: the garbage collector may end an abandoned coroutine, a caller, anywhere.
         self._lock = threading.RLock()
         self._table: dict[bytes, Flight] = {}
@@ -107,6 +112,13 @@ class FlightTable:
                 return False
             self._table[flight.key] = flight
             return True
+
+    def notify_full(self, owner: str | None) -> None:
+        """Emit a notice that a call of a tool runs alone, since the table is full."""
+        notify = None if self.on_full is None else self.on_full()
+        if notify is not None and owner is not None:
+            with suppress(Exception):  # a user's sink may raise anything
+                notify(owner, f"all {self._limit:,} places for calls under way are taken")
 
     def follow(
         self, flight: Flight, waiter: Any, loop: asyncio.AbstractEventLoop | None

@@ -82,6 +82,7 @@ class Flights(FlightTable):
         work: Callable[[], Any],
         submit: Submit | None = None,
         seconds: float | None = None,
+        owner: str | None = None,
     ) -> FlightResult:
         """Lead the flight of ``key`` in this thread, or wait for the one that is under way.
 
@@ -91,6 +92,7 @@ class Flights(FlightTable):
             submit: Starts a function in another thread, which a leader with a time limit can leave.
                 None: a leader does the work in this thread. Default None.
             seconds: Time limit of this caller, or None. Default None.
+            owner: The tool, for the notice that the table is full. Default None: no notice.
 
         Raises:
             DeadlineExceeded: ``seconds`` passed; the work goes on for the others.
@@ -121,7 +123,8 @@ class Flights(FlightTable):
                 if not alone and not self.lead(own):
                     if key in self._table:  # another caller was quicker
                         continue
-                    alone = True  # the table is full
+                    alone = True
+                    self.notify_full(owner)
                 if seconds is not None and submit is not None:
                     # Alone it is in no table, but its caller can leave it like any other flight.
                     result = self._lead_elsewhere(own, work, submit, end, seconds)
@@ -248,6 +251,7 @@ class Flights(FlightTable):
         key: bytes,
         work: Callable[[], Coroutine[Any, Any, Any]],
         seconds: float | None = None,
+        owner: str | None = None,
     ) -> Coroutine[Any, Any, FlightResult]:
         """Lead the flight of ``key`` on this loop, or wait for the one that is under way.
 
@@ -257,12 +261,13 @@ class Flights(FlightTable):
                 takes its first step at once. The context variables that it sets are set for the
                 leader too.
             seconds: Time limit of this caller, or None. Default None.
+            owner: The tool, for the notice that the table is full. Default None: no notice.
 
         Raises:
             DeadlineExceeded: ``seconds`` passed; the work goes on for the others.
             Exception: The work's own error.
         """
-        return self._on_loops.run(key, work, seconds)
+        return self._on_loops.run(key, work, seconds, owner)
 
     @cached_property
     def _on_loops(self) -> LoopFlights:

@@ -45,7 +45,11 @@ class LoopFlights:
         self._table = table
 
     async def run(
-        self, key: bytes, work: Callable[[], Coroutine[Any, Any, Any]], seconds: float | None
+        self,
+        key: bytes,
+        work: Callable[[], Coroutine[Any, Any, Any]],
+        seconds: float | None,
+        owner: str | None,
     ) -> FlightResult:
         """Lead a flight or follow it; see :meth:`Flights.arun`."""
         table = self._table
@@ -71,7 +75,8 @@ class LoopFlights:
                 if not alone and not table.lead(own):
                     if table.find(key) is not None:  # another caller was quicker
                         continue
-                    alone = True  # the table is full
+                    alone = True
+                    table.notify_full(owner)
                 if alone and seconds is None:
                     return make_result((await work(), True))
                 # Alone it is in no table, but its caller can leave it like any other flight.

@@ -22,7 +22,7 @@ class Streams:
     """
 
     def __init__(self, limit: int = 1_000) -> None:
-        self._limit = limit
+        self.limit = limit
         self._table: weakref.WeakValueDictionary[bytes, BaseRecording] = (
             weakref.WeakValueDictionary()
         )
@@ -31,11 +31,17 @@ class Streams:
         """Return the number of recordings that can be joined."""
         return len(self._table)
 
-    def offer(self, place: bytes, recording: BaseRecording) -> None:
-        """Let others join a recording, unless there is one for that place."""
+    def offer(self, place: bytes, recording: BaseRecording) -> bool:
+        """Let others join a recording, unless there is one for that place.
+
+        Returns:
+            Whether there is room for it.
+        """
         known = self._table.get(place)
-        if len(self._table) < self._limit and (known is None or not known.joinable):
+        has_room = len(self._table) < self.limit
+        if has_room and (known is None or not known.joinable):
             self._table[place] = recording
+        return has_room
 
     def look(self, place: bytes) -> BaseRecording | None:
         """Return the recording of that place that can be joined, or None."""

@@ -292,7 +292,7 @@ class LoopDriver(Driver):
         *args: Any,
         seconds: float | None = None,
         in_thread: bool = False,  # noqa: ARG002 - the other driver needs it
-        owner: str | None = None,  # noqa: ARG002 - the other driver needs it
+        owner: str | None = None,
     ) -> Awaitable[FlightResult]:
         """Run ``work(driver, *args)`` as the one flight for ``key``, or wait for the one under way.
 
@@ -302,23 +302,27 @@ class LoopDriver(Driver):
             args: Further arguments of the work.
             seconds: Seconds that this caller waits. None: without limit. Default None.
             in_thread: Of no effect on a loop.
-            owner: Of no effect on a loop.
+            owner: The tool, for notices. Default None: of no tool.
 
         Returns:
             The flight's result, and whether this caller led it.
         """
         if seconds is None and self.limit is None:
             # Without a coroutine of its own, of which there would be one for each who waits.
-            return self._flights.arun(key, partial(work, self, *args))
-        return self._fly_within(key, partial(work, self._without_limit(), *args), seconds)
+            return self._flights.arun(key, partial(work, self, *args), owner=owner)
+        return self._fly_within(key, partial(work, self._without_limit(), *args), seconds, owner)
 
     async def _fly_within(
-        self, key: bytes, work: Callable[[], Coroutine[Any, Any, Any]], seconds: float | None
+        self,
+        key: bytes,
+        work: Callable[[], Coroutine[Any, Any, Any]],
+        seconds: float | None,
+        owner: str | None,
     ) -> FlightResult:
         left = seconds_left(self.limit, self._clock)
         seconds = seconds if left is None else min(left, seconds or left)
         try:
-            return await self._flights.arun(key, work, seconds)
+            return await self._flights.arun(key, work, seconds, owner)
         except TimeoutError:
             seconds_left(self.limit, self._clock)
             raise

@@ -215,20 +215,21 @@ class ThreadDriver(Driver):
             seconds: Seconds that this caller waits. None: without limit. Default None.
             in_thread: Whether a leader with a limit runs the work in a thread, where it can be
                 abandoned. Default False.
-            owner: The tool whose share of the threads it uses. Default None: of no tool.
+            owner: The tool whose share of the threads it uses, and for notices. Default None: of no
+                tool.
 
         Returns:
             The flight's result, and whether this caller led it.
         """
         if seconds is None and self.limit is None:
-            return self._flights.run(key, partial(work, self, *args), None)
+            return self._flights.run(key, partial(work, self, *args), None, owner=owner)
         left = seconds_left(self.limit, self._clock)
         seconds = seconds if left is None else min(left, seconds or left)
         driver = self._without_limit()
         if seconds is None:
-            return self._flights.run(key, partial(work, driver, *args), None)
+            return self._flights.run(key, partial(work, driver, *args), None, owner=owner)
         if not in_thread:
-            return self._lead_here(key, work, args, seconds)
+            return self._lead_here(key, work, args, seconds, owner)
         inner: list[Limit] = []
 
         def submit(function: Callable[[], Any], unwanted: Callable[[], bool]) -> Ticket:
@@ -240,13 +241,18 @@ class ThreadDriver(Driver):
             return work(driver.with_limit(inner[0]) if inner else driver, *args)
 
         try:
-            return self._flights.run(key, run, submit, seconds)
+            return self._flights.run(key, run, submit, seconds, owner)
         except TimeoutError:
             seconds_left(self.limit, self._clock)
             raise
 
     def _lead_here(
-        self, key: bytes, work: Callable[..., Any], args: tuple[Any, ...], seconds: float
+        self,
+        key: bytes,
+        work: Callable[..., Any],
+        args: tuple[Any, ...],
+        seconds: float,
+        owner: str | None,
     ) -> FlightResult:
         """Join a flight, or lead it in this thread.
 
@@ -254,7 +260,9 @@ class ThreadDriver(Driver):
         """
         own = Limit(self._clock.monotonic() + seconds, _LeaderTimeout, in_thread=False)
         try:
-            return self._flights.run(key, partial(work, self.with_limit(own), *args), None, seconds)
+            return self._flights.run(
+                key, partial(work, self.with_limit(own), *args), None, seconds, owner
+            )
         except _LeaderTimeout:
             seconds_left(self.limit, self._clock)
             raise DeadlineExceeded(f"no result within {seconds} s", seconds=seconds) from None

@@ -119,7 +119,9 @@ class Canon:
         try:
             return encode(value) if encode is not None else self._encode_other(value)
         except RecursionError:
-            raise NotCanonicalError("the value contains itself, or is nested too deeply") from None
+            error = NotCanonicalError("the value contains itself, or is nested too deeply")
+            error.kind = "value that contains itself, or is nested too deeply"
+            raise error from None
 
     def receiver(self, value: Any) -> bytes:
         """Return canonical bytes for the ``self`` or ``cls`` of a method.
@@ -310,7 +312,9 @@ class Canon:
     def _encode_array(self, numpy: Any, value: Any, kind: Any) -> bytes:
         dtype = value.dtype
         if dtype.hasobject or dtype.kind == "T":
-            raise NotCanonicalError("a numpy array of Python objects has no canonical form")
+            error = NotCanonicalError("a numpy array of Python objects has no canonical form")
+            error.kind = f"{type_name(kind)} of Python objects"
+            raise error
         shape = b",".join(b"%d" % n for n in value.shape)
         scalar = issubclass(kind, numpy.generic)
         if kind is numpy.str_:  # an array would strip the NULs at its end

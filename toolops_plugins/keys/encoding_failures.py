@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from toolops_plugins.errors import NotEncodableError
@@ -13,6 +14,7 @@ READ_ONCE = "which can be read once only"
 TOO_DEEP = "a value that contains itself, or is nested too deeply"
 
 _LONGEST = 200
+_FIELD = re.compile(r"\.[a-z_][A-Za-z_]{0,39}")
 _NAME: Any = type.__dict__["__name__"]
 _MODEL_PARTS = (".__dict__", ".__pydantic_private__", ".__pydantic_extra__")
 """Steps of the path into a pydantic model that say nothing to its author."""
@@ -38,8 +40,8 @@ class EncodingFailure(Exception):  # noqa: N818 - never leaves the codec
     def error(self) -> NotEncodableError:
         """Return the error that leaves the codec."""
         error = NotEncodableError(f"${_path(self.steps)}: {self.reason}")
-        # Keys of dicts that are no identifiers may be addresses, questions or secrets.
-        named = [s if s[0] == "." or s[1:-1].isdecimal() else "[...]" for s in self.steps]
+        # Keys of dicts that do not look like names of fields may be names, addresses or secrets.
+        named = [s if _FIELD.fullmatch(s) or s[1:-1].isdecimal() else "[...]" for s in self.steps]
         # The path into an endless value says nothing.
         error.place = "$" if self.reason == TOO_DEEP else f"${_path(named)}"
         error.problem = self.problem

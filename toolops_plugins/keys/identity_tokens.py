@@ -54,10 +54,13 @@ class IdentityTokens:
             try:
                 reference = weakref.ref(value, drop)
             except TypeError:
-                raise NotCanonicalError(
-                    f"{type_name(type(value))} has no canonical form and cannot be told apart "
-                    "by a weak reference; give it __toolops_key__()"
-                ) from None
+                name = type_name(type(value))
+                error = NotCanonicalError(
+                    f"{name} has no canonical form and cannot be told apart by a weak reference; "
+                    "give it __toolops_key__()"
+                )
+                error.kind = name
+                raise error from None
             self._tokens[address] = (reference, token)
             return token
 

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, TypeAlias
 
-from toolops_plugins.errors import ConfigurationError
+from toolops_plugins.errors import ConfigurationError, NotCanonicalError
 from toolops_plugins.keys.canonical import Canon
 
 __all__ = ["Keyspace", "TenantLike"]
@@ -78,7 +78,13 @@ class Keyspace:
         Raises:
             NotCanonicalError: The tenant has no canonical form.
         """
-        return self.fixed if self.ask is None else self.canon.encode(self.ask())
+        if self.ask is None:
+            return self.fixed
+        try:
+            return self.canon.encode(self.ask())
+        except NotCanonicalError as error:
+            error.argument = "tenant="
+            raise
 
     def digest(self, body: bytes) -> bytes:
         """Return the key for canonical bytes."""

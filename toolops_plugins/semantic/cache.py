@@ -32,6 +32,7 @@ from toolops_plugins.semantic.embedding.embedders import (
 )
 from toolops_plugins.semantic.flows import Learning, SemanticFlows
 from toolops_plugins.semantic.guards import Guard, Guards, prepare
+from toolops_plugins.semantic.health import IndexHealth
 from toolops_plugins.semantic.index.chroma import Store
 from toolops_plugins.semantic.index.chroma_folder import warn_if_in_use
 from toolops_plugins.semantic.index.shared import index_for
@@ -221,6 +222,7 @@ class SemanticCache(Lifecycle):
         problems = ProblemLog(clock)
         self._on_trouble: Callable[[Exception], None] = partial(_log, problems)
         self._on_failure: Callable[[str, Exception], None] = partial(_log_failure, problems)
+        self.health = IndexHealth(partial(problems.write_notice, "tier_recovered", "semantic"))
         self._bound = False
         self._misses: OrderedDict[str, Lookup] = OrderedDict()
         if self.path is not None:
@@ -241,6 +243,7 @@ class SemanticCache(Lifecycle):
         on_trouble: Callable[[Exception], None],
         on_failure: Callable[[str, Exception], None] | None = None,
         cipher: Cipher | None = None,
+        on_recovery: Callable[[], object] | None = None,
     ) -> None:
         """Attach to a runtime: use its codec, clock and secret, and report failures to it.
 
@@ -262,6 +265,7 @@ class SemanticCache(Lifecycle):
         self._cipher = self._cipher or make_cipher(self._encrypt, self._secret) or cipher
         self._on_trouble = on_trouble
         self._on_failure = on_failure or self._on_failure
+        self.health.on_recovery = on_recovery or self.health.on_recovery
 
     def _report_failure(self, stage: str, error: Exception) -> None:
         self._on_failure(stage, error)
@@ -290,6 +294,7 @@ class SemanticCache(Lifecycle):
             clock=self._clock,
             pool=self._pool,
             on_trouble=self._on_trouble,
+            health=self.health,
             embed_timeout=self._embed_timeout,
         )
         if self._source is not None:
@@ -382,9 +387,11 @@ class SemanticCache(Lifecycle):
             return self._exact_match(text, scope)
         asked = self._question(text, scope)
         try:
-            return self._match(walk(self._lookup(asked)))
+            found = walk(self._lookup(asked))
+            self.health.succeed("read")
+            return self._match(found)
         except Exception as error:  # noqa: BLE001 - trouble with a cache is a miss
-            self._report_trouble(error)
+            self._report_failed_lookup(error)
             return None
 
     async def afind(self, text: str, scope: Any = "") -> Match | None:
@@ -393,10 +400,16 @@ class SemanticCache(Lifecycle):
             return self._exact_match(text, scope)
         asked = self._question(text, scope)
         try:
-            return self._match(await awalk(self._lookup(asked)))
+            found = await awalk(self._lookup(asked))
+            self.health.succeed("read")
+            return self._match(found)
         except Exception as error:  # noqa: BLE001 - trouble with a cache is a miss
-            self._report_trouble(error)
+            self._report_failed_lookup(error)
             return None
+
+    def _report_failed_lookup(self, error: Exception) -> None:
+        self.health.fail("read")
+        self._report_trouble(error)
 
     def _report_trouble(self, error: Exception) -> None:
         with suppress(Exception):  # an exception of a user's class may raise when it is described

@@ -263,8 +263,9 @@ class Notice(NamedTuple):
             calls that went on without what failed. Of a kind that is emitted once a minute at most:
             calls since the last one, this one included. Else 0.
         place: Of a bypass for an argument without a canonical form: the parameter's name; "*args"
-            or "**options" for one of the rest, "self." for the object of a method, "key=" or
-            "tenant=" for what such a function returned. Else "".
+            or "**options" for one of the rest, "self." for the object of a method, "model." for a
+            guarded model and what it is asked, "key=" or "tenant=" for what such a function
+            returned. Else "".
         seconds: Of a recovery, and of a breaker that closes: the time since the first failure that
             was reported. Else 0.
     """

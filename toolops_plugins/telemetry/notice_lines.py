@@ -75,7 +75,7 @@ _LINES = {
     ),
     "too_large": NoticeLine(
         _CACHE,
-        "A result of %(name)r is not kept, since it is a %(detail)s of more bytes than are allowed;"
+        "A result of %(name)r is not kept, since it is a %(detail)s;"
         " ToolOps(max_value_bytes=...) raises the bound",
     ),
     "breaker": NoticeLine(_RESILIENCE, "The circuit breaker %(name)r changed (%(detail)s)"),
@@ -91,7 +91,7 @@ _LINES = {
     ),
     "flights_full": NoticeLine(
         _RESILIENCE,
-        "Equal calls of %(name)r are not joined: %(detail)s; ToolOps(max_flights=...) allows more",
+        "Equal calls of %(name)r are not joined: %(detail)s",
     ),
     "sink_failed": NoticeLine(
         _TELEMETRY, "The sink %(name)r raised %(detail)s, and missed an event; calls go on"
@@ -222,6 +222,8 @@ def line_of(kind: str, name: str, detail: str, error: str, place: str) -> Notice
     if kind == "not_encodable" and "codec.register_error(" not in detail:
         once = detail.endswith(READ_ONCE)
         text += _TAKE_OUT if once else "" if TOO_DEEP in detail else _REGISTER
+    if kind == "flights_full" and "calls" in detail:
+        text += "; ToolOps(max_flights=...) makes more"
     if kind == "bypass":
         text = BYPASSES.get(detail, text)
         if detail.endswith("not_canonical"):
@@ -263,19 +265,25 @@ def _canonical_text(kind: str, place: str) -> str:
     Args:
         kind: The type that has none, or "".
         place: The parameter; "*" or "**" before the name of one that takes the rest; "self." for
-            the object of a method; "key=" or "tenant=" for what these return; "" if unknown.
+            the object of a method; "model." for a guarded model; "key=" or "tenant=" for what these
+            return; "" if unknown.
     """
     holds = "is or holds a %(kind)s, which has no canonical form" if kind else _NO_FORM
+    # A kind in several words is no type, so that nothing can be done to its class.
+    is_type = " " not in kind.partition(" in ")[0]
+    if place == "model.":
+        advice = f"; register its type with ops.canon.register(...), or {_METHOD}"
+        return f"the model, or what it is asked, {holds}{advice if is_type else ''}"
     if place == "self.":
         return f"the object that they are methods of {holds}; {_METHOD}"
     if place in ("key=", "tenant="):
         return f"what %(place)s returned {holds}; return texts, numbers, or lists of them"
+    form = f", register its type with ops.canon.register(...), or {_METHOD}" if is_type else ""
     if not place:
-        return f"an argument {holds}; leave it out with ignore=[...], {_FORM}"
+        return f"an argument {holds}; leave it out with ignore=[...]{form}"
     where = "an argument of %(place)s" if place[0] == "*" else "the argument %(place)r"
-    return f"{where} {holds}; leave it out with ignore=[%(parameter)r], {_FORM}"
+    return f"{where} {holds}; leave it out with ignore=[%(parameter)r]{form}"
 
 
 _NO_FORM = "has no canonical form"
 _METHOD = "give its class a __toolops_key__() method"
-_FORM = f"register its type with ops.canon.register(...), or {_METHOD}"

@@ -68,7 +68,9 @@ def question_of(messages: Any, *, after_tools: bool = False) -> Question:
     if isinstance(messages, str):
         return messages, [["user", None]]
     if not isinstance(messages, Sequence):
-        raise NotCanonicalError(f"{type(messages).__name__} is no conversation")
+        error = NotCanonicalError(f"{type(messages).__name__} is no conversation")
+        error.kind = type(messages).__name__
+        raise error
     numbers = CallNumbers(_plain)
     turns = [_turn(message, numbers) for message in messages]
     # CrewAI's own words to the model behind each result of a tool are no question.
@@ -139,7 +141,9 @@ def _text_of(block: Any) -> str | None:
 def _turn(message: Any, numbers: CallNumbers) -> list[Any]:
     """Return a message as a list: role, content, and anything else that counts."""
     if not isinstance(message, Mapping) or "role" not in message:
-        raise NotCanonicalError(f"{type(message).__name__} is no message of a conversation")
+        error = NotCanonicalError(f"{type(message).__name__} is no message of a conversation")
+        error.kind = type(message).__name__
+        raise error
     for name in _CALLS:
         for call in message.get(name) or ():
             numbers.add(call)

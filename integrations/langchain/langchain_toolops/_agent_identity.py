@@ -98,9 +98,11 @@ def _describe(schema: Any) -> Any:
 def _describe_specs(specs: Sequence[Any]) -> list[Any]:
     for spec in specs:
         if isinstance(spec.schema, dict) and "title" not in spec.schema:
-            raise NotCanonicalError(
+            error = NotCanonicalError(
                 "a response schema without a title gets another name in each process"
             )
+            error.kind = "response schema without a title, which gets a name of its own each time"
+            raise error
     return [_spec_identity(spec) for spec in specs]
 
 

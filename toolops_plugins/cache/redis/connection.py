@@ -164,6 +164,7 @@ class Connection:
         self.cooldown = Cooldown(clock, lease)
         self.write_cooldown = Cooldown(clock, lease)
         self._place = place
+        self._failure = "not reachable"  # or the type of the last failure
         self._timeouts = (TimeoutError, import_module("redis.exceptions").TimeoutError)
 
     def after_fork(self) -> None:
@@ -332,19 +333,27 @@ class Connection:
         wrote = self.write_cooldown.enter() if write else 0
         ticket = None if wrote is None else self.cooldown.enter()
         if wrote is None or ticket is None:
-            raise TierError(f"{self._place}: skipped, since it failed a moment ago")
+            raise self._skipped()
         return ticket, wrote
 
+    def _skipped(self) -> TierError:
+        return TierError.of(
+            f"{self._place}: skipped, since it failed a moment ago",
+            f"{self._failure}, and left alone for a while",
+        )
+
     def _busy(self) -> TierError:
-        return TierError(f"{self._place}: all of its connections are in use")
+        problem = "all of its connections are in use"
+        return TierError.of(f"{self._place}: {problem}", problem)
 
     def blocked(self) -> TierError:
         """Return the error for a timeout that is the fault of this process."""
-        return TierError(f"{self._place}: the event loop was blocked")
+        problem = "the event loop was blocked, so that no answer was read in time"
+        return TierError.of(f"{self._place}: {problem}", problem)
 
     def _recheck(self, tickets: tuple[int, int]) -> None:
         if self.cooldown.is_stale(tickets[0]):
-            raise TierError(f"{self._place}: skipped, since it failed a moment ago")
+            raise self._skipped()
 
     def _record_success(self, write: bool, tickets: tuple[int, int]) -> None:  # noqa: FBT001 - as above
         if self.cooldown.is_down:
@@ -355,6 +364,8 @@ class Connection:
     def record_failure(self, error: Exception, write: bool, tickets: tuple[int, int]) -> bool:  # noqa: FBT001 - as above
         """Record an error; return whether the server counts as down."""
         stops = _effect_of(error, write)
+        if stops != "nothing":
+            self._failure = type(error).__name__
         if stops == "all":
             self.cooldown.fail(tickets[0])
             return True

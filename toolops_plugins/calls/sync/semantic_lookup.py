@@ -22,7 +22,6 @@ from toolops_plugins.calls.semantic_answers import (
     describe_join,
     make_answer,
     make_question,
-    notify_semantic,
     report_semantic_failure,
 )
 from toolops_plugins.calls.semantic_keyer import SemanticKeyer
@@ -75,16 +74,14 @@ def lookup_semantic(
     except Exception as error:
         if ends_call(driver.limit, error):
             raise
-        semantic_keyer.failed = True
+        semantic_keyer.cache.health.fail("read")
         call.store_semantic, call.lookup = False, None
         report_semantic_failure(call, error)
         return None, fetch
     lookup = call.lookup
     if answer is not None or lookup is None:
         return answer, fetch
-    if semantic_keyer.failed:
-        semantic_keyer.failed = False
-        notify_semantic(call, "tier_recovered")
+    semantic_keyer.cache.health.succeed("read")
     if call.plan.stream or not call.plan.policy.coalesces_meaning:
         return None, fetch
     return None, partial(_join_or_fetch, call, semantic_keyer, lookup, fetch)

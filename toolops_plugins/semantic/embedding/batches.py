@@ -59,7 +59,8 @@ def failure(error: BaseException) -> EmbeddingError:
     if isinstance(error, EmbeddingError):
         return error
     # Without the message, which may quote a question or a credential; the cause has it.
-    failure = EmbeddingError(f"the embedder failed with {type(error).__name__}")
+    text = f"the embedder failed with {type(error).__name__}"
+    failure = EmbeddingError.of(text, text)
     failure.__cause__ = error
     return failure
 

@@ -126,7 +126,8 @@ class Folder:
         """
         with self._changing:
             if not self.users:
-                raise TierError(f"Chroma at {self.path or 'memory'} was closed a moment ago")
+                problem = "closed a moment ago"
+                raise TierError.of(f"Chroma at {self.path or 'memory'} was {problem}", problem)
             with nullcontext() if self._lock is None else self._lock.write_note():
                 yield
 

@@ -34,6 +34,7 @@ from toolops_plugins.errors import (
 from toolops_plugins.invalidation import History, Invalidations
 from toolops_plugins.semantic.embedding.cached import Embeddings
 from toolops_plugins.semantic.embedding.embedders import Embedder
+from toolops_plugins.semantic.health import IndexHealth
 from toolops_plugins.semantic.index.chroma import Store
 from toolops_plugins.semantic.index.chroma_folder_lock import FolderInUseError
 from toolops_plugins.semantic.index.folder_warnings import warn_in_use
@@ -90,6 +91,7 @@ class Index:
         embed_timeout: Seconds that the embedder may take for a question; None: no limit.
         on_trouble: Called with errors of the background, and with a TamperedError for records with
             a missing or wrong signature.
+        health: Is told whether writes in the background succeed.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class Index:
         clock: Clock,
         pool: Pool,
         on_trouble: Callable[[Exception], None],
+        health: IndexHealth,
         embed_timeout: float | None = None,
     ) -> None:
         self.embeddings = Embeddings(embedder, timeout=embed_timeout, clock=clock)
@@ -116,6 +119,7 @@ class Index:
         self._max_items = max_items
         self._pool = pool
         self.on_trouble = on_trouble
+        self.health = health
         self.copies = Copies(clock)
         self.lifetimes = Lifetimes(clock)
         self._invalidations = Invalidations()
@@ -148,8 +152,16 @@ class Index:
             most=max_items,
             before=self._embed,
             after=self._upkeep,
-            on_trouble=self._on_trouble,
+            on_trouble=self._on_failed_write,
+            on_success=self._on_successful_write,
         )
+
+    def _on_failed_write(self, error: Exception) -> None:
+        self.health.fail("write")
+        self.on_trouble(error)
+
+    def _on_successful_write(self) -> None:
+        self.health.succeed("write")
 
     def _on_trouble(self, error: Exception) -> None:
         self.on_trouble(error)
@@ -212,7 +224,8 @@ class Index:
                 self._was_empty = position is None and store.count() == 0
                 self.remote.restore(position, self.mark())
         if store.aside is not None:
-            self._on_trouble(TierError(f"the index was corrupt, and is now in {store.aside}"))
+            text = f"the index was corrupt, and is now in {store.aside}"
+            self._on_trouble(TierError.of(text, text))
         return store
 
     def _begin(self, store: Store) -> None:
@@ -244,7 +257,8 @@ class Index:
         refusal = None if self.ready else self._refusal
         if refusal is not None:
             return copy(refusal)  # a shared traceback would grow with every caller
-        return TierError("the semantic index failed a moment ago and is left alone for a while")
+        problem = "it failed a moment ago, and is left alone for a while"
+        return TierError.of(f"the semantic index: {problem}", problem)
 
     async def aopen(self) -> None:
         """Like :meth:`open`, without blocking the event loop."""

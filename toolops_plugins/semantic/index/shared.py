@@ -33,7 +33,8 @@ def index_for(
             new one.
         make_store: As in :class:`~toolops_plugins.semantic.index.index.Index`.
         embedder: The same.
-        rest: The same; the first caller's values count, and the last one's ``on_trouble``.
+        rest: The same; the first caller's values count, and the last one's ``on_trouble``
+            and ``health``.
 
     Raises:
         ConfigurationError: The folder is in use with another embedder.
@@ -51,7 +52,7 @@ def index_for(
             )
         else:
             # The earlier cache may be gone.
-            index.on_trouble = rest["on_trouble"]
+            index.on_trouble, index.health = rest["on_trouble"], rest["health"]
         return index
 
 

@@ -53,6 +53,7 @@ class Writer:
         before: Called in the thread before a write; may put expected rows.
         after: Called in the thread after a write, for maintenance.
         on_trouble: Called with the error of a failed write, which is retried.
+        on_success: Called after a write.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Writer:
         before: Callable[[], None],
         after: Callable[[], None],
         on_trouble: Callable[[TierError], None],
+        on_success: Callable[[], None] = lambda: None,
     ) -> None:
         self._sink = sink
         self._pause = pause
@@ -72,6 +74,7 @@ class Writer:
         self._before = before
         self._after = after
         self._on_trouble = on_trouble
+        self._on_success = on_success
         self._clock = clock
         self._cooldown = Cooldown(clock, lease=30.0)
         self.reset_after_fork()
@@ -150,7 +153,8 @@ class Writer:
             TierError: A write took too long.
         """
         if not self._writing.acquire(timeout=seconds):
-            raise TierError("a running write to the semantic index takes too long")
+            problem = "a running write takes too long"
+            raise TierError.of(f"the semantic index: {problem}", problem)
         try:
             yield
         finally:
@@ -232,6 +236,8 @@ class Writer:
                     self._on_trouble(as_tier_error(error))
             else:
                 self._cooldown.succeed(ticket)
+                with suppress(Exception):  # the same
+                    self._on_success()
 
     def _rest(self) -> None:
         """Wait while the index cannot be reached."""
