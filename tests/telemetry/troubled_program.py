@@ -49,10 +49,10 @@ class Sink:
     """Writes down everything that sinks get."""
 
     def on_call(self, event: object) -> None:
-        print(event)
+        sys.stdout.write(f"{event}\n")
 
     def on_notice(self, notice: object) -> None:
-        print(notice)
+        sys.stdout.write(f"{notice}\n")
 
 
 class BrokenSink:
@@ -104,7 +104,7 @@ def lose_a_service(ops: ToolOps) -> None:
         try:
             quote(MARKER)
         except (ConnectionError, CircuitOpen) as error:
-            print(type(error))
+            sys.stdout.write(f"{type(error)}\n")
     down = False
 
     def closed() -> bool:
@@ -128,8 +128,8 @@ def pass_the_cache(ops: ToolOps) -> None:
         ops.tool(name=f"with {next(iter(policy))}", **{"cache": CACHE, **policy})(
             lambda text: text
         )(MARKER)
-    for _ in range(2):
-        ops.tool(cache=CACHE)(lambda text, bound=object(): MARKER + text)
+    for bound in range(2):
+        ops.tool(cache=CACHE)(lambda text, bound=bound: MARKER + text)
 
 
 def run_out(ops: ToolOps) -> None:
@@ -148,7 +148,7 @@ def run_out(ops: ToolOps) -> None:
     try:
         ops.tool(timeout=Timeout(attempt=0.05), name="queued")(lambda text: text)(MARKER)
     except ThreadPoolFull as error:
-        print(type(error))
+        sys.stdout.write(f"{type(error)}\n")
     release.set()
     caller.join()
 
@@ -224,7 +224,7 @@ def main() -> None:
     lose_the_index(folder / "index")
     refresh_at_the_end(ops)
     lose_redis(folder / "valkey")
-    print(ops.stats())
+    sys.stdout.write(f"{ops.stats()}\n")
 
 
 if __name__ == "__main__":
