@@ -20,6 +20,7 @@ from rich.text import Text
 from toolops_plugins.audit.text import echo_json, printable, span, table
 from toolops_plugins.cache.redis.survey import LIVES, Survey
 from toolops_plugins.cli.audit import audit
+from toolops_plugins.cli.dashboard import dashboard
 from toolops_plugins.cli.doctor import Finding, examine, version_of
 from toolops_plugins.cli.redis_namespace import RedisNamespace, key_bytes
 from toolops_plugins.cli.semantic_index import index_of
@@ -73,6 +74,7 @@ def _complain(text: str, code: int) -> int:
 
 toolops.add_command(audit)
 toolops.add_command(serve_metrics)
+toolops.add_command(dashboard)
 
 
 # Redis --------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""The dashboard: pages in Streamlit that read a ledger, and nothing else."""

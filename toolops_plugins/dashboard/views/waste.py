@@ -1,0 +1,105 @@
+"""Waste: what is asked most and never hits, and why."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import streamlit as st
+
+from toolops_plugins.dashboard import charts, figures, reading
+from toolops_plugins.dashboard.formats import amount, compact, count, escape, share
+from toolops_plugins.dashboard.parts import card, draw_live, draw_nothing, heading
+from toolops_plugins.dashboard.view import View
+from toolops_plugins.telemetry.ledger import Summary
+
+_ADVICE: Final = {
+    "no_cache": "Its policy has no cache: give it one, unless answers must be fresh.",
+    "not_canonical": "An argument has no canonical form: ignore=, key=, or ops.canon.",
+    "scope_not_canonical": "An argument has no canonical form: ignore=, key=, or ops.canon.",
+    "not_encodable": "Its result cannot be stored: return plain data, or ops.codec.register(...).",
+    "too_large": "Its results are too large: raise max_value_bytes, or return less.",
+    "key_failed": "A function of its policy raises: fix key=, or tenant=.",
+    "tags_failed": "A function of its policy raises: fix tags=.",
+    "when_failed": "A function of its policy raises: fix when=.",
+    "name_taken": "Several closures share its name: give each name=.",
+    "end_untold": "Its streams end without a finish reason, so they may have been cut.",
+    "not_forgotten": "It was invalidated while it ran: look at what invalidates so often.",
+}
+_SHOWN: Final = 15
+_NEW: Final = "Nearly every question is new: raise the ttl, or leave out arguments by ignore=."
+
+
+def draw(view: View) -> None:
+    """Draw the page once."""
+    groups = reading.summaries(view.since, by=("tool",), where=view.where)
+    ran = {key[0]: (_ran(summary), summary) for key, summary in groups.items()}
+    ranked = sorted(
+        ((name, runs, summary) for name, (runs, summary) in ran.items() if runs),
+        key=lambda item: -item[1],
+    )
+    if not ranked:
+        draw_nothing(f"In the last {view.window.words} no call had to run the function.")
+        return
+    whole = figures.total(groups)
+    never = [name for name, _, summary in ranked if not summary.hit_rate]
+    with st.grid(4, min_column_width=150):
+        card(
+            "Calls that ran",
+            compact(sum(runs for _, runs, _ in ranked)),
+            better="",
+            note="Misses and calls that bypass the cache.",
+        )
+        card("Of all calls", share(sum(runs for _, runs, _ in ranked) / whole.calls))
+        card("Spent on them", amount(whole.spent_cost))
+        card("Tools without a hit", f"{len(never):,} of {len(groups):,}")
+    heading("Runs by tool", "The tools whose calls run the function most often.")
+    rows = [
+        {"label": name, "name": outcome, "value": calls, "text": f"{calls:,}"}
+        for name, _, summary in ranked[:_SHOWN]
+        for outcome in ("miss", "bypass")
+        if (calls := summary.outcomes.get(outcome, 0))
+    ]
+    charts.draw_ranking(
+        rows, ["miss", "bypass"], unit="calls that ran", key="waste", title="Runs by tool"
+    )
+    heading("Why, and what to do")
+    # A table of text, whose last column wraps.
+    st.table([_row(name, runs, summary) for name, runs, summary in ranked[:_SHOWN]])
+    if len(ranked) > _SHOWN:
+        st.caption(f"The {_SHOWN} tools that ran most often, of {len(ranked):,}.")
+
+
+def _ran(summary: Summary) -> int:
+    return summary.outcomes.get("miss", 0) + summary.outcomes.get("bypass", 0)
+
+
+def _row(name: str, runs: int, summary: Summary) -> dict[str, str]:
+    why, advice = _explain(runs, summary)
+    return {
+        "tool": escape(name),
+        "ran": count(runs),
+        "hit rate": share(summary.hit_rate),
+        "spent": amount(summary.spent_cost),
+        "why": escape(why),
+        "what to do": advice,
+    }
+
+
+def _explain(runs: int, summary: Summary) -> tuple[str, str]:
+    """Return the main reason of a tool's runs, and what to do about it."""
+    reasons = {name: number for name, number in summary.reasons.items() if name in _ADVICE}
+    main = figures.most(reasons)
+    if main and 2 * reasons[main] >= runs:
+        return main, _ADVICE[main]
+    rate = summary.hit_rate
+    if rate is None:
+        return "no cache", _ADVICE["no_cache"]
+    if rate < 0.1:
+        return "new questions", _NEW
+    if main:
+        return main, _ADVICE[main]
+    return "first answers", "Nothing: what is asked again is answered from the cache."
+
+
+if __name__ == "__main__":
+    draw_live(draw)
