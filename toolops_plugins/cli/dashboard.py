@@ -15,9 +15,7 @@ __all__ = ["dashboard"]
 
 
 @click.command()
-@click.option(
-    "--ledger", metavar="URL", help="Default: TOOLOPS_LEDGER, or else TOOLOPS_REDIS_URL."
-)
+@click.option("--ledger", metavar="URL", help="Default: TOOLOPS_LEDGER, or else TOOLOPS_REDIS_URL.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option("--port", type=click.IntRange(1, 65_535), default=8501, show_default=True)
 @click.option(

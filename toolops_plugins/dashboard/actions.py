@@ -6,7 +6,7 @@ only if its ledger was made with ``allow_commands=True``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Final
 
 import streamlit as st
@@ -24,13 +24,17 @@ _WORDS: Final[dict[CommandKind, tuple[str, str]]] = {
     "reset_breaker": ("Reset", "It closes, and from then on works on its own again."),
 }
 
+_ASKED: Final = "toolops_asked"
+_SENT: Final = "toolops_sent"
+_FAILED: Final = "toolops_failed"
 
-def draw_breaker_buttons(namespaces: dict[str, set[str]], states: Iterable[ProcessState]) -> None:
-    """Draw the choice of a breaker, and buttons that change it.
+
+def draw_breaker_buttons(namespaces: Mapping[str, set[str]], states: list[ProcessState]) -> None:
+    """Draw the choice of a breaker, and buttons that change it, if that is allowed.
 
     Args:
         namespaces: The names of the breakers in each namespace.
-        states: The processes, for how many of them obey.
+        states: The processes.
     """
     if not options.current().allow_actions:
         return
@@ -44,57 +48,72 @@ def draw_breaker_buttons(namespaces: dict[str, set[str]], states: Iterable[Proce
             width=260,
         )
         for kind, (word, _) in _WORDS.items():
-            if st.button(word, key=kind):
-                _confirm(Command(kind, space, name=name), _obeying(space, states))
-    _draw_answer()
+            st.button(word, key=kind, on_click=_ask, args=(Command(kind, space, name=name),))
+    _draw_question(states, tuple(_WORDS))
 
 
-def draw_tag_button(namespaces: Iterable[str], states: Iterable[ProcessState]) -> None:
-    """Draw a field for a tag, and the button that invalidates it."""
-    if not options.current().allow_actions:
+def draw_tag_button(states: list[ProcessState]) -> None:
+    """Draw a field for a tag, and the button that invalidates it, if that is allowed."""
+    if not options.current().allow_actions or not states:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        space = st.selectbox("Namespace", sorted(namespaces), key="tag-space", width=200)
+        space = st.selectbox(
+            "Namespace", sorted({state.namespace for state in states}), key="tag-space", width=200
+        )
         tag = st.text_input("Invalidate a tag", key="tag", placeholder="customer:42", width=260)
-        pressed = st.button("Invalidate", key="invalidate", disabled=not tag)
-    if pressed and tag and space:
-        _confirm(Command("invalidate", space, tags=(tag,)), _obeying(space, states))
-    _draw_answer()
+        command = Command("invalidate", space, tags=(tag,))
+        st.button("Invalidate", key="invalidate", disabled=not tag, on_click=_ask, args=(command,))
+    _draw_question(states, ("invalidate",))
 
 
-def _obeying(namespace: str, states: Iterable[ProcessState]) -> tuple[int, int]:
-    """Return how many processes of a namespace take commands, and how many there are."""
-    found = [state.allow_commands for state in states if state.namespace == namespace]
-    return sum(found), len(found)
+def _ask(command: Command | None) -> None:
+    """Set the command that is to be confirmed."""
+    st.session_state[_ASKED] = command
 
 
-@st.dialog("Are you sure?")
-def _confirm(command: Command, counts: tuple[int, int]) -> None:
-    obeying, all_of_them = counts
-    if command.kind == "invalidate":
-        st.markdown(f"Delete all results with the tag **{escape(command.tags[0])}**.")
-    else:
-        word, effect = _WORDS[command.kind]
-        st.markdown(f"{word} the breaker **{escape(command.name)}**. {effect}")
-    st.markdown(
-        f"It is done by {obeying:,} of {all_of_them:,} processes of the namespace "
-        f"**{escape(command.namespace)}**: those whose ledger was made with `allow_commands=True`."
-    )
-    with st.container(horizontal=True):
-        if st.button("Do it", type="primary", key="confirm", disabled=not obeying):
-            try:
-                reading.send(command)
-            except LedgerError as error:
-                draw_error(error)
-                return
-            st.session_state["sent"] = command
-            st.rerun()
-        if st.button("Cancel", key="cancel"):
-            st.rerun()
+def _draw_question(states: list[ProcessState], kinds: tuple[CommandKind, ...]) -> None:
+    """Draw the question for a confirmation, or what became of it.
 
-
-def _draw_answer() -> None:
-    """Say once that a command was sent."""
-    command: Command | None = st.session_state.pop("sent", None)
-    if command is not None:
+    It stands in the page: a dialog would be closed by the next refresh.
+    """
+    failure = st.session_state.pop(_FAILED, None)
+    if failure is not None:
+        draw_error(failure)
+    if st.session_state.pop(_SENT, False):
         st.toast("Sent. Processes carry it out when they next write, within seconds.")
+    command: Command | None = st.session_state.get(_ASKED)
+    if command is None or command.kind not in kinds:
+        return
+    obeying = [state for state in states if state.namespace == command.namespace]
+    allowed = sum(state.allow_commands for state in obeying)
+    with st.container(border=True, key="question"):
+        if command.kind == "invalidate":
+            st.markdown(f"Delete all results with the tag **{escape(command.tags[0])}**?")
+        else:
+            word, effect = _WORDS[command.kind]
+            st.markdown(f"{word} the breaker **{escape(command.name)}**? {effect}")
+        st.markdown(
+            f"{allowed:,} of {len(obeying):,} processes of the namespace "
+            f"**{escape(command.namespace)}** do so: those whose ledger was made with "
+            "`allow_commands=True`."
+        )
+        with st.container(horizontal=True):
+            st.button(
+                "Do it",
+                type="primary",
+                key="confirm",
+                disabled=not allowed,
+                on_click=_send,
+                args=(command,),
+            )
+            st.button("Cancel", key="cancel", on_click=_ask, args=(None,))
+
+
+def _send(command: Command) -> None:
+    _ask(None)
+    try:
+        reading.send(command)
+    except LedgerError as error:
+        st.session_state[_FAILED] = error
+    else:
+        st.session_state[_SENT] = True

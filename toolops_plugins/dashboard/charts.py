@@ -48,7 +48,7 @@ def draw_bars(
     """
     data = _with_times(_stack(rows, names, "start"))
     chart = (
-        alt.Chart(data)
+        alt.Chart()
         .mark_rect()
         .encode(
             x=_time_axis(clock),
@@ -63,7 +63,7 @@ def draw_bars(
             ],
         )
     )
-    _show(chart, key, title)
+    _show(chart, data, key, title)
 
 
 def draw_lines(
@@ -79,7 +79,7 @@ def draw_lines(
         key: The identity of the chart on its page.
         title: What the chart shows, for those who do not see it.
     """
-    base = alt.Chart(_with_times(rows)).encode(
+    base = alt.Chart().encode(
         x=_time_axis(clock),
         y=alt.Y(
             "value:Q",
@@ -98,7 +98,7 @@ def draw_lines(
     # Larger than they look, so that a finger or a mouse finds them.
     points = base.mark_circle(size=90, opacity=0.001).encode(tooltip=tooltip)
     single = base.mark_circle(size=14)
-    _show(lines + single + points, key, title)
+    _show(lines + single + points, _with_times(rows), key, title)
 
 
 def draw_histogram(rows: Sequence[Row], colors: Mapping[str, str], *, key: str, title: str) -> None:
@@ -113,7 +113,7 @@ def draw_histogram(rows: Sequence[Row], colors: Mapping[str, str], *, key: str, 
     data = pd.DataFrame(_stack(rows, list(colors), "low"))
     axis = alt.Axis(format=".2f", tickCount=6, grid=False)
     chart = (
-        alt.Chart(data)
+        alt.Chart()
         .mark_rect(stroke=None)
         .encode(
             x=alt.X("low:Q", title=None, axis=axis, scale=alt.Scale(zero=False, nice=False)),
@@ -129,7 +129,7 @@ def draw_histogram(rows: Sequence[Row], colors: Mapping[str, str], *, key: str, 
             ],
         )
     )
-    _show(chart, key, title)
+    _show(chart, data, key, title)
 
 
 def draw_ranking(
@@ -148,7 +148,7 @@ def draw_ranking(
     data["order"] = data["name"].map({name: place for place, name in enumerate(names)})
     labels = len({row["label"] for row in rows})
     chart = (
-        alt.Chart(data)
+        alt.Chart()
         .mark_bar(size=16)
         .encode(
             y=alt.Y(
@@ -167,7 +167,7 @@ def draw_ranking(
             ],
         )
     )
-    _show(chart, key, title, height=_FRAME + 26 * labels)
+    _show(chart, data, key, title, height=_FRAME + 26 * labels)
 
 
 def _stack(rows: Sequence[Row], names: Sequence[str], place: str) -> list[dict[str, Any]]:
@@ -222,8 +222,8 @@ def _colors(colors: Mapping[str, str]) -> alt.Color:
     return alt.Color("name:N", scale=scale, legend=legend if len(colors) > 1 else None)
 
 
-def _show(chart: Any, key: str, title: str, height: int = _HEIGHT) -> None:
+def _show(chart: Any, data: Any, key: str, title: str, height: int = _HEIGHT) -> None:
     padding = {"left": 0, "top": 4, "right": 4, "bottom": 0}
-    st.altair_chart(
-        chart.properties(height=height, padding=padding), width="stretch", key=key, alt=title
-    )
+    # Apart from its data: Altair would name the data in the specification by what is in it.
+    specification = chart.properties(height=height, padding=padding).to_dict(validate=False)
+    st.vega_lite_chart(data, specification, width="stretch", key=key, alt=title)

@@ -46,7 +46,7 @@ def draw(view: View) -> None:
     else:
         draw_nothing("No running process has a tier; the last reports are two minutes old at most.")
     _draw_indexes(states)
-    draw_tag_button({state.namespace for state in states}, states)
+    draw_tag_button(states)
 
 
 def _draw_hits(view: View) -> None:
