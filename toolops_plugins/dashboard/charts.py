@@ -14,8 +14,6 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from toolops_plugins.dashboard.colors import palette
-
 __all__ = ["draw_bars", "draw_histogram", "draw_lines", "draw_ranking"]
 
 Row = Mapping[str, Any]
@@ -30,23 +28,27 @@ _SECONDS: Final = (
     "format(datum.value, '~r') + ' s' : datum.value >= 0.001 ? format(datum.value * 1e3, '~r') + "
     "' ms' : format(datum.value * 1e6, '~r') + ' µs'"
 )
+_DURATIONS: Final = [
+    1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0,
+    60.0, 180.0, 600.0, 1_800.0, 3_600.0,
+]  # fmt: skip
 _COUNT: Final = "datum.value >= 10000 ? format(datum.value, '~s') : format(datum.value, ',~r')"
 
 
 def draw_bars(
-    rows: Sequence[Row], names: Sequence[str], *, clock: str, unit: str, key: str, title: str
+    rows: Sequence[Row], colors: Mapping[str, str], *, clock: str, unit: str, key: str, title: str
 ) -> None:
     """Draw bars over time, one upon the other.
 
     Args:
         rows: "start" and "end" in seconds since the epoch, "name", "value" and "text".
-        names: The names, the lowest first; also the order of the legend.
+        colors: The names with their colours, the lowest first; also the order of the legend.
         clock: The format of the times at the axis.
         unit: The unit, for tooltips, such as "calls a minute".
         key: The identity of the chart on its page.
         title: What the chart shows, for those who do not see it.
     """
-    data = _with_times(_stack(rows, names, "start"))
+    data = _with_times(_stack(rows, list(colors), "start"))
     chart = (
         alt.Chart()
         .mark_rect()
@@ -55,7 +57,7 @@ def draw_bars(
             x2="end:T",
             y=_value_axis(),
             y2="above:Q",
-            color=_colors(palette(names)),
+            color=_colors(colors),
             tooltip=[
                 alt.Tooltip("start:T", title="from", format=_TIME),
                 alt.Tooltip("name:N", title=" "),
@@ -85,7 +87,13 @@ def draw_lines(
             "value:Q",
             scale=alt.Scale(type="log", nice=True),
             title=None,
-            axis=alt.Axis(labelExpr=_SECONDS, tickCount=4, minExtent=_WIDE, domain=False),
+            axis=alt.Axis(
+                labelExpr=_SECONDS,
+                values=_DURATIONS,
+                labelOverlap=True,
+                minExtent=_WIDE,
+                domain=False,
+            ),
         ),
         color=_colors(colors),
     )
@@ -133,19 +141,19 @@ def draw_histogram(rows: Sequence[Row], colors: Mapping[str, str], *, key: str, 
 
 
 def draw_ranking(
-    rows: Sequence[Row], names: Sequence[str], *, unit: str, key: str, title: str
+    rows: Sequence[Row], colors: Mapping[str, str], *, unit: str, key: str, title: str
 ) -> None:
     """Draw horizontal bars, one line for each label, the largest first.
 
     Args:
         rows: "label", "name", "value" and "text".
-        names: The names of the parts of a bar, the leftmost first.
+        colors: The names of the parts of a bar with their colours, the leftmost first.
         unit: The unit, for tooltips.
         key: The identity of the chart on its page.
         title: What the chart shows, for those who do not see it.
     """
     data = pd.DataFrame(list(rows))
-    data["order"] = data["name"].map({name: place for place, name in enumerate(names)})
+    data["order"] = data["name"].map({name: place for place, name in enumerate(colors)})
     labels = len({row["label"] for row in rows})
     chart = (
         alt.Chart()
@@ -158,7 +166,7 @@ def draw_ranking(
                 axis=alt.Axis(labelLimit=130, labelOverlap=False, domain=False, ticks=False),
             ),
             x=alt.X("value:Q", stack="zero", title=None, axis=_counts()),
-            color=_colors(palette(names)),
+            color=_colors(colors),
             order=alt.Order("order:Q"),
             tooltip=[
                 alt.Tooltip("label:N", title=" "),

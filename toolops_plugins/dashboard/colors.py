@@ -11,6 +11,7 @@ from typing import Final
 
 __all__ = [
     "DECISION_COLORS",
+    "MONEY_COLORS",
     "OUTCOME_COLORS",
     "QUANTILE_COLORS",
     "STATE_COLORS",
@@ -31,6 +32,8 @@ OUTCOME_COLORS: Final = {
 """Good news is green and blue, work that had to be done grey, trouble yellow to red."""
 
 QUANTILE_COLORS: Final = {"p50": "#56b1bf", "p95": "#3d8bd9", "p99": "#8a5fd0"}
+
+MONEY_COLORS: Final = {"saved": "#2f9e6e", "spent": "#8792a6"}
 
 DECISION_COLORS: Final = {"served": "#2f9e6e", "refused": "#8792a6"}
 

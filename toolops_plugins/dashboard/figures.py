@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from toolops_plugins.dashboard.colors import OUTCOME_COLORS
-from toolops_plugins.dashboard.formats import amount, count, wait
+from toolops_plugins.dashboard.colors import OUTCOME_COLORS, palette
+from toolops_plugins.dashboard.formats import amount, wait
 from toolops_plugins.dashboard.view import View
 from toolops_plugins.quantiles import Quantiles
 from toolops_plugins.telemetry.ledger import Summary
@@ -58,8 +58,8 @@ def _steps(series: Series, view: View) -> Iterator[tuple[float, float, Summary]]
         at += step
 
 
-def calls_by_outcome(series: Series, view: View) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return the rows of calls a minute by outcome, and the outcomes."""
+def calls_by_outcome(series: Series, view: View) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Return the rows of calls a minute by outcome, and the colours of the outcomes."""
     steps = list(_steps(series, view))
     names = outcomes_in(name for _, _, summary in steps for name in summary.outcomes)
     rows = []
@@ -77,13 +77,12 @@ def calls_by_outcome(series: Series, view: View) -> tuple[list[dict[str, Any]], 
                     "text": f"{rate:,.1f}",
                 }
             )
-    return rows, names
+    return rows, palette(names)
 
 
-def money_by_time(series: Series, view: View) -> tuple[list[dict[str, Any]], list[str]]:
+def money_by_time(series: Series, view: View) -> list[dict[str, Any]]:
     """Return the rows of money spent and saved: together, what would have been spent."""
-    names = ["saved", "spent"]
-    rows = [
+    return [
         {
             "start": start,
             "end": start + view.window.step,
@@ -92,9 +91,8 @@ def money_by_time(series: Series, view: View) -> tuple[list[dict[str, Any]], lis
             "text": amount(value),
         }
         for start, _, summary in _steps(series, view)
-        for name, value in zip(names, (summary.saved_cost, summary.spent_cost), strict=True)
+        for name, value in (("saved", summary.saved_cost), ("spent", summary.spent_cost))
     ]
-    return rows, names
 
 
 def latencies(series: Series, view: View, field: str) -> list[dict[str, Any]]:
@@ -110,16 +108,16 @@ def latencies(series: Series, view: View, field: str) -> list[dict[str, Any]]:
 
 def quantile_rows(now: Summary, before: Summary) -> list[dict[str, str]]:
     """Return the quantiles of callers and of the function, each beside that of the time before."""
-    rows: list[dict[str, str]] = []
-    for field, words in (("waited", "callers waited"), ("worked", "the function took")):
-        present: Quantiles = getattr(now, field)
-        past: Quantiles = getattr(before, field)
-        row = {"": words}
-        for name, q in QUANTILES.items():
-            row[name] = wait(present.quantile(q))
-            row[f"{name} before"] = wait(past.quantile(q))
-        rows.append({**row, "calls": count(present.count)})
-    return rows
+    sketches = {
+        "callers": now.waited,
+        "callers before": before.waited,
+        "function": now.worked,
+        "function before": before.worked,
+    }
+    return [
+        {"": name, **{column: wait(sketch.quantile(q)) for column, sketch in sketches.items()}}
+        for name, q in QUANTILES.items()
+    ]
 
 
 def most(counts: Mapping[str, int]) -> str:

@@ -34,7 +34,8 @@ def share(number: float | None) -> str:
 
 def wait(seconds: float | None) -> str:
     """Return a time in a readable unit to three digits, and "-" where there is none."""
-    return duration(seconds).replace(" us", " µs")
+    # With spaces that do not break, since a unit on a line of its own is hard to read.
+    return duration(seconds).replace(" us", " µs").replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def span(seconds: float) -> str:

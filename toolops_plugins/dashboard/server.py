@@ -25,7 +25,9 @@ _SETTINGS: Final[dict[str, Any]] = {
     # The pages are part of an installed package, which nobody edits while it runs.
     "server.fileWatcherType": "none",
     "runner.magicEnabled": False,
-    "theme.primaryColor": "#2f8f74",
+    # Of both themes: a colour for all would be a theme of its own, and always light.
+    "theme.light.primaryColor": "#23805f",
+    "theme.dark.primaryColor": "#4cb890",
     "theme.baseFontSize": 15,
     "theme.metricValueFontSize": "1.55rem",
     "theme.headingFontSizes": ["1.7rem", "1.35rem", "1.1rem", "1rem", "1rem", "1rem"],

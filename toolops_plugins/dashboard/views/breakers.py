@@ -10,6 +10,7 @@ import streamlit as st
 
 from toolops_plugins.dashboard import charts, figures, reading
 from toolops_plugins.dashboard.actions import draw_breaker_buttons
+from toolops_plugins.dashboard.colors import palette
 from toolops_plugins.dashboard.formats import span, wait
 from toolops_plugins.dashboard.parts import (
     card,
@@ -141,7 +142,9 @@ def _draw_rejections(view: View) -> None:
     if rows:
         heading("Rejections by tool and reason")
         names = [name for name in _REJECTIONS if any(row["name"] == name for row in rows)]
-        charts.draw_ranking(rows, names, unit="calls", key="rejections", title="Rejections")
+        charts.draw_ranking(
+            rows, palette(names), unit="calls", key="rejections", title="Rejections"
+        )
 
 
 _REJECTIONS: Final = ("circuit_open", "rate_limited", "bulkhead_full")

@@ -7,7 +7,7 @@ from typing import Final
 import streamlit as st
 
 from toolops_plugins.dashboard import charts, figures, reading
-from toolops_plugins.dashboard.colors import QUANTILE_COLORS
+from toolops_plugins.dashboard.colors import MONEY_COLORS, QUANTILE_COLORS
 from toolops_plugins.dashboard.formats import amount, change, compact, escape, share, wait
 from toolops_plugins.dashboard.parts import (
     card,
@@ -40,10 +40,10 @@ def draw(view: View) -> None:
         return
     _draw_cards(now, before, view)
     heading("Calls a minute, by outcome")
-    rows, names = figures.calls_by_outcome(series, view)
+    rows, colors = figures.calls_by_outcome(series, view)
     charts.draw_bars(
         rows,
-        names,
+        colors,
         clock=view.window.clock,
         unit="calls a minute",
         key="calls",
@@ -52,10 +52,10 @@ def draw(view: View) -> None:
     _draw_latencies(series, now, before, view)
     if now.saved_cost or now.spent_cost:
         heading("Money", "Saved and spent together are what would have been spent without ToolOps.")
-        rows, names = figures.money_by_time(series, view)
+        rows = figures.money_by_time(series, view)
         charts.draw_bars(
             rows,
-            names,
+            MONEY_COLORS,
             clock=view.window.clock,
             unit="money",
             key="money",

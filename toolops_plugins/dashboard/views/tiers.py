@@ -9,6 +9,7 @@ import streamlit as st
 
 from toolops_plugins.dashboard import charts, reading
 from toolops_plugins.dashboard.actions import draw_tag_button
+from toolops_plugins.dashboard.colors import palette
 from toolops_plugins.dashboard.formats import count, size
 from toolops_plugins.dashboard.parts import (
     card,
@@ -66,7 +67,9 @@ def _draw_hits(view: View) -> None:
         for key, summary in sorted(groups.items(), key=lambda item: -item[1].hits)[:15]
         for label, hits in summary.tiers.items()
     ]
-    charts.draw_ranking(rows, sorted(tiers), unit="hits", key="hits", title="Hits by tool and tier")
+    charts.draw_ranking(
+        rows, palette(sorted(tiers)), unit="hits", key="hits", title="Hits by tool and tier"
+    )
 
 
 def _row(state: ProcessState, tier: TierState) -> dict[str, Any]:

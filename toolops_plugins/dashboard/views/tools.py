@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from toolops_plugins.dashboard import charts, figures, reading
-from toolops_plugins.dashboard.colors import QUANTILE_COLORS
+from toolops_plugins.dashboard.colors import QUANTILE_COLORS, palette
 from toolops_plugins.dashboard.formats import amount, wait
 from toolops_plugins.dashboard.parts import (
     count_column,
@@ -88,7 +88,9 @@ def _draw_ranking(tools: list[tuple[str, Summary]]) -> None:
         for outcome, calls in summary.outcomes.items()
     ]
     names = figures.outcomes_in(str(row["name"]) for row in rows)
-    charts.draw_ranking(rows, names, unit="calls", key="ranking", title="Calls by tool and outcome")
+    charts.draw_ranking(
+        rows, palette(names), unit="calls", key="ranking", title="Calls by tool and outcome"
+    )
 
 
 def _draw_groups(view: View, dimension: Dimension, title: str) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 import streamlit as st
 
 from toolops_plugins.dashboard import charts, figures, reading
+from toolops_plugins.dashboard.colors import palette
 from toolops_plugins.dashboard.formats import amount, compact, count, escape, share
 from toolops_plugins.dashboard.parts import card, draw_live, draw_nothing, heading
 from toolops_plugins.dashboard.view import View
@@ -60,7 +61,7 @@ def draw(view: View) -> None:
         if (calls := summary.outcomes.get(outcome, 0))
     ]
     charts.draw_ranking(
-        rows, ["miss", "bypass"], unit="calls that ran", key="waste", title="Runs by tool"
+        rows, palette(("miss", "bypass")), unit="calls that ran", key="waste", title="Runs by tool"
     )
     heading("Why, and what to do")
     # A table of text, whose last column wraps.
