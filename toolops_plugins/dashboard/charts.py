@@ -14,7 +14,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-__all__ = ["draw_bars", "draw_histogram", "draw_lines", "draw_ranking"]
+__all__ = ["draw_bars", "draw_histogram", "draw_lines", "draw_ranks"]
 
 Row = Mapping[str, Any]
 
@@ -140,7 +140,7 @@ def draw_histogram(rows: Sequence[Row], colors: Mapping[str, str], *, key: str, 
     _show(chart, data, key, title)
 
 
-def draw_ranking(
+def draw_ranks(
     rows: Sequence[Row], colors: Mapping[str, str], *, unit: str, key: str, title: str
 ) -> None:
     """Draw horizontal bars, one line for each label, the largest first.

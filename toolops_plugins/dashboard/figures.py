@@ -14,7 +14,7 @@ from toolops_plugins.telemetry.ledger import Summary
 
 __all__ = [
     "calls_by_outcome",
-    "failed",
+    "count_failures",
     "latencies",
     "money_by_time",
     "most",
@@ -36,7 +36,7 @@ def total(groups: Mapping[tuple[str, ...], Summary]) -> Summary:
     return summary
 
 
-def failed(summary: Summary) -> int:
+def count_failures(summary: Summary) -> int:
     """Return the number of calls that got no answer of the function or the cache."""
     return sum(summary.outcomes.get(name, 0) for name in _FAILURES)
 

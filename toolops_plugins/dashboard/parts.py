@@ -1,4 +1,4 @@
-"""What all pages are made of: a body that refreshes itself, states without data, and tables."""
+"""Parts of all pages: a body that refreshes itself, states without data, and tables."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from toolops_plugins.telemetry.ledger import LedgerError, ProcessState
 __all__ = [
     "card",
     "count_column",
-    "draw_clock_warning",
     "draw_error",
     "draw_live",
     "draw_nothing",
     "draw_table",
-    "heading",
+    "draw_title",
     "percent",
     "rate_column",
+    "warn_of_clocks",
 ]
 
 
@@ -58,7 +58,7 @@ def draw_nothing(text: str) -> None:
     st.info(text, icon=":material/inbox:")
 
 
-def heading(text: str, help_text: str | None = None) -> None:
+def draw_title(text: str, help_text: str | None = None) -> None:
     """Draw the heading of a part of a page."""
     st.subheader(text, help=help_text, anchor=False)
 
@@ -128,7 +128,7 @@ def percent(number: float | None) -> float | None:
     return None if number is None else 100 * number
 
 
-def draw_clock_warning(now: float, states: Iterable[ProcessState]) -> None:
+def warn_of_clocks(now: float, states: Iterable[ProcessState]) -> None:
     """Warn if clocks disagree, since then calls stand in the wrong minutes.
 
     Args:

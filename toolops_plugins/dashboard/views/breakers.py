@@ -18,7 +18,7 @@ from toolops_plugins.dashboard.parts import (
     draw_live,
     draw_nothing,
     draw_table,
-    heading,
+    draw_title,
     percent,
     rate_column,
 )
@@ -44,7 +44,7 @@ def draw(view: View) -> None:
     pairs = [(state, breaker) for state in states for breaker in state.breakers]
     rejected = figures.total(reading.summaries(view.since, where=view.where))
     _draw_cards(states, rejected.outcomes.get("rejected", 0), view)
-    heading("Breakers")
+    draw_title("Breakers")
     if pairs:
         order = list(_STATES)
         rows: list[dict[str, Any]] = [
@@ -104,7 +104,7 @@ def _draw_limits(
     rows = list(_limit_rows(found))
     if not rows:
         return
-    heading(title)
+    draw_title(title)
     columns: dict[str, Any] = {
         "name": "name",
         "used": rate_column("in use"),
@@ -140,11 +140,9 @@ def _draw_rejections(view: View) -> None:
         if summary.outcomes.get("rejected") and reason in _REJECTIONS
     ]
     if rows:
-        heading("Rejections by tool and reason")
+        draw_title("Rejections by tool and reason")
         names = [name for name in _REJECTIONS if any(row["name"] == name for row in rows)]
-        charts.draw_ranking(
-            rows, palette(names), unit="calls", key="rejections", title="Rejections"
-        )
+        charts.draw_ranks(rows, palette(names), unit="calls", key="rejections", title="Rejections")
 
 
 _REJECTIONS: Final = ("circuit_open", "rate_limited", "bulkhead_full")

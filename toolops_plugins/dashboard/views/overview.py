@@ -11,10 +11,10 @@ from toolops_plugins.dashboard.colors import MONEY_COLORS, QUANTILE_COLORS
 from toolops_plugins.dashboard.formats import amount, change, compact, escape, share, wait
 from toolops_plugins.dashboard.parts import (
     card,
-    draw_clock_warning,
     draw_live,
     draw_nothing,
-    heading,
+    draw_title,
+    warn_of_clocks,
 )
 from toolops_plugins.dashboard.view import View
 from toolops_plugins.telemetry.ledger import ProcessState, Summary
@@ -27,7 +27,7 @@ _FAILED: Final = "Errors, rejections and fallbacks, of all calls."
 def draw(view: View) -> None:
     """Draw the page once."""
     states = reading.processes(view.namespace)
-    draw_clock_warning(view.now, states)
+    warn_of_clocks(view.now, states)
     _draw_troubles(states)
     series = reading.series(view.since, step=view.window.step, where=view.where)
     now = figures.total(reading.summaries(view.since, where=view.where))
@@ -39,7 +39,7 @@ def draw(view: View) -> None:
         )
         return
     _draw_cards(now, before, view)
-    heading("Calls a minute, by outcome")
+    draw_title("Calls a minute, by outcome")
     rows, colors = figures.calls_by_outcome(series, view)
     charts.draw_bars(
         rows,
@@ -51,7 +51,7 @@ def draw(view: View) -> None:
     )
     _draw_latencies(series, now, before, view)
     if now.saved_cost or now.spent_cost:
-        heading("Money", "Saved and spent together are what would have been spent without ToolOps.")
+        draw_title("Money", "Together they are what would have been spent without ToolOps.")
         rows = figures.money_by_time(series, view)
         charts.draw_bars(
             rows,
@@ -85,8 +85,8 @@ def _draw_cards(now: Summary, before: Summary, view: View) -> None:
         difference = 100 * (now.hit_rate - before.hit_rate)
         points = f"{difference:+.1f} points" if abs(difference) >= 0.05 else None
     rate, past_rate = now.calls / view.minutes, before.calls / (view.window.seconds / 60)
-    failed = figures.failed(now) / now.calls
-    past_failed = figures.failed(before) / before.calls if before.calls else None
+    failed = figures.count_failures(now) / now.calls
+    past_failed = figures.count_failures(before) / before.calls if before.calls else None
     with st.grid(8, min_column_width=150):
         card("Hit rate", share(now.hit_rate), points, note=_HIT_RATE)
         card(
@@ -111,7 +111,7 @@ def _draw_cards(now: Summary, before: Summary, view: View) -> None:
 
 
 def _draw_latencies(series: figures.Series, now: Summary, before: Summary, view: View) -> None:
-    heading("Latency", "Above, what callers waited, hits included; below, runs of the function.")
+    draw_title("Latency", "Above, what callers waited, hits included; below, runs of the function.")
     st.table(figures.quantile_rows(now, before))
     with st.grid(2, min_column_width=320):
         for field, title in (("waited", "Callers waited"), ("worked", "The function took")):

@@ -10,10 +10,10 @@ from toolops_plugins.dashboard import reading
 from toolops_plugins.dashboard.formats import ago, span
 from toolops_plugins.dashboard.parts import (
     card,
-    draw_clock_warning,
     draw_live,
     draw_nothing,
     draw_table,
+    warn_of_clocks,
 )
 from toolops_plugins.dashboard.view import View
 
@@ -23,7 +23,7 @@ _QUIET = 60.0  # seconds without a write after which a process is said to be qui
 def draw(view: View) -> None:
     """Draw the page once."""
     states = reading.processes(view.namespace)
-    draw_clock_warning(view.now, states)
+    warn_of_clocks(view.now, states)
     if not states:
         draw_nothing(
             "No process writes this ledger now. A runtime does with ToolOps(ledger=...) or "

@@ -17,7 +17,7 @@ from toolops_plugins.dashboard.parts import (
     draw_live,
     draw_nothing,
     draw_table,
-    heading,
+    draw_title,
     percent,
     rate_column,
 )
@@ -50,7 +50,7 @@ def draw(view: View) -> None:
         )
         return
     _draw_cards(every)
-    heading("Similarity of the nearest question")
+    draw_title("Similarity of the nearest question")
     rows = _similarities(every)
     if rows:
         charts.draw_histogram(
@@ -63,7 +63,7 @@ def draw(view: View) -> None:
                 "Texts are not stored in the ledger: ops.explain() shows why one was refused."
             )
     _draw_verdicts(every)
-    heading("Errors by tool", "Estimated by the learner, measured by asking the function again.")
+    draw_title("Errors by tool", "Estimated by the learner, measured by asking the function again.")
     _draw_tools(found)
 
 
@@ -113,7 +113,7 @@ def _near_misses(every: Decisions) -> int:
 
 
 def _draw_verdicts(every: Decisions) -> None:
-    heading("Verdicts")
+    draw_title("Verdicts")
     verdicts = Counter(every.verdicts)
     rows: list[dict[str, Any]] = [
         {

@@ -16,7 +16,7 @@ from toolops_plugins.dashboard.parts import (
     draw_live,
     draw_nothing,
     draw_table,
-    heading,
+    draw_title,
     percent,
     rate_column,
 )
@@ -28,7 +28,7 @@ def draw(view: View) -> None:
     """Draw the page once."""
     states = reading.processes(view.namespace)
     _draw_hits(view)
-    heading("Tiers now")
+    draw_title("Tiers now")
     rows = [_row(state, tier) for state in states for tier in state.tiers]
     if rows:
         columns: dict[str, Any] = {
@@ -55,7 +55,7 @@ def _draw_hits(view: View) -> None:
     tiers: Counter[str] = Counter()
     for summary in groups.values():
         tiers.update(summary.tiers)
-    heading("Hits by tier")
+    draw_title("Hits by tier")
     if not tiers:
         draw_nothing(f"No tier answered a call in the last {view.window.words}.")
         return
@@ -67,7 +67,7 @@ def _draw_hits(view: View) -> None:
         for key, summary in sorted(groups.items(), key=lambda item: -item[1].hits)[:15]
         for label, hits in summary.tiers.items()
     ]
-    charts.draw_ranking(
+    charts.draw_ranks(
         rows, palette(sorted(tiers)), unit="hits", key="hits", title="Hits by tool and tier"
     )
 
@@ -108,7 +108,7 @@ def _draw_indexes(states: list[ProcessState]) -> None:
     ]
     if not rows:
         return
-    heading("Semantic index")
+    draw_title("Semantic index")
     names = dict.fromkeys(name for row in rows for name in row)
     draw_table(rows, {name: name for name in names}, key="indexes", title="Semantic indexes")
 

@@ -14,7 +14,7 @@ from toolops_plugins.dashboard.parts import (
     draw_live,
     draw_nothing,
     draw_table,
-    heading,
+    draw_title,
     percent,
     rate_column,
 )
@@ -49,11 +49,11 @@ def draw(view: View) -> None:
         draw_nothing(f"No tool was called in the last {view.window.words}.")
         return
     tools = sorted(by_tool.items(), key=lambda item: -item[1].calls)
-    heading("Calls by tool and outcome")
-    _draw_ranking([(key[0], summary) for key, summary in tools[:_SHOWN]])
+    draw_title("Calls by tool and outcome")
+    _draw_tool_ranks([(key[0], summary) for key, summary in tools[:_SHOWN]])
     if len(tools) > _SHOWN:
         st.caption(f"The {_SHOWN} tools with the most calls, of {len(tools):,}.")
-    heading("Tools")
+    draw_title("Tools")
     rows = [{"tool": key[0], "kind": key[1], **_row(summary)} for key, summary in tools]
     draw_table(rows, {"tool": "tool", "kind": "kind", **_COLUMNS}, key="tools", title="Tools")
     _draw_groups(view, "model", "Models")
@@ -73,7 +73,7 @@ def _row(summary: Summary) -> dict[str, Any]:
         "saved time": wait(summary.saved_seconds),
         "saved money": amount(summary.saved_cost),
         "spent": amount(summary.spent_cost),
-        "failed": figures.failed(summary),
+        "failed": figures.count_failures(summary),
         "retried": summary.retried,
         "tokens in": summary.input_tokens,
         "tokens out": summary.output_tokens,
@@ -81,14 +81,14 @@ def _row(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _draw_ranking(tools: list[tuple[str, Summary]]) -> None:
+def _draw_tool_ranks(tools: list[tuple[str, Summary]]) -> None:
     rows = [
         {"label": str(name), "name": outcome, "value": calls, "text": f"{calls:,}"}
         for name, summary in tools
         for outcome, calls in summary.outcomes.items()
     ]
     names = figures.outcomes_in(str(row["name"]) for row in rows)
-    charts.draw_ranking(
+    charts.draw_ranks(
         rows, palette(names), unit="calls", key="ranking", title="Calls by tool and outcome"
     )
 
@@ -102,13 +102,13 @@ def _draw_groups(view: View, dimension: Dimension, title: str) -> None:
         if key[0]
     ]
     if rows:
-        heading(title)
+        draw_title(title)
         columns = {str(dimension): dimension, **_TOKENS, **_COLUMNS}
         draw_table(rows, columns, key=dimension, title=title)
 
 
 def _draw_one(view: View, names: list[str]) -> None:
-    heading("One tool over time")
+    draw_title("One tool over time")
     name = st.selectbox("Tool", names, key="tool", label_visibility="collapsed")
     where: dict[Dimension, str] = {**view.where, "tool": name}
     series = reading.series(view.since, step=view.window.step, where=where)

@@ -9,7 +9,7 @@ import streamlit as st
 from toolops_plugins.dashboard import charts, figures, reading
 from toolops_plugins.dashboard.colors import palette
 from toolops_plugins.dashboard.formats import amount, compact, count, escape, share
-from toolops_plugins.dashboard.parts import card, draw_live, draw_nothing, heading
+from toolops_plugins.dashboard.parts import card, draw_live, draw_nothing, draw_title
 from toolops_plugins.dashboard.view import View
 from toolops_plugins.telemetry.ledger import Summary
 
@@ -53,17 +53,17 @@ def draw(view: View) -> None:
         card("Of all calls", share(sum(runs for _, runs, _ in ranked) / whole.calls))
         card("Spent on them", amount(whole.spent_cost))
         card("Tools without a hit", f"{len(never):,} of {len(groups):,}")
-    heading("Runs by tool", "The tools whose calls run the function most often.")
+    draw_title("Runs by tool", "The tools whose calls run the function most often.")
     rows = [
         {"label": name, "name": outcome, "value": calls, "text": f"{calls:,}"}
         for name, _, summary in ranked[:_SHOWN]
         for outcome in ("miss", "bypass")
         if (calls := summary.outcomes.get(outcome, 0))
     ]
-    charts.draw_ranking(
+    charts.draw_ranks(
         rows, palette(("miss", "bypass")), unit="calls that ran", key="waste", title="Runs by tool"
     )
-    heading("Why, and what to do")
+    draw_title("Why, and what to do")
     # A table of text, whose last column wraps.
     st.table([_row(name, runs, summary) for name, runs, summary in ranked[:_SHOWN]])
     if len(ranked) > _SHOWN:
