@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextvars import copy_context
 
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
@@ -292,6 +293,13 @@ def test_without_an_sdk_nothing_happens():
     sink = OpenTelemetrySink()
     sink.on_call(ANSWER, sink.on_start(CHAT))
     sink.on_call(ANSWER._replace(started=time.time()))
+
+
+def test_a_call_may_end_in_another_context(telemetry):
+    sink = telemetry.sink()
+    state = copy_context().run(sink.on_start, CHAT)
+    sink.on_call(ANSWER, state)
+    assert telemetry.span("chat gpt-5")
 
 
 # -- calls that are reported afterwards ----------------------------------------------------------

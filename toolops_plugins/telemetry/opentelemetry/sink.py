@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from contextvars import Token
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
@@ -39,8 +41,6 @@ from toolops_plugins.telemetry.opentelemetry.other_instrumentation import (
 from toolops_plugins.telemetry.opentelemetry.past_calls import place_past_call
 
 if TYPE_CHECKING:
-    from contextvars import Token
-
     from opentelemetry.context import Context
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Link, Span, TracerProvider
@@ -157,8 +157,7 @@ class OpenTelemetrySink:
             finally:
                 if state.owner != "their span":
                     state.span.end()
-                if state.token is not None:
-                    detach(state.token)
+                _leave(state.token)
         else:
             self._record_past_call(event)
 
@@ -277,6 +276,19 @@ class _CallSpan:
         self.context = context
         self.token = token
         self.inner = inner
+
+
+def _leave(token: Any) -> None:
+    """Take the context of a call away again.
+
+    A call that was dropped, as those of a closed event loop, ends in any context, in which there is
+    nothing to take away. ``detach`` would log that as an error.
+    """
+    if isinstance(token, Token):
+        with suppress(ValueError):
+            token.var.reset(token)
+    elif token is not None:  # of a runtime context that the application has chosen
+        detach(token)
 
 
 def _complete_model(event: CallEvent, call: _CallSpan) -> None:
