@@ -21,6 +21,7 @@ from toolops_plugins.errors import (
 )
 from toolops_plugins.keys.encoding_failures import describe_failure
 from toolops_plugins.policy import NOTHING
+from toolops_plugins.telemetry.emitter import StartedCall
 from toolops_plugins.telemetry.events import CallEvent, Details, Notice, NoticeKind, Outcome
 
 __all__ = [
@@ -60,6 +61,7 @@ class Answer(NamedTuple):
         template: A copy of a result that no codec takes, from which followers get copies; or
             NOTHING. It was made before the leader got the result.
         single_use: Whether only the leader gets the result, since copying it could have an effect.
+        start: The start of the call that ran the function, if sinks have been told of it.
     """
 
     value: Any
@@ -73,6 +75,7 @@ class Answer(NamedTuple):
     semantic: Mapping[str, str | int | float | bool] | None = None
     template: Any = NOTHING
     single_use: bool = False
+    start: StartedCall | None = None
 
 
 class StreamResult(NamedTuple):
@@ -214,8 +217,18 @@ def _count(call: Call, outcome: Outcome, answer: Answer | None, value: Any) -> N
     )  # fmt: skip
     if not shared.emitter.active:
         return
+    if outcome == "coalesced" and answer is not None and shared.emitter.steppers:
+        emit_step(call, "joined", other=_start_of_maker(answer, stream=plan.stream))
     event = _event(call, outcome, latency, answer, saved_latency, saved_price, value)
     shared.emitter.emit(event, call.start)
+
+
+def _start_of_maker(answer: Answer, *, stream: bool) -> StartedCall | None:
+    """Return the start of the call that made an answer, as far as sinks have been told of it."""
+    if not stream:
+        return answer.start
+    maker = getattr(answer.value, "owner", None)  # of a recording
+    return maker.start if isinstance(maker, Call) else None
 
 
 def _price(call: Call) -> float:

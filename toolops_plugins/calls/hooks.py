@@ -36,6 +36,7 @@ def start_call(call: Call, context: Context | None = None) -> None:
         plan.kind,
         plan.details_of_start(call.args, call.kwargs),
         plan.stream,
+        call.background,
     )
     call.start = StartedCall(shared.emitter, start, context)
     call.start.begin()
@@ -65,6 +66,7 @@ def emit_step(
     *,
     error: BaseException | None = None,
     detail: str = "",
+    other: StartedCall | None = None,
 ) -> None:
     """Tell sinks of a step inside of a call.
 
@@ -74,12 +76,13 @@ def emit_step(
         seconds: As the kind says. Default 0.
         error: The exception that is the cause. Default None.
         detail: A machine word more. Default "".
+        other: The start of another call that the step concerns. Default None.
     """
     plan = call.plan
     shared = plan.shared
     cause = "" if error is None else type(error).__name__
     step = CallStep(kind, call.attempts, seconds, cause, detail, plan.name, shared.namespace)
     if call.start is None:
-        shared.emitter.step(step, {})
+        shared.emitter.step(step, {}, {})
     else:
-        call.start.step(step)
+        call.start.step(step, other)

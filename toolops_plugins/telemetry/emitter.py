@@ -104,10 +104,16 @@ class StartedCall:
         """
         self._run(self._end, event)
 
-    def step(self, step: CallStep) -> None:
-        """Hand a step to all sinks that take steps, unless the call has ended."""
+    def step(self, step: CallStep, other: StartedCall | None = None) -> None:
+        """Hand a step to all sinks that take steps, unless the call has ended.
+
+        Args:
+            step: The step.
+            other: The other call that it concerns, which may have ended. Default None.
+        """
         if not self._ended:
-            self._emitter.step(step, self._states)
+            others = {} if other is None else other._states  # noqa: SLF001 - of the same class
+            self._emitter.step(step, self._states, others)
 
     def _run(self, function: Callable[..., None], *args: object) -> None:
         if self._context is None:
@@ -139,7 +145,7 @@ class StartedCall:
         while self._entries:
             entry = self._entries.pop()
             try:
-                entry.on_call(event, self._states.pop(entry, None))
+                entry.on_call(event, self._states.get(entry))
             except Exception as error:  # noqa: BLE001 - a sink must not disturb the user's call
                 self._emitter.count_failure(entry, error, event.started, event.namespace)
             except BaseException as error:  # noqa: BLE001 - raised once all sinks know the end
@@ -280,16 +286,25 @@ class Emitter:
         elif self.starters:
             StartedCall(self, CallStart(event.name)).end(event)
 
-    def step(self, step: CallStep, states: Mapping[_SinkEntry, object]) -> None:
+    def step(
+        self,
+        step: CallStep,
+        states: Mapping[_SinkEntry, object],
+        others: Mapping[_SinkEntry, object],
+    ) -> None:
         """Hand a step to every sink that takes steps.
 
         Args:
             step: The step.
             states: What the ``on_start`` of each sink has returned for the call.
+            others: The same for the other call that the step concerns, if there is one.
         """
         for entry in self.steppers:
+            other = others.get(entry)
             try:
-                entry.on_step(step, states.get(entry))
+                entry.on_step(
+                    step if other is None else step._replace(other=other), states.get(entry)
+                )
             except Exception as error:  # noqa: BLE001 - a sink must not disturb the user's call
                 self.count_failure(entry, error, 0.0, step.namespace)
 

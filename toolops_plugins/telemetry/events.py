@@ -112,7 +112,14 @@ NoticeKind: TypeAlias = Literal[
 """
 
 StepKind: TypeAlias = Literal[
-    "retry", "hedge", "rejected", "limit_wait", "bulkhead_wait", "thread_wait", "breaker"
+    "retry",
+    "hedge",
+    "rejected",
+    "limit_wait",
+    "bulkhead_wait",
+    "thread_wait",
+    "breaker",
+    "joined",
 ]
 """The kind of a step inside of a call.
 
@@ -124,6 +131,8 @@ StepKind: TypeAlias = Literal[
   limit, for a place in the bulkhead, or for a thread.
 - ``breaker``: the outcome of the attempt changed the state of the circuit breaker; ``detail`` is
   its new state.
+- ``joined``: the call got the answer of another call that was under way; ``other`` is the state of
+  that one.
 """
 
 
@@ -138,6 +147,8 @@ class CallStart(NamedTuple):
         details: What is known before the call, by name: "model" (the one that is asked for),
             "provider", "agent". None: nothing. Receivers must not change it.
         stream: Whether the caller reads a stream.
+        background: Whether it is a refresh in the background, for which nobody waits. It starts in
+            a copy of the context of the call that caused it.
     """
 
     name: str
@@ -146,6 +157,7 @@ class CallStart(NamedTuple):
     kind: CallKind = "tool"
     details: Details | None = None
     stream: bool = False
+    background: bool = False
 
 
 class CallStep(NamedTuple):
@@ -159,6 +171,8 @@ class CallStep(NamedTuple):
         detail: A machine word more; see the kinds. Else "".
         name: The tool's name.
         namespace: The runtime's namespace.
+        other: What ``on_start`` of this sink has returned for the other call that is concerned.
+            None: there is none, or its start is not known.
     """
 
     kind: StepKind
@@ -168,6 +182,7 @@ class CallStep(NamedTuple):
     detail: str = ""
     name: str = ""
     namespace: str = ""
+    other: Any = None
 
 
 class CallEvent(NamedTuple):

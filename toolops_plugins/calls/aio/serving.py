@@ -88,7 +88,7 @@ async def _refresh_in_background(
 ) -> None:
     """Refresh an entry as a flight of its own, and record what came of it."""
     again = Call(call.plan, call.args, call.kwargs, call.plan.shared.clock.monotonic())
-    again.key, again.tags = call.key, call.tags
+    again.key, again.tags, again.background = call.key, call.tags, True
     token = DEADLINE.set(None)  # the caller has its answer already
     mark = REFRESH.set(object())
     try:

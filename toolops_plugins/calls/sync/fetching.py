@@ -52,7 +52,7 @@ def fetch(
     store = cache is not None and is_cacheable(call, cache, value)
     if store or coalesces:
         payload = encode_result(call, value, report=store)
-    answer = Answer(value, payload, "miss", None, took, price)
+    answer = Answer(value, payload, "miss", None, took, price, start=call.start)
     if coalesces and call.key is not None:
         flights, key = plan.shared.flights, call.scope + call.key
         if payload is not None:

@@ -18,7 +18,14 @@ from opentelemetry.trace import Span
 from toolops_plugins.telemetry import genai_conventions as names
 from toolops_plugins.telemetry.events import CallKind
 
-__all__ = ["Owner", "enclose", "find_owner", "is_model_instrumented", "read_inner"]
+__all__ = [
+    "Owner",
+    "enclose",
+    "find_owner",
+    "forget_model",
+    "is_model_instrumented",
+    "read_inner",
+]
 
 Owner: TypeAlias = Literal["us", "ours", "theirs", "their span"]
 """Who measures a call.
@@ -113,13 +120,8 @@ def enclose(kind: CallKind, owner: Owner, context: Context) -> tuple[Context, An
     """
     group = _GROUPS[kind]
     if group == "tool":
-        if get_value(_MEASURED, context) is None:
-            return context, None
         # A model that runs a tool: models that the tool calls are operations of their own.
-        context = set_value(_MEASURED, None, context)
-        for key in (names.INFERENCE_DATA_KEY, names.EMBEDDING_DATA_KEY, names.SUPPRESS_KEY):
-            context = set_value(key, None, context)
-        return context, None
+        return forget_model(context), None
     context = set_value(_MEASURED, group, context)
     if owner != "us":
         return context, None
@@ -128,6 +130,15 @@ def enclose(kind: CallKind, owner: Owner, context: Context) -> tuple[Context, An
     made = getattr(sys.modules.get(_UTIL), data_type, None)
     data = None if made is None else made()
     return (context if data is None else set_value(key, data, context)), data
+
+
+def forget_model(context: Context) -> Context:
+    """Return a context in which no call of a model is measured by this library any more."""
+    if get_value(_MEASURED, context) is None:
+        return context
+    for key in _MEASURED, names.INFERENCE_DATA_KEY, names.EMBEDDING_DATA_KEY, names.SUPPRESS_KEY:
+        context = set_value(key, None, context)
+    return context
 
 
 def is_model_instrumented() -> bool:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 from opentelemetry.context import attach, detach, get_current
 from opentelemetry.metrics import get_meter
 from opentelemetry.trace import (
+    INVALID_SPAN,
+    Link,
     SpanKind,
     Status,
     StatusCode,
@@ -35,6 +37,7 @@ from toolops_plugins.telemetry.opentelemetry.other_instrumentation import (
     Owner,
     enclose,
     find_owner,
+    forget_model,
     is_model_instrumented,
     read_inner,
 )
@@ -43,7 +46,7 @@ from toolops_plugins.telemetry.opentelemetry.past_calls import place_past_call
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.metrics import MeterProvider
-    from opentelemetry.trace import Link, Span, TracerProvider
+    from opentelemetry.trace import Span, TracerProvider
 
 __all__ = ["ModelSpans", "OpenTelemetrySink"]
 
@@ -51,6 +54,8 @@ ModelSpans: TypeAlias = Literal["auto", "internal", "none"]
 """Who measures the calls of models; see :class:`OpenTelemetrySink`."""
 
 
+# Read here, since it reads files, and a sink may be made on an event loop.
+_VERSION: Final = metadata.version("toolops-plugins")
 _TOOL: Final = "toolops.tool"
 _WITHOUT_SPAN: Final = object()
 """The state of a call that gets no span."""
@@ -110,9 +115,8 @@ class OpenTelemetrySink:
             raise ConfigurationError(
                 "model_spans", f'must be "auto", "internal" or "none", not {model_spans!r}'
             )
-        version = metadata.version("toolops-plugins")
-        self._tracer = get_tracer("toolops_plugins", version, tracer_provider)
-        self._metrics = CallMetrics(get_meter("toolops_plugins", version, meter_provider))
+        self._tracer = get_tracer("toolops_plugins", _VERSION, tracer_provider)
+        self._metrics = CallMetrics(get_meter("toolops_plugins", _VERSION, meter_provider))
         self._model_spans = model_spans
 
     def on_start(self, start: CallStart, /) -> object:
@@ -121,6 +125,12 @@ class OpenTelemetrySink:
         if kind != "tool" and self._model_spans == "none":
             return _WITHOUT_SPAN
         current = get_current_span(context)
+        links: tuple[Link, ...] = ()
+        if start.background:
+            # Nobody waits for it, so its cause may end long before.
+            links = (Link(current.get_span_context()),)
+            context = set_span_in_context(INVALID_SPAN, forget_model(context))
+            current = INVALID_SPAN
         owner = self._find_owner(kind, name, context, current)
         known = attributes_of_start(name, kind, start.details, stream=start.stream)
         first: Attributes = {_TOOL: name, "toolops.namespace": start.namespace}
@@ -128,7 +138,7 @@ class OpenTelemetrySink:
             span = current
             span.set_attributes(first)
         else:
-            span = self._open_span(kind, owner, {**known, **first}, context)
+            span = self._open_span(kind, owner, {**known, **first}, context, links=links)
             context = set_span_in_context(span, context)
         inner = None
         if self._model_spans == "auto":
@@ -138,6 +148,10 @@ class OpenTelemetrySink:
     def on_step(self, step: CallStep, state: Any, /) -> None:
         """Add what happened within a call to its span, as an event."""
         if isinstance(state, _CallSpan):
+            if step.kind == "joined":
+                if isinstance(step.other, _CallSpan):
+                    state.span.add_link(step.other.span.get_span_context())
+                return
             found: Attributes = {"toolops.attempt": step.attempt}
             if step.seconds:
                 found["toolops.seconds"] = step.seconds
