@@ -266,11 +266,18 @@ def _event(
         call.reason,
         call.error,
         call.hedged,
-        None if answer is None else answer.semantic,
+        _describe_semantic(call, answer),
         _details(call, outcome, value),
         plan.kind,
         call.worked,
     )
+
+
+def _describe_semantic(call: Call, answer: Answer | None) -> Details | None:
+    """Return the decision of the semantic cache, a refusal too; None: it was not asked."""
+    if answer is not None and answer.semantic is not None:
+        return answer.semantic
+    return None if call.lookup is None else call.lookup.describe()
 
 
 def _details(call: Call, outcome: Outcome, value: Any) -> Details | None:
