@@ -34,7 +34,8 @@ OPENSSL := --no-deps --only-binary :all: --python-version 3.11 --platform manyli
 	psycopg2-binary==2.9.5
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test soak sync lint docs faults bench bench-quick constraints clean
+.PHONY: help setup demo quick test soak sync lint docs faults prometheus bench bench-quick \
+	constraints clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -85,6 +86,9 @@ docs: setup ## Build the documentation site into build/site; a broken link or re
 
 faults: setup ## Break a Redis server in every way under load, and print what callers noticed
 	$(BIN)/python tests/faults/fault_table.py
+
+prometheus: ## Download Prometheus from Debian into build/, on which the tests then try every query
+	@scripts/get_prometheus.sh
 
 bench: build/peers-$(VERSION) ## Measure side by side with the peers, and print the goals met
 	$(BIN)/python benchmarks/run.py

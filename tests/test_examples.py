@@ -39,7 +39,11 @@ class ModuleDocument(PythonDocStringDocument):
 STAYING = pytest.mark.allow_leaks("the threads of CrewAI's event bus stay")
 MARKDOWN = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()])
 DOCSTRINGS = Sybil(parsers=[DocTestParser()], document_types={".py": ModuleDocument})
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("integrations/*/*.md")]
+PAGES = [
+    path
+    for pattern in ("*.md", "deploy/*.md", "docs/**/*.md", "integrations/*/*.md")
+    for path in ROOT.glob(pattern)
+]
 MODULES = [*ROOT.glob("toolops_plugins/**/*.py"), *ROOT.glob("integrations/*/*/**/*.py")]
 
 
