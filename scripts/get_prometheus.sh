@@ -8,9 +8,10 @@ say() { echo "make prometheus: $*; tests parse the queries without it" >&2; exit
 command -v apt-get >/dev/null && command -v dpkg >/dev/null || say "needs apt-get and dpkg (Debian or Ubuntu)"
 mkdir -p "$place/work/lists/partial" "$place/work/cache/archives/partial"
 cd "$place/work" || exit 1
-if ! apt-get download -qq prometheus 2>/dev/null; then
+wait=(-o Acquire::Retries=0 -o Acquire::http::Timeout=15 -o Acquire::https::Timeout=15)
+if ! apt-get "${wait[@]}" download -qq prometheus 2>/dev/null; then
     # The system's list of packages may be missing; this one is our own, so nobody needs root.
-    own=(-o "Dir::State::lists=$PWD/lists" -o "Dir::Cache=$PWD/cache")
+    own=("${wait[@]}" -o "Dir::State::lists=$PWD/lists" -o "Dir::Cache=$PWD/cache")
     apt-get "${own[@]}" update -qq 2>/dev/null && apt-get "${own[@]}" download -qq prometheus 2>/dev/null ||
         say "no package called prometheus could be downloaded"
 fi

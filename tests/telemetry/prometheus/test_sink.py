@@ -18,6 +18,7 @@ from toolops_plugins import (
     CircuitBreaker,
     CircuitOpen,
     Memory,
+    RateLimit,
     Retry,
     Semantic,
     SemanticCache,
@@ -84,6 +85,7 @@ def test_calls_are_counted_by_outcome_and_tier(registry, sink, value):
     assert value("toolops_saved_cost_total", **SHOP) == 1.0
     assert value("toolops_spent_cost_total", **SHOP) >= 1.0
     assert value("toolops_saved_seconds_total", **SHOP) >= 0.0
+    assert value("toolops_function_duration_seconds_count", **SHOP) >= 1
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
@@ -145,6 +147,34 @@ def test_a_real_retry_is_counted(sink, value):
 
     quote()
     assert value("toolops_retries_total", **SHOP) == 2
+
+
+def test_a_real_wait_for_a_limit_is_counted(sink, value):
+    ops = ToolOps("shop", sinks=[sink], clock=FakeClock())
+
+    @ops.tool(name="quote", rate_limit=RateLimit("1/s", wait=10.0))
+    def quote():
+        return 1
+
+    for _ in range(3):
+        quote()
+    waits = value("toolops_limit_wait_seconds_count", **SHOP)
+    assert waits >= 1
+    assert value("toolops_limit_wait_seconds_sum", **SHOP) == pytest.approx(waits * 1.0, rel=0.5)
+
+
+def test_the_function_is_measured_apart_from_the_waits_of_a_call(sink, value):
+    clock = FakeClock()
+    ops = ToolOps("shop", sinks=[sink], clock=clock)
+
+    @ops.tool(name="quote", rate_limit=RateLimit("1/s", wait=10.0))
+    def quote():
+        clock.advance(0.25)
+
+    for _ in range(2):
+        quote()
+    assert value("toolops_function_duration_seconds_sum", **SHOP) == 0.5
+    assert value("toolops_call_duration_seconds_sum", **SHOP, outcome="bypass") > 0.5
 
 
 def test_waits_for_a_limit_are_counted(sink, value):
