@@ -23,6 +23,7 @@ from toolops_plugins.cli.audit import audit
 from toolops_plugins.cli.dashboard import dashboard
 from toolops_plugins.cli.doctor import Finding, examine, version_of
 from toolops_plugins.cli.redis_namespace import RedisNamespace, key_bytes
+from toolops_plugins.cli.report import report
 from toolops_plugins.cli.semantic_index import index_of
 from toolops_plugins.cli.serve_metrics import serve_metrics
 from toolops_plugins.environment import switch, unknown_variables
@@ -75,6 +76,7 @@ def _complain(text: str, code: int) -> int:
 toolops.add_command(audit)
 toolops.add_command(serve_metrics)
 toolops.add_command(dashboard)
+toolops.add_command(report)
 
 
 # Redis --------------------------------------------------------------------------------------------

@@ -1,0 +1,89 @@
+"""Words that the report has in the terminal and on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from toolops_plugins.cli.savings.figures import Figures
+from toolops_plugins.telemetry.report import duration, money
+
+__all__ = ["Wording", "explain", "format_share"]
+
+
+class Wording:
+    """Amounts and times in words.
+
+    Args:
+        currency: Stands behind amounts of money; or nothing.
+    """
+
+    def __init__(self, currency: str) -> None:
+        self._currency = currency
+
+    def money(self, amount: float) -> str:
+        """Return an amount with its currency."""
+        text = money(amount)
+        return f"{text} {self._currency}" if self._currency else text
+
+    def title(self, name: str) -> str:
+        """Return the title of a column of amounts."""
+        return f"{name} {self._currency}" if self._currency else name
+
+    def per_month(self, amount: float) -> str:
+        """Return an amount a month."""
+        return f"{self.money(amount)} a month"
+
+    def hours(self, seconds: float) -> str:
+        """Return a time: in hours from one hour on."""
+        return f"{seconds / 3600:,.1f} h" if seconds >= 3600 else duration(seconds)
+
+    def moment(self, at: float, *, step: float) -> str:
+        """Return the name of a step of the trend."""
+        form = "%b %-d" if step >= 86_400 else "%b %-d %H:%M"
+        return datetime.fromtimestamp(at, UTC).strftime(form)
+
+    def span(self, figures: Figures) -> str:
+        """Return the span of the figures, as two moments."""
+        since, until = (
+            datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
+            for at in (figures.since, figures.until)
+        )
+        return f"{since} to {until} UTC"
+
+
+def format_share(share: float | None) -> str:
+    """Return a share as a percentage; "-" for None."""
+    return "-" if share is None else f"{share:.1%}"
+
+
+def explain(figures: Figures, words: Wording) -> Iterator[str]:
+    """Yield the sentences that say how the figures are computed."""
+    yield (
+        "Every figure is counted from calls that were made. An answer that came from a cache, or "
+        "from an equal call under way, stands for one call that was not made: without ToolOps it "
+        "would have cost and taken what the call cost and took that made the answer."
+    )
+    yield (
+        "Time is what callers waited, one call after the other. Where calls ran side by side, or a "
+        "tool called a model, more is counted than went by on a clock."
+    )
+    yield (
+        "A failure counts as prevented if another attempt returned, a stale answer stood in for "
+        "it, or a fallback answered."
+    )
+    if figures.has_money:
+        yield (
+            "Money is in the unit of your prices; published prices of models are US dollars. Calls "
+            "without a price, or whose answer told no tokens, count as free."
+        )
+    if figures.began > figures.since + figures.step:
+        yield (
+            f"The first calls are of {words.moment(figures.began, step=figures.step)}; amounts a "
+            "month are at the pace since then."
+        )
+    if figures.left_out:
+        yield (
+            f"Left out: {figures.left_out} rows of chains, agents, crews and tasks, whose calls of "
+            "tools and models are counted themselves."
+        )
