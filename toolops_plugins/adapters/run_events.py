@@ -13,10 +13,16 @@ from toolops_plugins.adapters.model_costs import (
     token_details,
 )
 from toolops_plugins.runtime import ToolOps
-from toolops_plugins.telemetry.events import CallEvent, Outcome
+from toolops_plugins.telemetry.events import CallEvent, CallKind, Outcome
 
 __all__ = ["Details", "Prices", "Run", "RunReporter"]
 
+_KINDS: dict[str, CallKind] = {
+    "chat": "chat",
+    "embedding": "embeddings",
+    "llm": "text_completion",
+}
+"""The kinds of the runs of models."""
 _NAME = 100
 """Characters of a run's name that are kept."""
 
@@ -121,11 +127,12 @@ class RunReporter:
         error: str | None = None,
     ) -> None:
         """Tell the runtime that a run has ended; what is not known of it keeps its default."""
+        latency = self.ops.clock.monotonic() - run.began
         self.ops.tell(
             CallEvent(
                 run.name,
                 outcome,
-                self.ops.clock.monotonic() - run.began,
+                latency,
                 run.started,
                 tier=tier,
                 saved_price=saved,
@@ -135,5 +142,7 @@ class RunReporter:
                 reason=reason or ("no_cache" if outcome == "bypass" else None),
                 error=error,
                 details=details,
+                kind=_KINDS.get(run.kind, "tool"),
+                worked=0.0 if outcome in ("hit", "rejected") else latency,
             )
         )

@@ -32,7 +32,7 @@ section.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(19
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding:
   14px 16px; min-width: 0; }
 .tile .name { color: var(--faint); font-size: 13px; }
-.tile .value { font-size: 25px; font-weight: 650; letter-spacing: -.02em; line-height: 1.25;
+.tile .value { font-size: 23px; font-weight: 650; letter-spacing: -.02em; line-height: 1.25;
   font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .good { color: var(--good); }
 .bad { color: var(--bad); }
@@ -70,10 +70,12 @@ th:first-child { text-align: left; padding-left: 0; white-space: normal; min-wid
   overflow-wrap: anywhere; font-weight: 500; }
 .how p { color: var(--faint); font-size: 13.5px; max-width: 74ch; }
 @media (max-width: 560px) { main { padding: 18px 12px 32px; } section { padding: 14px; }
-  section.tiles { grid-template-columns: 1fr 1fr; gap: 8px; } .tile { padding: 11px 12px; }
-  .tile .value { font-size: 20px; } .bar { grid-template-columns: 1fr auto; gap: 0 8px; } .bar
-  .track { grid-column: 1 / -1; grid-row: 2; height: 10px; margin: 2px 0 6px; } th, td {
-  padding-left: 12px; } th:first-child { min-width: 8em; } }
+  section.tiles { grid-template-columns: 1fr 1fr; gap: 8px; }
+  .tile { padding: 11px 12px; } .tile .value { font-size: 20px; }
+  .bar { grid-template-columns: 1fr auto; gap: 0 8px; }
+  .bar .track { grid-column: 1 / -1; grid-row: 2; height: 10px; margin: 2px 0 6px; }
+  table { font-size: 13px; } .wide { display: none; }
+  th, td { padding-left: 9px; } th:first-child { min-width: 7em; } }
 @media print { body { background: none; } section { break-inside: avoid; } }
 """
 STYLE: Final = " ".join(_RULES.split())
