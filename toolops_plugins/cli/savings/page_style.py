@@ -74,8 +74,8 @@ th:first-child { text-align: left; padding-left: 0; white-space: normal; min-wid
   .tile { padding: 11px 12px; } .tile .value { font-size: 20px; }
   .bar { grid-template-columns: 1fr auto; gap: 0 8px; }
   .bar .track { grid-column: 1 / -1; grid-row: 2; height: 10px; margin: 2px 0 6px; }
-  table { font-size: 13px; } .wide { display: none; }
-  th, td { padding-left: 9px; } th:first-child { min-width: 7em; } }
+  table { font-size: 12.5px; } .wide { display: none; } thead th { white-space: normal; }
+  th, td { padding-left: 8px; } th:first-child { min-width: 6em; } }
 @media print { body { background: none; } section { break-inside: avoid; } }
 """
 STYLE: Final = " ".join(_RULES.split())
