@@ -135,7 +135,9 @@ def test_a_price_that_is_no_number_is_told_once_and_calls_go_on(ops, caplog, pri
 def test_details_and_prices_of_a_counter(ops):
     events = []
     ops.add_sink(events.append)
-    counter = ModelCounter(ops, "openai:best", "chat", None, lambda usage: Reading(("gpt-4o",), usage))
+    counter = ModelCounter(
+        ops, "openai:best", "chat", None, lambda usage: Reading(("gpt-4o",), usage)
+    )
     wrap = ops.tool(policy=counter.apply_price(Policy(cache=Cache())), name="openai:best")
     ask = wrap(_answer)
     counter.describe(ask, lambda args: f"agent of {args[0]}")
@@ -190,7 +192,7 @@ assert "genai_prices" in sys.modules
 
 
 def test_a_call_costs_nothing_without_the_extra(ops, monkeypatch, caplog):
-    from toolops_plugins.adapters import model_costs, published_prices  # noqa: PLC0415 - patched
+    from toolops_plugins.adapters import model_costs, published_prices
 
     for module in (model_costs, published_prices):
         monkeypatch.setattr(module, "has_published_prices", lambda: False)

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from toolops_plugins.adapters.embedding_batch import NO_BATCH, Batch, Found, Key, Role
+from toolops_plugins.adapters.embedding_costs import EmbeddingCosts, price_text
 from toolops_plugins.adapters.embedding_lanes import run_each
 from toolops_plugins.adapters.embedding_vectors import (
     Packed,
@@ -53,7 +54,8 @@ class SharedEmbedding:
     soon as it is there, so that a call that fails halfway pays only for the rest when it is tried
     again. Two names are counted: under "embed:<name>" each text, under "embed:<name> (batches)"
     each call of the embedder. A ``price`` is that of a text, and the time that a hit saves is a
-    text's share of that of its batch.
+    text's share of that of its batch. Frameworks tell no tokens of embeddings: by a table of
+    prices, and by published ones, four characters count as a token.
 
     Safe to use from any threads and event loops.
 
@@ -71,6 +73,7 @@ class SharedEmbedding:
         dimensions: Says how many numbers a vector must have, if the embedder's settings tell it.
         is_current: Says whether the embedder still is the model that ``model`` tells. What it gave
             while it changed is not kept.
+        provider: The model's provider, as the framework calls it. Default "": not known.
 
     Raises:
         ConfigurationError: The policy asks for something that has no place here: ``semantic``,
@@ -90,6 +93,7 @@ class SharedEmbedding:
         workers: Callable[[], int] | None = None,
         dimensions: Callable[[], int | None] | None = None,
         is_current: Callable[[], bool] | None = None,
+        provider: str = "",
     ) -> None:
         for part in ("semantic", "hedge"):
             if getattr(policy, part) is not None:
@@ -105,18 +109,22 @@ class SharedEmbedding:
         self._lengths = VectorLengths(dimensions)
         self._is_current = is_current
         self._storing: set[asyncio.Task[None]] = set()
+        costs = EmbeddingCosts(ops, name, provider, policy.price)
         name = f"embed:{name}"
         self._shares = policy.coalesce is not False
         self._aside = None
         if policy.cache is not None:
-            kept = Policy(cache=policy.cache, price=policy.price, tags=policy.tags)
+            kept = Policy(cache=policy.cache, price=costs.price, tags=policy.tags)
             self._aside = ops.aside(_text, policy=kept, name=name)
+            costs.describe(self._aside)
         calls = replace(policy, cache=None, price=None, coalesce=self._shares)
         if callable(calls.tags) or any("{" in tag for tag in calls.tags):
             calls = replace(calls, tags=())  # these are of a text
         wrap = ops.tool(policy=calls, name=f"{name} (batches)", ignore=["batch"])
         self._run = wrap(self._fetch)
         self._arun = wrap(self._afetch_batch)
+        for run in (self._run, self._arun):
+            costs.describe(run, kind="embeddings")
         self._lock = fork_safe(self, threading.Lock())
         self._under_way: dict[tuple[str, Role, str], Batch] = {}
         self._landed = 0
@@ -394,7 +402,8 @@ class SharedEmbedding:
     def _store(self, batch: Batch) -> None:
         if self._aside is not None:
             for (role, text), vector in batch.sound().items():
-                self._aside.store_took(batch.took, vector, self._model, role, text)
+                with price_text(role, text):
+                    self._aside.store_took(batch.took, vector, self._model, role, text)
 
     async def _astore(self, batch: Batch) -> None:
         if self._aside is not None:
@@ -402,7 +411,8 @@ class SharedEmbedding:
 
             async def one(kept: tuple[Key, Packed]) -> None:
                 key, vector = kept
-                await store(batch.took, vector, self._model, *key)
+                with price_text(*key):
+                    await store(batch.took, vector, self._model, *key)
 
             await run_each(self._ops.gather, one, batch.sound().items())
 

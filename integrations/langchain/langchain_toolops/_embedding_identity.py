@@ -17,7 +17,7 @@ from toolops_plugins.adapters.embedding_identity import (
 )
 from toolops_plugins.adapters.internals import Canon, is_secret_name
 
-__all__ = ["dimensions_of", "live_identity", "name_of", "size_of"]
+__all__ = ["dimensions_of", "live_identity", "name_of", "provider_of", "size_of"]
 
 _NAMES = ("model", "model_name", "model_id", "deployment", "repo_id")
 """Fields that name the model, in the order of preference."""
@@ -41,6 +41,13 @@ def name_of(embedder: Embeddings) -> str:
     raise ConfigurationError(
         "model", f"cannot be told from others of {type(embedder).__name__}: give it a name"
     )
+
+
+def provider_of(embedder: Embeddings) -> str:
+    """Return the provider that LangChain's package of an embedder is for, or nothing."""
+    package = type(embedder).__module__.partition(".")[0]
+    provider = package.removeprefix("langchain_")
+    return "" if provider in (package, "community", "core") else provider
 
 
 def live_identity(embedder: BaseModel, canon: Canon, name: str | None) -> LiveIdentity:

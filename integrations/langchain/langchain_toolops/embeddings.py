@@ -13,6 +13,7 @@ from langchain_toolops._embedding_identity import (
     dimensions_of,
     live_identity,
     name_of,
+    provider_of,
     size_of,
 )
 from toolops_plugins import Cache, ConfigurationError, Policy, ToolOps
@@ -122,6 +123,7 @@ class ToolOpsEmbeddings(Embeddings):
             workers=lambda: 1,
             dimensions=lambda: dimensions_of(self.embedder),
             is_current=None if live is None else lambda: live.current() == identity,
+            provider=provider_of(self.embedder),
         )
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:

@@ -20,6 +20,8 @@ _HOUR = 3_600.0
 _MONTH = 365.25 / 12 * DAY
 _AROUND = ("agent:", "chain:", "crew:", "query:", "step:", "synthesizer:", "task:", "workflow:")
 """How the names of rows begin that stand for what has made other calls, with their time."""
+_WITHIN = " (batches)"
+"""How they end of rows that stand for parts of calls, such as the batches of an embedder."""
 _RAN = ("miss", "bypass", "refresh", "error", "fallback")
 """Outcomes of calls whose function may have run."""
 _KEYLESS = frozenset(
@@ -183,7 +185,7 @@ def collect_figures(
     for (tool, model, agent), sums in reader.summaries(
         since, by=("tool", "model", "agent")
     ).items():
-        if tool.startswith(_AROUND):
+        if _is_counted_twice(tool):
             figures.left_out += 1
             continue
         cells.append(((tool, model, agent), sums))
@@ -206,6 +208,10 @@ def collect_figures(
     return figures
 
 
+def _is_counted_twice(tool: str) -> bool:
+    return tool.startswith(_AROUND) or tool.endswith(_WITHIN)
+
+
 def _weight(sums: Summary) -> float:
     return sums.saved_cost + sums.spent_cost
 
@@ -215,7 +221,7 @@ def _trend(reader: LedgerReader, since: float, step: float) -> list[tuple[float,
     for at, rows in reader.series(since, step=step, by=("tool",)):
         sums = Summary()
         for (tool,), each in rows.items():
-            if not tool.startswith(_AROUND):
+            if not _is_counted_twice(tool):
                 sums += each
         trend.append((at, sums))
     return trend

@@ -84,6 +84,6 @@ def explain(figures: Figures, words: Wording) -> Iterator[str]:
         )
     if figures.left_out:
         yield (
-            f"Left out: {figures.left_out} rows of chains, agents, crews and tasks, whose calls of "
-            "tools and models are counted themselves."
+            f"Left out: {figures.left_out} rows of chains, agents, crews and batches, since the "
+            "calls of tools and models in them are counted themselves."
         )

@@ -18,6 +18,7 @@ from llama_index.callbacks.toolops._embedding_identity import (
     dimensions_of,
     live_identity,
     name_of,
+    provider_of,
 )
 from llama_index.callbacks.toolops._event_dedup import mark_inside
 from llama_index.callbacks.toolops.events import tell_hit
@@ -196,6 +197,7 @@ class EmbeddingGuard:
             workers=workers,
             dimensions=lambda: dimensions_of(view),
             is_current=lambda: live.current() == identity,
+            provider=provider_of(view),
         )
 
 

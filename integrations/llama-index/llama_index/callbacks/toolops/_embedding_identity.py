@@ -17,7 +17,7 @@ from toolops_plugins.adapters.embedding_identity import (
 )
 from toolops_plugins.adapters.internals import Canon, is_secret_name
 
-__all__ = ["MODEL_STATE", "dimensions_of", "live_identity", "model_of", "name_of"]
+__all__ = ["MODEL_STATE", "dimensions_of", "live_identity", "model_of", "name_of", "provider_of"]
 
 MODEL_STATE = "_toolops_known"
 """Where, among its private attributes, a guarded model holds what is known of it."""
@@ -31,6 +31,12 @@ _names: weakref.WeakKeyDictionary[type[BaseEmbedding], tuple[tuple[str, bool], .
 def name_of(model: BaseEmbedding) -> str:
     """Return the name under which a model's texts are counted."""
     return model.model_name if _has_name(model) else type(model).__name__
+
+
+def provider_of(model: BaseEmbedding) -> str:
+    """Return the provider that LlamaIndex's package of a model is for, or nothing."""
+    parts = type(model).__module__.split(".")
+    return parts[2] if parts[:2] == ["llama_index", "embeddings"] and len(parts) > 2 else ""
 
 
 def model_of(model: BaseEmbedding, canon: Canon) -> str:
