@@ -62,6 +62,8 @@ def report(
         )
     words = Wording(currency)
     found = _collect(since, ledger, cost, top)
+    if html is not None:
+        _write_page(html, found, words, top)
     if as_json:
         from toolops_plugins.cli.savings.plain import plain_of  # noqa: PLC0415 - as below
 
@@ -73,8 +75,6 @@ def report(
 
         console = Console()
         show(Console(width=min(console.width, _WIDTH)), found, words, top)
-    if html is not None:
-        _write_page(html, found, words, top)
     return 0
 
 
