@@ -101,7 +101,7 @@ class ProblemLog:
             text: The line, with places such as ``%(name)r``; no place for a possible secret.
             values: The values of the places.
         """
-        report = self._count_failure(cause)
+        report = self.count_failure(cause)
         if report is not None:
             self._write_failure(report, logger, text, values)
 
@@ -115,7 +115,7 @@ class ProblemLog:
                 the number of ``failures``.
             values: As in :meth:`report_failure`.
         """
-        report = self._count_recovery(cause)
+        report = self.count_recovery(cause)
         if report is not None:
             _write_recovery(report, logger, text, values)
 
@@ -151,7 +151,7 @@ class ProblemLog:
         if ends is None:
             return None
         cause = cause_of(kind, name, detail, place)
-        report = self._count_recovery(cause) if ends else self._count_failure(cause)
+        report = self.count_recovery(cause) if ends else self.count_failure(cause)
         if report is None:
             return None
         line = line_of(kind, name, detail, error, place)
@@ -165,7 +165,7 @@ class ProblemLog:
             self._write_failure(report, line.logger, text, values)
         return report
 
-    def _count_failure(self, cause: Hashable) -> Report | None:
+    def count_failure(self, cause: Hashable) -> Report | None:
         """Count a failure; return the counts of its line, or None if it gets none."""
         now = self._clock.monotonic()
         with self._lock:
@@ -182,7 +182,7 @@ class ProblemLog:
             problem.written, problem.announced = now, True
             return _Overflow(more, ago) if problem is self._overflow else Report(more, ago)
 
-    def _count_recovery(self, cause: Hashable) -> Report | None:
+    def count_recovery(self, cause: Hashable) -> Report | None:
         """Forget the failures of a cause; return their counts if a line reported them."""
         with self._lock:
             problem = self._problems.get(cause)
