@@ -13,7 +13,7 @@ import pytest
 from availability import HAS_CREWAI
 
 pytest.register_assert_rewrite("adapters.adapter_vectors")
-pytest_plugins = ["guards", "servers", "commands"]
+pytest_plugins = ["guards", "servers", "commands", "exported_telemetry"]
 
 ROOT = Path(__file__).resolve().parents[1]
 LONG = {"test_benchmarks.py", "test_notebooks.py", "test_demo.py"}

@@ -11,6 +11,7 @@ from contextlib import aclosing, closing
 
 import pytest
 from callers import LONG, Latch, Work, start
+from exported_telemetry import id_of, parent_of
 from opentelemetry.trace import INVALID_SPAN, StatusCode, get_current_span
 from servers import wait_for
 
@@ -25,8 +26,6 @@ from toolops_plugins import (
     Timeout,
 )
 from toolops_plugins.testing import FakeClock
-
-from .conftest import id_of, parent_of
 
 
 @pytest.fixture(autouse=True)

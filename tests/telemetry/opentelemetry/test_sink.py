@@ -295,6 +295,14 @@ def test_without_an_sdk_nothing_happens():
     sink.on_call(ANSWER._replace(started=time.time()))
 
 
+@pytest.mark.parametrize(("ago", "seconds"), [(5.0, 5), (-5.0, 0), (200_000.0, 0), (1e9, 0)])
+def test_a_span_begins_with_its_call_unless_clocks_differ(telemetry, ago, seconds):
+    sink = telemetry.sink()
+    sink.on_call(ANSWER, sink.on_start(CHAT._replace(started=time.time() - ago)))
+    span = telemetry.span("chat gpt-5")
+    assert (span.end_time - span.start_time) // 10**9 == seconds
+
+
 def test_a_call_may_end_in_another_context(telemetry):
     sink = telemetry.sink()
     state = copy_context().run(sink.on_start, CHAT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from contextvars import Token
@@ -56,6 +57,7 @@ ModelSpans: TypeAlias = Literal["auto", "internal", "none"]
 
 # Read here, since it reads files, and a sink may be made on an event loop.
 _VERSION: Final = metadata.version("toolops-plugins")
+_DAY: Final = 86_400.0
 _TOOL: Final = "toolops.tool"
 _WITHOUT_SPAN: Final = object()
 """The state of a call that gets no span."""
@@ -138,7 +140,9 @@ class OpenTelemetrySink:
             span = current
             span.set_attributes(first)
         else:
-            span = self._open_span(kind, owner, {**known, **first}, context, links=links)
+            span = self._open_span(
+                kind, owner, {**known, **first}, context, start=_when(start.started), links=links
+            )
             context = set_span_in_context(span, context)
         inner = None
         if self._model_spans == "auto":
@@ -290,6 +294,15 @@ class _CallSpan:
         self.context = context
         self.token = token
         self.inner = inner
+
+
+def _when(started: float) -> int | None:
+    """Return when a call began, in nanoseconds since the epoch, or None for now.
+
+    A hit and a cache-aside are reported when they are over. The clock of a test may stand anywhere,
+    while spans end by the clock of the machine.
+    """
+    return int(started * 1e9) if 0.0 <= time.time() - started <= _DAY else None
 
 
 def _leave(token: Any) -> None:

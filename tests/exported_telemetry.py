@@ -1,26 +1,36 @@
-"""The SDK with its exporters in memory, as an application would set it up."""
+"""A pytest plugin: OpenTelemetry's SDK with its exporters in memory, as an application sets it up.
+
+The SDK is imported by the tests that ask for it.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from toolops_plugins import ToolOps
-from toolops_plugins.telemetry.opentelemetry import OpenTelemetrySink
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from toolops_plugins.telemetry.opentelemetry import OpenTelemetrySink
+
+__all__ = ["Telemetry", "id_of", "parent_of"]
 
 
 class Telemetry:
     """What was exported, and the providers that an instrumentation takes."""
 
     def __init__(self) -> None:
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
         self.exporter = InMemorySpanExporter()
         self.tracers = TracerProvider()
         self.tracers.add_span_processor(SimpleSpanProcessor(self.exporter))
@@ -29,6 +39,8 @@ class Telemetry:
         self.tracer = self.tracers.get_tracer("application")
 
     def sink(self, **options: Any) -> OpenTelemetrySink:
+        from toolops_plugins.telemetry.opentelemetry import OpenTelemetrySink
+
         return OpenTelemetrySink(self.tracers, self.meters, **options)
 
     def ops(self, **options: Any) -> ToolOps:
@@ -43,6 +55,10 @@ class Telemetry:
         """The one span of a name."""
         [found] = [span for span in self.spans if span.name == name]
         return found
+
+    def operations(self) -> int:
+        """Count the operations of models that were measured, whoever did so."""
+        return sum(point.count for point in self.points("gen_ai.client.operation.duration"))
 
     def points(self, name: str) -> list[Any]:
         """The data points of a metric."""
@@ -65,18 +81,14 @@ class Telemetry:
 
 
 @pytest.fixture
-def telemetry(monkeypatch) -> Iterator[Telemetry]:
-    monkeypatch.setenv("OTEL_SDK_DISABLED", "false")  # these tests export to memory alone
-    made = Telemetry()
+def telemetry(monkeypatch, caplog) -> Iterator[Telemetry]:
+    """The SDK, which must have had nothing to complain of, such as a context that it lost."""
+    with monkeypatch.context() as patch:
+        patch.setenv("OTEL_SDK_DISABLED", "false")  # these tests export to memory alone
+        made = Telemetry()
     yield made
     made.tracers.shutdown()
     made.meters.shutdown()
-
-
-@pytest.fixture(autouse=True)
-def _clean_log(caplog) -> Iterator[None]:
-    """Fail a test in which OpenTelemetry has logged trouble, such as a context that it lost."""
-    yield
     for when in ("setup", "call"):
         wrong = [
             record.getMessage()
