@@ -381,7 +381,7 @@ class ProcessState:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
         """Return the state of a stored record. Fields of later versions are left out."""
-        found = _known(cls, record)
+        found = _select_fields(cls, record)
         parts = {
             "breakers": BreakerReport,
             "limits": LimitReport,
@@ -390,7 +390,7 @@ class ProcessState:
         }
         for name, kind in parts.items():
             items: Iterable[Mapping[str, Any]] = found.get(name, ())
-            found[name] = tuple(kind(**_known(kind, item)) for item in items)
+            found[name] = tuple(kind(**_select_fields(kind, item)) for item in items)
         return cls(**found)
 
 
@@ -429,7 +429,7 @@ class StoredNotice:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
         """Return the notice of a stored record. Fields of later versions are left out."""
-        return cls(**_known(cls, record))
+        return cls(**_select_fields(cls, record))
 
 
 @dataclass(frozen=True, slots=True)
@@ -460,10 +460,10 @@ class Command:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
         """Return the command of a stored record. Fields of later versions are left out."""
-        found = _known(cls, record)
+        found = _select_fields(cls, record)
         return cls(**{**found, "tags": tuple(found.get("tags", ()))})
 
 
-def _known(kind: Any, record: Mapping[str, Any]) -> dict[str, Any]:
+def _select_fields(kind: Any, record: Mapping[str, Any]) -> dict[str, Any]:
     names = {each.name for each in fields(kind)}
     return {name: value for name, value in record.items() if name in names}
