@@ -32,7 +32,7 @@ from toolops_plugins.cache.redis.connection import (
 from toolops_plugins.cache.redis.ready_reads import ReadyReads
 from toolops_plugins.cache.redis.signed_commands import SignedCommands
 from toolops_plugins.cache.redis.survey import Survey, survey
-from toolops_plugins.cache.redis.url import parse
+from toolops_plugins.cache.redis.url import Target, parse
 from toolops_plugins.cache.redis.value_requests import value_request
 from toolops_plugins.clock import Clock
 from toolops_plugins.errors import ConfigurationError
@@ -155,6 +155,7 @@ class Redis:
         self._has_label = bool(label)
         self._scan = check.seconds("scan_timeout", scan_timeout, zero=False)
         self._target = replace(target, options=chosen)
+        self._client_options = dict(client_options)
         # Longer than any action, so that the probe of a hung server ends within its lease.
         self._lease = (quick + connecting) * (2 + len(self._target.nodes)) + 1.0
         self._clients = Clients(
@@ -183,6 +184,18 @@ class Redis:
 
     def __repr__(self) -> str:
         return f"Redis({str(self._target)!r}, ttl={self._ttl:g}, label={self.label!r})"
+
+    def make_clients(self, socket_timeout: float, connect_timeout: float) -> tuple[Target, Clients]:
+        """Return the servers, and new clients for them that share nothing with this tier.
+
+        Args:
+            socket_timeout: Seconds for a reply.
+            connect_timeout: Seconds for a connection.
+        """
+        options = dict(self._client_options)
+        return self._target, Clients(
+            self._target, socket_timeout, connect_timeout, 1, 2, options
+        )
 
     def bind(
         self,

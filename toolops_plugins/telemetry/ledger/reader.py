@@ -155,8 +155,9 @@ class LedgerReader:
             raise ConfigurationError("step", f"makes more than {_MOST_STEPS:,} steps of this span")
         steps: dict[int, dict[Key, Summary]] = {at: {} for at in range(first, after, width)}
         key_of = _grouping(by, where)
+        namespace = (where or {}).get("namespace")
         for piece in cover(first, end, now, self._store.retention(), step=width):
-            for at, cell, data in self._store.read(*piece):
+            for at, cell, data in self._store.read(*piece, namespace):
                 key = key_of(cell)
                 if key is None:
                     continue
@@ -243,11 +244,12 @@ class LedgerReader:
         where: Mapping[Dimension, str] | None,
     ) -> dict[Key, Sums]:
         key_of = _grouping(by, where)
+        namespace = (where or {}).get("namespace")
         now = self.now()
         start, end = _span(since, until, now)
         sums: dict[Key, Sums] = {}
         for piece in cover(start, end, now, self._store.retention()):
-            for _, cell, data in self._store.read(*piece):
+            for _, cell, data in self._store.read(*piece, namespace):
                 key = key_of(cell)
                 if key is None:
                     continue

@@ -24,6 +24,8 @@ from toolops_plugins.telemetry.ledger.records import (
 )
 from toolops_plugins.telemetry.ledger.store import (
     COMMAND_SECONDS,
+    MOST_NOTICES,
+    NOTICE_SECONDS,
     PROCESS_SECONDS,
     VERSION,
     Batch,
@@ -41,8 +43,6 @@ _BUSY_SECONDS: Final = 5.0
 """Seconds to wait for another process that writes."""
 
 _PRUNE_SECONDS: Final = 60.0
-_MOST_NOTICES: Final = 10_000
-_NOTICE_SECONDS: Final = 30 * DAY
 
 # A record is found by its time, since all readers ask for a span; WITHOUT ROWID stores it there.
 _SCHEMA: Final = """
@@ -172,16 +172,22 @@ class SQLiteStore:
             # Readers may still ask for the last record that a moment ago was young enough.
             until = now - self._own_retention[level] - 2 * level
             connection.execute("DELETE FROM sums WHERE level = ? AND time < ?", (level, until))
-        connection.execute("DELETE FROM notice WHERE at < ?", (now - _NOTICE_SECONDS,))
+        connection.execute("DELETE FROM notice WHERE at < ?", (now - NOTICE_SECONDS,))
         connection.execute(
             "DELETE FROM notice WHERE rowid <= (SELECT max(rowid) FROM notice) - ?",
-            (_MOST_NOTICES,),
+            (MOST_NOTICES,),
         )
         connection.execute("DELETE FROM command WHERE sent < ?", (now - COMMAND_SECONDS,))
         # The serial of a writer that is only slow must not be forgotten.
         connection.execute("DELETE FROM process WHERE seen < ?", (now - DAY,))
 
-    def read(self, level: int, start: int, end: int) -> Iterator[tuple[int, Cell, bytes]]:
+    def read(
+        self,
+        level: int,
+        start: int,
+        end: int,
+        namespace: str | None = None,  # noqa: ARG002 - one file is read at once
+    ) -> Iterator[tuple[int, Cell, bytes]]:
         """Return the records of a level that begin in a span: time, cell and JSON."""
         with self._open() as connection:
             rows = connection.execute(

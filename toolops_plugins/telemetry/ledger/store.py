@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from toolops_plugins.telemetry.ledger.levels import LEVELS
+from toolops_plugins.telemetry.ledger.levels import DAY, LEVELS
 from toolops_plugins.telemetry.ledger.records import Cell, Command, ProcessState, StoredNotice
 
 __all__ = [
     "COMMAND_SECONDS",
+    "MOST_NOTICES",
+    "NOTICE_SECONDS",
     "PROCESS_SECONDS",
     "VERSION",
     "Batch",
@@ -27,6 +29,12 @@ PROCESS_SECONDS = 120.0
 
 COMMAND_SECONDS = 60.0
 """Seconds after which a command that nobody carried out is void."""
+
+MOST_NOTICES = 10_000
+"""The maximum number of notices that are kept; the oldest are dropped."""
+
+NOTICE_SECONDS = 30 * DAY
+"""Seconds for which notices are kept."""
 
 Record: TypeAlias = dict[str, dict[str, Any]]
 """Dictionaries of numbers that add up by name; see :meth:`Summary.to_record`."""
@@ -71,8 +79,18 @@ class Store(Protocol):
         """Add a batch, and return the commands for its namespace that are not void."""
         ...
 
-    def read(self, level: int, start: int, end: int) -> Iterable[tuple[int, Cell, bytes]]:
-        """Return the records of a level that begin in a span: time, cell and JSON."""
+    def read(
+        self, level: int, start: int, end: int, namespace: str | None = None
+    ) -> Iterable[tuple[int, Cell, bytes]]:
+        """Return the records of a level that begin in a span: time, cell and JSON.
+
+        Args:
+            level: The level.
+            start: The start of the span.
+            end: Its end.
+            namespace: The only namespace that is asked for; others may be left out. Default None:
+                all.
+        """
         ...
 
     def processes(self) -> list[ProcessState]:

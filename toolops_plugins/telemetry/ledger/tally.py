@@ -241,4 +241,3 @@ _SERVED: Final = frozenset({"served", "exact", "joined"})
 
 def _whole(value: Any) -> int:
     return value if isinstance(value, int) and value > 0 else 0
-

@@ -40,9 +40,13 @@ def open_store(url: str) -> Store:
     """
     path = path_of(url)
     if path is None:
-        raise ConfigurationError(
-            "ledger", "must be sqlite:///file, or the URL of a Redis such as redis://host:6379"
-        )
+        from toolops_plugins.telemetry.ledger.redis_store import RedisStore  # noqa: PLC0415 - imports redis
+
+        try:
+            return RedisStore.of_url(url, read_only=True)
+        except ConfigurationError as error:
+            problem = error.problem
+        raise ConfigurationError("ledger", f"{problem}; or it may be sqlite:///file")
     from toolops_plugins.telemetry.ledger.sqlite import SQLiteStore  # noqa: PLC0415 - imports sqlite3
 
     return SQLiteStore(path, read_only=True)

@@ -1,0 +1,405 @@
+"""The writing side of a ledger: a thread that writes what the calls of a runtime have counted."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import socket
+import sys
+import threading
+import time
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+from uuid import uuid4
+
+from toolops_plugins.concurrency.fork_locks import fork_safe
+from toolops_plugins.telemetry.events import Notice
+from toolops_plugins.telemetry.ledger.levels import MINUTE
+from toolops_plugins.telemetry.ledger.pending import PendingSums
+from toolops_plugins.telemetry.ledger.records import (
+    BreakerReport,
+    Cell,
+    Command,
+    LedgerError,
+    LimitReport,
+    ProcessState,
+    StoredNotice,
+    TierState,
+)
+from toolops_plugins.telemetry.ledger.steady_time import SteadyTime, elapsed
+from toolops_plugins.telemetry.ledger.store import COMMAND_SECONDS, Batch, Record, Store
+from toolops_plugins.telemetry.ledger.tally import plain_name
+from toolops_plugins.telemetry.runtime_state import RuntimeState
+
+__all__ = ["Writer"]
+
+_CHUNK: Final = 400
+"""Records of one batch; bounds the time that a server or file is busy with it."""
+_MOST_NOTICES: Final = 500
+_EARLY: Final = 0.02
+"""Seconds before the end of a minute at which its last calls are written."""
+_FIRST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 60.0
+_CLOSE_SECONDS: Final = 1.5
+"""Seconds that closing waits for the last write."""
+
+_writers: weakref.WeakSet[Writer] = weakref.WeakSet()
+
+
+class _Alarm:
+    """Wakes a thread. Not an event, in whose lock the garbage collector may ring it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+        self.is_set = False
+
+    def set(self) -> None:
+        self.is_set = True
+        with suppress(RuntimeError):  # it rings already
+            self._lock.release()
+
+    def wait(self, seconds: float) -> bool:
+        if not self.is_set:
+            self._lock.acquire(timeout=max(seconds, 0.0))
+        return self.is_set
+
+
+class Writer:
+    """Writes the sums of a runtime's calls to a ledger, in the background.
+
+    A daemon thread starts with the first call that is counted, and writes every few seconds. It
+    ends with :meth:`close`, and when the runtime is garbage collected. A call after that starts it
+    again. No method raises: trouble makes a notice, the sums wait in bounded memory, and the pause
+    before the next try grows from a second to a minute. A batch that may or may not have arrived is
+    sent again with its number, by which the store knows it.
+
+    Safe to use from any threads and event loops; only :meth:`close` and :meth:`flush` block. A
+    forked child begins anew.
+
+    Args:
+        make_store: Opens the store; called in the thread.
+        place: The ledger's URL, without user and password.
+        namespace: The runtime's namespace.
+        pop_records: Returns what was counted since the last time; see :meth:`Stats.pop_records`.
+        state_of: Returns the present state of the runtime, or None if it is gone.
+        notify: Emits a notice.
+        execute: Carries out a command. None: commands are ignored.
+        interval: Seconds between two writes.
+        max_pending: Records that may wait.
+    """
+
+    def __init__(
+        self,
+        make_store: Callable[[], Store],
+        place: str,
+        namespace: str,
+        pop_records: Callable[[], dict[tuple[str, str, str, str], Record]],
+        state_of: Callable[[], RuntimeState | None],
+        notify: Callable[[Notice], None],
+        execute: Callable[[Command], None] | None,
+        *,
+        interval: float,
+        max_pending: int,
+    ) -> None:
+        self._make_store = make_store
+        self._place = place
+        self._namespace = namespace
+        self._pop_records = pop_records
+        self._state_of = state_of
+        self._notify = notify
+        self._execute = execute
+        self._interval = interval
+        # Held for an instant, also by calls, and by a signal handler's calls within these. The
+        # other one is held while a batch is written.
+        self._lock = fork_safe(self, threading.RLock())
+        self._writing = fork_safe(self, threading.Lock(), "_writing")
+        self._pending = PendingSums(max_pending)
+        self._begin()
+        _writers.add(self)
+        _watch_exit()
+
+    def _begin(self) -> None:
+        """Begin as a writer of this process that has written nothing."""
+        self._id = uuid4().hex
+        self._thread: threading.Thread | None = None
+        self._alarm = _Alarm()
+        self._store: Store | None = None
+        self._serial = 0
+        self._unconfirmed: Batch | None = None
+        self._pending.clear()
+        self._notices: dict[tuple[str, ...], StoredNotice] = {}
+        self._time = SteadyTime()
+        self._started = 0.0
+        self._pause = 0.0
+        self._retry_at = 0.0
+        self._changes: dict[str, float] = {}  # the time of each breaker's last change
+        self._executed: OrderedDict[str, None] = OrderedDict()
+
+    def reset_after_fork(self) -> None:
+        """Leave what the parent has counted to the parent, in a forked child."""
+        store = self._store
+        self._begin()
+        self._store = store  # it notices the fork itself, and opens connections of its own
+
+    # -- called by calls -------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Start the thread, unless it runs."""
+        if self._thread is None:
+            self._start()
+
+    def on_notice(self, notice: Notice) -> None:
+        """Keep a notice for the next write."""
+        kind, name, detail, started, namespace, error, calls = notice
+        names = [plain_name(each) for each in (kind, name, detail, error)]
+        key = (*names, str(calls))
+        with self._lock:
+            found = self._notices.get(key)
+            if found is None:
+                if len(self._notices) >= _MOST_NOTICES:
+                    return
+                kind, name, detail, error = names
+                found = StoredNotice(
+                    kind, name, detail, started, namespace, error, calls, _host(), os.getpid(), 0
+                )
+            self._notices[key] = _count_once_more(found)
+            if kind == "breaker":
+                self._changes[name] = started
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is not None:
+                return
+            alarm = self._alarm = _Alarm()
+            thread = threading.Thread(
+                target=_work, args=(self, alarm), name="toolops-ledger", daemon=True
+            )
+            self._thread = thread
+            try:
+                thread.start()
+            except RuntimeError:  # the system starts no more threads, or the interpreter ends
+                self._thread = None
+                return
+        _watch_child()
+
+    # -- called by the thread, and at the end ----------------------------------------------------
+
+    def pause(self) -> float:
+        """Return the seconds until the next write: the interval, or the end of the minute."""
+        left = MINUTE - self._time.read(time.time(), elapsed()) % MINUTE - _EARLY
+        return min(self._interval, left if left > 0 else left + MINUTE)
+
+    def flush(self, *, again: bool = False, seconds: float | None = None) -> None:
+        """Write what was counted.
+
+        Args:
+            again: Whether to try although a try failed a moment ago. Default False.
+            seconds: The longest time to wait for another thread that writes. Default None: no
+                limit.
+        """
+        if not self._writing.acquire(timeout=-1 if seconds is None else seconds):
+            return
+        try:
+            self._flush(again=again)
+        except LedgerError as error:
+            self._fail(str(error))
+        except Exception as error:  # noqa: BLE001 - nobody else could handle it
+            self._fail(f"{self._place}: {type(error).__name__}")
+        finally:
+            self._writing.release()
+
+    def end(self) -> None:
+        """Let the thread write a last time and end, without waiting for it."""
+        with suppress(Exception):  # called by the garbage collector, in any thread
+            self._alarm.set()
+
+    def close(self, seconds: float = _CLOSE_SECONDS) -> None:
+        """Write a last time, end the thread, and release connections.
+
+        Args:
+            seconds: The longest time to wait for it. Default 1.5.
+        """
+        with self._lock:
+            thread, self._thread = self._thread, None
+            self._alarm.set()
+        if thread is None:
+            self._finish(seconds)
+        elif thread is not threading.current_thread():
+            thread.join(seconds)
+
+    def _finish(self, seconds: float | None = None) -> None:
+        self.flush(again=True, seconds=seconds)
+        store, self._store = self._store, None
+        if store is not None:
+            with suppress(LedgerError):
+                store.close()
+
+    def _flush(self, *, again: bool) -> None:
+        records = self._pop_records()
+        if not (records or self._pending or self._notices or self._started):
+            return
+        store, problem = None, None
+        clock_time = time.time()
+        if again or elapsed() >= self._retry_at:
+            try:
+                store = self._open()
+                clock_time = store.now()
+            except Exception as error:  # noqa: BLE001 - raised when the sums are safe
+                problem = error
+        now = self._time.read(clock_time, elapsed())
+        minute = int(now) // MINUTE * MINUTE
+        for (tool, *more), record in records.items():
+            self._pending.add(minute, Cell(self._namespace, plain_name(tool), *more), record)
+        if problem is not None:
+            raise problem
+        if store is not None:
+            self._write(store, now)
+            if self._pause:
+                self._pause = self._retry_at = 0.0
+                self._tell("ledger_recovered", self._place)
+
+    def _open(self) -> Store:
+        if self._store is None:
+            self._store = self._make_store()
+        return self._store
+
+    def _write(self, store: Store, now: float) -> None:
+        self._started = self._started or now
+        commands: Iterable[Command] = ()
+        while True:
+            if self._unconfirmed is None:
+                self._serial += 1
+                with self._lock:
+                    notices, self._notices = list(self._notices.values()), {}
+                self._unconfirmed = Batch(
+                    self._id, self._serial, self._pending.pop(_CHUNK), notices, self._state()
+                )
+            commands = store.add(self._unconfirmed)
+            self._unconfirmed = None
+            if not self._pending:
+                break
+        self._carry_out(commands, now)
+
+    def _state(self) -> ProcessState:
+        found = self._state_of() or RuntimeState(self._namespace)
+        return ProcessState(
+            id=self._id,
+            host=_host(),
+            pid=os.getpid(),
+            namespace=self._namespace,
+            version=_version(),
+            started=self._started,
+            allow_commands=self._execute is not None,
+            breakers=tuple(
+                BreakerReport(
+                    plain_name(each.name),
+                    each.state,
+                    self._changes.get(each.name, self._started),
+                    plain_name(each.error),
+                    each.rejected,
+                )
+                for each in found.breakers
+            ),
+            limits=_limits_of(found.limits),
+            bulkheads=_limits_of(found.bulkheads),
+            tiers=tuple(TierState(*each) for each in found.tiers),
+            index=dict(found.index),
+            dropped={plain_name(name): count for name, count in found.dropped.items()},
+            lost=self._pending.lost,
+        )
+
+    def _carry_out(self, commands: Iterable[Command], now: float) -> None:
+        if self._execute is None:
+            return
+        for command in commands:
+            if command.id in self._executed or now - command.sent > COMMAND_SECONDS:
+                continue
+            self._executed[command.id] = None
+            if len(self._executed) > 1_000:
+                self._executed.popitem(last=False)
+            try:
+                self._execute(command)
+            except Exception as error:  # noqa: BLE001 - a tier may be down, or a breaker gone
+                detail = f"{command.kind}: {type(error).__name__}"
+                self._tell("stage_failed", command.name or "ledger", detail)
+
+    def _fail(self, problem: str) -> None:
+        self._pause = min(self._pause * 2 or _FIRST_PAUSE, _LONGEST_PAUSE)
+        self._retry_at = elapsed() + self._pause
+        self._tell("ledger_failed", self._place, problem.removeprefix(f"{self._place}: "))
+
+    def _tell(self, kind: Any, name: str, detail: str = "") -> None:
+        with suppress(Exception):  # a handler of the user's may raise anything
+            self._notify(Notice(kind, name, detail, time.time(), self._namespace))
+
+
+def _work(writer: Writer, alarm: _Alarm) -> None:
+    while not alarm.wait(writer.pause()):
+        writer.flush()
+    writer._finish()  # noqa: SLF001 - of this module
+
+
+def _count_once_more(notice: StoredNotice) -> StoredNotice:
+    record = notice.to_record()
+    return StoredNotice(**{**record, "count": notice.count + 1})
+
+
+def _limits_of(limits: Iterable[Any]) -> tuple[LimitReport, ...]:
+    return tuple(
+        LimitReport(plain_name(each.name), each.used, each.limit, each.waiting, each.seconds)
+        for each in limits
+    )
+
+
+@cache
+def _host() -> str:
+    return plain_name(socket.gethostname())
+
+
+@cache
+def _version() -> str:
+    try:
+        return version("toolops-plugins")
+    except PackageNotFoundError:
+        return ""
+
+
+# The end of the process ---------------------------------------------------------------------------
+
+_watched: set[int] = set()
+"""The processes that write a last time at their end."""
+
+
+def _watch_exit() -> None:
+    """Write a last time when this process ends; its forked children inherit that."""
+    if not _watched:
+        _watched.add(os.getpid())
+        atexit.register(_close_all)
+
+
+def _watch_child() -> None:
+    """Do the same in a child of multiprocessing, which ends without the functions of atexit."""
+    process = sys.modules.get("multiprocessing.process")
+    if process is None or process.parent_process() is None or os.getpid() in _watched:
+        return
+    _watched.add(os.getpid())
+    from multiprocessing.util import Finalize  # noqa: PLC0415 - imported already, by whoever forks
+
+    Finalize(None, _close_all, exitpriority=10)
+
+
+def _close_all() -> None:
+    """Write what all runtimes have counted, within two seconds together."""
+    writers = list(_writers)
+    for writer in writers:
+        writer.end()
+    end = time.monotonic() + 2.0
+    for writer in writers:
+        with suppress(Exception):  # the interpreter ends
+            writer.close(max(end - time.monotonic(), 0.0))
