@@ -27,6 +27,8 @@ VARIABLES: Final = (
     "TOOLOPS_CHROMA_URL",
     "TOOLOPS_SECRET",
     "TOOLOPS_ENCRYPT",
+    "TOOLOPS_LEDGER",
+    "TOOLOPS_LEDGER_COMMANDS",
 )
 """The variables that configure a runtime."""
 
@@ -83,7 +85,24 @@ def options_from(environ: Mapping[str, str]) -> dict[str, Any]:
         "tiers": tiers,
         "secret": environ.get("TOOLOPS_SECRET") or None,
         "encrypt": switch(environ, "TOOLOPS_ENCRYPT"),
+        "ledger": _ledger(environ),
     }
+
+
+def _ledger(environ: Mapping[str, str]) -> Any:
+    """Return the ledger that the environment asks for, as an argument of the runtime."""
+    url = environ.get("TOOLOPS_LEDGER")
+    allow_commands = switch(environ, "TOOLOPS_LEDGER_COMMANDS")
+    if url and url.lower() in ("off", "0", "false"):
+        return False
+    if not url and not (allow_commands and environ.get("TOOLOPS_REDIS_URL")):
+        return None
+    from toolops_plugins.telemetry.ledger.config import Ledger  # noqa: PLC0415 - rarely needed
+
+    try:
+        return Ledger(url or None, allow_commands=allow_commands)
+    except ConfigurationError as error:
+        raise ConfigurationError("TOOLOPS_LEDGER", error.problem) from None
 
 
 def unknown_variables(environ: Mapping[str, str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, cast
 
 from toolops_plugins import check
 from toolops_plugins.cache.entry import Tier
@@ -58,6 +58,9 @@ if TYPE_CHECKING:
     from toolops_plugins.resilience.breaker import Breaker
     from toolops_plugins.resilience.ratelimit import Limiter
     from toolops_plugins.semantic.cache import SemanticCache
+    from toolops_plugins.telemetry.ledger.config import Ledger
+    from toolops_plugins.telemetry.ledger.records import Command
+    from toolops_plugins.telemetry.ledger.writer import Writer
     from toolops_plugins.telemetry.live.live_stats import LiveStats
     from toolops_plugins.telemetry.report import StatsSnapshot
     from toolops_plugins.telemetry.runtime_state import RuntimeState
@@ -112,6 +115,10 @@ class ToolOps(Decorators, Closing):
             the package ``cryptography`` (extra "encrypt") and a secret. Default False.
         sinks: Receive the event of every call; see
             :class:`~toolops_plugins.telemetry.events.Sink`. Default none.
+        ledger: Where the figures of all processes are kept, for dashboards and reports: the URL of
+            a SQLite file or a Redis, or a :class:`~toolops_plugins.telemetry.ledger.Ledger`. None:
+            in the Redis of the tiers, if there is one and ``clock`` is the system's. False:
+            nowhere.
         retry_budget: Limits the retries of all calls together. None: no limit. Default a fifth of
             the calls, and a small reserve.
         codec: Encodes results; types are registered there. None: a new one.
@@ -139,6 +146,7 @@ class ToolOps(Decorators, Closing):
         secret: str | bytes | None = None,
         encrypt: bool | str | bytes = False,
         sinks: Iterable[SinkLike] = (),
+        ledger: str | Ledger | Literal[False] | None = None,
         retry_budget: RetryBudget | _Default | None = _DEFAULT,
         codec: Codec | None = None,
         max_value_bytes: int | None = None,
@@ -154,6 +162,10 @@ class ToolOps(Decorators, Closing):
             from toolops_plugins.codec.encryption import make_cipher  # noqa: PLC0415 - rarely needed
 
             cipher = make_cipher(encrypt, key)
+        if isinstance(ledger, str):
+            from toolops_plugins.telemetry.ledger.config import Ledger  # noqa: PLC0415 - rarely needed
+
+            ledger = Ledger(ledger)  # a pickle must not have its password
         self.namespace = namespace
         self.semantic = semantic
         self.clock = clock
@@ -186,6 +198,7 @@ class ToolOps(Decorators, Closing):
                 "max_flights": max_flights,
                 "max_threads": max_threads,
                 "max_value_bytes": self.codec.max_value_bytes,
+                "ledger": ledger,
             },
             _pickle_obstacle(self, secret=key is not None, clock=clock),
         )
@@ -204,8 +217,41 @@ class ToolOps(Decorators, Closing):
         self._loop_driver: LoopDriver | None = None
         self._called: OrderedDict[Any, Plan] = OrderedDict()
         self._lock = fork_safe(self, threading.Lock())
+        self._ledger = self._open_ledger(ledger)
         self._emitter.connect(partial(_state_of, weakref.ref(self)))
         _runtimes.add(self)
+
+    def _open_ledger(self, ledger: Ledger | Literal[False] | None) -> Writer | None:
+        """Return the writer of the ledger that is asked for, or None."""
+        tier = self._storage.first_redis
+        if ledger is False or (ledger is None and (tier is None or self.clock is not SYSTEM_CLOCK)):
+            return None
+        from toolops_plugins.telemetry.ledger.config import Ledger  # noqa: PLC0415 - rarely needed
+        from toolops_plugins.telemetry.ledger.writer import Writer  # noqa: PLC0415 - the same
+
+        chosen = Ledger() if ledger is None else ledger
+        if not isinstance(chosen, Ledger):
+            raise ConfigurationError(
+                "ledger", f"must be a URL, a Ledger, False or None, not {type(chosen).__name__}"
+            )
+        if chosen.url is None and tier is None:
+            raise ConfigurationError("ledger", "needs a URL, since there is no Redis tier")
+        found = weakref.ref(self)
+        writer = Writer(
+            partial(chosen.open_store, tier),
+            chosen.place if chosen.url is not None or tier is None else tier.place,
+            self.namespace,
+            self._stats.pop_records,
+            partial(_state_of, found),
+            self._emitter.notice,
+            partial(_carry_out, found) if chosen.allow_commands else None,
+            interval=chosen.interval,
+            max_pending=chosen.max_pending,
+        )
+        self._stats.tally(writer.wake)
+        self._emitter.watch(writer.on_notice)
+        weakref.finalize(self, writer.end).atexit = False
+        return writer
 
     def _in_threads(self) -> ThreadDriver:
         return self._threads
@@ -239,6 +285,8 @@ class ToolOps(Decorators, Closing):
           cache. Default none.
         - ``TOOLOPS_SECRET``: the secret for keys and signatures.
         - ``TOOLOPS_ENCRYPT``: 1 to encrypt stored entries with a key derived from the secret.
+        - ``TOOLOPS_LEDGER``: the URL of the ledger, or "off". Default the Redis of the tiers.
+        - ``TOOLOPS_LEDGER_COMMANDS``: 1 to carry out commands of the ledger's readers.
 
         Args:
             environ: The environment. None: ``os.environ``.
@@ -510,6 +558,8 @@ class ToolOps(Decorators, Closing):
         from toolops_plugins.telemetry.runtime_state import (  # noqa: PLC0415 - for exporters only
             BreakerReport,
             RuntimeState,
+            list_bulkheads,
+            list_limits,
             list_tiers,
         )
 
@@ -523,6 +573,8 @@ class ToolOps(Decorators, Closing):
             list_tiers(self._tiers.all, [label for label, _ in tuple(self._tiers.failing)]),
             {} if entries is None else {"entries": entries},
             self._emitter.dropped,
+            list_limits(self._planner.limiters.items()),
+            list_bulkheads(self._planner.gates.items()),
         )
 
     def live(self, *, interval: float | timedelta = 1.0) -> LiveStats:
@@ -595,9 +647,14 @@ class ToolOps(Decorators, Closing):
             self._loop_driver.reset_after_fork()
 
     def close(self) -> None:
-        """Release connections and threads, without waiting for calls that hang in threads."""
+        """Release connections and threads, without waiting for calls that hang in threads.
+
+        What was counted is written to the ledger, within a second and a half.
+        """
         self._storage.stop_bus()
         self._threads.run(self._storage.close())
+        if self._ledger is not None:
+            self._ledger.close()
         self._pool.end_idle_threads()
 
     async def aclose(self) -> None:
@@ -609,6 +666,8 @@ class ToolOps(Decorators, Closing):
         await driver.drain(_DRAIN_SECONDS)
         await driver.run_in_thread(self._storage.stop_bus)
         await driver.run(self._storage.close())
+        if self._ledger is not None:
+            await driver.run_in_thread(self._ledger.close)
         self._pool.end_idle_threads()
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
@@ -621,6 +680,25 @@ class ToolOps(Decorators, Closing):
 def _state_of(find: Callable[[], ToolOps | None]) -> RuntimeState | None:
     runtime = find()
     return None if runtime is None else runtime.state()
+
+
+def _carry_out(find: Callable[[], ToolOps | None], command: Command) -> None:
+    """Carry out a command of a reader of the ledger."""
+    runtime = find()
+    if runtime is None:
+        return
+    if command.kind == "invalidate":
+        runtime.invalidate(command.tags)
+        return
+    breaker = runtime.breakers.find(command.name)
+    if breaker is None:  # of another process
+        return
+    if command.kind == "open_breaker":
+        breaker.force_open()
+    elif command.kind == "close_breaker":
+        breaker.force_closed()
+    else:
+        breaker.reset()
 
 
 def all_runtimes() -> tuple[ToolOps, ...]:

@@ -147,11 +147,16 @@ class Storage:
         detail = type(error).__name__
         self.notice(kind, label, error.problem if isinstance(error, NotEncodableError) else detail)
 
+    @property
+    def first_redis(self) -> Redis | None:
+        """The first Redis tier, or None."""
+        return next((tier for tier in self.tiers.all if _is_redis(tier)), None)
+
     # -- other processes -------------------------------------------------------------------------
 
     def _make_bus(self) -> Bus | None:
         """Return the bus that sends invalidations to other processes, or None without Redis."""
-        remote = next((tier for tier in self.tiers.all if _is_redis(tier)), None)
+        remote = self.first_redis
         semantic = self._semantic
         has_memory = any(isinstance(tier, Memory) for tier in self.tiers.all)
         if remote is None or (semantic is None and not has_memory):

@@ -190,6 +190,9 @@ def _picklable_options(configuration: Configuration) -> dict[str, Any]:
             raise TypeError("its tenant is a context variable that no module holds")
         options["tenant"] = _Variable(*name)
     _pickle_forms(options["tiers"])  # raises if a tier has a password
+    ledger = options.get("ledger")
+    if ledger and not isinstance(ledger, str):
+        _pickle_forms([ledger])  # raises likewise
     return options
 
 

@@ -156,6 +156,12 @@ class TokenBucket:
         if self._full - self._depth <= now:
             self._maybe_full = now
 
+    def usage(self) -> tuple[float, float]:
+        """Return the spent units that have not refilled yet, and the seconds that one waits."""
+        with self._lock:
+            line = max(self._full - self._monotonic(), 0.0)
+        return min(line / self._unit, self.capacity), max(line + self._unit - self._depth, 0.0)
+
     def reset_after_fork(self) -> None:
         """Keep the spent units; the callers in the queue are the parent's."""
         now = self._monotonic()
@@ -285,6 +291,21 @@ class SlidingWindow:
             self._recompute_window()
             if not log:
                 self._left_until = -math.inf
+
+    def usage(self) -> tuple[float, float]:
+        """Return the units that count in the present window, and the seconds that one waits."""
+        with self._lock:
+            now = self._monotonic()
+            counting = [entry for entry in self._log if entry[1] + self._period > now]
+        used = sum(entry[2] for entry in counting)
+        over = used + 1.0 - self._rounded_capacity
+        free = now
+        for _, last, units in counting:
+            if over <= 0:
+                break
+            over -= units
+            free = last + self._period
+        return min(used, self.capacity), max(free - now, 0.0)
 
     def reset_after_fork(self) -> None:
         """Keep the spent units; the callers in the queue are the parent's."""

@@ -92,6 +92,11 @@ class Limiter:
         self._take = state.take
         self.local = state.local
 
+    def usage(self) -> tuple[float, float] | None:
+        """Return the units in use and the seconds that one waits; None: only a server knows."""
+        state = self._state
+        return state.usage() if isinstance(state, SlidingWindow | TokenBucket) else None
+
     def reserve(self, cost: float = 1.0, wait: float | None = None) -> Reservation:
         """Reserve units, and return how long to wait before they may be spent.
 

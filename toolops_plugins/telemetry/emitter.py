@@ -204,6 +204,7 @@ class Emitter:
         "_notices",
         "_plain",
         "_state",
+        "_watchers",
         "active",
         "clock",
         "starters",
@@ -221,6 +222,7 @@ class Emitter:
         self.clock = clock
         self._log = ProblemLog(clock)
         self._state: StateSource | None = None
+        self._watchers: tuple[Callable[[Notice], object], ...] = ()
         self._set_entries(tuple(_SinkEntry(sink) for sink in sinks))
 
     def _set_entries(self, entries: tuple[_SinkEntry, ...]) -> None:
@@ -251,6 +253,14 @@ class Emitter:
                 self._set_entries(tuple(other for other in self._entries if other is not entry))
 
         return remove
+
+    def watch(self, on_notice: Callable[[Notice], object]) -> None:
+        """Call a function, which raises nothing, with every notice from now on.
+
+        It is no sink, so no call makes an event for it.
+        """
+        with self._lock:
+            self._watchers = (*self._watchers, on_notice)
 
     def connect(self, state: StateSource) -> None:
         """Hand the source of a runtime's state to every sink with ``on_runtime``, once each.
@@ -380,6 +390,8 @@ class Emitter:
             self._notices[kind] = self._notices.get(kind, 0) + 1
 
     def _send(self, notice: Notice) -> None:
+        for watch in self._watchers:
+            watch(notice)
         for entry in self._entries:
             if entry.on_notice is None:
                 continue

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-__all__ = ["BreakerReport", "RuntimeState", "StateSource", "TierReport", "list_tiers"]
+if TYPE_CHECKING:
+    from toolops_plugins.telemetry.ledger.records import LimitReport
+
+__all__ = [
+    "BreakerReport",
+    "RuntimeState",
+    "StateSource",
+    "TierReport",
+    "list_bulkheads",
+    "list_limits",
+    "list_tiers",
+]
 
 
 class BreakerReport(NamedTuple):
@@ -57,6 +68,8 @@ class RuntimeState:
         tiers: Its cache tiers, nearest first.
         index: Facts about its semantic index, such as "entries", by name; empty without one.
         dropped: Events that sinks failed to take, by the sink's name.
+        limits: Its rate limits.
+        bulkheads: Its bulkheads.
     """
 
     namespace: str
@@ -64,6 +77,8 @@ class RuntimeState:
     tiers: tuple[TierReport, ...] = ()
     index: Mapping[str, int] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
+    limits: tuple[LimitReport, ...] = ()
+    bulkheads: tuple[LimitReport, ...] = ()
 
 
 StateSource: TypeAlias = Callable[[], RuntimeState | None]
@@ -91,4 +106,25 @@ def list_tiers(tiers: Iterable[Any], failing: Iterable[str]) -> tuple[TierReport
         if tier.local and hasattr(tier, "nbytes")
         else TierReport(tier.label, tier.label not in down)
         for tier in tiers
+    )
+
+
+def list_limits(limiters: Mapping[str, Any]) -> tuple[LimitReport, ...]:
+    """Return the states of rate limits by name; one that a server counts has no figures."""
+    from toolops_plugins.telemetry.ledger.records import LimitReport  # noqa: PLC0415 - for exporters only
+
+    found: list[LimitReport] = []
+    for name, limiter in limiters.items():
+        used, seconds = limiter.usage() or (0.0, 0.0)
+        found.append(LimitReport(name, used, limiter.policy.count, 0, seconds))
+    return tuple(found)
+
+
+def list_bulkheads(gates: Mapping[str, Any]) -> tuple[LimitReport, ...]:
+    """Return the states of bulkheads by name."""
+    from toolops_plugins.telemetry.ledger.records import LimitReport  # noqa: PLC0415 - for exporters only
+
+    return tuple(
+        LimitReport(name, gate.occupancy, gate.policy.limit, gate.queue_length)
+        for name, gate in gates.items()
     )

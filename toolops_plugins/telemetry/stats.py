@@ -360,24 +360,25 @@ class Stats:
             Default 1,000.
         local_tier: Label of the tier whose hits are recorded by :meth:`ToolStats.hit`.
             Default "L1".
-        on_call: Called when calls are counted, which are then summed for a ledger too. Default
-            None: there is no ledger.
 
     Raises:
         ConfigurationError: ``max_tools`` is no whole number of 1 or more.
     """
 
-    def __init__(
-        self,
-        *,
-        max_tools: int = 1_000,
-        local_tier: str = "L1",
-        on_call: Callable[[], None] | None = None,
-    ) -> None:
+    def __init__(self, *, max_tools: int = 1_000, local_tier: str = "L1") -> None:
         self._max_tools = check.count("max_tools", max_tools)
         self._local_tier = local_tier
         self._lock = fork_safe(self, threading.RLock())
         self._recorders: dict[str, ToolStats] = {}
+        self._on_call: Callable[[], None] | None = None
+        self._other = self._make(OTHER)
+
+    def tally(self, on_call: Callable[[], None]) -> None:
+        """Sum the calls for a ledger, too; before any recorder is made.
+
+        Args:
+            on_call: Called when calls are counted; it must be quick, and raise nothing.
+        """
         self._on_call = on_call
         self._other = self._make(OTHER)
 
@@ -429,9 +430,9 @@ class Stats:
             The sums by tool, kind, model and agent; see :meth:`Tally.pop_records`.
         """
         return {
-            (recorder.name, *key): record
+            (recorder.name, kind, model, agent): record
             for recorder in self._all()
-            for *key, record in recorder.pop_records()
+            for kind, model, agent, record in recorder.pop_records()
         }
 
     def _all(self) -> list[ToolStats]:

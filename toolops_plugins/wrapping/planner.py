@@ -76,7 +76,7 @@ class Planner:
         self._breakers = breakers
         self._semantic = semantic
         self.limiters = Registry("rate_limit", partial(_make_limiter, clock))
-        self._gates = Registry("bulkhead", _make_gate)
+        self.gates = Registry("bulkhead", _make_gate)
         self.owner: Callable[[], Any] = RuntimePart.owner
         self._lock = fork_safe(self, threading.Lock())
         self._labels: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
@@ -152,7 +152,7 @@ class Planner:
             signature=keyer.signature,
             breaker=state(self._breakers, breaker),
             limiter=state(self.limiters, limit),
-            gate=state(self._gates, bulkhead),
+            gate=state(self.gates, bulkhead),
             hedger=None if policy.hedge is None else _make_hedger(policy.hedge),
             stream=target.kind in ("generator", "async_generator"),
             semantic_keyer=semantic_keyer,

@@ -193,9 +193,7 @@ class Redis:
             connect_timeout: Seconds for a connection.
         """
         options = dict(self._client_options)
-        return self._target, Clients(
-            self._target, socket_timeout, connect_timeout, 1, 2, options
-        )
+        return self._target, Clients(self._target, socket_timeout, connect_timeout, 1, 2, options)
 
     def bind(
         self,
@@ -259,6 +257,11 @@ class Redis:
         """The name of the channel for the invalidations of this namespace."""
         _ = self.connection  # raises if the tier is not bound
         return self._commands.channel
+
+    @property
+    def place(self) -> str:
+        """The URL, without user and password."""
+        return str(self._target)
 
     def listener(self, attempt: int) -> tuple[Any, list[Callable[[], Any]]]:
         """Return a new blocking client for one subscription, and the functions that release it.

@@ -1,5 +1,6 @@
 """The ledger: what all processes have counted, minute by minute, in Redis or a SQLite file."""
 
+from toolops_plugins.telemetry.ledger.config import Ledger
 from toolops_plugins.telemetry.ledger.reader import LedgerReader, open_reader
 from toolops_plugins.telemetry.ledger.records import (
     DIMENSIONS,
@@ -23,6 +24,7 @@ __all__ = [
     "CommandKind",
     "Decisions",
     "Dimension",
+    "Ledger",
     "LedgerError",
     "LedgerReader",
     "LimitReport",

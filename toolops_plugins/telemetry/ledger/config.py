@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from toolops_plugins.cache.redis import Redis
     from toolops_plugins.telemetry.ledger.store import Store
 
-__all__ = ["Ledger", "ledger_of"]
+__all__ = ["Ledger"]
 
 
 class Ledger:
@@ -104,27 +104,7 @@ class Ledger:
     def __reduce__(self) -> tuple[Any, ...]:
         if self.url is not None and path_of(self.url) is None and _has_password(self.url):
             raise TypeError(f"{self!r} has a password, which must not be in a pickle")
-        return _rebuild, self._identity()
-
-
-def ledger_of(value: Any) -> Ledger | None:
-    """Return the ledger that an argument of the runtime asks for; None: none at all.
-
-    Args:
-        value: A URL, a Ledger, or False.
-
-    Raises:
-        ConfigurationError: It is none of these.
-    """
-    if value is False:
-        return None
-    if isinstance(value, str):
-        return Ledger(value)
-    if isinstance(value, Ledger):
-        return value
-    raise ConfigurationError(
-        "ledger", f"must be a URL, a Ledger, False or None, not {type(value).__name__}"
-    )
+        return _rebuild, (self._identity(),)
 
 
 def _parse_redis(url: str) -> str:
@@ -143,9 +123,8 @@ def _has_password(url: str) -> bool:
     return any(is_secret_name(name) for name in parse(url).options)
 
 
-def _rebuild(
-    url: str | None, retention: float, interval: float, allow_commands: bool, max_pending: int
-) -> Ledger:  # fmt: skip
+def _rebuild(identity: tuple[Any, ...]) -> Ledger:
+    url, retention, interval, allow_commands, max_pending = identity
     return Ledger(
         url,
         retention=retention,

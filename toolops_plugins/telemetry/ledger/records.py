@@ -406,9 +406,11 @@ class StoredNotice:
         namespace: The runtime's namespace.
         error: As in the notice.
         calls: As in the notice.
+        seconds: As in the notice.
+        place: As in the notice.
         host: The host of the process.
         pid: The process's number.
-        count: How often it happened; equal notices of one process and minute are counted together.
+        count: How often it happened; equal notices of one write are counted together.
     """
 
     kind: str
@@ -418,6 +420,8 @@ class StoredNotice:
     namespace: str = ""
     error: str = ""
     calls: int = 0
+    seconds: float = 0.0
+    place: str = ""
     host: str = ""
     pid: int = 0
     count: int = 1

@@ -43,6 +43,9 @@ _BUSY_SECONDS: Final = 5.0
 """Seconds to wait for another process that writes."""
 
 _PRUNE_SECONDS: Final = 60.0
+_DOUBT_SECONDS: Final = 3_600.0
+"""Seconds for which nothing is dropped after time has passed by more than a day at once: the clock
+may be wrong, and is likely to be set right soon."""
 
 # A record is found by its time, since all readers ask for a span; WITHOUT ROWID stores it there.
 _SCHEMA: Final = """
@@ -94,7 +97,9 @@ class SQLiteStore:
         self._pid = os.getpid()
         self._connection: sqlite3.Connection | None = None
         self._cells: dict[int, Cell] = {}
+        self._file: tuple[int, int] | None = None
         self._next_prune = 0.0
+        self._latest: float | None = None
         if read_only:
             with self._open():
                 pass
@@ -117,9 +122,7 @@ class SQLiteStore:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 self._add(connection, batch, now)
-                if now >= self._next_prune:
-                    self._prune(connection, now)
-                    self._next_prune = now + _PRUNE_SECONDS
+                self._prune_in_time(connection, now)
                 connection.execute("COMMIT")
             except BaseException:
                 with suppress(sqlite3.Error):  # a full disk may have rolled it back already
@@ -166,6 +169,20 @@ class SQLiteStore:
                 add_record(total, record)
             changed.append((level, at, number, orjson.dumps(total)))
         connection.executemany("INSERT OR REPLACE INTO sums VALUES (?, ?, ?, ?)", changed)
+
+    def _prune_in_time(self, connection: sqlite3.Connection, now: float) -> None:
+        latest = self._latest
+        if latest is None:  # that of all processes
+            (latest,) = connection.execute(
+                "SELECT max(seen) FROM process WHERE seen < ?", (now,)
+            ).fetchone()
+        self._latest = now
+        if latest is not None and now - latest > DAY:
+            self._next_prune = now + _DOUBT_SECONDS
+        if now < self._next_prune < now + 2 * _DOUBT_SECONDS:
+            return
+        self._prune(connection, now)
+        self._next_prune = now + _PRUNE_SECONDS
 
     def _prune(self, connection: sqlite3.Connection, now: float) -> None:
         for level in LEVELS:
@@ -252,8 +269,11 @@ class SQLiteStore:
                 _inherited.append(self._connection)
                 self._connection = None
             self._pid = os.getpid()
+            if self._connection is not None and self._file != _identity(self._path):
+                self.close()  # somebody has deleted the file, or put another one in its place
             if self._connection is None:
                 self._connection = self._connect()
+                self._file = _identity(self._path)
             yield self._connection
 
     def _connect(self) -> sqlite3.Connection:
@@ -311,6 +331,15 @@ class SQLiteStore:
                 f"{self.place}: the ledger has version {version}, and this release of "
                 f"toolops-plugins knows {VERSION}; upgrade it, or name another file"
             )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one at its path; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _is_empty(connection: sqlite3.Connection) -> bool:

@@ -41,6 +41,8 @@ __all__ = ["Writer"]
 _CHUNK: Final = 400
 """Records of one batch; bounds the time that a server or file is busy with it."""
 _MOST_NOTICES: Final = 500
+_COUNT_OTHERS: Final = frozenset({"breaker", "tier_recovered", "ledger_recovered"})
+"""Kinds of notices whose ``calls`` does not say how often they happened."""
 _EARLY: Final = 0.02
 """Seconds before the end of a minute at which its last calls are written."""
 _FIRST_PAUSE: Final = 1.0
@@ -156,21 +158,26 @@ class Writer:
 
     def on_notice(self, notice: Notice) -> None:
         """Keep a notice for the next write."""
-        kind, name, detail, started, namespace, error, calls = notice
-        names = [plain_name(each) for each in (kind, name, detail, error)]
-        key = (*names, str(calls))
+        key = tuple(
+            plain_name(each)
+            for each in (notice.kind, notice.name, notice.detail, notice.error, notice.place)
+        )
+        kind, name, detail, error, place = key
+        # Of a breaker it is the number of rejected calls, and of a recovery that of the failures.
+        count = 1 if kind in _COUNT_OTHERS else max(notice.calls, 1)
         with self._lock:
             found = self._notices.get(key)
-            if found is None:
-                if len(self._notices) >= _MOST_NOTICES:
-                    return
-                kind, name, detail, error = names
-                found = StoredNotice(
-                    kind, name, detail, started, namespace, error, calls, _host(), os.getpid(), 0
-                )
-            self._notices[key] = _count_once_more(found)
+            if found is not None:
+                count += found.count
+            elif len(self._notices) >= _MOST_NOTICES:
+                return
+            at = notice.started if found is None else found.at
+            self._notices[key] = StoredNotice(
+                kind, name, detail, at, notice.namespace, error, notice.calls, notice.seconds,
+                place, _host(), os.getpid(), count,
+            )  # fmt: skip
             if kind == "breaker":
-                self._changes[name] = started
+                self._changes[name] = notice.started
 
     def _start(self) -> None:
         with self._lock:
@@ -195,18 +202,19 @@ class Writer:
         left = MINUTE - self._time.read(time.time(), elapsed()) % MINUTE - _EARLY
         return min(self._interval, left if left > 0 else left + MINUTE)
 
-    def flush(self, *, again: bool = False, seconds: float | None = None) -> None:
-        """Write what was counted.
+    def flush(self, *, last: bool = False, seconds: float | None = None) -> None:
+        """Write what was counted, and that this process lives.
 
         Args:
-            again: Whether to try although a try failed a moment ago. Default False.
+            last: Whether this is the last write, which is tried although another one failed a
+                moment ago, and left out if nothing was counted. Default False.
             seconds: The longest time to wait for another thread that writes. Default None: no
                 limit.
         """
         if not self._writing.acquire(timeout=-1 if seconds is None else seconds):
             return
         try:
-            self._flush(again=again)
+            self._flush(last=last)
         except LedgerError as error:
             self._fail(str(error))
         except Exception as error:  # noqa: BLE001 - nobody else could handle it
@@ -234,19 +242,20 @@ class Writer:
             thread.join(seconds)
 
     def _finish(self, seconds: float | None = None) -> None:
-        self.flush(again=True, seconds=seconds)
+        self.flush(last=True, seconds=seconds)
         store, self._store = self._store, None
         if store is not None:
             with suppress(LedgerError):
                 store.close()
 
-    def _flush(self, *, again: bool) -> None:
+    def _flush(self, *, last: bool) -> None:
         records = self._pop_records()
-        if not (records or self._pending or self._notices or self._started):
+        waiting = records or self._pending or self._notices or self._unconfirmed
+        if not waiting and (last or not self._started):
             return
         store, problem = None, None
         clock_time = time.time()
-        if again or elapsed() >= self._retry_at:
+        if last or elapsed() >= self._retry_at:
             try:
                 store = self._open()
                 clock_time = store.now()
@@ -343,11 +352,6 @@ def _work(writer: Writer, alarm: _Alarm) -> None:
     while not alarm.wait(writer.pause()):
         writer.flush()
     writer._finish()  # noqa: SLF001 - of this module
-
-
-def _count_once_more(notice: StoredNotice) -> StoredNotice:
-    record = notice.to_record()
-    return StoredNotice(**{**record, "count": notice.count + 1})
 
 
 def _limits_of(limits: Iterable[Any]) -> tuple[LimitReport, ...]:
