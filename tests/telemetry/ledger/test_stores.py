@@ -1,4 +1,4 @@
-"""What every store of a ledger does: SQLite, Redis, a cluster, and behind a Sentinel."""
+"""Stores of a ledger keep and add up alike: SQLite, Redis, a cluster, and behind a Sentinel."""
 
 from __future__ import annotations
 
